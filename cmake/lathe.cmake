@@ -1,0 +1,50 @@
+# What every layer's CMakeLists.txt uses.
+#
+#   lathe_layer(NAME DEPENDS base tensor … LIBRARIES fmt::fmt …)
+#     one static library lathe_NAME from every .cc below the folder (isa/ folders excepted: they are
+#     compiled once per instruction-set level by the layer itself), linked to exactly its lower layers.
+#   lathe_test(NAME)
+#     one test program NAME_tests from tests/NAME/*_test.cc; tests whose file ends in _slow_test.cc
+#     get the label `slow`, all others `fast`.
+
+add_library(lathe_flags INTERFACE)
+target_compile_options(lathe_flags INTERFACE -Wall -Wextra -Wshadow -Werror -fno-math-errno -ffp-contract=off)
+target_include_directories(lathe_flags INTERFACE ${CMAKE_SOURCE_DIR}/src)
+if(LATHE_SANITIZE)
+  target_compile_options(lathe_flags INTERFACE -fsanitize=${LATHE_SANITIZE} -fno-omit-frame-pointer -g)
+  target_link_options(lathe_flags INTERFACE -fsanitize=${LATHE_SANITIZE})
+endif()
+
+function(lathe_layer name)
+  cmake_parse_arguments(ARG "" "" "DEPENDS;LIBRARIES" ${ARGN})
+  file(GLOB_RECURSE sources CONFIGURE_DEPENDS *.cc)
+  list(FILTER sources EXCLUDE REGEX "/isa/")
+  add_library(lathe_${name} STATIC ${sources})
+  target_link_libraries(lathe_${name} PUBLIC lathe_flags OpenMP::OpenMP_CXX)
+  foreach(lower ${ARG_DEPENDS})
+    target_link_libraries(lathe_${name} PUBLIC lathe_${lower})
+  endforeach()
+  target_link_libraries(lathe_${name} PUBLIC ${ARG_LIBRARIES})
+endfunction()
+
+function(lathe_test_program target label layer)
+  if(NOT ARGN)
+    return()
+  endif()
+  add_executable(${target} ${ARGN})
+  target_link_libraries(${target} PRIVATE lathe_${layer} GTest::gtest GTest::gtest_main)
+  target_include_directories(${target} PRIVATE ${CMAKE_SOURCE_DIR}/tests)
+  target_compile_definitions(${target} PRIVATE LATHE_TEST_DIR="${CMAKE_SOURCE_DIR}/tests"
+                             LATHE_PROGRAM="${CMAKE_BINARY_DIR}/lathe")
+  gtest_discover_tests(${target} DISCOVERY_MODE PRE_TEST PROPERTIES LABELS ${label} TIMEOUT 900)
+endfunction()
+
+include(GoogleTest)
+function(lathe_test name)
+  file(GLOB all CONFIGURE_DEPENDS *_test.cc)
+  set(slow ${all})
+  list(FILTER slow INCLUDE REGEX "_slow_test.cc$")
+  list(FILTER all EXCLUDE REGEX "_slow_test.cc$")
+  lathe_test_program(${name}_tests fast ${name} ${all})
+  lathe_test_program(${name}_slow_tests slow ${name} ${slow})
+endfunction()

@@ -1,0 +1,37 @@
+// Where messages go. The library never prints: it calls the sink it was given; cli installs one that
+// writes to stderr, tests install one that collects.
+#pragma once
+
+#include <fmt/format.h>
+
+#include <functional>
+#include <string>
+#include <utility>
+
+namespace lathe {
+
+enum class LogLevel { kDebug, kInfo, kWarning };
+
+class Log {
+ public:
+  using Sink = std::function<void(LogLevel, const std::string&)>;
+  Log() = default;  // silent
+  explicit Log(Sink sink) : sink_(std::move(sink)) {}
+
+  template <class... Args>
+  void info(fmt::format_string<Args...> format, Args&&... args) const {
+    write(LogLevel::kInfo, fmt::format(format, std::forward<Args>(args)...));
+  }
+  template <class... Args>
+  void warn(fmt::format_string<Args...> format, Args&&... args) const {
+    write(LogLevel::kWarning, fmt::format(format, std::forward<Args>(args)...));
+  }
+  void write(LogLevel level, const std::string& text) const {
+    if (sink_) sink_(level, text);
+  }
+
+ private:
+  Sink sink_;
+};
+
+}  // namespace lathe
