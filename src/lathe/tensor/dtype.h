@@ -1,0 +1,126 @@
+// Element types, and the 16-bit floats with their conversions (round to nearest even, NaN kept).
+#pragma once
+
+#include <bit>
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <string_view>
+
+#include "lathe/base/error.h"
+
+namespace lathe {
+
+enum class DType : uint8_t {  // written to checkpoints: do not renumber
+  kF32 = 0,
+  kBF16 = 1,
+  kF16 = 2,
+  kF64 = 3,
+  kI32 = 4,
+  kI64 = 5,
+  kU8 = 6,
+};
+
+struct BF16 {
+  uint16_t bits;
+};
+struct F16 {
+  uint16_t bits;
+};
+
+inline float to_float(BF16 x) { return std::bit_cast<float>(static_cast<uint32_t>(x.bits) << 16); }
+inline BF16 to_bf16(float x) {
+  const uint32_t u = std::bit_cast<uint32_t>(x);
+  const uint32_t rounded = (u + 0x7FFFu + ((u >> 16) & 1u)) >> 16;
+  const uint32_t quiet = (u >> 16) | 0x40u;
+  return BF16{static_cast<uint16_t>((u & 0x7FFFFFFFu) > 0x7F800000u ? quiet : rounded)};
+}
+float to_float(F16 x);
+F16 to_f16(float x);
+
+inline float to_float(float x) { return x; }
+inline double to_float(double x) { return x; }
+
+constexpr size_t size_of(DType t) {
+  switch (t) {
+    case DType::kF32:
+    case DType::kI32:
+      return 4;
+    case DType::kBF16:
+    case DType::kF16:
+      return 2;
+    case DType::kF64:
+    case DType::kI64:
+      return 8;
+    case DType::kU8:
+      return 1;
+  }
+  return 0;
+}
+
+constexpr bool is_floating(DType t) {
+  return t == DType::kF32 || t == DType::kBF16 || t == DType::kF16 || t == DType::kF64;
+}
+
+// The names of PyTorch and config.json ("float32", "bfloat16", …) and of safetensors ("F32", "BF16").
+std::string_view name_of(DType t);
+std::string_view safetensors_name(DType t);
+std::optional<DType> dtype_from_safetensors(std::string_view name);
+
+template <class T>
+struct DTypeOf;
+template <>
+struct DTypeOf<float> {
+  static constexpr DType value = DType::kF32;
+};
+template <>
+struct DTypeOf<double> {
+  static constexpr DType value = DType::kF64;
+};
+template <>
+struct DTypeOf<BF16> {
+  static constexpr DType value = DType::kBF16;
+};
+template <>
+struct DTypeOf<F16> {
+  static constexpr DType value = DType::kF16;
+};
+template <>
+struct DTypeOf<int32_t> {
+  static constexpr DType value = DType::kI32;
+};
+template <>
+struct DTypeOf<int64_t> {
+  static constexpr DType value = DType::kI64;
+};
+template <>
+struct DTypeOf<uint8_t> {
+  static constexpr DType value = DType::kU8;
+};
+
+template <class T>
+struct TypeTag {
+  using type = T;
+};
+
+// f(TypeTag<T>{}) with the C++ type of a floating dtype.
+template <class F>
+decltype(auto) visit_floating(DType t, F&& f) {
+  switch (t) {
+    case DType::kF32:
+      return f(TypeTag<float>{});
+    case DType::kF64:
+      return f(TypeTag<double>{});
+    case DType::kBF16:
+      return f(TypeTag<BF16>{});
+    case DType::kF16:
+      return f(TypeTag<F16>{});
+    case DType::kI32:
+    case DType::kI64:
+    case DType::kU8:
+      break;
+  }
+  fail(ErrorKind::kShape, "dtype", "{} is not a floating-point type", name_of(t));
+}
+
+}  // namespace lathe
