@@ -1,0 +1,66 @@
+// What follows from a struct's visit(): reading, writing, describing.
+//
+// Keys are dotted paths (`model.norm.kind`); the tree of values is a nlohmann::ordered_json object
+// whatever the file format was. Every function is a pure function of its arguments and thread-safe.
+#pragma once
+
+#include <nlohmann/json_fwd.hpp>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "lathe/config/visit.h"
+
+namespace lathe {
+
+struct FieldInfo {
+  std::string key;     // "norm.kind"
+  std::string type;    // "integer", "number", "string", "boolean", "list of integers", …
+  std::string value;   // the present value as a TOML literal; "" when not set
+  std::string help;    // one line
+  std::string limits;  // "at least 1", "between 0 and 1", "" for none
+  std::vector<std::string> choices;
+  bool optional = false;    // may be left unset
+  bool required = false;    // must be given
+  bool positional = false;  // see Visitor::positional
+};
+
+// The fields in the order of visit(), groups flattened to dotted keys. Given a default-constructed
+// struct, `value` is the default.
+std::vector<FieldInfo> describe(ConfigRef config);
+
+// The struct as a tree; fields that are not set are left out.
+nlohmann::ordered_json write_config(ConfigRef config);
+
+// The struct as a TOML file with every field's help and limits as comments. Reading it back gives
+// an equal struct.
+std::string config_to_toml(ConfigRef config);
+
+// A Markdown table `key | type | default | meaning`.
+std::string config_markdown(ConfigRef config);
+
+struct ReadOptions {
+  // Where keys that the struct does not know are put, as dotted paths; null: such a key is an
+  // error.
+  std::vector<std::string>* unknown = nullptr;
+};
+
+// Implementation of read_config below: may leave `config` half read when it throws.
+void read_config_in_place(ConfigRef config, const nlohmann::ordered_json& tree,
+                          std::string_view where, const ReadOptions& options);
+
+// Sets the fields of `config` that `tree` names; the others keep their value. `where` names the
+// file in errors. Throws kConfig, and leaves `config` as it was, for an unknown key (naming the
+// nearest known one and the keys of its section), a wrong type, a value outside its limits, a
+// missing required key. Integers are accepted for numbers; 100.0 is not accepted for an integer;
+// null unsets an optional field.
+template <class S>
+void read_config(S& config, const nlohmann::ordered_json& tree, std::string_view where,
+                 const ReadOptions& options = {}) {
+  S copy = config;
+  read_config_in_place(copy, tree, where, options);
+  config = std::move(copy);
+}
+
+}  // namespace lathe

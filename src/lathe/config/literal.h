@@ -1,0 +1,27 @@
+// How values and types are written in messages, TOML files and tables; shared inside config/.
+#pragma once
+
+#include <string>
+#include <string_view>
+
+#include "lathe/config/visit.h"
+
+namespace lathe {
+
+std::string toml_literal(bool value);
+std::string toml_literal(int64_t value);
+std::string toml_literal(double value);  // shortest text that reads back as the same double
+std::string toml_literal(const std::string& value);
+
+// The present value of a field; nullopt when it is an unset optional.
+std::optional<std::string> toml_literal(const FieldRef& value);
+
+bool is_optional(const FieldRef& value);
+std::string type_name(const FieldRef& value);   // "list of integers"
+std::string limits_text(const Limits& limits);  // "at least 1", ""
+bool within(const Limits& limits, double value);
+
+// What a field expects: "an integer, at least 1", "one of 'cosine', 'linear'".
+std::string expectation(const FieldSpec& field);
+
+}  // namespace lathe

@@ -1,0 +1,138 @@
+// A configuration struct lists its fields once, in visit(); file keys, command-line options, help,
+// documentation, checkpoint headers and the errors for wrong keys all follow from that list.
+//
+//   struct ScheduleConfig {
+//     std::string name = "cosine";
+//     int64_t warmup_steps = 0;
+//     std::optional<double> min_lr;
+//     NormConfig norm;
+//
+//     template <class V>
+//     void visit(V& v) {
+//       v.choice("name", name, {"cosine", "linear"}, "shape of the schedule");
+//       v.field("warmup_steps", warmup_steps, "steps of linear warm-up", at_least(0));
+//       v.field("min_lr", min_lr, "lowest learning rate", above(0));
+//       v.group("norm", norm, "normalisation");  // keys norm.kind, norm.eps, …
+//     }
+//   };
+//
+// A field is bool, int64_t, double or std::string, a std::vector or a std::optional of one of
+// these. A struct whose keys should appear without a prefix is visited in place: `other.visit(v)`.
+// Visitors are virtual, so each is compiled once and this header stays light.
+#pragma once
+
+#include <cstdint>
+#include <initializer_list>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <type_traits>
+#include <utility>
+#include <variant>
+#include <vector>
+
+namespace lathe {
+
+// Which values a field takes. For a list the bounds hold for every element.
+struct Limits {
+  std::optional<double> minimum, maximum;
+  bool exclusive_minimum = false, exclusive_maximum = false;
+  bool is_required = false;
+
+  Limits required() const {
+    Limits copy = *this;
+    copy.is_required = true;
+    return copy;
+  }
+};
+
+inline Limits at_least(double minimum) { return {.minimum = minimum, .maximum = {}}; }
+inline Limits above(double minimum) {
+  return {.minimum = minimum, .maximum = {}, .exclusive_minimum = true};
+}
+inline Limits at_most(double maximum) { return {.minimum = {}, .maximum = maximum}; }
+inline Limits below(double maximum) {
+  return {.minimum = {}, .maximum = maximum, .exclusive_maximum = true};
+}
+inline Limits between(double minimum, double maximum) {
+  return {.minimum = minimum, .maximum = maximum};
+}
+// The key must be given; a struct without it is refused.
+inline Limits required() { return Limits{}.required(); }
+
+using FieldRef =
+    std::variant<bool*, int64_t*, double*, std::string*, std::vector<bool>*, std::vector<int64_t>*,
+                 std::vector<double>*, std::vector<std::string>*, std::optional<bool>*,
+                 std::optional<int64_t>*, std::optional<double>*, std::optional<std::string>*>;
+
+struct FieldSpec {
+  std::string_view name;
+  FieldRef value;
+  std::string_view help;
+  Limits limits;
+  std::vector<std::string> choices;  // empty: any value
+  bool positional = false;           // on a command line: given without its name
+};
+
+class Visitor {
+ public:
+  virtual ~Visitor() = default;
+
+  template <class T>
+  void field(std::string_view name, T& value, std::string_view help, Limits limits = {}) {
+    on_field({name, FieldRef(&value), help, limits, {}, false});
+  }
+
+  // A string, or an optional or list of strings, restricted to the given names.
+  template <class T>
+  void choice(std::string_view name, T& value, std::initializer_list<std::string_view> names,
+              std::string_view help, Limits limits = {}) {
+    on_field({name, FieldRef(&value), help, limits, {names.begin(), names.end()}, false});
+  }
+  template <class T, class Names>
+  void choice(std::string_view name, T& value, const Names& names, std::string_view help,
+              Limits limits = {}) {
+    std::vector<std::string> list;
+    for (const auto& n : names) list.emplace_back(n);
+    on_field({name, FieldRef(&value), help, limits, std::move(list), false});
+  }
+
+  // An argument of a command given by its place. A std::string is required, a std::optional may be
+  // left out, a std::vector takes one or more (`limits` without required(): zero or more).
+  template <class T>
+  void positional(std::string_view name, T& value, std::string_view help,
+                  Limits limits = lathe::required()) {
+    on_field({name, FieldRef(&value), help, limits, {}, true});
+  }
+
+  template <class S>
+  void group(std::string_view name, S& value, std::string_view help) {
+    begin_group(name, help);
+    value.visit(*this);
+    end_group();
+  }
+
+ protected:
+  virtual void on_field(const FieldSpec& field) = 0;
+  virtual void begin_group(std::string_view name, std::string_view help) = 0;
+  virtual void end_group() = 0;
+};
+
+// Any struct with a visit(), by reference; a temporary lives to the end of the full expression.
+// From a const struct only visitors that do not write may be used; the functions of config.h keep
+// to that.
+class ConfigRef {
+ public:
+  template <class S, class T = std::remove_cv_t<std::remove_reference_t<S>>,
+            std::enable_if_t<!std::is_same_v<T, ConfigRef>, int> = 0>
+  ConfigRef(S&& config)  // NOLINT(google-explicit-constructor): a parameter type
+      : object_(const_cast<T*>(&config)),
+        visit_([](void* object, Visitor& v) { static_cast<T*>(object)->visit(v); }) {}
+  void visit(Visitor& v) const { visit_(object_, v); }
+
+ private:
+  void* object_;
+  void (*visit_)(void*, Visitor&);
+};
+
+}  // namespace lathe
