@@ -1,0 +1,50 @@
+// The catalogue of activation functions. Each is one file with one struct: its name in recipes, the formula
+// and the derivative, written once for scalar double (kernels/ref) and for vectorised float (kernels/cpu).
+// To add one: write its file, include it here and add it to the list; docs/adding/activation.md.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "lathe/kernels/activation/gelu_erf.h"
+#include "lathe/kernels/activation/gelu_tanh.h"
+#include "lathe/kernels/activation/relu.h"
+#include "lathe/kernels/activation/silu.h"
+
+namespace lathe::kernels {
+
+template <class... A>
+struct ActivationList {
+  static constexpr std::string_view kNames[] = {A::kName...};
+  static constexpr std::string_view kFormulas[] = {A::kFormula...};
+  static constexpr std::string_view kSources[] = {A::kSource...};
+  static constexpr int kCount = sizeof...(A);
+
+  // f(Activation{}) for the activation number `id`; id < kCount.
+  template <class F>
+  static void visit(int id, F&& f) {
+    int i = 0;
+    static_cast<void>(((i++ == id ? (f(A{}), true) : false) || ...));
+  }
+};
+
+using Activations = ActivationList<  //
+    activation::GeluErf,             //
+    activation::GeluTanh,            //
+    activation::Relu,                //
+    activation::Silu>;
+
+struct ActivationId {
+  uint8_t index = 0;
+  std::string_view name() const { return Activations::kNames[index]; }
+  bool operator==(const ActivationId&) const = default;
+};
+
+// By recipe name; Error kConfig with the list of names when there is none such.
+ActivationId find_activation(std::string_view name);
+std::vector<std::string> activation_names();
+
+}  // namespace lathe::kernels

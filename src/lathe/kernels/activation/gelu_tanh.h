@@ -1,0 +1,31 @@
+#pragma once
+
+#include <string_view>
+
+#include "lathe/kernels/activation/math.h"
+
+namespace lathe::kernels::activation {
+
+// The approximation that GPT-2 uses: "gelu_new" and "gelu_pytorch_tanh" in config.json files.
+struct GeluTanh {
+  static constexpr std::string_view kName = "gelu_tanh";
+  static constexpr std::string_view kFormula = "x/2 * (1 + tanh(sqrt(2/pi) * (x + 0.044715 x^3)))";
+  static constexpr std::string_view kSource = "Hendrycks & Gimpel 2016, arXiv:1606.08415";
+
+  template <class T>
+  static T value(T x) {
+    return T(0.5) * x * (T(1) + math::tanh(T(kScale) * (x + T(kCubic) * x * x * x)));
+  }
+  template <class T>
+  static T derivative(T x) {
+    const T t = math::tanh(T(kScale) * (x + T(kCubic) * x * x * x));
+    const T inner = T(kScale) * (T(1) + T(3 * kCubic) * x * x);
+    return T(0.5) * (T(1) + t) + T(0.5) * x * (T(1) - t * t) * inner;
+  }
+
+ private:
+  static constexpr double kScale = 0.79788456080286535588;  // sqrt(2 / pi)
+  static constexpr double kCubic = 0.044715;
+};
+
+}  // namespace lathe::kernels::activation

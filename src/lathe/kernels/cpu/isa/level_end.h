@@ -1,0 +1,3 @@
+#if !defined(LATHE_NO_TARGET)
+LATHE_END_TARGET
+#endif
