@@ -1,0 +1,154 @@
+#include "lathe/autograd/tape.h"
+
+#include <memory>
+#include <utility>
+
+namespace lathe {
+
+using kernels::kernels_for;
+using kernels::Write;
+
+const Tensor& Gradients::of_output(int i) const { return tape_.slots_[first_ + i].grad; }
+
+void Gradients::add(const Var& input, Tensor gradient) {
+  if (!input.needs_grad()) return;
+  Tape::Slot& slot = tape_.slots_[input.id];
+  require(gradient.shape() == slot.shape, ErrorKind::kShape, "backward",
+          "gradient {} for a value of shape {}", gradient.shape().str(), slot.shape.str());
+  if (slot.sink == nullptr && !slot.grad.defined()) {
+    slot.grad = std::move(gradient);
+    return;
+  }
+  const Sink s = sink(input);
+  const auto& k = kernels_for(slot.device);
+  if (s.write == Write::kAccumulate) {
+    k.axpy(1.0, gradient, s.target);
+  } else {
+    k.cast(gradient, s.target);
+  }
+}
+
+Sink Gradients::sink(const Var& input) {
+  Tape::Slot& slot = tape_.slots_[input.id];
+  if (slot.sink != nullptr) {
+    const Write write = slot.sink->written ? Write::kAccumulate : Write::kOverwrite;
+    slot.sink->written = true;
+    return {slot.sink->tensor, write};
+  }
+  if (!slot.grad.defined()) {
+    slot.grad = Tensor(slot.shape, slot.dtype, slot.device);
+    return {slot.grad, Write::kOverwrite};
+  }
+  // The tensor may also be the gradient of another value (add() aliases): copy before writing.
+  if (!slot.grad.unique() || !slot.grad.contiguous()) slot.grad = slot.grad.clone();
+  return {slot.grad, Write::kAccumulate};
+}
+
+Tensor Gradients::value(const Saved& saved) {
+  if (saved.tensor.defined()) return saved.tensor;
+  Tape::Node& node = tape_.nodes_[saved.node];
+  if (!node.remade.defined()) {
+    Gradients inner(tape_, node.first, node.count);
+    node.remade = node.recompute(inner);
+  }
+  return node.remade;
+}
+
+int32_t Tape::new_slot(const Tensor& value, int32_t node) {
+  Slot slot;
+  slot.shape = value.shape();
+  slot.dtype = value.dtype();
+  slot.device = value.device();
+  slot.node = node;
+  slots_.push_back(std::move(slot));
+  return static_cast<int32_t>(slots_.size()) - 1;
+}
+
+Var Tape::leaf(const Tensor& value) { return {value, this, new_slot(value, -1)}; }
+
+Var Tape::leaf(const Tensor& value, GradBuffer* sink) {
+  Var v = leaf(value);
+  slots_[v.id].sink = sink;
+  return v;
+}
+
+std::vector<Var> Tape::record(std::string_view op, std::span<const Tensor> outputs,
+                              std::initializer_list<const Var*> inputs, Backward backward,
+                              Options options) {
+  for (const Var* input : inputs)
+    require(input->tape == nullptr || input->tape == this, ErrorKind::kShape, op,
+            "inputs belong to two tapes");
+  const auto node = static_cast<int32_t>(nodes_.size());
+  const auto first = static_cast<int32_t>(slots_.size());
+  std::vector<Var> vars;
+  for (const Tensor& output : outputs) vars.emplace_back(output, this, new_slot(output, node));
+  if (keep_cheap_) options.recompute = nullptr;
+  nodes_.push_back({op, first, static_cast<int32_t>(outputs.size()), std::move(backward),
+                    std::move(options.recompute), Tensor()});
+  return vars;
+}
+
+Saved Tape::save(const Var& v) const {
+  if (v.needs_grad()) {
+    const int32_t node = slots_[v.id].node;
+    if (node >= 0 && nodes_[node].recompute) return {Tensor(), node};
+  }
+  return {v.value, -1};
+}
+
+void Tape::backward(const Var& loss, const Tensor& seed) {
+  require(loss.tape == this && loss.needs_grad(), ErrorKind::kShape, "backward",
+          "the loss depends on nothing that this tape recorded");
+  Gradients(*this, 0, 0).add(loss, seed);
+  for (auto node = static_cast<int32_t>(nodes_.size()) - 1; node >= 0; --node) {
+    Node& n = nodes_[node];
+    bool reached = false;
+    for (int32_t i = 0; i < n.count; ++i) reached |= slots_[n.first + i].grad.defined();
+    if (reached) {
+      Gradients gradients(*this, n.first, n.count);
+      n.backward(gradients);
+    }
+    n.backward = nullptr;  // frees what was saved
+    n.recompute = nullptr;
+    n.remade = Tensor();
+    for (int32_t i = 0; i < n.count; ++i) slots_[n.first + i].grad = Tensor();
+  }
+}
+
+void Tape::backward(const Var& loss, double seed) {
+  require(loss.value.numel() == 1, ErrorKind::kShape, "backward", "the loss has shape {}",
+          loss.shape().str());
+  const Tensor s = Tensor::scalar(seed, loss.value.dtype(), loss.value.device()).reshape(loss.shape());
+  backward(loss, s);
+}
+
+const Tensor& Tape::grad(const Var& leaf) const { return slots_[leaf.id].grad; }
+
+Tape* tape_of(std::initializer_list<const Var*> inputs) {
+  for (const Var* input : inputs)
+    if (input->needs_grad()) return input->tape;
+  return nullptr;
+}
+
+Var record(std::string_view op, Tensor output, std::initializer_list<const Var*> inputs,
+           Tape::Backward backward, Tape::Options options) {
+  Tape* tape = tape_of(inputs);
+  if (tape == nullptr) return output;
+  return tape->record(op, {&output, 1}, inputs, std::move(backward), std::move(options))[0];
+}
+
+Saved save(const Var& v) { return v.needs_grad() ? v.tape->save(v) : Saved{v.value, -1}; }
+
+Var checkpoint(const Var& x, std::function<Var(const Var& x, Tape* tape)> body) {
+  if (!x.needs_grad()) return body(x, nullptr);
+  Var out = body(Var(x.value), nullptr);
+  return record("checkpoint", out.value, {&x}, [x, body = std::move(body)](Gradients& g) {
+    Tape inner;
+    const Var again = inner.leaf(x.value);
+    const Var y = body(again, &inner);
+    inner.backward(y, g.of_output());
+    if (inner.grad(again).defined()) g.add(x, inner.grad(again));
+  });
+}
+
+}  // namespace lathe

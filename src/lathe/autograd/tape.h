@@ -1,0 +1,160 @@
+// Reverse-mode differentiation with one tape.
+//
+// A Var is a Tensor plus, while a Tape records, its place on that tape. An operation (ops/) computes its
+// outputs and records a node: which Vars it read, and a function that, given the gradients of its outputs,
+// adds gradients to its inputs. backward() runs the nodes in reverse order of recording, once, and frees what
+// each saved as soon as it has run.
+//
+// Without a tape (tape == nullptr in every input) nothing is recorded and nothing is kept: inference is the
+// same code.
+//
+// Parameters enter as leaves with a GradBuffer that outlives the tape; their gradients are summed into it in
+// the order of the backward, which is fixed, so results are the same bits every time.
+//
+// Recompute (Chen et al. 2016, arXiv:1604.06174; selective: Korthikanti et al. 2022, arXiv:2205.05198):
+//   * checkpoint(x, body) keeps only x, and runs body again during the backward;
+//   * an operation that is cheap to repeat passes `recompute` to record(); with keep_cheap(false) its output
+//     is dropped and made again when a later node's backward asks for it through Saved.
+//
+// Not thread-safe: one tape belongs to one thread (kernels inside use all threads).
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <initializer_list>
+#include <span>
+#include <string_view>
+#include <vector>
+
+#include "lathe/kernels/kernels.h"
+#include "lathe/tensor/tensor.h"
+
+namespace lathe {
+
+class Tape;
+
+// The gradient of a parameter. `written` is false until the first contribution, which overwrites, so that
+// zeroing costs nothing.
+struct GradBuffer {
+  Tensor tensor;
+  bool written = false;
+};
+
+struct Var {
+  Tensor value;
+  Tape* tape = nullptr;
+  int32_t id = -1;
+
+  Var() = default;
+  // NOLINTNEXTLINE(google-explicit-constructor): a constant
+  Var(Tensor constant) : value(std::move(constant)) {}
+  Var(Tensor v, Tape* t, int32_t i) : value(std::move(v)), tape(t), id(i) {}
+
+  bool defined() const { return value.defined(); }
+  bool needs_grad() const { return id >= 0; }
+  const Shape& shape() const { return value.shape(); }
+  // The place on the tape without the value: what a backward function captures to name an input.
+  Var ref() const { return {Tensor(), tape, id}; }
+};
+
+// A value kept for the backward: the tensor, or the node that can make it again.
+struct Saved {
+  Tensor tensor;
+  int32_t node = -1;
+};
+
+// Where a backward kernel puts the gradient of one input.
+struct Sink {
+  Tensor target;
+  kernels::Write write = kernels::Write::kOverwrite;
+};
+
+// What a backward function sees.
+class Gradients {
+ public:
+  // dL/d(output i); an undefined Tensor when nothing depends on it.
+  const Tensor& of_output(int i = 0) const;
+  // Adds `gradient` to the input's; the tensor may alias of_output(). Ignored when the input needs none.
+  void add(const Var& input, Tensor gradient);
+  // Target for a kernel that can overwrite or accumulate. Call only when input.needs_grad(), and write it.
+  Sink sink(const Var& input);
+  Tensor value(const Saved& saved);
+
+ private:
+  friend class Tape;
+  Gradients(Tape& tape, int32_t first, int32_t count) : tape_(tape), first_(first), count_(count) {}
+  Tape& tape_;
+  int32_t first_, count_;
+};
+
+class Tape {
+ public:
+  using Backward = std::function<void(Gradients&)>;
+
+  struct Options {
+    // Makes the only output again from saved values; marks the operation as cheap.
+    std::function<Tensor(Gradients&)> recompute;
+  };
+
+  // False drops the outputs of cheap operations once nothing but the tape needs them.
+  explicit Tape(bool keep_cheap = true) : keep_cheap_(keep_cheap) {}
+  Tape(const Tape&) = delete;
+  Tape& operator=(const Tape&) = delete;
+
+  // A leaf whose gradient is read with grad() after backward().
+  Var leaf(const Tensor& value);
+  // A leaf whose gradient is added to `sink`, which must outlive the backward.
+  Var leaf(const Tensor& value, GradBuffer* sink);
+
+  // Records one node with these outputs. When no input needs a gradient, returns constants.
+  std::vector<Var> record(std::string_view op, std::span<const Tensor> outputs,
+                          std::initializer_list<const Var*> inputs, Backward backward, Options options);
+  Saved save(const Var& v) const;
+
+  // Runs every node in reverse with dL/d(loss) = seed; Error kShape unless loss is on this tape. The tape is
+  // spent afterwards.
+  void backward(const Var& loss, const Tensor& seed);
+  void backward(const Var& loss, double seed = 1.0);
+
+  // The gradient of a leaf without a sink; undefined when nothing depended on it.
+  const Tensor& grad(const Var& leaf) const;
+  size_t node_count() const { return nodes_.size(); }
+
+ private:
+  friend class Gradients;
+  struct Node {
+    std::string_view op;
+    int32_t first = 0, count = 0;  // outputs are slots first … first + count
+    Backward backward;
+    std::function<Tensor(Gradients&)> recompute;
+    Tensor remade;
+  };
+  struct Slot {
+    Shape shape;
+    DType dtype = DType::kF32;
+    Device device = Device::kCpu;
+    Tensor grad;
+    GradBuffer* sink = nullptr;
+    int32_t node = -1;  // -1 for a leaf
+  };
+  int32_t new_slot(const Tensor& value, int32_t node);
+
+  std::vector<Node> nodes_;
+  std::vector<Slot> slots_;
+  bool keep_cheap_;
+};
+
+// The tape of the first input that has one; nullptr when nothing is being recorded.
+Tape* tape_of(std::initializer_list<const Var*> inputs);
+
+// Records when any input needs a gradient; returns the output as a constant otherwise.
+Var record(std::string_view op, Tensor output, std::initializer_list<const Var*> inputs,
+           Tape::Backward backward, Tape::Options options = {});
+Saved save(const Var& v);
+
+// body(x), of which only x is kept; run again, on a tape of its own, during the backward. `body` receives the
+// Var to use for x and the tape to record parameters on (nullptr on the first run), and must compute the same
+// bits both times.
+Var checkpoint(const Var& x, std::function<Var(const Var& x, Tape* tape)> body);
+
+}  // namespace lathe
