@@ -124,8 +124,8 @@ Json parse_json(std::string_view text, std::string_view name, const JsonLimits& 
   Builder builder(limits);
   if (Json::sax_parse(text.begin(), text.end(), &builder)) return std::move(builder.root);
   if (builder.problem_byte == 0)
-    fail(ErrorKind::kConfig, name, "not valid JSON: {}", builder.problem);
-  fail(ErrorKind::kConfig, fmt::format("{}:{}", name, position(text, builder.problem_byte - 1)),
+    fail(limits.error_kind, name, "not valid JSON: {}", builder.problem);
+  fail(limits.error_kind, fmt::format("{}:{}", name, position(text, builder.problem_byte - 1)),
        "not valid JSON: {}", builder.problem);
 }
 

@@ -6,6 +6,8 @@
 #include <nlohmann/json_fwd.hpp>
 #include <string_view>
 
+#include "lathe/base/error.h"
+
 namespace lathe {
 
 // The tree of a .toml or .json file (by its extension; anything else is refused), keys in the order
@@ -17,12 +19,13 @@ nlohmann::ordered_json load_recipe(const std::filesystem::path& path);
 nlohmann::ordered_json parse_toml(std::string_view text, std::string_view name);
 
 struct JsonLimits {
-  size_t depth = 64;           // nested arrays and objects
-  size_t values = 10'000'000;  // values in the whole text
+  size_t depth = 64;                          // nested arrays and objects
+  size_t values = 10'000'000;                 // values in the whole text
+  ErrorKind error_kind = ErrorKind::kConfig;  // what a text outside the rules throws
 };
 
 // Strict JSON: errors name `name:line:column`; duplicate keys, invalid UTF-8, too deep nesting and
-// trailing text are refused. Linear in the length of the text. Throws `kind` via fail().
+// trailing text are refused. Linear in the length of the text.
 nlohmann::ordered_json parse_json(std::string_view text, std::string_view name,
                                   const JsonLimits& limits = {});
 

@@ -1,0 +1,292 @@
+#include "lathe/io/safetensors.h"
+
+#include <algorithm>
+#include <array>
+#include <bit>
+#include <cstring>
+#include <nlohmann/json.hpp>
+#include <unordered_set>
+
+#include "lathe/base/error.h"
+#include "lathe/config/recipe.h"
+
+namespace lathe {
+namespace {
+
+using Json = nlohmann::ordered_json;
+static_assert(std::endian::native == std::endian::little, "the data is little-endian");
+
+constexpr uint64_t kMaxHeaderBytes = 100'000'000;
+constexpr size_t kMaxDimensions = 64;
+constexpr std::string_view kMetadataKey = "__metadata__";
+constexpr std::string_view kIndexName = "model.safetensors.index.json";
+
+struct DtypeSize {
+  std::string_view name;
+  int64_t size;
+};
+constexpr std::array<DtypeSize, 17> kDtypes = {{{"F32", 4},
+                                                {"BF16", 2},
+                                                {"F16", 2},
+                                                {"F64", 8},
+                                                {"I64", 8},
+                                                {"I32", 4},
+                                                {"I16", 2},
+                                                {"I8", 1},
+                                                {"U64", 8},
+                                                {"U32", 4},
+                                                {"U16", 2},
+                                                {"U8", 1},
+                                                {"BOOL", 1},
+                                                {"F8_E4M3", 1},
+                                                {"F8_E5M2", 1},
+                                                {"F8_E8M0", 1},
+                                                {"C64", 8}}};
+
+struct Entry {
+  ArraySpan array;
+  uint64_t begin, end;
+};
+
+// Bytes of an array of this shape. Throws when the dtype is unknown or the product overflows.
+uint64_t byte_size(std::string_view where, std::string_view name, std::string_view dtype,
+                   std::span<const int64_t> shape) {
+  const auto size = safetensors_dtype_size(dtype);
+  require(size.has_value(), ErrorKind::kFormat, where, "array '{}' has the unknown dtype '{}'",
+          name, dtype);
+  uint64_t bytes = static_cast<uint64_t>(*size);
+  for (const int64_t extent : shape) {
+    require(extent >= 0, ErrorKind::kFormat, where, "array '{}' has the negative extent {}", name,
+            extent);
+    require(!__builtin_mul_overflow(bytes, static_cast<uint64_t>(extent), &bytes) &&
+                bytes <= static_cast<uint64_t>(INT64_MAX),
+            ErrorKind::kFormat, where, "array '{}' has a shape whose size overflows", name);
+  }
+  return bytes;
+}
+
+uint64_t unsigned_of(const Json& value, std::string_view where, std::string_view name,
+                     std::string_view what) {
+  require(value.is_number_unsigned() && value.get<uint64_t>() <= uint64_t{INT64_MAX},
+          ErrorKind::kFormat, where, "array '{}' has a {} that is no count", name, what);
+  return value.get<uint64_t>();
+}
+
+Entry read_entry(const std::string& name, const Json& value, std::string_view where) {
+  require(value.is_object() && value.size() == 3, ErrorKind::kFormat, where,
+          "array '{}' should have exactly dtype, shape and data_offsets", name);
+  const auto dtype = value.find("dtype"), shape = value.find("shape"),
+             offsets = value.find("data_offsets");
+  require(dtype != value.end() && dtype->is_string(), ErrorKind::kFormat, where,
+          "array '{}' has no dtype", name);
+  require(shape != value.end() && shape->is_array() && shape->size() <= kMaxDimensions,
+          ErrorKind::kFormat, where, "array '{}' has no shape of at most {} extents", name,
+          kMaxDimensions);
+  require(offsets != value.end() && offsets->is_array() && offsets->size() == 2, ErrorKind::kFormat,
+          where, "array '{}' has no pair of data_offsets", name);
+  Entry entry{{name, dtype->get<std::string>(), {}, {}},
+              unsigned_of((*offsets)[0], where, name, "data offset"),
+              unsigned_of((*offsets)[1], where, name, "data offset")};
+  for (const auto& extent : *shape)
+    entry.array.shape.push_back(
+        static_cast<int64_t>(unsigned_of(extent, where, name, "shape extent")));
+  const uint64_t bytes = byte_size(where, name, entry.array.dtype, entry.array.shape);
+  require(entry.begin <= entry.end && entry.end - entry.begin == bytes, ErrorKind::kFormat, where,
+          "array '{}' takes bytes {} to {}, but its shape and dtype need {} bytes", name,
+          entry.begin, entry.end, bytes);
+  return entry;
+}
+
+void read_metadata(const Json& value, std::string_view where, SafetensorsMetadata* metadata) {
+  require(value.is_object(), ErrorKind::kFormat, where, "__metadata__ is not an object");
+  for (const auto& [key, text] : value.items()) {
+    require(text.is_string(), ErrorKind::kFormat, where, "__metadata__ '{}' is not a string", key);
+    if (metadata != nullptr) (*metadata)[key] = text.get<std::string>();
+  }
+}
+
+}  // namespace
+
+std::optional<int64_t> safetensors_dtype_size(std::string_view dtype) {
+  for (const auto& known : kDtypes)
+    if (known.name == dtype) return known.size;
+  return std::nullopt;
+}
+
+std::vector<ArraySpan> parse_safetensors(std::span<const std::byte> file, std::string_view where,
+                                         SafetensorsMetadata* metadata) {
+  uint64_t length = 0;
+  require(file.size() >= sizeof(length), ErrorKind::kFormat, where,
+          "has {} bytes, too few for a safetensors file; it is truncated or something else",
+          file.size());
+  std::memcpy(&length, file.data(), sizeof(length));
+  require(length <= kMaxHeaderBytes && length <= file.size() - sizeof(length), ErrorKind::kFormat,
+          where,
+          "announces a header of {} bytes in a file of {}; it is truncated or not safetensors",
+          length, file.size());
+  const std::string_view header(reinterpret_cast<const char*>(file.data()) + sizeof(length),
+                                length);
+  const auto data = file.subspan(sizeof(length) + length);
+  const Json tree = parse_json(header, where,
+                               {.depth = 8, .values = 5'000'000, .error_kind = ErrorKind::kFormat});
+  require(tree.is_object(), ErrorKind::kFormat, where, "the header is not a JSON object");
+
+  std::vector<Entry> entries;
+  for (const auto& [name, value] : tree.items()) {
+    if (name == kMetadataKey)
+      read_metadata(value, where, metadata);
+    else
+      entries.push_back(read_entry(name, value, where));
+  }
+  std::stable_sort(entries.begin(), entries.end(), [](const Entry& a, const Entry& b) {
+    return std::pair(a.begin, a.end) < std::pair(b.begin, b.end);
+  });
+  uint64_t at = 0;
+  std::vector<ArraySpan> arrays;
+  arrays.reserve(entries.size());
+  for (auto& entry : entries) {
+    require(entry.begin == at, ErrorKind::kFormat, where,
+            "array '{}' begins at byte {}, expected {}: arrays overlap or leave a hole",
+            entry.array.name, entry.begin, at);
+    require(entry.end <= data.size(), ErrorKind::kFormat, where,
+            "array '{}' ends at byte {} of {}; the file is truncated", entry.array.name, entry.end,
+            data.size());
+    entry.array.bytes = data.subspan(entry.begin, entry.end - entry.begin);
+    at = entry.end;
+    arrays.push_back(std::move(entry.array));
+  }
+  require(at == data.size(), ErrorKind::kFormat, where,
+          "{} bytes follow the last array; the file is damaged", data.size() - at);
+  return arrays;
+}
+
+SafetensorsReader::SafetensorsReader(const std::filesystem::path& path) {
+  std::error_code error;
+  if (std::filesystem::is_directory(path, error)) {
+    if (std::filesystem::exists(path / kIndexName, error)) {
+      read_index(path / kIndexName);
+    } else {
+      require(std::filesystem::exists(path / "model.safetensors", error), ErrorKind::kIo,
+              path.string(), "has neither model.safetensors nor {}", kIndexName);
+      read_file(path / "model.safetensors");
+    }
+  } else if (path.extension() == ".json") {
+    read_index(path);
+  } else {
+    read_file(path);
+  }
+  index_names();
+}
+
+void SafetensorsReader::read_file(const std::filesystem::path& path) {
+  files_.emplace_back(path);
+  auto arrays = parse_safetensors(files_.back().bytes(), path.string(), &metadata_);
+  std::move(arrays.begin(), arrays.end(), std::back_inserter(arrays_));
+}
+
+void SafetensorsReader::read_index(const std::filesystem::path& path) {
+  const std::string where = path.string();
+  const Json tree = parse_json(lathe::read_file(path, kMaxHeaderBytes), where,
+                               {.error_kind = ErrorKind::kFormat});
+  require(tree.is_object() && tree.contains("weight_map") && tree["weight_map"].is_object(),
+          ErrorKind::kFormat, where, "has no object 'weight_map'");
+  std::vector<std::string> names;  // of files, in the order of the index
+  std::unordered_map<std::string, std::string> file_of;
+  for (const auto& [array, value] : tree["weight_map"].items()) {
+    require(value.is_string(), ErrorKind::kFormat, where, "'{}' is not mapped to a file name",
+            array);
+    const auto file = value.get<std::string>();
+    const bool plain = !file.empty() && file != "." && file != ".." &&
+                       file.find_first_of(std::string_view("/\\\0", 3)) == std::string::npos;
+    require(plain, ErrorKind::kFormat, where,
+            "'{}' is mapped to '{}', expected the name of a file in the same folder", array, file);
+    if (std::find(names.begin(), names.end(), file) == names.end()) names.push_back(file);
+    file_of[array] = file;
+  }
+  size_t found = 0;
+  for (const auto& file : names) {
+    const size_t first = arrays_.size();
+    read_file(path.parent_path() / file);
+    // A file may hold arrays that the index gives to another file or to none: they are not part of
+    // it.
+    const auto dropped = std::remove_if(arrays_.begin() + static_cast<ptrdiff_t>(first),
+                                        arrays_.end(), [&](const ArraySpan& a) {
+                                          const auto it = file_of.find(a.name);
+                                          return it == file_of.end() || it->second != file;
+                                        });
+    arrays_.erase(dropped, arrays_.end());
+    found += arrays_.size() - first;
+  }
+  if (found == file_of.size()) return;
+  std::unordered_set<std::string_view> present;
+  for (const auto& array : arrays_) present.insert(array.name);
+  for (const auto& [array, file] : file_of)
+    require(present.contains(array), ErrorKind::kFormat, where,
+            "maps '{}' to '{}', which does not have it", array, file);
+}
+
+void SafetensorsReader::index_names() {
+  by_name_.reserve(arrays_.size());
+  for (size_t i = 0; i < arrays_.size(); ++i) by_name_.emplace(arrays_[i].name, i);
+}
+
+const ArraySpan* SafetensorsReader::find(std::string_view name) const {
+  const auto it = by_name_.find(name);
+  return it == by_name_.end() ? nullptr : &arrays_[it->second];
+}
+
+std::vector<std::filesystem::path> SafetensorsReader::files() const {
+  std::vector<std::filesystem::path> paths;
+  for (const auto& file : files_) paths.push_back(file.path());
+  return paths;
+}
+
+SafetensorsWriter::SafetensorsWriter(const std::filesystem::path& path,
+                                     std::span<const Announced> arrays,
+                                     const SafetensorsMetadata& metadata)
+    : file_(path) {
+  const std::string where = path.string();
+  Json::object_t entries;  // appended to directly: looking names up would make this quadratic
+  if (!metadata.empty()) entries.emplace_back(std::string(kMetadataKey), Json(metadata));
+  std::unordered_set<std::string_view> names;
+  for (const auto& array : arrays) {
+    require(array.name != kMetadataKey && names.insert(array.name).second, ErrorKind::kFormat,
+            where, "the array name '{}' is used twice or reserved", array.name);
+    const uint64_t bytes = byte_size(where, array.name, array.dtype, array.shape);
+    Json entry = Json::object();
+    entry["dtype"] = array.dtype;
+    entry["shape"] = array.shape;
+    entry["data_offsets"] = {announced_, announced_ + bytes};
+    announced_ += bytes;
+    entries.emplace_back(array.name, std::move(entry));
+  }
+  std::string header = Json(std::move(entries)).dump();
+  header.resize((header.size() + 7) / 8 * 8, ' ');
+  require(header.size() <= kMaxHeaderBytes, ErrorKind::kFormat, where,
+          "would need a header of {} bytes, above the format's 100 MB", header.size());
+  const uint64_t length = header.size();
+  file_.write(std::as_bytes(std::span(&length, 1)));
+  file_.write(header);
+}
+
+void SafetensorsWriter::write(std::span<const std::byte> bytes) {
+  written_ += bytes.size();
+  file_.write(bytes);
+}
+
+void SafetensorsWriter::commit() {
+  require(written_ == announced_, ErrorKind::kFormat, file_.path().string(),
+          "{} bytes of data were written, but the header announces {}", written_, announced_);
+  file_.commit();
+}
+
+void write_safetensors(const std::filesystem::path& path, std::span<const ArraySpan> arrays,
+                       const SafetensorsMetadata& metadata) {
+  std::vector<SafetensorsWriter::Announced> announced;
+  for (const auto& array : arrays) announced.push_back({array.name, array.dtype, array.shape});
+  SafetensorsWriter writer(path, announced, metadata);
+  for (const auto& array : arrays) writer.write(array.bytes);
+  writer.commit();
+}
+
+}  // namespace lathe

@@ -1,0 +1,99 @@
+// The safetensors format: named arrays in one file.
+//
+//   u64 little-endian   n, the length of the header
+//   n bytes             JSON: {"name": {"dtype": "F32", "shape": [..], "data_offsets": [begin,
+//   end]}, …,
+//                       "__metadata__": {"key": "text"}}; spaces may follow it
+//   the rest            the data, row-major little-endian; offsets count from its start; no holes
+//
+// Format: https://github.com/huggingface/safetensors (format section). Nothing here knows tensors
+// of this project: arrays are dtype names, shapes and bytes. The bytes point into a mapping and may
+// be at any alignment.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <map>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+#include <vector>
+
+#include "lathe/io/atomic_file.h"
+#include "lathe/io/mapped_file.h"
+
+namespace lathe {
+
+struct ArraySpan {
+  std::string name;
+  std::string dtype;  // "F32", "BF16", "F16", "F64", "I64", "I32", "U8", "BOOL", …
+  std::vector<int64_t> shape;
+  std::span<const std::byte> bytes;
+};
+
+using SafetensorsMetadata = std::map<std::string, std::string>;
+
+// Bytes of one element; nullopt for a dtype the format does not have.
+std::optional<int64_t> safetensors_dtype_size(std::string_view dtype);
+
+// The arrays of one file held in memory, in the order of their data. `where` names it in errors.
+// Throws kFormat for everything that is not a valid file: a header beyond the file or above 100 MB,
+// broken JSON, duplicate names, unknown dtypes, sizes that overflow or do not match the shape,
+// offsets out of range, overlapping or with holes between.
+std::vector<ArraySpan> parse_safetensors(std::span<const std::byte> file, std::string_view where,
+                                         SafetensorsMetadata* metadata = nullptr);
+
+// A file, a sharded set through its index, or a folder holding model.safetensors or
+// model.safetensors.index.json. The bytes live as long as the reader. Reading is thread-safe.
+class SafetensorsReader {
+ public:
+  // Throws kIo when something cannot be opened, kFormat for damaged content, for an index that
+  // names files outside its folder or arrays that its files do not have.
+  explicit SafetensorsReader(const std::filesystem::path& path);
+
+  const std::vector<ArraySpan>& arrays() const { return arrays_; }
+  const ArraySpan* find(std::string_view name) const;  // null when absent
+  const SafetensorsMetadata& metadata() const { return metadata_; }
+  std::vector<std::filesystem::path> files() const;
+
+ private:
+  void read_file(const std::filesystem::path& path);
+  void read_index(const std::filesystem::path& path);
+  void index_names();
+
+  std::vector<MappedFile> files_;
+  std::vector<ArraySpan> arrays_;
+  std::unordered_map<std::string_view, size_t> by_name_;
+  SafetensorsMetadata metadata_;
+};
+
+// Writes a file as a stream, atomically: the arrays are announced first, then their bytes follow in
+// the same order, in pieces of any size.
+class SafetensorsWriter {
+ public:
+  struct Announced {
+    std::string name, dtype;
+    std::vector<int64_t> shape;
+  };
+
+  // Throws kFormat for duplicate names, unknown dtypes, negative or overflowing shapes.
+  SafetensorsWriter(const std::filesystem::path& path, std::span<const Announced> arrays,
+                    const SafetensorsMetadata& metadata = {});
+  // The next bytes of the data section.
+  void write(std::span<const std::byte> bytes);
+  // Throws kFormat unless exactly the announced bytes were written.
+  void commit();
+
+ private:
+  AtomicFile file_;
+  uint64_t announced_ = 0, written_ = 0;
+};
+
+// All at once.
+void write_safetensors(const std::filesystem::path& path, std::span<const ArraySpan> arrays,
+                       const SafetensorsMetadata& metadata = {});
+
+}  // namespace lathe
