@@ -1,0 +1,231 @@
+// Sums are taken in double, one row or one column by one thread in order, and row sums are added in
+// order: the bits do not depend on the thread count.
+#include "lathe/optim/adafactor.h"
+
+#include <algorithm>
+#include <cmath>
+#include <map>
+#include <vector>
+
+#include "lathe/base/parallel.h"
+#include "lathe/optim/blocks.h"
+#include "lathe/optim/config.h"
+#include "lathe/optim/update.h"
+
+namespace lathe {
+namespace {
+
+constexpr std::string_view kWhere = "adafactor";
+
+// One matrix, or a vector as a matrix of one row.
+template <class T>
+struct Slice {
+  T* w;
+  const T* g;
+  int64_t rows, cols;
+  double scale;  // of the gradient
+  int64_t row_grain() const {
+    return std::max<int64_t>(1, optim::kGrain / std::max<int64_t>(cols, 1));
+  }
+  double square(int64_t i) const {
+    const double x = static_cast<double>(g[i]) * scale;
+    return x * x;
+  }
+};
+
+// sum over rows of f(row), each row summed by one thread.
+template <class F>
+double sum_of_rows(int64_t rows, int64_t grain, F&& f) {
+  std::vector<double> sums(static_cast<size_t>(rows));
+  parallel_for(rows, grain, [&](int64_t r) { sums[static_cast<size_t>(r)] = f(r); });
+  double total = 0;
+  for (double s : sums) total += s;
+  return total;
+}
+
+template <class T>
+double rms_of_values(const Slice<T>& s) {
+  const double total = sum_of_rows(s.rows, s.row_grain(), [&](int64_t r) {
+    double sum = 0;
+    for (int64_t i = r * s.cols; i < (r + 1) * s.cols; ++i)
+      sum += static_cast<double>(s.w[i]) * static_cast<double>(s.w[i]);
+    return sum;
+  });
+  return std::sqrt(total / static_cast<double>(s.rows * s.cols));
+}
+
+// The running means of g² + eps over rows and columns.
+template <class T>
+void update_factors(const Slice<T>& s, T* row, T* col, double beta, double eps) {
+  parallel_for(s.rows, s.row_grain(), [=](int64_t r) {
+    double sum = 0;
+    for (int64_t i = r * s.cols; i < (r + 1) * s.cols; ++i) sum += s.square(i) + eps;
+    row[r] = static_cast<T>(beta * row[r] + (1 - beta) * sum / static_cast<double>(s.cols));
+  });
+  const int64_t grain = std::max<int64_t>(16, optim::kGrain / std::max<int64_t>(s.rows, 1));
+  parallel_ranges(s.cols, grain, [=](Range range, int) {
+    std::vector<double> sums(static_cast<size_t>(range.size()), 0.0);
+    for (int64_t r = 0; r < s.rows; ++r)
+      for (int64_t c = range.begin; c < range.end; ++c)
+        sums[static_cast<size_t>(c - range.begin)] += s.square(r * s.cols + c) + eps;
+    for (int64_t c = range.begin; c < range.end; ++c)
+      col[c] =
+          static_cast<T>(beta * col[c] + (1 - beta) * sums[static_cast<size_t>(c - range.begin)] /
+                                             static_cast<double>(s.rows));
+  });
+}
+
+// w <- keep·w - alpha·u / max(1, RMS(u) / clip), where u = g·row_factor(r)·col_factor(i).
+template <class T, class F>
+void apply(const Slice<T>& s, double keep, double alpha, double clip, F&& inverse_root) {
+  const double total = sum_of_rows(s.rows, s.row_grain(), [&](int64_t r) {
+    double sum = 0;
+    for (int64_t c = 0; c < s.cols; ++c) {
+      const double u = inverse_root(r, c);
+      sum += s.square(r * s.cols + c) * u * u;
+    }
+    return sum;
+  });
+  const double rms = std::sqrt(total / static_cast<double>(s.rows * s.cols));
+  const double size = alpha * s.scale / std::max(1.0, rms / clip);
+  parallel_ranges(s.rows * s.cols, optim::kGrain, [&](Range range, int) {
+    int64_t r = range.begin / s.cols, c = range.begin % s.cols;
+    for (int64_t i = range.begin; i < range.end; ++i) {
+      s.w[i] = static_cast<T>(keep * s.w[i] - size * inverse_root(r, c) * s.g[i]);
+      if (++c == s.cols) c = 0, ++r;
+    }
+  });
+}
+
+class Adafactor final : public Optimizer {
+ public:
+  explicit Adafactor(const OptimConfig& config)
+      : config_(config.adafactor), decay_(config.weight_decay) {}
+
+  void prepare(std::span<Parameter* const> parameters) override {
+    for (const Parameter* p : parameters) state_of(*p);
+  }
+
+  void step(std::span<Parameter* const> parameters, const StepInfo& info) override {
+    optim::check_step(kWhere, info);
+    for (Parameter* p : parameters) {
+      const State& state = state_of(*p);
+      check(*p, state);
+      const Tensor g = optim::gradient_of(kWhere, *p);
+      if (p->value.numel() == 0) continue;
+      optim::visit_master(*p, [&](auto tag) {
+        using T = typename decltype(tag)::type;
+        p->value.rank() < 2 ? step_vector<T>(*p, g, state, info)
+                            : step_matrices<T>(*p, g, state, info);
+      });
+      optim::refresh_compute(*p);
+    }
+  }
+
+  void for_each_state(const StateFn& f) override {
+    for (auto& [name, s] : states_) {
+      if (s.v.defined()) f("adafactor.v/" + name, s.v);
+      if (s.row.defined()) f("adafactor.row/" + name, s.row);
+      if (s.col.defined()) f("adafactor.col/" + name, s.col);
+    }
+  }
+
+ private:
+  struct State {
+    Tensor v, row, col;
+  };
+
+  static Shape row_shape(const Parameter& p) {
+    const int64_t cols = p.value.size(-1);
+    return {cols > 0 ? p.value.numel() / cols : 0};
+  }
+  static Shape col_shape(const Parameter& p) {
+    return {static_cast<int64_t>(optim::matrix_blocks(p).size()), p.value.size(-1)};
+  }
+
+  State& state_of(const Parameter& p) {
+    const auto found = states_.find(p.name);
+    if (found != states_.end()) return found->second;
+    optim::check_parameter(kWhere, p);
+    State s;
+    if (p.value.rank() < 2) {
+      s.v = optim::zeros_like(p, p.value.shape());
+    } else {
+      s.row = optim::zeros_like(p, row_shape(p));
+      s.col = optim::zeros_like(p, col_shape(p));
+    }
+    return states_[p.name] = s;
+  }
+
+  static void check(const Parameter& p, const State& s) {
+    if (p.value.rank() < 2) return optim::check_state(kWhere, p, s.v, p.value.shape());
+    optim::check_state(kWhere, p, s.row, row_shape(p));
+    optim::check_state(kWhere, p, s.col, col_shape(p));
+  }
+
+  double beta(const StepInfo& info) const {
+    return 1 - std::pow(static_cast<double>(info.step), -config_.decay_exponent);
+  }
+  template <class T>
+  double alpha(const Slice<T>& s, const StepInfo& info) const {
+    return config_.relative_step ? info.lr * std::max(config_.eps2, rms_of_values(s)) : info.lr;
+  }
+
+  template <class T>
+  void step_vector(const Parameter& p, const Tensor& g, const State& state,
+                   const StepInfo& info) const {
+    const Slice<T> s{p.value.data<T>(), g.data<T>(), 1, p.value.numel(), info.grad_scale};
+    T* v = state.v.data<T>();
+    const double b = beta(info);
+    parallel_for(s.cols, optim::kGrain, [&, eps = config_.eps1](int64_t i) {
+      v[i] = static_cast<T>(b * v[i] + (1 - b) * (s.square(i) + eps));
+    });
+    apply(s, 1.0, alpha(s, info), config_.clip,
+          [v](int64_t, int64_t i) { return 1 / std::sqrt(static_cast<double>(v[i])); });
+  }
+
+  template <class T>
+  void step_matrices(const Parameter& p, const Tensor& g, const State& state,
+                     const StepInfo& info) const {
+    int64_t first_row = 0, index = 0;
+    const double keep = 1 - info.lr * (p.decays() ? decay_ : 0);
+    for (const optim::MatrixBlock& block : optim::matrix_blocks(p)) {
+      const Slice<T> s{p.value.data<T>() + block.offset, g.data<T>() + block.offset, block.rows,
+                       block.cols, info.grad_scale};
+      T* row = state.row.data<T>() + first_row;
+      T* col = state.col.data<T>() + index * block.cols;
+      update_factors(s, row, col, beta(info), config_.eps1);
+      step_factored(s, row, col, keep, alpha(s, info));
+      first_row += block.rows;
+      ++index;
+    }
+  }
+
+  template <class T>
+  void step_factored(const Slice<T>& s, const T* row, const T* col, double keep,
+                     double alpha) const {
+    double mean = 0;
+    for (int64_t r = 0; r < s.rows; ++r) mean += row[r];
+    mean /= static_cast<double>(s.rows);
+    // Roots are taken once for each row and column, not for each element.
+    std::vector<double> by_row(static_cast<size_t>(s.rows)), by_col(static_cast<size_t>(s.cols));
+    for (size_t r = 0; r < by_row.size(); ++r) by_row[r] = std::sqrt(mean / row[r]);
+    for (size_t c = 0; c < by_col.size(); ++c)
+      by_col[c] = 1 / std::sqrt(static_cast<double>(col[c]));
+    apply(s, keep, alpha, config_.clip, [&](int64_t r, int64_t c) {
+      return by_row[static_cast<size_t>(r)] * by_col[static_cast<size_t>(c)];
+    });
+  }
+
+  AdafactorConfig config_;
+  double decay_;
+  std::map<std::string, State> states_;
+};
+
+}  // namespace
+
+std::unique_ptr<Optimizer> make_adafactor(const OptimConfig& config) {
+  return std::make_unique<Adafactor>(config);
+}
+
+}  // namespace lathe

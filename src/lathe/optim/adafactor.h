@@ -1,0 +1,47 @@
+// Adafactor: AdamW's second moment as an outer product (Shazeer & Stern 2018, arXiv:1804.04235).
+//
+// For every matrix inside a parameter, with R rows and C columns, and β = 1 − t^(−decay_exponent):
+//   r ← β·r + (1−β)·mean over columns of (g² + ε1)     [R]
+//   c ← β·c + (1−β)·mean over rows of (g² + ε1)        [C]
+//   u = g / √(r·cᵀ / mean(r))                          [R, C]
+// Parameters that are no matrix keep the whole: v ← β·v + (1−β)·(g² + ε1), u = g / √v. Then
+//   w ← w − lr·λ·w − α · u / max(1, RMS(u) / clip)
+// with α = lr, or lr·max(ε2, RMS(w)) when relative_step is on (the paper's relative step size; its
+// ρ is the schedule's business, name = "inverse_sqrt"). RMS runs over one matrix. No first moment,
+// as in the paper's low-memory form. State: "adafactor.row/…" [sum of R], "adafactor.col/…"
+// [matrices, C], or "adafactor.v/…".
+#pragma once
+
+#include <memory>
+
+#include "lathe/config/visit.h"
+#include "lathe/optim/optimizer.h"
+
+namespace lathe {
+
+struct OptimConfig;
+
+struct AdafactorConfig {
+  double decay_exponent = 0.8;
+  double clip = 1.0;
+  double eps1 = 1e-30;
+  double eps2 = 1e-3;
+  bool relative_step = false;
+
+  template <class V>
+  void visit(V& v) {
+    v.field("decay_exponent", decay_exponent, "the second moment decays by 1 - step^-this",
+            above(0));
+    v.field("clip", clip, "largest root mean square of an update, in units of the learning rate",
+            above(0));
+    v.field("eps1", eps1, "added to squared gradients", above(0));
+    v.field("eps2", eps2, "smallest parameter scale with relative_step", above(0));
+    v.field("relative_step", relative_step,
+            "multiply the learning rate by the parameter's root mean square");
+  }
+};
+
+// Uses weight_decay and the group adafactor.
+std::unique_ptr<Optimizer> make_adafactor(const OptimConfig& config);
+
+}  // namespace lathe

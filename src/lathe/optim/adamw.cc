@@ -1,0 +1,78 @@
+#include "lathe/optim/adamw.h"
+
+#include <cmath>
+#include <map>
+
+#include "lathe/optim/config.h"
+#include "lathe/optim/update.h"
+
+namespace lathe {
+namespace {
+
+constexpr std::string_view kWhere = "adamw";
+
+TensorView flat(const Tensor& t) { return t.reshape({t.numel()}).view(); }
+
+class AdamW final : public Optimizer {
+ public:
+  explicit AdamW(const OptimConfig& config)
+      : beta1_(config.beta1), beta2_(config.beta2), eps_(config.eps), decay_(config.weight_decay) {}
+
+  void prepare(std::span<Parameter* const> parameters) override {
+    for (const Parameter* p : parameters) state_of(*p);
+  }
+
+  void step(std::span<Parameter* const> parameters, const StepInfo& info) override {
+    optim::check_step(kWhere, info);
+    const double t = static_cast<double>(info.step);
+    kernels::AdamWSpec spec{};
+    spec.lr = static_cast<float>(info.lr);
+    spec.beta1 = static_cast<float>(beta1_);
+    spec.beta2 = static_cast<float>(beta2_);
+    spec.eps = static_cast<float>(eps_);
+    spec.grad_scale = static_cast<float>(info.grad_scale);
+    spec.correction1 = static_cast<float>(1 - std::pow(beta1_, t));
+    spec.correction2 = static_cast<float>(1 - std::pow(beta2_, t));
+    for (Parameter* p : parameters) {
+      const State& s = state_of(*p);
+      optim::check_state(kWhere, *p, s.m, p->value.shape());
+      optim::check_state(kWhere, *p, s.v, p->value.shape());
+      const Tensor g = optim::gradient_of(kWhere, *p);
+      spec.weight_decay = p->decays() ? static_cast<float>(decay_) : 0.0f;
+      const TensorView copy = optim::has_compute_copy(*p) ? flat(p->compute) : TensorView();
+      kernels::kernels_for(p->value.device())
+          .adamw(flat(p->value), flat(g), flat(s.m), flat(s.v), copy, spec);
+    }
+  }
+
+  void for_each_state(const StateFn& f) override {
+    for (auto& [name, s] : states_) {
+      f("adamw.m/" + name, s.m);
+      f("adamw.v/" + name, s.v);
+    }
+  }
+
+ private:
+  struct State {
+    Tensor m, v;
+  };
+
+  State& state_of(const Parameter& p) {
+    const auto found = states_.find(p.name);
+    if (found != states_.end()) return found->second;
+    optim::check_parameter(kWhere, p);
+    const Shape& shape = p.value.shape();
+    return states_[p.name] = {optim::zeros_like(p, shape), optim::zeros_like(p, shape)};
+  }
+
+  double beta1_, beta2_, eps_, decay_;
+  std::map<std::string, State> states_;
+};
+
+}  // namespace
+
+std::unique_ptr<Optimizer> make_adamw(const OptimConfig& config) {
+  return std::make_unique<AdamW>(config);
+}
+
+}  // namespace lathe

@@ -1,0 +1,63 @@
+// Exponential moving average of the weights (Polyak & Juditsky 1992; Izmailov et al. 2018,
+// arXiv:1803.05407).
+//
+//   e ← e + (1 − d)·(w − e),  d = min(decay, (1 + step) / (10 + step))
+//
+// The average starts at the weights it was made with; d grows into `decay`, so that those are soon
+// forgotten. Held in f32 (f64 for parameters on Device::kRef). Swapping exchanges the numbers of
+// weights and averages in place: twice gives back the same bits. Not thread-safe.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <span>
+#include <string>
+
+#include "lathe/nn/parameter.h"
+
+namespace lathe {
+
+class Ema {
+ public:
+  using StateFn = std::function<void(const std::string& name, Tensor& state)>;
+
+  // Error kConfig unless 0 <= decay < 1.
+  Ema(double decay, std::span<Parameter* const> parameters);
+
+  // After optimiser step `step`, counted from 1. Error kShape while swapped in, or for parameters
+  // that the average was not made with.
+  void update(std::span<Parameter* const> parameters, int64_t step);
+
+  // Puts the averages where the weights were, or back; also refreshes parameter.compute.
+  void swap(std::span<Parameter* const> parameters);
+  bool swapped() const { return swapped_; }
+
+  // "ema/<parameter>"; as Optimizer::for_each_state. Error kShape while swapped in.
+  void for_each_state(const StateFn& f);
+  int64_t bytes() const;
+
+ private:
+  Tensor& average_of(const Parameter& parameter);
+
+  double decay_;
+  bool swapped_ = false;
+  std::map<std::string, Tensor> averages_;
+};
+
+// Averages in place of the weights for as long as it lives: evaluation, sampling, export.
+class EmaScope {
+ public:
+  EmaScope(Ema& ema, std::span<Parameter* const> parameters) : ema_(ema), parameters_(parameters) {
+    ema_.swap(parameters_);
+  }
+  ~EmaScope() { ema_.swap(parameters_); }
+  EmaScope(const EmaScope&) = delete;
+  EmaScope& operator=(const EmaScope&) = delete;
+
+ private:
+  Ema& ema_;
+  std::span<Parameter* const> parameters_;  // must outlive the scope
+};
+
+}  // namespace lathe

@@ -1,0 +1,77 @@
+#include "lathe/optim/lion.h"
+
+#include <map>
+
+#include "lathe/base/parallel.h"
+#include "lathe/optim/config.h"
+#include "lathe/optim/update.h"
+
+namespace lathe {
+namespace {
+
+constexpr std::string_view kWhere = "lion";
+
+class Lion final : public Optimizer {
+ public:
+  explicit Lion(const OptimConfig& config)
+      : beta1_(config.beta1), beta2_(config.beta2), decay_(config.weight_decay) {}
+
+  void prepare(std::span<Parameter* const> parameters) override {
+    for (const Parameter* p : parameters) state_of(*p);
+  }
+
+  void step(std::span<Parameter* const> parameters, const StepInfo& info) override {
+    optim::check_step(kWhere, info);
+    for (Parameter* p : parameters) {
+      const Tensor& m = state_of(*p);
+      optim::check_state(kWhere, *p, m, p->value.shape());
+      const Tensor g = optim::gradient_of(kWhere, *p);
+      optim::visit_master(*p,
+                          [&](auto tag) { update<typename decltype(tag)::type>(*p, g, m, info); });
+      optim::refresh_compute(*p);
+    }
+  }
+
+  void for_each_state(const StateFn& f) override {
+    for (auto& [name, m] : states_) f("lion.m/" + name, m);
+  }
+
+ private:
+  template <class T>
+  void update(const Parameter& p, const Tensor& gradient, const Tensor& momentum,
+              const StepInfo& info) const {
+    T* w = p.value.data<T>();
+    T* m = momentum.data<T>();
+    const T* g = gradient.data<T>();
+    const T scale = static_cast<T>(info.grad_scale), lr = static_cast<T>(info.lr);
+    const T keep = static_cast<T>(1 - info.lr * (p.decays() ? decay_ : 0));
+    const T b1 = static_cast<T>(beta1_), b2 = static_cast<T>(beta2_);
+    parallel_ranges(p.value.numel(), optim::kGrain, [=](Range r, int) {
+      for (int64_t i = r.begin; i < r.end; ++i) {
+        const T gi = g[i] * scale;
+        const T c = b1 * m[i] + (1 - b1) * gi;
+        const T sign = static_cast<T>(c > 0) - static_cast<T>(c < 0);
+        w[i] = w[i] * keep - lr * sign;
+        m[i] = b2 * m[i] + (1 - b2) * gi;
+      }
+    });
+  }
+
+  Tensor& state_of(const Parameter& p) {
+    const auto found = states_.find(p.name);
+    if (found != states_.end()) return found->second;
+    optim::check_parameter(kWhere, p);
+    return states_[p.name] = optim::zeros_like(p, p.value.shape());
+  }
+
+  double beta1_, beta2_, decay_;
+  std::map<std::string, Tensor> states_;
+};
+
+}  // namespace
+
+std::unique_ptr<Optimizer> make_lion(const OptimConfig& config) {
+  return std::make_unique<Lion>(config);
+}
+
+}  // namespace lathe

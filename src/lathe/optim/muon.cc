@@ -1,0 +1,127 @@
+#include "lathe/optim/muon.h"
+
+#include <algorithm>
+#include <cmath>
+#include <map>
+#include <vector>
+
+#include "lathe/base/error.h"
+#include "lathe/base/parallel.h"
+#include "lathe/optim/adamw.h"
+#include "lathe/optim/blocks.h"
+#include "lathe/optim/config.h"
+#include "lathe/optim/newton_schulz.h"
+#include "lathe/optim/update.h"
+
+namespace lathe {
+namespace {
+
+constexpr std::string_view kWhere = "muon";
+
+bool orthogonalised(const Parameter& p) { return p.value.rank() >= 2 && !p.is_table; }
+
+class Muon final : public Optimizer {
+ public:
+  explicit Muon(const OptimConfig& config)
+      : config_(config.muon), decay_(config.weight_decay), adamw_(make_adamw(config)) {
+    require(config_.adjust_lr == "original" || config_.adjust_lr == "match_rms_adamw",
+            ErrorKind::kConfig, kWhere,
+            "adjust_lr is '{}', expected 'match_rms_adamw' or 'original'", config_.adjust_lr);
+  }
+
+  void prepare(std::span<Parameter* const> parameters) override {
+    const Split split = split_of(parameters);
+    for (const Parameter* p : split.matrices) state_of(*p);
+    adamw_->prepare(split.others);
+  }
+
+  void step(std::span<Parameter* const> parameters, const StepInfo& info) override {
+    optim::check_step(kWhere, info);
+    const Split split = split_of(parameters);
+    for (Parameter* p : split.matrices) step_matrix(*p, info);
+    StepInfo other = info;
+    other.lr *= config_.adamw_lr_ratio;
+    adamw_->step(split.others, other);
+  }
+
+  void for_each_state(const StateFn& f) override {
+    for (auto& [name, m] : states_) f("muon.momentum/" + name, m);
+    adamw_->for_each_state(f);
+  }
+
+ private:
+  struct Split {
+    std::vector<Parameter*> matrices, others;
+  };
+  static Split split_of(std::span<Parameter* const> parameters) {
+    Split split;
+    for (Parameter* p : parameters)
+      (orthogonalised(*p) ? split.matrices : split.others).push_back(p);
+    return split;
+  }
+
+  double scale_of(const optim::MatrixBlock& block) const {
+    const double rows = static_cast<double>(block.rows), cols = static_cast<double>(block.cols);
+    if (config_.adjust_lr == "original") return std::sqrt(std::max(1.0, rows / cols));
+    return 0.2 * std::sqrt(std::max(rows, cols));
+  }
+
+  void step_matrix(const Parameter& p, const StepInfo& info) {
+    const Tensor& m = state_of(p);
+    optim::check_state(kWhere, p, m, p.value.shape());
+    const Tensor g = optim::gradient_of(kWhere, p);
+    const Tensor u(Shape{p.value.numel()}, p.value.dtype(), p.value.device());
+    optim::visit_master(
+        p, [&](auto tag) { average<typename decltype(tag)::type>(g, m, u, info.grad_scale); });
+
+    const kernels::Kernels& k = kernels::kernels_for(p.value.device());
+    if (p.decays() && decay_ > 0) k.scale(1 - info.lr * decay_, p.value, p.value);
+    const Tensor w = p.value.reshape({p.value.numel()});
+    for (const optim::MatrixBlock& block : optim::matrix_blocks(p)) {
+      const auto part = [&](const Tensor& t) {
+        return t.narrow(0, block.offset, block.rows * block.cols).reshape({block.rows, block.cols});
+      };
+      const Tensor direction = optim::newton_schulz(part(u), config_.ns_steps);
+      k.axpy(-info.lr * scale_of(block), direction, part(w));
+    }
+    optim::refresh_compute(p);
+  }
+
+  // m <- momentum·m + (1 - momentum)·g, and u from it.
+  template <class T>
+  void average(const Tensor& gradient, const Tensor& momentum, const Tensor& out,
+               double grad_scale) const {
+    const T* g = gradient.data<T>();
+    T* m = momentum.data<T>();
+    T* u = out.data<T>();
+    const T mu = static_cast<T>(config_.momentum), scale = static_cast<T>(grad_scale);
+    const bool nesterov = config_.nesterov;
+    parallel_ranges(out.numel(), optim::kGrain, [=](Range r, int) {
+      for (int64_t i = r.begin; i < r.end; ++i) {
+        const T fresh = (1 - mu) * (g[i] * scale);
+        m[i] = mu * m[i] + fresh;
+        u[i] = nesterov ? mu * m[i] + fresh : m[i];
+      }
+    });
+  }
+
+  Tensor& state_of(const Parameter& p) {
+    const auto found = states_.find(p.name);
+    if (found != states_.end()) return found->second;
+    optim::check_parameter(kWhere, p);
+    return states_[p.name] = optim::zeros_like(p, p.value.shape());
+  }
+
+  MuonConfig config_;
+  double decay_;
+  std::unique_ptr<Optimizer> adamw_;
+  std::map<std::string, Tensor> states_;
+};
+
+}  // namespace
+
+std::unique_ptr<Optimizer> make_muon(const OptimConfig& config) {
+  return std::make_unique<Muon>(config);
+}
+
+}  // namespace lathe

@@ -1,0 +1,54 @@
+// Muon: momentum, orthogonalised (Jordan et al. 2024, "Muon: an optimizer for hidden layers in
+// neural networks"; weight decay and update scale: Liu et al. 2025, arXiv:2502.16982).
+//
+//   m ← μ·m + (1−μ)·g
+//   u = μ·m + (1−μ)·g  (Nesterov)  or  m
+//   w ← w − lr·λ·w − lr·s·newton_schulz(u)
+//
+// Every matrix inside a parameter (its parts, its experts) is orthogonalised alone, with R rows and
+// C columns:
+//   adjust_lr = "match_rms_adamw": s = 0.2·√max(R, C): elements move as far as AdamW's, whose lr
+//   and
+//               weight_decay then serve here too;
+//   adjust_lr = "original":        s = √max(1, R/C): lr is in units of the spectral norm, around
+//   0.02.
+//
+// Parameters that are no matrix (gains, biases) or are tables (embedding, output head) go to an
+// AdamW of its own with lr · adamw_lr_ratio. State: "muon.momentum/…" and AdamW's. The iteration
+// runs in f32, where the reference uses bf16: on a CPU it is a small part of a step.
+#pragma once
+
+#include <memory>
+#include <string>
+
+#include "lathe/config/visit.h"
+#include "lathe/optim/optimizer.h"
+
+namespace lathe {
+
+struct OptimConfig;
+
+struct MuonConfig {
+  double momentum = 0.95;
+  bool nesterov = true;
+  int64_t ns_steps = 5;
+  std::string adjust_lr = "match_rms_adamw";
+  double adamw_lr_ratio = 1.0;
+
+  template <class V>
+  void visit(V& v) {
+    v.field("momentum", momentum, "decay of the mean of gradients",
+            Limits{.minimum = 0, .maximum = 1, .exclusive_maximum = true});
+    v.field("nesterov", nesterov, "look one step ahead");
+    v.field("ns_steps", ns_steps, "Newton-Schulz iterations", between(1, 20));
+    v.choice("adjust_lr", adjust_lr, {"match_rms_adamw", "original"},
+             "update scale: 0.2 sqrt(max(rows, cols)), or sqrt(max(1, rows / cols))");
+    v.field("adamw_lr_ratio", adamw_lr_ratio,
+            "learning rate of gains, biases and tables (AdamW) over that of matrices", at_least(0));
+  }
+};
+
+// Uses weight_decay and the group muon; beta1, beta2, eps for what AdamW does.
+std::unique_ptr<Optimizer> make_muon(const OptimConfig& config);
+
+}  // namespace lathe

@@ -1,0 +1,55 @@
+// What every optimiser is: a rule that turns gradients into an update of parameters, plus the state
+// it keeps.
+//
+// A step reads parameter.grad and writes parameter.value and, where that is a separate tensor,
+// parameter.compute. The gradient used is grad.tensor · grad_scale, or zero when grad.written is
+// false; gradients are not cleared. Arithmetic is f32 (f64 for parameters on Device::kRef); results
+// depend on shapes and the thread count only. Errors: kShape for a parameter whose value is not a
+// contiguous f32 (kRef: f64) tensor or whose gradient or restored state has another shape; kNumeric
+// for a step, lr or grad_scale that is no number. Not thread-safe: one step at a time (loops inside
+// use all threads).
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <span>
+#include <string>
+
+#include "lathe/nn/parameter.h"
+
+namespace lathe {
+
+struct StepInfo {
+  int64_t step = 1;       // of this update, counted from 1: bias corrections use it
+  double lr = 0;          // learning rate of this step, schedule applied
+  double grad_scale = 1;  // multiplies every gradient: 1 / micro-batches · clip_factor()
+};
+
+class Optimizer {
+ public:
+  // `name` is "<optimiser>.<what>/<parameter>", e.g. "adamw.m/layers.0.attention.qkv.weight". The
+  // tensor may be read, written in place, or replaced by one of the same shape, dtype and device.
+  using StateFn = std::function<void(const std::string& name, Tensor& state)>;
+
+  virtual ~Optimizer() = default;
+
+  // Makes the state of parameters that have none yet, so that for_each_state() can restore a
+  // checkpoint before the first step. step() does the same for parameters it meets for the first
+  // time.
+  virtual void prepare(std::span<Parameter* const> parameters) = 0;
+  virtual void step(std::span<Parameter* const> parameters, const StepInfo& info) = 0;
+
+  // Every state tensor, in a fixed order. Restoring them and going on with the next step number
+  // gives the same bits as never having stopped.
+  virtual void for_each_state(const StateFn& f) = 0;
+
+  int64_t bytes() {
+    int64_t total = 0;
+    for_each_state(
+        [&](const std::string&, Tensor& t) { total += static_cast<int64_t>(t.bytes()); });
+    return total;
+  }
+};
+
+}  // namespace lathe

@@ -1,0 +1,69 @@
+// The learning rate as a function of the step: the [schedule] section of a recipe and its
+// catalogue.
+//
+// With s the step counted from 1, W = warmup_steps, N = the run's steps, m = min_lr_ratio:
+//   s <= W                lr · s / W, whatever the schedule; afterwards, with x = min(1, (s − W) /
+//   (N − W)): cosine                lr · (m + (1−m)·½·(1 + cos(π·x)))         Loshchilov & Hutter
+//   2017, arXiv:1608.03983 linear                lr · (1 − (1−m)·x) wsd                   lr, then
+//   over the last D = round(decay_fraction·N) steps with y = (s − (N−D)) / D
+//                         lr · (1 − (1−m)·y), or with decay_shape "1-sqrt" lr · (1 − (1−m)·√y)
+//                         Hu et al. 2024, arXiv:2404.06395; 1-sqrt: Hägele et al. 2024,
+//                         arXiv:2405.18392
+//   inverse_sqrt          lr · √(max(W, 1) / s); m does not apply   Vaswani et al. 2017,
+//   arXiv:1706.03762 constant              lr
+// Steps after N keep the value of step N. W >= N is a run of warm-up alone; a wsd decay that would
+// begin during the warm-up begins after it. Pure functions, thread-safe.
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "lathe/config/visit.h"
+
+namespace lathe {
+
+std::vector<std::string> schedule_names();
+
+struct ScheduleConfig {
+  std::string name = "cosine";
+  int64_t warmup_steps = 0;
+  double min_lr_ratio = 0.1;
+  double decay_fraction = 0.2;
+  std::string decay_shape = "linear";
+
+  template <class V>
+  void visit(V& v) {
+    v.choice("name", name, schedule_names(), "how the learning rate changes after the warm-up");
+    v.field("warmup_steps", warmup_steps, "steps over which the learning rate grows to its peak",
+            at_least(0));
+    v.field("min_lr_ratio", min_lr_ratio, "last learning rate over the peak (cosine, linear, wsd)",
+            between(0, 1));
+    v.field("decay_fraction", decay_fraction, "part of the run that decays (wsd)", between(0, 1));
+    v.choice("decay_shape", decay_shape, {"linear", "1-sqrt"}, "how it decays (wsd)");
+  }
+};
+
+struct ScheduleTime {
+  int64_t step;   // counted from 1, after the warm-up, at most `steps`
+  int64_t steps;  // of the whole run
+};
+
+struct ScheduleInfo {
+  std::string_view name, summary, source;
+  // Learning rate over its peak, for steps after the warm-up.
+  double (*factor)(const ScheduleConfig& config, const ScheduleTime& time);
+};
+
+extern const std::span<const ScheduleInfo> kSchedules;
+
+// By recipe name; Error kConfig with the nearest name and the list when there is none such.
+const ScheduleInfo& find_schedule(std::string_view name);
+
+// The learning rate of `step` (from 1) in a run of `steps`. Error kConfig for steps < 1 or step
+// < 1.
+double learning_rate(const ScheduleConfig& config, double peak, int64_t step, int64_t steps);
+
+}  // namespace lathe
