@@ -34,6 +34,8 @@ class Rng {
     return Rng(Raw{}, mix(key_ + 0xD1B54A32D192ED03ull * (index + 1)));
   }
 
+  // The stream whose key() is `key`.
+  static constexpr Rng from_key(uint64_t key) { return Rng(Raw{}, key); }
   constexpr uint64_t key() const { return key_; }
 
   // Four independent 32-bit words for one counter value.

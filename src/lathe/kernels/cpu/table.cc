@@ -1,0 +1,140 @@
+// The cpu table: the kernels of the highest instruction-set level that the machine runs, each
+// behind a guard.
+//
+// The fast kernels take f32 and bf16 (and i32 ids) with a contiguous last dimension. The guard
+// looks at every operand and hands a call with any other dtype (f16, f64) or layout to the
+// reference kernel, which takes all of them; so the cpu table computes everything the ref table
+// does, only not everything fast. Two entries look at their operands themselves: cast (f16 and f64
+// are what files hold) and matmul (its operands may be transposed).
+#include "lathe/kernels/cpu/isa/isa.h"
+#include "lathe/kernels/cpu/matmul.h"
+#include "lathe/kernels/kernels.h"
+#include "lathe/kernels/ref/ref.h"
+
+namespace lathe::kernels {
+namespace {
+
+struct Level {
+  const char* name;
+  void (*fill)(Kernels&);
+  bool (*supported)();
+};
+
+// Lowest first. __builtin_cpu_supports asks the processor and, for registers wider than SSE's,
+// whether the operating system saves them.
+constexpr Level kLevels[] = {
+    {"baseline", isa_baseline::fill, [] { return true; }},
+#if defined(__x86_64__)
+    {"avx2", isa_avx2::fill,
+     [] {
+       return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") &&
+              __builtin_cpu_supports("bmi") && __builtin_cpu_supports("bmi2");
+     }},
+    {"avx512", isa_avx512::fill,
+     [] {
+       return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+              __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl") &&
+              __builtin_cpu_supports("fma") && __builtin_cpu_supports("bmi2");
+     }},
+    {"avx512_bf16", isa_avx512_bf16::fill,
+     [] {
+       return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+              __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl") &&
+              __builtin_cpu_supports("fma") && __builtin_cpu_supports("bmi2") &&
+              __builtin_cpu_supports("avx512bf16") && __builtin_cpu_supports("avx512vnni");
+     }},
+#endif
+};
+
+struct Selected {
+  Kernels fast;     // straight from the level
+  Kernels guarded;  // what cpu_kernels() returns
+};
+const Selected& selected();
+
+bool plain(const TensorView& t) {
+  if (!t) return true;
+  const bool dtype = t.dtype == DType::kF32 || t.dtype == DType::kBF16 || t.dtype == DType::kI32;
+  return dtype && (t.rank == 0 || t.shape[t.rank - 1] <= 1 || t.stride[t.rank - 1] == 1);
+}
+bool plain(const Kernels::NormGradients& g) { return plain(g.dx) && plain(g.dw) && plain(g.db); }
+bool plain(const Kernels::AttentionGradients& g) {
+  return plain(g.dq) && plain(g.dk) && plain(g.dv);
+}
+template <class T>
+bool plain(const T&) {  // scalars and specs
+  return true;
+}
+
+// guard<&Kernels::add> has the type of the entry and chooses between the two tables.
+template <auto Entry>
+struct Guard;
+template <class Result, class... Args, Result (*Kernels::*Entry)(Args...)>
+struct Guard<Entry> {
+  static Result call(Args... args) {
+    const Kernels& table = (plain(args) && ...) ? selected().fast : ref_kernels();
+    return (table.*Entry)(args...);
+  }
+};
+
+template <auto... Entries>
+void put_guards(Kernels& table) {
+  ((table.*Entries = Guard<Entries>::call), ...);
+}
+
+Selected build(const Level& level) {
+  Selected s;
+  s.fast = ref_kernels();
+  s.fast.name = "cpu";
+  s.fast.level = level.name;
+  s.fast.matmul = cpu::matmul;
+  level.fill(s.fast);
+  s.guarded = s.fast;
+  put_guards<&Kernels::add, &Kernels::axpy, &Kernels::scale, &Kernels::sum_rows,
+             &Kernels::sum_squares, &Kernels::activation, &Kernels::activation_backward,
+             &Kernels::gated, &Kernels::gated_backward, &Kernels::rms_norm,
+             &Kernels::rms_norm_backward, &Kernels::layer_norm, &Kernels::layer_norm_backward,
+             &Kernels::embedding, &Kernels::embedding_backward, &Kernels::rope, &Kernels::attention,
+             &Kernels::attention_backward, &Kernels::dropout, &Kernels::cross_entropy,
+             &Kernels::adamw>(s.guarded);
+  return s;
+}
+
+Selected build_best() {
+  const Level* best = &kLevels[0];
+  for (const Level& level : kLevels)
+    if (level.supported()) best = &level;
+  return build(*best);
+}
+
+Selected& selection() {
+  static Selected s = build_best();
+  return s;
+}
+
+const Selected& selected() { return selection(); }
+
+}  // namespace
+
+const Kernels& cpu_kernels() { return selected().guarded; }
+
+std::vector<std::string> cpu_levels() {
+  std::vector<std::string> names;
+  for (const Level& level : kLevels)
+    if (level.supported()) names.push_back(level.name);
+  return names;
+}
+
+void select_cpu_level(const std::string& name) {
+  for (const Level& level : kLevels)
+    if (level.name == name && level.supported()) {
+      selection() = build(level);
+      return;
+    }
+  std::string known;
+  for (const std::string& level : cpu_levels()) known += (known.empty() ? "" : ", ") + level;
+  fail(ErrorKind::kDevice, "cpu", "no instruction-set level '{}' on this machine; it runs: {}",
+       name, known);
+}
+
+}  // namespace lathe::kernels
