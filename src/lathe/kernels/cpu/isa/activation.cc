@@ -1,0 +1,120 @@
+// One loop per catalogue entry and dtype: the scalar functions of activation/ inlined into vector
+// loops.
+#include <algorithm>
+
+#include "lathe/base/parallel.h"
+#include "lathe/kernels/cpu/isa/isa.h"
+// level.h last: it opens the target frame.
+#include "lathe/kernels/cpu/isa/level.h"
+
+namespace lathe::kernels::LATHE_ISA_NAMESPACE {
+#include "lathe/kernels/cpu/isa/loops.h"
+namespace {
+
+template <class A, class T>
+void value_run(const T* x, T* y, int64_t n) {
+#pragma omp simd
+  for (int64_t i = 0; i < n; ++i) put(y[i], A::value(to_float(x[i])));
+}
+
+template <class A, class T>
+void derivative_run(const T* x, const T* dy, T* dx, int64_t n) {
+#pragma omp simd
+  for (int64_t i = 0; i < n; ++i) put(dx[i], to_float(dy[i]) * A::derivative(to_float(x[i])));
+}
+
+template <class A, class T>
+void gated_run(const T* gate, const T* up, T* y, int64_t n) {
+#pragma omp simd
+  for (int64_t i = 0; i < n; ++i) put(y[i], A::value(to_float(gate[i])) * to_float(up[i]));
+}
+
+template <class A, class T>
+void gated_backward_run(const T* gate, const T* up, const T* dy, T* dgate, T* dup, int64_t n) {
+#pragma omp simd
+  for (int64_t i = 0; i < n; ++i) {
+    const float g = to_float(gate[i]), u = to_float(up[i]), d = to_float(dy[i]);
+    put(dgate[i], d * u * A::derivative(g));
+    put(dup[i], d * A::value(g));
+  }
+}
+
+// f(A{}, T{}) for the activation and the dtype.
+template <class F>
+void with_activation(ActivationId id, DType dtype, F&& f) {
+  Activations::visit(id.index, [&](auto a) { with_type(dtype, [&](auto t) { f(a, t); }); });
+}
+
+void activation(ActivationId f, const TensorView& x, const TensorView& y) {
+  with_activation(f, x.dtype, [&](auto a, auto t) {
+    using T = decltype(t);
+    for_each_run({&y, &x}, kHeavyGrain, [&](const int64_t* at, int64_t n) {
+      value_run<decltype(a)>(x.as<const T>() + at[1], y.as<T>() + at[0], n);
+    });
+  });
+}
+
+void activation_backward(ActivationId f, const TensorView& x, const TensorView& dy,
+                         const TensorView& dx) {
+  with_activation(f, x.dtype, [&](auto a, auto t) {
+    using T = decltype(t);
+    for_each_run({&dx, &x, &dy}, kHeavyGrain, [&](const int64_t* at, int64_t n) {
+      derivative_run<decltype(a)>(x.as<const T>() + at[1], dy.as<const T>() + at[2],
+                                  dx.as<T>() + at[0], n);
+    });
+  });
+}
+
+// Threads share out units of 64 columns of all rows rather than rows, so that one wide row
+// (decoding) and many short ones both split evenly.
+template <class F>
+void for_each_gated_run(int64_t rows, int64_t width, F&& f) {
+  constexpr int64_t kUnit = 64;
+  const int64_t units = (width + kUnit - 1) / kUnit;
+  parallel_ranges(rows * units, kHeavyGrain / kUnit, [&](Range r, int) {
+    for (int64_t i = r.begin; i < r.end;) {
+      const int64_t row = i / units, first = i % units;
+      const int64_t last = std::min(units, first + r.end - i);
+      f(row, first * kUnit, std::min(width, last * kUnit) - first * kUnit);
+      i += last - first;
+    }
+  });
+}
+
+void gated(ActivationId f, const TensorView& x, const TensorView& y) {
+  const int64_t width = y.shape[1];
+  with_activation(f, x.dtype, [&](auto a, auto t) {
+    using T = decltype(t);
+    for_each_gated_run(y.shape[0], width, [&](int64_t row, int64_t at, int64_t n) {
+      const T* gate = row_of<T>(x, row) + at;
+      gated_run<decltype(a)>(gate, gate + width, row_of<T>(y, row) + at, n);
+    });
+  });
+}
+
+void gated_backward(ActivationId f, const TensorView& x, const TensorView& dy,
+                    const TensorView& dx) {
+  const int64_t width = dy.shape[1];
+  with_activation(f, x.dtype, [&](auto a, auto t) {
+    using T = decltype(t);
+    for_each_gated_run(dy.shape[0], width, [&](int64_t row, int64_t at, int64_t n) {
+      const T* gate = row_of<T>(x, row) + at;
+      T* dgate = row_of<T>(dx, row) + at;
+      const T* upstream = row_of<T>(dy, row) + at;
+      gated_backward_run<decltype(a)>(gate, gate + width, upstream, dgate, dgate + width, n);
+    });
+  });
+}
+
+}  // namespace
+
+void fill_activation(Kernels& table) {
+  table.activation = activation;
+  table.activation_backward = activation_backward;
+  table.gated = gated;
+  table.gated_backward = gated_backward;
+}
+
+}  // namespace lathe::kernels::LATHE_ISA_NAMESPACE
+
+#include "lathe/kernels/cpu/isa/level_end.h"

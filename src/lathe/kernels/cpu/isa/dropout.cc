@@ -1,0 +1,57 @@
+// A block of random words serves four elements; 64 blocks at a time are made in one vector loop.
+#include <algorithm>
+#include <cmath>
+
+#include "lathe/base/parallel.h"
+#include "lathe/base/rng.h"
+#include "lathe/kernels/cpu/isa/isa.h"
+// level.h last: it opens the target frame.
+#include "lathe/kernels/cpu/isa/level.h"
+
+namespace lathe::kernels::LATHE_ISA_NAMESPACE {
+#include "lathe/kernels/cpu/isa/loops.h"
+namespace {
+
+constexpr int64_t kBlocks = 64;
+constexpr int64_t kWords = 4 * kBlocks;
+
+void random_words(const Rng& rng, uint64_t first_block, uint32_t* words) {
+#pragma omp simd
+  for (int64_t i = 0; i < kBlocks; ++i) {
+    const auto block = rng.block(first_block + static_cast<uint64_t>(i));
+    for (int j = 0; j < 4; ++j) words[4 * i + j] = block[static_cast<size_t>(j)];
+  }
+}
+
+template <class T>
+void drop_run(const T* x, const uint32_t* words, uint32_t threshold, float factor, T* out,
+              int64_t n) {
+#pragma omp simd
+  for (int64_t i = 0; i < n; ++i)
+    put(out[i], (words[i] >> 8) >= threshold ? to_float(x[i]) * factor : 0.0f);
+}
+
+void dropout(const TensorView& x, const TensorView& out, double p, uint64_t key) {
+  const Rng rng = Rng::from_key(key);
+  // uniform is k / 2^24 with an integer k, so uniform >= p is k >= p·2^24, rounded up.
+  const auto threshold = static_cast<uint32_t>(std::ceil(std::clamp(p, 0.0, 1.0) * 16777216.0));
+  const auto factor = static_cast<float>(1.0 / (1.0 - p));
+  const int64_t total = out.numel();
+  with_type(x.dtype, [&](auto t) {
+    using T = decltype(t);
+    parallel_for((total + kWords - 1) / kWords, kHeavyGrain / kWords, [&](int64_t chunk) {
+      uint32_t words[kWords];
+      random_words(rng, static_cast<uint64_t>(chunk * kBlocks), words);
+      const int64_t begin = chunk * kWords, n = std::min(kWords, total - begin);
+      drop_run(x.as<const T>() + begin, words, threshold, factor, out.as<T>() + begin, n);
+    });
+  });
+}
+
+}  // namespace
+
+void fill_dropout(Kernels& table) { table.dropout = dropout; }
+
+}  // namespace lathe::kernels::LATHE_ISA_NAMESPACE
+
+#include "lathe/kernels/cpu/isa/level_end.h"

@@ -1,0 +1,233 @@
+// RMS norm and layer norm are y = (x - mean)·rstd·w + b, the first with mean 0: one set of loops
+// for both.
+//
+// A row fits in L1, so its statistics and its outputs are two loops over the row and one pass over
+// memory. The backward makes dx and the row's share of dw and db in the same pass: each thread adds
+// its rows up in scratch, and the threads' sums are added in thread order.
+#include <algorithm>
+#include <cmath>
+
+#include "lathe/base/parallel.h"
+#include "lathe/kernels/cpu/isa/isa.h"
+#include "lathe/kernels/cpu/scratch.h"
+// level.h last: it opens the target frame.
+#include "lathe/kernels/cpu/isa/level.h"
+
+namespace lathe::kernels::LATHE_ISA_NAMESPACE {
+#include "lathe/kernels/cpu/isa/loops.h"
+namespace {
+
+// A weight or bias as floats: its own memory where it is f32, else converted into `scratch`; null
+// when absent.
+const float* floats_of(const TensorView& t, int64_t n, float* scratch) {
+  if (!t) return nullptr;
+  if (t.dtype == DType::kF32) return t.as<float>();
+  const BF16* from = t.as<BF16>();
+#pragma omp simd
+  for (int64_t i = 0; i < n; ++i) scratch[i] = to_float(from[i]);
+  return scratch;
+}
+
+template <class T>
+float mean_of(const T* x, int64_t n) {
+  float sum = 0;
+#pragma omp simd reduction(+ : sum)
+  for (int64_t i = 0; i < n; ++i) sum += to_float(x[i]);
+  return sum / static_cast<float>(n);
+}
+
+template <class T>
+float mean_square_of(const T* x, float mean, int64_t n) {
+  float sum = 0;
+#pragma omp simd reduction(+ : sum)
+  for (int64_t i = 0; i < n; ++i) {
+    const float centred = to_float(x[i]) - mean;
+    sum += centred * centred;
+  }
+  return sum / static_cast<float>(n);
+}
+
+template <bool kWeight, bool kBias, class T>
+void write_row(const T* x, float mean, float rstd, const float* w, const float* b, T* y,
+               int64_t n) {
+#pragma omp simd
+  for (int64_t i = 0; i < n; ++i) {
+    float value = (to_float(x[i]) - mean) * rstd;
+    if constexpr (kWeight) value *= w[i];
+    if constexpr (kBias) value += b[i];
+    put(y[i], value);
+  }
+}
+
+struct NormCall {
+  const TensorView &x, &w, &b, &y;
+  const TensorView* mean;  // null: RMS norm
+  const TensorView& rstd;
+  double eps;
+};
+
+template <class T>
+void forward_rows(const NormCall& c, const float* w, const float* b, Range rows) {
+  const int64_t width = c.x.shape[1];
+  for (int64_t n = rows.begin; n < rows.end; ++n) {
+    const T* x = row_of<T>(c.x, n);
+    T* y = row_of<T>(c.y, n);
+    const float mean = c.mean ? mean_of(x, width) : 0.0f;
+    const float square = mean_square_of(x, mean, width);
+    const auto rstd = static_cast<float>(1.0 / std::sqrt(square + c.eps));
+    if (c.mean) c.mean->as<float>()[n * c.mean->stride[0]] = mean;
+    c.rstd.as<float>()[n * c.rstd.stride[0]] = rstd;
+    if (w && b)
+      write_row<true, true>(x, mean, rstd, w, b, y, width);
+    else if (w)
+      write_row<true, false>(x, mean, rstd, w, b, y, width);
+    else if (b)
+      write_row<false, true>(x, mean, rstd, w, b, y, width);
+    else
+      write_row<false, false>(x, mean, rstd, w, b, y, width);
+  }
+}
+
+void forward(const NormCall& c) {
+  const int64_t width = c.x.shape[1];
+  const Scratch scratch(width, 2);
+  const float* w = floats_of(c.w, width, scratch.of_thread(0));
+  const float* b = floats_of(c.b, width, scratch.of_thread(1));
+  with_type(c.x.dtype, [&](auto t) {
+    parallel_ranges(c.x.shape[0], row_grain(width, kGrain),
+                    [&](Range rows, int) { forward_rows<decltype(t)>(c, w, b, rows); });
+  });
+}
+
+void rms_norm(const TensorView& x, const TensorView& w, const TensorView& b, const TensorView& y,
+              const TensorView& rstd, double eps) {
+  forward({x, w, b, y, nullptr, rstd, eps});
+}
+
+void layer_norm(const TensorView& x, const TensorView& w, const TensorView& b, const TensorView& y,
+                const TensorView& mean, const TensorView& rstd, double eps) {
+  forward({x, w, b, y, &mean, rstd, eps});
+}
+
+struct BackwardCall {
+  const TensorView &x, &w;
+  const TensorView* mean;  // null: RMS norm
+  const TensorView &rstd, &dy;
+  const Kernels::NormGradients& out;
+};
+
+struct RowMeans {
+  float g = 0, gn = 0;  // of g = dy·w, and of g times the normalised x
+};
+
+template <class T>
+RowMeans row_means(const T* x, const T* dy, float mean, float rstd, const float* w, int64_t n) {
+  float sum_g = 0, sum_gn = 0;
+#pragma omp simd reduction(+ : sum_g, sum_gn)
+  for (int64_t i = 0; i < n; ++i) {
+    const float g = to_float(dy[i]) * w[i];
+    sum_g += g;
+    sum_gn += g * ((to_float(x[i]) - mean) * rstd);
+  }
+  const auto width = static_cast<float>(n);
+  return {sum_g / width, sum_gn / width};
+}
+
+template <Write kWrite, class T>
+void backward_row(const T* x, const T* dy, float mean, float rstd, const float* w, RowMeans means,
+                  T* dx, float* dw, int64_t n) {
+#pragma omp simd
+  for (int64_t i = 0; i < n; ++i) {
+    const float normalised = (to_float(x[i]) - mean) * rstd, upstream = to_float(dy[i]);
+    dw[i] += upstream * normalised;
+    const float value = rstd * (upstream * w[i] - means.g - normalised * means.gn);
+    put(dx[i], kWrite == Write::kAccumulate ? to_float(dx[i]) + value : value);
+  }
+}
+
+template <class T>
+void add_row(const T* dy, float* db, int64_t n) {
+#pragma omp simd
+  for (int64_t i = 0; i < n; ++i) db[i] += to_float(dy[i]);
+}
+
+template <class T>
+void backward_rows(const BackwardCall& c, const float* w, float* dw, float* db, Range rows) {
+  const int64_t width = c.x.shape[1];
+  for (int64_t n = rows.begin; n < rows.end; ++n) {
+    const T *x = row_of<T>(c.x, n), *dy = row_of<T>(c.dy, n);
+    T* dx = row_of<T>(c.out.dx, n);
+    const float mean = c.mean ? c.mean->as<float>()[n * c.mean->stride[0]] : 0.0f;
+    const float rstd = c.rstd.as<float>()[n * c.rstd.stride[0]];
+    RowMeans means = row_means(x, dy, mean, rstd, w, width);
+    if (!c.mean) means.g = 0;
+    if (c.out.write_dx == Write::kAccumulate)
+      backward_row<Write::kAccumulate>(x, dy, mean, rstd, w, means, dx, dw, width);
+    else
+      backward_row<Write::kOverwrite>(x, dy, mean, rstd, w, means, dx, dw, width);
+    if (c.out.db) add_row(dy, db, width);
+  }
+}
+
+// to (=|+=) the sum over threads of `part` (0 or 1) of their scratch.
+void add_threads(const Scratch& scratch, int threads, int64_t offset, const TensorView& to,
+                 Write write) {
+  if (!to) return;
+  float* sum = scratch.of_thread(0) + offset;
+  const int64_t n = to.shape[0];
+  for (int thread = 1; thread < threads; ++thread) {
+    const float* part = scratch.of_thread(thread) + offset;
+#pragma omp simd
+    for (int64_t i = 0; i < n; ++i) sum[i] += part[i];
+  }
+  float* out = to.as<float>();
+  if (write == Write::kAccumulate) {
+#pragma omp simd
+    for (int64_t i = 0; i < n; ++i) out[i] += sum[i];
+  } else {
+    std::copy(sum, sum + n, out);
+  }
+}
+
+void backward(const BackwardCall& c) {
+  const int64_t width = c.x.shape[1];
+  const int threads = thread_count();
+  const Scratch sums(2 * width, threads);
+  const Scratch weight(width, 1);
+  for (int thread = 0; thread < threads; ++thread)
+    std::fill_n(sums.of_thread(thread), 2 * width, 0.0f);
+  const float* w = floats_of(c.w, width, weight.of_thread(0));
+  if (!w) w = std::fill_n(weight.of_thread(0), width, 1.0f) - width;
+  with_type(c.x.dtype, [&](auto t) {
+    parallel_ranges(c.x.shape[0], row_grain(width, kGrain), [&](Range rows, int thread) {
+      float* dw = sums.of_thread(thread);
+      backward_rows<decltype(t)>(c, w, dw, dw + width, rows);
+    });
+  });
+  add_threads(sums, threads, 0, c.out.dw, c.out.write_dw);
+  add_threads(sums, threads, width, c.out.db, c.out.write_db);
+}
+
+void rms_norm_backward(const TensorView& x, const TensorView& w, const TensorView& rstd,
+                       const TensorView& dy, const Kernels::NormGradients& out) {
+  backward({x, w, nullptr, rstd, dy, out});
+}
+
+void layer_norm_backward(const TensorView& x, const TensorView& w, const TensorView& mean,
+                         const TensorView& rstd, const TensorView& dy,
+                         const Kernels::NormGradients& out) {
+  backward({x, w, &mean, rstd, dy, out});
+}
+
+}  // namespace
+
+void fill_norm(Kernels& table) {
+  table.rms_norm = rms_norm;
+  table.rms_norm_backward = rms_norm_backward;
+  table.layer_norm = layer_norm;
+  table.layer_norm_backward = layer_norm_backward;
+}
+
+}  // namespace lathe::kernels::LATHE_ISA_NAMESPACE
+
+#include "lathe/kernels/cpu/isa/level_end.h"

@@ -1,0 +1,53 @@
+#include <algorithm>
+
+#include "lathe/base/parallel.h"
+#include "lathe/kernels/cpu/isa/isa.h"
+// level.h last: it opens the target frame.
+#include "lathe/kernels/cpu/isa/level.h"
+
+namespace lathe::kernels::LATHE_ISA_NAMESPACE {
+#include "lathe/kernels/cpu/isa/loops.h"
+namespace {
+
+// Pair i is (i, i + pairs), or (2i, 2i + 1). `sign` -1 turns the rotation around.
+template <bool kHalves, class T>
+void rotate(const T* x, const float* cos, const float* sin, float sign, T* out, int64_t pairs) {
+#pragma omp simd
+  for (int64_t i = 0; i < pairs; ++i) {
+    const int64_t first = kHalves ? i : 2 * i, second = kHalves ? i + pairs : 2 * i + 1;
+    const float u = to_float(x[first]), v = to_float(x[second]), s = sign * sin[i];
+    put(out[first], u * cos[i] - v * s);
+    put(out[second], v * cos[i] + u * s);
+  }
+}
+
+void rope(const TensorView& x, const TensorView& cos, const TensorView& sin,
+          const TensorView& positions, const TensorView& out, const RopeSpec& spec) {
+  const int64_t length = x.shape[1], heads = x.shape[2], depth = x.shape[3], pairs = cos.shape[1];
+  const float sign = spec.inverse ? -1.0f : 1.0f;
+  with_type(x.dtype, [&](auto t) {
+    using T = decltype(t);
+    parallel_for(x.shape[0] * length, row_grain(heads * depth, kGrain), [&](int64_t i) {
+      const int64_t b = i / length, l = i % length;
+      const int64_t p = positions.as<int32_t>()[b * positions.stride[0] + l * positions.stride[1]];
+      const float *c = row_of<float>(cos, p), *s = row_of<float>(sin, p);
+      for (int64_t h = 0; h < heads; ++h) {
+        const T* from = x.as<T>() + b * x.stride[0] + l * x.stride[1] + h * x.stride[2];
+        T* to = out.as<T>() + b * out.stride[0] + l * out.stride[1] + h * out.stride[2];
+        if (spec.layout == RopeLayout::kHalfSplit)
+          rotate<true>(from, c, s, sign, to, pairs);
+        else
+          rotate<false>(from, c, s, sign, to, pairs);
+        if (from != to) std::copy(from + 2 * pairs, from + depth, to + 2 * pairs);
+      }
+    });
+  });
+}
+
+}  // namespace
+
+void fill_rope(Kernels& table) { table.rope = rope; }
+
+}  // namespace lathe::kernels::LATHE_ISA_NAMESPACE
+
+#include "lathe/kernels/cpu/isa/level_end.h"
