@@ -105,6 +105,14 @@ class Visitor {
     on_field({name, FieldRef(&value), help, limits, {}, true});
   }
 
+  // As positional(), restricted to the given names.
+  template <class T>
+  void positional_choice(std::string_view name, T& value,
+                         std::initializer_list<std::string_view> names, std::string_view help,
+                         Limits limits = lathe::required()) {
+    on_field({name, FieldRef(&value), help, limits, {names.begin(), names.end()}, true});
+  }
+
   template <class S>
   void group(std::string_view name, S& value, std::string_view help) {
     begin_group(name, help);

@@ -1,0 +1,15 @@
+// The catalogue of commands: one function per command, each in its own file.
+#pragma once
+
+#include <vector>
+
+#include "lathe/cli/command.h"
+
+namespace lathe {
+
+Command completion_command();
+
+// In the order in which the help lists them.
+const std::vector<Command>& commands();
+
+}  // namespace lathe

@@ -1,0 +1,259 @@
+#include "lathe/cli/help.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "lathe/base/strings.h"
+#include "lathe/cli/parse.h"
+#include "lathe/config/config.h"
+
+namespace lathe {
+namespace {
+
+struct Row {
+  std::string left, right;
+};
+
+std::string table(const std::vector<Row>& rows) {
+  size_t width = 0;
+  for (const auto& row : rows) width = std::max(width, std::min<size_t>(row.left.size(), 30));
+  std::string text;
+  for (const auto& row : rows) {
+    const bool fits = row.left.size() <= width;
+    text +=
+        fmt::format("  {:<{}}{}{}\n", row.left, width,
+                    fits ? std::string(2, ' ') : fmt::format("\n{:{}}", "", width + 4), row.right);
+  }
+  return text;
+}
+
+std::string upper(std::string text) {
+  for (char& c : text) c = c == '_' ? '-' : static_cast<char>(std::toupper(c));
+  return text;
+}
+
+bool is_list(const FieldInfo& field) { return field.type.starts_with("list"); }
+
+std::string placeholder(const FieldInfo& field) {
+  if (!field.choices.empty()) return join(field.choices, "|");
+  if (field.type.find("integer") != std::string::npos) return "N";
+  if (field.type.find("number") != std::string::npos) return "X";
+  return "TEXT";
+}
+
+std::string left_of(const FieldInfo& field) {
+  if (field.positional) return upper(field.key) + (is_list(field) ? "..." : "");
+  const std::string name = option_name(field.key);
+  if (field.type == "boolean")
+    return field.value == "true" ? fmt::format("--no-{}", name.substr(2)) : name;
+  return name + " " + placeholder(field);
+}
+
+std::string without_quotes(const std::string& literal) {
+  return literal.size() >= 2 && literal[0] == '"' ? literal.substr(1, literal.size() - 2) : literal;
+}
+
+std::string right_of(const FieldInfo& field) {
+  std::string notes = field.limits;
+  const auto add = [&](const std::string& note) { notes += (notes.empty() ? "" : "; ") + note; };
+  if (field.positional && !field.choices.empty()) add(join(field.choices, ", "));
+  if (is_list(field) && !field.positional) add("may be repeated");
+  if (field.required && !field.positional) add("required");
+  const bool has_default = !field.required && !field.positional && field.type != "boolean" &&
+                           !field.value.empty() && field.value != "\"\"" && field.value != "[]";
+  if (has_default) add("default " + without_quotes(field.value));
+  if (field.type == "boolean" && field.value == "true") add("on by default, this turns it off");
+  return notes.empty() ? field.help : fmt::format("{} ({})", field.help, notes);
+}
+
+const std::vector<Row>& global_rows() {
+  static const std::vector<Row> kRows = {
+      {"--json", "print one JSON object on standard output and nothing else"},
+      {"--threads N", "threads to compute with (default: all cores)"},
+      {"-h, --help", "this text"},
+  };
+  return kRows;
+}
+
+std::string usage(const Command& command, const std::string& name) {
+  std::string text = "usage: lathe " + name;
+  if (!command.children.empty()) return text + " COMMAND [options]\n";
+  const auto fields = describe(command.bind().options);
+  for (const auto& field : fields)
+    if (field.positional)
+      text += fmt::format(fmt::runtime(field.required ? " {}" : " [{}]"), left_of(field));
+  for (const auto& field : fields)
+    if (field.required && !field.positional) text += fmt::format(" {}", left_of(field));
+  if (command.text.takes_overrides) text += " [--section.key=value ...]";
+  return text + " [options]\n";
+}
+
+std::string ending_in_newline(std::string text) {
+  if (!text.empty() && text.back() != '\n') text += '\n';
+  return text;
+}
+
+template <class F>
+void for_each_command(std::span<const Command> commands, const std::string& prefix, F&& f) {
+  for (const auto& command : commands) {
+    const std::string name = prefix + command.text.name;
+    f(command, name);
+    for_each_command(command.children, name + " ", f);
+  }
+}
+
+}  // namespace
+
+std::string program_help(std::span<const Command> commands) {
+  std::vector<Row> rows;
+  for (const auto& command : commands) rows.push_back({command.text.name, command.text.summary});
+  return "lathe: the whole life of a language model, from raw text to a model that talks\n\n"
+         "usage: lathe COMMAND [options]\n\ncommands:\n" +
+         table(rows) +
+         "\nlathe help COMMAND explains one, lathe --version names this version.\n\n"
+         "options of every command:\n" +
+         table(global_rows());
+}
+
+std::string command_help(const Command& command, const std::string& name) {
+  std::string text = fmt::format("lathe {}: {}\n\n", name, command.text.summary);
+  text += usage(command, name);
+  if (!command.text.help.empty()) text += fmt::format("\n{}", ending_in_newline(command.text.help));
+  if (!command.children.empty()) {
+    std::vector<Row> rows;
+    for (const auto& child : command.children)
+      rows.push_back({child.text.name, child.text.summary});
+    return text + "\ncommands:\n" + table(rows);
+  }
+  std::vector<Row> arguments, options;
+  for (const auto& field : describe(command.bind().options))
+    (field.positional ? arguments : options).push_back({left_of(field), right_of(field)});
+  if (command.text.takes_overrides)
+    options.push_back({"--section.key=value", "replaces a key of the recipe"});
+  options.insert(options.end(), global_rows().begin(), global_rows().end());
+  if (!arguments.empty()) text += fmt::format("\narguments:\n{}", table(arguments));
+  return text + "\noptions:\n" + table(options);
+}
+
+std::string commands_markdown(std::span<const Command> commands) {
+  std::string text =
+      "# Commands\n\nWritten by `lathe help --markdown`; change the commands, not this page.\n";
+  for_each_command(commands, "", [&](const Command& command, const std::string& name) {
+    text += fmt::format("\n## lathe {}\n\n```\n{}```\n", name, command_help(command, name));
+  });
+  return text;
+}
+
+namespace {
+
+struct Completions {
+  std::string name;                // "tokenizer train"
+  std::vector<std::string> words;  // children, options
+  std::vector<Row> descriptions;   // the same with their help, for fish and zsh
+  std::vector<FieldInfo> fields;
+};
+
+std::vector<Completions> all_completions(std::span<const Command> commands) {
+  std::vector<Completions> all(1);
+  for (const auto& command : commands)
+    all[0].descriptions.push_back({command.text.name, command.text.summary});
+  all[0].descriptions.push_back({"help", "explain a command"});
+  for_each_command(commands, "", [&](const Command& command, const std::string& name) {
+    Completions entry{name, {}, {}, {}};
+    for (const auto& child : command.children)
+      entry.descriptions.push_back({child.text.name, child.text.summary});
+    if (command.bind) entry.fields = describe(command.bind().options);
+    for (const auto& field : entry.fields) {
+      if (!field.positional)
+        entry.descriptions.push_back({option_name(field.key), field.help});
+      else
+        for (const auto& choice : field.choices) entry.descriptions.push_back({choice, field.help});
+    }
+    for (const char* global : {"--json", "--threads", "--help"})
+      entry.descriptions.push_back({global, "of every command"});
+    all.push_back(std::move(entry));
+  });
+  for (auto& entry : all)
+    for (const auto& row : entry.descriptions) entry.words.push_back(row.left);
+  return all;
+}
+
+// Finds the longest command name that the words so far begin with, then offers its words; files are
+// offered where nothing of ours fits.
+std::string bash_script(const std::vector<Completions>& all) {
+  std::string cases, choices;
+  for (const auto& entry : all) {
+    cases += fmt::format("    \"{}\") words=\"{}\" ;;\n", entry.name, join(entry.words, " "));
+    for (const auto& field : entry.fields)
+      if (!field.choices.empty() && !field.positional)
+        choices += fmt::format("    \"{} {}\") words=\"{}\" ;;\n", entry.name,
+                               option_name(field.key), join(field.choices, " "));
+  }
+  std::string names;
+  for (const auto& entry : all) names += "|" + entry.name;
+  return "# lathe completion bash > ~/.local/share/bash-completion/completions/lathe\n"
+         "_lathe() {\n"
+         "  local current=\"${COMP_WORDS[COMP_CWORD]}\" previous=\"${COMP_WORDS[COMP_CWORD-1]}\"\n"
+         "  local name=\"\" next word words=\"\" names=\"" +
+         names +
+         "|\"\n"
+         "  for word in \"${COMP_WORDS[@]:1:COMP_CWORD-1}\"; do\n"
+         "    next=\"${name:+$name }$word\"\n"
+         "    [[ \"$names\" == *\"|$next|\"* ]] || break\n"
+         "    name=\"$next\"\n"
+         "  done\n"
+         "  case \"$name\" in\n" +
+         cases +
+         "  esac\n"
+         "  case \"$name $previous\" in\n" +
+         choices +
+         "    \" \") ;;\n"
+         "  esac\n"
+         "  COMPREPLY=($(compgen -W \"$words\" -- \"$current\"))\n"
+         "  [[ ${#COMPREPLY[@]} -gt 0 ]] || COMPREPLY=($(compgen -f -- \"$current\"))\n"
+         "}\n"
+         "complete -o filenames -F _lathe lathe\n";
+}
+
+// Quoted for a single-quoted string of bash, zsh and fish.
+std::string quoted(const std::string& text) {
+  std::string out = "'";
+  for (const char c : text) {
+    if (c == '\'')
+      out += "'\\''";
+    else
+      out += c == '\n' ? ' ' : c;
+  }
+  return out + "'";
+}
+
+std::string fish_script(const std::vector<Completions>& all) {
+  std::string text = "# lathe completion fish > ~/.config/fish/completions/lathe.fish\n";
+  for (const auto& entry : all) {
+    const std::string condition = entry.name.empty()
+                                      ? std::string("__fish_use_subcommand")
+                                      : fmt::format("__fish_seen_subcommand_from {}",
+                                                    entry.name.substr(entry.name.rfind(' ') + 1));
+    for (const auto& [word, help] : entry.descriptions) {
+      const bool option = word.starts_with("--");
+      text += fmt::format("complete -c lathe -n {} {} {} -d {}\n", quoted(condition),
+                          option ? "-l" : "-a", option ? word.substr(2) : word, quoted(help));
+    }
+  }
+  return text;
+}
+
+}  // namespace
+
+std::string completion_script(std::span<const Command> commands, const std::string& shell) {
+  const auto all = all_completions(commands);
+  if (shell == "fish") return fish_script(all);
+  if (shell == "zsh")  // zsh runs bash completions through its own compatibility layer
+    return "# lathe completion zsh > ~/.zfunc/_lathe.zsh, then source it\n"
+           "autoload -U +X compinit && compinit\nautoload -U +X bashcompinit && bashcompinit\n" +
+           bash_script(all);
+  return bash_script(all);
+}
+
+}  // namespace lathe

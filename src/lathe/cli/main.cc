@@ -1,0 +1,17 @@
+#include <unistd.h>
+
+#include <iostream>
+#include <string>
+#include <vector>
+
+#include "lathe/cli/commands.h"
+#include "lathe/cli/interrupt.h"
+#include "lathe/cli/program.h"
+
+int main(int argc, char** argv) {
+  lathe::install_interrupt_handler();
+  const std::vector<std::string> arguments(argv + (argc > 0 ? 1 : 0), argv + argc);
+  return lathe::run_program(
+      lathe::commands(), arguments,
+      {std::cout, std::cerr, lathe::progress_style_for(STDERR_FILENO, std::cerr)});
+}

@@ -1,0 +1,242 @@
+#include "lathe/cli/program.h"
+
+#include <gtest/gtest.h>
+
+#include <new>
+#include <nlohmann/json.hpp>
+#include <sstream>
+
+#include "lathe/base/error.h"
+#include "lathe/base/parallel.h"
+#include "lathe/cli/commands.h"
+#include "lathe/cli/help.h"
+#include "lathe/config/config.h"
+
+namespace lathe {
+namespace {
+
+struct ToyOptions {
+  std::string input;
+  std::vector<std::string> more;
+  int64_t max_new_tokens = 5;
+  double temperature = 1.0;
+  std::string prompt;
+  std::string mode = "greedy";
+  std::vector<std::string> stop;
+  std::optional<int64_t> seed;
+  bool stream = false;
+  bool cache = true;
+  template <class V>
+  void visit(V& v) {
+    v.positional("input", input, "what to read");
+    v.positional("more", more, "what else to read", Limits{});
+    v.field("max_new_tokens", max_new_tokens, "how many to make", at_least(1));
+    v.field("temperature", temperature, "randomness", at_least(-1));
+    v.field("prompt", prompt, "text to go on from");
+    v.choice("mode", mode, {"greedy", "sample"}, "how to choose");
+    v.field("stop", stop, "where to stop");
+    v.field("seed", seed, "random seed");
+    v.field("stream", stream, "print as it comes");
+    v.field("cache", cache, "keep keys and values");
+  }
+};
+
+int run_toy(const ToyOptions& o, CommandContext& context) {
+  if (o.input == "bad_alloc") throw std::bad_alloc();
+  if (o.input == "io") fail(ErrorKind::kIo, "x.bin", "cannot be opened");
+  if (o.input == "interrupted") fail(ErrorKind::kInterrupted, "train", "stopped at step 3");
+  nlohmann::ordered_json j;
+  j["options"] = write_config(o);
+  j["overrides"] = context.overrides;
+  j["json"] = context.json;
+  j["name"] = context.name;
+  j["command"] = context.command_line();
+  context.print_json(j);
+  return 0;
+}
+
+struct Result {
+  int code;
+  std::string out, err;
+};
+
+const std::vector<Command>& toy_commands() {
+  static const std::vector<Command> kToys = {
+      make_command<ToyOptions>({.name = "toy",
+                                .summary = "do a toy thing",
+                                .help = "  lathe toy a.txt\n",
+                                .takes_overrides = true},
+                               run_toy),
+      command_group(
+          {.name = "group", .summary = "several", .help = ""},
+          {make_command<ToyOptions>({.name = "inner", .summary = "one", .help = ""}, run_toy)}),
+  };
+  return kToys;
+}
+
+Result run(const std::vector<std::string>& arguments) {
+  std::ostringstream out, err;
+  const int code = run_program(toy_commands(), arguments, {out, err, {}});
+  return {code, out.str(), err.str()};
+}
+
+nlohmann::json options_of(const std::vector<std::string>& arguments) {
+  const Result r = run(arguments);
+  EXPECT_EQ(r.code, 0) << r.err;
+  return r.code == 0 ? nlohmann::json::parse(r.out)["options"] : nlohmann::json();
+}
+
+TEST(Program, OptionsOfEveryKind) {
+  auto o = options_of({"toy", "in", "--max-new-tokens", "7", "x", "--temperature=0.5", "--mode",
+                       "sample", "--stop", "a", "y", "--stop=b", "--seed", "3", "--stream",
+                       "--no-cache"});
+  EXPECT_EQ(o["input"], "in");
+  EXPECT_EQ(o["more"], (std::vector<std::string>{"x", "y"}));
+  EXPECT_EQ(o["max_new_tokens"], 7);
+  EXPECT_EQ(o["temperature"], 0.5);
+  EXPECT_EQ(o["mode"], "sample");
+  EXPECT_EQ(o["stop"], (std::vector<std::string>{"a", "b"}));
+  EXPECT_EQ(o["seed"], 3);
+  EXPECT_EQ(o["stream"], true);
+  EXPECT_EQ(o["cache"], false);
+  o = options_of({"toy", "in", "--max_new_tokens=2", "--max-new-tokens", "3"});
+  EXPECT_EQ(o["max_new_tokens"], 3) << "underscores are accepted, the last one counts";
+  EXPECT_FALSE(o.contains("seed"));
+}
+
+TEST(Program, ValuesThatLookLikeOptions) {
+  EXPECT_EQ(options_of({"toy", "in", "--temperature", "-1"})["temperature"], -1);
+  EXPECT_EQ(options_of({"toy", "in", "--temperature=-0.5"})["temperature"], -0.5);
+  EXPECT_EQ(options_of({"toy", "in", "--prompt=--hello"})["prompt"], "--hello");
+  EXPECT_EQ(options_of({"toy", "in", "--prompt", "a b\n\"c\""})["prompt"], "a b\n\"c\"");
+  EXPECT_EQ(options_of({"toy", "in", "--prompt", ""})["prompt"], "");
+  EXPECT_EQ(options_of({"toy", "in", "--prompt=[x, y]"})["prompt"], "[x, y]");
+  EXPECT_EQ(options_of({"toy", "--", "--in"})["input"], "--in");
+  EXPECT_EQ(options_of({"toy", "-"})["input"], "-");
+}
+
+TEST(Program, OverridesAreCollected) {
+  const auto r = run({"toy", "in", "--train.steps=3", "--model.norm.kind=rms", "--a.b=x=y.z"});
+  const auto j = nlohmann::json::parse(r.out);
+  EXPECT_EQ(j["overrides"],
+            (std::vector<std::string>{"train.steps=3", "model.norm.kind=rms", "a.b=x=y.z"}));
+  EXPECT_EQ(run({"toy", "in", "--train.steps", "3"}).err,
+            "lathe toy: error: [command line] '--train.steps' has no value, expected "
+            "--train.steps=value\n");
+  EXPECT_NE(run({"group", "inner", "in", "--train.steps=3"}).err.find("unknown option"),
+            std::string::npos);
+}
+
+TEST(Program, UsageErrorsExitWithTwoAndNameTheFix) {
+  const struct {
+    std::vector<std::string> arguments;
+    std::string error;
+  } table[] = {
+      {{"tyo"},
+       "lathe: error: [command line] unknown command 'tyo'. Did you mean 'toy'? Commands: toy, "
+       "group\n"},
+      {{"group", "inenr"},
+       "lathe group: error: [command line] unknown command 'group inenr'. Did you mean 'inner'? "
+       "Commands: inner\n"},
+      {{"toy"},
+       "lathe toy: error: [command line] input is missing (what to read); see `lathe help toy`\n"},
+      {{"toy", "in", "--max-new-tokens", "0"},
+       "lathe toy: error: [command line] --max-new-tokens is '0', expected an integer, at least "
+       "1.\n"},
+      {{"toy", "in", "--max-new-tokens", "1e3"},
+       "lathe toy: error: [command line] --max-new-tokens is '1e3', expected an integer, at least "
+       "1.\n"},
+      {{"toy", "in", "--mode", "sampel"},
+       "lathe toy: error: [command line] --mode is 'sampel', expected one of 'greedy', 'sample'. "
+       "Did you mean 'sample'?\n"},
+      {{"toy", "in", "--temprature", "1"},
+       "lathe toy: error: [command line] unknown option '--temprature'. Did you mean "
+       "'--temperature'? Options: --help, --json, --threads, --max-new-tokens, --temperature, "
+       "--prompt, --mode, --stop, --seed, --stream, --cache\n"},
+      {{"--wrong"},
+       "lathe: error: [command line] unknown option '--wrong'; `lathe help` lists the commands\n"},
+      {{"toy", "in", "--threads", "0"},
+       "lathe toy: error: [command line] --threads is '0', expected an integer, between 1 and "
+       "1024.\n"},
+  };
+  for (const auto& row : table) {
+    const Result r = run(row.arguments);
+    EXPECT_EQ(r.code, 2);
+    EXPECT_EQ(r.out, "");
+    EXPECT_EQ(r.err, row.error);
+  }
+  EXPECT_EQ(run({"toy", "in", "--prompt"}).code, 2);
+}
+
+TEST(Program, ErrorsOfTheCommandItself) {
+  Result r = run({"toy", "io"});
+  EXPECT_EQ(r.code, 1);
+  EXPECT_EQ(r.err, "lathe toy: error: [x.bin] cannot be opened\n");
+  EXPECT_EQ(run({"toy", "interrupted"}).code, 130);
+  r = run({"group", "inner", "bad_alloc"});
+  EXPECT_EQ(r.code, 1);
+  EXPECT_TRUE(r.err.starts_with("lathe group inner: error: [memory] there is not enough memory"));
+}
+
+TEST(Program, GlobalOptionsBeforeOrAfterTheCommand) {
+  const int before = thread_count();
+  auto j = nlohmann::json::parse(run({"--threads", "1", "--json", "toy", "in"}).out);
+  EXPECT_EQ(j["json"], true);
+  EXPECT_EQ(j["name"], "toy");
+  EXPECT_EQ(j["command"], "lathe --threads 1 --json toy in");
+  EXPECT_EQ(thread_count(), 1);
+  set_thread_count(before);
+}
+
+TEST(Program, HelpComesFromTheCatalogue) {
+  EXPECT_EQ(run({}).out, run({"--help"}).out);
+  EXPECT_NE(run({"help"}).out.find("toy    do a toy thing"), std::string::npos);
+  EXPECT_TRUE(run({"--version"}).out.starts_with("lathe "));
+  EXPECT_EQ(run({"group"}).code, 2);
+  EXPECT_NE(run({"group", "--help"}).out.find("inner  one"), std::string::npos);
+  EXPECT_EQ(run({"toy", "--help"}).out, run({"help", "toy"}).out);
+  EXPECT_EQ(run({"help", "toy"}).out,
+            "lathe toy: do a toy thing\n\n"
+            "usage: lathe toy INPUT [MORE...] [--section.key=value ...] [options]\n\n"
+            "  lathe toy a.txt\n\n"
+            "arguments:\n"
+            "  INPUT    what to read\n"
+            "  MORE...  what else to read\n\n"
+            "options:\n"
+            "  --max-new-tokens N    how many to make (at least 1; default 5)\n"
+            "  --temperature X       randomness (at least -1; default 1.0)\n"
+            "  --prompt TEXT         text to go on from\n"
+            "  --mode greedy|sample  how to choose (default greedy)\n"
+            "  --stop TEXT           where to stop (may be repeated)\n"
+            "  --seed N              random seed\n"
+            "  --stream              print as it comes\n"
+            "  --no-cache            keep keys and values (on by default, this turns it off)\n"
+            "  --section.key=value   replaces a key of the recipe\n"
+            "  --json                print one JSON object on standard output and nothing else\n"
+            "  --threads N           threads to compute with (default: all cores)\n"
+            "  -h, --help            this text\n");
+}
+
+TEST(Program, CompletionScriptsNameEverything) {
+  for (const char* shell : {"bash", "zsh", "fish"}) {
+    const std::string script = completion_script(toy_commands(), shell);
+    for (const char* word : {"toy", "inner", "max-new-tokens", "temperature"})
+      EXPECT_NE(script.find(word), std::string::npos) << shell << " lacks " << word;
+  }
+}
+
+// Every command of the real catalogue must describe itself without errors.
+TEST(Program, TheCatalogueIsWellFormed) {
+  std::ostringstream out, err;
+  EXPECT_EQ(run_program(commands(), std::vector<std::string>{"help", "--markdown"}, {out, err, {}}),
+            0)
+      << err.str();
+  for (const auto& command : commands()) {
+    EXPECT_FALSE(command.text.summary.empty()) << command.text.name;
+    EXPECT_NE(command.children.empty(), command.bind == nullptr) << command.text.name;
+    EXPECT_NE(out.str().find("## lathe " + command.text.name), std::string::npos);
+  }
+}
+
+}  // namespace
+}  // namespace lathe
