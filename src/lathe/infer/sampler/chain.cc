@@ -1,0 +1,104 @@
+#include "lathe/infer/sampler/chain.h"
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+#include <nlohmann/json.hpp>
+#include <utility>
+
+#include "lathe/base/error.h"
+#include "lathe/config/config.h"
+#include "lathe/infer/sampler/probabilities.h"
+#include "lathe/infer/sampler/temperature.h"
+
+namespace lathe {
+namespace {
+
+constexpr std::string_view kWhere = "sampler";
+
+void check_logits(std::span<const float> logits) {
+  require(!logits.empty() && logits.size() <= std::numeric_limits<int32_t>::max(),
+          ErrorKind::kShape, kWhere, "a row of {} logits", logits.size());
+  for (size_t i = 0; i < logits.size(); ++i)
+    require(logits[i] < std::numeric_limits<float>::infinity(), ErrorKind::kNumeric, kWhere,
+            "the logit of token {} is {}; the model or its precision is broken", i, logits[i]);
+}
+
+int64_t possible(std::span<const float> logits) {
+  return std::count_if(logits.begin(), logits.end(), [](float l) { return l != kRemoved; });
+}
+
+// The token at which the running sum of probabilities, in order of id, passes `uniform`.
+int32_t draw(const std::vector<Probability>& candidates, double uniform) {
+  double total = 0;
+  for (const Probability& p : candidates) total += p.value;
+  const double target = uniform * total;
+  double sum = 0;
+  int32_t last = candidates.front().id;
+  for (const Probability& p : candidates) {
+    if (p.value == 0) continue;
+    sum += p.value;
+    last = p.id;
+    if (sum > target) break;
+  }
+  return last;
+}
+
+}  // namespace
+
+SamplerChain::SamplerChain(GenerationConfig config) {
+  read_config(config_, write_config(config), kWhere);  // the limits of visit() hold here too
+}
+
+int32_t SamplerChain::run(std::span<float> logits, const TokenHistory& history, const Rng& rng,
+                          std::vector<SamplerReport::Stage>* stages) const {
+  check_logits(logits);
+  std::string_view last = "the model";
+  for (const SamplerInfo& sampler : kSamplers) {
+    if (!sampler.active(config_) || (sampler.samples_only && config_.greedy())) continue;
+    const int64_t before = stages ? possible(logits) : 0;
+    sampler.apply(config_, history, logits);
+    if (stages) stages->push_back({sampler.name, before, possible(logits)});
+    last = sampler.name;
+  }
+  if (config_.greedy()) {
+    const int32_t best = greedy_choice(logits);
+    require(logits[static_cast<size_t>(best)] != kRemoved, ErrorKind::kNumeric, kWhere,
+            "no token is left after {}; loosen it", last);
+    return best;
+  }
+  const std::vector<Probability> candidates = probabilities(logits);
+  require(!candidates.empty(), ErrorKind::kNumeric, kWhere, "no token is left after {}; loosen it",
+          last);
+  return draw(candidates, rng.uniform64(0));
+}
+
+int32_t SamplerChain::next(std::span<float> logits, std::span<const int32_t> prompt,
+                           std::span<const int32_t> generated, const Rng& rng) const {
+  return run(logits, {prompt, generated}, rng, nullptr);
+}
+
+SamplerReport SamplerChain::explain(std::span<float> logits, const TokenHistory& history,
+                                    const Rng& rng, int64_t most) const {
+  check_logits(logits);
+  std::vector<double> model(logits.size(), 0.0);
+  for (const Probability& p : probabilities(logits)) model[static_cast<size_t>(p.id)] = p.value;
+
+  SamplerReport report;
+  report.chosen = run(logits, history, rng, &report.stages);
+  std::vector<Probability> left;
+  if (config_.greedy())
+    left = {{report.chosen, 1.0}};
+  else
+    left = probabilities(logits);
+  const auto first = [](const Probability& a, const Probability& b) {
+    return a.value != b.value ? a.value > b.value : a.id < b.id;
+  };
+  const size_t count = std::min(left.size(), static_cast<size_t>(std::max<int64_t>(most, 0)));
+  std::partial_sort(left.begin(), left.begin() + static_cast<int64_t>(count), left.end(), first);
+  for (const Probability& p : std::span(left).first(count))
+    report.candidates.push_back({p.id, model[static_cast<size_t>(p.id)], p.value});
+  return report;
+}
+
+}  // namespace lathe

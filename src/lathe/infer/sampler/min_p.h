@@ -1,0 +1,11 @@
+// Min-p (Nguyen et al. 2024, arXiv:2407.01082): takes out tokens whose probability is below min_p
+// times that of the likeliest. 0 <= min_p <= 1; the likeliest always stays.
+#pragma once
+
+#include <span>
+
+namespace lathe {
+
+void min_p(std::span<float> logits, double min_p);
+
+}  // namespace lathe

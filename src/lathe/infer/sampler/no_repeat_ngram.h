@@ -1,0 +1,15 @@
+// No n-gram twice (Paulus et al. 2017, arXiv:1705.04304): takes out every token that would
+// complete, with the last n − 1 tokens, an n-gram that occurs in prompt or answer already. n = 1
+// takes out every token seen; n > 0.
+#pragma once
+
+#include <cstdint>
+#include <span>
+
+#include "lathe/infer/sampler/samplers.h"
+
+namespace lathe {
+
+void no_repeat_ngram(std::span<float> logits, const TokenHistory& history, int64_t n);
+
+}  // namespace lathe

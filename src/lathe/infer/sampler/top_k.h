@@ -1,0 +1,12 @@
+// Top-k (Fan et al. 2018, arXiv:1805.04833): takes out every token less likely than the k-th
+// likeliest; ties with it stay, as in transformers. k > 0; k >= the vocabulary keeps all.
+#pragma once
+
+#include <cstdint>
+#include <span>
+
+namespace lathe {
+
+void top_k(std::span<float> logits, int64_t k);
+
+}  // namespace lathe
