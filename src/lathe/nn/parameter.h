@@ -9,8 +9,20 @@
 
 namespace lathe {
 
+// How a fresh parameter is drawn.
+struct Initializer {
+  enum class Kind : uint8_t { kNormal, kZeros, kOnes };
+  Kind kind = Kind::kNormal;
+  double std = 0.02;
+};
+
 struct Parameter {
-  std::string name;  // path inside the model, "layers.0.attention.qkv.weight"
+  Parameter() = default;
+  Parameter(const Shape& s, Initializer i) : shape(s), init(i) {}
+
+  std::string name;  // path inside the model, "layers.0.attention.qkv.weight"; given by the model
+  Shape shape;       // known before any memory is
+  Initializer init;
   Tensor value;      // the master copy: f32, or f64 on Device::kRef; borrowed and possibly 16-bit in inference
   Tensor compute;    // what the forward reads: `value` itself, or its copy in the run's 16-bit type
   GradBuffer grad;   // f32 (f64 on kRef); no tensor until training begins
@@ -21,7 +33,7 @@ struct Parameter {
   std::vector<int64_t> parts;
 
   // Weight decay applies to matrices, not to biases and gains.
-  bool decays() const { return value.rank() >= 2; }
+  bool decays() const { return shape.rank() >= 2; }
   // An embedding or output table: rows are looked up, not multiplied through; Muon leaves those to AdamW.
   bool is_table = false;
 };

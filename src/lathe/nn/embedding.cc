@@ -1,0 +1,14 @@
+#include "lathe/nn/embedding.h"
+
+#include "lathe/ops/embedding.h"
+
+namespace lathe {
+
+Embedding::Embedding(int64_t rows, int64_t width, double init_std)
+    : weight({rows, width}, {Initializer::Kind::kNormal, init_std}) {
+  weight.is_table = true;
+}
+
+Var Embedding::forward(const Forward& f, const Tensor& ids) { return ops::embedding(f.use(weight), ids); }
+
+}  // namespace lathe

@@ -1,0 +1,35 @@
+#include "lathe/nn/ffn/ffn.h"
+#include "lathe/nn/linear.h"
+#include "lathe/ops/elementwise.h"
+
+namespace lathe {
+namespace {
+
+class Mlp : public FeedForward {
+ public:
+  explicit Mlp(const FeedForwardOptions& o)
+      : activation_(o.activation),
+        up_(o.hidden_size, o.intermediate_size, o.bias, o.init_std),
+        down_(o.intermediate_size, o.hidden_size, o.bias, o.output_init_std) {}
+
+  Var forward(const Forward& f, const Var& x) override {
+    return down_.forward(f, ops::activation(activation_, up_.forward(f, x)));
+  }
+  std::string_view kind() const override { return "MLP"; }
+  void visit(ModuleVisitor& v) override {
+    v.child("up", up_);
+    v.child("down", down_);
+  }
+
+ private:
+  kernels::ActivationId activation_;
+  Linear up_, down_;
+};
+
+}  // namespace
+
+std::unique_ptr<FeedForward> make_mlp(const FeedForwardOptions& options) {
+  return std::make_unique<Mlp>(options);
+}
+
+}  // namespace lathe

@@ -1,0 +1,42 @@
+// Shape checks and views that the operations share.
+#pragma once
+
+#include <string_view>
+
+#include "lathe/autograd/tape.h"
+
+namespace lathe::ops {
+
+// [.., C] seen as [N, C].
+inline Tensor as_rows(const Tensor& x) {
+  const int64_t width = x.size(-1);
+  return x.reshape({width == 0 ? 0 : x.numel() / width, width});
+}
+
+inline void require_shape(std::string_view op, std::string_view what, const Tensor& t, const Shape& expected) {
+  require(t.shape() == expected, ErrorKind::kShape, op, "{} has shape {}, expected {}", what, t.shape().str(),
+          expected.str());
+}
+
+inline void require_dtype(std::string_view op, std::string_view what, const Tensor& t, DType expected) {
+  require(t.dtype() == expected, ErrorKind::kShape, op, "{} is {}, expected {}", what, name_of(t.dtype()),
+          name_of(expected));
+}
+
+// The dtype of sums, statistics and losses beside activations of dtype `t`.
+inline DType accumulation_type(DType t) { return t == DType::kF64 ? DType::kF64 : DType::kF32; }
+
+inline const kernels::Kernels& kernels_of(const Tensor& t) { return kernels::kernels_for(t.device()); }
+
+// The input's gradient target for a kernel that must write one even when nobody wants it.
+inline Sink sink_or_scratch(Gradients& g, const Var& input, const Tensor& like) {
+  if (input.needs_grad()) return g.sink(input);
+  return {Tensor(like.shape(), like.dtype(), like.device()), kernels::Write::kOverwrite};
+}
+
+// The same for an optional operand: nothing when nobody wants it.
+inline Sink sink_or_none(Gradients& g, const Var& input) {
+  return input.needs_grad() ? g.sink(input) : Sink{};
+}
+
+}  // namespace lathe::ops

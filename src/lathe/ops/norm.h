@@ -1,0 +1,14 @@
+// Normalisation of the last dimension. Both save x and one or two numbers per row, and are cheap to recompute.
+#pragma once
+
+#include "lathe/autograd/tape.h"
+
+namespace lathe::ops {
+
+// x [.., C], w [C] or undefined, b [C] or undefined.
+// y = x / sqrt(mean(x²) + eps) · w + b (Zhang & Sennrich 2019, arXiv:1910.07467).
+Var rms_norm(const Var& x, const Var& w, const Var& b, double eps);
+// y = (x - mean) / sqrt(var + eps) · w + b (Ba et al. 2016, arXiv:1607.06450).
+Var layer_norm(const Var& x, const Var& w, const Var& b, double eps);
+
+}  // namespace lathe::ops
