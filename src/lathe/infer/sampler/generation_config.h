@@ -29,9 +29,9 @@ struct GenerationConfig {
   double dry_base = 1.75;
   int64_t dry_allowed_length = 2;
   int64_t dry_range = 0;
-  std::vector<int64_t> dry_sequence_breaker_ids;
+  std::vector<int64_t> dry_sequence_breaker_ids = {};
   int64_t seed = 0;
-  std::vector<std::string> stop;
+  std::vector<std::string> stop = {};
   bool ignore_eos = false;
 
   bool greedy() const { return temperature == 0; }
