@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <optional>
 #include <string_view>
+#include <type_traits>
 
 #include "lathe/base/error.h"
 
@@ -40,6 +41,18 @@ F16 to_f16(float x);
 
 inline float to_float(float x) { return x; }
 inline double to_float(double x) { return x; }
+
+// A value of floating type T, rounded from double.
+template <class T>
+T from_double(double x) {
+  if constexpr (std::is_same_v<T, BF16>) {
+    return to_bf16(static_cast<float>(x));
+  } else if constexpr (std::is_same_v<T, F16>) {
+    return to_f16(static_cast<float>(x));
+  } else {
+    return static_cast<T>(x);
+  }
+}
 
 constexpr size_t size_of(DType t) {
   switch (t) {

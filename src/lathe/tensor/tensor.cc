@@ -35,17 +35,6 @@ void for_rows(const TensorView& a, const TensorView& b, F&& f) {
   }
 }
 
-template <class To>
-To convert(double x) {
-  if constexpr (std::is_same_v<To, BF16>) {
-    return to_bf16(static_cast<float>(x));
-  } else if constexpr (std::is_same_v<To, F16>) {
-    return to_f16(static_cast<float>(x));
-  } else {
-    return static_cast<To>(x);
-  }
-}
-
 void copy_converting(const TensorView& source, const TensorView& target) {
   visit_floating(source.dtype, [&](auto from) {
     visit_floating(target.dtype, [&](auto to) {
@@ -56,7 +45,7 @@ void copy_converting(const TensorView& source, const TensorView& target) {
       for_rows(source, target, [&](int64_t a, int64_t b, int64_t length) {
         const From* x = source.as<From>() + a;
         To* y = target.as<To>() + b;
-        for (int64_t i = 0; i < length; ++i) y[i * step_b] = convert<To>(to_float(x[i * step_a]));
+        for (int64_t i = 0; i < length; ++i) y[i * step_b] = from_double<To>(to_float(x[i * step_a]));
       });
     });
   });
@@ -107,7 +96,7 @@ Tensor Tensor::scalar(double value, DType dtype, Device device) {
   Tensor t({}, dtype, device);
   visit_floating(dtype, [&](auto tag) {
     using T = typename decltype(tag)::type;
-    *t.data<T>() = convert<T>(value);
+    *t.data<T>() = from_double<T>(value);
   });
   return t;
 }

@@ -1,0 +1,74 @@
+// Every architectural choice, as data. The keys are those of Hugging Face's config.json where one exists.
+#pragma once
+
+#include <cstdint>
+#include <nlohmann/json_fwd.hpp>
+#include <optional>
+#include <string>
+
+#include "lathe/config/visit.h"
+
+namespace lathe {
+
+struct NormConfig {
+  std::string kind = "rms";
+  std::string placement = "pre";
+  double eps = 1e-5;
+  bool bias = false;
+  bool final = true;
+  void visit(Visitor& v);
+};
+
+struct PositionConfig {
+  std::string kind = "rope";
+  double rope_theta = 10000.0;
+  std::string rope_layout = "half";
+  void visit(Visitor& v);
+};
+
+struct FeedForwardConfig {
+  std::string kind = "gated";
+  void visit(Visitor& v);
+};
+
+struct ModelConfig {
+  std::string model_type = "llama";
+  int64_t vocab_size = 0;
+  int64_t hidden_size = 0;
+  int64_t num_hidden_layers = 0;
+  int64_t num_attention_heads = 0;
+  std::optional<int64_t> num_key_value_heads;  // default: num_attention_heads
+  std::optional<int64_t> head_dim;             // default: hidden_size / num_attention_heads
+  std::optional<int64_t> intermediate_size;    // default: 4·hidden_size (mlp), 8/3 of it (gated), to 64
+  int64_t max_position_embeddings = 2048;
+  std::string hidden_act = "silu";
+  bool tie_word_embeddings = false;
+  bool attention_bias = false;
+  bool mlp_bias = false;
+  double attention_dropout = 0.0;
+  double hidden_dropout = 0.0;
+  double initializer_range = 0.02;
+  bool scale_residual_init = true;
+  std::optional<int64_t> bos_token_id, eos_token_id, pad_token_id;
+  NormConfig norm;
+  PositionConfig position;
+  FeedForwardConfig ffn;
+
+  void visit(Visitor& v);
+
+  int64_t kv_heads() const { return num_key_value_heads.value_or(num_attention_heads); }
+  int64_t head_width() const {
+    return head_dim.value_or(num_attention_heads > 0 ? hidden_size / num_attention_heads : 0);
+  }
+  int64_t ffn_width() const;
+  bool gated() const { return ffn.kind == "gated"; }
+};
+
+// Refuses what cannot work: Error kConfig with what, why, and what to write instead.
+void validate(const ModelConfig& config);
+
+// The [model] section of a recipe (without `from`): model_type chooses the family, whose defaults and config.json
+// spellings (n_embd for GPT-2) are understood; every other key is one of ModelConfig's. Validated.
+ModelConfig model_config_from_recipe(const nlohmann::ordered_json& section);
+
+}  // namespace lathe
