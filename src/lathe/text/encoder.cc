@@ -1,0 +1,115 @@
+// The encoder's loop over the pieces of a text, and the memory of words it has met.
+//
+// Nearly all pieces of real text are short words that come again. A piece of at most 15 bytes is
+// two machine words, so it is looked up without touching the string: first among the words met
+// before (kCacheSlots, one slot per word, newest wins), then among the words that are one token;
+// only then is it merged. Longer pieces, which rarely repeat, are always merged.
+#include <array>
+
+#include "lathe/text/tokenizer.h"
+#include "lathe/text/tokenizer_data.h"
+#include "lathe/text/utf8.h"
+
+namespace lathe {
+
+class Encoder::Impl {
+ public:
+  explicit Impl(const TokenizerData& data) : data_(data), cache_(kCacheSlots) {}
+
+  void encode(std::string_view text, const EncodeOptions& options, std::vector<int32_t>& out) {
+    if (options.add_special_tokens) out.insert(out.end(), data_.prefix.begin(), data_.prefix.end());
+    segments_.clear();
+    data_.raw_matcher.find(text, options.special_as_text, segments_);
+    for (const AddedTokenMatcher::Segment& s : segments_) {
+      if (s.id >= 0) {
+        out.push_back(s.id);
+      } else {
+        encode_raw(text.substr(s.begin, s.end - s.begin), options, out);
+      }
+    }
+    if (options.add_special_tokens) out.insert(out.end(), data_.suffix.begin(), data_.suffix.end());
+  }
+
+ private:
+  static constexpr size_t kCacheSlots = 1 << 14;
+  static constexpr size_t kCacheIds = 3;
+  struct Slot {
+    WordKey key{0, 0};
+    uint32_t count = 0;
+    std::array<int32_t, kCacheIds> ids{};
+  };
+
+  // Text without raw added tokens.
+  void encode_raw(std::string_view text, const EncodeOptions& options, std::vector<int32_t>& out) {
+    if (!data_.normalizer.changes_nothing()) text = data_.normalizer.apply(text, normalized_);
+    if (data_.normalized_matcher.empty()) return encode_plain(text, out);
+    normalized_segments_.clear();
+    data_.normalized_matcher.find(text, options.special_as_text, normalized_segments_);
+    for (const AddedTokenMatcher::Segment& s : normalized_segments_) {
+      if (s.id >= 0) {
+        out.push_back(s.id);
+      } else {
+        encode_plain(text.substr(s.begin, s.end - s.begin), out);
+      }
+    }
+  }
+
+  // Text without any added tokens.
+  void encode_plain(std::string_view text, std::vector<int32_t>& out) {
+    if (const PieceScanner next = data_.pre_tokenizer.scanner()) {
+      const uint8_t *p = as_bytes(text), *end = p + text.size();
+      while (p < end) {
+        const uint8_t* q = next(p, end);
+        encode_piece(p, q, end, out);
+        p = q;
+      }
+      return;
+    }
+    text = data_.pre_tokenizer.split(text, pre_scratch_);
+    const uint8_t *begin = as_bytes(text), *end = begin + text.size();
+    for (const Piece& piece : pre_scratch_.pieces)
+      encode_piece(begin + piece.begin, begin + piece.end, end, out);
+  }
+
+  void encode_piece(const uint8_t* p, const uint8_t* q, const uint8_t* limit,
+                    std::vector<int32_t>& out) {
+    const auto n = static_cast<size_t>(q - p);
+    const std::string_view piece(reinterpret_cast<const char*>(p), n);
+    if (n > BpeModel::kWordBytes) return data_.model.encode(piece, scratch_, out);
+    const WordKey key = word_key(p, n, limit);
+    Slot& slot = cache_[key.hash() >> (64 - 14)];
+    if (slot.key != key) {
+      const size_t before = out.size();
+      if (const int32_t id = data_.model.whole_word(key); id >= 0) {
+        out.push_back(id);
+      } else {
+        data_.model.encode(piece, scratch_, out);
+      }
+      const size_t count = out.size() - before;
+      if (count > kCacheIds) return;
+      slot.key = key;
+      slot.count = static_cast<uint32_t>(count);
+      std::copy(out.begin() + static_cast<ptrdiff_t>(before), out.end(), slot.ids.begin());
+      return;
+    }
+    for (uint32_t i = 0; i < slot.count; ++i) out.push_back(slot.ids[i]);
+  }
+
+  const TokenizerData& data_;
+  std::vector<Slot> cache_;
+  std::vector<AddedTokenMatcher::Segment> segments_, normalized_segments_;
+  std::string normalized_;
+  PreTokenizer::Scratch pre_scratch_;
+  BpeModel::Scratch scratch_;
+};
+
+Encoder::Encoder(const TokenizerData& data) : impl_(std::make_unique<Impl>(data)) {}
+Encoder::Encoder(Encoder&&) noexcept = default;
+Encoder::~Encoder() = default;
+
+void Encoder::encode(std::string_view text, const EncodeOptions& options,
+                     std::vector<int32_t>& out) {
+  impl_->encode(text, options, out);
+}
+
+}  // namespace lathe

@@ -1,0 +1,129 @@
+// A .tiktoken file: every line a token in base64 and its rank, which is its id.
+//
+// tiktoken merges the adjacent pair whose joined bytes have the lowest rank, leftmost first. As
+// merges of pairs: every way to cut a token into two tokens is a merge, and all of them share the
+// token's rank (BpeOptions::shared_ranks). tokenizer.json can only list merges one after the other;
+// to_json() writes those of one token in the order of their parts, which is also how transformers
+// converts such files.
+#include <algorithm>
+#include <array>
+#include <charconv>
+
+#include "lathe/text/tokenizer.h"
+#include "lathe/text/tokenizer_data.h"
+
+namespace lathe {
+namespace {
+
+constexpr std::string_view kWhere = "tiktoken";
+constexpr size_t kLongestToken = 1024;
+
+constexpr std::array<int8_t, 256> make_base64() {
+  constexpr std::string_view kDigits =
+      "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+  std::array<int8_t, 256> value{};
+  for (int8_t& v : value) v = -1;
+  for (size_t i = 0; i < kDigits.size(); ++i)
+    value[static_cast<uint8_t>(kDigits[i])] = static_cast<int8_t>(i);
+  return value;
+}
+
+std::optional<std::string> from_base64(std::string_view text) {
+  static constexpr std::array<int8_t, 256> kValue = make_base64();
+  if (text.size() % 4 != 0) return std::nullopt;
+  for (int i = 0; i < 2 && text.ends_with('='); ++i) text.remove_suffix(1);
+  std::string bytes;
+  uint32_t bits = 0, held = 0;
+  for (char c : text) {
+    const int8_t value = kValue[static_cast<uint8_t>(c)];
+    if (value < 0) return std::nullopt;
+    bits = (bits << 6 | static_cast<uint32_t>(value)) & 0xFFFF;
+    held += 6;
+    if (held < 8) continue;
+    held -= 8;
+    bytes.push_back(static_cast<char>(bits >> held & 0xFF));
+  }
+  return bytes;
+}
+
+VocabularyEntry read_line(std::string_view line, size_t number, std::string_view origin) {
+  const size_t space = line.find(' ');
+  const auto bytes = from_base64(line.substr(0, space));
+  int32_t rank = -1;
+  bool good = space != std::string_view::npos && bytes && !bytes->empty();
+  if (good) {
+    const char *first = line.data() + space + 1, *last = line.data() + line.size();
+    const auto [end, error] = std::from_chars(first, last, rank);
+    good = error == std::errc() && end == last && first != last;
+  }
+  require(good, ErrorKind::kFormat, kWhere,
+          "{}: line {} is not 'base64 rank'; is this a .tiktoken file?", origin, number);
+  require(bytes->size() <= kLongestToken, ErrorKind::kFormat, kWhere,
+          "{}: line {} holds a token of {} bytes, expected at most {}", origin, number,
+          bytes->size(), kLongestToken);
+  return {rank, *bytes, false};
+}
+
+std::vector<VocabularyEntry> read_lines(std::string_view text, std::string_view origin) {
+  std::vector<VocabularyEntry> entries;
+  size_t number = 0;
+  while (!text.empty()) {
+    const size_t newline = std::min(text.find('\n'), text.size());
+    std::string_view line = text.substr(0, newline);
+    text.remove_prefix(std::min(newline + 1, text.size()));
+    if (line.ends_with('\r')) line.remove_suffix(1);
+    ++number;
+    if (!line.empty()) entries.push_back(read_line(line, number, origin));
+  }
+  require(!entries.empty(), ErrorKind::kFormat, kWhere, "{}: no tokens in the file", origin);
+  return entries;
+}
+
+std::vector<Merge> merges_of(const Vocabulary& vocabulary) {
+  std::vector<Merge> merges;
+  for (int32_t id = 0; id < vocabulary.size(); ++id) {
+    if (!vocabulary.has(id)) continue;
+    const std::string_view bytes = vocabulary.bytes(id);
+    const size_t first = merges.size();
+    for (size_t cut = 1; cut < bytes.size(); ++cut) {
+      const auto left = vocabulary.find(bytes.substr(0, cut));
+      const auto right = left ? vocabulary.find(bytes.substr(cut)) : std::nullopt;
+      if (right) merges.push_back({*left, *right, id});
+    }
+    std::sort(merges.begin() + static_cast<ptrdiff_t>(first), merges.end(),
+              [](const Merge& a, const Merge& b) {
+                return std::pair(a.left, a.right) < std::pair(b.left, b.right);
+              });
+  }
+  return merges;
+}
+
+}  // namespace
+
+Tokenizer Tokenizer::from_tiktoken(std::string_view ranks, std::string_view origin, Pattern pattern,
+                                   std::span<const std::string> special_tokens) {
+  Vocabulary vocabulary(read_lines(ranks, origin), origin);
+  std::vector<Merge> merges = merges_of(vocabulary);
+  std::vector<AddedToken> added;
+  for (const std::string& text : special_tokens) {
+    AddedToken token;
+    token.id = vocabulary.size() + static_cast<int32_t>(added.size());
+    token.content = text;
+    token.special = true;
+    added.push_back(std::move(token));
+  }
+  BpeOptions options;
+  options.ignore_merges = true;
+  options.shared_ranks = true;
+  TokenizerParts parts;
+  parts.pre_tokenizer = PreTokenizer::json_for(pattern);
+  parts.decoder = {{"type", "ByteLevel"},
+                   {"add_prefix_space", false},
+                   {"trim_offsets", true},
+                   {"use_regex", true}};
+  return Tokenizer(std::make_unique<const TokenizerData>(
+      BpeModel(std::move(vocabulary), std::move(merges), options), std::move(added),
+      std::move(parts), origin));
+}
+
+}  // namespace lathe

@@ -1,0 +1,141 @@
+#include "lathe/text/tokenizer.h"
+
+#include <mutex>
+
+#include "lathe/base/error.h"
+#include "lathe/text/tokenizer_data.h"
+#include "lathe/text/utf8.h"
+
+namespace lathe {
+
+TokenizerData::TokenizerData(BpeModel bpe, std::vector<AddedToken> added_tokens,
+                             TokenizerParts json_parts, std::string_view origin)
+    : model(std::move(bpe)), added(std::move(added_tokens)), parts(std::move(json_parts)) {
+  normalizer = Normalizer::from_json(parts.normalizer, origin);
+  pre_tokenizer = PreTokenizer::from_json(parts.pre_tokenizer, origin);
+  check_decoder(parts.decoder, origin);
+  std::sort(added.begin(), added.end(),
+            [](const AddedToken& a, const AddedToken& b) { return a.id < b.id; });
+  vocab_size = model.vocabulary().size();
+  if (!added.empty()) vocab_size = std::max(vocab_size, added.back().id + 1);
+  added_by_id.assign(static_cast<size_t>(vocab_size), -1);
+
+  std::vector<std::string> raw_texts, normalized_texts;
+  std::vector<AddedToken> raw, normalized;
+  for (size_t i = 0; i < added.size(); ++i) {
+    const AddedToken& token = added[i];
+    require(added_by_id[token.id] < 0, ErrorKind::kFormat, "tokenizer",
+            "{}: id {} is given to two added tokens, '{}' and '{}'", origin, token.id,
+            added[i - 1].content, token.content);
+    added_by_id[token.id] = static_cast<int32_t>(i);
+    if (token.normalized) {
+      std::string buffer;
+      normalized_texts.emplace_back(normalizer.apply(token.content, buffer));
+      normalized.push_back(token);
+    } else {
+      raw_texts.push_back(token.content);
+      raw.push_back(token);
+    }
+  }
+  raw_matcher = AddedTokenMatcher(raw_texts, raw);
+  normalized_matcher = AddedTokenMatcher(normalized_texts, normalized);
+  read_post_processor(parts.post_processor, origin, prefix, suffix);
+  for (const std::vector<int32_t>* ids : {&prefix, &suffix})
+    for (int32_t id : *ids)
+      require(id < vocab_size, ErrorKind::kFormat, "tokenizer",
+              "{}: the post-processor adds id {}, the vocabulary ends at {}", origin, id,
+              vocab_size - 1);
+}
+
+struct Tokenizer::Pool {
+  std::mutex mutex;
+  std::vector<Encoder> idle;
+};
+
+Tokenizer::Tokenizer(std::unique_ptr<const TokenizerData> data)
+    : data_(std::move(data)), pool_(std::make_unique<Pool>()) {}
+Tokenizer::Tokenizer(Tokenizer&&) noexcept = default;
+Tokenizer& Tokenizer::operator=(Tokenizer&&) noexcept = default;
+Tokenizer::~Tokenizer() = default;
+
+Encoder Tokenizer::encoder() const { return Encoder(*data_); }
+
+std::vector<int32_t> Tokenizer::encode(std::string_view text, const EncodeOptions& options) const {
+  std::optional<Encoder> encoder;
+  {
+    const std::lock_guard lock(pool_->mutex);
+    if (!pool_->idle.empty()) {
+      encoder.emplace(std::move(pool_->idle.back()));
+      pool_->idle.pop_back();
+    }
+  }
+  if (!encoder) encoder.emplace(*data_);
+  std::vector<int32_t> ids;
+  encoder->encode(text, options, ids);
+  const std::lock_guard lock(pool_->mutex);
+  pool_->idle.push_back(std::move(*encoder));
+  return ids;
+}
+
+int64_t Tokenizer::vocab_size() const { return data_->vocab_size; }
+
+bool Tokenizer::has(int64_t id) const {
+  if (id < 0 || id >= data_->vocab_size) return false;
+  return data_->added_token(id) != nullptr ||
+         data_->model.vocabulary().has(static_cast<int32_t>(id));
+}
+
+std::string Tokenizer::token_bytes(int32_t id) const {
+  require(
+      has(id), ErrorKind::kData, "tokenizer",
+      "id {} is not in the vocabulary of {} tokens; was the text encoded with another tokenizer?",
+      id, data_->vocab_size);
+  if (const AddedToken* added = data_->added_token(id)) return added->content;
+  return std::string(data_->model.vocabulary().bytes(id));
+}
+
+bool Tokenizer::is_special(int32_t id) const {
+  const AddedToken* added = data_->added_token(id);
+  return added != nullptr && added->special;
+}
+
+std::optional<int32_t> Tokenizer::id_of(std::string_view token) const {
+  for (const AddedToken& added : data_->added)
+    if (added.content == token) return added.id;
+  if (const auto id = data_->model.vocabulary().find(token)) return id;
+  return data_->model.vocabulary().find_literal(token);
+}
+
+std::string Tokenizer::decode(std::span<const int32_t> ids, const DecodeOptions& options) const {
+  std::string text;
+  for (int32_t id : ids)
+    if (!(options.skip_special && is_special(id))) text += token_bytes(id);
+  return text;
+}
+
+const std::vector<AddedToken>& Tokenizer::added_tokens() const { return data_->added; }
+std::span<const int32_t> Tokenizer::prefix_ids() const { return data_->prefix; }
+std::span<const int32_t> Tokenizer::suffix_ids() const { return data_->suffix; }
+
+int64_t Tokenizer::merge_count() const {
+  return static_cast<int64_t>(data_->model.merges().size());
+}
+
+std::string Tokenizer::pattern_name() const {
+  for (const PatternInfo& info : kPreTokenizers)
+    if (info.next == data_->pre_tokenizer.scanner()) return std::string(info.name);
+  return "custom";
+}
+
+std::string StreamDecoder::push(int32_t id) {
+  if (options_.skip_special && tokenizer_.is_special(id)) return "";
+  held_ += tokenizer_.token_bytes(id);
+  const size_t ready = held_.size() - incomplete_utf8_tail(held_);
+  std::string out = held_.substr(0, ready);
+  held_.erase(0, ready);
+  return out;
+}
+
+std::string StreamDecoder::finish() { return std::exchange(held_, std::string()); }
+
+}  // namespace lathe

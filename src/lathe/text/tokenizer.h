@@ -1,0 +1,129 @@
+// Text to token ids and back.
+//
+// A Tokenizer is what a `tokenizer.json` of the byte-level BPE kind describes (GPT-2, GPT-NeoX,
+// Llama 3, Qwen 2, SmolLM, Falcon, Phi …) or a `.tiktoken` file of ranks:
+//
+//   text ─ added tokens cut out ─ normalised ─ pre-tokenised ─ each piece merged by BPE ─ ids
+//
+// The ids equal those of the `tokenizers` library. Bytes that are not UTF-8 are symbols to the
+// pre-tokeniser and keep their value, so decode(encode(bytes)) == bytes unless a normaliser changes
+// the text. Const member functions are thread-safe.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "lathe/text/added_tokens.h"
+#include "lathe/text/patterns.h"
+
+namespace lathe {
+
+struct EncodeOptions {
+  bool special_as_text = false;  // "<|endoftext|>" in the text is thirteen characters, not a token
+  bool add_special_tokens = false;  // what the post-processor puts around a text (BOS, EOS)
+};
+
+struct DecodeOptions {
+  bool skip_special = false;
+};
+
+// What tokenizer_config.json says beside the tokenizer itself. Empty and 0 leave a key out; a token
+// must be one of the added tokens.
+struct TokenizerConfig {
+  std::string bos, eos, pad, unk;
+  int64_t model_max_length = 0;
+};
+
+struct TokenizerData;
+
+// Encodes one text after the other on one thread, remembering the words it has seen. The Tokenizer
+// must outlive it.
+class Encoder {
+ public:
+  class Impl;
+  explicit Encoder(const TokenizerData& data);
+  Encoder(Encoder&&) noexcept;
+  ~Encoder();
+  // Appends the ids of `text`. Throws kData for a byte the vocabulary has no token for.
+  void encode(std::string_view text, const EncodeOptions& options, std::vector<int32_t>& out);
+
+ private:
+  std::unique_ptr<Impl> impl_;
+};
+
+class Tokenizer {
+ public:
+  // `origin` names the source in messages. Throws kFormat for damaged content and for kinds of
+  // tokenizer that are not byte-level BPE, saying what is supported.
+  static Tokenizer from_json(std::string_view json, std::string_view origin);
+  // Lines of `base64-of-token rank`. A pair may merge when its bytes are a token; its rank is that
+  // token's. Special tokens get the ids behind the highest rank.
+  static Tokenizer from_tiktoken(std::string_view ranks, std::string_view origin, Pattern pattern,
+                                 std::span<const std::string> special_tokens = {});
+
+  explicit Tokenizer(std::unique_ptr<const TokenizerData> data);
+  Tokenizer(Tokenizer&&) noexcept;
+  Tokenizer& operator=(Tokenizer&&) noexcept;
+  ~Tokenizer();
+
+  std::vector<int32_t> encode(std::string_view text, const EncodeOptions& options = {}) const;
+  Encoder encoder() const;
+
+  // The bytes of the ids. Throws kData for an id that is not in the vocabulary.
+  std::string decode(std::span<const int32_t> ids, const DecodeOptions& options = {}) const;
+
+  // One more than the highest id: what a model's embedding must hold.
+  int64_t vocab_size() const;
+  bool has(int64_t id) const;
+  // The bytes a token stands for; kData for an unknown id.
+  std::string token_bytes(int32_t id) const;
+  bool is_special(int32_t id) const;
+  // Of an added token's text or an ordinary token's bytes.
+  std::optional<int32_t> id_of(std::string_view token) const;
+  const std::vector<AddedToken>& added_tokens() const;
+  // What add_special_tokens puts before and behind a text.
+  std::span<const int32_t> prefix_ids() const;
+  std::span<const int32_t> suffix_ids() const;
+  int64_t merge_count() const;
+  // Name of the catalogue's pattern when that is all the pre-tokeniser is; "custom" otherwise.
+  std::string pattern_name() const;
+
+  // A tokenizer.json that `tokenizers` and `transformers` read, with the same ids. Deterministic.
+  std::string to_json() const;
+  // The tokenizer_config.json beside it, for transformers' PreTrainedTokenizerFast.
+  std::string config_json(const TokenizerConfig& config) const;
+
+  const TokenizerData& data() const { return *data_; }
+
+ private:
+  struct Pool;
+  std::unique_ptr<const TokenizerData> data_;
+  std::unique_ptr<Pool> pool_;  // idle encoders, guarded by a mutex
+};
+
+// Decodes a stream of ids piece by piece, never handing out half a character.
+class StreamDecoder {
+ public:
+  explicit StreamDecoder(const Tokenizer& tokenizer, const DecodeOptions& options = {})
+      : tokenizer_(tokenizer), options_(options) {}
+  // The text that `id` completes; empty while a character is unfinished.
+  std::string push(int32_t id);
+  // What is held back, however incomplete. The decoder is as new afterwards.
+  std::string finish();
+
+ private:
+  const Tokenizer& tokenizer_;
+  DecodeOptions options_;
+  std::string held_;
+};
+
+// Reads a folder with a tokenizer.json, a tokenizer.json, or a .tiktoken file (`pattern`, default
+// cl100k, applies to that kind only). Throws kIo when it cannot be read, kFormat as above.
+Tokenizer load_tokenizer(const std::string& path, std::optional<Pattern> pattern = std::nullopt);
+
+}  // namespace lathe

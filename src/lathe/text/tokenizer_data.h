@@ -1,0 +1,47 @@
+// The parts of a tokenizer, put together by the readers and the trainer. Internal to text/.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "lathe/text/added_tokens.h"
+#include "lathe/text/bpe_model.h"
+#include "lathe/text/normalizer.h"
+#include "lathe/text/pretokenizer.h"
+
+namespace lathe {
+
+// The parts of tokenizer.json that are kept as they came and written back.
+struct TokenizerParts {
+  text_json::Json normalizer, pre_tokenizer, post_processor, decoder;  // null where absent
+};
+
+struct TokenizerData {
+  // `added` may have ids of `model`'s vocabulary or ids of their own.
+  TokenizerData(BpeModel bpe, std::vector<AddedToken> added_tokens, TokenizerParts json_parts,
+                std::string_view origin);
+
+  BpeModel model;
+  std::vector<AddedToken> added;  // ascending ids
+  TokenizerParts parts;
+  Normalizer normalizer;
+  PreTokenizer pre_tokenizer;
+  AddedTokenMatcher raw_matcher, normalized_matcher;
+  std::vector<int32_t> added_by_id;  // index into `added`, -1; by id
+  std::vector<int32_t> prefix, suffix;
+  int32_t vocab_size = 0;
+
+  const AddedToken* added_token(int64_t id) const {
+    if (id < 0 || id >= vocab_size || added_by_id[id] < 0) return nullptr;
+    return &added[added_by_id[id]];
+  }
+};
+
+// Components with their checks, from json_parts.cc.
+// Throws kFormat unless `decoder` turns byte-level tokens back into their bytes.
+void check_decoder(const text_json::Json& decoder, std::string_view origin);
+// Ids that a post-processor puts before and behind a single text.
+void read_post_processor(const text_json::Json& post, std::string_view origin,
+                         std::vector<int32_t>& prefix, std::vector<int32_t>& suffix);
+
+}  // namespace lathe

@@ -1,0 +1,168 @@
+// tokenizer.json to Tokenizer.
+#include <algorithm>
+
+#include "lathe/text/byte_alphabet.h"
+#include "lathe/text/tokenizer.h"
+#include "lathe/text/tokenizer_data.h"
+
+namespace lathe {
+namespace {
+
+using text_json::bad;
+using text_json::find;
+using text_json::Json;
+
+constexpr std::string_view kSupported =
+    "supported is byte-level BPE (model BPE with a ByteLevel pre-tokeniser, as GPT-2, GPT-NeoX, "
+    "Llama 3, Qwen 2, SmolLM and Falcon use)";
+
+Json part(const Json& document, const char* key) {
+  const Json* found = find(document, key);
+  return found == nullptr ? Json() : *found;
+}
+
+void check_model(const Json& model, std::string_view origin) {
+  if (!model.is_object()) bad(origin, "'model' is a {}, expected an object", model.type_name());
+  // Old files leave the type out; the merges tell.
+  std::string type = "BPE";
+  if (find(model, "type") != nullptr) {
+    type = text_json::get_string(model, "type", origin);
+  } else if (!model.contains("merges")) {
+    type = model.contains("unk_id") ? "Unigram" : "unnamed";
+  }
+  if (type != "BPE") bad(origin, "model type '{}' is not supported; {}", type, kSupported);
+  for (const char* key : {"continuing_subword_prefix", "end_of_word_suffix"}) {
+    const Json* value = find(model, key);
+    if (value != nullptr && *value != "")
+      bad(origin, "'{}' is {}, expected none; {}", key, value->dump(), kSupported);
+  }
+  const Json* dropout = find(model, "dropout");
+  if (dropout != nullptr && *dropout != 0.0)
+    bad(origin, "'dropout' is {}; set it to null: encoding is deterministic here", dropout->dump());
+}
+
+Vocabulary read_vocabulary(const Json& model, std::string_view origin) {
+  const Json& vocab = text_json::get(model, "vocab", origin);
+  if (!vocab.is_object()) bad(origin, "'vocab' is a {}, expected an object", vocab.type_name());
+  std::vector<VocabularyEntry> entries;
+  entries.reserve(vocab.size());
+  for (const auto& [text, id] : vocab.items()) {
+    auto bytes = from_byte_alphabet(text);
+    const bool literal = !bytes.has_value();
+    entries.push_back(
+        {text_json::get_id(id, text, origin), literal ? text : std::move(*bytes), literal});
+  }
+  return Vocabulary(entries, origin);
+}
+
+// A merge's two sides: "Ġ t" or ["Ġ", "t"].
+std::pair<std::string, std::string> merge_sides(const Json& merge, size_t rank,
+                                                std::string_view origin) {
+  if (merge.is_array() && merge.size() == 2 && merge[0].is_string() && merge[1].is_string())
+    return {merge[0].get<std::string>(), merge[1].get<std::string>()};
+  if (!merge.is_string()) bad(origin, "merge {} is neither a string nor a pair of strings", rank);
+  const std::string& text = merge.get_ref<const std::string&>();
+  const size_t space = text.find(' ');
+  if (space == std::string::npos || text.find(' ', space + 1) != std::string::npos)
+    bad(origin, "merge {} is '{}', expected two tokens with one space between", rank, text);
+  return {text.substr(0, space), text.substr(space + 1)};
+}
+
+std::vector<Merge> read_merges(const Json& model, const Vocabulary& vocabulary,
+                               std::string_view origin) {
+  const Json& list = text_json::get_array(model, "merges", origin);
+  std::vector<Merge> merges;
+  merges.reserve(list.size());
+  for (size_t rank = 0; rank < list.size(); ++rank) {
+    const auto [left, right] = merge_sides(list[rank], rank, origin);
+    const auto token = [&](const std::string& text) {
+      const auto bytes = from_byte_alphabet(text);
+      const auto id = bytes ? vocabulary.find(*bytes) : vocabulary.find_literal(text);
+      if (!id)
+        bad(origin, "merge {} ('{}' '{}') names '{}', which is not in the vocabulary", rank, left,
+            right, text);
+      return *id;
+    };
+    merges.push_back({token(left), token(right), token(left + right)});
+  }
+  return merges;
+}
+
+std::vector<AddedToken> read_added_tokens(const Json& document, const Vocabulary& vocabulary,
+                                          std::string_view origin) {
+  std::vector<AddedToken> added;
+  if (find(document, "added_tokens") == nullptr) return added;
+  for (const Json& item : text_json::get_array(document, "added_tokens", origin)) {
+    if (!item.is_object())
+      bad(origin, "an added token is a {}, expected an object", item.type_name());
+    AddedToken token;
+    token.content = text_json::get_string(item, "content", origin);
+    token.id = text_json::get_id(text_json::get(item, "id", origin), token.content, origin);
+    token.special = text_json::get_bool(item, "special", false, origin);
+    token.single_word = text_json::get_bool(item, "single_word", false, origin);
+    token.lstrip = text_json::get_bool(item, "lstrip", false, origin);
+    token.rstrip = text_json::get_bool(item, "rstrip", false, origin);
+    token.normalized = text_json::get_bool(item, "normalized", !token.special, origin);
+    if (token.content.empty()) bad(origin, "added token {} is empty", token.id);
+    if (token.id > Vocabulary::kMaxId)
+      bad(origin, "added token '{}' has id {}, expected at most {}", token.content, token.id,
+          Vocabulary::kMaxId);
+    const auto bytes = from_byte_alphabet(token.content);
+    const auto own = bytes ? vocabulary.find(*bytes) : vocabulary.find_literal(token.content);
+    if (own) {
+      token.id = *own;  // the vocabulary's id wins, as in `tokenizers`
+    } else if (vocabulary.has(token.id)) {
+      bad(origin, "added token '{}' has id {}, which the vocabulary gives to another token",
+          token.content, token.id);
+    }
+    added.push_back(std::move(token));
+  }
+  return added;
+}
+
+BpeOptions read_options(const Json& model, const Vocabulary& vocabulary, std::string_view origin) {
+  BpeOptions options;
+  options.ignore_merges = text_json::get_bool(model, "ignore_merges", false, origin);
+  options.fuse_unknown = text_json::get_bool(model, "fuse_unk", false, origin);
+  if (find(model, "unk_token") != nullptr) {
+    const std::string unknown = text_json::get_string(model, "unk_token", origin);
+    const auto bytes = from_byte_alphabet(unknown);
+    options.unknown = bytes ? vocabulary.find(*bytes) : vocabulary.find_literal(unknown);
+    if (!options.unknown && !unknown.empty())
+      bad(origin, "unk_token '{}' is not in the vocabulary", unknown);
+  }
+  if (text_json::get_bool(model, "byte_fallback", false, origin)) {
+    for (uint32_t b = 0; b < 256; ++b) {
+      const char byte = static_cast<char>(b);
+      if (!vocabulary.find({&byte, 1}))
+        bad(origin, "byte_fallback with a vocabulary that lacks byte 0x{:02X}; {}", b, kSupported);
+    }
+  }
+  return options;
+}
+
+}  // namespace
+
+Tokenizer Tokenizer::from_json(std::string_view json, std::string_view origin) {
+  const Json document = text_json::parse(json, origin);
+  if (!document.is_object())
+    bad(origin, "the document is a {}, expected an object", document.type_name());
+  const Json& model = text_json::get(document, "model", origin);
+  check_model(model, origin);
+  TokenizerParts parts{part(document, "normalizer"), part(document, "pre_tokenizer"),
+                       part(document, "post_processor"), part(document, "decoder")};
+  if (!PreTokenizer::from_json(parts.pre_tokenizer, origin).byte_level())
+    bad(origin,
+        "a BPE model whose pre_tokenizer has no ByteLevel (SentencePiece style) is not supported; "
+        "{}",
+        kSupported);
+  Vocabulary vocabulary = read_vocabulary(model, origin);
+  std::vector<Merge> merges = read_merges(model, vocabulary, origin);
+  std::vector<AddedToken> added = read_added_tokens(document, vocabulary, origin);
+  const BpeOptions options = read_options(model, vocabulary, origin);
+  return Tokenizer(std::make_unique<const TokenizerData>(
+      BpeModel(std::move(vocabulary), std::move(merges), options), std::move(added),
+      std::move(parts), origin));
+}
+
+}  // namespace lathe
