@@ -1,6 +1,7 @@
-// The catalogue of activation functions. Each is one file with one struct: its name in recipes, the formula
-// and the derivative, written once for scalar double (kernels/ref) and for vectorised float (kernels/cpu).
-// To add one: write its file, include it here and add it to the list; docs/adding/activation.md.
+// The catalogue of activation functions. Each is one file with one struct: its name in recipes, the
+// formula and the derivative, written once for scalar double (kernels/ref) and for vectorised float
+// (kernels/cpu). To add one: write its file, include it here and add it to the list;
+// docs/adding/activation.md.
 #pragma once
 
 #include <cstdint>

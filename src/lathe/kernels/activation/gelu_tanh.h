@@ -12,18 +12,23 @@ struct GeluTanh {
   static constexpr std::string_view kFormula = "x/2 * (1 + tanh(sqrt(2/pi) * (x + 0.044715 x^3)))";
   static constexpr std::string_view kSource = "Hendrycks & Gimpel 2016, arXiv:1606.08415";
 
+  // Written with 1 + tanh(u) = 2 / (1 + exp(-2u)), which does not cancel for negative x.
   template <class T>
   static T value(T x) {
-    return T(0.5) * x * (T(1) + math::tanh(T(kScale) * (x + T(kCubic) * x * x * x)));
+    return x * gate(x);
   }
   template <class T>
   static T derivative(T x) {
-    const T t = math::tanh(T(kScale) * (x + T(kCubic) * x * x * x));
-    const T inner = T(kScale) * (T(1) + T(3 * kCubic) * x * x);
-    return T(0.5) * (T(1) + t) + T(0.5) * x * (T(1) - t * t) * inner;
+    const T s = gate(x);
+    const T slope = T(2 * kScale) * (T(1) + T(3 * kCubic) * x * x);
+    return s + x * s * (T(1) - s) * slope;
   }
 
  private:
+  template <class T>
+  static T gate(T x) {
+    return T(1) / (T(1) + math::exp(T(-2 * kScale) * (x + T(kCubic) * x * x * x)));
+  }
   static constexpr double kScale = 0.79788456080286535588;  // sqrt(2 / pi)
   static constexpr double kCubic = 0.044715;
 };

@@ -169,7 +169,7 @@ void backward_rows(const BackwardCall& c, const float* w, float* dw, float* db, 
   }
 }
 
-// to (=|+=) the sum over threads of `part` (0 or 1) of their scratch.
+// to (=|+=) the sum over threads of what lies at `offset` of their scratch.
 void add_threads(const Scratch& scratch, int threads, int64_t offset, const TensorView& to,
                  Write write) {
   if (!to) return;
@@ -197,7 +197,10 @@ void backward(const BackwardCall& c) {
   for (int thread = 0; thread < threads; ++thread)
     std::fill_n(sums.of_thread(thread), 2 * width, 0.0f);
   const float* w = floats_of(c.w, width, weight.of_thread(0));
-  if (!w) w = std::fill_n(weight.of_thread(0), width, 1.0f) - width;
+  if (!w) {
+    std::fill_n(weight.of_thread(0), width, 1.0f);
+    w = weight.of_thread(0);
+  }
   with_type(c.x.dtype, [&](auto t) {
     parallel_ranges(c.x.shape[0], row_grain(width, kGrain), [&](Range rows, int thread) {
       float* dw = sums.of_thread(thread);
