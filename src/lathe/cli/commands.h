@@ -8,6 +8,9 @@
 namespace lathe {
 
 Command completion_command();
+Command export_command();
+Command generate_command();
+Command logits_command();
 
 // In the order in which the help lists them.
 const std::vector<Command>& commands();

@@ -11,6 +11,7 @@
 #include "lathe/base/strings.h"
 #include "lathe/cli/help.h"
 #include "lathe/cli/parse.h"
+#include "lathe/io/manifest.h"
 
 namespace lathe {
 namespace {
@@ -113,7 +114,7 @@ int dispatch(std::span<const Command> commands, std::span<const std::string> arg
     return 0;
   }
   if (rest.front() == "--version") {
-    output.out << "lathe " << version() << '\n';
+    output.out << "lathe " << lathe_version() << '\n';
     return 0;
   }
   if (rest.front() == "help") {
@@ -126,8 +127,6 @@ int dispatch(std::span<const Command> commands, std::span<const std::string> arg
 }
 
 }  // namespace
-
-std::string version() { return LATHE_VERSION; }
 
 int run_program(std::span<const Command> commands, std::span<const std::string> arguments,
                 const ProgramOutput& output) {

@@ -9,8 +9,6 @@
 
 namespace lathe {
 
-std::string version();
-
 struct ProgramOutput {
   std::ostream& out;
   std::ostream& err;

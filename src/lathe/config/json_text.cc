@@ -15,8 +15,8 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
-std::string position(std::string_view text, size_t byte) {
-  size_t line = 1, column = 1;
+std::string position(std::string_view text, size_t byte, size_t first_line) {
+  size_t line = first_line, column = 1;
   for (size_t i = 0; i < std::min(byte, text.size()); ++i) {
     if (text[i] == '\n') {
       ++line;
@@ -125,7 +125,8 @@ Json parse_json(std::string_view text, std::string_view name, const JsonLimits& 
   if (Json::sax_parse(text.begin(), text.end(), &builder)) return std::move(builder.root);
   if (builder.problem_byte == 0)
     fail(limits.error_kind, name, "not valid JSON: {}", builder.problem);
-  fail(limits.error_kind, fmt::format("{}:{}", name, position(text, builder.problem_byte - 1)),
+  fail(limits.error_kind,
+       fmt::format("{}:{}", name, position(text, builder.problem_byte - 1, limits.first_line)),
        "not valid JSON: {}", builder.problem);
 }
 

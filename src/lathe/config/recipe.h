@@ -21,6 +21,7 @@ nlohmann::ordered_json parse_toml(std::string_view text, std::string_view name);
 struct JsonLimits {
   size_t depth = 64;                          // nested arrays and objects
   size_t values = 10'000'000;                 // values in the whole text
+  size_t first_line = 1;                      // of the text in its file, for errors
   ErrorKind error_kind = ErrorKind::kConfig;  // what a text outside the rules throws
 };
 

@@ -1,0 +1,146 @@
+#include <filesystem>
+#include <iostream>
+#include <nlohmann/json.hpp>
+
+#include "lathe/base/strings.h"
+#include "lathe/cli/commands.h"
+#include "lathe/cli/interrupt.h"
+#include "lathe/cli/model_input.h"
+#include "lathe/infer/engine.h"
+#include "lathe/io/json_file.h"
+#include "lathe/model/folder.h"
+#include "lathe/text/tokenizer.h"
+
+namespace lathe {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+struct GenerateOptions {
+  std::string model;
+  std::optional<std::string> input, prompt;
+  std::string precision = "fp32";
+  GenerationConfig generation;
+
+  template <class V>
+  void visit(V& v) {
+    v.positional("model", model, "folder of the model");
+    v.field("prompt", prompt, "text to continue");
+    v.field("input", input, "JSON file with input_ids, instead of --prompt");
+    v.choice("precision", precision, {"fp32", "bf16"}, "arithmetic and weights in memory");
+    generation.visit(v);
+  }
+};
+
+// Ends a row when the text so far contains a stop string; hands out text that can no longer become one.
+class TextSink {
+ public:
+  TextSink(const Tokenizer& tokenizer, const std::vector<std::string>& stop, std::ostream* out)
+      : decoder_(tokenizer, {.skip_special = true}), stop_(stop), out_(out) {}
+
+  bool push(int32_t token) {
+    pending_ += decoder_.push(token);
+    for (const std::string& s : stop_) {
+      const size_t at = s.empty() ? std::string::npos : pending_.find(s);
+      if (at == std::string::npos) continue;
+      pending_.resize(at);
+      stopped_ = true;
+    }
+    release(stopped_ ? 0 : longest_stop());
+    return !stopped_;
+  }
+  std::string finish() {
+    if (!stopped_) pending_ += decoder_.finish();
+    release(0);
+    return text_;
+  }
+
+ private:
+  size_t longest_stop() const {
+    size_t longest = 0;
+    for (const std::string& s : stop_) longest = std::max(longest, s.size());
+    return longest;
+  }
+  void release(size_t keep) {
+    if (pending_.size() <= keep) return;
+    size_t n = pending_.size() - keep;
+    while (n > 0 && n < pending_.size() && (static_cast<unsigned char>(pending_[n]) & 0xC0) == 0x80) --n;
+    if (out_ != nullptr) *out_ << pending_.substr(0, n) << std::flush;
+    text_ += pending_.substr(0, n);
+    pending_.erase(0, n);
+  }
+
+  StreamDecoder decoder_;
+  const std::vector<std::string>& stop_;
+  std::ostream* out_;
+  std::string pending_, text_;
+  bool stopped_ = false;
+};
+
+void check_tokenizer(const Tokenizer& tokenizer, const Transformer& model, const std::string& folder) {
+  require(tokenizer.vocab_size() <= model.config().vocab_size, ErrorKind::kData, folder,
+          "the tokenizer has {} entries but the model only {}; they do not belong together", tokenizer.vocab_size(),
+          model.config().vocab_size);
+}
+
+int generate_ids(const GenerateOptions& o, Transformer& model, CommandContext& context) {
+  GenerateRequest request;
+  request.prompts = id_rows(read_json_file(*o.input), "input_ids");
+  request.on_token = [](size_t, int32_t) {
+    throw_if_interrupted();
+    return true;
+  };
+  const IdRows out = Engine(model, o.generation).generate(request);
+  const Json result = {{"output_ids", out}};
+  if (context.json) {
+    context.print_json(result);
+  } else {
+    context.out << result.dump() << "\n";
+  }
+  return 0;
+}
+
+int generate_text(const GenerateOptions& o, Transformer& model, CommandContext& context) {
+  const Tokenizer tokenizer = load_tokenizer(o.model);
+  check_tokenizer(tokenizer, model, o.model);
+  GenerateRequest request;
+  request.prompts = {tokenizer.encode(*o.prompt, {.add_special_tokens = true})};
+  if (request.prompts[0].empty() && model.config().bos_token_id)
+    request.prompts[0] = {static_cast<int32_t>(*model.config().bos_token_id)};
+  if (!context.json) context.out << *o.prompt << std::flush;
+  TextSink sink(tokenizer, o.generation.stop, context.json ? nullptr : &context.out);
+  request.on_token = [&](size_t, int32_t token) {
+    throw_if_interrupted();
+    return sink.push(token);
+  };
+  const IdRows out = Engine(model, o.generation).generate(request);
+  const std::string text = sink.finish();
+  if (context.json) {
+    context.print_json({{"prompt", *o.prompt}, {"text", text}, {"output_ids", out}});
+  } else {
+    context.out << "\n";
+  }
+  return 0;
+}
+
+int run_generate(const GenerateOptions& o, CommandContext& context) {
+  require(o.input.has_value() != o.prompt.has_value(), ErrorKind::kUsage, "generate",
+          "give either --prompt TEXT or --input FILE.json");
+  const auto model = load_model(o.model, {.dtype = dtype_by_name(o.precision)});
+  return o.input ? generate_ids(o, *model, context) : generate_text(o, *model, context);
+}
+
+}  // namespace
+
+Command generate_command() {
+  return make_command<GenerateOptions>(
+      {.name = "generate",
+       .summary = "continue a text, or token ids, with a model",
+       .help = "  lathe generate runs/demo/model --prompt 'Once upon a time'\n"
+               "  lathe generate runs/demo/model --prompt 'The' --temperature 0.8 --top-p 0.95 --seed 3\n"
+               "  lathe generate runs/demo/model --input ids.json --temperature 0 --ignore-eos --json\n\n"
+               "docs/repetition.md explains the penalties with measured examples.\n"},
+      run_generate);
+}
+
+}  // namespace lathe

@@ -1,0 +1,21 @@
+// JSON files, read strictly and written atomically.
+#pragma once
+
+#include <filesystem>
+#include <nlohmann/json_fwd.hpp>
+
+#include "lathe/config/recipe.h"
+
+namespace lathe {
+
+// Keys in the order of the file. Throws kIo when it cannot be read, limits.error_kind (kFormat
+// unless said otherwise) naming `file:line:column` when it is not strict JSON.
+nlohmann::ordered_json read_json_file(const std::filesystem::path& path,
+                                      const JsonLimits& limits = {
+                                          .error_kind = ErrorKind::kFormat});
+
+// Indented by two, with a final line break, atomically. Throws kIo, or kData for text that is not
+// UTF-8.
+void write_json_file(const std::filesystem::path& path, const nlohmann::ordered_json& value);
+
+}  // namespace lathe

@@ -1,0 +1,39 @@
+// TensorBoard event files: TFRecord frames (u64 length, masked CRC-32C of it, bytes, masked CRC-32C
+// of them), each holding an Event message. Shown by `tensorboard --logdir FOLDER`.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <string>
+#include <string_view>
+
+#include "lathe/io/descriptor.h"
+
+namespace lathe {
+
+// Appends to a file of its own, named by time, host and process, so a resumed run adds a file and
+// TensorBoard joins them. Records are complete when written; flush() hands them to the system.
+// Throws kIo when that fails. Not thread-safe.
+class TensorBoardWriter {
+ public:
+  // Makes the folder when it is missing.
+  explicit TensorBoardWriter(const std::filesystem::path& folder);
+  // Flushes what is left; a failure there is dropped, so call flush() where it matters.
+  ~TensorBoardWriter();
+  TensorBoardWriter(const TensorBoardWriter&) = delete;
+  TensorBoardWriter& operator=(const TensorBoardWriter&) = delete;
+
+  void scalar(std::string_view tag, int64_t step, double value);
+  void text(std::string_view tag, int64_t step, std::string_view markdown);
+  void flush();
+  const std::filesystem::path& path() const { return path_; }
+
+ private:
+  void append_record(const std::string& message);
+
+  std::filesystem::path path_;
+  Descriptor file_;
+  std::string buffer_;
+};
+
+}  // namespace lathe
