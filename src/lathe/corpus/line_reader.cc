@@ -1,0 +1,49 @@
+#include "lathe/corpus/line_reader.h"
+
+#include "lathe/base/error.h"
+#include "lathe/base/strings.h"
+
+namespace lathe {
+
+constexpr size_t kStep = 1 << 20;
+
+LineReader::LineReader(const std::filesystem::path& path, size_t max_line_bytes)
+    : path_(path), file_(open_to_read(path)), max_line_bytes_(max_line_bytes) {}
+
+bool LineReader::fill() {
+  buffer_.erase(0, begin_);
+  begin_ = 0;
+  const size_t old = buffer_.size();
+  buffer_.resize(old + kStep);
+  const size_t got = read_some(file_, {buffer_.data() + old, kStep}, path_);
+  buffer_.resize(old + got);
+  bytes_read_ += static_cast<int64_t>(got);
+  return got > 0;
+}
+
+bool LineReader::next(std::string_view& line) {
+  size_t searched = 0;  // so that a long line is not searched again after each fill
+  while (true) {
+    const size_t end = buffer_.find('\n', begin_ + searched);
+    const bool found = end != std::string::npos;
+    const size_t length = found ? end - begin_ : buffer_.size() - begin_;
+    require(length <= max_line_bytes_, ErrorKind::kData,
+            fmt::format("{}:{}", path_.string(), line_number_ + 1), "the line is longer than {}",
+            human_bytes(static_cast<double>(max_line_bytes_)));
+    if (found) {
+      line = std::string_view(buffer_).substr(begin_, length);
+      begin_ = end + 1;
+      ++line_number_;
+      return true;
+    }
+    searched = length;
+    if (fill()) continue;
+    if (buffer_.empty()) return false;
+    line = buffer_;  // the last line has no line break
+    begin_ = buffer_.size();
+    ++line_number_;
+    return true;
+  }
+}
+
+}  // namespace lathe

@@ -1,0 +1,34 @@
+// Lines of a file of any size, in constant memory.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <string>
+#include <string_view>
+
+#include "lathe/io/descriptor.h"
+
+namespace lathe {
+
+class LineReader {
+ public:
+  // A line longer than `max_line_bytes` throws kData, naming it.
+  LineReader(const std::filesystem::path& path, size_t max_line_bytes);
+
+  // The next line without its "\n"; false at the end. The view is valid until the next call.
+  bool next(std::string_view& line);
+  int64_t line_number() const { return line_number_; }  // of the last line, from 1
+  int64_t bytes_read() const { return bytes_read_; }
+
+ private:
+  bool fill();
+
+  std::filesystem::path path_;
+  Descriptor file_;
+  size_t max_line_bytes_;
+  std::string buffer_;
+  size_t begin_ = 0;  // of what is not handed out yet
+  int64_t line_number_ = 0, bytes_read_ = 0;
+};
+
+}  // namespace lathe
