@@ -8,6 +8,7 @@ namespace lathe {
 std::vector<Probability> probabilities(std::span<const float> logits) {
   std::vector<Probability> out;
   if (logits.empty()) return out;
+  out.reserve(logits.size());
   const double largest = *std::max_element(logits.begin(), logits.end());
   double total = 0;
   for (size_t i = 0; i < logits.size(); ++i) {

@@ -1,0 +1,334 @@
+// Every optimiser against its formula written plainly in double, and what all of them promise.
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <map>
+
+#include "lathe/base/error.h"
+#include "lathe/optim/blocks.h"
+#include "optim/optim_testing.h"
+
+namespace lathe {
+namespace {
+
+using namespace lathe::testing;
+using Numbers = std::vector<double>;
+
+OptimConfig config_of(std::string_view name) {
+  OptimConfig c;
+  c.name = name;
+  return c;
+}
+
+TEST(AdamW, HandComputed) {
+  for (const Place& place : kPlaces) {
+    Parameters all;
+    Parameter& w = all.add(parameter("w", {1, 1}, place, {1.0}));
+    const auto adamw = make_optimizer(config_of("adamw"), all.list);
+    const double gradients[] = {0.5, -1.0, 0.25};
+    const double expected[] = {0.890000002, 0.9174373966, 0.9219853371};
+    for (int64_t t = 1; t <= 3; ++t) {
+      set_gradient(w, {gradients[t - 1]});
+      adamw->step(all.list, {.step = t, .lr = 0.1});
+      EXPECT_NEAR(w.value.item(), expected[t - 1], 2e-7) << "step " << t;
+    }
+  }
+}
+
+// One element: the formulas of adamw.h and lion.h as they stand there.
+struct Scalar {
+  double w, m = 0, v = 0;
+  void adamw(double g, double t, double lr, double decay, const OptimConfig& c) {
+    m = c.beta1 * m + (1 - c.beta1) * g;
+    v = c.beta2 * v + (1 - c.beta2) * g * g;
+    const double m_hat = m / (1 - std::pow(c.beta1, t)), v_hat = v / (1 - std::pow(c.beta2, t));
+    w = w - lr * decay * w - lr * m_hat / (std::sqrt(v_hat) + c.eps);
+  }
+  void lion(double g, double lr, double decay, const OptimConfig& c) {
+    const double blend = c.beta1 * m + (1 - c.beta1) * g;
+    w = w - lr * decay * w - lr * (blend > 0 ? 1 : blend < 0 ? -1 : 0);
+    m = c.beta2 * m + (1 - c.beta2) * g;
+  }
+};
+
+TEST(Elementwise, FollowTheFormula) {
+  for (const Place& place : kPlaces)
+    for (const std::string name : {"adamw", "lion"}) {
+      Parameters all = mixture(place);
+      const OptimConfig c = config_of(name);
+      const auto optimizer = make_optimizer(c, all.list);
+      std::vector<std::vector<Scalar>> expected;
+      for (Parameter* p : all.list) {
+        expected.emplace_back();
+        for (double w : p->value.to_vector()) expected.back().push_back({w});
+      }
+      for (int64_t t = 1; t <= 8; ++t) {
+        random_gradients(all, static_cast<uint64_t>(t));
+        const double lr = 0.01 * static_cast<double>(t), scale = 0.25;
+        for (size_t i = 0; i < all.list.size(); ++i) {
+          const Numbers g = all.list[i]->grad.tensor.to_vector();
+          const double decay = all.list[i]->value.rank() >= 2 ? 0.1 : 0.0;
+          for (size_t j = 0; j < g.size(); ++j)
+            name == "lion"
+                ? expected[i][j].lion(scale * g[j], lr, decay, c)
+                : expected[i][j].adamw(scale * g[j], static_cast<double>(t), lr, decay, c);
+        }
+        optimizer->step(all.list, {.step = t, .lr = lr, .grad_scale = scale});
+      }
+      for (size_t i = 0; i < all.list.size(); ++i) {
+        const Numbers w = all.list[i]->value.to_vector();
+        for (size_t j = 0; j < w.size(); ++j)
+          EXPECT_NEAR(w[j], expected[i][j].w, place.tolerance) << name << " " << all.list[i]->name;
+      }
+    }
+}
+
+TEST(Lion, ZeroGradientAndMomentumMovesNothing) {
+  Parameters all;
+  Parameter& w = all.add(parameter("w", {2}, kCpu, {1, 2}));
+  const auto lion = make_optimizer(config_of("lion"), all.list);
+  set_gradient(w, {0, -3});
+  lion->step(all.list, {.step = 1, .lr = 0.5});
+  EXPECT_EQ(w.value.to_vector(), (Numbers{1, 2.5}));
+}
+
+// The formula of adafactor.h over one matrix, or over a vector as v with the whole.
+struct PlainAdafactor {
+  Numbers row, col, v;
+  void step(Numbers& w, const Numbers& g, size_t rows, double t, double lr, double decay,
+            bool relative) {
+    const size_t n = w.size(), cols = n / rows;
+    const double beta = 1 - std::pow(t, -0.8);
+    row.resize(rows), col.resize(cols), v.resize(n);
+    double row_mean = 0, square = 0, weight = 0;
+    for (size_t r = 0; r < rows; ++r) {
+      double sum = 0;
+      for (size_t c = 0; c < cols; ++c) sum += g[r * cols + c] * g[r * cols + c] + 1e-30;
+      row[r] = beta * row[r] + (1 - beta) * sum / static_cast<double>(cols);
+      row_mean += row[r] / static_cast<double>(rows);
+    }
+    for (size_t c = 0; c < cols; ++c) {
+      double sum = 0;
+      for (size_t r = 0; r < rows; ++r) sum += g[r * cols + c] * g[r * cols + c] + 1e-30;
+      col[c] = beta * col[c] + (1 - beta) * sum / static_cast<double>(rows);
+    }
+    Numbers u(n);
+    for (size_t i = 0; i < n; ++i) {
+      v[i] = beta * v[i] + (1 - beta) * (g[i] * g[i] + 1e-30);
+      const double second = rows > 1 ? row[i / cols] * col[i % cols] / row_mean : v[i];
+      u[i] = g[i] / std::sqrt(second);
+      square += u[i] * u[i] / static_cast<double>(n);
+      weight += w[i] * w[i] / static_cast<double>(n);
+    }
+    const double alpha = relative ? lr * std::max(1e-3, std::sqrt(weight)) : lr;
+    for (size_t i = 0; i < n; ++i)
+      w[i] = w[i] - lr * decay * w[i] - alpha * u[i] / std::max(1.0, std::sqrt(square));
+  }
+};
+
+TEST(Adafactor, FollowsTheFormula) {
+  for (const Place& place : kPlaces)
+    for (const bool relative : {false, true}) {
+      Parameters all;
+      all.add(parameter("matrix", {6, 5}, place, normals(30, 1)));
+      all.add(parameter("vector", {9}, place, normals(9, 2)));
+      OptimConfig c = config_of("adafactor");
+      c.adafactor.relative_step = relative;
+      const auto optimizer = make_optimizer(c, all.list);
+      Numbers matrix = all.list[0]->value.to_vector(), vector = all.list[1]->value.to_vector();
+      PlainAdafactor of_matrix, of_vector;
+      for (int64_t t = 1; t <= 6; ++t) {
+        random_gradients(all, static_cast<uint64_t>(t));
+        const double size = t == 4 ? 50.0 : 1.0;  // a spike, for the clipping
+        Numbers g0 = all.list[0]->grad.tensor.to_vector(),
+                g1 = all.list[1]->grad.tensor.to_vector();
+        for (double& x : g0) x *= size;
+        for (double& x : g1) x *= size;
+        of_matrix.step(matrix, g0, 6, static_cast<double>(t), 0.02, 0.1, relative);
+        of_vector.step(vector, g1, 1, static_cast<double>(t), 0.02, 0.0, relative);
+        optimizer->step(all.list, {.step = t, .lr = 0.02, .grad_scale = size});
+      }
+      const Numbers w0 = all.list[0]->value.to_vector(), w1 = all.list[1]->value.to_vector();
+      for (size_t i = 0; i < w0.size(); ++i) EXPECT_NEAR(w0[i], matrix[i], place.tolerance);
+      for (size_t i = 0; i < w1.size(); ++i) EXPECT_NEAR(w1[i], vector[i], place.tolerance);
+    }
+}
+
+TEST(Blocks, PartsExpertsAndVectors) {
+  const Parameters all = mixture(kCpu);
+  const auto fused = optim::matrix_blocks(*all.list[0]);
+  ASSERT_EQ(fused.size(), 3u);
+  EXPECT_EQ(fused[1].offset, 16);
+  EXPECT_EQ(fused[1].rows, 2);
+  EXPECT_EQ(fused[2].offset, 24);
+  EXPECT_EQ(optim::matrix_blocks(*all.list[1]).size(), 1u);
+  EXPECT_TRUE(optim::matrix_blocks(*all.list[2]).empty());
+  const auto experts = optim::matrix_blocks(*all.list[3]);
+  ASSERT_EQ(experts.size(), 2u);
+  EXPECT_EQ(experts[1].offset, 12);
+  all.list[0]->parts = {4, 2};
+  EXPECT_THROW(optim::matrix_blocks(*all.list[0]), Error);
+  all.list[3]->parts = {1, 1};
+  EXPECT_THROW(optim::matrix_blocks(*all.list[3]), Error);
+}
+
+// What every optimiser of the catalogue promises.
+class EveryOptimizer : public ::testing::TestWithParam<std::string> {};
+INSTANTIATE_TEST_SUITE_P(Catalogue, EveryOptimizer, ::testing::ValuesIn(optimizer_names()),
+                         [](const auto& test) { return test.param; });
+
+TEST_P(EveryOptimizer, MinimisesAQuadratic) {
+  for (const Place& place : kPlaces) {
+    Parameters all = mixture(place);
+    OptimConfig c = config_of(GetParam());
+    c.weight_decay = 0;
+    const auto optimizer = make_optimizer(c, all.list);
+    const auto loss_and_gradients = [&] {  // Σ (w - 0.5)² / 2
+      double loss = 0;
+      for (Parameter* p : all.list) {
+        Numbers g = p->value.to_vector();
+        for (double& x : g) x -= 0.5, loss += x * x / 2;
+        set_gradient(*p, g);
+      }
+      return loss;
+    };
+    const double before = loss_and_gradients();
+    for (int64_t t = 1; t <= 300; ++t) {
+      optimizer->step(all.list, {.step = t, .lr = 0.1 * (1 - static_cast<double>(t) / 301)});
+      loss_and_gradients();
+    }
+    EXPECT_LT(loss_and_gradients(), before / 1000);
+  }
+}
+
+TEST_P(EveryOptimizer, RestoredStateGivesTheSameBits) {
+  Parameters straight = mixture(kCpu), stopped = mixture(kCpu);
+  const OptimConfig c = config_of(GetParam());
+  const auto step = [](Optimizer& o, Parameters& all, int64_t t) {
+    random_gradients(all, static_cast<uint64_t>(t));
+    o.step(all.list, {.step = t, .lr = 0.01, .grad_scale = 0.5});
+  };
+  const auto whole = make_optimizer(c, straight.list), first = make_optimizer(c, stopped.list);
+  for (int64_t t = 1; t <= 6; ++t) step(*whole, straight, t);
+
+  for (int64_t t = 1; t <= 3; ++t) step(*first, stopped, t);
+  std::map<std::string, Tensor> saved;
+  first->for_each_state([&](const std::string& name, Tensor& t) {
+    EXPECT_TRUE(saved.emplace(name, t.clone()).second) << "twice: " << name;
+  });
+  const auto second = make_optimizer(c, stopped.list);
+  EXPECT_EQ(second->bytes(), first->bytes());
+  size_t restored = 0;
+  second->for_each_state([&](const std::string& name, Tensor& t) {
+    t.copy_from(saved.at(name));
+    ++restored;
+  });
+  EXPECT_EQ(restored, saved.size());
+  for (int64_t t = 4; t <= 6; ++t) step(*second, stopped, t);
+
+  for (size_t i = 0; i < straight.list.size(); ++i)
+    EXPECT_EQ(straight.list[i]->value.to_vector(), stopped.list[i]->value.to_vector());
+  std::map<std::string, Tensor> end;
+  whole->for_each_state([&](const std::string& name, Tensor& t) { end[name] = t; });
+  second->for_each_state([&](const std::string& name, Tensor& t) {
+    EXPECT_EQ(t.to_vector(), end.at(name).to_vector()) << name;
+  });
+}
+
+TEST_P(EveryOptimizer, PartsAreIndependent) {
+  // Three stacked parts move as three parameters of their own would.
+  Parameters stacked, apart;
+  Parameter& fused = stacked.add(parameter("w", {7, 4}, kCpu, normals(28, 1)));
+  fused.parts = {4, 2, 1};
+  const Numbers w = fused.value.to_vector();
+  const int64_t rows[] = {4, 2, 1};
+  const Parameter* part[3];
+  for (size_t i = 0, at = 0; i < 3; at += static_cast<size_t>(4 * rows[i]), ++i)
+    part[i] = &apart.add(parameter("w" + std::to_string(i), {rows[i], 4}, kCpu,
+                                   Numbers(w.begin() + static_cast<int64_t>(at),
+                                           w.begin() + static_cast<int64_t>(at) + 4 * rows[i])));
+  const OptimConfig c = config_of(GetParam());
+  const auto a = make_optimizer(c, stacked.list), b = make_optimizer(c, apart.list);
+  for (int64_t t = 1; t <= 4; ++t) {
+    random_gradients(stacked, static_cast<uint64_t>(t));
+    const Numbers g = fused.grad.tensor.to_vector();
+    for (int64_t i = 0, at = 0; i < 3; at += 4 * rows[i], ++i)
+      set_gradient(*apart.list[static_cast<size_t>(i)],
+                   Numbers(g.begin() + at, g.begin() + at + 4 * rows[i]));
+    a->step(stacked.list, {.step = t, .lr = 0.01});
+    b->step(apart.list, {.step = t, .lr = 0.01});
+  }
+  Numbers joined;
+  for (const Parameter* p : part)
+    for (double x : p->value.to_vector()) joined.push_back(x);
+  EXPECT_EQ(fused.value.to_vector(), joined);
+}
+
+TEST_P(EveryOptimizer, UnwrittenGradientIsZero) {
+  Parameters zero = mixture(kCpu), unwritten = mixture(kCpu);
+  const OptimConfig c = config_of(GetParam());
+  const auto a = make_optimizer(c, zero.list), b = make_optimizer(c, unwritten.list);
+  for (int64_t t = 1; t <= 3; ++t) {
+    random_gradients(zero, static_cast<uint64_t>(t));
+    random_gradients(unwritten, static_cast<uint64_t>(t));
+    if (t > 1) {
+      set_gradient(*zero.list[0], Numbers(28, 0.0));
+      unwritten.list[0]->grad.written = false;  // and what it holds is old
+    }
+    a->step(zero.list, {.step = t, .lr = 0.01});
+    b->step(unwritten.list, {.step = t, .lr = 0.01});
+  }
+  EXPECT_EQ(zero.list[0]->value.to_vector(), unwritten.list[0]->value.to_vector());
+  unwritten.list[0]->grad = {};  // never had a gradient at all
+  EXPECT_NO_THROW(b->step(unwritten.list, {.step = 4, .lr = 0.01}));
+}
+
+TEST_P(EveryOptimizer, ComputeCopyIsTheRoundedValue) {
+  Parameters all = mixture(kCpu);
+  for (Parameter* p : all.list) p->compute = p->value.to(DType::kBF16);
+  random_gradients(all, 1);
+  const auto optimizer = make_optimizer(config_of(GetParam()), all.list);
+  optimizer->step(all.list, {.step = 1, .lr = 0.1});
+  for (Parameter* p : all.list) {
+    EXPECT_EQ(p->compute.to_vector(), p->value.to(DType::kBF16).to_vector()) << p->name;
+    EXPECT_NE(p->compute.to_vector(), mixture(kCpu).list[0]->value.to_vector());
+  }
+}
+
+TEST_P(EveryOptimizer, ZeroLearningRateMovesNothing) {
+  Parameters all = mixture(kCpu);
+  const auto optimizer = make_optimizer(config_of(GetParam()), all.list);
+  random_gradients(all, 1);
+  optimizer->step(all.list, {.step = 1, .lr = 0.0});
+  const Parameters fresh = mixture(kCpu);
+  for (size_t i = 0; i < all.list.size(); ++i)
+    EXPECT_EQ(all.list[i]->value.to_vector(), fresh.list[i]->value.to_vector());
+}
+
+TEST_P(EveryOptimizer, RefusesWhatItCannotTrain) {
+  Parameters all = mixture(kCpu);
+  const auto optimizer = make_optimizer(config_of(GetParam()), all.list);
+  EXPECT_THROW(optimizer->step(all.list, {.step = 0, .lr = 0.1}), Error);
+  EXPECT_THROW(optimizer->step(all.list, {.step = 1, .lr = std::nan("")}), Error);
+  EXPECT_THROW(optimizer->step(all.list, {.step = 1, .lr = 0.1, .grad_scale = INFINITY}), Error);
+  optimizer->for_each_state(
+      [](const std::string&, Tensor& t) { t = Tensor::zeros({1}, DType::kF32); });
+  EXPECT_THROW(optimizer->step(all.list, {.step = 1, .lr = 0.1}), Error);
+  Parameters half;
+  half.add(parameter("w", {2, 2}, kCpu, {1, 2, 3, 4}));
+  half.list[0]->value = half.list[0]->value.to(DType::kBF16);
+  EXPECT_THROW(make_optimizer(config_of(GetParam()), half.list), Error);
+}
+
+TEST(Optimizers, UnknownNameNamesTheNearest) {
+  try {
+    make_optimizer(config_of("adamv"), {});
+    FAIL() << "no error";
+  } catch (const Error& e) {
+    EXPECT_EQ(e.kind(), ErrorKind::kConfig);
+    EXPECT_NE(std::string(e.what()).find("'adamw'"), std::string::npos) << e.what();
+  }
+}
+
+}  // namespace
+}  // namespace lathe
