@@ -1,0 +1,205 @@
+#include "lathe/text/bpe_trainer.h"
+
+#include <algorithm>
+#include <numeric>
+#include <set>
+#include <unordered_map>
+
+#include "lathe/base/error.h"
+#include "lathe/text/bpe_merger.h"
+#include "lathe/text/byte_alphabet.h"
+#include "lathe/text/source_file.h"
+#include "lathe/text/tokenizer_data.h"
+#include "lathe/text/utf8.h"
+#include "lathe/text/word_counts.h"
+
+namespace lathe {
+namespace {
+
+constexpr std::string_view kWhere = "train";
+// Bytes of memory for each byte of distinct pre-tokens: its token, its place in the lists of two
+// pairs or so, and its share of the word tables.
+constexpr int64_t kBytesPerByte = 16;
+constexpr int64_t kProgressEvery = 64;
+
+using Progress = std::function<void(const BpeTrainProgress&)>;
+
+void check(const BpeTrainOptions& options) {
+  const auto specials = static_cast<int64_t>(options.special_tokens.size());
+  require(options.vocab_size >= 256 + specials, ErrorKind::kConfig, kWhere,
+          "a vocabulary of {} cannot hold 256 bytes and {} special tokens; ask for at least {}",
+          options.vocab_size, specials, 256 + specials);
+  require(options.vocab_size <= Vocabulary::kMaxId, ErrorKind::kConfig, kWhere,
+          "a vocabulary of {} is too large, expected at most {}", options.vocab_size,
+          Vocabulary::kMaxId);
+  require(options.memory_bytes >= 1 << 20, ErrorKind::kConfig, kWhere,
+          "a memory limit of {} bytes is too small, expected at least 1 MiB", options.memory_bytes);
+  std::set<std::string_view> seen;
+  for (const std::string& token : options.special_tokens) {
+    require(!token.empty(), ErrorKind::kConfig, kWhere, "a special token is empty");
+    require(seen.insert(token).second, ErrorKind::kConfig, kWhere,
+            "special token '{}' is listed twice", token);
+    require(is_valid_utf8(token), ErrorKind::kConfig, kWhere, "a special token is not valid UTF-8");
+    const auto bytes = from_byte_alphabet(token);
+    require(!bytes || bytes->size() != 1, ErrorKind::kConfig, kWhere,
+            "special token '{}' is the name of a single byte; choose a longer one", token);
+  }
+}
+
+// The tokens as they are learned.
+class Learner {
+ public:
+  explicit Learner(const BpeTrainOptions& options) : byte_ids(256) {
+    for (const std::string& token : options.special_tokens) {
+      const auto bytes = from_byte_alphabet(token);
+      add(bytes.value_or(token), !bytes.has_value(), 0);
+      AddedToken added;
+      added.id = static_cast<int32_t>(entries.size()) - 1;
+      added.content = token;
+      added.special = true;
+      specials.push_back(std::move(added));
+    }
+    std::vector<int32_t> order(256);
+    std::iota(order.begin(), order.end(), 0);
+    std::sort(order.begin(), order.end(),
+              [](int32_t a, int32_t b) { return byte_alphabet()[a] < byte_alphabet()[b]; });
+    for (int32_t b : order) {
+      byte_ids[b] = static_cast<int32_t>(entries.size());
+      add(std::string(1, static_cast<char>(b)), false, 1);
+    }
+  }
+
+  // Learns merges until the vocabulary is full; returns the count of the last merged pair.
+  int64_t run(BpeMerger& merger, int64_t vocab_size, const std::function<void()>& progress) {
+    int64_t last = 0;
+    while (static_cast<int64_t>(entries.size()) < vocab_size) {
+      const auto best = merger.best();
+      if (!best) break;
+      std::string bytes = entries[best->left].bytes + entries[best->right].bytes;
+      const auto known = id_of.find(bytes);
+      if (known != id_of.end() && known->second < static_cast<int32_t>(specials.size())) {
+        merger.skip(*best);  // the text of a special token is never learned as an ordinary one
+        continue;
+      }
+      const bool is_new = known == id_of.end();
+      const auto result = is_new ? static_cast<int32_t>(entries.size()) : known->second;
+      merger.merge(*best, result);
+      merges.push_back({best->left, best->right, result});
+      if (is_new) {
+        const auto length = static_cast<int32_t>(bytes.size());
+        add(std::move(bytes), false, length);
+        if (entries.size() % kProgressEvery == 0) progress();
+      }
+      last = best->count;
+    }
+    return last;
+  }
+
+  std::vector<VocabularyEntry> entries;
+  std::vector<int32_t> lengths;
+  std::vector<int32_t> byte_ids;
+  std::vector<Merge> merges;
+  std::vector<AddedToken> specials;
+  std::unordered_map<std::string, int32_t> id_of;
+
+ private:
+  void add(std::string bytes, bool literal, int32_t length) {
+    const auto id = static_cast<int32_t>(entries.size());
+    id_of.emplace(bytes, id);
+    entries.push_back({id, std::move(bytes), literal});
+    lengths.push_back(length);
+  }
+};
+
+Tokenizer finish(Learner learned, Pattern pattern) {
+  constexpr std::string_view kOrigin = "the trained tokenizer";
+  TokenizerParts parts;
+  parts.pre_tokenizer = PreTokenizer::json_for(pattern);
+  parts.decoder = {{"type", "ByteLevel"},
+                   {"add_prefix_space", true},
+                   {"trim_offsets", true},
+                   {"use_regex", true}};
+  return Tokenizer(std::make_unique<const TokenizerData>(
+      BpeModel(Vocabulary(learned.entries, kOrigin), std::move(learned.merges), BpeOptions{}),
+      std::move(learned.specials), std::move(parts), kOrigin));
+}
+
+// `read` hands every text to the counter it is given.
+TrainedTokenizer train(const BpeTrainOptions& options, BpeTrainProgress state,
+                       const Progress& progress,
+                       const std::function<void(CorpusCounts&, const Progress&)>& read) {
+  check(options);
+  state.vocab_target = options.vocab_size;
+  const Progress report = [&](const BpeTrainProgress& p) {
+    if (progress) progress(p);
+  };
+  CorpusCounts counts(options.pattern, options.special_tokens,
+                      options.memory_bytes / kBytesPerByte);
+  read(counts, [&](const BpeTrainProgress& p) {
+    state.bytes_read = p.bytes_read;
+    report(state);
+  });
+  BpeTrainStats stats;
+  stats.bytes = state.bytes_total;
+  stats.words = counts.words();
+  stats.forgotten = counts.forgotten();
+  stats.distinct = counts.distinct();
+  require(stats.words > 0, ErrorKind::kData, kWhere,
+          "the corpus holds no text; give at least one file with some");
+  require(stats.distinct > 0, ErrorKind::kData, kWhere,
+          "no word fits the memory limit of {} bytes; raise it", options.memory_bytes);
+
+  Learner learner(options);
+  BpeMerger merger(MergeText(counts.shards(), learner.byte_ids), learner.lengths,
+                   options.vocab_size, options.min_count);
+  stats.last_count = learner.run(merger, options.vocab_size, [&] {
+    state.vocab_size = static_cast<int64_t>(learner.entries.size());
+    report(state);
+  });
+  state.vocab_size = static_cast<int64_t>(learner.entries.size());
+  report(state);
+  return {finish(std::move(learner), options.pattern), stats};
+}
+
+}  // namespace
+
+TrainedTokenizer train_bpe(std::span<const std::string_view> texts, const BpeTrainOptions& options,
+                           const Progress& progress) {
+  BpeTrainProgress state;
+  for (std::string_view text : texts) state.bytes_total += static_cast<int64_t>(text.size());
+  return train(options, state, progress, [&](CorpusCounts& counts, const Progress& report) {
+    BpeTrainProgress p;
+    for (std::string_view text : texts) {
+      const int64_t before = p.bytes_read;
+      counts.add_text(text, [&](size_t done) {
+        p.bytes_read = before + static_cast<int64_t>(done);
+        report(p);
+      });
+    }
+  });
+}
+
+TrainedTokenizer train_bpe_files(std::span<const std::string> paths, const BpeTrainOptions& options,
+                                 const Progress& progress) {
+  std::vector<SourceFile> files;
+  BpeTrainProgress state;
+  for (const std::string& path : paths) {  // all of them are opened before any work is done
+    files.emplace_back(path);
+    state.bytes_total += static_cast<int64_t>(files.back().text().size());
+  }
+  return train(options, state, progress, [&](CorpusCounts& counts, const Progress& report) {
+    BpeTrainProgress p;
+    for (const SourceFile& file : files) {
+      const int64_t before = p.bytes_read;
+      size_t released = 0;
+      counts.add_text(file.text(), [&](size_t done) {
+        file.release(released, done);
+        released = done;
+        p.bytes_read = before + static_cast<int64_t>(done);
+        report(p);
+      });
+    }
+  });
+}
+
+}  // namespace lathe

@@ -1,0 +1,87 @@
+// Distinct byte strings with 64-bit counts: the trainer's view of a corpus. Internal to text/.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <span>
+#include <string_view>
+#include <vector>
+
+#include "lathe/text/added_tokens.h"
+#include "lathe/text/patterns.h"
+
+namespace lathe {
+
+class WordCounts {
+ public:
+  struct Entry {
+    const char* data = nullptr;
+    int64_t count = 0;
+    uint32_t length = 0;
+    uint32_t hash = 0;
+    std::string_view word() const { return {data, length}; }
+  };
+
+  WordCounts();
+  void add(std::string_view word, uint64_t hash, int64_t count);
+  void add_all(const WordCounts& other);
+  void clear();
+
+  // Bytes of the distinct words plus one for each.
+  int64_t cost() const { return cost_; }
+  int64_t size() const { return static_cast<int64_t>(used_); }
+  template <class F>
+  void for_each(F&& f) const {
+    for (const Entry& e : table_)
+      if (e.data != nullptr) f(e);
+  }
+  // Keeps the words with a count above `k`; returns the sum of the counts given up.
+  int64_t forget(int64_t k);
+
+ private:
+  char* store(std::string_view word);
+  void grow();
+  std::vector<Entry> table_;
+  std::vector<std::unique_ptr<char[]>> chunks_;
+  size_t chunk_left_ = 0;
+  char* chunk_at_ = nullptr;
+  size_t used_ = 0;
+  int64_t cost_ = 0;
+};
+
+// Counts of a corpus, in shards by hash so that threads can add to it side by side.
+class CorpusCounts {
+ public:
+  static constexpr int kShards = 16;
+  static constexpr size_t kRoundBytes = size_t{32} << 20;
+  static constexpr size_t kBlockBytes = size_t{1} << 20;
+
+  // `limit`: the highest cost() that is kept, see BpeTrainOptions::memory_bytes.
+  CorpusCounts(Pattern pattern, std::span<const std::string> special_tokens, int64_t limit);
+
+  // Adds one text; `after_round` hears how many of its bytes are done.
+  void add_text(std::string_view text, const std::function<void(size_t)>& after_round);
+
+  int64_t words() const { return words_; }
+  int64_t forgotten() const { return forgotten_; }
+  int64_t distinct() const;
+  int64_t cost() const;
+  std::vector<WordCounts>& shards() { return shards_; }
+
+  // The first position at or after `from` where the text can be cut without changing any word;
+  // exposed for tests.
+  size_t safe_cut(std::string_view text, size_t from) const;
+
+ private:
+  void count_block(std::string_view block, std::vector<WordCounts>& into, int64_t* words) const;
+  void enforce_limit();
+
+  PieceScanner next_;
+  AddedTokenMatcher specials_;
+  int64_t limit_;
+  std::vector<WordCounts> shards_;
+  int64_t words_ = 0, forgotten_ = 0;
+};
+
+}  // namespace lathe
