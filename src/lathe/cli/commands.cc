@@ -4,9 +4,11 @@ namespace lathe {
 
 const std::vector<Command>& commands() {
   static const std::vector<Command> kCommands = {
+      shard_command(),
       generate_command(),
       logits_command(),
       export_command(),
+      lineage_command(),
       completion_command(),
   };
   return kCommands;

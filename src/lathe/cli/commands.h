@@ -10,7 +10,9 @@ namespace lathe {
 Command completion_command();
 Command export_command();
 Command generate_command();
+Command lineage_command();
 Command logits_command();
+Command shard_command();
 
 // In the order in which the help lists them.
 const std::vector<Command>& commands();

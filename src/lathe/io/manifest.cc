@@ -239,8 +239,9 @@ void trace(LineageNode& node, const fs::path& path, std::vector<fs::path>& above
     if (!artefact_exists(where)) {
       parent.state = LineageNode::State::kMissing;
     } else {
-      parent.state = hash_artefact(where) == input.hash ? LineageNode::State::kIntact
-                                                        : LineageNode::State::kChanged;
+      if (!input.hash.empty())  // without: a stream that could not be hashed
+        parent.state = hash_artefact(where) == input.hash ? LineageNode::State::kIntact
+                                                          : LineageNode::State::kChanged;
       trace(parent, where, above);
     }
     node.parents.push_back(std::move(parent));
