@@ -9,6 +9,7 @@
 #include <map>
 #include <mutex>
 #include <optional>
+#include <unordered_map>
 
 #include "lathe/base/error.h"
 #include "lathe/kernels/ref/ref.h"
@@ -107,11 +108,12 @@ void run(const Primitive& p, const TensorView& a, const TensorView& b, const Ten
   HostAllocator& memory = host_allocator();
   std::byte* scratch = scratch_bytes > 0 ? memory.allocate(scratch_bytes) : nullptr;
   dnnl::stream stream(engine());
-  p.run.execute(stream, {{DNNL_ARG_SRC, Memory(p.a, engine(), a.data)},
-                         {DNNL_ARG_WEIGHTS, Memory(p.b, engine(), b.data)},
-                         {DNNL_ARG_BIAS, Memory(p.bias, engine(), bias.data)},
-                         {DNNL_ARG_DST, Memory(p.c, engine(), c.data)},
-                         {DNNL_ARG_SCRATCHPAD, Memory(p.scratch, engine(), scratch)}});
+  std::unordered_map<int, Memory> arguments = {{DNNL_ARG_SRC, Memory(p.a, engine(), a.data)},
+                                               {DNNL_ARG_WEIGHTS, Memory(p.b, engine(), b.data)},
+                                               {DNNL_ARG_DST, Memory(p.c, engine(), c.data)}};
+  if (bias) arguments.emplace(DNNL_ARG_BIAS, Memory(p.bias, engine(), bias.data));
+  if (scratch != nullptr) arguments.emplace(DNNL_ARG_SCRATCHPAD, Memory(p.scratch, engine(), scratch));
+  p.run.execute(stream, arguments);
   stream.wait();
   if (scratch != nullptr) memory.release(scratch, scratch_bytes);
 }

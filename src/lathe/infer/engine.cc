@@ -1,0 +1,75 @@
+#include "lathe/infer/engine.h"
+
+#include <algorithm>
+#include <map>
+
+#include "lathe/base/error.h"
+#include "lathe/model/contiguous_cache.h"
+
+namespace lathe {
+namespace {
+
+// Logits of the last token of every row, [B,V] f32.
+Tensor last_logits(Transformer& model, const Forward& f, const Tensor& ids) {
+  const Var hidden = model.hidden(f, ids);
+  const int64_t batch = ids.size(0), tokens = ids.size(1), width = hidden.value.size(-1);
+  const Tensor last = hidden.value.narrow(1, tokens - 1, 1).clone().reshape({batch, width});
+  return model.logits(f, Var(last)).value.to(DType::kF32);
+}
+
+}  // namespace
+
+Engine::Engine(Transformer& model, GenerationConfig config) : model_(model), chain_(std::move(config)) {}
+
+bool Engine::ends(int32_t token) const {
+  const auto eos = model_.config().eos_token_id;
+  return !chain_.config().ignore_eos && eos && *eos == token;
+}
+
+void Engine::run_rows(const GenerateRequest& request, std::span<const size_t> rows,
+                      std::vector<std::vector<int32_t>>& out) {
+  const auto batch = static_cast<int64_t>(rows.size());
+  const auto length = static_cast<int64_t>(request.prompts[rows[0]].size());
+  const int64_t budget = chain_.config().max_new_tokens;
+  const Parameter& any = *model_.parameters().front();
+  ContiguousCache cache(model_.config(), batch, length + budget, any.compute.dtype(), any.compute.device());
+  Forward f;
+  f.cache = &cache;
+  Tensor ids({batch, length}, DType::kI32);
+  for (int64_t r = 0; r < batch; ++r)
+    std::ranges::copy(request.prompts[rows[static_cast<size_t>(r)]], ids.data<int32_t>() + r * length);
+  std::vector<char> running(rows.size(), 1);
+  const Rng seed(static_cast<uint64_t>(chain_.config().seed));
+  Tensor next({batch, 1}, DType::kI32);
+  for (int64_t step = 0; step < budget; ++step) {
+    const Tensor logits = last_logits(model_, f, step == 0 ? ids : next);
+    const int64_t vocabulary = logits.size(1);
+    for (size_t r = 0; r < rows.size(); ++r) {
+      if (!running[r]) continue;
+      const size_t row = rows[r];
+      const std::span<float> scores(logits.data<float>() + static_cast<int64_t>(r) * vocabulary,
+                                    static_cast<size_t>(vocabulary));
+      const Rng draw = seed.fork(row).fork(static_cast<uint64_t>(step));
+      const int32_t token = chain_.next(scores, request.prompts[row], out[row], draw);
+      out[row].push_back(token);
+      next.data<int32_t>()[r] = token;
+      if (ends(token) || (request.on_token && !request.on_token(row, token))) running[r] = 0;
+    }
+    if (std::ranges::none_of(running, [](char on) { return on != 0; })) return;
+  }
+}
+
+std::vector<std::vector<int32_t>> Engine::generate(const GenerateRequest& request) {
+  std::map<size_t, std::vector<size_t>> by_length;
+  for (size_t row = 0; row < request.prompts.size(); ++row) {
+    require(!request.prompts[row].empty(), ErrorKind::kData, "generate",
+            "prompt {} has no tokens; give at least one (a beginning-of-text token will do)", row);
+    by_length[request.prompts[row].size()].push_back(row);
+  }
+  std::vector<std::vector<int32_t>> out(request.prompts.size());
+  if (chain_.config().max_new_tokens == 0) return out;
+  for (const auto& [length, rows] : by_length) run_rows(request, rows, out);
+  return out;
+}
+
+}  // namespace lathe

@@ -1,0 +1,40 @@
+// Token ids in, token ids out: prefill, then one token at a time through the cache.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <span>
+#include <vector>
+
+#include "lathe/infer/sampler/chain.h"
+#include "lathe/model/transformer.h"
+
+namespace lathe {
+
+struct GenerateRequest {
+  std::vector<std::vector<int32_t>> prompts;  // rows, none empty
+  // Called with every new token; false ends that row. May be empty.
+  std::function<bool(size_t row, int32_t token)> on_token;
+};
+
+class Engine {
+ public:
+  // The model's weights decide the arithmetic (f32 or bf16) and must outlive the engine.
+  Engine(Transformer& model, GenerationConfig config);
+
+  // New tokens per row, without the prompt; the end-of-sequence token, when it ends a row, is included.
+  // The same row gives the same tokens whatever rows stand beside it (token i of row r draws from
+  // seed.fork(r).fork(i)); rows of equal length are computed together.
+  // Errors: kData for an empty prompt, ids outside the vocabulary, or a row longer than the positions allow.
+  std::vector<std::vector<int32_t>> generate(const GenerateRequest& request);
+
+ private:
+  void run_rows(const GenerateRequest& request, std::span<const size_t> rows,
+                std::vector<std::vector<int32_t>>& out);
+  bool ends(int32_t token) const;
+
+  Transformer& model_;
+  SamplerChain chain_;
+};
+
+}  // namespace lathe
