@@ -1,0 +1,191 @@
+// Every backward of the reference table against four-point central differences of its forward, in
+// f64.
+#include <numeric>
+
+#include "kernels/harness.h"
+
+namespace lathe::kernels::testing {
+namespace {
+
+const Kernels& kernels() { return ref_kernels(); }
+
+Tensor random(const Shape& shape, std::string_view name) {
+  const Rng rng = Rng(77).fork(name);
+  const Tensor t(shape, DType::kF64);
+  for (int64_t i = 0; i < t.numel(); ++i)
+    t.data<double>()[i] = rng.normal(static_cast<uint64_t>(i));
+  return t;
+}
+Tensor zeros(const Shape& shape) { return Tensor::zeros(shape, DType::kF64); }
+
+double dot(const Tensor& a, const Tensor& b) {
+  const auto x = a.span<double>(), y = b.span<double>();
+  return std::inner_product(x.begin(), x.end(), y.begin(), 0.0);
+}
+
+// `gradient` is what the backward says d loss / dx is; `loss` reads x through its storage.
+void check_gradient(const char* name, const Tensor& x, const Tensor& gradient,
+                    const std::function<double()>& loss) {
+  constexpr double kStep = 1e-3;
+  for (int64_t i = 0; i < x.numel(); ++i) {
+    double& element = x.data<double>()[i];
+    const double saved = element;
+    const auto at = [&](double step) {
+      element = saved + step;
+      return loss();
+    };
+    const double slope =
+        (at(-2 * kStep) - 8 * at(-kStep) + 8 * at(kStep) - at(2 * kStep)) / (12 * kStep);
+    element = saved;
+    ASSERT_NEAR(gradient.data<double>()[i], slope, 1e-8 * std::max(1.0, std::abs(slope)))
+        << name << " element " << i;
+  }
+}
+
+class ActivationGradient : public ::testing::TestWithParam<int> {};
+TEST_P(ActivationGradient, EqualsDifferences) {
+  const ActivationId f{static_cast<uint8_t>(GetParam())};
+  const Tensor x = random({3, 10}, "x"), y({3, 10}, DType::kF64), dx = zeros({3, 10});
+  for (double& value : x.span<double>())  // away from 0, where a slope may jump
+    value += value < 0 ? -0.01 : 0.01;
+  const Tensor dy = random({3, 10}, "dy");
+  kernels().activation_backward(f, x, dy, dx);
+  check_gradient("activation", x, dx, [&] {
+    kernels().activation(f, x, y);
+    return dot(y, dy);
+  });
+  const Tensor gated({3, 5}, DType::kF64), dgated = random({3, 5}, "dgated");
+  kernels().gated_backward(f, x, dgated, dx);
+  check_gradient("gated", x, dx, [&] {
+    kernels().gated(f, x, gated);
+    return dot(gated, dgated);
+  });
+}
+INSTANTIATE_TEST_SUITE_P(, ActivationGradient, ::testing::Range(0, Activations::kCount),
+                         [](const auto& instance) { return activation_names()[instance.param]; });
+
+TEST(NormGradient, EqualsDifferences) {
+  const Shape shape{3, 7};
+  const Tensor x = random(shape, "x"), w = random({7}, "w"), b = random({7}, "b"), y = zeros(shape);
+  const Tensor mean = zeros({3}), rstd = zeros({3}), dy = random(shape, "dy");
+  const Tensor dx = zeros(shape), dw = zeros({7}), db = zeros({7});
+  const Kernels::NormGradients out{dx, Write::kOverwrite, dw,
+                                   db, Write::kOverwrite, Write::kOverwrite};
+  const auto check_all = [&](const std::function<double()>& loss) {
+    check_gradient("x", x, dx, loss);
+    check_gradient("w", w, dw, loss);
+    check_gradient("b", b, db, loss);
+  };
+  const auto rms = [&] {
+    kernels().rms_norm(x, w, b, y, rstd, 1e-3);
+    return dot(y, dy);
+  };
+  rms();
+  kernels().rms_norm_backward(x, w, rstd, dy, out);
+  check_all(rms);
+  const auto layer = [&] {
+    kernels().layer_norm(x, w, b, y, mean, rstd, 1e-3);
+    return dot(y, dy);
+  };
+  layer();
+  kernels().layer_norm_backward(x, w, mean, rstd, dy, out);
+  check_all(layer);
+}
+
+TEST(EmbeddingGradient, EqualsDifferences) {
+  const Tensor table = random({4, 3}, "table"), out = zeros({5, 3}), dout = random({5, 3}, "dout");
+  const Tensor ids = Tensor::of<int32_t>(std::vector<int32_t>{2, 0, 2, 2, 3}, {5});
+  const Tensor dtable = zeros({4, 3});
+  kernels().embedding_backward(ids, dout, dtable);
+  check_gradient("table", table, dtable, [&] {
+    kernels().embedding(table, ids, out);
+    return dot(out, dout);
+  });
+}
+
+TEST(RopeGradient, IsTheInverseRotation) {
+  const Shape shape{1, 3, 2, 6};
+  const Tensor x = random(shape, "x"), out = zeros(shape), dout = random(shape, "dout");
+  const Tensor cos = zeros({5, 2}), sin = zeros({5, 2}), dx = zeros(shape);
+  for (int64_t i = 0; i < 10; ++i) {
+    cos.data<double>()[i] = std::cos(0.7 * static_cast<double>(i));
+    sin.data<double>()[i] = std::sin(0.7 * static_cast<double>(i));
+  }
+  const Tensor positions = Tensor::of<int32_t>(std::vector<int32_t>{4, 0, 1}, {1, 3});
+  for (RopeLayout layout : {RopeLayout::kHalfSplit, RopeLayout::kInterleaved}) {
+    kernels().rope(dout, cos, sin, positions, dx, {layout, true});
+    check_gradient("x", x, dx, [&] {
+      kernels().rope(x, cos, sin, positions, out, {layout, false});
+      return dot(out, dout);
+    });
+  }
+}
+
+TEST(DropoutGradient, EqualsDifferences) {
+  const Tensor x = random({20}, "x"), out = zeros({20}), dout = random({20}, "dout"),
+               dx = zeros({20});
+  kernels().dropout(dout, dx, 0.4, 99);
+  check_gradient("x", x, dx, [&] {
+    kernels().dropout(x, out, 0.4, 99);
+    return dot(out, dout);
+  });
+}
+
+TEST(CrossEntropyGradient, EqualsDifferences) {
+  const Tensor logits = random({4, 6}, "logits"), losses = zeros({4}), dlogits = zeros({4, 6});
+  const Tensor labels = Tensor::of<int32_t>(std::vector<int32_t>{5, -1, 0, 0}, {4});
+  kernels().cross_entropy(logits, labels, losses, dlogits, 0.5);
+  check_gradient("logits", logits, dlogits, [&] {
+    kernels().cross_entropy(logits, labels, losses, TensorView{}, 0.5);
+    const auto all = losses.span<double>();
+    return 0.5 * std::accumulate(all.begin(), all.end(), 0.0);
+  });
+}
+
+struct AttentionCase {
+  const char* name;
+  AttentionSpec spec;
+  bool segments = false;
+};
+
+class AttentionGradient : public ::testing::TestWithParam<AttentionCase> {};
+TEST_P(AttentionGradient, EqualsDifferences) {
+  const Shape qs{2, 3, 4, 3}, ks{2, 5, 2, 3};
+  const Tensor q = random(qs, "q"), k = random(ks, "k"), v = random(ks, "v"), out = zeros(qs);
+  const Tensor lse = zeros({2, 4, 3}), dout = random(qs, "dout");
+  const Tensor dq = zeros(qs), dk = zeros(ks), dv = zeros(ks);
+  const std::vector<int32_t> query_ids{1, 2, 7, 1, 1, 2}, key_ids{0, 1, 1, 2, 2, 0, 1, 1, 1, 2};
+  const Tensor query_segments = Tensor::of<int32_t>(query_ids, {2, 3});
+  const Tensor key_segments = Tensor::of<int32_t>(key_ids, {2, 5});
+  AttentionSpec spec = GetParam().spec;
+  if (GetParam().segments) {
+    spec.query_segments = query_segments;
+    spec.key_segments = key_segments;
+  }
+  const auto loss = [&] {
+    kernels().attention(q, k, v, out, lse, spec);
+    return dot(out, dout);
+  };
+  loss();
+  kernels().attention_backward(q, k, v, out, lse, dout, spec, {dq, dk, dv});
+  check_gradient("q", q, dq, loss);
+  check_gradient("k", k, dk, loss);
+  check_gradient("v", v, dv, loss);
+}
+INSTANTIATE_TEST_SUITE_P(
+    , AttentionGradient,
+    ::testing::Values(
+        AttentionCase{"causal", {.scale = 0.6f}},
+        AttentionCase{"full", {.scale = 0.6f, .causal = false}},
+        AttentionCase{"window", {.scale = 0.6f, .window = 2}},
+        AttentionCase{"softcap", {.scale = 1.0f, .softcap = 1.5f}},
+        AttentionCase{"dropout", {.scale = 0.6f, .dropout = 0.3f, .dropout_key = 5}},
+        AttentionCase{"segments", {.scale = 0.6f}, true},
+        AttentionCase{
+            "everything",
+            {.scale = 0.6f, .window = 3, .softcap = 2.0f, .dropout = 0.2f, .dropout_key = 8},
+            true}),
+    [](const auto& instance) { return instance.param.name; });
+
+}  // namespace
+}  // namespace lathe::kernels::testing
