@@ -43,18 +43,26 @@ class Rng {
     uint32_t c0 = static_cast<uint32_t>(counter), c1 = static_cast<uint32_t>(counter >> 32);
     uint32_t c2 = 0, c3 = 0;
     uint32_t k0 = static_cast<uint32_t>(key_), k1 = static_cast<uint32_t>(key_ >> 32);
-    for (int round = 0; round < 10; ++round) {
-      const uint64_t p0 = uint64_t{0xD2511F53u} * c0, p1 = uint64_t{0xCD9E8D57u} * c2;
-      const uint32_t n0 = static_cast<uint32_t>(p1 >> 32) ^ c1 ^ k0;
-      const uint32_t n2 = static_cast<uint32_t>(p0 >> 32) ^ c3 ^ k1;
-      c1 = static_cast<uint32_t>(p1);
-      c3 = static_cast<uint32_t>(p0);
-      c0 = n0;
-      c2 = n2;
-      k0 += 0x9E3779B9u;
-      k1 += 0xBB67AE85u;
+    for (int i = 0; i < kRounds; ++i) {
+      round(c0, c1, c2, c3, k0, k1);
+      k0 += kKeyStep0;
+      k1 += kKeyStep1;
     }
     return {c0, c1, c2, c3};
+  }
+
+  // The parts of block(), for kernels that compute many blocks at a time.
+  static constexpr int kRounds = 10;
+  static constexpr uint32_t kKeyStep0 = 0x9E3779B9u, kKeyStep1 = 0xBB67AE85u;
+  [[gnu::always_inline]] static constexpr void round(uint32_t& c0, uint32_t& c1, uint32_t& c2,
+                                                     uint32_t& c3, uint32_t k0, uint32_t k1) {
+    const uint64_t p0 = uint64_t{0xD2511F53u} * c0, p1 = uint64_t{0xCD9E8D57u} * c2;
+    const uint32_t n0 = static_cast<uint32_t>(p1 >> 32) ^ c1 ^ k0;
+    const uint32_t n2 = static_cast<uint32_t>(p0 >> 32) ^ c3 ^ k1;
+    c1 = static_cast<uint32_t>(p1);
+    c3 = static_cast<uint32_t>(p0);
+    c0 = n0;
+    c2 = n2;
   }
 
   constexpr uint32_t bits32(uint64_t index) const { return block(index >> 2)[index & 3]; }

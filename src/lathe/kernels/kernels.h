@@ -44,8 +44,8 @@ struct AttentionSpec {
   float softcap = 0.0f;      // > 0: score = cap · tanh(score / cap), before the mask
   float dropout = 0.0f;      // probability of dropping a weight, after the softmax
   uint64_t dropout_key = 0;  // Rng key; element ((b·H + h)·T + t)·S + s of the stream decides
-  TensorView query_segments;  // optional i32 [B, T] and [B, S]: visible only where they are equal
-  TensorView key_segments;    // (packed documents, padding)
+  TensorView query_segments = {};  // optional i32 [B, T] and [B, S]: visible only where they are equal
+  TensorView key_segments = {};    // (packed documents, padding)
 };
 
 struct AdamWSpec {
@@ -110,7 +110,7 @@ struct Kernels {
 
   // out = softmax(scale·q·kᵀ + mask)·v by tiles with an online softmax (Dao et al. 2022, arXiv:2205.14135;
   // Milakov & Gimelshein 2018, arXiv:1805.02867). q [B,T,H,D], k, v [B,S,K,D] (H a multiple of K; head h reads
-  // h / (H/K)), out [B,T,H,D]. lse f32 [B,H,T] = log of the softmax denominator, optional, saved for the
+  // h / (H/K)), out [B,T,H,D]. lse f32 [B,H,T], contiguous, = log of the softmax denominator, optional, saved for the
   // backward. A query that sees no key gives zeros and lse = -inf. Memory linear in T and S.
   void (*attention)(const TensorView& q, const TensorView& k, const TensorView& v, const TensorView& out,
                     const TensorView& lse, const AttentionSpec& spec);

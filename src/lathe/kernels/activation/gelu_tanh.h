@@ -19,9 +19,10 @@ struct GeluTanh {
   }
   template <class T>
   static T derivative(T x) {
-    const T s = gate(x);
+    const T e = math::exp(T(-2 * kScale) * (x + T(kCubic) * x * x * x));
+    const T s = T(1) / (T(1) + e);
     const T slope = T(2 * kScale) * (T(1) + T(3 * kCubic) * x * x);
-    return s + x * s * (T(1) - s) * slope;
+    return s + x * s * math::complement(s, e) * slope;
   }
 
  private:

@@ -18,8 +18,9 @@ struct Silu {
   }
   template <class T>
   static T derivative(T x) {
-    const T s = T(1) / (T(1) + math::exp(-x));
-    return s * (T(1) + x * (T(1) - s));
+    const T e = math::exp(-x);
+    const T s = T(1) / (T(1) + e);
+    return s * (T(1) + x * math::complement(s, e));
   }
 };
 

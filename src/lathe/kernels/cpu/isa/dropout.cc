@@ -15,11 +15,27 @@ namespace {
 constexpr int64_t kBlocks = 64;
 constexpr int64_t kWords = 4 * kBlocks;
 
-void random_words(const Rng& rng, uint64_t first_block, uint32_t* words) {
+// words[4i + j] = word j of block first + i.
+void random_words(const Rng& rng, uint64_t first, uint32_t* words) {
+  uint32_t c0[kBlocks], c1[kBlocks], c2[kBlocks] = {}, c3[kBlocks] = {};
+  for (int64_t i = 0; i < kBlocks; ++i) {
+    const uint64_t counter = first + static_cast<uint64_t>(i);
+    c0[i] = static_cast<uint32_t>(counter);
+    c1[i] = static_cast<uint32_t>(counter >> 32);
+  }
+  auto k0 = static_cast<uint32_t>(rng.key()), k1 = static_cast<uint32_t>(rng.key() >> 32);
+  for (int round = 0; round < Rng::kRounds; ++round) {
+#pragma omp simd
+    for (int64_t i = 0; i < kBlocks; ++i) Rng::round(c0[i], c1[i], c2[i], c3[i], k0, k1);
+    k0 += Rng::kKeyStep0;
+    k1 += Rng::kKeyStep1;
+  }
 #pragma omp simd
   for (int64_t i = 0; i < kBlocks; ++i) {
-    const auto block = rng.block(first_block + static_cast<uint64_t>(i));
-    for (int j = 0; j < 4; ++j) words[4 * i + j] = block[static_cast<size_t>(j)];
+    words[4 * i] = c0[i];
+    words[4 * i + 1] = c1[i];
+    words[4 * i + 2] = c2[i];
+    words[4 * i + 3] = c3[i];
   }
 }
 

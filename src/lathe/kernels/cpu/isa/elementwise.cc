@@ -63,29 +63,29 @@ void scale(double alpha, const TensorView& x, const TensorView& out) {
   });
 }
 
-// f16 converts by a function call per element, f64 rounds once, straight to the target.
-template <class O, class X>
-LATHE_INLINE O converted(X x) {
+// f16 converts by a function call per element.
+template <class X, class O>
+LATHE_INLINE void convert(X x, O& out) {
   if constexpr (std::is_same_v<O, BF16>)
-    return to_bf16(static_cast<float>(to_float(x)));
+    put(out, static_cast<float>(to_float(x)));
   else if constexpr (std::is_same_v<O, F16>)
-    return to_f16(static_cast<float>(to_float(x)));
+    out = to_f16(static_cast<float>(to_float(x)));
   else
-    return static_cast<O>(to_float(x));
+    out = static_cast<O>(to_float(x));
 }
 
 template <class X, class O>
 void cast_run(const X* x, int64_t x_step, O* out, int64_t out_step, int64_t n) {
   if (x_step == 1 && out_step == 1) {
     if constexpr (std::is_same_v<X, F16> || std::is_same_v<O, F16>) {
-      for (int64_t i = 0; i < n; ++i) out[i] = converted<O>(x[i]);
+      for (int64_t i = 0; i < n; ++i) convert(x[i], out[i]);
     } else {
 #pragma omp simd
-      for (int64_t i = 0; i < n; ++i) out[i] = converted<O>(x[i]);
+      for (int64_t i = 0; i < n; ++i) convert(x[i], out[i]);
     }
     return;
   }
-  for (int64_t i = 0; i < n; ++i) out[i * out_step] = converted<O>(x[i * x_step]);
+  for (int64_t i = 0; i < n; ++i) convert(x[i * x_step], out[i * out_step]);
 }
 
 // Any floating dtypes and strides.
