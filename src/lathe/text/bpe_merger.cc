@@ -13,8 +13,12 @@
 // on. So a pair that is too rare at that moment can be left out of the table for good, which is
 // what keeps a large corpus small: its millions of rare pairs would take more memory than its text.
 // `threshold_` is the bound. Should the pairs above it be used up before the vocabulary is full,
-// everything is counted again with a lower bound. The exception is a token that two different pairs
-// make (a+aa and aa+a): its pairs can gain later, so they are counted anew from the text.
+// everything is counted again with a lower bound.
+//
+// That a count is complete at once needs every token to be made by one pair only. It is: suppose a
+// string w were made by (u,v) and later by (u',v'). Up to the first of the two merges no token has
+// crossed the borders of either occurrence of w, so the same merges were applied inside both in the
+// same order, and both stood there as u v.
 //
 // Threads share the places of a pair by whole words. Sums and positions are put together in the
 // order of the threads' ranges, so nothing depends on how many there are.
@@ -84,16 +88,16 @@ void BpeMerger::Side::clear() {
 }
 
 BpeMerger::BpeMerger(MergeText text, std::vector<int32_t> lengths, int64_t vocab_size,
-                     int64_t min_count)
+                     int64_t min_count, int64_t first_threshold)
     : text_(std::move(text)),
       lengths_(std::move(lengths)),
       min_count_(std::max<int64_t>(min_count, 1)),
-      threshold_(min_count_),
+      threshold_(std::max(min_count_, first_threshold)),
       changes_(static_cast<size_t>(thread_count())),
       pair_of_(static_cast<size_t>(vocab_size), kNoPair) {
   for (Changes& c : changes_)
     for (Side* side : {&c.left, &c.right}) side->moved.assign(static_cast<size_t>(vocab_size), 0);
-  if (text_.positions() > kSmallText) {
+  if (first_threshold == 0 && text_.positions() > kSmallText) {
     int64_t total = 0;
     for (size_t word = 0; word < static_cast<size_t>(text_.words()); ++word) {
       const auto pairs = static_cast<int64_t>(text_.word_end(word) - text_.word_begin(word)) - 1;
@@ -101,7 +105,7 @@ BpeMerger::BpeMerger(MergeText text, std::vector<int32_t> lengths, int64_t vocab
     }
     threshold_ = std::max(threshold_, total / (vocab_size * kThresholdDivisor));
   }
-  rebuild(-1);
+  rebuild();
 }
 
 // Counts by pair, for one of several passes over the text.
@@ -137,20 +141,11 @@ class BpeMerger::TallyTable {
   size_t used_ = 0;
 };
 
-// Counts the pairs of the text as it stands and puts those that reach the threshold into the table:
-// all of them (only_token < 0, the table is made anew), or those with a given token.
-void BpeMerger::rebuild(int32_t only_token) {
-  if (only_token < 0) {
-    pairs_.clear();
-    heap_.clear();
-    table_.assign(1024, kNoPair);
-  } else {
-    for (Pair& pair : pairs_) {
-      if (pair.left != only_token && pair.right != only_token) continue;
-      pair.count = 0;
-      pair.positions = {};
-    }
-  }
+// Counts the pairs of the text as it stands and makes a table of those that reach the threshold.
+void BpeMerger::rebuild() {
+  pairs_.clear();
+  heap_.clear();
+  table_.assign(1024, kNoPair);
   const auto each_pair = [&](auto&& f) {
     for (size_t word = 0; word < static_cast<size_t>(text_.words()); ++word) {
       const size_t end = text_.word_end(word);
@@ -159,15 +154,14 @@ void BpeMerger::rebuild(int32_t only_token) {
         const size_t next = i + static_cast<size_t>(lengths_[left]);
         if (next >= end) break;
         const int32_t right = text_.at(next);
-        if (only_token < 0 || left == only_token || right == only_token)
-          f(left, right, i, text_.count_of_word(word));
+        f(left, right, i, text_.count_of_word(word));
         i = next;
       }
     }
   };
   // Several passes, each over a share of the pairs, bound the memory of the tally.
   const auto tokens = static_cast<int64_t>(lengths_.size());
-  const int64_t most = only_token < 0 ? std::min(tokens * tokens, text_.positions()) : tokens;
+  const int64_t most = std::min(tokens * tokens, text_.positions());
   const auto passes = static_cast<uint64_t>(most / kTallyPart + 1);
   for (uint64_t pass = 0; pass < passes; ++pass) {
     TallyTable tally;
@@ -229,7 +223,7 @@ std::optional<BpeMerger::Best> BpeMerger::best() {
     if (heap_.empty()) {
       if (threshold_ <= min_count_) return std::nullopt;
       threshold_ = std::max(min_count_, threshold_ / 8);
-      rebuild(-1);
+      rebuild();
       continue;
     }
     std::pop_heap(heap_.begin(), heap_.end());
@@ -246,13 +240,8 @@ std::optional<BpeMerger::Best> BpeMerger::best() {
   }
 }
 
-void BpeMerger::skip(const Best& best) {
-  Pair& pair = pairs_[find(best.left, best.right)];
-  pair.count = 0;
-  pair.positions = {};
-}
-
-// Merges the places positions[begin, end) of `pair`.
+// Merges the places positions[begin, end) of `pair`. They ascend, so that of overlapping places (a
+// a a) the leftmost is merged.
 void BpeMerger::apply(const Pair& pair, int32_t result, size_t begin, size_t end,
                       Changes& changes) {
   const auto left_length = static_cast<size_t>(lengths_[pair.left]);
@@ -269,12 +258,8 @@ void BpeMerger::apply(const Pair& pair, int32_t result, size_t begin, size_t end
   }
 }
 
-void BpeMerger::apply_in_parallel(Pair& pair, int32_t result) {
-  std::vector<uint32_t>& positions = pair.positions;
-  // In order, so that of overlapping places (a a a) the leftmost is merged. They are out of order
-  // only where two different merges have made the same token.
-  if (!std::is_sorted(positions.begin(), positions.end()))
-    std::sort(positions.begin(), positions.end());
+void BpeMerger::apply_in_parallel(const Pair& pair, int32_t result) {
+  const std::vector<uint32_t>& positions = pair.positions;
   const auto size = static_cast<int64_t>(positions.size());
   const auto threads = static_cast<int64_t>(changes_.size());
   const int64_t parts = std::clamp<int64_t>(size / kPlacesPerThread, 1, threads);
@@ -334,12 +319,12 @@ void BpeMerger::add_pairs(Side Changes::*side, const Pair& merged, int32_t resul
   for (int32_t n : neighbours) pair_of_[n] = kNoPair;
 }
 
-void BpeMerger::merge(const Best& best, int32_t result) {
+int32_t BpeMerger::merge(const Best& best) {
   const uint32_t index = find(best.left, best.right);
   Pair merged = std::move(pairs_[index]);
   pairs_[index] = {best.left, best.right, 0, {}};
-  const bool is_new = result == static_cast<int32_t>(lengths_.size());
-  if (is_new) lengths_.push_back(lengths_[best.left] + lengths_[best.right]);
+  const auto result = static_cast<int32_t>(lengths_.size());
+  lengths_.push_back(lengths_[best.left] + lengths_[best.right]);
 
   apply_in_parallel(merged, result);
   merged.positions = {};
@@ -349,15 +334,13 @@ void BpeMerger::merge(const Best& best, int32_t result) {
     for (int32_t n : c.right.touched)
       if (n != result) subtract(best.right, n, c.right.moved[n]);
   }
-  if (is_new) {
-    add_pairs(&Changes::left, merged, result);
-    add_pairs(&Changes::right, merged, result);
-  }
+  add_pairs(&Changes::left, merged, result);
+  add_pairs(&Changes::right, merged, result);
   for (Changes& c : changes_) {
     c.left.clear();
     c.right.clear();
   }
-  if (!is_new) rebuild(result);
+  return result;
 }
 
 }  // namespace lathe

@@ -64,7 +64,10 @@ struct LearnedMerge {
 class BpeMerger {
  public:
   // Tokens [0, lengths.size()) exist; lengths in bytes (0: special, never part of the text).
-  BpeMerger(MergeText text, std::vector<int32_t> lengths, int64_t vocab_size, int64_t min_count);
+  // `first_threshold` is for tests; 0 chooses by the size of the text. The merges do not depend on
+  // it.
+  BpeMerger(MergeText text, std::vector<int32_t> lengths, int64_t vocab_size, int64_t min_count,
+            int64_t first_threshold = 0);
 
   struct Best {
     int32_t left, right;
@@ -72,11 +75,8 @@ class BpeMerger {
   };
   // The most frequent pair, or nullopt when none is frequent enough.
   std::optional<Best> best();
-  // Merges the pair that best() returned. `result` is a new id, one past the last, or, when another
-  // pair has given the same bytes before, the id of those.
-  void merge(const Best& pair, int32_t result);
-  // Does not offer the pair that best() returned again (unless nothing else is left: ask again).
-  void skip(const Best& pair);
+  // Merges the pair that best() returned into a new token and returns its id, one past the last.
+  int32_t merge(const Best& pair);
 
  private:
   struct Pair {
@@ -117,9 +117,9 @@ class BpeMerger {
   };
   class TallyTable;
 
-  void rebuild(int32_t only_token);
+  void rebuild();
   void apply(const Pair& pair, int32_t result, size_t begin, size_t end, Changes& changes);
-  void apply_in_parallel(Pair& pair, int32_t result);
+  void apply_in_parallel(const Pair& pair, int32_t result);
   void subtract(int32_t left, int32_t right, int64_t count);
   void add_pairs(Side Changes::*side, const Pair& merged, int32_t result);
   uint32_t find(int32_t left, int32_t right) const;

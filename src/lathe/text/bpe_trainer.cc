@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <numeric>
 #include <set>
-#include <unordered_map>
 
 #include "lathe/base/error.h"
 #include "lathe/text/bpe_merger.h"
@@ -75,21 +74,11 @@ class Learner {
     while (static_cast<int64_t>(entries.size()) < vocab_size) {
       const auto best = merger.best();
       if (!best) break;
-      std::string bytes = entries[best->left].bytes + entries[best->right].bytes;
-      const auto known = id_of.find(bytes);
-      if (known != id_of.end() && known->second < static_cast<int32_t>(specials.size())) {
-        merger.skip(*best);  // the text of a special token is never learned as an ordinary one
-        continue;
-      }
-      const bool is_new = known == id_of.end();
-      const auto result = is_new ? static_cast<int32_t>(entries.size()) : known->second;
-      merger.merge(*best, result);
+      const int32_t result = merger.merge(*best);
       merges.push_back({best->left, best->right, result});
-      if (is_new) {
-        const auto length = static_cast<int32_t>(bytes.size());
-        add(std::move(bytes), false, length);
-        if (entries.size() % kProgressEvery == 0) progress();
-      }
+      std::string bytes = entries[best->left].bytes + entries[best->right].bytes;
+      add(std::move(bytes), false, lengths[best->left] + lengths[best->right]);
+      if (entries.size() % kProgressEvery == 0) progress();
       last = best->count;
     }
     return last;
@@ -100,12 +89,10 @@ class Learner {
   std::vector<int32_t> byte_ids;
   std::vector<Merge> merges;
   std::vector<AddedToken> specials;
-  std::unordered_map<std::string, int32_t> id_of;
 
  private:
   void add(std::string bytes, bool literal, int32_t length) {
     const auto id = static_cast<int32_t>(entries.size());
-    id_of.emplace(bytes, id);
     entries.push_back({id, std::move(bytes), literal});
     lengths.push_back(length);
   }

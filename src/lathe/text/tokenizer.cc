@@ -90,8 +90,11 @@ std::string Tokenizer::token_bytes(int32_t id) const {
       has(id), ErrorKind::kData, "tokenizer",
       "id {} is not in the vocabulary of {} tokens; was the text encoded with another tokenizer?",
       id, data_->vocab_size);
+  // An added token may be one of the vocabulary ("é" is the name of byte 0xE9): its bytes count.
+  const Vocabulary& vocabulary = data_->model.vocabulary();
+  if (vocabulary.has(id) && !vocabulary.is_literal(id)) return std::string(vocabulary.bytes(id));
   if (const AddedToken* added = data_->added_token(id)) return added->content;
-  return std::string(data_->model.vocabulary().bytes(id));
+  return std::string(vocabulary.bytes(id));
 }
 
 bool Tokenizer::is_special(int32_t id) const {

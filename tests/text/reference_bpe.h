@@ -1,0 +1,57 @@
+// Byte-pair encoding as its definition reads, O(n^2): the executable specification.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "lathe/text/bpe_model.h"
+
+namespace lathe::testing {
+
+// A model over the 256 bytes and the given merges, whose tokens have the ids 0..255 for the bytes
+// and 256.. in merge order.
+inline BpeModel small_model(const std::vector<std::pair<std::string, std::string>>& merges,
+                            const BpeOptions& options = {}) {
+  std::vector<VocabularyEntry> entries;
+  std::map<std::string, int32_t> ids;
+  const auto add = [&](const std::string& bytes) {
+    const auto id = static_cast<int32_t>(ids.size());
+    if (ids.emplace(bytes, id).second) entries.push_back({id, bytes, false});
+  };
+  for (int b = 0; b < 256; ++b) add(std::string(1, static_cast<char>(b)));
+  std::vector<Merge> list;
+  for (const auto& [left, right] : merges) {
+    add(left + right);
+    list.push_back({ids.at(left), ids.at(right), ids.at(left + right)});
+  }
+  return BpeModel(Vocabulary(entries, "test"), list, options);
+}
+
+inline std::vector<int32_t> reference_encode(const BpeModel& model, std::string_view piece) {
+  std::vector<int32_t> ids;
+  for (char c : piece) ids.push_back(model.vocabulary().find({&c, 1}).value());
+  for (;;) {
+    size_t best = model.merges().size(), at = 0;
+    for (size_t i = 0; i + 1 < ids.size(); ++i) {
+      // Of a pair listed twice the later rank counts.
+      for (size_t rank = model.merges().size(); rank-- > 0;) {
+        const Merge& m = model.merges()[rank];
+        if (m.left != ids[i] || m.right != ids[i + 1]) continue;
+        if (rank < best) {
+          best = rank;
+          at = i;
+        }
+        break;
+      }
+    }
+    if (best == model.merges().size()) return ids;
+    ids[at] = model.merges()[best].result;
+    ids.erase(ids.begin() + static_cast<std::ptrdiff_t>(at) + 1);
+  }
+}
+
+}  // namespace lathe::testing

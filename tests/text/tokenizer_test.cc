@@ -1,0 +1,262 @@
+#include "lathe/text/tokenizer.h"
+
+#include <gtest/gtest.h>
+
+#include <fstream>
+#include <thread>
+
+#include "lathe/base/env.h"
+#include "lathe/base/error.h"
+#include "lathe/text/utf8.h"
+#include "text/random_text.h"
+#include "text/sample_json.h"
+
+namespace lathe {
+namespace {
+
+using testing::sample_json;
+using testing::SampleJson;
+using Ids = std::vector<int32_t>;
+
+Tokenizer make(const SampleJson& sample = {}) {
+  return Tokenizer::from_json(sample_json(sample), "test");
+}
+
+std::vector<std::string> tokens(const Tokenizer& t, std::string_view text,
+                                const EncodeOptions& options = {}) {
+  std::vector<std::string> out;
+  for (int32_t id : t.encode(text, options)) out.push_back(t.token_bytes(id));
+  return out;
+}
+
+using Tokens = std::vector<std::string>;
+
+TEST(Tokenizer, EncodesByMergeRank) {
+  const Tokenizer t = make();
+  EXPECT_EQ(tokens(t, "the cat, then"), (Tokens{"the", " c", "at", ",", " the", "n"}));
+  EXPECT_EQ(tokens(t, ""), Tokens{});
+  EXPECT_EQ(t.vocab_size(), testing::kSampleSize);
+}
+
+TEST(Tokenizer, ArbitraryBytesSurvive) {
+  const Tokenizer t = make();
+  testing::Dice dice(5);
+  for (size_t size : {1, 2, 3, 100, 20000}) {
+    const std::string bytes = testing::random_bytes(dice, size);
+    EXPECT_EQ(t.decode(t.encode(bytes)), bytes);
+    const std::string text = testing::random_text(dice, size);
+    EXPECT_EQ(t.decode(t.encode(text)), text);
+  }
+}
+
+TEST(Tokenizer, HostileTextsComeBack) {
+  const Tokenizer t = make();
+  std::string alternating, family;
+  for (int i = 0; i < 100000; ++i) alternating += "ab";
+  for (int i = 0; i < 500; ++i) family += "👩‍👩‍👧‍👦";
+  for (const std::string& text :
+       {std::string(" "), std::string("\n"), std::string(300000, 'a'), std::string(100000, ' '),
+        alternating, family, std::string("\t\n \r\n  \u00a0\u3000x"),
+        std::string("\u200b\ufeff\u202e"), std::string(9999, '_') + "a", std::string(1, '\0'),
+        std::string("<|end|><|end|")}) {
+    EXPECT_EQ(t.decode(t.encode(text)), text);
+  }
+}
+
+TEST(Tokenizer, AddedTokensAreFoundFirstAndLongest) {
+  SampleJson s;
+  s.added = R"([{"id": 300, "content": "<a>", "special": true, "normalized": false},
+                {"id": 301, "content": "<a>b", "special": false, "normalized": false},
+                {"id": 302, "content": "cat", "special": false, "normalized": false}])";
+  const Tokenizer t = make(s);
+  EXPECT_EQ(t.encode("<a><a>bcat"), (Ids{300, 301, 302}));
+  EXPECT_EQ(tokens(t, "x<a"), (Tokens{"x", "<", "a"}));
+  EXPECT_EQ(t.vocab_size(), 303);
+  EXPECT_TRUE(t.is_special(300));
+  EXPECT_FALSE(t.is_special(301));
+  EXPECT_EQ(t.id_of("<a>b"), 301);
+  EXPECT_FALSE(t.has(299));
+}
+
+TEST(Tokenizer, SpecialTokensCanBeText) {
+  SampleJson s;
+  s.added = R"([{"id": 300, "content": "<a>", "special": true, "normalized": false},
+                {"id": 301, "content": "<b>", "special": false, "normalized": false}])";
+  const Tokenizer t = make(s);
+  EncodeOptions options;
+  options.special_as_text = true;
+  EXPECT_EQ(tokens(t, "<a><b>", options), (Tokens{"<", "a", ">", "<b>"}));
+  EXPECT_EQ(t.decode(t.encode("the<a>"), {.skip_special = true}), "the");
+}
+
+TEST(Tokenizer, AddedTokenFlags) {
+  SampleJson s;
+  s.added = R"([{"id": 300, "content": "<l>", "lstrip": true, "normalized": false},
+                {"id": 301, "content": "<r>", "rstrip": true, "normalized": false},
+                {"id": 302, "content": "cat", "single_word": true, "normalized": false}])";
+  const Tokenizer t = make(s);
+  EXPECT_EQ(t.encode("the \u3000<l>").size(), 2u);
+  EXPECT_EQ(t.encode("<r>  \n<l>"), (Ids{301, 300}));
+  EXPECT_EQ(t.encode("cat"), (Ids{302}));
+  EXPECT_EQ(t.encode("(cat"), (Ids{'(', 302}));
+  EXPECT_EQ(tokens(t, "cats"), (Tokens{"c", "at", "s"}));
+  EXPECT_EQ(tokens(t, "écat"), (Tokens{"\xC3", "\xA9", "c", "at"}));
+}
+
+TEST(Tokenizer, NormalisedAddedTokensAreFoundAfterNormalising) {
+  SampleJson s;
+  s.normalizer = R"({"type": "NFC"})";
+  s.added = R"([{"id": 300, "content": "éx", "normalized": true},
+                {"id": 301, "content": "üx", "normalized": false}])";
+  const Tokenizer t = make(s);
+  EXPECT_EQ(t.encode("e\u0301x"), (Ids{300}));
+  EXPECT_EQ(t.encode("éx"), (Ids{300}));
+  EXPECT_EQ(t.encode("üx"), (Ids{301}));
+  EXPECT_EQ(t.encode("u\u0308x").size(), 3u);  // composed too late to be a raw token
+}
+
+TEST(Tokenizer, NormalisersKeepInvalidBytes) {
+  SampleJson s;
+  s.normalizer = R"({"type": "Sequence", "normalizers": [{"type": "NFC"},
+      {"type": "Replace", "pattern": {"String": "th"}, "content": "TH"},
+      {"type": "Prepend", "prepend": "_"}]})";
+  const Tokenizer t = make(s);
+  EXPECT_EQ(t.decode(t.encode("\xFF"
+                              "e\u0301\x80the")),
+            "_\xFF"
+            "é\x80THe");
+  EXPECT_EQ(t.decode(t.encode("")), "");
+}
+
+TEST(Tokenizer, NormalisationForms) {
+  const auto through = [](std::string_view form, std::string_view text) {
+    SampleJson s;
+    s.normalizer = fmt::format(R"({{"type": "{}"}})", form);
+    const Tokenizer t = make(s);
+    return t.decode(t.encode(text));
+  };
+  EXPECT_EQ(through("NFC", "e\u0301ﬁ"), "éﬁ");
+  EXPECT_EQ(through("NFD", "éﬁ"), "e\u0301ﬁ");
+  EXPECT_EQ(through("NFKC", "e\u0301ﬁ①"), "éfi1");
+  EXPECT_EQ(through("NFKD", "éﬁ"), "e\u0301fi");
+}
+
+TEST(Tokenizer, PostProcessorOnRequestOnly) {
+  SampleJson s;
+  s.added = R"([{"id": 300, "content": "<s>", "special": true, "normalized": false},
+                {"id": 301, "content": "</s>", "special": true, "normalized": false}])";
+  s.post_processor = R"({"type": "Sequence", "processors": [{"type": "ByteLevel"},
+     {"type": "TemplateProcessing",
+      "single": [{"SpecialToken": {"id": "<s>", "type_id": 0}}, {"Sequence": {"id": "A", "type_id": 0}},
+                 {"SpecialToken": {"id": "</s>", "type_id": 0}}],
+      "pair": [], "special_tokens": {"<s>": {"id": "<s>", "ids": [300], "tokens": ["<s>"]},
+                                     "</s>": {"id": "</s>", "ids": [301], "tokens": ["</s>"]}}}]})";
+  const Tokenizer t = make(s);
+  EXPECT_EQ(t.encode("a"), (Ids{'a'}));
+  EXPECT_EQ(t.encode("a", {.add_special_tokens = true}), (Ids{300, 'a', 301}));
+}
+
+TEST(Tokenizer, UnknownIdsAreAnError) {
+  const Tokenizer t = make();
+  for (int32_t id : {-1, testing::kSampleSize, INT32_MAX})
+    EXPECT_THROW(t.decode(std::array{id}), Error) << id;
+}
+
+TEST(Tokenizer, JsonRoundTripIsStable) {
+  SampleJson s;
+  s.normalizer = R"({"type": "NFC"})";
+  s.added = R"([{"id": 300, "content": "<｜x｜>", "special": true, "normalized": false}])";
+  const Tokenizer first = make(s);
+  const std::string json = first.to_json();
+  const Tokenizer second = Tokenizer::from_json(json, "again");
+  EXPECT_EQ(second.to_json(), json);
+  testing::Dice dice(9);
+  for (int i = 0; i < 50; ++i) {
+    const std::string text = testing::random_text(dice, 80) + "<｜x｜>the";
+    EXPECT_EQ(second.encode(text), first.encode(text));
+  }
+}
+
+TEST(Tokenizer, ManyThreadsShareOne) {
+  const Tokenizer t = make();
+  testing::Dice dice(2);
+  const std::string text = testing::random_text(dice, 3000);
+  const Ids want = t.encode(text);
+  std::vector<int> wrong(4, 0);
+  std::vector<std::thread> threads;
+  for (int i = 0; i < 4; ++i)
+    threads.emplace_back([&, i] {
+      for (int n = 0; n < 20; ++n) wrong[i] += t.encode(text) != want;
+    });
+  for (std::thread& thread : threads) thread.join();
+  EXPECT_EQ(wrong, std::vector<int>(4, 0));
+}
+
+TEST(StreamDecoder, HoldsBackHalfCharacters) {
+  const Tokenizer t = make();
+  StreamDecoder stream(t);
+  const std::string text = "a👩é";
+  std::string joined;
+  for (int32_t id : t.encode(text)) {
+    const std::string part = stream.push(id);
+    EXPECT_TRUE(is_valid_utf8(part));
+    joined += part;
+  }
+  EXPECT_EQ(joined, text);
+  EXPECT_EQ(stream.push(0xE4), "");
+  EXPECT_EQ(stream.push(0xB8), "");
+  EXPECT_EQ(stream.push('a'),
+            "\xE4\xB8"
+            "a");
+  EXPECT_EQ(stream.push(0xE4), "");
+  EXPECT_EQ(stream.finish(), "\xE4");
+  EXPECT_EQ(stream.finish(), "");
+}
+
+TEST(Tiktoken, ReadsRanks) {
+  // a b c ab bc abc, with "abc" made of ab+c and a+bc.
+  const std::string ranks = "YQ== 0\nYg== 1\nYw== 2\nYWI= 3\nYmM= 4\r\nYWJj 5\n";
+  const std::vector<std::string> special = {"<end>"};
+  const Tokenizer t = Tokenizer::from_tiktoken(ranks, "test", Pattern::kCl100k, special);
+  EXPECT_EQ(t.vocab_size(), 7);
+  EXPECT_EQ(t.encode("abc"), (Ids{5}));
+  EXPECT_EQ(t.encode("abcab"), (Ids{5, 3}));
+  EXPECT_EQ(t.encode("cab<end>"), (Ids{2, 3, 6}));
+  EXPECT_EQ(t.pattern_name(), "cl100k");
+  EXPECT_THROW(t.encode("d"), Error);
+  const Tokenizer again = Tokenizer::from_json(t.to_json(), "again");
+  EXPECT_EQ(again.encode("abcabbcc"), t.encode("abcabbcc"));
+}
+
+TEST(Tiktoken, RefusesDamage) {
+  for (const char* bad : {"", "\n\n", "YQ==", "YQ== x", "YQ== 1x", "YQ 0", "Y*== 0", " 0",
+                          "YQ== -1", "YQ== 0\nYQ== 1", "YQ== 0\nYg== 0", "YQ== 99999999999"})
+    EXPECT_THROW(Tokenizer::from_tiktoken(bad, "test", Pattern::kGpt2), Error) << bad;
+}
+
+TEST(LoadTokenizer, NamesWhatIsMissing) {
+  EXPECT_THROW(load_tokenizer("/nonexistent/tokenizer.json"), Error);
+  EXPECT_THROW(load_tokenizer(::testing::TempDir() + "/no-such-folder"), Error);
+  const std::string file = ::testing::TempDir() + "/lathe_text_tokenizer.json";
+  std::ofstream(file) << sample_json({});
+  EXPECT_EQ(load_tokenizer(file).vocab_size(), testing::kSampleSize);
+  EXPECT_THROW(load_tokenizer(file, Pattern::kGpt2), Error);
+}
+
+TEST(Tokenizer, ConfigNamesKnownTokensOnly) {
+  SampleJson s;
+  s.added = R"([{"id": 300, "content": "<a>", "special": true, "normalized": false}])";
+  const Tokenizer t = make(s);
+  TokenizerConfig config;
+  config.eos = "<a>";
+  config.model_max_length = 512;
+  const std::string json = t.config_json(config);
+  EXPECT_NE(json.find("\"eos_token\": \"<a>\""), std::string::npos);
+  EXPECT_NE(json.find("\"model_max_length\": 512"), std::string::npos);
+  EXPECT_NE(json.find("PreTrainedTokenizerFast"), std::string::npos);
+  config.eos = "<b>";
+  EXPECT_THROW(t.config_json(config), Error);
+}
+
+}  // namespace
+}  // namespace lathe
