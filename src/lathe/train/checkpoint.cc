@@ -1,0 +1,127 @@
+#include "lathe/train/checkpoint.h"
+
+#include <algorithm>
+#include <charconv>
+#include <cstring>
+#include <nlohmann/json.hpp>
+
+#include "lathe/base/error.h"
+#include "lathe/io/atomic_file.h"
+#include "lathe/io/hash.h"
+#include "lathe/io/json_file.h"
+#include "lathe/io/safetensors.h"
+
+namespace lathe {
+namespace {
+
+namespace fs = std::filesystem;
+using Json = nlohmann::ordered_json;
+
+constexpr std::string_view kPrefix = "step-";
+constexpr const char* kModelFile = "model.safetensors";
+constexpr const char* kOptimizerFile = "optimizer.safetensors";
+constexpr const char* kStateFile = "state.json";
+
+// Written and hashed in one pass over the tensors.
+std::string write_tensors(const fs::path& path, const std::vector<NamedTensor>& tensors) {
+  std::vector<ArraySpan> arrays;
+  for (const auto& [name, t] : tensors) {
+    require(t->contiguous(), ErrorKind::kShape, "checkpoint", "'{}' is not contiguous", name);
+    const auto dims = t->shape().dims();
+    arrays.push_back({name, std::string(safetensors_name(t->dtype())), {dims.begin(), dims.end()}, {t->raw(), t->bytes()}});
+  }
+  write_safetensors(path, arrays);
+  return hash_file(path);
+}
+
+
+Json read_verified_state(const fs::path& folder) {
+  const Json state = read_json_file(folder / kStateFile);
+  require(state.is_object() && state.contains("files") && state.contains("step"), ErrorKind::kFormat,
+          (folder / kStateFile).string(), "not the state of a checkpoint");
+  for (const char* name : {kModelFile, kOptimizerFile}) {
+    const fs::path file = folder / name;
+    require(hash_file(file) == state["files"].value(name, std::string()), ErrorKind::kFormat, file.string(),
+            "its content is not what was written (checksum differs): the file is damaged");
+  }
+  return state;
+}
+
+void copy_into(const fs::path& file, const SafetensorsReader& reader, const std::vector<NamedTensor>& tensors) {
+  require(reader.arrays().size() == tensors.size(), ErrorKind::kFormat, file.string(),
+          "holds {} tensors, this run has {}; the recipe's model or optimiser was changed", reader.arrays().size(),
+          tensors.size());
+  for (const auto& [name, t] : tensors) {
+    const ArraySpan* array = reader.find(name);
+    require(array != nullptr, ErrorKind::kFormat, file.string(),
+            "has no tensor '{}'; the recipe's model or optimiser was changed", name);
+    require(Shape(std::span<const int64_t>(array->shape)) == t->shape() && array->dtype == safetensors_name(t->dtype()),
+            ErrorKind::kFormat, file.string(), "'{}' is {} [{}], this run has {} {}", name, array->dtype,
+            fmt::join(array->shape, ", "), name_of(t->dtype()), t->shape().str());
+    std::memcpy(t->raw(), array->bytes.data(), array->bytes.size());
+  }
+}
+
+}  // namespace
+
+fs::path CheckpointStore::path_of(int64_t step) const { return folder_ / fmt::format("{}{:08}", kPrefix, step); }
+
+std::vector<int64_t> CheckpointStore::steps() const {
+  std::vector<int64_t> found;
+  if (!fs::exists(folder_)) return found;
+  for (const auto& entry : fs::directory_iterator(folder_)) {
+    const std::string name = entry.path().filename().string();
+    if (!entry.is_directory() || !name.starts_with(kPrefix)) continue;
+    int64_t step = 0;
+    const char* end = name.data() + name.size();
+    const auto parsed = std::from_chars(name.data() + kPrefix.size(), end, step);
+    if (parsed.ec == std::errc() && parsed.ptr == end) found.push_back(step);
+  }
+  std::ranges::sort(found);
+  return found;
+}
+
+void CheckpointStore::save(int64_t step, const CheckpointContent& content, Json state) const {
+  AtomicDirectory folder(path_of(step), AtomicDirectory::IfExists::kReplace);
+  state["step"] = step;
+  state["files"][kModelFile] = write_tensors(folder.temporary() / kModelFile, content.model);
+  state["files"][kOptimizerFile] = write_tensors(folder.temporary() / kOptimizerFile, content.optimizer);
+  write_json_file(folder.temporary() / kStateFile, state);
+  folder.commit();
+}
+
+Json CheckpointStore::load_newest(const CheckpointContent& content, const Log& log,
+                                  const std::function<void(const Json& state)>& check) const {
+  std::vector<int64_t> all = steps();
+  std::string damaged;
+  for (auto it = all.rbegin(); it != all.rend(); ++it) {
+    const fs::path folder = path_of(*it);
+    Json state;
+    try {
+      state = read_verified_state(folder);
+    } catch (const Error& error) {  // damage of one checkpoint: say so and try the one before
+      log.warn("checkpoint {} cannot be used: {}", folder.filename().string(), error.what());
+      damaged += fmt::format("\n  {}", error.what());
+      continue;
+    }
+    check(state);
+    copy_into(folder / kModelFile, SafetensorsReader(folder / kModelFile), content.model);
+    copy_into(folder / kOptimizerFile, SafetensorsReader(folder / kOptimizerFile), content.optimizer);
+    return state;
+  }
+  require(all.empty(), ErrorKind::kFormat, folder_.string(),
+          "no checkpoint here is intact:{}\nDelete the folder {} to start again.", damaged, folder_.string());
+  return {};
+}
+
+void CheckpointStore::prune(int64_t keep_last, int64_t keep_every) const {
+  const std::vector<int64_t> all = steps();
+  for (size_t i = 0; i + static_cast<size_t>(keep_last) < all.size(); ++i)
+    if (keep_every == 0 || all[i] % keep_every != 0) fs::remove_all(path_of(all[i]));
+}
+
+void CheckpointStore::remove_leftovers() const {
+  if (fs::exists(folder_)) lathe::remove_leftovers(folder_);
+}
+
+}  // namespace lathe

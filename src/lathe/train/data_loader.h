@@ -1,0 +1,49 @@
+// Batches as a pure function of the step, so that resuming needs no saved position.
+//
+// Sample k is the T + 1 tokens from k·T on (inputs, and targets one ahead). In epoch e the samples come in the
+// order of a permutation keyed by (seed, e), computed on the fly: nothing is stored, whatever the size.
+#pragma once
+
+#include <cstdint>
+
+#include "lathe/base/rng.h"
+#include "lathe/corpus/token_shard.h"
+#include "lathe/tensor/tensor.h"
+
+namespace lathe {
+
+struct Batch {
+  Tensor ids, labels;            // i32 [B,T]; label -1: no loss
+  Tensor positions, segments;    // i32 [B,T] with a document mask, else undefined
+  int64_t label_count = 0;
+};
+
+struct LoaderOptions {
+  int64_t batch_size = 1, seq_len = 1, vocab_size = 0;
+  bool shuffle = true, document_mask = false;
+  Rng rng{0};
+};
+
+class DataLoader {
+ public:
+  // Error kData when the shard is shorter than one sample. `shard` must outlive the loader.
+  DataLoader(const TokenShard& shard, const LoaderOptions& options);
+
+  // Batch number `index` of the run, from 0; wraps into further epochs.
+  Batch batch(int64_t index) const;
+  int64_t samples_per_epoch() const { return samples_; }
+
+ private:
+  int64_t sample_at(int64_t position) const;
+  void fill_row(int64_t sample, int64_t row, Batch& out) const;
+
+  const TokenShard& shard_;
+  LoaderOptions options_;
+  int64_t samples_;
+};
+
+// Position i of a pseudo-random permutation of [0, n): a four-round Feistel network on the smallest even number of
+// bits that holds n, walked until it lands inside (Black & Rogaway 2002, "Ciphers with arbitrary finite domains").
+int64_t permuted(const Rng& rng, int64_t i, int64_t n);
+
+}  // namespace lathe

@@ -1,0 +1,181 @@
+// A step: for each micro-batch a fresh tape, the loss over all labels of the step, the backward into the parameters'
+// gradient buffers; then the norm, the clip and the update. Everything random is drawn from a stream named by the step
+// and the micro-batch, so a run that stops and resumes does exactly what an unbroken one does.
+
+#include "lathe/train/trainer.h"
+
+#include <chrono>
+#include <cmath>
+#include <nlohmann/json.hpp>
+
+#include "lathe/base/error.h"
+#include "lathe/model/folder.h"
+#include "lathe/ops/cross_entropy.h"
+#include "lathe/optim/clip.h"
+#include "lathe/optim/optimizers.h"
+
+namespace lathe {
+namespace {
+
+Forward forward_of(const Batch& batch) {
+  Forward f;
+  f.positions = batch.positions;
+  f.segments = {batch.segments, batch.segments};
+  return f;
+}
+
+double seconds_since(std::chrono::steady_clock::time_point start) {
+  return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+}
+
+}  // namespace
+
+bool Trainer::LossStatistics::is_spike(double loss, double deviations) const {
+  constexpr int64_t kEnough = 20;  // steps before the statistics mean something
+  return deviations > 0 && count >= kEnough && loss > mean + deviations * std::sqrt(variance);
+}
+
+void Trainer::LossStatistics::add(double loss) {
+  constexpr double kMemory = 0.02;  // about the last fifty steps
+  const double weight = std::max(kMemory, 1.0 / static_cast<double>(++count));
+  const double difference = loss - mean;
+  mean += weight * difference;
+  variance = (1.0 - weight) * (variance + weight * difference * difference);
+}
+
+Trainer::Trainer(Recipe recipe, TrainHooks hooks)
+    : recipe_(std::move(recipe)),
+      hooks_(std::move(hooks)),
+      checkpoints_(std::filesystem::path(recipe_.train.out) / "checkpoints") {
+  const TrainConfig& t = recipe_.train;
+  const Rng seed(static_cast<uint64_t>(t.seed));
+  model_ = std::make_unique<Transformer>(recipe_.model);
+  const Device device = recipe_.compute_device();
+  model_->allocate(device == Device::kRef ? DType::kF64 : DType::kF32, device);
+  if (recipe_.from) {
+    load_weights(*model_, *recipe_.from);
+  } else {
+    model_->initialize(seed.fork("init"));
+  }
+  prepare_parameters();
+  const LoaderOptions options{.batch_size = t.batch_size,
+                              .seq_len = t.seq_len,
+                              .vocab_size = recipe_.model.vocab_size,
+                              .shuffle = recipe_.data.order == "shuffle",
+                              .document_mask = recipe_.data.document_mask,
+                              .rng = seed.fork("order")};
+  train_shard_ = std::make_unique<TokenShard>(recipe_.data.train);
+  train_loader_ = std::make_unique<DataLoader>(*train_shard_, options);
+  if (recipe_.data.valid) {
+    valid_shard_ = std::make_unique<TokenShard>(*recipe_.data.valid);
+    LoaderOptions in_order = options;
+    in_order.shuffle = false;
+    valid_loader_ = std::make_unique<DataLoader>(*valid_shard_, in_order);
+  }
+}
+
+void Trainer::prepare_parameters() {
+  parameters_ = model_->parameters();
+  const DType compute = recipe_.compute_dtype();
+  for (Parameter* p : parameters_) {
+    p->grad.tensor = Tensor(p->shape, p->value.dtype(), p->value.device());
+    p->grad.written = false;
+    // Gains and biases stay in fp32: they are small, and kernels take them so.
+    p->compute = p->shape.rank() >= 2 ? p->value.to(compute) : p->value;
+  }
+  optimizer_ = make_optimizer(recipe_.optim, parameters_);
+  if (recipe_.train.ema_decay > 0) ema_ = std::make_unique<Ema>(recipe_.train.ema_decay, parameters_);
+}
+
+double Trainer::accumulate_gradients(int64_t step) {
+  const TrainConfig& t = recipe_.train;
+  std::vector<Batch> batches;
+  int64_t labels = 0;
+  for (int64_t micro = 0; micro < t.grad_accumulation; ++micro) {
+    batches.push_back(train_loader_->batch((step - 1) * t.grad_accumulation + micro));
+    labels += batches.back().label_count;
+  }
+  require(labels > 0, ErrorKind::kData, recipe_.data.train,
+          "step {} has no token to predict: every document in it is one token long", step);
+  const Rng dropout = Rng(static_cast<uint64_t>(t.seed)).fork("dropout").fork(static_cast<uint64_t>(step));
+  double loss = 0;
+  for (Parameter* p : parameters_) p->grad.written = false;
+  for (size_t micro = 0; micro < batches.size(); ++micro) {
+    const Batch& batch = batches[micro];
+    if (batch.label_count == 0) continue;
+    Tape tape(recipe_.recompute() != Recompute::kSelective);
+    Forward f = forward_of(batch);
+    f.tape = &tape;
+    f.training = true;
+    f.rng = dropout.fork(micro);
+    const Var hidden = model_->hidden(f, batch.ids, recipe_.recompute());
+    const Var value = ops::linear_cross_entropy(hidden, model_->head(f), batch.labels,
+                                                {.normalizer = static_cast<double>(labels)});
+    loss += value.value.item();
+    tape.backward(value);
+  }
+  return loss;
+}
+
+StepReport Trainer::step(int64_t step) {
+  const auto start = std::chrono::steady_clock::now();
+  const TrainConfig& t = recipe_.train;
+  StepReport report{.step = step, .steps = t.steps, .tokens = t.batch_size * t.seq_len * t.grad_accumulation};
+  report.loss = accumulate_gradients(step);
+  report.grad_norm = global_grad_norm(parameters_);
+  report.lr = learning_rate(recipe_.schedule, recipe_.optim.lr, step, t.steps);
+  const bool finite = std::isfinite(report.loss) && std::isfinite(report.grad_norm);
+  require(finite || t.spike_skip > 0, ErrorKind::kNumeric, "train",
+          "step {}: the loss is {} and the gradient norm {}. Checkpoints up to here are untouched; resume with a lower "
+          "optim.lr, a longer schedule.warmup_steps, optim.grad_clip = 1.0, or train.spike_skip = 6",
+          step, report.loss, report.grad_norm);
+  report.skipped = !finite || loss_statistics_.is_spike(report.loss, t.spike_skip);
+  if (finite) loss_statistics_.add(report.loss);
+  if (!report.skipped) {
+    const double clip = clip_factor(report.grad_norm, recipe_.optim.grad_clip);
+    optimizer_->step(parameters_, {.step = ++updates_, .lr = report.lr, .grad_scale = clip});
+    if (ema_) ema_->update(parameters_, updates_);
+  }
+  report.seconds = seconds_since(start);
+  report.flops = flops_per_step();
+  return report;
+}
+
+EvalReport Trainer::evaluate(int64_t step) {
+  require(valid_loader_ != nullptr, ErrorKind::kConfig, "data.valid", "no validation shard was given");
+  std::optional<EmaScope> averaged;
+  if (ema_) averaged.emplace(*ema_, parameters_);
+  const int64_t rows = std::max<int64_t>(1, valid_loader_->samples_per_epoch() / recipe_.train.batch_size);
+  double sum = 0;
+  int64_t labels = 0, bytes = 0;
+  for (int64_t i = 0; i < std::min(recipe_.train.eval_batches, rows); ++i) {
+    const Batch batch = valid_loader_->batch(i);
+    if (batch.label_count == 0) continue;
+    const Forward f = forward_of(batch);
+    const Var loss = ops::linear_cross_entropy(model_->hidden(f, batch.ids), model_->head(f), batch.labels);
+    sum += loss.value.item() * static_cast<double>(batch.label_count);
+    labels += batch.label_count;
+    for (int32_t label : batch.labels.span<int32_t>())
+      if (label >= 0 && static_cast<size_t>(label) < hooks_.token_bytes.size())
+        bytes += hooks_.token_bytes[static_cast<size_t>(label)];
+  }
+  require(labels > 0, ErrorKind::kData, *recipe_.data.valid, "no token to predict in the validation data");
+  EvalReport report{.step = step, .loss = sum / static_cast<double>(labels), .bits_per_byte = {}};
+  if (bytes > 0) report.bits_per_byte = sum / std::log(2.0) / static_cast<double>(bytes);
+  return report;
+}
+
+double Trainer::flops_per_step() {
+  const ModelConfig& c = recipe_.model;
+  const TrainConfig& t = recipe_.train;
+  int64_t multiplied = model_->parameter_count();
+  for (const Parameter* p : parameters_)  // tables that are only looked up cost nothing
+    if (p->is_table && (p->name == "position.weight" || (!c.tie_word_embeddings && p->name == "embedding.weight")))
+      multiplied -= p->shape.numel();
+  const double tokens = static_cast<double>(t.batch_size * t.seq_len * t.grad_accumulation);
+  const double attention = 6.0 * static_cast<double>(c.num_hidden_layers * t.seq_len) *
+                           static_cast<double>(c.num_attention_heads * c.head_width());
+  return tokens * (6.0 * static_cast<double>(multiplied) + attention);
+}
+
+}  // namespace lathe

@@ -1,0 +1,108 @@
+// The one training loop.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <nlohmann/json_fwd.hpp>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "lathe/base/log.h"
+#include "lathe/corpus/token_shard.h"
+#include "lathe/model/transformer.h"
+#include "lathe/optim/ema.h"
+#include "lathe/optim/optimizer.h"
+#include "lathe/train/checkpoint.h"
+#include "lathe/train/data_loader.h"
+#include "lathe/train/metrics.h"
+#include "lathe/train/recipe.h"
+
+namespace lathe {
+
+struct StepReport {
+  int64_t step = 0, steps = 0, tokens = 0;  // tokens of this step
+  double loss = 0, lr = 0, grad_norm = 0, seconds = 0;
+  double flops = 0;  // model FLOPs of this step
+  bool skipped = false;
+};
+
+struct EvalReport {
+  int64_t step = 0;
+  double loss = 0;
+  std::optional<double> bits_per_byte;
+};
+
+// How a run talks to its surroundings; every member may be empty.
+struct TrainHooks {
+  Log log;
+  std::function<void(const StepReport&)> on_step;
+  std::function<void(const EvalReport&)> on_eval;
+  std::function<void(int64_t step, const std::string& text)> on_sample;
+  // Text that the model writes now; runs with the weights that validation uses.
+  std::function<std::string(Transformer& model)> sample;
+  // Asked after every step; true writes a checkpoint and ends the run with Error kInterrupted.
+  std::function<bool()> should_stop;
+  // Bytes that each token id stands for, for bits per byte; empty without a tokenizer.
+  std::vector<int32_t> token_bytes;
+  double matrix_flops = 0;  // measured rate of this machine, FLOP/s, for MFU; 0: not known
+  std::string command;      // for manifests
+};
+
+class Trainer {
+ public:
+  // Builds or loads the model and opens the data. Errors: kConfig, kData, kIo, kFormat.
+  Trainer(Recipe recipe, TrainHooks hooks);
+
+  enum class Start { kFresh, kResume };
+  // Trains to the last step and writes <out>/model. kFresh refuses an `out` that holds a run; kResume goes on from
+  // the newest intact checkpoint, or begins when there is none. Errors: kNumeric for a loss that is not finite.
+  void run(Start start);
+
+  // One optimiser step (forward, backward, clipping, update); for run() and for benchmarks.
+  StepReport step(int64_t step);
+  EvalReport evaluate(int64_t step);
+
+  Transformer& model() { return *model_; }
+  const Recipe& recipe() const { return recipe_; }
+  CheckpointContent checkpoint_content();
+  // Forward and backward of one step: 6·N per token and 6·L·C_attention·T per token of causal attention.
+  double flops_per_step();
+
+ private:
+  // Running mean and variance of the loss, for spike_skip.
+  struct LossStatistics {
+    double mean = 0, variance = 0;
+    int64_t count = 0;
+    bool is_spike(double loss, double deviations) const;
+    void add(double loss);
+  };
+
+  void prepare_parameters();
+  double accumulate_gradients(int64_t step);
+  int64_t begin(Start start);
+  void refuse_used_folder() const;
+  void restore(const nlohmann::ordered_json& state);
+  void record_step(const StepReport& report);
+  void after_step(int64_t step);
+  void save_checkpoint(int64_t step);
+  void write_sample(int64_t step);
+  void write_model();
+  void report_evaluation(int64_t step);
+
+  Recipe recipe_;
+  TrainHooks hooks_;
+  std::unique_ptr<Transformer> model_;
+  std::vector<Parameter*> parameters_;
+  std::unique_ptr<Optimizer> optimizer_;
+  std::unique_ptr<Ema> ema_;
+  std::unique_ptr<TokenShard> train_shard_, valid_shard_;
+  std::unique_ptr<DataLoader> train_loader_, valid_loader_;
+  std::unique_ptr<MetricsWriter> metrics_;
+  CheckpointStore checkpoints_;
+  LossStatistics loss_statistics_;
+  int64_t updates_ = 0;  // optimiser updates, skipped steps not counted
+};
+
+}  // namespace lathe
