@@ -14,8 +14,10 @@
 //   0.02.
 //
 // Parameters that are no matrix (gains, biases) or are tables (embedding, output head) go to an
-// AdamW of its own with lr · adamw_lr_ratio. State: "muon.momentum/…" and AdamW's. The iteration
-// runs in f32, where the reference uses bf16: on a CPU it is a small part of a step.
+// AdamW of its own with lr · adamw_lr_ratio. State: "muon.momentum/…" and AdamW's.
+// The iteration runs in f32, where the reference uses bf16. It costs 10·min(R, C)·(2·R·C + min(R,
+// C)²) operations per matrix and step, whatever the batch: for 22M parameters in matrices of width
+// 512, 280 GFLOP, half of what forward and backward of 4096 tokens take, so it wants large batches.
 #pragma once
 
 #include <memory>
