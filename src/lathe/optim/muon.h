@@ -6,12 +6,9 @@
 //   w ← w − lr·λ·w − lr·s·newton_schulz(u)
 //
 // Every matrix inside a parameter (its parts, its experts) is orthogonalised alone, with R rows and
-// C columns:
-//   adjust_lr = "match_rms_adamw": s = 0.2·√max(R, C): elements move as far as AdamW's, whose lr
-//   and
-//               weight_decay then serve here too;
-//   adjust_lr = "original":        s = √max(1, R/C): lr is in units of the spectral norm, around
-//   0.02.
+// C columns, and s is chosen by adjust_lr:
+//   match_rms_adamw   s = 0.2·√max(R, C)    elements move as far as AdamW's, whose lr serves
+//   original          s = √max(1, R/C)      lr is in units of the spectral norm, around 0.02
 //
 // Parameters that are no matrix (gains, biases) or are tables (embedding, output head) go to an
 // AdamW of its own with lr · adamw_lr_ratio. State: "muon.momentum/…" and AdamW's.

@@ -1,18 +1,19 @@
 // The learning rate as a function of the step: the [schedule] section of a recipe and its
 // catalogue.
 //
-// With s the step counted from 1, W = warmup_steps, N = the run's steps, m = min_lr_ratio:
-//   s <= W                lr · s / W, whatever the schedule; afterwards, with x = min(1, (s − W) /
-//   (N − W)): cosine                lr · (m + (1−m)·½·(1 + cos(π·x)))         Loshchilov & Hutter
-//   2017, arXiv:1608.03983 linear                lr · (1 − (1−m)·x) wsd                   lr, then
-//   over the last D = round(decay_fraction·N) steps with y = (s − (N−D)) / D
-//                         lr · (1 − (1−m)·y), or with decay_shape "1-sqrt" lr · (1 − (1−m)·√y)
-//                         Hu et al. 2024, arXiv:2404.06395; 1-sqrt: Hägele et al. 2024,
-//                         arXiv:2405.18392
-//   inverse_sqrt          lr · √(max(W, 1) / s); m does not apply   Vaswani et al. 2017,
-//   arXiv:1706.03762 constant              lr
-// Steps after N keep the value of step N. W >= N is a run of warm-up alone; a wsd decay that would
-// begin during the warm-up begins after it. Pure functions, thread-safe.
+// With s the step counted from 1, W = warmup_steps, N = the run's steps, m = min_lr_ratio, the
+// warm-up is the same for all: lr · s / W for s <= W. Afterwards, with x = (s − W) / (N − W) and,
+// over the last D = round(decay_fraction · N) steps, y = (s − (N − D)) / D:
+//
+//   cosine         lr · (m + (1−m)·½·(1 + cos(π·x)))
+//   linear         lr · (1 − (1−m)·x)
+//   wsd            lr, then lr · (1 − (1−m)·y); with decay_shape "1-sqrt", √y in place of y
+//   inverse_sqrt   lr · √(max(W, 1) / s); m does not apply
+//   constant       lr
+//
+// The papers stand in kSchedules. Steps after N keep the value of step N. W >= N is a run of
+// warm-up alone; a wsd decay that would begin during the warm-up begins after it. Pure functions,
+// thread-safe.
 #pragma once
 
 #include <cstdint>
