@@ -4,6 +4,7 @@ namespace lathe {
 
 const std::vector<Command>& commands() {
   static const std::vector<Command> kCommands = {
+      tokenizer_command(),
       shard_command(),
       generate_command(),
       logits_command(),

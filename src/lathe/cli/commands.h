@@ -13,6 +13,7 @@ Command generate_command();
 Command lineage_command();
 Command logits_command();
 Command shard_command();
+Command tokenizer_command();
 
 // In the order in which the help lists them.
 const std::vector<Command>& commands();
