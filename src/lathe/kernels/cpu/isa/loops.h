@@ -14,15 +14,7 @@ constexpr int64_t kGrain = 16384;
 constexpr int64_t kHeavyGrain = 4096;
 
 LATHE_INLINE void put(float& to, float value) { to = value; }
-// to_bf16 with its choice made by masks: around a branch GCC computes the value once per arm,
-// masked (measured on silu: six times slower).
-LATHE_INLINE void put(BF16& to, float value) {
-  const uint32_t u = std::bit_cast<uint32_t>(value);
-  const uint32_t rounded = (u + 0x7FFFu + ((u >> 16) & 1u)) >> 16;
-  const uint32_t quiet = (u >> 16) | 0x40u;
-  const uint32_t nan = 0u - static_cast<uint32_t>((u & 0x7FFFFFFFu) > 0x7F800000u);
-  to.bits = static_cast<uint16_t>((rounded & ~nan) | (quiet & nan));
-}
+LATHE_INLINE void put(BF16& to, float value) { to = to_bf16(value); }
 
 // f(T{}) with the element type of a plain view.
 template <class F>
