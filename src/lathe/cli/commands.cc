@@ -6,9 +6,11 @@ const std::vector<Command>& commands() {
   static const std::vector<Command> kCommands = {
       tokenizer_command(),
       shard_command(),
+      train_command(),
       generate_command(),
       logits_command(),
       export_command(),
+      bench_command(),
       lineage_command(),
       completion_command(),
   };

@@ -7,12 +7,14 @@
 
 namespace lathe {
 
+Command bench_command();
 Command completion_command();
 Command export_command();
 Command generate_command();
 Command lineage_command();
 Command logits_command();
 Command shard_command();
+Command train_command();
 Command tokenizer_command();
 
 // In the order in which the help lists them.

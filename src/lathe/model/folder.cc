@@ -130,6 +130,9 @@ ModelConfig read_model_config(const fs::path& folder) {
   try {
     ModelConfig config = family.read(json);
     config.model_type = std::string(family.name());
+    // Small models often keep the special ids of the family's usual tokenizer; an id that cannot occur means none.
+    for (auto* id : {&config.bos_token_id, &config.eos_token_id, &config.pad_token_id})
+      if (*id && **id >= config.vocab_size) id->reset();
     validate(config);
     return config;
   } catch (const nlohmann::json::exception& e) {  // a missing key or a value of another type

@@ -1,0 +1,104 @@
+#include "lathe/cli/train_hooks.h"
+
+#include <nlohmann/json.hpp>
+
+#include "lathe/base/parallel.h"
+#include "lathe/base/process.h"
+#include "lathe/base/strings.h"
+#include "lathe/cli/interrupt.h"
+#include "lathe/infer/engine.h"
+#include "lathe/kernels/machine.h"
+
+namespace lathe {
+namespace {
+
+std::vector<int32_t> byte_lengths(const Tokenizer& tokenizer) {
+  std::vector<int32_t> lengths(static_cast<size_t>(tokenizer.vocab_size()), 0);
+  for (size_t id = 0; id < lengths.size(); ++id)
+    if (tokenizer.has(static_cast<int64_t>(id)) && !tokenizer.is_special(static_cast<int32_t>(id)))
+      lengths[id] = static_cast<int32_t>(tokenizer.token_bytes(static_cast<int32_t>(id)).size());
+  return lengths;
+}
+
+}  // namespace
+
+TrainDisplay::TrainDisplay(const Recipe& recipe, CommandContext& context) : recipe_(recipe), context_(context) {
+  if (recipe_.data.tokenizer) {
+    tokenizer_.emplace(load_tokenizer(*recipe_.data.tokenizer));
+    require(tokenizer_->vocab_size() <= recipe_.model.vocab_size, ErrorKind::kData, "data.tokenizer",
+            "it has {} entries but model.vocab_size is {}; set that to at least {}", tokenizer_->vocab_size(),
+            recipe_.model.vocab_size, tokenizer_->vocab_size());
+  }
+  if (recipe_.train.device == "cpu") matrix_flops_ = kernels::measure_matrix_rate(recipe_.compute_dtype());
+}
+
+TrainHooks TrainDisplay::hooks() {
+  TrainHooks h;
+  h.log = context_.log;
+  h.on_step = [this](const StepReport& r) { on_step(r); };
+  h.on_eval = [this](const EvalReport& r) {
+    last_eval_ = r;
+    context_.log.info("step {}: validation loss {:.4f}{}", r.step, r.loss,
+                      r.bits_per_byte ? fmt::format(", {:.4f} bits per byte", *r.bits_per_byte) : "");
+  };
+  h.on_sample = [this](int64_t step, const std::string& text) { context_.log.info("step {} writes: {}", step, text); };
+  if (tokenizer_) {
+    h.token_bytes = byte_lengths(*tokenizer_);
+    if (recipe_.train.sample_every > 0) h.sample = [this](Transformer& model) { return sample(model); };
+  }
+  h.should_stop = interrupt_requested;
+  h.matrix_flops = matrix_flops_;
+  h.command = context_.command_line();
+  return h;
+}
+
+std::string TrainDisplay::sample(Transformer& model) const {
+  GenerationConfig config;
+  config.max_new_tokens = recipe_.train.sample_tokens;
+  config.temperature = 0.8;
+  config.top_p = 0.95;
+  config.seed = recipe_.train.seed;
+  GenerateRequest request;
+  request.prompts = {tokenizer_->encode(recipe_.train.sample_prompt)};
+  const auto out = Engine(model, config).generate(request);
+  return recipe_.train.sample_prompt + tokenizer_->decode(out[0], {.skip_special = true});
+}
+
+void TrainDisplay::announce(Trainer& trainer) const {
+  const TrainConfig& t = recipe_.train;
+  context_.log.info(
+      "{} parameters, {} steps of {} tokens, {} on {} threads{}", human_count(static_cast<double>(trainer.model().parameter_count())),
+      t.steps, t.batch_size * t.grad_accumulation * t.seq_len, t.precision, thread_count(),
+      matrix_flops_ > 0 ? fmt::format(" (matrix rate {:.0f} GFLOP/s)", matrix_flops_ * 1e-9) : "");
+}
+
+void TrainDisplay::on_step(const StepReport& r) {
+  if (!progress_)
+    progress_ = std::make_unique<Progress>(context_.progress, "training", static_cast<double>(r.steps), "steps");
+  smooth_loss_ = last_step_ ? smooth_loss_ + 0.05 * (r.loss - smooth_loss_) : r.loss;
+  smooth_seconds_ = last_step_ ? smooth_seconds_ + 0.1 * (r.seconds - smooth_seconds_) : r.seconds;
+  last_step_ = r;
+  std::string note = fmt::format("loss {:.3f}  {} tokens/s", smooth_loss_,
+                                 human_count(static_cast<double>(r.tokens) / smooth_seconds_));
+  if (matrix_flops_ > 0) note += fmt::format("  MFU {:.0f}%", 100 * r.flops / smooth_seconds_ / matrix_flops_);
+  note += "  " + human_bytes(static_cast<double>(peak_resident_bytes()));
+  if (r.skipped) context_.log.warn("step {}: loss {:.3f} is a spike; the step was skipped", r.step, r.loss);
+  progress_->update(static_cast<double>(r.step), note);
+}
+
+void TrainDisplay::finish() {
+  if (progress_) progress_->finish();
+  context_.log.info("the model is in {}/model", recipe_.train.out);
+}
+
+nlohmann::ordered_json TrainDisplay::summary() const {
+  nlohmann::ordered_json json = {{"out", recipe_.train.out}, {"model", recipe_.train.out + "/model"}};
+  if (last_step_) {
+    json["steps"] = last_step_->step;
+    json["loss"] = last_step_->loss;
+  }
+  if (last_eval_) json["val_loss"] = last_eval_->loss;
+  return json;
+}
+
+}  // namespace lathe

@@ -1,0 +1,16 @@
+// What this machine can do at best: the limits that every speed is printed beside.
+#pragma once
+
+#include "lathe/kernels/kernels.h"
+
+namespace lathe::kernels {
+
+// FLOP/s of the kernel table's own dense product at a large shape (4096 x 512 x 512) with all threads, the best of
+// several runs; `dtype` f32 or bf16. Takes about 0.1 s.
+double measure_matrix_rate(DType dtype);
+// Integer operations per second of oneDNN's u8·s8 -> s32 product at the same shape.
+double measure_int8_rate();
+// Bytes per second when all threads read a block much larger than the caches.
+double measure_read_bandwidth();
+
+}  // namespace lathe::kernels
