@@ -45,14 +45,12 @@ int64_t encode_all(const Tokenizer& tokenizer, const std::vector<std::string_vie
 
 struct BenchTokenizerOptions {
   std::string tokenizer, file;
-  int64_t threads = 1;
   double seconds = 2;
 
   template <class V>
   void visit(V& v) {
     v.positional("tokenizer", tokenizer, "a folder, a tokenizer.json or a .tiktoken file");
     v.positional("file", file, "text to encode");
-    v.field("threads", threads, "threads to encode with", between(1, 1024));
     v.field("seconds", seconds, "about how long to measure", between(0, 3600));
   }
 };
@@ -62,19 +60,18 @@ int run_bench_tokenizer(const BenchTokenizerOptions& options, CommandContext& co
   const MappedFile file(options.file);
   const std::string_view text(reinterpret_cast<const char*>(file.bytes().data()),
                               file.bytes().size());
-  const EncodeSpeed speed =
-      measure_encode(tokenizer, text, static_cast<int>(options.threads), options.seconds);
+  const EncodeSpeed speed = measure_encode(tokenizer, text, options.seconds);
   if (context.json) {
     context.print_json({{"mb_per_s", speed.mb_per_s},
                         {"bytes", speed.bytes},
                         {"documents", speed.documents},
                         {"tokens", speed.tokens},
-                        {"threads", options.threads},
+                        {"threads", thread_count()},
                         {"passes", speed.passes}});
   } else {
     context.out << fmt::format(
         "{:.1f} MB/s on {} thread(s): {} documents, {} bytes, {} tokens, {:.2f} bytes a token\n",
-        speed.mb_per_s, options.threads, speed.documents, speed.bytes, speed.tokens,
+        speed.mb_per_s, thread_count(), speed.documents, speed.bytes, speed.tokens,
         static_cast<double>(speed.bytes) / static_cast<double>(speed.tokens));
   }
   return 0;
@@ -82,16 +79,13 @@ int run_bench_tokenizer(const BenchTokenizerOptions& options, CommandContext& co
 
 }  // namespace
 
-EncodeSpeed measure_encode(const Tokenizer& tokenizer, std::string_view text, int threads,
-                           double seconds) {
+EncodeSpeed measure_encode(const Tokenizer& tokenizer, std::string_view text, double seconds) {
   using Clock = std::chrono::steady_clock;
   require(!text.empty(), ErrorKind::kData, "bench tokenizer", "the text is empty");
   const std::vector<std::string_view> documents = documents_of(text);
   EncodeSpeed speed;
   speed.bytes = static_cast<int64_t>(text.size());
   speed.documents = static_cast<int64_t>(documents.size());
-  const int before = thread_count();
-  set_thread_count(threads);
   std::vector<double> rates;
   const auto start = Clock::now();
   double elapsed = 0;
@@ -104,7 +98,6 @@ EncodeSpeed measure_encode(const Tokenizer& tokenizer, std::string_view text, in
     elapsed = std::chrono::duration<double>(now - start).count();
     if (interrupt_requested()) break;
   }
-  set_thread_count(before);
   throw_if_interrupted();
   speed.passes = static_cast<int>(rates.size());
   std::nth_element(rates.begin(), rates.begin() + speed.passes / 2, rates.end());

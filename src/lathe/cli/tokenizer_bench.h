@@ -17,10 +17,9 @@ struct EncodeSpeed {
 };
 
 // Cuts `text` into documents of 4,000 characters and encodes all of them, again and again for about
-// `seconds` and at least three times. Every pass starts with fresh encoders on `threads` threads.
-// Throws kData for an empty text.
-EncodeSpeed measure_encode(const Tokenizer& tokenizer, std::string_view text, int threads,
-                           double seconds);
+// `seconds` and at least three times. Every pass starts with fresh encoders on thread_count()
+// threads. Throws kData for an empty text.
+EncodeSpeed measure_encode(const Tokenizer& tokenizer, std::string_view text, double seconds);
 
 // `lathe bench tokenizer`.
 Command bench_tokenizer_command();

@@ -1,6 +1,7 @@
 // lathe tokenizer train | encode | decode | inspect.
 
 #include <algorithm>
+#include <chrono>
 #include <filesystem>
 #include <nlohmann/json.hpp>
 #include <optional>
@@ -99,20 +100,27 @@ int run_train(const TrainOptions& options, CommandContext& context) {
             "'{}' is not one of the special tokens; add --special-token '{}'", name->value_or(""),
             name->value_or(""));
   }
-  // Reading is about a third of the work.
-  Progress progress(context.progress, "training", 1.0, "");
+  const auto start = std::chrono::steady_clock::now();
+  std::optional<Progress> reading, merging;
   const TrainedTokenizer trained =
       train_bpe_files(options.files, train, [&](const BpeTrainProgress& p) {
         throw_if_interrupted();
-        const auto share = [](int64_t a, int64_t b) {
-          return b > 0 ? static_cast<double>(a) / static_cast<double>(b) : 1.0;
-        };
-        progress.update(
-            share(p.bytes_read, p.bytes_total) / 3 + share(p.vocab_size, p.vocab_target) * 2 / 3,
-            fmt::format("{} read, {} tokens", human_bytes(static_cast<double>(p.bytes_read)),
-                        p.vocab_size));
+        if (p.vocab_size == 0) {
+          if (!reading)
+            reading.emplace(context.progress, "reading", static_cast<double>(p.bytes_total), "B");
+          reading->update(static_cast<double>(p.bytes_read));
+          return;
+        }
+        if (reading) reading->finish();
+        reading.reset();
+        if (!merging)
+          merging.emplace(context.progress, "merging", static_cast<double>(p.vocab_target),
+                          "tokens");
+        merging->update(static_cast<double>(p.vocab_size));
       });
-  progress.finish();
+  if (merging) merging->finish();
+  const double seconds =
+      std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
 
   const BpeTrainStats& s = trained.stats;
   const int64_t size = trained.tokenizer.vocab_size();
@@ -135,7 +143,7 @@ int run_train(const TrainOptions& options, CommandContext& context) {
   if (context.json) {
     Json result = facts;
     result["out"] = options.out;
-    result["seconds"] = progress.seconds();
+    result["seconds"] = seconds;
     context.print_json(result);
   } else {
     context.out << fmt::format("{}: {} tokens from {} of text, {} words, {} of them distinct\n",
