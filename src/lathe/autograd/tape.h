@@ -111,8 +111,8 @@ class Tape {
                           std::initializer_list<const Var*> inputs, Backward backward, Options options);
   Saved save(const Var& v) const;
 
-  // Runs every node in reverse with dL/d(loss) = seed; Error kShape unless loss is on this tape. The tape is
-  // spent afterwards.
+  // Runs every node in reverse with dL/d(loss) = seed. The tape is spent afterwards. Error kShape unless loss is on
+  // this tape, and when it is spent.
   void backward(const Var& loss, const Tensor& seed);
   void backward(const Var& loss, double seed = 1.0);
 
@@ -141,7 +141,7 @@ class Tape {
 
   std::vector<Node> nodes_;
   std::vector<Slot> slots_;
-  bool keep_cheap_;
+  bool keep_cheap_, spent_ = false;
 };
 
 // The tape of the first input that has one; nullptr when nothing is being recorded.
