@@ -1,0 +1,233 @@
+// Every operation through the harness. A new operation adds its cases here.
+
+#include "lathe/ops/attention.h"
+#include "lathe/ops/cross_entropy.h"
+#include "lathe/ops/embedding.h"
+#include "lathe/ops/linear.h"
+#include "lathe/ops/norm.h"
+#include "ops/harness.h"
+
+namespace lathe::testing {
+namespace {
+
+using kernels::ActivationId;
+using kernels::AttentionSpec;
+using kernels::RopeLayout;
+using Vars = std::vector<Var>;
+
+Tensor indices(const std::vector<int32_t>& values, const Shape& shape) {
+  return Tensor::of<int32_t>(values, shape);
+}
+
+void add_linear(std::vector<Case>& all) {
+  all.push_back({"linear", {{{2, 3, 5}}, {{4, 5}, Kind::kWeight}}, [](const Vars& v) -> Vars {
+                   return {ops::linear(v[0], v[1], Var())};
+                 }});
+  all.push_back({"linear_bias",
+                 {{{2, 3, 5}}, {{4, 5}, Kind::kWeight}, {{4}, Kind::kGain}},
+                 [](const Vars& v) -> Vars { return {ops::linear(v[0], v[1], v[2])}; }});
+  all.push_back(
+      {"linear_wide_output", {{{3, 5}}, {{4, 5}, Kind::kWeight}}, [](const Vars& v) -> Vars {
+         return {ops::linear(v[0], v[1], Var(), wide(v[0].value.dtype()))};
+       }});
+  all.push_back({"embedding", {{{5, 4}, Kind::kWeight}}, [](const Vars& v) -> Vars {
+                   return {ops::embedding(v[0], indices({4, 0, 4, 2, 4, 0}, {2, 3}))};
+                 }});
+}
+
+void add_elementwise(std::vector<Case>& all) {
+  all.push_back(
+      {"add", {{{2, 3}}, {{2, 3}}}, [](const Vars& v) -> Vars { return {ops::add(v[0], v[1])}; }});
+  all.push_back(
+      {"add_to_itself", {{{2, 3}}}, [](const Vars& v) -> Vars { return {ops::add(v[0], v[0])}; }});
+  for (const std::string& name : kernels::activation_names()) {
+    const ActivationId f = kernels::find_activation(name);
+    all.push_back({"activation_" + name, {{{2, 3, 4}}}, [f](const Vars& v) -> Vars {
+                     return {ops::activation(f, v[0])};
+                   }});
+    all.push_back({"gated_" + name, {{{2, 3, 6}}}, [f](const Vars& v) -> Vars {
+                     return {ops::gated(f, v[0])};
+                   }});
+  }
+  all.push_back({"dropout", {{{4, 9}}}, [](const Vars& v) -> Vars {
+                   return {ops::dropout(v[0], 0.3, Rng(3))};
+                 }});
+}
+
+void add_norms(std::vector<Case>& all) {
+  const Input x{{2, 3, 6}}, gain{{6}, Kind::kGain};
+  const auto add = [&](const std::string& name, auto norm) {
+    all.push_back(
+        {name, {x}, [norm](const Vars& v) -> Vars { return {norm(v[0], Var(), Var(), 1e-5)}; }});
+    all.push_back({name + "_weight", {x, gain}, [norm](const Vars& v) -> Vars {
+                     return {norm(v[0], v[1], Var(), 1e-5)};
+                   }});
+    all.push_back({name + "_weight_bias", {x, gain, gain}, [norm](const Vars& v) -> Vars {
+                     return {norm(v[0], v[1], v[2], 1e-3)};
+                   }});
+  };
+  add("rms_norm", ops::rms_norm);
+  add("layer_norm", ops::layer_norm);
+}
+
+Var rotated(const Var& x, int64_t width, RopeLayout layout) {
+  Values cosines, sines;
+  for (int p = 0; p < 9; ++p) {
+    for (int64_t i = 0; i < width / 2; ++i) {
+      const double angle = p / std::pow(7.0, static_cast<double>(i));
+      cosines.push_back(std::cos(angle));
+      sines.push_back(std::sin(angle));
+    }
+  }
+  const DType dtype = wide(x.value.dtype());
+  const Device device = x.value.device();
+  const Shape shape = {9, width / 2};
+  return ops::rope(
+      x, {tensor_of(cosines, shape, dtype, device), tensor_of(sines, shape, dtype, device)},
+      indices({0, 1, 2, 8, 0, 5}, {2, 3}), layout);
+}
+
+void add_heads(std::vector<Case>& all) {
+  all.push_back({"split_heads", {{{2, 3, 16}}}, [](const Vars& v) -> Vars {
+                   const auto [q, k, w] = ops::split_heads(v[0], {4, 2, 2});
+                   return {q, k, w};
+                 }});
+  all.push_back({"split_heads_all_used", {{{2, 3, 12}}}, [](const Vars& v) -> Vars {
+                   const auto [q, k, w] = ops::split_heads(v[0], {2, 2, 2});
+                   return {ops::add(ops::add(q, k), w)};
+                 }});
+  all.push_back({"merge_heads", {{{2, 3, 4, 2}}}, [](const Vars& v) -> Vars {
+                   return {ops::merge_heads(v[0])};
+                 }});
+  for (const auto& [name, layout] :
+       {std::pair{"half", RopeLayout::kHalfSplit}, {"interleaved", RopeLayout::kInterleaved}}) {
+    for (int64_t width : {8, 4})
+      all.push_back({std::string("rope_") + name + "_" + std::to_string(width),
+                     {{{2, 3, 2, 8}}},
+                     [width, layout = layout](const Vars& v) -> Vars {
+                       return {rotated(v[0], width, layout)};
+                     }});
+  }
+}
+
+struct AttentionShape {
+  int64_t queries = 5, keys = 5, heads = 4, kv_heads = 4;
+};
+
+void add_attention(std::vector<Case>& all) {
+  const auto add = [&](const std::string& name, const AttentionShape& s, AttentionSpec spec,
+                       const ops::AttentionSegments& segments = {}) {
+    spec.scale = 0.5f;
+    const Input kv{{2, s.keys, s.kv_heads, 4}};
+    all.push_back({"attention_" + name,
+                   {{{2, s.queries, s.heads, 4}}, kv, kv},
+                   [spec, segments](const Vars& v) -> Vars {
+                     return {ops::attention(v[0], v[1], v[2], spec, segments)};
+                   }});
+  };
+  add("causal", {}, {});
+  add("all_keys", {.queries = 3}, {.causal = false});
+  add("gqa", {.kv_heads = 2}, {});
+  add("mqa", {.kv_heads = 1}, {});
+  add("fewer_queries", {.queries = 2}, {});
+  add("one_query", {.queries = 1, .kv_heads = 2}, {});
+  add("window", {.queries = 4, .keys = 6}, {.window = 2});
+  add("softcap", {}, {.softcap = 1.5f});
+  add("dropout", {.kv_heads = 2}, {.dropout = 0.4f, .dropout_key = 99});
+  const Tensor segments = indices({0, 0, 1, 1, 1, 5, 5, 5, 5, 6}, {2, 5});
+  add("segments", {}, {}, {segments, segments});
+  add("segments_all_keys", {.queries = 3}, {.causal = false},
+      {indices({0, 1, 1, 5, 6, 5}, {2, 3}), segments});
+  // Query segment 9 has no key at all: the output is zero, and so is its gradient.
+  add("blind_query", {.queries = 3}, {.causal = false},
+      {indices({0, 9, 1, 9, 6, 5}, {2, 3}), segments});
+  add("everything", {.queries = 4, .kv_heads = 2},
+      {.window = 3, .softcap = 2.0f, .dropout = 0.2f, .dropout_key = 5},
+      {indices({0, 1, 1, 1, 5, 5, 5, 6}, {2, 4}), segments});
+}
+
+void add_cross_entropy(std::vector<Case>& all) {
+  const auto add = [&](const std::string& name, const std::vector<int32_t>& labels,
+                       double normalizer) {
+    const auto rows = static_cast<int64_t>(labels.size());
+    all.push_back({"cross_entropy_" + name,
+                   {{{rows, 4}}, {{6, 4}, Kind::kWeight}},
+                   [labels, normalizer, rows](const Vars& v) -> Vars {
+                     return {ops::linear_cross_entropy(v[0], v[1], indices(labels, {rows}),
+                                                       {.normalizer = normalizer})};
+                   }});
+  };
+  add("plain", {0, 5, 3}, 0);
+  add("ignored", {-1, 5, -100, 2}, 0);
+  add("normalizer", {1, -1, 4}, 7.5);
+  add("one_label", {-1, 3}, 0);
+}
+
+std::vector<Case> cases() {
+  std::vector<Case> all;
+  add_linear(all);
+  add_elementwise(all);
+  add_norms(all);
+  add_heads(all);
+  add_attention(all);
+  add_cross_entropy(all);
+  return all;
+}
+
+class Operation : public ::testing::TestWithParam<Case> {};
+TEST_P(Operation, HasTheGradientOfItsValue) { check_gradients(GetParam()); }
+TEST_P(Operation, AddsItsGradients) { check_sums(GetParam()); }
+TEST_P(Operation, AgreesOnTheCpu) { check_agreement(GetParam()); }
+INSTANTIATE_TEST_SUITE_P(, Operation, ::testing::ValuesIn(cases()), case_name);
+
+// More rows than one chunk of logits holds, with the last chunk partly filled and one wholly
+// ignored.
+TEST(CrossEntropy, DoesNotDependOnChunks) {
+  constexpr int64_t kRows = 300, kWidth = 3, kVocabulary = 40000;  // chunks of 128 rows
+  const Tensor hidden =
+      tensor_of(random_values(kRows * kWidth, Rng(1)), {kRows, kWidth}, DType::kF32, Device::kCpu);
+  const Tensor head = tensor_of(random_values(kVocabulary * kWidth, Rng(2)), {kVocabulary, kWidth},
+                                DType::kF32, Device::kCpu);
+  std::vector<int32_t> labels;
+  for (int64_t i = 0; i < kRows; ++i)
+    labels.push_back(i >= 128 && i < 256 ? -1 : static_cast<int32_t>(Rng(3).below(i, kVocabulary)));
+  GradBuffer whole{Tensor(head.shape(), DType::kF32)}, rows{Tensor(head.shape(), DType::kF32)};
+  Tape tape;
+  const Var x = tape.leaf(hidden);
+  const Var loss = ops::linear_cross_entropy(x, tape.leaf(head, &whole), indices(labels, {kRows}));
+  tape.backward(loss);
+  // The same, a few rows at a time.
+  double sum = 0;
+  Values dhidden;
+  for (int64_t first = 0; first < kRows; first += 50) {
+    Tape part;
+    const Var y = part.leaf(hidden.narrow(0, first, 50).clone());
+    const std::vector<int32_t> some(labels.begin() + first, labels.begin() + first + 50);
+    const Var l = ops::linear_cross_entropy(y, part.leaf(head, &rows), indices(some, {50}),
+                                            {.normalizer = 172});
+    part.backward(l);
+    sum += l.value.item();
+    const Values d = part.grad(y).to_vector();
+    dhidden.insert(dhidden.end(), d.begin(), d.end());
+  }
+  EXPECT_NEAR(loss.value.item(), sum, 1e-5);
+  EXPECT_LE(error_of(tape.grad(x).to_vector(), dhidden), 1e-5);
+  EXPECT_LE(error_of(whole.tensor.to_vector(), rows.tensor.to_vector()), 1e-5);
+}
+
+TEST(Dropout, KeepsTheMeanAndDrawsTheSameTwice) {
+  const Tensor ones = tensor_of(Values(10000, 1.0), {100, 100}, DType::kF32, Device::kCpu);
+  const Values a = ops::dropout(ones, 0.25, Rng(5)).value.to_vector();
+  EXPECT_EQ(a, ops::dropout(ones, 0.25, Rng(5)).value.to_vector());
+  EXPECT_NE(a, ops::dropout(ones, 0.25, Rng(6)).value.to_vector());
+  double sum = 0;
+  for (double x : a) {
+    EXPECT_TRUE(x == 0 || std::abs(x - 4.0 / 3) < 1e-6) << x;
+    sum += x;
+  }
+  EXPECT_NEAR(sum / 10000, 1.0, 0.03);
+  EXPECT_TRUE(ops::dropout(ones, 0.0, Rng(5)).value.shares_storage(ones));
+}
+
+}  // namespace
+}  // namespace lathe::testing

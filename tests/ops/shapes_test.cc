@@ -1,0 +1,173 @@
+// Operands that do not fit: every refusal with its message.
+
+#include <gtest/gtest.h>
+
+#include "io/temp_folder.h"
+#include "lathe/ops/attention.h"
+#include "lathe/ops/cross_entropy.h"
+#include "lathe/ops/elementwise.h"
+#include "lathe/ops/embedding.h"
+#include "lathe/ops/linear.h"
+#include "lathe/ops/norm.h"
+
+namespace lathe {
+namespace {
+
+Tensor f32(const Shape& shape) { return Tensor::zeros(shape, DType::kF32); }
+Tensor i32(const std::vector<int32_t>& values, const Shape& shape) {
+  return Tensor::of<int32_t>(values, shape);
+}
+
+struct Refusal {
+  std::string name;
+  std::function<void()> call;
+  std::string message;
+};
+std::ostream& operator<<(std::ostream& out, const Refusal& r) { return out << r.name; }
+
+const kernels::ActivationId kAny{};
+const ops::RopeTables kTables{f32({4, 2}), f32({4, 2})};
+
+std::vector<Refusal> refusals() {
+  return {
+      {"linear_width",
+       [] {
+         ops::linear(f32({2, 3}), f32({4, 5}), Var());
+       },
+       "[linear] x [2, 3] does not fit a weight [4, 5]"},
+      {"linear_dtype",
+       [] {
+         ops::linear(f32({2, 3}), Tensor::zeros({4, 3}, DType::kBF16), Var());
+       },
+       "[linear] weight is bfloat16, expected float32"},
+      {"linear_bias",
+       [] {
+         ops::linear(f32({2, 3}), f32({4, 3}), f32({3}));
+       },
+       "[linear] bias has shape [3], expected [4]"},
+      {"add_shape",
+       [] {
+         ops::add(f32({2, 3}), f32({3, 2}));
+       },
+       "[add] second operand has shape [3, 2], expected [2, 3]"},
+      {"add_dtype", [] { ops::add(f32({2}), Tensor::zeros({2}, DType::kBF16)); },
+       "[add] second operand is bfloat16, expected float32"},
+      {"gated_odd",
+       [] {
+         ops::gated(kAny, f32({2, 3}));
+       },
+       "[gated] last dimension of [2, 3] is not even"},
+      {"dropout_probability", [] { ops::dropout(f32({2}), 1.0, Rng(1)); },
+       "[dropout] probability 1 is not in [0, 1)"},
+      {"rms_norm_weight",
+       [] {
+         ops::rms_norm(f32({2, 3}), f32({2}), Var(), 1e-5);
+       },
+       "[rms_norm] weight has shape [2], expected [3]"},
+      {"layer_norm_bias",
+       [] {
+         ops::layer_norm(f32({2, 3}), f32({3}), f32({4}), 1e-5);
+       },
+       "[layer_norm] bias has shape [4], expected [3]"},
+      {"embedding_table", [] { ops::embedding(f32({3}), i32({0}, {1})); },
+       "[embedding] table has shape [3]"},
+      {"embedding_above",
+       [] {
+         ops::embedding(f32({3, 2}), i32({0, 3}, {2}));
+       },
+       "[embedding] id 3 is outside the table of 3 rows; the tokenizer and the model must belong "
+       "together"},
+      {"embedding_negative",
+       [] {
+         ops::embedding(f32({3, 2}), i32({-1}, {1}));
+       },
+       "[embedding] id -1 is outside the table of 3 rows; the tokenizer and the model must belong "
+       "together"},
+      {"embedding_float",
+       [] {
+         ops::embedding(f32({3, 2}), f32({2}));
+       },
+       "[embedding] ids is float32, expected int32"},
+      {"split_heads",
+       [] {
+         ops::split_heads(f32({1, 2, 10}), {2, 1, 1});
+       },
+       "[split_heads] [1, 2, 10] cannot be cut into 4 heads"},
+      {"merge_heads",
+       [] {
+         ops::merge_heads(f32({1, 2, 3}));
+       },
+       "[merge_heads] [1, 2, 3] is not [B,T,H,D]"},
+      {"rope_rank",
+       [] {
+         ops::rope(f32({1, 2, 3}), kTables, i32({0, 0}, {1, 2}), {});
+       },
+       "[rope] [1, 2, 3] is not [B,T,H,D]"},
+      {"rope_width",
+       [] {
+         ops::rope(f32({1, 1, 1, 2}), kTables, i32({0}, {1, 1}), {});
+       },
+       "[rope] tables [4, 2] do not fit heads of width 2"},
+      {"rope_positions",
+       [] {
+         ops::rope(f32({1, 2, 1, 4}), kTables, i32({0}, {1, 1}), {});
+       },
+       "[rope] positions has shape [1, 1], expected [1, 2]"},
+      {"rope_far",
+       [] {
+         ops::rope(f32({1, 1, 1, 4}), kTables, i32({4}, {1, 1}), {});
+       },
+       "[rope] position 4 is outside the 4 prepared; raise max_position_embeddings"},
+      {"attention_heads",
+       [] {
+         ops::attention(f32({1, 2, 3, 4}), f32({1, 2, 2, 4}), f32({1, 2, 2, 4}), {}, {});
+       },
+       "[attention] q [1, 2, 3, 4], k [1, 2, 2, 4], v [1, 2, 2, 4] do not fit: expected "
+       "[B,T,H,D], [B,S,K,D], [B,S,K,Dv]"},
+      {"attention_no_past",
+       [] {
+         ops::attention(f32({1, 3, 2, 4}), f32({1, 2, 2, 4}), f32({1, 2, 2, 4}), {}, {});
+       },
+       "[attention] 3 queries but only 2 keys under a causal mask"},
+      {"attention_segments",
+       [] {
+         const Tensor x = f32({1, 2, 1, 4});
+         ops::attention(x, x, x, {}, {i32({0, 0}, {1, 2}), i32({0}, {1, 1})});
+       },
+       "[attention] key segments has shape [1, 1], expected [1, 2]"},
+      {"cross_entropy_width",
+       [] {
+         ops::linear_cross_entropy(f32({2, 3}), f32({5, 4}), i32({0, 0}, {2}));
+       },
+       "[cross_entropy] hidden [2, 3] does not fit a head [5, 4]"},
+      {"cross_entropy_count",
+       [] {
+         ops::linear_cross_entropy(f32({2, 3}), f32({5, 3}), i32({0, 0, 0}, {3}));
+       },
+       "[cross_entropy] 3 labels for 2 rows"},
+      {"cross_entropy_label",
+       [] {
+         ops::linear_cross_entropy(f32({2, 3}), f32({5, 3}), i32({0, 5}, {2}));
+       },
+       "[cross_entropy] label 5 is outside the vocabulary of 5; the data and the model must use "
+       "one tokenizer"},
+      {"cross_entropy_nothing",
+       [] {
+         ops::linear_cross_entropy(f32({2, 3}), f32({5, 3}), i32({-1, -100}, {2}));
+       },
+       "[cross_entropy] no label counts: all 2 are ignored"},
+      {"cross_entropy_labels",
+       [] {
+         ops::linear_cross_entropy(f32({2, 3}), f32({5, 3}), f32({2}));
+       },
+       "[cross_entropy] labels is float32, expected int32"},
+  };
+}
+
+class Misfit : public ::testing::TestWithParam<Refusal> {};
+TEST_P(Misfit, IsRefused) { EXPECT_EQ(error_text(GetParam().call), GetParam().message); }
+INSTANTIATE_TEST_SUITE_P(, Misfit, ::testing::ValuesIn(refusals()),
+                         [](const auto& each) { return each.param.name; });
+
+}  // namespace
+}  // namespace lathe
