@@ -10,6 +10,7 @@ const std::vector<Command>& commands() {
       generate_command(),
       logits_command(),
       export_command(),
+      inspect_command(),
       bench_command(),
       lineage_command(),
       completion_command(),

@@ -9,10 +9,13 @@ namespace lathe {
 
 Command bench_command();
 Command completion_command();
+Command demo_command();
 Command export_command();
 Command generate_command();
+Command inspect_command();
 Command lineage_command();
 Command logits_command();
+Command report_command();
 Command shard_command();
 Command train_command();
 Command tokenizer_command();
