@@ -11,6 +11,7 @@ const std::vector<Command>& commands() {
       logits_command(),
       export_command(),
       inspect_command(),
+      report_command(),
       bench_command(),
       lineage_command(),
       completion_command(),

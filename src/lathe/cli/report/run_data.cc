@@ -1,0 +1,69 @@
+#include "lathe/cli/report/run_data.h"
+
+#include "lathe/base/error.h"
+#include "lathe/corpus/line_reader.h"
+#include "lathe/io/json_file.h"
+
+namespace lathe {
+namespace {
+
+namespace fs = std::filesystem;
+using Json = nlohmann::ordered_json;
+
+double number(const Json& record, const char* key) {
+  const auto it = record.find(key);
+  return it != record.end() && it->is_number() ? it->get<double>() : 0.0;
+}
+
+std::optional<double> maybe(const Json& record, const char* key) {
+  const auto it = record.find(key);
+  return it != record.end() && it->is_number() ? std::optional(it->get<double>()) : std::nullopt;
+}
+
+void add_record(const Json& record, RunData& run) {
+  const double step = number(record, "step");
+  if (record.contains("val_loss")) {
+    run.validations.push_back({step, number(record, "val_loss"), maybe(record, "val_bits_per_byte")});
+  } else if (record.contains("sample") && record["sample"].is_string()) {
+    run.samples.push_back({static_cast<int64_t>(step), record["sample"].get<std::string>()});
+  } else if (record.contains("loss")) {
+    run.steps.push_back({step, number(record, "loss"), number(record, "lr"), number(record, "grad_norm"),
+                         number(record, "tokens_per_s"), number(record, "tokens"), number(record, "step_ms"),
+                         number(record, "memory_mib"), maybe(record, "mfu")});
+  }
+}
+
+Json read_if_there(const fs::path& path) {
+  std::error_code error;
+  return fs::exists(path, error) ? read_json_file(path) : Json();
+}
+
+}  // namespace
+
+RunData read_run(const fs::path& folder) {
+  RunData run;
+  run.folder = folder;
+  const fs::path metrics = folder / "metrics.jsonl";
+  std::error_code error;
+  require(fs::exists(metrics, error), ErrorKind::kIo, folder.string(),
+          "holds no metrics.jsonl; give the folder of a training run (train.out of its recipe)");
+  constexpr size_t kLongestLine = 16 << 20;
+  LineReader lines(metrics, kLongestLine);
+  std::string_view line;
+  std::string broken;
+  while (lines.next(line)) {
+    require(broken.empty(), ErrorKind::kFormat, metrics.string(), "{} is not a JSON object", broken);
+    const Json record = Json::parse(line, nullptr, /*allow_exceptions=*/false);
+    if (record.is_object()) {
+      add_record(record, run);
+    } else {
+      broken = fmt::format("line {}", lines.line_number());
+    }
+  }
+  require(!run.steps.empty(), ErrorKind::kData, metrics.string(), "holds no training step yet");
+  run.recipe = read_if_there(folder / "recipe.json");
+  run.demo = read_if_there(folder / "demo.json");
+  return run;
+}
+
+}  // namespace lathe

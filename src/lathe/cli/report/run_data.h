@@ -1,0 +1,41 @@
+// What a training run left on disk, read for a report: metrics.jsonl, recipe.json, and demo.json when there is one.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <nlohmann/json.hpp>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace lathe {
+
+struct StepPoint {
+  double step = 0, loss = 0, lr = 0, grad_norm = 0, tokens_per_s = 0, tokens = 0, step_ms = 0, memory_mib = 0;
+  std::optional<double> mfu;
+};
+
+struct ValidationPoint {
+  double step = 0, loss = 0;
+  std::optional<double> bits_per_byte;
+};
+
+struct SampleText {
+  int64_t step = 0;
+  std::string text;
+};
+
+struct RunData {
+  std::filesystem::path folder;
+  std::vector<StepPoint> steps;
+  std::vector<ValidationPoint> validations;
+  std::vector<SampleText> samples;
+  nlohmann::ordered_json recipe;  // null when the run has none
+  nlohmann::ordered_json demo;    // null when `lathe demo` did not make this run
+};
+
+// Errors: kIo when there is no metrics.jsonl, kData when it holds no step; kFormat naming the line for text that is no
+// JSON object (a last line cut short by a kill is left out).
+RunData read_run(const std::filesystem::path& folder);
+
+}  // namespace lathe
