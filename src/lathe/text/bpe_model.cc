@@ -1,26 +1,37 @@
 // Two ways to the same result.
 //
-// Short pieces (nearly all) keep their tokens and the rank of every adjacent pair in two flat
-// arrays: find the smallest rank, merge, close the gap, look up the two new pairs. That is
-// quadratic in the length with a tiny constant. Pieces above kShort, such as 300,000 times the same
-// letter, keep the tokens in a linked list and the pairs in a heap ordered by (rank, position); an
-// entry whose pair has changed since it was pushed is recognised by its rank and dropped.
+// Short pieces (nearly all) keep their tokens in a flat linked list and, for every adjacent pair,
+// its rank and place in one integer: the smallest of them is the pair to merge next. Looking at all
+// of them each time is quadratic with a tiny constant. Pieces of more than kShort bytes, such as
+// 300,000 times the same letter, keep the pairs in a heap; an entry whose pair has changed since it
+// was pushed is recognised by its rank and dropped.
 //
-// A word that is a token and that merging turns into that token needs no merging at all. Which
-// tokens those are is found out once, by merging each of them (index_whole_words).
+// What a token's own bytes become when they stand alone is found out once for every token
+// (prepare):
+//
+// - A word that becomes one token needs no merging at all.
+// - A token can only ever come from the last merge that its own bytes see. For when it is made,
+// nothing
+//   has crossed its borders yet, so inside it the same merges were made, in the same order, as if
+//   it stood alone. All other merges that would give it are never reached and are left out of the
+//   table. Files made from tiktoken ranks list every way to cut a token, three or more times what
+//   can be reached.
 #include "lathe/text/bpe_model.h"
 
 #include <algorithm>
 #include <functional>
 
 #include "lathe/base/error.h"
+#include "lathe/base/parallel.h"
 #include "lathe/text/utf8.h"
 
 namespace lathe {
 namespace {
 
 constexpr std::string_view kWhere = "tokenizer";
-constexpr size_t kShort = 96;
+constexpr int kPlaceBits = 7;
+constexpr size_t kShort = size_t{1} << kPlaceBits;
+constexpr int kLongWordBits = 17;
 constexpr uint32_t kNone = 0xFFFFFFFF;
 
 }  // namespace
@@ -30,35 +41,60 @@ BpeModel::BpeModel(Vocabulary vocabulary, std::vector<Merge> merges, const BpeOp
       merges_(std::move(merges)),
       options_(options),
       pairs_(merges_.size()) {
+  require(merges_.size() <= PairTable::kMaxRank || options_.shared_ranks, ErrorKind::kFormat,
+          kWhere, "{} merges, expected at most {}", merges_.size(), PairTable::kMaxRank);
   for (uint32_t b = 0; b < 256; ++b) {
     const char byte = static_cast<char>(b);
     byte_ids_[b] = vocabulary_.find({&byte, 1}).value_or(-1);
   }
-  for (size_t place = 0; place < merges_.size(); ++place) {
-    const Merge& m = merges_[place];
-    const size_t rank = options_.shared_ranks ? static_cast<size_t>(m.result) : place;
-    pairs_.set(m.left, m.right, static_cast<uint32_t>(rank), m.result);
-  }
-  index_whole_words();
+  for (size_t place = 0; place < merges_.size(); ++place)
+    pairs_.set(merges_[place].left, merges_[place].right, rank_of(place));
+  prepare();
 }
 
-void BpeModel::index_whole_words() {
+void BpeModel::prepare() {
+  // The last merge of every token whose bytes become that token; left = -1 where there is none.
+  std::vector<Merge> last(static_cast<size_t>(vocabulary_.size()), Merge{-1, -1, -1});
+  const auto is_made = [this](Scratch& scratch, std::vector<int32_t>& tokens, int32_t id) {
+    const std::string_view bytes = vocabulary_.bytes(id);
+    if (bytes.empty()) return false;
+    for (char b : bytes)
+      if (byte_ids_[static_cast<uint8_t>(b)] < 0) return false;
+    tokens.clear();
+    merge_all(bytes, scratch, tokens);
+    return tokens.size() == 1 && tokens[0] == id;
+  };
+  std::vector<uint8_t> made(last.size(), 0);
+  parallel_ranges(vocabulary_.size(), 1 << 12, [&](Range range, int) {
+    Scratch scratch;
+    std::vector<int32_t> tokens;
+    for (int64_t i = range.begin; i < range.end; ++i) {
+      const auto id = static_cast<int32_t>(i);
+      if (!vocabulary_.has(id) || vocabulary_.is_literal(id)) continue;
+      if (!is_made(scratch, tokens, id)) continue;
+      made[static_cast<size_t>(i)] = 1;
+      if (vocabulary_.bytes(id).size() > 1) last[static_cast<size_t>(i)] = scratch.last;
+    }
+  });
+  // An unknown token stands for bytes that are not its own, which the argument above excludes.
+  if (!options_.unknown) {
+    PairTable reachable(static_cast<size_t>(vocabulary_.count()));
+    for (const Merge& m : last)
+      if (m.left >= 0) reachable.set(m.left, m.right, pairs_.rank(m.left, m.right));
+    pairs_ = std::move(reachable);
+  }
   words_ = WordTable(static_cast<size_t>(vocabulary_.count()));
-  Scratch scratch;
-  std::vector<int32_t> tokens;
+  long_words_.assign((size_t{1} << kLongWordBits) / 64, 0);
   for (int32_t id = 0; id < vocabulary_.size(); ++id) {
     if (!vocabulary_.has(id) || vocabulary_.is_literal(id)) continue;
     const std::string_view bytes = vocabulary_.bytes(id);
-    if (bytes.empty() || bytes.size() > kWordBytes) continue;
-    if (!options_.ignore_merges) {
-      const bool spelled = std::all_of(bytes.begin(), bytes.end(), [this](char b) {
-        return byte_ids_[static_cast<uint8_t>(b)] >= 0;
-      });
-      if (!spelled) continue;
-      tokens.clear();
-      merge_all(bytes, scratch, tokens);
-      if (tokens.size() != 1 || tokens[0] != id) continue;
+    if (bytes.size() > kWordBytes) {
+      const uint64_t bit = hash_bytes(bytes) >> (64 - kLongWordBits);
+      long_words_[bit >> 6] |= uint64_t{1} << (bit & 63);
+      continue;
     }
+    if (bytes.empty()) continue;
+    if (!options_.ignore_merges && !made[static_cast<size_t>(id)]) continue;
     const uint8_t* p = as_bytes(bytes);
     words_.set(word_key(p, bytes.size(), p + bytes.size()), id);
   }
@@ -66,9 +102,12 @@ void BpeModel::index_whole_words() {
 
 void BpeModel::encode(std::string_view piece, Scratch& scratch, std::vector<int32_t>& out) const {
   if (options_.ignore_merges && piece.size() <= vocabulary_.longest()) {
-    if (const auto id = vocabulary_.find(piece)) {
-      out.push_back(*id);
-      return;
+    const uint64_t bit = hash_bytes(piece) >> (64 - kLongWordBits);
+    if (piece.size() <= kWordBytes || long_words_[bit >> 6] >> (bit & 63) & 1) {
+      if (const auto id = vocabulary_.find(piece)) {
+        out.push_back(*id);
+        return;
+      }
     }
   }
   merge_all(piece, scratch, out);
@@ -102,35 +141,44 @@ void BpeModel::merge_all(std::string_view piece, Scratch& scratch,
           "a single word of {} bytes, expected less than 4 GiB; split the text", piece.size());
   const size_t n = start(piece, scratch);
   if (n <= kShort) {
-    const size_t left = merge_short(*this, scratch.ids.data(), n);
-    out.insert(out.end(), scratch.ids.data(), scratch.ids.data() + left);
+    merge_short(n, scratch, out);
   } else {
     merge_long(n, scratch, out);
   }
 }
 
-// Merges ids[0, n) in place, n <= kShort; returns how many tokens are left.
-size_t BpeModel::merge_short(const BpeModel& model, int32_t* ids, size_t n) {
-  if (n < 2) return n;
-  const PairTable& pairs = model.pairs_;
-  uint32_t ranks[kShort];  // ranks[i] belongs to the pair (ids[i], ids[i + 1])
-  for (size_t i = 0; i + 1 < n; ++i) ranks[i] = pairs.rank(ids[i], ids[i + 1]);
-  while (n > 1) {
-    uint32_t best = kNone;
-    size_t at = 0;
-    for (size_t i = 0; i + 1 < n; ++i) {
-      at = ranks[i] < best ? i : at;
-      best = ranks[i] < best ? ranks[i] : best;
-    }
-    if (best == kNone) break;
-    ids[at] = model.result_of(best);
-    std::copy(ids + at + 2, ids + n, ids + at + 1);
-    std::copy(ranks + at + 1, ranks + n - 1, ranks + at);
-    --n;
-    if (at > 0) ranks[at - 1] = pairs.rank(ids[at - 1], ids[at]);
-    if (at + 1 < n) ranks[at] = pairs.rank(ids[at], ids[at + 1]);
+void BpeModel::merge_short(size_t n, Scratch& s, std::vector<int32_t>& out) const {
+  static_assert(PairTable::kBits + kPlaceBits < 31, "rank and place share 31 bits");
+  constexpr int32_t kDead = INT32_MAX;
+  int32_t* ids = s.ids.data();
+  int32_t
+      keys[kShort];  // rank and place of the pair that begins there; kDead: no merge, or no token
+  uint8_t next[kShort + 1], previous[kShort + 1];
+  const auto key = [&](size_t left, size_t right) {
+    const int32_t rank = pairs_.rank(ids[left], ids[right]);
+    return rank == PairTable::kNoRank ? kDead : rank << kPlaceBits | static_cast<int32_t>(left);
+  };
+  for (size_t i = 0; i < n; ++i) {
+    keys[i] = i + 1 < n ? key(i, i + 1) : kDead;
+    next[i] = static_cast<uint8_t>(i + 1);
+    previous[i + 1] = static_cast<uint8_t>(i);
   }
-  return n;
+  for (;;) {
+    int32_t best = kDead;
+    for (size_t i = 0; i < n; ++i) best = std::min(best, keys[i]);
+    if (best == kDead) break;
+    const auto at = static_cast<size_t>(best) & (kShort - 1);
+    const size_t gone = next[at], after = next[gone];
+    const int32_t result = result_of(best >> kPlaceBits);
+    s.last = {ids[at], ids[gone], result};
+    ids[at] = result;
+    keys[gone] = kDead;
+    next[at] = static_cast<uint8_t>(after);
+    previous[after] = static_cast<uint8_t>(at);
+    keys[at] = after < n ? key(at, after) : kDead;
+    if (at > 0) keys[previous[at]] = key(previous[at], at);
+  }
+  for (size_t i = 0; i < n; i = next[i]) out.push_back(ids[i]);
 }
 
 void BpeModel::merge_long(size_t n, Scratch& s, std::vector<int32_t>& out) const {
@@ -138,30 +186,33 @@ void BpeModel::merge_long(size_t n, Scratch& s, std::vector<int32_t>& out) const
   s.previous.resize(n);
   s.next.resize(n);
   s.heap.clear();
-  const auto key = [](uint32_t rank, size_t at) { return uint64_t{rank} << 32 | at; };
+  const auto key = [](int32_t rank, size_t at) {
+    return uint64_t{static_cast<uint32_t>(rank)} << 32 | at;
+  };
   for (size_t i = 0; i < n; ++i) {
     s.previous[i] = i == 0 ? kNone : static_cast<uint32_t>(i - 1);
     s.next[i] = i + 1 == n ? kNone : static_cast<uint32_t>(i + 1);
-    s.ranks[i] = i + 1 == n ? kNone : pairs_.rank(s.ids[i], s.ids[i + 1]);
-    if (s.ranks[i] != kNone) s.heap.push_back(key(s.ranks[i], i));
+    s.ranks[i] = i + 1 == n ? PairTable::kNoRank : pairs_.rank(s.ids[i], s.ids[i + 1]);
+    if (s.ranks[i] != PairTable::kNoRank) s.heap.push_back(key(s.ranks[i], i));
   }
   std::make_heap(s.heap.begin(), s.heap.end(), std::greater<>());
   const auto refresh = [&](uint32_t at) {
     const uint32_t right = s.next[at];
-    s.ranks[at] = right == kNone ? kNone : pairs_.rank(s.ids[at], s.ids[right]);
-    if (s.ranks[at] == kNone) return;
+    s.ranks[at] = right == kNone ? PairTable::kNoRank : pairs_.rank(s.ids[at], s.ids[right]);
+    if (s.ranks[at] == PairTable::kNoRank) return;
     s.heap.push_back(key(s.ranks[at], at));
     std::push_heap(s.heap.begin(), s.heap.end(), std::greater<>());
   };
   while (!s.heap.empty()) {
     std::pop_heap(s.heap.begin(), s.heap.end(), std::greater<>());
-    const auto rank = static_cast<uint32_t>(s.heap.back() >> 32);
+    const auto rank = static_cast<int32_t>(s.heap.back() >> 32);
     const auto at = static_cast<uint32_t>(s.heap.back());
     s.heap.pop_back();
     if (s.ranks[at] != rank) continue;
     const uint32_t gone = s.next[at], after = s.next[gone];
-    s.ids[at] = result_of(rank);
-    s.ranks[gone] = kNone;
+    s.last = {s.ids[at], s.ids[gone], result_of(rank)};
+    s.ids[at] = s.last.result;
+    s.ranks[gone] = PairTable::kNoRank;
     s.next[at] = after;
     if (after != kNone) s.previous[after] = at;
     refresh(at);

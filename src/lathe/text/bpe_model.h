@@ -33,8 +33,8 @@ struct BpeOptions {
 
 class BpeModel {
  public:
-  // `merges` in rank order (unless shared_ranks), ids checked by the caller against `vocabulary`;
-  // of a pair listed twice the later rank counts.
+  // At most PairTable::kMaxRank `merges` (else kFormat) in rank order (unless shared_ranks), ids
+  // checked by the caller against `vocabulary`; of a pair listed twice the later rank counts.
   BpeModel(Vocabulary vocabulary, std::vector<Merge> merges, const BpeOptions& options);
 
   const Vocabulary& vocabulary() const { return vocabulary_; }
@@ -43,9 +43,10 @@ class BpeModel {
 
   // Buffers reused between pieces; one per thread.
   struct Scratch {
-    std::vector<int32_t> ids;
-    std::vector<uint32_t> ranks, previous, next;
+    std::vector<int32_t> ids, ranks;
+    std::vector<uint32_t> previous, next;
     std::vector<uint64_t> heap;
+    Merge last{-1, -1, -1};  // the last merge made
   };
 
   // Appends the tokens of one pre-token. Throws kData for a byte without a token (and no unknown
@@ -59,19 +60,25 @@ class BpeModel {
  private:
   void merge_all(std::string_view piece, Scratch& scratch, std::vector<int32_t>& out) const;
   size_t start(std::string_view piece, Scratch& scratch) const;
-  static size_t merge_short(const BpeModel& model, int32_t* ids, size_t n);
+  void merge_short(size_t n, Scratch& scratch, std::vector<int32_t>& out) const;
   void merge_long(size_t n, Scratch& scratch, std::vector<int32_t>& out) const;
-  void index_whole_words();
+  void prepare();
+
+  int32_t result_of(int32_t rank) const {
+    return options_.shared_ranks ? rank : merges_[static_cast<size_t>(rank)].result;
+  }
+  int32_t rank_of(size_t place) const {
+    return options_.shared_ranks ? merges_[place].result : static_cast<int32_t>(place);
+  }
 
   Vocabulary vocabulary_;
   std::vector<Merge> merges_;
   BpeOptions options_;
-  int32_t result_of(uint32_t rank) const {
-    return options_.shared_ranks ? static_cast<int32_t>(rank) : merges_[rank].result;
-  }
   std::array<int32_t, 256> byte_ids_{};
   PairTable pairs_;
   WordTable words_;
+  // With ignore_merges: which hashes tokens above kWordBytes have, so that few words look further.
+  std::vector<uint64_t> long_words_;
 };
 
 }  // namespace lathe

@@ -1,10 +1,8 @@
-// The two hash tables of the encoder: pairs of tokens to their merge, and short words to their
-// token.
-//
-// Both are open-addressing tables that are built once and then only read. Most pairs that are asked
-// for have no merge, so a bitmap small enough for the second-level cache answers those first.
+// The two hash tables of the encoder: pairs of tokens to the rank of their merge, and short words
+// to their token. Both are open-addressing tables that are built once and then only read.
 #pragma once
 
+#include <algorithm>
 #include <bit>
 #include <cstdint>
 #include <cstring>
@@ -13,61 +11,54 @@
 
 namespace lathe {
 
+// One machine word per pair, so that the table of a large vocabulary stays in the second-level
+// cache; ids and ranks are below 2^21 for that.
 class PairTable {
  public:
-  static constexpr uint32_t kNoRank = 0xFFFFFFFF;
-  struct Entry {
-    uint64_t key;
-    uint32_t rank;
-    int32_t result;
-  };
+  static constexpr int32_t kNoRank = INT32_MAX;
+  static constexpr int kBits = 21;
+  static constexpr int32_t kMaxId = (1 << kBits) - 2;
+  static constexpr int32_t kMaxRank = (1 << kBits) - 1;
 
   explicit PairTable(size_t expected = 0) {
     const size_t slots = std::bit_ceil(2 * expected + 2);
-    entries_.assign(slots, Entry{kEmpty, kNoRank, -1});
+    entries_.assign(slots, kEmpty);
     shift_ = 64 - std::countr_zero(slots);
-    const size_t bits = std::max<size_t>(8 * slots, 64);
+    const size_t bits = std::max<size_t>(4 * slots, 64);
     filter_.assign(bits / 64, 0);
     filter_shift_ = 64 - std::countr_zero(bits);
   }
 
   // A later rank for the same pair replaces the earlier one.
-  void set(int32_t left, int32_t right, uint32_t rank, int32_t result) {
+  void set(int32_t left, int32_t right, int32_t rank) {
     const uint64_t key = key_of(left, right), hash = hash_of(key);
+    filter_[hash >> filter_shift_ >> 6] |= uint64_t{1} << (hash >> filter_shift_ & 63);
     size_t slot = hash >> shift_;
-    while (entries_[slot].key != kEmpty && entries_[slot].key != key)
+    while (entries_[slot] != kEmpty && entries_[slot] >> kBits != key)
       slot = (slot + 1) & (entries_.size() - 1);
-    entries_[slot] = {key, rank, result};
-    const uint64_t bit = hash >> filter_shift_;
-    filter_[bit >> 6] |= uint64_t{1} << (bit & 63);
+    entries_[slot] = key << kBits | static_cast<uint32_t>(rank);
   }
 
-  // nullptr when the pair has no merge.
-  const Entry* find(int32_t left, int32_t right) const {
+  int32_t rank(int32_t left, int32_t right) const {
     const uint64_t key = key_of(left, right), hash = hash_of(key);
     const uint64_t bit = hash >> filter_shift_;
-    if (!(filter_[bit >> 6] >> (bit & 63) & 1)) return nullptr;
+    if (!(filter_[bit >> 6] >> (bit & 63) & 1)) return kNoRank;
     for (size_t slot = hash >> shift_;; slot = (slot + 1) & (entries_.size() - 1)) {
-      if (entries_[slot].key == key) return &entries_[slot];
-      if (entries_[slot].key == kEmpty) return nullptr;
+      if (entries_[slot] >> kBits == key) return static_cast<int32_t>(entries_[slot] & kMaxRank);
+      if (entries_[slot] == kEmpty) return kNoRank;
     }
-  }
-  uint32_t rank(int32_t left, int32_t right) const {
-    const Entry* entry = find(left, right);
-    return entry == nullptr ? kNoRank : entry->rank;
   }
 
  private:
-  static constexpr uint64_t kEmpty = ~uint64_t{0};
+  static constexpr uint64_t kEmpty = ~uint64_t{0};  // no key: ids stop before all bits are set
   static uint64_t key_of(int32_t left, int32_t right) {
-    return uint64_t{static_cast<uint32_t>(left)} << 32 | static_cast<uint32_t>(right);
+    return uint64_t{static_cast<uint32_t>(left)} << kBits | static_cast<uint32_t>(right);
   }
   static uint64_t hash_of(uint64_t key) {
     key *= 0x9E3779B97F4A7C15ull;
     return (key ^ (key >> 32)) * 0xD6E8FEB86659FD93ull;
   }
-  std::vector<Entry> entries_;
-  std::vector<uint64_t> filter_;
+  std::vector<uint64_t> entries_, filter_;
   int shift_ = 0, filter_shift_ = 0;
 };
 

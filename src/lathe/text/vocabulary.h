@@ -24,7 +24,7 @@ struct VocabularyEntry {
 
 class Vocabulary {
  public:
-  static constexpr int32_t kMaxId = (1 << 24) - 1;
+  static constexpr int32_t kMaxId = (1 << 21) - 2;  // see PairTable
 
   Vocabulary() = default;
   // Throws kFormat, naming `origin`, on an id that is negative, above kMaxId or given twice, and on
