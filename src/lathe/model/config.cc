@@ -73,6 +73,23 @@ void validate(const ModelConfig& c) {
   auto refuse = [](std::string_view key, const std::string& message) {
     throw Error(ErrorKind::kConfig, fmt::format("model.{}", key), message);
   };
+  // Sizes first: what follows divides by them, and their products are computed as 64-bit integers everywhere else.
+  constexpr int64_t kLargest = int64_t{1} << 24, kMostLayers = int64_t{1} << 16;
+  auto check_up_to = [&](int64_t most, std::string_view key, int64_t value) {
+    if (value < 1 || value > most) refuse(key, fmt::format("{} is out of range, expected 1 to {}", value, most));
+  };
+  auto check_size = [&](std::string_view key, int64_t value) { check_up_to(kLargest, key, value); };
+  check_size("vocab_size", c.vocab_size);
+  check_size("hidden_size", c.hidden_size);
+  check_up_to(kMostLayers, "num_hidden_layers", c.num_hidden_layers);
+  check_size("num_attention_heads", c.num_attention_heads);
+  check_size("num_key_value_heads", c.kv_heads());
+  if (c.head_dim) check_size("head_dim", *c.head_dim);
+  check_size("intermediate_size", c.ffn_width());
+  check_size("max_position_embeddings", c.max_position_embeddings);
+  if (c.num_attention_heads * c.head_width() > kLargest)
+    refuse("head_dim", fmt::format("{} heads of width {} are out of range, expected at most {} channels",
+                                   c.num_attention_heads, c.head_width(), kLargest));
   if (!c.head_dim && c.hidden_size % c.num_attention_heads != 0)
     refuse("num_attention_heads",
            fmt::format("hidden_size {} is not a multiple of {} heads; choose {} heads that divide it, or set "
@@ -89,18 +106,6 @@ void validate(const ModelConfig& c) {
   for (const auto& [key, id] : {std::pair{"bos_token_id", c.bos_token_id}, {"eos_token_id", c.eos_token_id}})
     if (id && *id >= c.vocab_size)
       refuse(key, fmt::format("{} is outside the vocabulary of {}", *id, c.vocab_size));
-  // Sizes whose products are computed as 64-bit integers everywhere else.
-  constexpr int64_t kLargest = int64_t{1} << 24;
-  for (const auto& [key, value] :
-       {std::pair<std::string_view, int64_t>{"vocab_size", c.vocab_size},
-        {"hidden_size", c.hidden_size},
-        {"num_hidden_layers", c.num_hidden_layers},
-        {"num_attention_heads", c.num_attention_heads},
-        {"head_dim", c.head_width()},
-        {"intermediate_size", c.ffn_width()},
-        {"max_position_embeddings", c.max_position_embeddings}})
-    if (value < 1 || value > kLargest)
-      refuse(key, fmt::format("{} is out of range, expected 1 to {}", value, kLargest));
 }
 
 ModelConfig model_config_from_recipe(const nlohmann::ordered_json& section) {

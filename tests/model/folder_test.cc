@@ -1,0 +1,322 @@
+// Model folders: names and layouts on disk, dtypes, shards, and every way in which a folder can be
+// wrong.
+
+#include "lathe/model/folder.h"
+
+#include <gtest/gtest.h>
+
+#include <map>
+#include <nlohmann/json.hpp>
+
+#include "io/temp_folder.h"
+#include "lathe/io/json_file.h"
+#include "lathe/io/safetensors.h"
+#include "lathe/model/family.h"
+#include "lathe/model/weight_map.h"
+#include "model/grid.h"
+
+namespace lathe::testing {
+namespace {
+
+namespace fs = std::filesystem;
+using Json = nlohmann::ordered_json;
+
+ModelConfig family_config(const std::string& family) {
+  ModelConfig c = find_family(family).defaults();
+  const ModelConfig tiny = tiny_config();
+  c.vocab_size = tiny.vocab_size;
+  c.hidden_size = tiny.hidden_size;
+  c.num_hidden_layers = tiny.num_hidden_layers;
+  c.num_attention_heads = tiny.num_attention_heads;
+  c.intermediate_size = tiny.intermediate_size;
+  c.max_position_embeddings = tiny.max_position_embeddings;
+  c.initializer_range = tiny.initializer_range;
+  if (family == "llama") c.num_key_value_heads = 2;
+  return c;
+}
+
+class Folder : public ::testing::Test {
+ protected:
+  fs::path save(const ModelConfig& config, const SaveOptions& options = {}) {
+    const fs::path path = folder_ / ("model" + std::to_string(count_++));
+    fs::create_directories(path);
+    model_ = make_model(config, DType::kF32, Device::kCpu);
+    save_model(*model_, path, options);
+    return path;
+  }
+  // Rewrites the weights: f gets each array's name and bytes and may change or drop (empty name)
+  // it.
+  struct Array {
+    std::string name, dtype;
+    std::vector<int64_t> shape;
+    std::string bytes;
+  };
+  static void rewrite(const fs::path& path, const std::function<void(std::vector<Array>&)>& f) {
+    std::vector<Array> arrays;
+    {
+      const SafetensorsReader reader(path);
+      for (const ArraySpan& a : reader.arrays())
+        arrays.push_back(
+            {a.name, a.dtype, a.shape,
+             std::string(reinterpret_cast<const char*>(a.bytes.data()), a.bytes.size())});
+    }
+    f(arrays);
+    std::vector<ArraySpan> spans;
+    for (const Array& a : arrays)
+      spans.push_back({a.name, a.dtype, a.shape, std::as_bytes(std::span(a.bytes))});
+    write_safetensors(path / "model.safetensors", spans);
+  }
+  static void patch_config(const fs::path& path, const char* patch) {
+    Json json = read_json_file(path / "config.json");
+    json.merge_patch(Json::parse(patch));
+    write_json_file(path / "config.json", json);
+  }
+  std::string load_error(const fs::path& path) {
+    return error_text([&] { load_model(path, {}); });
+  }
+
+  TempFolder folder_;
+  std::unique_ptr<Transformer> model_;
+  int count_ = 0;
+};
+
+TEST_F(Folder, EveryRowOfEveryParameterHasOneNameInEachFamily) {
+  for (const Family* family : families()) {
+    for (bool tied : {false, true}) {
+      ModelConfig c = family_config(std::string(family->name()));
+      c.tie_word_embeddings = tied;
+      EXPECT_EQ(&family_for(c), family) << family->name();
+      Transformer model(c);
+      model.allocate(DType::kF32);
+      std::map<std::string, std::vector<char>> rows;
+      std::map<std::string, int> names;
+      for (const WeightBinding& b : bind_weights(model)) {
+        EXPECT_EQ(++names[b.disk], 1) << b.disk;
+        auto& seen = rows[b.parameter->name];
+        seen.resize(static_cast<size_t>(b.parameter->shape[0]));
+        for (int64_t r = b.first_row; r < b.first_row + b.rows; ++r)
+          EXPECT_EQ(seen[static_cast<size_t>(r)]++, 0) << b.disk;
+      }
+      for (Parameter* p : model.parameters())
+        EXPECT_EQ(rows[p->name], std::vector<char>(static_cast<size_t>(p->shape[0]), 1)) << p->name;
+    }
+  }
+}
+
+TEST_F(Folder, TheNamesAreThoseOfTransformers) {
+  const auto shapes = [](const fs::path& path) {
+    std::map<std::string, std::vector<int64_t>> all;
+    const SafetensorsReader reader(path);
+    for (const ArraySpan& a : reader.arrays()) all[a.name] = a.shape;
+    return all;
+  };
+  using S = std::vector<int64_t>;
+  ModelConfig c = family_config("llama");
+  c.num_hidden_layers = 1;
+  EXPECT_EQ(shapes(save(c)), (std::map<std::string, S>{
+                                 {"lm_head.weight", {13, 16}},
+                                 {"model.embed_tokens.weight", {13, 16}},
+                                 {"model.layers.0.input_layernorm.weight", {16}},
+                                 {"model.layers.0.mlp.down_proj.weight", {16, 12}},
+                                 {"model.layers.0.mlp.gate_proj.weight", {12, 16}},
+                                 {"model.layers.0.mlp.up_proj.weight", {12, 16}},
+                                 {"model.layers.0.post_attention_layernorm.weight", {16}},
+                                 {"model.layers.0.self_attn.k_proj.weight", {8, 16}},
+                                 {"model.layers.0.self_attn.o_proj.weight", {16, 16}},
+                                 {"model.layers.0.self_attn.q_proj.weight", {16, 16}},
+                                 {"model.layers.0.self_attn.v_proj.weight", {8, 16}},
+                                 {"model.norm.weight", {16}},
+                             }));
+  c = family_config("gpt2");
+  c.num_hidden_layers = 1;
+  EXPECT_EQ(shapes(save(c)), (std::map<std::string, S>{
+                                 {"transformer.h.0.attn.c_attn.bias", {48}},
+                                 {"transformer.h.0.attn.c_attn.weight", {16, 48}},
+                                 {"transformer.h.0.attn.c_proj.bias", {16}},
+                                 {"transformer.h.0.attn.c_proj.weight", {16, 16}},
+                                 {"transformer.h.0.ln_1.bias", {16}},
+                                 {"transformer.h.0.ln_1.weight", {16}},
+                                 {"transformer.h.0.ln_2.bias", {16}},
+                                 {"transformer.h.0.ln_2.weight", {16}},
+                                 {"transformer.h.0.mlp.c_fc.bias", {12}},
+                                 {"transformer.h.0.mlp.c_fc.weight", {16, 12}},
+                                 {"transformer.h.0.mlp.c_proj.bias", {16}},
+                                 {"transformer.h.0.mlp.c_proj.weight", {12, 16}},
+                                 {"transformer.ln_f.bias", {16}},
+                                 {"transformer.ln_f.weight", {16}},
+                                 {"transformer.wpe.weight", {24, 16}},
+                                 {"transformer.wte.weight", {13, 16}},
+                             }));
+}
+
+TEST_F(Folder, AModelThatNoFamilyHasIsSavedAsItIs) {
+  ModelConfig c = family_config("llama");
+  c.norm.placement = "post";
+  const fs::path path = save(c);
+  EXPECT_EQ(read_json_file(path / "config.json")["model_type"], "lathe");
+  EXPECT_EQ(logits_of(*load_model(path, {}), some_ids(1, 5)).to_vector(),
+            logits_of(*model_, some_ids(1, 5)).to_vector());
+}
+
+TEST_F(Folder, ShardsAreTheSameModel) {
+  for (const char* family : {"llama", "gpt2"}) {
+    const fs::path whole = save(family_config(family));
+    const auto want = logits_of(*model_, some_ids(2, 5)).to_vector();
+    const fs::path cut = save(family_config(family), {.shard_bytes = 2000, .like = {}});
+    EXPECT_FALSE(fs::exists(cut / "model.safetensors"));
+    EXPECT_GT(entries_in(cut), 5u);
+    const Json index = read_json_file(cut / "model.safetensors.index.json");
+    EXPECT_EQ(index["metadata"]["total_size"].get<int64_t>(), 4 * model_->parameter_count());
+    EXPECT_EQ(index["weight_map"].size(), SafetensorsReader(whole).arrays().size());
+    EXPECT_EQ(logits_of(*load_model(cut, {}), some_ids(2, 5)).to_vector(), want);
+    const std::string lost = index["weight_map"].begin().value();
+    fs::remove(cut / lost);
+    EXPECT_NE(load_error(cut).find(lost), std::string::npos) << load_error(cut);
+  }
+}
+
+TEST_F(Folder, SixteenBitWeightsAreRoundedOnce) {
+  for (DType dtype : {DType::kBF16, DType::kF16}) {
+    const fs::path path = save(family_config("llama"), {.dtype = dtype, .like = {}});
+    EXPECT_EQ(read_json_file(path / "config.json")["dtype"], name_of(dtype));
+    const auto loaded = load_model(path, {});
+    const auto mine = model_->parameters(), theirs = loaded->parameters();
+    for (size_t i = 0; i < mine.size(); ++i)
+      EXPECT_EQ(theirs[i]->value.to_vector(), mine[i]->value.to(dtype).to(DType::kF32).to_vector());
+    // Saved again in the same type: the same bytes.
+    const fs::path again = folder_ / "again";
+    fs::create_directories(again);
+    save_model(*loaded, again, {.dtype = dtype, .like = path});
+    EXPECT_EQ(content_of(path / "model.safetensors"), content_of(again / "model.safetensors"));
+    EXPECT_EQ(content_of(path / "config.json"), content_of(again / "config.json"));
+    fs::remove_all(again);
+    const auto narrow = load_model(path, {.dtype = DType::kBF16, .device = Device::kCpu});
+    EXPECT_LE(
+        largest_difference(logits_of(*narrow, some_ids(1, 5)), logits_of(*loaded, some_ids(1, 5))),
+        0.5);
+  }
+}
+
+TEST_F(Folder, NamesTheTensorThatIsWrong) {
+  const fs::path path = save(family_config("llama"));
+  rewrite(path, [](auto& arrays) {
+    for (auto& a : arrays)
+      if (a.name == "model.layers.1.mlp.up_proj.weight") std::swap(a.shape[0], a.shape[1]);
+  });
+  EXPECT_EQ(load_error(path),
+            "[weights] 'model.layers.1.mlp.up_proj.weight' has shape [16, 12], config.json asks "
+            "for [12, 16]");
+  rewrite(path, [](auto& arrays) {
+    for (auto& a : arrays)
+      if (a.name == "model.layers.1.mlp.up_proj.weight")
+        a.name = "model.layers.2.mlp.up_proj.weight";
+  });
+  EXPECT_EQ(load_error(path),
+            "[weights] tensor 'model.layers.1.mlp.up_proj.weight' is missing; the folder's weights "
+            "do not belong to its config.json, or the download is incomplete");
+  const fs::path more = save(family_config("llama"));
+  rewrite(more, [](auto& arrays) {
+    arrays.push_back({"model.extra", "F32", {2}, std::string(8, '\0')});
+  });
+  EXPECT_EQ(load_error(more),
+            "[weights] tensor 'model.extra' has no place in a llama model as config.json describes "
+            "it");
+  const fs::path whole_numbers = save(family_config("llama"));
+  rewrite(whole_numbers, [](auto& arrays) {
+    for (auto& a : arrays)
+      if (a.name == "model.norm.weight") a.dtype = "I32";
+  });
+  EXPECT_EQ(load_error(whole_numbers),
+            "[weights] 'model.norm.weight' has dtype I32, expected F32, F16, BF16 or F64");
+}
+
+TEST_F(Folder, PassesOverWhatOldReleasesSavedBeside) {
+  ModelConfig c = family_config("llama");
+  c.tie_word_embeddings = true;
+  const fs::path path = save(c);
+  rewrite(path, [](auto& arrays) {
+    arrays.push_back(
+        {"model.layers.0.self_attn.rotary_emb.inv_freq", "F32", {2}, std::string(8, '\0')});
+    for (const auto& a : std::vector(arrays))
+      if (a.name == "model.embed_tokens.weight")
+        arrays.push_back({"lm_head.weight", a.dtype, a.shape, a.bytes});
+  });
+  EXPECT_EQ(load_error(path), "no error");
+}
+
+TEST_F(Folder, Gpt2MayLackItsPrefix) {
+  const fs::path path = save(family_config("gpt2"));
+  const auto want = logits_of(*model_, some_ids(1, 5)).to_vector();
+  rewrite(path, [](auto& arrays) {
+    for (auto& a : arrays) a.name = a.name.substr(std::string("transformer.").size());
+    arrays.push_back({"h.0.attn.bias", "U8", {1, 1, 2, 2}, std::string(4, '\1')});
+  });
+  EXPECT_EQ(logits_of(*load_model(path, {}), some_ids(1, 5)).to_vector(), want);
+}
+
+TEST_F(Folder, ReadsRotarySettingsInEverySpelling) {
+  const fs::path path = save(family_config("llama"));
+  const auto theta = [&](const char* patch) {
+    patch_config(path, R"({"rope_theta": null, "rope_parameters": null, "rope_scaling": null})");
+    patch_config(path, patch);
+    return read_model_config(path).position.rope_theta;
+  };
+  EXPECT_EQ(theta("{}"), 10000.0);
+  EXPECT_EQ(theta(R"({"rope_theta": 500000.0})"), 500000.0);
+  EXPECT_EQ(theta(R"({"rope_parameters": {"rope_type": "default", "rope_theta": 7.5}})"), 7.5);
+  EXPECT_EQ(theta(R"({"rope_theta": 9.0, "rope_scaling": {"type": "default"}})"), 9.0);
+  EXPECT_EQ(theta(R"({"rope_theta": 9, "rope_parameters": {"rope_theta": 8}})"), 8.0);
+  EXPECT_EQ(
+      error_text([&] { theta(R"({"rope_scaling": {"rope_type": "llama3", "factor": 8.0}})"); }),
+      "[config.json] rope_scaling.rope_type is 'llama3'; only unscaled rotary positions "
+      "('default') are computed");
+  EXPECT_EQ(error_text([&] { theta(R"({"rope_parameters": {"rope_type": "yarn"}})"); }),
+            "[config.json] rope_parameters.rope_type is 'yarn'; only unscaled rotary positions "
+            "('default') are computed");
+}
+
+TEST_F(Folder, RefusesConfigsThatItDoesNotCompute) {
+  const fs::path llama = save(family_config("llama")), gpt2 = save(family_config("gpt2"));
+  const auto refused = [&](const fs::path& from, const char* patch) {
+    const fs::path path = folder_ / "patched";
+    fs::remove_all(path);
+    fs::copy(from, path, fs::copy_options::recursive);
+    patch_config(path, patch);
+    return error_text([&] { read_model_config(path); });
+  };
+  const auto says = [&](const fs::path& from, const char* patch, const std::string& part) {
+    const std::string text = refused(from, patch);
+    EXPECT_NE(text.find(part), std::string::npos) << patch << "\n" << text;
+  };
+  EXPECT_EQ(refused(llama, R"({"hidden_act": "selu"})"),
+            "[config.json] activation 'selu' is not one that Lathe computes");
+  says(llama, R"({"model_type": "bloom"})", "no family 'bloom'");
+  says(llama, R"({"model_type": 3})", "no model_type");
+  says(llama, R"({"model_type": null})", "no model_type");
+  says(llama, R"({"hidden_size": null})", "hidden_size");
+  says(llama, R"({"hidden_size": "wide"})", "(a llama model needs this key)");
+  says(llama, R"({"hidden_size": -16})", "[model.hidden_size] -16 is out of range");
+  says(llama, R"({"num_attention_heads": 0})", "[model.num_attention_heads] 0 is out of range");
+  says(llama, R"({"num_key_value_heads": 0})", "[model.num_key_value_heads] 0 is out of range");
+  says(llama, R"({"num_key_value_heads": -2})", "[model.num_key_value_heads] -2 is out of range");
+  says(llama, R"({"head_dim": 0})", "[model.head_dim] 0 is out of range");
+  says(llama, R"({"num_hidden_layers": 100000000})", "is out of range");
+  says(llama, R"({"vocab_size": 9223372036854775807})", "is out of range");
+  says(llama, R"({"hidden_size": 9223372036854775807, "head_dim": 4})", "is out of range");
+  says(gpt2, R"({"scale_attn_by_inverse_layer_idx": true})",
+       "only scale_attn_weights = true and scale_attn_by_inverse_layer_idx = false are computed");
+  says(gpt2, R"({"n_head": 3})", "16 is not a multiple of 3 heads");
+  EXPECT_EQ(refused(llama, R"({"eos_token_id": [1, 2], "bos_token_id": 999})"), "no error");
+  EXPECT_EQ(refused(llama, R"({"num_key_value_heads": null, "head_dim": null})"), "no error");
+}
+
+TEST_F(Folder, SaysWhatIsNotThere) {
+  const std::string none = load_error(folder_ / "none");
+  EXPECT_NE(none.find("config.json"), std::string::npos) << none;
+  const fs::path path = save(family_config("llama"));
+  fs::remove(path / "model.safetensors");
+  EXPECT_NE(load_error(path).find("model.safetensors"), std::string::npos) << load_error(path);
+}
+
+}  // namespace
+}  // namespace lathe::testing
