@@ -1,0 +1,126 @@
+// The generic tests over a covering set of combinations; grid_slow_test.cc runs all of them.
+
+#include <set>
+
+#include "io/temp_folder.h"
+#include "lathe/model/folder.h"
+#include "model/checks.h"
+
+namespace lathe::testing {
+namespace {
+
+const std::vector<Variant>& variants() {
+  static const std::vector<Variant> all = covering_variants();
+  return all;
+}
+
+template <class F>
+void for_each_model(DType dtype, Device device, F&& f) {
+  for (const Variant& v : variants()) {
+    SCOPED_TRACE(v.name);
+    f(*make_model(v.config, dtype, device));
+    if (::testing::Test::HasFailure()) return;
+  }
+}
+
+TEST(Grid, HoldsEveryTripleOfChoices) {
+  EXPECT_GE(variants().size(), 24u);
+  EXPECT_LE(variants().size(), 200u);
+  std::set<std::string> names;
+  for (const Variant& v : variants()) names.insert(v.name);
+  EXPECT_EQ(names.size(), variants().size());
+}
+
+TEST(Grid, GradientsReachEveryParameter) {
+  for_each_model(DType::kF64, Device::kRef, expect_gradients_everywhere);
+}
+
+TEST(Grid, CachedDecodingEqualsTheFullForwardInDouble) {
+  for_each_model(DType::kF64, Device::kRef,
+                 [](Transformer& model) { expect_cached_equals_full(model, 1e-10); });
+}
+
+TEST(Grid, CachedDecodingEqualsTheFullForwardInSingle) {
+  for_each_model(DType::kF32, Device::kCpu,
+                 [](Transformer& model) { expect_cached_equals_full(model, 3e-5); });
+}
+
+TEST(Grid, SinglePrecisionFollowsDouble) {
+  for (const Variant& v : variants()) {
+    SCOPED_TRACE(v.name);
+    const auto exact = make_model(v.config, DType::kF64, Device::kRef);
+    const auto fast = make_model(v.config, DType::kF32, Device::kCpu);
+    const double loss = loss_with_gradients(*exact, some_ids(2, 7));
+    EXPECT_NEAR(loss_with_gradients(*fast, some_ids(2, 7)), loss, 1e-5);
+    const auto want = exact->parameters(), got = fast->parameters();
+    for (size_t i = 0; i < want.size(); ++i)
+      EXPECT_LE(largest_difference(got[i]->grad.tensor, want[i]->grad.tensor), 1e-4)
+          << want[i]->name;
+  }
+}
+
+// A batch row's logits are those it has alone.
+TEST(Grid, RowsDoNotSeeEachOther) {
+  for_each_model(DType::kF64, Device::kRef, [](Transformer& model) {
+    const Tensor ids = some_ids(3, 6);
+    const Tensor together = logits_of(model, ids);
+    for (int64_t row = 0; row < 3; ++row)
+      EXPECT_LE(largest_difference(logits_of(model, ids.narrow(0, row, 1).clone()),
+                                   together.narrow(0, row, 1).clone()),
+                1e-12);
+  });
+}
+
+// What comes later changes nothing before it.
+TEST(Grid, TokensDoNotSeeTheFuture) {
+  for_each_model(DType::kF64, Device::kRef, [](Transformer& model) {
+    const Tensor ids = some_ids(1, 8);
+    const Tensor changed = ids.clone();
+    changed.data<int32_t>()[5] = (changed.data<int32_t>()[5] + 1) % kVocabulary;
+    const Tensor a = logits_of(model, ids), b = logits_of(model, changed);
+    EXPECT_EQ(a.narrow(1, 0, 5).clone().to_vector(), b.narrow(1, 0, 5).clone().to_vector());
+    EXPECT_GT(largest_difference(a.narrow(1, 5, 1).clone(), b.narrow(1, 5, 1).clone()), 1e-6);
+  });
+}
+
+TEST(Grid, RecomputingGivesTheSameBits) {
+  for (Variant v : variants()) {
+    SCOPED_TRACE(v.name);
+    v.config.attention_dropout = 0.1;
+    v.config.hidden_dropout = 0.2;
+    for (const auto& [dtype, device] :
+         {std::pair{DType::kF32, Device::kCpu}, {DType::kF64, Device::kRef}}) {
+      const auto kept = make_model(v.config, dtype, device);
+      const double loss = loss_with_gradients(*kept, some_ids(2, 7));
+      for (Recompute how : {Recompute::kSelective, Recompute::kFull}) {
+        const auto again = make_model(v.config, dtype, device);
+        EXPECT_EQ(loss_with_gradients(*again, some_ids(2, 7), how), loss);
+        const auto want = kept->parameters(), got = again->parameters();
+        for (size_t i = 0; i < want.size(); ++i)
+          EXPECT_EQ(got[i]->grad.tensor.to_vector(), want[i]->grad.tensor.to_vector())
+              << want[i]->name;
+      }
+    }
+  }
+}
+
+TEST(Grid, SavedAndLoadedIsTheSame) {
+  const TempFolder folder;
+  int number = 0;
+  for_each_model(DType::kF32, Device::kCpu, [&](Transformer& model) {
+    if (number++ % 5 != 0) return;  // files are made durable, which takes its time
+    const auto first = folder / "first", second = folder / "second";
+    std::filesystem::create_directories(first);
+    std::filesystem::create_directories(second);
+    save_model(model, first, {});
+    const auto loaded = load_model(first, {});
+    EXPECT_EQ(logits_of(*loaded, some_ids(2, 5)).to_vector(),
+              logits_of(model, some_ids(2, 5)).to_vector());
+    save_model(*loaded, second, {});
+    for (const char* file : {"config.json", "model.safetensors", "generation_config.json"})
+      EXPECT_EQ(content_of(first / file), content_of(second / file)) << file;
+  });
+}
+
+}  // namespace
+}  // namespace lathe::testing
