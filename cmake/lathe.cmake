@@ -3,9 +3,10 @@
 #   lathe_layer(NAME DEPENDS base tensor … LIBRARIES fmt::fmt …)
 #     one static library lathe_NAME from every .cc below the folder (isa/ folders excepted: they are
 #     compiled once per instruction-set level by the layer itself), linked to exactly its lower layers.
-#   lathe_test(NAME)
+#   lathe_test(NAME [IN_MEMORY])
 #     one test program NAME_tests from tests/NAME/*_test.cc; tests whose file ends in _slow_test.cc
-#     get the label `slow`, all others `fast`.
+#     get the label `slow`, all others `fast`. IN_MEMORY keeps their temporary files in memory where
+#     the machine can: tests that save many small folders would mostly wait for the disk.
 
 add_library(lathe_flags INTERFACE)
 target_compile_options(lathe_flags INTERFACE -Wall -Wextra -Wshadow -Werror -fno-math-errno -ffp-contract=off)
@@ -36,11 +37,17 @@ function(lathe_test_program target label layer)
   target_include_directories(${target} PRIVATE ${CMAKE_SOURCE_DIR}/tests)
   target_compile_definitions(${target} PRIVATE LATHE_TEST_DIR="${CMAKE_SOURCE_DIR}/tests"
                              LATHE_PROGRAM="${CMAKE_BINARY_DIR}/lathe")
-  gtest_discover_tests(${target} DISCOVERY_MODE PRE_TEST PROPERTIES LABELS ${label} TIMEOUT 900)
+  # Threads that wait by spinning take the processor from other tests.
+  set(environment ENVIRONMENT OMP_WAIT_POLICY=passive)
+  if(LATHE_TEST_IN_MEMORY AND IS_DIRECTORY /dev/shm)
+    list(APPEND environment ENVIRONMENT_MODIFICATION TMPDIR=set:/dev/shm)
+  endif()
+  gtest_discover_tests(${target} DISCOVERY_MODE PRE_TEST PROPERTIES LABELS ${label} TIMEOUT 900 ${environment})
 endfunction()
 
 include(GoogleTest)
 function(lathe_test name)
+  cmake_parse_arguments(LATHE_TEST "IN_MEMORY" "" "" ${ARGN})
   file(GLOB all CONFIGURE_DEPENDS *_test.cc)
   set(slow ${all})
   list(FILTER slow INCLUDE REGEX "_slow_test.cc$")
