@@ -73,33 +73,33 @@ struct BackwardScratch {
   }
 };
 
-// weights: scores on entry, dropped-out weights on return; dscores: dO·Vᵀ on entry, gradient of the
-// unscaled scores on return.
+// weights: scores on entry, dropped-out weights on return; dscores: dO·Vᵀ on entry, gradient of the unscaled
+// scores on return. Rows whose queries see nothing have lse = -inf and every score hidden.
 void weights_and_dscores(const AttentionCall& c, const ScoreTile& tile, const BackwardScratch& w) {
   const AttentionSpec& spec = *c.spec;
   const bool drops = spec.dropout > 0.0f;
-  if (drops) dropout_factors(c, tile, w.factors);
-  const float inverse_cap = spec.softcap > 0.0f ? 1.0f / spec.softcap : 0.0f;
+  if (drops) {
+    dropout_factors(c, tile, w.factors);
+#pragma omp simd
+    for (int64_t i = 0; i < tile.rows * kKeyTile; ++i) w.dscores[i] *= w.factors[i];
+  }
+  const float inverse_cap = spec.softcap > 0.0f ? 1.0f / spec.softcap : 0.0f, scale = spec.scale;
   for (int64_t r = 0; r < tile.rows; ++r) {
     float* p = w.weights + r * kKeyTile;
     float* ds = w.dscores + r * kKeyTile;
-    const float* keep = w.factors + r * kKeyTile;
-    const float lse = w.lse[r], delta = w.delta[r];
-    if (lse == kNothing) {
-      std::fill(p, p + kKeyTile, 0.0f);
-      std::fill(ds, ds + kKeyTile, 0.0f);
-      continue;
-    }
+    const float lse = w.lse[r] == kNothing ? 0.0f : w.lse[r], delta = w.delta[r];
 #pragma omp simd
     for (int64_t j = 0; j < kKeyTile; ++j) {
-      const float score = p[j];
-      const bool hidden = score == kNothing;
-      const float weight = hidden ? 0.0f : kernels::math::exp(score - lse);
-      const float factor = drops ? keep[j] : 1.0f;
-      const float ratio = hidden ? 0.0f : score * inverse_cap;
-      ds[j] = weight * (ds[j] * factor - delta) * (1.0f - ratio * ratio) * spec.scale;
-      p[j] = weight * factor;
+      const float score = p[j] == kNothing ? 0.0f : p[j];
+      const float weight = p[j] == kNothing ? 0.0f : kernels::math::exp(score - lse);
+      const float ratio = score * inverse_cap;
+      ds[j] = weight * (ds[j] - delta) * (1.0f - ratio * ratio) * scale;
+      p[j] = weight;
     }
+  }
+  if (drops) {
+#pragma omp simd
+    for (int64_t i = 0; i < tile.rows * kKeyTile; ++i) w.weights[i] *= w.factors[i];
   }
 }
 
