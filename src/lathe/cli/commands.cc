@@ -4,6 +4,7 @@ namespace lathe {
 
 const std::vector<Command>& commands() {
   static const std::vector<Command> kCommands = {
+      demo_command(),
       tokenizer_command(),
       shard_command(),
       train_command(),

@@ -8,6 +8,7 @@
 #include "lathe/cli/interrupt.h"
 #include "lathe/infer/engine.h"
 #include "lathe/kernels/machine.h"
+#include "lathe/text/utf8.h"
 
 namespace lathe {
 namespace {
@@ -61,7 +62,8 @@ std::string TrainDisplay::sample(Transformer& model) const {
   GenerateRequest request;
   request.prompts = {tokenizer_->encode(recipe_.train.sample_prompt)};
   const auto out = Engine(model, config).generate(request);
-  return recipe_.train.sample_prompt + tokenizer_->decode(out[0], {.skip_special = true});
+  // The last token may end within a character.
+  return recipe_.train.sample_prompt + replace_invalid_utf8(tokenizer_->decode(out[0], {.skip_special = true}));
 }
 
 void TrainDisplay::announce(Trainer& trainer) const {
