@@ -21,6 +21,7 @@ constexpr std::string_view kPrefix = "step-";
 constexpr const char* kModelFile = "model.safetensors";
 constexpr const char* kOptimizerFile = "optimizer.safetensors";
 constexpr const char* kStateFile = "state.json";
+constexpr const char* kStateHash = "state_hash";
 
 // Written and hashed in one pass over the tensors.
 std::string write_tensors(const fs::path& path, const std::vector<NamedTensor>& tensors) {
@@ -34,11 +35,19 @@ std::string write_tensors(const fs::path& path, const std::vector<NamedTensor>& 
   return hash_file(path);
 }
 
+// Of everything in the state but the hash itself; numbers are written so that they read back equal.
+std::string hash_state(Json state) {
+  state.erase(kStateHash);
+  return hash_text(state.dump());
+}
 
 Json read_verified_state(const fs::path& folder) {
-  const Json state = read_json_file(folder / kStateFile);
-  require(state.is_object() && state.contains("files") && state.contains("step"), ErrorKind::kFormat,
-          (folder / kStateFile).string(), "not the state of a checkpoint");
+  const fs::path path = folder / kStateFile;
+  const Json state = read_json_file(path);
+  require(state.is_object() && state.contains(kStateHash), ErrorKind::kFormat, path.string(),
+          "not the state of a checkpoint");
+  require(state[kStateHash] == hash_state(state), ErrorKind::kFormat, path.string(),
+          "its content is not what was written (checksum differs): the file is damaged");
   for (const char* name : {kModelFile, kOptimizerFile}) {
     const fs::path file = folder / name;
     require(hash_file(file) == state["files"].value(name, std::string()), ErrorKind::kFormat, file.string(),
@@ -86,6 +95,7 @@ void CheckpointStore::save(int64_t step, const CheckpointContent& content, Json 
   state["step"] = step;
   state["files"][kModelFile] = write_tensors(folder.temporary() / kModelFile, content.model);
   state["files"][kOptimizerFile] = write_tensors(folder.temporary() / kOptimizerFile, content.optimizer);
+  state[kStateHash] = hash_state(state);
   write_json_file(folder.temporary() / kStateFile, state);
   folder.commit();
 }

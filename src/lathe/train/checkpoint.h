@@ -1,7 +1,7 @@
 // Checkpoints of a run: out/checkpoints/step-00000070/ holds
 //   model.safetensors      master weights by parameter path, f32
 //   optimizer.safetensors  optimiser state by its names, and the weight average
-//   state.json             step, counters, the recipe, and the hash of each file above
+//   state.json             step, counters, the recipe, the hash of each file above and of itself
 // Written under a temporary name and renamed, so a checkpoint is there whole or not at all. There is no random state:
 // every stream is a function of (seed, step).
 #pragma once

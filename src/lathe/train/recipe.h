@@ -55,8 +55,8 @@ struct TrainConfig {
   template <class V>
   void visit(V& v) {
     v.field("steps", steps, "optimiser steps", at_least(1));
-    v.field("batch_size", batch_size, "sequences in one micro-batch", at_least(1));
-    v.field("grad_accumulation", grad_accumulation, "micro-batches whose gradients make one step", at_least(1));
+    v.field("batch_size", batch_size, "sequences in one micro-batch", between(1, 1 << 20));
+    v.field("grad_accumulation", grad_accumulation, "micro-batches whose gradients make one step", between(1, 1 << 20));
     v.field("seq_len", seq_len, "tokens of a sequence", at_least(1));
     v.choice("precision", precision, {"bf16", "fp32"},
              "arithmetic of the model; master weights and optimiser are fp32 in both");

@@ -1,0 +1,112 @@
+#include "lathe/train/recipe.h"
+
+#include "lathe/config/recipe.h"
+#include "lathe/model/folder.h"
+#include "train/run.h"
+
+namespace lathe::testing {
+namespace {
+
+class Recipes : public Run {
+ protected:
+  std::string refusal(const char* patch) const {
+    return error_text([&] { recipe(patch); });
+  }
+  void expect_says(const char* patch, const std::string& part) const {
+    EXPECT_NE(refusal(patch).find(part), std::string::npos) << patch << "\n" << refusal(patch);
+  }
+};
+
+TEST_F(Recipes, AreRefusedWithTheFix) {
+  EXPECT_EQ(refusal("{}"), "no error");
+  EXPECT_EQ(refusal(R"({"trian": {}})"),
+            "[recipe] unknown section [trian]. Did you mean 'train'? Sections: model, data, train, "
+            "optim, schedule");
+  EXPECT_EQ(refusal(R"({"train": 3})"),
+            "[recipe] 'train' is a section: write [train] and its keys below");
+  EXPECT_EQ(refusal(R"({"train": {"seq_len": 33}})"),
+            "[train.seq_len] 33 tokens are more than model.max_position_embeddings = 32; raise "
+            "that or shorten seq_len");
+  EXPECT_EQ(refusal(R"({"train": {"device": "ref", "precision": "bf16"}})"),
+            "[train.precision] the ref device computes in double; write precision = \"fp32\"");
+  EXPECT_EQ(refusal(R"({"train": {"sample_every": 5}})"),
+            "[train.sample_every] sample texts need a tokenizer; set data.tokenizer, or "
+            "sample_every = 0");
+  EXPECT_EQ(refusal(R"({"model": {"from": 3}})"), "[model.from] expected a folder, got 3");
+}
+
+TEST_F(Recipes, NameTheKeyAndTheNearestKnownOne) {
+  expect_says(R"({"train": {"step": 5}})", "steps");
+  expect_says(R"({"train": {"batchsize": 5}})", "batch_size");
+  expect_says(R"({"data": {"trian": "x"}})", "train");
+  expect_says(R"({"data": {"train": null}})", "train");
+  expect_says(R"({"data": {"order": "random"}})", "'shuffle'");
+  expect_says(R"({"optim": {"name": "adam"}})", "'adamw'");
+  expect_says(R"({"optim": {"learning_rate": 1}})", "learning_rate");
+  expect_says(R"({"schedule": {"name": "cosin"}})", "'cosine'");
+  expect_says(R"({"train": {"precision": "fp16"}})", "'bf16'");
+  expect_says(R"({"train": {"steps": 2.5}})", "integer");
+  expect_says(R"({"train": {"steps": "many"}})", "integer");
+  expect_says(R"({"train": {"steps": 0}})", "at least 1");
+  expect_says(R"({"train": {"batch_size": 0}})", "between 1 and 1048576");
+  expect_says(R"({"train": {"batch_size": 4611686018427387904}})", "batch_size");
+  expect_says(R"({"train": {"seq_len": 9223372036854775807}})", "max_position_embeddings");
+  expect_says(R"({"train": {"ema_decay": 1.0}})", "ema_decay");
+  expect_says(R"({"optim": {"lr": -1}})", "lr");
+}
+
+TEST_F(Recipes, AFolderDecidesItsModel) {
+  const std::string path = (folder_ / "model").string();
+  fs::create_directories(path);
+  Transformer model(recipe().model);
+  model.allocate(DType::kF32);
+  model.initialize(Rng(1));
+  save_model(model, path, {});
+  Json tree = recipe_;
+  tree["model"] = Json{{"from", path}};
+  EXPECT_EQ(read_recipe(tree).model.hidden_size, 16);
+  EXPECT_EQ(*read_recipe(tree).from, path);
+  tree["model"]["attention_dropout"] = 0.25;
+  tree["model"]["hidden_dropout"] = 0;
+  EXPECT_EQ(read_recipe(tree).model.attention_dropout, 0.25);
+  tree["model"]["hidden_dropout"] = 1.0;
+  EXPECT_EQ(error_text([&] { read_recipe(tree); }),
+            "[model] hidden_dropout = 1.0 is not a probability below 1");
+  tree["model"].erase("hidden_dropout");
+  tree["model"]["hidden_size"] = 32;
+  EXPECT_EQ(error_text([&] { read_recipe(tree); }),
+            "[model] 'hidden_size' cannot be set beside from = \"" + path +
+                "\": the folder's config.json decides; only attention_dropout and hidden_dropout "
+                "may be given");
+  tree["model"] = Json{{"from", (folder_ / "nowhere").string()}};
+  EXPECT_NE(error_text([&] { read_recipe(tree); }).find("nowhere"), std::string::npos);
+}
+
+TEST_F(Recipes, WrittenAndReadAreTheSame) {
+  const Json written = write_recipe(recipe(R"({"optim": {"name": "muon"}, "train": {"seed": 9}})"));
+  EXPECT_EQ(write_recipe(read_recipe(written)), written);
+  EXPECT_EQ(written["train"]["seed"], 9);
+}
+
+TEST_F(Recipes, OverridesAreKeys) {
+  Json tree = recipe_;
+  apply_override(tree, "train.steps=9");
+  apply_override(tree, "model.norm.kind=layer");
+  const Recipe r = read_recipe(tree);
+  EXPECT_EQ(r.train.steps, 9);
+  EXPECT_EQ(r.model.norm.kind, "layer");
+}
+
+TEST_F(Recipes, SayInWhatAndHowTheyCompute) {
+  EXPECT_EQ(recipe().compute_dtype(), DType::kF32);
+  EXPECT_EQ(recipe(R"({"train": {"precision": "bf16"}})").compute_dtype(), DType::kBF16);
+  const Recipe exact = recipe(R"({"train": {"device": "ref"}})");
+  EXPECT_EQ(exact.compute_dtype(), DType::kF64);
+  EXPECT_EQ(exact.compute_device(), Device::kRef);
+  EXPECT_EQ(recipe(R"({"train": {"recompute": "full"}})").recompute(), Recompute::kFull);
+  EXPECT_EQ(recipe(R"({"train": {"recompute": "selective"}})").recompute(), Recompute::kSelective);
+  EXPECT_EQ(recipe().recompute(), Recompute::kNone);
+}
+
+}  // namespace
+}  // namespace lathe::testing
