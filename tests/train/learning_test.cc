@@ -1,0 +1,91 @@
+// Training as a whole: one batch learned by heart, and ten steps as PyTorch makes them.
+
+#include "lathe/io/json_file.h"
+#include "lathe/optim/optimizers.h"
+#include "train/run.h"
+
+namespace lathe::testing {
+namespace {
+
+class Learning : public Run {
+ protected:
+  double last_loss(const std::string& patch) {
+    start_over();
+    train(recipe(patch.c_str()));
+    return metrics().back()["loss"];
+  }
+};
+
+// 2·8 random tokens, seen every step; the loss of a guess is log 13 = 2.56.
+TEST_F(Learning, OneBatchIsLearnedByHeart) {
+  std::vector<int32_t> noise;
+  for (uint64_t i = 0; i < 17; ++i) noise.push_back(static_cast<int32_t>(Rng(5).below(i, 13)));
+  write_shard(folder_ / "train", {noise});
+  recipe_["train"].update(Json{{"steps", 80}, {"checkpoint_every", 0}});
+  recipe_["data"].erase("valid");
+  recipe_["optim"].update(Json{{"lr", 0.02}, {"weight_decay", 0.0}});
+  for (
+      const char* patch :
+      {R"({})", R"({"train": {"precision": "bf16"}})",
+       R"({"model": {"norm": {"kind": "layer", "bias": true, "placement": "post"},
+                      "position": {"kind": "learned"}, "ffn": {"kind": "mlp"}, "hidden_act": "gelu",
+                      "attention_bias": true, "mlp_bias": true, "tie_word_embeddings": true}})",
+       R"({"model": {"model_type": "gpt2", "num_key_value_heads": 2, "tie_word_embeddings": false}})",
+       R"({"model": {"position": {"rope_layout": "interleaved"}, "hidden_act": "relu"}})"})
+    EXPECT_LT(last_loss(patch), 0.05) << patch;
+}
+
+TEST_F(Learning, EveryOptimizerLearnsARule) {
+  recipe_["train"].update(Json{{"steps", 60}, {"checkpoint_every", 0}, {"batch_size", 8}});
+  recipe_["data"].erase("valid");
+  for (const OptimizerInfo& o : kOptimizers) {
+    const std::string lr = o.name == "lion" ? "0.003" : "0.02";
+    const double loss =
+        last_loss(R"({"optim": {"name": ")" + std::string(o.name) + R"(", "lr": )" + lr + "}}");
+    EXPECT_LT(loss, 1.9) << o.name;
+  }
+}
+
+class GoldenSteps : public ::testing::TestWithParam<std::string> {};
+
+TEST_P(GoldenSteps, FollowPyTorch) {
+  const TempFolder folder;
+  const fs::path golden = fs::path(LATHE_TEST_DIR) / "model" / "goldens" / GetParam();
+  const Json steps = read_json_file(golden / "steps.json");
+  Json tree;
+  tree["model"]["from"] = (golden / "model").string();
+  tree["data"] = {
+      {"train", write_shard(folder / "train", {steps["tokens"].get<std::vector<int32_t>>()}, 29)},
+      {"order", "sequential"}};
+  tree["train"] = {{"steps", steps["steps"].size()},
+                   {"batch_size", steps["batch_size"]},
+                   {"seq_len", steps["seq_len"]},
+                   {"precision", "fp32"},
+                   {"out", (folder / "out").string()},
+                   {"eval_every", 0},
+                   {"checkpoint_every", 0}};
+  tree["optim"] = steps["optim"];
+  tree["schedule"] = steps["schedule"];
+  for (const char* device : {"cpu", "ref"}) {
+    tree["train"]["device"] = device;
+    size_t seen = 0;
+    TrainHooks hooks;
+    hooks.on_step = [&](const StepReport& r) {
+      const Json& want = steps["steps"][seen++];
+      EXPECT_EQ(r.step, static_cast<int64_t>(seen));
+      EXPECT_NEAR(r.loss, want["loss"].get<double>(), 2e-5) << device << " step " << seen;
+      EXPECT_NEAR(r.lr, want["lr"].get<double>(), 1e-12) << device << " step " << seen;
+      EXPECT_NEAR(r.grad_norm / want["grad_norm"].get<double>(), 1, 1e-4)
+          << device << " step " << seen;
+    };
+    Trainer(read_recipe(tree), hooks).run(Trainer::Start::kFresh);
+    EXPECT_EQ(seen, 10u);
+    fs::remove_all(folder / "out");
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(, GoldenSteps, ::testing::Values("llama", "gpt2"),
+                         [](const auto& each) { return each.param; });
+
+}  // namespace
+}  // namespace lathe::testing

@@ -1,0 +1,235 @@
+#include "lathe/train/trainer.h"
+
+#include <cmath>
+
+#include "lathe/model/folder.h"
+#include "lathe/ops/cross_entropy.h"
+#include "train/run.h"
+
+namespace lathe::testing {
+namespace {
+
+class Training : public Run {
+ protected:
+  std::map<std::string, std::string> trained(const char* patch) {
+    start_over();
+    train(recipe(patch));
+    return result();
+  }
+};
+
+TEST_F(Training, TwoRunsGiveTheSameBits) {
+  for (const char* patch : {R"({})", R"({"train": {"precision": "bf16"}})",
+                            R"({"train": {"grad_accumulation": 2, "ema_decay": 0.9},
+            "model": {"hidden_dropout": 0.1, "attention_dropout": 0.1}})"}) {
+    const auto first = trained(patch);
+    EXPECT_EQ(first, trained(patch)) << patch;
+    EXPECT_GT(first.at("model").size(), 1000u);
+    Json other = Json::parse(patch);
+    other["train"]["seed"] = 2;
+    EXPECT_NE(first.at("model"), trained(other.dump().c_str()).at("model")) << patch;
+  }
+}
+
+TEST_F(Training, RecomputingGivesTheSameBits) {
+  for (const char* precision : {"fp32", "bf16"}) {
+    const auto with = [&](const char* recompute) {
+      Json patch = {{"train", {{"precision", precision}, {"recompute", recompute}}},
+                    {"model", {{"hidden_dropout", 0.1}, {"attention_dropout", 0.2}}}};
+      return trained(patch.dump().c_str());
+    };
+    const auto none = with("none");
+    EXPECT_EQ(none, with("selective")) << precision;
+    EXPECT_EQ(none, with("full")) << precision;
+  }
+}
+
+// Two micro-batches of 2 are one batch of 4, up to rounding, whatever labels each has.
+TEST_F(Training, AccumulationIsALargerBatch) {
+  for (const char* mask : {"false", "true"}) {
+    const auto losses = [&](int batch, int accumulation) {
+      const Json patch = {
+          {"data", {{"document_mask", Json::parse(mask)}}},
+          {"train",
+           {{"batch_size", batch}, {"grad_accumulation", accumulation}, {"device", "ref"}}}};
+      trained(patch.dump().c_str());
+      std::vector<double> all;
+      for (const Json& line : metrics())
+        if (line.contains("loss"))
+          all.push_back(line["loss"].get<double>() + line["grad_norm"].get<double>());
+      return all;
+    };
+    const auto whole = losses(4, 1), parts = losses(2, 2), rows = losses(1, 4);
+    ASSERT_EQ(whole.size(), 6u);
+    for (size_t i = 0; i < whole.size(); ++i) {
+      EXPECT_NEAR(whole[i], parts[i], 1e-6);
+      EXPECT_NEAR(whole[i], rows[i], 1e-6);
+    }
+  }
+}
+
+TEST_F(Training, MetricsHoldEveryStepOnce) {
+  train(recipe(R"({"train": {"eval_every": 4}})"));
+  std::vector<int64_t> steps, validated;
+  for (const Json& line : metrics()) {
+    if (line.contains("val_loss")) {
+      validated.push_back(line["step"]);
+      continue;
+    }
+    steps.push_back(line["step"]);
+    EXPECT_TRUE(std::isfinite(line["loss"].get<double>()));
+    EXPECT_GT(line["grad_norm"].get<double>(), 0);
+    EXPECT_EQ(line["tokens"].get<int64_t>(), steps.back() * 16);
+  }
+  EXPECT_EQ(steps, (std::vector<int64_t>{1, 2, 3, 4, 5, 6}));
+  EXPECT_EQ(validated, (std::vector<int64_t>{4, 6}));
+  EXPECT_EQ(metrics()[0]["lr"], 0.005);  // warm-up of two steps
+  EXPECT_EQ(metrics()[1]["lr"], 0.01);
+}
+
+TEST_F(Training, ARunRefusesAUsedFolder) {
+  train(recipe());
+  const auto before = result();
+  EXPECT_EQ(error_text([&] { train(recipe()); }),
+            "[train.out] " + out().string() +
+                " already holds a run (metrics.jsonl exists); add --resume to go on with it, or "
+                "choose another folder with --train.out=DIR");
+  EXPECT_EQ(result(), before);
+}
+
+TEST_F(Training, ALossThatIsNotFiniteNamesTheStep) {
+  const std::string text = error_text([&] {
+    train(recipe(R"({"optim": {"lr": 1e30, "grad_clip": 0}, "schedule": {"warmup_steps": 0}})"));
+  });
+  EXPECT_TRUE(text.starts_with("[train] step ")) << text;
+  EXPECT_NE(text.find("Checkpoints up to here are untouched; resume with a lower optim.lr"),
+            std::string::npos)
+      << text;
+  EXPECT_FALSE(fs::exists(out() / "model"));
+  const auto steps = CheckpointStore(out() / "checkpoints").steps();
+  ASSERT_FALSE(steps.empty());
+  EXPECT_NE(text.find("step " + std::to_string(steps.back() + 1) + ":"), std::string::npos) << text;
+}
+
+TEST_F(Training, StoppingWritesACheckpoint) {
+  int asked = 0;
+  TrainHooks hooks;
+  hooks.should_stop = [&] { return ++asked == 3; };
+  Trainer trainer(recipe(R"({"train": {"checkpoint_every": 0}})"), hooks);
+  EXPECT_EQ(error_text([&] { trainer.run(Trainer::Start::kFresh); }),
+            "[train] stopped after step 3 of 6; the same command with --resume goes on");
+  EXPECT_EQ(CheckpointStore(out() / "checkpoints").steps(), (std::vector<int64_t>{3}));
+  EXPECT_FALSE(fs::exists(out() / "model"));
+  train(recipe(R"({"train": {"checkpoint_every": 0}})"), Trainer::Start::kResume);
+  const auto resumed = result();
+  EXPECT_EQ(resumed, trained(R"({"train": {"checkpoint_every": 0}})"));
+}
+
+// A model whose head is zero gives every token the same probability: log V nats each.
+TEST_F(Training, ValidationCountsNatsAndBytes) {
+  write_shard(folder_ / "valid", {{1, 2, 3, 4, 5, 6, 7, 8, 9}, {2, 2, 2, 2, 2, 2, 2, 2}});
+  TrainHooks hooks;
+  hooks.token_bytes = {0, 1, 2, 3, 1, 1, 1, 1, 1, 4};  // of tokens 0 … 9; the rest has none
+  const auto evaluate = [&](const char* patch) {
+    Trainer trainer(recipe(patch), hooks);
+    for (Parameter* p : trainer.model().parameters())
+      if (p->name == "head.weight") p->compute.fill_zero();
+    return trainer.evaluate(1);
+  };
+  // Two samples of 8: labels 2 … 9, then eight times 2.
+  const double bytes = (2 + 3 + 1 + 1 + 1 + 1 + 1 + 4) + 8 * 2;
+  const EvalReport whole = evaluate("{}");
+  EXPECT_NEAR(whole.loss, std::log(13.0), 1e-6);
+  ASSERT_TRUE(whole.bits_per_byte.has_value());
+  EXPECT_NEAR(*whole.bits_per_byte, 16 * std::log2(13.0) / bytes, 1e-6);
+  // With document masks the target across the border (the first 2 of the second) is left out.
+  const EvalReport masked = evaluate(R"({"data": {"document_mask": true}})");
+  EXPECT_NEAR(masked.loss, std::log(13.0), 1e-6);
+  EXPECT_NEAR(*masked.bits_per_byte, 15 * std::log2(13.0) / (bytes - 2), 1e-6);
+  hooks.token_bytes.clear();
+  EXPECT_FALSE(evaluate("{}").bits_per_byte.has_value());
+}
+
+// The reported loss is that of the library's own forward on the same batches, weighed by labels.
+TEST_F(Training, ValidationIsTheMeanOverLabels) {
+  Trainer trainer(recipe(R"({"data": {"document_mask": true}})"), {});
+  const TokenShard shard(folder_ / "valid");
+  const DataLoader loader(
+      shard,
+      {.batch_size = 1, .seq_len = 8, .vocab_size = 13, .shuffle = false, .document_mask = true});
+  double sum = 0, count = 0;
+  for (int64_t i = 0; i < loader.samples_per_epoch() / 2 * 2; ++i) {
+    const Batch b = loader.batch(i);
+    if (b.label_count == 0) continue;
+    Forward f;
+    f.positions = b.positions;
+    f.segments = {b.segments, b.segments};
+    sum += ops::linear_cross_entropy(trainer.model().hidden(f, b.ids), trainer.model().head(f),
+                                     b.labels, {.normalizer = 1})
+               .value.item();
+    count += static_cast<double>(b.label_count);
+  }
+  EXPECT_NEAR(trainer.evaluate(1).loss, sum / count, 1e-6);
+}
+
+TEST_F(Training, AveragedWeightsAreValidatedAndSaved) {
+  const auto plain = trained("{}");
+  const auto averaged = trained(R"({"train": {"ema_decay": 0.9}})");
+  // The same path, but another model at its end.
+  EXPECT_EQ(plain.at("model.safetensors"), averaged.at("model.safetensors"));
+  EXPECT_NE(plain.at("model"), averaged.at("model"));
+  EXPECT_NE(plain.at("metrics"), averaged.at("metrics"));  // the last validation
+}
+
+TEST_F(Training, TheFinishedFolderIsTheTrainedModel) {
+  Trainer trainer(recipe(), {});
+  trainer.run(Trainer::Start::kFresh);
+  const auto loaded = load_model(out() / "model", {});
+  const auto mine = trainer.model().parameters(), theirs = loaded->parameters();
+  for (size_t i = 0; i < mine.size(); ++i)
+    EXPECT_EQ(mine[i]->value.to_vector(), theirs[i]->value.to_vector()) << mine[i]->name;
+  EXPECT_TRUE(fs::exists(out() / "model" / "lathe.manifest.json"));
+}
+
+TEST_F(Training, BeginsFromAFolder) {
+  train(recipe());
+  fs::rename(out() / "model", folder_ / "base");
+  Json tree = recipe_;
+  tree["model"] = Json{{"from", (folder_ / "base").string()}};
+  start_over();
+  Trainer trainer(read_recipe(tree), {});
+  const auto base = load_model(folder_ / "base", {});
+  const auto mine = trainer.model().parameters(), theirs = base->parameters();
+  for (size_t i = 0; i < mine.size(); ++i)
+    EXPECT_EQ(mine[i]->value.to_vector(), theirs[i]->value.to_vector()) << mine[i]->name;
+}
+
+// A spike is skipped: the weights stay, the step is marked, later steps go on.
+TEST_F(Training, ASpikeIsSkipped) {
+  // Thirty samples of one repeated token, then one of noise, then repetition again.
+  std::vector<int32_t> stream(30 * 16, 4);
+  for (int i = 0; i < 16; ++i) stream.push_back(static_cast<int32_t>(Rng(1).below(i, 13)));
+  stream.insert(stream.end(), 5 * 16 + 1, 4);
+  write_shard(folder_ / "train", {stream});
+  const char* patch = R"({"data": {"order": "sequential"},
+                          "train": {"steps": 35, "checkpoint_every": 0, "spike_skip": 5}})";
+  std::vector<int64_t> skipped;
+  TrainHooks hooks;
+  std::vector<double> before, after;
+  Trainer* running = nullptr;
+  hooks.on_step = [&](const StepReport& r) {
+    const auto weights = running->model().parameters().front()->value.to_vector();
+    if (r.step == 30) before = weights;
+    if (r.step == 31) after = weights;
+    if (r.skipped) skipped.push_back(r.step);
+  };
+  Trainer trainer(recipe(patch), hooks);
+  running = &trainer;
+  trainer.run(Trainer::Start::kFresh);
+  EXPECT_EQ(skipped, (std::vector<int64_t>{31}));
+  EXPECT_EQ(before, after);
+  EXPECT_EQ(metrics()[30]["skipped"], true);
+}
+
+}  // namespace
+}  // namespace lathe::testing
