@@ -79,8 +79,8 @@ class Demo {
   Demo(const DemoOptions& options, CommandContext& context)
       : options_(options), context_(context), out_(choose_folder(options, context.log)) {
     fs::create_directories(out_);
-    if (fs::exists(out_ / "demo.json")) {
-      state_ = read_json_file(out_ / "demo.json");
+    if (fs::exists(out_ / "demo.json")) state_ = read_json_file(out_ / "demo.json");
+    if (state_.is_object() && !state_["stages"].empty()) {
       check_same_wishes();
     } else {
       state_ = {{"lathe_demo", 1}, {"minutes", o().minutes}, {"text", o().text.value_or("")}, {"complete", false},

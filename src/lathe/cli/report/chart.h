@@ -23,7 +23,7 @@ struct ChartSpec {
   std::string title, x_label = "step";
   std::vector<ChartSeries> series;
   bool from_zero = false;  // the y axis begins at 0
-  int width = 720, height = 260;
+  int width = 560, height = 220;
 };
 
 // kPage: colours come from the page's style; kFile: the SVG carries them, for light and dark.

@@ -21,7 +21,7 @@ constexpr const char* kStyle =
     "main{max-width:1120px;margin:0 auto;padding:40px 24px 80px}"
     "h1{font-size:30px;margin:0 0 4px}h2{font-size:20px;margin:44px 0 14px}p{margin:0 0 12px}"
     ".soft{color:var(--soft)}.card{background:var(--card);border:1px solid var(--grid);border-radius:10px;padding:14px}"
-    ".tiles{display:grid;grid-template-columns:repeat(auto-fit,minmax(150px,1fr));gap:12px;margin-top:26px}"
+    ".tiles{display:grid;grid-template-columns:repeat(auto-fit,minmax(132px,1fr));gap:12px;margin-top:26px}"
     ".tile b{display:block;font-size:26px;line-height:1.2}.tile span{color:var(--soft);font-size:13px}"
     ".charts{display:grid;grid-template-columns:repeat(2,minmax(0,1fr));gap:14px}.wide{grid-column:1/-1}"
     "@media(max-width:760px){.charts{grid-template-columns:1fr}}"

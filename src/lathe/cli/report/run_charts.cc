@@ -3,7 +3,7 @@
 namespace lathe {
 namespace {
 
-constexpr double kKeep = 0.95;  // about the last twenty steps
+constexpr double kKeep = 0.9;  // about the last ten steps
 
 template <class T, class F>
 std::vector<ChartPoint> points_of(const std::vector<T>& records, F&& y) {
@@ -22,7 +22,8 @@ ChartSpec raw_and_smooth(const std::string& title, const std::string& name, int 
 ChartSpec loss_chart(const RunData& run) {
   ChartSpec spec = raw_and_smooth("Loss, nats a token", "training, smoothed", 1,
                                   points_of(run.steps, [](const StepPoint& p) { return p.loss; }));
-  spec.height = 340;
+  spec.width = 760;
+  spec.height = 330;
   if (!run.validations.empty())
     spec.series.push_back({.name = "validation", .color = 2, .faint = false, .dots = true,
                            .points = points_of(run.validations, [](const ValidationPoint& p) { return p.loss; })});
