@@ -74,6 +74,8 @@ TEST(CharClass, ExactlyOneMainClass) {
   EXPECT_TRUE(classes.of(U'$') & kPunct);
   EXPECT_FALSE(classes.of(U'€') & kPunct);
   EXPECT_TRUE(classes.of(U'。') & kPunct);
+  EXPECT_FALSE(classes.of(0x2E45) & kPunct);  // Unicode 10
+  EXPECT_TRUE(classes.of(0x166D) & kPunct);
   EXPECT_TRUE(classes.of(0x301) & kMark);
 }
 

@@ -7,6 +7,17 @@
 namespace lathe {
 namespace {
 
+// Punctuation as of Unicode 8: the table that `tokenizers` consults for its Punctuation
+// pre-tokeniser.
+bool is_punctuation(UChar32 c, uint32_t category) {
+  if (c < 0x80) return category & (U_GC_P_MASK | U_GC_S_MASK);
+  if (c == 0x166D || c == 0x111C9) return true;  // punctuation then, not any more
+  if (!(category & U_GC_P_MASK)) return false;
+  UVersionInfo age;
+  u_charAge(c, age);
+  return age[0] <= 8;
+}
+
 uint8_t classify(UChar32 c) {
   const uint32_t category = U_GET_GC_MASK(c);
   uint8_t bits = 0;
@@ -17,8 +28,7 @@ uint8_t classify(UChar32 c) {
   if (category & U_GC_M_MASK) bits |= kMark;
   if (category & (U_GC_LU_MASK | U_GC_LT_MASK)) bits |= kUpper;
   if (category & U_GC_LL_MASK) bits |= kLower;
-  const bool ascii_symbol = c < 0x80 && (category & U_GC_S_MASK);
-  if ((category & U_GC_P_MASK) || ascii_symbol) bits |= kPunct;
+  if (is_punctuation(c, category)) bits |= kPunct;
   return bits;
 }
 

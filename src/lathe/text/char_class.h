@@ -20,7 +20,7 @@ enum CharClass : uint8_t {
   kMark = 16,    // \p{M}; also kOther
   kUpper = 32,   // \p{Lu} \p{Lt}; also kLetter
   kLower = 64,   // \p{Ll}; also kLetter
-  kPunct = 128,  // \p{P} and the 32 ASCII symbols and punctuation marks; also kOther
+  kPunct = 128,  // \p{P} of Unicode 8 and the 32 ASCII symbols and punctuation marks
 };
 
 class CharClasses {
