@@ -74,7 +74,8 @@ std::vector<Merge> read_merges(const Json& model, const Vocabulary& vocabulary,
   std::vector<Merge> merges;
   merges.reserve(list.size());
   for (size_t rank = 0; rank < list.size(); ++rank) {
-    const auto [left, right] = merge_sides(list[rank], rank, origin);
+    const std::pair<std::string, std::string> sides = merge_sides(list[rank], rank, origin);
+    const std::string &left = sides.first, &right = sides.second;
     const auto token = [&](const std::string& text) {
       const auto bytes = from_byte_alphabet(text);
       const auto id = bytes ? vocabulary.find(*bytes) : vocabulary.find_literal(text);
