@@ -9,6 +9,7 @@
 #include "lathe/base/error.h"
 #include "lathe/base/parallel.h"
 #include "lathe/base/strings.h"
+#include "lathe/cli/components.h"
 #include "lathe/cli/help.h"
 #include "lathe/cli/parse.h"
 #include "lathe/io/manifest.h"
@@ -59,6 +60,10 @@ int run_help(std::span<const Command> commands, Arguments rest, std::ostream& ou
     out << program_help(commands);
   } else if (rest.front() == "--markdown") {
     out << commands_markdown(commands);
+  } else if (rest.front() == "--components") {
+    out << components_markdown();
+  } else if (rest.front() == "--recipe") {
+    out << recipe_markdown();
   } else {
     std::string name;
     const Command& command = descend(commands, rest, name);

@@ -61,7 +61,9 @@ std::string TrainDisplay::sample(Transformer& model) const {
   config.seed = recipe_.train.seed;
   GenerateRequest request;
   request.prompts = {tokenizer_->encode(recipe_.train.sample_prompt)};
-  const auto out = Engine(model, config).generate(request);
+  auto out = Engine(model, config).generate(request);
+  // A vocabulary rounded up has rows without a token; early in training they are drawn, too.
+  std::erase_if(out[0], [this](int32_t id) { return !tokenizer_->has(id); });
   // The last token may end within a character.
   return recipe_.train.sample_prompt + replace_invalid_utf8(tokenizer_->decode(out[0], {.skip_special = true}));
 }

@@ -26,7 +26,7 @@ constexpr int64_t kFewestSteps = 20, kMostEpochs = 12;
 Recipe recipe_for(const ModelSize& size, const DemoLimits& limits, const DataConfig& data) {
   Recipe r;
   ModelConfig& m = r.model;
-  m.vocab_size = (limits.vocab_size + 63) / 64 * 64;
+  m.vocab_size = limits.vocab_size;
   m.hidden_size = size.width;
   m.num_hidden_layers = size.layers;
   m.num_attention_heads = size.heads;
