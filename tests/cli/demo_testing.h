@@ -27,8 +27,9 @@ inline std::string simple_text(int count) {
   const char* const verbs[] = {"follows", "remembers", "answers", "finds"};
   std::string text;
   for (int i = 0; i < count; ++i)
-    text += std::string("The ") + nouns[i % 5] + " " + verbs[i / 5 % 4] + " the " + nouns[(i / 20 + i) % 5] + " number " +
-            std::to_string(i % 37) + ".\n" + (i % 9 == 8 ? "\n" : "");
+    text += std::string("The ") + nouns[i % 5] + " " + verbs[i / 5 % 4] + " the " +
+            nouns[(i / 20 + i) % 5] + " number " + std::to_string(i % 37) + ".\n" +
+            (i % 9 == 8 ? "\n" : "");
   return text;
 }
 

@@ -1,9 +1,8 @@
-#include "lathe/cli/demo/text.h"
-
 #include <gtest/gtest.h>
 
 #include "cli/demo_testing.h"
 #include "io/temp_folder.h"
+#include "lathe/cli/demo/text.h"
 
 namespace lathe {
 namespace {
@@ -40,11 +39,14 @@ TEST(DemoText, RefusesWhatItCannotLearnFrom) {
     EXPECT_NE(r.code, 0);
     return r.err;
   };
-  EXPECT_NE(error(folder.write("empty.txt", " \n").string()).find("the corpus is empty"), std::string::npos);
-  EXPECT_NE(error(folder.write("short.txt", "one line").string()).find("at least"), std::string::npos);
+  EXPECT_NE(error(folder.write("empty.txt", " \n").string()).find("the corpus is empty"),
+            std::string::npos);
+  EXPECT_NE(error(folder.write("short.txt", "one line").string()).find("at least"),
+            std::string::npos);
   EXPECT_NE(error((folder / "gone.txt").string()).find("does not exist"), std::string::npos);
   folder.write("other/file", "x");
-  EXPECT_NE(run_lathe({"demo", "--out", (folder / "other").string()}).err.find("not a demo"), std::string::npos);
+  EXPECT_NE(run_lathe({"demo", "--out", (folder / "other").string()}).err.find("not a demo"),
+            std::string::npos);
   EXPECT_EQ(content_of(folder / "other/file"), "x");
 }
 

@@ -23,7 +23,8 @@ nlohmann::json inspect(std::vector<std::string> arguments) {
 // GPT-2 small, by hand: L = 12, C = 768, V = 50257, P = 1024.
 TEST(Inspect, CountsOfGpt2) {
   const auto j = inspect({"gpt2-124m"});
-  const int64_t block = (3 * 768 * 768 + 3 * 768) + (768 * 768 + 768) + (4 * 768 * 768 + 4 * 768) + (4 * 768 * 768 + 768) + 4 * 768;
+  const int64_t block = (3 * 768 * 768 + 3 * 768) + (768 * 768 + 768) + (4 * 768 * 768 + 4 * 768) +
+                        (4 * 768 * 768 + 768) + 4 * 768;
   const int64_t all = 50257 * 768 + 1024 * 768 + 12 * block + 2 * 768;
   EXPECT_EQ(all, 124439808);
   EXPECT_EQ(j["parameters"], all);
@@ -34,7 +35,8 @@ TEST(Inspect, CountsOfGpt2) {
   EXPECT_EQ(j["gradient_bytes"], 4 * all);
   EXPECT_EQ(j["optimizer_bytes"], 8 * all);
   EXPECT_EQ(j["cache_bytes_per_token"], 2 * 12 * 768 * 2);
-  EXPECT_EQ(inspect({"presets/gpt2-124m", "--precision", "fp32"})["cache_bytes_per_token"], 2 * 12 * 768 * 4);
+  EXPECT_EQ(inspect({"presets/gpt2-124m", "--precision", "fp32"})["cache_bytes_per_token"],
+            2 * 12 * 768 * 4);
 }
 
 TEST(Inspect, TreeSumsToTheTotalAndEqualLayersAreFolded) {
@@ -47,7 +49,8 @@ TEST(Inspect, TreeSumsToTheTotalAndEqualLayersAreFolded) {
       sum += n;
     }
   EXPECT_EQ(sum, j["parameters"]);
-  const std::string folded = run_lathe({"inspect", "m26"}).out, whole = run_lathe({"inspect", "m26", "--layers"}).out;
+  const std::string folded = run_lathe({"inspect", "m26"}).out,
+                    whole = run_lathe({"inspect", "m26", "--layers"}).out;
   EXPECT_NE(folded.find("layers.0  (x 8)"), std::string::npos) << folded;
   EXPECT_EQ(folded.find("layers.1"), std::string::npos);
   EXPECT_NE(folded.find("final_norm"), std::string::npos);
@@ -56,10 +59,13 @@ TEST(Inspect, TreeSumsToTheTotalAndEqualLayersAreFolded) {
 
 TEST(Inspect, RecipesWithOverrides) {
   const TempFolder folder;
-  const auto recipe = folder.write("r.toml",
-                                   "[model]\nvocab_size = 64\nhidden_size = 32\nnum_hidden_layers = 2\nnum_attention_heads = 4\n"
-                                   "[data]\ntrain = \"x\"\n[train]\nprecision = \"fp32\"\n[optim]\nname = \"lion\"\n")
-                          .string();
+  const auto recipe =
+      folder
+          .write("r.toml",
+                 "[model]\nvocab_size = 64\nhidden_size = 32\nnum_hidden_layers = "
+                 "2\nnum_attention_heads = 4\n"
+                 "[data]\ntrain = \"x\"\n[train]\nprecision = \"fp32\"\n[optim]\nname = \"lion\"\n")
+          .string();
   const auto j = inspect({recipe, "--model.num_hidden_layers=3"});
   EXPECT_EQ(j["optimizer_bytes"], 4 * j["parameters"].get<int64_t>());
   EXPECT_EQ(j["weight_bytes"], 4 * j["parameters"].get<int64_t>());
@@ -69,7 +75,8 @@ TEST(Inspect, RecipesWithOverrides) {
 TEST(Inspect, ErrorsNameTheChoices) {
   EXPECT_NE(run_lathe({"inspect", "m62"}).err.find("Did you mean 'm26'?"), std::string::npos);
   EXPECT_NE(run_lathe({"inspect", "gone.toml"}).err.find("gone.toml"), std::string::npos);
-  EXPECT_NE(run_lathe({"inspect", "m26", "--train.steps=3"}).err.find("a key of a recipe"), std::string::npos);
+  EXPECT_NE(run_lathe({"inspect", "m26", "--train.steps=3"}).err.find("a key of a recipe"),
+            std::string::npos);
 }
 
 // The formula of activations against what the allocator hands out between forward and backward.
@@ -88,7 +95,8 @@ TEST(Inspect, ActivationBytesAreWhatTheTapeHolds) {
   const int64_t batch = 2, tokens = 96;
   Tensor ids({batch, tokens}, DType::kI32);
   for (int64_t i = 0; i < ids.numel(); ++i) ids.data<int32_t>()[i] = static_cast<int32_t>(i % 128);
-  for (const auto& [recompute, name] : {std::pair{Recompute::kNone, "none"}, {Recompute::kSelective, "selective"}}) {
+  for (const auto& [recompute, name] :
+       {std::pair{Recompute::kNone, "none"}, {Recompute::kSelective, "selective"}}) {
     Tape tape(recompute != Recompute::kSelective);
     Forward f;
     f.tape = &tape;
@@ -96,8 +104,13 @@ TEST(Inspect, ActivationBytesAreWhatTheTapeHolds) {
     const Var hidden = model.hidden(f, ids, recompute);
     const Var loss = ops::linear_cross_entropy(hidden, model.head(f), ids);
     const auto held = static_cast<double>(host_allocator().bytes_in_use() - before);
-    ModelCost cost = model_cost(model, {.seq_len = tokens, .batch_size = batch, .compute = DType::kF32, .recompute = recompute, .optimizer_bytes = {}});
-    const auto chunk = static_cast<double>(4 * batch * tokens * c.vocab_size);  // logits are gone by now
+    ModelCost cost = model_cost(model, {.seq_len = tokens,
+                                        .batch_size = batch,
+                                        .compute = DType::kF32,
+                                        .recompute = recompute,
+                                        .optimizer_bytes = {}});
+    const auto chunk =
+        static_cast<double>(4 * batch * tokens * c.vocab_size);  // logits are gone by now
     EXPECT_NEAR(held / (static_cast<double>(cost.activation_bytes) - chunk), 1.0, 0.2) << name;
     tape.backward(loss);
   }

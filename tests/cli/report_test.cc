@@ -1,10 +1,9 @@
-#include "lathe/cli/report/page.h"
-
 #include <gtest/gtest.h>
 
 #include "cli/demo_testing.h"
 #include "io/temp_folder.h"
 #include "lathe/cli/report/html.h"
+#include "lathe/cli/report/page.h"
 
 namespace lathe {
 namespace {
@@ -28,7 +27,8 @@ TEST(Chart, SmoothingIsUnbiasedAtTheStart) {
 TEST(Chart, SurvivesEmptyConstantAndNotFiniteSeries) {
   for (const std::vector<ChartPoint>& points :
        {std::vector<ChartPoint>{}, {{1, 2}}, {{1, 3}, {2, 3}}, {{1, NAN}, {2, INFINITY}, {3, 1}}}) {
-    const std::string svg = draw_chart({.title = "a < b", .series = {{.name = "x", .points = points}}}, ChartUse::kFile);
+    const std::string svg = draw_chart(
+        {.title = "a < b", .series = {{.name = "x", .points = points}}}, ChartUse::kFile);
     EXPECT_EQ(svg.find("nan"), std::string::npos) << svg;
     EXPECT_EQ(svg.find("inf"), std::string::npos) << svg;
     EXPECT_NE(svg.find("a &lt; b"), std::string::npos);
@@ -37,17 +37,25 @@ TEST(Chart, SurvivesEmptyConstantAndNotFiniteSeries) {
 
 TEST(Html, EscapesAndShowsWhatIsNotText) {
   EXPECT_EQ(html_escaped("<b>&\"\n"), "&lt;b&gt;&amp;&quot;\n");
-  EXPECT_EQ(html_escaped("\xff\x01" "é"), "\xEF\xBF\xBD\xEF\xBF\xBDé");
+  EXPECT_EQ(html_escaped("\xff\x01"
+                         "é"),
+            "\xEF\xBF\xBD\xEF\xBF\xBDé");
 }
 
 TEST(Report, DrawsARunAndEscapesItsTexts) {
   const TempFolder folder;
   std::string lines;
   for (int i = 1; i <= 2000; ++i)
-    lines += fmt::format("{{\"step\":{},\"loss\":{},\"lr\":0.001,\"grad_norm\":1.0,\"tokens\":{},\"tokens_per_s\":100.0,\"step_ms\":10}}\n", i, 9.0 / i, i * 8);
-  lines += "{\"step\":2000,\"val_loss\":1.25,\"val_bits_per_byte\":0.5}\n{\"step\":2000,\"sample\":\"<script>alert(1)</script>\"}\n{\"step\":2001,\"lo";
+    lines += fmt::format(
+        "{{\"step\":{},\"loss\":{},\"lr\":0.001,\"grad_norm\":1.0,\"tokens\":{},\"tokens_per_s\":"
+        "100.0,\"step_ms\":10}}\n",
+        i, 9.0 / i, i * 8);
+  lines +=
+      "{\"step\":2000,\"val_loss\":1.25,\"val_bits_per_byte\":0.5}\n{\"step\":2000,\"sample\":\"<"
+      "script>alert(1)</script>\"}\n{\"step\":2001,\"lo";
   folder.write("run/metrics.jsonl", lines);
-  const CommandResult r = run_lathe({"report", (folder / "run").string(), "--charts", (folder / "svg").string()});
+  const CommandResult r =
+      run_lathe({"report", (folder / "run").string(), "--charts", (folder / "svg").string()});
   ASSERT_EQ(r.code, 0) << r.err;
   const std::string page = content_of(folder / "run/report.html");
   EXPECT_NE(page.find("1.250"), std::string::npos);
@@ -60,11 +68,14 @@ TEST(Report, DrawsARunAndEscapesItsTexts) {
 
 TEST(Report, ErrorsNameWhatIsMissing) {
   const TempFolder folder;
-  EXPECT_NE(run_lathe({"report", folder.path().string()}).err.find("holds no metrics.jsonl"), std::string::npos);
+  EXPECT_NE(run_lathe({"report", folder.path().string()}).err.find("holds no metrics.jsonl"),
+            std::string::npos);
   folder.write("metrics.jsonl", "");
-  EXPECT_NE(run_lathe({"report", folder.path().string()}).err.find("no training step yet"), std::string::npos);
+  EXPECT_NE(run_lathe({"report", folder.path().string()}).err.find("no training step yet"),
+            std::string::npos);
   folder.write("metrics.jsonl", "{\"step\":1,\"loss\":2}\nnot json\n{\"step\":2,\"loss\":2}\n");
-  EXPECT_NE(run_lathe({"report", folder.path().string()}).err.find("line 2 is not a JSON object"), std::string::npos);
+  EXPECT_NE(run_lathe({"report", folder.path().string()}).err.find("line 2 is not a JSON object"),
+            std::string::npos);
 }
 
 }  // namespace

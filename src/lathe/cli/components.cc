@@ -34,7 +34,8 @@ std::string cell(std::string_view text) {
 
 class Table {
  public:
-  Table(const std::string& title, const std::string& chosen_by, const std::vector<std::string>& columns)
+  Table(const std::string& title, const std::string& chosen_by,
+        const std::vector<std::string>& columns)
       : text_(fmt::format("\n## {}\n\n{}\n\n| {} |\n|", title, chosen_by, join(columns, " | "))) {
     for (size_t i = 0; i < columns.size(); ++i) text_ += "---|";
     text_ += "\n";
@@ -51,7 +52,8 @@ class Table {
 };
 
 template <class Make>
-std::string layers(const std::string& title, const std::string& key, std::span<const CatalogueEntry<Make>> catalogue) {
+std::string layers(const std::string& title, const std::string& key,
+                   std::span<const CatalogueEntry<Make>> catalogue) {
   Table table(title, "`" + key + "`", {"name", "what", "source"});
   for (const auto& e : catalogue) table.row({e.name, e.summary, e.source});
   return table.text();
@@ -68,22 +70,28 @@ std::string activations_table() {
 std::string model_tables() {
   Table family("Families", "`model.model_type`", {"name", "in transformers", "what"});
   for (const Family* f : families()) family.row({f->name(), f->architecture(), f->summary()});
-  Table preset("Presets", "`lathe inspect NAME`, `lathe bench train --preset NAME`", {"name", "what"});
+  Table preset("Presets", "`lathe inspect NAME`, `lathe bench train --preset NAME`",
+               {"name", "what"});
   for (const Preset& p : presets()) preset.row({p.name, p.summary});
   return family.text() + preset.text();
 }
 
 std::string training_tables() {
-  Table optimizer("Optimisers", "`optim.name`", {"name", "what", "keys beside lr, weight_decay, grad_clip", "state a parameter", "source"});
-  for (const OptimizerInfo& o : kOptimizers) optimizer.row({o.name, o.summary, o.keys, o.state, o.source});
+  Table optimizer(
+      "Optimisers", "`optim.name`",
+      {"name", "what", "keys beside lr, weight_decay, grad_clip", "state a parameter", "source"});
+  for (const OptimizerInfo& o : kOptimizers)
+    optimizer.row({o.name, o.summary, o.keys, o.state, o.source});
   Table schedule("Schedules", "`schedule.name`", {"name", "what", "source"});
   for (const ScheduleInfo& s : kSchedules) schedule.row({s.name, s.summary, s.source});
   return optimizer.text() + schedule.text();
 }
 
 std::string text_tables() {
-  Table sampler("Samplers", "In the order in which they run; keys of `lathe generate` and `generation_config.json`.",
-                {"name", "keys", "what", "source"});
+  Table sampler(
+      "Samplers",
+      "In the order in which they run; keys of `lathe generate` and `generation_config.json`.",
+      {"name", "keys", "what", "source"});
   for (const SamplerInfo& s : kSamplers) sampler.row({s.name, s.keys, s.summary, s.source});
   Table pattern("Pre-tokeniser patterns", "`lathe tokenizer train --pattern`", {"name", "what"});
   for (const PatternInfo& p : kPreTokenizers) pattern.row({p.name, p.description});
@@ -93,19 +101,25 @@ std::string text_tables() {
 }  // namespace
 
 std::string components_markdown() {
-  return "# Components\n\nWritten by `lathe help --components` from the catalogues; change those, not this page. How to add one: "
+  return "# Components\n\nWritten by `lathe help --components` from the catalogues; change those, "
+         "not this page. How to add one: "
          "[adding/](adding).\n" +
-         layers("Norms", "model.norm.kind", norms()) + layers("Positions", "model.position.kind", positions()) +
+         layers("Norms", "model.norm.kind", norms()) +
+         layers("Positions", "model.position.kind", positions()) +
          layers("Attention", "model.num_key_value_heads", attentions()) +
-         layers("Feed-forward", "model.ffn.kind", feed_forwards()) + activations_table() + model_tables() + training_tables() +
-         text_tables();
+         layers("Feed-forward", "model.ffn.kind", feed_forwards()) + activations_table() +
+         model_tables() + training_tables() + text_tables();
 }
 
 std::string recipe_markdown() {
   Recipe r;
-  const auto section = [](const char* name, const std::string& table) { return fmt::format("\n## [{}]\n\n{}", name, table); };
-  return "# Recipe\n\nEvery key of a recipe, written by `lathe help --recipe`. On the command line of `lathe train`: "
-         "`--section.key=value`.\n\nBeside the keys below, `model.from = \"FOLDER\"` begins from the weights of a model folder; then "
+  const auto section = [](const char* name, const std::string& table) {
+    return fmt::format("\n## [{}]\n\n{}", name, table);
+  };
+  return "# Recipe\n\nEvery key of a recipe, written by `lathe help --recipe`. On the command line "
+         "of `lathe train`: "
+         "`--section.key=value`.\n\nBeside the keys below, `model.from = \"FOLDER\"` begins from "
+         "the weights of a model folder; then "
          "only `attention_dropout` and `hidden_dropout` of [model] may be given.\n" +
          section("model", config_markdown(r.model)) + section("data", config_markdown(r.data)) +
          section("train", config_markdown(r.train)) + section("optim", config_markdown(r.optim)) +

@@ -1,5 +1,5 @@
-// lathe inspect: a model folder, a recipe or a preset as a tree with shapes, and what it costs. Nothing is allocated,
-// so a model that would not fit into this machine can be looked at.
+// lathe inspect: a model folder, a recipe or a preset as a tree with shapes, and what it costs.
+// Nothing is allocated, so a model that would not fit into this machine can be looked at.
 
 #include <algorithm>
 #include <filesystem>
@@ -29,11 +29,15 @@ struct InspectOptions {
   template <class V>
   void visit(V& v) {
     v.positional("target", target, "model folder, recipe file, or name of a preset");
-    v.field("batch_size", batch_size, "sequences B of a micro-batch (default: the recipe's or preset's, else 1)",
+    v.field("batch_size", batch_size,
+            "sequences B of a micro-batch (default: the recipe's or preset's, else 1)",
             at_least(1));
-    v.field("seq_len", seq_len, "tokens T of a sequence (default: the recipe's or preset's, else 512)", at_least(1));
-    v.choice("precision", precision, {"bf16", "fp32"}, "arithmetic (default: the recipe's, else bf16)");
-    v.choice("recompute", recompute, {"none", "selective", "full"}, "as train.recompute (default: the recipe's)");
+    v.field("seq_len", seq_len,
+            "tokens T of a sequence (default: the recipe's or preset's, else 512)", at_least(1));
+    v.choice("precision", precision, {"bf16", "fp32"},
+             "arithmetic (default: the recipe's, else bf16)");
+    v.choice("recompute", recompute, {"none", "selective", "full"},
+             "as train.recompute (default: the recipe's)");
     v.field("layers", layers, "print every layer, not only the first of equal ones");
   }
 };
@@ -85,7 +89,8 @@ Subject find_subject(const InspectOptions& o, const std::vector<std::string>& ov
     s = from_preset(o.target);
   }
   require(recipe || overrides.empty(), ErrorKind::kUsage, "command line",
-          "'--{}' changes a key of a recipe, but {} is none", overrides.empty() ? "" : overrides[0], o.target);
+          "'--{}' changes a key of a recipe, but {} is none", overrides.empty() ? "" : overrides[0],
+          o.target);
   s.train.batch_size = o.batch_size.value_or(s.train.batch_size);
   s.train.seq_len = o.seq_len.value_or(s.train.seq_len);
   s.train.precision = o.precision.value_or(s.train.precision);
@@ -127,14 +132,16 @@ std::string layer_stem(const std::string& name) {
   return dot == std::string::npos ? "" : name.substr(0, dot + 1);
 }
 
-// The index of the first module behind `i` that is not part of it or of an equal neighbour ("layers.1" after
-// "layers.0"); `times` counts these.
+// The index of the first module behind `i` that is not part of it or of an equal neighbour
+// ("layers.1" after "layers.0"); `times` counts these.
 size_t after_equal_layers(const std::vector<ModuleSummary>& modules, size_t i, int64_t& times) {
   const ModuleSummary& first = modules[i];
   size_t next = i;
   times = 0;
-  while (next < modules.size() && modules[next].depth == first.depth && modules[next].kind == first.kind &&
-         layer_stem(modules[next].name) == layer_stem(first.name) && modules[next].parameters == first.parameters) {
+  while (next < modules.size() && modules[next].depth == first.depth &&
+         modules[next].kind == first.kind &&
+         layer_stem(modules[next].name) == layer_stem(first.name) &&
+         modules[next].parameters == first.parameters) {
     ++times;
     for (++next; next < modules.size() && modules[next].depth > first.depth;) ++next;
   }
@@ -143,9 +150,11 @@ size_t after_equal_layers(const std::vector<ModuleSummary>& modules, size_t i, i
 
 std::string tree_line(const ModuleSummary& m, const std::string& note) {
   std::string shapes;
-  for (const auto& [name, shape] : m.own) shapes += fmt::format("{}{} {}", shapes.empty() ? "" : ", ", name, shape.str());
+  for (const auto& [name, shape] : m.own)
+    shapes += fmt::format("{}{} {}", shapes.empty() ? "" : ", ", name, shape.str());
   const std::string left = std::string(static_cast<size_t>(2 * m.depth), ' ') + m.name + note;
-  const std::string line = fmt::format("{:<32} {:<18} {:>12}  {}", left, m.kind, m.parameters, shapes);
+  const std::string line =
+      fmt::format("{:<32} {:<18} {:>12}  {}", left, m.kind, m.parameters, shapes);
   return line.substr(0, line.find_last_not_of(' ') + 1) + "\n";
 }
 
@@ -159,7 +168,9 @@ std::string tree_text(const std::vector<ModuleSummary>& modules, bool every_laye
     std::string note;
     if (!every_layer && !layer_stem(modules[i].name).empty()) {
       skip_to = after_equal_layers(modules, i, times);
-      for (body_end = i + 1; body_end < modules.size() && modules[body_end].depth > modules[i].depth;) ++body_end;
+      for (body_end = i + 1;
+           body_end < modules.size() && modules[body_end].depth > modules[i].depth;)
+        ++body_end;
       if (times > 1) note = fmt::format("  (x {})", times);
     }
     text += tree_line(modules[i], note);
@@ -175,7 +186,10 @@ Json tree_json(const std::vector<ModuleSummary>& modules) {
       shapes[name] = Json::array();
       for (int i = 0; i < shape.rank(); ++i) shapes[name].push_back(shape[i]);
     }
-    out.push_back({{"name", m.name}, {"kind", m.kind}, {"depth", m.depth}, {"parameters", m.parameters},
+    out.push_back({{"name", m.name},
+                   {"kind", m.kind},
+                   {"depth", m.depth},
+                   {"parameters", m.parameters},
                    {"shapes", std::move(shapes)}});
   }
   return out;
@@ -202,19 +216,23 @@ Json to_json(const Subject& s, const ModelCost& c, const std::vector<ModuleSumma
 
 void print_costs(const Subject& s, const ModelCost& c, std::ostream& out) {
   auto bytes = [](int64_t n) { return human_bytes(static_cast<double>(n)); };
-  out << fmt::format("\n{} parameters, {} of them multiplied with every token\n", c.parameters, c.multiplied);
+  out << fmt::format("\n{} parameters, {} of them multiplied with every token\n", c.parameters,
+                     c.multiplied);
   out << fmt::format("\na token costs, in a sequence of {}\n", s.train.seq_len);
   out << fmt::format("  forward              {:>14} FLOP\n", human_count(c.forward_flops));
   out << fmt::format("  forward + backward   {:>14} FLOP\n", human_count(c.training_flops));
-  out << fmt::format("  cache                {:>14}, {} for the sequence\n", bytes(c.cache_bytes_per_token),
+  out << fmt::format("  cache                {:>14}, {} for the sequence\n",
+                     bytes(c.cache_bytes_per_token),
                      bytes(c.cache_bytes_per_token * s.train.seq_len));
   const int64_t total = c.weight_bytes + c.gradient_bytes + c.optimizer_bytes + c.activation_bytes;
-  out << fmt::format("\ntraining holds, with micro-batches of {} x {} tokens in {}, recompute = {}\n", s.train.batch_size,
-                     s.train.seq_len, s.train.precision, s.train.recompute);
+  out << fmt::format(
+      "\ntraining holds, with micro-batches of {} x {} tokens in {}, recompute = {}\n",
+      s.train.batch_size, s.train.seq_len, s.train.precision, s.train.recompute);
   out << fmt::format("  weights              {:>14}{}\n", bytes(c.weight_bytes),
                      s.train.precision == "bf16" ? "  (fp32 masters and bf16 copies)" : "");
   out << fmt::format("  gradients            {:>14}\n", bytes(c.gradient_bytes));
-  out << fmt::format("  optimiser            {:>14}  ({})\n", bytes(c.optimizer_bytes), s.optim.name);
+  out << fmt::format("  optimiser            {:>14}  ({})\n", bytes(c.optimizer_bytes),
+                     s.optim.name);
   out << fmt::format("  activations          {:>14}\n", bytes(c.activation_bytes));
   out << fmt::format("  together             {:>14}\n", bytes(total));
 }
@@ -239,8 +257,10 @@ Command inspect_command() {
   return make_command<InspectOptions>(
       {.name = "inspect",
        .summary = "print a model as a tree with shapes, and what it costs",
-       .help = "Parameters, FLOPs a token, and bytes of weights, gradients, optimiser, activations and cache, from\n"
-               "formulas (model/summary.h); nothing is allocated. Keys of a recipe can be replaced as in `train`.\n\n"
+       .help = "Parameters, FLOPs a token, and bytes of weights, gradients, optimiser, activations "
+               "and cache, from\n"
+               "formulas (model/summary.h); nothing is allocated. Keys of a recipe can be replaced "
+               "as in `train`.\n\n"
                "  lathe inspect runs/demo/model\n"
                "  lathe inspect recipes/small.toml --train.batch_size=16\n"
                "  lathe inspect presets/gpt2-124m --recompute full\n",

@@ -6,9 +6,10 @@
 //   H·D            the attention's output
 //   2F + F         gate and up, and their product (gated); F + F without a gate
 //
-// selective recompute makes norm outputs and feed-forward products again, so 2·C and F fall away; full recompute
-// keeps C, and one whole block while that block's backward runs. Beside the blocks: the final norm's input, output
-// and gradient (3·C), the f32 gradient of the head [V,C], and one chunk of logits with its gradient.
+// selective recompute makes norm outputs and feed-forward products again, so 2·C and F fall away;
+// full recompute keeps C, and one whole block while that block's backward runs. Beside the blocks:
+// the final norm's input, output and gradient (3·C), the f32 gradient of the head [V,C], and one
+// chunk of logits with its gradient.
 
 #include "lathe/model/summary.h"
 
@@ -39,14 +40,16 @@ class SummaryWalk : public ModuleVisitor {
   std::vector<size_t> open_;
 };
 
-// Tables that are only looked up: trained positions, and the embedding when the head is a matrix of its own.
+// Tables that are only looked up: trained positions, and the embedding when the head is a matrix of
+// its own.
 bool only_looked_up(const Parameter& p, const ModelConfig& c) {
   if (!p.is_table) return false;
   return p.name == "position.weight" || (p.name == "embedding.weight" && !c.tie_word_embeddings);
 }
 
 int64_t block_elements(const ModelConfig& c, bool keep_cheap) {
-  const int64_t width = c.hidden_size, heads = c.num_attention_heads, kv = c.kv_heads(), d = c.head_width();
+  const int64_t width = c.hidden_size, heads = c.num_attention_heads, kv = c.kv_heads(),
+                d = c.head_width();
   const int64_t f = c.ffn_width();
   int64_t elements = (keep_cheap ? 4 : 2) * width;
   elements += (heads + 2 * kv) * d + heads * d;
@@ -55,12 +58,15 @@ int64_t block_elements(const ModelConfig& c, bool keep_cheap) {
 }
 
 int64_t activation_bytes(const ModelConfig& c, const CostOptions& o) {
-  constexpr int64_t kLogitElements = 4 << 20;  // ops/cross_entropy.cc works through chunks of this size
+  constexpr int64_t kLogitElements =
+      4 << 20;  // ops/cross_entropy.cc works through chunks of this size
   const int64_t tokens = o.batch_size * o.seq_len, e = static_cast<int64_t>(size_of(o.compute));
-  const int64_t statistics = 4 * (2 + c.num_attention_heads);  // f32: of the norms, and one per query of attention
+  const int64_t statistics =
+      4 * (2 + c.num_attention_heads);  // f32: of the norms, and one per query of attention
   const int64_t block = block_elements(c, o.recompute != Recompute::kSelective) * e + statistics;
-  const int64_t blocks = o.recompute == Recompute::kFull ? c.num_hidden_layers * c.hidden_size * e + block
-                                                         : c.num_hidden_layers * block;
+  const int64_t blocks = o.recompute == Recompute::kFull
+                             ? c.num_hidden_layers * c.hidden_size * e + block
+                             : c.num_hidden_layers * block;
   const int64_t logits = std::min(kLogitElements, tokens * c.vocab_size) * (4 + (e < 4 ? e : 0));
   return tokens * (blocks + 3 * c.hidden_size * e) + 4 * c.vocab_size * c.hidden_size + logits;
 }
@@ -84,8 +90,9 @@ ModelCost model_cost(Transformer& model, const CostOptions& o) {
     if (p->shape.rank() >= 2) matrices += n;
   }
   const int64_t e = static_cast<int64_t>(size_of(o.compute));
-  const auto attention = static_cast<double>(c.num_hidden_layers * c.num_attention_heads * c.head_width()) *
-                         static_cast<double>(o.seq_len);
+  const auto attention =
+      static_cast<double>(c.num_hidden_layers * c.num_attention_heads * c.head_width()) *
+      static_cast<double>(o.seq_len);
   cost.forward_flops = 2.0 * static_cast<double>(cost.multiplied) + 2.0 * attention;
   cost.training_flops = 3.0 * cost.forward_flops;
   cost.weight_bytes = 4 * cost.parameters + (e < 4 ? e * matrices : 0);

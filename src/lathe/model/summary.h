@@ -1,5 +1,5 @@
-// What a model costs, as formulas of its configuration: the one place from which `lathe inspect`, the planner of
-// `lathe demo` and the reports take their numbers.
+// What a model costs, as formulas of its configuration: the one place from which `lathe inspect`,
+// the planner of `lathe demo` and the reports take their numbers.
 #pragma once
 
 #include <cstdint>
@@ -13,9 +13,9 @@
 namespace lathe {
 
 struct ModuleSummary {
-  std::string name, kind;       // "qkv", "Linear"
-  int depth = 0;                // 0 is the Transformer itself
-  int64_t parameters = 0;       // of everything below
+  std::string name, kind;                          // "qkv", "Linear"
+  int depth = 0;                                   // 0 is the Transformer itself
+  int64_t parameters = 0;                          // of everything below
   std::vector<std::pair<std::string, Shape>> own;  // its own parameters
 };
 
@@ -23,22 +23,22 @@ struct ModuleSummary {
 std::vector<ModuleSummary> summarize_modules(Transformer& model);
 
 struct CostOptions {
-  int64_t seq_len = 0;        // T; every query sees (T+1)/2 keys on average
-  int64_t batch_size = 1;     // B, of one micro-batch
+  int64_t seq_len = 0;     // T; every query sees (T+1)/2 keys on average
+  int64_t batch_size = 1;  // B, of one micro-batch
   DType compute = DType::kBF16;
   Recompute recompute = Recompute::kNone;
-  std::optional<int64_t> optimizer_bytes;  // default: AdamW's two f32 moments, 8 a parameter
+  std::optional<int64_t> optimizer_bytes = {};  // default: AdamW's two f32 moments, 8 a parameter
 };
 
-// With N the parameters of all matrices that a token is multiplied with (the head included, tables that are only
-// looked up not), L layers, H heads of width D, K key/value heads, and e bytes of the compute dtype:
-//   forward            2·N + 2·L·H·D·T            FLOPs a token (causal: half of the 4·L·H·D·T of full attention)
-//   forward+backward   three times that           FLOPs a token; equals the 6·N + 6·L·T·C of the literature
-//   weights            4 bytes of f32 master, and e beside it for matrices when e < 4
-//   gradients          4 bytes a parameter
-//   optimiser          optimizer_bytes
-//   activations        what the tape keeps between forward and backward for B·T tokens, see summary.cc
-//   cache              2·L·K·D·e                  bytes a token of a sequence
+// With N the parameters of all matrices that a token is multiplied with (the head included, tables
+// that are only looked up not), L layers, H heads of width D, K key/value heads, and e bytes of the
+// compute dtype:
+//   forward            2·N + 2·L·H·D·T            FLOPs a token (causal: half of the 4·L·H·D·T of
+//   full attention) forward+backward   three times that           FLOPs a token; equals the 6·N +
+//   6·L·T·C of the literature weights            4 bytes of f32 master, and e beside it for
+//   matrices when e < 4 gradients          4 bytes a parameter optimiser          optimizer_bytes
+//   activations        what the tape keeps between forward and backward for B·T tokens, see
+//   summary.cc cache              2·L·K·D·e                  bytes a token of a sequence
 struct ModelCost {
   int64_t parameters = 0, multiplied = 0;
   double forward_flops = 0, training_flops = 0;  // a token

@@ -14,10 +14,11 @@ namespace {
 struct ModelSize {
   int64_t width, layers, heads, kv_heads;
 };
-constexpr ModelSize kSizes[] = {{128, 4, 4, 2}, {192, 5, 6, 2}, {256, 6, 4, 2}, {320, 6, 5, 5},
+constexpr ModelSize kSizes[] = {{128, 4, 4, 2}, {192, 5, 6, 2}, {256, 6, 4, 2},   {320, 6, 5, 5},
                                 {384, 8, 6, 2}, {512, 8, 8, 2}, {640, 10, 10, 5}, {768, 12, 12, 4}};
 
-// A model that sees fewer tokens than this for each of its parameters learns less than a smaller one would.
+// A model that sees fewer tokens than this for each of its parameters learns less than a smaller
+// one would.
 constexpr double kTokensPerParameter = 0.5;
 // What steps, validations and samples take beyond the bare steps.
 constexpr double kOverhead = 1.12;
@@ -63,7 +64,8 @@ void set_length(Recipe& r, const DemoLimits& limits, double step_seconds) {
   TrainConfig& t = r.train;
   const int64_t tokens = t.batch_size * t.seq_len;
   const int64_t most = std::max(kFewestSteps, kMostEpochs * limits.train_tokens / tokens);
-  t.steps = std::clamp(static_cast<int64_t>(limits.seconds / (step_seconds * kOverhead)), kFewestSteps, most);
+  t.steps = std::clamp(static_cast<int64_t>(limits.seconds / (step_seconds * kOverhead)),
+                       kFewestSteps, most);
   t.eval_every = std::max<int64_t>(5, t.steps / 14);
   t.steps -= t.steps % t.eval_every;  // the last step is then one of these
   t.eval_batches = 8;
@@ -96,9 +98,13 @@ DemoPlan plan_demo(const DemoLimits& limits, const DataConfig& data,
     left.seconds = std::max(0.0, limits.seconds - spent);
     set_length(plan.recipe, left, plan.step_seconds);
     const TrainConfig& t = plan.recipe.train;
-    const double ratio = static_cast<double>(t.steps * t.batch_size * t.seq_len) / static_cast<double>(plan.parameters);
-    tried(fmt::format("width {:3}, {:2} layers: {} parameters, {:.0f} ms a step, {} steps, {:.1f} tokens a parameter", size.width,
-                      size.layers, human_count(static_cast<double>(plan.parameters)), plan.step_seconds * 1e3, t.steps, ratio));
+    const double ratio = static_cast<double>(t.steps * t.batch_size * t.seq_len) /
+                         static_cast<double>(plan.parameters);
+    tried(
+        fmt::format("width {:3}, {:2} layers: {} parameters, {:.0f} ms a step, {} steps, {:.1f} "
+                    "tokens a parameter",
+                    size.width, size.layers, human_count(static_cast<double>(plan.parameters)),
+                    plan.step_seconds * 1e3, t.steps, ratio));
     if (best && ratio < kTokensPerParameter) break;
     best = std::move(plan);
     if (ratio < 2 * kTokensPerParameter) break;
@@ -110,27 +116,38 @@ std::string demo_recipe_toml(const Recipe& r) {
   const ModelConfig& m = r.model;
   const TrainConfig& t = r.train;
   std::string out = "# What `lathe demo` trained. Change a line, or give it on the command line:\n";
-  out += fmt::format("#   lathe train {0}/recipe.toml --train.out={0}-again --optim.name=muon\n", t.out);
+  out += fmt::format("#   lathe train {0}/recipe.toml --train.out={0}-again --optim.name=muon\n",
+                     t.out);
   out += "# `lathe train RECIPE --show` prints every key with its default and meaning.\n\n";
-  out += fmt::format("[model]                      # a Llama: RMSNorm, rotary positions, SwiGLU, grouped-query attention\n"
-                     "vocab_size = {}\nhidden_size = {}\nnum_hidden_layers = {}\nnum_attention_heads = {}\n"
-                     "num_key_value_heads = {}\nintermediate_size = {}\nmax_position_embeddings = {}\n"
-                     "tie_word_embeddings = true   # output head and token table are one matrix\n"
-                     "bos_token_id = 0\neos_token_id = 0             # {}\n\n",
-                     m.vocab_size, m.hidden_size, m.num_hidden_layers, m.num_attention_heads, m.kv_heads(), m.ffn_width(),
-                     m.max_position_embeddings, "<|endoftext|>");
-  out += fmt::format("[data]\ntrain = {}\nvalid = {}\ntokenizer = {}\n\n", quoted(r.data.train), quoted(r.data.valid.value_or("")),
-                     quoted(r.data.tokenizer.value_or("")));
-  out += fmt::format("[train]\nout = {}\nsteps = {}\nbatch_size = {}               # sequences a step\nseq_len = {}\n"
-                     "precision = \"{}\"\neval_every = {}\neval_batches = {}\nsample_every = {}\nsample_prompt = {}\n"
-                     "sample_tokens = {}\ncheckpoint_every = {}\nkeep_last = {}\nseed = {}\n\n",
-                     quoted(t.out), t.steps, t.batch_size, t.seq_len, t.precision, t.eval_every, t.eval_batches, t.sample_every,
-                     quoted(t.sample_prompt), t.sample_tokens, t.checkpoint_every, t.keep_last, t.seed);
-  out += fmt::format("[optim]\nname = \"{}\"               # or muon, lion, adafactor\nlr = {}\nweight_decay = {}\n\n", r.optim.name,
-                     r.optim.lr, r.optim.weight_decay);
-  return out + fmt::format("[schedule]\nname = \"{}\"              # or wsd, linear, inverse_sqrt, constant\nwarmup_steps = {}\n"
-                           "min_lr_ratio = {}\n",
-                           r.schedule.name, r.schedule.warmup_steps, r.schedule.min_lr_ratio);
+  out += fmt::format(
+      "[model]                      # a Llama: RMSNorm, rotary positions, SwiGLU, grouped-query "
+      "attention\n"
+      "vocab_size = {}\nhidden_size = {}\nnum_hidden_layers = {}\nnum_attention_heads = {}\n"
+      "num_key_value_heads = {}\nintermediate_size = {}\nmax_position_embeddings = {}\n"
+      "tie_word_embeddings = true   # output head and token table are one matrix\n"
+      "bos_token_id = 0\neos_token_id = 0             # {}\n\n",
+      m.vocab_size, m.hidden_size, m.num_hidden_layers, m.num_attention_heads, m.kv_heads(),
+      m.ffn_width(), m.max_position_embeddings, "<|endoftext|>");
+  out += fmt::format("[data]\ntrain = {}\nvalid = {}\ntokenizer = {}\n\n", quoted(r.data.train),
+                     quoted(r.data.valid.value_or("")), quoted(r.data.tokenizer.value_or("")));
+  out += fmt::format(
+      "[train]\nout = {}\nsteps = {}\nbatch_size = {}               # sequences a step\nseq_len = "
+      "{}\n"
+      "precision = \"{}\"\neval_every = {}\neval_batches = {}\nsample_every = {}\nsample_prompt = "
+      "{}\n"
+      "sample_tokens = {}\ncheckpoint_every = {}\nkeep_last = {}\nseed = {}\n\n",
+      quoted(t.out), t.steps, t.batch_size, t.seq_len, t.precision, t.eval_every, t.eval_batches,
+      t.sample_every, quoted(t.sample_prompt), t.sample_tokens, t.checkpoint_every, t.keep_last,
+      t.seed);
+  out += fmt::format(
+      "[optim]\nname = \"{}\"               # or muon, lion, adafactor\nlr = {}\nweight_decay = "
+      "{}\n\n",
+      r.optim.name, r.optim.lr, r.optim.weight_decay);
+  return out + fmt::format(
+                   "[schedule]\nname = \"{}\"              # or wsd, linear, inverse_sqrt, "
+                   "constant\nwarmup_steps = {}\n"
+                   "min_lr_ratio = {}\n",
+                   r.schedule.name, r.schedule.warmup_steps, r.schedule.min_lr_ratio);
 }
 
 }  // namespace lathe

@@ -1,4 +1,5 @@
-// How large a model and how many steps fit into the time that is left: measured on this machine, not guessed.
+// How large a model and how many steps fit into the time that is left: measured on this machine,
+// not guessed.
 #pragma once
 
 #include <cstdint>
@@ -10,20 +11,21 @@
 namespace lathe {
 
 struct DemoLimits {
-  double seconds = 0;             // for training, validation and samples
-  std::string precision;          // "bf16" or "fp32"
-  int64_t vocab_size = 0;         // of the tokenizer
+  double seconds = 0;      // for training, validation and samples
+  std::string precision;   // "bf16" or "fp32"
+  int64_t vocab_size = 0;  // of the tokenizer
   int64_t train_tokens = 0, valid_tokens = 0;
 };
 
 struct DemoPlan {
-  Recipe recipe;              // complete but for paths
+  Recipe recipe;  // complete but for paths
   double step_seconds = 0;
   int64_t parameters = 0;
 };
 
-// Times a few steps of ever larger Llama shapes on the data of `paths` and takes the largest that still sees enough
-// tokens for its size (three a parameter), with a cosine over as many steps as fit. `tried` hears of every shape.
+// Times a few steps of ever larger Llama shapes on the data of `paths` and takes the largest that
+// still sees enough tokens for its size (three a parameter), with a cosine over as many steps as
+// fit. `tried` hears of every shape.
 DemoPlan plan_demo(const DemoLimits& limits, const DataConfig& data,
                    const std::function<void(const std::string&)>& tried);
 

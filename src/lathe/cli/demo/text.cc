@@ -22,7 +22,8 @@ std::string without_control(std::string_view text) {
   std::string out;
   for (const char c : text) {
     if (c == '\b') {
-      while (!out.empty() && (static_cast<unsigned char>(out.back()) & 0xC0) == 0x80) out.pop_back();
+      while (!out.empty() && (static_cast<unsigned char>(out.back()) & 0xC0) == 0x80)
+        out.pop_back();
       if (!out.empty()) out.pop_back();
     } else if (c == '\t') {
       out += "    ";
@@ -49,7 +50,8 @@ std::string opening_of(const std::string& text) {
 }
 
 bool is_word(const std::string& s) {
-  return !s.empty() && std::ranges::all_of(s, [](unsigned char c) { return std::isalpha(c) || c >= 0x80; });
+  return !s.empty() &&
+         std::ranges::all_of(s, [](unsigned char c) { return std::isalpha(c) || c >= 0x80; });
 }
 
 std::vector<std::string> frequent_openings(const std::vector<std::string>& documents) {
@@ -86,8 +88,10 @@ std::vector<std::string> cut_document(const std::string& text, size_t longest) {
   size_t begin = 0;
   while (text.size() - begin > longest) {
     size_t cut = text.rfind("\n\n", begin + longest);
-    if (cut == std::string::npos || cut <= begin + longest / 2) cut = text.rfind('\n', begin + longest);
-    if (cut == std::string::npos || cut <= begin + longest / 2) cut = text.rfind(' ', begin + longest);
+    if (cut == std::string::npos || cut <= begin + longest / 2)
+      cut = text.rfind('\n', begin + longest);
+    if (cut == std::string::npos || cut <= begin + longest / 2)
+      cut = text.rfind(' ', begin + longest);
     if (cut == std::string::npos || cut <= begin) {
       cut = begin + longest;
       while (cut > begin + 1 && (static_cast<unsigned char>(text[cut]) & 0xC0) == 0x80) --cut;
@@ -104,7 +108,8 @@ DemoText read_demo_text(const std::optional<std::string>& path) {
   text.source = path.value_or(std::string(kDefaultDemoText));
   std::error_code error;
   require(path || fs::exists(text.source, error), ErrorKind::kIo, text.source,
-          "is not there: install the Debian package `fortunes` (./demo.sh does), or give a text of your own with --text "
+          "is not there: install the Debian package `fortunes` (./demo.sh does), or give a text of "
+          "your own with --text "
           "PATH");
   const std::vector<std::string> paths = {text.source};
   DocumentConfig config;
@@ -118,7 +123,8 @@ DemoText read_demo_text(const std::optional<std::string>& path) {
   });
   require(text.bytes >= kLeastBytes, ErrorKind::kData, text.source,
           "holds {} of text, the demo needs at least {} to learn anything; give more with --text",
-          human_bytes(static_cast<double>(text.bytes)), human_bytes(static_cast<double>(kLeastBytes)));
+          human_bytes(static_cast<double>(text.bytes)),
+          human_bytes(static_cast<double>(kLeastBytes)));
   text.openings = frequent_openings(text.documents);
   return text;
 }

@@ -19,14 +19,15 @@ struct DemoText {
   std::vector<std::string> documents;
   std::string source;
   int64_t bytes = 0;
-  std::vector<std::string> openings;  // how documents often begin, most frequent first, at most three
+  std::vector<std::string>
+      openings;  // how documents often begin, most frequent first, at most three
 };
 
-// Reads `path` (files and folders as `lathe shard` takes them), or the default text when it is not given, and cleans
-// it: valid UTF-8, line feeds only, overstrikes and control characters gone, tabs as spaces, no blanks at line ends, at
-// most one blank line in a row; documents longer than 4,000 bytes are cut at a paragraph's or a line's end.
-// Errors: kIo for what cannot be read, naming the package when the default text is not installed; kData for a text
-// without 20,000 bytes.
+// Reads `path` (files and folders as `lathe shard` takes them), or the default text when it is not
+// given, and cleans it: valid UTF-8, line feeds only, overstrikes and control characters gone, tabs
+// as spaces, no blanks at line ends, at most one blank line in a row; documents longer than 4,000
+// bytes are cut at a paragraph's or a line's end. Errors: kIo for what cannot be read, naming the
+// package when the default text is not installed; kData for a text without 20,000 bytes.
 DemoText read_demo_text(const std::optional<std::string>& path);
 
 // One file, documents separated by lines with kEndOfText.

@@ -18,7 +18,9 @@ struct Frame {
   double width, height;   // of the drawing
 
   double px(double x) const { return kLeft + (x - x0) / (x1 - x0) * (width - kLeft - kRight); }
-  double py(double y) const { return height - kBottom - (y - y0) / (y1 - y0) * (height - kTop - kBottom); }
+  double py(double y) const {
+    return height - kBottom - (y - y0) / (y1 - y0) * (height - kTop - kBottom);
+  }
 };
 
 Frame frame_of(const ChartSpec& spec) {
@@ -71,14 +73,17 @@ std::string number_text(double v) {
 std::string grid(const ChartSpec& spec, const Frame& f) {
   std::string svg;
   for (const double y : axis_ticks(f.y0, f.y1, 5))
-    svg += fmt::format("<line class=\"grid\" x1=\"{0:.1f}\" x2=\"{1:.1f}\" y1=\"{2:.1f}\" y2=\"{2:.1f}\"/>"
-                       "<text class=\"tick\" x=\"{3:.1f}\" y=\"{4:.1f}\" text-anchor=\"end\">{5}</text>\n",
-                       kLeft, f.width - kRight, f.py(y), kLeft - 8, f.py(y) + 4, number_text(y));
+    svg += fmt::format(
+        "<line class=\"grid\" x1=\"{0:.1f}\" x2=\"{1:.1f}\" y1=\"{2:.1f}\" y2=\"{2:.1f}\"/>"
+        "<text class=\"tick\" x=\"{3:.1f}\" y=\"{4:.1f}\" text-anchor=\"end\">{5}</text>\n",
+        kLeft, f.width - kRight, f.py(y), kLeft - 8, f.py(y) + 4, number_text(y));
   for (const double x : axis_ticks(f.x0, f.x1, 7))
-    svg += fmt::format("<text class=\"tick\" x=\"{:.1f}\" y=\"{:.1f}\" text-anchor=\"middle\">{}</text>\n", f.px(x),
-                       f.height - kBottom + 18, number_text(x));
-  return svg + fmt::format("<text class=\"tick\" x=\"{:.1f}\" y=\"{:.1f}\">{}</text>\n", f.width - kRight + 10,
-                           f.height - kBottom + 18, html_escaped(spec.x_label));
+    svg += fmt::format(
+        "<text class=\"tick\" x=\"{:.1f}\" y=\"{:.1f}\" text-anchor=\"middle\">{}</text>\n",
+        f.px(x), f.height - kBottom + 18, number_text(x));
+  return svg + fmt::format("<text class=\"tick\" x=\"{:.1f}\" y=\"{:.1f}\">{}</text>\n",
+                           f.width - kRight + 10, f.height - kBottom + 18,
+                           html_escaped(spec.x_label));
 }
 
 std::string line(const ChartSeries& s, const Frame& f) {
@@ -87,10 +92,13 @@ std::string line(const ChartSeries& s, const Frame& f) {
   for (const ChartPoint& p : thinned(s.points, s.faint ? columns : columns / 2)) {
     if (!std::isfinite(p.y)) continue;
     path += fmt::format("{}{:.1f} {:.1f}", path.empty() ? "M" : " L", f.px(p.x), f.py(p.y));
-    if (s.dots) dots += fmt::format("<circle class=\"dot c{}\" cx=\"{:.1f}\" cy=\"{:.1f}\" r=\"3\"/>", s.color, f.px(p.x), f.py(p.y));
+    if (s.dots)
+      dots += fmt::format("<circle class=\"dot c{}\" cx=\"{:.1f}\" cy=\"{:.1f}\" r=\"3\"/>",
+                          s.color, f.px(p.x), f.py(p.y));
   }
   if (path.empty()) return "";
-  return fmt::format("<path class=\"{} c{}\" d=\"{}\"/>{}\n", s.faint ? "raw" : "line", s.color, path, dots);
+  return fmt::format("<path class=\"{} c{}\" d=\"{}\"/>{}\n", s.faint ? "raw" : "line", s.color,
+                     path, dots);
 }
 
 // The last value beside the end of each line; labels that would touch are moved apart.
@@ -110,27 +118,34 @@ std::string end_labels(const ChartSpec& spec, const Frame& f) {
   for (Label& l : labels) {
     l.y = std::max(l.y, lowest + 14);
     lowest = l.y;
-    svg += fmt::format("<text class=\"end c{}\" x=\"{:.1f}\" y=\"{:.1f}\">{}</text>\n", l.color, f.width - kRight + 8, l.y + 4, l.text);
+    svg += fmt::format("<text class=\"end c{}\" x=\"{:.1f}\" y=\"{:.1f}\">{}</text>\n", l.color,
+                       f.width - kRight + 8, l.y + 4, l.text);
   }
   return svg;
 }
 
 std::string heading(const ChartSpec& spec) {
-  std::string svg = fmt::format("<text class=\"title\" x=\"{}\" y=\"22\">{}</text>\n", 12, html_escaped(spec.title));
+  std::string svg = fmt::format("<text class=\"title\" x=\"{}\" y=\"22\">{}</text>\n", 12,
+                                html_escaped(spec.title));
   double x = spec.width - kRight;
   for (auto s = spec.series.rbegin(); s != spec.series.rend(); ++s) {
     if (s->name.empty()) continue;
-    svg += fmt::format("<text class=\"legend\" x=\"{0:.1f}\" y=\"22\" text-anchor=\"end\">{1}</text>", x, html_escaped(s->name));
+    svg +=
+        fmt::format("<text class=\"legend\" x=\"{0:.1f}\" y=\"22\" text-anchor=\"end\">{1}</text>",
+                    x, html_escaped(s->name));
     x -= 6.2 * static_cast<double>(s->name.size()) + 24;
-    svg += fmt::format("<path class=\"{} c{}\" d=\"M{:.1f} 18 h16\"/>\n", s->faint ? "raw" : "line", s->color, x);
+    svg += fmt::format("<path class=\"{} c{}\" d=\"M{:.1f} 18 h16\"/>\n", s->faint ? "raw" : "line",
+                       s->color, x);
     x -= 14;
   }
   return svg;
 }
 
 constexpr const char* kColors =
-    ":root{--ink:#1c2430;--soft:#64707f;--grid:#e4e8ee;--card:#ffffff;--c1:#2563eb;--c2:#d9480f;--c3:#0f8a5f;--c4:#8b3fc7}"
-    "@media(prefers-color-scheme:dark){:root{--ink:#e6eaf0;--soft:#96a1b0;--grid:#2a3340;--card:#161c25;"
+    ":root{--ink:#1c2430;--soft:#64707f;--grid:#e4e8ee;--card:#ffffff;--c1:#2563eb;--c2:#d9480f;--"
+    "c3:#0f8a5f;--c4:#8b3fc7}"
+    "@media(prefers-color-scheme:dark){:root{--ink:#e6eaf0;--soft:#96a1b0;--grid:#2a3340;--card:#"
+    "161c25;"
     "--c1:#6ea8ff;--c2:#ff9259;--c3:#4fd1a1;--c4:#c792ff}}";
 
 }  // namespace
@@ -144,17 +159,23 @@ std::string chart_style() {
       "svg.chart .raw{fill:none;stroke-width:1;opacity:.35}"
       "svg.chart .end{font-weight:600}";
   for (int c = 1; c <= 4; ++c)
-    css += fmt::format("svg.chart .line.c{0},svg.chart .raw.c{0}{{stroke:var(--c{0})}}svg.chart .dot.c{0},svg.chart .end.c{0}{{fill:var(--c{0})}}", c);
+    css += fmt::format(
+        "svg.chart .line.c{0},svg.chart .raw.c{0}{{stroke:var(--c{0})}}svg.chart "
+        ".dot.c{0},svg.chart .end.c{0}{{fill:var(--c{0})}}",
+        c);
   return kColors + css;
 }
 
 std::string draw_chart(const ChartSpec& spec, ChartUse use) {
   const Frame f = frame_of(spec);
   std::string svg = fmt::format(
-      "<svg class=\"chart\" xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {} {}\" role=\"img\" aria-label=\"{}\">\n",
+      "<svg class=\"chart\" xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {} {}\" "
+      "role=\"img\" aria-label=\"{}\">\n",
       spec.width, spec.height, html_escaped(spec.title));
   if (use == ChartUse::kFile)
-    svg += fmt::format("<style>{}</style><rect width=\"100%\" height=\"100%\" rx=\"8\" fill=\"var(--card)\"/>\n", chart_style());
+    svg += fmt::format(
+        "<style>{}</style><rect width=\"100%\" height=\"100%\" rx=\"8\" fill=\"var(--card)\"/>\n",
+        chart_style());
   svg += heading(spec) + grid(spec, f);
   for (const bool faint : {true, false})
     for (const ChartSeries& s : spec.series)
@@ -186,7 +207,8 @@ std::vector<double> axis_ticks(double low, double high, int count) {
     }
   std::vector<double> ticks;
   const double first = std::ceil(low / step);
-  for (double i = first; i * step <= high && ticks.size() < 50; ++i) ticks.push_back(i * step + 0.0);
+  for (double i = first; i * step <= high && ticks.size() < 50; ++i)
+    ticks.push_back(i * step + 0.0);
   return ticks;
 }
 

@@ -12,10 +12,10 @@ struct ChartPoint {
 };
 
 struct ChartSeries {
-  std::string name;   // in the legend; empty: not in it
-  int color = 1;      // 1 to 4
-  bool faint = false; // a thin background line, such as raw values behind smoothed ones
-  bool dots = false;  // mark every point
+  std::string name;    // in the legend; empty: not in it
+  int color = 1;       // 1 to 4
+  bool faint = false;  // a thin background line, such as raw values behind smoothed ones
+  bool dots = false;   // mark every point
   std::vector<ChartPoint> points;
 };
 
@@ -29,7 +29,8 @@ struct ChartSpec {
 // kPage: colours come from the page's style; kFile: the SVG carries them, for light and dark.
 enum class ChartUse { kPage, kFile };
 
-// A complete <svg> element. Series of many points are thinned to the drawing's resolution by averaging.
+// A complete <svg> element. Series of many points are thinned to the drawing's resolution by
+// averaging.
 std::string draw_chart(const ChartSpec& spec, ChartUse use);
 
 // The CSS that gives charts their colours, from the variables of the page.

@@ -20,26 +20,35 @@ constexpr const char* kStyle =
     ":root{--back:#f4f6f9}@media(prefers-color-scheme:dark){:root{--back:#0e131a}}"
     "main{max-width:1120px;margin:0 auto;padding:40px 24px 80px}"
     "h1{font-size:30px;margin:0 0 4px}h2{font-size:20px;margin:44px 0 14px}p{margin:0 0 12px}"
-    ".soft{color:var(--soft)}.card{background:var(--card);border:1px solid var(--grid);border-radius:10px;padding:14px}"
-    ".tiles{display:grid;grid-template-columns:repeat(auto-fit,minmax(132px,1fr));gap:12px;margin-top:26px}"
-    ".tile b{display:block;font-size:26px;line-height:1.2}.tile span{color:var(--soft);font-size:13px}"
-    ".charts{display:grid;grid-template-columns:repeat(2,minmax(0,1fr));gap:14px}.wide{grid-column:1/-1}"
+    ".soft{color:var(--soft)}.card{background:var(--card);border:1px solid "
+    "var(--grid);border-radius:10px;padding:14px}"
+    ".tiles{display:grid;grid-template-columns:repeat(auto-fit,minmax(132px,1fr));gap:12px;margin-"
+    "top:26px}"
+    ".tile b{display:block;font-size:26px;line-height:1.2}.tile "
+    "span{color:var(--soft);font-size:13px}"
+    ".charts{display:grid;grid-template-columns:repeat(2,minmax(0,1fr));gap:14px}.wide{grid-column:"
+    "1/-1}"
     "@media(max-width:760px){.charts{grid-template-columns:1fr}}"
     "svg{display:block;width:100%;height:auto}.charts .card{padding:6px}"
-    "table{border-collapse:collapse;width:100%}td,th{text-align:left;padding:7px 12px 7px 0;border-bottom:1px solid var(--grid);"
-    "vertical-align:top}tr:last-child td{border-bottom:0}th{font-size:13px;color:var(--soft);font-weight:600}"
+    "table{border-collapse:collapse;width:100%}td,th{text-align:left;padding:7px 12px 7px "
+    "0;border-bottom:1px solid var(--grid);"
+    "vertical-align:top}tr:last-child "
+    "td{border-bottom:0}th{font-size:13px;color:var(--soft);font-weight:600}"
     "td.n{text-align:right;white-space:nowrap;font-variant-numeric:tabular-nums}"
     ".bar{height:9px;min-width:2px;border-radius:4px;background:var(--c1);margin-top:8px}"
-    "pre{margin:0;white-space:pre-wrap;overflow-wrap:anywhere;font:13px/1.5 ui-monospace,SFMono-Regular,Menlo,monospace}"
+    "pre{margin:0;white-space:pre-wrap;overflow-wrap:anywhere;font:13px/1.5 "
+    "ui-monospace,SFMono-Regular,Menlo,monospace}"
     ".text{white-space:pre-wrap;overflow-wrap:anywhere;font-family:Georgia,'Times New Roman',serif}"
-    "details summary{cursor:pointer;color:var(--soft)}ul{margin:4px 0 0;padding-left:22px}code{font-size:14px}";
+    "details summary{cursor:pointer;color:var(--soft)}ul{margin:4px 0 "
+    "0;padding-left:22px}code{font-size:14px}";
 
 std::string card(const std::string& body, const std::string& more = "") {
   return fmt::format("<div class=\"card{}\">{}</div>\n", more, body);
 }
 
 std::string tile(const std::string& value, const std::string& name) {
-  return fmt::format("<div class=\"card tile\"><b>{}</b><span>{}</span></div>\n", html_escaped(value), html_escaped(name));
+  return fmt::format("<div class=\"card tile\"><b>{}</b><span>{}</span></div>\n",
+                     html_escaped(value), html_escaped(name));
 }
 
 std::string tiles(const RunData& run) {
@@ -63,7 +72,8 @@ std::string tiles(const RunData& run) {
     std::vector<double> shares;
     for (const StepPoint& p : run.steps) shares.push_back(p.mfu.value_or(0));
     std::ranges::nth_element(shares, shares.begin() + static_cast<ptrdiff_t>(shares.size() / 2));
-    html += tile(fmt::format("{:.0f} %", 100 * shares[shares.size() / 2]), "of the matrix rate (MFU, median)");
+    html += tile(fmt::format("{:.0f} %", 100 * shares[shares.size() / 2]),
+                 "of the matrix rate (MFU, median)");
   }
   return html + "</div>\n";
 }
@@ -82,10 +92,12 @@ std::string stages(const Json& demo) {
   std::string rows;
   for (const Json& s : demo["stages"]) {
     const double seconds = s.at("seconds").get<double>();
-    rows += fmt::format("<tr><td>{}</td><td class=\"n\">{:.1f} s</td><td style=\"width:28%\"><div class=\"bar\" style=\"width:{:.1f}%\">"
-                        "</div></td><td class=\"soft\">{}</td></tr>\n",
-                        html_escaped(s.at("name").get<std::string>()), seconds, 100 * seconds / longest,
-                        html_escaped(s.at("detail").get<std::string>()));
+    rows += fmt::format(
+        "<tr><td>{}</td><td class=\"n\">{:.1f} s</td><td style=\"width:28%\"><div class=\"bar\" "
+        "style=\"width:{:.1f}%\">"
+        "</div></td><td class=\"soft\">{}</td></tr>\n",
+        html_escaped(s.at("name").get<std::string>()), seconds, 100 * seconds / longest,
+        html_escaped(s.at("detail").get<std::string>()));
   }
   return "<h2>Stages</h2>\n" + card("<table>" + rows + "</table>");
 }
@@ -94,7 +106,8 @@ std::string samples(const RunData& run) {
   if (run.samples.empty()) return "";
   std::string rows;
   for (const SampleText& s : run.samples)
-    rows += fmt::format("<tr><td class=\"n soft\">step {}</td><td class=\"text\">{}</td></tr>\n", s.step, html_escaped(s.text));
+    rows += fmt::format("<tr><td class=\"n soft\">step {}</td><td class=\"text\">{}</td></tr>\n",
+                        s.step, html_escaped(s.text));
   return "<h2>What it wrote on the way</h2>\n" + card("<table>" + rows + "</table>");
 }
 
@@ -102,11 +115,16 @@ std::string generations(const Json& demo) {
   if (!demo.is_object() || !demo.contains("generations") || demo["generations"].empty()) return "";
   std::string rows;
   for (const Json& g : demo["generations"])
-    rows += fmt::format("<tr><td class=\"soft\" style=\"width:22%\">{}</td><td class=\"text\"><b>{}</b>{}</td></tr>\n",
-                        html_escaped(g.at("setting").get<std::string>()), html_escaped(g.at("prompt").get<std::string>()),
-                        html_escaped(g.at("text").get<std::string>()));
-  return "<h2>What it writes now</h2>\n" + card("<table><tr><th>sampling</th><th>text</th></tr>" + rows + "</table>") +
-         "<p class=\"soft\">Why small models repeat themselves, and which setting helps: docs/repetition.md.</p>\n";
+    rows += fmt::format(
+        "<tr><td class=\"soft\" style=\"width:22%\">{}</td><td "
+        "class=\"text\"><b>{}</b>{}</td></tr>\n",
+        html_escaped(g.at("setting").get<std::string>()),
+        html_escaped(g.at("prompt").get<std::string>()),
+        html_escaped(g.at("text").get<std::string>()));
+  return "<h2>What it writes now</h2>\n" +
+         card("<table><tr><th>sampling</th><th>text</th></tr>" + rows + "</table>") +
+         "<p class=\"soft\">Why small models repeat themselves, and which setting helps: "
+         "docs/repetition.md.</p>\n";
 }
 
 std::string machine(const RunData& run) {
@@ -134,12 +152,17 @@ std::string recipe(const Json& tree) {
     }
     text += "\n";
   }
-  return "<h2>Recipe</h2>\n" + card("<details><summary>every key, defaults included</summary><pre>" + html_escaped(text) + "</pre></details>");
+  return "<h2>Recipe</h2>\n" +
+         card("<details><summary>every key, defaults included</summary><pre>" + html_escaped(text) +
+              "</pre></details>");
 }
 
 std::string lineage_item(const LineageNode& node) {
-  std::string html = fmt::format("<li><b>{}</b> {}", html_escaped(node.kind.empty() ? "artefact" : node.kind), html_escaped(node.path));
-  if (!node.recorded_hash.empty()) html += fmt::format(" <span class=\"soft\">{}</span>", node.recorded_hash.substr(0, 12));
+  std::string html =
+      fmt::format("<li><b>{}</b> {}", html_escaped(node.kind.empty() ? "artefact" : node.kind),
+                  html_escaped(node.path));
+  if (!node.recorded_hash.empty())
+    html += fmt::format(" <span class=\"soft\">{}</span>", node.recorded_hash.substr(0, 12));
   if (node.state == LineageNode::State::kChanged) html += " (changed since)";
   if (node.state == LineageNode::State::kMissing) html += " (missing)";
   for (const LineageNode& parent : node.parents) html += "<ul>" + lineage_item(parent) + "</ul>";
@@ -154,28 +177,35 @@ std::string lineage(const RunData& run) {
 }
 
 std::string title_of(const RunData& run) {
-  return run.demo.is_object() ? "A language model, from raw text" : "Training run " + run.folder.string();
+  return run.demo.is_object() ? "A language model, from raw text"
+                              : "Training run " + run.folder.string();
 }
 
 std::string introduction(const RunData& run) {
   const Json& demo = run.demo;
   std::string html = fmt::format("<h1>{}</h1>\n", html_escaped(title_of(run)));
   if (demo.is_object() && demo.contains("summary"))
-    html += fmt::format("<p class=\"soft\">{}</p>\n", html_escaped(demo["summary"].get<std::string>()));
-  return html + fmt::format("<p class=\"soft\">{}, lathe {}</p>\n", html_escaped(run.folder.string()), lathe_version());
+    html +=
+        fmt::format("<p class=\"soft\">{}</p>\n", html_escaped(demo["summary"].get<std::string>()));
+  return html + fmt::format("<p class=\"soft\">{}, lathe {}</p>\n",
+                            html_escaped(run.folder.string()), lathe_version());
 }
 
 }  // namespace
 
 std::string report_page(const RunData& run) {
   return "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\">"
-         "<meta name=\"viewport\" content=\"width=device-width,initial-scale=1\"><meta name=\"color-scheme\" content=\"light dark\">"
+         "<meta name=\"viewport\" content=\"width=device-width,initial-scale=1\"><meta "
+         "name=\"color-scheme\" content=\"light dark\">"
          "<title>" +
-         html_escaped(title_of(run)) + "</title><style>" + chart_style() + kStyle + "</style></head><body><main>\n" +
-         introduction(run) + tiles(run) + charts(run) + generations(run.demo) + samples(run) + stages(run.demo) +
-         machine(run) + recipe(run.recipe) + lineage(run) + "</main></body></html>\n";
+         html_escaped(title_of(run)) + "</title><style>" + chart_style() + kStyle +
+         "</style></head><body><main>\n" + introduction(run) + tiles(run) + charts(run) +
+         generations(run.demo) + samples(run) + stages(run.demo) + machine(run) +
+         recipe(run.recipe) + lineage(run) + "</main></body></html>\n";
 }
 
-void write_report(const fs::path& run, const fs::path& file) { write_file_atomically(file, report_page(read_run(run))); }
+void write_report(const fs::path& run, const fs::path& file) {
+  write_file_atomically(file, report_page(read_run(run)));
+}
 
 }  // namespace lathe

@@ -1,4 +1,5 @@
-// A training run as one self-contained HTML page: curves, stages, samples, recipe, machine, lineage.
+// A training run as one self-contained HTML page: curves, stages, samples, recipe, machine,
+// lineage.
 #pragma once
 
 #include <filesystem>
@@ -15,7 +16,8 @@ struct NamedChart {
   ChartSpec spec;
 };
 
-// Loss, bits per byte, learning rate, gradient norm, tokens a second; those the run has numbers for.
+// Loss, bits per byte, learning rate, gradient norm, tokens a second; those the run has numbers
+// for.
 std::vector<NamedChart> run_charts(const RunData& run);
 
 std::string report_page(const RunData& run);

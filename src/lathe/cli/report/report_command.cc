@@ -28,7 +28,8 @@ int run_report(const ReportOptions& o, CommandContext& context) {
   if (o.charts) {
     fs::create_directories(*o.charts);
     for (const NamedChart& c : run_charts(run))
-      write_file_atomically(fs::path(*o.charts) / (c.name + ".svg"), draw_chart(c.spec, ChartUse::kFile));
+      write_file_atomically(fs::path(*o.charts) / (c.name + ".svg"),
+                            draw_chart(c.spec, ChartUse::kFile));
   }
   if (context.json) {
     context.print_json({{"report", file.string()}, {"steps", run.steps.size()}});
@@ -44,7 +45,8 @@ Command report_command() {
   return make_command<ReportOptions>(
       {.name = "report",
        .summary = "draw a training run as one HTML page",
-       .help = "Curves, samples, recipe and lineage in one file that needs nothing else; works on a run that is still\n"
+       .help = "Curves, samples, recipe and lineage in one file that needs nothing else; works on "
+               "a run that is still\n"
                "going, too.\n\n"
                "  lathe report runs/demo\n"
                "  lathe report runs/again --charts runs/again/charts\n"},

@@ -12,10 +12,16 @@ std::vector<ChartPoint> points_of(const std::vector<T>& records, F&& y) {
   return out;
 }
 
-ChartSpec raw_and_smooth(const std::string& title, const std::string& name, int color, std::vector<ChartPoint> raw) {
+ChartSpec raw_and_smooth(const std::string& title, const std::string& name, int color,
+                         std::vector<ChartPoint> raw) {
   ChartSpec spec{.title = title, .series = {}};
-  spec.series.push_back({.name = "each step", .color = color, .faint = true, .dots = false, .points = raw});
-  spec.series.push_back({.name = name, .color = color, .faint = false, .dots = false, .points = smoothed(raw, kKeep)});
+  spec.series.push_back(
+      {.name = "each step", .color = color, .faint = true, .dots = false, .points = raw});
+  spec.series.push_back({.name = name,
+                         .color = color,
+                         .faint = false,
+                         .dots = false,
+                         .points = smoothed(raw, kKeep)});
   return spec;
 }
 
@@ -25,8 +31,12 @@ ChartSpec loss_chart(const RunData& run) {
   spec.width = 760;
   spec.height = 330;
   if (!run.validations.empty())
-    spec.series.push_back({.name = "validation", .color = 2, .faint = false, .dots = true,
-                           .points = points_of(run.validations, [](const ValidationPoint& p) { return p.loss; })});
+    spec.series.push_back(
+        {.name = "validation",
+         .color = 2,
+         .faint = false,
+         .dots = true,
+         .points = points_of(run.validations, [](const ValidationPoint& p) { return p.loss; })});
   return spec;
 }
 
@@ -41,7 +51,10 @@ ChartSpec bits_chart(const RunData& run) {
 
 ChartSpec rate_chart(const RunData& run) {
   ChartSpec spec{.title = "Learning rate", .series = {}, .from_zero = true};
-  spec.series.push_back({.name = "", .color = 3, .faint = false, .dots = false,
+  spec.series.push_back({.name = "",
+                         .color = 3,
+                         .faint = false,
+                         .dots = false,
                          .points = points_of(run.steps, [](const StepPoint& p) { return p.lr; })});
   return spec;
 }
@@ -51,12 +64,16 @@ ChartSpec rate_chart(const RunData& run) {
 std::vector<NamedChart> run_charts(const RunData& run) {
   std::vector<NamedChart> charts;
   charts.push_back({"loss", loss_chart(run)});
-  if (ChartSpec bits = bits_chart(run); !bits.series[0].points.empty()) charts.push_back({"bits-per-byte", std::move(bits)});
+  if (ChartSpec bits = bits_chart(run); !bits.series[0].points.empty())
+    charts.push_back({"bits-per-byte", std::move(bits)});
   charts.push_back({"learning-rate", rate_chart(run)});
   charts.push_back({"gradient-norm", raw_and_smooth("Gradient norm, before clipping", "smoothed", 4,
-                                                    points_of(run.steps, [](const StepPoint& p) { return p.grad_norm; }))});
-  ChartSpec speed = raw_and_smooth("Tokens a second", "smoothed", 3,
-                                   points_of(run.steps, [](const StepPoint& p) { return p.tokens_per_s; }));
+                                                    points_of(run.steps, [](const StepPoint& p) {
+                                                      return p.grad_norm;
+                                                    }))});
+  ChartSpec speed =
+      raw_and_smooth("Tokens a second", "smoothed", 3,
+                     points_of(run.steps, [](const StepPoint& p) { return p.tokens_per_s; }));
   speed.from_zero = true;
   charts.push_back({"tokens-per-second", std::move(speed)});
   return charts;

@@ -23,12 +23,14 @@ std::optional<double> maybe(const Json& record, const char* key) {
 void add_record(const Json& record, RunData& run) {
   const double step = number(record, "step");
   if (record.contains("val_loss")) {
-    run.validations.push_back({step, number(record, "val_loss"), maybe(record, "val_bits_per_byte")});
+    run.validations.push_back(
+        {step, number(record, "val_loss"), maybe(record, "val_bits_per_byte")});
   } else if (record.contains("sample") && record["sample"].is_string()) {
     run.samples.push_back({static_cast<int64_t>(step), record["sample"].get<std::string>()});
   } else if (record.contains("loss")) {
-    run.steps.push_back({step, number(record, "loss"), number(record, "lr"), number(record, "grad_norm"),
-                         number(record, "tokens_per_s"), number(record, "tokens"), number(record, "step_ms"),
+    run.steps.push_back({step, number(record, "loss"), number(record, "lr"),
+                         number(record, "grad_norm"), number(record, "tokens_per_s"),
+                         number(record, "tokens"), number(record, "step_ms"),
                          number(record, "memory_mib"), maybe(record, "mfu")});
   }
 }
@@ -52,7 +54,8 @@ RunData read_run(const fs::path& folder) {
   std::string_view line;
   std::string broken;
   while (lines.next(line)) {
-    require(broken.empty(), ErrorKind::kFormat, metrics.string(), "{} is not a JSON object", broken);
+    require(broken.empty(), ErrorKind::kFormat, metrics.string(), "{} is not a JSON object",
+            broken);
     const Json record = Json::parse(line, nullptr, /*allow_exceptions=*/false);
     if (record.is_object()) {
       add_record(record, run);

@@ -1,4 +1,5 @@
-// What a training run left on disk, read for a report: metrics.jsonl, recipe.json, and demo.json when there is one.
+// What a training run left on disk, read for a report: metrics.jsonl, recipe.json, and demo.json
+// when there is one.
 #pragma once
 
 #include <cstdint>
@@ -11,7 +12,8 @@
 namespace lathe {
 
 struct StepPoint {
-  double step = 0, loss = 0, lr = 0, grad_norm = 0, tokens_per_s = 0, tokens = 0, step_ms = 0, memory_mib = 0;
+  double step = 0, loss = 0, lr = 0, grad_norm = 0, tokens_per_s = 0, tokens = 0, step_ms = 0,
+         memory_mib = 0;
   std::optional<double> mfu;
 };
 
@@ -34,8 +36,8 @@ struct RunData {
   nlohmann::ordered_json demo;    // null when `lathe demo` did not make this run
 };
 
-// Errors: kIo when there is no metrics.jsonl, kData when it holds no step; kFormat naming the line for text that is no
-// JSON object (a last line cut short by a kill is left out).
+// Errors: kIo when there is no metrics.jsonl, kData when it holds no step; kFormat naming the line
+// for text that is no JSON object (a last line cut short by a kill is left out).
 RunData read_run(const std::filesystem::path& folder);
 
 }  // namespace lathe
