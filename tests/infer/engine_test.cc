@@ -1,0 +1,94 @@
+#include "lathe/infer/engine.h"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+
+#include "io/temp_folder.h"
+#include "model/grid.h"
+
+namespace lathe::testing {
+namespace {
+
+using Rows = std::vector<std::vector<int32_t>>;
+
+GenerationConfig asking(int64_t tokens, double temperature) {
+  GenerationConfig config;
+  config.max_new_tokens = tokens;
+  config.temperature = temperature;
+  return config;
+}
+
+// Greedy decoding by whole forward passes, without a cache.
+std::vector<int32_t> greedy_by_hand(Transformer& model, std::vector<int32_t> ids, int64_t count) {
+  std::vector<int32_t> out;
+  for (int64_t i = 0; i < count; ++i) {
+    const auto length = static_cast<int64_t>(ids.size());
+    const auto logits = logits_of(model, Tensor::of<int32_t>(ids, {1, length})).to_vector();
+    const auto last = logits.end() - kVocabulary;
+    out.push_back(static_cast<int32_t>(std::max_element(last, logits.end()) - last));
+    ids.push_back(out.back());
+  }
+  return out;
+}
+
+const Rows kPrompts = {{1, 2, 3}, {4}, {5, 6, 7}, {9, 9}};
+
+TEST(Engine, GreedyTextIsThatOfWholeForwardPasses) {
+  const auto model = make_model(tiny_config(), DType::kF32, Device::kCpu);
+  const Rows got = Engine(*model, asking(8, 0)).generate({kPrompts, {}});
+  ASSERT_EQ(got.size(), kPrompts.size());
+  for (size_t row = 0; row < got.size(); ++row)
+    EXPECT_EQ(got[row], greedy_by_hand(*model, kPrompts[row], 8)) << row;
+}
+
+TEST(Engine, ARowIsTheSameWhateverStandsBesideIt) {
+  const auto model = make_model(tiny_config(), DType::kF32, Device::kCpu);
+  Engine engine(*model, asking(8, 1.0));
+  const Rows together = engine.generate({kPrompts, {}});
+  EXPECT_EQ(together, engine.generate({kPrompts, {}}));
+  Rows others = kPrompts;
+  for (size_t row = 1; row < others.size(); ++row) others[row].push_back(2);
+  EXPECT_EQ(engine.generate({others, {}})[0], together[0]);
+}
+
+TEST(Engine, StopsWhereItShould) {
+  ModelConfig c = tiny_config();
+  const auto model = make_model(c, DType::kF32, Device::kCpu);
+  const auto free = Engine(*model, asking(8, 0)).generate({{{1, 2, 3}}, {}})[0];
+  c.eos_token_id = free[3];
+  const auto ending = make_model(c, DType::kF32, Device::kCpu);
+  const auto first = std::find(free.begin(), free.end(), free[3]) - free.begin();
+  const std::vector<int32_t> until(free.begin(), free.begin() + first + 1);
+  EXPECT_EQ(Engine(*ending, asking(8, 0)).generate({{{1, 2, 3}}, {}})[0], until);
+  GenerationConfig on = asking(8, 0);
+  on.ignore_eos = true;
+  EXPECT_EQ(Engine(*ending, on).generate({{{1, 2, 3}}, {}})[0], free);
+  int seen = 0;
+  const auto stop = [&](size_t, int32_t) { return ++seen < 2; };
+  EXPECT_EQ(Engine(*model, asking(8, 0)).generate({{{1, 2, 3}}, stop})[0].size(), 2u);
+  EXPECT_TRUE(Engine(*model, asking(0, 0)).generate({{{1}}, {}})[0].empty());
+}
+
+TEST(Engine, RefusesPromptsThatCannotBe) {
+  ModelConfig c = tiny_config();
+  c.position.kind = "learned";
+  const auto model = make_model(c, DType::kF32, Device::kCpu);
+  Engine engine(*model, asking(8, 0));
+  EXPECT_EQ(error_text([&] {
+              engine.generate({{{1}, {}}, {}});
+            }),
+            "[generate] prompt 1 has no tokens; give at least one (a beginning-of-text token will "
+            "do)");
+  EXPECT_NE(error_text([&] {
+              engine.generate({{{1, 13}}, {}});
+            }).find("id 13 is outside"),
+            std::string::npos);
+  EXPECT_NE(error_text([&] {
+              engine.generate({{std::vector<int32_t>(20, 1)}, {}});
+            }).find("24 positions were trained"),
+            std::string::npos);
+}
+
+}  // namespace
+}  // namespace lathe::testing
