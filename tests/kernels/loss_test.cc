@@ -114,14 +114,14 @@ std::vector<Case> adamw_cases() {
   std::vector<Case> all;
   for (int64_t n : {0, 1, 77, 9003})
     for (int step : {1, 1000}) {
-      const AdamWSpec spec{.lr = 3e-3f,
-                           .beta1 = 0.9f,
-                           .beta2 = 0.95f,
-                           .eps = 1e-8f,
-                           .weight_decay = 0.1f,
-                           .grad_scale = 0.5f,
-                           .correction1 = 1.0f - std::pow(0.9f, static_cast<float>(step)),
-                           .correction2 = 1.0f - std::pow(0.95f, static_cast<float>(step))};
+      const AdamWSpec spec{.lr = 3e-3,
+                           .beta1 = 0.9,
+                           .beta2 = 0.95,
+                           .eps = 1e-8,
+                           .weight_decay = 0.1,
+                           .grad_scale = 0.5,
+                           .correction1 = 1.0 - std::pow(0.9, step),
+                           .correction2 = 1.0 - std::pow(0.95, step)};
       const Spec state{.shape = {n}, .role = Role::kInOut, .kind = Kind::kFloat};
       const Spec square{
           .shape = {n}, .role = Role::kInOut, .kind = Kind::kFloat, .fill = [](int64_t, double z) {

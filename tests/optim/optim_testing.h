@@ -16,9 +16,8 @@ struct Place {
   DType dtype;
   double tolerance;
 };
-// f32 with the fast kernels, and the specification in f64. AdamWSpec holds its numbers as float, so
-// that even f64 is only as good as those.
-inline const Place kCpu{Device::kCpu, DType::kF32, 2e-5}, kRef{Device::kRef, DType::kF64, 2e-6};
+// f32 with the fast kernels, and the specification in f64.
+inline const Place kCpu{Device::kCpu, DType::kF32, 2e-5}, kRef{Device::kRef, DType::kF64, 1e-10};
 inline const Place kPlaces[] = {kCpu, kRef};
 
 inline void set(const Tensor& t, const std::vector<double>& values) {

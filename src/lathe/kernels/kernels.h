@@ -48,11 +48,12 @@ struct AttentionSpec {
   TensorView key_segments = {};    // (packed documents, padding)
 };
 
+// In double, because 1 - beta in f32 is off by four roundings, the same way at every step.
 struct AdamWSpec {
-  float lr, beta1, beta2, eps, weight_decay;
-  float grad_scale;    // multiplies the gradient first (clipping, accumulation)
-  float correction1;   // 1 - beta1^step
-  float correction2;   // 1 - beta2^step
+  double lr, beta1, beta2, eps, weight_decay;
+  double grad_scale;   // multiplies the gradient first (clipping, accumulation)
+  double correction1;  // 1 - beta1^step
+  double correction2;  // 1 - beta2^step
 };
 
 struct Kernels {

@@ -26,19 +26,19 @@ class AdamW final : public Optimizer {
     optim::check_step(kWhere, info);
     const double t = static_cast<double>(info.step);
     kernels::AdamWSpec spec{};
-    spec.lr = static_cast<float>(info.lr);
-    spec.beta1 = static_cast<float>(beta1_);
-    spec.beta2 = static_cast<float>(beta2_);
-    spec.eps = static_cast<float>(eps_);
-    spec.grad_scale = static_cast<float>(info.grad_scale);
-    spec.correction1 = static_cast<float>(1 - std::pow(beta1_, t));
-    spec.correction2 = static_cast<float>(1 - std::pow(beta2_, t));
+    spec.lr = info.lr;
+    spec.beta1 = beta1_;
+    spec.beta2 = beta2_;
+    spec.eps = eps_;
+    spec.grad_scale = info.grad_scale;
+    spec.correction1 = 1 - std::pow(beta1_, t);
+    spec.correction2 = 1 - std::pow(beta2_, t);
     for (Parameter* p : parameters) {
       const State& s = state_of(*p);
       optim::check_state(kWhere, *p, s.m, p->value.shape());
       optim::check_state(kWhere, *p, s.v, p->value.shape());
       const Tensor g = optim::gradient_of(kWhere, *p);
-      spec.weight_decay = p->decays() ? static_cast<float>(decay_) : 0.0f;
+      spec.weight_decay = p->decays() ? decay_ : 0.0;
       const TensorView copy = optim::has_compute_copy(*p) ? flat(p->compute) : TensorView();
       kernels::kernels_for(p->value.device())
           .adamw(flat(p->value), flat(g), flat(s.m), flat(s.v), copy, spec);

@@ -100,8 +100,8 @@ class KernelBench {
   void updates() {
     const Tensor w = zeros({int64_t{8} << 20}, DType::kF32), g = zeros(w.shape(), DType::kF32), m = zeros(w.shape(), DType::kF32),
                  v = zeros(w.shape(), DType::kF32), copy = zeros(w.shape(), DType::kBF16);
-    const kernels::AdamWSpec spec{.lr = 1e-3f, .beta1 = 0.9f, .beta2 = 0.95f, .eps = 1e-8f, .weight_decay = 0.1f, .grad_scale = 1.0f,
-                                  .correction1 = 0.1f, .correction2 = 0.05f};
+    const kernels::AdamWSpec spec{.lr = 1e-3, .beta1 = 0.9, .beta2 = 0.95, .eps = 1e-8, .weight_decay = 0.1, .grad_scale = 1.0,
+                                  .correction1 = 0.1, .correction2 = 0.05};
     time("adamw", 7 * size(w) + size(copy), 0, [&] { k_.adamw(w, g, m, v, copy, spec); });
     time("sum_squares", size(w), 0, [&] { k_.sum_squares(w); });
   }
