@@ -1,10 +1,12 @@
-// Angles are position · theta^(-2i/D). They are computed in double and kept as cos and sin tables that grow (by
+// Angles are position · theta^(-2i/D). Frequencies and angles are rounded to f32, as transformers does: a model was
+// trained with exactly those angles, and at position 1,000 the rounding is 1e-5 radians. Cos and sin tables grow (by
 // doubling) to the largest position seen, so that a model which allows 131,072 positions does not pay for
 // them when it is given ten tokens.
 
 #include <algorithm>
 #include <bit>
 #include <cmath>
+#include <vector>
 
 #include "lathe/nn/position/position.h"
 #include "lathe/ops/attention.h"
@@ -35,12 +37,15 @@ class Rope : public Position {
     if (tables_.cos.defined() && tables_.cos.size(0) >= count && tables_.cos.dtype() == type) return tables_;
     const auto rows = static_cast<int64_t>(std::bit_ceil(static_cast<uint64_t>(count)));
     Tensor cosines({rows, width_ / 2}, DType::kF64, device), sines(cosines.shape(), DType::kF64, device);
+    std::vector<float> frequencies;
+    for (int64_t i = 0; i < width_ / 2; ++i)
+      frequencies.push_back(1.0f / std::pow(static_cast<float>(theta_),
+                                            static_cast<float>(2 * i) / static_cast<float>(width_)));
     for (int64_t p = 0; p < rows; ++p) {
       for (int64_t i = 0; i < width_ / 2; ++i) {
-        const double angle =
-            static_cast<double>(p) * std::pow(theta_, -2.0 * static_cast<double>(i) / static_cast<double>(width_));
-        cosines.data<double>()[p * (width_ / 2) + i] = std::cos(angle);
-        sines.data<double>()[p * (width_ / 2) + i] = std::sin(angle);
+        const float angle = static_cast<float>(p) * frequencies[static_cast<size_t>(i)];
+        cosines.data<double>()[p * (width_ / 2) + i] = std::cos(static_cast<double>(angle));
+        sines.data<double>()[p * (width_ / 2) + i] = std::sin(static_cast<double>(angle));
       }
     }
     tables_ = {cosines.to(type), sines.to(type)};
