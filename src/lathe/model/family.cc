@@ -1,5 +1,6 @@
 #include "lathe/model/family.h"
 
+#include <algorithm>
 #include <array>
 #include <nlohmann/json.hpp>
 
@@ -81,6 +82,10 @@ std::string activation_from_json(const std::string& hidden_act) {
   for (const auto& n : kActivationNames)
     if (n.theirs == hidden_act) return std::string(n.ours);
   fail(ErrorKind::kConfig, "config.json", "activation '{}' is not one that Lathe computes", hidden_act);
+}
+
+bool has_json_activation(const std::string& name) {
+  return std::ranges::any_of(kActivationNames, [&](const ActivationName& n) { return n.ours == name; });
 }
 
 std::string activation_to_json(const std::string& name) {

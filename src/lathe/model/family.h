@@ -58,6 +58,7 @@ const Family& family_for(const ModelConfig& config);
 // The activation names of config.json files in terms of ours, and back.
 std::string activation_from_json(const std::string& hidden_act);
 std::string activation_to_json(const std::string& name);
+bool has_json_activation(const std::string& name);  // transformers computes it
 
 // One function per file in families/.
 const Family& llama_family();

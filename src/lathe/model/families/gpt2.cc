@@ -69,7 +69,8 @@ class Gpt2 : public Family {
   bool can_express(const ModelConfig& c) const override {
     return c.norm.kind == "layer" && c.norm.placement == "pre" && c.norm.bias && c.norm.final && !c.gated() &&
            c.position.kind == "learned" && c.attention_bias && c.mlp_bias &&
-           c.kv_heads() == c.num_attention_heads && c.head_width() * c.num_attention_heads == c.hidden_size;
+           c.kv_heads() == c.num_attention_heads && c.head_width() * c.num_attention_heads == c.hidden_size &&
+           has_json_activation(c.hidden_act);
   }
 
   Json write(const ModelConfig& c) const override {

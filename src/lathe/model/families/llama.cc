@@ -34,7 +34,8 @@ class Llama : public Family {
 
   bool can_express(const ModelConfig& c) const override {
     return c.norm.kind == "rms" && c.norm.placement == "pre" && !c.norm.bias && c.norm.final && c.gated() &&
-           c.position.kind == "rope" && c.position.rope_layout == "half";
+           c.position.kind == "rope" && c.position.rope_layout == "half" &&
+           has_json_activation(c.hidden_act);
   }
 
   Json write(const ModelConfig& c) const override {
