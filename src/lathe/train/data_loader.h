@@ -32,6 +32,7 @@ class DataLoader {
   // Batch number `index` of the run, from 0; wraps into further epochs.
   Batch batch(int64_t index) const;
   int64_t samples_per_epoch() const { return samples_; }
+  int64_t batch_size() const { return options_.batch_size; }
 
  private:
   int64_t sample_at(int64_t position) const;

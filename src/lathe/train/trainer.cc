@@ -4,12 +4,14 @@
 
 #include "lathe/train/trainer.h"
 
+#include <algorithm>
 #include <chrono>
 #include <cmath>
 #include <nlohmann/json.hpp>
 
 #include "lathe/base/error.h"
 #include "lathe/model/folder.h"
+#include "lathe/model/summary.h"
 #include "lathe/ops/cross_entropy.h"
 #include "lathe/optim/clip.h"
 #include "lathe/optim/optimizers.h"
@@ -70,6 +72,9 @@ Trainer::Trainer(Recipe recipe, TrainHooks hooks)
     valid_shard_ = std::make_unique<TokenShard>(*recipe_.data.valid);
     LoaderOptions in_order = options;
     in_order.shuffle = false;
+    // A batch larger than the whole set would count some samples twice.
+    const int64_t samples = (valid_shard_->num_tokens() - 1) / t.seq_len;
+    in_order.batch_size = std::clamp<int64_t>(samples, 1, t.batch_size);
     valid_loader_ = std::make_unique<DataLoader>(*valid_shard_, in_order);
   }
 }
@@ -145,7 +150,7 @@ EvalReport Trainer::evaluate(int64_t step) {
   require(valid_loader_ != nullptr, ErrorKind::kConfig, "data.valid", "no validation shard was given");
   std::optional<EmaScope> averaged;
   if (ema_) averaged.emplace(*ema_, parameters_);
-  const int64_t rows = std::max<int64_t>(1, valid_loader_->samples_per_epoch() / recipe_.train.batch_size);
+  const int64_t rows = std::max<int64_t>(1, valid_loader_->samples_per_epoch() / valid_loader_->batch_size());
   double sum = 0;
   int64_t labels = 0, bytes = 0;
   for (int64_t i = 0; i < std::min(recipe_.train.eval_batches, rows); ++i) {
@@ -166,16 +171,9 @@ EvalReport Trainer::evaluate(int64_t step) {
 }
 
 double Trainer::flops_per_step() {
-  const ModelConfig& c = recipe_.model;
   const TrainConfig& t = recipe_.train;
-  int64_t multiplied = model_->parameter_count();
-  for (const Parameter* p : parameters_)  // tables that are only looked up cost nothing
-    if (p->is_table && (p->name == "position.weight" || (!c.tie_word_embeddings && p->name == "embedding.weight")))
-      multiplied -= p->shape.numel();
   const double tokens = static_cast<double>(t.batch_size * t.seq_len * t.grad_accumulation);
-  const double attention = 6.0 * static_cast<double>(c.num_hidden_layers * t.seq_len) *
-                           static_cast<double>(c.num_attention_heads * c.head_width());
-  return tokens * (6.0 * static_cast<double>(multiplied) + attention);
+  return tokens * model_cost(*model_, {.seq_len = t.seq_len}).training_flops;
 }
 
 }  // namespace lathe

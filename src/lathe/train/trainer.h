@@ -67,7 +67,7 @@ class Trainer {
   Transformer& model() { return *model_; }
   const Recipe& recipe() const { return recipe_; }
   CheckpointContent checkpoint_content();
-  // Forward and backward of one step: 6·N per token and 6·L·C_attention·T per token of causal attention.
+  // Forward and backward of one step, by model/summary.h.
   double flops_per_step();
 
  private:
