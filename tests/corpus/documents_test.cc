@@ -9,7 +9,7 @@ namespace {
 
 struct Read {
   std::vector<Document> documents;
-  CorpusCounts counts;
+  DocumentCounts counts;
 };
 
 Read read_all(std::vector<std::string> paths, const DocumentConfig& config = {}) {

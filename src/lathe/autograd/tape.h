@@ -152,7 +152,7 @@ Var record(std::string_view op, Tensor output, std::initializer_list<const Var*>
            Tape::Backward backward, Tape::Options options = {});
 Saved save(const Var& v);
 
-// body(x), of which only x is kept; run again, on a tape of its own, during the backward. `body` receives the
+// body(x), of which only x is kept when x needs a gradient (otherwise body runs once and records nothing); run again, on a tape of its own, during the backward. `body` receives the
 // Var to use for x and the tape to record parameters on (nullptr on the first run), and must compute the same
 // bits both times.
 Var checkpoint(const Var& x, std::function<Var(const Var& x, Tape* tape)> body);

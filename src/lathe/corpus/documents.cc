@@ -64,7 +64,7 @@ class Emitter {
 
   const DocumentConfig& config;
   const size_t max_bytes;
-  CorpusCounts counts;
+  DocumentCounts counts;
 
  private:
   const std::function<bool(Document&&)>& sink_;
@@ -170,7 +170,7 @@ int64_t total_bytes(std::span<const fs::path> files) {
   return total;
 }
 
-CorpusCounts for_each_document(std::span<const fs::path> files, const DocumentConfig& config,
+DocumentCounts for_each_document(std::span<const fs::path> files, const DocumentConfig& config,
                                const std::function<bool(Document&&)>& sink) {
   Emitter out(config, sink);
   for (const auto& file : files) {

@@ -36,7 +36,7 @@ struct Document {
   int64_t line = 1;    // where it begins in the file
 };
 
-struct CorpusCounts {
+struct DocumentCounts {
   int64_t files = 0, documents = 0, bytes = 0;  // bytes of text in documents
   int64_t blank = 0;                            // documents of white space only, left out
 };
@@ -55,7 +55,7 @@ int64_t total_bytes(std::span<const std::filesystem::path> files);
 // start is dropped; nothing else is changed, bytes that are not UTF-8 included. Constant memory
 // except for the document itself. Throws kIo; kData naming `file:line` for a broken line of JSON, a
 // missing field, a document that is too large; kData when there is no document at all.
-CorpusCounts for_each_document(std::span<const std::filesystem::path> files,
+DocumentCounts for_each_document(std::span<const std::filesystem::path> files,
                                const DocumentConfig& config,
                                const std::function<bool(Document&&)>& sink);
 
