@@ -1,5 +1,6 @@
 // Everything here follows from the catalogue: a new activation is tested by being listed.
 #include "kernels/harness.h"
+#include "lathe/kernels/activation/activations.h"
 #include "lathe/kernels/activation/math.h"
 
 namespace lathe::kernels::testing {

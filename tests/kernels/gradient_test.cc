@@ -3,6 +3,7 @@
 #include <numeric>
 
 #include "kernels/harness.h"
+#include "lathe/kernels/activation/activations.h"
 
 namespace lathe::kernels::testing {
 namespace {

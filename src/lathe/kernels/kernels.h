@@ -16,7 +16,7 @@
 #include <string>
 #include <vector>
 
-#include "lathe/kernels/activation/activations.h"
+#include "lathe/kernels/activation/activation_id.h"
 #include "lathe/tensor/storage.h"
 #include "lathe/tensor/tensor.h"
 

@@ -5,6 +5,8 @@
 
 namespace lathe::kernels {
 
+std::string_view ActivationId::name() const { return Activations::kNames[index]; }
+
 std::vector<std::string> activation_names() {
   return {std::begin(Activations::kNames), std::end(Activations::kNames)};
 }

@@ -4,12 +4,9 @@
 // docs/adding/activation.md.
 #pragma once
 
-#include <cstdint>
-#include <string>
 #include <string_view>
-#include <utility>
-#include <vector>
 
+#include "lathe/kernels/activation/activation_id.h"
 #include "lathe/kernels/activation/gelu_erf.h"
 #include "lathe/kernels/activation/gelu_tanh.h"
 #include "lathe/kernels/activation/relu.h"
@@ -37,15 +34,5 @@ using Activations = ActivationList<  //
     activation::GeluTanh,            //
     activation::Relu,                //
     activation::Silu>;
-
-struct ActivationId {
-  uint8_t index = 0;
-  std::string_view name() const { return Activations::kNames[index]; }
-  bool operator==(const ActivationId&) const = default;
-};
-
-// By recipe name; Error kConfig with the list of names when there is none such.
-ActivationId find_activation(std::string_view name);
-std::vector<std::string> activation_names();
 
 }  // namespace lathe::kernels

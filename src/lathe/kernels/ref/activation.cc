@@ -1,3 +1,4 @@
+#include "lathe/kernels/activation/activations.h"
 #include "lathe/kernels/ref/array.h"
 #include "lathe/kernels/ref/ref.h"
 

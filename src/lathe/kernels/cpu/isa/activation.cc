@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "lathe/base/parallel.h"
+#include "lathe/kernels/activation/activations.h"
 #include "lathe/kernels/cpu/isa/isa.h"
 // level.h last: it opens the target frame.
 #include "lathe/kernels/cpu/isa/level.h"
