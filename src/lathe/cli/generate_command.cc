@@ -36,10 +36,11 @@ struct GenerateOptions {
 class TextSink {
  public:
   TextSink(const Tokenizer& tokenizer, const std::vector<std::string>& stop, std::ostream* out)
-      : decoder_(tokenizer, {.skip_special = true}), stop_(stop), out_(out) {}
+      : tokenizer_(tokenizer), decoder_(tokenizer, {.skip_special = true}), stop_(stop), out_(out) {}
 
   bool push(int32_t token) {
-    pending_ += decoder_.push(token);
+    // A model's table is often padded beyond its tokenizer; such an id stands for no text.
+    if (tokenizer_.has(token)) pending_ += decoder_.push(token);
     for (const std::string& s : stop_) {
       const size_t at = s.empty() ? std::string::npos : pending_.find(s);
       if (at == std::string::npos) continue;
@@ -70,6 +71,7 @@ class TextSink {
     pending_.erase(0, n);
   }
 
+  const Tokenizer& tokenizer_;
   StreamDecoder decoder_;
   const std::vector<std::string>& stop_;
   std::ostream* out_;

@@ -1,4 +1,5 @@
 #include "lathe/cli/bench/bench.h"
+#include "lathe/cli/bench/tokenizer.h"
 #include "lathe/cli/commands.h"
 
 namespace lathe {
@@ -11,7 +12,7 @@ Command bench_command() {
                                 "  lathe bench train --preset m26 --precision bf16 --steps 6\n"},
                        {bench_machine_command(), bench_kernels_command(), bench_train_command(),
                         bench_attention_command(), bench_decode_command(), bench_prefill_command(),
-                        bench_checkpoint_command()});
+                        bench_checkpoint_command(), bench_tokenizer_command()});
 }
 
 }  // namespace lathe

@@ -1,4 +1,4 @@
-#include "lathe/cli/tokenizer_bench.h"
+#include "lathe/cli/bench/tokenizer.h"
 
 #include <algorithm>
 #include <chrono>
