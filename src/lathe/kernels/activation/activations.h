@@ -10,6 +10,7 @@
 #include "lathe/kernels/activation/gelu_erf.h"
 #include "lathe/kernels/activation/gelu_tanh.h"
 #include "lathe/kernels/activation/relu.h"
+#include "lathe/kernels/activation/relu_squared.h"
 #include "lathe/kernels/activation/silu.h"
 
 namespace lathe::kernels {
@@ -33,6 +34,7 @@ using Activations = ActivationList<  //
     activation::GeluErf,             //
     activation::GeluTanh,            //
     activation::Relu,                //
+    activation::ReluSquared,         //
     activation::Silu>;
 
 }  // namespace lathe::kernels
