@@ -1,5 +1,5 @@
-// The form of every catalogue in nn/: a table of named components with their source, from which look-up,
-// error messages and the documentation's tables are made.
+// The form of every catalogue in nn/: a table of named components with their source, from which
+// look-up, error messages and the documentation's tables are made.
 #pragma once
 
 #include <span>
@@ -29,12 +29,13 @@ std::vector<std::string> names_of(std::span<const CatalogueEntry<Make>> catalogu
 
 // The entry called `name`; Error kConfig naming the key and the known names.
 template <class Make>
-const CatalogueEntry<Make>& find_in(std::span<const CatalogueEntry<Make>> catalogue, std::string_view key,
-                                    std::string_view name) {
+const CatalogueEntry<Make>& find_in(std::span<const CatalogueEntry<Make>> catalogue,
+                                    std::string_view key, std::string_view name) {
   for (const auto& e : catalogue)
     if (e.name == name) return e;
   const auto names = names_of(catalogue);
-  fail(ErrorKind::kConfig, key, "no '{}'.{} Known: {}", name, did_you_mean(name, names), join(names, ", "));
+  fail(ErrorKind::kConfig, key, "no '{}'.{} Known: {}", name, did_you_mean(name, names),
+       join(names, ", "));
 }
 
 }  // namespace lathe

@@ -1,5 +1,5 @@
-// What a forward pass needs beside its input: where on the tape, at which positions, who sees whom, and which
-// random stream. One object per call; modules receive it by reference and never keep it.
+// What a forward pass needs beside its input: where on the tape, at which positions, who sees whom,
+// and which random stream. One object per call; modules receive it by reference and never keep it.
 #pragma once
 
 #include "lathe/autograd/tape.h"
@@ -11,15 +11,17 @@
 namespace lathe {
 
 struct Forward {
-  Tape* tape = nullptr;      // nullptr: nothing is recorded
-  bool training = false;     // dropout acts
-  Rng rng{0};                // forked by layer and by site, so recomputation draws the same
-  Tensor positions;          // i32 [B,T]: the place of each token in its sequence
+  Tape* tape = nullptr;             // nullptr: nothing is recorded
+  bool training = false;            // dropout acts
+  Rng rng{0};                       // forked by layer and by site, so recomputation draws the same
+  Tensor positions;                 // i32 [B,T]: the place of each token in its sequence
   ops::AttentionSegments segments;  // which tokens belong together; undefined: all
   AttentionCache* cache = nullptr;  // keys and values of earlier tokens
 
   // The parameter as an input of an operation.
-  Var use(Parameter& p) const { return tape != nullptr ? tape->leaf(p.compute, &p.grad) : Var(p.compute); }
+  Var use(Parameter& p) const {
+    return tape != nullptr ? tape->leaf(p.compute, &p.grad) : Var(p.compute);
+  }
 
   Forward with_rng(const Rng& r) const {
     Forward f = *this;

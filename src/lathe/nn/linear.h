@@ -17,8 +17,8 @@ class Linear : public Module {
   std::string_view kind() const override { return "Linear"; }
   void visit(ModuleVisitor& v) override;
 
-  Parameter weight;                // [outputs, inputs]
-  std::optional<Parameter> bias;   // [outputs]
+  Parameter weight;               // [outputs, inputs]
+  std::optional<Parameter> bias;  // [outputs]
 };
 
 }  // namespace lathe

@@ -31,7 +31,8 @@ void ModuleVisitor::child(std::string_view name, Module& module) {
   leave();
 }
 
-void for_each_parameter(Module& module, const std::function<void(const std::string& path, Parameter&)>& f) {
+void for_each_parameter(Module& module,
+                        const std::function<void(const std::string& path, Parameter&)>& f) {
   ParameterWalk walk(f);
   module.visit(walk);
 }

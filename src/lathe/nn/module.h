@@ -1,5 +1,6 @@
-// The tree of a model: every module lists its parameters and children once, in visit(). Names, initialisation,
-// checkpoints, weight maps, `lathe inspect` and the generic tests follow from that list.
+// The tree of a model: every module lists its parameters and children once, in visit(). Names,
+// initialisation, checkpoints, weight maps, `lathe inspect` and the generic tests follow from that
+// list.
 #pragma once
 
 #include <functional>
@@ -30,7 +31,9 @@ class Module {
   virtual void visit(ModuleVisitor& v) = 0;
 };
 
-// f(path, parameter) for every parameter below `module` in the order of its lists; path joins names with '.'.
-void for_each_parameter(Module& module, const std::function<void(const std::string& path, Parameter&)>& f);
+// f(path, parameter) for every parameter below `module` in the order of its lists; path joins names
+// with '.'.
+void for_each_parameter(Module& module,
+                        const std::function<void(const std::string& path, Parameter&)>& f);
 
 }  // namespace lathe

@@ -1,5 +1,5 @@
-// MHA, GQA and MQA: query heads in groups that share a key/value head. The three projections are one matrix,
-// stacked by rows (queries, keys, values), so that the input is read once.
+// MHA, GQA and MQA: query heads in groups that share a key/value head. The three projections are
+// one matrix, stacked by rows (queries, keys, values), so that the input is read once.
 
 #include <cmath>
 
@@ -21,7 +21,8 @@ class GroupedAttention : public Attention {
   }
 
   Var forward(const Forward& f, Position& position, const Var& x) override {
-    const auto [q0, k0, v0] = ops::split_heads(qkv_.forward(f, x), {options_.heads, options_.kv_heads, options_.kv_heads});
+    const auto [q0, k0, v0] = ops::split_heads(
+        qkv_.forward(f, x), {options_.heads, options_.kv_heads, options_.kv_heads});
     auto [q, k] = position.apply_to_heads(f, q0, k0);
     Var v = v0;
     if (f.cache != nullptr) {

@@ -10,6 +10,8 @@ class NoPosition : public Position {
 
 }  // namespace
 
-std::unique_ptr<Position> make_no_position(const PositionOptions&) { return std::make_unique<NoPosition>(); }
+std::unique_ptr<Position> make_no_position(const PositionOptions&) {
+  return std::make_unique<NoPosition>();
+}
 
 }  // namespace lathe

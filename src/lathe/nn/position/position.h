@@ -19,13 +19,16 @@ struct PositionOptions {
   kernels::RopeLayout rope_layout = kernels::RopeLayout::kHalfSplit;
 };
 
-// One object per model, asked at two places: where tokens become vectors, and where queries meet keys.
+// One object per model, asked at two places: where tokens become vectors, and where queries meet
+// keys.
 class Position : public Module {
  public:
   // x [B,T,C], the embedded tokens.
   virtual Var add_to_embedding(const Forward&, const Var& x) { return x; }
   // q [B,T,H,D], k [B,T,K,D], before they meet.
-  virtual std::pair<Var, Var> apply_to_heads(const Forward&, const Var& q, const Var& k) { return {q, k}; }
+  virtual std::pair<Var, Var> apply_to_heads(const Forward&, const Var& q, const Var& k) {
+    return {q, k};
+  }
   // The longest sequence that can be placed; 0 when any can.
   virtual int64_t limit() const { return 0; }
   void visit(ModuleVisitor&) override {}

@@ -1,7 +1,7 @@
-// Angles are position · theta^(-2i/D). Frequencies and angles are rounded to f32, as transformers does: a model was
-// trained with exactly those angles, and at position 1,000 the rounding is 1e-5 radians. Cos and sin tables grow (by
-// doubling) to the largest position seen, so that a model which allows 131,072 positions does not pay for
-// them when it is given ten tokens.
+// Angles are position · theta^(-2i/D). Frequencies and angles are rounded to f32, as transformers
+// does: a model was trained with exactly those angles, and at position 1,000 the rounding is 1e-5
+// radians. Cos and sin tables grow (by doubling) to the largest position seen, so that a model
+// which allows 131,072 positions does not pay for them when it is given ten tokens.
 
 #include <algorithm>
 #include <bit>
@@ -34,13 +34,16 @@ class Rope : public Position {
 
  private:
   const ops::RopeTables& tables_for(int64_t count, DType type, Device device) {
-    if (tables_.cos.defined() && tables_.cos.size(0) >= count && tables_.cos.dtype() == type) return tables_;
+    if (tables_.cos.defined() && tables_.cos.size(0) >= count && tables_.cos.dtype() == type)
+      return tables_;
     const auto rows = static_cast<int64_t>(std::bit_ceil(static_cast<uint64_t>(count)));
-    Tensor cosines({rows, width_ / 2}, DType::kF64, device), sines(cosines.shape(), DType::kF64, device);
+    Tensor cosines({rows, width_ / 2}, DType::kF64, device),
+        sines(cosines.shape(), DType::kF64, device);
     std::vector<float> frequencies;
     for (int64_t i = 0; i < width_ / 2; ++i)
-      frequencies.push_back(1.0f / std::pow(static_cast<float>(theta_),
-                                            static_cast<float>(2 * i) / static_cast<float>(width_)));
+      frequencies.push_back(1.0f /
+                            std::pow(static_cast<float>(theta_),
+                                     static_cast<float>(2 * i) / static_cast<float>(width_)));
     for (int64_t p = 0; p < rows; ++p) {
       for (int64_t i = 0; i < width_ / 2; ++i) {
         const float angle = static_cast<float>(p) * frequencies[static_cast<size_t>(i)];
@@ -60,6 +63,8 @@ class Rope : public Position {
 
 }  // namespace
 
-std::unique_ptr<Position> make_rope(const PositionOptions& options) { return std::make_unique<Rope>(options); }
+std::unique_ptr<Position> make_rope(const PositionOptions& options) {
+  return std::make_unique<Rope>(options);
+}
 
 }  // namespace lathe

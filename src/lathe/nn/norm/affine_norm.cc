@@ -1,0 +1,38 @@
+#include "lathe/nn/norm/affine_norm.h"
+
+#include <optional>
+
+namespace lathe {
+namespace {
+
+class AffineNorm : public Norm {
+ public:
+  AffineNorm(std::string_view kind, NormOperation op, const NormOptions& o)
+      : kind_(kind), op_(op), eps_(o.eps), weight_({o.width}, {Initializer::Kind::kOnes, 0}) {
+    if (o.bias) bias_.emplace(Shape{o.width}, Initializer{Initializer::Kind::kZeros, 0});
+  }
+  Var forward(const Forward& f, const Var& x) override {
+    return op_(x, f.use(weight_), bias_ ? f.use(*bias_) : Var(), eps_);
+  }
+  std::string_view kind() const override { return kind_; }
+  void visit(ModuleVisitor& v) override {
+    v.parameter("weight", weight_);
+    if (bias_) v.parameter("bias", *bias_);
+  }
+
+ private:
+  std::string_view kind_;
+  NormOperation op_;
+  double eps_;
+  Parameter weight_;
+  std::optional<Parameter> bias_;
+};
+
+}  // namespace
+
+std::unique_ptr<Norm> make_affine_norm(std::string_view kind, NormOperation op,
+                                       const NormOptions& options) {
+  return std::make_unique<AffineNorm>(kind, op, options);
+}
+
+}  // namespace lathe
