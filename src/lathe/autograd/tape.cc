@@ -99,7 +99,8 @@ Saved Tape::save(const Var& v) const {
 void Tape::backward(const Var& loss, const Tensor& seed) {
   require(loss.tape == this && loss.needs_grad(), ErrorKind::kShape, "backward",
           "the loss depends on nothing that this tape recorded");
-  require(!spent_, ErrorKind::kShape, "backward", "this tape has run its backward already; record on a new one");
+  require(!spent_, ErrorKind::kShape, "backward",
+          "this tape has run its backward already; record on a new one");
   Gradients(*this, 0, 0).add(loss, seed);
   spent_ = true;
   for (auto node = static_cast<int32_t>(nodes_.size()) - 1; node >= 0; --node) {
@@ -120,7 +121,8 @@ void Tape::backward(const Var& loss, const Tensor& seed) {
 void Tape::backward(const Var& loss, double seed) {
   require(loss.value.numel() == 1, ErrorKind::kShape, "backward", "the loss has shape {}",
           loss.shape().str());
-  const Tensor s = Tensor::scalar(seed, loss.value.dtype(), loss.value.device()).reshape(loss.shape());
+  const Tensor s =
+      Tensor::scalar(seed, loss.value.dtype(), loss.value.device()).reshape(loss.shape());
   backward(loss, s);
 }
 

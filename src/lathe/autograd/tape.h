@@ -1,20 +1,21 @@
 // Reverse-mode differentiation with one tape.
 //
-// A Var is a Tensor plus, while a Tape records, its place on that tape. An operation (ops/) computes its
-// outputs and records a node: which Vars it read, and a function that, given the gradients of its outputs,
-// adds gradients to its inputs. backward() runs the nodes in reverse order of recording, once, and frees what
-// each saved as soon as it has run.
+// A Var is a Tensor plus, while a Tape records, its place on that tape. An operation (ops/)
+// computes its outputs and records a node: which Vars it read, and a function that, given the
+// gradients of its outputs, adds gradients to its inputs. backward() runs the nodes in reverse
+// order of recording, once, and frees what each saved as soon as it has run.
 //
-// Without a tape (tape == nullptr in every input) nothing is recorded and nothing is kept: inference is the
-// same code.
+// Without a tape (tape == nullptr in every input) nothing is recorded and nothing is kept:
+// inference is the same code.
 //
-// Parameters enter as leaves with a GradBuffer that outlives the tape; their gradients are summed into it in
-// the order of the backward, which is fixed, so results are the same bits every time.
+// Parameters enter as leaves with a GradBuffer that outlives the tape; their gradients are summed
+// into it in the order of the backward, which is fixed, so results are the same bits every time.
 //
-// Recompute (Chen et al. 2016, arXiv:1604.06174; selective: Korthikanti et al. 2022, arXiv:2205.05198):
+// Recompute (Chen et al. 2016, arXiv:1604.06174; selective: Korthikanti et al. 2022,
+// arXiv:2205.05198):
 //   * checkpoint(x, body) keeps only x, and runs body again during the backward;
-//   * an operation that is cheap to repeat passes `recompute` to record(); with keep_cheap(false) its output
-//     is dropped and made again when a later node's backward asks for it through Saved.
+//   * an operation that is cheap to repeat passes `recompute` to record(); without keep_cheap its
+//     output is dropped and made again when a later node's backward asks for it through Saved.
 //
 // Not thread-safe: one tape belongs to one thread (kernels inside use all threads).
 #pragma once
@@ -33,8 +34,8 @@ namespace lathe {
 
 class Tape;
 
-// The gradient of a parameter. `written` is false until the first contribution, which overwrites, so that
-// zeroing costs nothing.
+// The gradient of a parameter. `written` is false until the first contribution, which overwrites,
+// so that zeroing costs nothing.
 struct GradBuffer {
   Tensor tensor;
   bool written = false;
@@ -74,9 +75,11 @@ class Gradients {
  public:
   // dL/d(output i); an undefined Tensor when nothing depends on it.
   const Tensor& of_output(int i = 0) const;
-  // Adds `gradient` to the input's; the tensor may alias of_output(). Ignored when the input needs none.
+  // Adds `gradient` to the input's; the tensor may alias of_output(). Ignored when the input needs
+  // none.
   void add(const Var& input, Tensor gradient);
-  // Target for a kernel that can overwrite or accumulate. Call only when input.needs_grad(), and write it.
+  // Target for a kernel that can overwrite or accumulate. Call only when input.needs_grad(), and
+  // write it.
   Sink sink(const Var& input);
   Tensor value(const Saved& saved);
 
@@ -108,11 +111,12 @@ class Tape {
 
   // Records one node with these outputs. When no input needs a gradient, returns constants.
   std::vector<Var> record(std::string_view op, std::span<const Tensor> outputs,
-                          std::initializer_list<const Var*> inputs, Backward backward, Options options);
+                          std::initializer_list<const Var*> inputs, Backward backward,
+                          Options options);
   Saved save(const Var& v) const;
 
-  // Runs every node in reverse with dL/d(loss) = seed. The tape is spent afterwards. Error kShape unless loss is on
-  // this tape, and when it is spent.
+  // Runs every node in reverse with dL/d(loss) = seed. The tape is spent afterwards. Error kShape
+  // unless loss is on this tape, and when it is spent.
   void backward(const Var& loss, const Tensor& seed);
   void backward(const Var& loss, double seed = 1.0);
 
@@ -152,8 +156,9 @@ Var record(std::string_view op, Tensor output, std::initializer_list<const Var*>
            Tape::Backward backward, Tape::Options options = {});
 Saved save(const Var& v);
 
-// body(x), of which only x is kept when x needs a gradient (otherwise body runs once and records nothing); run again, on a tape of its own, during the backward. `body` receives the
-// Var to use for x and the tape to record parameters on (nullptr on the first run), and must compute the same
+// body(x), of which only x is kept when x needs a gradient (otherwise body runs once and records
+// nothing); run again, on a tape of its own, during the backward. `body` receives the Var to use
+// for x and the tape to record parameters on (nullptr on the first run), and must compute the same
 // bits both times.
 Var checkpoint(const Var& x, std::function<Var(const Var& x, Tape* tape)> body);
 

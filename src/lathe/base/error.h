@@ -1,7 +1,8 @@
 // One exception type for everything that can go wrong, thrown at the edge where the cause is known.
 //
-// A message reads `[where] what was wrong, what was found, what was expected, what to do`. The program
-// catches Error once, in cli/main.cc, prints the message to stderr and exits with exit_code(kind).
+// A message reads `[where] what was wrong, what was found, what was expected, what to do`. The
+// program catches Error once, in cli/main.cc, prints the message to stderr and exits with
+// exit_code(kind).
 #pragma once
 
 #include <fmt/format.h>

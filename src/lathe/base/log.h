@@ -1,5 +1,5 @@
-// Where messages go. The library never prints: it calls the sink it was given; cli installs one that
-// writes to stderr, tests install one that collects.
+// Where messages go. The library never prints: it calls the sink it was given; cli installs one
+// that writes to stderr, tests install one that collects.
 #pragma once
 
 #include <fmt/format.h>

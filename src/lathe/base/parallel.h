@@ -1,8 +1,8 @@
 // Parallel loops over one OpenMP pool, shared with oneDNN.
 //
 // Work is cut into contiguous ranges by the number of threads alone, so what a thread computes is a
-// pure function of (n, thread count): reductions that add per-thread partial results in thread order
-// give the same bits every time. Loops inside a parallel region run serially.
+// pure function of (n, thread count): reductions that add per-thread partial results in thread
+// order give the same bits every time. Loops inside a parallel region run serially.
 #pragma once
 
 #include <omp.h>
@@ -36,7 +36,7 @@ void parallel_ranges(int64_t n, int64_t grain, F&& f) {
   const int64_t parts = std::clamp<int64_t>(n / std::max<int64_t>(grain, 1), 1, thread_count());
   if (parts == 1) return f(Range{0, n}, 0);
   std::exception_ptr error;
-#pragma omp parallel num_threads(static_cast<int>(parts))
+#pragma omp parallel num_threads(static_cast <int>(parts))
   {
     const int thread = omp_get_thread_num();
     try {
@@ -57,8 +57,8 @@ void parallel_for(int64_t n, int64_t grain, F&& f) {
   });
 }
 
-// f(i, thread) for i in [0, n) of uneven cost: threads take the next i as they become free. What runs
-// on which thread varies, so each i must write only what it alone owns. Exceptions as above.
+// f(i, thread) for i in [0, n) of uneven cost: threads take the next i as they become free. What
+// runs on which thread varies, so each i must write only what it alone owns. Exceptions as above.
 template <class F>
 void parallel_dynamic(int64_t n, F&& f) {
   if (n <= 0) return;

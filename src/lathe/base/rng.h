@@ -1,5 +1,5 @@
-// Counter-based random numbers: Philox4x32-10 (Salmon et al. 2011, "Parallel random numbers: as easy
-// as 1, 2, 3").
+// Counter-based random numbers: Philox4x32-10 (Salmon et al. 2011, "Parallel random numbers: as
+// easy as 1, 2, 3").
 //
 // There is no state to save. A stream is a 64-bit key; number i of a stream is a pure function of
 // (key, i). Keys are derived from the run's seed by name, so every use of randomness is named:

@@ -26,7 +26,8 @@ struct ExportOptions {
 
 int run_export(const ExportOptions& o, CommandContext& context) {
   const auto model = load_model(o.model, {.dtype = DType::kF32});
-  AtomicDirectory folder(o.out, o.overwrite ? AtomicDirectory::IfExists::kReplace : AtomicDirectory::IfExists::kRefuse);
+  AtomicDirectory folder(o.out, o.overwrite ? AtomicDirectory::IfExists::kReplace
+                                            : AtomicDirectory::IfExists::kRefuse);
   save_model(*model, folder.temporary(),
              {.dtype = dtype_by_name(o.dtype), .shard_bytes = o.shard_mib << 20, .like = o.model});
   Manifest manifest = new_manifest("model", context.command_line());
@@ -48,7 +49,8 @@ Command export_command() {
   return make_command<ExportOptions>(
       {.name = "export",
        .summary = "write a model as a Hugging Face folder",
-       .help = "The folder loads in transformers when its family exists there; other models carry model_type lathe.\n\n"
+       .help = "The folder loads in transformers when its family exists there; other models carry "
+               "model_type lathe.\n\n"
                "  lathe export runs/demo/model --out /tmp/mine --dtype bfloat16\n"},
       run_export);
 }

@@ -32,11 +32,15 @@ struct GenerateOptions {
   }
 };
 
-// Ends a row when the text so far contains a stop string; hands out text that can no longer become one.
+// Ends a row when the text so far contains a stop string; hands out text that can no longer become
+// one.
 class TextSink {
  public:
   TextSink(const Tokenizer& tokenizer, const std::vector<std::string>& stop, std::ostream* out)
-      : tokenizer_(tokenizer), decoder_(tokenizer, {.skip_special = true}), stop_(stop), out_(out) {}
+      : tokenizer_(tokenizer),
+        decoder_(tokenizer, {.skip_special = true}),
+        stop_(stop),
+        out_(out) {}
 
   bool push(int32_t token) {
     // A model's table is often padded beyond its tokenizer; such an id stands for no text.
@@ -65,7 +69,8 @@ class TextSink {
   void release(size_t keep) {
     if (pending_.size() <= keep) return;
     size_t n = pending_.size() - keep;
-    while (n > 0 && n < pending_.size() && (static_cast<unsigned char>(pending_[n]) & 0xC0) == 0x80) --n;
+    while (n > 0 && n < pending_.size() && (static_cast<unsigned char>(pending_[n]) & 0xC0) == 0x80)
+      --n;
     if (out_ != nullptr) *out_ << pending_.substr(0, n) << std::flush;
     text_ += pending_.substr(0, n);
     pending_.erase(0, n);
@@ -79,10 +84,11 @@ class TextSink {
   bool stopped_ = false;
 };
 
-void check_tokenizer(const Tokenizer& tokenizer, const Transformer& model, const std::string& folder) {
+void check_tokenizer(const Tokenizer& tokenizer, const Transformer& model,
+                     const std::string& folder) {
   require(tokenizer.vocab_size() <= model.config().vocab_size, ErrorKind::kData, folder,
-          "the tokenizer has {} entries but the model only {}; they do not belong together", tokenizer.vocab_size(),
-          model.config().vocab_size);
+          "the tokenizer has {} entries but the model only {}; they do not belong together",
+          tokenizer.vocab_size(), model.config().vocab_size);
 }
 
 int generate_ids(const GenerateOptions& o, Transformer& model, CommandContext& context) {
@@ -139,8 +145,10 @@ Command generate_command() {
       {.name = "generate",
        .summary = "continue a text, or token ids, with a model",
        .help = "  lathe generate runs/demo/model --prompt 'Once upon a time'\n"
-               "  lathe generate runs/demo/model --prompt 'The' --temperature 0.8 --top-p 0.95 --seed 3\n"
-               "  lathe generate runs/demo/model --input ids.json --temperature 0 --ignore-eos --json\n\n"
+               "  lathe generate runs/demo/model --prompt 'The' --temperature 0.8 --top-p 0.95 "
+               "--seed 3\n"
+               "  lathe generate runs/demo/model --input ids.json --temperature 0 --ignore-eos "
+               "--json\n\n"
                "docs/repetition.md explains the penalties with measured examples.\n"},
       run_generate);
 }

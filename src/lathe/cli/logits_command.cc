@@ -1,5 +1,5 @@
-// `lathe logits`: the proof tool. Logits, loss and every parameter's gradient, under the names the parameters
-// have on disk.
+// `lathe logits`: the proof tool. Logits, loss and every parameter's gradient, under the names the
+// parameters have on disk.
 
 #include <algorithm>
 #include <nlohmann/json.hpp>
@@ -25,7 +25,8 @@ struct LogitsOptions {
   template <class V>
   void visit(V& v) {
     v.positional("model", model, "folder of the model");
-    v.field("input", input, "JSON file: input_ids, and optionally labels, attention_mask", required());
+    v.field("input", input, "JSON file: input_ids, and optionally labels, attention_mask",
+            required());
     v.field("out", out, "safetensors file to write", required());
     v.field("loss", loss, "also write the mean cross entropy over the labels");
     v.field("grads", grads, "also write grad.<name> for every parameter");
@@ -33,7 +34,8 @@ struct LogitsOptions {
   }
 };
 
-// Labels for causal models: label t is the id at t + 1. -100 in the file and the last position are ignored.
+// Labels for causal models: label t is the id at t + 1. -100 in the file and the last position are
+// ignored.
 Tensor shifted_labels(const Tensor& labels) {
   const int64_t batch = labels.size(0), tokens = labels.size(1);
   Tensor out(labels.shape(), DType::kI32);
@@ -52,15 +54,20 @@ struct Input {
 Input read_input(const std::string& path) {
   const Json tree = read_json_file(path);
   for (const auto& [key, value] : tree.items())
-    require(key == "input_ids" || key == "labels" || key == "attention_mask", ErrorKind::kData, path,
-            "'{}' is not an input of a causal decoder; expected input_ids, labels, attention_mask", key);
+    require(key == "input_ids" || key == "labels" || key == "attention_mask", ErrorKind::kData,
+            path,
+            "'{}' is not an input of a causal decoder; expected input_ids, labels, attention_mask",
+            key);
   Input in;
   in.ids = id_matrix(id_rows(tree, "input_ids"), "input_ids");
   in.labels = tree.contains("labels") ? id_matrix(id_rows(tree, "labels"), "labels") : in.ids;
-  if (tree.contains("attention_mask")) in.mask = id_matrix(id_rows(tree, "attention_mask"), "attention_mask");
+  if (tree.contains("attention_mask"))
+    in.mask = id_matrix(id_rows(tree, "attention_mask"), "attention_mask");
   for (const Tensor* t : {&in.labels, &in.mask})
-    require(!t->defined() || t->shape() == in.ids.shape(), ErrorKind::kData, path, "labels and attention_mask must have "
-            "the shape {} of input_ids", in.ids.shape().str());
+    require(!t->defined() || t->shape() == in.ids.shape(), ErrorKind::kData, path,
+            "labels and attention_mask must have "
+            "the shape {} of input_ids",
+            in.ids.shape().str());
   return in;
 }
 
@@ -104,7 +111,8 @@ int run_logits(const LogitsOptions& o, CommandContext& context) {
   Tape tape;
   if (o.grads) {
     f.tape = &tape;
-    for (Parameter* p : model->parameters()) p->grad = {Tensor::zeros(p->shape, dtype, device), true};
+    for (Parameter* p : model->parameters())
+      p->grad = {Tensor::zeros(p->shape, dtype, device), true};
   }
   const Var hidden = model->hidden(f, in.ids);
   OutputFile out;
@@ -117,7 +125,8 @@ int run_logits(const LogitsOptions& o, CommandContext& context) {
     if (o.grads) tape.backward(loss);
   }
   if (o.grads)
-    for (const WeightBinding& b : bind_weights(*model)) out.add("grad." + b.disk, b.on_disk(b.parameter->grad.tensor));
+    for (const WeightBinding& b : bind_weights(*model))
+      out.add("grad." + b.disk, b.on_disk(b.parameter->grad.tensor));
   out.write(o.out);
   if (context.json) {
     context.print_json(summary);
@@ -133,10 +142,12 @@ Command logits_command() {
   return make_command<LogitsOptions>(
       {.name = "logits",
        .summary = "write a model's logits, loss and gradients for given token ids",
-       .help = "Computes in fp32 without dropout. Labels are shifted by one; -100 is ignored; without labels the ids\n"
-               "themselves are used. Gradients carry the names that the parameters have on disk.\n\n"
-               "  echo '{\"input_ids\": [[1, 2, 3, 4]]}' > in.json\n"
-               "  lathe logits runs/demo/model --input in.json --out out.safetensors --loss --grads\n"},
+       .help =
+           "Computes in fp32 without dropout. Labels are shifted by one; -100 is ignored; without "
+           "labels the ids\n"
+           "themselves are used. Gradients carry the names that the parameters have on disk.\n\n"
+           "  echo '{\"input_ids\": [[1, 2, 3, 4]]}' > in.json\n"
+           "  lathe logits runs/demo/model --input in.json --out out.safetensors --loss --grads\n"},
       run_logits);
 }
 

@@ -13,13 +13,15 @@ namespace lathe {
 
 using IdRows = std::vector<std::vector<int32_t>>;
 
-// tree[key] as rows of token ids (one flat list is one row). Errors kData name the key, the row and the value.
+// tree[key] as rows of token ids (one flat list is one row). Errors kData name the key, the row and
+// the value.
 IdRows id_rows(const nlohmann::ordered_json& tree, std::string_view key);
 
 // Equally long rows as i32 [B,T]; Error kData otherwise.
 Tensor id_matrix(const IdRows& rows, std::string_view key);
 
-// A floating dtype by its recipe or PyTorch name: fp32, float32, bf16, bfloat16, fp16, float16. Error kConfig.
+// A floating dtype by its recipe or PyTorch name: fp32, float32, bf16, bfloat16, fp16, float16.
+// Error kConfig.
 DType dtype_by_name(std::string_view name);
 
 }  // namespace lathe

@@ -21,14 +21,18 @@ struct TrainOptions {
   template <class V>
   void visit(V& v) {
     v.positional("recipe", recipe, "recipe file, .toml or .json");
-    v.field("resume", resume, "go on from the newest checkpoint of train.out; begin when there is none");
+    v.field("resume", resume,
+            "go on from the newest checkpoint of train.out; begin when there is none");
     v.field("show", show, "print the whole recipe with every default and stop");
   }
 };
 
 void show_recipe(Recipe& r, std::ostream& out) {
-  out << "[model]\n" << config_to_toml(r.model) << "\n[data]\n" << config_to_toml(r.data) << "\n[train]\n"
-      << config_to_toml(r.train) << "\n[optim]\n" << config_to_toml(r.optim) << "\n[schedule]\n"
+  out << "[model]\n"
+      << config_to_toml(r.model) << "\n[data]\n"
+      << config_to_toml(r.data) << "\n[train]\n"
+      << config_to_toml(r.train) << "\n[optim]\n"
+      << config_to_toml(r.optim) << "\n[schedule]\n"
       << config_to_toml(r.schedule);
 }
 
@@ -55,13 +59,16 @@ Command train_command() {
   return make_command<TrainOptions>(
       {.name = "train",
        .summary = "train a model as a recipe says",
-       .help = "Every key of the recipe can also be given as --section.key=value. Writes into train.out: metrics.jsonl,\n"
-               "tensorboard/, checkpoints/, and at the end model/, a Hugging Face folder. Ctrl-C writes a checkpoint;\n"
+       .help = "Every key of the recipe can also be given as --section.key=value. Writes into "
+               "train.out: metrics.jsonl,\n"
+               "tensorboard/, checkpoints/, and at the end model/, a Hugging Face folder. Ctrl-C "
+               "writes a checkpoint;\n"
                "--resume goes on to the same bits.\n\n"
                "  lathe train recipes/small.toml\n"
                "  lathe train recipes/small.toml --optim.lr=1e-3 --train.out=runs/hot\n"
                "  lathe train recipes/small.toml --resume\n"
-               "  lathe train recipes/small.toml --show        # every key, its default and its meaning\n",
+               "  lathe train recipes/small.toml --show        # every key, its default and its "
+               "meaning\n",
        .takes_overrides = true},
       run_train);
 }

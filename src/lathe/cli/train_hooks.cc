@@ -23,14 +23,17 @@ std::vector<int32_t> byte_lengths(const Tokenizer& tokenizer) {
 
 }  // namespace
 
-TrainDisplay::TrainDisplay(const Recipe& recipe, CommandContext& context) : recipe_(recipe), context_(context) {
+TrainDisplay::TrainDisplay(const Recipe& recipe, CommandContext& context)
+    : recipe_(recipe), context_(context) {
   if (recipe_.data.tokenizer) {
     tokenizer_.emplace(load_tokenizer(*recipe_.data.tokenizer));
-    require(tokenizer_->vocab_size() <= recipe_.model.vocab_size, ErrorKind::kData, "data.tokenizer",
-            "it has {} entries but model.vocab_size is {}; set that to at least {}", tokenizer_->vocab_size(),
-            recipe_.model.vocab_size, tokenizer_->vocab_size());
+    require(tokenizer_->vocab_size() <= recipe_.model.vocab_size, ErrorKind::kData,
+            "data.tokenizer",
+            "it has {} entries but model.vocab_size is {}; set that to at least {}",
+            tokenizer_->vocab_size(), recipe_.model.vocab_size, tokenizer_->vocab_size());
   }
-  if (recipe_.train.device == "cpu") matrix_flops_ = kernels::measure_matrix_rate(recipe_.compute_dtype());
+  if (recipe_.train.device == "cpu")
+    matrix_flops_ = kernels::measure_matrix_rate(recipe_.compute_dtype());
 }
 
 TrainHooks TrainDisplay::hooks() {
@@ -39,13 +42,17 @@ TrainHooks TrainDisplay::hooks() {
   h.on_step = [this](const StepReport& r) { on_step(r); };
   h.on_eval = [this](const EvalReport& r) {
     last_eval_ = r;
-    context_.log.info("step {}: validation loss {:.4f}{}", r.step, r.loss,
-                      r.bits_per_byte ? fmt::format(", {:.4f} bits per byte", *r.bits_per_byte) : "");
+    context_.log.info(
+        "step {}: validation loss {:.4f}{}", r.step, r.loss,
+        r.bits_per_byte ? fmt::format(", {:.4f} bits per byte", *r.bits_per_byte) : "");
   };
-  h.on_sample = [this](int64_t step, const std::string& text) { context_.log.info("step {} writes: {}", step, text); };
+  h.on_sample = [this](int64_t step, const std::string& text) {
+    context_.log.info("step {} writes: {}", step, text);
+  };
   if (tokenizer_) {
     h.token_bytes = byte_lengths(*tokenizer_);
-    if (recipe_.train.sample_every > 0) h.sample = [this](Transformer& model) { return sample(model); };
+    if (recipe_.train.sample_every > 0)
+      h.sample = [this](Transformer& model) { return sample(model); };
   }
   h.should_stop = interrupt_requested;
   h.matrix_flops = matrix_flops_;
@@ -65,28 +72,33 @@ std::string TrainDisplay::sample(Transformer& model) const {
   // A vocabulary rounded up has rows without a token; early in training they are drawn, too.
   std::erase_if(out[0], [this](int32_t id) { return !tokenizer_->has(id); });
   // The last token may end within a character.
-  return recipe_.train.sample_prompt + replace_invalid_utf8(tokenizer_->decode(out[0], {.skip_special = true}));
+  return recipe_.train.sample_prompt +
+         replace_invalid_utf8(tokenizer_->decode(out[0], {.skip_special = true}));
 }
 
 void TrainDisplay::announce(Trainer& trainer) const {
   const TrainConfig& t = recipe_.train;
   context_.log.info(
-      "{} parameters, {} steps of {} tokens, {} on {} threads{}", human_count(static_cast<double>(trainer.model().parameter_count())),
-      t.steps, t.batch_size * t.grad_accumulation * t.seq_len, t.precision, thread_count(),
+      "{} parameters, {} steps of {} tokens, {} on {} threads{}",
+      human_count(static_cast<double>(trainer.model().parameter_count())), t.steps,
+      t.batch_size * t.grad_accumulation * t.seq_len, t.precision, thread_count(),
       matrix_flops_ > 0 ? fmt::format(" (matrix rate {:.0f} GFLOP/s)", matrix_flops_ * 1e-9) : "");
 }
 
 void TrainDisplay::on_step(const StepReport& r) {
   if (!progress_)
-    progress_ = std::make_unique<Progress>(context_.progress, "training", static_cast<double>(r.steps), "steps");
+    progress_ = std::make_unique<Progress>(context_.progress, "training",
+                                           static_cast<double>(r.steps), "steps");
   smooth_loss_ = last_step_ ? smooth_loss_ + 0.05 * (r.loss - smooth_loss_) : r.loss;
   smooth_seconds_ = last_step_ ? smooth_seconds_ + 0.1 * (r.seconds - smooth_seconds_) : r.seconds;
   last_step_ = r;
   std::string note = fmt::format("loss {:.3f}  {} tokens/s", smooth_loss_,
                                  human_count(static_cast<double>(r.tokens) / smooth_seconds_));
-  if (matrix_flops_ > 0) note += fmt::format("  MFU {:.0f}%", 100 * r.flops / smooth_seconds_ / matrix_flops_);
+  if (matrix_flops_ > 0)
+    note += fmt::format("  MFU {:.0f}%", 100 * r.flops / smooth_seconds_ / matrix_flops_);
   note += "  " + human_bytes(static_cast<double>(peak_resident_bytes()));
-  if (r.skipped) context_.log.warn("step {}: loss {:.3f} is a spike; the step was skipped", r.step, r.loss);
+  if (r.skipped)
+    context_.log.warn("step {}: loss {:.3f} is a spike; the step was skipped", r.step, r.loss);
   progress_->update(static_cast<double>(r.step), note);
 }
 
@@ -96,7 +108,8 @@ void TrainDisplay::finish() {
 }
 
 nlohmann::ordered_json TrainDisplay::summary() const {
-  nlohmann::ordered_json json = {{"out", recipe_.train.out}, {"model", recipe_.train.out + "/model"}};
+  nlohmann::ordered_json json = {{"out", recipe_.train.out},
+                                 {"model", recipe_.train.out + "/model"}};
   if (last_step_) {
     json["steps"] = last_step_->step;
     json["loss"] = last_step_->loss;

@@ -171,7 +171,7 @@ int64_t total_bytes(std::span<const fs::path> files) {
 }
 
 DocumentCounts for_each_document(std::span<const fs::path> files, const DocumentConfig& config,
-                               const std::function<bool(Document&&)>& sink) {
+                                 const std::function<bool(Document&&)>& sink) {
   Emitter out(config, sink);
   for (const auto& file : files) {
     ++out.counts.files;

@@ -56,7 +56,7 @@ int64_t total_bytes(std::span<const std::filesystem::path> files);
 // except for the document itself. Throws kIo; kData naming `file:line` for a broken line of JSON, a
 // missing field, a document that is too large; kData when there is no document at all.
 DocumentCounts for_each_document(std::span<const std::filesystem::path> files,
-                               const DocumentConfig& config,
-                               const std::function<bool(Document&&)>& sink);
+                                 const DocumentConfig& config,
+                                 const std::function<bool(Document&&)>& sink);
 
 }  // namespace lathe

@@ -19,7 +19,8 @@ Tensor last_logits(Transformer& model, const Forward& f, const Tensor& ids) {
 
 }  // namespace
 
-Engine::Engine(Transformer& model, GenerationConfig config) : model_(model), chain_(std::move(config)) {}
+Engine::Engine(Transformer& model, GenerationConfig config)
+    : model_(model), chain_(std::move(config)) {}
 
 bool Engine::ends(int32_t token) const {
   const auto eos = model_.config().eos_token_id;
@@ -32,12 +33,14 @@ void Engine::run_rows(const GenerateRequest& request, std::span<const size_t> ro
   const auto length = static_cast<int64_t>(request.prompts[rows[0]].size());
   const int64_t budget = chain_.config().max_new_tokens;
   const Parameter& any = *model_.parameters().front();
-  ContiguousCache cache(model_.config(), batch, length + budget, any.compute.dtype(), any.compute.device());
+  ContiguousCache cache(model_.config(), batch, length + budget, any.compute.dtype(),
+                        any.compute.device());
   Forward f;
   f.cache = &cache;
   Tensor ids({batch, length}, DType::kI32);
   for (int64_t r = 0; r < batch; ++r)
-    std::ranges::copy(request.prompts[rows[static_cast<size_t>(r)]], ids.data<int32_t>() + r * length);
+    std::ranges::copy(request.prompts[rows[static_cast<size_t>(r)]],
+                      ids.data<int32_t>() + r * length);
   std::vector<char> running(rows.size(), 1);
   const Rng seed(static_cast<uint64_t>(chain_.config().seed));
   Tensor next({batch, 1}, DType::kI32);

@@ -1,11 +1,12 @@
 // The table of kernels of one device: the seam behind which hardware differs.
 //
-// A kernel sees plain TensorViews: no tape, no allocation of tensors, no exceptions. Shapes have been
-// checked by ops/ and are stated here for each operand. Unless a line says otherwise:
+// A kernel sees plain TensorViews: no tape, no allocation of tensors, no exceptions. Shapes have
+// been checked by ops/ and are stated here for each operand. Unless a line says otherwise:
 //   * activations and their gradients share one floating dtype (f32, bf16, or on kRef any);
-//   * weights of norms and biases may be f32 or the activation dtype; gradients of parameters are f32
-//     (f64 on kRef in f64);
-//   * sums accumulate in f32 or wider, in an order that depends only on shapes and the thread count;
+//   * weights of norms and biases may be f32 or the activation dtype; gradients of parameters
+//     are f32 (f64 on kRef in f64);
+//   * sums accumulate in f32 or wider, in an order that depends only on shapes and the thread
+//     count;
 //   * the last dimension is contiguous, earlier ones may be strided; outputs do not overlap inputs
 //     except where "in place" is allowed;
 //   * an absent optional operand is a default TensorView (data == nullptr).
@@ -35,8 +36,8 @@ struct RopeSpec {
   bool inverse = false;  // rotate by minus the angle: the backward
 };
 
-// Which positions see which, and how scores become weights. Query t of a row has the absolute position
-// S - T + t, so that the same spec serves training (T = S) and decoding with a cache (T < S).
+// Which positions see which, and how scores become weights. Query t of a row has the absolute
+// position S - T + t, so that the same spec serves training (T = S) and decoding (T < S).
 struct AttentionSpec {
   float scale = 1.0f;        // multiplies q·k
   bool causal = true;        // key s is visible to a query at position p only if s <= p
@@ -44,8 +45,9 @@ struct AttentionSpec {
   float softcap = 0.0f;      // > 0: score = cap · tanh(score / cap), before the mask
   float dropout = 0.0f;      // probability of dropping a weight, after the softmax
   uint64_t dropout_key = 0;  // Rng key; element ((b·H + h)·T + t)·S + s of the stream decides
-  TensorView query_segments = {};  // optional i32 [B, T] and [B, S]: visible only where they are equal
-  TensorView key_segments = {};    // (packed documents, padding)
+  // Optional i32 [B, T] and [B, S] (packed documents, padding): visible only where they are equal.
+  TensorView query_segments = {};
+  TensorView key_segments = {};
 };
 
 // In double, because 1 - beta in f32 is off by four roundings, the same way at every step.
@@ -60,30 +62,39 @@ struct Kernels {
   const char* name;   // "ref", "cpu"
   std::string level;  // instruction-set level in use, e.g. "avx512_bf16"
 
-  // c[M,N] (=|+=) a[M,K] · b[K,N] + bias[N]. Either stride of a and b may be 1, so a transposed operand is
-  // a transposed view. a, b share a dtype; c has it too or is f32.
-  void (*matmul)(const TensorView& a, const TensorView& b, const TensorView& bias, const TensorView& c,
-                 Write write);
+  // c[M,N] (=|+=) a[M,K] · b[K,N] + bias[N]. Either stride of a and b may be 1, so a transposed
+  // operand is a transposed view. a, b share a dtype; c has it too or is f32.
+  void (*matmul)(const TensorView& a, const TensorView& b, const TensorView& bias,
+                 const TensorView& c, Write write);
 
   // Elementwise over equal shapes; in place allowed.
-  void (*add)(const TensorView& a, const TensorView& b, const TensorView& out);      // out = a + b
-  void (*axpy)(double alpha, const TensorView& x, const TensorView& y);              // y += alpha·x, dtypes may differ
-  void (*scale)(double alpha, const TensorView& x, const TensorView& out);           // out = alpha·x
-  void (*cast)(const TensorView& x, const TensorView& out);                          // any floating dtypes, strided
-  void (*sum_rows)(const TensorView& x, const TensorView& out, Write write);         // out[C] = sum_n x[n,C]
-  double (*sum_squares)(const TensorView& x);                                        // contiguous; NaN if any is
+  //   add          out = a + b
+  //   axpy         y += alpha·x, dtypes may differ
+  //   scale        out = alpha·x
+  //   cast         between any floating dtypes, strided
+  //   sum_rows     out[C] (=|+=) sum_n x[n,C]
+  //   sum_squares  of a contiguous tensor; NaN if any element is
+  void (*add)(const TensorView& a, const TensorView& b, const TensorView& out);
+  void (*axpy)(double alpha, const TensorView& x, const TensorView& y);
+  void (*scale)(double alpha, const TensorView& x, const TensorView& out);
+  void (*cast)(const TensorView& x, const TensorView& out);
+  void (*sum_rows)(const TensorView& x, const TensorView& out, Write write);
+  double (*sum_squares)(const TensorView& x);
 
   // y = f(x); dx = dy · f'(x). All [N,F].
   void (*activation)(ActivationId f, const TensorView& x, const TensorView& y);
-  void (*activation_backward)(ActivationId f, const TensorView& x, const TensorView& dy, const TensorView& dx);
+  void (*activation_backward)(ActivationId f, const TensorView& x, const TensorView& dy,
+                              const TensorView& dx);
   // x[N,2F] holds gate then up: y[N,F] = f(gate) · up (Shazeer 2020, arXiv:2002.05202).
   void (*gated)(ActivationId f, const TensorView& x, const TensorView& y);
-  void (*gated_backward)(ActivationId f, const TensorView& x, const TensorView& dy, const TensorView& dx);
+  void (*gated_backward)(ActivationId f, const TensorView& x, const TensorView& dy,
+                         const TensorView& dx);
 
-  // y = x · rstd · w (+ b), rstd = 1/sqrt(mean(x²) + eps) (Zhang & Sennrich 2019, arXiv:1910.07467).
-  // x, y [N,C]; w, b [C] optional; rstd f32 (f64 for f64 x) [N] is saved for the backward.
-  void (*rms_norm)(const TensorView& x, const TensorView& w, const TensorView& b, const TensorView& y,
-                   const TensorView& rstd, double eps);
+  // y = x · rstd · w (+ b), rstd = 1/sqrt(mean(x²) + eps) (Zhang & Sennrich 2019,
+  // arXiv:1910.07467). x, y [N,C]; w, b [C] optional; rstd f32 (f64 for f64 x) [N] is saved for the
+  // backward.
+  void (*rms_norm)(const TensorView& x, const TensorView& w, const TensorView& b,
+                   const TensorView& y, const TensorView& rstd, double eps);
   // dx (=|+=); dw, db (=|+=, each optional).
   struct NormGradients {
     TensorView dx;
@@ -93,28 +104,34 @@ struct Kernels {
   };
   void (*rms_norm_backward)(const TensorView& x, const TensorView& w, const TensorView& rstd,
                             const TensorView& dy, const NormGradients& out);
-  // y = (x - mean)·rstd·w + b, rstd = 1/sqrt(var + eps), var biased (Ba et al. 2016, arXiv:1607.06450).
-  void (*layer_norm)(const TensorView& x, const TensorView& w, const TensorView& b, const TensorView& y,
-                     const TensorView& mean, const TensorView& rstd, double eps);
+  // y = (x - mean)·rstd·w + b, rstd = 1/sqrt(var + eps), var biased (Ba et al. 2016,
+  // arXiv:1607.06450).
+  void (*layer_norm)(const TensorView& x, const TensorView& w, const TensorView& b,
+                     const TensorView& y, const TensorView& mean, const TensorView& rstd,
+                     double eps);
   void (*layer_norm_backward)(const TensorView& x, const TensorView& w, const TensorView& mean,
-                              const TensorView& rstd, const TensorView& dy, const NormGradients& out);
+                              const TensorView& rstd, const TensorView& dy,
+                              const NormGradients& out);
 
-  // out[N,C] = table[ids[N]]; ids i32, checked by the caller. dtable[V,C] (f32) += scatter of dout, in
-  // order of n for each row.
+  // out[N,C] = table[ids[N]]; ids i32, checked by the caller. dtable[V,C] (f32) += scatter of dout,
+  // in order of n for each row.
   void (*embedding)(const TensorView& table, const TensorView& ids, const TensorView& out);
-  void (*embedding_backward)(const TensorView& ids, const TensorView& dout, const TensorView& dtable);
+  void (*embedding_backward)(const TensorView& ids, const TensorView& dout,
+                             const TensorView& dtable);
 
-  // Rotary positions (Su et al. 2021, arXiv:2104.09864). x, out [B,T,H,D]; cos, sin f32 [P,R/2] (f64 for f64
-  // x), R <= D the rotated width (the rest is copied); positions i32 [B,T], all < P. In place allowed.
-  void (*rope)(const TensorView& x, const TensorView& cos, const TensorView& sin, const TensorView& positions,
-               const TensorView& out, const RopeSpec& spec);
+  // Rotary positions (Su et al. 2021, arXiv:2104.09864). x, out [B,T,H,D]; cos, sin f32 [P,R/2]
+  // (f64 for f64 x), R <= D the rotated width (the rest is copied); positions i32 [B,T], all < P.
+  // In place allowed.
+  void (*rope)(const TensorView& x, const TensorView& cos, const TensorView& sin,
+               const TensorView& positions, const TensorView& out, const RopeSpec& spec);
 
-  // out = softmax(scale·q·kᵀ + mask)·v by tiles with an online softmax (Dao et al. 2022, arXiv:2205.14135;
-  // Milakov & Gimelshein 2018, arXiv:1805.02867). q [B,T,H,D], k, v [B,S,K,D] (H a multiple of K; head h reads
-  // h / (H/K)), out [B,T,H,D]. lse f32 [B,H,T], contiguous, = log of the softmax denominator, optional, saved for the
-  // backward. A query that sees no key gives zeros and lse = -inf. Memory linear in T and S.
-  void (*attention)(const TensorView& q, const TensorView& k, const TensorView& v, const TensorView& out,
-                    const TensorView& lse, const AttentionSpec& spec);
+  // out = softmax(scale·q·kᵀ + mask)·v by tiles with an online softmax (Dao et al. 2022,
+  // arXiv:2205.14135; Milakov & Gimelshein 2018, arXiv:1805.02867). q [B,T,H,D], k, v [B,S,K,D] (H
+  // a multiple of K; head h reads h / (H/K)), out [B,T,H,D]. lse f32 [B,H,T], contiguous, = log of
+  // the softmax denominator, optional, saved for the backward. A query that sees no key gives zeros
+  // and lse = -inf. Memory linear in T and S.
+  void (*attention)(const TensorView& q, const TensorView& k, const TensorView& v,
+                    const TensorView& out, const TensorView& lse, const AttentionSpec& spec);
   struct AttentionGradients {
     TensorView dq, dk, dv;  // overwritten; shapes of q, k, v
   };
@@ -122,18 +139,18 @@ struct Kernels {
                              const TensorView& out, const TensorView& lse, const TensorView& dout,
                              const AttentionSpec& spec, const AttentionGradients& gradients);
 
-  // out[i] = uniform_i >= p ? x[i] / (1 - p) : 0 with uniform_i = Rng(key).uniform(i), i the row-major index;
-  // its own backward. In place allowed. Contiguous.
+  // out[i] = uniform_i >= p ? x[i] / (1 - p) : 0 with uniform_i = Rng(key).uniform(i), i the
+  // row-major index; its own backward. In place allowed. Contiguous.
   void (*dropout)(const TensorView& x, const TensorView& out, double p, uint64_t key);
 
   // losses[n] (f32, or f64) = logsumexp(logits[n,:]) - logits[n, labels[n]], 0 where labels[n] < 0.
-  // dlogits[n,:] = grad_scale · (softmax(logits[n,:]) - onehot), 0 where ignored; optional, in place allowed
-  // when dtypes agree. logits f32 [N,V]; dlogits any floating dtype.
-  void (*cross_entropy)(const TensorView& logits, const TensorView& labels, const TensorView& losses,
-                        const TensorView& dlogits, double grad_scale);
+  // dlogits[n,:] = grad_scale · (softmax(logits[n,:]) - onehot), 0 where ignored; optional, in
+  // place allowed when dtypes agree. logits f32 [N,V]; dlogits any floating dtype.
+  void (*cross_entropy)(const TensorView& logits, const TensorView& labels,
+                        const TensorView& losses, const TensorView& dlogits, double grad_scale);
 
-  // One AdamW step (Loshchilov & Hutter 2019, arXiv:1711.05101) over one flat parameter: w, m, v f32, g f32,
-  // and w's copy in the compute dtype, optional.
+  // One AdamW step (Loshchilov & Hutter 2019, arXiv:1711.05101) over one flat parameter: w, m, v
+  // f32, g f32, and w's copy in the compute dtype, optional.
   void (*adamw)(const TensorView& w, const TensorView& g, const TensorView& m, const TensorView& v,
                 const TensorView& copy, const AdamWSpec& spec);
 };
@@ -154,8 +171,8 @@ inline const Kernels& kernels_for(Device device) {
 // Instruction-set levels that this machine can run, lowest first: "baseline", "avx2", "avx512",
 // "avx512_bf16" on x86-64.
 std::vector<std::string> cpu_levels();
-// Makes cpu_kernels() use `level` from then on; Error kDevice when the machine lacks it. Call before any
-// kernel runs; not thread-safe.
+// Makes cpu_kernels() use `level` from then on; Error kDevice when the machine lacks it. Call
+// before any kernel runs; not thread-safe.
 void select_cpu_level(const std::string& level);
 
 }  // namespace lathe::kernels

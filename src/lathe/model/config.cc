@@ -41,17 +41,22 @@ void ModelConfig::visit(Visitor& v) {
   v.field("num_attention_heads", num_attention_heads, "query heads H", at_least(1).required());
   v.field("num_key_value_heads", num_key_value_heads,
           "key/value heads K: H is MHA (default), 1 is MQA, between is GQA", at_least(1));
-  v.field("head_dim", head_dim, "head width D; default hidden_size / num_attention_heads", at_least(1));
+  v.field("head_dim", head_dim, "head width D; default hidden_size / num_attention_heads",
+          at_least(1));
   v.field("intermediate_size", intermediate_size,
-          "feed-forward width F; default 4·C for mlp, 8/3·C rounded up to 64 for gated", at_least(1));
+          "feed-forward width F; default 4·C for mlp, 8/3·C rounded up to 64 for gated",
+          at_least(1));
   v.field("max_position_embeddings", max_position_embeddings, "longest sequence", at_least(1));
-  v.choice("hidden_act", hidden_act, kernels::activation_names(), "activation of the feed-forward layer");
+  v.choice("hidden_act", hidden_act, kernels::activation_names(),
+           "activation of the feed-forward layer");
   v.field("tie_word_embeddings", tie_word_embeddings, "output head and token table are one matrix");
-  v.field("attention_bias", attention_bias, "biases in the query, key, value and output projections");
+  v.field("attention_bias", attention_bias,
+          "biases in the query, key, value and output projections");
   v.field("mlp_bias", mlp_bias, "biases in the feed-forward layer");
-  v.field("attention_dropout", attention_dropout, "dropout of attention weights while training", between(0, 0.99));
-  v.field("hidden_dropout", hidden_dropout, "dropout of embeddings and sub-layer outputs while training",
+  v.field("attention_dropout", attention_dropout, "dropout of attention weights while training",
           between(0, 0.99));
+  v.field("hidden_dropout", hidden_dropout,
+          "dropout of embeddings and sub-layer outputs while training", between(0, 0.99));
   v.field("initializer_range", initializer_range, "standard deviation of fresh weights", above(0));
   v.field("scale_residual_init", scale_residual_init,
           "divide the initial output projections by sqrt(2·L), as GPT-2 does");
@@ -73,10 +78,12 @@ void validate(const ModelConfig& c) {
   auto refuse = [](std::string_view key, const std::string& message) {
     throw Error(ErrorKind::kConfig, fmt::format("model.{}", key), message);
   };
-  // Sizes first: what follows divides by them, and their products are computed as 64-bit integers everywhere else.
+  // Sizes first: what follows divides by them, and their products are computed as 64-bit integers
+  // everywhere else.
   constexpr int64_t kLargest = int64_t{1} << 24, kMostLayers = int64_t{1} << 16;
   auto check_up_to = [&](int64_t most, std::string_view key, int64_t value) {
-    if (value < 1 || value > most) refuse(key, fmt::format("{} is out of range, expected 1 to {}", value, most));
+    if (value < 1 || value > most)
+      refuse(key, fmt::format("{} is out of range, expected 1 to {}", value, most));
   };
   auto check_size = [&](std::string_view key, int64_t value) { check_up_to(kLargest, key, value); };
   check_size("vocab_size", c.vocab_size);
@@ -88,22 +95,27 @@ void validate(const ModelConfig& c) {
   check_size("intermediate_size", c.ffn_width());
   check_size("max_position_embeddings", c.max_position_embeddings);
   if (c.num_attention_heads * c.head_width() > kLargest)
-    refuse("head_dim", fmt::format("{} heads of width {} are out of range, expected at most {} channels",
-                                   c.num_attention_heads, c.head_width(), kLargest));
+    refuse("head_dim",
+           fmt::format("{} heads of width {} are out of range, expected at most {} channels",
+                       c.num_attention_heads, c.head_width(), kLargest));
   if (!c.head_dim && c.hidden_size % c.num_attention_heads != 0)
-    refuse("num_attention_heads",
-           fmt::format("hidden_size {} is not a multiple of {} heads; choose {} heads that divide it, or set "
-                       "head_dim",
-                       c.hidden_size, c.num_attention_heads, "a number of"));
+    refuse(
+        "num_attention_heads",
+        fmt::format(
+            "hidden_size {} is not a multiple of {} heads; choose {} heads that divide it, or set "
+            "head_dim",
+            c.hidden_size, c.num_attention_heads, "a number of"));
   if (c.num_attention_heads % c.kv_heads() != 0)
     refuse("num_key_value_heads",
            fmt::format("{} query heads cannot share {} key/value heads evenly; use a divisor of {}",
                        c.num_attention_heads, c.kv_heads(), c.num_attention_heads));
   if (c.position.kind == "rope" && c.head_width() % 2 != 0)
-    refuse("head_dim", fmt::format("rope rotates pairs of channels, but head_dim is {}; use an even one, or "
-                                   "position.kind = \"learned\"",
-                                   c.head_width()));
-  for (const auto& [key, id] : {std::pair{"bos_token_id", c.bos_token_id}, {"eos_token_id", c.eos_token_id}})
+    refuse("head_dim",
+           fmt::format("rope rotates pairs of channels, but head_dim is {}; use an even one, or "
+                       "position.kind = \"learned\"",
+                       c.head_width()));
+  for (const auto& [key, id] :
+       {std::pair{"bos_token_id", c.bos_token_id}, {"eos_token_id", c.eos_token_id}})
     if (id && *id >= c.vocab_size)
       refuse(key, fmt::format("{} is outside the vocabulary of {}", *id, c.vocab_size));
 }

@@ -1,4 +1,5 @@
-// Every architectural choice, as data. The keys are those of Hugging Face's config.json where one exists.
+// Every architectural choice, as data. The keys are those of Hugging Face's config.json where one
+// exists.
 #pragma once
 
 #include <cstdint>
@@ -39,7 +40,8 @@ struct ModelConfig {
   int64_t num_attention_heads = 0;
   std::optional<int64_t> num_key_value_heads;  // default: num_attention_heads
   std::optional<int64_t> head_dim;             // default: hidden_size / num_attention_heads
-  std::optional<int64_t> intermediate_size;    // default: 4·hidden_size (mlp), 8/3 of it (gated), to 64
+  std::optional<int64_t>
+      intermediate_size;  // default: 4·hidden_size (mlp), 8/3 of it (gated), to 64
   int64_t max_position_embeddings = 2048;
   std::string hidden_act = "silu";
   bool tie_word_embeddings = false;
@@ -67,8 +69,9 @@ struct ModelConfig {
 // Refuses what cannot work: Error kConfig with what, why, and what to write instead.
 void validate(const ModelConfig& config);
 
-// The [model] section of a recipe (without `from`): model_type chooses the family, whose defaults and config.json
-// spellings (n_embd for GPT-2) are understood; every other key is one of ModelConfig's. Validated.
+// The [model] section of a recipe (without `from`): model_type chooses the family, whose defaults
+// and config.json spellings (n_embd for GPT-2) are understood; every other key is one of
+// ModelConfig's. Validated.
 ModelConfig model_config_from_recipe(const nlohmann::ordered_json& section);
 
 }  // namespace lathe

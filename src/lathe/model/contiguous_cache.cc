@@ -4,7 +4,8 @@
 
 namespace lathe {
 
-ContiguousCache::ContiguousCache(const ModelConfig& c, int64_t batch, int64_t capacity, DType dtype, Device device)
+ContiguousCache::ContiguousCache(const ModelConfig& c, int64_t batch, int64_t capacity, DType dtype,
+                                 Device device)
     : capacity_(capacity) {
   const Shape shape = {batch, capacity, c.kv_heads(), c.head_width()};
   for (int64_t i = 0; i < c.num_hidden_layers; ++i) {
@@ -15,8 +16,8 @@ ContiguousCache::ContiguousCache(const ModelConfig& c, int64_t batch, int64_t ca
 
 std::pair<Tensor, Tensor> ContiguousCache::append(int64_t layer, const Tensor& k, const Tensor& v) {
   const int64_t count = k.size(1);
-  require(length_ + count <= capacity_, ErrorKind::kShape, "cache", "{} + {} tokens exceed the capacity of {}",
-          length_, count, capacity_);
+  require(length_ + count <= capacity_, ErrorKind::kShape, "cache",
+          "{} + {} tokens exceed the capacity of {}", length_, count, capacity_);
   const auto i = static_cast<size_t>(layer);
   keys_[i].narrow(1, length_, count).copy_from(k);
   values_[i].narrow(1, length_, count).copy_from(v);

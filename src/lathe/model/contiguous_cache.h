@@ -11,11 +11,13 @@ namespace lathe {
 class ContiguousCache : public AttentionCache {
  public:
   // Room for `capacity` tokens in each of `batch` sequences.
-  ContiguousCache(const ModelConfig& config, int64_t batch, int64_t capacity, DType dtype, Device device);
+  ContiguousCache(const ModelConfig& config, int64_t batch, int64_t capacity, DType dtype,
+                  Device device);
 
   int64_t length() const override { return length_; }
   int64_t capacity() const { return capacity_; }
-  // Error kShape when the capacity is exceeded. The length advances when the last layer has appended.
+  // Error kShape when the capacity is exceeded. The length advances when the last layer has
+  // appended.
   std::pair<Tensor, Tensor> append(int64_t layer, const Tensor& k, const Tensor& v) override;
   size_t bytes() const;
 

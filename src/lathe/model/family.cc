@@ -71,8 +71,8 @@ struct ActivationName {
 };
 // The first line of each of ours is the one that is written.
 constexpr ActivationName kActivationNames[] = {
-    {"silu", "silu"},           {"swish", "silu"},          {"gelu", "gelu"},
-    {"gelu_new", "gelu_tanh"},  {"gelu_fast", "gelu_tanh"}, {"gelu_pytorch_tanh", "gelu_tanh"},
+    {"silu", "silu"},          {"swish", "silu"},          {"gelu", "gelu"},
+    {"gelu_new", "gelu_tanh"}, {"gelu_fast", "gelu_tanh"}, {"gelu_pytorch_tanh", "gelu_tanh"},
     {"relu", "relu"},
 };
 
@@ -81,11 +81,13 @@ constexpr ActivationName kActivationNames[] = {
 std::string activation_from_json(const std::string& hidden_act) {
   for (const auto& n : kActivationNames)
     if (n.theirs == hidden_act) return std::string(n.ours);
-  fail(ErrorKind::kConfig, "config.json", "activation '{}' is not one that Lathe computes", hidden_act);
+  fail(ErrorKind::kConfig, "config.json", "activation '{}' is not one that Lathe computes",
+       hidden_act);
 }
 
 bool has_json_activation(const std::string& name) {
-  return std::ranges::any_of(kActivationNames, [&](const ActivationName& n) { return n.ours == name; });
+  return std::ranges::any_of(kActivationNames,
+                             [&](const ActivationName& n) { return n.ours == name; });
 }
 
 std::string activation_to_json(const std::string& name) {

@@ -1,5 +1,6 @@
-// Model families: how a config.json and the tensor names of a Hugging Face folder correspond to ModelConfig and to
-// this program's parameters. A family is one file in families/ and one line of the catalogue in family.cc.
+// Model families: how a config.json and the tensor names of a Hugging Face folder correspond to
+// ModelConfig and to this program's parameters. A family is one file in families/ and one line of
+// the catalogue in family.cc.
 #pragma once
 
 #include <nlohmann/json_fwd.hpp>
@@ -13,8 +14,8 @@
 
 namespace lathe {
 
-// One tensor on disk and the parameter (or the rows of one part of a stacked parameter) that it holds. "{}" stands
-// for the layer number on both sides.
+// One tensor on disk and the parameter (or the rows of one part of a stacked parameter) that it
+// holds. "{}" stands for the layer number on both sides.
 struct WeightRule {
   std::string disk;
   std::string parameter;
@@ -22,7 +23,8 @@ struct WeightRule {
   bool transposed = false;  // stored [inputs, outputs]
 };
 
-// A key of config.json (or of a recipe) under the name it has in ModelConfig: {"n_embd", "hidden_size"}.
+// A key of config.json (or of a recipe) under the name it has in ModelConfig: {"n_embd",
+// "hidden_size"}.
 struct KeyAlias {
   std::string_view theirs, ours;
 };
@@ -52,7 +54,8 @@ class Family {
 std::span<const Family* const> families();
 std::vector<std::string> family_names();
 const Family& find_family(std::string_view model_type);  // Error kConfig
-// The family in which `config` can be saved: its own when that can express it, else any, else "lathe".
+// The family in which `config` can be saved: its own when that can express it, else any, else
+// "lathe".
 const Family& family_for(const ModelConfig& config);
 
 // The activation names of config.json files in terms of ours, and back.

@@ -17,7 +17,8 @@ namespace {
 namespace fs = std::filesystem;
 using Json = nlohmann::ordered_json;
 
-// Buffers that older releases of transformers saved beside the weights: constants that the model makes itself.
+// Buffers that older releases of transformers saved beside the weights: constants that the model
+// makes itself.
 bool is_constant_buffer(std::string_view name) {
   for (std::string_view end : {".attn.bias", ".attn.masked_bias", ".rotary_emb.inv_freq"})
     if (name.ends_with(end)) return true;
@@ -26,8 +27,8 @@ bool is_constant_buffer(std::string_view name) {
 
 Tensor tensor_of(const ArraySpan& array, std::shared_ptr<const void> owner) {
   const auto dtype = dtype_from_safetensors(array.dtype);
-  require(dtype && is_floating(*dtype), ErrorKind::kFormat, "weights", "'{}' has dtype {}, expected F32, F16, BF16 or F64",
-          array.name, array.dtype);
+  require(dtype && is_floating(*dtype), ErrorKind::kFormat, "weights",
+          "'{}' has dtype {}, expected F32, F16, BF16 or F64", array.name, array.dtype);
   const Shape shape{std::span<const int64_t>(array.shape)};
   // Bytes in the file may lie at any address; tensors are aligned.
   if (reinterpret_cast<uintptr_t>(array.bytes.data()) % size_of(*dtype) == 0)
@@ -37,22 +38,28 @@ Tensor tensor_of(const ArraySpan& array, std::shared_ptr<const void> owner) {
   return copy;
 }
 
-const ArraySpan& find_array(const SafetensorsReader& reader, const std::string& name, std::string_view prefix) {
+const ArraySpan& find_array(const SafetensorsReader& reader, const std::string& name,
+                            std::string_view prefix) {
   const ArraySpan* found = reader.find(name);
-  if (found == nullptr && !prefix.empty() && name.starts_with(prefix)) found = reader.find(name.substr(prefix.size()));
+  if (found == nullptr && !prefix.empty() && name.starts_with(prefix))
+    found = reader.find(name.substr(prefix.size()));
   require(found != nullptr, ErrorKind::kFormat, "weights",
-          "tensor '{}' is missing; the folder's weights do not belong to its config.json, or the download is "
+          "tensor '{}' is missing; the folder's weights do not belong to its config.json, or the "
+          "download is "
           "incomplete",
           name);
   return *found;
 }
 
-void refuse_unexpected(const SafetensorsReader& reader, const std::set<std::string>& used, const ModelConfig& c) {
+void refuse_unexpected(const SafetensorsReader& reader, const std::set<std::string>& used,
+                       const ModelConfig& c) {
   for (const ArraySpan& array : reader.arrays()) {
     if (used.contains(array.name) || is_constant_buffer(array.name)) continue;
-    if (c.tie_word_embeddings && array.name == "lm_head.weight") continue;  // a copy of the token table
-    fail(ErrorKind::kFormat, "weights", "tensor '{}' has no place in a {} model as config.json describes it",
-         array.name, c.model_type);
+    if (c.tie_word_embeddings && array.name == "lm_head.weight")
+      continue;  // a copy of the token table
+    fail(ErrorKind::kFormat, "weights",
+         "tensor '{}' has no place in a {} model as config.json describes it", array.name,
+         c.model_type);
   }
 }
 
@@ -64,7 +71,8 @@ Json generation_config(const ModelConfig& c) {
   return json;
 }
 
-void write_config_files(const Transformer& model, const fs::path& folder, const SaveOptions& options) {
+void write_config_files(const Transformer& model, const fs::path& folder,
+                        const SaveOptions& options) {
   const ModelConfig& c = model.config();
   const Family& family = family_for(c);
   Json json = Json::object();
@@ -74,14 +82,16 @@ void write_config_files(const Transformer& model, const fs::path& folder, const 
   }
   json.erase("torch_dtype");
   json.update(family.write(c));
-  for (const auto& [key, id] : {std::pair{"bos_token_id", c.bos_token_id}, {"eos_token_id", c.eos_token_id},
+  for (const auto& [key, id] : {std::pair{"bos_token_id", c.bos_token_id},
+                                {"eos_token_id", c.eos_token_id},
                                 {"pad_token_id", c.pad_token_id}})
     if (id) json[key] = *id;
   json["dtype"] = name_of(options.dtype);
   write_json_file(folder / "config.json", json);
   const fs::path theirs = options.like / "generation_config.json";
   const bool carried = !options.like.empty() && fs::exists(theirs);
-  write_json_file(folder / "generation_config.json", carried ? read_json_file(theirs) : generation_config(c));
+  write_json_file(folder / "generation_config.json",
+                  carried ? read_json_file(theirs) : generation_config(c));
 }
 
 struct ShardPlan {
@@ -93,7 +103,8 @@ ShardPlan plan_shards(const std::vector<WeightBinding>& bindings, const SaveOpti
   ShardPlan plan;
   int64_t used = 0;
   for (const WeightBinding& b : bindings) {
-    const auto bytes = static_cast<int64_t>(static_cast<size_t>(b.on_disk(b.parameter->value).numel()) * size_of(options.dtype));
+    const auto bytes = static_cast<int64_t>(
+        static_cast<size_t>(b.on_disk(b.parameter->value).numel()) * size_of(options.dtype));
     if (plan.shards.empty() || used + bytes > options.shard_bytes) {
       plan.shards.emplace_back();
       used = 0;
@@ -105,11 +116,14 @@ ShardPlan plan_shards(const std::vector<WeightBinding>& bindings, const SaveOpti
   return plan;
 }
 
-void write_shard(const fs::path& path, const std::vector<const WeightBinding*>& bindings, DType dtype) {
+void write_shard(const fs::path& path, const std::vector<const WeightBinding*>& bindings,
+                 DType dtype) {
   std::vector<SafetensorsWriter::Announced> announced;
   for (const WeightBinding* b : bindings) {
     const Shape shape = b->on_disk(b->parameter->value).shape();
-    announced.push_back({b->disk, std::string(safetensors_name(dtype)), {shape.dims().begin(), shape.dims().end()}});
+    announced.push_back({b->disk,
+                         std::string(safetensors_name(dtype)),
+                         {shape.dims().begin(), shape.dims().end()}});
   }
   SafetensorsWriter writer(path, announced, {{"format", "pt"}});
   for (const WeightBinding* b : bindings) {
@@ -124,19 +138,22 @@ void write_shard(const fs::path& path, const std::vector<const WeightBinding*>& 
 ModelConfig read_model_config(const fs::path& folder) {
   const fs::path path = folder / "config.json";
   const Json json = read_json_file(path);
-  require(json.is_object() && json.contains("model_type") && json["model_type"].is_string(), ErrorKind::kFormat,
-          path.string(), "no model_type; expected the config.json of a Hugging Face model folder");
+  require(json.is_object() && json.contains("model_type") && json["model_type"].is_string(),
+          ErrorKind::kFormat, path.string(),
+          "no model_type; expected the config.json of a Hugging Face model folder");
   const Family& family = find_family(json["model_type"].get<std::string>());
   try {
     ModelConfig config = family.read(json);
     config.model_type = std::string(family.name());
-    // Small models often keep the special ids of the family's usual tokenizer; an id that cannot occur means none.
+    // Small models often keep the special ids of the family's usual tokenizer; an id that cannot
+    // occur means none.
     for (auto* id : {&config.bos_token_id, &config.eos_token_id, &config.pad_token_id})
       if (*id && **id >= config.vocab_size) id->reset();
     validate(config);
     return config;
   } catch (const nlohmann::json::exception& e) {  // a missing key or a value of another type
-    fail(ErrorKind::kFormat, path.string(), "{} (a {} model needs this key)", e.what(), family.name());
+    fail(ErrorKind::kFormat, path.string(), "{} (a {} model needs this key)", e.what(),
+         family.name());
   }
 }
 
@@ -150,7 +167,8 @@ void load_weights(Transformer& model, const fs::path& folder) {
     const ArraySpan& array = find_array(*reader, b.disk, prefix);
     const Shape expected = b.on_disk(b.parameter->value).shape();
     require(Shape(std::span<const int64_t>(array.shape)) == expected, ErrorKind::kFormat, "weights",
-            "'{}' has shape [{}], config.json asks for {}", array.name, fmt::join(array.shape, ", "), expected.str());
+            "'{}' has shape [{}], config.json asks for {}", array.name,
+            fmt::join(array.shape, ", "), expected.str());
     used.insert(array.name);
     work.emplace_back(&b, &array);
   }
@@ -177,7 +195,8 @@ void save_model(Transformer& model, const fs::path& folder, const SaveOptions& o
   } else {
     Json index = {{"metadata", {{"total_size", plan.total_bytes}}}, {"weight_map", Json::object()}};
     for (size_t i = 0; i < plan.shards.size(); ++i) {
-      const std::string name = fmt::format("model-{:05}-of-{:05}.safetensors", i + 1, plan.shards.size());
+      const std::string name =
+          fmt::format("model-{:05}-of-{:05}.safetensors", i + 1, plan.shards.size());
       write_shard(folder / name, plan.shards[i], options.dtype);
       for (const WeightBinding* b : plan.shards[i]) index["weight_map"][b->disk] = name;
     }
@@ -187,9 +206,10 @@ void save_model(Transformer& model, const fs::path& folder, const SaveOptions& o
 }
 
 void copy_tokenizer_files(const fs::path& from, const fs::path& to) {
-  for (const char* name : {"tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "vocab.json",
-                           "merges.txt", "chat_template.jinja"})
-    if (fs::exists(from / name)) fs::copy_file(from / name, to / name, fs::copy_options::overwrite_existing);
+  for (const char* name : {"tokenizer.json", "tokenizer_config.json", "special_tokens_map.json",
+                           "vocab.json", "merges.txt", "chat_template.jinja"})
+    if (fs::exists(from / name))
+      fs::copy_file(from / name, to / name, fs::copy_options::overwrite_existing);
 }
 
 }  // namespace lathe

@@ -1,5 +1,5 @@
-// A model on disk: a Hugging Face folder with config.json, model.safetensors (or shards and their index), and
-// generation_config.json.
+// A model on disk: a Hugging Face folder with config.json, model.safetensors (or shards and their
+// index), and generation_config.json.
 #pragma once
 
 #include <filesystem>
@@ -10,7 +10,8 @@
 
 namespace lathe {
 
-// config.json of a folder. Errors: kIo, kFormat, kConfig (a family or a setting that Lathe does not compute).
+// config.json of a folder. Errors: kIo, kFormat, kConfig (a family or a setting that Lathe does not
+// compute).
 ModelConfig read_model_config(const std::filesystem::path& folder);
 
 struct LoadOptions {
@@ -18,7 +19,8 @@ struct LoadOptions {
   Device device = Device::kCpu;
 };
 // Errors name the tensor: missing, unexpected, or of another shape than config.json says.
-std::unique_ptr<Transformer> load_model(const std::filesystem::path& folder, const LoadOptions& options);
+std::unique_ptr<Transformer> load_model(const std::filesystem::path& folder,
+                                        const LoadOptions& options);
 // The same into a model that exists and is allocated.
 void load_weights(Transformer& model, const std::filesystem::path& folder);
 
@@ -30,7 +32,8 @@ struct SaveOptions {
   std::filesystem::path like;
 };
 // Writes into `folder`, which exists (usually the temporary of an AtomicDirectory).
-void save_model(Transformer& model, const std::filesystem::path& folder, const SaveOptions& options);
+void save_model(Transformer& model, const std::filesystem::path& folder,
+                const SaveOptions& options);
 
 // The files besides config.json and weights that belong to a model: tokenizer and chat template.
 void copy_tokenizer_files(const std::filesystem::path& from, const std::filesystem::path& to);

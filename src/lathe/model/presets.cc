@@ -8,7 +8,8 @@ namespace lathe {
 namespace {
 
 // A small Llama: SwiGLU, GQA, rotary positions, tied head.
-ModelConfig small_llama(int64_t vocabulary, int64_t width, int64_t layers, int64_t heads, int64_t kv_heads) {
+ModelConfig small_llama(int64_t vocabulary, int64_t width, int64_t layers, int64_t heads,
+                        int64_t kv_heads) {
   ModelConfig c = llama_family().defaults();
   c.vocab_size = vocabulary;
   c.hidden_size = width;
@@ -41,10 +42,13 @@ ModelConfig gpt2_124m() {
 
 std::span<const Preset> presets() {
   static constexpr Preset kPresets[] = {
-      {"m26", "26M Llama: width 512, 8 layers, 8 heads, 2 key/value heads, vocabulary 6400", 8, 512, m26},
-      {"m1", "0.9M Llama: width 128, 4 layers, 4 heads, vocabulary 512; 16 sequences of 256", 16, 256, m1},
+      {"m26", "26M Llama: width 512, 8 layers, 8 heads, 2 key/value heads, vocabulary 6400", 8, 512,
+       m26},
+      {"m1", "0.9M Llama: width 128, 4 layers, 4 heads, vocabulary 512; 16 sequences of 256", 16,
+       256, m1},
       {"m1-small", "the same model, one sequence of 64 tokens a step", 1, 64, m1},
-      {"gpt2-124m", "GPT-2 small: width 768, 12 layers, 12 heads, vocabulary 50257", 4, 1024, gpt2_124m},
+      {"gpt2-124m", "GPT-2 small: width 768, 12 layers, 12 heads, vocabulary 50257", 4, 1024,
+       gpt2_124m},
   };
   return kPresets;
 }
@@ -55,7 +59,8 @@ const Preset& find_preset(std::string_view name) {
     if (p.name == name) return p;
     names.emplace_back(p.name);
   }
-  fail(ErrorKind::kConfig, "preset", "no preset '{}'.{} Known: {}", name, did_you_mean(name, names), join(names, ", "));
+  fail(ErrorKind::kConfig, "preset", "no preset '{}'.{} Known: {}", name, did_you_mean(name, names),
+       join(names, ", "));
 }
 
 }  // namespace lathe

@@ -10,7 +10,8 @@ namespace lathe {
 namespace {
 
 std::unique_ptr<Norm> make_norm(const ModelConfig& c) {
-  return find_in(norms(), "model.norm.kind", c.norm.kind).make({c.hidden_size, c.norm.eps, c.norm.bias});
+  return find_in(norms(), "model.norm.kind", c.norm.kind)
+      .make({c.hidden_size, c.norm.eps, c.norm.bias});
 }
 
 // Output projections add to the residual stream 2·L times (Radford et al. 2019).
@@ -22,7 +23,8 @@ double output_std(const ModelConfig& c) {
 Tensor counting_positions(int64_t batch, int64_t tokens, int64_t first) {
   Tensor t({batch, tokens}, DType::kI32);
   for (int64_t b = 0; b < batch; ++b)
-    for (int64_t i = 0; i < tokens; ++i) t.data<int32_t>()[b * tokens + i] = static_cast<int32_t>(first + i);
+    for (int64_t i = 0; i < tokens; ++i)
+      t.data<int32_t>()[b * tokens + i] = static_cast<int32_t>(first + i);
   return t;
 }
 
@@ -56,10 +58,12 @@ Var Block::forward(const Forward& f, Position& position, const Var& input) {
   };
   Var x = input;
   if (pre_norm_) {
-    x = ops::add(x, drop(attention_->forward(f, position, attention_norm_->forward(f, x)), "attention"));
+    x = ops::add(
+        x, drop(attention_->forward(f, position, attention_norm_->forward(f, x)), "attention"));
     return ops::add(x, drop(ffn_->forward(f, ffn_norm_->forward(f, x)), "ffn"));
   }
-  x = attention_norm_->forward(f, ops::add(x, drop(attention_->forward(f, position, x), "attention")));
+  x = attention_norm_->forward(f,
+                               ops::add(x, drop(attention_->forward(f, position, x), "attention")));
   return ffn_norm_->forward(f, ops::add(x, drop(ffn_->forward(f, x), "ffn")));
 }
 
@@ -79,9 +83,11 @@ Transformer::Transformer(const ModelConfig& c)
                          .max_positions = c.max_position_embeddings,
                          .init_std = c.initializer_range,
                          .rope_theta = c.position.rope_theta,
-                         .rope_layout = c.position.rope_layout == "half" ? kernels::RopeLayout::kHalfSplit
-                                                                         : kernels::RopeLayout::kInterleaved});
-  for (int64_t i = 0; i < c.num_hidden_layers; ++i) blocks_.push_back(std::make_unique<Block>(c, i));
+                         .rope_layout = c.position.rope_layout == "half"
+                                            ? kernels::RopeLayout::kHalfSplit
+                                            : kernels::RopeLayout::kInterleaved});
+  for (int64_t i = 0; i < c.num_hidden_layers; ++i)
+    blocks_.push_back(std::make_unique<Block>(c, i));
   if (c.norm.final) final_norm_ = make_norm(c);
   if (!c.tie_word_embeddings) {
     head_ = std::make_unique<Linear>(c.hidden_size, c.vocab_size, false, c.initializer_range);
@@ -115,9 +121,10 @@ Var Transformer::hidden(const Forward& base, const Tensor& ids, Recompute recomp
   const int64_t held = f.cache != nullptr ? f.cache->length() : 0;
   if (!f.positions.defined()) f.positions = counting_positions(ids.size(0), ids.size(1), held);
   const int64_t limit = position_->limit();
-  require(limit == 0 || held + ids.size(1) <= limit, ErrorKind::kData, "model",
-          "a sequence of {} tokens, but {} positions were trained; shorten the text or generate less",
-          held + ids.size(1), limit);
+  require(
+      limit == 0 || held + ids.size(1) <= limit, ErrorKind::kData, "model",
+      "a sequence of {} tokens, but {} positions were trained; shorten the text or generate less",
+      held + ids.size(1), limit);
   Var x = position_->add_to_embedding(f, embedding_.forward(f, ids));
   if (f.training) x = ops::dropout(x, config_.hidden_dropout, f.rng.fork("embedding"));
   for (size_t i = 0; i < blocks_.size(); ++i) {

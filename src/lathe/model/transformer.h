@@ -54,8 +54,9 @@ class Transformer : public Module {
   // Draws every parameter from rng.fork(its path), so that one does not depend on another.
   void initialize(const Rng& rng);
 
-  // ids i32 [B,T] -> normalised hidden states [B,T,C]. f.positions may be undefined: 0 … T-1, or after a cache
-  // its length. Errors: kData for ids outside the vocabulary or sequences longer than the positions allow.
+  // ids i32 [B,T] -> normalised hidden states [B,T,C]. f.positions may be undefined: 0 … T-1, or
+  // after a cache its length. Errors: kData for ids outside the vocabulary or sequences longer than
+  // the positions allow.
   Var hidden(const Forward& f, const Tensor& ids, Recompute recompute = Recompute::kNone);
   // [.., C] -> logits [.., V] in the accumulation dtype.
   Var logits(const Forward& f, const Var& hidden);

@@ -22,10 +22,11 @@ Var merge_heads(const Var& x);
 struct RopeTables {
   Tensor cos, sin;
 };
-Var rope(const Var& x, const RopeTables& tables, const Tensor& positions, kernels::RopeLayout layout);
+Var rope(const Var& x, const RopeTables& tables, const Tensor& positions,
+         kernels::RopeLayout layout);
 
-// softmax(scale·q·kᵀ + mask)·v. q [B,T,H,D], k, v [B,S,K,D], H a multiple of K -> [B,T,H,D]. The spec says
-// what is visible; its segments must outlive the backward (pass them in `segments`).
+// softmax(scale·q·kᵀ + mask)·v. q [B,T,H,D], k, v [B,S,K,D], H a multiple of K -> [B,T,H,D]. The
+// spec says what is visible; its segments must outlive the backward (pass them in `segments`).
 // Saves q, k, v, the output and one number per query; nothing of size T·S.
 struct AttentionSegments {
   Tensor query, key;  // i32 [B,T], [B,S]; undefined for none

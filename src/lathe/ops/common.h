@@ -13,20 +13,24 @@ inline Tensor as_rows(const Tensor& x) {
   return x.reshape({width == 0 ? 0 : x.numel() / width, width});
 }
 
-inline void require_shape(std::string_view op, std::string_view what, const Tensor& t, const Shape& expected) {
-  require(t.shape() == expected, ErrorKind::kShape, op, "{} has shape {}, expected {}", what, t.shape().str(),
-          expected.str());
+inline void require_shape(std::string_view op, std::string_view what, const Tensor& t,
+                          const Shape& expected) {
+  require(t.shape() == expected, ErrorKind::kShape, op, "{} has shape {}, expected {}", what,
+          t.shape().str(), expected.str());
 }
 
-inline void require_dtype(std::string_view op, std::string_view what, const Tensor& t, DType expected) {
-  require(t.dtype() == expected, ErrorKind::kShape, op, "{} is {}, expected {}", what, name_of(t.dtype()),
-          name_of(expected));
+inline void require_dtype(std::string_view op, std::string_view what, const Tensor& t,
+                          DType expected) {
+  require(t.dtype() == expected, ErrorKind::kShape, op, "{} is {}, expected {}", what,
+          name_of(t.dtype()), name_of(expected));
 }
 
 // The dtype of sums, statistics and losses beside activations of dtype `t`.
 inline DType accumulation_type(DType t) { return t == DType::kF64 ? DType::kF64 : DType::kF32; }
 
-inline const kernels::Kernels& kernels_of(const Tensor& t) { return kernels::kernels_for(t.device()); }
+inline const kernels::Kernels& kernels_of(const Tensor& t) {
+  return kernels::kernels_for(t.device());
+}
 
 // The input's gradient target for a kernel that must write one even when nobody wants it.
 inline Sink sink_or_scratch(Gradients& g, const Var& input, const Tensor& like) {

@@ -1,4 +1,5 @@
-// The output head and the cross entropy as one operation, so that the logits of a whole batch never exist.
+// The output head and the cross entropy as one operation, so that the logits of a whole batch never
+// exist.
 #pragma once
 
 #include "lathe/autograd/tape.h"
@@ -10,10 +11,10 @@ struct CrossEntropyOptions {
   double normalizer = 0.0;
 };
 
-// hidden [.., C], weight [V, C], labels i32 [..] (negative: ignored) -> mean loss, a scalar in the accumulation
-// dtype. Works through chunks of rows: logits, log-sum-exp, and when a tape records also the gradients, which
-// are kept ([N, C] and [V, C]) instead of the logits ([N, V]).
-// Errors: kShape; kData when a label is not below V or no label counts.
+// hidden [.., C], weight [V, C], labels i32 [..] (negative: ignored) -> mean loss, a scalar in the
+// accumulation dtype. Works through chunks of rows: logits, log-sum-exp, and when a tape records
+// also the gradients, which are kept ([N, C] and [V, C]) instead of the logits ([N, V]). Errors:
+// kShape; kData when a label is not below V or no label counts.
 Var linear_cross_entropy(const Var& hidden, const Var& weight, const Tensor& labels,
                          const CrossEntropyOptions& options = {});
 

@@ -28,8 +28,9 @@ Var activation(kernels::ActivationId f, const Var& x) {
     k.activation_backward(f, as_rows(input), as_rows(g.of_output()), as_rows(dx));
     g.add(x, dx);
   };
-  return record("activation", compute(x.value), {&x}, std::move(backward),
-                {.recompute = [compute, saved = save(x)](Gradients& g) { return compute(g.value(saved)); }});
+  return record(
+      "activation", compute(x.value), {&x}, std::move(backward),
+      {.recompute = [compute, saved = save(x)](Gradients& g) { return compute(g.value(saved)); }});
 }
 
 Var gated(kernels::ActivationId f, const Var& x) {
@@ -47,8 +48,9 @@ Var gated(kernels::ActivationId f, const Var& x) {
     k.gated_backward(f, as_rows(input), as_rows(g.of_output()), as_rows(dx));
     g.add(x, dx);
   };
-  return record("gated", compute(x.value), {&x}, std::move(backward),
-                {.recompute = [compute, saved = save(x)](Gradients& g) { return compute(g.value(saved)); }});
+  return record(
+      "gated", compute(x.value), {&x}, std::move(backward),
+      {.recompute = [compute, saved = save(x)](Gradients& g) { return compute(g.value(saved)); }});
 }
 
 Var dropout(const Var& x, double p, const Rng& rng) {

@@ -12,11 +12,12 @@ Var add(const Var& a, const Var& b);
 // f(x), any shape. Cheap to recompute.
 Var activation(kernels::ActivationId f, const Var& x);
 
-// x [.., 2F] holds gate then up: f(gate) · up, [.., F] (Shazeer 2020, arXiv:2002.05202). Cheap to recompute.
+// x [.., 2F] holds gate then up: f(gate) · up, [.., F] (Shazeer 2020, arXiv:2002.05202). Cheap to
+// recompute.
 Var gated(kernels::ActivationId f, const Var& x);
 
-// Zeroes each element with probability p and divides the rest by 1 - p; `rng` names the stream, so equal
-// streams drop equal elements. p == 0 returns x.
+// Zeroes each element with probability p and divides the rest by 1 - p; `rng` names the stream, so
+// equal streams drop equal elements. p == 0 returns x.
 Var dropout(const Var& x, double p, const Rng& rng);
 
 }  // namespace lathe::ops

@@ -7,12 +7,15 @@
 namespace lathe::ops {
 
 Var embedding(const Var& table, const Tensor& ids) {
-  require(table.value.rank() == 2, ErrorKind::kShape, "embedding", "table has shape {}", table.shape().str());
+  require(table.value.rank() == 2, ErrorKind::kShape, "embedding", "table has shape {}",
+          table.shape().str());
   require_dtype("embedding", "ids", ids, DType::kI32);
   const int64_t rows = table.shape()[0], width = table.shape()[1];
   for (int32_t id : ids.span<int32_t>())
-    require(id >= 0 && id < rows, ErrorKind::kData, "embedding",
-            "id {} is outside the table of {} rows; the tokenizer and the model must belong together", id, rows);
+    require(
+        id >= 0 && id < rows, ErrorKind::kData, "embedding",
+        "id {} is outside the table of {} rows; the tokenizer and the model must belong together",
+        id, rows);
   std::vector<int64_t> dims(ids.shape().dims().begin(), ids.shape().dims().end());
   dims.push_back(width);
   Tensor out(Shape(std::span<const int64_t>(dims)), table.value.dtype(), table.value.device());

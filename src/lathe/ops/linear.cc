@@ -12,14 +12,16 @@ Shape with_last(const Shape& shape, int64_t last) { return shape.with(-1, last);
 }  // namespace
 
 Var linear(const Var& x, const Var& w, const Var& b, std::optional<DType> out_dtype) {
-  require(w.value.rank() == 2 && x.value.rank() >= 1 && x.shape()[-1] == w.shape()[1], ErrorKind::kShape,
-          "linear", "x {} does not fit a weight {}", x.shape().str(), w.shape().str());
+  require(w.value.rank() == 2 && x.value.rank() >= 1 && x.shape()[-1] == w.shape()[1],
+          ErrorKind::kShape, "linear", "x {} does not fit a weight {}", x.shape().str(),
+          w.shape().str());
   require_dtype("linear", "weight", w.value, x.value.dtype());
   const int64_t outputs = w.shape()[0];
   if (b.defined()) require_shape("linear", "bias", b.value, {outputs});
   Tensor y(with_last(x.shape(), outputs), out_dtype.value_or(x.value.dtype()), x.value.device());
   const auto& k = kernels_of(x.value);
-  k.matmul(as_rows(x.value), w.value.transpose(0, 1), b.value.view(), as_rows(y), kernels::Write::kOverwrite);
+  k.matmul(as_rows(x.value), w.value.transpose(0, 1), b.value.view(), as_rows(y),
+           kernels::Write::kOverwrite);
 
   auto backward = [x = x.ref(), w = w.ref(), b = b.ref(), saved_x = save(x), weight = w.value,
                    &k](Gradients& g) {

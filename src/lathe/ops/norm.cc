@@ -38,8 +38,9 @@ Var rms_norm(const Var& x, const Var& w, const Var& b, double eps) {
     const Sink dx = sink_or_scratch(g, x, input), dw = sink_or_none(g, w), db = sink_or_none(g, b);
     k.rms_norm_backward(as_rows(input), weight.view(), rstd, dy, targets(dx, dw, db));
   };
-  return record("rms_norm", compute(x.value), {&x, &w, &b}, std::move(backward),
-                {.recompute = [compute, saved = save(x)](Gradients& g) { return compute(g.value(saved)); }});
+  return record(
+      "rms_norm", compute(x.value), {&x, &w, &b}, std::move(backward),
+      {.recompute = [compute, saved = save(x)](Gradients& g) { return compute(g.value(saved)); }});
 }
 
 Var layer_norm(const Var& x, const Var& w, const Var& b, double eps) {
@@ -51,15 +52,16 @@ Var layer_norm(const Var& x, const Var& w, const Var& b, double eps) {
     k.layer_norm(as_rows(input), w.view(), b.view(), as_rows(y), mean, rstd, eps);
     return y;
   };
-  auto backward = [x = x.ref(), w = w.ref(), b = b.ref(), saved = save(x), weight = w.value, mean, rstd,
-                   &k](Gradients& g) {
+  auto backward = [x = x.ref(), w = w.ref(), b = b.ref(), saved = save(x), weight = w.value, mean,
+                   rstd, &k](Gradients& g) {
     const Tensor input = g.value(saved);
     const Tensor dy = as_rows(g.of_output());
     const Sink dx = sink_or_scratch(g, x, input), dw = sink_or_none(g, w), db = sink_or_none(g, b);
     k.layer_norm_backward(as_rows(input), weight.view(), mean, rstd, dy, targets(dx, dw, db));
   };
-  return record("layer_norm", compute(x.value), {&x, &w, &b}, std::move(backward),
-                {.recompute = [compute, saved = save(x)](Gradients& g) { return compute(g.value(saved)); }});
+  return record(
+      "layer_norm", compute(x.value), {&x, &w, &b}, std::move(backward),
+      {.recompute = [compute, saved = save(x)](Gradients& g) { return compute(g.value(saved)); }});
 }
 
 }  // namespace lathe::ops

@@ -1,4 +1,5 @@
-// Normalisation of the last dimension. Both save x and one or two numbers per row, and are cheap to recompute.
+// Normalisation of the last dimension. Both save x and one or two numbers per row, and are cheap to
+// recompute.
 #pragma once
 
 #include "lathe/autograd/tape.h"

@@ -75,7 +75,8 @@ constexpr bool is_floating(DType t) {
   return t == DType::kF32 || t == DType::kBF16 || t == DType::kF16 || t == DType::kF64;
 }
 
-// The names of PyTorch and config.json ("float32", "bfloat16", …) and of safetensors ("F32", "BF16").
+// The names of PyTorch and config.json ("float32", "bfloat16", …) and of safetensors ("F32",
+// "BF16").
 std::string_view name_of(DType t);
 std::string_view safetensors_name(DType t);
 std::optional<DType> dtype_from_safetensors(std::string_view name);

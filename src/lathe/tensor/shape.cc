@@ -7,8 +7,8 @@
 namespace lathe {
 
 Shape::Shape(std::span<const int64_t> dims) {
-  require(dims.size() <= kMaxRank, ErrorKind::kShape, "shape", "{} dimensions, at most {} are supported",
-          dims.size(), kMaxRank);
+  require(dims.size() <= kMaxRank, ErrorKind::kShape, "shape",
+          "{} dimensions, at most {} are supported", dims.size(), kMaxRank);
   for (int64_t d : dims) {
     require(d >= 0, ErrorKind::kShape, "shape", "negative dimension {}", d);
     dims_[rank_++] = d;
@@ -17,11 +17,14 @@ Shape::Shape(std::span<const int64_t> dims) {
   Wide total = 1;
   for (int64_t d : dims) {
     total *= d;
-    require(total <= (int64_t{1} << 56), ErrorKind::kShape, "shape", "{} elements are too many", str());
+    require(total <= (int64_t{1} << 56), ErrorKind::kShape, "shape", "{} elements are too many",
+            str());
   }
 }
 
-bool Shape::operator==(const Shape& other) const { return std::ranges::equal(dims(), other.dims()); }
+bool Shape::operator==(const Shape& other) const {
+  return std::ranges::equal(dims(), other.dims());
+}
 
 std::string Shape::str() const { return fmt::format("[{}]", fmt::join(dims(), ", ")); }
 

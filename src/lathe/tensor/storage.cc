@@ -46,7 +46,8 @@ std::byte* HostAllocator::allocate(size_t bytes) {
          "or recompute = \"full\"",
          human_bytes(static_cast<double>(size)), human_bytes(static_cast<double>(held)));
   }
-  if (size >= kHugePage) madvise(data, rounded, MADV_HUGEPAGE);  // a hint: failure changes only speed
+  if (size >= kHugePage)
+    madvise(data, rounded, MADV_HUGEPAGE);  // a hint: failure changes only speed
   return static_cast<std::byte*>(data);
 }
 

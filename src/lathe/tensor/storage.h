@@ -1,9 +1,10 @@
-// Memory for tensors: a caching allocator and the reference-counted block that a Tensor points into.
+// Memory for tensors: a caching allocator and the reference-counted block that a Tensor points
+// into.
 //
-// Freed blocks are kept in lists by size class and handed out again, so that a training step allocates
-// nothing from the operating system after the first (a fresh 100 MB block costs 25,000 page faults).
-// Size classes are 64-byte steps up to 1 KiB, then eight steps per power of two: at most 12.5 % is lost.
-// Thread-safe.
+// Freed blocks are kept in lists by size class and handed out again, so that a training step
+// allocates nothing from the operating system after the first (a fresh 100 MB block costs 25,000
+// page faults). Size classes are 64-byte steps up to 1 KiB, then eight steps per power of two: at
+// most 12.5 % is lost. Thread-safe.
 #pragma once
 
 #include <cstddef>
@@ -44,7 +45,10 @@ class Storage {
       : data_(host_allocator().allocate(bytes)), bytes_(bytes), device_(device) {}
   // Borrowed memory (a mapped file), kept alive by `owner`; must not be written to.
   Storage(const std::byte* data, size_t bytes, Device device, std::shared_ptr<const void> owner)
-      : data_(const_cast<std::byte*>(data)), bytes_(bytes), device_(device), owner_(std::move(owner)) {}
+      : data_(const_cast<std::byte*>(data)),
+        bytes_(bytes),
+        device_(device),
+        owner_(std::move(owner)) {}
   ~Storage() {
     if (!owner_) host_allocator().release(data_, bytes_);
   }

@@ -17,7 +17,8 @@ std::array<int64_t, kMaxRank> row_major(const Shape& shape) {
   return strides;
 }
 
-// Calls f(pointer to the innermost row of a, of b, row length) for every row of two equally shaped views.
+// Calls f(pointer to the innermost row of a, of b, row length) for every row of two equally shaped
+// views.
 template <class F>
 void for_rows(const TensorView& a, const TensorView& b, F&& f) {
   const int64_t length = a.rank == 0 ? 1 : a.shape[a.rank - 1];
@@ -45,7 +46,8 @@ void copy_converting(const TensorView& source, const TensorView& target) {
       for_rows(source, target, [&](int64_t a, int64_t b, int64_t length) {
         const From* x = source.as<From>() + a;
         To* y = target.as<To>() + b;
-        for (int64_t i = 0; i < length; ++i) y[i * step_b] = from_double<To>(to_float(x[i * step_a]));
+        for (int64_t i = 0; i < length; ++i)
+          y[i * step_b] = from_double<To>(to_float(x[i * step_a]));
       });
     });
   });
@@ -70,7 +72,8 @@ void copy_same_type(const TensorView& source, const TensorView& target) {
 }  // namespace
 
 Tensor::Tensor(const Shape& shape, DType dtype, Device device)
-    : storage_(std::make_shared<Storage>(static_cast<size_t>(shape.numel()) * size_of(dtype), device)),
+    : storage_(
+          std::make_shared<Storage>(static_cast<size_t>(shape.numel()) * size_of(dtype), device)),
       shape_(shape),
       strides_(row_major(shape)),
       dtype_(dtype) {}
@@ -198,14 +201,16 @@ void Tensor::copy_from(const Tensor& source) const {
 }
 
 void Tensor::fill_zero() const {
-  require(contiguous(), ErrorKind::kShape, "fill_zero", "tensor {} is not contiguous", shape_.str());
+  require(contiguous(), ErrorKind::kShape, "fill_zero", "tensor {} is not contiguous",
+          shape_.str());
   parallel_ranges(static_cast<int64_t>(bytes()), 1 << 20, [&](Range r, int) {
     std::memset(raw() + r.begin, 0, static_cast<size_t>(r.size()));
   });
 }
 
 double Tensor::item() const {
-  require(numel() == 1, ErrorKind::kShape, "item", "tensor {} has more than one element", shape_.str());
+  require(numel() == 1, ErrorKind::kShape, "item", "tensor {} has more than one element",
+          shape_.str());
   return to_vector()[0];
 }
 

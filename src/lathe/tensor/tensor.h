@@ -1,8 +1,8 @@
-// Tensor: a typed, strided view of reference-counted storage. TensorView: the same as plain data, which
-// is all that kernels see.
+// Tensor: a typed, strided view of reference-counted storage. TensorView: the same as plain data,
+// which is all that kernels see.
 //
-// Copying a Tensor shares its storage; nothing here computes except copies between layouts. Strides are
-// in elements. A Tensor may be empty (no storage): `defined()` is false.
+// Copying a Tensor shares its storage; nothing here computes except copies between layouts. Strides
+// are in elements. A Tensor may be empty (no storage): `defined()` is false.
 #pragma once
 
 #include <array>
@@ -68,8 +68,8 @@ class Tensor {
   operator TensorView() const { return view(); }
   template <class T>
   T* data() const {
-    require(DTypeOf<T>::value == dtype_, ErrorKind::kShape, "tensor", "tensor holds {}, asked for {}",
-            name_of(dtype_), name_of(DTypeOf<T>::value));
+    require(DTypeOf<T>::value == dtype_, ErrorKind::kShape, "tensor",
+            "tensor holds {}, asked for {}", name_of(dtype_), name_of(DTypeOf<T>::value));
     return static_cast<T*>(static_cast<void*>(raw()));
   }
   template <class T>
@@ -77,7 +77,9 @@ class Tensor {
     require(contiguous(), ErrorKind::kShape, "tensor", "not contiguous: {}", shape_.str());
     return {data<T>(), static_cast<size_t>(numel())};
   }
-  std::byte* raw() const { return storage_->data() + offset_ * static_cast<int64_t>(size_of(dtype_)); }
+  std::byte* raw() const {
+    return storage_->data() + offset_ * static_cast<int64_t>(size_of(dtype_));
+  }
 
   // Views of the same storage.
   Tensor reshape(const Shape& shape) const;  // contiguous tensors only
@@ -86,7 +88,7 @@ class Tensor {
   // The last dimension seen as `shape` (contiguous within it): [.., H·D] -> [.., H, D].
   Tensor split_last(int64_t groups) const;
 
-  Tensor clone() const;  // contiguous copy
+  Tensor clone() const;          // contiguous copy
   Tensor to(DType dtype) const;  // contiguous copy, converted; itself when already so
   Tensor to(Device device) const;
   void copy_from(const Tensor& source) const;  // same shape; converts

@@ -29,7 +29,10 @@ std::string write_tensors(const fs::path& path, const std::vector<NamedTensor>& 
   for (const auto& [name, t] : tensors) {
     require(t->contiguous(), ErrorKind::kShape, "checkpoint", "'{}' is not contiguous", name);
     const auto dims = t->shape().dims();
-    arrays.push_back({name, std::string(safetensors_name(t->dtype())), {dims.begin(), dims.end()}, {t->raw(), t->bytes()}});
+    arrays.push_back({name,
+                      std::string(safetensors_name(t->dtype())),
+                      {dims.begin(), dims.end()},
+                      {t->raw(), t->bytes()}});
   }
   write_safetensors(path, arrays);
   return hash_file(path);
@@ -50,30 +53,35 @@ Json read_verified_state(const fs::path& folder) {
           "its content is not what was written (checksum differs): the file is damaged");
   for (const char* name : {kModelFile, kOptimizerFile}) {
     const fs::path file = folder / name;
-    require(hash_file(file) == state["files"].value(name, std::string()), ErrorKind::kFormat, file.string(),
+    require(hash_file(file) == state["files"].value(name, std::string()), ErrorKind::kFormat,
+            file.string(),
             "its content is not what was written (checksum differs): the file is damaged");
   }
   return state;
 }
 
-void copy_into(const fs::path& file, const SafetensorsReader& reader, const std::vector<NamedTensor>& tensors) {
+void copy_into(const fs::path& file, const SafetensorsReader& reader,
+               const std::vector<NamedTensor>& tensors) {
   require(reader.arrays().size() == tensors.size(), ErrorKind::kFormat, file.string(),
-          "holds {} tensors, this run has {}; the recipe's model or optimiser was changed", reader.arrays().size(),
-          tensors.size());
+          "holds {} tensors, this run has {}; the recipe's model or optimiser was changed",
+          reader.arrays().size(), tensors.size());
   for (const auto& [name, t] : tensors) {
     const ArraySpan* array = reader.find(name);
     require(array != nullptr, ErrorKind::kFormat, file.string(),
             "has no tensor '{}'; the recipe's model or optimiser was changed", name);
-    require(Shape(std::span<const int64_t>(array->shape)) == t->shape() && array->dtype == safetensors_name(t->dtype()),
-            ErrorKind::kFormat, file.string(), "'{}' is {} [{}], this run has {} {}", name, array->dtype,
-            fmt::join(array->shape, ", "), name_of(t->dtype()), t->shape().str());
+    require(Shape(std::span<const int64_t>(array->shape)) == t->shape() &&
+                array->dtype == safetensors_name(t->dtype()),
+            ErrorKind::kFormat, file.string(), "'{}' is {} [{}], this run has {} {}", name,
+            array->dtype, fmt::join(array->shape, ", "), name_of(t->dtype()), t->shape().str());
     std::memcpy(t->raw(), array->bytes.data(), array->bytes.size());
   }
 }
 
 }  // namespace
 
-fs::path CheckpointStore::path_of(int64_t step) const { return folder_ / fmt::format("{}{:08}", kPrefix, step); }
+fs::path CheckpointStore::path_of(int64_t step) const {
+  return folder_ / fmt::format("{}{:08}", kPrefix, step);
+}
 
 std::vector<int64_t> CheckpointStore::steps() const {
   std::vector<int64_t> found;
@@ -94,7 +102,8 @@ void CheckpointStore::save(int64_t step, const CheckpointContent& content, Json 
   AtomicDirectory folder(path_of(step), AtomicDirectory::IfExists::kReplace);
   state["step"] = step;
   state["files"][kModelFile] = write_tensors(folder.temporary() / kModelFile, content.model);
-  state["files"][kOptimizerFile] = write_tensors(folder.temporary() / kOptimizerFile, content.optimizer);
+  state["files"][kOptimizerFile] =
+      write_tensors(folder.temporary() / kOptimizerFile, content.optimizer);
   state[kStateHash] = hash_state(state);
   write_json_file(folder.temporary() / kStateFile, state);
   folder.commit();
@@ -116,11 +125,13 @@ Json CheckpointStore::load_newest(const CheckpointContent& content, const Log& l
     }
     check(state);
     copy_into(folder / kModelFile, SafetensorsReader(folder / kModelFile), content.model);
-    copy_into(folder / kOptimizerFile, SafetensorsReader(folder / kOptimizerFile), content.optimizer);
+    copy_into(folder / kOptimizerFile, SafetensorsReader(folder / kOptimizerFile),
+              content.optimizer);
     return state;
   }
   require(all.empty(), ErrorKind::kFormat, folder_.string(),
-          "no checkpoint here is intact:{}\nDelete the folder {} to start again.", damaged, folder_.string());
+          "no checkpoint here is intact:{}\nDelete the folder {} to start again.", damaged,
+          folder_.string());
   return {};
 }
 

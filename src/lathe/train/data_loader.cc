@@ -27,13 +27,15 @@ int64_t permuted(const Rng& rng, int64_t i, int64_t n) {
 DataLoader::DataLoader(const TokenShard& shard, const LoaderOptions& options)
     : shard_(shard), options_(options), samples_((shard.num_tokens() - 1) / options.seq_len) {
   require(samples_ >= 1, ErrorKind::kData, shard.prefix().string(),
-          "{} tokens are fewer than one sample of seq_len + 1 = {}; use more text or a smaller train.seq_len",
+          "{} tokens are fewer than one sample of seq_len + 1 = {}; use more text or a smaller "
+          "train.seq_len",
           shard.num_tokens(), options.seq_len + 1);
 }
 
 int64_t DataLoader::sample_at(int64_t position) const {
   const int64_t epoch = position / samples_, i = position % samples_;
-  return options_.shuffle ? permuted(options_.rng.fork(static_cast<uint64_t>(epoch)), i, samples_) : i;
+  return options_.shuffle ? permuted(options_.rng.fork(static_cast<uint64_t>(epoch)), i, samples_)
+                          : i;
 }
 
 void DataLoader::fill_row(int64_t sample, int64_t row, Batch& out) const {
@@ -58,7 +60,8 @@ void DataLoader::fill_row(int64_t sample, int64_t row, Batch& out) const {
     }
     positions[t] = position++;
     segments[t] = segment;
-    if (next < starts.size() && starts[next] == t + 1) {  // the target is the next document's first token
+    if (next < starts.size() &&
+        starts[next] == t + 1) {  // the target is the next document's first token
       labels[t] = -1;
       --out.label_count;
     }

@@ -1,7 +1,8 @@
 // Batches as a pure function of the step, so that resuming needs no saved position.
 //
-// Sample k is the T + 1 tokens from k·T on (inputs, and targets one ahead). In epoch e the samples come in the
-// order of a permutation keyed by (seed, e), computed on the fly: nothing is stored, whatever the size.
+// Sample k is the T + 1 tokens from k·T on (inputs, and targets one ahead). In epoch e the samples
+// come in the order of a permutation keyed by (seed, e), computed on the fly: nothing is stored,
+// whatever the size.
 #pragma once
 
 #include <cstdint>
@@ -13,8 +14,8 @@
 namespace lathe {
 
 struct Batch {
-  Tensor ids, labels;            // i32 [B,T]; label -1: no loss
-  Tensor positions, segments;    // i32 [B,T] with a document mask, else undefined
+  Tensor ids, labels;          // i32 [B,T]; label -1: no loss
+  Tensor positions, segments;  // i32 [B,T] with a document mask, else undefined
   int64_t label_count = 0;
 };
 
@@ -43,8 +44,9 @@ class DataLoader {
   int64_t samples_;
 };
 
-// Position i of a pseudo-random permutation of [0, n): a four-round Feistel network on the smallest even number of
-// bits that holds n, walked until it lands inside (Black & Rogaway 2002, "Ciphers with arbitrary finite domains").
+// Position i of a pseudo-random permutation of [0, n): a four-round Feistel network on the smallest
+// even number of bits that holds n, walked until it lands inside (Black & Rogaway 2002, "Ciphers
+// with arbitrary finite domains").
 int64_t permuted(const Rng& rng, int64_t i, int64_t n);
 
 }  // namespace lathe

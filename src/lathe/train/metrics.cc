@@ -15,7 +15,8 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
-// The lines of steps up to `last_step`. A line cut short by a kill is the last one and parses as nothing.
+// The lines of steps up to `last_step`. A line cut short by a kill is the last one and parses as
+// nothing.
 std::string lines_to_keep(const std::filesystem::path& path, int64_t last_step) {
   std::ifstream in(path);
   std::string kept, line;
@@ -30,7 +31,8 @@ std::string lines_to_keep(const std::filesystem::path& path, int64_t last_step) 
 
 MetricsWriter::MetricsWriter(const std::filesystem::path& folder, int64_t last_step)
     : path_(folder / "metrics.jsonl"), board_(folder / "tensorboard") {
-  write_file_atomically(path_, std::filesystem::exists(path_) ? lines_to_keep(path_, last_step) : std::string());
+  write_file_atomically(
+      path_, std::filesystem::exists(path_) ? lines_to_keep(path_, last_step) : std::string());
   file_ = Descriptor(::open(path_.c_str(), O_WRONLY | O_APPEND | O_CLOEXEC));
   if (!file_.is_open()) fail_to_write(path_, errno);
 }

@@ -14,29 +14,33 @@ using Json = nlohmann::ordered_json;
 
 const std::vector<std::string> kSections = {"model", "data", "train", "optim", "schedule"};
 
-// Dropout is a matter of training, so it may be set beside `from`; everything else the folder decides.
+// Dropout is a matter of training, so it may be set beside `from`; everything else the folder
+// decides.
 ModelConfig model_from_folder(const std::string& folder, const Json& section) {
   ModelConfig config = read_model_config(folder);
   for (const auto& [key, value] : section.items()) {
     if (key == "from") continue;
     require(key == "attention_dropout" || key == "hidden_dropout", ErrorKind::kConfig, "model",
-            "'{}' cannot be set beside from = \"{}\": the folder's config.json decides; only attention_dropout and "
+            "'{}' cannot be set beside from = \"{}\": the folder's config.json decides; only "
+            "attention_dropout and "
             "hidden_dropout may be given",
             key, folder);
-    require(value.is_number() && value.get<double>() >= 0 && value.get<double>() < 1, ErrorKind::kConfig, "model",
-            "{} = {} is not a probability below 1", key, value.dump());
-    (key == "attention_dropout" ? config.attention_dropout : config.hidden_dropout) = value.get<double>();
+    require(value.is_number() && value.get<double>() >= 0 && value.get<double>() < 1,
+            ErrorKind::kConfig, "model", "{} = {} is not a probability below 1", key, value.dump());
+    (key == "attention_dropout" ? config.attention_dropout : config.hidden_dropout) =
+        value.get<double>();
   }
   return config;
 }
 
 void check_together(const Recipe& r) {
   if (r.model.position.kind == "learned" || r.train.seq_len > r.model.max_position_embeddings)
-    require(r.train.seq_len <= r.model.max_position_embeddings, ErrorKind::kConfig, "train.seq_len",
-            "{} tokens are more than model.max_position_embeddings = {}; raise that or shorten seq_len", r.train.seq_len,
-            r.model.max_position_embeddings);
-  require(r.train.device == "cpu" || r.train.precision == "fp32", ErrorKind::kConfig, "train.precision",
-          "the ref device computes in double; write precision = \"fp32\"");
+    require(
+        r.train.seq_len <= r.model.max_position_embeddings, ErrorKind::kConfig, "train.seq_len",
+        "{} tokens are more than model.max_position_embeddings = {}; raise that or shorten seq_len",
+        r.train.seq_len, r.model.max_position_embeddings);
+  require(r.train.device == "cpu" || r.train.precision == "fp32", ErrorKind::kConfig,
+          "train.precision", "the ref device computes in double; write precision = \"fp32\"");
   require(r.train.sample_every == 0 || r.data.tokenizer, ErrorKind::kConfig, "train.sample_every",
           "sample texts need a tokenizer; set data.tokenizer, or sample_every = 0");
 }
@@ -48,7 +52,9 @@ DType Recipe::compute_dtype() const {
   return train.precision == "bf16" ? DType::kBF16 : DType::kF32;
 }
 
-Device Recipe::compute_device() const { return train.device == "ref" ? Device::kRef : Device::kCpu; }
+Device Recipe::compute_device() const {
+  return train.device == "ref" ? Device::kRef : Device::kCpu;
+}
 
 Recompute Recipe::recompute() const {
   if (train.recompute == "full") return Recompute::kFull;
@@ -58,14 +64,19 @@ Recompute Recipe::recompute() const {
 Recipe read_recipe(const Json& tree) {
   for (const auto& [key, value] : tree.items()) {
     require(std::ranges::find(kSections, key) != kSections.end(), ErrorKind::kConfig, "recipe",
-            "unknown section [{}].{} Sections: {}", key, did_you_mean(key, kSections), join(kSections, ", "));
-    require(value.is_object(), ErrorKind::kConfig, "recipe", "'{}' is a section: write [{}] and its keys below", key, key);
+            "unknown section [{}].{} Sections: {}", key, did_you_mean(key, kSections),
+            join(kSections, ", "));
+    require(value.is_object(), ErrorKind::kConfig, "recipe",
+            "'{}' is a section: write [{}] and its keys below", key, key);
   }
-  auto section = [&](const char* name) { return tree.contains(name) ? tree.at(name) : Json::object(); };
+  auto section = [&](const char* name) {
+    return tree.contains(name) ? tree.at(name) : Json::object();
+  };
   Recipe r;
   const Json model = section("model");
   if (model.contains("from")) {
-    require(model["from"].is_string(), ErrorKind::kConfig, "model.from", "expected a folder, got {}", model["from"].dump());
+    require(model["from"].is_string(), ErrorKind::kConfig, "model.from",
+            "expected a folder, got {}", model["from"].dump());
     r.from = model["from"].get<std::string>();
     r.model = model_from_folder(*r.from, model);
   } else {

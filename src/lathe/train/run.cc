@@ -18,9 +18,9 @@ using Json = nlohmann::ordered_json;
 
 // Keys whose change does not change what the remaining steps compute.
 bool may_change(const std::string& key) {
-  static const std::vector<std::string> kFree = {"out",         "checkpoint_every", "keep_last",     "keep_every",
-                                                 "eval_every",  "eval_batches",     "sample_every",  "sample_prompt",
-                                                 "sample_tokens"};
+  static const std::vector<std::string> kFree = {
+      "out",          "checkpoint_every", "keep_last",     "keep_every",   "eval_every",
+      "eval_batches", "sample_every",     "sample_prompt", "sample_tokens"};
   return std::ranges::find(kFree, key) != kFree.end();
 }
 
@@ -47,7 +47,8 @@ void Trainer::refuse_used_folder() const {
   const fs::path out = recipe_.train.out;
   for (const char* name : {"metrics.jsonl", "checkpoints", "model"})
     require(!fs::exists(out / name), ErrorKind::kConfig, "train.out",
-            "{} already holds a run ({} exists); add --resume to go on with it, or choose another folder with "
+            "{} already holds a run ({} exists); add --resume to go on with it, or choose another "
+            "folder with "
             "--train.out=DIR",
             out.string(), name);
 }
@@ -79,16 +80,20 @@ int64_t Trainer::begin(Start start) {
   const Json recipe = write_recipe(recipe_);
   int64_t done = 0;
   if (start == Start::kResume) {
-    const Json state = checkpoints_.load_newest(checkpoint_content(), hooks_.log, [&](const Json& s) {
-      const auto changed = differences(s.at("recipe"), recipe, "");
-      require(changed.empty(), ErrorKind::kConfig, "resume",
-              "the recipe is not the one this run began with:\n  {}\nPut these back, or start a new run in another "
-              "train.out (model.from = \"{}/model\" begins from its weights)",
-              fmt::join(changed, "\n  "), out.string());
-      require(s.at("tokens").get<int64_t>() == train_shard_->num_tokens(), ErrorKind::kData, recipe_.data.train,
-              "the shard has {} tokens, the run began with {}; its data changed, so it cannot go on exactly",
-              train_shard_->num_tokens(), s.at("tokens").get<int64_t>());
-    });
+    const Json state =
+        checkpoints_.load_newest(checkpoint_content(), hooks_.log, [&](const Json& s) {
+          const auto changed = differences(s.at("recipe"), recipe, "");
+          require(changed.empty(), ErrorKind::kConfig, "resume",
+                  "the recipe is not the one this run began with:\n  {}\nPut these back, or start "
+                  "a new run in another "
+                  "train.out (model.from = \"{}/model\" begins from its weights)",
+                  fmt::join(changed, "\n  "), out.string());
+          require(s.at("tokens").get<int64_t>() == train_shard_->num_tokens(), ErrorKind::kData,
+                  recipe_.data.train,
+                  "the shard has {} tokens, the run began with {}; its data changed, so it cannot "
+                  "go on exactly",
+                  train_shard_->num_tokens(), s.at("tokens").get<int64_t>());
+        });
     if (!state.is_null()) {
       restore(state);
       done = state.at("step").get<int64_t>();
@@ -156,8 +161,8 @@ void Trainer::after_step(int64_t step) {
   if (t.sample_every > 0 && due(t.sample_every)) write_sample(step);
   const bool stop = !last && hooks_.should_stop && hooks_.should_stop();
   if (stop || due(t.checkpoint_every)) save_checkpoint(step);
-  require(!stop, ErrorKind::kInterrupted, "train", "stopped after step {} of {}; the same command with --resume goes on",
-          step, t.steps);
+  require(!stop, ErrorKind::kInterrupted, "train",
+          "stopped after step {} of {}; the same command with --resume goes on", step, t.steps);
 }
 
 void Trainer::write_model() {
@@ -165,7 +170,8 @@ void Trainer::write_model() {
   if (ema_) averaged.emplace(*ema_, parameters_);
   const fs::path target = fs::path(recipe_.train.out) / "model";
   AtomicDirectory folder(target, AtomicDirectory::IfExists::kReplace);
-  save_model(*model_, folder.temporary(), {.dtype = DType::kF32, .like = recipe_.from.value_or("")});
+  save_model(*model_, folder.temporary(),
+             {.dtype = DType::kF32, .like = recipe_.from.value_or("")});
   Manifest manifest = new_manifest("model", hooks_.command);
   manifest.seed = recipe_.train.seed;
   manifest.recipe = write_recipe(recipe_).dump();
@@ -179,7 +185,8 @@ void Trainer::write_model() {
     if (fs::is_directory(tokenizer)) {
       copy_tokenizer_files(tokenizer, folder.temporary());
     } else if (tokenizer.extension() == ".json") {
-      fs::copy_file(tokenizer, folder.temporary() / "tokenizer.json", fs::copy_options::overwrite_existing);
+      fs::copy_file(tokenizer, folder.temporary() / "tokenizer.json",
+                    fs::copy_options::overwrite_existing);
     }
   }
   add_outputs_of_folder(manifest, folder.temporary());

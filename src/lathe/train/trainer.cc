@@ -1,6 +1,7 @@
-// A step: for each micro-batch a fresh tape, the loss over all labels of the step, the backward into the parameters'
-// gradient buffers; then the norm, the clip and the update. Everything random is drawn from a stream named by the step
-// and the micro-batch, so a run that stops and resumes does exactly what an unbroken one does.
+// A step: for each micro-batch a fresh tape, the loss over all labels of the step, the backward
+// into the parameters' gradient buffers; then the norm, the clip and the update. Everything random
+// is drawn from a stream named by the step and the micro-batch, so a run that stops and resumes
+// does exactly what an unbroken one does.
 
 #include "lathe/train/trainer.h"
 
@@ -89,7 +90,8 @@ void Trainer::prepare_parameters() {
     p->compute = p->shape.rank() >= 2 ? p->value.to(compute) : p->value;
   }
   optimizer_ = make_optimizer(recipe_.optim, parameters_);
-  if (recipe_.train.ema_decay > 0) ema_ = std::make_unique<Ema>(recipe_.train.ema_decay, parameters_);
+  if (recipe_.train.ema_decay > 0)
+    ema_ = std::make_unique<Ema>(recipe_.train.ema_decay, parameters_);
 }
 
 double Trainer::accumulate_gradients(int64_t step) {
@@ -102,7 +104,8 @@ double Trainer::accumulate_gradients(int64_t step) {
   }
   require(labels > 0, ErrorKind::kData, recipe_.data.train,
           "step {} has no token to predict: every document in it is one token long", step);
-  const Rng dropout = Rng(static_cast<uint64_t>(t.seed)).fork("dropout").fork(static_cast<uint64_t>(step));
+  const Rng dropout =
+      Rng(static_cast<uint64_t>(t.seed)).fork("dropout").fork(static_cast<uint64_t>(step));
   double loss = 0;
   for (Parameter* p : parameters_) p->grad.written = false;
   for (size_t micro = 0; micro < batches.size(); ++micro) {
@@ -125,15 +128,18 @@ double Trainer::accumulate_gradients(int64_t step) {
 StepReport Trainer::step(int64_t step) {
   const auto start = std::chrono::steady_clock::now();
   const TrainConfig& t = recipe_.train;
-  StepReport report{.step = step, .steps = t.steps, .tokens = t.batch_size * t.seq_len * t.grad_accumulation};
+  StepReport report{
+      .step = step, .steps = t.steps, .tokens = t.batch_size * t.seq_len * t.grad_accumulation};
   report.loss = accumulate_gradients(step);
   report.grad_norm = global_grad_norm(parameters_);
   report.lr = learning_rate(recipe_.schedule, recipe_.optim.lr, step, t.steps);
   const bool finite = std::isfinite(report.loss) && std::isfinite(report.grad_norm);
-  require(finite || t.spike_skip > 0, ErrorKind::kNumeric, "train",
-          "step {}: the loss is {} and the gradient norm {}. Checkpoints up to here are untouched; resume with a lower "
-          "optim.lr, a longer schedule.warmup_steps, optim.grad_clip = 1.0, or train.spike_skip = 6",
-          step, report.loss, report.grad_norm);
+  require(
+      finite || t.spike_skip > 0, ErrorKind::kNumeric, "train",
+      "step {}: the loss is {} and the gradient norm {}. Checkpoints up to here are untouched; "
+      "resume with a lower "
+      "optim.lr, a longer schedule.warmup_steps, optim.grad_clip = 1.0, or train.spike_skip = 6",
+      step, report.loss, report.grad_norm);
   report.skipped = !finite || loss_statistics_.is_spike(report.loss, t.spike_skip);
   if (finite) loss_statistics_.add(report.loss);
   if (!report.skipped) {
@@ -147,24 +153,28 @@ StepReport Trainer::step(int64_t step) {
 }
 
 EvalReport Trainer::evaluate(int64_t step) {
-  require(valid_loader_ != nullptr, ErrorKind::kConfig, "data.valid", "no validation shard was given");
+  require(valid_loader_ != nullptr, ErrorKind::kConfig, "data.valid",
+          "no validation shard was given");
   std::optional<EmaScope> averaged;
   if (ema_) averaged.emplace(*ema_, parameters_);
-  const int64_t rows = std::max<int64_t>(1, valid_loader_->samples_per_epoch() / valid_loader_->batch_size());
+  const int64_t rows =
+      std::max<int64_t>(1, valid_loader_->samples_per_epoch() / valid_loader_->batch_size());
   double sum = 0;
   int64_t labels = 0, bytes = 0;
   for (int64_t i = 0; i < std::min(recipe_.train.eval_batches, rows); ++i) {
     const Batch batch = valid_loader_->batch(i);
     if (batch.label_count == 0) continue;
     const Forward f = forward_of(batch);
-    const Var loss = ops::linear_cross_entropy(model_->hidden(f, batch.ids), model_->head(f), batch.labels);
+    const Var loss =
+        ops::linear_cross_entropy(model_->hidden(f, batch.ids), model_->head(f), batch.labels);
     sum += loss.value.item() * static_cast<double>(batch.label_count);
     labels += batch.label_count;
     for (int32_t label : batch.labels.span<int32_t>())
       if (label >= 0 && static_cast<size_t>(label) < hooks_.token_bytes.size())
         bytes += hooks_.token_bytes[static_cast<size_t>(label)];
   }
-  require(labels > 0, ErrorKind::kData, *recipe_.data.valid, "no token to predict in the validation data");
+  require(labels > 0, ErrorKind::kData, *recipe_.data.valid,
+          "no token to predict in the validation data");
   EvalReport report{.step = step, .loss = sum / static_cast<double>(labels), .bits_per_byte = {}};
   if (bytes > 0) report.bits_per_byte = sum / std::log(2.0) / static_cast<double>(bytes);
   return report;

@@ -56,8 +56,9 @@ class Trainer {
   Trainer(Recipe recipe, TrainHooks hooks);
 
   enum class Start { kFresh, kResume };
-  // Trains to the last step and writes <out>/model. kFresh refuses an `out` that holds a run; kResume goes on from
-  // the newest intact checkpoint, or begins when there is none. Errors: kNumeric for a loss that is not finite.
+  // Trains to the last step and writes <out>/model. kFresh refuses an `out` that holds a run;
+  // kResume goes on from the newest intact checkpoint, or begins when there is none. Errors:
+  // kNumeric for a loss that is not finite.
   void run(Start start);
 
   // One optimiser step (forward, backward, clipping, update); for run() and for benchmarks.

@@ -31,7 +31,8 @@ int run_attention_bench(const AttentionBenchOptions& o, CommandContext& context)
   auto random = [&](std::string_view name) {
     Tensor t(shape, DType::kF32);
     const Rng rng = Rng(0).fork(name);
-    for (int64_t i = 0; i < t.numel(); ++i) t.data<float>()[i] = rng.uniform(static_cast<uint64_t>(i)) - 0.5f;
+    for (int64_t i = 0; i < t.numel(); ++i)
+      t.data<float>()[i] = rng.uniform(static_cast<uint64_t>(i)) - 0.5f;
     return t.to(dtype);
   };
   const Tensor q = random("q"), k = random("k"), v = random("v"), dout = random("dout");
@@ -41,7 +42,8 @@ int run_attention_bench(const AttentionBenchOptions& o, CommandContext& context)
   spec.scale = static_cast<float>(1.0 / std::sqrt(static_cast<double>(o.head_dim)));
   spec.window = o.window;
   const auto& table = kernels::cpu_kernels();
-  const double forward = sorted_seconds(o.runs, [&] { table.attention(q, k, v, out, lse, spec); })[0];
+  const double forward =
+      sorted_seconds(o.runs, [&] { table.attention(q, k, v, out, lse, spec); })[0];
   const double backward = sorted_seconds(o.runs, [&] {
     table.attention_backward(q, k, v, out, lse, dout, spec, {dq, dk, dv});
   })[0];
@@ -58,9 +60,11 @@ int run_attention_bench(const AttentionBenchOptions& o, CommandContext& context)
     return 0;
   }
   context.out << fmt::format(
-      "causal attention T={} H={} D={} {}: forward {:.0f} GFLOP/s ({:.0f} % of {:.0f}), backward {:.0f} ({:.0f} %), peak {:.0f} MiB\n",
-      o.seq_len, o.heads, o.head_dim, o.precision, work / forward * 1e-9, 100 * work / forward / limit, limit * 1e-9,
-      2.5 * work / backward * 1e-9, 250 * work / backward / limit, memory);
+      "causal attention T={} H={} D={} {}: forward {:.0f} GFLOP/s ({:.0f} % of {:.0f}), backward "
+      "{:.0f} ({:.0f} %), peak {:.0f} MiB\n",
+      o.seq_len, o.heads, o.head_dim, o.precision, work / forward * 1e-9,
+      100 * work / forward / limit, limit * 1e-9, 2.5 * work / backward * 1e-9,
+      250 * work / backward / limit, memory);
   return 0;
 }
 
@@ -68,7 +72,9 @@ int run_attention_bench(const AttentionBenchOptions& o, CommandContext& context)
 
 Command bench_attention_command() {
   return make_command<AttentionBenchOptions>(
-      {.name = "attention", .summary = "the attention kernel alone, forward and backward", .help = ""},
+      {.name = "attention",
+       .summary = "the attention kernel alone, forward and backward",
+       .help = ""},
       run_attention_bench);
 }
 

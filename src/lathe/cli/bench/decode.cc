@@ -38,13 +38,16 @@ int run_decode(const DecodeOptions& o, CommandContext& context) {
   const double rate = static_cast<double>(o.new_tokens) / seconds;
   double bytes = 0;
   for (const Parameter* p : model->parameters())
-    if (!p->is_table || p->name == "head.weight" || model->config().tie_word_embeddings) bytes += static_cast<double>(p->value.bytes());
+    if (!p->is_table || p->name == "head.weight" || model->config().tie_word_embeddings)
+      bytes += static_cast<double>(p->value.bytes());
   const double read = kernels::measure_read_bandwidth();
   if (context.json) {
-    context.print_json({{"tokens_per_s", rate}, {"weight_gbps", rate * bytes * 1e-9}, {"read_gbps", read * 1e-9}});
+    context.print_json(
+        {{"tokens_per_s", rate}, {"weight_gbps", rate * bytes * 1e-9}, {"read_gbps", read * 1e-9}});
   } else {
-    context.out << fmt::format("decode {}: {:.1f} tokens/s, weights read at {:.1f} GB/s of {:.1f} ({:.0f} %)\n", o.precision,
-                               rate, rate * bytes * 1e-9, read * 1e-9, 100 * rate * bytes / read);
+    context.out << fmt::format(
+        "decode {}: {:.1f} tokens/s, weights read at {:.1f} GB/s of {:.1f} ({:.0f} %)\n",
+        o.precision, rate, rate * bytes * 1e-9, read * 1e-9, 100 * rate * bytes / read);
   }
   return 0;
 }
@@ -68,7 +71,8 @@ int run_prefill(const PrefillOptions& o, CommandContext& context) {
   config.max_new_tokens = 1;
   std::vector<int32_t> prompt(static_cast<size_t>(o.tokens));
   for (size_t i = 0; i < prompt.size(); ++i)
-    prompt[i] = static_cast<int32_t>(Rng(0).below(i, static_cast<uint64_t>(model->config().vocab_size)));
+    prompt[i] =
+        static_cast<int32_t>(Rng(0).below(i, static_cast<uint64_t>(model->config().vocab_size)));
   Engine engine(*model, config);
   engine.generate({{prompt}, {}});
   const auto times = sorted_seconds(o.runs, [&] { engine.generate({{prompt}, {}}); });
@@ -76,10 +80,13 @@ int run_prefill(const PrefillOptions& o, CommandContext& context) {
   const double flops = rate * 2.0 * static_cast<double>(model->parameter_count());
   const double limit = kernels::measure_matrix_rate(dtype_by_name(o.precision));
   if (context.json) {
-    context.print_json({{"tokens_per_s", rate}, {"matrix_gflops", limit * 1e-9}, {"share_of_matrix_rate", flops / limit}});
+    context.print_json({{"tokens_per_s", rate},
+                        {"matrix_gflops", limit * 1e-9},
+                        {"share_of_matrix_rate", flops / limit}});
   } else {
-    context.out << fmt::format("prefill of {} tokens, {}: {:.0f} tokens/s, {:.0f} % of the matrix rate\n", o.tokens,
-                               o.precision, rate, 100 * flops / limit);
+    context.out << fmt::format(
+        "prefill of {} tokens, {}: {:.0f} tokens/s, {:.0f} % of the matrix rate\n", o.tokens,
+        o.precision, rate, 100 * flops / limit);
   }
   return 0;
 }

@@ -1,8 +1,9 @@
+#include "lathe/kernels/machine.h"
+
 #include <nlohmann/json.hpp>
 
 #include "lathe/base/parallel.h"
 #include "lathe/cli/bench/bench.h"
-#include "lathe/kernels/machine.h"
 
 namespace lathe {
 namespace {
@@ -28,7 +29,8 @@ int run_machine(const MachineOptions&, CommandContext& context) {
     return 0;
   }
   context.out << fmt::format(
-      "matrix products  fp32 {:8.1f} GFLOP/s\n                 bf16 {:8.1f} GFLOP/s\n                 int8 {:8.1f} GOP/s\n"
+      "matrix products  fp32 {:8.1f} GFLOP/s\n                 bf16 {:8.1f} GFLOP/s\n              "
+      "   int8 {:8.1f} GOP/s\n"
       "memory           read {:8.1f} GB/s\nkernels          {} on {} threads\n",
       f32, bf16, int8, read, level, thread_count());
   return 0;
@@ -37,10 +39,11 @@ int run_machine(const MachineOptions&, CommandContext& context) {
 }  // namespace
 
 Command bench_machine_command() {
-  return make_command<MachineOptions>({.name = "machine",
-                                       .summary = "matrix rates (fp32, bf16, int8) and memory bandwidth",
-                                       .help = "The limits that every other speed is printed beside.\n"},
-                                      run_machine);
+  return make_command<MachineOptions>(
+      {.name = "machine",
+       .summary = "matrix rates (fp32, bf16, int8) and memory bandwidth",
+       .help = "The limits that every other speed is printed beside.\n"},
+      run_machine);
 }
 
 }  // namespace lathe

@@ -1,6 +1,7 @@
+#include <unistd.h>
+
 #include <filesystem>
 #include <nlohmann/json.hpp>
-#include <unistd.h>
 
 #include "lathe/base/process.h"
 #include "lathe/cli/bench/bench.h"
@@ -23,7 +24,8 @@ class RandomShard {
     TokenShardWriter writer(prefix(), vocabulary);
     std::vector<int32_t> ids(static_cast<size_t>(tokens));
     const Rng rng = Rng(0).fork("bench");
-    for (size_t i = 0; i < ids.size(); ++i) ids[i] = static_cast<int32_t>(rng.below(i, static_cast<uint64_t>(vocabulary)));
+    for (size_t i = 0; i < ids.size(); ++i)
+      ids[i] = static_cast<int32_t>(rng.below(i, static_cast<uint64_t>(vocabulary)));
     writer.add_document(ids);
     writer.finish();
   }
@@ -99,9 +101,11 @@ int run_train_bench(const TrainBenchOptions& o, CommandContext& context) {
                         {"params", params}});
     return 0;
   }
-  context.out << fmt::format("{} {}: {:.1f} ms a step, {:.0f} tokens/s, {:.0f} GFLOP/s of {:.0f} ({:.0f} %), peak {:.0f} MiB\n",
-                             o.preset, o.precision, median * 1e3, static_cast<double>(tokens) / median, rate * 1e-9,
-                             limit * 1e-9, 100 * rate / limit, memory);
+  context.out << fmt::format(
+      "{} {}: {:.1f} ms a step, {:.0f} tokens/s, {:.0f} GFLOP/s of {:.0f} ({:.0f} %), peak {:.0f} "
+      "MiB\n",
+      o.preset, o.precision, median * 1e3, static_cast<double>(tokens) / median, rate * 1e-9,
+      limit * 1e-9, 100 * rate / limit, memory);
   return 0;
 }
 
@@ -120,13 +124,15 @@ int run_checkpoint_bench(const CheckpointBenchOptions& o, CommandContext& contex
   const RandomShard shard(preset.batch_size * preset.seq_len + 1, preset.config().vocab_size);
   Trainer trainer(bench_recipe(preset, "bf16", shard), {});
   const CheckpointStore store(fs::path(shard.folder()) / "checkpoints");
-  const auto times = sorted_seconds(3, [&] { store.save(1, trainer.checkpoint_content(), Json::object()); });
+  const auto times =
+      sorted_seconds(3, [&] { store.save(1, trainer.checkpoint_content(), Json::object()); });
   // Training waits until the checkpoint is durable, so both figures are the same time.
   const double ms = times[times.size() / 2] * 1e3;
   if (context.json) {
     context.print_json({{"preset", o.preset}, {"pause_ms", ms}, {"write_ms", ms}});
   } else {
-    context.out << fmt::format("checkpoint of {}: training pauses {:.0f} ms until it is durable\n", o.preset, ms);
+    context.out << fmt::format("checkpoint of {}: training pauses {:.0f} ms until it is durable\n",
+                               o.preset, ms);
   }
   return 0;
 }
@@ -137,13 +143,15 @@ Command bench_train_command() {
   return make_command<TrainBenchOptions>(
       {.name = "train",
        .summary = "a full optimiser step of a preset: time, rate, share of the limit, memory",
-       .help = "Forward, backward, clipping and AdamW on random tokens; the median of the timed steps.\n"},
+       .help = "Forward, backward, clipping and AdamW on random tokens; the median of the timed "
+               "steps.\n"},
       run_train_bench);
 }
 
 Command bench_checkpoint_command() {
   return make_command<CheckpointBenchOptions>(
-      {.name = "checkpoint", .summary = "how long training pauses for a checkpoint", .help = ""}, run_checkpoint_bench);
+      {.name = "checkpoint", .summary = "how long training pauses for a checkpoint", .help = ""},
+      run_checkpoint_bench);
 }
 
 }  // namespace lathe

@@ -1,5 +1,5 @@
-// Which activation, without the formulas: what everything above the kernels needs to know of the catalogue, so that
-// adding one recompiles only the kernels that compute it.
+// Which activation, without the formulas: what everything above the kernels needs to know of the
+// catalogue, so that adding one recompiles only the kernels that compute it.
 #pragma once
 
 #include <cstdint>

@@ -18,13 +18,15 @@ double best_seconds(int runs, F&& f) {
   for (int i = 0; i < runs; ++i) {
     const auto start = std::chrono::steady_clock::now();
     f();
-    best = std::min(best, std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count());
+    best = std::min(
+        best, std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count());
   }
   return best;
 }
 
 // A oneDNN product with weights in the layout it likes best: the rate the hardware allows.
-double packed_product_rate(dnnl::memory::data_type a, dnnl::memory::data_type b, dnnl::memory::data_type c) {
+double packed_product_rate(dnnl::memory::data_type a, dnnl::memory::data_type b,
+                           dnnl::memory::data_type c) {
   using Memory = dnnl::memory;
   const dnnl::engine engine(dnnl::engine::kind::cpu, 0);
   dnnl::stream stream(engine);
@@ -34,8 +36,10 @@ double packed_product_rate(dnnl::memory::data_type a, dnnl::memory::data_type b,
   const dnnl::matmul::primitive_desc primitive(description, engine, /*allow_empty=*/true);
   if (!primitive) return 0.0;
   const dnnl::matmul product(primitive);
-  const Memory x(primitive.src_desc(), engine), w(primitive.weights_desc(), engine), y(primitive.dst_desc(), engine);
-  for (const auto& [memory, bytes] : {std::pair{&x, primitive.src_desc().get_size()}, {&w, primitive.weights_desc().get_size()}})
+  const Memory x(primitive.src_desc(), engine), w(primitive.weights_desc(), engine),
+      y(primitive.dst_desc(), engine);
+  for (const auto& [memory, bytes] :
+       {std::pair{&x, primitive.src_desc().get_size()}, {&w, primitive.weights_desc().get_size()}})
     std::memset(memory->get_data_handle(), 0, bytes);
   return kWork / best_seconds(40, [&] {
            product.execute(stream, {{DNNL_ARG_SRC, x}, {DNNL_ARG_WEIGHTS, w}, {DNNL_ARG_DST, y}});
@@ -47,8 +51,9 @@ double packed_product_rate(dnnl::memory::data_type a, dnnl::memory::data_type b,
 
 double measure_matrix_rate(DType dtype) {
   using Type = dnnl::memory::data_type;
-  const double rate = dtype == DType::kBF16 ? packed_product_rate(Type::bf16, Type::bf16, Type::bf16)
-                                            : packed_product_rate(Type::f32, Type::f32, Type::f32);
+  const double rate = dtype == DType::kBF16
+                          ? packed_product_rate(Type::bf16, Type::bf16, Type::bf16)
+                          : packed_product_rate(Type::f32, Type::f32, Type::f32);
   // Without bf16 instructions bf16 products run in f32.
   return rate > 0 ? rate : packed_product_rate(Type::f32, Type::f32, Type::f32);
 }

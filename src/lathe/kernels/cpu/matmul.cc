@@ -1,6 +1,7 @@
-// A product is described to oneDNN by its strides, so transposed operands are passed as they are. Making a
-// primitive costs about a millisecond, using one a few microseconds: they are kept in a map by their exact
-// description. Scratch memory comes from the tensors' allocator, so that it is counted and reused.
+// A product is described to oneDNN by its strides, so transposed operands are passed as they are.
+// Making a primitive costs about a millisecond, using one a few microseconds: they are kept in a
+// map by their exact description. Scratch memory comes from the tensors' allocator, so that it is
+// counted and reused.
 
 #include "lathe/kernels/cpu/matmul.h"
 
@@ -36,7 +37,8 @@ const dnnl::engine& engine() {
   return e;
 }
 
-// A stride along a dimension of size 1 is meaningless, but oneDNN wants it consistent with the layout.
+// A stride along a dimension of size 1 is meaningless, but oneDNN wants it consistent with the
+// layout.
 Memory::desc matrix(const TensorView& v) {
   int64_t row = v.stride[0], column = v.stride[1];
   if (v.shape[0] == 1) row = std::max(row, v.shape[1] * column);
@@ -45,8 +47,8 @@ Memory::desc matrix(const TensorView& v) {
 }
 
 // nullopt when this machine has no implementation for these dtypes.
-std::optional<Primitive> make_primitive(const TensorView& a, const TensorView& b, const TensorView& bias,
-                                        const TensorView& c, Write write) {
+std::optional<Primitive> make_primitive(const TensorView& a, const TensorView& b,
+                                        const TensorView& bias, const TensorView& c, Write write) {
   dnnl::primitive_attr attributes;
   attributes.set_scratchpad_mode(dnnl::scratchpad_mode::user);
   if (write == Write::kAccumulate) {
@@ -64,8 +66,9 @@ std::optional<Primitive> make_primitive(const TensorView& a, const TensorView& b
   return Primitive{dnnl::matmul(p), da, db, dbias, dc, p.scratchpad_desc()};
 }
 
-const std::optional<Primitive>& primitive_for(const TensorView& a, const TensorView& b, const TensorView& bias,
-                                              const TensorView& c, Write write) {
+const std::optional<Primitive>& primitive_for(const TensorView& a, const TensorView& b,
+                                              const TensorView& bias, const TensorView& c,
+                                              Write write) {
   static std::mutex mutex;
   static std::map<Key, std::optional<Primitive>> primitives;
   const Key key = {a.shape[0],
@@ -112,7 +115,8 @@ void run(const Primitive& p, const TensorView& a, const TensorView& b, const Ten
                                                {DNNL_ARG_WEIGHTS, Memory(p.b, engine(), b.data)},
                                                {DNNL_ARG_DST, Memory(p.c, engine(), c.data)}};
   if (bias) arguments.emplace(DNNL_ARG_BIAS, Memory(p.bias, engine(), bias.data));
-  if (scratch != nullptr) arguments.emplace(DNNL_ARG_SCRATCHPAD, Memory(p.scratch, engine(), scratch));
+  if (scratch != nullptr)
+    arguments.emplace(DNNL_ARG_SCRATCHPAD, Memory(p.scratch, engine(), scratch));
   p.run.execute(stream, arguments);
   stream.wait();
   if (scratch != nullptr) memory.release(scratch, scratch_bytes);
@@ -120,9 +124,11 @@ void run(const Primitive& p, const TensorView& a, const TensorView& b, const Ten
 
 }  // namespace
 
-void matmul(const TensorView& a, const TensorView& b, const TensorView& bias, const TensorView& c, Write write) {
+void matmul(const TensorView& a, const TensorView& b, const TensorView& bias, const TensorView& c,
+            Write write) {
   if (c.shape[0] == 0 || c.shape[1] == 0) return;
-  if (!fast_type(a.dtype) || !fast_type(c.dtype) || (bias && !fast_type(bias.dtype)) || a.shape[1] == 0)
+  if (!fast_type(a.dtype) || !fast_type(c.dtype) || (bias && !fast_type(bias.dtype)) ||
+      a.shape[1] == 0)
     return ref::matmul(a, b, bias, c, write);
   if (const auto& p = primitive_for(a, b, bias, c, write)) return run(*p, a, b, bias, c);
   const Widened wide_a(a), wide_b(b);

@@ -1,5 +1,5 @@
-// GPT-2 (Radford et al. 2019). Its dense weights are stored [inputs, outputs], and query, key and value are one
-// matrix already.
+// GPT-2 (Radford et al. 2019). Its dense weights are stored [inputs, outputs], and query, key and
+// value are one matrix already.
 
 #include <nlohmann/json.hpp>
 
@@ -15,7 +15,9 @@ class Gpt2 : public Family {
  public:
   std::string_view name() const override { return "gpt2"; }
   std::string_view architecture() const override { return "GPT2LMHeadModel"; }
-  std::string_view summary() const override { return "LayerNorm, learned positions, MHA, GELU, biases"; }
+  std::string_view summary() const override {
+    return "LayerNorm, learned positions, MHA, GELU, biases";
+  }
   std::string_view optional_prefix() const override { return "transformer."; }
 
   ModelConfig defaults() const override {
@@ -34,9 +36,9 @@ class Gpt2 : public Family {
 
   std::span<const KeyAlias> aliases() const override {
     static constexpr KeyAlias kAliases[] = {
-        {"n_embd", "hidden_size"},        {"n_layer", "num_hidden_layers"},
-        {"n_head", "num_attention_heads"}, {"n_positions", "max_position_embeddings"},
-        {"n_inner", "intermediate_size"}, {"layer_norm_epsilon", "norm.eps"},
+        {"n_embd", "hidden_size"},           {"n_layer", "num_hidden_layers"},
+        {"n_head", "num_attention_heads"},   {"n_positions", "max_position_embeddings"},
+        {"n_inner", "intermediate_size"},    {"layer_norm_epsilon", "norm.eps"},
         {"attn_pdrop", "attention_dropout"}, {"resid_pdrop", "hidden_dropout"},
     };
     return kAliases;
@@ -57,19 +59,24 @@ class Gpt2 : public Family {
     c.attention_dropout = json.value("attn_pdrop", 0.1);
     c.hidden_dropout = json.value("resid_pdrop", 0.1);
     c.initializer_range = json.value("initializer_range", 0.02);
-    for (auto [key, out] : {std::pair{"bos_token_id", &c.bos_token_id}, {"eos_token_id", &c.eos_token_id},
+    for (auto [key, out] : {std::pair{"bos_token_id", &c.bos_token_id},
+                            {"eos_token_id", &c.eos_token_id},
                             {"pad_token_id", &c.pad_token_id}})
-      if (json.contains(key) && json.at(key).is_number_integer()) *out = json.at(key).get<int64_t>();
-    require(json.value("scale_attn_weights", true) && !json.value("scale_attn_by_inverse_layer_idx", false),
-            ErrorKind::kConfig, "config.json",
-            "only scale_attn_weights = true and scale_attn_by_inverse_layer_idx = false are computed");
+      if (json.contains(key) && json.at(key).is_number_integer())
+        *out = json.at(key).get<int64_t>();
+    require(
+        json.value("scale_attn_weights", true) &&
+            !json.value("scale_attn_by_inverse_layer_idx", false),
+        ErrorKind::kConfig, "config.json",
+        "only scale_attn_weights = true and scale_attn_by_inverse_layer_idx = false are computed");
     return c;
   }
 
   bool can_express(const ModelConfig& c) const override {
-    return c.norm.kind == "layer" && c.norm.placement == "pre" && c.norm.bias && c.norm.final && !c.gated() &&
-           c.position.kind == "learned" && c.attention_bias && c.mlp_bias &&
-           c.kv_heads() == c.num_attention_heads && c.head_width() * c.num_attention_heads == c.hidden_size &&
+    return c.norm.kind == "layer" && c.norm.placement == "pre" && c.norm.bias && c.norm.final &&
+           !c.gated() && c.position.kind == "learned" && c.attention_bias && c.mlp_bias &&
+           c.kv_heads() == c.num_attention_heads &&
+           c.head_width() * c.num_attention_heads == c.hidden_size &&
            has_json_activation(c.hidden_act);
   }
 
@@ -102,11 +109,14 @@ class Gpt2 : public Family {
         {"transformer.ln_f.bias", "final_norm.bias"},
     };
     const std::string theirs = "transformer.h.{}.", ours = "layers.{}.";
-    for (const auto& [disk, parameter] : {std::pair{"ln_1", "attention_norm"}, {"ln_2", "ffn_norm"}})
-      for (const char* leaf : {".weight", ".bias"}) rules.push_back({theirs + disk + leaf, ours + parameter + leaf});
     for (const auto& [disk, parameter] :
-         {std::pair{"attn.c_attn", "attention.qkv"}, {"attn.c_proj", "attention.output"}, {"mlp.c_fc", "ffn.up"},
-          {"mlp.c_proj", "ffn.down"}}) {
+         {std::pair{"ln_1", "attention_norm"}, {"ln_2", "ffn_norm"}})
+      for (const char* leaf : {".weight", ".bias"})
+        rules.push_back({theirs + disk + leaf, ours + parameter + leaf});
+    for (const auto& [disk, parameter] : {std::pair{"attn.c_attn", "attention.qkv"},
+                                          {"attn.c_proj", "attention.output"},
+                                          {"mlp.c_fc", "ffn.up"},
+                                          {"mlp.c_proj", "ffn.down"}}) {
       rules.push_back({theirs + disk + ".weight", ours + parameter + ".weight", -1, true});
       rules.push_back({theirs + disk + ".bias", ours + parameter + ".bias"});
     }

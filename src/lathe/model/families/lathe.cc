@@ -1,5 +1,5 @@
-// Anything that no family of transformers can express: config.json is ModelConfig itself, and tensors carry this
-// program's own parameter names (an empty rule list).
+// Anything that no family of transformers can express: config.json is ModelConfig itself, and
+// tensors carry this program's own parameter names (an empty rule list).
 
 #include <nlohmann/json.hpp>
 

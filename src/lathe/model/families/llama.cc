@@ -1,5 +1,5 @@
-// LLaMA 1 to 3 without scaled rotary positions (Touvron et al. 2023, arXiv:2302.13971), and everything stored in
-// its shape (SmolLM2 among them).
+// LLaMA 1 to 3 without scaled rotary positions (Touvron et al. 2023, arXiv:2302.13971), and
+// everything stored in its shape (SmolLM2 among them).
 
 #include <nlohmann/json.hpp>
 
@@ -19,7 +19,8 @@ class Llama : public Family {
   ModelConfig defaults() const override { return {}; }
 
   std::span<const KeyAlias> aliases() const override {
-    static constexpr KeyAlias kAliases[] = {{"rms_norm_eps", "norm.eps"}, {"rope_theta", "position.rope_theta"}};
+    static constexpr KeyAlias kAliases[] = {{"rms_norm_eps", "norm.eps"},
+                                            {"rope_theta", "position.rope_theta"}};
     return kAliases;
   }
 
@@ -33,8 +34,8 @@ class Llama : public Family {
   }
 
   bool can_express(const ModelConfig& c) const override {
-    return c.norm.kind == "rms" && c.norm.placement == "pre" && !c.norm.bias && c.norm.final && c.gated() &&
-           c.position.kind == "rope" && c.position.rope_layout == "half" &&
+    return c.norm.kind == "rms" && c.norm.placement == "pre" && !c.norm.bias && c.norm.final &&
+           c.gated() && c.position.kind == "rope" && c.position.rope_layout == "half" &&
            has_json_activation(c.hidden_act);
   }
 
@@ -45,7 +46,8 @@ class Llama : public Family {
     json["rms_norm_eps"] = c.norm.eps;
     json["attention_bias"] = c.attention_bias;
     json["mlp_bias"] = c.mlp_bias;
-    // Both spellings: rope_theta is read by older releases of transformers, rope_parameters by newer ones.
+    // Both spellings: rope_theta is read by older releases of transformers, rope_parameters by
+    // newer ones.
     json["rope_theta"] = c.position.rope_theta;
     json["rope_parameters"] = {{"rope_type", "default"}, {"rope_theta", c.position.rope_theta}};
     return json;
@@ -108,10 +110,10 @@ void Llama::read_rope(const Json& json, ModelConfig& c) {
   for (const char* key : {"rope_parameters", "rope_scaling"}) {
     if (!json.contains(key) || !json.at(key).is_object()) continue;
     const Json& rope = json.at(key);
-    const std::string type =
-        rope.value("rope_type", rope.value("type", std::string("default")));
+    const std::string type = rope.value("rope_type", rope.value("type", std::string("default")));
     require(type == "default", ErrorKind::kConfig, "config.json",
-            "{}.rope_type is '{}'; only unscaled rotary positions ('default') are computed", key, type);
+            "{}.rope_type is '{}'; only unscaled rotary positions ('default') are computed", key,
+            type);
     c.position.rope_theta = rope.value("rope_theta", c.position.rope_theta);
   }
 }

@@ -25,12 +25,15 @@ void adamw_run(const Pointers& p, C* copy, const AdamWSpec& spec, int64_t n) {
   const auto f32 = [](double x) { return static_cast<float>(x); };
   const float beta2 = f32(spec.beta2), eps = f32(spec.eps);
   const float one_minus_beta1 = f32(1.0 - spec.beta1), one_minus_beta2 = f32(1.0 - spec.beta2);
-  const float step = f32(spec.lr / spec.correction1), decay = f32(1.0 - spec.lr * spec.weight_decay);
-  const float inverse_root = f32(1.0 / std::sqrt(spec.correction2)), grad_scale = f32(spec.grad_scale);
+  const float step = f32(spec.lr / spec.correction1),
+              decay = f32(1.0 - spec.lr * spec.weight_decay);
+  const float inverse_root = f32(1.0 / std::sqrt(spec.correction2)),
+              grad_scale = f32(spec.grad_scale);
 #pragma omp simd
   for (int64_t i = 0; i < n; ++i) {
     const float gradient = g[i] * grad_scale;
-    const float first = m[i] + one_minus_beta1 * (gradient - m[i]);  // the two weights add up to 1 exactly
+    const float first =
+        m[i] + one_minus_beta1 * (gradient - m[i]);  // the two weights add up to 1 exactly
     const float second = beta2 * v[i] + one_minus_beta2 * gradient * gradient;
     const float updated = w[i] * decay - step * first / (std::sqrt(second) * inverse_root + eps);
     m[i] = first;

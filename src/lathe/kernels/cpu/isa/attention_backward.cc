@@ -1,11 +1,11 @@
 // Attention backward by tiles (Dao et al. 2022, arXiv:2205.14135, algorithm 4).
 //
 //   dP = dO·Vᵀ      dS = P · (dP - delta)      dV += Pᵀ·dO      dQ += dS·K      dK += dSᵀ·Q
-// P is exp(scores - lse), made again from the saved lse. For one tile of queries a first sweep over the keys
-// computes P and dP and their row sums; a second one uses them. So P is normalised by its own sum and delta is
-// sum(P · dP) of these very numbers, instead of rowsum(dout · out) with an output that was rounded to bf16: the
-// rows of dS then add up to zero, which keeps gradients that cancel (a key bias) at the noise of f32. The price
-// is memory for two rows of tiles, linear in S.
+// P is exp(scores - lse), made again from the saved lse. For one tile of queries a first sweep over
+// the keys computes P and dP and their row sums; a second one uses them. So P is normalised by its
+// own sum and delta is sum(P · dP) of these very numbers, instead of rowsum(dout · out) with an
+// output that was rounded to bf16: the rows of dS then add up to zero, which keeps gradients that
+// cancel (a key bias) at the noise of f32. The price is memory for two rows of tiles, linear in S.
 //
 // A unit of work is one (batch row, key/value head): it owns dK and dV of that head and dQ of the
 // query heads that share it, so nothing is added across threads and the order of every sum is
@@ -90,10 +90,12 @@ struct KeyTile {
 
 KeyTile key_tile(const AttentionCall& c, const BackwardScratch& w, const ScoreTile& at) {
   const int64_t offset = at.s * kQueryTile;
-  return {at, w.weights + offset, w.dscores + offset, c.spec->softcap > 0.0f ? w.slopes + offset : nullptr};
+  return {at, w.weights + offset, w.dscores + offset,
+          c.spec->softcap > 0.0f ? w.slopes + offset : nullptr};
 }
 
-// Scores become weights exp(score - lse); their sums and those of weight · dweight are added to each row's.
+// Scores become weights exp(score - lse); their sums and those of weight · dweight are added to
+// each row's.
 void weigh(const AttentionCall& c, const KeyTile& tile, const BackwardScratch& w) {
   const AttentionSpec& spec = *c.spec;
   const int64_t count = tile.at.rows * kKeyTile;
@@ -153,27 +155,30 @@ void differentiate(const AttentionCall& c, const KeyTile& tile, const BackwardSc
 
 void first_sweep(const BackwardCall& c, const KeyTile& tile, const BackwardScratch& w) {
   const int64_t s = tile.at.s, rows = tile.at.rows, dv = c.value_depth;
-  tile_product<false>(
-      {rows, kKeyTile, c.depth, w.query, c.depth, 1, w.keys_t + s * c.depth, kKeyTile, tile.weights, kKeyTile});
+  tile_product<false>({rows, kKeyTile, c.depth, w.query, c.depth, 1, w.keys_t + s * c.depth,
+                       kKeyTile, tile.weights, kKeyTile});
 #pragma omp simd
   for (int64_t i = 0; i < rows * kKeyTile; ++i) tile.weights[i] *= c.spec->scale;
   cap_and_mask(c, tile.at, tile.weights);
-  tile_product<false>({rows, kKeyTile, dv, w.dout, dv, 1, w.values_t + s * dv, kKeyTile, tile.dweights, kKeyTile});
+  tile_product<false>(
+      {rows, kKeyTile, dv, w.dout, dv, 1, w.values_t + s * dv, kKeyTile, tile.dweights, kKeyTile});
   weigh(c, tile, w);
 }
 
 void second_sweep(const BackwardCall& c, const KeyTile& tile, const BackwardScratch& w) {
   const int64_t s = tile.at.s, rows = tile.at.rows, columns = tile.at.columns, dv = c.value_depth;
   differentiate(c, tile, w);
-  tile_product<true>({columns, dv, rows, tile.weights, 1, kKeyTile, w.dout, dv, w.dvalues + s * dv, dv});
   tile_product<true>(
-      {columns, c.depth, rows, tile.dweights, 1, kKeyTile, w.query, c.depth, w.dkeys + s * c.depth, c.depth});
-  tile_product<true>(
-      {rows, c.depth, columns, tile.dweights, kKeyTile, 1, w.keys + s * c.depth, c.depth, w.dquery, c.depth});
+      {columns, dv, rows, tile.weights, 1, kKeyTile, w.dout, dv, w.dvalues + s * dv, dv});
+  tile_product<true>({columns, c.depth, rows, tile.dweights, 1, kKeyTile, w.query, c.depth,
+                      w.dkeys + s * c.depth, c.depth});
+  tile_product<true>({rows, c.depth, columns, tile.dweights, kKeyTile, 1, w.keys + s * c.depth,
+                      c.depth, w.dquery, c.depth});
 }
 
 template <class T>
-void backward_tile(const BackwardCall& c, int64_t b, int64_t h, Range rows, const BackwardScratch& w) {
+void backward_tile(const BackwardCall& c, int64_t b, int64_t h, Range rows,
+                   const BackwardScratch& w) {
   const int64_t count = rows.size();
   load_rows<T>(c.q, b, h, rows, 1.0f, c.depth, w.query);
   load_rows<T>(c.dout, b, h, rows, 1.0f, c.value_depth, w.dout);

@@ -1,5 +1,6 @@
-// What the forward and the backward of attention share: conversion of rows to padded f32 tiles, scores with
-// soft cap and mask, and dropout of weights. Include inside the level.h frame, after simd.h.
+// What the forward and the backward of attention share: conversion of rows to padded f32 tiles,
+// scores with soft cap and mask, and dropout of weights. Include inside the level.h frame, after
+// simd.h.
 #pragma once
 
 constexpr int64_t kQueryTile = 64;
@@ -14,7 +15,8 @@ struct AttentionCall {
   int64_t batch, queries, keys, heads, kv_heads, group, width, value_width;
   int64_t depth, value_depth;  // widths padded to whole vectors
 
-  AttentionCall(const TensorView& q_, const TensorView& k_, const TensorView& v_, const AttentionSpec& s)
+  AttentionCall(const TensorView& q_, const TensorView& k_, const TensorView& v_,
+                const AttentionSpec& s)
       : q(q_), k(k_), v(v_), spec(&s) {
     batch = q.shape[0];
     queries = q.shape[1];
@@ -31,7 +33,8 @@ struct AttentionCall {
 
   // Keys [begin, end) that any query of rows [t, t + count) may see, segments aside.
   Range visible_keys(int64_t t, int64_t count) const {
-    const int64_t end = spec->causal ? std::clamp<int64_t>(position(t + count - 1) + 1, 0, keys) : keys;
+    const int64_t end =
+        spec->causal ? std::clamp<int64_t>(position(t + count - 1) + 1, 0, keys) : keys;
     const int64_t begin =
         spec->window > 0 ? std::clamp<int64_t>(position(t) - spec->window + 1, 0, end) : 0;
     return {begin, end};
@@ -48,7 +51,9 @@ LATHE_INLINE T* mutable_row_of(const TensorView& x, int64_t b, int64_t t, int64_
 }
 
 LATHE_INLINE float widen(float x) { return x; }
-LATHE_INLINE float widen(BF16 x) { return __builtin_bit_cast(float, static_cast<uint32_t>(x.bits) << 16); }
+LATHE_INLINE float widen(BF16 x) {
+  return __builtin_bit_cast(float, static_cast<uint32_t>(x.bits) << 16);
+}
 template <class T>
 LATHE_INLINE T narrow_to(float x) {
   if constexpr (std::is_same_v<T, BF16>) {
@@ -60,8 +65,8 @@ LATHE_INLINE T narrow_to(float x) {
 
 // rows [t, t + count) of head h as f32, times `factor`: out[count][depth], the padding zero.
 template <class T>
-static void load_rows(const TensorView& x, int64_t b, int64_t h, Range rows, float factor, int64_t depth,
-                      float* out) {
+static void load_rows(const TensorView& x, int64_t b, int64_t h, Range rows, float factor,
+                      int64_t depth, float* out) {
   const int64_t width = x.shape[3];
   for (int64_t t = rows.begin; t < rows.end; ++t, out += depth) {
     const T* row = row_of<T>(x, b, t, h);
@@ -85,7 +90,8 @@ static void load_transposed(const TensorView& x, int64_t b, int64_t h, Range row
 }
 
 template <class T>
-static void store_rows(const float* x, int64_t depth, const TensorView& out, int64_t b, int64_t h, Range rows) {
+static void store_rows(const float* x, int64_t depth, const TensorView& out, int64_t b, int64_t h,
+                       Range rows) {
   const int64_t width = out.shape[3];
   for (int64_t t = rows.begin; t < rows.end; ++t, x += depth) {
     T* row = mutable_row_of<T>(out, b, t, h);
@@ -94,7 +100,8 @@ static void store_rows(const float* x, int64_t depth, const TensorView& out, int
   }
 }
 
-// A rectangle of scores: queries [t, t + rows) against keys [s, s + columns) of one batch row and head.
+// A rectangle of scores: queries [t, t + rows) against keys [s, s + columns) of one batch row and
+// head.
 struct ScoreTile {
   int64_t b, h, t, rows, s, columns;
 };
@@ -111,15 +118,15 @@ static void cap_and_mask(const AttentionCall& c, const ScoreTile& tile, float* s
   }
   const bool tail = tile.columns < kKeyTile;
   const bool crosses = spec.causal && tile.s + tile.columns - 1 > c.position(tile.t);
-  const bool leaves =
-      spec.window > 0 && c.position(tile.t + tile.rows - 1) - tile.s >= spec.window;
+  const bool leaves = spec.window > 0 && c.position(tile.t + tile.rows - 1) - tile.s >= spec.window;
   if (!tail && !crosses && !leaves && !spec.query_segments) return;
   for (int64_t r = 0; r < tile.rows; ++r) {
     float* row = scores + r * kKeyTile;
     const int64_t p = c.position(tile.t + r);
-    const int64_t end =
-        std::clamp<int64_t>(spec.causal ? std::min(tile.columns, p + 1 - tile.s) : tile.columns, 0, kKeyTile);
-    const int64_t begin = spec.window > 0 ? std::clamp<int64_t>(p - spec.window + 1 - tile.s, 0, end) : 0;
+    const int64_t end = std::clamp<int64_t>(
+        spec.causal ? std::min(tile.columns, p + 1 - tile.s) : tile.columns, 0, kKeyTile);
+    const int64_t begin =
+        spec.window > 0 ? std::clamp<int64_t>(p - spec.window + 1 - tile.s, 0, end) : 0;
     for (int64_t j = 0; j < begin; ++j) row[j] = kHidden;
     for (int64_t j = end; j < kKeyTile; ++j) row[j] = kHidden;
     if (spec.query_segments) {
@@ -132,8 +139,8 @@ static void cap_and_mask(const AttentionCall& c, const ScoreTile& tile, float* s
   }
 }
 
-// 1/(1-p) for kept weights, 0 for dropped ones, as factors[rows][kKeyTile]; drawn by absolute position, so that
-// the backward and a recomputation see the same.
+// 1/(1-p) for kept weights, 0 for dropped ones, as factors[rows][kKeyTile]; drawn by absolute
+// position, so that the backward and a recomputation see the same.
 static void dropout_factors(const AttentionCall& c, const ScoreTile& tile, float* factors) {
   const Rng rng = Rng::from_key(c.spec->dropout_key);
   const float keep = 1.0f / (1.0f - c.spec->dropout);

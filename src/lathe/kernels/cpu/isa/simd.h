@@ -1,8 +1,8 @@
 // Vectors of float at this level's width, and the one small matrix product that tiles are made of.
 //
 // Vectors are the compiler's own (GCC and Clang vector extensions), so this one header serves every
-// instruction set; a * b + c becomes a fused multiply-add where the level has one. Include inside the level.h
-// frame, after the namespace is opened.
+// instruction set; a * b + c becomes a fused multiply-add where the level has one. Include inside
+// the level.h frame, after the namespace is opened.
 #pragma once
 
 #if defined(LATHE_ISA_avx512) || defined(LATHE_ISA_avx512_bf16)
@@ -28,8 +28,8 @@ LATHE_INLINE Vec load(const float* p) {
 }
 LATHE_INLINE void store(float* p, Vec v) { __builtin_memcpy(p, &v, sizeof(v)); }
 
-// A: M x K read as a[m * row + k * col] (so a transpose costs nothing); B: K x N with rows ldb apart;
-// C: M x N. N is a multiple of kWidth.
+// A: M x K read as a[m * row + k * col] (so a transpose costs nothing); B: K x N with rows ldb
+// apart; C: M x N. N is a multiple of kWidth.
 struct TileProduct {
   int64_t m, n, k;
   const float* a;
