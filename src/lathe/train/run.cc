@@ -75,6 +75,9 @@ int64_t Trainer::begin(Start start) {
   const fs::path out = recipe_.train.out;
   if (start == Start::kFresh) refuse_used_folder();
   fs::create_directories(out);
+  if (fs::exists(out / "checkpoints"))
+    for (const fs::path& path : leftover_temporaries(out / "checkpoints"))
+      hooks_.log.info("removing {}: its writing was cut short", path.filename().string());
   checkpoints_.remove_leftovers();
   remove_leftovers(out);
   const Json recipe = write_recipe(recipe_);
