@@ -34,7 +34,7 @@ namespace {
 constexpr float kNothing = -std::numeric_limits<float>::infinity();
 
 struct BackwardCall : AttentionCall {
-  TensorView out, lse, dout;
+  TensorView lse, dout;
   Kernels::AttentionGradients gradients;
 };
 
@@ -227,7 +227,7 @@ void backward(const BackwardCall& c) {
 void attention_backward(const TensorView& q, const TensorView& k, const TensorView& v,
                         const TensorView& out, const TensorView& lse, const TensorView& dout,
                         const AttentionSpec& spec, const Kernels::AttentionGradients& gradients) {
-  const BackwardCall call{AttentionCall(q, k, v, spec), out, lse, dout, gradients};
+  const BackwardCall call{AttentionCall(q, k, v, spec), lse, dout, gradients};
   switch (q.dtype) {
     case DType::kF32:
       return backward<float>(call);
