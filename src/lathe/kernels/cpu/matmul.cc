@@ -10,6 +10,7 @@
 #include <map>
 #include <mutex>
 #include <optional>
+#include <span>
 #include <unordered_map>
 
 #include "lathe/base/error.h"
@@ -93,16 +94,21 @@ const std::optional<Primitive>& primitive_for(const TensorView& a, const TensorV
 
 bool fast_type(DType t) { return t == DType::kF32 || t == DType::kBF16; }
 
-// A contiguous f32 copy of a matrix view, for machines without a bf16 product.
+// An operand as f32: itself, or a contiguous copy.
 class Widened {
  public:
-  explicit Widened(const TensorView& v) : tensor_({v.shape[0], v.shape[1]}, DType::kF32) {
-    ref::cast(v, tensor_.view());
+  explicit Widened(const TensorView& v) : view_(v) {
+    if (!v || v.dtype == DType::kF32) return;
+    copy_ =
+        Tensor(Shape(std::span<const int64_t>(v.shape, static_cast<size_t>(v.rank))), DType::kF32);
+    view_ = copy_.view();
+    cpu_kernels().cast(v, view_);
   }
-  TensorView view() const { return tensor_.view(); }
+  const TensorView& view() const { return view_; }
 
  private:
-  Tensor tensor_;
+  TensorView view_;
+  Tensor copy_;
 };
 
 void run(const Primitive& p, const TensorView& a, const TensorView& b, const TensorView& bias,
@@ -131,16 +137,13 @@ void matmul(const TensorView& a, const TensorView& b, const TensorView& bias, co
       a.shape[1] == 0)
     return ref::matmul(a, b, bias, c, write);
   if (const auto& p = primitive_for(a, b, bias, c, write)) return run(*p, a, b, bias, c);
-  const Widened wide_a(a), wide_b(b);
-  if (const auto& p = primitive_for(wide_a.view(), wide_b.view(), bias, c, write))
-    return run(*p, wide_a.view(), wide_b.view(), bias, c);
-  // Not even f32 operands with this output type: make the output in f32 as well.
-  Tensor wide_c({c.shape[0], c.shape[1]}, DType::kF32);
-  ref::cast(c, wide_c.view());
-  const auto& p = primitive_for(wide_a.view(), wide_b.view(), bias, wide_c.view(), write);
+  // No product of these dtypes here (bf16 needs AVX-512): everything in f32, the output too.
+  const Widened wide_a(a), wide_b(b), wide_bias(bias), wide_c(c);
+  const auto& p =
+      primitive_for(wide_a.view(), wide_b.view(), wide_bias.view(), wide_c.view(), write);
   require(p.has_value(), ErrorKind::kDevice, "matmul", "oneDNN has no f32 product on this machine");
-  run(*p, wide_a.view(), wide_b.view(), bias, wide_c.view());
-  ref::cast(wide_c.view(), c);
+  run(*p, wide_a.view(), wide_b.view(), wide_bias.view(), wide_c.view());
+  if (c.dtype != DType::kF32) cpu_kernels().cast(wide_c.view(), c);
 }
 
 }  // namespace lathe::kernels::cpu
