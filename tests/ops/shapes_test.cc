@@ -137,28 +137,28 @@ std::vector<Refusal> refusals() {
        "[attention] key segments has shape [1, 1], expected [1, 2]"},
       {"cross_entropy_width",
        [] {
-         ops::linear_cross_entropy(f32({2, 3}), f32({5, 4}), i32({0, 0}, {2}));
+         ops::linear_cross_entropy(f32({2, 3}), Var(f32({5, 4})), i32({0, 0}, {2}));
        },
        "[cross_entropy] hidden [2, 3] does not fit a head [5, 4]"},
       {"cross_entropy_count",
        [] {
-         ops::linear_cross_entropy(f32({2, 3}), f32({5, 3}), i32({0, 0, 0}, {3}));
+         ops::linear_cross_entropy(f32({2, 3}), Var(f32({5, 3})), i32({0, 0, 0}, {3}));
        },
        "[cross_entropy] 3 labels for 2 rows"},
       {"cross_entropy_label",
        [] {
-         ops::linear_cross_entropy(f32({2, 3}), f32({5, 3}), i32({0, 5}, {2}));
+         ops::linear_cross_entropy(f32({2, 3}), Var(f32({5, 3})), i32({0, 5}, {2}));
        },
        "[cross_entropy] label 5 is outside the vocabulary of 5; the data and the model must use "
        "one tokenizer"},
       {"cross_entropy_nothing",
        [] {
-         ops::linear_cross_entropy(f32({2, 3}), f32({5, 3}), i32({-1, -100}, {2}));
+         ops::linear_cross_entropy(f32({2, 3}), Var(f32({5, 3})), i32({-1, -100}, {2}));
        },
        "[cross_entropy] no label counts: all 2 are ignored"},
       {"cross_entropy_labels",
        [] {
-         ops::linear_cross_entropy(f32({2, 3}), f32({5, 3}), f32({2}));
+         ops::linear_cross_entropy(f32({2, 3}), Var(f32({5, 3})), f32({2}));
        },
        "[cross_entropy] labels is float32, expected int32"},
   };

@@ -38,6 +38,16 @@ std::array<Var, 3> split_heads(const Var& x, const HeadCounts& heads) {
   return {vars[0], vars[1], vars[2]};
 }
 
+Var split_heads(const Var& x, int64_t heads) {
+  require(x.value.rank() == 3 && heads > 0 && x.shape()[2] % heads == 0, ErrorKind::kShape,
+          "split_heads", "{} cannot be cut into {} heads", x.shape().str(), heads);
+  return record("split_heads", x.value.split_last(heads), {&x},
+                [x = x.ref(), shape = x.shape()](Gradients& g) {
+                  const Tensor& dy = g.of_output();
+                  g.add(x, (dy.contiguous() ? dy : dy.clone()).reshape(shape));
+                });
+}
+
 Var merge_heads(const Var& x) {
   require(x.value.rank() == 4, ErrorKind::kShape, "merge_heads", "{} is not [B,T,H,D]",
           x.shape().str());

@@ -14,6 +14,9 @@ struct HeadCounts {
 // x [B,T,(Hq+Hk+Hv)·D] -> views [B,T,Hq,D], [B,T,Hk,D], [B,T,Hv,D] of one fused projection.
 std::array<Var, 3> split_heads(const Var& x, const HeadCounts& heads);
 
+// x [B,T,H·D] -> [B,T,H,D], a view: what merge_heads undoes.
+Var split_heads(const Var& x, int64_t heads);
+
 // x [B,T,H,D] -> [B,T,H·D], a view.
 Var merge_heads(const Var& x);
 

@@ -3,6 +3,8 @@
 #include <algorithm>
 
 #include "lathe/ops/common.h"
+#include "lathe/ops/elementwise.h"
+#include "lathe/ops/linear.h"
 
 namespace lathe::ops {
 namespace {
@@ -29,77 +31,134 @@ int64_t count_labels(const Tensor& labels, int64_t vocabulary) {
 }
 
 struct Result {
-  Tensor loss, dhidden, dweight;
+  Tensor loss, dhidden, dweight, dbias;
 };
 
-Result run_chunks(const Tensor& hidden, const Tensor& weight, const Tensor& labels,
-                  double normalizer, bool with_gradients) {
+// The soft cap of one chunk of logits, in place, and its derivative.
+class Cap {
+ public:
+  Cap(double cap, const Tensor& like) : cap_(cap), f_(kernels::find_activation("tanh")) {
+    if (cap > 0.0) ratio_ = Tensor(like.shape(), like.dtype(), like.device());
+  }
+  void apply(const kernels::Kernels& k, const Tensor& logits) const {
+    if (cap_ == 0.0) return;
+    const Tensor ratio = ratio_.narrow(0, 0, logits.size(0));
+    k.scale(1.0 / cap_, logits, ratio);
+    k.activation(f_, ratio, logits);
+    k.scale(cap_, logits, logits);
+  }
+  void differentiate(const kernels::Kernels& k, const Tensor& dlogits) const {
+    if (cap_ > 0.0)
+      k.activation_backward(f_, ratio_.narrow(0, 0, dlogits.size(0)), dlogits, dlogits);
+  }
+
+ private:
+  double cap_;
+  kernels::ActivationId f_;
+  Tensor ratio_;  // logits / cap
+};
+
+struct Problem {
+  Tensor hidden, labels;  // [N,C], [N]
+  const OutputHead& head;
+  double normalizer;
+  bool with_gradients;
+};
+
+// dhidden, dweight and dbias of one chunk. `first` overwrites the sums.
+void differentiate_chunk(const Problem& p, const Tensor& x, const Tensor& dlogits, int64_t first,
+                         const Result& r) {
+  const auto& k = kernels_of(x);
+  const Write write = first == 0 ? Write::kOverwrite : Write::kAccumulate;
+  Tensor dy = dlogits;
+  if (dy.dtype() != x.dtype()) dy = dy.to(x.dtype());
+  k.matmul(dy, p.head.weight.value, TensorView(), r.dhidden.narrow(0, first, x.size(0)),
+           Write::kOverwrite);
+  k.matmul(dy.transpose(0, 1), x, TensorView(), r.dweight, write);
+  if (r.dbias.defined()) k.sum_rows(dlogits, r.dbias, write);
+}
+
+Result run_chunks(const Problem& p) {
+  const Tensor &hidden = p.hidden, &weight = p.head.weight.value;
   const auto& k = kernels_of(hidden);
   const int64_t rows = hidden.size(0), vocabulary = weight.size(0), chunk = chunk_rows(vocabulary);
   const DType sums = accumulation_type(hidden.dtype());
   const Device device = hidden.device();
   Tensor losses({rows}, sums, device);
   Result r;
-  if (with_gradients) {
+  if (p.with_gradients) {
     r.dhidden = Tensor(hidden.shape(), hidden.dtype(), device);
     r.dweight = Tensor(weight.shape(), sums, device);
+    if (p.head.bias.defined()) r.dbias = Tensor({vocabulary}, sums, device);
   }
-  Tensor logits({std::min(chunk, rows), vocabulary}, sums, device);
-  Tensor dlogits = with_gradients && hidden.dtype() != sums
-                       ? Tensor(logits.shape(), hidden.dtype(), device)
-                       : logits;
+  const Tensor logits({std::min(chunk, rows), vocabulary}, sums, device);
+  // Straight in the products' dtype, unless the soft cap still has to differentiate it.
+  const bool convert = p.with_gradients && hidden.dtype() != sums && p.head.softcap == 0.0;
+  const Tensor dlogits = convert ? Tensor(logits.shape(), hidden.dtype(), device) : logits;
+  const Cap cap(p.head.softcap, logits);
   for (int64_t first = 0; first < rows; first += chunk) {
     const int64_t count = std::min(chunk, rows - first);
     const Tensor x = hidden.narrow(0, first, count), y = logits.narrow(0, 0, count),
                  dy = dlogits.narrow(0, 0, count);
-    k.matmul(x, weight.transpose(0, 1), TensorView(), y, Write::kOverwrite);
-    k.cross_entropy(y, labels.narrow(0, first, count), losses.narrow(0, first, count),
-                    with_gradients ? dy.view() : TensorView(), 1.0 / normalizer);
-    if (!with_gradients) continue;
-    k.matmul(dy, weight, TensorView(), r.dhidden.narrow(0, first, count), Write::kOverwrite);
-    k.matmul(dy.transpose(0, 1), x, TensorView(), r.dweight,
-             first == 0 ? Write::kOverwrite : Write::kAccumulate);
+    k.matmul(x, weight.transpose(0, 1), p.head.bias.value.view(), y, Write::kOverwrite);
+    cap.apply(k, y);
+    k.cross_entropy(y, p.labels.narrow(0, first, count), losses.narrow(0, first, count),
+                    p.with_gradients ? dy.view() : TensorView(), 1.0 / p.normalizer);
+    if (!p.with_gradients) continue;
+    cap.differentiate(k, dy);
+    differentiate_chunk(p, x, dy, first, r);
   }
   double total = 0.0;
   for (double x : losses.to_vector()) total += x;
-  r.loss = Tensor::scalar(total / normalizer, sums, device);
+  r.loss = Tensor::scalar(total / p.normalizer, sums, device);
   return r;
+}
+
+void check(const Var& hidden, const OutputHead& head) {
+  require(head.weight.value.rank() == 2 && hidden.shape()[-1] == head.weight.shape()[1],
+          ErrorKind::kShape, "cross_entropy", "hidden {} does not fit a head {}",
+          hidden.shape().str(), head.weight.shape().str());
+  require_dtype("cross_entropy", "head", head.weight.value, hidden.value.dtype());
+  if (head.bias.defined())
+    require_shape("cross_entropy", "bias", head.bias.value, {head.weight.shape()[0]});
 }
 
 }  // namespace
 
-Var linear_cross_entropy(const Var& hidden, const Var& weight, const Tensor& labels,
+Var logits(const Var& hidden, const OutputHead& head) {
+  const DType sums = accumulation_type(hidden.value.dtype());
+  return soft_cap(linear(hidden, head.weight, head.bias, sums), head.softcap);
+}
+
+Var linear_cross_entropy(const Var& hidden, const OutputHead& head, const Tensor& labels,
                          const CrossEntropyOptions& options) {
-  require(weight.value.rank() == 2 && hidden.shape()[-1] == weight.shape()[1], ErrorKind::kShape,
-          "cross_entropy", "hidden {} does not fit a head {}", hidden.shape().str(),
-          weight.shape().str());
-  require_dtype("cross_entropy", "head", weight.value, hidden.value.dtype());
+  check(hidden, head);
   require_dtype("cross_entropy", "labels", labels, DType::kI32);
   const Tensor rows = as_rows(hidden.value);
   require(labels.numel() == rows.size(0), ErrorKind::kShape, "cross_entropy",
           "{} labels for {} rows", labels.numel(), rows.size(0));
   const Tensor flat = labels.reshape({labels.numel()});
-  const int64_t count = count_labels(flat, weight.shape()[0]);
+  const int64_t count = count_labels(flat, head.weight.shape()[0]);
   const double normalizer =
       options.normalizer > 0 ? options.normalizer : static_cast<double>(count);
   require(normalizer > 0, ErrorKind::kData, "cross_entropy", "no label counts: all {} are ignored",
           flat.numel());
-  Result r =
-      run_chunks(rows, weight.value, flat, normalizer, tape_of({&hidden, &weight}) != nullptr);
-  auto backward = [hidden = hidden.ref(), weight = weight.ref(), shape = hidden.shape(),
-                   dhidden = r.dhidden, dweight = r.dweight](Gradients& g) {
+  const Var &weight = head.weight, &bias = head.bias;
+  const bool recorded = tape_of({&hidden, &weight, &bias}) != nullptr;
+  const Result r = run_chunks({rows, flat, head, normalizer, recorded});
+  auto backward = [hidden = hidden.ref(), weight = weight.ref(), bias = bias.ref(),
+                   shape = hidden.shape(), r](Gradients& g) {
     const double seed = g.of_output().item();
-    const auto& k = kernels_of(dhidden);
-    if (hidden.needs_grad()) {
-      if (seed != 1.0) k.scale(seed, dhidden, dhidden);
-      g.add(hidden, dhidden.reshape(shape));
-    }
-    if (weight.needs_grad()) {
-      if (seed != 1.0) k.scale(seed, dweight, dweight);
-      g.add(weight, dweight);
-    }
+    const auto give = [&](const Var& input, const Tensor& gradient, const Shape& as) {
+      if (!input.needs_grad()) return;
+      if (seed != 1.0) kernels_of(gradient).scale(seed, gradient, gradient);
+      g.add(input, gradient.reshape(as));
+    };
+    give(hidden, r.dhidden, shape);
+    give(weight, r.dweight, r.dweight.shape());
+    if (r.dbias.defined()) give(bias, r.dbias, r.dbias.shape());
   };
-  return record("cross_entropy", r.loss, {&hidden, &weight}, std::move(backward));
+  return record("cross_entropy", r.loss, {&hidden, &weight, &bias}, std::move(backward));
 }
 
 }  // namespace lathe::ops

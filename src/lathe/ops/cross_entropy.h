@@ -6,16 +6,30 @@
 
 namespace lathe::ops {
 
+// logits = soft_cap(hidden·Wᵀ + b, cap).
+struct OutputHead {
+  Var weight;            // [V, C]
+  Var bias = {};         // [V], optional
+  double softcap = 0.0;  // 0 is off
+
+  OutputHead() = default;
+  // NOLINTNEXTLINE(google-explicit-constructor): most heads are a matrix and nothing else
+  OutputHead(Var w) : weight(std::move(w)) {}
+};
+
+// hidden [.., C] -> logits [.., V] in the accumulation dtype.
+Var logits(const Var& hidden, const OutputHead& head);
+
 struct CrossEntropyOptions {
   // The summed loss is divided by this; 0 means the number of labels that count.
   double normalizer = 0.0;
 };
 
-// hidden [.., C], weight [V, C], labels i32 [..] (negative: ignored) -> mean loss, a scalar in the
-// accumulation dtype. Works through chunks of rows: logits, log-sum-exp, and when a tape records
-// also the gradients, which are kept ([N, C] and [V, C]) instead of the logits ([N, V]). Errors:
+// hidden [.., C], labels i32 [..] (negative: ignored) -> mean loss, a scalar in the accumulation
+// dtype. Works through chunks of rows: logits, log-sum-exp, and when a tape records
+// also the gradients, which are kept ([N, C], [V, C], [V]) instead of the logits ([N, V]). Errors:
 // kShape; kData when a label is not below V or no label counts.
-Var linear_cross_entropy(const Var& hidden, const Var& weight, const Tensor& labels,
+Var linear_cross_entropy(const Var& hidden, const OutputHead& head, const Tensor& labels,
                          const CrossEntropyOptions& options = {});
 
 }  // namespace lathe::ops

@@ -15,6 +15,40 @@ Var add(const Var& a, const Var& b) {
   });
 }
 
+Var scale(const Var& x, double alpha) {
+  if (alpha == 1.0) return x;
+  const auto& k = kernels_of(x.value);
+  Tensor out(x.shape(), x.value.dtype(), x.value.device());
+  k.scale(alpha, x.value, out);
+  return record("scale", out, {&x}, [x = x.ref(), alpha, &k](Gradients& g) {
+    const Tensor& dy = g.of_output();
+    Tensor dx(dy.shape(), dy.dtype(), dy.device());
+    k.scale(alpha, dy, dx);
+    g.add(x, dx);
+  });
+}
+
+Var shift(const Var& x, double alpha) {
+  const Tensor out = x.value.clone();
+  visit_floating(out.dtype(), [&](auto tag) {
+    using T = typename decltype(tag)::type;
+    for (T& element : out.span<T>())
+      element = from_double<T>(static_cast<double>(to_float(element)) + alpha);
+  });
+  return record("shift", out, {&x}, [x = x.ref()](Gradients& g) { g.add(x, g.of_output()); });
+}
+
+Var contiguous(const Var& x) {
+  if (x.value.contiguous()) return x;
+  return record("contiguous", x.value.clone(), {&x},
+                [x = x.ref()](Gradients& g) { g.add(x, g.of_output()); });
+}
+
+Var soft_cap(const Var& x, double cap) {
+  if (cap == 0.0) return x;
+  return scale(activation(kernels::find_activation("tanh"), scale(x, 1.0 / cap)), cap);
+}
+
 Var activation(kernels::ActivationId f, const Var& x) {
   const auto& k = kernels_of(x.value);
   auto compute = [f, &k](const Tensor& input) {

@@ -1,4 +1,4 @@
-// Additions, activations and dropout.
+// Additions, scalings, activations and dropout.
 #pragma once
 
 #include "lathe/autograd/tape.h"
@@ -8,6 +8,18 @@ namespace lathe::ops {
 
 // a + b, equal shapes and dtypes.
 Var add(const Var& a, const Var& b);
+
+// alpha·x. alpha == 1 returns x.
+Var scale(const Var& x, double alpha);
+
+// x + alpha in every element.
+Var shift(const Var& x, double alpha);
+
+// A contiguous copy, for operations that need rows one after the other; x itself when it is one.
+Var contiguous(const Var& x);
+
+// cap·tanh(x / cap) (Bello et al. 2016, arXiv:1611.09940). cap == 0 returns x.
+Var soft_cap(const Var& x, double cap);
 
 // f(x), any shape. Cheap to recompute.
 Var activation(kernels::ActivationId f, const Var& x);

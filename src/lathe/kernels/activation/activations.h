@@ -9,9 +9,12 @@
 #include "lathe/kernels/activation/activation_id.h"
 #include "lathe/kernels/activation/gelu_erf.h"
 #include "lathe/kernels/activation/gelu_tanh.h"
+#include "lathe/kernels/activation/identity.h"
 #include "lathe/kernels/activation/relu.h"
 #include "lathe/kernels/activation/relu_squared.h"
+#include "lathe/kernels/activation/sigmoid.h"
 #include "lathe/kernels/activation/silu.h"
+#include "lathe/kernels/activation/tanh.h"
 
 namespace lathe::kernels {
 
@@ -33,8 +36,11 @@ struct ActivationList {
 using Activations = ActivationList<  //
     activation::GeluErf,             //
     activation::GeluTanh,            //
+    activation::Identity,            //
     activation::Relu,                //
     activation::ReluSquared,         //
-    activation::Silu>;
+    activation::Sigmoid,             //
+    activation::Silu,                //
+    activation::Tanh>;
 
 }  // namespace lathe::kernels
