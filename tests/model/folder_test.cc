@@ -83,19 +83,21 @@ class Folder : public ::testing::Test {
 TEST_F(Folder, EveryRowOfEveryParameterHasOneNameInEachFamily) {
   for (const Family* family : families()) {
     for (bool tied : {false, true}) {
-      ModelConfig c = family_config(std::string(family->name()));
+      ModelConfig c = family_config(std::string(family->name));
       c.tie_word_embeddings = tied;
-      EXPECT_EQ(&family_for(c), family) << family->name();
+      EXPECT_EQ(&family_for(c), family) << family->name;
       Transformer model(c);
       model.allocate(DType::kF32);
       std::map<std::string, std::vector<char>> rows;
       std::map<std::string, int> names;
-      for (const WeightBinding& b : bind_weights(model)) {
-        EXPECT_EQ(++names[b.disk], 1) << b.disk;
-        auto& seen = rows[b.parameter->name];
-        seen.resize(static_cast<size_t>(b.parameter->shape[0]));
-        for (int64_t r = b.first_row; r < b.first_row + b.rows; ++r)
-          EXPECT_EQ(seen[static_cast<size_t>(r)]++, 0) << b.disk;
+      for (const DiskTensor& t : map_weights(model)) {
+        EXPECT_EQ(++names[t.name], 1) << t.name;
+        for (const WeightPiece& piece : t.pieces) {
+          auto& seen = rows[piece.parameter->name];
+          seen.resize(static_cast<size_t>(piece.parameter->shape[0]));
+          for (int64_t r = piece.first_row; r < piece.first_row + piece.rows; ++r)
+            EXPECT_EQ(seen[static_cast<size_t>(r)]++, 0) << t.name;
+        }
       }
       for (Parameter* p : model.parameters())
         EXPECT_EQ(rows[p->name], std::vector<char>(static_cast<size_t>(p->shape[0]), 1)) << p->name;
@@ -266,13 +268,19 @@ TEST_F(Folder, ReadsRotarySettingsInEverySpelling) {
   EXPECT_EQ(theta(R"({"rope_parameters": {"rope_type": "default", "rope_theta": 7.5}})"), 7.5);
   EXPECT_EQ(theta(R"({"rope_theta": 9.0, "rope_scaling": {"type": "default"}})"), 9.0);
   EXPECT_EQ(theta(R"({"rope_theta": 9, "rope_parameters": {"rope_theta": 8}})"), 8.0);
-  EXPECT_EQ(
-      error_text([&] { theta(R"({"rope_scaling": {"rope_type": "llama3", "factor": 8.0}})"); }),
-      "[config.json] rope_scaling.rope_type is 'llama3'; only unscaled rotary positions "
-      "('default') are computed");
-  EXPECT_EQ(error_text([&] { theta(R"({"rope_parameters": {"rope_type": "yarn"}})"); }),
-            "[config.json] rope_parameters.rope_type is 'yarn'; only unscaled rotary positions "
-            "('default') are computed");
+  EXPECT_EQ(theta(R"({"rope_theta": 3.0, "rope_scaling": {"type": "linear", "factor": 2.0}})"),
+            3.0);
+  const RopeScalingConfig scaling = read_model_config(path).position.scaling;
+  EXPECT_EQ(scaling.kind, "linear");
+  EXPECT_EQ(scaling.factor, 2.0);
+  const std::string unknown =
+      error_text([&] { theta(R"({"rope_parameters": {"rope_type": "spiral"}})"); });
+  for (const char* part : {"[config.json]", "position.scaling.kind", "spiral", "llama3"})
+    EXPECT_NE(unknown.find(part), std::string::npos) << unknown;
+  EXPECT_NE(error_text([&] {
+              theta(R"({"rope_parameters": {"rope_type": "longrope"}})");
+            }).find("[model.position.scaling.short_factor] 0 numbers, but 2 pairs"),
+            std::string::npos);
 }
 
 TEST_F(Folder, RefusesConfigsThatItDoesNotCompute) {
@@ -289,22 +297,27 @@ TEST_F(Folder, RefusesConfigsThatItDoesNotCompute) {
     EXPECT_NE(text.find(part), std::string::npos) << patch << "\n" << text;
   };
   EXPECT_EQ(refused(llama, R"({"hidden_act": "selu"})"),
-            "[config.json] activation 'selu' is not one that Lathe computes");
+            "[config.json] activation \"selu\" is not one that Lathe computes");
   says(llama, R"({"model_type": "bloom"})", "no family 'bloom'");
   says(llama, R"({"model_type": 3})", "no model_type");
   says(llama, R"({"model_type": null})", "no model_type");
   says(llama, R"({"hidden_size": null})", "hidden_size");
-  says(llama, R"({"hidden_size": "wide"})", "(a llama model needs this key)");
-  says(llama, R"({"hidden_size": -16})", "[model.hidden_size] -16 is out of range");
-  says(llama, R"({"num_attention_heads": 0})", "[model.num_attention_heads] 0 is out of range");
-  says(llama, R"({"num_key_value_heads": 0})", "[model.num_key_value_heads] 0 is out of range");
-  says(llama, R"({"num_key_value_heads": -2})", "[model.num_key_value_heads] -2 is out of range");
-  says(llama, R"({"head_dim": 0})", "[model.head_dim] 0 is out of range");
+  says(llama, R"({"hidden_size": "wide"})",
+       "hidden_size is \"wide\" (a string), expected an integer");
+  says(llama, R"({"hidden_size": -16})",
+       "hidden_size is -16 (an integer), expected an integer, at least 1");
+  says(llama, R"({"num_attention_heads": 0})",
+       "num_attention_heads is 0 (an integer), expected an integer, at least 1");
+  says(llama, R"({"num_key_value_heads": 0})",
+       "num_key_value_heads is 0 (an integer), expected an integer, at least 1");
+  says(llama, R"({"num_key_value_heads": -2})",
+       "num_key_value_heads is -2 (an integer), expected an integer, at least 1");
+  says(llama, R"({"head_dim": 0})", "head_dim is 0 (an integer), expected an integer, at least 1");
   says(llama, R"({"num_hidden_layers": 100000000})", "is out of range");
   says(llama, R"({"vocab_size": 9223372036854775807})", "is out of range");
   says(llama, R"({"hidden_size": 9223372036854775807, "head_dim": 4})", "is out of range");
   says(gpt2, R"({"scale_attn_by_inverse_layer_idx": true})",
-       "only scale_attn_weights = true and scale_attn_by_inverse_layer_idx = false are computed");
+       "scale_attn_by_inverse_layer_idx is true; of gpt2 models only false is computed");
   says(gpt2, R"({"n_head": 3})", "16 is not a multiple of 3 heads");
   EXPECT_EQ(refused(llama, R"({"eos_token_id": [1, 2], "bos_token_id": 999})"), "no error");
   EXPECT_EQ(refused(llama, R"({"num_key_value_heads": null, "head_dim": null})"), "no error");

@@ -2,10 +2,12 @@
 // catalogue is tested in all of them without a line here.
 #pragma once
 
+#include <algorithm>
 #include <cmath>
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -63,8 +65,12 @@ inline std::vector<Dimension> dimensions() {
   all.push_back({{"mha", [](ModelConfig&) {}},
                  {"gqa", [](ModelConfig& c) { c.num_key_value_heads = 2; }},
                  {"mqa", [](ModelConfig& c) { c.num_key_value_heads = 1; }}});
-  all.push_back(
-      {{"pre", [](ModelConfig&) {}}, {"post", [](ModelConfig& c) { c.norm.placement = "post"; }}});
+  Dimension placements;
+  for (const auto& e : norm_placements())
+    placements.push_back({std::string(e.name), [e](ModelConfig& c) { c.norm.placement = e.name; }});
+  for (const char* parallel : {"shared_norm", "two_norms"})
+    placements.push_back({parallel, [parallel](ModelConfig& c) { c.parallel_block = parallel; }});
+  all.push_back(placements);
   all.push_back(
       {{"plain", [](ModelConfig&) {}},
        {"biased", [](ModelConfig& c) { c.attention_bias = c.mlp_bias = c.norm.bias = true; }}});
@@ -77,21 +83,6 @@ inline std::vector<Dimension> dimensions() {
 
 using Pick = std::vector<size_t>;  // one choice of each dimension
 
-inline std::vector<Pick> every_pick(const std::vector<Dimension>& dims) {
-  std::vector<Pick> picks{{}};
-  for (const Dimension& d : dims) {
-    std::vector<Pick> longer;
-    for (const Pick& p : picks) {
-      for (size_t i = 0; i < d.size(); ++i) {
-        longer.push_back(p);
-        longer.back().push_back(i);
-      }
-    }
-    picks = std::move(longer);
-  }
-  return picks;
-}
-
 inline Variant variant_of(const std::vector<Dimension>& dims, const Pick& pick) {
   Variant v{"", tiny_config()};
   for (size_t d = 0; d < dims.size(); ++d) {
@@ -101,44 +92,93 @@ inline Variant variant_of(const std::vector<Dimension>& dims, const Pick& pick) 
   return v;
 }
 
-inline std::vector<Variant> every_variant() {
-  const auto dims = dimensions();
-  std::vector<Variant> all;
-  for (const Pick& p : every_pick(dims)) all.push_back(variant_of(dims, p));
-  return all;
-}
+// Picks in which every choice meets every choice of any strength - 1 other dimensions: each begins
+// with a meeting that has not been, and goes on with the choice that adds the most new ones.
+class Covering {
+ public:
+  Covering(const std::vector<Dimension>& dims, size_t strength) : dims_(dims), strength_(strength) {
+    Meeting m;
+    list_meetings(0, m);
+  }
 
-// A few dozen variants in which every choice meets every choice of any two other dimensions: in
-// each round the candidate with the most triples that were not there yet.
-inline std::vector<Variant> covering_variants() {
-  const auto dims = dimensions();
-  constexpr size_t kMost = 8;  // choices in one dimension
-  const size_t n = dims.size();
-  std::vector<bool> seen(n * n * n * kMost * kMost * kMost);
-  const auto for_each_triple = [n](const Pick& p, auto&& f) {
-    for (size_t a = 0; a < n; ++a)
-      for (size_t b = a + 1; b < n; ++b)
-        for (size_t c = b + 1; c < n; ++c)
-          f(((((a * n + b) * n + c) * kMost + p[a]) * kMost + p[b]) * kMost + p[c]);
-  };
-  const auto candidates = every_pick(dims);
-  std::vector<Variant> chosen;
-  for (;;) {
-    size_t best = 0, most = 0;
-    // Only every seventh candidate while there is much to gain: the choice need not be optimal.
-    const size_t stride = chosen.size() < 30 ? 7 : 1;
-    for (size_t i = chosen.size() % stride; i < candidates.size(); i += stride) {
-      size_t fresh = 0;
-      for_each_triple(candidates[i], [&](size_t t) { fresh += !seen[t]; });
-      if (fresh > most) {
-        most = fresh;
-        best = i;
+  std::vector<Pick> picks() {
+    std::vector<Pick> all;
+    while (!missing_.empty()) {
+      Pick p(dims_.size(), kOpen);
+      for (const auto& [dimension, choice] : *missing_.begin()) p[dimension] = choice;
+      for (size_t d = 0; d < dims_.size(); ++d)
+        if (p[d] == kOpen) p[d] = best_choice(p, d, all.size());
+      for (const Meeting& m : meetings_of(p, dims_.size())) missing_.erase(m);
+      all.push_back(std::move(p));
+    }
+    return all;
+  }
+
+ private:
+  using Meeting = std::vector<std::pair<size_t, size_t>>;  // (dimension, choice), ascending
+  static constexpr size_t kOpen = ~size_t{0};
+
+  void list_meetings(size_t from, Meeting& m) {
+    if (m.size() == strength_) {
+      missing_.insert(m);
+      return;
+    }
+    for (size_t d = from; d < dims_.size(); ++d) {
+      for (size_t c = 0; c < dims_[d].size(); ++c) {
+        m.emplace_back(d, c);
+        list_meetings(d + 1, m);
+        m.pop_back();
       }
     }
-    if (most == 0) return chosen;
-    for_each_triple(candidates[best], [&](size_t t) { seen[t] = true; });
-    chosen.push_back(variant_of(dims, candidates[best]));
   }
+
+  // The meetings among what `p` has fixed; with `must` < size only those with that dimension.
+  std::vector<Meeting> meetings_of(const Pick& p, size_t must) const {
+    std::vector<Meeting> out;
+    Meeting m;
+    const std::function<void(size_t)> extend = [&](size_t from) {
+      if (m.size() == strength_) {
+        const bool has = std::ranges::any_of(m, [&](const auto& x) { return x.first == must; });
+        if (must == p.size() || has) out.push_back(m);
+        return;
+      }
+      for (size_t d = from; d < p.size(); ++d) {
+        if (p[d] == kOpen) continue;
+        m.emplace_back(d, p[d]);
+        extend(d + 1);
+        m.pop_back();
+      }
+    };
+    extend(0);
+    return out;
+  }
+
+  size_t best_choice(Pick& p, size_t d, size_t round) const {
+    size_t best = 0, most = 0;
+    for (size_t i = 0; i < dims_[d].size(); ++i) {
+      const size_t c = (i + round) % dims_[d].size();
+      p[d] = c;
+      size_t fresh = 1;
+      for (const Meeting& m : meetings_of(p, d)) fresh += missing_.contains(m);
+      if (fresh > most) {
+        most = fresh;
+        best = c;
+      }
+    }
+    return best;
+  }
+
+  const std::vector<Dimension>& dims_;
+  size_t strength_;
+  std::set<Meeting> missing_;
+};
+
+// Every choice with every other (strength 2), or with every two others (strength 3).
+inline std::vector<Variant> covering_variants(size_t strength) {
+  const auto dims = dimensions();
+  std::vector<Variant> chosen;
+  for (const Pick& p : Covering(dims, strength).picks()) chosen.push_back(variant_of(dims, p));
+  return chosen;
 }
 
 // Every parameter random, biases and gains too.

@@ -1,13 +1,13 @@
-// Every combination of the catalogues.
+// Every choice with every two others.
 
 #include "model/checks.h"
 
 namespace lathe::testing {
 namespace {
 
-TEST(EveryCombination, DecodesAndLearns) {
-  const auto variants = every_variant();
-  EXPECT_GE(variants.size(), 2u * 4 * 2 * 4 * 3 * 2 * 2 * 2 * 2);
+TEST(EveryTriple, DecodesAndLearns) {
+  const auto variants = covering_variants(3);
+  EXPECT_GE(variants.size(), 336u);
   for (const Variant& v : variants) {
     SCOPED_TRACE(v.name);
     const auto model = make_model(v.config, DType::kF64, Device::kRef);

@@ -1,4 +1,4 @@
-// The generic tests over a covering set of combinations; grid_slow_test.cc runs all of them.
+// The generic tests over a covering set of combinations; grid_slow_test.cc runs more.
 
 #include <set>
 
@@ -10,7 +10,7 @@ namespace lathe::testing {
 namespace {
 
 const std::vector<Variant>& variants() {
-  static const std::vector<Variant> all = covering_variants();
+  static const std::vector<Variant> all = covering_variants(2);
   return all;
 }
 
@@ -23,9 +23,9 @@ void for_each_model(DType dtype, Device device, F&& f) {
   }
 }
 
-TEST(Grid, HoldsEveryTripleOfChoices) {
-  EXPECT_GE(variants().size(), 24u);
-  EXPECT_LE(variants().size(), 200u);
+TEST(Grid, HoldsEveryPairOfChoices) {
+  EXPECT_GE(variants().size(), 48u);
+  EXPECT_LE(variants().size(), 120u);
   std::set<std::string> names;
   for (const Variant& v : variants()) names.insert(v.name);
   EXPECT_EQ(names.size(), variants().size());

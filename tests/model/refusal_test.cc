@@ -113,7 +113,7 @@ TEST(Transformer, RefusesMorePositionsThanWereTrained) {
   EXPECT_EQ(error_text([&] { logits_of(*learned, some_ids(1, 25)); }),
             "[model] a sequence of 25 tokens, but 24 positions were trained; shorten the text or "
             "generate less");
-  ContiguousCache cache(c, 1, 40, DType::kF32, Device::kCpu);
+  ContiguousCache cache(40);
   Forward f;
   f.cache = &cache;
   learned->hidden(f, some_ids(1, 20));
@@ -125,11 +125,12 @@ TEST(Transformer, RefusesMorePositionsThanWereTrained) {
 TEST(ContiguousCache, RefusesMoreThanItHolds) {
   const ModelConfig c = tiny_config();
   const auto model = make_model(c, DType::kF32, Device::kCpu);
-  ContiguousCache cache(c, 1, 4, DType::kF32, Device::kCpu);
-  EXPECT_EQ(cache.bytes(), 2u * 2 * 4 * 16 * sizeof(float));
+  ContiguousCache cache(4);
+  EXPECT_EQ(cache.bytes(), 0u);
   Forward f;
   f.cache = &cache;
   model->hidden(f, some_ids(1, 3));
+  EXPECT_EQ(cache.bytes(), 2u * 2 * 4 * 16 * sizeof(float));
   EXPECT_EQ(error_text([&] { model->hidden(f, some_ids(1, 2)); }),
             "[cache] 3 + 2 tokens exceed the capacity of 4");
 }

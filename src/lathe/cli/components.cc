@@ -13,6 +13,7 @@
 #include "lathe/nn/attention/attention.h"
 #include "lathe/nn/ffn/ffn.h"
 #include "lathe/nn/norm/norm.h"
+#include "lathe/nn/norm/placement.h"
 #include "lathe/nn/position/position.h"
 #include "lathe/optim/optimizers.h"
 #include "lathe/optim/schedule.h"
@@ -68,8 +69,8 @@ std::string activations_table() {
 }
 
 std::string model_tables() {
-  Table family("Families", "`model.model_type`", {"name", "in transformers", "what"});
-  for (const Family* f : families()) family.row({f->name(), f->architecture(), f->summary()});
+  Table family("Families", "`model.model_type`", {"name", "in transformers", "what", "source"});
+  for (const Family* f : families()) family.row({f->name, f->architecture, f->summary, f->source});
   Table preset("Presets", "`lathe inspect NAME`, `lathe bench train --preset NAME`",
                {"name", "what"});
   for (const Preset& p : presets()) preset.row({p.name, p.summary});
@@ -105,7 +106,9 @@ std::string components_markdown() {
          "not this page. How to add one: "
          "[adding/](adding).\n" +
          layers("Norms", "model.norm.kind", norms()) +
+         layers("Norm placements", "model.norm.placement", norm_placements()) +
          layers("Positions", "model.position.kind", positions()) +
+         layers("Rotary scaling", "model.position.scaling.kind", rope_scalings()) +
          layers("Attention", "model.num_key_value_heads", attentions()) +
          layers("Feed-forward", "model.ffn.kind", feed_forwards()) + activations_table() +
          model_tables() + training_tables() + text_tables();

@@ -125,8 +125,9 @@ int run_logits(const LogitsOptions& o, CommandContext& context) {
     if (o.grads) tape.backward(loss);
   }
   if (o.grads)
-    for (const WeightBinding& b : bind_weights(*model))
-      out.add("grad." + b.disk, b.on_disk(b.parameter->grad.tensor));
+    for (const DiskTensor& t : map_weights(*model))
+      out.add("grad." + t.name,
+              t.gather([](Parameter& p) -> const Tensor& { return p.grad.tensor; }));
   out.write(o.out);
   if (context.json) {
     context.print_json(summary);

@@ -32,9 +32,7 @@ void Engine::run_rows(const GenerateRequest& request, std::span<const size_t> ro
   const auto batch = static_cast<int64_t>(rows.size());
   const auto length = static_cast<int64_t>(request.prompts[rows[0]].size());
   const int64_t budget = chain_.config().max_new_tokens;
-  const Parameter& any = *model_.parameters().front();
-  ContiguousCache cache(model_.config(), batch, length + budget, any.compute.dtype(),
-                        any.compute.device());
+  ContiguousCache cache(length + budget);
   Forward f;
   f.cache = &cache;
   Tensor ids({batch, length}, DType::kI32);

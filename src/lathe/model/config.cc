@@ -1,5 +1,6 @@
 #include "lathe/model/config.h"
 
+#include <algorithm>
 #include <cmath>
 #include <nlohmann/json.hpp>
 
@@ -8,24 +9,67 @@
 #include "lathe/nn/attention/attention.h"
 #include "lathe/nn/ffn/ffn.h"
 #include "lathe/nn/norm/norm.h"
+#include "lathe/nn/norm/placement.h"
 #include "lathe/nn/position/position.h"
 
 namespace lathe {
 
 void NormConfig::visit(Visitor& v) {
   v.choice("kind", kind, names_of(norms()), "normalisation layer");
-  v.choice("placement", placement, {"pre", "post"},
-           "before each sub-layer (x + f(norm(x))) or after each addition (norm(x + f(x)))");
+  v.choice("placement", placement, names_of(norm_placements()),
+           "where norms stand around a branch");
   v.field("eps", eps, "added to the variance", above(0));
   v.field("bias", bias, "a trained offset beside the gain");
   v.field("final", final, "normalise once more before the output head");
+  v.field("embedding", embedding, "normalise the embedded tokens (BLOOM, BERT)");
+}
+
+void RopeScalingConfig::visit(Visitor& v) {
+  v.choice("kind", kind, names_of(rope_scalings()),
+           "how rotary frequencies are stretched beyond the length they were trained for");
+  v.field("factor", factor, "how many times longer", at_least(1));
+  v.field("original_max_position_embeddings", original_max_position_embeddings,
+          "the length of the first training; default max_position_embeddings", at_least(1));
+  v.field("low_freq_factor", low_freq_factor,
+          "llama3: wavelengths above original / this are stretched in full", above(0));
+  v.field("high_freq_factor", high_freq_factor,
+          "llama3: wavelengths below original / this are kept", above(0));
+  v.field("beta_fast", beta_fast, "yarn: channels that turn more often than this are kept",
+          above(0));
+  v.field("beta_slow", beta_slow, "yarn: channels that turn less often are stretched in full",
+          above(0));
+  v.field("attention_factor", attention_factor,
+          "yarn, longrope: multiplies cos and sin; default from factor", above(0));
+  v.field("mscale", mscale, "yarn: weight of ln(factor) in the attention factor (DeepSeek)",
+          at_least(0));
+  v.field("mscale_all_dim", mscale_all_dim, "yarn: the same for the part that scores already have",
+          at_least(0));
+  v.field("truncate", truncate, "yarn: round the borders of the ramp to whole channels");
+  v.field("short_factor", short_factor, "longrope: divisor of each frequency, short texts",
+          above(0));
+  v.field("long_factor", long_factor, "longrope: divisor of each frequency, long texts", above(0));
 }
 
 void PositionConfig::visit(Visitor& v) {
   v.choice("kind", kind, names_of(positions()), "how the model knows where a token stands");
   v.field("rope_theta", rope_theta, "base of the rotary wavelengths", above(0));
+  v.field("rope_local_base_freq", rope_local_base_freq,
+          "another base, unscaled, in sliding_attention layers (Gemma 3)", above(0));
   v.choice("rope_layout", rope_layout, {"half", "interleaved"},
            "which channels rotate together: (i, i + D/2) or (2i, 2i + 1)");
+  v.field("partial_rotary_factor", partial_rotary_factor,
+          "share of each head's channels that rotate; the rest has no position",
+          Limits{.minimum = 0, .maximum = 1, .exclusive_minimum = true});
+  v.group("scaling", scaling, "rotary positions beyond the trained length");
+  v.field("offset", offset, "learned: the row of position 0 (OPT has 2 rows before it)",
+          at_least(0));
+}
+
+void AttentionConfig::visit(Visitor& v) {
+  v.field("output_bias", output_bias, "a bias in the output projection; default attention_bias");
+  v.field("scale", scale, "multiplies q·k; default 1/sqrt(head_dim)", above(0));
+  v.choice("qk_norm", qk_norm, {"none", "head", "full"},
+           "normalise queries and keys: each head alone (Qwen3), or all heads at once (OLMo 2)");
 }
 
 void FeedForwardConfig::visit(Visitor& v) {
@@ -50,9 +94,22 @@ void ModelConfig::visit(Visitor& v) {
   v.choice("hidden_act", hidden_act, kernels::activation_names(),
            "activation of the feed-forward layer");
   v.field("tie_word_embeddings", tie_word_embeddings, "output head and token table are one matrix");
-  v.field("attention_bias", attention_bias,
-          "biases in the query, key, value and output projections");
+  v.field("attention_bias", attention_bias, "biases in the query, key and value projections");
   v.field("mlp_bias", mlp_bias, "biases in the feed-forward layer");
+  v.field("lm_head_bias", lm_head_bias, "a bias in the output head");
+  v.choice("parallel_block", parallel_block, {"none", "shared_norm", "two_norms"},
+           "attention and feed-forward side by side (GPT-J, PaLM), behind one norm or one each");
+  v.choice("layer_types", layer_types, {"full_attention", "sliding_attention"},
+           "attention of each layer; a shorter list repeats. Default: sliding with a "
+           "sliding_window, else full");
+  v.field("sliding_window", sliding_window,
+          "tokens that a sliding_attention layer sees, itself included", at_least(1));
+  v.field("attn_logit_softcapping", attn_logit_softcapping,
+          "scores become cap·tanh(score / cap); 0 is off", at_least(0));
+  v.field("final_logit_softcapping", final_logit_softcapping, "the same for the output logits",
+          at_least(0));
+  v.field("embedding_multiplier", embedding_multiplier, "multiplies the embedded tokens", above(0));
+  v.field("logit_scale", logit_scale, "multiplies the output logits", above(0));
   v.field("attention_dropout", attention_dropout, "dropout of attention weights while training",
           between(0, 0.99));
   v.field("hidden_dropout", hidden_dropout,
@@ -65,7 +122,14 @@ void ModelConfig::visit(Visitor& v) {
   v.field("pad_token_id", pad_token_id, "id that fills up a batch", at_least(0));
   v.group("norm", norm, "normalisation");
   v.group("position", position, "positions");
+  v.group("attention", attention, "attention");
   v.group("ffn", ffn, "feed-forward");
+}
+
+const std::string& ModelConfig::layer_type(int64_t layer) const {
+  static const std::string kFull = "full_attention", kSliding = "sliding_attention";
+  if (layer_types.empty()) return sliding_window ? kSliding : kFull;
+  return layer_types[static_cast<size_t>(layer) % layer_types.size()];
 }
 
 int64_t ModelConfig::ffn_width() const {
@@ -74,10 +138,80 @@ int64_t ModelConfig::ffn_width() const {
   return (hidden_size * 8 / 3 + 63) / 64 * 64;
 }
 
+ModelConfig resolved(const ModelConfig& config) {
+  ModelConfig c = config;
+  c.num_key_value_heads = config.kv_heads();
+  c.head_dim = config.head_width();
+  c.intermediate_size = config.ffn_width();
+  c.attention.output_bias = config.attention.output_bias.value_or(config.attention_bias);
+  c.attention.scale = config.attention.scale.value_or(
+      1.0 / std::sqrt(static_cast<double>(std::max<int64_t>(1, config.head_width()))));
+  if (c.position.scaling.kind != "none" && !c.position.scaling.original_max_position_embeddings)
+    c.position.scaling.original_max_position_embeddings = c.max_position_embeddings;
+  c.layer_types.clear();
+  for (int64_t layer = 0; layer < c.num_hidden_layers; ++layer)
+    c.layer_types.push_back(config.layer_type(layer));
+  if (std::ranges::find(c.layer_types, "sliding_attention") == c.layer_types.end())
+    c.sliding_window.reset();
+  return c;
+}
+
+int64_t ModelConfig::rotary_width() const {
+  return static_cast<int64_t>(static_cast<double>(head_width()) * position.partial_rotary_factor);
+}
+
+namespace {
+
+[[noreturn]] void refuse(std::string_view key, const std::string& message) {
+  throw Error(ErrorKind::kConfig, fmt::format("model.{}", key), message);
+}
+
+void check_longrope(const ModelConfig& c) {
+  const RopeScalingConfig& s = c.position.scaling;
+  const auto pairs = static_cast<size_t>(c.rotary_width() / 2);
+  for (const auto& [key, list] :
+       {std::pair{"short_factor", &s.short_factor}, {"long_factor", &s.long_factor}})
+    if (list->size() != pairs)
+      refuse(fmt::format("position.scaling.{}", key),
+             fmt::format("{} numbers, but {} pairs of channels rotate; give one for each",
+                         list->size(), pairs));
+}
+
+void check_positions(const ModelConfig& c) {
+  if (c.position.kind != "rope") return;
+  if (c.rotary_width() % 2 != 0 || c.rotary_width() == 0)
+    refuse("head_dim",
+           c.position.partial_rotary_factor == 1.0
+               ? fmt::format("rope rotates pairs of channels, but head_dim is {}; use an even one, "
+                             "or position.kind = \"learned\"",
+                             c.head_width())
+               : fmt::format("rope rotates pairs of channels, but partial_rotary_factor {} of "
+                             "head_dim {} leaves {}; choose them so that an even number rotates",
+                             c.position.partial_rotary_factor, c.head_width(), c.rotary_width()));
+  if (c.position.scaling.kind == "longrope") check_longrope(c);
+}
+
+void check_block(const ModelConfig& c) {
+  if (c.parallel_block != "none" && c.norm.placement != "pre")
+    refuse("parallel_block",
+           fmt::format("attention and feed-forward side by side read one norm before them, but "
+                       "norm.placement is \"{}\"; use \"pre\", or parallel_block = \"none\"",
+                       c.norm.placement));
+  for (const std::string& type : c.layer_types)
+    if (type == "sliding_attention" && !c.sliding_window)
+      refuse("sliding_window",
+             "layer_types has sliding_attention layers; say how many tokens they see, e.g. "
+             "sliding_window = 512");
+  if (static_cast<int64_t>(c.layer_types.size()) > c.num_hidden_layers)
+    refuse("layer_types",
+           fmt::format("{} entries for {} layers; give one for each, or fewer, which "
+                       "repeat",
+                       c.layer_types.size(), c.num_hidden_layers));
+}
+
+}  // namespace
+
 void validate(const ModelConfig& c) {
-  auto refuse = [](std::string_view key, const std::string& message) {
-    throw Error(ErrorKind::kConfig, fmt::format("model.{}", key), message);
-  };
   // Sizes first: what follows divides by them, and their products are computed as 64-bit integers
   // everywhere else.
   constexpr int64_t kLargest = int64_t{1} << 24, kMostLayers = int64_t{1} << 16;
@@ -109,11 +243,8 @@ void validate(const ModelConfig& c) {
     refuse("num_key_value_heads",
            fmt::format("{} query heads cannot share {} key/value heads evenly; use a divisor of {}",
                        c.num_attention_heads, c.kv_heads(), c.num_attention_heads));
-  if (c.position.kind == "rope" && c.head_width() % 2 != 0)
-    refuse("head_dim",
-           fmt::format("rope rotates pairs of channels, but head_dim is {}; use an even one, or "
-                       "position.kind = \"learned\"",
-                       c.head_width()));
+  check_positions(c);
+  check_block(c);
   for (const auto& [key, id] :
        {std::pair{"bos_token_id", c.bos_token_id}, {"eos_token_id", c.eos_token_id}})
     if (id && *id >= c.vocab_size)
@@ -127,7 +258,7 @@ ModelConfig model_config_from_recipe(const nlohmann::ordered_json& section) {
   const Family& family = find_family(type);
   ModelConfig config = family.defaults();
   config.model_type = type;
-  read_config(config, family.rename(section), "model");
+  read_config(config, rename_keys(family, section), "model");
   validate(config);
   return config;
 }

@@ -6,6 +6,7 @@
 #include <nlohmann/json_fwd.hpp>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "lathe/config/visit.h"
 
@@ -17,13 +18,37 @@ struct NormConfig {
   double eps = 1e-5;
   bool bias = false;
   bool final = true;
+  bool embedding = false;
+  void visit(Visitor& v);
+};
+
+struct RopeScalingConfig {
+  std::string kind = "none";
+  double factor = 1.0;
+  std::optional<int64_t> original_max_position_embeddings;
+  double low_freq_factor = 1.0, high_freq_factor = 4.0;
+  double beta_fast = 32.0, beta_slow = 1.0;
+  std::optional<double> attention_factor, mscale, mscale_all_dim;
+  bool truncate = true;
+  std::vector<double> short_factor = {}, long_factor = {};
   void visit(Visitor& v);
 };
 
 struct PositionConfig {
   std::string kind = "rope";
   double rope_theta = 10000.0;
+  std::optional<double> rope_local_base_freq;
   std::string rope_layout = "half";
+  double partial_rotary_factor = 1.0;
+  RopeScalingConfig scaling;
+  int64_t offset = 0;
+  void visit(Visitor& v);
+};
+
+struct AttentionConfig {
+  std::optional<bool> output_bias;  // default: attention_bias
+  std::optional<double> scale;      // default: 1/sqrt(head_dim)
+  std::string qk_norm = "none";
   void visit(Visitor& v);
 };
 
@@ -47,6 +72,14 @@ struct ModelConfig {
   bool tie_word_embeddings = false;
   bool attention_bias = false;
   bool mlp_bias = false;
+  bool lm_head_bias = false;
+  std::string parallel_block = "none";
+  std::vector<std::string> layer_types = {};  // repeated over the layers; empty: see layer_type()
+  std::optional<int64_t> sliding_window;
+  double attn_logit_softcapping = 0.0;
+  double final_logit_softcapping = 0.0;
+  double embedding_multiplier = 1.0;
+  double logit_scale = 1.0;
   double attention_dropout = 0.0;
   double hidden_dropout = 0.0;
   double initializer_range = 0.02;
@@ -54,6 +87,7 @@ struct ModelConfig {
   std::optional<int64_t> bos_token_id, eos_token_id, pad_token_id;
   NormConfig norm;
   PositionConfig position;
+  AttentionConfig attention;
   FeedForwardConfig ffn;
 
   void visit(Visitor& v);
@@ -63,8 +97,14 @@ struct ModelConfig {
     return head_dim.value_or(num_attention_heads > 0 ? hidden_size / num_attention_heads : 0);
   }
   int64_t ffn_width() const;
+  int64_t rotary_width() const;  // channels of a head that rotate
   bool gated() const { return ffn.kind == "gated"; }
+  // "full_attention" or "sliding_attention". Without layer_types: sliding where there is a window.
+  const std::string& layer_type(int64_t layer) const;
 };
+
+// Every default that depends on another key filled in.
+ModelConfig resolved(const ModelConfig& config);
 
 // Refuses what cannot work: Error kConfig with what, why, and what to write instead.
 void validate(const ModelConfig& config);

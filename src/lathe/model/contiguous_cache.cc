@@ -3,32 +3,32 @@
 #include "lathe/base/error.h"
 
 namespace lathe {
+namespace {
 
-ContiguousCache::ContiguousCache(const ModelConfig& c, int64_t batch, int64_t capacity, DType dtype,
-                                 Device device)
-    : capacity_(capacity) {
-  const Shape shape = {batch, capacity, c.kv_heads(), c.head_width()};
-  for (int64_t i = 0; i < c.num_hidden_layers; ++i) {
-    keys_.emplace_back(shape, dtype, device);
-    values_.emplace_back(shape, dtype, device);
-  }
+// Writes x [B,T,K,D] behind the `held` tokens of `store` and returns all of them.
+Tensor append_to(Tensor& store, const Tensor& x, int64_t held, int64_t capacity) {
+  if (!store.defined()) store = Tensor(x.shape().with(1, capacity), x.dtype(), x.device());
+  store.narrow(1, held, x.size(1)).copy_from(x);
+  return store.narrow(1, 0, held + x.size(1));
 }
 
+}  // namespace
+
 std::pair<Tensor, Tensor> ContiguousCache::append(int64_t layer, const Tensor& k, const Tensor& v) {
-  const int64_t count = k.size(1);
-  require(length_ + count <= capacity_, ErrorKind::kShape, "cache",
-          "{} + {} tokens exceed the capacity of {}", length_, count, capacity_);
+  require(length_ + k.size(1) <= capacity_, ErrorKind::kShape, "cache",
+          "{} + {} tokens exceed the capacity of {}", length_, k.size(1), capacity_);
   const auto i = static_cast<size_t>(layer);
-  keys_[i].narrow(1, length_, count).copy_from(k);
-  values_[i].narrow(1, length_, count).copy_from(v);
-  const int64_t total = length_ + count;
-  if (i + 1 == keys_.size()) length_ = total;
-  return {keys_[i].narrow(1, 0, total), values_[i].narrow(1, 0, total)};
+  if (i >= keys_.size()) {
+    keys_.resize(i + 1);
+    values_.resize(i + 1);
+  }
+  return {append_to(keys_[i], k, length_, capacity_), append_to(values_[i], v, length_, capacity_)};
 }
 
 size_t ContiguousCache::bytes() const {
   size_t total = 0;
-  for (const Tensor& t : keys_) total += 2 * t.bytes();
+  for (const auto* stores : {&keys_, &values_})
+    for (const Tensor& t : *stores) total += t.defined() ? t.bytes() : 0;
   return total;
 }
 

@@ -3,26 +3,25 @@
 
 #include <vector>
 
-#include "lathe/model/config.h"
 #include "lathe/nn/attention/cache.h"
 
 namespace lathe {
 
 class ContiguousCache : public AttentionCache {
  public:
-  // Room for `capacity` tokens in each of `batch` sequences.
-  ContiguousCache(const ModelConfig& config, int64_t batch, int64_t capacity, DType dtype,
-                  Device device);
+  // Room for `capacity` tokens in each sequence of the batch that is appended. A layer's memory is
+  // taken when it first appends, in the shape and dtype of what it appends.
+  explicit ContiguousCache(int64_t capacity) : capacity_(capacity) {}
 
   int64_t length() const override { return length_; }
   int64_t capacity() const { return capacity_; }
-  // Error kShape when the capacity is exceeded. The length advances when the last layer has
-  // appended.
+  // Error kShape when the capacity is exceeded.
   std::pair<Tensor, Tensor> append(int64_t layer, const Tensor& k, const Tensor& v) override;
+  void advance(int64_t tokens) override { length_ += tokens; }
   size_t bytes() const;
 
  private:
-  std::vector<Tensor> keys_, values_;  // [B,capacity,K,D]
+  std::vector<Tensor> keys_, values_;  // of each layer, [B,capacity,K,D]
   int64_t capacity_, length_ = 0;
 };
 

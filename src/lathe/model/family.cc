@@ -6,6 +6,7 @@
 
 #include "lathe/base/error.h"
 #include "lathe/base/strings.h"
+#include "lathe/config/config.h"
 
 namespace lathe {
 
@@ -22,13 +23,13 @@ std::span<const Family* const> families() {
 
 std::vector<std::string> family_names() {
   std::vector<std::string> names;
-  for (const Family* f : families()) names.emplace_back(f->name());
+  for (const Family* f : families()) names.emplace_back(f->name);
   return names;
 }
 
 const Family& find_family(std::string_view model_type) {
   for (const Family* f : families())
-    if (f->name() == model_type) return *f;
+    if (f->name == model_type) return *f;
   const auto names = family_names();
   fail(ErrorKind::kConfig, "model_type", "no family '{}'.{} Known: {}", model_type,
        did_you_mean(model_type, names), join(names, ", "));
@@ -36,29 +37,118 @@ const Family& find_family(std::string_view model_type) {
 
 const Family& family_for(const ModelConfig& config) {
   const Family& own = find_family(config.model_type);
-  if (own.can_express(config)) return own;
+  if (can_express(own, config)) return own;
   for (const Family* f : families())
-    if (f->can_express(config)) return *f;
+    if (can_express(*f, config)) return *f;
   return lathe_family();
 }
 
-Json Family::rename(const Json& section) const {
+namespace {
+
+// tree["norm"]["eps"] for "norm.eps"; makes the groups on the way.
+Json& at_path(Json& tree, std::string_view path) {
+  Json* at = &tree;
+  for (size_t dot; (dot = path.find('.')) != std::string_view::npos; path.remove_prefix(dot + 1))
+    at = &(*at)[std::string(path.substr(0, dot))];
+  return (*at)[std::string(path)];
+}
+
+template <class F>
+void for_each_key(const Family& family, F&& f) {
+  for (const auto& table : family.keys)
+    for (const ConfigKey& key : table) f(key);
+}
+
+void read_key(const ConfigKey& key, const Json& theirs, Json& ours) {
+  const auto found = theirs.find(key.theirs);
+  if (found == theirs.end()) {
+    if (!key.absent.empty()) at_path(ours, key.ours) = Json::parse(key.absent);
+  } else if (!found->is_null()) {
+    at_path(ours, key.ours) = key.spelling != nullptr ? key.spelling->read(*found) : *found;
+  }
+}
+
+void check_fixed(const Family& family, const Json& theirs) {
+  for (const FixedKey& key : family.fixed) {
+    const auto found = theirs.find(key.theirs);
+    require(found == theirs.end() || *found == Json::parse(key.value), ErrorKind::kConfig,
+            "config.json", "{} is {}; of {} models only {} is computed", key.theirs, found->dump(),
+            family.name, key.value);
+  }
+}
+
+// Often a number, sometimes a list of alternatives: then the first, and generation_config.json has
+// them all.
+void read_special_ids(const Json& theirs, Json& ours) {
+  for (const char* key : {"bos_token_id", "eos_token_id", "pad_token_id"}) {
+    const auto found = theirs.find(key);
+    if (found == theirs.end()) continue;
+    const Json& id = found->is_array() && !found->empty() ? found->front() : *found;
+    if (id.is_number_integer() && id >= 0) ours[key] = id;
+  }
+}
+
+// What two models that compute the same may differ in: how they are drawn and trained, special ids.
+void drop_what_does_not_compute(Json& config) {
+  for (const char* key :
+       {"model_type", "bos_token_id", "eos_token_id", "pad_token_id", "attention_dropout",
+        "hidden_dropout", "initializer_range", "scale_residual_init"})
+    config.erase(key);
+}
+
+}  // namespace
+
+ModelConfig read_family_config(const Family& family, const Json& json) {
+  check_fixed(family, json);
+  Json ours = Json::object();
+  read_special_ids(json, ours);
+  for_each_key(family, [&](const ConfigKey& key) { read_key(key, json, ours); });
+  if (family.read != nullptr) family.read(json, ours);
+  ModelConfig config = family.defaults();
+  read_config(config, ours, "config.json");
+  config.model_type = std::string(family.name);
+  return config;
+}
+
+Json write_family_config(const Family& family, const ModelConfig& config) {
+  Json full = write_config(resolved(config));
+  Json json;
+  json["architectures"] = {std::string(family.architecture)};
+  json["model_type"] = std::string(family.name);
+  for (const FixedKey& key : family.fixed) json[std::string(key.theirs)] = Json::parse(key.value);
+  for_each_key(family, [&](const ConfigKey& key) {
+    const Json& value = at_path(full, key.ours);
+    json[std::string(key.theirs)] =
+        key.spelling != nullptr && !value.is_null() ? key.spelling->write(value) : value;
+  });
+  if (family.write != nullptr) family.write(config, json);
+  return json;
+}
+
+bool can_express(const Family& family, const ModelConfig& config) {
+  Json wanted = write_config(resolved(config));
+  Json back =
+      write_config(resolved(read_family_config(family, write_family_config(family, config))));
+  drop_what_does_not_compute(wanted);
+  drop_what_does_not_compute(back);
+  return wanted == back;
+}
+
+Json rename_keys(const Family& family, const Json& section) {
   Json renamed = Json::object();
-  for (const auto& [key, value] : section.items()) {
-    std::string name = key;
-    for (const KeyAlias& a : aliases())
-      if (key == a.theirs) name = a.ours;
-    // "norm.eps" -> {"norm": {"eps": …}}
-    Json* at = &renamed;
-    size_t dot;
-    while ((dot = name.find('.')) != std::string::npos) {
-      at = &(*at)[name.substr(0, dot)];
-      name = name.substr(dot + 1);
-    }
-    if (value.is_object() && at->contains(name)) {
-      (*at)[name].update(value);
+  for (const auto& [name, value] : section.items()) {
+    std::string_view ours = name;
+    Json translated = value;
+    for_each_key(family, [&, &theirs = name, &given = value](const ConfigKey& key) {
+      if (key.theirs != theirs || key.theirs == key.ours) return;
+      ours = key.ours;
+      if (key.spelling != nullptr) translated = key.spelling->read(given);
+    });
+    Json& at = at_path(renamed, ours);
+    if (translated.is_object() && at.is_object()) {
+      at.update(translated);
     } else {
-      (*at)[name] = value;
+      at = translated;
     }
   }
   return renamed;
@@ -71,29 +161,32 @@ struct ActivationName {
 };
 // The first line of each of ours is the one that is written.
 constexpr ActivationName kActivationNames[] = {
-    {"silu", "silu"},          {"swish", "silu"},          {"gelu", "gelu"},
-    {"gelu_new", "gelu_tanh"}, {"gelu_fast", "gelu_tanh"}, {"gelu_pytorch_tanh", "gelu_tanh"},
-    {"relu", "relu"},
+    {"silu", "silu"},          {"swish", "silu"},
+    {"gelu", "gelu"},          {"gelu_pytorch_tanh", "gelu_tanh"},
+    {"gelu_new", "gelu_tanh"}, {"gelu_fast", "gelu_tanh"},
+    {"relu", "relu"},          {"relu2", "relu2"},
 };
+
+Json read_activation(const Json& theirs) {
+  for (const auto& n : kActivationNames)
+    if (theirs == n.theirs) return std::string(n.ours);
+  fail(ErrorKind::kConfig, "config.json", "activation {} is not one that Lathe computes",
+       theirs.dump());
+}
+
+Json write_activation(const Json& ours) {
+  for (const auto& n : kActivationNames)
+    if (ours == n.ours) return std::string(n.theirs);
+  return nullptr;
+}
+
+Json write_old_activation(const Json& ours) {
+  return ours == "gelu_tanh" ? Json("gelu_new") : write_activation(ours);
+}
 
 }  // namespace
 
-std::string activation_from_json(const std::string& hidden_act) {
-  for (const auto& n : kActivationNames)
-    if (n.theirs == hidden_act) return std::string(n.ours);
-  fail(ErrorKind::kConfig, "config.json", "activation '{}' is not one that Lathe computes",
-       hidden_act);
-}
-
-bool has_json_activation(const std::string& name) {
-  return std::ranges::any_of(kActivationNames,
-                             [&](const ActivationName& n) { return n.ours == name; });
-}
-
-std::string activation_to_json(const std::string& name) {
-  for (const auto& n : kActivationNames)
-    if (n.ours == name) return std::string(n.theirs);
-  fail(ErrorKind::kConfig, "config.json", "activation '{}' has no name in transformers", name);
-}
+const Spelling kActivationSpelling = {read_activation, write_activation};
+const Spelling kGeluNewSpelling = {read_activation, write_old_activation};
 
 }  // namespace lathe

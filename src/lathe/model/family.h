@@ -1,10 +1,13 @@
 // Model families: how a config.json and the tensor names of a Hugging Face folder correspond to
-// ModelConfig and to this program's parameters. A family is one file in families/ and one line of
-// the catalogue in family.cc.
+// ModelConfig and to this program's parameters.
+//
+// A family is data: its defaults, a table of keys, a table of weights, one file in families/ and
+// one line of the catalogue in family.cc. Reading, writing, the spellings that a recipe may use and
+// the question whether a model can be saved in a family's format all follow from the tables.
 #pragma once
 
+#include <cstdint>
 #include <nlohmann/json_fwd.hpp>
-#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -14,42 +17,78 @@
 
 namespace lathe {
 
-// One tensor on disk and the parameter (or the rows of one part of a stacked parameter) that it
-// holds. "{}" stands for the layer number on both sides.
-struct WeightRule {
-  std::string disk;
-  std::string parameter;
-  int part = -1;            // index into Parameter::parts; -1: the whole
-  bool transposed = false;  // stored [inputs, outputs]
+// How a value is written in config.json when it is not written as in ModelConfig. `write` gives
+// null for a value that the format cannot say.
+struct Spelling {
+  nlohmann::ordered_json (*read)(const nlohmann::ordered_json& theirs);
+  nlohmann::ordered_json (*write)(const nlohmann::ordered_json& ours);
 };
+extern const Spelling kActivationSpelling;  // "gelu_pytorch_tanh" for "gelu_tanh"
+extern const Spelling kGeluNewSpelling;     // the same, but "gelu_new", as older families write it
 
-// A key of config.json (or of a recipe) under the name it has in ModelConfig: {"n_embd",
-// "hidden_size"}.
-struct KeyAlias {
+// A key of config.json under the name it has in ModelConfig: {"n_embd", "hidden_size"}.
+struct ConfigKey {
   std::string_view theirs, ours;
+  const Spelling* spelling = nullptr;
+  std::string_view absent = {};  // JSON literal: the value when the key is missing, if not ours
 };
 
-class Family {
- public:
-  virtual ~Family() = default;
-  virtual std::string_view name() const = 0;          // model_type
-  virtual std::string_view architecture() const = 0;  // config.json's architectures[0]
-  virtual std::string_view summary() const = 0;
-  virtual ModelConfig defaults() const = 0;
-  virtual std::span<const KeyAlias> aliases() const { return {}; }
+// A setting of which Lathe computes one value only: {"scale_attn_weights", "true"}. Written; on
+// reading, another value is refused.
+struct FixedKey {
+  std::string_view theirs, value;  // JSON literal
+};
 
-  // config.json -> ModelConfig; Error kConfig for a setting that Lathe does not compute.
-  virtual ModelConfig read(const nlohmann::ordered_json& json) const = 0;
-  // Whether `config` computes exactly what the family's code in transformers computes.
-  virtual bool can_express(const ModelConfig& config) const = 0;
-  virtual nlohmann::ordered_json write(const ModelConfig& config) const = 0;
-  virtual std::vector<WeightRule> weights(const ModelConfig& config) const = 0;
+enum class DiskLayout : uint8_t {
+  kPlain,
+  kTransposed,    // weights are stored [inputs, outputs]
+  kGroupedHeads,  // a fused qkv whose rows are, for each key/value head: its queries, its key, its
+                  // value
+};
+
+// A module (every parameter right below it) or a single parameter, under its name on disk and in
+// this program. In both, "{}" stands for the layer and "{e}" (on disk only) for the expert. A rule
+// whose module the model does not have (biases, an untied head) binds nothing.
+struct WeightRule {
+  std::string_view disk, ours;
+  int part = -1;  // index into Parameter::parts; -1: the whole
+  DiskLayout layout = DiskLayout::kPlain;
+  int parts_per_expert = 0;  // > 0: expert e has part + e·parts_per_expert
+};
+
+struct Family {
+  std::string_view name;          // model_type
+  std::string_view architecture;  // config.json's architectures[0]
+  std::string_view summary;
+  std::string_view source;  // paper, arXiv id
+  ModelConfig (*defaults)();
+  std::vector<std::span<const ConfigKey>> keys;
+  std::span<const FixedKey> fixed = {};
+  std::span<const WeightRule> weights;  // empty: this program's own names
+  // What the tables cannot say: config.json to a tree of ModelConfig's keys, and back.
+  void (*read)(const nlohmann::ordered_json& theirs, nlohmann::ordered_json& ours) = nullptr;
+  void (*write)(const ModelConfig& config, nlohmann::ordered_json& theirs) = nullptr;
   // Names that may be missing in front of every tensor name ("transformer." in old GPT-2 files).
-  virtual std::string_view optional_prefix() const { return ""; }
-
-  // `section` with aliases replaced by our names.
-  nlohmann::ordered_json rename(const nlohmann::ordered_json& section) const;
+  std::string_view optional_prefix = {};
+  // Endings of tensors that may lie in a folder and repeat what is elsewhere.
+  std::span<const std::string_view> repeated = {};
 };
+
+// Keys that config.json and ModelConfig spell alike, and that most families have.
+std::span<const ConfigKey> standard_keys();
+std::span<const WeightRule> llama_weights();
+// rope_theta, rope_parameters (transformers 5) or rope_scaling (before), partial_rotary_factor.
+void read_rope(const nlohmann::ordered_json& theirs, nlohmann::ordered_json& ours);
+void write_rope(const ModelConfig& config, nlohmann::ordered_json& theirs);
+
+// config.json -> ModelConfig. Error kConfig for a setting that Lathe does not compute, kFormat for
+// one that is missing or has another type.
+ModelConfig read_family_config(const Family& family, const nlohmann::ordered_json& json);
+nlohmann::ordered_json write_family_config(const Family& family, const ModelConfig& config);
+// Whether the family's code computes exactly `config`: what is written reads back as the same.
+bool can_express(const Family& family, const ModelConfig& config);
+// A recipe's [model] section with the family's spellings replaced by ours.
+nlohmann::ordered_json rename_keys(const Family& family, const nlohmann::ordered_json& section);
 
 std::span<const Family* const> families();
 std::vector<std::string> family_names();
@@ -57,11 +96,6 @@ const Family& find_family(std::string_view model_type);  // Error kConfig
 // The family in which `config` can be saved: its own when that can express it, else any, else
 // "lathe".
 const Family& family_for(const ModelConfig& config);
-
-// The activation names of config.json files in terms of ours, and back.
-std::string activation_from_json(const std::string& hidden_act);
-std::string activation_to_json(const std::string& name);
-bool has_json_activation(const std::string& name);  // transformers computes it
 
 // One function per file in families/.
 const Family& llama_family();

@@ -17,13 +17,14 @@ namespace {
 namespace fs = std::filesystem;
 using Json = nlohmann::ordered_json;
 
+bool ends_with_any(std::string_view name, std::span<const std::string_view> ends) {
+  return std::ranges::any_of(ends, [&](std::string_view end) { return name.ends_with(end); });
+}
+
 // Buffers that older releases of transformers saved beside the weights: constants that the model
 // makes itself.
-bool is_constant_buffer(std::string_view name) {
-  for (std::string_view end : {".attn.bias", ".attn.masked_bias", ".rotary_emb.inv_freq"})
-    if (name.ends_with(end)) return true;
-  return false;
-}
+constexpr std::string_view kConstantBuffers[] = {".attn.bias", ".attn.masked_bias",
+                                                 ".rotary_emb.inv_freq"};
 
 Tensor tensor_of(const ArraySpan& array, std::shared_ptr<const void> owner) {
   const auto dtype = dtype_from_safetensors(array.dtype);
@@ -53,8 +54,10 @@ const ArraySpan& find_array(const SafetensorsReader& reader, const std::string& 
 
 void refuse_unexpected(const SafetensorsReader& reader, const std::set<std::string>& used,
                        const ModelConfig& c) {
+  const Family& family = family_for(c);
   for (const ArraySpan& array : reader.arrays()) {
-    if (used.contains(array.name) || is_constant_buffer(array.name)) continue;
+    if (used.contains(array.name) || ends_with_any(array.name, kConstantBuffers)) continue;
+    if (ends_with_any(array.name, family.repeated)) continue;
     if (c.tie_word_embeddings && array.name == "lm_head.weight")
       continue;  // a copy of the token table
     fail(ErrorKind::kFormat, "weights",
@@ -78,14 +81,14 @@ void write_config_files(const Transformer& model, const fs::path& folder,
   Json json = Json::object();
   if (!options.like.empty()) {
     const Json theirs = read_json_file(options.like / "config.json");
-    if (theirs.value("model_type", std::string()) == family.name()) json = theirs;
+    if (theirs.value("model_type", std::string()) == family.name) json = theirs;
   }
   json.erase("torch_dtype");
-  json.update(family.write(c));
+  json.update(write_family_config(family, c));
   for (const auto& [key, id] : {std::pair{"bos_token_id", c.bos_token_id},
                                 {"eos_token_id", c.eos_token_id},
                                 {"pad_token_id", c.pad_token_id}})
-    if (id) json[key] = *id;
+    if (id && !(json.contains(key) && json[key].is_array())) json[key] = *id;
   json["dtype"] = name_of(options.dtype);
   write_json_file(folder / "config.json", json);
   const fs::path theirs = options.like / "generation_config.json";
@@ -95,40 +98,39 @@ void write_config_files(const Transformer& model, const fs::path& folder,
 }
 
 struct ShardPlan {
-  std::vector<std::vector<const WeightBinding*>> shards;
+  std::vector<std::vector<const DiskTensor*>> shards;
   int64_t total_bytes = 0;
 };
 
-ShardPlan plan_shards(const std::vector<WeightBinding>& bindings, const SaveOptions& options) {
+ShardPlan plan_shards(const std::vector<DiskTensor>& tensors, const SaveOptions& options) {
   ShardPlan plan;
   int64_t used = 0;
-  for (const WeightBinding& b : bindings) {
-    const auto bytes = static_cast<int64_t>(
-        static_cast<size_t>(b.on_disk(b.parameter->value).numel()) * size_of(options.dtype));
+  for (const DiskTensor& t : tensors) {
+    const auto bytes =
+        static_cast<int64_t>(static_cast<size_t>(t.shape.numel()) * size_of(options.dtype));
     if (plan.shards.empty() || used + bytes > options.shard_bytes) {
       plan.shards.emplace_back();
       used = 0;
     }
-    plan.shards.back().push_back(&b);
+    plan.shards.back().push_back(&t);
     used += bytes;
     plan.total_bytes += bytes;
   }
   return plan;
 }
 
-void write_shard(const fs::path& path, const std::vector<const WeightBinding*>& bindings,
-                 DType dtype) {
+const Tensor& value_of(Parameter& p) { return p.value; }
+
+void write_shard(const fs::path& path, const std::vector<const DiskTensor*>& tensors, DType dtype) {
   std::vector<SafetensorsWriter::Announced> announced;
-  for (const WeightBinding* b : bindings) {
-    const Shape shape = b->on_disk(b->parameter->value).shape();
-    announced.push_back({b->disk,
+  for (const DiskTensor* t : tensors)
+    announced.push_back({t->name,
                          std::string(safetensors_name(dtype)),
-                         {shape.dims().begin(), shape.dims().end()}});
-  }
+                         {t->shape.dims().begin(), t->shape.dims().end()}});
   SafetensorsWriter writer(path, announced, {{"format", "pt"}});
-  for (const WeightBinding* b : bindings) {
-    const Tensor t = b->on_disk(b->parameter->value).to(dtype);
-    writer.write({t.raw(), t.bytes()});
+  for (const DiskTensor* t : tensors) {
+    const Tensor values = t->gather(value_of).to(dtype);
+    writer.write({values.raw(), values.bytes()});
   }
   writer.commit();
 }
@@ -143,8 +145,7 @@ ModelConfig read_model_config(const fs::path& folder) {
           "no model_type; expected the config.json of a Hugging Face model folder");
   const Family& family = find_family(json["model_type"].get<std::string>());
   try {
-    ModelConfig config = family.read(json);
-    config.model_type = std::string(family.name());
+    ModelConfig config = read_family_config(family, json);
     // Small models often keep the special ids of the family's usual tokenizer; an id that cannot
     // occur means none.
     for (auto* id : {&config.bos_token_id, &config.eos_token_id, &config.pad_token_id})
@@ -153,29 +154,28 @@ ModelConfig read_model_config(const fs::path& folder) {
     return config;
   } catch (const nlohmann::json::exception& e) {  // a missing key or a value of another type
     fail(ErrorKind::kFormat, path.string(), "{} (a {} model needs this key)", e.what(),
-         family.name());
+         family.name);
   }
 }
 
 void load_weights(Transformer& model, const fs::path& folder) {
   const auto reader = std::make_shared<SafetensorsReader>(folder);
-  const auto bindings = bind_weights(model);
-  const std::string_view prefix = family_for(model.config()).optional_prefix();
+  const auto tensors = map_weights(model);
+  const Family& family = family_for(model.config());
   std::set<std::string> used;
-  std::vector<std::pair<const WeightBinding*, const ArraySpan*>> work;
-  for (const WeightBinding& b : bindings) {
-    const ArraySpan& array = find_array(*reader, b.disk, prefix);
-    const Shape expected = b.on_disk(b.parameter->value).shape();
-    require(Shape(std::span<const int64_t>(array.shape)) == expected, ErrorKind::kFormat, "weights",
+  std::vector<const ArraySpan*> arrays;
+  for (const DiskTensor& t : tensors) {
+    const ArraySpan& array = find_array(*reader, t.name, family.optional_prefix);
+    require(Shape(std::span<const int64_t>(array.shape)) == t.shape, ErrorKind::kFormat, "weights",
             "'{}' has shape [{}], config.json asks for {}", array.name,
-            fmt::join(array.shape, ", "), expected.str());
+            fmt::join(array.shape, ", "), t.shape.str());
     used.insert(array.name);
-    work.emplace_back(&b, &array);
+    arrays.push_back(&array);
   }
   refuse_unexpected(*reader, used, model.config());
-  parallel_dynamic(static_cast<int64_t>(work.size()), [&](int64_t i, int) {
-    const auto& [binding, array] = work[static_cast<size_t>(i)];
-    binding->on_disk(binding->parameter->value).copy_from(tensor_of(*array, reader));
+  parallel_dynamic(static_cast<int64_t>(tensors.size()), [&](int64_t i, int) {
+    const auto at = static_cast<size_t>(i);
+    tensors[at].scatter(tensor_of(*arrays[at], reader), value_of);
   });
 }
 
@@ -188,8 +188,8 @@ std::unique_ptr<Transformer> load_model(const fs::path& folder, const LoadOption
 
 void save_model(Transformer& model, const fs::path& folder, const SaveOptions& options) {
   write_config_files(model, folder, options);
-  const auto bindings = bind_weights(model);
-  const ShardPlan plan = plan_shards(bindings, options);
+  const auto tensors = map_weights(model);
+  const ShardPlan plan = plan_shards(tensors, options);
   if (plan.shards.size() == 1) {
     write_shard(folder / "model.safetensors", plan.shards[0], options.dtype);
   } else {
@@ -198,7 +198,7 @@ void save_model(Transformer& model, const fs::path& folder, const SaveOptions& o
       const std::string name =
           fmt::format("model-{:05}-of-{:05}.safetensors", i + 1, plan.shards.size());
       write_shard(folder / name, plan.shards[i], options.dtype);
-      for (const WeightBinding* b : plan.shards[i]) index["weight_map"][b->disk] = name;
+      for (const DiskTensor* t : plan.shards[i]) index["weight_map"][t->name] = name;
     }
     write_json_file(folder / "model.safetensors.index.json", index);
   }

@@ -4,7 +4,6 @@
 
 #include "lathe/base/parallel.h"
 #include "lathe/ops/elementwise.h"
-#include "lathe/ops/linear.h"
 
 namespace lathe {
 namespace {
@@ -14,10 +13,92 @@ std::unique_ptr<Norm> make_norm(const ModelConfig& c) {
       .make({c.hidden_size, c.norm.eps, c.norm.bias});
 }
 
-// Output projections add to the residual stream 2·L times (Radford et al. 2019).
-double output_std(const ModelConfig& c) {
-  if (!c.scale_residual_init) return c.initializer_range;
-  return c.initializer_range / std::sqrt(2.0 * static_cast<double>(c.num_hidden_layers));
+NormPlacement placement_of(const ModelConfig& c) {
+  return find_in(norm_placements(), "model.norm.placement", c.norm.placement).make;
+}
+
+// Standard deviations of fresh weights.
+struct InitScales {
+  double common, values, outputs;
+};
+InitScales init_scales(const ModelConfig& c) {
+  const double std = c.initializer_range;
+  if (placement_of(c).deep) {
+    const double beta = deep_norm(c.num_hidden_layers).beta;
+    return {std, std * beta, std * beta};
+  }
+  if (!c.scale_residual_init) return {std, std, std};
+  // Output projections add to the residual stream 2·L times (Radford et al. 2019).
+  return {std, std, std / std::sqrt(2.0 * static_cast<double>(c.num_hidden_layers))};
+}
+
+QkNorm qk_norm_of(const ModelConfig& c) {
+  if (c.attention.qk_norm == "none") return QkNorm::kNone;
+  return c.attention.qk_norm == "head" ? QkNorm::kHead : QkNorm::kFull;
+}
+
+AttentionOptions attention_options(const ModelConfig& config, int64_t layer) {
+  const ModelConfig c = resolved(config);
+  const InitScales scales = init_scales(c);
+  const bool local = c.layer_type(layer) == "sliding_attention";
+  return {.hidden_size = c.hidden_size,
+          .heads = c.num_attention_heads,
+          .kv_heads = c.kv_heads(),
+          .head_dim = c.head_width(),
+          .bias = c.attention_bias,
+          .output_bias = *c.attention.output_bias,
+          .scale = *c.attention.scale,
+          .softcap = c.attn_logit_softcapping,
+          .window = local ? *c.sliding_window : 0,
+          .dropout = c.attention_dropout,
+          .qk_norm = qk_norm_of(c),
+          .make_norm = find_in(norms(), "model.norm.kind", c.norm.kind).make,
+          .norm_eps = c.norm.eps,
+          .init_std = scales.common,
+          .value_init_std = scales.values,
+          .output_init_std = scales.outputs,
+          .layer = layer};
+}
+
+FeedForwardOptions ffn_options(const ModelConfig& c) {
+  const InitScales scales = init_scales(c);
+  // DeepNorm scales both matrices of the feed-forward layer.
+  return {.hidden_size = c.hidden_size,
+          .intermediate_size = c.ffn_width(),
+          .activation = kernels::find_activation(c.hidden_act),
+          .bias = c.mlp_bias,
+          .init_std = placement_of(c).deep ? scales.outputs : scales.common,
+          .output_init_std = scales.outputs};
+}
+
+PositionOptions position_options(const ModelConfig& config) {
+  const ModelConfig c = resolved(config);
+  const PositionConfig& p = c.position;
+  const RopeScalingConfig& s = p.scaling;
+  return {.hidden_size = c.hidden_size,
+          .rotary_width = c.rotary_width(),
+          .max_positions = c.max_position_embeddings,
+          .offset = p.offset,
+          .init_std = c.initializer_range,
+          .rope_theta = p.rope_theta,
+          .rope_local_theta = p.rope_local_base_freq,
+          .rope_layout = p.rope_layout == "half" ? kernels::RopeLayout::kHalfSplit
+                                                 : kernels::RopeLayout::kInterleaved,
+          .scaling = {.kind = s.kind,
+                      .factor = s.factor,
+                      .original_length =
+                          s.original_max_position_embeddings.value_or(c.max_position_embeddings),
+                      .length = c.max_position_embeddings,
+                      .low_freq_factor = s.low_freq_factor,
+                      .high_freq_factor = s.high_freq_factor,
+                      .beta_fast = s.beta_fast,
+                      .beta_slow = s.beta_slow,
+                      .attention_factor = s.attention_factor,
+                      .mscale = s.mscale,
+                      .mscale_all_dim = s.mscale_all_dim,
+                      .truncate = s.truncate,
+                      .short_factor = s.short_factor,
+                      .long_factor = s.long_factor}};
 }
 
 Tensor counting_positions(int64_t batch, int64_t tokens, int64_t first) {
@@ -31,61 +112,73 @@ Tensor counting_positions(int64_t batch, int64_t tokens, int64_t first) {
 }  // namespace
 
 Block::Block(const ModelConfig& c, int64_t layer)
-    : pre_norm_(c.norm.placement == "pre"),
+    : placement_(placement_of(c)),
+      parallel_(c.parallel_block != "none"),
       dropout_(c.hidden_dropout),
-      attention_norm_(make_norm(c)),
-      ffn_norm_(make_norm(c)),
-      attention_(make_grouped_attention({.hidden_size = c.hidden_size,
-                                         .heads = c.num_attention_heads,
-                                         .kv_heads = c.kv_heads(),
-                                         .head_dim = c.head_width(),
-                                         .bias = c.attention_bias,
-                                         .dropout = c.attention_dropout,
-                                         .init_std = c.initializer_range,
-                                         .output_init_std = output_std(c),
-                                         .layer = layer})),
-      ffn_(find_in(feed_forwards(), "model.ffn.kind", c.ffn.kind)
-               .make({.hidden_size = c.hidden_size,
-                      .intermediate_size = c.ffn_width(),
-                      .activation = kernels::find_activation(c.hidden_act),
-                      .bias = c.mlp_bias,
-                      .init_std = c.initializer_range,
-                      .output_init_std = output_std(c)})) {}
+      residual_scale_(placement_.deep ? deep_norm(c.num_hidden_layers).alpha : 1.0),
+      attention_norms_(make_norms(c)),
+      attention_(make_grouped_attention(attention_options(c, layer))),
+      ffn_(find_in(feed_forwards(), "model.ffn.kind", c.ffn.kind).make(ffn_options(c))) {
+  if (c.parallel_block != "shared_norm") ffn_norms_ = make_norms(c);
+}
+
+Block::Norms Block::make_norms(const ModelConfig& c) const {
+  Norms norms;
+  if (placement_.before) norms.before = make_norm(c);
+  if (placement_.after_branch || placement_.after_sum) norms.after = make_norm(c);
+  return norms;
+}
+
+Var Block::attend(const Forward& f, Position& position, const Var& x) {
+  const Var y = attention_->forward(f, position, x);
+  return f.training ? ops::dropout(y, dropout_, f.rng.fork("attention")) : y;
+}
+
+Var Block::feed(const Forward& f, const Var& x) {
+  const Var y = ffn_->forward(f, x);
+  return f.training ? ops::dropout(y, dropout_, f.rng.fork("ffn")) : y;
+}
+
+template <class Branch>
+Var Block::add_branch(const Forward& f, const Norms& norms, const Var& x, Branch&& branch) const {
+  Var y = branch(norms.before ? norms.before->forward(f, x) : x);
+  if (placement_.after_branch) y = norms.after->forward(f, y);
+  const Var sum = ops::add(ops::scale(x, residual_scale_), y);
+  return placement_.after_sum ? norms.after->forward(f, sum) : sum;
+}
+
+Var Block::forward_parallel(const Forward& f, Position& position, const Var& x) {
+  const Var h = attention_norms_.before->forward(f, x);
+  const Var a = attend(f, position, h);
+  const Var m = feed(f, ffn_norms_.before ? ffn_norms_.before->forward(f, x) : h);
+  return ops::add(x, ops::add(a, m));
+}
 
 Var Block::forward(const Forward& f, Position& position, const Var& input) {
-  auto drop = [&](const Var& y, std::string_view site) {
-    return f.training ? ops::dropout(y, dropout_, f.rng.fork(site)) : y;
-  };
-  Var x = input;
-  if (pre_norm_) {
-    x = ops::add(
-        x, drop(attention_->forward(f, position, attention_norm_->forward(f, x)), "attention"));
-    return ops::add(x, drop(ffn_->forward(f, ffn_norm_->forward(f, x)), "ffn"));
-  }
-  x = attention_norm_->forward(f,
-                               ops::add(x, drop(attention_->forward(f, position, x), "attention")));
-  return ffn_norm_->forward(f, ops::add(x, drop(ffn_->forward(f, x), "ffn")));
+  if (parallel_) return forward_parallel(f, position, input);
+  const Var x =
+      add_branch(f, attention_norms_, input, [&](const Var& h) { return attend(f, position, h); });
+  return add_branch(f, ffn_norms_, x, [&](const Var& h) { return feed(f, h); });
 }
 
 void Block::visit(ModuleVisitor& v) {
-  v.child("attention_norm", *attention_norm_);
+  // A placement with one norm a branch calls it attention_norm wherever it stands.
+  const auto visit_norms = [&](const std::string& branch, const Norms& norms) {
+    if (norms.before) v.child(branch + "_norm", *norms.before);
+    if (norms.after) v.child(branch + (norms.before ? "_post_norm" : "_norm"), *norms.after);
+  };
+  visit_norms("attention", attention_norms_);
   v.child("attention", *attention_);
-  v.child("ffn_norm", *ffn_norm_);
+  visit_norms("ffn", ffn_norms_);
   v.child("ffn", *ffn_);
 }
 
 Transformer::Transformer(const ModelConfig& c)
     : config_(c), embedding_(c.vocab_size, c.hidden_size, c.initializer_range) {
   validate(c);
-  position_ = find_in(positions(), "model.position.kind", c.position.kind)
-                  .make({.hidden_size = c.hidden_size,
-                         .head_dim = c.head_width(),
-                         .max_positions = c.max_position_embeddings,
-                         .init_std = c.initializer_range,
-                         .rope_theta = c.position.rope_theta,
-                         .rope_layout = c.position.rope_layout == "half"
-                                            ? kernels::RopeLayout::kHalfSplit
-                                            : kernels::RopeLayout::kInterleaved});
+  if (c.norm.embedding) embedding_norm_ = make_norm(c);
+  position_ =
+      find_in(positions(), "model.position.kind", c.position.kind).make(position_options(c));
   for (int64_t i = 0; i < c.num_hidden_layers; ++i)
     blocks_.push_back(std::make_unique<Block>(c, i));
   if (c.norm.final) final_norm_ = make_norm(c);
@@ -93,6 +186,8 @@ Transformer::Transformer(const ModelConfig& c)
     head_ = std::make_unique<Linear>(c.hidden_size, c.vocab_size, false, c.initializer_range);
     head_->weight.is_table = true;
   }
+  if (c.lm_head_bias)
+    head_bias_.emplace(Shape{c.vocab_size}, Initializer{Initializer::Kind::kZeros, 0});
   for_each_parameter(*this, [](const std::string& path, Parameter& p) { p.name = path; });
 }
 
@@ -100,17 +195,52 @@ void Transformer::allocate(DType dtype, Device device) {
   for (Parameter* p : parameters()) p->compute = p->value = Tensor(p->shape, dtype, device);
 }
 
+namespace {
+
+// The standard deviation of element i of a parameter whose parts may differ in it.
+class StdOf {
+ public:
+  explicit StdOf(const Parameter& p) : common_(p.init.std) {
+    if (p.init.part_std.empty()) return;
+    const int64_t per_row = p.shape.numel() / p.shape[0];
+    int64_t end = 0;
+    for (size_t i = 0; i < p.parts.size(); ++i)
+      ends_.emplace_back(end += p.parts[i] * per_row, p.init.part_std[i]);
+  }
+  double operator()(int64_t i) const {
+    for (const auto& [end, std] : ends_)
+      if (i < end) return std;
+    return common_;
+  }
+
+ private:
+  double common_;
+  std::vector<std::pair<int64_t, double>> ends_;
+};
+
+double fresh_value(const Initializer& init, const StdOf& std, const Rng& stream, int64_t i) {
+  switch (init.kind) {
+    case Initializer::Kind::kNormal:
+      return std(i) * stream.normal(static_cast<uint64_t>(i));
+    case Initializer::Kind::kZeros:
+      return 0.0;
+    case Initializer::Kind::kOnes:
+      return 1.0;
+  }
+  return 0.0;
+}
+
+}  // namespace
+
 void Transformer::initialize(const Rng& rng) {
   for (Parameter* p : parameters()) {
     const Rng stream = rng.fork(p->name);
+    const StdOf std(*p);
     visit_floating(p->value.dtype(), [&](auto tag) {
       using T = typename decltype(tag)::type;
       T* values = p->value.data<T>();
       parallel_for(p->value.numel(), 1 << 14, [&](int64_t i) {
-        const double x = p->init.kind == Initializer::Kind::kNormal
-                             ? p->init.std * stream.normal(static_cast<uint64_t>(i))
-                             : (p->init.kind == Initializer::Kind::kOnes ? 1.0 : 0.0);
-        values[i] = from_double<T>(x);
+        values[i] = from_double<T>(fresh_value(p->init, std, stream, i));
       });
     });
   }
@@ -125,7 +255,9 @@ Var Transformer::hidden(const Forward& base, const Tensor& ids, Recompute recomp
       limit == 0 || held + ids.size(1) <= limit, ErrorKind::kData, "model",
       "a sequence of {} tokens, but {} positions were trained; shorten the text or generate less",
       held + ids.size(1), limit);
-  Var x = position_->add_to_embedding(f, embedding_.forward(f, ids));
+  Var x = ops::scale(embedding_.forward(f, ids), config_.embedding_multiplier);
+  x = position_->add_to_embedding(f, x);
+  if (embedding_norm_) x = embedding_norm_->forward(f, x);
   if (f.training) x = ops::dropout(x, config_.hidden_dropout, f.rng.fork("embedding"));
   for (size_t i = 0; i < blocks_.size(); ++i) {
     const Forward layer = f.with_rng(f.rng.fork("layer").fork(i));
@@ -138,14 +270,20 @@ Var Transformer::hidden(const Forward& base, const Tensor& ids, Recompute recomp
       x = block.forward(layer, *position_, x);
     }
   }
-  return final_norm_ ? final_norm_->forward(f, x) : x;
+  if (f.cache != nullptr) f.cache->advance(ids.size(1));
+  if (final_norm_) x = final_norm_->forward(f, x);
+  return ops::scale(x, config_.logit_scale);
 }
 
-Var Transformer::head(const Forward& f) { return f.use(head_ ? head_->weight : embedding_.weight); }
+ops::OutputHead Transformer::head(const Forward& f) {
+  ops::OutputHead head(f.use(head_ ? head_->weight : embedding_.weight));
+  if (head_bias_) head.bias = f.use(*head_bias_);
+  head.softcap = config_.final_logit_softcapping;
+  return head;
+}
 
 Var Transformer::logits(const Forward& f, const Var& hidden) {
-  const DType type = hidden.value.dtype() == DType::kF64 ? DType::kF64 : DType::kF32;
-  return ops::linear(hidden, head(f), Var(), type);
+  return ops::logits(hidden, head(f));
 }
 
 std::vector<Parameter*> Transformer::parameters() {
@@ -162,10 +300,12 @@ int64_t Transformer::parameter_count() {
 
 void Transformer::visit(ModuleVisitor& v) {
   v.child("embedding", embedding_);
+  if (embedding_norm_) v.child("embedding_norm", *embedding_norm_);
   v.child("position", *position_);
   for (size_t i = 0; i < blocks_.size(); ++i) v.child(fmt::format("layers.{}", i), *blocks_[i]);
   if (final_norm_) v.child("final_norm", *final_norm_);
   if (head_) v.child("head", *head_);
+  if (head_bias_) v.parameter("head_bias", *head_bias_);
 }
 
 }  // namespace lathe

@@ -1,6 +1,7 @@
-// Which tensor on disk is which (rows of which) parameter, for one model.
+// Which tensor on disk is which (rows of which) parameters, for one model.
 #pragma once
 
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -8,19 +9,29 @@
 
 namespace lathe {
 
-struct WeightBinding {
-  std::string disk;  // name in the safetensors file
+// Some rows of a parameter, and where they lie in a tensor on disk. The tensor's rows are `groups`
+// equal runs; the piece takes rows / groups of each, from `disk_first` of the run on.
+struct WeightPiece {
   Parameter* parameter = nullptr;
-  int64_t first_row = 0, rows = 0;  // of the parameter
-  bool transposed = false;
-
-  // The part of a tensor shaped like the parameter (its value, its gradient) as it lies on disk: a
-  // view.
-  Tensor on_disk(const Tensor& whole) const;
+  int64_t first_row = 0, rows = 0;
+  int64_t groups = 1, disk_first = 0;
 };
 
-// In the family's order, layer by layer; every row of every parameter is bound exactly once
-// (checked).
-std::vector<WeightBinding> bind_weights(Transformer& model);
+struct DiskTensor {
+  std::string name;         // in the safetensors file
+  Shape shape;              // there
+  bool transposed = false;  // stored [inputs, outputs]
+  std::vector<WeightPiece> pieces;
+
+  // A tensor shaped like a parameter: its value, its gradient.
+  using Of = std::function<const Tensor&(Parameter&)>;
+  // As it lies on disk: a view of the parameter's where that is possible, else a copy.
+  Tensor gather(const Of& of) const;
+  // The opposite; `on_disk` has this shape and any floating dtype.
+  void scatter(const Tensor& on_disk, const Of& of) const;
+};
+
+// In the family's order, layer by layer; every row of every parameter has one place (checked).
+std::vector<DiskTensor> map_weights(Transformer& model);
 
 }  // namespace lathe

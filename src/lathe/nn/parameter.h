@@ -14,6 +14,7 @@ struct Initializer {
   enum class Kind : uint8_t { kNormal, kZeros, kOnes };
   Kind kind = Kind::kNormal;
   double std = 0.02;
+  std::vector<double> part_std = {};  // of each of Parameter::parts, when they differ
 };
 
 struct Parameter {

@@ -1,5 +1,5 @@
 // Anything that no family of transformers can express: config.json is ModelConfig itself, and
-// tensors carry this program's own parameter names (an empty rule list).
+// tensors carry this program's own parameter names (no rules).
 
 #include <nlohmann/json.hpp>
 
@@ -11,38 +11,36 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
-class Lathe : public Family {
- public:
-  std::string_view name() const override { return "lathe"; }
-  std::string_view architecture() const override { return "LatheForCausalLM"; }
-  std::string_view summary() const override { return "any combination of components"; }
-  ModelConfig defaults() const override {
-    ModelConfig c;
-    c.model_type = "lathe";
-    return c;
-  }
-  ModelConfig read(const Json& json) const override {
-    ModelConfig c = defaults();
-    Json own = json;
-    for (const char* key : {"architectures", "dtype", "torch_dtype"}) own.erase(key);
-    read_config(c, own, "config.json");
-    return c;
-  }
-  bool can_express(const ModelConfig&) const override { return true; }
-  Json write(const ModelConfig& c) const override {
-    ModelConfig own = c;
-    own.model_type = "lathe";
-    Json json = write_config(own);
-    json["architectures"] = {std::string(architecture())};
-    return json;
-  }
-  std::vector<WeightRule> weights(const ModelConfig&) const override { return {}; }
-};
+void read(const Json& theirs, Json& ours) {
+  ours = theirs;
+  for (const char* key : {"architectures", "dtype", "torch_dtype"}) ours.erase(key);
+}
+
+void write(const ModelConfig& config, Json& theirs) {
+  theirs.update(write_config(config));
+  theirs["model_type"] = "lathe";
+}
 
 }  // namespace
 
 const Family& lathe_family() {
-  static const Lathe family;
+  static const Family family = {
+      .name = "lathe",
+      .architecture = "LatheForCausalLM",
+      .summary = "any combination of components",
+      .source = "docs/formats.md",
+      .defaults =
+          [] {
+            ModelConfig c;
+            c.model_type = "lathe";
+            return c;
+          },
+      .keys = {},
+      .fixed = {},
+      .weights = {},
+      .read = read,
+      .write = write,
+  };
   return family;
 }
 

@@ -2,20 +2,35 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <span>
 
 #include "lathe/nn/catalogue.h"
 #include "lathe/nn/forward.h"
 #include "lathe/nn/module.h"
+#include "lathe/nn/norm/norm.h"
 #include "lathe/nn/position/position.h"
 
 namespace lathe {
 
+// What is normalised before queries and keys meet (Henry et al. 2020, arXiv:2010.04245).
+enum class QkNorm : uint8_t {
+  kNone,
+  kHead,  // each head's D channels, one gain [D] for all heads
+  kFull,  // all heads together, gains [H·D] and [K·D]
+};
+
 struct AttentionOptions {
   int64_t hidden_size = 0, heads = 0, kv_heads = 0, head_dim = 0;
-  bool bias = false;
+  bool bias = false, output_bias = false;
+  double scale = 1.0;
+  double softcap = 0.0;
+  int64_t window = 0;  // 0: everything before is visible
   double dropout = 0.0;
-  double init_std = 0.02, output_init_std = 0.02;
+  QkNorm qk_norm = QkNorm::kNone;
+  MakeNorm make_norm = nullptr;  // of queries and keys
+  double norm_eps = 1e-5;
+  double init_std = 0.02, value_init_std = 0.02, output_init_std = 0.02;
   int64_t layer = 0;
 };
 

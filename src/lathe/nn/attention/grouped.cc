@@ -1,11 +1,10 @@
 // MHA, GQA and MQA: query heads in groups that share a key/value head. The three projections are
 // one matrix, stacked by rows (queries, keys, values), so that the input is read once.
 
-#include <cmath>
-
 #include "lathe/nn/attention/attention.h"
 #include "lathe/nn/linear.h"
 #include "lathe/ops/attention.h"
+#include "lathe/ops/elementwise.h"
 
 namespace lathe {
 namespace {
@@ -15,39 +14,64 @@ class GroupedAttention : public Attention {
   explicit GroupedAttention(const AttentionOptions& o)
       : options_(o),
         qkv_(o.hidden_size, (o.heads + 2 * o.kv_heads) * o.head_dim, o.bias, o.init_std),
-        output_(o.heads * o.head_dim, o.hidden_size, o.bias, o.output_init_std) {
-    qkv_.weight.parts = {o.heads * o.head_dim, o.kv_heads * o.head_dim, o.kv_heads * o.head_dim};
+        output_(o.heads * o.head_dim, o.hidden_size, o.output_bias, o.output_init_std) {
+    const int64_t queries = o.heads * o.head_dim, keys = o.kv_heads * o.head_dim;
+    qkv_.weight.parts = {queries, keys, keys};
+    qkv_.weight.init.part_std = {o.init_std, o.init_std, o.value_init_std};
     if (qkv_.bias) qkv_.bias->parts = qkv_.weight.parts;
+    if (o.qk_norm == QkNorm::kNone) return;
+    const bool full = o.qk_norm == QkNorm::kFull;
+    query_norm_ = o.make_norm({.width = full ? queries : o.head_dim, .eps = o.norm_eps});
+    key_norm_ = o.make_norm({.width = full ? keys : o.head_dim, .eps = o.norm_eps});
   }
 
   Var forward(const Forward& f, Position& position, const Var& x) override {
     const auto [q0, k0, v0] = ops::split_heads(
         qkv_.forward(f, x), {options_.heads, options_.kv_heads, options_.kv_heads});
-    auto [q, k] = position.apply_to_heads(f, q0, k0);
+    auto [q, k] =
+        position.apply_to_heads(f, options_.window > 0, normalised(f, query_norm_.get(), q0),
+                                normalised(f, key_norm_.get(), k0));
     Var v = v0;
     if (f.cache != nullptr) {
       auto [keys, values] = f.cache->append(options_.layer, k.value, v.value);
       k = Var(keys);
       v = Var(values);
     }
-    kernels::AttentionSpec spec;
-    spec.scale = static_cast<float>(1.0 / std::sqrt(static_cast<double>(options_.head_dim)));
-    if (f.training && options_.dropout > 0.0) {
-      spec.dropout = static_cast<float>(options_.dropout);
-      spec.dropout_key = f.rng.fork("attention_weights").key();
-    }
-    return output_.forward(f, ops::merge_heads(ops::attention(q, k, v, spec, f.segments)));
+    return output_.forward(f, ops::merge_heads(ops::attention(q, k, v, spec(f), f.segments)));
   }
 
   std::string_view kind() const override { return "GroupedAttention"; }
   void visit(ModuleVisitor& v) override {
     v.child("qkv", qkv_);
+    if (query_norm_) v.child("query_norm", *query_norm_);
+    if (key_norm_) v.child("key_norm", *key_norm_);
     v.child("output", output_);
   }
 
  private:
+  // x [B,T,H,D], every head alone or all of them as one row.
+  Var normalised(const Forward& f, Norm* norm, const Var& x) const {
+    if (norm == nullptr) return x;
+    const Var rows = ops::contiguous(x);
+    if (options_.qk_norm == QkNorm::kHead) return norm->forward(f, rows);
+    return ops::split_heads(norm->forward(f, ops::merge_heads(rows)), x.shape()[2]);
+  }
+
+  kernels::AttentionSpec spec(const Forward& f) const {
+    kernels::AttentionSpec spec;
+    spec.scale = static_cast<float>(options_.scale);
+    spec.softcap = static_cast<float>(options_.softcap);
+    spec.window = options_.window;
+    if (f.training && options_.dropout > 0.0) {
+      spec.dropout = static_cast<float>(options_.dropout);
+      spec.dropout_key = f.rng.fork("attention_weights").key();
+    }
+    return spec;
+  }
+
   AttentionOptions options_;
   Linear qkv_, output_;
+  std::unique_ptr<Norm> query_norm_, key_norm_;
 };
 
 }  // namespace

@@ -7,8 +7,8 @@ namespace {
 
 class AffineNorm : public Norm {
  public:
-  AffineNorm(std::string_view kind, NormOperation op, const NormOptions& o)
-      : kind_(kind), op_(op), eps_(o.eps), weight_({o.width}, {Initializer::Kind::kOnes, 0}) {
+  AffineNorm(const AffineNormKind& kind, const NormOptions& o)
+      : kind_(kind.kind), op_(kind.op), eps_(o.eps), weight_({o.width}, {kind.gain, 0}) {
     if (o.bias) bias_.emplace(Shape{o.width}, Initializer{Initializer::Kind::kZeros, 0});
   }
   Var forward(const Forward& f, const Var& x) override {
@@ -30,9 +30,8 @@ class AffineNorm : public Norm {
 
 }  // namespace
 
-std::unique_ptr<Norm> make_affine_norm(std::string_view kind, NormOperation op,
-                                       const NormOptions& options) {
-  return std::make_unique<AffineNorm>(kind, op, options);
+std::unique_ptr<Norm> make_affine_norm(const AffineNormKind& kind, const NormOptions& options) {
+  return std::make_unique<AffineNorm>(kind, options);
 }
 
 }  // namespace lathe

@@ -11,8 +11,11 @@ namespace lathe {
 // y = op(x, gain, offset, eps); ops::rms_norm, ops::layer_norm.
 using NormOperation = Var (*)(const Var& x, const Var& w, const Var& b, double eps);
 
-// `kind` must outlive the norm (a literal).
-std::unique_ptr<Norm> make_affine_norm(std::string_view kind, NormOperation op,
-                                       const NormOptions& options);
+struct AffineNormKind {
+  std::string_view kind;  // must outlive the norm (a literal)
+  NormOperation op;
+  Initializer::Kind gain = Initializer::Kind::kOnes;  // of fresh weights
+};
+std::unique_ptr<Norm> make_affine_norm(const AffineNormKind& kind, const NormOptions& options);
 
 }  // namespace lathe

@@ -4,7 +4,7 @@
 namespace lathe {
 
 std::unique_ptr<Norm> make_layer_norm(const NormOptions& options) {
-  return make_affine_norm("LayerNorm", ops::layer_norm, options);
+  return make_affine_norm({.kind = "LayerNorm", .op = ops::layer_norm}, options);
 }
 
 }  // namespace lathe

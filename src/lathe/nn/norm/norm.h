@@ -26,6 +26,8 @@ std::span<const CatalogueEntry<MakeNorm>> norms();
 
 // One function per file in norm/.
 std::unique_ptr<Norm> make_rms_norm(const NormOptions& options);
+std::unique_ptr<Norm> make_rms_norm_offset(const NormOptions& options);
 std::unique_ptr<Norm> make_layer_norm(const NormOptions& options);
+std::unique_ptr<Norm> make_no_norm(const NormOptions& options);
 
 }  // namespace lathe

@@ -4,7 +4,7 @@
 namespace lathe {
 
 std::unique_ptr<Norm> make_rms_norm(const NormOptions& options) {
-  return make_affine_norm("RMSNorm", ops::rms_norm, options);
+  return make_affine_norm({.kind = "RMSNorm", .op = ops::rms_norm}, options);
 }
 
 }  // namespace lathe

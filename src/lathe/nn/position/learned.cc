@@ -8,16 +8,22 @@ namespace {
 class LearnedPosition : public Position {
  public:
   explicit LearnedPosition(const PositionOptions& o)
-      : table_(o.max_positions, o.hidden_size, o.init_std) {}
+      : offset_(o.offset), table_(o.max_positions + o.offset, o.hidden_size, o.init_std) {}
 
   Var add_to_embedding(const Forward& f, const Var& x) override {
-    return ops::add(x, table_.forward(f, f.positions));
+    Tensor rows = f.positions;
+    if (offset_ != 0) {
+      rows = rows.clone();
+      for (int32_t& p : rows.span<int32_t>()) p += static_cast<int32_t>(offset_);
+    }
+    return ops::add(x, table_.forward(f, rows));
   }
-  int64_t limit() const override { return table_.weight.shape[0]; }
+  int64_t limit() const override { return table_.weight.shape[0] - offset_; }
   std::string_view kind() const override { return "LearnedPosition"; }
   void visit(ModuleVisitor& v) override { table_.visit(v); }
 
  private:
+  int64_t offset_;
   Embedding table_;
 };
 

@@ -2,21 +2,27 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <span>
 #include <utility>
 
 #include "lathe/nn/catalogue.h"
 #include "lathe/nn/forward.h"
 #include "lathe/nn/module.h"
+#include "lathe/nn/position/rope_scaling.h"
 
 namespace lathe {
 
 struct PositionOptions {
-  int64_t hidden_size = 0, head_dim = 0;
+  int64_t hidden_size = 0;
+  int64_t rotary_width = 0;  // channels of a head that rotate, R
   int64_t max_positions = 0;
+  int64_t offset = 0;  // learned: the row of position 0
   double init_std = 0.02;
   double rope_theta = 10000.0;
+  std::optional<double> rope_local_theta = {};  // unscaled, in local layers; default: as everywhere
   kernels::RopeLayout rope_layout = kernels::RopeLayout::kHalfSplit;
+  RopeScaling scaling = {};
 };
 
 // One object per model, asked at two places: where tokens become vectors, and where queries meet
@@ -25,8 +31,10 @@ class Position : public Module {
  public:
   // x [B,T,C], the embedded tokens.
   virtual Var add_to_embedding(const Forward&, const Var& x) { return x; }
-  // q [B,T,H,D], k [B,T,K,D], before they meet.
-  virtual std::pair<Var, Var> apply_to_heads(const Forward&, const Var& q, const Var& k) {
+  // q [B,T,H,D], k [B,T,K,D], before they meet. `local`: the layer sees a window only.
+  virtual std::pair<Var, Var> apply_to_heads(const Forward&, bool local, const Var& q,
+                                             const Var& k) {
+    (void)local;
     return {q, k};
   }
   // The longest sequence that can be placed; 0 when any can.

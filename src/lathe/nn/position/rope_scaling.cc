@@ -1,0 +1,133 @@
+#include "lathe/nn/position/rope_scaling.h"
+
+#include <algorithm>
+#include <cmath>
+#include <numbers>
+
+namespace lathe {
+namespace {
+
+std::vector<float> unscaled(int64_t width, double theta) {
+  std::vector<float> frequencies;
+  for (int64_t i = 0; i < width / 2; ++i)
+    frequencies.push_back(1.0f / std::pow(static_cast<float>(theta),
+                                          static_cast<float>(2 * i) / static_cast<float>(width)));
+  return frequencies;
+}
+
+RopeFrequencies plain(const RopeScaling&, int64_t width, double theta, int64_t) {
+  return {unscaled(width, theta)};
+}
+
+RopeFrequencies linear(const RopeScaling& s, int64_t width, double theta, int64_t) {
+  auto values = unscaled(width, theta);
+  for (float& f : values) f /= static_cast<float>(s.factor);
+  return {values};
+}
+
+// The base grows so that the slowest channel is stretched by `factor` and the fastest not at all.
+double ntk_theta(double theta, double factor, int64_t width) {
+  const auto w = static_cast<double>(width);
+  return theta * std::pow(factor, w / (w - 2.0));
+}
+
+RopeFrequencies ntk(const RopeScaling& s, int64_t width, double theta, int64_t) {
+  return {unscaled(width, ntk_theta(theta, s.factor, width))};
+}
+
+RopeFrequencies dynamic(const RopeScaling& s, int64_t width, double theta, int64_t tokens) {
+  const auto trained = static_cast<double>(s.length);
+  const double reached = std::max(static_cast<double>(tokens), trained);
+  return {
+      unscaled(width, ntk_theta(theta, s.factor * reached / trained - (s.factor - 1.0), width))};
+}
+
+RopeFrequencies llama3(const RopeScaling& s, int64_t width, double theta, int64_t) {
+  auto values = unscaled(width, theta);
+  const double original = static_cast<double>(s.original_length);
+  const double longest = original / s.low_freq_factor, shortest = original / s.high_freq_factor;
+  for (float& f : values) {
+    const double wavelength = 2.0 * std::numbers::pi / static_cast<double>(f);
+    if (wavelength < shortest) continue;
+    if (wavelength > longest) {
+      f = static_cast<float>(static_cast<double>(f) / s.factor);
+      continue;
+    }
+    const double keep =
+        (original / wavelength - s.low_freq_factor) / (s.high_freq_factor - s.low_freq_factor);
+    f = static_cast<float>((1.0 - keep) * static_cast<double>(f) / s.factor +
+                           keep * static_cast<double>(f));
+  }
+  return {values};
+}
+
+double yarn_temperature(double factor, double weight) {
+  return factor <= 1.0 ? 1.0 : 0.1 * weight * std::log(factor) + 1.0;
+}
+
+double yarn_attention_factor(const RopeScaling& s) {
+  if (s.attention_factor) return *s.attention_factor;
+  if (s.mscale.value_or(0) > 0 && s.mscale_all_dim.value_or(0) > 0)
+    return yarn_temperature(s.factor, *s.mscale) / yarn_temperature(s.factor, *s.mscale_all_dim);
+  return yarn_temperature(s.factor, 1.0);
+}
+
+RopeFrequencies yarn(const RopeScaling& s, int64_t width, double theta, int64_t) {
+  // The channel that turns `turns` times within the original length.
+  const auto channel_of = [&](double turns) {
+    return static_cast<double>(width) *
+           std::log(static_cast<double>(s.original_length) / (turns * 2.0 * std::numbers::pi)) /
+           (2.0 * std::log(theta));
+  };
+  double low = channel_of(s.beta_fast), high = channel_of(s.beta_slow);
+  if (s.truncate) {
+    low = std::floor(low);
+    high = std::ceil(high);
+  }
+  low = std::max(low, 0.0);
+  high = std::min(high, static_cast<double>(width - 1));
+  if (low == high) high += 0.001;  // a step instead of a ramp
+  RopeFrequencies out{unscaled(width, theta), yarn_attention_factor(s)};
+  for (size_t i = 0; i < out.values.size(); ++i) {
+    const double stretched = std::clamp((static_cast<double>(i) - low) / (high - low), 0.0, 1.0);
+    const auto f = static_cast<double>(out.values[i]);
+    out.values[i] = static_cast<float>(f / s.factor * stretched + f * (1.0 - stretched));
+  }
+  return out;
+}
+
+RopeFrequencies longrope(const RopeScaling& s, int64_t width, double theta, int64_t tokens) {
+  RopeFrequencies out{unscaled(width, theta)};
+  const auto& divisors = tokens > s.original_length ? s.long_factor : s.short_factor;
+  for (size_t i = 0; i < out.values.size(); ++i) out.values[i] /= static_cast<float>(divisors[i]);
+  const double factor = s.length > s.original_length
+                            ? static_cast<double>(s.length) / static_cast<double>(s.original_length)
+                            : s.factor;
+  out.attention_factor = s.attention_factor.value_or(
+      factor <= 1.0
+          ? 1.0
+          : std::sqrt(1.0 + std::log(factor) / std::log(static_cast<double>(s.original_length))));
+  return out;
+}
+
+}  // namespace
+
+std::span<const CatalogueEntry<RopeFrequenciesOf>> rope_scalings() {
+  static constexpr CatalogueEntry<RopeFrequenciesOf> kScalings[] = {
+      {"none", "as trained", "Su et al. 2021, arXiv:2104.09864", plain},
+      {"linear", "every position divided by factor", "Chen et al. 2023, arXiv:2306.15595", linear},
+      {"ntk", "theta·factor^(R/(R-2)): slow channels stretched, fast ones kept",
+       "bloc97 2023, NTK-aware scaling; Peng et al. 2023, arXiv:2309.00071", ntk},
+      {"dynamic", "ntk with the factor that the text at hand needs",
+       "emozilla 2023, dynamic NTK; Peng et al. 2023, arXiv:2309.00071", dynamic},
+      {"yarn", "a ramp between kept and stretched channels, and sharper attention",
+       "Peng et al. 2023, arXiv:2309.00071", yarn},
+      {"llama3", "long wavelengths divided by factor, short ones kept, a ramp between",
+       "Grattafiori et al. 2024, arXiv:2407.21783", llama3},
+      {"longrope", "a divisor for every channel, one set for short texts, one for long",
+       "Ding et al. 2024, arXiv:2402.13753", longrope},
+  };
+  return kScalings;
+}
+
+}  // namespace lathe
