@@ -22,7 +22,7 @@ namespace fs = std::filesystem;
 using Json = nlohmann::ordered_json;
 
 ModelConfig family_config(const std::string& family) {
-  ModelConfig c = find_family(family).defaults();
+  ModelConfig c = default_config(find_family(family));
   const ModelConfig tiny = tiny_config();
   c.vocab_size = tiny.vocab_size;
   c.hidden_size = tiny.hidden_size;

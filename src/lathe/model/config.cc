@@ -108,7 +108,7 @@ void ModelConfig::visit(Visitor& v) {
           "scores become cap·tanh(score / cap); 0 is off", at_least(0));
   v.field("final_logit_softcapping", final_logit_softcapping, "the same for the output logits",
           at_least(0));
-  v.field("embedding_multiplier", embedding_multiplier, "multiplies the embedded tokens", above(0));
+  v.field("scale_embedding", scale_embedding, "multiply the embedded tokens by sqrt(hidden_size)");
   v.field("logit_scale", logit_scale, "multiplies the output logits", above(0));
   v.field("attention_dropout", attention_dropout, "dropout of attention weights while training",
           between(0, 0.99));
@@ -157,7 +157,10 @@ ModelConfig resolved(const ModelConfig& config) {
 }
 
 int64_t ModelConfig::rotary_width() const {
-  return static_cast<int64_t>(static_cast<double>(head_width()) * position.partial_rotary_factor);
+  // A factor that was made by a division must give its dividend back.
+  constexpr double kRounding = 1e-9;
+  return static_cast<int64_t>(static_cast<double>(head_width()) * position.partial_rotary_factor +
+                              kRounding);
 }
 
 namespace {
@@ -256,8 +259,7 @@ ModelConfig model_config_from_recipe(const nlohmann::ordered_json& section) {
                                ? section["model_type"].get<std::string>()
                                : "llama";
   const Family& family = find_family(type);
-  ModelConfig config = family.defaults();
-  config.model_type = type;
+  ModelConfig config = default_config(family);
   read_config(config, rename_keys(family, section), "model");
   validate(config);
   return config;

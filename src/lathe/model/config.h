@@ -78,7 +78,7 @@ struct ModelConfig {
   std::optional<int64_t> sliding_window;
   double attn_logit_softcapping = 0.0;
   double final_logit_softcapping = 0.0;
-  double embedding_multiplier = 1.0;
+  bool scale_embedding = false;
   double logit_scale = 1.0;
   double attention_dropout = 0.0;
   double hidden_dropout = 0.0;

@@ -1,7 +1,6 @@
 #include "lathe/model/family.h"
 
 #include <algorithm>
-#include <array>
 #include <nlohmann/json.hpp>
 
 #include "lathe/base/error.h"
@@ -13,10 +12,11 @@ namespace lathe {
 using Json = nlohmann::ordered_json;
 
 std::span<const Family* const> families() {
-  static const std::array<const Family*, 3> kFamilies = {
-      &llama_family(),
-      &gpt2_family(),
-      &lathe_family(),
+  static const Family* const kFamilies[] = {
+      &llama_family(),    &gpt2_family(),   &gpt_neo_family(), &gptj_family(),
+      &gpt_neox_family(), &opt_family(),    &mistral_family(), &qwen2_family(),
+      &qwen3_family(),    &gemma2_family(), &gemma3_family(),  &phi3_family(),
+      &olmo2_family(),    &cohere_family(), &glm4_family(),    &lathe_family(),
   };
   return kFamilies;
 }
@@ -71,9 +71,9 @@ void read_key(const ConfigKey& key, const Json& theirs, Json& ours) {
 void check_fixed(const Family& family, const Json& theirs) {
   for (const FixedKey& key : family.fixed) {
     const auto found = theirs.find(key.theirs);
-    require(found == theirs.end() || *found == Json::parse(key.value), ErrorKind::kConfig,
-            "config.json", "{} is {}; of {} models only {} is computed", key.theirs, found->dump(),
-            family.name, key.value);
+    require(found == theirs.end() || found->is_null() || *found == Json::parse(key.value),
+            ErrorKind::kConfig, "config.json", "{} is {}; of {} models only {} is computed",
+            key.theirs, found->dump(), family.name, key.value);
   }
 }
 
@@ -98,13 +98,19 @@ void drop_what_does_not_compute(Json& config) {
 
 }  // namespace
 
+ModelConfig default_config(const Family& family) {
+  ModelConfig config = family.defaults();
+  config.model_type = std::string(family.name);
+  return config;
+}
+
 ModelConfig read_family_config(const Family& family, const Json& json) {
   check_fixed(family, json);
   Json ours = Json::object();
   read_special_ids(json, ours);
   for_each_key(family, [&](const ConfigKey& key) { read_key(key, json, ours); });
   if (family.read != nullptr) family.read(json, ours);
-  ModelConfig config = family.defaults();
+  ModelConfig config = default_config(family);
   read_config(config, ours, "config.json");
   config.model_type = std::string(family.name);
   return config;
@@ -153,40 +159,5 @@ Json rename_keys(const Family& family, const Json& section) {
   }
   return renamed;
 }
-
-namespace {
-
-struct ActivationName {
-  std::string_view theirs, ours;
-};
-// The first line of each of ours is the one that is written.
-constexpr ActivationName kActivationNames[] = {
-    {"silu", "silu"},          {"swish", "silu"},
-    {"gelu", "gelu"},          {"gelu_pytorch_tanh", "gelu_tanh"},
-    {"gelu_new", "gelu_tanh"}, {"gelu_fast", "gelu_tanh"},
-    {"relu", "relu"},          {"relu2", "relu2"},
-};
-
-Json read_activation(const Json& theirs) {
-  for (const auto& n : kActivationNames)
-    if (theirs == n.theirs) return std::string(n.ours);
-  fail(ErrorKind::kConfig, "config.json", "activation {} is not one that Lathe computes",
-       theirs.dump());
-}
-
-Json write_activation(const Json& ours) {
-  for (const auto& n : kActivationNames)
-    if (ours == n.ours) return std::string(n.theirs);
-  return nullptr;
-}
-
-Json write_old_activation(const Json& ours) {
-  return ours == "gelu_tanh" ? Json("gelu_new") : write_activation(ours);
-}
-
-}  // namespace
-
-const Spelling kActivationSpelling = {read_activation, write_activation};
-const Spelling kGeluNewSpelling = {read_activation, write_old_activation};
 
 }  // namespace lathe

@@ -23,8 +23,6 @@ struct Spelling {
   nlohmann::ordered_json (*read)(const nlohmann::ordered_json& theirs);
   nlohmann::ordered_json (*write)(const nlohmann::ordered_json& ours);
 };
-extern const Spelling kActivationSpelling;  // "gelu_pytorch_tanh" for "gelu_tanh"
-extern const Spelling kGeluNewSpelling;     // the same, but "gelu_new", as older families write it
 
 // A key of config.json under the name it has in ModelConfig: {"n_embd", "hidden_size"}.
 struct ConfigKey {
@@ -64,7 +62,7 @@ struct Family {
   ModelConfig (*defaults)();
   std::vector<std::span<const ConfigKey>> keys;
   std::span<const FixedKey> fixed = {};
-  std::span<const WeightRule> weights;  // empty: this program's own names
+  std::vector<std::span<const WeightRule>> weights;  // empty: this program's own names
   // What the tables cannot say: config.json to a tree of ModelConfig's keys, and back.
   void (*read)(const nlohmann::ordered_json& theirs, nlohmann::ordered_json& ours) = nullptr;
   void (*write)(const ModelConfig& config, nlohmann::ordered_json& theirs) = nullptr;
@@ -74,12 +72,8 @@ struct Family {
   std::span<const std::string_view> repeated = {};
 };
 
-// Keys that config.json and ModelConfig spell alike, and that most families have.
-std::span<const ConfigKey> standard_keys();
-std::span<const WeightRule> llama_weights();
-// rope_theta, rope_parameters (transformers 5) or rope_scaling (before), partial_rotary_factor.
-void read_rope(const nlohmann::ordered_json& theirs, nlohmann::ordered_json& ours);
-void write_rope(const ModelConfig& config, nlohmann::ordered_json& theirs);
+// The family's defaults under its name.
+ModelConfig default_config(const Family& family);
 
 // config.json -> ModelConfig. Error kConfig for a setting that Lathe does not compute, kFormat for
 // one that is missing or has another type.
@@ -100,6 +94,19 @@ const Family& family_for(const ModelConfig& config);
 // One function per file in families/.
 const Family& llama_family();
 const Family& gpt2_family();
+const Family& gpt_neo_family();
+const Family& gptj_family();
+const Family& gpt_neox_family();
+const Family& opt_family();
+const Family& mistral_family();
+const Family& qwen2_family();
+const Family& qwen3_family();
+const Family& gemma2_family();
+const Family& gemma3_family();
+const Family& phi3_family();
+const Family& olmo2_family();
+const Family& cohere_family();
+const Family& glm4_family();
 const Family& lathe_family();
 
 }  // namespace lathe

@@ -10,7 +10,7 @@ namespace {
 // A small Llama: SwiGLU, GQA, rotary positions, tied head.
 ModelConfig small_llama(int64_t vocabulary, int64_t width, int64_t layers, int64_t heads,
                         int64_t kv_heads) {
-  ModelConfig c = llama_family().defaults();
+  ModelConfig c = default_config(llama_family());
   c.vocab_size = vocabulary;
   c.hidden_size = width;
   c.num_hidden_layers = layers;
@@ -30,7 +30,7 @@ ModelConfig m1() {
 }
 
 ModelConfig gpt2_124m() {
-  ModelConfig c = gpt2_family().defaults();
+  ModelConfig c = default_config(gpt2_family());
   c.vocab_size = 50257;
   c.hidden_size = 768;
   c.num_hidden_layers = 12;

@@ -183,11 +183,12 @@ Transformer::Transformer(const ModelConfig& c)
     blocks_.push_back(std::make_unique<Block>(c, i));
   if (c.norm.final) final_norm_ = make_norm(c);
   if (!c.tie_word_embeddings) {
-    head_ = std::make_unique<Linear>(c.hidden_size, c.vocab_size, false, c.initializer_range);
+    head_ =
+        std::make_unique<Linear>(c.hidden_size, c.vocab_size, c.lm_head_bias, c.initializer_range);
     head_->weight.is_table = true;
-  }
-  if (c.lm_head_bias)
+  } else if (c.lm_head_bias) {
     head_bias_.emplace(Shape{c.vocab_size}, Initializer{Initializer::Kind::kZeros, 0});
+  }
   for_each_parameter(*this, [](const std::string& path, Parameter& p) { p.name = path; });
 }
 
@@ -255,7 +256,9 @@ Var Transformer::hidden(const Forward& base, const Tensor& ids, Recompute recomp
       limit == 0 || held + ids.size(1) <= limit, ErrorKind::kData, "model",
       "a sequence of {} tokens, but {} positions were trained; shorten the text or generate less",
       held + ids.size(1), limit);
-  Var x = ops::scale(embedding_.forward(f, ids), config_.embedding_multiplier);
+  Var x = ops::scale(
+      embedding_.forward(f, ids),
+      config_.scale_embedding ? std::sqrt(static_cast<double>(config_.hidden_size)) : 1.0);
   x = position_->add_to_embedding(f, x);
   if (embedding_norm_) x = embedding_norm_->forward(f, x);
   if (f.training) x = ops::dropout(x, config_.hidden_dropout, f.rng.fork("embedding"));
@@ -277,7 +280,7 @@ Var Transformer::hidden(const Forward& base, const Tensor& ids, Recompute recomp
 
 ops::OutputHead Transformer::head(const Forward& f) {
   ops::OutputHead head(f.use(head_ ? head_->weight : embedding_.weight));
-  if (head_bias_) head.bias = f.use(*head_bias_);
+  if (auto& bias = head_ ? head_->bias : head_bias_) head.bias = f.use(*bias);
   head.softcap = config_.final_logit_softcapping;
   return head;
 }

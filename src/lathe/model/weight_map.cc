@@ -132,7 +132,9 @@ void DiskTensor::scatter(const Tensor& on_disk, const Of& of) const {
 }
 
 std::vector<DiskTensor> map_weights(Transformer& model) {
-  const auto rules = family_for(model.config()).weights;
+  std::vector<WeightRule> rules;
+  for (const auto& table : family_for(model.config()).weights)
+    rules.insert(rules.end(), table.begin(), table.end());
   if (rules.empty()) {
     std::vector<DiskTensor> own;
     for (Parameter* p : model.parameters()) own.push_back(whole(p->name, *p));

@@ -3,7 +3,7 @@
 
 #include <nlohmann/json.hpp>
 
-#include "lathe/model/family.h"
+#include "lathe/model/families/shared.h"
 
 namespace lathe {
 namespace {
@@ -66,7 +66,7 @@ const Family& gpt2_family() {
       .defaults = defaults,
       .keys = {kKeys},
       .fixed = kFixed,
-      .weights = kWeights,
+      .weights = {kWeights},
       .write = [](const ModelConfig& c,
                   nlohmann::ordered_json& theirs) { theirs["embd_pdrop"] = c.hidden_dropout; },
       .optional_prefix = "transformer.",

@@ -1,0 +1,49 @@
+// Phi-3: Llama with fused projections on disk, and LongRoPE.
+
+#include <nlohmann/json.hpp>
+
+#include "lathe/model/families/shared.h"
+
+namespace lathe {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+constexpr ConfigKey kKeys[] = {
+    {"rms_norm_eps", "norm.eps"},
+    {"resid_pdrop", "hidden_dropout"},
+    {"embd_pdrop", "hidden_dropout"},
+    {"sliding_window", "sliding_window"},
+};
+
+constexpr WeightRule kWeights[] = {
+    {"model.layers.{}.self_attn.qkv_proj", "layers.{}.attention.qkv"},
+    {"model.layers.{}.self_attn.o_proj", "layers.{}.attention.output"},
+    {"model.layers.{}.mlp.gate_up_proj", "layers.{}.ffn.gate_up"},
+    {"model.layers.{}.mlp.down_proj", "layers.{}.ffn.down"},
+};
+
+void write(const ModelConfig& c, Json& theirs) {
+  write_rope(c, theirs);
+  theirs["original_max_position_embeddings"] =
+      c.position.scaling.original_max_position_embeddings.value_or(c.max_position_embeddings);
+}
+
+}  // namespace
+
+const Family& phi3_family() {
+  static const Family family = {
+      .name = "phi3",
+      .architecture = "Phi3ForCausalLM",
+      .summary = "RMSNorm, rotary positions, GQA, SwiGLU; fused projections",
+      .source = "Abdin et al. 2024, arXiv:2404.14219",
+      .defaults = [] { return ModelConfig(); },
+      .keys = {standard_keys(), kKeys},
+      .weights = {decoder_ends(), pre_norms(), kWeights},
+      .read = read_rope,
+      .write = write,
+  };
+  return family;
+}
+
+}  // namespace lathe
