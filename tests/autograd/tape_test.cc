@@ -210,8 +210,9 @@ Gradient through(bool checkpointed) {
   const Var x = tape.leaf(vec({0.3, -0.7}));
   Var y = scaled(1.5, x);
   for (int i = 0; i < 3; ++i)
-    y = checkpointed ? checkpoint(y, [&](const Var& v, Tape* t) { return body(v, t, &w, &g.runs); })
-                     : body(y, &tape, &w, &g.runs);
+    y = checkpointed
+            ? checkpoint(&tape, y, [&](const Var& v, Tape* t) { return body(v, t, &w, &g.runs); })
+            : body(y, &tape, &w, &g.runs);
   tape.backward(sum(y, x), kSeed);
   g.x = tape.grad(x).to_vector();
   g.w = w.tensor.to_vector();
@@ -231,13 +232,63 @@ TEST(Checkpoint, KeepsNothingOfTheBody) {
   GradBuffer w{vec({0, 0}), false};
   int runs = 0;
   const Var x = tape.leaf(vec({1, 2}));
-  checkpoint(x, [&](const Var& v, Tape* t) { return body(v, t, &w, &runs); });
+  checkpoint(&tape, x, [&](const Var& v, Tape* t) { return body(v, t, &w, &runs); });
   EXPECT_EQ(tape.node_count(), 1u);
   // Without a tape nothing is run twice.
-  const Var y =
-      checkpoint(Var(vec({1, 2})), [&](const Var& v, Tape* t) { return body(v, t, &w, &runs); });
+  const Var y = checkpoint(nullptr, Var(vec({1, 2})),
+                           [&](const Var& v, Tape* t) { return body(v, t, &w, &runs); });
   EXPECT_FALSE(y.needs_grad());
   EXPECT_EQ(runs, 2);
+}
+
+// Frozen inputs: the parameters inside still learn.
+TEST(Checkpoint, ParametersLearnBehindAConstant) {
+  const auto gradient = [](bool checkpointed) {
+    GradBuffer w{vec({0, 0}), false};
+    int runs = 0;
+    Tape tape;
+    Var y(vec({0.3, -0.7}));
+    for (int i = 0; i < 2; ++i) {
+      y = checkpointed
+              ? checkpoint(&tape, y, [&](const Var& v, Tape* t) { return body(v, t, &w, &runs); })
+              : body(y, &tape, &w, &runs);
+      EXPECT_TRUE(y.needs_grad());
+    }
+    tape.backward(y, kSeed);
+    EXPECT_TRUE(w.written);
+    return w.tensor.to_vector();
+  };
+  EXPECT_EQ(gradient(true), gradient(false));
+}
+
+TEST(Checkpoint, RecordsNothingWhereNothingLearns) {
+  Tape tape;
+  int runs = 0;
+  const Var x(vec({1, 2}));
+  const Var y = checkpoint(&tape, x, [&](const Var& v, Tape*) {
+    ++runs;
+    return scaled(2, v);
+  });
+  EXPECT_FALSE(y.needs_grad());
+  EXPECT_EQ(y.value.to_vector(), (Values{2, 4}));
+  EXPECT_EQ(tape.node_count(), 0u);
+  EXPECT_EQ(runs, 1);
+}
+
+TEST(Checkpoint, InsideAnother) {
+  const auto gradient = [](bool nested) {
+    GradBuffer w{vec({0, 0}), false};
+    int runs = 0;
+    const auto inner = [&](const Var& v, Tape* t) { return body(v, t, &w, &runs); };
+    Tape tape;
+    const Var y = checkpoint(&tape, Var(vec({0.3, -0.7})), [&](const Var& v, Tape* t) {
+      return nested ? checkpoint(t, v, inner) : inner(v, t);
+    });
+    EXPECT_EQ(tape.node_count(), 1u);
+    tape.backward(y, kSeed);
+    return w.tensor.to_vector();
+  };
+  EXPECT_EQ(gradient(true), gradient(false));
 }
 
 }  // namespace

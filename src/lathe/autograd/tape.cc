@@ -64,12 +64,14 @@ int32_t Tape::new_slot(const Tensor& value, int32_t node) {
   return static_cast<int32_t>(slots_.size()) - 1;
 }
 
-Var Tape::leaf(const Tensor& value) { return {value, this, new_slot(value, -1)}; }
+Var Tape::leaf(const Tensor& value) { return leaf(value, nullptr); }
 
 Var Tape::leaf(const Tensor& value, GradBuffer* sink) {
-  Var v = leaf(value);
-  slots_[v.id].sink = sink;
-  return v;
+  ++leaf_count_;
+  if (is_probe_) return value;
+  const int32_t slot = new_slot(value, -1);
+  slots_[slot].sink = sink;
+  return {value, this, slot};
 }
 
 std::vector<Var> Tape::record(std::string_view op, std::span<const Tensor> outputs,
@@ -143,16 +145,19 @@ Var record(std::string_view op, Tensor output, std::initializer_list<const Var*>
 
 Saved save(const Var& v) { return v.needs_grad() ? v.tape->save(v) : Saved{v.value, -1}; }
 
-Var checkpoint(const Var& x, std::function<Var(const Var& x, Tape* tape)> body) {
-  if (!x.needs_grad()) return body(x, nullptr);
-  Var out = body(Var(x.value), nullptr);
-  return record("checkpoint", out.value, {&x}, [x, body = std::move(body)](Gradients& g) {
+Var checkpoint(Tape* tape, const Var& x, std::function<Var(const Var& x, Tape* tape)> body) {
+  if (tape == nullptr || tape->is_probe()) return body(x, tape);
+  Tape probe = Tape::probe();
+  const Var out = body(Var(x.value), &probe);
+  if (!x.needs_grad() && probe.leaf_count() == 0) return out;
+  auto backward = [x, body = std::move(body)](Gradients& g) {
     Tape inner;
-    const Var again = inner.leaf(x.value);
+    const Var again = x.needs_grad() ? inner.leaf(x.value) : x;
     const Var y = body(again, &inner);
     inner.backward(y, g.of_output());
-    if (inner.grad(again).defined()) g.add(x, inner.grad(again));
-  });
+    if (x.needs_grad() && inner.grad(again).defined()) g.add(x, inner.grad(again));
+  };
+  return tape->record("checkpoint", {&out.value, 1}, {&x}, std::move(backward), {})[0];
 }
 
 }  // namespace lathe

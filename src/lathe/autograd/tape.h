@@ -13,7 +13,7 @@
 //
 // Recompute (Chen et al. 2016, arXiv:1604.06174; selective: Korthikanti et al. 2022,
 // arXiv:2205.05198):
-//   * checkpoint(x, body) keeps only x, and runs body again during the backward;
+//   * checkpoint(tape, x, body) keeps only x, and runs body again during the backward;
 //   * an operation that is cheap to repeat passes `recompute` to record(); without keep_cheap its
 //     output is dropped and made again when a later node's backward asks for it through Saved.
 //
@@ -101,6 +101,8 @@ class Tape {
 
   // False drops the outputs of cheap operations once nothing but the tape needs them.
   explicit Tape(bool keep_cheap = true) : keep_cheap_(keep_cheap) {}
+  // A tape whose leaves are constants: nothing is recorded, it only counts them.
+  static Tape probe() { return Tape(Probe()); }
   Tape(const Tape&) = delete;
   Tape& operator=(const Tape&) = delete;
 
@@ -123,8 +125,13 @@ class Tape {
   // The gradient of a leaf without a sink; undefined when nothing depended on it.
   const Tensor& grad(const Var& leaf) const;
   size_t node_count() const { return nodes_.size(); }
+  bool is_probe() const { return is_probe_; }
+  size_t leaf_count() const { return leaf_count_; }
 
  private:
+  struct Probe {};
+  explicit Tape(Probe) : keep_cheap_(false), is_probe_(true) {}
+
   friend class Gradients;
   struct Node {
     std::string_view op;
@@ -145,7 +152,8 @@ class Tape {
 
   std::vector<Node> nodes_;
   std::vector<Slot> slots_;
-  bool keep_cheap_, spent_ = false;
+  bool keep_cheap_, is_probe_ = false, spent_ = false;
+  size_t leaf_count_ = 0;
 };
 
 // The tape of the first input that has one; nullptr when nothing is being recorded.
@@ -156,10 +164,10 @@ Var record(std::string_view op, Tensor output, std::initializer_list<const Var*>
            Tape::Backward backward, Tape::Options options = {});
 Saved save(const Var& v);
 
-// body(x), of which only x is kept when x needs a gradient (otherwise body runs once and records
-// nothing); run again, on a tape of its own, during the backward. `body` receives the Var to use
-// for x and the tape to record parameters on (nullptr on the first run), and must compute the same
-// bits both times.
-Var checkpoint(const Var& x, std::function<Var(const Var& x, Tape* tape)> body);
+// body(x), of which only x is kept on `tape`; run again, on a tape of its own, during the backward.
+// `body` receives the Var to use for x and the tape to record parameters on (a probe on the first
+// run), and must compute the same bits both times. Nothing is recorded, and body runs once, when
+// `tape` is nullptr or a probe, or when neither x nor anything that body uses needs a gradient.
+Var checkpoint(Tape* tape, const Var& x, std::function<Var(const Var& x, Tape* tape)> body);
 
 }  // namespace lathe

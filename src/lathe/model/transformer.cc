@@ -266,7 +266,7 @@ Var Transformer::hidden(const Forward& base, const Tensor& ids, Recompute recomp
     const Forward layer = f.with_rng(f.rng.fork("layer").fork(i));
     Block& block = *blocks_[i];
     if (recompute == Recompute::kFull && f.tape != nullptr) {
-      x = checkpoint(x, [this, layer, &block](const Var& input, Tape* tape) {
+      x = checkpoint(f.tape, x, [this, layer, &block](const Var& input, Tape* tape) {
         return block.forward(layer.with_tape(tape), *position_, input);
       });
     } else {
