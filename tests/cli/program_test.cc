@@ -8,9 +8,11 @@
 
 #include "lathe/base/error.h"
 #include "lathe/base/parallel.h"
+#include "lathe/base/strings.h"
 #include "lathe/cli/commands.h"
 #include "lathe/cli/help.h"
 #include "lathe/config/config.h"
+#include "lathe/kernels/kernels.h"
 
 namespace lathe {
 namespace {
@@ -48,6 +50,7 @@ int run_toy(const ToyOptions& o, CommandContext& context) {
   nlohmann::ordered_json j;
   j["options"] = write_config(o);
   j["overrides"] = context.overrides;
+  j["given"] = context.given;
   j["json"] = context.json;
   j["name"] = context.name;
   j["command"] = context.command_line();
@@ -127,6 +130,16 @@ TEST(Program, OverridesAreCollected) {
             std::string::npos);
 }
 
+TEST(Program, TheOptionsGivenAreKnown) {
+  const auto given = [](const std::vector<std::string>& arguments) {
+    return nlohmann::json::parse(run(arguments).out)["given"];
+  };
+  EXPECT_EQ(given({"toy", "in"}), std::vector<std::string>{});
+  EXPECT_EQ(given({"toy", "in", "--seed=1", "--no-cache", "--max_new_tokens", "5", "--json"}),
+            (std::vector<std::string>{"max_new_tokens", "seed", "cache"}))
+      << "also with the value of the default";
+}
+
 TEST(Program, UsageErrorsExitWithTwoAndNameTheFix) {
   const struct {
     std::vector<std::string> arguments;
@@ -151,7 +164,8 @@ TEST(Program, UsageErrorsExitWithTwoAndNameTheFix) {
        "Did you mean 'sample'?\n"},
       {{"toy", "in", "--temprature", "1"},
        "lathe toy: error: [command line] unknown option '--temprature'. Did you mean "
-       "'--temperature'? Options: --help, --json, --threads, --max-new-tokens, --temperature, "
+       "'--temperature'? Options: --help, --json, --threads, --cpu-level, --max-new-tokens, "
+       "--temperature, "
        "--prompt, --mode, --stop, --seed, --stream, --cache\n"},
       {{"--wrong"},
        "lathe: error: [command line] unknown option '--wrong'; `lathe help` lists the commands\n"},
@@ -188,6 +202,19 @@ TEST(Program, GlobalOptionsBeforeOrAfterTheCommand) {
   set_thread_count(before);
 }
 
+TEST(Program, TheCpuLevel) {
+  const std::string best = kernels::cpu_kernels().level;
+  EXPECT_EQ(run({"--cpu-level", "baseline", "toy", "in"}).code, 0);
+  EXPECT_EQ(kernels::cpu_kernels().level, "baseline");
+  EXPECT_EQ(run({"toy", "in", "--cpu-level=" + best}).code, 0);
+  EXPECT_EQ(kernels::cpu_kernels().level, best);
+  const Result r = run({"toy", "in", "--cpu-level", "basline"});
+  EXPECT_EQ(r.code, 2);
+  EXPECT_EQ(r.err, "lathe toy: error: [command line] --cpu-level is 'basline', expected one of '" +
+                       join(kernels::cpu_levels(), "', '") + "'. Did you mean 'baseline'?\n");
+  EXPECT_EQ(kernels::cpu_kernels().level, best);
+}
+
 TEST(Program, HelpComesFromTheCatalogue) {
   EXPECT_EQ(run({}).out, run({"--help"}).out);
   EXPECT_NE(run({"help"}).out.find("toy    do a toy thing"), std::string::npos);
@@ -213,8 +240,13 @@ TEST(Program, HelpComesFromTheCatalogue) {
             "  --no-cache            keep keys and values (on by default, this turns it off)\n"
             "  --section.key=value   replaces a key of the recipe\n"
             "  --json                print one JSON object on standard output and nothing else\n"
-            "  --threads N           threads to compute with (default: all cores)\n"
-            "  -h, --help            this text\n");
+            "  --threads N           threads to compute with; all cores when not given (between 1 "
+            "and 1024)\n"
+            "  --cpu-level LEVEL     instruction set of the kernels; the best that the machine "
+            "runs when not given (here " +
+                join(kernels::cpu_levels(), ", ") +
+                ")\n"
+                "  -h, --help            this text\n");
 }
 
 TEST(Program, CompletionScriptsNameEverything) {
@@ -223,6 +255,13 @@ TEST(Program, CompletionScriptsNameEverything) {
     for (const char* word : {"toy", "inner", "max-new-tokens", "temperature"})
       EXPECT_NE(script.find(word), std::string::npos) << shell << " lacks " << word;
   }
+}
+
+// The help names the levels of this machine, a page that is read elsewhere does not.
+TEST(Program, PagesDoNotDependOnTheMachine) {
+  const std::string page = run({"help", "--markdown"}).out;
+  EXPECT_NE(page.find("--cpu-level LEVEL"), std::string::npos);
+  EXPECT_EQ(page.find("baseline"), std::string::npos);
 }
 
 // Every command of the real catalogue must describe itself without errors.

@@ -38,13 +38,14 @@ namespace lathe {
 
 // What every command is given besides its own options.
 struct CommandContext {
-  std::string name;                    // "tokenizer train"
-  std::vector<std::string> arguments;  // the whole command line, for manifests
-  std::vector<std::string> overrides;  // "section.key=value" from `--section.key=value`
-  bool json = false;                   // print one JSON object on `out` and nothing else
-  std::ostream& out;                   // results
-  Log log;                             // messages, to stderr
-  ProgressStyle progress;              // how a Progress of this command shows itself
+  std::string name;                     // "tokenizer train"
+  std::vector<std::string> arguments;   // the whole command line, for manifests
+  std::vector<std::string> overrides;   // "section.key=value" from `--section.key=value`
+  std::vector<std::string> given = {};  // keys of the options that the line sets, "top_p"
+  bool json = false;                    // print one JSON object on `out` and nothing else
+  std::ostream& out;                    // results
+  Log log;                              // messages, to stderr
+  ProgressStyle progress;               // how a Progress of this command shows itself
 
   std::string command_line() const;
   // One object and a line break; call it once, when json is set.

@@ -174,11 +174,12 @@ class Demo {
       shown += a.find_first_of(" <|") == std::string::npos ? " " + a : " '" + a + "'";
     context_.log.info("      $ {}", shown);
     BoundCommand bound = command.bind();
-    parse_arguments(command, bound, arguments, name);
+    const ParsedLine parsed = parse_arguments(command, bound, arguments, name);
     std::ostringstream out;
     CommandContext inner{.name = name,
                          .arguments = {"lathe", name},
-                         .overrides = {},
+                         .overrides = parsed.overrides,
+                         .given = parsed.given,
                          .json = true,
                          .out = out,
                          .log = context_.log,

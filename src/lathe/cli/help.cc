@@ -67,13 +67,20 @@ std::string right_of(const FieldInfo& field) {
   return notes.empty() ? field.help : fmt::format("{} ({})", field.help, notes);
 }
 
-const std::vector<Row>& global_rows() {
-  static const std::vector<Row> kRows = {
-      {"--json", "print one JSON object on standard output and nothing else"},
-      {"--threads N", "threads to compute with (default: all cores)"},
-      {"-h, --help", "this text"},
-  };
-  return kRows;
+// What a text is written for: this machine's levels are no news in a page that others read.
+enum class Reader : uint8_t { kHere, kEverywhere };
+
+std::vector<Row> global_rows(Reader reader) {
+  std::vector<Row> rows;
+  for (FieldInfo& field : describe(GlobalOptions())) {
+    if (field.key == "cpu_level") {
+      if (reader == Reader::kHere) field.limits = "here " + join(field.choices, ", ");
+      field.choices = {"LEVEL"};
+    }
+    rows.push_back({left_of(field), right_of(field)});
+  }
+  rows.push_back({"-h, --help", "this text"});
+  return rows;
 }
 
 std::string usage(const Command& command, const std::string& name) {
@@ -92,6 +99,26 @@ std::string usage(const Command& command, const std::string& name) {
 std::string ending_in_newline(std::string text) {
   if (!text.empty() && text.back() != '\n') text += '\n';
   return text;
+}
+
+std::string help_of(const Command& command, const std::string& name, Reader reader) {
+  std::string text = fmt::format("lathe {}: {}\n\n", name, command.text.summary);
+  text += usage(command, name);
+  if (!command.text.help.empty()) text += fmt::format("\n{}", ending_in_newline(command.text.help));
+  if (!command.children.empty()) {
+    std::vector<Row> rows;
+    for (const auto& child : command.children)
+      rows.push_back({child.text.name, child.text.summary});
+    return text + "\ncommands:\n" + table(rows);
+  }
+  std::vector<Row> arguments, options;
+  for (const auto& field : describe(command.bind().options))
+    (field.positional ? arguments : options).push_back({left_of(field), right_of(field)});
+  if (command.text.takes_overrides)
+    options.push_back({"--section.key=value", "replaces a key of the recipe"});
+  for (const Row& row : global_rows(reader)) options.push_back(row);
+  if (!arguments.empty()) text += fmt::format("\narguments:\n{}", table(arguments));
+  return text + "\noptions:\n" + table(options);
 }
 
 template <class F>
@@ -113,34 +140,19 @@ std::string program_help(std::span<const Command> commands) {
          table(rows) +
          "\nlathe help COMMAND explains one, lathe --version names this version.\n\n"
          "options of every command:\n" +
-         table(global_rows());
+         table(global_rows(Reader::kHere));
 }
 
 std::string command_help(const Command& command, const std::string& name) {
-  std::string text = fmt::format("lathe {}: {}\n\n", name, command.text.summary);
-  text += usage(command, name);
-  if (!command.text.help.empty()) text += fmt::format("\n{}", ending_in_newline(command.text.help));
-  if (!command.children.empty()) {
-    std::vector<Row> rows;
-    for (const auto& child : command.children)
-      rows.push_back({child.text.name, child.text.summary});
-    return text + "\ncommands:\n" + table(rows);
-  }
-  std::vector<Row> arguments, options;
-  for (const auto& field : describe(command.bind().options))
-    (field.positional ? arguments : options).push_back({left_of(field), right_of(field)});
-  if (command.text.takes_overrides)
-    options.push_back({"--section.key=value", "replaces a key of the recipe"});
-  options.insert(options.end(), global_rows().begin(), global_rows().end());
-  if (!arguments.empty()) text += fmt::format("\narguments:\n{}", table(arguments));
-  return text + "\noptions:\n" + table(options);
+  return help_of(command, name, Reader::kHere);
 }
 
 std::string commands_markdown(std::span<const Command> commands) {
   std::string text =
       "# Commands\n\nWritten by `lathe help --markdown`; change the commands, not this page.\n";
   for_each_command(commands, "", [&](const Command& command, const std::string& name) {
-    text += fmt::format("\n## lathe {}\n\n```\n{}```\n", name, command_help(command, name));
+    text += fmt::format("\n## lathe {}\n\n```\n{}```\n", name,
+                        help_of(command, name, Reader::kEverywhere));
   });
   return text;
 }
@@ -164,14 +176,14 @@ std::vector<Completions> all_completions(std::span<const Command> commands) {
     for (const auto& child : command.children)
       entry.descriptions.push_back({child.text.name, child.text.summary});
     if (command.bind) entry.fields = describe(command.bind().options);
+    for (FieldInfo& field : describe(GlobalOptions())) entry.fields.push_back(std::move(field));
     for (const auto& field : entry.fields) {
       if (!field.positional)
         entry.descriptions.push_back({option_name(field.key), field.help});
       else
         for (const auto& choice : field.choices) entry.descriptions.push_back({choice, field.help});
     }
-    for (const char* global : {"--json", "--threads", "--help"})
-      entry.descriptions.push_back({global, "of every command"});
+    entry.descriptions.push_back({"--help", "explain this command"});
     all.push_back(std::move(entry));
   });
   for (auto& entry : all)

@@ -144,6 +144,46 @@ void refuse_option(const std::string& argument, const Values& known, const std::
                           : fmt::format(" `lathe help {}` lists them", name));
 }
 
+// The named fields of a struct as options of CLI11.
+class OptionSet {
+ public:
+  // Adds the options to `app` and their names to `known`.
+  OptionSet(CLI::App& app, ConfigRef fields, Values& known) : fields_(fields) {
+    for_each_field(fields, [&](const std::string& key, const FieldSpec& field) {
+      if (field.positional) return;
+      const std::string option = option_name(key);
+      known.push_back(option);
+      options_.push_back(is_boolean(field)
+                             ? app.add_flag(fmt::format("{},!--no-{}", option, option.substr(2)))
+                             : app.add_option(option)->expected(1)->multi_option_policy(
+                                   CLI::MultiOptionPolicy::TakeAll));
+    });
+  }
+
+  // Sets the fields from what `app` parsed and returns the keys of those that the line gave.
+  Values assign(const std::string& command) const {
+    Values given;
+    size_t index = 0;
+    for_each_field(fields_, [&](const std::string& key, const FieldSpec& field) {
+      if (field.positional) return;
+      const CLI::Option& option = *options_[index++];
+      const std::string shown = option_name(key);
+      if (option.count() > 0) {
+        Assigner(field, shown, option.results()).assign();
+        given.push_back(key);
+      } else {
+        require(!field.limits.is_required || is_optional(field.value), ErrorKind::kUsage, kWhere,
+                "{} is missing ({}){}", shown, field.help, advice(command));
+      }
+    });
+    return given;
+  }
+
+ private:
+  ConfigRef fields_;
+  std::vector<CLI::Option*> options_;  // in the order of visit()
+};
+
 // Gives the positional arguments to the positional fields: one each, a list takes the rest.
 void assign_positionals(ConfigRef options, const Values& given, const std::string& name) {
   size_t next = 0;
@@ -177,20 +217,10 @@ ParsedLine parse_arguments(const Command& command, BoundCommand& bound,
   CLI::App app;
   app.set_help_flag();
   app.allow_extras();
-  std::vector<std::pair<std::string, CLI::Option*>> options;
-  Values known = {"--help", "--json", "--threads"};
-  const auto add = [&](const std::string& option, bool flag) {
-    known.push_back(option);
-    if (flag) return app.add_flag(fmt::format("{},!--no-{}", option, option.substr(2)));
-    return app.add_option(option)->expected(1)->multi_option_policy(
-        CLI::MultiOptionPolicy::TakeAll);
-  };
-  for_each_field(bound.options, [&](const std::string& key, const FieldSpec& field) {
-    if (!field.positional) options.emplace_back(key, add(option_name(key), is_boolean(field)));
-  });
+  ParsedLine parsed;
+  Values known = {"--help"};
   CLI::Option* help = app.add_flag("-h,--help");
-  CLI::Option* json = app.add_flag("--json");
-  CLI::Option* threads = app.add_option("--threads")->expected(1);
+  const OptionSet global(app, parsed.global, known), own(app, bound.options, known);
 
   const auto separator = std::find(arguments.begin(), arguments.end(), "--");
   Values line;
@@ -201,8 +231,6 @@ ParsedLine parse_arguments(const Command& command, BoundCommand& bound,
   } catch (const CLI::ParseError& e) {
     fail(ErrorKind::kUsage, kWhere, "{}{}", e.what(), advice(name));
   }
-  ParsedLine parsed;
-  parsed.json = json->count() > 0;
   parsed.help = help->count() > 0;
   if (parsed.help) return parsed;
 
@@ -223,24 +251,9 @@ ParsedLine parse_arguments(const Command& command, BoundCommand& bound,
   if (separator != arguments.end())
     positionals.insert(positionals.end(), separator + 1, arguments.end());
 
-  size_t index = 0;
-  for_each_field(bound.options, [&](const std::string&, const FieldSpec& field) {
-    if (field.positional) return;
-    const auto& [key, option] = options[index++];
-    const std::string shown = option_name(key);
-    if (option->count() > 0)
-      Assigner(field, shown, option->results()).assign();
-    else
-      require(!field.limits.is_required || is_optional(field.value), ErrorKind::kUsage, kWhere,
-              "{} is missing ({}){}", shown, field.help, advice(name));
-  });
+  parsed.given = own.assign(name);
   assign_positionals(bound.options, positionals, name);
-  if (threads->count() > 0) {
-    int64_t count = 0;
-    const FieldSpec field{"threads", &count, "", between(1, 1024), {}, false};
-    Assigner(field, "--threads", threads->results()).assign();
-    parsed.threads = count;
-  }
+  global.assign(name);
   return parsed;
 }
 

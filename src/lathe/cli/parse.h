@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "lathe/cli/command.h"
+#include "lathe/cli/global_options.h"
 
 namespace lathe {
 
@@ -14,8 +15,8 @@ std::string option_name(std::string_view key);
 
 struct ParsedLine {
   std::vector<std::string> overrides;  // "section.key=value"
-  std::optional<int64_t> threads;
-  bool json = false;
+  std::vector<std::string> given;      // dotted keys of the options on the line, in visit() order
+  GlobalOptions global;
   bool help = false;  // --help was given; the options are then not checked
 };
 

@@ -12,6 +12,7 @@
 #include "lathe/cli/components.h"
 #include "lathe/cli/help.h"
 #include "lathe/cli/parse.h"
+#include "lathe/config/config.h"
 #include "lathe/io/manifest.h"
 
 namespace lathe {
@@ -43,11 +44,17 @@ const Command& descend(std::span<const Command> commands, Arguments& rest, std::
   return *command;
 }
 
+bool takes_a_value(const std::string& argument) {
+  return std::ranges::any_of(describe(GlobalOptions()), [&](const FieldInfo& field) {
+    return field.type != "boolean" && argument == option_name(field.key);
+  });
+}
+
 // `lathe --threads 2 train x` means `lathe train x --threads 2`.
 Arguments with_command_first(std::span<const std::string> arguments) {
   size_t i = 0;
   while (i < arguments.size() && arguments[i].starts_with("-"))
-    i += arguments[i] == "--threads" ? 2 : 1;
+    i += takes_a_value(arguments[i]) ? 2 : 1;
   i = std::min(i, arguments.size());
   Arguments out(arguments.begin() + static_cast<ptrdiff_t>(i), arguments.end());
   const auto separator = std::find(out.begin(), out.end(), "--");
@@ -98,16 +105,19 @@ int run_command(std::span<const Command> commands, Arguments rest, std::string& 
     output.out << command_help(command, name);
     return 0;
   }
-  if (parsed.threads) set_thread_count(static_cast<int>(*parsed.threads));
+  const GlobalOptions& global = parsed.global;
+  if (global.threads) set_thread_count(static_cast<int>(*global.threads));
+  if (global.cpu_level) kernels::select_cpu_level(*global.cpu_level);
   CommandContext context{.name = name,
                          .arguments = {"lathe"},
                          .overrides = parsed.overrides,
-                         .json = parsed.json,
+                         .given = parsed.given,
+                         .json = global.json,
                          .out = output.out,
                          .log = make_log(output),
                          .progress = output.progress};
   context.arguments.insert(context.arguments.end(), arguments.begin(), arguments.end());
-  if (parsed.json) context.progress.kind = ProgressStyle::Kind::kOff;
+  if (global.json) context.progress.kind = ProgressStyle::Kind::kOff;
   return bound.run(context);
 }
 

@@ -51,20 +51,18 @@ int run_attention_bench(const AttentionBenchOptions& o, CommandContext& context)
   const double tokens = static_cast<double>(o.seq_len);
   const double work = 4.0 * static_cast<double>(o.heads * o.head_dim) * tokens * tokens / 2;
   const double limit = kernels::measure_matrix_rate(dtype);
-  if (context.json) {
-    context.print_json({{"forward_gflops", work / forward * 1e-9},
-                        {"backward_gflops", 2.5 * work / backward * 1e-9},
-                        {"tokens_per_s", tokens / forward},
-                        {"peak_rss_mib", memory},
-                        {"matrix_gflops", limit * 1e-9}});
-    return 0;
-  }
-  context.out << fmt::format(
-      "causal attention T={} H={} D={} {}: forward {:.0f} GFLOP/s ({:.0f} % of {:.0f}), backward "
-      "{:.0f} ({:.0f} %), peak {:.0f} MiB\n",
-      o.seq_len, o.heads, o.head_dim, o.precision, work / forward * 1e-9,
-      100 * work / forward / limit, limit * 1e-9, 2.5 * work / backward * 1e-9,
-      250 * work / backward / limit, memory);
+  print_measured(context,
+                 {{"forward_gflops", work / forward * 1e-9},
+                  {"backward_gflops", 2.5 * work / backward * 1e-9},
+                  {"tokens_per_s", tokens / forward},
+                  {"peak_rss_mib", memory},
+                  {"matrix_gflops", limit * 1e-9}},
+                 fmt::format("causal attention T={} H={} D={} {}: forward {:.0f} GFLOP/s ({:.0f} % "
+                             "of {:.0f}), backward "
+                             "{:.0f} ({:.0f} %), peak {:.0f} MiB\n",
+                             o.seq_len, o.heads, o.head_dim, o.precision, work / forward * 1e-9,
+                             100 * work / forward / limit, limit * 1e-9,
+                             2.5 * work / backward * 1e-9, 250 * work / backward / limit, memory));
   return 0;
 }
 

@@ -1,8 +1,24 @@
+#include <nlohmann/json.hpp>
+
+#include "lathe/base/parallel.h"
 #include "lathe/cli/bench/bench.h"
 #include "lathe/cli/bench/tokenizer.h"
 #include "lathe/cli/commands.h"
+#include "lathe/kernels/kernels.h"
 
 namespace lathe {
+
+void print_measured(CommandContext& context, nlohmann::ordered_json facts,
+                    const std::string& text) {
+  const std::string level = kernels::cpu_kernels().level;
+  if (context.json) {
+    facts["level"] = level;
+    facts["threads"] = thread_count();
+    context.print_json(facts);
+    return;
+  }
+  context.out << text << fmt::format("kernels: {} on {} thread(s)\n", level, thread_count());
+}
 
 Command bench_command() {
   return command_group({.name = "bench",

@@ -41,14 +41,11 @@ int run_decode(const DecodeOptions& o, CommandContext& context) {
     if (!p->is_table || p->name == "head.weight" || model->config().tie_word_embeddings)
       bytes += static_cast<double>(p->value.bytes());
   const double read = kernels::measure_read_bandwidth();
-  if (context.json) {
-    context.print_json(
-        {{"tokens_per_s", rate}, {"weight_gbps", rate * bytes * 1e-9}, {"read_gbps", read * 1e-9}});
-  } else {
-    context.out << fmt::format(
-        "decode {}: {:.1f} tokens/s, weights read at {:.1f} GB/s of {:.1f} ({:.0f} %)\n",
-        o.precision, rate, rate * bytes * 1e-9, read * 1e-9, 100 * rate * bytes / read);
-  }
+  print_measured(
+      context,
+      {{"tokens_per_s", rate}, {"weight_gbps", rate * bytes * 1e-9}, {"read_gbps", read * 1e-9}},
+      fmt::format("decode {}: {:.1f} tokens/s, weights read at {:.1f} GB/s of {:.1f} ({:.0f} %)\n",
+                  o.precision, rate, rate * bytes * 1e-9, read * 1e-9, 100 * rate * bytes / read));
   return 0;
 }
 
@@ -79,15 +76,13 @@ int run_prefill(const PrefillOptions& o, CommandContext& context) {
   const double rate = static_cast<double>(o.tokens) / times[times.size() / 2];
   const double flops = rate * 2.0 * static_cast<double>(model->parameter_count());
   const double limit = kernels::measure_matrix_rate(dtype_by_name(o.precision));
-  if (context.json) {
-    context.print_json({{"tokens_per_s", rate},
-                        {"matrix_gflops", limit * 1e-9},
-                        {"share_of_matrix_rate", flops / limit}});
-  } else {
-    context.out << fmt::format(
-        "prefill of {} tokens, {}: {:.0f} tokens/s, {:.0f} % of the matrix rate\n", o.tokens,
-        o.precision, rate, 100 * flops / limit);
-  }
+  print_measured(
+      context,
+      {{"tokens_per_s", rate},
+       {"matrix_gflops", limit * 1e-9},
+       {"share_of_matrix_rate", flops / limit}},
+      fmt::format("prefill of {} tokens, {}: {:.0f} tokens/s, {:.0f} % of the matrix rate\n",
+                  o.tokens, o.precision, rate, 100 * flops / limit));
   return 0;
 }
 

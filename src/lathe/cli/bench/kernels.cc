@@ -143,10 +143,9 @@ int run_kernels(const KernelsOptions& o, CommandContext& context) {
   nlohmann::ordered_json json = {{"matrix_gflops", matrix * 1e-9},
                                  {"read_gbps", read * 1e-9},
                                  {"kernels", nlohmann::ordered_json::array()}};
-  if (!context.json)
-    context.out << fmt::format(
-        "limits: {} products {:.0f} GFLOP/s, memory {:.1f} GB/s (data in cache can be faster)\n",
-        o.precision, matrix * 1e-9, read * 1e-9);
+  std::string text = fmt::format(
+      "limits: {} products {:.0f} GFLOP/s, memory {:.1f} GB/s (data in cache can be faster)\n",
+      o.precision, matrix * 1e-9, read * 1e-9);
   for (const Row& r : rows) {
     const bool product = r.flops > 0;
     const double rate = (product ? r.flops : r.bytes) / r.seconds,
@@ -155,12 +154,10 @@ int run_kernels(const KernelsOptions& o, CommandContext& context) {
                                {"us", r.seconds * 1e6},
                                {product ? "gflops" : "gbps", rate * 1e-9},
                                {"share", share}});
-    if (!context.json)
-      context.out << fmt::format("{:22} {:9.0f} us {:8.1f} {:8} {:4.0f} %\n", r.name,
-                                 r.seconds * 1e6, rate * 1e-9, product ? "GFLOP/s" : "GB/s",
-                                 100 * share);
+    text += fmt::format("{:22} {:9.0f} us {:8.1f} {:8} {:4.0f} %\n", r.name, r.seconds * 1e6,
+                        rate * 1e-9, product ? "GFLOP/s" : "GB/s", 100 * share);
   }
-  if (context.json) context.print_json(json);
+  print_measured(context, std::move(json), text);
   return 0;
 }
 

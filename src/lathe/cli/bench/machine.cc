@@ -2,7 +2,6 @@
 
 #include <nlohmann/json.hpp>
 
-#include "lathe/base/parallel.h"
 #include "lathe/cli/bench/bench.h"
 
 namespace lathe {
@@ -18,21 +17,14 @@ int run_machine(const MachineOptions&, CommandContext& context) {
   const double bf16 = kernels::measure_matrix_rate(DType::kBF16) * 1e-9;
   const double int8 = kernels::measure_int8_rate() * 1e-9;
   const double read = kernels::measure_read_bandwidth() * 1e-9;
-  const std::string level = kernels::cpu_kernels().level;
-  if (context.json) {
-    context.print_json({{"fp32_gflops", f32},
-                        {"bf16_gflops", bf16},
-                        {"int8_gops", int8},
-                        {"read_gbps", read},
-                        {"level", level},
-                        {"threads", thread_count()}});
-    return 0;
-  }
-  context.out << fmt::format(
-      "matrix products  fp32 {:8.1f} GFLOP/s\n                 bf16 {:8.1f} GFLOP/s\n              "
-      "   int8 {:8.1f} GOP/s\n"
-      "memory           read {:8.1f} GB/s\nkernels          {} on {} threads\n",
-      f32, bf16, int8, read, level, thread_count());
+  print_measured(
+      context,
+      {{"fp32_gflops", f32}, {"bf16_gflops", bf16}, {"int8_gops", int8}, {"read_gbps", read}},
+      fmt::format("matrix products  fp32 {:8.1f} GFLOP/s\n"
+                  "                 bf16 {:8.1f} GFLOP/s\n"
+                  "                 int8 {:8.1f} GOP/s\n"
+                  "memory           read {:8.1f} GB/s\n",
+                  f32, bf16, int8, read));
   return 0;
 }
 

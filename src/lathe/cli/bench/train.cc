@@ -90,22 +90,21 @@ int run_train_bench(const TrainBenchOptions& o, CommandContext& context) {
   const double rate = trainer.flops_per_step() / median;
   const double limit = kernels::measure_matrix_rate(recipe.compute_dtype());
   const int64_t params = trainer.model().parameter_count();
-  if (context.json) {
-    context.print_json({{"preset", o.preset},
-                        {"precision", o.precision},
-                        {"step_ms", median * 1e3},
-                        {"tokens_per_s", static_cast<double>(tokens) / median},
-                        {"model_gflops", rate * 1e-9},
-                        {"share_of_matrix_rate", rate / limit},
-                        {"peak_rss_mib", memory},
-                        {"params", params}});
-    return 0;
-  }
-  context.out << fmt::format(
-      "{} {}: {:.1f} ms a step, {:.0f} tokens/s, {:.0f} GFLOP/s of {:.0f} ({:.0f} %), peak {:.0f} "
-      "MiB\n",
-      o.preset, o.precision, median * 1e3, static_cast<double>(tokens) / median, rate * 1e-9,
-      limit * 1e-9, 100 * rate / limit, memory);
+  print_measured(
+      context,
+      {{"preset", o.preset},
+       {"precision", o.precision},
+       {"step_ms", median * 1e3},
+       {"tokens_per_s", static_cast<double>(tokens) / median},
+       {"model_gflops", rate * 1e-9},
+       {"share_of_matrix_rate", rate / limit},
+       {"peak_rss_mib", memory},
+       {"params", params}},
+      fmt::format("{} {}: {:.1f} ms a step, {:.0f} tokens/s, {:.0f} GFLOP/s of {:.0f} ({:.0f} %), "
+                  "peak {:.0f} "
+                  "MiB\n",
+                  o.preset, o.precision, median * 1e3, static_cast<double>(tokens) / median,
+                  rate * 1e-9, limit * 1e-9, 100 * rate / limit, memory));
   return 0;
 }
 
@@ -128,12 +127,9 @@ int run_checkpoint_bench(const CheckpointBenchOptions& o, CommandContext& contex
       sorted_seconds(3, [&] { store.save(1, trainer.checkpoint_content(), Json::object()); });
   // Training waits until the checkpoint is durable, so both figures are the same time.
   const double ms = times[times.size() / 2] * 1e3;
-  if (context.json) {
-    context.print_json({{"preset", o.preset}, {"pause_ms", ms}, {"write_ms", ms}});
-  } else {
-    context.out << fmt::format("checkpoint of {}: training pauses {:.0f} ms until it is durable\n",
-                               o.preset, ms);
-  }
+  print_measured(context, {{"preset", o.preset}, {"pause_ms", ms}, {"write_ms", ms}},
+                 fmt::format("checkpoint of {}: training pauses {:.0f} ms until it is durable\n",
+                             o.preset, ms));
   return 0;
 }
 
