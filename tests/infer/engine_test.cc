@@ -64,6 +64,12 @@ TEST(Engine, StopsWhereItShould) {
   GenerationConfig on = asking(8, 0);
   on.ignore_eos = true;
   EXPECT_EQ(Engine(*ending, on).generate({{{1, 2, 3}}, {}})[0], free);
+  // Ids in the configuration take the place of the model's, and each ends a row.
+  GenerationConfig listed = asking(8, 0);
+  listed.eos_token_id = {99, free[3]};
+  EXPECT_EQ(Engine(*model, listed).generate({{{1, 2, 3}}, {}})[0], until);
+  listed.eos_token_id = {99};
+  EXPECT_EQ(Engine(*ending, listed).generate({{{1, 2, 3}}, {}})[0], free);
   int seen = 0;
   const auto stop = [&](size_t, int32_t) { return ++seen < 2; };
   EXPECT_EQ(Engine(*model, asking(8, 0)).generate({{{1, 2, 3}}, stop})[0].size(), 2u);

@@ -174,6 +174,7 @@ TEST(GenerationConfig, ReadsAHuggingFaceFile) {
   EXPECT_EQ(c.temperature, 0.6);
   EXPECT_EQ(c.top_p, 0.9);
   EXPECT_EQ(c.top_k, 0);
+  EXPECT_EQ(c.eos_token_id, (std::vector<int64_t>{2, 7}));
   Json greedy = tree;
   greedy["do_sample"] = false;
   EXPECT_TRUE(read_generation_config(greedy, "f").greedy());
@@ -181,6 +182,13 @@ TEST(GenerationConfig, ReadsAHuggingFaceFile) {
   EXPECT_THROW(read_generation_config(greedy, "f"), Error);
   EXPECT_THROW(read_generation_config(Json::parse(R"({"top_p": "x"})"), "f"), Error);
   EXPECT_THROW(read_generation_config(Json::array(), "f"), Error);
+  const auto eos = [](const char* text) {
+    return read_generation_config(Json::parse(text), "f").eos_token_id;
+  };
+  EXPECT_EQ(eos(R"({"eos_token_id": 5})"), (std::vector<int64_t>{5}));
+  EXPECT_EQ(eos(R"({"eos_token_id": null})"), std::vector<int64_t>{});
+  EXPECT_THROW(eos(R"({"eos_token_id": "</s>"})"), Error);
+  EXPECT_THROW(eos(R"({"eos_token_id": [2, -1]})"), Error);
 }
 
 TEST(GenerationConfig, WritesAHuggingFaceFile) {

@@ -16,6 +16,39 @@ TEST_F(Life, FromTextToText) {
   expect_error(again, 2, {"already holds a run", "--resume"});
 }
 
+// generation_config.json gives the defaults, each option of the line wins over its key.
+TEST_F(Life, TheModelsOwnWayOfGenerating) {
+  prepare("steps = 1\n");
+  expect_works({"train", at("run.toml")});
+  const auto ids = [&](const char* file, std::vector<std::string> options) {
+    folder_.write("out/model/generation_config.json", file);
+    options.insert(options.begin(), {"generate", at("out/model"), "--input", at("in.json")});
+    options.push_back("--json");
+    const Finished f = lathe(options);
+    EXPECT_EQ(f.code, 0) << f.err;
+    return f.code == 0 ? nlohmann::json::parse(f.out)["output_ids"][0] : nlohmann::json();
+  };
+  folder_.write("in.json", R"({"input_ids": [[1, 2, 3]]})");
+  const auto greedy = ids("{}", {"--temperature", "0", "--max-new-tokens", "5", "--ignore-eos"});
+  ASSERT_EQ(greedy.size(), 5u);
+  EXPECT_EQ(ids(R"({"do_sample": false, "max_new_tokens": 5})", {"--ignore-eos"}), greedy);
+  const char* warm = R"({"temperature": 5.0, "max_new_tokens": 5, "seed": 1})";
+  const auto drawn = ids(warm, {"--ignore-eos"});
+  EXPECT_NE(drawn, greedy);
+  EXPECT_EQ(ids(warm, {"--ignore-eos", "--temperature", "0"}), greedy);
+  EXPECT_EQ(ids(warm, {"--ignore-eos", "--temperature", "1", "--top-k", "1"}), greedy)
+      << "also with the value of the program's own default";
+  const std::string ends =
+      R"({"do_sample": false, "eos_token_id": [303, )" + greedy[0].dump() + "]}";
+  EXPECT_EQ(ids(ends.c_str(), {}), nlohmann::json::array({greedy[0]}));
+  for (const char* damaged : {"{\"top_p\": 1.5}", "{\"top_p\"", "[]"}) {
+    folder_.write("out/model/generation_config.json", damaged);
+    const Finished f = lathe({"generate", at("out/model"), "--input", at("in.json")});
+    EXPECT_NE(f.code, 0);
+    EXPECT_NE(f.err.find("out/model/generation_config.json"), std::string::npos) << f.err;
+  }
+}
+
 TEST_F(Life, AnEmptyCorpus) {
   folder_.write("empty.txt", "");
   const Finished tokenizer =

@@ -6,6 +6,7 @@
 #include "lathe/cli/commands.h"
 #include "lathe/cli/interrupt.h"
 #include "lathe/cli/model_input.h"
+#include "lathe/config/config.h"
 #include "lathe/infer/engine.h"
 #include "lathe/io/json_file.h"
 #include "lathe/model/folder.h"
@@ -91,6 +92,20 @@ void check_tokenizer(const Tokenizer& tokenizer, const Transformer& model,
           tokenizer.vocab_size(), model.config().vocab_size);
 }
 
+// The folder's generation_config.json, where there is one, with what the command line gave on top.
+GenerationConfig effective_config(const GenerateOptions& o, const CommandContext& context) {
+  GenerationConfig config;
+  const std::filesystem::path path = std::filesystem::path(o.model) / "generation_config.json";
+  if (std::filesystem::exists(path))
+    config = read_generation_config(read_json_file(path), path.string());
+  const Json line = write_config(o.generation);
+  Json given = Json::object();
+  for (const std::string& key : context.given)
+    if (line.contains(key)) given[key] = line.at(key);
+  read_config(config, given, "command line");
+  return config;
+}
+
 int generate_ids(const GenerateOptions& o, Transformer& model, CommandContext& context) {
   GenerateRequest request;
   request.prompts = id_rows(read_json_file(*o.input), "input_ids");
@@ -131,9 +146,11 @@ int generate_text(const GenerateOptions& o, Transformer& model, CommandContext& 
   return 0;
 }
 
-int run_generate(const GenerateOptions& o, CommandContext& context) {
-  require(o.input.has_value() != o.prompt.has_value(), ErrorKind::kUsage, "generate",
+int run_generate(const GenerateOptions& options, CommandContext& context) {
+  require(options.input.has_value() != options.prompt.has_value(), ErrorKind::kUsage, "generate",
           "give either --prompt TEXT or --input FILE.json");
+  GenerateOptions o = options;
+  o.generation = effective_config(options, context);
   const auto model = load_model(o.model, {.dtype = dtype_by_name(o.precision)});
   return o.input ? generate_ids(o, *model, context) : generate_text(o, *model, context);
 }
@@ -144,12 +161,15 @@ Command generate_command() {
   return make_command<GenerateOptions>(
       {.name = "generate",
        .summary = "continue a text, or token ids, with a model",
-       .help = "  lathe generate runs/demo/model --prompt 'Once upon a time'\n"
-               "  lathe generate runs/demo/model --prompt 'The' --temperature 0.8 --top-p 0.95 "
-               "--seed 3\n"
-               "  lathe generate runs/demo/model --input ids.json --temperature 0 --ignore-eos "
-               "--json\n\n"
-               "docs/repetition.md explains the penalties with measured examples.\n"},
+       .help =
+           "  lathe generate runs/demo/model --prompt 'Once upon a time'\n"
+           "  lathe generate runs/demo/model --prompt 'The' --temperature 0.8 --top-p 0.95 "
+           "--seed 3\n"
+           "  lathe generate runs/demo/model --input ids.json --temperature 0 --ignore-eos "
+           "--json\n\n"
+           "The model folder's generation_config.json, where there is one, gives the defaults of "
+           "the\nsampling options below, and each option on the command line replaces its key.\n"
+           "docs/repetition.md explains the penalties with measured examples.\n"},
       run_generate);
 }
 

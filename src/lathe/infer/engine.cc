@@ -23,8 +23,10 @@ Engine::Engine(Transformer& model, GenerationConfig config)
     : model_(model), chain_(std::move(config)) {}
 
 bool Engine::ends(int32_t token) const {
-  const auto eos = model_.config().eos_token_id;
-  return !chain_.config().ignore_eos && eos && *eos == token;
+  const GenerationConfig& config = chain_.config();
+  if (config.ignore_eos) return false;
+  if (config.eos_token_id.empty()) return model_.config().eos_token_id == token;
+  return std::ranges::find(config.eos_token_id, token) != config.eos_token_id.end();
 }
 
 void Engine::run_rows(const GenerateRequest& request, std::span<const size_t> rows,

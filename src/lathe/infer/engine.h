@@ -22,10 +22,11 @@ class Engine {
   // The model's weights decide the arithmetic (f32 or bf16) and must outlive the engine.
   Engine(Transformer& model, GenerationConfig config);
 
-  // New tokens per row, without the prompt; the end-of-sequence token, when it ends a row, is
-  // included. The same row gives the same tokens whatever rows stand beside it (token i of row r
-  // draws from seed.fork(r).fork(i)); rows of equal length are computed together. Errors: kData for
-  // an empty prompt, ids outside the vocabulary, or a row longer than the positions allow.
+  // New tokens per row, without the prompt; the end-of-sequence token that ends a row (one of the
+  // configuration's eos_token_id, or the model's when it names none) is included.
+  // The same row gives the same tokens whatever rows stand beside it (token i of row r draws from
+  // seed.fork(r).fork(i)); rows of equal length are computed together. Errors: kData for an empty
+  // prompt, ids outside the vocabulary, or a row longer than the positions allow.
   std::vector<std::vector<int32_t>> generate(const GenerateRequest& request);
 
  private:

@@ -15,6 +15,8 @@ GenerationConfig read_generation_config(const Json& tree, std::string_view where
   Json known = Json::object();
   for (const auto& [key, value] : tree.items())
     if (!value.is_null()) known[key] = value;
+  if (const auto eos = known.find("eos_token_id"); eos != known.end() && eos->is_number())
+    *eos = Json::array({*eos});
   GenerationConfig config;
   std::vector<std::string> unknown;
   read_config(config, known, where, {.unknown = &unknown});
@@ -32,8 +34,9 @@ Json write_generation_config(const GenerationConfig& config) {
   out["do_sample"] = !config.greedy();
   // transformers knows sampling with its own keys only; the rest belongs to a request, not to a
   // model.
-  for (const char* key : {"temperature", "top_k", "top_p", "min_p", "typical_p",
-                          "repetition_penalty", "no_repeat_ngram_size", "max_new_tokens"}) {
+  for (const char* key :
+       {"temperature", "top_k", "top_p", "min_p", "typical_p", "repetition_penalty",
+        "no_repeat_ngram_size", "max_new_tokens", "eos_token_id"}) {
     const bool greedy_temperature = std::string_view(key) == "temperature" && config.greedy();
     if (all[key] != defaults[key] && !greedy_temperature) out[key] = all[key];
   }

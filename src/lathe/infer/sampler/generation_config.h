@@ -32,6 +32,7 @@ struct GenerationConfig {
   std::vector<int64_t> dry_sequence_breaker_ids = {};
   int64_t seed = 0;
   std::vector<std::string> stop = {};
+  std::vector<int64_t> eos_token_id = {};
   bool ignore_eos = false;
 
   bool greedy() const { return temperature == 0; }
@@ -70,13 +71,16 @@ struct GenerationConfig {
             "DRY: token ids that no repeat reaches across, e.g. line breaks", at_least(0));
     v.field("seed", seed, "of the random choice: the same seed, the same text", at_least(0));
     v.field("stop", stop, "texts that end the answer");
-    v.field("ignore_eos", ignore_eos, "go on after the end-of-sequence token");
+    v.field("eos_token_id", eos_token_id,
+            "token ids that end the answer, each of them; none: the one in config.json",
+            at_least(0));
+    v.field("ignore_eos", ignore_eos, "go on after an end-of-sequence token");
   }
 };
 
 // The content of a generation_config.json. Keys that Lathe does not know, and those that are null,
-// are passed over (the file also holds the model's special tokens); "do_sample": false makes the
-// temperature 0. Error kConfig for a wrong type or a value outside its limits.
+// are passed over; "do_sample": false makes the temperature 0; eos_token_id may be one id or a list.
+// Error kConfig for a wrong type or a value outside its limits.
 GenerationConfig read_generation_config(const nlohmann::ordered_json& tree, std::string_view where);
 
 // The keys of generation_config.json that differ from the defaults, with do_sample.
