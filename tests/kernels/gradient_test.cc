@@ -149,6 +149,18 @@ struct AttentionCase {
   bool segments = false;
 };
 
+TEST(SoftmaxGradient, EqualsDifferences) {
+  const Shape shape{3, 5};
+  const Tensor x = random(shape, "x"), y = zeros(shape), lse = zeros({3}), dx = zeros(shape);
+  const Tensor dy = random(shape, "dy");
+  kernels().softmax(x, y, lse);
+  kernels().softmax_backward(y, dy, dx);
+  check_gradient("softmax", x, dx, [&] {
+    kernels().softmax(x, y, lse);
+    return dot(y, dy);
+  });
+}
+
 class AttentionGradient : public ::testing::TestWithParam<AttentionCase> {};
 TEST_P(AttentionGradient, EqualsDifferences) {
   const Shape qs{2, 3, 4, 3}, ks{2, 5, 2, 3};

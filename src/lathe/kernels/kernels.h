@@ -119,6 +119,28 @@ struct Kernels {
   void (*embedding_backward)(const TensorView& ids, const TensorView& dout,
                              const TensorView& dtable);
 
+  // Rows by index: what sends tokens to experts and back (ops/moe.h). rows i32 [R], each below N, or
+  // negative for a row of zeros; scales f32 (f64 for f64 x) [R], optional: 1.
+  //   gather_rows  out[r,C] = scales[r] · x[rows[r],C], x [N,C]
+  //   gather_sum   out[n,C] (=|+=) sum over j in [begin[n], begin[n+1]), in that order, of
+  //                scales[index[j]] · x[index[j],C], x [R,C]; begin i32 [N+1], index i32 [M]
+  //   gather_dot   out[r] = sum over c of a[r,c] · b[rows[r],c], 0 where rows[r] < 0; a [R,C],
+  //                b [N,C], out f32 (f64 for f64 a) [R]
+  void (*gather_rows)(const TensorView& x, const TensorView& rows, const TensorView& scales,
+                      const TensorView& out);
+  struct RowLists {
+    TensorView begin, index;
+  };
+  void (*gather_sum)(const TensorView& x, const RowLists& lists, const TensorView& scales,
+                     const TensorView& out, Write write);
+  void (*gather_dot)(const TensorView& a, const TensorView& b, const TensorView& rows,
+                     const TensorView& out);
+
+  // y[n,:] = softmax(x[n,:]), lse[n] = logsumexp(x[n,:]) (f32, or f64; optional). x, y [N,E], E > 0.
+  // In place allowed. dx = y · (dy - sum(y · dy)).
+  void (*softmax)(const TensorView& x, const TensorView& y, const TensorView& lse);
+  void (*softmax_backward)(const TensorView& y, const TensorView& dy, const TensorView& dx);
+
   // Rotary positions (Su et al. 2021, arXiv:2104.09864). x, out [B,T,H,D]; cos, sin f32 [P,R/2]
   // (f64 for f64 x), R <= D the rotated width (the rest is copied); positions i32 [B,T], all < P.
   // In place allowed.

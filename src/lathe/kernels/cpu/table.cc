@@ -61,6 +61,7 @@ bool plain(const Kernels::NormGradients& g) { return plain(g.dx) && plain(g.dw) 
 bool plain(const Kernels::AttentionGradients& g) {
   return plain(g.dq) && plain(g.dk) && plain(g.dv);
 }
+bool plain(const Kernels::RowLists& l) { return plain(l.begin) && plain(l.index); }
 template <class T>
 bool plain(const T&) {  // scalars and specs
   return true;
@@ -94,7 +95,9 @@ Selected build(const Level& level) {
              &Kernels::sum_squares, &Kernels::activation, &Kernels::activation_backward,
              &Kernels::gated, &Kernels::gated_backward, &Kernels::rms_norm,
              &Kernels::rms_norm_backward, &Kernels::layer_norm, &Kernels::layer_norm_backward,
-             &Kernels::embedding, &Kernels::embedding_backward, &Kernels::rope, &Kernels::attention,
+             &Kernels::embedding, &Kernels::embedding_backward, &Kernels::gather_rows,
+             &Kernels::gather_sum, &Kernels::gather_dot, &Kernels::softmax,
+             &Kernels::softmax_backward, &Kernels::rope, &Kernels::attention,
              &Kernels::attention_backward, &Kernels::dropout, &Kernels::cross_entropy,
              &Kernels::adamw>(s.guarded);
   return s;

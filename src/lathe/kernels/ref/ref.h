@@ -38,6 +38,15 @@ void layer_norm_backward(const TensorView& x, const TensorView& w, const TensorV
 void embedding(const TensorView& table, const TensorView& ids, const TensorView& out);
 void embedding_backward(const TensorView& ids, const TensorView& dout, const TensorView& dtable);
 
+void gather_rows(const TensorView& x, const TensorView& rows, const TensorView& scales,
+                 const TensorView& out);
+void gather_sum(const TensorView& x, const Kernels::RowLists& lists, const TensorView& scales,
+                const TensorView& out, Write write);
+void gather_dot(const TensorView& a, const TensorView& b, const TensorView& rows,
+                const TensorView& out);
+void softmax(const TensorView& x, const TensorView& y, const TensorView& lse);
+void softmax_backward(const TensorView& y, const TensorView& dy, const TensorView& dx);
+
 void rope(const TensorView& x, const TensorView& cos, const TensorView& sin,
           const TensorView& positions, const TensorView& out, const RopeSpec& spec);
 

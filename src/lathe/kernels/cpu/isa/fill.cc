@@ -10,6 +10,8 @@ void fill(Kernels& table) {
   fill_activation(table);
   fill_norm(table);
   fill_embedding(table);
+  fill_gather(table);
+  fill_softmax(table);
   fill_rope(table);
   fill_attention(table);
   fill_attention_backward(table);

@@ -13,6 +13,8 @@
   void fill_activation(Kernels& table);         \
   void fill_norm(Kernels& table);               \
   void fill_embedding(Kernels& table);          \
+  void fill_gather(Kernels& table);             \
+  void fill_softmax(Kernels& table);            \
   void fill_rope(Kernels& table);               \
   void fill_attention(Kernels& table);          \
   void fill_attention_backward(Kernels& table); \
