@@ -24,7 +24,7 @@ Ids ids_of(const Tensor& t) {
 // Six tokens, two choices each, four experts: the third gets none, one choice is dropped, and token 4
 // loses both.
 ops::ExpertPlan plan() {
-  return ops::plan_token_choice(indices({0, 1, 3, 0, 1, 0, 0, -1, -1, -1, 3, 1}, {6, 2}), 4);
+  return ops::plan_experts(indices({0, 1, 3, 0, 1, 0, 0, -1, -1, -1, 3, 1}, {6, 2}), 4);
 }
 
 TEST(ExpertPlan, SortsSlotsByExpertAndKeepsTheirOrder) {
@@ -54,25 +54,16 @@ TEST(ExpertPlan, FillsUpToFewSizes) {
 }
 
 TEST(ExpertPlan, PaddingRowsBelongToNobody) {
-  const ops::ExpertPlan p = ops::plan_token_choice(indices(Ids(37, 1), {37, 1}), 2);
+  const ops::ExpertPlan p = ops::plan_experts(indices(Ids(37, 1), {37, 1}), 2);
   EXPECT_EQ(p.begin, (std::vector<int64_t>{0, 0, 38}));
   EXPECT_EQ(p.token_of_row.span<int32_t>()[37], -1);
   EXPECT_EQ(p.slot_of_row.span<int32_t>()[37], -1);
   EXPECT_EQ(p.token_rows.numel(), 37);
 }
 
-TEST(ExpertPlan, OfExpertsThatChooseTokens) {
-  const ops::ExpertPlan p = ops::plan_expert_choice(indices({2, 0, 2, 3}, {2, 2}), 4);
-  EXPECT_EQ(ids_of(p.token_of_row), (Ids{2, 0, 2, 3}));
-  EXPECT_EQ(ids_of(p.slot_of_row), (Ids{0, 1, 2, 3}));
-  EXPECT_EQ(ids_of(p.token_begin), (Ids{0, 1, 1, 3, 4}));
-  EXPECT_EQ(ids_of(p.token_rows), (Ids{1, 0, 2, 3}));
-}
-
 TEST(ExpertPlan, RefusesWhatIsOutOfRange) {
-  EXPECT_THROW(ops::plan_token_choice(indices({4}, {1, 1}), 4), Error);
-  EXPECT_THROW(ops::plan_token_choice(indices({-2}, {1, 1}), 4), Error);
-  EXPECT_THROW(ops::plan_expert_choice(indices({4}, {1, 1}), 4), Error);
+  EXPECT_THROW(ops::plan_experts(indices({4}, {1, 1}), 4), Error);
+  EXPECT_THROW(ops::plan_experts(indices({-2}, {1, 1}), 4), Error);
 }
 
 TEST(TopK, LargestFirstAndTheLowerIndexAmongEquals) {
@@ -139,23 +130,14 @@ void add_experts(std::vector<Case>& all) {
                   {{4, 2}, Kind::kWeight},
                   {{35, 1}, Kind::kGain}},
                  [](const Vars& v) -> Vars {
-                   return {experts(v, ops::plan_token_choice(indices(Ids(35, 1), {35, 1}), 2))};
+                   return {experts(v, ops::plan_experts(indices(Ids(35, 1), {35, 1}), 2))};
                  }});
-  all.push_back(
-      {"experts_that_choose",
-       {{{4, 5}},
-        {{12, 5}, Kind::kWeight},
-        {{12}, Kind::kGain},
-        {{10, 3}, Kind::kWeight},
-        {{2, 3}, Kind::kGain}},
-       [](const Vars& v) -> Vars {
-         return {experts(v, ops::plan_expert_choice(indices({2, 0, 1, 2, 3, 1}, {2, 3}), 4))};
-       }});
 }
 
 void add_routing(std::vector<Case>& all) {
   const Input scores{{5, 4}, Kind::kGain};
   const Tensor choices = indices({0, 3, 1, 2, 3, 0, 2, 1, 3, 2}, {5, 2});
+  const Tensor some = indices({-1, 3, 1, -1, 3, 0, -1, -1, 3, 2}, {5, 2});
   all.push_back({"cast", {{{2, 3}}}, [](const Vars& v) -> Vars {
                    return {ops::cast(v[0], wide(v[0].value.dtype()))};
                  }});
@@ -168,6 +150,9 @@ void add_routing(std::vector<Case>& all) {
   all.push_back({"softmax", {scores}, [](const Vars& v) -> Vars { return {ops::softmax(v[0])}; }});
   all.push_back({"share_of_sum", {scores}, [](const Vars& v) -> Vars {
                    return {ops::share_of_sum(ops::softmax(v[0]))};
+                 }});
+  all.push_back({"gates_of_some", {scores}, [=](const Vars& v) -> Vars {
+                   return {ops::gates(ops::softmax(v[0]), some, {.normalize = true, .eps = 0.1})};
                  }});
   for (const bool normalize : {false, true})
     all.push_back({normalize ? "gates_normalised" : "gates", {scores}, [=](const Vars& v) -> Vars {

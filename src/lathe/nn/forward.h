@@ -10,6 +10,8 @@
 
 namespace lathe {
 
+class RouterStatistics;  // nn/moe/router_statistics.h
+
 struct Forward {
   Tape* tape = nullptr;             // nullptr: nothing is recorded
   bool training = false;            // dropout acts
@@ -17,10 +19,14 @@ struct Forward {
   Tensor positions;                 // i32 [B,T]: the place of each token in its sequence
   ops::AttentionSegments segments;  // which tokens belong together; undefined: all
   AttentionCache* cache = nullptr;  // keys and values of earlier tokens
+  // What a loss that a layer adds by itself (a router's) counts: the share of this micro-batch in
+  // the step, so that the shares of a step add up to 1.
+  double auxiliary_scale = 1.0;
+  RouterStatistics* router_statistics = nullptr;  // where routers report; may be null
 
   // The parameter as an input of an operation.
   Var use(Parameter& p) const {
-    return tape != nullptr ? tape->leaf(p.compute, &p.grad) : Var(p.compute);
+    return tape != nullptr && p.trainable ? tape->leaf(p.compute, &p.grad) : Var(p.compute);
   }
 
   Forward with_rng(const Rng& r) const {

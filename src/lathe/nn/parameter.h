@@ -39,6 +39,12 @@ struct Parameter {
   // An embedding or output table: rows are looked up, not multiplied through; Muon leaves those to
   // AdamW.
   bool is_table = false;
+  // Without gradient and optimiser step, but saved and loaded as any other: a buffer that something
+  // else moves.
+  bool trainable = true;
+  // Stays in the master's type where others are computed in 16 bits: routers choose by small
+  // differences.
+  bool full_precision = false;
 };
 
 }  // namespace lathe

@@ -12,20 +12,15 @@ namespace {
 
 constexpr std::string_view kWhere = "expert plan";
 
-void check(int64_t tokens, int64_t experts, const Slots& slots) {
-  require(slots.expert.size() == slots.token.size(), ErrorKind::kShape, kWhere,
-          "{} experts for {} slots", slots.expert.size(), slots.token.size());
-  require(static_cast<int64_t>(slots.expert.size()) + 32 * experts <
-              std::numeric_limits<int32_t>::max(),
-          ErrorKind::kShape, kWhere,
-          "{} slots are more than 32-bit indices reach; use smaller "
-          "micro-batches",
-          slots.expert.size());
-  for (size_t s = 0; s < slots.expert.size(); ++s)
-    require(slots.expert[s] >= -1 && slots.expert[s] < experts && slots.token[s] >= 0 &&
-                slots.token[s] < tokens,
-            ErrorKind::kShape, kWhere, "slot {} sends token {} of {} to expert {} of {}", s,
-            slots.token[s], tokens, slots.expert[s], experts);
+void check(const Tensor& experts_of_token, int64_t experts) {
+  require(experts_of_token.rank() == 2, ErrorKind::kShape, kWhere, "choices are {}, expected [N,k]",
+          experts_of_token.shape().str());
+  const int64_t slots = experts_of_token.numel();
+  require(slots + slots / 16 < std::numeric_limits<int32_t>::max(), ErrorKind::kShape, kWhere,
+          "{} slots are more than 32-bit indices reach; use smaller micro-batches", slots);
+  for (int32_t e : experts_of_token.span<int32_t>())
+    require(e >= -1 && e < experts, ErrorKind::kShape, kWhere, "a slot names expert {} of {}", e,
+            experts);
 }
 
 Tensor filled(int64_t size, int32_t value) {
@@ -58,45 +53,29 @@ int64_t padded_rows(int64_t count) {
   return (count + step - 1) / step * step;
 }
 
-ExpertPlan plan_experts(int64_t tokens, int64_t experts, const Slots& slots) {
-  check(tokens, experts, slots);
+ExpertPlan plan_experts(const Tensor& experts_of_token, int64_t experts) {
+  check(experts_of_token, experts);
+  const auto expert_of_slot = experts_of_token.span<int32_t>();
   ExpertPlan plan;
-  plan.tokens = tokens;
-  plan.slots = static_cast<int64_t>(slots.expert.size());
+  plan.tokens = experts_of_token.size(0);
+  plan.slots = experts_of_token.numel();
   plan.count.assign(static_cast<size_t>(experts), 0);
-  for (int32_t e : slots.expert)
+  for (int32_t e : expert_of_slot)
     if (e >= 0) ++plan.count[static_cast<size_t>(e)];
   plan.begin.assign(1, 0);
   for (int64_t count : plan.count) plan.begin.push_back(plan.begin.back() + padded_rows(count));
   plan.token_of_row = filled(plan.rows(), -1);
   plan.slot_of_row = filled(plan.rows(), -1);
   std::vector<int64_t> next(plan.begin.begin(), plan.begin.end() - 1);
-  int64_t filled_slots = 0;
-  for (size_t s = 0; s < slots.expert.size(); ++s) {
-    if (slots.expert[s] < 0) continue;
-    const int64_t row = next[static_cast<size_t>(slots.expert[s])]++;
-    plan.token_of_row.data<int32_t>()[row] = slots.token[s];
+  for (int64_t s = 0; s < plan.slots; ++s) {
+    const int32_t e = expert_of_slot[static_cast<size_t>(s)];
+    if (e < 0) continue;
+    const int64_t row = next[static_cast<size_t>(e)]++;
+    plan.token_of_row.data<int32_t>()[row] = static_cast<int32_t>(s / experts_of_token.size(1));
     plan.slot_of_row.data<int32_t>()[row] = static_cast<int32_t>(s);
-    ++filled_slots;
   }
-  list_by_token(plan, filled_slots);
+  list_by_token(plan, std::accumulate(plan.count.begin(), plan.count.end(), int64_t{0}));
   return plan;
-}
-
-ExpertPlan plan_token_choice(const Tensor& experts_of_token, int64_t experts) {
-  const int64_t tokens = experts_of_token.size(0), choices = experts_of_token.size(1);
-  std::vector<int32_t> token(static_cast<size_t>(tokens * choices));
-  for (size_t s = 0; s < token.size(); ++s)
-    token[s] = static_cast<int32_t>(static_cast<int64_t>(s) / choices);
-  return plan_experts(tokens, experts, {experts_of_token.span<int32_t>(), token});
-}
-
-ExpertPlan plan_expert_choice(const Tensor& tokens_of_expert, int64_t tokens) {
-  const int64_t experts = tokens_of_expert.size(0), each = tokens_of_expert.size(1);
-  std::vector<int32_t> expert(static_cast<size_t>(experts * each));
-  for (size_t s = 0; s < expert.size(); ++s)
-    expert[s] = static_cast<int32_t>(static_cast<int64_t>(s) / each);
-  return plan_experts(tokens, experts, {expert, tokens_of_expert.span<int32_t>()});
 }
 
 }  // namespace lathe::ops

@@ -1,7 +1,6 @@
 // Which token goes to which expert, as the index tables that the operations of moe.h read.
 //
-// A slot is one place that a router filled or dropped: number n·k + j for choice j of token n, or
-// e·A + j for choice j of expert e (expert choice, A tokens each). A row is one line of the matrix in which
+// A slot is one place that a router filled or left empty: number n·k + j for choice j of token n. A row is one line of the matrix in which
 // tokens stand sorted by expert; rows of an expert are in the order of their slots.
 //
 // Each expert's rows are filled up with rows of zeros to one of 16 sizes per power of two (at most
@@ -10,7 +9,6 @@
 #pragma once
 
 #include <cstdint>
-#include <span>
 #include <vector>
 
 #include "lathe/tensor/tensor.h"
@@ -35,16 +33,7 @@ struct ExpertPlan {
 // The smallest number of rows that `count` tokens are filled up to.
 int64_t padded_rows(int64_t count);
 
-struct Slots {
-  std::span<const int32_t> expert;  // of each slot; -1: dropped
-  std::span<const int32_t> token;   // of each slot, in [0, tokens)
-};
-// Error kShape for an expert or token out of range.
-ExpertPlan plan_experts(int64_t tokens, int64_t experts, const Slots& slots);
-
-// For i32 [N,k] of each token's experts, -1 where dropped.
-ExpertPlan plan_token_choice(const Tensor& experts_of_token, int64_t experts);
-// For i32 [E,A] of each expert's tokens.
-ExpertPlan plan_expert_choice(const Tensor& tokens_of_expert, int64_t tokens);
+// experts_of_token i32 [N,k], each in [0, experts), or -1 for a slot that stays empty. Error kShape.
+ExpertPlan plan_experts(const Tensor& experts_of_token, int64_t experts);
 
 }  // namespace lathe::ops

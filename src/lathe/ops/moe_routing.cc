@@ -98,24 +98,26 @@ template <class T>
 void gates_of_row(const T* scores, const int32_t* choices, int64_t k, const GateOptions& o,
                   T* out) {
   T sum = 0;
-  for (int64_t j = 0; j < k; ++j) sum += out[j] = scores[choices[j]];
+  for (int64_t j = 0; j < k; ++j) sum += out[j] = choices[j] < 0 ? T{0} : scores[choices[j]];
   const T factor = static_cast<T>(o.scale) / (o.normalize ? sum + static_cast<T>(o.eps) : T{1});
   for (int64_t j = 0; j < k; ++j) out[j] *= factor;
 }
 
-// w_j = c·s_j / (S + eps): ds_j = c·(dw_j - sum_i w_i·dw_i / c) / (S + eps).
+// w_j = c·s_j / (S + eps): ds_j = c·(dw_j - sum_i s_i·dw_i / (S + eps)) / (S + eps).
 template <class T>
 void gates_backward_of_row(const T* scores, const int32_t* choices, const T* dw, int64_t k,
                            const GateOptions& o, T* dscores) {
   T sum = 0, mean = 0;
   for (int64_t j = 0; j < k; ++j) {
+    if (choices[j] < 0) continue;
     sum += scores[choices[j]];
     mean += scores[choices[j]] * dw[j];
   }
   const T denominator = o.normalize ? sum + static_cast<T>(o.eps) : T{1};
   const T shared = o.normalize ? mean / denominator : T{0};
   for (int64_t j = 0; j < k; ++j)
-    dscores[choices[j]] += static_cast<T>(o.scale) * (dw[j] - shared) / denominator;
+    if (choices[j] >= 0)
+      dscores[choices[j]] += static_cast<T>(o.scale) * (dw[j] - shared) / denominator;
 }
 
 }  // namespace
@@ -231,7 +233,7 @@ Var gates(const Var& scores, const Tensor& choices, const GateOptions& options) 
           "choices {} do not fit scores {}", choices.shape().str(), scores.shape().str());
   const int64_t rows = choices.size(0), k = choices.size(1);
   for (int32_t e : choices.span<int32_t>())
-    require(e >= 0 && e < scores.shape()[1], ErrorKind::kShape, "gates", "expert {} of {}", e,
+    require(e >= -1 && e < scores.shape()[1], ErrorKind::kShape, "gates", "expert {} of {}", e,
             scores.shape()[1]);
   Tensor w(choices.shape(), scores.value.dtype(), scores.value.device());
   auto each_row = [rows, k](DType dtype, auto&& f) {

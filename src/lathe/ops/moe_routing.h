@@ -45,8 +45,8 @@ struct GateOptions {
   double eps = 0.0;        // added to that sum
   double scale = 1.0;
 };
-// scores [N, E], choices i32 [N, k], each in [0, E) -> scale · s or scale · s / (sum of s + eps),
-// [N, k], s the scores of the choices.
+// scores [N, E], choices i32 [N, k], each in [0, E) or -1 -> scale · s or scale · s / (sum of s + eps),
+// [N, k], s the scores of the choices, 0 for -1.
 Var gates(const Var& scores, const Tensor& choices, const GateOptions& options);
 
 }  // namespace lathe::ops

@@ -1,0 +1,51 @@
+#include "lathe/nn/moe/linear_router.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include "lathe/ops/moe_routing.h"
+
+namespace lathe {
+
+LinearRouter::LinearRouter(const RouterOptions& o, const MoeConfig& config)
+    : config_(config),
+      weight_({config.num_experts, o.hidden_size}, {Initializer::Kind::kNormal, o.init_std}) {
+  weight_.full_precision = true;
+  if (config.router_bias)
+    bias_.emplace(Shape{config.num_experts}, Initializer{Initializer::Kind::kZeros, 0});
+}
+
+void LinearRouter::visit(ModuleVisitor& v) {
+  v.parameter("weight", weight_);
+  if (bias_) v.parameter("bias", *bias_);
+}
+
+Var LinearRouter::logits(const Forward& f, const Var& x) {
+  Var input = ops::cast(x, x.value.dtype() == DType::kF64 ? DType::kF64 : DType::kF32);
+  if (f.training && !config_.jitter_experts)
+    input = ops::jitter(input, config_.router_jitter_noise, f.rng.fork("router_jitter"));
+  return ops::router_logits(input, f.use(weight_), bias_ ? f.use(*bias_) : Var());
+}
+
+int64_t LinearRouter::even_share(int64_t tokens, int64_t choices, double factor) const {
+  const double each = static_cast<double>(choices * tokens) / static_cast<double>(experts());
+  return std::max<int64_t>(1, static_cast<int64_t>(std::ceil(factor * each)));
+}
+
+std::optional<int64_t> LinearRouter::capacity(const Forward& f, int64_t tokens,
+                                              int64_t choices) const {
+  const std::optional<int64_t>& fixed = config_.expert_capacity;
+  const double factor = f.training ? config_.capacity_factor : config_.eval_capacity_factor;
+  if (factor == 0) return fixed;
+  const int64_t by_factor = even_share(tokens, choices, factor);
+  return std::min(by_factor, fixed.value_or(by_factor));
+}
+
+ops::ExpertPlan LinearRouter::plan(const Forward& f, const Var& x, const Tensor& choices) const {
+  const int64_t tokens = x.shape()[1];
+  const auto most = capacity(f, tokens, choices.size(1));
+  return ops::plan_experts(
+      most ? ops::drop_over_capacity(choices, experts(), tokens, *most) : choices, experts());
+}
+
+}  // namespace lathe

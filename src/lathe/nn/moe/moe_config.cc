@@ -1,0 +1,120 @@
+#include "lathe/nn/moe/moe_config.h"
+
+#include <algorithm>
+
+#include "lathe/nn/moe/router.h"
+
+namespace lathe {
+namespace {
+
+constexpr std::string_view kSection = "model.moe";
+
+template <class... Args>
+void refuse_if(bool wrong, std::string_view key, fmt::format_string<Args...> format,
+               Args&&... args) {
+  if (wrong)
+    fail(ErrorKind::kConfig, fmt::format("{}.{}", kSection, key), format,
+         std::forward<Args>(args)...);
+}
+
+void validate_groups(const MoeConfig& c) {
+  const bool grouped = c.n_group > 1;
+  refuse_if(grouped && c.router != "softmax_topk" && c.router != "sigmoid", "n_group",
+            "the router '{}' has no groups; use softmax_topk or sigmoid, or n_group = 1", c.router);
+  refuse_if(c.num_experts % c.n_group != 0, "n_group",
+            "{} experts do not make {} groups of equal size", c.num_experts, c.n_group);
+  refuse_if(c.topk_group > c.n_group, "topk_group", "{} of {} groups", c.topk_group, c.n_group);
+  const int64_t size = c.num_experts / c.n_group;
+  refuse_if(c.router == "sigmoid" && c.topk_group < c.n_group && size < 2, "n_group",
+            "a group is scored by its two best experts, so it needs two; {} experts in {} groups",
+            c.num_experts, c.n_group);
+  refuse_if(c.choices() > c.topk_group * size, "num_experts_per_tok",
+            "{} experts a token, but only {} can be chosen; lower it, or raise {}", c.choices(),
+            c.topk_group * size, grouped ? "topk_group" : "num_experts");
+}
+
+void validate_shared(const MoeConfig& c) {
+  refuse_if(c.n_shared_experts > 0 && c.shared_expert_intermediate_size.value_or(0) > 0,
+            "shared_expert_intermediate_size",
+            "n_shared_experts gives the shared expert its width; set only one of them");
+  refuse_if(c.shared_expert_gate && c.shared_width(1) == 0, "shared_expert_gate",
+            "there is no shared expert; set n_shared_experts or shared_expert_intermediate_size");
+}
+
+}  // namespace
+
+void MoeConfig::visit(Visitor& v) {
+  v.field("num_experts", num_experts, "routed experts E; 0: a dense model", between(0, 65536));
+  v.choice("router", router, names_of(routers()), "how tokens find their experts");
+  v.field("num_experts_per_tok", num_experts_per_tok,
+          "experts k of a token; their average for expert_choice; switch takes 1, gshard 2",
+          at_least(1));
+  v.field("norm_topk_prob", norm_topk_prob,
+          "divide the weights of a token's experts by their sum (softmax_topk, sigmoid)");
+  v.field("routed_scaling_factor", routed_scaling_factor, "multiplies those weights", above(0));
+  v.field("n_group", n_group, "groups of experts (softmax_topk, sigmoid)", at_least(1));
+  v.field("topk_group", topk_group, "groups that a token may choose from", at_least(1));
+  v.field("router_bias", router_bias, "a bias in the router");
+  v.field("router_jitter_noise", router_jitter_noise,
+          "multiply the router's input by 1 ± this while training", between(0, 0.99));
+  v.field("jitter_experts", jitter_experts, "experts read the noisy input too, as Mixtral's do");
+  v.field("capacity_factor", capacity_factor,
+          "while training an expert takes this · k · T / E tokens of a sequence; 0: all that come",
+          at_least(0));
+  v.field("eval_capacity_factor", eval_capacity_factor, "the same when not training", at_least(0));
+  v.field("expert_capacity", expert_capacity, "tokens of a sequence that an expert takes, always",
+          at_least(1));
+  v.field("allow_non_causal", allow_non_causal,
+          "accept expert_choice in a causal model: tokens are routed by later ones");
+  v.choice("expert", expert, {"gated", "mlp"}, "feed-forward layer of an expert");
+  v.field("moe_intermediate_size", moe_intermediate_size,
+          "width of an expert; default intermediate_size", at_least(1));
+  v.field("n_shared_experts", n_shared_experts,
+          "experts that every token uses, as one layer of so many widths", at_least(0));
+  v.field("shared_expert_intermediate_size", shared_expert_intermediate_size,
+          "width of the shared expert, instead of n_shared_experts", at_least(0));
+  v.field("shared_expert_gate", shared_expert_gate, "weigh the shared expert by sigmoid(x · w)");
+  v.field("router_aux_loss_coef", router_aux_loss_coef,
+          "weight of the balance loss of each layer; default 0.01, for sigmoid 0", at_least(0));
+  v.field("router_z_loss_coef", router_z_loss_coef, "weight of the router's z-loss of each layer",
+          at_least(0));
+  v.field("balance_per_sequence", balance_per_sequence,
+          "balance within each sequence instead of the micro-batch");
+  v.field("bias_update_rate", bias_update_rate,
+          "by how much a step moves the biases that balance the sigmoid router", at_least(0));
+  v.field("first_k_dense_replace", first_k_dense_replace, "layers without experts at the bottom",
+          at_least(0));
+  v.field("decoder_sparse_step", decoder_sparse_step,
+          "every so many layers has experts, the last of each such run", at_least(1));
+  v.field("mlp_only_layers", mlp_only_layers, "layers without experts, counted from 0",
+          at_least(0));
+}
+
+bool MoeConfig::in_layer(int64_t layer) const {
+  return enabled() && layer >= first_k_dense_replace && (layer + 1) % decoder_sparse_step == 0 &&
+         std::ranges::find(mlp_only_layers, layer) == mlp_only_layers.end();
+}
+
+int64_t MoeConfig::choices() const {
+  if (router == "switch") return 1;
+  if (router == "gshard") return 2;
+  return num_experts_per_tok;
+}
+
+double MoeConfig::balance_coefficient() const {
+  return router_aux_loss_coef.value_or(router == "sigmoid" ? 0.0 : 0.01);
+}
+
+int64_t MoeConfig::shared_width(int64_t expert_width) const {
+  return shared_expert_intermediate_size.value_or(n_shared_experts * expert_width);
+}
+
+void validate(const MoeConfig& c) {
+  if (!c.enabled()) return;
+  validate_groups(c);
+  validate_shared(c);
+}
+
+bool is_causal(const MoeConfig& c) { return !c.enabled() || c.router != "expert_choice"; }
+
+}  // namespace lathe

@@ -1,0 +1,76 @@
+// The section [model.moe] of a recipe: a mixture of experts in place of the dense feed-forward layer.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "lathe/config/visit.h"
+
+namespace lathe {
+
+// Keys have the names of config.json where one exists; where families differ (num_local_experts, n_routed_experts)
+// the one of Qwen. What each family in transformers 5.23 means in these keys:
+//
+//   Mixtral       softmax_topk, norm_topk_prob, moe_intermediate_size = its intermediate_size, jitter_experts
+//   Qwen2-MoE     softmax_topk, shared_expert_intermediate_size, shared_expert_gate
+//   Qwen3-MoE     softmax_topk
+//   DeepSeek-V2   softmax_topk, n_shared_experts, routed_scaling_factor, no norm_topk_prob (ignored there); with topk_method =
+//                 group_limited_greedy n_group and topk_group
+//   DeepSeek-V3   sigmoid, the same keys and norm_topk_prob
+//   Switch        switch, expert = "mlp", expert_capacity, router_bias, router_jitter_noise
+struct MoeConfig {
+  int64_t num_experts = 0;  // 0: the model is dense
+  std::string router = "softmax_topk";
+  int64_t num_experts_per_tok = 2;
+  bool norm_topk_prob = true;
+  double routed_scaling_factor = 1.0;
+  int64_t n_group = 1, topk_group = 1;
+  bool router_bias = false;
+  double router_jitter_noise = 0.0;
+  bool jitter_experts = false;
+
+  double capacity_factor = 0.0;
+  double eval_capacity_factor = 0.0;
+  std::optional<int64_t> expert_capacity;
+  bool allow_non_causal = false;
+
+  std::string expert = "gated";
+  std::optional<int64_t> moe_intermediate_size;  // default: the dense layer's width
+  int64_t n_shared_experts = 0;
+  std::optional<int64_t> shared_expert_intermediate_size;
+  bool shared_expert_gate = false;
+
+  std::optional<double> router_aux_loss_coef;  // default: 0.01, and 0 for sigmoid
+  double router_z_loss_coef = 0.0;
+  bool balance_per_sequence = false;
+  double bias_update_rate = 0.001;
+
+  int64_t first_k_dense_replace = 0;
+  int64_t decoder_sparse_step = 1;
+  std::vector<int64_t> mlp_only_layers;
+
+  void visit(Visitor& v);
+
+  bool enabled() const { return num_experts > 0; }
+  // Whether layer `layer`, from 0, has experts; the others have the dense feed-forward.
+  bool in_layer(int64_t layer) const;
+  // The choices that a token makes: k, or what the router fixes (switch 1, gshard 2).
+  int64_t choices() const;
+  double balance_coefficient() const;
+  // Width of the shared expert, 0 for none.
+  int64_t shared_width(int64_t expert_width) const;
+};
+
+// Refuses what cannot work (when enabled): Error kConfig naming model.moe.<key>, why, and what to write instead.
+void validate(const MoeConfig& config);
+
+// A capacity with more than one choice a token counts first choices before second ones, so that there too a
+// token may lose its second expert to a later token's first; all training with capacities has this.
+//
+// False for a router by which a token's output depends on later tokens (expert_choice). A causal model refuses
+// such a router unless `allow_non_causal` is on.
+bool is_causal(const MoeConfig& config);
+
+}  // namespace lathe
