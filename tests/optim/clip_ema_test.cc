@@ -110,6 +110,8 @@ TEST(Ema, RefusesStrangers) {
   EXPECT_FALSE(ema.swapped());
   EXPECT_THROW(Ema(1.0, all.list), Error);
   EXPECT_THROW(Ema(-0.1, all.list), Error);
+  all.list[0]->trainable = false;
+  EXPECT_THROW(Ema(0.9, all.list), Error);
 }
 
 }  // namespace

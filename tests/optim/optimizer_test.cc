@@ -318,6 +318,9 @@ TEST_P(EveryOptimizer, RefusesWhatItCannotTrain) {
   half.add(parameter("w", {2, 2}, kCpu, {1, 2, 3, 4}));
   half.list[0]->value = half.list[0]->value.to(DType::kBF16);
   EXPECT_THROW(make_optimizer(config_of(GetParam()), half.list), Error);
+  Parameters buffer;
+  buffer.add(parameter("router.e_score_correction_bias", {2}, kCpu, {1, 2})).trainable = false;
+  EXPECT_THROW(make_optimizer(config_of(GetParam()), buffer.list), Error);
 }
 
 TEST(Optimizers, UnknownNameNamesTheNearest) {

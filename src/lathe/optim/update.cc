@@ -16,6 +16,8 @@ void check_step(std::string_view where, const StepInfo& info) {
 
 void check_parameter(std::string_view where, const Parameter& p) {
   require(p.value.defined(), ErrorKind::kShape, where, "parameter '{}' has no value", p.name);
+  require(p.trainable, ErrorKind::kShape, where,
+          "parameter '{}' is a buffer that no optimiser moves; leave it out", p.name);
   const DType dtype = p.value.dtype();
   const bool trainable =
       dtype == DType::kF32 || (dtype == DType::kF64 && p.value.device() == Device::kRef);

@@ -15,7 +15,7 @@ constexpr int64_t kGrain = 1 << 14;  // elements worth a thread
 // Throws unless `info` can be used.
 void check_step(std::string_view where, const StepInfo& info);
 
-// Throws unless the parameter's value can be trained in place.
+// Throws unless the parameter is trainable and its value can be trained in place.
 void check_parameter(std::string_view where, const Parameter& parameter);
 
 // Throws unless `state` is what zeros_like() gave, as after a restore it may not be.

@@ -120,6 +120,13 @@ void Trainer::record_step(const StepReport& r) {
                  {"step_ms", r.seconds * 1e3},
                  {"memory_mib", static_cast<double>(peak_resident_bytes()) / (1 << 20)}};
   if (hooks_.matrix_flops > 0) record["mfu"] = r.flops / r.seconds / hooks_.matrix_flops;
+  if (r.routers) {
+    record["moe.load_max"] = r.routers->load_max;
+    record["moe.drop_rate"] = r.routers->drop_rate;
+    record["moe.entropy"] = r.routers->entropy;
+    record["moe.balance_loss"] = r.routers->balance_loss;
+    record["moe.z_loss"] = r.routers->z_loss;
+  }
   if (r.skipped) record["skipped"] = true;
   metrics_->write(record);
 }
@@ -136,7 +143,7 @@ void Trainer::report_evaluation(int64_t step) {
 void Trainer::write_sample(int64_t step) {
   if (!hooks_.sample) return;
   std::optional<EmaScope> averaged;
-  if (ema_) averaged.emplace(*ema_, parameters_);
+  if (ema_) averaged.emplace(*ema_, trained_);
   const std::string text = hooks_.sample(*model_);
   metrics_->write({{"step", step}, {"sample", text}});
   if (hooks_.on_sample) hooks_.on_sample(step, text);
@@ -170,7 +177,7 @@ void Trainer::after_step(int64_t step) {
 
 void Trainer::write_model() {
   std::optional<EmaScope> averaged;
-  if (ema_) averaged.emplace(*ema_, parameters_);
+  if (ema_) averaged.emplace(*ema_, trained_);
   const fs::path target = fs::path(recipe_.train.out) / "model";
   AtomicDirectory folder(target, AtomicDirectory::IfExists::kReplace);
   save_model(*model_, folder.temporary(),

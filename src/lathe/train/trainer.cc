@@ -84,14 +84,16 @@ void Trainer::prepare_parameters() {
   parameters_ = model_->parameters();
   const DType compute = recipe_.compute_dtype();
   for (Parameter* p : parameters_) {
+    // Gains, biases and routers stay in fp32: they are small, and kernels take them so.
+    const bool narrow = p->shape.rank() >= 2 && !p->full_precision;
+    p->compute = narrow ? p->value.to(compute) : p->value;
+    if (!p->trainable) continue;
     p->grad.tensor = Tensor(p->shape, p->value.dtype(), p->value.device());
     p->grad.written = false;
-    // Gains and biases stay in fp32: they are small, and kernels take them so.
-    p->compute = p->shape.rank() >= 2 ? p->value.to(compute) : p->value;
+    trained_.push_back(p);
   }
-  optimizer_ = make_optimizer(recipe_.optim, parameters_);
-  if (recipe_.train.ema_decay > 0)
-    ema_ = std::make_unique<Ema>(recipe_.train.ema_decay, parameters_);
+  optimizer_ = make_optimizer(recipe_.optim, trained_);
+  if (recipe_.train.ema_decay > 0) ema_ = std::make_unique<Ema>(recipe_.train.ema_decay, trained_);
 }
 
 double Trainer::accumulate_gradients(int64_t step) {
@@ -107,7 +109,8 @@ double Trainer::accumulate_gradients(int64_t step) {
   const Rng dropout =
       Rng(static_cast<uint64_t>(t.seed)).fork("dropout").fork(static_cast<uint64_t>(step));
   double loss = 0;
-  for (Parameter* p : parameters_) p->grad.written = false;
+  for (Parameter* p : trained_) p->grad.written = false;
+  router_statistics_ = RouterStatistics();
   for (size_t micro = 0; micro < batches.size(); ++micro) {
     const Batch& batch = batches[micro];
     if (batch.label_count == 0) continue;
@@ -116,11 +119,14 @@ double Trainer::accumulate_gradients(int64_t step) {
     f.tape = &tape;
     f.training = true;
     f.rng = dropout.fork(micro);
+    f.auxiliary_scale = static_cast<double>(batch.label_count) / static_cast<double>(labels);
+    f.router_statistics = &router_statistics_;
     const Var hidden = model_->hidden(f, batch.ids, recipe_.recompute());
     const Var value = ops::linear_cross_entropy(hidden, model_->head(f), batch.labels,
                                                 {.normalizer = static_cast<double>(labels)});
     loss += value.value.item();
     tape.backward(value);
+    router_statistics_.end_micro_batch();
   }
   return loss;
 }
@@ -131,7 +137,7 @@ StepReport Trainer::step(int64_t step) {
   StepReport report{
       .step = step, .steps = t.steps, .tokens = t.batch_size * t.seq_len * t.grad_accumulation};
   report.loss = accumulate_gradients(step);
-  report.grad_norm = global_grad_norm(parameters_);
+  report.grad_norm = global_grad_norm(trained_);
   report.lr = learning_rate(recipe_.schedule, recipe_.optim.lr, step, t.steps);
   const bool finite = std::isfinite(report.loss) && std::isfinite(report.grad_norm);
   require(
@@ -144,9 +150,11 @@ StepReport Trainer::step(int64_t step) {
   if (finite) loss_statistics_.add(report.loss);
   if (!report.skipped) {
     const double clip = clip_factor(report.grad_norm, recipe_.optim.grad_clip);
-    optimizer_->step(parameters_, {.step = ++updates_, .lr = report.lr, .grad_scale = clip});
-    if (ema_) ema_->update(parameters_, updates_);
+    optimizer_->step(trained_, {.step = ++updates_, .lr = report.lr, .grad_scale = clip});
+    if (ema_) ema_->update(trained_, updates_);
+    update_router_biases(router_statistics_);
   }
+  report.routers = router_statistics_.summary();
   report.seconds = seconds_since(start);
   report.flops = flops_per_step();
   return report;
@@ -156,7 +164,7 @@ EvalReport Trainer::evaluate(int64_t step) {
   require(valid_loader_ != nullptr, ErrorKind::kConfig, "data.valid",
           "no validation shard was given");
   std::optional<EmaScope> averaged;
-  if (ema_) averaged.emplace(*ema_, parameters_);
+  if (ema_) averaged.emplace(*ema_, trained_);
   const int64_t rows =
       std::max<int64_t>(1, valid_loader_->samples_per_epoch() / valid_loader_->batch_size());
   double sum = 0;

@@ -12,6 +12,7 @@
 #include "lathe/base/log.h"
 #include "lathe/corpus/token_shard.h"
 #include "lathe/model/transformer.h"
+#include "lathe/nn/moe/router_statistics.h"
 #include "lathe/optim/ema.h"
 #include "lathe/optim/optimizer.h"
 #include "lathe/train/checkpoint.h"
@@ -26,6 +27,7 @@ struct StepReport {
   double loss = 0, lr = 0, grad_norm = 0, seconds = 0;
   double flops = 0;  // model FLOPs of this step
   bool skipped = false;
+  std::optional<RouterSummary> routers = {};  // of a mixture of experts
 };
 
 struct EvalReport {
@@ -95,7 +97,8 @@ class Trainer {
   Recipe recipe_;
   TrainHooks hooks_;
   std::unique_ptr<Transformer> model_;
-  std::vector<Parameter*> parameters_;
+  std::vector<Parameter*> parameters_;  // all, as they are saved
+  std::vector<Parameter*> trained_;     // those with gradients, optimiser state and an average
   std::unique_ptr<Optimizer> optimizer_;
   std::unique_ptr<Ema> ema_;
   std::unique_ptr<TokenShard> train_shard_, valid_shard_;
@@ -103,7 +106,8 @@ class Trainer {
   std::unique_ptr<MetricsWriter> metrics_;
   CheckpointStore checkpoints_;
   LossStatistics loss_statistics_;
-  int64_t updates_ = 0;  // optimiser updates, skipped steps not counted
+  RouterStatistics router_statistics_;  // of the present step
+  int64_t updates_ = 0;                 // optimiser updates, skipped steps not counted
 };
 
 }  // namespace lathe
