@@ -1,5 +1,5 @@
-// Mixtures of experts as the layers of transformers compute them: output, every gradient, the losses.
-// tools/make_moe_goldens.py wrote the files.
+// Mixtures of experts as the layers of transformers compute them: output, every gradient, the
+// losses. tools/make_moe_goldens.py wrote the files.
 
 #include <gtest/gtest.h>
 

@@ -1,8 +1,9 @@
-// The mixture-of-experts layer: gradients of everything for every router, agreement of types, the same
-// bits, recomputation, experts without tokens, balancing, and upcycling.
+// The mixture-of-experts layer: gradients of everything for every router, agreement of types, the
+// same bits, recomputation, experts without tokens, balancing, and upcycling.
 
-#include <cstring>
+#include <nlohmann/json.hpp>
 
+#include "lathe/config/config.h"
 #include "lathe/nn/moe/router.h"
 #include "nn/moe_testing.h"
 
@@ -201,8 +202,8 @@ TEST(Moe, CapacityFactorsCountOnlyWhereTheyAreSaidTo) {
   EXPECT_GT(dropped(), 0);
 }
 
-// Capacity, choice and losses look at each sequence by itself, so that two micro-batches of one sequence,
-// each weighing one half, do what one batch of two does.
+// Capacity, choice and losses look at each sequence by itself, so that two micro-batches of one
+// sequence, each weighing one half, do what one batch of two does.
 TEST(Moe, MicroBatchesAddUpToTheBatch) {
   for (const char* router : {"softmax_topk", "switch", "expert_choice", "sigmoid"}) {
     MoeCase c = plain_case(router, 4, 2);
@@ -393,6 +394,22 @@ TEST(MoeConfig, RefusesWhatCannotWork) {
               c.router = "gshard";
             }),
             "[model.moe.num_experts_per_tok]");
+}
+
+TEST(MoeConfig, IsReadFromAndWrittenToARecipe) {
+  MoeConfig c;
+  read_config(c, nlohmann::ordered_json::parse(R"({"num_experts": 8, "router": "sigmoid",
+      "router_aux_loss_coef": 0.1, "mlp_only_layers": [0, 2], "expert_capacity": 5})"),
+              "model.moe");
+  EXPECT_EQ(c.num_experts, 8);
+  EXPECT_EQ(c.balance_coefficient(), 0.1);
+  EXPECT_EQ(c.expert_capacity, 5);
+  EXPECT_FALSE(c.in_layer(2));
+  MoeConfig again;
+  read_config(again, write_config(c), "model.moe");
+  EXPECT_EQ(write_config(again), write_config(c));
+  EXPECT_THROW(read_config(c, nlohmann::ordered_json{{"router", "sigmod"}}, "model.moe"), Error);
+  EXPECT_EQ(MoeConfig().balance_coefficient(), 0.01);
 }
 
 TEST(MoeConfig, OnlyExpertChoiceIsNotCausal) {

@@ -1,4 +1,5 @@
-// The operations of a mixture of experts: plans by hand, gradients and agreement through the harness.
+// The operations of a mixture of experts: plans by hand, gradients and agreement through the
+// harness.
 
 #include "lathe/ops/moe.h"
 
@@ -21,8 +22,8 @@ Ids ids_of(const Tensor& t) {
   return {s.begin(), s.end()};
 }
 
-// Six tokens, two choices each, four experts: the third gets none, one choice is dropped, and token 4
-// loses both.
+// Six tokens, two choices each, four experts: the third gets none, one choice is dropped, and token
+// 4 loses both.
 ops::ExpertPlan plan() {
   return ops::plan_experts(indices({0, 1, 3, 0, 1, 0, 0, -1, -1, -1, 3, 1}, {6, 2}), 4);
 }
@@ -196,6 +197,54 @@ TEST(GroupedLinear, AnExpertWithoutTokensGetsAZeroGradientAndOthersAreAddedTo) {
     tape.backward(y, dy);
     EXPECT_EQ(buffer.tensor.to_vector(),
               (Values{4 * times, 4 * times, 3 * times, 3 * times, 0, 0, 2 * times, 2 * times}));
+  }
+}
+
+TEST(MoeOperations, RefuseOperandsThatDoNotFit) {
+  const auto f32 = [](const Shape& s) { return Var(Tensor::zeros(s, DType::kF32)); };
+  const ops::ExpertPlan p = plan();
+  const std::vector<std::pair<std::function<void()>, std::string>> refusals = {
+      {[&] {
+         ops::permute(f32({5, 2}), p);
+       },
+       "[permute] x [5, 2] has 5 tokens, the plan 6"},
+      {[&] {
+         ops::grouped_linear(f32({8, 2}), f32({4, 2}), Var(), p);
+       },
+       "[grouped_linear] x is [8, 2], the plan has 9 rows"},
+      {[&] {
+         ops::grouped_linear(f32({9, 2}), f32({6, 2}), Var(), p);
+       },
+       "[grouped_linear] x [9, 2] does not fit a weight [6, 2] of 4 experts"},
+      {[&] {
+         ops::combine(f32({9, 2}), f32({6, 1}), p, {6, 2});
+       },
+       "[combine] 6 gates, expected 12"},
+      {[&] {
+         ops::combine(f32({9, 2}), f32({6, 2}), p, {5, 2});
+       },
+       "[combine] rows [9, 2] of 6 tokens do not make [5, 2]"},
+      {[&] {
+         ops::scale_rows(f32({3, 2}), f32({2, 1}));
+       },
+       "[scale_rows] 2 gates, expected 3"},
+      {[&] {
+         ops::gates(f32({2, 3}), indices({3, 0}, {2, 1}), {});
+       },
+       "[gates] expert 3 of 3"},
+      {[&] {
+         ops::softmax(Tensor::zeros({2, 3}, DType::kBF16));
+       },
+       "[softmax] scores is bfloat16, expected float32"},
+      {[&] { ops::attach_loss(f32({2}), f32({2}), 1.0); }, "[attach_loss] the loss has shape [2]"},
+  };
+  for (const auto& [call, message] : refusals) {
+    try {
+      call();
+      ADD_FAILURE() << "accepted; expected " << message;
+    } catch (const Error& e) {
+      EXPECT_EQ(e.what(), message);
+    }
   }
 }
 

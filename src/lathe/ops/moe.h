@@ -1,7 +1,7 @@
-// The operations of a mixture of experts, without dropped or padded copies of tokens: permute tokens
-// so that each expert's stand together, multiply each range with its own matrix, and add the results
-// back to their tokens (Gale et al. 2022, arXiv:2211.15841, with contiguous ranges instead of block-sparse
-// matrices). Sums have an order that the plan fixes.
+// The operations of a mixture of experts, without dropped or padded copies of tokens: permute
+// tokens so that each expert's stand together, multiply each range with its own matrix, and add the
+// results back to their tokens (Gale et al. 2022, arXiv:2211.15841, with contiguous ranges instead
+// of block-sparse matrices). Sums have an order that the plan fixes.
 #pragma once
 
 #include "lathe/autograd/tape.h"
@@ -17,12 +17,12 @@ Var permute(const Var& x, const ExpertPlan& plan);
 // rows of expert e times its matrix transposed, plus its bias. An expert without rows costs nothing
 // and its gradient is zero. Saves x and w.
 //
-// One product after the other, each on all threads: oneDNN's products split their work when they are
-// prepared and may not run inside a parallel region.
+// One product after the other, each on all threads: oneDNN's products split their work when they
+// are prepared and may not run inside a parallel region.
 Var grouped_linear(const Var& x, const Var& w, const Var& b, const ExpertPlan& plan);
 
-// h [R, C], gates (accumulation dtype) with one element per slot -> shape [.., C] with N rows:
-// y[n] = sum over the rows r of token n of gates[slot of r] · h[r], by expert; zero for a token whose
+// h [R, C], gates (accumulation dtype) with one element per slot -> shape [.., C] with N rows: y[n]
+// = sum over the rows r of token n of gates[slot of r] · h[r], by expert; zero for a token whose
 // every slot was dropped. Saves h and gates.
 Var combine(const Var& h, const Var& gates, const ExpertPlan& plan, const Shape& shape);
 

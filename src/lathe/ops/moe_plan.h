@@ -1,11 +1,12 @@
 // Which token goes to which expert, as the index tables that the operations of moe.h read.
 //
-// A slot is one place that a router filled or left empty: number n·k + j for choice j of token n. A row is one line of the matrix in which
-// tokens stand sorted by expert; rows of an expert are in the order of their slots.
+// A slot is one place that a router filled or left empty: number n·k + j for choice j of token n. A
+// row is one line of the matrix in which tokens stand sorted by expert; rows of an expert are in
+// the order of their slots.
 //
 // Each expert's rows are filled up with rows of zeros to one of 16 sizes per power of two (at most
-// 1/16 more): a matrix product of a new size costs about a millisecond to prepare, and counts of tokens
-// change with every batch. An expert without tokens has no rows.
+// 1/16 more): a matrix product of a new size costs about a millisecond to prepare, and counts of
+// tokens change with every batch. An expert without tokens has no rows.
 #pragma once
 
 #include <cstdint>
@@ -33,7 +34,8 @@ struct ExpertPlan {
 // The smallest number of rows that `count` tokens are filled up to.
 int64_t padded_rows(int64_t count);
 
-// experts_of_token i32 [N,k], each in [0, experts), or -1 for a slot that stays empty. Error kShape.
+// experts_of_token i32 [N,k], each in [0, experts), or -1 for a slot that stays empty. Error
+// kShape.
 ExpertPlan plan_experts(const Tensor& experts_of_token, int64_t experts);
 
 }  // namespace lathe::ops

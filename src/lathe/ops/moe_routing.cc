@@ -1,4 +1,5 @@
-// Loops over [N, E] and [N, k] numbers: a thousandth of what the experts compute, so they are plain.
+// Loops over [N, E] and [N, k] numbers: a thousandth of what the experts compute, so they are
+// plain.
 
 #include "lathe/ops/moe_routing.h"
 

@@ -1,6 +1,6 @@
-// What routers are made of: scores of experts, the choice of the best, and the gates that weigh them.
-// Everything here is computed in the accumulation dtype (f32; f64 on Device::kRef), whatever the dtype of
-// the model: "selective precision", Fedus et al. 2021, arXiv:2101.03961.
+// What routers are made of: scores of experts, the choice of the best, and the gates that weigh
+// them. Everything here is computed in the accumulation dtype (f32; f64 on Device::kRef), whatever
+// the dtype of the model: "selective precision", Fedus et al. 2021, arXiv:2101.03961.
 #pragma once
 
 #include "lathe/autograd/tape.h"
@@ -30,10 +30,12 @@ struct ExpertGroups {
   int64_t count = 1, kept = 1;
   int64_t scored_by = 1;  // a group's score is the sum of so many of its best experts
 };
-// scores [N, E] with -inf outside the `kept` best groups of each row; scores itself when all are kept.
+// scores [N, E] with -inf outside the `kept` best groups of each row; scores itself when all are
+// kept.
 Tensor limit_to_groups(const Tensor& scores, const ExpertGroups& groups);
 
-// The k largest of each row of [N, E], largest first, the lower index first among equals: i32 [N, k].
+// The k largest of each row of [N, E], largest first, the lower index first among equals: i32 [N,
+// k].
 Tensor top_k(const Tensor& scores, int64_t k);
 
 // i32 [N, k] -> the same with -1 wherever an expert already has `capacity` tokens of this group of
@@ -45,8 +47,8 @@ struct GateOptions {
   double eps = 0.0;        // added to that sum
   double scale = 1.0;
 };
-// scores [N, E], choices i32 [N, k], each in [0, E) or -1 -> scale · s or scale · s / (sum of s + eps),
-// [N, k], s the scores of the choices, 0 for -1.
+// scores [N, E], choices i32 [N, k], each in [0, E) or -1 -> scale · s or scale · s / (sum of s +
+// eps), [N, k], s the scores of the choices, 0 for -1.
 Var gates(const Var& scores, const Tensor& choices, const GateOptions& options);
 
 }  // namespace lathe::ops

@@ -1,5 +1,5 @@
-// What every router here shares: logits x·Wᵀ (+ b) in f32 from a weight that stays in f32, the jitter of its input, and
-// the capacity of an expert.
+// What every router here shares: logits x·Wᵀ (+ b) in f32 from a weight that stays in f32, the
+// jitter of its input, and the capacity of an expert.
 #pragma once
 
 #include <optional>
@@ -14,7 +14,8 @@ class LinearRouter : public Router {
   void visit(ModuleVisitor& v) override;
 
  protected:
-  // [B,T,C] -> [N, E]. While training x is jittered first (unless the layer has done so for the experts as well).
+  // [B,T,C] -> [N, E]. While training x is jittered first (unless the layer has done so for the
+  // experts as well).
   Var logits(const Forward& f, const Var& x);
 
   // ceil(factor · choices · tokens / E), at least 1.

@@ -2,17 +2,18 @@
 //
 //   y = sum over the chosen experts e of gate_e(x) · expert_e(x)  (+ [sigmoid(x · w)] shared(x))
 //
-// Routed experts are gated or plain feed-forward layers of their own width (fine-grained experts, Dai et
-// al. 2024, arXiv:2401.06066, are narrow and many); the shared expert is one such layer that every
-// token uses (arXiv:2401.06066), perhaps weighed by a gate of its own (Qwen2-MoE). No token is dropped
-// unless the configuration sets a capacity.
+// Routed experts are gated or plain feed-forward layers of their own width (fine-grained experts,
+// Dai et al. 2024, arXiv:2401.06066, are narrow and many); the shared expert is one such layer that
+// every token uses (arXiv:2401.06066), perhaps weighed by a gate of its own (Qwen2-MoE). No token
+// is dropped unless the configuration sets a capacity.
 //
-// While training, the layer attaches coefficient · f.auxiliary_scale times its balance loss and z-loss to its
-// output (ops/moe_losses.h), so they take part in the gradient but not in the loss that the model reports.
-// The losses are means over the tokens of a micro-batch, and micro-batches are weighed by auxiliary_scale, so
-// gradient accumulation does not change their weight; the balance loss, which is not linear in tokens, is
-// that of each micro-batch. Coefficients count for each layer, as in the Switch Transformer's paper;
-// transformers pools its layers into one loss, whose size is that of one layer.
+// While training, the layer attaches coefficient · f.auxiliary_scale times its balance loss and
+// z-loss to its output (ops/moe_losses.h), so they take part in the gradient but not in the loss
+// that the model reports. The losses are means over the tokens of a micro-batch, and micro-batches
+// are weighed by auxiliary_scale, so gradient accumulation does not change their weight; the
+// balance loss, which is not linear in tokens, is that of each micro-batch. Coefficients count for
+// each layer, as in the Switch Transformer's paper; transformers pools its layers into one loss,
+// whose size is that of one layer.
 #pragma once
 
 #include <memory>
@@ -24,7 +25,8 @@ namespace lathe {
 
 // Parameters:
 //   router.weight [E,C] (router.bias [E], router.e_score_correction_bias [E])
-//   experts.gate_up.weight [E·2F,C]: gate, then up, of each expert; experts.up.weight [E·F,C] for "mlp"
+//   experts.gate_up.weight [E·2F,C]: gate, then up, of each expert; for "mlp"
+//   experts.up.weight [E·F,C]
 //   experts.down.weight [E·C,F]
 //   shared.… as in the dense layer, shared_gate.weight [1,C]
 // Parameter::parts lists each matrix, so part 2·e is the gate of expert e and 2·e + 1 its up.
@@ -32,10 +34,10 @@ namespace lathe {
 // Error kConfig for a configuration that validate() refuses.
 std::unique_ptr<FeedForward> make_moe(const FeedForwardOptions& options, const MoeConfig& config);
 
-// Sparse upcycling (Komatsuzaki et al. 2022, arXiv:2212.05055): writes the weights of `dense` (made by make_gated or
-// make_mlp) into the value of every routed expert of `moe` (made by make_moe). Router and shared expert stay
-// as they are. With gates that sum to 1 (norm_topk_prob) the layer then computes what `dense` does. Error
-// kShape unless experts have the shape of `dense`.
+// Sparse upcycling (Komatsuzaki et al. 2022, arXiv:2212.05055): writes the weights of `dense` (made
+// by make_gated or make_mlp) into the value of every routed expert of `moe` (made by make_moe).
+// Router and shared expert stay as they are. With gates that sum to 1 (norm_topk_prob) the layer
+// then computes what `dense` does. Error kShape unless experts have the shape of `dense`.
 void upcycle(FeedForward& moe, FeedForward& dense);
 
 }  // namespace lathe

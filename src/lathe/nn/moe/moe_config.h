@@ -1,4 +1,5 @@
-// The section [model.moe] of a recipe: a mixture of experts in place of the dense feed-forward layer.
+// The section [model.moe] of a recipe: a mixture of experts in place of the dense feed-forward
+// layer.
 #pragma once
 
 #include <cstdint>
@@ -10,16 +11,17 @@
 
 namespace lathe {
 
-// Keys have the names of config.json where one exists; where families differ (num_local_experts, n_routed_experts)
-// the one of Qwen. What each family in transformers 5.23 means in these keys:
+// Keys have the names of config.json where one exists; where families differ (num_local_experts,
+// n_routed_experts) the one of Qwen. What each family of transformers 5.23 is in these keys
+// (tests/model/moe_golden_test.cc):
 //
-//   Mixtral       softmax_topk, norm_topk_prob, moe_intermediate_size = its intermediate_size, jitter_experts
-//   Qwen2-MoE     softmax_topk, shared_expert_intermediate_size, shared_expert_gate
-//   Qwen3-MoE     softmax_topk
-//   DeepSeek-V2   softmax_topk, n_shared_experts, routed_scaling_factor, no norm_topk_prob (ignored there); with topk_method =
-//                 group_limited_greedy n_group and topk_group
-//   DeepSeek-V3   sigmoid, the same keys and norm_topk_prob
-//   Switch        switch, expert = "mlp", expert_capacity, router_bias, router_jitter_noise
+//   Mixtral      softmax_topk; moe_intermediate_size is its intermediate_size; jitter_experts
+//   Qwen2-MoE    softmax_topk; shared_expert_intermediate_size, shared_expert_gate
+//   Qwen3-MoE    softmax_topk
+//   DeepSeek-V2  softmax_topk; n_shared_experts; norm_topk_prob = false, whatever its config.json
+//                says; n_group and topk_group only with topk_method = "group_limited_greedy"
+//   DeepSeek-V3  sigmoid; n_shared_experts, n_group, topk_group
+//   Switch       switch, expert = "mlp"; expert_capacity
 struct MoeConfig {
   int64_t num_experts = 0;  // 0: the model is dense
   std::string router = "softmax_topk";
@@ -63,14 +65,16 @@ struct MoeConfig {
   int64_t shared_width(int64_t expert_width) const;
 };
 
-// Refuses what cannot work (when enabled): Error kConfig naming model.moe.<key>, why, and what to write instead.
+// Refuses what cannot work (when enabled): Error kConfig naming model.moe.<key>, why, and what to
+// write instead.
 void validate(const MoeConfig& config);
 
-// A capacity with more than one choice a token counts first choices before second ones, so that there too a
-// token may lose its second expert to a later token's first; all training with capacities has this.
+// A capacity with more than one choice a token counts first choices before second ones, so that
+// there too a token may lose its second expert to a later token's first; all training with
+// capacities has this.
 //
-// False for a router by which a token's output depends on later tokens (expert_choice). A causal model refuses
-// such a router unless `allow_non_causal` is on.
+// False for a router by which a token's output depends on later tokens (expert_choice). A causal
+// model refuses such a router unless `allow_non_causal` is on.
 bool is_causal(const MoeConfig& config);
 
 }  // namespace lathe

@@ -18,17 +18,18 @@ struct Routing {
   Var gates;          // one element per slot of the plan
   Var logits;         // [N, E], for the z-loss
   Var probabilities;  // [N, E], rows sum to 1: for the balance loss and the entropy
-  Tensor
-      choices;  // i32 [N, k] as chosen, before any was dropped, for the balance loss; undefined when the
-                // router balances by construction
-  int64_t wanted = 0;  // slots that would be filled without capacity and chance
+  // i32 [N, k], what was chosen before any was dropped, for the balance loss; undefined when the
+  // router balances by construction.
+  Tensor choices;
+  int64_t wanted = 0;  // slots that would be filled if experts took any number of tokens
 };
 
 class Router : public Module {
  public:
   // x [B,T,C]. The random streams are f.rng's, so recomputation decides the same.
   virtual Routing route(const Forward& f, const Var& x) = 0;
-  // What is added to scores for the choice only and moved by update_router_biases() after a step; nullptr for none.
+  // What is added to scores for the choice only and moved by update_router_biases() after a step;
+  // nullptr for none.
   virtual Parameter* correction_bias() { return nullptr; }
 };
 

@@ -1,6 +1,7 @@
-// The two most probable experts, with gates g1/(g1+g2) and g2/(g1+g2). While training the second is used only with
-// probability min(1, 2·g2). All first choices of a sequence take their places before any second choice; one that chance has
-// left out takes none (in the paper's Algorithm 1 it does). The balance loss counts first choices, as there.
+// The two most probable experts, with gates g1/(g1+g2) and g2/(g1+g2). While training the second is
+// used only with probability min(1, 2·g2). All first choices of a sequence take their places before
+// any second choice; one that chance has left out takes none (in the paper's Algorithm 1 it does).
+// The balance loss counts first choices, as there.
 
 #include "lathe/nn/moe/linear_router.h"
 #include "lathe/ops/moe_routing.h"

@@ -1,8 +1,11 @@
 // The k most probable experts. transformers 5.23, read against this:
+//
 //   Mixtral      F.linear in the model's dtype, softmax of its f32 copy, top k, divided by their sum
 //   Qwen2/3-MoE  the same, divided only with norm_topk_prob; gates rounded to the model's dtype
-//   DeepSeek-V2  F.linear in f32, softmax in f32, never divided, times routed_scaling_factor; group_limited_greedy sets the
-//                probabilities outside the topk_group groups with the highest maximum to 0
+//   DeepSeek-V2  F.linear in f32, softmax in f32, never divided, times routed_scaling_factor;
+//                group_limited_greedy sets probabilities to 0 outside the topk_group groups with
+//                the highest maximum
+//
 // Nowhere is an epsilon added. Here logits, softmax and gates are f32 throughout.
 
 #include "lathe/nn/moe/linear_router.h"

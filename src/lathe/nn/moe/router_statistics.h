@@ -35,8 +35,8 @@ struct RouterSummary {
 // Not thread-safe.
 class RouterStatistics {
  public:
-  // The report of one router on the present micro-batch; a second one of the same router replaces the
-  // first, so that recomputation counts once.
+  // The report of one router on the present micro-batch; a second one of the same router replaces
+  // the first, so that recomputation counts once.
   void report(const Router* router, RouterReport report);
   void end_micro_batch();
 

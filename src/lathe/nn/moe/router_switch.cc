@@ -1,8 +1,9 @@
-// The most probable expert alone, weighted by its probability. Capacity is counted for each sequence in the order of its
-// tokens, and a token over capacity gets zeros, so that only the residual passes. transformers 5.23 does the same:
-// SwitchTransformersTop1Router casts its input to f32, multiplies the jitter in, takes the softmax in f32 and counts
-// expert_capacity by a cumulative sum over the sequence; it rounds probabilities to the model's dtype before the
-// argmax, which decides differently from here only between experts that bf16 cannot tell apart.
+// The most probable expert alone, weighted by its probability. Capacity is counted for each
+// sequence in the order of its tokens, and a token over capacity gets zeros, so that only the
+// residual passes. transformers 5.23 does the same: SwitchTransformersTop1Router casts its input to
+// f32, multiplies the jitter in, takes the softmax in f32 and counts expert_capacity by a
+// cumulative sum over the sequence; it rounds probabilities to the model's dtype before the argmax,
+// which decides differently from here only between experts that bf16 cannot tell apart.
 
 #include "lathe/nn/moe/linear_router.h"
 #include "lathe/ops/moe_routing.h"
