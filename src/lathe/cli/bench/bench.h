@@ -13,6 +13,7 @@ Command bench_machine_command();
 Command bench_kernels_command();
 Command bench_train_command();
 Command bench_attention_command();
+Command bench_moe_command();
 Command bench_decode_command();
 Command bench_prefill_command();
 Command bench_checkpoint_command();
