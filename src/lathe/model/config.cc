@@ -66,10 +66,22 @@ void PositionConfig::visit(Visitor& v) {
 }
 
 void AttentionConfig::visit(Visitor& v) {
+  v.choice("kind", kind, names_of(attentions()), "attention layer");
   v.field("output_bias", output_bias, "a bias in the output projection; default attention_bias");
   v.field("scale", scale, "multiplies q·k; default 1/sqrt(head_dim)", above(0));
   v.choice("qk_norm", qk_norm, {"none", "head", "full"},
            "normalise queries and keys: each head alone (Qwen3), or all heads at once (OLMo 2)");
+  v.field("norm_eps", norm_eps, "eps of the norms inside the layer; default norm.eps", above(0));
+  v.field("kv_lora_rank", kv_lora_rank,
+          "latent: width of the vector that keys and values of all heads come from", at_least(0));
+  v.field("q_lora_rank", q_lora_rank,
+          "latent: the same for queries; default: queries come straight from the input",
+          at_least(1));
+  v.field("qk_nope_head_dim", qk_nope_head_dim, "latent: channels of a head without position",
+          at_least(0));
+  v.field("qk_rope_head_dim", qk_rope_head_dim,
+          "latent: channels with position, the same key for all heads", at_least(0));
+  v.field("v_head_dim", v_head_dim, "latent: width of a head's values", at_least(0));
 }
 
 void FeedForwardConfig::visit(Visitor& v) {
@@ -124,6 +136,7 @@ void ModelConfig::visit(Visitor& v) {
   v.group("position", position, "positions");
   v.group("attention", attention, "attention");
   v.group("ffn", ffn, "feed-forward");
+  v.group("moe", moe, "mixture of experts");
 }
 
 const std::string& ModelConfig::layer_type(int64_t layer) const {
@@ -138,14 +151,27 @@ int64_t ModelConfig::ffn_width() const {
   return (hidden_size * 8 / 3 + 63) / 64 * 64;
 }
 
+namespace {
+
+double default_scale(const ModelConfig& c) {
+  const double scale = 1.0 / std::sqrt(static_cast<double>(std::max<int64_t>(1, c.key_width())));
+  const RopeScalingConfig& s = c.position.scaling;
+  if (!c.latent() || s.kind != "yarn" || s.mscale_all_dim.value_or(0) == 0) return scale;
+  // DeepSeek sharpens its scores for the stretched length.
+  const double temperature = yarn_temperature(s.factor, *s.mscale_all_dim);
+  return scale * temperature * temperature;
+}
+
+}  // namespace
+
 ModelConfig resolved(const ModelConfig& config) {
   ModelConfig c = config;
   c.num_key_value_heads = config.kv_heads();
   c.head_dim = config.head_width();
   c.intermediate_size = config.ffn_width();
   c.attention.output_bias = config.attention.output_bias.value_or(config.attention_bias);
-  c.attention.scale = config.attention.scale.value_or(
-      1.0 / std::sqrt(static_cast<double>(std::max<int64_t>(1, config.head_width()))));
+  c.attention.scale = config.attention.scale.value_or(default_scale(config));
+  c.attention.norm_eps = config.attention.norm_eps.value_or(config.norm.eps);
   if (c.position.scaling.kind != "none" && !c.position.scaling.original_max_position_embeddings)
     c.position.scaling.original_max_position_embeddings = c.max_position_embeddings;
   c.layer_types.clear();
@@ -153,12 +179,16 @@ ModelConfig resolved(const ModelConfig& config) {
     c.layer_types.push_back(config.layer_type(layer));
   if (std::ranges::find(c.layer_types, "sliding_attention") == c.layer_types.end())
     c.sliding_window.reset();
+  if (!c.moe.enabled()) c.moe = {};
+  if (c.moe.enabled())
+    c.moe.moe_intermediate_size = config.moe.moe_intermediate_size.value_or(config.ffn_width());
   return c;
 }
 
 int64_t ModelConfig::rotary_width() const {
   // A factor that was made by a division must give its dividend back.
   constexpr double kRounding = 1e-9;
+  if (latent()) return attention.qk_rope_head_dim;
   return static_cast<int64_t>(static_cast<double>(head_width()) * position.partial_rotary_factor +
                               kRounding);
 }
@@ -192,6 +222,34 @@ void check_positions(const ModelConfig& c) {
                              "head_dim {} leaves {}; choose them so that an even number rotates",
                              c.position.partial_rotary_factor, c.head_width(), c.rotary_width()));
   if (c.position.scaling.kind == "longrope") check_longrope(c);
+}
+
+void check_latent(const ModelConfig& c) {
+  const AttentionConfig& a = c.attention;
+  if (!c.latent()) return;
+  constexpr int64_t kWidest = 1 << 16;
+  for (const auto& [key, value] : {std::pair{"kv_lora_rank", a.kv_lora_rank},
+                                   {"qk_nope_head_dim", a.qk_nope_head_dim},
+                                   {"qk_rope_head_dim", a.qk_rope_head_dim},
+                                   {"v_head_dim", a.v_head_dim}})
+    if (value < 1 || value > kWidest)
+      refuse(fmt::format("attention.{}", key),
+             fmt::format("{}, but attention.kind = \"latent\" needs it; write 1 to {}, e.g. 64",
+                         value, kWidest));
+  if (a.qk_norm != "none")
+    refuse("attention.qk_norm",
+           "latent attention normalises its narrow vectors instead; use \"none\"");
+  if (c.position.partial_rotary_factor != 1.0)
+    refuse("position.partial_rotary_factor",
+           "attention.qk_rope_head_dim says how many channels rotate; use 1");
+}
+
+void check_experts(const ModelConfig& c) {
+  validate(c.moe);
+  if (!is_causal(c.moe) && !c.moe.allow_non_causal)
+    refuse("moe.router",
+           "expert_choice lets later tokens decide which expert an earlier one gets; use "
+           "softmax_topk, or moe.allow_non_causal = true if that is what you study");
 }
 
 void check_block(const ModelConfig& c) {
@@ -246,8 +304,10 @@ void validate(const ModelConfig& c) {
     refuse("num_key_value_heads",
            fmt::format("{} query heads cannot share {} key/value heads evenly; use a divisor of {}",
                        c.num_attention_heads, c.kv_heads(), c.num_attention_heads));
+  check_latent(c);
   check_positions(c);
   check_block(c);
+  check_experts(c);
   for (const auto& [key, id] :
        {std::pair{"bos_token_id", c.bos_token_id}, {"eos_token_id", c.eos_token_id}})
     if (id && *id >= c.vocab_size)

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "lathe/config/visit.h"
+#include "lathe/nn/moe/moe_config.h"
 
 namespace lathe {
 
@@ -46,9 +47,15 @@ struct PositionConfig {
 };
 
 struct AttentionConfig {
+  std::string kind = "grouped";
   std::optional<bool> output_bias;  // default: attention_bias
   std::optional<double> scale;      // default: 1/sqrt(head_dim)
   std::string qk_norm = "none";
+  std::optional<double> norm_eps;  // of norms inside the layer; default: norm.eps
+  // latent: ranks and widths
+  int64_t kv_lora_rank = 0;
+  std::optional<int64_t> q_lora_rank;
+  int64_t qk_nope_head_dim = 0, qk_rope_head_dim = 0, v_head_dim = 0;
   void visit(Visitor& v);
 };
 
@@ -89,6 +96,7 @@ struct ModelConfig {
   PositionConfig position;
   AttentionConfig attention;
   FeedForwardConfig ffn;
+  MoeConfig moe;
 
   void visit(Visitor& v);
 
@@ -99,6 +107,12 @@ struct ModelConfig {
   int64_t ffn_width() const;
   int64_t rotary_width() const;  // channels of a head that rotate
   bool gated() const { return ffn.kind == "gated"; }
+  bool latent() const { return attention.kind == "latent"; }
+  // Channels of a head where queries meet keys, and of its values.
+  int64_t key_width() const {
+    return latent() ? attention.qk_nope_head_dim + attention.qk_rope_head_dim : head_width();
+  }
+  int64_t value_width() const { return latent() ? attention.v_head_dim : head_width(); }
   // "full_attention" or "sliding_attention". Without layer_types: sliding where there is a window.
   const std::string& layer_type(int64_t layer) const;
 };

@@ -7,6 +7,7 @@ namespace {
 
 // Writes x [B,T,K,D] behind the `held` tokens of `store` and returns all of them.
 Tensor append_to(Tensor& store, const Tensor& x, int64_t held, int64_t capacity) {
+  if (!x.defined()) return {};
   if (!store.defined()) store = Tensor(x.shape().with(1, capacity), x.dtype(), x.device());
   store.narrow(1, held, x.size(1)).copy_from(x);
   return store.narrow(1, 0, held + x.size(1));

@@ -13,10 +13,12 @@ using Json = nlohmann::ordered_json;
 
 std::span<const Family* const> families() {
   static const Family* const kFamilies[] = {
-      &llama_family(),    &gpt2_family(),   &gpt_neo_family(), &gptj_family(),
-      &gpt_neox_family(), &opt_family(),    &mistral_family(), &qwen2_family(),
-      &qwen3_family(),    &gemma2_family(), &gemma3_family(),  &phi3_family(),
-      &olmo2_family(),    &cohere_family(), &glm4_family(),    &lathe_family(),
+      &llama_family(),       &gpt2_family(),        &gpt_neo_family(),   &gptj_family(),
+      &gpt_neox_family(),    &opt_family(),         &mistral_family(),   &mixtral_family(),
+      &qwen2_family(),       &qwen3_family(),       &qwen2_moe_family(), &qwen3_moe_family(),
+      &deepseek_v2_family(), &deepseek_v3_family(), &gemma2_family(),    &gemma3_family(),
+      &phi3_family(),        &olmo2_family(),       &cohere_family(),    &glm4_family(),
+      &lathe_family(),
   };
   return kFamilies;
 }
@@ -94,6 +96,10 @@ void drop_what_does_not_compute(Json& config) {
        {"model_type", "bos_token_id", "eos_token_id", "pad_token_id", "attention_dropout",
         "hidden_dropout", "initializer_range", "scale_residual_init"})
     config.erase(key);
+  for (const char* key :
+       {"router_aux_loss_coef", "router_z_loss_coef", "balance_per_sequence", "bias_update_rate",
+        "capacity_factor", "router_jitter_noise", "jitter_experts", "allow_non_causal"})
+    config["moe"].erase(key);
 }
 
 }  // namespace

@@ -3,6 +3,7 @@
 #include <cmath>
 
 #include "lathe/base/parallel.h"
+#include "lathe/nn/moe/moe.h"
 #include "lathe/ops/elementwise.h"
 
 namespace lathe {
@@ -53,11 +54,16 @@ AttentionOptions attention_options(const ModelConfig& config, int64_t layer) {
           .dropout = c.attention_dropout,
           .qk_norm = qk_norm_of(c),
           .make_norm = find_in(norms(), "model.norm.kind", c.norm.kind).make,
-          .norm_eps = c.norm.eps,
+          .norm_eps = *c.attention.norm_eps,
           .init_std = scales.common,
           .value_init_std = scales.values,
           .output_init_std = scales.outputs,
-          .layer = layer};
+          .layer = layer,
+          .latent = {.kv_rank = c.attention.kv_lora_rank,
+                     .query_rank = c.attention.q_lora_rank.value_or(0),
+                     .nope_width = c.attention.qk_nope_head_dim,
+                     .rope_width = c.attention.qk_rope_head_dim,
+                     .value_width = c.attention.v_head_dim}};
 }
 
 FeedForwardOptions ffn_options(const ModelConfig& c) {
@@ -69,6 +75,11 @@ FeedForwardOptions ffn_options(const ModelConfig& c) {
           .bias = c.mlp_bias,
           .init_std = placement_of(c).deep ? scales.outputs : scales.common,
           .output_init_std = scales.outputs};
+}
+
+std::unique_ptr<FeedForward> make_ffn(const ModelConfig& c, int64_t layer) {
+  if (c.moe.in_layer(layer)) return make_moe(ffn_options(c), c.moe);
+  return find_in(feed_forwards(), "model.ffn.kind", c.ffn.kind).make(ffn_options(c));
 }
 
 PositionOptions position_options(const ModelConfig& config) {
@@ -117,8 +128,9 @@ Block::Block(const ModelConfig& c, int64_t layer)
       dropout_(c.hidden_dropout),
       residual_scale_(placement_.deep ? deep_norm(c.num_hidden_layers).alpha : 1.0),
       attention_norms_(make_norms(c)),
-      attention_(make_grouped_attention(attention_options(c, layer))),
-      ffn_(find_in(feed_forwards(), "model.ffn.kind", c.ffn.kind).make(ffn_options(c))) {
+      attention_(find_in(attentions(), "model.attention.kind", c.attention.kind)
+                     .make(attention_options(c, layer))),
+      ffn_(make_ffn(c, layer)) {
   if (c.parallel_block != "shared_norm") ffn_norms_ = make_norms(c);
 }
 

@@ -132,6 +132,31 @@ std::span<const WeightRule> pre_norms() {
   return kWeights;
 }
 
+std::span<const WeightRule> split_experts() {
+  static constexpr WeightRule kWeights[] = {
+      {"model.layers.{}.mlp.gate", "layers.{}.ffn.router"},
+      {"model.layers.{}.mlp.experts.{e}.gate_proj", "layers.{}.ffn.experts.gate_up", 0,
+       DiskLayout::kPlain, 2},
+      {"model.layers.{}.mlp.experts.{e}.up_proj", "layers.{}.ffn.experts.gate_up", 1,
+       DiskLayout::kPlain, 2},
+      {"model.layers.{}.mlp.experts.{e}.down_proj", "layers.{}.ffn.experts.down", 0,
+       DiskLayout::kPlain, 1},
+  };
+  return kWeights;
+}
+
+std::span<const ConfigKey> sparse_keys() {
+  static constexpr ConfigKey kKeys[] = {
+      {"num_experts_per_tok", "moe.num_experts_per_tok"},
+      {"norm_topk_prob", "moe.norm_topk_prob", nullptr, "false"},
+      {"moe_intermediate_size", "moe.moe_intermediate_size"},
+      {"decoder_sparse_step", "moe.decoder_sparse_step"},
+      {"mlp_only_layers", "moe.mlp_only_layers"},
+      {"router_aux_loss_coef", "moe.router_aux_loss_coef", nullptr, "0.001"},
+  };
+  return kKeys;
+}
+
 void read_windows(const Json& theirs, Json& ours) {
   if (theirs.value("use_sliding_window", false) && theirs.contains("sliding_window")) {
     ours["sliding_window"] = theirs.at("sliding_window");

@@ -23,6 +23,9 @@ std::span<const WeightRule> pre_norms();        // input_layernorm, post_attenti
 
 std::span<const WeightRule> gemma_norms();  // before and after every branch
 
+std::span<const WeightRule> split_experts();  // mlp.gate, mlp.experts.{e}, as Qwen writes them
+std::span<const ConfigKey> sparse_keys();     // of mixtures of experts, as Qwen writes them
+
 // rope_theta, rope_parameters (transformers 5) or rope_scaling (before), partial_rotary_factor.
 void read_rope(const nlohmann::ordered_json& theirs, nlohmann::ordered_json& ours);
 void write_rope(const ModelConfig& config, nlohmann::ordered_json& theirs);

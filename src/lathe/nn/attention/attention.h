@@ -20,6 +20,13 @@ enum class QkNorm : uint8_t {
   kFull,  // all heads together, gains [H·D] and [K·D]
 };
 
+// Latent attention: ranks of the narrow vectors, and what a head consists of.
+struct LatentOptions {
+  int64_t kv_rank = 0;
+  int64_t query_rank = 0;  // 0: queries come straight from x
+  int64_t nope_width = 0, rope_width = 0, value_width = 0;
+};
+
 struct AttentionOptions {
   int64_t hidden_size = 0, heads = 0, kv_heads = 0, head_dim = 0;
   bool bias = false, output_bias = false;
@@ -32,6 +39,7 @@ struct AttentionOptions {
   double norm_eps = 1e-5;
   double init_std = 0.02, value_init_std = 0.02, output_init_std = 0.02;
   int64_t layer = 0;
+  LatentOptions latent = {};  // of kind latent only
 };
 
 class Attention : public Module {
@@ -43,7 +51,11 @@ class Attention : public Module {
 using MakeAttention = std::unique_ptr<Attention> (*)(const AttentionOptions&);
 std::span<const CatalogueEntry<MakeAttention>> attentions();
 
+// What ops::attention is told: scale, soft cap, window, and dropout while training.
+kernels::AttentionSpec attention_spec(const Forward& f, const AttentionOptions& options);
+
 // One function per file in attention/.
 std::unique_ptr<Attention> make_grouped_attention(const AttentionOptions& options);
+std::unique_ptr<Attention> make_latent_attention(const AttentionOptions& options);
 
 }  // namespace lathe

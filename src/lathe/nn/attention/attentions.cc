@@ -11,8 +11,24 @@ std::span<const CatalogueEntry<MakeAttention>> attentions() {
        "2023, "
        "arXiv:2305.13245",
        make_grouped_attention},
+      {"latent",
+       "keys and values of all heads from one narrow vector a token, which is all that the cache "
+       "keeps (MLA)",
+       "DeepSeek-AI 2024, arXiv:2405.04434", make_latent_attention},
   };
   return kAttentions;
+}
+
+kernels::AttentionSpec attention_spec(const Forward& f, const AttentionOptions& options) {
+  kernels::AttentionSpec spec;
+  spec.scale = static_cast<float>(options.scale);
+  spec.softcap = static_cast<float>(options.softcap);
+  spec.window = options.window;
+  if (f.training && options.dropout > 0.0) {
+    spec.dropout = static_cast<float>(options.dropout);
+    spec.dropout_key = f.rng.fork("attention_weights").key();
+  }
+  return spec;
 }
 
 }  // namespace lathe

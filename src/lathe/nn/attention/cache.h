@@ -14,7 +14,7 @@ class AttentionCache {
   // Number of tokens already held (before the current forward pass).
   virtual int64_t length() const = 0;
   // Appends k, v [B,T,K,D] of `layer` and returns views of everything held there, [B,S,K,D] each.
-  // The widths of k and v may differ, and differ between layers.
+  // The widths of k and v may differ, and differ between layers; v may be undefined (keys alone).
   virtual std::pair<Tensor, Tensor> append(int64_t layer, const Tensor& k, const Tensor& v) = 0;
   // Ends a forward pass of `tokens` tokens: every layer has appended.
   virtual void advance(int64_t tokens) = 0;

@@ -37,7 +37,8 @@ class GroupedAttention : public Attention {
       k = Var(keys);
       v = Var(values);
     }
-    return output_.forward(f, ops::merge_heads(ops::attention(q, k, v, spec(f), f.segments)));
+    return output_.forward(
+        f, ops::merge_heads(ops::attention(q, k, v, attention_spec(f, options_), f.segments)));
   }
 
   std::string_view kind() const override { return "GroupedAttention"; }
@@ -55,18 +56,6 @@ class GroupedAttention : public Attention {
     const Var rows = ops::contiguous(x);
     if (options_.qk_norm == QkNorm::kHead) return norm->forward(f, rows);
     return ops::split_heads(norm->forward(f, ops::merge_heads(rows)), x.shape()[2]);
-  }
-
-  kernels::AttentionSpec spec(const Forward& f) const {
-    kernels::AttentionSpec spec;
-    spec.scale = static_cast<float>(options_.scale);
-    spec.softcap = static_cast<float>(options_.softcap);
-    spec.window = options_.window;
-    if (f.training && options_.dropout > 0.0) {
-      spec.dropout = static_cast<float>(options_.dropout);
-      spec.dropout_key = f.rng.fork("attention_weights").key();
-    }
-    return spec;
   }
 
   AttentionOptions options_;

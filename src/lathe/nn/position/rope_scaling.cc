@@ -5,6 +5,11 @@
 #include <numbers>
 
 namespace lathe {
+
+double yarn_temperature(double factor, double weight) {
+  return factor <= 1.0 ? 1.0 : 0.1 * weight * std::log(factor) + 1.0;
+}
+
 namespace {
 
 std::vector<float> unscaled(int64_t width, double theta) {
@@ -59,10 +64,6 @@ RopeFrequencies llama3(const RopeScaling& s, int64_t width, double theta, int64_
                            keep * static_cast<double>(f));
   }
   return {values};
-}
-
-double yarn_temperature(double factor, double weight) {
-  return factor <= 1.0 ? 1.0 : 0.1 * weight * std::log(factor) + 1.0;
 }
 
 double yarn_attention_factor(const RopeScaling& s) {

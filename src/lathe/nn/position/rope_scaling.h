@@ -34,4 +34,8 @@ using RopeFrequenciesOf = RopeFrequencies (*)(const RopeScaling&, int64_t width,
                                               int64_t tokens);
 std::span<const CatalogueEntry<RopeFrequenciesOf>> rope_scalings();
 
+// 0.1·weight·ln(factor) + 1: how much sharper attention becomes over `factor` times the length
+// (Peng et al. 2023, arXiv:2309.00071, eq. 22).
+double yarn_temperature(double factor, double weight);
+
 }  // namespace lathe

@@ -1,0 +1,104 @@
+#include "lathe/ops/channels.h"
+
+#include <numeric>
+
+#include "lathe/ops/common.h"
+
+namespace lathe::ops {
+namespace {
+
+// The sum over heads of x [B,T,H,R], as [B,T,1,R].
+Tensor sum_of_heads(const Tensor& x) {
+  const auto& k = kernels_of(x);
+  const Tensor sum = x.narrow(2, 0, 1).clone().to(accumulation_type(x.dtype()));
+  for (int64_t h = 1; h < x.size(2); ++h) k.axpy(1.0, x.narrow(2, h, 1), sum);
+  return sum.to(x.dtype());
+}
+
+}  // namespace
+
+std::vector<Var> split_channels(const Var& x, std::span<const int64_t> widths) {
+  require(std::accumulate(widths.begin(), widths.end(), int64_t{0}) == x.shape()[-1],
+          ErrorKind::kShape, "split_channels", "{} is not as wide as its {} parts", x.shape().str(),
+          widths.size());
+  const int last = x.value.rank() - 1;
+  std::vector<Tensor> parts;
+  int64_t first = 0;
+  for (const int64_t width : widths) {
+    parts.push_back(x.value.narrow(last, first, width));
+    first += width;
+  }
+  Tape* tape = tape_of({&x});
+  if (tape == nullptr) return {parts.begin(), parts.end()};
+  auto backward = [x = x.ref(), shape = x.shape(), dtype = x.value.dtype(),
+                   device = x.value.device(),
+                   widths = std::vector<int64_t>(widths.begin(), widths.end())](Gradients& g) {
+    const Tensor dx(shape, dtype, device);
+    int64_t start = 0;
+    for (size_t i = 0; i < widths.size(); ++i) {
+      const Tensor target = dx.narrow(shape.rank() - 1, start, widths[i]);
+      const Tensor& source = g.of_output(static_cast<int>(i));
+      if (source.defined()) {
+        kernels_of(dx).cast(source, target);
+      } else {
+        kernels_of(dx).scale(0.0, target, target);
+      }
+      start += widths[i];
+    }
+    g.add(x, dx);
+  };
+  return tape->record("split_channels", parts, {&x}, std::move(backward), {});
+}
+
+Var join_channels(const Var& a, const Var& b) {
+  const Shape &sa = a.shape(), &sb = b.shape();
+  require(sa.rank() == 4 && sb.rank() == 4 && sa[0] == sb[0] && sa[1] == sb[1] &&
+              (sb[2] == sa[2] || sb[2] == 1),
+          ErrorKind::kShape, "join_channels", "{} and {} do not fit", sa.str(), sb.str());
+  const int64_t heads = sa[2], wide = sa[3], narrow = sb[3];
+  const bool shared = sb[2] == 1 && heads > 1;
+  Tensor out(sa.with(3, wide + narrow), a.value.dtype(), a.value.device());
+  out.narrow(3, 0, wide).copy_from(a.value);
+  const Tensor rest = out.narrow(3, wide, narrow);
+  for (int64_t h = 0; shared && h < heads; ++h) rest.narrow(2, h, 1).copy_from(b.value);
+  if (!shared) rest.copy_from(b.value);
+  return record("join_channels", out, {&a, &b},
+                [a = a.ref(), b = b.ref(), wide, narrow, shared](Gradients& g) {
+                  const Tensor& dy = g.of_output();
+                  if (a.needs_grad()) g.add(a, dy.narrow(3, 0, wide).clone());
+                  if (!b.needs_grad()) return;
+                  const Tensor part = dy.narrow(3, wide, narrow);
+                  g.add(b, shared ? sum_of_heads(part) : part.clone());
+                });
+}
+
+Tensor multiply_heads(const Tensor& x, const Tensor& w) {
+  require(x.rank() == 4 && w.rank() == 3 && w.size(0) == x.size(2) && w.size(1) == x.size(3),
+          ErrorKind::kShape, "multiply_heads", "{} heads do not fit {}", x.shape().str(),
+          w.shape().str());
+  const Tensor in = x.contiguous() ? x : x.clone();
+  const int64_t rows = x.size(0) * x.size(1), heads = x.size(2);
+  Tensor out(x.shape().with(3, w.size(2)), x.dtype(), x.device());
+  const Tensor from = in.reshape({rows, heads, x.size(3)}),
+               to = out.reshape({rows, heads, w.size(2)});
+  const auto head_of = [](const Tensor& t, int64_t h) {  // [rows, heads, W] -> [rows, W]
+    TensorView v = t.narrow(1, h, 1).view();
+    v.rank = 2;
+    v.shape[1] = v.shape[2];
+    v.stride[1] = v.stride[2];
+    return v;
+  };
+  for (int64_t h = 0; h < heads; ++h) {
+    TensorView matrix = w.narrow(0, h, 1).view();
+    matrix.rank = 2;
+    for (int d = 0; d < 2; ++d) {
+      matrix.shape[d] = matrix.shape[d + 1];
+      matrix.stride[d] = matrix.stride[d + 1];
+    }
+    kernels_of(x).matmul(head_of(from, h), matrix, TensorView(), head_of(to, h),
+                         kernels::Write::kOverwrite);
+  }
+  return out;
+}
+
+}  // namespace lathe::ops

@@ -1,0 +1,21 @@
+// The last dimension cut and joined.
+#pragma once
+
+#include <span>
+#include <vector>
+
+#include "lathe/autograd/tape.h"
+
+namespace lathe::ops {
+
+// x [.., W] -> one view [.., w] for each width, which add up to W.
+std::vector<Var> split_channels(const Var& x, std::span<const int64_t> widths);
+
+// a [B,T,H,A], b [B,T,H,R] or [B,T,1,R], which all heads then share -> [B,T,H,A+R]. The gradient of
+// a shared b is the sum over heads, in their order.
+Var join_channels(const Var& a, const Var& b);
+
+// x [B,T,H,A] and a matrix for each head, w [H,A,R] -> [B,T,H,R]. Records nothing: for inference.
+Tensor multiply_heads(const Tensor& x, const Tensor& w);
+
+}  // namespace lathe::ops
