@@ -2,46 +2,11 @@
 // f64.
 #include <numeric>
 
-#include "kernels/harness.h"
+#include "kernels/differences.h"
 #include "lathe/kernels/activation/activations.h"
 
 namespace lathe::kernels::testing {
 namespace {
-
-const Kernels& kernels() { return ref_kernels(); }
-
-Tensor random(const Shape& shape, std::string_view name) {
-  const Rng rng = Rng(77).fork(name);
-  const Tensor t(shape, DType::kF64);
-  for (int64_t i = 0; i < t.numel(); ++i)
-    t.data<double>()[i] = rng.normal(static_cast<uint64_t>(i));
-  return t;
-}
-Tensor zeros(const Shape& shape) { return Tensor::zeros(shape, DType::kF64); }
-
-double dot(const Tensor& a, const Tensor& b) {
-  const auto x = a.span<double>(), y = b.span<double>();
-  return std::inner_product(x.begin(), x.end(), y.begin(), 0.0);
-}
-
-// `gradient` is what the backward says d loss / dx is; `loss` reads x through its storage.
-void check_gradient(const char* name, const Tensor& x, const Tensor& gradient,
-                    const std::function<double()>& loss) {
-  constexpr double kStep = 1e-3;
-  for (int64_t i = 0; i < x.numel(); ++i) {
-    double& element = x.data<double>()[i];
-    const double saved = element;
-    const auto at = [&](double step) {
-      element = saved + step;
-      return loss();
-    };
-    const double slope =
-        (at(-2 * kStep) - 8 * at(-kStep) + 8 * at(kStep) - at(2 * kStep)) / (12 * kStep);
-    element = saved;
-    ASSERT_NEAR(gradient.data<double>()[i], slope, 1e-8 * std::max(1.0, std::abs(slope)))
-        << name << " element " << i;
-  }
-}
 
 class ActivationGradient : public ::testing::TestWithParam<int> {};
 TEST_P(ActivationGradient, EqualsDifferences) {
@@ -143,12 +108,6 @@ TEST(CrossEntropyGradient, EqualsDifferences) {
   });
 }
 
-struct AttentionCase {
-  const char* name;
-  AttentionSpec spec;
-  bool segments = false;
-};
-
 TEST(SoftmaxGradient, EqualsDifferences) {
   const Shape shape{3, 5};
   const Tensor x = random(shape, "x"), y = zeros(shape), lse = zeros({3}), dx = zeros(shape);
@@ -160,45 +119,6 @@ TEST(SoftmaxGradient, EqualsDifferences) {
     return dot(y, dy);
   });
 }
-
-class AttentionGradient : public ::testing::TestWithParam<AttentionCase> {};
-TEST_P(AttentionGradient, EqualsDifferences) {
-  const Shape qs{2, 3, 4, 3}, ks{2, 5, 2, 3};
-  const Tensor q = random(qs, "q"), k = random(ks, "k"), v = random(ks, "v"), out = zeros(qs);
-  const Tensor lse = zeros({2, 4, 3}), dout = random(qs, "dout");
-  const Tensor dq = zeros(qs), dk = zeros(ks), dv = zeros(ks);
-  const std::vector<int32_t> query_ids{1, 2, 7, 1, 1, 2}, key_ids{0, 1, 1, 2, 2, 0, 1, 1, 1, 2};
-  const Tensor query_segments = Tensor::of<int32_t>(query_ids, {2, 3});
-  const Tensor key_segments = Tensor::of<int32_t>(key_ids, {2, 5});
-  AttentionSpec spec = GetParam().spec;
-  if (GetParam().segments) {
-    spec.query_segments = query_segments;
-    spec.key_segments = key_segments;
-  }
-  const auto loss = [&] {
-    kernels().attention(q, k, v, out, lse, spec);
-    return dot(out, dout);
-  };
-  loss();
-  kernels().attention_backward(q, k, v, out, lse, dout, spec, {dq, dk, dv});
-  check_gradient("q", q, dq, loss);
-  check_gradient("k", k, dk, loss);
-  check_gradient("v", v, dv, loss);
-}
-INSTANTIATE_TEST_SUITE_P(
-    , AttentionGradient,
-    ::testing::Values(
-        AttentionCase{"causal", {.scale = 0.6f}},
-        AttentionCase{"full", {.scale = 0.6f, .causal = false}},
-        AttentionCase{"window", {.scale = 0.6f, .window = 2}},
-        AttentionCase{"softcap", {.scale = 1.0f, .softcap = 1.5f}},
-        AttentionCase{"dropout", {.scale = 0.6f, .dropout = 0.3f, .dropout_key = 5}},
-        AttentionCase{"segments", {.scale = 0.6f}, true},
-        AttentionCase{
-            "everything",
-            {.scale = 0.6f, .window = 3, .softcap = 2.0f, .dropout = 0.2f, .dropout_key = 8},
-            true}),
-    [](const auto& instance) { return instance.param.name; });
 
 }  // namespace
 }  // namespace lathe::kernels::testing

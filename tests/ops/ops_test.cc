@@ -1,6 +1,7 @@
 // Every operation through the harness. A new operation adds its cases here.
 
 #include "lathe/ops/attention.h"
+#include "lathe/ops/attention_bias.h"
 #include "lathe/ops/cross_entropy.h"
 #include "lathe/ops/embedding.h"
 #include "lathe/ops/linear.h"
@@ -122,7 +123,7 @@ void add_attention(std::vector<Case>& all) {
     all.push_back({"attention_" + name,
                    {{{2, s.queries, s.heads, 4}}, kv, kv},
                    [spec, segments](const Vars& v) -> Vars {
-                     return {ops::attention(v[0], v[1], v[2], spec, segments)};
+                     return {ops::attention(v[0], v[1], v[2], spec, {.segments = segments})};
                    }});
   };
   add("causal", {}, {});
@@ -144,6 +145,54 @@ void add_attention(std::vector<Case>& all) {
   add("everything", {.queries = 4, .kv_heads = 2},
       {.window = 3, .softcap = 2.0f, .dropout = 0.2f, .dropout_key = 5},
       {indices({0, 1, 1, 1, 5, 5, 5, 6}, {2, 4}), segments});
+}
+
+// What attention takes beside q, k and v: `tables` are the inputs from the fourth on.
+void add_attention_inputs(std::vector<Case>& all) {
+  using Give = std::function<void(const Vars& tables, ops::AttentionInputs& inputs)>;
+  const auto add = [&](const std::string& name, std::vector<Input> tables, AttentionSpec spec,
+                       const Give& give) {
+    spec.scale = 0.5f;
+    std::vector<Input> inputs{{{2, 4, 4, 4}}, {{2, 5, 2, 4}}, {{2, 5, 2, 3}}};
+    inputs.insert(inputs.end(), tables.begin(), tables.end());
+    all.push_back({"attention_" + name, inputs, [spec, give](const Vars& v) -> Vars {
+                     ops::AttentionInputs in;
+                     give({v.begin() + 3, v.end()}, in);
+                     return {ops::attention(v[0], v[1], v[2], spec, in)};
+                   }});
+  };
+  const Input distances{{4, 4}, Kind::kGain}, sinks{{4}, Kind::kGain},
+      shaw_keys{{5, 4}, Kind::kGain}, shaw_values{{3, 3}, Kind::kGain};
+  add("prefix", {}, {.window = 2}, [](const Vars&, ops::AttentionInputs& in) {
+    in.prefix = indices({3, 0}, {2});
+  });
+  add("distance_bias", {distances}, {}, [](const Vars& v, ops::AttentionInputs& in) {
+    in.distance_bias = {v[0], 3};
+  });
+  add("sink_logits", {sinks}, {.window = 1, .sink_tokens = 1},
+      [](const Vars& v, ops::AttentionInputs& in) { in.sink_logits = v[0]; });
+  add("shaw_keys", {shaw_keys}, {.causal = false},
+      [](const Vars& v, ops::AttentionInputs& in) { in.shaw_keys = v[0]; });
+  add("all_tables", {distances, sinks, shaw_keys, shaw_values}, {.softcap = 3.0f},
+      [](const Vars& v, ops::AttentionInputs& in) {
+        in.distance_bias = {v[0], 2};
+        in.sink_logits = v[1];
+        in.shaw_keys = v[2];
+        in.shaw_values = v[3];
+      });
+  for (const bool bidirectional : {false, true}) {
+    const ops::BucketSpec buckets{.buckets = 8, .max_distance = 6, .bidirectional = bidirectional};
+    const std::string name = bidirectional ? "bidirectional" : "causal";
+    all.push_back({"distance_bias_from_buckets_" + name,
+                   {{{8, 3}, Kind::kWeight}},
+                   [buckets](const Vars& v) -> Vars {
+                     return {ops::distance_bias_from_buckets(v[0], buckets).table};
+                   }});
+    add("buckets_" + name, {{{8, 4}, Kind::kWeight}}, {.causal = !bidirectional},
+        [buckets](const Vars& v, ops::AttentionInputs& in) {
+          in.distance_bias = ops::distance_bias_from_buckets(v[0], buckets);
+        });
+  }
 }
 
 void add_cross_entropy(std::vector<Case>& all) {
@@ -170,6 +219,7 @@ std::vector<Case> cases() {
   add_norms(all);
   add_heads(all);
   add_attention(all);
+  add_attention_inputs(all);
   add_cross_entropy(all);
   return all;
 }

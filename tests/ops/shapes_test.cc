@@ -4,6 +4,7 @@
 
 #include "io/temp_folder.h"
 #include "lathe/ops/attention.h"
+#include "lathe/ops/attention_bias.h"
 #include "lathe/ops/cross_entropy.h"
 #include "lathe/ops/elementwise.h"
 #include "lathe/ops/embedding.h"
@@ -27,6 +28,19 @@ std::ostream& operator<<(std::ostream& out, const Refusal& r) { return out << r.
 
 const kernels::ActivationId kAny{};
 const ops::RopeTables kTables{f32({4, 2}), f32({4, 2})};
+
+using Pattern = kernels::BlockPattern::Kind;
+
+ops::AttentionInputs biased(const Tensor& table) {
+  ops::AttentionInputs inputs;
+  inputs.distance_bias.table = table;
+  return inputs;
+}
+
+// Two heads of width 4, two queries, three keys.
+void attend(const ops::AttentionInputs& inputs, const kernels::AttentionSpec& spec = {}) {
+  ops::attention(f32({1, 2, 2, 4}), f32({1, 3, 2, 4}), f32({1, 3, 2, 4}), spec, inputs);
+}
 
 std::vector<Refusal> refusals() {
   return {
@@ -132,9 +146,69 @@ std::vector<Refusal> refusals() {
       {"attention_segments",
        [] {
          const Tensor x = f32({1, 2, 1, 4});
-         ops::attention(x, x, x, {}, {i32({0, 0}, {1, 2}), i32({0}, {1, 1})});
+         ops::attention(x, x, x, {}, {.segments = {i32({0, 0}, {1, 2}), i32({0}, {1, 1})}});
        },
        "[attention] key segments has shape [1, 1], expected [1, 2]"},
+      {"attention_half_segments",
+       [] {
+         const Tensor x = f32({1, 2, 1, 4});
+         ops::attention(x, x, x, {}, {.segments = {i32({0, 0}, {1, 2}), {}}});
+       },
+       "[attention] segments of the queries without those of the keys"},
+      {"attention_prefix",
+       [] {
+         attend({.prefix = i32({0, 0}, {2})});
+       },
+       "[attention] prefix has shape [2], expected [1]"},
+      {"attention_prefix_dtype", [] { attend({.prefix = f32({1})}); },
+       "[attention] prefix is float32, expected int32"},
+      {"attention_distance_bias",
+       [] {
+         attend(biased(f32({3, 5})));
+       },
+       "[attention] distance bias has shape [3, 5], expected [2, R], R at least 1"},
+      {"attention_distance_dtype",
+       [] {
+         attend(biased(Tensor::zeros({2, 5}, DType::kBF16)));
+       },
+       "[attention] distance bias is bfloat16, expected float32"},
+      {"attention_key_bias",
+       [] {
+         attend({.key_bias = f32({2, 2})});
+       },
+       "[attention] key bias has shape [2, 2], expected [2, 3] or [1, 2, 3]"},
+      {"attention_sinks", [] { attend({.sink_logits = f32({1})}); },
+       "[attention] sink logits has shape [1], expected [2]"},
+      {"attention_shaw_even",
+       [] {
+         attend({.shaw_keys = f32({4, 4})});
+       },
+       "[attention] shaw keys has shape [4, 4], expected [2w+1, 4]"},
+      {"attention_shaw_width",
+       [] {
+         attend({.shaw_values = f32({3, 5})});
+       },
+       "[attention] shaw values has shape [3, 5], expected [2w+1, 4]"},
+      {"attention_pattern_full",
+       [] { attend({}, {.causal = false, .pattern = {.kind = Pattern::kFixed}}); },
+       "[attention] a block-sparse pattern needs a causal mask; use a window instead"},
+      {"attention_pattern",
+       [] { attend({}, {.pattern = {.kind = Pattern::kFixed, .stride = 2, .summary = 3}}); },
+       "[attention] pattern of block 1, stride 2, local 1, summary 3: all must be at least 1, and "
+       "the summary at most the stride"},
+      {"buckets_rows",
+       [] {
+         ops::distance_bias_from_buckets(f32({8, 2}), {.buckets = 32});
+       },
+       "[distance_bias_from_buckets] weight [8, 2] has 8 rows for 32 buckets"},
+      {"buckets_few",
+       [] {
+         ops::distance_bias_from_buckets(f32({8, 2}), {.buckets = 8, .max_distance = 2});
+       },
+       "[distance_bias_from_buckets] 8 buckets up to a distance of 2: expected at least 4 and more "
+       "than 2"},
+      {"alibi_heads", [] { ops::alibi_bias(0, 4, f32({1})); },
+       "[alibi_bias] 0 heads over 4 distances: both must be at least 1"},
       {"cross_entropy_width",
        [] {
          ops::linear_cross_entropy(f32({2, 3}), Var(f32({5, 4})), i32({0, 0}, {2}));

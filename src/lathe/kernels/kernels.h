@@ -18,6 +18,7 @@
 #include <vector>
 
 #include "lathe/kernels/activation/activation_id.h"
+#include "lathe/kernels/attention/spec.h"
 #include "lathe/tensor/storage.h"
 #include "lathe/tensor/tensor.h"
 
@@ -34,20 +35,6 @@ enum class RopeLayout : uint8_t {
 struct RopeSpec {
   RopeLayout layout = RopeLayout::kHalfSplit;
   bool inverse = false;  // rotate by minus the angle: the backward
-};
-
-// Which positions see which, and how scores become weights. Query t of a row has the absolute
-// position S - T + t, so that the same spec serves training (T = S) and decoding (T < S).
-struct AttentionSpec {
-  float scale = 1.0f;        // multiplies q·k
-  bool causal = true;        // key s is visible to a query at position p only if s <= p
-  int64_t window = 0;        // > 0: also p - s < window
-  float softcap = 0.0f;      // > 0: score = cap · tanh(score / cap), before the mask
-  float dropout = 0.0f;      // probability of dropping a weight, after the softmax
-  uint64_t dropout_key = 0;  // Rng key; element ((b·H + h)·T + t)·S + s of the stream decides
-  // Optional i32 [B, T] and [B, S] (packed documents, padding): visible only where they are equal.
-  TensorView query_segments = {};
-  TensorView key_segments = {};
 };
 
 // In double, because 1 - beta in f32 is off by four roundings, the same way at every step.
@@ -147,15 +134,19 @@ struct Kernels {
   void (*rope)(const TensorView& x, const TensorView& cos, const TensorView& sin,
                const TensorView& positions, const TensorView& out, const RopeSpec& spec);
 
-  // out = softmax(scale·q·kᵀ + mask)·v by tiles with an online softmax (Dao et al. 2022,
-  // arXiv:2205.14135; Milakov & Gimelshein 2018, arXiv:1805.02867). q [B,T,H,D], k, v [B,S,K,D] (H
-  // a multiple of K; head h reads h / (H/K)), out [B,T,H,D]. lse f32 [B,H,T], contiguous, = log of
-  // the softmax denominator, optional, saved for the backward. A query that sees no key gives zeros
-  // and lse = -inf. Memory linear in T and S.
+  // out = softmax(scores)·v by tiles with an online softmax (Dao et al. 2022, arXiv:2205.14135;
+  // Milakov & Gimelshein 2018, arXiv:1805.02867); scores and what is visible: attention/spec.h.
+  // q [B,T,H,D], k [B,S,K,D], v [B,S,K,Dv] (H a multiple of K; head h reads h / (H/K)), out
+  // [B,T,H,Dv]. lse f32 [B,H,T], contiguous, = log of the softmax denominator, optional, saved for
+  // the backward. A query that sees no key gives zeros, and lse = its sink logit or -inf. Memory
+  // linear in T and S; tiles that are wholly hidden cost nothing.
   void (*attention)(const TensorView& q, const TensorView& k, const TensorView& v,
                     const TensorView& out, const TensorView& lse, const AttentionSpec& spec);
   struct AttentionGradients {
     TensorView dq, dk, dv;  // overwritten; shapes of q, k, v
+    // Of the tables that the spec has; optional, overwritten, f32 (f64 beside f64), shapes of what
+    // they are gradients of. Their sums run over batch rows and heads in order.
+    TensorView distance_bias = {}, sink_logits = {}, shaw_keys = {}, shaw_values = {};
   };
   void (*attention_backward)(const TensorView& q, const TensorView& k, const TensorView& v,
                              const TensorView& out, const TensorView& lse, const TensorView& dout,

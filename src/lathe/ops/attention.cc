@@ -1,5 +1,9 @@
 #include "lathe/ops/attention.h"
 
+#include <fmt/format.h>
+
+#include <utility>
+
 #include "lathe/ops/common.h"
 
 namespace lathe::ops {
@@ -83,38 +87,143 @@ Var rope(const Var& x, const RopeTables& tables, const Tensor& positions,
   });
 }
 
-Var attention(const Var& q, const Var& k, const Var& v, kernels::AttentionSpec spec,
-              const AttentionSegments& segments) {
-  const Shape &sq = q.shape(), &sk = k.shape(), &sv = v.shape();
-  require(sq.rank() == 4 && sk.rank() == 4 && sv.rank() == 4 && sq[0] == sk[0] && sq[0] == sv[0] &&
-              sk[1] == sv[1] && sk[2] == sv[2] && sq[3] == sk[3] && sk[2] > 0 && sq[2] % sk[2] == 0,
-          ErrorKind::kShape, "attention",
-          "q {}, k {}, v {} do not fit: expected [B,T,H,D], [B,S,K,D], [B,S,K,Dv]", sq.str(),
-          sk.str(), sv.str());
-  require(!spec.causal || sk[1] >= sq[1], ErrorKind::kShape, "attention",
-          "{} queries but only {} keys under a causal mask", sq[1], sk[1]);
-  if (segments.query.defined()) {
-    require_shape("attention", "query segments", segments.query, {sq[0], sq[1]});
-    require_shape("attention", "key segments", segments.key, {sk[0], sk[1]});
-    spec.query_segments = segments.query;
-    spec.key_segments = segments.key;
+namespace {
+
+constexpr std::string_view kAttention = "attention";
+
+struct AttentionShape {
+  int64_t B, T, H, D, S, Dv;
+};
+
+AttentionShape require_heads(const Shape& q, const Shape& k, const Shape& v) {
+  require(q.rank() == 4 && k.rank() == 4 && v.rank() == 4 && q[0] == k[0] && q[0] == v[0] &&
+              k[1] == v[1] && k[2] == v[2] && q[3] == k[3] && k[2] > 0 && q[2] % k[2] == 0,
+          ErrorKind::kShape, kAttention,
+          "q {}, k {}, v {} do not fit: expected [B,T,H,D], [B,S,K,D], [B,S,K,Dv]", q.str(),
+          k.str(), v.str());
+  return {q[0], q[1], q[2], q[3], k[1], v[3]};
+}
+
+void require_mask(const kernels::AttentionSpec& spec, const AttentionShape& z) {
+  require(!spec.causal || z.S >= z.T, ErrorKind::kShape, kAttention,
+          "{} queries but only {} keys under a causal mask", z.T, z.S);
+  const kernels::BlockPattern& p = spec.pattern;
+  if (p.kind == kernels::BlockPattern::Kind::kNone) return;
+  require(spec.causal, ErrorKind::kConfig, kAttention,
+          "a block-sparse pattern needs a causal mask; use a window instead");
+  require(p.block > 0 && p.stride > 0 && p.local > 0 && p.summary > 0 && p.summary <= p.stride,
+          ErrorKind::kConfig, kAttention,
+          "pattern of block {}, stride {}, local {}, summary {}: all must be at least 1, and the "
+          "summary at most the stride",
+          p.block, p.stride, p.local, p.summary);
+}
+
+void require_indices(std::string_view what, const Tensor& t, const Shape& expected) {
+  require_dtype(kAttention, what, t, DType::kI32);
+  require_shape(kAttention, what, t, expected);
+}
+
+void require_table(std::string_view what, const Tensor& t, bool fits, std::string_view expected) {
+  require(fits, ErrorKind::kShape, kAttention, "{} has shape {}, expected {}", what,
+          t.shape().str(), expected);
+}
+
+void require_shaw(std::string_view what, const Tensor& t, int64_t width) {
+  require_table(what, t, t.rank() == 2 && t.size(0) % 2 == 1 && t.size(1) == width,
+                fmt::format("[2w+1, {}]", width));
+}
+
+void require_inputs(const AttentionInputs& in, const AttentionShape& z, DType wide) {
+  const auto& [query, key] = in.segments;
+  require(query.defined() == key.defined(), ErrorKind::kShape, kAttention,
+          "segments of the {} without those of the {}", query.defined() ? "queries" : "keys",
+          query.defined() ? "keys" : "queries");
+  if (query.defined()) {
+    require_indices("query segments", query, {z.B, z.T});
+    require_indices("key segments", key, {z.B, z.S});
   }
+  if (in.prefix.defined()) require_indices("prefix", in.prefix, {z.B});
+  const Tensor &distance = in.distance_bias.table.value, &sinks = in.sink_logits.value;
+  const std::pair<std::string_view, const Tensor*> tables[] = {
+      {"distance bias", &distance},
+      {"key bias", &in.key_bias},
+      {"sink logits", &sinks},
+      {"shaw keys", &in.shaw_keys.value},
+      {"shaw values", &in.shaw_values.value}};
+  for (const auto& [what, t] : tables)
+    if (t->defined()) require_dtype(kAttention, what, *t, wide);
+  if (distance.defined())
+    require_table("distance bias", distance,
+                  distance.rank() == 2 && distance.size(0) == z.H && distance.size(1) > 0,
+                  fmt::format("[{}, R], R at least 1", z.H));
+  if (in.key_bias.defined())
+    require_table(
+        "key bias", in.key_bias,
+        in.key_bias.shape() == Shape{z.H, z.S} || in.key_bias.shape() == Shape{z.B, z.H, z.S},
+        fmt::format("[{}, {}] or [{}, {}, {}]", z.H, z.S, z.B, z.H, z.S));
+  if (sinks.defined()) require_shape(kAttention, "sink logits", sinks, {z.H});
+  if (in.shaw_keys.defined()) require_shaw("shaw keys", in.shaw_keys.value, z.D);
+  if (in.shaw_values.defined()) require_shaw("shaw values", in.shaw_values.value, z.Dv);
+}
+
+kernels::AttentionSpec with_views(kernels::AttentionSpec spec, const AttentionInputs& in) {
+  spec.query_segments = in.segments.query.view();
+  spec.key_segments = in.segments.key.view();
+  spec.prefix = in.prefix.view();
+  spec.distance_bias = in.distance_bias.table.value.view();
+  spec.distance_offset = in.distance_bias.offset;
+  spec.key_bias = in.key_bias.view();
+  spec.sink_logits = in.sink_logits.value.view();
+  spec.shaw_keys = in.shaw_keys.value.view();
+  spec.shaw_values = in.shaw_values.value.view();
+  return spec;
+}
+
+Tensor uninitialised_like(const Tensor& t) { return {t.shape(), t.dtype(), t.device()}; }
+
+}  // namespace
+
+Var attention(const Var& q, const Var& k, const Var& v, kernels::AttentionSpec spec,
+              const AttentionInputs& inputs) {
+  const AttentionShape z = require_heads(q.shape(), k.shape(), v.shape());
+  const DType wide = accumulation_type(q.value.dtype());
+  require_mask(spec, z);
+  require_inputs(inputs, z, wide);
+  spec = with_views(std::move(spec), inputs);
   const auto& kernel = kernels_of(q.value);
-  Tensor out({sq[0], sq[1], sq[2], sv[3]}, q.value.dtype(), q.value.device());
+  Tensor out({z.B, z.T, z.H, z.Dv}, q.value.dtype(), q.value.device());
+  const std::initializer_list<const Var*> operands = {&q,
+                                                      &k,
+                                                      &v,
+                                                      &inputs.distance_bias.table,
+                                                      &inputs.sink_logits,
+                                                      &inputs.shaw_keys,
+                                                      &inputs.shaw_values};
   Tensor lse;
-  if (tape_of({&q, &k, &v}) != nullptr)
-    lse = Tensor({sq[0], sq[2], sq[1]}, accumulation_type(q.value.dtype()), q.value.device());
+  if (tape_of(operands) != nullptr) lse = Tensor({z.B, z.H, z.T}, wide, q.value.device());
   kernel.attention(q.value, k.value, v.value, out, lse.view(), spec);
-  auto backward = [q = q.ref(), k = k.ref(), v = v.ref(), tq = q.value, tk = k.value, tv = v.value,
-                   out, lse, spec, segments, &kernel](Gradients& g) {
-    Tensor dq(tq.shape(), tq.dtype(), tq.device()), dk(tk.shape(), tk.dtype(), tk.device()),
-        dv(tv.shape(), tv.dtype(), tv.device());
-    kernel.attention_backward(tq, tk, tv, out, lse, g.of_output(), spec, {dq, dk, dv});
+  auto backward = [q = q, k = k, v = v, out, lse, spec, inputs, &kernel](Gradients& g) {
+    Tensor dq = uninitialised_like(q.value), dk = uninitialised_like(k.value),
+           dv = uninitialised_like(v.value);
+    const Var* tables[] = {&inputs.distance_bias.table, &inputs.sink_logits, &inputs.shaw_keys,
+                           &inputs.shaw_values};
+    Tensor dtables[4];
+    for (int i = 0; i < 4; ++i)
+      if (tables[i]->needs_grad()) dtables[i] = uninitialised_like(tables[i]->value);
+    kernel.attention_backward(q.value, k.value, v.value, out, lse, g.of_output(), spec,
+                              {.dq = dq,
+                               .dk = dk,
+                               .dv = dv,
+                               .distance_bias = dtables[0].view(),
+                               .sink_logits = dtables[1].view(),
+                               .shaw_keys = dtables[2].view(),
+                               .shaw_values = dtables[3].view()});
     g.add(q, dq);
     g.add(k, dk);
     g.add(v, dv);
+    for (int i = 0; i < 4; ++i) g.add(*tables[i], dtables[i]);
   };
-  return record("attention", out, {&q, &k, &v}, std::move(backward));
+  return record("attention", out, operands, std::move(backward));
 }
 
 }  // namespace lathe::ops

@@ -28,13 +28,35 @@ struct RopeTables {
 Var rope(const Var& x, const RopeTables& tables, const Tensor& positions,
          kernels::RopeLayout layout);
 
-// softmax(scale·q·kᵀ + mask)·v. q [B,T,H,D], k, v [B,S,K,D], H a multiple of K -> [B,T,H,D]. The
-// spec says what is visible; its segments must outlive the backward (pass them in `segments`).
-// Saves q, k, v, the output and one number per query; nothing of size T·S.
+// What attention takes beside q, k and v. Everything is optional: undefined when absent.
 struct AttentionSegments {
-  Tensor query, key;  // i32 [B,T], [B,S]; undefined for none
+  Tensor query = {}, key = {};  // i32 [B,T], [B,S]; both or none
 };
+// [H,R] in the accumulation dtype, added to scores by distance: entry s - p + offset, clamped to
+// the ends, p the query's absolute position S - T + t. attention_bias.h makes some.
+struct DistanceBias {
+  Var table;
+  int64_t offset = 0;
+
+  // Not an aggregate: GCC 12 takes the members of one inside an aggregate for uninitialised.
+  DistanceBias() = default;
+  DistanceBias(Var t, int64_t o) : table(std::move(t)), offset(o) {}
+};
+struct AttentionInputs {
+  AttentionSegments segments = {};
+  Tensor prefix = {};                    // i32 [B]: keys before it are visible to every query
+  DistanceBias distance_bias = {};       // differentiable, as are all Vars here
+  Tensor key_bias = {};                  // [H,S] or [B,H,S], accumulation dtype
+  Var sink_logits = {};                  // [H], accumulation dtype
+  Var shaw_keys = {}, shaw_values = {};  // [2w+1,D], [2w+1,Dv], accumulation dtype
+};
+
+// softmax(scores)·v with the masks, biases and options of `spec` (kernels/attention/spec.h), whose
+// optional tensors and distance_offset are taken from `inputs` instead. q [B,T,H,D], k [B,S,K,D],
+// v [B,S,K,Dv], H a multiple of K -> [B,T,H,Dv]. Saves q, k, v, the output and one number per
+// query; nothing of size T·S. Error kShape when anything does not fit, kConfig for a pattern that
+// is none.
 Var attention(const Var& q, const Var& k, const Var& v, kernels::AttentionSpec spec,
-              const AttentionSegments& segments);
+              const AttentionInputs& inputs);
 
 }  // namespace lathe::ops

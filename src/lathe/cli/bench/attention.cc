@@ -6,13 +6,14 @@
 #include "lathe/cli/bench/bench.h"
 #include "lathe/cli/model_input.h"
 #include "lathe/kernels/machine.h"
+#include "lathe/ops/attention_bias.h"
 
 namespace lathe {
 namespace {
 
 struct AttentionBenchOptions {
   int64_t seq_len = 8192, heads = 8, head_dim = 64, window = 0, runs = 3;
-  std::string precision = "bf16";
+  std::string precision = "bf16", bias = "none";
 
   template <class V>
   void visit(V& v) {
@@ -22,35 +23,61 @@ struct AttentionBenchOptions {
     v.field("window", window, "sliding window; 0 is full", at_least(0));
     v.field("runs", runs, "runs; the fastest counts", at_least(1));
     v.choice("precision", precision, {"bf16", "fp32"}, "type of the operands");
+    v.choice("bias", bias, {"none", "alibi", "t5"},
+             "added to the scores; t5 with the gradient of its buckets");
   }
 };
 
-int run_attention_bench(const AttentionBenchOptions& o, CommandContext& context) {
-  const DType dtype = dtype_by_name(o.precision);
-  const Shape shape = {1, o.seq_len, o.heads, o.head_dim};
-  auto random = [&](std::string_view name) {
-    Tensor t(shape, DType::kF32);
+// The operands of one call, and the two passes.
+class AttentionBench {
+ public:
+  explicit AttentionBench(const AttentionBenchOptions& o)
+      : dtype_(dtype_by_name(o.precision)), shape_{1, o.seq_len, o.heads, o.head_dim} {
+    spec_.scale = static_cast<float>(1.0 / std::sqrt(static_cast<double>(o.head_dim)));
+    spec_.window = o.window;
+    if (o.bias == "alibi") bias_ = ops::alibi_bias(o.heads, o.seq_len, q_);
+    if (o.bias == "t5") {
+      const ops::BucketSpec buckets{.bidirectional = false};
+      bias_ = ops::distance_bias_from_buckets(random("bias", {buckets.buckets, o.heads}), buckets);
+      dbias_ = Tensor(bias_.table.shape(), bias_.table.value.dtype());
+    }
+    spec_.distance_bias = bias_.table.value.view();
+    spec_.distance_offset = bias_.offset;
+  }
+  void forward() const { table_.attention(q_, k_, v_, out_, lse_, spec_); }
+  void backward() const {
+    table_.attention_backward(q_, k_, v_, out_, lse_, dout_, spec_, {dq_, dk_, dv_, dbias_.view()});
+  }
+
+ private:
+  Tensor random(std::string_view name, const Shape& shape) const {
+    const Tensor t(shape, DType::kF32);
     const Rng rng = Rng(0).fork(name);
     for (int64_t i = 0; i < t.numel(); ++i)
       t.data<float>()[i] = rng.uniform(static_cast<uint64_t>(i)) - 0.5f;
-    return t.to(dtype);
-  };
-  const Tensor q = random("q"), k = random("k"), v = random("v"), dout = random("dout");
-  const Tensor out(shape, dtype), dq(shape, dtype), dk(shape, dtype), dv(shape, dtype);
-  const Tensor lse({1, o.heads, o.seq_len}, DType::kF32);
-  kernels::AttentionSpec spec;
-  spec.scale = static_cast<float>(1.0 / std::sqrt(static_cast<double>(o.head_dim)));
-  spec.window = o.window;
-  const auto& table = kernels::cpu_kernels();
-  const double forward =
-      sorted_seconds(o.runs, [&] { table.attention(q, k, v, out, lse, spec); })[0];
-  const double backward = sorted_seconds(o.runs, [&] {
-    table.attention_backward(q, k, v, out, lse, dout, spec, {dq, dk, dv});
-  })[0];
+    return t.to(dtype_);
+  }
+
+  DType dtype_;
+  Shape shape_;
+  const Tensor q_ = random("q", shape_), k_ = random("k", shape_), v_ = random("v", shape_),
+               dout_ = random("dout", shape_);
+  const Tensor out_{shape_, dtype_}, dq_{shape_, dtype_}, dk_{shape_, dtype_}, dv_{shape_, dtype_};
+  const Tensor lse_{{1, shape_[2], shape_[1]}, DType::kF32};
+  kernels::AttentionSpec spec_;
+  ops::DistanceBias bias_;
+  Tensor dbias_;
+  const kernels::Kernels& table_ = kernels::cpu_kernels();
+};
+
+int run_attention_bench(const AttentionBenchOptions& o, CommandContext& context) {
+  const AttentionBench bench(o);
+  const double forward = sorted_seconds(o.runs, [&] { bench.forward(); })[0];
+  const double backward = sorted_seconds(o.runs, [&] { bench.backward(); })[0];
   const double memory = static_cast<double>(peak_resident_bytes()) / (1 << 20);
   const double tokens = static_cast<double>(o.seq_len);
   const double work = 4.0 * static_cast<double>(o.heads * o.head_dim) * tokens * tokens / 2;
-  const double limit = kernels::measure_matrix_rate(dtype);
+  const double limit = kernels::measure_matrix_rate(dtype_by_name(o.precision));
   print_measured(context,
                  {{"forward_gflops", work / forward * 1e-9},
                   {"backward_gflops", 2.5 * work / backward * 1e-9},

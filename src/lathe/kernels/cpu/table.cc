@@ -58,8 +58,14 @@ bool plain(const TensorView& t) {
   return dtype && (t.rank == 0 || t.shape[t.rank - 1] <= 1 || t.stride[t.rank - 1] == 1);
 }
 bool plain(const Kernels::NormGradients& g) { return plain(g.dx) && plain(g.dw) && plain(g.db); }
+bool plain_f32(const TensorView& t) { return plain(t) && (!t || t.dtype == DType::kF32); }
 bool plain(const Kernels::AttentionGradients& g) {
-  return plain(g.dq) && plain(g.dk) && plain(g.dv);
+  return plain(g.dq) && plain(g.dk) && plain(g.dv) && plain_f32(g.distance_bias) &&
+         plain_f32(g.sink_logits) && plain_f32(g.shaw_keys) && plain_f32(g.shaw_values);
+}
+bool plain(const AttentionSpec& s) {
+  return plain_f32(s.distance_bias) && plain_f32(s.key_bias) && plain_f32(s.sink_logits) &&
+         plain_f32(s.shaw_keys) && plain_f32(s.shaw_values);
 }
 bool plain(const Kernels::RowLists& l) { return plain(l.begin) && plain(l.index); }
 template <class T>

@@ -5,95 +5,142 @@
 #include <vector>
 
 #include "lathe/base/rng.h"
+#include "lathe/kernels/attention/visibility.h"
 #include "lathe/kernels/ref/array.h"
 #include "lathe/kernels/ref/ref.h"
 
 namespace lathe::kernels::ref {
 namespace {
 
+constexpr double kHidden = -std::numeric_limits<double>::infinity();
+
 struct Query {
   int64_t b, h, t;
 };
 
-struct Sizes {
-  int64_t B, T, H, D, S, K;
+// The operands of one call, and what the two passes ask of them.
+struct Call {
+  Array q, k, v;
+  const AttentionSpec& spec;
+  int64_t B, T, H, D, S, group, Dv;
+  Visibility visibility;
+  Array distance_bias, key_bias, sink_logits, shaw_keys, shaw_values;
+
+  Call(const TensorView& q_view, const TensorView& k_view, const TensorView& v_view,
+       const AttentionSpec& s)
+      : q(q_view),
+        k(k_view),
+        v(v_view),
+        spec(s),
+        B(q.size(0)),
+        T(q.size(1)),
+        H(q.size(2)),
+        D(q.size(3)),
+        S(k.size(1)),
+        group(H / k.size(2)),
+        Dv(v.size(3)),
+        visibility(s, T, S),
+        distance_bias(s.distance_bias),
+        key_bias(s.key_bias),
+        sink_logits(s.sink_logits),
+        shaw_keys(s.shaw_keys),
+        shaw_values(s.shaw_values) {}
+
+  // The entry of the distance table, and of a Shaw table, for this query and key s.
+  int64_t distance(const Query& i, int64_t s) const {
+    const int64_t at = s - visibility.position(i.t) + spec.distance_offset;
+    return std::clamp<int64_t>(at, 0, distance_bias.size(1) - 1);
+  }
+  int64_t relative(const Array& table, const Query& i, int64_t s) const {
+    const int64_t w = table.size(0) / 2;
+    return std::clamp(s - visibility.position(i.t), -w, w) + w;
+  }
+
+  // k_s and v_s of the query's head with what Shaw's tables add to them.
+  double key(const Query& i, int64_t s, int64_t d) const {
+    const double own = k(i.b, s, i.h / group, d);
+    return shaw_keys ? own + shaw_keys(relative(shaw_keys, i, s), d) : own;
+  }
+  double value(const Query& i, int64_t s, int64_t d) const {
+    const double own = v(i.b, s, i.h / group, d);
+    return shaw_values ? own + shaw_values(relative(shaw_values, i, s), d) : own;
+  }
+
+  double score(const Query& i, int64_t s) const {  // before the soft cap
+    double sum = 0;
+    for (int64_t d = 0; d < D; ++d) sum += q(i.b, i.t, i.h, d) * key(i, s, d);
+    sum *= spec.scale;
+    if (distance_bias) sum += distance_bias(i.h, distance(i, s));
+    if (key_bias) sum += spec.key_bias.rank == 2 ? key_bias(i.h, s) : key_bias(i.b, i.h, s);
+    return sum;
+  }
+
+  // What dropout multiplies weight s with: 0 or 1 / (1 - p).
+  double keep(const Query& i, int64_t s) const {
+    if (!(spec.dropout > 0)) return 1.0;
+    const int64_t index = ((i.b * H + i.h) * T + i.t) * S + s;
+    const float u = Rng::from_key(spec.dropout_key).uniform(static_cast<uint64_t>(index));
+    return u >= spec.dropout ? 1.0 / (1.0 - spec.dropout) : 0.0;
+  }
+
+  template <class F>
+  void for_each_query(F&& f) const {
+    for (int64_t b = 0; b < B; ++b)
+      for (int64_t h = 0; h < H; ++h)
+        for (int64_t t = 0; t < T; ++t) f(Query{b, h, t});
+  }
 };
-
-Sizes sizes_of(const TensorView& q, const TensorView& k) {
-  return {q.shape[0], q.shape[1], q.shape[2], q.shape[3], k.shape[1], k.shape[2]};
-}
-
-bool visible(const AttentionSpec& spec, const Sizes& z, const Query& i, int64_t s) {
-  const int64_t position = z.S - z.T + i.t;
-  if (spec.causal && s > position) return false;
-  if (spec.window > 0 && position - s >= spec.window) return false;
-  if (!spec.query_segments) return true;
-  return Array(spec.query_segments)(i.b, i.t) == Array(spec.key_segments)(i.b, s);
-}
-
-// What dropout multiplies weight s of this query with: 0 or 1 / (1 - p).
-double keep(const AttentionSpec& spec, const Sizes& z, const Query& i, int64_t s) {
-  if (!(spec.dropout > 0)) return 1.0;
-  const int64_t index = ((i.b * z.H + i.h) * z.T + i.t) * z.S + s;
-  const float u = Rng::from_key(spec.dropout_key).uniform(static_cast<uint64_t>(index));
-  return u >= spec.dropout ? 1.0 / (1.0 - spec.dropout) : 0.0;
-}
 
 struct Softmax {
   std::vector<double> weights;  // [S], before dropout; 0 where hidden
-  std::vector<double> slopes;   // [S], d score / d (scale · q·k): 1, or what the soft cap leaves
-  double lse;                   // -inf when no key is visible
+  std::vector<double> slopes;   // [S], d score / d (score before the cap)
+  double sink = 0;              // the weight of the sink logit
+  double lse = kHidden;         // -inf when there is neither a visible key nor a sink
 };
 
-Softmax softmax_of(const Array& q, const Array& k, const AttentionSpec& spec, const Sizes& z,
-                   const Query& i) {
-  const auto S = static_cast<size_t>(z.S);
-  Softmax p{std::vector<double>(S), std::vector<double>(S, 1.0), 0.0};
-  const double hidden = -std::numeric_limits<double>::infinity();
-  double max = hidden, sum = 0;
-  bool any = false;
-  for (int64_t s = 0; s < z.S; ++s) {
+Softmax softmax_of(const Call& c, const Query& i) {
+  const auto S = static_cast<size_t>(c.S);
+  Softmax p{std::vector<double>(S, kHidden), std::vector<double>(S, 1.0)};
+  const double sink = c.sink_logits ? c.sink_logits(i.h) : kHidden;
+  double max = sink;
+  for (int64_t s = 0; s < c.S; ++s) {
+    if (!c.visibility.visible(i.b, i.t, s)) continue;
     const auto at = static_cast<size_t>(s);
-    p.weights[at] = hidden;
-    if (!visible(spec, z, i, s)) continue;
-    double score = 0;
-    for (int64_t d = 0; d < z.D; ++d)
-      score += q(i.b, i.t, i.h, d) * k(i.b, s, i.h / (z.H / z.K), d);
-    score *= spec.scale;
-    if (spec.softcap > 0) {
-      const double tanh = std::tanh(score / spec.softcap);
-      score = spec.softcap * tanh;
+    double score = c.score(i, s);
+    if (c.spec.softcap > 0) {
+      const double tanh = std::tanh(score / c.spec.softcap);
+      score = c.spec.softcap * tanh;
       p.slopes[at] = 1.0 - tanh * tanh;
     }
     p.weights[at] = score;
-    any = true;
     max = std::max(max, score);
   }
-  for (double& w : p.weights) sum += w = w == hidden ? 0.0 : std::exp(w - max);
-  for (double& w : p.weights) w = any ? w / sum : 0.0;
-  p.lse = any ? max + std::log(sum) : hidden;
+  const auto weigh = [max](double score) { return score == kHidden ? 0.0 : std::exp(score - max); };
+  double sum = p.sink = weigh(sink);
+  for (double& w : p.weights) sum += w = weigh(w);
+  if (sum == 0) return p;
+  for (double& w : p.weights) w /= sum;
+  p.sink /= sum;
+  p.lse = max + std::log(sum);
   return p;
 }
 
-template <class F>
-void for_each_query(const Sizes& z, F&& f) {
-  for (int64_t b = 0; b < z.B; ++b)
-    for (int64_t h = 0; h < z.H; ++h)
-      for (int64_t t = 0; t < z.T; ++t) f(Query{b, h, t});
-}
-
-// Sums in double that are rounded once at the end, shaped like `view` [B,L,H,D].
+// Sums in double that are rounded once at the end, shaped like `view`; nothing when it is absent.
 class Sums {
  public:
   explicit Sums(const TensorView& view)
-      : view_(view), values_(static_cast<size_t>(view.numel()), 0.0) {}
-  double& operator()(int64_t b, int64_t l, int64_t h, int64_t d) {
-    const int64_t* n = view_.shape;
-    return values_[static_cast<size_t>(((b * n[1] + l) * n[2] + h) * n[3] + d)];
+      : view_(view), values_(view ? static_cast<size_t>(view.numel()) : 0, 0.0) {}
+  template <class... Index>
+  void add(double value, Index... index) {
+    if (!view_) return;
+    int64_t at = 0;
+    int dim = 0;
+    ((at = at * view_.shape[dim++] + index), ...);
+    values_[static_cast<size_t>(at)] += value;
   }
   void write() const {
-    for (int64_t i = 0; i < view_.numel(); ++i)
-      store(view_, offset_of(view_, i), values_[static_cast<size_t>(i)]);
+    for (size_t i = 0; i < values_.size(); ++i)
+      store(view_, offset_of(view_, static_cast<int64_t>(i)), values_[i]);
   }
 
  private:
@@ -101,60 +148,87 @@ class Sums {
   std::vector<double> values_;
 };
 
+struct GradientSums {
+  Sums q, k, v, distance_bias, sink_logits, shaw_keys, shaw_values;
+  explicit GradientSums(const Kernels::AttentionGradients& g)
+      : q(g.dq),
+        k(g.dk),
+        v(g.dv),
+        distance_bias(g.distance_bias),
+        sink_logits(g.sink_logits),
+        shaw_keys(g.shaw_keys),
+        shaw_values(g.shaw_values) {}
+  void write() const {
+    for (const Sums* s : {&q, &k, &v, &distance_bias, &sink_logits, &shaw_keys, &shaw_values})
+      s->write();
+  }
+};
+
+// Adds the gradient of one score before the cap to everything that it was made of.
+void add_score_gradient(const Call& c, const Query& i, int64_t s, double dscore,
+                        GradientSums& sums) {
+  const int64_t kv = i.h / c.group;
+  for (int64_t d = 0; d < c.D; ++d) {
+    const double dkey = dscore * c.spec.scale * c.q(i.b, i.t, i.h, d);
+    sums.q.add(dscore * c.spec.scale * c.key(i, s, d), i.b, i.t, i.h, d);
+    sums.k.add(dkey, i.b, s, kv, d);
+    if (c.shaw_keys) sums.shaw_keys.add(dkey, c.relative(c.shaw_keys, i, s), d);
+  }
+  if (c.distance_bias) sums.distance_bias.add(dscore, i.h, c.distance(i, s));
+}
+
+void add_query_gradients(const Call& c, const Query& i, const Array& dout, GradientSums& sums) {
+  const Softmax p = softmax_of(c, i);
+  std::vector<double> dweights(p.weights.size());
+  double mean = 0;  // of dweights under the weights: what the softmax's normalisation takes back
+  for (int64_t s = 0; s < c.S; ++s) {
+    const auto at = static_cast<size_t>(s);
+    if (p.weights[at] == 0) continue;  // hidden; nothing depends on it
+    const double kept = c.keep(i, s);
+    double dot = 0;
+    for (int64_t d = 0; d < c.Dv; ++d) {
+      const double dvalue = p.weights[at] * kept * dout(i.b, i.t, i.h, d);
+      dot += dout(i.b, i.t, i.h, d) * c.value(i, s, d);
+      sums.v.add(dvalue, i.b, s, i.h / c.group, d);
+      if (c.shaw_values) sums.shaw_values.add(dvalue, c.relative(c.shaw_values, i, s), d);
+    }
+    dweights[at] = dot * kept;
+    mean += p.weights[at] * dweights[at];
+  }
+  for (int64_t s = 0; s < c.S; ++s) {
+    const auto at = static_cast<size_t>(s);
+    if (p.weights[at] == 0) continue;
+    add_score_gradient(c, i, s, p.weights[at] * (dweights[at] - mean) * p.slopes[at], sums);
+  }
+  sums.sink_logits.add(-p.sink * mean, i.h);
+}
+
 }  // namespace
 
-void attention(const TensorView& q_view, const TensorView& k_view, const TensorView& v_view,
+void attention(const TensorView& q, const TensorView& k, const TensorView& v,
                const TensorView& out_view, const TensorView& lse_view, const AttentionSpec& spec) {
-  const Array q(q_view), k(k_view), v(v_view), out(out_view), lse(lse_view);
-  const Sizes z = sizes_of(q_view, k_view);
-  for_each_query(z, [&](const Query& i) {
-    const Softmax p = softmax_of(q, k, spec, z, i);
-    for (int64_t d = 0; d < z.D; ++d) {
+  const Call c(q, k, v, spec);
+  const Array out(out_view), lse(lse_view);
+  c.for_each_query([&](const Query& i) {
+    const Softmax p = softmax_of(c, i);
+    for (int64_t d = 0; d < c.Dv; ++d) {
       double sum = 0;
-      for (int64_t s = 0; s < z.S; ++s)
-        sum += p.weights[static_cast<size_t>(s)] * keep(spec, z, i, s) *
-               v(i.b, s, i.h / (z.H / z.K), d);
+      for (int64_t s = 0; s < c.S; ++s)
+        sum += p.weights[static_cast<size_t>(s)] * c.keep(i, s) * c.value(i, s, d);
       out.set(sum, i.b, i.t, i.h, d);
     }
     if (lse) lse.set(p.lse, i.b, i.h, i.t);
   });
 }
 
-void attention_backward(const TensorView& q_view, const TensorView& k_view,
-                        const TensorView& v_view, const TensorView&, const TensorView&,
-                        const TensorView& dout_view, const AttentionSpec& spec,
-                        const Kernels::AttentionGradients& gradients) {
-  const Array q(q_view), k(k_view), v(v_view), dout(dout_view);
-  const Sizes z = sizes_of(q_view, k_view);
-  Sums dq(gradients.dq), dk(gradients.dk), dv(gradients.dv);
-  std::vector<double> dweights(static_cast<size_t>(z.S));
-  for_each_query(z, [&](const Query& i) {
-    const Softmax p = softmax_of(q, k, spec, z, i);
-    const int64_t kv = i.h / (z.H / z.K);
-    double mean = 0;  // of dweights under the weights: what the softmax's normalisation takes back
-    for (int64_t s = 0; s < z.S; ++s) {
-      const auto at = static_cast<size_t>(s);
-      const double kept = keep(spec, z, i, s);
-      double dot = 0;
-      for (int64_t d = 0; d < z.D; ++d) {
-        dot += dout(i.b, i.t, i.h, d) * v(i.b, s, kv, d);
-        dv(i.b, s, kv, d) += p.weights[at] * kept * dout(i.b, i.t, i.h, d);
-      }
-      dweights[at] = dot * kept;
-      mean += p.weights[at] * dweights[at];
-    }
-    for (int64_t s = 0; s < z.S; ++s) {
-      const auto at = static_cast<size_t>(s);
-      const double dscore = p.weights[at] * (dweights[at] - mean) * p.slopes[at] * spec.scale;
-      for (int64_t d = 0; d < z.D; ++d) {
-        dq(i.b, i.t, i.h, d) += dscore * k(i.b, s, kv, d);
-        dk(i.b, s, kv, d) += dscore * q(i.b, i.t, i.h, d);
-      }
-    }
-  });
-  dq.write();
-  dk.write();
-  dv.write();
+void attention_backward(const TensorView& q, const TensorView& k, const TensorView& v,
+                        const TensorView&, const TensorView&, const TensorView& dout_view,
+                        const AttentionSpec& spec, const Kernels::AttentionGradients& gradients) {
+  const Call c(q, k, v, spec);
+  const Array dout(dout_view);
+  GradientSums sums(gradients);
+  c.for_each_query([&](const Query& i) { add_query_gradients(c, i, dout, sums); });
+  sums.write();
 }
 
 }  // namespace lathe::kernels::ref

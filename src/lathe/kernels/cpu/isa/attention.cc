@@ -8,8 +8,7 @@
 //
 // A unit of work is (batch row, key/value head, part of the queries); units are independent, so
 // threads take them as they come and the result does not depend on who took which. Few queries
-// (decoding) take another path that reads keys and values in place, since converting them would
-// cost more than using them.
+// (decoding) take another path (attention_decode.h) that reads keys and values in place.
 
 #include <algorithm>
 #include <cmath>
@@ -18,6 +17,7 @@
 #include "lathe/base/parallel.h"
 #include "lathe/base/rng.h"
 #include "lathe/kernels/activation/math.h"
+#include "lathe/kernels/attention/visibility.h"
 #include "lathe/kernels/cpu/isa/isa.h"
 #include "lathe/kernels/cpu/scratch.h"
 #include "lathe/kernels/kernels.h"
@@ -26,43 +26,39 @@
 #include "lathe/kernels/cpu/isa/level.h"
 
 namespace lathe::kernels::LATHE_ISA_NAMESPACE {
-#include "lathe/kernels/cpu/isa/simd.h"
+#include "lathe/kernels/cpu/isa/attention_decode.h"
 
-#include "lathe/kernels/cpu/isa/attention_tile.h"
 namespace {
 
-constexpr float kNothing = -std::numeric_limits<float>::infinity();
+// Buffers of one thread. Keys, values and tables are converted once per unit of work, the rest is
+// for one tile. Behind each row of `out` lies the row's sum of weights per relation, when Shaw's
+// values are added, so that one rescaling serves both.
+struct ForwardBuffers {
+  float *keys, *values, *shaw_keys, *shaw_values;
+  float *query, *related, *scores, *factors, *out, *maximum, *sum;
 
-// Buffers of one thread, in floats.
-struct ForwardScratch {
-  float *keys, *values, *query, *scores, *factors, *out, *maximum, *sum;
-
-  static int64_t floats(const AttentionCall& c) {
-    const int64_t padded_keys = padded(c.keys, kKeyTile);
-    return padded_keys * (c.depth + c.value_depth) + kQueryTile * (c.depth + c.value_depth) +
-           2 * kQueryTile * kKeyTile + 2 * kQueryTile;
-  }
-  ForwardScratch(float* base, const AttentionCall& c) {
-    const int64_t padded_keys = padded(c.keys, kKeyTile);
-    auto take = [&base](int64_t n) {
-      float* p = base;
-      base += n;
-      return p;
-    };
-    keys = take(padded_keys * c.depth);
-    values = take(padded_keys * c.value_depth);
+  template <class Take>
+  ForwardBuffers(const AttentionCall& c, Take&& take) {
+    const int64_t all = padded(c.keys, kKeyTile), tile = kQueryTile * kKeyTile;
+    keys = take(all * c.depth);
+    values = take(all * c.value_depth);
+    shaw_keys = take(c.key_relations * c.depth);
+    shaw_values = take(c.value_relations * c.value_depth);
     query = take(kQueryTile * c.depth);
-    out = take(kQueryTile * c.value_depth);
-    scores = take(kQueryTile * kKeyTile);
-    factors = take(kQueryTile * kKeyTile);
+    related = take(kQueryTile * c.key_relations);
+    scores = take(tile);
+    factors = take(c.spec->dropout > 0.0f ? tile : 0);
+    out = take(kQueryTile * out_stride(c));
     maximum = take(kQueryTile);
     sum = take(kQueryTile);
   }
+  static int64_t out_stride(const AttentionCall& c) { return c.value_depth + c.value_relations; }
 };
 
 // One tile of the online softmax: scores become weights exp(score - m); out and sum are rescaled to
 // the new m.
-void absorb_scores(const AttentionCall& c, int64_t rows, const ForwardScratch& w) {
+void absorb_scores(const AttentionCall& c, int64_t rows, const ForwardBuffers& w) {
+  const int64_t stride = ForwardBuffers::out_stride(c);
   for (int64_t r = 0; r < rows; ++r) {
     float* row = w.scores + r * kKeyTile;
     float top = w.maximum[r];
@@ -81,9 +77,9 @@ void absorb_scores(const AttentionCall& c, int64_t rows, const ForwardScratch& w
     }
     if (top != w.maximum[r]) {
       const float shrink = w.maximum[r] == kNothing ? 0.0f : kernels::math::exp(w.maximum[r] - top);
-      float* out = w.out + r * c.value_depth;
+      float* out = w.out + r * stride;
 #pragma omp simd
-      for (int64_t d = 0; d < c.value_depth; ++d) out[d] *= shrink;
+      for (int64_t d = 0; d < stride; ++d) out[d] *= shrink;
       w.sum[r] *= shrink;
       w.maximum[r] = top;
     }
@@ -91,126 +87,99 @@ void absorb_scores(const AttentionCall& c, int64_t rows, const ForwardScratch& w
   }
 }
 
-template <class T>
-void forward_tile(const AttentionCall& c, int64_t b, int64_t h, Range rows, const ForwardScratch& w,
-                  const TensorView& out, const TensorView& lse) {
-  const int64_t count = rows.size();
-  load_rows<T>(c.q, b, h, rows, c.spec->scale, c.depth, w.query);
-  std::fill(w.out, w.out + count * c.value_depth, 0.0f);
-  std::fill(w.maximum, w.maximum + count, kNothing);
-  std::fill(w.sum, w.sum + count, 0.0f);
-  const Range seen = c.visible_keys(rows.begin, count);
-  for (int64_t s = seen.begin / kKeyTile * kKeyTile; s < seen.end; s += kKeyTile) {
-    const ScoreTile tile{b, h, rows.begin, count, s, std::min(kKeyTile, c.keys - s)};
-    tile_product<false>({count, kKeyTile, c.depth, w.query, c.depth, 1, w.keys + s * c.depth,
-                         kKeyTile, w.scores, kKeyTile});
-    cap_and_mask(c, tile, w.scores);
-    absorb_scores(c, count, w);
-    if (c.spec->dropout > 0.0f) {
-      dropout_factors(c, tile, w.factors);
+// out += weights · values of one tile of keys.
+void absorb_values(const AttentionCall& c, const ScoreTile& tile, const ForwardBuffers& w) {
+  const int64_t stride = ForwardBuffers::out_stride(c);
+  if (c.spec->dropout > 0.0f) {
+    dropout_factors(c, tile, w.factors);
 #pragma omp simd
-      for (int64_t i = 0; i < count * kKeyTile; ++i) w.scores[i] *= w.factors[i];
-    }
-    tile_product<true>({count, c.value_depth, tile.columns, w.scores, kKeyTile, 1,
-                        w.values + s * c.value_depth, c.value_depth, w.out, c.value_depth});
+    for (int64_t i = 0; i < tile.rows * kKeyTile; ++i) w.scores[i] *= w.factors[i];
   }
-  for (int64_t r = 0; r < count; ++r) {
-    const float inverse = w.sum[r] > 0.0f ? 1.0f / w.sum[r] : 0.0f;
-    float* row = w.out + r * c.value_depth;
-#pragma omp simd
-    for (int64_t d = 0; d < c.value_depth; ++d) row[d] *= inverse;
-    if (lse)
-      lse.as<float>()[(b * c.heads + h) * c.queries + rows.begin + r] =
-          w.sum[r] > 0.0f ? w.maximum[r] + std::log(w.sum[r]) : kNothing;
-  }
-  store_rows<T>(w.out, c.value_depth, out, b, h, rows);
+  tile_product<true>({tile.rows, c.value_depth, tile.columns, w.scores, kKeyTile, 1,
+                      w.values + tile.s * c.value_depth, c.value_depth, w.out, stride});
+  if (c.spec->shaw_values)
+    collect_relations(c, tile, c.spec->shaw_values, w.scores, {w.out + c.value_depth, stride});
 }
 
 template <class T>
-void forward_tiled(const AttentionCall& c, const TensorView& out, const TensorView& lse) {
+void store_outputs(const AttentionCall& c, int64_t b, int64_t h, Range rows,
+                   const ForwardBuffers& w, const ForwardOutputs& to) {
+  const int64_t count = rows.size(), stride = ForwardBuffers::out_stride(c);
+  if (c.spec->shaw_values)
+    tile_product<true>({count, c.value_depth, c.spec->shaw_values.shape[0], w.out + c.value_depth,
+                        stride, 1, w.shaw_values, c.value_depth, w.out, stride});
+  for (int64_t r = 0; r < count; ++r) {
+    const float inverse = w.sum[r] > 0.0f ? 1.0f / w.sum[r] : 0.0f;
+    float* row = w.out + r * stride;
+#pragma omp simd
+    for (int64_t d = 0; d < c.value_depth; ++d) row[d] *= inverse;
+    if (to.lse)
+      to.lse.as<float>()[(b * c.heads + h) * c.queries + rows.begin + r] =
+          w.sum[r] > 0.0f ? w.maximum[r] + std::log(w.sum[r]) : kNothing;
+  }
+  store_rows<T>(w.out, stride, to.out, b, h, rows);
+}
+
+template <class T>
+void forward_tile(const AttentionCall& c, int64_t b, int64_t h, Range rows, const ForwardBuffers& w,
+                  const ForwardOutputs& to) {
+  const int64_t count = rows.size();
+  load_rows<T>(c.q, b, h, rows, c.spec->scale, c.depth, w.query);
+  if (c.spec->shaw_keys)
+    tile_product<false>({count, c.key_relations, c.depth, w.query, c.depth, 1, w.shaw_keys,
+                         c.key_relations, w.related, c.key_relations});
+  const float sink = sink_logit(c, h);
+  std::fill(w.out, w.out + count * ForwardBuffers::out_stride(c), 0.0f);
+  std::fill(w.maximum, w.maximum + count, sink);
+  std::fill(w.sum, w.sum + count, sink == kNothing ? 0.0f : 1.0f);
+  for_each_tile(c, b, h, rows, [&](const ScoreTile& tile) {
+    tile_product<false>({count, kKeyTile, c.depth, w.query, c.depth, 1, w.keys + tile.s * c.depth,
+                         kKeyTile, w.scores, kKeyTile});
+    finish_scores(c, tile, w.related, w.scores);
+    absorb_scores(c, count, w);
+    absorb_values(c, tile, w);
+  });
+  store_outputs<T>(c, b, h, rows, w, to);
+}
+
+// Converts the keys and values that any of the queries sees.
+template <class T>
+void load_keys(const AttentionCall& c, int64_t b, int64_t kv, Range rows, const ForwardBuffers& w) {
+  const Range hull = c.visibility.hull(b, rows);
+  for (int64_t s = hull.begin / kKeyTile * kKeyTile; s < hull.end; s += kKeyTile) {
+    const Range keys{s, std::min(s + kKeyTile, c.keys)};
+    if (c.visibility.coverage(b, rows, keys) == Coverage::kNone) continue;
+    load_transposed<T>(c.k, b, kv, keys, c.depth, w.keys + s * c.depth);
+    load_rows<T>(c.v, b, kv, keys, 1.0f, c.value_depth, w.values + s * c.value_depth);
+  }
+  if (c.spec->shaw_keys)
+    load_table_transposed(c.spec->shaw_keys, c.depth, c.key_relations, w.shaw_keys);
+  if (c.spec->shaw_values) load_table(c.spec->shaw_values, c.value_depth, w.shaw_values);
+}
+
+template <class T>
+void forward_tiled(const AttentionCall& c, const ForwardOutputs& to) {
   const int64_t tiles = (c.queries + kQueryTile - 1) / kQueryTile;
   const int64_t heads = c.batch * c.kv_heads;
   const int64_t parts = std::clamp<int64_t>((4 * thread_count() + heads - 1) / heads, 1, tiles);
-  const Scratch scratch(ForwardScratch::floats(c), thread_count());
+  const Scratch scratch(floats_of<ForwardBuffers>(c), thread_count());
   parallel_dynamic(heads * parts, [&](int64_t unit, int thread) {
     const int64_t b = unit / parts / c.kv_heads, kv = unit / parts % c.kv_heads;
     const Range mine = part_of(tiles, unit % parts, parts);
     const Range rows{mine.begin * kQueryTile, std::min(mine.end * kQueryTile, c.queries)};
-    const ForwardScratch w(scratch.of_thread(thread), c);
-    const Range seen = c.visible_keys(rows.begin, rows.size());
-    for (int64_t s = seen.begin / kKeyTile * kKeyTile; s < seen.end; s += kKeyTile) {
-      const Range keys{s, std::min(s + kKeyTile, c.keys)};
-      load_transposed<T>(c.k, b, kv, keys, c.depth, w.keys + s * c.depth);
-      load_rows<T>(c.v, b, kv, keys, 1.0f, c.value_depth, w.values + s * c.value_depth);
-    }
+    const auto w = placed_at<ForwardBuffers>(scratch.of_thread(thread), c);
+    load_keys<T>(c, b, kv, rows, w);
     for (int64_t g = 0; g < c.group; ++g)
       for (int64_t t = rows.begin; t < rows.end; t += kQueryTile)
-        forward_tile<T>(c, b, kv * c.group + g, {t, std::min(t + kQueryTile, rows.end)}, w, out,
-                        lse);
+        forward_tile<T>(c, b, kv * c.group + g, {t, std::min(t + kQueryTile, rows.end)}, w, to);
   });
 }
 
-// One query against keys read in place: the decoding path. scores has room for all keys.
 template <class T>
-void forward_single(const AttentionCall& c, int64_t b, int64_t h, int64_t t, float* scores,
-                    const TensorView& out, const TensorView& lse) {
-  const int64_t kv = h / c.group;
-  const T* q = row_of<T>(c.q, b, t, h);
-  const Range seen = c.visible_keys(t, 1);
-  const AttentionSpec& spec = *c.spec;
-  float top = kNothing;
-  for (int64_t s = seen.begin; s < seen.end; ++s) {
-    const T* k = row_of<T>(c.k, b, s, kv);
-    float dot = 0.0f;
-#pragma omp simd reduction(+ : dot)
-    for (int64_t d = 0; d < c.width; ++d) dot += widen(q[d]) * widen(k[d]);
-    dot *= spec.scale;
-    if (spec.softcap > 0.0f) dot = spec.softcap * std::tanh(dot / spec.softcap);
-    if (spec.query_segments &&
-        spec.query_segments.as<int32_t>()[b * spec.query_segments.stride[0] + t] !=
-            spec.key_segments.as<int32_t>()[b * spec.key_segments.stride[0] + s])
-      dot = kNothing;
-    scores[s] = dot;
-    top = std::max(top, dot);
-  }
-  float sum = 0.0f;
-  if (top != kNothing) {
-#pragma omp simd reduction(+ : sum)
-    for (int64_t s = seen.begin; s < seen.end; ++s) {
-      const float p = scores[s] == kNothing ? 0.0f : kernels::math::exp(scores[s] - top);
-      scores[s] = p;
-      sum += p;
-    }
-  }
-  float* accumulated = scores + padded(c.keys, kWidth);
-  std::fill(accumulated, accumulated + c.value_width, 0.0f);
-  const float inverse = sum > 0.0f ? 1.0f / sum : 0.0f;
-  for (int64_t s = seen.begin; s < seen.end && sum > 0.0f; ++s) {
-    const T* v = row_of<T>(c.v, b, s, kv);
-    const float p = scores[s] * inverse;
-#pragma omp simd
-    for (int64_t d = 0; d < c.value_width; ++d) accumulated[d] += p * widen(v[d]);
-  }
-  T* o = mutable_row_of<T>(out, b, t, h);
-#pragma omp simd
-  for (int64_t d = 0; d < c.value_width; ++d) o[d] = narrow_to<T>(accumulated[d]);
-  if (lse)
-    lse.as<float>()[(b * c.heads + h) * c.queries + t] =
-        sum > 0.0f ? top + std::log(sum) : kNothing;
-}
-
-template <class T>
-void forward(const AttentionCall& c, const TensorView& out, const TensorView& lse) {
+void forward(const AttentionCall& c, const ForwardOutputs& to) {
   constexpr int64_t kFewQueries = 8;
-  if (c.queries > kFewQueries || c.spec->dropout > 0.0f) return forward_tiled<T>(c, out, lse);
-  const Scratch scratch(padded(c.keys, kWidth) + c.value_depth, thread_count());
-  const int64_t rows = c.batch * c.heads * c.queries;
-  const int64_t work = std::max<int64_t>(1, 65536 / std::max<int64_t>(1, c.keys * c.width));
-  parallel_ranges(rows, work, [&](Range r, int thread) {
-    for (int64_t i = r.begin; i < r.end; ++i)
-      forward_single<T>(c, i / (c.heads * c.queries), i / c.queries % c.heads, i % c.queries,
-                        scratch.of_thread(thread), out, lse);
-  });
+  if (c.queries > kFewQueries || c.spec->dropout > 0.0f) return forward_tiled<T>(c, to);
+  forward_in_place<T>(c, to);
 }
 
 void attention(const TensorView& q, const TensorView& k, const TensorView& v, const TensorView& out,
@@ -219,9 +188,9 @@ void attention(const TensorView& q, const TensorView& k, const TensorView& v, co
   if (call.batch * call.queries * call.heads == 0) return;
   switch (q.dtype) {
     case DType::kF32:
-      return forward<float>(call, out, lse);
+      return forward<float>(call, {out, lse});
     case DType::kBF16:
-      return forward<BF16>(call, out, lse);
+      return forward<BF16>(call, {out, lse});
     default:  // f16 and f64 have no fast path
       return ref::attention(q, k, v, out, lse, spec);
   }

@@ -7,6 +7,10 @@
 // output that was rounded to bf16: the rows of dS then add up to zero, which keeps gradients that
 // cancel (a key bias) at the noise of f32. The price is memory for two rows of tiles, linear in S.
 //
+// Queries are scaled once, so that scores and dK need no factor, and dQ is scaled when it is stored.
+// Shaw's tables take part as if each were a short row of keys (values): products with the queries
+// (output gradients) of the tile, spread over the scores, and collected again (attention_scores.h).
+//
 // A unit of work is one (batch row, key/value head): it owns dK and dV of that head and dQ of the
 // query heads that share it, so nothing is added across threads and the order of every sum is
 // fixed.
@@ -18,6 +22,7 @@
 #include "lathe/base/parallel.h"
 #include "lathe/base/rng.h"
 #include "lathe/kernels/activation/math.h"
+#include "lathe/kernels/attention/visibility.h"
 #include "lathe/kernels/cpu/isa/isa.h"
 #include "lathe/kernels/cpu/scratch.h"
 #include "lathe/kernels/kernels.h"
@@ -26,12 +31,9 @@
 #include "lathe/kernels/cpu/isa/level.h"
 
 namespace lathe::kernels::LATHE_ISA_NAMESPACE {
-#include "lathe/kernels/cpu/isa/simd.h"
+#include "lathe/kernels/cpu/isa/attention_tables.h"
 
-#include "lathe/kernels/cpu/isa/attention_tile.h"
 namespace {
-
-constexpr float kNothing = -std::numeric_limits<float>::infinity();
 
 struct BackwardCall : AttentionCall {
   TensorView lse, dout;
@@ -39,21 +41,28 @@ struct BackwardCall : AttentionCall {
 };
 
 // Buffers of one thread: the whole head's keys and values (as stored, and transposed by tile),
-// their gradients, and one tile of everything else.
-struct BackwardScratch {
+// their gradients, Shaw's tables, and one tile of everything else.
+struct BackwardBuffers {
   float *keys, *keys_t, *values_t, *dkeys, *dvalues;
+  float *shaw_keys, *shaw_keys_t, *shaw_values_t;
   float *query, *dquery, *dout, *delta, *lse, *sum;
   float *weights, *dscores, *slopes;  // a row of tiles each; slopes only with a soft cap
   float* factors;
+  // Of one tile of queries: products with Shaw's keys and (dout) values, and what the scores'
+  // gradients and the weights sum to per relation and per distance.
+  float *related, *related_values, *drelated, *weighed, *distances;
 
   template <class Take>
-  BackwardScratch(const AttentionCall& c, Take&& take) {
+  BackwardBuffers(const BackwardCall& c, Take&& take) {
     const int64_t all = padded(c.keys, kKeyTile), tile = kQueryTile * kKeyTile;
     keys = take(all * c.depth);
     keys_t = take(all * c.depth);
     values_t = take(all * c.value_depth);
     dkeys = take(all * c.depth);
     dvalues = take(all * c.value_depth);
+    shaw_keys = take(c.key_relations * c.depth);
+    shaw_keys_t = take(c.key_relations * c.depth);
+    shaw_values_t = take(c.value_relations * c.value_depth);
     query = take(kQueryTile * c.depth);
     dquery = take(kQueryTile * c.depth);
     dout = take(kQueryTile * c.value_depth);
@@ -63,22 +72,12 @@ struct BackwardScratch {
     weights = take(kQueryTile * all);
     dscores = take(kQueryTile * all);
     slopes = take(c.spec->softcap > 0.0f ? kQueryTile * all : 0);
-    factors = take(tile);
-  }
-  static int64_t floats(const AttentionCall& c) {
-    int64_t total = 0;
-    BackwardScratch(c, [&total](int64_t n) {
-      total += n;
-      return static_cast<float*>(nullptr);
-    });
-    return total;
-  }
-  static BackwardScratch at(float* base, const AttentionCall& c) {
-    return BackwardScratch(c, [&base](int64_t n) {
-      float* p = base;
-      base += n;
-      return p;
-    });
+    factors = take(c.spec->dropout > 0.0f ? tile : 0);
+    related = take(kQueryTile * c.key_relations);
+    related_values = take(kQueryTile * c.value_relations);
+    drelated = take(kQueryTile * c.key_relations);
+    weighed = take(kQueryTile * c.value_relations);
+    distances = take(c.gradients.distance_bias ? c.gradients.distance_bias.shape[1] : 0);
   }
 };
 
@@ -88,7 +87,7 @@ struct KeyTile {
   float *weights, *dweights, *slopes;
 };
 
-KeyTile key_tile(const AttentionCall& c, const BackwardScratch& w, const ScoreTile& at) {
+KeyTile key_tile(const AttentionCall& c, const BackwardBuffers& w, const ScoreTile& at) {
   const int64_t offset = at.s * kQueryTile;
   return {at, w.weights + offset, w.dscores + offset,
           c.spec->softcap > 0.0f ? w.slopes + offset : nullptr};
@@ -96,7 +95,7 @@ KeyTile key_tile(const AttentionCall& c, const BackwardScratch& w, const ScoreTi
 
 // Scores become weights exp(score - lse); their sums and those of weight · dweight are added to
 // each row's.
-void weigh(const AttentionCall& c, const KeyTile& tile, const BackwardScratch& w) {
+void weigh(const AttentionCall& c, const KeyTile& tile, const BackwardBuffers& w) {
   const AttentionSpec& spec = *c.spec;
   const int64_t count = tile.at.rows * kKeyTile;
   if (tile.slopes != nullptr) {
@@ -129,16 +128,17 @@ void weigh(const AttentionCall& c, const KeyTile& tile, const BackwardScratch& w
   }
 }
 
-// Weights are normalised and dropped out; dweights become the gradient of the unscaled scores.
-void differentiate(const AttentionCall& c, const KeyTile& tile, const BackwardScratch& w) {
+// Weights are normalised and dropped out; dweights become the gradient of the scores before the
+// cap.
+void differentiate(const AttentionCall& c, const KeyTile& tile, const BackwardBuffers& w) {
   for (int64_t r = 0; r < tile.at.rows; ++r) {
     float* p = tile.weights + r * kKeyTile;
     float* ds = tile.dweights + r * kKeyTile;
-    const float inverse = w.sum[r], delta = w.delta[r], scale = c.spec->scale;
+    const float inverse = w.sum[r], delta = w.delta[r];
 #pragma omp simd
     for (int64_t j = 0; j < kKeyTile; ++j) {
       p[j] *= inverse;
-      ds[j] = p[j] * (ds[j] - delta) * scale;
+      ds[j] = p[j] * (ds[j] - delta);
     }
   }
   const int64_t count = tile.at.rows * kKeyTile;
@@ -153,19 +153,20 @@ void differentiate(const AttentionCall& c, const KeyTile& tile, const BackwardSc
   }
 }
 
-void first_sweep(const BackwardCall& c, const KeyTile& tile, const BackwardScratch& w) {
+void first_sweep(const BackwardCall& c, const KeyTile& tile, const BackwardBuffers& w) {
   const int64_t s = tile.at.s, rows = tile.at.rows, dv = c.value_depth;
   tile_product<false>({rows, kKeyTile, c.depth, w.query, c.depth, 1, w.keys_t + s * c.depth,
                        kKeyTile, tile.weights, kKeyTile});
-#pragma omp simd
-  for (int64_t i = 0; i < rows * kKeyTile; ++i) tile.weights[i] *= c.spec->scale;
-  cap_and_mask(c, tile.at, tile.weights);
+  finish_scores(c, tile.at, w.related, tile.weights);
   tile_product<false>(
       {rows, kKeyTile, dv, w.dout, dv, 1, w.values_t + s * dv, kKeyTile, tile.dweights, kKeyTile});
+  if (c.spec->shaw_values)
+    add_relations(c, tile.at, c.spec->shaw_values, {w.related_values, c.value_relations},
+                  tile.dweights);
   weigh(c, tile, w);
 }
 
-void second_sweep(const BackwardCall& c, const KeyTile& tile, const BackwardScratch& w) {
+void second_sweep(const BackwardCall& c, const KeyTile& tile, const BackwardBuffers& w) {
   const int64_t s = tile.at.s, rows = tile.at.rows, columns = tile.at.columns, dv = c.value_depth;
   differentiate(c, tile, w);
   tile_product<true>(
@@ -174,54 +175,128 @@ void second_sweep(const BackwardCall& c, const KeyTile& tile, const BackwardScra
                       w.dkeys + s * c.depth, c.depth});
   tile_product<true>({rows, c.depth, columns, tile.dweights, kKeyTile, 1, w.keys + s * c.depth,
                       c.depth, w.dquery, c.depth});
+  if (c.spec->shaw_keys)
+    collect_relations(c, tile.at, c.spec->shaw_keys, tile.dweights, {w.drelated, c.key_relations});
+  if (c.spec->shaw_values)
+    collect_relations(c, tile.at, c.spec->shaw_values, tile.weights,
+                      {w.weighed, c.value_relations});
+  for (int64_t r = 0; r < rows && c.gradients.distance_bias; ++r)
+    collect(tile.dweights + r * kKeyTile, distance_row(c, tile.at.t + r, s), w.distances);
+}
+
+// What the sweeps of a tile of queries start from.
+template <class T>
+void load_queries(const BackwardCall& c, int64_t b, int64_t h, Range rows,
+                  const BackwardBuffers& w) {
+  const int64_t count = rows.size();
+  load_rows<T>(c.q, b, h, rows, c.spec->scale, c.depth, w.query);
+  load_rows<T>(c.dout, b, h, rows, 1.0f, c.value_depth, w.dout);
+  const float* lse = c.lse.as<float>() + (b * c.heads + h) * c.queries + rows.begin;
+  std::copy(lse, lse + count, w.lse);
+  const float sink = sink_logit(c, h);
+  for (int64_t r = 0; r < count; ++r)
+    w.sum[r] = sink == kNothing ? 0.0f : kernels::math::exp(sink - w.lse[r]);
+  std::fill(w.delta, w.delta + count, 0.0f);
+  std::fill(w.dquery, w.dquery + count * c.depth, 0.0f);
+  if (c.gradients.distance_bias)
+    std::fill(w.distances, w.distances + c.gradients.distance_bias.shape[1], 0.0f);
+  if (c.spec->shaw_keys)
+    tile_product<false>({count, c.key_relations, c.depth, w.query, c.depth, 1, w.shaw_keys_t,
+                         c.key_relations, w.related, c.key_relations});
+  if (c.spec->shaw_values)
+    tile_product<false>({count, c.value_relations, c.value_depth, w.dout, c.value_depth, 1,
+                         w.shaw_values_t, c.value_relations, w.related_values, c.value_relations});
+  std::fill(w.drelated, w.drelated + count * c.key_relations, 0.0f);
+  std::fill(w.weighed, w.weighed + count * c.value_relations, 0.0f);
+}
+
+// Between the sweeps: from here on w.sum holds the factor that normalises, and delta is final.
+// The sink has weight but no value, so its logit's gradient is -weight · delta.
+void finish_sums(const BackwardCall& c, int64_t h, int64_t rows, const BackwardBuffers& w,
+                 const TableSums& sums) {
+  const float sink = sink_logit(c, h);
+  double dsink = 0;
+  for (int64_t r = 0; r < rows; ++r) {
+    w.sum[r] = w.sum[r] > 0.0f ? 1.0f / w.sum[r] : 0.0f;
+    w.delta[r] *= w.sum[r];
+    if (sink != kNothing) dsink -= kernels::math::exp(sink - w.lse[r]) * w.sum[r] * w.delta[r];
+  }
+  if (c.gradients.sink_logits) sums.sinks[h % c.group] += dsink;
+}
+
+// After the sweeps: what was collected per relation and per distance goes where it belongs.
+void finish_tables(const BackwardCall& c, int64_t h, int64_t rows, const BackwardBuffers& w,
+                   const TableSums& sums) {
+  if (c.spec->shaw_keys) {
+    const int64_t n = c.spec->shaw_keys.shape[0], stride = c.key_relations;
+    tile_product<true>(
+        {rows, c.depth, n, w.drelated, stride, 1, w.shaw_keys, c.depth, w.dquery, c.depth});
+    if (c.gradients.shaw_keys)
+      tile_product<true>(
+          {n, c.depth, rows, w.drelated, 1, stride, w.query, c.depth, sums.shaw_keys, c.depth});
+  }
+  if (c.gradients.shaw_values)
+    tile_product<true>({c.spec->shaw_values.shape[0], c.value_depth, rows, w.weighed, 1,
+                        c.value_relations, w.dout, c.value_depth, sums.shaw_values, c.value_depth});
+  if (c.gradients.distance_bias) {
+    const int64_t entries = c.gradients.distance_bias.shape[1];
+    double* mine = sums.distances + h % c.group * entries;
+#pragma omp simd
+    for (int64_t i = 0; i < entries; ++i) mine[i] += static_cast<double>(w.distances[i]);
+  }
 }
 
 template <class T>
 void backward_tile(const BackwardCall& c, int64_t b, int64_t h, Range rows,
-                   const BackwardScratch& w) {
+                   const BackwardBuffers& w, const TableSums& sums) {
   const int64_t count = rows.size();
-  load_rows<T>(c.q, b, h, rows, 1.0f, c.depth, w.query);
-  load_rows<T>(c.dout, b, h, rows, 1.0f, c.value_depth, w.dout);
-  const float* lse = c.lse.as<float>() + (b * c.heads + h) * c.queries + rows.begin;
-  std::copy(lse, lse + count, w.lse);
-  std::fill(w.sum, w.sum + count, 0.0f);
-  std::fill(w.delta, w.delta + count, 0.0f);
-  std::fill(w.dquery, w.dquery + count * c.depth, 0.0f);
-  const Range seen = c.visible_keys(rows.begin, count);
-  auto sweep = [&](auto&& f) {
-    for (int64_t s = seen.begin / kKeyTile * kKeyTile; s < seen.end; s += kKeyTile)
-      f(c, key_tile(c, w, {b, h, rows.begin, count, s, std::min(kKeyTile, c.keys - s)}), w);
-  };
-  sweep(first_sweep);
-  for (int64_t r = 0; r < count; ++r) {
-    w.sum[r] = w.sum[r] > 0.0f ? 1.0f / w.sum[r] : 0.0f;  // from here on the factor that normalises
-    w.delta[r] *= w.sum[r];
-  }
-  sweep(second_sweep);
+  load_queries<T>(c, b, h, rows, w);
+  for_each_tile(c, b, h, rows,
+                [&](const ScoreTile& tile) { first_sweep(c, key_tile(c, w, tile), w); });
+  finish_sums(c, h, count, w, sums);
+  for_each_tile(c, b, h, rows,
+                [&](const ScoreTile& tile) { second_sweep(c, key_tile(c, w, tile), w); });
+  finish_tables(c, h, count, w, sums);
+#pragma omp simd
+  for (int64_t i = 0; i < count * c.depth; ++i) w.dquery[i] *= c.spec->scale;
   store_rows<T>(w.dquery, c.depth, c.gradients.dq, b, h, rows);
 }
 
 template <class T>
+void load_keys(const BackwardCall& c, int64_t b, int64_t kv, const BackwardBuffers& w) {
+  const int64_t all = padded(c.keys, kKeyTile);
+  std::fill(w.dkeys, w.dkeys + all * c.depth, 0.0f);
+  std::fill(w.dvalues, w.dvalues + all * c.value_depth, 0.0f);
+  for (int64_t s = 0; s < c.keys; s += kKeyTile) {
+    const Range keys{s, std::min(s + kKeyTile, c.keys)};
+    load_rows<T>(c.k, b, kv, keys, 1.0f, c.depth, w.keys + s * c.depth);
+    load_transposed<T>(c.k, b, kv, keys, c.depth, w.keys_t + s * c.depth);
+    load_transposed<T>(c.v, b, kv, keys, c.value_depth, w.values_t + s * c.value_depth);
+  }
+  if (c.spec->shaw_keys) {
+    load_table(c.spec->shaw_keys, c.depth, w.shaw_keys);
+    load_table_transposed(c.spec->shaw_keys, c.depth, c.key_relations, w.shaw_keys_t);
+  }
+  if (c.spec->shaw_values)
+    load_table_transposed(c.spec->shaw_values, c.value_depth, c.value_relations, w.shaw_values_t);
+}
+
+template <class T>
 void backward(const BackwardCall& c) {
-  const Scratch scratch(BackwardScratch::floats(c), thread_count());
+  const TableGradients tables(c, c.gradients);
+  const Scratch scratch(floats_of<BackwardBuffers>(c), thread_count());
   parallel_dynamic(c.batch * c.kv_heads, [&](int64_t unit, int thread) {
     const int64_t b = unit / c.kv_heads, kv = unit % c.kv_heads;
-    const BackwardScratch w = BackwardScratch::at(scratch.of_thread(thread), c);
-    const int64_t all = padded(c.keys, kKeyTile);
-    std::fill(w.dkeys, w.dkeys + all * c.depth, 0.0f);
-    std::fill(w.dvalues, w.dvalues + all * c.value_depth, 0.0f);
-    for (int64_t s = 0; s < c.keys; s += kKeyTile) {
-      const Range keys{s, std::min(s + kKeyTile, c.keys)};
-      load_rows<T>(c.k, b, kv, keys, 1.0f, c.depth, w.keys + s * c.depth);
-      load_transposed<T>(c.k, b, kv, keys, c.depth, w.keys_t + s * c.depth);
-      load_transposed<T>(c.v, b, kv, keys, c.value_depth, w.values_t + s * c.value_depth);
-    }
+    const auto w = placed_at<BackwardBuffers>(scratch.of_thread(thread), c);
+    const TableSums sums = tables.of_unit(unit);
+    load_keys<T>(c, b, kv, w);
     for (int64_t g = 0; g < c.group; ++g)
       for (int64_t t = 0; t < c.queries; t += kQueryTile)
-        backward_tile<T>(c, b, kv * c.group + g, {t, std::min(t + kQueryTile, c.queries)}, w);
+        backward_tile<T>(c, b, kv * c.group + g, {t, std::min(t + kQueryTile, c.queries)}, w, sums);
     store_rows<T>(w.dkeys, c.depth, c.gradients.dk, b, kv, {0, c.keys});
     store_rows<T>(w.dvalues, c.value_depth, c.gradients.dv, b, kv, {0, c.keys});
   });
+  tables.write();
 }
 
 void attention_backward(const TensorView& q, const TensorView& k, const TensorView& v,

@@ -1,10 +1,13 @@
-// What the forward and the backward of attention share: conversion of rows to padded f32 tiles,
-// scores with soft cap and mask, and dropout of weights. Include inside the level.h frame, after
-// simd.h.
+// What the forward and the backward of attention share: the geometry of a call, the walk over the
+// tiles that are not hidden, and the conversion of rows to padded f32 tiles. Include inside the
+// level.h frame.
 #pragma once
+
+#include "lathe/kernels/cpu/isa/simd.h"
 
 constexpr int64_t kQueryTile = 64;
 constexpr int64_t kKeyTile = 64;
+constexpr float kNothing = -std::numeric_limits<float>::infinity();
 
 constexpr int64_t padded(int64_t n, int64_t to) { return (n + to - 1) / to * to; }
 
@@ -14,32 +17,70 @@ struct AttentionCall {
   const AttentionSpec* spec;
   int64_t batch, queries, keys, heads, kv_heads, group, width, value_width;
   int64_t depth, value_depth;  // widths padded to whole vectors
+  // Rows of Shaw's tables, padded likewise; 0 when absent.
+  int64_t key_relations, value_relations;
+  Visibility visibility;
 
   AttentionCall(const TensorView& q_, const TensorView& k_, const TensorView& v_,
                 const AttentionSpec& s)
-      : q(q_), k(k_), v(v_), spec(&s) {
-    batch = q.shape[0];
-    queries = q.shape[1];
-    heads = q.shape[2];
-    width = q.shape[3];
-    keys = k.shape[1];
-    kv_heads = k.shape[2];
-    value_width = v.shape[3];
-    group = heads / kv_heads;
-    depth = padded(width, kWidth);
-    value_depth = padded(value_width, kWidth);
-  }
-  int64_t position(int64_t t) const { return keys - queries + t; }
-
-  // Keys [begin, end) that any query of rows [t, t + count) may see, segments aside.
-  Range visible_keys(int64_t t, int64_t count) const {
-    const int64_t end =
-        spec->causal ? std::clamp<int64_t>(position(t + count - 1) + 1, 0, keys) : keys;
-    const int64_t begin =
-        spec->window > 0 ? std::clamp<int64_t>(position(t) - spec->window + 1, 0, end) : 0;
-    return {begin, end};
-  }
+      : q(q_),
+        k(k_),
+        v(v_),
+        spec(&s),
+        batch(q.shape[0]),
+        queries(q.shape[1]),
+        keys(k.shape[1]),
+        heads(q.shape[2]),
+        kv_heads(k.shape[2]),
+        group(heads / kv_heads),
+        width(q.shape[3]),
+        value_width(v.shape[3]),
+        depth(padded(width, kWidth)),
+        value_depth(padded(value_width, kWidth)),
+        key_relations(s.shaw_keys ? padded(s.shaw_keys.shape[0], kWidth) : 0),
+        value_relations(s.shaw_values ? padded(s.shaw_values.shape[0], kWidth) : 0),
+        visibility(s, queries, keys) {}
+  int64_t position(int64_t t) const { return visibility.position(t); }
 };
+
+// A rectangle of scores: queries [t, t + rows) against keys [s, s + columns) of one batch row and
+// head, not all hidden.
+struct ScoreTile {
+  int64_t b, h, t, rows, s, columns;
+  Coverage coverage;
+};
+
+// f(ScoreTile) for the tiles of up to kKeyTile keys that `rows` (at most kQueryTile) see some of.
+template <class F>
+static void for_each_tile(const AttentionCall& c, int64_t b, int64_t h, Range rows, F&& f) {
+  const Range hull = c.visibility.hull(b, rows);
+  for (int64_t s = hull.begin / kKeyTile * kKeyTile; s < hull.end; s += kKeyTile) {
+    const Range keys{s, std::min(s + kKeyTile, c.keys)};
+    const Coverage coverage = c.visibility.coverage(b, rows, keys);
+    if (coverage != Coverage::kNone)
+      f(ScoreTile{b, h, rows.begin, rows.size(), s, keys.size(), coverage});
+  }
+}
+
+// The buffers of a thread are a struct whose constructor takes each from `take(floats)`: once to
+// count them, once to place them.
+template <class Buffers, class Call>
+static int64_t floats_of(const Call& c) {
+  int64_t total = 0;
+  Buffers(c, [&total](int64_t n) {
+    total += padded(n, 16);
+    return static_cast<float*>(nullptr);
+  });
+  return total;
+}
+template <class Buffers, class Call>
+static Buffers placed_at(float* base, const Call& c) {
+  return Buffers(c, [&base](int64_t n) {
+    float* p = base;
+    base += padded(n, 16);
+    return p;
+  });
+}
 
 template <class T>
 LATHE_INLINE const T* row_of(const TensorView& x, int64_t b, int64_t t, int64_t h) {
@@ -100,55 +141,19 @@ static void store_rows(const float* x, int64_t depth, const TensorView& out, int
   }
 }
 
-// A rectangle of scores: queries [t, t + rows) against keys [s, s + columns) of one batch row and
-// head.
-struct ScoreTile {
-  int64_t b, h, t, rows, s, columns;
-};
-
-// Soft cap, then -inf where the mask hides a key, on scores[rows][kKeyTile].
-static void cap_and_mask(const AttentionCall& c, const ScoreTile& tile, float* scores) {
-  constexpr float kHidden = -std::numeric_limits<float>::infinity();
-  const AttentionSpec& spec = *c.spec;
-  if (spec.softcap > 0.0f) {
-    const float inverse = 1.0f / spec.softcap;
-#pragma omp simd
-    for (int64_t i = 0; i < tile.rows * kKeyTile; ++i)
-      scores[i] = spec.softcap * kernels::math::tanh(scores[i] * inverse);
-  }
-  const bool tail = tile.columns < kKeyTile;
-  const bool crosses = spec.causal && tile.s + tile.columns - 1 > c.position(tile.t);
-  const bool leaves = spec.window > 0 && c.position(tile.t + tile.rows - 1) - tile.s >= spec.window;
-  if (!tail && !crosses && !leaves && !spec.query_segments) return;
-  for (int64_t r = 0; r < tile.rows; ++r) {
-    float* row = scores + r * kKeyTile;
-    const int64_t p = c.position(tile.t + r);
-    const int64_t end = std::clamp<int64_t>(
-        spec.causal ? std::min(tile.columns, p + 1 - tile.s) : tile.columns, 0, kKeyTile);
-    const int64_t begin =
-        spec.window > 0 ? std::clamp<int64_t>(p - spec.window + 1 - tile.s, 0, end) : 0;
-    for (int64_t j = 0; j < begin; ++j) row[j] = kHidden;
-    for (int64_t j = end; j < kKeyTile; ++j) row[j] = kHidden;
-    if (spec.query_segments) {
-      const int32_t mine =
-          spec.query_segments.as<int32_t>()[tile.b * spec.query_segments.stride[0] + tile.t + r];
-      const int32_t* theirs =
-          spec.key_segments.as<int32_t>() + tile.b * spec.key_segments.stride[0] + tile.s;
-      for (int64_t j = begin; j < end; ++j) row[j] = theirs[j] == mine ? row[j] : kHidden;
-    }
+// A table of Shaw's, f32 [2w+1, width]: as rows, out[2w+1][depth], and transposed,
+// out[depth][columns], the padding zero.
+static void load_table(const TensorView& table, int64_t depth, float* out) {
+  for (int64_t i = 0; i < table.shape[0]; ++i, out += depth) {
+    const float* row = table.as<float>() + i * table.stride[0];
+    std::copy(row, row + table.shape[1], out);
+    std::fill(out + table.shape[1], out + depth, 0.0f);
   }
 }
-
-// 1/(1-p) for kept weights, 0 for dropped ones, as factors[rows][kKeyTile]; drawn by absolute
-// position, so that the backward and a recomputation see the same.
-static void dropout_factors(const AttentionCall& c, const ScoreTile& tile, float* factors) {
-  const Rng rng = Rng::from_key(c.spec->dropout_key);
-  const float keep = 1.0f / (1.0f - c.spec->dropout);
-  for (int64_t r = 0; r < tile.rows; ++r) {
-    const auto row = static_cast<uint64_t>(
-        ((tile.b * c.heads + tile.h) * c.queries + tile.t + r) * c.keys + tile.s);
-    for (int64_t j = 0; j < kKeyTile; ++j)
-      factors[r * kKeyTile + j] =
-          rng.uniform(row + static_cast<uint64_t>(j)) >= c.spec->dropout ? keep : 0.0f;
-  }
+static void load_table_transposed(const TensorView& table, int64_t depth, int64_t columns,
+                                  float* out) {
+  std::fill(out, out + depth * columns, 0.0f);
+  for (int64_t i = 0; i < table.shape[0]; ++i)
+    for (int64_t d = 0; d < table.shape[1]; ++d)
+      out[d * columns + i] = table.as<float>()[i * table.stride[0] + d];
 }

@@ -1,0 +1,66 @@
+// What one attention call does beside the products: who sees whom, what is added to the scores, how
+// they become weights. Kernels::attention (kernels.h) takes all of it in any combination.
+//
+// Query t of a row has the absolute position p = S - T + t, so that the same spec serves training
+// (T = S) and decoding (T < S). With causal = false T and S are free (cross-attention), and p may
+// be negative.
+//
+//   score(t, s) = scale · q_t · (k_s + shaw_keys[r]) + distance_bias[h, d] + key_bias[b, h, s]
+//   score       = softcap · tanh(score / softcap), when there is a soft cap
+//   weight      = softmax over the visible s of score, and over the sink logit of h; dropout
+//   out_t       = sum_s weight(t, s) · (v_s + shaw_values[r])
+// with d = clamp(s - p + distance_offset, 0, R - 1) and r = clamp(s - p, -w, w) + w.
+//
+// Key s is visible to the query at position p when their segments are equal, and
+//     s < prefix[b]
+//  or s <= p (causal) and (s < sink_tokens  or  (|p - s| < window  and  pattern(p, s))).
+// So a prefix is seen by every query at any distance, a sink token by every later one, and window
+// and pattern limit the rest. attention/visibility.h is this rule as code.
+//
+// Tables are f32 (f64 beside f64 activations on kRef), with a contiguous last dimension.
+#pragma once
+
+#include <cstdint>
+
+#include "lathe/tensor/tensor.h"
+
+namespace lathe::kernels {
+
+// Block-sparse patterns (Child et al. 2019, arXiv:1904.10509), on blocks of `block` positions;
+// block = 1 is the form of the paper. Every query sees its own block, as far as it is causal.
+struct BlockPattern {
+  enum class Kind : uint8_t {
+    kNone,
+    kStrided,  // the query's block, the local - 1 before it, and every stride-th before it
+    kFixed,    // the blocks of the query's own group of `stride`, and the last `summary` of each
+  };
+  Kind kind = Kind::kNone;
+  int64_t block = 1;
+  int64_t stride = 1;  // in blocks
+  int64_t local = 1;
+  int64_t summary = 1;
+};
+
+struct AttentionSpec {
+  float scale = 1.0f;
+  bool causal = true;
+  int64_t window = 0;         // > 0: |p - s| < window
+  int64_t sink_tokens = 0;    // Xiao et al. 2023, arXiv:2309.17453
+  BlockPattern pattern = {};  // causal only
+  float softcap = 0.0f;       // > 0: Gemma Team 2024, arXiv:2408.00118
+  float dropout = 0.0f;       // probability of dropping a weight, after the softmax
+  uint64_t dropout_key = 0;   // Rng key; element ((b·H + h)·T + t)·S + s of the stream decides
+
+  // The rest is optional.
+  TensorView query_segments = {};  // i32 [B,T] and [B,S], both or none: packed documents, padding
+  TensorView key_segments = {};
+  TensorView prefix = {};         // i32 [B] (Raffel et al. 2020, arXiv:1910.10683)
+  TensorView distance_bias = {};  // [H,R]: ALiBi (arXiv:2108.12409), T5's buckets spread out
+  int64_t distance_offset = 0;
+  TensorView key_bias = {};     // [H,S] or [B,H,S]; has no gradient
+  TensorView sink_logits = {};  // [H]: one more logit in the denominator, without a value
+  TensorView shaw_keys = {};    // [2w+1,D] (Shaw et al. 2018, arXiv:1803.02155)
+  TensorView shaw_values = {};  // [2w+1,Dv]
+};
+
+}  // namespace lathe::kernels

@@ -1,0 +1,265 @@
+// Attention in every combination of mask, bias and head sharing, through the kernel harness.
+#include "kernels/attention_options.h"
+
+namespace lathe::kernels::testing {
+namespace {
+
+using Views = std::vector<TensorView>;
+
+// The operands of a case, in this order.
+enum : size_t {
+  kQ,
+  kK,
+  kV,
+  kQuerySegments,
+  kKeySegments,
+  kPrefix,
+  kDistance,
+  kKeyBias,
+  kSinks,
+  kShawKeys,
+  kShawValues,
+  kOut,
+  kLse,
+  kDout,
+  kDq,
+  kDk,
+  kDv,
+  kDdistance,
+  kDsinks,
+  kDshawKeys,
+  kDshawValues,
+};
+
+std::vector<Spec> operands_of(const AttentionSizes& z, const AttentionOptions& o) {
+  const Shape q{z.batch, z.queries, z.heads, z.depth},
+      out{z.batch, z.queries, z.heads, z.value_depth};
+  const Shape k{z.batch, z.keys, z.kv_heads, z.depth},
+      v{z.batch, z.keys, z.kv_heads, z.value_depth};
+  const Shape distances{z.heads, std::max<int64_t>(1, o.distances)};
+  const Shape key_bias =
+      o.key_bias_rank == 3 ? Shape{z.batch, z.heads, z.keys} : Shape{z.heads, z.keys};
+  const Shape shaw_keys{std::max<int64_t>(1, o.shaw_keys), z.depth};
+  const Shape shaw_values{std::max<int64_t>(1, o.shaw_values), z.value_depth};
+  const auto ids = [](const Shape& shape, auto value) {
+    return Spec{.shape = shape, .kind = Kind::kIndex, .fill = [value](int64_t i, double) {
+                  return value(i);
+                }};
+  };
+  const auto table = [](const Shape& shape, Role role) { return Spec{shape, role, Kind::kFloat}; };
+  const Role in = Role::kIn, to = Role::kOut;
+  return {{q},
+          {k},
+          {v},
+          ids({z.batch, z.queries}, [z](int64_t i) { return query_segment(z, i); }),
+          ids({z.batch, z.keys}, [z](int64_t i) { return key_segment(z, i); }),
+          ids({z.batch}, [z](int64_t b) { return prefix_length(z, b); }),
+          table(distances, in),
+          table(key_bias, in),
+          table({z.heads}, in),
+          table(shaw_keys, in),
+          table(shaw_values, in),
+          {out, to},
+          {{z.batch, z.heads, z.queries}, to, Kind::kFloat, true},
+          {out},
+          {q, to},
+          {k, to},
+          {v, to},
+          table(distances, to),
+          table({z.heads}, to),
+          table(shaw_keys, to),
+          table(shaw_values, to)};
+}
+
+AttentionSpec spec_of(const AttentionOptions& o, const Views& v) {
+  AttentionSpec spec = o.spec;
+  if (o.segments) spec.query_segments = v[kQuerySegments], spec.key_segments = v[kKeySegments];
+  if (o.prefix) spec.prefix = v[kPrefix];
+  if (o.distances > 0) spec.distance_bias = v[kDistance];
+  if (o.key_bias_rank > 0) spec.key_bias = v[kKeyBias];
+  if (o.sink_logits) spec.sink_logits = v[kSinks];
+  if (o.shaw_keys > 0) spec.shaw_keys = v[kShawKeys];
+  if (o.shaw_values > 0) spec.shaw_values = v[kShawValues];
+  return spec;
+}
+
+Kernels::AttentionGradients gradients_of(const AttentionOptions& o, const Views& v) {
+  const auto wanted = [&](bool on, size_t at) { return on ? v[at] : TensorView{}; };
+  return {v[kDq],
+          v[kDk],
+          v[kDv],
+          wanted(o.distances > 0, kDdistance),
+          wanted(o.sink_logits, kDsinks),
+          wanted(o.shaw_keys > 0, kDshawKeys),
+          wanted(o.shaw_values > 0, kDshawValues)};
+}
+
+std::vector<Case> cases_of(const std::string& name, const AttentionSizes& z,
+                           const AttentionOptions& o) {
+  const std::vector<Spec> operands = operands_of(z, o);
+  const Case forward{name + "_forward", operands, [o](const Kernels& k, const Views& v) {
+                       k.attention(v[kQ], v[kK], v[kV], v[kOut], v[kLse], spec_of(o, v));
+                     }};
+  const Case backward{name + "_backward",
+                      operands,
+                      [o](const Kernels& k, const Views& v) {
+                        const AttentionSpec spec = spec_of(o, v);
+                        k.attention(v[kQ], v[kK], v[kV], v[kOut], v[kLse], spec);
+                        k.attention_backward(v[kQ], v[kK], v[kV], v[kOut], v[kLse], v[kDout], spec,
+                                             gradients_of(o, v));
+                      },
+                      1e-5,
+                      2e-2,
+                      1.0};
+  return {forward, backward};
+}
+
+const AttentionSizes kSizes[] = {
+    {1, 1, 1, 1, 1, 1, 1},     {2, 9, 9, 4, 2, 16, 16},  {1, 70, 70, 2, 1, 24, 24},
+    {2, 1, 33, 4, 4, 8, 8},    {1, 3, 40, 6, 2, 20, 12}, {1, 66, 131, 1, 1, 36, 20},
+    {1, 70, 40, 2, 2, 12, 20}, {2, 12, 5, 3, 1, 7, 9},   {1, 0, 4, 1, 1, 8, 8},
+};
+
+// Each option alone.
+std::vector<Case> single_cases() {
+  struct Named {
+    const char* name;
+    AttentionOptions options;
+  };
+  using Pattern = BlockPattern::Kind;
+  const uint64_t key = Rng(4).fork("weights").key();
+  const AttentionSpec plain{.scale = 0.3f};
+  const auto with = [&](auto&& change) {
+    AttentionOptions o{.spec = plain};
+    change(o);
+    return o;
+  };
+  const Named all[] = {
+      {"causal", {.spec = plain}},
+      {"full", {.spec = {.scale = 0.3f, .causal = false}}},
+      {"window1", {.spec = {.scale = 0.3f, .window = 1}}},
+      {"window5_full", {.spec = {.scale = 0.3f, .causal = false, .window = 5}}},
+      {"window_sinks", {.spec = {.scale = 0.3f, .window = 5, .sink_tokens = 2}}},
+      {"strided",
+       {.spec = {.scale = 0.3f, .pattern = {.kind = Pattern::kStrided, .block = 16, .stride = 3}}}},
+      {"fixed",
+       {.spec = {.scale = 0.3f,
+                 .pattern = {.kind = Pattern::kFixed, .block = 1, .stride = 7, .summary = 2}}}},
+      {"softcap", {.spec = {.scale = 1.0f, .softcap = 2.0f}}},
+      {"dropout", {.spec = {.scale = 0.3f, .dropout = 0.25f, .dropout_key = key}}},
+      {"segments", {.spec = plain, .segments = true}},
+      {"prefix", {.spec = plain, .prefix = true}},
+      {"distance", with([](AttentionOptions& o) { o.distances = 11, o.spec.distance_offset = 8; })},
+      {"key_bias", with([](AttentionOptions& o) { o.key_bias_rank = 2; })},
+      {"sink_logits", with([](AttentionOptions& o) { o.sink_logits = true; })},
+      {"shaw", with([](AttentionOptions& o) { o.shaw_keys = 9, o.shaw_values = 9; })},
+  };
+  std::vector<Case> cases;
+  for (const size_t size : {0, 1, 4, 5, 6, 8})
+    for (const Named& n : all) {
+      const AttentionSizes& z = kSizes[size];
+      const std::string name =
+          fmt::format("{}_{}x{}x{}x{}", n.name, z.batch, z.queries, z.keys, z.heads);
+      for (Case& c : cases_of(name, z, n.options)) cases.push_back(std::move(c));
+    }
+  return cases;
+}
+LATHE_KERNEL_SUITE(AttentionKernel, single_cases());
+
+// Options at random, together.
+std::vector<Case> random_cases() {
+  std::vector<Case> cases;
+  for (uint64_t i = 0; i < 84; ++i) {
+    const AttentionSizes& z = kSizes[1 + i % 7];
+    const AttentionOptions o = random_options(Draw(i), z);
+    for (Case& c : cases_of(fmt::format("{:03}_{}", i, name_of(o, z)), z, o))
+      cases.push_back(std::move(c));
+  }
+  return cases;
+}
+LATHE_KERNEL_SUITE(AttentionCombination, random_cases());
+
+Tensor random_tensor(const Shape& shape, std::string_view name, DType dtype = DType::kF32) {
+  const Tensor t(shape, DType::kF32);
+  const Rng rng = Rng(8).fork(name);
+  for (int64_t i = 0; i < t.numel(); ++i)
+    t.data<float>()[i] = static_cast<float>(rng.normal(static_cast<uint64_t>(i)));
+  return t.to(dtype);
+}
+
+// A query that decodes sees what its row of the whole forward saw.
+TEST(AttentionDecoding, EqualsTheRowsOfTheWhole) {
+  constexpr int64_t kAll = 90, kHeads = 4, kDepth = 24;
+  const AttentionSizes z{1, kAll, kAll, kHeads, 2, kDepth, kDepth};
+  const Tensor q = random_tensor({1, kAll, kHeads, kDepth}, "q"),
+               k = random_tensor({1, kAll, 2, kDepth}, "k"),
+               v = random_tensor({1, kAll, 2, kDepth}, "v"), whole(q.shape(), DType::kF32);
+  for (uint64_t i = 0; i < 60; ++i) {
+    AttentionOptions o = random_options(Draw(1000 + i), z);
+    SCOPED_TRACE(name_of(o, z));
+    AttentionSpec& spec = o.spec;
+    spec.causal = true;  // a later key must not have been seen
+    spec.dropout = 0;
+    const std::vector<int32_t> lengths{30};
+    std::vector<int32_t> ids;
+    for (int64_t s = 0; s < kAll; ++s) ids.push_back(static_cast<int32_t>(s / 40));
+    const Tensor prefix = Tensor::of<int32_t>(lengths, {1}),
+                 segments = Tensor::of<int32_t>(ids, {1, kAll}),
+                 distances =
+                     random_tensor({kHeads, std::max<int64_t>(1, o.distances)}, "distances"),
+                 bias = random_tensor({kHeads, kAll}, "bias"),
+                 sinks = random_tensor({kHeads}, "sinks"),
+                 shaw_keys = random_tensor({std::max<int64_t>(1, o.shaw_keys), kDepth}, "rk"),
+                 shaw_values = random_tensor({std::max<int64_t>(1, o.shaw_values), kDepth}, "rv");
+    if (o.prefix) spec.prefix = prefix;
+    if (o.distances > 0) spec.distance_bias = distances;
+    if (o.key_bias_rank > 0) spec.key_bias = bias;
+    if (o.sink_logits) spec.sink_logits = sinks;
+    if (o.shaw_keys > 0) spec.shaw_keys = shaw_keys;
+    if (o.shaw_values > 0) spec.shaw_values = shaw_values;
+    if (o.segments) spec.query_segments = spec.key_segments = segments;
+    cpu_kernels().attention(q, k, v, whole, TensorView{}, spec);
+    for (const auto& [first, count] :
+         {std::pair<int64_t, int64_t>{30, 1}, {63, 1}, {64, 3}, {81, 9}, {89, 1}}) {
+      AttentionSpec part = spec;
+      if (o.segments) part.query_segments = segments.narrow(1, first, count);
+      const int64_t seen = first + count;
+      const Tensor out({1, count, kHeads, kDepth}, DType::kF32);
+      cpu_kernels().attention(q.narrow(1, first, count), k.narrow(1, 0, seen), v.narrow(1, 0, seen),
+                              out, TensorView{}, part);
+      const auto got = out.to_vector(), want = whole.narrow(1, first, count).to_vector();
+      for (size_t j = 0; j < got.size(); ++j)
+        ASSERT_NEAR(got[j], want[j], 1e-5) << first << " " << j;
+    }
+  }
+}
+
+// Twice the length takes twice the memory, not four times.
+TEST(AttentionMemory, GrowsWithTheLength) {
+  const MachineState restore;
+  set_thread_count(2);
+  const auto peak = [](int64_t length) {
+    const Shape shape{1, length, 2, 16};
+    const Tensor x = random_tensor(shape, "x"), table = random_tensor({2, 257}, "table"),
+                 shaw = random_tensor({17, 16}, "shaw"), sinks = random_tensor({2}, "sinks"),
+                 out(shape, DType::kF32), lse({1, 2, length}, DType::kF32), dq(shape, DType::kF32),
+                 dk(shape, DType::kF32), dv(shape, DType::kF32), dtable(table.shape(), DType::kF32),
+                 dsinks(sinks.shape(), DType::kF32), dkeys(shaw.shape(), DType::kF32),
+                 dvalues(shaw.shape(), DType::kF32);
+    AttentionSpec spec{.scale = 0.25f, .softcap = 20.0f, .dropout = 0.1f};
+    spec.distance_bias = table;
+    spec.distance_offset = 128;
+    spec.sink_logits = sinks;
+    spec.shaw_keys = spec.shaw_values = shaw;
+    host_allocator().reset_peak();
+    cpu_kernels().attention(x, x, x, out, lse, spec);
+    cpu_kernels().attention_backward(x, x, x, out, lse, x, spec,
+                                     {dq, dk, dv, dtable, dsinks, dkeys, dvalues});
+    return static_cast<double>(host_allocator().peak_bytes());
+  };
+  const double once = peak(512);
+  EXPECT_LT(peak(1024), 2.2 * once);
+}
+
+}  // namespace
+}  // namespace lathe::kernels::testing

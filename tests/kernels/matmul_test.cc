@@ -1,0 +1,51 @@
+#include "kernels/harness.h"
+
+namespace lathe::kernels::testing {
+namespace {
+
+using Views = std::vector<TensorView>;
+
+TensorView transposed(TensorView t) {
+  std::swap(t.shape[0], t.shape[1]);
+  std::swap(t.stride[0], t.stride[1]);
+  return t;
+}
+
+std::vector<Case> matmul_cases() {
+  struct Sizes {
+    int64_t m, n, k;
+  };
+  std::vector<Case> all;
+  for (const Sizes z : {Sizes{1, 1, 1},
+                        {1, 65, 130},
+                        {3, 5, 7},
+                        {0, 4, 4},
+                        {4, 0, 3},
+                        {4, 3, 0},
+                        {33, 17, 64},
+                        {70, 48, 1}})
+    for (int layout = 0; layout < 4; ++layout)
+      for (bool accumulate : {false, true})
+        for (bool wide : {false, true}) {
+          const bool ta = layout & 1, tb = layout & 2;
+          const Kind kind = wide ? Kind::kFloat : Kind::kActivation;
+          const Spec a{ta ? Shape{z.k, z.m} : Shape{z.m, z.k}};
+          const Spec b{tb ? Shape{z.n, z.k} : Shape{z.k, z.n}};
+          const Spec bias{{z.n}};
+          const Spec c{{z.m, z.n}, accumulate ? Role::kInOut : Role::kOut, kind};
+          const bool with_bias = wide != ta;
+          all.push_back({fmt::format("{}x{}x{}_{}{}{}{}", z.m, z.n, z.k, ta ? "t" : "n",
+                                     tb ? "t" : "n", accumulate ? "_add" : "", wide ? "_f32" : ""),
+                         {a, b, bias, c},
+                         [=](const Kernels& k, const Views& v) {
+                           k.matmul(ta ? transposed(v[0]) : v[0], tb ? transposed(v[1]) : v[1],
+                                    with_bias ? v[2] : TensorView{}, v[3],
+                                    accumulate ? Write::kAccumulate : Write::kOverwrite);
+                         }});
+        }
+  return all;
+}
+LATHE_KERNEL_SUITE(MatmulKernel, matmul_cases());
+
+}  // namespace
+}  // namespace lathe::kernels::testing
