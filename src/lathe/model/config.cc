@@ -63,6 +63,13 @@ void PositionConfig::visit(Visitor& v) {
   v.group("scaling", scaling, "rotary positions beyond the trained length");
   v.field("offset", offset, "learned: the row of position 0 (OPT has 2 rows before it)",
           at_least(0));
+  v.choice("alibi", alibi, {"distance", "falcon"},
+           "alibi: -slope·distance, or as Falcon has it: slope·key in bf16, scaled as q·k is");
+  v.field("relative_attention_num_buckets", relative_attention_num_buckets,
+          "t5: buckets of distances", at_least(2));
+  v.field("relative_attention_max_distance", relative_attention_max_distance,
+          "t5: distances from here on share the last bucket", at_least(2));
+  v.field("shaw_distance", shaw_distance, "shaw: distances beyond this are alike", at_least(1));
 }
 
 void AttentionConfig::visit(Visitor& v) {
@@ -211,6 +218,16 @@ void check_longrope(const ModelConfig& c) {
 }
 
 void check_positions(const ModelConfig& c) {
+  if (c.position.kind == "shaw" && c.latent())
+    refuse(
+        "position.kind",
+        "shaw adds vectors to keys and values, which latent attention does not keep; use \"rope\"");
+  if (c.position.kind == "t5" &&
+      c.position.relative_attention_max_distance <= c.position.relative_attention_num_buckets / 2)
+    refuse("position.relative_attention_max_distance",
+           fmt::format("{} is within the {} buckets that hold one distance each; use a larger one",
+                       c.position.relative_attention_max_distance,
+                       c.position.relative_attention_num_buckets / 2));
   if (c.position.kind != "rope") return;
   if (c.rotary_width() % 2 != 0 || c.rotary_width() == 0)
     refuse("head_dim",

@@ -43,6 +43,9 @@ struct PositionConfig {
   double partial_rotary_factor = 1.0;
   RopeScalingConfig scaling;
   int64_t offset = 0;
+  std::string alibi = "distance";
+  int64_t relative_attention_num_buckets = 32, relative_attention_max_distance = 128;
+  int64_t shaw_distance = 16;
   void visit(Visitor& v);
 };
 

@@ -13,12 +13,12 @@ using Json = nlohmann::ordered_json;
 
 std::span<const Family* const> families() {
   static const Family* const kFamilies[] = {
-      &llama_family(),       &gpt2_family(),        &gpt_neo_family(),   &gptj_family(),
-      &gpt_neox_family(),    &opt_family(),         &mistral_family(),   &mixtral_family(),
-      &qwen2_family(),       &qwen3_family(),       &qwen2_moe_family(), &qwen3_moe_family(),
-      &deepseek_v2_family(), &deepseek_v3_family(), &gemma2_family(),    &gemma3_family(),
-      &phi3_family(),        &olmo2_family(),       &cohere_family(),    &glm4_family(),
-      &lathe_family(),
+      &llama_family(),     &gpt2_family(),      &gpt_neo_family(),     &gptj_family(),
+      &gpt_neox_family(),  &opt_family(),       &bloom_family(),       &falcon_family(),
+      &mistral_family(),   &mixtral_family(),   &qwen2_family(),       &qwen3_family(),
+      &qwen2_moe_family(), &qwen3_moe_family(), &deepseek_v2_family(), &deepseek_v3_family(),
+      &gemma2_family(),    &gemma3_family(),    &phi3_family(),        &olmo2_family(),
+      &cohere_family(),    &glm4_family(),      &lathe_family(),
   };
   return kFamilies;
 }

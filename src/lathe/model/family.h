@@ -66,6 +66,8 @@ struct Family {
   // What the tables cannot say: config.json to a tree of ModelConfig's keys, and back.
   void (*read)(const nlohmann::ordered_json& theirs, nlohmann::ordered_json& ours) = nullptr;
   void (*write)(const ModelConfig& config, nlohmann::ordered_json& theirs) = nullptr;
+  // Weights whose names depend on the configuration, beside `weights`.
+  std::span<const WeightRule> (*weights_of)(const ModelConfig& config) = nullptr;
   // Names that may be missing in front of every tensor name ("transformer." in old GPT-2 files).
   std::string_view optional_prefix = {};
   // Endings of tensors that may lie in a folder and repeat what is elsewhere.
@@ -98,6 +100,8 @@ const Family& gpt_neo_family();
 const Family& gptj_family();
 const Family& gpt_neox_family();
 const Family& opt_family();
+const Family& bloom_family();
+const Family& falcon_family();
 const Family& mistral_family();
 const Family& mixtral_family();
 const Family& qwen2_family();

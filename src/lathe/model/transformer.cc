@@ -109,7 +109,16 @@ PositionOptions position_options(const ModelConfig& config) {
                       .mscale_all_dim = s.mscale_all_dim,
                       .truncate = s.truncate,
                       .short_factor = s.short_factor,
-                      .long_factor = s.long_factor}};
+                      .long_factor = s.long_factor},
+          .heads = c.num_attention_heads,
+          .layers = c.num_hidden_layers,
+          .key_width = c.key_width(),
+          .value_width = c.value_width(),
+          .buckets = {.buckets = p.relative_attention_num_buckets,
+                      .max_distance = p.relative_attention_max_distance,
+                      .bidirectional = false},
+          .shaw_distance = p.shaw_distance,
+          .alibi_by_key = p.alibi == "falcon"};
 }
 
 Tensor counting_positions(int64_t batch, int64_t tokens, int64_t first) {

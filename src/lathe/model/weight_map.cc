@@ -132,9 +132,13 @@ void DiskTensor::scatter(const Tensor& on_disk, const Of& of) const {
 }
 
 std::vector<DiskTensor> map_weights(Transformer& model) {
+  const Family& family = family_for(model.config());
   std::vector<WeightRule> rules;
-  for (const auto& table : family_for(model.config()).weights)
+  const auto take = [&](std::span<const WeightRule> table) {
     rules.insert(rules.end(), table.begin(), table.end());
+  };
+  for (const auto& table : family.weights) take(table);
+  if (family.weights_of != nullptr) take(family.weights_of(model.config()));
   if (rules.empty()) {
     std::vector<DiskTensor> own;
     for (Parameter* p : model.parameters()) own.push_back(whole(p->name, *p));

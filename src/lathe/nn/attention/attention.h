@@ -1,6 +1,7 @@
 // Attention layers and their catalogue.
 #pragma once
 
+#include <array>
 #include <memory>
 #include <optional>
 #include <span>
@@ -51,8 +52,12 @@ class Attention : public Module {
 using MakeAttention = std::unique_ptr<Attention> (*)(const AttentionOptions&);
 std::span<const CatalogueEntry<MakeAttention>> attentions();
 
-// What ops::attention is told: scale, soft cap, window, and dropout while training.
-kernels::AttentionSpec attention_spec(const Forward& f, const AttentionOptions& options);
+AttentionSite site_of(const AttentionOptions& options);
+
+// ops::attention with what the options, the position and the pass say: scale, soft cap, window,
+// biases, segments, and dropout while training.
+Var attend(const Forward& f, const AttentionOptions& options, Position& position,
+           const std::array<Var, 3>& qkv);
 
 // One function per file in attention/.
 std::unique_ptr<Attention> make_grouped_attention(const AttentionOptions& options);

@@ -19,7 +19,12 @@ std::span<const CatalogueEntry<MakeAttention>> attentions() {
   return kAttentions;
 }
 
-kernels::AttentionSpec attention_spec(const Forward& f, const AttentionOptions& options) {
+AttentionSite site_of(const AttentionOptions& options) {
+  return {.layer = options.layer, .local = options.window > 0, .scale = options.scale};
+}
+
+Var attend(const Forward& f, const AttentionOptions& options, Position& position,
+           const std::array<Var, 3>& qkv) {
   kernels::AttentionSpec spec;
   spec.scale = static_cast<float>(options.scale);
   spec.softcap = static_cast<float>(options.softcap);
@@ -28,7 +33,10 @@ kernels::AttentionSpec attention_spec(const Forward& f, const AttentionOptions& 
     spec.dropout = static_cast<float>(options.dropout);
     spec.dropout_key = f.rng.fork("attention_weights").key();
   }
-  return spec;
+  ops::AttentionInputs inputs;
+  inputs.segments = f.segments;
+  position.add_to_scores(f, site_of(options), qkv[0], qkv[1], inputs);
+  return ops::attention(qkv[0], qkv[1], qkv[2], spec, inputs);
 }
 
 }  // namespace lathe

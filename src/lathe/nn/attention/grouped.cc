@@ -29,7 +29,7 @@ class GroupedAttention : public Attention {
     const auto [q0, k0, v0] = ops::split_heads(
         qkv_.forward(f, x), {options_.heads, options_.kv_heads, options_.kv_heads});
     auto [q, k] =
-        position.apply_to_heads(f, options_.window > 0, normalised(f, query_norm_.get(), q0),
+        position.apply_to_heads(f, site_of(options_), normalised(f, query_norm_.get(), q0),
                                 normalised(f, key_norm_.get(), k0));
     Var v = v0;
     if (f.cache != nullptr) {
@@ -37,8 +37,7 @@ class GroupedAttention : public Attention {
       k = Var(keys);
       v = Var(values);
     }
-    return output_.forward(
-        f, ops::merge_heads(ops::attention(q, k, v, attention_spec(f, options_), f.segments)));
+    return output_.forward(f, ops::merge_heads(attend(f, options_, position, {q, k, v})));
   }
 
   std::string_view kind() const override { return "GroupedAttention"; }

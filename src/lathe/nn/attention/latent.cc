@@ -45,9 +45,9 @@ class LatentAttention : public Attention {
                                         std::array{options_.latent.kv_rank, rope_});
     const Var latent = key_value_norm_->forward(f, ops::contiguous(kv[0]));
     const auto [q_rope, k_rope] =
-        position.apply_to_heads(f, options_.window > 0, q[1], ops::split_heads(kv[1], 1));
-    const Var heads = f.cache != nullptr ? absorbed(f, q[0], q_rope, latent, k_rope)
-                                         : expanded(f, q[0], q_rope, latent, k_rope);
+        position.apply_to_heads(f, site_of(options_), q[1], ops::split_heads(kv[1], 1));
+    const Var heads = f.cache != nullptr ? absorbed(f, position, {q[0], q_rope, latent, k_rope})
+                                         : expanded(f, position, {q[0], q_rope, latent, k_rope});
     return output_.forward(f, ops::merge_heads(heads));
   }
 
@@ -68,26 +68,28 @@ class LatentAttention : public Attention {
     return query_->forward(f, query_norm_->forward(f, query_down_->forward(f, x)));
   }
 
-  Var expanded(const Forward& f, const Var& q_nope, const Var& q_rope, const Var& latent,
-               const Var& k_rope) {
+  struct Pieces {
+    Var q_nope, q_rope, latent, k_rope;
+  };
+
+  Var expanded(const Forward& f, Position& position, const Pieces& p) {
     const auto kv =
-        ops::split_channels(ops::split_heads(key_value_up_.forward(f, latent), options_.heads),
+        ops::split_channels(ops::split_heads(key_value_up_.forward(f, p.latent), options_.heads),
                             std::array{nope_, options_.latent.value_width});
-    return ops::attention(ops::join_channels(q_nope, q_rope), ops::join_channels(kv[0], k_rope),
-                          ops::contiguous(kv[1]), attention_spec(f, options_), f.segments);
+    return attend(f, options_, position,
+                  {ops::join_channels(p.q_nope, p.q_rope), ops::join_channels(kv[0], p.k_rope),
+                   ops::contiguous(kv[1])});
   }
 
-  Var absorbed(const Forward& f, const Var& q_nope, const Var& q_rope, const Var& latent,
-               const Var& k_rope) {
+  Var absorbed(const Forward& f, Position& position, const Pieces& p) {
     const int64_t rank = options_.latent.kv_rank, value = options_.latent.value_width;
     // [H, nope + value, rank]
     const Tensor up = key_value_up_.weight.compute.reshape({options_.heads, nope_ + value, rank});
     const Var q =
-        ops::join_channels(ops::multiply_heads(q_nope.value, up.narrow(1, 0, nope_)), q_rope);
-    const Var k = ops::join_channels(ops::split_heads(latent, 1), k_rope);
+        ops::join_channels(ops::multiply_heads(p.q_nope.value, up.narrow(1, 0, nope_)), p.q_rope);
+    const Var k = ops::join_channels(ops::split_heads(p.latent, 1), p.k_rope);
     const Tensor keys = f.cache->append(options_.layer, k.value, Tensor()).first;
-    const Var sum =
-        ops::attention(q, keys, keys.narrow(3, 0, rank), attention_spec(f, options_), f.segments);
+    const Var sum = attend(f, options_, position, {q, Var(keys), Var(keys.narrow(3, 0, rank))});
     return ops::multiply_heads(sum.value, up.narrow(1, nope_, value).transpose(1, 2));
   }
 

@@ -10,6 +10,7 @@
 #include "lathe/nn/forward.h"
 #include "lathe/nn/module.h"
 #include "lathe/nn/position/rope_scaling.h"
+#include "lathe/ops/attention_bias.h"
 
 namespace lathe {
 
@@ -23,19 +24,34 @@ struct PositionOptions {
   std::optional<double> rope_local_theta = {};  // unscaled, in local layers; default: as everywhere
   kernels::RopeLayout rope_layout = kernels::RopeLayout::kHalfSplit;
   RopeScaling scaling = {};
+  int64_t heads = 0, layers = 0, key_width = 0, value_width = 0;  // for tables of their own
+  ops::BucketSpec buckets = {};                                   // t5
+  int64_t shaw_distance = 16;  // shaw: distances beyond are alike
+  bool alibi_by_key = false;   // alibi as Falcon rounds it
 };
 
-// One object per model, asked at two places: where tokens become vectors, and where queries meet
-// keys.
+// Where attention happens.
+struct AttentionSite {
+  int64_t layer = 0;
+  bool local = false;  // the layer sees a window only
+  double scale = 1.0;  // of q·k
+};
+
+// One object per stack of blocks, asked at three places: where tokens become vectors, where queries
+// meet keys, and where scores become weights.
 class Position : public Module {
  public:
   // x [B,T,C], the embedded tokens.
   virtual Var add_to_embedding(const Forward&, const Var& x) { return x; }
-  // q [B,T,H,D], k [B,T,K,D], before they meet. `local`: the layer sees a window only.
-  virtual std::pair<Var, Var> apply_to_heads(const Forward&, bool local, const Var& q,
+  // q [B,T,H,D], k [B,T,K,D], before they meet.
+  virtual std::pair<Var, Var> apply_to_heads(const Forward&, const AttentionSite&, const Var& q,
                                              const Var& k) {
-    (void)local;
     return {q, k};
+  }
+  // Biases and relations between positions, for q [B,T,H,D] and k [B,S,K,D].
+  virtual void add_to_scores(const Forward&, const AttentionSite&, const Var& q, const Var& k,
+                             ops::AttentionInputs& inputs) {
+    (void)q, (void)k, (void)inputs;
   }
   // The longest sequence that can be placed; 0 when any can.
   virtual int64_t limit() const { return 0; }
@@ -49,5 +65,9 @@ std::span<const CatalogueEntry<MakePosition>> positions();
 std::unique_ptr<Position> make_no_position(const PositionOptions& options);
 std::unique_ptr<Position> make_learned_position(const PositionOptions& options);
 std::unique_ptr<Position> make_rope(const PositionOptions& options);
+std::unique_ptr<Position> make_sinusoidal_position(const PositionOptions& options);
+std::unique_ptr<Position> make_alibi(const PositionOptions& options);
+std::unique_ptr<Position> make_t5_position(const PositionOptions& options);
+std::unique_ptr<Position> make_shaw_position(const PositionOptions& options);
 
 }  // namespace lathe

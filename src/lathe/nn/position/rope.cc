@@ -51,13 +51,13 @@ class Rope : public Position {
             "rope rotates pairs of channels, so their number must be even, got {}", o.rotary_width);
   }
 
-  std::pair<Var, Var> apply_to_heads(const Forward& f, bool local, const Var& q,
+  std::pair<Var, Var> apply_to_heads(const Forward& f, const AttentionSite& site, const Var& q,
                                      const Var& k) override {
     const auto& ids = f.positions;
     int64_t count = 0;
     for (int32_t p : ids.span<int32_t>()) count = std::max<int64_t>(count, p + 1);
     const DType type = q.value.dtype() == DType::kF64 ? DType::kF64 : DType::kF32;
-    const bool own = local && options_.rope_local_theta.has_value();
+    const bool own = site.local && options_.rope_local_theta.has_value();
     const RopeFrequencies frequencies =
         own ? rope_scalings().front().make({}, options_.rotary_width, *options_.rope_local_theta,
                                            count)
