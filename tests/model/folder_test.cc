@@ -27,11 +27,26 @@ ModelConfig family_config(const std::string& family) {
   c.vocab_size = tiny.vocab_size;
   c.hidden_size = tiny.hidden_size;
   c.num_hidden_layers = tiny.num_hidden_layers;
-  c.num_attention_heads = tiny.num_attention_heads;
+  c.num_attention_heads = family == "llama" ? tiny.num_attention_heads : 2;
   c.intermediate_size = tiny.intermediate_size;
   c.max_position_embeddings = tiny.max_position_embeddings;
   c.initializer_range = tiny.initializer_range;
   if (family == "llama") c.num_key_value_heads = 2;
+  if (c.latent()) {
+    c.attention.kv_lora_rank = 6;
+    c.attention.q_lora_rank = 5;
+    c.attention.qk_nope_head_dim = 3;
+    c.attention.qk_rope_head_dim = 2;
+    c.attention.v_head_dim = 4;
+  }
+  if (c.moe.enabled()) {
+    c.moe.num_experts = 4;
+    c.moe.num_experts_per_tok = 2;
+    c.moe.n_group = c.moe.topk_group = 1;
+    c.moe.first_k_dense_replace = std::min<int64_t>(c.moe.first_k_dense_replace, 1);
+    if (c.moe.moe_intermediate_size) c.moe.moe_intermediate_size = 6;
+    if (c.moe.shared_expert_intermediate_size) c.moe.shared_expert_intermediate_size = 10;
+  }
   return c;
 }
 
@@ -80,8 +95,22 @@ class Folder : public ::testing::Test {
   int count_ = 0;
 };
 
+TEST_F(Folder, EachFamilyReadsWhatItWrites) {
+  for (const Family* family : families()) {
+    SCOPED_TRACE(family->name);
+    const ModelConfig c = family_config(std::string(family->name));
+    EXPECT_TRUE(can_express(*family, c));
+    const fs::path first = save(c);
+    const auto want = logits_of(*model_, some_ids(1, 5)).to_vector();
+    const auto loaded = load_model(first, {});
+    EXPECT_EQ(logits_of(*loaded, some_ids(1, 5)).to_vector(), want);
+    EXPECT_EQ(loaded->config().model_type, family->name);
+  }
+}
+
 TEST_F(Folder, EveryRowOfEveryParameterHasOneNameInEachFamily) {
   for (const Family* family : families()) {
+    SCOPED_TRACE(family->name);
     for (bool tied : {false, true}) {
       ModelConfig c = family_config(std::string(family->name));
       c.tie_word_embeddings = tied;
@@ -298,7 +327,7 @@ TEST_F(Folder, RefusesConfigsThatItDoesNotCompute) {
   };
   EXPECT_EQ(refused(llama, R"({"hidden_act": "selu"})"),
             "[config.json] activation \"selu\" is not one that Lathe computes");
-  says(llama, R"({"model_type": "bloom"})", "no family 'bloom'");
+  says(llama, R"({"model_type": "blum"})", "no family 'blum'");
   says(llama, R"({"model_type": 3})", "no model_type");
   says(llama, R"({"model_type": null})", "no model_type");
   says(llama, R"({"hidden_size": null})", "hidden_size");

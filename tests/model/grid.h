@@ -18,6 +18,8 @@
 namespace lathe::testing {
 
 struct Variant {
+  Variant(std::string n, ModelConfig c) : name(std::move(n)), config(std::move(c)) {}
+
   std::string name;
   ModelConfig config;
 };
@@ -50,7 +52,23 @@ inline std::vector<Dimension> dimensions() {
   for (const auto& e : positions()) {
     const auto apply = [e](ModelConfig& c) { c.position.kind = e.name; };
     all[1].push_back({std::string(e.name), apply});
+    if (e.name == "alibi")
+      all[1].push_back({"alibi_falcon", [apply](ModelConfig& c) {
+                          apply(c);
+                          c.position.alibi = "falcon";
+                        }});
     if (e.name != "rope") continue;
+    all[1].push_back({"rope_partial", [apply](ModelConfig& c) {
+                        apply(c);
+                        c.position.partial_rotary_factor = 0.5;
+                        c.position.rope_local_base_freq = 50.0;
+                      }});
+    all[1].push_back({"rope_yarn", [apply](ModelConfig& c) {
+                        apply(c);
+                        c.position.scaling.kind = "yarn";
+                        c.position.scaling.factor = 3.0;
+                        c.position.scaling.original_max_position_embeddings = 8;
+                      }});
     all[1].push_back({"rope_interleaved", [apply](ModelConfig& c) {
                         apply(c);
                         c.position.rope_layout = "interleaved";
@@ -64,7 +82,20 @@ inline std::vector<Dimension> dimensions() {
   all.push_back(activations);
   all.push_back({{"mha", [](ModelConfig&) {}},
                  {"gqa", [](ModelConfig& c) { c.num_key_value_heads = 2; }},
-                 {"mqa", [](ModelConfig& c) { c.num_key_value_heads = 1; }}});
+                 {"mqa", [](ModelConfig& c) { c.num_key_value_heads = 1; }},
+                 {"headnorm", [](ModelConfig& c) { c.attention.qk_norm = "head"; }},
+                 {"fullnorm", [](ModelConfig& c) { c.attention.qk_norm = "full"; }},
+                 {"scaled", [](ModelConfig& c) {
+                    c.attention.scale = 0.4;
+                    c.attention.output_bias = true;
+                    c.attn_logit_softcapping = 1.5;
+                  }}});
+  all.push_back({{"everywhere", [](ModelConfig&) {}},
+                 {"window", [](ModelConfig& c) { c.sliding_window = 3; }},
+                 {"alternating", [](ModelConfig& c) {
+                    c.sliding_window = 4;
+                    c.layer_types = {"sliding_attention", "full_attention"};
+                  }}});
   Dimension placements;
   for (const auto& e : norm_placements())
     placements.push_back({std::string(e.name), [e](ModelConfig& c) { c.norm.placement = e.name; }});
@@ -75,7 +106,17 @@ inline std::vector<Dimension> dimensions() {
       {{"plain", [](ModelConfig&) {}},
        {"biased", [](ModelConfig& c) { c.attention_bias = c.mlp_bias = c.norm.bias = true; }}});
   all.push_back({{"untied", [](ModelConfig&) {}},
-                 {"tied", [](ModelConfig& c) { c.tie_word_embeddings = true; }}});
+                 {"tied", [](ModelConfig& c) { c.tie_word_embeddings = true; }},
+                 {"biased_head",
+                  [](ModelConfig& c) {
+                    c.lm_head_bias = true;
+                    c.final_logit_softcapping = 2.0;
+                    c.logit_scale = 0.7;
+                  }},
+                 {"tied_biased_head", [](ModelConfig& c) {
+                    c.tie_word_embeddings = c.lm_head_bias = true;
+                    c.scale_embedding = c.norm.embedding = true;
+                  }}});
   all.push_back(
       {{"final", [](ModelConfig&) {}}, {"bare", [](ModelConfig& c) { c.norm.final = false; }}});
   return all;
@@ -84,7 +125,7 @@ inline std::vector<Dimension> dimensions() {
 using Pick = std::vector<size_t>;  // one choice of each dimension
 
 inline Variant variant_of(const std::vector<Dimension>& dims, const Pick& pick) {
-  Variant v{"", tiny_config()};
+  Variant v("", tiny_config());
   for (size_t d = 0; d < dims.size(); ++d) {
     v.name += (d ? "-" : "") + dims[d][pick[d]].name;
     dims[d][pick[d]].apply(v.config);
@@ -173,11 +214,62 @@ class Covering {
   std::set<Meeting> missing_;
 };
 
+// What does not combine with every choice: latent attention, experts.
+inline std::vector<Variant> special_variants() {
+  std::vector<Variant> all;
+  const auto add = [&all](std::string name, const std::function<void(ModelConfig&)>& apply) {
+    apply(all.emplace_back(std::move(name), tiny_config()).config);
+  };
+  const auto latent = [](ModelConfig& c) {
+    c.attention.kind = "latent";
+    c.attention.kv_lora_rank = 6;
+    c.attention.qk_nope_head_dim = 3;
+    c.attention.qk_rope_head_dim = 2;
+    c.attention.v_head_dim = 5;
+  };
+  const auto experts = [](ModelConfig& c) {
+    c.moe.num_experts = 4;
+    c.moe.moe_intermediate_size = 6;
+  };
+  for (const char* position : {"rope", "alibi", "t5", "learned", "none"})
+    add(std::string("latent-") + position, [&](ModelConfig& c) {
+      latent(c);
+      c.position.kind = position;
+    });
+  add("latent-ranked-window", [&](ModelConfig& c) {
+    latent(c);
+    c.attention.q_lora_rank = 7;
+    c.attention_bias = true;
+    c.sliding_window = 3;
+    c.position.rope_layout = "interleaved";
+  });
+  add("experts", experts);
+  add("experts-sigmoid-shared", [&](ModelConfig& c) {
+    experts(c);
+    c.moe.router = "sigmoid";
+    c.moe.n_shared_experts = 1;
+    c.moe.first_k_dense_replace = 1;
+  });
+  add("experts-switch-mlp", [&](ModelConfig& c) {
+    experts(c);
+    c.moe.router = "switch";
+    c.moe.expert = "mlp";
+    c.norm.placement = "post";
+  });
+  add("experts-latent", [&](ModelConfig& c) {
+    latent(c);
+    experts(c);
+    c.parallel_block = "two_norms";
+  });
+  return all;
+}
+
 // Every choice with every other (strength 2), or with every two others (strength 3).
 inline std::vector<Variant> covering_variants(size_t strength) {
   const auto dims = dimensions();
   std::vector<Variant> chosen;
   for (const Pick& p : Covering(dims, strength).picks()) chosen.push_back(variant_of(dims, p));
+  for (Variant& v : special_variants()) chosen.push_back(std::move(v));
   return chosen;
 }
 

@@ -25,7 +25,7 @@ void for_each_model(DType dtype, Device device, F&& f) {
 
 TEST(Grid, HoldsEveryPairOfChoices) {
   EXPECT_GE(variants().size(), 48u);
-  EXPECT_LE(variants().size(), 120u);
+  EXPECT_LE(variants().size(), 150u);
   std::set<std::string> names;
   for (const Variant& v : variants()) names.insert(v.name);
   EXPECT_EQ(names.size(), variants().size());
@@ -54,8 +54,9 @@ TEST(Grid, SinglePrecisionFollowsDouble) {
     EXPECT_NEAR(loss_with_gradients(*fast, some_ids(2, 7)), loss, 1e-5);
     const auto want = exact->parameters(), got = fast->parameters();
     for (size_t i = 0; i < want.size(); ++i)
-      EXPECT_LE(largest_difference(got[i]->grad.tensor, want[i]->grad.tensor), 1e-4)
-          << want[i]->name;
+      if (want[i]->trainable)
+        EXPECT_LE(largest_difference(got[i]->grad.tensor, want[i]->grad.tensor), 1e-4)
+            << want[i]->name;
   }
 }
 
@@ -97,8 +98,9 @@ TEST(Grid, RecomputingGivesTheSameBits) {
         EXPECT_EQ(loss_with_gradients(*again, some_ids(2, 7), how), loss);
         const auto want = kept->parameters(), got = again->parameters();
         for (size_t i = 0; i < want.size(); ++i)
-          EXPECT_EQ(got[i]->grad.tensor.to_vector(), want[i]->grad.tensor.to_vector())
-              << want[i]->name;
+          if (want[i]->trainable)
+            EXPECT_EQ(got[i]->grad.tensor.to_vector(), want[i]->grad.tensor.to_vector())
+                << want[i]->name;
       }
     }
   }

@@ -6,6 +6,10 @@
 //   H·D            the attention's output
 //   2F + F         gate and up, and their product (gated); F + F without a gate
 //
+// Latent attention keeps its narrow vectors, H·(Dk + Dv) of keys and values as they are made and as
+// they are joined, and twice H·Dk of queries. A layer of experts keeps k·(C + 3F) of the routed
+// tokens and 3F of the shared expert, F their widths.
+//
 // selective recompute makes norm outputs and feed-forward products again, so 2·C and F fall away;
 // full recompute keeps C, and one whole block while that block's backward runs. Beside the blocks:
 // the final norm's input, output and gradient (3·C), the f32 gradient of the head [V,C], and one
@@ -40,21 +44,58 @@ class SummaryWalk : public ModuleVisitor {
   std::vector<size_t> open_;
 };
 
-// Tables that are only looked up: trained positions, and the embedding when the head is a matrix of
-// its own.
+// Tables that are only looked up: of positions, and the embedding when the head is a matrix of its
+// own.
 bool only_looked_up(const Parameter& p, const ModelConfig& c) {
   if (!p.is_table) return false;
-  return p.name == "position.weight" || (p.name == "embedding.weight" && !c.tie_word_embeddings);
+  return p.name.starts_with("position.") ||
+         (p.name == "embedding.weight" && !c.tie_word_embeddings);
 }
 
-int64_t block_elements(const ModelConfig& c, bool keep_cheap) {
-  const int64_t width = c.hidden_size, heads = c.num_attention_heads, kv = c.kv_heads(),
-                d = c.head_width();
-  const int64_t f = c.ffn_width();
-  int64_t elements = (keep_cheap ? 4 : 2) * width;
-  elements += (heads + 2 * kv) * d + heads * d;
-  if (c.position.kind == "rope") elements += (heads + kv) * d;
-  return elements + (c.gated() ? 2 : 1) * f + (keep_cheap ? f : 0);
+// The part of a parameter that one token is multiplied with: of routed experts those it chooses.
+int64_t active(const Parameter& p, const ModelConfig& c) {
+  if (only_looked_up(p, c)) return 0;
+  const int64_t n = p.shape.numel();
+  const bool routed = p.name.find(".ffn.experts.") != std::string::npos;
+  return routed ? n / c.moe.num_experts * c.moe.choices() : n;
+}
+
+int64_t attention_elements(const ModelConfig& c) {
+  const int64_t heads = c.num_attention_heads, kv = c.kv_heads(), d = c.head_width();
+  if (c.latent()) {
+    const AttentionConfig& a = c.attention;
+    const int64_t narrow = 2 * (a.kv_lora_rank + a.q_lora_rank.value_or(0)) + a.qk_rope_head_dim;
+    return narrow + heads * (4 * c.key_width() + 3 * c.value_width());
+  }
+  return (heads + 2 * kv) * d + heads * d + (c.position.kind == "rope" ? (heads + kv) * d : 0);
+}
+
+int64_t ffn_elements(const ModelConfig& c, int64_t layer, bool keep_cheap) {
+  const auto of_width = [&](int64_t f, bool gated) {
+    return (gated ? 2 : 1) * f + (keep_cheap ? f : 0);
+  };
+  if (!c.moe.in_layer(layer)) return of_width(c.ffn_width(), c.gated());
+  const bool gated = c.moe.expert == "gated";
+  const int64_t f = c.moe.moe_intermediate_size.value_or(c.ffn_width());
+  return c.moe.choices() * (c.hidden_size + of_width(f, gated)) +
+         of_width(c.moe.shared_width(f), gated);
+}
+
+int64_t block_elements(const ModelConfig& c, int64_t layer, bool keep_cheap) {
+  return (keep_cheap ? 4 : 2) * c.hidden_size + attention_elements(c) +
+         ffn_elements(c, layer, keep_cheap);
+}
+
+// Keys that a query sees, summed over the layers, of T on average.
+double visible_keys(const ModelConfig& c, int64_t seq_len) {
+  double sum = 0;
+  for (int64_t layer = 0; layer < c.num_hidden_layers; ++layer) {
+    const bool local = c.layer_type(layer) == "sliding_attention";
+    const auto all = static_cast<double>(seq_len);
+    const double window = local ? std::min(static_cast<double>(*c.sliding_window), all) : all;
+    sum += window - window * window / (2.0 * all);  // the first `window` queries see fewer
+  }
+  return sum;
 }
 
 int64_t activation_bytes(const ModelConfig& c, const CostOptions& o) {
@@ -63,10 +104,15 @@ int64_t activation_bytes(const ModelConfig& c, const CostOptions& o) {
   const int64_t tokens = o.batch_size * o.seq_len, e = static_cast<int64_t>(size_of(o.compute));
   const int64_t statistics =
       4 * (2 + c.num_attention_heads);  // f32: of the norms, and one per query of attention
-  const int64_t block = block_elements(c, o.recompute != Recompute::kSelective) * e + statistics;
-  const int64_t blocks = o.recompute == Recompute::kFull
-                             ? c.num_hidden_layers * c.hidden_size * e + block
-                             : c.num_hidden_layers * block;
+  int64_t largest = 0, all = 0;
+  for (int64_t layer = 0; layer < c.num_hidden_layers; ++layer) {
+    const int64_t block =
+        block_elements(c, layer, o.recompute != Recompute::kSelective) * e + statistics;
+    largest = std::max(largest, block);
+    all += block;
+  }
+  const int64_t blocks =
+      o.recompute == Recompute::kFull ? c.num_hidden_layers * c.hidden_size * e + largest : all;
   const int64_t logits = std::min(kLogitElements, tokens * c.vocab_size) * (4 + (e < 4 ? e : 0));
   return tokens * (blocks + 3 * c.hidden_size * e) + 4 * c.vocab_size * c.hidden_size + logits;
 }
@@ -86,20 +132,22 @@ ModelCost model_cost(Transformer& model, const CostOptions& o) {
   for (const Parameter* p : model.parameters()) {
     const int64_t n = p->shape.numel();
     cost.parameters += n;
-    if (!only_looked_up(*p, c)) cost.multiplied += n;
+    cost.multiplied += active(*p, c);
     if (p->shape.rank() >= 2) matrices += n;
   }
   const int64_t e = static_cast<int64_t>(size_of(o.compute));
-  const auto attention =
-      static_cast<double>(c.num_hidden_layers * c.num_attention_heads * c.head_width()) *
-      static_cast<double>(o.seq_len);
-  cost.forward_flops = 2.0 * static_cast<double>(cost.multiplied) + 2.0 * attention;
+  const double attention =
+      2.0 * static_cast<double>(c.num_attention_heads * (c.key_width() + c.value_width())) *
+      visible_keys(c, o.seq_len);
+  cost.forward_flops = 2.0 * static_cast<double>(cost.multiplied) + attention;
   cost.training_flops = 3.0 * cost.forward_flops;
   cost.weight_bytes = 4 * cost.parameters + (e < 4 ? e * matrices : 0);
   cost.gradient_bytes = 4 * cost.parameters;
   cost.optimizer_bytes = o.optimizer_bytes.value_or(8 * cost.parameters);
   cost.activation_bytes = activation_bytes(c, o);
-  cost.cache_bytes_per_token = 2 * c.num_hidden_layers * c.kv_heads() * c.head_width() * e;
+  const int64_t cached = c.latent() ? c.attention.kv_lora_rank + c.attention.qk_rope_head_dim
+                                    : 2 * c.kv_heads() * c.head_width();
+  cost.cache_bytes_per_token = c.num_hidden_layers * cached * e;
   return cost;
 }
 
