@@ -1,4 +1,5 @@
-// Softmax of short rows (router scores): maximum, exponentials and sum in f32, the logarithm in double.
+// Softmax of short rows (router scores): maximum, exponentials and sum in f32, the logarithm in
+// double.
 #include <algorithm>
 #include <cmath>
 #include <limits>
