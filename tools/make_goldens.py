@@ -18,10 +18,11 @@ import argparse
 import json
 import math
 import pathlib
+import tempfile
 
 import torch
 import transformers
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 
 PINNED = {"torch": "2.15.0", "transformers": "5.23.0"}
 
@@ -32,6 +33,7 @@ STEPS = 10
 
 
 def configs():
+    """(name, config); those in TRAINED also get ten steps of training."""
     yield "llama", transformers.LlamaConfig(
         vocab_size=VOCABULARY, hidden_size=16, intermediate_size=20, num_hidden_layers=2, num_attention_heads=4,
         num_key_value_heads=2, max_position_embeddings=32, rms_norm_eps=1e-5, tie_word_embeddings=False,
@@ -39,6 +41,67 @@ def configs():
     yield "gpt2", transformers.GPT2Config(
         vocab_size=VOCABULARY, n_embd=16, n_layer=2, n_head=4, n_positions=16, n_inner=24, attn_pdrop=0.0,
         resid_pdrop=0.0, embd_pdrop=0.0, tie_word_embeddings=True, initializer_range=0.2)
+    yield from later_families()
+
+
+TRAINED = ("llama", "gpt2")
+
+
+def later_families():
+    """The smallest models in which every rule of a family matters: two layers, odd widths."""
+    auto = transformers.AutoConfig.for_model
+    base = dict(vocab_size=VOCABULARY, hidden_size=16, intermediate_size=12, num_hidden_layers=2, num_attention_heads=2,
+                num_key_value_heads=1, max_position_embeddings=32, initializer_range=0.2, bos_token_id=1, eos_token_id=2,
+                pad_token_id=0)
+    no_dropout = dict(attention_dropout=0.0, hidden_dropout=0.0)
+    plain = {k: v for k, v in base.items() if k not in ("num_key_value_heads", "intermediate_size")}
+    n_names = dict(vocab_size=VOCABULARY, n_embd=16, n_layer=2, n_head=2, n_positions=32, n_inner=12, initializer_range=0.2,
+                   attn_pdrop=0.0, resid_pdrop=0.0, embd_pdrop=0.0, bos_token_id=1, eos_token_id=2)
+    experts = dict(num_experts=4, num_experts_per_tok=2, moe_intermediate_size=8, decoder_sparse_step=1,
+                   norm_topk_prob=True, mlp_only_layers=[])
+    latent = dict(base, num_key_value_heads=2, moe_intermediate_size=8, n_routed_experts=4, num_experts_per_tok=2,
+                  n_shared_experts=1, first_k_dense_replace=1, kv_lora_rank=6, q_lora_rank=5, qk_nope_head_dim=4,
+                  qk_rope_head_dim=4, v_head_dim=5, n_group=2, topk_group=1)
+    for kind, keys in (("llama3", dict(rope_type="llama3", low_freq_factor=1.0, high_freq_factor=4.0)),
+                       ("yarn", dict(rope_type="yarn")), ("linear", dict(rope_type="linear")),
+                       ("dynamic", dict(rope_type="dynamic"))):
+        rope = dict(keys, rope_theta=100.0, factor=4.0)
+        if kind in ("llama3", "yarn"):
+            rope["original_max_position_embeddings"] = 8
+        yield f"llama-{kind}", auto("llama", **dict(base, max_position_embeddings=8 if kind == "dynamic" else 32),
+                                    rope_parameters=rope)
+    yield "mistral", auto("mistral", **base, head_dim=6, sliding_window=4)
+    yield "mixtral", auto("mixtral", **base, num_local_experts=4, num_experts_per_tok=2, sliding_window=None)
+    yield "qwen2", auto("qwen2", **base, use_sliding_window=True, sliding_window=4, max_window_layers=1)
+    yield "qwen3", auto("qwen3", **base, head_dim=6)
+    yield "qwen2_moe", auto("qwen2_moe", **base, **experts, shared_expert_intermediate_size=12)
+    yield "qwen3_moe", auto("qwen3_moe", **base, **experts, head_dim=6)
+    yield "deepseek_v2", auto("deepseek_v2", **latent, topk_method="group_limited_greedy", routed_scaling_factor=1.5)
+    yield "deepseek_v3", auto("deepseek_v3", **latent, routed_scaling_factor=2.5)
+    yield "gemma2", auto("gemma2", **base, head_dim=6, query_pre_attn_scalar=20, sliding_window=4,
+                         attn_logit_softcapping=5.0, final_logit_softcapping=3.0)
+    yield "gemma3_text", auto("gemma3_text", **base, head_dim=6, query_pre_attn_scalar=20, sliding_window=4,
+                              layer_types=["sliding_attention", "full_attention"])
+    yield "phi3", auto("phi3", **base, rope_parameters=dict(
+        rope_type="longrope", rope_theta=100.0, short_factor=[1.0, 1.5, 2.0, 2.5], long_factor=[2.0, 3.0, 4.0, 5.0],
+        original_max_position_embeddings=8), original_max_position_embeddings=8)
+    yield "olmo2", auto("olmo2", **base)
+    yield "cohere", auto("cohere", **base, logit_scale=0.3)
+    yield "glm4", auto("glm4", **base, head_dim=8, attention_bias=True)
+    yield "gpt_neo", auto("gpt_neo", vocab_size=VOCABULARY, hidden_size=16, num_layers=2, num_heads=2, window_size=4,
+                          max_position_embeddings=32, attention_types=[[["global", "local"], 1]], intermediate_size=12,
+                          initializer_range=0.2, attention_dropout=0, embed_dropout=0, resid_dropout=0,
+                          bos_token_id=1, eos_token_id=2)
+    yield "gptj", auto("gptj", **n_names, rotary_dim=4, tie_word_embeddings=False)
+    yield "gpt_neox", auto("gpt_neox", **dict(plain, intermediate_size=12), rotary_pct=0.5, **no_dropout)
+    yield "opt", auto("opt", **plain, ffn_dim=12, word_embed_proj_dim=16, init_std=0.2, dropout=0.0, attention_dropout=0.0)
+    yield "bloom", auto("bloom", vocab_size=VOCABULARY, hidden_size=16, n_layer=2, n_head=2, initializer_range=0.2,
+                        bos_token_id=1, eos_token_id=2, **no_dropout)
+    yield "falcon", auto("falcon", **plain, multi_query=True, parallel_attn=True, bias=False, alibi=False, **no_dropout)
+    yield "falcon-grouped", auto("falcon", **dict(plain, num_attention_heads=4), num_kv_heads=2, bias=False, alibi=False,
+                                 new_decoder_architecture=True, **no_dropout)
+    yield "falcon-alibi", auto("falcon", **plain, multi_query=False, parallel_attn=False, bias=True, alibi=True,
+                               **no_dropout)
 
 
 def randomize_gains(model):
@@ -47,8 +110,20 @@ def randomize_gains(model):
             parameter.data.add_(0.2 * torch.randn_like(parameter))
 
 
+BUFFERS = ("e_score_correction_bias", "masked_bias", ".attn.bias", "inv_freq")
+
+
 def named_gradients(model):
-    return {f"grad.{name}": p.grad.detach().clone().contiguous() for name, p in model.named_parameters()}
+    """Under the names on disk, which save_pretrained() knows: gradients are saved in the place of weights."""
+    kept = [p.detach().clone() for p in model.parameters()]
+    with torch.no_grad(), tempfile.TemporaryDirectory() as folder:
+        for p in model.parameters():
+            p.copy_(torch.zeros_like(p) if p.grad is None else p.grad)
+        model.save_pretrained(folder)
+        for p, value in zip(model.parameters(), kept):
+            p.copy_(value)
+        gradients = load_file(pathlib.Path(folder) / "model.safetensors")
+    return {f"grad.{name}": g for name, g in gradients.items() if not name.endswith(BUFFERS)}
 
 
 def write_forward(model, folder):
@@ -106,13 +181,15 @@ def main():
     torch.set_num_threads(1)
     for name, config in configs():
         torch.manual_seed(20)
-        config._attn_implementation = "eager"
+        # Falcon's eager path adds ALiBi twice, once in the mask; its default path is the model.
+        config._attn_implementation = "sdpa" if name == "falcon-alibi" else "eager"
         model = transformers.AutoModelForCausalLM.from_config(config).float().train()
         randomize_gains(model)
         folder = out / name
         model.save_pretrained(folder / "model")
         write_forward(model, folder)
-        write_steps(model, folder)
+        if name in TRAINED:
+            write_steps(model, folder)
         for file in folder.rglob("*.safetensors"):
             file.chmod(0o644)
         size = sum(f.stat().st_size for f in folder.rglob("*") if f.is_file())
