@@ -88,7 +88,7 @@ inline Values probe(int64_t count) {
 class Instance {
  public:
   Instance(const Case& c, const std::vector<Values>& values, const Place& place)
-      : case_(c), buffers_(c.inputs.size()), place_(place) {
+      : case_(c), buffers_(c.inputs.size()) {
     for (size_t i = 0; i < c.inputs.size(); ++i) {
       const bool gain = c.inputs[i].kind == Kind::kGain;
       const DType dtype = gain ? wide(place.dtype) : place.dtype;
@@ -125,7 +125,6 @@ class Instance {
   const Case& case_;
   std::vector<Tensor> tensors_;
   std::deque<GradBuffer> buffers_;
-  Place place_;
 };
 
 struct Outcome {

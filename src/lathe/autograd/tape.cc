@@ -8,7 +8,11 @@ namespace lathe {
 using kernels::kernels_for;
 using kernels::Write;
 
-const Tensor& Gradients::of_output(int i) const { return tape_.slots_[first_ + i].grad; }
+const Tensor& Gradients::of_output(int i) const {
+  require(i >= 0 && i < count_, ErrorKind::kShape, "backward", "output {} of an operation with {}",
+          i, count_);
+  return tape_.slots_[first_ + i].grad;
+}
 
 void Gradients::add(const Var& input, Tensor gradient) {
   if (!input.needs_grad()) return;

@@ -24,10 +24,11 @@ TokenizerData::TokenizerData(BpeModel bpe, std::vector<AddedToken> added_tokens,
   std::vector<AddedToken> raw, normalized;
   for (size_t i = 0; i < added.size(); ++i) {
     const AddedToken& token = added[i];
-    require(added_by_id[token.id] < 0, ErrorKind::kFormat, "tokenizer",
-            "{}: id {} is given to two added tokens, '{}' and '{}'", origin, token.id,
-            added[i - 1].content, token.content);
-    added_by_id[token.id] = static_cast<int32_t>(i);
+    int32_t& place = added_by_id[token.id];
+    if (place >= 0)
+      fail(ErrorKind::kFormat, "tokenizer", "{}: id {} is given to two added tokens, '{}' and '{}'",
+           origin, token.id, added[place].content, token.content);
+    place = static_cast<int32_t>(i);
     if (token.normalized) {
       std::string buffer;
       normalized_texts.emplace_back(normalizer.apply(token.content, buffer));

@@ -27,7 +27,11 @@ T complement(T s, T e) {
 // passes through.
 inline float exp(float x) {
   const float clamped = x < -87.3f ? -87.3f : (x > 88.7f ? 88.7f : x);
-  const float n = (clamped * 1.44269504088896341f + 12582912.0f) - 12582912.0f;
+  // Added to 1.5·2^23 a number is rounded to an integer, which the low bits of the sum then hold:
+  // a conversion from float would be undefined for NaN.
+  constexpr float kRound = 12582912.0f;
+  const float shifted = clamped * 1.44269504088896341f + kRound;
+  const float n = shifted - kRound;
   const float r = (clamped - n * 0.693145751953125f) - n * 1.428606765330187e-06f;
   float p = 1.0f / 5040.0f;
   p = p * r + 1.0f / 720.0f;
@@ -38,7 +42,7 @@ inline float exp(float x) {
   p = p * r + 1.0f;
   p = p * r + 1.0f;
   // 2^n in two factors: n = 128 alone would overflow the exponent field.
-  const auto i = static_cast<int32_t>(n);
+  const int32_t i = std::bit_cast<int32_t>(shifted) - std::bit_cast<int32_t>(kRound);
   const int32_t half = i >> 1;
   const float a = std::bit_cast<float>((half + 127) << 23);
   const float b = std::bit_cast<float>((i - half + 127) << 23);
