@@ -32,6 +32,10 @@ ModelConfig family_config(const std::string& family) {
   c.max_position_embeddings = tiny.max_position_embeddings;
   c.initializer_range = tiny.initializer_range;
   if (family == "llama") c.num_key_value_heads = 2;
+  if (family == "bloom") {  // which has no keys for these
+    c.intermediate_size.reset();
+    c.max_position_embeddings = find_family(family).defaults().max_position_embeddings;
+  }
   if (c.latent()) {
     c.attention.kv_lora_rank = 6;
     c.attention.q_lora_rank = 5;

@@ -307,6 +307,12 @@ inline Tensor logits_of(Transformer& model, const Tensor& ids) {
   return model.logits(f, model.hidden(f, ids)).value;
 }
 
+inline double largest_magnitude(const Tensor& t) {
+  double largest = 0;
+  for (const double x : t.to_vector()) largest = std::max(largest, std::abs(x));
+  return largest;
+}
+
 inline double largest_difference(const Tensor& a, const Tensor& b) {
   const auto x = a.to_vector(), y = b.to_vector();
   if (x.size() != y.size()) return HUGE_VAL;

@@ -105,7 +105,7 @@ TEST_P(MoeLayerTest, RecomputationChangesNothingAndCountsOnce) {
   const Forward f = repeated.forward(&tape);
   const Var x = moe_input(repeated.place(), &tape);
   const Var y = checkpoint(
-      x, [&](const Var& in, Tape* inner) { return repeated.run(f.with_tape(inner), in); });
+      &tape, x, [&](const Var& in, Tape* inner) { return repeated.run(f.with_tape(inner), in); });
   tape.backward(y, seed_for(y, repeated.place()));
   repeated.statistics().end_micro_batch();
   EXPECT_EQ(y.value.to_vector(), want.output);

@@ -283,7 +283,7 @@ TEST(AttachLoss, WorksInsideCheckpoint) {
   Tape plain, recomputing;
   const Var a = plain.leaf(x), b = recomputing.leaf(x);
   plain.backward(body(a, nullptr), x);
-  recomputing.backward(checkpoint(b, body), x);
+  recomputing.backward(checkpoint(&recomputing, b, body), x);
   EXPECT_EQ(plain.grad(a).to_vector(), recomputing.grad(b).to_vector());
   EXPECT_NE(plain.grad(a).to_vector(), (Values{2, 4, 0, -2}));
 }
