@@ -61,6 +61,14 @@ TEST(Recipe, ManyKeysParseInLinearTime) {
   EXPECT_EQ(parse_json(text + "}", "j").size(), 200000u);
 }
 
+// Texts that break what toml++ asserts; found by fuzzing.
+TEST(Recipe, TextsThatTomlDoesNotExpect) {
+  for (const char* text : {"[.a]\n", "[[.a]]\n", "a.=1\n"})
+    EXPECT_NE(message([&] { parse_toml(text, "r.toml"); }).find("not valid TOML: "),
+              std::string::npos)
+        << text;
+}
+
 TEST(Recipe, Overrides) {
   Json tree = parse_toml("[train]\nsteps = 1\n", "r");
   for (const char* text :

@@ -8,18 +8,34 @@
 #include <fstream>
 #include <nlohmann/json.hpp>
 #include <sstream>
-#define TOML_ENABLE_FORMATTERS 0
-#include <toml++/toml.h>
 
 #include "lathe/base/error.h"
 
+// toml++ tells the compiler to assume what it asserts (TOML_ASSUME, under NDEBUG), and hostile
+// texts ("[.a]") break some of that: undefined behaviour. Its assertions are errors here.
 namespace lathe {
+[[noreturn]] static void refuse_toml();
+}
+#pragma push_macro("NDEBUG")
+#undef NDEBUG
+#define TOML_ASSERT(condition) ((condition) ? void() : ::lathe::refuse_toml())
+#define TOML_ENABLE_FORMATTERS 0
+#include <toml++/toml.h>
+#pragma pop_macro("NDEBUG")
+
+namespace lathe {
+
+void refuse_toml() {
+  throw toml::parse_error("a key or value is malformed", toml::source_region());
+}
+
 namespace {
 
 using Json = nlohmann::ordered_json;
 constexpr size_t kMaxRecipeBytes = 4 << 20;
 
 std::string place(std::string_view name, const toml::source_position& at) {
+  if (at.line == 0) return std::string(name);  // an assertion of toml++, see above
   return fmt::format("{}:{}:{}", name, at.line, at.column);
 }
 
