@@ -1,9 +1,10 @@
 #!/usr/bin/env bash
-# Installs the Debian packages of tools/packages.txt that are missing. Does nothing when all are there.
+# Installs the Debian packages of tools/packages.txt, or of the list given, that are missing. Does nothing when all
+# are there.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-list=tools/packages.txt
+list=${1:-tools/packages.txt}
 mapfile -t wanted < <(sed -e 's/#.*//' -e 's/[[:space:]]//g' -e '/^$/d' "$list")
 
 missing=()

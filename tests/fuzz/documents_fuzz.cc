@@ -1,0 +1,25 @@
+#include "fuzz/fuzz.h"
+#include "io/temp_folder.h"
+#include "lathe/corpus/documents.h"
+
+namespace lathe::fuzz {
+
+// The first byte chooses how the rest is read: JSON lines, or plain text split in one of three ways.
+void check(std::string_view bytes) {
+  static const TempFolder folder;
+  if (bytes.empty()) return;
+  DocumentConfig config;
+  const char kind = bytes[0];
+  if (kind == 'b') config.split = "blank-lines";
+  if (kind == 's') config.split = "separator";
+  const std::filesystem::path file =
+      folder.write(kind == 'j' ? "f.jsonl" : "f.txt", bytes.substr(1));
+  int64_t size = 0;
+  const DocumentCounts counts = for_each_document({&file, 1}, config, [&](Document&& d) {
+    size += static_cast<int64_t>(d.text.size());
+    return true;
+  });
+  if (counts.bytes != size) __builtin_trap();
+}
+
+}  // namespace lathe::fuzz

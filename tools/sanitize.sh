@@ -1,0 +1,34 @@
+#!/usr/bin/env bash
+# Builds with a sanitizer (clang, a build folder of its own) and runs the tests under it.
+#   tools/sanitize.sh address [CTEST ARGUMENT...]   AddressSanitizer, LeakSanitizer and UndefinedBehaviorSanitizer
+#   tools/sanitize.sh thread [CTEST ARGUMENT...]    ThreadSanitizer
+# Without further arguments the tests labelled fast run; `-L slow` or `-R NAME` chooses others.
+#
+# GCC's OpenMP library is not instrumented, so that ThreadSanitizer sees races where its barriers are. LLVM's tells
+# it about them through Archer; oneDNN, which was built for GCC's, finds the same functions in LLVM's.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+kind=${1:-address}
+shift || true
+case $kind in
+  address) sanitize=address,undefined ;;
+  thread) sanitize=thread ;;
+  *) echo "usage: tools/sanitize.sh [address|thread] [CTEST ARGUMENT...]" >&2; exit 2 ;;
+esac
+tools/setup.sh tools/packages-clang.txt
+build=build-$kind
+cmake -S . -B "$build" -G Ninja -DCMAKE_CXX_COMPILER=clang++ -DCMAKE_BUILD_TYPE=None -DCMAKE_CXX_FLAGS=-O1 \
+  -DLATHE_SANITIZE=$sanitize >/dev/null
+ninja -C "$build"
+
+export OMP_WAIT_POLICY=passive
+export ASAN_OPTIONS=detect_stack_use_after_return=1:strict_string_checks=1
+export UBSAN_OPTIONS=print_stacktrace=1
+export LSAN_OPTIONS=suppressions=$PWD/tools/lsan.supp:print_suppressions=0
+export TSAN_OPTIONS=ignore_noninstrumented_modules=1
+if [ $kind = thread ]; then
+  OMP_TOOL_LIBRARIES=$(clang++ -print-file-name=libarcher.so)
+  export OMP_TOOL_LIBRARIES OMP_NUM_THREADS=4
+fi
+[ $# -gt 0 ] || set -- -L '^fast$'
+exec ctest --test-dir "$build" -j2 --output-on-failure "$@"
