@@ -3,123 +3,11 @@
 #include <cmath>
 
 #include "lathe/base/parallel.h"
-#include "lathe/nn/moe/moe.h"
+#include "lathe/model/components.h"
 #include "lathe/ops/elementwise.h"
 
 namespace lathe {
 namespace {
-
-std::unique_ptr<Norm> make_norm(const ModelConfig& c) {
-  return find_in(norms(), "model.norm.kind", c.norm.kind)
-      .make({c.hidden_size, c.norm.eps, c.norm.bias});
-}
-
-NormPlacement placement_of(const ModelConfig& c) {
-  return find_in(norm_placements(), "model.norm.placement", c.norm.placement).make;
-}
-
-// Standard deviations of fresh weights.
-struct InitScales {
-  double common, values, outputs;
-};
-InitScales init_scales(const ModelConfig& c) {
-  const double std = c.initializer_range;
-  if (placement_of(c).deep) {
-    const double beta = deep_norm(c.num_hidden_layers).beta;
-    return {std, std * beta, std * beta};
-  }
-  if (!c.scale_residual_init) return {std, std, std};
-  // Output projections add to the residual stream 2·L times (Radford et al. 2019).
-  return {std, std, std / std::sqrt(2.0 * static_cast<double>(c.num_hidden_layers))};
-}
-
-QkNorm qk_norm_of(const ModelConfig& c) {
-  if (c.attention.qk_norm == "none") return QkNorm::kNone;
-  return c.attention.qk_norm == "head" ? QkNorm::kHead : QkNorm::kFull;
-}
-
-AttentionOptions attention_options(const ModelConfig& config, int64_t layer) {
-  const ModelConfig c = resolved(config);
-  const InitScales scales = init_scales(c);
-  const bool local = c.layer_type(layer) == "sliding_attention";
-  return {.hidden_size = c.hidden_size,
-          .heads = c.num_attention_heads,
-          .kv_heads = c.kv_heads(),
-          .head_dim = c.head_width(),
-          .bias = c.attention_bias,
-          .output_bias = *c.attention.output_bias,
-          .scale = *c.attention.scale,
-          .softcap = c.attn_logit_softcapping,
-          .window = local ? *c.sliding_window : 0,
-          .dropout = c.attention_dropout,
-          .qk_norm = qk_norm_of(c),
-          .make_norm = find_in(norms(), "model.norm.kind", c.norm.kind).make,
-          .norm_eps = *c.attention.norm_eps,
-          .init_std = scales.common,
-          .value_init_std = scales.values,
-          .output_init_std = scales.outputs,
-          .layer = layer,
-          .latent = {.kv_rank = c.attention.kv_lora_rank,
-                     .query_rank = c.attention.q_lora_rank.value_or(0),
-                     .nope_width = c.attention.qk_nope_head_dim,
-                     .rope_width = c.attention.qk_rope_head_dim,
-                     .value_width = c.attention.v_head_dim}};
-}
-
-FeedForwardOptions ffn_options(const ModelConfig& c) {
-  const InitScales scales = init_scales(c);
-  // DeepNorm scales both matrices of the feed-forward layer.
-  return {.hidden_size = c.hidden_size,
-          .intermediate_size = c.ffn_width(),
-          .activation = kernels::find_activation(c.hidden_act),
-          .bias = c.mlp_bias,
-          .init_std = placement_of(c).deep ? scales.outputs : scales.common,
-          .output_init_std = scales.outputs};
-}
-
-std::unique_ptr<FeedForward> make_ffn(const ModelConfig& c, int64_t layer) {
-  if (c.moe.in_layer(layer)) return make_moe(ffn_options(c), c.moe);
-  return find_in(feed_forwards(), "model.ffn.kind", c.ffn.kind).make(ffn_options(c));
-}
-
-PositionOptions position_options(const ModelConfig& config) {
-  const ModelConfig c = resolved(config);
-  const PositionConfig& p = c.position;
-  const RopeScalingConfig& s = p.scaling;
-  return {.hidden_size = c.hidden_size,
-          .rotary_width = c.rotary_width(),
-          .max_positions = c.max_position_embeddings,
-          .offset = p.offset,
-          .init_std = c.initializer_range,
-          .rope_theta = p.rope_theta,
-          .rope_local_theta = p.rope_local_base_freq,
-          .rope_layout = p.rope_layout == "half" ? kernels::RopeLayout::kHalfSplit
-                                                 : kernels::RopeLayout::kInterleaved,
-          .scaling = {.kind = s.kind,
-                      .factor = s.factor,
-                      .original_length =
-                          s.original_max_position_embeddings.value_or(c.max_position_embeddings),
-                      .length = c.max_position_embeddings,
-                      .low_freq_factor = s.low_freq_factor,
-                      .high_freq_factor = s.high_freq_factor,
-                      .beta_fast = s.beta_fast,
-                      .beta_slow = s.beta_slow,
-                      .attention_factor = s.attention_factor,
-                      .mscale = s.mscale,
-                      .mscale_all_dim = s.mscale_all_dim,
-                      .truncate = s.truncate,
-                      .short_factor = s.short_factor,
-                      .long_factor = s.long_factor},
-          .heads = c.num_attention_heads,
-          .layers = c.num_hidden_layers,
-          .key_width = c.key_width(),
-          .value_width = c.value_width(),
-          .buckets = {.buckets = p.relative_attention_num_buckets,
-                      .max_distance = p.relative_attention_max_distance,
-                      .bidirectional = false},
-          .shaw_distance = p.shaw_distance,
-          .alibi_by_key = p.alibi == "falcon"};
-}
 
 Tensor counting_positions(int64_t batch, int64_t tokens, int64_t first) {
   Tensor t({batch, tokens}, DType::kI32);
@@ -137,8 +25,7 @@ Block::Block(const ModelConfig& c, int64_t layer)
       dropout_(c.hidden_dropout),
       residual_scale_(placement_.deep ? deep_norm(c.num_hidden_layers).alpha : 1.0),
       attention_norms_(make_norms(c)),
-      attention_(find_in(attentions(), "model.attention.kind", c.attention.kind)
-                     .make(attention_options(c, layer))),
+      attention_(make_attention(c, layer)),
       ffn_(make_ffn(c, layer)) {
   if (c.parallel_block != "shared_norm") ffn_norms_ = make_norms(c);
 }
@@ -198,8 +85,7 @@ Transformer::Transformer(const ModelConfig& c)
     : config_(c), embedding_(c.vocab_size, c.hidden_size, c.initializer_range) {
   validate(c);
   if (c.norm.embedding) embedding_norm_ = make_norm(c);
-  position_ =
-      find_in(positions(), "model.position.kind", c.position.kind).make(position_options(c));
+  position_ = make_position(c);
   for (int64_t i = 0; i < c.num_hidden_layers; ++i)
     blocks_.push_back(std::make_unique<Block>(c, i));
   if (c.norm.final) final_norm_ = make_norm(c);
@@ -230,8 +116,8 @@ class StdOf {
       ends_.emplace_back(end += p.parts[i] * per_row, p.init.part_std[i]);
   }
   double operator()(int64_t i) const {
-    for (const auto& [end, std] : ends_)
-      if (i < end) return std;
+    for (const auto& [end, own] : ends_)
+      if (i < end) return own;
     return common_;
   }
 
@@ -240,10 +126,10 @@ class StdOf {
   std::vector<std::pair<int64_t, double>> ends_;
 };
 
-double fresh_value(const Initializer& init, const StdOf& std, const Rng& stream, int64_t i) {
+double fresh_value(const Initializer& init, const StdOf& deviation, const Rng& stream, int64_t i) {
   switch (init.kind) {
     case Initializer::Kind::kNormal:
-      return std(i) * stream.normal(static_cast<uint64_t>(i));
+      return deviation(i) * stream.normal(static_cast<uint64_t>(i));
     case Initializer::Kind::kZeros:
       return 0.0;
     case Initializer::Kind::kOnes:
@@ -257,12 +143,12 @@ double fresh_value(const Initializer& init, const StdOf& std, const Rng& stream,
 void Transformer::initialize(const Rng& rng) {
   for (Parameter* p : parameters()) {
     const Rng stream = rng.fork(p->name);
-    const StdOf std(*p);
+    const StdOf deviation(*p);
     visit_floating(p->value.dtype(), [&](auto tag) {
       using T = typename decltype(tag)::type;
       T* values = p->value.data<T>();
       parallel_for(p->value.numel(), 1 << 14, [&](int64_t i) {
-        values[i] = from_double<T>(fresh_value(p->init, std, stream, i));
+        values[i] = from_double<T>(fresh_value(p->init, deviation, stream, i));
       });
     });
   }

@@ -13,15 +13,8 @@ namespace {
 using Json = nlohmann::ordered_json;
 
 constexpr ConfigKey kKeys[] = {
-    {"vocab_size", "vocab_size"},
-    {"hidden_size", "hidden_size"},
-    {"num_hidden_layers", "num_hidden_layers"},
-    {"num_attention_heads", "num_attention_heads"},
     {"intermediate_size", "intermediate_size"},
-    {"max_position_embeddings", "max_position_embeddings"},
     {"hidden_act", "hidden_act", &kActivationSpelling},
-    {"tie_word_embeddings", "tie_word_embeddings"},
-    {"attention_dropout", "attention_dropout"},
     {"initializer_range", "initializer_range"},
     {"rms_norm_eps", "norm.eps", nullptr, "1e-6"},
     {"attention_bias", "attention_bias"},
@@ -133,7 +126,7 @@ const Family& deepseek_v2_family() {
       .summary = "latent attention, shared and fine-grained experts, softmax router with groups",
       .source = "DeepSeek-AI 2024, arXiv:2405.04434",
       .defaults = v2_defaults,
-      .keys = {kKeys, kV2Keys},
+      .keys = {basic_keys(), kKeys, kV2Keys},
       .weights = {decoder_ends(), pre_norms(), kWeights, split_gated_mlp(), split_experts()},
       .read = read_v2,
       .write = write_v2,
@@ -148,7 +141,7 @@ const Family& deepseek_v3_family() {
       .summary = "latent attention, shared and fine-grained experts, sigmoid router with biases",
       .source = "DeepSeek-AI 2024, arXiv:2412.19437",
       .defaults = v3_defaults,
-      .keys = {kKeys, kV3Keys},
+      .keys = {basic_keys(), kKeys, kV3Keys},
       .weights = {decoder_ends(), pre_norms(), kWeights, split_gated_mlp(), split_experts()},
       .read = read_v3,
       .write = write_v3,

@@ -11,18 +11,11 @@ namespace {
 using Json = nlohmann::ordered_json;
 
 constexpr ConfigKey kKeys[] = {
-    {"vocab_size", "vocab_size"},
-    {"hidden_size", "hidden_size"},
-    {"num_hidden_layers", "num_hidden_layers"},
-    {"num_attention_heads", "num_attention_heads"},
     {"ffn_hidden_size", "intermediate_size"},
-    {"max_position_embeddings", "max_position_embeddings"},
     {"activation", "hidden_act", &kActivationSpelling},
     {"layer_norm_epsilon", "norm.eps"},
     {"bias", "attention_bias"},
     {"bias", "mlp_bias"},
-    {"tie_word_embeddings", "tie_word_embeddings"},
-    {"attention_dropout", "attention_dropout"},
     {"hidden_dropout", "hidden_dropout"},
     {"initializer_range", "initializer_range"},
 };
@@ -105,7 +98,7 @@ const Family& falcon_family() {
           "LayerNorm, MQA or GQA with rotary positions in parallel blocks, or MHA with ALiBi",
       .source = "Almazrouei et al. 2023, arXiv:2311.16867",
       .defaults = defaults,
-      .keys = {kKeys},
+      .keys = {basic_keys(), kKeys},
       .weights = {kWeights},
       .read = read,
       .write = write,

@@ -11,18 +11,11 @@ namespace {
 using Json = nlohmann::ordered_json;
 
 constexpr ConfigKey kKeys[] = {
-    {"vocab_size", "vocab_size"},
-    {"hidden_size", "hidden_size"},
-    {"num_hidden_layers", "num_hidden_layers"},
-    {"num_attention_heads", "num_attention_heads"},
     {"intermediate_size", "intermediate_size"},
-    {"max_position_embeddings", "max_position_embeddings"},
     {"hidden_act", "hidden_act", &kActivationSpelling},
     {"layer_norm_eps", "norm.eps"},
     {"attention_bias", "attention_bias"},
     {"use_parallel_residual", "parallel_block", &kParallelSpelling},
-    {"tie_word_embeddings", "tie_word_embeddings"},
-    {"attention_dropout", "attention_dropout"},
     {"hidden_dropout", "hidden_dropout"},
     {"initializer_range", "initializer_range"},
 };
@@ -76,7 +69,7 @@ const Family& gpt_neox_family() {
       .summary = "parallel block with two LayerNorms, partial rotary positions, MHA, GELU",
       .source = "Black et al. 2022, arXiv:2204.06745; Biderman et al. 2023, arXiv:2304.01373",
       .defaults = defaults,
-      .keys = {kKeys},
+      .keys = {basic_keys(), kKeys},
       .weights = {kWeights},
       .read = read,
       .write = write,

@@ -11,18 +11,11 @@ namespace {
 using Json = nlohmann::ordered_json;
 
 constexpr ConfigKey kKeys[] = {
-    {"vocab_size", "vocab_size"},
-    {"hidden_size", "hidden_size"},
-    {"num_hidden_layers", "num_hidden_layers"},
-    {"num_attention_heads", "num_attention_heads"},
-    {"max_position_embeddings", "max_position_embeddings"},
     {"ffn_dim", "intermediate_size"},
     {"activation_function", "hidden_act", &kGeluNewSpelling},
     {"enable_bias", "attention_bias"},
     {"enable_bias", "mlp_bias"},
     {"do_layer_norm_before", "norm.placement", &kPreNormSpelling},
-    {"tie_word_embeddings", "tie_word_embeddings"},
-    {"attention_dropout", "attention_dropout"},
     {"dropout", "hidden_dropout", nullptr, "0.1"},
     {"init_std", "initializer_range"},
 };
@@ -75,7 +68,7 @@ const Family& opt_family() {
       .summary = "LayerNorm, learned positions, MHA, ReLU or GELU",
       .source = "Zhang et al. 2022, arXiv:2205.01068; Taylor et al. 2022, arXiv:2211.09085",
       .defaults = defaults,
-      .keys = {kKeys},
+      .keys = {basic_keys(), kKeys},
       .fixed = kFixed,
       .weights = {kWeights},
       .read = read,

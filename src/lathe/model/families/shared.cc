@@ -78,20 +78,27 @@ const Spelling kParallelSpelling = kFlagFor<kTwoNorms, kNone>;
 
 std::span<const ConfigKey> standard_keys() {
   static constexpr ConfigKey kKeys[] = {
+      // basic_keys()
       {"vocab_size", "vocab_size"},
       {"hidden_size", "hidden_size"},
       {"num_hidden_layers", "num_hidden_layers"},
       {"num_attention_heads", "num_attention_heads"},
+      {"max_position_embeddings", "max_position_embeddings"},
+      {"tie_word_embeddings", "tie_word_embeddings"},
+      {"attention_dropout", "attention_dropout"},
+      // and the rest
       {"num_key_value_heads", "num_key_value_heads"},
       {"head_dim", "head_dim"},
       {"intermediate_size", "intermediate_size"},
-      {"max_position_embeddings", "max_position_embeddings"},
       {"hidden_act", "hidden_act", &kActivationSpelling},
-      {"tie_word_embeddings", "tie_word_embeddings"},
-      {"attention_dropout", "attention_dropout"},
       {"initializer_range", "initializer_range"},
   };
   return kKeys;
+}
+
+std::span<const ConfigKey> basic_keys() {
+  constexpr size_t kBasic = 7;
+  return standard_keys().first(kBasic);
 }
 
 std::span<const WeightRule> decoder_ends() {

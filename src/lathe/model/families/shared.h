@@ -14,6 +14,8 @@ extern const Spelling kParallelSpelling;     // true for parallel_block "two_nor
 
 // Keys that config.json and ModelConfig spell alike, and that most families have.
 std::span<const ConfigKey> standard_keys();
+// Of these the ones about sizes, which families that differ in the rest have as well.
+std::span<const ConfigKey> basic_keys();
 
 // Names of Llama, which most later families kept in part.
 std::span<const WeightRule> decoder_ends();     // embedding, final norm, head

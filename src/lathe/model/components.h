@@ -1,0 +1,22 @@
+// The components of a model as its configuration asks for them: names looked up in the catalogues of
+// nn/, keys translated into options. Errors: kConfig, naming the key.
+#pragma once
+
+#include <memory>
+
+#include "lathe/model/config.h"
+#include "lathe/nn/attention/attention.h"
+#include "lathe/nn/ffn/ffn.h"
+#include "lathe/nn/norm/norm.h"
+#include "lathe/nn/norm/placement.h"
+#include "lathe/nn/position/position.h"
+
+namespace lathe {
+
+std::unique_ptr<Norm> make_norm(const ModelConfig& config);
+NormPlacement placement_of(const ModelConfig& config);
+std::unique_ptr<Attention> make_attention(const ModelConfig& config, int64_t layer);
+std::unique_ptr<FeedForward> make_ffn(const ModelConfig& config, int64_t layer);  // or experts
+std::unique_ptr<Position> make_position(const ModelConfig& config);
+
+}  // namespace lathe
