@@ -27,7 +27,9 @@ export UBSAN_OPTIONS=print_stacktrace=1
 export LSAN_OPTIONS=suppressions=$PWD/tools/lsan.supp:print_suppressions=0
 export TSAN_OPTIONS=ignore_noninstrumented_modules=1
 if [ $kind = thread ]; then
-  OMP_TOOL_LIBRARIES=$(clang++ -print-file-name=libarcher.so)
+  # Beside the libraries of the LLVM that this clang belongs to.
+  OMP_TOOL_LIBRARIES=$(dirname "$(dirname "$(readlink -f "$(command -v clang++)")")")/lib/libarcher.so
+  [ -f "$OMP_TOOL_LIBRARIES" ] || { echo "sanitize: error: no $OMP_TOOL_LIBRARIES; install libomp-dev" >&2; exit 1; }
   export OMP_TOOL_LIBRARIES OMP_NUM_THREADS=4
 fi
 [ $# -gt 0 ] || set -- -L '^fast$'
