@@ -112,6 +112,19 @@ TEST_F(Folder, EachFamilyReadsWhatItWrites) {
   }
 }
 
+TEST_F(Folder, NoFamilyClaimsARotaryScalingThatItDoesNotHave) {
+  const auto saved_as = [&](const char* family, const char* kind) {
+    ModelConfig c = family_config(family);
+    c.position.scaling.kind = kind;
+    c.position.scaling.factor = 2.0;
+    return std::string(family_for(c).name);
+  };
+  EXPECT_EQ(saved_as("llama", "linear"), "llama");
+  EXPECT_EQ(saved_as("llama", "ntk"), "lathe");
+  EXPECT_EQ(saved_as("phi3", "ntk"), "lathe");
+  EXPECT_NE(saved_as("phi3", "yarn"), "phi3");
+}
+
 TEST_F(Folder, EveryRowOfEveryParameterHasOneNameInEachFamily) {
   for (const Family* family : families()) {
     SCOPED_TRACE(family->name);

@@ -23,7 +23,11 @@ constexpr WeightRule kWeights[] = {
     {"model.layers.{}.mlp.down_proj", "layers.{}.ffn.down"},
 };
 
-void write(const ModelConfig& c, Json& theirs) {
+// Of scaled rotary positions transformers' Phi-3 takes LongRoPE only; others are written unscaled, so
+// that such a model is not saved as one.
+void write(const ModelConfig& config, Json& theirs) {
+  ModelConfig c = config;
+  if (c.position.scaling.kind != "longrope") c.position.scaling = {};
   write_rope(c, theirs);
   theirs["original_max_position_embeddings"] =
       c.position.scaling.original_max_position_embeddings.value_or(c.max_position_embeddings);

@@ -237,7 +237,8 @@ void read_rope(const Json& theirs, Json& ours) {
 void write_rope(const ModelConfig& c, Json& theirs) {
   const Json all = write_config(c)["position"];
   Json block = {{"rope_theta", c.position.rope_theta}};
-  const std::string& kind = c.position.scaling.kind;
+  // transformers has no static NTK scaling: written unscaled, so that no family claims the model.
+  const std::string kind = c.position.scaling.kind == "ntk" ? "none" : c.position.scaling.kind;
   block["rope_type"] = kind == "none" ? "default" : kind;
   if (c.position.partial_rotary_factor != 1.0)
     block["partial_rotary_factor"] = c.position.partial_rotary_factor;
