@@ -14,6 +14,7 @@
 #include "lathe/base/rng.h"
 #include "lathe/kernels/activation/activations.h"
 #include "lathe/model/transformer.h"
+#include "lathe/nn/attention/memory.h"
 
 namespace lathe::testing {
 
@@ -119,6 +120,16 @@ inline std::vector<Dimension> dimensions() {
                   }}});
   all.push_back(
       {{"final", [](ModelConfig&) {}}, {"bare", [](ModelConfig& c) { c.norm.final = false; }}});
+  Dimension all_bodies;
+  for (const auto& e : bodies())
+    all_bodies.push_back({std::string(e.name), [e](ModelConfig& c) {
+                            c.body = e.name;
+                            if (e.make.encoder) c.num_encoder_layers = 1;
+                            if (e.make.causal) return;
+                            c.head_transform = true;
+                            c.type_vocab_size = 3;
+                          }});
+  all.push_back(all_bodies);
   return all;
 }
 
@@ -138,6 +149,7 @@ inline Variant variant_of(const std::vector<Dimension>& dims, const Pick& pick) 
 class Covering {
  public:
   Covering(const std::vector<Dimension>& dims, size_t strength) : dims_(dims), strength_(strength) {
+    find_refused_pairs();
     Meeting m;
     list_meetings(0, m);
   }
@@ -159,9 +171,45 @@ class Covering {
   using Meeting = std::vector<std::pair<size_t, size_t>>;  // (dimension, choice), ascending
   static constexpr size_t kOpen = ~size_t{0};
 
+  // Two choices that a model refuses to have together, whatever else it has, do not meet;
+  // refusal_test.cc has the reasons.
+  void find_refused_pairs() {
+    for (size_t a = 0; a < dims_.size(); ++a)
+      for (size_t b = a + 1; b < dims_.size(); ++b)
+        for (size_t i = 0; i < dims_[a].size(); ++i)
+          for (size_t j = 0; j < dims_[b].size(); ++j) {
+            ModelConfig c = tiny_config();
+            dims_[a][i].apply(c);
+            dims_[b][j].apply(c);
+            if (is_refused(c)) refused_.insert({{a, i}, {b, j}});
+          }
+  }
+  static bool is_refused(const ModelConfig& c) {
+    try {
+      validate(c);
+      return false;
+    } catch (const Error&) {
+      return true;
+    }
+  }
+  bool fits(const Meeting& m) const {
+    for (size_t i = 0; i < m.size(); ++i)
+      for (size_t j = i + 1; j < m.size(); ++j)
+        if (refused_.contains({m[i], m[j]})) return false;
+    return true;
+  }
+  bool fits(const Pick& p, size_t d) const {
+    for (size_t other = 0; other < p.size(); ++other) {
+      if (other == d || p[other] == kOpen) continue;
+      const size_t low = std::min(d, other), high = std::max(d, other);
+      if (refused_.contains({{low, p[low]}, {high, p[high]}})) return false;
+    }
+    return true;
+  }
+
   void list_meetings(size_t from, Meeting& m) {
     if (m.size() == strength_) {
-      missing_.insert(m);
+      if (fits(m)) missing_.insert(m);
       return;
     }
     for (size_t d = from; d < dims_.size(); ++d) {
@@ -195,10 +243,11 @@ class Covering {
   }
 
   size_t best_choice(Pick& p, size_t d, size_t round) const {
-    size_t best = 0, most = 0;
+    size_t best = kOpen, most = 0;
     for (size_t i = 0; i < dims_[d].size(); ++i) {
       const size_t c = (i + round) % dims_[d].size();
       p[d] = c;
+      if (!fits(p, d)) continue;
       size_t fresh = 1;
       for (const Meeting& m : meetings_of(p, d)) fresh += missing_.contains(m);
       if (fresh > most) {
@@ -211,7 +260,7 @@ class Covering {
 
   const std::vector<Dimension>& dims_;
   size_t strength_;
-  std::set<Meeting> missing_;
+  std::set<Meeting> missing_, refused_;
 };
 
 // What does not combine with every choice: latent attention, experts.
@@ -261,6 +310,16 @@ inline std::vector<Variant> special_variants() {
     experts(c);
     c.parallel_block = "two_norms";
   });
+  for (const char* body : {"encoder", "encoder_decoder", "prefix_decoder"}) {
+    add(std::string("latent-") + body, [&](ModelConfig& c) {
+      latent(c);
+      c.body = body;
+    });
+    add(std::string("experts-") + body, [&](ModelConfig& c) {
+      experts(c);
+      c.body = body;
+    });
+  }
   return all;
 }
 
@@ -302,8 +361,46 @@ inline Tensor some_ids(int64_t batch, int64_t tokens, int64_t vocabulary = kVoca
   return ids;
 }
 
+// What a model of any body reads beside `ids`, all of it following from the first token of each row
+// and from the places: a text for an encoder, a prefix, kinds of tokens. Must outlive the backward.
+class Context {
+ public:
+  static constexpr int64_t kPrefix = 2;
+
+  Context(Transformer& model, Forward& f, const Tensor& ids,
+          Recompute recompute = Recompute::kNone) {
+    const Body body = model.config().body_traits();
+    const int64_t rows = ids.size(0);
+    if (model.config().type_vocab_size > 0) {
+      f.token_types = Tensor(ids.shape(), DType::kI32);
+      for (int64_t i = 0; i < ids.numel(); ++i)
+        f.token_types.data<int32_t>()[i] = static_cast<int32_t>(
+            i % ids.size(1) % std::min<int64_t>(2, model.config().type_vocab_size));
+    }
+    if (body.prefix) {
+      f.prefix = Tensor({rows}, DType::kI32);
+      std::ranges::fill(f.prefix.span<int32_t>(), static_cast<int32_t>(kPrefix));
+    }
+    if (!body.encoder) return;
+    constexpr int64_t kLength = 6;
+    Tensor text({rows, kLength}, DType::kI32);
+    for (int64_t i = 0; i < text.numel(); ++i)
+      text.data<int32_t>()[i] = static_cast<int32_t>(
+          (ids.data<int32_t>()[i / kLength * ids.size(1)] + 3 * (i % kLength) + 1) % kVocabulary);
+    Forward encoding = f;
+    encoding.token_types = Tensor();
+    memory_ = model.encode(encoding, text, recompute);
+    f.memory = &memory_;
+  }
+  Context(const Context&) = delete;
+
+ private:
+  EncoderMemory memory_;
+};
+
 inline Tensor logits_of(Transformer& model, const Tensor& ids) {
-  const Forward f;
+  Forward f;
+  const Context context(model, f, ids);
   return model.logits(f, model.hidden(f, ids)).value;
 }
 

@@ -138,6 +138,8 @@ void ModelConfig::visit(Visitor& v) {
           at_least(0));
   v.field("scale_embedding", scale_embedding, "multiply the embedded tokens by sqrt(hidden_size)");
   v.field("logit_scale", logit_scale, "multiplies the output logits", above(0));
+  v.field("scale_tied_head", scale_tied_head,
+          "divide the output logits by sqrt(hidden_size) when the head is the token table (T5)");
   v.field("attention_dropout", attention_dropout, "dropout of attention weights while training",
           between(0, 0.99));
   v.field("hidden_dropout", hidden_dropout,
@@ -157,9 +159,12 @@ void ModelConfig::visit(Visitor& v) {
   v.group("moe", moe, "mixture of experts");
 }
 
-const Body& ModelConfig::body_traits() const {
-  return find_in(bodies(), "model.body", body).make;
+double ModelConfig::head_scale() const {
+  const bool divided = scale_tied_head && tie_word_embeddings;
+  return divided ? logit_scale / std::sqrt(static_cast<double>(hidden_size)) : logit_scale;
 }
+
+const Body& ModelConfig::body_traits() const { return find_in(bodies(), "model.body", body).make; }
 
 const std::string& ModelConfig::layer_type(int64_t layer) const {
   static const std::string kFull = "full_attention", kSliding = "sliding_attention";
@@ -196,6 +201,7 @@ ModelConfig resolved(const ModelConfig& config) {
   c.attention.norm_eps = config.attention.norm_eps.value_or(config.norm.eps);
   if (c.position.scaling.kind != "none" && !c.position.scaling.original_max_position_embeddings)
     c.position.scaling.original_max_position_embeddings = c.max_position_embeddings;
+  c.scale_tied_head = config.scale_tied_head && config.tie_word_embeddings;
   if (c.body_traits().encoder) c.num_encoder_layers = config.encoder_layers();
   c.layer_types.clear();
   for (int64_t layer = 0; layer < std::max(c.num_hidden_layers, c.encoder_layers()); ++layer)

@@ -95,6 +95,7 @@ struct ModelConfig {
   double final_logit_softcapping = 0.0;
   bool scale_embedding = false;
   double logit_scale = 1.0;
+  bool scale_tied_head = false;
   double attention_dropout = 0.0;
   double hidden_dropout = 0.0;
   double initializer_range = 0.02;
@@ -113,6 +114,8 @@ struct ModelConfig {
     return head_dim.value_or(num_attention_heads > 0 ? hidden_size / num_attention_heads : 0);
   }
   const Body& body_traits() const;
+  // What multiplies the output logits, all in all.
+  double head_scale() const;
   // What an encoder_decoder's decoder begins with.
   std::optional<int64_t> decoder_start() const {
     return decoder_start_token_id ? decoder_start_token_id : pad_token_id;

@@ -100,8 +100,8 @@ Var Transformer::embed(const Forward& f, const Tensor& ids) {
       embedding_.forward(f, ids),
       config_.scale_embedding ? std::sqrt(static_cast<double>(config_.hidden_size)) : 1.0);
   if (!token_types_) return x;
-  return ops::add(x, token_types_->forward(
-                         f, f.token_types.defined() ? f.token_types : zeros_like_ids(ids)));
+  return ops::add(
+      x, token_types_->forward(f, f.token_types.defined() ? f.token_types : zeros_like_ids(ids)));
 }
 
 Var Transformer::run(Stack& stack, Forward f, const Tensor& ids, Recompute recompute) {
@@ -134,7 +134,7 @@ Var Transformer::hidden(const Forward& f, const Tensor& ids, Recompute recompute
   Var x = run(*stack_, f, ids, recompute);
   if (f.cache != nullptr) f.cache->advance(ids.size(1));
   if (head_transform_) x = head_transform_->forward(f, x);
-  return ops::scale(x, config_.logit_scale);
+  return ops::scale(x, config_.head_scale());
 }
 
 ops::OutputHead Transformer::head(const Forward& f) {

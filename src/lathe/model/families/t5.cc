@@ -1,7 +1,6 @@
 // T5 (v1.0, v1.1, Flan-T5, UL2) and Switch Transformers: an encoder and a decoder without biases,
 // RMS norms, scores that are not scaled, distances in buckets that all blocks of a stack share.
 
-#include <cmath>
 #include <nlohmann/json.hpp>
 
 #include "lathe/base/error.h"
@@ -26,6 +25,7 @@ constexpr ConfigKey kKeys[] = {
     {"relative_attention_max_distance", "position.relative_attention_max_distance"},
     {"layer_norm_epsilon", "norm.eps"},
     {"tie_word_embeddings", "tie_word_embeddings"},
+    {"scale_decoder_outputs", "scale_tied_head"},  // before transformers 5 every tied head was
     {"dropout_rate", "hidden_dropout", nullptr, "0.1"},
     {"dropout_rate", "attention_dropout", nullptr, "0.1"},
 };
@@ -112,7 +112,7 @@ ModelConfig defaults() {
   c.ffn.kind = "mlp";
   c.hidden_act = "relu";
   c.max_position_embeddings = 512;
-  c.tie_word_embeddings = true;
+  c.tie_word_embeddings = c.scale_tied_head = true;
   c.scale_residual_init = false;
   c.eos_token_id = 1;
   c.pad_token_id = 0;
@@ -123,10 +123,15 @@ ModelConfig switch_defaults() {
   ModelConfig c = defaults();
   c.moe.router = "switch";
   c.moe.expert = "mlp";
+  c.moe.num_experts = 8;
   return c;
 }
 
-double head_scale(int64_t width) { return 1.0 / std::sqrt(static_cast<double>(width)); }
+// A missing key and null mean the default.
+int64_t integer_at(const Json& theirs, const char* key, int64_t absent) {
+  const auto found = theirs.find(key);
+  return found == theirs.end() || found->is_null() ? absent : found->get<int64_t>();
+}
 
 // "relu", "gated-gelu": where gelu means the tanh form.
 void read_feed_forward(const std::string& name, Json& ours) {
@@ -140,10 +145,6 @@ void read_feed_forward(const std::string& name, Json& ours) {
 
 void read_t5(const Json& theirs, Json& ours) {
   read_feed_forward(theirs.value("feed_forward_proj", std::string("relu")), ours);
-  // transformers 5 has a key of its own for what the tied head meant before.
-  const bool tied = theirs.value("tie_word_embeddings", true);
-  if (theirs.value("scale_decoder_outputs", tied))
-    ours["logit_scale"] = head_scale(theirs.at("d_model").get<int64_t>());
 }
 
 void write_t5(const ModelConfig& c, Json& theirs) {
@@ -151,7 +152,6 @@ void write_t5(const ModelConfig& c, Json& theirs) {
   const Json act = tanh_gate ? Json("gelu") : kActivationSpelling.write(Json(c.hidden_act));
   theirs["feed_forward_proj"] =
       (c.gated() ? "gated-" : "") + (act.is_string() ? act.get<std::string>() : c.hidden_act);
-  theirs["scale_decoder_outputs"] = c.logit_scale != 1.0;
 }
 
 // Of every `step` layers the second has experts, or all when step is 1.
@@ -162,13 +162,10 @@ int64_t sparse_step(int64_t layers, int64_t sparse) {
 }
 
 void read_switch(const Json& theirs, Json& ours) {
-  const int64_t layers = theirs.value("num_layers", int64_t{12});
-  const int64_t decoder = theirs.contains("num_decoder_layers") &&
-                                  !theirs.at("num_decoder_layers").is_null()
-                              ? theirs.at("num_decoder_layers").get<int64_t>()
-                              : layers;
-  const int64_t step = sparse_step(layers, theirs.value("num_sparse_encoder_layers", int64_t{3}));
-  const int64_t other = sparse_step(decoder, theirs.value("num_sparse_decoder_layers", int64_t{3}));
+  const int64_t layers = integer_at(theirs, "num_layers", 12);
+  const int64_t decoder = integer_at(theirs, "num_decoder_layers", layers);
+  const int64_t step = sparse_step(layers, integer_at(theirs, "num_sparse_encoder_layers", 3));
+  const int64_t other = sparse_step(decoder, integer_at(theirs, "num_sparse_decoder_layers", 3));
   require(layers > 0 && decoder > 0 && layers <= (1 << 16) && decoder <= (1 << 16),
           ErrorKind::kConfig, "config.json", "{} and {} layers are out of range", layers, decoder);
   require(step == other, ErrorKind::kConfig, "config.json",
@@ -177,8 +174,6 @@ void read_switch(const Json& theirs, Json& ours) {
           step, other);
   for (int64_t layer = 0; layer < std::max(layers, decoder); ++layer)
     if (!has_experts(layer, step)) ours["moe"]["mlp_only_layers"].push_back(layer);
-  if (theirs.value("tie_word_embeddings", true))
-    ours["logit_scale"] = head_scale(theirs.at("d_model").get<int64_t>());
 }
 
 void write_switch(const ModelConfig& c, Json& theirs) {
@@ -199,8 +194,9 @@ const Family& t5_family() {
   static const Family family = {
       .name = "t5",
       .architecture = "T5ForConditionalGeneration",
-      .summary = "encoder and decoder, RMSNorm, distances in buckets, ReLU or GeGLU (also Flan-T5, "
-                 "UL2)",
+      .summary =
+          "encoder and decoder, RMSNorm, distances in buckets, ReLU or GeGLU (also Flan-T5, "
+          "UL2)",
       .source = "Raffel et al. 2020, arXiv:1910.10683; Tay et al. 2022, arXiv:2205.05131",
       .defaults = defaults,
       .keys = {kKeys},
