@@ -12,15 +12,22 @@ namespace lathe::kernels::LATHE_ISA_NAMESPACE {
 namespace {
 
 constexpr int64_t kColumns = 512;  // summed at a time: one row of them stays in registers and L1
+constexpr int64_t kRows = 256;     // per partial sum, so that long columns keep their precision
 
-// In double: the gradient of a key's bias is a sum of large numbers that is zero but for rounding.
 template <class X>
-void sum_columns(const TensorView& x, int64_t begin, int64_t n, double* sum) {
-  std::fill_n(sum, n, 0.0);
-  for (int64_t row = 0; row < x.shape[0]; ++row) {
-    const X* from = row_of<X>(x, row) + begin;
+void sum_columns(const TensorView& x, int64_t begin, int64_t n, float* sum) {
+  float part[kColumns];
+  std::fill_n(sum, n, 0.0f);
+  for (int64_t block = 0; block < x.shape[0]; block += kRows) {
+    const int64_t end = std::min(x.shape[0], block + kRows);
+    std::fill_n(part, n, 0.0f);
+    for (int64_t row = block; row < end; ++row) {
+      const X* from = row_of<X>(x, row) + begin;
 #pragma omp simd
-    for (int64_t i = 0; i < n; ++i) sum[i] += static_cast<double>(to_float(from[i]));
+      for (int64_t i = 0; i < n; ++i) part[i] += to_float(from[i]);
+    }
+#pragma omp simd
+    for (int64_t i = 0; i < n; ++i) sum[i] += part[i];
   }
 }
 
@@ -30,7 +37,7 @@ void sum_rows(const TensorView& x, const TensorView& out, Write write) {
   const int64_t width = x.shape[1], units = (width + kUnit - 1) / kUnit;
   const int64_t grain = row_grain(x.shape[0] * kUnit, kGrain);
   parallel_ranges(units, grain, [&](Range r, int) {
-    double sum[kColumns];
+    float sum[kColumns];
     const int64_t end = std::min(width, r.end * kUnit);
     for (int64_t begin = r.begin * kUnit; begin < end; begin += kColumns) {
       const int64_t n = std::min(kColumns, end - begin);
@@ -38,8 +45,7 @@ void sum_rows(const TensorView& x, const TensorView& out, Write write) {
       with_type(out.dtype, [&](auto t) {
         auto* to = out.as<decltype(t)>() + begin;
         for (int64_t i = 0; i < n; ++i)
-          put(to[i],
-              static_cast<float>(write == Write::kAccumulate ? to_float(to[i]) + sum[i] : sum[i]));
+          put(to[i], write == Write::kAccumulate ? to_float(to[i]) + sum[i] : sum[i]);
       });
     }
   });
