@@ -42,6 +42,71 @@ TEST(Engine, GreedyTextIsThatOfWholeForwardPasses) {
     EXPECT_EQ(got[row], greedy_by_hand(*model, kPrompts[row], 8)) << row;
 }
 
+// An encoder reads the prompt, and the decoder begins with its own first token.
+TEST(Engine, AnEncoderDecoderAnswersItsPrompt) {
+  for (const char* position : {"rope", "t5"}) {
+    ModelConfig c = tiny_config();
+    c.body = "encoder_decoder";
+    c.position.kind = position;
+    c.decoder_start_token_id = 2;
+    const auto model = make_model(c, DType::kF32, Device::kCpu);
+    const Rows got = Engine(*model, asking(8, 0)).generate({kPrompts, {}});
+    for (size_t row = 0; row < got.size(); ++row) {
+      const auto& prompt = kPrompts[row];
+      EncoderMemory memory =
+          model->encode({}, Tensor::of<int32_t>(prompt, {1, static_cast<int64_t>(prompt.size())}));
+      Forward f;
+      f.memory = &memory;
+      std::vector<int32_t> said = {2};
+      for (int i = 0; i < 8; ++i) {
+        const auto length = static_cast<int64_t>(said.size());
+        const auto logits =
+            model->logits(f, model->hidden(f, Tensor::of<int32_t>(said, {1, length})))
+                .value.to_vector();
+        const auto last = logits.end() - kVocabulary;
+        said.push_back(static_cast<int32_t>(std::max_element(last, logits.end()) - last));
+      }
+      EXPECT_EQ(got[row], std::vector<int32_t>(said.begin() + 1, said.end())) << row;
+    }
+    c.decoder_start_token_id.reset();
+    const auto headless = make_model(c, DType::kF32, Device::kCpu);
+    EXPECT_NE(error_text([&] {
+                Engine(*headless, asking(1, 0)).generate({kPrompts, {}});
+              }).find("[decoder_start_token_id]"),
+              std::string::npos);
+  }
+}
+
+TEST(Engine, APrefixDecoderSeesItsWholePrompt) {
+  ModelConfig c = tiny_config();
+  c.body = "prefix_decoder";
+  const auto model = make_model(c, DType::kF32, Device::kCpu);
+  const std::vector<int32_t>& prompt = kPrompts[0];
+  const Rows got = Engine(*model, asking(8, 0)).generate({{prompt}, {}});
+  std::vector<int32_t> ids = prompt;
+  for (int i = 0; i < 8; ++i) {
+    Forward f;
+    f.prefix = Tensor::of<int32_t>(std::vector<int32_t>{3}, {1});
+    const auto length = static_cast<int64_t>(ids.size());
+    const auto logits =
+        model->logits(f, model->hidden(f, Tensor::of<int32_t>(ids, {1, length}))).value.to_vector();
+    const auto last = logits.end() - kVocabulary;
+    ids.push_back(static_cast<int32_t>(std::max_element(last, logits.end()) - last));
+  }
+  EXPECT_EQ(got[0], std::vector<int32_t>(ids.begin() + 3, ids.end()));
+}
+
+TEST(Engine, AnEncoderCannotContinue) {
+  ModelConfig c = tiny_config();
+  c.body = "encoder";
+  const auto model = make_model(c, DType::kF32, Device::kCpu);
+  EXPECT_EQ(
+      error_text([&] {
+        Engine(*model, asking(1, 0)).generate({kPrompts, {}});
+      }),
+      "[generate] body \"encoder\" predicts hidden tokens in place and cannot continue a text");
+}
+
 TEST(Engine, ARowIsTheSameWhateverStandsBesideIt) {
   const auto model = make_model(tiny_config(), DType::kF32, Device::kCpu);
   Engine engine(*model, asking(8, 1.0));

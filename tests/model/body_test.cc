@@ -1,0 +1,168 @@
+// What the bodies see, and what they refuse.
+
+#include <gtest/gtest.h>
+
+#include <cmath>
+
+#include "io/temp_folder.h"
+#include "model/checks.h"
+
+namespace lathe::testing {
+namespace {
+
+ModelConfig config_of(const char* body) {
+  ModelConfig c = tiny_config();
+  c.body = body;
+  c.pad_token_id = 0;
+  return c;
+}
+
+std::string refusal(const char* body, const std::function<void(ModelConfig&)>& change) {
+  ModelConfig c = config_of(body);
+  change(c);
+  return error_text([&] { Transformer model(c); });
+}
+
+Tensor lengths(std::vector<int32_t> each) {
+  return Tensor::of<int32_t>(each, {static_cast<int64_t>(each.size())});
+}
+
+Tensor with_prefix(Transformer& model, const Tensor& ids, const Tensor& prefix) {
+  Forward f;
+  f.prefix = prefix;
+  return model.logits(f, model.hidden(f, ids)).value;
+}
+
+TEST(Body, RefusesWhatHasNoMeaningInIt) {
+  EXPECT_EQ(refusal("encoder_decoder", [](ModelConfig& c) { c.parallel_block = "shared_norm"; }),
+            "[model.parallel_block] the cross-attention of an encoder_decoder stands between "
+            "attention and feed-forward; use \"none\"");
+  for (const char* body : {"encoder", "encoder_decoder", "prefix_decoder"})
+    EXPECT_EQ(refusal(body,
+                      [](ModelConfig& c) {
+                        c.position.kind = "alibi";
+                        c.position.alibi = "falcon";
+                      }),
+              "[model.position.alibi] \"falcon\" favours later keys, and in body = \"" +
+                  std::string(body) + "\" some tokens see what comes after them; use \"distance\"");
+  EXPECT_EQ(refusal("decoder", [](ModelConfig& c) { c.num_encoder_layers = 2; }),
+            "[model.num_encoder_layers] body = \"decoder\" has no encoder beside it; use "
+            "\"encoder_decoder\", or leave the key out");
+  const auto few_buckets = [](ModelConfig& c) {
+    c.position.kind = "t5";
+    c.position.relative_attention_num_buckets = 3;
+  };
+  EXPECT_EQ(refusal("decoder", few_buckets), "no error");
+  EXPECT_EQ(refusal("encoder", few_buckets),
+            "[model.position.relative_attention_num_buckets] 3 buckets for two directions; use at "
+            "least 4");
+  const auto expert_choice = [](ModelConfig& c) {
+    c.moe.num_experts = 2;
+    c.moe.router = "expert_choice";
+  };
+  EXPECT_EQ(refusal("encoder", expert_choice), "no error");
+  EXPECT_NE(refusal("encoder_decoder", expert_choice).find("[model.moe.router]"),
+            std::string::npos);
+}
+
+TEST(Body, SaysWhichInputIsMissing) {
+  const auto pair = make_model(config_of("encoder_decoder"), DType::kF32, Device::kCpu);
+  const auto alone = make_model(config_of("decoder"), DType::kF32, Device::kCpu);
+  EXPECT_EQ(error_text([&] { pair->hidden({}, some_ids(1, 3)); }),
+            "[model] no text for the encoder, which the decoder of this model attends to");
+  EXPECT_EQ(error_text([&] { alone->encode({}, some_ids(1, 3)); }),
+            "[model] body \"decoder\" has no encoder beside its blocks; give the text as input_ids "
+            "alone");
+  Forward f;
+  EncoderMemory memory = pair->encode({}, some_ids(1, 3));
+  f.memory = &memory;
+  EXPECT_EQ(error_text([&] { alone->hidden(f, some_ids(1, 3)); }),
+            "[model] an encoder's output, but body \"decoder\" does not attend to one");
+}
+
+// A prefix of 0 is a causal model, one of T sees everything, whatever limits the rest.
+TEST(Body, PrefixesOfEveryLength) {
+  for (int64_t window : {0, 1, 3}) {
+    ModelConfig c = config_of("prefix_decoder");
+    if (window > 0) c.sliding_window = window;
+    const auto prefix = make_model(c, DType::kF64, Device::kRef);
+    c.body = "decoder";
+    const auto causal = make_model(c, DType::kF64, Device::kRef);
+    c.body = "encoder";
+    c.sliding_window.reset();
+    const auto open = make_model(c, DType::kF64, Device::kRef);
+    for (int64_t tokens : {1, 2, 7}) {
+      const Tensor ids = some_ids(2, tokens);
+      EXPECT_LE(
+          largest_difference(with_prefix(*prefix, ids, lengths({0, 0})), logits_of(*causal, ids)),
+          1e-12);
+      const auto all = static_cast<int32_t>(tokens);
+      EXPECT_LE(
+          largest_difference(with_prefix(*prefix, ids, lengths({all, all})), logits_of(*open, ids)),
+          1e-12);
+      // Each row has its own.
+      const Tensor mixed = with_prefix(*prefix, ids, lengths({0, all}));
+      EXPECT_LE(largest_difference(mixed.narrow(0, 0, 1).clone(),
+                                   logits_of(*causal, ids).narrow(0, 0, 1).clone()),
+                1e-12);
+      EXPECT_LE(largest_difference(mixed.narrow(0, 1, 1).clone(),
+                                   logits_of(*open, ids).narrow(0, 1, 1).clone()),
+                1e-12);
+    }
+  }
+}
+
+// Filling behind a text changes nothing for the decoder that reads it.
+TEST(Body, PaddingOfTheEncodersTextIsNotSeen) {
+  for (const char* position : {"rope", "t5", "alibi", "learned"}) {
+    ModelConfig c = config_of("encoder_decoder");
+    c.position.kind = position;
+    const auto model = make_model(c, DType::kF64, Device::kRef);
+    const Tensor ids = some_ids(1, 5);
+    const auto answer = [&](const std::vector<int32_t>& text, const std::vector<int32_t>& mask) {
+      const auto n = static_cast<int64_t>(text.size());
+      Forward reading, f;
+      if (!mask.empty()) {
+        const Tensor segments = Tensor::of<int32_t>(mask, {1, n});
+        reading.segments = {segments, segments};
+      }
+      EncoderMemory memory = model->encode(reading, Tensor::of<int32_t>(text, {1, n}));
+      f.memory = &memory;
+      return model->logits(f, model->hidden(f, ids)).value;
+    };
+    const Tensor want = answer({3, 1, 4}, {});
+    EXPECT_LE(largest_difference(answer({3, 1, 4, 9, 9}, {1, 1, 1, 0, 0}), want), 1e-12);
+    EXPECT_GT(largest_difference(answer({3, 1, 4, 9, 9}, {1, 1, 1, 1, 1}), want), 1e-6);
+  }
+}
+
+TEST(Body, KindsOfTokensHaveVectors) {
+  ModelConfig c = config_of("encoder");
+  c.type_vocab_size = 2;
+  const auto model = make_model(c, DType::kF64, Device::kRef);
+  const Tensor ids = some_ids(1, 4);
+  const auto with_types = [&](std::vector<int32_t> types) {
+    Forward f;
+    if (!types.empty()) f.token_types = Tensor::of<int32_t>(types, {1, 4});
+    return model->logits(f, model->hidden(f, ids)).value;
+  };
+  EXPECT_EQ(with_types({}).to_vector(), with_types({0, 0, 0, 0}).to_vector());
+  EXPECT_GT(largest_difference(with_types({0, 0, 1, 1}), with_types({})), 1e-6);
+  EXPECT_NE(error_text([&] { with_types({0, 0, 2, 0}); }), "no error");
+}
+
+// Table 1 of the paper: a decoder alone, and both sides of an encoder-decoder.
+TEST(Body, DeepNormHasTheConstantsOfItsPaper) {
+  const DeepNormConstants alone = deep_norm(8);
+  EXPECT_NEAR(alone.alpha, 2.0, 1e-12);
+  EXPECT_NEAR(alone.beta, std::pow(64.0, -0.25), 1e-12);
+  const DeepNormConstants encoder = deep_norm_of_encoder(16, 1);
+  EXPECT_NEAR(encoder.alpha, 0.81 * 2.0, 1e-12);
+  EXPECT_NEAR(encoder.beta, 0.87 / 2.0, 1e-12);
+  const DeepNormConstants decoder = deep_norm_of_decoder(27);
+  EXPECT_NEAR(decoder.alpha, 3.0, 1e-12);
+  EXPECT_NEAR(decoder.beta, std::pow(324.0, -0.25), 1e-12);
+}
+
+}  // namespace
+}  // namespace lathe::testing
