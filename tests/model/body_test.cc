@@ -151,6 +151,26 @@ TEST(Body, KindsOfTokensHaveVectors) {
   EXPECT_NE(error_text([&] { with_types({0, 0, 2, 0}); }), "no error");
 }
 
+// The module that predicts token i + 2 sees what is known up to token i + 1, and not more.
+TEST(Body, ModulesThatLookAheadDoNotSeeTheFuture) {
+  ModelConfig c = config_of("decoder");
+  c.num_nextn_predict_layers = 2;
+  const auto model = make_model(c, DType::kF64, Device::kRef);
+  const Tensor ids = some_ids(1, 7);
+  const auto ahead = [&](int64_t changed) {
+    const Tensor later = some_ids(1, 8).narrow(1, 1, 7).clone();
+    if (changed >= 0)
+      later.data<int32_t>()[changed] = (later.data<int32_t>()[changed] + 1) % kVocabulary;
+    return model->hidden_ahead({}, 1, model->hidden({}, ids), later).value;
+  };
+  const Tensor a = ahead(-1), b = ahead(4);
+  EXPECT_EQ(a.narrow(1, 0, 4).clone().to_vector(), b.narrow(1, 0, 4).clone().to_vector());
+  EXPECT_GT(largest_difference(a.narrow(1, 4, 1).clone(), b.narrow(1, 4, 1).clone()), 1e-6);
+  EXPECT_EQ(refusal("encoder", [](ModelConfig& m) { m.num_nextn_predict_layers = 1; }),
+            "[model.num_nextn_predict_layers] body = \"encoder\" does not predict one token after "
+            "the other; use 0, or \"decoder\"");
+}
+
 // Table 1 of the paper: a decoder alone, and both sides of an encoder-decoder.
 TEST(Body, DeepNormHasTheConstantsOfItsPaper) {
   const DeepNormConstants alone = deep_norm(8);

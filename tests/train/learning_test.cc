@@ -1,6 +1,7 @@
 // Training as a whole: one batch learned by heart, and ten steps as PyTorch makes them.
 
 #include "lathe/io/json_file.h"
+#include "lathe/model/folder.h"
 #include "lathe/optim/optimizers.h"
 #include "train/run.h"
 
@@ -44,6 +45,40 @@ TEST_F(Learning, EveryBodyLearnsWhatItIsFor) {
   // Of masked tokens there are few in a batch, and no rule to find them by but their neighbours.
   for (const auto& [name, patch] : body_patches())
     EXPECT_LT(last_loss(patch), name.starts_with("masked") ? 2.7 : 2.4) << name;
+}
+
+// Two and three tokens ahead the same rule holds.
+TEST_F(Learning, ModulesLearnToLookFurtherAhead) {
+  recipe_["train"].update(Json{{"steps", 60}, {"checkpoint_every", 0}, {"batch_size", 8}});
+  recipe_["data"].erase("valid");
+  recipe_["optim"].update(Json{{"lr", 0.02}});
+  recipe_["model"]["model_type"] = "lathe";
+  // Parameters are drawn by name: what both have begins alike.
+  const auto first_loss = [&](int64_t modules) {
+    start_over();
+    recipe_["model"]["num_nextn_predict_layers"] = modules;
+    train(recipe());
+    return metrics().front()["loss"].get<double>();
+  };
+  EXPECT_EQ(first_loss(0), first_loss(2));
+  const auto model = load_model(out() / "model", {});
+  // 0 3 6 9 12 2 …: what comes next, and after that.
+  std::vector<int32_t> text;
+  for (int32_t i = 0; i < 8; ++i) text.push_back(3 * i % 13);
+  const auto said = [&](const Var& hidden) {
+    const auto logits = model->logits({}, hidden).value.to_vector();
+    const auto last = logits.end() - 13;
+    return static_cast<int32_t>(std::max_element(last, logits.end()) - last);
+  };
+  std::vector<int32_t> ids = text;
+  Var hidden = model->hidden({}, Tensor::of<int32_t>(ids, {1, 8}));
+  for (int32_t depth = 0; depth <= 2; ++depth) {
+    EXPECT_EQ(said(hidden), 3 * (8 + depth) % 13) << depth;
+    ids.erase(ids.begin());
+    ids.push_back(3 * (8 + depth) % 13);
+    if (depth < 2)
+      hidden = model->hidden_ahead({}, depth + 1, hidden, Tensor::of<int32_t>(ids, {1, 8}));
+  }
 }
 
 TEST_F(Learning, EveryOptimizerLearnsARule) {

@@ -22,6 +22,8 @@ std::vector<Setting> settings() {
       {"document_mask", R"({"data": {"document_mask": true}})"},
       {"sequential", R"({"data": {"order": "sequential"}})"},
       {"epochs", R"({"train": {"batch_size": 31}})"},
+      {"further", R"({"model": {"model_type": "lathe", "num_nextn_predict_layers": 2},
+                      "data": {"document_mask": true}})"},
   };
   for (const auto& [name, patch] : body_patches()) all.push_back({name, patch});
   for (const OptimizerInfo& o : kOptimizers) {

@@ -121,7 +121,7 @@ PositionOptions position_options(const ModelConfig& config, const StackSpec& sta
                       .short_factor = s.short_factor,
                       .long_factor = s.long_factor},
           .heads = c.num_attention_heads,
-          .layers = stack.layers,
+          .layers = stack.layers + c.num_nextn_predict_layers,
           .key_width = c.key_width(),
           .value_width = c.value_width(),
           .buckets = {.buckets = p.relative_attention_num_buckets,
@@ -146,8 +146,7 @@ std::unique_ptr<Attention> make_cross_attention(const ModelConfig& c, const Stac
   return make_cross_attention(attention_options(c, stack, layer));
 }
 
-std::unique_ptr<FeedForward> make_ffn(const ModelConfig& c, const StackSpec& stack,
-                                      int64_t layer) {
+std::unique_ptr<FeedForward> make_ffn(const ModelConfig& c, const StackSpec& stack, int64_t layer) {
   const FeedForwardOptions options = ffn_options(c, stack);
   if (c.moe.in_layer(layer)) return make_moe(options, c.moe);
   return find_in(feed_forwards(), "model.ffn.kind", c.ffn.kind).make(options);

@@ -125,6 +125,9 @@ void ModelConfig::visit(Visitor& v) {
   v.field("type_vocab_size", type_vocab_size,
           "kinds of tokens with a vector each, added to the embedding (BERT's segments)",
           at_least(0));
+  v.field("num_nextn_predict_layers", num_nextn_predict_layers,
+          "modules that learn to predict 2, 3 … tokens ahead, beside the model (DeepSeek-V3)",
+          between(0, 64));
   v.choice("parallel_block", parallel_block, {"none", "shared_norm", "two_norms"},
            "attention and feed-forward side by side (GPT-J, PaLM), behind one norm or one each");
   v.choice("layer_types", layer_types, {"full_attention", "sliding_attention"},
@@ -204,7 +207,9 @@ ModelConfig resolved(const ModelConfig& config) {
   c.scale_tied_head = config.scale_tied_head && config.tie_word_embeddings;
   if (c.body_traits().encoder) c.num_encoder_layers = config.encoder_layers();
   c.layer_types.clear();
-  for (int64_t layer = 0; layer < std::max(c.num_hidden_layers, c.encoder_layers()); ++layer)
+  const int64_t layers =
+      std::max(c.num_hidden_layers + c.num_nextn_predict_layers, c.encoder_layers());
+  for (int64_t layer = 0; layer < layers; ++layer)
     c.layer_types.push_back(config.layer_type(layer));
   if (std::ranges::find(c.layer_types, "sliding_attention") == c.layer_types.end())
     c.sliding_window.reset();
@@ -311,6 +316,11 @@ void check_body(const ModelConfig& c) {
     refuse("num_encoder_layers",
            fmt::format("body = \"{}\" has no encoder beside it; use \"encoder_decoder\", or leave "
                        "the key out",
+                       c.body));
+  if (c.num_nextn_predict_layers > 0 && (body.encoder || !body.causal))
+    refuse("num_nextn_predict_layers",
+           fmt::format("body = \"{}\" does not predict one token after the other; use 0, or "
+                       "\"decoder\"",
                        c.body));
   if (body.encoder && c.parallel_block != "none")
     refuse("parallel_block",

@@ -27,6 +27,8 @@ Transformer::Transformer(const ModelConfig& c)
     token_types_.emplace(c.type_vocab_size, c.hidden_size, c.initializer_range);
   if (c.body_traits().encoder) encoder_ = std::make_unique<Stack>(c, encoder_stack(c));
   stack_ = std::make_unique<Stack>(c, main_stack(c));
+  for (int64_t depth = 1; depth <= c.num_nextn_predict_layers; ++depth)
+    further_.push_back(std::make_unique<MultiTokenModule>(c, main_stack(c), depth));
   if (c.head_transform)
     head_transform_.emplace(c.hidden_size, kernels::find_activation(c.hidden_act), make_norm(c),
                             c.initializer_range);
@@ -137,6 +139,16 @@ Var Transformer::hidden(const Forward& f, const Tensor& ids, Recompute recompute
   return ops::scale(x, config_.head_scale());
 }
 
+Var Transformer::hidden_ahead(const Forward& base, int64_t depth, const Var& hidden,
+                              const Tensor& ids_ahead) {
+  Forward f = base.with_rng(base.rng.fork("ahead").fork(static_cast<uint64_t>(depth)));
+  if (!f.positions.defined())
+    f.positions = counting_positions(ids_ahead.size(0), ids_ahead.size(1), 0);
+  MultiTokenModule& module = *further_.at(static_cast<size_t>(depth - 1));
+  const Var h = module.forward(f, stack_->position(), hidden, embed(f, ids_ahead));
+  return ops::scale(h, config_.head_scale());
+}
+
 ops::OutputHead Transformer::head(const Forward& f) {
   ops::OutputHead head(f.use(head_ ? head_->weight : embedding_.weight));
   if (auto& bias = head_ ? head_->bias : head_bias_) head.bias = f.use(*bias);
@@ -165,6 +177,7 @@ void Transformer::visit(ModuleVisitor& v) {
   if (token_types_) v.child("token_types", *token_types_);
   if (encoder_) v.child("encoder", *encoder_);
   stack_->visit(v);
+  for (size_t i = 0; i < further_.size(); ++i) v.child(fmt::format("further.{}", i), *further_[i]);
   if (head_transform_) v.child("head_transform", *head_transform_);
   if (head_) v.child("head", *head_);
   if (head_bias_) v.parameter("head_bias", *head_bias_);

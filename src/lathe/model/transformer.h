@@ -2,9 +2,11 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <vector>
 
 #include "lathe/model/config.h"
+#include "lathe/model/multi_token.h"
 #include "lathe/model/stack.h"
 #include "lathe/nn/attention/memory.h"
 #include "lathe/nn/embedding.h"
@@ -28,12 +30,14 @@ class Transformer : public Module {
 
   // Of a body with an encoder: ids i32 [B,S] -> what its decoder reads as f.memory. f.segments of
   // the text (padding, packed documents) stay with it. The result must outlive the backward.
-  EncoderMemory encode(const Forward& f, const Tensor& ids,
-                       Recompute recompute = Recompute::kNone);
+  EncoderMemory encode(const Forward& f, const Tensor& ids, Recompute recompute = Recompute::kNone);
   // ids i32 [B,T] -> what the head reads, [B,T,C]. f.positions may be undefined: 0 … T-1, or
   // after a cache its length. Errors: kData for ids outside the vocabulary, sequences longer than
   // the positions allow, and an encoder's output that is missing or not asked for.
   Var hidden(const Forward& f, const Tensor& ids, Recompute recompute = Recompute::kNone);
+  // Further ahead: of module `depth`, from 1 to config().num_nextn_predict_layers, given what the
+  // model (depth 1) or the module before made of every token, and the tokens `depth` later.
+  Var hidden_ahead(const Forward& f, int64_t depth, const Var& hidden, const Tensor& ids_ahead);
   // [.., C] -> logits [.., V] in the accumulation dtype.
   Var logits(const Forward& f, const Var& hidden);
   ops::OutputHead head(const Forward& f);
@@ -53,6 +57,7 @@ class Transformer : public Module {
   std::optional<Embedding> token_types_;
   std::unique_ptr<Stack> encoder_;  // its parameters are below "encoder"
   std::unique_ptr<Stack> stack_;    // and these at the top: "layers.0" …
+  std::vector<std::unique_ptr<MultiTokenModule>> further_;
   std::optional<HeadTransform> head_transform_;
   std::unique_ptr<Linear> head_;        // absent when tied to the embedding
   std::optional<Parameter> head_bias_;  // beside a tied head

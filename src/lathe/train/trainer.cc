@@ -14,6 +14,7 @@
 #include "lathe/model/folder.h"
 #include "lathe/model/summary.h"
 #include "lathe/ops/cross_entropy.h"
+#include "lathe/ops/elementwise.h"
 #include "lathe/optim/clip.h"
 #include "lathe/optim/optimizers.h"
 
@@ -96,6 +97,46 @@ void Trainer::prepare_parameters() {
   if (recipe_.train.ema_decay > 0) ema_ = std::make_unique<Ema>(recipe_.train.ema_decay, trained_);
 }
 
+namespace {
+
+// Row by row `by` places earlier; what is missing at the end becomes `filling`.
+Tensor earlier(const Tensor& rows, int64_t by, int32_t filling) {
+  Tensor out(rows.shape(), DType::kI32);
+  const int64_t width = rows.size(1);
+  for (int64_t b = 0; b < rows.size(0); ++b)
+    for (int64_t t = 0; t < width; ++t)
+      out.data<int32_t>()[b * width + t] =
+          t + by < width ? rows.data<int32_t>()[b * width + t + by] : filling;
+  return out;
+}
+
+// Labels `by` places ahead; none where that token belongs to another document.
+Tensor labels_ahead(const Batch& batch, int64_t by) {
+  Tensor labels = earlier(batch.labels, by, -1);
+  if (!batch.segments.defined()) return labels;
+  const Tensor segments = earlier(batch.segments, by, -1);
+  for (int64_t i = 0; i < labels.numel(); ++i)
+    if (segments.data<int32_t>()[i] != batch.segments.data<int32_t>()[i])
+      labels.data<int32_t>()[i] = -1;
+  return labels;
+}
+
+}  // namespace
+
+Var Trainer::with_further(const Forward& f, const Batch& batch, Var hidden, Var loss,
+                          double normalizer) {
+  const int64_t modules = recipe_.model.num_nextn_predict_layers;
+  const double weight = recipe_.objective.further_weight / static_cast<double>(modules);
+  for (int64_t depth = 1; depth <= modules; ++depth) {
+    hidden = model_->hidden_ahead(f, depth, hidden, earlier(batch.ids, depth, 0));
+    const Tensor labels = labels_ahead(batch, depth);
+    if (std::ranges::max(labels.span<int32_t>()) < 0) break;  // rows too short to look so far
+    loss = ops::add(loss, ops::linear_cross_entropy(hidden, model_->head(f), labels,
+                                                    {.normalizer = normalizer / weight}));
+  }
+  return loss;
+}
+
 double Trainer::loss_of(Forward f, const Batch& batch, Recompute recompute, double normalizer) {
   EncoderMemory memory;
   if (batch.text.defined()) {
@@ -107,10 +148,10 @@ double Trainer::loss_of(Forward f, const Batch& batch, Recompute recompute, doub
   f.positions = batch.positions;
   f.segments = {batch.segments, batch.segments};
   f.prefix = batch.prefix;
+  const Var hidden = model_->hidden(f, batch.ids, recompute);
   const Var loss =
-      ops::linear_cross_entropy(model_->hidden(f, batch.ids, recompute), model_->head(f),
-                                batch.labels, {.normalizer = normalizer});
-  if (f.tape != nullptr) f.tape->backward(loss);
+      ops::linear_cross_entropy(hidden, model_->head(f), batch.labels, {.normalizer = normalizer});
+  if (f.tape != nullptr) f.tape->backward(with_further(f, batch, hidden, loss, normalizer));
   return loss.value.item();
 }
 

@@ -84,6 +84,8 @@ class Trainer {
 
   void prepare_parameters();
   void open_data();
+  // The weighed losses of the modules that look further ahead, added to `loss`.
+  Var with_further(const Forward& f, const Batch& batch, Var hidden, Var loss, double normalizer);
   // The loss of a micro-batch, summed over its labels and divided by `normalizer`; with a tape also
   // its gradients.
   double loss_of(Forward f, const Batch& batch, Recompute recompute, double normalizer);

@@ -22,6 +22,7 @@ struct ObjectiveConfig {
   int64_t sentinels = 100;
   std::optional<int64_t> mask_token_id;
   std::vector<int64_t> mode_token_ids = {};
+  double further_weight = 0.3;
   void visit(Visitor& v);
 };
 

@@ -64,6 +64,9 @@ void ObjectiveConfig::visit(Visitor& v) {
   v.field("mode_token_ids", mode_token_ids,
           "ul2: ids that tell the model which kind of denoising it does: R, X, S; empty: none",
           at_least(0));
+  v.field("further_weight", further_weight,
+          "with model.num_nextn_predict_layers: weight of their mean loss beside the model's",
+          above(0));
 }
 
 std::string objective_name(const ObjectiveConfig& config, const ModelConfig& model) {
