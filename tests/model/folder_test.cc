@@ -5,6 +5,7 @@
 
 #include <gtest/gtest.h>
 
+#include <functional>
 #include <map>
 #include <nlohmann/json.hpp>
 
@@ -123,6 +124,35 @@ TEST_F(Folder, NoFamilyClaimsARotaryScalingThatItDoesNotHave) {
   EXPECT_EQ(saved_as("llama", "ntk"), "lathe");
   EXPECT_EQ(saved_as("phi3", "ntk"), "lathe");
   EXPECT_NE(saved_as("phi3", "yarn"), "phi3");
+}
+
+// transformers has none of these, and a family that dropped them would compute another model.
+TEST_F(Folder, NoFamilyClaimsMasksThatItDoesNotHave) {
+  const std::pair<const char*, std::function<void(ModelConfig&)>> changes[] = {
+      {"strided",
+       [](ModelConfig& c) {
+         c.layer_types = {"strided_attention"};
+         c.attention.sparse_stride = 4;
+       }},
+      {"fixed",
+       [](ModelConfig& c) {
+         c.layer_types = {"full_attention", "fixed_attention"};
+         c.attention.sparse_stride = 4;
+       }},
+      {"sink_tokens",
+       [](ModelConfig& c) {
+         c.layer_types = {"sliding_attention"};
+         c.sliding_window = 4;
+         c.attention.sink_tokens = 2;
+       }},
+      {"sink_logits", [](ModelConfig& c) { c.attention.sink_logits = true; }},
+  };
+  for (const Family* family : families())
+    for (const auto& [name, change] : changes) {
+      ModelConfig c = family_config(std::string(family->name));
+      change(c);
+      EXPECT_EQ(family_for(c).name, "lathe") << family->name << " " << name;
+    }
 }
 
 TEST_F(Folder, EveryRowOfEveryParameterHasOneNameInEachFamily) {

@@ -47,6 +47,22 @@ TEST(ModelConfig, IsRefusedWithWhatToWriteInstead) {
             "16777216 channels");
 }
 
+TEST(ModelConfig, RefusesSparseLayersWithoutAPattern) {
+  EXPECT_EQ(refusal_of(R"({"layer_types": ["strided_attention"]})"),
+            "[model.attention.sparse_stride] layer_types has strided_attention layers; say how far "
+            "apart their blocks are, near the square root of the number of blocks, e.g. "
+            "sparse_stride = 32");
+  EXPECT_EQ(refusal_of(R"({"layer_types": ["fixed_attention"],
+                           "attention": {"sparse_stride": 4, "sparse_summary": 5}})"),
+            "[model.attention.sparse_summary] 5 of the 4 blocks in a group (sparse_stride); use at "
+            "most that many");
+  EXPECT_EQ(
+      refusal_of(R"({"layer_types": ["fixed_attention"], "attention": {"sparse_stride": 4}})"),
+      "no error");
+  EXPECT_NE(refusal_of(R"({"layer_types": ["strided"]})").find("'strided_attention'"),
+            std::string::npos);
+}
+
 TEST(ModelConfig, NamesTheNearestKnownName) {
   const auto starts = [](const char* patch, const std::string& message) {
     EXPECT_EQ(refusal_of(patch).substr(0, message.size()), message);

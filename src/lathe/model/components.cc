@@ -15,6 +15,25 @@ NormPlacement placement_of(const ModelConfig& c) {
   return find_in(norm_placements(), "model.norm.placement", c.norm.placement).make;
 }
 
+kernels::AttentionSpec mask_of(const ModelConfig& config, int64_t layer) {
+  using Kind = kernels::BlockPattern::Kind;
+  const ModelConfig c = resolved(config);
+  const std::string& type = c.layer_type(layer);
+  kernels::AttentionSpec mask;
+  if (type == "full_attention") return mask;
+  mask.sink_tokens = c.attention.sink_tokens;
+  if (type == "sliding_attention") {
+    mask.window = *c.sliding_window;
+  } else {
+    mask.pattern = {.kind = type == "strided_attention" ? Kind::kStrided : Kind::kFixed,
+                    .block = c.attention.sparse_block,
+                    .stride = *c.attention.sparse_stride,
+                    .local = c.attention.sparse_local.value_or(1),
+                    .summary = c.attention.sparse_summary};
+  }
+  return mask;
+}
+
 namespace {
 
 // Standard deviations of fresh weights.
@@ -40,7 +59,7 @@ QkNorm qk_norm_of(const ModelConfig& c) {
 AttentionOptions attention_options(const ModelConfig& config, int64_t layer) {
   const ModelConfig c = resolved(config);
   const InitScales scales = init_scales(c);
-  const bool local = c.layer_type(layer) == "sliding_attention";
+  const kernels::AttentionSpec mask = mask_of(c, layer);
   return {.hidden_size = c.hidden_size,
           .heads = c.num_attention_heads,
           .kv_heads = c.kv_heads(),
@@ -49,7 +68,10 @@ AttentionOptions attention_options(const ModelConfig& config, int64_t layer) {
           .output_bias = *c.attention.output_bias,
           .scale = *c.attention.scale,
           .softcap = c.attn_logit_softcapping,
-          .window = local ? *c.sliding_window : 0,
+          .window = mask.window,
+          .sink_tokens = mask.sink_tokens,
+          .pattern = mask.pattern,
+          .sink_logits = c.attention.sink_logits,
           .dropout = c.attention_dropout,
           .qk_norm = qk_norm_of(c),
           .make_norm = find_in(norms(), "model.norm.kind", c.norm.kind).make,

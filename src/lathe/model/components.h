@@ -15,6 +15,8 @@ namespace lathe {
 
 std::unique_ptr<Norm> make_norm(const ModelConfig& config);
 NormPlacement placement_of(const ModelConfig& config);
+// Who sees whom in a layer: window, sink tokens and pattern.
+kernels::AttentionSpec mask_of(const ModelConfig& config, int64_t layer);
 std::unique_ptr<Attention> make_attention(const ModelConfig& config, int64_t layer);
 std::unique_ptr<FeedForward> make_ffn(const ModelConfig& config, int64_t layer);  // or experts
 std::unique_ptr<Position> make_position(const ModelConfig& config);

@@ -18,6 +18,10 @@
 #include "lathe/model/summary.h"
 
 #include <algorithm>
+#include <map>
+
+#include "lathe/kernels/attention/visibility.h"
+#include "lathe/model/components.h"
 
 namespace lathe {
 namespace {
@@ -86,14 +90,36 @@ int64_t block_elements(const ModelConfig& c, int64_t layer, bool keep_cheap) {
          ffn_elements(c, layer, keep_cheap);
 }
 
+// Keys that a query of a block-sparse layer sees on average. Counted by the rule of the kernels, for
+// every query of a short sequence and for evenly spread ones of a long sequence.
+double visible_keys_of_pattern(const kernels::AttentionSpec& mask, int64_t seq_len) {
+  constexpr int64_t kMostQueries = 4096;
+  const kernels::Visibility visibility(mask, seq_len, seq_len);
+  const int64_t queries = std::min(seq_len, kMostQueries);
+  int64_t seen = 0;
+  for (int64_t i = 0; i < queries; ++i)
+    visibility.for_each_run(0, (2 * i + 1) * seq_len / (2 * queries), {0, seq_len},
+                            [&](Range run) { seen += run.size(); });
+  return static_cast<double>(seen) / static_cast<double>(std::max<int64_t>(1, queries));
+}
+
+double visible_keys_of_layer(const kernels::AttentionSpec& mask, int64_t seq_len) {
+  if (mask.pattern.kind != kernels::BlockPattern::Kind::kNone)
+    return visible_keys_of_pattern(mask, seq_len);
+  const auto all = static_cast<double>(seq_len);
+  const double window =
+      mask.window > 0 ? std::min(static_cast<double>(mask.window + mask.sink_tokens), all) : all;
+  return window - window * window / (2.0 * all);  // the first `window` queries see fewer
+}
+
 // Keys that a query sees, summed over the layers, of T on average.
 double visible_keys(const ModelConfig& c, int64_t seq_len) {
+  std::map<std::string, double> of_type;
   double sum = 0;
   for (int64_t layer = 0; layer < c.num_hidden_layers; ++layer) {
-    const bool local = c.layer_type(layer) == "sliding_attention";
-    const auto all = static_cast<double>(seq_len);
-    const double window = local ? std::min(static_cast<double>(*c.sliding_window), all) : all;
-    sum += window - window * window / (2.0 * all);  // the first `window` queries see fewer
+    const auto [known, fresh] = of_type.try_emplace(c.layer_type(layer));
+    if (fresh) known->second = visible_keys_of_layer(mask_of(c, layer), seq_len);
+    sum += known->second;
   }
   return sum;
 }

@@ -33,7 +33,7 @@ struct CostOptions {
 // With N the parameters of all matrices that a token is multiplied with (the head included, tables
 // that are only looked up not, of routed experts those that a token chooses), H heads of width Dk
 // where queries meet keys and Dv of values, K key/value heads of width D, S the sum over the layers
-// of the keys that a query sees on average (T/2 without a window), and e bytes of the compute dtype:
+// of the keys that a query sees on average (T/2 without a window; counted for block-sparse layers), and e bytes of the compute dtype:
 //   forward        2·N + 2·S·H·(Dk + Dv), FLOPs a token; 2·N + 2·L·H·D·T without windows
 //   training       three times that, FLOPs a token; the 6·N + 6·L·T·C of the literature
 //   weights        4 bytes of f32 master, and e beside it for matrices when e < 4

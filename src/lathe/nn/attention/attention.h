@@ -33,7 +33,10 @@ struct AttentionOptions {
   bool bias = false, output_bias = false;
   double scale = 1.0;
   double softcap = 0.0;
-  int64_t window = 0;  // 0: everything before is visible
+  int64_t window = 0;       // 0: everything before is visible
+  int64_t sink_tokens = 0;  // seen from beyond the window and through the pattern
+  kernels::BlockPattern pattern = {};
+  bool sink_logits = false;
   double dropout = 0.0;
   QkNorm qk_norm = QkNorm::kNone;
   MakeNorm make_norm = nullptr;  // of queries and keys
@@ -54,10 +57,14 @@ std::span<const CatalogueEntry<MakeAttention>> attentions();
 
 AttentionSite site_of(const AttentionOptions& options);
 
-// ops::attention with what the options, the position and the pass say: scale, soft cap, window,
+// A layer's trained logits in the denominator of its softmax, [H] from zero; nothing when the
+// options do not ask for them.
+std::optional<Parameter> make_sinks(const AttentionOptions& options);
+
+// ops::attention with what the options, the position and the pass say: scale, soft cap, mask,
 // biases, segments, and dropout while training.
 Var attend(const Forward& f, const AttentionOptions& options, Position& position,
-           const std::array<Var, 3>& qkv);
+           const std::array<Var, 3>& qkv, std::optional<Parameter>& sinks);
 
 // One function per file in attention/.
 std::unique_ptr<Attention> make_grouped_attention(const AttentionOptions& options);

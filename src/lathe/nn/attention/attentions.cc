@@ -23,18 +23,38 @@ AttentionSite site_of(const AttentionOptions& options) {
   return {.layer = options.layer, .local = options.window > 0, .scale = options.scale};
 }
 
+std::optional<Parameter> make_sinks(const AttentionOptions& options) {
+  if (!options.sink_logits) return std::nullopt;
+  Parameter sinks({options.heads}, {Initializer::Kind::kZeros, 0});
+  sinks.full_precision = true;  // beside scores, which are f32
+  return sinks;
+}
+
+namespace {
+
+// A model loaded for inference in 16 bits has its tables so too; scores are f32.
+Var wide(const Var& v) {
+  const bool narrow = v.value.dtype() == DType::kBF16 || v.value.dtype() == DType::kF16;
+  return narrow ? Var(v.value.to(DType::kF32)) : v;
+}
+
+}  // namespace
+
 Var attend(const Forward& f, const AttentionOptions& options, Position& position,
-           const std::array<Var, 3>& qkv) {
+           const std::array<Var, 3>& qkv, std::optional<Parameter>& sinks) {
   kernels::AttentionSpec spec;
   spec.scale = static_cast<float>(options.scale);
   spec.softcap = static_cast<float>(options.softcap);
   spec.window = options.window;
+  spec.sink_tokens = options.sink_tokens;
+  spec.pattern = options.pattern;
   if (f.training && options.dropout > 0.0) {
     spec.dropout = static_cast<float>(options.dropout);
     spec.dropout_key = f.rng.fork("attention_weights").key();
   }
   ops::AttentionInputs inputs;
   inputs.segments = f.segments;
+  if (sinks) inputs.sink_logits = wide(f.use(*sinks));
   position.add_to_scores(f, site_of(options), qkv[0], qkv[1], inputs);
   return ops::attention(qkv[0], qkv[1], qkv[2], spec, inputs);
 }

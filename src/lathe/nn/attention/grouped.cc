@@ -14,7 +14,8 @@ class GroupedAttention : public Attention {
   explicit GroupedAttention(const AttentionOptions& o)
       : options_(o),
         qkv_(o.hidden_size, (o.heads + 2 * o.kv_heads) * o.head_dim, o.bias, o.init_std),
-        output_(o.heads * o.head_dim, o.hidden_size, o.output_bias, o.output_init_std) {
+        output_(o.heads * o.head_dim, o.hidden_size, o.output_bias, o.output_init_std),
+        sinks_(make_sinks(o)) {
     const int64_t queries = o.heads * o.head_dim, keys = o.kv_heads * o.head_dim;
     qkv_.weight.parts = {queries, keys, keys};
     qkv_.weight.init.part_std = {o.init_std, o.init_std, o.value_init_std};
@@ -37,7 +38,7 @@ class GroupedAttention : public Attention {
       k = Var(keys);
       v = Var(values);
     }
-    return output_.forward(f, ops::merge_heads(attend(f, options_, position, {q, k, v})));
+    return output_.forward(f, ops::merge_heads(attend(f, options_, position, {q, k, v}, sinks_)));
   }
 
   std::string_view kind() const override { return "GroupedAttention"; }
@@ -45,6 +46,7 @@ class GroupedAttention : public Attention {
     v.child("qkv", qkv_);
     if (query_norm_) v.child("query_norm", *query_norm_);
     if (key_norm_) v.child("key_norm", *key_norm_);
+    if (sinks_) v.parameter("sinks", *sinks_);
     v.child("output", output_);
   }
 
@@ -59,6 +61,7 @@ class GroupedAttention : public Attention {
 
   AttentionOptions options_;
   Linear qkv_, output_;
+  std::optional<Parameter> sinks_;
   std::unique_ptr<Norm> query_norm_, key_norm_;
 };
 
