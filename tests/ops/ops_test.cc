@@ -69,6 +69,7 @@ void add_norms(std::vector<Case>& all) {
   };
   add("rms_norm", ops::rms_norm);
   add("layer_norm", ops::layer_norm);
+  add("crms_norm", ops::crms_norm);
 }
 
 Var rotated(const Var& x, int64_t width, RopeLayout layout) {

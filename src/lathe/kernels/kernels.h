@@ -99,6 +99,13 @@ struct Kernels {
   void (*layer_norm_backward)(const TensorView& x, const TensorView& w, const TensorView& mean,
                               const TensorView& rstd, const TensorView& dy,
                               const NormGradients& out);
+  // y = x · rstd · w + b, rstd = 1/sqrt((sum(x²) + sum(x)²) / (C + 1) + eps), sum = sum(x): CRMS norm
+  // (Jiang et al. 2023, arXiv:2305.14858).
+  void (*crms_norm)(const TensorView& x, const TensorView& w, const TensorView& b,
+                    const TensorView& y, const TensorView& sum, const TensorView& rstd, double eps);
+  void (*crms_norm_backward)(const TensorView& x, const TensorView& w, const TensorView& sum,
+                             const TensorView& rstd, const TensorView& dy,
+                             const NormGradients& out);
 
   // out[N,C] = table[ids[N]]; ids i32, checked by the caller. dtable[V,C] (f32) += scatter of dout,
   // in order of n for each row.

@@ -101,11 +101,11 @@ Selected build(const Level& level) {
              &Kernels::sum_squares, &Kernels::activation, &Kernels::activation_backward,
              &Kernels::gated, &Kernels::gated_backward, &Kernels::rms_norm,
              &Kernels::rms_norm_backward, &Kernels::layer_norm, &Kernels::layer_norm_backward,
-             &Kernels::embedding, &Kernels::embedding_backward, &Kernels::gather_rows,
-             &Kernels::gather_sum, &Kernels::gather_dot, &Kernels::softmax,
-             &Kernels::softmax_backward, &Kernels::rope, &Kernels::attention,
-             &Kernels::attention_backward, &Kernels::dropout, &Kernels::cross_entropy,
-             &Kernels::adamw>(s.guarded);
+             &Kernels::crms_norm, &Kernels::crms_norm_backward, &Kernels::embedding,
+             &Kernels::embedding_backward, &Kernels::gather_rows, &Kernels::gather_sum,
+             &Kernels::gather_dot, &Kernels::softmax, &Kernels::softmax_backward, &Kernels::rope,
+             &Kernels::attention, &Kernels::attention_backward, &Kernels::dropout,
+             &Kernels::cross_entropy, &Kernels::adamw>(s.guarded);
   return s;
 }
 

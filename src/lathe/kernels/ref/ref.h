@@ -34,6 +34,11 @@ void layer_norm(const TensorView& x, const TensorView& w, const TensorView& b, c
 void layer_norm_backward(const TensorView& x, const TensorView& w, const TensorView& mean,
                          const TensorView& rstd, const TensorView& dy,
                          const Kernels::NormGradients& out);
+void crms_norm(const TensorView& x, const TensorView& w, const TensorView& b, const TensorView& y,
+               const TensorView& sum, const TensorView& rstd, double eps);
+void crms_norm_backward(const TensorView& x, const TensorView& w, const TensorView& sum,
+                        const TensorView& rstd, const TensorView& dy,
+                        const Kernels::NormGradients& out);
 
 void embedding(const TensorView& table, const TensorView& ids, const TensorView& out);
 void embedding_backward(const TensorView& ids, const TensorView& dout, const TensorView& dtable);

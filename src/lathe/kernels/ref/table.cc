@@ -21,6 +21,8 @@ const Kernels& ref_kernels() {
       .rms_norm_backward = ref::rms_norm_backward,
       .layer_norm = ref::layer_norm,
       .layer_norm_backward = ref::layer_norm_backward,
+      .crms_norm = ref::crms_norm,
+      .crms_norm_backward = ref::crms_norm_backward,
       .embedding = ref::embedding,
       .embedding_backward = ref::embedding_backward,
       .gather_rows = ref::gather_rows,
