@@ -1,5 +1,5 @@
-// All norms are y = (x - mean)·rstd·w + b; the mean is 0 but for layer norm. With n = (x - mean)·rstd
-// and g = dy·w, dx = rstd·(g - shift - n·slope):
+// All norms are y = (x - mean)·rstd·w + b; the mean is 0 but for layer norm. With n = (x -
+// mean)·rstd and g = dy·w, dx = rstd·(g - shift - n·slope):
 //
 //             slope              shift
 //   RMS       mean(g·n)          0

@@ -49,6 +49,10 @@ void gather_sum(const TensorView& x, const Kernels::RowLists& lists, const Tenso
                 const TensorView& out, Write write);
 void gather_dot(const TensorView& a, const TensorView& b, const TensorView& rows,
                 const TensorView& out);
+void depthwise_conv(const TensorView& x, const TensorView& w, const TensorView& bias,
+                    const TensorView& y, const ConvSpec& spec);
+void depthwise_conv_backward(const TensorView& x, const TensorView& w, const TensorView& dy,
+                             const ConvSpec& spec, const Kernels::ConvGradients& out);
 void softmax(const TensorView& x, const TensorView& y, const TensorView& lse);
 void softmax_backward(const TensorView& y, const TensorView& dy, const TensorView& dx);
 

@@ -23,6 +23,8 @@ const Kernels& ref_kernels() {
       .layer_norm_backward = ref::layer_norm_backward,
       .crms_norm = ref::crms_norm,
       .crms_norm_backward = ref::crms_norm_backward,
+      .depthwise_conv = ref::depthwise_conv,
+      .depthwise_conv_backward = ref::depthwise_conv_backward,
       .embedding = ref::embedding,
       .embedding_backward = ref::embedding_backward,
       .gather_rows = ref::gather_rows,

@@ -1,5 +1,5 @@
-// RMS norm, layer norm and CRMS norm are y = (x - mean)·rstd·w + b, with mean 0 but for layer norm: one
-// set of loops for all. ref/norm.cc has the gradients.
+// RMS norm, layer norm and CRMS norm are y = (x - mean)·rstd·w + b, with mean 0 but for layer norm:
+// one set of loops for all. ref/norm.cc has the gradients.
 //
 // A row fits in L1, so its statistics and its outputs are two loops over the row and one pass over
 // memory. The backward makes dx and the row's share of dw and db in the same pass: each thread adds
