@@ -63,6 +63,18 @@ TEST(ModelConfig, RefusesSparseLayersWithoutAPattern) {
             std::string::npos);
 }
 
+TEST(ModelConfig, RefusesAGridInACausalModel) {
+  EXPECT_EQ(refusal_of(R"({"ffn": {"kind": "mix", "conv": "grid", "grid_height": 2}})"),
+            "[model.ffn.grid_width] ffn.conv = \"grid\" places the tokens on a grid; say how large "
+            "it is, e.g. 16");
+  EXPECT_EQ(
+      refusal_of(R"({"ffn": {"kind": "mix", "conv": "grid", "grid_height": 2,
+                                   "grid_width": 2}})"),
+      "[model.ffn.conv] a convolution on a grid shows a token those that come after it, which "
+      "a causal model must not see; use \"causal\"");
+  EXPECT_EQ(refusal_of(R"({"ffn": {"kind": "mix"}})"), "no error");
+}
+
 TEST(ModelConfig, NamesTheNearestKnownName) {
   const auto starts = [](const char* patch, const std::string& message) {
     EXPECT_EQ(refusal_of(patch).substr(0, message.size()), message);

@@ -87,7 +87,7 @@ AttentionOptions attention_options(const ModelConfig& config, int64_t layer) {
                      .value_width = c.attention.v_head_dim}};
 }
 
-FeedForwardOptions ffn_options(const ModelConfig& c) {
+FeedForwardOptions ffn_options(const ModelConfig& c, int64_t layer) {
   const InitScales scales = init_scales(c);
   // DeepNorm scales both matrices of the feed-forward layer.
   return {.hidden_size = c.hidden_size,
@@ -95,7 +95,11 @@ FeedForwardOptions ffn_options(const ModelConfig& c) {
           .activation = kernels::find_activation(c.hidden_act),
           .bias = c.mlp_bias,
           .init_std = placement_of(c).deep ? scales.outputs : scales.common,
-          .output_init_std = scales.outputs};
+          .output_init_std = scales.outputs,
+          .layer = layer,
+          .conv = {.width = c.ffn.conv_width,
+                   .grid_height = c.ffn.conv == "grid" ? c.ffn.grid_height.value_or(0) : 0,
+                   .grid_width = c.ffn.conv == "grid" ? c.ffn.grid_width.value_or(0) : 0}};
 }
 
 PositionOptions position_options(const ModelConfig& config) {
@@ -145,8 +149,8 @@ std::unique_ptr<Attention> make_attention(const ModelConfig& c, int64_t layer) {
 }
 
 std::unique_ptr<FeedForward> make_ffn(const ModelConfig& c, int64_t layer) {
-  if (c.moe.in_layer(layer)) return make_moe(ffn_options(c), c.moe);
-  return find_in(feed_forwards(), "model.ffn.kind", c.ffn.kind).make(ffn_options(c));
+  if (c.moe.in_layer(layer)) return make_moe(ffn_options(c, layer), c.moe);
+  return find_in(feed_forwards(), "model.ffn.kind", c.ffn.kind).make(ffn_options(c, layer));
 }
 
 std::unique_ptr<Position> make_position(const ModelConfig& c) {

@@ -1,5 +1,5 @@
-// The components of a model as its configuration asks for them: names looked up in the catalogues of
-// nn/, keys translated into options. Errors: kConfig, naming the key.
+// The components of a model as its configuration asks for them: names looked up in the catalogues
+// of nn/, keys translated into options. Errors: kConfig, naming the key.
 #pragma once
 
 #include <memory>

@@ -113,6 +113,12 @@ void AttentionConfig::visit(Visitor& v) {
 
 void FeedForwardConfig::visit(Visitor& v) {
   v.choice("kind", kind, names_of(feed_forwards()), "feed-forward layer");
+  v.choice("conv", conv, {"causal", "grid"},
+           "mix: tokens see those before them, or the 3 × 3 around them on a grid");
+  v.field("conv_width", conv_width, "mix, causal: tokens that a token sees, itself included",
+          between(1, 64));
+  v.field("grid_height", grid_height, "mix, grid: rows of tokens", at_least(1));
+  v.field("grid_width", grid_width, "mix, grid: tokens in a row", at_least(1));
 }
 
 void ModelConfig::visit(Visitor& v) {
@@ -199,6 +205,17 @@ double default_scale(const ModelConfig& c) {
   return scale * temperature * temperature;
 }
 
+void resolve_conv(FeedForwardConfig& c) {
+  const FeedForwardConfig unused;
+  const bool mix = c.kind == "mix", grid = mix && c.conv == "grid";
+  if (!mix) c.conv = unused.conv;
+  if (!mix || grid) c.conv_width = unused.conv_width;
+  if (!grid) {
+    c.grid_height.reset();
+    c.grid_width.reset();
+  }
+}
+
 // Keys of masks that no layer has say nothing.
 void resolve_masks(ModelConfig& c) {
   const bool sliding = c.has_layer("sliding_attention"), strided = c.has_layer("strided_attention"),
@@ -232,6 +249,7 @@ ModelConfig resolved(const ModelConfig& config) {
   for (int64_t layer = 0; layer < c.num_hidden_layers; ++layer)
     c.layer_types.push_back(config.layer_type(layer));
   resolve_masks(c);
+  resolve_conv(c.ffn);
   if (!c.moe.enabled()) c.moe = {};
   if (c.moe.enabled())
     c.moe.moe_intermediate_size = config.moe.moe_intermediate_size.value_or(config.ffn_width());
@@ -315,6 +333,19 @@ void check_experts(const ModelConfig& c) {
            "softmax_topk, or moe.allow_non_causal = true if that is what you study");
 }
 
+void check_conv(const ModelConfig& c) {
+  if (c.ffn.kind != "mix" || c.ffn.conv != "grid") return;
+  for (const auto& [key, size] :
+       {std::pair{"grid_height", c.ffn.grid_height}, {"grid_width", c.ffn.grid_width}})
+    if (!size)
+      refuse(fmt::format("ffn.{}", key),
+             "ffn.conv = \"grid\" places the tokens on a grid; say how large it is, e.g. 16");
+  refuse(
+      "ffn.conv",
+      "a convolution on a grid shows a token those that come after it, which a causal model must "
+      "not see; use \"causal\"");
+}
+
 void check_masks(const ModelConfig& c) {
   const AttentionConfig& a = c.attention;
   if (c.has_layer("sliding_attention") && !c.sliding_window)
@@ -382,6 +413,7 @@ void validate(const ModelConfig& c) {
                        c.num_attention_heads, c.kv_heads(), c.num_attention_heads));
   check_latent(c);
   check_positions(c);
+  check_conv(c);
   check_masks(c);
   check_block(c);
   check_experts(c);

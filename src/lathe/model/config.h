@@ -72,6 +72,9 @@ struct AttentionConfig {
 
 struct FeedForwardConfig {
   std::string kind = "gated";
+  std::string conv = "causal";
+  int64_t conv_width = 3;
+  std::optional<int64_t> grid_height, grid_width;
   void visit(Visitor& v);
 };
 

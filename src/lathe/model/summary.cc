@@ -4,7 +4,8 @@
 //   (H + 2K)·D     queries, keys and values of the fused projection
 //   (H + K)·D      rotated queries and keys, when positions are rotary
 //   H·D            the attention's output
-//   2F + F         gate and up, and their product (gated); F + F without a gate
+//   2F + F         gate and up, and their product (gated); F + F without a gate, 2F + F with a
+//                  convolution
 //
 // Latent attention keeps its narrow vectors, H·(Dk + Dv) of keys and values as they are made and as
 // they are joined, and twice H·Dk of queries. A layer of experts keeps k·(C + 3F) of the routed
@@ -75,10 +76,10 @@ int64_t attention_elements(const ModelConfig& c) {
 }
 
 int64_t ffn_elements(const ModelConfig& c, int64_t layer, bool keep_cheap) {
-  const auto of_width = [&](int64_t f, bool gated) {
-    return (gated ? 2 : 1) * f + (keep_cheap ? f : 0);
+  const auto of_width = [&](int64_t f, bool two) {
+    return (two ? 2 : 1) * f + (keep_cheap ? f : 0);
   };
-  if (!c.moe.in_layer(layer)) return of_width(c.ffn_width(), c.gated());
+  if (!c.moe.in_layer(layer)) return of_width(c.ffn_width(), c.gated() || c.ffn.kind == "mix");
   const bool gated = c.moe.expert == "gated";
   const int64_t f = c.moe.moe_intermediate_size.value_or(c.ffn_width());
   return c.moe.choices() * (c.hidden_size + of_width(f, gated)) +
@@ -90,8 +91,8 @@ int64_t block_elements(const ModelConfig& c, int64_t layer, bool keep_cheap) {
          ffn_elements(c, layer, keep_cheap);
 }
 
-// Keys that a query of a block-sparse layer sees on average. Counted by the rule of the kernels, for
-// every query of a short sequence and for evenly spread ones of a long sequence.
+// Keys that a query of a block-sparse layer sees on average. Counted by the rule of the kernels,
+// for every query of a short sequence and for evenly spread ones of a long sequence.
 double visible_keys_of_pattern(const kernels::AttentionSpec& mask, int64_t seq_len) {
   constexpr int64_t kMostQueries = 4096;
   const kernels::Visibility visibility(mask, seq_len, seq_len);

@@ -1,7 +1,7 @@
-// A pre-norm Transformer with layer norms can keep its residual stream at mean 0, where layer norm is
-// RMS norm and any one channel is minus the sum of the others. This norm serves the stream without
-// that channel: C channels stand for C + 1. Used from the start of training, as here, the stream is
-// any C channels, and what the norm computes is layer norm of their completion.
+// A pre-norm Transformer with layer norms can keep its residual stream at mean 0, where layer norm
+// is RMS norm and any one channel is minus the sum of the others. This norm serves the stream
+// without that channel: C channels stand for C + 1. Used from the start of training, as here, the
+// stream is any C channels, and what the norm computes is layer norm of their completion.
 
 #include "lathe/nn/norm/affine_norm.h"
 #include "lathe/ops/norm.h"
