@@ -155,6 +155,41 @@ TEST_F(Folder, NoFamilyClaimsMasksThatItDoesNotHave) {
     }
 }
 
+// MiniMind's two generations share a model_type.
+TEST_F(Folder, MiniMindIsReadInBothOfItsForms) {
+  ModelConfig c = family_config("minimind");
+  const auto written = [&] { return write_family_config(minimind_family(), c); };
+  EXPECT_FALSE(written().contains("n_routed_experts"));
+  EXPECT_TRUE(can_express(minimind_family(), c));
+  c.attention.qk_norm = "none";
+  EXPECT_EQ(written()["n_routed_experts"], 0);
+  EXPECT_TRUE(can_express(minimind_family(), c));
+  c.moe.num_experts = 4;
+  c.moe.num_experts_per_tok = 1;
+  c.moe.n_shared_experts = 1;
+  EXPECT_FALSE(can_express(minimind_family(), c));  // one expert a token is not weighed there
+  c.moe.norm_topk_prob = false;
+  EXPECT_TRUE(can_express(minimind_family(), c));
+  c.moe.n_shared_experts = 2;
+  EXPECT_FALSE(can_express(minimind_family(), c));
+  Json json = written();
+  json["n_shared_experts"] = 2;
+  EXPECT_NE(error_text([&] { read_family_config(minimind_family(), json); }).find("at most 1"),
+            std::string::npos);
+  json["n_shared_experts"] = 1;
+  json["scoring_func"] = "sigmoid";
+  EXPECT_NE(error_text([&] { read_family_config(minimind_family(), json); }).find("sigmoid"),
+            std::string::npos);
+  // As its own code fills in what config.json leaves out.
+  const ModelConfig small =
+      read_family_config(minimind_family(), Json::parse(R"({"vocab_size": 40, "hidden_size": 512,
+                                         "num_hidden_layers": 8, "num_attention_heads": 8})"));
+  EXPECT_EQ(small.intermediate_size, 1664);
+  EXPECT_EQ(small.num_key_value_heads, 4);
+  EXPECT_EQ(small.norm.eps, 1e-6);
+  EXPECT_EQ(small.position.rope_theta, 1e6);
+}
+
 TEST_F(Folder, EveryRowOfEveryParameterHasOneNameInEachFamily) {
   for (const Family* family : families()) {
     SCOPED_TRACE(family->name);

@@ -116,6 +116,7 @@ const Family& phi3_family();
 const Family& olmo2_family();
 const Family& cohere_family();
 const Family& glm4_family();
+const Family& minimind_family();
 const Family& lathe_family();
 
 }  // namespace lathe
