@@ -155,6 +155,19 @@ TEST_F(Folder, NoFamilyClaimsMasksThatItDoesNotHave) {
     }
 }
 
+// Their tables are 16-bit in memory then, beside scores that stay f32.
+TEST_F(Folder, SinksAndConvolutionsLoadIn16Bits) {
+  ModelConfig c = tiny_config();
+  c.attention.sink_logits = true;
+  c.ffn.kind = "mix";
+  c.mlp_bias = true;
+  const fs::path path = save(c);
+  const Tensor want = logits_of(*model_, some_ids(1, 5));
+  const auto loaded = load_model(path, {.dtype = DType::kBF16});
+  EXPECT_LE(largest_difference(logits_of(*loaded, some_ids(1, 5)), want),
+            0.05 * largest_magnitude(want));
+}
+
 // MiniMind's two generations share a model_type.
 TEST_F(Folder, MiniMindIsReadInBothOfItsForms) {
   ModelConfig c = family_config("minimind");
