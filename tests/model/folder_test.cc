@@ -197,6 +197,15 @@ TEST_F(Folder, MiniMindIsReadInBothOfItsForms) {
   const ModelConfig small =
       read_family_config(minimind_family(), Json::parse(R"({"vocab_size": 40, "hidden_size": 512,
                                          "num_hidden_layers": 8, "num_attention_heads": 8})"));
+  const ModelConfig second = read_family_config(
+      minimind_family(),
+      Json::parse(R"({"vocab_size": 40, "hidden_size": 512, "num_hidden_layers": 8,
+                      "num_attention_heads": 8, "n_routed_experts": 4, "use_moe": true})"));
+  EXPECT_EQ(second.ffn_width(), 1408);
+  EXPECT_EQ(second.num_key_value_heads, 2);
+  EXPECT_EQ(second.norm.eps, 1e-5);
+  EXPECT_EQ(second.moe.num_experts_per_tok, 2);
+  EXPECT_EQ(second.moe.n_shared_experts, 1);
   EXPECT_EQ(small.intermediate_size, 1664);
   EXPECT_EQ(small.num_key_value_heads, 4);
   EXPECT_EQ(small.norm.eps, 1e-6);

@@ -30,6 +30,8 @@ ModelConfig palm(int64_t layers, int64_t heads, int64_t width) {
   c.num_key_value_heads = 1;
   c.parallel_block = "shared_norm";
   c.norm.kind = "layer";
+  // The paper draws the shared table from N(0, 1) and divides the logits by sqrt(C); with the table
+  // itself divided, the inputs are multiplied instead.
   c.scale_embedding = true;
   return c;
 }

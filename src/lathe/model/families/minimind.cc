@@ -63,8 +63,9 @@ Json renewed(const Json& old) {
   for (const auto& [before, now] :
        {std::pair{"n_routed_experts", "num_experts"}, {"aux_loss_alpha", "router_aux_loss_coef"}})
     if (old.contains(before)) json[now] = old.at(before);
-  // There a single expert a token keeps its probability.
-  if (old.value("num_experts_per_tok", 2) == 1) json["norm_topk_prob"] = false;
+  const int64_t choices = old.value("num_experts_per_tok", int64_t{2});
+  json["num_experts_per_tok"] = choices;
+  if (choices == 1) json["norm_topk_prob"] = false;  // a single expert keeps its probability
   return json;
 }
 
@@ -77,6 +78,7 @@ void read_second(const Json& theirs, Json& ours) {
           "n_shared_experts is {}; of minimind models at most 1 is read, whose matrices are not "
           "stacked",
           shared);
+  if (!theirs.contains("rms_norm_eps")) ours["norm"]["eps"] = 1e-5;
   ours["tie_word_embeddings"] = true;
   ours["head_dim"] = nullptr;
   ours["attention"]["qk_norm"] = "none";
