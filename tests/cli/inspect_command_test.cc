@@ -39,6 +39,17 @@ TEST(Inspect, CountsOfGpt2) {
             2 * 12 * 768 * 4);
 }
 
+TEST(Inspect, SaysWhatAPaperSays) {
+  const auto j = inspect({"presets/palm-540b"});
+  EXPECT_EQ(j["published"], "540.35B parameters (Chowdhery et al. 2022, arXiv:2204.02311)");
+  EXPECT_EQ(j["parameters"], 540356474880);
+  const std::string text = run_lathe({"inspect", "presets/palm-540b"}).out;
+  EXPECT_NE(text.find("published: 540.35B parameters (Chowdhery et al. 2022, arXiv:2204.02311)\n"),
+            std::string::npos)
+      << text;
+  EXPECT_TRUE(inspect({"m26"})["published"].is_null());
+}
+
 TEST(Inspect, TreeSumsToTheTotalAndEqualLayersAreFolded) {
   const auto j = inspect({"m26"});
   int64_t sum = 0;

@@ -56,6 +56,32 @@ TEST(NormGradient, EqualsDifferences) {
   layer();
   kernels().layer_norm_backward(x, w, mean, rstd, dy, out);
   check_all(layer);
+  const auto crms = [&] {
+    kernels().crms_norm(x, w, b, y, mean, rstd, 1e-3);
+    return dot(y, dy);
+  };
+  crms();
+  kernels().crms_norm_backward(x, w, mean, rstd, dy, out);
+  check_all(crms);
+}
+
+// What CRMS norm is for: the last of C + 1 channels that sum to 0 need not be stored.
+TEST(CompressedNorm, IsLayerNormOfTheCompletedVector) {
+  const Tensor whole = random({3, 8}, "whole"), y_whole = zeros({3, 8}), y = zeros({3, 7});
+  for (int64_t n = 0; n < 3; ++n) {
+    double* row = whole.data<double>() + 8 * n;
+    row[7] = -std::accumulate(row, row + 7, 0.0);
+  }
+  const Tensor mean = zeros({3}), rstd = zeros({3}), sum = zeros({3}), rstd_stored = zeros({3});
+  const TensorView none;
+  for (const double eps : {0.0, 1e-2}) {
+    kernels().layer_norm(whole, none, none, y_whole, mean, rstd, eps);
+    kernels().crms_norm(whole.narrow(1, 0, 7), none, none, y, sum, rstd_stored, eps);
+    const auto want = y_whole.narrow(1, 0, 7).clone().to_vector(), got = y.to_vector();
+    for (size_t i = 0; i < want.size(); ++i) EXPECT_NEAR(got[i], want[i], 1e-14);
+    for (int64_t n = 0; n < 3; ++n)
+      EXPECT_NEAR(sum.data<double>()[n], -whole.data<double>()[8 * n + 7], 1e-14);
+  }
 }
 
 TEST(EmbeddingGradient, EqualsDifferences) {

@@ -44,6 +44,12 @@ std::vector<Case> forward_cases() {
                        k.layer_norm(v[0], variant.w ? v[1] : TensorView{},
                                     variant.b ? v[2] : TensorView{}, v[3], v[4], v[5], kEps);
                      }});
+      all.push_back({name("crms"),
+                     {x, weight, weight, y, statistic, statistic},
+                     [variant](const Kernels& k, const Views& v) {
+                       k.crms_norm(v[0], variant.w ? v[1] : TensorView{},
+                                   variant.b ? v[2] : TensorView{}, v[3], v[4], v[5], kEps);
+                     }});
     }
   return all;
 }
@@ -81,6 +87,10 @@ std::vector<Case> backward_cases() {
       all.push_back({name("layer"), operands, [=](const Kernels& k, const Views& v) {
                        k.layer_norm_backward(v[0], variant.w ? v[1] : TensorView{}, v[2], v[3],
                                              v[4], gradients(v));
+                     }});
+      all.push_back({name("crms"), operands, [=](const Kernels& k, const Views& v) {
+                       k.crms_norm_backward(v[0], variant.w ? v[1] : TensorView{}, v[2], v[3], v[4],
+                                            gradients(v));
                      }});
     }
   return all;

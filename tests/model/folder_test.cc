@@ -5,6 +5,7 @@
 
 #include <gtest/gtest.h>
 
+#include <functional>
 #include <map>
 #include <nlohmann/json.hpp>
 
@@ -123,6 +124,92 @@ TEST_F(Folder, NoFamilyClaimsARotaryScalingThatItDoesNotHave) {
   EXPECT_EQ(saved_as("llama", "ntk"), "lathe");
   EXPECT_EQ(saved_as("phi3", "ntk"), "lathe");
   EXPECT_NE(saved_as("phi3", "yarn"), "phi3");
+}
+
+// transformers has none of these, and a family that dropped them would compute another model.
+TEST_F(Folder, NoFamilyClaimsMasksThatItDoesNotHave) {
+  const std::pair<const char*, std::function<void(ModelConfig&)>> changes[] = {
+      {"strided",
+       [](ModelConfig& c) {
+         c.layer_types = {"strided_attention"};
+         c.attention.sparse_stride = 4;
+       }},
+      {"fixed",
+       [](ModelConfig& c) {
+         c.layer_types = {"full_attention", "fixed_attention"};
+         c.attention.sparse_stride = 4;
+       }},
+      {"sink_tokens",
+       [](ModelConfig& c) {
+         c.layer_types = {"sliding_attention"};
+         c.sliding_window = 4;
+         c.attention.sink_tokens = 2;
+       }},
+      {"sink_logits", [](ModelConfig& c) { c.attention.sink_logits = true; }},
+  };
+  for (const Family* family : families())
+    for (const auto& [name, change] : changes) {
+      ModelConfig c = family_config(std::string(family->name));
+      change(c);
+      EXPECT_EQ(family_for(c).name, "lathe") << family->name << " " << name;
+    }
+}
+
+// Their tables are 16-bit in memory then, beside scores that stay f32.
+TEST_F(Folder, SinksAndConvolutionsLoadIn16Bits) {
+  ModelConfig c = tiny_config();
+  c.attention.sink_logits = true;
+  c.ffn.kind = "mix";
+  c.mlp_bias = true;
+  const fs::path path = save(c);
+  const Tensor want = logits_of(*model_, some_ids(1, 5));
+  const auto loaded = load_model(path, {.dtype = DType::kBF16});
+  EXPECT_LE(largest_difference(logits_of(*loaded, some_ids(1, 5)), want),
+            0.05 * largest_magnitude(want));
+}
+
+// MiniMind's two generations share a model_type.
+TEST_F(Folder, MiniMindIsReadInBothOfItsForms) {
+  ModelConfig c = family_config("minimind");
+  const auto written = [&] { return write_family_config(minimind_family(), c); };
+  EXPECT_FALSE(written().contains("n_routed_experts"));
+  EXPECT_TRUE(can_express(minimind_family(), c));
+  c.attention.qk_norm = "none";
+  EXPECT_EQ(written()["n_routed_experts"], 0);
+  EXPECT_TRUE(can_express(minimind_family(), c));
+  c.moe.num_experts = 4;
+  c.moe.num_experts_per_tok = 1;
+  c.moe.n_shared_experts = 1;
+  EXPECT_FALSE(can_express(minimind_family(), c));  // one expert a token is not weighed there
+  c.moe.norm_topk_prob = false;
+  EXPECT_TRUE(can_express(minimind_family(), c));
+  c.moe.n_shared_experts = 2;
+  EXPECT_FALSE(can_express(minimind_family(), c));
+  Json json = written();
+  json["n_shared_experts"] = 2;
+  EXPECT_NE(error_text([&] { read_family_config(minimind_family(), json); }).find("at most 1"),
+            std::string::npos);
+  json["n_shared_experts"] = 1;
+  json["scoring_func"] = "sigmoid";
+  EXPECT_NE(error_text([&] { read_family_config(minimind_family(), json); }).find("sigmoid"),
+            std::string::npos);
+  // As its own code fills in what config.json leaves out.
+  const ModelConfig small =
+      read_family_config(minimind_family(), Json::parse(R"({"vocab_size": 40, "hidden_size": 512,
+                                         "num_hidden_layers": 8, "num_attention_heads": 8})"));
+  const ModelConfig second = read_family_config(
+      minimind_family(),
+      Json::parse(R"({"vocab_size": 40, "hidden_size": 512, "num_hidden_layers": 8,
+                      "num_attention_heads": 8, "n_routed_experts": 4, "use_moe": true})"));
+  EXPECT_EQ(second.ffn_width(), 1408);
+  EXPECT_EQ(second.num_key_value_heads, 2);
+  EXPECT_EQ(second.norm.eps, 1e-5);
+  EXPECT_EQ(second.moe.num_experts_per_tok, 2);
+  EXPECT_EQ(second.moe.n_shared_experts, 1);
+  EXPECT_EQ(small.intermediate_size, 1664);
+  EXPECT_EQ(small.num_key_value_heads, 4);
+  EXPECT_EQ(small.norm.eps, 1e-6);
+  EXPECT_EQ(small.position.rope_theta, 1e6);
 }
 
 TEST_F(Folder, EveryRowOfEveryParameterHasOneNameInEachFamily) {

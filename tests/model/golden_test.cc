@@ -1,5 +1,5 @@
 // Logits, loss and every gradient as transformers computes them; tools/make_goldens.py wrote the
-// files.
+// files, and for a family that is not there tools/make_<family>_goldens.py.
 
 #include <gtest/gtest.h>
 

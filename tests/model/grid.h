@@ -86,6 +86,7 @@ inline std::vector<Dimension> dimensions() {
                  {"mqa", [](ModelConfig& c) { c.num_key_value_heads = 1; }},
                  {"headnorm", [](ModelConfig& c) { c.attention.qk_norm = "head"; }},
                  {"fullnorm", [](ModelConfig& c) { c.attention.qk_norm = "full"; }},
+                 {"sinks", [](ModelConfig& c) { c.attention.sink_logits = true; }},
                  {"scaled", [](ModelConfig& c) {
                     c.attention.scale = 0.4;
                     c.attention.output_bias = true;
@@ -93,9 +94,27 @@ inline std::vector<Dimension> dimensions() {
                   }}});
   all.push_back({{"everywhere", [](ModelConfig&) {}},
                  {"window", [](ModelConfig& c) { c.sliding_window = 3; }},
-                 {"alternating", [](ModelConfig& c) {
+                 {"alternating",
+                  [](ModelConfig& c) {
                     c.sliding_window = 4;
                     c.layer_types = {"sliding_attention", "full_attention"};
+                  }},
+                 {"window_with_sinks",
+                  [](ModelConfig& c) {
+                    c.sliding_window = 2;
+                    c.attention.sink_tokens = 2;
+                  }},
+                 {"strided",
+                  [](ModelConfig& c) {
+                    c.layer_types = {"strided_attention"};
+                    c.attention.sparse_stride = 3;
+                    c.attention.sparse_local = 2;
+                  }},
+                 {"fixed", [](ModelConfig& c) {
+                    c.layer_types = {"fixed_attention", "full_attention"};
+                    c.attention.sparse_block = 2;
+                    c.attention.sparse_stride = 2;
+                    c.attention.sink_tokens = 1;
                   }}});
   Dimension placements;
   for (const auto& e : norm_placements())
@@ -291,6 +310,13 @@ inline std::vector<Variant> special_variants() {
     c.attention_bias = true;
     c.sliding_window = 3;
     c.position.rope_layout = "interleaved";
+  });
+  add("latent-strided-sinks", [&](ModelConfig& c) {
+    latent(c);
+    c.layer_types = {"strided_attention"};
+    c.attention.sparse_stride = 2;
+    c.attention.sink_tokens = 1;
+    c.attention.sink_logits = true;
   });
   add("experts", experts);
   add("experts-sigmoid-shared", [&](ModelConfig& c) {

@@ -47,6 +47,34 @@ TEST(ModelConfig, IsRefusedWithWhatToWriteInstead) {
             "16777216 channels");
 }
 
+TEST(ModelConfig, RefusesSparseLayersWithoutAPattern) {
+  EXPECT_EQ(refusal_of(R"({"layer_types": ["strided_attention"]})"),
+            "[model.attention.sparse_stride] layer_types has strided_attention layers; say how far "
+            "apart their blocks are, near the square root of the number of blocks, e.g. "
+            "sparse_stride = 32");
+  EXPECT_EQ(refusal_of(R"({"layer_types": ["fixed_attention"],
+                           "attention": {"sparse_stride": 4, "sparse_summary": 5}})"),
+            "[model.attention.sparse_summary] 5 of the 4 blocks in a group (sparse_stride); use at "
+            "most that many");
+  EXPECT_EQ(
+      refusal_of(R"({"layer_types": ["fixed_attention"], "attention": {"sparse_stride": 4}})"),
+      "no error");
+  EXPECT_NE(refusal_of(R"({"layer_types": ["strided"]})").find("'strided_attention'"),
+            std::string::npos);
+}
+
+TEST(ModelConfig, RefusesAGridInACausalModel) {
+  EXPECT_EQ(refusal_of(R"({"ffn": {"kind": "mix", "conv": "grid", "grid_height": 2}})"),
+            "[model.ffn.grid_width] ffn.conv = \"grid\" places the tokens on a grid; say how large "
+            "it is, e.g. 16");
+  EXPECT_EQ(
+      refusal_of(R"({"ffn": {"kind": "mix", "conv": "grid", "grid_height": 2,
+                                   "grid_width": 2}})"),
+      "[model.ffn.conv] a convolution on a grid shows a token those that come after it, which "
+      "body = \"decoder\" must not see; use \"causal\", or body = \"encoder\"");
+  EXPECT_EQ(refusal_of(R"({"ffn": {"kind": "mix"}})"), "no error");
+}
+
 TEST(ModelConfig, NamesTheNearestKnownName) {
   const auto starts = [](const char* patch, const std::string& message) {
     EXPECT_EQ(refusal_of(patch).substr(0, message.size()), message);

@@ -3,6 +3,7 @@
 #include "lathe/ops/attention.h"
 #include "lathe/ops/attention_bias.h"
 #include "lathe/ops/cross_entropy.h"
+#include "lathe/ops/depthwise_conv.h"
 #include "lathe/ops/embedding.h"
 #include "lathe/ops/linear.h"
 #include "lathe/ops/norm.h"
@@ -69,6 +70,25 @@ void add_norms(std::vector<Case>& all) {
   };
   add("rms_norm", ops::rms_norm);
   add("layer_norm", ops::layer_norm);
+  add("crms_norm", ops::crms_norm);
+}
+
+void add_convolutions(std::vector<Case>& all) {
+  const auto add = [&](const std::string& name, int64_t tokens, int64_t taps,
+                       const ops::DepthwiseConv& conv) {
+    const Input x{{2, tokens, 5}}, weight{{taps, 5}, Kind::kWeight}, bias{{5}, Kind::kGain};
+    all.push_back({name, {x, weight}, [conv](const Vars& v) -> Vars {
+                     return {ops::depthwise_conv(v[0], v[1], Var(), conv)};
+                   }});
+    all.push_back({name + "_bias", {x, weight, bias}, [conv](const Vars& v) -> Vars {
+                     return {ops::depthwise_conv(v[0], v[1], v[2], conv)};
+                   }});
+  };
+  const Tensor documents = indices({0, 0, 0, 1, 1, 2, 2, 2, 2, 2}, {2, 5});
+  add("depthwise_conv", 5, 3, {.outputs = 5});
+  add("depthwise_conv_last", 5, 4, {.outputs = 2});
+  add("depthwise_conv_documents", 5, 3, {.outputs = 5, .segments = {documents, documents}});
+  add("depthwise_conv_grid", 6, 9, {.outputs = 6, .grid_height = 2, .grid_width = 3});
 }
 
 Var rotated(const Var& x, int64_t width, RopeLayout layout) {
@@ -217,6 +237,7 @@ std::vector<Case> cases() {
   add_linear(all);
   add_elementwise(all);
   add_norms(all);
+  add_convolutions(all);
   add_heads(all);
   add_attention(all);
   add_attention_inputs(all);

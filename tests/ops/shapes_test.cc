@@ -6,6 +6,7 @@
 #include "lathe/ops/attention.h"
 #include "lathe/ops/attention_bias.h"
 #include "lathe/ops/cross_entropy.h"
+#include "lathe/ops/depthwise_conv.h"
 #include "lathe/ops/elementwise.h"
 #include "lathe/ops/embedding.h"
 #include "lathe/ops/linear.h"
@@ -83,6 +84,35 @@ std::vector<Refusal> refusals() {
          ops::layer_norm(f32({2, 3}), f32({3}), f32({4}), 1e-5);
        },
        "[layer_norm] bias has shape [4], expected [3]"},
+      {"depthwise_conv_weight",
+       [] {
+         ops::depthwise_conv(f32({1, 4, 3}), f32({3, 2}), Var(), {.outputs = 4});
+       },
+       "[depthwise_conv] weight has shape [3, 2], expected [taps, 3]"},
+      {"depthwise_conv_outputs",
+       [] {
+         ops::depthwise_conv(f32({1, 4, 3}), f32({3, 3}), Var(), {.outputs = 5});
+       },
+       "[depthwise_conv] 5 outputs of 4 tokens"},
+      {"depthwise_conv_grid",
+       [] {
+         ops::depthwise_conv(f32({1, 4, 3}), f32({9, 3}), Var(),
+                             {.outputs = 4, .grid_height = 2, .grid_width = 3});
+       },
+       "[depthwise_conv] 4 tokens, but a grid of 2 × 3; they must be equally many"},
+      {"depthwise_conv_taps",
+       [] {
+         ops::depthwise_conv(f32({1, 4, 3}), f32({4, 3}), Var(),
+                             {.outputs = 4, .grid_height = 2, .grid_width = 2});
+       },
+       "[depthwise_conv] 4 taps are no square with a middle; use 1, 9, 25 …"},
+      {"depthwise_conv_segments",
+       [] {
+         ops::depthwise_conv(f32({1, 4, 3}), f32({3, 3}), Var(),
+                             {.outputs = 4, .segments = {i32({0, 0, 0, 0}, {1, 4}), Tensor()}});
+       },
+       "[depthwise_conv] segments of the outputs and of the inputs belong together; give both or "
+       "none"},
       {"embedding_table", [] { ops::embedding(f32({3}), i32({0}, {1})); },
        "[embedding] table has shape [3]"},
       {"embedding_above",

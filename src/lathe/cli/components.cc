@@ -73,8 +73,8 @@ std::string model_tables() {
   Table family("Families", "`model.model_type`", {"name", "in transformers", "what", "source"});
   for (const Family* f : families()) family.row({f->name, f->architecture, f->summary, f->source});
   Table preset("Presets", "`lathe inspect NAME`, `lathe bench train --preset NAME`",
-               {"name", "what"});
-  for (const Preset& p : presets()) preset.row({p.name, p.summary});
+               {"name", "what", "published", "source"});
+  for (const Preset& p : presets()) preset.row({p.name, p.summary, p.published, p.source});
   return family.text() + preset.text();
 }
 

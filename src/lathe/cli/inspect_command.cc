@@ -46,13 +46,14 @@ struct Subject {
   ModelConfig model;
   TrainConfig train;
   OptimConfig optim;
+  std::string published = {};  // what the paper of a preset says
 };
 
 Subject from_recipe(const std::string& path, const std::vector<std::string>& overrides) {
   Json tree = load_recipe(path);
   for (const std::string& assignment : overrides) apply_override(tree, assignment);
   const Recipe recipe = read_recipe(tree);
-  return {recipe.model, recipe.train, recipe.optim};
+  return {recipe.model, recipe.train, recipe.optim, {}};
 }
 
 Subject from_preset(const std::string& target) {
@@ -63,14 +64,16 @@ Subject from_preset(const std::string& target) {
           "is neither a model folder, nor a recipe (.toml or .json), nor a preset.{} Presets: {}",
           did_you_mean(name, names), join(names, ", "));
   const Preset& preset = find_preset(name);
-  Subject s{preset.config(), {}, {}};
+  Subject s{preset.config(), {}, {}, {}};
   s.train.batch_size = preset.batch_size;
   s.train.seq_len = preset.seq_len;
+  if (!preset.published.empty())
+    s.published = fmt::format("{} ({})", preset.published, preset.source);
   return s;
 }
 
 Subject from_folder(const std::string& path) {
-  Subject s{read_model_config(path), {}, {}};
+  Subject s{read_model_config(path), {}, {}, {}};
   s.train.batch_size = 1;
   s.train.seq_len = std::min<int64_t>(s.model.max_position_embeddings, s.train.seq_len);
   return s;
@@ -199,6 +202,7 @@ Json to_json(const Subject& s, const ModelCost& c, const std::vector<ModuleSumma
   return {{"model_type", s.model.model_type},
           {"parameters", c.parameters},
           {"parameters_multiplied", c.multiplied},
+          {"published", s.published.empty() ? Json() : Json(s.published)},
           {"batch_size", s.train.batch_size},
           {"seq_len", s.train.seq_len},
           {"precision", s.train.precision},
@@ -218,6 +222,7 @@ void print_costs(const Subject& s, const ModelCost& c, std::ostream& out) {
   auto bytes = [](int64_t n) { return human_bytes(static_cast<double>(n)); };
   out << fmt::format("\n{} parameters, {} of them multiplied with every token\n", c.parameters,
                      c.multiplied);
+  if (!s.published.empty()) out << fmt::format("published: {}\n", s.published);
   out << fmt::format("\na token costs, in a sequence of {}\n", s.train.seq_len);
   out << fmt::format("  forward              {:>14} FLOP\n", human_count(c.forward_flops));
   out << fmt::format("  forward + backward   {:>14} FLOP\n", human_count(c.training_flops));

@@ -19,6 +19,7 @@
 
 #include "lathe/kernels/activation/activation_id.h"
 #include "lathe/kernels/attention/spec.h"
+#include "lathe/kernels/conv/spec.h"
 #include "lathe/tensor/storage.h"
 #include "lathe/tensor/tensor.h"
 
@@ -99,6 +100,27 @@ struct Kernels {
   void (*layer_norm_backward)(const TensorView& x, const TensorView& w, const TensorView& mean,
                               const TensorView& rstd, const TensorView& dy,
                               const NormGradients& out);
+  // y = x · rstd · w + b, rstd = 1/sqrt((sum(x²) + sum(x)²) / (C + 1) + eps), sum = sum(x): CRMS
+  // norm (Jiang et al. 2023, arXiv:2305.14858).
+  void (*crms_norm)(const TensorView& x, const TensorView& w, const TensorView& b,
+                    const TensorView& y, const TensorView& sum, const TensorView& rstd, double eps);
+  void (*crms_norm_backward)(const TensorView& x, const TensorView& w, const TensorView& sum,
+                             const TensorView& rstd, const TensorView& dy,
+                             const NormGradients& out);
+
+  // y[b,t,c] = bias[c] + sum_u w[u,c] · x[b, input(t,u), c], the taps u as conv/spec.h says: a
+  // depth-wise convolution. x [B,S,F], y [B,T,F], w [taps,F], bias [F] optional.
+  void (*depthwise_conv)(const TensorView& x, const TensorView& w, const TensorView& bias,
+                         const TensorView& y, const ConvSpec& spec);
+  // dx (=|+=); dw, db (=|+=, each optional).
+  struct ConvGradients {
+    TensorView dx;
+    Write write_dx;
+    TensorView dw, db;
+    Write write_dw, write_db;
+  };
+  void (*depthwise_conv_backward)(const TensorView& x, const TensorView& w, const TensorView& dy,
+                                  const ConvSpec& spec, const ConvGradients& out);
 
   // out[N,C] = table[ids[N]]; ids i32, checked by the caller. dtable[V,C] (f32) += scatter of dout,
   // in order of n for each row.

@@ -31,6 +31,25 @@ NormPlacement placement_of(const ModelConfig& c) {
   return find_in(norm_placements(), "model.norm.placement", c.norm.placement).make;
 }
 
+kernels::AttentionSpec mask_of(const ModelConfig& config, int64_t layer) {
+  using Kind = kernels::BlockPattern::Kind;
+  const ModelConfig c = resolved(config);
+  const std::string& type = c.layer_type(layer);
+  kernels::AttentionSpec mask;
+  if (type == "full_attention") return mask;
+  mask.sink_tokens = c.attention.sink_tokens;
+  if (type == "sliding_attention") {
+    mask.window = *c.sliding_window;
+  } else {
+    mask.pattern = {.kind = type == "strided_attention" ? Kind::kStrided : Kind::kFixed,
+                    .block = c.attention.sparse_block,
+                    .stride = *c.attention.sparse_stride,
+                    .local = c.attention.sparse_local.value_or(1),
+                    .summary = c.attention.sparse_summary};
+  }
+  return mask;
+}
+
 namespace {
 
 // Standard deviations of fresh weights.
@@ -55,7 +74,7 @@ AttentionOptions attention_options(const ModelConfig& config, const StackSpec& s
                                    int64_t layer) {
   const ModelConfig c = resolved(config);
   const InitScales scales = init_scales(c, stack);
-  const bool local = c.layer_type(layer) == "sliding_attention";
+  const kernels::AttentionSpec mask = mask_of(c, layer);
   return {.hidden_size = c.hidden_size,
           .heads = c.num_attention_heads,
           .kv_heads = c.kv_heads(),
@@ -65,7 +84,10 @@ AttentionOptions attention_options(const ModelConfig& config, const StackSpec& s
           .scale = *c.attention.scale,
           .softcap = c.attn_logit_softcapping,
           .causal = stack.causal,
-          .window = local ? *c.sliding_window : 0,
+          .window = mask.window,
+          .sink_tokens = mask.sink_tokens,
+          .pattern = mask.pattern,
+          .sink_logits = c.attention.sink_logits,
           .dropout = c.attention_dropout,
           .qk_norm = qk_norm_of(c),
           .make_norm = find_in(norms(), "model.norm.kind", c.norm.kind).make,
@@ -81,7 +103,7 @@ AttentionOptions attention_options(const ModelConfig& config, const StackSpec& s
                      .value_width = c.attention.v_head_dim}};
 }
 
-FeedForwardOptions ffn_options(const ModelConfig& c, const StackSpec& stack) {
+FeedForwardOptions ffn_options(const ModelConfig& c, const StackSpec& stack, int64_t layer) {
   const InitScales scales = init_scales(c, stack);
   // DeepNorm scales both matrices of the feed-forward layer.
   return {.hidden_size = c.hidden_size,
@@ -89,7 +111,11 @@ FeedForwardOptions ffn_options(const ModelConfig& c, const StackSpec& stack) {
           .activation = kernels::find_activation(c.hidden_act),
           .bias = c.mlp_bias,
           .init_std = placement_of(c).deep ? scales.outputs : scales.common,
-          .output_init_std = scales.outputs};
+          .output_init_std = scales.outputs,
+          .layer = layer,
+          .conv = {.width = c.ffn.conv_width,
+                   .grid_height = c.ffn.conv == "grid" ? c.ffn.grid_height.value_or(0) : 0,
+                   .grid_width = c.ffn.conv == "grid" ? c.ffn.grid_width.value_or(0) : 0}};
 }
 
 PositionOptions position_options(const ModelConfig& config, const StackSpec& stack) {
@@ -147,7 +173,7 @@ std::unique_ptr<Attention> make_cross_attention(const ModelConfig& c, const Stac
 }
 
 std::unique_ptr<FeedForward> make_ffn(const ModelConfig& c, const StackSpec& stack, int64_t layer) {
-  const FeedForwardOptions options = ffn_options(c, stack);
+  const FeedForwardOptions options = ffn_options(c, stack, layer);
   if (c.moe.in_layer(layer)) return make_moe(options, c.moe);
   return find_in(feed_forwards(), "model.ffn.kind", c.ffn.kind).make(options);
 }

@@ -1,5 +1,5 @@
-// The components of a model as its configuration asks for them: names looked up in the catalogues of
-// nn/, keys translated into options. Errors: kConfig, naming the key.
+// The components of a model as its configuration asks for them: names looked up in the catalogues
+// of nn/, keys translated into options. Errors: kConfig, naming the key.
 #pragma once
 
 #include <memory>
@@ -25,6 +25,8 @@ StackSpec encoder_stack(const ModelConfig& config);  // of a body with an encode
 
 std::unique_ptr<Norm> make_norm(const ModelConfig& config);
 NormPlacement placement_of(const ModelConfig& config);
+// Who sees whom in a layer: window, sink tokens and pattern.
+kernels::AttentionSpec mask_of(const ModelConfig& config, int64_t layer);
 std::unique_ptr<Attention> make_attention(const ModelConfig& config, const StackSpec& stack,
                                           int64_t layer);
 std::unique_ptr<Attention> make_cross_attention(const ModelConfig& config, const StackSpec& stack,

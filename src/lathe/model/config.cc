@@ -79,6 +79,26 @@ void AttentionConfig::visit(Visitor& v) {
   v.choice("qk_norm", qk_norm, {"none", "head", "full"},
            "normalise queries and keys: each head alone (Qwen3), or all heads at once (OLMo 2)");
   v.field("norm_eps", norm_eps, "eps of the norms inside the layer; default norm.eps", above(0));
+  v.field("sparse_block", sparse_block,
+          "strided_attention, fixed_attention: positions in a block, which are seen together",
+          at_least(1));
+  v.field("sparse_stride", sparse_stride,
+          "strided: every so many-th block before a query's own is seen; fixed: blocks in a group, "
+          "and a query sees those of its own",
+          at_least(1));
+  v.field(
+      "sparse_local", sparse_local,
+      "strided: blocks seen right up to the query's own, itself included; default sparse_stride",
+      at_least(1));
+  v.field("sparse_summary", sparse_summary,
+          "fixed: the last blocks of every earlier group that are seen", at_least(1));
+  v.field(
+      "sink_tokens", sink_tokens,
+      "first tokens of a text that sliding and sparse layers see from everywhere (StreamingLLM)",
+      at_least(0));
+  v.field("sink_logits", sink_logits,
+          "a trained logit of each head in the softmax's denominator: a place to look at nothing "
+          "(gpt-oss)");
   v.field("kv_lora_rank", kv_lora_rank,
           "latent: width of the vector that keys and values of all heads come from", at_least(0));
   v.field("q_lora_rank", q_lora_rank,
@@ -93,6 +113,12 @@ void AttentionConfig::visit(Visitor& v) {
 
 void FeedForwardConfig::visit(Visitor& v) {
   v.choice("kind", kind, names_of(feed_forwards()), "feed-forward layer");
+  v.choice("conv", conv, {"causal", "grid"},
+           "mix: tokens see those before them, or the 3 × 3 around them on a grid");
+  v.field("conv_width", conv_width, "mix, causal: tokens that a token sees, itself included",
+          between(1, 64));
+  v.field("grid_height", grid_height, "mix, grid: rows of tokens", at_least(1));
+  v.field("grid_width", grid_width, "mix, grid: tokens in a row", at_least(1));
 }
 
 void ModelConfig::visit(Visitor& v) {
@@ -130,7 +156,7 @@ void ModelConfig::visit(Visitor& v) {
           between(0, 64));
   v.choice("parallel_block", parallel_block, {"none", "shared_norm", "two_norms"},
            "attention and feed-forward side by side (GPT-J, PaLM), behind one norm or one each");
-  v.choice("layer_types", layer_types, {"full_attention", "sliding_attention"},
+  v.choice("layer_types", layer_types, attention_layer_types(),
            "attention of each layer; a shorter list repeats. Default: sliding with a "
            "sliding_window, else full");
   v.field("sliding_window", sliding_window,
@@ -169,10 +195,20 @@ double ModelConfig::head_scale() const {
 
 const Body& ModelConfig::body_traits() const { return find_in(bodies(), "model.body", body).make; }
 
+std::vector<std::string> attention_layer_types() {
+  return {"full_attention", "sliding_attention", "strided_attention", "fixed_attention"};
+}
+
 const std::string& ModelConfig::layer_type(int64_t layer) const {
   static const std::string kFull = "full_attention", kSliding = "sliding_attention";
   if (layer_types.empty()) return sliding_window ? kSliding : kFull;
   return layer_types[static_cast<size_t>(layer) % layer_types.size()];
+}
+
+bool ModelConfig::has_layer(std::string_view type) const {
+  for (int64_t layer = 0; layer < num_hidden_layers; ++layer)
+    if (layer_type(layer) == type) return true;
+  return false;
 }
 
 int64_t ModelConfig::ffn_width() const {
@@ -190,6 +226,34 @@ double default_scale(const ModelConfig& c) {
   // DeepSeek sharpens its scores for the stretched length.
   const double temperature = yarn_temperature(s.factor, *s.mscale_all_dim);
   return scale * temperature * temperature;
+}
+
+void resolve_conv(FeedForwardConfig& c) {
+  const FeedForwardConfig unused;
+  const bool mix = c.kind == "mix", grid = mix && c.conv == "grid";
+  if (!mix) c.conv = unused.conv;
+  if (!mix || grid) c.conv_width = unused.conv_width;
+  if (!grid) {
+    c.grid_height.reset();
+    c.grid_width.reset();
+  }
+}
+
+// Keys of masks that no layer has say nothing.
+void resolve_masks(ModelConfig& c) {
+  const bool sliding = c.has_layer("sliding_attention"), strided = c.has_layer("strided_attention"),
+             fixed = c.has_layer("fixed_attention");
+  const AttentionConfig unused;
+  if (!sliding) c.sliding_window.reset();
+  c.attention.sparse_local =
+      strided && !c.attention.sparse_local ? c.attention.sparse_stride : c.attention.sparse_local;
+  if (!strided) c.attention.sparse_local.reset();
+  if (!fixed) c.attention.sparse_summary = unused.sparse_summary;
+  if (!strided && !fixed) {
+    c.attention.sparse_block = unused.sparse_block;
+    c.attention.sparse_stride.reset();
+    if (!sliding) c.attention.sink_tokens = unused.sink_tokens;
+  }
 }
 
 }  // namespace
@@ -211,8 +275,8 @@ ModelConfig resolved(const ModelConfig& config) {
       std::max(c.num_hidden_layers + c.num_nextn_predict_layers, c.encoder_layers());
   for (int64_t layer = 0; layer < layers; ++layer)
     c.layer_types.push_back(config.layer_type(layer));
-  if (std::ranges::find(c.layer_types, "sliding_attention") == c.layer_types.end())
-    c.sliding_window.reset();
+  resolve_masks(c);
+  resolve_conv(c.ffn);
   if (!c.moe.enabled()) c.moe = {};
   if (c.moe.enabled())
     c.moe.moe_intermediate_size = config.moe.moe_intermediate_size.value_or(config.ffn_width());
@@ -328,17 +392,52 @@ void check_body(const ModelConfig& c) {
            "use \"none\"");
 }
 
+void check_conv(const ModelConfig& c) {
+  if (c.ffn.kind != "mix" || c.ffn.conv != "grid") return;
+  for (const auto& [key, size] :
+       {std::pair{"grid_height", c.ffn.grid_height}, {"grid_width", c.ffn.grid_width}})
+    if (!size)
+      refuse(fmt::format("ffn.{}", key),
+             "ffn.conv = \"grid\" places the tokens on a grid; say how large it is, e.g. 16");
+  if (c.body_traits().causal)
+    refuse("ffn.conv",
+           fmt::format("a convolution on a grid shows a token those that come after it, which body "
+                       "= \"{}\" must not see; use \"causal\", or body = \"encoder\"",
+                       c.body));
+}
+
+void check_masks(const ModelConfig& c) {
+  const AttentionConfig& a = c.attention;
+  if (c.has_layer("sliding_attention") && !c.sliding_window)
+    refuse("sliding_window",
+           "layer_types has sliding_attention layers; say how many tokens they see, e.g. "
+           "sliding_window = 512");
+  const Body body = c.body_traits();
+  for (const char* type : {"strided_attention", "fixed_attention"}) {
+    if (!c.has_layer(type)) continue;
+    if (body.encoder || !body.causal)
+      refuse("layer_types",
+             fmt::format("{} layers look back, but body = \"{}\" has a stack that looks both ways; "
+                         "use \"sliding_attention\"",
+                         type, c.body));
+    if (!a.sparse_stride)
+      refuse("attention.sparse_stride",
+             fmt::format("layer_types has {} layers; say how far apart their blocks are, near the "
+                         "square root of the number of blocks, e.g. sparse_stride = 32",
+                         type));
+  }
+  if (c.has_layer("fixed_attention") && a.sparse_summary > *a.sparse_stride)
+    refuse("attention.sparse_summary",
+           fmt::format("{} of the {} blocks in a group (sparse_stride); use at most that many",
+                       a.sparse_summary, *a.sparse_stride));
+}
+
 void check_block(const ModelConfig& c) {
   if (c.parallel_block != "none" && c.norm.placement != "pre")
     refuse("parallel_block",
            fmt::format("attention and feed-forward side by side read one norm before them, but "
                        "norm.placement is \"{}\"; use \"pre\", or parallel_block = \"none\"",
                        c.norm.placement));
-  for (const std::string& type : c.layer_types)
-    if (type == "sliding_attention" && !c.sliding_window)
-      refuse("sliding_window",
-             "layer_types has sliding_attention layers; say how many tokens they see, e.g. "
-             "sliding_window = 512");
   const int64_t layers = std::max(c.num_hidden_layers, c.encoder_layers());
   if (static_cast<int64_t>(c.layer_types.size()) > layers)
     refuse("layer_types",
@@ -386,6 +485,8 @@ void validate(const ModelConfig& c) {
   check_latent(c);
   check_positions(c);
   check_body(c);
+  check_conv(c);
+  check_masks(c);
   check_block(c);
   check_experts(c);
   for (const auto& [key, member] : kSpecialIds)

@@ -6,6 +6,7 @@
 #include <nlohmann/json_fwd.hpp>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "lathe/config/visit.h"
@@ -56,6 +57,13 @@ struct AttentionConfig {
   std::optional<double> scale;      // default: 1/sqrt(head_dim)
   std::string qk_norm = "none";
   std::optional<double> norm_eps;  // of norms inside the layer; default: norm.eps
+  // strided_attention and fixed_attention layers, in blocks: kernels/attention/spec.h
+  int64_t sparse_block = 1;
+  std::optional<int64_t> sparse_stride;
+  std::optional<int64_t> sparse_local;  // default: sparse_stride
+  int64_t sparse_summary = 1;
+  int64_t sink_tokens = 0;
+  bool sink_logits = false;
   // latent: ranks and widths
   int64_t kv_lora_rank = 0;
   std::optional<int64_t> q_lora_rank;
@@ -65,6 +73,9 @@ struct AttentionConfig {
 
 struct FeedForwardConfig {
   std::string kind = "gated";
+  std::string conv = "causal";
+  int64_t conv_width = 3;
+  std::optional<int64_t> grid_height, grid_width;
   void visit(Visitor& v);
 };
 
@@ -123,7 +134,8 @@ struct ModelConfig {
   }
   int64_t encoder_layers() const { return num_encoder_layers.value_or(num_hidden_layers); }
   int64_t ffn_width() const;
-  int64_t rotary_width() const;  // channels of a head that rotate
+  int64_t rotary_width() const;                 // channels of a head that rotate
+  bool has_layer(std::string_view type) const;  // whether any layer is of that type
   bool gated() const { return ffn.kind == "gated"; }
   bool latent() const { return attention.kind == "latent"; }
   // Channels of a head where queries meet keys, and of its values.
@@ -131,7 +143,7 @@ struct ModelConfig {
     return latent() ? attention.qk_nope_head_dim + attention.qk_rope_head_dim : head_width();
   }
   int64_t value_width() const { return latent() ? attention.v_head_dim : head_width(); }
-  // "full_attention" or "sliding_attention". Without layer_types: sliding where there is a window.
+  // One of attention_layer_types(). Without layer_types: sliding where there is a window.
   const std::string& layer_type(int64_t layer) const;
 };
 
@@ -146,6 +158,9 @@ inline constexpr SpecialId kSpecialIds[] = {
     {"pad_token_id", &ModelConfig::pad_token_id},
     {"decoder_start_token_id", &ModelConfig::decoder_start_token_id},
 };
+// What layer_types may hold: "full_attention", "sliding_attention", and the patterns of Sparse
+// Transformers (Child et al. 2019, arXiv:1904.10509) "strided_attention" and "fixed_attention".
+std::vector<std::string> attention_layer_types();
 
 // Every default that depends on another key filled in.
 ModelConfig resolved(const ModelConfig& config);

@@ -17,11 +17,13 @@ class ContiguousCache : public AttentionCache {
   int64_t capacity() const { return capacity_; }
   // Error kShape when the capacity is exceeded.
   std::pair<Tensor, Tensor> append(int64_t layer, const Tensor& k, const Tensor& v) override;
+  Tensor append_recent(int64_t layer, const Tensor& x, int64_t keep) override;
   void advance(int64_t tokens) override { length_ += tokens; }
   size_t bytes() const;
 
  private:
   std::vector<Tensor> keys_, values_;  // of each layer, [B,capacity,K,D]
+  std::vector<Tensor> recent_;         // of each layer, [B, at most keep, F]
   int64_t capacity_, length_ = 0;
 };
 

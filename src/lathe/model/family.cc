@@ -19,7 +19,7 @@ std::span<const Family* const> families() {
       &qwen2_moe_family(), &qwen3_moe_family(), &deepseek_v2_family(), &deepseek_v3_family(),
       &gemma2_family(),    &gemma3_family(),    &phi3_family(),        &olmo2_family(),
       &cohere_family(),    &glm4_family(),      &t5_family(),          &switch_family(),
-      &bert_family(),      &lathe_family(),
+      &bert_family(),      &minimind_family(),  &lathe_family(),
   };
   return kFamilies;
 }

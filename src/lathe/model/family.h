@@ -126,6 +126,7 @@ const Family& glm4_family();
 const Family& t5_family();
 const Family& switch_family();
 const Family& bert_family();
+const Family& minimind_family();
 const Family& lathe_family();
 
 }  // namespace lathe

@@ -13,6 +13,8 @@ struct Preset {
   std::string_view summary;
   int64_t batch_size, seq_len;  // of one training step when the preset is benchmarked
   ModelConfig (*config)();
+  // What its paper says: "540.35B parameters"; empty for models of our own.
+  std::string_view published = {}, source = {};
 };
 
 std::span<const Preset> presets();

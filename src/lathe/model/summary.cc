@@ -4,7 +4,8 @@
 //   (H + 2K)·D     queries, keys and values of the fused projection
 //   (H + K)·D      rotated queries and keys, when positions are rotary
 //   H·D            the attention's output
-//   2F + F         gate and up, and their product (gated); F + F without a gate
+//   2F + F         gate and up, and their product (gated); F + F without a gate, 2F + F with a
+//                  convolution
 //
 // Latent attention keeps its narrow vectors, H·(Dk + Dv) of keys and values as they are made and as
 // they are joined, and twice H·Dk of queries. A layer of experts keeps k·(C + 3F) of the routed
@@ -18,6 +19,10 @@
 #include "lathe/model/summary.h"
 
 #include <algorithm>
+#include <map>
+
+#include "lathe/kernels/attention/visibility.h"
+#include "lathe/model/components.h"
 
 namespace lathe {
 namespace {
@@ -71,10 +76,10 @@ int64_t attention_elements(const ModelConfig& c) {
 }
 
 int64_t ffn_elements(const ModelConfig& c, int64_t layer, bool keep_cheap) {
-  const auto of_width = [&](int64_t f, bool gated) {
-    return (gated ? 2 : 1) * f + (keep_cheap ? f : 0);
+  const auto of_width = [&](int64_t f, bool two) {
+    return (two ? 2 : 1) * f + (keep_cheap ? f : 0);
   };
-  if (!c.moe.in_layer(layer)) return of_width(c.ffn_width(), c.gated());
+  if (!c.moe.in_layer(layer)) return of_width(c.ffn_width(), c.gated() || c.ffn.kind == "mix");
   const bool gated = c.moe.expert == "gated";
   const int64_t f = c.moe.moe_intermediate_size.value_or(c.ffn_width());
   return c.moe.choices() * (c.hidden_size + of_width(f, gated)) +
@@ -86,15 +91,36 @@ int64_t block_elements(const ModelConfig& c, int64_t layer, bool keep_cheap) {
          ffn_elements(c, layer, keep_cheap);
 }
 
+// Keys that a query of a block-sparse layer sees on average. Counted by the rule of the kernels,
+// for every query of a short sequence and for evenly spread ones of a long sequence.
+double visible_keys_of_pattern(const kernels::AttentionSpec& mask, int64_t seq_len) {
+  constexpr int64_t kMostQueries = 4096;
+  const kernels::Visibility visibility(mask, seq_len, seq_len);
+  const int64_t queries = std::min(seq_len, kMostQueries);
+  int64_t seen = 0;
+  for (int64_t i = 0; i < queries; ++i)
+    visibility.for_each_run(0, (2 * i + 1) * seq_len / (2 * queries), {0, seq_len},
+                            [&](Range run) { seen += run.size(); });
+  return static_cast<double>(seen) / static_cast<double>(std::max<int64_t>(1, queries));
+}
+
+double visible_keys_of_layer(const kernels::AttentionSpec& mask, int64_t seq_len) {
+  if (mask.pattern.kind != kernels::BlockPattern::Kind::kNone)
+    return visible_keys_of_pattern(mask, seq_len);
+  const auto all = static_cast<double>(seq_len);
+  const double window =
+      mask.window > 0 ? std::min(static_cast<double>(mask.window + mask.sink_tokens), all) : all;
+  return window - window * window / (2.0 * all);  // the first `window` queries see fewer
+}
+
 // Keys that a query of the stack sees, summed over the layers, of T on average.
 double visible_keys(const ModelConfig& c, const StackSpec& stack, int64_t seq_len) {
+  std::map<std::string, double> of_type;
   double sum = 0;
   for (int64_t layer = 0; layer < stack.layers; ++layer) {
-    const bool local = c.layer_type(layer) == "sliding_attention";
-    const auto all = static_cast<double>(seq_len);
-    const double window = local ? std::min(static_cast<double>(*c.sliding_window), all) : all;
-    const double before = window - window * window / (2.0 * all);  // the first queries see fewer
-    sum += stack.causal ? before : 2.0 * before;
+    const auto [known, fresh] = of_type.try_emplace(c.layer_type(layer));
+    if (fresh) known->second = visible_keys_of_layer(mask_of(c, layer), seq_len);
+    sum += stack.causal ? known->second : 2.0 * known->second;
   }
   return sum;
 }

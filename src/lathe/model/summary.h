@@ -34,7 +34,8 @@ struct CostOptions {
 // With N the parameters of all matrices that a token is multiplied with (the head included, tables
 // that are only looked up not, of routed experts those that a token chooses), H heads of width Dk
 // where queries meet keys and Dv of values, K key/value heads of width D, S the sum over the layers
-// of the keys that a query sees on average (T/2 without a window), and e bytes of the compute dtype:
+// of the keys that a query sees on average (T/2 without a window; counted for block-sparse layers),
+// and e bytes of the compute dtype:
 //   forward        2·N + 2·S·H·(Dk + Dv), FLOPs a token; 2·N + 2·L·H·D·T without windows. A body
 //                  with an encoder: of a decoder's token, the encoder's work shared out among them
 //   training       three times that, FLOPs a token; the 6·N + 6·L·T·C of the literature
@@ -42,7 +43,8 @@ struct CostOptions {
 //   gradients      4 bytes a parameter
 //   optimiser      optimizer_bytes
 //   activations    what the tape keeps from forward to backward for B·T tokens, see summary.cc
-//   cache          2·L·K·D·e, bytes a token of a sequence; L·(rank + rotary width)·e if latent
+//   cache          2·L·K·D·e, bytes a token of a sequence; L·(rank + rotary width)·e if latent;
+//                  what convolutions keep beside it does not grow with the sequence
 struct ModelCost {
   int64_t parameters = 0, multiplied = 0;
   double forward_flops = 0, training_flops = 0;  // a token

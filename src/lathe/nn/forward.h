@@ -33,6 +33,14 @@ struct Forward {
     return tape != nullptr && p.trainable ? tape->leaf(p.compute, &p.grad) : Var(p.compute);
   }
 
+  // The same in the type of scores, for what is added to them: a model loaded for inference in 16
+  // bits has its tables so too.
+  Var use_wide(Parameter& p) const {
+    const Var v = use(p);
+    const DType wide = v.value.dtype() == DType::kF64 ? DType::kF64 : DType::kF32;
+    return v.value.dtype() == wide ? v : Var(v.value.to(wide));
+  }
+
   Forward with_rng(const Rng& r) const {
     Forward f = *this;
     f.rng = r;

@@ -1,5 +1,7 @@
 #include "lathe/ops/norm.h"
 
+#include <array>
+
 #include "lathe/ops/common.h"
 
 namespace lathe::ops {
@@ -43,25 +45,53 @@ Var rms_norm(const Var& x, const Var& w, const Var& b, double eps) {
       {.recompute = [compute, saved = save(x)](Gradients& g) { return compute(g.value(saved)); }});
 }
 
-Var layer_norm(const Var& x, const Var& w, const Var& b, double eps) {
-  check("layer_norm", x, w, b);
-  const auto& k = kernels_of(x.value);
-  const Tensor mean = per_row(x.value), rstd = per_row(x.value);
-  auto compute = [mean, rstd, w = w.value, b = b.value, eps, &k](const Tensor& input) {
+namespace {
+
+// Layer norm and CRMS norm: two numbers of each row are saved.
+using Forward = void (*)(const TensorView& x, const TensorView& w, const TensorView& b,
+                         const TensorView& y, const TensorView& first, const TensorView& rstd,
+                         double eps);
+using Backward = void (*)(const TensorView& x, const TensorView& w, const TensorView& first,
+                          const TensorView& rstd, const TensorView& dy,
+                          const Kernels::NormGradients& out);
+struct Norm {
+  const char* name;
+  Forward forward;
+  Backward backward;
+};
+
+Var with_two_statistics(const Norm& norm, const std::array<const Var*, 3>& xwb, double eps) {
+  const auto& [x, w, b] = xwb;
+  check(norm.name, *x, *w, *b);
+  const Tensor first = per_row(x->value), rstd = per_row(x->value);
+  auto compute = [norm, first, rstd, w = w->value, b = b->value, eps](const Tensor& input) {
     Tensor y(input.shape(), input.dtype(), input.device());
-    k.layer_norm(as_rows(input), w.view(), b.view(), as_rows(y), mean, rstd, eps);
+    norm.forward(as_rows(input), w.view(), b.view(), as_rows(y), first, rstd, eps);
     return y;
   };
-  auto backward = [x = x.ref(), w = w.ref(), b = b.ref(), saved = save(x), weight = w.value, mean,
-                   rstd, &k](Gradients& g) {
+  auto backward = [norm, x = x->ref(), w = w->ref(), b = b->ref(), saved = save(*x),
+                   weight = w->value, first, rstd](Gradients& g) {
     const Tensor input = g.value(saved);
     const Tensor dy = as_rows(g.of_output());
     const Sink dx = sink_or_scratch(g, x, input), dw = sink_or_none(g, w), db = sink_or_none(g, b);
-    k.layer_norm_backward(as_rows(input), weight.view(), mean, rstd, dy, targets(dx, dw, db));
+    norm.backward(as_rows(input), weight.view(), first, rstd, dy, targets(dx, dw, db));
   };
   return record(
-      "layer_norm", compute(x.value), {&x, &w, &b}, std::move(backward),
-      {.recompute = [compute, saved = save(x)](Gradients& g) { return compute(g.value(saved)); }});
+      norm.name, compute(x->value), {x, w, b}, std::move(backward),
+      {.recompute = [compute, saved = save(*x)](Gradients& g) { return compute(g.value(saved)); }});
+}
+
+}  // namespace
+
+Var layer_norm(const Var& x, const Var& w, const Var& b, double eps) {
+  const auto& k = kernels_of(x.value);
+  return with_two_statistics({"layer_norm", k.layer_norm, k.layer_norm_backward}, {&x, &w, &b},
+                             eps);
+}
+
+Var crms_norm(const Var& x, const Var& w, const Var& b, double eps) {
+  const auto& k = kernels_of(x.value);
+  return with_two_statistics({"crms_norm", k.crms_norm, k.crms_norm_backward}, {&x, &w, &b}, eps);
 }
 
 }  // namespace lathe::ops

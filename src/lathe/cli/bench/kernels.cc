@@ -39,6 +39,7 @@ class KernelBench {
     products();
     elementwise();
     norms();
+    convolutions();
     updates();
     return rows_;
   }
@@ -105,6 +106,20 @@ class KernelBench {
     time("layer_norm_backward", 3 * size(x), 0, [&] {
       k_.layer_norm_backward(x, w, mean, rstd, y,
                              {dx, Write::kOverwrite, dw, db, Write::kOverwrite, Write::kOverwrite});
+    });
+  }
+
+  void convolutions() {
+    constexpr int64_t kTaps = 3;
+    const Tensor x = zeros({1, o_.rows, o_.width}, dtype_), y = zeros(x.shape(), dtype_),
+                 w = zeros({kTaps, o_.width}, dtype_), b = zeros({o_.width}, DType::kF32),
+                 dx = zeros(x.shape(), dtype_), dw = zeros(w.shape(), DType::kF32),
+                 db = zeros(b.shape(), DType::kF32);
+    const kernels::ConvSpec causal{.taps = kTaps};
+    time("depthwise_conv", 2 * size(x), 0, [&] { k_.depthwise_conv(x, w, b, y, causal); });
+    time("depthwise_conv_backward", 3 * size(x), 0, [&] {
+      k_.depthwise_conv_backward(
+          x, w, y, causal, {dx, Write::kOverwrite, dw, db, Write::kOverwrite, Write::kOverwrite});
     });
   }
 

@@ -58,6 +58,7 @@ bool plain(const TensorView& t) {
   return dtype && (t.rank == 0 || t.shape[t.rank - 1] <= 1 || t.stride[t.rank - 1] == 1);
 }
 bool plain(const Kernels::NormGradients& g) { return plain(g.dx) && plain(g.dw) && plain(g.db); }
+bool plain(const Kernels::ConvGradients& g) { return plain(g.dx) && plain(g.dw) && plain(g.db); }
 bool plain_f32(const TensorView& t) { return plain(t) && (!t || t.dtype == DType::kF32); }
 bool plain(const Kernels::AttentionGradients& g) {
   return plain(g.dq) && plain(g.dk) && plain(g.dv) && plain_f32(g.distance_bias) &&
@@ -101,8 +102,9 @@ Selected build(const Level& level) {
              &Kernels::sum_squares, &Kernels::activation, &Kernels::activation_backward,
              &Kernels::gated, &Kernels::gated_backward, &Kernels::rms_norm,
              &Kernels::rms_norm_backward, &Kernels::layer_norm, &Kernels::layer_norm_backward,
-             &Kernels::embedding, &Kernels::embedding_backward, &Kernels::gather_rows,
-             &Kernels::gather_sum, &Kernels::gather_dot, &Kernels::softmax,
+             &Kernels::crms_norm, &Kernels::crms_norm_backward, &Kernels::depthwise_conv,
+             &Kernels::depthwise_conv_backward, &Kernels::embedding, &Kernels::embedding_backward,
+             &Kernels::gather_rows, &Kernels::gather_sum, &Kernels::gather_dot, &Kernels::softmax,
              &Kernels::softmax_backward, &Kernels::rope, &Kernels::attention,
              &Kernels::attention_backward, &Kernels::dropout, &Kernels::cross_entropy,
              &Kernels::adamw>(s.guarded);

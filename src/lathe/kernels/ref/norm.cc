@@ -1,6 +1,10 @@
-// Both norms are y = (x - mean)·rstd·w + b; RMS norm is the one whose mean is 0. With n = (x -
-// mean)·rstd and g = dy·w, dx = rstd·(g - mean(g) - n·mean(g·n)), where RMS norm has no mean(g)
-// either.
+// All norms are y = (x - mean)·rstd·w + b; the mean is 0 but for layer norm. With n = (x -
+// mean)·rstd and g = dy·w, dx = rstd·(g - shift - n·slope):
+//
+//             slope              shift
+//   RMS       mean(g·n)          0
+//   layer     mean(g·n)          mean(g)
+//   CRMS      sum(g·n)/(C + 1)   sum(x)·rstd·slope, as the dropped channel -sum(x) depends on all x
 #include <cmath>
 
 #include "lathe/kernels/ref/array.h"
@@ -15,9 +19,13 @@ void normalise_row(int64_t n, double mean, double rstd, const Array& x, const Ar
     y.set((x(n, c) - mean) * rstd * (w ? w(c) : 1.0) + (b ? b(c) : 0.0), n, c);
 }
 
-// `mean` absent: RMS norm.
-void backward(const Array& x, const Array& w, const Array& mean, const Array& rstd, const Array& dy,
+struct Saved {
+  Array mean, sum, rstd;  // of the first two at most one
+};
+
+void backward(const Array& x, const Array& w, const Saved& saved, const Array& dy,
               const Kernels::NormGradients& out) {
+  const auto& [mean, sum, rstd] = saved;
   const Array dx(out.dx), dw(out.dw), db(out.db);
   const int64_t rows = x.size(0), width = x.size(1);
   const auto normalised = [&](int64_t n, int64_t c) {
@@ -30,10 +38,11 @@ void backward(const Array& x, const Array& w, const Array& mean, const Array& rs
       sum_g += inner(n, c);
       sum_gn += inner(n, c) * normalised(n, c);
     }
-    const double mean_g = mean ? sum_g / static_cast<double>(width) : 0.0;
-    const double mean_gn = sum_gn / static_cast<double>(width);
+    const double slope = sum_gn / static_cast<double>(width + (sum ? 1 : 0));
+    double shift = mean ? sum_g / static_cast<double>(width) : 0.0;
+    if (sum) shift = sum(n) * rstd(n) * slope;
     for (int64_t c = 0; c < width; ++c)
-      dx.put(out.write_dx, rstd(n) * (inner(n, c) - mean_g - normalised(n, c) * mean_gn), n, c);
+      dx.put(out.write_dx, rstd(n) * (inner(n, c) - shift - normalised(n, c) * slope), n, c);
   }
   for (int64_t c = 0; c < width; ++c) {
     double sum_dw = 0, sum_db = 0;
@@ -62,7 +71,8 @@ void rms_norm(const TensorView& x_view, const TensorView& w, const TensorView& b
 
 void rms_norm_backward(const TensorView& x, const TensorView& w, const TensorView& rstd,
                        const TensorView& dy, const Kernels::NormGradients& out) {
-  backward(Array(x), Array(w), Array(TensorView{}), Array(rstd), Array(dy), out);
+  const Array none{TensorView{}};
+  backward(Array(x), Array(w), {none, none, Array(rstd)}, Array(dy), out);
 }
 
 void layer_norm(const TensorView& x_view, const TensorView& w, const TensorView& b,
@@ -85,7 +95,31 @@ void layer_norm(const TensorView& x_view, const TensorView& w, const TensorView&
 void layer_norm_backward(const TensorView& x, const TensorView& w, const TensorView& mean,
                          const TensorView& rstd, const TensorView& dy,
                          const Kernels::NormGradients& out) {
-  backward(Array(x), Array(w), Array(mean), Array(rstd), Array(dy), out);
+  backward(Array(x), Array(w), {Array(mean), Array(TensorView{}), Array(rstd)}, Array(dy), out);
+}
+
+void crms_norm(const TensorView& x_view, const TensorView& w, const TensorView& b,
+               const TensorView& y, const TensorView& sum_view, const TensorView& rstd_view,
+               double eps) {
+  const Array x(x_view), sum_out(sum_view), rstd(rstd_view);
+  for (int64_t n = 0; n < x.size(0); ++n) {
+    double sum = 0, squares = 0;
+    for (int64_t c = 0; c < x.size(1); ++c) {
+      sum += x(n, c);
+      squares += x(n, c) * x(n, c);
+    }
+    const double whole = static_cast<double>(x.size(1) + 1);
+    const double r = 1.0 / std::sqrt((squares + sum * sum) / whole + eps);
+    sum_out.set(sum, n);
+    rstd.set(r, n);
+    normalise_row(n, 0.0, r, x, Array(w), Array(b), Array(y));
+  }
+}
+
+void crms_norm_backward(const TensorView& x, const TensorView& w, const TensorView& sum,
+                        const TensorView& rstd, const TensorView& dy,
+                        const Kernels::NormGradients& out) {
+  backward(Array(x), Array(w), {Array(TensorView{}), Array(sum), Array(rstd)}, Array(dy), out);
 }
 
 }  // namespace lathe::kernels::ref

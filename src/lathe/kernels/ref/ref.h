@@ -34,6 +34,11 @@ void layer_norm(const TensorView& x, const TensorView& w, const TensorView& b, c
 void layer_norm_backward(const TensorView& x, const TensorView& w, const TensorView& mean,
                          const TensorView& rstd, const TensorView& dy,
                          const Kernels::NormGradients& out);
+void crms_norm(const TensorView& x, const TensorView& w, const TensorView& b, const TensorView& y,
+               const TensorView& sum, const TensorView& rstd, double eps);
+void crms_norm_backward(const TensorView& x, const TensorView& w, const TensorView& sum,
+                        const TensorView& rstd, const TensorView& dy,
+                        const Kernels::NormGradients& out);
 
 void embedding(const TensorView& table, const TensorView& ids, const TensorView& out);
 void embedding_backward(const TensorView& ids, const TensorView& dout, const TensorView& dtable);
@@ -44,6 +49,10 @@ void gather_sum(const TensorView& x, const Kernels::RowLists& lists, const Tenso
                 const TensorView& out, Write write);
 void gather_dot(const TensorView& a, const TensorView& b, const TensorView& rows,
                 const TensorView& out);
+void depthwise_conv(const TensorView& x, const TensorView& w, const TensorView& bias,
+                    const TensorView& y, const ConvSpec& spec);
+void depthwise_conv_backward(const TensorView& x, const TensorView& w, const TensorView& dy,
+                             const ConvSpec& spec, const Kernels::ConvGradients& out);
 void softmax(const TensorView& x, const TensorView& y, const TensorView& lse);
 void softmax_backward(const TensorView& y, const TensorView& dy, const TensorView& dx);
 

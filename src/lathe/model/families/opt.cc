@@ -50,7 +50,8 @@ void read(const Json& theirs, Json& ours) {
   require(width.is_null() || width == theirs.at("hidden_size"), ErrorKind::kConfig, "config.json",
           "word_embed_proj_dim is {}; only tables as wide as hidden_size are computed",
           width.dump());
-  ours["norm"]["final"] = theirs.value("do_layer_norm_before", true) &&
+  // Null is what can_express() is given of a placement that OPT has no word for.
+  ours["norm"]["final"] = theirs.value("do_layer_norm_before", Json(true)) == true &&
                           !theirs.value("_remove_final_layer_norm", false);
 }
 

@@ -34,7 +34,10 @@ struct AttentionOptions {
   double scale = 1.0;
   double softcap = 0.0;
   bool causal = true;
-  int64_t window = 0;  // 0: no limit
+  int64_t window = 0;       // 0: no limit
+  int64_t sink_tokens = 0;  // seen from beyond the window and through the pattern
+  kernels::BlockPattern pattern = {};
+  bool sink_logits = false;
   double dropout = 0.0;
   QkNorm qk_norm = QkNorm::kNone;
   MakeNorm make_norm = nullptr;  // of queries and keys
@@ -55,13 +58,17 @@ std::span<const CatalogueEntry<MakeAttention>> attentions();
 
 AttentionSite site_of(const AttentionOptions& options);
 
-// ops::attention with what the options and the pass say: scale, soft cap, who sees whom, and dropout
-// while training.
+// A layer's trained logits in the denominator of its softmax, [H] from zero; nothing when the
+// options do not ask for them.
+std::optional<Parameter> make_sinks(const AttentionOptions& options);
+
+// ops::attention with what the options and the pass say: scale, soft cap, mask, and dropout while
+// training.
 Var attend_with(const Forward& f, const AttentionOptions& options, const std::array<Var, 3>& qkv,
                 const ops::AttentionInputs& inputs);
-// The same of a sequence with itself: with its segments, prefix and positions.
+// The same of a sequence with itself: with its segments, prefix, positions and sinks.
 Var attend(const Forward& f, const AttentionOptions& options, Position& position,
-           const std::array<Var, 3>& qkv);
+           const std::array<Var, 3>& qkv, std::optional<Parameter>& sinks);
 
 // One function per file in attention/.
 std::unique_ptr<Attention> make_grouped_attention(const AttentionOptions& options);

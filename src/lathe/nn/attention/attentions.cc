@@ -23,6 +23,13 @@ AttentionSite site_of(const AttentionOptions& options) {
   return {.layer = options.layer, .local = options.window > 0, .scale = options.scale};
 }
 
+std::optional<Parameter> make_sinks(const AttentionOptions& options) {
+  if (!options.sink_logits) return std::nullopt;
+  Parameter sinks({options.heads}, {Initializer::Kind::kZeros, 0});
+  sinks.full_precision = true;  // beside scores, which are f32
+  return sinks;
+}
+
 Var attend_with(const Forward& f, const AttentionOptions& options, const std::array<Var, 3>& qkv,
                 const ops::AttentionInputs& inputs) {
   kernels::AttentionSpec spec;
@@ -30,6 +37,8 @@ Var attend_with(const Forward& f, const AttentionOptions& options, const std::ar
   spec.softcap = static_cast<float>(options.softcap);
   spec.causal = options.causal;
   spec.window = options.window;
+  spec.sink_tokens = options.sink_tokens;
+  spec.pattern = options.pattern;
   if (f.training && options.dropout > 0.0) {
     spec.dropout = static_cast<float>(options.dropout);
     spec.dropout_key = f.rng.fork("attention_weights").key();
@@ -38,10 +47,11 @@ Var attend_with(const Forward& f, const AttentionOptions& options, const std::ar
 }
 
 Var attend(const Forward& f, const AttentionOptions& options, Position& position,
-           const std::array<Var, 3>& qkv) {
+           const std::array<Var, 3>& qkv, std::optional<Parameter>& sinks) {
   ops::AttentionInputs inputs;
   inputs.segments = f.segments;
   inputs.prefix = f.prefix;
+  if (sinks) inputs.sink_logits = f.use_wide(*sinks);
   position.add_to_scores(f, site_of(options), qkv[0], qkv[1], inputs);
   return attend_with(f, options, qkv, inputs);
 }

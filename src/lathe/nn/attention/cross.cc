@@ -20,6 +20,7 @@ class CrossAttention : public Attention {
         output_(o.heads * o.head_dim, o.hidden_size, o.output_bias, o.output_init_std),
         norms_(o) {
     options_.causal = false;
+    options_.sink_logits = false;
     options_.window = 0;
     const int64_t keys = o.kv_heads * o.head_dim;
     key_value_.weight.parts = {keys, keys};

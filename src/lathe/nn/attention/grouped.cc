@@ -15,7 +15,8 @@ class GroupedAttention : public Attention {
       : options_(o),
         qkv_(o.hidden_size, (o.heads + 2 * o.kv_heads) * o.head_dim, o.bias, o.init_std),
         output_(o.heads * o.head_dim, o.hidden_size, o.output_bias, o.output_init_std),
-        norms_(o) {
+        norms_(o),
+        sinks_(make_sinks(o)) {
     const int64_t queries = o.heads * o.head_dim, keys = o.kv_heads * o.head_dim;
     qkv_.weight.parts = {queries, keys, keys};
     qkv_.weight.init.part_std = {o.init_std, o.init_std, o.value_init_std};
@@ -25,21 +26,22 @@ class GroupedAttention : public Attention {
   Var forward(const Forward& f, Position& position, const Var& x) override {
     const auto [q0, k0, v0] = ops::split_heads(
         qkv_.forward(f, x), {options_.heads, options_.kv_heads, options_.kv_heads});
-    auto [q, k] = position.apply_to_heads(f, site_of(options_), norms_.query(f, q0),
-                                          norms_.key(f, k0));
+    auto [q, k] =
+        position.apply_to_heads(f, site_of(options_), norms_.query(f, q0), norms_.key(f, k0));
     Var v = v0;
     if (f.cache != nullptr) {
       auto [keys, values] = f.cache->append(options_.layer, k.value, v.value);
       k = Var(keys);
       v = Var(values);
     }
-    return output_.forward(f, ops::merge_heads(attend(f, options_, position, {q, k, v})));
+    return output_.forward(f, ops::merge_heads(attend(f, options_, position, {q, k, v}, sinks_)));
   }
 
   std::string_view kind() const override { return "GroupedAttention"; }
   void visit(ModuleVisitor& v) override {
     v.child("qkv", qkv_);
     norms_.visit(v);
+    if (sinks_) v.parameter("sinks", *sinks_);
     v.child("output", output_);
   }
 
@@ -47,6 +49,7 @@ class GroupedAttention : public Attention {
   AttentionOptions options_;
   Linear qkv_, output_;
   HeadNorms norms_;
+  std::optional<Parameter> sinks_;
 };
 
 }  // namespace

@@ -28,7 +28,8 @@ class LatentAttention : public Attention {
         key_value_down_(o.hidden_size, o.latent.kv_rank + rope_, o.bias, o.init_std),
         key_value_up_(o.latent.kv_rank, o.heads * (nope_ + o.latent.value_width), false,
                       o.init_std),
-        output_(o.heads * o.latent.value_width, o.hidden_size, o.output_bias, o.output_init_std) {
+        output_(o.heads * o.latent.value_width, o.hidden_size, o.output_bias, o.output_init_std),
+        sinks_(make_sinks(o)) {
     const int64_t queries = o.heads * (nope_ + rope_), rank = o.latent.query_rank;
     key_value_norm_ = o.make_norm({.width = o.latent.kv_rank, .eps = o.norm_eps});
     if (rank > 0) {
@@ -59,6 +60,7 @@ class LatentAttention : public Attention {
     v.child("key_value_down", key_value_down_);
     v.child("key_value_norm", *key_value_norm_);
     v.child("key_value_up", key_value_up_);
+    if (sinks_) v.parameter("sinks", *sinks_);
     v.child("output", output_);
   }
 
@@ -78,7 +80,8 @@ class LatentAttention : public Attention {
                             std::array{nope_, options_.latent.value_width});
     return attend(f, options_, position,
                   {ops::join_channels(p.q_nope, p.q_rope), ops::join_channels(kv[0], p.k_rope),
-                   ops::contiguous(kv[1])});
+                   ops::contiguous(kv[1])},
+                  sinks_);
   }
 
   Var absorbed(const Forward& f, Position& position, const Pieces& p) {
@@ -89,7 +92,8 @@ class LatentAttention : public Attention {
         ops::join_channels(ops::multiply_heads(p.q_nope.value, up.narrow(1, 0, nope_)), p.q_rope);
     const Var k = ops::join_channels(ops::split_heads(p.latent, 1), p.k_rope);
     const Tensor keys = f.cache->append(options_.layer, k.value, Tensor()).first;
-    const Var sum = attend(f, options_, position, {q, Var(keys), Var(keys.narrow(3, 0, rank))});
+    const Var sum =
+        attend(f, options_, position, {q, Var(keys), Var(keys.narrow(3, 0, rank))}, sinks_);
     return ops::multiply_heads(sum.value, up.narrow(1, nope_, value).transpose(1, 2));
   }
 
@@ -97,6 +101,7 @@ class LatentAttention : public Attention {
   int64_t nope_, rope_;
   std::optional<Linear> query_down_, query_;
   Linear key_value_down_, key_value_up_, output_;
+  std::optional<Parameter> sinks_;
   std::unique_ptr<Norm> query_norm_, key_value_norm_;
 };
 

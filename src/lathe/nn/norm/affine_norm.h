@@ -8,7 +8,7 @@
 
 namespace lathe {
 
-// y = op(x, gain, offset, eps); ops::rms_norm, ops::layer_norm.
+// y = op(x, gain, offset, eps); ops::rms_norm, ops::layer_norm, ops::crms_norm.
 using NormOperation = Var (*)(const Var& x, const Var& w, const Var& b, double eps);
 
 struct AffineNormKind {

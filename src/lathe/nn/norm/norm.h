@@ -28,6 +28,7 @@ std::span<const CatalogueEntry<MakeNorm>> norms();
 std::unique_ptr<Norm> make_rms_norm(const NormOptions& options);
 std::unique_ptr<Norm> make_rms_norm_offset(const NormOptions& options);
 std::unique_ptr<Norm> make_layer_norm(const NormOptions& options);
+std::unique_ptr<Norm> make_crms_norm(const NormOptions& options);
 std::unique_ptr<Norm> make_no_norm(const NormOptions& options);
 
 }  // namespace lathe

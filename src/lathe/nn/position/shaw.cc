@@ -23,8 +23,8 @@ class ShawPosition : public Position {
   void add_to_scores(const Forward& f, const AttentionSite& site, const Var&, const Var&,
                      ops::AttentionInputs& inputs) override {
     Relations& r = layers_[static_cast<size_t>(site.layer)];
-    inputs.shaw_keys = wide(f.use(r.keys));
-    inputs.shaw_values = wide(f.use(r.values));
+    inputs.shaw_keys = f.use_wide(r.keys);
+    inputs.shaw_values = f.use_wide(r.values);
   }
   std::string_view kind() const override { return "ShawPosition"; }
   void visit(ModuleVisitor& v) override {
@@ -35,12 +35,6 @@ class ShawPosition : public Position {
   }
 
  private:
-  // A model loaded for inference in 16 bits has its tables so too; scores are f32.
-  static Var wide(const Var& v) {
-    const bool narrow = v.value.dtype() == DType::kBF16 || v.value.dtype() == DType::kF16;
-    return narrow ? Var(v.value.to(DType::kF32)) : v;
-  }
-
   struct Relations {
     Parameter keys, values;  // [2w+1, D], [2w+1, Dv]
   };

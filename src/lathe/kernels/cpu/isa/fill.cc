@@ -9,6 +9,7 @@ void fill(Kernels& table) {
   fill_reductions(table);
   fill_activation(table);
   fill_norm(table);
+  fill_depthwise_conv(table);
   fill_embedding(table);
   fill_gather(table);
   fill_softmax(table);

@@ -12,6 +12,7 @@
   void fill_reductions(Kernels& table);         \
   void fill_activation(Kernels& table);         \
   void fill_norm(Kernels& table);               \
+  void fill_depthwise_conv(Kernels& table);     \
   void fill_embedding(Kernels& table);          \
   void fill_gather(Kernels& table);             \
   void fill_softmax(Kernels& table);            \

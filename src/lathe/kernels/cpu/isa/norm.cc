@@ -1,5 +1,5 @@
-// RMS norm and layer norm are y = (x - mean)·rstd·w + b, the first with mean 0: one set of loops
-// for both.
+// RMS norm, layer norm and CRMS norm are y = (x - mean)·rstd·w + b, with mean 0 but for layer norm:
+// one set of loops for all. ref/norm.cc has the gradients.
 //
 // A row fits in L1, so its statistics and its outputs are two loops over the row and one pass over
 // memory. The backward makes dx and the row's share of dw and db in the same pass: each thread adds
@@ -29,11 +29,11 @@ const float* floats_of(const TensorView& t, int64_t n, float* scratch) {
 }
 
 template <class T>
-float mean_of(const T* x, int64_t n) {
+float sum_of(const T* x, int64_t n) {
   float sum = 0;
 #pragma omp simd reduction(+ : sum)
   for (int64_t i = 0; i < n; ++i) sum += to_float(x[i]);
-  return sum / static_cast<float>(n);
+  return sum;
 }
 
 template <class T>
@@ -61,22 +61,30 @@ void write_row(const T* x, float mean, float rstd, const float* w, const float* 
 
 struct NormCall {
   const TensorView &x, &w, &b, &y;
-  const TensorView* mean;  // null: RMS norm
+  const TensorView *mean, *sum;  // layer norm has the first, CRMS norm the second, RMS norm none
   const TensorView& rstd;
   double eps;
 };
 
+float& at_row(const TensorView& statistic, int64_t row) {
+  return statistic.as<float>()[row * statistic.stride[0]];
+}
+
 template <class T>
 void forward_rows(const NormCall& c, const float* w, const float* b, Range rows) {
   const int64_t width = c.x.shape[1];
+  const auto channels = static_cast<float>(width);
   for (int64_t n = rows.begin; n < rows.end; ++n) {
     const T* x = row_of<T>(c.x, n);
     T* y = row_of<T>(c.y, n);
-    const float mean = c.mean ? mean_of(x, width) : 0.0f;
-    const float square = mean_square_of(x, mean, width);
+    const float sum = c.mean || c.sum ? sum_of(x, width) : 0.0f;
+    const float mean = c.mean ? sum / channels : 0.0f;
+    float square = mean_square_of(x, mean, width);
+    if (c.sum) square = (square * channels + sum * sum) / (channels + 1.0f);
     const auto rstd = static_cast<float>(1.0 / std::sqrt(square + c.eps));
-    if (c.mean) c.mean->as<float>()[n * c.mean->stride[0]] = mean;
-    c.rstd.as<float>()[n * c.rstd.stride[0]] = rstd;
+    if (c.mean) at_row(*c.mean, n) = mean;
+    if (c.sum) at_row(*c.sum, n) = sum;
+    at_row(c.rstd, n) = rstd;
     if (w && b)
       write_row<true, true>(x, mean, rstd, w, b, y, width);
     else if (w)
@@ -101,27 +109,32 @@ void forward(const NormCall& c) {
 
 void rms_norm(const TensorView& x, const TensorView& w, const TensorView& b, const TensorView& y,
               const TensorView& rstd, double eps) {
-  forward({x, w, b, y, nullptr, rstd, eps});
+  forward({x, w, b, y, nullptr, nullptr, rstd, eps});
 }
 
 void layer_norm(const TensorView& x, const TensorView& w, const TensorView& b, const TensorView& y,
                 const TensorView& mean, const TensorView& rstd, double eps) {
-  forward({x, w, b, y, &mean, rstd, eps});
+  forward({x, w, b, y, &mean, nullptr, rstd, eps});
+}
+
+void crms_norm(const TensorView& x, const TensorView& w, const TensorView& b, const TensorView& y,
+               const TensorView& sum, const TensorView& rstd, double eps) {
+  forward({x, w, b, y, nullptr, &sum, rstd, eps});
 }
 
 struct BackwardCall {
   const TensorView &x, &w;
-  const TensorView* mean;  // null: RMS norm
+  const TensorView *mean, *sum;
   const TensorView &rstd, &dy;
   const Kernels::NormGradients& out;
 };
 
-struct RowMeans {
+struct RowSums {
   float g = 0, gn = 0;  // of g = dy·w, and of g times the normalised x
 };
 
 template <class T>
-RowMeans row_means(const T* x, const T* dy, float mean, float rstd, const float* w, int64_t n) {
+RowSums row_sums(const T* x, const T* dy, float mean, float rstd, const float* w, int64_t n) {
   float sum_g = 0, sum_gn = 0;
 #pragma omp simd reduction(+ : sum_g, sum_gn)
   for (int64_t i = 0; i < n; ++i) {
@@ -129,18 +142,30 @@ RowMeans row_means(const T* x, const T* dy, float mean, float rstd, const float*
     sum_g += g;
     sum_gn += g * ((to_float(x[i]) - mean) * rstd);
   }
-  const auto width = static_cast<float>(n);
-  return {sum_g / width, sum_gn / width};
+  return {sum_g, sum_gn};
+}
+
+// dx = rstd·(g - shift - n·slope), see ref/norm.cc.
+struct RowLine {
+  float shift = 0, slope = 0;
+};
+
+RowLine line_of(const BackwardCall& c, int64_t row, RowSums sums) {
+  const auto channels = static_cast<float>(c.x.shape[1]);
+  if (c.mean) return {sums.g / channels, sums.gn / channels};
+  if (!c.sum) return {0.0f, sums.gn / channels};
+  const float slope = sums.gn / (channels + 1.0f);
+  return {at_row(*c.sum, row) * at_row(c.rstd, row) * slope, slope};
 }
 
 template <Write kWrite, class T>
-void backward_row(const T* x, const T* dy, float mean, float rstd, const float* w, RowMeans means,
+void backward_row(const T* x, const T* dy, float mean, float rstd, const float* w, RowLine line,
                   T* dx, float* dw, int64_t n) {
 #pragma omp simd
   for (int64_t i = 0; i < n; ++i) {
     const float normalised = (to_float(x[i]) - mean) * rstd, upstream = to_float(dy[i]);
     dw[i] += upstream * normalised;
-    const float value = rstd * (upstream * w[i] - means.g - normalised * means.gn);
+    const float value = rstd * (upstream * w[i] - line.shift - normalised * line.slope);
     put(dx[i], kWrite == Write::kAccumulate ? to_float(dx[i]) + value : value);
   }
 }
@@ -157,14 +182,13 @@ void backward_rows(const BackwardCall& c, const float* w, float* dw, float* db, 
   for (int64_t n = rows.begin; n < rows.end; ++n) {
     const T *x = row_of<T>(c.x, n), *dy = row_of<T>(c.dy, n);
     T* dx = row_of<T>(c.out.dx, n);
-    const float mean = c.mean ? c.mean->as<float>()[n * c.mean->stride[0]] : 0.0f;
-    const float rstd = c.rstd.as<float>()[n * c.rstd.stride[0]];
-    RowMeans means = row_means(x, dy, mean, rstd, w, width);
-    if (!c.mean) means.g = 0;
+    const float mean = c.mean ? at_row(*c.mean, n) : 0.0f;
+    const float rstd = at_row(c.rstd, n);
+    const RowLine line = line_of(c, n, row_sums(x, dy, mean, rstd, w, width));
     if (c.out.write_dx == Write::kAccumulate)
-      backward_row<Write::kAccumulate>(x, dy, mean, rstd, w, means, dx, dw, width);
+      backward_row<Write::kAccumulate>(x, dy, mean, rstd, w, line, dx, dw, width);
     else
-      backward_row<Write::kOverwrite>(x, dy, mean, rstd, w, means, dx, dw, width);
+      backward_row<Write::kOverwrite>(x, dy, mean, rstd, w, line, dx, dw, width);
     if (c.out.db) add_row(dy, db, width);
   }
 }
@@ -213,13 +237,19 @@ void backward(const BackwardCall& c) {
 
 void rms_norm_backward(const TensorView& x, const TensorView& w, const TensorView& rstd,
                        const TensorView& dy, const Kernels::NormGradients& out) {
-  backward({x, w, nullptr, rstd, dy, out});
+  backward({x, w, nullptr, nullptr, rstd, dy, out});
 }
 
 void layer_norm_backward(const TensorView& x, const TensorView& w, const TensorView& mean,
                          const TensorView& rstd, const TensorView& dy,
                          const Kernels::NormGradients& out) {
-  backward({x, w, &mean, rstd, dy, out});
+  backward({x, w, &mean, nullptr, rstd, dy, out});
+}
+
+void crms_norm_backward(const TensorView& x, const TensorView& w, const TensorView& sum,
+                        const TensorView& rstd, const TensorView& dy,
+                        const Kernels::NormGradients& out) {
+  backward({x, w, nullptr, &sum, rstd, dy, out});
 }
 
 }  // namespace
@@ -229,6 +259,8 @@ void fill_norm(Kernels& table) {
   table.rms_norm_backward = rms_norm_backward;
   table.layer_norm = layer_norm;
   table.layer_norm_backward = layer_norm_backward;
+  table.crms_norm = crms_norm;
+  table.crms_norm_backward = crms_norm_backward;
 }
 
 }  // namespace lathe::kernels::LATHE_ISA_NAMESPACE

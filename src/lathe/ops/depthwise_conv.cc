@@ -1,0 +1,73 @@
+#include "lathe/ops/depthwise_conv.h"
+
+#include <cmath>
+
+#include "lathe/ops/common.h"
+
+namespace lathe::ops {
+namespace {
+
+constexpr std::string_view kName = "depthwise_conv";
+
+kernels::ConvSpec spec_of(const Tensor& x, const Tensor& weight, const DepthwiseConv& conv) {
+  kernels::ConvSpec spec;
+  spec.taps = weight.size(0);
+  spec.grid_height = conv.grid_height;
+  spec.grid_width = conv.grid_width;
+  if (conv.grid_height == 0) return spec;
+  spec.kernel_size = std::llround(std::sqrt(static_cast<double>(spec.taps)));
+  require(spec.kernel_size * spec.kernel_size == spec.taps && spec.kernel_size % 2 == 1,
+          ErrorKind::kShape, kName, "{} taps are no square with a middle; use 1, 9, 25 …",
+          spec.taps);
+  require(conv.grid_height * conv.grid_width == x.size(1) && conv.outputs == x.size(1),
+          ErrorKind::kShape, kName, "{} tokens, but a grid of {} × {}; they must be equally many",
+          x.size(1), conv.grid_height, conv.grid_width);
+  return spec;
+}
+
+void check(const Var& x, const Var& weight, const Var& bias, const DepthwiseConv& conv) {
+  require(x.value.rank() == 3, ErrorKind::kShape, kName, "{} is not [B,S,F]", x.shape().str());
+  require(weight.value.rank() == 2 && weight.shape()[0] > 0 && weight.shape()[1] == x.shape()[2],
+          ErrorKind::kShape, kName, "weight has shape {}, expected [taps, {}]",
+          weight.shape().str(), x.shape()[2]);
+  if (bias.defined()) require_shape(kName, "bias", bias.value, {x.shape()[2]});
+  require(conv.outputs >= 0 && conv.outputs <= x.shape()[1], ErrorKind::kShape, kName,
+          "{} outputs of {} tokens", conv.outputs, x.shape()[1]);
+  const auto& [output, input] = conv.segments;
+  require(output.defined() == input.defined(), ErrorKind::kShape, kName,
+          "segments of the outputs and of the inputs belong together; give both or none");
+  if (!output.defined()) return;
+  require_dtype(kName, "output segments", output, DType::kI32);
+  require_dtype(kName, "input segments", input, DType::kI32);
+  require_shape(kName, "output segments", output, {x.shape()[0], conv.outputs});
+  require_shape(kName, "input segments", input, {x.shape()[0], x.shape()[1]});
+}
+
+}  // namespace
+
+Var depthwise_conv(const Var& x, const Var& weight, const Var& bias, const DepthwiseConv& conv) {
+  check(x, weight, bias, conv);
+  const auto& k = kernels_of(x.value);
+  const kernels::ConvSpec bare = spec_of(x.value, weight.value, conv);
+  // The views live only as long as the tensors, which the closure keeps.
+  auto spec = [bare, segments = conv.segments] {
+    kernels::ConvSpec s = bare;
+    s.output_segments = segments.query.view();
+    s.input_segments = segments.key.view();
+    return s;
+  };
+  Tensor y(x.shape().with(1, conv.outputs), x.value.dtype(), x.value.device());
+  k.depthwise_conv(x.value, weight.value, bias.value.view(), y, spec());
+  auto backward = [x = x.ref(), w = weight.ref(), b = bias.ref(), saved = save(x),
+                   weight = weight.value, spec, &k](Gradients& g) {
+    const Tensor input = g.value(saved);
+    const Tensor& dy = g.of_output();
+    const Sink dx = sink_or_scratch(g, x, input), dw = sink_or_none(g, w), db = sink_or_none(g, b);
+    k.depthwise_conv_backward(
+        input, weight, dy, spec(),
+        {dx.target, dx.write, dw.target.view(), db.target.view(), dw.write, db.write});
+  };
+  return record("depthwise_conv", y, {&x, &weight, &bias}, std::move(backward));
+}
+
+}  // namespace lathe::ops

@@ -1,0 +1,78 @@
+// What a model costs, against counts made by hand.
+
+#include "lathe/model/summary.h"
+
+#include <gtest/gtest.h>
+
+#include <functional>
+
+#include "model/grid.h"
+
+namespace lathe::testing {
+namespace {
+
+// Keys that a query sees, on average and summed over the layers, as the FLOPs have it.
+double visible_keys_in(const ModelConfig& c, int64_t seq_len) {
+  Transformer model(c);
+  const ModelCost cost = model_cost(model, {.seq_len = seq_len});
+  return (cost.forward_flops - 2.0 * static_cast<double>(cost.multiplied)) /
+         (2.0 * static_cast<double>(c.num_attention_heads * (c.key_width() + c.value_width())));
+}
+
+// The same with every pair looked at.
+double counted(int64_t seq_len, const std::function<bool(int64_t p, int64_t s)>& sees) {
+  int64_t seen = 0;
+  for (int64_t p = 0; p < seq_len; ++p)
+    for (int64_t s = 0; s <= p; ++s) seen += sees(p, s);
+  return static_cast<double>(seen) / static_cast<double>(seq_len);
+}
+
+TEST(ModelCost, CountsTheKeysOfSparseLayers) {
+  constexpr int64_t kTokens = 37;
+  ModelConfig c = tiny_config();
+  c.num_hidden_layers = 1;
+  c.attention.sparse_stride = 4;
+  c.layer_types = {"strided_attention"};
+  EXPECT_NEAR(visible_keys_in(c, kTokens),
+              counted(kTokens, [](int64_t p, int64_t s) { return p - s < 4 || (p - s) % 4 == 0; }),
+              1e-9);
+  c.attention.sparse_local = 1;
+  EXPECT_NEAR(visible_keys_in(c, kTokens),
+              counted(kTokens, [](int64_t p, int64_t s) { return (p - s) % 4 == 0; }), 1e-9);
+  c.attention.sink_tokens = 3;
+  EXPECT_NEAR(visible_keys_in(c, kTokens),
+              counted(kTokens, [](int64_t p, int64_t s) { return s < 3 || (p - s) % 4 == 0; }),
+              1e-9);
+  c.attention.sink_tokens = 0;
+  c.attention.sparse_block = 2;
+  c.layer_types = {"fixed_attention"};
+  EXPECT_NEAR(
+      visible_keys_in(c, kTokens),
+      counted(kTokens, [](int64_t p, int64_t s) { return s / 8 == p / 8 || s / 2 % 4 == 3; }),
+      1e-9);
+}
+
+TEST(ModelCost, CountsSinkTokensBesideTheWindow) {
+  constexpr int64_t kTokens = 400;
+  ModelConfig c = tiny_config();
+  c.num_hidden_layers = 2;
+  c.layer_types = {"sliding_attention", "full_attention"};
+  c.sliding_window = 10;
+  c.attention.sink_tokens = 4;
+  const double window = counted(kTokens, [](int64_t p, int64_t s) { return p - s < 10 || s < 4; });
+  EXPECT_NEAR(visible_keys_in(c, kTokens), window + kTokens / 2.0, 0.1);
+}
+
+// Long sequences are sampled, which must not show.
+TEST(ModelCost, CountsLongSequencesToo) {
+  ModelConfig c = tiny_config();
+  c.num_hidden_layers = 1;
+  c.layer_types = {"strided_attention"};
+  c.attention.sparse_stride = 128;
+  constexpr int64_t kTokens = 1 << 17;
+  const double want = 128 - 1 + kTokens / 2.0 / 128;
+  EXPECT_NEAR(visible_keys_in(c, kTokens), want, 2e-3 * want);
+}
+
+}  // namespace
+}  // namespace lathe::testing
