@@ -187,8 +187,10 @@ ModelConfig resolved(const ModelConfig& config) {
   if (std::ranges::find(c.layer_types, "sliding_attention") == c.layer_types.end())
     c.sliding_window.reset();
   if (!c.moe.enabled()) c.moe = {};
-  if (c.moe.enabled())
+  if (c.moe.enabled()) {
     c.moe.moe_intermediate_size = config.moe.moe_intermediate_size.value_or(config.ffn_width());
+    c.moe.router_aux_loss_coef = config.moe.balance_coefficient();
+  }
   return c;
 }
 

@@ -50,7 +50,8 @@ void read(const Json& theirs, Json& ours) {
   require(width.is_null() || width == theirs.at("hidden_size"), ErrorKind::kConfig, "config.json",
           "word_embed_proj_dim is {}; only tables as wide as hidden_size are computed",
           width.dump());
-  ours["norm"]["final"] = theirs.value("do_layer_norm_before", true) &&
+  // Null where can_express() asks about a placement that OPT cannot say.
+  ours["norm"]["final"] = theirs.value("do_layer_norm_before", Json(true)) != false &&
                           !theirs.value("_remove_final_layer_norm", false);
 }
 
