@@ -74,6 +74,15 @@ Json generation_config(const ModelConfig& c) {
   return json;
 }
 
+// rope_scaling is the older name of rope_parameters, and transformers prefers it where it finds
+// both: carried along from another folder, it must not say what was true there.
+void update_old_rope_key(Json& json, const ModelConfig& c) {
+  if (!json.contains("rope_scaling")) return;
+  Json block = json.value("rope_parameters", Json());
+  if (block.contains("full_attention")) block = block["full_attention"];
+  json["rope_scaling"] = c.position.scaling.kind == "none" ? Json() : block;
+}
+
 void write_config_files(const Transformer& model, const fs::path& folder,
                         const SaveOptions& options) {
   const ModelConfig& c = model.config();
@@ -85,6 +94,7 @@ void write_config_files(const Transformer& model, const fs::path& folder,
   }
   json.erase("torch_dtype");
   json.update(write_family_config(family, c));
+  update_old_rope_key(json, c);
   for (const auto& [key, id] : {std::pair{"bos_token_id", c.bos_token_id},
                                 {"eos_token_id", c.eos_token_id},
                                 {"pad_token_id", c.pad_token_id}})
