@@ -8,6 +8,7 @@
 #include "lathe/config/config.h"
 #include "lathe/infer/sampler/samplers.h"
 #include "lathe/kernels/activation/activations.h"
+#include "lathe/model/convert/conversion.h"
 #include "lathe/model/family.h"
 #include "lathe/model/presets.h"
 #include "lathe/nn/attention/attention.h"
@@ -74,7 +75,7 @@ std::string model_tables() {
   Table preset("Presets", "`lathe inspect NAME`, `lathe bench train --preset NAME`",
                {"name", "what"});
   for (const Preset& p : presets()) preset.row({p.name, p.summary});
-  return family.text() + preset.text();
+  return family.text() + preset.text() + layers("Conversions", "lathe convert", conversions());
 }
 
 std::string training_tables() {
