@@ -39,7 +39,7 @@ Tensor tensor_of(const ArraySpan& array, std::shared_ptr<const void> owner) {
   return copy;
 }
 
-const ArraySpan& find_array(const SafetensorsReader& reader, const std::string& name,
+const ArraySpan& find_array(const ArrayReader& reader, const std::string& name,
                             std::string_view prefix) {
   const ArraySpan* found = reader.find(name);
   if (found == nullptr && !prefix.empty() && name.starts_with(prefix))
@@ -52,7 +52,7 @@ const ArraySpan& find_array(const SafetensorsReader& reader, const std::string& 
   return *found;
 }
 
-void refuse_unexpected(const SafetensorsReader& reader, const std::set<std::string>& used,
+void refuse_unexpected(const ArrayReader& reader, const std::set<std::string>& used,
                        const ModelConfig& c) {
   const Family& family = family_for(c);
   for (const ArraySpan& array : reader.arrays()) {
@@ -169,7 +169,7 @@ ModelConfig read_model_config(const fs::path& folder) {
 }
 
 void load_weights(Transformer& model, const fs::path& folder) {
-  const auto reader = std::make_shared<SafetensorsReader>(folder);
+  const auto reader = open_weights(folder);
   const auto tensors = map_weights(model);
   const Family& family = family_for(model.config());
   std::set<std::string> used;
