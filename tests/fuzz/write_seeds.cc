@@ -97,13 +97,13 @@ class Seeds {
 
   void configs() const {
     for (const Family* family : families()) {
-      ModelConfig c = family->defaults();
+      ModelConfig c = default_config(*family);
       c.vocab_size = 300;
       c.hidden_size = 32;
       c.num_hidden_layers = 2;
       c.num_attention_heads = 4;
       c.eos_token_id = 2;
-      put("model_config", std::string(family->name()), family->write(c).dump());
+      put("model_config", std::string(family->name), write_family_config(*family, c).dump());
     }
     put("generation_config", "sampling",
         R"({"do_sample": true, "temperature": 0.6, "top_k": 50, "top_p": 0.9, "min_p": null,
