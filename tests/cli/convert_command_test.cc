@@ -7,6 +7,7 @@
 
 #include "cli/demo_testing.h"
 #include "io/temp_folder.h"
+#include "lathe/cli/interrupt.h"
 #include "lathe/io/json_file.h"
 #include "lathe/model/folder.h"
 #include "model/grid.h"
@@ -91,7 +92,8 @@ TEST(Convert, SaysWhatChangedAndKeepsTheSource) {
   const auto json = nlohmann::json::parse(
       run_convert(folder / "from", folder / "sparse", {"--experts", "4", "--json"}).out);
   EXPECT_EQ(json["changes"]["saved as"][1], "mixtral");
-  EXPECT_EQ(json["changes"]["parameters"][0], "4464");
+  EXPECT_EQ(json["changes"]["parameters"][0], 4464);
+  EXPECT_EQ(json["changes"]["model.moe.num_experts"], nlohmann::json({0, 4}));
 }
 
 TEST(Convert, WeightsKeepTheirType) {
@@ -151,6 +153,15 @@ TEST(Convert, WhatFailsLeavesNothing) {
   expect_refused(folder / "gone", {"--kv-heads", "1"}, "gone");
 }
 
+TEST(Convert, AnInterruptLeavesNothing) {
+  const TempFolder folder;
+  set_interrupt_requested(true);
+  const CommandResult r = run_convert(golden("llama"), folder / "out", {"--kv-heads", "1"});
+  set_interrupt_requested(false);
+  EXPECT_EQ(r.code, exit_code(ErrorKind::kInterrupted)) << r.err;
+  EXPECT_EQ(entries_in(folder.path()), 0u);
+}
+
 TEST(Convert, AnExistingFolderIsReplacedOnlyWhenAsked) {
   const TempFolder folder;
   folder.write("out/precious", "x");
@@ -160,10 +171,14 @@ TEST(Convert, AnExistingFolderIsReplacedOnlyWhenAsked) {
   EXPECT_EQ(run_convert(golden("llama"), folder / "out", {"--kv-heads", "1", "--overwrite"}).code,
             0);
   EXPECT_FALSE(fs::exists(folder / "out/precious"));
-  fs::copy(golden("llama"), folder / "from");
-  const CommandResult r =
-      run_convert(folder / "from", folder / "from", {"--kv-heads", "1", "--overwrite"});
-  EXPECT_NE(r.err.find("is the model itself"), std::string::npos) << r.err;
+  fs::create_directories(folder / "around");
+  fs::copy(golden("llama"), folder / "around/from");
+  for (const fs::path& out : {folder / "around/from", folder / "around/from/", folder / "around"}) {
+    const CommandResult r =
+        run_convert(folder / "around/from", out, {"--kv-heads", "1", "--overwrite"});
+    EXPECT_NE(r.err.find("is the model itself"), std::string::npos) << r.err;
+  }
+  EXPECT_TRUE(fs::exists(folder / "around/from/model.safetensors"));
 }
 
 }  // namespace

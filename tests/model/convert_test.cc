@@ -57,6 +57,22 @@ TEST(Conversions, NothingAskedForIsRefused) {
             "[--experts-per-token] means nothing without --experts");
 }
 
+// The limits of the options hold for callers without a command line, too.
+TEST(Conversions, ImpossibleSizesAreRefused) {
+  for (const ConversionOptions& o :
+       std::vector<ConversionOptions>{{.kv_heads = 0},
+                                      {.kv_heads = -2},
+                                      {.vocab_size = INT64_MAX, .pad_vocab_to = 64},
+                                      {.pad_vocab_to = 0},
+                                      {.pad_vocab_to = INT64_MAX},
+                                      {.context = INT64_MAX, .rope_scaling = "yarn"},
+                                      {.context = 48, .rope_scaling = "none such"},
+                                      {.experts = 1},
+                                      {.experts = 1 << 20},
+                                      {.experts = 4, .experts_per_token = 1}})
+    EXPECT_NE(refusal(llama_like(), o), "no error");
+}
+
 TEST(Conversions, SeveralAtOnceAreAppliedInTurn) {
   const auto model = model_of(llama_like());
   const ConversionOptions all = {

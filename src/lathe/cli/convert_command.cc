@@ -1,7 +1,9 @@
+#include <algorithm>
 #include <filesystem>
 #include <nlohmann/json.hpp>
 
 #include "lathe/cli/commands.h"
+#include "lathe/cli/interrupt.h"
 #include "lathe/cli/model_input.h"
 #include "lathe/config/config.h"
 #include "lathe/io/atomic_file.h"
@@ -59,41 +61,58 @@ std::optional<int64_t> known_tokens(const fs::path& folder, const Log& log) {
 }
 
 struct Change {
-  std::string what, before, after;
+  std::string what;
+  Json before, after;  // null: not set
 };
+
+// A value as describe() writes it.
+Json value_of(const std::string& literal) {
+  if (literal.empty()) return nullptr;
+  Json value = Json::parse(literal, nullptr, false);
+  return value.is_discarded() ? Json(literal) : value;
+}
 
 // The keys of the configuration that are not what they were, the family and the parameters.
 std::vector<Change> changes_between(const ModelConfig& before, const ModelConfig& after) {
   std::vector<Change> changes;
-  const auto add = [&](const std::string& what, const std::string& a, const std::string& b) {
-    if (a != b) changes.push_back({what, a.empty() ? "not set" : a, b.empty() ? "not set" : b});
+  const auto add = [&](const std::string& what, Json a, Json b) {
+    if (a != b) changes.push_back({what, std::move(a), std::move(b)});
   };
   const auto old_keys = describe(resolved(before)), new_keys = describe(resolved(after));
   for (size_t i = 0; i < old_keys.size(); ++i)
-    add("model." + old_keys[i].key, old_keys[i].value, new_keys[i].value);
-  add("saved as", std::string(family_for(before).name), std::string(family_for(after).name));
-  add("parameters", std::to_string(Transformer(before).parameter_count()),
-      std::to_string(Transformer(after).parameter_count()));
+    add("model." + old_keys[i].key, value_of(old_keys[i].value), value_of(new_keys[i].value));
+  add("saved as", family_for(before).name, family_for(after).name);
+  add("parameters", Transformer(before).parameter_count(), Transformer(after).parameter_count());
   return changes;
 }
 
+Json to_json(const std::vector<Change>& changes) {
+  Json list = Json::object();
+  for (const Change& c : changes) list[c.what] = {c.before, c.after};
+  return list;
+}
+
+std::string text_of(const Json& value) {
+  if (value.is_null()) return "not set";
+  return value.is_string() ? value.get<std::string>() : value.dump();
+}
+
 void report(const ConvertOptions& o, const std::vector<Change>& changes, CommandContext& context) {
-  if (context.json) {
-    Json list = Json::object();
-    for (const Change& c : changes) list[c.what] = {c.before, c.after};
-    context.print_json({{"out", o.out}, {"changes", list}});
-    return;
-  }
+  if (context.json) return context.print_json({{"out", o.out}, {"changes", to_json(changes)}});
   for (const Change& c : changes)
-    context.out << fmt::format("{:<36} {} -> {}\n", c.what, c.before, c.after);
+    context.out << fmt::format("{:<36} {} -> {}\n", c.what, text_of(c.before), text_of(c.after));
   if (changes.empty()) context.out << "nothing changed\n";
   context.log.info("wrote {}", o.out);
 }
 
+// Also when --out is a folder around the model, which --overwrite would replace with all in it.
 void refuse_to_replace_source(const ConvertOptions& o) {
-  std::error_code error;
-  require(!fs::equivalent(o.model, o.out, error), ErrorKind::kUsage, "--out",
-          "{} is the model itself, which stays as it is; name another folder", o.out);
+  const fs::path model = fs::weakly_canonical(o.model), out = fs::weakly_canonical(o.out);
+  const bool inside =
+      std::mismatch(out.begin(), out.end(), model.begin(), model.end()).first == out.end();
+  require(!inside, ErrorKind::kUsage, "--out",
+          "{} is the model itself or a folder around it, which stays as it is; name another folder",
+          o.out);
 }
 
 int run_convert(const ConvertOptions& o, CommandContext& context) {
@@ -105,7 +124,10 @@ int run_convert(const ConvertOptions& o, CommandContext& context) {
   ConversionOptions options = o.conversion;
   if (after.vocab_size != before.vocab_size)
     options.known_tokens = known_tokens(o.model, context.log);
-  const auto model = convert(load_model(o.model, {.dtype = DType::kF32}), options);
+  auto source = load_model(o.model, {.dtype = DType::kF32});
+  throw_if_interrupted();
+  const auto model = convert(std::move(source), options);
+  throw_if_interrupted();
   save_model(*model, folder.temporary(),
              {.dtype = o.dtype ? dtype_by_name(*o.dtype) : dtype_on_disk(o.model),
               .shard_bytes = o.shard_mib << 20,
@@ -114,12 +136,11 @@ int run_convert(const ConvertOptions& o, CommandContext& context) {
   for (const std::string& note : conversion_notes(before, options)) context.log.info("{}", note);
   Manifest manifest = new_manifest("model", context.command_line());
   manifest.seed = o.conversion.seed;
-  Json facts = Json::object();
-  for (const Change& c : changes) facts[c.what] = {c.before, c.after};
-  manifest.facts = facts.dump();
+  manifest.facts = to_json(changes).dump();
   add_input(manifest, o.model, "model");
   add_outputs_of_folder(manifest, folder.temporary());
   write_manifest(manifest_path(folder.temporary(), true), manifest, manifest_path(o.out, true));
+  throw_if_interrupted();
   folder.commit();
   report(o, changes, context);
   return 0;

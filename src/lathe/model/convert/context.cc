@@ -31,8 +31,9 @@ int64_t reach_of(const ModelConfig& c) {
   const bool limit_is_trained =
       keeps_limit(s.kind) || (names_original(s.kind) && !s.original_max_position_embeddings);
   if (c.position.kind != "rope" || !limit_is_trained) return c.max_position_embeddings;
-  return static_cast<int64_t>(
-      std::llround(s.factor * static_cast<double>(c.max_position_embeddings)));
+  constexpr double kLargest = 9e15;  // a whole number still, whatever the factor
+  return std::llround(
+      std::min(kLargest, s.factor * static_cast<double>(c.max_position_embeddings)));
 }
 
 class ContextConversion : public Conversion {
@@ -69,6 +70,7 @@ class ContextConversion : public Conversion {
                          from.max_position_embeddings, length_);
     if (from.position.kind != "rope")
       return fmt::format("{} positions need no change but the limit", from.position.kind);
+    if (*scaling_ == "none") return "only the limit changes; the model has seen no such positions";
     if (keeps_limit(*scaling_))
       return "dynamic scaling is measured from max_position_embeddings, which therefore stays";
     return fmt::format("rotary scaling {}, factor {}; some training on long texts helps", *scaling_,

@@ -1,8 +1,10 @@
 #include "lathe/model/convert/conversion.h"
 
 #include <map>
+#include <nlohmann/json.hpp>
 
 #include "lathe/base/error.h"
+#include "lathe/config/config.h"
 #include "lathe/nn/position/rope_scaling.h"
 
 namespace lathe {
@@ -17,7 +19,7 @@ void ConversionOptions::visit(Visitor& v) {
           "mean of the old",
           at_least(1));
   v.field("pad_vocab_to", pad_vocab_to, "round the vocabulary up to a multiple of this",
-          at_least(1));
+          between(1, 65536));
   v.field("context", context, "longest text of the new model in tokens", at_least(1));
   v.choice("rope_scaling", rope_scaling, names_of(rope_scalings()),
            "how rotary positions reach the new context; none only raises the limit");
@@ -54,6 +56,8 @@ void require_owner(bool given, std::string_view option, bool owner_given, std::s
 }
 
 std::vector<std::unique_ptr<Conversion>> asked_for(const ConversionOptions& o) {
+  ConversionOptions within_limits;  // those of visit(), also for callers that read no command line
+  read_config(within_limits, write_config(o), "convert");
   require_owner(o.rope_scaling.has_value(), "--rope-scaling", o.context.has_value(), "--context");
   require_owner(o.experts_per_token.has_value(), "--experts-per-token", o.experts.has_value(),
                 "--experts");

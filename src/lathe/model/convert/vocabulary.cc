@@ -67,6 +67,8 @@ class VocabularyConversion : public Conversion {
             "the tokenizer would still give their ids",
             asked, from.vocab_size);
     ModelConfig to = from;
+    to.vocab_size = asked;
+    validate(to);  // before arithmetic with it
     const int64_t multiple = options_.pad_vocab_to.value_or(1);
     to.vocab_size = (asked + multiple - 1) / multiple * multiple;
     return to;
