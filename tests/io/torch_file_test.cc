@@ -225,6 +225,8 @@ TEST(TorchFile, ViewsStayInTheirStorage) {
   EXPECT_NE(tensor_error({.elements = INT64_MAX}).find("too few"), std::string::npos);
   EXPECT_NE(tensor_error({.type = "DoubleStorage"}).find("too few"), std::string::npos);
   EXPECT_EQ(tensor_error({.storage = "1"}), "[f] has no entry data/1, the storage of 'w'");
+  EXPECT_NE(tensor_error({.storage = std::string(1000, '0')}).find("no storage of a tensor"),
+            std::string::npos);
   EXPECT_NE(tensor_error({.type = "UntypedStorage"}).find("refers to"), std::string::npos);
   for (const PickledTensor& t : std::vector<PickledTensor>{
            {.elements = -1},

@@ -47,7 +47,7 @@ Archive open_archive(std::span<const std::byte> file, std::string_view where) {
   return archive;
 }
 
-// The number of elements, and that all of them lie within the storage, each once.
+// The number of elements, all of which lie within the storage.
 int64_t checked_elements(const TorchView& v, std::string_view where) {
   int64_t elements = 1, last = v.offset;
   bool overflow = false;
@@ -60,7 +60,8 @@ int64_t checked_elements(const TorchView& v, std::string_view where) {
   }
   require(!overflow && (elements == 0 || last < v.storage_elements), ErrorKind::kFormat, where,
           "'{}' reaches outside its storage of {} elements", v.name, v.storage_elements);
-  // A view of more elements than there are, such as expand() makes, must see one twice.
+  // A view of more elements than there are, such as expand() makes, must see one twice; as a copy
+  // it could be of any size.
   require(elements <= v.storage_elements, ErrorKind::kFormat, where,
           "'{}' sees elements of its storage more than once; save contiguous tensors", v.name);
   return elements;

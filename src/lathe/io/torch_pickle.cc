@@ -15,7 +15,8 @@
 namespace lathe {
 namespace {
 
-constexpr size_t kMaxBytes = 100'000'000, kMaxNodes = 5'000'000, kMaxDimensions = 64;
+constexpr size_t kMaxBytes = 100'000'000, kMaxNodes = 5'000'000, kMaxDimensions = 64,
+                 kMaxKeyBytes = 64;  // of a storage's name, which many tensors may share
 
 enum class Global : uint8_t { kOrderedDict, kRebuildTensor, kRebuildParameter, kStorageType };
 
@@ -212,8 +213,9 @@ class Machine {
     const bool known = id->kind == Kind::kTuple && i.size() == 5 && i[0]->kind == Kind::kText &&
                        i[0]->text == "storage" && i[1]->kind == Kind::kGlobal &&
                        kGlobals[i[1]->number].what == Global::kStorageType &&
-                       i[2]->kind == Kind::kText && i[3]->kind == Kind::kText &&
-                       i[4]->kind == Kind::kNumber && i[4]->number >= 0;
+                       i[2]->kind == Kind::kText && i[2]->text.size() <= kMaxKeyBytes &&
+                       i[3]->kind == Kind::kText && i[4]->kind == Kind::kNumber &&
+                       i[4]->number >= 0;
     expect(known, "the pickle names something outside of it that is no storage of a tensor");
     add({Kind::kStorage, 0, {}, i});
   }

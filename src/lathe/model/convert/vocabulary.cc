@@ -8,6 +8,7 @@
 // equal: kNoise / sqrt(M) times the sum of M rows less m, picked at random, with normal weights.
 // Its covariance is kNoise² times that of the rows, without a matrix C x C.
 
+#include <algorithm>
 #include <cmath>
 
 #include "lathe/base/error.h"
@@ -77,7 +78,7 @@ class VocabularyConversion : public Conversion {
   void fill(Transformer& from, Transformer& to) const override {
     const Range fresh_rows{from.config().vocab_size, to.config().vocab_size};
     const int64_t known =
-        std::min(options_.known_tokens.value_or(fresh_rows.begin), fresh_rows.begin);
+        std::clamp<int64_t>(options_.known_tokens.value_or(fresh_rows.begin), 1, fresh_rows.begin);
     const Rng rng(static_cast<uint64_t>(options_.seed));
     carry_over(from, to, [&](const Parameter* old, Parameter& fresh) {
       const std::string_view name = fresh.name;
