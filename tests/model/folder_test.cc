@@ -121,6 +121,20 @@ TEST_F(Folder, EveryModelHasAFamily) {
   }
 }
 
+// A key of which there is one value only may be left out, as old files do.
+TEST_F(Folder, AFixedKeyMayBeAbsent) {
+  for (const Family* family : families()) {
+    const ModelConfig c = family_config(std::string(family->name));
+    for (const FixedKey& key : family->fixed) {
+      Json json = write_family_config(*family, c);
+      ASSERT_EQ(json.erase(std::string(key.theirs)), 1u) << key.theirs;
+      EXPECT_EQ(error_text([&] { read_family_config(*family, json); }), "no error") << key.theirs;
+      json[std::string(key.theirs)] = nullptr;
+      EXPECT_EQ(error_text([&] { read_family_config(*family, json); }), "no error") << key.theirs;
+    }
+  }
+}
+
 // transformers insists on a number where Lathe has a default.
 TEST_F(Folder, TheBalanceCoefficientIsWritten) {
   ModelConfig c = family_config("mixtral");

@@ -73,9 +73,10 @@ void read_key(const ConfigKey& key, const Json& theirs, Json& ours) {
 void check_fixed(const Family& family, const Json& theirs) {
   for (const FixedKey& key : family.fixed) {
     const auto found = theirs.find(key.theirs);
-    require(found == theirs.end() || found->is_null() || *found == Json::parse(key.value),
-            ErrorKind::kConfig, "config.json", "{} is {}; of {} models only {} is computed",
-            key.theirs, found->dump(), family.name, key.value);
+    if (found == theirs.end() || found->is_null()) continue;
+    require(*found == Json::parse(key.value), ErrorKind::kConfig, "config.json",
+            "{} is {}; of {} models only {} is computed", key.theirs, found->dump(), family.name,
+            key.value);
   }
 }
 
