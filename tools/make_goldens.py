@@ -104,6 +104,23 @@ def later_families():
                                **no_dropout)
 
 
+    two_stacks = dict(vocab_size=VOCABULARY, d_model=16, d_kv=6, d_ff=12, num_layers=2, num_decoder_layers=3, num_heads=2,
+                      dropout_rate=0.0, relative_attention_num_buckets=8, relative_attention_max_distance=12,
+                      initializer_factor=0.4, decoder_start_token_id=0, pad_token_id=0, eos_token_id=1)
+    yield "t5", auto("t5", **two_stacks, feed_forward_proj="relu")
+    yield "t5-gated", auto("t5", **two_stacks, feed_forward_proj="gated-gelu", tie_word_embeddings=False)
+    yield "ul2", auto("t5", **two_stacks, feed_forward_proj="gated-silu", tie_word_embeddings=False)
+    yield "switch_transformers", auto("switch_transformers", **dict(two_stacks, num_decoder_layers=2), num_experts=4,
+                                      expert_capacity=6, num_sparse_encoder_layers=1, num_sparse_decoder_layers=1,
+                                      router_jitter_noise=0.0)
+    yield "bert", auto("bert", **plain, intermediate_size=12, hidden_dropout_prob=0, attention_probs_dropout_prob=0)
+
+
+# Models that are not decoders alone: how they are made, and what they read beside input_ids.
+OTHER_BODIES = {"t5": transformers.AutoModelForSeq2SeqLM, "switch_transformers": transformers.AutoModelForSeq2SeqLM,
+                "bert": transformers.AutoModelForMaskedLM}
+
+
 def randomize_gains(model):
     for parameter in model.parameters():
         if parameter.dim() == 1:
@@ -130,10 +147,17 @@ def write_forward(model, folder, first_id):
     ids = torch.randint(first_id, VOCABULARY, (BATCH, TOKENS))
     labels = ids.clone()
     labels[0, 3] = labels[1, 7] = labels[1, 8] = -100
+    inputs = {"input_ids": ids, "labels": labels}
+    if model.config.is_encoder_decoder:
+        inputs["decoder_input_ids"] = torch.roll(ids, 1, dims=1)
+        inputs["input_ids"] = torch.randint(first_id, VOCABULARY, (BATCH, TOKENS - 3))
+    if model.config.model_type == "bert":
+        inputs["token_type_ids"] = torch.randint(0, 2, ids.shape)
     model.zero_grad()
-    out = model(input_ids=ids, labels=labels)
+    out = model(**inputs)
     out.loss.backward()
-    arrays = {"input_ids": ids.int(), "labels": labels.int(), "logits": out.logits.detach().contiguous(),
+    arrays = {name: value.int().contiguous() for name, value in inputs.items()}
+    arrays |= {"logits": out.logits.detach().contiguous(),
               "loss": out.loss.detach().reshape(())}
     save_file(arrays | named_gradients(model), folder / "forward.safetensors")
 
@@ -172,7 +196,9 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     default = pathlib.Path(__file__).resolve().parent.parent / "tests" / "model" / "goldens"
     parser.add_argument("--out", type=pathlib.Path, default=default)
-    out = parser.parse_args().out
+    parser.add_argument("--only", default="", help="names, with commas between; default all")
+    options = parser.parse_args()
+    out, only = options.out, options.only.split(",") if options.only else None
     for module in (torch, transformers):
         version = module.__version__.split("+")[0]
         if version != PINNED[module.__name__]:
@@ -180,10 +206,13 @@ def main():
     torch.use_deterministic_algorithms(True)
     torch.set_num_threads(1)
     for name, config in configs():
+        if only is not None and name not in only:
+            continue
         torch.manual_seed(20)
         # Falcon's eager path adds ALiBi twice, once in the mask; its default path is the model.
         config._attn_implementation = "sdpa" if name == "falcon-alibi" else "eager"
-        model = transformers.AutoModelForCausalLM.from_config(config).float().train()
+        auto = OTHER_BODIES.get(config.model_type, transformers.AutoModelForCausalLM)
+        model = auto.from_config(config).float().train()
         randomize_gains(model)
         folder = out / name
         model.save_pretrained(folder / "model")

@@ -100,6 +100,9 @@ void pair_heads(Transformer& model) {
     if (p->name.find(".qkv.") != std::string::npos) {
       pair(p->value.narrow(0, p->parts[0], p->parts[1]));
       pair(p->value.narrow(0, p->parts[0] + p->parts[1], p->parts[2]));
+    } else if (p->name.find(".key_value.") != std::string::npos) {
+      pair(p->value.narrow(0, 0, p->parts[0]));
+      pair(p->value.narrow(0, p->parts[0], p->parts[1]));
     } else if (p->name.find(".key_norm.") != std::string::npos && p->shape[0] == heads * width) {
       pair(p->value);
     }
@@ -123,6 +126,20 @@ TEST(KvHeads, EqualHeadsOfAGroupGiveTheSameModel) {
         EXPECT_LT(grouped->parameter_count(), model->parameter_count());
         expect_equal_logits(*model, *grouped, 1e-5);
       }
+}
+
+TEST(KvHeads, InEveryBody) {
+  const Dimension bodies = dimensions().back();
+  ASSERT_EQ(bodies.name, "body");
+  for (const Choice& body : bodies.choices) {
+    SCOPED_TRACE(body.name);
+    ModelConfig c = tiny_config();
+    c.attention_bias = true;
+    body.apply(c);
+    const auto model = model_of(c);
+    pair_heads(*model);
+    expect_equal_logits(*model, *converted(*model, {.kv_heads = 2}), 1e-5);
+  }
 }
 
 TEST(KvHeads, HeadsAreAveraged) {
@@ -381,6 +398,25 @@ TEST(Experts, AnswerAsTheDenseModelDid) {
           EXPECT_GT(sparse->parameter_count(), model->parameter_count());
           expect_equal_logits(*model, *sparse, 2e-6);
         }
+}
+
+TEST(Experts, TokensAndPlacesInEveryBody) {
+  const Dimension bodies = dimensions().back();
+  ASSERT_EQ(bodies.name, "body");
+  for (const Choice& body : bodies.choices) {
+    SCOPED_TRACE(body.name);
+    ModelConfig c = tiny_config();
+    c.position.kind = "learned";
+    body.apply(c);
+    const auto model = model_of(c);
+    expect_equal_logits(*model, *converted(*model, {.experts = 3}), 2e-6);
+    expect_equal_logits(*model, *converted(*model, {.context = 24}), 0);
+    const auto longer = converted(*model, {.context = 47});
+    EXPECT_EQ(error_text([&] { logits_of(*longer, some_ids(1, 47)); }), "no error");
+    const auto larger = converted(*model, {.vocab_size = 20});
+    const Tensor a = logits_of(*model, some_ids(2, 9)), b = logits_of(*larger, some_ids(2, 9));
+    EXPECT_LE(largest_difference(a, b.narrow(2, 0, c.vocab_size).clone()), 1e-5);
+  }
 }
 
 TEST(Experts, RoutersAreDrawnFromTheSeed) {

@@ -53,9 +53,12 @@ TEST(Grid, SinglePrecisionFollowsDouble) {
     const double loss = loss_with_gradients(*exact, some_ids(2, 7));
     EXPECT_NEAR(loss_with_gradients(*fast, some_ids(2, 7)), loss, 1e-5 * std::max(1.0, loss));
     const auto want = trained_parameters(*exact), got = trained_parameters(*fast);
+    // Without norms gradients reach millions, and what cancels leaves their rounding behind.
+    double most = 1.0;
+    for (const Parameter* p : want) most = std::max(most, largest_magnitude(p->grad.tensor));
     for (size_t i = 0; i < want.size(); ++i)
       EXPECT_LE(largest_difference(got[i]->grad.tensor, want[i]->grad.tensor),
-                1e-4 * std::max(1.0, largest_magnitude(want[i]->grad.tensor)))
+                1e-4 * std::max(1.0, largest_magnitude(want[i]->grad.tensor)) + 1e-6 * most)
           << want[i]->name;
   }
 }
@@ -72,13 +75,17 @@ TEST(Grid, RowsDoNotSeeEachOther) {
   });
 }
 
-// What comes later changes nothing before it.
+// What comes later changes nothing before it, except where it is seen.
 TEST(Grid, TokensDoNotSeeTheFuture) {
   for_each_model(DType::kF64, Device::kRef, [](Transformer& model) {
     const Tensor ids = some_ids(1, 8);
     const Tensor changed = ids.clone();
     changed.data<int32_t>()[5] = (changed.data<int32_t>()[5] + 1) % kVocabulary;
     const Tensor a = logits_of(model, ids), b = logits_of(model, changed);
+    if (!model.config().body_traits().causal) {
+      EXPECT_GT(largest_difference(a.narrow(1, 4, 1).clone(), b.narrow(1, 4, 1).clone()), 1e-9);
+      return;
+    }
     EXPECT_EQ(a.narrow(1, 0, 5).clone().to_vector(), b.narrow(1, 0, 5).clone().to_vector());
     EXPECT_GT(largest_difference(a.narrow(1, 5, 1).clone(), b.narrow(1, 5, 1).clone()), 1e-6);
   });

@@ -21,12 +21,12 @@ TEST_F(Recipes, AreRefusedWithTheFix) {
   EXPECT_EQ(refusal("{}"), "no error");
   EXPECT_EQ(refusal(R"({"trian": {}})"),
             "[recipe] unknown section [trian]. Did you mean 'train'? Sections: model, data, train, "
-            "optim, schedule");
+            "objective, optim, schedule");
   EXPECT_EQ(refusal(R"({"train": 3})"),
             "[recipe] 'train' is a section: write [train] and its keys below");
   EXPECT_EQ(refusal(R"({"train": {"seq_len": 33}})"),
-            "[train.seq_len] 33 tokens are more than model.max_position_embeddings = 32; raise "
-            "that or shorten seq_len");
+            "[train.seq_len] next_token makes rows of up to 33 tokens, more than "
+            "model.max_position_embeddings = 32; raise that or shorten seq_len");
   EXPECT_EQ(refusal(R"({"train": {"device": "ref", "precision": "bf16"}})"),
             "[train.precision] the ref device computes in double; write precision = \"fp32\"");
   EXPECT_EQ(refusal(R"({"train": {"sample_every": 5}})"),

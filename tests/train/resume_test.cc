@@ -23,6 +23,7 @@ std::vector<Setting> settings() {
       {"sequential", R"({"data": {"order": "sequential"}})"},
       {"epochs", R"({"train": {"batch_size": 31}})"},
   };
+  for (const auto& [name, patch] : body_patches()) all.push_back({name, patch});
   for (const OptimizerInfo& o : kOptimizers) {
     all.push_back({"optimizer_" + std::string(o.name),
                    R"({"optim": {"name": ")" + std::string(o.name) + R"("}})"});

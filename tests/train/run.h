@@ -113,6 +113,24 @@ class Run : public ::testing::Test {
   std::string log_;
 };
 
+// Every objective with every body that it trains, as changes to the recipe. The vocabulary has room
+// for sentinels and a mask behind the 13 tokens of the text.
+inline std::vector<std::pair<std::string, std::string>> body_patches() {
+  std::vector<std::pair<std::string, std::string>> all;
+  for (const ObjectiveEntry& o : objectives())
+    for (const std::string_view body : o.bodies) {
+      Json patch = {{"model",
+                     {{"model_type", "lathe"},
+                      {"body", std::string(body)},
+                      {"vocab_size", 20},
+                      {"pad_token_id", 13}}},
+                    {"objective", {{"name", std::string(o.name)}, {"sentinels", 6}}}};
+      if (o.name == "masked_lm") patch["objective"]["mask_token_id"] = 14;
+      all.emplace_back(fmt::format("{}_{}", o.name, body), patch.dump());
+    }
+  return all;
+}
+
 inline void damage(const fs::path& file, size_t at) {
   std::string content = content_of(file);
   content.at(at) = static_cast<char>(content[at] ^ 0x04);

@@ -149,19 +149,37 @@ Var record(std::string_view op, Tensor output, std::initializer_list<const Var*>
 
 Saved save(const Var& v) { return v.needs_grad() ? v.tape->save(v) : Saved{v.value, -1}; }
 
-Var checkpoint(Tape* tape, const Var& x, std::function<Var(const Var& x, Tape* tape)> body) {
-  if (tape == nullptr || tape->is_probe()) return body(x, tape);
+Var checkpoint(Tape* tape, std::vector<Var> inputs, CheckpointBody body) {
+  if (tape == nullptr || tape->is_probe()) return body(inputs, tape);
   Tape probe = Tape::probe();
-  const Var out = body(Var(x.value), &probe);
-  if (!x.needs_grad() && probe.leaf_count() == 0) return out;
-  auto backward = [x, body = std::move(body)](Gradients& g) {
+  std::vector<Var> constants;
+  bool needed = false;
+  for (const Var& x : inputs) {
+    constants.emplace_back(x.value);
+    needed |= x.needs_grad();
+    require(x.tape == nullptr || x.tape == tape, ErrorKind::kShape, "checkpoint",
+            "an input belongs to another tape");
+  }
+  const Var out = body(constants, &probe);
+  if (!needed && probe.leaf_count() == 0) return out;
+  auto backward = [inputs = std::move(inputs), body = std::move(body)](Gradients& g) {
     Tape inner;
-    const Var again = x.needs_grad() ? inner.leaf(x.value) : x;
+    std::vector<Var> again;
+    for (const Var& x : inputs) again.push_back(x.needs_grad() ? inner.leaf(x.value) : x);
     const Var y = body(again, &inner);
     inner.backward(y, g.of_output());
-    if (x.needs_grad() && inner.grad(again).defined()) g.add(x, inner.grad(again));
+    for (size_t i = 0; i < inputs.size(); ++i)
+      if (inputs[i].needs_grad() && inner.grad(again[i]).defined())
+        g.add(inputs[i], inner.grad(again[i]));
   };
-  return tape->record("checkpoint", {&out.value, 1}, {&x}, std::move(backward), {})[0];
+  return tape->record("checkpoint", {&out.value, 1}, {}, std::move(backward), {})[0];
+}
+
+Var checkpoint(Tape* tape, const Var& x, std::function<Var(const Var& x, Tape* tape)> body) {
+  return checkpoint(tape, std::vector<Var>{x},
+                    [body = std::move(body)](std::span<const Var> inputs, Tape* inner) {
+                      return body(inputs[0], inner);
+                    });
 }
 
 }  // namespace lathe

@@ -13,7 +13,7 @@
 //
 // Recompute (Chen et al. 2016, arXiv:1604.06174; selective: Korthikanti et al. 2022,
 // arXiv:2205.05198):
-//   * checkpoint(tape, x, body) keeps only x, and runs body again during the backward;
+//   * checkpoint(tape, inputs, body) keeps only the inputs, and runs body again during the backward;
 //   * an operation that is cheap to repeat passes `recompute` to record(); without keep_cheap its
 //     output is dropped and made again when a later node's backward asks for it through Saved.
 //
@@ -164,10 +164,14 @@ Var record(std::string_view op, Tensor output, std::initializer_list<const Var*>
            Tape::Backward backward, Tape::Options options = {});
 Saved save(const Var& v);
 
-// body(x), of which only x is kept on `tape`; run again, on a tape of its own, during the backward.
-// `body` receives the Var to use for x and the tape to record parameters on (a probe on the first
-// run), and must compute the same bits both times. Nothing is recorded, and body runs once, when
-// `tape` is nullptr or a probe, or when neither x nor anything that body uses needs a gradient.
+// body(inputs), of which only the inputs are kept on `tape`; run again, on a tape of its own, during
+// the backward. `body` receives the Vars to use for them and the tape to record parameters on (a
+// probe on the first run), and must compute the same bits both times. Nothing is recorded, and body
+// runs once, when `tape` is nullptr or a probe, or when neither an input nor anything that body uses
+// needs a gradient.
+using CheckpointBody = std::function<Var(std::span<const Var> inputs, Tape* tape)>;
+Var checkpoint(Tape* tape, std::vector<Var> inputs, CheckpointBody body);
+// With one input.
 Var checkpoint(Tape* tape, const Var& x, std::function<Var(const Var& x, Tape* tape)> body);
 
 }  // namespace lathe

@@ -40,8 +40,8 @@ std::string table(const std::vector<Row>& rows) {
 
 // The meetings of two dimensions.
 struct Pair {
-  size_t works = 0, all = 0;
-  std::map<std::pair<size_t, size_t>, std::string> refusals;  // by choices
+  size_t works = 0;
+  std::map<std::pair<size_t, size_t>, std::string> refusals;  // by choices; empty: it works
 };
 using Pairs = std::map<std::pair<size_t, size_t>, Pair>;
 
@@ -49,9 +49,8 @@ Pairs pairs_of(const std::vector<Meeting>& meetings) {
   Pairs pairs;
   for (const Meeting& m : meetings) {
     Pair& pair = pairs[{m.dimension, m.other_dimension}];
-    ++pair.all;
     pair.works += m.refusal.empty();
-    if (!m.refusal.empty()) pair.refusals[{m.choice, m.other_choice}] = m.refusal;
+    pair.refusals[{m.choice, m.other_choice}] = m.refusal;
   }
   return pairs;
 }
@@ -78,8 +77,8 @@ std::string counts_section(const std::vector<Dimension>& dims, const Pairs& pair
         continue;
       }
       const Pair& p = pairs.at({column, row});
-      cells.push_back(p.works == p.all ? std::to_string(p.all)
-                                       : fmt::format("{} of {}", p.works, p.all));
+      const size_t all = p.refusals.size();
+      cells.push_back(p.works == all ? std::to_string(all) : fmt::format("{} of {}", p.works, all));
     }
   }
   return "\n## Pairs that work\n\n" + table(rows);
@@ -93,8 +92,8 @@ std::string exception_table(const Dimension& a, const Dimension& b, const Pair& 
     Row& cells = rows.emplace_back(Row{a.choices[i].name});
     for (size_t j = 0; j < b.choices.size(); ++j) {
       const auto refused = pair.refusals.find({i, j});
-      if (refused == pair.refusals.end()) {
-        cells.emplace_back("+");
+      if (refused == pair.refusals.end() || refused->second.empty()) {
+        cells.emplace_back(refused == pair.refusals.end() ? "-" : "+");
         continue;
       }
       auto at = std::find(reasons.begin(), reasons.end(), refused->second);
@@ -105,9 +104,11 @@ std::string exception_table(const Dimension& a, const Dimension& b, const Pair& 
   return fmt::format("\n{}", table(rows));
 }
 
-// Choices that are refused whatever they meet, with the reason; taken out of the pairs' tables.
-std::map<std::pair<size_t, size_t>, std::string> refused_alone(const std::vector<Dimension>& dims) {
-  std::map<std::pair<size_t, size_t>, std::string> alone;
+using Alone = std::map<std::pair<size_t, size_t>, std::string>;
+
+// Choices that are refused for themselves, unless what they meet takes the reason away.
+Alone refused_alone(const std::vector<Dimension>& dims) {
+  Alone alone;
   for (size_t d = 0; d < dims.size(); ++d)
     for (size_t c = 0; c < dims[d].choices.size(); ++c) {
       ModelConfig config = tiny_config();
@@ -117,13 +118,31 @@ std::map<std::pair<size_t, size_t>, std::string> refused_alone(const std::vector
   return alone;
 }
 
-std::string alone_section(const std::vector<Dimension>& dims,
-                          const std::map<std::pair<size_t, size_t>, std::string>& alone) {
+// Whether `m` only repeats why one of its choices is refused alone.
+bool repeats(const Meeting& m, const Alone& alone) {
+  for (const auto& choice : {std::pair{m.dimension, m.choice}, {m.other_dimension, m.other_choice}})
+    if (const auto it = alone.find(choice); it != alone.end() && it->second == m.refusal)
+      return true;
+  return false;
+}
+
+std::string alone_section(const std::vector<Dimension>& dims, const std::vector<Meeting>& rest,
+                          const Alone& alone) {
   if (alone.empty()) return "";
-  std::string text = "\n## Refused with everything\n\n";
-  for (const auto& [where, reason] : alone)
-    text += fmt::format("- {} `{}`: {}\n", dims[where.first].name,
-                        dims[where.first].choices[where.second].name, reason);
+  std::string text = "\n## Refused alone\n\n";
+  for (const auto& [where, reason] : alone) {
+    Row with;
+    for (const Meeting& m : rest) {
+      const std::pair a{m.dimension, m.choice}, b{m.other_dimension, m.other_choice};
+      if (!m.refusal.empty() || (a != where && b != where)) continue;
+      const auto& [dimension, choice] = a == where ? b : a;
+      with.push_back(
+          fmt::format("{} `{}`", dims[dimension].name, dims[dimension].choices[choice].name));
+    }
+    text += fmt::format("- {} `{}`: {}. Works with: {}\n", dims[where.first].name,
+                        dims[where.first].choices[where.second].name, reason,
+                        with.empty() ? "nothing" : join(with, ", "));
+  }
   return text;
 }
 
@@ -133,22 +152,21 @@ std::string combinations_markdown() {
   const std::vector<Dimension> dims = dimensions();
   const auto alone = refused_alone(dims);
   std::vector<Meeting> meetings = all_meetings(dims);
-  std::erase_if(meetings, [&](const Meeting& m) {
-    return alone.contains({m.dimension, m.choice}) ||
-           alone.contains({m.other_dimension, m.other_choice});
-  });
+  std::erase_if(meetings, [&](const Meeting& m) { return repeats(m, alone); });
   const Pairs pairs = pairs_of(meetings);
   std::string exceptions;
   std::vector<std::string> reasons;
   for (const auto& [where, pair] : pairs)
-    if (pair.works < pair.all)
+    if (pair.works < pair.refusals.size())
       exceptions += exception_table(dims[where.first], dims[where.second], pair, reasons);
   std::string text =
       "# Combinations\n\nWhich components go together, found out by building a tiny model of every "
       "pair (`lathe inspect --matrix`, `--json` for each single one); change the components, not "
       "this page.\n";
-  text += choices_section(dims) + counts_section(dims, pairs) + alone_section(dims, alone);
-  text += "\n## Exceptions\n\n`+` works, a number is the reason below.\n" + exceptions + "\n";
+  text +=
+      choices_section(dims) + counts_section(dims, pairs) + alone_section(dims, meetings, alone);
+  text += "\n## Exceptions\n\n`+` works, a number is the reason below, `-` is refused alone.\n" +
+          exceptions + "\n";
   for (size_t i = 0; i < reasons.size(); ++i) text += fmt::format("{}. {}\n", i + 1, reasons[i]);
   return text;
 }
@@ -157,8 +175,8 @@ Json combinations_json() {
   const std::vector<Dimension> dims = dimensions();
   Json out = {{"dimensions", Json::array()}, {"pairs", Json::array()}};
   for (const Dimension& d : dims) {
-    Json& entry = out["dimensions"].emplace_back(
-        Json{{"name", d.name}, {"key", fmt::format("model.{}", d.key)}, {"choices", Json::array()}});
+    Json& entry = out["dimensions"].emplace_back(Json{
+        {"name", d.name}, {"key", fmt::format("model.{}", d.key)}, {"choices", Json::array()}});
     for (const Choice& c : d.choices) entry["choices"].push_back(c.name);
   }
   const auto named = [&](size_t dimension, size_t choice) {

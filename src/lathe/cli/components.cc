@@ -13,6 +13,7 @@
 #include "lathe/model/presets.h"
 #include "lathe/nn/attention/attention.h"
 #include "lathe/nn/ffn/ffn.h"
+#include "lathe/nn/moe/router.h"
 #include "lathe/nn/norm/norm.h"
 #include "lathe/nn/norm/placement.h"
 #include "lathe/nn/position/position.h"
@@ -79,6 +80,9 @@ std::string model_tables() {
 }
 
 std::string training_tables() {
+  Table objective("Objectives", "`objective.name`", {"name", "what", "trains", "source"});
+  for (const ObjectiveEntry& o : objectives())
+    objective.row({o.name, o.summary, fmt::format("{}", fmt::join(o.bodies, ", ")), o.source});
   Table optimizer(
       "Optimisers", "`optim.name`",
       {"name", "what", "keys beside lr, weight_decay, grad_clip", "state a parameter", "source"});
@@ -86,7 +90,7 @@ std::string training_tables() {
     optimizer.row({o.name, o.summary, o.keys, o.state, o.source});
   Table schedule("Schedules", "`schedule.name`", {"name", "what", "source"});
   for (const ScheduleInfo& s : kSchedules) schedule.row({s.name, s.summary, s.source});
-  return optimizer.text() + schedule.text();
+  return objective.text() + optimizer.text() + schedule.text();
 }
 
 std::string text_tables() {
@@ -106,13 +110,14 @@ std::string components_markdown() {
   return "# Components\n\nWritten by `lathe help --components` from the catalogues; change those, "
          "not this page. How to add one: "
          "[adding/](adding).\n" +
-         layers("Norms", "model.norm.kind", norms()) +
+         layers("Bodies", "model.body", bodies()) + layers("Norms", "model.norm.kind", norms()) +
          layers("Norm placements", "model.norm.placement", norm_placements()) +
          layers("Positions", "model.position.kind", positions()) +
          layers("Rotary scaling", "model.position.scaling.kind", rope_scalings()) +
          layers("Attention", "model.num_key_value_heads", attentions()) +
          layers("Feed-forward", "model.ffn.kind", feed_forwards()) + activations_table() +
-         model_tables() + training_tables() + text_tables();
+         layers("Routers", "model.moe.router", routers()) + model_tables() + training_tables() +
+         text_tables();
 }
 
 std::string recipe_markdown() {
@@ -126,7 +131,9 @@ std::string recipe_markdown() {
          "the weights of a model folder; then "
          "only `attention_dropout` and `hidden_dropout` of [model] may be given.\n" +
          section("model", config_markdown(r.model)) + section("data", config_markdown(r.data)) +
-         section("train", config_markdown(r.train)) + section("optim", config_markdown(r.optim)) +
+         section("train", config_markdown(r.train)) +
+         section("objective", config_markdown(r.objective)) +
+         section("optim", config_markdown(r.optim)) +
          section("schedule", config_markdown(r.schedule));
 }
 

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <nlohmann/json.hpp>
 
+#include "lathe/base/strings.h"
 #include "lathe/cli/commands.h"
 #include "lathe/cli/model_input.h"
 #include "lathe/io/json_file.h"
@@ -25,7 +26,9 @@ struct LogitsOptions {
   template <class V>
   void visit(V& v) {
     v.positional("model", model, "folder of the model");
-    v.field("input", input, "JSON file: input_ids, and optionally labels, attention_mask",
+    v.field("input", input,
+            "JSON file: input_ids, and optionally labels, attention_mask, prefix_length, "
+            "token_type_ids, decoder_input_ids",
             required());
     v.field("out", out, "safetensors file to write", required());
     v.field("loss", loss, "also write the mean cross entropy over the labels");
@@ -34,40 +37,57 @@ struct LogitsOptions {
   }
 };
 
-// Labels for causal models: label t is the id at t + 1. -100 in the file and the last position are
-// ignored.
-Tensor shifted_labels(const Tensor& labels) {
-  const int64_t batch = labels.size(0), tokens = labels.size(1);
-  Tensor out(labels.shape(), DType::kI32);
-  const int32_t* in = labels.data<int32_t>();
-  int32_t* to = out.data<int32_t>();
-  for (int64_t b = 0; b < batch; ++b)
-    for (int64_t t = 0; t < tokens; ++t)
-      to[b * tokens + t] = t + 1 < tokens ? std::max(in[b * tokens + t + 1], -1) : -1;
-  return out;
-}
-
+// What the file gives; undefined where it does not.
 struct Input {
-  Tensor ids, labels, mask;  // mask undefined: every token counts
+  Tensor ids, labels, mask, token_types, decoder_ids, prefix;
 };
 
-Input read_input(const std::string& path) {
+std::vector<std::string> keys_for(const ModelConfig& c) {
+  const Body body = c.body_traits();
+  std::vector<std::string> keys = {"input_ids", "labels", "attention_mask"};
+  if (body.encoder) keys.emplace_back("decoder_input_ids");
+  if (body.causal && !body.encoder) keys.emplace_back("prefix_length");
+  if (c.type_vocab_size > 0) keys.emplace_back("token_type_ids");
+  return keys;
+}
+
+// One length for all rows, or one for each.
+Tensor read_prefix(const Json& value, int64_t rows, int64_t tokens, const std::string& path) {
+  const Json list = value.is_array() ? value : Json(std::vector<Json>(static_cast<size_t>(rows), value));
+  Tensor prefix({rows}, DType::kI32);
+  require(static_cast<int64_t>(list.size()) == rows, ErrorKind::kData, path,
+          "prefix_length has {} numbers for {} rows", list.size(), rows);
+  for (int64_t row = 0; row < rows; ++row) {
+    const Json& length = list[static_cast<size_t>(row)];
+    require(length.is_number_integer() && length >= 0 && length <= tokens, ErrorKind::kData, path,
+            "prefix_length of row {} is {}, expected 0 to {}", row, length.dump(), tokens);
+    prefix.data<int32_t>()[row] = length.get<int32_t>();
+  }
+  return prefix;
+}
+
+Input read_input(const std::string& path, const ModelConfig& c) {
   const Json tree = read_json_file(path);
+  const auto keys = keys_for(c);
   for (const auto& [key, value] : tree.items())
-    require(key == "input_ids" || key == "labels" || key == "attention_mask", ErrorKind::kData,
-            path,
-            "'{}' is not an input of a causal decoder; expected input_ids, labels, attention_mask",
-            key);
-  Input in;
-  in.ids = id_matrix(id_rows(tree, "input_ids"), "input_ids");
-  in.labels = tree.contains("labels") ? id_matrix(id_rows(tree, "labels"), "labels") : in.ids;
-  if (tree.contains("attention_mask"))
-    in.mask = id_matrix(id_rows(tree, "attention_mask"), "attention_mask");
-  for (const Tensor* t : {&in.labels, &in.mask})
+    require(std::ranges::find(keys, key) != keys.end(), ErrorKind::kData, path,
+            "'{}' is not an input of a model with body \"{}\"; expected {}", key, c.body,
+            join(keys, ", "));
+  const auto matrix = [&](const char* key) {
+    return tree.contains(key) ? id_matrix(id_rows(tree, key), key) : Tensor();
+  };
+  Input in{.ids = id_matrix(id_rows(tree, "input_ids"), "input_ids"),
+           .labels = matrix("labels"),
+           .mask = matrix("attention_mask"),
+           .token_types = matrix("token_type_ids"),
+           .decoder_ids = matrix("decoder_input_ids"),
+           .prefix = Tensor()};
+  if (tree.contains("prefix_length"))
+    in.prefix = read_prefix(tree.at("prefix_length"), in.ids.size(0), in.ids.size(1), path);
+  for (const auto& [key, t] :
+       {std::pair{"attention_mask", &in.mask}, {"token_type_ids", &in.token_types}})
     require(!t->defined() || t->shape() == in.ids.shape(), ErrorKind::kData, path,
-            "labels and attention_mask must have "
-            "the shape {} of input_ids",
-            in.ids.shape().str());
+            "{} must have the shape {} of input_ids", key, in.ids.shape().str());
   return in;
 }
 
@@ -86,6 +106,50 @@ void apply_mask(const Tensor& mask, Forward& f) {
   }
 }
 
+// The labels moved by `by`: label t is the id at t + by. -100 in the file and what lies beyond the
+// end are ignored.
+Tensor moved_labels(const Tensor& labels, int64_t by) {
+  const int64_t batch = labels.size(0), tokens = labels.size(1);
+  Tensor out(labels.shape(), DType::kI32);
+  const int32_t* in = labels.data<int32_t>();
+  int32_t* to = out.data<int32_t>();
+  for (int64_t b = 0; b < batch; ++b)
+    for (int64_t t = 0; t < tokens; ++t)
+      to[b * tokens + t] = t + by < tokens ? std::max(in[b * tokens + t + by], -1) : -1;
+  return out;
+}
+
+// Labels of a decoder alone are its ids, one ahead; others predict what they are told to, in place.
+Tensor labels_of(const Input& in, const Tensor& ids, const Body& body, const std::string& path) {
+  const bool shifted = body.causal && !body.encoder;
+  const Tensor labels = in.labels.defined() ? in.labels : shifted ? in.ids : Tensor();
+  require(labels.defined(), ErrorKind::kData, path,
+          "no labels; only a decoder alone has the ids themselves as labels");
+  require(labels.shape() == ids.shape(), ErrorKind::kData, path,
+          "labels have shape {}, the tokens that predict them {}", labels.shape().str(),
+          ids.shape().str());
+  return moved_labels(labels, shifted ? 1 : 0);
+}
+
+// ids one later, behind the token that begins a text: how encoder-decoders are fed with what they
+// are to say.
+Tensor decoder_ids_from(const Tensor& labels, const ModelConfig& c, const std::string& path) {
+  const auto start = c.decoder_start();
+  require(labels.defined() && start.has_value(), ErrorKind::kData, path,
+          "an encoder_decoder needs decoder_input_ids, or labels and a decoder_start_token_id in "
+          "config.json");
+  Tensor ids = moved_labels(labels, 0);
+  const int64_t tokens = ids.size(1);
+  for (int64_t b = 0; b < ids.size(0); ++b) {
+    int32_t* row = ids.data<int32_t>() + b * tokens;
+    std::copy_backward(row, row + tokens - 1, row + tokens);
+    row[0] = static_cast<int32_t>(*start);
+    for (int64_t t = 1; t < tokens; ++t)
+      if (row[t] < 0) row[t] = static_cast<int32_t>(c.pad_token_id.value_or(*start));
+  }
+  return ids;
+}
+
 class OutputFile {
  public:
   void add(const std::string& name, const Tensor& t) {
@@ -102,24 +166,38 @@ class OutputFile {
 };
 
 int run_logits(const LogitsOptions& o, CommandContext& context) {
-  const Input in = read_input(o.input);
   const Device device = o.device == "ref" ? Device::kRef : Device::kCpu;
   const DType dtype = device == Device::kRef ? DType::kF64 : DType::kF32;
   const auto model = load_model(o.model, {.dtype = dtype, .device = device});
+  const Body body = model->config().body_traits();
+  const Input in = read_input(o.input, model->config());
   Forward f;
-  if (in.mask.defined()) apply_mask(in.mask, f);
   Tape tape;
   if (o.grads) {
     f.tape = &tape;
     for (Parameter* p : model->parameters())
       p->grad = {Tensor::zeros(p->shape, dtype, device), true};
   }
-  const Var hidden = model->hidden(f, in.ids);
+  if (in.mask.defined()) apply_mask(in.mask, f);
+  f.token_types = in.token_types;
+  f.prefix = in.prefix;
+  Tensor ids = in.ids;
+  EncoderMemory memory;
+  if (body.encoder) {
+    memory = model->encode(f, in.ids);
+    f.memory = &memory;
+    f.segments = {};
+    f.positions = Tensor();
+    ids = in.decoder_ids.defined() ? in.decoder_ids
+                                   : decoder_ids_from(in.labels, model->config(), o.input);
+  }
+  const Var hidden = model->hidden(f, ids);
   OutputFile out;
   out.add("logits", model->logits(Forward(), Var(hidden.value)).value);
-  Json summary = {{"logits", {in.ids.size(0), in.ids.size(1), model->config().vocab_size}}};
+  Json summary = {{"logits", {ids.size(0), ids.size(1), model->config().vocab_size}}};
   if (o.loss || o.grads) {
-    const Var loss = ops::linear_cross_entropy(hidden, model->head(f), shifted_labels(in.labels));
+    const Var loss = ops::linear_cross_entropy(hidden, model->head(f),
+                                               labels_of(in, ids, body, o.input));
     out.add("loss", loss.value);
     summary["loss"] = loss.value.item();
     if (o.grads) tape.backward(loss);
@@ -144,9 +222,13 @@ Command logits_command() {
       {.name = "logits",
        .summary = "write a model's logits, loss and gradients for given token ids",
        .help =
-           "Computes in fp32 without dropout. Labels are shifted by one; -100 is ignored; without "
-           "labels the ids\n"
-           "themselves are used. Gradients carry the names that the parameters have on disk.\n\n"
+           "Computes in fp32 without dropout. -100 among the labels is ignored. Labels of a decoder "
+           "are shifted by\n"
+           "one and are the ids themselves where none are given; those of an encoder_decoder (for "
+           "decoder_input_ids)\n"
+           "and of an encoder stand where they are predicted. Gradients carry the names that the "
+           "parameters have on\n"
+           "disk.\n\n"
            "  echo '{\"input_ids\": [[1, 2, 3, 4]]}' > in.json\n"
            "  lathe logits runs/demo/model --input in.json --out out.safetensors --loss --grads\n"},
       run_logits);

@@ -9,6 +9,19 @@
 namespace lathe {
 namespace {
 
+int32_t decoder_start(const ModelConfig& c) {
+  const auto id = c.decoder_start();
+  require(id.has_value(), ErrorKind::kConfig, "decoder_start_token_id",
+          "config.json names neither this nor pad_token_id; the decoder needs an id to begin with");
+  return static_cast<int32_t>(*id);
+}
+
+Tensor filled(const Shape& shape, int32_t value) {
+  Tensor t(shape, DType::kI32);
+  std::ranges::fill(t.span<int32_t>(), value);
+  return t;
+}
+
 // Logits of the last token of every row, [B,V] f32.
 Tensor last_logits(Transformer& model, const Forward& f, const Tensor& ids) {
   const Var hidden = model.hidden(f, ids);
@@ -29,23 +42,38 @@ bool Engine::ends(int32_t token) const {
   return std::ranges::find(config.eos_token_id, token) != config.eos_token_id.end();
 }
 
+Forward Engine::begin(const Tensor& prompts, AttentionCache& cache, EncoderMemory& memory) {
+  const Body body = model_.config().body_traits();
+  Forward f;
+  if (body.encoder) {
+    memory = model_.encode(f, prompts);
+    f.memory = &memory;
+  }
+  if (body.prefix) f.prefix = filled({prompts.size(0)}, static_cast<int32_t>(prompts.size(1)));
+  f.cache = &cache;
+  return f;
+}
+
 void Engine::run_rows(const GenerateRequest& request, std::span<const size_t> rows,
                       std::vector<std::vector<int32_t>>& out) {
   const auto batch = static_cast<int64_t>(rows.size());
   const auto length = static_cast<int64_t>(request.prompts[rows[0]].size());
   const int64_t budget = chain_.config().max_new_tokens;
   ContiguousCache cache(length + budget);
-  Forward f;
-  f.cache = &cache;
-  Tensor ids({batch, length}, DType::kI32);
+  Tensor prompts({batch, length}, DType::kI32);
   for (int64_t r = 0; r < batch; ++r)
     std::ranges::copy(request.prompts[rows[static_cast<size_t>(r)]],
-                      ids.data<int32_t>() + r * length);
+                      prompts.data<int32_t>() + r * length);
+  EncoderMemory memory;
+  const Forward f = begin(prompts, cache, memory);
+  // An encoder reads the prompt; its decoder begins with one token.
+  const Tensor first =
+      f.memory != nullptr ? filled({batch, 1}, decoder_start(model_.config())) : prompts;
   std::vector<char> running(rows.size(), 1);
   const Rng seed(static_cast<uint64_t>(chain_.config().seed));
   Tensor next({batch, 1}, DType::kI32);
   for (int64_t step = 0; step < budget; ++step) {
-    const Tensor logits = last_logits(model_, f, step == 0 ? ids : next);
+    const Tensor logits = last_logits(model_, f, step == 0 ? first : next);
     const int64_t vocabulary = logits.size(1);
     for (size_t r = 0; r < rows.size(); ++r) {
       if (!running[r]) continue;
@@ -63,6 +91,9 @@ void Engine::run_rows(const GenerateRequest& request, std::span<const size_t> ro
 }
 
 std::vector<std::vector<int32_t>> Engine::generate(const GenerateRequest& request) {
+  require(model_.config().body_traits().causal, ErrorKind::kData, "generate",
+          "body \"{}\" predicts hidden tokens in place and cannot continue a text",
+          model_.config().body);
   std::map<size_t, std::vector<size_t>> by_length;
   for (size_t row = 0; row < request.prompts.size(); ++row) {
     require(!request.prompts[row].empty(), ErrorKind::kData, "generate",

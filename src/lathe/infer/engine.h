@@ -24,12 +24,16 @@ class Engine {
 
   // New tokens per row, without the prompt; the end-of-sequence token that ends a row (one of the
   // configuration's eos_token_id, or the model's when it names none) is included.
+  // An encoder-decoder's prompts are what its encoder reads; a prefix decoder's are its prefix.
   // The same row gives the same tokens whatever rows stand beside it (token i of row r draws from
   // seed.fork(r).fork(i)); rows of equal length are computed together. Errors: kData for an empty
-  // prompt, ids outside the vocabulary, or a row longer than the positions allow.
+  // prompt, ids outside the vocabulary, a row longer than the positions allow, or a model that
+  // cannot continue a text.
   std::vector<std::vector<int32_t>> generate(const GenerateRequest& request);
 
  private:
+  // What every step of these equally long prompts needs; an encoder has read them.
+  Forward begin(const Tensor& prompts, AttentionCache& cache, EncoderMemory& memory);
   void run_rows(const GenerateRequest& request, std::span<const size_t> rows,
                 std::vector<std::vector<int32_t>>& out);
   bool ends(int32_t token) const;

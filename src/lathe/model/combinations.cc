@@ -2,6 +2,7 @@
 
 #include "lathe/base/error.h"
 #include "lathe/kernels/activation/activations.h"
+#include "lathe/model/body.h"
 #include "lathe/model/transformer.h"
 #include "lathe/nn/moe/router.h"
 #include "lathe/nn/norm/placement.h"
@@ -89,6 +90,19 @@ std::vector<Choice> expert_choices() {
   return choices;
 }
 
+std::vector<Choice> body_choices() {
+  std::vector<Choice> choices;
+  for (const auto& e : bodies())
+    choices.push_back({std::string(e.name), [e](ModelConfig& c) {
+                         c.body = e.name;
+                         if (e.make.encoder) c.num_encoder_layers = 1;
+                         if (e.make.causal) return;
+                         c.head_transform = true;
+                         c.type_vocab_size = 3;
+                       }});
+  return choices;
+}
+
 std::vector<Choice> head_choices() {
   return {{"untied", [](ModelConfig&) {}},
           {"tied", [](ModelConfig& c) { c.tie_word_embeddings = true; }},
@@ -150,6 +164,7 @@ std::vector<Dimension> dimensions() {
       {"end",
        "norm.final",
        {{"final", [](ModelConfig&) {}}, {"bare", [](ModelConfig& c) { c.norm.final = false; }}}},
+      {"body", "body", body_choices()},
   };
 }
 

@@ -6,6 +6,22 @@
 
 namespace lathe {
 
+StackSpec main_stack(const ModelConfig& c) {
+  const Body body = c.body_traits();
+  return {.layers = c.num_hidden_layers,
+          .causal = body.causal,
+          .crosses = body.encoder,
+          .deep = body.encoder ? deep_norm_of_decoder(c.num_hidden_layers)
+                               : deep_norm(c.num_hidden_layers)};
+}
+
+StackSpec encoder_stack(const ModelConfig& c) {
+  return {.layers = c.encoder_layers(),
+          .causal = false,
+          .crosses = false,
+          .deep = deep_norm_of_encoder(c.encoder_layers(), c.num_hidden_layers)};
+}
+
 std::unique_ptr<Norm> make_norm(const ModelConfig& c) {
   return find_in(norms(), "model.norm.kind", c.norm.kind)
       .make({c.hidden_size, c.norm.eps, c.norm.bias});
@@ -21,15 +37,13 @@ namespace {
 struct InitScales {
   double common, values, outputs;
 };
-InitScales init_scales(const ModelConfig& c) {
+InitScales init_scales(const ModelConfig& c, const StackSpec& stack) {
   const double std = c.initializer_range;
-  if (placement_of(c).deep) {
-    const double beta = deep_norm(c.num_hidden_layers).beta;
-    return {std, std * beta, std * beta};
-  }
+  if (placement_of(c).deep) return {std, std * stack.deep.beta, std * stack.deep.beta};
   if (!c.scale_residual_init) return {std, std, std};
-  // Output projections add to the residual stream 2·L times (Radford et al. 2019).
-  return {std, std, std / std::sqrt(2.0 * static_cast<double>(c.num_hidden_layers))};
+  // Output projections add to the residual stream this many times (Radford et al. 2019).
+  const int64_t branches = (stack.crosses ? 3 : 2) * stack.layers;
+  return {std, std, std / std::sqrt(static_cast<double>(branches))};
 }
 
 QkNorm qk_norm_of(const ModelConfig& c) {
@@ -37,9 +51,10 @@ QkNorm qk_norm_of(const ModelConfig& c) {
   return c.attention.qk_norm == "head" ? QkNorm::kHead : QkNorm::kFull;
 }
 
-AttentionOptions attention_options(const ModelConfig& config, int64_t layer) {
+AttentionOptions attention_options(const ModelConfig& config, const StackSpec& stack,
+                                   int64_t layer) {
   const ModelConfig c = resolved(config);
-  const InitScales scales = init_scales(c);
+  const InitScales scales = init_scales(c, stack);
   const bool local = c.layer_type(layer) == "sliding_attention";
   return {.hidden_size = c.hidden_size,
           .heads = c.num_attention_heads,
@@ -49,6 +64,7 @@ AttentionOptions attention_options(const ModelConfig& config, int64_t layer) {
           .output_bias = *c.attention.output_bias,
           .scale = *c.attention.scale,
           .softcap = c.attn_logit_softcapping,
+          .causal = stack.causal,
           .window = local ? *c.sliding_window : 0,
           .dropout = c.attention_dropout,
           .qk_norm = qk_norm_of(c),
@@ -65,8 +81,8 @@ AttentionOptions attention_options(const ModelConfig& config, int64_t layer) {
                      .value_width = c.attention.v_head_dim}};
 }
 
-FeedForwardOptions ffn_options(const ModelConfig& c) {
-  const InitScales scales = init_scales(c);
+FeedForwardOptions ffn_options(const ModelConfig& c, const StackSpec& stack) {
+  const InitScales scales = init_scales(c, stack);
   // DeepNorm scales both matrices of the feed-forward layer.
   return {.hidden_size = c.hidden_size,
           .intermediate_size = c.ffn_width(),
@@ -76,7 +92,7 @@ FeedForwardOptions ffn_options(const ModelConfig& c) {
           .output_init_std = scales.outputs};
 }
 
-PositionOptions position_options(const ModelConfig& config) {
+PositionOptions position_options(const ModelConfig& config, const StackSpec& stack) {
   const ModelConfig c = resolved(config);
   const PositionConfig& p = c.position;
   const RopeScalingConfig& s = p.scaling;
@@ -105,30 +121,41 @@ PositionOptions position_options(const ModelConfig& config) {
                       .short_factor = s.short_factor,
                       .long_factor = s.long_factor},
           .heads = c.num_attention_heads,
-          .layers = c.num_hidden_layers,
+          .layers = stack.layers,
           .key_width = c.key_width(),
           .value_width = c.value_width(),
           .buckets = {.buckets = p.relative_attention_num_buckets,
                       .max_distance = p.relative_attention_max_distance,
-                      .bidirectional = false},
+                      .bidirectional = !stack.causal},
           .shaw_distance = p.shaw_distance,
-          .alibi_by_key = p.alibi == "falcon"};
+          .alibi_by_key = p.alibi == "falcon",
+          // The tokens of a prefix see later ones.
+          .causal = stack.causal && !c.body_traits().prefix};
 }
 
 }  // namespace
 
-std::unique_ptr<Attention> make_attention(const ModelConfig& c, int64_t layer) {
+std::unique_ptr<Attention> make_attention(const ModelConfig& c, const StackSpec& stack,
+                                          int64_t layer) {
   return find_in(attentions(), "model.attention.kind", c.attention.kind)
-      .make(attention_options(c, layer));
+      .make(attention_options(c, stack, layer));
 }
 
-std::unique_ptr<FeedForward> make_ffn(const ModelConfig& c, int64_t layer) {
-  if (c.moe.in_layer(layer)) return make_moe(ffn_options(c), c.moe);
-  return find_in(feed_forwards(), "model.ffn.kind", c.ffn.kind).make(ffn_options(c));
+std::unique_ptr<Attention> make_cross_attention(const ModelConfig& c, const StackSpec& stack,
+                                                int64_t layer) {
+  return make_cross_attention(attention_options(c, stack, layer));
 }
 
-std::unique_ptr<Position> make_position(const ModelConfig& c) {
-  return find_in(positions(), "model.position.kind", c.position.kind).make(position_options(c));
+std::unique_ptr<FeedForward> make_ffn(const ModelConfig& c, const StackSpec& stack,
+                                      int64_t layer) {
+  const FeedForwardOptions options = ffn_options(c, stack);
+  if (c.moe.in_layer(layer)) return make_moe(options, c.moe);
+  return find_in(feed_forwards(), "model.ffn.kind", c.ffn.kind).make(options);
+}
+
+std::unique_ptr<Position> make_position(const ModelConfig& c, const StackSpec& stack) {
+  return find_in(positions(), "model.position.kind", c.position.kind)
+      .make(position_options(c, stack));
 }
 
 }  // namespace lathe

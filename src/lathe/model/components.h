@@ -13,10 +13,24 @@
 
 namespace lathe {
 
+// One stack of blocks of a body.
+struct StackSpec {
+  int64_t layers = 0;
+  bool causal = true;
+  bool crosses = false;    // every block also attends to an encoder's output
+  DeepNormConstants deep;  // of a placement that has any
+};
+StackSpec main_stack(const ModelConfig& config);     // the only one, or the decoder
+StackSpec encoder_stack(const ModelConfig& config);  // of a body with an encoder
+
 std::unique_ptr<Norm> make_norm(const ModelConfig& config);
 NormPlacement placement_of(const ModelConfig& config);
-std::unique_ptr<Attention> make_attention(const ModelConfig& config, int64_t layer);
-std::unique_ptr<FeedForward> make_ffn(const ModelConfig& config, int64_t layer);  // or experts
-std::unique_ptr<Position> make_position(const ModelConfig& config);
+std::unique_ptr<Attention> make_attention(const ModelConfig& config, const StackSpec& stack,
+                                          int64_t layer);
+std::unique_ptr<Attention> make_cross_attention(const ModelConfig& config, const StackSpec& stack,
+                                                int64_t layer);
+std::unique_ptr<FeedForward> make_ffn(const ModelConfig& config, const StackSpec& stack,
+                                      int64_t layer);  // or experts
+std::unique_ptr<Position> make_position(const ModelConfig& config, const StackSpec& stack);
 
 }  // namespace lathe

@@ -98,9 +98,13 @@ void FeedForwardConfig::visit(Visitor& v) {
 void ModelConfig::visit(Visitor& v) {
   v.choice("model_type", model_type, family_names(),
            "family whose defaults and config.json spellings apply; `lathe` for none");
+  v.choice("body", body, names_of(bodies()), "which stacks of blocks there are, and who sees whom");
   v.field("vocab_size", vocab_size, "rows of the token table", at_least(1).required());
   v.field("hidden_size", hidden_size, "width C of the residual stream", at_least(1).required());
-  v.field("num_hidden_layers", num_hidden_layers, "blocks L", at_least(1).required());
+  v.field("num_hidden_layers", num_hidden_layers, "blocks L; of the decoder, where there are two",
+          at_least(1).required());
+  v.field("num_encoder_layers", num_encoder_layers,
+          "encoder_decoder: blocks of the encoder; default num_hidden_layers", at_least(1));
   v.field("num_attention_heads", num_attention_heads, "query heads H", at_least(1).required());
   v.field("num_key_value_heads", num_key_value_heads,
           "key/value heads K: H is MHA (default), 1 is MQA, between is GQA", at_least(1));
@@ -116,6 +120,11 @@ void ModelConfig::visit(Visitor& v) {
   v.field("attention_bias", attention_bias, "biases in the query, key and value projections");
   v.field("mlp_bias", mlp_bias, "biases in the feed-forward layer");
   v.field("lm_head_bias", lm_head_bias, "a bias in the output head");
+  v.field("head_transform", head_transform,
+          "a dense layer, activation and norm before the output head (BERT)");
+  v.field("type_vocab_size", type_vocab_size,
+          "kinds of tokens with a vector each, added to the embedding (BERT's segments)",
+          at_least(0));
   v.choice("parallel_block", parallel_block, {"none", "shared_norm", "two_norms"},
            "attention and feed-forward side by side (GPT-J, PaLM), behind one norm or one each");
   v.choice("layer_types", layer_types, {"full_attention", "sliding_attention"},
@@ -129,6 +138,8 @@ void ModelConfig::visit(Visitor& v) {
           at_least(0));
   v.field("scale_embedding", scale_embedding, "multiply the embedded tokens by sqrt(hidden_size)");
   v.field("logit_scale", logit_scale, "multiplies the output logits", above(0));
+  v.field("scale_tied_head", scale_tied_head,
+          "divide the output logits by sqrt(hidden_size) when the head is the token table (T5)");
   v.field("attention_dropout", attention_dropout, "dropout of attention weights while training",
           between(0, 0.99));
   v.field("hidden_dropout", hidden_dropout,
@@ -139,12 +150,21 @@ void ModelConfig::visit(Visitor& v) {
   v.field("bos_token_id", bos_token_id, "id that begins a text", at_least(0));
   v.field("eos_token_id", eos_token_id, "id that ends a text; generation stops there", at_least(0));
   v.field("pad_token_id", pad_token_id, "id that fills up a batch", at_least(0));
+  v.field("decoder_start_token_id", decoder_start_token_id,
+          "encoder_decoder: id that the decoder begins with; default pad_token_id", at_least(0));
   v.group("norm", norm, "normalisation");
   v.group("position", position, "positions");
   v.group("attention", attention, "attention");
   v.group("ffn", ffn, "feed-forward");
   v.group("moe", moe, "mixture of experts");
 }
+
+double ModelConfig::head_scale() const {
+  const bool divided = scale_tied_head && tie_word_embeddings;
+  return divided ? logit_scale / std::sqrt(static_cast<double>(hidden_size)) : logit_scale;
+}
+
+const Body& ModelConfig::body_traits() const { return find_in(bodies(), "model.body", body).make; }
 
 const std::string& ModelConfig::layer_type(int64_t layer) const {
   static const std::string kFull = "full_attention", kSliding = "sliding_attention";
@@ -181,8 +201,10 @@ ModelConfig resolved(const ModelConfig& config) {
   c.attention.norm_eps = config.attention.norm_eps.value_or(config.norm.eps);
   if (c.position.scaling.kind != "none" && !c.position.scaling.original_max_position_embeddings)
     c.position.scaling.original_max_position_embeddings = c.max_position_embeddings;
+  c.scale_tied_head = config.scale_tied_head && config.tie_word_embeddings;
+  if (c.body_traits().encoder) c.num_encoder_layers = config.encoder_layers();
   c.layer_types.clear();
-  for (int64_t layer = 0; layer < c.num_hidden_layers; ++layer)
+  for (int64_t layer = 0; layer < std::max(c.num_hidden_layers, c.encoder_layers()); ++layer)
     c.layer_types.push_back(config.layer_type(layer));
   if (std::ranges::find(c.layer_types, "sliding_attention") == c.layer_types.end())
     c.sliding_window.reset();
@@ -219,17 +241,31 @@ void check_longrope(const ModelConfig& c) {
                          list->size(), pairs));
 }
 
+void check_buckets(const ModelConfig& c) {
+  const int64_t buckets = c.position.relative_attention_num_buckets;
+  const Body body = c.body_traits();
+  // A bidirectional stack has half of the buckets for each direction.
+  if ((body.encoder || !body.causal) && buckets < 4)
+    refuse("position.relative_attention_num_buckets",
+           fmt::format("{} buckets for two directions; use at least 4", buckets));
+  const int64_t exact = buckets / (body.causal ? 2 : 4);
+  if (c.position.relative_attention_max_distance <= exact)
+    refuse("position.relative_attention_max_distance",
+           fmt::format("{} is within the {} buckets that hold one distance each; use a larger one",
+                       c.position.relative_attention_max_distance, exact));
+}
+
 void check_positions(const ModelConfig& c) {
   if (c.position.kind == "shaw" && c.latent())
     refuse(
         "position.kind",
         "shaw adds vectors to keys and values, which latent attention does not keep; use \"rope\"");
-  if (c.position.kind == "t5" &&
-      c.position.relative_attention_max_distance <= c.position.relative_attention_num_buckets / 2)
-    refuse("position.relative_attention_max_distance",
-           fmt::format("{} is within the {} buckets that hold one distance each; use a larger one",
-                       c.position.relative_attention_max_distance,
-                       c.position.relative_attention_num_buckets / 2));
+  if (c.position.kind == "t5") check_buckets(c);
+  if (c.position.kind == "alibi" && c.position.alibi == "falcon" && c.body != "decoder")
+    refuse("position.alibi",
+           fmt::format("\"falcon\" favours later keys, and in body = \"{}\" some tokens see what "
+                       "comes after them; use \"distance\"",
+                       c.body));
   if (c.position.kind != "rope") return;
   if (c.rotary_width() % 2 != 0 || c.rotary_width() == 0)
     refuse("head_dim",
@@ -265,10 +301,23 @@ void check_latent(const ModelConfig& c) {
 
 void check_experts(const ModelConfig& c) {
   validate(c.moe);
-  if (!is_causal(c.moe) && !c.moe.allow_non_causal)
+  if (!is_causal(c.moe) && !c.moe.allow_non_causal && c.body_traits().causal)
     refuse("moe.router",
            "expert_choice lets later tokens decide which expert an earlier one gets; use "
            "softmax_topk, or moe.allow_non_causal = true if that is what you study");
+}
+
+void check_body(const ModelConfig& c) {
+  const Body body = c.body_traits();
+  if (c.num_encoder_layers && !body.encoder)
+    refuse("num_encoder_layers",
+           fmt::format("body = \"{}\" has no encoder beside it; use \"encoder_decoder\", or leave "
+                       "the key out",
+                       c.body));
+  if (body.encoder && c.parallel_block != "none")
+    refuse("parallel_block",
+           "the cross-attention of an encoder_decoder stands between attention and feed-forward; "
+           "use \"none\"");
 }
 
 void check_block(const ModelConfig& c) {
@@ -282,11 +331,12 @@ void check_block(const ModelConfig& c) {
       refuse("sliding_window",
              "layer_types has sliding_attention layers; say how many tokens they see, e.g. "
              "sliding_window = 512");
-  if (static_cast<int64_t>(c.layer_types.size()) > c.num_hidden_layers)
+  const int64_t layers = std::max(c.num_hidden_layers, c.encoder_layers());
+  if (static_cast<int64_t>(c.layer_types.size()) > layers)
     refuse("layer_types",
            fmt::format("{} entries for {} layers; give one for each, or fewer, which "
                        "repeat",
-                       c.layer_types.size(), c.num_hidden_layers));
+                       c.layer_types.size(), layers));
 }
 
 }  // namespace
@@ -303,6 +353,8 @@ void validate(const ModelConfig& c) {
   check_size("vocab_size", c.vocab_size);
   check_size("hidden_size", c.hidden_size);
   check_up_to(kMostLayers, "num_hidden_layers", c.num_hidden_layers);
+  check_up_to(kMostLayers, "num_encoder_layers", c.encoder_layers());
+  check_up_to(kLargest, "type_vocab_size", c.type_vocab_size + 1);
   check_size("num_attention_heads", c.num_attention_heads);
   check_size("num_key_value_heads", c.kv_heads());
   if (c.head_dim) check_size("head_dim", *c.head_dim);
@@ -325,11 +377,11 @@ void validate(const ModelConfig& c) {
                        c.num_attention_heads, c.kv_heads(), c.num_attention_heads));
   check_latent(c);
   check_positions(c);
+  check_body(c);
   check_block(c);
   check_experts(c);
-  for (const auto& [key, id] :
-       {std::pair{"bos_token_id", c.bos_token_id}, {"eos_token_id", c.eos_token_id}})
-    if (id && *id >= c.vocab_size)
+  for (const auto& [key, member] : kSpecialIds)
+    if (const auto id = c.*member; id && *id >= c.vocab_size)
       refuse(key, fmt::format("{} is outside the vocabulary of {}", *id, c.vocab_size));
 }
 

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "lathe/config/visit.h"
+#include "lathe/model/body.h"
 #include "lathe/nn/moe/moe_config.h"
 
 namespace lathe {
@@ -69,9 +70,11 @@ struct FeedForwardConfig {
 
 struct ModelConfig {
   std::string model_type = "llama";
+  std::string body = "decoder";
   int64_t vocab_size = 0;
   int64_t hidden_size = 0;
   int64_t num_hidden_layers = 0;
+  std::optional<int64_t> num_encoder_layers;  // default: num_hidden_layers
   int64_t num_attention_heads = 0;
   std::optional<int64_t> num_key_value_heads;  // default: num_attention_heads
   std::optional<int64_t> head_dim;             // default: hidden_size / num_attention_heads
@@ -83,6 +86,8 @@ struct ModelConfig {
   bool attention_bias = false;
   bool mlp_bias = false;
   bool lm_head_bias = false;
+  bool head_transform = false;
+  int64_t type_vocab_size = 0;
   std::string parallel_block = "none";
   std::vector<std::string> layer_types = {};  // repeated over the layers; empty: see layer_type()
   std::optional<int64_t> sliding_window;
@@ -90,11 +95,12 @@ struct ModelConfig {
   double final_logit_softcapping = 0.0;
   bool scale_embedding = false;
   double logit_scale = 1.0;
+  bool scale_tied_head = false;
   double attention_dropout = 0.0;
   double hidden_dropout = 0.0;
   double initializer_range = 0.02;
   bool scale_residual_init = true;
-  std::optional<int64_t> bos_token_id, eos_token_id, pad_token_id;
+  std::optional<int64_t> bos_token_id, eos_token_id, pad_token_id, decoder_start_token_id;
   NormConfig norm;
   PositionConfig position;
   AttentionConfig attention;
@@ -107,6 +113,14 @@ struct ModelConfig {
   int64_t head_width() const {
     return head_dim.value_or(num_attention_heads > 0 ? hidden_size / num_attention_heads : 0);
   }
+  const Body& body_traits() const;
+  // What multiplies the output logits, all in all.
+  double head_scale() const;
+  // What an encoder_decoder's decoder begins with.
+  std::optional<int64_t> decoder_start() const {
+    return decoder_start_token_id ? decoder_start_token_id : pad_token_id;
+  }
+  int64_t encoder_layers() const { return num_encoder_layers.value_or(num_hidden_layers); }
   int64_t ffn_width() const;
   int64_t rotary_width() const;  // channels of a head that rotate
   bool gated() const { return ffn.kind == "gated"; }
@@ -118,6 +132,18 @@ struct ModelConfig {
   int64_t value_width() const { return latent() ? attention.v_head_dim : head_width(); }
   // "full_attention" or "sliding_attention". Without layer_types: sliding where there is a window.
   const std::string& layer_type(int64_t layer) const;
+};
+
+// Ids with a meaning, under their names in config.json.
+struct SpecialId {
+  const char* key;
+  std::optional<int64_t> ModelConfig::*id;
+};
+inline constexpr SpecialId kSpecialIds[] = {
+    {"bos_token_id", &ModelConfig::bos_token_id},
+    {"eos_token_id", &ModelConfig::eos_token_id},
+    {"pad_token_id", &ModelConfig::pad_token_id},
+    {"decoder_start_token_id", &ModelConfig::decoder_start_token_id},
 };
 
 // Every default that depends on another key filled in.

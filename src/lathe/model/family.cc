@@ -18,7 +18,8 @@ std::span<const Family* const> families() {
       &mistral_family(),   &mixtral_family(),   &qwen2_family(),       &qwen3_family(),
       &qwen2_moe_family(), &qwen3_moe_family(), &deepseek_v2_family(), &deepseek_v3_family(),
       &gemma2_family(),    &gemma3_family(),    &phi3_family(),        &olmo2_family(),
-      &cohere_family(),    &glm4_family(),      &lathe_family(),
+      &cohere_family(),    &glm4_family(),      &t5_family(),          &switch_family(),
+      &bert_family(),      &lathe_family(),
   };
   return kFamilies;
 }
@@ -83,7 +84,7 @@ void check_fixed(const Family& family, const Json& theirs) {
 // Often a number, sometimes a list of alternatives: then the first, and generation_config.json has
 // them all.
 void read_special_ids(const Json& theirs, Json& ours) {
-  for (const char* key : {"bos_token_id", "eos_token_id", "pad_token_id"}) {
+  for (const auto& [key, member] : kSpecialIds) {
     const auto found = theirs.find(key);
     if (found == theirs.end()) continue;
     const Json& id = found->is_array() && !found->empty() ? found->front() : *found;
@@ -93,9 +94,9 @@ void read_special_ids(const Json& theirs, Json& ours) {
 
 // What two models that compute the same may differ in: how they are drawn and trained, special ids.
 void drop_what_does_not_compute(Json& config) {
-  for (const char* key :
-       {"model_type", "bos_token_id", "eos_token_id", "pad_token_id", "attention_dropout",
-        "hidden_dropout", "initializer_range", "scale_residual_init"})
+  for (const auto& [key, member] : kSpecialIds) config.erase(key);
+  for (const char* key : {"model_type", "attention_dropout", "hidden_dropout", "initializer_range",
+                          "scale_residual_init"})
     config.erase(key);
   for (const char* key :
        {"router_aux_loss_coef", "router_z_loss_coef", "balance_per_sequence", "bias_update_rate",
@@ -139,9 +140,14 @@ Json write_family_config(const Family& family, const ModelConfig& config) {
 }
 
 bool can_express(const Family& family, const ModelConfig& config) {
-  Json wanted = write_config(resolved(config));
-  Json back =
-      write_config(resolved(read_family_config(family, write_family_config(family, config))));
+  // A family of transformers has one body, which its keys do not mention.
+  if (!family.keys.empty() && family.defaults().body != config.body) return false;
+  Json wanted = write_config(resolved(config)), back;
+  try {
+    back = write_config(resolved(read_family_config(family, write_family_config(family, config))));
+  } catch (const Error&) {  // it has no word for something, and refuses what stands there instead
+    return false;
+  }
   drop_what_does_not_compute(wanted);
   drop_what_does_not_compute(back);
   return wanted == back;

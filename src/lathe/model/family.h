@@ -54,6 +54,11 @@ struct WeightRule {
   int parts_per_expert = 0;  // > 0: expert e has part + e·parts_per_expert
 };
 
+// How a tensor's name ended in older checkpoints.
+struct OldEnding {
+  std::string_view now, before;
+};
+
 struct Family {
   std::string_view name;          // model_type
   std::string_view architecture;  // config.json's architectures[0]
@@ -70,8 +75,10 @@ struct Family {
   std::span<const WeightRule> (*weights_of)(const ModelConfig& config) = nullptr;
   // Names that may be missing in front of every tensor name ("transformer." in old GPT-2 files).
   std::string_view optional_prefix = {};
-  // Endings of tensors that may lie in a folder and repeat what is elsewhere.
-  std::span<const std::string_view> repeated = {};
+  // Endings of tensors that may lie in a folder without a place in the model: copies of others,
+  // heads of other tasks.
+  std::span<const std::string_view> ignored = {};
+  std::span<const OldEnding> old_endings = {};
 };
 
 // The family's defaults under its name.
@@ -116,6 +123,9 @@ const Family& phi3_family();
 const Family& olmo2_family();
 const Family& cohere_family();
 const Family& glm4_family();
+const Family& t5_family();
+const Family& switch_family();
+const Family& bert_family();
 const Family& lathe_family();
 
 }  // namespace lathe

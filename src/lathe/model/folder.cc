@@ -40,10 +40,14 @@ Tensor tensor_of(const ArraySpan& array, std::shared_ptr<const void> owner) {
 }
 
 const ArraySpan& find_array(const ArrayReader& reader, const std::string& name,
-                            std::string_view prefix) {
+                            const Family& family) {
+  const std::string_view prefix = family.optional_prefix;
   const ArraySpan* found = reader.find(name);
   if (found == nullptr && !prefix.empty() && name.starts_with(prefix))
     found = reader.find(name.substr(prefix.size()));
+  for (const auto& [now, before] : family.old_endings)
+    if (found == nullptr && name.ends_with(now))
+      found = reader.find(name.substr(0, name.size() - now.size()) + std::string(before));
   require(found != nullptr, ErrorKind::kFormat, "weights",
           "tensor '{}' is missing; the folder's weights do not belong to its config.json, or the "
           "download is "
@@ -57,7 +61,7 @@ void refuse_unexpected(const ArrayReader& reader, const std::set<std::string>& u
   const Family& family = family_for(c);
   for (const ArraySpan& array : reader.arrays()) {
     if (used.contains(array.name) || ends_with_any(array.name, kConstantBuffers)) continue;
-    if (ends_with_any(array.name, family.repeated)) continue;
+    if (ends_with_any(array.name, family.ignored)) continue;
     if (c.tie_word_embeddings && array.name == "lm_head.weight")
       continue;  // a copy of the token table
     fail(ErrorKind::kFormat, "weights",
@@ -68,9 +72,8 @@ void refuse_unexpected(const ArrayReader& reader, const std::set<std::string>& u
 
 Json generation_config(const ModelConfig& c) {
   Json json = {{"_from_model_config", true}};
-  if (c.bos_token_id) json["bos_token_id"] = *c.bos_token_id;
-  if (c.eos_token_id) json["eos_token_id"] = *c.eos_token_id;
-  if (c.pad_token_id) json["pad_token_id"] = *c.pad_token_id;
+  for (const auto& [key, member] : kSpecialIds)
+    if (c.*member) json[key] = *(c.*member);
   return json;
 }
 
@@ -95,10 +98,9 @@ void write_config_files(const Transformer& model, const fs::path& folder,
   json.erase("torch_dtype");
   json.update(write_family_config(family, c));
   update_old_rope_key(json, c);
-  for (const auto& [key, id] : {std::pair{"bos_token_id", c.bos_token_id},
-                                {"eos_token_id", c.eos_token_id},
-                                {"pad_token_id", c.pad_token_id}})
-    if (id && !(json.contains(key) && json[key].is_array())) json[key] = *id;
+  for (const auto& [key, member] : kSpecialIds)
+    if (const auto id = c.*member; id && !(json.contains(key) && json[key].is_array()))
+      json[key] = *id;
   json["dtype"] = name_of(options.dtype);
   write_json_file(folder / "config.json", json);
   const fs::path theirs = options.like / "generation_config.json";
@@ -158,8 +160,8 @@ ModelConfig read_model_config(const fs::path& folder) {
     ModelConfig config = read_family_config(family, json);
     // Small models often keep the special ids of the family's usual tokenizer; an id that cannot
     // occur means none.
-    for (auto* id : {&config.bos_token_id, &config.eos_token_id, &config.pad_token_id})
-      if (*id && **id >= config.vocab_size) id->reset();
+    for (const auto& [key, member] : kSpecialIds)
+      if (auto& id = config.*member; id && *id >= config.vocab_size) id.reset();
     validate(config);
     return config;
   } catch (const nlohmann::json::exception& e) {  // a missing key or a value of another type
@@ -175,7 +177,7 @@ void load_weights(Transformer& model, const fs::path& folder) {
   std::set<std::string> used;
   std::vector<const ArraySpan*> arrays;
   for (const DiskTensor& t : tensors) {
-    const ArraySpan& array = find_array(*reader, t.name, family.optional_prefix);
+    const ArraySpan& array = find_array(*reader, t.name, family);
     require(Shape(std::span<const int64_t>(array.shape)) == t.shape, ErrorKind::kFormat, "weights",
             "'{}' has shape [{}], config.json asks for {}", array.name,
             fmt::join(array.shape, ", "), t.shape.str());

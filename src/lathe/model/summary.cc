@@ -48,8 +48,8 @@ class SummaryWalk : public ModuleVisitor {
 // own.
 bool only_looked_up(const Parameter& p, const ModelConfig& c) {
   if (!p.is_table) return false;
-  return p.name.starts_with("position.") ||
-         (p.name == "embedding.weight" && !c.tie_word_embeddings);
+  return p.name.starts_with("position.") || p.name.starts_with("encoder.position.") ||
+         p.name == "token_types.weight" || (p.name == "embedding.weight" && !c.tie_word_embeddings);
 }
 
 // The part of a parameter that one token is multiplied with: of routed experts those it chooses.
@@ -86,16 +86,32 @@ int64_t block_elements(const ModelConfig& c, int64_t layer, bool keep_cheap) {
          ffn_elements(c, layer, keep_cheap);
 }
 
-// Keys that a query sees, summed over the layers, of T on average.
-double visible_keys(const ModelConfig& c, int64_t seq_len) {
+// Keys that a query of the stack sees, summed over the layers, of T on average.
+double visible_keys(const ModelConfig& c, const StackSpec& stack, int64_t seq_len) {
   double sum = 0;
-  for (int64_t layer = 0; layer < c.num_hidden_layers; ++layer) {
+  for (int64_t layer = 0; layer < stack.layers; ++layer) {
     const bool local = c.layer_type(layer) == "sliding_attention";
     const auto all = static_cast<double>(seq_len);
     const double window = local ? std::min(static_cast<double>(*c.sliding_window), all) : all;
-    sum += window - window * window / (2.0 * all);  // the first `window` queries see fewer
+    const double before = window - window * window / (2.0 * all);  // the first queries see fewer
+    sum += stack.causal ? before : 2.0 * before;
   }
   return sum;
+}
+
+// FLOPs of the forward pass of one token of the main stack, and its share of the encoder's.
+double forward_flops(const ModelConfig& c, int64_t multiplied, int64_t of_encoder,
+                     const CostOptions& o) {
+  const double a_key =
+      2.0 * static_cast<double>(c.num_attention_heads * (c.key_width() + c.value_width()));
+  double flops = 2.0 * static_cast<double>(multiplied - of_encoder) +
+                 a_key * visible_keys(c, main_stack(c), o.seq_len);
+  if (!c.body_traits().encoder) return flops;
+  const int64_t text = o.text_len > 0 ? o.text_len : o.seq_len;
+  const double share = static_cast<double>(text) / static_cast<double>(o.seq_len);
+  flops += a_key * static_cast<double>(c.num_hidden_layers * text);  // cross-attention
+  return flops + share * (2.0 * static_cast<double>(of_encoder) +
+                          a_key * visible_keys(c, encoder_stack(c), text));
 }
 
 int64_t activation_bytes(const ModelConfig& c, const CostOptions& o) {
@@ -111,8 +127,14 @@ int64_t activation_bytes(const ModelConfig& c, const CostOptions& o) {
     largest = std::max(largest, block);
     all += block;
   }
-  const int64_t blocks =
+  int64_t blocks =
       o.recompute == Recompute::kFull ? c.num_hidden_layers * c.hidden_size * e + largest : all;
+  // A block of an encoder keeps what a decoder's does, and a cross-attention about as much again as
+  // the attention beside it.
+  if (c.body_traits().encoder && o.recompute != Recompute::kFull)
+    blocks += (c.encoder_layers() * largest * (o.text_len > 0 ? o.text_len : o.seq_len)) /
+                  std::max<int64_t>(1, o.seq_len) +
+              c.num_hidden_layers * attention_elements(c) * e;
   const int64_t logits = std::min(kLogitElements, tokens * c.vocab_size) * (4 + (e < 4 ? e : 0));
   return tokens * (blocks + 3 * c.hidden_size * e) + 4 * c.vocab_size * c.hidden_size + logits;
 }
@@ -128,18 +150,17 @@ std::vector<ModuleSummary> summarize_modules(Transformer& model) {
 ModelCost model_cost(Transformer& model, const CostOptions& o) {
   const ModelConfig& c = model.config();
   ModelCost cost;
+  int64_t of_encoder = 0;
   int64_t matrices = 0;  // parameters that also exist in the compute dtype
   for (const Parameter* p : model.parameters()) {
     const int64_t n = p->shape.numel();
     cost.parameters += n;
     cost.multiplied += active(*p, c);
+    if (p->name.starts_with("encoder.")) of_encoder += active(*p, c);
     if (p->shape.rank() >= 2) matrices += n;
   }
   const int64_t e = static_cast<int64_t>(size_of(o.compute));
-  const double attention =
-      2.0 * static_cast<double>(c.num_attention_heads * (c.key_width() + c.value_width())) *
-      visible_keys(c, o.seq_len);
-  cost.forward_flops = 2.0 * static_cast<double>(cost.multiplied) + attention;
+  cost.forward_flops = forward_flops(c, cost.multiplied, of_encoder, o);
   cost.training_flops = 3.0 * cost.forward_flops;
   cost.weight_bytes = 4 * cost.parameters + (e < 4 ? e * matrices : 0);
   cost.gradient_bytes = 4 * cost.parameters;

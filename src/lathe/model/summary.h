@@ -24,6 +24,7 @@ std::vector<ModuleSummary> summarize_modules(Transformer& model);
 
 struct CostOptions {
   int64_t seq_len = 0;     // T; every query sees (T+1)/2 keys on average
+  int64_t text_len = 0;    // S, what an encoder beside the model reads; 0: as much as T
   int64_t batch_size = 1;  // B, of one micro-batch
   DType compute = DType::kBF16;
   Recompute recompute = Recompute::kNone;
@@ -34,7 +35,8 @@ struct CostOptions {
 // that are only looked up not, of routed experts those that a token chooses), H heads of width Dk
 // where queries meet keys and Dv of values, K key/value heads of width D, S the sum over the layers
 // of the keys that a query sees on average (T/2 without a window), and e bytes of the compute dtype:
-//   forward        2·N + 2·S·H·(Dk + Dv), FLOPs a token; 2·N + 2·L·H·D·T without windows
+//   forward        2·N + 2·S·H·(Dk + Dv), FLOPs a token; 2·N + 2·L·H·D·T without windows. A body
+//                  with an encoder: of a decoder's token, the encoder's work shared out among them
 //   training       three times that, FLOPs a token; the 6·N + 6·L·T·C of the literature
 //   weights        4 bytes of f32 master, and e beside it for matrices when e < 4
 //   gradients      4 bytes a parameter

@@ -3,7 +3,6 @@
 #include <cmath>
 
 #include "lathe/base/parallel.h"
-#include "lathe/model/components.h"
 #include "lathe/ops/elementwise.h"
 
 namespace lathe {
@@ -17,78 +16,20 @@ Tensor counting_positions(int64_t batch, int64_t tokens, int64_t first) {
   return t;
 }
 
+Tensor zeros_like_ids(const Tensor& ids) { return Tensor::zeros(ids.shape(), DType::kI32); }
+
 }  // namespace
-
-Block::Block(const ModelConfig& c, int64_t layer)
-    : placement_(placement_of(c)),
-      parallel_(c.parallel_block != "none"),
-      dropout_(c.hidden_dropout),
-      residual_scale_(placement_.deep ? deep_norm(c.num_hidden_layers).alpha : 1.0),
-      attention_norms_(make_norms(c)),
-      attention_(make_attention(c, layer)),
-      ffn_(make_ffn(c, layer)) {
-  if (c.parallel_block != "shared_norm") ffn_norms_ = make_norms(c);
-}
-
-Block::Norms Block::make_norms(const ModelConfig& c) const {
-  Norms norms;
-  if (placement_.before) norms.before = make_norm(c);
-  if (placement_.after_branch || placement_.after_sum) norms.after = make_norm(c);
-  return norms;
-}
-
-Var Block::attend(const Forward& f, Position& position, const Var& x) {
-  const Var y = attention_->forward(f, position, x);
-  return f.training ? ops::dropout(y, dropout_, f.rng.fork("attention")) : y;
-}
-
-Var Block::feed(const Forward& f, const Var& x) {
-  const Var y = ffn_->forward(f, x);
-  return f.training ? ops::dropout(y, dropout_, f.rng.fork("ffn")) : y;
-}
-
-template <class Branch>
-Var Block::add_branch(const Forward& f, const Norms& norms, const Var& x, Branch&& branch) const {
-  Var y = branch(norms.before ? norms.before->forward(f, x) : x);
-  if (placement_.after_branch) y = norms.after->forward(f, y);
-  const Var sum = ops::add(ops::scale(x, residual_scale_), y);
-  return placement_.after_sum ? norms.after->forward(f, sum) : sum;
-}
-
-Var Block::forward_parallel(const Forward& f, Position& position, const Var& x) {
-  const Var h = attention_norms_.before->forward(f, x);
-  const Var a = attend(f, position, h);
-  const Var m = feed(f, ffn_norms_.before ? ffn_norms_.before->forward(f, x) : h);
-  return ops::add(x, ops::add(a, m));
-}
-
-Var Block::forward(const Forward& f, Position& position, const Var& input) {
-  if (parallel_) return forward_parallel(f, position, input);
-  const Var x =
-      add_branch(f, attention_norms_, input, [&](const Var& h) { return attend(f, position, h); });
-  return add_branch(f, ffn_norms_, x, [&](const Var& h) { return feed(f, h); });
-}
-
-void Block::visit(ModuleVisitor& v) {
-  // A placement with one norm a branch calls it attention_norm wherever it stands.
-  const auto visit_norms = [&](const std::string& branch, const Norms& norms) {
-    if (norms.before) v.child(branch + "_norm", *norms.before);
-    if (norms.after) v.child(branch + (norms.before ? "_post_norm" : "_norm"), *norms.after);
-  };
-  visit_norms("attention", attention_norms_);
-  v.child("attention", *attention_);
-  visit_norms("ffn", ffn_norms_);
-  v.child("ffn", *ffn_);
-}
 
 Transformer::Transformer(const ModelConfig& c)
     : config_(c), embedding_(c.vocab_size, c.hidden_size, c.initializer_range) {
   validate(c);
-  if (c.norm.embedding) embedding_norm_ = make_norm(c);
-  position_ = make_position(c);
-  for (int64_t i = 0; i < c.num_hidden_layers; ++i)
-    blocks_.push_back(std::make_unique<Block>(c, i));
-  if (c.norm.final) final_norm_ = make_norm(c);
+  if (c.type_vocab_size > 0)
+    token_types_.emplace(c.type_vocab_size, c.hidden_size, c.initializer_range);
+  if (c.body_traits().encoder) encoder_ = std::make_unique<Stack>(c, encoder_stack(c));
+  stack_ = std::make_unique<Stack>(c, main_stack(c));
+  if (c.head_transform)
+    head_transform_.emplace(c.hidden_size, kernels::find_activation(c.hidden_act), make_norm(c),
+                            c.initializer_range);
   if (!c.tie_word_embeddings) {
     head_ =
         std::make_unique<Linear>(c.hidden_size, c.vocab_size, c.lm_head_bias, c.initializer_range);
@@ -154,35 +95,46 @@ void Transformer::initialize(const Rng& rng) {
   }
 }
 
-Var Transformer::hidden(const Forward& base, const Tensor& ids, Recompute recompute) {
-  Forward f = base;
+Var Transformer::embed(const Forward& f, const Tensor& ids) {
+  const Var x = ops::scale(
+      embedding_.forward(f, ids),
+      config_.scale_embedding ? std::sqrt(static_cast<double>(config_.hidden_size)) : 1.0);
+  if (!token_types_) return x;
+  return ops::add(
+      x, token_types_->forward(f, f.token_types.defined() ? f.token_types : zeros_like_ids(ids)));
+}
+
+Var Transformer::run(Stack& stack, Forward f, const Tensor& ids, Recompute recompute) {
   const int64_t held = f.cache != nullptr ? f.cache->length() : 0;
   if (!f.positions.defined()) f.positions = counting_positions(ids.size(0), ids.size(1), held);
-  const int64_t limit = position_->limit();
+  const int64_t limit = stack.limit();
   require(
       limit == 0 || held + ids.size(1) <= limit, ErrorKind::kData, "model",
       "a sequence of {} tokens, but {} positions were trained; shorten the text or generate less",
       held + ids.size(1), limit);
-  Var x = ops::scale(
-      embedding_.forward(f, ids),
-      config_.scale_embedding ? std::sqrt(static_cast<double>(config_.hidden_size)) : 1.0);
-  x = position_->add_to_embedding(f, x);
-  if (embedding_norm_) x = embedding_norm_->forward(f, x);
-  if (f.training) x = ops::dropout(x, config_.hidden_dropout, f.rng.fork("embedding"));
-  for (size_t i = 0; i < blocks_.size(); ++i) {
-    const Forward layer = f.with_rng(f.rng.fork("layer").fork(i));
-    Block& block = *blocks_[i];
-    if (recompute == Recompute::kFull && f.tape != nullptr) {
-      x = checkpoint(f.tape, x, [this, layer, &block](const Var& input, Tape* tape) {
-        return block.forward(layer.with_tape(tape), *position_, input);
-      });
-    } else {
-      x = block.forward(layer, *position_, x);
-    }
-  }
+  return stack.forward(f, embed(f, ids), recompute);
+}
+
+EncoderMemory Transformer::encode(const Forward& base, const Tensor& ids, Recompute recompute) {
+  require(encoder_ != nullptr, ErrorKind::kData, "model",
+          "body \"{}\" has no encoder beside its blocks; give the text as input_ids alone",
+          config_.body);
+  Forward f = base.with_rng(base.rng.fork("encoder"));
+  f.cache = nullptr;
+  f.memory = nullptr;
+  f.prefix = Tensor();
+  return {run(*encoder_, f, ids, recompute), f.segments.key};
+}
+
+Var Transformer::hidden(const Forward& f, const Tensor& ids, Recompute recompute) {
+  require(encoder_ == nullptr || f.memory != nullptr, ErrorKind::kData, "model",
+          "no text for the encoder, which the decoder of this model attends to");
+  require(encoder_ != nullptr || f.memory == nullptr, ErrorKind::kData, "model",
+          "an encoder's output, but body \"{}\" does not attend to one", config_.body);
+  Var x = run(*stack_, f, ids, recompute);
   if (f.cache != nullptr) f.cache->advance(ids.size(1));
-  if (final_norm_) x = final_norm_->forward(f, x);
-  return ops::scale(x, config_.logit_scale);
+  if (head_transform_) x = head_transform_->forward(f, x);
+  return ops::scale(x, config_.head_scale());
 }
 
 ops::OutputHead Transformer::head(const Forward& f) {
@@ -210,10 +162,10 @@ int64_t Transformer::parameter_count() {
 
 void Transformer::visit(ModuleVisitor& v) {
   v.child("embedding", embedding_);
-  if (embedding_norm_) v.child("embedding_norm", *embedding_norm_);
-  v.child("position", *position_);
-  for (size_t i = 0; i < blocks_.size(); ++i) v.child(fmt::format("layers.{}", i), *blocks_[i]);
-  if (final_norm_) v.child("final_norm", *final_norm_);
+  if (token_types_) v.child("token_types", *token_types_);
+  if (encoder_) v.child("encoder", *encoder_);
+  stack_->visit(v);
+  if (head_transform_) v.child("head_transform", *head_transform_);
   if (head_) v.child("head", *head_);
   if (head_bias_) v.parameter("head_bias", *head_bias_);
 }

@@ -147,7 +147,9 @@ std::vector<DiskTensor> map_weights(Transformer& model) {
   Binder binder(model);
   for (const WeightRule& rule : rules)
     if (rule.ours.find("{}") == std::string_view::npos) binder.bind(rule, 0);
-  for (int64_t layer = 0; layer < model.config().num_hidden_layers; ++layer)
+  const int64_t layers =
+      std::max(model.config().num_hidden_layers, model.config().encoder_layers());
+  for (int64_t layer = 0; layer < layers; ++layer)
     for (const WeightRule& rule : rules)
       if (rule.ours.find("{}") != std::string_view::npos) binder.bind(rule, layer);
   return binder.finish();

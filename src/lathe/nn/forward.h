@@ -11,6 +11,7 @@
 namespace lathe {
 
 class RouterStatistics;  // nn/moe/router_statistics.h
+struct EncoderMemory;    // nn/attention/memory.h
 
 struct Forward {
   Tape* tape = nullptr;             // nullptr: nothing is recorded
@@ -18,7 +19,10 @@ struct Forward {
   Rng rng{0};                       // forked by layer and by site, so recomputation draws the same
   Tensor positions;                 // i32 [B,T]: the place of each token in its sequence
   ops::AttentionSegments segments;  // which tokens belong together; undefined: all
+  Tensor prefix;                    // i32 [B]: tokens before it are seen by all; undefined: none
+  Tensor token_types;               // i32 [B,T], where a model knows kinds; undefined: all 0
   AttentionCache* cache = nullptr;  // keys and values of earlier tokens
+  EncoderMemory* memory = nullptr;  // what an encoder made of its text, for cross-attention
   // What a loss that a layer adds by itself (a router's) counts: the share of this micro-batch in
   // the step, so that the shares of a step add up to 1.
   double auxiliary_scale = 1.0;

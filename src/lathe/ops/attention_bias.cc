@@ -76,15 +76,16 @@ std::vector<double> alibi_slopes(int64_t heads) {
   return slopes;
 }
 
-DistanceBias alibi_bias(int64_t heads, int64_t reach, const Tensor& like) {
+DistanceBias alibi_bias(int64_t heads, int64_t reach, const Tensor& like, bool causal) {
   require(heads > 0 && reach > 0, ErrorKind::kConfig, "alibi_bias",
           "{} heads over {} distances: both must be at least 1", heads, reach);
   const std::vector<double> slopes = alibi_slopes(heads);
   std::vector<double> values;
+  const int64_t entries = causal ? reach : 2 * reach - 1;
   for (const double slope : slopes)
-    for (int64_t i = 0; i < reach; ++i)
-      values.push_back(-slope * static_cast<double>(reach - 1 - i));
-  const Tensor table = Tensor::of<double>(values, {heads, reach}, like.device());
+    for (int64_t i = 0; i < entries; ++i)
+      values.push_back(-slope * static_cast<double>(std::abs(reach - 1 - i)));
+  const Tensor table = Tensor::of<double>(values, {heads, entries}, like.device());
   return {Var(table.to(accumulation_type(like.dtype()))), reach - 1};
 }
 

@@ -29,8 +29,8 @@ DistanceBias distance_bias_from_buckets(const Var& weight, const BucketSpec& spe
 // code.
 std::vector<double> alibi_slopes(int64_t heads);
 
-// -slope · (p - s) for distances below `reach` (>= the number of keys), on the device and in the
-// accumulation dtype of activations like `like`.
-DistanceBias alibi_bias(int64_t heads, int64_t reach, const Tensor& like);
+// -slope · |p - s| for distances below `reach` (>= the number of keys), on the device and in the
+// accumulation dtype of activations like `like`. With causal only keys up to the query have entries.
+DistanceBias alibi_bias(int64_t heads, int64_t reach, const Tensor& like, bool causal = true);
 
 }  // namespace lathe::ops

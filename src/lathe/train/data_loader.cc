@@ -1,5 +1,6 @@
 #include "lathe/train/data_loader.h"
 
+#include <algorithm>
 #include <bit>
 #include <vector>
 
@@ -30,23 +31,28 @@ DataLoader::DataLoader(const TokenShard& shard, const LoaderOptions& options)
           "{} tokens are fewer than one sample of seq_len + 1 = {}; use more text or a smaller "
           "train.seq_len",
           shard.num_tokens(), options.seq_len + 1);
+  if (options_.objective == nullptr)
+    options_.objective = make_next_token({.seq_len = options.seq_len});
 }
 
-int64_t DataLoader::sample_at(int64_t position) const {
+DataLoader::Sample DataLoader::sample_at(int64_t position) const {
   const int64_t epoch = position / samples_, i = position % samples_;
-  return options_.shuffle ? permuted(options_.rng.fork(static_cast<uint64_t>(epoch)), i, samples_)
-                          : i;
+  const Rng order = options_.rng.fork(static_cast<uint64_t>(epoch));
+  return {epoch, options_.shuffle ? permuted(order, i, samples_) : i};
 }
 
-void DataLoader::fill_row(int64_t sample, int64_t row, Batch& out) const {
-  const int64_t tokens = options_.seq_len, begin = sample * tokens;
+Example DataLoader::example_of(const Sample& sample) const {
+  const int64_t tokens = options_.seq_len, begin = sample.index * tokens;
   std::vector<int32_t> window(static_cast<size_t>(tokens) + 1);
   shard_.read(begin, begin + tokens + 1, window, options_.vocab_size);
-  std::copy(window.begin(), window.end() - 1, out.ids.data<int32_t>() + row * tokens);
+  return options_.objective->example(window, options_.rng.fork("example")
+                                                 .fork(static_cast<uint64_t>(sample.epoch))
+                                                 .fork(static_cast<uint64_t>(sample.index)));
+}
+
+void DataLoader::mask_documents(int64_t sample, int64_t row, Batch& out) const {
+  const int64_t tokens = options_.seq_len, begin = sample * tokens;
   int32_t* labels = out.labels.data<int32_t>() + row * tokens;
-  std::copy(window.begin() + 1, window.end(), labels);
-  out.label_count += tokens;
-  if (!options_.document_mask) return;
   int32_t* positions = out.positions.data<int32_t>() + row * tokens;
   int32_t* segments = out.segments.data<int32_t>() + row * tokens;
   const std::vector<int64_t> starts = shard_.document_starts(begin, begin + tokens + 1);
@@ -60,23 +66,75 @@ void DataLoader::fill_row(int64_t sample, int64_t row, Batch& out) const {
     }
     positions[t] = position++;
     segments[t] = segment;
-    if (next < starts.size() &&
-        starts[next] == t + 1) {  // the target is the next document's first token
-      labels[t] = -1;
-      --out.label_count;
-    }
+    // The target would be the next document's first token.
+    if (next < starts.size() && starts[next] == t + 1) labels[t] = -1;
   }
 }
 
-Batch DataLoader::batch(int64_t index) const {
-  const Shape shape = {options_.batch_size, options_.seq_len};
-  Batch out{Tensor(shape, DType::kI32), Tensor(shape, DType::kI32), {}, {}, 0};
-  if (options_.document_mask) {
-    out.positions = Tensor(shape, DType::kI32);
-    out.segments = Tensor(shape, DType::kI32);
+namespace {
+
+using Row = std::vector<int32_t> Example::*;
+
+int64_t longest(std::span<const Example> rows, Row row) {
+  size_t most = 0;
+  for (const Example& e : rows) most = std::max(most, (e.*row).size());
+  return static_cast<int64_t>(most);
+}
+
+Tensor stacked(std::span<const Example> rows, Row row, int32_t filling) {
+  const int64_t width = longest(rows, row);
+  Tensor t({static_cast<int64_t>(rows.size()), width}, DType::kI32);
+  std::ranges::fill(t.span<int32_t>(), filling);
+  for (size_t i = 0; i < rows.size(); ++i)
+    std::ranges::copy(rows[i].*row, t.data<int32_t>() + static_cast<int64_t>(i) * width);
+  return t;
+}
+
+// 1 where a row has text, 0 where it is filled up; undefined when no row is.
+Tensor filled_segments(std::span<const Example> rows, int64_t width) {
+  Tensor t = Tensor::zeros({static_cast<int64_t>(rows.size()), width}, DType::kI32);
+  bool all = true;
+  for (size_t i = 0; i < rows.size(); ++i) {
+    const size_t length = rows[i].text.size();
+    std::fill_n(t.data<int32_t>() + static_cast<int64_t>(i) * width, length, 1);
+    all &= static_cast<int64_t>(length) == width;
   }
-  for (int64_t row = 0; row < options_.batch_size; ++row)
-    fill_row(sample_at(index * options_.batch_size + row), row, out);
+  return all ? Tensor() : t;
+}
+
+Tensor prefixes(std::span<const Example> rows) {
+  Tensor t({static_cast<int64_t>(rows.size())}, DType::kI32);
+  for (size_t i = 0; i < rows.size(); ++i)
+    t.data<int32_t>()[i] = static_cast<int32_t>(rows[i].prefix);
+  return t;
+}
+
+}  // namespace
+
+Batch DataLoader::batch(int64_t index) const {
+  std::vector<Example> rows;
+  std::vector<Sample> samples;
+  for (int64_t row = 0; row < options_.batch_size; ++row) {
+    samples.push_back(sample_at(index * options_.batch_size + row));
+    rows.push_back(example_of(samples.back()));
+  }
+  Batch out;
+  out.ids = stacked(rows, &Example::ids, 0);
+  out.labels = stacked(rows, &Example::labels, -1);
+  if (std::ranges::any_of(rows, [](const Example& e) { return e.prefix > 0; }))
+    out.prefix = prefixes(rows);
+  if (const int64_t width = longest(rows, &Example::text); width > 0) {
+    out.text = stacked(rows, &Example::text, 0);
+    out.text_segments = filled_segments(rows, width);
+  }
+  if (options_.document_mask) {
+    out.positions = Tensor(out.ids.shape(), DType::kI32);
+    out.segments = Tensor(out.ids.shape(), DType::kI32);
+    for (size_t row = 0; row < samples.size(); ++row)
+      mask_documents(samples[row].index, static_cast<int64_t>(row), out);
+  }
+  out.label_count =
+      std::ranges::count_if(out.labels.span<int32_t>(), [](int32_t l) { return l >= 0; });
   return out;
 }
 

@@ -12,7 +12,8 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
-const std::vector<std::string> kSections = {"model", "data", "train", "optim", "schedule"};
+const std::vector<std::string> kSections = {"model",     "data",  "train",
+                                            "objective", "optim", "schedule"};
 
 // Dropout is a matter of training, so it may be set beside `from`; everything else the folder
 // decides.
@@ -34,11 +35,12 @@ ModelConfig model_from_folder(const std::string& folder, const Json& section) {
 }
 
 void check_together(const Recipe& r) {
-  if (r.model.position.kind == "learned" || r.train.seq_len > r.model.max_position_embeddings)
-    require(
-        r.train.seq_len <= r.model.max_position_embeddings, ErrorKind::kConfig, "train.seq_len",
-        "{} tokens are more than model.max_position_embeddings = {}; raise that or shorten seq_len",
-        r.train.seq_len, r.model.max_position_embeddings);
+  make_objective(r.objective, r.model, r.train.seq_len);  // refuses what does not fit
+  require(!r.data.document_mask || objective_name(r.objective, r.model) == "next_token",
+          ErrorKind::kConfig, "data.document_mask",
+          "only rows that are the text itself keep their documents apart: objective.name = "
+          "\"next_token\"; leave it off for {}",
+          objective_name(r.objective, r.model));
   require(r.train.device == "cpu" || r.train.precision == "fp32", ErrorKind::kConfig,
           "train.precision", "the ref device computes in double; write precision = \"fp32\"");
   require(r.train.sample_every == 0 || r.data.tokenizer, ErrorKind::kConfig, "train.sample_every",
@@ -84,6 +86,7 @@ Recipe read_recipe(const Json& tree) {
   }
   read_config(r.data, section("data"), "data");
   read_config(r.train, section("train"), "train");
+  read_config(r.objective, section("objective"), "objective");
   read_config(r.optim, section("optim"), "optim");
   read_config(r.schedule, section("schedule"), "schedule");
   check_together(r);
@@ -96,6 +99,7 @@ Json write_recipe(const Recipe& r) {
   if (r.from) json["model"]["from"] = *r.from;
   json["data"] = write_config(r.data);
   json["train"] = write_config(r.train);
+  json["objective"] = write_config(r.objective);
   json["optim"] = write_config(r.optim);
   json["schedule"] = write_config(r.schedule);
   return json;

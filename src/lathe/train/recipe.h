@@ -10,6 +10,7 @@
 #include "lathe/model/transformer.h"
 #include "lathe/optim/config.h"
 #include "lathe/optim/schedule.h"
+#include "lathe/train/objective/objective.h"
 
 namespace lathe {
 
@@ -96,6 +97,7 @@ struct Recipe {
   ModelConfig model;
   DataConfig data;
   TrainConfig train;
+  ObjectiveConfig objective;
   OptimConfig optim;
   ScheduleConfig schedule;
 

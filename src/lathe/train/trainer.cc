@@ -20,13 +20,6 @@
 namespace lathe {
 namespace {
 
-Forward forward_of(const Batch& batch) {
-  Forward f;
-  f.positions = batch.positions;
-  f.segments = {batch.segments, batch.segments};
-  return f;
-}
-
 double seconds_since(std::chrono::steady_clock::time_point start) {
   return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
 }
@@ -61,12 +54,19 @@ Trainer::Trainer(Recipe recipe, TrainHooks hooks)
     model_->initialize(seed.fork("init"));
   }
   prepare_parameters();
+  open_data();
+}
+
+void Trainer::open_data() {
+  const TrainConfig& t = recipe_.train;
+  objective_ = make_objective(recipe_.objective, recipe_.model, t.seq_len);
   const LoaderOptions options{.batch_size = t.batch_size,
                               .seq_len = t.seq_len,
                               .vocab_size = recipe_.model.vocab_size,
                               .shuffle = recipe_.data.order == "shuffle",
                               .document_mask = recipe_.data.document_mask,
-                              .rng = seed.fork("order")};
+                              .rng = Rng(static_cast<uint64_t>(t.seed)).fork("order"),
+                              .objective = objective_};
   train_shard_ = std::make_unique<TokenShard>(recipe_.data.train);
   train_loader_ = std::make_unique<DataLoader>(*train_shard_, options);
   if (recipe_.data.valid) {
@@ -96,6 +96,24 @@ void Trainer::prepare_parameters() {
   if (recipe_.train.ema_decay > 0) ema_ = std::make_unique<Ema>(recipe_.train.ema_decay, trained_);
 }
 
+double Trainer::loss_of(Forward f, const Batch& batch, Recompute recompute, double normalizer) {
+  EncoderMemory memory;
+  if (batch.text.defined()) {
+    Forward reading = f;
+    reading.segments = {batch.text_segments, batch.text_segments};
+    memory = model_->encode(reading, batch.text, recompute);
+    f.memory = &memory;
+  }
+  f.positions = batch.positions;
+  f.segments = {batch.segments, batch.segments};
+  f.prefix = batch.prefix;
+  const Var loss =
+      ops::linear_cross_entropy(model_->hidden(f, batch.ids, recompute), model_->head(f),
+                                batch.labels, {.normalizer = normalizer});
+  if (f.tape != nullptr) f.tape->backward(loss);
+  return loss.value.item();
+}
+
 double Trainer::accumulate_gradients(int64_t step) {
   const TrainConfig& t = recipe_.train;
   std::vector<Batch> batches;
@@ -115,17 +133,13 @@ double Trainer::accumulate_gradients(int64_t step) {
     const Batch& batch = batches[micro];
     if (batch.label_count == 0) continue;
     Tape tape(recipe_.recompute() != Recompute::kSelective);
-    Forward f = forward_of(batch);
+    Forward f;
     f.tape = &tape;
     f.training = true;
     f.rng = dropout.fork(micro);
     f.auxiliary_scale = static_cast<double>(batch.label_count) / static_cast<double>(labels);
     f.router_statistics = &router_statistics_;
-    const Var hidden = model_->hidden(f, batch.ids, recipe_.recompute());
-    const Var value = ops::linear_cross_entropy(hidden, model_->head(f), batch.labels,
-                                                {.normalizer = static_cast<double>(labels)});
-    loss += value.value.item();
-    tape.backward(value);
+    loss += loss_of(f, batch, recipe_.recompute(), static_cast<double>(labels));
     router_statistics_.end_micro_batch();
   }
   return loss;
@@ -172,11 +186,10 @@ EvalReport Trainer::evaluate(int64_t step) {
   for (int64_t i = 0; i < std::min(recipe_.train.eval_batches, rows); ++i) {
     const Batch batch = valid_loader_->batch(i);
     if (batch.label_count == 0) continue;
-    const Forward f = forward_of(batch);
-    const Var loss =
-        ops::linear_cross_entropy(model_->hidden(f, batch.ids), model_->head(f), batch.labels);
-    sum += loss.value.item() * static_cast<double>(batch.label_count);
+    sum += loss_of(Forward(), batch, Recompute::kNone, 1.0);
     labels += batch.label_count;
+    // Only where the labels are the text: sentinels stand for no bytes.
+    if (objective_name(recipe_.objective, recipe_.model) != "next_token") continue;
     for (int32_t label : batch.labels.span<int32_t>())
       if (label >= 0 && static_cast<size_t>(label) < hooks_.token_bytes.size())
         bytes += hooks_.token_bytes[static_cast<size_t>(label)];
@@ -190,8 +203,9 @@ EvalReport Trainer::evaluate(int64_t step) {
 
 double Trainer::flops_per_step() {
   const TrainConfig& t = recipe_.train;
-  const double tokens = static_cast<double>(t.batch_size * t.seq_len * t.grad_accumulation);
-  return tokens * model_cost(*model_, {.seq_len = t.seq_len}).training_flops;
+  const Objective::Lengths rows = objective_->longest();
+  const double tokens = static_cast<double>(t.batch_size * rows.ids * t.grad_accumulation);
+  return tokens * model_cost(*model_, {.seq_len = rows.ids, .text_len = rows.text}).training_flops;
 }
 
 }  // namespace lathe

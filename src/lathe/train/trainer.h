@@ -83,6 +83,10 @@ class Trainer {
   };
 
   void prepare_parameters();
+  void open_data();
+  // The loss of a micro-batch, summed over its labels and divided by `normalizer`; with a tape also
+  // its gradients.
+  double loss_of(Forward f, const Batch& batch, Recompute recompute, double normalizer);
   double accumulate_gradients(int64_t step);
   int64_t begin(Start start);
   void refuse_used_folder() const;
@@ -101,6 +105,7 @@ class Trainer {
   std::vector<Parameter*> trained_;     // those with gradients, optimiser state and an average
   std::unique_ptr<Optimizer> optimizer_;
   std::unique_ptr<Ema> ema_;
+  std::shared_ptr<const Objective> objective_;
   std::unique_ptr<TokenShard> train_shard_, valid_shard_;
   std::unique_ptr<DataLoader> train_loader_, valid_loader_;
   std::unique_ptr<MetricsWriter> metrics_;

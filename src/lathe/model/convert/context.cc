@@ -58,7 +58,8 @@ class ContextConversion : public Conversion {
   void fill(Transformer& from, Transformer& to) const override {
     const int64_t offset = from.config().position.offset;
     carry_over(from, to, [&](const Parameter* old, Parameter& fresh) {
-      if (from.config().position.kind != "learned" || fresh.name != "position.weight") return false;
+      const bool table = fresh.name == "position.weight" || fresh.name == "encoder.position.weight";
+      if (from.config().position.kind != "learned" || !table) return false;
       interpolate(old->value, fresh.value, offset);
       return true;
     });

@@ -24,13 +24,14 @@ void pool_heads(const Tensor& from, const Tensor& to, int64_t new_heads) {
   });
 }
 
-// Queries as they are, keys and values averaged.
+// Queries, where there are any (three parts), as they are; keys and values averaged.
 void pool_parts(const Parameter& old, Parameter& fresh, int64_t new_heads) {
+  const bool queries = fresh.parts.size() == 3;
   int64_t old_row = 0, row = 0;
   for (size_t part = 0; part < fresh.parts.size(); ++part) {
     const Tensor from = old.value.narrow(0, old_row, old.parts[part]);
     const Tensor to = fresh.value.narrow(0, row, fresh.parts[part]);
-    if (part == 0) {
+    if (part == 0 && queries) {
       to.copy_from(from);
     } else {
       pool_heads(from, to, new_heads);
@@ -59,10 +60,13 @@ class KvHeadsConversion : public Conversion {
   void fill(Transformer& from, Transformer& to) const override {
     carry_over(from, to, [&](const Parameter* old, Parameter& fresh) {
       if (old == nullptr || old->shape == fresh.shape) return false;
-      const std::string_view name = fresh.name;
-      if (name.find(".attention.qkv.") != std::string_view::npos && fresh.parts.size() == 3) {
+      const auto belongs_to = [&](std::string_view part) {
+        return fresh.name.find(part) != std::string::npos;
+      };
+      // Names of nn/attention/grouped.cc and cross.cc.
+      if (belongs_to(".attention.qkv.") || belongs_to(".cross.key_value.")) {
         pool_parts(*old, fresh, heads_);
-      } else if (name.find(".attention.key_norm.") != std::string_view::npos) {
+      } else if (belongs_to(".attention.key_norm.") || belongs_to(".cross.key_norm.")) {
         pool_heads(old->value, fresh.value, heads_);
       } else {
         return false;

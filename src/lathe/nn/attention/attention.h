@@ -33,7 +33,8 @@ struct AttentionOptions {
   bool bias = false, output_bias = false;
   double scale = 1.0;
   double softcap = 0.0;
-  int64_t window = 0;  // 0: everything before is visible
+  bool causal = true;
+  int64_t window = 0;  // 0: no limit
   double dropout = 0.0;
   QkNorm qk_norm = QkNorm::kNone;
   MakeNorm make_norm = nullptr;  // of queries and keys
@@ -54,13 +55,18 @@ std::span<const CatalogueEntry<MakeAttention>> attentions();
 
 AttentionSite site_of(const AttentionOptions& options);
 
-// ops::attention with what the options, the position and the pass say: scale, soft cap, window,
-// biases, segments, and dropout while training.
+// ops::attention with what the options and the pass say: scale, soft cap, who sees whom, and dropout
+// while training.
+Var attend_with(const Forward& f, const AttentionOptions& options, const std::array<Var, 3>& qkv,
+                const ops::AttentionInputs& inputs);
+// The same of a sequence with itself: with its segments, prefix and positions.
 Var attend(const Forward& f, const AttentionOptions& options, Position& position,
            const std::array<Var, 3>& qkv);
 
 // One function per file in attention/.
 std::unique_ptr<Attention> make_grouped_attention(const AttentionOptions& options);
 std::unique_ptr<Attention> make_latent_attention(const AttentionOptions& options);
+// Beside the self-attention of a decoder that has an encoder; reads Forward::memory.
+std::unique_ptr<Attention> make_cross_attention(const AttentionOptions& options);
 
 }  // namespace lathe

@@ -23,20 +23,27 @@ AttentionSite site_of(const AttentionOptions& options) {
   return {.layer = options.layer, .local = options.window > 0, .scale = options.scale};
 }
 
-Var attend(const Forward& f, const AttentionOptions& options, Position& position,
-           const std::array<Var, 3>& qkv) {
+Var attend_with(const Forward& f, const AttentionOptions& options, const std::array<Var, 3>& qkv,
+                const ops::AttentionInputs& inputs) {
   kernels::AttentionSpec spec;
   spec.scale = static_cast<float>(options.scale);
   spec.softcap = static_cast<float>(options.softcap);
+  spec.causal = options.causal;
   spec.window = options.window;
   if (f.training && options.dropout > 0.0) {
     spec.dropout = static_cast<float>(options.dropout);
     spec.dropout_key = f.rng.fork("attention_weights").key();
   }
+  return ops::attention(qkv[0], qkv[1], qkv[2], spec, inputs);
+}
+
+Var attend(const Forward& f, const AttentionOptions& options, Position& position,
+           const std::array<Var, 3>& qkv) {
   ops::AttentionInputs inputs;
   inputs.segments = f.segments;
+  inputs.prefix = f.prefix;
   position.add_to_scores(f, site_of(options), qkv[0], qkv[1], inputs);
-  return ops::attention(qkv[0], qkv[1], qkv[2], spec, inputs);
+  return attend_with(f, options, qkv, inputs);
 }
 
 }  // namespace lathe

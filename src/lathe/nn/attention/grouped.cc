@@ -2,9 +2,9 @@
 // one matrix, stacked by rows (queries, keys, values), so that the input is read once.
 
 #include "lathe/nn/attention/attention.h"
+#include "lathe/nn/attention/head_norms.h"
 #include "lathe/nn/linear.h"
 #include "lathe/ops/attention.h"
-#include "lathe/ops/elementwise.h"
 
 namespace lathe {
 namespace {
@@ -14,23 +14,19 @@ class GroupedAttention : public Attention {
   explicit GroupedAttention(const AttentionOptions& o)
       : options_(o),
         qkv_(o.hidden_size, (o.heads + 2 * o.kv_heads) * o.head_dim, o.bias, o.init_std),
-        output_(o.heads * o.head_dim, o.hidden_size, o.output_bias, o.output_init_std) {
+        output_(o.heads * o.head_dim, o.hidden_size, o.output_bias, o.output_init_std),
+        norms_(o) {
     const int64_t queries = o.heads * o.head_dim, keys = o.kv_heads * o.head_dim;
     qkv_.weight.parts = {queries, keys, keys};
     qkv_.weight.init.part_std = {o.init_std, o.init_std, o.value_init_std};
     if (qkv_.bias) qkv_.bias->parts = qkv_.weight.parts;
-    if (o.qk_norm == QkNorm::kNone) return;
-    const bool full = o.qk_norm == QkNorm::kFull;
-    query_norm_ = o.make_norm({.width = full ? queries : o.head_dim, .eps = o.norm_eps});
-    key_norm_ = o.make_norm({.width = full ? keys : o.head_dim, .eps = o.norm_eps});
   }
 
   Var forward(const Forward& f, Position& position, const Var& x) override {
     const auto [q0, k0, v0] = ops::split_heads(
         qkv_.forward(f, x), {options_.heads, options_.kv_heads, options_.kv_heads});
-    auto [q, k] =
-        position.apply_to_heads(f, site_of(options_), normalised(f, query_norm_.get(), q0),
-                                normalised(f, key_norm_.get(), k0));
+    auto [q, k] = position.apply_to_heads(f, site_of(options_), norms_.query(f, q0),
+                                          norms_.key(f, k0));
     Var v = v0;
     if (f.cache != nullptr) {
       auto [keys, values] = f.cache->append(options_.layer, k.value, v.value);
@@ -43,23 +39,14 @@ class GroupedAttention : public Attention {
   std::string_view kind() const override { return "GroupedAttention"; }
   void visit(ModuleVisitor& v) override {
     v.child("qkv", qkv_);
-    if (query_norm_) v.child("query_norm", *query_norm_);
-    if (key_norm_) v.child("key_norm", *key_norm_);
+    norms_.visit(v);
     v.child("output", output_);
   }
 
  private:
-  // x [B,T,H,D], every head alone or all of them as one row.
-  Var normalised(const Forward& f, Norm* norm, const Var& x) const {
-    if (norm == nullptr) return x;
-    const Var rows = ops::contiguous(x);
-    if (options_.qk_norm == QkNorm::kHead) return norm->forward(f, rows);
-    return ops::split_heads(norm->forward(f, ops::merge_heads(rows)), x.shape()[2]);
-  }
-
   AttentionOptions options_;
   Linear qkv_, output_;
-  std::unique_ptr<Norm> query_norm_, key_norm_;
+  HeadNorms norms_;
 };
 
 }  // namespace

@@ -26,4 +26,15 @@ DeepNormConstants deep_norm(int64_t layers) {
   return {std::pow(2.0 * depth, 0.25), std::pow(8.0 * depth, -0.25)};
 }
 
+DeepNormConstants deep_norm_of_encoder(int64_t encoder_layers, int64_t decoder_layers) {
+  const auto n = static_cast<double>(encoder_layers), m = static_cast<double>(decoder_layers);
+  const double root = std::pow(n * n * n * n * m, 1.0 / 16.0);
+  return {0.81 * root, 0.87 / root};
+}
+
+DeepNormConstants deep_norm_of_decoder(int64_t decoder_layers) {
+  const auto m = static_cast<double>(decoder_layers);
+  return {std::pow(3.0 * m, 0.25), std::pow(12.0 * m, -0.25)};
+}
+
 }  // namespace lathe

@@ -18,11 +18,17 @@ struct NormPlacement {
 std::span<const CatalogueEntry<NormPlacement>> norm_placements();
 
 // DeepNorm (Wang et al. 2022, arXiv:2203.00555): x = norm(alpha·x + f(x)), and the fresh weights of
-// values, attention outputs and feed-forward layers are multiplied by beta. Both depend on the
-// number of layers of a decoder or an encoder alone: alpha = (2·L)^(1/4), beta = (8·L)^(-1/4).
+// values, attention outputs and feed-forward layers are multiplied by beta. Of L layers of a decoder
+// or an encoder alone
+//   alpha = (2·L)^(1/4), beta = (8·L)^(-1/4),
+// and of an encoder of N layers with a decoder of M
+//   encoder  alpha = 0.81·(N^4·M)^(1/16), beta = 0.87·(N^4·M)^(-1/16)
+//   decoder  alpha = (3·M)^(1/4), beta = (12·M)^(-1/4).
 struct DeepNormConstants {
   double alpha = 1.0, beta = 1.0;
 };
 DeepNormConstants deep_norm(int64_t layers);
+DeepNormConstants deep_norm_of_encoder(int64_t encoder_layers, int64_t decoder_layers);
+DeepNormConstants deep_norm_of_decoder(int64_t decoder_layers);
 
 }  // namespace lathe

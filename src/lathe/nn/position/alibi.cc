@@ -13,7 +13,8 @@ namespace {
 
 class Alibi : public Position {
  public:
-  explicit Alibi(const PositionOptions& o) : heads_(o.heads), by_key_(o.alibi_by_key) {}
+  explicit Alibi(const PositionOptions& o)
+      : heads_(o.heads), by_key_(o.alibi_by_key), causal_(o.causal) {}
 
   void add_to_scores(const Forward&, const AttentionSite& site, const Var& q, const Var& k,
                      ops::AttentionInputs& inputs) override {
@@ -28,7 +29,7 @@ class Alibi : public Position {
         (table_.table.value.dtype() == DType::kF64) == (q.value.dtype() == DType::kF64);
     if (!usable) {
       reach_ = static_cast<int64_t>(std::bit_ceil(static_cast<uint64_t>(keys)));
-      table_ = ops::alibi_bias(heads_, reach_, q.value);
+      table_ = ops::alibi_bias(heads_, reach_, q.value, causal_);
     }
     inputs.distance_bias = table_;
   }
@@ -47,7 +48,7 @@ class Alibi : public Position {
   }
 
   int64_t heads_;
-  bool by_key_;
+  bool by_key_, causal_;
   int64_t reach_ = 0;
   ops::DistanceBias table_;  // for distances below reach_
 };

@@ -28,6 +28,7 @@ struct PositionOptions {
   ops::BucketSpec buckets = {};                                   // t5
   int64_t shaw_distance = 16;  // shaw: distances beyond are alike
   bool alibi_by_key = false;   // alibi as Falcon rounds it
+  bool causal = true;          // else keys after the query have distances, too
 };
 
 // Where attention happens.

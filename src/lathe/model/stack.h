@@ -1,0 +1,75 @@
+// A stack of blocks: vectors of tokens in, vectors of tokens out.
+#pragma once
+
+#include <memory>
+#include <vector>
+
+#include "lathe/model/components.h"
+#include "lathe/model/config.h"
+
+namespace lathe {
+
+// One block: attention, cross-attention where an encoder stands beside, then a feed-forward layer,
+// each a branch added to the residual stream with norms around it as norm_placements() says,
+//   x = x + attention(norm(x));  x = x + cross(norm(x), memory);  x = x + ffn(norm(x))
+// or attention and feed-forward side by side (Wang & Komatsuzaki 2021, GPT-J; Chowdhery et al. 2022,
+// arXiv:2204.02311):
+//   x = x + attention(norm(x)) + ffn(norm(x))
+class Block : public Module {
+ public:
+  Block(const ModelConfig& config, const StackSpec& stack, int64_t layer);
+
+  Var forward(const Forward& f, Position& position, const Var& x);  // [B,T,C] -> [B,T,C]
+
+  std::string_view kind() const override { return "Block"; }
+  void visit(ModuleVisitor& v) override;
+
+ private:
+  // The norms around one branch; absent where the placement has none.
+  struct Norms {
+    std::unique_ptr<Norm> before, after;
+  };
+  Norms make_norms(const ModelConfig& config) const;
+  template <class Branch>
+  Var add_branch(const Forward& f, const Norms& norms, const Var& x, Branch&& branch) const;
+  Var forward_parallel(const Forward& f, Position& position, const Var& x);
+  Var attend(const Forward& f, Position& position, const Var& x);
+  Var attend_across(const Forward& f, Position& position, const Var& x);
+  Var feed(const Forward& f, const Var& x);
+
+  NormPlacement placement_;
+  bool parallel_;
+  double dropout_, residual_scale_ = 1.0;
+  Norms attention_norms_, cross_norms_, ffn_norms_;
+  std::unique_ptr<Attention> attention_, cross_;  // cross_ only beside an encoder
+  std::unique_ptr<FeedForward> ffn_;
+};
+
+enum class Recompute : uint8_t {
+  kNone,       // keep every activation
+  kSelective,  // make norm and activation outputs again in the backward
+  kFull,       // keep only each block's input
+};
+
+// Positions, blocks and the norms around them.
+class Stack : public Module {
+ public:
+  Stack(const ModelConfig& config, const StackSpec& spec);
+
+  // x [B,T,C], embedded tokens at f.positions -> [B,T,C].
+  Var forward(const Forward& f, const Var& x, Recompute recompute);
+  // The longest sequence that can be placed; 0 when any can.
+  int64_t limit() const { return position_->limit(); }
+
+  std::string_view kind() const override { return "Stack"; }
+  void visit(ModuleVisitor& v) override;
+
+ private:
+  double dropout_;
+  std::unique_ptr<Norm> embedding_norm_;
+  std::unique_ptr<Position> position_;
+  std::vector<std::unique_ptr<Block>> blocks_;
+  std::unique_ptr<Norm> final_norm_;
+};
+
+}  // namespace lathe

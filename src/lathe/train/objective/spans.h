@@ -1,0 +1,37 @@
+// Random spans of a text taken out, as T5 does it (Raffel et al. 2020, arXiv:1910.10683).
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include "lathe/train/objective/objective.h"
+
+namespace lathe {
+
+// How many of T tokens are hidden, in how many spans: round(T·rate), at least 1 and at most T - 1,
+// and round(hidden / mean), at least 1 and so that every span and every gap has a token. The same
+// for every text of that length.
+struct SpanCounts {
+  int64_t hidden = 0, spans = 0;
+};
+SpanCounts span_counts(int64_t tokens, double rate, double mean_span);
+
+// `total` cut into `parts` parts of at least 1, every way equally likely.
+std::vector<int64_t> random_parts(int64_t total, int64_t parts, const Rng& rng);
+
+// What is left with a sentinel for each span, and each span behind its sentinel. A text begins with
+// a kept token. Sentinels count down from `first_sentinel`.
+struct Corrupted {
+  std::vector<int32_t> inputs, targets;
+};
+Corrupted corrupt(std::span<const int32_t> tokens, const SpanCounts& counts, int32_t first_sentinel,
+                  const Rng& rng);
+
+// Error kConfig when `spans` of them need more sentinels than there are, or the vocabulary is too
+// small for them.
+void require_sentinels(const ObjectiveOptions& options, int64_t spans);
+// Error kData when a token of the text is a sentinel itself.
+void refuse_sentinels(const ObjectiveOptions& options, std::span<const int32_t> tokens);
+
+}  // namespace lathe
