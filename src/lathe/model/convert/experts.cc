@@ -25,13 +25,12 @@ ByName parameters_by_name(Transformer& model) {
   return all;
 }
 
-// The feed-forward layer of the block called `block` ("layers.3", "encoder.layers.3") around the parameters that the
-// model has there: the same tensors.
+// The feed-forward layer of the block called `block` ("layers.3", "encoder.layers.3") around the
+// parameters that the model has there: the same tensors. All layers have one shape, before and
+// after, so it is made as that of the first.
 std::unique_ptr<FeedForward> ffn_around(const ModelConfig& config, const ByName& parameters,
                                         const std::string& block) {
-  const StackSpec stack =
-      block.starts_with("encoder.") ? encoder_stack(config) : main_stack(config);
-  auto ffn = make_ffn(config, stack, std::stoll(block.substr(block.rfind('.') + 1)));
+  auto ffn = make_ffn(config, main_stack(config), 0);
   for_each_parameter(*ffn, [&](const std::string& path, Parameter& p) {
     p.compute = p.value = parameters.at(block + ".ffn." + path)->value;
   });
