@@ -6,3 +6,4 @@ lathe=${1:-build/lathe}
 "$lathe" help --markdown >docs/commands.md
 "$lathe" help --components >docs/components.md
 "$lathe" help --recipe >docs/recipe.md
+"$lathe" help --combinations >docs/combinations.md

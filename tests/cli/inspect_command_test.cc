@@ -90,6 +90,27 @@ TEST(Inspect, ErrorsNameTheChoices) {
             std::string::npos);
 }
 
+TEST(Inspect, TheMatrixNamesEveryPairAndWhyNot) {
+  const auto j = inspect({"--matrix"});
+  size_t pairs = 0;
+  for (size_t a = 0; a < j["dimensions"].size(); ++a)
+    for (size_t b = a + 1; b < j["dimensions"].size(); ++b)
+      pairs += j["dimensions"][a]["choices"].size() * j["dimensions"][b]["choices"].size();
+  EXPECT_EQ(j["pairs"].size(), pairs);
+  size_t refused = 0;
+  for (const auto& p : j["pairs"]) {
+    EXPECT_EQ(p["works"], p["reason"] == "") << p.dump();
+    refused += p["works"] == false;
+  }
+  EXPECT_GT(refused, 0u);
+  const CommandResult text = run_lathe({"inspect", "--matrix"});
+  EXPECT_NE(text.out.find("latent"), std::string::npos);
+  EXPECT_EQ(run_lathe({"help", "--combinations"}).out, text.out);
+  EXPECT_NE(run_lathe({"inspect", "m26", "--matrix"}).err.find("leave out the model"),
+            std::string::npos);
+  EXPECT_NE(run_lathe({"inspect"}).err.find("name a model folder"), std::string::npos);
+}
+
 // The formula of activations against what the allocator hands out between forward and backward.
 TEST(Inspect, ActivationBytesAreWhatTheTapeHolds) {
   ModelConfig c;

@@ -5,6 +5,7 @@
 #include <nlohmann/json.hpp>
 
 #include "io/temp_folder.h"
+#include "io/torch_testing.h"
 #include "lathe/corpus/token_shard.h"
 #include "lathe/infer/sampler/generation_config.h"
 #include "lathe/io/safetensors.h"
@@ -36,6 +37,23 @@ class Seeds {
                                 {"b", "BF16", {4}, std::span(bytes).last(8)},
                                 {"none", "U8", {0, 3}, {}}};
     write_safetensors(at("safetensors", "two"), arrays, {{"format", "pt"}});
+  }
+
+  void torch_files() const {
+    using namespace testing;
+    const std::string two = pickle_state(
+        {{}, {.name = "t", .storage = "0", .offset = 1, .shape = {2, 2}, .strides = {1, 2}}});
+    const std::string parameter = pickle_dict(
+        pickle_text("p") + pickle_global("torch._utils", "_rebuild_parameter") + "(" +
+        pickle_value({.type = "HalfStorage"}) + "\x88" +
+        pickle_global("collections", "OrderedDict") + ")RtR");
+    const std::string metadata = "\x80\x02" + pickle_global("collections", "OrderedDict") + ")R}" +
+                                 pickle_text("_metadata") + "q\1]K\1asb.";
+    put("torch_file", "two", torch_file(two));
+    put("torch_file", "zip64", torch_file(parameter, true));
+    put("torch_pickle", "two", two);
+    put("torch_pickle", "parameter", parameter);
+    put("torch_pickle", "metadata", metadata);
   }
 
   void token_shard() const {
@@ -79,13 +97,13 @@ class Seeds {
 
   void configs() const {
     for (const Family* family : families()) {
-      ModelConfig c = family->defaults();
+      ModelConfig c = default_config(*family);
       c.vocab_size = 300;
       c.hidden_size = 32;
       c.num_hidden_layers = 2;
       c.num_attention_heads = 4;
       c.eos_token_id = 2;
-      put("model_config", std::string(family->name()), family->write(c).dump());
+      put("model_config", std::string(family->name), write_family_config(*family, c).dump());
     }
     put("generation_config", "sampling",
         R"({"do_sample": true, "temperature": 0.6, "top_k": 50, "top_p": 0.9, "min_p": null,
@@ -128,6 +146,7 @@ int main(int argc, char** argv) {
   }
   const lathe::Seeds seeds(argv[1]);
   seeds.safetensors();
+  seeds.torch_files();
   seeds.token_shard();
   seeds.tokenizers();
   seeds.configs();

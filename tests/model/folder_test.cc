@@ -113,6 +113,37 @@ TEST_F(Folder, EachFamilyReadsWhatItWrites) {
   }
 }
 
+// Also of a model that no other family can say; asking them all must not fail.
+TEST_F(Folder, EveryModelHasAFamily) {
+  for (const Variant& v : covering_variants(2)) {
+    SCOPED_TRACE(v.name);
+    EXPECT_TRUE(can_express(family_for(v.config), v.config));
+    for (const Family* family : families()) can_express(*family, v.config);
+  }
+}
+
+// A key of which there is one value only may be left out, as old files do.
+TEST_F(Folder, AFixedKeyMayBeAbsent) {
+  for (const Family* family : families()) {
+    const ModelConfig c = family_config(std::string(family->name));
+    for (const FixedKey& key : family->fixed) {
+      Json json = write_family_config(*family, c);
+      ASSERT_EQ(json.erase(std::string(key.theirs)), 1u) << key.theirs;
+      EXPECT_EQ(error_text([&] { read_family_config(*family, json); }), "no error") << key.theirs;
+      json[std::string(key.theirs)] = nullptr;
+      EXPECT_EQ(error_text([&] { read_family_config(*family, json); }), "no error") << key.theirs;
+    }
+  }
+}
+
+// transformers insists on a number where Lathe has a default.
+TEST_F(Folder, TheBalanceCoefficientIsWritten) {
+  ModelConfig c = family_config("mixtral");
+  c.moe.router_aux_loss_coef.reset();
+  const fs::path path = save(c);
+  EXPECT_EQ(read_json_file(path / "config.json")["router_aux_loss_coef"], 0.01);
+}
+
 TEST_F(Folder, NoFamilyClaimsARotaryScalingThatItDoesNotHave) {
   const auto saved_as = [&](const char* family, const char* kind) {
     ModelConfig c = family_config(family);

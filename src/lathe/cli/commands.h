@@ -9,6 +9,7 @@ namespace lathe {
 
 Command bench_command();
 Command completion_command();
+Command convert_command();
 Command demo_command();
 Command export_command();
 Command generate_command();

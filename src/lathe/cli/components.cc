@@ -8,6 +8,7 @@
 #include "lathe/config/config.h"
 #include "lathe/infer/sampler/samplers.h"
 #include "lathe/kernels/activation/activations.h"
+#include "lathe/model/convert/conversion.h"
 #include "lathe/model/family.h"
 #include "lathe/model/presets.h"
 #include "lathe/nn/attention/attention.h"
@@ -75,7 +76,7 @@ std::string model_tables() {
   Table preset("Presets", "`lathe inspect NAME`, `lathe bench train --preset NAME`",
                {"name", "what", "published", "source"});
   for (const Preset& p : presets()) preset.row({p.name, p.summary, p.published, p.source});
-  return family.text() + preset.text();
+  return family.text() + preset.text() + layers("Conversions", "lathe convert", conversions());
 }
 
 std::string training_tables() {

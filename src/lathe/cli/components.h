@@ -1,11 +1,16 @@
 // Pages under docs/ that are written from the catalogues and configuration structs.
 #pragma once
 
+#include <nlohmann/json_fwd.hpp>
 #include <string>
 
 namespace lathe {
 
 std::string components_markdown();  // docs/components.md
 std::string recipe_markdown();      // docs/recipe.md
+
+// Which choices of model/combinations.h go together.
+std::string combinations_markdown();         // docs/combinations.md
+nlohmann::ordered_json combinations_json();  // {"dimensions": [..], "pairs": [every pair]}
 
 }  // namespace lathe

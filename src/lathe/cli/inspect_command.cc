@@ -7,6 +7,7 @@
 
 #include "lathe/base/strings.h"
 #include "lathe/cli/commands.h"
+#include "lathe/cli/components.h"
 #include "lathe/cli/model_input.h"
 #include "lathe/config/recipe.h"
 #include "lathe/model/folder.h"
@@ -21,7 +22,8 @@ namespace fs = std::filesystem;
 using Json = nlohmann::ordered_json;
 
 struct InspectOptions {
-  std::string target;
+  std::optional<std::string> target;
+  bool matrix = false;
   std::optional<int64_t> batch_size, seq_len;
   std::optional<std::string> precision, recompute;
   bool layers = false;
@@ -29,6 +31,8 @@ struct InspectOptions {
   template <class V>
   void visit(V& v) {
     v.positional("target", target, "model folder, recipe file, or name of a preset");
+    v.field("matrix", matrix,
+            "instead of a model: which components go together, and why others do not");
     v.field("batch_size", batch_size,
             "sequences B of a micro-batch (default: the recipe's or preset's, else 1)",
             at_least(1));
@@ -81,19 +85,22 @@ Subject from_folder(const std::string& path) {
 
 Subject find_subject(const InspectOptions& o, const std::vector<std::string>& overrides) {
   std::error_code error;
-  const fs::path path = o.target;
+  require(o.target.has_value(), ErrorKind::kUsage, "command line",
+          "nothing to look at; name a model folder, a recipe or a preset, or ask for --matrix");
+  const std::string& target = *o.target;
+  const fs::path path = target;
   const bool recipe = path.extension() == ".toml" || path.extension() == ".json";
   Subject s;
   if (fs::is_directory(path, error)) {
-    s = from_folder(o.target);
+    s = from_folder(target);
   } else if (recipe) {
-    s = from_recipe(o.target, overrides);
+    s = from_recipe(target, overrides);
   } else {
-    s = from_preset(o.target);
+    s = from_preset(target);
   }
   require(recipe || overrides.empty(), ErrorKind::kUsage, "command line",
           "'--{}' changes a key of a recipe, but {} is none", overrides.empty() ? "" : overrides[0],
-          o.target);
+          target);
   s.train.batch_size = o.batch_size.value_or(s.train.batch_size);
   s.train.seq_len = o.seq_len.value_or(s.train.seq_len);
   s.train.precision = o.precision.value_or(s.train.precision);
@@ -242,7 +249,19 @@ void print_costs(const Subject& s, const ModelCost& c, std::ostream& out) {
   out << fmt::format("  together             {:>14}\n", bytes(total));
 }
 
+int run_matrix(const InspectOptions& o, CommandContext& context) {
+  require(!o.target && context.overrides.empty(), ErrorKind::kUsage, "--matrix",
+          "speaks of all components; leave out the model and its keys");
+  if (context.json) {
+    context.print_json(combinations_json());
+  } else {
+    context.out << combinations_markdown();
+  }
+  return 0;
+}
+
 int run_inspect(const InspectOptions& o, CommandContext& context) {
+  if (o.matrix) return run_matrix(o, context);
   const Subject subject = find_subject(o, context.overrides);
   Transformer model(subject.model);
   const ModelCost cost = model_cost(model, cost_options(subject, model.parameters()));
@@ -268,7 +287,8 @@ Command inspect_command() {
                "as in `train`.\n\n"
                "  lathe inspect runs/demo/model\n"
                "  lathe inspect recipes/small.toml --train.batch_size=16\n"
-               "  lathe inspect presets/gpt2-124m --recompute full\n",
+               "  lathe inspect presets/gpt2-124m --recompute full\n"
+               "  lathe inspect --matrix\n",
        .takes_overrides = true},
       run_inspect);
 }

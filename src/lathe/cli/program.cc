@@ -71,6 +71,8 @@ int run_help(std::span<const Command> commands, Arguments rest, std::ostream& ou
     out << components_markdown();
   } else if (rest.front() == "--recipe") {
     out << recipe_markdown();
+  } else if (rest.front() == "--combinations") {
+    out << combinations_markdown();
   } else {
     std::string name;
     const Command& command = descend(commands, rest, name);

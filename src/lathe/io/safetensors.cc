@@ -19,7 +19,6 @@ static_assert(std::endian::native == std::endian::little, "the data is little-en
 constexpr uint64_t kMaxHeaderBytes = 100'000'000;
 constexpr size_t kMaxDimensions = 64;
 constexpr std::string_view kMetadataKey = "__metadata__";
-constexpr std::string_view kIndexName = "model.safetensors.index.json";
 
 struct DtypeSize {
   std::string_view name;
@@ -161,84 +160,9 @@ std::vector<ArraySpan> parse_safetensors(std::span<const std::byte> file, std::s
 }
 
 SafetensorsReader::SafetensorsReader(const std::filesystem::path& path) {
-  std::error_code error;
-  if (std::filesystem::is_directory(path, error)) {
-    if (std::filesystem::exists(path / kIndexName, error)) {
-      read_index(path / kIndexName);
-    } else {
-      require(std::filesystem::exists(path / "model.safetensors", error), ErrorKind::kIo,
-              path.string(), "has neither model.safetensors nor {}", kIndexName);
-      read_file(path / "model.safetensors");
-    }
-  } else if (path.extension() == ".json") {
-    read_index(path);
-  } else {
-    read_file(path);
-  }
-  index_names();
-}
-
-void SafetensorsReader::read_file(const std::filesystem::path& path) {
-  files_.emplace_back(path);
-  auto arrays = parse_safetensors(files_.back().bytes(), path.string(), &metadata_);
-  std::move(arrays.begin(), arrays.end(), std::back_inserter(arrays_));
-}
-
-void SafetensorsReader::read_index(const std::filesystem::path& path) {
-  const std::string where = path.string();
-  const Json tree = parse_json(lathe::read_file(path, kMaxHeaderBytes), where,
-                               {.error_kind = ErrorKind::kFormat});
-  require(tree.is_object() && tree.contains("weight_map") && tree["weight_map"].is_object(),
-          ErrorKind::kFormat, where, "has no object 'weight_map'");
-  std::vector<std::string> names;  // of files, in the order of the index
-  std::unordered_map<std::string, std::string> file_of;
-  for (const auto& [array, value] : tree["weight_map"].items()) {
-    require(value.is_string(), ErrorKind::kFormat, where, "'{}' is not mapped to a file name",
-            array);
-    const auto file = value.get<std::string>();
-    const bool plain = !file.empty() && file != "." && file != ".." &&
-                       file.find_first_of(std::string_view("/\\\0", 3)) == std::string::npos;
-    require(plain, ErrorKind::kFormat, where,
-            "'{}' is mapped to '{}', expected the name of a file in the same folder", array, file);
-    if (std::find(names.begin(), names.end(), file) == names.end()) names.push_back(file);
-    file_of[array] = file;
-  }
-  size_t found = 0;
-  for (const auto& file : names) {
-    const size_t first = arrays_.size();
-    read_file(path.parent_path() / file);
-    // A file may hold arrays that the index gives to another file or to none: they are not part of
-    // it.
-    const auto dropped = std::remove_if(arrays_.begin() + static_cast<ptrdiff_t>(first),
-                                        arrays_.end(), [&](const ArraySpan& a) {
-                                          const auto it = file_of.find(a.name);
-                                          return it == file_of.end() || it->second != file;
-                                        });
-    arrays_.erase(dropped, arrays_.end());
-    found += arrays_.size() - first;
-  }
-  if (found == file_of.size()) return;
-  std::unordered_set<std::string_view> present;
-  for (const auto& array : arrays_) present.insert(array.name);
-  for (const auto& [array, file] : file_of)
-    require(present.contains(array), ErrorKind::kFormat, where,
-            "maps '{}' to '{}', which does not have it", array, file);
-}
-
-void SafetensorsReader::index_names() {
-  by_name_.reserve(arrays_.size());
-  for (size_t i = 0; i < arrays_.size(); ++i) by_name_.emplace(arrays_[i].name, i);
-}
-
-const ArraySpan* SafetensorsReader::find(std::string_view name) const {
-  const auto it = by_name_.find(name);
-  return it == by_name_.end() ? nullptr : &arrays_[it->second];
-}
-
-std::vector<std::filesystem::path> SafetensorsReader::files() const {
-  std::vector<std::filesystem::path> paths;
-  for (const auto& file : files_) paths.push_back(file.path());
-  return paths;
+  read(path, kFileName, [this](std::span<const std::byte> file, std::string_view where) {
+    return parse_safetensors(file, where, &metadata_);
+  });
 }
 
 SafetensorsWriter::SafetensorsWriter(const std::filesystem::path& path,

@@ -6,9 +6,7 @@
 //                       "__metadata__": {"key": "text"}}; spaces may follow it
 //   the rest            the data, row-major little-endian; offsets count from its start; no holes
 //
-// Format: https://github.com/huggingface/safetensors (format section). Nothing here knows tensors
-// of this project: arrays are dtype names, shapes and bytes. The bytes point into a mapping and may
-// be at any alignment.
+// Format: https://github.com/huggingface/safetensors (format section).
 #pragma once
 
 #include <cstdint>
@@ -19,20 +17,12 @@
 #include <span>
 #include <string>
 #include <string_view>
-#include <unordered_map>
 #include <vector>
 
+#include "lathe/io/array_reader.h"
 #include "lathe/io/atomic_file.h"
-#include "lathe/io/mapped_file.h"
 
 namespace lathe {
-
-struct ArraySpan {
-  std::string name;
-  std::string dtype;  // "F32", "BF16", "F16", "F64", "I64", "I32", "U8", "BOOL", …
-  std::vector<int64_t> shape;
-  std::span<const std::byte> bytes;
-};
 
 using SafetensorsMetadata = std::map<std::string, std::string>;
 
@@ -47,26 +37,17 @@ std::vector<ArraySpan> parse_safetensors(std::span<const std::byte> file, std::s
                                          SafetensorsMetadata* metadata = nullptr);
 
 // A file, a sharded set through its index, or a folder holding model.safetensors or
-// model.safetensors.index.json. The bytes live as long as the reader. Reading is thread-safe.
-class SafetensorsReader {
+// model.safetensors.index.json.
+class SafetensorsReader : public ArrayReader {
  public:
-  // Throws kIo when something cannot be opened, kFormat for damaged content, for an index that
-  // names files outside its folder or arrays that its files do not have.
+  static constexpr std::string_view kFileName = "model.safetensors";
+
+  // Errors as ArrayReader::read() and parse_safetensors().
   explicit SafetensorsReader(const std::filesystem::path& path);
 
-  const std::vector<ArraySpan>& arrays() const { return arrays_; }
-  const ArraySpan* find(std::string_view name) const;  // null when absent
   const SafetensorsMetadata& metadata() const { return metadata_; }
-  std::vector<std::filesystem::path> files() const;
 
  private:
-  void read_file(const std::filesystem::path& path);
-  void read_index(const std::filesystem::path& path);
-  void index_names();
-
-  std::vector<MappedFile> files_;
-  std::vector<ArraySpan> arrays_;
-  std::unordered_map<std::string_view, size_t> by_name_;
   SafetensorsMetadata metadata_;
 };
 

@@ -278,8 +278,10 @@ ModelConfig resolved(const ModelConfig& config) {
   resolve_masks(c);
   resolve_conv(c.ffn);
   if (!c.moe.enabled()) c.moe = {};
-  if (c.moe.enabled())
+  if (c.moe.enabled()) {
     c.moe.moe_intermediate_size = config.moe.moe_intermediate_size.value_or(config.ffn_width());
+    c.moe.router_aux_loss_coef = config.moe.balance_coefficient();
+  }
   return c;
 }
 

@@ -39,7 +39,7 @@ Tensor tensor_of(const ArraySpan& array, std::shared_ptr<const void> owner) {
   return copy;
 }
 
-const ArraySpan& find_array(const SafetensorsReader& reader, const std::string& name,
+const ArraySpan& find_array(const ArrayReader& reader, const std::string& name,
                             const Family& family) {
   const std::string_view prefix = family.optional_prefix;
   const ArraySpan* found = reader.find(name);
@@ -56,7 +56,7 @@ const ArraySpan& find_array(const SafetensorsReader& reader, const std::string& 
   return *found;
 }
 
-void refuse_unexpected(const SafetensorsReader& reader, const std::set<std::string>& used,
+void refuse_unexpected(const ArrayReader& reader, const std::set<std::string>& used,
                        const ModelConfig& c) {
   const Family& family = family_for(c);
   for (const ArraySpan& array : reader.arrays()) {
@@ -77,6 +77,15 @@ Json generation_config(const ModelConfig& c) {
   return json;
 }
 
+// rope_scaling is the older name of rope_parameters, and transformers prefers it where it finds
+// both: carried along from another folder, it must not say what was true there.
+void update_old_rope_key(Json& json, const ModelConfig& c) {
+  if (!json.contains("rope_scaling")) return;
+  Json block = json.value("rope_parameters", Json());
+  if (block.contains("full_attention")) block = block["full_attention"];
+  json["rope_scaling"] = c.position.scaling.kind == "none" ? Json() : block;
+}
+
 void write_config_files(const Transformer& model, const fs::path& folder,
                         const SaveOptions& options) {
   const ModelConfig& c = model.config();
@@ -88,8 +97,10 @@ void write_config_files(const Transformer& model, const fs::path& folder,
   }
   json.erase("torch_dtype");
   json.update(write_family_config(family, c));
+  update_old_rope_key(json, c);
   for (const auto& [key, member] : kSpecialIds)
-    if (const auto id = c.*member; id && !(json.contains(key) && json[key].is_array())) json[key] = *id;
+    if (const auto id = c.*member; id && !(json.contains(key) && json[key].is_array()))
+      json[key] = *id;
   json["dtype"] = name_of(options.dtype);
   write_json_file(folder / "config.json", json);
   const fs::path theirs = options.like / "generation_config.json";
@@ -160,7 +171,7 @@ ModelConfig read_model_config(const fs::path& folder) {
 }
 
 void load_weights(Transformer& model, const fs::path& folder) {
-  const auto reader = std::make_shared<SafetensorsReader>(folder);
+  const auto reader = open_weights(folder);
   const auto tensors = map_weights(model);
   const Family& family = family_for(model.config());
   std::set<std::string> used;

@@ -1,5 +1,5 @@
 // A model on disk: a Hugging Face folder with config.json, model.safetensors (or shards and their
-// index), and generation_config.json.
+// index), and generation_config.json. Folders with pytorch_model.bin instead are read, too.
 #pragma once
 
 #include <filesystem>

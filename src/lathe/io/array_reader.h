@@ -1,0 +1,62 @@
+// Named arrays of one file or of a set of files with an index: what the readers of safetensors and
+// of PyTorch's files have in common. Nothing here knows tensors of this project: arrays are dtype
+// names, shapes and bytes. The bytes point into mappings and may be at any alignment.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <functional>
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+#include <vector>
+
+#include "lathe/io/mapped_file.h"
+
+namespace lathe {
+
+struct ArraySpan {
+  std::string name;
+  std::string dtype;  // "F32", "BF16", "F16", "F64", "I64", "I32", "U8", "BOOL", …
+  std::vector<int64_t> shape;
+  std::span<const std::byte> bytes;
+};
+
+// The bytes live as long as the reader. Reading is thread-safe.
+class ArrayReader {
+ public:
+  virtual ~ArrayReader() = default;
+
+  const std::vector<ArraySpan>& arrays() const { return arrays_; }
+  const ArraySpan* find(std::string_view name) const;  // null when absent
+  std::vector<std::filesystem::path> files() const;
+
+ protected:
+  ArrayReader() = default;
+  ArrayReader(ArrayReader&&) = default;
+
+  // The arrays of one file held in memory; `where` names it in errors.
+  using Parse = std::function<std::vector<ArraySpan>(std::span<const std::byte> file,
+                                                     std::string_view where)>;
+  // A file, a sharded set through its index (.json), or a folder with `plain` or `plain`.index.json,
+  // of which the index comes first. Throws kIo when something cannot be opened, kFormat for an index
+  // that names files outside its folder or arrays that its files do not have, and what `parse`
+  // throws.
+  void read(const std::filesystem::path& path, std::string_view plain, const Parse& parse);
+
+ private:
+  void read_file(const std::filesystem::path& path, const Parse& parse);
+  void read_index(const std::filesystem::path& path, const Parse& parse);
+
+  std::vector<MappedFile> files_;
+  std::vector<ArraySpan> arrays_;
+  std::unordered_map<std::string_view, size_t> by_name_;
+};
+
+// The weights of a model folder: safetensors where they are, else PyTorch's pickled files
+// (io/torch_file.h). Throws kIo when there are neither, and what the readers throw.
+std::shared_ptr<const ArrayReader> open_weights(const std::filesystem::path& folder);
+
+}  // namespace lathe

@@ -1,0 +1,15 @@
+#include <algorithm>
+
+#include "fuzz/fuzz.h"
+#include "lathe/io/torch_file.h"
+
+namespace lathe::fuzz {
+
+// Every array of an accepted file lies inside it or in its copies: all of its bytes are read.
+void check(std::string_view bytes) {
+  ArrayCopies copies;
+  for (const ArraySpan& array : parse_torch_file(std::as_bytes(std::span(bytes)), "f", copies))
+    if (std::ranges::count(array.bytes, std::byte{}) > std::ssize(array.bytes)) __builtin_trap();
+}
+
+}  // namespace lathe::fuzz
