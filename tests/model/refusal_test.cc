@@ -113,6 +113,26 @@ TEST(ModelConfig, UnderstandsTheFamilysSpelling) {
   EXPECT_TRUE(c.tie_word_embeddings);
 }
 
+// One key of theirs may stand for several of ours, and a later one say otherwise.
+TEST(ModelConfig, UnderstandsKeysThatStandForSeveral) {
+  const ModelConfig c = model_config_from_recipe(Json::parse(
+      R"({"model_type": "t5", "vocab_size": 40, "d_model": 8, "num_decoder_layers": 2,
+          "num_layers": 3, "num_heads": 2, "feed_forward_proj": "gated-gelu",
+          "dropout_rate": 0.1})"));
+  EXPECT_EQ(c.encoder_layers(), 3);
+  EXPECT_EQ(c.num_hidden_layers, 2);
+  EXPECT_EQ(c.ffn.kind, "gated");
+  EXPECT_EQ(c.hidden_act, "gelu_tanh");
+  EXPECT_EQ(c.attention_dropout, 0.1);
+  EXPECT_EQ(c.hidden_dropout, 0.1);
+  EXPECT_EQ(c.body, "encoder_decoder");
+  EXPECT_EQ(
+      error_text([] {
+        model_config_from_recipe(Json::parse(R"({"model_type": "t5", "feed_forward_proj": 3})"));
+      }),
+      "[feed_forward_proj] 3 is not a word such as \"relu\" or \"gated-gelu\"");
+}
+
 TEST(ModelConfig, FeedForwardWidthHasADefault) {
   ModelConfig c = tiny_config();
   c.intermediate_size.reset();

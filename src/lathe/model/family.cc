@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <nlohmann/json.hpp>
+#include <set>
 
 #include "lathe/base/error.h"
 #include "lathe/base/strings.h"
@@ -155,21 +156,24 @@ bool can_express(const Family& family, const ModelConfig& config) {
 
 Json rename_keys(const Family& family, const Json& section) {
   Json renamed = Json::object();
-  for (const auto& [name, value] : section.items()) {
-    std::string_view ours = name;
-    Json translated = value;
-    for_each_key(family, [&, &theirs = name, &given = value](const ConfigKey& key) {
-      if (key.theirs != theirs || key.theirs == key.ours) return;
-      ours = key.ours;
-      if (key.spelling != nullptr) translated = key.spelling->read(given);
-    });
+  const auto put = [&](std::string_view ours, const Json& value) {
     Json& at = at_path(renamed, ours);
-    if (translated.is_object() && at.is_object()) {
-      at.update(translated);
+    if (value.is_object() && at.is_object()) {
+      at.update(value);
     } else {
-      at = translated;
+      at = value;
     }
-  }
+  };
+  // In the order of the table: a key may stand for several of ours, and a later one say otherwise.
+  std::set<std::string_view> theirs;
+  for_each_key(family, [&](const ConfigKey& key) {
+    const auto found = section.find(key.theirs);
+    if (found == section.end() || key.theirs == key.ours) return;
+    theirs.insert(key.theirs);
+    put(key.ours, key.spelling != nullptr ? key.spelling->read(*found) : *found);
+  });
+  for (const auto& [name, value] : section.items())
+    if (!theirs.contains(name)) put(name, value);
   return renamed;
 }
 

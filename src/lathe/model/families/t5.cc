@@ -30,6 +30,33 @@ constexpr ConfigKey kKeys[] = {
     {"dropout_rate", "attention_dropout", nullptr, "0.1"},
 };
 
+// "relu", "gated-gelu": the kind of layer and its activation in one word, where a gated gelu is the
+// tanh form. write_t5() puts them together again.
+constexpr std::string_view kGated = "gated-";
+
+std::string read_word(const Json& theirs) {
+  require(theirs.is_string(), ErrorKind::kConfig, "feed_forward_proj",
+          "{} is not a word such as \"relu\" or \"gated-gelu\"", theirs.dump());
+  return theirs.get<std::string>();
+}
+const Spelling kKindSpelling = {
+    [](const Json& theirs) {
+      return Json(read_word(theirs).starts_with(kGated) ? "gated" : "mlp");
+    },
+    [](const Json& ours) { return ours; }};
+const Spelling kProjectionSpelling = {
+    [](const Json& theirs) {
+      const std::string word = read_word(theirs);
+      if (word == "gated-gelu") return Json("gelu_tanh");
+      return kActivationSpelling.read(word.starts_with(kGated) ? word.substr(kGated.size()) : word);
+    },
+    [](const Json& ours) { return ours; }};
+
+const ConfigKey kT5Keys[] = {
+    {"feed_forward_proj", "ffn.kind", &kKindSpelling},
+    {"feed_forward_proj", "hidden_act", &kProjectionSpelling},
+};
+
 constexpr ConfigKey kSwitchKeys[] = {
     {"num_experts", "moe.num_experts", nullptr, "8"},
     {"expert_capacity", "moe.expert_capacity", nullptr, "64"},
@@ -133,25 +160,11 @@ int64_t integer_at(const Json& theirs, const char* key, int64_t absent) {
   return found == theirs.end() || found->is_null() ? absent : found->get<int64_t>();
 }
 
-// "relu", "gated-gelu": where gelu means the tanh form.
-void read_feed_forward(const std::string& name, Json& ours) {
-  constexpr std::string_view kGated = "gated-";
-  const bool gated = name.starts_with(kGated);
-  const std::string act = gated ? name.substr(kGated.size()) : name;
-  ours["ffn"]["kind"] = gated ? "gated" : "mlp";
-  ours["hidden_act"] =
-      name == "gated-gelu" ? Json("gelu_tanh") : kActivationSpelling.read(Json(act));
-}
-
-void read_t5(const Json& theirs, Json& ours) {
-  read_feed_forward(theirs.value("feed_forward_proj", std::string("relu")), ours);
-}
-
 void write_t5(const ModelConfig& c, Json& theirs) {
   const bool tanh_gate = c.gated() && c.hidden_act == "gelu_tanh";
   const Json act = tanh_gate ? Json("gelu") : kActivationSpelling.write(Json(c.hidden_act));
-  theirs["feed_forward_proj"] =
-      (c.gated() ? "gated-" : "") + (act.is_string() ? act.get<std::string>() : c.hidden_act);
+  theirs["feed_forward_proj"] = std::string(c.gated() ? kGated : "") +
+                                (act.is_string() ? act.get<std::string>() : c.hidden_act);
 }
 
 // Of every `step` layers the second has experts, or all when step is 1.
@@ -199,10 +212,9 @@ const Family& t5_family() {
           "UL2)",
       .source = "Raffel et al. 2020, arXiv:1910.10683; Tay et al. 2022, arXiv:2205.05131",
       .defaults = defaults,
-      .keys = {kKeys},
+      .keys = {kKeys, kT5Keys},
       .fixed = kFixed,
       .weights = {kWeights, kDense},
-      .read = read_t5,
       .write = write_t5,
       .ignored = kIgnored,
   };
