@@ -63,6 +63,31 @@ TEST(Grid, SinglePrecisionFollowsDouble) {
   }
 }
 
+// Two steps against the gradient lower the loss by what the gradient says.
+TEST(Grid, TrainingLowersTheLossAsPredicted) {
+  for (Variant v : variants()) {
+    SCOPED_TRACE(v.name);
+    v.config.moe.router_aux_loss_coef = 0.0;  // not part of the reported loss
+    const auto model = make_model(v.config, DType::kF64, Device::kRef);
+    double loss = loss_with_gradients(*model, some_ids(2, 7));
+    for (int step = 0; step < 2; ++step) {
+      double squares = 0;
+      for (const Parameter* p : trained_parameters(*model))
+        for (const double g : p->grad.tensor.to_vector()) squares += g * g;
+      const double wanted = 1e-7 * loss;
+      for (Parameter* p : trained_parameters(*model)) {
+        const double* gradient = p->grad.tensor.data<double>();
+        double* value = p->value.data<double>();
+        for (int64_t i = 0; i < p->value.numel(); ++i) value[i] -= wanted / squares * gradient[i];
+      }
+      const double next = loss_with_gradients(*model, some_ids(2, 7));
+      EXPECT_NEAR(loss - next, wanted, 0.01 * wanted);
+      loss = next;
+    }
+    if (::testing::Test::HasFailure()) return;
+  }
+}
+
 // A batch row's logits are those it has alone.
 TEST(Grid, RowsDoNotSeeEachOther) {
   for_each_model(DType::kF64, Device::kRef, [](Transformer& model) {

@@ -5,7 +5,9 @@
 // the keys computes P and dP and their row sums; a second one uses them. So P is normalised by its
 // own sum and delta is sum(P · dP) of these very numbers, instead of rowsum(dout · out) with an
 // output that was rounded to bf16: the rows of dS then add up to zero, which keeps gradients that
-// cancel (a key bias) at the noise of f32. The price is memory for two rows of tiles, linear in S.
+// cancel (a key bias) at the noise of f32. For the same end dP is shifted by rowsum(dout · out)
+// before anything is summed: what remains of delta is small, and so is its rounding. The price is
+// memory for two rows of tiles, linear in S.
 //
 // Queries are scaled once, so that scores and dK need no factor, and dQ is scaled when it is stored.
 // Shaw's tables take part as if each were a short row of keys (values): products with the queries
@@ -36,7 +38,7 @@ namespace lathe::kernels::LATHE_ISA_NAMESPACE {
 namespace {
 
 struct BackwardCall : AttentionCall {
-  TensorView lse, dout;
+  TensorView out, lse, dout;
   Kernels::AttentionGradients gradients;
 };
 
@@ -45,7 +47,7 @@ struct BackwardCall : AttentionCall {
 struct BackwardBuffers {
   float *keys, *keys_t, *values_t, *dkeys, *dvalues;
   float *shaw_keys, *shaw_keys_t, *shaw_values_t;
-  float *query, *dquery, *dout, *delta, *lse, *sum;
+  float *query, *dquery, *out, *dout, *shift, *delta, *lse, *sum;  // delta: less the shift
   float *weights, *dscores, *slopes;  // a row of tiles each; slopes only with a soft cap
   float* factors;
   // Of one tile of queries: products with Shaw's keys and (dout) values, and what the scores'
@@ -65,7 +67,9 @@ struct BackwardBuffers {
     shaw_values_t = take(c.value_relations * c.value_depth);
     query = take(kQueryTile * c.depth);
     dquery = take(kQueryTile * c.depth);
+    out = take(kQueryTile * c.value_depth);
     dout = take(kQueryTile * c.value_depth);
+    shift = take(kQueryTile);
     delta = take(kQueryTile);
     lse = take(kQueryTile);
     sum = take(kQueryTile);
@@ -93,8 +97,8 @@ KeyTile key_tile(const AttentionCall& c, const BackwardBuffers& w, const ScoreTi
           c.spec->softcap > 0.0f ? w.slopes + offset : nullptr};
 }
 
-// Scores become weights exp(score - lse); their sums and those of weight · dweight are added to
-// each row's.
+// Scores become weights exp(score - lse), dweights are shifted; the sums of weights and of weight ·
+// dweight are added to each row's.
 void weigh(const AttentionCall& c, const KeyTile& tile, const BackwardBuffers& w) {
   const AttentionSpec& spec = *c.spec;
   const int64_t count = tile.at.rows * kKeyTile;
@@ -113,13 +117,14 @@ void weigh(const AttentionCall& c, const KeyTile& tile, const BackwardBuffers& w
   }
   for (int64_t r = 0; r < tile.at.rows; ++r) {
     float* p = tile.weights + r * kKeyTile;
-    const float* dp = tile.dweights + r * kKeyTile;
-    const float lse = w.lse[r] == kNothing ? 0.0f : w.lse[r];
+    float* dp = tile.dweights + r * kKeyTile;
+    const float lse = w.lse[r] == kNothing ? 0.0f : w.lse[r], shift = w.shift[r];
     float sum = 0.0f, dot = 0.0f;
 #pragma omp simd reduction(+ : sum, dot)
     for (int64_t j = 0; j < kKeyTile; ++j) {
       const float weight = p[j] == kNothing ? 0.0f : kernels::math::exp(p[j] - lse);
       p[j] = weight;
+      dp[j] -= shift;
       sum += weight;
       dot += weight * dp[j];
     }
@@ -184,19 +189,29 @@ void second_sweep(const BackwardCall& c, const KeyTile& tile, const BackwardBuff
     collect(tile.dweights + r * kKeyTile, distance_row(c, tile.at.t + r, s), w.distances);
 }
 
+float dot_product(const float* a, const float* b, int64_t n) {
+  float sum = 0.0f;
+#pragma omp simd reduction(+ : sum)
+  for (int64_t i = 0; i < n; ++i) sum += a[i] * b[i];
+  return sum;
+}
+
 // What the sweeps of a tile of queries start from.
 template <class T>
 void load_queries(const BackwardCall& c, int64_t b, int64_t h, Range rows,
                   const BackwardBuffers& w) {
   const int64_t count = rows.size();
   load_rows<T>(c.q, b, h, rows, c.spec->scale, c.depth, w.query);
+  load_rows<T>(c.out, b, h, rows, 1.0f, c.value_depth, w.out);
   load_rows<T>(c.dout, b, h, rows, 1.0f, c.value_depth, w.dout);
   const float* lse = c.lse.as<float>() + (b * c.heads + h) * c.queries + rows.begin;
   std::copy(lse, lse + count, w.lse);
   const float sink = sink_logit(c, h);
-  for (int64_t r = 0; r < count; ++r)
+  for (int64_t r = 0; r < count; ++r) {
     w.sum[r] = sink == kNothing ? 0.0f : kernels::math::exp(sink - w.lse[r]);
-  std::fill(w.delta, w.delta + count, 0.0f);
+    w.shift[r] = dot_product(w.dout + r * c.value_depth, w.out + r * c.value_depth, c.value_depth);
+    w.delta[r] = -w.sum[r] * w.shift[r];  // the sink's part: its dP is 0
+  }
   std::fill(w.dquery, w.dquery + count * c.depth, 0.0f);
   if (c.gradients.distance_bias)
     std::fill(w.distances, w.distances + c.gradients.distance_bias.shape[1], 0.0f);
@@ -219,7 +234,8 @@ void finish_sums(const BackwardCall& c, int64_t h, int64_t rows, const BackwardB
   for (int64_t r = 0; r < rows; ++r) {
     w.sum[r] = w.sum[r] > 0.0f ? 1.0f / w.sum[r] : 0.0f;
     w.delta[r] *= w.sum[r];
-    if (sink != kNothing) dsink -= kernels::math::exp(sink - w.lse[r]) * w.sum[r] * w.delta[r];
+    if (sink != kNothing)
+      dsink -= kernels::math::exp(sink - w.lse[r]) * w.sum[r] * (w.shift[r] + w.delta[r]);
   }
   if (c.gradients.sink_logits) sums.sinks[h % c.group] += dsink;
 }
@@ -302,7 +318,7 @@ void backward(const BackwardCall& c) {
 void attention_backward(const TensorView& q, const TensorView& k, const TensorView& v,
                         const TensorView& out, const TensorView& lse, const TensorView& dout,
                         const AttentionSpec& spec, const Kernels::AttentionGradients& gradients) {
-  const BackwardCall call{AttentionCall(q, k, v, spec), lse, dout, gradients};
+  const BackwardCall call{AttentionCall(q, k, v, spec), out, lse, dout, gradients};
   switch (q.dtype) {
     case DType::kF32:
       return backward<float>(call);
