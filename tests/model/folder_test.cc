@@ -243,6 +243,26 @@ TEST_F(Folder, MiniMindIsReadInBothOfItsForms) {
   EXPECT_EQ(small.position.rope_theta, 1e6);
 }
 
+// Under the names of DeepSeek's own files; transformers writes the key and not the modules.
+TEST_F(Folder, MultiTokenModulesOfDeepSeekAreSavedOrKnownToBeAbsent) {
+  ModelConfig c = family_config("deepseek_v3");
+  c.num_nextn_predict_layers = 1;
+  EXPECT_EQ(family_for(c).name, "deepseek_v3");
+  const fs::path path = save(c);
+  EXPECT_EQ(load_model(path, {})->config().num_nextn_predict_layers, 1);
+  const std::string layer = fmt::format("model.layers.{}.", c.num_hidden_layers);
+  const SafetensorsReader saved(path);
+  for (const char* name : {"enorm", "hnorm", "eh_proj", "shared_head.norm", "input_layernorm",
+                           "self_attn.o_proj", "mlp.experts.0.up_proj"})
+    EXPECT_NE(saved.find(layer + name + ".weight"), nullptr) << name;
+  rewrite(path, [&](std::vector<Array>& arrays) {
+    std::erase_if(arrays, [&](const Array& a) { return a.name.starts_with(layer); });
+  });
+  EXPECT_EQ(load_model(path, {})->config().num_nextn_predict_layers, 0);
+  rewrite(path, [&](std::vector<Array>& arrays) { arrays.pop_back(); });
+  EXPECT_NE(load_error(path).find("is missing"), std::string::npos);
+}
+
 TEST_F(Folder, EveryRowOfEveryParameterHasOneNameInEachFamily) {
   for (const Family* family : families()) {
     SCOPED_TRACE(family->name);

@@ -104,10 +104,14 @@ std::vector<fs::path> ArrayReader::files() const {
   return paths;
 }
 
+bool has_weights(const fs::path& folder) {
+  return holds(folder, SafetensorsReader::kFileName) || holds(folder, TorchReader::kFileName);
+}
+
 std::shared_ptr<const ArrayReader> open_weights(const fs::path& folder) {
   if (holds(folder, SafetensorsReader::kFileName))
     return std::make_shared<SafetensorsReader>(folder);
-  require(holds(folder, TorchReader::kFileName), ErrorKind::kIo, folder.string(),
+  require(has_weights(folder), ErrorKind::kIo, folder.string(),
           "has no weights: neither {} nor {}, nor an index of either (.index.json)",
           SafetensorsReader::kFileName, TorchReader::kFileName);
   return std::make_shared<TorchReader>(folder);

@@ -58,5 +58,6 @@ class ArrayReader {
 // The weights of a model folder: safetensors where they are, else PyTorch's pickled files
 // (io/torch_file.h). Throws kIo when there are neither, and what the readers throw.
 std::shared_ptr<const ArrayReader> open_weights(const std::filesystem::path& folder);
+bool has_weights(const std::filesystem::path& folder);
 
 }  // namespace lathe

@@ -54,6 +54,10 @@ struct WeightRule {
   int parts_per_expert = 0;  // > 0: expert e has part + e·parts_per_expert
 };
 
+// The module of a multi-token layer that joins what it reads; a family whose rules have it can save
+// such layers.
+inline constexpr std::string_view kFurtherJoin = "further.{}.join";
+
 // How a tensor's name ended in older checkpoints.
 struct OldEnding {
   std::string_view now, before;

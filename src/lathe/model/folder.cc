@@ -149,6 +149,21 @@ void write_shard(const fs::path& path, const std::vector<const DiskTensor*>& ten
 
 }  // namespace
 
+namespace {
+
+// The key stands in config.json whether or not the modules were saved: transformers drops them.
+bool lacks_further_modules(const Family& family, const ModelConfig& c, const fs::path& folder) {
+  if (c.num_nextn_predict_layers == 0 || !has_weights(folder)) return false;
+  for (const auto& table : family.weights)
+    for (const WeightRule& rule : table)
+      if (rule.ours == kFurtherJoin)
+        return open_weights(folder)->find(name_on_disk(rule, c.num_hidden_layers) + ".weight") ==
+               nullptr;
+  return false;
+}
+
+}  // namespace
+
 ModelConfig read_model_config(const fs::path& folder) {
   const fs::path path = folder / "config.json";
   const Json json = read_json_file(path);
@@ -162,6 +177,7 @@ ModelConfig read_model_config(const fs::path& folder) {
     // occur means none.
     for (const auto& [key, member] : kSpecialIds)
       if (auto& id = config.*member; id && *id >= config.vocab_size) id.reset();
+    if (lacks_further_modules(family, config, folder)) config.num_nextn_predict_layers = 0;
     validate(config);
     return config;
   } catch (const nlohmann::json::exception& e) {  // a missing key or a value of another type

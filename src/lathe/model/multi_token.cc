@@ -24,7 +24,6 @@ void MultiTokenModule::visit(ModuleVisitor& v) {
   v.child("hidden_norm", *hidden_norm_);
   v.child("ahead_norm", *ahead_norm_);
   v.child("join", join_);
-  v.child("block", block_);
   v.child("norm", *norm_);
 }
 

@@ -18,8 +18,11 @@ class MultiTokenModule : public Module {
   // hidden [B,T,C] of the module before or the model, ahead [B,T,C] embedded tokens -> [B,T,C].
   Var forward(const Forward& f, Position& position, const Var& hidden, const Var& ahead);
 
+  // Counted, named and saved as the layer behind the model's own.
+  Block& block() { return block_; }
+
   std::string_view kind() const override { return "MultiTokenModule"; }
-  void visit(ModuleVisitor& v) override;
+  void visit(ModuleVisitor& v) override;  // without the block
 
  private:
   std::unique_ptr<Norm> hidden_norm_, ahead_norm_, norm_;

@@ -177,7 +177,11 @@ void Transformer::visit(ModuleVisitor& v) {
   if (token_types_) v.child("token_types", *token_types_);
   if (encoder_) v.child("encoder", *encoder_);
   stack_->visit(v);
-  for (size_t i = 0; i < further_.size(); ++i) v.child(fmt::format("further.{}", i), *further_[i]);
+  int64_t layer = config_.num_hidden_layers;
+  for (auto& module : further_) {
+    v.child(fmt::format("layers.{}", layer), module->block());
+    v.child(fmt::format("further.{}", layer++), *module);
+  }
   if (head_transform_) v.child("head_transform", *head_transform_);
   if (head_) v.child("head", *head_);
   if (head_bias_) v.parameter("head_bias", *head_bias_);

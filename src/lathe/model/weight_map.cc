@@ -48,7 +48,7 @@ class Binder {
   }
 
   void bind(const WeightRule& rule, int64_t layer) {
-    const std::string disk = replaced(rule.disk, "{}", layer);
+    const std::string disk = name_on_disk(rule, layer);
     const std::string ours = replaced(rule.ours, "{}", layer);
     if (const auto exact = by_name_.find(ours); exact != by_name_.end())
       return bind_parameter(rule, disk, *exact->second);
@@ -131,6 +131,10 @@ void DiskTensor::scatter(const Tensor& on_disk, const Of& of) const {
     in_groups(rows_of(piece, of), piece.groups).copy_from(region_on_disk(on_disk, piece));
 }
 
+std::string name_on_disk(const WeightRule& rule, int64_t layer) {
+  return replaced(rule.disk, "{}", layer);
+}
+
 std::vector<DiskTensor> map_weights(Transformer& model) {
   const Family& family = family_for(model.config());
   std::vector<WeightRule> rules;
@@ -147,8 +151,9 @@ std::vector<DiskTensor> map_weights(Transformer& model) {
   Binder binder(model);
   for (const WeightRule& rule : rules)
     if (rule.ours.find("{}") == std::string_view::npos) binder.bind(rule, 0);
+  const ModelConfig& c = model.config();
   const int64_t layers =
-      std::max(model.config().num_hidden_layers, model.config().encoder_layers());
+      std::max(c.num_hidden_layers + c.num_nextn_predict_layers, c.encoder_layers());
   for (int64_t layer = 0; layer < layers; ++layer)
     for (const WeightRule& rule : rules)
       if (rule.ours.find("{}") != std::string_view::npos) binder.bind(rule, layer);

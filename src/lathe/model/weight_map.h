@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "lathe/model/family.h"
 #include "lathe/model/transformer.h"
 
 namespace lathe {
@@ -30,6 +31,8 @@ struct DiskTensor {
   // The opposite; `on_disk` has this shape and any floating dtype.
   void scatter(const Tensor& on_disk, const Of& of) const;
 };
+
+std::string name_on_disk(const WeightRule& rule, int64_t layer);
 
 // In the family's order, layer by layer; every row of every parameter has one place (checked).
 std::vector<DiskTensor> map_weights(Transformer& model);

@@ -1,6 +1,6 @@
 // DeepSeek-V2 and DeepSeek-V3: latent attention, fine-grained experts with shared ones, the first
-// layers dense. V3 routes by sigmoids with biases that balance; what multi-token prediction adds
-// beside the model is not part of it in transformers either.
+// layers dense. V3 routes by sigmoids with biases that balance, and has modules for multi-token
+// prediction behind its last layer, which transformers neither reads nor writes.
 
 #include <nlohmann/json.hpp>
 
@@ -37,7 +37,17 @@ constexpr ConfigKey kV3Keys[] = {
     {"norm_topk_prob", "moe.norm_topk_prob"},
     {"n_group", "moe.n_group"},
     {"topk_group", "moe.topk_group"},
+    {"num_nextn_predict_layers", "num_nextn_predict_layers"},
 };
+
+constexpr WeightRule kV3Weights[] = {
+    {"model.layers.{}.enorm", "further.{}.ahead_norm"},
+    {"model.layers.{}.hnorm", "further.{}.hidden_norm"},
+    {"model.layers.{}.eh_proj", kFurtherJoin},
+    {"model.layers.{}.shared_head.norm", "further.{}.norm"},
+};
+// Those modules' copies of the model's own.
+constexpr std::string_view kV3Ignored[] = {"embed_tokens.weight", "shared_head.head.weight"};
 
 constexpr WeightRule kWeights[] = {
     {"model.layers.{}.self_attn.q_proj", "layers.{}.attention.query"},
@@ -114,7 +124,6 @@ void write_v3(const ModelConfig& c, Json& theirs) {
   write_rope(c, theirs);
   theirs["num_key_value_heads"] = c.num_attention_heads;
   theirs["rope_interleave"] = c.position.rope_layout == "interleaved";
-  theirs["num_nextn_predict_layers"] = 0;
 }
 
 }  // namespace
@@ -142,9 +151,11 @@ const Family& deepseek_v3_family() {
       .source = "DeepSeek-AI 2024, arXiv:2412.19437",
       .defaults = v3_defaults,
       .keys = {basic_keys(), kKeys, kV3Keys},
-      .weights = {decoder_ends(), pre_norms(), kWeights, split_gated_mlp(), split_experts()},
+      .weights = {decoder_ends(), pre_norms(), kWeights, kV3Weights, split_gated_mlp(),
+                  split_experts()},
       .read = read_v3,
       .write = write_v3,
+      .ignored = kV3Ignored,
   };
   return family;
 }
