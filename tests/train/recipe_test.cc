@@ -17,6 +17,17 @@ class Recipes : public Run {
   }
 };
 
+TEST_F(Recipes, OfTheProjectCanBeRead) {
+  int read = 0;
+  for (const auto& file : fs::directory_iterator(fs::path(LATHE_TEST_DIR) / ".." / "recipes")) {
+    const Json tree = load_recipe(file.path());
+    if (tree["model"].contains("from")) continue;  // a folder that a run has to make first
+    EXPECT_EQ(error_text([&] { read_recipe(tree); }), "no error") << file.path();
+    ++read;
+  }
+  EXPECT_GE(read, 4);
+}
+
 TEST_F(Recipes, AreRefusedWithTheFix) {
   EXPECT_EQ(refusal("{}"), "no error");
   EXPECT_EQ(refusal(R"({"trian": {}})"),
