@@ -80,20 +80,23 @@ TEST(Engine, AnEncoderDecoderAnswersItsPrompt) {
 TEST(Engine, APrefixDecoderSeesItsWholePrompt) {
   ModelConfig c = tiny_config();
   c.body = "prefix_decoder";
-  const auto model = make_model(c, DType::kF32, Device::kCpu);
   const std::vector<int32_t>& prompt = kPrompts[0];
-  const Rows got = Engine(*model, asking(8, 0)).generate({{prompt}, {}});
-  std::vector<int32_t> ids = prompt;
-  for (int i = 0; i < 8; ++i) {
-    Forward f;
-    f.prefix = Tensor::of<int32_t>(std::vector<int32_t>{3}, {1});
-    const auto length = static_cast<int64_t>(ids.size());
-    const auto logits =
-        model->logits(f, model->hidden(f, Tensor::of<int32_t>(ids, {1, length}))).value.to_vector();
-    const auto last = logits.end() - kVocabulary;
-    ids.push_back(static_cast<int32_t>(std::max_element(last, logits.end()) - last));
+  for (const bool begun : {false, true}) {  // by the token that begins an answer
+    if (begun) c.bos_token_id = prompt.back();
+    const auto model = make_model(c, DType::kF32, Device::kCpu);
+    const Rows got = Engine(*model, asking(8, 0)).generate({{prompt}, {}});
+    std::vector<int32_t> ids = prompt;
+    for (int i = 0; i < 8; ++i) {
+      Forward f;
+      f.prefix = Tensor::of<int32_t>(std::vector<int32_t>{begun ? 2 : 3}, {1});
+      const auto length = static_cast<int64_t>(ids.size());
+      const auto logits = model->logits(f, model->hidden(f, Tensor::of<int32_t>(ids, {1, length})))
+                              .value.to_vector();
+      const auto last = logits.end() - kVocabulary;
+      ids.push_back(static_cast<int32_t>(std::max_element(last, logits.end()) - last));
+    }
+    EXPECT_EQ(got[0], std::vector<int32_t>(ids.begin() + 3, ids.end()));
   }
-  EXPECT_EQ(got[0], std::vector<int32_t>(ids.begin() + 3, ids.end()));
 }
 
 TEST(Engine, AnEncoderCannotContinue) {

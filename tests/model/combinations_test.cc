@@ -24,6 +24,8 @@ std::set<std::string> known_reasons() {
       "[model.parallel_block] the cross-attention of an encoder_decoder stands between attention "
       "and "
       "feed-forward; use \"none\"",
+      "[model.position.rope_places] \"blank\" rotates two halves of the channels in pairs, but 2 "
+      "rotate; use a multiple of 4 (head_dim, partial_rotary_factor, qk_rope_head_dim)",
   };
   for (const char* body : {"prefix_decoder", "encoder_decoder", "encoder"})
     reasons.insert(
@@ -37,7 +39,7 @@ std::set<std::string> known_reasons() {
           fmt::format("[model.layer_types] {} layers look back, but body = \"{}\" has a stack that "
                       "looks both ways; use \"sliding_attention\"",
                       type, body));
-  for (const char* placement : {"post", "sandwich", "branch", "deepnorm"})
+  for (const char* placement : {"post", "sandwich", "branch", "deepnorm", "glm"})
     reasons.insert(fmt::format(
         "[model.parallel_block] attention and feed-forward side by side read one norm before them, "
         "but norm.placement is \"{}\"; use \"pre\", or parallel_block = \"none\"",

@@ -75,16 +75,55 @@ TEST(Conversions, ImpossibleSizesAreRefused) {
 
 TEST(Conversions, SeveralAtOnceAreAppliedInTurn) {
   const auto model = model_of(llama_like());
-  const ConversionOptions all = {
-      .kv_heads = 2, .vocab_size = 20, .context = 48, .rope_scaling = "linear", .experts = 3};
+  const ConversionOptions all = {.body = "prefix_decoder",
+                                 .kv_heads = 2,
+                                 .vocab_size = 20,
+                                 .context = 48,
+                                 .rope_scaling = "linear",
+                                 .experts = 3};
   auto at_once = converted(*model, all);
   auto in_turn = converted(*model, {.kv_heads = 2});
   in_turn = convert(std::move(in_turn), {.vocab_size = 20});
   in_turn = convert(std::move(in_turn), {.context = 48, .rope_scaling = "linear"});
   in_turn = convert(std::move(in_turn), {.experts = 3});
+  in_turn = convert(std::move(in_turn), {.body = "prefix_decoder"});
   expect_equal_logits(*at_once, *in_turn, 0);
   EXPECT_EQ(at_once->config().vocab_size, 20);
   EXPECT_EQ(conversion_notes(model->config(), all).size(), conversions().size());
+}
+
+// --- a prefix ---
+
+TEST(BodyConversion, WithoutAPrefixItIsTheSameModel) {
+  for (const char* position : {"rope", "alibi", "t5", "shaw", "learned"}) {
+    SCOPED_TRACE(position);
+    ModelConfig c = llama_like();
+    c.position.kind = position;
+    const auto model = model_of(c), prefix = converted(*model, {.body = "prefix_decoder"});
+    EXPECT_EQ(prefix->config().body, "prefix_decoder");
+    EXPECT_EQ(family_for(prefix->config()).name, "lathe");
+    const Tensor ids = some_ids(2, 9), want = logits_of(*model, ids);
+    Forward none;
+    none.prefix = Tensor::zeros({2}, DType::kI32);
+    EXPECT_EQ(prefix->logits(none, prefix->hidden(none, ids)).value.to_vector(), want.to_vector());
+    EXPECT_GT(largest_difference(logits_of(*prefix, ids), want), 1e-4);  // with one of two tokens
+  }
+}
+
+TEST(BodyConversion, OnlyADecoderBecomesAPrefixDecoder) {
+  for (const char* body : {"encoder", "encoder_decoder", "prefix_decoder"}) {
+    ModelConfig c = tiny_config();
+    c.body = body;
+    EXPECT_EQ(refusal(c, {.body = "prefix_decoder"}),
+              "[--body] the model's body is \"" + std::string(body) +
+                  "\"; only a \"decoder\" has the weights of a prefix_decoder");
+  }
+  EXPECT_NE(refusal(llama_like(), {.body = "encoder"}), "no error");
+  ModelConfig falcon = tiny_config();
+  falcon.position.kind = "alibi";
+  falcon.position.alibi = "falcon";
+  EXPECT_NE(refusal(falcon, {.body = "prefix_decoder"}).find("[model.position.alibi]"),
+            std::string::npos);
 }
 
 // --- fewer key/value heads ---

@@ -502,6 +502,10 @@ TEST_F(Folder, RefusesConfigsThatItDoesNotCompute) {
   says(llama, R"({"hidden_size": 9223372036854775807, "head_dim": 4})", "is out of range");
   says(gpt2, R"({"scale_attn_by_inverse_layer_idx": true})",
        "scale_attn_by_inverse_layer_idx is true; of gpt2 models only false is computed");
+  const fs::path chatglm = save(family_config("chatglm"));
+  says(chatglm, R"({"multi_query_attention": true})", "this is ChatGLM2 or a later one");
+  says(chatglm, R"({"position_encoding_2d": false})", "of chatglm models only true is computed");
+  EXPECT_EQ(refused(chatglm, R"({"pre_seq_len": null})"), "no error");
   says(gpt2, R"({"n_head": 3})", "16 is not a multiple of 3 heads");
   EXPECT_EQ(refused(llama, R"({"eos_token_id": [1, 2], "bos_token_id": 999})"), "no error");
   EXPECT_EQ(refused(llama, R"({"num_key_value_heads": null, "head_dim": null})"), "no error");

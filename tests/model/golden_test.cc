@@ -51,6 +51,7 @@ TEST_P(Golden, LogitsLossAndGradientsAreThoseOfTransformers) {
       f.memory = &memory;
     }
     if (want.find("token_type_ids") != nullptr) f.token_types = read_array(want, "token_type_ids");
+    if (want.find("prefix") != nullptr) f.prefix = read_array(want, "prefix");
     const Var hidden =
         model->hidden(f, read_array(want, body.encoder ? "decoder_input_ids" : "input_ids"));
     EXPECT_LE(largest_difference(model->logits(f, hidden).value, read_array(want, "logits")), 2e-5);

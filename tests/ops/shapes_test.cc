@@ -43,7 +43,7 @@ void attend(const ops::AttentionInputs& inputs, const kernels::AttentionSpec& sp
   ops::attention(f32({1, 2, 2, 4}), f32({1, 3, 2, 4}), f32({1, 3, 2, 4}), spec, inputs);
 }
 
-std::vector<Refusal> refusals() {
+std::vector<Refusal> linear_refusals() {
   return {
       {"linear_width",
        [] {
@@ -60,6 +60,11 @@ std::vector<Refusal> refusals() {
          ops::linear(f32({2, 3}), f32({4, 3}), f32({3}));
        },
        "[linear] bias has shape [3], expected [4]"},
+  };
+}
+
+std::vector<Refusal> elementwise_refusals() {
+  return {
       {"add_shape",
        [] {
          ops::add(f32({2, 3}), f32({3, 2}));
@@ -74,6 +79,11 @@ std::vector<Refusal> refusals() {
        "[gated] last dimension of [2, 3] is not even"},
       {"dropout_probability", [] { ops::dropout(f32({2}), 1.0, Rng(1)); },
        "[dropout] probability 1 is not in [0, 1)"},
+  };
+}
+
+std::vector<Refusal> norm_refusals() {
+  return {
       {"rms_norm_weight",
        [] {
          ops::rms_norm(f32({2, 3}), f32({2}), Var(), 1e-5);
@@ -84,6 +94,11 @@ std::vector<Refusal> refusals() {
          ops::layer_norm(f32({2, 3}), f32({3}), f32({4}), 1e-5);
        },
        "[layer_norm] bias has shape [4], expected [3]"},
+  };
+}
+
+std::vector<Refusal> depthwise_conv_refusals() {
+  return {
       {"depthwise_conv_weight",
        [] {
          ops::depthwise_conv(f32({1, 4, 3}), f32({3, 2}), Var(), {.outputs = 4});
@@ -113,6 +128,11 @@ std::vector<Refusal> refusals() {
        },
        "[depthwise_conv] segments of the outputs and of the inputs belong together; give both or "
        "none"},
+  };
+}
+
+std::vector<Refusal> embedding_refusals() {
+  return {
       {"embedding_table", [] { ops::embedding(f32({3}), i32({0}, {1})); },
        "[embedding] table has shape [3]"},
       {"embedding_above",
@@ -132,6 +152,11 @@ std::vector<Refusal> refusals() {
          ops::embedding(f32({3, 2}), f32({2}));
        },
        "[embedding] ids is float32, expected int32"},
+  };
+}
+
+std::vector<Refusal> heads_refusals() {
+  return {
       {"split_heads",
        [] {
          ops::split_heads(f32({1, 2, 10}), {2, 1, 1});
@@ -142,6 +167,11 @@ std::vector<Refusal> refusals() {
          ops::merge_heads(f32({1, 2, 3}));
        },
        "[merge_heads] [1, 2, 3] is not [B,T,H,D]"},
+  };
+}
+
+std::vector<Refusal> rope_refusals() {
+  return {
       {"rope_rank",
        [] {
          ops::rope(f32({1, 2, 3}), kTables, i32({0, 0}, {1, 2}), {});
@@ -162,6 +192,11 @@ std::vector<Refusal> refusals() {
          ops::rope(f32({1, 1, 1, 4}), kTables, i32({4}, {1, 1}), {});
        },
        "[rope] position 4 is outside the 4 prepared; raise max_position_embeddings"},
+  };
+}
+
+std::vector<Refusal> attention_mask_refusals() {
+  return {
       {"attention_heads",
        [] {
          ops::attention(f32({1, 2, 3, 4}), f32({1, 2, 2, 4}), f32({1, 2, 2, 4}), {}, {});
@@ -192,6 +227,18 @@ std::vector<Refusal> refusals() {
        "[attention] prefix has shape [2], expected [1]"},
       {"attention_prefix_dtype", [] { attend({.prefix = f32({1})}); },
        "[attention] prefix is float32, expected int32"},
+      {"attention_pattern_full",
+       [] { attend({}, {.causal = false, .pattern = {.kind = Pattern::kFixed}}); },
+       "[attention] a block-sparse pattern needs a causal mask; use a window instead"},
+      {"attention_pattern",
+       [] { attend({}, {.pattern = {.kind = Pattern::kFixed, .stride = 2, .summary = 3}}); },
+       "[attention] pattern of block 1, stride 2, local 1, summary 3: all must be at least 1, and "
+       "the summary at most the stride"},
+  };
+}
+
+std::vector<Refusal> attention_table_refusals() {
+  return {
       {"attention_distance_bias",
        [] {
          attend(biased(f32({3, 5})));
@@ -219,13 +266,11 @@ std::vector<Refusal> refusals() {
          attend({.shaw_values = f32({3, 5})});
        },
        "[attention] shaw values has shape [3, 5], expected [2w+1, 4]"},
-      {"attention_pattern_full",
-       [] { attend({}, {.causal = false, .pattern = {.kind = Pattern::kFixed}}); },
-       "[attention] a block-sparse pattern needs a causal mask; use a window instead"},
-      {"attention_pattern",
-       [] { attend({}, {.pattern = {.kind = Pattern::kFixed, .stride = 2, .summary = 3}}); },
-       "[attention] pattern of block 1, stride 2, local 1, summary 3: all must be at least 1, and "
-       "the summary at most the stride"},
+  };
+}
+
+std::vector<Refusal> attention_bias_refusals() {
+  return {
       {"buckets_rows",
        [] {
          ops::distance_bias_from_buckets(f32({8, 2}), {.buckets = 32});
@@ -239,6 +284,11 @@ std::vector<Refusal> refusals() {
        "than 2"},
       {"alibi_heads", [] { ops::alibi_bias(0, 4, f32({1})); },
        "[alibi_bias] 0 heads over 4 distances: both must be at least 1"},
+  };
+}
+
+std::vector<Refusal> cross_entropy_refusals() {
+  return {
       {"cross_entropy_width",
        [] {
          ops::linear_cross_entropy(f32({2, 3}), Var(f32({5, 4})), i32({0, 0}, {2}));
@@ -266,6 +316,16 @@ std::vector<Refusal> refusals() {
        },
        "[cross_entropy] labels is float32, expected int32"},
   };
+}
+
+std::vector<Refusal> refusals() {
+  std::vector<Refusal> all;
+  for (const auto& of_operation :
+       {linear_refusals(), elementwise_refusals(), norm_refusals(), depthwise_conv_refusals(),
+        embedding_refusals(), heads_refusals(), rope_refusals(), attention_mask_refusals(),
+        attention_table_refusals(), attention_bias_refusals(), cross_entropy_refusals()})
+    all.insert(all.end(), of_operation.begin(), of_operation.end());
+  return all;
 }
 
 class Misfit : public ::testing::TestWithParam<Refusal> {};

@@ -1,6 +1,7 @@
 // Training as a whole: one batch learned by heart, and ten steps as PyTorch makes them.
 
 #include "lathe/io/json_file.h"
+#include "lathe/model/convert/conversion.h"
 #include "lathe/model/folder.h"
 #include "lathe/optim/optimizers.h"
 #include "train/run.h"
@@ -45,6 +46,29 @@ TEST_F(Learning, EveryBodyLearnsWhatItIsFor) {
   // Of masked tokens there are few in a batch, and no rule to find them by but their neighbours.
   for (const auto& [name, patch] : body_patches())
     EXPECT_LT(last_loss(patch), name.starts_with("masked") ? 2.7 : 2.4) << name;
+}
+
+// As U-PaLM was made: a decoder, its weights in a prefix decoder, and on with another objective.
+TEST_F(Learning, ADecoderGoesOnAsAPrefixDecoder) {
+  recipe_["train"].update(
+      Json{{"steps", 40}, {"checkpoint_every", 0}, {"batch_size", 8}, {"seq_len", 16}});
+  recipe_["data"].erase("valid");
+  recipe_["optim"].update(Json{{"lr", 0.02}});
+  recipe_["model"].update(Json{{"vocab_size", 20}, {"pad_token_id", 13}});
+  train(recipe());
+  fs::create_directory(folder_ / "prefix");
+  save_model(*convert(load_model(out() / "model", {}), {.body = "prefix_decoder"}),
+             folder_ / "prefix", {});
+  recipe_["model"] = {{"from", (folder_ / "prefix").string()}};
+  for (const char* objective : {"prefix_lm", "ul2"}) {
+    start_over();
+    recipe_["objective"] = {{"name", objective}, {"sentinels", 6}};
+    train(recipe());
+    const double first = metrics().front()["loss"], last = metrics().back()["loss"];
+    EXPECT_LT(last, 0.9 * first) << objective;
+    EXPECT_LT(last, 2.4) << objective;
+    EXPECT_EQ(read_model_config(out() / "model").body, "prefix_decoder");
+  }
 }
 
 // Two and three tokens ahead the same rule holds.

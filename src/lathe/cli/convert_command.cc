@@ -154,7 +154,8 @@ Command convert_command() {
        .summary = "make a trained model into one of another shape that keeps what it knows",
        .help = "Several conversions may be asked for at once. Those to more tokens and to experts "
                "leave the model's\n"
-               "answers as they were; fewer key/value heads and a longer context want some "
+               "answers as they were, and so does --body until a prefix is given; fewer key/value "
+               "heads and a longer context want some "
                "training afterwards. The\n"
                "tokenizer is carried along.\n\n"
                "  lathe convert runs/demo/model --out /tmp/grouped --kv-heads 1\n"
@@ -162,7 +163,8 @@ Command convert_command() {
                "64\n"
                "  lathe convert runs/demo/model --out /tmp/longer --context 4096 --rope-scaling "
                "yarn\n"
-               "  lathe convert runs/demo/model --out /tmp/experts --experts 4\n"},
+               "  lathe convert runs/demo/model --out /tmp/experts --experts 4\n"
+               "  lathe convert runs/demo/model --out /tmp/prefix --body prefix_decoder\n"},
       run_convert);
 }
 

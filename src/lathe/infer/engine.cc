@@ -30,6 +30,17 @@ Tensor last_logits(Transformer& model, const Forward& f, const Tensor& ids) {
   return model.logits(f, Var(last)).value.to(DType::kF32);
 }
 
+// Tokens of each prompt that a prefix decoder's tokens all see. A beginning-of-text token at the end
+// begins the answer (ChatGLM's <sop>).
+Tensor prefixes_of(const Tensor& prompts, const ModelConfig& c) {
+  const int64_t length = prompts.size(1);
+  Tensor prefix = filled({prompts.size(0)}, static_cast<int32_t>(length));
+  for (int64_t row = 0; row < prompts.size(0); ++row)
+    if (c.bos_token_id == prompts.data<int32_t>()[(row + 1) * length - 1])
+      --prefix.data<int32_t>()[row];
+  return prefix;
+}
+
 }  // namespace
 
 Engine::Engine(Transformer& model, GenerationConfig config)
@@ -49,7 +60,7 @@ Forward Engine::begin(const Tensor& prompts, AttentionCache& cache, EncoderMemor
     memory = model_.encode(f, prompts);
     f.memory = &memory;
   }
-  if (body.prefix) f.prefix = filled({prompts.size(0)}, static_cast<int32_t>(prompts.size(1)));
+  if (body.prefix) f.prefix = prefixes_of(prompts, model_.config());
   f.cache = &cache;
   return f;
 }

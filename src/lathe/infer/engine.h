@@ -24,7 +24,8 @@ class Engine {
 
   // New tokens per row, without the prompt; the end-of-sequence token that ends a row (one of the
   // configuration's eos_token_id, or the model's when it names none) is included.
-  // An encoder-decoder's prompts are what its encoder reads; a prefix decoder's are its prefix.
+  // An encoder-decoder's prompts are what its encoder reads; a prefix decoder's are its prefix,
+  // without a bos_token_id at the end, which begins the answer.
   // The same row gives the same tokens whatever rows stand beside it (token i of row r draws from
   // seed.fork(r).fork(i)); rows of equal length are computed together. Errors: kData for an empty
   // prompt, ids outside the vocabulary, a row longer than the positions allow, or a model that

@@ -42,6 +42,7 @@ std::vector<Choice> position_choices() {
     c.position.scaling.factor = 3.0;
     c.position.scaling.original_max_position_embeddings = 8;
   });
+  add("rope_blank", [](ModelConfig& c) { c.position.rope_places = "blank"; });
   add("rope_interleaved", [](ModelConfig& c) { c.position.rope_layout = "interleaved"; });
   return choices;
 }

@@ -6,20 +6,34 @@
 
 namespace lathe {
 
+namespace {
+
+DeepNormConstants deep_norm_of_main(const ModelConfig& c) {
+  if (placement_of(c).keeps_normed) return deep_norm_of_glm(c.num_hidden_layers);
+  return c.body_traits().encoder ? deep_norm_of_decoder(c.num_hidden_layers)
+                                 : deep_norm(c.num_hidden_layers);
+}
+
+DeepNormConstants deep_norm_beside_main(const ModelConfig& c) {
+  if (placement_of(c).keeps_normed) return deep_norm_of_glm(c.encoder_layers());
+  return deep_norm_of_encoder(c.encoder_layers(), c.num_hidden_layers);
+}
+
+}  // namespace
+
 StackSpec main_stack(const ModelConfig& c) {
   const Body body = c.body_traits();
   return {.layers = c.num_hidden_layers,
           .causal = body.causal,
           .crosses = body.encoder,
-          .deep = body.encoder ? deep_norm_of_decoder(c.num_hidden_layers)
-                               : deep_norm(c.num_hidden_layers)};
+          .deep = deep_norm_of_main(c)};
 }
 
 StackSpec encoder_stack(const ModelConfig& c) {
   return {.layers = c.encoder_layers(),
           .causal = false,
           .crosses = false,
-          .deep = deep_norm_of_encoder(c.encoder_layers(), c.num_hidden_layers)};
+          .deep = deep_norm_beside_main(c)};
 }
 
 std::unique_ptr<Norm> make_norm(const ModelConfig& c) {
@@ -131,6 +145,7 @@ PositionOptions position_options(const ModelConfig& config, const StackSpec& sta
           .rope_local_theta = p.rope_local_base_freq,
           .rope_layout = p.rope_layout == "half" ? kernels::RopeLayout::kHalfSplit
                                                  : kernels::RopeLayout::kInterleaved,
+          .rope_blank = p.rope_places == "blank",
           .scaling = {.kind = s.kind,
                       .factor = s.factor,
                       .original_length =

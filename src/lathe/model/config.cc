@@ -57,6 +57,11 @@ void PositionConfig::visit(Visitor& v) {
           "another base, unscaled, in sliding_attention layers (Gemma 3)", above(0));
   v.choice("rope_layout", rope_layout, {"half", "interleaved"},
            "which channels rotate together: (i, i + D/2) or (2i, 2i + 1)");
+  v.choice(
+      "rope_places", rope_places, {"text", "blank"},
+      "rope: where a token stands, or as GLM has it: half of the channels by its place in the "
+      "prefix, at whose end all that follows stands, half by its place behind the prefix (without "
+      "one, everything is behind it)");
   v.field("partial_rotary_factor", partial_rotary_factor,
           "share of each head's channels that rotate; the rest has no position",
           Limits{.minimum = 0, .maximum = 1, .exclusive_minimum = true});
@@ -301,7 +306,8 @@ namespace {
 
 void check_longrope(const ModelConfig& c) {
   const RopeScalingConfig& s = c.position.scaling;
-  const auto pairs = static_cast<size_t>(c.rotary_width() / 2);
+  const int64_t ways = c.position.rope_places == "blank" ? 4 : 2;
+  const auto pairs = static_cast<size_t>(c.rotary_width() / ways);
   for (const auto& [key, list] :
        {std::pair{"short_factor", &s.short_factor}, {"long_factor", &s.long_factor}})
     if (list->size() != pairs)
@@ -322,6 +328,15 @@ void check_buckets(const ModelConfig& c) {
     refuse("position.relative_attention_max_distance",
            fmt::format("{} is within the {} buckets that hold one distance each; use a larger one",
                        c.position.relative_attention_max_distance, exact));
+}
+
+void check_places(const ModelConfig& c) {
+  if (c.position.rope_places == "blank" && c.rotary_width() % 4 != 0)
+    refuse(
+        "position.rope_places",
+        fmt::format("\"blank\" rotates two halves of the channels in pairs, but {} rotate; use a "
+                    "multiple of 4 (head_dim, partial_rotary_factor, qk_rope_head_dim)",
+                    c.rotary_width()));
 }
 
 void check_positions(const ModelConfig& c) {
@@ -345,6 +360,7 @@ void check_positions(const ModelConfig& c) {
                : fmt::format("rope rotates pairs of channels, but partial_rotary_factor {} of "
                              "head_dim {} leaves {}; choose them so that an even number rotates",
                              c.position.partial_rotary_factor, c.head_width(), c.rotary_width()));
+  check_places(c);
   if (c.position.scaling.kind == "longrope") check_longrope(c);
 }
 

@@ -42,6 +42,7 @@ struct PositionConfig {
   double rope_theta = 10000.0;
   std::optional<double> rope_local_base_freq;
   std::string rope_layout = "half";
+  std::string rope_places = "text";
   double partial_rotary_factor = 1.0;
   RopeScalingConfig scaling;
   int64_t offset = 0;

@@ -19,8 +19,8 @@ std::span<const Family* const> families() {
       &mistral_family(),   &mixtral_family(),   &qwen2_family(),       &qwen3_family(),
       &qwen2_moe_family(), &qwen3_moe_family(), &deepseek_v2_family(), &deepseek_v3_family(),
       &gemma2_family(),    &gemma3_family(),    &phi3_family(),        &olmo2_family(),
-      &cohere_family(),    &glm4_family(),      &t5_family(),          &switch_family(),
-      &bert_family(),      &minimind_family(),  &lathe_family(),
+      &cohere_family(),    &glm4_family(),      &chatglm_family(),     &t5_family(),
+      &switch_family(),    &bert_family(),      &minimind_family(),    &lathe_family(),
   };
   return kFamilies;
 }

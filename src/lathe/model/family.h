@@ -127,6 +127,7 @@ const Family& phi3_family();
 const Family& olmo2_family();
 const Family& cohere_family();
 const Family& glm4_family();
+const Family& chatglm_family();
 const Family& t5_family();
 const Family& switch_family();
 const Family& bert_family();

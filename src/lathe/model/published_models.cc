@@ -82,7 +82,7 @@ ModelConfig glm_130b() {
   c.intermediate_size = 32768;
   c.hidden_act = "gelu";
   c.norm.kind = "layer";
-  c.norm.placement = "deepnorm";
+  c.norm.placement = "glm";
   c.norm.bias = c.attention_bias = c.mlp_bias = true;
   c.body = "prefix_decoder";
   return c;

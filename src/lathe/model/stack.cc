@@ -44,9 +44,10 @@ Var Block::feed(const Forward& f, const Var& x) {
 
 template <class Branch>
 Var Block::add_branch(const Forward& f, const Norms& norms, const Var& x, Branch&& branch) const {
-  Var y = branch(norms.before ? norms.before->forward(f, x) : x);
+  const Var h = norms.before ? norms.before->forward(f, x) : x;
+  Var y = branch(h);
   if (placement_.after_branch) y = norms.after->forward(f, y);
-  const Var sum = ops::add(ops::scale(x, residual_scale_), y);
+  const Var sum = ops::add(ops::scale(placement_.keeps_normed ? h : x, residual_scale_), y);
   return placement_.after_sum ? norms.after->forward(f, sum) : sum;
 }
 

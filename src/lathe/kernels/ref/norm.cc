@@ -25,7 +25,7 @@ struct Saved {
 
 void backward(const Array& x, const Array& w, const Saved& saved, const Array& dy,
               const Kernels::NormGradients& out) {
-  const auto& [mean, sum, rstd] = saved;
+  const Array &mean = saved.mean, &sum = saved.sum, &rstd = saved.rstd;
   const Array dx(out.dx), dw(out.dw), db(out.db);
   const int64_t rows = x.size(0), width = x.size(1);
   const auto normalised = [&](int64_t n, int64_t c) {

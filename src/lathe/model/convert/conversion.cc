@@ -10,6 +10,8 @@
 namespace lathe {
 
 void ConversionOptions::visit(Visitor& v) {
+  v.choice("body", body, {"prefix_decoder"},
+           "make a decoder one that sees a prefix both ways; the weights stay");
   v.field("kv_heads", kv_heads,
           "key/value heads of the new model, a divisor of the present number: each is the mean of "
           "the heads it replaces",
@@ -34,6 +36,8 @@ void ConversionOptions::visit(Visitor& v) {
 
 std::span<const CatalogueEntry<MakeConversion>> conversions() {
   static constexpr CatalogueEntry<MakeConversion> kConversions[] = {
+      {"body", "decoder to prefix decoder: the same weights, a prefix seen both ways",
+       "Tay et al. 2022, arXiv:2210.11399", make_body_conversion},
       {"kv_heads", "multi-head attention to grouped or multi-query: key and value heads averaged",
        "Ainslie et al. 2023, arXiv:2305.13245", make_kv_heads_conversion},
       {"vocabulary",
@@ -64,9 +68,10 @@ std::vector<std::unique_ptr<Conversion>> asked_for(const ConversionOptions& o) {
   std::vector<std::unique_ptr<Conversion>> asked;
   for (const auto& entry : conversions())
     if (auto conversion = entry.make(o)) asked.push_back(std::move(conversion));
-  require(!asked.empty(), ErrorKind::kUsage, "convert",
-          "nothing to do; say what to change with --kv-heads, --vocab-size, --pad-vocab-to, "
-          "--context or --experts");
+  require(
+      !asked.empty(), ErrorKind::kUsage, "convert",
+      "nothing to do; say what to change with --body, --kv-heads, --vocab-size, --pad-vocab-to, "
+      "--context or --experts");
   return asked;
 }
 

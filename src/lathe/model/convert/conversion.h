@@ -2,6 +2,7 @@
 //
 // A conversion is a rule for the configuration and a rule for the parameters, in its own file:
 //
+//   body         a decoder whose prefix is seen both ways (body.cc)
 //   kv_heads     fewer key/value heads (kv_heads.cc)
 //   vocabulary   more tokens (vocabulary.cc)
 //   context      longer texts (context.cc)
@@ -24,6 +25,7 @@
 namespace lathe {
 
 struct ConversionOptions {
+  std::optional<std::string> body = {};
   std::optional<int64_t> kv_heads = {};
   std::optional<int64_t> vocab_size = {}, pad_vocab_to = {};
   std::optional<int64_t> context = {};
@@ -72,6 +74,7 @@ using FillParameter = std::function<bool(const Parameter* old, Parameter& fresh)
 void carry_over(Transformer& from, Transformer& to, const FillParameter& fill);
 
 // One function per file in convert/.
+std::unique_ptr<Conversion> make_body_conversion(const ConversionOptions& options);
 std::unique_ptr<Conversion> make_kv_heads_conversion(const ConversionOptions& options);
 std::unique_ptr<Conversion> make_vocabulary_conversion(const ConversionOptions& options);
 std::unique_ptr<Conversion> make_context_conversion(const ConversionOptions& options);

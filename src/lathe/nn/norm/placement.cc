@@ -17,6 +17,10 @@ std::span<const CatalogueEntry<NormPlacement>> norm_placements() {
        "norm(alpha·x + f(x)), with alpha and the initial scale from the depth",
        "Wang et al. 2022, arXiv:2203.00555",
        {.after_sum = true, .deep = true}},
+      {"glm",
+       "alpha·y + f(y) with y = norm(x): DeepNorm as GLM-130B has it, alpha = sqrt(2L)",
+       "Zeng et al. 2022, arXiv:2210.02414",
+       {.before = true, .deep = true, .keeps_normed = true}},
   };
   return kPlacements;
 }
@@ -35,6 +39,11 @@ DeepNormConstants deep_norm_of_encoder(int64_t encoder_layers, int64_t decoder_l
 DeepNormConstants deep_norm_of_decoder(int64_t decoder_layers) {
   const auto m = static_cast<double>(decoder_layers);
   return {std::pow(3.0 * m, 0.25), std::pow(12.0 * m, -0.25)};
+}
+
+DeepNormConstants deep_norm_of_glm(int64_t layers) {
+  const auto depth = static_cast<double>(layers);
+  return {std::sqrt(2.0 * depth), 1.0 / std::sqrt(2.0 * depth)};
 }
 
 }  // namespace lathe

@@ -13,6 +13,7 @@ struct NormPlacement {
   bool after_branch = false;  // norm(y) is added
   bool after_sum = false;     // the sum is normalised
   bool deep = false;          // DeepNorm's constants, see deep_norm()
+  bool keeps_normed = false;  // norm(x), not x, goes on beside the branch
 };
 
 std::span<const CatalogueEntry<NormPlacement>> norm_placements();
@@ -24,11 +25,16 @@ std::span<const CatalogueEntry<NormPlacement>> norm_placements();
 // and of an encoder of N layers with a decoder of M
 //   encoder  alpha = 0.81·(N^4·M)^(1/16), beta = 0.87·(N^4·M)^(-1/16)
 //   decoder  alpha = (3·M)^(1/4), beta = (12·M)^(-1/4).
+// GLM-130B (Zeng et al. 2022, arXiv:2210.02414) has a norm in front of every branch and one at the
+// end, y = norm(x), x = alpha·y + f(y), which is DeepNorm with a norm behind the embedding as well;
+// of L layers
+//   alpha = (2·L)^(1/2), beta = (2·L)^(-1/2).
 struct DeepNormConstants {
   double alpha = 1.0, beta = 1.0;
 };
 DeepNormConstants deep_norm(int64_t layers);
 DeepNormConstants deep_norm_of_encoder(int64_t encoder_layers, int64_t decoder_layers);
 DeepNormConstants deep_norm_of_decoder(int64_t decoder_layers);
+DeepNormConstants deep_norm_of_glm(int64_t layers);
 
 }  // namespace lathe

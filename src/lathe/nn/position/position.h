@@ -23,6 +23,7 @@ struct PositionOptions {
   double rope_theta = 10000.0;
   std::optional<double> rope_local_theta = {};  // unscaled, in local layers; default: as everywhere
   kernels::RopeLayout rope_layout = kernels::RopeLayout::kHalfSplit;
+  bool rope_blank = false;  // two places of every token: rope.cc
   RopeScaling scaling = {};
   int64_t heads = 0, layers = 0, key_width = 0, value_width = 0;  // for tables of their own
   ops::BucketSpec buckets = {};                                   // t5

@@ -3,13 +3,19 @@
 // radians. Cos and sin tables grow (by doubling) to the largest position seen, so that a model
 // which allows 131,072 positions does not pay for them when it is given ten tokens; they are made
 // again when the length of the text changes the frequencies themselves (dynamic, longrope).
+//
+// GLM (Du et al. 2022, arXiv:2103.10360) fills a blank behind its prefix, and a token there has two
+// places: that of the blank in the prefix, and its own within what fills it. The first half of the
+// rotating channels turns by the one, the second by the other (ChatGLM-6B).
 
 #include <algorithm>
+#include <array>
 #include <bit>
 #include <cmath>
 
 #include "lathe/nn/position/position.h"
 #include "lathe/ops/attention.h"
+#include "lathe/ops/channels.h"
 
 namespace lathe {
 namespace {
@@ -17,62 +23,120 @@ namespace {
 // The tables of one set of frequencies.
 class RotaryTables {
  public:
-  const ops::RopeTables& of(const RopeFrequencies& f, int64_t count, DType type, Device device) {
-    const bool usable = tables_.cos.defined() && tables_.cos.size(0) >= count &&
-                        tables_.cos.dtype() == type && frequencies_ == f.values;
-    if (usable) return tables_;
-    frequencies_ = f.values;
-    const auto rows = static_cast<int64_t>(std::bit_ceil(static_cast<uint64_t>(count)));
-    const auto half = static_cast<int64_t>(f.values.size());
-    Tensor cosines({rows, half}, DType::kF64, device), sines(cosines.shape(), DType::kF64, device);
-    double *cosine = cosines.data<double>(), *sine = sines.data<double>();
-    for (int64_t p = 0; p < rows; ++p) {
-      for (const float frequency : f.values) {
-        const float angle = static_cast<float>(p) * frequency;
-        *cosine++ = std::cos(static_cast<double>(angle)) * f.attention_factor;
-        *sine++ = std::sin(static_cast<double>(angle)) * f.attention_factor;
-      }
-    }
-    tables_ = {cosines.to(type), sines.to(type)};
+  RotaryTables(const RopeStretch& stretch, const RopeScaling& scaling, int64_t width, double theta)
+      : stretch_(stretch),
+        scaling_(scaling),
+        width_(width),
+        theta_(theta),
+        frequencies_(stretch.frequencies(scaling, width, theta, 0)) {}
+
+  // For texts of `count` positions.
+  const ops::RopeTables& of(int64_t count, DType type, Device device) {
+    const bool changed = stretch_.by_length && follow_length(count);
+    const bool usable = !changed && tables_.cos.defined() && tables_.cos.size(0) >= count &&
+                        tables_.cos.dtype() == type;
+    if (!usable) fill(count, type, device);
     return tables_;
   }
 
  private:
-  std::vector<float> frequencies_;
+  // Whether it changed the frequencies.
+  bool follow_length(int64_t count) {
+    RopeFrequencies now = stretch_.frequencies(scaling_, width_, theta_, count);
+    const bool changed = now.values != frequencies_.values;
+    frequencies_ = std::move(now);
+    return changed;
+  }
+
+  void fill(int64_t count, DType type, Device device) {
+    const auto rows = static_cast<int64_t>(std::bit_ceil(static_cast<uint64_t>(count)));
+    const auto half = static_cast<int64_t>(frequencies_.values.size());
+    Tensor cosines({rows, half}, DType::kF64, device), sines(cosines.shape(), DType::kF64, device);
+    double *cosine = cosines.data<double>(), *sine = sines.data<double>();
+    for (int64_t p = 0; p < rows; ++p) {
+      for (const float frequency : frequencies_.values) {
+        const float angle = static_cast<float>(p) * frequency;
+        *cosine++ = std::cos(static_cast<double>(angle)) * frequencies_.attention_factor;
+        *sine++ = std::sin(static_cast<double>(angle)) * frequencies_.attention_factor;
+      }
+    }
+    tables_ = {cosines.to(type), sines.to(type)};
+  }
+
+  RopeStretch stretch_;
+  RopeScaling scaling_;
+  int64_t width_;
+  double theta_;
+  RopeFrequencies frequencies_;
   ops::RopeTables tables_;
 };
+
+// Positions that a table needs for these.
+int64_t count_of(const Tensor& ids) {
+  int32_t last = -1;
+  for (const int32_t p : ids.span<int32_t>()) last = std::max(last, p);
+  return int64_t{last} + 1;
+}
+
+// The two places of every token: in the prefix, where all that follows stands at its last token, and
+// behind the prefix, counted from 1.
+std::array<Tensor, 2> blank_places(const Forward& f) {
+  const int64_t rows = f.positions.size(0), tokens = f.positions.size(1);
+  std::array<Tensor, 2> places = {Tensor(f.positions.shape(), DType::kI32),
+                                  Tensor(f.positions.shape(), DType::kI32)};
+  for (int64_t i = 0; i < rows * tokens; ++i) {
+    const int32_t place = f.positions.data<int32_t>()[i];
+    const int32_t prefix = f.prefix.defined() ? f.prefix.data<int32_t>()[i / tokens] : 0;
+    places[0].data<int32_t>()[i] = std::min(place, std::max(prefix - 1, 0));
+    places[1].data<int32_t>()[i] = std::max(place - prefix + 1, 0);
+  }
+  return places;
+}
 
 class Rope : public Position {
  public:
   explicit Rope(const PositionOptions& o)
-      : options_(o),
-        frequencies_of_(find_in(rope_scalings(), "position.scaling.kind", o.scaling.kind).make) {
-    require(o.rotary_width % 2 == 0 && o.rotary_width > 0, ErrorKind::kConfig, "position.kind",
-            "rope rotates pairs of channels, so their number must be even, got {}", o.rotary_width);
+      : layout_(o.rope_layout),
+        blank_(o.rope_blank),
+        table_width_(o.rope_blank ? o.rotary_width / 2 : o.rotary_width),
+        global_(find_in(rope_scalings(), "position.scaling.kind", o.scaling.kind).make, o.scaling,
+                table_width_, o.rope_theta) {
+    require(table_width_ % 2 == 0 && table_width_ > 0, ErrorKind::kConfig, "position.kind",
+            "rope rotates pairs of channels, so their number must be even, got {}", table_width_);
+    if (o.rope_local_theta)
+      local_.emplace(rope_scalings().front().make, RopeScaling{}, table_width_,
+                     *o.rope_local_theta);
   }
 
   std::pair<Var, Var> apply_to_heads(const Forward& f, const AttentionSite& site, const Var& q,
                                      const Var& k) override {
-    const auto& ids = f.positions;
-    int64_t count = 0;
-    for (int32_t p : ids.span<int32_t>()) count = std::max<int64_t>(count, p + 1);
+    RotaryTables& tables = site.local && local_ ? *local_ : global_;
     const DType type = q.value.dtype() == DType::kF64 ? DType::kF64 : DType::kF32;
-    const bool own = site.local && options_.rope_local_theta.has_value();
-    const RopeFrequencies frequencies =
-        own ? rope_scalings().front().make({}, options_.rotary_width, *options_.rope_local_theta,
-                                           count)
-            : frequencies_of_(options_.scaling, options_.rotary_width, options_.rope_theta, count);
-    const ops::RopeTables& tables =
-        (own ? local_ : global_).of(frequencies, count, type, q.value.device());
-    return {ops::rope(q, tables, ids, options_.rope_layout),
-            ops::rope(k, tables, ids, options_.rope_layout)};
+    if (!blank_) {
+      const auto& turns = tables.of(count_of(f.positions), type, q.value.device());
+      return {ops::rope(q, turns, f.positions, layout_), ops::rope(k, turns, f.positions, layout_)};
+    }
+    const auto places = blank_places(f);
+    const int64_t count = std::max(count_of(places[0]), count_of(places[1]));
+    const auto& turns = tables.of(count, type, q.value.device());
+    return {rotate_halves(q, turns, places), rotate_halves(k, turns, places)};
   }
   std::string_view kind() const override { return "Rope"; }
 
  private:
-  PositionOptions options_;
-  RopeFrequenciesOf frequencies_of_;
-  RotaryTables global_, local_;
+  Var rotate_halves(const Var& x, const ops::RopeTables& turns,
+                    const std::array<Tensor, 2>& places) const {
+    const std::array<int64_t, 2> widths = {table_width_, x.shape()[3] - table_width_};
+    const auto halves = ops::split_channels(x, widths);
+    return ops::join_channels(ops::rope(halves[0], turns, places[0], layout_),
+                              ops::rope(halves[1], turns, places[1], layout_));
+  }
+
+  kernels::RopeLayout layout_;
+  bool blank_;
+  int64_t table_width_;  // channels that turn by the same place
+  RotaryTables global_;
+  std::optional<RotaryTables> local_;
 };
 
 }  // namespace

@@ -113,20 +113,33 @@ RopeFrequencies longrope(const RopeScaling& s, int64_t width, double theta, int6
 
 }  // namespace
 
-std::span<const CatalogueEntry<RopeFrequenciesOf>> rope_scalings() {
-  static constexpr CatalogueEntry<RopeFrequenciesOf> kScalings[] = {
-      {"none", "as trained", "Su et al. 2021, arXiv:2104.09864", plain},
-      {"linear", "every position divided by factor", "Chen et al. 2023, arXiv:2306.15595", linear},
-      {"ntk", "theta·factor^(R/(R-2)): slow channels stretched, fast ones kept",
-       "bloc97 2023, NTK-aware scaling; Peng et al. 2023, arXiv:2309.00071", ntk},
-      {"dynamic", "ntk with the factor that the text at hand needs",
-       "emozilla 2023, dynamic NTK; Peng et al. 2023, arXiv:2309.00071", dynamic},
-      {"yarn", "a ramp between kept and stretched channels, and sharper attention",
-       "Peng et al. 2023, arXiv:2309.00071", yarn},
-      {"llama3", "long wavelengths divided by factor, short ones kept, a ramp between",
-       "Grattafiori et al. 2024, arXiv:2407.21783", llama3},
-      {"longrope", "a divisor for every channel, one set for short texts, one for long",
-       "Ding et al. 2024, arXiv:2402.13753", longrope},
+std::span<const CatalogueEntry<RopeStretch>> rope_scalings() {
+  static constexpr CatalogueEntry<RopeStretch> kScalings[] = {
+      {"none", "as trained", "Su et al. 2021, arXiv:2104.09864", {plain}},
+      {"linear",
+       "every position divided by factor",
+       "Chen et al. 2023, arXiv:2306.15595",
+       {linear}},
+      {"ntk",
+       "theta·factor^(R/(R-2)): slow channels stretched, fast ones kept",
+       "bloc97 2023, NTK-aware scaling; Peng et al. 2023, arXiv:2309.00071",
+       {ntk}},
+      {"dynamic",
+       "ntk with the factor that the text at hand needs",
+       "emozilla 2023, dynamic NTK; Peng et al. 2023, arXiv:2309.00071",
+       {.frequencies = dynamic, .by_length = true}},
+      {"yarn",
+       "a ramp between kept and stretched channels, and sharper attention",
+       "Peng et al. 2023, arXiv:2309.00071",
+       {yarn}},
+      {"llama3",
+       "long wavelengths divided by factor, short ones kept, a ramp between",
+       "Grattafiori et al. 2024, arXiv:2407.21783",
+       {llama3}},
+      {"longrope",
+       "a divisor for every channel, one set for short texts, one for long",
+       "Ding et al. 2024, arXiv:2402.13753",
+       {.frequencies = longrope, .by_length = true}},
   };
   return kScalings;
 }

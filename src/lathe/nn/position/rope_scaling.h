@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <optional>
 #include <span>
+#include <string>
 #include <vector>
 
 #include "lathe/nn/catalogue.h"
@@ -12,7 +13,7 @@
 namespace lathe {
 
 struct RopeScaling {
-  std::string_view kind = "none";
+  std::string kind = "none";
   double factor = 1.0;
   int64_t original_length = 0;                           // tokens of the first training
   int64_t length = 0;                                    // max_position_embeddings
@@ -28,11 +29,14 @@ struct RopeFrequencies {
   double attention_factor = 1.0;  // multiplies cos and sin
 };
 
-// `width` is R. `tokens` is the length of the text at hand: dynamic and longrope look at it. Rounded
-// to f32 at the places where transformers rounds, because models were trained with those numbers.
-using RopeFrequenciesOf = RopeFrequencies (*)(const RopeScaling&, int64_t width, double theta,
-                                              int64_t tokens);
-std::span<const CatalogueEntry<RopeFrequenciesOf>> rope_scalings();
+// A way of stretching. `width` is R. `tokens` is the length of the text at hand, which matters only
+// where `by_length` says so. Rounded to f32 at the places where transformers rounds, because models
+// were trained with those numbers.
+struct RopeStretch {
+  RopeFrequencies (*frequencies)(const RopeScaling&, int64_t width, double theta, int64_t tokens);
+  bool by_length = false;
+};
+std::span<const CatalogueEntry<RopeStretch>> rope_scalings();
 
 // 0.1·weight·ln(factor) + 1: how much sharper attention becomes over `factor` times the length
 // (Peng et al. 2023, arXiv:2309.00071, eq. 22).
