@@ -35,6 +35,22 @@ TEST(AdamW, HandComputed) {
   }
 }
 
+TEST(AdamW, TablesHaveALearningRateOfTheirOwn) {
+  for (const Place& place : kPlaces) {
+    Parameters all;
+    Parameter& matrix = all.add(parameter("w", {1, 1}, place, {1.0}));
+    Parameter& table = all.add(parameter("t", {1, 1}, place, {1.0}));
+    table.is_table = true;
+    OptimConfig c = config_of("adamw");
+    c.table_lr_ratio = 0.5;
+    const auto adamw = make_optimizer(c, all.list);
+    for (Parameter* p : all.list) set_gradient(*p, {0.5});
+    adamw->step(all.list, {.step = 1, .lr = 0.1});
+    EXPECT_NEAR(matrix.value.item(), 0.890000002, 2e-7);
+    EXPECT_NEAR(table.value.item(), 0.945000001, 2e-7);
+  }
+}
+
 // One element: the formulas of adamw.h and lion.h as they stand there.
 struct Scalar {
   double w, m = 0, v = 0;

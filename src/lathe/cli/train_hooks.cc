@@ -11,7 +11,6 @@
 #include "lathe/text/utf8.h"
 
 namespace lathe {
-namespace {
 
 std::vector<int32_t> byte_lengths(const Tokenizer& tokenizer) {
   std::vector<int32_t> lengths(static_cast<size_t>(tokenizer.vocab_size()), 0);
@@ -20,8 +19,6 @@ std::vector<int32_t> byte_lengths(const Tokenizer& tokenizer) {
       lengths[id] = static_cast<int32_t>(tokenizer.token_bytes(static_cast<int32_t>(id)).size());
   return lengths;
 }
-
-}  // namespace
 
 TrainDisplay::TrainDisplay(const Recipe& recipe, CommandContext& context)
     : recipe_(recipe), context_(context) {

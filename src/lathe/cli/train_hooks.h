@@ -12,6 +12,9 @@
 
 namespace lathe {
 
+// The bytes that each token id stands for, 0 for special tokens: what bits per byte are counted with.
+std::vector<int32_t> byte_lengths(const Tokenizer& tokenizer);
+
 class TrainDisplay {
  public:
   // Loads data.tokenizer when the recipe names one (Error kData when it does not fit the model) and

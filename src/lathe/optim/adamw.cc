@@ -16,7 +16,11 @@ TensorView flat(const Tensor& t) { return t.reshape({t.numel()}).view(); }
 class AdamW final : public Optimizer {
  public:
   explicit AdamW(const OptimConfig& config)
-      : beta1_(config.beta1), beta2_(config.beta2), eps_(config.eps), decay_(config.weight_decay) {}
+      : beta1_(config.beta1),
+        beta2_(config.beta2),
+        eps_(config.eps),
+        decay_(config.weight_decay),
+        table_lr_ratio_(config.table_lr_ratio) {}
 
   void prepare(std::span<Parameter* const> parameters) override {
     for (const Parameter* p : parameters) state_of(*p);
@@ -26,7 +30,6 @@ class AdamW final : public Optimizer {
     optim::check_step(kWhere, info);
     const double t = static_cast<double>(info.step);
     kernels::AdamWSpec spec{};
-    spec.lr = info.lr;
     spec.beta1 = beta1_;
     spec.beta2 = beta2_;
     spec.eps = eps_;
@@ -38,6 +41,7 @@ class AdamW final : public Optimizer {
       optim::check_state(kWhere, *p, s.m, p->value.shape());
       optim::check_state(kWhere, *p, s.v, p->value.shape());
       const Tensor g = optim::gradient_of(kWhere, *p);
+      spec.lr = info.lr * (p->is_table ? table_lr_ratio_ : 1.0);
       spec.weight_decay = p->decays() ? decay_ : 0.0;
       const TensorView copy = optim::has_compute_copy(*p) ? flat(p->compute) : TensorView();
       kernels::kernels_for(p->value.device())
@@ -65,7 +69,7 @@ class AdamW final : public Optimizer {
     return states_[p.name] = {optim::zeros_like(p, shape), optim::zeros_like(p, shape)};
   }
 
-  double beta1_, beta2_, eps_, decay_;
+  double beta1_, beta2_, eps_, decay_, table_lr_ratio_;
   std::map<std::string, State> states_;
 };
 

@@ -18,6 +18,7 @@ struct OptimConfig {
   double beta1 = 0.9;
   double beta2 = 0.95;
   double eps = 1e-8;
+  double table_lr_ratio = 1.0;
   double weight_decay = 0.1;
   double grad_clip = 1.0;
   MuonConfig muon;
@@ -32,6 +33,10 @@ struct OptimConfig {
     v.field("beta2", beta2, "decay of the mean of squares (adamw), of the momentum (lion)",
             decay_rate);
     v.field("eps", eps, "added to the root of the mean of squares (adamw)", above(0));
+    v.field("table_lr_ratio", table_lr_ratio,
+            "learning rate of the embedding and output tables over lr (adamw, and where muon uses "
+            "it)",
+            at_least(0));
     v.field("weight_decay", weight_decay,
             "decoupled decay of parameters with two or more dimensions, times the learning rate",
             at_least(0));

@@ -116,6 +116,7 @@ void Trainer::record_step(const StepReport& r) {
                  {"lr", r.lr},
                  {"grad_norm", r.grad_norm},
                  {"tokens", r.step * r.tokens},
+                 {"flops", static_cast<double>(r.step) * r.flops},
                  {"tokens_per_s", static_cast<double>(r.tokens) / r.seconds},
                  {"step_ms", r.seconds * 1e3},
                  {"memory_mib", static_cast<double>(peak_resident_bytes()) / (1 << 20)}};

@@ -64,7 +64,9 @@ std::vector<ChartPoint> thinned(const std::vector<ChartPoint>& points, double co
 
 std::string number_text(double v) {
   const double size = std::abs(v);
-  if (size >= 1e6) return fmt::format("{:.3g}M", v / 1e6);
+  constexpr std::pair<double, char> kLarge[] = {{1e15, 'P'}, {1e12, 'T'}, {1e9, 'G'}, {1e6, 'M'}};
+  for (const auto& [unit, letter] : kLarge)
+    if (size >= unit) return fmt::format("{:.3g}{}", v / unit, letter);
   if (size >= 1e4) return fmt::format("{:.3g}k", v / 1e3);
   if (size > 0 && size < 1e-3) return fmt::format("{:.1e}", v);
   return fmt::format("{:.4g}", v);

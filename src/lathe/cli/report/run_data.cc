@@ -28,10 +28,10 @@ void add_record(const Json& record, RunData& run) {
   } else if (record.contains("sample") && record["sample"].is_string()) {
     run.samples.push_back({static_cast<int64_t>(step), record["sample"].get<std::string>()});
   } else if (record.contains("loss")) {
-    run.steps.push_back({step, number(record, "loss"), number(record, "lr"),
-                         number(record, "grad_norm"), number(record, "tokens_per_s"),
-                         number(record, "tokens"), number(record, "step_ms"),
-                         number(record, "memory_mib"), maybe(record, "mfu")});
+    run.steps.push_back(
+        {step, number(record, "loss"), number(record, "lr"), number(record, "grad_norm"),
+         number(record, "tokens_per_s"), number(record, "tokens"), number(record, "step_ms"),
+         number(record, "memory_mib"), maybe(record, "mfu"), maybe(record, "flops")});
   }
 }
 

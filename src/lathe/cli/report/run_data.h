@@ -15,6 +15,7 @@ struct StepPoint {
   double step = 0, loss = 0, lr = 0, grad_norm = 0, tokens_per_s = 0, tokens = 0, step_ms = 0,
          memory_mib = 0;
   std::optional<double> mfu;
+  std::optional<double> flops;  // of training up to here
 };
 
 struct ValidationPoint {

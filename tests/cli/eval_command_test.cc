@@ -1,0 +1,101 @@
+// lathe eval on a tiny model against the loss worked out here, from its logits.
+
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <nlohmann/json.hpp>
+
+#include "cli/demo_testing.h"
+#include "io/temp_folder.h"
+#include "lathe/corpus/token_shard.h"
+#include "lathe/io/json_file.h"
+#include "lathe/model/folder.h"
+#include "model/grid.h"
+
+namespace lathe {
+namespace {
+
+using testing::logits_of;
+
+std::string golden(const std::string& name) {
+  return (std::filesystem::path(LATHE_TEST_DIR) / "model" / "goldens" / name / "model").string();
+}
+
+class Eval : public ::testing::Test {
+ protected:
+  Eval() {
+    for (int i = 0; i < 50; ++i) tokens_.push_back(i * i % 11);
+    TokenShardWriter writer(folder_ / "data", 11);
+    writer.add_document(tokens_);
+    writer.finish();
+  }
+  CommandResult eval(const std::string& model, std::vector<std::string> options) const {
+    options.insert(options.begin(), {"eval", model, "--data", (folder_ / "data").string()});
+    return run_lathe(options);
+  }
+  // Mean loss of positions [begin, end) over all samples of `seq_len`.
+  double expected(const std::string& model, int64_t seq_len, int64_t begin, int64_t end) const {
+    const auto loaded = load_model(model, {});
+    const auto samples = (static_cast<int64_t>(tokens_.size()) - 1) / seq_len;
+    double sum = 0;
+    for (int64_t s = 0; s < samples; ++s) {
+      Tensor ids(Shape({1, seq_len}), DType::kI32);
+      for (int64_t t = 0; t < seq_len; ++t)
+        ids.data<int32_t>()[t] = tokens_[static_cast<size_t>(s * seq_len + t)];
+      const Tensor logits = logits_of(*loaded, ids);
+      const int64_t vocab = logits.size(2);
+      for (int64_t t = begin; t < end; ++t) {
+        const float* row = logits.data<float>() + t * vocab;
+        double total = 0;
+        for (int64_t v = 0; v < vocab; ++v) total += std::exp(static_cast<double>(row[v]));
+        sum += std::log(total) - row[tokens_[static_cast<size_t>(s * seq_len + t + 1)]];
+      }
+    }
+    return sum / static_cast<double>(samples * (end - begin));
+  }
+
+  TempFolder folder_;
+  std::vector<int32_t> tokens_;
+};
+
+TEST_F(Eval, LossOfEveryPosition) {
+  const std::string model = golden("llama");
+  // Batches of one: all 7 samples of 7 tokens are read.
+  const CommandResult r = eval(model, {"--seq-len", "7", "--buckets", "3", "--batch-size", "1",
+                                       "--out", (folder_ / "out.json").string(), "--json"});
+  ASSERT_EQ(r.code, 0) << r.err;
+  const auto json = nlohmann::ordered_json::parse(r.out);
+  EXPECT_EQ(json, read_json_file(folder_ / "out.json"));
+  EXPECT_NE(run_lathe({"lineage", (folder_ / "out.json").string()}).out.find("evaluation"),
+            std::string::npos);
+  EXPECT_EQ(json["tokens"], 49);
+  EXPECT_NEAR(json["loss"], expected(model, 7, 0, 7), 1e-5);
+  const int64_t borders[] = {0, 2, 4, 7};
+  ASSERT_EQ(json["by_position"].size(), 3u);
+  for (size_t i = 0; i < 3; ++i) {
+    EXPECT_EQ(json["by_position"][i]["from"], borders[i]);
+    EXPECT_EQ(json["by_position"][i]["to"], borders[i + 1]);
+    EXPECT_NEAR(json["by_position"][i]["loss"], expected(model, 7, borders[i], borders[i + 1]),
+                1e-5);
+  }
+}
+
+TEST_F(Eval, BucketsAreNoMoreThanPositions) {
+  const CommandResult r =
+      eval(golden("llama"), {"--seq-len", "3", "--batches", "2", "--batch-size", "2", "--json"});
+  ASSERT_EQ(r.code, 0) << r.err;
+  const auto json = nlohmann::json::parse(r.out);
+  EXPECT_EQ(json["by_position"].size(), 3u);
+  EXPECT_EQ(json["tokens"], 12);
+}
+
+TEST_F(Eval, ErrorsSayWhatIsExpected) {
+  EXPECT_NE(eval(golden("llama"), {"--seq-len", "50"}).err.find("50 tokens are fewer than"),
+            std::string::npos);
+  EXPECT_NE(eval(golden("t5"), {"--seq-len", "8"}).err.find("expected \"decoder\""),
+            std::string::npos);
+  EXPECT_NE(eval(golden("gpt2"), {"--seq-len", "49"}).err.find("position"), std::string::npos);
+}
+
+}  // namespace
+}  // namespace lathe

@@ -1,0 +1,128 @@
+// lathe plot on runs written by hand: which numbers it takes, what it says of them, what it refuses.
+
+#include <gtest/gtest.h>
+
+#include <nlohmann/json.hpp>
+
+#include "cli/demo_testing.h"
+#include "io/temp_folder.h"
+#include "lathe/cli/report/curves.h"
+
+namespace lathe {
+namespace {
+
+class Plot : public ::testing::Test {
+ protected:
+  // Steps 1 to 4 of 10 tokens and `flops` each, validated at 2 and 4.
+  void write_run(const std::string& name, double flops, double middle, double last) {
+    std::string lines;
+    for (int i = 1; i <= 4; ++i) {
+      lines += fmt::format(R"({{"step":{},"loss":{},"grad_norm":0.5,"tokens":{},"flops":{}}})", i,
+                           5.0 - i, 10 * i, flops * i) +
+               "\n";
+      if (i % 2 == 0)
+        lines += fmt::format(R"({{"step":{},"val_loss":{}}})", i, i == 2 ? middle : last) + "\n";
+    }
+    folder_.write(name + "/metrics.jsonl", lines);
+  }
+  std::string at(const std::string& name) const { return (folder_ / name).string(); }
+  CommandResult plot(std::vector<std::string> arguments) const {
+    arguments.insert(arguments.begin(), "plot");
+    arguments.insert(arguments.end(), {"--out", at("out.svg")});
+    return run_lathe(arguments);
+  }
+
+  TempFolder folder_;
+};
+
+TEST_F(Plot, ValidationsStandWhereTrainingWas) {
+  write_run("a", 1e9, 4.0, 3.0);
+  const auto points = read_curve(at("a"), CurveY::kValidationLoss, CurveX::kFlops);
+  ASSERT_EQ(points.size(), 2u);
+  EXPECT_EQ(points[0].x, 2e9);
+  EXPECT_EQ(points[0].y, 4.0);
+  EXPECT_EQ(points[1].x, 4e9);
+  EXPECT_EQ(read_curve(at("a"), CurveY::kValidationLoss, CurveX::kTokens)[1].x, 40);
+  EXPECT_EQ(read_curve(at("a"), CurveY::kLoss, CurveX::kStep)[2].y, 2.0);
+  EXPECT_EQ(read_curve(at("a"), CurveY::kGradientNorm, CurveX::kStep).size(), 4u);
+}
+
+TEST_F(Plot, SaysWhereTheOthersReachTheFirst) {
+  write_run("dense", 1e9, 4.0, 3.0);
+  write_run("moe", 1e9, 3.5, 2.5);
+  write_run("worse", 1e9, 5.0, 4.0);
+  const CommandResult r = plot({at("dense"), at("moe"), at("worse"), "--x", "flops", "--json"});
+  ASSERT_EQ(r.code, 0) << r.err;
+  const auto json = nlohmann::json::parse(r.out);
+  EXPECT_EQ(json["reference"]["last"], 3.0);
+  EXPECT_DOUBLE_EQ(json["curves"][1]["reaches_reference_at"].get<double>(), 3e9);
+  EXPECT_TRUE(json["curves"][2]["reaches_reference_at"].is_null());
+  const CommandResult text = plot({at("dense"), at("moe"), at("worse"), "--x", "flops"});
+  EXPECT_NE(text.out.find("moe: 2.5000 at flops 4e+09; reaches the 3.0000 of dense at 3e+09, 75 %"),
+            std::string::npos)
+      << text.out;
+  EXPECT_NE(text.out.find("worse: 4.0000 at flops 4e+09; stays above the 3.0000 of dense"),
+            std::string::npos)
+      << text.out;
+  const std::string svg = content_of(folder_ / "out.svg");
+  for (const char* part : {">dense<", ">moe<", ">worse<", ">FLOPs<", ">4G<", "<style>"})
+    EXPECT_NE(svg.find(part), std::string::npos) << part << "\n" << svg;
+}
+
+TEST_F(Plot, ALevelIsALineAcross) {
+  write_run("a", 1, 4.0, 3.0);
+  write_run("b", 1, 9.0, 3.5);
+  const CommandResult r =
+      plot({at("a"), "--label", "mine", "--level", at("b"), "--level-label", "theirs", "--json"});
+  ASSERT_EQ(r.code, 0) << r.err;
+  const auto json = nlohmann::json::parse(r.out);
+  EXPECT_EQ(json["reference"]["label"], "theirs");
+  EXPECT_EQ(json["curves"].size(), 1u);
+  EXPECT_DOUBLE_EQ(json["curves"][0]["reaches_reference_at"].get<double>(), 3.0);
+  const std::string svg = content_of(folder_ / "out.svg");
+  EXPECT_NE(svg.find(">mine<"), std::string::npos);
+  EXPECT_NE(svg.find(">theirs<"), std::string::npos);
+}
+
+TEST_F(Plot, DrawsLossByPosition) {
+  folder_.write("rope.json",
+                R"({"by_position":[{"from":0,"to":8,"loss":4},{"from":8,"to":16,"loss":3}]})");
+  const auto points = read_curve(at("rope.json"), CurveY::kValidationLoss, CurveX::kPosition);
+  EXPECT_EQ(points[0].x, 4);
+  EXPECT_EQ(points[1].x, 12);
+  EXPECT_EQ(plot({at("rope.json"), "--x", "position"}).code, 0);
+  EXPECT_NE(content_of(folder_ / "out.svg").find(">rope<"), std::string::npos);
+}
+
+TEST_F(Plot, FindsTheFirstCrossing) {
+  const std::vector<ChartPoint> points = {{0, 4}, {10, 2}, {20, 3}, {30, 1}};
+  EXPECT_EQ(first_at_or_below(points, 3), 5);
+  EXPECT_EQ(first_at_or_below(points, 2), 10);
+  EXPECT_EQ(first_at_or_below(points, 1.5), 27.5);
+  EXPECT_EQ(first_at_or_below(points, 5), 0);
+  EXPECT_FALSE(first_at_or_below(points, 0.5).has_value());
+  EXPECT_FALSE(first_at_or_below({{0, NAN}}, 1).has_value());
+}
+
+TEST_F(Plot, ErrorsSayWhatToDo) {
+  write_run("a", 1, 4.0, 3.0);
+  folder_.write("old/metrics.jsonl", "{\"step\":1,\"loss\":2,\"tokens\":10}\n");
+  folder_.write("foreign.json", "{\"loss\":1}");
+  const auto expect_error = [&](std::vector<std::string> arguments, const std::string& part) {
+    const CommandResult r = plot(std::move(arguments));
+    EXPECT_NE(r.code, 0);
+    EXPECT_NE(r.err.find(part), std::string::npos) << r.err;
+    EXPECT_FALSE(std::filesystem::exists(at("out.svg")));
+  };
+  expect_error({at("old")}, "a validation loss data.valid");
+  expect_error({at("old"), "--y", "loss", "--x", "flops"}, "FLOPs a run of this version");
+  expect_error({at("a"), "--x", "position"}, "lathe eval MODEL --data SHARD --out FILE");
+  expect_error({at("foreign.json"), "--x", "position"}, "has no loss by position");
+  expect_error({at("a"), "--label", "x", "--label", "y"}, "2 names for 1 curves");
+  expect_error({at("a"), at("a"), at("a"), at("a"), "--level", at("a")}, "colours for 3");
+  expect_error({at("a"), "--level-label", "x"}, "the line of --level RUN");
+  expect_error({at("none")}, "holds no metrics.jsonl");
+}
+
+}  // namespace
+}  // namespace lathe
