@@ -117,6 +117,7 @@ TEST_F(Plot, ErrorsSayWhatToDo) {
   expect_error({at("old")}, "a validation loss data.valid");
   expect_error({at("old"), "--y", "loss", "--x", "flops"}, "FLOPs a run of this version");
   expect_error({at("a"), "--x", "position"}, "lathe eval MODEL --data SHARD --out FILE");
+  expect_error({at("foreign.json"), "--x", "position", "--y", "loss"}, "leave it out");
   expect_error({at("foreign.json"), "--x", "position"}, "has no loss by position");
   expect_error({at("a"), "--label", "x", "--label", "y"}, "2 names for 1 curves");
   expect_error({at("a"), at("a"), at("a"), at("a"), "--level", at("a")}, "colours for 3");

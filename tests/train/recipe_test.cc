@@ -1,5 +1,8 @@
 #include "lathe/train/recipe.h"
 
+#include <filesystem>
+#include <nlohmann/json.hpp>
+
 #include "lathe/config/recipe.h"
 #include "lathe/model/folder.h"
 #include "train/run.h"
@@ -117,6 +120,25 @@ TEST_F(Recipes, SayInWhatAndHowTheyCompute) {
   EXPECT_EQ(recipe(R"({"train": {"recompute": "full"}})").recompute(), Recompute::kFull);
   EXPECT_EQ(recipe(R"({"train": {"recompute": "selective"}})").recompute(), Recompute::kSelective);
   EXPECT_EQ(recipe().recompute(), Recompute::kNone);
+}
+
+// Those that go on from a model need one that is there; the rest of the file is read as it stands.
+TEST(RecipeFiles, OfTheProjectAreRead) {
+  namespace fs = std::filesystem;
+  const fs::path root = fs::path(LATHE_TEST_DIR).parent_path();
+  int files = 0;
+  for (const char* folder : {"recipes", "examples"})
+    for (const auto& entry : fs::recursive_directory_iterator(root / folder)) {
+      if (entry.path().extension() != ".toml") continue;
+      nlohmann::ordered_json tree = load_recipe(entry.path());
+      if (tree["model"].contains("from")) {
+        tree["model"]["from"] = root / "tests" / "model" / "goldens" / "llama" / "model";
+        tree["train"]["seq_len"] = 8;
+      }
+      EXPECT_EQ(error_text([&] { read_recipe(tree); }), "no error") << entry.path();
+      ++files;
+    }
+  EXPECT_GE(files, 10);
 }
 
 }  // namespace

@@ -61,11 +61,25 @@ struct PlotOptions {
 struct Curve {
   std::string label;
   std::vector<ChartPoint> points;
+  std::vector<ChartPoint> raw = {};  // when points are its running mean
   double last() const { return points.back().y; }
 };
 
 std::string name_of(const fs::path& source) {
-  return (source.has_filename() ? source : source.parent_path()).stem().string();
+  const fs::path name = source.has_filename() ? source : source.parent_path();
+  return (name.extension() == ".json" ? name.stem() : name.filename()).string();
+}
+
+// Training loss and gradient norm jump from step to step: their running mean is the line.
+Curve curve_of(const PlotOptions& o, const std::string& source,
+               const std::optional<std::string>& label) {
+  Curve curve{label.value_or(name_of(source)),
+              read_curve(source, named(kYs, o.y).value, named(kXs, o.x).value)};
+  if (o.y == "loss" || o.y == "grad_norm") {
+    curve.raw = std::move(curve.points);
+    curve.points = smoothed(curve.raw, 0.9);
+  }
+  return curve;
 }
 
 std::vector<Curve> read_curves(const PlotOptions& o) {
@@ -77,29 +91,24 @@ std::vector<Curve> read_curves(const PlotOptions& o) {
   const size_t most = kColors - (o.level ? 1 : 0);
   require(o.runs.size() <= most, ErrorKind::kUsage, "command line",
           "{} runs, but a picture has colours for {}; draw two pictures", o.runs.size(), most);
+  require(o.x != "position" || o.y == "val_loss", ErrorKind::kUsage, "--y",
+          "is {}, but what is known by position is the loss: leave it out", o.y);
   std::vector<Curve> curves;
   for (size_t i = 0; i < o.runs.size(); ++i)
-    curves.push_back({o.label.empty() ? name_of(o.runs[i]) : o.label[i],
-                      read_curve(o.runs[i], named(kYs, o.y).value, named(kXs, o.x).value)});
+    curves.push_back(
+        curve_of(o, o.runs[i], o.label.empty() ? std::nullopt : std::optional(o.label[i])));
   return curves;
 }
 
-std::optional<Curve> read_level(const PlotOptions& o) {
-  if (!o.level) return std::nullopt;
-  return Curve{o.level_label.value_or(name_of(*o.level)),
-               read_curve(*o.level, named(kYs, o.y).value, named(kXs, o.x).value)};
-}
-
-// Training loss and gradient norm jump from step to step: their running mean is the line.
-void add_series(const Curve& curve, int color, bool noisy, ChartSpec& spec) {
-  if (noisy)
+void add_series(const Curve& curve, int color, ChartSpec& spec) {
+  if (!curve.raw.empty())
     spec.series.push_back(
-        {.name = "", .color = color, .faint = true, .dots = false, .points = curve.points});
+        {.name = "", .color = color, .faint = true, .dots = false, .points = curve.raw});
   spec.series.push_back({.name = curve.label,
                          .color = color,
                          .faint = false,
-                         .dots = !noisy && curve.points.size() <= 40,
-                         .points = noisy ? smoothed(curve.points, 0.9) : curve.points});
+                         .dots = curve.raw.empty() && curve.points.size() <= 40,
+                         .points = curve.points});
 }
 
 ChartSpec chart_of(const PlotOptions& o, const std::vector<Curve>& curves,
@@ -110,9 +119,8 @@ ChartSpec chart_of(const PlotOptions& o, const std::vector<Curve>& curves,
       .series = {},
       .width = 760,
       .height = 330};
-  const bool noisy = o.x != "position" && (o.y == "loss" || o.y == "grad_norm");
   int color = 0;
-  for (const Curve& c : curves) add_series(c, ++color, noisy, spec);
+  for (const Curve& c : curves) add_series(c, ++color, spec);
   if (level) {
     double first = curves[0].points.front().x, last = first;
     for (const Curve& c : curves) {
@@ -136,7 +144,7 @@ void report(const PlotOptions& o, const std::vector<Curve>& curves, const Curve&
     if (context.json) continue;
     context.out << fmt::format("{}: {:.4f} at {} {:.6g}", c.label, c.last(), o.x,
                                c.points.back().x);
-    if (&c != &reference)
+    if (&c != &reference && o.x != "position")
       context.out << (reached
                           ? fmt::format("; reaches the {:.4f} of {} at {:.4g}, {:.0f} % of {:.4g}",
                                         reference.last(), reference.label, *reached,
@@ -154,7 +162,8 @@ void report(const PlotOptions& o, const std::vector<Curve>& curves, const Curve&
 
 int run_plot(const PlotOptions& o, CommandContext& context) {
   const std::vector<Curve> curves = read_curves(o);
-  const std::optional<Curve> level = read_level(o);
+  std::optional<Curve> level;
+  if (o.level) level = curve_of(o, *o.level, o.level_label);
   write_file_atomically(o.out, draw_chart(chart_of(o, curves, level), ChartUse::kFile));
   report(o, curves, level ? *level : curves[0], context);
   context.log.info("wrote {}", o.out);

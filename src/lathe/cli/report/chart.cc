@@ -135,7 +135,7 @@ std::string heading(const ChartSpec& spec) {
     svg +=
         fmt::format("<text class=\"legend\" x=\"{0:.1f}\" y=\"22\" text-anchor=\"end\">{1}</text>",
                     x, html_escaped(s->name));
-    x -= 6.2 * static_cast<double>(s->name.size()) + 24;
+    x -= 7.0 * static_cast<double>(s->name.size()) + 24;
     svg += fmt::format("<path class=\"{} c{}\" d=\"M{:.1f} 18 h16\"/>\n", s->faint ? "raw" : "line",
                        s->color, x);
     x -= 14;
