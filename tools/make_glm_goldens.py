@@ -27,7 +27,8 @@ GMASK, BOS, EOS = 26, 27, 28
 GLM = {"architectures": ["LatheForCausalLM"], "model_type": "lathe", "body": "prefix_decoder",
        "vocab_size": VOCABULARY, "hidden_size": WIDTH, "num_hidden_layers": LAYERS, "num_attention_heads": HEADS,
        "intermediate_size": INNER, "max_position_embeddings": 32, "hidden_act": "gelu", "tie_word_embeddings": True,
-       "attention_bias": True, "mlp_bias": True, "norm": {"kind": "layer", "placement": "glm", "eps": EPS, "bias": True}}
+       "attention_bias": True, "mlp_bias": True,
+       "norm": {"kind": "layer", "placement": "glm", "eps": EPS, "bias": True}}
 CHATGLM = {"architectures": ["ChatGLMModel"], "model_type": "chatglm", "vocab_size": VOCABULARY, "hidden_size": WIDTH,
            "num_layers": LAYERS, "num_attention_heads": HEADS, "inner_hidden_size": INNER, "max_sequence_length": 32,
            "layernorm_epsilon": EPS, "position_encoding_2d": True, "tie_word_embeddings": False, "quantization_bit": 0,

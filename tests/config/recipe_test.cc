@@ -69,6 +69,17 @@ TEST(Recipe, TextsThatTomlDoesNotExpect) {
         << text;
 }
 
+// toml++ asks of every character whether it is white space, and had no answer for these; found by
+// fuzzing.
+TEST(Recipe, LettersThatAreNoAscii) {
+  EXPECT_EQ(parse_toml("a = \"\u00e9 \u041c\" # \u00e9 \u041c\n", "r").dump(),
+            "{\"a\":\"\u00e9 \u041c\"}");
+  for (const char* text : {"norm\u041cind = 1\n", "a = 1 \u00e9\n", "\u00e9 = 1\n"})
+    EXPECT_NE(message([&] { parse_toml(text, "r.toml"); }).find("not valid TOML: "),
+              std::string::npos)
+        << text;
+}
+
 TEST(Recipe, Overrides) {
   Json tree = parse_toml("[train]\nsteps = 1\n", "r");
   for (const char* text :

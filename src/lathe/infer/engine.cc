@@ -30,8 +30,8 @@ Tensor last_logits(Transformer& model, const Forward& f, const Tensor& ids) {
   return model.logits(f, Var(last)).value.to(DType::kF32);
 }
 
-// Tokens of each prompt that a prefix decoder's tokens all see. A beginning-of-text token at the end
-// begins the answer (ChatGLM's <sop>).
+// How many tokens of each prompt a prefix decoder sees from everywhere. A beginning-of-text token at
+// the end begins the answer (ChatGLM's <sop>).
 Tensor prefixes_of(const Tensor& prompts, const ModelConfig& c) {
   const int64_t length = prompts.size(1);
   Tensor prefix = filled({prompts.size(0)}, static_cast<int32_t>(length));

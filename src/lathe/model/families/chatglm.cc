@@ -54,9 +54,10 @@ ModelConfig defaults() {
 }
 
 void read(const Json& theirs, Json&) {
-  require(!theirs.contains("multi_query_attention"), ErrorKind::kConfig, "config.json",
-          "this is ChatGLM2 or a later one, another model under the same model_type; only the first "
-          "ChatGLM is read");
+  require(
+      !theirs.contains("multi_query_attention"), ErrorKind::kConfig, "config.json",
+      "this is ChatGLM2 or a later one, another model under the same model_type; only the first "
+      "ChatGLM is read");
 }
 
 }  // namespace

@@ -78,10 +78,12 @@ int64_t count_of(const Tensor& ids) {
   return int64_t{last} + 1;
 }
 
-// The two places of every token: in the prefix, where all that follows stands at its last token, and
+// The two places of every token: in the prefix, at whose last token all that follows stands, and
 // behind the prefix, counted from 1.
 std::array<Tensor, 2> blank_places(const Forward& f) {
   const int64_t rows = f.positions.size(0), tokens = f.positions.size(1);
+  require(!f.prefix.defined() || f.prefix.shape() == Shape{rows}, ErrorKind::kShape, "rope",
+          "prefix has shape {}, expected [{}]", f.prefix.shape().str(), rows);
   std::array<Tensor, 2> places = {Tensor(f.positions.shape(), DType::kI32),
                                   Tensor(f.positions.shape(), DType::kI32)};
   for (int64_t i = 0; i < rows * tokens; ++i) {
