@@ -202,6 +202,15 @@ TEST(Program, GlobalOptionsBeforeOrAfterTheCommand) {
   set_thread_count(before);
 }
 
+// Whoever reads lines finds the object by its first character.
+TEST(Program, JsonIsOneLine) {
+  std::ostringstream out;
+  CommandContext context{
+      .name = "toy", .arguments = {}, .overrides = {}, .out = out, .log = {}, .progress = {}};
+  context.print_json({{"text", "two\nlines"}, {"list", {1, 2, 3}}, {"inner", {{"a", 1.5}}}});
+  EXPECT_EQ(out.str(), "{\"text\":\"two\\nlines\",\"list\":[1,2,3],\"inner\":{\"a\":1.5}}\n");
+}
+
 TEST(Program, TheCpuLevel) {
   const std::string best = kernels::cpu_kernels().level;
   EXPECT_EQ(run({"--cpu-level", "baseline", "toy", "in"}).code, 0);

@@ -48,7 +48,7 @@ struct CommandContext {
   ProgressStyle progress;               // how a Progress of this command shows itself
 
   std::string command_line() const;
-  // One object and a line break; call it once, when json is set.
+  // One object on one line; call it once, when json is set.
   void print_json(const nlohmann::ordered_json& object);
 };
 
