@@ -30,12 +30,11 @@ ModelConfig m1() {
   return c;
 }
 
-// The shape of m26 with experts in every layer: as much work a token as with a dense layer of twice
-// the width.
+// The shape of m26 with experts in every layer, of which a token has one: as much work as without.
 ModelConfig m26_moe4() {
   ModelConfig c = m26();
   c.moe.num_experts = 4;
-  c.moe.num_experts_per_tok = 2;
+  c.moe.router = "switch";
   return c;
 }
 
@@ -55,7 +54,7 @@ std::span<const Preset> presets() {
   static constexpr Preset kPresets[] = {
       {"m26", "26M Llama: width 512, 8 layers, 8 heads, 2 key/value heads, vocabulary 6400", 8, 512,
        m26},
-      {"m26-moe4", "m26 with 4 experts of the dense width in every layer, 2 a token", 8, 512,
+      {"m26-moe4", "m26 with 4 experts of the dense width in every layer, 1 a token", 8, 512,
        m26_moe4},
       {"m1", "0.9M Llama: width 128, 4 layers, 4 heads, vocabulary 512; 16 sequences of 256", 16,
        256, m1},
