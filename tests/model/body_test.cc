@@ -171,6 +171,22 @@ TEST(Body, ModulesThatLookAheadDoNotSeeTheFuture) {
             "the other; use 0, or \"decoder\"");
 }
 
+// A convolution on a grid belongs to a body that sees everything, and to texts that fill the grid.
+TEST(Body, AnEncoderCanLieOnAGrid) {
+  ModelConfig c = config_of("encoder");
+  c.ffn.kind = "mix";
+  c.ffn.conv = "grid";
+  c.ffn.grid_height = 7;
+  c.ffn.grid_width = 1;
+  const auto exact = make_model(c, DType::kF64, Device::kRef);
+  expect_gradients_everywhere(*exact);
+  const auto fast = make_model(c, DType::kF32, Device::kCpu);
+  EXPECT_LE(largest_difference(logits_of(*fast, some_ids(2, 7)), logits_of(*exact, some_ids(2, 7))),
+            1e-4);
+  EXPECT_NE(error_text([&] { logits_of(*exact, some_ids(2, 6)); }).find("a grid of 7 × 1"),
+            std::string::npos);
+}
+
 // Table 1 of the paper: a decoder alone, and both sides of an encoder-decoder.
 TEST(Body, DeepNormHasTheConstantsOfItsPaper) {
   const DeepNormConstants alone = deep_norm(8);
