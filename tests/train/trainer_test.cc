@@ -172,6 +172,16 @@ TEST_F(Training, ValidationIsTheMeanOverLabels) {
   EXPECT_NEAR(trainer.evaluate(1).loss, sum / count, 1e-6);
 }
 
+TEST_F(Training, AModelThatCannotFitIsRefusedBeforeItIsMade) {
+  // 4·10¹² parameters.
+  const Recipe r = recipe(R"({"model": {"hidden_size": 200000, "num_attention_heads": 1000,
+                              "num_key_value_heads": 1000, "intermediate_size": 800000,
+                              "num_hidden_layers": 6}})");
+  const std::string text = error_text([&] { Trainer trainer(r, {}); });
+  EXPECT_NE(text.find("GiB of weights and gradients"), std::string::npos) << text;
+  EXPECT_EQ(text.find("[model] "), 0u);
+}
+
 TEST_F(Training, AveragedWeightsAreValidatedAndSaved) {
   const auto plain = trained("{}");
   const auto averaged = trained(R"({"train": {"ema_decay": 0.9}})");

@@ -11,6 +11,7 @@
 #include <nlohmann/json.hpp>
 
 #include "lathe/base/error.h"
+#include "lathe/base/process.h"
 #include "lathe/model/folder.h"
 #include "lathe/model/summary.h"
 #include "lathe/ops/cross_entropy.h"
@@ -23,6 +24,20 @@ namespace {
 
 double seconds_since(std::chrono::steady_clock::time_point start) {
   return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+}
+
+// Weights and gradients alone, of which every element will be touched; said before the system ends
+// the program without a word.
+void require_memory(Transformer& model, const Recipe& recipe) {
+  constexpr double kGiB = 1 << 30;
+  const ModelCost cost =
+      model_cost(model, {.seq_len = recipe.train.seq_len, .compute = recipe.compute_dtype()});
+  const int64_t needed = cost.weight_bytes + cost.gradient_bytes, there = physical_memory_bytes();
+  require(
+      there == 0 || needed <= there, ErrorKind::kConfig, "model",
+      "{} parameters take {:.0f} GiB of weights and gradients, and this machine has {:.0f} GiB; "
+      "train a smaller model (`lathe inspect` shows what each costs)",
+      cost.parameters, static_cast<double>(needed) / kGiB, static_cast<double>(there) / kGiB);
 }
 
 }  // namespace
@@ -47,6 +62,7 @@ Trainer::Trainer(Recipe recipe, TrainHooks hooks)
   const TrainConfig& t = recipe_.train;
   const Rng seed(static_cast<uint64_t>(t.seed));
   model_ = std::make_unique<Transformer>(recipe_.model);
+  require_memory(*model_, recipe_);
   const Device device = recipe_.compute_device();
   model_->allocate(device == Device::kRef ? DType::kF64 : DType::kF32, device);
   if (recipe_.from) {
