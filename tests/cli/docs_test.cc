@@ -8,11 +8,10 @@ namespace lathe {
 namespace {
 
 TEST(Docs, GeneratedPagesAreUpToDate) {
-  const std::pair<const char*, const char*> pages[] = {
-      {"--markdown", "commands.md"},
-      {"--components", "components.md"},
-      {"--recipe", "recipe.md"},
-      {"--combinations", "combinations.md"}};
+  const std::pair<const char*, const char*> pages[] = {{"--markdown", "commands.md"},
+                                                       {"--components", "components.md"},
+                                                       {"--recipe", "recipe.md"},
+                                                       {"--combinations", "combinations.md"}};
   for (const auto& [option, file] : pages) {
     const std::string page =
         content_of(std::filesystem::path(LATHE_TEST_DIR).parent_path() / "docs" / file);

@@ -43,10 +43,10 @@ class Seeds {
     using namespace testing;
     const std::string two = pickle_state(
         {{}, {.name = "t", .storage = "0", .offset = 1, .shape = {2, 2}, .strides = {1, 2}}});
-    const std::string parameter = pickle_dict(
-        pickle_text("p") + pickle_global("torch._utils", "_rebuild_parameter") + "(" +
-        pickle_value({.type = "HalfStorage"}) + "\x88" +
-        pickle_global("collections", "OrderedDict") + ")RtR");
+    const std::string parameter =
+        pickle_dict(pickle_text("p") + pickle_global("torch._utils", "_rebuild_parameter") + "(" +
+                    pickle_value({.type = "HalfStorage"}) + "\x88" +
+                    pickle_global("collections", "OrderedDict") + ")RtR");
     const std::string metadata = "\x80\x02" + pickle_global("collections", "OrderedDict") + ")R}" +
                                  pickle_text("_metadata") + "q\1]K\1asb.";
     put("torch_file", "two", torch_file(two));

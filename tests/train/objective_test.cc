@@ -205,10 +205,10 @@ TEST(Objective, MaskedLmHidesReplacesAndKeeps) {
 }
 
 TEST(Objective, TheSameStreamGivesTheSameExample) {
-  for (const ObjectiveEntry& entry : objectives()) {
+  for (const auto& entry : objectives()) {
     ObjectiveConfig config = objective(std::string(entry.name).c_str());
     config.mask_token_id = 299;
-    const auto o = make_objective(config, model_of(std::string(entry.bodies[0]).c_str()), 64);
+    const auto o = make_objective(config, model_of(std::string(entry.make.bodies[0]).c_str()), 64);
     const Example a = o->example(text_of(65), Rng(9)), b = o->example(text_of(65), Rng(9));
     EXPECT_EQ(a.ids, b.ids) << entry.name;
     EXPECT_EQ(a.labels, b.labels) << entry.name;

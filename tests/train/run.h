@@ -117,8 +117,8 @@ class Run : public ::testing::Test {
 // for sentinels and a mask behind the 13 tokens of the text.
 inline std::vector<std::pair<std::string, std::string>> body_patches() {
   std::vector<std::pair<std::string, std::string>> all;
-  for (const ObjectiveEntry& o : objectives())
-    for (const std::string_view body : o.bodies) {
+  for (const auto& o : objectives())
+    for (const std::string_view body : o.make.bodies) {
       Json patch = {{"model",
                      {{"model_type", "lathe"},
                       {"body", std::string(body)},

@@ -53,7 +53,8 @@ std::vector<std::string> keys_for(const ModelConfig& c) {
 
 // One length for all rows, or one for each.
 Tensor read_prefix(const Json& value, int64_t rows, int64_t tokens, const std::string& path) {
-  const Json list = value.is_array() ? value : Json(std::vector<Json>(static_cast<size_t>(rows), value));
+  const Json list =
+      value.is_array() ? value : Json(std::vector<Json>(static_cast<size_t>(rows), value));
   Tensor prefix({rows}, DType::kI32);
   require(static_cast<int64_t>(list.size()) == rows, ErrorKind::kData, path,
           "prefix_length has {} numbers for {} rows", list.size(), rows);
@@ -187,6 +188,7 @@ int run_logits(const LogitsOptions& o, CommandContext& context) {
     memory = model->encode(f, in.ids);
     f.memory = &memory;
     f.segments = {};
+    f.token_types = Tensor();
     f.positions = Tensor();
     ids = in.decoder_ids.defined() ? in.decoder_ids
                                    : decoder_ids_from(in.labels, model->config(), o.input);
@@ -196,8 +198,8 @@ int run_logits(const LogitsOptions& o, CommandContext& context) {
   out.add("logits", model->logits(Forward(), Var(hidden.value)).value);
   Json summary = {{"logits", {ids.size(0), ids.size(1), model->config().vocab_size}}};
   if (o.loss || o.grads) {
-    const Var loss = ops::linear_cross_entropy(hidden, model->head(f),
-                                               labels_of(in, ids, body, o.input));
+    const Var loss =
+        ops::linear_cross_entropy(hidden, model->head(f), labels_of(in, ids, body, o.input));
     out.add("loss", loss.value);
     summary["loss"] = loss.value.item();
     if (o.grads) tape.backward(loss);
@@ -222,7 +224,8 @@ Command logits_command() {
       {.name = "logits",
        .summary = "write a model's logits, loss and gradients for given token ids",
        .help =
-           "Computes in fp32 without dropout. -100 among the labels is ignored. Labels of a decoder "
+           "Computes in fp32 without dropout. -100 among the labels is ignored. Labels of a "
+           "decoder "
            "are shifted by\n"
            "one and are the ids themselves where none are given; those of an encoder_decoder (for "
            "decoder_input_ids)\n"

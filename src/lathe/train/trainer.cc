@@ -77,6 +77,10 @@ Trainer::Trainer(Recipe recipe, TrainHooks hooks)
 void Trainer::open_data() {
   const TrainConfig& t = recipe_.train;
   objective_ = make_objective(recipe_.objective, recipe_.model, t.seq_len);
+  const Objective::Lengths rows = objective_->longest();
+  flops_per_step_ =
+      static_cast<double>(t.batch_size * rows.ids * t.grad_accumulation) *
+      model_cost(*model_, {.seq_len = rows.ids, .text_len = rows.text}).training_flops;
   const LoaderOptions options{.batch_size = t.batch_size,
                               .seq_len = t.seq_len,
                               .vocab_size = recipe_.model.vocab_size,
@@ -238,6 +242,8 @@ EvalReport Trainer::evaluate(int64_t step) {
   if (ema_) averaged.emplace(*ema_, trained_);
   const int64_t rows =
       std::max<int64_t>(1, valid_loader_->samples_per_epoch() / valid_loader_->batch_size());
+  // Sentinels stand for no bytes.
+  const bool labels_are_text = objective_name(recipe_.objective, recipe_.model) == "next_token";
   double sum = 0;
   int64_t labels = 0, bytes = 0;
   for (int64_t i = 0; i < std::min(recipe_.train.eval_batches, rows); ++i) {
@@ -245,8 +251,7 @@ EvalReport Trainer::evaluate(int64_t step) {
     if (batch.label_count == 0) continue;
     sum += loss_of(Forward(), batch, Recompute::kNone, 1.0);
     labels += batch.label_count;
-    // Only where the labels are the text: sentinels stand for no bytes.
-    if (objective_name(recipe_.objective, recipe_.model) != "next_token") continue;
+    if (!labels_are_text) continue;
     for (int32_t label : batch.labels.span<int32_t>())
       if (label >= 0 && static_cast<size_t>(label) < hooks_.token_bytes.size())
         bytes += hooks_.token_bytes[static_cast<size_t>(label)];
@@ -256,13 +261,6 @@ EvalReport Trainer::evaluate(int64_t step) {
   EvalReport report{.step = step, .loss = sum / static_cast<double>(labels), .bits_per_byte = {}};
   if (bytes > 0) report.bits_per_byte = sum / std::log(2.0) / static_cast<double>(bytes);
   return report;
-}
-
-double Trainer::flops_per_step() {
-  const TrainConfig& t = recipe_.train;
-  const Objective::Lengths rows = objective_->longest();
-  const double tokens = static_cast<double>(t.batch_size * rows.ids * t.grad_accumulation);
-  return tokens * model_cost(*model_, {.seq_len = rows.ids, .text_len = rows.text}).training_flops;
 }
 
 }  // namespace lathe

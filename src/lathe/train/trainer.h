@@ -71,7 +71,7 @@ class Trainer {
   const Recipe& recipe() const { return recipe_; }
   CheckpointContent checkpoint_content();
   // Forward and backward of one step, by model/summary.h.
-  double flops_per_step();
+  double flops_per_step() const { return flops_per_step_; }
 
  private:
   // Running mean and variance of the loss, for spike_skip.
@@ -108,6 +108,7 @@ class Trainer {
   std::unique_ptr<Optimizer> optimizer_;
   std::unique_ptr<Ema> ema_;
   std::shared_ptr<const Objective> objective_;
+  double flops_per_step_ = 0;
   std::unique_ptr<TokenShard> train_shard_, valid_shard_;
   std::unique_ptr<DataLoader> train_loader_, valid_loader_;
   std::unique_ptr<MetricsWriter> metrics_;

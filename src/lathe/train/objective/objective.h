@@ -11,6 +11,7 @@
 #include "lathe/base/rng.h"
 #include "lathe/config/visit.h"
 #include "lathe/model/config.h"
+#include "lathe/nn/catalogue.h"
 
 namespace lathe {
 
@@ -56,13 +57,11 @@ class Objective {
   virtual Lengths longest() const = 0;
 };
 
-using MakeObjective = std::unique_ptr<Objective> (*)(const ObjectiveOptions&);
-struct ObjectiveEntry {
-  std::string_view name, summary, source;
-  std::vector<std::string_view> bodies;  // that it can train
-  MakeObjective make;
+struct ObjectiveFor {
+  std::vector<std::string_view> bodies;  // that it can train; the default of the first
+  std::unique_ptr<Objective> (*make)(const ObjectiveOptions&);
 };
-std::span<const ObjectiveEntry> objectives();
+std::span<const CatalogueEntry<ObjectiveFor>> objectives();
 
 // The objective's name, or the default of the body.
 std::string objective_name(const ObjectiveConfig& config, const ModelConfig& model);

@@ -7,49 +7,34 @@
 
 namespace lathe {
 
-std::span<const ObjectiveEntry> objectives() {
-  static const ObjectiveEntry kObjectives[] = {
+std::span<const CatalogueEntry<ObjectiveFor>> objectives() {
+  static const CatalogueEntry<ObjectiveFor> kObjectives[] = {
       {"next_token",
        "every token predicts the one after it",
        "Radford et al. 2019 (GPT-2)",
-       {"decoder", "prefix_decoder"},
-       make_next_token},
+       {{"decoder", "prefix_decoder"}, make_next_token}},
       {"prefix_lm",
        "a random cut: the part before is given, the part behind it predicted",
        "Raffel et al. 2020, arXiv:1910.10683; Tay et al. 2022 (U-PaLM), arXiv:2210.11399",
-       {"prefix_decoder", "encoder_decoder"},
-       make_prefix_lm},
+       {{"prefix_decoder", "encoder_decoder"}, make_prefix_lm}},
       {"span_corruption",
        "random spans are taken out, each leaving a sentinel, and are to be said",
        "Raffel et al. 2020, arXiv:1910.10683",
-       {"encoder_decoder", "prefix_decoder", "decoder"},
-       make_span_corruption},
+       {{"encoder_decoder", "prefix_decoder", "decoder"}, make_span_corruption}},
       {"ul2",
        "a mixture of seven denoisers: short spans, long or many spans, and the rest of a text",
        "Tay et al. 2022, arXiv:2205.05131",
-       {"encoder_decoder", "prefix_decoder", "decoder"},
-       make_ul2},
+       {{"encoder_decoder", "prefix_decoder", "decoder"}, make_ul2}},
       {"masked_lm",
        "random tokens are hidden, replaced or kept, and predicted in place",
        "Devlin et al. 2019, arXiv:1810.04805",
-       {"encoder"},
-       make_masked_lm},
+       {{"encoder"}, make_masked_lm}},
   };
   return kObjectives;
 }
 
-namespace {
-
-std::vector<std::string> objective_names() {
-  std::vector<std::string> names;
-  for (const ObjectiveEntry& e : objectives()) names.emplace_back(e.name);
-  return names;
-}
-
-}  // namespace
-
 void ObjectiveConfig::visit(Visitor& v) {
-  v.choice("name", name, objective_names(),
+  v.choice("name", name, names_of(objectives()),
            "what is predicted from what; default: next_token for decoder, prefix_lm for "
            "prefix_decoder, span_corruption for encoder_decoder, masked_lm for encoder");
   v.field("mask_rate", mask_rate, "span_corruption, masked_lm: share of the tokens that is hidden",
@@ -71,30 +56,29 @@ void ObjectiveConfig::visit(Visitor& v) {
 
 std::string objective_name(const ObjectiveConfig& config, const ModelConfig& model) {
   if (config.name) return *config.name;
-  // The first in the catalogue for that body, but a prefix is there to be used.
-  if (model.body == "prefix_decoder") return "prefix_lm";
-  if (model.body == "encoder_decoder") return "span_corruption";
-  return model.body == "encoder" ? "masked_lm" : "next_token";
+  const auto entry = std::ranges::find_if(
+      objectives(), [&](const auto& e) { return e.make.bodies.front() == model.body; });
+  require(entry != objectives().end(), ErrorKind::kConfig, "objective.name",
+          "nothing is the default for body = \"{}\"; say which", model.body);
+  return std::string(entry->name);
 }
 
 std::unique_ptr<Objective> make_objective(const ObjectiveConfig& config, const ModelConfig& model,
                                           int64_t seq_len) {
   const std::string name = objective_name(config, model);
-  const auto entry = std::ranges::find(objectives(), name, &ObjectiveEntry::name);
-  require(entry != objectives().end(), ErrorKind::kConfig, "objective.name", "no '{}'.{} Known: {}",
-          name, did_you_mean(name, objective_names()), join(objective_names(), ", "));
-  require(std::ranges::find(entry->bodies, model.body) != entry->bodies.end(), ErrorKind::kConfig,
+  const ObjectiveFor& entry = find_in(objectives(), "objective.name", name).make;
+  require(std::ranges::find(entry.bodies, model.body) != entry.bodies.end(), ErrorKind::kConfig,
           "objective.name", "{} cannot train body = \"{}\"; it is for {}", name, model.body,
-          fmt::join(entry->bodies, ", "));
+          fmt::join(entry.bodies, ", "));
   require(!model.body_traits().encoder || model.decoder_start(), ErrorKind::kConfig,
           "model.decoder_start_token_id",
           "an encoder_decoder needs an id that its decoder begins with; give this or pad_token_id");
-  auto objective = entry->make({.config = config,
-                                .body = model.body_traits(),
-                                .vocab_size = model.vocab_size,
-                                .seq_len = seq_len,
-                                .eos_token_id = model.eos_token_id,
-                                .decoder_start = model.decoder_start()});
+  auto objective = entry.make({.config = config,
+                               .body = model.body_traits(),
+                               .vocab_size = model.vocab_size,
+                               .seq_len = seq_len,
+                               .eos_token_id = model.eos_token_id,
+                               .decoder_start = model.decoder_start()});
   const Objective::Lengths most = objective->longest();
   require(std::max(most.text, most.ids) <= model.max_position_embeddings, ErrorKind::kConfig,
           "train.seq_len",
