@@ -9,14 +9,12 @@ of make_goldens.py without steps.json, and forward.safetensors holds the length 
   python3 tools/make_glm_goldens.py [--out tests/model/goldens]
 """
 
-import argparse
-import json
 import math
-import pathlib
 
 import torch
-from safetensors.torch import save_file
 from torch.nn.functional import cross_entropy, gelu, layer_norm
+
+import golden_folder
 
 PINNED = "2.15.0"
 VOCABULARY, BATCH, TOKENS, WIDTH, LAYERS, HEADS, INNER = 29, 2, 11, 16, 2, 2, 12
@@ -148,26 +146,13 @@ def write_golden(folder, config):
     logits = logits_of(names, weights, ids, prefix)
     loss = cross_entropy(logits[:, :-1].flatten(0, 1), labels[:, 1:].flatten(), ignore_index=-100)
     loss.backward()
-    (folder / "model").mkdir(parents=True, exist_ok=True)
-    (folder / "model" / "config.json").write_text(json.dumps(config, indent=2) + "\n")
-    save_file({k: v.detach() for k, v in weights.items()}, folder / "model" / "model.safetensors", {"format": "pt"})
     arrays = {"input_ids": ids.int(), "labels": labels.int(), "prefix": prefix.int(),
               "logits": logits.detach().contiguous(), "loss": loss.detach()}
-    save_file(arrays | {f"grad.{k}": v.grad for k, v in weights.items()}, folder / "forward.safetensors")
-    for file in folder.rglob("*.safetensors"):
-        file.chmod(0o644)
-    print(f"{folder}: {sum(f.stat().st_size for f in folder.rglob('*') if f.is_file()) / 1024:.0f} KiB")
+    golden_folder.write_golden(folder, config, weights, arrays)
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    default = pathlib.Path(__file__).resolve().parent.parent / "tests" / "model" / "goldens"
-    parser.add_argument("--out", type=pathlib.Path, default=default)
-    out = parser.parse_args().out
-    if torch.__version__.split("+")[0] != PINNED:
-        raise SystemExit(f"torch is {torch.__version__}; the goldens were made with {PINNED}")
-    torch.use_deterministic_algorithms(True)
-    torch.set_num_threads(1)
+    out = golden_folder.golden_folder(__doc__, PINNED)
     for name, config in {"glm": GLM, "chatglm": CHATGLM}.items():
         write_golden(out / name, config)
 
