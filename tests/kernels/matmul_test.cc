@@ -23,7 +23,11 @@ std::vector<Case> matmul_cases() {
                         {4, 0, 3},
                         {4, 3, 0},
                         {33, 17, 64},
-                        {70, 48, 1}})
+                        {70, 48, 1},
+                        // More than one block of rows, columns and depth, none of them whole.
+                        {101, 37, 300},
+                        {20, 530, 260},
+                        {16, 33, 600}})
     for (int layout = 0; layout < 4; ++layout)
       for (bool accumulate : {false, true})
         for (bool wide : {false, true}) {

@@ -10,11 +10,7 @@
 #include <map>
 #include <mutex>
 #include <optional>
-#include <span>
 #include <unordered_map>
-
-#include "lathe/base/error.h"
-#include "lathe/kernels/ref/ref.h"
 
 namespace lathe::kernels::cpu {
 namespace {
@@ -92,25 +88,6 @@ const std::optional<Primitive>& primitive_for(const TensorView& a, const TensorV
   return found->second;  // map nodes do not move
 }
 
-bool fast_type(DType t) { return t == DType::kF32 || t == DType::kBF16; }
-
-// An operand as f32: itself, or a contiguous copy.
-class Widened {
- public:
-  explicit Widened(const TensorView& v) : view_(v) {
-    if (!v || v.dtype == DType::kF32) return;
-    copy_ =
-        Tensor(Shape(std::span<const int64_t>(v.shape, static_cast<size_t>(v.rank))), DType::kF32);
-    view_ = copy_.view();
-    cpu_kernels().cast(v, view_);
-  }
-  const TensorView& view() const { return view_; }
-
- private:
-  TensorView view_;
-  Tensor copy_;
-};
-
 void run(const Primitive& p, const TensorView& a, const TensorView& b, const TensorView& bias,
          const TensorView& c) {
   const size_t scratch_bytes = p.scratch.get_size();
@@ -130,20 +107,11 @@ void run(const Primitive& p, const TensorView& a, const TensorView& b, const Ten
 
 }  // namespace
 
-void matmul(const TensorView& a, const TensorView& b, const TensorView& bias, const TensorView& c,
-            Write write) {
-  if (c.shape[0] == 0 || c.shape[1] == 0) return;
-  if (!fast_type(a.dtype) || !fast_type(c.dtype) || (bias && !fast_type(bias.dtype)) ||
-      a.shape[1] == 0)
-    return ref::matmul(a, b, bias, c, write);
-  if (const auto& p = primitive_for(a, b, bias, c, write)) return run(*p, a, b, bias, c);
-  // No product of these dtypes here (bf16 needs AVX-512): everything in f32, the output too.
-  const Widened wide_a(a), wide_b(b), wide_bias(bias), wide_c(c);
-  const auto& p =
-      primitive_for(wide_a.view(), wide_b.view(), wide_bias.view(), wide_c.view(), write);
-  require(p.has_value(), ErrorKind::kDevice, "matmul", "oneDNN has no f32 product on this machine");
-  run(*p, wide_a.view(), wide_b.view(), wide_bias.view(), wide_c.view());
-  if (c.dtype != DType::kF32) cpu_kernels().cast(wide_c.view(), c);
+bool library_matmul(const TensorView& a, const TensorView& b, const TensorView& bias,
+                    const TensorView& c, Write write) {
+  const auto& p = primitive_for(a, b, bias, c, write);
+  if (p) run(*p, a, b, bias, c);
+  return p.has_value();
 }
 
 }  // namespace lathe::kernels::cpu

@@ -1,14 +1,20 @@
-// Dense products on the CPU: oneDNN, with one primitive per (shape, layout, dtypes) made once and
-// kept.
+// Which kernel a dense product takes, and oneDNN's products: one primitive per (shape, layout,
+// dtypes) made once and kept.
 #pragma once
 
 #include "lathe/kernels/kernels.h"
 
 namespace lathe::kernels::cpu {
 
-// Kernels::matmul for f32 and bf16. Where oneDNN has no bf16 product for this machine, operands are
-// widened to f32 first. Thread-safe.
-void matmul(const TensorView& a, const TensorView& b, const TensorView& bias, const TensorView& c,
-            Write write);
+// Whether a · b has so few rows that reading the weights is what it costs (isa/matvec.h).
+inline bool few_rows(const TensorView& a, const TensorView& b) {
+  constexpr int64_t kFewRows = 16;
+  return a.shape[0] <= kFewRows && a.stride[1] == 1 && b.stride[0] == 1;
+}
+
+// Kernels::matmul for f32 and bf16 by oneDNN; false, with nothing done, where it has no product of
+// these dtypes for this machine. Thread-safe.
+bool library_matmul(const TensorView& a, const TensorView& b, const TensorView& bias,
+                    const TensorView& c, Write write);
 
 }  // namespace lathe::kernels::cpu

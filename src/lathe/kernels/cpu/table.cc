@@ -18,37 +18,44 @@ struct Level {
   const char* name;
   void (*fill)(Kernels&);
   bool (*supported)();
+  // Whether oneDNN's products are taken where it has them: its kernels of AVX-512, and those for
+  // bf16 instructions, are faster than ours (isa/matmul.cc); below that ours are.
+  bool library_products;
 };
 
 // Lowest first. __builtin_cpu_supports asks the processor and, for registers wider than SSE's,
 // whether the operating system saves them.
 constexpr Level kLevels[] = {
-    {"baseline", isa_baseline::fill, [] { return true; }},
+    {"baseline", isa_baseline::fill, [] { return true; }, false},
 #if defined(__x86_64__)
     {"avx2", isa_avx2::fill,
      [] {
        return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") &&
               __builtin_cpu_supports("bmi") && __builtin_cpu_supports("bmi2");
-     }},
+     },
+     false},
     {"avx512", isa_avx512::fill,
      [] {
        return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
               __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl") &&
               __builtin_cpu_supports("fma") && __builtin_cpu_supports("bmi2");
-     }},
+     },
+     true},
     {"avx512_bf16", isa_avx512_bf16::fill,
      [] {
        return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
               __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl") &&
               __builtin_cpu_supports("fma") && __builtin_cpu_supports("bmi2") &&
               __builtin_cpu_supports("avx512bf16") && __builtin_cpu_supports("avx512vnni");
-     }},
+     },
+     true},
 #endif
 };
 
 struct Selected {
   Kernels fast;     // straight from the level
   Kernels guarded;  // what cpu_kernels() returns
+  bool library_products;
 };
 const Selected& selected();
 
@@ -90,14 +97,31 @@ void put_guards(Kernels& table) {
   ((table.*Entries = Guard<Entries>::call), ...);
 }
 
+bool fast_type(const TensorView& t) {
+  return !t || t.dtype == DType::kF32 || t.dtype == DType::kBF16;
+}
+
+// Operands may be transposed, so only the dtypes are looked at.
+void matmul(const TensorView& a, const TensorView& b, const TensorView& bias, const TensorView& c,
+            Write write) {
+  if (c.shape[0] == 0 || c.shape[1] == 0) return;
+  if (!fast_type(a) || !fast_type(bias) || !fast_type(c) || a.shape[1] == 0)
+    return ref::matmul(a, b, bias, c, write);
+  const Selected& s = selected();
+  if (s.library_products && !cpu::few_rows(a, b) && cpu::library_matmul(a, b, bias, c, write))
+    return;
+  s.fast.matmul(a, b, bias, c, write);
+}
+
 Selected build(const Level& level) {
   Selected s;
+  s.library_products = level.library_products;
   s.fast = ref_kernels();
   s.fast.name = "cpu";
   s.fast.level = level.name;
-  s.fast.matmul = cpu::matmul;
   level.fill(s.fast);
   s.guarded = s.fast;
+  s.guarded.matmul = matmul;
   put_guards<&Kernels::add, &Kernels::axpy, &Kernels::scale, &Kernels::sum_rows,
              &Kernels::sum_squares, &Kernels::activation, &Kernels::activation_backward,
              &Kernels::gated, &Kernels::gated_backward, &Kernels::rms_norm,

@@ -5,6 +5,7 @@
 namespace lathe::kernels::LATHE_ISA_NAMESPACE {
 
 void fill(Kernels& table) {
+  fill_matmul(table);
   fill_elementwise(table);
   fill_reductions(table);
   fill_activation(table);

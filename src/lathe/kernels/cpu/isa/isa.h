@@ -8,6 +8,7 @@
 #define LATHE_DECLARE_LEVEL(level)              \
   namespace level {                             \
   void fill(Kernels& table);                    \
+  void fill_matmul(Kernels& table);             \
   void fill_elementwise(Kernels& table);        \
   void fill_reductions(Kernels& table);         \
   void fill_activation(Kernels& table);         \

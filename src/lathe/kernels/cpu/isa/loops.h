@@ -67,3 +67,14 @@ static void for_each_run(const TensorView* const (&views)[K], int64_t grain, F&&
     f(at, width);
   });
 }
+
+// A weight or bias as floats: its own memory where it is f32, else converted into `scratch`; null
+// when absent.
+LATHE_INLINE const float* floats_of(const TensorView& t, int64_t n, float* scratch) {
+  if (!t) return nullptr;
+  if (t.dtype == DType::kF32) return t.as<float>();
+  const BF16* from = t.as<BF16>();
+#pragma omp simd
+  for (int64_t i = 0; i < n; ++i) scratch[i] = to_float(from[i]);
+  return scratch;
+}

@@ -17,17 +17,6 @@ namespace lathe::kernels::LATHE_ISA_NAMESPACE {
 #include "lathe/kernels/cpu/isa/loops.h"
 namespace {
 
-// A weight or bias as floats: its own memory where it is f32, else converted into `scratch`; null
-// when absent.
-const float* floats_of(const TensorView& t, int64_t n, float* scratch) {
-  if (!t) return nullptr;
-  if (t.dtype == DType::kF32) return t.as<float>();
-  const BF16* from = t.as<BF16>();
-#pragma omp simd
-  for (int64_t i = 0; i < n; ++i) scratch[i] = to_float(from[i]);
-  return scratch;
-}
-
 template <class T>
 float sum_of(const T* x, int64_t n) {
   float sum = 0;

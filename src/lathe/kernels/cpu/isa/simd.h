@@ -28,6 +28,28 @@ LATHE_INLINE Vec load(const float* p) {
 }
 LATHE_INLINE void store(float* p, Vec v) { __builtin_memcpy(p, &v, sizeof(v)); }
 
+typedef uint32_t Words __attribute__((vector_size(kWidth * sizeof(uint32_t))));
+typedef uint16_t Halves __attribute__((vector_size(kWidth * sizeof(uint16_t))));
+
+LATHE_INLINE Vec load(const BF16* p) {
+  Halves h;
+  __builtin_memcpy(&h, p, sizeof(h));
+  return (Vec)(__builtin_convertvector(h, Words) << 16);
+}
+// Rounds as to_bf16() does.
+LATHE_INLINE void store(BF16* p, Vec v) {
+  const Words u = (Words)v, rounded = (u + 0x7FFFu + ((u >> 16) & 1u)) >> 16;
+  const Words quiet = (u >> 16) | 0x40u, is_nan = (Words)((u & 0x7FFFFFFFu) > 0x7F800000u);
+  const Halves h = __builtin_convertvector((is_nan & quiet) | (~is_nan & rounded), Halves);
+  __builtin_memcpy(p, &h, sizeof(h));
+}
+
+LATHE_INLINE float sum_of(Vec v) {
+  float total = 0.0f;
+  for (int i = 0; i < kWidth; ++i) total += v[i];
+  return total;
+}
+
 // A: M x K read as a[m * row + k * col] (so a transpose costs nothing); B: K x N with rows ldb
 // apart; C: M x N. N is a multiple of kWidth.
 struct TileProduct {
