@@ -11,6 +11,10 @@ TensorView transposed(TensorView t) {
   return t;
 }
 
+// Which operands are f32 beside bf16 ones.
+enum class Wide { kNone, kResult, kAllButWeights };
+constexpr const char* kWideNames[] = {"", "_f32", "_f32_but_weights"};
+
 std::vector<Case> matmul_cases() {
   struct Sizes {
     int64_t m, n, k;
@@ -30,22 +34,24 @@ std::vector<Case> matmul_cases() {
                         {16, 33, 600}})
     for (int layout = 0; layout < 4; ++layout)
       for (bool accumulate : {false, true})
-        for (bool wide : {false, true}) {
+        for (Wide wide : {Wide::kNone, Wide::kResult, Wide::kAllButWeights}) {
           const bool ta = layout & 1, tb = layout & 2;
-          const Kind kind = wide ? Kind::kFloat : Kind::kActivation;
-          const Spec a{ta ? Shape{z.k, z.m} : Shape{z.m, z.k}};
+          const Kind kind = wide == Wide::kNone ? Kind::kActivation : Kind::kFloat;
+          const Kind a_kind = wide == Wide::kAllButWeights ? Kind::kFloat : Kind::kActivation;
+          const Spec a{ta ? Shape{z.k, z.m} : Shape{z.m, z.k}, Role::kIn, a_kind};
           const Spec b{tb ? Shape{z.n, z.k} : Shape{z.k, z.n}};
           const Spec bias{{z.n}};
           const Spec c{{z.m, z.n}, accumulate ? Role::kInOut : Role::kOut, kind};
-          const bool with_bias = wide != ta;
-          all.push_back({fmt::format("{}x{}x{}_{}{}{}{}", z.m, z.n, z.k, ta ? "t" : "n",
-                                     tb ? "t" : "n", accumulate ? "_add" : "", wide ? "_f32" : ""),
-                         {a, b, bias, c},
-                         [=](const Kernels& k, const Views& v) {
-                           k.matmul(ta ? transposed(v[0]) : v[0], tb ? transposed(v[1]) : v[1],
-                                    with_bias ? v[2] : TensorView{}, v[3],
-                                    accumulate ? Write::kAccumulate : Write::kOverwrite);
-                         }});
+          const bool with_bias = (wide == Wide::kResult) != ta;
+          all.push_back(
+              {fmt::format("{}x{}x{}_{}{}{}{}", z.m, z.n, z.k, ta ? "t" : "n", tb ? "t" : "n",
+                           accumulate ? "_add" : "", kWideNames[static_cast<int>(wide)]),
+               {a, b, bias, c},
+               [=](const Kernels& k, const Views& v) {
+                 k.matmul(ta ? transposed(v[0]) : v[0], tb ? transposed(v[1]) : v[1],
+                          with_bias ? v[2] : TensorView{}, v[3],
+                          accumulate ? Write::kAccumulate : Write::kOverwrite);
+               }});
         }
   return all;
 }

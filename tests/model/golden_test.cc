@@ -32,6 +32,20 @@ struct Arithmetic {
   Device device;
 };
 
+// What the head reads of a golden's inputs. `memory` must outlive the backward.
+Var hidden_of(Transformer& model, Forward f, const SafetensorsReader& inputs,
+              EncoderMemory& memory) {
+  const Body body = model.config().body_traits();
+  if (body.encoder) {
+    memory = model.encode(f, read_array(inputs, "input_ids"));
+    f.memory = &memory;
+  }
+  if (inputs.find("token_type_ids") != nullptr)
+    f.token_types = read_array(inputs, "token_type_ids");
+  if (inputs.find("prefix") != nullptr) f.prefix = read_array(inputs, "prefix");
+  return model.hidden(f, read_array(inputs, body.encoder ? "decoder_input_ids" : "input_ids"));
+}
+
 class Golden : public ::testing::TestWithParam<std::string> {};
 
 TEST_P(Golden, LogitsLossAndGradientsAreThoseOfTransformers) {
@@ -46,14 +60,7 @@ TEST_P(Golden, LogitsLossAndGradientsAreThoseOfTransformers) {
     f.tape = &tape;
     const Body body = model->config().body_traits();
     EncoderMemory memory;
-    if (body.encoder) {
-      memory = model->encode(f, read_array(want, "input_ids"));
-      f.memory = &memory;
-    }
-    if (want.find("token_type_ids") != nullptr) f.token_types = read_array(want, "token_type_ids");
-    if (want.find("prefix") != nullptr) f.prefix = read_array(want, "prefix");
-    const Var hidden =
-        model->hidden(f, read_array(want, body.encoder ? "decoder_input_ids" : "input_ids"));
+    const Var hidden = hidden_of(*model, f, want, memory);
     EXPECT_LE(largest_difference(model->logits(f, hidden).value, read_array(want, "logits")), 2e-5);
     // A decoder alone predicts the next token, the others what they are told to in place.
     const bool next = body.causal && !body.encoder;
@@ -92,6 +99,25 @@ TEST_P(Golden, TheFolderComesBackUnchanged) {
     ASSERT_NE(b, nullptr) << a.name;
     EXPECT_TRUE(std::ranges::equal(a.bytes, b->bytes)) << a.name;
   }
+}
+
+// A file's bf16 weights left as they are are the same model as widened ones.
+TEST_P(Golden, WeightsStayAsStoredWithoutLoss) {
+  const fs::path from = fs::path(LATHE_TEST_DIR) / "model" / "goldens" / GetParam();
+  const SafetensorsReader inputs(from / "forward.safetensors");
+  const TempFolder folder;
+  save_model(*load_model(from / "model", {}), folder.path(), {.dtype = DType::kBF16});
+  const auto logits_as = [&](Residence residence) {
+    const auto model = load_model(folder.path(), {.residence = residence});
+    int64_t narrow = 0;
+    for (const Parameter* p : model->parameters()) narrow += p->value.dtype() == DType::kBF16;
+    EXPECT_EQ(narrow > 0, residence != Residence::kOwn);
+    EncoderMemory memory;
+    return model->logits(Forward(), hidden_of(*model, Forward(), inputs, memory)).value;
+  };
+  const Tensor want = logits_as(Residence::kOwn);
+  EXPECT_LE(largest_difference(logits_as(Residence::kAsStored), want), 2e-5);
+  EXPECT_LE(largest_difference(logits_as(Residence::kMapped), want), 2e-5);
 }
 
 std::vector<std::string> every_golden() {

@@ -18,7 +18,7 @@ void Gradients::add(const Var& input, Tensor gradient) {
   if (!input.needs_grad()) return;
   Tape::Slot& slot = tape_.slots_[input.id];
   require(gradient.shape() == slot.shape, ErrorKind::kShape, "backward",
-          "gradient {} for a value of shape {}", gradient.shape().str(), slot.shape.str());
+          "gradient {} for a value of shape {}", gradient.shape(), slot.shape);
   if (slot.sink == nullptr && !slot.grad.defined()) {
     slot.grad = std::move(gradient);
     return;
@@ -126,7 +126,7 @@ void Tape::backward(const Var& loss, const Tensor& seed) {
 
 void Tape::backward(const Var& loss, double seed) {
   require(loss.value.numel() == 1, ErrorKind::kShape, "backward", "the loss has shape {}",
-          loss.shape().str());
+          loss.shape());
   const Tensor s =
       Tensor::scalar(seed, loss.value.dtype(), loss.value.device()).reshape(loss.shape());
   backward(loss, s);

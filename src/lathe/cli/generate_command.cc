@@ -151,8 +151,9 @@ int run_generate(const GenerateOptions& options, CommandContext& context) {
           "give either --prompt TEXT or --input FILE.json");
   GenerateOptions o = options;
   o.generation = effective_config(options, context);
-  const auto model = load_model(o.model, {.dtype = dtype_by_name(o.precision)});
-  return o.input ? generate_ids(o, *model, context) : generate_text(o, *model, context);
+  const DType dtype = dtype_by_name(o.precision);
+  if (o.input) return generate_ids(o, *load_for_inference(o.model, dtype), context);
+  return generate_text(o, *load_for_inference(o.model, dtype), context);
 }
 
 }  // namespace

@@ -88,7 +88,7 @@ Input read_input(const std::string& path, const ModelConfig& c) {
   for (const auto& [key, t] :
        {std::pair{"attention_mask", &in.mask}, {"token_type_ids", &in.token_types}})
     require(!t->defined() || t->shape() == in.ids.shape(), ErrorKind::kData, path,
-            "{} must have the shape {} of input_ids", key, in.ids.shape().str());
+            "{} must have the shape {} of input_ids", key, in.ids.shape());
   return in;
 }
 
@@ -127,8 +127,7 @@ Tensor labels_of(const Input& in, const Tensor& ids, const Body& body, const std
   require(labels.defined(), ErrorKind::kData, path,
           "no labels; only a decoder alone has the ids themselves as labels");
   require(labels.shape() == ids.shape(), ErrorKind::kData, path,
-          "labels have shape {}, the tokens that predict them {}", labels.shape().str(),
-          ids.shape().str());
+          "labels have shape {}, the tokens that predict them {}", labels.shape(), ids.shape());
   return moved_labels(labels, shifted ? 1 : 0);
 }
 

@@ -51,7 +51,8 @@ struct Kernels {
   std::string level;  // instruction-set level in use, e.g. "avx512_bf16"
 
   // c[M,N] (=|+=) a[M,K] · b[K,N] + bias[N]. Either stride of a and b may be 1, so a transposed
-  // operand is a transposed view. a, b share a dtype; c has it too or is f32.
+  // operand is a transposed view. a, b share a dtype, or b is bf16 beside an f32 a; c has a's dtype
+  // or is f32.
   void (*matmul)(const TensorView& a, const TensorView& b, const TensorView& bias,
                  const TensorView& c, Write write);
 

@@ -6,6 +6,7 @@
 
 #include "lathe/base/error.h"
 #include "lathe/base/parallel.h"
+#include "lathe/base/process.h"
 #include "lathe/io/json_file.h"
 #include "lathe/io/safetensors.h"
 #include "lathe/model/family.h"
@@ -186,32 +187,94 @@ ModelConfig read_model_config(const fs::path& folder) {
   }
 }
 
-void load_weights(Transformer& model, const fs::path& folder) {
-  const auto reader = open_weights(folder);
-  const auto tensors = map_weights(model);
+namespace {
+
+// A model's weights in its folder: every place on disk beside the array that lies there.
+struct StoredWeights {
+  std::shared_ptr<const ArrayReader> reader;
+  std::vector<DiskTensor> places;
+  std::vector<Tensor> arrays;
+};
+
+StoredWeights find_weights(Transformer& model, const fs::path& folder) {
+  StoredWeights w{open_weights(folder), map_weights(model), {}};
   const Family& family = family_for(model.config());
   std::set<std::string> used;
-  std::vector<const ArraySpan*> arrays;
-  for (const DiskTensor& t : tensors) {
-    const ArraySpan& array = find_array(*reader, t.name, family);
+  for (const DiskTensor& t : w.places) {
+    const ArraySpan& array = find_array(*w.reader, t.name, family);
     require(Shape(std::span<const int64_t>(array.shape)) == t.shape, ErrorKind::kFormat, "weights",
             "'{}' has shape [{}], config.json asks for {}", array.name,
-            fmt::join(array.shape, ", "), t.shape.str());
+            fmt::join(array.shape, ", "), t.shape);
     used.insert(array.name);
-    arrays.push_back(&array);
+    w.arrays.push_back(tensor_of(array, w.reader));
   }
-  refuse_unexpected(*reader, used, model.config());
-  parallel_dynamic(static_cast<int64_t>(tensors.size()), [&](int64_t i, int) {
+  refuse_unexpected(*w.reader, used, model.config());
+  return w;
+}
+
+// Into parameters that have memory of their own.
+void copy_weights(const StoredWeights& w) {
+  parallel_dynamic(static_cast<int64_t>(w.places.size()), [&](int64_t i, int) {
     const auto at = static_cast<size_t>(i);
-    tensors[at].scatter(tensor_of(*arrays[at], reader), value_of);
+    w.places[at].scatter(w.arrays[at], value_of);
   });
+}
+
+bool readable_as(const Parameter& p, DType stored, DType wanted) {
+  return stored == wanted || (p.widened_in_use && stored == DType::kBF16 && wanted == DType::kF32);
+}
+
+// Memory for parameters in the file's type where that can be read, and copies. Where `map` is set,
+// parameters that lie in the file as they are read become views of it instead.
+void place_weights(const StoredWeights& w, DType wanted, bool map) {
+  StoredWeights rest{w.reader, {}, {}};
+  for (size_t i = 0; i < w.places.size(); ++i) {
+    const DiskTensor& place = w.places[i];
+    const DType stored = w.arrays[i].dtype();
+    bool mapped = map && place.pieces.size() == 1 && !place.transposed;
+    for (const WeightPiece& piece : place.pieces) {
+      Parameter& p = *piece.parameter;
+      const bool readable = readable_as(p, stored, wanted);
+      mapped = mapped && readable && piece.groups == 1 && piece.rows == p.shape[0];
+      // Arrays that share a parameter may differ in type; what is wider than one of them holds all.
+      if (!p.value.defined() || (!readable && p.value.dtype() != wanted))
+        p.compute = p.value = mapped ? w.arrays[i] : Tensor(p.shape, readable ? stored : wanted);
+    }
+    if (mapped) continue;
+    rest.places.push_back(place);
+    rest.arrays.push_back(w.arrays[i]);
+  }
+  copy_weights(rest);
+}
+
+}  // namespace
+
+void load_weights(Transformer& model, const fs::path& folder) {
+  copy_weights(find_weights(model, folder));
 }
 
 std::unique_ptr<Transformer> load_model(const fs::path& folder, const LoadOptions& options) {
   auto model = std::make_unique<Transformer>(read_model_config(folder));
-  model->allocate(options.dtype, options.device);
-  load_weights(*model, folder);
+  if (options.residence == Residence::kOwn) {
+    model->allocate(options.dtype, options.device);
+    load_weights(*model, folder);
+    return model;
+  }
+  require(options.device == Device::kCpu, ErrorKind::kDevice, "weights",
+          "as stored on the cpu only; the reference device computes in f64");
+  place_weights(find_weights(*model, folder), options.dtype,
+                options.residence == Residence::kMapped);
+  model->set_activations(options.dtype);
   return model;
+}
+
+std::unique_ptr<Transformer> load_for_inference(const fs::path& folder, DType dtype) {
+  size_t bytes = 0;
+  for (const ArraySpan& array : open_weights(folder)->arrays()) bytes += array.bytes.size();
+  const auto memory = static_cast<size_t>(physical_memory_bytes());
+  const bool map = memory > 0 && bytes > memory / 2;
+  return load_model(folder,
+                    {.dtype = dtype, .residence = map ? Residence::kMapped : Residence::kAsStored});
 }
 
 void save_model(Transformer& model, const fs::path& folder, const SaveOptions& options) {

@@ -14,13 +14,28 @@ namespace lathe {
 // compute).
 ModelConfig read_model_config(const std::filesystem::path& folder);
 
+// Where parameters lie and in which type. Those that kernels widen as they read them
+// (Parameter::widened_in_use) can stay bf16, as the file has them, beside f32 activations: nothing
+// is lost, and half is read.
+enum class Residence : uint8_t {
+  kOwn,       // own memory, in the type asked for: what training and conversions need
+  kAsStored,  // own memory, in the file's type where that can be read
+  kMapped,    // the same, but left in the mapped file where they lie there as they are read; the
+              // file must stay as it is meanwhile
+};
+
 struct LoadOptions {
-  DType dtype = DType::kF32;  // of the parameters in memory
+  DType dtype = DType::kF32;  // of activations, and of the parameters in memory but for residence
   Device device = Device::kCpu;
+  Residence residence = Residence::kOwn;  // kCpu only but for kOwn
 };
 // Errors name the tensor: missing, unexpected, or of another shape than config.json says.
 std::unique_ptr<Transformer> load_model(const std::filesystem::path& folder,
                                         const LoadOptions& options);
+// For generation: as stored, because own memory lies in huge pages and is read up to a fifth faster
+// than a mapped file (LOG.md); mapped when the copy would take more than half of the machine's
+// memory.
+std::unique_ptr<Transformer> load_for_inference(const std::filesystem::path& folder, DType dtype);
 // The same into a model that exists and is allocated.
 void load_weights(Transformer& model, const std::filesystem::path& folder);
 
@@ -29,7 +44,7 @@ struct SaveOptions {
   // Files of at most this size; more tensors go to further shards with an index.
   int64_t shard_bytes = int64_t{5} << 30;
   // A folder whose config.json keys and tokenizer files are carried along; empty for none.
-  std::filesystem::path like;
+  std::filesystem::path like = {};
 };
 // Writes into `folder`, which exists (usually the temporary of an AtomicDirectory).
 void save_model(Transformer& model, const std::filesystem::path& folder,

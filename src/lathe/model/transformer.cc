@@ -23,6 +23,7 @@ Tensor zeros_like_ids(const Tensor& ids) { return Tensor::zeros(ids.shape(), DTy
 Transformer::Transformer(const ModelConfig& c)
     : config_(c), embedding_(c.vocab_size, c.hidden_size, c.initializer_range) {
   validate(c);
+  embedding_.weight.widened_in_use = true;
   if (c.type_vocab_size > 0)
     token_types_.emplace(c.type_vocab_size, c.hidden_size, c.initializer_range);
   if (c.body_traits().encoder) encoder_ = std::make_unique<Stack>(c, encoder_stack(c));
@@ -99,7 +100,7 @@ void Transformer::initialize(const Rng& rng) {
 
 Var Transformer::embed(const Forward& f, const Tensor& ids) {
   const Var x = ops::scale(
-      embedding_.forward(f, ids),
+      embedding_.forward(f, ids, activations_),
       config_.scale_embedding ? std::sqrt(static_cast<double>(config_.hidden_size)) : 1.0);
   if (!token_types_) return x;
   return ops::add(

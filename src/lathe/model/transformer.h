@@ -25,6 +25,9 @@ class Transformer : public Module {
 
   // Memory for every parameter in `dtype`, uninitialised; compute = value.
   void allocate(DType dtype, Device device = Device::kCpu);
+  // The type of activations, where that is not the token table's: parameters may be narrower
+  // (Parameter::widened_in_use).
+  void set_activations(DType dtype) { activations_ = dtype; }
   // Draws every parameter from rng.fork(its path), so that one does not depend on another.
   void initialize(const Rng& rng);
 
@@ -53,6 +56,7 @@ class Transformer : public Module {
   Var run(Stack& stack, Forward f, const Tensor& ids, Recompute recompute);
 
   ModelConfig config_;
+  std::optional<DType> activations_;
   Embedding embedding_;
   std::optional<Embedding> token_types_;
   std::unique_ptr<Stack> encoder_;  // its parameters are below "encoder"

@@ -9,8 +9,8 @@ Embedding::Embedding(int64_t rows, int64_t width, double init_std)
   weight.is_table = true;
 }
 
-Var Embedding::forward(const Forward& f, const Tensor& ids) {
-  return ops::embedding(f.use(weight), ids);
+Var Embedding::forward(const Forward& f, const Tensor& ids, std::optional<DType> out_dtype) {
+  return ops::embedding(f.use(weight), ids, out_dtype);
 }
 
 }  // namespace lathe

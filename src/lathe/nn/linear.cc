@@ -6,6 +6,7 @@ namespace lathe {
 
 Linear::Linear(int64_t inputs, int64_t outputs, bool with_bias, double init_std)
     : weight({outputs, inputs}, {Initializer::Kind::kNormal, init_std}) {
+  weight.widened_in_use = true;
   if (with_bias) bias.emplace(Shape{outputs}, Initializer{Initializer::Kind::kZeros, 0});
 }
 

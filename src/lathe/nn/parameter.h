@@ -45,6 +45,9 @@ struct Parameter {
   // Stays in the master's type where others are computed in 16 bits: routers choose by small
   // differences.
   bool full_precision = false;
+  // Kernels widen it as they read it, so that for inference it can stay bf16, as a file holds it,
+  // beside f32 activations.
+  bool widened_in_use = false;
 };
 
 }  // namespace lathe

@@ -11,7 +11,7 @@ namespace lathe::ops {
 std::array<Var, 3> split_heads(const Var& x, const HeadCounts& heads) {
   const int64_t total = heads.query + heads.key + heads.value;
   require(x.value.rank() == 3 && total > 0 && x.shape()[2] % total == 0, ErrorKind::kShape,
-          "split_heads", "{} cannot be cut into {} heads", x.shape().str(), total);
+          "split_heads", "{} cannot be cut into {} heads", x.shape(), total);
   const int64_t width = x.shape()[2] / total;
   const std::array<int64_t, 3> counts = {heads.query, heads.key, heads.value};
   std::array<Tensor, 3> parts;
@@ -44,7 +44,7 @@ std::array<Var, 3> split_heads(const Var& x, const HeadCounts& heads) {
 
 Var split_heads(const Var& x, int64_t heads) {
   require(x.value.rank() == 3 && heads > 0 && x.shape()[2] % heads == 0, ErrorKind::kShape,
-          "split_heads", "{} cannot be cut into {} heads", x.shape().str(), heads);
+          "split_heads", "{} cannot be cut into {} heads", x.shape(), heads);
   return record("split_heads", x.value.split_last(heads), {&x},
                 [x = x.ref(), shape = x.shape()](Gradients& g) {
                   const Tensor& dy = g.of_output();
@@ -53,8 +53,7 @@ Var split_heads(const Var& x, int64_t heads) {
 }
 
 Var merge_heads(const Var& x) {
-  require(x.value.rank() == 4, ErrorKind::kShape, "merge_heads", "{} is not [B,T,H,D]",
-          x.shape().str());
+  require(x.value.rank() == 4, ErrorKind::kShape, "merge_heads", "{} is not [B,T,H,D]", x.shape());
   const Shape merged = {x.shape()[0], x.shape()[1], x.shape()[2] * x.shape()[3]};
   return record("merge_heads", x.value.reshape(merged), {&x},
                 [x = x.ref(), shape = x.shape()](Gradients& g) {
@@ -65,12 +64,12 @@ Var merge_heads(const Var& x) {
 
 Var rope(const Var& x, const RopeTables& tables, const Tensor& positions,
          kernels::RopeLayout layout) {
-  require(x.value.rank() == 4, ErrorKind::kShape, "rope", "{} is not [B,T,H,D]", x.shape().str());
+  require(x.value.rank() == 4, ErrorKind::kShape, "rope", "{} is not [B,T,H,D]", x.shape());
   require_shape("rope", "positions", positions, {x.shape()[0], x.shape()[1]});
   require(tables.cos.rank() == 2 && tables.cos.shape() == tables.sin.shape() &&
               2 * tables.cos.size(1) <= x.shape()[3],
-          ErrorKind::kShape, "rope", "tables {} do not fit heads of width {}",
-          tables.cos.shape().str(), x.shape()[3]);
+          ErrorKind::kShape, "rope", "tables {} do not fit heads of width {}", tables.cos.shape(),
+          x.shape()[3]);
   for (int32_t p : positions.span<int32_t>())
     require(p >= 0 && p < tables.cos.size(0), ErrorKind::kData, "rope",
             "position {} is outside the {} prepared; raise max_position_embeddings", p,
@@ -99,8 +98,7 @@ AttentionShape require_heads(const Shape& q, const Shape& k, const Shape& v) {
   require(q.rank() == 4 && k.rank() == 4 && v.rank() == 4 && q[0] == k[0] && q[0] == v[0] &&
               k[1] == v[1] && k[2] == v[2] && q[3] == k[3] && k[2] > 0 && q[2] % k[2] == 0,
           ErrorKind::kShape, kAttention,
-          "q {}, k {}, v {} do not fit: expected [B,T,H,D], [B,S,K,D], [B,S,K,Dv]", q.str(),
-          k.str(), v.str());
+          "q {}, k {}, v {} do not fit: expected [B,T,H,D], [B,S,K,D], [B,S,K,Dv]", q, k, v);
   return {q[0], q[1], q[2], q[3], k[1], v[3]};
 }
 
@@ -124,8 +122,8 @@ void require_indices(std::string_view what, const Tensor& t, const Shape& expect
 }
 
 void require_table(std::string_view what, const Tensor& t, bool fits, std::string_view expected) {
-  require(fits, ErrorKind::kShape, kAttention, "{} has shape {}, expected {}", what,
-          t.shape().str(), expected);
+  require(fits, ErrorKind::kShape, kAttention, "{} has shape {}, expected {}", what, t.shape(),
+          expected);
 }
 
 void require_shaw(std::string_view what, const Tensor& t, int64_t width) {

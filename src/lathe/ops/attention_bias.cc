@@ -29,10 +29,9 @@ namespace {
 void require_buckets(const Var& weight, const BucketSpec& spec) {
   constexpr std::string_view kOp = "distance_bias_from_buckets";
   require(weight.value.rank() == 2, ErrorKind::kShape, kOp, "weight has shape {}, expected [N, H]",
-          weight.shape().str());
+          weight.shape());
   require(weight.shape()[0] == spec.buckets, ErrorKind::kConfig, kOp,
-          "weight {} has {} rows for {} buckets", weight.shape().str(), weight.shape()[0],
-          spec.buckets);
+          "weight {} has {} rows for {} buckets", weight.shape(), weight.shape()[0], spec.buckets);
   const int64_t exact = spec.buckets / (spec.bidirectional ? 4 : 2);
   require(exact > 0 && spec.max_distance > exact, ErrorKind::kConfig, kOp,
           "{} buckets up to a distance of {}: expected at least {} and more than {}", spec.buckets,

@@ -19,7 +19,7 @@ Tensor sum_of_heads(const Tensor& x) {
 
 std::vector<Var> split_channels(const Var& x, std::span<const int64_t> widths) {
   require(std::accumulate(widths.begin(), widths.end(), int64_t{0}) == x.shape()[-1],
-          ErrorKind::kShape, "split_channels", "{} is not as wide as its {} parts", x.shape().str(),
+          ErrorKind::kShape, "split_channels", "{} is not as wide as its {} parts", x.shape(),
           widths.size());
   const int last = x.value.rank() - 1;
   std::vector<Tensor> parts;
@@ -54,7 +54,7 @@ Var join_channels(const Var& a, const Var& b) {
   const Shape &sa = a.shape(), &sb = b.shape();
   require(sa.rank() == 4 && sb.rank() == 4 && sa[0] == sb[0] && sa[1] == sb[1] &&
               (sb[2] == sa[2] || sb[2] == 1),
-          ErrorKind::kShape, "join_channels", "{} and {} do not fit", sa.str(), sb.str());
+          ErrorKind::kShape, "join_channels", "{} and {} do not fit", sa, sb);
   const int64_t heads = sa[2], wide = sa[3], narrow = sb[3];
   const bool shared = sb[2] == 1 && heads > 1;
   Tensor out(sa.with(3, wide + narrow), a.value.dtype(), a.value.device());
@@ -74,8 +74,7 @@ Var join_channels(const Var& a, const Var& b) {
 
 Tensor multiply_heads(const Tensor& x, const Tensor& w) {
   require(x.rank() == 4 && w.rank() == 3 && w.size(0) == x.size(2) && w.size(1) == x.size(3),
-          ErrorKind::kShape, "multiply_heads", "{} heads do not fit {}", x.shape().str(),
-          w.shape().str());
+          ErrorKind::kShape, "multiply_heads", "{} heads do not fit {}", x.shape(), w.shape());
   const Tensor in = x.contiguous() ? x : x.clone();
   const int64_t rows = x.size(0) * x.size(1), heads = x.size(2);
   Tensor out(x.shape().with(3, w.size(2)), x.dtype(), x.device());

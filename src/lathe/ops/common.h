@@ -16,7 +16,7 @@ inline Tensor as_rows(const Tensor& x) {
 inline void require_shape(std::string_view op, std::string_view what, const Tensor& t,
                           const Shape& expected) {
   require(t.shape() == expected, ErrorKind::kShape, op, "{} has shape {}, expected {}", what,
-          t.shape().str(), expected.str());
+          t.shape(), expected);
 }
 
 inline void require_dtype(std::string_view op, std::string_view what, const Tensor& t,

@@ -116,8 +116,8 @@ Result run_chunks(const Problem& p) {
 
 void check(const Var& hidden, const OutputHead& head) {
   require(head.weight.value.rank() == 2 && hidden.shape()[-1] == head.weight.shape()[1],
-          ErrorKind::kShape, "cross_entropy", "hidden {} does not fit a head {}",
-          hidden.shape().str(), head.weight.shape().str());
+          ErrorKind::kShape, "cross_entropy", "hidden {} does not fit a head {}", hidden.shape(),
+          head.weight.shape());
   require_dtype("cross_entropy", "head", head.weight.value, hidden.value.dtype());
   if (head.bias.defined())
     require_shape("cross_entropy", "bias", head.bias.value, {head.weight.shape()[0]});

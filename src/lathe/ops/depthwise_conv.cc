@@ -26,10 +26,10 @@ kernels::ConvSpec spec_of(const Tensor& x, const Tensor& weight, const Depthwise
 }
 
 void check(const Var& x, const Var& weight, const Var& bias, const DepthwiseConv& conv) {
-  require(x.value.rank() == 3, ErrorKind::kShape, kName, "{} is not [B,S,F]", x.shape().str());
+  require(x.value.rank() == 3, ErrorKind::kShape, kName, "{} is not [B,S,F]", x.shape());
   require(weight.value.rank() == 2 && weight.shape()[0] > 0 && weight.shape()[1] == x.shape()[2],
-          ErrorKind::kShape, kName, "weight has shape {}, expected [taps, {}]",
-          weight.shape().str(), x.shape()[2]);
+          ErrorKind::kShape, kName, "weight has shape {}, expected [taps, {}]", weight.shape(),
+          x.shape()[2]);
   if (bias.defined()) require_shape(kName, "bias", bias.value, {x.shape()[2]});
   require(conv.outputs >= 0 && conv.outputs <= x.shape()[1], ErrorKind::kShape, kName,
           "{} outputs of {} tokens", conv.outputs, x.shape()[1]);

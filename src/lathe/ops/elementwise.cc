@@ -69,7 +69,7 @@ Var activation(kernels::ActivationId f, const Var& x) {
 
 Var gated(kernels::ActivationId f, const Var& x) {
   require(x.shape()[-1] % 2 == 0, ErrorKind::kShape, "gated", "last dimension of {} is not even",
-          x.shape().str());
+          x.shape());
   const auto& k = kernels_of(x.value);
   auto compute = [f, &k](const Tensor& input) {
     Tensor y(input.shape().with(-1, input.size(-1) / 2), input.dtype(), input.device());

@@ -6,9 +6,9 @@
 
 namespace lathe::ops {
 
-Var embedding(const Var& table, const Tensor& ids) {
+Var embedding(const Var& table, const Tensor& ids, std::optional<DType> out_dtype) {
   require(table.value.rank() == 2, ErrorKind::kShape, "embedding", "table has shape {}",
-          table.shape().str());
+          table.shape());
   require_dtype("embedding", "ids", ids, DType::kI32);
   const int64_t rows = table.shape()[0], width = table.shape()[1];
   for (int32_t id : ids.span<int32_t>())
@@ -18,7 +18,8 @@ Var embedding(const Var& table, const Tensor& ids) {
         id, rows);
   std::vector<int64_t> dims(ids.shape().dims().begin(), ids.shape().dims().end());
   dims.push_back(width);
-  Tensor out(Shape(std::span<const int64_t>(dims)), table.value.dtype(), table.value.device());
+  Tensor out(Shape(std::span<const int64_t>(dims)), out_dtype.value_or(table.value.dtype()),
+             table.value.device());
   const Tensor flat = ids.reshape({ids.numel()});
   const auto& k = kernels_of(out);
   k.embedding(table.value, flat, as_rows(out));

@@ -13,20 +13,21 @@ Shape with_last(const Shape& shape, int64_t last) { return shape.with(-1, last);
 
 Var linear(const Var& x, const Var& w, const Var& b, std::optional<DType> out_dtype) {
   require(w.value.rank() == 2 && x.value.rank() >= 1 && x.shape()[-1] == w.shape()[1],
-          ErrorKind::kShape, "linear", "x {} does not fit a weight {}", x.shape().str(),
-          w.shape().str());
-  require_dtype("linear", "weight", w.value, x.value.dtype());
+          ErrorKind::kShape, "linear", "x {} does not fit a weight {}", x.shape(), w.shape());
+  const DType type = x.value.dtype();
+  if (!(type == DType::kF32 && w.value.dtype() == DType::kBF16))
+    require_dtype("linear", "weight", w.value, type);
   const int64_t outputs = w.shape()[0];
   if (b.defined()) require_shape("linear", "bias", b.value, {outputs});
-  Tensor y(with_last(x.shape(), outputs), out_dtype.value_or(x.value.dtype()), x.value.device());
+  Tensor y(with_last(x.shape(), outputs), out_dtype.value_or(type), x.value.device());
   const auto& k = kernels_of(x.value);
   k.matmul(as_rows(x.value), w.value.transpose(0, 1), b.value.view(), as_rows(y),
            kernels::Write::kOverwrite);
 
-  auto backward = [x = x.ref(), w = w.ref(), b = b.ref(), saved_x = save(x), weight = w.value,
+  auto backward = [x = x.ref(), w = w.ref(), b = b.ref(), saved_x = save(x), weight = w.value, type,
                    &k](Gradients& g) {
     Tensor dy = g.of_output();
-    if (dy.dtype() != weight.dtype()) dy = dy.to(weight.dtype());
+    if (dy.dtype() != type) dy = dy.to(type);
     const Tensor rows = as_rows(dy.contiguous() ? dy : dy.clone());
     if (x.needs_grad()) {
       const Sink dx = g.sink(x);

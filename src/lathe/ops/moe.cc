@@ -40,7 +40,7 @@ Tensor slots_of_rows(const Tensor& values, const ExpertPlan& plan, const Shape& 
 
 void check_rows(std::string_view op, const Tensor& x, const ExpertPlan& plan) {
   require(x.rank() == 2 && x.size(0) == plan.rows(), ErrorKind::kShape, op,
-          "x is {}, the plan has {} rows", x.shape().str(), plan.rows());
+          "x is {}, the plan has {} rows", x.shape(), plan.rows());
 }
 
 void check_gates(std::string_view op, const Tensor& h, const Tensor& gates, int64_t expected) {
@@ -85,7 +85,7 @@ void bias_gradient(const Tensor& dy, const ExpertPlan& plan, const Sink& db) {
 Var permute(const Var& x, const ExpertPlan& plan) {
   const Tensor rows = as_rows(x.value);
   require(rows.size(0) == plan.tokens, ErrorKind::kShape, "permute",
-          "x {} has {} tokens, the plan {}", x.shape().str(), rows.size(0), plan.tokens);
+          "x {} has {} tokens, the plan {}", x.shape(), rows.size(0), plan.tokens);
   const auto& k = kernels_of(x.value);
   auto compute = [index = plan.token_of_row, &k](const Tensor& input) {
     const Tensor source = as_rows(input);
@@ -109,8 +109,8 @@ Var grouped_linear(const Var& x, const Var& w, const Var& b, const ExpertPlan& p
   check_rows(kOp, x.value, plan);
   require(w.value.rank() == 2 && w.shape()[1] == x.shape()[1] && w.shape()[0] > 0 &&
               w.shape()[0] % plan.experts() == 0,
-          ErrorKind::kShape, kOp, "x {} does not fit a weight {} of {} experts", x.shape().str(),
-          w.shape().str(), plan.experts());
+          ErrorKind::kShape, kOp, "x {} does not fit a weight {} of {} experts", x.shape(),
+          w.shape(), plan.experts());
   require_dtype(kOp, "weight", w.value, x.value.dtype());
   if (b.defined()) require_shape(kOp, "bias", b.value, {w.shape()[0]});
   const int64_t outputs = w.shape()[0] / plan.experts();
@@ -142,8 +142,8 @@ Var combine(const Var& h, const Var& gates, const ExpertPlan& plan, const Shape&
   check_rows("combine", h.value, plan);
   check_gates("combine", h.value, gates.value, plan.slots);
   require(shape[-1] == h.shape()[1] && shape.numel() == plan.tokens * h.shape()[1],
-          ErrorKind::kShape, "combine", "rows {} of {} tokens do not make {}", h.shape().str(),
-          plan.tokens, shape.str());
+          ErrorKind::kShape, "combine", "rows {} of {} tokens do not make {}", h.shape(),
+          plan.tokens, shape);
   const auto& k = kernels_of(h.value);
   const Tensor scales = scales_of_rows(gates.value, plan);
   Tensor y(shape, h.value.dtype(), h.value.device());

@@ -31,7 +31,7 @@ Var balance_loss(const Var& probabilities, const Tensor& choices, int64_t group)
   require(p.rank() == 2 && choices.rank() == 2 && choices.size(0) == p.size(0) && group > 0 &&
               p.size(0) % group == 0,
           ErrorKind::kShape, "balance_loss", "probabilities {}, choices {}, groups of {}",
-          p.shape().str(), choices.shape().str(), group);
+          p.shape(), choices.shape(), group);
   const int64_t experts = p.size(1), rows = p.size(0);
   const std::vector<double> factors = balance_factors(choices, experts, group);
   double loss = 0;
@@ -64,7 +64,7 @@ Var balance_loss(const Var& probabilities, const Tensor& choices, int64_t group)
 Var router_z_loss(const Var& logits) {
   const Tensor& x = logits.value;
   require(x.rank() == 2 && x.size(0) > 0, ErrorKind::kShape, "router_z_loss",
-          "logits are {}, expected [N, E]", x.shape().str());
+          "logits are {}, expected [N, E]", x.shape());
   const auto& k = kernels_of(x);
   const double rows = static_cast<double>(x.size(0));
   Tensor probabilities(x.shape(), x.dtype(), x.device()), lse({x.size(0)}, x.dtype(), x.device());
@@ -86,7 +86,7 @@ Var router_z_loss(const Var& logits) {
 
 Var attach_loss(const Var& x, const Var& loss, double coefficient) {
   require(loss.value.numel() == 1, ErrorKind::kShape, "attach_loss", "the loss has shape {}",
-          loss.shape().str());
+          loss.shape());
   if (coefficient == 0.0) return x;
   return record("attach_loss", x.value, {&x, &loss},
                 [x = x.ref(), loss = loss.ref(), coefficient, dtype = loss.value.dtype(),

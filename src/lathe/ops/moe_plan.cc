@@ -14,7 +14,7 @@ constexpr std::string_view kWhere = "expert plan";
 
 void check(const Tensor& experts_of_token, int64_t experts) {
   require(experts_of_token.rank() == 2, ErrorKind::kShape, kWhere, "choices are {}, expected [N,k]",
-          experts_of_token.shape().str());
+          experts_of_token.shape());
   const int64_t slots = experts_of_token.numel();
   require(slots + slots / 16 < std::numeric_limits<int32_t>::max(), ErrorKind::kShape, kWhere,
           "{} slots are more than 32-bit indices reach; use smaller micro-batches", slots);

@@ -28,7 +28,7 @@ T* row_of(const Tensor& t, int64_t n) {
 
 void check_scores(std::string_view op, const Tensor& scores) {
   require(scores.rank() == 2 && scores.size(1) > 0 && scores.contiguous(), ErrorKind::kShape, op,
-          "scores are {}, expected [N, E]", scores.shape().str());
+          "scores are {}, expected [N, E]", scores.shape());
   require_dtype(op, "scores", scores, accumulation_type(scores.dtype()));
 }
 
@@ -231,7 +231,7 @@ Tensor drop_over_capacity(const Tensor& choices, int64_t experts, int64_t group,
 Var gates(const Var& scores, const Tensor& choices, const GateOptions& options) {
   check_scores("gates", scores.value);
   require(choices.rank() == 2 && choices.size(0) == scores.shape()[0], ErrorKind::kShape, "gates",
-          "choices {} do not fit scores {}", choices.shape().str(), scores.shape().str());
+          "choices {} do not fit scores {}", choices.shape(), scores.shape());
   const int64_t rows = choices.size(0), k = choices.size(1);
   for (int32_t e : choices.span<int32_t>())
     require(e >= -1 && e < scores.shape()[1], ErrorKind::kShape, "gates", "expert {} of {}", e,

@@ -11,7 +11,7 @@ std::vector<MatrixBlock> matrix_blocks(const Parameter& p) {
   const Shape& shape = p.value.shape();
   const int rank = shape.rank();
   require(p.parts.empty() || rank == 2, ErrorKind::kShape, "optimizer",
-          "parameter '{}' of shape {} lists parts, which only matrices have", p.name, shape.str());
+          "parameter '{}' of shape {} lists parts, which only matrices have", p.name, shape);
   if (rank < 2) return {};
 
   std::vector<MatrixBlock> blocks;
@@ -25,8 +25,7 @@ std::vector<MatrixBlock> matrix_blocks(const Parameter& p) {
       std::all_of(p.parts.begin(), p.parts.end(), [](int64_t n) { return n > 0; });
   const int64_t total = std::accumulate(p.parts.begin(), p.parts.end(), int64_t{0});
   require(positive && total == rows, ErrorKind::kShape, "optimizer",
-          "parts of '{}' add up to {} rows, expected the {} of {}", p.name, total, rows,
-          shape.str());
+          "parts of '{}' add up to {} rows, expected the {} of {}", p.name, total, rows, shape);
   int64_t offset = 0;
   for (int64_t part : p.parts) {
     blocks.push_back({offset, part, cols});

@@ -19,7 +19,7 @@ namespace lathe::optim {
 
 Tensor newton_schulz(const Tensor& x, int64_t steps) {
   require(x.rank() == 2 && x.contiguous(), ErrorKind::kShape, "newton_schulz",
-          "got shape {}, expected a contiguous matrix", x.shape().str());
+          "got shape {}, expected a contiguous matrix", x.shape());
   constexpr double a = 3.4445, b = -4.7750, c = 2.0315;
   using kernels::Write;
   const kernels::Kernels& k = kernels::kernels_for(x.device());

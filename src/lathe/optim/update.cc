@@ -49,7 +49,7 @@ Tensor gradient_of(std::string_view where, const Parameter& p) {
   }
   require(g.shape() == p.value.shape() && g.dtype() == p.value.dtype() && g.contiguous(),
           ErrorKind::kShape, where, "gradient of '{}' is {} {}, expected {} {}", p.name,
-          name_of(g.dtype()), g.shape().str(), name_of(p.value.dtype()), p.value.shape().str());
+          name_of(g.dtype()), g.shape(), name_of(p.value.dtype()), p.value.shape());
   if (!p.grad.written) g.fill_zero();
   return g;
 }

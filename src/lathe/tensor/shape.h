@@ -1,6 +1,8 @@
 // Up to six dimensions, stored inline.
 #pragma once
 
+#include <fmt/format.h>
+
 #include <array>
 #include <cstdint>
 #include <initializer_list>
@@ -40,3 +42,11 @@ class Shape {
 };
 
 }  // namespace lathe
+
+// As str(); formatted only when a message is needed, which str() as an argument would not be.
+template <>
+struct fmt::formatter<lathe::Shape> : fmt::formatter<std::string_view> {
+  auto format(const lathe::Shape& shape, fmt::format_context& context) const {
+    return fmt::formatter<std::string_view>::format(shape.str(), context);
+  }
+};

@@ -127,9 +127,9 @@ TensorView Tensor::view() const {
 }
 
 Tensor Tensor::reshape(const Shape& shape) const {
-  require(contiguous(), ErrorKind::kShape, "reshape", "tensor {} is not contiguous", shape_.str());
+  require(contiguous(), ErrorKind::kShape, "reshape", "tensor {} is not contiguous", shape_);
   require(shape.numel() == numel(), ErrorKind::kShape, "reshape", "{} has {} elements, {} has {}",
-          shape_.str(), numel(), shape.str(), shape.numel());
+          shape_, numel(), shape, shape.numel());
   Tensor t = *this;
   t.shape_ = shape;
   t.strides_ = row_major(shape);
@@ -140,7 +140,7 @@ Tensor Tensor::narrow(int dim, int64_t start, int64_t length) const {
   if (dim < 0) dim += rank();
   require(dim >= 0 && dim < rank() && start >= 0 && length >= 0 && start + length <= shape_[dim],
           ErrorKind::kShape, "narrow", "[{}, {}) of dimension {} of {}", start, start + length, dim,
-          shape_.str());
+          shape_);
   Tensor t = *this;
   t.offset_ += start * strides_[dim];
   t.shape_ = shape_.with(dim, length);
@@ -159,7 +159,7 @@ Tensor Tensor::transpose(int a, int b) const {
 Tensor Tensor::split_last(int64_t groups) const {
   const int64_t width = shape_[-1];
   require(groups > 0 && width % groups == 0 && rank() < kMaxRank, ErrorKind::kShape, "split_last",
-          "{} cannot be cut into {} groups", shape_.str(), groups);
+          "{} cannot be cut into {} groups", shape_, groups);
   std::vector<int64_t> dims(shape_.dims().begin(), shape_.dims().end());
   dims.back() = groups;
   dims.push_back(width / groups);
@@ -191,8 +191,8 @@ Tensor Tensor::to(Device device) const {
 }
 
 void Tensor::copy_from(const Tensor& source) const {
-  require(source.shape() == shape_, ErrorKind::kShape, "copy", "{} into {}", source.shape().str(),
-          shape_.str());
+  require(source.shape() == shape_, ErrorKind::kShape, "copy", "{} into {}", source.shape(),
+          shape_);
   if (source.dtype() == dtype_) {
     copy_same_type(source.view(), view());
   } else {
@@ -201,16 +201,14 @@ void Tensor::copy_from(const Tensor& source) const {
 }
 
 void Tensor::fill_zero() const {
-  require(contiguous(), ErrorKind::kShape, "fill_zero", "tensor {} is not contiguous",
-          shape_.str());
+  require(contiguous(), ErrorKind::kShape, "fill_zero", "tensor {} is not contiguous", shape_);
   parallel_ranges(static_cast<int64_t>(bytes()), 1 << 20, [&](Range r, int) {
     std::memset(raw() + r.begin, 0, static_cast<size_t>(r.size()));
   });
 }
 
 double Tensor::item() const {
-  require(numel() == 1, ErrorKind::kShape, "item", "tensor {} has more than one element",
-          shape_.str());
+  require(numel() == 1, ErrorKind::kShape, "item", "tensor {} has more than one element", shape_);
   return to_vector()[0];
 }
 

@@ -74,7 +74,7 @@ class Tensor {
   }
   template <class T>
   std::span<T> span() const {  // contiguous tensors only
-    require(contiguous(), ErrorKind::kShape, "tensor", "not contiguous: {}", shape_.str());
+    require(contiguous(), ErrorKind::kShape, "tensor", "not contiguous: {}", shape_);
     return {data<T>(), static_cast<size_t>(numel())};
   }
   std::byte* raw() const {
@@ -107,7 +107,7 @@ class Tensor {
 template <class T>
 Tensor Tensor::of(std::span<const T> values, const Shape& shape, Device device) {
   require(static_cast<int64_t>(values.size()) == shape.numel(), ErrorKind::kShape, "tensor",
-          "{} values for shape {}", values.size(), shape.str());
+          "{} values for shape {}", values.size(), shape);
   Tensor t(shape, DTypeOf<T>::value, device);
   std::copy(values.begin(), values.end(), t.data<T>());
   return t;

@@ -108,7 +108,8 @@ void matmul(const TensorView& a, const TensorView& b, const TensorView& bias, co
   if (!fast_type(a) || !fast_type(bias) || !fast_type(c) || a.shape[1] == 0)
     return ref::matmul(a, b, bias, c, write);
   const Selected& s = selected();
-  if (s.library_products && !cpu::few_rows(a, b) && cpu::library_matmul(a, b, bias, c, write))
+  if (s.library_products && a.dtype == b.dtype && !cpu::few_rows(a, b) &&
+      cpu::library_matmul(a, b, bias, c, write))
     return;
   s.fast.matmul(a, b, bias, c, write);
 }

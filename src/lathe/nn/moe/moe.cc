@@ -155,7 +155,7 @@ void upcycle(FeedForward& moe, FeedForward& dense) {
     const bool same_width = p->parts.front() == (parts.empty() ? rows : parts.front());
     require(same_width && p->shape.with(0, rows) == weights.shape(), ErrorKind::kShape, "upcycle",
             "'{}' {} is not a stack of the dense layer's {}; experts need its width", name,
-            p->shape.str(), weights.shape().str());
+            p->shape, weights.shape());
     for (int64_t first = 0; first < p->shape[0]; first += rows)
       p->value.narrow(0, first, rows).copy_from(weights);
     if (!p->compute.shares_storage(p->value)) p->compute.copy_from(p->value);

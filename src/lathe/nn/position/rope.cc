@@ -83,7 +83,7 @@ int64_t count_of(const Tensor& ids) {
 std::array<Tensor, 2> blank_places(const Forward& f) {
   const int64_t rows = f.positions.size(0), tokens = f.positions.size(1);
   require(!f.prefix.defined() || f.prefix.shape() == Shape{rows}, ErrorKind::kShape, "rope",
-          "prefix has shape {}, expected [{}]", f.prefix.shape().str(), rows);
+          "prefix has shape {}, expected [{}]", f.prefix.shape(), rows);
   std::array<Tensor, 2> places = {Tensor(f.positions.shape(), DType::kI32),
                                   Tensor(f.positions.shape(), DType::kI32)};
   for (int64_t i = 0; i < rows * tokens; ++i) {

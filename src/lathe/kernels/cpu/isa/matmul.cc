@@ -166,7 +166,7 @@ void compute(const Product& p) {
   });
 }
 
-template <class T, class C>
+template <class A, class B, class C>
 void multiply_packed(const TensorView& a, const TensorView& b, const float* bias,
                      const TensorView& c, Write write) {
   const int64_t m = c.shape[0], n = c.shape[1], k = a.shape[1];
@@ -174,41 +174,43 @@ void multiply_packed(const TensorView& a, const TensorView& b, const float* bias
   const Scratch packed(panels * kPanelColumns * k, 1);
   float* panel = packed.of_thread(0);
   parallel_for(panels, row_grain(kPanelColumns * k, kGrain), [&](int64_t i) {
-    pack_panel<T>(b, i * kPanelColumns, panel + i * kPanelColumns * k);
+    pack_panel<B>(b, i * kPanelColumns, panel + i * kPanelColumns * k);
   });
   const Product p{a, c, bias, write == Write::kAccumulate, panel, m, n, k};
   if (a.stride[1] == 1)
-    compute<RowsOfA, T, C>(p);
+    compute<RowsOfA, A, C>(p);
   else
-    compute<PanelsOfA, T, C>(p);
+    compute<PanelsOfA, A, C>(p);
 }
 
-template <class T, class C>
+template <class A, class B, class C>
 void multiply_as(const TensorView& a, const TensorView& b, const TensorView& bias,
                  const TensorView& c, Write write) {
   const Scratch wide_bias(bias && bias.dtype != DType::kF32 ? c.shape[1] : 0, 1);
   const float* b32 = floats_of(bias, c.shape[1], wide_bias.of_thread(0));
   if (cpu::few_rows(a, b))
-    matvec<T, C>(a, b, b32, c, write);
+    matvec<A, B, C>(a, b, b32, c, write);
   else
-    multiply_packed<T, C>(a, b, b32, c, write);
+    multiply_packed<A, B, C>(a, b, b32, c, write);
 }
 
-template <class T>
+template <class A, class B>
 void multiply_from(const TensorView& a, const TensorView& b, const TensorView& bias,
                    const TensorView& c, Write write) {
   if (c.dtype == DType::kBF16)
-    multiply_as<T, BF16>(a, b, bias, c, write);
+    multiply_as<A, B, BF16>(a, b, bias, c, write);
   else
-    multiply_as<T, float>(a, b, bias, c, write);
+    multiply_as<A, B, float>(a, b, bias, c, write);
 }
 
 void matmul(const TensorView& a, const TensorView& b, const TensorView& bias, const TensorView& c,
             Write write) {
   if (a.dtype == DType::kBF16)
-    multiply_from<BF16>(a, b, bias, c, write);
+    multiply_from<BF16, BF16>(a, b, bias, c, write);
+  else if (b.dtype == DType::kBF16)
+    multiply_as<float, BF16, float>(a, b, bias, c, write);
   else
-    multiply_from<float>(a, b, bias, c, write);
+    multiply_from<float, float>(a, b, bias, c, write);
 }
 
 }  // namespace

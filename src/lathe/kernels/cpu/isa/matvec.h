@@ -25,15 +25,16 @@ LATHE_INLINE StepOfWeights load_step(const BF16* w) {
   return {(Vec)(pairs << 16), (Vec)(pairs & 0xFFFF0000u)};
 }
 
-template <class T>
+// `from` in the order in which load_step() gives weights of type W.
+template <class W, class T>
 static void spread_row(const T* from, int64_t depth, float* to) {
   int64_t k = 0;
-  if constexpr (std::is_same_v<T, BF16>)
-    for (; k + kDotStep <= depth; k += kDotStep) {
-      const StepOfWeights step = load_step(from + k);
-      store(to + k, step.first);
-      store(to + k + kWidth, step.second);
-    }
+  if constexpr (std::is_same_v<W, BF16>)
+    for (; k + kDotStep <= depth; k += kDotStep)
+      for (int64_t i = 0; i < kWidth; ++i) {
+        to[k + i] = to_float(from[k + 2 * i]);
+        to[k + kWidth + i] = to_float(from[k + 2 * i + 1]);
+      }
   widen_row(from + k, depth - k, to + k);
 }
 
@@ -73,19 +74,20 @@ LATHE_INLINE void dots(const DotCall& c, int64_t m, int64_t n) {
   }
 }
 
-template <class T, class Out>
+template <class A, class B, class Out>
 static void matvec(const TensorView& a, const TensorView& b, const float* bias, const TensorView& c,
                    Write write) {
   const int64_t rows = a.shape[0], depth = a.shape[1];
   const Scratch wide(rows * depth, 1);
   float* x = wide.of_thread(0);
-  for (int64_t m = 0; m < rows; ++m) spread_row(a.as<T>() + m * a.stride[0], depth, x + m * depth);
+  for (int64_t m = 0; m < rows; ++m)
+    spread_row<B>(a.as<A>() + m * a.stride[0], depth, x + m * depth);
   const DotCall call{x, depth, b, bias, c, write == Write::kAccumulate};
   parallel_ranges(c.shape[1], output_grain(rows, depth), [&](Range mine, int) {
     for (int64_t n = mine.begin; n < mine.end; ++n) {
       int64_t m = 0;
-      for (; m + kDotRows <= rows; m += kDotRows) dots<kDotRows, T, Out>(call, m, n);
-      for (; m < rows; ++m) dots<1, T, Out>(call, m, n);
+      for (; m + kDotRows <= rows; m += kDotRows) dots<kDotRows, B, Out>(call, m, n);
+      for (; m < rows; ++m) dots<1, B, Out>(call, m, n);
     }
   });
 }
