@@ -98,6 +98,16 @@ TEST(Visibility, HullHoldsEveryVisibleKey) {
   }
 }
 
+TEST(Visibility, PairsAreCounted) {
+  for (uint64_t i = 0; i < kSpecs; ++i) {
+    const RandomSpec r(i);
+    SCOPED_TRACE(name_of(r.options, r.z));
+    int64_t pairs = 0;
+    for (int64_t b = 0; b < 2; ++b) pairs += r.count(b, {0, r.z.queries}, {0, r.z.keys}).visible;
+    ASSERT_EQ(r.visibility().pairs(2), pairs);
+  }
+}
+
 TEST(Visibility, RunsAreTheVisibleKeys) {
   for (uint64_t i = 0; i < kSpecs; ++i) {
     const RandomSpec r(i);

@@ -194,12 +194,16 @@ struct Kernels {
 const Kernels& ref_kernels();
 const Kernels& cpu_kernels();  // the best level that this machine and select_cpu_level() allow
 
+// What kernels_for() gives for kCpu instead of cpu_kernels(), or nullptr. Only AccountScope
+// (account.h) sets it.
+inline const Kernels* substitute_cpu_kernels = nullptr;
+
 inline const Kernels& kernels_for(Device device) {
   switch (device) {
     case Device::kRef:
       return ref_kernels();
     case Device::kCpu:
-      return cpu_kernels();
+      return substitute_cpu_kernels != nullptr ? *substitute_cpu_kernels : cpu_kernels();
   }
   return cpu_kernels();
 }

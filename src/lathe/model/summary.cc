@@ -21,6 +21,7 @@
 #include <algorithm>
 #include <map>
 
+#include "lathe/kernels/attention/flops.h"
 #include "lathe/kernels/attention/visibility.h"
 #include "lathe/model/components.h"
 
@@ -128,8 +129,8 @@ double visible_keys(const ModelConfig& c, const StackSpec& stack, int64_t seq_le
 // FLOPs of the forward pass of one token of the main stack, and its share of the encoder's.
 double forward_flops(const ModelConfig& c, int64_t multiplied, int64_t of_encoder,
                      const CostOptions& o) {
-  const double a_key =
-      2.0 * static_cast<double>(c.num_attention_heads * (c.key_width() + c.value_width()));
+  const double a_key = static_cast<double>(c.num_attention_heads) *
+                       kernels::attention_flops(c.key_width(), c.value_width()).forward;
   double flops = 2.0 * static_cast<double>(multiplied - of_encoder) +
                  a_key * visible_keys(c, main_stack(c), o.seq_len);
   if (!c.body_traits().encoder) return flops;

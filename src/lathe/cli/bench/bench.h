@@ -12,6 +12,7 @@ namespace lathe {
 Command bench_machine_command();
 Command bench_kernels_command();
 Command bench_train_command();
+Command bench_step_command();
 Command bench_attention_command();
 Command bench_moe_command();
 Command bench_decode_command();

@@ -26,9 +26,10 @@ Command bench_command() {
        .summary = "measure this machine's limits, and Lathe beside them",
        .help = "  lathe bench machine\n"
                "  lathe bench kernels\n"
-               "  lathe bench train --preset m26 --precision bf16 --steps 6\n"},
+               "  lathe bench train --preset m26 --precision bf16 --steps 6\n"
+               "  lathe bench step --preset m26 --explain\n"},
       {bench_machine_command(), bench_kernels_command(), bench_train_command(),
-       bench_attention_command(), bench_moe_command(), bench_decode_command(),
+       bench_step_command(), bench_attention_command(), bench_moe_command(), bench_decode_command(),
        bench_prefill_command(), bench_checkpoint_command(), bench_tokenizer_command()});
 }
 

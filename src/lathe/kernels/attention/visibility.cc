@@ -73,4 +73,20 @@ Range Visibility::hull(int64_t b, Range queries) const {
   return {std::clamp<int64_t>(begin, 0, end), end};
 }
 
+int64_t Visibility::pairs(int64_t batch) const {
+  // Nothing but segments and prefixes differs between the rows of a batch.
+  const bool alike = !spec_.query_segments && !spec_.prefix;
+  int64_t sum = 0;
+  for (int64_t b = 0; b < (alike ? std::min<int64_t>(batch, 1) : batch); ++b)
+    for (int64_t t = 0; t < queries_; ++t)
+      for_each_run(b, t, {0, keys_}, [&](Range run) {
+        if (!spec_.query_segments) {
+          sum += run.size();
+          return;
+        }
+        for (int64_t s = run.begin; s < run.end; ++s) sum += same_segment(b, t, s);
+      });
+  return alike ? sum * batch : sum;
+}
+
 }  // namespace lathe::kernels

@@ -38,6 +38,9 @@ class Visibility {
   // may stand for either of the others.
   Coverage coverage(int64_t b, Range queries, Range keys) const;
 
+  // Visible pairs of `batch` rows: what attention multiplies.
+  int64_t pairs(int64_t batch) const;
+
   // Keys outside this range are hidden from all the queries (at least one).
   Range hull(int64_t b, Range queries) const;
 

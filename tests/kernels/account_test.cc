@@ -1,0 +1,160 @@
+#include "lathe/kernels/account.h"
+
+#include <cstddef>
+
+#include "kernels/harness.h"
+
+namespace lathe::kernels::testing {
+namespace {
+
+using Pointer = void (*)();
+static_assert(std::is_standard_layout_v<Kernels>);
+constexpr size_t kFirst = offsetof(Kernels, matmul);
+constexpr size_t kEntries = (sizeof(Kernels) - kFirst) / sizeof(Pointer);
+
+Pointer entry(const Kernels& table, size_t i) {
+  Pointer p;
+  std::memcpy(&p, reinterpret_cast<const char*>(&table) + kFirst + i * sizeof p, sizeof p);
+  return p;
+}
+
+const Kernels& table() { return kernels_for(Device::kCpu); }
+
+Tensor counting(const Shape& shape, DType dtype) {
+  const Tensor t(shape, DType::kF32);
+  for (int64_t i = 0; i < t.numel(); ++i) t.data<float>()[i] = 0.25f * static_cast<float>(i % 7);
+  return t.to(dtype);
+}
+
+TEST(Account, EveryEntryIsReplaced) {
+  const Kernels& plain = cpu_kernels();
+  Account account;
+  const AccountScope scope(account);
+  for (size_t i = 0; i < kEntries; ++i)
+    EXPECT_NE(entry(table(), i), entry(plain, i)) << "entry " << i << " is not in account.cc";
+}
+
+TEST(Account, ScopesNestAndRestore) {
+  const Tensor x = counting({4, 8}, DType::kF32), y = counting({4, 8}, DType::kF32);
+  Account outer, inner;
+  const Kernels* kept = nullptr;
+  {
+    const AccountScope scope(outer);
+    kept = &table();
+    {
+      const AccountScope nested(inner);
+      table().scale(2.0, x, y);
+    }
+    table().add(x, y, y);
+  }
+  EXPECT_EQ(&table(), &cpu_kernels());
+  kept->add(x, y, y);  // after the scope: the plain kernel, in no account
+  ASSERT_EQ(inner.rows().size(), 1u);
+  EXPECT_EQ(inner.rows()[0].kernel, "scale");
+  ASSERT_EQ(outer.rows().size(), 1u);
+  EXPECT_EQ(outer.rows()[0].kernel, "add");
+  EXPECT_EQ(outer.rows()[0].calls, 1);
+}
+
+TEST(Account, RefIsLeftAlone) {
+  Account account;
+  const AccountScope scope(account);
+  EXPECT_EQ(&kernels_for(Device::kRef), &ref_kernels());
+}
+
+// c[3,5] = a[3,4]·b[4,5]: 2·3·4·5 FLOPs.
+TEST(Account, AMatmulByHand) {
+  const Tensor a = counting({3, 4}, DType::kF32), at = counting({4, 3}, DType::kF32),
+               b = counting({4, 5}, DType::kF32), bt = counting({5, 4}, DType::kF32);
+  const Tensor c({3, 5}, DType::kF32);
+  Account account;
+  {
+    const AccountScope scope(account);
+    table().matmul(a, bt.transpose(0, 1), TensorView(), c, Write::kOverwrite);
+    table().matmul(a, b, TensorView(), c, Write::kOverwrite);
+    table().matmul(at.transpose(0, 1), b, TensorView(), c, Write::kOverwrite);
+    table().matmul(at.transpose(0, 1), b, TensorView(), c, Write::kAccumulate);
+  }
+  const std::vector<AccountRow> rows = account.rows();
+  ASSERT_EQ(rows.size(), 3u);
+  EXPECT_EQ(rows[0].shape, "3x4x5 f32 dw");
+  EXPECT_EQ(rows[1].shape, "3x4x5 f32 dx");
+  EXPECT_EQ(rows[2].shape, "3x4x5 f32 forward");
+  EXPECT_EQ(rows[0].calls, 2);
+  EXPECT_EQ(rows[0].work.flops, 2 * 120.0);
+  EXPECT_EQ(rows[0].work.bytes, 4.0 * ((12 + 20 + 15) + (12 + 20 + 2 * 15))) << "c is read, too";
+  EXPECT_EQ(rows[2].work.flops, 120.0);
+  EXPECT_EQ(rows[2].work.bytes, 4.0 * (12 + 20 + 15));
+}
+
+// Where a machine lacks bf16 products the kernel casts its operands itself: no row of their own.
+TEST(Account, WhatAKernelCallsBelongsToIt) {
+  const MachineState restore;
+  const Tensor a = counting({3, 4}, DType::kBF16), b = counting({4, 5}, DType::kBF16);
+  for (const std::string& level : cpu_levels()) {
+    select_cpu_level(level);
+    const Tensor c({3, 5}, DType::kBF16);
+    Account account;
+    {
+      const AccountScope scope(account);
+      EXPECT_EQ(table().level, level);
+      table().matmul(a, b, TensorView(), c, Write::kOverwrite);
+    }
+    ASSERT_EQ(account.rows().size(), 1u) << level;
+    EXPECT_EQ(account.rows()[0].kernel, "matmul");
+    EXPECT_EQ(account.rows()[0].work.bytes, 2.0 * (12 + 20 + 15));
+  }
+}
+
+// Two rows of 3 causal queries see 1 + 2 + 3 keys each; 2 heads of width 4.
+TEST(Account, AnAttentionByHand) {
+  const Tensor q = counting({2, 3, 2, 4}, DType::kF32), k = counting({2, 3, 1, 4}, DType::kF32),
+               v = counting({2, 3, 1, 4}, DType::kF32), dout = counting(q.shape(), DType::kF32);
+  const Tensor out(q.shape(), DType::kF32), lse({2, 2, 3}, DType::kF32), dq(q.shape(), DType::kF32),
+      dk(k.shape(), DType::kF32), dv(v.shape(), DType::kF32);
+  Account account;
+  {
+    const AccountScope scope(account);
+    table().attention(q, k, v, out, lse, {});
+    table().attention_backward(q, k, v, out, lse, dout, {}, {dq, dk, dv});
+  }
+  const std::vector<AccountRow> rows = account.rows();
+  ASSERT_EQ(rows.size(), 2u);
+  constexpr double kPairs = 2 * 6 * 2, kQ = 48, kK = 24, kLse = 12;
+  EXPECT_EQ(rows[0].shape, "2x3x3 2/1 heads x 4 f32");
+  EXPECT_EQ(rows[0].work.flops, kPairs * 4 * 4);
+  EXPECT_EQ(rows[0].work.bytes, 4 * (2 * kQ + 2 * kK + kLse));
+  EXPECT_EQ(rows[1].kernel, "attention_backward");
+  EXPECT_EQ(rows[1].work.flops, kPairs * 10 * 4);
+  EXPECT_EQ(rows[1].work.bytes, 4 * (4 * kQ + 4 * kK + kLse));
+}
+
+TEST(Account, TablesThatAreLookedUpAreReadInPart) {
+  const Tensor big = counting({100, 8}, DType::kF32), out({3, 8}, DType::kF32);
+  const std::vector<int32_t> three = {5, 0, 99};
+  const Tensor ids = Tensor::of<int32_t>(three, {3});
+  Account account;
+  {
+    const AccountScope scope(account);
+    table().embedding(big, ids, out);
+  }
+  EXPECT_EQ(account.rows().at(0).work.bytes, 4.0 * (3 * 8 + 3 + 3 * 8));
+}
+
+TEST(Account, ResultsAreThoseOfThePlainTable) {
+  const Tensor x = counting({5, 16}, DType::kBF16), w = counting({16}, DType::kF32);
+  const Tensor want(x.shape(), DType::kBF16), got(x.shape(), DType::kBF16), rstd({5}, DType::kF32);
+  const Kernels& plain = cpu_kernels();
+  plain.rms_norm(x, w, TensorView(), want, rstd, 1e-5);
+  const Tensor wide = x.to(DType::kF32);
+  const double square = plain.sum_squares(wide);
+  Account account;
+  const AccountScope scope(account);
+  table().rms_norm(x, w, TensorView(), got, rstd, 1e-5);
+  EXPECT_EQ(got.to_vector(), want.to_vector());
+  EXPECT_EQ(table().sum_squares(wide), square);
+  EXPECT_EQ(account.rows().size(), 2u);
+}
+
+}  // namespace
+}  // namespace lathe::kernels::testing
