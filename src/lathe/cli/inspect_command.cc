@@ -207,6 +207,13 @@ Json tree_json(const std::vector<ModuleSummary>& modules) {
 
 Json to_json(const Subject& s, const ModelCost& c, const std::vector<ModuleSummary>& modules) {
   return {{"model_type", s.model.model_type},
+          {"config",
+           {{"hidden_size", s.model.hidden_size},
+            {"num_hidden_layers", s.model.num_hidden_layers},
+            {"num_attention_heads", s.model.num_attention_heads},
+            {"num_key_value_heads", s.model.kv_heads()},
+            {"intermediate_size", s.model.ffn_width()},
+            {"vocab_size", s.model.vocab_size}}},
           {"parameters", c.parameters},
           {"parameters_multiplied", c.multiplied},
           {"published", s.published.empty() ? Json() : Json(s.published)},

@@ -127,8 +127,18 @@ struct UnitBuffers {
 };
 constexpr int64_t kPartialSums = kBlockRows * kBlockColumns;
 
+// Asks for part `part` of `parts` of the panel that comes next, so that it waits in the second-level
+// cache when its turn comes.
+LATHE_INLINE void fetch_ahead(const float* panel, int64_t depth, int64_t part, int64_t parts) {
+  constexpr int64_t kLine = 16;  // floats
+  const Range mine = part_of(depth * kPanelColumns / kLine, part, parts);
+  for (int64_t line = mine.begin; line < mine.end; ++line)
+    __builtin_prefetch(panel + line * kLine, 0, 2);
+}
+
 template <class Layout, class A, class C>
 void compute_unit(const Product& p, Range rows, Range columns, const UnitBuffers& w) {
+  const int64_t tiles = (rows.size() + kPanelRows - 1) / kPanelRows;
   for (int64_t k = 0; k < p.k; k += kDepth) {
     const Range depth{k, std::min(k + kDepth, p.k)};
     if constexpr (std::is_same_v<Layout, RowsOfA>)
@@ -137,12 +147,13 @@ void compute_unit(const Product& p, Range rows, Range columns, const UnitBuffers
       pack_panels<A>(p.a, rows, depth, w.a);
     float* partial = w.partial;
     for (int64_t n = columns.begin; n < columns.end; n += kPanelColumns) {
-      const float* a = w.a;
-      for (int64_t m = rows.begin; m < rows.end; m += kPanelRows) {
+      const bool last = n + kPanelColumns >= columns.end;
+      for (int64_t tile = 0; tile < tiles; ++tile) {
+        if (!last) fetch_ahead(p.panel(n + kPanelColumns, k), depth.size(), tile, tiles);
+        const int64_t m = rows.begin + tile * kPanelRows;
         const Place at{m, n, std::min<int64_t>(kPanelRows, rows.end - m),
                        std::min(kPanelColumns, columns.end - n)};
-        register_block<Layout, C>(p, at, a, depth, partial);
-        a += Layout::kPanel;
+        register_block<Layout, C>(p, at, w.a + tile * Layout::kPanel, depth, partial);
         partial += kTileSize;
       }
     }
