@@ -52,9 +52,9 @@ std::vector<Refusal> linear_refusals() {
        "[linear] x [2, 3] does not fit a weight [4, 5]"},
       {"linear_dtype",
        [] {
-         ops::linear(f32({2, 3}), Tensor::zeros({4, 3}, DType::kBF16), Var());
+         ops::linear(Tensor::zeros({2, 3}, DType::kBF16), f32({4, 3}), Var());
        },
-       "[linear] weight is bfloat16, expected float32"},
+       "[linear] weight is float32, expected bfloat16"},
       {"linear_bias",
        [] {
          ops::linear(f32({2, 3}), f32({4, 3}), f32({3}));

@@ -118,8 +118,8 @@ TEST_F(Recipes, SayInWhatAndHowTheyCompute) {
   EXPECT_EQ(exact.compute_dtype(), DType::kF64);
   EXPECT_EQ(exact.compute_device(), Device::kRef);
   EXPECT_EQ(recipe(R"({"train": {"recompute": "full"}})").recompute(), Recompute::kFull);
-  EXPECT_EQ(recipe(R"({"train": {"recompute": "selective"}})").recompute(), Recompute::kSelective);
-  EXPECT_EQ(recipe().recompute(), Recompute::kNone);
+  EXPECT_EQ(recipe(R"({"train": {"recompute": "none"}})").recompute(), Recompute::kNone);
+  EXPECT_EQ(recipe().recompute(), Recompute::kSelective);
 }
 
 // Those that go on from a model need one that is there; the rest of the file is read as it stands.

@@ -62,8 +62,10 @@ Var merge_heads(const Var& x) {
                 });
 }
 
-Var rope(const Var& x, const RopeTables& tables, const Tensor& positions,
-         kernels::RopeLayout layout) {
+namespace {
+
+Var rope_into(const Tensor& out, const Var& x, const RopeTables& tables, const Tensor& positions,
+              kernels::RopeLayout layout) {
   require(x.value.rank() == 4, ErrorKind::kShape, "rope", "{} is not [B,T,H,D]", x.shape());
   require_shape("rope", "positions", positions, {x.shape()[0], x.shape()[1]});
   require(tables.cos.rank() == 2 && tables.cos.shape() == tables.sin.shape() &&
@@ -75,15 +77,27 @@ Var rope(const Var& x, const RopeTables& tables, const Tensor& positions,
             "position {} is outside the {} prepared; raise max_position_embeddings", p,
             tables.cos.size(0));
   const auto& k = kernels_of(x.value);
-  Tensor out(x.shape(), x.value.dtype(), x.value.device());
   kernels::RopeSpec spec{layout, false};
   k.rope(x.value, tables.cos, tables.sin, positions, out, spec);
   return record("rope", out, {&x}, [x = x.ref(), tables, positions, spec, &k](Gradients& g) {
     const Tensor& dy = g.of_output();
-    Tensor dx(dy.shape(), dy.dtype(), dy.device());
+    const Tensor dx = dy.unique() ? dy : Tensor(dy.shape(), dy.dtype(), dy.device());
     k.rope(dy, tables.cos, tables.sin, positions, dx, {spec.layout, true});
     g.add(x, dx);
   });
+}
+
+}  // namespace
+
+Var rope(const Var& x, const RopeTables& tables, const Tensor& positions,
+         kernels::RopeLayout layout) {
+  const Tensor out(x.shape(), x.value.dtype(), x.value.device());
+  return rope_into(out, x, tables, positions, layout);
+}
+
+Var rope_in_place(const Var& x, const RopeTables& tables, const Tensor& positions,
+                  kernels::RopeLayout layout) {
+  return rope_into(x.value, x, tables, positions, layout);
 }
 
 namespace {

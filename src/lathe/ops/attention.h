@@ -27,6 +27,10 @@ struct RopeTables {
 };
 Var rope(const Var& x, const RopeTables& tables, const Tensor& positions,
          kernels::RopeLayout layout);
+// The same into the memory of x, which nothing else may read afterwards: a layer's activations are
+// that much smaller.
+Var rope_in_place(const Var& x, const RopeTables& tables, const Tensor& positions,
+                  kernels::RopeLayout layout);
 
 // What attention takes beside q, k and v. Everything is optional: undefined when absent.
 struct AttentionSegments {

@@ -40,7 +40,7 @@ struct TrainConfig {
   int64_t grad_accumulation = 1;
   int64_t seq_len = 512;
   std::string precision = "bf16";
-  std::string recompute = "none";
+  std::string recompute = "selective";
   std::string device = "cpu";
   int64_t seed = 1;
   std::string out = "runs/train";

@@ -29,7 +29,7 @@ class RandomShard {
 Recipe bench_recipe(const Preset& preset, const std::string& precision, const RandomShard& shard);
 
 struct TrainBenchOptions {
-  std::string preset = "m26", precision = "bf16", recompute = "none";
+  std::string preset = "m26", precision = "bf16", recompute = TrainConfig().recompute;
   int64_t steps = 6;
 
   template <class V>

@@ -45,7 +45,7 @@ class Position : public Module {
  public:
   // x [B,T,C], the embedded tokens.
   virtual Var add_to_embedding(const Forward&, const Var& x) { return x; }
-  // q [B,T,H,D], k [B,T,K,D], before they meet.
+  // q [B,T,H,D], k [B,T,K,D], before they meet; their memory may be overwritten.
   virtual std::pair<Var, Var> apply_to_heads(const Forward&, const AttentionSite&, const Var& q,
                                              const Var& k) {
     return {q, k};

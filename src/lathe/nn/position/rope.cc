@@ -116,7 +116,8 @@ class Rope : public Position {
     const DType type = q.value.dtype() == DType::kF64 ? DType::kF64 : DType::kF32;
     if (!blank_) {
       const auto& turns = tables.of(count_of(f.positions), type, q.value.device());
-      return {ops::rope(q, turns, f.positions, layout_), ops::rope(k, turns, f.positions, layout_)};
+      return {ops::rope_in_place(q, turns, f.positions, layout_),
+              ops::rope_in_place(k, turns, f.positions, layout_)};
     }
     const auto places = blank_places(f);
     const int64_t count = std::max(count_of(places[0]), count_of(places[1]));
