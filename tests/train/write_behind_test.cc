@@ -192,15 +192,11 @@ TEST_F(Behind, WhatIsNotContiguousIsRefusedInTheCall) {
 class TrainingBehind : public Run {
  protected:
   // The checkpoints of all steps; `each` runs after save_checkpoint().
-  std::map<std::string, std::string> checkpoints(const Recipe& r,
-                                                 const std::function<void(Trainer&)>& each,
-                                                 bool slow) {
+  std::map<std::string, std::string> checkpoints(
+      const Recipe& r, const std::function<void(Trainer&)>& each,
+      const std::function<void(std::string_view part)>& on_part = {}) {
     TrainHooks hooks;
-    if (slow)
-      hooks.on_checkpoint_part = [](std::string_view part) {
-        if (part == "embedding.weight" || part == "state.json")
-          std::this_thread::sleep_for(std::chrono::milliseconds(20));
-      };
+    hooks.on_checkpoint_part = on_part;
     {
       Trainer trainer(r, hooks);
       for (int64_t s = 1; s <= r.train.steps; ++s) {
@@ -226,26 +222,32 @@ constexpr const char* kPatches[] = {
     R"({"model": {"model_type": "lathe", "moe": {"num_experts": 4, "router": "sigmoid"}}})",
 };
 
+void sleep_ms(int64_t ms) { std::this_thread::sleep_for(std::chrono::milliseconds(ms)); }
+
+// Longer than a step of so small a model: without the wait it would update what is not yet read.
 TEST_F(TrainingBehind, WritesWhatIsWrittenWhileNothingElseHappens) {
   for (const char* patch : kPatches) {
     const Recipe r = recipe(patch);
-    const auto at_once = checkpoints(
-        r, [](Trainer& t) { t.finish_checkpoint(); }, false);
+    const auto at_once = checkpoints(r, [](Trainer& t) { t.finish_checkpoint(); });
     EXPECT_EQ(at_once.size(), static_cast<size_t>(3 * r.train.steps));
+    const auto slowly = [](std::string_view part) {
+      sleep_ms(part == "embedding.weight" ? 20 : 0);
+    };
     EXPECT_EQ(checkpoints(
-                  r, [](Trainer&) {}, true),
+                  r, [](Trainer&) {}, slowly),
               at_once)
         << patch;
   }
 }
 
+// Without the wait some of the parts would be read while averages are in their place.
 TEST_F(TrainingBehind, AveragesComeIntoPlaceOnceTheWeightsWereRead) {
   const Recipe r = recipe(R"({"train": {"ema_decay": 0.9}})");
-  const auto at_once = checkpoints(
-      r, [](Trainer& t) { t.finish_checkpoint(); }, false);
-  EXPECT_EQ(checkpoints(
-                r, [](Trainer& t) { t.evaluate(1); }, true),
-            at_once);
+  const auto at_once = checkpoints(r, [](Trainer& t) { t.finish_checkpoint(); });
+  const auto evaluate_often = [](Trainer& t) {
+    for (int i = 0; i < 10; ++i) t.evaluate(1);
+  };
+  EXPECT_EQ(checkpoints(r, evaluate_often, [](std::string_view) { sleep_ms(1); }), at_once);
 }
 
 // Of a run that ends well, and of one that is stopped: everything is durable then, and pruned.
