@@ -159,6 +159,16 @@ TEST(Safetensors, WriterRoundTripAlignedHeader) {
   EXPECT_EQ(entries_in(folder.path()), 1u) << "a temporary was left";
 }
 
+TEST(Safetensors, WriterKnowsTheHashOfItsFile) {
+  const TempFolder folder;
+  const std::vector<ArraySpan> arrays = {{"a", "U8", {3}, bytes_of("123")},
+                                         {"b", "U8", {2}, bytes_of("45")}};
+  SafetensorsWriter writer(folder / "m", SafetensorsWriter::announce(arrays));
+  for (const ArraySpan& a : arrays) writer.write(a.bytes);
+  writer.commit();
+  EXPECT_EQ(writer.hash(), hash_file(folder / "m"));
+}
+
 TEST(Safetensors, WriterChecksWhatItIsGiven) {
   const TempFolder folder;
   using Announced = SafetensorsWriter::Announced;

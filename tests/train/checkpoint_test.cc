@@ -15,7 +15,10 @@ class Checkpoints : public ::testing::Test {
     moment_ = Tensor::of<float>(std::vector<float>(7, -static_cast<float>(step)), {7});
     return {{{"w", &weight_}}, {{"adamw.m/w", &moment_}}};
   }
-  void save(int64_t step) { store_.save(step, content(step), Json{{"updates", step}}); }
+  void save(int64_t step) {
+    store_.save(step, content(step), Json{{"updates", step}});
+    store_.finish();
+  }
   Json load() {
     const CheckpointContent into = content(-1);
     log_.clear();
@@ -159,8 +162,12 @@ TEST_F(Checkpoints, LeftoversOfDeadWritersAreRemoved) {
 TEST_F(Checkpoints, AFailedWriteLeavesWhatWasThere) {
   save(1);
   fs::create_directories(folder_ / "file");
-  const CheckpointStore blocked(folder_.write("plain", "not a folder"));
-  EXPECT_NE(error_text([&] { blocked.save(1, content(1), Json::object()); }), "no error");
+  CheckpointStore blocked(folder_.write("plain", "not a folder"));
+  blocked.save(1, content(1), Json::object());
+  const std::string text = error_text([&] { blocked.finish(); });
+  EXPECT_NE(text.find("plain"), std::string::npos) << text;
+  EXPECT_NE(text.find("Not a directory"), std::string::npos) << text;
+  EXPECT_EQ(error_text([&] { blocked.finish(); }), "no error");  // said once
   EXPECT_EQ(content_of(folder_ / "plain"), "not a folder");
   expect_holds(1);
 }

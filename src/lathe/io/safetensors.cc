@@ -189,13 +189,25 @@ SafetensorsWriter::SafetensorsWriter(const std::filesystem::path& path,
   require(header.size() <= kMaxHeaderBytes, ErrorKind::kFormat, where,
           "would need a header of {} bytes, above the format's 100 MB", header.size());
   const uint64_t length = header.size();
-  file_.write(std::as_bytes(std::span(&length, 1)));
-  file_.write(header);
+  append(std::as_bytes(std::span(&length, 1)));
+  append(std::as_bytes(std::span(header)));
+}
+
+std::vector<SafetensorsWriter::Announced> SafetensorsWriter::announce(
+    std::span<const ArraySpan> arrays) {
+  std::vector<Announced> announced;
+  for (const auto& array : arrays) announced.push_back({array.name, array.dtype, array.shape});
+  return announced;
+}
+
+void SafetensorsWriter::append(std::span<const std::byte> bytes) {
+  hasher_.update(bytes);
+  file_.write(bytes);
 }
 
 void SafetensorsWriter::write(std::span<const std::byte> bytes) {
   written_ += bytes.size();
-  file_.write(bytes);
+  append(bytes);
 }
 
 void SafetensorsWriter::commit() {
@@ -206,9 +218,7 @@ void SafetensorsWriter::commit() {
 
 void write_safetensors(const std::filesystem::path& path, std::span<const ArraySpan> arrays,
                        const SafetensorsMetadata& metadata) {
-  std::vector<SafetensorsWriter::Announced> announced;
-  for (const auto& array : arrays) announced.push_back({array.name, array.dtype, array.shape});
-  SafetensorsWriter writer(path, announced, metadata);
+  SafetensorsWriter writer(path, SafetensorsWriter::announce(arrays), metadata);
   for (const auto& array : arrays) writer.write(array.bytes);
   writer.commit();
 }

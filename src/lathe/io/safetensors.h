@@ -21,6 +21,7 @@
 
 #include "lathe/io/array_reader.h"
 #include "lathe/io/atomic_file.h"
+#include "lathe/io/hash.h"
 
 namespace lathe {
 
@@ -63,13 +64,20 @@ class SafetensorsWriter {
   // Throws kFormat for duplicate names, unknown dtypes, negative or overflowing shapes.
   SafetensorsWriter(const std::filesystem::path& path, std::span<const Announced> arrays,
                     const SafetensorsMetadata& metadata = {});
+  static std::vector<Announced> announce(std::span<const ArraySpan> arrays);
+
   // The next bytes of the data section.
   void write(std::span<const std::byte> bytes);
+  // hash_file() of what was written so far.
+  std::string hash() const { return hasher_.hex(); }
   // Throws kFormat unless exactly the announced bytes were written.
   void commit();
 
  private:
+  void append(std::span<const std::byte> bytes);
+
   AtomicFile file_;
+  Hasher hasher_;
   uint64_t announced_ = 0, written_ = 0;
 };
 

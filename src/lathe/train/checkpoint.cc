@@ -23,8 +23,7 @@ constexpr const char* kOptimizerFile = "optimizer.safetensors";
 constexpr const char* kStateFile = "state.json";
 constexpr const char* kStateHash = "state_hash";
 
-// Written and hashed in one pass over the tensors.
-std::string write_tensors(const fs::path& path, const std::vector<NamedTensor>& tensors) {
+std::vector<ArraySpan> spans_of(const std::vector<NamedTensor>& tensors) {
   std::vector<ArraySpan> arrays;
   for (const auto& [name, t] : tensors) {
     require(t->contiguous(), ErrorKind::kShape, "checkpoint", "'{}' is not contiguous", name);
@@ -34,8 +33,7 @@ std::string write_tensors(const fs::path& path, const std::vector<NamedTensor>& 
                       {dims.begin(), dims.end()},
                       {t->raw(), t->bytes()}});
   }
-  write_safetensors(path, arrays);
-  return hash_file(path);
+  return arrays;
 }
 
 // Of everything in the state but the hash itself; numbers are written so that they read back equal.
@@ -98,19 +96,52 @@ std::vector<int64_t> CheckpointStore::steps() const {
   return found;
 }
 
-void CheckpointStore::save(int64_t step, const CheckpointContent& content, Json state) const {
-  AtomicDirectory folder(path_of(step), AtomicDirectory::IfExists::kReplace);
+struct CheckpointStore::Snapshot {
+  int64_t step;
+  std::vector<ArraySpan> model, optimizer;
+  Json state;
+};
+
+void CheckpointStore::save(int64_t step, const CheckpointContent& content, Json state) {
   state["step"] = step;
-  state["files"][kModelFile] = write_tensors(folder.temporary() / kModelFile, content.model);
-  state["files"][kOptimizerFile] =
-      write_tensors(folder.temporary() / kOptimizerFile, content.optimizer);
-  state[kStateHash] = hash_state(state);
-  write_json_file(folder.temporary() / kStateFile, state);
+  Snapshot snapshot{step, spans_of(content.model), spans_of(content.optimizer), std::move(state)};
+  writing_.begin([this, snapshot = std::move(snapshot)](const auto& has_read) mutable {
+    write(snapshot, has_read);
+    if (options_.keep_last > 0) prune(options_.keep_last, options_.keep_every);
+  });
+}
+
+void CheckpointStore::write(Snapshot& s, const std::function<void()>& has_read) const {
+  const auto on_part = [this](std::string_view part) {
+    if (options_.on_part) options_.on_part(part);
+  };
+  const auto write_all = [&](SafetensorsWriter& file, const std::vector<ArraySpan>& arrays) {
+    for (const ArraySpan& array : arrays) {
+      on_part(array.name);
+      file.write(array.bytes);
+    }
+  };
+  AtomicDirectory folder(path_of(s.step), AtomicDirectory::IfExists::kReplace);
+  // Both are read before either is made durable, which takes longer and holds up nobody.
+  SafetensorsWriter model(folder.temporary() / kModelFile, SafetensorsWriter::announce(s.model));
+  write_all(model, s.model);
+  SafetensorsWriter optimizer(folder.temporary() / kOptimizerFile,
+                              SafetensorsWriter::announce(s.optimizer));
+  write_all(optimizer, s.optimizer);
+  has_read();
+  on_part(kStateFile);
+  model.commit();
+  optimizer.commit();
+  s.state["files"][kModelFile] = model.hash();
+  s.state["files"][kOptimizerFile] = optimizer.hash();
+  s.state[kStateHash] = hash_state(s.state);
+  write_json_file(folder.temporary() / kStateFile, s.state);
   folder.commit();
 }
 
 Json CheckpointStore::load_newest(const CheckpointContent& content, const Log& log,
-                                  const std::function<void(const Json& state)>& check) const {
+                                  const std::function<void(const Json& state)>& check) {
+  finish();
   std::vector<int64_t> all = steps();
   std::string damaged;
   for (auto it = all.rbegin(); it != all.rend(); ++it) {

@@ -144,14 +144,13 @@ void Trainer::report_evaluation(int64_t step) {
 void Trainer::write_sample(int64_t step) {
   if (!hooks_.sample) return;
   std::optional<EmaScope> averaged;
-  if (ema_) averaged.emplace(*ema_, trained_);
+  use_averages(averaged);
   const std::string text = hooks_.sample(*model_);
   metrics_->write({{"step", step}, {"sample", text}});
   if (hooks_.on_sample) hooks_.on_sample(step, text);
 }
 
 void Trainer::save_checkpoint(int64_t step) {
-  metrics_->flush();
   Json state = {{"format", 1},
                 {"updates", updates_},
                 {"tokens", train_shard_->num_tokens()},
@@ -161,7 +160,11 @@ void Trainer::save_checkpoint(int64_t step) {
                   {"count", loss_statistics_.count}}},
                 {"recipe", write_recipe(recipe_)}};
   checkpoints_.save(step, checkpoint_content(), std::move(state));
-  checkpoints_.prune(recipe_.train.keep_last, recipe_.train.keep_every);
+}
+
+double Trainer::finish_checkpoint() {
+  checkpoints_.finish();
+  return checkpoints_.write_seconds();
 }
 
 void Trainer::after_step(int64_t step) {
@@ -171,14 +174,18 @@ void Trainer::after_step(int64_t step) {
   if (due(t.eval_every)) report_evaluation(step);
   if (t.sample_every > 0 && due(t.sample_every)) write_sample(step);
   const bool stop = !last && hooks_.should_stop && hooks_.should_stop();
-  if (stop || due(t.checkpoint_every)) save_checkpoint(step);
+  if (stop || due(t.checkpoint_every)) {
+    metrics_->flush();
+    save_checkpoint(step);
+  }
+  if (stop || last) finish_checkpoint();
   require(!stop, ErrorKind::kInterrupted, "train",
           "stopped after step {} of {}; the same command with --resume goes on", step, t.steps);
 }
 
 void Trainer::write_model() {
   std::optional<EmaScope> averaged;
-  if (ema_) averaged.emplace(*ema_, trained_);
+  use_averages(averaged);
   const fs::path target = fs::path(recipe_.train.out) / "model";
   AtomicDirectory folder(target, AtomicDirectory::IfExists::kReplace);
   save_model(*model_, folder.temporary(),
@@ -205,7 +212,7 @@ void Trainer::write_model() {
   folder.commit();
 }
 
-void Trainer::run(Start start) {
+void Trainer::train(Start start) {
   for (int64_t s = begin(start) + 1; s <= recipe_.train.steps; ++s) {
     const StepReport report = step(s);
     record_step(report);
@@ -214,6 +221,21 @@ void Trainer::run(Start start) {
   }
   write_model();
   metrics_->flush();
+}
+
+void Trainer::run(Start start) {
+  try {
+    train(start);
+  } catch (...) {
+    // The checkpoint being written is completed. What ended the run is the error to throw; one of
+    // the write must not be lost beside it.
+    try {
+      finish_checkpoint();
+    } catch (const std::exception& error) {
+      hooks_.log.warn("the newest checkpoint could not be written: {}", error.what());
+    }
+    throw;
+  }
 }
 
 }  // namespace lathe

@@ -58,7 +58,10 @@ void Trainer::LossStatistics::add(double loss) {
 Trainer::Trainer(Recipe recipe, TrainHooks hooks)
     : recipe_(std::move(recipe)),
       hooks_(std::move(hooks)),
-      checkpoints_(std::filesystem::path(recipe_.train.out) / "checkpoints") {
+      checkpoints_(std::filesystem::path(recipe_.train.out) / "checkpoints",
+                   {.keep_last = recipe_.train.keep_last,
+                    .keep_every = recipe_.train.keep_every,
+                    .on_part = hooks_.on_checkpoint_part}) {
   const TrainConfig& t = recipe_.train;
   const Rng seed(static_cast<uint64_t>(t.seed));
   model_ = std::make_unique<Transformer>(recipe_.model);
@@ -223,6 +226,9 @@ StepReport Trainer::step(int64_t step) {
       step, report.loss, report.grad_norm);
   report.skipped = !finite || loss_statistics_.is_spike(report.loss, t.spike_skip);
   if (finite) loss_statistics_.add(report.loss);
+  const auto before_wait = std::chrono::steady_clock::now();
+  checkpoints_.wait_until_read();
+  report.waited = seconds_since(before_wait);
   if (!report.skipped) {
     const double clip = clip_factor(report.grad_norm, recipe_.optim.grad_clip);
     optimizer_->step(trained_, {.step = ++updates_, .lr = report.lr, .grad_scale = clip});
@@ -235,11 +241,17 @@ StepReport Trainer::step(int64_t step) {
   return report;
 }
 
+void Trainer::use_averages(std::optional<EmaScope>& scope) {
+  if (!ema_) return;
+  checkpoints_.wait_until_read();  // the exchange writes to both
+  scope.emplace(*ema_, trained_);
+}
+
 EvalReport Trainer::evaluate(int64_t step) {
   require(valid_loader_ != nullptr, ErrorKind::kConfig, "data.valid",
           "no validation shard was given");
   std::optional<EmaScope> averaged;
-  if (ema_) averaged.emplace(*ema_, trained_);
+  use_averages(averaged);
   const int64_t rows =
       std::max<int64_t>(1, valid_loader_->samples_per_epoch() / valid_loader_->batch_size());
   // Sentinels stand for no bytes.

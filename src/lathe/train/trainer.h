@@ -7,6 +7,7 @@
 #include <nlohmann/json_fwd.hpp>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "lathe/base/log.h"
@@ -25,7 +26,8 @@ namespace lathe {
 struct StepReport {
   int64_t step = 0, steps = 0, tokens = 0;  // tokens of this step
   double loss = 0, lr = 0, grad_norm = 0, seconds = 0;
-  double flops = 0;  // model FLOPs of this step
+  double waited = 0;  // of `seconds`: for the checkpoint being written, before the update
+  double flops = 0;   // model FLOPs of this step
   bool skipped = false;
   std::optional<RouterSummary> routers = {};  // of a mixture of experts
 };
@@ -46,12 +48,17 @@ struct TrainHooks {
   std::function<std::string(Transformer& model)> sample;
   // Asked after every step; true writes a checkpoint and ends the run with Error kInterrupted.
   std::function<bool()> should_stop;
+  // CheckpointOptions::on_part.
+  std::function<void(std::string_view part)> on_checkpoint_part;
   // Bytes that each token id stands for, for bits per byte; empty without a tokenizer.
   std::vector<int32_t> token_bytes;
   double matrix_flops = 0;  // measured rate of this machine, FLOP/s, for MFU; 0: not known
   std::string command;      // for manifests
 };
 
+// Checkpoints are written behind the steps (train/checkpoint.h): what changes weights, optimiser
+// state or averages in here waits first until they have been read. An error of the write is thrown
+// by the next member that waits for it.
 class Trainer {
  public:
   // Builds or loads the model and opens the data. Errors: kConfig, kData, kIo, kFormat.
@@ -63,13 +70,18 @@ class Trainer {
   // kNumeric for a loss that is not finite.
   void run(Start start);
 
-  // One optimiser step (forward, backward, clipping, update); for run() and for benchmarks.
+  // One optimiser step (forward, backward, clipping, update); for run() and for benchmarks. Waits
+  // for the checkpoint being written after the backward, before the update.
   StepReport step(int64_t step);
+  // Begins to write the checkpoint of the step just taken; waits first for the one before.
+  void save_checkpoint(int64_t step);
+  // Until it is durable; seconds that its writing took.
+  double finish_checkpoint();
   EvalReport evaluate(int64_t step);
 
+  // Its weights may be changed after finish_checkpoint(), and read at any time.
   Transformer& model() { return *model_; }
   const Recipe& recipe() const { return recipe_; }
-  CheckpointContent checkpoint_content();
   // Forward and backward of one step, by model/summary.h.
   double flops_per_step() const { return flops_per_step_; }
 
@@ -84,6 +96,9 @@ class Trainer {
 
   void prepare_parameters();
   void open_data();
+  CheckpointContent checkpoint_content();
+  // Averages, if there are any, in place of the weights for as long as `scope` lives.
+  void use_averages(std::optional<EmaScope>& scope);
   // The weighed losses of the modules that look further ahead, added to `loss`.
   Var with_further(const Forward& f, const Batch& batch, Var hidden, Var loss, double normalizer);
   // The loss of a micro-batch, summed over its labels and divided by `normalizer`; with a tape also
@@ -95,7 +110,7 @@ class Trainer {
   void restore(const nlohmann::ordered_json& state);
   void record_step(const StepReport& report);
   void after_step(int64_t step);
-  void save_checkpoint(int64_t step);
+  void train(Start start);
   void write_sample(int64_t step);
   void write_model();
   void report_evaluation(int64_t step);
@@ -112,7 +127,7 @@ class Trainer {
   std::unique_ptr<TokenShard> train_shard_, valid_shard_;
   std::unique_ptr<DataLoader> train_loader_, valid_loader_;
   std::unique_ptr<MetricsWriter> metrics_;
-  CheckpointStore checkpoints_;
+  CheckpointStore checkpoints_;  // after what it reads from: its end is waited for first
   LossStatistics loss_statistics_;
   RouterStatistics router_statistics_;  // of the present step
   int64_t updates_ = 0;                 // optimiser updates, skipped steps not counted
