@@ -91,7 +91,7 @@ void add_convolutions(std::vector<Case>& all) {
   add("depthwise_conv_grid", 6, 9, {.outputs = 6, .grid_height = 2, .grid_width = 3});
 }
 
-Var rotated(const Var& x, int64_t width, RopeLayout layout) {
+Var rotated(const Var& x, int64_t width, RopeLayout layout, decltype(ops::rope)& rope = ops::rope) {
   Values cosines, sines;
   for (int p = 0; p < 9; ++p) {
     for (int64_t i = 0; i < width / 2; ++i) {
@@ -103,9 +103,8 @@ Var rotated(const Var& x, int64_t width, RopeLayout layout) {
   const DType dtype = wide(x.value.dtype());
   const Device device = x.value.device();
   const Shape shape = {9, width / 2};
-  return ops::rope(
-      x, {tensor_of(cosines, shape, dtype, device), tensor_of(sines, shape, dtype, device)},
-      indices({0, 1, 2, 8, 0, 5}, {2, 3}), layout);
+  return rope(x, {tensor_of(cosines, shape, dtype, device), tensor_of(sines, shape, dtype, device)},
+              indices({0, 1, 2, 8, 0, 5}, {2, 3}), layout);
 }
 
 void add_heads(std::vector<Case>& all) {
@@ -129,6 +128,11 @@ void add_heads(std::vector<Case>& all) {
                        return {rotated(v[0], width, layout)};
                      }});
   }
+  // Some heads of a value that nothing else reads, beside heads that stay as they are.
+  all.push_back({"rope_in_place", {{{2, 3, 16}}}, [](const Vars& v) -> Vars {
+                   const auto [q, k, w] = ops::split_heads(ops::scale(v[0], 2.0), {2, 1, 1});
+                   return {rotated(q, 4, RopeLayout::kHalfSplit, ops::rope_in_place), k, w};
+                 }});
 }
 
 struct AttentionShape {
