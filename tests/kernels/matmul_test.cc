@@ -30,6 +30,8 @@ std::vector<Case> matmul_cases() {
                         {70, 48, 1},
                         // More than one block of rows, columns and depth, none of them whole.
                         {101, 37, 300},
+                        {293, 70, 270},
+                        {290, 530, 20},
                         {20, 530, 260},
                         {16, 33, 600}})
     for (int layout = 0; layout < 4; ++layout)

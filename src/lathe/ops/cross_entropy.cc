@@ -15,7 +15,7 @@ using kernels::Write;
 // the cache.
 int64_t chunk_rows(int64_t vocabulary) {
   constexpr int64_t kChunkElements = 4 << 20;
-  return std::max<int64_t>(128, kChunkElements / std::max<int64_t>(vocabulary, 1) / 64 * 64);
+  return std::max<int64_t>(256, kChunkElements / std::max<int64_t>(vocabulary, 1) / 64 * 64);
 }
 
 int64_t count_labels(const Tensor& labels, int64_t vocabulary) {

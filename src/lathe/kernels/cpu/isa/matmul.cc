@@ -6,6 +6,9 @@
 // Geijn 2008, doi:10.1145/1356052.1356053). A register tile of kPanelRows rows by kPanelVectors
 // vectors is accumulated over kDepth elements of K at a time.
 //
+// Up to kRowsAtOnce rows: a unit is all rows by some columns and packs its part of B itself, slice
+// by slice, so that a wide B (a vocabulary) goes through the cache once and is never held in f32.
+//
 // Few rows (decoding): see matvec.h.
 //
 // Every element of C is summed over K in one order that depends on the shape alone, whoever computes
@@ -31,19 +34,26 @@ namespace lathe::kernels::LATHE_ISA_NAMESPACE {
 namespace {
 
 constexpr int64_t kBlockColumns = 512;
+constexpr int64_t kRowsAtOnce = 3 * kBlockRows;
 constexpr int64_t kTileSize = kPanelRows * kPanelColumns;
 static_assert(kBlockColumns % kPanelColumns == 0);
 
-// One call: where results go, and B as it was packed.
 struct Product {
-  TensorView a, c;
+  TensorView a, b, c;
   const float* bias;  // f32 [N], or nullptr
   bool accumulate;
-  const float* packed_b;
   int64_t m, n, k;
+};
 
-  const float* panel(int64_t column, int64_t depth) const {
-    return packed_b + (column * k + depth * kPanelColumns);
+// Panels of B, one behind the other: from column `first` on, and of K what lies in `depth`.
+struct Panels {
+  const float* data;
+  int64_t first;
+  Range depth;
+
+  // The slice from `k` on of the panel of columns [n, n + kPanelColumns).
+  const float* at(int64_t n, int64_t k) const {
+    return data + (n - first) * depth.size() + (k - depth.begin) * kPanelColumns;
   }
 };
 
@@ -103,7 +113,7 @@ LATHE_INLINE void finish(const Product& p, const Place& at, Tile& sum) {
 // One slice of K of one register tile: begun at zero or with what `partial` holds, and finished or
 // left there.
 template <class Layout, class C>
-void register_block(const Product& p, const Place& at, const float* a, Range depth,
+void register_block(const Product& p, const Place& at, const float* a, const float* b, Range depth,
                     float* partial) {
   Tile sum;
   const bool first = depth.begin == 0;
@@ -112,7 +122,7 @@ void register_block(const Product& p, const Place& at, const float* a, Range dep
 #pragma GCC unroll 4
     for (int v = 0; v < kPanelVectors; ++v)
       sum[r][v] = first ? Vec{} : load(partial + (r * kPanelVectors + v) * kWidth);
-  multiply<Layout>(a, p.panel(at.n, depth.begin), depth.size(), sum);
+  multiply<Layout>(a, b, depth.size(), sum);
   if (depth.end == p.k) return finish<C>(p, at, sum);
 #pragma GCC unroll 16
   for (int r = 0; r < kPanelRows; ++r)
@@ -120,12 +130,6 @@ void register_block(const Product& p, const Place& at, const float* a, Range dep
     for (int v = 0; v < kPanelVectors; ++v)
       store(partial + (r * kPanelVectors + v) * kWidth, sum[r][v]);
 }
-
-// Buffers of one thread: a packed block of A and the partial sums of a unit.
-struct UnitBuffers {
-  float *a, *partial;
-};
-constexpr int64_t kPartialSums = kBlockRows * kBlockColumns;
 
 // Asks for part `part` of `parts` of the panel that comes next, so that it waits in the second-level
 // cache when its turn comes.
@@ -136,62 +140,98 @@ LATHE_INLINE void fetch_ahead(const float* panel, int64_t depth, int64_t part, i
     __builtin_prefetch(panel + line * kLine, 0, 2);
 }
 
+// A slice of K of a block of rows by some columns. Returns where the next block's partial sums lie.
 template <class Layout, class A, class C>
-void compute_unit(const Product& p, Range rows, Range columns, const UnitBuffers& w) {
+float* compute_block(const Product& p, Range rows, Range columns, Range depth, const Panels& b,
+                     float* packed_a, float* partial) {
+  if constexpr (std::is_same_v<Layout, RowsOfA>)
+    pack_rows<A>(p.a, rows, depth, packed_a);
+  else
+    pack_panels<A>(p.a, rows, depth, packed_a);
   const int64_t tiles = (rows.size() + kPanelRows - 1) / kPanelRows;
-  for (int64_t k = 0; k < p.k; k += kDepth) {
-    const Range depth{k, std::min(k + kDepth, p.k)};
-    if constexpr (std::is_same_v<Layout, RowsOfA>)
-      pack_rows<A>(p.a, rows, depth, w.a);
-    else
-      pack_panels<A>(p.a, rows, depth, w.a);
-    float* partial = w.partial;
-    for (int64_t n = columns.begin; n < columns.end; n += kPanelColumns) {
-      const bool last = n + kPanelColumns >= columns.end;
-      for (int64_t tile = 0; tile < tiles; ++tile) {
-        if (!last) fetch_ahead(p.panel(n + kPanelColumns, k), depth.size(), tile, tiles);
-        const int64_t m = rows.begin + tile * kPanelRows;
-        const Place at{m, n, std::min<int64_t>(kPanelRows, rows.end - m),
-                       std::min(kPanelColumns, columns.end - n)};
-        register_block<Layout, C>(p, at, w.a + tile * Layout::kPanel, depth, partial);
-        partial += kTileSize;
-      }
+  for (int64_t n = columns.begin; n < columns.end; n += kPanelColumns) {
+    const float* panel = b.at(n, depth.begin);
+    const bool last = n + kPanelColumns >= columns.end;
+    for (int64_t tile = 0; tile < tiles; ++tile) {
+      if (!last) fetch_ahead(b.at(n + kPanelColumns, depth.begin), depth.size(), tile, tiles);
+      const int64_t m = rows.begin + tile * kPanelRows;
+      const Place at{m, n, std::min<int64_t>(kPanelRows, rows.end - m),
+                     std::min(kPanelColumns, columns.end - n)};
+      register_block<Layout, C>(p, at, packed_a + tile * Layout::kPanel, panel, depth, partial);
+      partial += kTileSize;
     }
   }
+  return partial;
 }
 
-template <class Layout, class A, class C>
-void compute(const Product& p) {
+// Many rows: B is packed once for all.
+template <class Layout, class A, class B, class C>
+void compute_many(const Product& p) {
+  const int64_t panels = (p.n + kPanelColumns - 1) / kPanelColumns;
+  const Scratch packed(panels * kPanelColumns * p.k, 1);
+  float* panel = packed.of_thread(0);
+  parallel_for(panels, row_grain(kPanelColumns * p.k, kGrain), [&](int64_t i) {
+    pack_panel<B>(p.b, i * kPanelColumns, panel + i * kPanelColumns * p.k);
+  });
+  const Panels b{panel, 0, {0, p.k}};
   // Fewer rows a unit when there would be too few units for the threads.
   const int64_t column_blocks = (p.n + kBlockColumns - 1) / kBlockColumns;
   const int64_t wanted = (2 * thread_count() + column_blocks - 1) / column_blocks;
   const int64_t block_rows = std::clamp(rounded_up((p.m + wanted - 1) / wanted, kPanelRows),
                                         int64_t{kPanelRows}, kBlockRows);
   const int64_t row_blocks = (p.m + block_rows - 1) / block_rows;
-  const Scratch scratch(kPackedBlock + kPartialSums, thread_count());
+  const Scratch scratch(kPackedBlock + kBlockRows * kBlockColumns, thread_count());
   parallel_dynamic(row_blocks * column_blocks, [&](int64_t unit, int thread) {
     const int64_t m = unit % row_blocks * block_rows, n = unit / row_blocks * kBlockColumns;
-    float* mine = scratch.of_thread(thread);
-    compute_unit<Layout, A, C>(p, {m, std::min(m + block_rows, p.m)},
-                               {n, std::min(n + kBlockColumns, p.n)}, {mine, mine + kPackedBlock});
+    const Range rows{m, std::min(m + block_rows, p.m)};
+    const Range columns{n, std::min(n + kBlockColumns, p.n)};
+    float* packed_a = scratch.of_thread(thread);
+    for (int64_t k = 0; k < p.k; k += kDepth)
+      compute_block<Layout, A, C>(p, rows, columns, {k, std::min(k + kDepth, p.k)}, b, packed_a,
+                                  packed_a + kPackedBlock);
+  });
+}
+
+// Rows [begin, end) of B.
+template <class B>
+TensorView slice_of(const TensorView& b, Range depth) {
+  TensorView slice = b;
+  slice.data = b.as<B>() + depth.begin * b.stride[0];
+  slice.shape[0] = depth.size();
+  return slice;
+}
+
+// Up to kRowsAtOnce rows: a unit takes all of them, and packs the slices of B that it multiplies.
+template <class Layout, class A, class B, class C>
+void compute_at_once(const Product& p) {
+  const int64_t share = (p.n + 2 * thread_count() - 1) / (2 * thread_count());
+  const int64_t width = std::clamp(rounded_up(share, kPanelColumns), kPanelColumns, kBlockColumns);
+  const int64_t rows = rounded_up(p.m, kPanelRows);
+  const Scratch scratch(kPackedBlock + (kDepth + rows) * width, thread_count());
+  parallel_dynamic((p.n + width - 1) / width, [&](int64_t unit, int thread) {
+    const Range columns{unit * width, std::min((unit + 1) * width, p.n)};
+    float* packed_a = scratch.of_thread(thread);
+    float* panels = packed_a + kPackedBlock;
+    for (int64_t k = 0; k < p.k; k += kDepth) {
+      const Range depth{k, std::min(k + kDepth, p.k)};
+      const TensorView slice = slice_of<B>(p.b, depth);
+      for (int64_t n = columns.begin; n < columns.end; n += kPanelColumns)
+        pack_panel<B>(slice, n, panels + (n - columns.begin) * depth.size());
+      float* partial = panels + kDepth * width;
+      for (int64_t m = 0; m < p.m; m += kBlockRows)
+        partial = compute_block<Layout, A, C>(p, {m, std::min(m + kBlockRows, p.m)}, columns, depth,
+                                              {panels, columns.begin, depth}, packed_a, partial);
+    }
   });
 }
 
 template <class A, class B, class C>
-void multiply_packed(const TensorView& a, const TensorView& b, const float* bias,
-                     const TensorView& c, Write write) {
-  const int64_t m = c.shape[0], n = c.shape[1], k = a.shape[1];
-  const int64_t panels = (n + kPanelColumns - 1) / kPanelColumns;
-  const Scratch packed(panels * kPanelColumns * k, 1);
-  float* panel = packed.of_thread(0);
-  parallel_for(panels, row_grain(kPanelColumns * k, kGrain), [&](int64_t i) {
-    pack_panel<B>(b, i * kPanelColumns, panel + i * kPanelColumns * k);
-  });
-  const Product p{a, c, bias, write == Write::kAccumulate, panel, m, n, k};
-  if (a.stride[1] == 1)
-    compute<RowsOfA, A, C>(p);
+void multiply_packed(const Product& p) {
+  const bool by_rows = p.a.stride[1] == 1;
+  if (p.m <= kRowsAtOnce)
+    by_rows ? compute_at_once<RowsOfA, A, B, C>(p) : compute_at_once<PanelsOfA, A, B, C>(p);
   else
-    compute<PanelsOfA, A, C>(p);
+    by_rows ? compute_many<RowsOfA, A, B, C>(p) : compute_many<PanelsOfA, A, B, C>(p);
 }
 
 template <class A, class B, class C>
@@ -202,7 +242,8 @@ void multiply_as(const TensorView& a, const TensorView& b, const TensorView& bia
   if (cpu::few_rows(a, b))
     matvec<A, B, C>(a, b, b32, c, write);
   else
-    multiply_packed<A, B, C>(a, b, b32, c, write);
+    multiply_packed<A, B, C>(
+        {a, b, c, b32, write == Write::kAccumulate, c.shape[0], c.shape[1], a.shape[1]});
 }
 
 template <class A, class B>
