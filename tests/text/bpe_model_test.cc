@@ -115,6 +115,15 @@ TEST(BpeModel, BytesWithoutTokens) {
   EXPECT_EQ(encode(fused, "abca"), (Ids{0, 1, 0}));
 }
 
+TEST(BpeModel, LongPiecesWithUnknownBytes) {
+  BpeOptions options;
+  options.unknown = 'u';
+  const BpeModel model = small_model({{"b", "c"}, {"a", "b"}, {"ab", "ab"}}, options);
+  std::string piece;
+  while (piece.size() < 500) piece += "ababcaababc";
+  EXPECT_EQ(encode(model, piece), reference_encode(model, piece));
+}
+
 TEST(Vocabulary, RefusesBadIds) {
   EXPECT_THROW(Vocabulary({{-1, "a", false}}, "test"), Error);
   EXPECT_THROW(Vocabulary({{Vocabulary::kMaxId + 1, "a", false}}, "test"), Error);

@@ -53,7 +53,6 @@ AddedTokenMatcher::AddedTokenMatcher(const std::vector<std::string>& texts,
   }
   for (const auto& [text, index] : list) {
     const uint8_t a = as_bytes(text)[0];
-    begins_[a] = true;
     for (uint32_t b = 0; b < 256; ++b) {
       if (text.size() > 1 && as_bytes(text)[1] != b) continue;
       begin_pairs_[(a << 8 | b) >> 6] |= uint64_t{1} << (b & 63);
@@ -72,10 +71,7 @@ int32_t AddedTokenMatcher::child(int32_t node, uint8_t byte) const {
 // Index of the longest token that begins at `at`, or -1.
 int32_t AddedTokenMatcher::longest_at(std::string_view text, size_t at) const {
   const uint8_t* p = as_bytes(text);
-  if (at + 1 < text.size()) {
-    const uint32_t pair = static_cast<uint32_t>(p[at]) << 8 | p[at + 1];
-    if (!(begin_pairs_[pair >> 6] >> (pair & 63) & 1)) return -1;
-  }
+  if (at + 1 < text.size() && !may_begin(p + at)) return -1;
   int32_t best = -1;
   int32_t node = 0;
   for (size_t i = at; i < text.size(); ++i) {
@@ -117,10 +113,9 @@ void AddedTokenMatcher::find(std::string_view text, bool special_as_text,
   if (!tokens_.empty()) {
     const uint8_t* p = as_bytes(text);
     for (size_t i = 0; i < text.size();) {
-      if (!begins_[p[i]]) {
-        ++i;
-        continue;
-      }
+      // Two bytes are looked at, always: a branch on one, such as the space that many tokens begin
+      // with, is guessed wrong at every word.
+      while (i + 1 < text.size() && !may_begin(p + i)) ++i;
       const int32_t found = longest_at(text, i);
       if (found < 0) {
         ++i;

@@ -5,7 +5,6 @@
 // longest token's.
 #pragma once
 
-#include <array>
 #include <cstdint>
 #include <string>
 #include <string_view>
@@ -52,6 +51,11 @@ class AddedTokenMatcher {
     uint8_t byte;
     int32_t target;
   };
+  // Whether some token may begin with the two bytes at `p`.
+  bool may_begin(const uint8_t* p) const {
+    const uint32_t pair = static_cast<uint32_t>(p[0]) << 8 | p[1];
+    return begin_pairs_[pair >> 6] >> (pair & 63) & 1;
+  }
   int32_t longest_at(std::string_view text, size_t at) const;
   int32_t child(int32_t node, uint8_t byte) const;
   void segment(std::string_view text, size_t begin, size_t end, const AddedToken& token,
@@ -60,8 +64,7 @@ class AddedTokenMatcher {
   std::vector<std::string> texts_;
   std::vector<AddedToken> tokens_;
   std::vector<Node> nodes_;
-  std::vector<Edge> edges_;  // of one node: adjoining, ascending
-  std::array<bool, 256> begins_{};
+  std::vector<Edge> edges_;            // of one node: adjoining, ascending
   std::vector<uint64_t> begin_pairs_;  // bitmap over two first bytes
   size_t longest_ = 0;
 };

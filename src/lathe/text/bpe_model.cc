@@ -1,25 +1,31 @@
-// Two ways to the same result.
+// Four ways to the same result.
 //
-// Short pieces (nearly all) keep their tokens in a flat linked list and, for every adjacent pair,
-// its rank and place in one integer: the smallest of them is the pair to merge next. Looking at all
-// of them each time is quadratic with a tiny constant. Pieces of more than kShort bytes, such as
-// 300,000 times the same letter, keep the pairs in a heap; an entry whose pair has changed since it
-// was pushed is recognised by its rank and dropped.
+// Short pieces (nearly all) are merged pair by pair: short_merge.h.
+//
+// Long pieces are merged in windows of kShort bytes, which are joined. Tokens t1 ... tk are the
+// encoding of their text if every two neighbours are the encoding of theirs (forward_bpe.h). So a
+// window may end and the next begin before any token that both have there: every two neighbours of
+// the joined tokens stand side by side in the one window or in the other.
+//
+// Where windows do not agree, and where tokens are long, such as in 300,000 times the same letter,
+// pieces are encoded from left to right (forward_bpe.h). Where that is not exact, or with an unknown
+// token, the pairs are kept in a heap; an entry whose pair has changed since it was pushed is
+// recognised by its rank and dropped.
 //
 // What a token's own bytes become when they stand alone is found out once for every token
 // (prepare):
 //
 // - A word that becomes one token needs no merging at all.
 // - A token can only ever come from the last merge that its own bytes see. For when it is made,
-// nothing
-//   has crossed its borders yet, so inside it the same merges were made, in the same order, as if
-//   it stood alone. All other merges that would give it are never reached and are left out of the
-//   table. Files made from tiktoken ranks list every way to cut a token, three or more times what
-//   can be reached.
+//   nothing has crossed its borders yet, so inside it the same merges were made, in the same order,
+//   as if it stood alone. All other merges that would give it are never reached and are left out
+//   of the table. Files made from tiktoken ranks list every way to cut a token, three or more times
+//   what can be reached.
 #include "lathe/text/bpe_model.h"
 
 #include <algorithm>
 #include <functional>
+#include <iterator>
 
 #include "lathe/base/error.h"
 #include "lathe/base/parallel.h"
@@ -29,9 +35,12 @@ namespace lathe {
 namespace {
 
 constexpr std::string_view kWhere = "tokenizer";
-constexpr int kPlaceBits = 7;
-constexpr size_t kShort = size_t{1} << kPlaceBits;
+constexpr size_t kShort = ShortMerge::kMost;
+// Bytes at a window's end whose tokens are likely to be others once it is known what follows.
+constexpr size_t kOverlap = 32;
+constexpr size_t kLongToken = 3;  // bytes
 constexpr int kLongWordBits = 17;
+constexpr int32_t kChunk = 1 << 11;  // tokens looked at in one go
 constexpr uint32_t kNone = 0xFFFFFFFF;
 
 }  // namespace
@@ -61,19 +70,22 @@ void BpeModel::prepare() {
     for (char b : bytes)
       if (byte_ids_[static_cast<uint8_t>(b)] < 0) return false;
     tokens.clear();
-    merge_all(bytes, scratch, tokens);
+    merge_pairs(bytes, scratch, tokens);
     return tokens.size() == 1 && tokens[0] == id;
   };
   std::vector<uint8_t> made(last.size(), 0);
-  parallel_ranges(vocabulary_.size(), 1 << 12, [&](Range range, int) {
+  // Tokens that were made later are longer: halves would not be equal work.
+  const int64_t chunks = (vocabulary_.size() + kChunk - 1) / kChunk;
+  parallel_dynamic(chunks, [&](int64_t chunk, int) {
     Scratch scratch;
     std::vector<int32_t> tokens;
-    for (int64_t i = range.begin; i < range.end; ++i) {
-      const auto id = static_cast<int32_t>(i);
+    const int32_t first = static_cast<int32_t>(chunk) * kChunk;
+    for (int32_t id = first; id < std::min(first + kChunk, vocabulary_.size()); ++id) {
       if (!vocabulary_.has(id) || vocabulary_.is_literal(id)) continue;
       if (!is_made(scratch, tokens, id)) continue;
-      made[static_cast<size_t>(i)] = 1;
-      if (vocabulary_.bytes(id).size() > 1) last[static_cast<size_t>(i)] = scratch.last;
+      const auto i = static_cast<size_t>(id);
+      made[i] = 1;
+      if (vocabulary_.bytes(id).size() > 1) last[i] = scratch.last;
     }
   });
   // An unknown token stands for bytes that are not its own, which the argument above excludes.
@@ -82,6 +94,9 @@ void BpeModel::prepare() {
     for (const Merge& m : last)
       if (m.left >= 0) reachable.set(m.left, m.right, pairs_.rank(m.left, m.right));
     pairs_ = std::move(reachable);
+    cuts_ = CharCuts(static_cast<size_t>(vocabulary_.count()));
+    for (int32_t id = 0; id < vocabulary_.size(); ++id)
+      if (made[static_cast<size_t>(id)]) cuts_.add(vocabulary_.bytes(id));
   }
   words_ = WordTable(static_cast<size_t>(vocabulary_.count()));
   long_words_.assign((size_t{1} << kLongWordBits) / 64, 0);
@@ -100,17 +115,89 @@ void BpeModel::prepare() {
   }
 }
 
+std::optional<int32_t> BpeModel::whole_piece(std::string_view piece) const {
+  if (!options_.ignore_merges || piece.size() > vocabulary_.longest()) return std::nullopt;
+  const uint64_t bit = hash_bytes(piece) >> (64 - kLongWordBits);
+  if (piece.size() > kWordBytes && !(long_words_[bit >> 6] >> (bit & 63) & 1)) return std::nullopt;
+  return vocabulary_.find(piece);
+}
+
 void BpeModel::encode(std::string_view piece, Scratch& scratch, std::vector<int32_t>& out) const {
-  if (options_.ignore_merges && piece.size() <= vocabulary_.longest()) {
-    const uint64_t bit = hash_bytes(piece) >> (64 - kLongWordBits);
-    if (piece.size() <= kWordBytes || long_words_[bit >> 6] >> (bit & 63) & 1) {
-      if (const auto id = vocabulary_.find(piece)) {
-        out.push_back(*id);
-        return;
-      }
-    }
+  if (const auto id = whole_piece(piece)) {
+    out.push_back(*id);
+  } else {
+    merge(piece, scratch, out);
   }
-  merge_all(piece, scratch, out);
+}
+
+const ForwardBpe* BpeModel::forward() const {
+  std::call_once(forward_->once, [this] {
+    std::vector<int32_t> tokens;
+    std::ranges::copy_if(byte_ids_, std::back_inserter(tokens), [](int32_t id) { return id >= 0; });
+    std::vector<TokenOrigin> origins(static_cast<size_t>(vocabulary_.size()));
+    pairs_.for_each([&](int32_t left, int32_t right, int32_t rank) {
+      const int32_t token = result_of(rank);
+      tokens.push_back(token);
+      origins[static_cast<size_t>(token)] = {left, right, rank};
+    });
+    forward_->bpe = ForwardBpe::make(vocabulary_, tokens, std::move(origins));
+  });
+  return forward_->bpe.get();
+}
+
+void BpeModel::merge(std::string_view part, Scratch& scratch, std::vector<int32_t>& out) const {
+  require(part.size() < kNone, ErrorKind::kData, kWhere,
+          "a single word of {} bytes, expected less than 4 GiB; split the text", part.size());
+  if (part.size() <= kShort || options_.unknown) return merge_pairs(part, scratch, out);
+  if (merge_windows(part, scratch, out) || merge_forward(part, scratch, out)) return;
+  merge_pairs(part, scratch, out);
+}
+
+bool BpeModel::merge_forward(std::string_view part, Scratch& scratch,
+                             std::vector<int32_t>& out) const {
+  const ForwardBpe* bpe = forward();
+  if (bpe == nullptr) return false;
+  for (char c : part) require_token(static_cast<uint8_t>(c));
+  bpe->encode(part, pairs_, scratch.forward, out);
+  return true;
+}
+
+// Tokens may be so long that going from left to right, which costs by the token, is faster than
+// merging, which costs by the byte.
+bool BpeModel::merge_windows(std::string_view part, Scratch& s, std::vector<int32_t>& out) const {
+  const size_t first = out.size();
+  int32_t joint = -1;
+  for (size_t begin = 0;;) {
+    const std::string_view window = part.substr(begin, kShort);
+    ++s.windows;
+    s.window.clear();
+    merge_pairs(window, s, s.window);
+    if (begin > 0 && s.window[0] != joint) break;
+    if (begin + window.size() == part.size()) {
+      out.insert(out.end(), s.window.begin(), s.window.end());
+      return true;
+    }
+    if (begin == 0 && s.window.size() * kLongToken < window.size() && forward() != nullptr) break;
+    size_t kept = 0, end = begin;  // the tokens that stand, and where the one after them begins
+    for (;; ++kept) {
+      const size_t next = end + vocabulary_.bytes(s.window[kept]).size();
+      if (next > begin + kShort - kOverlap) break;
+      end = next;
+    }
+    if (kept == 0) break;
+    out.insert(out.end(), s.window.begin(), s.window.begin() + static_cast<ptrdiff_t>(kept));
+    joint = s.window[kept];
+    begin = end;
+  }
+  out.resize(first);
+  return false;
+}
+
+void BpeModel::require_token(uint8_t byte) const {
+  require(byte_ids_[byte] >= 0, ErrorKind::kData, kWhere,
+          "byte 0x{:02X} has no token in this vocabulary and there is no unknown token; remove "
+          "the byte from the text or use a tokenizer with all 256 bytes",
+          byte);
 }
 
 // Writes the tokens of the single bytes to scratch.ids; returns their number.
@@ -122,10 +209,7 @@ size_t BpeModel::start(std::string_view piece, Scratch& scratch) const {
     int32_t id = byte_ids_[static_cast<uint8_t>(c)];
     const bool unknown = id < 0;
     if (unknown) [[unlikely]] {
-      require(options_.unknown.has_value(), ErrorKind::kData, kWhere,
-              "byte 0x{:02X} has no token in this vocabulary and there is no unknown token; remove "
-              "the byte from the text or use a tokenizer with all 256 bytes",
-              static_cast<uint8_t>(c));
+      if (!options_.unknown) require_token(static_cast<uint8_t>(c));
       if (after_unknown && options_.fuse_unknown) continue;
       id = *options_.unknown;
     }
@@ -135,11 +219,10 @@ size_t BpeModel::start(std::string_view piece, Scratch& scratch) const {
   return n;
 }
 
-void BpeModel::merge_all(std::string_view piece, Scratch& scratch,
-                         std::vector<int32_t>& out) const {
-  require(piece.size() < kNone, ErrorKind::kData, kWhere,
-          "a single word of {} bytes, expected less than 4 GiB; split the text", piece.size());
+void BpeModel::merge_pairs(std::string_view piece, Scratch& scratch,
+                           std::vector<int32_t>& out) const {
   const size_t n = start(piece, scratch);
+  if (n == 0) return;
   if (n <= kShort) {
     merge_short(n, scratch, out);
   } else {
@@ -148,37 +231,11 @@ void BpeModel::merge_all(std::string_view piece, Scratch& scratch,
 }
 
 void BpeModel::merge_short(size_t n, Scratch& s, std::vector<int32_t>& out) const {
-  static_assert(PairTable::kBits + kPlaceBits < 31, "rank and place share 31 bits");
-  constexpr int32_t kDead = INT32_MAX;
-  int32_t* ids = s.ids.data();
-  int32_t
-      keys[kShort];  // rank and place of the pair that begins there; kDead: no merge, or no token
-  uint8_t next[kShort + 1], previous[kShort + 1];
-  const auto key = [&](size_t left, size_t right) {
-    const int32_t rank = pairs_.rank(ids[left], ids[right]);
-    return rank == PairTable::kNoRank ? kDead : rank << kPlaceBits | static_cast<int32_t>(left);
-  };
-  for (size_t i = 0; i < n; ++i) {
-    keys[i] = i + 1 < n ? key(i, i + 1) : kDead;
-    next[i] = static_cast<uint8_t>(i + 1);
-    previous[i + 1] = static_cast<uint8_t>(i);
-  }
-  for (;;) {
-    int32_t best = kDead;
-    for (size_t i = 0; i < n; ++i) best = std::min(best, keys[i]);
-    if (best == kDead) break;
-    const auto at = static_cast<size_t>(best) & (kShort - 1);
-    const size_t gone = next[at], after = next[gone];
-    const int32_t result = result_of(best >> kPlaceBits);
-    s.last = {ids[at], ids[gone], result};
-    ids[at] = result;
-    keys[gone] = kDead;
-    next[at] = static_cast<uint8_t>(after);
-    previous[after] = static_cast<uint8_t>(at);
-    keys[at] = after < n ? key(at, after) : kDead;
-    if (at > 0) keys[previous[at]] = key(previous[at], at);
-  }
-  for (size_t i = 0; i < n; i = next[i]) out.push_back(ids[i]);
+  ShortMerge piece(pairs_);
+  piece.start({s.ids.data(), n});
+  while (piece.open()) piece.step([this](int32_t rank) { return result_of(rank); });
+  s.last = piece.last();
+  piece.for_each([&out](int32_t id) { out.push_back(id); });
 }
 
 void BpeModel::merge_long(size_t n, Scratch& s, std::vector<int32_t>& out) const {

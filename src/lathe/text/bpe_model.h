@@ -4,25 +4,25 @@
 //   tokens = the piece's bytes
 //   while some adjacent pair has a merge: apply the merge of lowest rank, leftmost first
 //
-// encode() gives exactly that result. A piece of n bytes costs O(n log n) at worst, whatever it
-// holds.
+// encode() gives exactly that result. A piece of n bytes costs O(n), whatever it holds; O(n log n)
+// at worst when there is an unknown token or a token comes before one of its parts in rank.
 #pragma once
 
 #include <array>
 #include <cstdint>
 #include <memory>
+#include <mutex>
 #include <optional>
 #include <string_view>
 #include <vector>
 
+#include "lathe/text/char_cuts.h"
+#include "lathe/text/forward_bpe.h"
 #include "lathe/text/pair_table.h"
+#include "lathe/text/short_merge.h"
 #include "lathe/text/vocabulary.h"
 
 namespace lathe {
-
-struct Merge {
-  int32_t left, right, result;
-};
 
 struct BpeOptions {
   bool ignore_merges = false;      // a piece that is a token is that token, whatever merging gives
@@ -43,22 +43,45 @@ class BpeModel {
 
   // Buffers reused between pieces; one per thread.
   struct Scratch {
-    std::vector<int32_t> ids, ranks;
+    std::vector<int32_t> ids, ranks, window;
     std::vector<uint32_t> previous, next;
     std::vector<uint64_t> heap;
-    Merge last{-1, -1, -1};  // the last merge made
+    ForwardBpe::Scratch forward;
+    int64_t windows = 0;     // merged, in all calls
+    Merge last{-1, -1, -1};  // the last merge made by pairs
   };
 
   // Appends the tokens of one pre-token. Throws kData for a byte without a token (and no unknown
   // token), and for a piece of 4 GiB or more. Thread-safe with one Scratch per thread.
   void encode(std::string_view piece, Scratch& scratch, std::vector<int32_t>& out) const;
 
+  // The token that a whole piece is under ignore_merges, if it is one.
+  std::optional<int32_t> whole_piece(std::string_view piece) const;
+  // Appends what merging makes of `part`, which may be a piece's stretch between two cuts: a token
+  // that merging cannot make is not looked for. Errors and threads as for encode().
+  void merge(std::string_view part, Scratch& scratch, std::vector<int32_t>& out) const;
+  // The two ways of merge() for long parts without an unknown token. False, with nothing appended,
+  // where a way is closed: windows cannot be joined or are not worth it; some token comes before
+  // one of its parts.
+  bool merge_windows(std::string_view part, Scratch& scratch, std::vector<int32_t>& out) const;
+  bool merge_forward(std::string_view part, Scratch& scratch, std::vector<int32_t>& out) const;
+  // Where a piece may be cut before it is merged.
+  const CharCuts& cuts() const { return cuts_; }
+
   // The token that a whole piece of at most kWordBytes bytes is known to become, or -1.
   static constexpr size_t kWordBytes = 15;
   int32_t whole_word(const WordKey& key) const { return words_.find(key); }
 
  private:
-  void merge_all(std::string_view piece, Scratch& scratch, std::vector<int32_t>& out) const;
+  // The tree of ForwardBpe, made when the first long piece comes: most programs never see one.
+  struct Forward {
+    std::once_flag once;
+    std::unique_ptr<ForwardBpe> bpe;  // stays empty where it is not exact
+  };
+
+  const ForwardBpe* forward() const;
+  void merge_pairs(std::string_view piece, Scratch& scratch, std::vector<int32_t>& out) const;
+  void require_token(uint8_t byte) const;
   size_t start(std::string_view piece, Scratch& scratch) const;
   void merge_short(size_t n, Scratch& scratch, std::vector<int32_t>& out) const;
   void merge_long(size_t n, Scratch& scratch, std::vector<int32_t>& out) const;
@@ -77,6 +100,8 @@ class BpeModel {
   std::array<int32_t, 256> byte_ids_{};
   PairTable pairs_;
   WordTable words_;
+  CharCuts cuts_;
+  std::unique_ptr<Forward> forward_ = std::make_unique<Forward>();
   // With ignore_merges: which hashes tokens above kWordBytes have, so that few words look further.
   std::vector<uint64_t> long_words_;
 };

@@ -3,7 +3,9 @@
 // Nearly all pieces of real text are short words that come again. A piece of at most 15 bytes is
 // two machine words, so it is looked up without touching the string: first among the words met
 // before (kCacheSlots, one slot per word, newest wins), then among the words that are one token;
-// only then is it merged. Longer pieces, which rarely repeat, are always merged.
+// only then is it merged. Before that it is cut wherever no token reaches over a border between two
+// characters (char_cuts.h), and the stretches, which repeat even where words do not (Chinese), are
+// looked up in the same memory. Longer pieces are cut at once.
 #include <array>
 
 #include "lathe/text/tokenizer.h"
@@ -31,7 +33,9 @@ class Encoder::Impl {
   }
 
  private:
-  static constexpr size_t kCacheSlots = 1 << 14;
+  static constexpr int kCacheBits = 14;
+  static constexpr size_t kCacheSlots = size_t{1} << kCacheBits;
+  static constexpr uint64_t kStretchMark = uint64_t{1} << 63;  // above a word's length in its key
   static constexpr size_t kCacheIds = 3;
   struct Slot {
     WordKey key{0, 0};
@@ -75,25 +79,58 @@ class Encoder::Impl {
                     std::vector<int32_t>& out) {
     const auto n = static_cast<size_t>(q - p);
     const std::string_view piece(reinterpret_cast<const char*>(p), n);
-    if (n > BpeModel::kWordBytes) return data_.model.encode(piece, scratch_, out);
-    const WordKey key = word_key(p, n, limit);
-    Slot& slot = cache_[key.hash() >> (64 - 14)];
-    if (slot.key != key) {
-      const size_t before = out.size();
-      if (const int32_t id = data_.model.whole_word(key); id >= 0) {
-        out.push_back(id);
-      } else {
-        data_.model.encode(piece, scratch_, out);
-      }
-      const size_t count = out.size() - before;
-      if (count > kCacheIds) return;
-      slot.key = key;
-      slot.count = static_cast<uint32_t>(count);
-      std::copy(out.begin() + static_cast<ptrdiff_t>(before), out.end(), slot.ids.begin());
-      return;
+    if (n > BpeModel::kWordBytes) {
+      if (const auto id = data_.model.whole_piece(piece)) return out.push_back(*id);
+      return encode_stretches(p, q, limit, out);
     }
-    for (uint32_t i = 0; i < slot.count; ++i) out.push_back(slot.ids[i]);
+    const WordKey key = word_key(p, n, limit);
+    if (recall(key, out)) return;
+    const size_t before = out.size();
+    if (const int32_t id = data_.model.whole_word(key); id >= 0) {
+      out.push_back(id);
+    } else {
+      encode_stretches(p, q, limit, out);
+    }
+    remember(key, before, out);
   }
+
+  // A piece that is no token by itself.
+  void encode_stretches(const uint8_t* p, const uint8_t* q, const uint8_t* limit,
+                        std::vector<int32_t>& out) {
+    data_.model.cuts().for_each_stretch(p, q, [&](const uint8_t* begin, const uint8_t* end) {
+      const auto n = static_cast<size_t>(end - begin);
+      const std::string_view stretch(reinterpret_cast<const char*>(begin), n);
+      if (n > BpeModel::kWordBytes) return data_.model.merge(stretch, scratch_, out);
+      WordKey key = word_key(begin, n, limit);
+      // Under ignore_merges a piece may be a token that merging does not make; its bytes inside
+      // another piece are not that token.
+      if (data_.model.options().ignore_merges) key.high |= kStretchMark;
+      if (recall(key, out)) return;
+      const size_t before = out.size();
+      data_.model.merge(stretch, scratch_, out);
+      remember(key, before, out);
+    });
+  }
+
+  // Appends the ids of a word met before.
+  bool recall(const WordKey& key, std::vector<int32_t>& out) const {
+    const Slot& slot = cache_[slot_of(key)];
+    if (slot.key != key) return false;
+    for (uint32_t i = 0; i < slot.count; ++i) out.push_back(slot.ids[i]);
+    return true;
+  }
+
+  // Keeps out[before, …), the ids of a word, if they are few.
+  void remember(const WordKey& key, size_t before, const std::vector<int32_t>& out) {
+    const size_t count = out.size() - before;
+    if (count > kCacheIds) return;
+    Slot& slot = cache_[slot_of(key)];
+    slot.key = key;
+    slot.count = static_cast<uint32_t>(count);
+    std::copy(out.begin() + static_cast<ptrdiff_t>(before), out.end(), slot.ids.begin());
+  }
+
+  static size_t slot_of(const WordKey& key) { return key.hash() >> (64 - kCacheBits); }
 
   const TokenizerData& data_;
   std::vector<Slot> cache_;

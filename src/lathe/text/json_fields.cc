@@ -3,12 +3,7 @@
 #include <algorithm>
 
 namespace lathe::text_json {
-namespace {
 
-// No tokenizer nests deeper; copying and destroying a document recurses, so depth is stack.
-constexpr int kMaxDepth = 256;
-
-// How deep brackets nest, strings excepted. Exact for valid JSON, which is all it is used for.
 int depth_of(std::string_view text) {
   int depth = 0, deepest = 0;
   bool in_string = false;
@@ -30,8 +25,6 @@ int depth_of(std::string_view text) {
   }
   return deepest;
 }
-
-}  // namespace
 
 Json parse(std::string_view text, std::string_view origin) {
   if (depth_of(text) > kMaxDepth)

@@ -13,6 +13,11 @@ namespace lathe::text_json {
 
 using Json = nlohmann::json;
 
+// No tokenizer nests deeper; copying and destroying a document recurses, so depth is stack.
+inline constexpr int kMaxDepth = 256;
+// How deep brackets nest, strings excepted. Exact for valid JSON, which is all it is used for.
+int depth_of(std::string_view text);
+
 // Parses a document; kFormat with the position on a syntax error or invalid UTF-8.
 Json parse(std::string_view text, std::string_view origin);
 

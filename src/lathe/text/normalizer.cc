@@ -6,6 +6,7 @@
 
 #include <climits>
 
+#include "lathe/text/mark_order.h"
 #include "lathe/text/regex.h"
 #include "lathe/text/utf8.h"
 
@@ -17,10 +18,18 @@ constexpr std::string_view kWhere = "normalizer";
 
 class UnicodeForm : public Normalizer::Step {
  public:
-  UnicodeForm(const icu::Normalizer2* form, std::string name)
-      : form_(form), name_(std::move(name)) {}
+  UnicodeForm(const icu::Normalizer2* form, const icu::Normalizer2* decomposition, std::string name)
+      : form_(form), decomposition_(decomposition), name_(std::move(name)) {}
 
   bool apply(std::string_view text, std::string& out) const override {
+    std::string ordered;
+    if (!order_long_mark_runs(text, *decomposition_, ordered)) return bring_to_form(text, out);
+    if (!bring_to_form(ordered, out)) out = std::move(ordered);
+    return true;
+  }
+
+ private:
+  bool bring_to_form(std::string_view text, std::string& out) const {
     require(text.size() < INT_MAX, ErrorKind::kData, kWhere,
             "a text of {} bytes cannot be brought to {}, expected less than 2 GiB; split it",
             text.size(), name_);
@@ -59,8 +68,7 @@ class UnicodeForm : public Normalizer::Step {
     return changed;
   }
 
- private:
-  const icu::Normalizer2* form_;  // owned by ICU
+  const icu::Normalizer2 *form_, *decomposition_;  // owned by ICU
   std::string name_;
 };
 
@@ -147,7 +155,8 @@ void Normalizer::add(const Json& json, int depth, std::string_view origin) {
     for (const Json& part : text_json::get_array(json, "normalizers", origin))
       add(part, depth + 1, origin);
   } else if (const icu::Normalizer2* form = unicode_form(type)) {
-    steps_.push_back(std::make_unique<UnicodeForm>(form, type));
+    const icu::Normalizer2* decomposition = unicode_form(type.starts_with("NFK") ? "NFKD" : "NFD");
+    steps_.push_back(std::make_unique<UnicodeForm>(form, decomposition, type));
   } else if (type == "Replace") {
     std::string content = text_json::get_string(json, "content", origin);
     const Json& pattern = text_json::get(json, "pattern", origin);

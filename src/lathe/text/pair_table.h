@@ -1,51 +1,58 @@
 // The two hash tables of the encoder: pairs of tokens to the rank of their merge, and short words
-// to their token. Both are open-addressing tables that are built once and then only read.
+// to their token. Both are built once and then only read.
 #pragma once
 
 #include <algorithm>
+#include <array>
 #include <bit>
 #include <cstdint>
 #include <cstring>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 namespace lathe {
 
-// One machine word per pair, so that the table of a large vocabulary stays in the second-level
-// cache; ids and ranks are below 2^21 for that.
+// A pair is one machine word in one of two places (Pagh & Rodler 2004, Cuckoo Hashing), so that a
+// look-up is two loads and no branch; ids and ranks are below 2^21 for that.
 class PairTable {
  public:
-  static constexpr int32_t kNoRank = INT32_MAX;
+  static constexpr int32_t kNoRank = (1 << 24) - 1;
   static constexpr int kBits = 21;
   static constexpr int32_t kMaxId = (1 << kBits) - 2;
   static constexpr int32_t kMaxRank = (1 << kBits) - 1;
 
-  explicit PairTable(size_t expected = 0) {
-    const size_t slots = std::bit_ceil(2 * expected + 2);
-    entries_.assign(slots, kEmpty);
-    shift_ = 64 - std::countr_zero(slots);
-    const size_t bits = std::max<size_t>(4 * slots, 64);
-    filter_.assign(bits / 64, 0);
-    filter_shift_ = 64 - std::countr_zero(bits);
-  }
+  explicit PairTable(size_t expected = 0) { resize(std::bit_ceil(2 * expected + 2)); }
 
   // A later rank for the same pair replaces the earlier one.
   void set(int32_t left, int32_t right, int32_t rank) {
-    const uint64_t key = key_of(left, right), hash = hash_of(key);
-    filter_[hash >> filter_shift_ >> 6] |= uint64_t{1} << (hash >> filter_shift_ & 63);
-    size_t slot = hash >> shift_;
-    while (entries_[slot] != kEmpty && entries_[slot] >> kBits != key)
-      slot = (slot + 1) & (entries_.size() - 1);
-    entries_[slot] = key << kBits | static_cast<uint32_t>(rank);
+    const uint64_t key = key_of(left, right);
+    uint64_t entry = key << kBits | static_cast<uint32_t>(rank);
+    for (const size_t slot : slots_of(key)) {
+      if (entries_[slot] >> kBits != key) continue;
+      entries_[slot] = entry;
+      return;
+    }
+    if ((entry = settle(entry)) != kEmpty) grow(entry);
   }
 
+  // Without a branch: whether a pair has a merge is what no processor can guess.
   int32_t rank(int32_t left, int32_t right) const {
-    const uint64_t key = key_of(left, right), hash = hash_of(key);
-    const uint64_t bit = hash >> filter_shift_;
-    if (!(filter_[bit >> 6] >> (bit & 63) & 1)) return kNoRank;
-    for (size_t slot = hash >> shift_;; slot = (slot + 1) & (entries_.size() - 1)) {
-      if (entries_[slot] >> kBits == key) return static_cast<int32_t>(entries_[slot] & kMaxRank);
-      if (entries_[slot] == kEmpty) return kNoRank;
+    const uint64_t key = key_of(left, right);
+    const auto [a, b] = slots_of(key);
+    const uint64_t x = entries_[a], y = entries_[b];
+    const uint64_t in_a = 0 - uint64_t{x >> kBits == key}, in_b = 0 - uint64_t{y >> kBits == key};
+    return static_cast<int32_t>((((x & in_a) | (y & in_b)) & kMaxRank) |
+                                (~(in_a | in_b) & kNoRank));
+  }
+
+  // Calls f(left, right, rank) for every pair, in no particular order.
+  template <class F>
+  void for_each(F&& f) const {
+    for (uint64_t entry : entries_) {
+      if (entry == kEmpty) continue;
+      f(static_cast<int32_t>(entry >> (2 * kBits)), static_cast<int32_t>(entry >> kBits & kMaxRank),
+        static_cast<int32_t>(entry & kMaxRank));
     }
   }
 
@@ -54,12 +61,44 @@ class PairTable {
   static uint64_t key_of(int32_t left, int32_t right) {
     return uint64_t{static_cast<uint32_t>(left)} << kBits | static_cast<uint32_t>(right);
   }
-  static uint64_t hash_of(uint64_t key) {
-    key *= 0x9E3779B97F4A7C15ull;
-    return (key ^ (key >> 32)) * 0xD6E8FEB86659FD93ull;
+  // The two places an entry may have.
+  std::array<size_t, 2> slots_of(uint64_t key) const {
+    key *= multiplier_;
+    key = (key ^ (key >> 32)) * 0xD6E8FEB86659FD93ull;
+    return {key >> shift_, key << 24 >> shift_};
   }
-  std::vector<uint64_t> entries_, filter_;
-  int shift_ = 0, filter_shift_ = 0;
+  void resize(size_t slots) {
+    entries_.assign(slots, kEmpty);
+    shift_ = 64 - std::countr_zero(slots);
+  }
+  // Puts an entry into one of its places, moving the one found there to its other place, and so
+  // on. Returns the one that found none; kEmpty when all did.
+  uint64_t settle(uint64_t entry) {
+    size_t from = entries_.size();
+    for (int moves = 0; moves < kMaxMoves && entry != kEmpty; ++moves) {
+      const auto [a, b] = slots_of(entry >> kBits);
+      from = a == from || (entries_[a] != kEmpty && entries_[b] == kEmpty) ? b : a;
+      std::swap(entry, entries_[from]);
+    }
+    return entry;
+  }
+  // Makes room for all entries and `homeless`. A larger table nearly always has it; pairs chosen to
+  // collide are driven apart by another hash, not by ever more memory.
+  void grow(uint64_t homeless) {
+    std::vector<uint64_t> all = entries_;
+    all.push_back(homeless);
+    const auto settles = [this](uint64_t entry) { return settle(entry) == kEmpty; };
+    for (int round = 0;; ++round) {
+      resize(round % kHashesPerSize == 0 ? 2 * entries_.size() : entries_.size());
+      if (std::ranges::all_of(all, settles)) return;
+      multiplier_ = multiplier_ * 0xD1342543DE82EF95ull + 2;  // stays odd
+    }
+  }
+
+  static constexpr int kMaxMoves = 200, kHashesPerSize = 8;
+  std::vector<uint64_t> entries_;
+  uint64_t multiplier_ = 0x9E3779B97F4A7C15ull;
+  int shift_ = 0;
 };
 
 // At most 15 bytes and their number in two machine words. Never all zero for a word of 1 byte or

@@ -2,8 +2,10 @@
 #include <algorithm>
 
 #include "lathe/text/byte_alphabet.h"
+#include "lathe/text/token_sections.h"
 #include "lathe/text/tokenizer.h"
 #include "lathe/text/tokenizer_data.h"
+#include "lathe/text/utf8.h"
 
 namespace lathe {
 namespace {
@@ -41,47 +43,29 @@ void check_model(const Json& model, std::string_view origin) {
     bad(origin, "'dropout' is {}; set it to null: encoding is deterministic here", dropout->dump());
 }
 
-Vocabulary read_vocabulary(const Json& model, std::string_view origin) {
-  const Json& vocab = text_json::get(model, "vocab", origin);
-  if (!vocab.is_object()) bad(origin, "'vocab' is a {}, expected an object", vocab.type_name());
+Vocabulary make_vocabulary(const TokenSections& sections, std::string_view origin) {
   std::vector<VocabularyEntry> entries;
-  entries.reserve(vocab.size());
-  for (const auto& [text, id] : vocab.items()) {
+  entries.reserve(sections.vocab.size());
+  for (const auto& [text, id] : sections.vocab) {
     auto bytes = from_byte_alphabet(text);
     const bool literal = !bytes.has_value();
-    entries.push_back(
-        {text_json::get_id(id, text, origin), literal ? text : std::move(*bytes), literal});
+    if (literal && !is_valid_utf8(text)) bad(origin, "token {} is not valid UTF-8", id);
+    entries.push_back({id, literal ? text : std::move(*bytes), literal});
   }
   return Vocabulary(entries, origin);
 }
 
-// A merge's two sides: "Ġ t" or ["Ġ", "t"].
-std::pair<std::string, std::string> merge_sides(const Json& merge, size_t rank,
-                                                std::string_view origin) {
-  if (merge.is_array() && merge.size() == 2 && merge[0].is_string() && merge[1].is_string())
-    return {merge[0].get<std::string>(), merge[1].get<std::string>()};
-  if (!merge.is_string()) bad(origin, "merge {} is neither a string nor a pair of strings", rank);
-  const std::string& text = merge.get_ref<const std::string&>();
-  const size_t space = text.find(' ');
-  if (space == std::string::npos || text.find(' ', space + 1) != std::string::npos)
-    bad(origin, "merge {} is '{}', expected two tokens with one space between", rank, text);
-  return {text.substr(0, space), text.substr(space + 1)};
-}
-
-std::vector<Merge> read_merges(const Json& model, const Vocabulary& vocabulary,
+std::vector<Merge> make_merges(const TokenSections& sections, const Vocabulary& vocabulary,
                                std::string_view origin) {
-  const Json& list = text_json::get_array(model, "merges", origin);
   std::vector<Merge> merges;
-  merges.reserve(list.size());
-  for (size_t rank = 0; rank < list.size(); ++rank) {
-    const std::pair<std::string, std::string> sides = merge_sides(list[rank], rank, origin);
-    const std::string &left = sides.first, &right = sides.second;
-    const auto token = [&](const std::string& text) {
+  merges.reserve(sections.merges.size());
+  for (const auto& [left, right] : sections.merges) {
+    const auto token = [&, &l = left, &r = right](const std::string& text) {
       const auto bytes = from_byte_alphabet(text);
       const auto id = bytes ? vocabulary.find(*bytes) : vocabulary.find_literal(text);
       if (!id)
-        bad(origin, "merge {} ('{}' '{}') names '{}', which is not in the vocabulary", rank, left,
-            right, text);
+        bad(origin, "merge {} ('{}' '{}') names '{}', which is not in the vocabulary",
+            merges.size(), l, r, text);
       return *id;
     };
     merges.push_back({token(left), token(right), token(left + right)});
@@ -145,7 +129,8 @@ BpeOptions read_options(const Json& model, const Vocabulary& vocabulary, std::st
 }  // namespace
 
 Tokenizer Tokenizer::from_json(std::string_view json, std::string_view origin) {
-  const Json document = text_json::parse(json, origin);
+  std::optional<CutDocument> cut = cut_token_sections(json);
+  const Json document = cut ? std::move(cut->rest) : text_json::parse(json, origin);
   if (!document.is_object())
     bad(origin, "the document is a {}, expected an object", document.type_name());
   const Json& model = text_json::get(document, "model", origin);
@@ -157,8 +142,9 @@ Tokenizer Tokenizer::from_json(std::string_view json, std::string_view origin) {
         "a BPE model whose pre_tokenizer has no ByteLevel (SentencePiece style) is not supported; "
         "{}",
         kSupported);
-  Vocabulary vocabulary = read_vocabulary(model, origin);
-  std::vector<Merge> merges = read_merges(model, vocabulary, origin);
+  const TokenSections sections = cut ? std::move(cut->sections) : token_sections(model, origin);
+  Vocabulary vocabulary = make_vocabulary(sections, origin);
+  std::vector<Merge> merges = make_merges(sections, vocabulary, origin);
   std::vector<AddedToken> added = read_added_tokens(document, vocabulary, origin);
   const BpeOptions options = read_options(model, vocabulary, origin);
   return Tokenizer(std::make_unique<const TokenizerData>(
