@@ -5,8 +5,8 @@
 
 namespace lathe::kernels {
 
-// FLOP/s of the kernel table's own dense product at a large shape (4096 x 512 x 512) with all
-// threads, the best of several runs; `dtype` f32 or bf16. Takes about 0.1 s.
+// FLOP/s of one large product of oneDNN (4096 x 512 x 512, weights in the layout that suits it best)
+// with all threads, the best of several runs; `dtype` f32 or bf16. Takes about 0.1 s.
 double measure_matrix_rate(DType dtype);
 // Integer operations per second of oneDNN's u8·s8 -> s32 product at the same shape.
 double measure_int8_rate();
