@@ -383,6 +383,31 @@ TEST_F(Folder, SixteenBitWeightsAreRoundedOnce) {
   }
 }
 
+// A parameter that is made of bf16 and f32 arrays keeps the f32 ones whole, whichever comes first.
+TEST_F(Folder, ArraysOfAParameterMayDifferInType) {
+  const fs::path path = save(family_config("llama"));
+  for (const char* narrow : {"k_proj.weight", "q_proj.weight"}) {
+    rewrite(path, [&](std::vector<Array>& arrays) {
+      for (Array& a : arrays) {
+        if (!a.name.ends_with(narrow) || a.dtype != "F32") continue;
+        const Tensor wide = Tensor::borrow(reinterpret_cast<const std::byte*>(a.bytes.data()),
+                                           Shape(std::span<const int64_t>(a.shape)), DType::kF32,
+                                           std::make_shared<int>());
+        const Tensor rounded = wide.to(DType::kBF16);
+        a.dtype = "BF16";
+        a.bytes.assign(reinterpret_cast<const char*>(rounded.raw()), rounded.bytes());
+      }
+    });
+    const auto own = load_model(path, {});
+    for (Residence residence : {Residence::kAsStored, Residence::kMapped}) {
+      const auto stored = load_model(path, {.residence = residence});
+      const auto want = own->parameters(), got = stored->parameters();
+      for (size_t i = 0; i < want.size(); ++i)
+        EXPECT_EQ(got[i]->value.to_vector(), want[i]->value.to_vector()) << want[i]->name;
+    }
+  }
+}
+
 TEST_F(Folder, NamesTheTensorThatIsWrong) {
   const fs::path path = save(family_config("llama"));
   rewrite(path, [](auto& arrays) {

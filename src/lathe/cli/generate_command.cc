@@ -151,9 +151,8 @@ int run_generate(const GenerateOptions& options, CommandContext& context) {
           "give either --prompt TEXT or --input FILE.json");
   GenerateOptions o = options;
   o.generation = effective_config(options, context);
-  const DType dtype = dtype_by_name(o.precision);
-  if (o.input) return generate_ids(o, *load_for_inference(o.model, dtype), context);
-  return generate_text(o, *load_for_inference(o.model, dtype), context);
+  const auto model = load_for_inference(o.model, dtype_by_name(o.precision));
+  return o.input ? generate_ids(o, *model, context) : generate_text(o, *model, context);
 }
 
 }  // namespace

@@ -226,7 +226,8 @@ bool readable_as(const Parameter& p, DType stored, DType wanted) {
 
 // Memory for parameters in the file's type where that can be read, and copies. Where `map` is set,
 // parameters that lie in the file as they are read become views of it instead.
-void place_weights(const StoredWeights& w, DType wanted, bool map) {
+void place_weights(Transformer& model, const StoredWeights& w, DType wanted, bool map) {
+  model.set_activations(wanted);
   StoredWeights rest{w.reader, {}, {}};
   for (size_t i = 0; i < w.places.size(); ++i) {
     const DiskTensor& place = w.places[i];
@@ -236,9 +237,12 @@ void place_weights(const StoredWeights& w, DType wanted, bool map) {
       Parameter& p = *piece.parameter;
       const bool readable = readable_as(p, stored, wanted);
       mapped = mapped && readable && piece.groups == 1 && piece.rows == p.shape[0];
-      // Arrays that share a parameter may differ in type; what is wider than one of them holds all.
-      if (!p.value.defined() || (!readable && p.value.dtype() != wanted))
-        p.compute = p.value = mapped ? w.arrays[i] : Tensor(p.shape, readable ? stored : wanted);
+      const DType type = readable ? stored : wanted;
+      if (!p.value.defined())
+        p.compute = p.value = mapped ? w.arrays[i] : Tensor(p.shape, type);
+      else if (p.value.dtype() != type && p.value.dtype() != wanted)
+        // Arrays that share a parameter differ in type: the wanted one holds both without loss.
+        p.compute = p.value = Tensor(p.shape, wanted);
     }
     if (mapped) continue;
     rest.places.push_back(place);
@@ -262,19 +266,19 @@ std::unique_ptr<Transformer> load_model(const fs::path& folder, const LoadOption
   }
   require(options.device == Device::kCpu, ErrorKind::kDevice, "weights",
           "as stored on the cpu only; the reference device computes in f64");
-  place_weights(find_weights(*model, folder), options.dtype,
+  place_weights(*model, find_weights(*model, folder), options.dtype,
                 options.residence == Residence::kMapped);
-  model->set_activations(options.dtype);
   return model;
 }
 
 std::unique_ptr<Transformer> load_for_inference(const fs::path& folder, DType dtype) {
+  auto model = std::make_unique<Transformer>(read_model_config(folder));
+  const StoredWeights weights = find_weights(*model, folder);
   size_t bytes = 0;
-  for (const ArraySpan& array : open_weights(folder)->arrays()) bytes += array.bytes.size();
+  for (const Tensor& array : weights.arrays) bytes += array.bytes();
   const auto memory = static_cast<size_t>(physical_memory_bytes());
-  const bool map = memory > 0 && bytes > memory / 2;
-  return load_model(folder,
-                    {.dtype = dtype, .residence = map ? Residence::kMapped : Residence::kAsStored});
+  place_weights(*model, weights, dtype, /*map=*/memory > 0 && bytes > memory / 2);
+  return model;
 }
 
 void save_model(Transformer& model, const fs::path& folder, const SaveOptions& options) {

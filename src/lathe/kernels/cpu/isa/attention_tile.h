@@ -9,8 +9,6 @@ constexpr int64_t kQueryTile = 64;
 constexpr int64_t kKeyTile = 64;
 constexpr float kNothing = -std::numeric_limits<float>::infinity();
 
-constexpr int64_t padded(int64_t n, int64_t to) { return (n + to - 1) / to * to; }
-
 // Geometry of one call, and the few pointers that every tile needs.
 struct AttentionCall {
   TensorView q, k, v;

@@ -177,8 +177,8 @@ void compute_many(const Product& p) {
   // Fewer rows a unit when there would be too few units for the threads.
   const int64_t column_blocks = (p.n + kBlockColumns - 1) / kBlockColumns;
   const int64_t wanted = (2 * thread_count() + column_blocks - 1) / column_blocks;
-  const int64_t block_rows = std::clamp(rounded_up((p.m + wanted - 1) / wanted, kPanelRows),
-                                        int64_t{kPanelRows}, kBlockRows);
+  const int64_t block_rows =
+      std::clamp(padded((p.m + wanted - 1) / wanted, kPanelRows), int64_t{kPanelRows}, kBlockRows);
   const int64_t row_blocks = (p.m + block_rows - 1) / block_rows;
   const Scratch scratch(kPackedBlock + kBlockRows * kBlockColumns, thread_count());
   parallel_dynamic(row_blocks * column_blocks, [&](int64_t unit, int thread) {
@@ -205,8 +205,8 @@ TensorView slice_of(const TensorView& b, Range depth) {
 template <class Layout, class A, class B, class C>
 void compute_at_once(const Product& p) {
   const int64_t share = (p.n + 2 * thread_count() - 1) / (2 * thread_count());
-  const int64_t width = std::clamp(rounded_up(share, kPanelColumns), kPanelColumns, kBlockColumns);
-  const int64_t rows = rounded_up(p.m, kPanelRows);
+  const int64_t width = std::clamp(padded(share, kPanelColumns), kPanelColumns, kBlockColumns);
+  const int64_t rows = padded(p.m, kPanelRows);
   const Scratch scratch(kPackedBlock + (kDepth + rows) * width, thread_count());
   parallel_dynamic((p.n + width - 1) / width, [&](int64_t unit, int thread) {
     const Range columns{unit * width, std::min((unit + 1) * width, p.n)};

@@ -22,8 +22,6 @@ constexpr int64_t kBlockRows = 96;
 constexpr int64_t kRowStride = kDepth + 16;  // not a power of two: rows fall into different sets
 static_assert(kBlockRows % kPanelRows == 0);
 
-constexpr int64_t rounded_up(int64_t n, int64_t to) { return (n + to - 1) / to * to; }
-
 // Transposes blocks of kHalf lanes between two vectors; log2(kWidth) rounds transpose a square.
 template <int kHalf, size_t... L>
 LATHE_INLINE void swap_blocks(Vec& a, Vec& b, std::index_sequence<L...>) {
@@ -112,7 +110,7 @@ constexpr int64_t kPackedBlock =
 
 template <class T>
 static void pack_rows(const TensorView& a, Range rows, Range depth, float* to) {
-  const int64_t all = rounded_up(rows.size(), kPanelRows);
+  const int64_t all = padded(rows.size(), kPanelRows);
   for (int64_t m = 0; m < all; ++m, to += kRowStride) {
     if (m < rows.size())
       widen_row(a.as<T>() + (rows.begin + m) * a.stride[0] + depth.begin, depth.size(), to);
@@ -125,7 +123,7 @@ template <class T>
 static void pack_panels(const TensorView& a, Range rows, Range depth, float* to) {
   // Vectors that cover a panel's rows and, in the last, some of the next row of the panel, which is
   // stored afterwards.
-  constexpr int64_t kCover = rounded_up(kPanelRows, kWidth);
+  constexpr int64_t kCover = padded(kPanelRows, kWidth);
   for (int64_t m = rows.begin; m < rows.end; m += kPanelRows, to += PanelsOfA::kPanel) {
     const int64_t count = std::min<int64_t>(kPanelRows, rows.end - m);
     const bool whole = a.stride[0] == 1 && m + kCover <= a.shape[0];

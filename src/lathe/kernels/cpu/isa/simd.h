@@ -21,6 +21,8 @@ typedef float Vec __attribute__((vector_size(kWidth * sizeof(float))));
 
 #define LATHE_INLINE [[gnu::always_inline]] static inline
 
+constexpr int64_t padded(int64_t n, int64_t to) { return (n + to - 1) / to * to; }
+
 LATHE_INLINE Vec load(const float* p) {
   Vec v;
   __builtin_memcpy(&v, p, sizeof(v));
