@@ -1,6 +1,12 @@
 // Attention in every combination of mask, bias and head sharing, through the kernel harness.
 #include "kernels/attention_options.h"
 
+// The code of avx512_bf16 for any machine (src/lathe/kernels/CMakeLists.txt).
+namespace lathe::kernels::isa_emulated_bf16 {
+void fill_attention(Kernels& table);
+void fill_attention_backward(Kernels& table);
+}  // namespace lathe::kernels::isa_emulated_bf16
+
 namespace lathe::kernels::testing {
 namespace {
 
@@ -178,6 +184,27 @@ std::vector<Case> random_cases() {
   return cases;
 }
 LATHE_KERNEL_SUITE(AttentionCombination, random_cases());
+
+// Products of bf16 pairs, without the instructions that they are meant for.
+const Kernels& pair_kernels() {
+  static const Kernels table = [] {
+    Kernels emulated = ref_kernels();
+    isa_emulated_bf16::fill_attention(emulated);
+    isa_emulated_bf16::fill_attention_backward(emulated);
+    return emulated;
+  }();
+  return table;
+}
+std::vector<Case> pair_cases() {
+  std::vector<Case> cases = single_cases();
+  for (Case& c : random_cases()) cases.push_back(std::move(c));
+  for (Case& c : cases_of("wide_causal", {1, 130, 130, 2, 1, 64, 80}, {.spec = {.scale = 0.1f}}))
+    cases.push_back(std::move(c));
+  return cases;
+}
+class AttentionPairs : public ::testing::TestWithParam<Case> {};
+TEST_P(AttentionPairs, AgreeWithTheReference) { check_bf16(GetParam(), pair_kernels()); }
+INSTANTIATE_TEST_SUITE_P(, AttentionPairs, ::testing::ValuesIn(pair_cases()), case_name);
 
 Tensor random_tensor(const Shape& shape, std::string_view name, DType dtype = DType::kF32) {
   const Tensor t(shape, DType::kF32);

@@ -193,14 +193,31 @@ inline void compare(const Case& c, const Operands& got, const Operands& fresh, c
   }
 }
 
+inline void check_twice(const Case& c, const Kernels& kernels, const Operands& fresh,
+                        const Operands& want, double tolerance) {
+  const Operands first = fresh;
+  c.call(kernels, first.views());
+  compare(c, first, fresh, want, tolerance);
+  const Operands second = fresh;
+  c.call(kernels, second.views());
+  for (size_t k = 0; k < c.operands.size(); ++k)
+    EXPECT_EQ(first[k].bytes(), second[k].bytes()) << "not the same bits, operand " << k;
+}
+
+// The operands in f64, and what the reference makes of them.
+inline Operands reference(const Case& c, const Operands& fresh) {
+  Operands want(c, DType::kF64, DType::kF64, {});
+  want.copy_values_from(fresh);
+  c.call(ref_kernels(), want.views());
+  return want;
+}
+
 inline void check(const Case& c) {
   const MachineState restore;
   for (DType dtype : {DType::kF32, DType::kBF16}) {
     for (const Layout& layout : {Layout{}, Layout{3, 5}}) {
       const Operands fresh(c, dtype, DType::kF32, layout);
-      Operands want(c, DType::kF64, DType::kF64, {});
-      want.copy_values_from(fresh);
-      c.call(ref_kernels(), want.views());
+      const Operands want = reference(c, fresh);
       for (const std::string& level : cpu_levels()) {
         // Small operands run serially anyway; one thread on large ones is tried on the best level.
         for (int threads : {2, 1}) {
@@ -210,17 +227,20 @@ inline void check(const Case& c) {
                        << " threads " << threads);
           select_cpu_level(level);
           set_thread_count(threads);
-          const Operands first = fresh;
-          c.call(cpu_kernels(), first.views());
-          compare(c, first, fresh, want, dtype == DType::kF32 ? c.f32 : c.bf16);
-          const Operands second = fresh;
-          c.call(cpu_kernels(), second.views());
-          for (size_t k = 0; k < c.operands.size(); ++k)
-            EXPECT_EQ(first[k].bytes(), second[k].bytes()) << "not the same bits, operand " << k;
+          check_twice(c, cpu_kernels(), fresh, want, dtype == DType::kF32 ? c.f32 : c.bf16);
           if (::testing::Test::HasFailure()) return;
         }
       }
     }
+  }
+}
+
+// The same for kernels that no machine need select, in bf16.
+inline void check_bf16(const Case& c, const Kernels& kernels) {
+  for (const Layout& layout : {Layout{}, Layout{3, 5}}) {
+    SCOPED_TRACE(::testing::Message() << c.name << " gap " << layout.gap);
+    const Operands fresh(c, DType::kBF16, DType::kF32, layout);
+    check_twice(c, kernels, fresh, reference(c, fresh), c.bf16);
   }
 }
 

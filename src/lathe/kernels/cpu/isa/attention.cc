@@ -2,9 +2,10 @@
 //
 // For one tile of 64 queries the keys pass by in tiles of 64: scores = Q·Kᵀ, a running maximum m
 // and sum l rescale what was accumulated (Milakov & Gimelshein 2018, arXiv:1805.02867), out +=
-// weights·V. Nothing larger than a tile of scores exists. Keys and values of a head are converted
-// to f32 once per unit of work (keys transposed, so that both products are row-times-matrix), and
-// shared by the query heads of the group.
+// weights·V. Nothing larger than a tile of scores exists. Keys and values of a head are brought into
+// the form of operands (attention_operands.h) once per unit of work, keys transposed, so that both
+// products are row-times-matrix, and shared by the query heads of the group. Where bf16 is multiplied
+// in pairs, weights are rounded to bf16 for the second product; their sum is of the unrounded ones.
 //
 // A unit of work is (batch row, key/value head, part of the queries); units are independent, so
 // threads take them as they come and the result does not depend on who took which. Few queries
@@ -12,6 +13,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstring>
 #include <limits>
 
 #include "lathe/base/parallel.h"
@@ -30,21 +32,28 @@ namespace lathe::kernels::LATHE_ISA_NAMESPACE {
 
 namespace {
 
-// Buffers of one thread. Keys, values and tables are converted once per unit of work, the rest is
-// for one tile. Behind each row of `out` lies the row's sum of weights per relation, when Shaw's
-// values are added, so that one rescaling serves both.
+// Behind each row of `out` lies the row's sum of weights per relation, when Shaw's values are added,
+// so that one rescaling serves both.
+int64_t out_stride(const AttentionCall& c) { return c.value_depth + c.value_relations; }
+
+// Buffers of one thread for operands of type E. Keys, values and tables are converted once per unit
+// of work, the rest is for one tile.
+template <class E>
 struct ForwardBuffers {
-  float *keys, *values, *shaw_keys, *shaw_values;
-  float *query, *related, *scores, *factors, *out, *maximum, *sum;
+  QueryRows<E> query;
+  E *keys, *values, *weights;
+  float *shaw_keys, *shaw_values;
+  float *related, *scores, *factors, *out, *maximum, *sum;
 
   template <class Take>
-  ForwardBuffers(const AttentionCall& c, Take&& take) {
+  ForwardBuffers(const AttentionCall& c, Take&& take)
+      : query(c.depth, {.plain = bool(c.spec->shaw_keys)}, take) {
     const int64_t all = padded(c.keys, kKeyTile), tile = kQueryTile * kKeyTile;
-    keys = take(all * c.depth);
-    values = take(all * c.value_depth);
+    keys = take_operand<E>(take, all * c.depth);
+    values = take_operand<E>(take, all * c.value_depth);
+    weights = take_operand<E>(take, std::is_same_v<E, float> ? 0 : tile);
     shaw_keys = take(c.key_relations * c.depth);
     shaw_values = take(c.value_relations * c.value_depth);
-    query = take(kQueryTile * c.depth);
     related = take(kQueryTile * c.key_relations);
     scores = take(tile);
     factors = take(c.spec->dropout > 0.0f ? tile : 0);
@@ -52,13 +61,13 @@ struct ForwardBuffers {
     maximum = take(kQueryTile);
     sum = take(kQueryTile);
   }
-  static int64_t out_stride(const AttentionCall& c) { return c.value_depth + c.value_relations; }
 };
 
 // One tile of the online softmax: scores become weights exp(score - m); out and sum are rescaled to
 // the new m.
-void absorb_scores(const AttentionCall& c, int64_t rows, const ForwardBuffers& w) {
-  const int64_t stride = ForwardBuffers::out_stride(c);
+template <class E>
+void absorb_scores(const AttentionCall& c, int64_t rows, const ForwardBuffers<E>& w) {
+  const int64_t stride = out_stride(c);
   for (int64_t r = 0; r < rows; ++r) {
     float* row = w.scores + r * kKeyTile;
     float top = w.maximum[r];
@@ -88,26 +97,30 @@ void absorb_scores(const AttentionCall& c, int64_t rows, const ForwardBuffers& w
 }
 
 // out += weights · values of one tile of keys.
-void absorb_values(const AttentionCall& c, const ScoreTile& tile, const ForwardBuffers& w) {
-  const int64_t stride = ForwardBuffers::out_stride(c);
+template <class E>
+void absorb_values(const AttentionCall& c, const ScoreTile& tile, const ForwardBuffers<E>& w) {
+  const int64_t stride = out_stride(c);
   if (c.spec->dropout > 0.0f) {
     dropout_factors(c, tile, w.factors);
 #pragma omp simd
     for (int64_t i = 0; i < tile.rows * kKeyTile; ++i) w.scores[i] *= w.factors[i];
   }
-  tile_product<true>({tile.rows, c.value_depth, tile.columns, w.scores, kKeyTile, 1,
-                      w.values + tile.s * c.value_depth, c.value_depth, w.out, stride});
+  const TileOperand<E> p = along_keys(w.scores, tile.rows, w.weights);
+  tile_product<true, E>({tile.rows, c.value_depth, operand_length<E>(tile.columns), p.data, p.row,
+                         p.col, w.values + operand_length<E>(tile.s) * c.value_depth, c.value_depth,
+                         w.out, stride});
   if (c.spec->shaw_values)
     collect_relations(c, tile, c.spec->shaw_values, w.scores, {w.out + c.value_depth, stride});
 }
 
 template <class T>
 void store_outputs(const AttentionCall& c, int64_t b, int64_t h, Range rows,
-                   const ForwardBuffers& w, const ForwardOutputs& to) {
-  const int64_t count = rows.size(), stride = ForwardBuffers::out_stride(c);
+                   const ForwardBuffers<Operand<T>>& w, const ForwardOutputs& to) {
+  const int64_t count = rows.size(), stride = out_stride(c);
   if (c.spec->shaw_values)
-    tile_product<true>({count, c.value_depth, c.spec->shaw_values.shape[0], w.out + c.value_depth,
-                        stride, 1, w.shaw_values, c.value_depth, w.out, stride});
+    tile_product<true, float>({count, c.value_depth, c.spec->shaw_values.shape[0],
+                               w.out + c.value_depth, stride, 1, w.shaw_values, c.value_depth,
+                               w.out, stride});
   for (int64_t r = 0; r < count; ++r) {
     const float inverse = w.sum[r] > 0.0f ? 1.0f / w.sum[r] : 0.0f;
     float* row = w.out + r * stride;
@@ -121,20 +134,22 @@ void store_outputs(const AttentionCall& c, int64_t b, int64_t h, Range rows,
 }
 
 template <class T>
-void forward_tile(const AttentionCall& c, int64_t b, int64_t h, Range rows, const ForwardBuffers& w,
-                  const ForwardOutputs& to) {
-  const int64_t count = rows.size();
-  load_rows<T>(c.q, b, h, rows, c.spec->scale, c.depth, w.query);
+void forward_tile(const AttentionCall& c, int64_t b, int64_t h, Range rows,
+                  const ForwardBuffers<Operand<T>>& w, const ForwardOutputs& to) {
+  using E = Operand<T>;
+  const int64_t count = rows.size(), depth = operand_length<E>(c.depth);
+  w.query.template load<T>(c.q, b, h, rows, c.depth);
   if (c.spec->shaw_keys)
-    tile_product<false>({count, c.key_relations, c.depth, w.query, c.depth, 1, w.shaw_keys,
-                         c.key_relations, w.related, c.key_relations});
+    tile_product<false, float>({count, c.key_relations, c.depth, w.query.plain, c.depth, 1,
+                                w.shaw_keys, c.key_relations, w.related, c.key_relations,
+                                c.spec->scale});
   const float sink = sink_logit(c, h);
-  std::fill(w.out, w.out + count * ForwardBuffers::out_stride(c), 0.0f);
+  std::fill(w.out, w.out + count * out_stride(c), 0.0f);
   std::fill(w.maximum, w.maximum + count, sink);
   std::fill(w.sum, w.sum + count, sink == kNothing ? 0.0f : 1.0f);
   for_each_tile(c, b, h, rows, [&](const ScoreTile& tile) {
-    tile_product<false>({count, kKeyTile, c.depth, w.query, c.depth, 1, w.keys + tile.s * c.depth,
-                         kKeyTile, w.scores, kKeyTile});
+    tile_product<false, E>({count, kKeyTile, depth, w.query.left, depth, 1, w.keys + tile.s * depth,
+                            kKeyTile, w.scores, kKeyTile, c.spec->scale});
     finish_scores(c, tile, w.related, w.scores);
     absorb_scores(c, count, w);
     absorb_values(c, tile, w);
@@ -144,13 +159,16 @@ void forward_tile(const AttentionCall& c, int64_t b, int64_t h, Range rows, cons
 
 // Converts the keys and values that any of the queries sees.
 template <class T>
-void load_keys(const AttentionCall& c, int64_t b, int64_t kv, Range rows, const ForwardBuffers& w) {
+void load_keys(const AttentionCall& c, int64_t b, int64_t kv, Range rows,
+               const ForwardBuffers<Operand<T>>& w) {
+  using E = Operand<T>;
   const Range hull = c.visibility.hull(b, rows);
   for (int64_t s = hull.begin / kKeyTile * kKeyTile; s < hull.end; s += kKeyTile) {
     const Range keys{s, std::min(s + kKeyTile, c.keys)};
     if (c.visibility.coverage(b, rows, keys) == Coverage::kNone) continue;
-    load_transposed<T>(c.k, b, kv, keys, c.depth, w.keys + s * c.depth);
-    load_rows<T>(c.v, b, kv, keys, 1.0f, c.value_depth, w.values + s * c.value_depth);
+    load_transposed<T>(c.k, b, kv, keys, c.depth, w.keys + s * operand_length<E>(c.depth));
+    load_stacked<T>(c.v, b, kv, keys, c.value_depth,
+                    w.values + operand_length<E>(s) * c.value_depth);
   }
   if (c.spec->shaw_keys)
     load_table_transposed(c.spec->shaw_keys, c.depth, c.key_relations, w.shaw_keys);
@@ -162,12 +180,13 @@ void forward_tiled(const AttentionCall& c, const ForwardOutputs& to) {
   const int64_t tiles = (c.queries + kQueryTile - 1) / kQueryTile;
   const int64_t heads = c.batch * c.kv_heads;
   const int64_t parts = std::clamp<int64_t>((4 * thread_count() + heads - 1) / heads, 1, tiles);
-  const Scratch scratch(floats_of<ForwardBuffers>(c), thread_count());
+  using Buffers = ForwardBuffers<Operand<T>>;
+  const Scratch scratch(floats_of<Buffers>(c), thread_count());
   parallel_dynamic(heads * parts, [&](int64_t unit, int thread) {
     const int64_t b = unit / parts / c.kv_heads, kv = unit / parts % c.kv_heads;
     const Range mine = part_of(tiles, unit % parts, parts);
     const Range rows{mine.begin * kQueryTile, std::min(mine.end * kQueryTile, c.queries)};
-    const auto w = placed_at<ForwardBuffers>(scratch.of_thread(thread), c);
+    const auto w = placed_at<Buffers>(scratch.of_thread(thread), c);
     load_keys<T>(c, b, kv, rows, w);
     for (int64_t g = 0; g < c.group; ++g)
       for (int64_t t = rows.begin; t < rows.end; t += kQueryTile)

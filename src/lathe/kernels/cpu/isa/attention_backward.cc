@@ -9,7 +9,9 @@
 // before anything is summed: what remains of delta is small, and so is its rounding. The price is
 // memory for two rows of tiles, linear in S.
 //
-// Queries are scaled once, so that scores and dK need no factor, and dQ is scaled when it is stored.
+// Scores are scaled as they are computed; dQ and dK, and the gradient of Shaw's keys, are scaled once
+// before they are stored. Where bf16 is multiplied in pairs (tile_product.h), P and dS are rounded to
+// bf16 for the products of the second sweep; sums and biases' gradients take the unrounded ones.
 // Shaw's tables take part as if each were a short row of keys (values): products with the queries
 // (output gradients) of the tile, spread over the scores, and collected again (attention_scores.h).
 //
@@ -19,6 +21,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstring>
 #include <limits>
 
 #include "lathe/base/parallel.h"
@@ -42,33 +45,37 @@ struct BackwardCall : AttentionCall {
   Kernels::AttentionGradients gradients;
 };
 
-// Buffers of one thread: the whole head's keys and values (as stored, and transposed by tile),
-// their gradients, Shaw's tables, and one tile of everything else.
+// Buffers of one thread for operands of type E: the whole head's keys and values (stacked, and
+// transposed by tile), their gradients, Shaw's tables, and one tile of everything else.
+template <class E>
 struct BackwardBuffers {
-  float *keys, *keys_t, *values_t, *dkeys, *dvalues;
+  QueryRows<E> query, dout;
+  E *keys, *keys_t, *values_t;
+  E* operand;  // a tile of weights or dscores for the product that comes next
+  float *dkeys, *dvalues;
   float *shaw_keys, *shaw_keys_t, *shaw_values_t;
-  float *query, *dquery, *out, *dout, *shift, *delta, *lse, *sum;  // delta: less the shift
-  float *weights, *dscores, *slopes;  // a row of tiles each; slopes only with a soft cap
+  float *dquery, *shift, *delta, *lse, *sum;  // delta: less the shift
+  float *weights, *dscores, *slopes;          // a row of tiles each; slopes only with a soft cap
   float* factors;
   // Of one tile of queries: products with Shaw's keys and (dout) values, and what the scores'
   // gradients and the weights sum to per relation and per distance.
   float *related, *related_values, *drelated, *weighed, *distances;
 
   template <class Take>
-  BackwardBuffers(const BackwardCall& c, Take&& take) {
+  BackwardBuffers(const BackwardCall& c, Take&& take)
+      : query(c.depth, {.stacked = true, .plain = bool(c.spec->shaw_keys)}, take),
+        dout(c.value_depth, {.stacked = true, .plain = bool(c.spec->shaw_values)}, take) {
     const int64_t all = padded(c.keys, kKeyTile), tile = kQueryTile * kKeyTile;
-    keys = take(all * c.depth);
-    keys_t = take(all * c.depth);
-    values_t = take(all * c.value_depth);
+    keys = take_operand<E>(take, all * c.depth);
+    keys_t = take_operand<E>(take, all * c.depth);
+    values_t = take_operand<E>(take, all * c.value_depth);
+    operand = take_operand<E>(take, std::is_same_v<E, float> ? 0 : tile);
     dkeys = take(all * c.depth);
     dvalues = take(all * c.value_depth);
     shaw_keys = take(c.key_relations * c.depth);
     shaw_keys_t = take(c.key_relations * c.depth);
     shaw_values_t = take(c.value_relations * c.value_depth);
-    query = take(kQueryTile * c.depth);
     dquery = take(kQueryTile * c.depth);
-    out = take(kQueryTile * c.value_depth);
-    dout = take(kQueryTile * c.value_depth);
     shift = take(kQueryTile);
     delta = take(kQueryTile);
     lse = take(kQueryTile);
@@ -91,7 +98,8 @@ struct KeyTile {
   float *weights, *dweights, *slopes;
 };
 
-KeyTile key_tile(const AttentionCall& c, const BackwardBuffers& w, const ScoreTile& at) {
+template <class E>
+KeyTile key_tile(const AttentionCall& c, const BackwardBuffers<E>& w, const ScoreTile& at) {
   const int64_t offset = at.s * kQueryTile;
   return {at, w.weights + offset, w.dscores + offset,
           c.spec->softcap > 0.0f ? w.slopes + offset : nullptr};
@@ -99,7 +107,8 @@ KeyTile key_tile(const AttentionCall& c, const BackwardBuffers& w, const ScoreTi
 
 // Scores become weights exp(score - lse), dweights are shifted; the sums of weights and of weight ·
 // dweight are added to each row's.
-void weigh(const AttentionCall& c, const KeyTile& tile, const BackwardBuffers& w) {
+template <class E>
+void weigh(const AttentionCall& c, const KeyTile& tile, const BackwardBuffers<E>& w) {
   const AttentionSpec& spec = *c.spec;
   const int64_t count = tile.at.rows * kKeyTile;
   if (tile.slopes != nullptr) {
@@ -135,7 +144,8 @@ void weigh(const AttentionCall& c, const KeyTile& tile, const BackwardBuffers& w
 
 // Weights are normalised and dropped out; dweights become the gradient of the scores before the
 // cap.
-void differentiate(const AttentionCall& c, const KeyTile& tile, const BackwardBuffers& w) {
+template <class E>
+void differentiate(const AttentionCall& c, const KeyTile& tile, const BackwardBuffers<E>& w) {
   for (int64_t r = 0; r < tile.at.rows; ++r) {
     float* p = tile.weights + r * kKeyTile;
     float* ds = tile.dweights + r * kKeyTile;
@@ -158,28 +168,34 @@ void differentiate(const AttentionCall& c, const KeyTile& tile, const BackwardBu
   }
 }
 
-void first_sweep(const BackwardCall& c, const KeyTile& tile, const BackwardBuffers& w) {
-  const int64_t s = tile.at.s, rows = tile.at.rows, dv = c.value_depth;
-  tile_product<false>({rows, kKeyTile, c.depth, w.query, c.depth, 1, w.keys_t + s * c.depth,
-                       kKeyTile, tile.weights, kKeyTile});
+template <class E>
+void first_sweep(const BackwardCall& c, const KeyTile& tile, const BackwardBuffers<E>& w) {
+  const int64_t s = tile.at.s, rows = tile.at.rows;
+  const int64_t depth = operand_length<E>(c.depth), dv = operand_length<E>(c.value_depth);
+  tile_product<false, E>({rows, kKeyTile, depth, w.query.left, depth, 1, w.keys_t + s * depth,
+                          kKeyTile, tile.weights, kKeyTile, c.spec->scale});
   finish_scores(c, tile.at, w.related, tile.weights);
-  tile_product<false>(
-      {rows, kKeyTile, dv, w.dout, dv, 1, w.values_t + s * dv, kKeyTile, tile.dweights, kKeyTile});
+  tile_product<false, E>({rows, kKeyTile, dv, w.dout.left, dv, 1, w.values_t + s * dv, kKeyTile,
+                          tile.dweights, kKeyTile});
   if (c.spec->shaw_values)
     add_relations(c, tile.at, c.spec->shaw_values, {w.related_values, c.value_relations},
                   tile.dweights);
   weigh(c, tile, w);
 }
 
-void second_sweep(const BackwardCall& c, const KeyTile& tile, const BackwardBuffers& w) {
+template <class E>
+void second_sweep(const BackwardCall& c, const KeyTile& tile, const BackwardBuffers<E>& w) {
   const int64_t s = tile.at.s, rows = tile.at.rows, columns = tile.at.columns, dv = c.value_depth;
   differentiate(c, tile, w);
-  tile_product<true>(
-      {columns, dv, rows, tile.weights, 1, kKeyTile, w.dout, dv, w.dvalues + s * dv, dv});
-  tile_product<true>({columns, c.depth, rows, tile.dweights, 1, kKeyTile, w.query, c.depth,
-                      w.dkeys + s * c.depth, c.depth});
-  tile_product<true>({rows, c.depth, columns, tile.dweights, kKeyTile, 1, w.keys + s * c.depth,
-                      c.depth, w.dquery, c.depth});
+  TileOperand<E> a = along_queries(tile.weights, rows, w.operand);
+  tile_product<true, E>({columns, dv, operand_length<E>(rows), a.data, a.row, a.col, w.dout.stacked,
+                         dv, w.dvalues + s * dv, dv});
+  a = along_queries(tile.dweights, rows, w.operand);
+  tile_product<true, E>({columns, c.depth, operand_length<E>(rows), a.data, a.row, a.col,
+                         w.query.stacked, c.depth, w.dkeys + s * c.depth, c.depth});
+  a = along_keys(tile.dweights, rows, w.operand);
+  tile_product<true, E>({rows, c.depth, operand_length<E>(columns), a.data, a.row, a.col,
+                         w.keys + operand_length<E>(s) * c.depth, c.depth, w.dquery, c.depth});
   if (c.spec->shaw_keys)
     collect_relations(c, tile.at, c.spec->shaw_keys, tile.dweights, {w.drelated, c.key_relations});
   if (c.spec->shaw_values)
@@ -189,45 +205,54 @@ void second_sweep(const BackwardCall& c, const KeyTile& tile, const BackwardBuff
     collect(tile.dweights + r * kKeyTile, distance_row(c, tile.at.t + r, s), w.distances);
 }
 
-float dot_product(const float* a, const float* b, int64_t n) {
+template <class T>
+float dot_product(const T* a, const T* b, int64_t n) {
   float sum = 0.0f;
 #pragma omp simd reduction(+ : sum)
-  for (int64_t i = 0; i < n; ++i) sum += a[i] * b[i];
+  for (int64_t i = 0; i < n; ++i) sum += widen(a[i]) * widen(b[i]);
   return sum;
+}
+
+void multiply(float* x, int64_t n, float factor) {
+#pragma omp simd
+  for (int64_t i = 0; i < n; ++i) x[i] *= factor;
 }
 
 // What the sweeps of a tile of queries start from.
 template <class T>
 void load_queries(const BackwardCall& c, int64_t b, int64_t h, Range rows,
-                  const BackwardBuffers& w) {
+                  const BackwardBuffers<Operand<T>>& w) {
   const int64_t count = rows.size();
-  load_rows<T>(c.q, b, h, rows, c.spec->scale, c.depth, w.query);
-  load_rows<T>(c.out, b, h, rows, 1.0f, c.value_depth, w.out);
-  load_rows<T>(c.dout, b, h, rows, 1.0f, c.value_depth, w.dout);
+  w.query.template load<T>(c.q, b, h, rows, c.depth);
+  w.dout.template load<T>(c.dout, b, h, rows, c.value_depth);
   const float* lse = c.lse.as<float>() + (b * c.heads + h) * c.queries + rows.begin;
   std::copy(lse, lse + count, w.lse);
   const float sink = sink_logit(c, h);
   for (int64_t r = 0; r < count; ++r) {
     w.sum[r] = sink == kNothing ? 0.0f : kernels::math::exp(sink - w.lse[r]);
-    w.shift[r] = dot_product(w.dout + r * c.value_depth, w.out + r * c.value_depth, c.value_depth);
+    w.shift[r] = dot_product(row_of<T>(c.dout, b, rows.begin + r, h),
+                             row_of<T>(c.out, b, rows.begin + r, h), c.value_width);
     w.delta[r] = -w.sum[r] * w.shift[r];  // the sink's part: its dP is 0
   }
   std::fill(w.dquery, w.dquery + count * c.depth, 0.0f);
   if (c.gradients.distance_bias)
     std::fill(w.distances, w.distances + c.gradients.distance_bias.shape[1], 0.0f);
   if (c.spec->shaw_keys)
-    tile_product<false>({count, c.key_relations, c.depth, w.query, c.depth, 1, w.shaw_keys_t,
-                         c.key_relations, w.related, c.key_relations});
+    tile_product<false, float>({count, c.key_relations, c.depth, w.query.plain, c.depth, 1,
+                                w.shaw_keys_t, c.key_relations, w.related, c.key_relations,
+                                c.spec->scale});
   if (c.spec->shaw_values)
-    tile_product<false>({count, c.value_relations, c.value_depth, w.dout, c.value_depth, 1,
-                         w.shaw_values_t, c.value_relations, w.related_values, c.value_relations});
+    tile_product<false, float>({count, c.value_relations, c.value_depth, w.dout.plain,
+                                c.value_depth, 1, w.shaw_values_t, c.value_relations,
+                                w.related_values, c.value_relations});
   std::fill(w.drelated, w.drelated + count * c.key_relations, 0.0f);
   std::fill(w.weighed, w.weighed + count * c.value_relations, 0.0f);
 }
 
 // Between the sweeps: from here on w.sum holds the factor that normalises, and delta is final.
 // The sink has weight but no value, so its logit's gradient is -weight · delta.
-void finish_sums(const BackwardCall& c, int64_t h, int64_t rows, const BackwardBuffers& w,
+template <class E>
+void finish_sums(const BackwardCall& c, int64_t h, int64_t rows, const BackwardBuffers<E>& w,
                  const TableSums& sums) {
   const float sink = sink_logit(c, h);
   double dsink = 0;
@@ -241,19 +266,21 @@ void finish_sums(const BackwardCall& c, int64_t h, int64_t rows, const BackwardB
 }
 
 // After the sweeps: what was collected per relation and per distance goes where it belongs.
-void finish_tables(const BackwardCall& c, int64_t h, int64_t rows, const BackwardBuffers& w,
+template <class E>
+void finish_tables(const BackwardCall& c, int64_t h, int64_t rows, const BackwardBuffers<E>& w,
                    const TableSums& sums) {
   if (c.spec->shaw_keys) {
     const int64_t n = c.spec->shaw_keys.shape[0], stride = c.key_relations;
-    tile_product<true>(
+    tile_product<true, float>(
         {rows, c.depth, n, w.drelated, stride, 1, w.shaw_keys, c.depth, w.dquery, c.depth});
     if (c.gradients.shaw_keys)
-      tile_product<true>(
-          {n, c.depth, rows, w.drelated, 1, stride, w.query, c.depth, sums.shaw_keys, c.depth});
+      tile_product<true, float>({n, c.depth, rows, w.drelated, 1, stride, w.query.plain, c.depth,
+                                 sums.shaw_keys, c.depth});
   }
   if (c.gradients.shaw_values)
-    tile_product<true>({c.spec->shaw_values.shape[0], c.value_depth, rows, w.weighed, 1,
-                        c.value_relations, w.dout, c.value_depth, sums.shaw_values, c.value_depth});
+    tile_product<true, float>({c.spec->shaw_values.shape[0], c.value_depth, rows, w.weighed, 1,
+                               c.value_relations, w.dout.plain, c.value_depth, sums.shaw_values,
+                               c.value_depth});
   if (c.gradients.distance_bias) {
     const int64_t entries = c.gradients.distance_bias.shape[1];
     double* mine = sums.distances + h % c.group * entries;
@@ -264,7 +291,7 @@ void finish_tables(const BackwardCall& c, int64_t h, int64_t rows, const Backwar
 
 template <class T>
 void backward_tile(const BackwardCall& c, int64_t b, int64_t h, Range rows,
-                   const BackwardBuffers& w, const TableSums& sums) {
+                   const BackwardBuffers<Operand<T>>& w, const TableSums& sums) {
   const int64_t count = rows.size();
   load_queries<T>(c, b, h, rows, w);
   for_each_tile(c, b, h, rows,
@@ -273,21 +300,22 @@ void backward_tile(const BackwardCall& c, int64_t b, int64_t h, Range rows,
   for_each_tile(c, b, h, rows,
                 [&](const ScoreTile& tile) { second_sweep(c, key_tile(c, w, tile), w); });
   finish_tables(c, h, count, w, sums);
-#pragma omp simd
-  for (int64_t i = 0; i < count * c.depth; ++i) w.dquery[i] *= c.spec->scale;
+  multiply(w.dquery, count * c.depth, c.spec->scale);
   store_rows<T>(w.dquery, c.depth, c.gradients.dq, b, h, rows);
 }
 
 template <class T>
-void load_keys(const BackwardCall& c, int64_t b, int64_t kv, const BackwardBuffers& w) {
+void load_keys(const BackwardCall& c, int64_t b, int64_t kv, const BackwardBuffers<Operand<T>>& w) {
+  using E = Operand<T>;
   const int64_t all = padded(c.keys, kKeyTile);
   std::fill(w.dkeys, w.dkeys + all * c.depth, 0.0f);
   std::fill(w.dvalues, w.dvalues + all * c.value_depth, 0.0f);
   for (int64_t s = 0; s < c.keys; s += kKeyTile) {
     const Range keys{s, std::min(s + kKeyTile, c.keys)};
-    load_rows<T>(c.k, b, kv, keys, 1.0f, c.depth, w.keys + s * c.depth);
-    load_transposed<T>(c.k, b, kv, keys, c.depth, w.keys_t + s * c.depth);
-    load_transposed<T>(c.v, b, kv, keys, c.value_depth, w.values_t + s * c.value_depth);
+    load_stacked<T>(c.k, b, kv, keys, c.depth, w.keys + operand_length<E>(s) * c.depth);
+    load_transposed<T>(c.k, b, kv, keys, c.depth, w.keys_t + s * operand_length<E>(c.depth));
+    load_transposed<T>(c.v, b, kv, keys, c.value_depth,
+                       w.values_t + s * operand_length<E>(c.value_depth));
   }
   if (c.spec->shaw_keys) {
     load_table(c.spec->shaw_keys, c.depth, w.shaw_keys);
@@ -300,15 +328,17 @@ void load_keys(const BackwardCall& c, int64_t b, int64_t kv, const BackwardBuffe
 template <class T>
 void backward(const BackwardCall& c) {
   const TableGradients tables(c, c.gradients);
-  const Scratch scratch(floats_of<BackwardBuffers>(c), thread_count());
+  using Buffers = BackwardBuffers<Operand<T>>;
+  const Scratch scratch(floats_of<Buffers>(c), thread_count());
   parallel_dynamic(c.batch * c.kv_heads, [&](int64_t unit, int thread) {
     const int64_t b = unit / c.kv_heads, kv = unit % c.kv_heads;
-    const auto w = placed_at<BackwardBuffers>(scratch.of_thread(thread), c);
+    const auto w = placed_at<Buffers>(scratch.of_thread(thread), c);
     const TableSums sums = tables.of_unit(unit);
     load_keys<T>(c, b, kv, w);
     for (int64_t g = 0; g < c.group; ++g)
       for (int64_t t = 0; t < c.queries; t += kQueryTile)
         backward_tile<T>(c, b, kv * c.group + g, {t, std::min(t + kQueryTile, c.queries)}, w, sums);
+    multiply(w.dkeys, c.keys * c.depth, c.spec->scale);
     store_rows<T>(w.dkeys, c.depth, c.gradients.dk, b, kv, {0, c.keys});
     store_rows<T>(w.dvalues, c.value_depth, c.gradients.dv, b, kv, {0, c.keys});
   });

@@ -58,7 +58,8 @@ static void finish_run(const AttentionCall& c, const DecodeQuery& i, Range run,
 // Writes the scores of the runs; returns the largest, or the sink logit.
 template <class T>
 static float score_keys(const AttentionCall& c, const DecodeQuery& i, const DecodeBuffers& w) {
-  load_rows<T>(c.q, i.b, i.h, {i.t, i.t + 1}, c.spec->scale, c.width, w.query);
+  load_rows<T>(c.q, i.b, i.h, {i.t, i.t + 1}, c.width, w.query);
+  for (int64_t d = 0; d < c.width; ++d) w.query[d] *= c.spec->scale;
   const TensorView& table = c.spec->shaw_keys;
   for (int64_t r = 0; table && r < table.shape[0]; ++r) {
     const float* row = table.as<float>() + r * table.stride[0];

@@ -8,7 +8,7 @@
 // Far from the diagonal all columns meet the same end of the table.
 #pragma once
 
-#include "lathe/kernels/cpu/isa/attention_tile.h"
+#include "lathe/kernels/cpu/isa/attention_operands.h"
 
 // Column j of a row meets entry clamp(first + j, 0, count - 1).
 struct TableRow {

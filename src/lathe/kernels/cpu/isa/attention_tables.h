@@ -53,8 +53,8 @@ class TableGradients {
       g.sink_logits.as<float>()[h] = static_cast<float>(sum);
     }
     for (int64_t h = 0; h < c.heads && g.distance_bias; ++h) write_distances(h);
-    if (g.shaw_keys) write_shaw(g.shaw_keys, &TableSums::shaw_keys, c.depth);
-    if (g.shaw_values) write_shaw(g.shaw_values, &TableSums::shaw_values, c.value_depth);
+    if (g.shaw_keys) write_shaw(g.shaw_keys, &TableSums::shaw_keys, c.depth, c.spec->scale);
+    if (g.shaw_values) write_shaw(g.shaw_values, &TableSums::shaw_values, c.value_depth, 1.0);
   }
 
  private:
@@ -80,12 +80,13 @@ class TableGradients {
       to.as<float>()[h * to.stride[0] + i] = static_cast<float>(sum);
     }
   }
-  void write_shaw(const TensorView& to, float* TableSums::*sums, int64_t depth) const {
+  void write_shaw(const TensorView& to, float* TableSums::*sums, int64_t depth,
+                  double factor) const {
     for (int64_t i = 0; i < to.shape[0]; ++i)
       for (int64_t d = 0; d < to.shape[1]; ++d) {
         double sum = 0;
         for (int64_t u = 0; u < units(); ++u) sum += (of_unit(u).*sums)[i * depth + d];
-        to.as<float>()[i * to.stride[0] + d] = static_cast<float>(sum);
+        to.as<float>()[i * to.stride[0] + d] = static_cast<float>(factor * sum);
       }
   }
 

@@ -1,6 +1,5 @@
 // What the forward and the backward of attention share: the geometry of a call, the walk over the
-// tiles that are not hidden, and the conversion of rows to padded f32 tiles. Include inside the
-// level.h frame.
+// tiles that are not hidden, and how buffers are placed. Include inside the level.h frame.
 #pragma once
 
 #include "lathe/kernels/cpu/isa/simd.h"
@@ -78,80 +77,4 @@ static Buffers placed_at(float* base, const Call& c) {
     base += padded(n, 16);
     return p;
   });
-}
-
-template <class T>
-LATHE_INLINE const T* row_of(const TensorView& x, int64_t b, int64_t t, int64_t h) {
-  return x.as<T>() + b * x.stride[0] + t * x.stride[1] + h * x.stride[2];
-}
-template <class T>
-LATHE_INLINE T* mutable_row_of(const TensorView& x, int64_t b, int64_t t, int64_t h) {
-  return x.as<T>() + b * x.stride[0] + t * x.stride[1] + h * x.stride[2];
-}
-
-LATHE_INLINE float widen(float x) { return x; }
-LATHE_INLINE float widen(BF16 x) {
-  return __builtin_bit_cast(float, static_cast<uint32_t>(x.bits) << 16);
-}
-template <class T>
-LATHE_INLINE T narrow_to(float x) {
-  if constexpr (std::is_same_v<T, BF16>) {
-    return to_bf16(x);
-  } else {
-    return x;
-  }
-}
-
-// rows [t, t + count) of head h as f32, times `factor`: out[count][depth], the padding zero.
-template <class T>
-static void load_rows(const TensorView& x, int64_t b, int64_t h, Range rows, float factor,
-                      int64_t depth, float* out) {
-  const int64_t width = x.shape[3];
-  for (int64_t t = rows.begin; t < rows.end; ++t, out += depth) {
-    const T* row = row_of<T>(x, b, t, h);
-#pragma omp simd
-    for (int64_t d = 0; d < width; ++d) out[d] = widen(row[d]) * factor;
-    for (int64_t d = width; d < depth; ++d) out[d] = 0.0f;
-  }
-}
-
-// The same transposed into one key tile: out[depth][kKeyTile], absent keys zero.
-template <class T>
-static void load_transposed(const TensorView& x, int64_t b, int64_t h, Range rows, int64_t depth,
-                            float* out) {
-  const int64_t width = x.shape[3];
-  std::fill(out, out + depth * kKeyTile, 0.0f);
-  for (int64_t t = rows.begin; t < rows.end; ++t) {
-    const T* row = row_of<T>(x, b, t, h);
-    float* column = out + (t - rows.begin);
-    for (int64_t d = 0; d < width; ++d) column[d * kKeyTile] = widen(row[d]);
-  }
-}
-
-template <class T>
-static void store_rows(const float* x, int64_t depth, const TensorView& out, int64_t b, int64_t h,
-                       Range rows) {
-  const int64_t width = out.shape[3];
-  for (int64_t t = rows.begin; t < rows.end; ++t, x += depth) {
-    T* row = mutable_row_of<T>(out, b, t, h);
-#pragma omp simd
-    for (int64_t d = 0; d < width; ++d) row[d] = narrow_to<T>(x[d]);
-  }
-}
-
-// A table of Shaw's, f32 [2w+1, width]: as rows, out[2w+1][depth], and transposed,
-// out[depth][columns], the padding zero.
-static void load_table(const TensorView& table, int64_t depth, float* out) {
-  for (int64_t i = 0; i < table.shape[0]; ++i, out += depth) {
-    const float* row = table.as<float>() + i * table.stride[0];
-    std::copy(row, row + table.shape[1], out);
-    std::fill(out + table.shape[1], out + depth, 0.0f);
-  }
-}
-static void load_table_transposed(const TensorView& table, int64_t depth, int64_t columns,
-                                  float* out) {
-  std::fill(out, out + depth * columns, 0.0f);
-  for (int64_t i = 0; i < table.shape[0]; ++i)
-    for (int64_t d = 0; d < table.shape[1]; ++d)
-      out[d * columns + i] = table.as<float>()[i * table.stride[0] + d];
 }

@@ -1,0 +1,193 @@
+// The forms in which attention's rows and tiles of scores enter products (tile_product.h), and back.
+// Include inside the level.h frame.
+#pragma once
+
+#include "lathe/kernels/cpu/isa/attention_tile.h"
+#include "lathe/kernels/cpu/isa/tile_product.h"
+
+// Takes the buffer of an operand of n values (struct Buffers, attention_tile.h).
+template <class E, class Take>
+static E* take_operand(Take&& take, int64_t n) {
+  static_assert(sizeof(E) == sizeof(float));
+  return static_cast<E*>(static_cast<void*>(take(operand_length<E>(n))));
+}
+
+template <class T>
+LATHE_INLINE const T* row_of(const TensorView& x, int64_t b, int64_t t, int64_t h) {
+  return x.as<T>() + b * x.stride[0] + t * x.stride[1] + h * x.stride[2];
+}
+template <class T>
+LATHE_INLINE T* mutable_row_of(const TensorView& x, int64_t b, int64_t t, int64_t h) {
+  return x.as<T>() + b * x.stride[0] + t * x.stride[1] + h * x.stride[2];
+}
+
+LATHE_INLINE float widen(float x) { return x; }
+LATHE_INLINE float widen(BF16 x) {
+  return __builtin_bit_cast(float, static_cast<uint32_t>(x.bits) << 16);
+}
+template <class T>
+LATHE_INLINE T narrow_to(float x) {
+  if constexpr (std::is_same_v<T, BF16>) {
+    return to_bf16(x);
+  } else {
+    return x;
+  }
+}
+
+// The loaders bring `rows` of head h into the form of an operand, padding and absent rows zero; in
+// f32 they widen. As A, whose K is the width: out[count][depth].
+template <class T>
+static void load_rows(const TensorView& x, int64_t b, int64_t h, Range rows, int64_t depth,
+                      float* out) {
+  const int64_t width = x.shape[3];
+  for (int64_t t = rows.begin; t < rows.end; ++t, out += depth) {
+    const T* row = row_of<T>(x, b, t, h);
+#pragma omp simd
+    for (int64_t d = 0; d < width; ++d) out[d] = widen(row[d]);
+    for (int64_t d = width; d < depth; ++d) out[d] = 0.0f;
+  }
+}
+template <class T>
+static void load_rows(const TensorView& x, int64_t b, int64_t h, Range rows, int64_t depth,
+                      Pair* out) {
+  const auto width = static_cast<size_t>(x.shape[3]);
+  for (int64_t t = rows.begin; t < rows.end; ++t, out += depth / 2) {
+    std::fill(out, out + depth / 2, Pair{});
+    std::memcpy(out, row_of<T>(x, b, t, h), width * sizeof(T));
+  }
+}
+
+// As B, whose K is the rows: out[count][depth].
+template <class T>
+static void load_stacked(const TensorView& x, int64_t b, int64_t h, Range rows, int64_t depth,
+                         float* out) {
+  load_rows<T>(x, b, h, rows, depth, out);
+}
+template <class T>
+static void load_stacked(const TensorView& x, int64_t b, int64_t h, Range rows, int64_t depth,
+                         Pair* out) {
+  const int64_t width = x.shape[3];
+  for (int64_t t = rows.begin; t < rows.end; t += 2, out += depth) {
+    const T* even = row_of<T>(x, b, t, h);
+    if (t + 1 < rows.end) {
+      const T* odd = row_of<T>(x, b, t + 1, h);
+#pragma omp simd
+      for (int64_t d = 0; d < width; ++d) out[d].bits = even[d].bits | uint32_t{odd[d].bits} << 16;
+    } else {
+      for (int64_t d = 0; d < width; ++d) out[d].bits = even[d].bits;
+    }
+    std::fill(out + width, out + depth, Pair{});
+  }
+}
+
+// As B, whose K is the width, of one tile of keys: out[depth][kKeyTile].
+template <class T>
+static void load_transposed(const TensorView& x, int64_t b, int64_t h, Range rows, int64_t depth,
+                            float* out) {
+  const int64_t width = x.shape[3];
+  std::fill(out, out + depth * kKeyTile, 0.0f);
+  for (int64_t t = rows.begin; t < rows.end; ++t) {
+    const T* row = row_of<T>(x, b, t, h);
+    float* column = out + (t - rows.begin);
+    for (int64_t d = 0; d < width; ++d) column[d * kKeyTile] = widen(row[d]);
+  }
+}
+template <class T>
+static void load_transposed(const TensorView& x, int64_t b, int64_t h, Range rows, int64_t depth,
+                            Pair* out) {
+  const int64_t width = x.shape[3];
+  std::fill(out, out + depth / 2 * kKeyTile, Pair{});
+  for (int64_t t = rows.begin; t < rows.end; ++t) {
+    const T* row = row_of<T>(x, b, t, h);
+    Pair* column = out + (t - rows.begin);
+    for (int64_t d = 0; d < width; ++d)
+      column[d / 2 * kKeyTile].bits |= uint32_t{row[d].bits} << d % 2 * 16;
+  }
+}
+
+// The rows of a tile of queries: as A, and if wanted stacked as B and in f32 (for Shaw's tables). Of
+// f32 inputs all three are one.
+template <class E>
+struct QueryRows {
+  struct Wanted {
+    bool stacked = false, plain = false;
+  };
+  E *left, *stacked;
+  float* plain;
+
+  template <class Take>
+  QueryRows(int64_t depth, const Wanted& wanted, Take&& take) {
+    const int64_t floats = kQueryTile * depth;
+    left = take_operand<E>(take, floats);
+    if constexpr (std::is_same_v<E, float>) {
+      stacked = plain = left;
+    } else {
+      stacked = wanted.stacked ? take_operand<E>(take, floats) : nullptr;
+      plain = wanted.plain ? take(floats) : nullptr;
+    }
+  }
+  template <class T>
+  void load(const TensorView& x, int64_t b, int64_t h, Range rows, int64_t depth) const {
+    load_rows<T>(x, b, h, rows, depth, left);
+    if constexpr (std::is_same_v<E, float>) return;
+    if (stacked != nullptr) load_stacked<T>(x, b, h, rows, depth, stacked);
+    if (plain != nullptr) load_rows<T>(x, b, h, rows, depth, plain);
+  }
+};
+
+// A tile of scores as operand A.
+template <class E>
+struct TileOperand {
+  const E* data;
+  int64_t row, col;
+};
+
+// K are the keys.
+LATHE_INLINE TileOperand<float> along_keys(const float* scores, int64_t, float*) {
+  return {scores, kKeyTile, 1};
+}
+LATHE_INLINE TileOperand<Pair> along_keys(const float* scores, int64_t rows, Pair* buffer) {
+  auto* to = static_cast<BF16*>(static_cast<void*>(buffer));
+  for (int64_t i = 0; i < rows * kKeyTile; i += kWidth) store(to + i, load(scores + i));
+  return {buffer, kKeyTile / 2, 1};
+}
+
+// K are the queries.
+LATHE_INLINE TileOperand<float> along_queries(const float* scores, int64_t, float*) {
+  return {scores, 1, kKeyTile};
+}
+LATHE_INLINE TileOperand<Pair> along_queries(const float* scores, int64_t rows, Pair* buffer) {
+  Pair* to = buffer;
+  for (int64_t r = 0; r < rows; r += 2, to += kKeyTile, scores += 2 * kKeyTile)
+    for (int64_t j = 0; j < kKeyTile; j += kWidth)
+      store_pairs(to + j, load(scores + j), r + 1 < rows ? load(scores + kKeyTile + j) : Vec{});
+  return {buffer, 1, kKeyTile};
+}
+
+template <class T>
+static void store_rows(const float* x, int64_t depth, const TensorView& out, int64_t b, int64_t h,
+                       Range rows) {
+  const int64_t width = out.shape[3];
+  for (int64_t t = rows.begin; t < rows.end; ++t, x += depth) {
+    T* row = mutable_row_of<T>(out, b, t, h);
+#pragma omp simd
+    for (int64_t d = 0; d < width; ++d) row[d] = narrow_to<T>(x[d]);
+  }
+}
+
+// A table of Shaw's, f32 [2w+1, width]: as rows, out[2w+1][depth], and transposed,
+// out[depth][columns], the padding zero.
+static void load_table(const TensorView& table, int64_t depth, float* out) {
+  for (int64_t i = 0; i < table.shape[0]; ++i, out += depth) {
+    const float* row = table.as<float>() + i * table.stride[0];
+    std::copy(row, row + table.shape[1], out);
+    std::fill(out + table.shape[1], out + depth, 0.0f);
+  }
+}
+static void load_table_transposed(const TensorView& table, int64_t depth, int64_t columns,
+                                  float* out) {
+  std::fill(out, out + depth * columns, 0.0f);
+  for (int64_t i = 0; i < table.shape[0]; ++i)
+    for (int64_t d = 0; d < table.shape[1]; ++d)
+      out[d * columns + i] = table.as<float>()[i * table.stride[0] + d];
+}
