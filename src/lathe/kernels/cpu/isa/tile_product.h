@@ -75,7 +75,6 @@ struct TileProduct {
 };
 
 constexpr int kTileVectors = kWidth == 16 ? 4 : 2;  // registers of B in the inner tile
-constexpr int kTileRows = 4;
 
 // One register tile: R rows by C vectors of the product, accumulated over all of K.
 template <int R, int C, bool kAdd, class E>
@@ -107,7 +106,8 @@ LATHE_INLINE void register_tile(const TileProduct<E>& t, int64_t m, int64_t n) {
 template <int C, bool kAdd, class E>
 static void tile_columns(const TileProduct<E>& t, int64_t n) {
   int64_t m = 0;
-  for (; m + kTileRows <= t.m; m += kTileRows) register_tile<kTileRows, C, kAdd>(t, m, n);
+  for (; m + 6 <= t.m; m += 6) register_tile<6, C, kAdd>(t, m, n);
+  for (; m + 4 <= t.m; m += 4) register_tile<4, C, kAdd>(t, m, n);
   for (; m < t.m; ++m) register_tile<1, C, kAdd>(t, m, n);
 }
 
