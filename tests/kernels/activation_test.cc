@@ -98,6 +98,7 @@ TEST(Activations, DerivativeIsTheSlopeOfTheValue) {
 TEST(Activations, NaNStaysNaN) {
   const float nan = std::nanf("");
   EXPECT_TRUE(std::isnan(math::exp(nan)));
+  EXPECT_TRUE(std::isnan(math::exp_nonpositive(nan)));
   EXPECT_TRUE(std::isnan(math::tanh(nan)));
   EXPECT_TRUE(std::isnan(math::erf(nan)));
 }
@@ -119,6 +120,7 @@ TEST(Math, FloatFunctionsKeepTheirBounds) {
     const float x = static_cast<float>(i) * 1e-3f;
     const double exact = std::exp(static_cast<double>(x));
     exp_error = std::max(exp_error, std::abs(math::exp(x) / exact - 1.0));
+    if (x < 1) exp_error = std::max(exp_error, std::abs(math::exp_nonpositive(x) / exact - 1.0));
   }
   for (int i = 1; i <= 100000; ++i) {
     const float x = static_cast<float>(i) * 1e-4f;
@@ -130,13 +132,16 @@ TEST(Math, FloatFunctionsKeepTheirBounds) {
     const float x = static_cast<float>(i) * 1e-4f;
     erf_error = std::max(erf_error, std::abs(math::erf(x) - std::erf(static_cast<double>(x))));
   }
-  EXPECT_LT(exp_error, 3e-7);
+  EXPECT_LT(exp_error, 1.5e-7);
   EXPECT_LT(tanh_error, 3e-7);
   EXPECT_LT(erf_error, 4e-7);
   EXPECT_EQ(math::tanh(1e-30f), 1e-30f);
   EXPECT_EQ(math::tanh(100.0f), 1.0f);
   EXPECT_GT(math::exp(-1000.0f), 0.0f);
   EXPECT_GT(math::exp(1000.0f), 3e38f);
+  EXPECT_EQ(math::exp_nonpositive(0.0f), 1.0f);
+  for (const float x : {-87.4f, -1e4f, -3e38f, -std::numeric_limits<float>::infinity()})
+    EXPECT_EQ(math::exp_nonpositive(x), 0.0f);
 }
 
 }  // namespace

@@ -80,12 +80,12 @@ void absorb_scores(const AttentionCall& c, int64_t rows, const ForwardBuffers<E>
     float total = 0.0f;
 #pragma omp simd reduction(+ : total)
     for (int64_t j = 0; j < kKeyTile; ++j) {
-      const float p = row[j] == kNothing ? 0.0f : kernels::math::exp(row[j] - top);
+      const float p = kernels::math::exp_nonpositive(row[j] - top);
       row[j] = p;
       total += p;
     }
     if (top != w.maximum[r]) {
-      const float shrink = w.maximum[r] == kNothing ? 0.0f : kernels::math::exp(w.maximum[r] - top);
+      const float shrink = kernels::math::exp_nonpositive(w.maximum[r] - top);
       float* out = w.out + r * stride;
 #pragma omp simd
       for (int64_t d = 0; d < stride; ++d) out[d] *= shrink;

@@ -131,7 +131,7 @@ void weigh(const AttentionCall& c, const KeyTile& tile, const BackwardBuffers<E>
     float sum = 0.0f, dot = 0.0f;
 #pragma omp simd reduction(+ : sum, dot)
     for (int64_t j = 0; j < kKeyTile; ++j) {
-      const float weight = p[j] == kNothing ? 0.0f : kernels::math::exp(p[j] - lse);
+      const float weight = kernels::math::exp_nonpositive(p[j] - lse);
       p[j] = weight;
       dp[j] -= shift;
       sum += weight;
@@ -229,7 +229,7 @@ void load_queries(const BackwardCall& c, int64_t b, int64_t h, Range rows,
   std::copy(lse, lse + count, w.lse);
   const float sink = sink_logit(c, h);
   for (int64_t r = 0; r < count; ++r) {
-    w.sum[r] = sink == kNothing ? 0.0f : kernels::math::exp(sink - w.lse[r]);
+    w.sum[r] = sink == kNothing ? 0.0f : kernels::math::exp_nonpositive(sink - w.lse[r]);
     w.shift[r] = dot_product(row_of<T>(c.dout, b, rows.begin + r, h),
                              row_of<T>(c.out, b, rows.begin + r, h), c.value_width);
     w.delta[r] = -w.sum[r] * w.shift[r];  // the sink's part: its dP is 0
@@ -260,7 +260,8 @@ void finish_sums(const BackwardCall& c, int64_t h, int64_t rows, const BackwardB
     w.sum[r] = w.sum[r] > 0.0f ? 1.0f / w.sum[r] : 0.0f;
     w.delta[r] *= w.sum[r];
     if (sink != kNothing)
-      dsink -= kernels::math::exp(sink - w.lse[r]) * w.sum[r] * (w.shift[r] + w.delta[r]);
+      dsink -=
+          kernels::math::exp_nonpositive(sink - w.lse[r]) * w.sum[r] * (w.shift[r] + w.delta[r]);
   }
   if (c.gradients.sink_logits) sums.sinks[h % c.group] += dsink;
 }

@@ -88,12 +88,12 @@ static float weigh_keys(const AttentionCall& c, const DecodeQuery& i, float top,
                         const DecodeBuffers& w) {
   if (top == kNothing) return 0.0f;
   const float sink = sink_logit(c, i.h);
-  float sum = sink == kNothing ? 0.0f : kernels::math::exp(sink - top);
+  float sum = kernels::math::exp_nonpositive(sink - top);
   for_each_seen(c, i, [&](Range run) {
     float part = 0.0f;
 #pragma omp simd reduction(+ : part)
     for (int64_t s = run.begin; s < run.end; ++s) {
-      const float p = w.scores[s] == kNothing ? 0.0f : kernels::math::exp(w.scores[s] - top);
+      const float p = kernels::math::exp_nonpositive(w.scores[s] - top);
       w.scores[s] = p;
       part += p;
     }

@@ -23,10 +23,10 @@ double softmax_run(const T* x, T* y, int64_t n) {
   for (int64_t i = 0; i < n; ++i) max = to_float(x[i]) > max ? to_float(x[i]) : max;
   float sum = 0;
 #pragma omp simd reduction(+ : sum)
-  for (int64_t i = 0; i < n; ++i) sum += math::exp(to_float(x[i]) - max);
+  for (int64_t i = 0; i < n; ++i) sum += math::exp_nonpositive(to_float(x[i]) - max);
   const float inverse = 1.0f / sum;
 #pragma omp simd
-  for (int64_t i = 0; i < n; ++i) put(y[i], math::exp(to_float(x[i]) - max) * inverse);
+  for (int64_t i = 0; i < n; ++i) put(y[i], math::exp_nonpositive(to_float(x[i]) - max) * inverse);
   return max + std::log(static_cast<double>(sum));
 }
 
