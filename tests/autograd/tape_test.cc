@@ -189,6 +189,33 @@ TEST(Tape, RecomputingGivesTheSameBits) {
   EXPECT_NEAR(gradient[0], slope, 1e-12);
 }
 
+// A saved value is free to be overwritten when the operation that gives it up was its last holder.
+TEST(Tape, LastValueIsUniqueUnlessHeld) {
+  const auto unique_at_the_end = [](bool held, bool saved_twice) {
+    Tape tape;
+    const Var x = tape.leaf(vec({1, 2}));
+    Var y = scaled(2, x);
+    bool unique = false;
+    int made = 0;
+    const Var other = saved_twice ? square(y, &made) : Var();  // its backward runs after z's
+    Var z =
+        record("last", y.value.clone(), {&y},
+               [y = y.ref(), saved = save(y), &unique](Gradients& g) mutable {
+                 unique = g.last_value(saved).unique();
+                 g.add(y, g.of_output());
+               },
+               {.recompute = [saved = save(y)](Gradients& g) { return g.value(saved).clone(); }});
+    if (saved_twice) z = sum(other, z);
+    const Var also = held ? y : Var();
+    y = Var();
+    tape.backward(z, kSeed);
+    return unique;
+  };
+  EXPECT_TRUE(unique_at_the_end(false, false));
+  EXPECT_FALSE(unique_at_the_end(true, false));
+  EXPECT_FALSE(unique_at_the_end(false, true));
+}
+
 // body(x) = w·x·… on the tape it is given, with a parameter.
 Var body(const Var& x, Tape* tape, GradBuffer* w, int* runs) {
   ++*runs;

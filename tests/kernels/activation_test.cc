@@ -41,6 +41,14 @@ std::vector<Case> cases() {
           {name("gated_backward"), {pair, dy, dpair}, [f](const Kernels& k, const Views& v) {
              k.gated_backward(f, v[0], v[1], v[2]);
            }});
+      const Spec pair_inout{.shape = both, .role = Role::kInOut, .fill = wide};
+      all.push_back({name("backward_in_place"), {inout, dy}, [f](const Kernels& k, const Views& v) {
+                       k.activation_backward(f, v[0], v[1], v[0]);
+                     }});
+      all.push_back(
+          {name("gated_backward_in_place"),
+           {pair_inout, dy},
+           [f](const Kernels& k, const Views& v) { k.gated_backward(f, v[0], v[1], v[0]); }});
     }
   return all;
 }

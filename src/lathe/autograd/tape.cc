@@ -9,9 +9,10 @@ using kernels::kernels_for;
 using kernels::Write;
 
 const Tensor& Gradients::of_output(int i) const {
-  require(i >= 0 && i < count_, ErrorKind::kShape, "backward", "output {} of an operation with {}",
-          i, count_);
-  return tape_.slots_[first_ + i].grad;
+  const Tape::Node& node = tape_.nodes_[node_];
+  require(i >= 0 && i < node.count, ErrorKind::kShape, "backward",
+          "output {} of an operation with {}", i, node.count);
+  return tape_.slots_[node.first + i].grad;
 }
 
 void Gradients::add(const Var& input, Tensor gradient) {
@@ -52,10 +53,17 @@ Tensor Gradients::value(const Saved& saved) {
   if (saved.tensor.defined()) return saved.tensor;
   Tape::Node& node = tape_.nodes_[saved.node];
   if (!node.remade.defined()) {
-    Gradients inner(tape_, node.first, node.count);
+    Gradients inner(tape_, saved.node);
     node.remade = node.recompute(inner);
   }
   return node.remade;
+}
+
+Tensor Gradients::last_value(Saved& saved) {
+  const Tensor last = value(saved);
+  saved.tensor = Tensor();
+  tape_.nodes_[node_].recompute = nullptr;
+  return last;
 }
 
 int32_t Tape::new_slot(const Tensor& value, int32_t node) {
@@ -107,14 +115,14 @@ void Tape::backward(const Var& loss, const Tensor& seed) {
           "the loss depends on nothing that this tape recorded");
   require(!spent_, ErrorKind::kShape, "backward",
           "this tape has run its backward already; record on a new one");
-  Gradients(*this, 0, 0).add(loss, seed);
+  Gradients(*this, -1).add(loss, seed);
   spent_ = true;
   for (auto node = static_cast<int32_t>(nodes_.size()) - 1; node >= 0; --node) {
     Node& n = nodes_[node];
     bool reached = false;
     for (int32_t i = 0; i < n.count; ++i) reached |= slots_[n.first + i].grad.defined();
     if (reached) {
-      Gradients gradients(*this, n.first, n.count);
+      Gradients gradients(*this, node);
       n.backward(gradients);
     }
     n.backward = nullptr;  // frees what was saved

@@ -82,12 +82,15 @@ class Gradients {
   // write it.
   Sink sink(const Var& input);
   Tensor value(const Saved& saved);
+  // The same, when this node needs neither it nor its own output again: unique() and free to be
+  // overwritten if no other node saved it and nobody outside holds it.
+  Tensor last_value(Saved& saved);
 
  private:
   friend class Tape;
-  Gradients(Tape& tape, int32_t first, int32_t count) : tape_(tape), first_(first), count_(count) {}
+  Gradients(Tape& tape, int32_t node) : tape_(tape), node_(node) {}
   Tape& tape_;
-  int32_t first_, count_;
+  int32_t node_;
 };
 
 class Tape {

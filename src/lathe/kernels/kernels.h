@@ -70,7 +70,7 @@ struct Kernels {
   void (*sum_rows)(const TensorView& x, const TensorView& out, Write write);
   double (*sum_squares)(const TensorView& x);
 
-  // y = f(x); dx = dy · f'(x). All [N,F].
+  // y = f(x); dx = dy · f'(x). All [N,F]. Of both backwards dx may be x itself.
   void (*activation)(ActivationId f, const TensorView& x, const TensorView& y);
   void (*activation_backward)(ActivationId f, const TensorView& x, const TensorView& dy,
                               const TensorView& dx);

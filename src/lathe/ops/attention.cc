@@ -81,7 +81,7 @@ Var rope_into(const Tensor& out, const Var& x, const RopeTables& tables, const T
   k.rope(x.value, tables.cos, tables.sin, positions, out, spec);
   return record("rope", out, {&x}, [x = x.ref(), tables, positions, spec, &k](Gradients& g) {
     const Tensor& dy = g.of_output();
-    const Tensor dx = dy.unique() ? dy : Tensor(dy.shape(), dy.dtype(), dy.device());
+    const Tensor dx = over(dy);
     k.rope(dy, tables.cos, tables.sin, positions, dx, {spec.layout, true});
     g.add(x, dx);
   });

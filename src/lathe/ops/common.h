@@ -32,6 +32,11 @@ inline const kernels::Kernels& kernels_of(const Tensor& t) {
   return kernels::kernels_for(t.device());
 }
 
+// Where an elementwise kernel may put what it makes of t: over t, when nobody else holds it.
+inline Tensor over(const Tensor& t) {
+  return t.unique() ? t : Tensor(t.shape(), t.dtype(), t.device());
+}
+
 // The input's gradient target for a kernel that must write one even when nobody wants it.
 inline Sink sink_or_scratch(Gradients& g, const Var& input, const Tensor& like) {
   if (input.needs_grad()) return g.sink(input);

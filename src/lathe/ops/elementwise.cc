@@ -56,9 +56,8 @@ Var activation(kernels::ActivationId f, const Var& x) {
     k.activation(f, as_rows(input), as_rows(y));
     return y;
   };
-  auto backward = [f, x = x.ref(), saved = save(x), &k](Gradients& g) {
-    const Tensor input = g.value(saved);
-    Tensor dx(input.shape(), input.dtype(), input.device());
+  auto backward = [f, x = x.ref(), saved = save(x), &k](Gradients& g) mutable {
+    const Tensor input = g.last_value(saved), dx = over(input);
     k.activation_backward(f, as_rows(input), as_rows(g.of_output()), as_rows(dx));
     g.add(x, dx);
   };
@@ -76,9 +75,8 @@ Var gated(kernels::ActivationId f, const Var& x) {
     k.gated(f, as_rows(input), as_rows(y));
     return y;
   };
-  auto backward = [f, x = x.ref(), saved = save(x), &k](Gradients& g) {
-    const Tensor input = g.value(saved);
-    Tensor dx(input.shape(), input.dtype(), input.device());
+  auto backward = [f, x = x.ref(), saved = save(x), &k](Gradients& g) mutable {
+    const Tensor input = g.last_value(saved), dx = over(input);
     k.gated_backward(f, as_rows(input), as_rows(g.of_output()), as_rows(dx));
     g.add(x, dx);
   };

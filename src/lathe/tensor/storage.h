@@ -58,6 +58,7 @@ class Storage {
   std::byte* data() const { return data_; }
   size_t bytes() const { return bytes_; }
   Device device() const { return device_; }
+  bool borrowed() const { return owner_ != nullptr; }
 
  private:
   std::byte* data_;

@@ -61,7 +61,7 @@ class Tensor {
   Device device() const { return storage_ ? storage_->device() : Device::kCpu; }
   bool contiguous() const;
   // True when no other Tensor shares the storage, so that it may be overwritten.
-  bool unique() const { return storage_.use_count() == 1; }
+  bool unique() const { return storage_.use_count() == 1 && !storage_->borrowed(); }
   bool shares_storage(const Tensor& other) const { return storage_ == other.storage_; }
 
   TensorView view() const;
