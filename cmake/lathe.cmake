@@ -47,7 +47,9 @@ function(lathe_test_program target label layer)
   if(LATHE_TEST_IN_MEMORY AND IS_DIRECTORY /dev/shm)
     list(APPEND environment ENVIRONMENT_MODIFICATION TMPDIR=set:/dev/shm)
   endif()
-  gtest_discover_tests(${target} DISCOVERY_MODE PRE_TEST PROPERTIES LABELS ${label} TIMEOUT 900 ${environment})
+  # A program with a sanitizer takes a while to list its tests on a busy machine.
+  gtest_discover_tests(${target} DISCOVERY_MODE PRE_TEST DISCOVERY_TIMEOUT 60
+                       PROPERTIES LABELS ${label} TIMEOUT 900 ${environment})
 endfunction()
 
 include(GoogleTest)

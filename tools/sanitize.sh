@@ -1,25 +1,38 @@
 #!/usr/bin/env bash
 # Builds with a sanitizer (clang, a build folder of its own) and runs the tests under it.
-#   tools/sanitize.sh address [CTEST ARGUMENT...]   AddressSanitizer, LeakSanitizer and UndefinedBehaviorSanitizer
-#   tools/sanitize.sh thread [CTEST ARGUMENT...]    ThreadSanitizer
-# Without further arguments the tests labelled fast run; `-L slow` or `-R NAME` chooses others.
+#   tools/sanitize.sh address [FOLDER...] [CTEST ARGUMENT...]   AddressSanitizer, LeakSanitizer, UndefinedBehaviorSanitizer
+#   tools/sanitize.sh thread [FOLDER...] [CTEST ARGUMENT...]    ThreadSanitizer
+# FOLDERs of tests/ (`kernels text`) build and run these alone; without one, everything. Arguments from the first that
+# begins with a dash go to ctest; without any the tests labelled fast run (`-L slow`, `-R NAME` choose others).
 #
 # GCC's OpenMP library is not instrumented, so that ThreadSanitizer sees races where its barriers are. LLVM's tells
 # it about them through Archer; oneDNN, which was built for GCC's, finds the same functions in LLVM's.
 set -euo pipefail
 cd "$(dirname "$0")/.."
+usage() {
+  echo "usage: tools/sanitize.sh address|thread [FOLDER OF tests/...] [CTEST ARGUMENT...]" >&2
+  exit 2
+}
 kind=${1:-address}
 shift || true
 case $kind in
   address) sanitize=address,undefined ;;
   thread) sanitize=thread ;;
-  *) echo "usage: tools/sanitize.sh [address|thread] [CTEST ARGUMENT...]" >&2; exit 2 ;;
+  *) usage ;;
 esac
+folders=()
+while [ $# -gt 0 ] && [[ $1 != -* ]]; do
+  [ -f "tests/$1/CMakeLists.txt" ] || usage
+  folders+=("tests/$1")
+  shift
+done
+[ $# -gt 0 ] || set -- -L '^fast$'
+
 tools/setup.sh tools/packages-clang.txt
 build=build-$kind
 cmake -S . -B "$build" -G Ninja -DCMAKE_CXX_COMPILER=clang++ -DCMAKE_BUILD_TYPE=None -DCMAKE_CXX_FLAGS=-O1 \
   -DLATHE_SANITIZE=$sanitize >/dev/null
-ninja -C "$build"
+ninja -C "$build" "${folders[@]/%//all}"
 
 export OMP_WAIT_POLICY=passive
 export ASAN_OPTIONS=detect_stack_use_after_return=1:strict_string_checks=1
@@ -32,5 +45,9 @@ if [ $kind = thread ]; then
   [ -f "$OMP_TOOL_LIBRARIES" ] || { echo "sanitize: error: no $OMP_TOOL_LIBRARIES; install libomp-dev" >&2; exit 1; }
   export OMP_TOOL_LIBRARIES OMP_NUM_THREADS=4
 fi
-[ $# -gt 0 ] || set -- -L '^fast$'
-exec ctest --test-dir "$build" -j2 --output-on-failure "$@"
+[ ${#folders[@]} -gt 0 ] || folders=(tests)
+failed=0
+for folder in "${folders[@]}"; do
+  ctest --test-dir "$build/$folder" -j2 --output-on-failure "$@" || failed=1
+done
+exit $failed

@@ -11,4 +11,10 @@ void check(std::string_view bytes) {
   read_generation_config(write_generation_config(config), "again");
 }
 
+std::vector<Seed> seeds() {
+  return {{"sampling", R"({"do_sample": true, "temperature": 0.6, "top_k": 50, "top_p": 0.9,
+"min_p": null, "repetition_penalty": 1.1, "eos_token_id": [2, 7], "max_new_tokens": 64, "seed": 3})"},
+          {"greedy", R"({"do_sample": false, "eos_token_id": 2})"}};
+}
+
 }  // namespace lathe::fuzz

@@ -21,4 +21,16 @@ void check(std::string_view bytes) {
   read_recipe(tree);
 }
 
+std::vector<Seed> seeds() {
+  Recipe recipe;
+  recipe.model.vocab_size = 300;
+  return {{"json", "j" + write_recipe(recipe).dump()},
+          {"toml",
+           "t[model]\nvocab_size = 300\nhidden_size = 32\nnum_hidden_layers = 2\n"
+           "num_attention_heads = 4\nnorm.kind = \"rms\"\n[data]\ntrain = ['a', \"b\"]\n"
+           "[train]\nsteps = 1_000\nseq_len = 0x40\n[optim]\nlr = 3e-4\n"},
+          {"override", "omodel.norm.kind=rms"},
+          {"override_list", "odata.train=[\"a\", 'b']"}};
+}
+
 }  // namespace lathe::fuzz

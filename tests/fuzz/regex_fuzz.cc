@@ -1,4 +1,5 @@
 #include "fuzz/fuzz.h"
+#include "lathe/text/patterns.h"
 #include "lathe/text/regex.h"
 #include "lathe/text/utf8.h"
 
@@ -12,9 +13,19 @@ void check(std::string_view bytes) {
   if (!is_valid_utf8(text)) return;
   size_t last = 0;
   regex.for_each_match(text, [&](size_t begin, size_t stop) {
-    if (begin < last || stop < begin || stop > text.size()) __builtin_trap();
+    promise(last <= begin && begin <= stop && stop <= text.size());
     last = stop;
   });
+}
+
+std::vector<Seed> seeds() {
+  std::vector<Seed> made = {
+      {"parts",
+       std::string(R"((?m:a.)[^\s\h&&[:alpha:]]\p{^Han}\w+?(?=b)(?<!c)|^x$)") + '\0' + "abc"}};
+  for (const PatternInfo& info : kPreTokenizers)
+    made.push_back(
+        {std::string(info.name), std::string(info.regex) + '\0' + "It's 2024\n  ok \xC3\xA9"});
+  return made;
 }
 
 }  // namespace lathe::fuzz

@@ -8,4 +8,6 @@ void check(std::string_view bytes) {
   tokenizer.decode(tokenizer.encode("The river's 42 boats\n\n  \xE6\xB2\xB3\xFF"));
 }
 
+std::vector<Seed> seeds() { return {{"few", "YQ== 0\nYg== 1\nYWI= 2\nIA== 3\nIGE= 4\nIGFi 5\n"}}; }
+
 }  // namespace lathe::fuzz

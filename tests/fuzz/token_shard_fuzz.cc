@@ -26,4 +26,21 @@ void check(std::string_view bytes) {
   shard.read(0, tokens, ids, 1000);
 }
 
+std::vector<Seed> seeds() {
+  const TempFolder folder;
+  std::vector<Seed> made;
+  for (const int64_t vocabulary : {1000, 100000}) {
+    TokenShardWriter writer(folder / "s", vocabulary);
+    writer.add_document(std::vector<int32_t>{1, 2, 3});
+    writer.add_document({});
+    writer.add_document(std::vector<int32_t>{999});
+    writer.finish();
+    const std::string bin = content_of(folder / "s.bin"), idx = content_of(folder / "s.idx");
+    made.push_back({std::to_string(vocabulary), std::string{static_cast<char>(bin.size() / 256),
+                                                            static_cast<char>(bin.size() % 256)} +
+                                                    bin + idx});
+  }
+  return made;
+}
+
 }  // namespace lathe::fuzz

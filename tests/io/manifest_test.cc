@@ -101,7 +101,9 @@ TEST(Lineage, DamagedManifests) {
   for (const char* bad :
        {"", "[]", "{}", "{\"lathe_manifest\":1,\"inputs\":3}",
         "{\"lathe_manifest\":1,\"inputs\":[3]}", "{\"lathe_manifest\":1,\"kind\":4}",
-        "{\"lathe_manifest\":1,\"inputs\":[{\"path\":[]}]}"}) {
+        "{\"lathe_manifest\":1,\"inputs\":[{\"path\":[]}]}",
+        "{\"lathe_manifest\":1,\"inputs\":[{\"relative_path\":\"x\"}]}",
+        "{\"lathe_manifest\":1,\"outputs\":[{\"path\":\"\"}]}"}) {
     folder.write("r/data.manifest.json", bad);
     EXPECT_NE(error_text([&] { trace_lineage(folder / "r/data"); }), "no error") << bad;
   }

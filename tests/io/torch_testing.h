@@ -87,6 +87,17 @@ inline std::string pickle_state(const std::vector<PickledTensor>& tensors) {
   return pickle_dict(items);
 }
 
+// One tensor whose columns lie one behind the other.
+inline std::string strided_pickle() {
+  return pickle_state({{.offset = 1, .shape = {2, 2}, .strides = {1, 2}}});
+}
+// One parameter in place of a tensor.
+inline std::string parameter_pickle() {
+  return pickle_dict(pickle_text("p") + pickle_global("torch._utils", "_rebuild_parameter") + "(" +
+                     pickle_value({.type = "HalfStorage"}) + "\x88" +
+                     pickle_global("collections", "OrderedDict") + ")RtR");
+}
+
 // The whole file around a pickle, with one storage of six floats 0 … 5.
 inline std::string torch_file(const std::string& pickle, bool zip64 = false) {
   std::string storage;

@@ -32,21 +32,18 @@ inline BpeModel small_model(const std::vector<std::pair<std::string, std::string
 }
 
 inline std::vector<int32_t> reference_encode(const BpeModel& model, std::string_view piece) {
+  std::map<std::pair<int32_t, int32_t>, size_t> ranks;  // of a pair listed twice the later counts
+  for (size_t rank = 0; rank < model.merges().size(); ++rank)
+    ranks[{model.merges()[rank].left, model.merges()[rank].right}] = rank;
   std::vector<int32_t> ids;
   for (char c : piece) ids.push_back(model.vocabulary().find({&c, 1}).value());
   for (;;) {
     size_t best = model.merges().size(), at = 0;
     for (size_t i = 0; i + 1 < ids.size(); ++i) {
-      // Of a pair listed twice the later rank counts.
-      for (size_t rank = model.merges().size(); rank-- > 0;) {
-        const Merge& m = model.merges()[rank];
-        if (m.left != ids[i] || m.right != ids[i + 1]) continue;
-        if (rank < best) {
-          best = rank;
-          at = i;
-        }
-        break;
-      }
+      const auto found = ranks.find({ids[i], ids[i + 1]});
+      if (found == ranks.end() || found->second >= best) continue;
+      best = found->second;
+      at = i;
     }
     if (best == model.merges().size()) return ids;
     ids[at] = model.merges()[best].result;

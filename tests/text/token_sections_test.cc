@@ -7,6 +7,7 @@
 #include "lathe/base/error.h"
 #include "lathe/text/tokenizer.h"
 #include "lathe/text/utf8.h"
+#include "text/guarded_text.h"
 #include "text/random_text.h"
 #include "text/sample_json.h"
 
@@ -65,11 +66,23 @@ TEST(TokenSections, LeavesEverythingElseToTheParser) {
   for (const char* json :
        {"", "[]", "{", R"({"model": {}})", R"({"model": {"vocab": {}}})",
         R"({"model": {"vocab": {}, "merges": [], "vocab": {}}})",
+        R"({"model": {"vocab": {}, "merges": []}, "model": {}})",
         R"({"model": {"vocab": {}, "merges": []}} x)", R"({"model": {"vocab": {}, "merges": []})",
         R"({"model": {"vocab": {}, "merges": [], "x": tru}})",
         "{\"model\": {\"vocab\": {}, \"merges\": []"
         ", \"x\": \"\xFF\"}}"})
     EXPECT_FALSE(cut_token_sections(json).has_value()) << json;
+}
+
+TEST(TokenSections, ADocumentCutShortIsReadToItsEndOnly) {
+  const std::string_view whole =
+      R"( { "a" : [ 1 , "\"" ] , "model" : { "merges" : [ "a b" , [ "\u0061" , "b" ] ] , )"
+      R"("vocab" : { "a" : 0 , "b" : 12 } } } )";
+  ASSERT_TRUE(cut_token_sections(whole).has_value());
+  const size_t closed = whole.rfind('}') + 1;
+  testing::GuardedText memory(whole.size());
+  for (size_t n = 0; n <= whole.size(); ++n)
+    EXPECT_EQ(cut_token_sections(memory.hold(whole.substr(0, n))).has_value(), n >= closed) << n;
 }
 
 TEST(TokenSections, DamageIsNeverReadAsSomethingElse) {

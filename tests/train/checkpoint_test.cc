@@ -1,6 +1,7 @@
 #include "lathe/train/checkpoint.h"
 
 #include "lathe/io/atomic_file.h"
+#include "lathe/io/hash.h"
 #include "train/run.h"
 
 namespace lathe::testing {
@@ -90,6 +91,22 @@ TEST_F(Checkpoints, ADamagedOneIsNamedAndPassedOver) {
     fs::remove(file);
     check("removed");
     expect_holds(20);
+  }
+}
+
+// A state with a right checksum that no writer of checkpoints wrote.
+TEST_F(Checkpoints, AStateWithoutItsFilesIsPassedOver) {
+  save(10);
+  for (const char* text :
+       {R"({"step":20})", R"({"files":3})", R"({"files":{"model.safetensors":3}})",
+        R"({"files":{"model.safetensors":"0"}})"}) {
+    SCOPED_TRACE(text);
+    save(20);
+    Json state = Json::parse(text);
+    state["state_hash"] = hash_text(state.dump());
+    std::ofstream(store_.path_of(20) / "state.json") << state.dump();
+    expect_holds(10);
+    EXPECT_NE(log_.find("checkpoint step-00000020 cannot be used"), std::string::npos) << log_;
   }
 }
 

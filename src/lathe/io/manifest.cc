@@ -72,6 +72,8 @@ class ManifestReader {
     for (const auto& entry : *it) {
       require(entry.is_object(), ErrorKind::kFormat, where_,
               "'{}' holds something that is no object", key);
+      require(!text(entry, "path").empty(), ErrorKind::kFormat, where_,
+              "'{}' holds an artefact without a path", key);
       list.push_back({text(entry, "path"), text(entry, "relative_path"), text(entry, "kind"),
                       text(entry, "hash")});
     }

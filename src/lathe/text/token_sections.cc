@@ -38,14 +38,13 @@ class Cursor {
 
   bool string(std::string& out) {
     bool escaped = false;
-    const char* begin = place() + 1;
+    const char* quote = place();
     if (!skip_string(escaped)) return false;
-    const char* end = p_ - 1;
     if (!escaped) {
-      out.assign(begin, end);
+      out.assign(quote + 1, p_ - 1);
       return true;
     }
-    const Json value = Json::parse(begin - 1, end + 1, nullptr, false);
+    const Json value = Json::parse(quote, p_, nullptr, false);
     if (!value.is_string()) return false;
     out = value.get<std::string>();
     return true;
@@ -132,9 +131,8 @@ bool read_vocab(Cursor& at, TokenSections& out) {
 bool read_merges(Cursor& at, TokenSections& out) {
   std::string text, right;
   return at.items('[', ']', [&](Cursor&) {
-    if (*at.place() == '[') {
-      if (!at.take('[') || !at.string(text) || !at.take(',') || !at.string(right) || !at.take(']'))
-        return false;
+    if (at.take('[')) {
+      if (!at.string(text) || !at.take(',') || !at.string(right) || !at.take(']')) return false;
       out.merges.emplace_back(text, right);
       return true;
     }
@@ -152,7 +150,7 @@ std::optional<CutDocument> cut_token_sections(std::string_view json) {
   Cursor at(json);
   std::string rest;
   const char* copied = json.data();  // what stands before is in `rest`
-  int vocabs = 0, merge_lists = 0;
+  int models = 0, vocabs = 0, merge_lists = 0;
   const auto cut = [&](auto&& read, const char* empty) {
     rest.append(copied, at.place());
     rest += empty;
@@ -166,7 +164,8 @@ std::optional<CutDocument> cut_token_sections(std::string_view json) {
     return at.skip_value();
   };
   const bool whole = at.members([&](const std::string& key) {
-    return key == "model" ? at.members(model_member) : at.skip_value();
+    if (key != "model") return at.skip_value();
+    return ++models == 1 && at.members(model_member);
   });
   if (!whole || vocabs != 1 || merge_lists != 1) return std::nullopt;
   rest.append(copied, json.data() + json.size());

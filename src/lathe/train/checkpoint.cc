@@ -49,9 +49,13 @@ Json read_verified_state(const fs::path& folder) {
           "not the state of a checkpoint");
   require(state[kStateHash] == hash_state(state), ErrorKind::kFormat, path.string(),
           "its content is not what was written (checksum differs): the file is damaged");
+  const auto files = state.find("files");
+  require(files != state.end() && files->is_object(), ErrorKind::kFormat, path.string(),
+          "does not say which files belong to the checkpoint");
   for (const char* name : {kModelFile, kOptimizerFile}) {
     const fs::path file = folder / name;
-    require(hash_file(file) == state["files"].value(name, std::string()), ErrorKind::kFormat,
+    const auto written = files->find(name);
+    require(written != files->end() && *written == hash_file(file), ErrorKind::kFormat,
             file.string(),
             "its content is not what was written (checksum differs): the file is damaged");
   }
