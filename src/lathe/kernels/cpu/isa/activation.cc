@@ -1,5 +1,5 @@
-// One loop per catalogue entry and dtype: the scalar functions of activation/ inlined into vector
-// loops.
+// One loop per catalogue entry: the scalar functions of activation/ inlined into vector loops over
+// floats.
 #include <algorithm>
 
 #include "lathe/base/parallel.h"
@@ -10,33 +10,36 @@
 
 namespace lathe::kernels::LATHE_ISA_NAMESPACE {
 #include "lathe/kernels/cpu/isa/loops.h"
+// After loops.h, whose put() it calls.
+#include "lathe/kernels/cpu/isa/blocks.h"
 namespace {
 
-template <class A, class T>
-void value_run(const T* x, T* y, int64_t n) {
+template <class A>
+void value_run(const float* x, float* y, int64_t n) {
 #pragma omp simd
-  for (int64_t i = 0; i < n; ++i) put(y[i], A::value(to_float(x[i])));
+  for (int64_t i = 0; i < n; ++i) y[i] = A::value(x[i]);
 }
 
-template <class A, class T>
-void derivative_run(const T* x, const T* dy, T* dx, int64_t n) {
+template <class A>
+void derivative_run(const float* x, const float* dy, float* dx, int64_t n) {
 #pragma omp simd
-  for (int64_t i = 0; i < n; ++i) put(dx[i], to_float(dy[i]) * A::derivative(to_float(x[i])));
+  for (int64_t i = 0; i < n; ++i) dx[i] = dy[i] * A::derivative(x[i]);
 }
 
-template <class A, class T>
-void gated_run(const T* gate, const T* up, T* y, int64_t n) {
+template <class A>
+void gated_run(const float* gate, const float* up, float* y, int64_t n) {
 #pragma omp simd
-  for (int64_t i = 0; i < n; ++i) put(y[i], A::value(to_float(gate[i])) * to_float(up[i]));
+  for (int64_t i = 0; i < n; ++i) y[i] = A::value(gate[i]) * up[i];
 }
 
-template <class A, class T>
-void gated_backward_run(const T* gate, const T* up, const T* dy, T* dgate, T* dup, int64_t n) {
+template <class A>
+void gated_backward_run(const float* gate, const float* up, const float* dy, float* dgate,
+                        float* dup, int64_t n) {
 #pragma omp simd
   for (int64_t i = 0; i < n; ++i) {
-    const float g = to_float(gate[i]), u = to_float(up[i]), d = to_float(dy[i]);
-    put(dgate[i], d * u * A::derivative(g));
-    put(dup[i], d * A::value(g));
+    const float g = gate[i], u = up[i], d = dy[i];
+    dgate[i] = d * u * A::derivative(g);
+    dup[i] = d * A::value(g);
   }
 }
 
@@ -50,7 +53,7 @@ void activation(ActivationId f, const TensorView& x, const TensorView& y) {
   with_activation(f, x.dtype, [&](auto a, auto t) {
     using T = decltype(t);
     for_each_run({&y, &x}, kHeavyGrain, [&](const int64_t* at, int64_t n) {
-      value_run<decltype(a)>(x.as<const T>() + at[1], y.as<T>() + at[0], n);
+      as_floats(n, value_run<decltype(a)>, read(x.as<T>() + at[1]), write(y.as<T>() + at[0]));
     });
   });
 }
@@ -60,8 +63,8 @@ void activation_backward(ActivationId f, const TensorView& x, const TensorView& 
   with_activation(f, x.dtype, [&](auto a, auto t) {
     using T = decltype(t);
     for_each_run({&dx, &x, &dy}, kHeavyGrain, [&](const int64_t* at, int64_t n) {
-      derivative_run<decltype(a)>(x.as<const T>() + at[1], dy.as<const T>() + at[2],
-                                  dx.as<T>() + at[0], n);
+      as_floats(n, derivative_run<decltype(a)>, read(x.as<T>() + at[1]), read(dy.as<T>() + at[2]),
+                write(dx.as<T>() + at[0]));
     });
   });
 }
@@ -88,7 +91,8 @@ void gated(ActivationId f, const TensorView& x, const TensorView& y) {
     using T = decltype(t);
     for_each_gated_run(y.shape[0], width, [&](int64_t row, int64_t at, int64_t n) {
       const T* gate = row_of<T>(x, row) + at;
-      gated_run<decltype(a)>(gate, gate + width, row_of<T>(y, row) + at, n);
+      as_floats(n, gated_run<decltype(a)>, read(gate), read(gate + width),
+                write(row_of<T>(y, row) + at));
     });
   });
 }
@@ -102,7 +106,8 @@ void gated_backward(ActivationId f, const TensorView& x, const TensorView& dy,
       const T* gate = row_of<T>(x, row) + at;
       T* dgate = row_of<T>(dx, row) + at;
       const T* upstream = row_of<T>(dy, row) + at;
-      gated_backward_run<decltype(a)>(gate, gate + width, upstream, dgate, dgate + width, n);
+      as_floats(n, gated_backward_run<decltype(a)>, read(gate), read(gate + width), read(upstream),
+                write(dgate), write(dgate + width));
     });
   });
 }

@@ -15,6 +15,8 @@
 
 namespace lathe::kernels::LATHE_ISA_NAMESPACE {
 #include "lathe/kernels/cpu/isa/loops.h"
+// After loops.h, whose put() it calls.
+#include "lathe/kernels/cpu/isa/blocks.h"
 namespace {
 
 constexpr int64_t kBlock = 2048;
@@ -31,7 +33,7 @@ template <class T>
 float sum_exp(const T* x, float max, int64_t n) {
   float sum = 0;
 #pragma omp simd reduction(+ : sum)
-  for (int64_t i = 0; i < n; ++i) sum += math::exp(to_float(x[i]) - max);
+  for (int64_t i = 0; i < n; ++i) sum += math::exp_nonpositive(to_float(x[i]) - max);
   return sum;
 }
 
@@ -64,8 +66,12 @@ template <class T, class O>
 void gradient_run(const T* x, double lse, float factor, O* out, int64_t n) {
   const auto high = static_cast<float>(lse);
   const auto low = static_cast<float>(lse - high);
+  const auto loop = [=](const float* from, float* to, int64_t size) {
 #pragma omp simd
-  for (int64_t i = 0; i < n; ++i) put(out[i], factor * math::exp((to_float(x[i]) - high) - low));
+    for (int64_t i = 0; i < size; ++i)
+      to[i] = factor * math::exp_nonpositive((from[i] - high) - low);
+  };
+  as_floats(n, loop, read(x), write(out));
 }
 
 template <class T, class O>

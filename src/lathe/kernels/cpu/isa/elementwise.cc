@@ -8,12 +8,13 @@
 
 namespace lathe::kernels::LATHE_ISA_NAMESPACE {
 #include "lathe/kernels/cpu/isa/loops.h"
+// After loops.h, whose put() it calls.
+#include "lathe/kernels/cpu/isa/blocks.h"
 namespace {
 
-template <class A, class B, class O>
-void add_run(const A* a, const B* b, O* out, int64_t n) {
+void add_run(const float* a, const float* b, float* out, int64_t n) {
 #pragma omp simd
-  for (int64_t i = 0; i < n; ++i) put(out[i], to_float(a[i]) + to_float(b[i]));
+  for (int64_t i = 0; i < n; ++i) out[i] = a[i] + b[i];
 }
 
 void add(const TensorView& a, const TensorView& b, const TensorView& out) {
@@ -21,43 +22,39 @@ void add(const TensorView& a, const TensorView& b, const TensorView& out) {
     with_type(a.dtype, [&](auto ta) {
       with_type(b.dtype, [&](auto tb) {
         with_type(out.dtype, [&](auto to) {
-          add_run(a.as<decltype(ta)>() + at[1], b.as<decltype(tb)>() + at[2],
-                  out.as<decltype(to)>() + at[0], n);
+          as_floats(n, add_run, read(a.as<decltype(ta)>() + at[1]),
+                    read(b.as<decltype(tb)>() + at[2]), write(out.as<decltype(to)>() + at[0]));
         });
       });
     });
   });
 }
 
-template <class X, class Y>
-void axpy_run(float alpha, const X* x, Y* y, int64_t n) {
-#pragma omp simd
-  for (int64_t i = 0; i < n; ++i) put(y[i], to_float(y[i]) + alpha * to_float(x[i]));
-}
-
 void axpy(double alpha, const TensorView& x, const TensorView& y) {
+  const auto loop = [factor = static_cast<float>(alpha)](const float* from, float* to, int64_t n) {
+#pragma omp simd
+    for (int64_t i = 0; i < n; ++i) to[i] += factor * from[i];
+  };
   for_each_run({&y, &x}, kGrain, [&](const int64_t* at, int64_t n) {
     with_type(x.dtype, [&](auto tx) {
       with_type(y.dtype, [&](auto ty) {
-        axpy_run(static_cast<float>(alpha), x.as<decltype(tx)>() + at[1],
-                 y.as<decltype(ty)>() + at[0], n);
+        as_floats(n, loop, read(x.as<decltype(tx)>() + at[1]),
+                  update(y.as<decltype(ty)>() + at[0]));
       });
     });
   });
 }
 
-template <class X, class O>
-void scale_run(float alpha, const X* x, O* out, int64_t n) {
-#pragma omp simd
-  for (int64_t i = 0; i < n; ++i) put(out[i], alpha * to_float(x[i]));
-}
-
 void scale(double alpha, const TensorView& x, const TensorView& out) {
+  const auto loop = [factor = static_cast<float>(alpha)](const float* from, float* to, int64_t n) {
+#pragma omp simd
+    for (int64_t i = 0; i < n; ++i) to[i] = factor * from[i];
+  };
   for_each_run({&out, &x}, kGrain, [&](const int64_t* at, int64_t n) {
     with_type(x.dtype, [&](auto tx) {
       with_type(out.dtype, [&](auto to) {
-        scale_run(static_cast<float>(alpha), x.as<decltype(tx)>() + at[1],
-                  out.as<decltype(to)>() + at[0], n);
+        as_floats(n, loop, read(x.as<decltype(tx)>() + at[1]),
+                  write(out.as<decltype(to)>() + at[0]));
       });
     });
   });
@@ -77,7 +74,10 @@ LATHE_INLINE void convert(X x, O& out) {
 template <class X, class O>
 void cast_run(const X* x, int64_t x_step, O* out, int64_t out_step, int64_t n) {
   if (x_step == 1 && out_step == 1) {
-    if constexpr (std::is_same_v<X, F16> || std::is_same_v<O, F16>) {
+    constexpr bool kToBF16 = std::is_same_v<X, float> && std::is_same_v<O, BF16>;
+    if constexpr (kToBF16 || (std::is_same_v<X, BF16> && std::is_same_v<O, float>)) {
+      convert_run(x, out, n);
+    } else if constexpr (std::is_same_v<X, F16> || std::is_same_v<O, F16>) {
       for (int64_t i = 0; i < n; ++i) convert(x[i], out[i]);
     } else {
 #pragma omp simd

@@ -9,7 +9,7 @@
 // by pragma from here on instead of by a compiler flag for the whole file, because a flag would also compile the
 // inline functions of standard headers for that level, and the linker could then pick such a copy for a machine
 // that cannot run it. Functions called from hot loops but defined in headers above must be always_inline.
-#if defined(LATHE_ISA_avx512_bf16)
+#if defined(LATHE_ISA_avx2) || defined(LATHE_ISA_avx512_bf16)
 #include <immintrin.h>  // its functions carry their own targets
 #endif
 
