@@ -9,8 +9,6 @@
 #include "lathe/kernels/cpu/isa/level.h"
 
 namespace lathe::kernels::LATHE_ISA_NAMESPACE {
-#include "lathe/kernels/cpu/isa/loops.h"
-// After loops.h, whose put() it calls.
 #include "lathe/kernels/cpu/isa/blocks.h"
 namespace {
 

@@ -1,4 +1,4 @@
-// Loops over floats for operands of either dtype. Include inside the level.h frame, after loops.h.
+// Loops over floats for operands of either dtype. Include inside the level.h frame.
 //
 // A loop that converts bf16 as it goes handles two registers of floats at once, as many as one
 // register of bf16 fills; with an exponential in it that is more than sixteen registers hold. So
@@ -6,6 +6,7 @@
 // its results are rounded from there.
 #pragma once
 
+#include "lathe/kernels/cpu/isa/loops.h"
 #include "lathe/kernels/cpu/isa/simd.h"
 
 constexpr int64_t kFloatBlock = 256;  // elements: five operands take 5 KiB

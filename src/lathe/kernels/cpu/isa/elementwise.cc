@@ -7,8 +7,6 @@
 #include "lathe/kernels/cpu/isa/level.h"
 
 namespace lathe::kernels::LATHE_ISA_NAMESPACE {
-#include "lathe/kernels/cpu/isa/loops.h"
-// After loops.h, whose put() it calls.
 #include "lathe/kernels/cpu/isa/blocks.h"
 namespace {
 
@@ -74,8 +72,9 @@ LATHE_INLINE void convert(X x, O& out) {
 template <class X, class O>
 void cast_run(const X* x, int64_t x_step, O* out, int64_t out_step, int64_t n) {
   if (x_step == 1 && out_step == 1) {
-    constexpr bool kToBF16 = std::is_same_v<X, float> && std::is_same_v<O, BF16>;
-    if constexpr (kToBF16 || (std::is_same_v<X, BF16> && std::is_same_v<O, float>)) {
+    constexpr bool kNarrows = std::is_same_v<X, float> && std::is_same_v<O, BF16>;
+    constexpr bool kWidens = std::is_same_v<X, BF16> && std::is_same_v<O, float>;
+    if constexpr (kNarrows || kWidens) {
       convert_run(x, out, n);
     } else if constexpr (std::is_same_v<X, F16> || std::is_same_v<O, F16>) {
       for (int64_t i = 0; i < n; ++i) convert(x[i], out[i]);

@@ -12,14 +12,8 @@
 #include "lathe/kernels/cpu/isa/level.h"
 
 namespace lathe::kernels::LATHE_ISA_NAMESPACE {
-#include "lathe/kernels/cpu/isa/loops.h"
+#include "lathe/kernels/cpu/isa/blocks.h"
 namespace {
-
-template <class T, class O>
-void copy_run(const T* from, O* to, int64_t n) {
-#pragma omp simd
-  for (int64_t i = 0; i < n; ++i) put(to[i], to_float(from[i]));
-}
 
 template <class T>
 void add_run(const T* from, float* to, int64_t n) {
@@ -35,7 +29,7 @@ void embedding(const TensorView& table, const TensorView& ids, const TensorView&
       using O = decltype(to);
       parallel_for(out.shape[0], row_grain(width, kGrain), [&](int64_t n) {
         const int64_t id = ids.as<int32_t>()[n * ids.stride[0]];
-        copy_run<T, O>(row_of<T>(table, id), row_of<O>(out, n), width);
+        convert_run(row_of<T>(table, id), row_of<O>(out, n), width);
       });
     });
   });

@@ -6,7 +6,7 @@
 // contiguous along M; rows beyond M are zero.
 #pragma once
 
-#include "lathe/kernels/cpu/isa/simd.h"
+#include "lathe/kernels/cpu/isa/blocks.h"
 
 #if defined(LATHE_ISA_avx512) || defined(LATHE_ISA_avx512_bf16)
 constexpr int kPanelRows = 12;
@@ -39,13 +39,6 @@ LATHE_INLINE void transpose_from(Vec (&v)[kWidth]) {
 }
 LATHE_INLINE void transpose(Vec (&v)[kWidth]) { transpose_from<kWidth / 2>(v); }
 
-template <class T>
-LATHE_INLINE void widen_row(const T* from, int64_t n, float* to) {
-  int64_t i = 0;
-  for (; i + kWidth <= n; i += kWidth) store(to + i, load(from + i));
-  for (; i < n; ++i) to[i] = to_float(from[i]);
-}
-
 // Columns [first, first + kPanelColumns) of B, contiguous along N.
 template <class T>
 static void pack_panel_rows(const TensorView& b, int64_t first, float* panel) {
@@ -56,7 +49,7 @@ static void pack_panel_rows(const TensorView& b, int64_t first, float* panel) {
 #pragma GCC unroll 4
       for (int v = 0; v < kPanelVectors; ++v) store(panel + v * kWidth, load(row + v * kWidth));
     } else {
-      widen_row(row, columns, panel);
+      convert_run(row, panel, columns);
       std::fill(panel + columns, panel + kPanelColumns, 0.0f);
     }
   }
@@ -113,7 +106,7 @@ static void pack_rows(const TensorView& a, Range rows, Range depth, float* to) {
   const int64_t all = padded(rows.size(), kPanelRows);
   for (int64_t m = 0; m < all; ++m, to += kRowStride) {
     if (m < rows.size())
-      widen_row(a.as<T>() + (rows.begin + m) * a.stride[0] + depth.begin, depth.size(), to);
+      convert_run(a.as<T>() + (rows.begin + m) * a.stride[0] + depth.begin, to, depth.size());
     else
       std::fill(to, to + depth.size(), 0.0f);
   }

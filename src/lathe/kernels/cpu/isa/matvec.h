@@ -35,7 +35,7 @@ static void spread_row(const T* from, int64_t depth, float* to) {
         to[k + i] = to_float(from[k + 2 * i]);
         to[k + kWidth + i] = to_float(from[k + 2 * i + 1]);
       }
-  widen_row(from + k, depth - k, to + k);
+  convert_run(from + k, to + k, depth - k);
 }
 
 struct DotCall {
