@@ -145,7 +145,9 @@ TEST(Math, FloatFunctionsKeepTheirBounds) {
   EXPECT_LT(erf_error, 4e-7);
   EXPECT_EQ(math::tanh(1e-30f), 1e-30f);
   EXPECT_EQ(math::tanh(100.0f), 1.0f);
-  EXPECT_GT(math::exp(-1000.0f), 0.0f);
+  EXPECT_GT(math::exp(-1000.0f), std::numeric_limits<float>::min());
+  EXPECT_LT(math::exp(-1000.0f), 1.9e-38f);
+  EXPECT_TRUE(std::isnan(math::exp(std::numeric_limits<float>::quiet_NaN())));
   EXPECT_GT(math::exp(1000.0f), 3e38f);
   EXPECT_EQ(math::exp_nonpositive(0.0f), 1.0f);
   for (const float x : {-87.4f, -1e4f, -3e38f, -std::numeric_limits<float>::infinity()})

@@ -26,17 +26,8 @@ std::vector<float> hard_floats(int64_t n) {
   return values;
 }
 
-// n values beside a guard of one, so that a vector too many shows.
-struct Guarded {
-  Tensor all, values;
-  Guarded(int64_t n, DType dtype)
-      : all(Tensor::zeros({n + 1}, dtype)), values(all.narrow(0, 0, n)) {}
-  bool intact() const {
-    const auto* end = static_cast<const char*>(values.view().data) +
-                      static_cast<size_t>(values.numel()) * size_of(values.dtype());
-    return std::all_of(end, end + size_of(values.dtype()), [](char byte) { return byte == 0; });
-  }
-};
+// A vector whose neighbours in memory are guarded, so that a vector register too many shows.
+Operand guarded(int64_t n) { return Operand({.shape = {n}}, DType::kBF16, {}); }
 
 template <class F>
 void on_every_level(F&& f) {
@@ -54,12 +45,12 @@ TEST(BF16Blocks, CastRoundsEveryHardNumberAtEverySize) {
       for (int64_t shift : {0, 1, 5}) {  // misaligned, and another number in each lane
         const std::vector<float> values = hard_floats(n + shift);
         const Tensor x = Tensor::of<float>(values, {n + shift}).narrow(0, shift, n);
-        const Guarded out(n, DType::kBF16);
-        k.cast(x, out.values);
+        const Operand out = guarded(n);
+        k.cast(x, out.view());
         for (int64_t i = 0; i < n; ++i)
-          ASSERT_EQ(out.values.data<BF16>()[i].bits, to_bf16(x.data<float>()[i]).bits)
+          ASSERT_EQ(out.view().as<BF16>()[i].bits, to_bf16(x.data<float>()[i]).bits)
               << "size " << n << " element " << i;
-        ASSERT_TRUE(out.intact()) << n;
+        ASSERT_TRUE(out.guards_intact()) << n;
       }
   });
 }
@@ -101,9 +92,9 @@ Pair pair_of(const Shape& shape, uint64_t stream) {
 
 // The bf16 result is the f32 result of the same inputs, rounded. (f32's own last bit may depend on
 // whether an element went through a vector, hence 2^-8 rather than 2^-9.)
-void expect_rounded(const Tensor& bf16, const Tensor& f32, const std::string& what) {
+void expect_rounded(const TensorView& bf16, const TensorView& f32, const std::string& what) {
   for (int64_t i = 0; i < f32.numel(); ++i) {
-    const float got = to_float(bf16.data<BF16>()[i]), want = f32.data<float>()[i];
+    const float got = to_float(bf16.as<BF16>()[i]), want = f32.as<float>()[i];
     const float rounded = to_float(to_bf16(want));
     if (std::isnan(want)) {
       ASSERT_TRUE(std::isnan(got)) << what << " element " << i << ": " << got;
@@ -124,21 +115,21 @@ TEST(BF16Blocks, ElementwiseKernelsRoundWhatF32Gives) {
       const Pair a = pair_of({n}, 0), b = pair_of({n}, 1);
       const std::string size = fmt::format(" of {}", n);
       Tensor want({n}, DType::kF32);
-      const Guarded got(n, DType::kBF16);
+      const Operand got = guarded(n);
       k.add(a.f32, b.f32, want);
-      k.add(a.bf16, b.bf16, got.values);
-      expect_rounded(got.values, want, "add" + size);
-      k.add(a.f32, b.bf16, got.values);
-      expect_rounded(got.values, want, "add of two dtypes" + size);
+      k.add(a.bf16, b.bf16, got.view());
+      expect_rounded(got.view(), want, "add" + size);
+      k.add(a.f32, b.bf16, got.view());
+      expect_rounded(got.view(), want, "add of two dtypes" + size);
       k.scale(-0.3, a.f32, want);
-      k.scale(-0.3, a.bf16, got.values);
-      expect_rounded(got.values, want, "scale" + size);
+      k.scale(-0.3, a.bf16, got.view());
+      expect_rounded(got.view(), want, "scale" + size);
       k.scale(-0.3, a.bf16, a.bf16);
       expect_rounded(a.bf16, want, "scale in place" + size);
       k.axpy(1.7, a.bf16, b.f32);
       k.axpy(1.7, a.bf16, b.bf16);
       expect_rounded(b.bf16, b.f32, "axpy" + size);
-      ASSERT_TRUE(got.intact()) << n;
+      ASSERT_TRUE(got.guards_intact()) << n;
     }
   });
 }
@@ -151,14 +142,14 @@ TEST(BF16Blocks, ActivationsRoundWhatF32Gives) {
         const Pair x = pair_of({n}, 0), dy = pair_of({n}, 1);
         const std::string size = fmt::format(" {} of {}", name, n);
         Tensor want({n}, DType::kF32);
-        const Guarded got(n, DType::kBF16);
+        const Operand got = guarded(n);
         k.activation_backward(f, x.f32, dy.f32, want);
-        k.activation_backward(f, x.bf16, dy.bf16, got.values);
-        expect_rounded(got.values, want, "derivative of" + size);
+        k.activation_backward(f, x.bf16, dy.bf16, got.view());
+        expect_rounded(got.view(), want, "derivative of" + size);
         k.activation(f, x.f32, want);
-        k.activation(f, x.bf16, got.values);
-        expect_rounded(got.values, want, "value of" + size);
-        ASSERT_TRUE(got.intact()) << size;
+        k.activation(f, x.bf16, got.view());
+        expect_rounded(got.view(), want, "value of" + size);
+        ASSERT_TRUE(got.guards_intact()) << size;
       }
     }
   });
