@@ -49,8 +49,7 @@ inline float power_of_two(uint32_t n) { return std::bit_cast<float>((n + 127) <<
 // exp(x), clamped to [-86.9, 88.7]: below, exp gives 1.8e-38, a little above the smallest normal
 // number; above, 3.3e38 instead of infinity; NaN passes through.
 inline float exp(float x) {
-  const float above = x < -86.9f ? -86.9f : x;
-  const ReducedExp e = reduce_exp(above > 88.7f ? 88.7f : above);
+  const ReducedExp e = reduce_exp(x < -86.9f ? -86.9f : (x > 88.7f ? 88.7f : x));
   // n = 128 would overflow the exponent field, n - 1 does not.
   return (e.power + e.power) * power_of_two(e.n - 1);
 }
