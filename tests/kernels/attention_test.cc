@@ -1,11 +1,6 @@
 // Attention in every combination of mask, bias and head sharing, through the kernel harness.
 #include "kernels/attention_options.h"
-
-// The code of avx512_bf16 for any machine (src/lathe/kernels/CMakeLists.txt).
-namespace lathe::kernels::isa_emulated_bf16 {
-void fill_attention(Kernels& table);
-void fill_attention_backward(Kernels& table);
-}  // namespace lathe::kernels::isa_emulated_bf16
+#include "kernels/emulated.h"
 
 namespace lathe::kernels::testing {
 namespace {
@@ -185,16 +180,6 @@ std::vector<Case> random_cases() {
 }
 LATHE_KERNEL_SUITE(AttentionCombination, random_cases());
 
-// Products of bf16 pairs, without the instructions that they are meant for.
-const Kernels& pair_kernels() {
-  static const Kernels table = [] {
-    Kernels emulated = ref_kernels();
-    isa_emulated_bf16::fill_attention(emulated);
-    isa_emulated_bf16::fill_attention_backward(emulated);
-    return emulated;
-  }();
-  return table;
-}
 std::vector<Case> pair_cases() {
   std::vector<Case> cases = single_cases();
   for (Case& c : random_cases()) cases.push_back(std::move(c));

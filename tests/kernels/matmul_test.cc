@@ -1,3 +1,4 @@
+#include "kernels/emulated.h"
 #include "kernels/harness.h"
 
 namespace lathe::kernels::testing {
@@ -15,25 +16,27 @@ TensorView transposed(TensorView t) {
 enum class Wide { kNone, kResult, kAllButWeights };
 constexpr const char* kWideNames[] = {"", "_f32", "_f32_but_weights"};
 
-std::vector<Case> matmul_cases() {
-  struct Sizes {
-    int64_t m, n, k;
-  };
+struct Sizes {
+  int64_t m, n, k;
+};
+const std::vector<Sizes> kSizes = {{1, 1, 1},
+                                   {1, 65, 130},
+                                   {3, 5, 7},
+                                   {33, 17, 64},
+                                   {70, 48, 1},
+                                   // More than one block of rows, columns and depth, none of them
+                                   // whole.
+                                   {101, 37, 300},
+                                   {293, 70, 271},
+                                   {290, 530, 20},
+                                   {20, 530, 260},
+                                   {16, 33, 600},
+                                   {50, 33, 517}};
+const std::vector<Sizes> kEmptySizes = {{0, 4, 4}, {4, 0, 3}, {4, 3, 0}};
+
+std::vector<Case> matmul_cases(const std::vector<Sizes>& sizes) {
   std::vector<Case> all;
-  for (const Sizes z : {Sizes{1, 1, 1},
-                        {1, 65, 130},
-                        {3, 5, 7},
-                        {0, 4, 4},
-                        {4, 0, 3},
-                        {4, 3, 0},
-                        {33, 17, 64},
-                        {70, 48, 1},
-                        // More than one block of rows, columns and depth, none of them whole.
-                        {101, 37, 300},
-                        {293, 70, 270},
-                        {290, 530, 20},
-                        {20, 530, 260},
-                        {16, 33, 600}})
+  for (const Sizes& z : sizes)
     for (int layout = 0; layout < 4; ++layout)
       for (bool accumulate : {false, true})
         for (Wide wide : {Wide::kNone, Wide::kResult, Wide::kAllButWeights}) {
@@ -57,7 +60,12 @@ std::vector<Case> matmul_cases() {
         }
   return all;
 }
-LATHE_KERNEL_SUITE(MatmulKernel, matmul_cases());
+LATHE_KERNEL_SUITE(MatmulKernel, matmul_cases(kSizes));
+LATHE_KERNEL_SUITE(EmptyMatmulKernel, matmul_cases(kEmptySizes));
+
+class MatmulPairs : public ::testing::TestWithParam<Case> {};
+TEST_P(MatmulPairs, AgreeWithTheReference) { check_bf16(GetParam(), pair_kernels()); }
+INSTANTIATE_TEST_SUITE_P(, MatmulPairs, ::testing::ValuesIn(matmul_cases(kSizes)), case_name);
 
 }  // namespace
 }  // namespace lathe::kernels::testing

@@ -68,14 +68,8 @@ static void load_stacked(const TensorView& x, int64_t b, int64_t h, Range rows, 
                          Pair* out) {
   const int64_t width = x.shape[3];
   for (int64_t t = rows.begin; t < rows.end; t += 2, out += depth) {
-    const T* even = row_of<T>(x, b, t, h);
-    if (t + 1 < rows.end) {
-      const T* odd = row_of<T>(x, b, t + 1, h);
-#pragma omp simd
-      for (int64_t d = 0; d < width; ++d) out[d].bits = even[d].bits | uint32_t{odd[d].bits} << 16;
-    } else {
-      for (int64_t d = 0; d < width; ++d) out[d].bits = even[d].bits;
-    }
+    const T* odd = t + 1 < rows.end ? row_of<T>(x, b, t + 1, h) : nullptr;
+    stack_pairs(row_of<T>(x, b, t, h), odd, out, width);
     std::fill(out + width, out + depth, Pair{});
   }
 }

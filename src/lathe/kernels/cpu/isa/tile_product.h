@@ -1,64 +1,8 @@
-// The small matrix product that attention's tiles are made of, C = A·B, accumulated in f32. Operands
-// are f32, or bf16 in pairs along K where the processor multiplies pairs and adds both products.
+// The small matrix product that attention's tiles are made of, C = A·B, of operands as in pair.h.
 // Include inside the level.h frame.
 #pragma once
 
-#include "lathe/kernels/cpu/isa/simd.h"
-
-// Elements 2i (lower half) and 2i + 1 of a bf16 operand along K.
-struct Pair {
-  uint32_t bits;
-};
-
-#if defined(LATHE_ISA_avx512_bf16) || defined(LATHE_ISA_emulated_bf16)
-constexpr bool kHasPairProducts = true;
-#else
-constexpr bool kHasPairProducts = false;
-#endif
-
-// What tiles of inputs of type T take part in products as.
-template <class T>
-using Operand = std::conditional_t<kHasPairProducts && std::is_same_v<T, BF16>, Pair, float>;
-// How many of them `n` values along K fill.
-template <class E>
-constexpr int64_t operand_length(int64_t n) {
-  return std::is_same_v<E, Pair> ? (n + 1) / 2 : n;
-}
-
-#if defined(LATHE_ISA_avx512_bf16)
-typedef uint16_t Lanes __attribute__((vector_size(64)));
-#endif
-
-LATHE_INLINE Words load(const Pair* p) {
-  Words w;
-  __builtin_memcpy(&w, p, sizeof(w));
-  return w;
-}
-
-LATHE_INLINE Vec add_product(Vec sum, float a, Vec b) { return sum + a * b; }
-
-LATHE_INLINE Vec add_product(Vec sum, Pair a, Words b) {
-  const Words pair = Words{} + a.bits;
-#if defined(LATHE_ISA_avx512_bf16)
-  return (Vec)_mm512_dpbf16_ps((__m512)sum, (__m512bh)pair, (__m512bh)b);
-#else
-  sum += (Vec)(pair << 16) * (Vec)(b << 16);
-  return sum + (Vec)(pair & 0xFFFF0000u) * (Vec)(b & 0xFFFF0000u);
-#endif
-}
-
-// Rounds two vectors to bf16 and stores them as pairs.
-LATHE_INLINE void store_pairs(Pair* to, Vec even, Vec odd) {
-#if defined(LATHE_ISA_avx512_bf16)
-  const auto both = (Lanes)_mm512_cvtne2ps_pbh((__m512)odd, (__m512)even);
-  const Lanes pairs =
-      __builtin_shufflevector(both, both, 0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23, 8,
-                              24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31);
-#else
-  const Words pairs = narrowed(even) | narrowed(odd) << 16;
-#endif
-  __builtin_memcpy(to, &pairs, sizeof(pairs));
-}
+#include "lathe/kernels/cpu/isa/pair.h"
 
 // A: M x K, element (m, k) at a[m * a_row + k * a_col], so a transpose costs nothing; B: K x N with
 // rows ldb apart; C: M x N. K counts pairs when the operands are pairs. N is a multiple of kWidth.
