@@ -56,6 +56,8 @@ TEST_F(Checkpoints, ForeignNamesAreNoCheckpoints) {
   folder_.write("checkpoints/step-notes.txt", "mine");
   folder_.write("checkpoints/step-000/x", "mine");
   folder_.write("checkpoints/step-7x/x", "mine");
+  folder_.write("checkpoints/step-7/x", "mine");  // of 7 digits fewer than save() writes
+  folder_.write("checkpoints/step--0000007/x", "mine");
   folder_.write("checkpoints/best/x", "mine");
   fs::rename(folder_ / "checkpoints/step-000", folder_ / "checkpoints/step-");
   EXPECT_EQ(store_.steps(), (std::vector<int64_t>{5}));

@@ -59,6 +59,7 @@ void ArrayReader::read_index(const std::filesystem::path& path, const Parse& par
   require(tree.is_object() && tree.contains("weight_map") && tree["weight_map"].is_object(),
           ErrorKind::kFormat, where, "has no object 'weight_map'");
   std::vector<std::string> names;  // of files, in the order of the index
+  std::unordered_set<std::string> seen;
   std::unordered_map<std::string, std::string> file_of;
   for (const auto& [array, value] : tree["weight_map"].items()) {
     require(value.is_string(), ErrorKind::kFormat, where, "'{}' is not mapped to a file name",
@@ -68,7 +69,7 @@ void ArrayReader::read_index(const std::filesystem::path& path, const Parse& par
                        file.find_first_of(std::string_view("/\\\0", 3)) == std::string::npos;
     require(plain, ErrorKind::kFormat, where,
             "'{}' is mapped to '{}', expected the name of a file in the same folder", array, file);
-    if (std::find(names.begin(), names.end(), file) == names.end()) names.push_back(file);
+    if (seen.insert(file).second) names.push_back(file);
     file_of[array] = file;
   }
   size_t found = 0;

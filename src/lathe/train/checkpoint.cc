@@ -94,7 +94,9 @@ std::vector<int64_t> CheckpointStore::steps() const {
     int64_t step = 0;
     const char* end = name.data() + name.size();
     const auto parsed = std::from_chars(name.data() + kPrefix.size(), end, step);
-    if (parsed.ec == std::errc() && parsed.ptr == end) found.push_back(step);
+    const bool whole = parsed.ec == std::errc() && parsed.ptr == end && step >= 0;
+    // A folder of another spelling is not what save() made and path_of() finds.
+    if (whole && path_of(step).filename() == name) found.push_back(step);
   }
   std::ranges::sort(found);
   return found;
