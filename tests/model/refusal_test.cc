@@ -26,7 +26,7 @@ TEST(ModelConfig, IsRefusedWithWhatToWriteInstead) {
   EXPECT_EQ(refusal_of("{}"), "no error");
   EXPECT_EQ(refusal_of(R"({"num_attention_heads": 5})"),
             "[model.num_attention_heads] hidden_size 12 is not a multiple of 5 heads; choose a "
-            "number of heads that divide it, or set head_dim");
+            "number of heads that divides it, or set head_dim");
   EXPECT_EQ(refusal_of(R"({"num_attention_heads": 5, "head_dim": 4})"), "no error");
   EXPECT_EQ(refusal_of(R"({"num_key_value_heads": 2})"),
             "[model.num_key_value_heads] 3 query heads cannot share 2 key/value heads evenly; use "
