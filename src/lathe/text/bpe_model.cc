@@ -37,7 +37,8 @@ namespace {
 constexpr std::string_view kWhere = "tokenizer";
 constexpr size_t kShort = ShortMerge::kMost;
 // Bytes at a window's end whose tokens are likely to be others once it is known what follows.
-constexpr size_t kOverlap = 32;
+constexpr size_t kOverlap = 12;
+constexpr size_t kMostBack = 24;
 constexpr size_t kLongToken = 3;  // bytes
 constexpr int kLongWordBits = 17;
 constexpr int32_t kChunk = 1 << 11;  // tokens looked at in one go
@@ -166,13 +167,24 @@ bool BpeModel::merge_forward(std::string_view part, Scratch& scratch,
 // merging, which costs by the byte.
 bool BpeModel::merge_windows(std::string_view part, Scratch& s, std::vector<int32_t>& out) const {
   const size_t first = out.size();
+  const auto length = [this](int32_t id) { return vocabulary_.bytes(id).size(); };
+  size_t farthest = 0;       // where the last window that was joined began
+  size_t back = kOverlap;  // bytes to go back where a window cannot be joined
   int32_t joint = -1;
   for (size_t begin = 0;;) {
     const std::string_view window = part.substr(begin, kShort);
     ++s.windows;
     s.window.clear();
     merge_pairs(window, s, s.window);
-    if (begin > 0 && s.window[0] != joint) break;
+    if (begin > 0 && s.window[0] != joint) {
+      if (back > kMostBack) break;
+      for (const size_t to = begin - std::min(back, begin); begin > to; out.pop_back()) {
+        joint = out.back();
+        begin -= length(joint);
+      }
+      back *= 2;
+      continue;
+    }
     if (begin + window.size() == part.size()) {
       out.insert(out.end(), s.window.begin(), s.window.end());
       return true;
@@ -180,14 +192,15 @@ bool BpeModel::merge_windows(std::string_view part, Scratch& s, std::vector<int3
     if (begin == 0 && s.window.size() * kLongToken < window.size() && forward() != nullptr) break;
     size_t kept = 0, end = begin;  // the tokens that stand, and where the one after them begins
     for (;; ++kept) {
-      const size_t next = end + vocabulary_.bytes(s.window[kept]).size();
+      const size_t next = end + length(s.window[kept]);
       if (next > begin + kShort - kOverlap) break;
       end = next;
     }
-    if (kept == 0) break;
+    if (end <= farthest) break;
     out.insert(out.end(), s.window.begin(), s.window.begin() + static_cast<ptrdiff_t>(kept));
     joint = s.window[kept];
-    begin = end;
+    begin = farthest = end;
+    back = kOverlap;
   }
   out.resize(first);
   return false;
