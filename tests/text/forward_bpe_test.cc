@@ -145,6 +145,23 @@ TEST(MergeWindows, AreCutOffWhereWhatFollowsDecides) {
   EXPECT_EQ(ids, testing::reference_encode(model, text));
 }
 
+TEST(MergeWindows, GoBackWhereTheyCannotBeJoined) {
+  // Every letter goes with the next unless that is taken, the last first: where the alphabet is cut
+  // off decides how all of it is paired.
+  Merges merges;
+  for (char c = 't'; c >= 'a'; --c) merges.emplace_back(std::string(1, c), std::string(1, c + 1));
+  const BpeModel model = small_model(merges);
+  std::string text;
+  testing::Dice dice(5);
+  for (int i = 0; i < 400; ++i) text.append("abcdefghijklmnopqrstu").append(dice.below(7), 'v');
+  BpeModel::Scratch scratch;
+  Ids ids;
+  ASSERT_TRUE(model.merge_windows(text, scratch, ids));
+  EXPECT_EQ(ids, testing::reference_encode(model, text));
+  // Of tokens of two bytes a window that is joined leaves 119 bytes behind it: some were not.
+  EXPECT_GT(scratch.windows, 2 + static_cast<int64_t>(text.size()) / 119);
+}
+
 TEST(MergeWindows, TheirNumberGrowsWithTheTextAndNotFaster) {
   const BpeModel model = small_model({{"a", "b"}, {"b", "c"}, {"c", "a"}, {"ab", "c"}});
   testing::Dice dice(4);

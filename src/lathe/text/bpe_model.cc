@@ -37,8 +37,8 @@ namespace {
 constexpr std::string_view kWhere = "tokenizer";
 constexpr size_t kShort = ShortMerge::kMost;
 // Bytes at a window's end whose tokens are likely to be others once it is known what follows.
-constexpr size_t kOverlap = 12;
-constexpr size_t kMostBack = 24;
+constexpr size_t kOverlap = 8;
+constexpr size_t kMostBack = 32;
 constexpr size_t kLongToken = 3;  // bytes
 constexpr int kLongWordBits = 17;
 constexpr int32_t kChunk = 1 << 11;  // tokens looked at in one go
@@ -59,7 +59,27 @@ BpeModel::BpeModel(Vocabulary vocabulary, std::vector<Merge> merges, const BpeOp
   }
   for (size_t place = 0; place < merges_.size(); ++place)
     pairs_.set(merges_[place].left, merges_[place].right, rank_of(place));
+  const auto first_result = [this](size_t place) { return merges_[place].result - rank_of(place); };
+  bool numbered = !merges_.empty();
+  for (size_t place = 0; place < merges_.size(); ++place)
+    numbered = numbered && first_result(place) == first_result(0);
+  if (numbered) first_result_ = first_result(0);
+  rank_bytes();
   prepare();
+  rank_bytes();
+}
+
+// Every piece begins as bytes, and the ranks of those pairs are read without hashing.
+void BpeModel::rank_bytes() {
+  std::vector<int32_t> byte_of(static_cast<size_t>(vocabulary_.size()), -1);
+  for (int32_t b = 0; b < 256; ++b)
+    if (byte_ids_[static_cast<size_t>(b)] >= 0)
+      byte_of[static_cast<size_t>(byte_ids_[static_cast<size_t>(b)])] = b;
+  byte_ranks_.assign(256 * 256, PairTable::kNoRank);
+  pairs_.for_each([&](int32_t left, int32_t right, int32_t rank) {
+    const int32_t l = byte_of[static_cast<size_t>(left)], r = byte_of[static_cast<size_t>(right)];
+    if (l >= 0 && r >= 0) byte_ranks_[static_cast<size_t>(l * 256 + r)] = rank;
+  });
 }
 
 void BpeModel::prepare() {
@@ -168,7 +188,7 @@ bool BpeModel::merge_forward(std::string_view part, Scratch& scratch,
 bool BpeModel::merge_windows(std::string_view part, Scratch& s, std::vector<int32_t>& out) const {
   const size_t first = out.size();
   const auto length = [this](int32_t id) { return vocabulary_.bytes(id).size(); };
-  size_t farthest = 0;       // where the last window that was joined began
+  size_t farthest = 0;     // where the last window that was joined began
   size_t back = kOverlap;  // bytes to go back where a window cannot be joined
   int32_t joint = -1;
   for (size_t begin = 0;;) {
@@ -237,18 +257,24 @@ void BpeModel::merge_pairs(std::string_view piece, Scratch& scratch,
   const size_t n = start(piece, scratch);
   if (n == 0) return;
   if (n <= kShort) {
-    merge_short(n, scratch, out);
+    merge_short(piece, n, scratch, out);
   } else {
     merge_long(n, scratch, out);
   }
 }
 
-void BpeModel::merge_short(size_t n, Scratch& s, std::vector<int32_t>& out) const {
-  ShortMerge piece(pairs_);
-  piece.start({s.ids.data(), n});
-  while (piece.open()) piece.step([this](int32_t rank) { return result_of(rank); });
-  s.last = piece.last();
-  piece.for_each([&out](int32_t id) { out.push_back(id); });
+void BpeModel::merge_short(std::string_view piece, size_t n, Scratch& s,
+                           std::vector<int32_t>& out) const {
+  ShortMerge merge(pairs_);
+  const uint8_t* bytes = as_bytes(piece);
+  merge.start({s.ids.data(), n}, [&](size_t i) {
+    // Unknown tokens stand for any bytes.
+    if (options_.unknown) return pairs_.rank(s.ids[i], s.ids[i + 1]);
+    return byte_ranks_[static_cast<size_t>(bytes[i]) << 8 | bytes[i + 1]];
+  });
+  while (merge.open()) merge.step([this](int32_t rank) { return result_of(rank); });
+  s.last = merge.last();
+  merge.for_each([&out](int32_t id) { out.push_back(id); });
 }
 
 void BpeModel::merge_long(size_t n, Scratch& s, std::vector<int32_t>& out) const {

@@ -83,12 +83,14 @@ class BpeModel {
   void merge_pairs(std::string_view piece, Scratch& scratch, std::vector<int32_t>& out) const;
   void require_token(uint8_t byte) const;
   size_t start(std::string_view piece, Scratch& scratch) const;
-  void merge_short(size_t n, Scratch& scratch, std::vector<int32_t>& out) const;
+  void merge_short(std::string_view piece, size_t n, Scratch& scratch,
+                   std::vector<int32_t>& out) const;
   void merge_long(size_t n, Scratch& scratch, std::vector<int32_t>& out) const;
   void prepare();
+  void rank_bytes();
 
   int32_t result_of(int32_t rank) const {
-    return options_.shared_ranks ? rank : merges_[static_cast<size_t>(rank)].result;
+    return first_result_ ? *first_result_ + rank : merges_[static_cast<size_t>(rank)].result;
   }
   int32_t rank_of(size_t place) const {
     return options_.shared_ranks ? merges_[place].result : static_cast<int32_t>(place);
@@ -98,7 +100,9 @@ class BpeModel {
   std::vector<Merge> merges_;
   BpeOptions options_;
   std::array<int32_t, 256> byte_ids_{};
+  std::optional<int32_t> first_result_;  // where the results of merges are numbered by rank
   PairTable pairs_;
+  std::vector<int32_t> byte_ranks_;  // of pairs of bytes, 256 x 256; kNoRank as in the table
   WordTable words_;
   CharCuts cuts_;
   std::unique_ptr<Forward> forward_ = std::make_unique<Forward>();

@@ -26,8 +26,9 @@ class ShortMerge {
 
   explicit ShortMerge(const PairTable& pairs) : pairs_(pairs) {}
 
-  // Begins with `ids`, 1 to kMost of them.
-  void start(std::span<const int32_t> ids);
+  // Begins with `ids`, 1 to kMost of them; first_rank(i) is the rank of ids i and i + 1.
+  template <class FirstRank>
+  void start(std::span<const int32_t> ids, FirstRank&& first_rank);
   // Whether there is a merge left.
   bool open() const { return tree_[1] < kDead; }
   // Makes it; `result_of(rank)` is the token that it makes.
@@ -56,8 +57,11 @@ class ShortMerge {
   static_assert((int64_t{PairTable::kNoRank} + 1) << kPlaceBits <= int64_t{1} << 31,
                 "rank and place share 31 bits");
 
+  static int32_t key_of(int32_t rank, size_t left) {
+    return rank << kPlaceBits | static_cast<int32_t>(left);
+  }
   int32_t key(size_t left, size_t right) const {
-    return pairs_.rank(ids_[left], ids_[right]) << kPlaceBits | static_cast<int32_t>(left);
+    return key_of(pairs_.rank(ids_[left], ids_[right]), left);
   }
   void set(size_t i, int32_t value) {
     size_t node = leaves_ + i;
@@ -75,12 +79,13 @@ class ShortMerge {
   uint8_t next_[kMost + 1], previous_[kMost + 1];
 };
 
-inline void ShortMerge::start(std::span<const int32_t> ids) {
+template <class FirstRank>
+void ShortMerge::start(std::span<const int32_t> ids, FirstRank&& first_rank) {
   count_ = ids.size();
   leaves_ = std::bit_ceil(count_);
   std::ranges::copy(ids, ids_);
   for (size_t i = 0; i < count_; ++i) {
-    tree_[leaves_ + i] = i + 1 < count_ ? key(i, i + 1) : kDead;
+    tree_[leaves_ + i] = i + 1 < count_ ? key_of(first_rank(i), i) : kDead;
     next_[i] = static_cast<uint8_t>(i + 1);
     previous_[i + 1] = static_cast<uint8_t>(i);
   }
