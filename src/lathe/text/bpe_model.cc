@@ -1,6 +1,7 @@
 // Four ways to the same result.
 //
-// Short pieces (nearly all) are merged pair by pair: short_merge.h.
+// Short pieces (nearly all) are merged pair by pair (short_merge.h), after the merges of two bytes
+// that are certain at sight (byte_pairs.h).
 //
 // Long pieces are merged in windows of kShort bytes, which are joined. Tokens t1 ... tk are the
 // encoding of their text if every two neighbours are the encoding of theirs (forward_bpe.h). So a
@@ -64,25 +65,14 @@ BpeModel::BpeModel(Vocabulary vocabulary, std::vector<Merge> merges, const BpeOp
   for (size_t place = 0; place < merges_.size(); ++place)
     numbered = numbered && first_result(place) == first_result(0);
   if (numbered) first_result_ = first_result(0);
-  rank_bytes();
   prepare();
-  rank_bytes();
-}
-
-// Every piece begins as bytes, and the ranks of those pairs are read without hashing.
-void BpeModel::rank_bytes() {
-  std::vector<int32_t> byte_of(static_cast<size_t>(vocabulary_.size()), -1);
-  for (int32_t b = 0; b < 256; ++b)
-    if (byte_ids_[static_cast<size_t>(b)] >= 0)
-      byte_of[static_cast<size_t>(byte_ids_[static_cast<size_t>(b)])] = b;
-  byte_ranks_.assign(256 * 256, PairTable::kNoRank);
-  pairs_.for_each([&](int32_t left, int32_t right, int32_t rank) {
-    const int32_t l = byte_of[static_cast<size_t>(left)], r = byte_of[static_cast<size_t>(right)];
-    if (l >= 0 && r >= 0) byte_ranks_[static_cast<size_t>(l * 256 + r)] = rank;
-  });
 }
 
 void BpeModel::prepare() {
+  const auto certain = [this] {
+    return BytePairs(vocabulary_, byte_ids_, pairs_, [this](int32_t r) { return result_of(r); });
+  };
+  byte_pairs_ = certain();
   // The last merge of every token whose bytes become that token; left = -1 where there is none.
   std::vector<Merge> last(static_cast<size_t>(vocabulary_.size()), Merge{-1, -1, -1});
   const auto is_made = [this](Scratch& scratch, std::vector<int32_t>& tokens, int32_t id) {
@@ -115,6 +105,7 @@ void BpeModel::prepare() {
     for (const Merge& m : last)
       if (m.left >= 0) reachable.set(m.left, m.right, pairs_.rank(m.left, m.right));
     pairs_ = std::move(reachable);
+    byte_pairs_ = certain();
     cuts_ = CharCuts(static_cast<size_t>(vocabulary_.count()));
     for (int32_t id = 0; id < vocabulary_.size(); ++id)
       if (made[static_cast<size_t>(id)]) cuts_.add(vocabulary_.bytes(id));
@@ -233,9 +224,15 @@ void BpeModel::require_token(uint8_t byte) const {
           byte);
 }
 
+void BpeModel::make_room(size_t bytes, Scratch& scratch) {
+  if (scratch.ids.size() >= bytes) return;
+  scratch.ids.resize(bytes);
+  scratch.ranks.resize(bytes);
+}
+
 // Writes the tokens of the single bytes to scratch.ids; returns their number.
 size_t BpeModel::start(std::string_view piece, Scratch& scratch) const {
-  if (scratch.ids.size() < piece.size()) scratch.ids.resize(piece.size());
+  make_room(piece.size(), scratch);
   size_t n = 0;
   bool after_unknown = false;
   for (char c : piece) {
@@ -247,38 +244,43 @@ size_t BpeModel::start(std::string_view piece, Scratch& scratch) const {
       id = *options_.unknown;
     }
     after_unknown = unknown;
+    scratch.ranks[n] = BytePairs::kUnknownRank;
     scratch.ids[n++] = id;
   }
   return n;
 }
 
+// The same after the merges that are certain, for a piece without unknown tokens.
+size_t BpeModel::start_certain(std::string_view piece, Scratch& scratch) const {
+  make_room(piece.size(), scratch);
+  for (char c : piece) require_token(static_cast<uint8_t>(c));
+  const size_t n = byte_pairs_.merge(piece, byte_ids_, scratch.ids.data(), scratch.ranks.data());
+  const auto byte_id = [&](size_t i) { return byte_ids_[static_cast<uint8_t>(piece[i])]; };
+  if (piece.size() == 2 && n == 1) scratch.last = {byte_id(0), byte_id(1), scratch.ids[0]};
+  return n;
+}
+
 void BpeModel::merge_pairs(std::string_view piece, Scratch& scratch,
                            std::vector<int32_t>& out) const {
-  const size_t n = start(piece, scratch);
+  const bool certain = piece.size() <= kShort && !options_.unknown;
+  const size_t n = certain ? start_certain(piece, scratch) : start(piece, scratch);
   if (n == 0) return;
   if (n <= kShort) {
-    merge_short(piece, n, scratch, out);
+    merge_short(n, scratch, out);
   } else {
     merge_long(n, scratch, out);
   }
 }
 
-void BpeModel::merge_short(std::string_view piece, size_t n, Scratch& s,
-                           std::vector<int32_t>& out) const {
-  ShortMerge merge(pairs_);
-  const uint8_t* bytes = as_bytes(piece);
-  merge.start({s.ids.data(), n}, [&](size_t i) {
-    // Unknown tokens stand for any bytes.
-    if (options_.unknown) return pairs_.rank(s.ids[i], s.ids[i + 1]);
-    return byte_ranks_[static_cast<size_t>(bytes[i]) << 8 | bytes[i + 1]];
-  });
-  while (merge.open()) merge.step([this](int32_t rank) { return result_of(rank); });
-  s.last = merge.last();
-  merge.for_each([&out](int32_t id) { out.push_back(id); });
+void BpeModel::merge_short(size_t n, Scratch& s, std::vector<int32_t>& out) const {
+  ShortMerge piece(pairs_);
+  piece.start({s.ids.data(), n}, s.ranks.data());
+  while (piece.open()) piece.step([this](int32_t rank) { return result_of(rank); });
+  if (piece.last().left >= 0) s.last = piece.last();
+  piece.for_each([&out](int32_t id) { out.push_back(id); });
 }
 
 void BpeModel::merge_long(size_t n, Scratch& s, std::vector<int32_t>& out) const {
-  s.ranks.resize(n);
   s.previous.resize(n);
   s.next.resize(n);
   s.heap.clear();

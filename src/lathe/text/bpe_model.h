@@ -16,6 +16,7 @@
 #include <string_view>
 #include <vector>
 
+#include "lathe/text/byte_pairs.h"
 #include "lathe/text/char_cuts.h"
 #include "lathe/text/forward_bpe.h"
 #include "lathe/text/pair_table.h"
@@ -82,12 +83,12 @@ class BpeModel {
   const ForwardBpe* forward() const;
   void merge_pairs(std::string_view piece, Scratch& scratch, std::vector<int32_t>& out) const;
   void require_token(uint8_t byte) const;
+  static void make_room(size_t bytes, Scratch& scratch);
   size_t start(std::string_view piece, Scratch& scratch) const;
-  void merge_short(std::string_view piece, size_t n, Scratch& scratch,
-                   std::vector<int32_t>& out) const;
+  size_t start_certain(std::string_view piece, Scratch& scratch) const;
+  void merge_short(size_t n, Scratch& scratch, std::vector<int32_t>& out) const;
   void merge_long(size_t n, Scratch& scratch, std::vector<int32_t>& out) const;
   void prepare();
-  void rank_bytes();
 
   int32_t result_of(int32_t rank) const {
     return first_result_ ? *first_result_ + rank : merges_[static_cast<size_t>(rank)].result;
@@ -99,10 +100,10 @@ class BpeModel {
   Vocabulary vocabulary_;
   std::vector<Merge> merges_;
   BpeOptions options_;
-  std::array<int32_t, 256> byte_ids_{};
+  BytePairs::ByteIds byte_ids_{};
   std::optional<int32_t> first_result_;  // where the results of merges are numbered by rank
   PairTable pairs_;
-  std::vector<int32_t> byte_ranks_;  // of pairs of bytes, 256 x 256; kNoRank as in the table
+  BytePairs byte_pairs_;
   WordTable words_;
   CharCuts cuts_;
   std::unique_ptr<Forward> forward_ = std::make_unique<Forward>();

@@ -26,9 +26,9 @@ class ShortMerge {
 
   explicit ShortMerge(const PairTable& pairs) : pairs_(pairs) {}
 
-  // Begins with `ids`, 1 to kMost of them; first_rank(i) is the rank of ids i and i + 1.
-  template <class FirstRank>
-  void start(std::span<const int32_t> ids, FirstRank&& first_rank);
+  // Begins with `ids`, 1 to kMost of them. ranks[i], unless negative, is that of the merge of the
+  // ids i - 1 and i.
+  void start(std::span<const int32_t> ids, const int32_t* ranks);
   // Whether there is a merge left.
   bool open() const { return tree_[1] < kDead; }
   // Makes it; `result_of(rank)` is the token that it makes.
@@ -79,13 +79,14 @@ class ShortMerge {
   uint8_t next_[kMost + 1], previous_[kMost + 1];
 };
 
-template <class FirstRank>
-void ShortMerge::start(std::span<const int32_t> ids, FirstRank&& first_rank) {
+inline void ShortMerge::start(std::span<const int32_t> ids, const int32_t* ranks) {
   count_ = ids.size();
   leaves_ = std::bit_ceil(count_);
   std::ranges::copy(ids, ids_);
+  tree_[leaves_ + count_ - 1] = kDead;
+  for (size_t i = 0; i + 1 < count_; ++i)
+    tree_[leaves_ + i] = ranks[i + 1] >= 0 ? key_of(ranks[i + 1], i) : key(i, i + 1);
   for (size_t i = 0; i < count_; ++i) {
-    tree_[leaves_ + i] = i + 1 < count_ ? key_of(first_rank(i), i) : kDead;
     next_[i] = static_cast<uint8_t>(i + 1);
     previous_[i + 1] = static_cast<uint8_t>(i);
   }
