@@ -24,16 +24,16 @@ size_t BytePairs::merge(std::string_view piece, const ByteIds& byte_ids, int32_t
   const uint8_t* p = as_bytes(piece);
   const size_t n = piece.size();
   const Border end;
-  Border before = end, here = n > 1 ? border(p[0], p[1]) : end;
+  const Border *before = &end, *here = n > 1 ? &border(p[0], p[1]) : &end;
   size_t count = 0;
   bool merged_before = false, two_bytes = false;  // two_bytes: as yet tokens of their own
   for (size_t i = 0; i < n; ++i) {
-    const Border next = i + 2 < n ? border(p[i + 1], p[i + 2]) : end;
+    const Border* next = i + 2 < n ? &border(p[i + 1], p[i + 2]) : &end;
     // No branch: a processor cannot guess it. Two neighbours are never merged both, since a bound
     // is at most the rank.
-    const bool merged = (here.rank < before.bound) & (here.rank < next.bound);
-    ranks[count] = two_bytes & !merged ? before.rank : kUnknownRank;
-    ids[count] = merged ? here.result : byte_ids[p[i]];
+    const bool merged = (here->rank < before->bound) & (here->rank < next->bound);
+    ranks[count] = two_bytes & !merged ? before->rank : kUnknownRank;
+    ids[count] = merged ? here->result : byte_ids[p[i]];
     count += !merged_before;
     two_bytes = !merged_before & !merged;
     merged_before = merged;

@@ -40,9 +40,13 @@ class ShortMerge {
     ids_[at] = last_.result;
     next_[at] = static_cast<uint8_t>(after);
     previous_[after] = static_cast<uint8_t>(at);
+    // Looked up before any walk: the two wait for memory together.
+    const size_t before = at > 0 ? previous_[at] : gone;
+    const int32_t with_after = after < count_ ? key(at, after) : kDead;
+    const int32_t with_before = at > 0 ? key(before, at) : kDead;
     set(gone, kDead);
-    set(at, after < count_ ? key(at, after) : kDead);
-    if (at > 0) set(previous_[at], key(previous_[at], at));
+    set(at, with_after);
+    set(before, with_before);
   }
   // Calls f(id) for the tokens, in order.
   template <class F>
