@@ -2,6 +2,7 @@
 
 #include "lathe/ops/attention.h"
 #include "lathe/ops/attention_bias.h"
+#include "lathe/ops/channels.h"
 #include "lathe/ops/cross_entropy.h"
 #include "lathe/ops/depthwise_conv.h"
 #include "lathe/ops/embedding.h"
@@ -135,6 +136,17 @@ void add_heads(std::vector<Case>& all) {
                  }});
 }
 
+void add_channels(std::vector<Case>& all) {
+  all.push_back({"split_channels", {{{2, 3, 16}}}, [](const Vars& v) -> Vars {
+                   const std::vector<int64_t> widths = {5, 3, 8};
+                   return ops::split_channels(v[0], widths);
+                 }});
+  for (const int64_t heads : {4, 1})
+    all.push_back({heads == 1 ? "join_channels_shared" : "join_channels",
+                   {{{2, 3, 4, 5}}, {{2, 3, heads, 2}}},
+                   [](const Vars& v) -> Vars { return {ops::join_channels(v[0], v[1])}; }});
+}
+
 struct AttentionShape {
   int64_t queries = 5, keys = 5, heads = 4, kv_heads = 4;
 };
@@ -243,6 +255,7 @@ std::vector<Case> cases() {
   add_norms(all);
   add_convolutions(all);
   add_heads(all);
+  add_channels(all);
   add_attention(all);
   add_attention_inputs(all);
   add_cross_entropy(all);

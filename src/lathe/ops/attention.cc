@@ -24,18 +24,14 @@ std::array<Var, 3> split_heads(const Var& x, const HeadCounts& heads) {
   if (tape == nullptr) return {parts[0], parts[1], parts[2]};
   auto backward = [x = x.ref(), shape = x.shape(), dtype = x.value.dtype(),
                    device = x.value.device(), counts, width](Gradients& g) {
-    Tensor dx(shape, dtype, device);
+    const Tensor dx(shape, dtype, device);
+    std::array<Tensor, 3> targets;
     int64_t start = 0;
     for (int i = 0; i < 3; ++i) {
-      const Tensor target = dx.narrow(2, start * width, counts[i] * width).split_last(counts[i]);
-      const Tensor& source = g.of_output(i);
-      if (source.defined()) {
-        kernels_of(dx).cast(source, target);
-      } else {
-        kernels_of(dx).scale(0.0, target, target);
-      }
+      targets[i] = dx.narrow(2, start * width, counts[i] * width).split_last(counts[i]);
       start += counts[i];
     }
+    join_output_gradients(g, dx, targets);
     g.add(x, dx);
   };
   auto vars = tape->record("split_heads", parts, {&x}, std::move(backward), {});

@@ -34,17 +34,13 @@ std::vector<Var> split_channels(const Var& x, std::span<const int64_t> widths) {
                    device = x.value.device(),
                    widths = std::vector<int64_t>(widths.begin(), widths.end())](Gradients& g) {
     const Tensor dx(shape, dtype, device);
+    std::vector<Tensor> targets;
     int64_t start = 0;
-    for (size_t i = 0; i < widths.size(); ++i) {
-      const Tensor target = dx.narrow(shape.rank() - 1, start, widths[i]);
-      const Tensor& source = g.of_output(static_cast<int>(i));
-      if (source.defined()) {
-        kernels_of(dx).cast(source, target);
-      } else {
-        kernels_of(dx).scale(0.0, target, target);
-      }
-      start += widths[i];
+    for (const int64_t width : widths) {
+      targets.push_back(dx.narrow(shape.rank() - 1, start, width));
+      start += width;
     }
+    join_output_gradients(g, dx, targets);
     g.add(x, dx);
   };
   return tape->record("split_channels", parts, {&x}, std::move(backward), {});

@@ -1,6 +1,7 @@
 // Shape checks and views that the operations share.
 #pragma once
 
+#include <span>
 #include <string_view>
 
 #include "lathe/autograd/tape.h"
@@ -46,6 +47,18 @@ inline Sink sink_or_scratch(Gradients& g, const Var& input, const Tensor& like) 
 // The same for an optional operand: nothing when nobody wants it.
 inline Sink sink_or_none(Gradients& g, const Var& input) {
   return input.needs_grad() ? g.sink(input) : Sink{};
+}
+
+// The gradient of a value that was cut: that of each output goes to its part of `whole`, zeros to the
+// part of an output that nothing read.
+inline void join_output_gradients(Gradients& g, const Tensor& whole,
+                                  std::span<const Tensor> parts) {
+  const auto source = [&](size_t i) -> const Tensor& { return g.of_output(static_cast<int>(i)); };
+  // All at once: a part may have gaps.
+  for (size_t i = 0; i < parts.size(); ++i)
+    if (!source(i).defined()) whole.fill_zero();
+  for (size_t i = 0; i < parts.size(); ++i)
+    if (source(i).defined()) kernels_of(whole).cast(source(i), parts[i]);
 }
 
 }  // namespace lathe::ops
