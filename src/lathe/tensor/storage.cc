@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <bit>
 #include <cstdlib>
+#include <cstring>
 
 #include "lathe/base/error.h"
 #include "lathe/base/strings.h"
@@ -18,6 +19,15 @@ size_t size_class(size_t bytes) {
   if (bytes <= 1024) return std::max<size_t>((bytes + 63) / 64 * 64, 64);
   const size_t step = std::bit_floor(bytes) / 8;
   return (bytes + step - 1) / step * step;
+}
+
+// What a block holds before it is written. NaN in every float type finds readers of such memory
+// (tools/sanitize.sh); otherwise it is whatever was there.
+std::byte* fresh(void* data, [[maybe_unused]] size_t size) {
+#if defined(LATHE_SPOIL_MEMORY)
+  std::memset(data, 0xFF, size);
+#endif
+  return static_cast<std::byte*>(data);
 }
 
 }  // namespace
@@ -34,7 +44,7 @@ std::byte* HostAllocator::allocate(size_t bytes) {
   if (found != free_.end() && !found->second.empty()) {
     std::byte* data = found->second.back();
     found->second.pop_back();
-    return data;
+    return fresh(data, size);
   }
   void* data = nullptr;
   if (posix_memalign(&data, size >= kHugePage ? kHugePage : 64, size) != 0) {
@@ -47,7 +57,7 @@ std::byte* HostAllocator::allocate(size_t bytes) {
   // Whole huge pages only: the tail would take one of its own, up to half of a block of 2.75 MiB. A
   // hint, whose failure changes only speed.
   if (size >= kHugePage) madvise(data, size / kHugePage * kHugePage, MADV_HUGEPAGE);
-  return static_cast<std::byte*>(data);
+  return fresh(data, size);
 }
 
 void HostAllocator::release(std::byte* data, size_t bytes) {
