@@ -110,8 +110,9 @@ static void pack_panel_columns(const TensorView& b, int64_t first, E* panel) {
       }
   for (; k < operand_length<E>(b.shape[0]); ++k) {
     const T* from = base + k * kValues<E> * b.stride[0];
+    const T* next = k * kValues<E> + 1 < b.shape[0] ? from + b.stride[0] : nullptr;
     E* row = panel + k * kPanelColumns;
-    gather_across(from, k < whole ? from + b.stride[0] : nullptr, b.stride[1], columns, row);
+    gather_across(from, next, b.stride[1], columns, row);
     std::fill(row + columns, row + kPanelColumns, E{});
   }
 }
@@ -158,7 +159,7 @@ static void pack_panels(const TensorView& a, Range rows, Range depth, E* to) {
     E* row = to;
     for (int64_t k = depth.begin; k < depth.end; ++k, row += kPanelRows) {
       const T* from = a.as<T>() + m * a.stride[0] + k * kValues<E> * a.stride[1];
-      const T* next = (k + 1) * kValues<E> <= a.shape[1] ? from + a.stride[1] : nullptr;
+      const T* next = k * kValues<E> + 1 < a.shape[1] ? from + a.stride[1] : nullptr;
       if (covered) {
         convert_across(from, next, kCover, row);
       } else {
