@@ -6,9 +6,10 @@
 // Long pieces are merged in windows of kShort bytes, which are joined. Tokens t1 ... tk are the
 // encoding of their text if every two neighbours are the encoding of theirs (forward_bpe.h). So a
 // window may end and the next begin before any token that both have there: every two neighbours of
-// the joined tokens stand side by side in the one window or in the other.
+// the joined tokens stand side by side in the one window or in the other. Where they do not agree,
+// the next begins further back.
 //
-// Where windows do not agree, and where tokens are long, such as in 300,000 times the same letter,
+// Where windows do not agree at all, and where tokens are long, such as in 300,000 times the same letter,
 // pieces are encoded from left to right (forward_bpe.h). Where that is not exact, or with an unknown
 // token, the pairs are kept in a heap; an entry whose pair has changed since it was pushed is
 // recognised by its rank and dropped.
@@ -39,6 +40,7 @@ constexpr std::string_view kWhere = "tokenizer";
 constexpr size_t kShort = ShortMerge::kMost;
 // Bytes at a window's end whose tokens are likely to be others once it is known what follows.
 constexpr size_t kOverlap = 8;
+// How far at most, in one go, the second of two windows that cannot be joined is taken back.
 constexpr size_t kMostBack = 32;
 constexpr size_t kLongToken = 3;  // bytes
 constexpr int kLongWordBits = 17;
