@@ -54,9 +54,9 @@ inline Sink sink_or_none(Gradients& g, const Var& input) {
 inline void join_output_gradients(Gradients& g, const Tensor& whole,
                                   std::span<const Tensor> parts) {
   const auto source = [&](size_t i) -> const Tensor& { return g.of_output(static_cast<int>(i)); };
-  // All at once: a part may have gaps.
-  for (size_t i = 0; i < parts.size(); ++i)
-    if (!source(i).defined()) whole.fill_zero();
+  bool all_read = true;
+  for (size_t i = 0; i < parts.size(); ++i) all_read = all_read && source(i).defined();
+  if (!all_read) whole.fill_zero();  // the parts themselves may have gaps
   for (size_t i = 0; i < parts.size(); ++i)
     if (source(i).defined()) kernels_of(whole).cast(source(i), parts[i]);
 }
