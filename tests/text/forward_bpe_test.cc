@@ -17,7 +17,7 @@ using Merges = std::vector<std::pair<std::string, std::string>>;
 // No vocabulary here has more tokens that begin one another.
 constexpr int64_t kStepsPerByte = 12;
 // What a window of 128 bytes leaves behind it at least, where no token is longer than 16 bytes.
-constexpr int64_t kBytesPerWindow = 128 - 32 - 16;
+constexpr int64_t kBytesPerWindow = 128 - 8 - 16;
 
 std::string text_of(testing::Dice& dice, size_t length, size_t longest_run) {
   std::string text;

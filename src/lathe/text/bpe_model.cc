@@ -9,10 +9,10 @@
 // the joined tokens stand side by side in the one window or in the other. Where they do not agree,
 // the next begins further back.
 //
-// Where windows do not agree at all, and where tokens are long, such as in 300,000 times the same letter,
-// pieces are encoded from left to right (forward_bpe.h). Where that is not exact, or with an unknown
-// token, the pairs are kept in a heap; an entry whose pair has changed since it was pushed is
-// recognised by its rank and dropped.
+// Where windows do not agree at all, and where tokens are long, such as in 300,000 times the same
+// letter, pieces are encoded from left to right (forward_bpe.h). Where that is not exact, or with an
+// unknown token, the pairs are kept in a heap; an entry whose pair has changed since it was pushed
+// is recognised by its rank and dropped.
 //
 // What a token's own bytes become when they stand alone is found out once for every token
 // (prepare):
@@ -74,7 +74,7 @@ void BpeModel::prepare() {
   const auto certain = [this] {
     return BytePairs(vocabulary_, byte_ids_, pairs_, [this](int32_t r) { return result_of(r); });
   };
-  byte_pairs_ = certain();
+  if (!options_.unknown) byte_pairs_ = certain();
   // The last merge of every token whose bytes become that token; left = -1 where there is none.
   std::vector<Merge> last(static_cast<size_t>(vocabulary_.size()), Merge{-1, -1, -1});
   const auto is_made = [this](Scratch& scratch, std::vector<int32_t>& tokens, int32_t id) {
