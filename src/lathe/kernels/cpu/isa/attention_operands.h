@@ -8,8 +8,7 @@
 // Takes the buffer of an operand of n values (struct Buffers, attention_tile.h).
 template <class E, class Take>
 static E* take_operand(Take&& take, int64_t n) {
-  static_assert(sizeof(E) == sizeof(float));
-  return static_cast<E*>(static_cast<void*>(take(operand_length<E>(n))));
+  return as_operands<E>(take(operand_length<E>(n)));
 }
 
 template <class T>

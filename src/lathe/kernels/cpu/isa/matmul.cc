@@ -174,20 +174,13 @@ float* compute_block(const Product& p, Range rows, Range columns, Range depth, c
   return partial;
 }
 
-// The part of a thread's scratch memory that operands take.
-template <class E>
-E* operands(float* scratch) {
-  static_assert(sizeof(E) == sizeof(float));
-  return static_cast<E*>(static_cast<void*>(scratch));
-}
-
 // Many rows: B is packed once for all.
 template <class Layout, class A, class B, class C>
 void compute_many(const Product& p) {
   using E = OperandOf<A, B>;
   const int64_t panels = (p.n + kPanelColumns - 1) / kPanelColumns;
   const Scratch packed(panels * kPanelColumns * p.depth, 1);
-  E* panel = operands<E>(packed.of_thread(0));
+  E* panel = as_operands<E>(packed.of_thread(0));
   parallel_for(panels, row_grain(kPanelColumns * p.depth, kGrain), [&](int64_t i) {
     pack_panel<B>(p.b, i * kPanelColumns, panel + i * kPanelColumns * p.depth);
   });
@@ -206,7 +199,7 @@ void compute_many(const Product& p) {
     float* const packed_a = scratch.of_thread(thread);
     for (int64_t k = 0; k < p.depth; k += kDepth)
       compute_block<Layout, A, C>(p, rows, columns, {k, std::min(k + kDepth, p.depth)}, b,
-                                  operands<E>(packed_a), packed_a + kPackedBlock);
+                                  as_operands<E>(packed_a), packed_a + kPackedBlock);
   });
 }
 
@@ -230,7 +223,7 @@ void compute_at_once(const Product& p) {
   const Scratch scratch(kPackedBlock + (kDepth + rows) * width, thread_count());
   parallel_dynamic((p.n + width - 1) / width, [&](int64_t unit, int thread) {
     const Range columns{unit * width, std::min((unit + 1) * width, p.n)};
-    E* const packed_a = operands<E>(scratch.of_thread(thread));
+    E* const packed_a = as_operands<E>(scratch.of_thread(thread));
     E* const panels = packed_a + kPackedBlock;
     for (int64_t k = 0; k < p.depth; k += kDepth) {
       const Range depth{k, std::min(k + kDepth, p.depth)};

@@ -27,6 +27,13 @@ constexpr int64_t operand_length(int64_t n) {
   return (n + kValues<E> - 1) / kValues<E>;
 }
 
+// Working memory as operands: both kinds are as large as a float.
+template <class E>
+LATHE_INLINE E* as_operands(float* memory) {
+  static_assert(sizeof(E) == sizeof(float));
+  return static_cast<E*>(static_cast<void*>(memory));
+}
+
 #if defined(LATHE_ISA_avx512_bf16)
 typedef uint16_t Lanes __attribute__((vector_size(64)));
 #endif

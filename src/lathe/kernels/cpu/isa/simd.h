@@ -7,8 +7,8 @@
 // after the namespace is opened.
 #pragma once
 
-// Floats in a register. The tests compile attention once more with the shapes of avx512_bf16 and
-// without its instructions, as level emulated_bf16.
+// Floats in a register. The tests compile what multiplies pairs (pair.h) once more with the shapes of
+// avx512_bf16 and without its instructions, as level emulated_bf16.
 #if defined(LATHE_ISA_avx512) || defined(LATHE_ISA_avx512_bf16) || defined(LATHE_ISA_emulated_bf16)
 constexpr int kWidth = 16;
 #elif defined(LATHE_ISA_avx2)
