@@ -56,7 +56,7 @@ TEST_F(Checkpoints, ForeignNamesAreNoCheckpoints) {
   folder_.write("checkpoints/step-notes.txt", "mine");
   folder_.write("checkpoints/step-000/x", "mine");
   folder_.write("checkpoints/step-7x/x", "mine");
-  folder_.write("checkpoints/step-7/x", "mine");  // of 7 digits fewer than save() writes
+  folder_.write("checkpoints/step-7/x", "mine");  // save() writes eight digits
   folder_.write("checkpoints/step--0000007/x", "mine");
   folder_.write("checkpoints/best/x", "mine");
   fs::rename(folder_ / "checkpoints/step-000", folder_ / "checkpoints/step-");
