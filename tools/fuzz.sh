@@ -9,7 +9,7 @@ seconds=${1:-60}
 shift || true
 tools/setup.sh tools/packages-clang.txt
 build=build-fuzz
-cmake -S . -B $build -G Ninja -DCMAKE_CXX_COMPILER=clang++ -DCMAKE_BUILD_TYPE=None -DCMAKE_CXX_FLAGS=-O1 \
+cmake -S . -B $build -G Ninja -DCMAKE_CXX_COMPILER=clang++ -DCMAKE_BUILD_TYPE=None -DLATHE_PCH=OFF -DCMAKE_CXX_FLAGS=-O1 \
   -DLATHE_SANITIZE=address,undefined -DLATHE_FUZZ=ON -DLATHE_TESTS=OFF >/dev/null
 targets=("$@")
 [ $# -gt 0 ] || for source in tests/fuzz/*_fuzz.cc; do targets+=("$(basename "$source" _fuzz.cc)"); done

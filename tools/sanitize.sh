@@ -33,7 +33,7 @@ done
 
 tools/setup.sh tools/packages-clang.txt
 build=build-$kind
-cmake -S . -B "$build" -G Ninja -DCMAKE_CXX_COMPILER=clang++ -DCMAKE_BUILD_TYPE=None \
+cmake -S . -B "$build" -G Ninja -DCMAKE_CXX_COMPILER=clang++ -DCMAKE_BUILD_TYPE=None -DLATHE_PCH=OFF \
   -DCMAKE_CXX_FLAGS="-O1 -DLATHE_SPOIL_MEMORY" -DLATHE_SANITIZE=$sanitize >/dev/null
 ninja -C "$build" "${folders[@]/%//all}"
 

@@ -68,9 +68,9 @@ std::vector<VocabularyEntry> read_lines(std::string_view text, std::string_view 
   std::vector<VocabularyEntry> entries;
   size_t number = 0;
   while (!text.empty()) {
-    const size_t newline = std::min(text.find('\n'), text.size());
+    const size_t newline = text.find('\n');
     std::string_view line = text.substr(0, newline);
-    text.remove_prefix(std::min(newline + 1, text.size()));
+    text = newline == text.npos ? std::string_view() : text.substr(newline + 1);
     if (line.ends_with('\r')) line.remove_suffix(1);
     ++number;
     if (!line.empty()) entries.push_back(read_line(line, number, origin));

@@ -41,27 +41,41 @@ void gated_backward_run(const float* gate, const float* up, const float* dy, flo
   }
 }
 
-// f(A{}, T{}) for the activation and the dtype.
-template <class F>
-void with_activation(ActivationId id, DType dtype, F&& f) {
-  Activations::visit(id.index, [&](auto a) { with_type(dtype, [&](auto t) { f(a, t); }); });
+// The loops of one activation. They are called through pointers, once a block, so that what surrounds
+// them is compiled once for each dtype and not for each activation as well.
+struct Runs {
+  decltype(&value_run<activation::Identity>) value;
+  decltype(&derivative_run<activation::Identity>) derivative;
+  decltype(&gated_run<activation::Identity>) gated;
+  decltype(&gated_backward_run<activation::Identity>) gated_backward;
+};
+
+Runs runs_of(ActivationId id) {
+  Runs runs{};
+  Activations::visit(id.index, [&](auto a) {
+    using A = decltype(a);
+    runs = {value_run<A>, derivative_run<A>, gated_run<A>, gated_backward_run<A>};
+  });
+  return runs;
 }
 
 void activation(ActivationId f, const TensorView& x, const TensorView& y) {
-  with_activation(f, x.dtype, [&](auto a, auto t) {
+  const auto run = runs_of(f).value;
+  with_type(x.dtype, [&](auto t) {
     using T = decltype(t);
     for_each_run({&y, &x}, kHeavyGrain, [&](const int64_t* at, int64_t n) {
-      as_floats(n, value_run<decltype(a)>, read(x.as<T>() + at[1]), write(y.as<T>() + at[0]));
+      as_floats(n, run, read(x.as<T>() + at[1]), write(y.as<T>() + at[0]));
     });
   });
 }
 
 void activation_backward(ActivationId f, const TensorView& x, const TensorView& dy,
                          const TensorView& dx) {
-  with_activation(f, x.dtype, [&](auto a, auto t) {
+  const auto run = runs_of(f).derivative;
+  with_type(x.dtype, [&](auto t) {
     using T = decltype(t);
     for_each_run({&dx, &x, &dy}, kHeavyGrain, [&](const int64_t* at, int64_t n) {
-      as_floats(n, derivative_run<decltype(a)>, read(x.as<T>() + at[1]), read(dy.as<T>() + at[2]),
+      as_floats(n, run, read(x.as<T>() + at[1]), read(dy.as<T>() + at[2]),
                 write(dx.as<T>() + at[0]));
     });
   });
@@ -85,11 +99,12 @@ void for_each_gated_run(int64_t rows, int64_t width, F&& f) {
 
 void gated(ActivationId f, const TensorView& x, const TensorView& y) {
   const int64_t width = y.shape[1];
-  with_activation(f, x.dtype, [&](auto a, auto t) {
+  const auto run = runs_of(f).gated;
+  with_type(x.dtype, [&](auto t) {
     using T = decltype(t);
     for_each_gated_run(y.shape[0], width, [&](int64_t row, int64_t at, int64_t n) {
       const T* gate = row_of<T>(x, row) + at;
-      as_floats(n, gated_run<decltype(a)>, read(gate), read(gate + width),
+      as_floats(n, run, read(gate), read(gate + width),
                 write(row_of<T>(y, row) + at));
     });
   });
@@ -98,13 +113,14 @@ void gated(ActivationId f, const TensorView& x, const TensorView& y) {
 void gated_backward(ActivationId f, const TensorView& x, const TensorView& dy,
                     const TensorView& dx) {
   const int64_t width = dy.shape[1];
-  with_activation(f, x.dtype, [&](auto a, auto t) {
+  const auto run = runs_of(f).gated_backward;
+  with_type(x.dtype, [&](auto t) {
     using T = decltype(t);
     for_each_gated_run(dy.shape[0], width, [&](int64_t row, int64_t at, int64_t n) {
       const T* gate = row_of<T>(x, row) + at;
       T* dgate = row_of<T>(dx, row) + at;
       const T* upstream = row_of<T>(dy, row) + at;
-      as_floats(n, gated_backward_run<decltype(a)>, read(gate), read(gate + width), read(upstream),
+      as_floats(n, run, read(gate), read(gate + width), read(upstream),
                 write(dgate), write(dgate + width));
     });
   });
