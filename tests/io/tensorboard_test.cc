@@ -35,19 +35,22 @@ std::vector<proto::Event> read_events(const std::filesystem::path& path) {
 
 TEST(TensorBoard, WritesReadableEvents) {
   const TempFolder folder;
-  TensorBoardWriter writer(folder / "tb");
+  TensorBoardWriter writer(folder / "tb", 7);
   writer.scalar("train/loss", 7, 2.5);
   writer.text("sample", 8, "once \xE4\xBD\xA0 \xFF upon \xE4");
   writer.flush();
   EXPECT_TRUE(writer.path().filename().string().starts_with("events.out.tfevents."));
   const auto events = read_events(writer.path());
-  ASSERT_EQ(events.size(), 3u);
+  ASSERT_EQ(events.size(), 4u);
   EXPECT_EQ(events[0].file_version(), "brain.Event:2");
   EXPECT_GT(events[0].wall_time(), 1.6e9);
+  // Steps from 7 on that an earlier file of the folder has are not shown.
+  EXPECT_EQ(events[1].session_log().status(), 1);
   EXPECT_EQ(events[1].step(), 7);
-  EXPECT_EQ(events[1].summary().value(0).tag(), "train/loss");
-  EXPECT_EQ(events[1].summary().value(0).simple_value(), 2.5f);
-  const auto& text = events[2].summary().value(0);
+  EXPECT_EQ(events[2].step(), 7);
+  EXPECT_EQ(events[2].summary().value(0).tag(), "train/loss");
+  EXPECT_EQ(events[2].summary().value(0).simple_value(), 2.5f);
+  const auto& text = events[3].summary().value(0);
   EXPECT_EQ(text.metadata().plugin_data().plugin_name(), "text");
   EXPECT_EQ(text.tensor().string_val(0), "once \xE4\xBD\xA0 \xEF\xBF\xBD upon \xEF\xBF\xBD");
 }
@@ -56,19 +59,19 @@ TEST(TensorBoard, TheDestructorFlushesAndEachWriterHasItsFile) {
   const TempFolder folder;
   std::filesystem::path path;
   {
-    TensorBoardWriter one(folder.path()), two(folder.path());
+    TensorBoardWriter one(folder.path(), 1), two(folder.path(), 1);
     EXPECT_NE(one.path(), two.path());
     for (int i = 0; i < 5000; ++i) one.scalar("x", i, i);
     path = one.path();
   }
-  EXPECT_EQ(read_events(path).size(), 5001u);
+  EXPECT_EQ(read_events(path).size(), 5002u);
 }
 
 TEST(TensorBoard, AnUnusableFolderIsNamed) {
   const TempFolder folder;
   folder.write("f", "");
   EXPECT_NE(
-      error_text([&] { TensorBoardWriter writer(folder / "f/tb"); }).find("cannot be written"),
+      error_text([&] { TensorBoardWriter writer(folder / "f/tb", 1); }).find("cannot be written"),
       std::string::npos);
 }
 

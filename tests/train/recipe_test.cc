@@ -84,14 +84,16 @@ TEST_F(Recipes, AFolderDecidesItsModel) {
   tree["model"]["hidden_dropout"] = 0;
   EXPECT_EQ(read_recipe(tree).model.attention_dropout, 0.25);
   tree["model"]["hidden_dropout"] = 1.0;
-  EXPECT_EQ(error_text([&] { read_recipe(tree); }),
-            "[model] hidden_dropout = 1.0 is not a probability below 1");
+  EXPECT_EQ(
+      error_text([&] { read_recipe(tree); }),
+      "[model] hidden_dropout is 1.0 (a decimal number), expected a number, between 0 and 0.99. "
+      "Write hidden_dropout = 0.0");
   tree["model"].erase("hidden_dropout");
   tree["model"]["hidden_size"] = 32;
   EXPECT_EQ(error_text([&] { read_recipe(tree); }),
             "[model] 'hidden_size' cannot be set beside from = \"" + path +
-                "\": the folder's config.json decides; only attention_dropout and hidden_dropout "
-                "may be given");
+                "\": the folder's config.json decides. Keys that may be given: from, "
+                "attention_dropout, hidden_dropout");
   tree["model"] = Json{{"from", (folder_ / "nowhere").string()}};
   EXPECT_NE(error_text([&] { read_recipe(tree); }).find("nowhere"), std::string::npos);
 }

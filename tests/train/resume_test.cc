@@ -1,5 +1,8 @@
 // A run that stopped after any step and went on ends with the bits of one that never stopped.
 
+#include "lathe/base/parallel.h"
+#include "lathe/config/config.h"
+#include "lathe/io/manifest.h"
 #include "lathe/optim/optimizers.h"
 #include "train/run.h"
 
@@ -116,28 +119,168 @@ TEST_F(Resume, RefusesAnotherRecipeAndLosesNothing) {
   const auto resume = [&](const char* patch) {
     return error_text([&] { train(recipe(patch), Trainer::Start::kResume); });
   };
-  const std::string text = resume(R"({"optim": {"lr": 0.5}, "train": {"seed": 7, "steps": 9}})");
-  EXPECT_EQ(text, fmt::format("[resume] the recipe is not the one this run began with:\n"
-                              "  train.steps: 6, now 9\n"
-                              "  train.seed: 1, now 7\n"
-                              "  optim.lr: 0.01, now 0.5\n"
-                              "Put these back, or start a new run in another train.out "
-                              "(model.from = \"{}/model\" begins from its weights)",
-                              out().string()));
-  EXPECT_NE(resume(R"({"model": {"hidden_size": 32}})").find("[resume]"), std::string::npos)
-      << resume(R"({"model": {"hidden_size": 32}})");
+  // The cosine of a longer run would have begun otherwise.
+  const char* patch = R"({"optim": {"lr": 0.5}, "train": {"seed": 7, "steps": 9}})";
+  EXPECT_EQ(resume(patch),
+            fmt::format("[resume] the recipe is not the one this run began with:\n"
+                        "  train.steps: 6, now 9\n"
+                        "  train.seed: 1, now 7\n"
+                        "  optim.lr: 0.01, now 0.5\n"
+                        "Put these back; or add --branch to go on from step 3 with them, which the "
+                        "lineage will name; or start a new run in another train.out (model.from = "
+                        "\"{}\" begins from its weights)",
+                        checkpoint(3).string()));
+  EXPECT_EQ(resume(R"({"model": {"hidden_size": 32}, "optim": {"name": "lion"}})"),
+            "[resume] the weights and the state of the optimiser belong to another recipe:\n"
+            "  model.hidden_size: 16, now 32\n"
+            "  optim.name: \"adamw\", now \"lion\"\n"
+            "Put these back, or start a new run with another train.out");
+  EXPECT_EQ(resume(R"({"train": {"steps": 2}})"),
+            "[train.steps] the run has taken 3 steps already, more than 2; give at least as many");
   EXPECT_EQ(CheckpointStore(out() / "checkpoints").steps(), (std::vector<int64_t>{1, 2, 3}));
-  // What does not change the numbers may change.
-  train(recipe(R"({"train": {"checkpoint_every": 2, "keep_last": 90}})"), Trainer::Start::kResume);
+  EXPECT_EQ(metrics().size(), 7u);
+
+  // Each piece of advice works: --branch,
+  train(recipe(patch), Trainer::Start::kBranch);
+  const Json facts = Json::parse(read_manifest(out() / "model/lathe.manifest.json").facts);
+  EXPECT_EQ(facts.at("branches").dump(),
+            R"(["after step 3: train.steps: 6, now 9","after step 3: train.seed: 1, now 7",)"
+            R"("after step 3: optim.lr: 0.01, now 0.5"])");
+  EXPECT_EQ(metrics().back().at("step"), 9);
+  // what was a branch is now the recipe, and stays in the lineage,
+  train(recipe(patch), Trainer::Start::kResume);
+  EXPECT_EQ(Json::parse(read_manifest(checkpoint(9) / "lathe.manifest.json").facts).at("branches"),
+            facts.at("branches"));
+  // another folder that begins from the checkpoint,
+  Json other = recipe_;
+  other["model"] = {{"from", checkpoint(3).string()}};
+  other["train"]["out"] = (folder_ / "other").string();
+  train(read_recipe(other));
+  EXPECT_TRUE(fs::exists(folder_ / "other/model"));
+  // and the old recipe.
+  fall_back_to(3);
+  train(recipe(), Trainer::Start::kResume);
   EXPECT_EQ(result(), unbroken_);
+}
+
+// No bit of the remaining steps depends on these.
+TEST_F(Resume, SomeKeysAreFree) {
+  run_unbroken(recipe());
+  for (const char* patch :
+       {R"({"train": {"checkpoint_every": 2, "keep_last": 90}})", R"({"train": {"keep_every": 3}})",
+        R"({"train": {"recompute": "full"}})", R"({"train": {"recompute": "none"}})",
+        R"({"data": {"valid": null}})", R"({"model": {"initializer_range": 0.5}})",
+        R"({"train": {"max_skipped": 3}})", R"({"schedule": {"steps": 6}})",
+        R"({"schedule": {"decay_fraction": 0.5}})"}) {
+    SCOPED_TRACE(patch);
+    fall_back_to(3);
+    train(recipe(patch), Trainer::Start::kResume);
+    EXPECT_EQ(result().at("model"), unbroken_.at("model"));
+    EXPECT_FALSE(
+        Json::parse(read_manifest(out() / "model/lathe.manifest.json").facts).contains("branches"));
+  }
+  // A shard elsewhere with the same content.
+  fall_back_to(3);
+  for (const char* extension : {".bin", ".idx"})
+    fs::copy(folder_.path() / (std::string("train") + extension),
+             folder_.path() / (std::string("moved") + extension));
+  recipe_["data"]["train"] = (folder_ / "moved").string();
+  train(recipe(), Trainer::Start::kResume);
+  EXPECT_EQ(result().at("model"), unbroken_.at("model"));
+}
+
+// Every key has been thought of: those that are not free are of the model, or change the steps.
+TEST_F(Resume, EveryKeySaysWhatAChangeMeans) {
+  std::map<OnResume, int> count;
+  Recipe r = recipe();
+  for (const FieldInfo& field : describe(r)) {
+    ++count[field.on_resume];
+    if (field.on_resume != OnResume::kAnother) continue;
+    EXPECT_TRUE(field.key.starts_with("model.") || field.key == "train.device" ||
+                field.key == "optim.name")
+        << field.key;
+  }
+  EXPECT_EQ(count.size(), 4u);
+}
+
+TEST_F(Resume, ARunIsMadeLongerWhereItsPastIsTheSame) {
+  for (const char* schedule :
+       {R"({"name": "constant"})", R"({"name": "inverse_sqrt"})",
+        R"({"name": "wsd", "decay_fraction": 0.3})", R"({"name": "cosine", "steps": 20})",
+        R"({"name": "linear", "steps": 9, "warmup_steps": 4})"}) {
+    SCOPED_TRACE(schedule);
+    Json tree = recipe_;
+    tree["schedule"] = Json::parse(schedule);
+    tree["train"]["steps"] = 9;
+    start_over();
+    run_unbroken(read_recipe(tree));
+    tree["train"]["steps"] = 6;
+    start_over();
+    train(read_recipe(tree));
+    for (int64_t s : {5, 6}) fs::remove_all(checkpoint(s));  // before the decay of wsd
+    tree["train"]["steps"] = 9;
+    train(read_recipe(tree), Trainer::Start::kResume);
+    EXPECT_EQ(result().at("model"), unbroken_.at("model"));
+    EXPECT_EQ(result().at("optimizer.safetensors"), unbroken_.at("optimizer.safetensors"));
+  }
+  // Within its decay it is a branch.
+  Json tree = recipe_;
+  tree["schedule"] = Json::parse(R"({"name": "wsd", "decay_fraction": 0.5})");
+  start_over();
+  train(read_recipe(tree));
+  tree["train"]["steps"] = 9;
+  EXPECT_NE(error_text([&] { train(read_recipe(tree), Trainer::Start::kResume); }).find("--branch"),
+            std::string::npos);
+  train(read_recipe(tree), Trainer::Start::kBranch);
+}
+
+// An average begins at the weights where it is new, and is dropped where it is no longer kept.
+TEST_F(Resume, AveragesComeAndGoInABranch) {
+  run_unbroken(recipe());
+  const std::string plain = unbroken_.at("model");
+  fall_back_to(3);
+  train(recipe(R"({"train": {"ema_decay": 0.8}})"), Trainer::Start::kBranch);
+  EXPECT_NE(result().at("model"), plain);
+  for (int64_t s : {5, 6}) fs::remove_all(checkpoint(s));
+  train(recipe(), Trainer::Start::kBranch);
+  EXPECT_EQ(result().at("model"), plain);
 }
 
 TEST_F(Resume, RefusesOtherData) {
   run_unbroken(recipe());
   fall_back_to(3);
-  write_shard(folder_ / "train", counting_documents(600, 1));
+  Documents documents = counting_documents(500, 1);
+  documents[2][0] = (documents[2][0] + 1) % 13;  // as many tokens as before
+  write_shard(folder_ / "train", documents);
   const std::string text = error_text([&] { train(recipe(), Trainer::Start::kResume); });
-  EXPECT_NE(text.find("its data changed, so it cannot go on exactly"), std::string::npos) << text;
+  EXPECT_NE(text.find("its content is not what the run began with"), std::string::npos) << text;
+  train(recipe(), Trainer::Start::kBranch);
+  EXPECT_NE(read_manifest(out() / "model/lathe.manifest.json").facts.find("its content changed"),
+            std::string::npos);
+}
+
+TEST_F(Resume, AnotherNumberOfThreadsIsTold) {
+  train(recipe());
+  fs::remove_all(checkpoint(6));
+  const int before = thread_count();
+  set_thread_count(before + 1);
+  log_.clear();
+  train(recipe(), Trainer::Start::kResume);
+  set_thread_count(before);
+  EXPECT_NE(log_.find(fmt::format("--threads {} keeps them", before)), std::string::npos) << log_;
+}
+
+// Killed between the checkpoint and the validation that follows it.
+TEST_F(Resume, AValidationThatAKillLeftOutIsMade) {
+  run_unbroken(recipe(R"({"train": {"eval_every": 3}})"));
+  fall_back_to(3);
+  const auto lines = metrics();
+  std::ofstream file(out() / "metrics.jsonl");
+  for (const Json& line : lines)
+    if (line.at("step") <= 3 && !line.contains("val_loss")) file << line.dump() << "\n";
+  file.close();
+  train(recipe(R"({"train": {"eval_every": 3}})"), Trainer::Start::kResume);
+  EXPECT_EQ(result(), unbroken_);
 }
 
 TEST_F(Resume, AFinishedRunIsLeftAsItIs) {

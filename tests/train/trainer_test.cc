@@ -2,6 +2,7 @@
 
 #include <cmath>
 
+#include "lathe/io/folder_lock.h"
 #include "lathe/model/folder.h"
 #include "lathe/ops/cross_entropy.h"
 #include "train/run.h"
@@ -102,13 +103,115 @@ TEST_F(Training, ALossThatIsNotFiniteNamesTheStep) {
     train(recipe(R"({"optim": {"lr": 1e30, "grad_clip": 0}, "schedule": {"warmup_steps": 0}})"));
   });
   EXPECT_TRUE(text.starts_with("[train] step ")) << text;
-  EXPECT_NE(text.find("Checkpoints up to here are untouched; resume with a lower optim.lr"),
-            std::string::npos)
-      << text;
   EXPECT_FALSE(fs::exists(out() / "model"));
-  const auto steps = CheckpointStore(out() / "checkpoints").steps();
-  ASSERT_FALSE(steps.empty());
-  EXPECT_NE(text.find("step " + std::to_string(steps.back() + 1) + ":"), std::string::npos) << text;
+}
+
+// The checkpoint before the failure holds the weights that failed: going on from it would fail in
+// the same way, whatever the learning rate.
+TEST_F(Training, WhatANotFiniteLossAdvisesWorks) {
+  for (const bool early : {true, false}) {
+    SCOPED_TRACE(early);
+    start_over();
+    // Of the later failure, steps 1 to 3 are sound.
+    if (!early) {
+      int asked = 0;
+      TrainHooks hooks;
+      hooks.should_stop = [&] { return ++asked == 3; };
+      EXPECT_NE(error_text([&] {
+                  Trainer(recipe(), hooks).run(Trainer::Start::kFresh);
+                }).find("stopped after step 3"),
+                std::string::npos);
+    }
+    const std::string text = error_text([&] {
+      train(recipe(R"({"optim": {"lr": 1e30, "grad_clip": 0}, "schedule": {"warmup_steps": 0}})"),
+            early ? Trainer::Start::kFresh : Trainer::Start::kBranch);
+    });
+    EXPECT_NE(text.find("go on with --resume --branch, "), std::string::npos) << text;
+    EXPECT_NE(text.find(early ? "from the beginning" : "from the checkpoint of step 3"),
+              std::string::npos)
+        << text;
+    EXPECT_EQ(CheckpointStore(out() / "checkpoints").steps(),
+              early ? std::vector<int64_t>{} : (std::vector<int64_t>{1, 2, 3}));
+    EXPECT_TRUE(fs::exists(out() / "checkpoints" /
+                           (early ? "failed-step-00000001" : "failed-step-00000004")));
+    train(recipe(R"({"optim": {"lr": 1e-3}})"), Trainer::Start::kBranch);
+    EXPECT_TRUE(fs::exists(out() / "model"));
+  }
+}
+
+TEST_F(Training, ARunThatSkipsEveryStepEnds) {
+  const std::string text = error_text([&] {
+    train(recipe(R"({"optim": {"lr": 1e30, "grad_clip": 0}, "schedule": {"warmup_steps": 0},
+                     "train": {"spike_skip": 6, "steps": 100, "max_skipped": 5}})"));
+  });
+  EXPECT_NE(text.find("is number 5 in a row to be skipped"), std::string::npos) << text;
+  EXPECT_NE(text.find("--resume --branch"), std::string::npos) << text;
+  // Numbers that are not finite are spelled, in lines that are JSON.
+  EXPECT_EQ(metrics().back().at("grad_norm"), "NaN");
+  EXPECT_TRUE(std::isnan(metric_value(metrics().back(), "grad_norm").value()));
+}
+
+TEST_F(Training, AnErrorInAValidationLosesNoStep) {
+  TrainHooks hooks;
+  hooks.on_eval = [](const EvalReport&) { fail(ErrorKind::kIo, "screen", "is gone"); };
+  const Recipe r = recipe(R"({"train": {"eval_every": 4, "checkpoint_every": 0}})");
+  EXPECT_EQ(error_text([&] { Trainer(r, hooks).run(Trainer::Start::kFresh); }), "[screen] is gone");
+  EXPECT_EQ(CheckpointStore(out() / "checkpoints").steps(), (std::vector<int64_t>{4}));
+  train(r, Trainer::Start::kResume);
+  const auto resumed = result();
+  start_over();
+  train(r);
+  EXPECT_EQ(resumed, result());
+}
+
+TEST_F(Training, TwoProcessesDoNotShareAFolder) {
+  fs::create_directories(out());
+  {
+    const FolderLock other(out());
+    const std::string text = error_text([&] { train(recipe()); });
+    EXPECT_NE(text.find(fmt::format("is in use by process {} on ", ::getpid())), std::string::npos)
+        << text;
+  }
+  train(recipe());
+  EXPECT_FALSE(fs::exists(out() / ".lock"));
+}
+
+// Told before the first step, of either shard, wherever the id stands.
+TEST_F(Training, IdsOutsideTheVocabularyAreToldAtTheStart) {
+  for (const char* name : {"train", "valid"}) {
+    SCOPED_TRACE(name);
+    Documents documents = counting_documents(500, 1);
+    documents.back().back() = kVocabulary;
+    write_shard(folder_ / name, documents, kVocabulary + 1);
+    const std::string text = error_text([&] { train(recipe()); });
+    EXPECT_NE(text.find(std::string(name) + ".bin"), std::string::npos) << text;
+    EXPECT_NE(text.find("outside the vocabulary of 13"), std::string::npos) << text;
+    EXPECT_FALSE(fs::exists(out() / "metrics.jsonl"));
+    write_shard(folder_ / name, counting_documents(500, 1));
+    start_over();
+  }
+}
+
+// What a run could be asked for now, at every moment: the weights of the step, or their average.
+TEST_F(Training, ACheckpointIsAModel) {
+  std::vector<std::string> patches = {
+      "{}", R"({"train": {"ema_decay": 0.9}})", R"({"train": {"precision": "bf16"}})",
+      R"({"model": {"model_type": "gpt2", "num_key_value_heads": 2}})",
+      R"({"model": {"model_type": "gpt_neox", "num_key_value_heads": 2}})"};
+  for (const auto& [name, patch] : body_patches()) patches.push_back(patch);
+  for (const std::string& patch : patches) {
+    SCOPED_TRACE(patch);
+    start_over();
+    train(recipe(patch.c_str()));
+    const auto ours = load_model(checkpoint(6), {}), theirs = load_model(out() / "model", {});
+    const auto a = ours->parameters(), b = theirs->parameters();
+    ASSERT_EQ(a.size(), b.size());
+    for (size_t i = 0; i < a.size(); ++i)
+      EXPECT_EQ(a[i]->value.to_vector(), b[i]->value.to_vector()) << a[i]->name;
+    EXPECT_EQ(content_of(checkpoint(6) / "config.json"), content_of(out() / "model/config.json"));
+    EXPECT_EQ(trace_lineage(checkpoint(6)).state, LineageNode::State::kIntact);
+    EXPECT_EQ(trace_lineage(checkpoint(6)).parents.size(), 2u);
+  }
 }
 
 TEST_F(Training, StoppingWritesACheckpoint) {
@@ -185,9 +288,10 @@ TEST_F(Training, AModelThatCannotFitIsRefusedBeforeItIsMade) {
 TEST_F(Training, AveragedWeightsAreValidatedAndSaved) {
   const auto plain = trained("{}");
   const auto averaged = trained(R"({"train": {"ema_decay": 0.9}})");
-  // The same path, but another model at its end.
-  EXPECT_EQ(plain.at("model.safetensors"), averaged.at("model.safetensors"));
+  // The same path, but another model at its end, and in its checkpoints.
+  EXPECT_NE(plain.at("model.safetensors"), averaged.at("model.safetensors"));
   EXPECT_NE(plain.at("model"), averaged.at("model"));
+  EXPECT_EQ(averaged.at("model"), averaged.at("model.safetensors"));
   EXPECT_NE(plain.at("metrics"), averaged.at("metrics"));  // the last validation
 }
 

@@ -16,6 +16,7 @@ using Json = nlohmann::ordered_json;
 struct TrainOptions {
   std::string recipe;
   bool resume = false;
+  bool branch = false;
   bool show = false;
 
   template <class V>
@@ -23,31 +24,39 @@ struct TrainOptions {
     v.positional("recipe", recipe, "recipe file, .toml or .json");
     v.field("resume", resume,
             "go on from the newest checkpoint of train.out; begin when there is none");
-    v.field("show", show, "print the whole recipe with every default and stop");
+    v.field("branch", branch,
+            "with --resume: also with changes that make another run of the rest (learning rate, "
+            "batch, data); the lineage names them");
+    v.field("show", show,
+            "print the whole recipe with every default, as a recipe file (--json: as JSON), and "
+            "stop");
   }
 };
 
-void show_recipe(Recipe& r, std::ostream& out) {
-  out << "[model]\n"
-      << config_to_toml(r.model) << "\n[data]\n"
-      << config_to_toml(r.data) << "\n[train]\n"
-      << config_to_toml(r.train) << "\n[optim]\n"
-      << config_to_toml(r.optim) << "\n[schedule]\n"
-      << config_to_toml(r.schedule);
+Trainer::Start start_of(const TrainOptions& o) {
+  require(o.resume || !o.branch, ErrorKind::kUsage, "command line",
+          "--branch says how a run goes on; write --resume --branch");
+  if (!o.resume) return Trainer::Start::kFresh;
+  return o.branch ? Trainer::Start::kBranch : Trainer::Start::kResume;
 }
 
 int run_train(const TrainOptions& o, CommandContext& context) {
+  const Trainer::Start start = start_of(o);
   Json tree = load_recipe(o.recipe);
   for (const std::string& assignment : context.overrides) apply_override(tree, assignment);
   Recipe recipe = read_recipe(tree);
   if (o.show) {
-    show_recipe(recipe, context.out);
+    if (context.json) {
+      context.print_json(write_recipe(recipe));
+    } else {
+      context.out << config_to_toml(recipe);
+    }
     return 0;
   }
   TrainDisplay display(recipe, context);
   Trainer trainer(recipe, display.hooks());
   display.announce(trainer);
-  trainer.run(o.resume ? Trainer::Start::kResume : Trainer::Start::kFresh);
+  trainer.run(start);
   display.finish();
   if (context.json) context.print_json(display.summary());
   return 0;

@@ -24,6 +24,7 @@ struct FieldInfo {
   bool optional = false;    // may be left unset
   bool required = false;    // must be given
   bool positional = false;  // see Visitor::positional
+  OnResume on_resume = OnResume::kAnother;
 };
 
 // The fields in the order of visit(), groups flattened to dotted keys. Given a default-constructed

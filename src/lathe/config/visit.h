@@ -33,15 +33,30 @@
 
 namespace lathe {
 
-// Which values a field takes. For a list the bounds hold for every element.
+// What it means that a key of a recipe changes while a run goes on (train/resume.h).
+enum class OnResume : uint8_t {
+  kFree,       // no bit of what remains depends on it
+  kContinues,  // the same, as long as the learning rates of the steps taken stay what they were
+  kBranch,     // the rest of the run becomes another one: accepted when asked for, and recorded
+  kAnother,    // another model or another state of the optimiser: cannot be
+};
+
+// Which values a field takes, and what a change of it means. For a list the bounds hold for every
+// element.
 struct Limits {
   std::optional<double> minimum, maximum;
   bool exclusive_minimum = false, exclusive_maximum = false;
   bool is_required = false;
+  std::optional<OnResume> on_resume = {};  // default: Visitor::on_resume()
 
   Limits required() const {
     Limits copy = *this;
     copy.is_required = true;
+    return copy;
+  }
+  Limits when_resumed(OnResume change) const {
+    Limits copy = *this;
+    copy.on_resume = change;
     return copy;
   }
 };
@@ -59,6 +74,8 @@ inline Limits between(double minimum, double maximum) {
 }
 // The key must be given; a struct without it is refused.
 inline Limits required() { return Limits{}.required(); }
+// Any value; a change means `change` when a run goes on.
+inline Limits when_resumed(OnResume change) { return Limits{}.when_resumed(change); }
 
 using FieldRef =
     std::variant<bool*, int64_t*, double*, std::string*, std::vector<bool>*, std::vector<int64_t>*,
@@ -72,6 +89,7 @@ struct FieldSpec {
   Limits limits;
   std::vector<std::string> choices;  // empty: any value
   bool positional = false;           // on a command line: given without its name
+  OnResume on_resume = OnResume::kAnother;
 };
 
 class Visitor {
@@ -80,21 +98,21 @@ class Visitor {
 
   template <class T>
   void field(std::string_view name, T& value, std::string_view help, Limits limits = {}) {
-    on_field({name, FieldRef(&value), help, limits, {}, false});
+    add({name, FieldRef(&value), help, limits, {}, false});
   }
 
   // A string, or an optional or list of strings, restricted to the given names.
   template <class T>
   void choice(std::string_view name, T& value, std::initializer_list<std::string_view> names,
               std::string_view help, Limits limits = {}) {
-    on_field({name, FieldRef(&value), help, limits, {names.begin(), names.end()}, false});
+    add({name, FieldRef(&value), help, limits, {names.begin(), names.end()}, false});
   }
   template <class T, class Names>
   void choice(std::string_view name, T& value, const Names& names, std::string_view help,
               Limits limits = {}) {
     std::vector<std::string> list;
     for (const auto& n : names) list.emplace_back(n);
-    on_field({name, FieldRef(&value), help, limits, std::move(list), false});
+    add({name, FieldRef(&value), help, limits, std::move(list), false});
   }
 
   // An argument of a command given by its place. A std::string is required, a std::optional may be
@@ -102,7 +120,7 @@ class Visitor {
   template <class T>
   void positional(std::string_view name, T& value, std::string_view help,
                   Limits limits = lathe::required()) {
-    on_field({name, FieldRef(&value), help, limits, {}, true});
+    add({name, FieldRef(&value), help, limits, {}, true});
   }
 
   // As positional(), restricted to the given names.
@@ -110,7 +128,7 @@ class Visitor {
   void positional_choice(std::string_view name, T& value,
                          std::initializer_list<std::string_view> names, std::string_view help,
                          Limits limits = lathe::required()) {
-    on_field({name, FieldRef(&value), help, limits, {names.begin(), names.end()}, true});
+    add({name, FieldRef(&value), help, limits, {names.begin(), names.end()}, true});
   }
 
   template <class S>
@@ -120,10 +138,21 @@ class Visitor {
     end_group();
   }
 
+  // What a change means of the fields that follow, groups included, unless they say themselves.
+  void on_resume(OnResume change) { on_resume_ = change; }
+
  protected:
   virtual void on_field(const FieldSpec& field) = 0;
   virtual void begin_group(std::string_view name, std::string_view help) = 0;
   virtual void end_group() = 0;
+
+ private:
+  void add(FieldSpec field) {
+    field.on_resume = field.limits.on_resume.value_or(on_resume_);
+    on_field(field);
+  }
+
+  OnResume on_resume_ = OnResume::kAnother;
 };
 
 // Any struct with a visit(), by reference; a temporary lives to the end of the full expression.

@@ -67,7 +67,8 @@ class Describer : public Visitor {
                    .choices = field.choices,
                    .optional = is_optional(field.value),
                    .required = field.limits.is_required && !is_optional(field.value),
-                   .positional = field.positional};
+                   .positional = field.positional,
+                   .on_resume = field.on_resume};
     for (const auto& other : fields)
       require(other.key != info.key, ErrorKind::kConfig, "describe",
               "visit() lists the key '{}' twice", info.key);

@@ -203,6 +203,17 @@ void TokenShard::read(int64_t begin, int64_t end, std::span<int32_t> out,
           begin + bad, bad < n ? document_of(begin + bad) : 0, vocab_size);
 }
 
+void TokenShard::check_ids(int64_t vocab_size) const {
+  constexpr int64_t kChunk = 1 << 16;
+  parallel_ranges(num_tokens_, kChunk, [&](Range r, int) {
+    std::vector<int32_t> ids(static_cast<size_t>(std::min(kChunk, r.size())));
+    for (int64_t begin = r.begin; begin < r.end; begin += kChunk) {
+      const int64_t end = std::min(begin + kChunk, r.end);
+      read(begin, end, std::span(ids).first(static_cast<size_t>(end - begin)), vocab_size);
+    }
+  });
+}
+
 std::vector<int64_t> TokenShard::document_starts(int64_t begin, int64_t end) const {
   require(begin >= 0 && begin <= end && end <= num_tokens_, ErrorKind::kShape, where_,
           "the window {} to {} was asked for, the shard has {} tokens", begin, end, num_tokens_);

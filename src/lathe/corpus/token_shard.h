@@ -59,6 +59,9 @@ class TokenShard {
   // its document, and what to do.
   void read(int64_t begin, int64_t end, std::span<int32_t> out, int64_t vocab_size) const;
 
+  // Every token of the shard, with all threads. Throws kData as read() does.
+  void check_ids(int64_t vocab_size) const;
+
   // Where documents begin inside the window: the offsets from `begin`, ascending, each in
   // (0, end - begin). With 0 in front these are the segments of a document mask. A document without
   // tokens begins nowhere.

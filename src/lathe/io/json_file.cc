@@ -11,14 +11,16 @@ nlohmann::ordered_json read_json_file(const std::filesystem::path& path, const J
   return parse_json(read_file(path), path.string(), limits);
 }
 
-void write_json_file(const std::filesystem::path& path, const nlohmann::ordered_json& value) {
-  std::string text;
+std::string json_file_text(const nlohmann::ordered_json& value) {
   try {
-    text = value.dump(2);
+    return value.dump(2) + "\n";
   } catch (const nlohmann::json::type_error& e) {  // invalid UTF-8
-    fail(ErrorKind::kData, path.string(), "cannot be written as JSON: {}", e.what());
+    fail(ErrorKind::kData, "json", "cannot be written as JSON: {}", e.what());
   }
-  write_file_atomically(path, text + "\n");
+}
+
+void write_json_file(const std::filesystem::path& path, const nlohmann::ordered_json& value) {
+  write_file_atomically(path, json_file_text(value));
 }
 
 }  // namespace lathe

@@ -3,6 +3,7 @@
 
 #include <filesystem>
 #include <nlohmann/json_fwd.hpp>
+#include <string>
 
 #include "lathe/config/recipe.h"
 
@@ -14,6 +15,8 @@ nlohmann::ordered_json read_json_file(const std::filesystem::path& path,
                                       const JsonLimits& limits = {
                                           .error_kind = ErrorKind::kFormat});
 
+// What write_json_file() writes. Throws kData for text that is not UTF-8.
+std::string json_file_text(const nlohmann::ordered_json& value);
 // Indented by two, with a final line break, atomically. Throws kIo, or kData for text that is not
 // UTF-8.
 void write_json_file(const std::filesystem::path& path, const nlohmann::ordered_json& value);

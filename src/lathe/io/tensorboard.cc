@@ -16,7 +16,7 @@ namespace lathe {
 namespace {
 
 constexpr size_t kFlushBytes = 64 << 10;
-constexpr int32_t kStringDtype = 7;
+constexpr int32_t kStringDtype = 7, kSessionStart = 1;
 
 double now_seconds() {
   return std::chrono::duration<double>(std::chrono::system_clock::now().time_since_epoch()).count();
@@ -48,7 +48,7 @@ std::string valid_utf8(std::string_view text) {
 
 }  // namespace
 
-TensorBoardWriter::TensorBoardWriter(const std::filesystem::path& folder) {
+TensorBoardWriter::TensorBoardWriter(const std::filesystem::path& folder, int64_t first_step) {
   static std::atomic<int> counter{0};
   std::error_code error;
   std::filesystem::create_directories(folder, error);
@@ -64,6 +64,10 @@ TensorBoardWriter::TensorBoardWriter(const std::filesystem::path& folder) {
   event.set_wall_time(now);
   event.set_file_version("brain.Event:2");
   append_record(event.SerializeAsString());
+  event.set_step(first_step);
+  event.mutable_session_log()->set_status(kSessionStart);
+  append_record(event.SerializeAsString());
+  flush();
 }
 
 TensorBoardWriter::~TensorBoardWriter() {

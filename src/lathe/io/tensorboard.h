@@ -16,8 +16,9 @@ namespace lathe {
 // Throws kIo when that fails. Not thread-safe.
 class TensorBoardWriter {
  public:
-  // Makes the folder when it is missing.
-  explicit TensorBoardWriter(const std::filesystem::path& folder);
+  // Makes the folder when it is missing. What earlier files of the folder say of `first_step` and
+  // later steps is no longer shown: a run that was killed and goes on has each step once.
+  TensorBoardWriter(const std::filesystem::path& folder, int64_t first_step);
   // Flushes what is left; a failure there is dropped, so call flush() where it matters.
   ~TensorBoardWriter();
   TensorBoardWriter(const TensorBoardWriter&) = delete;

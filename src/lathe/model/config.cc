@@ -174,13 +174,12 @@ void ModelConfig::visit(Visitor& v) {
   v.field("logit_scale", logit_scale, "multiplies the output logits", above(0));
   v.field("scale_tied_head", scale_tied_head,
           "divide the output logits by sqrt(hidden_size) when the head is the token table (T5)");
-  v.field("attention_dropout", attention_dropout, "dropout of attention weights while training",
-          between(0, 0.99));
-  v.field("hidden_dropout", hidden_dropout,
-          "dropout of embeddings and sub-layer outputs while training", between(0, 0.99));
-  v.field("initializer_range", initializer_range, "standard deviation of fresh weights", above(0));
+  visit_dropout(v, attention_dropout, hidden_dropout);
+  v.field("initializer_range", initializer_range, "standard deviation of fresh weights",
+          above(0).when_resumed(OnResume::kFree));
   v.field("scale_residual_init", scale_residual_init,
-          "divide the initial output projections by sqrt(2·L), as GPT-2 does");
+          "divide the initial output projections by sqrt(2·L), as GPT-2 does",
+          when_resumed(OnResume::kFree));
   v.field("bos_token_id", bos_token_id, "id that begins a text", at_least(0));
   v.field("eos_token_id", eos_token_id, "id that ends a text; generation stops there", at_least(0));
   v.field("pad_token_id", pad_token_id, "id that fills up a batch", at_least(0));
@@ -191,6 +190,14 @@ void ModelConfig::visit(Visitor& v) {
   v.group("attention", attention, "attention");
   v.group("ffn", ffn, "feed-forward");
   v.group("moe", moe, "mixture of experts");
+}
+
+void visit_dropout(Visitor& v, double& attention_dropout, double& hidden_dropout) {
+  const Limits probability = between(0, 0.99).when_resumed(OnResume::kBranch);
+  v.field("attention_dropout", attention_dropout, "dropout of attention weights while training",
+          probability);
+  v.field("hidden_dropout", hidden_dropout,
+          "dropout of embeddings and sub-layer outputs while training", probability);
 }
 
 double ModelConfig::head_scale() const {

@@ -148,6 +148,9 @@ struct ModelConfig {
   const std::string& layer_type(int64_t layer) const;
 };
 
+// The keys of a model that matter only while it is trained.
+void visit_dropout(Visitor& v, double& attention_dropout, double& hidden_dropout);
+
 // Ids with a meaning, under their names in config.json.
 struct SpecialId {
   const char* key;

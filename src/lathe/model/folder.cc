@@ -7,7 +7,9 @@
 #include "lathe/base/error.h"
 #include "lathe/base/parallel.h"
 #include "lathe/base/process.h"
+#include "lathe/io/atomic_file.h"
 #include "lathe/io/json_file.h"
+#include "lathe/io/mapped_file.h"
 #include "lathe/io/safetensors.h"
 #include "lathe/model/family.h"
 #include "lathe/model/weight_map.h"
@@ -87,8 +89,7 @@ void update_old_rope_key(Json& json, const ModelConfig& c) {
   json["rope_scaling"] = c.position.scaling.kind == "none" ? Json() : block;
 }
 
-void write_config_files(const Transformer& model, const fs::path& folder,
-                        const SaveOptions& options) {
+Json config_json(const Transformer& model, const SaveOptions& options) {
   const ModelConfig& c = model.config();
   const Family& family = family_for(c);
   Json json = Json::object();
@@ -103,11 +104,7 @@ void write_config_files(const Transformer& model, const fs::path& folder,
     if (const auto id = c.*member; id && !(json.contains(key) && json[key].is_array()))
       json[key] = *id;
   json["dtype"] = name_of(options.dtype);
-  write_json_file(folder / "config.json", json);
-  const fs::path theirs = options.like / "generation_config.json";
-  const bool carried = !options.like.empty() && fs::exists(theirs);
-  write_json_file(folder / "generation_config.json",
-                  carried ? read_json_file(theirs) : generation_config(c));
+  return json;
 }
 
 struct ShardPlan {
@@ -282,7 +279,8 @@ std::unique_ptr<Transformer> load_for_inference(const fs::path& folder, DType dt
 }
 
 void save_model(Transformer& model, const fs::path& folder, const SaveOptions& options) {
-  write_config_files(model, folder, options);
+  for (const auto& [name, text] : model_files(model, options))
+    write_file_atomically(folder / name, text);
   const auto tensors = map_weights(model);
   const ShardPlan plan = plan_shards(tensors, options);
   if (plan.shards.size() == 1) {
@@ -297,14 +295,29 @@ void save_model(Transformer& model, const fs::path& folder, const SaveOptions& o
     }
     write_json_file(folder / "model.safetensors.index.json", index);
   }
-  if (!options.like.empty()) copy_tokenizer_files(options.like, folder);
 }
 
-void copy_tokenizer_files(const fs::path& from, const fs::path& to) {
+ModelFiles model_files(const Transformer& model, const SaveOptions& options) {
+  ModelFiles files;
+  if (!options.like.empty()) files = tokenizer_files(options.like);
+  files["config.json"] = json_file_text(config_json(model, options));
+  const fs::path theirs = options.like / "generation_config.json";
+  const bool carried = !options.like.empty() && fs::exists(theirs);
+  files["generation_config.json"] =
+      json_file_text(carried ? read_json_file(theirs) : generation_config(model.config()));
+  return files;
+}
+
+ModelFiles tokenizer_files(const fs::path& from) {
+  ModelFiles files;
+  if (!fs::is_directory(from)) {
+    if (from.extension() == ".json") files["tokenizer.json"] = read_file(from);
+    return files;
+  }
   for (const char* name : {"tokenizer.json", "tokenizer_config.json", "special_tokens_map.json",
                            "vocab.json", "merges.txt", "chat_template.jinja"})
-    if (fs::exists(from / name))
-      fs::copy_file(from / name, to / name, fs::copy_options::overwrite_existing);
+    if (fs::exists(from / name)) files[name] = read_file(from / name);
+  return files;
 }
 
 }  // namespace lathe

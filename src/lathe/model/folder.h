@@ -3,8 +3,10 @@
 #pragma once
 
 #include <filesystem>
+#include <map>
 #include <memory>
 #include <nlohmann/json_fwd.hpp>
+#include <string>
 
 #include "lathe/model/transformer.h"
 
@@ -50,7 +52,12 @@ struct SaveOptions {
 void save_model(Transformer& model, const std::filesystem::path& folder,
                 const SaveOptions& options);
 
-// The files besides config.json and weights that belong to a model: tokenizer and chat template.
-void copy_tokenizer_files(const std::filesystem::path& from, const std::filesystem::path& to);
+// Whole texts by file name.
+using ModelFiles = std::map<std::string, std::string>;
+// What save_model() writes besides the weights: config.json, generation_config.json, and the
+// tokenizer of `options.like`.
+ModelFiles model_files(const Transformer& model, const SaveOptions& options);
+// Tokenizer and chat template of a folder; of a file tokenizer.json that file alone.
+ModelFiles tokenizer_files(const std::filesystem::path& from);
 
 }  // namespace lathe

@@ -27,7 +27,7 @@ struct OptimConfig {
   template <class V>
   void visit(V& v) {
     const Limits decay_rate{.minimum = 0, .maximum = 1, .exclusive_maximum = true};
-    v.choice("name", name, optimizer_names(), "optimiser");
+    v.choice("name", name, optimizer_names(), "optimiser", when_resumed(OnResume::kAnother));
     v.field("lr", lr, "peak learning rate", at_least(0));
     v.field("beta1", beta1, "decay of the mean of gradients (adamw, lion)", decay_rate);
     v.field("beta2", beta2, "decay of the mean of squares (adamw), of the momentum (lion)",

@@ -64,9 +64,9 @@ void Ema::swap(std::span<Parameter* const> parameters) {
   swapped_ = !swapped_;
 }
 
-void Ema::for_each_state(const StateFn& f) {
+Tensor& Ema::average(const Parameter& p) {
   require(!swapped_, ErrorKind::kShape, kWhere, "state read while the averages are swapped in");
-  for (auto& [name, average] : averages_) f("ema/" + name, average);
+  return average_of(p);
 }
 
 int64_t Ema::bytes() const {

@@ -9,7 +9,6 @@
 #pragma once
 
 #include <cstdint>
-#include <functional>
 #include <map>
 #include <span>
 #include <string>
@@ -20,8 +19,6 @@ namespace lathe {
 
 class Ema {
  public:
-  using StateFn = std::function<void(const std::string& name, Tensor& state)>;
-
   // Error kConfig unless 0 <= decay < 1.
   Ema(double decay, std::span<Parameter* const> parameters);
 
@@ -33,8 +30,8 @@ class Ema {
   void swap(std::span<Parameter* const> parameters);
   bool swapped() const { return swapped_; }
 
-  // "ema/<parameter>"; as Optimizer::for_each_state. Error kShape while swapped in.
-  void for_each_state(const StateFn& f);
+  // The average of one of its parameters. Error kShape for another one, and while swapped in.
+  Tensor& average(const Parameter& parameter);
   int64_t bytes() const;
 
  private:

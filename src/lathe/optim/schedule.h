@@ -17,6 +17,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -35,15 +36,28 @@ struct ScheduleConfig {
   double decay_fraction = 0.2;
   std::string decay_shape = "linear";
 
+  std::optional<int64_t> steps;
+
+  // How many steps the schedule spans in a run of `run_steps`.
+  int64_t span(int64_t run_steps) const { return steps.value_or(run_steps); }
+
   template <class V>
   void visit(V& v) {
-    v.choice("name", name, schedule_names(), "how the learning rate changes after the warm-up");
+    const auto rates = when_resumed(OnResume::kContinues);
+    const auto part = between(0, 1).when_resumed(OnResume::kContinues);
+    v.choice("name", name, schedule_names(), "how the learning rate changes after the warm-up",
+             rates);
     v.field("warmup_steps", warmup_steps, "steps over which the learning rate grows to its peak",
-            at_least(0));
+            at_least(0).when_resumed(OnResume::kContinues));
     v.field("min_lr_ratio", min_lr_ratio, "last learning rate over the peak (cosine, linear, wsd)",
-            between(0, 1));
-    v.field("decay_fraction", decay_fraction, "part of the run that decays (wsd)", between(0, 1));
-    v.choice("decay_shape", decay_shape, {"linear", "1-sqrt"}, "how it decays (wsd)");
+            part);
+    v.field("decay_fraction", decay_fraction, "part of the schedule that decays (wsd)", part);
+    v.choice("decay_shape", decay_shape, {"linear", "1-sqrt"}, "how it decays (wsd)", rates);
+    v.field(
+        "steps", steps,
+        "steps that the schedule is made for; default train.steps. With more than those the run "
+        "ends before the learning rate has fallen, and can be made longer",
+        at_least(1).when_resumed(OnResume::kContinues));
   }
 };
 

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <charconv>
-#include <cstring>
 #include <nlohmann/json.hpp>
 
 #include "lathe/base/error.h"
@@ -23,15 +22,11 @@ constexpr const char* kOptimizerFile = "optimizer.safetensors";
 constexpr const char* kStateFile = "state.json";
 constexpr const char* kStateHash = "state_hash";
 
-std::vector<ArraySpan> spans_of(const std::vector<NamedTensor>& tensors) {
-  std::vector<ArraySpan> arrays;
-  for (const auto& [name, t] : tensors) {
-    require(t->contiguous(), ErrorKind::kShape, "checkpoint", "'{}' is not contiguous", name);
-    const auto dims = t->shape().dims();
-    arrays.push_back({name,
-                      std::string(safetensors_name(t->dtype())),
-                      {dims.begin(), dims.end()},
-                      {t->raw(), t->bytes()}});
+std::vector<SafetensorsWriter::Announced> announced(const std::vector<CheckpointTensor>& tensors) {
+  std::vector<SafetensorsWriter::Announced> arrays;
+  for (const CheckpointTensor& t : tensors) {
+    const auto dims = t.shape.dims();
+    arrays.push_back({t.name, std::string(safetensors_name(t.dtype)), {dims.begin(), dims.end()}});
   }
   return arrays;
 }
@@ -62,24 +57,37 @@ Json read_verified_state(const fs::path& folder) {
   return state;
 }
 
+// Bytes in the file may lie at any address; tensors are aligned.
+Tensor aligned(const ArraySpan& array, const CheckpointTensor& t) {
+  Tensor copy(t.shape, t.dtype);
+  std::copy(array.bytes.begin(), array.bytes.end(), copy.raw());
+  return copy;
+}
+
 void copy_into(const fs::path& file, const SafetensorsReader& reader,
-               const std::vector<NamedTensor>& tensors) {
+               const std::vector<CheckpointTensor>& tensors) {
   require(reader.arrays().size() == tensors.size(), ErrorKind::kFormat, file.string(),
           "holds {} tensors, this run has {}; the recipe's model or optimiser was changed",
           reader.arrays().size(), tensors.size());
-  for (const auto& [name, t] : tensors) {
-    const ArraySpan* array = reader.find(name);
+  for (const CheckpointTensor& t : tensors) {
+    const ArraySpan* array = reader.find(t.name);
     require(array != nullptr, ErrorKind::kFormat, file.string(),
-            "has no tensor '{}'; the recipe's model or optimiser was changed", name);
-    require(Shape(std::span<const int64_t>(array->shape)) == t->shape() &&
-                array->dtype == safetensors_name(t->dtype()),
-            ErrorKind::kFormat, file.string(), "'{}' is {} [{}], this run has {} {}", name,
-            array->dtype, fmt::join(array->shape, ", "), name_of(t->dtype()), t->shape().str());
-    std::memcpy(t->raw(), array->bytes.data(), array->bytes.size());
+            "has no tensor '{}'; the recipe's model or optimiser was changed", t.name);
+    require(Shape(std::span<const int64_t>(array->shape)) == t.shape &&
+                array->dtype == safetensors_name(t.dtype),
+            ErrorKind::kFormat, file.string(), "'{}' is {} [{}], this run has {} {}", t.name,
+            array->dtype, fmt::join(array->shape, ", "), name_of(t.dtype), t.shape.str());
+    t.scatter(aligned(*array, t));
   }
 }
 
 }  // namespace
+
+CheckpointTensor as_it_is(std::string name, Tensor& tensor) {
+  require(tensor.contiguous(), ErrorKind::kShape, "checkpoint", "'{}' is not contiguous", name);
+  return {std::move(name), tensor.shape(), tensor.dtype(), [&tensor] { return tensor; },
+          [&tensor](const Tensor& stored) { tensor.copy_from(stored); }};
+}
 
 fs::path CheckpointStore::path_of(int64_t step) const {
   return folder_ / fmt::format("{}{:08}", kPrefix, step);
@@ -104,13 +112,13 @@ std::vector<int64_t> CheckpointStore::steps() const {
 
 struct CheckpointStore::Snapshot {
   int64_t step;
-  std::vector<ArraySpan> model, optimizer;
+  CheckpointContent content;
   Json state;
 };
 
 void CheckpointStore::save(int64_t step, const CheckpointContent& content, Json state) {
   state["step"] = step;
-  Snapshot snapshot{step, spans_of(content.model), spans_of(content.optimizer), std::move(state)};
+  Snapshot snapshot{step, content, std::move(state)};
   writing_.begin([this, snapshot = std::move(snapshot)](const auto& has_read) mutable {
     write(snapshot, has_read);
     if (options_.keep_last > 0) prune(options_.keep_last, options_.keep_every);
@@ -121,19 +129,21 @@ void CheckpointStore::write(Snapshot& s, const std::function<void()>& has_read) 
   const auto on_part = [this](std::string_view part) {
     if (options_.on_part) options_.on_part(part);
   };
-  const auto write_all = [&](SafetensorsWriter& file, const std::vector<ArraySpan>& arrays) {
-    for (const ArraySpan& array : arrays) {
-      on_part(array.name);
-      file.write(array.bytes);
+  const auto write_all = [&](SafetensorsWriter& file, const std::vector<CheckpointTensor>& all) {
+    for (const CheckpointTensor& t : all) {
+      on_part(t.name);
+      const Tensor values = t.gather();
+      const Tensor whole = values.contiguous() ? values : values.clone();
+      file.write({whole.raw(), whole.bytes()});
     }
   };
   AtomicDirectory folder(path_of(s.step), AtomicDirectory::IfExists::kReplace);
   // Both are read before either is made durable, which takes longer and holds up nobody.
-  SafetensorsWriter model(folder.temporary() / kModelFile, SafetensorsWriter::announce(s.model));
-  write_all(model, s.model);
-  SafetensorsWriter optimizer(folder.temporary() / kOptimizerFile,
-                              SafetensorsWriter::announce(s.optimizer));
-  write_all(optimizer, s.optimizer);
+  SafetensorsWriter model(folder.temporary() / kModelFile, announced(s.content.model),
+                          {{"format", "pt"}});
+  write_all(model, s.content.model);
+  SafetensorsWriter optimizer(folder.temporary() / kOptimizerFile, announced(s.content.optimizer));
+  write_all(optimizer, s.content.optimizer);
   has_read();
   on_part(kStateFile);
   model.commit();
@@ -142,11 +152,12 @@ void CheckpointStore::write(Snapshot& s, const std::function<void()>& has_read) 
   s.state["files"][kOptimizerFile] = optimizer.hash();
   s.state[kStateHash] = hash_state(s.state);
   write_json_file(folder.temporary() / kStateFile, s.state);
+  if (options_.complete) options_.complete(folder.temporary(), path_of(s.step), s.state);
   folder.commit();
 }
 
-Json CheckpointStore::load_newest(const CheckpointContent& content, const Log& log,
-                                  const std::function<void(const Json& state)>& check) {
+Json CheckpointStore::load_newest(
+    const Log& log, const std::function<CheckpointContent(const Json& state)>& content_for) {
   finish();
   std::vector<int64_t> all = steps();
   std::string damaged;
@@ -160,7 +171,7 @@ Json CheckpointStore::load_newest(const CheckpointContent& content, const Log& l
       damaged += fmt::format("\n  {}", error.what());
       continue;
     }
-    check(state);
+    const CheckpointContent content = content_for(state);
     copy_into(folder / kModelFile, SafetensorsReader(folder / kModelFile), content.model);
     copy_into(folder / kOptimizerFile, SafetensorsReader(folder / kOptimizerFile),
               content.optimizer);
@@ -176,6 +187,15 @@ void CheckpointStore::prune(int64_t keep_last, int64_t keep_every) const {
   const std::vector<int64_t> all = steps();
   for (size_t i = 0; i + static_cast<size_t>(keep_last) < all.size(); ++i)
     if (keep_every == 0 || all[i] % keep_every != 0) fs::remove_all(path_of(all[i]));
+}
+
+std::optional<fs::path> CheckpointStore::set_aside(int64_t step) const {
+  const fs::path from = path_of(step);
+  if (!fs::exists(from)) return std::nullopt;
+  const fs::path to = folder_ / ("failed-" + from.filename().string());
+  fs::remove_all(to);
+  fs::rename(from, to);
+  return to;
 }
 
 void CheckpointStore::remove_leftovers() const {

@@ -1,7 +1,9 @@
-// Checkpoints of a run: out/checkpoints/step-00000070/ holds
-//   model.safetensors      master weights by parameter path, f32
-//   optimizer.safetensors  optimiser state by its names, and the weight average
+// Checkpoints of a run: out/checkpoints/step-00000070/ is a model's folder that training can go on
+// from, and holds
+//   model.safetensors      the model as it would be used now, f32, under its family's names
+//   optimizer.safetensors  optimiser state by its names, and whatever else training goes on with
 //   state.json             step, counters, the recipe, the hash of each file above and of itself
+//   config.json, tokenizer, manifest …   what CheckpointOptions::complete writes
 // Written under a temporary name and renamed, so a checkpoint is there whole or not at all. There
 // is no random state: every stream is a function of (seed, step).
 //
@@ -14,6 +16,7 @@
 #include <filesystem>
 #include <functional>
 #include <nlohmann/json_fwd.hpp>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -24,15 +27,20 @@
 
 namespace lathe {
 
-struct NamedTensor {
+// A tensor of a checkpoint: how it comes from what the run holds, and gets back there.
+struct CheckpointTensor {
   std::string name;
-  Tensor* tensor;
+  Shape shape;
+  DType dtype = DType::kF32;
+  std::function<Tensor()> gather;                     // of that shape and dtype
+  std::function<void(const Tensor& stored)> scatter;  // the opposite
 };
+// `tensor`, which is contiguous and outlives the result, as it is.
+CheckpointTensor as_it_is(std::string name, Tensor& tensor);
 
-// What a checkpoint holds. Tensors are read when saving and overwritten (same shape and dtype) when
-// loading.
+// What a checkpoint holds. When loading, the model is scattered before the rest.
 struct CheckpointContent {
-  std::vector<NamedTensor> model, optimizer;
+  std::vector<CheckpointTensor> model, optimizer;
 };
 
 struct CheckpointOptions {
@@ -41,6 +49,11 @@ struct CheckpointOptions {
   // Called by the writing thread before it reads the tensor of that name, and with "state.json"
   // once it has read all of them and nothing is durable yet. What it throws fails the write.
   std::function<void(std::string_view part)> on_part;
+  // Called by the writing thread when all else is in `folder`, which will be at `final_path`; the
+  // files it adds belong to the checkpoint. `state` is that of state.json.
+  std::function<void(const std::filesystem::path& folder, const std::filesystem::path& final_path,
+                     const nlohmann::ordered_json& state)>
+      complete;
 };
 
 // Every member is called by the owner's thread. save(), wait_until_read(), finish() and
@@ -67,13 +80,16 @@ class CheckpointStore {
   void finish() { writing_.finish(); }
   // From save() to durable, of the write that finish() waited for last.
   double write_seconds() const { return writing_.seconds(); }
-  // Loads the newest checkpoint whose files are intact into `content` and returns its state;
-  // damaged ones are named in `log` and passed over. `check` may refuse a state by throwing. Error
-  // kFormat naming every damaged one when none is left; a null value when there is no checkpoint at
-  // all.
+  // Loads the newest checkpoint whose files are intact and returns its state; damaged ones are
+  // named in `log` and passed over. `content_for` says where a checkpoint of that state is loaded
+  // to, or refuses it by throwing. Error kFormat naming every damaged one when none is left; a null
+  // value when there is no checkpoint at all.
   nlohmann::ordered_json load_newest(
-      const CheckpointContent& content, const Log& log,
-      const std::function<void(const nlohmann::ordered_json& state)>& check);
+      const Log& log,
+      const std::function<CheckpointContent(const nlohmann::ordered_json& state)>& content_for);
+  // Gives the checkpoint of `step`, if there is one, a name under which it is no longer loaded;
+  // returns its new path. Not while a write is under way.
+  std::optional<std::filesystem::path> set_aside(int64_t step) const;
   // Removes all but the newest `keep_last` and the multiples of `keep_every` (0: none of those).
   // Not while a write is under way.
   void prune(int64_t keep_last, int64_t keep_every) const;

@@ -3,7 +3,9 @@
 #include <fcntl.h>
 
 #include <cerrno>
+#include <cmath>
 #include <fstream>
+#include <limits>
 #include <nlohmann/json.hpp>
 #include <string>
 
@@ -15,36 +17,73 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
-// The lines of steps up to `last_step`. A line cut short by a kill is the last one and parses as
-// nothing.
-std::string lines_to_keep(const std::filesystem::path& path, int64_t last_step) {
-  std::ifstream in(path);
-  std::string kept, line;
-  while (std::getline(in, line)) {
-    const Json record = Json::parse(line, nullptr, /*allow_exceptions=*/false);
-    if (record.is_object() && record.value("step", last_step + 1) <= last_step) kept += line + "\n";
-  }
-  return kept;
+struct Spelling {
+  const char* text;
+  double value;
+};
+constexpr Spelling kSpellings[] = {{"NaN", std::numeric_limits<double>::quiet_NaN()},
+                                   {"Infinity", std::numeric_limits<double>::infinity()},
+                                   {"-Infinity", -std::numeric_limits<double>::infinity()}};
+
+Json spelled(const Json& value) {
+  if (!value.is_number_float() || std::isfinite(value.get<double>())) return value;
+  const double x = value.get<double>();
+  for (const Spelling& s : kSpellings)
+    if (std::isnan(x) ? std::isnan(s.value) : s.value == x) return s.text;
+  return value;
 }
 
 }  // namespace
 
 MetricsWriter::MetricsWriter(const std::filesystem::path& folder, int64_t last_step)
-    : path_(folder / "metrics.jsonl"), board_(folder / "tensorboard") {
-  write_file_atomically(
-      path_, std::filesystem::exists(path_) ? lines_to_keep(path_, last_step) : std::string());
+    : path_(folder / "metrics.jsonl"), board_(folder / "tensorboard", last_step + 1) {
+  std::string kept, line;
+  std::ifstream in(path_);
+  while (std::getline(in, line)) {
+    // A line cut short by a kill is the last one and parses as nothing.
+    const Json record = Json::parse(line, nullptr, /*allow_exceptions=*/false);
+    if (!record.is_object() || record.value("step", last_step + 1) > last_step) continue;
+    kept += line + "\n";
+    note(record);
+  }
+  write_file_atomically(path_, kept);
   file_ = Descriptor(::open(path_.c_str(), O_WRONLY | O_APPEND | O_CLOEXEC));
   if (!file_.is_open()) fail_to_write(path_, errno);
 }
 
+void MetricsWriter::note(const Json& record) {
+  for (const auto& [key, value] : record.items()) last_[key] = record.at("step").get<int64_t>();
+}
+
+int64_t MetricsWriter::last_with(const std::string& key) const {
+  const auto found = last_.find(key);
+  return found == last_.end() ? 0 : found->second;
+}
+
 void MetricsWriter::write(const Json& record) {
-  write_all(file_, record.dump() + "\n", path_);
+  Json line = Json::object();
+  for (const auto& [key, value] : record.items()) line[key] = spelled(value);
+  write_all(file_, line.dump() + "\n", path_);
+  note(record);
   const auto step = record.at("step").get<int64_t>();
   const bool validation = record.contains("val_loss");
   for (const auto& [key, value] : record.items())
     if (key != "step" && value.is_number())
       board_.scalar((validation ? "valid/" : "train/") + key, step, value.get<double>());
   if (record.contains("sample")) board_.text("sample", step, record["sample"].get<std::string>());
+  const auto now = std::chrono::steady_clock::now();
+  if (std::chrono::duration<double>(now - flushed_).count() < kFlushSeconds) return;
+  flushed_ = now;
+  flush();
+}
+
+std::optional<double> metric_value(const Json& record, const std::string& key) {
+  const auto it = record.find(key);
+  if (it == record.end()) return std::nullopt;
+  if (it->is_number()) return it->get<double>();
+  for (const Spelling& s : kSpellings)
+    if (*it == s.text) return s.value;
+  return std::nullopt;
 }
 
 }  // namespace lathe

@@ -2,9 +2,13 @@
 // it.
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <filesystem>
+#include <map>
 #include <nlohmann/json_fwd.hpp>
+#include <optional>
+#include <string>
 
 #include "lathe/io/descriptor.h"
 #include "lathe/io/tensorboard.h"
@@ -18,15 +22,26 @@ class MetricsWriter {
   // step is there once. kIo.
   MetricsWriter(const std::filesystem::path& folder, int64_t last_step);
 
-  // `record` has "step"; its numbers also go to TensorBoard. The line is in the file when this
-  // returns.
+  // `record` has "step"; its numbers also go to TensorBoard, within kFlushSeconds. The line is in
+  // the file when this returns. JSON has no numbers that are not finite: they are written as the
+  // strings "NaN", "Infinity" and "-Infinity", as in the JSON of protocol buffers.
   void write(const nlohmann::ordered_json& record);
   void flush() { board_.flush(); }
+  // The last step of a line that has `key`; 0 for none.
+  int64_t last_with(const std::string& key) const;
 
  private:
+  static constexpr double kFlushSeconds = 5;
+  void note(const nlohmann::ordered_json& record);
+
   std::filesystem::path path_;
+  std::map<std::string, int64_t> last_;  // step of each key's last line
   Descriptor file_;
   TensorBoardWriter board_;
+  std::chrono::steady_clock::time_point flushed_ = std::chrono::steady_clock::now();
 };
+
+// A number of a line, written as above; nullopt when there is none.
+std::optional<double> metric_value(const nlohmann::ordered_json& record, const std::string& key);
 
 }  // namespace lathe

@@ -1,10 +1,13 @@
 #include "lathe/train/recipe.h"
 
+#include <algorithm>
+#include <limits>
 #include <nlohmann/json.hpp>
 
 #include "lathe/base/error.h"
 #include "lathe/base/strings.h"
 #include "lathe/config/config.h"
+#include "lathe/model/family.h"
 #include "lathe/model/folder.h"
 
 namespace lathe {
@@ -15,23 +18,42 @@ using Json = nlohmann::ordered_json;
 const std::vector<std::string> kSections = {"model",     "data",  "train",
                                             "objective", "optim", "schedule"};
 
-// Dropout is a matter of training, so it may be set beside `from`; everything else the folder
+// What a recipe says of a model that begins from a folder.
+struct FromFolder {
+  std::optional<std::string>& from;
+  double &attention_dropout, &hidden_dropout;
+
+  void visit(Visitor& v) {
+    v.field("from", from, "folder of a model or of a checkpoint whose weights the run begins with",
+            when_resumed(OnResume::kFree));
+    visit_dropout(v, attention_dropout, hidden_dropout);
+  }
+};
+
+// Dropout is a matter of training, so it may be set with `from`; everything else the folder
 // decides.
 ModelConfig model_from_folder(const std::string& folder, const Json& section) {
   ModelConfig config = read_model_config(folder);
-  for (const auto& [key, value] : section.items()) {
-    if (key == "from") continue;
-    require(key == "attention_dropout" || key == "hidden_dropout", ErrorKind::kConfig, "model",
-            "'{}' cannot be set beside from = \"{}\": the folder's config.json decides; only "
-            "attention_dropout and "
-            "hidden_dropout may be given",
-            key, folder);
-    require(value.is_number() && value.get<double>() >= 0 && value.get<double>() < 1,
-            ErrorKind::kConfig, "model", "{} = {} is not a probability below 1", key, value.dump());
-    (key == "attention_dropout" ? config.attention_dropout : config.hidden_dropout) =
-        value.get<double>();
-  }
+  std::optional<std::string> from;
+  FromFolder fields{from, config.attention_dropout, config.hidden_dropout};
+  std::vector<std::string> known;
+  for (const FieldInfo& field : describe(fields)) known.push_back(field.key);
+  for (const auto& [key, value] : section.items())
+    require(std::ranges::find(known, key) != known.end(), ErrorKind::kConfig, "model",
+            "'{}' cannot be set beside from = \"{}\": the folder's config.json decides. Keys that "
+            "may be given: {}",
+            key, folder, join(known, ", "));
+  read_config_in_place(fields, section, "model", {});
   return config;
+}
+
+// The model is made for the length that it is trained with, unless the recipe says another.
+void default_length(ModelConfig& model, const Json& section, const Recipe& r) {
+  const Family& family = find_family(model.model_type);
+  if (rename_keys(family, section).contains("max_position_embeddings")) return;
+  model.max_position_embeddings = std::numeric_limits<int32_t>::max();  // rows of any length
+  const Objective::Lengths rows = make_objective(r.objective, model, r.train.seq_len)->longest();
+  model.max_position_embeddings = std::max({r.train.seq_len, rows.ids, rows.text});
 }
 
 void check_together(const Recipe& r) {
@@ -48,6 +70,75 @@ void check_together(const Recipe& r) {
 }
 
 }  // namespace
+
+void DataConfig::visit(Visitor& v) {
+  v.field("train", train, "token shard to learn from: the prefix of a .bin and .idx",
+          required().when_resumed(OnResume::kFree));  // its content is what counts
+  v.field("valid", valid, "token shard to validate on", when_resumed(OnResume::kFree));
+  v.choice("order", order, {"shuffle", "sequential"}, "how samples follow each other");
+  v.field("document_mask", document_mask,
+          "tokens see only their own document, positions restart in each, and no loss crosses a "
+          "border");
+  v.field("tokenizer", tokenizer,
+          "tokenizer of the shards: for samples, bits per byte, and the finished folder",
+          when_resumed(OnResume::kFree));
+}
+
+void TrainConfig::visit(Visitor& v) {
+  const auto free = when_resumed(OnResume::kFree);
+  const auto free_from = [](double least) { return at_least(least).when_resumed(OnResume::kFree); };
+  v.field("steps", steps, "optimiser steps", at_least(1).when_resumed(OnResume::kContinues));
+  v.field("batch_size", batch_size, "sequences in one micro-batch", between(1, 1 << 20));
+  v.field("grad_accumulation", grad_accumulation, "micro-batches whose gradients make one step",
+          between(1, 1 << 20));
+  v.field("seq_len", seq_len, "tokens of a sequence", at_least(1));
+  v.choice("precision", precision, {"bf16", "fp32"},
+           "arithmetic of the model; master weights and optimiser are fp32 in both");
+  v.choice("recompute", recompute, {"none", "selective", "full"},
+           "activations made again in the backward: less memory, more time", free);
+  v.choice("device", device, {"cpu", "ref"}, "ref: scalar double precision, for checking",
+           when_resumed(OnResume::kAnother));
+  v.field("seed", seed, "of weights, order and dropout", at_least(0));
+  v.field("out", out, "folder of the run", free);
+  v.field("checkpoint_every", checkpoint_every, "steps between checkpoints; 0 writes only the last",
+          free_from(0));
+  v.field("keep_last", keep_last, "newest checkpoints that are kept", free_from(1));
+  v.field("keep_every", keep_every,
+          "checkpoints at multiples of this step are kept for good; 0 keeps none", free_from(0));
+  v.field("eval_every", eval_every, "steps between validations; 0 validates only at the end",
+          free_from(0));
+  v.field("eval_batches", eval_batches, "micro-batches of one validation, always the same",
+          free_from(1));
+  v.field("sample_every", sample_every, "steps between sample texts; 0 writes none", free_from(0));
+  v.field("sample_prompt", sample_prompt, "how a sample text begins", free);
+  v.field("sample_tokens", sample_tokens, "tokens of a sample text", free_from(1));
+  v.field(
+      "ema_decay", ema_decay,
+      "decay of an average of the weights, used for validation and the finished model; 0 is off",
+      Limits{.minimum = 0, .maximum = 1, .exclusive_maximum = true});
+  v.field("spike_skip", spike_skip,
+          "skip a step whose loss is this many standard deviations above its running mean; 0 "
+          "never skips",
+          at_least(0));
+  v.field("max_skipped", max_skipped,
+          "skipped steps in a row that end the run: it no longer learns", free_from(1));
+}
+
+void Recipe::visit(Visitor& v) {
+  v.on_resume(OnResume::kAnother);
+  if (from) {
+    FromFolder section{from, model.attention_dropout, model.hidden_dropout};
+    v.group("model", section, "the model");
+  } else {
+    v.group("model", model, "the model");
+  }
+  v.on_resume(OnResume::kBranch);
+  v.group("data", data, "what it learns from");
+  v.group("train", train, "the run");
+  v.group("objective", objective, "what it predicts");
+  v.group("optim", optim, "the optimiser");
+  v.group("schedule", schedule, "the learning rate over the run");
+}
 
 DType Recipe::compute_dtype() const {
   if (train.device == "ref") return DType::kF64;
@@ -89,20 +180,11 @@ Recipe read_recipe(const Json& tree) {
   read_config(r.objective, section("objective"), "objective");
   read_config(r.optim, section("optim"), "optim");
   read_config(r.schedule, section("schedule"), "schedule");
+  if (!r.from) default_length(r.model, model, r);
   check_together(r);
   return r;
 }
 
-Json write_recipe(const Recipe& r) {
-  Json json;
-  json["model"] = write_config(r.model);
-  if (r.from) json["model"]["from"] = *r.from;
-  json["data"] = write_config(r.data);
-  json["train"] = write_config(r.train);
-  json["objective"] = write_config(r.objective);
-  json["optim"] = write_config(r.optim);
-  json["schedule"] = write_config(r.schedule);
-  return json;
-}
+Json write_recipe(const Recipe& r) { return write_config(r); }
 
 }  // namespace lathe

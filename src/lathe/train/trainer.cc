@@ -58,10 +58,14 @@ void Trainer::LossStatistics::add(double loss) {
 Trainer::Trainer(Recipe recipe, TrainHooks hooks)
     : recipe_(std::move(recipe)),
       hooks_(std::move(hooks)),
-      checkpoints_(std::filesystem::path(recipe_.train.out) / "checkpoints",
-                   {.keep_last = recipe_.train.keep_last,
-                    .keep_every = recipe_.train.keep_every,
-                    .on_part = hooks_.on_checkpoint_part}) {
+      checkpoints_(
+          std::filesystem::path(recipe_.train.out) / "checkpoints",
+          {.keep_last = recipe_.train.keep_last,
+           .keep_every = recipe_.train.keep_every,
+           .on_part = hooks_.on_checkpoint_part,
+           .complete = [this](const auto& folder, const auto& final_path, const auto& state) {
+             complete_checkpoint(folder, final_path, state);
+           }}) {
   const TrainConfig& t = recipe_.train;
   const Rng seed(static_cast<uint64_t>(t.seed));
   model_ = std::make_unique<Transformer>(recipe_.model);
@@ -216,25 +220,24 @@ StepReport Trainer::step(int64_t step) {
       .step = step, .steps = t.steps, .tokens = t.batch_size * t.seq_len * t.grad_accumulation};
   report.loss = accumulate_gradients(step);
   report.grad_norm = global_grad_norm(trained_);
-  report.lr = learning_rate(recipe_.schedule, recipe_.optim.lr, step, t.steps);
+  report.lr =
+      learning_rate(recipe_.schedule, recipe_.optim.lr, step, recipe_.schedule.span(t.steps));
   const bool finite = std::isfinite(report.loss) && std::isfinite(report.grad_norm);
-  require(
-      finite || t.spike_skip > 0, ErrorKind::kNumeric, "train",
-      "step {}: the loss is {} and the gradient norm {}. Checkpoints up to here are untouched; "
-      "resume with a lower "
-      "optim.lr, a longer schedule.warmup_steps, optim.grad_clip = 1.0, or train.spike_skip = 6",
-      step, report.loss, report.grad_norm);
+  if (!finite && t.spike_skip == 0) fail_not_finite(report);
   report.skipped = !finite || loss_statistics_.is_spike(report.loss, t.spike_skip);
   if (finite) loss_statistics_.add(report.loss);
   const auto before_wait = std::chrono::steady_clock::now();
   checkpoints_.wait_until_read();
   report.waited = seconds_since(before_wait);
+  updating_ = true;
   if (!report.skipped) {
     const double clip = clip_factor(report.grad_norm, recipe_.optim.grad_clip);
     optimizer_->step(trained_, {.step = ++updates_, .lr = report.lr, .grad_scale = clip});
     if (ema_) ema_->update(trained_, updates_);
     update_router_biases(router_statistics_);
   }
+  updating_ = false;
+  taken_ = step;
   report.routers = router_statistics_.summary();
   report.seconds = seconds_since(start);
   report.flops = flops_per_step();

@@ -12,6 +12,8 @@
 
 #include "lathe/base/log.h"
 #include "lathe/corpus/token_shard.h"
+#include "lathe/io/manifest.h"
+#include "lathe/model/folder.h"
 #include "lathe/model/transformer.h"
 #include "lathe/nn/moe/router_statistics.h"
 #include "lathe/optim/ema.h"
@@ -64,10 +66,14 @@ class Trainer {
   // Builds or loads the model and opens the data. Errors: kConfig, kData, kIo, kFormat.
   Trainer(Recipe recipe, TrainHooks hooks);
 
-  enum class Start { kFresh, kResume };
-  // Trains to the last step and writes <out>/model. kFresh refuses an `out` that holds a run;
-  // kResume goes on from the newest intact checkpoint, or begins when there is none. Errors:
-  // kNumeric for a loss that is not finite.
+  enum class Start {
+    kFresh,   // refuses an `out` that holds a run
+    kResume,  // goes on from the newest intact checkpoint, or begins when there is none
+    kBranch,  // the same, also with changes that make another run of the rest (train/resume.h)
+  };
+  // Trains to the last step and writes <out>/model. Whatever ends it earlier, the last step whose
+  // update was finished is saved first. Errors: kNumeric for a loss that is not finite, and for
+  // train.max_skipped steps skipped in a row; kIo while another process runs in `out`.
   void run(Start start);
 
   // One optimiser step (forward, backward, clipping, update); for run() and for benchmarks. Waits
@@ -96,7 +102,16 @@ class Trainer {
 
   void prepare_parameters();
   void open_data();
+  void check_data();
   CheckpointContent checkpoint_content();
+  // Where a checkpoint of that state is loaded to; it may have been written with or without averages.
+  CheckpointContent content_to_load(const nlohmann::ordered_json& state);
+  void complete_checkpoint(const std::filesystem::path& folder,
+                           const std::filesystem::path& final_path,
+                           const nlohmann::ordered_json& state) const;
+  // Its kind, the run's inputs, recipe and branches.
+  Manifest manifest_of(std::string_view kind, int64_t step, int64_t updates) const;
+  void accept_state(const nlohmann::ordered_json& state, Start start);
   // Averages, if there are any, in place of the weights for as long as `scope` lives.
   void use_averages(std::optional<EmaScope>& scope);
   // The weighed losses of the modules that look further ahead, added to `loss`.
@@ -105,11 +120,18 @@ class Trainer {
   // its gradients.
   double loss_of(Forward f, const Batch& batch, Recompute recompute, double normalizer);
   double accumulate_gradients(int64_t step);
+  [[noreturn]] void fail_not_finite(const StepReport& report);
+  void count_skipped(const StepReport& report);
+  // The step to go on after; 0 at the beginning.
   int64_t begin(Start start);
+  int64_t load_checkpoint(Start start);
+  void save_what_can_be_saved();
   void refuse_used_folder() const;
   void restore(const nlohmann::ordered_json& state);
   void record_step(const StepReport& report);
+  bool is_due(int64_t step, int64_t every) const;
   void after_step(int64_t step);
+  void validate_and_sample(int64_t step);
   void train(Start start);
   void write_sample(int64_t step);
   void write_model();
@@ -126,11 +148,17 @@ class Trainer {
   double flops_per_step_ = 0;
   std::unique_ptr<TokenShard> train_shard_, valid_shard_;
   std::unique_ptr<DataLoader> train_loader_, valid_loader_;
+  std::vector<ArtefactRef> inputs_;  // shards, tokenizer, model.from, hashed at the start
+  ModelFiles model_files_;
+  std::vector<std::string> branches_;  // "after step 12: optim.lr: 0.01, now 0.001"
   std::unique_ptr<MetricsWriter> metrics_;
   CheckpointStore checkpoints_;  // after what it reads from: its end is waited for first
   LossStatistics loss_statistics_;
   RouterStatistics router_statistics_;  // of the present step
   int64_t updates_ = 0;                 // optimiser updates, skipped steps not counted
+  int64_t skipped_in_a_row_ = 0;
+  int64_t taken_ = 0;      // the last step whose update was finished
+  bool updating_ = false;  // weights are between two steps
 };
 
 }  // namespace lathe

@@ -104,8 +104,7 @@ void gated(ActivationId f, const TensorView& x, const TensorView& y) {
     using T = decltype(t);
     for_each_gated_run(y.shape[0], width, [&](int64_t row, int64_t at, int64_t n) {
       const T* gate = row_of<T>(x, row) + at;
-      as_floats(n, run, read(gate), read(gate + width),
-                write(row_of<T>(y, row) + at));
+      as_floats(n, run, read(gate), read(gate + width), write(row_of<T>(y, row) + at));
     });
   });
 }
@@ -120,8 +119,8 @@ void gated_backward(ActivationId f, const TensorView& x, const TensorView& dy,
       const T* gate = row_of<T>(x, row) + at;
       T* dgate = row_of<T>(dx, row) + at;
       const T* upstream = row_of<T>(dy, row) + at;
-      as_floats(n, run, read(gate), read(gate + width), read(upstream),
-                write(dgate), write(dgate + width));
+      as_floats(n, run, read(gate), read(gate + width), read(upstream), write(dgate),
+                write(dgate + width));
     });
   });
 }

@@ -1,0 +1,200 @@
+// What a run keeps: its checkpoints, what it goes on from, and the finished model.
+
+#include <nlohmann/json.hpp>
+
+#include "lathe/base/error.h"
+#include "lathe/base/parallel.h"
+#include "lathe/io/atomic_file.h"
+#include "lathe/io/hash.h"
+#include "lathe/io/json_file.h"
+#include "lathe/model/weight_map.h"
+#include "lathe/train/resume.h"
+#include "lathe/train/trainer.h"
+
+namespace lathe {
+namespace {
+
+namespace fs = std::filesystem;
+using Json = nlohmann::ordered_json;
+
+// Behind this the optimiser's file holds master weights, where the model's file holds averages.
+constexpr std::string_view kMaster = "master/";
+
+// A tensor of the model's file, from and to what `of` gives of a parameter.
+CheckpointTensor on_disk(const DiskTensor& t, const DiskTensor::Of& of) {
+  const DType dtype = t.pieces[0].parameter->value.dtype();
+  return {t.name, t.shape, dtype, [t, of] { return t.gather(of); },
+          [t, of](const Tensor& stored) { t.scatter(stored, of); }};
+}
+
+std::string hash_of(const std::vector<ArtefactRef>& inputs, std::string_view path) {
+  for (const ArtefactRef& input : inputs)
+    if (input.path == path) return input.hash;
+  return "";
+}
+
+}  // namespace
+
+// Before the first step: ids that the model has no row for, and what everything is made from.
+void Trainer::check_data() {
+  train_shard_->check_ids(recipe_.model.vocab_size);
+  if (valid_shard_) valid_shard_->check_ids(recipe_.model.vocab_size);
+  Manifest inputs;
+  add_input(inputs, recipe_.data.train, "shard");
+  if (recipe_.data.valid) add_input(inputs, *recipe_.data.valid, "shard");
+  if (recipe_.from) add_input(inputs, *recipe_.from, "model");
+  if (recipe_.data.tokenizer) add_input(inputs, *recipe_.data.tokenizer, "tokenizer");
+  inputs_ = std::move(inputs.inputs);
+  model_files_ = model_files(*model_, {.dtype = DType::kF32, .like = recipe_.from.value_or("")});
+  if (recipe_.data.tokenizer)
+    for (const auto& [name, text] : tokenizer_files(*recipe_.data.tokenizer))
+      model_files_[name] = text;
+}
+
+CheckpointContent Trainer::checkpoint_content() {
+  CheckpointContent content;
+  const auto used = [this](Parameter& p) -> const Tensor& {
+    return ema_ && p.trainable ? ema_->average(p) : p.value;
+  };
+  for (const DiskTensor& t : map_weights(*model_)) content.model.push_back(on_disk(t, used));
+  optimizer_->for_each_state(
+      [&](const std::string& name, Tensor& t) { content.optimizer.push_back(as_it_is(name, t)); });
+  if (ema_)
+    for (Parameter* p : trained_)
+      content.optimizer.push_back(as_it_is(std::string(kMaster) + p->name, p->value));
+  return content;
+}
+
+CheckpointContent Trainer::content_to_load(const Json& state) {
+  const bool has_averages = state.value("averages", false);
+  if (has_averages == (ema_ != nullptr)) return checkpoint_content();
+  // Averages that are no longer kept give way to the weights that follow them; averages that are
+  // new begin at the weights (see load_checkpoint).
+  CheckpointContent content;
+  const auto value = [](Parameter& p) -> const Tensor& { return p.value; };
+  for (const DiskTensor& t : map_weights(*model_)) content.model.push_back(on_disk(t, value));
+  optimizer_->for_each_state(
+      [&](const std::string& name, Tensor& t) { content.optimizer.push_back(as_it_is(name, t)); });
+  if (has_averages)
+    for (Parameter* p : trained_)
+      content.optimizer.push_back(as_it_is(std::string(kMaster) + p->name, p->value));
+  return content;
+}
+
+void Trainer::save_checkpoint(int64_t step) {
+  Json state = {{"format", 2},
+                {"updates", updates_},
+                {"averages", ema_ != nullptr},
+                {"data", hash_of(inputs_, recipe_.data.train)},
+                {"threads", thread_count()},
+                {"skipped_in_a_row", skipped_in_a_row_},
+                {"loss_statistics",
+                 {{"mean", loss_statistics_.mean},
+                  {"variance", loss_statistics_.variance},
+                  {"count", loss_statistics_.count}}},
+                {"branches", branches_},
+                {"recipe", comparable_recipe(recipe_)}};
+  checkpoints_.save(step, checkpoint_content(), std::move(state));
+}
+
+// Runs on the writing thread: reads only what a run does not change.
+void Trainer::complete_checkpoint(const fs::path& folder, const fs::path& final_path,
+                                  const Json& state) const {
+  for (const auto& [name, text] : model_files_) write_file_atomically(folder / name, text);
+  Manifest manifest = manifest_of("checkpoint", state.at("step").get<int64_t>(),
+                                  state.at("updates").get<int64_t>());
+  const Json& known = state.at("files");
+  for (const auto& entry : fs::directory_iterator(folder)) {
+    const std::string name = entry.path().filename().string();
+    manifest.outputs.push_back(
+        {name, name, "file",
+         known.contains(name) ? known[name].get<std::string>() : hash_file(entry.path())});
+  }
+  std::ranges::sort(manifest.outputs, {}, &ArtefactRef::path);
+  write_manifest(manifest_path(folder, true), manifest, manifest_path(final_path, true));
+}
+
+Manifest Trainer::manifest_of(std::string_view kind, int64_t step, int64_t updates) const {
+  Manifest manifest = new_manifest(kind, hooks_.command);
+  manifest.seed = recipe_.train.seed;
+  manifest.recipe = write_recipe(recipe_).dump();
+  Json facts = {{"steps", step}, {"updates", updates}, {"seq_len", recipe_.train.seq_len}};
+  if (!branches_.empty()) facts["branches"] = branches_;
+  manifest.facts = facts.dump();
+  manifest.inputs = inputs_;
+  return manifest;
+}
+
+// Refuses a checkpoint that this run cannot go on from; what makes the rest a branch is recorded.
+void Trainer::accept_state(const Json& state, Start start) {
+  const auto step = state.at("step").get<int64_t>();
+  const bool branch = start == Start::kBranch;
+  require(step <= recipe_.train.steps, ErrorKind::kConfig, "train.steps",
+          "the run has taken {} steps already, more than {}; give at least as many", step,
+          recipe_.train.steps);
+  std::vector<std::string> notes = accept_changes(
+      changes_between(state.at("recipe"), recipe_, step),
+      {.step = step, .checkpoint = checkpoints_.path_of(step).string(), .branch = branch});
+  // Checkpoints of earlier releases counted the tokens instead.
+  const bool same_data = state.contains("data")
+                             ? state["data"] == hash_of(inputs_, recipe_.data.train)
+                             : state.at("tokens") == train_shard_->num_tokens();
+  require(same_data || branch, ErrorKind::kData, recipe_.data.train,
+          "its content is not what the run began with, so the run cannot go on exactly; give the "
+          "shard that it had as data.train, or add --branch to go on with this one");
+  if (!same_data) notes.push_back("data.train: its content changed");
+  branches_ = state.value("branches", branches_);
+  for (const std::string& note : notes) {
+    branches_.push_back(fmt::format("after step {}: {}", step, note));
+    hooks_.log.info("branch after step {}: {}", step, note);
+  }
+  const auto threads = state.value("threads", int64_t{0});
+  if (threads != 0 && threads != thread_count())
+    hooks_.log.warn(
+        "the run went on with {} threads so far and has {} now: sums are taken in another order, "
+        "so "
+        "its numbers differ in their last bits from those of a run that never stopped; --threads "
+        "{} "
+        "keeps them",
+        threads, thread_count(), threads);
+}
+
+int64_t Trainer::load_checkpoint(Start start) {
+  const Json state = checkpoints_.load_newest(hooks_.log, [&](const Json& s) {
+    accept_state(s, start);
+    return content_to_load(s);
+  });
+  if (state.is_null()) {
+    hooks_.log.info("no checkpoint in {} yet: starting from the beginning", recipe_.train.out);
+    return 0;
+  }
+  updates_ = state.at("updates").get<int64_t>();
+  skipped_in_a_row_ = state.value("skipped_in_a_row", int64_t{0});
+  const Json& statistics = state.at("loss_statistics");
+  loss_statistics_ = {statistics.at("mean").get<double>(), statistics.at("variance").get<double>(),
+                      statistics.at("count").get<int64_t>()};
+  if (ema_ && !state.value("averages", false))
+    ema_ = std::make_unique<Ema>(recipe_.train.ema_decay, trained_);
+  for (Parameter* p : parameters_)
+    if (!p->compute.shares_storage(p->value)) p->compute.copy_from(p->value);
+  const auto step = state.at("step").get<int64_t>();
+  hooks_.log.info("resumed from step {}", step);
+  return step;
+}
+
+void Trainer::write_model() {
+  std::optional<EmaScope> averaged;
+  use_averages(averaged);
+  const fs::path target = fs::path(recipe_.train.out) / "model";
+  AtomicDirectory folder(target, AtomicDirectory::IfExists::kReplace);
+  save_model(*model_, folder.temporary(),
+             {.dtype = DType::kF32, .like = recipe_.from.value_or("")});
+  for (const auto& [name, text] : model_files_)
+    write_file_atomically(folder.temporary() / name, text);
+  Manifest manifest = manifest_of("model", recipe_.train.steps, updates_);
+  add_outputs_of_folder(manifest, folder.temporary());
+  write_manifest(manifest_path(folder.temporary(), true), manifest, manifest_path(target, true));
+  folder.commit();
+}
+
+}  // namespace lathe
