@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
+#include <fstream>
 #include <nlohmann/json.hpp>
 
 #include "cli/demo_testing.h"
@@ -82,11 +83,48 @@ TEST_F(Eval, LossOfEveryPosition) {
 
 TEST_F(Eval, BucketsAreNoMoreThanPositions) {
   const CommandResult r =
-      eval(golden("llama"), {"--seq-len", "3", "--batches", "2", "--batch-size", "2", "--json"});
+      eval(golden("llama"), {"--seq-len", "3", "--samples", "4", "--batch-size", "3", "--json"});
   ASSERT_EQ(r.code, 0) << r.err;
   const auto json = nlohmann::json::parse(r.out);
   EXPECT_EQ(json["by_position"].size(), 3u);
   EXPECT_EQ(json["tokens"], 12);
+}
+
+// Without options: the length, samples, objective and document mask of training, whatever the
+// model's longest text is.
+TEST_F(Eval, RepeatsTheValidationOfTraining) {
+  folder_.write("run.toml",
+                "[model]\nmodel_type = \"lathe\"\nvocab_size = 20\nhidden_size = 16\n"
+                "num_hidden_layers = 1\nnum_attention_heads = 2\npad_token_id = 13\n"
+                "max_position_embeddings = 64\n"
+                "[train]\nsteps = 2\nbatch_size = 2\nseq_len = 8\nprecision = \"fp32\"\n"
+                "eval_samples = 3\n");
+  const std::string data = (folder_ / "data").string();
+  for (const std::vector<std::string>& more : std::vector<std::vector<std::string>>{
+           {},
+           {"--data.document_mask=true"},
+           {"--train.eval_samples=0"},
+           {"--model.body=encoder_decoder", "--objective.sentinels=6"},
+           {"--model.body=encoder_decoder", "--objective.name=ul2", "--objective.sentinels=6"},
+           {"--model.body=encoder", "--objective.mask_token_id=14"},
+           {"--train.ema_decay=0.9"}}) {
+    SCOPED_TRACE(more.empty() ? "" : more[0]);
+    const std::string out = (folder_ / "run").string();
+    std::filesystem::remove_all(out);
+    std::vector<std::string> train = {"train", (folder_ / "run.toml").string(),
+                                      "--data.train=" + data, "--data.valid=" + data,
+                                      "--train.out=" + out};
+    train.insert(train.end(), more.begin(), more.end());
+    ASSERT_EQ(run_lathe(train).code, 0) << run_lathe(train).err;
+    std::ifstream metrics(out + "/metrics.jsonl");
+    nlohmann::json last;
+    for (std::string line; std::getline(metrics, line);) last = nlohmann::json::parse(line);
+    for (const char* folder : {"/model", "/checkpoints/step-00000002"}) {
+      const CommandResult r = eval(out + folder, {"--json"});
+      ASSERT_EQ(r.code, 0) << r.err;
+      EXPECT_NEAR(nlohmann::json::parse(r.out).at("loss"), last.at("val_loss"), 1e-6);
+    }
+  }
 }
 
 TEST_F(Eval, ErrorsSayWhatIsExpected) {

@@ -164,6 +164,102 @@ TEST_F(Training, AnErrorInAValidationLosesNoStep) {
   EXPECT_EQ(resumed, result());
 }
 
+// The last batch is smaller where the samples do not fill it.
+TEST_F(Training, ValidationDoesNotDependOnTheBatchSize) {
+  std::vector<double> losses;
+  for (const int64_t batch_size : {1, 2, 5, 64}) {
+    Recipe r = recipe(R"({"train": {"eval_samples": 11}})");
+    r.train.batch_size = batch_size;
+    losses.push_back(Trainer(r, {}).evaluate(1).loss);
+  }
+  for (const double loss : losses) EXPECT_NEAR(loss, losses[0], 1e-6);
+  const double all = Trainer(recipe(R"({"train": {"eval_samples": 0}})"), {}).evaluate(1).loss;
+  EXPECT_NE(all, losses[0]);
+  EXPECT_EQ(all, Trainer(recipe(R"({"train": {"eval_samples": 10000}})"), {}).evaluate(1).loss);
+}
+
+TEST_F(Training, SeveralValidationSetsAreNamed) {
+  write_shard(folder_ / "other", counting_documents(60, 7));
+  recipe_["data"]["valid"] = {recipe_["data"]["valid"], "far away=" + (folder_ / "other").string()};
+  train(recipe());
+  const Json last = metrics().back();
+  EXPECT_EQ(last.at("val_loss"), last.at("val_loss.valid"));
+  EXPECT_NE(last.at("val_loss"), last.at("val_loss.far away"));
+  EXPECT_EQ(read_manifest(out() / "model/lathe.manifest.json").inputs.size(), 3u);
+}
+
+TEST_F(Training, TheBestCheckpointIsKeptAndPatienceEnds) {
+  // A rate so high that the loss rises again.
+  const char* patch = R"({"train": {"steps": 60, "eval_every": 2, "checkpoint_every": 0,
+                                    "keep_last": 1, "keep_best": true, "patience": 3},
+                          "optim": {"lr": 0.5}, "schedule": {"warmup_steps": 0}})";
+  train(recipe(patch));
+  double best = 1e9;
+  int64_t step = 0, last = 0;
+  for (const Json& line : metrics()) {
+    last = line.at("step");
+    if (line.contains("val_loss") && line["val_loss"] < best) {
+      best = line["val_loss"];
+      step = last;
+    }
+  }
+  EXPECT_EQ(last, step + 6);
+  EXPECT_LT(last, 60);
+  EXPECT_NE(log_.find(fmt::format("ended after step {} of 60", last)), std::string::npos) << log_;
+  EXPECT_EQ(CheckpointStore(out() / "checkpoints").steps(), (std::vector<int64_t>{step, last}));
+  EXPECT_EQ(fs::read_symlink(out() / "checkpoints/best"), checkpoint_name(step));
+  EXPECT_NO_THROW(load_model(out() / "checkpoints/best", {}));
+  // A run that has ended stays as it is; with more patience it goes on.
+  const auto ended = result();
+  train(recipe(patch), Trainer::Start::kResume);
+  EXPECT_EQ(result(), ended);
+  Json more = Json::parse(patch);
+  more["train"]["patience"] = 5;
+  train(recipe(more.dump().c_str()), Trainer::Start::kResume);
+  EXPECT_GT(metrics().back().at("step"), last);
+}
+
+TEST_F(Training, LossesOfModulesAndDenoisersAreInTheMetrics) {
+  train(recipe(R"({"model": {"model_type": "lathe", "num_nextn_predict_layers": 2}})"));
+  EXPECT_NEAR(metrics().front().at("mtp_loss"), std::log(13.0), 0.3);
+  start_over();
+  train(recipe(R"({"model": {"model_type": "lathe", "body": "encoder_decoder", "vocab_size": 20,
+                             "pad_token_id": 13},
+                   "objective": {"name": "ul2", "sentinels": 6}, "train": {"eval_samples": 0}})"));
+  for (const char* key : {"val_loss.R", "val_loss.S", "val_loss.X"})
+    EXPECT_GT(metrics().back().at(key), 0) << key;
+}
+
+// Several shards without weights are one; with them each gives its share.
+TEST_F(Training, SeveralShards) {
+  const Documents documents = counting_documents(500, 1);
+  const auto middle = documents.begin() + static_cast<ptrdiff_t>(documents.size() / 2);
+  const std::string a = write_shard(folder_ / "a", {documents.begin(), middle}),
+                    b = write_shard(folder_ / "b", {middle, documents.end()});
+  const auto with = [&](const Json& list) {
+    recipe_["data"]["train"] = list;
+    start_over();
+    train(recipe());
+    return result().at("model");
+  };
+  const std::string equal = with({a, b});
+  EXPECT_NE(with({a, b + ":0.9"}), equal);
+  EXPECT_EQ(error_text([&] { with({a, b + ":1.5"}); }).find("[data.train] the weights add up"), 0u);
+  EXPECT_EQ(error_text([&] { with({a, b + ":0"}); }).find("[data.train] '"), 0u);
+  EXPECT_NE(error_text([&] {
+              with({a, b + ":0.00001"});
+            }).find("give it at least 1/4096"),
+            std::string::npos);
+  // Their order and weights are part of what a run is.
+  with({a, b + ":0.9"});
+  fs::remove_all(checkpoint(6));
+  recipe_["data"]["train"] = {a, b + ":0.8"};
+  EXPECT_NE(error_text([&] {
+              train(recipe(), Trainer::Start::kResume);
+            }).find("its weights are not what the run began with"),
+            std::string::npos);
+}
+
 TEST_F(Training, TwoProcessesDoNotShareAFolder) {
   fs::create_directories(out());
   {

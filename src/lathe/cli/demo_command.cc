@@ -257,8 +257,8 @@ class Demo {
     limits.train_tokens = state_["train_tokens"].get<int64_t>();
     limits.valid_tokens = state_["valid_tokens"].get<int64_t>();
     DataConfig data;
-    data.train = path("data");
-    data.valid = path("data-valid");
+    data.train = {path("data")};
+    data.valid = {path("data-valid")};
     data.tokenizer = path("tokenizer");
     DemoPlan plan = plan_demo(
         limits, data, [&](const std::string& line) { context_.log.info("      {}", line); });

@@ -80,6 +80,7 @@ void TrainDisplay::announce(Trainer& trainer) const {
       human_count(static_cast<double>(trainer.model().parameter_count())), t.steps,
       t.batch_size * t.grad_accumulation * t.seq_len, t.precision, thread_count(),
       matrix_flops_ > 0 ? fmt::format(" (matrix rate {:.0f} GFLOP/s)", matrix_flops_ * 1e-9) : "");
+  context_.log.info("{}", trainer.data_plan());
 }
 
 void TrainDisplay::on_step(const StepReport& r) {

@@ -96,8 +96,13 @@ bool read_value(const FieldSpec& field, const Json& value, std::optional<T>& out
 }
 template <class T>
 bool read_value(const FieldSpec& field, const Json& value, std::vector<T>& out) {
-  if (!value.is_array()) return false;
   out.clear();
+  if (!value.is_array()) {  // one value is a list of one
+    T scalar{};
+    if (!read_scalar(value, scalar) || !allowed(field, scalar)) return false;
+    out.push_back(scalar);
+    return true;
+  }
   for (const auto& element : value) {
     T scalar{};
     if (!read_scalar(element, scalar) || !allowed(field, scalar)) return false;

@@ -19,6 +19,7 @@ using Json = nlohmann::ordered_json;
 constexpr std::string_view kPrefix = "step-";
 constexpr const char* kModelFile = "model.safetensors";
 constexpr const char* kOptimizerFile = "optimizer.safetensors";
+constexpr const char* kBest = "best";
 constexpr const char* kStateFile = "state.json";
 constexpr const char* kStateHash = "state_hash";
 
@@ -184,9 +185,22 @@ Json CheckpointStore::load_newest(
 }
 
 void CheckpointStore::prune(int64_t keep_last, int64_t keep_every) const {
+  std::error_code none;
+  const fs::path best = fs::read_symlink(folder_ / kBest, none);
   const std::vector<int64_t> all = steps();
-  for (size_t i = 0; i + static_cast<size_t>(keep_last) < all.size(); ++i)
-    if (keep_every == 0 || all[i] % keep_every != 0) fs::remove_all(path_of(all[i]));
+  for (size_t i = 0; i + static_cast<size_t>(keep_last) < all.size(); ++i) {
+    const bool kept = keep_every > 0 && all[i] % keep_every == 0;
+    if (!kept && path_of(all[i]).filename() != best) fs::remove_all(path_of(all[i]));
+  }
+}
+
+void CheckpointStore::mark_best(int64_t step) const {
+  const fs::path link = folder_ / kBest;
+  fs::path next = link;
+  next += ".next";
+  fs::remove(next);
+  fs::create_directory_symlink(path_of(step).filename(), next);
+  fs::rename(next, link);  // at once: there is always one
 }
 
 std::optional<fs::path> CheckpointStore::set_aside(int64_t step) const {

@@ -87,10 +87,13 @@ class CheckpointStore {
   nlohmann::ordered_json load_newest(
       const Log& log,
       const std::function<CheckpointContent(const nlohmann::ordered_json& state)>& content_for);
+  // Points the link `best` at the checkpoint of `step`, which pruning then keeps.
+  void mark_best(int64_t step) const;
   // Gives the checkpoint of `step`, if there is one, a name under which it is no longer loaded;
   // returns its new path. Not while a write is under way.
   std::optional<std::filesystem::path> set_aside(int64_t step) const;
-  // Removes all but the newest `keep_last` and the multiples of `keep_every` (0: none of those).
+  // Removes all but the newest `keep_last`, the multiples of `keep_every` (0: none of those) and the
+  // one marked best.
   // Not while a write is under way.
   void prune(int64_t keep_last, int64_t keep_every) const;
   // Temporaries of writers that died.

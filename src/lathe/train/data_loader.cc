@@ -1,61 +1,37 @@
 #include "lathe/train/data_loader.h"
 
 #include <algorithm>
-#include <bit>
 #include <vector>
 
 #include "lathe/base/error.h"
 
 namespace lathe {
 
-int64_t permuted(const Rng& rng, int64_t i, int64_t n) {
-  const int bits = std::max(2, static_cast<int>(std::bit_width(static_cast<uint64_t>(n - 1))));
-  const int half = (bits + 1) / 2;
-  const uint64_t mask = (uint64_t{1} << half) - 1;
-  auto x = static_cast<uint64_t>(i);
-  do {
-    uint64_t left = x >> half, right = x & mask;
-    for (uint64_t round = 0; round < 4; ++round) {
-      const uint64_t next = (left ^ rng.fork(round).bits64(right)) & mask;
-      left = right;
-      right = next;
-    }
-    x = (left << half) | right;
-  } while (x >= static_cast<uint64_t>(n));
-  return static_cast<int64_t>(x);
+DataLoader::DataLoader(SampleSource source, const LoaderOptions& options)
+    : source_(std::move(source)), options_(options) {
+  if (options_.objective == nullptr)
+    options_.objective = make_next_token({.seq_len = source_.seq_len()});
 }
 
 DataLoader::DataLoader(const TokenShard& shard, const LoaderOptions& options)
-    : shard_(shard), options_(options), samples_((shard.num_tokens() - 1) / options.seq_len) {
-  require(samples_ >= 1, ErrorKind::kData, shard.prefix().string(),
-          "{} tokens are fewer than one sample of seq_len + 1 = {}; use more text or a smaller "
-          "train.seq_len",
-          shard.num_tokens(), options.seq_len + 1);
-  if (options_.objective == nullptr)
-    options_.objective = make_next_token({.seq_len = options.seq_len});
-}
+    : DataLoader(SampleSource(
+                     {&shard}, {},
+                     {.seq_len = options.seq_len, .shuffle = options.shuffle, .rng = options.rng}),
+                 options) {}
 
-DataLoader::Sample DataLoader::sample_at(int64_t position) const {
-  const int64_t epoch = position / samples_, i = position % samples_;
-  const Rng order = options_.rng.fork(static_cast<uint64_t>(epoch));
-  return {epoch, options_.shuffle ? permuted(order, i, samples_) : i};
-}
-
-Example DataLoader::example_of(const Sample& sample) const {
-  const int64_t tokens = options_.seq_len, begin = sample.index * tokens;
+Example DataLoader::example_of(const SampleSource::Sample& sample) const {
+  const int64_t tokens = source_.seq_len();
   std::vector<int32_t> window(static_cast<size_t>(tokens) + 1);
-  shard_.read(begin, begin + tokens + 1, window, options_.vocab_size);
-  return options_.objective->example(window, options_.rng.fork("example")
-                                                 .fork(static_cast<uint64_t>(sample.epoch))
-                                                 .fork(static_cast<uint64_t>(sample.index)));
+  sample.shard->read(sample.begin, sample.begin + tokens + 1, window, options_.vocab_size);
+  return options_.objective->example(window, sample.rng);
 }
 
-void DataLoader::mask_documents(int64_t sample, int64_t row, Batch& out) const {
-  const int64_t tokens = options_.seq_len, begin = sample * tokens;
+void DataLoader::mask_documents(const SampleSource::Sample& sample, int64_t row, Batch& out) const {
+  const int64_t tokens = source_.seq_len(), begin = sample.begin;
   int32_t* labels = out.labels.data<int32_t>() + row * tokens;
   int32_t* positions = out.positions.data<int32_t>() + row * tokens;
   int32_t* segments = out.segments.data<int32_t>() + row * tokens;
-  const std::vector<int64_t> starts = shard_.document_starts(begin, begin + tokens + 1);
+  const std::vector<int64_t> starts = sample.shard->document_starts(begin, begin + tokens + 1);
   int32_t position = 0, segment = 0;
   size_t next = 0;
   for (int64_t t = 0; t < tokens; ++t) {
@@ -112,10 +88,14 @@ Tensor prefixes(std::span<const Example> rows) {
 }  // namespace
 
 Batch DataLoader::batch(int64_t index) const {
+  return rows(index * options_.batch_size, options_.batch_size);
+}
+
+Batch DataLoader::rows(int64_t first, int64_t count) const {
   std::vector<Example> rows;
-  std::vector<Sample> samples;
-  for (int64_t row = 0; row < options_.batch_size; ++row) {
-    samples.push_back(sample_at(index * options_.batch_size + row));
+  std::vector<SampleSource::Sample> samples;
+  for (int64_t row = 0; row < count; ++row) {
+    samples.push_back(source_.at(first + row));
     rows.push_back(example_of(samples.back()));
   }
   Batch out;
@@ -131,8 +111,10 @@ Batch DataLoader::batch(int64_t index) const {
     out.positions = Tensor(out.ids.shape(), DType::kI32);
     out.segments = Tensor(out.ids.shape(), DType::kI32);
     for (size_t row = 0; row < samples.size(); ++row)
-      mask_documents(samples[row].index, static_cast<int64_t>(row), out);
+      mask_documents(samples[row], static_cast<int64_t>(row), out);
   }
+  if (!rows[0].kind.empty())
+    for (const Example& row : rows) out.kinds.push_back(row.kind);
   out.label_count =
       std::ranges::count_if(out.labels.span<int32_t>(), [](int32_t l) { return l >= 0; });
   return out;

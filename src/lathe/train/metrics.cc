@@ -52,7 +52,14 @@ MetricsWriter::MetricsWriter(const std::filesystem::path& folder, int64_t last_s
 }
 
 void MetricsWriter::note(const Json& record) {
-  for (const auto& [key, value] : record.items()) last_[key] = record.at("step").get<int64_t>();
+  const auto step = record.at("step").get<int64_t>();
+  for (const auto& [key, value] : record.items()) last_[key] = step;
+  const auto loss = metric_value(record, "val_loss");
+  if (!loss) return;
+  if (!best_ || *loss < best_->loss)
+    best_ = {step, *loss, 0};
+  else
+    ++best_->since;
 }
 
 int64_t MetricsWriter::last_with(const std::string& key) const {

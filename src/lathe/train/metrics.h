@@ -29,6 +29,13 @@ class MetricsWriter {
   void flush() { board_.flush(); }
   // The last step of a line that has `key`; 0 for none.
   int64_t last_with(const std::string& key) const;
+  struct Best {
+    int64_t step;
+    double loss;
+    int64_t since;  // validations after it
+  };
+  // The lowest val_loss so far, the first of equals; nullopt when there is none.
+  std::optional<Best> best_validation() const { return best_; }
 
  private:
   static constexpr double kFlushSeconds = 5;
@@ -36,6 +43,7 @@ class MetricsWriter {
 
   std::filesystem::path path_;
   std::map<std::string, int64_t> last_;  // step of each key's last line
+  std::optional<Best> best_;
   Descriptor file_;
   TensorBoardWriter board_;
   std::chrono::steady_clock::time_point flushed_ = std::chrono::steady_clock::now();

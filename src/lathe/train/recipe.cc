@@ -72,9 +72,15 @@ void check_together(const Recipe& r) {
 }  // namespace
 
 void DataConfig::visit(Visitor& v) {
-  v.field("train", train, "token shard to learn from: the prefix of a .bin and .idx",
-          required().when_resumed(OnResume::kFree));  // its content is what counts
-  v.field("valid", valid, "token shard to validate on", when_resumed(OnResume::kFree));
+  v.field("train", train,
+          "token shards to learn from: prefixes of a .bin and .idx, \"PREFIX:0.3\" for one that "
+          "gives that share of the samples",
+          required().when_resumed(OnResume::kFree));  // what counts is checked by content
+  v.field(
+      "valid", valid,
+      "token shards to validate on, \"NAME=PREFIX\" to name one; the first is that of val_loss, "
+      "keep_best and patience",
+      when_resumed(OnResume::kFree));
   v.choice("order", order, {"shuffle", "sequential"}, "how samples follow each other");
   v.field("document_mask", document_mask,
           "tokens see only their own document, positions restart in each, and no loss crosses a "
@@ -105,9 +111,16 @@ void TrainConfig::visit(Visitor& v) {
   v.field("keep_last", keep_last, "newest checkpoints that are kept", free_from(1));
   v.field("keep_every", keep_every,
           "checkpoints at multiples of this step are kept for good; 0 keeps none", free_from(0));
+  v.field("keep_best", keep_best,
+          "keep the checkpoint of the lowest validation loss, as checkpoints/best", free);
+  v.field("patience", patience,
+          "end the run when so many validations in a row bring no lower loss; 0 never does",
+          free_from(0));
   v.field("eval_every", eval_every, "steps between validations; 0 validates only at the end",
           free_from(0));
-  v.field("eval_batches", eval_batches, "micro-batches of one validation, always the same",
+  v.field("eval_samples", eval_samples,
+          "samples of one validation, always the same; 0 reads the whole shard", free_from(0));
+  v.field("eval_batches", eval_batches, "the same in micro-batches, in place of eval_samples",
           free_from(1));
   v.field("sample_every", sample_every, "steps between sample texts; 0 writes none", free_from(0));
   v.field("sample_prompt", sample_prompt, "how a sample text begins", free);

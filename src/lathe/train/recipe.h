@@ -16,8 +16,8 @@
 namespace lathe {
 
 struct DataConfig {
-  std::string train;
-  std::optional<std::string> valid;
+  std::vector<std::string> train;  // parse_shard_choice()
+  std::vector<std::string> valid;  // parse_named_shard(); the first one is what decides
   std::string order = "shuffle";
   bool document_mask = false;
   std::optional<std::string> tokenizer;
@@ -38,8 +38,11 @@ struct TrainConfig {
   int64_t checkpoint_every = 500;
   int64_t keep_last = 2;
   int64_t keep_every = 0;
+  bool keep_best = false;
+  int64_t patience = 0;
   int64_t eval_every = 250;
-  int64_t eval_batches = 16;
+  int64_t eval_samples = 128;
+  std::optional<int64_t> eval_batches;
   int64_t sample_every = 0;
   std::string sample_prompt = "The";
   int64_t sample_tokens = 48;
@@ -62,6 +65,10 @@ struct Recipe {
   // Every section. Of a model that begins `from` a folder only what may be set beside that.
   void visit(Visitor& v);
 
+  // Samples of one validation; 0: all.
+  int64_t validation_samples() const {
+    return train.eval_batches ? *train.eval_batches * train.batch_size : train.eval_samples;
+  }
   DType compute_dtype() const;
   Device compute_device() const;
   Recompute recompute() const;

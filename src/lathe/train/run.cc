@@ -68,15 +68,17 @@ void Trainer::record_step(const StepReport& r) {
     record["moe.balance_loss"] = r.routers->balance_loss;
     record["moe.z_loss"] = r.routers->z_loss;
   }
+  if (r.mtp_loss) record["mtp_loss"] = *r.mtp_loss;
   if (r.skipped) record["skipped"] = true;
   metrics_->write(record);
 }
 
 void Trainer::report_evaluation(int64_t step) {
-  if (!valid_loader_) return;
+  if (validation_.empty()) return;
   const EvalReport report = evaluate(step);
   Json record = {{"step", step}, {"val_loss", report.loss}};
   if (report.bits_per_byte) record["val_bits_per_byte"] = *report.bits_per_byte;
+  for (const auto& [name, loss] : report.parts) record["val_loss." + name] = loss;
   metrics_->write(record);
   if (hooks_.on_eval) hooks_.on_eval(report);
 }
@@ -97,7 +99,10 @@ double Trainer::finish_checkpoint() {
 
 void Trainer::validate_and_sample(int64_t step) {
   const TrainConfig& t = recipe_.train;
-  if (is_due(step, t.eval_every) && metrics_->last_with("val_loss") < step) report_evaluation(step);
+  if (is_due(step, t.eval_every) && metrics_->last_with("val_loss") < step) {
+    report_evaluation(step);
+    keep_if_best(step);
+  }
   if (t.sample_every > 0 && is_due(step, t.sample_every) && metrics_->last_with("sample") < step)
     write_sample(step);
 }
@@ -115,6 +120,28 @@ void Trainer::after_step(int64_t step) {
   require(!stop, ErrorKind::kInterrupted, "train",
           "stopped after step {} of {}; the same command with --resume goes on", step, t.steps);
   validate_and_sample(step);
+}
+
+bool Trainer::is_saved(int64_t step) const {
+  const std::vector<int64_t> saved = checkpoints_.steps();
+  return std::ranges::find(saved, step) != saved.end();
+}
+
+void Trainer::keep_if_best(int64_t step) {
+  if (!recipe_.train.keep_best || validation_.empty()) return;
+  const auto best = metrics_->best_validation();
+  if (!best || best->step != step) return;
+  finish_checkpoint();
+  if (!is_saved(step)) {
+    save_checkpoint(step);
+    finish_checkpoint();
+  }
+  checkpoints_.mark_best(step);
+}
+
+bool Trainer::is_out_of_patience() const {
+  const auto best = metrics_->best_validation();
+  return recipe_.train.patience > 0 && best && best->since >= recipe_.train.patience;
 }
 
 void Trainer::count_skipped(const StepReport& report) {
@@ -145,15 +172,28 @@ void Trainer::fail_not_finite(const StepReport& report) {
 void Trainer::train(Start start) {
   int64_t s = begin(start);
   if (s > 0) validate_and_sample(s);  // what a kill between saving and validating left out
-  for (++s; s <= recipe_.train.steps; ++s) {
+  for (++s; s <= recipe_.train.steps && !is_out_of_patience(); ++s) {
     const StepReport report = step(s);
     record_step(report);
     if (hooks_.on_step) hooks_.on_step(report);
     count_skipped(report);
     after_step(s);
   }
+  if (s <= recipe_.train.steps) end_early();
   write_model();
   metrics_->flush();
+}
+
+void Trainer::end_early() {
+  const auto best = metrics_->best_validation();
+  hooks_.log.info(
+      "ended after step {} of {}: {} validations brought no lower loss than {:.4f} of step {}{}",
+      taken_, recipe_.train.steps, best->since, best->loss, best->step,
+      recipe_.train.keep_best ? ", whose weights are in checkpoints/best" : "");
+  finish_checkpoint();
+  if (is_saved(taken_)) return;
+  save_checkpoint(taken_);
+  finish_checkpoint();
 }
 
 // The last step whose update was finished, unless the weights failed or stand between two steps.
@@ -163,8 +203,7 @@ void Trainer::save_what_can_be_saved() {
   } catch (const std::exception& error) {  // the error that ended the run is the one to throw
     hooks_.log.warn("the newest checkpoint could not be written: {}", error.what());
   }
-  const std::vector<int64_t> saved = checkpoints_.steps();
-  if (updating_ || taken_ == 0 || std::ranges::find(saved, taken_) != saved.end()) return;
+  if (updating_ || taken_ == 0 || is_saved(taken_)) return;
   try {
     save_checkpoint(taken_);
     finish_checkpoint();

@@ -27,21 +27,38 @@ CheckpointTensor on_disk(const DiskTensor& t, const DiskTensor::Of& of) {
           [t, of](const Tensor& stored) { t.scatter(stored, of); }};
 }
 
-std::string hash_of(const std::vector<ArtefactRef>& inputs, std::string_view path) {
-  for (const ArtefactRef& input : inputs)
-    if (input.path == path) return input.hash;
-  return "";
+// Of the content of several shards, in their order.
+std::string hash_of_data(const std::vector<ArtefactRef>& shards) {
+  if (shards.size() == 1) return shards[0].hash;
+  std::string all;
+  for (const ArtefactRef& shard : shards) all += shard.hash + "\n";
+  return hash_text(all);
+}
+
+// The weights of data.train, which matter apart from its content.
+std::vector<std::string> weights_of(const std::vector<std::string>& train) {
+  std::vector<std::string> weights;
+  for (const std::string& text : train) {
+    const auto weight = parse_shard_choice(text).weight;
+    weights.push_back(weight ? fmt::format("{}", *weight) : "");
+  }
+  return weights;
 }
 
 }  // namespace
 
 // Before the first step: ids that the model has no row for, and what everything is made from.
 void Trainer::check_data() {
-  train_shard_->check_ids(recipe_.model.vocab_size);
-  if (valid_shard_) valid_shard_->check_ids(recipe_.model.vocab_size);
   Manifest inputs;
-  add_input(inputs, recipe_.data.train, "shard");
-  if (recipe_.data.valid) add_input(inputs, *recipe_.data.valid, "shard");
+  for (const auto& shard : train_shards_) {
+    shard->check_ids(recipe_.model.vocab_size);
+    add_input(inputs, shard->prefix(), "shard");
+  }
+  data_hash_ = hash_of_data(inputs.inputs);
+  for (const ValidationSet& set : validation_) {
+    set.shard().check_ids(recipe_.model.vocab_size);
+    add_input(inputs, set.prefix(), "shard");
+  }
   if (recipe_.from) add_input(inputs, *recipe_.from, "model");
   if (recipe_.data.tokenizer) add_input(inputs, *recipe_.data.tokenizer, "tokenizer");
   inputs_ = std::move(inputs.inputs);
@@ -85,7 +102,8 @@ void Trainer::save_checkpoint(int64_t step) {
   Json state = {{"format", 2},
                 {"updates", updates_},
                 {"averages", ema_ != nullptr},
-                {"data", hash_of(inputs_, recipe_.data.train)},
+                {"data", data_hash_},
+                {"weights", weights_of(recipe_.data.train)},
                 {"threads", thread_count()},
                 {"skipped_in_a_row", skipped_in_a_row_},
                 {"loss_statistics",
@@ -137,12 +155,17 @@ void Trainer::accept_state(const Json& state, Start start) {
       {.step = step, .checkpoint = checkpoints_.path_of(step).string(), .branch = branch});
   // Checkpoints of earlier releases counted the tokens instead.
   const bool same_data = state.contains("data")
-                             ? state["data"] == hash_of(inputs_, recipe_.data.train)
-                             : state.at("tokens") == train_shard_->num_tokens();
-  require(same_data || branch, ErrorKind::kData, recipe_.data.train,
-          "its content is not what the run began with, so the run cannot go on exactly; give the "
-          "shard that it had as data.train, or add --branch to go on with this one");
+                             ? state["data"] == data_hash_
+                             : state.at("tokens") == train_shards_[0]->num_tokens();
+  const Json weights = weights_of(recipe_.data.train);
+  const bool same_weights = state.value("weights", weights) == weights;
+  require(
+      (same_data && same_weights) || branch, ErrorKind::kData, "data.train",
+      "its {} not what the run began with, so the run cannot go on exactly; give the shards that "
+      "it had as data.train, or add --branch to go on with {}",
+      same_data ? "weights are" : "content is", join(recipe_.data.train, ", "));
   if (!same_data) notes.push_back("data.train: its content changed");
+  if (!same_weights) notes.push_back("data.train: its weights changed");
   branches_ = state.value("branches", branches_);
   for (const std::string& note : notes) {
     branches_.push_back(fmt::format("after step {}: {}", step, note));
@@ -191,7 +214,7 @@ void Trainer::write_model() {
              {.dtype = DType::kF32, .like = recipe_.from.value_or("")});
   for (const auto& [name, text] : model_files_)
     write_file_atomically(folder.temporary() / name, text);
-  Manifest manifest = manifest_of("model", recipe_.train.steps, updates_);
+  Manifest manifest = manifest_of("model", taken_, updates_);
   add_outputs_of_folder(manifest, folder.temporary());
   write_manifest(manifest_path(folder.temporary(), true), manifest, manifest_path(target, true));
   folder.commit();

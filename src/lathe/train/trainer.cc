@@ -12,12 +12,14 @@
 
 #include "lathe/base/error.h"
 #include "lathe/base/process.h"
+#include "lathe/base/strings.h"
 #include "lathe/model/folder.h"
 #include "lathe/model/summary.h"
 #include "lathe/ops/cross_entropy.h"
 #include "lathe/ops/elementwise.h"
 #include "lathe/optim/clip.h"
 #include "lathe/optim/optimizers.h"
+#include "lathe/train/batch_pass.h"
 
 namespace lathe {
 namespace {
@@ -88,24 +90,58 @@ void Trainer::open_data() {
   flops_per_step_ =
       static_cast<double>(t.batch_size * rows.ids * t.grad_accumulation) *
       model_cost(*model_, {.seq_len = rows.ids, .text_len = rows.text}).training_flops;
-  const LoaderOptions options{.batch_size = t.batch_size,
-                              .seq_len = t.seq_len,
-                              .vocab_size = recipe_.model.vocab_size,
-                              .shuffle = recipe_.data.order == "shuffle",
-                              .document_mask = recipe_.data.document_mask,
-                              .rng = Rng(static_cast<uint64_t>(t.seed)).fork("order"),
-                              .objective = objective_};
-  train_shard_ = std::make_unique<TokenShard>(recipe_.data.train);
-  train_loader_ = std::make_unique<DataLoader>(*train_shard_, options);
-  if (recipe_.data.valid) {
-    valid_shard_ = std::make_unique<TokenShard>(*recipe_.data.valid);
-    LoaderOptions in_order = options;
-    in_order.shuffle = false;
-    // A batch larger than the whole set would count some samples twice.
-    const int64_t samples = (valid_shard_->num_tokens() - 1) / t.seq_len;
-    in_order.batch_size = std::clamp<int64_t>(samples, 1, t.batch_size);
-    valid_loader_ = std::make_unique<DataLoader>(*valid_shard_, in_order);
+  open_training_data({.batch_size = t.batch_size,
+                      .seq_len = t.seq_len,
+                      .vocab_size = recipe_.model.vocab_size,
+                      .shuffle = recipe_.data.order == "shuffle",
+                      .document_mask = recipe_.data.document_mask,
+                      .rng = Rng(static_cast<uint64_t>(t.seed)).fork("order"),
+                      .objective = objective_});
+  // Sentinels stand for no bytes.
+  const bool labels_are_text = objective_name(recipe_.objective, recipe_.model) == "next_token";
+  for (const std::string& text : recipe_.data.valid)
+    validation_.emplace_back(
+        parse_named_shard(text),
+        ValidationOptions{
+            .seq_len = t.seq_len,
+            .batch_size = t.batch_size,
+            .samples = recipe_.validation_samples(),
+            .vocab_size = recipe_.model.vocab_size,
+            .document_mask = recipe_.data.document_mask,
+            .objective = objective_,
+            .token_bytes = labels_are_text ? hooks_.token_bytes : std::vector<int32_t>()});
+}
+
+void Trainer::open_training_data(const LoaderOptions& options) {
+  std::vector<ShardChoice> choices;
+  std::vector<const TokenShard*> shards;
+  std::vector<int64_t> samples;
+  for (const std::string& text : recipe_.data.train) {
+    choices.push_back(parse_shard_choice(text));
+    train_shards_.push_back(std::make_unique<TokenShard>(choices.back().prefix));
+    shards.push_back(train_shards_.back().get());
+    samples.push_back(shards.back()->num_tokens() / options.seq_len);
   }
+  require(!shards.empty(), ErrorKind::kConfig, "data.train",
+          "no shard is named; give the prefix of a .bin and .idx");
+  train_loader_ = std::make_unique<DataLoader>(
+      SampleSource(std::move(shards), shard_shares(choices, samples),
+                   {.seq_len = options.seq_len, .shuffle = options.shuffle, .rng = options.rng}),
+      options);
+}
+
+std::string Trainer::data_plan() const {
+  const TrainConfig& t = recipe_.train;
+  const int64_t samples = t.steps * t.batch_size * t.grad_accumulation;
+  const SampleSource& source = train_loader_->source();
+  std::vector<std::string> parts;
+  for (size_t i = 0; i < train_shards_.size(); ++i)
+    parts.push_back(
+        fmt::format("{:.2f} epochs of {} ({} documents, {} tokens)",
+                    source.taken_from(i, samples) / static_cast<double>(source.samples_of(i)),
+                    train_shards_[i]->prefix().string(), train_shards_[i]->num_documents(),
+                    human_count(static_cast<double>(train_shards_[i]->num_tokens()))));
+  return join(parts, ", ");
 }
 
 void Trainer::prepare_parameters() {
@@ -158,27 +194,21 @@ Var Trainer::with_further(const Forward& f, const Batch& batch, Var hidden, Var 
     hidden = model_->hidden_ahead(f, depth, hidden, earlier(batch.ids, depth, 0));
     const Tensor labels = labels_ahead(batch, depth);
     if (std::ranges::max(labels.span<int32_t>()) < 0) break;  // rows too short to look so far
-    loss = ops::add(loss, ops::linear_cross_entropy(hidden, model_->head(f), labels,
-                                                    {.normalizer = normalizer / weight}));
+    const Var further = ops::linear_cross_entropy(hidden, model_->head(f), labels,
+                                                  {.normalizer = normalizer / weight});
+    further_sum_ += further.value.item() * normalizer / weight;
+    further_labels_ +=
+        std::ranges::count_if(labels.span<int32_t>(), [](int32_t label) { return label >= 0; });
+    loss = ops::add(loss, further);
   }
   return loss;
 }
 
-double Trainer::loss_of(Forward f, const Batch& batch, Recompute recompute, double normalizer) {
-  EncoderMemory memory;
-  if (batch.text.defined()) {
-    Forward reading = f;
-    reading.segments = {batch.text_segments, batch.text_segments};
-    memory = model_->encode(reading, batch.text, recompute);
-    f.memory = &memory;
-  }
-  f.positions = batch.positions;
-  f.segments = {batch.segments, batch.segments};
-  f.prefix = batch.prefix;
-  const Var hidden = model_->hidden(f, batch.ids, recompute);
-  const Var loss =
-      ops::linear_cross_entropy(hidden, model_->head(f), batch.labels, {.normalizer = normalizer});
-  if (f.tape != nullptr) f.tape->backward(with_further(f, batch, hidden, loss, normalizer));
+double Trainer::backward(Forward f, const Batch& batch, double normalizer) {
+  const BatchPass pass(*model_, std::move(f), batch, recipe_.recompute());
+  const Var loss = ops::linear_cross_entropy(pass.hidden, model_->head(pass.forward), batch.labels,
+                                             {.normalizer = normalizer});
+  pass.forward.tape->backward(with_further(pass.forward, batch, pass.hidden, loss, normalizer));
   return loss.value.item();
 }
 
@@ -190,13 +220,15 @@ double Trainer::accumulate_gradients(int64_t step) {
     batches.push_back(train_loader_->batch((step - 1) * t.grad_accumulation + micro));
     labels += batches.back().label_count;
   }
-  require(labels > 0, ErrorKind::kData, recipe_.data.train,
+  require(labels > 0, ErrorKind::kData, join(recipe_.data.train, ", "),
           "step {} has no token to predict: every document in it is one token long", step);
   const Rng dropout =
       Rng(static_cast<uint64_t>(t.seed)).fork("dropout").fork(static_cast<uint64_t>(step));
   double loss = 0;
   for (Parameter* p : trained_) p->grad.written = false;
   router_statistics_ = RouterStatistics();
+  further_sum_ = 0;
+  further_labels_ = 0;
   for (size_t micro = 0; micro < batches.size(); ++micro) {
     const Batch& batch = batches[micro];
     if (batch.label_count == 0) continue;
@@ -207,7 +239,7 @@ double Trainer::accumulate_gradients(int64_t step) {
     f.rng = dropout.fork(micro);
     f.auxiliary_scale = static_cast<double>(batch.label_count) / static_cast<double>(labels);
     f.router_statistics = &router_statistics_;
-    loss += loss_of(f, batch, recipe_.recompute(), static_cast<double>(labels));
+    loss += backward(std::move(f), batch, static_cast<double>(labels));
     router_statistics_.end_micro_batch();
   }
   return loss;
@@ -239,6 +271,7 @@ StepReport Trainer::step(int64_t step) {
   updating_ = false;
   taken_ = step;
   report.routers = router_statistics_.summary();
+  if (further_labels_ > 0) report.mtp_loss = further_sum_ / static_cast<double>(further_labels_);
   report.seconds = seconds_since(start);
   report.flops = flops_per_step();
   return report;
@@ -251,30 +284,19 @@ void Trainer::use_averages(std::optional<EmaScope>& scope) {
 }
 
 EvalReport Trainer::evaluate(int64_t step) {
-  require(valid_loader_ != nullptr, ErrorKind::kConfig, "data.valid",
-          "no validation shard was given");
+  require(!validation_.empty(), ErrorKind::kConfig, "data.valid", "no validation shard was given");
   std::optional<EmaScope> averaged;
   use_averages(averaged);
-  const int64_t rows =
-      std::max<int64_t>(1, valid_loader_->samples_per_epoch() / valid_loader_->batch_size());
-  // Sentinels stand for no bytes.
-  const bool labels_are_text = objective_name(recipe_.objective, recipe_.model) == "next_token";
-  double sum = 0;
-  int64_t labels = 0, bytes = 0;
-  for (int64_t i = 0; i < std::min(recipe_.train.eval_batches, rows); ++i) {
-    const Batch batch = valid_loader_->batch(i);
-    if (batch.label_count == 0) continue;
-    sum += loss_of(Forward(), batch, Recompute::kNone, 1.0);
-    labels += batch.label_count;
-    if (!labels_are_text) continue;
-    for (int32_t label : batch.labels.span<int32_t>())
-      if (label >= 0 && static_cast<size_t>(label) < hooks_.token_bytes.size())
-        bytes += hooks_.token_bytes[static_cast<size_t>(label)];
+  EvalReport report{.step = step, .loss = 0, .bits_per_byte = {}, .parts = {}};
+  for (size_t i = 0; i < validation_.size(); ++i) {
+    const ValidationLoss loss = validation_[i].measure(*model_);
+    if (i == 0) {
+      report.loss = loss.loss();
+      report.bits_per_byte = loss.bits_per_byte();
+      for (const auto& [kind, bucket] : loss.kinds) report.parts.emplace_back(kind, bucket.loss());
+    }
+    if (validation_.size() > 1) report.parts.emplace_back(validation_[i].name(), loss.loss());
   }
-  require(labels > 0, ErrorKind::kData, *recipe_.data.valid,
-          "no token to predict in the validation data");
-  EvalReport report{.step = step, .loss = sum / static_cast<double>(labels), .bits_per_byte = {}};
-  if (bytes > 0) report.bits_per_byte = sum / std::log(2.0) / static_cast<double>(bytes);
   return report;
 }
 

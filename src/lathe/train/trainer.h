@@ -8,6 +8,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "lathe/base/log.h"
@@ -22,6 +23,7 @@
 #include "lathe/train/data_loader.h"
 #include "lathe/train/metrics.h"
 #include "lathe/train/recipe.h"
+#include "lathe/train/validation.h"
 
 namespace lathe {
 
@@ -32,12 +34,14 @@ struct StepReport {
   double flops = 0;   // model FLOPs of this step
   bool skipped = false;
   std::optional<RouterSummary> routers = {};  // of a mixture of experts
+  std::optional<double> mtp_loss = {};        // mean of the modules that look further ahead
 };
 
 struct EvalReport {
   int64_t step = 0;
-  double loss = 0;
+  double loss = 0;  // of the first validation set
   std::optional<double> bits_per_byte;
+  std::vector<std::pair<std::string, double>> parts;  // by set where there are several, by denoiser
 };
 
 // How a run talks to its surroundings; every member may be empty.
@@ -88,6 +92,8 @@ class Trainer {
   // Its weights may be changed after finish_checkpoint(), and read at any time.
   Transformer& model() { return *model_; }
   const Recipe& recipe() const { return recipe_; }
+  // How often the run goes through its data, in a line.
+  std::string data_plan() const;
   // Forward and backward of one step, by model/summary.h.
   double flops_per_step() const { return flops_per_step_; }
 
@@ -102,6 +108,7 @@ class Trainer {
 
   void prepare_parameters();
   void open_data();
+  void open_training_data(const LoaderOptions& options);
   void check_data();
   CheckpointContent checkpoint_content();
   // Where a checkpoint of that state is loaded to; it may have been written with or without averages.
@@ -116,9 +123,9 @@ class Trainer {
   void use_averages(std::optional<EmaScope>& scope);
   // The weighed losses of the modules that look further ahead, added to `loss`.
   Var with_further(const Forward& f, const Batch& batch, Var hidden, Var loss, double normalizer);
-  // The loss of a micro-batch, summed over its labels and divided by `normalizer`; with a tape also
-  // its gradients.
-  double loss_of(Forward f, const Batch& batch, Recompute recompute, double normalizer);
+  // Forward and backward of a micro-batch: its loss, summed over its labels and divided by
+  // `normalizer`.
+  double backward(Forward f, const Batch& batch, double normalizer);
   double accumulate_gradients(int64_t step);
   [[noreturn]] void fail_not_finite(const StepReport& report);
   void count_skipped(const StepReport& report);
@@ -132,6 +139,10 @@ class Trainer {
   bool is_due(int64_t step, int64_t every) const;
   void after_step(int64_t step);
   void validate_and_sample(int64_t step);
+  void keep_if_best(int64_t step);
+  bool is_saved(int64_t step) const;
+  bool is_out_of_patience() const;
+  void end_early();
   void train(Start start);
   void write_sample(int64_t step);
   void write_model();
@@ -146,16 +157,21 @@ class Trainer {
   std::unique_ptr<Ema> ema_;
   std::shared_ptr<const Objective> objective_;
   double flops_per_step_ = 0;
-  std::unique_ptr<TokenShard> train_shard_, valid_shard_;
-  std::unique_ptr<DataLoader> train_loader_, valid_loader_;
+  std::vector<std::unique_ptr<TokenShard>> train_shards_;
+  std::unique_ptr<DataLoader> train_loader_;
+  std::vector<ValidationSet> validation_;
   std::vector<ArtefactRef> inputs_;  // shards, tokenizer, model.from, hashed at the start
+  std::string data_hash_;            // of the training shards
   ModelFiles model_files_;
   std::vector<std::string> branches_;  // "after step 12: optim.lr: 0.01, now 0.001"
   std::unique_ptr<MetricsWriter> metrics_;
   CheckpointStore checkpoints_;  // after what it reads from: its end is waited for first
   LossStatistics loss_statistics_;
   RouterStatistics router_statistics_;  // of the present step
-  int64_t updates_ = 0;                 // optimiser updates, skipped steps not counted
+  // The same, of the modules that look further ahead.
+  double further_sum_ = 0;
+  int64_t further_labels_ = 0;
+  int64_t updates_ = 0;  // optimiser updates, skipped steps not counted
   int64_t skipped_in_a_row_ = 0;
   int64_t taken_ = 0;      // the last step whose update was finished
   bool updating_ = false;  // weights are between two steps

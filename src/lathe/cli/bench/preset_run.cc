@@ -41,7 +41,7 @@ RandomShard::~RandomShard() {
 Recipe bench_recipe(const Preset& preset, const std::string& precision, const RandomShard& shard) {
   Recipe r;
   r.model = preset.config();
-  r.data.train = shard.prefix();
+  r.data.train = {shard.prefix()};
   r.data.order = "sequential";
   r.train.batch_size = preset.batch_size;
   r.train.seq_len = preset.seq_len;

@@ -68,7 +68,7 @@ void set_length(Recipe& r, const DemoLimits& limits, double step_seconds) {
                        kFewestSteps, most);
   t.eval_every = std::max<int64_t>(5, t.steps / 14);
   t.steps -= t.steps % t.eval_every;  // the last step is then one of these
-  t.eval_batches = 8;
+  t.eval_samples = 8 * t.batch_size;
   t.sample_every = 2 * t.eval_every;
   t.sample_tokens = 60;
   // A checkpoint every half minute or so: what a Ctrl-C or a power cut may cost.
@@ -128,15 +128,16 @@ std::string demo_recipe_toml(const Recipe& r) {
       "bos_token_id = 0\neos_token_id = 0             # {}\n\n",
       m.vocab_size, m.hidden_size, m.num_hidden_layers, m.num_attention_heads, m.kv_heads(),
       m.ffn_width(), m.max_position_embeddings, "<|endoftext|>");
-  out += fmt::format("[data]\ntrain = {}\nvalid = {}\ntokenizer = {}\n\n", quoted(r.data.train),
-                     quoted(r.data.valid.value_or("")), quoted(r.data.tokenizer.value_or("")));
+  out += fmt::format("[data]\ntrain = {}\nvalid = {}\ntokenizer = {}\n\n",
+                     quoted(join(r.data.train, ", ")), quoted(join(r.data.valid, ", ")),
+                     quoted(r.data.tokenizer.value_or("")));
   out += fmt::format(
       "[train]\nout = {}\nsteps = {}\nbatch_size = {}               # sequences a step\nseq_len = "
       "{}\n"
-      "precision = \"{}\"\neval_every = {}\neval_batches = {}\nsample_every = {}\nsample_prompt = "
+      "precision = \"{}\"\neval_every = {}\neval_samples = {}\nsample_every = {}\nsample_prompt = "
       "{}\n"
       "sample_tokens = {}\ncheckpoint_every = {}\nkeep_last = {}\nseed = {}\n\n",
-      quoted(t.out), t.steps, t.batch_size, t.seq_len, t.precision, t.eval_every, t.eval_batches,
+      quoted(t.out), t.steps, t.batch_size, t.seq_len, t.precision, t.eval_every, t.eval_samples,
       t.sample_every, quoted(t.sample_prompt), t.sample_tokens, t.checkpoint_every, t.keep_last,
       t.seed);
   out += fmt::format(

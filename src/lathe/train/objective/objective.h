@@ -6,6 +6,7 @@
 #include <optional>
 #include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "lathe/base/rng.h"
@@ -33,6 +34,7 @@ struct Example {
   std::vector<int32_t> ids = {};
   std::vector<int32_t> labels = {};  // of each id; -1: no loss
   int64_t prefix = 0;                // ids that see each other
+  std::string_view kind = {};        // of an objective that mixes several; lives as long as it
 };
 
 // What an objective makes its examples for.

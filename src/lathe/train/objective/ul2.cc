@@ -12,6 +12,8 @@ namespace {
 
 enum Mode : uint8_t { kR, kX, kS };
 
+constexpr std::string_view kModeNames[] = {"R", "X", "S"};
+
 struct Denoiser {
   Mode mode;
   double mean_span, rate;
@@ -55,7 +57,9 @@ class Ul2 : public Objective {
       c.inputs.insert(c.inputs.begin(),
                       static_cast<int32_t>(options_.config.mode_token_ids[d.mode]));
     if (options_.eos_token_id) c.targets.push_back(static_cast<int32_t>(*options_.eos_token_id));
-    return join_row(options_, c.inputs, c.targets);
+    Example row = join_row(options_, c.inputs, c.targets);
+    row.kind = kModeNames[d.mode];
+    return row;
   }
 
   Lengths longest() const override {

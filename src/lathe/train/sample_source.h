@@ -1,0 +1,78 @@
+// Which tokens sample number i of a run is: a pure function of i, so that resuming needs no saved
+// position.
+//
+// A sample is T + 1 tokens from a multiple of T on. Shards without weights are read as if they were
+// one: an epoch holds every sample of all of them once, in the order of a permutation keyed by
+// (seed, epoch). With weights, of every 4,096 samples in a row each shard gives its share, and goes
+// through its own epochs. Thread-safe.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "lathe/base/rng.h"
+#include "lathe/corpus/token_shard.h"
+
+namespace lathe {
+
+// "PREFIX" or "PREFIX:WEIGHT", WEIGHT the share of the samples that come from the shard. Error
+// kConfig for a weight that is not above 0.
+struct ShardChoice {
+  std::string prefix;
+  std::optional<double> weight = {};
+};
+ShardChoice parse_shard_choice(std::string_view text);
+
+// The share of each shard: its weight; those without one divide what is left by their numbers of
+// samples. Where all have a weight, they are divided by their sum. Error kConfig when nothing is
+// left. Empty when no shard has a weight.
+std::vector<double> shard_shares(const std::vector<ShardChoice>& choices,
+                                 const std::vector<int64_t>& samples);
+
+class SampleSource {
+ public:
+  struct Options {
+    int64_t seq_len = 1;
+    bool shuffle = true;
+    Rng rng{0};
+  };
+  // `shares` as shard_shares() gives them. The shards outlive the source. Error kData for a shard
+  // shorter than one sample, kConfig for a share that is too small to be kept.
+  SampleSource(std::vector<const TokenShard*> shards, std::vector<double> shares, Options options);
+
+  struct Sample {
+    const TokenShard* shard;
+    int64_t begin;  // its first token
+    Rng rng;        // of what is drawn for it
+  };
+  Sample at(int64_t position) const;
+
+  // Of all shards together.
+  int64_t samples_per_epoch() const { return total_; }
+  // Samples that shard `i` has, and how many of the first `positions` come from it (within one
+  // round of 4,096).
+  int64_t samples_of(size_t i) const { return samples_[i]; }
+  double taken_from(size_t i, int64_t positions) const;
+  int64_t seq_len() const { return options_.seq_len; }
+
+ private:
+  static constexpr int64_t kRound = 4096;
+  Sample of_all(int64_t position) const;
+  Sample of_round(int64_t position) const;
+
+  std::vector<const TokenShard*> shards_;
+  Options options_;
+  std::vector<int64_t> samples_;  // of each shard
+  std::vector<int64_t> slots_;    // of each round, by shard; empty without shares
+  int64_t total_ = 0;
+};
+
+// Position i of a pseudo-random permutation of [0, n): a four-round Feistel network on the smallest
+// even number of bits that holds n, walked until it lands inside (Black & Rogaway 2002, "Ciphers
+// with arbitrary finite domains").
+int64_t permuted(const Rng& rng, int64_t i, int64_t n);
+
+}  // namespace lathe
