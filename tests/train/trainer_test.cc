@@ -5,6 +5,7 @@
 #include "lathe/io/folder_lock.h"
 #include "lathe/model/folder.h"
 #include "lathe/ops/cross_entropy.h"
+#include "lathe/optim/optimizers.h"
 #include "train/run.h"
 
 namespace lathe::testing {
@@ -228,6 +229,24 @@ TEST_F(Training, LossesOfModulesAndDenoisersAreInTheMetrics) {
                    "objective": {"name": "ul2", "sentinels": 6}, "train": {"eval_samples": 0}})"));
   for (const char* key : {"val_loss.R", "val_loss.S", "val_loss.X"})
     EXPECT_GT(metrics().back().at(key), 0) << key;
+}
+
+TEST_F(Training, ALearningRateOfZeroByNameFreezes) {
+  for (const OptimizerInfo& o : kOptimizers) {
+    SCOPED_TRACE(o.name);
+    Json tree = recipe_;
+    tree["optim"]["name"] = std::string(o.name);
+    tree["optim"]["lr_by_name"] = {"layers.0.*:0", "embedding*:0"};
+    tree["optim"]["decay_by_name"] = {"layers.0.*:0.5"};
+    Trainer trainer(read_recipe(tree), {});
+    std::map<std::string, std::vector<double>> before;
+    for (const Parameter* p : trainer.model().parameters()) before[p->name] = p->value.to_vector();
+    for (int64_t step = 1; step <= 3; ++step) trainer.step(step);
+    for (const Parameter* p : trainer.model().parameters()) {
+      const bool frozen = p->name.starts_with("layers.0.") || p->name.starts_with("embedding");
+      EXPECT_EQ(before[p->name] == p->value.to_vector(), frozen) << p->name;
+    }
+  }
 }
 
 // Several shards without weights are one; with them each gives its share.

@@ -10,6 +10,7 @@ namespace lathe {
 Command bench_command();
 Command completion_command();
 Command convert_command();
+Command data_command();
 Command demo_command();
 Command eval_command();
 Command export_command();

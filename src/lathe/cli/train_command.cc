@@ -1,5 +1,7 @@
 #include <nlohmann/json.hpp>
 
+#include "lathe/base/error.h"
+#include "lathe/base/process.h"
 #include "lathe/base/strings.h"
 #include "lathe/cli/commands.h"
 #include "lathe/cli/interrupt.h"
@@ -18,6 +20,7 @@ struct TrainOptions {
   bool resume = false;
   bool branch = false;
   bool show = false;
+  bool check = false;
 
   template <class V>
   void visit(V& v) {
@@ -30,6 +33,9 @@ struct TrainOptions {
     v.field("show", show,
             "print the whole recipe with every default, as a recipe file (--json: as JSON), and "
             "stop");
+    v.field("check", check,
+            "open everything, try a step and say what the run will take (memory, time, epochs), "
+            "without starting it");
   }
 };
 
@@ -38,6 +44,53 @@ Trainer::Start start_of(const TrainOptions& o) {
           "--branch says how a run goes on; write --resume --branch");
   if (!o.resume) return Trainer::Start::kFresh;
   return o.branch ? Trainer::Start::kBranch : Trainer::Start::kResume;
+}
+
+// What the recipe says and what this machine makes of it.
+Json plan_of(Trainer& trainer) {
+  const TrainConfig& t = trainer.recipe().train;
+  trainer.check_data();
+  const double seconds = trainer.measure_step_seconds();
+  Json plan = {
+      {"out", t.out},
+      {"out_is_used", std::filesystem::exists(std::filesystem::path(t.out) / "metrics.jsonl")},
+      {"parameters", trainer.model().parameter_count()},
+      {"steps", t.steps},
+      {"seconds_per_step", seconds},
+      {"hours", seconds * static_cast<double>(t.steps) / 3600},
+      {"state_mib", static_cast<double>(trainer.state_bytes()) / (1 << 20)},
+      {"peak_memory_mib", static_cast<double>(peak_resident_bytes()) / (1 << 20)},
+      {"data", Json::array()}};
+  for (const ShardPlan& shard : trainer.data_plan())
+    plan["data"].push_back({{"shard", shard.prefix},
+                            {"epochs", shard.epochs},
+                            {"documents", shard.documents},
+                            {"tokens", shard.tokens}});
+  return plan;
+}
+
+int check_run(Trainer& trainer, CommandContext& context) {
+  const Json plan = plan_of(trainer);
+  if (context.json) {
+    context.print_json(plan);
+    return 0;
+  }
+  const auto number = [&](const char* key) { return plan.at(key).get<double>(); };
+  context.out << fmt::format(
+      "recipe and shards are sound; nothing was started\n"
+      "parameters  {}\nsteps       {} of about {:.3g} s\ntime        about {}\n"
+      "memory      {:.0f} MiB so far, of which weights, gradients and optimiser {:.0f}\n",
+      human_count(number("parameters")), plan["steps"].get<int64_t>(), number("seconds_per_step"),
+      human_time(number("hours") * 3600), number("peak_memory_mib"), number("state_mib"));
+  for (const Json& shard : plan["data"])
+    context.out << fmt::format("data        {:.2f} epochs of {} ({} documents, {} tokens)\n",
+                               shard["epochs"].get<double>(), shard["shard"].get<std::string>(),
+                               shard["documents"].get<int64_t>(),
+                               human_count(shard["tokens"].get<double>()));
+  context.out << "folder      " << plan["out"].get<std::string>()
+              << (plan["out_is_used"].get<bool>() ? " holds a run: --resume goes on with it\n"
+                                                  : " is free\n");
+  return 0;
 }
 
 int run_train(const TrainOptions& o, CommandContext& context) {
@@ -55,6 +108,7 @@ int run_train(const TrainOptions& o, CommandContext& context) {
   }
   TrainDisplay display(recipe, context);
   Trainer trainer(recipe, display.hooks());
+  if (o.check) return check_run(trainer, context);
   display.announce(trainer);
   trainer.run(start);
   display.finish();
@@ -76,6 +130,8 @@ Command train_command() {
                "  lathe train recipes/small.toml\n"
                "  lathe train recipes/small.toml --optim.lr=1e-3 --train.out=runs/hot\n"
                "  lathe train recipes/small.toml --resume\n"
+               "  lathe train recipes/small.toml --resume --branch --optim.lr=1e-4\n"
+               "  lathe train recipes/small.toml --check       # memory, time, epochs\n"
                "  lathe train recipes/small.toml --show        # every key, its default and its "
                "meaning\n",
        .takes_overrides = true},

@@ -74,13 +74,15 @@ std::string TrainDisplay::sample(Transformer& model) const {
 }
 
 void TrainDisplay::announce(Trainer& trainer) const {
-  const TrainConfig& t = recipe_.train;
+  const TrainConfig& t = trainer.recipe().train;
   context_.log.info(
       "{} parameters, {} steps of {} tokens, {} on {} threads{}",
       human_count(static_cast<double>(trainer.model().parameter_count())), t.steps,
       t.batch_size * t.grad_accumulation * t.seq_len, t.precision, thread_count(),
       matrix_flops_ > 0 ? fmt::format(" (matrix rate {:.0f} GFLOP/s)", matrix_flops_ * 1e-9) : "");
-  context_.log.info("{}", trainer.data_plan());
+  for (const ShardPlan& shard : trainer.data_plan())
+    context_.log.info("{:.2f} epochs of {} ({} documents, {} tokens)", shard.epochs, shard.prefix,
+                      shard.documents, human_count(static_cast<double>(shard.tokens)));
 }
 
 void TrainDisplay::on_step(const StepReport& r) {

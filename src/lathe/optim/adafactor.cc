@@ -10,6 +10,7 @@
 #include "lathe/base/parallel.h"
 #include "lathe/optim/blocks.h"
 #include "lathe/optim/config.h"
+#include "lathe/optim/name_rules.h"
 #include "lathe/optim/update.h"
 
 namespace lathe {
@@ -99,8 +100,7 @@ void apply(const Slice<T>& s, double keep, double alpha, double clip, F&& invers
 
 class Adafactor final : public Optimizer {
  public:
-  explicit Adafactor(const OptimConfig& config)
-      : config_(config.adafactor), decay_(config.weight_decay) {}
+  explicit Adafactor(const OptimConfig& config) : config_(config.adafactor), rules_(config) {}
 
   void prepare(std::span<Parameter* const> parameters) override {
     for (const Parameter* p : parameters) state_of(*p);
@@ -113,10 +113,12 @@ class Adafactor final : public Optimizer {
       check(*p, state);
       const Tensor g = optim::gradient_of(kWhere, *p);
       if (p->value.numel() == 0) continue;
+      StepInfo own = info;
+      own.lr *= rules_.lr_ratio(*p);
       optim::visit_master(*p, [&](auto tag) {
         using T = typename decltype(tag)::type;
-        p->value.rank() < 2 ? step_vector<T>(*p, g, state, info)
-                            : step_matrices<T>(*p, g, state, info);
+        p->value.rank() < 2 ? step_vector<T>(*p, g, state, own)
+                            : step_matrices<T>(*p, g, state, own);
       });
       optim::refresh_compute(*p);
     }
@@ -180,7 +182,7 @@ class Adafactor final : public Optimizer {
     parallel_for(s.cols, optim::kGrain, [&, eps = config_.eps1](int64_t i) {
       v[i] = static_cast<T>(b * v[i] + (1 - b) * (s.square(i) + eps));
     });
-    apply(s, 1.0, alpha(s, info), config_.clip,
+    apply(s, 1 - info.lr * rules_.decay(p), alpha(s, info), config_.clip,
           [v](int64_t, int64_t i) { return 1 / std::sqrt(static_cast<double>(v[i])); });
   }
 
@@ -188,7 +190,7 @@ class Adafactor final : public Optimizer {
   void step_matrices(const Parameter& p, const Tensor& g, const State& state,
                      const StepInfo& info) const {
     int64_t first_row = 0, index = 0;
-    const double keep = 1 - info.lr * (p.decays() ? decay_ : 0);
+    const double keep = 1 - info.lr * rules_.decay(p);
     for (const optim::MatrixBlock& block : optim::matrix_blocks(p)) {
       const Slice<T> s{p.value.data<T>() + block.offset, g.data<T>() + block.offset, block.rows,
                        block.cols, info.grad_scale};
@@ -218,7 +220,7 @@ class Adafactor final : public Optimizer {
   }
 
   AdafactorConfig config_;
-  double decay_;
+  NameRules rules_;
   std::map<std::string, State> states_;
 };
 

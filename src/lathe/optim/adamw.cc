@@ -4,6 +4,7 @@
 #include <map>
 
 #include "lathe/optim/config.h"
+#include "lathe/optim/name_rules.h"
 #include "lathe/optim/update.h"
 
 namespace lathe {
@@ -19,7 +20,7 @@ class AdamW final : public Optimizer {
       : beta1_(config.beta1),
         beta2_(config.beta2),
         eps_(config.eps),
-        decay_(config.weight_decay),
+        rules_(config),
         table_lr_ratio_(config.table_lr_ratio) {}
 
   void prepare(std::span<Parameter* const> parameters) override {
@@ -41,8 +42,8 @@ class AdamW final : public Optimizer {
       optim::check_state(kWhere, *p, s.m, p->value.shape());
       optim::check_state(kWhere, *p, s.v, p->value.shape());
       const Tensor g = optim::gradient_of(kWhere, *p);
-      spec.lr = info.lr * (p->is_table ? table_lr_ratio_ : 1.0);
-      spec.weight_decay = p->decays() ? decay_ : 0.0;
+      spec.lr = info.lr * (p->is_table ? table_lr_ratio_ : 1.0) * rules_.lr_ratio(*p);
+      spec.weight_decay = rules_.decay(*p);
       const TensorView copy = optim::has_compute_copy(*p) ? flat(p->compute) : TensorView();
       kernels::kernels_for(p->value.device())
           .adamw(flat(p->value), flat(g), flat(s.m), flat(s.v), copy, spec);
@@ -69,7 +70,9 @@ class AdamW final : public Optimizer {
     return states_[p.name] = {optim::zeros_like(p, shape), optim::zeros_like(p, shape)};
   }
 
-  double beta1_, beta2_, eps_, decay_, table_lr_ratio_;
+  double beta1_, beta2_, eps_;
+  NameRules rules_;
+  double table_lr_ratio_;
   std::map<std::string, State> states_;
 };
 

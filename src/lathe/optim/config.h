@@ -20,6 +20,7 @@ struct OptimConfig {
   double eps = 1e-8;
   double table_lr_ratio = 1.0;
   double weight_decay = 0.1;
+  std::vector<std::string> lr_by_name = {}, decay_by_name = {};
   double grad_clip = 1.0;
   MuonConfig muon;
   AdafactorConfig adafactor;
@@ -40,6 +41,11 @@ struct OptimConfig {
     v.field("weight_decay", weight_decay,
             "decoupled decay of parameters with two or more dimensions, times the learning rate",
             at_least(0));
+    v.field("lr_by_name", lr_by_name,
+            "learning rate over lr of parameters by name, \"embedding.*:0.5\"; the last rule that "
+            "fits counts");
+    v.field("decay_by_name", decay_by_name,
+            "weight decay of parameters by name, \"*.bias:0.1\", in place of weight_decay");
     v.field("grad_clip", grad_clip, "largest global gradient norm; 0 does not clip", at_least(0));
     v.group("muon", muon, "muon only");
     v.group("adafactor", adafactor, "adafactor only");

@@ -4,6 +4,7 @@
 
 #include "lathe/base/parallel.h"
 #include "lathe/optim/config.h"
+#include "lathe/optim/name_rules.h"
 #include "lathe/optim/update.h"
 
 namespace lathe {
@@ -14,7 +15,7 @@ constexpr std::string_view kWhere = "lion";
 class Lion final : public Optimizer {
  public:
   explicit Lion(const OptimConfig& config)
-      : beta1_(config.beta1), beta2_(config.beta2), decay_(config.weight_decay) {}
+      : beta1_(config.beta1), beta2_(config.beta2), rules_(config) {}
 
   void prepare(std::span<Parameter* const> parameters) override {
     for (const Parameter* p : parameters) state_of(*p);
@@ -43,8 +44,9 @@ class Lion final : public Optimizer {
     T* w = p.value.data<T>();
     T* m = momentum.data<T>();
     const T* g = gradient.data<T>();
-    const T scale = static_cast<T>(info.grad_scale), lr = static_cast<T>(info.lr);
-    const T keep = static_cast<T>(1 - info.lr * (p.decays() ? decay_ : 0));
+    const double rate = info.lr * rules_.lr_ratio(p);
+    const T scale = static_cast<T>(info.grad_scale), lr = static_cast<T>(rate);
+    const T keep = static_cast<T>(1 - rate * rules_.decay(p));
     const T b1 = static_cast<T>(beta1_), b2 = static_cast<T>(beta2_);
     parallel_ranges(p.value.numel(), optim::kGrain, [=](Range r, int) {
       for (int64_t i = r.begin; i < r.end; ++i) {
@@ -64,7 +66,8 @@ class Lion final : public Optimizer {
     return states_[p.name] = optim::zeros_like(p, p.value.shape());
   }
 
-  double beta1_, beta2_, decay_;
+  double beta1_, beta2_;
+  NameRules rules_;
   std::map<std::string, Tensor> states_;
 };
 

@@ -10,6 +10,7 @@
 #include "lathe/optim/adamw.h"
 #include "lathe/optim/blocks.h"
 #include "lathe/optim/config.h"
+#include "lathe/optim/name_rules.h"
 #include "lathe/optim/newton_schulz.h"
 #include "lathe/optim/update.h"
 
@@ -23,7 +24,7 @@ bool orthogonalised(const Parameter& p) { return p.value.rank() >= 2 && !p.is_ta
 class Muon final : public Optimizer {
  public:
   explicit Muon(const OptimConfig& config)
-      : config_(config.muon), decay_(config.weight_decay), adamw_(make_adamw(config)) {
+      : config_(config.muon), rules_(config), adamw_(make_adamw(config)) {
     require(config_.adjust_lr == "original" || config_.adjust_lr == "match_rms_adamw",
             ErrorKind::kConfig, kWhere,
             "adjust_lr is '{}', expected 'match_rms_adamw' or 'original'", config_.adjust_lr);
@@ -75,14 +76,15 @@ class Muon final : public Optimizer {
         p, [&](auto tag) { average<typename decltype(tag)::type>(g, m, u, info.grad_scale); });
 
     const kernels::Kernels& k = kernels::kernels_for(p.value.device());
-    if (p.decays() && decay_ > 0) k.scale(1 - info.lr * decay_, p.value, p.value);
+    const double lr = info.lr * rules_.lr_ratio(p), decay = rules_.decay(p);
+    if (decay > 0) k.scale(1 - lr * decay, p.value, p.value);
     const Tensor w = p.value.reshape({p.value.numel()});
     for (const optim::MatrixBlock& block : optim::matrix_blocks(p)) {
       const auto part = [&](const Tensor& t) {
         return t.narrow(0, block.offset, block.rows * block.cols).reshape({block.rows, block.cols});
       };
       const Tensor direction = optim::newton_schulz(part(u), config_.ns_steps);
-      k.axpy(-info.lr * scale_of(block), direction, part(w));
+      k.axpy(-lr * scale_of(block), direction, part(w));
     }
     optim::refresh_compute(p);
   }
@@ -113,7 +115,7 @@ class Muon final : public Optimizer {
   }
 
   MuonConfig config_;
-  double decay_;
+  NameRules rules_;
   std::unique_ptr<Optimizer> adamw_;
   std::map<std::string, Tensor> states_;
 };

@@ -13,30 +13,28 @@ namespace {
 double ratio(int64_t a, int64_t b) { return static_cast<double>(a) / static_cast<double>(b); }
 
 // How far between the end of the warm-up and the end of the run. Only called after the warm-up, so
-// that warmup_steps < step <= steps.
-double progress(const ScheduleConfig& c, const ScheduleTime& t) {
-  return ratio(t.step - c.warmup_steps, t.steps - c.warmup_steps);
-}
+// that warmup < step <= steps.
+double progress(const ScheduleTime& t) { return ratio(t.step - t.warmup, t.steps - t.warmup); }
 
 double cosine(const ScheduleConfig& c, const ScheduleTime& t) {
   const double m = c.min_lr_ratio;
-  return m + (1 - m) * 0.5 * (1 + std::cos(std::numbers::pi * progress(c, t)));
+  return m + (1 - m) * 0.5 * (1 + std::cos(std::numbers::pi * progress(t)));
 }
 
 double linear(const ScheduleConfig& c, const ScheduleTime& t) {
-  return 1 - (1 - c.min_lr_ratio) * progress(c, t);
+  return 1 - (1 - c.min_lr_ratio) * progress(t);
 }
 
 double wsd(const ScheduleConfig& c, const ScheduleTime& t) {
   const int64_t decay = std::llround(c.decay_fraction * static_cast<double>(t.steps));
-  const int64_t start = std::max(t.steps - decay, c.warmup_steps);
+  const int64_t start = std::max(t.steps - decay, t.warmup);
   if (t.step <= start) return 1;
   const double y = ratio(t.step - start, t.steps - start);
   return 1 - (1 - c.min_lr_ratio) * (c.decay_shape == "1-sqrt" ? std::sqrt(y) : y);
 }
 
-double inverse_sqrt(const ScheduleConfig& c, const ScheduleTime& t) {
-  return std::sqrt(ratio(std::max<int64_t>(c.warmup_steps, 1), t.step));
+double inverse_sqrt(const ScheduleConfig&, const ScheduleTime& t) {
+  return std::sqrt(ratio(std::max<int64_t>(t.warmup, 1), t.step));
 }
 
 double constant(const ScheduleConfig&, const ScheduleTime&) { return 1; }
@@ -71,13 +69,17 @@ const ScheduleInfo& find_schedule(std::string_view name) {
        did_you_mean(name, names), join(names, ", "));
 }
 
+int64_t ScheduleConfig::warmup(int64_t n) const {
+  return warmup_ratio ? std::llround(*warmup_ratio * static_cast<double>(n)) : warmup_steps;
+}
+
 double learning_rate(const ScheduleConfig& config, double peak, int64_t step, int64_t steps) {
   const ScheduleInfo& schedule = find_schedule(config.name);
   require(step >= 1 && steps >= 1, ErrorKind::kConfig, "schedule",
           "step {} of {}, expected both to be at least 1", step, steps);
-  const int64_t s = std::min(step, steps);
-  if (s <= config.warmup_steps) return peak * ratio(s, config.warmup_steps);
-  return peak * schedule.factor(config, {s, steps});
+  const int64_t s = std::min(step, steps), warmup = config.warmup(steps);
+  if (s <= warmup) return peak * ratio(s, warmup);
+  return peak * schedule.factor(config, {s, steps, warmup});
 }
 
 }  // namespace lathe

@@ -1,7 +1,7 @@
 // The learning rate as a function of the step: the [schedule] section of a recipe and its
 // catalogue.
 //
-// With s the step counted from 1, W = warmup_steps, N = the run's steps, m = min_lr_ratio, the
+// With s the step counted from 1, W = warmup_steps or warmup_ratio · N, N = the schedule's steps, m = min_lr_ratio, the
 // warm-up is the same for all: lr · s / W for s <= W. Afterwards, with x = (s − W) / (N − W) and,
 // over the last D = round(decay_fraction · N) steps, y = (s − (N − D)) / D:
 //
@@ -37,9 +37,12 @@ struct ScheduleConfig {
   std::string decay_shape = "linear";
 
   std::optional<int64_t> steps;
+  std::optional<double> warmup_ratio;
 
   // How many steps the schedule spans in a run of `run_steps`.
   int64_t span(int64_t run_steps) const { return steps.value_or(run_steps); }
+  // W for a schedule of N steps.
+  int64_t warmup(int64_t n) const;
 
   template <class V>
   void visit(V& v) {
@@ -47,8 +50,14 @@ struct ScheduleConfig {
     const auto part = between(0, 1).when_resumed(OnResume::kContinues);
     v.choice("name", name, schedule_names(), "how the learning rate changes after the warm-up",
              rates);
-    v.field("warmup_steps", warmup_steps, "steps over which the learning rate grows to its peak",
-            at_least(0).when_resumed(OnResume::kContinues));
+    v.field(
+        "warmup_ratio", warmup_ratio,
+        "share of the schedule's steps over which the learning rate grows to its peak; in place "
+        "of warmup_steps",
+        part);
+    if (!warmup_ratio)
+      v.field("warmup_steps", warmup_steps, "steps over which the learning rate grows to its peak",
+              at_least(0).when_resumed(OnResume::kContinues));
     v.field("min_lr_ratio", min_lr_ratio, "last learning rate over the peak (cosine, linear, wsd)",
             part);
     v.field("decay_fraction", decay_fraction, "part of the schedule that decays (wsd)", part);
@@ -62,8 +71,9 @@ struct ScheduleConfig {
 };
 
 struct ScheduleTime {
-  int64_t step;   // counted from 1, after the warm-up, at most `steps`
-  int64_t steps;  // of the whole run
+  int64_t step;    // counted from 1, after the warm-up, at most `steps`
+  int64_t steps;   // of the whole schedule
+  int64_t warmup;  // steps of it that warm up
 };
 
 struct ScheduleInfo {

@@ -56,6 +56,16 @@ void default_length(ModelConfig& model, const Json& section, const Recipe& r) {
   model.max_position_embeddings = std::max({r.train.seq_len, rows.ids, rows.text});
 }
 
+// Two keys that say the same.
+void refuse_both(const Json& section, const std::string& name, const std::string& a,
+                 const std::string& b) {
+  const auto given = [&](const std::string& key) {
+    return section.contains(key) && !section.at(key).is_null();
+  };
+  require(!given(a) || !given(b), ErrorKind::kConfig, name,
+          "{} and {} are both given and say the same; leave one of them out", a, b);
+}
+
 void check_together(const Recipe& r) {
   make_objective(r.objective, r.model, r.train.seq_len);  // refuses what does not fit
   require(!r.data.document_mask || objective_name(r.objective, r.model) == "next_token",
@@ -93,10 +103,20 @@ void DataConfig::visit(Visitor& v) {
 void TrainConfig::visit(Visitor& v) {
   const auto free = when_resumed(OnResume::kFree);
   const auto free_from = [](double least) { return at_least(least).when_resumed(OnResume::kFree); };
-  v.field("steps", steps, "optimiser steps", at_least(1).when_resumed(OnResume::kContinues));
+  v.field(
+      "budget", budget,
+      "in place of steps, what they are to come to: \"300M tokens\", \"2 epochs\" or \"1.5 hours\"",
+      free);
+  if (!budget)
+    v.field("steps", steps, "optimiser steps", at_least(1).when_resumed(OnResume::kContinues));
   v.field("batch_size", batch_size, "sequences in one micro-batch", between(1, 1 << 20));
   v.field("grad_accumulation", grad_accumulation, "micro-batches whose gradients make one step",
           between(1, 1 << 20));
+  v.field(
+      "batch_ramp", batch_ramp,
+      "steps over which the micro-batches of a step grow from one to grad_accumulation; 0 begins "
+      "with all",
+      at_least(0));
   v.field("seq_len", seq_len, "tokens of a sequence", at_least(1));
   v.choice("precision", precision, {"bf16", "fp32"},
            "arithmetic of the model; master weights and optimiser are fp32 in both");
@@ -118,10 +138,10 @@ void TrainConfig::visit(Visitor& v) {
           free_from(0));
   v.field("eval_every", eval_every, "steps between validations; 0 validates only at the end",
           free_from(0));
-  v.field("eval_samples", eval_samples,
-          "samples of one validation, always the same; 0 reads the whole shard", free_from(0));
-  v.field("eval_batches", eval_batches, "the same in micro-batches, in place of eval_samples",
-          free_from(1));
+  v.field("eval_batches", eval_batches, "samples of a validation in micro-batches", free_from(1));
+  if (!eval_batches)
+    v.field("eval_samples", eval_samples,
+            "samples of one validation, always the same; 0 reads the whole shard", free_from(0));
   v.field("sample_every", sample_every, "steps between sample texts; 0 writes none", free_from(0));
   v.field("sample_prompt", sample_prompt, "how a sample text begins", free);
   v.field("sample_tokens", sample_tokens, "tokens of a sample text", free_from(1));
@@ -188,6 +208,9 @@ Recipe read_recipe(const Json& tree) {
   } else {
     r.model = model_config_from_recipe(model);
   }
+  refuse_both(section("train"), "train", "steps", "budget");
+  refuse_both(section("train"), "train", "eval_samples", "eval_batches");
+  refuse_both(section("schedule"), "schedule", "warmup_steps", "warmup_ratio");
   read_config(r.data, section("data"), "data");
   read_config(r.train, section("train"), "train");
   read_config(r.objective, section("objective"), "objective");

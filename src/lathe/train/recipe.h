@@ -27,8 +27,10 @@ struct DataConfig {
 
 struct TrainConfig {
   int64_t steps = 1000;
+  std::optional<std::string> budget;  // train/budget.h; once it is known in steps, unset
   int64_t batch_size = 8;
   int64_t grad_accumulation = 1;
+  int64_t batch_ramp = 0;
   int64_t seq_len = 512;
   std::string precision = "bf16";
   std::string recompute = "selective";

@@ -45,18 +45,31 @@ int64_t Trainer::begin(Start start) {
   remove_leftovers(out);
   check_data();
   taken_ = start == Start::kFresh ? 0 : load_checkpoint(start);
+  if (hours_) {  // of a run that begins; one that goes on keeps the steps that it had
+    recipe_.train.steps = steps_in(*hours_);
+    hooks_.log.info("{} hours are about {} steps", *hours_, recipe_.train.steps);
+    hours_.reset();
+  }
+  const int64_t warmup = recipe_.schedule.warmup(recipe_.schedule.span(recipe_.train.steps));
+  if (warmup >= recipe_.train.steps)
+    hooks_.log.warn(
+        "the warm-up of {} steps is not over when the run ends after {}: the learning rate never "
+        "reaches optim.lr; set schedule.warmup_steps lower",
+        warmup, recipe_.train.steps);
   metrics_ = std::make_unique<MetricsWriter>(out, taken_);
   write_json_file(out / "recipe.json", write_recipe(recipe_));
   return taken_;
 }
 
 void Trainer::record_step(const StepReport& r) {
+  const TrainConfig& t = recipe_.train;
   Json record = {{"step", r.step},
                  {"loss", r.loss},
                  {"lr", r.lr},
                  {"grad_norm", r.grad_norm},
-                 {"tokens", r.step * r.tokens},
-                 {"flops", static_cast<double>(r.step) * r.flops},
+                 {"tokens", r.tokens_so_far},
+                 {"flops", flops_per_step_ * static_cast<double>(r.tokens_so_far) /
+                               static_cast<double>(t.batch_size * t.seq_len * t.grad_accumulation)},
                  {"tokens_per_s", static_cast<double>(r.tokens) / r.seconds},
                  {"step_ms", r.seconds * 1e3},
                  {"memory_mib", static_cast<double>(peak_resident_bytes()) / (1 << 20)}};

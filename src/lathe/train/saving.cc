@@ -50,7 +50,7 @@ std::vector<std::string> weights_of(const std::vector<std::string>& train) {
 // Before the first step: ids that the model has no row for, and what everything is made from.
 void Trainer::check_data() {
   Manifest inputs;
-  for (const auto& shard : train_shards_) {
+  for (const auto& shard : data_.shards) {
     shard->check_ids(recipe_.model.vocab_size);
     add_input(inputs, shard->prefix(), "shard");
   }
@@ -147,6 +147,10 @@ Manifest Trainer::manifest_of(std::string_view kind, int64_t step, int64_t updat
 void Trainer::accept_state(const Json& state, Start start) {
   const auto step = state.at("step").get<int64_t>();
   const bool branch = start == Start::kBranch;
+  if (hours_) {
+    recipe_.train.steps = state.at("recipe").at("train").at("steps").get<int64_t>();
+    hours_.reset();
+  }
   require(step <= recipe_.train.steps, ErrorKind::kConfig, "train.steps",
           "the run has taken {} steps already, more than {}; give at least as many", step,
           recipe_.train.steps);
@@ -156,7 +160,7 @@ void Trainer::accept_state(const Json& state, Start start) {
   // Checkpoints of earlier releases counted the tokens instead.
   const bool same_data = state.contains("data")
                              ? state["data"] == data_hash_
-                             : state.at("tokens") == train_shards_[0]->num_tokens();
+                             : state.at("tokens") == data_.shards[0]->num_tokens();
   const Json weights = weights_of(recipe_.data.train);
   const bool same_weights = state.value("weights", weights) == weights;
   require(

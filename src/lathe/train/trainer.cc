@@ -18,8 +18,10 @@
 #include "lathe/ops/cross_entropy.h"
 #include "lathe/ops/elementwise.h"
 #include "lathe/optim/clip.h"
+#include "lathe/optim/name_rules.h"
 #include "lathe/optim/optimizers.h"
 #include "lathe/train/batch_pass.h"
+#include "lathe/train/budget.h"
 
 namespace lathe {
 namespace {
@@ -81,6 +83,57 @@ Trainer::Trainer(Recipe recipe, TrainHooks hooks)
   }
   prepare_parameters();
   open_data();
+  spend_budget();
+}
+
+// The budget in steps, unless it is one of time: that is measured when the run begins.
+void Trainer::spend_budget() {
+  TrainConfig& t = recipe_.train;
+  if (!t.budget) return;
+  const Budget budget = parse_budget(*t.budget);
+  const SampleSource& source = data_.loader->source();
+  switch (budget.unit) {
+    case Budget::Unit::kHours:
+      hours_ = budget.amount;
+      break;
+    case Budget::Unit::kSteps:
+      t.steps = std::max<int64_t>(1, std::llround(budget.amount));
+      break;
+    case Budget::Unit::kTokens:
+      t.steps = steps_for_samples(t, budget.amount / static_cast<double>(t.seq_len));
+      break;
+    case Budget::Unit::kEpochs:
+      t.steps =
+          steps_for_samples(t, budget.amount * static_cast<double>(source.samples_per_epoch()));
+      break;
+  }
+  t.budget.reset();
+}
+
+double Trainer::measure_step_seconds() {
+  constexpr int64_t kTried = 3;  // after one that is slower than the rest
+  const int64_t full = std::max<int64_t>(1, recipe_.train.batch_ramp);
+  accumulate_gradients(full);
+  const auto start = std::chrono::steady_clock::now();
+  for (int64_t i = 0; i < kTried; ++i) accumulate_gradients(full);
+  return seconds_since(start) / static_cast<double>(kTried);
+}
+
+int64_t Trainer::steps_in(double hours) {
+  constexpr double kOverhead = 1.1;  // update, validations, checkpoints
+  const double seconds = measure_step_seconds() * kOverhead;
+  return std::max<int64_t>(1, static_cast<int64_t>(hours * 3600 / seconds));
+}
+
+int64_t Trainer::state_bytes() {
+  optimizer_->prepare(trained_);
+  int64_t bytes = optimizer_->bytes() + (ema_ ? ema_->bytes() : 0);
+  for (const Parameter* p : parameters_) {
+    bytes += static_cast<int64_t>(p->value.bytes());
+    if (!p->compute.shares_storage(p->value)) bytes += static_cast<int64_t>(p->compute.bytes());
+    if (p->trainable) bytes += static_cast<int64_t>(p->grad.tensor.bytes());
+  }
+  return bytes;
 }
 
 void Trainer::open_data() {
@@ -90,13 +143,7 @@ void Trainer::open_data() {
   flops_per_step_ =
       static_cast<double>(t.batch_size * rows.ids * t.grad_accumulation) *
       model_cost(*model_, {.seq_len = rows.ids, .text_len = rows.text}).training_flops;
-  open_training_data({.batch_size = t.batch_size,
-                      .seq_len = t.seq_len,
-                      .vocab_size = recipe_.model.vocab_size,
-                      .shuffle = recipe_.data.order == "shuffle",
-                      .document_mask = recipe_.data.document_mask,
-                      .rng = Rng(static_cast<uint64_t>(t.seed)).fork("order"),
-                      .objective = objective_});
+  data_ = open_training_data(recipe_, objective_);
   // Sentinels stand for no bytes.
   const bool labels_are_text = objective_name(recipe_.objective, recipe_.model) == "next_token";
   for (const std::string& text : recipe_.data.valid)
@@ -112,36 +159,9 @@ void Trainer::open_data() {
             .token_bytes = labels_are_text ? hooks_.token_bytes : std::vector<int32_t>()});
 }
 
-void Trainer::open_training_data(const LoaderOptions& options) {
-  std::vector<ShardChoice> choices;
-  std::vector<const TokenShard*> shards;
-  std::vector<int64_t> samples;
-  for (const std::string& text : recipe_.data.train) {
-    choices.push_back(parse_shard_choice(text));
-    train_shards_.push_back(std::make_unique<TokenShard>(choices.back().prefix));
-    shards.push_back(train_shards_.back().get());
-    samples.push_back(shards.back()->num_tokens() / options.seq_len);
-  }
-  require(!shards.empty(), ErrorKind::kConfig, "data.train",
-          "no shard is named; give the prefix of a .bin and .idx");
-  train_loader_ = std::make_unique<DataLoader>(
-      SampleSource(std::move(shards), shard_shares(choices, samples),
-                   {.seq_len = options.seq_len, .shuffle = options.shuffle, .rng = options.rng}),
-      options);
-}
-
-std::string Trainer::data_plan() const {
-  const TrainConfig& t = recipe_.train;
-  const int64_t samples = t.steps * t.batch_size * t.grad_accumulation;
-  const SampleSource& source = train_loader_->source();
-  std::vector<std::string> parts;
-  for (size_t i = 0; i < train_shards_.size(); ++i)
-    parts.push_back(
-        fmt::format("{:.2f} epochs of {} ({} documents, {} tokens)",
-                    source.taken_from(i, samples) / static_cast<double>(source.samples_of(i)),
-                    train_shards_[i]->prefix().string(), train_shards_[i]->num_documents(),
-                    human_count(static_cast<double>(train_shards_[i]->num_tokens()))));
-  return join(parts, ", ");
+std::vector<ShardPlan> Trainer::data_plan() const {
+  return plan_data(data_, micro_batches_before(recipe_.train, recipe_.train.steps + 1) *
+                              recipe_.train.batch_size);
 }
 
 void Trainer::prepare_parameters() {
@@ -156,6 +176,7 @@ void Trainer::prepare_parameters() {
     p->grad.written = false;
     trained_.push_back(p);
   }
+  NameRules(recipe_.optim).require_matches(trained_);
   optimizer_ = make_optimizer(recipe_.optim, trained_);
   if (recipe_.train.ema_decay > 0) ema_ = std::make_unique<Ema>(recipe_.train.ema_decay, trained_);
 }
@@ -216,8 +237,9 @@ double Trainer::accumulate_gradients(int64_t step) {
   const TrainConfig& t = recipe_.train;
   std::vector<Batch> batches;
   int64_t labels = 0;
-  for (int64_t micro = 0; micro < t.grad_accumulation; ++micro) {
-    batches.push_back(train_loader_->batch((step - 1) * t.grad_accumulation + micro));
+  const int64_t first = micro_batches_before(t, step);
+  for (int64_t micro = 0; micro < micro_batches(t, step); ++micro) {
+    batches.push_back(data_.loader->batch(first + micro));
     labels += batches.back().label_count;
   }
   require(labels > 0, ErrorKind::kData, join(recipe_.data.train, ", "),
@@ -248,8 +270,10 @@ double Trainer::accumulate_gradients(int64_t step) {
 StepReport Trainer::step(int64_t step) {
   const auto start = std::chrono::steady_clock::now();
   const TrainConfig& t = recipe_.train;
-  StepReport report{
-      .step = step, .steps = t.steps, .tokens = t.batch_size * t.seq_len * t.grad_accumulation};
+  StepReport report{.step = step,
+                    .steps = t.steps,
+                    .tokens = t.batch_size * t.seq_len * micro_batches(t, step),
+                    .tokens_so_far = t.batch_size * t.seq_len * micro_batches_before(t, step + 1)};
   report.loss = accumulate_gradients(step);
   report.grad_norm = global_grad_norm(trained_);
   report.lr =
@@ -273,7 +297,8 @@ StepReport Trainer::step(int64_t step) {
   report.routers = router_statistics_.summary();
   if (further_labels_ > 0) report.mtp_loss = further_sum_ / static_cast<double>(further_labels_);
   report.seconds = seconds_since(start);
-  report.flops = flops_per_step();
+  report.flops = flops_per_step_ * static_cast<double>(micro_batches(t, step)) /
+                 static_cast<double>(t.grad_accumulation);
   return report;
 }
 

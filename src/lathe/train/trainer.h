@@ -23,12 +23,14 @@
 #include "lathe/train/data_loader.h"
 #include "lathe/train/metrics.h"
 #include "lathe/train/recipe.h"
+#include "lathe/train/training_data.h"
 #include "lathe/train/validation.h"
 
 namespace lathe {
 
 struct StepReport {
   int64_t step = 0, steps = 0, tokens = 0;  // tokens of this step
+  int64_t tokens_so_far = 0;
   double loss = 0, lr = 0, grad_norm = 0, seconds = 0;
   double waited = 0;  // of `seconds`: for the checkpoint being written, before the update
   double flops = 0;   // model FLOPs of this step
@@ -92,8 +94,14 @@ class Trainer {
   // Its weights may be changed after finish_checkpoint(), and read at any time.
   Transformer& model() { return *model_; }
   const Recipe& recipe() const { return recipe_; }
-  // How often the run goes through its data, in a line.
-  std::string data_plan() const;
+  // How often the run goes through its data.
+  std::vector<ShardPlan> data_plan() const;
+  // Seconds of a forward and backward, of a few that change nothing.
+  double measure_step_seconds();
+  // Bytes of weights, gradients and the optimiser's state.
+  int64_t state_bytes();
+  // What run() checks before the first step: ids that the model has no row for, and hashes.
+  void check_data();
   // Forward and backward of one step, by model/summary.h.
   double flops_per_step() const { return flops_per_step_; }
 
@@ -107,9 +115,10 @@ class Trainer {
   };
 
   void prepare_parameters();
+  void spend_budget();
+  // How many steps fit into so many hours, from a few passes that change nothing.
+  int64_t steps_in(double hours);
   void open_data();
-  void open_training_data(const LoaderOptions& options);
-  void check_data();
   CheckpointContent checkpoint_content();
   // Where a checkpoint of that state is loaded to; it may have been written with or without averages.
   CheckpointContent content_to_load(const nlohmann::ordered_json& state);
@@ -156,9 +165,9 @@ class Trainer {
   std::unique_ptr<Optimizer> optimizer_;
   std::unique_ptr<Ema> ema_;
   std::shared_ptr<const Objective> objective_;
-  double flops_per_step_ = 0;
-  std::vector<std::unique_ptr<TokenShard>> train_shards_;
-  std::unique_ptr<DataLoader> train_loader_;
+  double flops_per_step_ = 0;    // once the batch ramp is over
+  std::optional<double> hours_;  // train.budget, until the run begins
+  TrainingData data_;
   std::vector<ValidationSet> validation_;
   std::vector<ArtefactRef> inputs_;  // shards, tokenizer, model.from, hashed at the start
   std::string data_hash_;            // of the training shards

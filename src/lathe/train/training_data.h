@@ -1,0 +1,29 @@
+// What [data] of a recipe says, opened.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "lathe/corpus/token_shard.h"
+#include "lathe/train/data_loader.h"
+#include "lathe/train/recipe.h"
+
+namespace lathe {
+
+struct TrainingData {
+  std::vector<std::unique_ptr<TokenShard>> shards;  // in the recipe's order
+  std::unique_ptr<DataLoader> loader;               // reads from them
+};
+// Errors: kConfig, kIo, kFormat, kData.
+TrainingData open_training_data(const Recipe& recipe, std::shared_ptr<const Objective> objective);
+
+// How often a run of `samples` goes through each shard.
+struct ShardPlan {
+  std::string prefix;
+  double epochs = 0;
+  int64_t documents = 0, tokens = 0;
+};
+std::vector<ShardPlan> plan_data(const TrainingData& data, int64_t samples);
+
+}  // namespace lathe
