@@ -4,6 +4,7 @@
 
 #include "io/packing.h"
 #include "io/temp_folder.h"
+#include "lathe/base/rng.h"
 
 namespace lathe {
 namespace {
@@ -163,6 +164,22 @@ TEST(Documents, BadRecordsAndFilesAreCounted) {
   EXPECT_NE(error_text([&] { read_all({file}, {.skip_bad = true}); }).find("cut.gz] ends after"),
             std::string::npos)
       << "half a text is no text of its own";
+}
+
+TEST(Documents, BinaryDataBehindATextIsFound) {
+  std::string prose, noise;
+  while (prose.size() < 700000) prose += "Some words in a line.\n";
+  for (uint64_t i = 0; i < 300000; ++i) noise += static_cast<char>(Rng(3).below(i, 256));
+  const TempFolder folder;
+  const auto file = folder.write("f.txt", prose + noise).string();
+  for (const char* split : {"file", "blank-lines"})
+    EXPECT_NE(error_text([&] {
+                read_all({file}, {.split = split});
+              }).find("f.txt] begins as text, but a later part is no UTF-8 text"),
+              std::string::npos);
+  std::string marked;  // control characters between fields are a text's own
+  while (marked.size() < 700000) marked += "field\x01one\x01\xE4\xB8\xAD\n";
+  EXPECT_EQ(read_all({folder.write("g.txt", marked).string()}).counts.documents, 1);
 }
 
 // A whole file comes in pieces, and white space in front of it is part of it.

@@ -42,5 +42,21 @@ TEST_F(Life, TextFromAPipe) {
   EXPECT_EQ(content_of(at("again/tokenizer.json")), content_of(at("tok/tokenizer.json")));
 }
 
+// What an earlier split made stays whole when the new shard does not fit on the disk.
+TEST_F(Life, AFullDiskLosesNoValidationPart) {
+  prepare();
+  expect_works({"shard", at("text.txt"), "--tokenizer", at("tok"), "--out", at("data"), "--split",
+                "blank-lines", "--val-fraction", "0.3"});
+  const std::vector<std::string> names = {"data.bin", "data.idx", "data-valid.bin",
+                                          "data-valid.idx", "data-valid.manifest.json"};
+  std::vector<std::string> before;
+  for (const std::string& name : names) before.push_back(content_of(at(name)));
+  const Finished f = lathe({"shard", at("text.txt"), "--tokenizer", at("tok"), "--out", at("data"),
+                            "--split", "blank-lines"},
+                           {.largest_file = 1000});
+  expect_error(f, 1, {"cannot be written"});
+  for (size_t i = 0; i < names.size(); ++i) EXPECT_EQ(content_of(at(names[i])), before[i]);
+}
+
 }  // namespace
 }  // namespace lathe::testing

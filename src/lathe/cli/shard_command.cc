@@ -167,20 +167,24 @@ class Sharder {
           counts_.documents, options_.val_fraction);
   }
 
-  // Both parts, or neither, and no older validation part beside new training data.
+  // An older validation part goes before the new training data can be read, and not before all of
+  // that is on disk.
   void finish() {
     const std::vector<ArtefactRef> inputs = input_.manifest_inputs();
     throw_if_interrupted();
     const StopShield together;
-    if (remove_validation_part(options_.out) && !valid_)
-      context_.log.info("{}-valid of an earlier split was removed; all documents are in {} now",
-                        options_.out, options_.out);
-    write(train_, inputs);
-    if (valid_) write(*valid_, inputs);
+    train_.writer.finish([&] {
+      if (remove_validation_part(options_.out) && !valid_)
+        context_.log.info("{}-valid of an earlier split was removed; all documents are in {} now",
+                          options_.out, options_.out);
+    });
+    write_shard_manifest(train_, inputs);
+    if (!valid_) return;
+    valid_->writer.finish();
+    write_shard_manifest(*valid_, inputs);
   }
 
-  void write(Output& out, const std::vector<ArtefactRef>& inputs) {
-    out.writer.finish();
+  void write_shard_manifest(const Output& out, const std::vector<ArtefactRef>& inputs) {
     Manifest manifest = new_manifest("shard", context_.command_line());
     manifest.seed = options_.seed;
     manifest.recipe = write_config(options_).dump(-1, ' ', false, Json::error_handler_t::replace);

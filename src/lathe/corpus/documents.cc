@@ -152,6 +152,7 @@ class Reader {
     while (const size_t got = file.read({piece_.get(), kPieceBytes})) {
       tell(file.file_bytes());
       const std::string_view piece(piece_.get(), got);
+      check_still_text(piece);
       if (!begun) {
         held += piece;
         require(held.size() <= max_bytes_, ErrorKind::kData, path().string(),
@@ -181,7 +182,7 @@ class Reader {
       std::string_view bare = line;
       if (bare.ends_with('\r')) bare.remove_suffix(1);
       if (at_blank ? is_blank(bare) : bare == config_.separator) {
-        if (!text.empty()) emit(text, first);
+        if (!text.empty()) emit_plain(text, first);
         text.clear();
         continue;
       }
@@ -194,8 +195,20 @@ class Reader {
       text.append(line);
       text += '\n';
     }
-    if (go_on_ && !text.empty()) emit(text, first);
+    if (go_on_ && !text.empty()) emit_plain(text, first);
     finish_file(lines.file_bytes());
+  }
+
+  void emit_plain(std::string_view text, int64_t line) {
+    check_still_text(text);
+    emit(text, line);
+  }
+
+  // A text with binary data behind it. What came before was handed on, so it is not left out.
+  void check_still_text(std::string_view part) const {
+    if (!looks_binary(part)) return;
+    if (const auto why = why_not_text(part))
+      fail(ErrorKind::kData, path().string(), "begins as text, but a later part {}", *why);
   }
 
   void read_json_lines(PackedFile file) {

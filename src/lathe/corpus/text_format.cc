@@ -168,6 +168,17 @@ std::optional<std::string> why_not_text(std::string_view head) {
   return std::nullopt;
 }
 
+bool looks_binary(std::string_view part) {
+  constexpr size_t kShortest = 4096;
+  if (part.size() < kShortest) return false;
+  size_t controls = 0;  // a loop without branches: the compiler makes vectors of it
+  for (const char c : part) {
+    const auto byte = static_cast<uint8_t>(c);
+    controls += static_cast<size_t>(byte < '\b') + static_cast<size_t>(byte > '\r' && byte < ' ');
+  }
+  return controls * 50 > part.size();
+}
+
 TextFormat text_format(std::string_view head, const fs::path& path) {
   const Beginning beginning(head);
   const std::string ending = ending_of(path);

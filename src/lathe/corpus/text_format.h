@@ -31,6 +31,10 @@ bool is_json_name(const std::filesystem::path& path);  // .json, .jsonl, .ndjson
 // text with single bytes of another encoding passes.
 std::optional<std::string> why_not_text(std::string_view head);
 
+// Whether a later part of a file is worth asking why_not_text about: it is long and of its bytes more
+// than one in fifty are control characters, as in binary data. Costs next to nothing.
+bool looks_binary(std::string_view part);
+
 // `head` (without a byte order mark) decides: an object or array of JSON in it is JSON whatever the
 // file is called. The name decides only where the head is no beginning of either: .json, .jsonl and
 // .ndjson are JSON all the same, so that damage in them is found.
