@@ -73,6 +73,15 @@ TEST_F(PackedFiles, TruncatedAndDamagedDataIsNamed) {
   }
 }
 
+// Frames written by hand: magic, descriptor, window, dictionary, an empty last block.
+TEST_F(PackedFiles, WhatZstdWantsMoreForIsSaid) {
+  const std::string magic = "\x28\xB5\x2F\xFD", block = "\x01\0\0"s;
+  EXPECT_EQ(content(magic + "\0\0"s + block), "") << "a window of 1 KiB";
+  EXPECT_NE(error(magic + "\0\xA8"s + block).find("a window of more than 128 MiB"),
+            std::string::npos);
+  EXPECT_NE(error(magic + "\x01\0\x07"s + block).find("with a dictionary"), std::string::npos);
+}
+
 TEST_F(PackedFiles, PeekingConsumesNothing) {
   const std::string text = long_text();
   for (const std::string& bytes : {text, gzip_packed(text), zstd_packed(text)}) {

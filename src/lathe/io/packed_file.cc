@@ -2,6 +2,7 @@
 
 #include <zlib.h>
 #include <zstd.h>
+#include <zstd_errors.h>
 
 #include <algorithm>
 #include <cstring>
@@ -168,7 +169,7 @@ class PackedFile::Zstd : public Unpacker {
       const std::string_view pending = input_.need(1);
       ZSTD_inBuffer from = {pending.data(), pending.size(), 0};
       const size_t left = ::ZSTD_decompressStream(stream_, &to, &from);
-      if (::ZSTD_isError(left)) input_.fail_damaged("zstd", ::ZSTD_getErrorName(left));
+      if (::ZSTD_isError(left)) fail_to_unpack(left);
       input_.consume(from.pos);
       if (to.pos > 0 || !pending.empty()) {
         frame_ended_ = left == 0;
@@ -181,6 +182,18 @@ class PackedFile::Zstd : public Unpacker {
   }
 
  private:
+  [[noreturn]] void fail_to_unpack(size_t result) const {
+    const ZSTD_ErrorCode code = ::ZSTD_getErrorCode(result);
+    require(code != ZSTD_error_frameParameter_windowTooLarge, ErrorKind::kFormat,
+            input_.path().string(),
+            "was packed by zstd with a window of more than 128 MiB (--long); pack it again without "
+            "that option");
+    require(
+        code != ZSTD_error_dictionary_wrong, ErrorKind::kFormat, input_.path().string(),
+        "was packed by zstd with a dictionary, which is not at hand; pack it again without one");
+    input_.fail_damaged("zstd", ::ZSTD_getErrorName(result));
+  }
+
   ZSTD_DStream* stream_;
   bool frame_ended_ = true;
 };
