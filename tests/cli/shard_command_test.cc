@@ -3,6 +3,7 @@
 #include <nlohmann/json.hpp>
 #include <sstream>
 
+#include "io/packing.h"
 #include "io/temp_folder.h"
 #include "lathe/base/parallel.h"
 #include "lathe/cli/commands.h"
@@ -126,12 +127,109 @@ TEST_F(ShardCommand, ErrorsNameTheFixAndLeaveNothing) {
   EXPECT_NE(error({path("none.txt")}).find("does not exist"), std::string::npos);
   EXPECT_NE(error({text_, "--eod", "<eot>"}).find("'<eot>' is not a token"), std::string::npos);
   EXPECT_NE(error({text_, "--val-fraction", "0.5"}).find("--split blank-lines"), std::string::npos);
+  EXPECT_NE(error({text_, "--val-by-content"}).find("add --val-fraction"), std::string::npos);
   EXPECT_NE(error({text_, "--val-fraction", "1"}).find("at least 0 and below 1"),
             std::string::npos);
   set_interrupt_requested(true);
   EXPECT_EQ(run({"shard", text_, "--tokenizer", path("tok"), "--out", path("o/s")}).code, 130);
   set_interrupt_requested(false);
   EXPECT_EQ(entries_in(folder_ / "o"), 0u);
+}
+
+TEST_F(ShardCommand, NoOlderValidationPartBesideNewTrainingData) {
+  const auto shard = [&](std::vector<std::string> more) {
+    more.insert(more.begin(), {"shard", text_, "--tokenizer", path("tok"), "--out", path("s"),
+                               "--split", "blank-lines"});
+    return run(more);
+  };
+  std::string many;
+  for (int i = 0; i < 50; ++i) many += std::string(1 + static_cast<size_t>(i), 'a') + "\n\n";
+  text_ = folder_.write("many.txt", many).string();
+  ASSERT_EQ(shard({"--val-fraction", "0.3"}).code, 0);
+  ASSERT_TRUE(std::filesystem::exists(path("s-valid.idx")));
+  ASSERT_EQ(shard({"--val-fraction", "0.5", "--seed", "2"}).code, 0) << "replaces both";
+  const Result all = shard({});
+  ASSERT_EQ(all.code, 0);
+  EXPECT_NE(all.err.find("s-valid of an earlier split was removed"), std::string::npos) << all.err;
+  for (const char* end : {".bin", ".idx", ".manifest.json"})
+    EXPECT_FALSE(std::filesystem::exists(path(std::string("s-valid") + end))) << end;
+  EXPECT_EQ(TokenShard(folder_ / "s").num_documents(), 50);
+
+  // One that was made by itself stays, with a warning; one of unknown origin is a reason to stop.
+  ASSERT_EQ(run({"shard", text_, "--tokenizer", path("tok"), "--out", path("s-valid")}).code, 0);
+  const Result beside = shard({});
+  EXPECT_EQ(beside.code, 0);
+  EXPECT_NE(beside.err.find("s-valid stays"), std::string::npos) << beside.err;
+  EXPECT_TRUE(std::filesystem::exists(path("s-valid.bin")));
+  std::filesystem::remove(path("s-valid.manifest.json"));
+  const std::string before = content_of(path("s.bin"));
+  text_ = folder_.write("other.txt", "ab\n").string();
+  const Result unknown = shard({});
+  EXPECT_EQ(unknown.code, 1);
+  EXPECT_NE(unknown.err.find("s-valid] is a shard without a manifest"), std::string::npos);
+  EXPECT_EQ(content_of(path("s.bin")), before);
+  std::filesystem::remove(path("s-valid.bin"));
+  std::filesystem::remove(path("s-valid.idx"));
+  EXPECT_EQ(shard({}).code, 0) << "as advised";
+}
+
+TEST_F(ShardCommand, DocumentsInBothPartsAreCountedOrKeptTogether) {
+  std::string many;
+  for (int i = 0; i < 200; ++i) many += std::string(1 + static_cast<size_t>(i % 40), 'a') + "\n\n";
+  const auto file = folder_.write("many.txt", many).string();
+  const auto split = [&](std::vector<std::string> more) {
+    more.insert(more.begin(), {"shard", file, "--tokenizer", path("tok"), "--out", path("s"),
+                               "--split", "blank-lines", "--val-fraction", "0.3", "--json"});
+    const Result r = run(more);
+    EXPECT_EQ(r.code, 0) << r.err;
+    return std::pair(nlohmann::json::parse(r.out), r.err);
+  };
+  const auto by_number = split({});
+  EXPECT_GT(by_number.first["valid"]["also_in_training"], 20);
+  EXPECT_NE(by_number.second.find("validation documents stand in the training data as well; "
+                                  "--val-by-content"),
+            std::string::npos)
+      << by_number.second;
+  const auto by_content = split({"--val-by-content"});
+  EXPECT_EQ(by_content.first["valid"]["also_in_training"], 0);
+  EXPECT_EQ(by_content.second.find("--val-by-content"), std::string::npos);
+  EXPECT_EQ(by_content.first["valid"]["documents"].get<int>() % 5, 0) << "all five of a text";
+  const std::string valid = content_of(path("s-valid.bin"));
+  split({"--val-by-content", "--seed", "1"});
+  EXPECT_NE(content_of(path("s-valid.bin")), valid);
+}
+
+TEST_F(ShardCommand, PackedAndJsonInputGivesTheSameShard) {
+  const std::vector<std::string> texts = {"ab c\n", "de\n", "a b"};
+  const std::string array = nlohmann::json(texts).dump();
+  std::string lines;
+  for (const std::string& text : texts) lines += nlohmann::json({{"text", text}}).dump() + "\n";
+  for (size_t i = 0; i < texts.size(); ++i) folder_.write("texts/" + std::to_string(i), texts[i]);
+  const auto shard = [&](const std::string& input) {
+    const Result r = run({"shard", input, "--tokenizer", path("tok"), "--out", path("s")});
+    EXPECT_EQ(r.code, 0) << r.err;
+    return content_of(path("s.bin")) + content_of(path("s.idx"));
+  };
+  const std::string want = shard(path("texts"));
+  EXPECT_EQ(shard(folder_.write("a.json", array).string()), want);
+  EXPECT_EQ(shard(folder_.write("b.txt", testing::zstd_packed(lines)).string()), want);
+  EXPECT_EQ(shard(folder_.write("c.jsonl.gz", testing::gzip_packed(lines)).string()), want);
+  const std::string packed = testing::gzip_packed(lines);
+  const auto cut = folder_.write("d.jsonl.gz", packed.substr(0, packed.size() - 3)).string();
+  const Result r = run({"shard", cut, "--tokenizer", path("tok"), "--out", path("s")});
+  EXPECT_EQ(r.code, 1);
+  EXPECT_NE(r.err.find("d.jsonl.gz] ends after"), std::string::npos) << r.err;
+  EXPECT_EQ(content_of(path("s.bin")) + content_of(path("s.idx")), want) << "what was there stays";
+}
+
+// The same file twice is two sources.
+TEST_F(ShardCommand, LineageCountsAFileThatIsGivenTwice) {
+  ASSERT_EQ(run({"shard", text_, text_, "--tokenizer", path("tok"), "--out", path("s"), "--split",
+                 "blank-lines"})
+                .code,
+            0);
+  const auto facts = nlohmann::json::parse(read_manifest(manifest_path(path("s"), false)).facts);
+  EXPECT_EQ(facts["documents_per_input"], (std::vector<int>{0, 2, 2}));
 }
 
 TEST_F(ShardCommand, LineageFollowsAShardAndATokenToItsSource) {

@@ -33,6 +33,20 @@ std::vector<int32_t> tokens_of(const TokenShard& shard, int64_t begin, int64_t e
 using Ids = std::vector<int32_t>;
 using Offsets = std::vector<int64_t>;
 
+TEST(TokenShard, BeforeTheIndexTheNewTokensCannotBeRead) {
+  const TempFolder folder;
+  TokenShardWriter writer(folder / "s", 100);
+  writer.add_document(Ids{1, 2});
+  bool called = false;
+  writer.finish([&] {
+    called = true;
+    EXPECT_TRUE(std::filesystem::exists(folder / "s.bin"));
+    EXPECT_FALSE(std::filesystem::exists(folder / "s.idx"));
+  });
+  EXPECT_TRUE(called);
+  EXPECT_EQ(TokenShard(folder / "s").num_tokens(), 2);
+}
+
 TEST(TokenShard, WriterReaderRoundTrip) {
   const TempFolder folder;
   for (const int64_t vocab : {100, 65535, 65536, 200000}) {

@@ -146,6 +146,27 @@ TEST(AtomicDirectory, LeftoversOfDeadProcessesAreFound) {
   EXPECT_TRUE(leftover_temporaries(folder / "absent").empty());
 }
 
+TEST(AtomicFile, OwnTemporariesCanBeRemovedEarly) {
+  const TempFolder folder;
+  const std::string other = "f.tmp-00000000-1-0";
+  folder.write(other, "of another process");
+  folder.write("notes.tmp", "a user's own file");
+  write_file_atomically(folder / "f", "old");
+  {
+    AtomicFile file(folder / "f");
+    AtomicDirectory made(folder / "d");
+    remove_own_temporaries(folder.path());
+    EXPECT_EQ(entries_in(folder.path()), 3u);
+  }
+  EXPECT_EQ(content_of(folder / "f"), "old");
+  // Two temporaries of a name that is gone: one of them is what the name held, while folders are
+  // exchanged.
+  AtomicDirectory one(folder / "e"), two(folder / "e");
+  remove_own_temporaries(folder.path());
+  EXPECT_EQ(entries_in(folder.path()), 5u);
+  remove_own_temporaries(folder / "absent");
+}
+
 TEST(MappedFile, MapsAndRefuses) {
   const TempFolder folder;
   const MappedFile file(folder.write("f", "hello"));

@@ -22,7 +22,8 @@ namespace lathe::testing {
 namespace fs = std::filesystem;
 
 struct Finished {
-  int code = 0;  // 128 + signal for a process that was killed
+  int code = 0;          // 128 + signal for a process that was killed
+  int64_t peak_kib = 0;  // of resident memory
   std::string out, err;
 };
 
@@ -59,12 +60,13 @@ class Program {
     ::kill(pid_, SIGKILL);
     wait();
   }
-  void interrupt() const { ::kill(pid_, SIGINT); }
+  void interrupt(int signal = SIGINT) const { ::kill(pid_, signal); }
   Finished wait() {
-    if (pid_ > 0) ::waitpid(pid_, &status_, 0);
+    struct rusage usage = {};
+    if (pid_ > 0) ::wait4(pid_, &status_, 0, &usage);
     pid_ = -1;
     const int code = WIFEXITED(status_) ? WEXITSTATUS(status_) : 128 + WTERMSIG(status_);
-    return {code, content_of(out_), content_of(err_)};
+    return {code, usage.ru_maxrss, content_of(out_), content_of(err_)};
   }
 
  private:

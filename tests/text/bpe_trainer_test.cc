@@ -2,7 +2,6 @@
 
 #include <gtest/gtest.h>
 
-#include <fstream>
 #include <map>
 #include <numeric>
 
@@ -233,31 +232,64 @@ TEST(BpeTrainer, RefusesWhatCannotWork) {
   }
   options.special_tokens = {"<a>"};
   EXPECT_EQ(kind("<a><a>", options), data);  // nothing but special tokens
-  const std::vector<std::string> missing = {"/nonexistent/corpus.txt"};
-  EXPECT_THROW(train_bpe_files(missing, options), Error);
 }
 
-TEST(BpeTrainer, FilesAndTextsAreTheSame) {
+TEST(BpeTrainer, ProgressEndsAtTheSizeOfTheVocabulary) {
   testing::Dice dice(8);
-  const std::string a = testing::random_text(dice, 3000), b = testing::random_text(dice, 2000);
-  std::vector<std::string> paths;
-  for (const std::string* text : {&a, &b}) {
-    paths.push_back(::testing::TempDir() + fmt::format("/lathe_train_{}.txt", paths.size()));
-    std::ofstream(paths.back(), std::ios::binary) << *text;
-  }
+  const std::string text = testing::random_text(dice, 3000);
+  const std::string_view view = text;
   BpeTrainOptions options;
   options.vocab_size = 400;
-  int calls = 0;
-  BpeTrainProgress last;
-  const TrainedTokenizer files = train_bpe_files(paths, options, [&](const BpeTrainProgress& p) {
-    ++calls;
-    last = p;
-  });
-  const std::vector<std::string_view> texts = {a, b};
-  EXPECT_EQ(files.tokenizer.to_json(), train_bpe(texts, options).tokenizer.to_json());
-  EXPECT_GE(calls, 3);
-  EXPECT_EQ(last.bytes_read, last.bytes_total);
-  EXPECT_EQ(last.vocab_size, 400);
+  std::vector<int64_t> told;
+  train_bpe(std::span(&view, 1), options, [&](int64_t size) { told.push_back(size); });
+  EXPECT_GE(told.size(), 3u);
+  EXPECT_TRUE(std::is_sorted(told.begin(), told.end()));
+  EXPECT_EQ(told.back(), 400);
+}
+
+using Counted = std::map<std::string, int64_t>;
+
+Counted counted(CorpusCounts& counts) {
+  Counted out;
+  for (const WordCounts& shard : counts.shards())
+    shard.for_each([&](const WordCounts::Entry& e) { out[std::string(e.word())] = e.count; });
+  return out;
+}
+
+// Rounds end within texts, pieces within characters: neither changes a word, nor what is forgotten.
+TEST(CorpusCounts, PiecesAndRoundsChangeNothing) {
+  testing::Dice dice(77);
+  const std::vector<std::string> specials = {"<|end of text|>", "a b"};
+  for (const PatternInfo& info : kPreTokenizers) {
+    for (int round = 0; round < 30; ++round) {
+      std::vector<std::string> texts;
+      for (uint64_t i = 0; i < 1 + dice.below(5); ++i) {
+        texts.push_back(testing::random_text(dice, dice.below(400)));
+        texts.back().insert(dice.below(texts.back().size() + 1), specials[dice.below(2)]);
+        texts.back() += std::string(dice.below(300), 'x');  // without a place to cut
+      }
+      const auto run = [&](size_t round_bytes, int64_t limit, bool whole) {
+        CorpusCounts counts(info.pattern, specials, limit, round_bytes);
+        for (std::string_view text : texts) {
+          while (!text.empty()) {
+            const size_t n = whole ? text.size() : 1 + dice.below(text.size());
+            counts.add(text.substr(0, n));
+            text.remove_prefix(n);
+          }
+          counts.end_text();
+        }
+        counts.finish();
+        return std::tuple(counted(counts), counts.words(), counts.bytes(), counts.forgotten());
+      };
+      const auto want = run(1 << 20, 1 << 30, true);
+      ASSERT_GT(std::get<1>(want), 0);
+      for (const size_t round_bytes : {64, 100, 1000}) {
+        EXPECT_EQ(run(round_bytes, 1 << 30, true), want) << info.name;
+        EXPECT_EQ(run(round_bytes, 1 << 30, false), want) << info.name;
+        EXPECT_EQ(run(round_bytes, 200, false), run(round_bytes, 200, true)) << info.name;
+      }
+    }
+  }
 }
 
 TEST(CorpusCounts, CutsChangeNoWord) {

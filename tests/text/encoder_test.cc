@@ -7,6 +7,7 @@
 #include "lathe/text/tokenizer_data.h"
 #include "text/random_text.h"
 #include "text/reference_bpe.h"
+#include "text/sample_json.h"
 
 namespace lathe {
 namespace {
@@ -110,6 +111,31 @@ TEST(Encoder, ATokenThatIsNotMergedIsAWordButNoStretch) {
       EXPECT_EQ(word, Ids{257});
       EXPECT_EQ(inside, (Ids{256, 0xE5, 0xAD, 0x97, 256}));
     }
+  }
+}
+
+// With the catalogue's scanner, with another way of cutting, with added tokens in between.
+TEST(Encoder, TellsHowFarItIs) {
+  std::string text;
+  while (text.size() < 2 << 20) text += "the cat ab <x> 123\n";
+  const char* digits = R"({"type": "Sequence", "pretokenizers": [
+      {"type": "Digits", "individual_digits": true},
+      {"type": "ByteLevel", "add_prefix_space": false, "use_regex": true}]})";
+  const char* added = R"([{"id": 264, "content": "<x>", "single_word": false, "lstrip": false,
+      "rstrip": false, "normalized": false, "special": true}])";
+  for (const testing::SampleJson& sample :
+       {testing::SampleJson{}, {.pre_tokenizer = digits}, {.added = added}}) {
+    const Tokenizer tokenizer = Tokenizer::from_json(testing::sample_json(sample), "test");
+    std::vector<size_t> told;
+    const Ids ids =
+        tokenizer.encode(text, {.progress = [&](size_t done) { told.push_back(done); }});
+    EXPECT_EQ(ids, tokenizer.encode(text));
+    EXPECT_GE(told.size(), 7u);
+    EXPECT_LE(told.size(), 8u);
+    EXPECT_TRUE(std::is_sorted(told.begin(), told.end()));
+    EXPECT_LE(told.back(), text.size());
+    EXPECT_THROW(tokenizer.encode(text, {.progress = [](size_t) { throw 1; }}), int);
+    EXPECT_EQ(tokenizer.encode(text), ids) << "and is as good as before";
   }
 }
 

@@ -53,10 +53,11 @@ struct CommandContext {
 };
 
 struct CommandText {
-  std::string name;              // one word
-  std::string summary;           // one line, lower case, no full stop
-  std::string help = {};         // what it does and examples
-  bool takes_overrides = false;  // collect `--section.key=value` instead of refusing it
+  std::string name;                 // one word
+  std::string summary;              // one line, lower case, no full stop
+  std::string help = {};            // what it does and examples
+  bool takes_overrides = false;     // collect `--section.key=value` instead of refusing it
+  bool saves_when_stopped = false;  // Ctrl-C waits for what it saves instead of ending it
 };
 
 // A command with a fresh set of its options.

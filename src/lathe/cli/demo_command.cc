@@ -397,7 +397,8 @@ Command demo_command() {
            "stops it; the\n"
            "same command goes on. A finished run is never overwritten: the next goes to OUT-2.\n\n"
            "  lathe demo\n"
-           "  lathe demo --minutes 3 --text my-book.txt --out runs/book\n"},
+           "  lathe demo --minutes 3 --text my-book.txt --out runs/book\n",
+       .saves_when_stopped = true},
       run_demo);
 }
 

@@ -1,6 +1,7 @@
 #include <nlohmann/json.hpp>
 
 #include "lathe/cli/commands.h"
+#include "lathe/cli/interrupt.h"
 #include "lathe/cli/model_input.h"
 #include "lathe/io/atomic_file.h"
 #include "lathe/io/manifest.h"
@@ -26,14 +27,17 @@ struct ExportOptions {
 
 int run_export(const ExportOptions& o, CommandContext& context) {
   const auto model = load_model(o.model, {.dtype = DType::kF32});
+  throw_if_interrupted();
   AtomicDirectory folder(o.out, o.overwrite ? AtomicDirectory::IfExists::kReplace
                                             : AtomicDirectory::IfExists::kRefuse);
   save_model(*model, folder.temporary(),
              {.dtype = dtype_by_name(o.dtype), .shard_bytes = o.shard_mib << 20, .like = o.model});
+  throw_if_interrupted();
   Manifest manifest = new_manifest("model", context.command_line());
   add_input(manifest, o.model, "model");
   add_outputs_of_folder(manifest, folder.temporary());
   write_manifest(manifest_path(folder.temporary(), true), manifest, manifest_path(o.out, true));
+  throw_if_interrupted();
   folder.commit();
   if (context.json) {
     context.print_json({{"out", o.out}, {"dtype", o.dtype}, {"params", model->parameter_count()}});

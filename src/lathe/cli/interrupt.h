@@ -1,9 +1,17 @@
-// Ctrl-C as a request: long loops ask between two steps and stop with what they have on disk.
+// Ctrl-C as a request: long loops ask between two steps and stop with what they have on disk. What
+// does not ask is ended by a StopWatch.
 #pragma once
+
+#include <condition_variable>
+#include <filesystem>
+#include <mutex>
+#include <thread>
+#include <vector>
 
 namespace lathe {
 
-// The first SIGINT or SIGTERM sets the flag, a second one ends the process at once.
+// The first SIGINT, SIGTERM or SIGHUP sets the flag and says on stderr what happens next; a second
+// one ends the process at once. A SIGHUP that is ignored (nohup) stays so.
 void install_interrupt_handler();
 
 bool interrupt_requested();
@@ -13,5 +21,44 @@ void throw_if_interrupted();
 
 // For tests and for programs that embed the commands.
 void set_interrupt_requested(bool requested);
+
+// While a command runs that saves what it has when it is stopped, the handler says so.
+class SavesWhenStopped {
+ public:
+  SavesWhenStopped();
+  ~SavesWhenStopped();
+  SavesWhenStopped(const SavesWhenStopped&) = delete;
+  SavesWhenStopped& operator=(const SavesWhenStopped&) = delete;
+};
+
+// For a command that has nothing to save: when it has not ended within half a second
+// after the signal, inside a forward pass, a write or a read from a pipe, the watch ends the process
+// with 130, and removes the temporaries that the process left beside and inside `outputs`. Only one
+// at a time, in a process with install_interrupt_handler().
+class StopWatch {
+ public:
+  explicit StopWatch(std::vector<std::filesystem::path> outputs);
+  ~StopWatch();
+  StopWatch(const StopWatch&) = delete;
+  StopWatch& operator=(const StopWatch&) = delete;
+
+ private:
+  void watch();
+
+  std::vector<std::filesystem::path> outputs_;
+  std::mutex mutex_;
+  std::condition_variable changed_;
+  bool over_ = false;  // guarded by mutex_
+  std::thread thread_;
+};
+
+// While one lives, the watch waits: files that belong together are given their names.
+class StopShield {
+ public:
+  StopShield();
+  ~StopShield();
+  StopShield(const StopShield&) = delete;
+  StopShield& operator=(const StopShield&) = delete;
+};
 
 }  // namespace lathe

@@ -6,6 +6,7 @@
 
 #include "lathe/base/strings.h"
 #include "lathe/cli/commands.h"
+#include "lathe/cli/interrupt.h"
 #include "lathe/cli/model_input.h"
 #include "lathe/io/json_file.h"
 #include "lathe/io/safetensors.h"
@@ -171,6 +172,7 @@ int run_logits(const LogitsOptions& o, CommandContext& context) {
   const auto model = load_model(o.model, {.dtype = dtype, .device = device});
   const Body body = model->config().body_traits();
   const Input in = read_input(o.input, model->config());
+  throw_if_interrupted();
   Forward f;
   Tape tape;
   if (o.grads) {
@@ -193,6 +195,7 @@ int run_logits(const LogitsOptions& o, CommandContext& context) {
                                    : decoder_ids_from(in.labels, model->config(), o.input);
   }
   const Var hidden = model->hidden(f, ids);
+  throw_if_interrupted();
   OutputFile out;
   out.add("logits", model->logits(Forward(), Var(hidden.value)).value);
   Json summary = {{"logits", {ids.size(0), ids.size(1), model->config().vocab_size}}};
@@ -207,6 +210,7 @@ int run_logits(const LogitsOptions& o, CommandContext& context) {
     for (const DiskTensor& t : map_weights(*model))
       out.add("grad." + t.name,
               t.gather([](Parameter& p) -> const Tensor& { return p.grad.tensor; }));
+  throw_if_interrupted();
   out.write(o.out);
   if (context.json) {
     context.print_json(summary);

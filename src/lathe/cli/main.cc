@@ -13,5 +13,6 @@ int main(int argc, char** argv) {
   const std::vector<std::string> arguments(argv + (argc > 0 ? 1 : 0), argv + argc);
   return lathe::run_program(
       lathe::commands(), arguments,
-      {std::cout, std::cerr, lathe::progress_style_for(STDERR_FILENO, std::cerr)});
+      {std::cout, std::cerr, lathe::progress_style_for(STDERR_FILENO, std::cerr),
+       /*owns_process=*/true});
 }

@@ -5,12 +5,15 @@
 #include <algorithm>
 #include <filesystem>
 #include <new>
+#include <nlohmann/json.hpp>
+#include <optional>
 
 #include "lathe/base/error.h"
 #include "lathe/base/parallel.h"
 #include "lathe/base/strings.h"
 #include "lathe/cli/components.h"
 #include "lathe/cli/help.h"
+#include "lathe/cli/interrupt.h"
 #include "lathe/cli/parse.h"
 #include "lathe/config/config.h"
 #include "lathe/io/manifest.h"
@@ -92,6 +95,14 @@ Log make_log(const ProgramOutput& output) {
   });
 }
 
+// Where a command writes: its option `out`.
+std::vector<std::filesystem::path> outputs_of(ConfigRef options) {
+  const auto values = write_config(options);
+  const auto out = values.find("out");
+  if (out == values.end() || !out->is_string()) return {};
+  return {out->get<std::string>()};
+}
+
 int run_command(std::span<const Command> commands, Arguments rest, std::string& name,
                 std::span<const std::string> arguments, const ProgramOutput& output) {
   const Command& command = descend(commands, rest, name);
@@ -120,6 +131,12 @@ int run_command(std::span<const Command> commands, Arguments rest, std::string& 
                          .progress = output.progress};
   context.arguments.insert(context.arguments.end(), arguments.begin(), arguments.end());
   if (global.json) context.progress.kind = ProgressStyle::Kind::kOff;
+  std::optional<SavesWhenStopped> saves;
+  std::optional<StopWatch> watch;
+  if (command.text.saves_when_stopped)
+    saves.emplace();
+  else if (output.owns_process)
+    watch.emplace(outputs_of(bound.options));
   return bound.run(context);
 }
 

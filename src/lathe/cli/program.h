@@ -13,6 +13,7 @@ struct ProgramOutput {
   std::ostream& out;
   std::ostream& err;
   ProgressStyle progress;
+  bool owns_process = false;  // Ctrl-C may end the process: it has the handler and does no more
 };
 
 // Runs `arguments` (without the program's own name) with the given catalogue and returns the exit

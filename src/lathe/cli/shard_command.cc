@@ -6,15 +6,14 @@
 #include <nlohmann/json.hpp>
 
 #include "lathe/base/parallel.h"
-#include "lathe/base/rng.h"
 #include "lathe/base/strings.h"
 #include "lathe/cli/commands.h"
+#include "lathe/cli/corpus_input.h"
 #include "lathe/cli/interrupt.h"
+#include "lathe/cli/validation_part.h"
 #include "lathe/config/config.h"
-#include "lathe/corpus/documents.h"
 #include "lathe/corpus/token_shard.h"
 #include "lathe/io/json_file.h"
-#include "lathe/io/manifest.h"
 #include "lathe/text/tokenizer.h"
 
 namespace lathe {
@@ -33,17 +32,19 @@ struct ShardOptions {
   int64_t seed = 0;
   std::optional<std::string> eod;
   bool append_eod = true;
-  bool parse_special = false;
+  bool parse_special = false, val_by_content = false;
   DocumentConfig documents;
 
   template <class V>
   void visit(V& v) {
-    v.positional("files", files, "text files, .jsonl files or folders of them");
+    v.positional("files", files, "files of text or JSON, also packed, or folders of them");
     v.field("tokenizer", tokenizer, "folder or file of the tokenizer", required());
     v.field("out", out, "prefix of the shard: OUT.bin, OUT.idx and OUT.manifest.json", required());
     v.field("val_fraction", val_fraction,
             "share of the documents, drawn at random, that goes to OUT-valid instead",
             Limits{.minimum = 0, .maximum = 1, .exclusive_maximum = true});
+    v.field("val_by_content", val_by_content,
+            "draw by the text of a document, so that equal ones go to the same part");
     v.field("seed", seed, "seed of that draw");
     v.field("eod", eod, "the token written behind every document (default: the tokenizer's eos)");
     v.field("append_eod", append_eod, "write an end-of-document token behind every document");
@@ -108,52 +109,50 @@ class Sharder {
         context_(context),
         tokenizer_(load_tokenizer(options.tokenizer)),
         eod_(end_of_document(options, tokenizer_)),
-        files_(list_text_files(options.files)),
-        draw_(Rng(static_cast<uint64_t>(options.seed)).fork("validation")),
-        progress_(context.progress, "encoding", static_cast<double>(total_bytes(files_)), "B"),
-        train_(options.out, tokenizer_.vocab_size(), files_.size()) {
-    if (options.val_fraction > 0)
-      valid_.emplace(options.out + "-valid", tokenizer_.vocab_size(), files_.size());
+        input_(options.files, context),
+        train_(options.out, tokenizer_.vocab_size(), input_.files().size()) {
+    if (options.val_fraction == 0) return;
+    valid_.emplace(options.out + "-valid", tokenizer_.vocab_size(), input_.files().size());
+    split_.emplace(static_cast<uint64_t>(options.seed), options.val_fraction,
+                   options.val_by_content);
   }
 
   int run() {
-    for_each_document(files_, options_.documents, [&](Document&& document) {
-      batch_bytes_ += document.text.size();
-      batch_.push_back(std::move(document));
-      if (batch_.size() >= kBatchDocuments || batch_bytes_ >= kBatchBytes) encode_batch();
-      return true;
-    });
+    counts_ = for_each_document(
+        input_.files(), options_.documents,
+        [&](Document&& document) {
+          batch_bytes_ += document.text.size();
+          batch_.push_back(std::move(document));
+          if (batch_.size() >= kBatchDocuments || batch_bytes_ >= kBatchBytes) encode_batch();
+          return true;
+        },
+        input_.hook("encoding"));
     encode_batch();
+    input_.finish(counts_);
     check_split();
-    finish(train_);
-    if (valid_) finish(*valid_);
-    progress_.finish();
+    finish();
     report();
     return 0;
   }
 
  private:
   void encode_batch() {
-    throw_if_interrupted();
     std::vector<std::vector<int32_t>> ids(batch_.size());
-    const EncodeOptions how{.special_as_text = !options_.parse_special};
+    const EncodeOptions how{.special_as_text = !options_.parse_special,
+                            .progress = [](size_t) { throw_if_interrupted(); }};
     parallel_dynamic(static_cast<int64_t>(batch_.size()), [&](int64_t i, int) {
       const auto at = static_cast<size_t>(i);
+      throw_if_interrupted();
       ids[at] = tokenizer_.encode(batch_[at].text, how);
       if (eod_) ids[at].push_back(*eod_);
     });
     for (size_t i = 0; i < batch_.size(); ++i) {
-      while (files_[file_].string() != batch_[i].source) ++file_;
-      Output& out =
-          valid_ && draw_.uniform64(documents_) < options_.val_fraction ? *valid_ : train_;
+      Output& out = split_ && split_->is_validation(batch_[i].text) ? *valid_ : train_;
       out.writer.add_document(ids[i]);
       out.bytes += static_cast<int64_t>(batch_[i].text.size());
-      ++out.documents_per_file[file_];
-      ++documents_;
+      ++out.documents_per_file[batch_[i].place.file];
     }
-    bytes_ += batch_bytes_;
-    progress_.update(static_cast<double>(bytes_),
-                     human_count(static_cast<double>(train_.writer.num_tokens())) + " tokens");
+    input_.note(human_count(static_cast<double>(train_.writer.num_tokens())) + " tokens");
     batch_.clear();
     batch_bytes_ = 0;
   }
@@ -165,28 +164,40 @@ class Sharder {
           out->writer.num_documents() > 0, ErrorKind::kData, out->prefix,
           "none of the {} documents fell into it with --val-fraction {}; cut the text into more "
           "documents (--split blank-lines), choose another share or another --seed",
-          documents_, options_.val_fraction);
+          counts_.documents, options_.val_fraction);
   }
 
-  void finish(Output& out) {
-    out.writer.finish();
+  // An older validation part goes before the new training data can be read, and not before all of
+  // that is on disk.
+  void finish() {
+    const std::vector<ArtefactRef> inputs = input_.manifest_inputs();
+    throw_if_interrupted();
+    const StopShield together;
+    train_.writer.finish([&] {
+      if (remove_validation_part(options_.out) && !valid_)
+        context_.log.info("{}-valid of an earlier split was removed; all documents are in {} now",
+                          options_.out, options_.out);
+    });
+    write_shard_manifest(train_, inputs);
+    if (!valid_) return;
+    valid_->writer.finish();
+    write_shard_manifest(*valid_, inputs);
+  }
+
+  void write_shard_manifest(const Output& out, const std::vector<ArtefactRef>& inputs) {
     Manifest manifest = new_manifest("shard", context_.command_line());
     manifest.seed = options_.seed;
     manifest.recipe = write_config(options_).dump(-1, ' ', false, Json::error_handler_t::replace);
     Json facts = summary_of(out);
     facts.erase("prefix");
+    input_.add_facts(counts_, facts);
     facts["vocab_size"] = tokenizer_.vocab_size();
     if (eod_) facts["eod"] = *eod_;
-    facts["documents_per_input"] = Json::array({0});  // the tokenizer gives none
     add_input(manifest, options_.tokenizer, "tokenizer");
-    for (size_t i = 0; i < files_.size(); ++i) {
-      std::error_code error;
-      if (fs::is_regular_file(files_[i], error))
-        add_input(manifest, files_[i], "text");
-      else  // a pipe is gone once it was read
-        manifest.inputs.push_back({files_[i].string(), "", "stream", ""});
-      facts["documents_per_input"].push_back(out.documents_per_file[i]);
-    }
+    facts["documents_per_input"] = Json::array({0});  // the tokenizer gives none
+    for (const int64_t documents : out.documents_per_file)
+      facts["documents_per_input"].push_back(documents);
+    manifest.inputs.insert(manifest.inputs.end(), inputs.begin(), inputs.end());
     manifest.facts = facts.dump();
     for (const char* extension : {".bin", ".idx"})
       add_output(manifest, out.prefix + extension, "shard");
@@ -194,11 +205,20 @@ class Sharder {
   }
 
   void report() {
-    const double seconds = progress_.seconds();
+    const int64_t in_both = split_ ? split_->validation_also_in_training() : 0;
+    if (in_both > 0)
+      context_.log.warn(
+          "{} of the {} validation documents stand in the training data as well; "
+          "--val-by-content keeps equal documents in one part",
+          in_both, valid_->writer.num_documents());
     if (context_.json) {
       Json result = summary_of(train_);
-      if (valid_) result["valid"] = summary_of(*valid_);
-      result["seconds"] = seconds;
+      input_.add_facts(counts_, result);
+      if (valid_) {
+        result["valid"] = summary_of(*valid_);
+        result["valid"]["also_in_training"] = in_both;
+      }
+      result["seconds"] = input_.seconds();
       context_.print_json(result);
       return;
     }
@@ -216,18 +236,21 @@ class Sharder {
   CommandContext& context_;
   Tokenizer tokenizer_;
   std::optional<int32_t> eod_;
-  std::vector<fs::path> files_;
-  Rng draw_;
-  Progress progress_;
+  CorpusInput input_;
   Output train_;
   std::optional<Output> valid_;
+  std::optional<ValidationSplit> split_;
+  DocumentCounts counts_;
   std::vector<Document> batch_;
-  size_t batch_bytes_ = 0, bytes_ = 0, file_ = 0;
-  uint64_t documents_ = 0;
+  size_t batch_bytes_ = 0;
 };
 
 int run_shard(const ShardOptions& options, CommandContext& context) {
+  require(options.val_fraction > 0 || !options.val_by_content, ErrorKind::kUsage, "command line",
+          "--val-by-content says how validation documents are drawn, but none are; add "
+          "--val-fraction");
   const fs::path folder = fs::path(options.out).parent_path();
+  refuse_foreign_validation_part(options.out, context.log);
   if (!folder.empty()) fs::create_directories(folder);
   return Sharder(options, context).run();
 }
@@ -241,9 +264,11 @@ Command shard_command() {
        .help =
            "Encodes documents with all cores and writes Megatron-LM's OUT.bin and OUT.idx, in the\n"
            "order of reading, with a manifest that names the tokenizer and every source file.\n"
-           "A plain text file is one document unless --split says otherwise.\n\n"
+           "A plain text file is one document unless --split says otherwise. JSON lines and JSON "
+           "arrays are\n"
+           "recognised by their content; all may be packed with gzip or zstd.\n\n"
            "  lathe shard book.txt --tokenizer runs/tok --out runs/data --split blank-lines\n"
-           "  lathe shard corpus.jsonl more/ --tokenizer runs/tok --out runs/data "
+           "  lathe shard corpus.jsonl.gz more/ --tokenizer runs/tok --out runs/data "
            "--val-fraction 0.01\n"
            "  lathe shard /usr/share/games/fortunes --tokenizer runs/tok --out runs/data "
            "--split separator\n"},

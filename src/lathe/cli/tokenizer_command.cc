@@ -1,27 +1,22 @@
-// lathe tokenizer train | encode | decode | inspect.
+// lathe tokenizer encode | decode | inspect; train has a file of its own.
 
 #include <algorithm>
-#include <chrono>
-#include <filesystem>
 #include <nlohmann/json.hpp>
 #include <optional>
 
 #include "lathe/base/strings.h"
 #include "lathe/cli/commands.h"
 #include "lathe/cli/interrupt.h"
-#include "lathe/config/config.h"
+#include "lathe/cli/tokenizer_train.h"
 #include "lathe/io/atomic_file.h"
 #include "lathe/io/json_file.h"
-#include "lathe/io/manifest.h"
 #include "lathe/io/mapped_file.h"
-#include "lathe/text/bpe_trainer.h"
 #include "lathe/text/tokenizer.h"
 #include "lathe/text/utf8.h"
 
 namespace lathe {
 namespace {
 
-namespace fs = std::filesystem;
 using Json = nlohmann::ordered_json;
 
 std::vector<std::string> pattern_names() {
@@ -32,126 +27,6 @@ std::vector<std::string> pattern_names() {
 
 std::optional<Pattern> pattern_of(const std::optional<std::string>& name) {
   return name ? find_pattern(*name) : std::nullopt;
-}
-
-struct TrainOptions {
-  std::vector<std::string> files, special_token;
-  std::string out, pattern = "gpt2";
-  int64_t vocab_size = 32000, min_count = 1, memory_mib = 2048, model_max_length = 0;
-  std::optional<std::string> eos, bos, pad;
-
-  template <class V>
-  void visit(V& v) {
-    v.positional("files", files, "text files; each is one document");
-    v.field("vocab_size", vocab_size, "tokens in all: special tokens, 256 bytes, merges",
-            at_least(256));
-    v.field("out", out, "folder for tokenizer.json and tokenizer_config.json", required());
-    v.choice("pattern", pattern, pattern_names(), "how text is cut before merging");
-    v.field("special_token", special_token,
-            "a special token, e.g. '<|endoftext|>'; may be repeated, gets the lowest ids");
-    v.field("eos", eos, "which of them ends a text (default: the first)");
-    v.field("bos", bos, "which of them begins a text");
-    v.field("pad", pad, "which of them fills up a batch");
-    v.field("min_count", min_count, "pairs that occur less often are not merged", at_least(1));
-    v.field("memory_mib", memory_mib,
-            "memory to use; when the distinct words do not fit, the rarest are forgotten",
-            between(1, 1 << 20));
-    v.field("model_max_length", model_max_length,
-            "written to tokenizer_config.json; 0 leaves it out", at_least(0));
-  }
-};
-
-void write_trained(const TrainOptions& options, const TrainedTokenizer& trained,
-                   const CommandContext& context, const Json& facts) {
-  const fs::path folder = options.out;
-  std::error_code error;
-  fs::create_directories(folder, error);
-  require(!error, ErrorKind::kIo, options.out, "cannot make the folder: {}", error.message());
-  TokenizerConfig config;
-  if (!options.special_token.empty()) config.eos = options.special_token.front();
-  if (options.eos) config.eos = *options.eos;
-  config.bos = options.bos.value_or("");
-  config.pad = options.pad.value_or("");
-  config.model_max_length = options.model_max_length;
-  const std::string config_json = trained.tokenizer.config_json(config);
-  write_file_atomically(folder / "tokenizer.json", trained.tokenizer.to_json());
-  write_file_atomically(folder / "tokenizer_config.json", config_json);
-
-  Manifest manifest = new_manifest("tokenizer", context.command_line());
-  manifest.recipe = write_config(options).dump(-1, ' ', false, Json::error_handler_t::replace);
-  manifest.facts = facts.dump();
-  for (const std::string& file : options.files) add_input(manifest, file, "text");
-  for (const char* name : {"tokenizer.json", "tokenizer_config.json"})
-    add_output(manifest, folder / name, "tokenizer");
-  write_manifest(manifest_path(folder, true), manifest);
-}
-
-int run_train(const TrainOptions& options, CommandContext& context) {
-  BpeTrainOptions train;
-  train.vocab_size = options.vocab_size;
-  train.pattern = *find_pattern(options.pattern);
-  train.special_tokens = options.special_token;
-  train.min_count = options.min_count;
-  train.memory_bytes = options.memory_mib << 20;
-  for (const auto* name : {&options.eos, &options.bos, &options.pad}) {
-    const auto& known = options.special_token;
-    require(!*name || std::find(known.begin(), known.end(), **name) != known.end(),
-            ErrorKind::kUsage, "command line",
-            "'{}' is not one of the special tokens; add --special-token '{}'", name->value_or(""),
-            name->value_or(""));
-  }
-  const auto start = std::chrono::steady_clock::now();
-  std::optional<Progress> reading, merging;
-  const TrainedTokenizer trained =
-      train_bpe_files(options.files, train, [&](const BpeTrainProgress& p) {
-        throw_if_interrupted();
-        if (p.vocab_size == 0) {
-          if (!reading)
-            reading.emplace(context.progress, "reading", static_cast<double>(p.bytes_total), "B");
-          reading->update(static_cast<double>(p.bytes_read));
-          return;
-        }
-        if (reading) reading->finish();
-        reading.reset();
-        if (!merging)
-          merging.emplace(context.progress, "merging", static_cast<double>(p.vocab_target),
-                          "tokens");
-        merging->update(static_cast<double>(p.vocab_size));
-      });
-  if (merging) merging->finish();
-  const double seconds =
-      std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
-
-  const BpeTrainStats& s = trained.stats;
-  const int64_t size = trained.tokenizer.vocab_size();
-  const Json facts = {{"vocab_size", size},
-                      {"merges", trained.tokenizer.merge_count()},
-                      {"bytes", s.bytes},
-                      {"words", s.words},
-                      {"distinct_words", s.distinct},
-                      {"forgotten_words", s.forgotten},
-                      {"last_count", s.last_count}};
-  write_trained(options, trained, context, facts);
-  if (size < options.vocab_size)
-    context.log.warn("the text has pairs for {} tokens only; {} were asked for", size,
-                     options.vocab_size);
-  if (s.forgotten > 0)
-    context.log.warn(
-        "{} of {} words were forgotten to stay within {} MiB; raise --memory-mib for an exact "
-        "result",
-        s.forgotten, s.words, options.memory_mib);
-  if (context.json) {
-    Json result = facts;
-    result["out"] = options.out;
-    result["seconds"] = seconds;
-    context.print_json(result);
-  } else {
-    context.out << fmt::format("{}: {} tokens from {} of text, {} words, {} of them distinct\n",
-                               options.out, size, human_bytes(static_cast<double>(s.bytes)),
-                               human_count(static_cast<double>(s.words)),
-                               human_count(static_cast<double>(s.distinct)));
-  }
-  return 0;
 }
 
 struct EncodeCommandOptions {
@@ -171,16 +46,34 @@ struct EncodeCommandOptions {
   }
 };
 
-std::string ids_as_json(const std::vector<int32_t>& ids) {
-  return fmt::format("[{}]\n", fmt::join(ids, ", "));
+constexpr size_t kIdsAtOnce = 1 << 16;  // between two looks at Ctrl-C
+
+void write_ids(const std::string& path, std::span<const int32_t> ids) {
+  AtomicFile file(path);
+  file.write("[");
+  for (size_t begin = 0; begin < ids.size(); begin += kIdsAtOnce) {
+    throw_if_interrupted();
+    const auto some = ids.subspan(begin, std::min(kIdsAtOnce, ids.size() - begin));
+    file.write(fmt::format("{}{}", begin > 0 ? ", " : "", fmt::join(some, ", ")));
+  }
+  file.write("]\n");
+  throw_if_interrupted();
+  file.commit();
 }
 
 int run_encode(const EncodeCommandOptions& options, CommandContext& context) {
   const Tokenizer tokenizer = load_tokenizer(options.tokenizer, pattern_of(options.pattern));
   const std::string text = read_file(options.input);
-  const std::vector<int32_t> ids = tokenizer.encode(
-      text, {.special_as_text = !options.special, .add_special_tokens = options.add_special});
-  write_file_atomically(options.out, ids_as_json(ids));
+  Progress progress(context.progress, "encoding", static_cast<double>(text.size()), "B");
+  const std::vector<int32_t> ids =
+      tokenizer.encode(text, {.special_as_text = !options.special,
+                              .add_special_tokens = options.add_special,
+                              .progress = [&](size_t done) {
+                                throw_if_interrupted();
+                                progress.update(static_cast<double>(done));
+                              }});
+  progress.finish();
+  write_ids(options.out, ids);
   if (context.json)
     context.print_json({{"tokens", ids.size()}, {"bytes", text.size()}, {"out", options.out}});
   return 0;
@@ -220,10 +113,20 @@ std::vector<int32_t> read_ids(const std::string& path) {
 int run_decode(const DecodeCommandOptions& options, CommandContext& context) {
   const Tokenizer tokenizer = load_tokenizer(options.tokenizer, pattern_of(options.pattern));
   const std::vector<int32_t> ids = read_ids(options.input);
-  const std::string text = tokenizer.decode(ids, {.skip_special = options.skip_special});
-  write_file_atomically(options.out, text);
+  AtomicFile file(options.out);
+  Progress progress(context.progress, "decoding", static_cast<double>(ids.size()), "ids");
+  for (size_t begin = 0; begin < ids.size(); begin += kIdsAtOnce) {
+    throw_if_interrupted();
+    progress.update(static_cast<double>(begin));
+    const auto some = std::span(ids).subspan(begin, std::min(kIdsAtOnce, ids.size() - begin));
+    file.write(tokenizer.decode(some, {.skip_special = options.skip_special}));
+  }
+  progress.finish();
+  const uint64_t bytes = file.size();
+  throw_if_interrupted();
+  file.commit();
   if (context.json)
-    context.print_json({{"tokens", ids.size()}, {"bytes", text.size()}, {"out", options.out}});
+    context.print_json({{"tokens", ids.size()}, {"bytes", bytes}, {"out", options.out}});
   return 0;
 }
 
@@ -296,17 +199,7 @@ int run_inspect(const InspectOptions& options, CommandContext& context) {
 Command tokenizer_command() {
   return command_group(
       {.name = "tokenizer", .summary = "train tokenizers, turn text into ids and back"},
-      {make_command<TrainOptions>(
-           {.name = "train",
-            .summary = "train a byte-level BPE tokenizer",
-            .help = "Writes DIR/tokenizer.json, which `tokenizers` and `transformers` read as "
-                    "well. The\n"
-                    "result is the same whatever the number of threads.\n\n"
-                    "  lathe tokenizer train book.txt --vocab-size 8000 --out runs/tok\n"
-                    "  lathe tokenizer train *.txt --pattern llama3 --special-token "
-                    "'<|endoftext|>' \\\n"
-                    "      --out runs/tok\n"},
-           run_train),
+      {tokenizer_train_command(),
        make_command<EncodeCommandOptions>(
            {.name = "encode",
             .summary = "text to token ids",

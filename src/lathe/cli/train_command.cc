@@ -134,7 +134,8 @@ Command train_command() {
                "  lathe train recipes/small.toml --check       # memory, time, epochs\n"
                "  lathe train recipes/small.toml --show        # every key, its default and its "
                "meaning\n",
-       .takes_overrides = true},
+       .takes_overrides = true,
+       .saves_when_stopped = true},
       run_train);
 }
 

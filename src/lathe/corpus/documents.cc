@@ -1,190 +1,324 @@
 #include "lathe/corpus/documents.h"
 
 #include <algorithm>
-#include <array>
+#include <memory>
 #include <nlohmann/json.hpp>
 
 #include "lathe/base/error.h"
 #include "lathe/base/strings.h"
 #include "lathe/config/recipe.h"
+#include "lathe/corpus/json_values.h"
 #include "lathe/corpus/line_reader.h"
-#include "lathe/io/mapped_file.h"
+#include "lathe/corpus/text_format.h"
+#include "lathe/io/packed_file.h"
 
 namespace lathe {
 namespace {
 
 namespace fs = std::filesystem;
-constexpr std::string_view kByteOrderMark = "\xEF\xBB\xBF";
+constexpr size_t kPieceBytes = 256 << 10;
 
 bool is_blank(std::string_view text) {
   return text.find_first_not_of(" \t\r\n\f\v") == std::string_view::npos;
 }
 
-bool is_hidden(const fs::path& path) { return path.filename().string().starts_with("."); }
-
-bool is_text_name(const fs::path& path) {
-  static constexpr std::array<std::string_view, 5> kExtensions = {"", ".txt", ".text", ".md",
-                                                                  ".jsonl"};
-  return std::find(kExtensions.begin(), kExtensions.end(), path.extension().string()) !=
-         kExtensions.end();
+nlohmann::ordered_json parsed(std::string_view value, const fs::path& file, int64_t line) {
+  const std::string name = file.string();
+  try {
+    return parse_json(value, name,
+                      {.first_line = static_cast<size_t>(line), .error_kind = ErrorKind::kData});
+  } catch (const Error& e) {
+    if (std::string_view(e.what()).starts_with(fmt::format("[{}:", name))) throw;
+    fail(ErrorKind::kData, fmt::format("{}:{}", name, line), "{}", e.what());  // no line in it
+  }
 }
 
-void list_folder(const fs::path& folder, std::vector<fs::path>& files) {
-  std::vector<fs::path> found;
-  for (auto it = fs::recursive_directory_iterator(folder); it != fs::recursive_directory_iterator();
-       ++it) {
-    if (is_hidden(it->path())) {
-      if (it->is_directory()) it.disable_recursion_pending();
-    } else if (it->is_regular_file() && is_text_name(it->path())) {
-      found.push_back(it->path());
-    }
+// Of an object without the text: what it has instead, and what to do.
+std::string fields_of(const nlohmann::ordered_json& object) {
+  std::vector<std::string> keys;
+  std::string list;
+  for (const auto& [key, value] : object.items()) {
+    if (keys.size() < 20) keys.push_back(key);
+    if (value.is_array() && list.empty()) list = key;
   }
-  std::sort(found.begin(), found.end());
-  files.insert(files.end(), found.begin(), found.end());
+  std::string text = fmt::format(
+      "its fields are: {}. Name the right one with --text-field, or leave such records out with "
+      "--skip-bad",
+      join(keys, ", "));
+  if (!list.empty())
+    text += fmt::format(
+        ". If the documents are in the array '{}', take it out first (`jq '.[\"{}\"]'`)", list,
+        list);
+  return text;
 }
 
-// Carries what the readers of the formats share: counting, limits, and the sink.
-class Emitter {
- public:
-  Emitter(const DocumentConfig& settings, const std::function<bool(Document&&)>& sink)
-      : config(settings),
-        max_bytes(static_cast<size_t>(settings.max_document_mib) << 20),
-        sink_(sink) {}
-
-  // False: the sink wants no more.
-  bool emit(std::string text, const fs::path& file, int64_t line) {
-    if (is_blank(text)) {
-      ++counts.blank;
-      return true;
-    }
-    ++counts.documents;
-    counts.bytes += static_cast<int64_t>(text.size());
-    return sink_({std::move(text), file.string(), line});
-  }
-
-  const DocumentConfig& config;
-  const size_t max_bytes;
-  DocumentCounts counts;
-
- private:
-  const std::function<bool(Document&&)>& sink_;
-};
-
-std::string text_of_line(std::string_view line, const fs::path& file, int64_t number,
+// The text of one JSON value. Throws kData.
+std::string text_of_json(std::string_view value, const fs::path& file, int64_t line,
                          const std::string& field) {
-  const auto tree =
-      parse_json(line, file.string(),
-                 {.first_line = static_cast<size_t>(number), .error_kind = ErrorKind::kData});
-  const auto where = fmt::format("{}:{}", file.string(), number);
+  const auto tree = parsed(value, file, line);
+  if (tree.is_string()) return tree.get<std::string>();
+  const auto where = fmt::format("{}:{}", file.string(), line);
   require(tree.is_object(), ErrorKind::kData, where,
-          "is not a JSON object, expected {{\"{}\": \"...\"}}", field);
+          "is not a JSON object but a JSON {}, expected {{\"{}\": \"...\"}} or a string",
+          tree.type_name(), field);
   const auto it = tree.find(field);
-  if (it == tree.end() || !it->is_string()) {
-    std::vector<std::string> keys;
-    for (const auto& [key, value] : tree.items()) keys.push_back(key);
-    keys.resize(std::min<size_t>(keys.size(), 20));
-    fail(ErrorKind::kData, where,
-         "has no string field '{}'; its fields are: {}. Name the right one", field,
-         join(keys, ", "));
-  }
+  if (it == tree.end())
+    fail(ErrorKind::kData, where, "has no field '{}'; {}", field, fields_of(tree));
+  require(it->is_string(), ErrorKind::kData, where,
+          "the field '{}' is {}, expected a string; leave such records out with --skip-bad", field,
+          it->is_null() ? std::string("null") : fmt::format("of the type {}", it->type_name()));
   return it->get<std::string>();
 }
 
-bool read_jsonl(const fs::path& file, Emitter& out) {
-  LineReader lines(file, out.max_bytes);
-  std::string_view line;
-  while (lines.next(line)) {
-    if (lines.line_number() == 1 && line.starts_with(kByteOrderMark))
-      line.remove_prefix(kByteOrderMark.size());
-    if (is_blank(line)) continue;
-    if (!out.emit(text_of_line(line, file, lines.line_number(), out.config.text_field), file,
-                  lines.line_number()))
-      return false;
-  }
-  return true;
-}
+class Reader {
+ public:
+  Reader(std::span<const fs::path> files, const DocumentConfig& config, DocumentSink& sink,
+         const ReadHook& hook)
+      : files_(files),
+        config_(config),
+        max_bytes_(static_cast<size_t>(config.max_document_mib) << 20),
+        sink_(sink),
+        hook_(hook) {}
 
-bool read_whole(const fs::path& file, Emitter& out) {
-  std::string text = read_file(file, out.max_bytes);
-  if (text.starts_with(kByteOrderMark)) text.erase(0, kByteOrderMark.size());
-  return out.emit(std::move(text), file, 1);
-}
-
-// Documents are runs of lines between lines that are blank or equal to the separator.
-bool read_split(const fs::path& file, Emitter& out) {
-  const bool at_blank = out.config.split == "blank-lines";
-  LineReader lines(file, out.max_bytes);
-  std::string text;
-  std::string_view line;
-  int64_t first = 1;
-  const auto flush = [&] {
-    const bool any = !text.empty();
-    const bool go_on = !any || out.emit(std::move(text), file, first);
-    text.clear();
-    return go_on;
-  };
-  while (lines.next(line)) {
-    if (lines.line_number() == 1 && line.starts_with(kByteOrderMark))
-      line.remove_prefix(kByteOrderMark.size());
-    std::string_view bare = line;
-    if (bare.ends_with('\r')) bare.remove_suffix(1);
-    if (at_blank ? is_blank(bare) : bare == out.config.separator) {
-      if (!flush()) return false;
-      continue;
+  DocumentCounts run() {
+    for (place_.file = 0; go_on_ && place_.file < files_.size(); ++place_.file) {
+      ++counts_.files;
+      read_file();
     }
-    if (text.empty()) first = lines.line_number();
-    require(text.size() + line.size() < out.max_bytes, ErrorKind::kData,
-            fmt::format("{}:{}", file.string(), first),
-            "the document is larger than {} MiB; raise max_document_mib or split it differently",
-            out.config.max_document_mib);
-    text.append(line);
-    text += '\n';
+    require(counts_.documents > 0, ErrorKind::kData,
+            files_.empty() ? std::string("corpus") : files_[0].string(),
+            "the corpus is empty: {} files hold no text{}; give files with text in them",
+            counts_.files, counts_.first_bad.empty() ? "" : " (" + counts_.first_bad + ")");
+    return counts_;
   }
-  return flush();
-}
+
+ private:
+  const fs::path& path() const { return files_[place_.file]; }
+
+  void read_file() {
+    PackedFile file(path());
+    std::string_view head = file.peek(kHeadBytes);
+    if (head.starts_with(kByteOrderMark)) head.remove_prefix(kByteOrderMark.size());
+    if (const auto why = why_not_text(head)) {
+      require(config_.skip_bad, ErrorKind::kData, path().string(), "{}", *why);
+      ++counts_.bad_files;
+      return remember_bad(fmt::format("[{}] {}", path().string(), *why));
+    }
+    const TextFormat format = format_of(head);
+    if (file.peek(kByteOrderMark.size()) == kByteOrderMark) {
+      char mark[kByteOrderMark.size()];
+      file.read(mark);
+    }
+    switch (format) {
+      case TextFormat::kPlain:
+        config_.split == "file" ? read_whole(file) : read_split(std::move(file));
+        break;
+      case TextFormat::kJsonLines:
+        read_json_lines(std::move(file));
+        break;
+      case TextFormat::kJsonValues:
+        read_json_values(std::move(file));
+        break;
+    }
+  }
+
+  TextFormat format_of(std::string_view head) const {
+    if (config_.format == "text") return TextFormat::kPlain;
+    if (config_.format == "jsonl") return TextFormat::kJsonLines;
+    if (config_.format == "json") return TextFormat::kJsonValues;
+    return text_format(head, path());
+  }
+
+  // What f returns. Where only the content said that a file is JSON, an error says so.
+  template <class F>
+  auto explained(F&& f) const {
+    try {
+      return f();
+    } catch (const Error& e) {
+      if (config_.format != "auto" || is_json_name(path())) throw;
+      fail(e.kind(), path().string(),
+           "begins as JSON does and was read as such: {}; when it is plain text, say so with "
+           "--format text",
+           e.what());
+    }
+  }
+
+  // A piece at a time; what is white space so far is held back, as it may be all there is.
+  void read_whole(PackedFile& file) {
+    if (!piece_) piece_ = std::make_unique_for_overwrite<char[]>(kPieceBytes);
+    std::string held;
+    bool begun = false;
+    place_.line = 1;
+    while (const size_t got = file.read({piece_.get(), kPieceBytes})) {
+      tell(file.file_bytes());
+      const std::string_view piece(piece_.get(), got);
+      check_still_text(piece);
+      if (!begun) {
+        held += piece;
+        require(held.size() <= max_bytes_, ErrorKind::kData, path().string(),
+                "begins with more than {} MiB of white space; leave the file out",
+                config_.max_document_mib);
+        if (is_blank(piece)) continue;
+        begun = true;
+        sink_.begin(place_);
+        add(std::exchange(held, std::string()));
+      } else {
+        add(piece);
+      }
+    }
+    finish_file(file.file_bytes());
+    begun ? end() : count_blank();
+  }
+
+  // Documents are runs of lines between lines that are blank or equal to the separator.
+  void read_split(PackedFile file) {
+    const bool at_blank = config_.split == "blank-lines";
+    LineReader lines(std::move(file), max_bytes_);
+    std::string text;
+    std::string_view line;
+    int64_t first = 1;
+    while (go_on_ && lines.next(line)) {
+      tell(lines.file_bytes());
+      std::string_view bare = line;
+      if (bare.ends_with('\r')) bare.remove_suffix(1);
+      if (at_blank ? is_blank(bare) : bare == config_.separator) {
+        if (!text.empty()) emit_plain(text, first);
+        text.clear();
+        continue;
+      }
+      if (text.empty()) first = lines.line_number();
+      require(text.size() + line.size() < max_bytes_, ErrorKind::kData,
+              fmt::format("{}:{}", path().string(), first),
+              "the document is larger than {} MiB; raise --max-document-mib or split it "
+              "differently",
+              config_.max_document_mib);
+      text.append(line);
+      text += '\n';
+    }
+    if (go_on_ && !text.empty()) emit_plain(text, first);
+    finish_file(lines.file_bytes());
+  }
+
+  void emit_plain(std::string_view text, int64_t line) {
+    check_still_text(text);
+    emit(text, line);
+  }
+
+  // A text with binary data behind it. What came before was handed on, so it is not left out.
+  void check_still_text(std::string_view part) const {
+    if (!looks_binary(part)) return;
+    if (const auto why = why_not_text(part))
+      fail(ErrorKind::kData, path().string(), "begins as text, but a later part {}", *why);
+  }
+
+  void read_json_lines(PackedFile file) {
+    LineReader lines(std::move(file), max_bytes_);
+    std::string_view line;
+    while (go_on_ && lines.next(line)) {
+      tell(lines.file_bytes());
+      if (!is_blank(line)) emit_json(line, lines.line_number());
+    }
+    finish_file(lines.file_bytes());
+  }
+
+  void read_json_values(PackedFile file) {
+    JsonValues values(std::move(file), max_bytes_);
+    std::string_view value;
+    while (go_on_ && explained([&] { return values.next(value); })) {
+      tell(values.file_bytes());
+      emit_json(value, values.line_number());
+    }
+    finish_file(values.file_bytes());
+  }
+
+  void emit_json(std::string_view value, int64_t line) {
+    std::string text;
+    try {
+      text = explained([&] { return text_of_json(value, path(), line, config_.text_field); });
+    } catch (const Error& e) {
+      if (!config_.skip_bad || e.kind() != ErrorKind::kData) throw;
+      ++counts_.bad_records;
+      return remember_bad(e.what());
+    }
+    emit(text, line);
+  }
+
+  void emit(std::string_view text, int64_t line) {
+    if (is_blank(text)) return count_blank();
+    place_.line = line;
+    sink_.begin(place_);
+    add(text);
+    end();
+  }
+  void add(std::string_view text) {
+    counts_.bytes += static_cast<int64_t>(text.size());
+    sink_.add(text);
+  }
+  void end() {
+    ++counts_.documents;
+    go_on_ = sink_.end();
+  }
+  void count_blank() { ++counts_.blank; }
+  void remember_bad(const std::string& what) {
+    if (counts_.first_bad.empty()) counts_.first_bad = what;
+  }
+
+  void tell(int64_t bytes_of_file) const {
+    if (hook_) hook_(bytes_before_ + bytes_of_file);
+  }
+  void finish_file(int64_t bytes_of_file) {
+    tell(bytes_of_file);
+    bytes_before_ += bytes_of_file;
+  }
+
+  std::span<const fs::path> files_;
+  const DocumentConfig& config_;
+  const size_t max_bytes_;
+  DocumentSink& sink_;
+  const ReadHook& hook_;
+  DocumentCounts counts_;
+  DocumentPlace place_;
+  bool go_on_ = true;
+  int64_t bytes_before_ = 0;  // of the files before this one
+  std::unique_ptr<char[]> piece_;
+};
+
+class WholeDocuments : public DocumentSink {
+ public:
+  WholeDocuments(std::span<const fs::path> files, const DocumentConfig& config,
+                 const std::function<bool(Document&&)>& sink)
+      : files_(files), config_(config), sink_(sink) {}
+
+  void begin(const DocumentPlace& place) override { document_ = {std::string(), place}; }
+  void add(std::string_view piece) override {
+    const size_t size = document_.text.size() + piece.size();
+    require(size <= static_cast<size_t>(config_.max_document_mib) << 20, ErrorKind::kData,
+            files_[document_.place.file].string(),
+            "is a document larger than {} MiB; raise --max-document-mib or cut it with --split",
+            config_.max_document_mib);
+    document_.text += piece;
+  }
+  bool end() override { return sink_(std::move(document_)); }
+
+ private:
+  std::span<const fs::path> files_;
+  const DocumentConfig& config_;
+  const std::function<bool(Document&&)>& sink_;
+  Document document_;
+};
 
 }  // namespace
 
-std::vector<fs::path> list_text_files(std::span<const std::string> paths) {
-  std::vector<fs::path> files;
-  for (const auto& path : paths) {
-    std::error_code error;
-    require(fs::exists(path, error), ErrorKind::kIo, path, "does not exist");
-    if (fs::is_directory(path, error))
-      list_folder(path, files);
-    else
-      files.emplace_back(path);
-  }
-  require(!files.empty(), ErrorKind::kData, paths.empty() ? std::string("corpus") : paths[0],
-          "holds no text files, expected .txt, .text, .md, .jsonl or files without extension");
-  return files;
-}
-
-int64_t total_bytes(std::span<const fs::path> files) {
-  int64_t total = 0;
-  for (const auto& file : files) {
-    std::error_code error;  // a pipe has no size; it counts as nothing
-    const auto size = fs::file_size(file, error);
-    if (!error) total += static_cast<int64_t>(size);
-  }
-  return total;
+DocumentCounts read_documents(std::span<const fs::path> files, const DocumentConfig& config,
+                              DocumentSink& sink, const ReadHook& hook) {
+  return Reader(files, config, sink, hook).run();
 }
 
 DocumentCounts for_each_document(std::span<const fs::path> files, const DocumentConfig& config,
-                                 const std::function<bool(Document&&)>& sink) {
-  Emitter out(config, sink);
-  for (const auto& file : files) {
-    ++out.counts.files;
-    const bool go_on = file.extension() == ".jsonl" ? read_jsonl(file, out)
-                       : config.split == "file"     ? read_whole(file, out)
-                                                    : read_split(file, out);
-    if (!go_on) break;
-  }
-  require(out.counts.documents > 0, ErrorKind::kData,
-          files.empty() ? std::string("corpus") : files[0].string(),
-          "the corpus is empty: {} files hold no text; give files with text in them",
-          out.counts.files);
-  return out.counts;
+                                 const std::function<bool(Document&&)>& sink,
+                                 const ReadHook& hook) {
+  WholeDocuments whole(files, config, sink);
+  return read_documents(files, config, whole, hook);
 }
 
 }  // namespace lathe

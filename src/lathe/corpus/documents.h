@@ -1,5 +1,6 @@
-// Raw text as a stream of documents, in a fixed order: files in the order given, a folder's files
-// sorted by path, documents in the order of the file.
+// Raw text as a stream of documents, in a fixed order: files in the order given, documents in the
+// order of the file. One reader for every command: plain text, JSON lines and JSON arrays, each
+// also packed with gzip or zstd, recognised by content.
 #pragma once
 
 #include <cstdint>
@@ -7,56 +8,86 @@
 #include <functional>
 #include <span>
 #include <string>
-#include <vector>
+#include <string_view>
 
 #include "lathe/config/visit.h"
+#include "lathe/corpus/text_files.h"
 
 namespace lathe {
 
 struct DocumentConfig {
+  std::string format = "auto";
   std::string split = "file";
   std::string separator = "%";
   std::string text_field = "text";
+  bool skip_bad = false;
   int64_t max_document_mib = 1024;
 
   template <class V>
   void visit(V& v) {
+    v.choice(
+        "format", format, {"auto", "text", "jsonl", "json"},
+        "what the files hold: plain text, a JSON value a line, or an array of them; auto: what "
+        "each one's content says");
     v.choice("split", split, {"file", "blank-lines", "separator"},
              "what ends a document of a plain text file");
     v.field("separator", separator, "the line between documents when splitting at a separator");
-    v.field("text_field", text_field, "the field of a .jsonl line that holds the text");
-    v.field("max_document_mib", max_document_mib, "larger documents are refused",
+    v.field("text_field", text_field, "the field of a JSON object that holds the text");
+    v.field("skip_bad", skip_bad,
+            "leave out JSON without a text and files that are no text, and count them");
+    v.field("max_document_mib", max_document_mib,
+            "larger documents are refused where they are held in memory whole",
             between(1, 1 << 20));
   }
 };
 
-struct Document {
-  std::string text;
-  std::string source;  // path of the file
-  int64_t line = 1;    // where it begins in the file
+struct DocumentPlace {
+  size_t file = 0;   // index into the files
+  int64_t line = 1;  // where it begins in its file
+};
+
+// Takes documents as they are read. A plain file that is one document comes in many pieces, so that
+// its size does not matter; all others come in one.
+class DocumentSink {
+ public:
+  virtual ~DocumentSink() = default;
+  virtual void begin(const DocumentPlace& place) = 0;
+  virtual void add(std::string_view piece) = 0;
+  virtual bool end() = 0;  // false: no more documents are wanted
 };
 
 struct DocumentCounts {
   int64_t files = 0, documents = 0, bytes = 0;  // bytes of text in documents
   int64_t blank = 0;                            // documents of white space only, left out
+  int64_t bad_records = 0, bad_files = 0;       // left out under skip_bad
+  std::string first_bad;                        // what was wrong with the first of them
 };
 
-// The files that `paths` name, folders searched through. From a folder come the regular files whose
-// extension is .txt, .text, .md, .jsonl or none; hidden files and folders are left out. A path that
-// was given itself is always taken. Throws kIo for one that does not exist, kData when nothing is
-// found.
-std::vector<std::filesystem::path> list_text_files(std::span<const std::string> paths);
+// Called with the bytes of files read so far (packed ones where they are packed) before every
+// document, and between the pieces of one that comes in pieces. May throw, which ends the reading.
+using ReadHook = std::function<void(int64_t file_bytes)>;
 
-// Total size of the files in bytes.
-int64_t total_bytes(std::span<const std::filesystem::path> files);
+// Reads all documents. A value of JSON is an object with the text in config.text_field, or a string.
+// A byte order mark at the start of a file is dropped; nothing else of a text is changed, single
+// bytes that are not UTF-8 included. Documents of white space only are left out. Memory follows the
+// largest document that comes in one piece.
+//
+// Throws kIo; kFormat for damaged or truncated compressed data; kData naming the file for content
+// that is no text (text_format.h), naming `file:line` for broken JSON, a field that is missing, null
+// or no string, a document that is too large; kData when there is no document at all.
+DocumentCounts read_documents(std::span<const std::filesystem::path> files,
+                              const DocumentConfig& config, DocumentSink& sink,
+                              const ReadHook& hook = {});
 
-// Calls `sink` with each document; it returns false to stop. A .jsonl file holds one JSON object a
-// line with the text in config.text_field; every other file is plain text. A byte order mark at the
-// start is dropped; nothing else is changed, bytes that are not UTF-8 included. Constant memory
-// except for the document itself. Throws kIo; kData naming `file:line` for a broken line of JSON, a
-// missing field, a document that is too large; kData when there is no document at all.
+struct Document {
+  std::string text;
+  DocumentPlace place;
+};
+
+// As read_documents, for those who need every document whole: `sink` returns false to stop.
 DocumentCounts for_each_document(std::span<const std::filesystem::path> files,
                                  const DocumentConfig& config,
-                                 const std::function<bool(Document&&)>& sink);
+                                 const std::function<bool(Document&&)>& sink,
+                                 const ReadHook& hook = {});
 
 }  // namespace lathe

@@ -5,19 +5,21 @@
 
 namespace lathe {
 
-constexpr size_t kStep = 1 << 20;
+constexpr size_t kStep = 64 << 10;
+
+LineReader::LineReader(PackedFile file, size_t max_line_bytes)
+    : file_(std::move(file)), max_line_bytes_(max_line_bytes) {}
 
 LineReader::LineReader(const std::filesystem::path& path, size_t max_line_bytes)
-    : path_(path), file_(open_to_read(path)), max_line_bytes_(max_line_bytes) {}
+    : LineReader(PackedFile(path), max_line_bytes) {}
 
 bool LineReader::fill() {
   buffer_.erase(0, begin_);
   begin_ = 0;
   const size_t old = buffer_.size();
   buffer_.resize(old + kStep);
-  const size_t got = read_some(file_, {buffer_.data() + old, kStep}, path_);
+  const size_t got = file_.read({buffer_.data() + old, kStep});
   buffer_.resize(old + got);
-  bytes_read_ += static_cast<int64_t>(got);
   return got > 0;
 }
 
@@ -28,7 +30,9 @@ bool LineReader::next(std::string_view& line) {
     const bool found = end != std::string::npos;
     const size_t length = found ? end - begin_ : buffer_.size() - begin_;
     require(length <= max_line_bytes_, ErrorKind::kData,
-            fmt::format("{}:{}", path_.string(), line_number_ + 1), "the line is longer than {}",
+            fmt::format("{}:{}", file_.path().string(), line_number_ + 1),
+            "the line is longer than {}; break it into shorter ones, or raise the limit "
+            "(--max-document-mib where the command has it)",
             human_bytes(static_cast<double>(max_line_bytes_)));
     if (found) {
       line = std::string_view(buffer_).substr(begin_, length);

@@ -6,29 +6,29 @@
 #include <string>
 #include <string_view>
 
-#include "lathe/io/descriptor.h"
+#include "lathe/io/packed_file.h"
 
 namespace lathe {
 
 class LineReader {
  public:
-  // A line longer than `max_line_bytes` throws kData, naming it.
+  // A line longer than `max_line_bytes` throws kData, naming it; errors of PackedFile besides.
+  LineReader(PackedFile file, size_t max_line_bytes);
   LineReader(const std::filesystem::path& path, size_t max_line_bytes);
 
   // The next line without its "\n"; false at the end. The view is valid until the next call.
   bool next(std::string_view& line);
   int64_t line_number() const { return line_number_; }  // of the last line, from 1
-  int64_t bytes_read() const { return bytes_read_; }
+  int64_t file_bytes() const { return file_.file_bytes(); }
 
  private:
   bool fill();
 
-  std::filesystem::path path_;
-  Descriptor file_;
+  PackedFile file_;
   size_t max_line_bytes_;
   std::string buffer_;
   size_t begin_ = 0;  // of what is not handed out yet
-  int64_t line_number_ = 0, bytes_read_ = 0;
+  int64_t line_number_ = 0;
 };
 
 }  // namespace lathe

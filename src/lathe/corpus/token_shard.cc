@@ -255,7 +255,7 @@ void TokenShardWriter::add_document(std::span<const int32_t> tokens) {
   num_tokens_ += static_cast<int64_t>(tokens.size());
 }
 
-void TokenShardWriter::finish() {
+void TokenShardWriter::finish(const std::function<void()>& before_index) {
   const auto put = [&](const auto& value) { idx_.write(std::as_bytes(std::span(&value, 1))); };
   const auto count = static_cast<uint64_t>(sizes_.size());
   idx_.write(std::string_view(kMagic, sizeof(kMagic)));
@@ -271,6 +271,7 @@ void TokenShardWriter::finish() {
   }
   for (uint64_t i = 0; i <= count; ++i) put(static_cast<int64_t>(i));
   bin_.commit();
+  if (before_index) before_index();
   idx_.commit();
 }
 

@@ -12,6 +12,7 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <functional>
 #include <optional>
 #include <span>
 #include <string>
@@ -91,7 +92,9 @@ class TokenShardWriter {
   TokenShardWriter(const std::filesystem::path& prefix, int64_t vocab_size);
 
   void add_document(std::span<const int32_t> tokens);
-  void finish();
+  // `before_index` is called when .bin is in place and .idx not yet: all that is large is written, and
+  // the new tokens cannot be read yet. The moment to remove what does not go with them.
+  void finish(const std::function<void()>& before_index = {});
 
   int64_t num_documents() const { return static_cast<int64_t>(sizes_.size()); }
   int64_t num_tokens() const { return num_tokens_; }

@@ -12,6 +12,7 @@
 #include <charconv>
 #include <chrono>
 #include <cstring>
+#include <map>
 
 #include "lathe/base/error.h"
 
@@ -216,6 +217,21 @@ int remove_leftovers(const fs::path& folder) {
     ++removed;
   }
   return removed;
+}
+
+void remove_own_temporaries(const fs::path& folder) {
+  const std::string mark = fmt::format("{}{}-{}-", kMark, host_tag(), ::getpid());
+  std::map<std::string, std::vector<fs::path>> temporaries;  // by the name they are for
+  std::error_code error;
+  for (fs::directory_iterator it(folder, error), end; !error && it != end; it.increment(error)) {
+    const std::string name = it->path().filename().string();
+    const size_t at = name.rfind(mark);
+    if (at != std::string::npos) temporaries[name.substr(0, at)].push_back(it->path());
+  }
+  for (const auto& [name, paths] : temporaries) {
+    if (paths.size() > 1 && !fs::exists(fs::symlink_status(folder / name, error))) continue;
+    for (const fs::path& path : paths) fs::remove_all(path, error);  // nobody is left to be told
+  }
 }
 
 }  // namespace lathe

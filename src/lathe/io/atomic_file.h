@@ -79,4 +79,8 @@ std::vector<std::filesystem::path> leftover_temporaries(const std::filesystem::p
 // Removes them; returns how many.
 int remove_leftovers(const std::filesystem::path& folder);
 
+// Removes the temporaries in `folder` that this process made, before it ends without destructors.
+// One that holds what its name held before, while a folder is exchanged, is left.
+void remove_own_temporaries(const std::filesystem::path& folder);
+
 }  // namespace lathe

@@ -7,7 +7,6 @@
 #include "lathe/base/error.h"
 #include "lathe/text/bpe_merger.h"
 #include "lathe/text/byte_alphabet.h"
-#include "lathe/text/source_file.h"
 #include "lathe/text/tokenizer_data.h"
 #include "lathe/text/utf8.h"
 #include "lathe/text/word_counts.h"
@@ -20,8 +19,6 @@ constexpr std::string_view kWhere = "train";
 // pairs or so, and its share of the word tables.
 constexpr int64_t kBytesPerByte = 16;
 constexpr int64_t kProgressEvery = 64;
-
-using Progress = std::function<void(const BpeTrainProgress&)>;
 
 void check(const BpeTrainOptions& options) {
   const auto specials = static_cast<int64_t>(options.special_tokens.size());
@@ -111,23 +108,17 @@ Tokenizer finish(Learner learned, Pattern pattern) {
       std::move(learned.specials), std::move(parts), kOrigin));
 }
 
-// `read` hands every text to the counter it is given.
-TrainedTokenizer train(const BpeTrainOptions& options, BpeTrainProgress state,
-                       const Progress& progress,
-                       const std::function<void(CorpusCounts&, const Progress&)>& read) {
+}  // namespace
+
+TrainedTokenizer train_bpe(const std::function<void(TextSink&)>& feed,
+                           const BpeTrainOptions& options, const BpeTrainProgress& progress) {
   check(options);
-  state.vocab_target = options.vocab_size;
-  const Progress report = [&](const BpeTrainProgress& p) {
-    if (progress) progress(p);
-  };
   CorpusCounts counts(options.pattern, options.special_tokens,
                       options.memory_bytes / kBytesPerByte);
-  read(counts, [&](const BpeTrainProgress& p) {
-    state.bytes_read = p.bytes_read;
-    report(state);
-  });
+  feed(counts);
+  counts.finish();
   BpeTrainStats stats;
-  stats.bytes = state.bytes_total;
+  stats.bytes = counts.bytes();
   stats.words = counts.words();
   stats.forgotten = counts.forgotten();
   stats.distinct = counts.distinct();
@@ -137,56 +128,26 @@ TrainedTokenizer train(const BpeTrainOptions& options, BpeTrainProgress state,
           "no word fits the memory limit of {} bytes; raise it", options.memory_bytes);
 
   Learner learner(options);
+  const auto report = [&] {
+    if (progress) progress(static_cast<int64_t>(learner.entries.size()));
+  };
   BpeMerger merger(MergeText(counts.shards(), learner.byte_ids), learner.lengths,
                    options.vocab_size, options.min_count);
-  stats.last_count = learner.run(merger, options.vocab_size, [&] {
-    state.vocab_size = static_cast<int64_t>(learner.entries.size());
-    report(state);
-  });
-  state.vocab_size = static_cast<int64_t>(learner.entries.size());
-  report(state);
+  stats.last_count = learner.run(merger, options.vocab_size, report);
+  report();
   return {finish(std::move(learner), options.pattern), stats};
 }
 
-}  // namespace
-
 TrainedTokenizer train_bpe(std::span<const std::string_view> texts, const BpeTrainOptions& options,
-                           const Progress& progress) {
-  BpeTrainProgress state;
-  for (std::string_view text : texts) state.bytes_total += static_cast<int64_t>(text.size());
-  return train(options, state, progress, [&](CorpusCounts& counts, const Progress& report) {
-    BpeTrainProgress p;
-    for (std::string_view text : texts) {
-      const int64_t before = p.bytes_read;
-      counts.add_text(text, [&](size_t done) {
-        p.bytes_read = before + static_cast<int64_t>(done);
-        report(p);
-      });
-    }
-  });
-}
-
-TrainedTokenizer train_bpe_files(std::span<const std::string> paths, const BpeTrainOptions& options,
-                                 const Progress& progress) {
-  std::vector<SourceFile> files;
-  BpeTrainProgress state;
-  for (const std::string& path : paths) {  // all of them are opened before any work is done
-    files.emplace_back(path);
-    state.bytes_total += static_cast<int64_t>(files.back().text().size());
-  }
-  return train(options, state, progress, [&](CorpusCounts& counts, const Progress& report) {
-    BpeTrainProgress p;
-    for (const SourceFile& file : files) {
-      const int64_t before = p.bytes_read;
-      size_t released = 0;
-      counts.add_text(file.text(), [&](size_t done) {
-        file.release(released, done);
-        released = done;
-        p.bytes_read = before + static_cast<int64_t>(done);
-        report(p);
-      });
-    }
-  });
+                           const BpeTrainProgress& progress) {
+  return train_bpe(
+      [&](TextSink& sink) {
+        for (const std::string_view text : texts) {
+          sink.add(text);
+          sink.end_text();
+        }
+      },
+      options, progress);
 }
 
 }  // namespace lathe

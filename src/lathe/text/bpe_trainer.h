@@ -8,8 +8,8 @@
 // result is a function of the texts and the options alone: the same bytes for any number of
 // threads.
 //
-// Memory. What is held are the distinct pre-tokens with their counts, not the text: files are
-// mapped and read in rounds of kRoundBytes. When the distinct pre-tokens exceed memory_bytes /
+// Memory. What is held are the distinct pre-tokens with their counts, not the text, of which there
+// are at most CorpusCounts::kRoundBytes at a time. When the distinct pre-tokens exceed memory_bytes /
 // kBytesPerByte bytes after a round, the rarest are forgotten: all with a count of at most k, for
 // the smallest k that frees half. A word forgotten early and met again later counts from zero;
 // BpeTrainStats says how much was lost, and 0 means that the result is exact.
@@ -22,6 +22,7 @@
 #include <string_view>
 #include <vector>
 
+#include "lathe/text/text_sink.h"
 #include "lathe/text/tokenizer.h"
 
 namespace lathe {
@@ -34,10 +35,8 @@ struct BpeTrainOptions {
   int64_t memory_bytes = int64_t{2} << 30;
 };
 
-struct BpeTrainProgress {
-  int64_t bytes_read = 0, bytes_total = 0;
-  int64_t vocab_size = 0, vocab_target = 0;  // tokens so far, and asked for
-};
+// Called on the caller's thread while merges are learned, with the tokens so far. May throw.
+using BpeTrainProgress = std::function<void(int64_t vocab_size)>;
 
 struct BpeTrainStats {
   int64_t bytes = 0;       // text read
@@ -52,13 +51,14 @@ struct TrainedTokenizer {
   BpeTrainStats stats;
 };
 
-// Each text is one document whose words are cut as encode() cuts them. Throws kConfig for options
-// that cannot work and kData for texts without a single word. `progress` is called on this thread.
-TrainedTokenizer train_bpe(std::span<const std::string_view> texts, const BpeTrainOptions& options,
-                           const std::function<void(const BpeTrainProgress&)>& progress = {});
+// `feed` hands every text to the sink that it is given; the words of each are cut as encode() cuts
+// them, whatever pieces it comes in. Throws kConfig for options that cannot work (before it reads)
+// and kData for texts without a single word.
+TrainedTokenizer train_bpe(const std::function<void(TextSink&)>& feed,
+                           const BpeTrainOptions& options, const BpeTrainProgress& progress = {});
 
-// The same on files; throws kIo for one that cannot be read.
-TrainedTokenizer train_bpe_files(std::span<const std::string> paths, const BpeTrainOptions& options,
-                                 const std::function<void(const BpeTrainProgress&)>& progress = {});
+// The same on texts in memory.
+TrainedTokenizer train_bpe(std::span<const std::string_view> texts, const BpeTrainOptions& options,
+                           const BpeTrainProgress& progress = {});
 
 }  // namespace lathe

@@ -6,6 +6,7 @@
 // only then is it merged. Before that it is cut wherever no token reaches over a border between two
 // characters (char_cuts.h), and the stretches, which repeat even where words do not (Chinese), are
 // looked up in the same memory. Longer pieces are cut at once.
+#include <algorithm>
 #include <array>
 
 #include "lathe/text/tokenizer.h"
@@ -22,7 +23,9 @@ class Encoder::Impl {
     if (options.add_special_tokens) out.insert(out.end(), data_.prefix.begin(), data_.prefix.end());
     segments_.clear();
     data_.raw_matcher.find(text, options.special_as_text, segments_);
+    told_ = 0;
     for (const AddedTokenMatcher::Segment& s : segments_) {
+      segment_begin_ = s.begin;
       if (s.id >= 0) {
         out.push_back(s.id);
       } else {
@@ -37,6 +40,7 @@ class Encoder::Impl {
   static constexpr size_t kCacheSlots = size_t{1} << kCacheBits;
   static constexpr uint64_t kStretchMark = uint64_t{1} << 63;  // above a word's length in its key
   static constexpr size_t kCacheIds = 3;
+  static constexpr size_t kProgressBytes = size_t{256} << 10;
   struct Slot {
     WordKey key{0, 0};
     uint32_t count = 0;
@@ -46,33 +50,47 @@ class Encoder::Impl {
   // Text without raw added tokens.
   void encode_raw(std::string_view text, const EncodeOptions& options, std::vector<int32_t>& out) {
     if (!data_.normalizer.changes_nothing()) text = data_.normalizer.apply(text, normalized_);
-    if (data_.normalized_matcher.empty()) return encode_plain(text, out);
+    if (data_.normalized_matcher.empty()) return encode_plain(text, options, out);
     normalized_segments_.clear();
     data_.normalized_matcher.find(text, options.special_as_text, normalized_segments_);
     for (const AddedTokenMatcher::Segment& s : normalized_segments_) {
       if (s.id >= 0) {
         out.push_back(s.id);
       } else {
-        encode_plain(text.substr(s.begin, s.end - s.begin), out);
+        encode_plain(text.substr(s.begin, s.end - s.begin), options, out);
       }
     }
   }
 
   // Text without any added tokens.
-  void encode_plain(std::string_view text, std::vector<int32_t>& out) {
+  void encode_plain(std::string_view text, const EncodeOptions& options,
+                    std::vector<int32_t>& out) {
     if (const PieceScanner next = data_.pre_tokenizer.scanner()) {
-      const uint8_t *p = as_bytes(text), *end = p + text.size();
+      const uint8_t *begin = as_bytes(text), *p = begin, *end = begin + text.size();
       while (p < end) {
-        const uint8_t* q = next(p, end);
-        encode_piece(p, q, end, out);
-        p = q;
+        const uint8_t* stop = p + std::min(static_cast<size_t>(end - p), kProgressBytes);
+        while (p < stop) {
+          const uint8_t* q = next(p, end);
+          encode_piece(p, q, end, out);
+          p = q;
+        }
+        tell(options, static_cast<size_t>(p - begin));
       }
       return;
     }
     text = data_.pre_tokenizer.split(text, pre_scratch_);
     const uint8_t *begin = as_bytes(text), *end = begin + text.size();
-    for (const Piece& piece : pre_scratch_.pieces)
+    for (const Piece& piece : pre_scratch_.pieces) {
       encode_piece(begin + piece.begin, begin + piece.end, end, out);
+      tell(options, piece.end);
+    }
+  }
+
+  // `done` bytes of the present segment are encoded.
+  void tell(const EncodeOptions& options, size_t done) {
+    if (segment_begin_ + done < told_ + kProgressBytes || !options.progress) return;
+    told_ = segment_begin_ + done;
+    options.progress(told_);
   }
 
   void encode_piece(const uint8_t* p, const uint8_t* q, const uint8_t* limit,
@@ -135,6 +153,7 @@ class Encoder::Impl {
   const TokenizerData& data_;
   std::vector<Slot> cache_;
   std::vector<AddedTokenMatcher::Segment> segments_, normalized_segments_;
+  size_t segment_begin_ = 0, told_ = 0;  // in the text: of the present segment, as last told
   std::string normalized_;
   PreTokenizer::Scratch pre_scratch_;
   BpeModel::Scratch scratch_;

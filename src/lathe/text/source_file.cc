@@ -48,11 +48,4 @@ SourceFile::~SourceFile() {
   if (data_ != nullptr) ::munmap(const_cast<char*>(data_), size_);
 }
 
-void SourceFile::release(size_t begin, size_t end) const {
-  const auto page = static_cast<size_t>(::sysconf(_SC_PAGESIZE));
-  begin = (begin + page - 1) / page * page;
-  end = end / page * page;
-  if (begin < end) ::madvise(const_cast<char*>(data_) + begin, end - begin, MADV_DONTNEED);
-}
-
 }  // namespace lathe

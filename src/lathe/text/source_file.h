@@ -18,9 +18,6 @@ class SourceFile {
   std::string_view text() const { return {data_, size_}; }
   const std::string& path() const { return path_; }
 
-  // Lets the kernel drop the pages of [begin, end) from memory; they are read again when touched.
-  void release(size_t begin, size_t end) const;
-
  private:
   std::string path_;
   const char* data_ = nullptr;

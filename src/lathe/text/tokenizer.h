@@ -11,6 +11,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <span>
@@ -26,6 +27,9 @@ namespace lathe {
 struct EncodeOptions {
   bool special_as_text = false;  // "<|endoftext|>" in the text is thirteen characters, not a token
   bool add_special_tokens = false;  // what the post-processor puts around a text (BOS, EOS)
+  // Called by the thread that encodes, about every 256 KiB, with the bytes of the text that are
+  // done (about: a normaliser changes them). May throw, which ends the encoding.
+  std::function<void(size_t)> progress = {};
 };
 
 struct DecodeOptions {

@@ -99,11 +99,16 @@ int64_t WordCounts::forget(int64_t k) {
 }
 
 CorpusCounts::CorpusCounts(Pattern pattern, std::span<const std::string> special_tokens,
-                           int64_t limit)
+                           int64_t limit, size_t round_bytes)
     : next_(pattern_info(pattern).next),
       specials_({special_tokens.begin(), special_tokens.end()}, as_added(special_tokens)),
       limit_(limit),
-      shards_(kShards) {}
+      shards_(kShards),
+      round_bytes_(round_bytes),
+      next_round_(round_bytes) {
+  for (const std::string& token : special_tokens)
+    longest_special_ = std::max(longest_special_, token.size());
+}
 
 int64_t CorpusCounts::distinct() const {
   int64_t n = 0;
@@ -131,13 +136,14 @@ size_t CorpusCounts::safe_cut(std::string_view text, size_t from) const {
   return text.size();
 }
 
-void CorpusCounts::count_block(std::string_view block, std::vector<WordCounts>& into,
-                               int64_t* words) const {
+void CorpusCounts::count_text(std::string_view text, std::vector<WordCounts>& into,
+                              int64_t* words) const {
+  static_assert(kShards == 16, "the shard is taken from the top four bits of the hash");
   std::vector<AddedTokenMatcher::Segment> segments;
-  specials_.find(block, false, segments);
+  specials_.find(text, false, segments);
   for (const AddedTokenMatcher::Segment& s : segments) {
     if (s.id >= 0) continue;
-    const uint8_t *p = as_bytes(block) + s.begin, *end = as_bytes(block) + s.end;
+    const uint8_t *p = as_bytes(text) + s.begin, *end = as_bytes(text) + s.end;
     while (p < end) {
       const uint8_t* q = next_(p, end);
       const std::string_view word(reinterpret_cast<const char*>(p), static_cast<size_t>(q - p));
@@ -149,34 +155,97 @@ void CorpusCounts::count_block(std::string_view block, std::vector<WordCounts>& 
   }
 }
 
-void CorpusCounts::add_text(std::string_view text, const std::function<void(size_t)>& after_round) {
-  static_assert(kShards == 16, "count_block takes the shard from the top four bits of the hash");
-  size_t done = 0;
-  while (done < text.size()) {
-    std::vector<size_t> cuts = {done};
-    while (cuts.back() < text.size() && cuts.back() - done < kRoundBytes) {
-      const size_t wanted = cuts.back() + kBlockBytes;
-      cuts.push_back(wanted >= text.size() ? text.size() : safe_cut(text, wanted));
-    }
-    const auto blocks = static_cast<int64_t>(cuts.size()) - 1;
-    const int threads = thread_count();
-    std::vector<std::vector<WordCounts>> local(threads);
-    for (std::vector<WordCounts>& shards : local) shards.resize(kShards);
-    std::vector<int64_t> words(threads, 0);
-    parallel_dynamic(blocks, [&](int64_t i, int thread) {
-      count_block(text.substr(cuts[i], cuts[i + 1] - cuts[i]), local[thread], &words[thread]);
-    });
-    parallel_dynamic(kShards, [&](int64_t shard, int) {
-      for (std::vector<WordCounts>& counts : local) {
-        shards_[shard].add_all(counts[shard]);
-        counts[shard].clear();
-      }
-    });
-    for (int64_t n : words) words_ += n;
-    enforce_limit();
-    done = cuts.back();
-    if (after_round) after_round(done);
+void CorpusCounts::add(std::string_view piece) {
+  if (gathered_.empty()) gathered_.reserve(round_bytes_);
+  bytes_ += static_cast<int64_t>(piece.size());
+  while (!piece.empty()) {
+    const size_t n = std::min(piece.size(), next_round_ - gathered_.size());
+    gathered_ += piece.substr(0, n);
+    piece.remove_prefix(n);
+    if (gathered_.size() == next_round_) count_round();
   }
+}
+
+void CorpusCounts::end_text() { ends_.push_back(gathered_.size()); }
+
+void CorpusCounts::finish() {
+  end_text();
+  count_blocks(blocks_of(gathered_.size()));
+  gathered_ = std::string();
+  ends_.clear();
+}
+
+// Counts all but the end of the unfinished text, which the next bytes may still belong to.
+void CorpusCounts::count_round() {
+  const size_t begin = ends_.empty() ? 0 : ends_.back();
+  const size_t counted = begin + last_cut(std::string_view(gathered_).substr(begin));
+  count_blocks(blocks_of(counted));
+  gathered_.erase(0, counted);
+  ends_.clear();
+  next_round_ = std::max(round_bytes_, gathered_.size() * 2);
+  require(gathered_.size() < kLongestWord, ErrorKind::kData, "train",
+          "{} bytes follow one another without the end of a word, which no text has; leave this "
+          "file out",
+          gathered_.size());
+}
+
+// Near the end of a text that goes on. What decides about a cut lies at most a character or a
+// special token behind it. 0 when there is none.
+size_t CorpusCounts::last_cut(std::string_view text) const {
+  constexpr size_t kLongestCharacter = 4;
+  const size_t margin = std::max(longest_special_, kLongestCharacter);
+  for (size_t back = kBlockBytes / 16; text.size() > margin; back *= 4) {
+    const size_t from = text.size() - std::min(text.size() - 1, margin + back);
+    const size_t cut = safe_cut(text, from);
+    if (cut + margin <= text.size()) return cut;
+    if (back >= text.size()) break;
+  }
+  return 0;
+}
+
+// The gathered texts up to `end`, long ones cut and short ones together.
+std::vector<CorpusCounts::Block> CorpusCounts::blocks_of(size_t end) const {
+  std::vector<Block> blocks(1);
+  size_t in_block = 0;
+  const auto put = [&](std::string_view text) {
+    if (in_block >= kBlockBytes) {
+      blocks.emplace_back();
+      in_block = 0;
+    }
+    blocks.back().push_back(text);
+    in_block += text.size();
+  };
+  size_t begin = 0;
+  const auto put_text = [&](size_t text_end) {
+    std::string_view text = std::string_view(gathered_).substr(begin, text_end - begin);
+    begin = text_end;
+    while (!text.empty()) {
+      const size_t cut = text.size() <= kBlockBytes ? text.size() : safe_cut(text, kBlockBytes);
+      put(text.substr(0, cut));
+      text.remove_prefix(cut);
+    }
+  };
+  for (const size_t text_end : ends_) put_text(text_end);
+  put_text(end);
+  return blocks;
+}
+
+void CorpusCounts::count_blocks(const std::vector<Block>& blocks) {
+  const int threads = thread_count();
+  std::vector<std::vector<WordCounts>> local(threads);
+  for (std::vector<WordCounts>& shards : local) shards.resize(kShards);
+  std::vector<int64_t> words(threads, 0);
+  parallel_dynamic(static_cast<int64_t>(blocks.size()), [&](int64_t i, int thread) {
+    for (const std::string_view text : blocks[i]) count_text(text, local[thread], &words[thread]);
+  });
+  parallel_dynamic(kShards, [&](int64_t shard, int) {
+    for (std::vector<WordCounts>& counts : local) {
+      shards_[shard].add_all(counts[shard]);
+      counts[shard].clear();
+    }
+  });
+  for (int64_t n : words) words_ += n;
+  enforce_limit();
 }
 
 void CorpusCounts::enforce_limit() {

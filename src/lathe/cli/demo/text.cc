@@ -114,7 +114,7 @@ DemoText read_demo_text(const std::optional<std::string>& path) {
   const std::vector<std::string> paths = {text.source};
   DocumentConfig config;
   if (!path) config.split = "separator";  // lines with a % alone
-  for_each_document(list_text_files(paths), config, [&](Document&& document) {
+  for_each_document(list_text_files(paths).files, config, [&](Document&& document) {
     for (std::string& part : cut_document(clean_text(document.text), kLongestDocument)) {
       text.bytes += static_cast<int64_t>(part.size());
       text.documents.push_back(std::move(part));

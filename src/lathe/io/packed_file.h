@@ -1,0 +1,47 @@
+// The content of a file from the first byte to the last, unpacked on the way where it is compressed:
+// gzip (RFC 1952, also several members one after the other) and zstd (RFC 8878, also several and
+// skippable frames). What it is packed in is recognised by its first bytes, never by its name.
+//
+// A stream: pipes work, and memory does not depend on the size of the file or of its content.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+
+namespace lathe {
+
+class PackedFile {
+ public:
+  // Throws kIo for a path that cannot be opened or is a directory.
+  explicit PackedFile(const std::filesystem::path& path);
+  PackedFile(PackedFile&&) noexcept;
+  ~PackedFile();
+
+  // The next bytes of the content, at most out.size(); 0 at its end. Throws kIo when the file cannot
+  // be read, kFormat when compressed data is damaged or ends too early.
+  size_t read(std::span<char> out);
+  // The first `n` bytes of what read() gives next, fewer where the content ends before. Errors as of
+  // read(). Valid until the next call.
+  std::string_view peek(size_t n);
+
+  int64_t file_bytes() const;  // read from the file so far: packed ones where it is compressed
+  const std::filesystem::path& path() const;
+
+ private:
+  class Input;
+  class Unpacker;
+  class Plain;
+  class Gzip;
+  class Zstd;
+
+  std::unique_ptr<Input> input_;
+  std::unique_ptr<Unpacker> unpacker_;
+  std::string ahead_;  // unpacked by peek(), not yet handed out
+  size_t ahead_begin_ = 0;
+};
+
+}  // namespace lathe

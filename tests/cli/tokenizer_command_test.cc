@@ -1,0 +1,137 @@
+#include <gtest/gtest.h>
+
+#include <nlohmann/json.hpp>
+#include <sstream>
+
+#include "io/packing.h"
+#include "io/temp_folder.h"
+#include "lathe/base/parallel.h"
+#include "lathe/cli/commands.h"
+#include "lathe/cli/interrupt.h"
+#include "lathe/cli/program.h"
+#include "lathe/io/manifest.h"
+
+namespace lathe {
+namespace {
+
+using testing::gzip_packed;
+using testing::zstd_packed;
+
+struct Result {
+  int code;
+  std::string out, err;
+};
+
+Result run(const std::vector<std::string>& arguments, ProgressStyle::Kind kind = {}) {
+  const std::vector<Command> catalogue = {tokenizer_command()};
+  std::ostringstream out, err;
+  const int code = run_program(catalogue, arguments, {out, err, {kind, &err, 80}});
+  return {code, out.str(), err.str()};
+}
+
+class TokenizerCommand : public ::testing::Test {
+ protected:
+  std::string path(const std::string& name) const { return (folder_ / name).string(); }
+  // The tokenizer.json learned from these paths.
+  std::string learned(const std::vector<std::string>& paths,
+                      const std::vector<std::string>& more = {}) const {
+    std::vector<std::string> line = {"tokenizer", "train",         "--vocab-size", "280",
+                                     "--out",     path("tok/new"), "--json"};
+    line.insert(line.end(), paths.begin(), paths.end());
+    line.insert(line.end(), more.begin(), more.end());
+    const Result r = run(line);
+    EXPECT_EQ(r.code, 0) << r.err;
+    return r.code == 0 ? content_of(path("tok/new/tokenizer.json")) : r.err;
+  }
+  TempFolder folder_;
+};
+
+// Words cannot reach from one document into the next, whatever the documents come in.
+TEST_F(TokenizerCommand, LearnsTheDocumentsWhateverTheyComeIn) {
+  std::string lines, array = "[";
+  for (int i = 0; i < 40; ++i) {
+    const nlohmann::json json =
+        i % 7 == 0 ? fmt::format("你好{} \"tea\"\n", i) : fmt::format("abab{}", i);
+    lines += nlohmann::json({{"id", i}, {"text", json}}).dump(-1, ' ', true) + "\n";
+    array += (i > 0 ? ",\n" : "") + json.dump();
+    folder_.write(fmt::format("texts/{:02}.txt", i), json.get<std::string>());
+  }
+  array += "]";
+  const std::string want = learned({path("texts")});
+  EXPECT_NE(want.find("\"abab\""), std::string::npos) << "it learned something";
+  EXPECT_EQ(learned({folder_.write("a.jsonl", lines).string()}), want);
+  EXPECT_EQ(learned({folder_.write("b.txt", gzip_packed(lines)).string()}), want);
+  EXPECT_EQ(learned({folder_.write("c", zstd_packed(array)).string()}), want);
+  EXPECT_EQ(learned({folder_.write("d.json", array).string()}), want);
+  std::string renamed = lines;
+  for (size_t at; (at = renamed.find("\"text\"")) != std::string::npos;)
+    renamed.replace(at, 6, "\"body\"");
+  EXPECT_EQ(learned({folder_.write("e.ndjson", renamed).string()}, {"--text-field", "body"}), want);
+  const int before = thread_count();
+  for (const char* threads : {"1", "3"})
+    EXPECT_EQ(learned({path("a.jsonl")}, {"--threads", threads}), want);
+  set_thread_count(before);
+}
+
+TEST_F(TokenizerCommand, SaysWhatItLeftOut) {
+  folder_.write("d/a.jsonl", "{\"text\": \"abc\"}\n{\"text\": null}\n");
+  folder_.write("d/b.png", "x");
+  const std::vector<std::string> line = {"tokenizer", "train",        path("d"), "--out",
+                                         path("tok"), "--vocab-size", "256",     "--json"};
+  const Result refused = run(line);
+  EXPECT_EQ(refused.code, 1);
+  EXPECT_NE(refused.err.find("a.jsonl:2] the field 'text' is null"), std::string::npos);
+  EXPECT_FALSE(std::filesystem::exists(folder_ / "tok"));
+  std::vector<std::string> advised = line;
+  advised.push_back("--skip-bad");
+  const Result r = run(advised);
+  ASSERT_EQ(r.code, 0) << r.err;
+  const auto j = nlohmann::json::parse(r.out);
+  EXPECT_EQ(j["documents"], 1);
+  EXPECT_EQ(j["bad_records"], 1);
+  EXPECT_EQ(j["left_out_files"], 1);
+  EXPECT_NE(r.err.find("1 files of folders were left out"), std::string::npos) << r.err;
+  EXPECT_NE(r.err.find("1 .png"), std::string::npos) << r.err;
+  EXPECT_NE(r.err.find("1 JSON records and 0 files without a text were left out"),
+            std::string::npos);
+  EXPECT_EQ(read_manifest(manifest_path(path("tok"), true)).inputs.size(), 1u);
+}
+
+TEST_F(TokenizerCommand, EncodingShowsProgressAndDecodingGivesTheBytesBack) {
+  std::string text;
+  for (int i = 0; i < 60000; ++i) text += fmt::format("abab {}\n", i % 97);
+  folder_.write("t.txt", text);
+  learned({path("t.txt")});
+  const Result r = run(
+      {"tokenizer", "encode", path("tok/new"), "--input", path("t.txt"), "--out", path("ids.json")},
+      ProgressStyle::Kind::kBar);
+  ASSERT_EQ(r.code, 0) << r.err;
+  EXPECT_NE(r.err.find("encoding 100%"), std::string::npos) << r.err;
+  ASSERT_EQ(run({"tokenizer", "decode", path("tok/new"), "--input", path("ids.json"), "--out",
+                 path("back.txt")})
+                .code,
+            0);
+  EXPECT_EQ(content_of(path("back.txt")), text);
+  EXPECT_GT(nlohmann::json::parse(content_of(path("ids.json"))).size(), 1u << 16)
+      << "more than one portion";
+
+  set_interrupt_requested(true);
+  EXPECT_EQ(run({"tokenizer", "encode", path("tok/new"), "--input", path("t.txt"), "--out",
+                 path("stopped/a.json")})
+                .code,
+            130);
+  EXPECT_EQ(run({"tokenizer", "decode", path("tok/new"), "--input", path("ids.json"), "--out",
+                 path("b.txt")})
+                .code,
+            130);
+  EXPECT_EQ(
+      run({"tokenizer", "train", path("t.txt"), "--vocab-size", "280", "--out", path("c")}).code,
+      130);
+  set_interrupt_requested(false);
+  for (const char* name : {"stopped", "b.txt", "c"})
+    EXPECT_FALSE(std::filesystem::exists(folder_ / name)) << name;
+  EXPECT_EQ(entries_in(folder_.path()), 4u) << "tok, t.txt, ids.json, back.txt";
+}
+
+}  // namespace
+}  // namespace lathe
