@@ -140,9 +140,13 @@ TEST_F(Life, ALossThatIsNotFinite) {
   prepare();
   const Finished f = lathe({"train", at("run.toml"), "--optim.lr=1e30", "--optim.grad_clip=0",
                             "--train.checkpoint_every=1"});
-  expect_error(f, 1, {"[train] step", "lower optim.lr"});
-  EXPECT_TRUE(fs::exists(at("out/checkpoints/step-00000001/model.safetensors")));
+  expect_error(f, 1, {"[train] step", "lower optim.lr", "--resume --branch"});
+  // The weights that failed stay to be looked at.
+  EXPECT_TRUE(fs::exists(at("out/checkpoints/failed-step-00000001/model.safetensors")));
   EXPECT_FALSE(fs::exists(at("out/model")));
+  // What it advises works.
+  EXPECT_EQ(lathe({"train", at("run.toml"), "--optim.lr=1e-3", "--resume", "--branch"}).code, 0);
+  EXPECT_TRUE(fs::exists(at("out/model")));
 }
 
 // Writing fails half-way: the message names the file, and what was there before is whole.
