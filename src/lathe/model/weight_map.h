@@ -34,7 +34,9 @@ struct DiskTensor {
 
 std::string name_on_disk(const WeightRule& rule, int64_t layer);
 
-// In the family's order, layer by layer; every row of every parameter has one place (checked).
-std::vector<DiskTensor> map_weights(Transformer& model);
+// As `family` names them: the one that a folder's config.json names for reading, family_for() for
+// writing. In the family's order, layer by layer; every row of every parameter has one place
+// (checked).
+std::vector<DiskTensor> map_weights(Transformer& model, const Family& family);
 
 }  // namespace lathe
