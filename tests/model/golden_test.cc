@@ -71,7 +71,7 @@ TEST_P(Golden, LogitsLossAndGradientsAreThoseOfTransformers) {
     tape.backward(loss);
     size_t compared = 0, inputs = 0;
     for (const ArraySpan& array : want.arrays()) inputs += !array.name.starts_with("grad.");
-    for (const DiskTensor& t : map_weights(*model, family_for(model->config()))) {
+    for (const DiskTensor& t : map_weights(*model)) {
       if (!t.pieces[0].parameter->trainable) continue;
       ++compared;
       EXPECT_LE(

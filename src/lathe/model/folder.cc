@@ -274,7 +274,7 @@ std::unique_ptr<Transformer> load_for_inference(const fs::path& folder, DType dt
 void save_model(Transformer& model, const fs::path& folder, const SaveOptions& options) {
   for (const auto& [name, text] : model_files(model, options))
     write_file_atomically(folder / name, text);
-  const auto tensors = map_weights(model, family_for(model.config()));
+  const auto tensors = map_weights(model);
   const ShardPlan plan = plan_shards(tensors, options);
   if (plan.shards.size() == 1) {
     write_shard(folder / "model.safetensors", plan.shards[0], options.dtype);

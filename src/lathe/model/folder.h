@@ -62,7 +62,7 @@ using ModelFiles = std::map<std::string, std::string>;
 // What save_model() writes besides the weights: config.json, generation_config.json, and the
 // tokenizer of `options.like`.
 ModelFiles model_files(const Transformer& model, const SaveOptions& options);
-// Tokenizer and chat template of a folder; of a file tokenizer.json that file alone.
+// Tokenizer and chat template of a folder; of a file that holds a tokenizer that file alone.
 ModelFiles tokenizer_files(const std::filesystem::path& from);
 
 }  // namespace lathe

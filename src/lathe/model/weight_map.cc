@@ -159,4 +159,8 @@ std::vector<DiskTensor> map_weights(Transformer& model, const Family& family) {
   return binder.finish();
 }
 
+std::vector<DiskTensor> map_weights(Transformer& model) {
+  return map_weights(model, family_for(model.config()));
+}
+
 }  // namespace lathe
