@@ -165,18 +165,24 @@ TEST(Convert, AnInterruptLeavesNothing) {
 TEST(Convert, AnExistingFolderIsReplacedOnlyWhenAsked) {
   const TempFolder folder;
   folder.write("out/precious", "x");
-  const std::vector<std::string> options = {"--kv-heads", "1"};
-  EXPECT_NE(run_convert(golden("llama"), folder / "out", options).code, 0);
-  EXPECT_EQ(content_of(folder / "out/precious"), "x");
+  for (const auto& options : {std::vector<std::string>{"--kv-heads", "1"},
+                              std::vector<std::string>{"--kv-heads", "1", "--overwrite"}}) {
+    EXPECT_NE(run_convert(golden("llama"), folder / "out", options).code, 0);
+    EXPECT_EQ(content_of(folder / "out/precious"), "x");
+  }
+  fs::remove(folder / "out/precious");
+  folder.write("out/config.json", "old");
+  EXPECT_NE(run_convert(golden("llama"), folder / "out", {"--kv-heads", "1"}).code, 0);
+  EXPECT_EQ(content_of(folder / "out/config.json"), "old");
   EXPECT_EQ(run_convert(golden("llama"), folder / "out", {"--kv-heads", "1", "--overwrite"}).code,
             0);
-  EXPECT_FALSE(fs::exists(folder / "out/precious"));
+  EXPECT_NE(content_of(folder / "out/config.json"), "old");
   fs::create_directories(folder / "around");
   fs::copy(golden("llama"), folder / "around/from");
   for (const fs::path& out : {folder / "around/from", folder / "around/from/", folder / "around"}) {
     const CommandResult r =
         run_convert(folder / "around/from", out, {"--kv-heads", "1", "--overwrite"});
-    EXPECT_NE(r.err.find("is the model itself"), std::string::npos) << r.err;
+    EXPECT_NE(r.err.find("which stays as it is"), std::string::npos) << r.err;
   }
   EXPECT_TRUE(fs::exists(folder / "around/from/model.safetensors"));
 }

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <limits>
 
 #include "io/temp_folder.h"
 #include "model/grid.h"
@@ -144,6 +145,72 @@ TEST(Engine, StopsWhereItShould) {
   EXPECT_TRUE(Engine(*model, asking(0, 0)).generate({{{1}}, {}})[0].empty());
 }
 
+TEST(Engine, EveryEndIdOfTheModelEndsARow) {
+  ModelConfig c = tiny_config();
+  const auto free = Engine(*make_model(c, DType::kF32, Device::kCpu), asking(8, 0))
+                        .generate({{{1, 2, 3}}, {}})[0];
+  c.eos_token_id = free[5];
+  c.other_eos_token_ids = {free[2]};
+  const auto first = std::find_if(free.begin(), free.end(),
+                                  [&](int32_t id) { return id == free[5] || id == free[2]; });
+  EXPECT_EQ(Engine(*make_model(c, DType::kF32, Device::kCpu), asking(8, 0))
+                .generate({{{1, 2, 3}}, {}})[0],
+            std::vector<int32_t>(free.begin(), first + 1));
+}
+
+// Rotary scaling by the length of the text moves its first tokens when it grows beyond the first
+// length, once (longrope) or at every token (dynamic).
+TEST(Engine, ATextThatOutgrowsTheFirstLengthIsThatOfWholeForwardPasses) {
+  for (const char* kind : {"longrope", "dynamic"}) {
+    SCOPED_TRACE(kind);
+    ModelConfig c = tiny_config();
+    c.position.scaling.kind = kind;
+    if (c.position.scaling.kind == "longrope") {
+      c.position.scaling.original_max_position_embeddings = 6;
+      c.position.scaling.short_factor = {1.0, 1.2};
+      c.position.scaling.long_factor = {3.0, 8.0};
+    } else {
+      c.max_position_embeddings = 6;
+      c.position.scaling.factor = 4.0;
+    }
+    const auto model = make_model(c, DType::kF32, Device::kCpu);
+    const Rows prompts = {{1, 2, 3}, {4}, {5, 6, 7}, {9, 9, 2, 1, 3, 8}, {1, 2, 3, 4, 5, 6, 7, 8}};
+    const Rows got = Engine(*model, asking(12, 0)).generate({prompts, {}});
+    for (size_t row = 0; row < got.size(); ++row)
+      EXPECT_EQ(got[row], greedy_by_hand(*model, prompts[row], 12)) << row;
+  }
+}
+
+TEST(Engine, SaysAtTheStartWhatDoesNotFit) {
+  ModelConfig c = tiny_config();
+  c.position.kind = "learned";
+  c.max_position_embeddings = 16;
+  const auto model = make_model(c, DType::kF32, Device::kCpu);
+  int made = 0;
+  const GenerateRequest request = {{{1, 2}, std::vector<int32_t>(12, 1)},
+                                   [&](size_t, int32_t) { return ++made > 0; }};
+  EXPECT_EQ(error_text([&] { Engine(*model, asking(6, 0)).generate(request); }),
+            "[max_new_tokens] 6 new tokens do not fit behind a prompt of 12: 16 positions were "
+            "trained; ask for at most 5");
+  EXPECT_EQ(made, 0);
+  EXPECT_EQ(Engine(*model, asking(5, 0)).generate(request)[1].size(), 5u);
+  EXPECT_EQ(Engine(*model, asking(0, 0)).room(16), 1);
+  EXPECT_EQ(error_text([&] { Engine(*model, asking(0, 0)).room(17); }),
+            "[prompt] a prompt of 17 tokens, but 16 positions were trained; shorten it to at most "
+            "16");
+  // Without a table of positions the memory is the limit.
+  const auto rope = make_model(tiny_config(), DType::kF32, Device::kCpu);
+  constexpr int64_t kHuge = std::numeric_limits<int64_t>::max();
+  const std::string huge = error_text([&] {
+    Engine(*rope, asking(kHuge, 0)).generate({{{1, 2, 3}}, {}});
+  });
+  const int64_t room = Engine(*rope, asking(0, 0)).room(3);
+  for (const std::string& part :
+       {std::to_string(kHuge), std::string("memory"), fmt::format("at most {}", room)})
+    EXPECT_NE(huge.find(part), std::string::npos) << huge;
+  EXPECT_GT(room, 1000);
+}
+
 TEST(Engine, RefusesPromptsThatCannotBe) {
   ModelConfig c = tiny_config();
   c.position.kind = "learned";
@@ -160,7 +227,7 @@ TEST(Engine, RefusesPromptsThatCannotBe) {
             std::string::npos);
   EXPECT_NE(error_text([&] {
               engine.generate({{std::vector<int32_t>(20, 1)}, {}});
-            }).find("24 positions were trained"),
+            }).find("ask for at most 5"),
             std::string::npos);
 }
 

@@ -307,7 +307,7 @@ TEST(Context, TheSameLengthIsTheSameModel) {
     SCOPED_TRACE(kind);
     const auto model = model_of(llama_like());
     const auto same = converted(*model, {.context = 24, .rope_scaling = kind});
-    EXPECT_EQ(same->config().position.scaling.factor, 1.0);
+    EXPECT_EQ(same->config().rope_factor(), 1.0);
     expect_equal_logits(*model, *same, 1e-5);
   }
   for (const char* kind : {"learned", "sinusoidal", "alibi", "t5", "shaw", "none"}) {

@@ -183,6 +183,25 @@ TEST(ContiguousCache, RefusesMoreThanItHolds) {
             "[cache] 3 + 2 tokens exceed the capacity of 4");
 }
 
+TEST(ContiguousCache, IsNotContinuedWhereTheTextMoves) {
+  ModelConfig c = tiny_config();
+  c.position.scaling.kind = "dynamic";
+  c.position.scaling.factor = 2.0;
+  c.max_position_embeddings = 4;
+  const auto model = make_model(c, DType::kF32, Device::kCpu);
+  ContiguousCache cache(8);
+  Forward f;
+  f.cache = &cache;
+  model->hidden(f, some_ids(1, 4));
+  EXPECT_TRUE(model->outgrows_cache(4, 1));
+  EXPECT_NE(error_text([&] {
+              model->hidden(f, some_ids(1, 1));
+            }).find("a cache of 4 tokens cannot be continued by 1: rotary scaling \"dynamic\""),
+            std::string::npos);
+  EXPECT_FALSE(model->outgrows_cache(2, 2));
+  EXPECT_FALSE(model->outgrows_cache(0, 9));
+}
+
 TEST(Transformer, DrawsEachParameterFromItsName) {
   ModelConfig c = tiny_config();
   Transformer small(c), deep(c);

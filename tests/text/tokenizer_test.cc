@@ -5,6 +5,7 @@
 #include <fstream>
 #include <thread>
 
+#include "io/temp_folder.h"
 #include "lathe/base/env.h"
 #include "lathe/base/error.h"
 #include "lathe/text/utf8.h"
@@ -65,23 +66,65 @@ TEST(Tokenizer, HostileTextsComeBack) {
 
 TEST(Tokenizer, AddedTokensAreFoundFirstAndLongest) {
   SampleJson s;
-  s.added = R"([{"id": 300, "content": "<a>", "special": true, "normalized": false},
-                {"id": 301, "content": "<a>b", "special": false, "normalized": false},
-                {"id": 302, "content": "cat", "special": false, "normalized": false}])";
+  s.added = R"([{"id": 264, "content": "<a>", "special": true, "normalized": false},
+                {"id": 265, "content": "<a>b", "special": false, "normalized": false},
+                {"id": 266, "content": "cat", "special": false, "normalized": false}])";
   const Tokenizer t = make(s);
-  EXPECT_EQ(t.encode("<a><a>bcat"), (Ids{300, 301, 302}));
+  EXPECT_EQ(t.encode("<a><a>bcat"), (Ids{264, 265, 266}));
   EXPECT_EQ(tokens(t, "x<a"), (Tokens{"x", "<", "a"}));
-  EXPECT_EQ(t.vocab_size(), 303);
-  EXPECT_TRUE(t.is_special(300));
-  EXPECT_FALSE(t.is_special(301));
-  EXPECT_EQ(t.id_of("<a>b"), 301);
-  EXPECT_FALSE(t.has(299));
+  EXPECT_EQ(t.vocab_size(), 267);
+  EXPECT_TRUE(t.is_special(264));
+  EXPECT_FALSE(t.is_special(265));
+  EXPECT_EQ(t.id_of("<a>b"), 265);
+  EXPECT_FALSE(t.has(267));
+}
+
+// As `tokenizers` 0.23 numbers them: behind the vocabulary, in the order of the file.
+TEST(Tokenizer, AddedTokensAreNumberedWhateverTheirIdsInTheFile) {
+  const auto ids = [](const char* added) {
+    SampleJson s;
+    s.added = added;
+    return make(s).encode("<a>x<b>y<c>");
+  };
+  const Ids text_c = {'<', 'c', '>'};
+  const auto with_text_c = [&](Ids begin) {
+    begin.insert(begin.end(), text_c.begin(), text_c.end());
+    return begin;
+  };
+  EXPECT_EQ(ids(R"([{"id": 269, "content": "<a>"}, {"id": 273, "content": "<b>"}])"),
+            with_text_c({264, 'x', 265, 'y'}));
+  EXPECT_EQ(ids(R"([{"id": 273, "content": "<b>"}, {"id": 269, "content": "<a>"}])"),
+            with_text_c({265, 'x', 264, 'y'}));
+  EXPECT_EQ(ids(R"([{"id": 264, "content": "<a>"}, {"id": 264, "content": "<b>"}])"),
+            with_text_c({264, 'x', 265, 'y'}));
+  EXPECT_EQ(ids(R"([{"id": 5, "content": "<a>"}, {"id": 6, "content": "<a>"},
+                    {"id": 7, "content": ""}, {"id": 8, "content": "<b>"}])"),
+            with_text_c({264, 'x', 265, 'y'}));
+  EXPECT_EQ(ids(R"([{"id": 290, "content": "<a>"}, {"id": 291, "content": "y"},
+                    {"id": 292, "content": "<b>"}, {"id": 293, "content": "<c>"}])"),
+            (Ids{264, 'x', 265, 'y', 266}));
+}
+
+TEST(Tokenizer, AnIdThatAGapWouldGiveTwiceIsRefused) {
+  SampleJson s;
+  s.added = R"([{"id": 265, "content": "<a>"}])";
+  std::string json = sample_json(s);
+  const size_t last = json.find(":263");
+  ASSERT_NE(last, std::string::npos);
+  json.replace(last, 4, ":264");
+  try {
+    Tokenizer::from_json(json, "test");
+    FAIL();
+  } catch (const Error& e) {
+    for (const char* part : {"<a>", "265", "264", "without gaps"})
+      EXPECT_NE(std::string(e.what()).find(part), std::string::npos) << e.what();
+  }
 }
 
 TEST(Tokenizer, SpecialTokensCanBeText) {
   SampleJson s;
-  s.added = R"([{"id": 300, "content": "<a>", "special": true, "normalized": false},
-                {"id": 301, "content": "<b>", "special": false, "normalized": false}])";
+  s.added = R"([{"id": 264, "content": "<a>", "special": true, "normalized": false},
+                {"id": 265, "content": "<b>", "special": false, "normalized": false}])";
   const Tokenizer t = make(s);
   EncodeOptions options;
   options.special_as_text = true;
@@ -91,14 +134,14 @@ TEST(Tokenizer, SpecialTokensCanBeText) {
 
 TEST(Tokenizer, AddedTokenFlags) {
   SampleJson s;
-  s.added = R"([{"id": 300, "content": "<l>", "lstrip": true, "normalized": false},
-                {"id": 301, "content": "<r>", "rstrip": true, "normalized": false},
-                {"id": 302, "content": "cat", "single_word": true, "normalized": false}])";
+  s.added = R"([{"id": 264, "content": "<l>", "lstrip": true, "normalized": false},
+                {"id": 265, "content": "<r>", "rstrip": true, "normalized": false},
+                {"id": 266, "content": "cat", "single_word": true, "normalized": false}])";
   const Tokenizer t = make(s);
   EXPECT_EQ(t.encode("the \u3000<l>").size(), 2u);
-  EXPECT_EQ(t.encode("<r>  \n<l>"), (Ids{301, 300}));
-  EXPECT_EQ(t.encode("cat"), (Ids{302}));
-  EXPECT_EQ(t.encode("(cat"), (Ids{'(', 302}));
+  EXPECT_EQ(t.encode("<r>  \n<l>"), (Ids{265, 264}));
+  EXPECT_EQ(t.encode("cat"), (Ids{266}));
+  EXPECT_EQ(t.encode("(cat"), (Ids{'(', 266}));
   EXPECT_EQ(tokens(t, "cats"), (Tokens{"c", "at", "s"}));
   EXPECT_EQ(tokens(t, "écat"), (Tokens{"\xC3", "\xA9", "c", "at"}));
 }
@@ -106,12 +149,12 @@ TEST(Tokenizer, AddedTokenFlags) {
 TEST(Tokenizer, NormalisedAddedTokensAreFoundAfterNormalising) {
   SampleJson s;
   s.normalizer = R"({"type": "NFC"})";
-  s.added = R"([{"id": 300, "content": "éx", "normalized": true},
-                {"id": 301, "content": "üx", "normalized": false}])";
+  s.added = R"([{"id": 264, "content": "éx", "normalized": true},
+                {"id": 265, "content": "üx", "normalized": false}])";
   const Tokenizer t = make(s);
-  EXPECT_EQ(t.encode("e\u0301x"), (Ids{300}));
-  EXPECT_EQ(t.encode("éx"), (Ids{300}));
-  EXPECT_EQ(t.encode("üx"), (Ids{301}));
+  EXPECT_EQ(t.encode("e\u0301x"), (Ids{264}));
+  EXPECT_EQ(t.encode("éx"), (Ids{264}));
+  EXPECT_EQ(t.encode("üx"), (Ids{265}));
   EXPECT_EQ(t.encode("u\u0308x").size(), 3u);  // composed too late to be a raw token
 }
 
@@ -143,17 +186,17 @@ TEST(Tokenizer, NormalisationForms) {
 
 TEST(Tokenizer, PostProcessorOnRequestOnly) {
   SampleJson s;
-  s.added = R"([{"id": 300, "content": "<s>", "special": true, "normalized": false},
-                {"id": 301, "content": "</s>", "special": true, "normalized": false}])";
+  s.added = R"([{"id": 264, "content": "<s>", "special": true, "normalized": false},
+                {"id": 265, "content": "</s>", "special": true, "normalized": false}])";
   s.post_processor = R"({"type": "Sequence", "processors": [{"type": "ByteLevel"},
      {"type": "TemplateProcessing",
       "single": [{"SpecialToken": {"id": "<s>", "type_id": 0}}, {"Sequence": {"id": "A", "type_id": 0}},
                  {"SpecialToken": {"id": "</s>", "type_id": 0}}],
-      "pair": [], "special_tokens": {"<s>": {"id": "<s>", "ids": [300], "tokens": ["<s>"]},
-                                     "</s>": {"id": "</s>", "ids": [301], "tokens": ["</s>"]}}}]})";
+      "pair": [], "special_tokens": {"<s>": {"id": "<s>", "ids": [264], "tokens": ["<s>"]},
+                                     "</s>": {"id": "</s>", "ids": [265], "tokens": ["</s>"]}}}]})";
   const Tokenizer t = make(s);
   EXPECT_EQ(t.encode("a"), (Ids{'a'}));
-  EXPECT_EQ(t.encode("a", {.add_special_tokens = true}), (Ids{300, 'a', 301}));
+  EXPECT_EQ(t.encode("a", {.add_special_tokens = true}), (Ids{264, 'a', 265}));
 }
 
 TEST(Tokenizer, UnknownIdsAreAnError) {
@@ -165,7 +208,7 @@ TEST(Tokenizer, UnknownIdsAreAnError) {
 TEST(Tokenizer, JsonRoundTripIsStable) {
   SampleJson s;
   s.normalizer = R"({"type": "NFC"})";
-  s.added = R"([{"id": 300, "content": "<｜x｜>", "special": true, "normalized": false}])";
+  s.added = R"([{"id": 264, "content": "<｜x｜>", "special": true, "normalized": false}])";
   const Tokenizer first = make(s);
   const std::string json = first.to_json();
   const Tokenizer second = Tokenizer::from_json(json, "again");
@@ -228,6 +271,17 @@ TEST(Tiktoken, ReadsRanks) {
   EXPECT_EQ(again.encode("abcabbcc"), t.encode("abcabbcc"));
 }
 
+// A file numbers added tokens by their place; where that is not their id, the vocabulary lists them.
+TEST(Tiktoken, IdsBehindAGapComeBack) {
+  const std::vector<std::string> special = {"<end>", "<more>"};
+  const Tokenizer t =
+      Tokenizer::from_tiktoken("YQ== 0\nYg== 1\nYWI= 9\n", "test", Pattern::kCl100k, special);
+  EXPECT_EQ(t.encode("ab<end>a<more>"), (Ids{9, 10, 0, 11}));
+  const Tokenizer again = Tokenizer::from_json(t.to_json(), "again");
+  EXPECT_EQ(again.encode("ab<end>a<more>"), (Ids{9, 10, 0, 11}));
+  EXPECT_EQ(again.to_json(), t.to_json());
+}
+
 TEST(Tiktoken, RefusesDamage) {
   for (const char* bad : {"", "\n\n", "YQ==", "YQ== x", "YQ== 1x", "YQ 0", "Y*== 0", " 0",
                           "YQ== -1", "YQ== 0\nYQ== 1", "YQ== 0\nYg== 0", "YQ== 99999999999"})
@@ -243,9 +297,46 @@ TEST(LoadTokenizer, NamesWhatIsMissing) {
   EXPECT_THROW(load_tokenizer(file, Pattern::kGpt2), Error);
 }
 
+constexpr const char* kRanks = "YQ== 0\nYg== 1\nYWI= 2\n";
+
+TEST(LoadTokenizer, KnowsAFileByItsContent) {
+  const TempFolder folder;
+  for (const char* name : {"ranks", "tokenizer.model", "some.json", "other.tiktoken"})
+    EXPECT_EQ(load_tokenizer(folder.write(name, kRanks).string()).encode("ab"), (Ids{2})) << name;
+  for (const char* name : {"plain", "wrong.tiktoken", "wrong.model"})
+    EXPECT_EQ(load_tokenizer(folder.write(name, "\n " + sample_json({})).string()).vocab_size(),
+              testing::kSampleSize)
+        << name;
+  EXPECT_EQ(load_tokenizer((folder / "ranks").string(), Pattern::kGpt2).pattern_name(), "gpt2");
+  const auto error = [&](const char* name, const char* content) {
+    return error_text([&] { load_tokenizer(folder.write(name, content).string()); });
+  };
+  EXPECT_NE(error("a", "GGUF\3").find("a GGUF file"), std::string::npos);
+  EXPECT_NE(error("a", "version https://git-lfs.github.com/spec/v1\n").find("Git LFS"),
+            std::string::npos);
+  EXPECT_NE(error("a", "[PAD\n[UNK]\n").find("expected"), std::string::npos);
+  EXPECT_NE(error("a", "").find("an empty file"), std::string::npos);
+  EXPECT_NE(error("damaged.tiktoken", "YQ== zero\n").find("line 1"), std::string::npos);
+}
+
+TEST(LoadTokenizer, FindsTheRanksOfAFolder) {
+  const TempFolder folder;
+  folder.write("spiece.model", "\n\5\n<unk>");
+  EXPECT_NE(error_text([&] { load_tokenizer(folder.path().string()); }).find("no tokenizer.json"),
+            std::string::npos);
+  folder.write("tokenizer.model", kRanks);
+  EXPECT_EQ(load_tokenizer(folder.path().string()).encode("ab"), (Ids{2}));
+  folder.write("more.tiktoken", kRanks);
+  const std::string two = error_text([&] { load_tokenizer(folder.path().string()); });
+  EXPECT_NE(two.find("more.tiktoken, "), std::string::npos) << two;
+  EXPECT_EQ(load_tokenizer((folder / "more.tiktoken").string()).encode("ab"), (Ids{2}));
+  folder.write("tokenizer.json", sample_json({}));
+  EXPECT_EQ(load_tokenizer(folder.path().string()).vocab_size(), testing::kSampleSize);
+}
+
 TEST(Tokenizer, ConfigNamesKnownTokensOnly) {
   SampleJson s;
-  s.added = R"([{"id": 300, "content": "<a>", "special": true, "normalized": false}])";
+  s.added = R"([{"id": 264, "content": "<a>", "special": true, "normalized": false}])";
   const Tokenizer t = make(s);
   TokenizerConfig config;
   config.eos = "<a>";

@@ -6,9 +6,9 @@
 #include "lathe/cli/interrupt.h"
 #include "lathe/cli/model_input.h"
 #include "lathe/config/config.h"
-#include "lathe/io/atomic_file.h"
 #include "lathe/io/json_file.h"
 #include "lathe/io/manifest.h"
+#include "lathe/io/output_folder.h"
 #include "lathe/model/convert/conversion.h"
 #include "lathe/model/family.h"
 #include "lathe/model/folder.h"
@@ -34,8 +34,8 @@ struct ConvertOptions {
     conversion.visit(v);
     v.choice("dtype", dtype, {"float32", "bfloat16", "float16"},
              "type of the weights on disk (default: the model's)");
-    v.field("shard_mib", shard_mib, "largest size of one weight file", at_least(1));
-    v.field("overwrite", overwrite, "replace the folder when it exists");
+    v.field("shard_mib", shard_mib, "largest size of one weight file", between(1, kMostShardMib));
+    v.field("overwrite", overwrite, "replace the folder when it exists and is a model folder");
   }
 };
 
@@ -105,26 +105,14 @@ void report(const ConvertOptions& o, const std::vector<Change>& changes, Command
   context.log.info("wrote {}", o.out);
 }
 
-// Also when --out is a folder around the model, which --overwrite would replace with all in it.
-void refuse_to_replace_source(const ConvertOptions& o) {
-  const fs::path model = fs::weakly_canonical(o.model), out = fs::weakly_canonical(o.out);
-  const bool inside =
-      std::mismatch(out.begin(), out.end(), model.begin(), model.end()).first == out.end();
-  require(!inside, ErrorKind::kUsage, "--out",
-          "{} is the model itself or a folder around it, which stays as it is; name another folder",
-          o.out);
-}
-
 int run_convert(const ConvertOptions& o, CommandContext& context) {
-  refuse_to_replace_source(o);
+  AtomicDirectory folder = make_output_folder({o.out, o.overwrite, {o.model}});
   const ModelConfig before = read_model_config(o.model);
   const ModelConfig after = converted_config(before, o.conversion);
-  AtomicDirectory folder(o.out, o.overwrite ? AtomicDirectory::IfExists::kReplace
-                                            : AtomicDirectory::IfExists::kRefuse);
   ConversionOptions options = o.conversion;
   if (after.vocab_size != before.vocab_size)
     options.known_tokens = known_tokens(o.model, context.log);
-  auto source = load_model(o.model, {.dtype = DType::kF32});
+  auto source = load_model(o.model, {.dtype = DType::kF32, .log = context.log});
   throw_if_interrupted();
   const auto model = convert(std::move(source), options);
   throw_if_interrupted();

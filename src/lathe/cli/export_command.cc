@@ -3,8 +3,8 @@
 #include "lathe/cli/commands.h"
 #include "lathe/cli/interrupt.h"
 #include "lathe/cli/model_input.h"
-#include "lathe/io/atomic_file.h"
 #include "lathe/io/manifest.h"
+#include "lathe/io/output_folder.h"
 #include "lathe/model/folder.h"
 
 namespace lathe {
@@ -20,16 +20,15 @@ struct ExportOptions {
     v.positional("model", model, "folder of the model");
     v.field("out", out, "folder to write", required());
     v.choice("dtype", dtype, {"float32", "bfloat16", "float16"}, "type of the weights on disk");
-    v.field("shard_mib", shard_mib, "largest size of one weight file", at_least(1));
-    v.field("overwrite", overwrite, "replace the folder when it exists");
+    v.field("shard_mib", shard_mib, "largest size of one weight file", between(1, kMostShardMib));
+    v.field("overwrite", overwrite, "replace the folder when it exists and is a model folder");
   }
 };
 
 int run_export(const ExportOptions& o, CommandContext& context) {
-  const auto model = load_model(o.model, {.dtype = DType::kF32});
+  AtomicDirectory folder = make_output_folder({o.out, o.overwrite, {o.model}});
+  const auto model = load_model(o.model, {.dtype = DType::kF32, .log = context.log});
   throw_if_interrupted();
-  AtomicDirectory folder(o.out, o.overwrite ? AtomicDirectory::IfExists::kReplace
-                                            : AtomicDirectory::IfExists::kRefuse);
   save_model(*model, folder.temporary(),
              {.dtype = dtype_by_name(o.dtype), .shard_bytes = o.shard_mib << 20, .like = o.model});
   throw_if_interrupted();

@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <filesystem>
 #include <iostream>
 #include <nlohmann/json.hpp>
@@ -93,16 +94,39 @@ void check_tokenizer(const Tokenizer& tokenizer, const Transformer& model,
 }
 
 // The folder's generation_config.json, where there is one, with what the command line gave on top.
-GenerationConfig effective_config(const GenerateOptions& o, const CommandContext& context) {
+// Ids that end a text are those of both files.
+GenerationConfig effective_config(const GenerateOptions& o, const ModelConfig& model,
+                                  const CommandContext& context) {
   GenerationConfig config;
   const std::filesystem::path path = std::filesystem::path(o.model) / "generation_config.json";
   if (std::filesystem::exists(path))
     config = read_generation_config(read_json_file(path), path.string());
+  if (!config.eos_token_id.empty())
+    for (const int64_t id : model.eos_token_ids())
+      if (std::ranges::find(config.eos_token_id, id) == config.eos_token_id.end())
+        config.eos_token_id.push_back(id);
   const Json line = write_config(o.generation);
   Json given = Json::object();
   for (const std::string& key : context.given)
     if (line.contains(key)) given[key] = line.at(key);
   read_config(config, given, "command line");
+  return config;
+}
+
+// A number of new tokens that nobody asked for is made to fit; one that was asked for is refused by
+// the engine.
+GenerationConfig fitting(GenerationConfig config, Transformer& model, const IdRows& prompts,
+                         const CommandContext& context) {
+  if (std::ranges::find(context.given, "max_new_tokens") != context.given.end()) return config;
+  const Engine engine(model, config);
+  const int64_t wanted = config.max_new_tokens;
+  for (const auto& prompt : prompts)
+    config.max_new_tokens = std::min(
+        config.max_new_tokens,
+        engine.room(static_cast<int64_t>(prompt.size()), static_cast<int64_t>(prompts.size())));
+  if (config.max_new_tokens < wanted)
+    context.log.info("writing at most {} tokens instead of {}: more do not fit behind the prompt",
+                     config.max_new_tokens, wanted);
   return config;
 }
 
@@ -113,7 +137,8 @@ int generate_ids(const GenerateOptions& o, Transformer& model, CommandContext& c
     throw_if_interrupted();
     return true;
   };
-  const IdRows out = Engine(model, o.generation).generate(request);
+  const IdRows out =
+      Engine(model, fitting(o.generation, model, request.prompts, context)).generate(request);
   const Json result = {{"output_ids", out}};
   if (context.json) {
     context.print_json(result);
@@ -130,13 +155,14 @@ int generate_text(const GenerateOptions& o, Transformer& model, CommandContext& 
   request.prompts = {tokenizer.encode(*o.prompt, {.add_special_tokens = true})};
   if (request.prompts[0].empty() && model.config().bos_token_id)
     request.prompts[0] = {static_cast<int32_t>(*model.config().bos_token_id)};
+  const GenerationConfig generation = fitting(o.generation, model, request.prompts, context);
   if (!context.json) context.out << *o.prompt << std::flush;
   TextSink sink(tokenizer, o.generation.stop, context.json ? nullptr : &context.out);
   request.on_token = [&](size_t, int32_t token) {
     throw_if_interrupted();
     return sink.push(token);
   };
-  const IdRows out = Engine(model, o.generation).generate(request);
+  const IdRows out = Engine(model, generation).generate(request);
   const std::string text = sink.finish();
   if (context.json) {
     context.print_json({{"prompt", *o.prompt}, {"text", text}, {"output_ids", out}});
@@ -150,8 +176,8 @@ int run_generate(const GenerateOptions& options, CommandContext& context) {
   require(options.input.has_value() != options.prompt.has_value(), ErrorKind::kUsage, "generate",
           "give either --prompt TEXT or --input FILE.json");
   GenerateOptions o = options;
-  o.generation = effective_config(options, context);
-  const auto model = load_for_inference(o.model, dtype_by_name(o.precision));
+  const auto model = load_for_inference(o.model, dtype_by_name(o.precision), context.log);
+  o.generation = effective_config(options, model->config(), context);
   return o.input ? generate_ids(o, *model, context) : generate_text(o, *model, context);
 }
 

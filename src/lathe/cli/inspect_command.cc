@@ -76,14 +76,14 @@ Subject from_preset(const std::string& target) {
   return s;
 }
 
-Subject from_folder(const std::string& path) {
-  Subject s{read_model_config(path), {}, {}, {}};
+Subject from_folder(const std::string& path, const Log& log) {
+  Subject s{read_model_config(path, log), {}, {}, {}};
   s.train.batch_size = 1;
   s.train.seq_len = std::min<int64_t>(s.model.max_position_embeddings, s.train.seq_len);
   return s;
 }
 
-Subject find_subject(const InspectOptions& o, const std::vector<std::string>& overrides) {
+Subject find_subject(const InspectOptions& o, const CommandContext& context) {
   std::error_code error;
   require(o.target.has_value(), ErrorKind::kUsage, "command line",
           "nothing to look at; name a model folder, a recipe or a preset, or ask for --matrix");
@@ -92,15 +92,15 @@ Subject find_subject(const InspectOptions& o, const std::vector<std::string>& ov
   const bool recipe = path.extension() == ".toml" || path.extension() == ".json";
   Subject s;
   if (fs::is_directory(path, error)) {
-    s = from_folder(target);
+    s = from_folder(target, context.log);
   } else if (recipe) {
-    s = from_recipe(target, overrides);
+    s = from_recipe(target, context.overrides);
   } else {
     s = from_preset(target);
   }
-  require(recipe || overrides.empty(), ErrorKind::kUsage, "command line",
-          "'--{}' changes a key of a recipe, but {} is none", overrides.empty() ? "" : overrides[0],
-          target);
+  require(recipe || context.overrides.empty(), ErrorKind::kUsage, "command line",
+          "'--{}' changes a key of a recipe, but {} is none",
+          context.overrides.empty() ? "" : context.overrides[0], target);
   s.train.batch_size = o.batch_size.value_or(s.train.batch_size);
   s.train.seq_len = o.seq_len.value_or(s.train.seq_len);
   s.train.precision = o.precision.value_or(s.train.precision);
@@ -269,7 +269,7 @@ int run_matrix(const InspectOptions& o, CommandContext& context) {
 
 int run_inspect(const InspectOptions& o, CommandContext& context) {
   if (o.matrix) return run_matrix(o, context);
-  const Subject subject = find_subject(o, context.overrides);
+  const Subject subject = find_subject(o, context);
   Transformer model(subject.model);
   const ModelCost cost = model_cost(model, cost_options(subject, model.parameters()));
   const std::vector<ModuleSummary> modules = summarize_modules(model);

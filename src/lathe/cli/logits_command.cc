@@ -10,6 +10,7 @@
 #include "lathe/cli/model_input.h"
 #include "lathe/io/json_file.h"
 #include "lathe/io/safetensors.h"
+#include "lathe/model/family.h"
 #include "lathe/model/folder.h"
 #include "lathe/model/weight_map.h"
 #include "lathe/ops/cross_entropy.h"
@@ -169,7 +170,7 @@ class OutputFile {
 int run_logits(const LogitsOptions& o, CommandContext& context) {
   const Device device = o.device == "ref" ? Device::kRef : Device::kCpu;
   const DType dtype = device == Device::kRef ? DType::kF64 : DType::kF32;
-  const auto model = load_model(o.model, {.dtype = dtype, .device = device});
+  const auto model = load_model(o.model, {.dtype = dtype, .device = device, .log = context.log});
   const Body body = model->config().body_traits();
   const Input in = read_input(o.input, model->config());
   throw_if_interrupted();
@@ -207,7 +208,7 @@ int run_logits(const LogitsOptions& o, CommandContext& context) {
     if (o.grads) tape.backward(loss);
   }
   if (o.grads)
-    for (const DiskTensor& t : map_weights(*model))
+    for (const DiskTensor& t : map_weights(*model, find_family(model->config().model_type)))
       out.add("grad." + t.name,
               t.gather([](Parameter& p) -> const Tensor& { return p.grad.tensor; }));
   throw_if_interrupted();

@@ -1,4 +1,4 @@
-// The JSON that `lathe logits` and `lathe generate` read.
+// The JSON that `lathe logits` and `lathe generate` read, and what options of models share.
 #pragma once
 
 #include <cstdint>
@@ -19,6 +19,9 @@ IdRows id_rows(const nlohmann::ordered_json& tree, std::string_view key);
 
 // Equally long rows as i32 [B,T]; Error kData otherwise.
 Tensor id_matrix(const IdRows& rows, std::string_view key);
+
+// The largest size of one weight file that may be asked for: 1 EiB.
+inline constexpr double kMostShardMib = double{int64_t{1} << 40};
 
 // A floating dtype by its recipe or PyTorch name: fp32, float32, bf16, bfloat16, fp16, float16.
 // Error kConfig.

@@ -1,4 +1,6 @@
-// Token ids in, token ids out: prefill, then one token at a time through the cache.
+// Token ids in, token ids out: prefill, then one token at a time through the cache. What comes out is
+// what whole forward passes give: where a longer text moves its first tokens (rotary scaling by the
+// length: longrope once, dynamic at every token behind the trained length), the cache is made anew.
 #pragma once
 
 #include <cstdint>
@@ -22,25 +24,32 @@ class Engine {
   // The model's weights decide the arithmetic (f32 or bf16) and must outlive the engine.
   Engine(Transformer& model, GenerationConfig config);
 
+  // The most new tokens that fit behind a prompt of `length` tokens: into the positions that were
+  // trained, where they are a table, and with the cache of `rows` such prompts into the memory of
+  // this machine. Error kData for a prompt that does not fit itself.
+  int64_t room(int64_t length, int64_t rows = 1) const;
+
   // New tokens per row, without the prompt; the end-of-sequence token that ends a row (one of the
   // configuration's eos_token_id, or the model's when it names none) is included.
   // An encoder-decoder's prompts are what its encoder reads; a prefix decoder's are its prefix,
   // without a bos_token_id at the end, which begins the answer.
   // The same row gives the same tokens whatever rows stand beside it (token i of row r draws from
   // seed.fork(r).fork(i)); rows of equal length are computed together. Errors: kData for an empty
-  // prompt, ids outside the vocabulary, a row longer than the positions allow, or a model that
-  // cannot continue a text.
+  // prompt, ids outside the vocabulary, more new tokens than room(), or a model that cannot continue
+  // a text; all but the ids before anything is computed.
   std::vector<std::vector<int32_t>> generate(const GenerateRequest& request);
 
  private:
   // What every step of these equally long prompts needs; an encoder has read them.
-  Forward begin(const Tensor& prompts, AttentionCache& cache, EncoderMemory& memory);
+  Forward begin(const Tensor& prompts, EncoderMemory& memory);
+  void check(const GenerateRequest& request) const;
   void run_rows(const GenerateRequest& request, std::span<const size_t> rows,
                 std::vector<std::vector<int32_t>>& out);
   bool ends(int32_t token) const;
 
   Transformer& model_;
   SamplerChain chain_;
+  int64_t cache_bytes_per_token_;
 };
 
 }  // namespace lathe

@@ -153,6 +153,7 @@ AtomicDirectory::AtomicDirectory(const fs::path& path, IfExists if_exists)
   std::error_code error;
   require(if_exists == IfExists::kReplace || !fs::exists(fs::symlink_status(path_, error)),
           ErrorKind::kIo, path_.string(), "already exists; choose another name or remove it first");
+  error.clear();  // of a name that is free
   if (path_.has_parent_path()) fs::create_directories(path_.parent_path(), error);
   if (error) fail_to_write(path_.parent_path(), error.value());
   const fs::path temporary = temporary_name(path_);

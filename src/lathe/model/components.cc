@@ -147,7 +147,7 @@ PositionOptions position_options(const ModelConfig& config, const StackSpec& sta
                                                  : kernels::RopeLayout::kInterleaved,
           .rope_blank = p.rope_places == "blank",
           .scaling = {.kind = s.kind,
-                      .factor = s.factor,
+                      .factor = c.rope_factor(),
                       .original_length =
                           s.original_max_position_embeddings.value_or(c.max_position_embeddings),
                       .length = c.max_position_embeddings,

@@ -27,7 +27,10 @@ void NormConfig::visit(Visitor& v) {
 void RopeScalingConfig::visit(Visitor& v) {
   v.choice("kind", kind, names_of(rope_scalings()),
            "how rotary frequencies are stretched beyond the length they were trained for");
-  v.field("factor", factor, "how many times longer", at_least(1));
+  v.field("factor", factor,
+          "how many times longer; default for yarn and longrope max_position_embeddings / "
+          "original_max_position_embeddings, for others 1",
+          at_least(1));
   v.field("original_max_position_embeddings", original_max_position_embeddings,
           "the length of the first training; default max_position_embeddings", at_least(1));
   v.field("low_freq_factor", low_freq_factor,
@@ -182,6 +185,9 @@ void ModelConfig::visit(Visitor& v) {
           when_resumed(OnResume::kFree));
   v.field("bos_token_id", bos_token_id, "id that begins a text", at_least(0));
   v.field("eos_token_id", eos_token_id, "id that ends a text; generation stops there", at_least(0));
+  v.field("other_eos_token_ids", other_eos_token_ids,
+          "further ids that end a text, as a list of eos_token_id in config.json has them",
+          at_least(0));
   v.field("pad_token_id", pad_token_id, "id that fills up a batch", at_least(0));
   v.field("decoder_start_token_id", decoder_start_token_id,
           "encoder_decoder: id that the decoder begins with; default pad_token_id", at_least(0));
@@ -236,7 +242,7 @@ double default_scale(const ModelConfig& c) {
   const RopeScalingConfig& s = c.position.scaling;
   if (!c.latent() || s.kind != "yarn" || s.mscale_all_dim.value_or(0) == 0) return scale;
   // DeepSeek sharpens its scores for the stretched length.
-  const double temperature = yarn_temperature(s.factor, *s.mscale_all_dim);
+  const double temperature = yarn_temperature(c.rope_factor(), *s.mscale_all_dim);
   return scale * temperature * temperature;
 }
 
@@ -303,6 +309,20 @@ int64_t ModelConfig::rotary_width() const {
   if (latent()) return attention.qk_rope_head_dim;
   return static_cast<int64_t>(static_cast<double>(head_width()) * position.partial_rotary_factor +
                               kRounding);
+}
+
+double ModelConfig::rope_factor() const {
+  const RopeScalingConfig& s = position.scaling;
+  if (s.factor) return *s.factor;
+  if (s.kind != "yarn" && s.kind != "longrope") return 1.0;
+  return static_cast<double>(max_position_embeddings) /
+         static_cast<double>(s.original_max_position_embeddings.value_or(max_position_embeddings));
+}
+
+std::vector<int64_t> ModelConfig::eos_token_ids() const {
+  std::vector<int64_t> ids = other_eos_token_ids;
+  if (eos_token_id) ids.insert(ids.begin(), *eos_token_id);
+  return ids;
 }
 
 ModelConfig model_config_from_recipe(const nlohmann::ordered_json& section) {

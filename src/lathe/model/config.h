@@ -27,7 +27,7 @@ struct NormConfig {
 
 struct RopeScalingConfig {
   std::string kind = "none";
-  double factor = 1.0;
+  std::optional<double> factor;  // default: rope_factor()
   std::optional<int64_t> original_max_position_embeddings;
   double low_freq_factor = 1.0, high_freq_factor = 4.0;
   double beta_fast = 32.0, beta_slow = 1.0;
@@ -114,6 +114,7 @@ struct ModelConfig {
   double initializer_range = 0.02;
   bool scale_residual_init = true;
   std::optional<int64_t> bos_token_id, eos_token_id, pad_token_id, decoder_start_token_id;
+  std::vector<int64_t> other_eos_token_ids = {};  // beside eos_token_id
   NormConfig norm;
   PositionConfig position;
   AttentionConfig attention;
@@ -136,6 +137,8 @@ struct ModelConfig {
   int64_t encoder_layers() const { return num_encoder_layers.value_or(num_hidden_layers); }
   int64_t ffn_width() const;
   int64_t rotary_width() const;                 // channels of a head that rotate
+  double rope_factor() const;                   // how many times longer texts became
+  std::vector<int64_t> eos_token_ids() const;   // all that end a text
   bool has_layer(std::string_view type) const;  // whether any layer is of that type
   bool gated() const { return ffn.kind == "gated"; }
   bool latent() const { return attention.kind == "latent"; }

@@ -217,6 +217,10 @@ void validate(const ModelConfig& c) {
   for (const auto& [key, member] : kSpecialIds)
     if (const auto id = c.*member; id && *id >= c.vocab_size)
       refuse(key, fmt::format("{} is outside the vocabulary of {}", *id, c.vocab_size));
+  for (const int64_t id : c.other_eos_token_ids)
+    if (id >= c.vocab_size)
+      refuse("other_eos_token_ids",
+             fmt::format("{} is outside the vocabulary of {}", id, c.vocab_size));
 }
 
 }  // namespace lathe

@@ -82,22 +82,52 @@ void check_fixed(const Family& family, const Json& theirs) {
   }
 }
 
-// Often a number, sometimes a list of alternatives: then the first, and generation_config.json has
-// them all.
+// A number, or a list: the first of it, and where they end a text all others beside it.
 void read_special_ids(const Json& theirs, Json& ours) {
   for (const auto& [key, member] : kSpecialIds) {
     const auto found = theirs.find(key);
-    if (found == theirs.end()) continue;
-    const Json& id = found->is_array() && !found->empty() ? found->front() : *found;
-    if (id.is_number_integer() && id >= 0) ours[key] = id;
+    if (found == theirs.end() || found->is_null()) continue;
+    std::vector<int64_t> ids;
+    for (const Json& id : found->is_array() ? *found : Json::array({*found}))
+      if (id.is_number_integer() && id >= 0) ids.push_back(id.get<int64_t>());
+    ours.erase(key);
+    if (ids.empty()) continue;
+    ours[key] = ids.front();
+    if (member == &ModelConfig::eos_token_id && ids.size() > 1)
+      ours["other_eos_token_ids"] = std::vector<int64_t>(ids.begin() + 1, ids.end());
   }
+}
+
+// Which tokens a layer sees is said by layer_types in every family; where only some read it, the
+// others must not pass over a list that says something else than what they compute.
+void check_layer_types(const Family& family, const Json& theirs, const ModelConfig& config) {
+  const auto found = theirs.find("layer_types");
+  if (found == theirs.end() || found->is_null() || family.keys.empty()) return;
+  require(found->is_array() && static_cast<int64_t>(found->size()) == config.num_hidden_layers,
+          ErrorKind::kConfig, "config.json",
+          "layer_types has {} entries for {} layers (num_hidden_layers); give one for each",
+          found->is_array() ? found->size() : 0, config.num_hidden_layers);
+  std::vector<std::string> computed = resolved(config).layer_types;
+  computed.resize(found->size());
+  require(*found == Json(computed), ErrorKind::kConfig, "config.json",
+          "layer_types is {}, but by its other keys the layers of this {} model are {}; correct "
+          "those that disagree (layer_types, sliding_window, use_sliding_window)",
+          found->dump(), family.name, Json(computed).dump());
+}
+
+void check_not_quantised(const Json& theirs) {
+  const auto found = theirs.find("quantization_config");
+  require(found == theirs.end() || found->is_null() || found->empty(), ErrorKind::kConfig,
+          "config.json",
+          "the weights are stored quantised (quantization_config), expected plain numbers; use the "
+          "folder from which they were quantised");
 }
 
 // What two models that compute the same may differ in: how they are drawn and trained, special ids.
 void drop_what_does_not_compute(Json& config) {
   for (const auto& [key, member] : kSpecialIds) config.erase(key);
-  for (const char* key : {"model_type", "attention_dropout", "hidden_dropout", "initializer_range",
-                          "scale_residual_init"})
+  for (const char* key : {"other_eos_token_ids", "model_type", "attention_dropout",
+                          "hidden_dropout", "initializer_range", "scale_residual_init"})
     config.erase(key);
   for (const char* key :
        {"router_aux_loss_coef", "router_z_loss_coef", "balance_per_sequence", "bias_update_rate",
@@ -115,13 +145,16 @@ ModelConfig default_config(const Family& family) {
 
 ModelConfig read_family_config(const Family& family, const Json& json) {
   check_fixed(family, json);
+  check_not_quantised(json);
   Json ours = Json::object();
-  read_special_ids(json, ours);
   for_each_key(family, [&](const ConfigKey& key) { read_key(key, json, ours); });
+  for (const ConfigKey& key : family.other_keys) read_key(key, json, ours);
   if (family.read != nullptr) family.read(json, ours);
+  read_special_ids(json, ours);
   ModelConfig config = default_config(family);
   read_config(config, ours, "config.json");
   config.model_type = std::string(family.name);
+  check_layer_types(family, json, config);
   return config;
 }
 

@@ -58,7 +58,7 @@ struct WeightRule {
 // such layers.
 inline constexpr std::string_view kFurtherJoin = "further.{}.join";
 
-// How a tensor's name ended in older checkpoints.
+// How a tensor's name may end instead, as in older checkpoints.
 struct OldEnding {
   std::string_view now, before;
 };
@@ -71,14 +71,16 @@ struct Family {
   ModelConfig (*defaults)();
   std::vector<std::span<const ConfigKey>> keys;
   std::span<const FixedKey> fixed = {};
-  std::vector<std::span<const WeightRule>> weights;  // empty: this program's own names
+  // Other names of the same, which win where they stand beside `keys`: those of older releases and
+  // transformers' aliases. Read, never written.
+  std::span<const ConfigKey> other_keys = {};
+  std::vector<std::span<const std::string_view>> hook_keys = {};  // what only read() looks at
+  std::vector<std::span<const WeightRule>> weights;               // empty: this program's own names
   // What the tables cannot say: config.json to a tree of ModelConfig's keys, and back.
   void (*read)(const nlohmann::ordered_json& theirs, nlohmann::ordered_json& ours) = nullptr;
   void (*write)(const ModelConfig& config, nlohmann::ordered_json& theirs) = nullptr;
   // Weights whose names depend on the configuration, beside `weights`.
   std::span<const WeightRule> (*weights_of)(const ModelConfig& config) = nullptr;
-  // Names that may be missing in front of every tensor name ("transformer." in old GPT-2 files).
-  std::string_view optional_prefix = {};
   // Endings of tensors that may lie in a folder without a place in the model: copies of others,
   // heads of other tasks.
   std::span<const std::string_view> ignored = {};
@@ -91,6 +93,10 @@ ModelConfig default_config(const Family& family);
 // config.json -> ModelConfig. Error kConfig for a setting that Lathe does not compute, kFormat for
 // one that is missing or has another type.
 ModelConfig read_family_config(const Family& family, const nlohmann::ordered_json& json);
+// The keys of a config.json that no table of the family has and that are not known to leave alone
+// what is computed ("use_cache"), in its order; those of rotary settings as "rope_scaling.mystery".
+std::vector<std::string> unknown_config_keys(const Family& family,
+                                             const nlohmann::ordered_json& json);
 nlohmann::ordered_json write_family_config(const Family& family, const ModelConfig& config);
 // Whether the family's code computes exactly `config`: what is written reads back as the same.
 bool can_express(const Family& family, const ModelConfig& config);

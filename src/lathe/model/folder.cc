@@ -2,17 +2,18 @@
 
 #include <algorithm>
 #include <nlohmann/json.hpp>
-#include <set>
 
 #include "lathe/base/error.h"
 #include "lathe/base/parallel.h"
 #include "lathe/base/process.h"
+#include "lathe/base/strings.h"
 #include "lathe/io/atomic_file.h"
 #include "lathe/io/json_file.h"
 #include "lathe/io/mapped_file.h"
+#include "lathe/io/model_files.h"
 #include "lathe/io/safetensors.h"
 #include "lathe/model/family.h"
-#include "lathe/model/weight_map.h"
+#include "lathe/model/stored_weights.h"
 
 namespace lathe {
 namespace {
@@ -20,63 +21,17 @@ namespace {
 namespace fs = std::filesystem;
 using Json = nlohmann::ordered_json;
 
-bool ends_with_any(std::string_view name, std::span<const std::string_view> ends) {
-  return std::ranges::any_of(ends, [&](std::string_view end) { return name.ends_with(end); });
-}
-
-// Buffers that older releases of transformers saved beside the weights: constants that the model
-// makes itself.
-constexpr std::string_view kConstantBuffers[] = {".attn.bias", ".attn.masked_bias",
-                                                 ".rotary_emb.inv_freq"};
-
-Tensor tensor_of(const ArraySpan& array, std::shared_ptr<const void> owner) {
-  const auto dtype = dtype_from_safetensors(array.dtype);
-  require(dtype && is_floating(*dtype), ErrorKind::kFormat, "weights",
-          "'{}' has dtype {}, expected F32, F16, BF16 or F64", array.name, array.dtype);
-  const Shape shape{std::span<const int64_t>(array.shape)};
-  // Bytes in the file may lie at any address; tensors are aligned.
-  if (reinterpret_cast<uintptr_t>(array.bytes.data()) % size_of(*dtype) == 0)
-    return Tensor::borrow(array.bytes.data(), shape, *dtype, std::move(owner));
-  Tensor copy(shape, *dtype);
-  std::copy(array.bytes.begin(), array.bytes.end(), copy.raw());
-  return copy;
-}
-
-const ArraySpan& find_array(const ArrayReader& reader, const std::string& name,
-                            const Family& family) {
-  const std::string_view prefix = family.optional_prefix;
-  const ArraySpan* found = reader.find(name);
-  if (found == nullptr && !prefix.empty() && name.starts_with(prefix))
-    found = reader.find(name.substr(prefix.size()));
-  for (const auto& [now, before] : family.old_endings)
-    if (found == nullptr && name.ends_with(now))
-      found = reader.find(name.substr(0, name.size() - now.size()) + std::string(before));
-  require(found != nullptr, ErrorKind::kFormat, "weights",
-          "tensor '{}' is missing; the folder's weights do not belong to its config.json, or the "
-          "download is "
-          "incomplete",
-          name);
-  return *found;
-}
-
-void refuse_unexpected(const ArrayReader& reader, const std::set<std::string>& used,
-                       const ModelConfig& c) {
-  const Family& family = family_for(c);
-  for (const ArraySpan& array : reader.arrays()) {
-    if (used.contains(array.name) || ends_with_any(array.name, kConstantBuffers)) continue;
-    if (ends_with_any(array.name, family.ignored)) continue;
-    if (c.tie_word_embeddings && array.name == "lm_head.weight")
-      continue;  // a copy of the token table
-    fail(ErrorKind::kFormat, "weights",
-         "tensor '{}' has no place in a {} model as config.json describes it", array.name,
-         c.model_type);
-  }
+// Ids that end a text are a list where there are several.
+void write_special_ids(Json& json, const ModelConfig& c) {
+  for (const auto& [key, member] : kSpecialIds)
+    if (c.*member) json[key] = *(c.*member);
+  if (!c.other_eos_token_ids.empty()) json["eos_token_id"] = c.eos_token_ids();
+  json.erase("other_eos_token_ids");
 }
 
 Json generation_config(const ModelConfig& c) {
   Json json = {{"_from_model_config", true}};
-  for (const auto& [key, member] : kSpecialIds)
-    if (c.*member) json[key] = *(c.*member);
+  write_special_ids(json, c);
   return json;
 }
 
@@ -97,12 +52,15 @@ Json config_json(const Transformer& model, const SaveOptions& options) {
     const Json theirs = read_json_file(options.like / "config.json");
     if (theirs.value("model_type", std::string()) == family.name) json = theirs;
   }
-  json.erase("torch_dtype");
+  // Other names win over those that are written.
+  for (const ConfigKey& key : family.other_keys) json.erase(std::string(key.theirs));
+  // Families that have these write them.
+  for (const char* key :
+       {"torch_dtype", "original_max_position_embeddings", "partial_rotary_factor", "layer_types"})
+    json.erase(key);
   json.update(write_family_config(family, c));
   update_old_rope_key(json, c);
-  for (const auto& [key, member] : kSpecialIds)
-    if (const auto id = c.*member; id && !(json.contains(key) && json[key].is_array()))
-      json[key] = *id;
+  write_special_ids(json, c);
   json["dtype"] = name_of(options.dtype);
   return json;
 }
@@ -150,33 +108,81 @@ void write_shard(const fs::path& path, const std::vector<const DiskTensor*>& ten
 namespace {
 
 // The key stands in config.json whether or not the modules were saved: transformers drops them.
-bool lacks_further_modules(const Family& family, const ModelConfig& c, const fs::path& folder) {
-  if (c.num_nextn_predict_layers == 0 || !has_weights(folder)) return false;
+bool lacks_further_modules(const ArrayReader& weights, const Family& family, const ModelConfig& c) {
+  if (c.num_nextn_predict_layers == 0) return false;
   for (const auto& table : family.weights)
     for (const WeightRule& rule : table)
       if (rule.ours == kFurtherJoin)
-        return open_weights(folder)->find(name_on_disk(rule, c.num_hidden_layers) + ".weight") ==
+        return find_array(weights, name_on_disk(rule, c.num_hidden_layers) + ".weight", family) ==
                nullptr;
   return false;
 }
 
-}  // namespace
+// What the arrays that lie in a folder say beside its config.json.
+void follow_weights(const ArrayReader& weights, const Family& family, ModelConfig& c) {
+  if (lacks_further_modules(weights, family, c)) c.num_nextn_predict_layers = 0;
+  if (!c.tie_word_embeddings || !has_head_of_its_own(weights, family)) return;
+  c.logit_scale = c.head_scale();
+  c.tie_word_embeddings = c.scale_tied_head = false;
+}
 
-ModelConfig read_model_config(const fs::path& folder) {
-  const fs::path path = folder / "config.json";
-  const Json json = read_json_file(path);
+// Small models often keep the special ids of the family's usual tokenizer; an id that cannot occur
+// means none.
+void drop_impossible_ids(ModelConfig& c) {
+  std::vector<int64_t> ends = c.eos_token_ids();
+  std::erase_if(ends, [&](int64_t id) { return id >= c.vocab_size; });
+  for (const auto& [key, member] : kSpecialIds)
+    if (auto& id = c.*member; id && *id >= c.vocab_size) id.reset();
+  if (ends.empty()) return c.other_eos_token_ids.clear();
+  c.eos_token_id = ends.front();
+  c.other_eos_token_ids.assign(ends.begin() + 1, ends.end());
+}
+
+// "a, b, c and 7 more"
+std::string some_of(const std::vector<std::string>& names) {
+  constexpr size_t kMost = 6;
+  if (names.size() <= kMost) return join(names, ", ");
+  return fmt::format("{} and {} more",
+                     join(std::vector(names.begin(), names.begin() + kMost), ", "),
+                     names.size() - kMost);
+}
+
+void warn_of_unknown_keys(const Family& family, const Json& json, const fs::path& path,
+                          const Log& log) {
+  const auto unknown = unknown_config_keys(family, json);
+  if (!unknown.empty())
+    log.warn("{}: these keys are unknown to Lathe's {} models and are passed over: {}",
+             path.string(), family.name, join(unknown, ", "));
+}
+
+void warn_of_unused(const StoredWeights& w, const fs::path& folder, const Log& log) {
+  if (!w.unused.empty())
+    log.warn(
+        "{}: the model that config.json describes has no use for {} tensors, which are passed "
+        "over: {}",
+        folder.string(), w.unused.size(), some_of(w.unused));
+}
+
+const Family& family_of(const Json& json, const fs::path& path) {
   require(json.is_object() && json.contains("model_type") && json["model_type"].is_string(),
           ErrorKind::kFormat, path.string(),
           "no model_type; expected the config.json of a Hugging Face model folder");
-  const Family& family = find_family(json["model_type"].get<std::string>());
+  return find_family(json["model_type"].get<std::string>());
+}
+
+}  // namespace
+
+ModelConfig read_model_config(const fs::path& folder, const Log& log) {
+  const fs::path path = folder / "config.json";
+  const Json json = read_json_file(path);
+  const Family& family = family_of(json, path);
   try {
     ModelConfig config = read_family_config(family, json);
-    // Small models often keep the special ids of the family's usual tokenizer; an id that cannot
-    // occur means none.
-    for (const auto& [key, member] : kSpecialIds)
-      if (auto& id = config.*member; id && *id >= config.vocab_size) id.reset();
-    if (lacks_further_modules(family, config, folder)) config.num_nextn_predict_layers = 0;
+    drop_impossible_ids(config);
     validate(config);
+    const bool asks = config.tie_word_embeddings || config.num_nextn_predict_layers > 0;
+    if (asks && has_weights(folder)) follow_weights(*open_weights(folder), family, config);
+    warn_of_unknown_keys(family, json, path, log);
     return config;
   } catch (const nlohmann::json::exception& e) {  // a missing key or a value of another type
     fail(ErrorKind::kFormat, path.string(), "{} (a {} model needs this key)", e.what(),
@@ -185,29 +191,6 @@ ModelConfig read_model_config(const fs::path& folder) {
 }
 
 namespace {
-
-// A model's weights in its folder: every place on disk beside the array that lies there.
-struct StoredWeights {
-  std::shared_ptr<const ArrayReader> reader;
-  std::vector<DiskTensor> places;
-  std::vector<Tensor> arrays;
-};
-
-StoredWeights find_weights(Transformer& model, const fs::path& folder) {
-  StoredWeights w{open_weights(folder), map_weights(model), {}};
-  const Family& family = family_for(model.config());
-  std::set<std::string> used;
-  for (const DiskTensor& t : w.places) {
-    const ArraySpan& array = find_array(*w.reader, t.name, family);
-    require(Shape(std::span<const int64_t>(array.shape)) == t.shape, ErrorKind::kFormat, "weights",
-            "'{}' has shape [{}], config.json asks for {}", array.name,
-            fmt::join(array.shape, ", "), t.shape);
-    used.insert(array.name);
-    w.arrays.push_back(tensor_of(array, w.reader));
-  }
-  refuse_unexpected(*w.reader, used, model.config());
-  return w;
-}
 
 // Into parameters that have memory of their own.
 void copy_weights(const StoredWeights& w) {
@@ -225,7 +208,7 @@ bool readable_as(const Parameter& p, DType stored, DType wanted) {
 // parameters that lie in the file as they are read become views of it instead.
 void place_weights(Transformer& model, const StoredWeights& w, DType wanted, bool map) {
   model.set_activations(wanted);
-  StoredWeights rest{w.reader, {}, {}};
+  StoredWeights rest{w.reader, {}, {}, {}};
   for (size_t i = 0; i < w.places.size(); ++i) {
     const DiskTensor& place = w.places[i];
     const DType stored = w.arrays[i].dtype();
@@ -250,31 +233,41 @@ void place_weights(Transformer& model, const StoredWeights& w, DType wanted, boo
 
 }  // namespace
 
-void load_weights(Transformer& model, const fs::path& folder) {
-  copy_weights(find_weights(model, folder));
+// `model` was made from read_model_config() of the folder, or has other values for training only.
+void load_weights(Transformer& model, const fs::path& folder, const Log& log) {
+  const fs::path path = folder / "config.json";
+  const auto weights =
+      find_weights(model, family_of(read_json_file(path), path), open_weights(folder));
+  copy_weights(weights);
+  warn_of_unused(weights, folder, log);
 }
 
 std::unique_ptr<Transformer> load_model(const fs::path& folder, const LoadOptions& options) {
-  auto model = std::make_unique<Transformer>(read_model_config(folder));
+  auto model = std::make_unique<Transformer>(read_model_config(folder, options.log));
   if (options.residence == Residence::kOwn) {
     model->allocate(options.dtype, options.device);
-    load_weights(*model, folder);
+    load_weights(*model, folder, options.log);
     return model;
   }
   require(options.device == Device::kCpu, ErrorKind::kDevice, "weights",
           "as stored on the cpu only; the reference device computes in f64");
-  place_weights(*model, find_weights(*model, folder), options.dtype,
-                options.residence == Residence::kMapped);
+  const auto weights =
+      find_weights(*model, find_family(model->config().model_type), open_weights(folder));
+  place_weights(*model, weights, options.dtype, options.residence == Residence::kMapped);
+  warn_of_unused(weights, folder, options.log);
   return model;
 }
 
-std::unique_ptr<Transformer> load_for_inference(const fs::path& folder, DType dtype) {
-  auto model = std::make_unique<Transformer>(read_model_config(folder));
-  const StoredWeights weights = find_weights(*model, folder);
+std::unique_ptr<Transformer> load_for_inference(const fs::path& folder, DType dtype,
+                                                const Log& log) {
+  auto model = std::make_unique<Transformer>(read_model_config(folder, log));
+  const auto weights =
+      find_weights(*model, find_family(model->config().model_type), open_weights(folder));
   size_t bytes = 0;
   for (const Tensor& array : weights.arrays) bytes += array.bytes();
   const auto memory = static_cast<size_t>(physical_memory_bytes());
   place_weights(*model, weights, dtype, /*map=*/memory > 0 && bytes > memory / 2);
+  warn_of_unused(weights, folder, log);
   return model;
 }
 
@@ -310,13 +303,19 @@ ModelFiles model_files(const Transformer& model, const SaveOptions& options) {
 
 ModelFiles tokenizer_files(const fs::path& from) {
   ModelFiles files;
+  const auto belongs = [](const fs::path& path) {
+    return model_file_kind(path.filename().string()) == ModelFileKind::kTokenizer;
+  };
   if (!fs::is_directory(from)) {
-    if (from.extension() == ".json") files["tokenizer.json"] = read_file(from);
+    if (belongs(from))
+      files[from.filename().string()] = read_file(from);
+    else if (from.extension() == ".json")
+      files["tokenizer.json"] = read_file(from);
     return files;
   }
-  for (const char* name : {"tokenizer.json", "tokenizer_config.json", "special_tokens_map.json",
-                           "vocab.json", "merges.txt", "chat_template.jinja"})
-    if (fs::exists(from / name)) files[name] = read_file(from / name);
+  for (const auto& entry : fs::directory_iterator(from))
+    if (belongs(entry.path()) && entry.is_regular_file())
+      files[entry.path().filename().string()] = read_file(entry.path());
   return files;
 }
 

@@ -61,6 +61,7 @@ class Stack : public Module {
   // The longest sequence that can be placed; 0 when any can.
   int64_t limit() const { return position_->limit(); }
   Position& position() { return *position_; }
+  const Position& position() const { return *position_; }
 
   std::string_view kind() const override { return "Stack"; }
   void visit(ModuleVisitor& v) override;

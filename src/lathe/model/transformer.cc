@@ -118,6 +118,15 @@ Var Transformer::run(Stack& stack, Forward f, const Tensor& ids, Recompute recom
   return stack.forward(f, embed(f, ids), recompute);
 }
 
+std::optional<int64_t> Transformer::longest_text() const {
+  return stack_->limit() == 0 ? std::nullopt : std::optional(stack_->limit());
+}
+
+std::optional<int64_t> Transformer::longest_encoder_text() const {
+  return encoder_ == nullptr || encoder_->limit() == 0 ? std::nullopt
+                                                       : std::optional(encoder_->limit());
+}
+
 EncoderMemory Transformer::encode(const Forward& base, const Tensor& ids, Recompute recompute) {
   require(encoder_ != nullptr, ErrorKind::kData, "model",
           "body \"{}\" has no encoder beside its blocks; give the text as input_ids alone",
@@ -134,6 +143,11 @@ Var Transformer::hidden(const Forward& f, const Tensor& ids, Recompute recompute
           "no text for the encoder, which the decoder of this model attends to");
   require(encoder_ != nullptr || f.memory == nullptr, ErrorKind::kData, "model",
           "an encoder's output, but body \"{}\" does not attend to one", config_.body);
+  const int64_t held = f.cache != nullptr ? f.cache->length() : 0;
+  require(!outgrows_cache(held, ids.size(1)), ErrorKind::kData, "model",
+          "a cache of {} tokens cannot be continued by {}: rotary scaling \"{}\" places all tokens "
+          "of the longer text otherwise; begin with an empty cache and the whole text",
+          held, ids.size(1), config_.position.scaling.kind);
   Var x = run(*stack_, f, ids, recompute);
   if (f.cache != nullptr) f.cache->advance(ids.size(1));
   if (head_transform_) x = head_transform_->forward(f, x);

@@ -41,6 +41,16 @@ class Transformer : public Module {
   // Further ahead: of module `depth`, from 1 to config().num_nextn_predict_layers, given what the
   // model (depth 1) or the module before made of every token, and the tokens `depth` later.
   Var hidden_ahead(const Forward& f, int64_t depth, const Var& hidden, const Tensor& ids_ahead);
+  // Whether a cache of `held` tokens is of no use for a text that `more` tokens make longer, because
+  // its first tokens are placed otherwise then (rotary scaling that depends on the length: dynamic,
+  // longrope). hidden() refuses such a cache; begin again with an empty one and the whole text.
+  bool outgrows_cache(int64_t held, int64_t more) const {
+    return held > 0 && stack_->position().moves_tokens(held, held + more);
+  }
+  // Most tokens of a text, and of what an encoder beside the blocks reads; absent when any number
+  // can be placed.
+  std::optional<int64_t> longest_text() const;
+  std::optional<int64_t> longest_encoder_text() const;
   // [.., C] -> logits [.., V] in the accumulation dtype.
   Var logits(const Forward& f, const Var& hidden);
   ops::OutputHead head(const Forward& f);

@@ -135,8 +135,7 @@ std::string name_on_disk(const WeightRule& rule, int64_t layer) {
   return replaced(rule.disk, "{}", layer);
 }
 
-std::vector<DiskTensor> map_weights(Transformer& model) {
-  const Family& family = family_for(model.config());
+std::vector<DiskTensor> map_weights(Transformer& model, const Family& family) {
   std::vector<WeightRule> rules;
   const auto take = [&](std::span<const WeightRule> table) {
     rules.insert(rules.end(), table.begin(), table.end());
@@ -158,6 +157,10 @@ std::vector<DiskTensor> map_weights(Transformer& model) {
     for (const WeightRule& rule : rules)
       if (rule.ours.find("{}") != std::string_view::npos) binder.bind(rule, layer);
   return binder.finish();
+}
+
+std::vector<DiskTensor> map_weights(Transformer& model) {
+  return map_weights(model, family_for(model.config()));
 }
 
 }  // namespace lathe

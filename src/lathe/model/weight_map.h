@@ -34,7 +34,10 @@ struct DiskTensor {
 
 std::string name_on_disk(const WeightRule& rule, int64_t layer);
 
-// In the family's order, layer by layer; every row of every parameter has one place (checked).
+// As `family` names them, which for reading is the one that a folder's config.json names. In the
+// family's order, layer by layer; every row of every parameter has one place (checked).
+std::vector<DiskTensor> map_weights(Transformer& model, const Family& family);
+// As the model is written: by the names of family_for() its configuration.
 std::vector<DiskTensor> map_weights(Transformer& model);
 
 }  // namespace lathe

@@ -46,32 +46,42 @@ std::optional<std::string> from_base64(std::string_view text) {
   return bytes;
 }
 
-VocabularyEntry read_line(std::string_view line, size_t number, std::string_view origin) {
+std::optional<VocabularyEntry> entry_of(std::string_view line) {
   const size_t space = line.find(' ');
+  if (space == std::string_view::npos) return std::nullopt;
   const auto bytes = from_base64(line.substr(0, space));
+  if (!bytes || bytes->empty()) return std::nullopt;
   int32_t rank = -1;
-  bool good = space != std::string_view::npos && bytes && !bytes->empty();
-  if (good) {
-    const char *first = line.data() + space + 1, *last = line.data() + line.size();
-    const auto [end, error] = std::from_chars(first, last, rank);
-    good = error == std::errc() && end == last && first != last;
-  }
-  require(good, ErrorKind::kFormat, kWhere,
+  const char *first = line.data() + space + 1, *last = line.data() + line.size();
+  const auto [end, error] = std::from_chars(first, last, rank);
+  if (error != std::errc() || end != last || first == last) return std::nullopt;
+  return VocabularyEntry{rank, *bytes, false};
+}
+
+VocabularyEntry read_line(std::string_view line, size_t number, std::string_view origin) {
+  const auto entry = entry_of(line);
+  require(entry.has_value(), ErrorKind::kFormat, kWhere,
           "{}: line {} is not 'base64 rank'; is this a .tiktoken file?", origin, number);
-  require(bytes->size() <= kLongestToken, ErrorKind::kFormat, kWhere,
+  require(entry->bytes.size() <= kLongestToken, ErrorKind::kFormat, kWhere,
           "{}: line {} holds a token of {} bytes, expected at most {}", origin, number,
-          bytes->size(), kLongestToken);
-  return {rank, *bytes, false};
+          entry->bytes.size(), kLongestToken);
+  return *entry;
+}
+
+// Takes the first line off `text`.
+std::string_view next_line(std::string_view& text) {
+  const size_t newline = text.find('\n');
+  std::string_view line = text.substr(0, newline);
+  text = newline == text.npos ? std::string_view() : text.substr(newline + 1);
+  if (line.ends_with('\r')) line.remove_suffix(1);
+  return line;
 }
 
 std::vector<VocabularyEntry> read_lines(std::string_view text, std::string_view origin) {
   std::vector<VocabularyEntry> entries;
   size_t number = 0;
   while (!text.empty()) {
-    const size_t newline = text.find('\n');
-    std::string_view line = text.substr(0, newline);
-    text = newline == text.npos ? std::string_view() : text.substr(newline + 1);
-    if (line.ends_with('\r')) line.remove_suffix(1);
+    const std::string_view line = next_line(text);
     ++number;
     if (!line.empty()) entries.push_back(read_line(line, number, origin));
   }
@@ -99,6 +109,13 @@ std::vector<Merge> merges_of(const Vocabulary& vocabulary) {
 }
 
 }  // namespace
+
+bool Tokenizer::has_tiktoken_ranks(std::string_view content) {
+  while (!content.empty())
+    if (const std::string_view line = next_line(content); !line.empty())
+      return entry_of(line).has_value();
+  return false;
+}
 
 Tokenizer Tokenizer::from_tiktoken(std::string_view ranks, std::string_view origin, Pattern pattern,
                                    std::span<const std::string> special_tokens) {

@@ -70,6 +70,9 @@ class Tokenizer {
   static Tokenizer from_tiktoken(std::string_view ranks, std::string_view origin, Pattern pattern,
                                  std::span<const std::string> special_tokens = {});
 
+  // Whether a file begins as from_tiktoken() reads it.
+  static bool has_tiktoken_ranks(std::string_view content);
+
   explicit Tokenizer(std::unique_ptr<const TokenizerData> data);
   Tokenizer(Tokenizer&&) noexcept;
   Tokenizer& operator=(Tokenizer&&) noexcept;
@@ -126,8 +129,9 @@ class StreamDecoder {
   std::string held_;
 };
 
-// Reads a folder with a tokenizer.json, a tokenizer.json, or a .tiktoken file (`pattern`, default
-// cl100k, applies to that kind only). Throws kIo when it cannot be read, kFormat as above.
+// Reads a tokenizer.json, a file of tiktoken's ranks (`pattern`, default cl100k, applies to that kind
+// only), or a folder with either. A file is known by its content, whatever its name. Throws kIo when
+// it cannot be read, kFormat as above, kUsage for a pattern beside a tokenizer.json.
 Tokenizer load_tokenizer(const std::string& path, std::optional<Pattern> pattern = std::nullopt);
 
 }  // namespace lathe

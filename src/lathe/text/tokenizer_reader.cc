@@ -1,5 +1,7 @@
 // tokenizer.json to Tokenizer.
 #include <algorithm>
+#include <set>
+#include <utility>
 
 #include "lathe/text/byte_alphabet.h"
 #include "lathe/text/token_sections.h"
@@ -73,9 +75,13 @@ std::vector<Merge> make_merges(const TokenSections& sections, const Vocabulary& 
   return merges;
 }
 
+// An added token that is in the vocabulary has its id there; the others follow behind the vocabulary
+// in their order, `first_free` being the first, whatever id the file gives them: so `tokenizers` does
+// it, and those are the ids that a model was trained with.
 std::vector<AddedToken> read_added_tokens(const Json& document, const Vocabulary& vocabulary,
-                                          std::string_view origin) {
+                                          int32_t first_free, std::string_view origin) {
   std::vector<AddedToken> added;
+  std::set<std::string> seen;
   if (find(document, "added_tokens") == nullptr) return added;
   for (const Json& item : text_json::get_array(document, "added_tokens", origin)) {
     if (!item.is_object())
@@ -88,17 +94,23 @@ std::vector<AddedToken> read_added_tokens(const Json& document, const Vocabulary
     token.lstrip = text_json::get_bool(item, "lstrip", false, origin);
     token.rstrip = text_json::get_bool(item, "rstrip", false, origin);
     token.normalized = text_json::get_bool(item, "normalized", !token.special, origin);
-    if (token.content.empty()) bad(origin, "added token {} is empty", token.id);
-    if (token.id > Vocabulary::kMaxId)
-      bad(origin, "added token '{}' has id {}, expected at most {}", token.content, token.id,
-          Vocabulary::kMaxId);
+    // Passed over there, too.
+    if (token.content.empty() || !seen.insert(token.content).second) continue;
     const auto bytes = from_byte_alphabet(token.content);
     const auto own = bytes ? vocabulary.find(*bytes) : vocabulary.find_literal(token.content);
     if (own) {
-      token.id = *own;  // the vocabulary's id wins, as in `tokenizers`
-    } else if (vocabulary.has(token.id)) {
-      bad(origin, "added token '{}' has id {}, which the vocabulary gives to another token",
-          token.content, token.id);
+      token.id = *own;
+    } else {
+      const int32_t listed = std::exchange(token.id, first_free++);
+      if (token.id > Vocabulary::kMaxId)
+        bad(origin, "added token '{}' gets id {}, expected at most {}", token.content, token.id,
+            Vocabulary::kMaxId);
+      if (vocabulary.has(token.id))
+        bad(origin,
+            "added token '{}' (id {} in the file) gets id {}, the next behind {} others, but the "
+            "vocabulary, whose ids have gaps, gives that to another token; number the vocabulary "
+            "from 0 without gaps",
+            token.content, listed, token.id, token.id);
     }
     added.push_back(std::move(token));
   }
@@ -145,7 +157,8 @@ Tokenizer Tokenizer::from_json(std::string_view json, std::string_view origin) {
   const TokenSections sections = cut ? std::move(cut->sections) : token_sections(model, origin);
   Vocabulary vocabulary = make_vocabulary(sections, origin);
   std::vector<Merge> merges = make_merges(sections, vocabulary, origin);
-  std::vector<AddedToken> added = read_added_tokens(document, vocabulary, origin);
+  std::vector<AddedToken> added =
+      read_added_tokens(document, vocabulary, static_cast<int32_t>(sections.vocab.size()), origin);
   const BpeOptions options = read_options(model, vocabulary, origin);
   return Tokenizer(std::make_unique<const TokenizerData>(
       BpeModel(std::move(vocabulary), std::move(merges), options), std::move(added),

@@ -1,5 +1,7 @@
 // Tokenizer to tokenizer.json and tokenizer_config.json. Everything is written in the order of ids
 // and ranks, so equal tokenizers give equal bytes.
+#include <map>
+
 #include "lathe/text/byte_alphabet.h"
 #include "lathe/text/tokenizer.h"
 #include "lathe/text/tokenizer_data.h"
@@ -17,7 +19,22 @@ std::string spelling(const Vocabulary& vocabulary, int32_t id) {
   return vocabulary.is_literal(id) ? std::string(bytes) : to_byte_alphabet(bytes);
 }
 
-void write_model(const BpeModel& model, std::string& out) {
+// Added tokens without a place in the vocabulary are numbered behind it by whoever reads the file,
+// whatever ids stand there. Where that would give other ids, they are listed in the vocabulary, too.
+std::map<int32_t, std::string> listed_in_vocabulary(const TokenizerData& data) {
+  const Vocabulary& vocabulary = data.model.vocabulary();
+  std::map<int32_t, std::string> own;
+  for (const AddedToken& t : data.added)
+    if (!vocabulary.has(t.id)) own[t.id] = t.content;
+  int32_t next = 0;
+  for (int32_t id = 0; id < vocabulary.size(); ++id) next += vocabulary.has(id) ? 1 : 0;
+  const bool follow =
+      std::all_of(own.begin(), own.end(), [&](const auto& token) { return token.first == next++; });
+  return follow ? std::map<int32_t, std::string>() : own;
+}
+
+void write_model(const TokenizerData& data, std::string& out) {
+  const BpeModel& model = data.model;
   const Vocabulary& vocabulary = model.vocabulary();
   const BpeOptions& options = model.options();
   out += "  \"model\": {\n    \"type\": \"BPE\",\n    \"dropout\": null,\n    \"unk_token\": ";
@@ -28,9 +45,12 @@ void write_model(const BpeModel& model, std::string& out) {
       options.fuse_unknown, options.ignore_merges);
   out += "    \"vocab\": {";
   const char* separator = "\n";
-  for (int32_t id = 0; id < vocabulary.size(); ++id) {
-    if (!vocabulary.has(id)) continue;
-    out += fmt::format("{}      {}: {}", separator, json_string(spelling(vocabulary, id)), id);
+  const auto listed = listed_in_vocabulary(data);
+  for (int32_t id = 0; id < data.vocab_size; ++id) {
+    const auto added = listed.find(id);
+    if (!vocabulary.has(id) && added == listed.end()) continue;
+    const std::string text = added == listed.end() ? spelling(vocabulary, id) : added->second;
+    out += fmt::format("{}      {}: {}", separator, json_string(text), id);
     separator = ",\n";
   }
   out += "\n    },\n    \"merges\": [";
@@ -63,7 +83,7 @@ std::string Tokenizer::to_json() const {
   out += fmt::format("  \"pre_tokenizer\": {},\n", parts.pre_tokenizer.dump());
   out += fmt::format("  \"post_processor\": {},\n", parts.post_processor.dump());
   out += fmt::format("  \"decoder\": {},\n", parts.decoder.dump());
-  write_model(data_->model, out);
+  write_model(*data_, out);
   out += "}\n";
   return out;
 }

@@ -72,7 +72,7 @@ struct GenerationConfig {
     v.field("seed", seed, "of the random choice: the same seed, the same text", at_least(0));
     v.field("stop", stop, "texts that end the answer");
     v.field("eos_token_id", eos_token_id,
-            "token ids that end the answer, each of them; none: the one in config.json",
+            "token ids that end the answer, each of them; none: those in config.json",
             at_least(0));
     v.field("ignore_eos", ignore_eos, "go on after an end-of-sequence token");
   }

@@ -33,7 +33,7 @@ int64_t reach_of(const ModelConfig& c) {
   if (c.position.kind != "rope" || !limit_is_trained) return c.max_position_embeddings;
   constexpr double kLargest = 9e15;  // a whole number still, whatever the factor
   return std::llround(
-      std::min(kLargest, s.factor * static_cast<double>(c.max_position_embeddings)));
+      std::min(kLargest, c.rope_factor() * static_cast<double>(c.max_position_embeddings)));
 }
 
 class ContextConversion : public Conversion {
@@ -75,7 +75,7 @@ class ContextConversion : public Conversion {
     if (keeps_limit(*scaling_))
       return "dynamic scaling is measured from max_position_embeddings, which therefore stays";
     return fmt::format("rotary scaling {}, factor {}; some training on long texts helps", *scaling_,
-                       config(from).position.scaling.factor);
+                       config(from).rope_factor());
   }
 
  private:
@@ -92,7 +92,8 @@ class ContextConversion : public Conversion {
     require(now.kind == "none" || now.kind == *scaling_, ErrorKind::kConfig, "--rope-scaling",
             "the model is stretched by {} already; only the same goes on from there", now.kind);
     next.kind = *scaling_;
-    next.factor = now.factor * static_cast<double>(length_) / static_cast<double>(reach_of(from));
+    next.factor =
+        from.rope_factor() * static_cast<double>(length_) / static_cast<double>(reach_of(from));
     if (names_original(next.kind))
       next.original_max_position_embeddings =
           now.original_max_position_embeddings.value_or(from.max_position_embeddings);

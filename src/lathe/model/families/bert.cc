@@ -38,18 +38,21 @@ constexpr WeightRule kWeights[] = {
     {"cls.predictions.transform.dense", "head_transform.dense"},
     {"cls.predictions.transform.LayerNorm", "head_transform.norm"},
     {"cls.predictions.bias", "head_bias"},
-    {"cls.predictions.decoder", "head.weight"},
+    {"cls.predictions.decoder.weight", "head.weight"},
     {"cls.predictions.bias", "head.bias"},
 };
 
-constexpr std::string_view kIgnored[] = {
-    "cls.predictions.decoder.weight", "cls.predictions.decoder.bias", "embeddings.position_ids",
-    "bert.pooler.dense.weight",       "bert.pooler.dense.bias",       "cls.seq_relationship.weight",
-    "cls.seq_relationship.bias"};
+constexpr std::string_view kIgnored[] = {"cls.predictions.decoder.weight",
+                                         "cls.predictions.decoder.bias",
+                                         "pooler.dense.weight",
+                                         "pooler.dense.bias",
+                                         "cls.seq_relationship.weight",
+                                         "cls.seq_relationship.bias"};
 
 // As the first checkpoints called them.
 constexpr OldEnding kOldEndings[] = {{".LayerNorm.weight", ".LayerNorm.gamma"},
-                                     {".LayerNorm.bias", ".LayerNorm.beta"}};
+                                     {".LayerNorm.bias", ".LayerNorm.beta"},
+                                     {"cls.predictions.bias", "cls.predictions.decoder.bias"}};
 
 ModelConfig defaults() {
   ModelConfig c = gpt2_family().defaults();

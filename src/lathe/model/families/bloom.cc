@@ -19,6 +19,10 @@ constexpr ConfigKey kKeys[] = {
     {"initializer_range", "initializer_range"},
 };
 
+constexpr ConfigKey kOtherKeys[] = {{"num_hidden_layers", "num_hidden_layers"},
+                                    {"num_attention_heads", "num_attention_heads"},
+                                    {"n_embed", "hidden_size"}};
+
 constexpr FixedKey kFixed[] = {{"apply_residual_connection_post_layernorm", "false"}};
 
 constexpr WeightRule kWeights[] = {
@@ -54,8 +58,8 @@ const Family& bloom_family() {
       .defaults = defaults,
       .keys = {kKeys},
       .fixed = kFixed,
+      .other_keys = kOtherKeys,
       .weights = {kWeights},
-      .optional_prefix = "transformer.",
   };
   return family;
 }

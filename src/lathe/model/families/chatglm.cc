@@ -26,6 +26,8 @@ constexpr ConfigKey kKeys[] = {
 constexpr FixedKey kFixed[] = {
     {"position_encoding_2d", "true"}, {"quantization_bit", "0"}, {"pre_seq_len", "null"}};
 
+constexpr std::string_view kHookKeys[] = {"multi_query_attention"};
+
 constexpr WeightRule kWeights[] = {
     {"transformer.word_embeddings", "embedding"},
     {"transformer.layers.{}.input_layernorm", "layers.{}.attention_norm"},
@@ -71,6 +73,7 @@ const Family& chatglm_family() {
       .defaults = defaults,
       .keys = {kKeys},
       .fixed = kFixed,
+      .hook_keys = {kHookKeys},
       .weights = {kWeights},
       .read = read,
   };

@@ -36,6 +36,7 @@ const Family& cohere_family() {
       .defaults = defaults,
       .keys = {standard_keys(), kKeys},
       .fixed = kFixed,
+      .hook_keys = {rope_keys()},
       .weights = {decoder_ends(), pre_norms(), split_attention(), split_gated_mlp()},
       .read = read_rope,
       .write = write_rope,

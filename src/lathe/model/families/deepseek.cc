@@ -19,7 +19,7 @@ constexpr ConfigKey kKeys[] = {
     {"rms_norm_eps", "norm.eps", nullptr, "1e-6"},
     {"attention_bias", "attention_bias"},
     {"kv_lora_rank", "attention.kv_lora_rank"},
-    {"q_lora_rank", "attention.q_lora_rank"},
+    {"q_lora_rank", "attention.q_lora_rank", nullptr, "1536"},
     {"qk_nope_head_dim", "attention.qk_nope_head_dim"},
     {"qk_rope_head_dim", "attention.qk_rope_head_dim"},
     {"v_head_dim", "attention.v_head_dim"},
@@ -39,6 +39,21 @@ constexpr ConfigKey kV3Keys[] = {
     {"topk_group", "moe.topk_group"},
     {"num_nextn_predict_layers", "num_nextn_predict_layers"},
 };
+
+// Named by DeepSeek's own files; transformers knows one value of each.
+constexpr FixedKey kV2Fixed[] = {{"scoring_func", "\"softmax\""}, {"moe_layer_freq", "1"}};
+constexpr FixedKey kV3Fixed[] = {
+    {"scoring_func", "\"sigmoid\""}, {"topk_method", "\"noaux_tc\""}, {"moe_layer_freq", "1"}};
+
+constexpr ConfigKey kV2OtherKeys[] = {{"num_experts", "moe.num_experts"}};
+constexpr ConfigKey kV3OtherKeys[] = {{"num_local_experts", "moe.num_experts"},
+                                      {"num_mtp_layers", "num_nextn_predict_layers"}};
+
+constexpr std::string_view kV2HookKeys[] = {
+    "num_key_value_heads", "head_dim",       "topk_method", "n_group",
+    "topk_group",          "norm_topk_prob", "qk_head_dim"};
+constexpr std::string_view kV3HookKeys[] = {"num_key_value_heads", "head_dim", "rope_interleave",
+                                            "qk_head_dim"};
 
 constexpr WeightRule kV3Weights[] = {
     {"model.layers.{}.enorm", "further.{}.ahead_norm"},
@@ -117,6 +132,8 @@ void write_v2(const ModelConfig& c, Json& theirs) {
 
 void read_v3(const Json& theirs, Json& ours) {
   read_rope(theirs, ours);
+  if (theirs.contains("norm_topk_prob") && theirs.at("norm_topk_prob").is_null())
+    ours["moe"]["norm_topk_prob"] = false;
   ours["position"]["rope_layout"] = theirs.value("rope_interleave", true) ? "interleaved" : "half";
 }
 
@@ -136,6 +153,9 @@ const Family& deepseek_v2_family() {
       .source = "DeepSeek-AI 2024, arXiv:2405.04434",
       .defaults = v2_defaults,
       .keys = {basic_keys(), kKeys, kV2Keys},
+      .fixed = kV2Fixed,
+      .other_keys = kV2OtherKeys,
+      .hook_keys = {rope_keys(), kV2HookKeys},
       .weights = {decoder_ends(), pre_norms(), kWeights, split_gated_mlp(), split_experts()},
       .read = read_v2,
       .write = write_v2,
@@ -151,6 +171,9 @@ const Family& deepseek_v3_family() {
       .source = "DeepSeek-AI 2024, arXiv:2412.19437",
       .defaults = v3_defaults,
       .keys = {basic_keys(), kKeys, kV3Keys},
+      .fixed = kV3Fixed,
+      .other_keys = kV3OtherKeys,
+      .hook_keys = {rope_keys(), kV3HookKeys},
       .weights = {decoder_ends(), pre_norms(), kWeights, kV3Weights, split_gated_mlp(),
                   split_experts()},
       .read = read_v3,

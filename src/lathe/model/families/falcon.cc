@@ -20,6 +20,15 @@ constexpr ConfigKey kKeys[] = {
     {"initializer_range", "initializer_range"},
 };
 
+constexpr ConfigKey kOtherKeys[] = {{"n_embed", "hidden_size"}};
+
+constexpr std::string_view kHookKeys[] = {"new_decoder_architecture",
+                                          "num_ln_in_parallel_attn",
+                                          "multi_query",
+                                          "num_kv_heads",
+                                          "parallel_attn",
+                                          "alibi"};
+
 constexpr WeightRule kWeights[] = {
     {"transformer.word_embeddings", "embedding"},
     {"transformer.h.{}.self_attention.query_key_value", "layers.{}.attention.qkv", -1,
@@ -52,19 +61,21 @@ ModelConfig defaults() {
 }
 
 void read(const Json& theirs, Json& ours) {
-  const bool grouped = theirs.value("new_decoder_architecture", false);
+  const auto flag = [&](const char* key, bool absent) {
+    return theirs.contains(key) ? theirs.at(key) == true : absent;  // null is false
+  };
+  const bool grouped = flag("new_decoder_architecture", false);
   const Json& heads = theirs.at("num_attention_heads");
-  const bool one = theirs.value("multi_query", true);
-  ours["num_key_value_heads"] = grouped ? theirs.value("num_kv_heads", heads)
-                                : one   ? Json(1)
-                                        : heads;
+  const bool one = flag("multi_query", true);
+  const Json own = first_of(theirs, {"num_kv_heads", "num_attention_heads"});
+  ours["num_key_value_heads"] = grouped ? own : one ? Json(1) : heads;
   if (grouped) {
     const Json norms = theirs.value("num_ln_in_parallel_attn", Json());
     ours["parallel_block"] = norms == 1 ? "shared_norm" : "two_norms";
   } else {
-    ours["parallel_block"] = theirs.value("parallel_attn", true) ? "shared_norm" : "none";
+    ours["parallel_block"] = flag("parallel_attn", true) ? "shared_norm" : "none";
   }
-  if (theirs.value("alibi", false)) {
+  if (flag("alibi", false)) {
     ours["position"] = {{"kind", "alibi"}, {"alibi", "falcon"}};
   } else {
     read_rope(theirs, ours);
@@ -99,6 +110,8 @@ const Family& falcon_family() {
       .source = "Almazrouei et al. 2023, arXiv:2311.16867",
       .defaults = defaults,
       .keys = {basic_keys(), kKeys},
+      .other_keys = kOtherKeys,
+      .hook_keys = {rope_keys(), kHookKeys},
       .weights = {kWeights},
       .read = read,
       .write = write,

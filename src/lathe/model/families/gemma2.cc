@@ -7,13 +7,16 @@
 namespace lathe {
 namespace {
 
+using Json = nlohmann::ordered_json;
+
 constexpr ConfigKey kKeys[] = {
-    {"hidden_activation", "hidden_act", &kActivationSpelling},
+    {"hidden_activation", "hidden_act", &kActivationSpelling, "\"gelu_tanh\""},
+    {"num_key_value_heads", "num_key_value_heads", nullptr, "4"},
+    {"head_dim", "head_dim", nullptr, "256"},
     {"rms_norm_eps", "norm.eps", nullptr, "1e-6"},
     {"attention_bias", "attention_bias"},
     {"query_pre_attn_scalar", "attention.scale", &kInverseSqrtSpelling, "0.0625"},
     {"sliding_window", "sliding_window", nullptr, "4096"},
-    {"layer_types", "layer_types", nullptr, R"(["sliding_attention", "full_attention"])"},
     {"attn_logit_softcapping", "attn_logit_softcapping", &kZeroIsNullSpelling, "50.0"},
     {"final_logit_softcapping", "final_logit_softcapping", &kZeroIsNullSpelling, "30.0"},
 };
@@ -29,6 +32,20 @@ ModelConfig defaults() {
   c.tie_word_embeddings = true;
   c.scale_embedding = true;
   return c;
+}
+
+constexpr std::string_view kHookKeys[] = {"layer_types", "hidden_act"};
+
+void read(const Json& theirs, Json& ours) {
+  const Json types = first_of(theirs, {"layer_types"});
+  ours["layer_types"] =
+      types.is_null() ? alternating_layers(theirs.at("num_hidden_layers"), 2) : types;
+  read_rope(theirs, ours);
+}
+
+void write(const ModelConfig& config, Json& theirs) {
+  write_alternating(config, theirs);
+  write_rope(config, theirs);
 }
 
 }  // namespace
@@ -52,9 +69,10 @@ const Family& gemma2_family() {
       .defaults = defaults,
       .keys = {standard_keys(), kKeys},
       .fixed = kFixed,
+      .hook_keys = {rope_keys(), kHookKeys},
       .weights = {decoder_ends(), gemma_norms(), split_attention(), split_gated_mlp()},
-      .read = read_rope,
-      .write = write_rope,
+      .read = read,
+      .write = write,
   };
   return family;
 }

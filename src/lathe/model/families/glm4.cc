@@ -10,6 +10,8 @@ namespace {
 constexpr ConfigKey kKeys[] = {
     {"rms_norm_eps", "norm.eps"},
     {"attention_bias", "attention_bias"},
+    {"num_key_value_heads", "num_key_value_heads", nullptr, "2"},
+    {"head_dim", "head_dim", nullptr, "128"},
 };
 
 constexpr WeightRule kWeights[] = {
@@ -42,8 +44,9 @@ const Family& glm4_family() {
       .source = "GLM Team 2024, arXiv:2406.12793",
       .defaults = defaults,
       .keys = {standard_keys(), kKeys},
+      .hook_keys = {rope_keys()},
       .weights = {decoder_ends(), split_attention(), kWeights},
-      .read = read_rope,
+      .read = read_partial_rope,
       .write = write_rope,
   };
   return family;

@@ -26,7 +26,15 @@ constexpr ConfigKey kKeys[] = {
 constexpr FixedKey kFixed[] = {
     {"scale_attn_weights", "true"},
     {"scale_attn_by_inverse_layer_idx", "false"},
+    {"add_cross_attention", "false"},
 };
+
+constexpr ConfigKey kOtherKeys[] = {{"hidden_size", "hidden_size"},
+                                    {"num_hidden_layers", "num_hidden_layers"},
+                                    {"num_attention_heads", "num_attention_heads"},
+                                    {"max_position_embeddings", "max_position_embeddings"}};
+
+constexpr std::string_view kHookKeys[] = {"n_ctx"};  // n_positions under its first name
 
 constexpr auto kTransposed = DiskLayout::kTransposed;
 constexpr WeightRule kWeights[] = {
@@ -66,10 +74,11 @@ const Family& gpt2_family() {
       .defaults = defaults,
       .keys = {kKeys},
       .fixed = kFixed,
+      .other_keys = kOtherKeys,
+      .hook_keys = {kHookKeys},
       .weights = {kWeights},
       .write = [](const ModelConfig& c,
                   nlohmann::ordered_json& theirs) { theirs["embd_pdrop"] = c.hidden_dropout; },
-      .optional_prefix = "transformer.",
   };
   return family;
 }

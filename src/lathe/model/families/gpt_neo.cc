@@ -27,6 +27,11 @@ constexpr ConfigKey kKeys[] = {
     {"initializer_range", "initializer_range"},
 };
 
+constexpr ConfigKey kOtherKeys[] = {{"num_hidden_layers", "num_hidden_layers"},
+                                    {"num_attention_heads", "num_attention_heads"}};
+
+constexpr std::string_view kHookKeys[] = {"attention_types", "attention_layers", "window_size"};
+
 constexpr WeightRule kWeights[] = {
     {"transformer.wte", "embedding"},
     {"transformer.wpe", "position"},
@@ -51,6 +56,8 @@ ModelConfig defaults() {
   return c;
 }
 
+constexpr size_t kMostLayers = size_t{1} << 16;
+
 constexpr std::string_view kFull = "full_attention", kSliding = "sliding_attention";
 
 std::string_view layer_type_of(const std::string& kind) {
@@ -61,12 +68,18 @@ std::string_view layer_type_of(const std::string& kind) {
 
 // [[["global", "local"], 12]]: the pattern and how often it is repeated.
 void read(const Json& theirs, Json& ours) {
-  if (!theirs.contains("attention_types")) return;
+  static const Json kUsual = Json::parse(R"([[["global", "local"], 12]])");
+  const Json given = first_of(theirs, {"attention_types"});
+  const auto layers = ours.value("num_hidden_layers", int64_t{0});
   ours["sliding_window"] = theirs.value("window_size", int64_t{256});
   Json& types = ours["layer_types"] = Json::array();
-  for (const Json& item : theirs.at("attention_types"))
-    for (int64_t i = 0; i < item.at(1).get<int64_t>(); ++i)
+  for (const Json& item : given.is_null() ? kUsual : given)
+    for (int64_t i = 0; i < item.at(1).get<int64_t>() && types.size() <= kMostLayers; ++i)
       for (const Json& kind : item.at(0)) types.push_back(layer_type_of(kind.get<std::string>()));
+  require(
+      static_cast<int64_t>(types.size()) == layers, ErrorKind::kConfig, "config.json",
+      "attention_types stands for {} layers, but num_layers is {}; correct the one or the other",
+      types.size(), layers);
 }
 
 void write(const ModelConfig& config, Json& theirs) {
@@ -92,10 +105,11 @@ const Family& gpt_neo_family() {
       .source = "Black et al. 2021, GPT-Neo",
       .defaults = defaults,
       .keys = {kKeys},
+      .other_keys = kOtherKeys,
+      .hook_keys = {kHookKeys},
       .weights = {kWeights},
       .read = read,
       .write = write,
-      .optional_prefix = "transformer.",
   };
   return family;
 }

@@ -3,6 +3,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include "lathe/base/error.h"
 #include "lathe/model/families/shared.h"
 
 namespace lathe {
@@ -19,6 +20,8 @@ constexpr ConfigKey kKeys[] = {
     {"hidden_dropout", "hidden_dropout"},
     {"initializer_range", "initializer_range"},
 };
+
+constexpr std::string_view kHookKeys[] = {"rotary_pct", "rotary_emb_base", "is_decoder"};
 
 constexpr WeightRule kWeights[] = {
     {"gpt_neox.embed_in", "embedding"},
@@ -44,18 +47,34 @@ ModelConfig defaults() {
   return c;
 }
 
-// Before transformers 5 the rotary settings had names of their own.
+constexpr OldEnding kOldEndings[] = {{"embed_out.weight", "lm_head.weight"}};
+
+// Before transformers 5 the rotary settings had names of their own, which count where the block says
+// nothing. Those that other families have beside the block mean nothing here, so they must not say
+// something else.
 void read(const Json& theirs, Json& ours) {
-  if (theirs.contains("rotary_pct"))
-    ours["position"]["partial_rotary_factor"] = theirs.at("rotary_pct");
-  if (theirs.contains("rotary_emb_base"))
-    ours["position"]["rope_theta"] = theirs.at("rotary_emb_base");
-  read_rope(theirs, ours);
+  Json json = theirs;
+  for (const auto& [old, now] :
+       {std::pair{"rotary_pct", "partial_rotary_factor"}, {"rotary_emb_base", "rope_theta"}}) {
+    json.erase(now);
+    if (const Json value = first_of(theirs, {old}); !value.is_null()) json[now] = value;
+  }
+  read_partial_rope(json, ours);
+  const ModelConfig usual = defaults();
+  for (const auto& [key, otherwise] :
+       {std::pair{"rope_theta", usual.position.rope_theta},
+        {"partial_rotary_factor", usual.position.partial_rotary_factor}}) {
+    const Json beside = first_of(theirs, {key}),
+               counts = ours["position"].value(key, Json(otherwise));
+    require(beside.is_null() || beside == counts, ErrorKind::kConfig, "config.json",
+            "{} is {} beside rope_parameters, but {} counts in gpt_neox models; remove it or make "
+            "them equal",
+            key, beside.dump(), counts.dump());
+  }
 }
 
 void write(const ModelConfig& c, Json& theirs) {
   write_rope(c, theirs);
-  theirs["rope_parameters"]["partial_rotary_factor"] = c.position.partial_rotary_factor;
   theirs["rotary_pct"] = c.position.partial_rotary_factor;
   theirs["rotary_emb_base"] = c.position.rope_theta;
 }
@@ -70,9 +89,11 @@ const Family& gpt_neox_family() {
       .source = "Black et al. 2022, arXiv:2204.06745; Biderman et al. 2023, arXiv:2304.01373",
       .defaults = defaults,
       .keys = {basic_keys(), kKeys},
+      .hook_keys = {rope_keys(), kHookKeys},
       .weights = {kWeights},
       .read = read,
       .write = write,
+      .old_endings = kOldEndings,
   };
   return family;
 }

@@ -27,6 +27,15 @@ constexpr ConfigKey kKeys[] = {
     {"initializer_range", "initializer_range"},
 };
 
+constexpr ConfigKey kOtherKeys[] = {{"hidden_size", "hidden_size"},
+                                    {"num_hidden_layers", "num_hidden_layers"},
+                                    {"num_attention_heads", "num_attention_heads"},
+                                    {"max_position_embeddings", "max_position_embeddings"}};
+
+constexpr FixedKey kFixed[] = {{"rotary", "true"}, {"scale_attn_weights", "true"}};
+
+constexpr std::string_view kHookKeys[] = {"rotary_dim", "n_ctx"};
+
 constexpr WeightRule kWeights[] = {
     {"transformer.wte", "embedding"},
     {"transformer.h.{}.ln_1", "layers.{}.attention_norm"},
@@ -54,8 +63,9 @@ ModelConfig defaults() {
 }
 
 void read(const Json& theirs, Json& ours) {
-  const auto width = theirs.at("n_embd").get<double>() / theirs.at("n_head").get<double>();
-  const Json& rotary = theirs.at("rotary_dim");
+  const auto width =
+      ours.at("hidden_size").get<double>() / ours.at("num_attention_heads").get<double>();
+  const Json rotary = theirs.value("rotary_dim", Json(64));
   require(rotary.is_number_integer(), ErrorKind::kConfig, "config.json",
           "rotary_dim is {}; only rotation of a given number of channels is computed",
           rotary.dump());
@@ -72,6 +82,9 @@ const Family& gptj_family() {
       .source = "Wang & Komatsuzaki 2021, GPT-J-6B",
       .defaults = defaults,
       .keys = {kKeys},
+      .fixed = kFixed,
+      .other_keys = kOtherKeys,
+      .hook_keys = {kHookKeys},
       .weights = {kWeights},
       .read = read,
       .write = [](const ModelConfig& c, Json& theirs) { theirs["rotary_dim"] = c.rotary_width(); },

@@ -24,6 +24,7 @@ const Family& llama_family() {
       .source = "Touvron et al. 2023, arXiv:2302.13971",
       .defaults = [] { return ModelConfig(); },
       .keys = {standard_keys(), kKeys},
+      .hook_keys = {rope_keys()},
       .weights = {decoder_ends(), pre_norms(), split_attention(), split_gated_mlp()},
       .read = read_rope,
       .write = write_rope,

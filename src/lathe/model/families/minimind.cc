@@ -25,6 +25,19 @@ constexpr ConfigKey kKeys[] = {
     {"dropout", "hidden_dropout"},
 };
 
+constexpr std::string_view kHookKeys[] = {
+    "use_moe",
+    "num_experts",
+    "num_experts_per_tok",
+    "moe_intermediate_size",
+    "norm_topk_prob",
+    "n_routed_experts",
+    "n_shared_experts",
+    "scoring_func",
+    "inference_rope_scaling",
+    "rope_scaling",  // what inference_rope_scaling stands for, written out
+    "flash_attention"};
+
 constexpr WeightRule kShared[] = {
     {"model.layers.{}.mlp.shared_experts.0.gate_proj", "layers.{}.ffn.shared.gate_up", 0},
     {"model.layers.{}.mlp.shared_experts.0.up_proj", "layers.{}.ffn.shared.gate_up", 1},
@@ -145,6 +158,7 @@ const Family& minimind_family() {
       .source = "github.com/jingyaogong/minimind",
       .defaults = defaults,
       .keys = {standard_keys(), kKeys},
+      .hook_keys = {kHookKeys},
       .weights = {decoder_ends(), pre_norms(), split_attention(), split_gated_mlp(),
                   split_experts(), kShared},
       .read = read,

@@ -14,7 +14,10 @@ constexpr ConfigKey kKeys[] = {
     {"num_experts_per_tok", "moe.num_experts_per_tok"},
     {"router_aux_loss_coef", "moe.router_aux_loss_coef", nullptr, "0.001"},
     {"router_jitter_noise", "moe.router_jitter_noise"},
+    {"num_key_value_heads", "num_key_value_heads", nullptr, "8"},
 };
+
+constexpr ConfigKey kOtherKeys[] = {{"num_experts", "moe.num_experts"}};
 
 constexpr WeightRule kExperts[] = {
     {"model.layers.{}.block_sparse_moe.gate", "layers.{}.ffn.router"},
@@ -44,6 +47,8 @@ const Family& mixtral_family() {
       .source = "Jiang et al. 2024, arXiv:2401.04088",
       .defaults = defaults,
       .keys = {standard_keys(), kKeys},
+      .other_keys = kOtherKeys,
+      .hook_keys = {rope_keys()},
       .weights = {decoder_ends(), pre_norms(), split_attention(), kExperts},
       .read = read_rope,
       .write = write_rope,

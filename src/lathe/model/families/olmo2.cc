@@ -34,6 +34,7 @@ const Family& olmo2_family() {
       .source = "OLMo 2025, arXiv:2501.00656",
       .defaults = defaults,
       .keys = {standard_keys(), kKeys},
+      .hook_keys = {rope_keys()},
       .weights = {decoder_ends(), kNorms, split_attention(), split_gated_mlp()},
       .read = read_rope,
       .write = write_rope,

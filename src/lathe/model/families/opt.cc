@@ -22,6 +22,8 @@ constexpr ConfigKey kKeys[] = {
 
 constexpr FixedKey kFixed[] = {{"layer_norm_elementwise_affine", "true"}};
 
+constexpr std::string_view kHookKeys[] = {"word_embed_proj_dim", "_remove_final_layer_norm"};
+
 constexpr WeightRule kWeights[] = {
     {"model.decoder.embed_tokens", "embedding"},
     {"model.decoder.embed_positions", "position"},
@@ -71,6 +73,7 @@ const Family& opt_family() {
       .defaults = defaults,
       .keys = {basic_keys(), kKeys},
       .fixed = kFixed,
+      .hook_keys = {kHookKeys},
       .weights = {kWeights},
       .read = read,
       .write = write,

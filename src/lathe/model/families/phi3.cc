@@ -23,6 +23,19 @@ constexpr WeightRule kWeights[] = {
     {"model.layers.{}.mlp.down_proj", "layers.{}.ffn.down"},
 };
 
+// LongRoPE had other names; the length of the first training stands beside the block.
+void read(const Json& theirs, Json& ours) {
+  Json json = theirs;
+  for (const char* block : {"rope_scaling", "rope_parameters"})
+    for (const char* key : {"rope_type", "type"})
+      if (json.contains(block) && json[block].is_object() &&
+          json[block].value(key, Json()) == "yarn")
+        json[block][key] = "longrope";
+  if (first_of(json, {"original_max_position_embeddings"}).is_null())
+    json["original_max_position_embeddings"] = 4096;
+  read_partial_rope(json, ours);
+}
+
 // Of scaled rotary positions transformers' Phi-3 takes LongRoPE only; others are written unscaled, so
 // that such a model is not saved as one.
 void write(const ModelConfig& config, Json& theirs) {
@@ -43,8 +56,9 @@ const Family& phi3_family() {
       .source = "Abdin et al. 2024, arXiv:2404.14219",
       .defaults = [] { return ModelConfig(); },
       .keys = {standard_keys(), kKeys},
+      .hook_keys = {rope_keys()},
       .weights = {decoder_ends(), pre_norms(), kWeights},
-      .read = read_rope,
+      .read = read,
       .write = write,
   };
   return family;

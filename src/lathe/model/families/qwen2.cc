@@ -7,7 +7,10 @@
 namespace lathe {
 namespace {
 
-constexpr ConfigKey kKeys[] = {{"rms_norm_eps", "norm.eps", nullptr, "1e-6"}};
+constexpr ConfigKey kKeys[] = {
+    {"rms_norm_eps", "norm.eps", nullptr, "1e-6"},
+    {"num_key_value_heads", "num_key_value_heads", nullptr, "32"},
+};
 
 ModelConfig defaults() {
   ModelConfig c;
@@ -26,6 +29,7 @@ const Family& qwen2_family() {
       .source = "Yang et al. 2024, arXiv:2407.10671",
       .defaults = defaults,
       .keys = {standard_keys(), kKeys},
+      .hook_keys = {window_keys()},
       .weights = {decoder_ends(), pre_norms(), split_attention(), split_gated_mlp()},
       .read = read_windows,
       .write = write_windows,

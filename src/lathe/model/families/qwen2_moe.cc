@@ -7,9 +7,12 @@
 namespace lathe {
 namespace {
 
+using Json = nlohmann::ordered_json;
+
 constexpr ConfigKey kKeys[] = {
     {"rms_norm_eps", "norm.eps", nullptr, "1e-6"},
     {"qkv_bias", "attention_bias", nullptr, "true"},
+    {"num_key_value_heads", "num_key_value_heads", nullptr, "16"},
     {"num_experts", "moe.num_experts", nullptr, "60"},
     {"shared_expert_intermediate_size", "moe.shared_expert_intermediate_size"},
 };
@@ -32,6 +35,17 @@ ModelConfig defaults() {
   return c;
 }
 
+// Unlike Qwen2 the first layers have the window, and of these every other.
+void read(const Json& theirs, Json& ours) {
+  read_windows(theirs, ours);
+  if (!ours.contains("layer_types") || !first_of(theirs, {"layer_types"}).is_null()) return;
+  const Json most = first_of(theirs, {"max_window_layers"});
+  const int64_t windows = most.is_null() ? 28 : most.get<int64_t>();
+  for (size_t i = 0; i < ours["layer_types"].size(); ++i)
+    ours["layer_types"][i] =
+        i % 2 == 0 && static_cast<int64_t>(i) < windows ? "sliding_attention" : "full_attention";
+}
+
 }  // namespace
 
 const Family& qwen2_moe_family() {
@@ -42,9 +56,10 @@ const Family& qwen2_moe_family() {
       .source = "Yang et al. 2024, arXiv:2407.10671",
       .defaults = defaults,
       .keys = {standard_keys(), sparse_keys(), kKeys},
+      .hook_keys = {window_keys()},
       .weights = {decoder_ends(), pre_norms(), split_attention(), split_gated_mlp(),
                   split_experts(), kExperts},
-      .read = read_windows,
+      .read = read,
       .write = write_windows,
   };
   return family;

@@ -12,7 +12,9 @@ using Json = nlohmann::ordered_json;
 constexpr ConfigKey kKeys[] = {
     {"rms_norm_eps", "norm.eps", nullptr, "1e-6"},
     {"attention_bias", "attention_bias"},
-    {"num_local_experts", "moe.num_experts"},
+    {"num_experts", "moe.num_experts"},
+    {"num_local_experts", "moe.num_experts"},  // which wins
+    {"num_key_value_heads", "num_key_value_heads", nullptr, "4"},
 };
 
 ModelConfig defaults() {
@@ -24,18 +26,14 @@ ModelConfig defaults() {
   return c;
 }
 
-// Every layer has the window, when it is used; before transformers 5 experts were counted by
-// another name.
+// Every layer has the window, when it is used.
 void read(const Json& theirs, Json& ours) {
-  if (theirs.contains("num_experts") && !theirs.contains("num_local_experts"))
-    ours["moe"]["num_experts"] = theirs.at("num_experts");
-  if (theirs.value("use_sliding_window", false) && theirs.contains("sliding_window"))
-    ours["sliding_window"] = theirs.at("sliding_window");
+  if (first_of(theirs, {"use_sliding_window"}) == true)
+    ours["sliding_window"] = theirs.value("sliding_window", Json(4096));
   read_rope(theirs, ours);
 }
 
 void write(const ModelConfig& c, Json& theirs) {
-  theirs["num_experts"] = c.moe.num_experts;
   theirs["use_sliding_window"] = c.sliding_window.has_value();
   theirs["sliding_window"] = c.sliding_window ? Json(*c.sliding_window) : Json();
   write_rope(c, theirs);
@@ -51,6 +49,7 @@ const Family& qwen3_moe_family() {
       .source = "Yang et al. 2025, arXiv:2505.09388",
       .defaults = defaults,
       .keys = {standard_keys(), sparse_keys(), kKeys},
+      .hook_keys = {window_keys()},
       .weights = {decoder_ends(), pre_norms(), split_attention(), split_gated_mlp(),
                   split_experts()},
       .read = read,

@@ -1,6 +1,8 @@
 // What families share: spellings of values, tables of keys and weights, rotary positions.
 #pragma once
 
+#include <initializer_list>
+
 #include "lathe/model/family.h"
 
 namespace lathe {
@@ -28,12 +30,31 @@ std::span<const WeightRule> gemma_norms();  // before and after every branch
 std::span<const WeightRule> split_experts();  // mlp.gate, mlp.experts.{e}, as Qwen writes them
 std::span<const ConfigKey> sparse_keys();     // of mixtures of experts, as Qwen writes them
 
-// rope_theta, rope_parameters (transformers 5) or rope_scaling (before), partial_rotary_factor.
+// What read_rope() and read_partial_rope() look at.
+std::span<const std::string_view> rope_keys();
+bool is_known_rope_key(std::string_view key);  // within rope_parameters or rope_scaling
+
+// rope_theta, and rope_scaling (before transformers 5) or rope_parameters, of which the first wins,
+// as in transformers. Error kConfig for settings that differ from layer to layer, and for a
+// partial_rotary_factor other than 1, which these families do not have.
 void read_rope(const nlohmann::ordered_json& theirs, nlohmann::ordered_json& ours);
+// The same for families that have it.
+void read_partial_rope(const nlohmann::ordered_json& theirs, nlohmann::ordered_json& ours);
+// Of the settings that have a default only those that differ from it. `theirs` has its model_type.
 void write_rope(const ModelConfig& config, nlohmann::ordered_json& theirs);
 
-// The same with sliding windows as Qwen writes them: use_sliding_window, sliding_window,
-// max_window_layers or layer_types.
+// The first of these keys that has a value; null.
+nlohmann::ordered_json first_of(const nlohmann::ordered_json& json,
+                                std::initializer_list<std::string_view> keys);
+
+// Every period-th layer full, the others sliding: layer_types where config.json has none.
+nlohmann::ordered_json alternating_layers(const nlohmann::ordered_json& layers, int64_t period);
+// layer_types and sliding_window, where transformers asks for a window even if no layer has it.
+void write_alternating(const ModelConfig& config, nlohmann::ordered_json& theirs);
+
+// Sliding windows as Qwen writes them: use_sliding_window, sliding_window, and max_window_layers or
+// layer_types; with read_rope().
+std::span<const std::string_view> window_keys();  // with rope_keys()
 void read_windows(const nlohmann::ordered_json& theirs, nlohmann::ordered_json& ours);
 void write_windows(const ModelConfig& config, nlohmann::ordered_json& theirs);
 

@@ -1,6 +1,7 @@
 // T5 (v1.0, v1.1, Flan-T5, UL2) and Switch Transformers: an encoder and a decoder without biases,
 // RMS norms, scores that are not scaled, distances in buckets that all blocks of a stack share.
 
+#include <cmath>
 #include <nlohmann/json.hpp>
 
 #include "lathe/base/error.h"
@@ -25,7 +26,6 @@ constexpr ConfigKey kKeys[] = {
     {"relative_attention_max_distance", "position.relative_attention_max_distance"},
     {"layer_norm_epsilon", "norm.eps"},
     {"tie_word_embeddings", "tie_word_embeddings"},
-    {"scale_decoder_outputs", "scale_tied_head"},  // before transformers 5 every tied head was
     {"dropout_rate", "hidden_dropout", nullptr, "0.1"},
     {"dropout_rate", "attention_dropout", nullptr, "0.1"},
 };
@@ -53,6 +53,7 @@ const Spelling kProjectionSpelling = {
     [](const Json& ours) { return ours; }};
 
 const ConfigKey kT5Keys[] = {
+    {"scale_decoder_outputs", "scale_tied_head"},  // before transformers 5 every tied head was
     {"feed_forward_proj", "ffn.kind", &kKindSpelling},
     {"feed_forward_proj", "hidden_act", &kProjectionSpelling},
 };
@@ -70,6 +71,21 @@ constexpr ConfigKey kSwitchKeys[] = {
 constexpr FixedKey kFixed[] = {{"is_encoder_decoder", "true"}};
 constexpr FixedKey kSwitchFixed[] = {{"is_encoder_decoder", "true"},
                                      {"router_ignore_padding_tokens", "false"}};
+
+constexpr ConfigKey kOtherKeys[] = {{"hidden_size", "hidden_size"},
+                                    {"num_attention_heads", "num_attention_heads"}};
+
+constexpr std::string_view kHookKeys[] = {"num_hidden_layers", "dense_act_fn", "is_gated_act",
+                                          "is_decoder"};
+constexpr std::string_view kSwitchHookKeys[] = {"num_hidden_layers",
+                                                "num_sparse_encoder_layers",
+                                                "num_sparse_decoder_layers",
+                                                "encoder_sparse_step",
+                                                "decoder_sparse_step",
+                                                "feed_forward_proj",
+                                                "is_gated_act",
+                                                "is_decoder",
+                                                "router_type"};
 
 constexpr WeightRule kWeights[] = {
     {"shared", "embedding"},
@@ -130,6 +146,9 @@ constexpr WeightRule kSparse[] = {
 constexpr std::string_view kIgnored[] = {"embed_tokens.weight",
                                          "EncDecAttention.relative_attention_bias.weight"};
 
+constexpr OldEnding kOldEndings[] = {{"shared.weight", "encoder.embed_tokens.weight"},
+                                     {"shared.weight", "decoder.embed_tokens.weight"}};
+
 ModelConfig defaults() {
   ModelConfig c;
   c.body = "encoder_decoder";
@@ -160,6 +179,34 @@ int64_t integer_at(const Json& theirs, const char* key, int64_t absent) {
   return found == theirs.end() || found->is_null() ? absent : found->get<int64_t>();
 }
 
+// transformers' other name of num_layers would change the encoder alone.
+void check_alias(const Json& theirs) {
+  const Json alias = first_of(theirs, {"num_hidden_layers"});
+  const Json layers = first_of(theirs, {"num_layers"});
+  require(alias.is_null() || alias == layers, ErrorKind::kConfig, "config.json",
+          "num_hidden_layers is {}, but num_layers is {}; remove the first or make them equal",
+          alias.dump(), layers.dump());
+}
+
+// dense_act_fn repeats what feed_forward_proj says, and wins over it in transformers. An output head
+// of its own may be scaled, too.
+void read_t5(const Json& theirs, Json& ours) {
+  check_alias(theirs);
+  const Json word = first_of(theirs, {"dense_act_fn"});
+  require(word.is_null() || kActivationSpelling.read(word) == ours.value("hidden_act", word),
+          ErrorKind::kConfig, "config.json",
+          "dense_act_fn is {}, but feed_forward_proj is {}; they must name the same activation",
+          word.dump(), theirs.value("feed_forward_proj", Json()).dump());
+  const Json gated = first_of(theirs, {"is_gated_act"});
+  require(gated.is_null() || gated == (ours["ffn"].value("kind", std::string("mlp")) == "gated"),
+          ErrorKind::kConfig, "config.json",
+          "is_gated_act is {}, but feed_forward_proj is {}; they must agree", gated.dump(),
+          theirs.value("feed_forward_proj", Json()).dump());
+  if (first_of(theirs, {"tie_word_embeddings"}) == false &&
+      first_of(theirs, {"scale_decoder_outputs"}) == true)
+    ours["logit_scale"] = 1.0 / std::sqrt(theirs.at("d_model").get<double>());
+}
+
 void write_t5(const ModelConfig& c, Json& theirs) {
   const bool tanh_gate = c.gated() && c.hidden_act == "gelu_tanh";
   const Json act = tanh_gate ? Json("gelu") : kActivationSpelling.write(Json(c.hidden_act));
@@ -175,6 +222,7 @@ int64_t sparse_step(int64_t layers, int64_t sparse) {
 }
 
 void read_switch(const Json& theirs, Json& ours) {
+  check_alias(theirs);
   const int64_t layers = integer_at(theirs, "num_layers", 12);
   const int64_t decoder = integer_at(theirs, "num_decoder_layers", layers);
   const int64_t step = sparse_step(layers, integer_at(theirs, "num_sparse_encoder_layers", 3));
@@ -214,9 +262,13 @@ const Family& t5_family() {
       .defaults = defaults,
       .keys = {kKeys, kT5Keys},
       .fixed = kFixed,
+      .other_keys = kOtherKeys,
+      .hook_keys = {kHookKeys},
       .weights = {kWeights, kDense},
+      .read = read_t5,
       .write = write_t5,
       .ignored = kIgnored,
+      .old_endings = kOldEndings,
   };
   return family;
 }
@@ -230,10 +282,13 @@ const Family& switch_family() {
       .defaults = switch_defaults,
       .keys = {kKeys, kSwitchKeys},
       .fixed = kSwitchFixed,
+      .other_keys = kOtherKeys,
+      .hook_keys = {kSwitchHookKeys},
       .weights = {kWeights, kSparse},
       .read = read_switch,
       .write = write_switch,
       .ignored = kIgnored,
+      .old_endings = kOldEndings,
   };
   return family;
 }

@@ -55,6 +55,12 @@ class Position : public Module {
                              ops::AttentionInputs& inputs) {
     (void)q, (void)k, (void)inputs;
   }
+  // Whether the first `before` tokens of a text are placed otherwise once it has `after` tokens, so
+  // that what layers made of them (a cache) no longer holds.
+  virtual bool moves_tokens(int64_t before, int64_t after) const {
+    (void)before, (void)after;
+    return false;
+  }
   // The longest sequence that can be placed; 0 when any can.
   virtual int64_t limit() const { return 0; }
   void visit(ModuleVisitor&) override {}

@@ -39,6 +39,12 @@ class RotaryTables {
     return tables_;
   }
 
+  bool differ(int64_t before, int64_t after) const {
+    if (!stretch_.by_length) return false;
+    return stretch_.frequencies(scaling_, width_, theta_, before).values !=
+           stretch_.frequencies(scaling_, width_, theta_, after).values;
+  }
+
  private:
   // Whether it changed the frequencies.
   bool follow_length(int64_t count) {
@@ -123,6 +129,9 @@ class Rope : public Position {
     const int64_t count = std::max(count_of(places[0]), count_of(places[1]));
     const auto& turns = tables.of(count, type, q.value.device());
     return {rotate_halves(q, turns, places), rotate_halves(k, turns, places)};
+  }
+  bool moves_tokens(int64_t before, int64_t after) const override {
+    return global_.differ(before, after);
   }
   std::string_view kind() const override { return "Rope"; }
 

@@ -101,13 +101,10 @@ RopeFrequencies longrope(const RopeScaling& s, int64_t width, double theta, int6
   RopeFrequencies out{unscaled(width, theta)};
   const auto& divisors = tokens > s.original_length ? s.long_factor : s.short_factor;
   for (size_t i = 0; i < out.values.size(); ++i) out.values[i] /= static_cast<float>(divisors[i]);
-  const double factor = s.length > s.original_length
-                            ? static_cast<double>(s.length) / static_cast<double>(s.original_length)
-                            : s.factor;
   out.attention_factor = s.attention_factor.value_or(
-      factor <= 1.0
+      s.factor <= 1.0
           ? 1.0
-          : std::sqrt(1.0 + std::log(factor) / std::log(static_cast<double>(s.original_length))));
+          : std::sqrt(1.0 + std::log(s.factor) / std::log(static_cast<double>(s.original_length))));
   return out;
 }
 

@@ -1,0 +1,120 @@
+// lathe generate, export and logits on the tiny models of tests/model/goldens.
+
+#include <gtest/gtest.h>
+
+#include <nlohmann/json.hpp>
+
+#include "cli/demo_testing.h"
+#include "io/temp_folder.h"
+#include "lathe/io/json_file.h"
+
+namespace lathe {
+namespace {
+
+namespace fs = std::filesystem;
+using Json = nlohmann::ordered_json;
+
+class GenerateCommand : public ::testing::Test {
+ protected:
+  // A golden's model folder with `patch` laid over its config.json.
+  fs::path model(const std::string& golden, const char* patch = "{}") {
+    const fs::path from = fs::path(LATHE_TEST_DIR) / "model" / "goldens" / golden / "model";
+    const fs::path to = folder_ / ("model-" + std::to_string(count_++));
+    fs::copy(from, to);
+    Json json = read_json_file(to / "config.json");
+    json.merge_patch(Json::parse(patch));
+    write_json_file(to / "config.json", json);
+    return to;
+  }
+  CommandResult generate(const fs::path& path, const char* ids,
+                         const std::vector<std::string>& options = {}) {
+    folder_.write("in.json", std::string("{\"input_ids\": [") + ids + "]}");
+    std::vector<std::string> line = {
+        "generate",      path.string(), "--input", (folder_ / "in.json").string(),
+        "--temperature", "0",           "--json"};
+    line.insert(line.end(), options.begin(), options.end());
+    return run_lathe(line);
+  }
+  static std::vector<int64_t> ids_of(const CommandResult& r) {
+    if (r.code != 0) return {};
+    return Json::parse(r.out)["output_ids"][0].get<std::vector<int64_t>>();
+  }
+
+  TempFolder folder_;
+  int count_ = 0;
+};
+
+TEST_F(GenerateCommand, WritesWhatFitsWhenNobodySaidHowMuch) {
+  const fs::path gpt2 = model("gpt2");
+  const auto positions = read_json_file(gpt2 / "config.json")["n_positions"].get<int64_t>();
+  const CommandResult r = generate(gpt2, "[1, 2, 3]", {"--ignore-eos"});
+  EXPECT_EQ(r.code, 0) << r.err;
+  EXPECT_EQ(static_cast<int64_t>(ids_of(r).size()), positions - 3 + 1);
+  EXPECT_NE(r.err.find(fmt::format("at most {} tokens instead of 256", positions - 2)),
+            std::string::npos)
+      << r.err;
+  const CommandResult more = generate(gpt2, "[1, 2, 3]", {"--max-new-tokens", "1000"});
+  EXPECT_NE(more.code, 0);
+  EXPECT_EQ(more.out, "");
+  const std::string advice = fmt::format("ask for at most {}", positions - 2);
+  EXPECT_NE(more.err.find(advice), std::string::npos) << more.err;
+  EXPECT_EQ(generate(gpt2, "[1, 2, 3]", {"--max-new-tokens", std::to_string(positions - 2)}).code,
+            0);
+}
+
+TEST_F(GenerateCommand, EveryEndIdOfBothFilesEndsTheText) {
+  const std::vector<int64_t> free =
+      ids_of(generate(model("llama"), "[1, 2, 3]", {"--ignore-eos", "--max-new-tokens", "8"}));
+  ASSERT_EQ(free.size(), 8u);
+  const auto until = [&](std::vector<int64_t> ends) {
+    const auto end = std::find_first_of(free.begin(), free.end(), ends.begin(), ends.end());
+    return std::vector<int64_t>(free.begin(), end == free.end() ? end : end + 1);
+  };
+  const fs::path both =
+      model("llama", fmt::format(R"({{"eos_token_id": [{}, {}]}})", free[6], free[3]).c_str());
+  fs::remove(both / "generation_config.json");
+  const auto said = [&] { return ids_of(generate(both, "[1, 2, 3]", {"--max-new-tokens", "8"})); };
+  EXPECT_EQ(said(), until({free[6], free[3]}));
+  write_json_file(both / "generation_config.json", {{"eos_token_id", free[2]}});
+  EXPECT_EQ(said(), until({free[6], free[3], free[2]}));
+  write_json_file(both / "generation_config.json", {{"eos_token_id", {free[1]}}});
+  EXPECT_EQ(said(), until({free[6], free[3], free[1]}));
+}
+
+TEST_F(GenerateCommand, WarningsAreSaidOnce) {
+  const fs::path path = model("llama", R"({"mystery": 1})");
+  const std::string warning = "passed over: mystery";
+  for (const CommandResult& r :
+       {generate(path, "[1]", {"--max-new-tokens", "1"}),
+        run_lathe({"logits", path.string(), "--input", (folder_ / "in.json").string(), "--out",
+                   (folder_ / "o.safetensors").string()}),
+        run_lathe({"export", path.string(), "--out", (folder_ / "exported").string()}),
+        run_lathe({"convert", path.string(), "--out", (folder_ / "converted").string(),
+                   "--vocab-size", "90"}),
+        run_lathe({"inspect", path.string()})}) {
+    EXPECT_EQ(r.code, 0) << r.err;
+    const size_t first = r.err.find(warning);
+    EXPECT_NE(first, std::string::npos) << r.err;
+    EXPECT_EQ(r.err.find(warning, first + 1), std::string::npos) << r.err;
+  }
+}
+
+TEST_F(GenerateCommand, ExportKeepsWhatIsNoModel) {
+  const fs::path llama = model("llama");
+  folder_.write("notes/a.txt", "x");
+  const CommandResult r =
+      run_lathe({"export", llama.string(), "--out", (folder_ / "notes").string(), "--overwrite"});
+  EXPECT_NE(r.code, 0);
+  EXPECT_NE(r.err.find("'a.txt'"), std::string::npos) << r.err;
+  EXPECT_EQ(content_of(folder_ / "notes/a.txt"), "x");
+  EXPECT_NE(run_lathe({"export", llama.string(), "--out", llama.string(), "--overwrite"}).code, 0);
+  EXPECT_TRUE(fs::exists(llama / "model.safetensors"));
+  for (int i = 0; i < 2; ++i)
+    EXPECT_EQ(
+        run_lathe({"export", llama.string(), "--out", (folder_ / "x").string(), "--overwrite"})
+            .code,
+        0);
+}
+
+}  // namespace
+}  // namespace lathe
