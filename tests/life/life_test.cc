@@ -142,7 +142,7 @@ TEST_F(Life, ALossThatIsNotFinite) {
                             "--train.checkpoint_every=1"});
   expect_error(f, 1, {"[train] step", "lower optim.lr", "--resume --branch"});
   // The weights that failed stay to be looked at.
-  EXPECT_TRUE(fs::exists(at("out/checkpoints/failed-step-00000001/model.safetensors")));
+  EXPECT_TRUE(fs::exists(at("out/checkpoints/aside-step-00000001/model.safetensors")));
   EXPECT_FALSE(fs::exists(at("out/model")));
   // What it advises works.
   EXPECT_EQ(lathe({"train", at("run.toml"), "--optim.lr=1e-3", "--resume", "--branch"}).code, 0);

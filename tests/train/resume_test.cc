@@ -234,6 +234,28 @@ TEST_F(Resume, ARunIsMadeLongerWhereItsPastIsTheSame) {
   train(read_recipe(tree), Trainer::Start::kBranch);
 }
 
+// A finished run is made longer from before its decay; what came after is set aside.
+TEST_F(Resume, GoesOnFromAnEarlierCheckpoint) {
+  const char* longer = R"({"schedule": {"name": "wsd", "decay_fraction": 0.5},
+                           "train": {"steps": 12}})";
+  run_unbroken(recipe(longer));
+  start_over();
+  train(recipe(R"({"schedule": {"name": "wsd", "decay_fraction": 0.5}})"));
+  const auto resume = [&](std::optional<int64_t> from_step) {
+    Trainer(recipe(longer), logging()).run(Trainer::Start::kResume, from_step);
+  };
+  EXPECT_NE(error_text([&] { resume({}); }).find("--branch"), std::string::npos);
+  EXPECT_EQ(
+      error_text([&] { resume(9); }),
+      fmt::format("[from-step] there is no checkpoint of step 9 in {}; there are those of step "
+                  "1, 2, 3, 4, 5, 6",
+                  out().string()));
+  EXPECT_EQ(CheckpointStore(out() / "checkpoints").steps().size(), 6u);
+  resume(3);
+  EXPECT_EQ(result(), unbroken_);
+  EXPECT_TRUE(fs::exists(out() / "checkpoints/aside-step-00000006"));
+}
+
 // An average begins at the weights where it is new, and is dropped where it is no longer kept.
 TEST_F(Resume, AveragesComeAndGoInABranch) {
   run_unbroken(recipe());

@@ -134,7 +134,7 @@ TEST_F(Training, WhatANotFiniteLossAdvisesWorks) {
     EXPECT_EQ(CheckpointStore(out() / "checkpoints").steps(),
               early ? std::vector<int64_t>{} : (std::vector<int64_t>{1, 2, 3}));
     EXPECT_TRUE(fs::exists(out() / "checkpoints" /
-                           (early ? "failed-step-00000001" : "failed-step-00000004")));
+                           (early ? "aside-step-00000001" : "aside-step-00000004")));
     train(recipe(R"({"optim": {"lr": 1e-3}})"), Trainer::Start::kBranch);
     EXPECT_TRUE(fs::exists(out() / "model"));
   }

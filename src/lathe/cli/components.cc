@@ -122,19 +122,27 @@ std::string components_markdown() {
 
 std::string recipe_markdown() {
   Recipe r;
-  const auto section = [](const char* name, const std::string& table) {
-    return fmt::format("\n## [{}]\n\n{}", name, table);
+  const auto section = [](const char* name, ConfigRef config,
+                          OnResume unless_said = OnResume::kBranch) {
+    return fmt::format("\n## [{}]\n\n{}", name, recipe_section_markdown(config, unless_said));
   };
   return "# Recipe\n\nEvery key of a recipe, written by `lathe help --recipe`. On the command line "
          "of `lathe train`: "
-         "`--section.key=value`.\n\nBeside the keys below, `model.from = \"FOLDER\"` begins from "
-         "the weights of a model folder; then "
-         "only `attention_dropout` and `hidden_dropout` of [model] may be given.\n" +
-         section("model", config_markdown(r.model)) + section("data", config_markdown(r.data)) +
-         section("train", config_markdown(r.train)) +
-         section("objective", config_markdown(r.objective)) +
-         section("optim", config_markdown(r.optim)) +
-         section("schedule", config_markdown(r.schedule));
+         "`--section.key=value`.\n\nIn addition to the keys below, `model.from = \"FOLDER\"` "
+         "begins "
+         "from the weights of a model or a checkpoint; then "
+         "only `attention_dropout` and `hidden_dropout` of [model] may be given.\n\n"
+         "The last column says what a changed key means when a run goes on with `--resume`: "
+         "*free*, no "
+         "bit of what remains depends on it; *continues*, the same as long as the learning rates "
+         "of "
+         "the steps taken stay what they were (a longer run with a constant schedule); *branch*, "
+         "the "
+         "rest becomes another run, which `--branch` accepts and the lineage records; *another "
+         "model*, refused.\n" +
+         section("model", r.model, OnResume::kAnother) + section("data", r.data) +
+         section("train", r.train) + section("objective", r.objective) + section("optim", r.optim) +
+         section("schedule", r.schedule);
 }
 
 }  // namespace lathe

@@ -19,6 +19,7 @@ struct TrainOptions {
   std::string recipe;
   bool resume = false;
   bool branch = false;
+  std::optional<int64_t> from_step;
   bool show = false;
   bool check = false;
 
@@ -30,6 +31,11 @@ struct TrainOptions {
     v.field("branch", branch,
             "with --resume: also with changes that make another run of the rest (learning rate, "
             "batch, data); the lineage names them");
+    v.field(
+        "from_step", from_step,
+        "with --resume: go on from the checkpoint of this step instead of the newest; later ones "
+        "are set aside",
+        at_least(1));
     v.field("show", show,
             "print the whole recipe with every default, as a recipe file (--json: as JSON), and "
             "stop");
@@ -42,6 +48,9 @@ struct TrainOptions {
 Trainer::Start start_of(const TrainOptions& o) {
   require(o.resume || !o.branch, ErrorKind::kUsage, "command line",
           "--branch says how a run goes on; write --resume --branch");
+  require(o.resume || !o.from_step, ErrorKind::kUsage, "command line",
+          "--from-step says where a run goes on; write --resume --from-step {}",
+          o.from_step.value_or(0));
   if (!o.resume) return Trainer::Start::kFresh;
   return o.branch ? Trainer::Start::kBranch : Trainer::Start::kResume;
 }
@@ -110,7 +119,7 @@ int run_train(const TrainOptions& o, CommandContext& context) {
   Trainer trainer(recipe, display.hooks());
   if (o.check) return check_run(trainer, context);
   display.announce(trainer);
-  trainer.run(start);
+  trainer.run(start, o.from_step);
   display.finish();
   if (context.json) context.print_json(display.summary());
   return 0;

@@ -40,6 +40,8 @@ std::string config_to_toml(ConfigRef config);
 
 // A Markdown table `key | type | default | meaning`.
 std::string config_markdown(ConfigRef config);
+// The same of a recipe's section, with a column for what a change means to a run that goes on.
+std::string recipe_section_markdown(ConfigRef config, OnResume unless_said);
 
 struct ReadOptions {
   // Where keys that the struct does not know are put, as dotted paths; null: such a key is an

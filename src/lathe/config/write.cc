@@ -139,15 +139,45 @@ std::string config_to_toml(ConfigRef config) {
   return text;
 }
 
+namespace {
+
+std::string row(const FieldInfo& field) {
+  const std::string value = field.required        ? "required"
+                            : field.value.empty() ? "not set"
+                                                  : fmt::format("`{}`", escape_cell(field.value));
+  return fmt::format("| `{}` | {} | {} | {} |", field.key, field.type, value,
+                     escape_cell(meaning(field)));
+}
+
+const char* word_of(OnResume change) {
+  switch (change) {
+    case OnResume::kFree:
+      return "free";
+    case OnResume::kContinues:
+      return "continues";
+    case OnResume::kBranch:
+      return "branch";
+    case OnResume::kAnother:
+      return "another model";
+  }
+  return "";
+}
+
+}  // namespace
+
 std::string config_markdown(ConfigRef config) {
   std::string text = "| key | type | default | meaning |\n|---|---|---|---|\n";
-  for (const auto& field : describe(config)) {
-    const std::string value = field.required        ? "required"
-                              : field.value.empty() ? "not set"
-                                                    : fmt::format("`{}`", escape_cell(field.value));
-    text += fmt::format("| `{}` | {} | {} | {} |\n", field.key, field.type, value,
-                        escape_cell(meaning(field)));
-  }
+  for (const FieldInfo& field : describe(config)) text += row(field) + "\n";
+  return text;
+}
+
+std::string recipe_section_markdown(ConfigRef config, OnResume unless_said) {
+  Describer describer;
+  describer.on_resume(unless_said);
+  config.visit(describer);
+  std::string text = "| key | type | default | meaning | `--resume` |\n|---|---|---|---|---|\n";
+  for (const FieldInfo& field : describer.fields)
+    text += fmt::format("{} {} |\n", row(field), word_of(field.on_resume));
   return text;
 }
 

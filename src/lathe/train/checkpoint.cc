@@ -158,9 +158,11 @@ void CheckpointStore::write(Snapshot& s, const std::function<void()>& has_read) 
 }
 
 Json CheckpointStore::load_newest(
-    const Log& log, const std::function<CheckpointContent(const Json& state)>& content_for) {
+    const Log& log, const std::function<CheckpointContent(const Json& state)>& content_for,
+    int64_t last_step) {
   finish();
   std::vector<int64_t> all = steps();
+  std::erase_if(all, [&](int64_t step) { return step > last_step; });
   std::string damaged;
   for (auto it = all.rbegin(); it != all.rend(); ++it) {
     const fs::path folder = path_of(*it);
@@ -206,7 +208,7 @@ void CheckpointStore::mark_best(int64_t step) const {
 std::optional<fs::path> CheckpointStore::set_aside(int64_t step) const {
   const fs::path from = path_of(step);
   if (!fs::exists(from)) return std::nullopt;
-  const fs::path to = folder_ / ("failed-" + from.filename().string());
+  const fs::path to = folder_ / ("aside-" + from.filename().string());
   fs::remove_all(to);
   fs::rename(from, to);
   return to;

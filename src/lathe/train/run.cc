@@ -36,7 +36,7 @@ bool Trainer::is_due(int64_t step, int64_t every) const {
   return step == recipe_.train.steps || (every > 0 && step % every == 0);
 }
 
-int64_t Trainer::begin(Start start) {
+int64_t Trainer::begin(Start start, std::optional<int64_t> from_step) {
   const fs::path out = recipe_.train.out;
   if (fs::exists(out / "checkpoints"))
     for (const fs::path& path : leftover_temporaries(out / "checkpoints"))
@@ -44,7 +44,7 @@ int64_t Trainer::begin(Start start) {
   checkpoints_.remove_leftovers();
   remove_leftovers(out);
   check_data();
-  taken_ = start == Start::kFresh ? 0 : load_checkpoint(start);
+  taken_ = start == Start::kFresh ? 0 : load_checkpoint(start, from_step);
   if (hours_) {  // of a run that begins; one that goes on keeps the steps that it had
     recipe_.train.steps = steps_in(*hours_);
     hooks_.log.info("{} hours are about {} steps", *hours_, recipe_.train.steps);
@@ -182,8 +182,8 @@ void Trainer::fail_not_finite(const StepReport& report) {
                     : fmt::format("from the checkpoint of step {}", left.back()));
 }
 
-void Trainer::train(Start start) {
-  int64_t s = begin(start);
+void Trainer::train(Start start, std::optional<int64_t> from_step) {
+  int64_t s = begin(start, from_step);
   if (s > 0) validate_and_sample(s);  // what a kill between saving and validating left out
   for (++s; s <= recipe_.train.steps && !is_out_of_patience(); ++s) {
     const StepReport report = step(s);
@@ -226,12 +226,12 @@ void Trainer::save_what_can_be_saved() {
   }
 }
 
-void Trainer::run(Start start) {
+void Trainer::run(Start start, std::optional<int64_t> from_step) {
   if (start == Start::kFresh) refuse_used_folder();
   fs::create_directories(recipe_.train.out);
   const FolderLock lock(recipe_.train.out);
   try {
-    train(start);
+    train(start, from_step);
   } catch (const Error& error) {
     if (error.kind() == ErrorKind::kNumeric) throw;
     save_what_can_be_saved();

@@ -1,5 +1,6 @@
 // What a run keeps: its checkpoints, what it goes on from, and the finished model.
 
+#include <limits>
 #include <nlohmann/json.hpp>
 
 #include "lathe/base/error.h"
@@ -186,11 +187,22 @@ void Trainer::accept_state(const Json& state, Start start) {
         threads, thread_count(), threads);
 }
 
-int64_t Trainer::load_checkpoint(Start start) {
-  const Json state = checkpoints_.load_newest(hooks_.log, [&](const Json& s) {
-    accept_state(s, start);
-    return content_to_load(s);
-  });
+int64_t Trainer::load_checkpoint(Start start, std::optional<int64_t> from_step) {
+  const std::vector<int64_t> steps = checkpoints_.steps();
+  if (from_step)
+    require(std::ranges::find(steps, *from_step) != steps.end(), ErrorKind::kConfig, "from-step",
+            "there is no checkpoint of step {} in {}; there are those of step {}", *from_step,
+            recipe_.train.out, steps.empty() ? "none" : fmt::format("{}", fmt::join(steps, ", ")));
+  const Json state = checkpoints_.load_newest(
+      hooks_.log,
+      [&](const Json& s) {
+        accept_state(s, start);
+        return content_to_load(s);
+      },
+      from_step.value_or(std::numeric_limits<int64_t>::max()));
+  for (const int64_t step : steps)
+    if (from_step && step > *from_step)
+      hooks_.log.info("step {} is set aside as {}", step, checkpoints_.set_aside(step)->string());
   if (state.is_null()) {
     hooks_.log.info("no checkpoint in {} yet: starting from the beginning", recipe_.train.out);
     return 0;

@@ -80,7 +80,9 @@ class Trainer {
   // Trains to the last step and writes <out>/model. Whatever ends it earlier, the last step whose
   // update was finished is saved first. Errors: kNumeric for a loss that is not finite, and for
   // train.max_skipped steps skipped in a row; kIo while another process runs in `out`.
-  void run(Start start);
+  // With `from_step` the run goes on from that checkpoint, and later ones are set aside once it is
+  // accepted; kConfig when there is none of that step.
+  void run(Start start, std::optional<int64_t> from_step = {});
 
   // One optimiser step (forward, backward, clipping, update); for run() and for benchmarks. Waits
   // for the checkpoint being written after the backward, before the update.
@@ -139,8 +141,8 @@ class Trainer {
   [[noreturn]] void fail_not_finite(const StepReport& report);
   void count_skipped(const StepReport& report);
   // The step to go on after; 0 at the beginning.
-  int64_t begin(Start start);
-  int64_t load_checkpoint(Start start);
+  int64_t begin(Start start, std::optional<int64_t> from_step);
+  int64_t load_checkpoint(Start start, std::optional<int64_t> from_step);
   void save_what_can_be_saved();
   void refuse_used_folder() const;
   void restore(const nlohmann::ordered_json& state);
@@ -152,7 +154,7 @@ class Trainer {
   bool is_saved(int64_t step) const;
   bool is_out_of_patience() const;
   void end_early();
-  void train(Start start);
+  void train(Start start, std::optional<int64_t> from_step);
   void write_sample(int64_t step);
   void write_model();
   void report_evaluation(int64_t step);
