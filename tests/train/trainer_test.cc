@@ -249,6 +249,21 @@ TEST_F(Training, ALearningRateOfZeroByNameFreezes) {
   }
 }
 
+TEST_F(Training, DocumentsThatWereSeenAreCounted) {
+  // 3 documents of 8 tokens; a sample is 8 tokens and the label after them.
+  recipe_["data"]["train"] = write_shard(
+      folder_ / "three",
+      {{1, 2, 3, 4, 5, 6, 7, 8}, {1, 2, 3, 4, 5, 6, 7, 8}, {1, 2, 3, 4, 5, 6, 7, 8}, {9}});
+  recipe_["data"]["order"] = "sequential";
+  recipe_["train"]["batch_size"] = 1;
+  for (const int64_t steps : {1, 2, 3, 7}) {
+    recipe_["train"]["steps"] = steps;
+    Trainer trainer(recipe(), {});
+    for (int64_t s = 1; s <= steps; ++s) trainer.step(s);
+    EXPECT_EQ(trainer.documents_seen(), (std::vector<int64_t>{std::min<int64_t>(3, steps)}));
+  }
+}
+
 // Several shards without weights are one; with them each gives its share.
 TEST_F(Training, SeveralShards) {
   const Documents documents = counting_documents(500, 1);

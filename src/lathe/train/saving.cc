@@ -69,31 +69,16 @@ void Trainer::check_data() {
       model_files_[name] = text;
 }
 
-CheckpointContent Trainer::checkpoint_content() {
+// Loading averages into a run that keeps none, they give way to the master weights that follow them.
+CheckpointContent Trainer::checkpoint_content(bool with_averages) {
   CheckpointContent content;
-  const auto used = [this](Parameter& p) -> const Tensor& {
-    return ema_ && p.trainable ? ema_->average(p) : p.value;
+  const auto used = [this, with_averages](Parameter& p) -> const Tensor& {
+    return with_averages && ema_ && p.trainable ? ema_->average(p) : p.value;
   };
   for (const DiskTensor& t : map_weights(*model_)) content.model.push_back(on_disk(t, used));
   optimizer_->for_each_state(
       [&](const std::string& name, Tensor& t) { content.optimizer.push_back(as_it_is(name, t)); });
-  if (ema_)
-    for (Parameter* p : trained_)
-      content.optimizer.push_back(as_it_is(std::string(kMaster) + p->name, p->value));
-  return content;
-}
-
-CheckpointContent Trainer::content_to_load(const Json& state) {
-  const bool has_averages = state.value("averages", false);
-  if (has_averages == (ema_ != nullptr)) return checkpoint_content();
-  // Averages that are no longer kept give way to the weights that follow them; averages that are
-  // new begin at the weights (see load_checkpoint).
-  CheckpointContent content;
-  const auto value = [](Parameter& p) -> const Tensor& { return p.value; };
-  for (const DiskTensor& t : map_weights(*model_)) content.model.push_back(on_disk(t, value));
-  optimizer_->for_each_state(
-      [&](const std::string& name, Tensor& t) { content.optimizer.push_back(as_it_is(name, t)); });
-  if (has_averages)
+  if (with_averages)
     for (Parameter* p : trained_)
       content.optimizer.push_back(as_it_is(std::string(kMaster) + p->name, p->value));
   return content;
@@ -113,7 +98,7 @@ void Trainer::save_checkpoint(int64_t step) {
                   {"count", loss_statistics_.count}}},
                 {"branches", branches_},
                 {"recipe", comparable_recipe(recipe_)}};
-  checkpoints_.save(step, checkpoint_content(), std::move(state));
+  checkpoints_.save(step, checkpoint_content(ema_ != nullptr), std::move(state));
 }
 
 // Runs on the writing thread: reads only what a run does not change.
@@ -197,7 +182,7 @@ int64_t Trainer::load_checkpoint(Start start, std::optional<int64_t> from_step) 
       hooks_.log,
       [&](const Json& s) {
         accept_state(s, start);
-        return content_to_load(s);
+        return checkpoint_content(s.value("averages", false));
       },
       from_step.value_or(std::numeric_limits<int64_t>::max()));
   for (const int64_t step : steps)

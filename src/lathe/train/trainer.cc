@@ -164,6 +164,11 @@ std::vector<ShardPlan> Trainer::data_plan() const {
                               recipe_.train.batch_size);
 }
 
+std::vector<int64_t> Trainer::documents_seen() const {
+  return lathe::documents_seen(
+      data_, micro_batches_before(recipe_.train, taken_ + 1) * recipe_.train.batch_size);
+}
+
 void Trainer::prepare_parameters() {
   parameters_ = model_->parameters();
   const DType compute = recipe_.compute_dtype();

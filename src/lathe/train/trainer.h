@@ -98,6 +98,8 @@ class Trainer {
   const Recipe& recipe() const { return recipe_; }
   // How often the run goes through its data.
   std::vector<ShardPlan> data_plan() const;
+  // Documents of each training shard that the steps taken so far read from.
+  std::vector<int64_t> documents_seen() const;
   // Seconds of a forward and backward, of a few that change nothing.
   double measure_step_seconds();
   // Bytes of weights, gradients and the optimiser's state.
@@ -121,9 +123,8 @@ class Trainer {
   // How many steps fit into so many hours, from a few passes that change nothing.
   int64_t steps_in(double hours);
   void open_data();
-  CheckpointContent checkpoint_content();
-  // Where a checkpoint of that state is loaded to; it may have been written with or without averages.
-  CheckpointContent content_to_load(const nlohmann::ordered_json& state);
+  // Of a checkpoint whose model is the average of the weights, or the weights themselves.
+  CheckpointContent checkpoint_content(bool with_averages);
   void complete_checkpoint(const std::filesystem::path& folder,
                            const std::filesystem::path& final_path,
                            const nlohmann::ordered_json& state) const;
@@ -145,7 +146,6 @@ class Trainer {
   int64_t load_checkpoint(Start start, std::optional<int64_t> from_step);
   void save_what_can_be_saved();
   void refuse_used_folder() const;
-  void restore(const nlohmann::ordered_json& state);
   void record_step(const StepReport& report);
   bool is_due(int64_t step, int64_t every) const;
   void after_step(int64_t step);

@@ -1,5 +1,7 @@
 #include "lathe/train/training_data.h"
 
+#include <algorithm>
+
 #include "lathe/base/error.h"
 
 namespace lathe {
@@ -40,6 +42,32 @@ std::vector<ShardPlan> plan_data(const TrainingData& data, int64_t samples) {
                     source.taken_from(i, samples) / static_cast<double>(source.samples_of(i)),
                     data.shards[i]->num_documents(), data.shards[i]->num_tokens()});
   return plan;
+}
+
+std::vector<int64_t> documents_seen(const TrainingData& data, int64_t samples) {
+  const SampleSource& source = data.loader->source();
+  std::vector<std::vector<bool>> seen;
+  for (const auto& shard : data.shards)
+    seen.emplace_back(static_cast<size_t>(shard->num_documents()), false);
+  // Whole epochs hold the same samples; further ones bring nothing new.
+  int64_t enough = 0;
+  for (size_t i = 0; i < data.shards.size(); ++i)
+    while (enough < samples &&
+           source.taken_from(i, enough) < static_cast<double>(source.samples_of(i)))
+      enough += std::min<int64_t>(samples - enough, 4096);
+  for (int64_t position = 0; position < std::min(samples, enough); ++position) {
+    const SampleSource::Sample s = source.at(position);
+    const auto i = static_cast<size_t>(
+        std::ranges::find(data.shards, s.shard, [](const auto& shard) { return shard.get(); }) -
+        data.shards.begin());
+    const int64_t end = s.begin + source.seq_len();
+    for (int64_t d = s.shard->document_of(s.begin);
+         d < s.shard->num_documents() && s.shard->document(d).begin < end; ++d)
+      if (s.shard->document(d).size() > 0) seen[i][static_cast<size_t>(d)] = true;
+  }
+  std::vector<int64_t> counts;
+  for (const auto& each : seen) counts.push_back(std::ranges::count(each, true));
+  return counts;
 }
 
 }  // namespace lathe

@@ -26,4 +26,7 @@ struct ShardPlan {
 };
 std::vector<ShardPlan> plan_data(const TrainingData& data, int64_t samples);
 
+// Documents of each shard of which the first `samples` samples of a run hold a token.
+std::vector<int64_t> documents_seen(const TrainingData& data, int64_t samples);
+
 }  // namespace lathe
