@@ -39,6 +39,8 @@ TEST(OutputFolder, ABareNameIsAPathInTheCurrentFolder) {
     write_into({name});
     EXPECT_EQ(content_of(folder / name / "config.json"), "new") << name;
   }
+  EXPECT_EQ(error_text([] { write_into({""}); }),
+            "[output] the name of the folder is empty; give one");
   AtomicDirectory direct("bare");
   direct.commit();
   EXPECT_TRUE(fs::exists(folder / "bare"));

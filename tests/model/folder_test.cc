@@ -401,6 +401,12 @@ TEST_F(Folder, RefusesConfigsThatItDoesNotCompute) {
        "hidden_size is -16 (an integer), expected an integer, at least 1");
   says(llama, R"({"num_attention_heads": 0})",
        "num_attention_heads is 0 (an integer), expected an integer, at least 1");
+  const fs::path falcon = save(family_config("falcon"));
+  patch_config(falcon, R"({"num_attention_heads": null})");
+  EXPECT_NE(error_text([&] {
+              read_model_config(falcon);
+            }).find("is missing or has another type: key 'num_attention_heads' not found"),
+            std::string::npos);
   says(llama, R"({"num_key_value_heads": 0})",
        "num_key_value_heads is 0 (an integer), expected an integer, at least 1");
   says(llama, R"({"num_key_value_heads": -2})",

@@ -165,6 +165,38 @@ TEST_F(PublishedFolder, TheTableOfT5MayLieUnderItsStacks) {
     }
 }
 
+// An output head that is scaled as a tied one is, as T5 1.0 has it.
+TEST_F(PublishedFolder, AScaledHeadOfItsOwnStaysInItsFamily) {
+  ModelConfig c = family_config("t5");
+  c.tie_word_embeddings = false;
+  const fs::path path = save(c);
+  want_ = logits();
+  for (double& x : want_) x /= 4;  // sqrt(16)
+  patch_config(path, R"({"tie_word_embeddings": true, "scale_decoder_outputs": true})");
+  EXPECT_EQ(logits(path), want_);
+  const auto loaded = load_model(path, {});
+  EXPECT_EQ(family_for(loaded->config()).name, "t5");
+  const fs::path again = folder_ / "again";
+  fs::create_directories(again);
+  save_model(*loaded, again, {});
+  EXPECT_EQ(logits(again), want_);
+}
+
+// In transformers the untied head of BERT has a bias of its own, beside one that is not used.
+TEST_F(PublishedFolder, AnUntiedHeadOfBertHasItsOwnBias) {
+  ModelConfig c = family_config("bert");
+  c.tie_word_embeddings = false;
+  const fs::path path = save(c);
+  want_ = logits();
+  EXPECT_NE(SafetensorsReader(path).find("cls.predictions.decoder.bias"), nullptr);
+  rewrite(path, [](auto& arrays) {
+    arrays.push_back({"cls.predictions.bias", "F32", {1}, std::string(4, '\1')});
+  });
+  CollectedLog collected;
+  EXPECT_EQ(logits(path, collected.log), want_);
+  EXPECT_EQ(collected.text, "");
+}
+
 TEST_F(PublishedFolder, NamesOfOneFamilyAlone) {
   const fs::path neox = save(family_config("gpt_neox"));
   want_ = logits();

@@ -46,6 +46,7 @@ fs::path resolved(const fs::path& path) {
 
 AtomicDirectory make_output_folder(const OutputFolder& output) {
   const std::string name = output.path.string();
+  require(!name.empty(), ErrorKind::kUsage, "output", "the name of the folder is empty; give one");
   const fs::path out = resolved(output.path);
   for (const fs::path& source : output.sources)
     require(!lies_in(resolved(source), out), ErrorKind::kUsage, name,

@@ -185,8 +185,11 @@ ModelConfig read_model_config(const fs::path& folder, const Log& log) {
     warn_of_unknown_keys(family, json, path, log);
     return config;
   } catch (const nlohmann::json::exception& e) {  // a missing key or a value of another type
-    fail(ErrorKind::kFormat, path.string(), "{} (a {} model needs this key)", e.what(),
-         family.name);
+    const std::string_view what = e.what();       // "[json.exception.out_of_range.403] key …"
+    fail(ErrorKind::kFormat, path.string(),
+         "a key that {} models need is missing or has another type: {}; compare the file with that "
+         "of a published model",
+         family.name, what.substr(std::min(what.size(), what.find("] ") + 2)));
   }
 }
 

@@ -39,20 +39,22 @@ constexpr WeightRule kWeights[] = {
     {"cls.predictions.transform.LayerNorm", "head_transform.norm"},
     {"cls.predictions.bias", "head_bias"},
     {"cls.predictions.decoder.weight", "head.weight"},
-    {"cls.predictions.bias", "head.bias"},
+    {"cls.predictions.decoder.bias", "head.bias"},
 };
 
 constexpr std::string_view kIgnored[] = {"cls.predictions.decoder.weight",
                                          "cls.predictions.decoder.bias",
+                                         "cls.predictions.bias",
                                          "pooler.dense.weight",
                                          "pooler.dense.bias",
                                          "cls.seq_relationship.weight",
                                          "cls.seq_relationship.bias"};
 
-// As the first checkpoints called them.
+// As the first checkpoints called them; the bias of the head has two names.
 constexpr OldEnding kOldEndings[] = {{".LayerNorm.weight", ".LayerNorm.gamma"},
                                      {".LayerNorm.bias", ".LayerNorm.beta"},
-                                     {"cls.predictions.bias", "cls.predictions.decoder.bias"}};
+                                     {"cls.predictions.bias", "cls.predictions.decoder.bias"},
+                                     {"cls.predictions.decoder.bias", "cls.predictions.bias"}};
 
 ModelConfig defaults() {
   ModelConfig c = gpt2_family().defaults();

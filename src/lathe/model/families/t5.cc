@@ -179,6 +179,8 @@ int64_t integer_at(const Json& theirs, const char* key, int64_t absent) {
   return found == theirs.end() || found->is_null() ? absent : found->get<int64_t>();
 }
 
+double scale_of_head(int64_t width) { return 1.0 / std::sqrt(static_cast<double>(width)); }
+
 // transformers' other name of num_layers would change the encoder alone.
 void check_alias(const Json& theirs) {
   const Json alias = first_of(theirs, {"num_hidden_layers"});
@@ -204,10 +206,12 @@ void read_t5(const Json& theirs, Json& ours) {
           theirs.value("feed_forward_proj", Json()).dump());
   if (first_of(theirs, {"tie_word_embeddings"}) == false &&
       first_of(theirs, {"scale_decoder_outputs"}) == true)
-    ours["logit_scale"] = 1.0 / std::sqrt(theirs.at("d_model").get<double>());
+    ours["logit_scale"] = scale_of_head(theirs.at("d_model").get<int64_t>());
 }
 
 void write_t5(const ModelConfig& c, Json& theirs) {
+  if (!c.tie_word_embeddings && c.logit_scale == scale_of_head(c.hidden_size))
+    theirs["scale_decoder_outputs"] = true;
   const bool tanh_gate = c.gated() && c.hidden_act == "gelu_tanh";
   const Json act = tanh_gate ? Json("gelu") : kActivationSpelling.write(Json(c.hidden_act));
   theirs["feed_forward_proj"] = std::string(c.gated() ? kGated : "") +
