@@ -257,6 +257,18 @@ TEST_F(FamilyConfig, UnknownKeysAreNamedOnce) {
     Json json = write_family_config(*family, family_config(std::string(family->name)));
     EXPECT_TRUE(unknown_config_keys(*family, json).empty()) << family->name;
   }
+  // As some were published.
+  EXPECT_EQ(
+      unknown_config_keys(bloom_family(),
+                          Json::parse(R"({"n_embed": 8, "num_attention_heads": 2, "n_layer": 1,
+                    "seq_length": 64, "offset_alibi": 4, "skip_bias_add": true, "n_inner": null,
+                    "masked_softmax_fusion": true, "unk_token_id": 0, "torch_dtype": "float16"})")),
+      std::vector<std::string>{"n_inner"});
+  EXPECT_NE(error("phi3", R"({"attention_bias": true})").find("attention_bias is true"),
+            std::string::npos);
+  EXPECT_NE(error("falcon", R"({"apply_residual_connection_post_layernorm": true})")
+                .find("only false is computed"),
+            std::string::npos);
   const fs::path path = save(family_config("llama"));
   patch_config(path, R"({"mystery": 1, "use_cache": true, "_name_or_path": "x", "torch_dtype": "a",
                          "rope_scaling": {"rope_type": "default", "spiral": 2}, "puzzle": null})");

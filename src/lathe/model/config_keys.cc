@@ -57,6 +57,13 @@ constexpr std::string_view kWithoutEffect[] = {
     "ep_size",
     "router_dtype",
     "flash_attn",
+    "seq_length",
+    "offset_alibi",
+    "skip_bias_add",
+    "skip_bias_add_qkv",
+    "attention_softmax_in_fp32",
+    "bias_dropout_fusion",
+    "masked_softmax_fusion",
     "unsafe_softmax",
     // training
     "classifier_dropout",
@@ -86,6 +93,7 @@ constexpr std::string_view kWithoutEffect[] = {
     // tokens, and how to generate, which generation_config.json says today
     "sep_token_id",
     "mask_token_id",
+    "unk_token_id",
     "gmask_token_id",
     "eop_token_id",
     "max_length",

@@ -22,6 +22,8 @@ constexpr ConfigKey kKeys[] = {
 
 constexpr ConfigKey kOtherKeys[] = {{"n_embed", "hidden_size"}};
 
+constexpr FixedKey kFixed[] = {{"apply_residual_connection_post_layernorm", "false"}};
+
 constexpr std::string_view kHookKeys[] = {"new_decoder_architecture",
                                           "num_ln_in_parallel_attn",
                                           "multi_query",
@@ -110,6 +112,7 @@ const Family& falcon_family() {
       .source = "Almazrouei et al. 2023, arXiv:2311.16867",
       .defaults = defaults,
       .keys = {basic_keys(), kKeys},
+      .fixed = kFixed,
       .other_keys = kOtherKeys,
       .hook_keys = {rope_keys(), kHookKeys},
       .weights = {kWeights},

@@ -16,6 +16,8 @@ constexpr ConfigKey kKeys[] = {
     {"sliding_window", "sliding_window"},
 };
 
+constexpr FixedKey kFixed[] = {{"attention_bias", "false"}};
+
 constexpr WeightRule kWeights[] = {
     {"model.layers.{}.self_attn.qkv_proj", "layers.{}.attention.qkv"},
     {"model.layers.{}.self_attn.o_proj", "layers.{}.attention.output"},
@@ -56,6 +58,7 @@ const Family& phi3_family() {
       .source = "Abdin et al. 2024, arXiv:2404.14219",
       .defaults = [] { return ModelConfig(); },
       .keys = {standard_keys(), kKeys},
+      .fixed = kFixed,
       .hook_keys = {rope_keys()},
       .weights = {decoder_ends(), pre_norms(), kWeights},
       .read = read,
