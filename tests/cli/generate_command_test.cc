@@ -62,6 +62,18 @@ TEST_F(GenerateCommand, WritesWhatFitsWhenNobodySaidHowMuch) {
             0);
 }
 
+TEST_F(GenerateCommand, ABenchmarkThatDoesNotFitSaysWhatDoes) {
+  const fs::path gpt2 = model("gpt2");
+  const auto bench = [&](int64_t tokens) {
+    return run_lathe({"bench", "decode", gpt2.string(), "--precision", "fp32", "--new-tokens",
+                      std::to_string(tokens), "--json"});
+  };
+  const auto positions = read_json_file(gpt2 / "config.json")["n_positions"].get<int64_t>();
+  const CommandResult r = bench(1000);
+  EXPECT_NE(r.err.find(fmt::format("at most {}", positions - 2)), std::string::npos) << r.err;
+  EXPECT_NE(bench(positions - 1).code, 0);
+}
+
 TEST_F(GenerateCommand, EveryEndIdOfBothFilesEndsTheText) {
   const std::vector<int64_t> free =
       ids_of(generate(model("llama"), "[1, 2, 3]", {"--ignore-eos", "--max-new-tokens", "8"}));

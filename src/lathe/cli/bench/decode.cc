@@ -33,7 +33,12 @@ int run_decode(const DecodeOptions& o, CommandContext& context) {
                             times.push_back(std::chrono::steady_clock::now());
                             return true;
                           }};
-  Engine(*model, config).generate(request);
+  Engine engine(*model, config);
+  const int64_t most = engine.room(2) - 1;
+  require(o.new_tokens <= most, ErrorKind::kUsage, "--new-tokens",
+          "{} tokens do not fit behind the two of the prompt; ask for at most {}", o.new_tokens,
+          most);
+  engine.generate(request);
   const double seconds = std::chrono::duration<double>(times.back() - times.front()).count();
   const double rate = static_cast<double>(o.new_tokens) / seconds;
   double bytes = 0;
