@@ -38,6 +38,22 @@ TEST(AtomicFile, NothingHappensWithoutCommit) {
   EXPECT_EQ(entries_in(folder.path()), 1u);
 }
 
+// Stopped after everything was made durable, before it had its name.
+TEST(AtomicFile, CanBeStoppedUntilItHasItsName) {
+  const TempFolder folder;
+  write_file_atomically(folder / "f", "old");
+  const auto stop = [] { fail(ErrorKind::kInterrupted, "test", "stopped"); };
+  EXPECT_EQ(error_text([&] {
+              AtomicFile file(folder / "f");
+              file.write("new");
+              file.commit(stop);
+            }),
+            "[test] stopped");
+  EXPECT_EQ(content_of(folder / "f"), "old");
+  EXPECT_EQ(error_text([&] { AtomicDirectory(folder / "d").commit(stop); }), "[test] stopped");
+  EXPECT_EQ(entries_in(folder.path()), 1u);
+}
+
 TEST(AtomicFile, FollowsASymbolicLink) {
   const TempFolder folder;
   write_file_atomically(folder / "target", "old");

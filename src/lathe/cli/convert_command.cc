@@ -128,8 +128,7 @@ int run_convert(const ConvertOptions& o, CommandContext& context) {
   add_input(manifest, o.model, "model");
   add_outputs_of_folder(manifest, folder.temporary());
   write_manifest(manifest_path(folder.temporary(), true), manifest, manifest_path(o.out, true));
-  throw_if_interrupted();
-  folder.commit();
+  folder.commit(throw_if_interrupted);
   report(o, changes, context);
   return 0;
 }

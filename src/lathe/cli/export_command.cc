@@ -36,8 +36,7 @@ int run_export(const ExportOptions& o, CommandContext& context) {
   add_input(manifest, o.model, "model");
   add_outputs_of_folder(manifest, folder.temporary());
   write_manifest(manifest_path(folder.temporary(), true), manifest, manifest_path(o.out, true));
-  throw_if_interrupted();
-  folder.commit();
+  folder.commit(throw_if_interrupted);
   if (context.json) {
     context.print_json({{"out", o.out}, {"dtype", o.dtype}, {"params", model->parameter_count()}});
   } else {

@@ -57,8 +57,7 @@ void write_ids(const std::string& path, std::span<const int32_t> ids) {
     file.write(fmt::format("{}{}", begin > 0 ? ", " : "", fmt::join(some, ", ")));
   }
   file.write("]\n");
-  throw_if_interrupted();
-  file.commit();
+  file.commit(throw_if_interrupted);
 }
 
 int run_encode(const EncodeCommandOptions& options, CommandContext& context) {
@@ -123,8 +122,7 @@ int run_decode(const DecodeCommandOptions& options, CommandContext& context) {
   }
   progress.finish();
   const uint64_t bytes = file.size();
-  throw_if_interrupted();
-  file.commit();
+  file.commit(throw_if_interrupted);
   if (context.json)
     context.print_json({{"tokens", ids.size()}, {"bytes", bytes}, {"out", options.out}});
   return 0;

@@ -130,13 +130,14 @@ void AtomicFile::flush() {
   buffer_.clear();
 }
 
-void AtomicFile::commit() {
+void AtomicFile::commit(const std::function<void()>& before_naming) {
   require(file_.is_open(), ErrorKind::kIo, path_.string(), "is committed twice");
   flush();
   sync(file_, path_);
   // A network file system may report a failed write only when the file is closed.
   if (::close(file_.release()) != 0 && errno != EINTR) fail_to_write(path_, errno);
   if (temporary_.empty()) return;
+  if (before_naming) before_naming();
   if (::rename(temporary_.c_str(), path_.c_str()) != 0) fail_to_write(path_, errno);
   temporary_.clear();
   sync_directory(path_.parent_path());
@@ -166,9 +167,10 @@ AtomicDirectory::~AtomicDirectory() {
   if (!temporary_.empty()) fs::remove_all(temporary_, ignored);
 }
 
-void AtomicDirectory::commit() {
+void AtomicDirectory::commit(const std::function<void()>& before_naming) {
   require(!temporary_.empty(), ErrorKind::kIo, path_.string(), "is committed twice");
   sync_tree(temporary_);
+  if (before_naming) before_naming();
   if (::renameat2(AT_FDCWD, temporary_.c_str(), AT_FDCWD, path_.c_str(), RENAME_NOREPLACE) == 0) {
     temporary_.clear();
   } else if (errno == EEXIST && if_exists_ == IfExists::kRefuse) {

@@ -12,6 +12,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <filesystem>
+#include <functional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -35,8 +36,9 @@ class AtomicFile {
   uint64_t size() const { return size_; }  // bytes written so far
   const std::filesystem::path& path() const { return path_; }
 
-  // Makes the content durable and gives it its name. Nothing may be written afterwards.
-  void commit();
+  // Makes the content durable and gives it its name. Nothing may be written afterwards. Making it
+  // durable can take a while; what `before_naming` throws then leaves nothing behind.
+  void commit(const std::function<void()>& before_naming = {});
 
  private:
   void flush();
@@ -66,7 +68,8 @@ class AtomicDirectory {
   // Where the content is written until commit().
   const std::filesystem::path& temporary() const { return temporary_; }
   const std::filesystem::path& path() const { return path_; }
-  void commit();
+  // As AtomicFile::commit().
+  void commit(const std::function<void()>& before_naming = {});
 
  private:
   std::filesystem::path path_, temporary_;
