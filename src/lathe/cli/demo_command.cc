@@ -3,6 +3,7 @@
 // demo goes on where it stopped and `lathe report` can draw the page again.
 
 #include <chrono>
+#include <cmath>
 #include <iostream>
 #include <nlohmann/json.hpp>
 #include <sstream>
@@ -285,11 +286,12 @@ class Demo {
     const ValidationPoint& first = run.validations.front();
     const ValidationPoint& last = run.validations.back();
     state_["val_loss"] = last.loss;
-    if (last.bits_per_byte) state_["val_bits_per_byte"] = *last.bits_per_byte;
-    return fmt::format(
-        "validation loss {:.2f} after {:.0f} steps, {:.2f} at the end{}", first.loss, first.step,
-        last.loss,
-        last.bits_per_byte ? fmt::format(" ({:.2f} bits a byte)", *last.bits_per_byte) : "");
+    if (std::isfinite(last.bits_per_byte)) state_["val_bits_per_byte"] = last.bits_per_byte;
+    return fmt::format("validation loss {:.2f} after {:.0f} steps, {:.2f} at the end{}", first.loss,
+                       first.step, last.loss,
+                       std::isfinite(last.bits_per_byte)
+                           ? fmt::format(" ({:.2f} bits a byte)", last.bits_per_byte)
+                           : "");
   }
 
   Json write_text(Transformer& model, const Tokenizer& tokenizer, const std::string& prompt,
