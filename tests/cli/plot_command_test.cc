@@ -6,6 +6,7 @@
 
 #include "cli/demo_testing.h"
 #include "io/temp_folder.h"
+#include "lathe/cli/report/chart_style.h"
 #include "lathe/cli/report/curves.h"
 
 namespace lathe {
@@ -104,6 +105,65 @@ TEST_F(Plot, FindsTheFirstCrossing) {
   EXPECT_FALSE(first_at_or_below({{0, NAN}}, 1).has_value());
 }
 
+TEST_F(Plot, DrawsAnyNumberOfRunsToldApart) {
+  std::vector<std::string> arguments;
+  for (int i = 0; i < 12; ++i) {
+    write_run(fmt::format("run-{}", i), 1e9, 4.0 + i, 3.0 + i);
+    arguments.push_back(at(fmt::format("run-{}", i)));
+  }
+  ASSERT_EQ(plot(arguments).code, 0);
+  const std::string svg = content_of(folder_ / "out.svg");
+  for (int i = 0; i < 12; ++i) {
+    EXPECT_NE(svg.find(fmt::format(">run-{}<", i)), std::string::npos);
+    EXPECT_NE(svg.find(fmt::format("<path class=\"line {}\" d=\"M", chart_class(i + 1))),
+              std::string::npos);
+  }
+}
+
+TEST_F(Plot, DrawsGapsAndSaysHowMany) {
+  folder_.write("a/metrics.jsonl",
+                R"({"step":1,"loss":5,"tokens":10}
+{"step":2,"loss":"NaN","tokens":20}
+{"step":3,"loss":4,"tokens":30}
+{"step":4,"loss":"Infinity","tokens":40}
+)");
+  const CommandResult r = plot({at("a"), "--y", "loss"});
+  ASSERT_EQ(r.code, 0) << r.err;
+  EXPECT_NE(r.out.find("at step 3; 2 of 4 values are missing or not finite"), std::string::npos)
+      << r.out;
+  const std::string svg = content_of(folder_ / "out.svg");
+  EXPECT_EQ(svg.find("nan"), std::string::npos) << svg;
+}
+
+TEST_F(Plot, LogarithmicAxesRefuseWhatTheyCannotShow) {
+  write_run("a", 1e9, 4.0, 3.0);
+  EXPECT_EQ(plot({at("a"), "--log-x", "--log-y"}).code, 0);
+  folder_.write("zero/metrics.jsonl", "{\"step\":1,\"loss\":0,\"tokens\":10}\n");
+  std::filesystem::remove(folder_ / "out.svg");
+  const CommandResult r = plot({at("zero"), "--y", "loss", "--log-y"});
+  EXPECT_NE(r.code, 0);
+  EXPECT_NE(r.err.find("[--log-y] curve 'zero' has nothing above 0"), std::string::npos) << r.err;
+  EXPECT_FALSE(std::filesystem::exists(folder_ / "out.svg"));
+  EXPECT_EQ(plot({at("zero"), "--y", "loss"}).code, 0) << "leaving the option out works";
+}
+
+TEST_F(Plot, RunsOfEqualNameAreOneCurveInABand) {
+  write_run("s1", 1e9, 4.0, 3.0);
+  write_run("s2", 1e9, 5.0, 2.0);
+  write_run("b", 1e9, 6.0, 5.5);
+  const std::vector<std::string> arguments = {at("s1"),  at("s2"), at("b"),   "--label", "a",
+                                              "--label", "a",      "--label", "b",       "--band"};
+  const CommandResult r = plot(arguments);
+  ASSERT_EQ(r.code, 0) << r.err;
+  EXPECT_NE(r.out.find("a: 2.5000 at step 4, mean of 2 runs from 2.0000 to 3.0000"),
+            std::string::npos)
+      << r.out;
+  const std::string svg = content_of(folder_ / "out.svg");
+  EXPECT_NE(svg.find("<path class=\"band c1\" d=\"M"), std::string::npos) << svg;
+  EXPECT_NE(svg.find(">a (mean of 2, least to greatest)<"), std::string::npos);
+  EXPECT_EQ(svg.find("<path class=\"band c2\""), std::string::npos) << "one run has no band";
+}
+
 TEST_F(Plot, ErrorsSayWhatToDo) {
   write_run("a", 1, 4.0, 3.0);
   folder_.write("old/metrics.jsonl", "{\"step\":1,\"loss\":2,\"tokens\":10}\n");
@@ -120,7 +180,7 @@ TEST_F(Plot, ErrorsSayWhatToDo) {
   expect_error({at("foreign.json"), "--x", "position", "--y", "loss"}, "leave it out");
   expect_error({at("foreign.json"), "--x", "position"}, "has no loss by position");
   expect_error({at("a"), "--label", "x", "--label", "y"}, "2 names for 1 curves");
-  expect_error({at("a"), at("a"), at("a"), at("a"), "--level", at("a")}, "colours for 3");
+  expect_error({at("a"), at("a"), "--label", "x", "--label", "y", "--band"}, "no two have one");
   expect_error({at("a"), "--level-label", "x"}, "the line of --level RUN");
   expect_error({at("none")}, "holds no metrics.jsonl");
 }

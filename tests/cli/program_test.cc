@@ -10,6 +10,7 @@
 #include "lathe/base/parallel.h"
 #include "lathe/base/strings.h"
 #include "lathe/cli/commands.h"
+#include "lathe/cli/completion.h"
 #include "lathe/cli/help.h"
 #include "lathe/config/config.h"
 #include "lathe/kernels/kernels.h"

@@ -1,39 +1,16 @@
 #include <gtest/gtest.h>
 
+#include <cmath>
+
 #include "cli/demo_testing.h"
 #include "io/temp_folder.h"
 #include "lathe/cli/report/html.h"
 #include "lathe/cli/report/page.h"
+#include "lathe/cli/report/run_facts.h"
+#include "lathe/io/manifest.h"
 
 namespace lathe {
 namespace {
-
-TEST(Chart, TicksAreRoundAndInside) {
-  EXPECT_EQ(axis_ticks(0, 10, 5), (std::vector<double>{0, 2, 4, 6, 8, 10}));
-  EXPECT_EQ(axis_ticks(4.1, 5.2, 5), axis_ticks(4.1, 5.2, 5));
-  for (const double t : axis_ticks(-0.37, 0.91, 4)) {
-    EXPECT_GE(t, -0.37);
-    EXPECT_LE(t, 0.91);
-  }
-  EXPECT_TRUE(axis_ticks(1, 1, 5).empty());
-}
-
-TEST(Chart, SmoothingIsUnbiasedAtTheStart) {
-  const auto s = smoothed({{1, 5}, {2, 5}, {3, 5}}, 0.9);
-  for (const ChartPoint& p : s) EXPECT_NEAR(p.y, 5, 1e-12);
-  EXPECT_NEAR(smoothed({{1, 0}, {2, 1}}, 0.5)[1].y, 2.0 / 3, 1e-12);
-}
-
-TEST(Chart, SurvivesEmptyConstantAndNotFiniteSeries) {
-  for (const std::vector<ChartPoint>& points :
-       {std::vector<ChartPoint>{}, {{1, 2}}, {{1, 3}, {2, 3}}, {{1, NAN}, {2, INFINITY}, {3, 1}}}) {
-    const std::string svg = draw_chart(
-        {.title = "a < b", .series = {{.name = "x", .points = points}}}, ChartUse::kFile);
-    EXPECT_EQ(svg.find("nan"), std::string::npos) << svg;
-    EXPECT_EQ(svg.find("inf"), std::string::npos) << svg;
-    EXPECT_NE(svg.find("a &lt; b"), std::string::npos);
-  }
-}
 
 TEST(Html, EscapesAndShowsWhatIsNotText) {
   EXPECT_EQ(html_escaped("<b>&\"\n"), "&lt;b&gt;&amp;&quot;\n");
@@ -64,6 +41,77 @@ TEST(Report, DrawsARunAndEscapesItsTexts) {
   EXPECT_EQ(page.find("src="), std::string::npos) << "nothing may be fetched";
   EXPECT_LT(page.size(), 200'000u) << "2,000 steps are thinned to what can be seen";
   EXPECT_NE(content_of(folder / "svg/loss.svg").find("<style>"), std::string::npos);
+}
+
+// The last one: the legend has a stroke of the same class.
+std::string path_with(const std::string& page, const std::string& class_name) {
+  const size_t at = page.rfind("<path class=\"" + class_name + "\" d=\"M");
+  return at == std::string::npos ? "" : page.substr(at, page.find("/>", at) - at);
+}
+
+TEST(Report, WhatIsMissingOrNotFiniteIsAGap) {
+  const TempFolder folder;
+  std::string lines;
+  for (int i = 1; i <= 9; ++i)
+    lines += fmt::format(R"({{"step":{},"loss":{},"grad_norm":{},"step_ms":10{}}})", i,
+                         i == 5 ? "\"NaN\"" : "5.5", i == 5 ? "\"Infinity\"" : "7.5",
+                         i == 4 ? "" : R"(,"mfu":0.5)") +
+             "\n";
+  // The spelling of older runs.
+  lines += R"({"step":10,"loss":null,"grad_norm":7.5})";
+  folder.write("metrics.jsonl", lines + "\n{\"step\":10,\"val_loss\":\"NaN\"}\n");
+  const RunData run = read_run(folder.path());
+  EXPECT_TRUE(std::isnan(run.steps[4].loss));
+  EXPECT_TRUE(std::isinf(run.steps[4].grad_norm));
+  EXPECT_TRUE(std::isnan(run.steps[9].loss));
+  EXPECT_TRUE(std::isnan(run.steps[0].tokens));
+  const CommandResult r = run_lathe({"report", folder.path().string()});
+  ASSERT_EQ(r.code, 0) << r.err;
+  const std::string page = content_of(folder / "report.html");
+  const std::string loss = path_with(page, "line c1");
+  EXPECT_NE(loss.find(" M"), std::string::npos) << "no line through step 5: " << loss;
+  EXPECT_EQ(page.find(">0<"), std::string::npos) << "a gap is no zero on an axis";
+  EXPECT_EQ(page.find(">nan"), std::string::npos);
+  EXPECT_NE(page.find("not finite"), std::string::npos) << "the validation loss at the end";
+  EXPECT_NE(page.find("<b>50 %</b>"), std::string::npos) << "of the lines that have an MFU";
+  EXPECT_EQ(page.find("tokens trained on"), std::string::npos) << "nothing says how many";
+  EXPECT_EQ(page.find("Tokens a second"), std::string::npos);
+}
+
+TEST(Report, EveryRunHasParametersRecipeAndMachine) {
+  const TempFolder folder;
+  // A step of 2e9 FLOPs in 10 ms at an MFU of 0.5: 400 GFLOP/s.
+  folder.write("metrics.jsonl", R"({"step":1,"loss":5,"flops":2e9,"step_ms":10,"mfu":0.5})"
+                                "\n"
+                                R"({"step":2,"loss":4,"flops":4e9,"step_ms":10,"mfu":0.5})"
+                                "\n");
+  folder.write("recipe.json",
+               R"({"model":{"vocab_size":8,"hidden_size":4,"num_hidden_layers":1,)"
+               R"("num_attention_heads":1,"intermediate_size":8},"data":{"train":"x"}})");
+  Manifest manifest = new_manifest("checkpoint", "lathe train");
+  manifest.cpu = "a processor of 1999";
+  manifest.threads = 77;
+  const auto checkpoint = folder / "checkpoints/step-00000002";
+  std::filesystem::create_directories(checkpoint);
+  write_manifest(manifest_path(checkpoint, true), manifest);
+  const RunFacts facts = read_facts(read_run(folder.path()));
+  // Two tables of 8x4, four matrices of 4x4, three of 4x8, three norms of 4.
+  EXPECT_EQ(facts.parameters, 2 * 32 + 4 * 16 + 3 * 32 + 3 * 4) << facts.problem;
+  ASSERT_EQ(run_lathe({"report", folder.path().string()}).code, 0);
+  const std::string page = content_of(folder / "report.html");
+  for (const char* part : {"<b>236</b><span>parameters", "a processor of 1999", "<td>77</td>",
+                           "400 GFLOP/s", "<h2>Recipe</h2>", "hidden_size = 4"})
+    EXPECT_NE(page.find(part), std::string::npos) << part;
+}
+
+TEST(Report, SaysWhyParametersCouldNotBeCounted) {
+  const TempFolder folder;
+  folder.write("metrics.jsonl", "{\"step\":1,\"loss\":5}\n");
+  folder.write("recipe.json", R"({"model":{"hidden_siz":4}})");
+  ASSERT_EQ(run_lathe({"report", folder.path().string()}).code, 0);
+  const std::string page = content_of(folder / "report.html");
+  EXPECT_NE(page.find("could not be counted"), std::string::npos);
+  EXPECT_NE(page.find("hidden_siz"), std::string::npos);
 }
 
 TEST(Report, ErrorsNameWhatIsMissing) {

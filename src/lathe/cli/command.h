@@ -26,6 +26,7 @@
 #include <memory>
 #include <nlohmann/json_fwd.hpp>
 #include <ostream>
+#include <span>
 #include <string>
 #include <utility>
 #include <vector>
@@ -87,6 +88,16 @@ Command make_command(CommandText text, int (*run)(const Options&, CommandContext
 // A word that only groups others, as in `lathe tokenizer train`.
 inline Command command_group(CommandText text, std::vector<Command> children) {
   return {std::move(text), {}, std::move(children)};
+}
+
+// Calls f(command, full name) for every command and, behind each, its children.
+template <class F>
+void for_each_command(std::span<const Command> commands, const std::string& prefix, F&& f) {
+  for (const auto& command : commands) {
+    const std::string name = prefix + command.text.name;
+    f(command, name);
+    for_each_command(command.children, name + " ", f);
+  }
 }
 
 }  // namespace lathe

@@ -20,6 +20,7 @@ Command lineage_command();
 Command logits_command();
 Command plot_command();
 Command report_command();
+Command runs_command();
 Command shard_command();
 Command train_command();
 Command tokenizer_command();

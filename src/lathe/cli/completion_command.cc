@@ -1,5 +1,5 @@
 #include "lathe/cli/commands.h"
-#include "lathe/cli/help.h"
+#include "lathe/cli/completion.h"
 
 namespace lathe {
 namespace {

@@ -3,6 +3,7 @@
 // demo goes on where it stopped and `lathe report` can draw the page again.
 
 #include <chrono>
+#include <cmath>
 #include <iostream>
 #include <nlohmann/json.hpp>
 #include <sstream>
@@ -10,6 +11,7 @@
 #include "lathe/base/parallel.h"
 #include "lathe/base/strings.h"
 #include "lathe/cli/commands.h"
+#include "lathe/cli/demo/load.h"
 #include "lathe/cli/demo/plan.h"
 #include "lathe/cli/demo/text.h"
 #include "lathe/cli/interrupt.h"
@@ -47,8 +49,9 @@ struct DemoOptions {
 };
 
 // The part of the time that is planned for: machines are sometimes busier than when they were
-// measured.
-constexpr double kPlanned = 0.8;
+// measured, and one that is busy already changes more.
+constexpr double kPlanned = 0.8, kPlannedWhenBusy = 0.65;
+constexpr double kForWriting = 0.04;
 constexpr int64_t kVocabulary = 4096;
 
 double seconds_since(Clock::time_point start) {
@@ -230,9 +233,20 @@ class Demo {
                        r.at("bytes_per_token").get<double>());
   }
 
-  void measure_machine(std::string& precision) {
-    const double f32 = kernels::measure_matrix_rate(DType::kF32) * 1e-9,
-                 bf16 = kernels::measure_matrix_rate(DType::kBF16) * 1e-9;
+  // Says so in one line when the machine seems busy. Returns the part of the time to plan for.
+  double part_to_plan(const MachineLoad& load) {
+    const auto reason = why_busy(load);
+    if (!reason) return kPlanned;
+    state_["machine"]["busy"] = *reason;
+    context_.log.warn(
+        "the machine seems busy: {}; the plan keeps {:.0f} % of the time in reserve and the model "
+        "is smaller than it could be",
+        *reason, 100 * (1 - kPlannedWhenBusy));
+    return kPlannedWhenBusy;
+  }
+
+  void measure_machine(const MachineLoad& load, std::string& precision) {
+    const double f32 = load.best * 1e-9, bf16 = kernels::measure_matrix_rate(DType::kBF16) * 1e-9;
     precision = bf16 > 1.2 * f32 ? "bf16" : "fp32";
     const Manifest machine = new_manifest("demo", "");
     state_["machine"] = {
@@ -250,9 +264,13 @@ class Demo {
 
   std::string plan_stage() {
     DemoLimits limits;
-    measure_machine(limits.precision);
-    constexpr double kForWriting = 0.04;
-    limits.seconds = std::max(1.0, (kPlanned - kForWriting) * 60 * o().minutes - seconds_so_far());
+    const auto start = Clock::now();
+    const MachineLoad load = measure_load();
+    measure_machine(load, limits.precision);
+    const double part = part_to_plan(load) - kForWriting;
+    const double spent =
+        seconds_so_far() + state_.value("unfinished_seconds", 0.0) + seconds_since(start);
+    limits.seconds = std::max(1.0, part * 60 * o().minutes - spent);
     limits.vocab_size = state_["vocab_size"].get<int64_t>();
     limits.train_tokens = state_["train_tokens"].get<int64_t>();
     limits.valid_tokens = state_["valid_tokens"].get<int64_t>();
@@ -285,11 +303,12 @@ class Demo {
     const ValidationPoint& first = run.validations.front();
     const ValidationPoint& last = run.validations.back();
     state_["val_loss"] = last.loss;
-    if (last.bits_per_byte) state_["val_bits_per_byte"] = *last.bits_per_byte;
-    return fmt::format(
-        "validation loss {:.2f} after {:.0f} steps, {:.2f} at the end{}", first.loss, first.step,
-        last.loss,
-        last.bits_per_byte ? fmt::format(" ({:.2f} bits a byte)", *last.bits_per_byte) : "");
+    if (std::isfinite(last.bits_per_byte)) state_["val_bits_per_byte"] = last.bits_per_byte;
+    return fmt::format("validation loss {:.2f} after {:.0f} steps, {:.2f} at the end{}", first.loss,
+                       first.step, last.loss,
+                       std::isfinite(last.bits_per_byte)
+                           ? fmt::format(" ({:.2f} bits a byte)", last.bits_per_byte)
+                           : "");
   }
 
   Json write_text(Transformer& model, const Tokenizer& tokenizer, const std::string& prompt,

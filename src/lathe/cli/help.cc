@@ -121,15 +121,6 @@ std::string help_of(const Command& command, const std::string& name, Reader read
   return text + "\noptions:\n" + table(options);
 }
 
-template <class F>
-void for_each_command(std::span<const Command> commands, const std::string& prefix, F&& f) {
-  for (const auto& command : commands) {
-    const std::string name = prefix + command.text.name;
-    f(command, name);
-    for_each_command(command.children, name + " ", f);
-  }
-}
-
 }  // namespace
 
 std::string program_help(std::span<const Command> commands) {
@@ -155,117 +146,6 @@ std::string commands_markdown(std::span<const Command> commands) {
                         help_of(command, name, Reader::kEverywhere));
   });
   return text;
-}
-
-namespace {
-
-struct Completions {
-  std::string name;                // "tokenizer train"
-  std::vector<std::string> words;  // children, options
-  std::vector<Row> descriptions;   // the same with their help, for fish and zsh
-  std::vector<FieldInfo> fields;
-};
-
-std::vector<Completions> all_completions(std::span<const Command> commands) {
-  std::vector<Completions> all(1);
-  for (const auto& command : commands)
-    all[0].descriptions.push_back({command.text.name, command.text.summary});
-  all[0].descriptions.push_back({"help", "explain a command"});
-  for_each_command(commands, "", [&](const Command& command, const std::string& name) {
-    Completions entry{name, {}, {}, {}};
-    for (const auto& child : command.children)
-      entry.descriptions.push_back({child.text.name, child.text.summary});
-    if (command.bind) entry.fields = describe(command.bind().options);
-    for (FieldInfo& field : describe(GlobalOptions())) entry.fields.push_back(std::move(field));
-    for (const auto& field : entry.fields) {
-      if (!field.positional)
-        entry.descriptions.push_back({option_name(field.key), field.help});
-      else
-        for (const auto& choice : field.choices) entry.descriptions.push_back({choice, field.help});
-    }
-    entry.descriptions.push_back({"--help", "explain this command"});
-    all.push_back(std::move(entry));
-  });
-  for (auto& entry : all)
-    for (const auto& row : entry.descriptions) entry.words.push_back(row.left);
-  return all;
-}
-
-// Finds the longest command name that the words so far begin with, then offers its words; files are
-// offered where nothing of ours fits.
-std::string bash_script(const std::vector<Completions>& all) {
-  std::string cases, choices;
-  for (const auto& entry : all) {
-    cases += fmt::format("    \"{}\") words=\"{}\" ;;\n", entry.name, join(entry.words, " "));
-    for (const auto& field : entry.fields)
-      if (!field.choices.empty() && !field.positional)
-        choices += fmt::format("    \"{} {}\") words=\"{}\" ;;\n", entry.name,
-                               option_name(field.key), join(field.choices, " "));
-  }
-  std::string names;
-  for (const auto& entry : all) names += "|" + entry.name;
-  return "# lathe completion bash > ~/.local/share/bash-completion/completions/lathe\n"
-         "_lathe() {\n"
-         "  local current=\"${COMP_WORDS[COMP_CWORD]}\" previous=\"${COMP_WORDS[COMP_CWORD-1]}\"\n"
-         "  local name=\"\" next word words=\"\" names=\"" +
-         names +
-         "|\"\n"
-         "  for word in \"${COMP_WORDS[@]:1:COMP_CWORD-1}\"; do\n"
-         "    next=\"${name:+$name }$word\"\n"
-         "    [[ \"$names\" == *\"|$next|\"* ]] || break\n"
-         "    name=\"$next\"\n"
-         "  done\n"
-         "  case \"$name\" in\n" +
-         cases +
-         "  esac\n"
-         "  case \"$name $previous\" in\n" +
-         choices +
-         "    \" \") ;;\n"
-         "  esac\n"
-         "  COMPREPLY=($(compgen -W \"$words\" -- \"$current\"))\n"
-         "  [[ ${#COMPREPLY[@]} -gt 0 ]] || COMPREPLY=($(compgen -f -- \"$current\"))\n"
-         "}\n"
-         "complete -o filenames -F _lathe lathe\n";
-}
-
-// Quoted for a single-quoted string of bash, zsh and fish.
-std::string quoted(const std::string& text) {
-  std::string out = "'";
-  for (const char c : text) {
-    if (c == '\'')
-      out += "'\\''";
-    else
-      out += c == '\n' ? ' ' : c;
-  }
-  return out + "'";
-}
-
-std::string fish_script(const std::vector<Completions>& all) {
-  std::string text = "# lathe completion fish > ~/.config/fish/completions/lathe.fish\n";
-  for (const auto& entry : all) {
-    const std::string condition = entry.name.empty()
-                                      ? std::string("__fish_use_subcommand")
-                                      : fmt::format("__fish_seen_subcommand_from {}",
-                                                    entry.name.substr(entry.name.rfind(' ') + 1));
-    for (const auto& [word, help] : entry.descriptions) {
-      const bool option = word.starts_with("--");
-      text += fmt::format("complete -c lathe -n {} {} {} -d {}\n", quoted(condition),
-                          option ? "-l" : "-a", option ? word.substr(2) : word, quoted(help));
-    }
-  }
-  return text;
-}
-
-}  // namespace
-
-std::string completion_script(std::span<const Command> commands, const std::string& shell) {
-  const auto all = all_completions(commands);
-  if (shell == "fish") return fish_script(all);
-  if (shell == "zsh")  // zsh runs bash completions through its own compatibility layer
-    return "# lathe completion zsh > ~/.zfunc/_lathe.zsh, then source it\n"
-           "autoload -U +X compinit && compinit\nautoload -U +X bashcompinit && bashcompinit\n" +
-           bash_script(all);
-  return bash_script(all);
 }
 
 }  // namespace lathe

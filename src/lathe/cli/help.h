@@ -13,7 +13,5 @@ std::string program_help(std::span<const Command> commands);
 std::string command_help(const Command& command, const std::string& name);
 // docs/commands.md
 std::string commands_markdown(std::span<const Command> commands);
-// A script for `shell` = bash, zsh or fish. Throws kUsage for another.
-std::string completion_script(std::span<const Command> commands, const std::string& shell);
 
 }  // namespace lathe

@@ -89,13 +89,14 @@ void TrainDisplay::on_step(const StepReport& r) {
   if (!progress_)
     progress_ = std::make_unique<Progress>(context_.progress, "training",
                                            static_cast<double>(r.steps), "steps");
-  smooth_loss_ = last_step_ ? smooth_loss_ + 0.05 * (r.loss - smooth_loss_) : r.loss;
-  smooth_seconds_ = last_step_ ? smooth_seconds_ + 0.1 * (r.seconds - smooth_seconds_) : r.seconds;
+  smooth_loss_.add(r.loss);
+  smooth_seconds_.add(r.seconds);
   last_step_ = r;
-  std::string note = fmt::format("loss {:.3f}  {} tokens/s", smooth_loss_,
-                                 human_count(static_cast<double>(r.tokens) / smooth_seconds_));
+  const double seconds = smooth_seconds_.value();
+  std::string note = fmt::format("loss {:.3f}  {} tokens/s", smooth_loss_.value(),
+                                 human_count(static_cast<double>(r.tokens) / seconds));
   if (matrix_flops_ > 0)
-    note += fmt::format("  MFU {:.0f}%", 100 * r.flops / smooth_seconds_ / matrix_flops_);
+    note += fmt::format("  MFU {:.0f}%", 100 * r.flops / seconds / matrix_flops_);
   note += "  " + human_bytes(static_cast<double>(peak_resident_bytes()));
   if (r.skipped)
     context_.log.warn("step {}: loss {:.3f} is a spike; the step was skipped", r.step, r.loss);

@@ -7,6 +7,7 @@
 #include <optional>
 
 #include "lathe/cli/command.h"
+#include "lathe/cli/running_mean.h"
 #include "lathe/text/tokenizer.h"
 #include "lathe/train/trainer.h"
 
@@ -37,7 +38,7 @@ class TrainDisplay {
   std::unique_ptr<Progress> progress_;
   std::optional<StepReport> last_step_;
   std::optional<EvalReport> last_eval_;
-  double smooth_loss_ = 0, smooth_seconds_ = 0;
+  RunningMean smooth_loss_{0.95}, smooth_seconds_{0.9};
 };
 
 }  // namespace lathe

@@ -26,6 +26,15 @@ std::string holder(const Descriptor& file, const std::filesystem::path& path) {
   return text.empty() ? "another process" : text;
 }
 
+// Tries for a tenth of a second.
+bool lock_soon(const Descriptor& file, int kind) {
+  for (int attempt = 0;; ++attempt) {
+    if (::flock(file.get(), kind | LOCK_NB) == 0) return true;
+    if (errno != EWOULDBLOCK || attempt == 10) return false;
+    ::usleep(10'000);
+  }
+}
+
 // Whoever held the lock may have removed the file that was opened here.
 bool is_at(const Descriptor& file, const std::filesystem::path& path) {
   struct stat opened {
@@ -40,7 +49,7 @@ FolderLock::FolderLock(const std::filesystem::path& folder) : path_(folder / ".l
   do {
     file_ = Descriptor(::open(path_.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0666));
     if (!file_.is_open()) fail_to_write(path_, errno);
-    if (::flock(file_.get(), LOCK_EX | LOCK_NB) != 0) {
+    if (!lock_soon(file_, LOCK_EX)) {
       require(errno == EWOULDBLOCK, ErrorKind::kIo, path_.string(), "cannot be locked: {}",
               std::generic_category().message(errno));
       fail(ErrorKind::kIo, folder.string(),
@@ -50,6 +59,19 @@ FolderLock::FolderLock(const std::filesystem::path& folder) : path_(folder / ".l
   } while (!is_at(file_, path_));
   if (::ftruncate(file_.get(), 0) != 0) fail_to_write(path_, errno);
   write_all(file_, this_process() + "\n", path_);
+}
+
+bool is_locked(const std::filesystem::path& folder) {
+  const std::filesystem::path path = folder / ".lock";
+  const Descriptor file(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
+  if (!file.is_open() && errno == ENOENT) return false;
+  require(file.is_open(), ErrorKind::kIo, path.string(),
+          "cannot be opened: {}; make it readable for you", std::generic_category().message(errno));
+  // A shared lock goes with the descriptor, at once.
+  if (::flock(file.get(), LOCK_SH | LOCK_NB) == 0) return false;
+  require(errno == EWOULDBLOCK, ErrorKind::kIo, path.string(), "cannot be asked for its lock: {}",
+          std::generic_category().message(errno));
+  return true;
 }
 
 FolderLock::~FolderLock() { ::unlink(path_.c_str()); }  // then the lock goes with the descriptor

@@ -8,7 +8,8 @@
 namespace lathe {
 
 // Holds `<folder>/.lock`, which names host and process, until it is destroyed; the system lets go
-// of it when the process ends, however it ends. Throws kIo naming the process that holds it.
+// of it when the process ends, however it ends. Throws kIo naming the process that holds it;
+// who only asks (is_locked) holds it for an instant, which is waited for.
 class FolderLock {
  public:
   // The folder exists.
@@ -21,5 +22,9 @@ class FolderLock {
   std::filesystem::path path_;
   Descriptor file_;
 };
+
+// Whether a process holds the lock of `folder` now. Changes nothing in it: a file `.lock` that a
+// killed process left behind is no lock. kIo when the file is there and cannot be asked.
+bool is_locked(const std::filesystem::path& folder);
 
 }  // namespace lathe

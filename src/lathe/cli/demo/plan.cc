@@ -1,6 +1,7 @@
 #include "lathe/cli/demo/plan.h"
 
 #include <algorithm>
+#include <chrono>
 #include <nlohmann/json.hpp>
 #include <optional>
 
@@ -20,9 +21,13 @@ constexpr ModelSize kSizes[] = {{128, 4, 4, 2}, {192, 5, 6, 2}, {256, 6, 4, 2}, 
 // A model that sees fewer tokens than this for each of its parameters learns less than a smaller
 // one would.
 constexpr double kTokensPerParameter = 0.5;
-// What steps, validations and samples take beyond the bare steps.
-constexpr double kOverhead = 1.12;
-constexpr int64_t kFewestSteps = 20, kMostEpochs = 12;
+constexpr int64_t kFewestSteps = 20, kMostEpochs = 12, kEvalBatches = 8;
+
+int64_t eval_every(int64_t steps) { return std::max<int64_t>(5, steps / 14); }
+
+double seconds_since(std::chrono::steady_clock::time_point start) {
+  return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+}
 
 Recipe recipe_for(const ModelSize& size, const DemoLimits& limits, const DataConfig& data) {
   Recipe r;
@@ -47,28 +52,32 @@ Recipe recipe_for(const ModelSize& size, const DemoLimits& limits, const DataCon
   return r;
 }
 
-// Seconds of a step once memory is warm: the median of a few.
-double time_step(Trainer& trainer) {
-  constexpr int64_t kWarmUp = 2, kTimed = 5;
+// Seconds of a step once memory is warm: a time that three of four timed steps kept. On an idle
+// machine all are alike; on a busy one the plan should hold although they vary. Times
+// five steps, and more while `budget` seconds are not over.
+double time_step(Trainer& trainer, double budget) {
+  constexpr int64_t kWarmUp = 2, kFewest = 5, kMost = 20;
   std::vector<double> seconds;
-  for (int64_t s = 1; s <= kWarmUp + kTimed; ++s) {
+  double sum = 0;
+  for (int64_t s = 1; s <= kWarmUp + kFewest || (s <= kWarmUp + kMost && sum < budget); ++s) {
     throw_if_interrupted();
     const StepReport report = trainer.step(s);
-    if (s > kWarmUp) seconds.push_back(report.seconds);
+    if (s <= kWarmUp) continue;
+    seconds.push_back(report.seconds);
+    sum += report.seconds;
   }
   std::ranges::sort(seconds);
-  return seconds[seconds.size() / 2];
+  return seconds[seconds.size() * 3 / 4];
 }
 
 void set_length(Recipe& r, const DemoLimits& limits, double step_seconds) {
   TrainConfig& t = r.train;
   const int64_t tokens = t.batch_size * t.seq_len;
-  const int64_t most = std::max(kFewestSteps, kMostEpochs * limits.train_tokens / tokens);
-  t.steps = std::clamp(static_cast<int64_t>(limits.seconds / (step_seconds * kOverhead)),
-                       kFewestSteps, most);
-  t.eval_every = std::max<int64_t>(5, t.steps / 14);
+  t.steps =
+      steps_that_fit(limits.seconds, step_seconds, kMostEpochs * limits.train_tokens / tokens);
+  t.eval_every = eval_every(t.steps);
   t.steps -= t.steps % t.eval_every;  // the last step is then one of these
-  t.eval_samples = 8 * t.batch_size;
+  t.eval_samples = kEvalBatches * t.batch_size;
   t.sample_every = 2 * t.eval_every;
   t.sample_tokens = 60;
   // A checkpoint every half minute or so: what a Ctrl-C or a power cut may cost.
@@ -84,18 +93,37 @@ std::string quoted(const std::string& text) {
 
 }  // namespace
 
+double cost_in_steps(int64_t steps) {
+  // A forward is a third of a step; a text of 60 tokens is far less work, but not as fast.
+  constexpr double kValidation = kEvalBatches / 3.0, kText = 0.5, kAround = 1.06;
+  const auto validations = static_cast<double>(steps / eval_every(steps));
+  return kAround * static_cast<double>(steps) + validations * (kValidation + kText / 2);
+}
+
+int64_t steps_that_fit(double seconds, double step_seconds, int64_t most) {
+  int64_t low = kFewestSteps, high = std::max(kFewestSteps, most);
+  while (low < high) {
+    const int64_t middle = low + (high - low + 1) / 2;
+    if (cost_in_steps(middle) * step_seconds <= seconds)
+      low = middle;
+    else
+      high = middle - 1;
+  }
+  return low;
+}
+
 DemoPlan plan_demo(const DemoLimits& limits, const DataConfig& data,
                    const std::function<void(const std::string&)>& tried) {
   std::optional<DemoPlan> best;
-  double spent = 0;  // on timing
+  constexpr double kForTiming = 0.01;  // of the time, for one shape
+  const auto start = std::chrono::steady_clock::now();
   for (const ModelSize& size : kSizes) {
     DemoPlan plan{recipe_for(size, limits, data), 0, 0};
     Trainer trainer(plan.recipe, {});
     plan.parameters = trainer.model().parameter_count();
-    plan.step_seconds = time_step(trainer);
-    spent += 7.5 * plan.step_seconds;
+    plan.step_seconds = time_step(trainer, kForTiming * limits.seconds);
     DemoLimits left = limits;
-    left.seconds = std::max(0.0, limits.seconds - spent);
+    left.seconds = std::max(0.0, limits.seconds - seconds_since(start));
     set_length(plan.recipe, left, plan.step_seconds);
     const TrainConfig& t = plan.recipe.train;
     const double ratio = static_cast<double>(t.steps * t.batch_size * t.seq_len) /

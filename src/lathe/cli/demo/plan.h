@@ -23,9 +23,15 @@ struct DemoPlan {
   int64_t parameters = 0;
 };
 
+// What a run of `steps` costs, in steps: itself, a validation of eight batches (forward only) every
+// eval_every, a text at every second of them, and what writing metrics and checkpoints adds.
+double cost_in_steps(int64_t steps);
+// The most steps whose cost fits into `seconds`, of `step_seconds` each; at least 20, at most `most`.
+int64_t steps_that_fit(double seconds, double step_seconds, int64_t most);
+
 // Times a few steps of ever larger Llama shapes on the data of `paths` and takes the largest that
-// still sees enough tokens for its size (three a parameter), with a cosine over as many steps as
-// fit. `tried` hears of every shape.
+// still sees enough tokens for its size (half a token a parameter), with a cosine over as many steps as
+// fit. The time that this takes comes off limits.seconds. `tried` hears of every shape.
 DemoPlan plan_demo(const DemoLimits& limits, const DataConfig& data,
                    const std::function<void(const std::string&)>& tried);
 

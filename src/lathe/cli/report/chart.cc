@@ -1,3 +1,7 @@
+// A chart is heading, grid, bands, lines and labels, drawn in that order. A series is first cut
+// into stretches at its gaps, and each stretch thinned to one point a pixel column, so that a run
+// of a million steps is a small file.
+
 #include "lathe/cli/report/chart.h"
 
 #include <fmt/format.h>
@@ -6,55 +10,83 @@
 #include <cmath>
 #include <limits>
 
+#include "lathe/cli/report/chart_style.h"
 #include "lathe/cli/report/html.h"
+#include "lathe/cli/running_mean.h"
+#include "lathe/text/utf8.h"
 
 namespace lathe {
 namespace {
 
 constexpr double kLeft = 56, kRight = 64, kTop = 44, kBottom = 34;
 
-struct Frame {
-  double x0, x1, y0, y1;  // of the data
-  double width, height;   // of the drawing
-
-  double px(double x) const { return kLeft + (x - x0) / (x1 - x0) * (width - kLeft - kRight); }
-  double py(double y) const {
-    return height - kBottom - (y - y0) / (y1 - y0) * (height - kTop - kBottom);
-  }
+// A legend beside the title, or in rows below it.
+struct Legend {
+  struct Item {
+    std::string text;
+    double x, y;  // of the stroke; the text is behind it
+    size_t series;
+  };
+  std::vector<Item> items;
+  double extra_height = 0;
 };
 
-Frame frame_of(const ChartSpec& spec) {
-  constexpr double kInfinity = std::numeric_limits<double>::infinity();
-  Frame f{kInfinity, -kInfinity, kInfinity, -kInfinity, double(spec.width), double(spec.height)};
+struct Frame {
+  ChartAxis x, y;
+  double width, height, top;  // of the drawing
+
+  double px(double v) const { return kLeft + x.place(v) * (width - kLeft - kRight); }
+  double py(double v) const { return height - kBottom - y.place(v) * (height - top - kBottom); }
+  bool can_place(const ChartPoint& p) const { return x.can_place(p.x) && y.can_place(p.y); }
+};
+
+Frame frame_of(const ChartSpec& spec, double extra_height) {
+  Frame f{ChartAxis(spec.x_scale), ChartAxis(spec.y_scale), double(spec.width),
+          spec.height + extra_height, kTop + extra_height};
+  const auto include = [&f](const ChartPoint& p) {
+    if (!f.can_place(p)) return;
+    f.x.include(p.x);
+    f.y.include(p.y);
+  };
   for (const ChartSeries& s : spec.series) {
-    for (const ChartPoint& p : s.points) {
-      if (!std::isfinite(p.y)) continue;
-      f.x0 = std::min(f.x0, p.x);
-      f.x1 = std::max(f.x1, p.x);
-      f.y0 = std::min(f.y0, p.y);
-      f.y1 = std::max(f.y1, p.y);
+    for (const ChartPoint& p : s.points) include(p);
+    for (const ChartSpan& b : s.band) {
+      include({b.x, b.low});
+      include({b.x, b.high});
     }
   }
-  if (f.x0 > f.x1) f = {0, 1, 0, 1, f.width, f.height};
-  if (spec.from_zero) f.y0 = std::min(f.y0, 0.0);
-  if (f.x0 == f.x1) f.x1 = f.x0 + 1;
-  const double pad = f.y0 == f.y1 ? std::max(std::abs(f.y0) * 0.1, 1e-12) : 0.04 * (f.y1 - f.y0);
-  if (!spec.from_zero || f.y0 < 0) f.y0 -= pad;
-  f.y1 += pad;
+  const bool from_zero = spec.from_zero && spec.y_scale == AxisScale::kLinear;
+  if (from_zero) f.y.include(0);
+  constexpr double kNone = -std::numeric_limits<double>::infinity();
+  f.x.pad(0, kNone);
+  f.y.pad(0.04, from_zero ? 0 : kNone);
   return f;
 }
 
-// Means over equal stretches, two to a pixel column at most.
-std::vector<ChartPoint> thinned(const std::vector<ChartPoint>& points, double columns) {
-  const auto most = static_cast<size_t>(std::max(2.0, columns));
-  if (points.size() <= most) return points;
+std::vector<std::vector<ChartPoint>> stretches(const std::vector<ChartPoint>& points,
+                                               const Frame& f) {
+  std::vector<std::vector<ChartPoint>> out;
+  bool gap = true;
+  for (const ChartPoint& p : points) {
+    const bool there = f.can_place(p);
+    if (there && gap) out.emplace_back();
+    if (there) out.back().push_back(p);
+    gap = !there;
+  }
+  return out;
+}
+
+// Means over the points of each of `columns` equal parts of the drawing's width.
+std::vector<ChartPoint> thinned(const std::vector<ChartPoint>& points, const Frame& f,
+                                double columns) {
+  if (points.size() <= static_cast<size_t>(columns)) return points;
+  const auto column = [&](const ChartPoint& p) { return std::floor(f.x.place(p.x) * columns); };
   std::vector<ChartPoint> out;
-  for (size_t i = 0; i < most; ++i) {
-    const size_t begin = points.size() * i / most, end = points.size() * (i + 1) / most;
+  for (size_t begin = 0, end = 0; begin < points.size(); begin = end) {
     ChartPoint mean{0, 0};
-    for (size_t j = begin; j < end; ++j) {
-      mean.x += points[j].x;
-      mean.y += points[j].y;
+    for (; end < points.size() && column(points[end]) == column(points[begin]); ++end) {
+      mean.x += points[end].x;
+      mean.y += points[end].y;
     }
     const auto n = static_cast<double>(end - begin);
     out.push_back({mean.x / n, mean.y / n});
@@ -62,48 +94,90 @@ std::vector<ChartPoint> thinned(const std::vector<ChartPoint>& points, double co
   return out;
 }
 
-std::string number_text(double v) {
-  const double size = std::abs(v);
-  constexpr std::pair<double, char> kLarge[] = {{1e15, 'P'}, {1e12, 'T'}, {1e9, 'G'}, {1e6, 'M'}};
-  for (const auto& [unit, letter] : kLarge)
-    if (size >= unit) return fmt::format("{:.3g}{}", v / unit, letter);
-  if (size >= 1e4) return fmt::format("{:.3g}k", v / 1e3);
-  if (size > 0 && size < 1e-3) return fmt::format("{:.1e}", v);
-  return fmt::format("{:.4g}", v);
+// About as wide as it is drawn; there is no font here to ask.
+double text_width(const std::string& text) {
+  double width = 0;
+  for (const char c : text)
+    if ((c & 0xC0) != 0x80) width += 6.8;  // the first byte of a character
+  return width;
 }
 
 std::string grid(const ChartSpec& spec, const Frame& f) {
   std::string svg;
-  for (const double y : axis_ticks(f.y0, f.y1, 5))
+  for (const double y : f.y.ticks(5))
     svg += fmt::format(
         "<line class=\"grid\" x1=\"{0:.1f}\" x2=\"{1:.1f}\" y1=\"{2:.1f}\" y2=\"{2:.1f}\"/>"
         "<text class=\"tick\" x=\"{3:.1f}\" y=\"{4:.1f}\" text-anchor=\"end\">{5}</text>\n",
-        kLeft, f.width - kRight, f.py(y), kLeft - 8, f.py(y) + 4, number_text(y));
-  for (const double x : axis_ticks(f.x0, f.x1, 7))
+        kLeft, f.width - kRight, f.py(y), kLeft - 8, f.py(y) + 4, axis_number(y));
+  for (const double x : f.x.ticks(7)) {
+    // The name of the axis stands behind its end.
+    const std::string text = axis_number(x);
+    const double at = std::min(f.px(x), f.width - kRight + 2 - text_width(text) / 2);
     svg += fmt::format(
-        "<text class=\"tick\" x=\"{:.1f}\" y=\"{:.1f}\" text-anchor=\"middle\">{}</text>\n",
-        f.px(x), f.height - kBottom + 18, number_text(x));
+        "<text class=\"tick\" x=\"{:.1f}\" y=\"{:.1f}\" text-anchor=\"middle\">{}</text>\n", at,
+        f.height - kBottom + 18, text);
+  }
   return svg + fmt::format("<text class=\"tick\" x=\"{:.1f}\" y=\"{:.1f}\">{}</text>\n",
                            f.width - kRight + 10, f.height - kBottom + 18,
                            html_escaped(spec.x_label));
 }
 
+// M and L of one stretch; a point alone becomes a dot of the line's width.
+std::string path_of(const std::vector<ChartPoint>& points, const Frame& f) {
+  std::string path;
+  for (const ChartPoint& p : points)
+    path += fmt::format("{}{:.1f} {:.1f}", path.empty() ? "M" : " L", f.px(p.x), f.py(p.y));
+  return points.size() == 1 ? path + " h0" : path;
+}
+
 std::string line(const ChartSeries& s, const Frame& f) {
   std::string path, dots;
   const double columns = f.width - kLeft - kRight;
-  for (const ChartPoint& p : thinned(s.points, s.faint ? columns : columns / 2)) {
-    if (!std::isfinite(p.y)) continue;
-    path += fmt::format("{}{:.1f} {:.1f}", path.empty() ? "M" : " L", f.px(p.x), f.py(p.y));
-    if (s.dots)
-      dots += fmt::format("<circle class=\"dot c{}\" cx=\"{:.1f}\" cy=\"{:.1f}\" r=\"3\"/>",
-                          s.color, f.px(p.x), f.py(p.y));
+  for (const auto& stretch : stretches(s.points, f)) {
+    const auto points = thinned(stretch, f, s.faint ? columns : columns / 2);
+    path += (path.empty() ? "" : " ") + path_of(points, f);
+    if (!s.dots) continue;
+    for (const ChartPoint& p : points)
+      dots += fmt::format("<circle class=\"dot {}\" cx=\"{:.1f}\" cy=\"{:.1f}\" r=\"3\"/>",
+                          chart_class(s.color), f.px(p.x), f.py(p.y));
   }
   if (path.empty()) return "";
-  return fmt::format("<path class=\"{} c{}\" d=\"{}\"/>{}\n", s.faint ? "raw" : "line", s.color,
-                     path, dots);
+  return fmt::format("<path class=\"{} {}\" d=\"{}\"/>{}\n", s.faint ? "raw" : "line",
+                     chart_class(s.color), path, dots);
 }
 
-// The last value beside the end of each line; labels that would touch are moved apart.
+std::string band(const ChartSeries& s, const Frame& f) {
+  std::vector<ChartPoint> low, high;
+  for (const ChartSpan& b : s.band) {
+    const bool there = f.can_place({b.x, b.low}) && f.can_place({b.x, b.high});
+    const double gap = std::numeric_limits<double>::quiet_NaN();
+    low.push_back({b.x, there ? b.low : gap});
+    high.push_back({b.x, there ? b.high : gap});
+  }
+  const auto lows = stretches(low, f), highs = stretches(high, f);
+  const double columns = (f.width - kLeft - kRight) / 2;
+  std::string path;
+  for (size_t i = 0; i < lows.size(); ++i) {
+    auto around = thinned(highs[i], f, columns);
+    const auto below = thinned(lows[i], f, columns);
+    around.insert(around.end(), below.rbegin(), below.rend());
+    path += path_of(around, f) + " Z ";
+  }
+  if (path.empty()) return "";
+  return fmt::format("<path class=\"band {}\" d=\"{}\"/>\n", chart_class(s.color), path);
+}
+
+// Pushes labels apart, first downwards, then up from the lower end; false when they do not fit.
+bool spread(std::vector<double>& at, double top, double bottom) {
+  constexpr double kApart = 14;
+  if (static_cast<double>(at.size()) * kApart > bottom - top + kApart) return false;
+  for (size_t i = 1; i < at.size(); ++i) at[i] = std::max(at[i], at[i - 1] + kApart);
+  double least = bottom;
+  for (size_t i = at.size(); i-- > 0; least = at[i] - kApart) at[i] = std::min(at[i], least);
+  return true;
+}
+
+// The last value beside the end of each line, where there is room for all of them.
 std::string end_labels(const ChartSpec& spec, const Frame& f) {
   struct Label {
     double y;
@@ -112,73 +186,83 @@ std::string end_labels(const ChartSpec& spec, const Frame& f) {
   };
   std::vector<Label> labels;
   for (const ChartSeries& s : spec.series)
-    if (!s.faint && !s.points.empty() && std::isfinite(s.points.back().y))
-      labels.push_back({f.py(s.points.back().y), s.color, number_text(s.points.back().y)});
+    if (!s.faint && !s.points.empty() && f.can_place(s.points.back()))
+      labels.push_back({f.py(s.points.back().y), s.color, axis_number(s.points.back().y)});
   std::ranges::sort(labels, {}, &Label::y);
+  std::vector<double> at;
+  for (const Label& l : labels) at.push_back(l.y);
+  if (!spread(at, f.top, f.height - kBottom)) return "";
   std::string svg;
-  double lowest = 0;
-  for (Label& l : labels) {
-    l.y = std::max(l.y, lowest + 14);
-    lowest = l.y;
-    svg += fmt::format("<text class=\"end c{}\" x=\"{:.1f}\" y=\"{:.1f}\">{}</text>\n", l.color,
-                       f.width - kRight + 8, l.y + 4, l.text);
-  }
-  return svg;
-}
-
-std::string heading(const ChartSpec& spec) {
-  std::string svg = fmt::format("<text class=\"title\" x=\"{}\" y=\"22\">{}</text>\n", 12,
-                                html_escaped(spec.title));
-  double x = spec.width - kRight;
-  for (auto s = spec.series.rbegin(); s != spec.series.rend(); ++s) {
-    if (s->name.empty()) continue;
+  for (size_t i = 0; i < labels.size(); ++i)
     svg +=
-        fmt::format("<text class=\"legend\" x=\"{0:.1f}\" y=\"22\" text-anchor=\"end\">{1}</text>",
-                    x, html_escaped(s->name));
-    x -= 7.0 * static_cast<double>(s->name.size()) + 24;
-    svg += fmt::format("<path class=\"{} c{}\" d=\"M{:.1f} 18 h16\"/>\n", s->faint ? "raw" : "line",
-                       s->color, x);
-    x -= 14;
-  }
+        fmt::format("<text class=\"end {}\" x=\"{:.1f}\" y=\"{:.1f}\">{}</text>\n",
+                    chart_class(labels[i].color), f.width - kRight + 8, at[i] + 4, labels[i].text);
   return svg;
 }
 
-constexpr const char* kColors =
-    ":root{--ink:#1c2430;--soft:#64707f;--grid:#e4e8ee;--card:#ffffff;--c1:#2563eb;--c2:#d9480f;--"
-    "c3:#0f8a5f;--c4:#8b3fc7}"
-    "@media(prefers-color-scheme:dark){:root{--ink:#e6eaf0;--soft:#96a1b0;--grid:#2a3340;--card:#"
-    "161c25;"
-    "--c1:#6ea8ff;--c2:#ff9259;--c3:#4fd1a1;--c4:#c792ff}}";
+constexpr double kStroke = 24, kBehindStroke = 7, kBetween = 20;
+
+std::string shortened(const std::string& text) {
+  constexpr size_t kMost = 64;
+  return text.size() <= kMost ? text : replace_invalid_utf8(text.substr(0, kMost)) + "…";
+}
+
+Legend legend_of(const ChartSpec& spec) {
+  Legend legend;
+  double all = 0;
+  const auto width_of = [](const Legend::Item& item) {
+    return kStroke + kBehindStroke + text_width(item.text) + kBetween;
+  };
+  for (size_t i = 0; i < spec.series.size(); ++i)
+    if (!spec.series[i].name.empty()) {
+      legend.items.push_back({shortened(spec.series[i].name), 0, 18, i});
+      all += width_of(legend.items.back());
+    }
+  const double end = spec.width - 12, title_end = 12 + 1.2 * text_width(spec.title) + kBetween;
+  const bool beside = title_end + all - kBetween <= end;
+  double x = beside ? end - all + kBetween : 12, y = beside ? 18 : 42;
+  for (Legend::Item& item : legend.items) {
+    if (!beside && x > 12 && x + width_of(item) - kBetween > end) {
+      x = 12;
+      y += 18;
+    }
+    item.x = x;
+    item.y = y;
+    x += width_of(item);
+  }
+  legend.extra_height = beside ? 0 : y - 20;
+  return legend;
+}
+
+std::string heading(const ChartSpec& spec, const Legend& legend) {
+  std::string svg =
+      fmt::format("<text class=\"title\" x=\"12\" y=\"22\">{}</text>\n", html_escaped(spec.title));
+  for (const Legend::Item& item : legend.items) {
+    const ChartSeries& s = spec.series[item.series];
+    svg += fmt::format(
+        "<path class=\"{} {}\" d=\"M{:.1f} {:.1f} h{}\"/><text class=\"legend\" x=\"{:.1f}\" "
+        "y=\"{:.1f}\">{}</text>\n",
+        s.faint ? "raw" : "line", chart_class(s.color), item.x, item.y, kStroke,
+        item.x + kStroke + kBehindStroke, item.y + 4, html_escaped(item.text));
+  }
+  return svg;
+}
 
 }  // namespace
 
-std::string chart_style() {
-  std::string css =
-      "svg.chart text{font:12px system-ui,-apple-system,'Segoe UI',sans-serif;fill:var(--soft)}"
-      "svg.chart .title{font-size:14px;font-weight:600;fill:var(--ink)}"
-      "svg.chart .grid{stroke:var(--grid);stroke-width:1}"
-      "svg.chart .line{fill:none;stroke-width:2.2;stroke-linejoin:round;stroke-linecap:round}"
-      "svg.chart .raw{fill:none;stroke-width:1;opacity:.35}"
-      "svg.chart .end{font-weight:600}";
-  for (int c = 1; c <= 4; ++c)
-    css += fmt::format(
-        "svg.chart .line.c{0},svg.chart .raw.c{0}{{stroke:var(--c{0})}}svg.chart "
-        ".dot.c{0},svg.chart .end.c{0}{{fill:var(--c{0})}}",
-        c);
-  return kColors + css;
-}
-
 std::string draw_chart(const ChartSpec& spec, ChartUse use) {
-  const Frame f = frame_of(spec);
+  const Legend legend = legend_of(spec);
+  const Frame f = frame_of(spec, legend.extra_height);
   std::string svg = fmt::format(
-      "<svg class=\"chart\" xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {} {}\" "
+      "<svg class=\"chart\" xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {} {:.0f}\" "
       "role=\"img\" aria-label=\"{}\">\n",
-      spec.width, spec.height, html_escaped(spec.title));
+      spec.width, f.height, html_escaped(spec.title));
   if (use == ChartUse::kFile)
     svg += fmt::format(
-        "<style>{}</style><rect width=\"100%\" height=\"100%\" rx=\"8\" fill=\"var(--card)\"/>\n",
+        "<style>{}</style><rect class=\"back\" width=\"100%\" height=\"100%\" rx=\"8\"/>\n",
         chart_style());
-  svg += heading(spec) + grid(spec, f);
+  svg += heading(spec, legend) + grid(spec, f);
+  for (const ChartSeries& s : spec.series) svg += band(s, f);
   for (const bool faint : {true, false})
     for (const ChartSeries& s : spec.series)
       if (s.faint == faint) svg += line(s, f);
@@ -187,31 +271,12 @@ std::string draw_chart(const ChartSpec& spec, ChartUse use) {
 
 std::vector<ChartPoint> smoothed(const std::vector<ChartPoint>& points, double keep) {
   std::vector<ChartPoint> out;
-  double mean = 0, weight = 0;
+  RunningMean mean(keep);
   for (const ChartPoint& p : points) {
-    if (!std::isfinite(p.y)) continue;
-    mean = keep * mean + (1 - keep) * p.y;
-    weight = keep * weight + (1 - keep);
-    out.push_back({p.x, mean / weight});
+    mean.add(p.y);
+    out.push_back({p.x, is_finite(p) ? mean.value() : std::numeric_limits<double>::quiet_NaN()});
   }
   return out;
-}
-
-std::vector<double> axis_ticks(double low, double high, int count) {
-  const double rough = (high - low) / std::max(count, 1);
-  if (!(rough > 0) || !std::isfinite(rough)) return {};
-  const double power = std::pow(10.0, std::floor(std::log10(rough)));
-  double step = 10 * power;
-  for (const double factor : {1.0, 2.0, 5.0})
-    if (factor * power >= rough) {
-      step = factor * power;
-      break;
-    }
-  std::vector<double> ticks;
-  const double first = std::ceil(low / step);
-  for (double i = first; i * step <= high && ticks.size() < 50; ++i)
-    ticks.push_back(i * step + 0.0);
-  return ticks;
 }
 
 }  // namespace lathe

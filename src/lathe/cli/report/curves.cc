@@ -1,11 +1,15 @@
 #include "lathe/cli/report/curves.h"
 
+#include <algorithm>
+#include <cmath>
+#include <limits>
 #include <map>
 #include <nlohmann/json.hpp>
 
 #include "lathe/base/error.h"
 #include "lathe/cli/report/run_data.h"
 #include "lathe/io/json_file.h"
+#include "lathe/train/metrics.h"
 
 namespace lathe {
 namespace {
@@ -13,7 +17,7 @@ namespace {
 namespace fs = std::filesystem;
 using Json = nlohmann::ordered_json;
 
-std::optional<double> x_of(const StepPoint& p, CurveX x) {
+double x_of(const StepPoint& p, CurveX x) {
   switch (x) {
     case CurveX::kStep:
       return p.step;
@@ -24,7 +28,7 @@ std::optional<double> x_of(const StepPoint& p, CurveX x) {
     case CurveX::kPosition:
       break;
   }
-  return std::nullopt;
+  return std::numeric_limits<double>::quiet_NaN();
 }
 
 bool is_of_validation(CurveY y) {
@@ -33,13 +37,13 @@ bool is_of_validation(CurveY y) {
 
 // A validation knows its step only; how far training was then stands in the line of that step.
 std::vector<ChartPoint> validation_points(const RunData& run, CurveY y, CurveX x) {
-  std::map<double, std::optional<double>> place;
+  std::map<double, double> place;
   for (const StepPoint& p : run.steps) place[p.step] = x_of(p, x);
   std::vector<ChartPoint> points;
   for (const ValidationPoint& p : run.validations) {
-    const auto value = y == CurveY::kBitsPerByte ? p.bits_per_byte : std::optional(p.loss);
     const auto at = place.find(p.step);
-    if (value && at != place.end() && at->second) points.push_back({*at->second, *value});
+    if (at != place.end())
+      points.push_back({at->second, y == CurveY::kBitsPerByte ? p.bits_per_byte : p.loss});
   }
   return points;
 }
@@ -47,8 +51,7 @@ std::vector<ChartPoint> validation_points(const RunData& run, CurveY y, CurveX x
 std::vector<ChartPoint> step_points(const RunData& run, CurveY y, CurveX x) {
   std::vector<ChartPoint> points;
   for (const StepPoint& p : run.steps)
-    if (const auto at = x_of(p, x))
-      points.push_back({*at, y == CurveY::kLoss ? p.loss : p.grad_norm});
+    points.push_back({x_of(p, x), y == CurveY::kLoss ? p.loss : p.grad_norm});
   return points;
 }
 
@@ -62,7 +65,7 @@ std::vector<ChartPoint> position_points(const fs::path& source) {
   try {
     for (const Json& stretch : tree.at("by_position"))
       points.push_back({(stretch.at("from").get<double>() + stretch.at("to").get<double>()) / 2,
-                        stretch.at("loss").get<double>()});
+                        metric_value(stretch, "loss").value_or(std::nan(""))});
   } catch (const Json::exception&) {
     fail(ErrorKind::kFormat, source.string(),
          "has no loss by position; expected a file that `lathe eval --out FILE` wrote");
@@ -73,11 +76,18 @@ std::vector<ChartPoint> position_points(const fs::path& source) {
 }  // namespace
 
 std::vector<ChartPoint> read_curve(const fs::path& source, CurveY y, CurveX x) {
-  if (x == CurveX::kPosition) return position_points(source);
+  if (x == CurveX::kPosition) {
+    auto points = position_points(source);
+    require(std::ranges::any_of(points, is_finite), ErrorKind::kData, source.string(),
+            "has no loss by position that is a finite number; evaluate the model again");
+    return points;
+  }
   const RunData run = read_run(source);
   auto points = is_of_validation(y) ? validation_points(run, y, x) : step_points(run, y, x);
-  require(!points.empty(), ErrorKind::kData, (source / "metrics.jsonl").string(),
-          "holds no such numbers: bits per byte need data.valid and data.tokenizer, a validation "
+  require(std::ranges::any_of(points, is_finite), ErrorKind::kData,
+          (source / "metrics.jsonl").string(),
+          "holds no such numbers that are finite: bits per byte need data.valid and "
+          "data.tokenizer, a validation "
           "loss data.valid, FLOPs a run of this version. Choose others with --y and --x");
   return points;
 }

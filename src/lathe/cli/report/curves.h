@@ -15,6 +15,7 @@ enum class CurveY { kValidationLoss, kLoss, kBitsPerByte, kGradientNorm };
 enum class CurveX { kStep, kTokens, kFlops, kPosition };
 
 // `source` is the folder of a training run or, for kPosition, a file that `lathe eval --out` wrote.
+// At least one point is finite; the others are gaps of the chart.
 // Errors: as read_run(); kData when it holds no such numbers, with what to do.
 std::vector<ChartPoint> read_curve(const std::filesystem::path& source, CurveY y, CurveX x);
 

@@ -1,10 +1,12 @@
 #include "lathe/cli/report/page.h"
 
 #include <algorithm>
+#include <cmath>
 
 #include "lathe/base/error.h"
 #include "lathe/base/strings.h"
 #include "lathe/cli/report/html.h"
+#include "lathe/cli/report/run_facts.h"
 #include "lathe/io/atomic_file.h"
 #include "lathe/io/manifest.h"
 
@@ -51,31 +53,47 @@ std::string tile(const std::string& value, const std::string& name) {
                      html_escaped(value), html_escaped(name));
 }
 
-std::string tiles(const RunData& run) {
+std::string loss_text(double loss) {
+  return std::isfinite(loss) ? fmt::format("{:.3f}", loss) : "not finite";
+}
+
+std::string speed_tiles(const RunData& run) {
   double seconds = 0;
-  for (const StepPoint& p : run.steps) seconds += p.step_ms * 1e-3;
+  std::vector<double> shares;
+  for (const StepPoint& p : run.steps) {
+    if (std::isfinite(p.step_ms)) seconds += p.step_ms * 1e-3;
+    if (std::isfinite(p.mfu)) shares.push_back(p.mfu);
+  }
+  std::string html;
+  if (seconds > 0) html += tile(human_time(seconds), "in training steps");
+  if (shares.empty()) return html;
+  const auto middle = shares.begin() + static_cast<ptrdiff_t>(shares.size() / 2);
+  std::ranges::nth_element(shares, middle);
+  return html + tile(fmt::format("{:.0f} %", 100 * *middle), "of the matrix rate (MFU, median)");
+}
+
+std::string tiles(const RunData& run, const RunFacts& facts) {
   const StepPoint& last = run.steps.back();
   std::string html = "<div class=\"tiles\">";
   if (!run.validations.empty()) {
     const ValidationPoint& v = run.validations.back();
-    html += tile(fmt::format("{:.3f}", v.loss), "validation loss at the end");
-    if (v.bits_per_byte) html += tile(fmt::format("{:.3f}", *v.bits_per_byte), "bits a byte");
+    html += tile(loss_text(v.loss), "validation loss at the end");
+    if (std::isfinite(v.bits_per_byte))
+      html += tile(fmt::format("{:.3f}", v.bits_per_byte), "bits a byte");
   } else {
-    html += tile(fmt::format("{:.3f}", last.loss), "training loss of the last step");
+    html += tile(loss_text(last.loss), "training loss of the last step");
   }
-  if (run.demo.is_object() && run.demo.contains("parameters"))
-    html += tile(human_count(run.demo["parameters"].get<double>()), "parameters");
-  html += tile(human_count(last.tokens), "tokens trained on");
+  if (facts.parameters)
+    html += tile(human_count(static_cast<double>(*facts.parameters)), "parameters");
+  if (std::isfinite(last.tokens)) html += tile(human_count(last.tokens), "tokens trained on");
   html += tile(fmt::format("{:.0f}", last.step), "steps");
-  if (seconds > 0) html += tile(human_time(seconds), "in training steps");
-  if (last.mfu) {
-    std::vector<double> shares;
-    for (const StepPoint& p : run.steps) shares.push_back(p.mfu.value_or(0));
-    std::ranges::nth_element(shares, shares.begin() + static_cast<ptrdiff_t>(shares.size() / 2));
-    html += tile(fmt::format("{:.0f} %", 100 * shares[shares.size() / 2]),
-                 "of the matrix rate (MFU, median)");
-  }
-  return html + "</div>\n";
+  html += speed_tiles(run) + "</div>\n";
+  if (!facts.problem.empty())
+    html += fmt::format(
+        "<p class=\"soft\">The parameters could not be counted from recipe.json: {}"
+        "</p>\n",
+        html_escaped(facts.problem));
+  return html;
 }
 
 std::string charts(const RunData& run) {
@@ -127,13 +145,12 @@ std::string generations(const Json& demo) {
          "docs/repetition.md.</p>\n";
 }
 
-std::string machine(const RunData& run) {
-  if (!run.demo.is_object() || !run.demo.contains("machine")) return "";
-  const Json& m = run.demo["machine"];
+std::string machine(const RunFacts& facts) {
+  if (facts.machine.empty()) return "";
   std::string rows;
-  for (const auto& [name, value] : m.items())
-    rows += fmt::format("<tr><td>{}</td><td>{}</td></tr>\n", html_escaped(name),
-                        html_escaped(value.is_string() ? value.get<std::string>() : value.dump()));
+  for (const auto& [name, value] : facts.machine)
+    rows +=
+        fmt::format("<tr><td>{}</td><td>{}</td></tr>\n", html_escaped(name), html_escaped(value));
   return "<h2>Machine</h2>\n" + card("<table>" + rows + "</table>");
 }
 
@@ -194,13 +211,14 @@ std::string introduction(const RunData& run) {
 }  // namespace
 
 std::string report_page(const RunData& run) {
+  const RunFacts facts = read_facts(run);
   return "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\">"
          "<meta name=\"viewport\" content=\"width=device-width,initial-scale=1\"><meta "
          "name=\"color-scheme\" content=\"light dark\">"
          "<title>" +
          html_escaped(title_of(run)) + "</title><style>" + chart_style() + kStyle +
-         "</style></head><body><main>\n" + introduction(run) + tiles(run) + charts(run) +
-         generations(run.demo) + samples(run) + stages(run.demo) + machine(run) +
+         "</style></head><body><main>\n" + introduction(run) + tiles(run, facts) + charts(run) +
+         generations(run.demo) + samples(run) + stages(run.demo) + machine(facts) +
          recipe(run.recipe) + lineage(run) + "</main></body></html>\n";
 }
 

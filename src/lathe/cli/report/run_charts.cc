@@ -1,3 +1,5 @@
+#include <algorithm>
+
 #include "lathe/cli/report/page.h"
 
 namespace lathe {
@@ -5,10 +7,10 @@ namespace {
 
 constexpr double kKeep = 0.9;  // about the last ten steps
 
-template <class T, class F>
-std::vector<ChartPoint> points_of(const std::vector<T>& records, F&& y) {
+template <class T>
+std::vector<ChartPoint> points_of(const std::vector<T>& records, double T::*y) {
   std::vector<ChartPoint> out;
-  for (const T& r : records) out.push_back({r.step, y(r)});
+  for (const T& r : records) out.push_back({r.step, r.*y});
   return out;
 }
 
@@ -25,58 +27,55 @@ ChartSpec raw_and_smooth(const std::string& title, const std::string& name, int 
   return spec;
 }
 
-ChartSpec loss_chart(const RunData& run) {
-  ChartSpec spec = raw_and_smooth("Loss, nats a token", "training, smoothed", 1,
-                                  points_of(run.steps, [](const StepPoint& p) { return p.loss; }));
-  spec.width = 760;
-  spec.height = 330;
-  if (!run.validations.empty())
-    spec.series.push_back(
-        {.name = "validation",
-         .color = 2,
-         .faint = false,
-         .dots = true,
-         .points = points_of(run.validations, [](const ValidationPoint& p) { return p.loss; })});
-  return spec;
+ChartSeries validation_series(const RunData& run, double ValidationPoint::*y) {
+  return {.name = "", .color = 2, .dots = true, .points = points_of(run.validations, y)};
 }
 
-ChartSpec bits_chart(const RunData& run) {
-  ChartSpec spec{.title = "Validation, bits a byte", .series = {}};
-  ChartSeries series{.name = "", .color = 2, .faint = false, .dots = true, .points = {}};
-  for (const ValidationPoint& p : run.validations)
-    if (p.bits_per_byte) series.points.push_back({p.step, *p.bits_per_byte});
-  spec.series.push_back(std::move(series));
+ChartSpec loss_chart(const RunData& run) {
+  ChartSpec spec = raw_and_smooth("Loss, nats a token", "training, smoothed", 1,
+                                  points_of(run.steps, &StepPoint::loss));
+  spec.width = 760;
+  spec.height = 330;
+  if (!run.validations.empty()) {
+    spec.series.push_back(validation_series(run, &ValidationPoint::loss));
+    spec.series.back().name = "validation";
+  }
   return spec;
 }
 
 ChartSpec rate_chart(const RunData& run) {
   ChartSpec spec{.title = "Learning rate", .series = {}, .from_zero = true};
-  spec.series.push_back({.name = "",
-                         .color = 3,
-                         .faint = false,
-                         .dots = false,
-                         .points = points_of(run.steps, [](const StepPoint& p) { return p.lr; })});
+  spec.series.push_back({.name = "", .color = 3, .points = points_of(run.steps, &StepPoint::lr)});
   return spec;
+}
+
+ChartSpec speed_chart(const RunData& run) {
+  ChartSpec spec = raw_and_smooth("Tokens a second", "smoothed", 3,
+                                  points_of(run.steps, &StepPoint::tokens_per_s));
+  spec.from_zero = true;
+  return spec;
+}
+
+bool shows_something(const NamedChart& chart) {
+  return std::ranges::any_of(chart.spec.series, [](const ChartSeries& s) {
+    return std::ranges::any_of(s.points, is_finite);
+  });
 }
 
 }  // namespace
 
 std::vector<NamedChart> run_charts(const RunData& run) {
-  std::vector<NamedChart> charts;
-  charts.push_back({"loss", loss_chart(run)});
-  if (ChartSpec bits = bits_chart(run); !bits.series[0].points.empty())
-    charts.push_back({"bits-per-byte", std::move(bits)});
-  charts.push_back({"learning-rate", rate_chart(run)});
-  charts.push_back({"gradient-norm", raw_and_smooth("Gradient norm, before clipping", "smoothed", 4,
-                                                    points_of(run.steps, [](const StepPoint& p) {
-                                                      return p.grad_norm;
-                                                    }))});
-  ChartSpec speed =
-      raw_and_smooth("Tokens a second", "smoothed", 3,
-                     points_of(run.steps, [](const StepPoint& p) { return p.tokens_per_s; }));
-  speed.from_zero = true;
-  charts.push_back({"tokens-per-second", std::move(speed)});
-  return charts;
+  std::vector<NamedChart> all = {
+      {"loss", loss_chart(run)},
+      {"bits-per-byte",
+       {.title = "Validation, bits a byte",
+        .series = {validation_series(run, &ValidationPoint::bits_per_byte)}}},
+      {"learning-rate", rate_chart(run)},
+      {"gradient-norm", raw_and_smooth("Gradient norm, before clipping", "smoothed", 4,
+                                       points_of(run.steps, &StepPoint::grad_norm))},
+      {"tokens-per-second", speed_chart(run)}};
+  std::erase_if(all, [](const NamedChart& chart) { return !shows_something(chart); });
+  return all;
 }
 
 }  // namespace lathe

@@ -1,8 +1,12 @@
 #include "lathe/cli/report/run_data.h"
 
+#include <cmath>
+#include <limits>
+
 #include "lathe/base/error.h"
 #include "lathe/corpus/line_reader.h"
 #include "lathe/io/json_file.h"
+#include "lathe/train/metrics.h"
 
 namespace lathe {
 namespace {
@@ -11,27 +15,22 @@ namespace fs = std::filesystem;
 using Json = nlohmann::ordered_json;
 
 double number(const Json& record, const char* key) {
-  const auto it = record.find(key);
-  return it != record.end() && it->is_number() ? it->get<double>() : 0.0;
-}
-
-std::optional<double> maybe(const Json& record, const char* key) {
-  const auto it = record.find(key);
-  return it != record.end() && it->is_number() ? std::optional(it->get<double>()) : std::nullopt;
+  return metric_value(record, key).value_or(std::numeric_limits<double>::quiet_NaN());
 }
 
 void add_record(const Json& record, RunData& run) {
   const double step = number(record, "step");
+  if (!std::isfinite(step)) return;
   if (record.contains("val_loss")) {
     run.validations.push_back(
-        {step, number(record, "val_loss"), maybe(record, "val_bits_per_byte")});
+        {step, number(record, "val_loss"), number(record, "val_bits_per_byte")});
   } else if (record.contains("sample") && record["sample"].is_string()) {
     run.samples.push_back({static_cast<int64_t>(step), record["sample"].get<std::string>()});
   } else if (record.contains("loss")) {
-    run.steps.push_back(
-        {step, number(record, "loss"), number(record, "lr"), number(record, "grad_norm"),
-         number(record, "tokens_per_s"), number(record, "tokens"), number(record, "step_ms"),
-         number(record, "memory_mib"), maybe(record, "mfu"), maybe(record, "flops")});
+    run.steps.push_back({step, number(record, "loss"), number(record, "lr"),
+                         number(record, "grad_norm"), number(record, "tokens_per_s"),
+                         number(record, "tokens"), number(record, "step_ms"), number(record, "mfu"),
+                         number(record, "flops")});
   }
 }
 

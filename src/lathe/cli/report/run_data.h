@@ -11,16 +11,14 @@
 
 namespace lathe {
 
+// NaN: the line has no such number, or NaN itself. A reader draws both as a gap.
 struct StepPoint {
-  double step = 0, loss = 0, lr = 0, grad_norm = 0, tokens_per_s = 0, tokens = 0, step_ms = 0,
-         memory_mib = 0;
-  std::optional<double> mfu;
-  std::optional<double> flops;  // of training up to here
+  double step, loss, lr, grad_norm, tokens_per_s, tokens, step_ms, mfu;
+  double flops;  // of training up to here
 };
 
 struct ValidationPoint {
-  double step = 0, loss = 0;
-  std::optional<double> bits_per_byte;
+  double step, loss, bits_per_byte;
 };
 
 struct SampleText {

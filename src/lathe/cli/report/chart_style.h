@@ -1,0 +1,14 @@
+// How the series of a chart are told apart.
+#pragma once
+
+#include <string>
+
+namespace lathe {
+
+inline constexpr int kChartHues = 6;
+
+// The classes of a series' lines and labels in chart_style(): "c2", or "c2 d1" for the second hue,
+// dashed. `color` counts from 1.
+std::string chart_class(int color);
+
+}  // namespace lathe

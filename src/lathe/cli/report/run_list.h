@@ -1,0 +1,35 @@
+// The training runs below a folder and how far each has come.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace lathe {
+
+enum class RunState {
+  kRunning,   // a process holds the lock of its folder
+  kFinished,  // its model is written
+  kStopped,   // neither
+};
+const char* name_of(RunState state);
+
+struct RunRow {
+  std::filesystem::path folder;
+  RunState state = RunState::kStopped;
+  int64_t steps = 0;                     // the last one in metrics.jsonl
+  std::optional<int64_t> planned;        // train.steps of recipe.json
+  std::optional<double> loss, val_loss;  // the last ones; may be NaN
+  std::optional<double> age_seconds;     // since metrics.jsonl was last written
+  std::string note;                      // what is damaged or not there; empty: nothing
+};
+
+// A run is a folder with a metrics.jsonl. Of a folder that cannot be entered and of a run whose
+// files cannot be read the row says so in its note. Links to folders are not followed, and nothing
+// is looked for in the checkpoints and the model of a run. The one written last comes first.
+// Errors: kIo for a `root` that is no folder.
+std::vector<RunRow> list_runs(const std::vector<std::filesystem::path>& roots);
+
+}  // namespace lathe
