@@ -6,6 +6,7 @@
 #include "lathe/base/strings.h"
 #include "lathe/cli/commands.h"
 #include "lathe/cli/report/run_list.h"
+#include "lathe/train/metrics.h"
 
 namespace lathe {
 namespace {
@@ -23,10 +24,7 @@ struct RunsOptions {
   }
 };
 
-// JSON has no NaN: metrics.jsonl spells it, here the state of the run says that it ended there.
-Json number(const std::optional<double>& value) {
-  return value && std::isfinite(*value) ? Json(*value) : Json();
-}
+Json number(const std::optional<double>& value) { return value ? spelled_number(*value) : Json(); }
 
 Json json_of(const RunRow& row) {
   Json json = {{"path", row.folder.string()}, {"state", name_of(row.state)}, {"steps", row.steps}};

@@ -26,14 +26,16 @@ constexpr Spelling kSpellings[] = {{"NaN", std::numeric_limits<double>::quiet_Na
                                    {"-Infinity", -std::numeric_limits<double>::infinity()}};
 
 Json spelled(const Json& value) {
-  if (!value.is_number_float() || std::isfinite(value.get<double>())) return value;
-  const double x = value.get<double>();
-  for (const Spelling& s : kSpellings)
-    if (std::isnan(x) ? std::isnan(s.value) : s.value == x) return s.text;
-  return value;
+  return value.is_number_float() ? spelled_number(value.get<double>()) : value;
 }
 
 }  // namespace
+
+Json spelled_number(double value) {
+  for (const Spelling& s : kSpellings)
+    if (std::isnan(value) ? std::isnan(s.value) : s.value == value) return s.text;
+  return value;
+}
 
 MetricsWriter::MetricsWriter(const std::filesystem::path& folder, int64_t last_step)
     : path_(folder / "metrics.jsonl"), board_(folder / "tensorboard", last_step + 1) {

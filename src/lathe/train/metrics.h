@@ -49,6 +49,8 @@ class MetricsWriter {
   std::chrono::steady_clock::time_point flushed_ = std::chrono::steady_clock::now();
 };
 
+// A number as a line has it: spelled where it is not finite.
+nlohmann::ordered_json spelled_number(double value);
 // A number of a line, written as above; nullopt when there is none.
 std::optional<double> metric_value(const nlohmann::ordered_json& record, const std::string& key);
 
