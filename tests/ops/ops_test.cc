@@ -233,19 +233,24 @@ void add_attention_inputs(std::vector<Case>& all) {
 
 void add_cross_entropy(std::vector<Case>& all) {
   const auto add = [&](const std::string& name, const std::vector<int32_t>& labels,
-                       double normalizer) {
+                       double normalizer, double z_loss = 0, double softcap = 0) {
     const auto rows = static_cast<int64_t>(labels.size());
     all.push_back({"cross_entropy_" + name,
                    {{{rows, 4}}, {{6, 4}, Kind::kWeight}},
-                   [labels, normalizer, rows](const Vars& v) -> Vars {
-                     return {ops::linear_cross_entropy(v[0], v[1], indices(labels, {rows}),
-                                                       {.normalizer = normalizer})};
+                   [labels, normalizer, rows, z_loss, softcap](const Vars& v) -> Vars {
+                     ops::OutputHead head(v[1]);
+                     head.softcap = softcap;
+                     return {
+                         ops::linear_cross_entropy(v[0], head, indices(labels, {rows}),
+                                                   {.normalizer = normalizer, .z_loss = z_loss})};
                    }});
   };
   add("plain", {0, 5, 3}, 0);
   add("ignored", {-1, 5, -100, 2}, 0);
   add("normalizer", {1, -1, 4}, 7.5);
   add("one_label", {-1, 3}, 0);
+  add("z_loss", {0, -1, 5, 3}, 0, 0.3);
+  add("z_loss_capped", {4, 2, -1}, 5, 0.1, 2.5);
 }
 
 std::vector<Case> cases() {

@@ -152,6 +152,17 @@ TEST_F(Training, ARunThatSkipsEveryStepEnds) {
   EXPECT_TRUE(std::isnan(metric_value(metrics().back(), "grad_norm").value()));
 }
 
+// Whatever somebody put there is no part of a model, and stays.
+TEST_F(Training, AFolderOfOthersIsNotReplacedByTheModel) {
+  train(recipe());
+  folder_.write("out/model/notes.txt", "mine");
+  fs::remove_all(checkpoint(6));
+  const std::string text = error_text([&] { train(recipe(), Trainer::Start::kResume); });
+  EXPECT_NE(text.find("it holds 'notes.txt'"), std::string::npos) << text;
+  EXPECT_EQ(content_of(out() / "model/notes.txt"), "mine");
+  EXPECT_EQ(CheckpointStore(out() / "checkpoints").steps().back(), 5);  // told before any step
+}
+
 TEST_F(Training, AnErrorInAValidationLosesNoStep) {
   TrainHooks hooks;
   hooks.on_eval = [](const EvalReport&) { fail(ErrorKind::kIo, "screen", "is gone"); };
@@ -262,6 +273,29 @@ TEST_F(Training, DocumentsThatWereSeenAreCounted) {
     for (int64_t s = 1; s <= steps; ++s) trainer.step(s);
     EXPECT_EQ(trainer.documents_seen(), (std::vector<int64_t>{std::min<int64_t>(3, steps)}));
   }
+}
+
+// The logits stay nearer to zero; `loss` is the cross entropy alone, as without it.
+TEST_F(Training, AZLossIsToldApartAndKeepsLogitsSmall) {
+  const auto ends = [&](double z_loss) {
+    start_over();
+    recipe_["objective"]["z_loss"] = z_loss;
+    train(recipe(R"({"train": {"steps": 40}, "optim": {"lr": 0.03}})"));
+    Json last;
+    for (const Json& line : metrics())
+      if (line.contains("loss")) last = line;
+    return std::pair(metrics().front(), last);
+  };
+  const auto squares = [](const Json& line, double z_loss) {
+    return line.at("z_loss").get<double>() / z_loss;  // mean lse²
+  };
+  const auto [first_small, small] = ends(1e-9);
+  const auto [first_large, large] = ends(0.1);
+  // Before the first update both are the same model.
+  EXPECT_NEAR(first_small.at("loss"), first_large.at("loss"), 1e-6);
+  EXPECT_NEAR(squares(first_large, 0.1), squares(first_small, 1e-9), 1e-4);
+  EXPECT_LT(squares(large, 0.1), 0.5 * squares(small, 1e-9));
+  EXPECT_FALSE(ends(0).second.contains("z_loss"));
 }
 
 // Several shards without weights are one; with them each gives its share.

@@ -1,7 +1,9 @@
 #include "lathe/ops/cross_entropy.h"
 
 #include <algorithm>
+#include <vector>
 
+#include "lathe/base/parallel.h"
 #include "lathe/ops/common.h"
 #include "lathe/ops/elementwise.h"
 #include "lathe/ops/linear.h"
@@ -32,6 +34,7 @@ int64_t count_labels(const Tensor& labels, int64_t vocabulary) {
 
 struct Result {
   Tensor loss, dhidden, dweight, dbias;
+  double z_term = 0;
 };
 
 // The soft cap of one chunk of logits, in place, and its derivative.
@@ -58,11 +61,65 @@ class Cap {
   Tensor ratio_;  // logits / cap
 };
 
+// The z-loss of one chunk. With p the softmax, a = 2·c·lse and d the gradient p − onehot of the cross
+// entropy, its gradient added to d is (1 + a)·d + a·onehot.
+class ZLoss {
+ public:
+  ZLoss(double c, const Tensor& logits, const Tensor& labels) : c_(c), labels_(labels) {
+    if (c_ == 0.0) return;
+    for (int64_t n = 0; n < labels.size(0); ++n)
+      lse_.push_back(label_of(n) < 0 ? 0.0 : value(logits, n, label_of(n)));
+  }
+  // From the cross entropy lse − logits[label] of every row; returns the sum of c · lse².
+  double finish(const Tensor& losses) {
+    double sum = 0;
+    for (size_t n = 0; n < lse_.size(); ++n) {
+      if (label_of(static_cast<int64_t>(n)) < 0) continue;
+      lse_[n] += value(losses, static_cast<int64_t>(n), 0);
+      sum += c_ * lse_[n] * lse_[n];
+    }
+    return sum;
+  }
+  // `scale` is what the cross entropy's gradient was multiplied by.
+  void differentiate(const Tensor& dlogits, double scale) const {
+    if (c_ == 0.0) return;
+    if (dlogits.dtype() == DType::kF64)
+      add<double>(dlogits, scale);
+    else
+      add<float>(dlogits, scale);
+  }
+
+ private:
+  int64_t label_of(int64_t n) const { return labels_.data<int32_t>()[n]; }
+  static double value(const Tensor& t, int64_t row, int64_t column) {
+    const int64_t at = row * (t.numel() / t.size(0)) + column;
+    return t.dtype() == DType::kF64 ? t.data<double>()[at]
+                                    : static_cast<double>(t.data<float>()[at]);
+  }
+  template <class T>
+  void add(const Tensor& dlogits, double scale) const {
+    const int64_t width = dlogits.size(1);
+    parallel_for(dlogits.size(0), 1, [&](int64_t n) {
+      if (label_of(n) < 0) return;
+      T* row = dlogits.data<T>() + n * width;
+      const double a = 2 * c_ * lse_[static_cast<size_t>(n)];
+      const T factor = static_cast<T>(1 + a);
+      for (int64_t v = 0; v < width; ++v) row[v] *= factor;
+      row[label_of(n)] += static_cast<T>(a * scale);
+    });
+  }
+
+  double c_;
+  Tensor labels_;
+  std::vector<double> lse_;  // before finish() the label's logit
+};
+
 struct Problem {
   Tensor hidden, labels;  // [N,C], [N]
   const OutputHead& head;
   double normalizer;
   bool with_gradients;
+  double z_loss;
 };
 
 // dhidden, dweight and dbias of one chunk. `first` overwrites the sums.
@@ -92,8 +149,9 @@ Result run_chunks(const Problem& p) {
     if (p.head.bias.defined()) r.dbias = Tensor({vocabulary}, sums, device);
   }
   const Tensor logits({std::min(chunk, rows), vocabulary}, sums, device);
-  // Straight in the products' dtype, unless the soft cap still has to differentiate it.
-  const bool convert = p.with_gradients && hidden.dtype() != sums && p.head.softcap == 0.0;
+  // Straight in the products' dtype, unless something still has to be done with it.
+  const bool convert =
+      p.with_gradients && hidden.dtype() != sums && p.head.softcap == 0.0 && p.z_loss == 0.0;
   const Tensor dlogits = convert ? Tensor(logits.shape(), hidden.dtype(), device) : logits;
   const Cap cap(p.head.softcap, logits);
   for (int64_t first = 0; first < rows; first += chunk) {
@@ -102,15 +160,20 @@ Result run_chunks(const Problem& p) {
                  dy = dlogits.narrow(0, 0, count);
     k.matmul(x, weight.transpose(0, 1), p.head.bias.value.view(), y, Write::kOverwrite);
     cap.apply(k, y);
-    k.cross_entropy(y, p.labels.narrow(0, first, count), losses.narrow(0, first, count),
-                    p.with_gradients ? dy.view() : TensorView(), 1.0 / p.normalizer);
+    const Tensor labels = p.labels.narrow(0, first, count), loss = losses.narrow(0, first, count);
+    ZLoss z(p.z_loss, y, labels);
+    k.cross_entropy(y, labels, loss, p.with_gradients ? dy.view() : TensorView(),
+                    1.0 / p.normalizer);
+    r.z_term += z.finish(loss);
     if (!p.with_gradients) continue;
+    z.differentiate(dy, 1.0 / p.normalizer);
     cap.differentiate(k, dy);
     differentiate_chunk(p, x, dy, first, r);
   }
   double total = 0.0;
   for (double x : losses.to_vector()) total += x;
-  r.loss = Tensor::scalar(total / p.normalizer, sums, device);
+  r.z_term /= p.normalizer;
+  r.loss = Tensor::scalar(total / p.normalizer + r.z_term, sums, device);
   return r;
 }
 
@@ -145,7 +208,8 @@ Var linear_cross_entropy(const Var& hidden, const OutputHead& head, const Tensor
           flat.numel());
   const Var &weight = head.weight, &bias = head.bias;
   const bool recorded = tape_of({&hidden, &weight, &bias}) != nullptr;
-  const Result r = run_chunks({rows, flat, head, normalizer, recorded});
+  const Result r = run_chunks({rows, flat, head, normalizer, recorded, options.z_loss});
+  if (options.z_term != nullptr) *options.z_term = r.z_term;
   auto backward = [hidden = hidden.ref(), weight = weight.ref(), bias = bias.ref(),
                    shape = hidden.shape(), r](Gradients& g) {
     const double seed = g.of_output().item();

@@ -23,6 +23,11 @@ Var logits(const Var& hidden, const OutputHead& head);
 struct CrossEntropyOptions {
   // The summed loss is divided by this; 0 means the number of labels that count.
   double normalizer = 0.0;
+  // c of a further loss c · lse² of each label that counts, lse the log-sum-exp of its logits, which
+  // keeps them from drifting away (z-loss, Chowdhery et al. 2022, arXiv:2204.02311); it is divided
+  // by the normalizer, too.
+  double z_loss = 0.0;
+  double* z_term = nullptr;  // where that part of the result is put, when it is asked for
 };
 
 // hidden [.., C], labels i32 [..] (negative: ignored) -> mean loss, a scalar in the accumulation

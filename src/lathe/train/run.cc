@@ -8,6 +8,7 @@
 #include "lathe/io/atomic_file.h"
 #include "lathe/io/folder_lock.h"
 #include "lathe/io/json_file.h"
+#include "lathe/io/output_folder.h"
 #include "lathe/train/trainer.h"
 
 namespace lathe {
@@ -43,6 +44,8 @@ int64_t Trainer::begin(Start start, std::optional<int64_t> from_step) {
       hooks_.log.info("removing {}: its writing was cut short", path.filename().string());
   checkpoints_.remove_leftovers();
   remove_leftovers(out);
+  // Refused now rather than at the end of the run, when it holds something else.
+  make_output_folder({.path = out / "model", .overwrite = true});
   check_data();
   taken_ = start == Start::kFresh ? 0 : load_checkpoint(start, from_step);
   if (hours_) {  // of a run that begins; one that goes on keeps the steps that it had
@@ -82,6 +85,7 @@ void Trainer::record_step(const StepReport& r) {
     record["moe.z_loss"] = r.routers->z_loss;
   }
   if (r.mtp_loss) record["mtp_loss"] = *r.mtp_loss;
+  if (r.z_loss) record["z_loss"] = *r.z_loss;
   if (r.skipped) record["skipped"] = true;
   metrics_->write(record);
 }

@@ -8,6 +8,7 @@
 #include "lathe/io/atomic_file.h"
 #include "lathe/io/hash.h"
 #include "lathe/io/json_file.h"
+#include "lathe/io/output_folder.h"
 #include "lathe/model/weight_map.h"
 #include "lathe/train/resume.h"
 #include "lathe/train/trainer.h"
@@ -19,6 +20,7 @@ namespace fs = std::filesystem;
 using Json = nlohmann::ordered_json;
 
 // Behind this the optimiser's file holds master weights, where the model's file holds averages.
+constexpr int kFormat = 2;  // of state.json; 1 had the program's own names of tensors
 constexpr std::string_view kMaster = "master/";
 
 // A tensor of the model's file, from and to what `of` gives of a parameter.
@@ -85,12 +87,12 @@ CheckpointContent Trainer::checkpoint_content(bool with_averages) {
 }
 
 void Trainer::save_checkpoint(int64_t step) {
-  Json state = {{"format", 2},
+  Json state = {{"format", kFormat},
                 {"updates", updates_},
                 {"averages", ema_ != nullptr},
                 {"data", data_hash_},
                 {"weights", weights_of(recipe_.data.train)},
-                {"threads", thread_count()},
+                {"threads", threads_},
                 {"skipped_in_a_row", skipped_in_a_row_},
                 {"loss_statistics",
                  {{"mean", loss_statistics_.mean},
@@ -120,6 +122,7 @@ void Trainer::complete_checkpoint(const fs::path& folder, const fs::path& final_
 
 Manifest Trainer::manifest_of(std::string_view kind, int64_t step, int64_t updates) const {
   Manifest manifest = new_manifest(kind, hooks_.command);
+  manifest.threads = threads_;  // of the run, wherever this is called
   manifest.seed = recipe_.train.seed;
   manifest.recipe = write_recipe(recipe_).dump();
   Json facts = {{"steps", step}, {"updates", updates}, {"seq_len", recipe_.train.seq_len}};
@@ -133,6 +136,11 @@ Manifest Trainer::manifest_of(std::string_view kind, int64_t step, int64_t updat
 void Trainer::accept_state(const Json& state, Start start) {
   const auto step = state.at("step").get<int64_t>();
   const bool branch = start == Start::kBranch;
+  require(
+      state.value("format", 0) == kFormat, ErrorKind::kFormat, checkpoints_.path_of(step).string(),
+      "was written in format {} and is read in format {}; go on with the release that wrote it, "
+      "or start a new run",
+      state.value("format", 0), kFormat);
   if (hours_) {
     recipe_.train.steps = state.at("recipe").at("train").at("steps").get<int64_t>();
     hours_.reset();
@@ -143,10 +151,7 @@ void Trainer::accept_state(const Json& state, Start start) {
   std::vector<std::string> notes = accept_changes(
       changes_between(state.at("recipe"), recipe_, step),
       {.step = step, .checkpoint = checkpoints_.path_of(step).string(), .branch = branch});
-  // Checkpoints of earlier releases counted the tokens instead.
-  const bool same_data = state.contains("data")
-                             ? state["data"] == data_hash_
-                             : state.at("tokens") == data_.shards[0]->num_tokens();
+  const bool same_data = state.at("data") == data_hash_;
   const Json weights = weights_of(recipe_.data.train);
   const bool same_weights = state.value("weights", weights) == weights;
   require(
@@ -210,7 +215,7 @@ void Trainer::write_model() {
   std::optional<EmaScope> averaged;
   use_averages(averaged);
   const fs::path target = fs::path(recipe_.train.out) / "model";
-  AtomicDirectory folder(target, AtomicDirectory::IfExists::kReplace);
+  AtomicDirectory folder = make_output_folder({.path = target, .overwrite = true});
   save_model(*model_, folder.temporary(),
              {.dtype = DType::kF32, .like = recipe_.from.value_or("")});
   for (const auto& [name, text] : model_files_)

@@ -232,10 +232,13 @@ Var Trainer::with_further(const Forward& f, const Batch& batch, Var hidden, Var 
 
 double Trainer::backward(Forward f, const Batch& batch, double normalizer) {
   const BatchPass pass(*model_, std::move(f), batch, recipe_.recompute());
-  const Var loss = ops::linear_cross_entropy(pass.hidden, model_->head(pass.forward), batch.labels,
-                                             {.normalizer = normalizer});
+  double z_term = 0;
+  const Var loss = ops::linear_cross_entropy(
+      pass.hidden, model_->head(pass.forward), batch.labels,
+      {.normalizer = normalizer, .z_loss = recipe_.objective.z_loss, .z_term = &z_term});
+  z_loss_ += z_term;
   pass.forward.tape->backward(with_further(pass.forward, batch, pass.hidden, loss, normalizer));
-  return loss.value.item();
+  return loss.value.item() - z_term;
 }
 
 double Trainer::accumulate_gradients(int64_t step) {
@@ -254,7 +257,7 @@ double Trainer::accumulate_gradients(int64_t step) {
   double loss = 0;
   for (Parameter* p : trained_) p->grad.written = false;
   router_statistics_ = RouterStatistics();
-  further_sum_ = 0;
+  z_loss_ = further_sum_ = 0;
   further_labels_ = 0;
   for (size_t micro = 0; micro < batches.size(); ++micro) {
     const Batch& batch = batches[micro];
@@ -300,6 +303,7 @@ StepReport Trainer::step(int64_t step) {
   updating_ = false;
   taken_ = step;
   report.routers = router_statistics_.summary();
+  if (recipe_.objective.z_loss > 0) report.z_loss = z_loss_;
   if (further_labels_ > 0) report.mtp_loss = further_sum_ / static_cast<double>(further_labels_);
   report.seconds = seconds_since(start);
   report.flops = flops_per_step_ * static_cast<double>(micro_batches(t, step)) /

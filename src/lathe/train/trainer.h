@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "lathe/base/log.h"
+#include "lathe/base/parallel.h"
 #include "lathe/corpus/token_shard.h"
 #include "lathe/io/manifest.h"
 #include "lathe/model/folder.h"
@@ -37,6 +38,7 @@ struct StepReport {
   bool skipped = false;
   std::optional<RouterSummary> routers = {};  // of a mixture of experts
   std::optional<double> mtp_loss = {};        // mean of the modules that look further ahead
+  std::optional<double> z_loss = {};          // of objective.z_loss
 };
 
 struct EvalReport {
@@ -181,9 +183,11 @@ class Trainer {
   RouterStatistics router_statistics_;  // of the present step
   // The same, of the modules that look further ahead.
   double further_sum_ = 0;
+  double z_loss_ = 0;  // of the present step
   int64_t further_labels_ = 0;
   int64_t updates_ = 0;  // optimiser updates, skipped steps not counted
   int64_t skipped_in_a_row_ = 0;
+  int64_t threads_ = thread_count();
   int64_t taken_ = 0;      // the last step whose update was finished
   bool updating_ = false;  // weights are between two steps
 };

@@ -25,6 +25,7 @@ struct ObjectiveConfig {
   std::optional<int64_t> mask_token_id;
   std::vector<int64_t> mode_token_ids = {};
   double further_weight = 0.3;
+  double z_loss = 0.0;
   void visit(Visitor& v);
 };
 

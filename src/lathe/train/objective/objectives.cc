@@ -52,6 +52,11 @@ void ObjectiveConfig::visit(Visitor& v) {
   v.field("further_weight", further_weight,
           "with model.num_nextn_predict_layers: weight of their mean loss beside the model's",
           above(0));
+  v.field(
+      "z_loss", z_loss,
+      "adds this times the square of each label's log-sum-exp of logits to the loss, which keeps "
+      "logits from drifting (PaLM used 1e-4); `loss` in the metrics is without it",
+      at_least(0));
 }
 
 std::string objective_name(const ObjectiveConfig& config, const ModelConfig& model) {
