@@ -97,6 +97,21 @@ TEST_F(TrainCommand, CheckingStartsNothing) {
   EXPECT_EQ(run({"train", at("run.toml"), "--branch"}).code, 2);
 }
 
+TEST_F(TrainCommand, TheLineageNamesABranch) {
+  ASSERT_EQ(run({"train", at("run.toml")}).code, 0);
+  EXPECT_EQ(run({"lineage", at("run/model")}).out.find("branch"), std::string::npos);
+  ASSERT_EQ(run({"train", at("run.toml"), "--resume", "--branch", "--train.steps=5",
+                 "--optim.weight_decay=0"})
+                .code,
+            0);
+  for (const char* artefact : {"run/model", "run/checkpoints/step-00000005"}) {
+    const std::string out = run({"lineage", at(artefact)}).out;
+    EXPECT_NE(out.find("branch after step 3: optim.weight_decay: 0.1, now 0.0"), std::string::npos)
+        << out;
+    EXPECT_NE(out.find("branch after step 3: train.steps: 3, now 5"), std::string::npos) << out;
+  }
+}
+
 TEST_F(TrainCommand, DataShowPrintsTheBatch) {
   const CommandResult r = run({"data", "show", at("run.toml"), "--data.order=sequential",
                                "--data.document_mask=true", "--step", "2", "--json"});

@@ -73,6 +73,18 @@ Json to_json(const LineageNode& node) {
   return out;
 }
 
+// Where a run went on with another recipe than it began with.
+std::vector<std::string> branches_of(const Manifest& m) {
+  std::vector<std::string> branches;
+  if (m.facts.empty()) return branches;
+  const Json facts = parse_json(m.facts, "facts");
+  const auto found = facts.find("branches");
+  if (found == facts.end() || !found->is_array()) return branches;
+  for (const Json& branch : *found)
+    if (branch.is_string()) branches.push_back(branch.get<std::string>());
+  return branches;
+}
+
 // The tree as text: one line an artefact, its making indented below it.
 void print_tree(std::ostream& out, const LineageNode& node, const std::string& indent,
                 const std::string& branch) {
@@ -89,6 +101,7 @@ void print_tree(std::ostream& out, const LineageNode& node, const std::string& i
     if (m.seed) out << "  seed " << *m.seed;
     out << "  " << m.cpu << ", " << m.threads << " threads\n";
     if (!m.command.empty()) out << below << bar << "$ " << m.command << '\n';
+    for (const std::string& text : branches_of(m)) out << below << bar << "branch " << text << '\n';
   }
   for (size_t i = 0; i < node.parents.size(); ++i)
     print_tree(out, node.parents[i], below, i + 1 == node.parents.size() ? "└─ " : "├─ ");
