@@ -138,8 +138,10 @@ std::string recipe_markdown() {
          "of "
          "the steps taken stay what they were (a longer run with a constant schedule); *branch*, "
          "the "
-         "rest becomes another run, which `--branch` accepts and the lineage records; *another "
-         "model*, refused.\n" +
+         "rest becomes another run, which `--branch` accepts and the lineage records; *refused*, "
+         "the weights or the state of the optimiser belong to the old value. Of `data.train` the "
+         "paths "
+         "are free; other content, weights or another order is a branch.\n" +
          section("model", r.model, OnResume::kAnother) + section("data", r.data) +
          section("train", r.train) + section("objective", r.objective) + section("optim", r.optim) +
          section("schedule", r.schedule);

@@ -158,7 +158,7 @@ const char* word_of(OnResume change) {
     case OnResume::kBranch:
       return "branch";
     case OnResume::kAnother:
-      return "another model";
+      return "refused";
   }
   return "";
 }

@@ -42,8 +42,8 @@ struct OptimConfig {
             "decoupled decay of parameters with two or more dimensions, times the learning rate",
             at_least(0));
     v.field("lr_by_name", lr_by_name,
-            "learning rate over lr of parameters by name, \"embedding.*:0.5\"; the last rule that "
-            "fits counts");
+            "factor on lr for parameters matched by name, \"embedding.*:0.5\"; the last rule that "
+            "matches counts");
     v.field("decay_by_name", decay_by_name,
             "weight decay of parameters by name, \"*.bias:0.1\", in place of weight_decay");
     v.field("grad_clip", grad_clip, "largest global gradient norm; 0 does not clip", at_least(0));

@@ -64,8 +64,8 @@ struct ScheduleConfig {
     v.choice("decay_shape", decay_shape, {"linear", "1-sqrt"}, "how it decays (wsd)", rates);
     v.field(
         "steps", steps,
-        "steps that the schedule is made for; default train.steps. With more than those the run "
-        "ends before the learning rate has fallen, and can be made longer",
+        "steps that the schedule is made for; default train.steps. When it is larger, the run ends "
+        "before the learning rate has fallen and can be made longer later",
         at_least(1).when_resumed(OnResume::kContinues));
   }
 };

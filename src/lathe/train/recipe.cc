@@ -82,10 +82,11 @@ void check_together(const Recipe& r) {
 }  // namespace
 
 void DataConfig::visit(Visitor& v) {
-  v.field("train", train,
-          "token shards to learn from: prefixes of a .bin and .idx, \"PREFIX:0.3\" for one that "
-          "gives that share of the samples",
-          required().when_resumed(OnResume::kFree));  // what counts is checked by content
+  v.field(
+      "train", train,
+      "token shards to learn from: prefixes of a .bin and .idx. \"PREFIX:0.3\" gives that share of "
+      "the samples; shards without a share divide what is left by their sizes",
+      required().when_resumed(OnResume::kFree));  // what counts is checked by content
   v.field(
       "valid", valid,
       "token shards to validate on, \"NAME=PREFIX\" to name one; the first is that of val_loss, "
@@ -114,8 +115,8 @@ void TrainConfig::visit(Visitor& v) {
           between(1, 1 << 20));
   v.field(
       "batch_ramp", batch_ramp,
-      "steps over which the micro-batches of a step grow from one to grad_accumulation; 0 begins "
-      "with all",
+      "steps over which the micro-batches of a step grow from one to grad_accumulation; 0: all of "
+      "them from the first step on",
       at_least(0));
   v.field("seq_len", seq_len, "tokens of a sequence", at_least(1));
   v.choice("precision", precision, {"bf16", "fp32"},
@@ -138,7 +139,8 @@ void TrainConfig::visit(Visitor& v) {
           free_from(0));
   v.field("eval_every", eval_every, "steps between validations; 0 validates only at the end",
           free_from(0));
-  v.field("eval_batches", eval_batches, "samples of a validation in micro-batches", free_from(1));
+  v.field("eval_batches", eval_batches,
+          "in place of eval_samples: samples of a validation, in micro-batches", free_from(1));
   if (!eval_batches)
     v.field("eval_samples", eval_samples,
             "samples of one validation, always the same; 0 reads the whole shard", free_from(0));
