@@ -77,7 +77,7 @@ Trainer::Trainer(Recipe recipe, TrainHooks hooks)
   const Device device = recipe_.compute_device();
   model_->allocate(device == Device::kRef ? DType::kF64 : DType::kF32, device);
   if (recipe_.from) {
-    load_weights(*model_, *recipe_.from);
+    load_weights(*model_, *recipe_.from, hooks_.log);
   } else {
     model_->initialize(seed.fork("init"));
   }
