@@ -91,9 +91,13 @@ TEST_F(Budgeted, ARampIsCountedInTokensAndResumes) {
 }
 
 TEST_F(Budgeted, APeakThatIsNeverReachedIsTold) {
-  train(recipe(R"({"schedule": {"warmup_steps": 6}})"));
+  train(recipe(R"({"schedule": {"warmup_steps": 7}})"));
   EXPECT_NE(log_.find("the learning rate never reaches optim.lr"), std::string::npos) << log_;
   log_.clear();
+  start_over();
+  train(recipe(R"({"schedule": {"warmup_steps": 6}})"));  // at the last step
+  EXPECT_EQ(log_.find("never reaches"), std::string::npos) << log_;
+  EXPECT_EQ(metrics()[5].at("lr"), 0.01);
   start_over();
   train(recipe(R"({"schedule": {"warmup_steps": null, "warmup_ratio": 0.5}})"));
   EXPECT_EQ(log_.find("never reaches"), std::string::npos) << log_;

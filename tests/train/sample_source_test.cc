@@ -93,5 +93,17 @@ TEST_F(Source, WithWeightsEachShardGivesItsShareAndEpochsOfItsOwn) {
   EXPECT_NEAR(first, 120, 40);
 }
 
+TEST_F(Source, InOrderTheShardsTakeTurnsAndEachIsReadInItsOrder) {
+  const auto all = shards({30, 5000});
+  const SampleSource source(all, {0.25, 0.75}, {.seq_len = 4, .shuffle = false, .rng = Rng(5)});
+  std::map<const TokenShard*, int64_t> next;
+  for (int64_t i = 0; i < 9000; ++i) {
+    const auto s = source.at(i);
+    const int64_t samples = s.shard == all[0] ? 30 : 5000;
+    EXPECT_EQ(s.begin, next[s.shard]++ % samples * 4) << i;
+    EXPECT_NEAR(static_cast<double>(next[all[0]]), static_cast<double>(i + 1) * 0.25, 1) << i;
+  }
+}
+
 }  // namespace
 }  // namespace lathe::testing

@@ -150,6 +150,11 @@ TEST_F(Training, ARunThatSkipsEveryStepEnds) {
   // Numbers that are not finite are spelled, in lines that are JSON.
   EXPECT_EQ(metrics().back().at("grad_norm"), "NaN");
   EXPECT_TRUE(std::isnan(metric_value(metrics().back(), "grad_norm").value()));
+  // What it advises works: no checkpoint of the weights that fail is left to go on from.
+  EXPECT_NE(text.find("from the beginning"), std::string::npos) << text;
+  train(recipe(R"({"optim": {"lr": 1e-3}, "train": {"spike_skip": 6, "max_skipped": 5}})"),
+        Trainer::Start::kBranch);
+  EXPECT_TRUE(fs::exists(out() / "model"));
 }
 
 // Whatever somebody put there is no part of a model, and stays.
@@ -356,7 +361,7 @@ TEST_F(Training, IdsOutsideTheVocabularyAreToldAtTheStart) {
   }
 }
 
-// What a run could be asked for now, at every moment: the weights of the step, or their average.
+// A checkpoint holds what the finished model would be: the weights of its step, or their average.
 TEST_F(Training, ACheckpointIsAModel) {
   std::vector<std::string> patches = {
       "{}", R"({"train": {"ema_decay": 0.9}})", R"({"train": {"precision": "bf16"}})",

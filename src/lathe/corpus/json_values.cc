@@ -10,7 +10,6 @@ namespace lathe {
 
 namespace {
 
-constexpr size_t kStep = 64 << 10;
 constexpr int kEnd = -1;
 
 std::string shown(int c) {
@@ -27,11 +26,7 @@ std::string JsonValues::where() const { return fmt::format("{}:{}", file_.path()
 bool JsonValues::fill() {
   buffer_.erase(0, begin_);
   begin_ = 0;
-  const size_t old = buffer_.size();
-  buffer_.resize(old + kStep);
-  const size_t got = file_.read({buffer_.data() + old, kStep});
-  buffer_.resize(old + got);
-  return got > 0;
+  return file_.append_to(buffer_);
 }
 
 void JsonValues::consume(size_t n) {

@@ -5,8 +5,6 @@
 
 namespace lathe {
 
-constexpr size_t kStep = 64 << 10;
-
 LineReader::LineReader(PackedFile file, size_t max_line_bytes)
     : file_(std::move(file)), max_line_bytes_(max_line_bytes) {}
 
@@ -16,11 +14,7 @@ LineReader::LineReader(const std::filesystem::path& path, size_t max_line_bytes)
 bool LineReader::fill() {
   buffer_.erase(0, begin_);
   begin_ = 0;
-  const size_t old = buffer_.size();
-  buffer_.resize(old + kStep);
-  const size_t got = file_.read({buffer_.data() + old, kStep});
-  buffer_.resize(old + got);
-  return got > 0;
+  return file_.append_to(buffer_);
 }
 
 bool LineReader::next(std::string_view& line) {

@@ -221,6 +221,15 @@ size_t PackedFile::read(std::span<char> out) {
   return n;
 }
 
+bool PackedFile::append_to(std::string& buffer) {
+  constexpr size_t kStep = 64 << 10;
+  const size_t old = buffer.size();
+  buffer.resize(old + kStep);
+  const size_t got = read({buffer.data() + old, kStep});
+  buffer.resize(old + got);
+  return got > 0;
+}
+
 std::string_view PackedFile::peek(size_t n) {
   ahead_.erase(0, ahead_begin_);
   ahead_begin_ = 0;

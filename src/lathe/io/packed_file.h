@@ -24,6 +24,8 @@ class PackedFile {
   // The next bytes of the content, at most out.size(); 0 at its end. Throws kIo when the file cannot
   // be read, kFormat when compressed data is damaged or ends too early.
   size_t read(std::span<char> out);
+  // The next bytes of the content behind what `buffer` holds; false at the end. Errors as of read().
+  bool append_to(std::string& buffer);
   // The first `n` bytes of what read() gives next, fewer where the content ends before. Errors as of
   // read(). Valid until the next call.
   std::string_view peek(size_t n);

@@ -277,6 +277,10 @@ std::unique_ptr<Transformer> load_for_inference(const fs::path& folder, DType dt
 void save_model(Transformer& model, const fs::path& folder, const SaveOptions& options) {
   for (const auto& [name, text] : model_files(model, options))
     write_file_atomically(folder / name, text);
+  save_weights(model, folder, options);
+}
+
+void save_weights(Transformer& model, const fs::path& folder, const SaveOptions& options) {
   const auto tensors = map_weights(model);
   const ShardPlan plan = plan_shards(tensors, options);
   if (plan.shards.size() == 1) {

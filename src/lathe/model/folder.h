@@ -56,6 +56,9 @@ struct SaveOptions {
 // Writes into `folder`, which exists (usually the temporary of an AtomicDirectory).
 void save_model(Transformer& model, const std::filesystem::path& folder,
                 const SaveOptions& options);
+// The weights of it alone.
+void save_weights(Transformer& model, const std::filesystem::path& folder,
+                  const SaveOptions& options);
 
 // Whole texts by file name.
 using ModelFiles = std::map<std::string, std::string>;

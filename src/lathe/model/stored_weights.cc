@@ -77,21 +77,6 @@ const ArraySpan* find_with_or_without_base(const ArrayReader& reader, const std:
   return find_wrapped(reader, name.substr(prefix.size()));
 }
 
-Tensor tensor_of(const ArraySpan& array, std::shared_ptr<const void> owner) {
-  const auto dtype = dtype_from_safetensors(array.dtype);
-  require(dtype && is_floating(*dtype), ErrorKind::kFormat, "weights",
-          "'{}' has dtype {}, expected F32, F16, BF16 or F64; convert a quantised folder to one of "
-          "these first",
-          array.name, array.dtype);
-  const Shape shape{std::span<const int64_t>(array.shape)};
-  // Bytes in the file may lie at any address; tensors are aligned.
-  if (reinterpret_cast<uintptr_t>(array.bytes.data()) % size_of(*dtype) == 0)
-    return Tensor::borrow(array.bytes.data(), shape, *dtype, std::move(owner));
-  Tensor copy(shape, *dtype);
-  std::copy(array.bytes.begin(), array.bytes.end(), copy.raw());
-  return copy;
-}
-
 bool same_bytes(std::span<const std::byte> a, std::span<const std::byte> b) {
   return a.size() == b.size() && (a.empty() || std::memcmp(a.data(), b.data(), a.size()) == 0);
 }
@@ -100,7 +85,8 @@ bool same_values(const ArraySpan& a, const ArraySpan& b) {
   if (a.shape != b.shape) return false;
   if (a.dtype == b.dtype && same_bytes(a.bytes, b.bytes)) return true;
   const std::shared_ptr<const void> reader(a.bytes.data(), [](const void*) {});  // outlives this
-  const Tensor x = tensor_of(a, reader).to(DType::kF32), y = tensor_of(b, reader).to(DType::kF32);
+  const Tensor x = stored_tensor(a, reader).to(DType::kF32),
+               y = stored_tensor(b, reader).to(DType::kF32);
   return std::ranges::equal(x.span<float>(), y.span<float>());
 }
 
@@ -141,6 +127,21 @@ bool has_head_of_its_own(const ArrayReader& reader, const Family& family) {
   return a != nullptr && b != nullptr && !same_values(*a, *b);
 }
 
+Tensor stored_tensor(const ArraySpan& array, std::shared_ptr<const void> owner) {
+  const auto dtype = dtype_from_safetensors(array.dtype);
+  require(dtype && is_floating(*dtype), ErrorKind::kFormat, "weights",
+          "'{}' has dtype {}, expected F32, F16, BF16 or F64; convert a quantised folder to one of "
+          "these first",
+          array.name, array.dtype);
+  const Shape shape{std::span<const int64_t>(array.shape)};
+  // Bytes in the file may lie at any address; tensors are aligned.
+  if (reinterpret_cast<uintptr_t>(array.bytes.data()) % size_of(*dtype) == 0)
+    return Tensor::borrow(array.bytes.data(), shape, *dtype, std::move(owner));
+  Tensor copy(shape, *dtype);
+  std::copy(array.bytes.begin(), array.bytes.end(), copy.raw());
+  return copy;
+}
+
 StoredWeights find_weights(Transformer& model, const Family& family,
                            std::shared_ptr<const ArrayReader> reader) {
   StoredWeights w{std::move(reader), map_weights(model, family), {}, {}};
@@ -156,7 +157,7 @@ StoredWeights find_weights(Transformer& model, const Family& family,
             "'{}' has shape [{}], config.json asks for {}", array->name,
             fmt::join(array->shape, ", "), t.shape);
     used.insert(array);
-    w.arrays.push_back(tensor_of(*array, w.reader));
+    w.arrays.push_back(stored_tensor(*array, w.reader));
   }
   for (const ArraySpan& array : w.reader->arrays())
     if (!used.contains(&array) && !is_constant_buffer(array.name) &&

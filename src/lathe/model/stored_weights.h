@@ -30,6 +30,10 @@ struct StoredWeights {
 StoredWeights find_weights(Transformer& model, const Family& family,
                            std::shared_ptr<const ArrayReader> reader);
 
+// The array as a tensor: its own bytes where they are aligned, kept alive by `owner`, else a copy.
+// kFormat for a dtype that is no floating one.
+Tensor stored_tensor(const ArraySpan& array, std::shared_ptr<const void> owner);
+
 // The array of a folder that stands for `name`, under that name or an older one; null when there is
 // none.
 const ArraySpan* find_array(const ArrayReader& reader, const std::string& name,

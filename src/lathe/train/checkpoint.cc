@@ -9,6 +9,7 @@
 #include "lathe/io/hash.h"
 #include "lathe/io/json_file.h"
 #include "lathe/io/safetensors.h"
+#include "lathe/model/stored_weights.h"
 
 namespace lathe {
 namespace {
@@ -58,15 +59,9 @@ Json read_verified_state(const fs::path& folder) {
   return state;
 }
 
-// Bytes in the file may lie at any address; tensors are aligned.
-Tensor aligned(const ArraySpan& array, const CheckpointTensor& t) {
-  Tensor copy(t.shape, t.dtype);
-  std::copy(array.bytes.begin(), array.bytes.end(), copy.raw());
-  return copy;
-}
-
-void copy_into(const fs::path& file, const SafetensorsReader& reader,
-               const std::vector<CheckpointTensor>& tensors) {
+void copy_into(const fs::path& file, const std::vector<CheckpointTensor>& tensors) {
+  const auto owner = std::make_shared<const SafetensorsReader>(file);
+  const SafetensorsReader& reader = *owner;
   require(reader.arrays().size() == tensors.size(), ErrorKind::kFormat, file.string(),
           "holds {} tensors, this run has {}; the recipe's model or optimiser was changed",
           reader.arrays().size(), tensors.size());
@@ -78,7 +73,7 @@ void copy_into(const fs::path& file, const SafetensorsReader& reader,
                 array->dtype == safetensors_name(t.dtype),
             ErrorKind::kFormat, file.string(), "'{}' is {} [{}], this run has {} {}", t.name,
             array->dtype, fmt::join(array->shape, ", "), name_of(t.dtype), t.shape.str());
-    t.scatter(aligned(*array, t));
+    t.scatter(stored_tensor(*array, owner));
   }
 }
 
@@ -175,9 +170,8 @@ Json CheckpointStore::load_newest(
       continue;
     }
     const CheckpointContent content = content_for(state);
-    copy_into(folder / kModelFile, SafetensorsReader(folder / kModelFile), content.model);
-    copy_into(folder / kOptimizerFile, SafetensorsReader(folder / kOptimizerFile),
-              content.optimizer);
+    copy_into(folder / kModelFile, content.model);
+    copy_into(folder / kOptimizerFile, content.optimizer);
     return state;
   }
   require(all.empty(), ErrorKind::kFormat, folder_.string(),
@@ -209,6 +203,8 @@ std::optional<fs::path> CheckpointStore::set_aside(int64_t step) const {
   const fs::path from = path_of(step);
   if (!fs::exists(from)) return std::nullopt;
   const fs::path to = folder_ / ("aside-" + from.filename().string());
+  std::error_code none;
+  if (fs::read_symlink(folder_ / kBest, none) == from.filename()) fs::remove(folder_ / kBest);
   fs::remove_all(to);
   fs::rename(from, to);
   return to;

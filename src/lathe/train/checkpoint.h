@@ -81,22 +81,21 @@ class CheckpointStore {
   void finish() { writing_.finish(); }
   // From save() to durable, of the write that finish() waited for last.
   double write_seconds() const { return writing_.seconds(); }
-  // Loads the newest checkpoint, of a step of at most `last_step`, whose files are intact and returns
-  // its state; damaged ones are named in `log` and passed over. `content_for` says where a checkpoint
-  // of that state is loaded to, or refuses it by throwing. Error kFormat naming every damaged one when none is left; a null
-  // value when there is no checkpoint at all.
+  // Loads the newest checkpoint, of a step of at most `last_step`, whose files are intact and
+  // returns its state; damaged ones are named in `log` and passed over. `content_for` says where a
+  // checkpoint of that state is loaded to, or refuses it by throwing. Error kFormat naming every
+  // damaged one when none is left; a null value when there is no checkpoint at all.
   nlohmann::ordered_json load_newest(
       const Log& log,
       const std::function<CheckpointContent(const nlohmann::ordered_json& state)>& content_for,
       int64_t last_step = std::numeric_limits<int64_t>::max());
   // Points the link `best` at the checkpoint of `step`, which pruning then keeps.
   void mark_best(int64_t step) const;
-  // Gives the checkpoint of `step`, if there is one, a name under which it is no longer loaded;
-  // returns its new path. Not while a write is under way.
+  // Gives the checkpoint of `step`, if there is one, a name under which it is no longer loaded, nor
+  // marked best; returns its new path. Not while a write is under way.
   std::optional<std::filesystem::path> set_aside(int64_t step) const;
   // Removes all but the newest `keep_last`, the multiples of `keep_every` (0: none of those) and the
-  // one marked best.
-  // Not while a write is under way.
+  // one marked best. Not while a write is under way.
   void prune(int64_t keep_last, int64_t keep_every) const;
   // Temporaries of writers that died.
   void remove_leftovers() const;

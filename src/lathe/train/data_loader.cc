@@ -7,8 +7,8 @@
 
 namespace lathe {
 
-DataLoader::DataLoader(SampleSource source, const LoaderOptions& options)
-    : source_(std::move(source)), options_(options) {
+DataLoader::DataLoader(SampleSource source, RowOptions options)
+    : source_(std::move(source)), options_(std::move(options)) {
   if (options_.objective == nullptr)
     options_.objective = make_next_token({.seq_len = source_.seq_len()});
 }
@@ -17,7 +17,10 @@ DataLoader::DataLoader(const TokenShard& shard, const LoaderOptions& options)
     : DataLoader(SampleSource(
                      {&shard}, {},
                      {.seq_len = options.seq_len, .shuffle = options.shuffle, .rng = options.rng}),
-                 options) {}
+                 RowOptions{.batch_size = options.batch_size,
+                            .vocab_size = options.vocab_size,
+                            .document_mask = options.document_mask,
+                            .objective = options.objective}) {}
 
 Example DataLoader::example_of(const SampleSource::Sample& sample) const {
   const int64_t tokens = source_.seq_len();

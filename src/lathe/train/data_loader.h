@@ -25,6 +25,15 @@ struct Batch {
   int64_t label_count = 0;
 };
 
+// How samples become rows.
+struct RowOptions {
+  int64_t batch_size = 1, vocab_size = 0;
+  // For rows that are the text itself, with the next token as label.
+  bool document_mask = false;
+  std::shared_ptr<const Objective> objective = nullptr;  // default: the next token
+};
+
+// Which samples of a single shard, and the same.
 struct LoaderOptions {
   int64_t batch_size = 1, seq_len = 1, vocab_size = 0;
   bool shuffle = true, document_mask = false;
@@ -34,8 +43,7 @@ struct LoaderOptions {
 
 class DataLoader {
  public:
-  // `document_mask` is for rows that are the text itself, with the next token as label.
-  DataLoader(SampleSource source, const LoaderOptions& options);
+  DataLoader(SampleSource source, RowOptions options);
   // Of one shard, which outlives the loader. Error kData when it is shorter than one sample.
   DataLoader(const TokenShard& shard, const LoaderOptions& options);
 
@@ -52,7 +60,7 @@ class DataLoader {
   void mask_documents(const SampleSource::Sample& sample, int64_t row, Batch& out) const;
 
   SampleSource source_;
-  LoaderOptions options_;
+  RowOptions options_;
 };
 
 }  // namespace lathe

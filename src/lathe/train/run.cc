@@ -17,10 +17,6 @@ namespace {
 namespace fs = std::filesystem;
 using Json = nlohmann::ordered_json;
 
-std::string finite_or_not(double value) {
-  return std::isnan(value) ? "NaN" : fmt::format("{}", value);
-}
-
 }  // namespace
 
 void Trainer::refuse_used_folder() const {
@@ -54,7 +50,7 @@ int64_t Trainer::begin(Start start, std::optional<int64_t> from_step) {
     hours_.reset();
   }
   const int64_t warmup = recipe_.schedule.warmup(recipe_.schedule.span(recipe_.train.steps));
-  if (warmup >= recipe_.train.steps)
+  if (warmup > recipe_.train.steps)
     hooks_.log.warn(
         "the warm-up of {} steps is not over when the run ends after {}: the learning rate never "
         "reaches optim.lr; set schedule.warmup_steps lower",
@@ -163,27 +159,42 @@ bool Trainer::is_out_of_patience() const {
 
 void Trainer::count_skipped(const StepReport& report) {
   skipped_in_a_row_ = report.skipped ? skipped_in_a_row_ + 1 : 0;
-  require(
-      skipped_in_a_row_ < recipe_.train.max_skipped, ErrorKind::kNumeric, "train",
+  if (skipped_in_a_row_ < recipe_.train.max_skipped) return;
+  const bool finite = std::isfinite(report.loss) && std::isfinite(report.grad_norm);
+  const std::string from =
+      finite ? "from the newest checkpoint" : set_aside_from(report.step - skipped_in_a_row_);
+  fail(
+      ErrorKind::kNumeric, "train",
       "step {} is number {} in a row to be skipped (its loss is {}, its gradient norm {}): the run "
-      "no longer learns. Lower optim.lr or raise train.spike_skip, and go on with --resume "
-      "--branch",
-      report.step, skipped_in_a_row_, finite_or_not(report.loss), finite_or_not(report.grad_norm));
+      "no longer learns. {}, and go on with --resume --branch, {}",
+      report.step, skipped_in_a_row_, spelled_number(report.loss).dump(),
+      spelled_number(report.grad_norm).dump(), finite ? "Raise train.spike_skip" : "Lower optim.lr",
+      from);
 }
 
-// The weights that failed came from the step before: a lower rate cannot mend its checkpoint.
-void Trainer::fail_not_finite(const StepReport& report) {
+// The weights of step `first` fail in the step after it, whatever its learning rate: checkpoints
+// that hold them are no longer loaded. Returns where the run can go on instead.
+std::string Trainer::set_aside_from(int64_t first) {
   finish_checkpoint();
-  const auto aside = checkpoints_.set_aside(report.step - 1);
+  std::string said;
+  for (const int64_t step : checkpoints_.steps())
+    if (step >= first)
+      said += fmt::format(" ({} was set aside: its weights fail)",
+                          checkpoints_.set_aside(step)->string());
   const std::vector<int64_t> left = checkpoints_.steps();
+  return (left.empty() ? "from the beginning: no earlier checkpoint exists"
+                       : fmt::format("from the checkpoint of step {}", left.back())) +
+         said;
+}
+
+void Trainer::fail_not_finite(const StepReport& report) {
+  const std::string from = set_aside_from(report.step - 1);
   fail(ErrorKind::kNumeric, "train",
-       "step {}: the loss is {} and the gradient norm {}.{} Set a lower optim.lr, a longer "
+       "step {}: the loss is {} and the gradient norm {}. Set a lower optim.lr, a longer "
        "schedule.warmup_steps, optim.grad_clip = 1.0 or train.spike_skip = 6, and go on with "
        "--resume --branch, {}",
-       report.step, finite_or_not(report.loss), finite_or_not(report.grad_norm),
-       aside ? fmt::format(" The weights before it were set aside as {}.", aside->string()) : "",
-       left.empty() ? "from the beginning: no earlier checkpoint exists"
-                    : fmt::format("from the checkpoint of step {}", left.back()));
+       report.step, spelled_number(report.loss).dump(), spelled_number(report.grad_norm).dump(),
+       from);
 }
 
 void Trainer::train(Start start, std::optional<int64_t> from_step) {

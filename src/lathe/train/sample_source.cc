@@ -67,6 +67,18 @@ std::vector<int64_t> slots_of(const std::vector<double>& shares, int64_t round) 
 
 }  // namespace
 
+// Each shard's turns as evenly spread as can be: the one that is furthest behind its share is next.
+void SampleSource::take_turns() {
+  std::vector<int64_t> taken(slots_.size(), 0);
+  for (int64_t position = 1; position <= kRound; ++position) {
+    size_t next = 0;
+    for (size_t i = 1; i < slots_.size(); ++i)
+      if (slots_[i] * position - taken[i] * kRound > slots_[next] * position - taken[next] * kRound)
+        next = i;
+    turns_.push_back({next, taken[next]++});
+  }
+}
+
 SampleSource::SampleSource(std::vector<const TokenShard*> shards, std::vector<double> shares,
                            Options options)
     : shards_(std::move(shards)), options_(std::move(options)) {
@@ -84,6 +96,7 @@ SampleSource::SampleSource(std::vector<const TokenShard*> shards, std::vector<do
     require(slots_[i] > 0, ErrorKind::kConfig, "data.train",
             "{} would give {:.6f} of the samples; give it at least 1/{} of them, or leave it out",
             shards_[i]->prefix().string(), shares[i], kRound);
+  take_turns();
 }
 
 namespace {
@@ -107,10 +120,10 @@ SampleSource::Sample SampleSource::of_all(int64_t position) const {
 SampleSource::Sample SampleSource::of_round(int64_t position) const {
   const int64_t round = position / kRound;
   const Rng order = options_.rng.fork("round").fork(static_cast<uint64_t>(round));
-  int64_t slot = permuted(order, position % kRound, kRound);
-  size_t shard = 0;
-  for (; slot >= slots_[shard]; ++shard) slot -= slots_[shard];
-  const int64_t taken = round * slots_[shard] + slot;
+  const int64_t place = position % kRound;
+  const auto [shard, nth] =
+      turns_[static_cast<size_t>(options_.shuffle ? permuted(order, place, kRound) : place)];
+  const int64_t taken = round * slots_[shard] + nth;
   const int64_t epoch = taken / samples_[shard], i = taken % samples_[shard];
   const Rng own = options_.rng.fork("shard").fork(shard);
   const Rng epoch_order = own.fork(static_cast<uint64_t>(epoch));

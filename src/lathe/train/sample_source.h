@@ -4,7 +4,8 @@
 // A sample is T + 1 tokens from a multiple of T on. Shards without weights are read as if they were
 // one: an epoch holds every sample of all of them once, in the order of a permutation keyed by
 // (seed, epoch). With weights, of every 4,096 samples in a row each shard gives its share, and goes
-// through its own epochs. Thread-safe.
+// through its own epochs; without shuffling the shards take turns and each is read in its order.
+// Thread-safe.
 #pragma once
 
 #include <cstdint>
@@ -60,6 +61,7 @@ class SampleSource {
 
  private:
   static constexpr int64_t kRound = 4096;
+  void take_turns();
   Sample of_all(int64_t position) const;
   Sample of_round(int64_t position) const;
 
@@ -67,6 +69,11 @@ class SampleSource {
   Options options_;
   std::vector<int64_t> samples_;  // of each shard
   std::vector<int64_t> slots_;    // of each round, by shard; empty without shares
+  struct Turn {
+    size_t shard;
+    int64_t nth;  // of the shard's samples in the round
+  };
+  std::vector<Turn> turns_;  // of a round, as the shards take them when nothing is shuffled
   int64_t total_ = 0;
 };
 

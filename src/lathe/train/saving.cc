@@ -19,8 +19,8 @@ namespace {
 namespace fs = std::filesystem;
 using Json = nlohmann::ordered_json;
 
-// Behind this the optimiser's file holds master weights, where the model's file holds averages.
 constexpr int kFormat = 2;  // of state.json; 1 had the program's own names of tensors
+// Before the names of master weights in the optimiser's file, where the model's file holds averages.
 constexpr std::string_view kMaster = "master/";
 
 // A tensor of the model's file, from and to what `of` gives of a parameter.
@@ -52,8 +52,11 @@ std::vector<std::string> weights_of(const std::vector<std::string>& train) {
 
 // Before the first step: ids that the model has no row for, and what everything is made from.
 void Trainer::check_data() {
+  constexpr int64_t kMany = 1'000'000'000;  // tokens, which take seconds
   Manifest inputs;
   for (const auto& shard : data_.shards) {
+    if (shard->num_tokens() > kMany)
+      hooks_.log.info("reading through {}: its ids and its hash", shard->prefix().string());
     shard->check_ids(recipe_.model.vocab_size);
     add_input(inputs, shard->prefix(), "shard");
   }
@@ -125,7 +128,7 @@ Manifest Trainer::manifest_of(std::string_view kind, int64_t step, int64_t updat
   manifest.threads = threads_;  // of the run, wherever this is called
   manifest.seed = recipe_.train.seed;
   manifest.recipe = write_recipe(recipe_).dump();
-  Json facts = {{"steps", step}, {"updates", updates}, {"seq_len", recipe_.train.seq_len}};
+  Json facts = {{"steps", step}, {"updates", updates}};
   if (!branches_.empty()) facts["branches"] = branches_;
   manifest.facts = facts.dump();
   manifest.inputs = inputs_;
@@ -153,7 +156,7 @@ void Trainer::accept_state(const Json& state, Start start) {
       {.step = step, .checkpoint = checkpoints_.path_of(step).string(), .branch = branch});
   const bool same_data = state.at("data") == data_hash_;
   const Json weights = weights_of(recipe_.data.train);
-  const bool same_weights = state.value("weights", weights) == weights;
+  const bool same_weights = state.at("weights") == weights;
   require(
       (same_data && same_weights) || branch, ErrorKind::kData, "data.train",
       "its {} not what the run began with, so the run cannot go on exactly; give the shards that "
@@ -161,20 +164,18 @@ void Trainer::accept_state(const Json& state, Start start) {
       same_data ? "weights are" : "content is", join(recipe_.data.train, ", "));
   if (!same_data) notes.push_back("data.train: its content changed");
   if (!same_weights) notes.push_back("data.train: its weights changed");
-  branches_ = state.value("branches", branches_);
+  branches_ = state.at("branches").get<std::vector<std::string>>();
   for (const std::string& note : notes) {
     branches_.push_back(fmt::format("after step {}: {}", step, note));
     hooks_.log.info("branch after step {}: {}", step, note);
   }
-  const auto threads = state.value("threads", int64_t{0});
-  if (threads != 0 && threads != thread_count())
+  const auto threads = state.at("threads").get<int64_t>();
+  if (threads != threads_)
     hooks_.log.warn(
-        "the run went on with {} threads so far and has {} now: sums are taken in another order, "
-        "so "
-        "its numbers differ in their last bits from those of a run that never stopped; --threads "
-        "{} "
+        "the run had {} threads so far and has {} now: sums are taken in another order, so its "
+        "numbers differ in their last bits from those of a run that never stopped; --threads {} "
         "keeps them",
-        threads, thread_count(), threads);
+        threads, threads_, threads);
 }
 
 int64_t Trainer::load_checkpoint(Start start, std::optional<int64_t> from_step) {
@@ -187,7 +188,7 @@ int64_t Trainer::load_checkpoint(Start start, std::optional<int64_t> from_step) 
       hooks_.log,
       [&](const Json& s) {
         accept_state(s, start);
-        return checkpoint_content(s.value("averages", false));
+        return checkpoint_content(s.at("averages").get<bool>());
       },
       from_step.value_or(std::numeric_limits<int64_t>::max()));
   for (const int64_t step : steps)
@@ -198,11 +199,11 @@ int64_t Trainer::load_checkpoint(Start start, std::optional<int64_t> from_step) 
     return 0;
   }
   updates_ = state.at("updates").get<int64_t>();
-  skipped_in_a_row_ = state.value("skipped_in_a_row", int64_t{0});
+  skipped_in_a_row_ = state.at("skipped_in_a_row").get<int64_t>();
   const Json& statistics = state.at("loss_statistics");
   loss_statistics_ = {statistics.at("mean").get<double>(), statistics.at("variance").get<double>(),
                       statistics.at("count").get<int64_t>()};
-  if (ema_ && !state.value("averages", false))
+  if (ema_ && !state.at("averages").get<bool>())
     ema_ = std::make_unique<Ema>(recipe_.train.ema_decay, trained_);
   for (Parameter* p : parameters_)
     if (!p->compute.shares_storage(p->value)) p->compute.copy_from(p->value);
@@ -216,8 +217,7 @@ void Trainer::write_model() {
   use_averages(averaged);
   const fs::path target = fs::path(recipe_.train.out) / "model";
   AtomicDirectory folder = make_output_folder({.path = target, .overwrite = true});
-  save_model(*model_, folder.temporary(),
-             {.dtype = DType::kF32, .like = recipe_.from.value_or("")});
+  save_weights(*model_, folder.temporary(), {.dtype = DType::kF32});
   for (const auto& [name, text] : model_files_)
     write_file_atomically(folder.temporary() / name, text);
   Manifest manifest = manifest_of("model", taken_, updates_);

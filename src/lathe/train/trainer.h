@@ -141,6 +141,7 @@ class Trainer {
   // `normalizer`.
   double backward(Forward f, const Batch& batch, double normalizer);
   double accumulate_gradients(int64_t step);
+  std::string set_aside_from(int64_t first);
   [[noreturn]] void fail_not_finite(const StepReport& report);
   void count_skipped(const StepReport& report);
   // The step to go on after; 0 at the beginning.

@@ -8,13 +8,6 @@ namespace lathe {
 
 TrainingData open_training_data(const Recipe& recipe, std::shared_ptr<const Objective> objective) {
   const TrainConfig& t = recipe.train;
-  const LoaderOptions options{.batch_size = t.batch_size,
-                              .seq_len = t.seq_len,
-                              .vocab_size = recipe.model.vocab_size,
-                              .shuffle = recipe.data.order == "shuffle",
-                              .document_mask = recipe.data.document_mask,
-                              .rng = Rng(static_cast<uint64_t>(t.seed)).fork("order"),
-                              .objective = std::move(objective)};
   TrainingData data;
   std::vector<ShardChoice> choices;
   std::vector<const TokenShard*> shards;
@@ -29,8 +22,13 @@ TrainingData open_training_data(const Recipe& recipe, std::shared_ptr<const Obje
           "no shard is named; give the prefix of a .bin and .idx");
   data.loader = std::make_unique<DataLoader>(
       SampleSource(std::move(shards), shard_shares(choices, samples),
-                   {.seq_len = t.seq_len, .shuffle = options.shuffle, .rng = options.rng}),
-      options);
+                   {.seq_len = t.seq_len,
+                    .shuffle = recipe.data.order == "shuffle",
+                    .rng = Rng(static_cast<uint64_t>(t.seed)).fork("order")}),
+      RowOptions{.batch_size = t.batch_size,
+                 .vocab_size = recipe.model.vocab_size,
+                 .document_mask = recipe.data.document_mask,
+                 .objective = std::move(objective)});
   return data;
 }
 

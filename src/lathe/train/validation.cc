@@ -67,10 +67,6 @@ std::optional<double> ValidationLoss::bits_per_byte() const {
 
 namespace {
 
-std::unique_ptr<TokenShard> open_shard(const std::string& prefix) {
-  return std::make_unique<TokenShard>(prefix);
-}
-
 LoaderOptions in_order(const ValidationOptions& o) {
   return {.batch_size = o.batch_size,
           .seq_len = o.seq_len,
@@ -86,7 +82,7 @@ LoaderOptions in_order(const ValidationOptions& o) {
 ValidationSet::ValidationSet(NamedShard shard, const ValidationOptions& options)
     : shard_name_(std::move(shard)),
       options_(options),
-      shard_(open_shard(shard_name_.prefix)),
+      shard_(std::make_unique<TokenShard>(shard_name_.prefix)),
       loader_(*shard_, in_order(options)),
       samples_(options.samples == 0 ? loader_.samples_per_epoch()
                                     : std::min(options.samples, loader_.samples_per_epoch())) {}
