@@ -52,7 +52,7 @@ function(lathe_layer name)
   endforeach()
   target_link_libraries(lathe_${name} PUBLIC ${ARG_LIBRARIES} fmt::fmt)
   if(ARG_COLD)
-    target_compile_options(lathe_${name} PRIVATE -O1)
+    target_compile_options(lathe_${name} PRIVATE $<$<CONFIG:Release>:-O1>)
   endif()
   lathe_use_pch(lathe_${name} lathe_pch)
 endfunction()
@@ -66,7 +66,7 @@ function(lathe_test_program target label layer)
   target_include_directories(${target} PRIVATE ${CMAKE_SOURCE_DIR}/tests)
   target_compile_definitions(${target} PRIVATE LATHE_TEST_DIR="${CMAKE_SOURCE_DIR}/tests"
                              LATHE_PROGRAM="${CMAKE_BINARY_DIR}/lathe")
-  target_compile_options(${target} PRIVATE -O1)  # most of a test's time is spent in the library
+  target_compile_options(${target} PRIVATE $<$<CONFIG:Release>:-O1>)  # most of a test's time is spent in the library
   lathe_use_pch(${target} lathe_test_pch)
   # Threads that wait by spinning take the processor from other tests.
   set(environment ENVIRONMENT OMP_WAIT_POLICY=passive)

@@ -124,6 +124,10 @@ TEST_F(Eval, RepeatsTheValidationOfTraining) {
       ASSERT_EQ(r.code, 0) << r.err;
       EXPECT_NEAR(nlohmann::json::parse(r.out).at("loss"), last.at("val_loss"), 1e-6);
     }
+    // Of another length there is no validation to repeat: all samples are read.
+    const auto longer =
+        nlohmann::json::parse(eval(out + "/model", {"--seq-len", "9", "--json"}).out);
+    EXPECT_EQ(longer.at("samples"), longer.at("samples_in_shard"));
   }
 }
 

@@ -69,8 +69,11 @@ TEST_F(Runs, StateFollowsTheLockAndTheModel) {
   }
   EXPECT_FALSE(is_locked(folder_ / "a"));
   EXPECT_EQ(row("a")["state"], "stopped");
-  folder_.write("a/model/config.json", "{}");
+  folder_.write("a/model/lathe.manifest.json",
+                R"({"lathe_manifest":1,"kind":"model","facts":{"steps":1}})");
   EXPECT_EQ(row("a")["state"], "finished");
+  write_run("a", 2, 3);  // made longer, and stopped again: the model is that of its first end
+  EXPECT_EQ(row("a")["state"], "stopped");
 }
 
 TEST_F(Runs, ADamagedRunIsARowWithANote) {

@@ -37,8 +37,8 @@ struct EvalOptions {
             "max_position_embeddings); may be more than that",
             at_least(1));
     v.field("samples", samples,
-            "samples read, from the beginning of the shard; 0 reads all (default: as many as "
-            "validations while it was trained, else all)",
+            "samples read, from the beginning of the shard; 0 reads all (default: as many as the "
+            "validations of its training, all with --seq-len or when it was made elsewhere)",
             at_least(0));
     v.field("batch_size", batch_size, "samples computed at once", between(1, 1 << 20));
     v.field("buckets", buckets, "stretches of positions whose loss is told apart", at_least(1));
@@ -77,7 +77,8 @@ ValidationOptions validation_options(const EvalOptions& o, const ModelConfig& co
       .batch_size = o.batch_size, .vocab_size = config.vocab_size, .buckets = o.buckets};
   options.seq_len =
       o.seq_len.value_or(trained ? trained->train.seq_len : config.max_position_embeddings);
-  options.samples = o.samples.value_or(trained ? trained->validation_samples() : 0);
+  const bool as_trained = trained && !o.seq_len;
+  options.samples = o.samples.value_or(as_trained ? trained->validation_samples() : 0);
   options.document_mask = trained && trained->data.document_mask;
   ModelConfig any_length = config;  // the model tells of positions that it lacks
   any_length.max_position_embeddings = std::numeric_limits<int32_t>::max();

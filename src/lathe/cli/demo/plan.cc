@@ -156,9 +156,9 @@ std::string demo_recipe_toml(const Recipe& r) {
       "bos_token_id = 0\neos_token_id = 0             # {}\n\n",
       m.vocab_size, m.hidden_size, m.num_hidden_layers, m.num_attention_heads, m.kv_heads(),
       m.ffn_width(), m.max_position_embeddings, "<|endoftext|>");
-  out += fmt::format("[data]\ntrain = {}\nvalid = {}\ntokenizer = {}\n\n",
-                     quoted(join(r.data.train, ", ")), quoted(join(r.data.valid, ", ")),
-                     quoted(r.data.tokenizer.value_or("")));
+  out +=
+      fmt::format("[data]\ntrain = {}\nvalid = {}\ntokenizer = {}\n\n", quoted(r.data.train.at(0)),
+                  quoted(r.data.valid.at(0)), quoted(r.data.tokenizer.value_or("")));
   out += fmt::format(
       "[train]\nout = {}\nsteps = {}\nbatch_size = {}               # sequences a step\nseq_len = "
       "{}\n"

@@ -9,7 +9,9 @@
 
 #include "lathe/base/error.h"
 #include "lathe/cli/report/run_data.h"
+#include "lathe/config/recipe.h"
 #include "lathe/io/folder_lock.h"
+#include "lathe/io/manifest.h"
 
 namespace lathe {
 namespace {
@@ -36,10 +38,20 @@ void read_progress(RunRow& row, const RunData& run) {
     add_note(row, "recipe.json does not say how many steps are planned");
 }
 
-RunState state_of(const fs::path& folder) {
-  if (is_locked(folder)) return RunState::kRunning;
+// A run that goes on after its end still has the model of its first end.
+bool has_model_of(const fs::path& folder, int64_t step) {
+  const fs::path path = manifest_path(folder / "model", true);
   std::error_code error;
-  return fs::is_directory(folder / "model", error) ? RunState::kFinished : RunState::kStopped;
+  if (!fs::exists(path, error)) return false;
+  const Manifest manifest = read_manifest(path);
+  if (manifest.facts.empty()) return false;
+  const Json facts = parse_json(manifest.facts, path.string());
+  return facts.is_object() && facts.value("steps", Json()) == step;
+}
+
+RunState state_of(const fs::path& folder, int64_t step) {
+  if (is_locked(folder)) return RunState::kRunning;
+  return has_model_of(folder, step) ? RunState::kFinished : RunState::kStopped;
 }
 
 RunRow row_of(const fs::path& folder) {
@@ -51,8 +63,9 @@ RunRow row_of(const fs::path& folder) {
     row.age_seconds =
         std::chrono::duration<double>(fs::file_time_type::clock::now() - written).count();
   try {
-    row.state = state_of(folder);
+    if (is_locked(folder)) row.state = RunState::kRunning;  // also of a run without a step yet
     read_progress(row, read_run(folder));
+    row.state = state_of(folder, row.steps);
   } catch (const Error& e) {
     add_note(row, e.what());
   } catch (const fs::filesystem_error& e) {

@@ -11,7 +11,7 @@ namespace lathe {
 
 enum class RunState {
   kRunning,   // a process holds the lock of its folder
-  kFinished,  // its model is written
+  kFinished,  // its model is written, of the last step in metrics.jsonl
   kStopped,   // neither
 };
 const char* name_of(RunState state);
