@@ -145,6 +145,9 @@ TEST_F(Plot, LogarithmicAxesRefuseWhatTheyCannotShow) {
   EXPECT_NE(r.err.find("[--log-y] curve 'zero' has nothing above 0"), std::string::npos) << r.err;
   EXPECT_FALSE(std::filesystem::exists(folder_ / "out.svg"));
   EXPECT_EQ(plot({at("zero"), "--y", "loss"}).code, 0) << "leaving the option out works";
+  const CommandResult level = plot({at("a"), "--y", "loss", "--log-y", "--level", at("zero")});
+  EXPECT_NE(level.err.find("[--level] is at 0"), std::string::npos) << level.err;
+  EXPECT_EQ(plot({at("a"), "--y", "loss", "--level", at("zero")}).code, 0);
 }
 
 TEST_F(Plot, RunsOfEqualNameAreOneCurveInABand) {

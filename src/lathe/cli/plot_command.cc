@@ -151,7 +151,11 @@ void check_axis(const char* option, const Curve& curve, double ChartPoint::*coor
           curve.label);
 }
 
-void check_axes(const PlotOptions& o, const std::vector<Curve>& curves) {
+void check_axes(const PlotOptions& o, const std::vector<Curve>& curves,
+                const std::optional<Curve>& level) {
+  require(!level || !o.log_y || level->last() > 0, ErrorKind::kData, "--level",
+          "is at {}, which a logarithmic axis cannot show; leave --log-y out",
+          level ? level->last() : 0.0);
   for (const Curve& c : curves) {
     if (o.log_x) check_axis("--log-x", c, &ChartPoint::x);
     if (o.log_y) check_axis("--log-y", c, &ChartPoint::y);
@@ -250,7 +254,7 @@ int run_plot(const PlotOptions& o, CommandContext& context) {
   const std::vector<Curve> curves = read_curves(o);
   std::optional<Curve> level;
   if (o.level) level = curve_of(o, *o.level, o.level_label);
-  check_axes(o, curves);
+  check_axes(o, curves, level);
   write_file_atomically(o.out, draw_chart(chart_of(o, curves, level), ChartUse::kFile));
   report(o, curves, level ? *level : curves[0], context);
   context.log.info("wrote {}", o.out);
