@@ -308,6 +308,25 @@ TEST(CrossEntropy, DoesNotDependOnChunks) {
   EXPECT_LE(error_of(whole.tensor.to_vector(), rows.tensor.to_vector()), 1e-5);
 }
 
+TEST(CrossEntropy, GivesTheLossOfEachLabel) {
+  const Tensor hidden =
+      tensor_of(random_values(9, Rng(1)), {3, 3}, DType::kF64, Device::kRef);
+  const Tensor head = tensor_of(random_values(15, Rng(2)), {5, 3}, DType::kF64, Device::kRef);
+  const std::vector<int32_t> labels = {4, -1, 0};
+  Tensor losses;
+  ops::linear_cross_entropy(Var(hidden), Var(head), indices(labels, {3}),
+                            {.normalizer = 7, .z_loss = 0.1, .losses = &losses});
+  const Values each = losses.to_vector();
+  ASSERT_EQ(each.size(), 3u);
+  EXPECT_EQ(each[1], 0);
+  for (const int64_t i : {0, 2}) {
+    const Var alone =
+        ops::linear_cross_entropy(Var(hidden.narrow(0, i, 1)), Var(head),
+                                  indices({labels[static_cast<size_t>(i)]}, {1}));
+    EXPECT_NEAR(each[static_cast<size_t>(i)], alone.value.item(), 1e-12);
+  }
+}
+
 TEST(Dropout, KeepsTheMeanAndDrawsTheSameTwice) {
   const Tensor ones = tensor_of(Values(10000, 1.0), {100, 100}, DType::kF32, Device::kCpu);
   const Values a = ops::dropout(ones, 0.25, Rng(5)).value.to_vector();

@@ -245,6 +245,15 @@ TEST_F(Training, LossesOfModulesAndDenoisersAreInTheMetrics) {
                    "objective": {"name": "ul2", "sentinels": 6}, "train": {"eval_samples": 0}})"));
   for (const char* key : {"val_loss.R", "val_loss.S", "val_loss.X"})
     EXPECT_GT(metrics().back().at(key), 0) << key;
+  // A denoiser has a loss in the steps that drew one of its rows.
+  std::map<std::string, int> steps_of;
+  for (const Json& line : metrics())
+    for (const auto& [key, value] : line.items())
+      if (key.starts_with("loss.")) {
+        EXPECT_NEAR(value, line.at("loss"), 1.0) << line;
+        ++steps_of[key];
+      }
+  EXPECT_EQ(steps_of.size(), 3u);
 }
 
 TEST_F(Training, ALearningRateOfZeroByNameFreezes) {

@@ -109,10 +109,10 @@ Json to_json(const EvalOptions& o, int64_t seq_len, const ValidationSet& set,
                  {"tokens", loss.labels()},
                  {"loss", loss.loss()}};
   if (const auto bits = loss.bits_per_byte()) result["bits_per_byte"] = *bits;
-  for (const auto& [kind, bucket] : loss.kinds) result["by_kind"][kind] = bucket.loss();
+  for (const auto& [kind, sum] : loss.kinds) result["by_kind"][kind] = sum.mean();
   result["by_position"] = Json::array();
   for (const ValidationLoss::Bucket& b : loss.buckets)
-    result["by_position"].push_back({{"from", b.begin}, {"to", b.end}, {"loss", b.loss()}});
+    result["by_position"].push_back({{"from", b.begin}, {"to", b.end}, {"loss", b.mean()}});
   return result;
 }
 
@@ -122,7 +122,13 @@ void print(const Json& result, std::ostream& out) {
                      result["loss"].get<double>());
   if (result.contains("bits_per_byte"))
     out << fmt::format(", {:.4f} bits per byte", result["bits_per_byte"].get<double>());
-  out << "\nposition       loss\n";
+  out << '\n';
+  if (result.contains("by_kind")) {
+    out << "denoiser       loss\n";
+    for (const auto& [kind, loss] : result["by_kind"].items())
+      out << fmt::format("{:<14} {:.4f}\n", kind, loss.get<double>());
+  }
+  out << "position       loss\n";
   for (const Json& b : result["by_position"])
     out << fmt::format("{:>5} to {:<5} {:.4f}\n", b["from"].get<int64_t>(),
                        b["to"].get<int64_t>() - 1, b["loss"].get<double>());

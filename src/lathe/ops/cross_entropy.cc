@@ -33,7 +33,7 @@ int64_t count_labels(const Tensor& labels, int64_t vocabulary) {
 }
 
 struct Result {
-  Tensor loss, dhidden, dweight, dbias;
+  Tensor loss, losses, dhidden, dweight, dbias;
   double z_term = 0;
 };
 
@@ -141,8 +141,8 @@ Result run_chunks(const Problem& p) {
   const int64_t rows = hidden.size(0), vocabulary = weight.size(0), chunk = chunk_rows(vocabulary);
   const DType sums = accumulation_type(hidden.dtype());
   const Device device = hidden.device();
-  Tensor losses({rows}, sums, device);
   Result r;
+  r.losses = Tensor({rows}, sums, device);
   if (p.with_gradients) {
     r.dhidden = Tensor(hidden.shape(), hidden.dtype(), device);
     r.dweight = Tensor(weight.shape(), sums, device);
@@ -160,7 +160,7 @@ Result run_chunks(const Problem& p) {
                  dy = dlogits.narrow(0, 0, count);
     k.matmul(x, weight.transpose(0, 1), p.head.bias.value.view(), y, Write::kOverwrite);
     cap.apply(k, y);
-    const Tensor labels = p.labels.narrow(0, first, count), loss = losses.narrow(0, first, count);
+    const Tensor labels = p.labels.narrow(0, first, count), loss = r.losses.narrow(0, first, count);
     ZLoss z(p.z_loss, y, labels);
     k.cross_entropy(y, labels, loss, p.with_gradients ? dy.view() : TensorView(),
                     1.0 / p.normalizer);
@@ -171,7 +171,7 @@ Result run_chunks(const Problem& p) {
     differentiate_chunk(p, x, dy, first, r);
   }
   double total = 0.0;
-  for (double x : losses.to_vector()) total += x;
+  for (double x : r.losses.to_vector()) total += x;
   r.z_term /= p.normalizer;
   r.loss = Tensor::scalar(total / p.normalizer + r.z_term, sums, device);
   return r;
@@ -208,8 +208,10 @@ Var linear_cross_entropy(const Var& hidden, const OutputHead& head, const Tensor
           flat.numel());
   const Var &weight = head.weight, &bias = head.bias;
   const bool recorded = tape_of({&hidden, &weight, &bias}) != nullptr;
-  const Result r = run_chunks({rows, flat, head, normalizer, recorded, options.z_loss});
+  Result r = run_chunks({rows, flat, head, normalizer, recorded, options.z_loss});
   if (options.z_term != nullptr) *options.z_term = r.z_term;
+  if (options.losses != nullptr) *options.losses = r.losses;
+  r.losses = Tensor();  // not kept by the tape
   auto backward = [hidden = hidden.ref(), weight = weight.ref(), bias = bias.ref(),
                    shape = hidden.shape(), r](Gradients& g) {
     const double seed = g.of_output().item();

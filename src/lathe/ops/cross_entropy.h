@@ -28,6 +28,9 @@ struct CrossEntropyOptions {
   // by the normalizer, too.
   double z_loss = 0.0;
   double* z_term = nullptr;  // where that part of the result is put, when it is asked for
+  // Where −log p of each label is put when it is asked for: [N] in the accumulation dtype, 0 for
+  // ignored labels, neither divided by the normalizer nor with the z-loss.
+  Tensor* losses = nullptr;
 };
 
 // hidden [.., C], labels i32 [..] (negative: ignored) -> mean loss, a scalar in the accumulation

@@ -2,6 +2,15 @@
 
 namespace lathe {
 
+void add_by_kind(const Batch& batch, const Tensor& losses, LossByKind& sums) {
+  if (batch.kinds.empty()) return;
+  const std::vector<double> each = losses.to_vector();
+  const auto labels = batch.labels.span<int32_t>();
+  const auto width = static_cast<size_t>(batch.labels.size(1));
+  for (size_t i = 0; i < labels.size(); ++i)
+    if (labels[i] >= 0) sums[std::string(batch.kinds[i / width])].add(each[i]);
+}
+
 BatchPass::BatchPass(Transformer& model, Forward f, const Batch& batch, Recompute recompute)
     : forward(std::move(f)) {
   if (batch.text.defined()) {

@@ -2,10 +2,27 @@
 // validation and `lathe eval`.
 #pragma once
 
+#include <map>
+#include <string>
+
 #include "lathe/model/transformer.h"
 #include "lathe/train/data_loader.h"
 
 namespace lathe {
+
+// The losses of labels, added up.
+struct LossSum {
+  int64_t labels = 0;
+  double sum = 0;
+  void add(double loss) { ++labels, sum += loss; }
+  double mean() const { return sum / static_cast<double>(labels); }
+};
+
+// By Example::kind, of objectives that mix several.
+using LossByKind = std::map<std::string, LossSum>;
+
+// `losses`, one for each of batch.labels, to the sums of their rows' kinds.
+void add_by_kind(const Batch& batch, const Tensor& losses, LossByKind& sums);
 
 // What a pass over one batch needs to live as long as its results are used.
 struct BatchPass {

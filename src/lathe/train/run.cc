@@ -82,6 +82,7 @@ void Trainer::record_step(const StepReport& r) {
   }
   if (r.mtp_loss) record["mtp_loss"] = *r.mtp_loss;
   if (r.z_loss) record["z_loss"] = *r.z_loss;
+  for (const auto& [name, loss] : r.parts) record["loss." + name] = loss;
   if (r.skipped) record["skipped"] = true;
   metrics_->write(record);
 }

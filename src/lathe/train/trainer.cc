@@ -233,10 +233,14 @@ Var Trainer::with_further(const Forward& f, const Batch& batch, Var hidden, Var 
 double Trainer::backward(Forward f, const Batch& batch, double normalizer) {
   const BatchPass pass(*model_, std::move(f), batch, recipe_.recompute());
   double z_term = 0;
-  const Var loss = ops::linear_cross_entropy(
-      pass.hidden, model_->head(pass.forward), batch.labels,
-      {.normalizer = normalizer, .z_loss = recipe_.objective.z_loss, .z_term = &z_term});
+  Tensor losses;
+  const Var loss = ops::linear_cross_entropy(pass.hidden, model_->head(pass.forward), batch.labels,
+                                             {.normalizer = normalizer,
+                                              .z_loss = recipe_.objective.z_loss,
+                                              .z_term = &z_term,
+                                              .losses = &losses});
   z_loss_ += z_term;
+  add_by_kind(batch, losses, by_kind_);
   pass.forward.tape->backward(with_further(pass.forward, batch, pass.hidden, loss, normalizer));
   return loss.value.item() - z_term;
 }
@@ -259,6 +263,7 @@ double Trainer::accumulate_gradients(int64_t step) {
   router_statistics_ = RouterStatistics();
   z_loss_ = further_sum_ = 0;
   further_labels_ = 0;
+  by_kind_.clear();
   for (size_t micro = 0; micro < batches.size(); ++micro) {
     const Batch& batch = batches[micro];
     if (batch.label_count == 0) continue;
@@ -305,6 +310,7 @@ StepReport Trainer::step(int64_t step) {
   report.routers = router_statistics_.summary();
   if (recipe_.objective.z_loss > 0) report.z_loss = z_loss_;
   if (further_labels_ > 0) report.mtp_loss = further_sum_ / static_cast<double>(further_labels_);
+  for (const auto& [kind, sum] : by_kind_) report.parts.emplace_back(kind, sum.mean());
   report.seconds = seconds_since(start);
   report.flops = flops_per_step_ * static_cast<double>(micro_batches(t, step)) /
                  static_cast<double>(t.grad_accumulation);
@@ -327,7 +333,7 @@ EvalReport Trainer::evaluate(int64_t step) {
     if (i == 0) {
       report.loss = loss.loss();
       report.bits_per_byte = loss.bits_per_byte();
-      for (const auto& [kind, bucket] : loss.kinds) report.parts.emplace_back(kind, bucket.loss());
+      for (const auto& [kind, sum] : loss.kinds) report.parts.emplace_back(kind, sum.mean());
     }
     if (validation_.size() > 1) report.parts.emplace_back(validation_[i].name(), loss.loss());
   }

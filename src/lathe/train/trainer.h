@@ -39,6 +39,7 @@ struct StepReport {
   std::optional<RouterSummary> routers = {};  // of a mixture of experts
   std::optional<double> mtp_loss = {};        // mean of the modules that look further ahead
   std::optional<double> z_loss = {};          // of objective.z_loss
+  std::vector<std::pair<std::string, double>> parts = {};  // mean loss of each kind of row
 };
 
 struct EvalReport {
@@ -186,6 +187,7 @@ class Trainer {
   double further_sum_ = 0;
   double z_loss_ = 0;  // of the present step
   int64_t further_labels_ = 0;
+  LossByKind by_kind_;   // of the present step
   int64_t updates_ = 0;  // optimiser updates, skipped steps not counted
   int64_t skipped_in_a_row_ = 0;
   int64_t threads_ = thread_count();

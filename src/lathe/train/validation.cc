@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <cmath>
 #include <numeric>
-#include <set>
 
 #include "lathe/base/error.h"
 #include "lathe/ops/cross_entropy.h"
@@ -17,25 +16,8 @@ using Bucket = ValidationLoss::Bucket;
 std::vector<Bucket> make_buckets(int64_t length, int64_t count) {
   count = std::clamp<int64_t>(count, 1, length);
   std::vector<Bucket> out;
-  for (int64_t i = 0; i < count; ++i) out.push_back({length * i / count, length * (i + 1) / count});
+  for (int64_t i = 0; i < count; ++i) out.push_back({{}, length * i / count, length * (i + 1) / count});
   return out;
-}
-
-void add_labels(const Tensor& hidden, const ops::OutputHead& head, const Tensor& labels,
-                Bucket& bucket) {
-  bucket.labels += std::ranges::count_if(labels.span<int32_t>(), [](int32_t l) { return l >= 0; });
-  bucket.sum +=
-      ops::linear_cross_entropy(Var(hidden), head, labels, {.normalizer = 1.0}).value.item();
-}
-
-// Labels of the rows of one kind; none elsewhere.
-Tensor labels_of_kind(const Batch& batch, std::string_view kind) {
-  Tensor labels = batch.labels.clone();
-  const int64_t width = labels.size(1);
-  for (size_t row = 0; row < batch.kinds.size(); ++row)
-    if (batch.kinds[row] != kind)
-      std::fill_n(labels.data<int32_t>() + static_cast<int64_t>(row) * width, width, -1);
-  return labels;
 }
 
 }  // namespace
@@ -89,21 +71,18 @@ ValidationSet::ValidationSet(NamedShard shard, const ValidationOptions& options)
 
 void ValidationSet::add(Transformer& model, const Batch& batch, ValidationLoss& loss) const {
   const BatchPass pass(model, Forward(), batch, Recompute::kNone);
-  const ops::OutputHead head = model.head(pass.forward);
-  for (const std::string_view kind :
-       std::set<std::string_view>(batch.kinds.begin(), batch.kinds.end()))
-    add_labels(pass.hidden.value, head, labels_of_kind(batch, kind), loss.kinds[std::string(kind)]);
-  const int64_t length = batch.labels.size(1);
-  for (Bucket& b : loss.buckets) {
-    const int64_t width = std::min(b.end, length) - b.begin;
-    if (width <= 0) continue;
-    const bool whole = width == length;
-    const auto part = [&](const Tensor& t) {
-      return whole ? t : t.narrow(1, b.begin, width).clone();
-    };
-    add_labels(part(pass.hidden.value), head, part(batch.labels), b);
-  }
-  for (const int32_t label : batch.labels.span<int32_t>())
+  Tensor losses;
+  ops::linear_cross_entropy(pass.hidden, model.head(pass.forward), batch.labels,
+                            {.normalizer = 1.0, .losses = &losses});
+  add_by_kind(batch, losses, loss.kinds);
+  const std::vector<double> each = losses.to_vector();
+  const auto labels = batch.labels.span<int32_t>();
+  const int64_t width = batch.labels.size(1);
+  for (Bucket& b : loss.buckets)
+    for (int64_t row = 0; row < batch.labels.size(0); ++row)
+      for (int64_t t = b.begin; t < std::min(b.end, width); ++t)
+        if (const auto i = static_cast<size_t>(row * width + t); labels[i] >= 0) b.add(each[i]);
+  for (const int32_t label : labels)
     if (label >= 0 && static_cast<size_t>(label) < options_.token_bytes.size())
       loss.bytes += options_.token_bytes[static_cast<size_t>(label)];
 }

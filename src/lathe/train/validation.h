@@ -7,7 +7,6 @@
 
 #include <cstdint>
 #include <functional>
-#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -16,6 +15,7 @@
 
 #include "lathe/corpus/token_shard.h"
 #include "lathe/model/transformer.h"
+#include "lathe/train/batch_pass.h"
 #include "lathe/train/data_loader.h"
 
 namespace lathe {
@@ -38,14 +38,12 @@ struct ValidationOptions {
 };
 
 struct ValidationLoss {
-  // Sums over the labels of positions [begin, end).
-  struct Bucket {
-    int64_t begin = 0, end = 0, labels = 0;
-    double sum = 0;
-    double loss() const { return sum / static_cast<double>(labels); }
+  // Of the labels of positions [begin, end).
+  struct Bucket : LossSum {
+    int64_t begin = 0, end = 0;
   };
   std::vector<Bucket> buckets;
-  std::map<std::string, Bucket> kinds;  // by Example::kind, of objectives that mix several
+  LossByKind kinds;
   int64_t samples = 0, bytes = 0;
 
   int64_t labels() const;
