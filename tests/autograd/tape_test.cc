@@ -161,7 +161,7 @@ TEST(Tape, IsSpentAfterOneBackward) {
 
 // Seven squares in a row with branches between: the bits with and without kept outputs.
 Values gradient_of_chain(bool keep_cheap, int* made) {
-  Tape tape(keep_cheap);
+  Tape tape({.keep_cheap = keep_cheap});
   const Var x = tape.leaf(vec({0.937, -1.021, 0.5}));
   Var y = x;
   for (int i = 0; i < 4; ++i) {
@@ -187,6 +187,27 @@ TEST(Tape, RecomputingGivesTheSameBits) {
     x = x * x * x * x + 0.3 * x * x;
   }
   EXPECT_NEAR(gradient[0], slope, 1e-12);
+}
+
+// Whatever it does, also what a checkpoint does again.
+TEST(Tape, AsksBeforeEachOperation) {
+  int asked = 0;
+  const auto body = [](const Var& x, Tape* tape) {
+    return sum(scaled(2, x), scaled(3, tape->leaf(vec({1, 2}))));
+  };
+  Tape tape({.before_each = [&asked] { ++asked; }});
+  const Var x = tape.leaf(vec({3, 4}));
+  EXPECT_EQ(asked, 1);
+  const Var y = checkpoint(&tape, x, body);
+  EXPECT_EQ(asked, 3);  // the leaf inside and the node that stands for the whole
+  tape.backward(y, kSeed);
+  // The node; again two leaves (of the input, too) and three nodes; the three nodes' backward.
+  EXPECT_EQ(asked, 3 + 1 + 5 + 3);
+  int left = 2;
+  Tape stopped(
+      {.before_each = [&left] { require(--left > 0, ErrorKind::kInterrupted, "t", "stop"); }});
+  const Var z = stopped.leaf(vec({3, 4}));
+  EXPECT_EQ(error_text([&] { scaled(2, z); }), "[t] stop");
 }
 
 // A saved value is free to be overwritten when the operation that gives it up was its last holder.

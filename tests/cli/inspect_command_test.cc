@@ -129,7 +129,7 @@ TEST(Inspect, ActivationBytesAreWhatTheTapeHolds) {
   for (int64_t i = 0; i < ids.numel(); ++i) ids.data<int32_t>()[i] = static_cast<int32_t>(i % 128);
   for (const auto& [recompute, name] :
        {std::pair{Recompute::kNone, "none"}, {Recompute::kSelective, "selective"}}) {
-    Tape tape(recompute != Recompute::kSelective);
+    Tape tape({.keep_cheap = recompute != Recompute::kSelective});
     Forward f;
     f.tape = &tape;
     const size_t before = host_allocator().bytes_in_use();

@@ -191,8 +191,7 @@ TEST_F(Life, AnInterruptedRunGoesOn) {
   Program running(folder_.path(), {"train", at("run.toml")});
   while (running.running() && content_of(at("out/metrics.jsonl")).empty()) ::usleep(1000);
   running.interrupt();
-  expect_error(running.wait(), 130,
-               {"stopping after the present step", "stopped after step", "--resume"});
+  expect_error(running.wait(), 130, {"stopping and saving", "stopped after step", "--resume"});
   size_t checkpoints = 0;
   for (const auto& e : fs::directory_iterator(at("out/checkpoints")))
     checkpoints += e.is_directory();

@@ -36,7 +36,7 @@ inline double loss_with_gradients(Transformer& model, const Tensor& ids,
                          .to(p->value.dtype());
     p->grad.written = false;
   }
-  Tape tape(recompute != Recompute::kSelective);
+  Tape tape({.keep_cheap = recompute != Recompute::kSelective});
   Forward f;
   f.tape = &tape;
   f.training = true;

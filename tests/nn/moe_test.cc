@@ -123,7 +123,7 @@ TEST_P(MoeLayerTest, RecomputationChangesNothingAndCountsOnce) {
 TEST_P(MoeLayerTest, SelectiveRecomputationChangesNothing) {
   MoeLayer plain(moe(), {DType::kF32, Device::kCpu}), selective(moe(), {DType::kF32, Device::kCpu});
   const Outcome want = backward_of(plain);
-  Tape tape(/*keep_cheap=*/false);
+  Tape tape({.keep_cheap = false});
   const Var x = moe_input(selective.place(), &tape);
   const Var y = selective.run(selective.forward(&tape), x);
   tape.backward(y, seed_for(y, selective.place()));

@@ -76,6 +76,14 @@ class Run : public ::testing::Test {
     hooks.log = Log([this](LogLevel, const std::string& text) { log_ += text + "\n"; });
     return hooks;
   }
+  // Asks for a stop once `step` was taken.
+  static TrainHooks stopping_after(int64_t step) {
+    const auto taken = std::make_shared<int64_t>(0);
+    TrainHooks hooks;
+    hooks.on_step = [taken](const StepReport& r) { *taken = r.step; };
+    hooks.should_stop = [taken, step] { return *taken == step; };
+    return hooks;
+  }
   void train(const Recipe& r, Trainer::Start start = Trainer::Start::kFresh) {
     Trainer(r, logging()).run(start);
   }

@@ -115,11 +115,8 @@ TEST_F(Training, WhatANotFiniteLossAdvisesWorks) {
     start_over();
     // Of the later failure, steps 1 to 3 are sound.
     if (!early) {
-      int asked = 0;
-      TrainHooks hooks;
-      hooks.should_stop = [&] { return ++asked == 3; };
       EXPECT_NE(error_text([&] {
-                  Trainer(recipe(), hooks).run(Trainer::Start::kFresh);
+                  Trainer(recipe(), stopping_after(3)).run(Trainer::Start::kFresh);
                 }).find("stopped after step 3"),
                 std::string::npos);
     }
@@ -393,10 +390,7 @@ TEST_F(Training, ACheckpointIsAModel) {
 }
 
 TEST_F(Training, StoppingWritesACheckpoint) {
-  int asked = 0;
-  TrainHooks hooks;
-  hooks.should_stop = [&] { return ++asked == 3; };
-  Trainer trainer(recipe(R"({"train": {"checkpoint_every": 0}})"), hooks);
+  Trainer trainer(recipe(R"({"train": {"checkpoint_every": 0}})"), stopping_after(3));
   EXPECT_EQ(error_text([&] { trainer.run(Trainer::Start::kFresh); }),
             "[train] stopped after step 3 of 6; the same command with --resume goes on");
   EXPECT_EQ(CheckpointStore(out() / "checkpoints").steps(), (std::vector<int64_t>{3}));
@@ -404,6 +398,38 @@ TEST_F(Training, StoppingWritesACheckpoint) {
   train(recipe(R"({"train": {"checkpoint_every": 0}})"), Trainer::Start::kResume);
   const auto resumed = result();
   EXPECT_EQ(resumed, trained(R"({"train": {"checkpoint_every": 0}})"));
+}
+
+TEST_F(Training, AStopWithinAStepLosesOnlyThatStep) {
+  for (const char* recompute : {"none", "selective", "full"}) {
+    SCOPED_TRACE(recompute);
+    const std::string patch = fmt::format(
+        R"({{"train": {{"steps": 3, "recompute": "{}", "checkpoint_every": 0, "eval_every": 1}}}})",
+        recompute);
+    start_over();
+    int64_t asked = 0, stop_at = 0, taken = 0;
+    TrainHooks hooks;
+    hooks.should_stop = [&] { return ++asked == stop_at; };
+    hooks.on_step = [&](const StepReport& r) { taken = r.step; };
+    Trainer(recipe(patch.c_str()), hooks).run(Trainer::Start::kFresh);
+    const auto unbroken = result();
+    const int64_t all = asked;
+    EXPECT_GT(all, 60);  // operations, not steps
+    for (int64_t i = 0; i < 7; ++i) {
+      start_over();
+      asked = taken = 0;
+      stop_at = 1 + i * (all - 1) / 6;
+      const std::string text =
+          error_text([&] { Trainer(recipe(patch.c_str()), hooks).run(Trainer::Start::kFresh); });
+      EXPECT_EQ(text, fmt::format("[train] stopped after step {} of 3; the same command with "
+                                  "--resume goes on",
+                                  taken));
+      EXPECT_EQ(CheckpointStore(out() / "checkpoints").steps(),
+                taken == 0 ? std::vector<int64_t>{} : std::vector<int64_t>{taken});
+      train(recipe(patch.c_str()), Trainer::Start::kResume);
+      EXPECT_EQ(result(), unbroken);
+    }
+  }
 }
 
 // A model whose head is zero gives every token the same probability: log V nats each.

@@ -258,12 +258,10 @@ TEST_F(TrainingBehind, AveragesComeIntoPlaceOnceTheWeightsWereRead) {
 
 // Of a run that ends well, and of one that is stopped: everything is durable then, and pruned.
 TEST_F(TrainingBehind, ARunEndsWhenItsCheckpointIsDurable) {
-  TrainHooks hooks;
+  TrainHooks hooks = stopping_after(4);
   hooks.on_checkpoint_part = [](std::string_view part) {
     if (part == "state.json") std::this_thread::sleep_for(std::chrono::milliseconds(20));
   };
-  int asked = 0;
-  hooks.should_stop = [&] { return ++asked == 4; };
   Trainer trainer(recipe(R"({"train": {"keep_last": 2}})"), hooks);
   EXPECT_NE(error_text([&] { trainer.run(Trainer::Start::kFresh); }).find("after step 4 of 6"),
             std::string::npos);

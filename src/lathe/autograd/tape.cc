@@ -80,7 +80,8 @@ Var Tape::leaf(const Tensor& value) { return leaf(value, nullptr); }
 
 Var Tape::leaf(const Tensor& value, GradBuffer* sink) {
   ++leaf_count_;
-  if (is_probe_) return value;
+  if (setup_.before_each) setup_.before_each();
+  if (is_probe()) return value;
   const int32_t slot = new_slot(value, -1);
   slots_[slot].sink = sink;
   return {value, this, slot};
@@ -92,11 +93,12 @@ std::vector<Var> Tape::record(std::string_view op, std::span<const Tensor> outpu
   for (const Var* input : inputs)
     require(input->tape == nullptr || input->tape == this, ErrorKind::kShape, op,
             "inputs belong to two tapes");
+  if (setup_.before_each) setup_.before_each();
   const auto node = static_cast<int32_t>(nodes_.size());
   const auto first = static_cast<int32_t>(slots_.size());
   std::vector<Var> vars;
   for (const Tensor& output : outputs) vars.emplace_back(output, this, new_slot(output, node));
-  if (keep_cheap_) options.recompute = nullptr;
+  if (setup_.keep_cheap) options.recompute = nullptr;
   nodes_.push_back({op, first, static_cast<int32_t>(outputs.size()), std::move(backward),
                     std::move(options.recompute), Tensor()});
   return vars;
@@ -118,6 +120,7 @@ void Tape::backward(const Var& loss, const Tensor& seed) {
   Gradients(*this, -1).add(loss, seed);
   spent_ = true;
   for (auto node = static_cast<int32_t>(nodes_.size()) - 1; node >= 0; --node) {
+    if (setup_.before_each) setup_.before_each();
     Node& n = nodes_[node];
     bool reached = false;
     for (int32_t i = 0; i < n.count; ++i) reached |= slots_[n.first + i].grad.defined();
@@ -159,7 +162,7 @@ Saved save(const Var& v) { return v.needs_grad() ? v.tape->save(v) : Saved{v.val
 
 Var checkpoint(Tape* tape, std::vector<Var> inputs, CheckpointBody body) {
   if (tape == nullptr || tape->is_probe()) return body(inputs, tape);
-  Tape probe = Tape::probe();
+  Tape probe({.is_probe = true, .before_each = tape->before_each()});
   std::vector<Var> constants;
   bool needed = false;
   for (const Var& x : inputs) {
@@ -170,8 +173,8 @@ Var checkpoint(Tape* tape, std::vector<Var> inputs, CheckpointBody body) {
   }
   const Var out = body(constants, &probe);
   if (!needed && probe.leaf_count() == 0) return out;
-  auto backward = [inputs = std::move(inputs), body = std::move(body)](Gradients& g) {
-    Tape inner;
+  auto backward = [inputs = std::move(inputs), body = std::move(body), tape](Gradients& g) {
+    Tape inner({.before_each = tape->before_each()});
     std::vector<Var> again;
     for (const Var& x : inputs) again.push_back(x.needs_grad() ? inner.leaf(x.value) : x);
     const Var y = body(again, &inner);

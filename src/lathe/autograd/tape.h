@@ -102,10 +102,17 @@ class Tape {
     std::function<Tensor(Gradients&)> recompute;
   };
 
-  // False drops the outputs of cheap operations once nothing but the tape needs them.
-  explicit Tape(bool keep_cheap = true) : keep_cheap_(keep_cheap) {}
-  // A tape whose leaves are constants: nothing is recorded, it only counts them.
-  static Tape probe() { return Tape(Probe()); }
+  struct Setup {
+    // False drops the outputs of cheap operations once nothing but the tape needs them.
+    bool keep_cheap = true;
+    // Leaves are constants: nothing is recorded, they are only counted.
+    bool is_probe = false;
+    // Called before every leaf, node and backward of a node; what it throws ends the pass.
+    std::function<void()> before_each = {};
+  };
+
+  Tape() = default;
+  explicit Tape(Setup setup) : setup_(std::move(setup)) {}
   Tape(const Tape&) = delete;
   Tape& operator=(const Tape&) = delete;
 
@@ -128,13 +135,11 @@ class Tape {
   // The gradient of a leaf without a sink; undefined when nothing depended on it.
   const Tensor& grad(const Var& leaf) const;
   size_t node_count() const { return nodes_.size(); }
-  bool is_probe() const { return is_probe_; }
+  bool is_probe() const { return setup_.is_probe; }
+  const std::function<void()>& before_each() const { return setup_.before_each; }
   size_t leaf_count() const { return leaf_count_; }
 
  private:
-  struct Probe {};
-  explicit Tape(Probe) : keep_cheap_(false), is_probe_(true) {}
-
   friend class Gradients;
   struct Node {
     std::string_view op;
@@ -155,7 +160,8 @@ class Tape {
 
   std::vector<Node> nodes_;
   std::vector<Slot> slots_;
-  bool keep_cheap_, is_probe_ = false, spent_ = false;
+  Setup setup_;
+  bool spent_ = false;
   size_t leaf_count_ = 0;
 };
 

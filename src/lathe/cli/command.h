@@ -47,6 +47,9 @@ struct CommandContext {
   std::ostream& out;                    // results
   Log log;                              // messages, to stderr
   ProgressStyle progress;               // how a Progress of this command shows itself
+  // Called by a command that will have something to save: from then on Ctrl-C waits for it to ask
+  // interrupt_requested() instead of ending the process within half a second.
+  std::function<void()> begin_to_save = [] {};
 
   std::string command_line() const;
   // One object on one line; call it once, when json is set.
@@ -54,11 +57,10 @@ struct CommandContext {
 };
 
 struct CommandText {
-  std::string name;                 // one word
-  std::string summary;              // one line, lower case, no full stop
-  std::string help = {};            // what it does and examples
-  bool takes_overrides = false;     // collect `--section.key=value` instead of refusing it
-  bool saves_when_stopped = false;  // Ctrl-C waits for what it saves instead of ending it
+  std::string name;              // one word
+  std::string summary;           // one line, lower case, no full stop
+  std::string help = {};         // what it does and examples
+  bool takes_overrides = false;  // collect `--section.key=value` instead of refusing it
 };
 
 // A command with a fresh set of its options.

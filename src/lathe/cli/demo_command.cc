@@ -400,6 +400,7 @@ class Demo {
 };
 
 int run_demo(const DemoOptions& options, CommandContext& context) {
+  context.begin_to_save();
   return Demo(options, context).run();
 }
 
@@ -416,8 +417,7 @@ Command demo_command() {
            "stops it; the\n"
            "same command goes on. A finished run is never overwritten: the next goes to OUT-2.\n\n"
            "  lathe demo\n"
-           "  lathe demo --minutes 3 --text my-book.txt --out runs/book\n",
-       .saves_when_stopped = true},
+           "  lathe demo --minutes 3 --text my-book.txt --out runs/book\n"},
       run_demo);
 }
 

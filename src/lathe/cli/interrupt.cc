@@ -19,8 +19,7 @@ constexpr auto kGrace = std::chrono::milliseconds(500);
 constexpr const char* kEnds =
     "\nstopping; no half-written file stays (Ctrl-C again ends at once, as it is)\n";
 constexpr const char* kSaves =
-    "\nstopping after the present step and saving what was done (Ctrl-C again ends at once, "
-    "without)\n";
+    "\nstopping and saving what was done (Ctrl-C again ends at once, without)\n";
 
 // The mutable globals: a signal handler has no other way to hand a value on.
 std::atomic<bool> g_requested{false};

@@ -22,7 +22,7 @@ void throw_if_interrupted();
 // For tests and for programs that embed the commands.
 void set_interrupt_requested(bool requested);
 
-// While a command runs that saves what it has when it is stopped, the handler says so.
+// While a command has something to save when it is stopped, the handler says so.
 class SavesWhenStopped {
  public:
   SavesWhenStopped();

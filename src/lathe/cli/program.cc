@@ -133,10 +133,11 @@ int run_command(std::span<const Command> commands, Arguments rest, std::string& 
   if (global.json) context.progress.kind = ProgressStyle::Kind::kOff;
   std::optional<SavesWhenStopped> saves;
   std::optional<StopWatch> watch;
-  if (command.text.saves_when_stopped)
+  if (output.owns_process) watch.emplace(outputs_of(bound.options));
+  context.begin_to_save = [&] {
     saves.emplace();
-  else if (output.owns_process)
-    watch.emplace(outputs_of(bound.options));
+    watch.reset();
+  };
   return bound.run(context);
 }
 

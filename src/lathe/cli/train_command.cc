@@ -148,8 +148,7 @@ Command train_command() {
                "  lathe train recipes/small.toml --check       # memory, time, epochs\n"
                "  lathe train recipes/small.toml --show        # every key, its default and its "
                "meaning\n",
-       .takes_overrides = true,
-       .saves_when_stopped = true},
+       .takes_overrides = true},
       run_train);
 }
 

@@ -51,6 +51,7 @@ TrainHooks TrainDisplay::hooks() {
     if (recipe_.train.sample_every > 0)
       h.sample = [this](Transformer& model) { return sample(model); };
   }
+  h.on_start = context_.begin_to_save;
   h.should_stop = interrupt_requested;
   h.matrix_flops = matrix_flops_;
   h.command = context_.command_line();
@@ -65,6 +66,10 @@ std::string TrainDisplay::sample(Transformer& model) const {
   config.seed = recipe_.train.seed;
   GenerateRequest request;
   request.prompts = {tokenizer_->encode(recipe_.train.sample_prompt)};
+  request.on_token = [](size_t, int32_t) {
+    throw_if_interrupted();
+    return true;
+  };
   auto out = Engine(model, config).generate(request);
   // A vocabulary rounded up has rows without a token; early in training they are drawn, too.
   std::erase_if(out[0], [this](int32_t id) { return !tokenizer_->has(id); });

@@ -124,16 +124,19 @@ void Trainer::validate_and_sample(int64_t step) {
 // Saved first: what fails or is killed in a validation loses no step.
 void Trainer::after_step(int64_t step) {
   const TrainConfig& t = recipe_.train;
-  const bool last = step == t.steps;
-  const bool stop = !last && hooks_.should_stop && hooks_.should_stop();
-  if (stop || is_due(step, t.checkpoint_every)) {
+  if (is_due(step, t.checkpoint_every)) {
     metrics_->flush();
     save_checkpoint(step);
   }
-  if (stop || last) finish_checkpoint();
-  require(!stop, ErrorKind::kInterrupted, "train",
-          "stopped after step {} of {}; the same command with --resume goes on", step, t.steps);
+  if (step == t.steps) finish_checkpoint();
   validate_and_sample(step);
+}
+
+void Trainer::stop_if_asked() const {
+  if (hooks_.should_stop && hooks_.should_stop())
+    fail(ErrorKind::kInterrupted, "train",
+         "stopped after step {} of {}; the same command with --resume goes on", taken_,
+         recipe_.train.steps);
 }
 
 bool Trainer::is_saved(int64_t step) const {
@@ -200,6 +203,7 @@ void Trainer::fail_not_finite(const StepReport& report) {
 
 void Trainer::train(Start start, std::optional<int64_t> from_step) {
   int64_t s = begin(start, from_step);
+  if (hooks_.on_start) hooks_.on_start();
   if (s > 0) validate_and_sample(s);  // what a kill between saving and validating left out
   for (++s; s <= recipe_.train.steps && !is_out_of_patience(); ++s) {
     const StepReport report = step(s);

@@ -267,7 +267,8 @@ double Trainer::accumulate_gradients(int64_t step) {
   for (size_t micro = 0; micro < batches.size(); ++micro) {
     const Batch& batch = batches[micro];
     if (batch.label_count == 0) continue;
-    Tape tape(recipe_.recompute() != Recompute::kSelective);
+    Tape tape({.keep_cheap = recipe_.recompute() != Recompute::kSelective,
+               .before_each = [this] { stop_if_asked(); }});
     Forward f;
     f.tape = &tape;
     f.training = true;
@@ -329,7 +330,8 @@ EvalReport Trainer::evaluate(int64_t step) {
   use_averages(averaged);
   EvalReport report{.step = step, .loss = 0, .bits_per_byte = {}, .parts = {}};
   for (size_t i = 0; i < validation_.size(); ++i) {
-    const ValidationLoss loss = validation_[i].measure(*model_);
+    const ValidationLoss loss =
+        validation_[i].measure(*model_, [this](int64_t) { stop_if_asked(); });
     if (i == 0) {
       report.loss = loss.loss();
       report.bits_per_byte = loss.bits_per_byte();

@@ -52,12 +52,15 @@ struct EvalReport {
 // How a run talks to its surroundings; every member may be empty.
 struct TrainHooks {
   Log log;
+  // Everything was read and checked, and the first step begins: before, a run has nothing to save.
+  std::function<void()> on_start;
   std::function<void(const StepReport&)> on_step;
   std::function<void(const EvalReport&)> on_eval;
   std::function<void(int64_t step, const std::string& text)> on_sample;
   // Text that the model writes now; runs with the weights that validation uses.
   std::function<std::string(Transformer& model)> sample;
-  // Asked after every step; true writes a checkpoint and ends the run with Error kInterrupted.
+  // Asked before every operation of a step and every batch of a validation; true saves the last
+  // step whose update was finished and ends the run with Error kInterrupted.
   std::function<bool()> should_stop;
   // CheckpointOptions::on_part.
   std::function<void(std::string_view part)> on_checkpoint_part;
@@ -153,6 +156,7 @@ class Trainer {
   void record_step(const StepReport& report);
   bool is_due(int64_t step, int64_t every) const;
   void after_step(int64_t step);
+  void stop_if_asked() const;
   void validate_and_sample(int64_t step);
   void keep_if_best(int64_t step);
   bool is_saved(int64_t step) const;

@@ -38,7 +38,7 @@ CurveBand band_of(const std::vector<std::vector<ChartPoint>>& curves) {
     for (const ChartPoint& p : all.back()) places.push_back(p.x);
   }
   std::ranges::sort(places);
-  places.erase(std::ranges::unique(places).begin(), places.end());
+  places.erase(std::unique(places.begin(), places.end()), places.end());
   CurveBand band;
   for (const double x : places) {
     if (x < begin || x > end) continue;
