@@ -1,5 +1,6 @@
 #include "lathe/cli/report/chart.h"
 
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 
 #include <set>

@@ -89,7 +89,7 @@ ValidationOptions validation_options(const EvalOptions& o, const ModelConfig& co
 }
 
 ValidationLoss measure(const EvalOptions& o, const ValidationSet& set, CommandContext& context) {
-  const auto model = load_model(o.model, {.dtype = DType::kF32});
+  const auto model = load_model(o.model, {.dtype = DType::kF32, .log = context.log});
   Progress progress(context.progress, "evaluating", static_cast<double>(set.samples()), "samples");
   ValidationLoss loss = set.measure(*model, [&](int64_t done) {
     progress.update(static_cast<double>(done), "");

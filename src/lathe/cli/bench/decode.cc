@@ -22,7 +22,7 @@ struct DecodeOptions {
 };
 
 int run_decode(const DecodeOptions& o, CommandContext& context) {
-  const auto model = load_for_inference(o.model, dtype_by_name(o.precision));
+  const auto model = load_for_inference(o.model, dtype_by_name(o.precision), context.log);
   GenerationConfig config;
   config.temperature = 0;
   config.ignore_eos = true;
@@ -67,7 +67,7 @@ struct PrefillOptions {
 };
 
 int run_prefill(const PrefillOptions& o, CommandContext& context) {
-  const auto model = load_for_inference(o.model, dtype_by_name(o.precision));
+  const auto model = load_for_inference(o.model, dtype_by_name(o.precision), context.log);
   GenerationConfig config;
   config.temperature = 0;
   config.max_new_tokens = 1;
