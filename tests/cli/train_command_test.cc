@@ -44,7 +44,7 @@ TEST_F(TrainCommand, WhatIsShownIsARecipe) {
            {},
            {"--train.eval_batches=2", "--schedule.warmup_ratio=0.5"},
            {"--optim.name=muon", "--model.norm.kind=layer", "--model.position.kind=alibi"},
-           {"--train.budget=2 epochs", "--train.steps=null"}}) {
+           {"--train.budget=2 epochs"}}) {
     std::vector<std::string> words = {"train", at("run.toml")};
     for (const std::string& m : more)
       if (m != "--train.steps=null") words.push_back(m);

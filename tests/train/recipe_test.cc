@@ -105,12 +105,28 @@ TEST_F(Recipes, WrittenAndReadAreTheSame) {
 }
 
 TEST_F(Recipes, OverridesAreKeys) {
-  Json tree = recipe_;
-  apply_override(tree, "train.steps=9");
-  apply_override(tree, "model.norm.kind=layer");
-  const Recipe r = read_recipe(tree);
+  const std::string file = folder_.write("r.json", recipe_.dump()).string();
+  const auto with = [&](std::vector<std::string> overrides) {
+    return read_recipe(file, overrides);
+  };
+  const Recipe r = with({"train.steps=9", "model.norm.kind=layer"});
   EXPECT_EQ(r.train.steps, 9);
   EXPECT_EQ(r.model.norm.kind, "layer");
+  // One of two that set the same takes the place of what the file says.
+  EXPECT_EQ(with({"train.budget=2 epochs"}).train.budget, "2 epochs");
+  EXPECT_EQ(with({"schedule.warmup_ratio=0.5"}).schedule.warmup_ratio, 0.5);
+  EXPECT_EQ(with({"train.eval_batches=3"}).train.eval_batches, 3);
+  EXPECT_EQ(error_text([&] {
+              with({"train.budget=2 epochs", "train.steps=3"});
+            }),
+            "[train] steps and budget are both given, and each sets what the other does; leave one "
+            "of them out");
+  recipe_["train"].erase("steps");
+  recipe_["train"]["budget"] = "2 epochs";
+  folder_.write("r.json", recipe_.dump());
+  const Recipe steps = with({"train.steps=5"});
+  EXPECT_EQ(steps.train.steps, 5);
+  EXPECT_FALSE(steps.train.budget);
 }
 
 TEST_F(Recipes, SayInWhatAndHowTheyCompute) {

@@ -5,7 +5,6 @@
 #include "lathe/base/error.h"
 #include "lathe/base/strings.h"
 #include "lathe/cli/commands.h"
-#include "lathe/config/recipe.h"
 #include "lathe/text/tokenizer.h"
 #include "lathe/text/utf8.h"
 #include "lathe/train/budget.h"
@@ -102,9 +101,7 @@ void print_row(const Batch& batch, int64_t row, const DataShowOptions& o,
 }
 
 int run_data_show(const DataShowOptions& o, CommandContext& context) {
-  Json tree = load_recipe(o.recipe);
-  for (const std::string& assignment : context.overrides) apply_override(tree, assignment);
-  const Recipe recipe = read_recipe(tree);
+  const Recipe recipe = read_recipe(o.recipe, context.overrides);
   const TrainingData data = open_training_data(
       recipe, make_objective(recipe.objective, recipe.model, recipe.train.seq_len));
   const int64_t micro_batches = lathe::micro_batches(recipe.train, o.step);

@@ -104,9 +104,7 @@ int check_run(Trainer& trainer, CommandContext& context) {
 
 int run_train(const TrainOptions& o, CommandContext& context) {
   const Trainer::Start start = start_of(o);
-  Json tree = load_recipe(o.recipe);
-  for (const std::string& assignment : context.overrides) apply_override(tree, assignment);
-  Recipe recipe = read_recipe(tree);
+  const Recipe recipe = read_recipe(o.recipe, context.overrides);
   if (o.show) {
     if (context.json) {
       context.print_json(write_recipe(recipe));

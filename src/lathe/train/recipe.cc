@@ -7,6 +7,7 @@
 #include "lathe/base/error.h"
 #include "lathe/base/strings.h"
 #include "lathe/config/config.h"
+#include "lathe/config/recipe.h"
 #include "lathe/model/family.h"
 #include "lathe/model/folder.h"
 
@@ -56,14 +57,32 @@ void default_length(ModelConfig& model, const Json& section, const Recipe& r) {
   model.max_position_embeddings = std::max({r.train.seq_len, rows.ids, rows.text});
 }
 
-// Two keys that say the same.
-void refuse_both(const Json& section, const std::string& name, const std::string& a,
-                 const std::string& b) {
-  const auto given = [&](const std::string& key) {
-    return section.contains(key) && !section.at(key).is_null();
-  };
-  require(!given(a) || !given(b), ErrorKind::kConfig, name,
-          "{} and {} are both given and say the same; leave one of them out", a, b);
+// Two keys of a section that set the same thing in different units.
+struct Alternatives {
+  const char *section, *a, *b;
+};
+constexpr Alternatives kAlternatives[] = {{"train", "steps", "budget"},
+                                          {"train", "eval_samples", "eval_batches"},
+                                          {"schedule", "warmup_steps", "warmup_ratio"}};
+
+bool is_given(const Json& tree, const char* section, const char* key) {
+  return tree.contains(section) && tree.at(section).contains(key) &&
+         !tree.at(section).at(key).is_null();
+}
+
+void refuse_both(const Json& tree) {
+  for (const auto& [section, a, b] : kAlternatives)
+    require(!is_given(tree, section, a) || !is_given(tree, section, b), ErrorKind::kConfig, section,
+            "{} and {} are both given, and each sets what the other does; leave one of them out", a,
+            b);
+}
+
+// Of alternatives that a file and the command line give, the file's.
+void remove_replaced(Json& file, const Json& overrides) {
+  for (const auto& [section, a, b] : kAlternatives) {
+    if (is_given(overrides, section, a) && is_given(file, section, b)) file[section].erase(b);
+    if (is_given(overrides, section, b) && is_given(file, section, a)) file[section].erase(a);
+  }
 }
 
 void check_together(const Recipe& r) {
@@ -210,9 +229,7 @@ Recipe read_recipe(const Json& tree) {
   } else {
     r.model = model_config_from_recipe(model);
   }
-  refuse_both(section("train"), "train", "steps", "budget");
-  refuse_both(section("train"), "train", "eval_samples", "eval_batches");
-  refuse_both(section("schedule"), "schedule", "warmup_steps", "warmup_ratio");
+  refuse_both(tree);
   read_config(r.data, section("data"), "data");
   read_config(r.train, section("train"), "train");
   read_config(r.objective, section("objective"), "objective");
@@ -221,6 +238,14 @@ Recipe read_recipe(const Json& tree) {
   if (!r.from) default_length(r.model, model, r);
   check_together(r);
   return r;
+}
+
+Recipe read_recipe(const std::string& path, std::span<const std::string> overrides) {
+  Json tree = load_recipe(path), given = Json::object();
+  for (const std::string& assignment : overrides) apply_override(given, assignment);
+  remove_replaced(tree, given);
+  for (const std::string& assignment : overrides) apply_override(tree, assignment);
+  return read_recipe(tree);
 }
 
 Json write_recipe(const Recipe& r) { return write_config(r); }

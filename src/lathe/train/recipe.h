@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <nlohmann/json_fwd.hpp>
 #include <optional>
+#include <span>
 #include <string>
 
 #include "lathe/config/visit.h"
@@ -79,6 +80,9 @@ struct Recipe {
 // From the tree of a recipe file with overrides applied. Error kConfig for unknown sections or
 // keys, and for combinations that cannot work, with what to write instead.
 Recipe read_recipe(const nlohmann::ordered_json& tree);
+// Of a file, and `section.key=value` over it: a key that sets what another of the file does in
+// different units (train.budget, train.steps) takes its place.
+Recipe read_recipe(const std::string& path, std::span<const std::string> overrides);
 // Every key; read_recipe() gives an equal recipe back.
 nlohmann::ordered_json write_recipe(const Recipe& recipe);
 
