@@ -78,6 +78,19 @@ TEST_F(ShardCommand, EncodesInOrderWithEndTokens) {
   EXPECT_EQ(tokens("w").back(), 6);
 }
 
+TEST_F(ShardCommand, ThePrefixIsTheBeginningOfAFileName) {
+  for (const std::string& folder : {path("tok/"), std::string("."), path("tok/..")}) {
+    const Result r = run({"shard", text_, "--tokenizer", path("tok"), "--out", folder});
+    EXPECT_EQ(r.code, 2) << folder;
+    EXPECT_NE(r.err.find("is a folder, expected the beginning of two files' names"),
+              std::string::npos)
+        << r.err;
+  }
+  EXPECT_EQ(run({"shard", text_, "--tokenizer", path("tok"), "--out", ""}).code, 2);
+  EXPECT_EQ(run({"shard", text_, "--tokenizer", path("tok"), "--out", path("tok/") + "data"}).code,
+            0);
+}
+
 TEST_F(ShardCommand, SpecialTokensInTheTextAreTextUnlessAskedFor) {
   const auto special = folder_.write("s.txt", "a<|endoftext|>").string();
   EXPECT_EQ(run({"shard", special, "--tokenizer", path("tok"), "--out", path("s")}).code, 1)

@@ -36,7 +36,7 @@ class TokenizerCommand : public ::testing::Test {
   std::string learned(const std::vector<std::string>& paths,
                       const std::vector<std::string>& more = {}) const {
     std::vector<std::string> line = {"tokenizer", "train",         "--vocab-size", "280",
-                                     "--out",     path("tok/new"), "--json"};
+                                     "--out",     path("tok/new"), "--json",       "--overwrite"};
     line.insert(line.end(), paths.begin(), paths.end());
     line.insert(line.end(), more.begin(), more.end());
     const Result r = run(line);
@@ -73,6 +73,24 @@ TEST_F(TokenizerCommand, LearnsTheDocumentsWhateverTheyComeIn) {
   set_thread_count(before);
 }
 
+TEST_F(TokenizerCommand, ReplacesATokenizerOnlyWhenAsked) {
+  const std::string text = folder_.write("t.txt", "ab ab abc").string();
+  std::vector<std::string> line = {"tokenizer", "train",        text, "--out",
+                                   path("tok"), "--vocab-size", "256"};
+  ASSERT_EQ(run(line).code, 0);
+  const std::string before = content_of(path("tok/tokenizer.json"));
+  line.back() = "257";
+  const Result refused = run(line);
+  EXPECT_EQ(refused.code, 1);
+  EXPECT_NE(refused.err.find("replace it with --overwrite"), std::string::npos) << refused.err;
+  EXPECT_EQ(content_of(path("tok/tokenizer.json")), before);
+  line.push_back("--overwrite");
+  EXPECT_EQ(run(line).code, 0);
+  EXPECT_NE(content_of(path("tok/tokenizer.json")), before);
+  line[4] = "";
+  EXPECT_NE(run(line).err.find("--out is empty"), std::string::npos);
+}
+
 TEST_F(TokenizerCommand, SaysWhatItLeftOut) {
   folder_.write("d/a.jsonl", "{\"text\": \"abc\"}\n{\"text\": null}\n");
   folder_.write("d/b.png", "x");
@@ -90,10 +108,9 @@ TEST_F(TokenizerCommand, SaysWhatItLeftOut) {
   EXPECT_EQ(j["documents"], 1);
   EXPECT_EQ(j["bad_records"], 1);
   EXPECT_EQ(j["left_out_files"], 1);
-  EXPECT_NE(r.err.find("1 files of folders were left out"), std::string::npos) << r.err;
+  EXPECT_NE(r.err.find("1 file in folders left out"), std::string::npos) << r.err;
   EXPECT_NE(r.err.find("1 .png"), std::string::npos) << r.err;
-  EXPECT_NE(r.err.find("1 JSON records and 0 files without a text were left out"),
-            std::string::npos);
+  EXPECT_NE(r.err.find("1 JSON record and 0 files without a text left out"), std::string::npos);
   EXPECT_EQ(read_manifest(manifest_path(path("tok"), true)).inputs.size(), 1u);
 }
 

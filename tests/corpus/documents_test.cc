@@ -157,7 +157,7 @@ TEST(Documents, BadRecordsAndFilesAreCounted) {
             std::string::npos);
   EXPECT_NE(error_text([&] {
               read_all({paths[2]}, {.skip_bad = true});
-            }).find("hold no text ([" + paths[2] + "] is no UTF-8"),
+            }).find("no text in 1 file ([" + paths[2] + "] is no UTF-8"),
             std::string::npos);
   const auto cut = gzip_packed("some text that is long enough to be cut");
   const auto file = folder.write("cut.gz", cut.substr(0, cut.size() - 4)).string();
@@ -235,9 +235,10 @@ TEST(Documents, FoldersAreSearchedInAFixedOrder) {
 TEST(Documents, EmptyCorporaAndMissingFiles) {
   const TempFolder folder;
   const auto blank = folder.write("a.txt", " \n\n").string();
-  EXPECT_NE(
-      error_text([&] { read_all({blank}); }).find("the corpus is empty: 1 files hold no text"),
-      std::string::npos);
+  EXPECT_NE(error_text([&] {
+              read_all({blank});
+            }).find("the corpus is empty: there is no text in 1 file"),
+            std::string::npos);
   std::filesystem::create_directory(folder / "d");
   EXPECT_NE(error_text([&] { read_all({(folder / "d").string()}); }).find("holds no text files"),
             std::string::npos);

@@ -69,7 +69,7 @@ TEST_F(Life, AFileThatCannotBeRead) {
   const auto before = contents(folder_ / "tok");
   for (const std::vector<std::string>& arguments :
        {std::vector<std::string>{"tokenizer", "train", at("gone.txt"), "--vocab-size", "300",
-                                 "--out", at("tok")},
+                                 "--out", at("tok"), "--overwrite"},
         {"shard", at("gone.txt"), "--tokenizer", at("tok"), "--out", at("data")},
         {"tokenizer", "encode", at("tok"), "--input", at("gone.txt"), "--out", at("ids.json")},
         {"train", at("gone.txt")},
@@ -165,7 +165,9 @@ TEST_F(Life, AFullDisk) {
     EXPECT_NE(f.err.find(folder_.path().string()), std::string::npos) << f.err;
     EXPECT_NE(f.err.find("File too large"), std::string::npos) << f.err;
   };
-  fails({"tokenizer", "train", at("text.txt"), "--vocab-size", "400", "--out", at("tok")}, 1000);
+  fails({"tokenizer", "train", at("text.txt"), "--vocab-size", "400", "--out", at("tok"),
+         "--overwrite"},
+        1000);
   EXPECT_EQ(contents(folder_ / "tok"), tokenizer);
   fails({"shard", at("text.txt"), "--tokenizer", at("tok"), "--out", at("data")}, 1000);
   EXPECT_EQ(content_of(at("data.bin")), shard);

@@ -16,6 +16,8 @@ TEST(Budgets, AreReadAsWritten) {
   is("2.5 epochs", 2.5, Budget::Unit::kEpochs);
   is("0.5hours", 0.5, Budget::Unit::kHours);
   is("10k steps", 10000, Budget::Unit::kSteps);
+  is("8.4K tokens", 8400, Budget::Unit::kTokens);  // as the program prints them
+  is("1.5B tokens", 1.5e9, Budget::Unit::kTokens);
   for (const char* bad : {"", "tokens", "3", "3 miles", "-1 epochs", "0 hours", "1e300 tokens",
                           "nan tokens", "3 M tokens"})
     EXPECT_NE(error_text([&] { parse_budget(bad); }).find("as in \"300M tokens\""),

@@ -129,6 +129,22 @@ TEST_F(Recipes, OverridesAreKeys) {
   EXPECT_FALSE(steps.train.budget);
 }
 
+TEST_F(Recipes, ShardsHavePrefixesAndSetsNamesOfTheirOwn) {
+  const auto error = [&](const char* key, std::vector<std::string> shards) {
+    Json tree = recipe_;
+    tree["data"][key] = shards;
+    return error_text([&] { read_recipe(tree); });
+  };
+  EXPECT_NE(error("train", {""}).find("[data.train] '' names no shard"), std::string::npos);
+  EXPECT_NE(error("train", {"a", ":0.5"}).find("':0.5' names no shard"), std::string::npos);
+  EXPECT_NE(error("valid", {"a="}).find("[data.valid] 'a=' names no shard"), std::string::npos);
+  for (const std::vector<std::string>& same :
+       {std::vector<std::string>{"x=a", "x=b"}, {"here/v", "there/v"}})
+    EXPECT_NE(error("valid", same).find("two sets are named"), std::string::npos);
+  EXPECT_EQ(error("valid", {"v", "w=there/v", "z=a=b/v"}),
+            "no error");  // a prefix with a "=" of its own
+}
+
 TEST_F(Recipes, SayInWhatAndHowTheyCompute) {
   EXPECT_EQ(recipe().compute_dtype(), DType::kF32);
   EXPECT_EQ(recipe(R"({"train": {"precision": "bf16"}})").compute_dtype(), DType::kBF16);

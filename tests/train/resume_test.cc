@@ -268,6 +268,49 @@ TEST_F(Resume, AveragesComeAndGoInABranch) {
   EXPECT_EQ(result().at("model"), plain);
 }
 
+// Whatever the steps of a branch hold, what was taken before them stays taken.
+TEST_F(Resume, TokensAndFlopsAddUpAcrossABranch) {
+  run_unbroken(recipe());
+  fall_back_to(3);
+  const auto before = metrics();
+  const double tokens = before[2].at("tokens"), flops = before[2].at("flops");
+  const Recipe shorter = recipe(R"({"train": {"seq_len": 4}})");
+  Trainer trainer(shorter, {});
+  trainer.run(Trainer::Start::kBranch);
+  EXPECT_TRUE(trainer.documents_seen().empty());
+  const double each =
+      static_cast<double>(shorter.train.batch_size * 4 * shorter.train.grad_accumulation);
+  double last_flops = flops;
+  for (const Json& line : metrics()) {
+    if (!line.contains("loss") || line.at("step") <= 3) continue;
+    const double steps = line.at("step").get<double>() - 3;
+    EXPECT_EQ(line.at("tokens"), tokens + steps * each);
+    EXPECT_GT(line.at("flops"), last_flops);
+    last_flops = line.at("flops");
+  }
+}
+
+TEST_F(Resume, AFinishedRunIsNoBranch) {
+  train(recipe());
+  const auto finished = result();
+  const std::string text =
+      error_text([&] { train(recipe(R"({"optim": {"lr": 0.5}})"), Trainer::Start::kBranch); });
+  EXPECT_NE(text.find("all 6 steps are taken"), std::string::npos) << text;
+  EXPECT_EQ(result(), finished);
+  // What it advises.
+  Trainer(recipe(R"({"optim": {"lr": 0.5}})"), {}).run(Trainer::Start::kBranch, 3);
+  train(recipe(R"({"optim": {"lr": 0.5}, "train": {"steps": 7}})"), Trainer::Start::kBranch);
+  EXPECT_EQ(metrics().back().at("step"), 7);
+}
+
+TEST_F(Resume, TheWeightOfALoneShardMeansNothing) {
+  run_unbroken(recipe());
+  fall_back_to(3);
+  recipe_["data"]["train"] = {recipe_["data"]["train"].get<std::string>() + ":0.4"};
+  train(recipe(), Trainer::Start::kResume);
+  EXPECT_EQ(result(), unbroken_);
+}
+
 TEST_F(Resume, RefusesOtherData) {
   run_unbroken(recipe());
   fall_back_to(3);

@@ -69,6 +69,10 @@ std::string human_count(double count) {
   return unit == 0 ? fmt::format("{:.0f}", count) : fmt::format("{:.1f}{}", count, kUnits[unit]);
 }
 
+std::string counted(int64_t n, std::string_view noun) {
+  return fmt::format("{} {}{}", n, noun, n == 1 ? "" : "s");
+}
+
 std::string human_time(double seconds) {
   if (!std::isfinite(seconds)) return "?";
   const auto s = static_cast<int64_t>(std::llround(seconds));

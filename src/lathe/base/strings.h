@@ -18,8 +18,9 @@ std::string did_you_mean(std::string_view word, std::span<const std::string> can
 
 std::string join(std::span<const std::string> words, std::string_view separator);
 
-std::string human_bytes(double bytes);   // 1536 -> "1.5 KiB"
-std::string human_count(double count);   // 25800000 -> "25.8M"
-std::string human_time(double seconds);  // 75 -> "1m15s"
+std::string human_bytes(double bytes);                  // 1536 -> "1.5 KiB"
+std::string human_count(double count);                  // 25800000 -> "25.8M"
+std::string human_time(double seconds);                 // 75 -> "1m15s"
+std::string counted(int64_t n, std::string_view noun);  // "1 file", "2 files"
 
 }  // namespace lathe

@@ -2,6 +2,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include "lathe/base/strings.h"
 #include "lathe/cli/interrupt.h"
 
 namespace lathe {
@@ -12,9 +13,9 @@ CorpusInput::CorpusInput(std::span<const std::string> paths, CommandContext& con
     : context_(context), found_(list_text_files(paths)) {
   if (found_.left_out_count() > 0)
     context.log.info(
-        "{} files of folders were left out, as their names do not end as those of texts do: {}; "
-        "name a file itself to have it read",
-        found_.left_out_count(), found_.left_out_text());
+        "{} in folders left out, as names of texts end in another way: {}; name a file itself to "
+        "have it read",
+        counted(found_.left_out_count(), "file"), found_.left_out_text());
 }
 
 ReadHook CorpusInput::hook(std::string label) {
@@ -29,8 +30,9 @@ ReadHook CorpusInput::hook(std::string label) {
 void CorpusInput::finish(const DocumentCounts& counts) {
   if (progress_) progress_->finish(note_);
   if (counts.bad_records + counts.bad_files > 0)
-    context_.log.warn("{} JSON records and {} files without a text were left out; the first: {}",
-                      counts.bad_records, counts.bad_files, counts.first_bad);
+    context_.log.warn("{} and {} without a text left out; the first: {}",
+                      counted(counts.bad_records, "JSON record"), counted(counts.bad_files, "file"),
+                      counts.first_bad);
 }
 
 void CorpusInput::add_facts(const DocumentCounts& counts, nlohmann::ordered_json& facts) const {

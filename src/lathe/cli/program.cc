@@ -100,7 +100,10 @@ std::vector<std::filesystem::path> outputs_of(ConfigRef options) {
   const auto values = write_config(options);
   const auto out = values.find("out");
   if (out == values.end() || !out->is_string()) return {};
-  return {out->get<std::string>()};
+  const auto name = out->get<std::string>();
+  require(!name.empty(), ErrorKind::kUsage, "command line",
+          "--out is empty; name what is to be written");
+  return {name};
 }
 
 int run_command(std::span<const Command> commands, Arguments rest, std::string& name,
@@ -131,9 +134,10 @@ int run_command(std::span<const Command> commands, Arguments rest, std::string& 
                          .progress = output.progress};
   context.arguments.insert(context.arguments.end(), arguments.begin(), arguments.end());
   if (global.json) context.progress.kind = ProgressStyle::Kind::kOff;
+  const auto outputs = outputs_of(bound.options);
   std::optional<SavesWhenStopped> saves;
   std::optional<StopWatch> watch;
-  if (output.owns_process) watch.emplace(outputs_of(bound.options));
+  if (output.owns_process) watch.emplace(outputs);
   context.begin_to_save = [&] {
     saves.emplace();
     watch.reset();

@@ -79,7 +79,8 @@ std::optional<int32_t> end_of_document(const ShardOptions& options, const Tokeni
   for (const char* name : kUsual)
     if (const auto id = tokenizer.id_of(name)) return id;
   fail(ErrorKind::kData, options.tokenizer,
-       "names no end-of-text token; give one with --eod TOKEN, or --no-append-eod to write none");
+       "names no end-of-text token; give one with --eod TOKEN, or --no-append-eod to write none. "
+       "`lathe tokenizer train` makes one with --special-token '<|endoftext|>'");
 }
 
 // One shard being written and what its manifest will say.
@@ -102,6 +103,15 @@ Json summary_of(const Output& out) {
           {"bytes_per_token", tokens > 0 ? static_cast<double>(out.bytes) / tokens : 0.0}};
 }
 
+const std::string& checked_prefix(const std::string& out) {
+  const std::string name = fs::path(out).filename().string();
+  require(!name.empty() && name != "." && name != "..", ErrorKind::kUsage, "command line",
+          "--out {} is a folder, expected the beginning of two files' names; give one in it, as in "
+          "{}{}data",
+          out, out, out.ends_with('/') ? "" : "/");
+  return out;
+}
+
 class Sharder {
  public:
   Sharder(const ShardOptions& options, CommandContext& context)
@@ -110,7 +120,7 @@ class Sharder {
         tokenizer_(load_tokenizer(options.tokenizer)),
         eod_(end_of_document(options, tokenizer_)),
         input_(options.files, context),
-        train_(options.out, tokenizer_.vocab_size(), input_.files().size()) {
+        train_(checked_prefix(options.out), tokenizer_.vocab_size(), input_.files().size()) {
     if (options.val_fraction == 0) return;
     valid_.emplace(options.out + "-valid", tokenizer_.vocab_size(), input_.files().size());
     split_.emplace(static_cast<uint64_t>(options.seed), options.val_fraction,

@@ -25,6 +25,7 @@ struct TrainOptions {
   std::string out, pattern = "gpt2";
   int64_t vocab_size = 32000, min_count = 1, memory_mib = 2048, model_max_length = 0;
   std::optional<std::string> eos, bos, pad;
+  bool overwrite = false;
   DocumentConfig documents;
 
   template <class V>
@@ -45,11 +46,20 @@ struct TrainOptions {
     v.field("memory_mib", memory_mib,
             "memory to use; when the distinct words do not fit, the rarest are forgotten",
             between(1, 1 << 20));
+    v.field("overwrite", overwrite, "replace the tokenizer that is in the folder");
     v.field("model_max_length", model_max_length,
             "written to tokenizer_config.json; 0 leaves it out", at_least(0));
     documents.visit(v);
   }
 };
+
+void refuse_existing(const TrainOptions& options) {
+  std::error_code error;
+  require(options.overwrite || !fs::exists(fs::path(options.out) / "tokenizer.json", error),
+          ErrorKind::kIo, options.out,
+          "holds a tokenizer, from which shards and models may have been made; choose another "
+          "folder, or replace it with --overwrite");
+}
 
 BpeTrainOptions train_options(const TrainOptions& options) {
   for (const auto* name : {&options.eos, &options.bos, &options.pad}) {
@@ -145,6 +155,7 @@ void report(const TrainOptions& options, const BpeTrainStats& s, const Json& fac
 
 int run_train(const TrainOptions& options, CommandContext& context) {
   const auto start = std::chrono::steady_clock::now();
+  refuse_existing(options);
   CorpusInput input(options.files, context);
   DocumentCounts counts;
   const TrainedTokenizer trained = train(options, context, input, counts);
@@ -183,7 +194,8 @@ Command tokenizer_train_command() {
                "result is the same whatever the number of threads. Plain text, JSON lines and "
                "JSON\n"
                "arrays are recognised by their content, also packed with gzip or zstd.\n\n"
-               "  lathe tokenizer train book.txt --vocab-size 8000 --out runs/tok\n"
+               "  lathe tokenizer train book.txt --vocab-size 8000 --special-token '<|endoftext|>' "
+               "--out runs/tok\n"
                "  lathe tokenizer train *.txt --pattern llama3 --special-token "
                "'<|endoftext|>' \\\n"
                "      --out runs/tok\n"

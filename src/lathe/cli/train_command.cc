@@ -121,7 +121,7 @@ int run_train(const TrainOptions& o, CommandContext& context) {
   display.finish();
   const std::vector<ShardPlan> plan = trainer.data_plan();
   const std::vector<int64_t> seen = trainer.documents_seen();
-  for (size_t i = 0; i < plan.size(); ++i)
+  for (size_t i = 0; i < seen.size(); ++i)
     context.log.info("it saw {} of the {} documents of {}", seen[i], plan[i].documents,
                      plan[i].prefix);
   if (context.json) context.print_json(display.summary());

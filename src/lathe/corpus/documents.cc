@@ -22,6 +22,16 @@ bool is_blank(std::string_view text) {
   return text.find_first_not_of(" \t\r\n\f\v") == std::string_view::npos;
 }
 
+// An error's "[place] text" in two.
+struct Said {
+  std::string place, text;
+};
+Said said_by(const Error& e) {
+  const std::string all = e.what();
+  const size_t end = all.find("] ");
+  return {all.substr(1, end - 1), all.substr(end + 2)};
+}
+
 nlohmann::ordered_json parsed(std::string_view value, const fs::path& file, int64_t line) {
   const std::string name = file.string();
   try {
@@ -29,7 +39,7 @@ nlohmann::ordered_json parsed(std::string_view value, const fs::path& file, int6
                       {.first_line = static_cast<size_t>(line), .error_kind = ErrorKind::kData});
   } catch (const Error& e) {
     if (std::string_view(e.what()).starts_with(fmt::format("[{}:", name))) throw;
-    fail(ErrorKind::kData, fmt::format("{}:{}", name, line), "{}", e.what());  // no line in it
+    fail(ErrorKind::kData, fmt::format("{}:{}", name, line), "{}", said_by(e).text);
   }
 }
 
@@ -41,10 +51,8 @@ std::string fields_of(const nlohmann::ordered_json& object) {
     if (keys.size() < 20) keys.push_back(key);
     if (value.is_array() && list.empty()) list = key;
   }
-  std::string text = fmt::format(
-      "its fields are: {}. Name the right one with --text-field, or leave such records out with "
-      "--skip-bad",
-      join(keys, ", "));
+  std::string text =
+      fmt::format("its fields are: {}. Name the right one with --text-field", join(keys, ", "));
   if (!list.empty())
     text += fmt::format(
         ". If the documents are in the array '{}', take it out first (`jq '.[\"{}\"]'`)", list,
@@ -64,8 +72,8 @@ std::string text_of_json(std::string_view value, const fs::path& file, int64_t l
   const auto it = tree.find(field);
   if (it == tree.end())
     fail(ErrorKind::kData, where, "has no field '{}'; {}", field, fields_of(tree));
-  require(it->is_string(), ErrorKind::kData, where,
-          "the field '{}' is {}, expected a string; leave such records out with --skip-bad", field,
+  require(it->is_string(), ErrorKind::kData, where, "the field '{}' is {}, expected a string",
+          field,
           it->is_null() ? std::string("null") : fmt::format("of the type {}", it->type_name()));
   return it->get<std::string>();
 }
@@ -87,8 +95,9 @@ class Reader {
     }
     require(counts_.documents > 0, ErrorKind::kData,
             files_.empty() ? std::string("corpus") : files_[0].string(),
-            "the corpus is empty: {} files hold no text{}; give files with text in them",
-            counts_.files, counts_.first_bad.empty() ? "" : " (" + counts_.first_bad + ")");
+            "the corpus is empty: there is no text in {}{}; give files with text in them",
+            counted(counts_.files, "file"),
+            counts_.first_bad.empty() ? "" : " (" + counts_.first_bad + ")");
     return counts_;
   }
 
@@ -236,7 +245,10 @@ class Reader {
     try {
       text = explained([&] { return text_of_json(value, path(), line, config_.text_field); });
     } catch (const Error& e) {
-      if (!config_.skip_bad || e.kind() != ErrorKind::kData) throw;
+      if (e.kind() != ErrorKind::kData) throw;
+      const Said said = said_by(e);
+      require(config_.skip_bad, ErrorKind::kData, said.place,
+              "{}. Or leave such records out with --skip-bad", said.text);
       ++counts_.bad_records;
       return remember_bad(e.what());
     }

@@ -17,14 +17,15 @@ Budget parse_budget(std::string_view text) {
                              {"token", Budget::Unit::kTokens},
                              {"epoch", Budget::Unit::kEpochs},
                              {"hour", Budget::Unit::kHours}};
-  constexpr std::string_view kThousands = "kMGT";
+  constexpr std::string_view kThousands[] = {"kK", "M", "GB", "T"};
   Budget budget;
   const auto parsed = std::from_chars(text.data(), text.data() + text.size(), budget.amount);
   std::string_view rest = text.substr(static_cast<size_t>(parsed.ptr - text.data()));
-  if (parsed.ec == std::errc() && !rest.empty())
-    if (const size_t power = kThousands.find(rest.front()); power != std::string_view::npos) {
+  for (size_t power = 0; power < std::size(kThousands); ++power)
+    if (!rest.empty() && kThousands[power].find(rest.front()) != std::string_view::npos) {
       budget.amount *= std::pow(1000.0, static_cast<double>(power) + 1);
       rest.remove_prefix(1);
+      break;
     }
   while (!rest.empty() && rest.front() == ' ') rest.remove_prefix(1);
   if (rest.ends_with('s')) rest.remove_suffix(1);

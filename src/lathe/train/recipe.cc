@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <limits>
 #include <nlohmann/json.hpp>
+#include <set>
 
 #include "lathe/base/error.h"
 #include "lathe/base/strings.h"
@@ -10,6 +11,8 @@
 #include "lathe/config/recipe.h"
 #include "lathe/model/family.h"
 #include "lathe/model/folder.h"
+#include "lathe/train/sample_source.h"
+#include "lathe/train/validation.h"
 
 namespace lathe {
 namespace {
@@ -85,7 +88,24 @@ void remove_replaced(Json& file, const Json& overrides) {
   }
 }
 
+// Every shard has a prefix, and every validation set a name of its own.
+void check_shards(const DataConfig& data) {
+  for (const std::string& text : data.train)
+    require(!parse_shard_choice(text).prefix.empty(), ErrorKind::kConfig, "data.train",
+            "'{}' names no shard; give the prefix of a .bin and .idx", text);
+  std::set<std::string> names;
+  for (const std::string& text : data.valid) {
+    const NamedShard shard = parse_named_shard(text);
+    require(!shard.prefix.empty(), ErrorKind::kConfig, "data.valid",
+            "'{}' names no shard; give the prefix of a .bin and .idx, as in \"NAME=PREFIX\"", text);
+    require(names.insert(shard.name).second, ErrorKind::kConfig, "data.valid",
+            "two sets are named '{}'; name one of them otherwise, as in \"NAME={}\"", shard.name,
+            shard.prefix);
+  }
+}
+
 void check_together(const Recipe& r) {
+  check_shards(r.data);
   make_objective(r.objective, r.model, r.train.seq_len);  // refuses what does not fit
   require(!r.data.document_mask || objective_name(r.objective, r.model) == "next_token",
           ErrorKind::kConfig, "data.document_mask",

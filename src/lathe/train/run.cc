@@ -61,14 +61,12 @@ int64_t Trainer::begin(Start start, std::optional<int64_t> from_step) {
 }
 
 void Trainer::record_step(const StepReport& r) {
-  const TrainConfig& t = recipe_.train;
   Json record = {{"step", r.step},
                  {"loss", r.loss},
                  {"lr", r.lr},
                  {"grad_norm", r.grad_norm},
                  {"tokens", r.tokens_so_far},
-                 {"flops", flops_per_step_ * static_cast<double>(r.tokens_so_far) /
-                               static_cast<double>(t.batch_size * t.seq_len * t.grad_accumulation)},
+                 {"flops", r.flops_so_far},
                  {"tokens_per_s", static_cast<double>(r.tokens) / r.seconds},
                  {"step_ms", r.seconds * 1e3},
                  {"memory_mib", static_cast<double>(peak_resident_bytes()) / (1 << 20)}};

@@ -32,7 +32,7 @@ std::vector<double> shard_shares(const std::vector<ShardChoice>& choices,
     given += choices[i].weight.value_or(0);
     if (!choices[i].weight) unweighted += static_cast<double>(samples[i]);
   }
-  if (!any) return {};
+  if (!any || choices.size() == 1) return {};
   require(
       unweighted == 0 || given < 1, ErrorKind::kConfig, "data.train",
       "the weights add up to {}, which leaves nothing for the shards without one; make them add "

@@ -29,7 +29,7 @@ ShardChoice parse_shard_choice(std::string_view text);
 
 // The share of each shard: its weight; those without one divide what is left by their numbers of
 // samples. Where all have a weight, they are divided by their sum. Error kConfig when nothing is
-// left. Empty when no shard has a weight.
+// left. Empty when no shard has a weight, and of a lone shard.
 std::vector<double> shard_shares(const std::vector<ShardChoice>& choices,
                                  const std::vector<int64_t>& samples);
 

@@ -19,7 +19,7 @@ namespace {
 namespace fs = std::filesystem;
 using Json = nlohmann::ordered_json;
 
-constexpr int kFormat = 2;  // of state.json; 1 had the program's own names of tensors
+constexpr int kFormat = 3;  // of state.json; 1 had the program's own names of tensors, 2 no tokens
 // Before the names of master weights in the optimiser's file, where the model's file holds averages.
 constexpr std::string_view kMaster = "master/";
 
@@ -41,6 +41,7 @@ std::string hash_of_data(const std::vector<ArtefactRef>& shards) {
 // The weights of data.train, which matter apart from its content.
 std::vector<std::string> weights_of(const std::vector<std::string>& train) {
   std::vector<std::string> weights;
+  if (train.size() == 1) return {""};  // one shard is all there is, whatever its weight
   for (const std::string& text : train) {
     const auto weight = parse_shard_choice(text).weight;
     weights.push_back(weight ? fmt::format("{}", *weight) : "");
@@ -92,6 +93,8 @@ CheckpointContent Trainer::checkpoint_content(bool with_averages) {
 void Trainer::save_checkpoint(int64_t step) {
   Json state = {{"format", kFormat},
                 {"updates", updates_},
+                {"tokens", tokens_},
+                {"flops", flops_},
                 {"averages", ema_ != nullptr},
                 {"data", data_hash_},
                 {"weights", weights_of(recipe_.data.train)},
@@ -164,6 +167,10 @@ void Trainer::accept_state(const Json& state, Start start) {
       same_data ? "weights are" : "content is", join(recipe_.data.train, ", "));
   if (!same_data) notes.push_back("data.train: its content changed");
   if (!same_weights) notes.push_back("data.train: its weights changed");
+  require(notes.empty() || step < recipe_.train.steps, ErrorKind::kConfig, "resume",
+          "all {} steps are taken, so that nothing is left for which to change\n  {}\n"
+          "Go on from an earlier checkpoint with --from-step, or give more train.steps",
+          step, join(notes, "\n  "));
   branches_ = state.at("branches").get<std::vector<std::string>>();
   for (const std::string& note : notes) {
     branches_.push_back(fmt::format("after step {}: {}", step, note));
@@ -199,6 +206,8 @@ int64_t Trainer::load_checkpoint(Start start, std::optional<int64_t> from_step) 
     return 0;
   }
   updates_ = state.at("updates").get<int64_t>();
+  tokens_ = state.at("tokens").get<int64_t>();
+  flops_ = state.at("flops").get<double>();
   skipped_in_a_row_ = state.at("skipped_in_a_row").get<int64_t>();
   const Json& statistics = state.at("loss_statistics");
   loss_statistics_ = {statistics.at("mean").get<double>(), statistics.at("variance").get<double>(),

@@ -165,6 +165,7 @@ std::vector<ShardPlan> Trainer::data_plan() const {
 }
 
 std::vector<int64_t> Trainer::documents_seen() const {
+  if (!branches_.empty()) return {};
   return lathe::documents_seen(
       data_, micro_batches_before(recipe_.train, taken_ + 1) * recipe_.train.batch_size);
 }
@@ -284,10 +285,8 @@ double Trainer::accumulate_gradients(int64_t step) {
 StepReport Trainer::step(int64_t step) {
   const auto start = std::chrono::steady_clock::now();
   const TrainConfig& t = recipe_.train;
-  StepReport report{.step = step,
-                    .steps = t.steps,
-                    .tokens = t.batch_size * t.seq_len * micro_batches(t, step),
-                    .tokens_so_far = t.batch_size * t.seq_len * micro_batches_before(t, step + 1)};
+  StepReport report{
+      .step = step, .steps = t.steps, .tokens = t.batch_size * t.seq_len * micro_batches(t, step)};
   report.loss = accumulate_gradients(step);
   report.grad_norm = global_grad_norm(trained_);
   report.lr =
@@ -315,6 +314,8 @@ StepReport Trainer::step(int64_t step) {
   report.seconds = seconds_since(start);
   report.flops = flops_per_step_ * static_cast<double>(micro_batches(t, step)) /
                  static_cast<double>(t.grad_accumulation);
+  report.tokens_so_far = tokens_ += report.tokens;
+  report.flops_so_far = flops_ += report.flops;
   return report;
 }
 

@@ -34,7 +34,7 @@ struct StepReport {
   int64_t tokens_so_far = 0;
   double loss = 0, lr = 0, grad_norm = 0, seconds = 0;
   double waited = 0;  // of `seconds`: for the checkpoint being written, before the update
-  double flops = 0;   // model FLOPs of this step
+  double flops = 0, flops_so_far = 0;  // model FLOPs
   bool skipped = false;
   std::optional<RouterSummary> routers = {};  // of a mixture of experts
   std::optional<double> mtp_loss = {};        // mean of the modules that look further ahead
@@ -104,7 +104,8 @@ class Trainer {
   const Recipe& recipe() const { return recipe_; }
   // How often the run goes through its data.
   std::vector<ShardPlan> data_plan() const;
-  // Documents of each training shard that the steps taken so far read from.
+  // Documents of each training shard that the steps taken so far read from; empty for a run with
+  // branches, whose steps may have read in different ways.
   std::vector<int64_t> documents_seen() const;
   // Seconds of a forward and backward, of a few that change nothing.
   double measure_step_seconds();
@@ -193,6 +194,8 @@ class Trainer {
   int64_t further_labels_ = 0;
   LossByKind by_kind_;   // of the present step
   int64_t updates_ = 0;  // optimiser updates, skipped steps not counted
+  int64_t tokens_ = 0;   // of the steps so far
+  double flops_ = 0;
   int64_t skipped_in_a_row_ = 0;
   int64_t threads_ = thread_count();
   int64_t taken_ = 0;      // the last step whose update was finished

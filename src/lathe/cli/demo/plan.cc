@@ -119,7 +119,12 @@ DemoPlan plan_demo(const DemoLimits& limits, const DataConfig& data,
   const auto start = std::chrono::steady_clock::now();
   for (const ModelSize& size : kSizes) {
     DemoPlan plan{recipe_for(size, limits, data), 0, 0};
-    Trainer trainer(plan.recipe, {});
+    TrainHooks hooks;
+    hooks.should_stop = [] {
+      throw_if_interrupted();
+      return false;
+    };
+    Trainer trainer(plan.recipe, hooks);
     plan.parameters = trainer.model().parameter_count();
     plan.step_seconds = time_step(trainer, kForTiming * limits.seconds);
     DemoLimits left = limits;
