@@ -71,5 +71,46 @@ INSTANTIATE_TEST_SUITE_P(, MatmulPairs, ::testing::ValuesIn(kSizes), [](const au
   return fmt::format("{}x{}x{}", sizes.param.m, sizes.param.n, sizes.param.k);
 });
 
+// The gradient of weights over many tokens: several units, each by slices of K. Elements drawn at random
+// are compared with their sums in double, and all of them with what other numbers of threads give.
+TEST(LargeProduct, IsSoundInBothLayoutsAndTheSameForAnyThreads) {
+  constexpr int64_t kM = 601, kN = 301, kK = 7101;
+  const auto random = [](const Shape& shape, uint64_t seed) {
+    Tensor t(shape, DType::kF32);
+    for (int64_t i = 0; i < t.numel(); ++i)
+      t.data<float>()[i] = static_cast<float>(Rng(seed).uniform(static_cast<uint64_t>(i)) - 0.5);
+    return t;
+  };
+  const int threads = thread_count();
+  for (const Kernels* k : {&cpu_kernels(), &pair_kernels()})
+    for (const DType type : {DType::kF32, DType::kBF16})
+      for (const bool across : {false, true}) {
+        SCOPED_TRACE(fmt::format("{} {} {}", k->level, name_of(type), across));
+        const Tensor a = random(across ? Shape{kK, kM} : Shape{kM, kK}, 1).to(type);
+        const Tensor b = random(across ? Shape{kK, kN} : Shape{kN, kK}, 2).to(type);
+        std::vector<std::vector<double>> results;
+        for (const int n : {1, 2, 3}) {
+          set_thread_count(n);
+          Tensor c({kM, kN}, DType::kF32);
+          k->matmul(across ? transposed(a) : a.view(), across ? b.view() : transposed(b),
+                    TensorView(), c, Write::kOverwrite);
+          results.push_back(c.to_vector());
+        }
+        set_thread_count(threads);
+        EXPECT_EQ(results[0], results[1]);
+        EXPECT_EQ(results[0], results[2]);
+        const std::vector<double> x = a.to_vector(), y = b.to_vector();
+        for (uint64_t i = 0; i < 400; ++i) {
+          const auto m = static_cast<int64_t>(Rng(3).below(2 * i, kM)),
+                     n = static_cast<int64_t>(Rng(3).below(2 * i + 1, kN));
+          double sum = 0;
+          for (int64_t j = 0; j < kK; ++j)
+            sum += x[static_cast<size_t>(across ? j * kM + m : m * kK + j)] *
+                   y[static_cast<size_t>(across ? j * kN + n : n * kK + j)];
+          ASSERT_NEAR(results[0][static_cast<size_t>(m * kN + n)], sum, 1e-3) << m << " " << n;
+        }
+      }
+}
+
 }  // namespace
 }  // namespace lathe::kernels::testing

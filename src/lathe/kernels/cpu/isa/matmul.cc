@@ -8,8 +8,9 @@
 // doi:10.1145/1356052.1356053). A register tile of kPanelRows rows by kPanelVectors vectors is
 // accumulated over a depth of kDepth at a time.
 //
-// Up to kRowsAtOnce rows: a unit is all rows by some columns and packs its part of B itself, slice
-// by slice, so that a wide B (a vocabulary) goes through the cache once and is never packed whole.
+// Where packing all of B would go through memory for few rows (a vocabulary, the gradient of weights,
+// whose K is all tokens): a unit is a larger block of C and packs its part of B itself, slice by
+// slice, while the lines of the next slice are fetched ahead.
 //
 // Few rows (decoding): see matvec.h.
 //
@@ -37,7 +38,8 @@ namespace lathe::kernels::LATHE_ISA_NAMESPACE {
 namespace {
 
 constexpr int64_t kBlockColumns = 512;
-constexpr int64_t kRowsAtOnce = 3 * kBlockRows;
+// Of products that are computed slice by slice, see in_slices().
+constexpr int64_t kUnitRows = 6 * kBlockRows, kUnitColumns = kBlockColumns;
 constexpr int64_t kTileSize = kPanelRows * kPanelColumns;
 static_assert(kBlockColumns % kPanelColumns == 0);
 
@@ -150,10 +152,70 @@ LATHE_INLINE void fetch_ahead(const E* panel, int64_t depth, int64_t part, int64
     __builtin_prefetch(panel + line * kLine, 0, 2);
 }
 
+// A part of A or B that will be packed next, fetched into the second-level cache a few lines at a time
+// while the present one is multiplied: where its lines are far apart no hardware does so.
+class Ahead {
+ public:
+  Ahead() = default;
+  // To be fetched in `calls` of fetch().
+  template <class T>
+  static Ahead of(const TensorView& part, int64_t calls) {
+    const int along = part.stride[1] == 1 ? 1 : 0;
+    constexpr auto kSize = static_cast<int64_t>(sizeof(T));
+    Ahead ahead;
+    ahead.run_ = reinterpret_cast<const std::byte*>(part.as<T>());
+    ahead.stride_ = part.stride[1 - along] * kSize;
+    ahead.lines_ = (part.shape[along] * kSize + kLine - 1) / kLine;
+    ahead.left_ = part.shape[1 - along] * ahead.lines_;
+    ahead.each_ = (ahead.left_ + calls - 1) / calls;
+    return ahead;
+  }
+  __attribute__((always_inline)) void fetch() {
+    for (int64_t i = std::min(each_, left_); i > 0; --i, --left_) {
+      __builtin_prefetch(run_ + line_ * kLine, 0, 2);
+      if (++line_ < lines_) continue;
+      line_ = 0;
+      run_ += stride_;
+    }
+  }
+
+ private:
+  static constexpr int64_t kLine = 64;
+  const std::byte* run_ =
+      nullptr;  // lines_ lines one behind the other, the next run stride_ bytes on
+  int64_t stride_ = 0, lines_ = 0, line_ = 0, left_ = 0, each_ = 0;
+};
+
+// Rows by a slice of K of A, and a slice of K by columns of B; empty beyond the end of K.
+template <class A, class E>
+TensorView part_of_a(const Product& p, Range rows, Range depth) {
+  const int64_t first = depth.begin * kValues<E>;
+  TensorView part = p.a;
+  part.data = p.a.as<A>() + rows.begin * p.a.stride[0] + first * p.a.stride[1];
+  part.shape[0] = rows.size();
+  part.shape[1] = std::max<int64_t>(0, std::min(depth.end * kValues<E>, p.a.shape[1]) - first);
+  return part;
+}
+template <class B, class E>
+TensorView part_of_b(const Product& p, Range depth, Range columns) {
+  const int64_t first = depth.begin * kValues<E>;
+  TensorView part = p.b;
+  part.data = p.b.as<B>() + first * p.b.stride[0] + columns.begin * p.b.stride[1];
+  part.shape[0] = std::max<int64_t>(0, std::min(depth.end * kValues<E>, p.b.shape[0]) - first);
+  part.shape[1] = columns.size();
+  return part;
+}
+
+// Register tiles of a block of C.
+int64_t tiles_of(Range rows, Range columns) {
+  return (rows.size() + kPanelRows - 1) / kPanelRows *
+         ((columns.size() + kPanelColumns - 1) / kPanelColumns);
+}
+
 // A slice of K of a block of rows by some columns. Returns where the next block's partial sums lie.
 template <class Layout, class A, class C, class E>
 float* compute_block(const Product& p, Range rows, Range columns, Range depth, const Panels<E>& b,
-                     E* packed_a, float* partial) {
+                     E* packed_a, float* partial, Ahead& next_a, Ahead& next_b) {
   if constexpr (std::is_same_v<Layout, RowsOfA>)
     pack_rows<A>(p.a, rows, depth, packed_a);
   else
@@ -164,6 +226,8 @@ float* compute_block(const Product& p, Range rows, Range columns, Range depth, c
     const bool last = n + kPanelColumns >= columns.end;
     for (int64_t tile = 0; tile < tiles; ++tile) {
       if (!last) fetch_ahead(b.at(n + kPanelColumns, depth.begin), depth.size(), tile, tiles);
+      next_a.fetch();
+      next_b.fetch();
       const int64_t m = rows.begin + tile * kPanelRows;
       const Place at{m, n, std::min<int64_t>(kPanelRows, rows.end - m),
                      std::min(kPanelColumns, columns.end - n)};
@@ -197,53 +261,87 @@ void compute_many(const Product& p) {
     const Range rows{m, std::min(m + block_rows, p.m)};
     const Range columns{n, std::min(n + kBlockColumns, p.n)};
     float* const packed_a = scratch.of_thread(thread);
-    for (int64_t k = 0; k < p.depth; k += kDepth)
-      compute_block<Layout, A, C>(p, rows, columns, {k, std::min(k + kDepth, p.depth)}, b,
-                                  as_operands<E>(packed_a), packed_a + kPackedBlock);
-  });
-}
-
-// What B holds of the depth.
-template <class B, class E>
-TensorView slice_of(const TensorView& b, Range depth) {
-  const int64_t first = depth.begin * kValues<E>;
-  TensorView slice = b;
-  slice.data = b.as<B>() + first * b.stride[0];
-  slice.shape[0] = std::min(depth.end * kValues<E>, b.shape[0]) - first;
-  return slice;
-}
-
-// Up to kRowsAtOnce rows: a unit takes all of them, and packs the slices of B that it multiplies.
-template <class Layout, class A, class B, class C>
-void compute_at_once(const Product& p) {
-  using E = OperandOf<A, B>;
-  const int64_t share = (p.n + 2 * thread_count() - 1) / (2 * thread_count());
-  const int64_t width = std::clamp(padded(share, kPanelColumns), kPanelColumns, kBlockColumns);
-  const int64_t rows = padded(p.m, kPanelRows);
-  const Scratch scratch(kPackedBlock + (kDepth + rows) * width, thread_count());
-  parallel_dynamic((p.n + width - 1) / width, [&](int64_t unit, int thread) {
-    const Range columns{unit * width, std::min((unit + 1) * width, p.n)};
-    E* const packed_a = as_operands<E>(scratch.of_thread(thread));
-    E* const panels = packed_a + kPackedBlock;
+    Ahead none;
     for (int64_t k = 0; k < p.depth; k += kDepth) {
       const Range depth{k, std::min(k + kDepth, p.depth)};
-      const TensorView slice = slice_of<B, E>(p.b, depth);
-      for (int64_t n = columns.begin; n < columns.end; n += kPanelColumns)
-        pack_panel<B>(slice, n, panels + (n - columns.begin) * depth.size());
-      float* partial = scratch.of_thread(thread) + kPackedBlock + kDepth * width;
-      for (int64_t m = 0; m < p.m; m += kBlockRows)
-        partial =
-            compute_block<Layout, A, C, E>(p, {m, std::min(m + kBlockRows, p.m)}, columns, depth,
-                                           {panels, columns.begin, depth}, packed_a, partial);
+      Ahead next = Ahead::of<A>(part_of_a<A, E>(p, rows, {depth.end, depth.end + kDepth}),
+                                tiles_of(rows, columns));
+      compute_block<Layout, A, C>(p, rows, columns, depth, b, as_operands<E>(packed_a),
+                                  packed_a + kPackedBlock, next, none);
     }
   });
+}
+
+// How many units compute_slices() cuts rows and columns into, so that all threads are equally busy.
+struct Units {
+  int64_t rows, columns;
+};
+Units units_of(const Product& p) {
+  const int64_t threads = thread_count(), panels = (p.n + kPanelColumns - 1) / kPanelColumns;
+  Units u{(p.m + kUnitRows - 1) / kUnitRows, (p.n + kUnitColumns - 1) / kUnitColumns};
+  const auto even = [&] {
+    const int64_t all = u.rows * u.columns;
+    return all >= 2 * threads && (all % threads == 0 || all >= 8 * threads);
+  };
+  while (u.columns < panels && !even()) ++u.columns;
+  return u;
+}
+
+// Part i of `parts` of n rows or columns, of which panels stay whole.
+Range panels_of(int64_t n, int64_t panel, int64_t i, int64_t parts) {
+  const Range panels = part_of((n + panel - 1) / panel, i, parts);
+  return {panels.begin * panel, std::min(panels.end * panel, n)};
+}
+
+// A slice of K of a unit: its panels of B are packed into `panels`, partial sums lie in `partial`.
+template <class Layout, class A, class B, class C, class E>
+void compute_slice(const Product& p, Range rows, Range columns, Range depth, E* packed_a, E* panels,
+                   float* partial) {
+  const TensorView b = part_of_b<B, E>(p, depth, columns);
+  for (int64_t n = 0; n < columns.size(); n += kPanelColumns)
+    pack_panel<B>(b, n, panels + n * depth.size());
+  const Range next{depth.end, depth.end + kDepth};
+  const int64_t tiles = tiles_of(rows, columns);
+  Ahead next_a = Ahead::of<A>(part_of_a<A, E>(p, rows, next), tiles);
+  Ahead next_b = Ahead::of<B>(part_of_b<B, E>(p, next, columns), tiles);
+  for (int64_t m = rows.begin; m < rows.end; m += kBlockRows)
+    partial = compute_block<Layout, A, C, E>(p, {m, std::min(m + kBlockRows, rows.end)}, columns,
+                                             depth, {panels, columns.begin, depth}, packed_a,
+                                             partial, next_a, next_b);
+}
+
+template <class Layout, class A, class B, class C>
+void compute_slices(const Product& p) {
+  using E = OperandOf<A, B>;
+  const Units units = units_of(p);
+  const int64_t height = panels_of(p.m, kPanelRows, 0, units.rows).size(),
+                width =
+                    padded(panels_of(p.n, kPanelColumns, 0, units.columns).size(), kPanelColumns);
+  const Scratch scratch(kPackedBlock + (kDepth + padded(height, kPanelRows)) * width,
+                        thread_count());
+  parallel_dynamic(units.rows * units.columns, [&](int64_t unit, int thread) {
+    const Range rows = panels_of(p.m, kPanelRows, unit % units.rows, units.rows);
+    const Range columns = panels_of(p.n, kPanelColumns, unit / units.rows, units.columns);
+    float* const packed_a = scratch.of_thread(thread);
+    float* const panels = packed_a + kPackedBlock;
+    for (int64_t k = 0; k < p.depth; k += kDepth)
+      compute_slice<Layout, A, B, C>(p, rows, columns, {k, std::min(k + kDepth, p.depth)},
+                                     as_operands<E>(packed_a), as_operands<E>(panels),
+                                     panels + kDepth * width);
+  });
+}
+
+// Few rows for a B that would be packed through memory. (LOG.md has the measurement.)
+bool in_slices(const Product& p) {
+  constexpr int64_t kFew = 3 * kBlockRows, kStillFew = 4 * kUnitRows, kLarge = 1 << 20;
+  return p.m <= kFew || (p.m <= kStillFew && p.depth * p.n >= kLarge);
 }
 
 template <class A, class B, class C>
 void multiply_packed(const Product& p) {
   const bool by_rows = p.a.stride[1] == 1;
-  if (p.m <= kRowsAtOnce)
-    by_rows ? compute_at_once<RowsOfA, A, B, C>(p) : compute_at_once<PanelsOfA, A, B, C>(p);
+  if (in_slices(p))
+    by_rows ? compute_slices<RowsOfA, A, B, C>(p) : compute_slices<PanelsOfA, A, B, C>(p);
   else
     by_rows ? compute_many<RowsOfA, A, B, C>(p) : compute_many<PanelsOfA, A, B, C>(p);
 }

@@ -153,19 +153,22 @@ static void pack_panels(const TensorView& a, Range rows, Range depth, E* to) {
   // Vectors that cover a panel's rows and, in the last, some of the next row of the panel, which is
   // stored afterwards.
   constexpr int64_t kCover = padded(kPanelRows, kWidth);
-  for (int64_t m = rows.begin; m < rows.end; m += kPanelRows, to += PanelsOfA::kPanel) {
-    const int64_t count = std::min<int64_t>(kPanelRows, rows.end - m);
-    const bool covered = a.stride[0] == 1 && m + kCover <= a.shape[0];
+  // K outside: what lies one behind the other is read once, all of a row.
+  for (int64_t k = depth.begin; k < depth.end; ++k, to += kPanelRows) {
+    const T* from = a.as<T>() + rows.begin * a.stride[0] + k * kValues<E> * a.stride[1];
+    const T* next = k * kValues<E> + 1 < a.shape[1] ? from + a.stride[1] : nullptr;
+    const int64_t step = kPanelRows * a.stride[0];
     E* row = to;
-    for (int64_t k = depth.begin; k < depth.end; ++k, row += kPanelRows) {
-      const T* from = a.as<T>() + m * a.stride[0] + k * kValues<E> * a.stride[1];
-      const T* next = k * kValues<E> + 1 < a.shape[1] ? from + a.stride[1] : nullptr;
-      if (covered) {
+    for (int64_t m = rows.begin; m < rows.end; m += kPanelRows, row += PanelsOfA::kPanel) {
+      if (a.stride[0] == 1 && m + kCover <= a.shape[0]) {
         convert_across(from, next, kCover, row);
       } else {
+        const int64_t count = std::min<int64_t>(kPanelRows, rows.end - m);
         gather_across(from, next, a.stride[0], count, row);
         std::fill(row + count, row + kPanelRows, E{});
       }
+      from += step;
+      if (next != nullptr) next += step;
     }
   }
 }
