@@ -93,6 +93,45 @@ TEST_F(GenerateCommand, EveryEndIdOfBothFilesEndsTheText) {
   EXPECT_EQ(said(), until({free[6], free[3], free[1]}));
 }
 
+TEST_F(GenerateCommand, StopStringsEndRowsOfIdsToo) {
+  const fs::path folder = model("llama");
+  const auto with = [&](std::vector<std::string> more) {
+    more.insert(more.end(), {"--ignore-eos", "--max-new-tokens", "8"});
+    return generate(folder, "[1, 2, 3], [3, 2]", more);
+  };
+  const auto free =
+      Json::parse(with({}).out).at("output_ids").get<std::vector<std::vector<int64_t>>>();
+  const CommandResult refused = with({"--stop", "x"});
+  EXPECT_EQ(refused.code, 1);
+  EXPECT_NE(refused.err.find("tokenizer"), std::string::npos) << refused.err;
+  // Token i is the letter '!' + i, where that is printable.
+  Json vocabulary = Json::object();
+  for (int64_t id = 0; id < 90; ++id) vocabulary[std::string(1, static_cast<char>('!' + id))] = id;
+  write_json_file(folder / "tokenizer.json",
+                  {{"version", "1.0"},
+                   {"added_tokens", Json::array()},
+                   {"normalizer", nullptr},
+                   {"pre_tokenizer", {{"type", "ByteLevel"}, {"add_prefix_space", false}}},
+                   {"post_processor", nullptr},
+                   {"decoder", {{"type", "ByteLevel"}}},
+                   {"model", {{"type", "BPE"}, {"vocab", vocabulary}, {"merges", Json::array()}}}});
+  int stopped = 0;
+  for (size_t row = 0; row < 2; ++row) {
+    const int64_t id = free[row][4];
+    if (id >= 90) continue;
+    const CommandResult r = with({"--stop", std::string(1, static_cast<char>('!' + id))});
+    ASSERT_EQ(r.code, 0) << r.err;
+    const auto ids = Json::parse(r.out).at("output_ids").get<std::vector<std::vector<int64_t>>>();
+    for (size_t i = 0; i < 2; ++i) {
+      const auto end = std::ranges::find(free[i], id);
+      EXPECT_EQ(ids[i],
+                std::vector<int64_t>(free[i].begin(), end == free[i].end() ? end : end + 1));
+    }
+    ++stopped;
+  }
+  EXPECT_GT(stopped, 0);
+}
+
 TEST_F(GenerateCommand, WarningsAreSaidOnce) {
   const fs::path path = model("llama", R"({"mystery": 1})");
   const std::string warning = "passed over: mystery";

@@ -133,9 +133,20 @@ GenerationConfig fitting(GenerationConfig config, Transformer& model, const IdRo
 int generate_ids(const GenerateOptions& o, Transformer& model, CommandContext& context) {
   GenerateRequest request;
   request.prompts = id_rows(read_json_file(*o.input), "input_ids");
-  request.on_token = [](size_t, int32_t) {
+  // Stop strings of the folder say nothing where ids are all there is; those of the command line
+  // need a tokenizer.
+  const bool with_text =
+      !o.generation.stop.empty() &&
+      (std::ranges::find(context.given, "stop") != context.given.end() ||
+       std::filesystem::exists(std::filesystem::path(o.model) / "tokenizer.json"));
+  std::optional<Tokenizer> tokenizer;
+  if (with_text) tokenizer.emplace(load_tokenizer(o.model));
+  std::vector<TextSink> rows;
+  for (size_t row = 0; with_text && row < request.prompts.size(); ++row)
+    rows.emplace_back(*tokenizer, o.generation.stop, nullptr);
+  request.on_token = [&](size_t row, int32_t token) {
     throw_if_interrupted();
-    return true;
+    return rows.empty() || rows[row].push(token);
   };
   const IdRows out =
       Engine(model, fitting(o.generation, model, request.prompts, context)).generate(request);
