@@ -309,8 +309,7 @@ TEST(CrossEntropy, DoesNotDependOnChunks) {
 }
 
 TEST(CrossEntropy, GivesTheLossOfEachLabel) {
-  const Tensor hidden =
-      tensor_of(random_values(9, Rng(1)), {3, 3}, DType::kF64, Device::kRef);
+  const Tensor hidden = tensor_of(random_values(9, Rng(1)), {3, 3}, DType::kF64, Device::kRef);
   const Tensor head = tensor_of(random_values(15, Rng(2)), {5, 3}, DType::kF64, Device::kRef);
   const std::vector<int32_t> labels = {4, -1, 0};
   Tensor losses;
@@ -320,9 +319,8 @@ TEST(CrossEntropy, GivesTheLossOfEachLabel) {
   ASSERT_EQ(each.size(), 3u);
   EXPECT_EQ(each[1], 0);
   for (const int64_t i : {0, 2}) {
-    const Var alone =
-        ops::linear_cross_entropy(Var(hidden.narrow(0, i, 1)), Var(head),
-                                  indices({labels[static_cast<size_t>(i)]}, {1}));
+    const Var alone = ops::linear_cross_entropy(Var(hidden.narrow(0, i, 1)), Var(head),
+                                                indices({labels[static_cast<size_t>(i)]}, {1}));
     EXPECT_NEAR(each[static_cast<size_t>(i)], alone.value.item(), 1e-12);
   }
 }

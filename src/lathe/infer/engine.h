@@ -33,10 +33,10 @@ class Engine {
   // configuration's eos_token_id, or the model's when it names none) is included.
   // An encoder-decoder's prompts are what its encoder reads; a prefix decoder's are its prefix,
   // without a bos_token_id at the end, which begins the answer.
-  // A row's tokens depend on its prompt and its index alone, not on the other rows: token i of row r
-  // draws from seed.fork(r).fork(i). Rows of equal length are computed together. Errors: kData for an empty
-  // prompt, ids outside the vocabulary, more new tokens than room(), or a model that cannot continue
-  // a text; all but the ids before anything is computed.
+  // A row's tokens depend on its prompt and its index alone, not on the other rows: token i of row
+  // r draws from seed.fork(r).fork(i). Rows of equal length are computed together. Errors: kData
+  // for an empty prompt, ids outside the vocabulary, more new tokens than room(), or a model that
+  // cannot continue a text; all but the ids before anything is computed.
   std::vector<std::vector<int32_t>> generate(const GenerateRequest& request);
 
  private:

@@ -7,8 +7,12 @@ void add_by_kind(const Batch& batch, const Tensor& losses, LossByKind& sums) {
   const std::vector<double> each = losses.to_vector();
   const auto labels = batch.labels.span<int32_t>();
   const auto width = static_cast<size_t>(batch.labels.size(1));
-  for (size_t i = 0; i < labels.size(); ++i)
-    if (labels[i] >= 0) sums[std::string(batch.kinds[i / width])].add(each[i]);
+  for (size_t row = 0; row < batch.kinds.size(); ++row) {
+    LossSum sum;
+    for (size_t i = row * width; i < (row + 1) * width; ++i)
+      if (labels[i] >= 0) sum.add(each[i]);
+    if (sum.labels > 0) sums[std::string(batch.kinds[row])].add(sum);
+  }
 }
 
 BatchPass::BatchPass(Transformer& model, Forward f, const Batch& batch, Recompute recompute)

@@ -15,6 +15,7 @@ struct LossSum {
   int64_t labels = 0;
   double sum = 0;
   void add(double loss) { ++labels, sum += loss; }
+  void add(const LossSum& more) { labels += more.labels, sum += more.sum; }
   double mean() const { return sum / static_cast<double>(labels); }
 };
 

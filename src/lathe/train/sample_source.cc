@@ -23,6 +23,13 @@ ShardChoice parse_shard_choice(std::string_view text) {
   return {std::string(text.substr(0, colon)), weight};
 }
 
+std::vector<ShardChoice> parse_shard_choices(const std::vector<std::string>& texts) {
+  std::vector<ShardChoice> choices;
+  for (const std::string& text : texts) choices.push_back(parse_shard_choice(text));
+  if (choices.size() == 1) choices[0].weight.reset();
+  return choices;
+}
+
 std::vector<double> shard_shares(const std::vector<ShardChoice>& choices,
                                  const std::vector<int64_t>& samples) {
   double given = 0, unweighted = 0;
@@ -32,7 +39,7 @@ std::vector<double> shard_shares(const std::vector<ShardChoice>& choices,
     given += choices[i].weight.value_or(0);
     if (!choices[i].weight) unweighted += static_cast<double>(samples[i]);
   }
-  if (!any || choices.size() == 1) return {};
+  if (!any) return {};
   require(
       unweighted == 0 || given < 1, ErrorKind::kConfig, "data.train",
       "the weights add up to {}, which leaves nothing for the shards without one; make them add "

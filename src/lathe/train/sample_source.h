@@ -26,10 +26,12 @@ struct ShardChoice {
   std::optional<double> weight = {};
 };
 ShardChoice parse_shard_choice(std::string_view text);
+// Of data.train. A lone shard is all there is, so its weight is dropped.
+std::vector<ShardChoice> parse_shard_choices(const std::vector<std::string>& texts);
 
 // The share of each shard: its weight; those without one divide what is left by their numbers of
 // samples. Where all have a weight, they are divided by their sum. Error kConfig when nothing is
-// left. Empty when no shard has a weight, and of a lone shard.
+// left. Empty when no shard has a weight.
 std::vector<double> shard_shares(const std::vector<ShardChoice>& choices,
                                  const std::vector<int64_t>& samples);
 

@@ -41,11 +41,8 @@ std::string hash_of_data(const std::vector<ArtefactRef>& shards) {
 // The weights of data.train, which matter apart from its content.
 std::vector<std::string> weights_of(const std::vector<std::string>& train) {
   std::vector<std::string> weights;
-  if (train.size() == 1) return {""};  // one shard is all there is, whatever its weight
-  for (const std::string& text : train) {
-    const auto weight = parse_shard_choice(text).weight;
-    weights.push_back(weight ? fmt::format("{}", *weight) : "");
-  }
+  for (const ShardChoice& choice : parse_shard_choices(train))
+    weights.push_back(choice.weight ? fmt::format("{}", *choice.weight) : "");
   return weights;
 }
 

@@ -9,12 +9,11 @@ namespace lathe {
 TrainingData open_training_data(const Recipe& recipe, std::shared_ptr<const Objective> objective) {
   const TrainConfig& t = recipe.train;
   TrainingData data;
-  std::vector<ShardChoice> choices;
+  const std::vector<ShardChoice> choices = parse_shard_choices(recipe.data.train);
   std::vector<const TokenShard*> shards;
   std::vector<int64_t> samples;
-  for (const std::string& text : recipe.data.train) {
-    choices.push_back(parse_shard_choice(text));
-    data.shards.push_back(std::make_unique<TokenShard>(choices.back().prefix));
+  for (const ShardChoice& choice : choices) {
+    data.shards.push_back(std::make_unique<TokenShard>(choice.prefix));
     shards.push_back(data.shards.back().get());
     samples.push_back((shards.back()->num_tokens() - 1) / t.seq_len);
   }

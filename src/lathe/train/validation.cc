@@ -16,7 +16,8 @@ using Bucket = ValidationLoss::Bucket;
 std::vector<Bucket> make_buckets(int64_t length, int64_t count) {
   count = std::clamp<int64_t>(count, 1, length);
   std::vector<Bucket> out;
-  for (int64_t i = 0; i < count; ++i) out.push_back({{}, length * i / count, length * (i + 1) / count});
+  for (int64_t i = 0; i < count; ++i)
+    out.push_back({{}, length * i / count, length * (i + 1) / count});
   return out;
 }
 

@@ -60,7 +60,6 @@ double time_step(Trainer& trainer, double budget) {
   std::vector<double> seconds;
   double sum = 0;
   for (int64_t s = 1; s <= kWarmUp + kFewest || (s <= kWarmUp + kMost && sum < budget); ++s) {
-    throw_if_interrupted();
     const StepReport report = trainer.step(s);
     if (s <= kWarmUp) continue;
     seconds.push_back(report.seconds);
@@ -120,10 +119,7 @@ DemoPlan plan_demo(const DemoLimits& limits, const DataConfig& data,
   for (const ModelSize& size : kSizes) {
     DemoPlan plan{recipe_for(size, limits, data), 0, 0};
     TrainHooks hooks;
-    hooks.should_stop = [] {
-      throw_if_interrupted();
-      return false;
-    };
+    hooks.should_stop = interrupt_requested;
     Trainer trainer(plan.recipe, hooks);
     plan.parameters = trainer.model().parameter_count();
     plan.step_seconds = time_step(trainer, kForTiming * limits.seconds);

@@ -8,9 +8,9 @@
 // doi:10.1145/1356052.1356053). A register tile of kPanelRows rows by kPanelVectors vectors is
 // accumulated over a depth of kDepth at a time.
 //
-// Where packing all of B would go through memory for few rows (a vocabulary, the gradient of weights,
-// whose K is all tokens): a unit is a larger block of C and packs its part of B itself, slice by
-// slice, while the lines of the next slice are fetched ahead.
+// Where packing all of B would go through memory for few rows (a vocabulary, the gradient of
+// weights, whose K is all tokens): a unit is a larger block of C and packs its part of B itself,
+// slice by slice, while the lines of the next slice are fetched ahead.
 //
 // Few rows (decoding): see matvec.h.
 //
@@ -152,8 +152,8 @@ LATHE_INLINE void fetch_ahead(const E* panel, int64_t depth, int64_t part, int64
     __builtin_prefetch(panel + line * kLine, 0, 2);
 }
 
-// A part of A or B that will be packed next, fetched into the second-level cache a few lines at a time
-// while the present one is multiplied: where its lines are far apart no hardware does so.
+// A part of A or B that will be packed next, fetched into the second-level cache a few lines at a
+// time while the present one is multiplied: where its lines are far apart no hardware does so.
 class Ahead {
  public:
   Ahead() = default;
@@ -170,6 +170,7 @@ class Ahead {
     ahead.each_ = (ahead.left_ + calls - 1) / calls;
     return ahead;
   }
+  // A call of it in the loop over tiles would undo what it brings (LOG.md).
   __attribute__((always_inline)) void fetch() {
     for (int64_t i = std::min(each_, left_); i > 0; --i, --left_) {
       __builtin_prefetch(run_ + line_ * kLine, 0, 2);
@@ -181,8 +182,8 @@ class Ahead {
 
  private:
   static constexpr int64_t kLine = 64;
-  const std::byte* run_ =
-      nullptr;  // lines_ lines one behind the other, the next run stride_ bytes on
+  // A run is lines_ lines one behind the other; the next begins stride_ bytes on.
+  const std::byte* run_ = nullptr;
   int64_t stride_ = 0, lines_ = 0, line_ = 0, left_ = 0, each_ = 0;
 };
 
