@@ -2,8 +2,10 @@
 #
 #   lathe_layer(NAME [COLD] DEPENDS base tensor … LIBRARIES fmt::fmt …)
 #     one static library lathe_NAME from every .cc below the folder (isa/ folders excepted: they are
-#     compiled once per instruction-set level by the layer itself), linked to exactly its lower layers. COLD is a layer that
+#     compiled once per instruction-set level by the layer itself), linked to the lower layers that it uses. COLD is a layer that
 #     spends its time in lower ones: it is compiled with -O1, which takes a third less time.
+#   lathe_layers(VARIABLE [BELOW NAME])
+#     the folders that src/lathe/layers.txt lists, lowest first; only those before NAME.
 #   lathe_test(NAME [IN_MEMORY])
 #     one test program NAME_tests from tests/NAME/*_test.cc; tests whose file ends in _slow_test.cc
 #     get the label `slow`, all others `fast`. IN_MEMORY keeps their temporary files in memory where
@@ -34,6 +36,23 @@ if(LATHE_PCH)
     target_precompile_headers(lathe_test_pch PRIVATE ${CMAKE_CURRENT_LIST_DIR}/pch/tests.h)
   endif()
 endif()
+
+function(lathe_layers variable)
+  cmake_parse_arguments(ARG "" "BELOW" "" ${ARGN})
+  set(list ${CMAKE_SOURCE_DIR}/src/lathe/layers.txt)
+  set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS ${list})
+  file(STRINGS ${list} lines REGEX "^[0-9]")
+  set(layers)
+  foreach(line ${lines})
+    string(REGEX REPLACE "^[0-9]+ ([a-z_0-9]+).*$" "\\1" layer "${line}")  # `cli/frame` is a part of `cli`
+    if(layer STREQUAL "${ARG_BELOW}")
+      break()
+    endif()
+    list(APPEND layers ${layer})
+  endforeach()
+  list(REMOVE_DUPLICATES layers)
+  set(${variable} ${layers} PARENT_SCOPE)
+endfunction()
 
 function(lathe_use_pch target from)
   if(LATHE_PCH)

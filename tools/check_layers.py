@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Checks the house rules that a compiler does not know.
 
-  * An include or a CMake link may only point to a layer with a smaller number.
+  * An include or a CMake link may only point to a layer with a smaller number in src/lathe/layers.txt.
   * Only base/env.cc reads the environment.
   * Sizes above the caps are warnings: they ask for a look, not for a cut.
 
@@ -11,21 +11,9 @@ import os
 import re
 import sys
 
-LAYERS = {
-    "base": 0,
-    "config": 1, "tensor": 1,
-    "kernels": 2, "io": 2, "text": 2, "comm": 2,
-    "autograd": 3, "corpus": 3,
-    "ops": 4,
-    "nn": 5,
-    "model": 6, "optim": 6,
-    "infer": 7, "train": 7,
-    "align": 8, "eval": 8, "serve": 8, "lab": 8,
-    "cli": 9,
-}
 CAPS = {".h": 350, ".cc": 600}
 TEST_CAP = 700
-INCLUDE = re.compile(r'^\s*#\s*include\s*"lathe/([a-z_0-9]+)/', re.M)
+INCLUDE = re.compile(r'^\s*#\s*include\s*"lathe/([^"]+)"', re.M)
 ENVIRONMENT = re.compile(r"\b(?:secure_)?getenv\s*\(|\benviron\b")
 LAYER_CALL = re.compile(r"lathe_layer\s*\(\s*([a-z_0-9]+)([^)]*)\)", re.S)
 LINK_CALL = re.compile(r"target_link_libraries\s*\(\s*lathe_([a-z_0-9]+)([^)]*)\)", re.S)
@@ -50,30 +38,48 @@ def read(path):
         return f.read()
 
 
-def check_edge(layer, other, place, errors):
+def read_layers(root):
+    """{"base": 0, …, "cli/frame": 11}: the list that CMake reads, too."""
+    path = os.path.join(root, "src", "lathe", "layers.txt")
+    if not os.path.isfile(path):
+        sys.exit(f"check_layers: {path} is not there; give the root of the project")
+    layers = {}
+    for line in read(path).splitlines():
+        if line and not line.startswith("#"):
+            number, folder = line.split()
+            layers[folder] = int(number)
+    return layers
+
+
+def layer_of(layers, relative):
+    """The innermost listed folder that holds the file, or None."""
+    folder = os.path.dirname(relative)
+    while folder and folder not in layers:
+        folder = os.path.dirname(folder)
+    return folder or None
+
+
+def check_edge(layers, layer, other, place, errors):
     if other == layer:
         return
-    if other not in LAYERS:
-        errors.append(f"{place}: '{other}' is not a layer; add it to the table of tools/check_layers.py")
-    elif LAYERS[other] >= LAYERS[layer]:
-        errors.append(f"{place}: {layer} (layer {LAYERS[layer]}) must not use {other} (layer {LAYERS[other]}); "
+    if other is None or other not in layers:
+        errors.append(f"{place}: this is in no layer; add its folder to src/lathe/layers.txt")
+    elif layers[other] >= layers[layer]:
+        errors.append(f"{place}: {layer} (layer {layers[layer]}) must not use {other} (layer {layers[other]}); "
                       "pass what it needs through an interface that a lower layer owns")
 
 
-def check_sources(source, errors, warnings):
+def check_sources(source, layers, errors, warnings):
     for path in files_below(source, (".h", ".cc", ".inc")):
         relative = os.path.relpath(path, source)
-        layer = relative.split(os.sep)[0]
-        if layer == relative:
-            errors.append(f"{relative}: a source must lie in the folder of its layer")
-            continue
-        if layer not in LAYERS:
-            errors.append(f"{relative}: '{layer}' is not a layer; add it to the table of tools/check_layers.py")
+        layer = layer_of(layers, relative)
+        if layer is None:
+            errors.append(f"{relative}: a source must lie in the folder of a layer; src/lathe/layers.txt lists them")
             continue
         text = read(path)
         for match in INCLUDE.finditer(text):
             line = text.count("\n", 0, match.start(1)) + 1
-            check_edge(layer, match.group(1), f"{relative}:{line}", errors)
+            check_edge(layers, layer, layer_of(layers, match.group(1)), f"{relative}:{line}", errors)
         if relative != os.path.join("base", "env.cc"):
             code = without_comments(text)
             for match in ENVIRONMENT.finditer(code):
@@ -85,14 +91,14 @@ def check_sources(source, errors, warnings):
             warnings.append(f"{relative}: {lines} lines, cap {cap}; split it by idea")
 
 
-def check_cmake(source, errors):
+def check_cmake(source, layers, errors):
     for path in files_below(source, ("CMakeLists.txt",)):
         relative = os.path.relpath(path, source)
         text = re.sub(r"#[^\n]*", "", read(path))
         for match in LAYER_CALL.finditer(text):
             layer, arguments = match.group(1), match.group(2).split()
-            if layer not in LAYERS:
-                errors.append(f"{relative}: '{layer}' is not a layer")
+            if layer not in layers:
+                errors.append(f"{relative}: '{layer}' is not a layer of src/lathe/layers.txt")
                 continue
             if os.path.dirname(relative) != layer:
                 errors.append(f"{relative}: defines the layer '{layer}' outside its folder")
@@ -101,12 +107,12 @@ def check_cmake(source, errors):
                 if word in ("DEPENDS", "LIBRARIES"):
                     section = word
                 elif section == "DEPENDS" and not word.startswith("${"):
-                    check_edge(layer, word, relative, errors)
+                    check_edge(layers, layer, word, relative, errors)
         for match in list(LAYER_CALL.finditer(text)) + list(LINK_CALL.finditer(text)):
             layer = match.group(1)
             for other in re.findall(r"\blathe_([a-z_0-9]+)\b", match.group(2)):
-                if layer in LAYERS and other in LAYERS:
-                    check_edge(layer, other, relative, errors)
+                if layer in layers and other in layers:
+                    check_edge(layers, layer, other, relative, errors)
 
 
 def check_tests(tests, warnings):
@@ -120,12 +126,10 @@ def check_tests(tests, warnings):
 
 def main():
     root = sys.argv[1] if len(sys.argv) > 1 else os.path.join(os.path.dirname(os.path.abspath(__file__)), "..")
-    source = os.path.join(root, "src", "lathe")
-    if not os.path.isdir(source):
-        sys.exit(f"check_layers: {source} is not there; give the root of the project")
+    source, layers = os.path.join(root, "src", "lathe"), read_layers(root)
     errors, warnings = [], []
-    check_sources(source, errors, warnings)
-    check_cmake(source, errors)
+    check_sources(source, layers, errors, warnings)
+    check_cmake(source, layers, errors)
     check_tests(os.path.join(root, "tests"), warnings)
     for text in warnings:
         print(f"warning: {text}")

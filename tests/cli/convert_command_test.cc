@@ -7,7 +7,7 @@
 
 #include "cli/demo_testing.h"
 #include "io/temp_folder.h"
-#include "lathe/cli/interrupt.h"
+#include "lathe/cli/frame/interrupt.h"
 #include "lathe/io/json_file.h"
 #include "lathe/model/folder.h"
 #include "model/grid.h"

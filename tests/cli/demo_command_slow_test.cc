@@ -4,7 +4,7 @@
 
 #include "cli/demo_testing.h"
 #include "io/temp_folder.h"
-#include "lathe/cli/interrupt.h"
+#include "lathe/cli/frame/interrupt.h"
 
 namespace lathe {
 namespace {

@@ -2,8 +2,8 @@
 
 #include <gtest/gtest.h>
 
-#include "lathe/cli/demo/load.h"
-#include "lathe/cli/demo/plan.h"
+#include "lathe/cli/commands/demo/load.h"
+#include "lathe/cli/commands/demo/plan.h"
 
 namespace lathe {
 namespace {

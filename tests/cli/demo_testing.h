@@ -5,8 +5,8 @@
 #include <string>
 #include <vector>
 
-#include "lathe/cli/commands.h"
-#include "lathe/cli/program.h"
+#include "lathe/cli/commands/commands.h"
+#include "lathe/cli/frame/program.h"
 
 namespace lathe {
 
@@ -17,7 +17,7 @@ struct CommandResult {
 
 inline CommandResult run_lathe(const std::vector<std::string>& arguments) {
   std::ostringstream out, err;
-  const int code = run_program(commands(), arguments, {out, err, {}});
+  const int code = run_program(lathe_program(), arguments, {out, err, {}});
   return {code, out.str(), err.str()};
 }
 

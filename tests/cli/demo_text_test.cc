@@ -2,7 +2,7 @@
 
 #include "cli/demo_testing.h"
 #include "io/temp_folder.h"
-#include "lathe/cli/demo/text.h"
+#include "lathe/cli/commands/demo/text.h"
 
 namespace lathe {
 namespace {

@@ -6,8 +6,8 @@
 
 #include "cli/demo_testing.h"
 #include "io/temp_folder.h"
-#include "lathe/cli/report/chart_style.h"
-#include "lathe/cli/report/curves.h"
+#include "lathe/lab/curves.h"
+#include "lathe/report/chart_style.h"
 
 namespace lathe {
 namespace {
@@ -93,16 +93,6 @@ TEST_F(Plot, DrawsLossByPosition) {
   EXPECT_EQ(points[1].x, 12);
   EXPECT_EQ(plot({at("rope.json"), "--x", "position"}).code, 0);
   EXPECT_NE(content_of(folder_ / "out.svg").find(">rope<"), std::string::npos);
-}
-
-TEST_F(Plot, FindsTheFirstCrossing) {
-  const std::vector<ChartPoint> points = {{0, 4}, {10, 2}, {20, 3}, {30, 1}};
-  EXPECT_EQ(first_at_or_below(points, 3), 5);
-  EXPECT_EQ(first_at_or_below(points, 2), 10);
-  EXPECT_EQ(first_at_or_below(points, 1.5), 27.5);
-  EXPECT_EQ(first_at_or_below(points, 5), 0);
-  EXPECT_FALSE(first_at_or_below(points, 0.5).has_value());
-  EXPECT_FALSE(first_at_or_below({{0, NAN}}, 1).has_value());
 }
 
 TEST_F(Plot, DrawsAnyNumberOfRunsToldApart) {

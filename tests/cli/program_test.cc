@@ -1,4 +1,4 @@
-#include "lathe/cli/program.h"
+#include "lathe/cli/frame/program.h"
 
 #include <gtest/gtest.h>
 
@@ -9,10 +9,10 @@
 #include "lathe/base/error.h"
 #include "lathe/base/parallel.h"
 #include "lathe/base/strings.h"
-#include "lathe/cli/commands.h"
-#include "lathe/cli/completion.h"
-#include "lathe/cli/help.h"
-#include "lathe/config/config.h"
+#include "lathe/cli/commands/commands.h"
+#include "lathe/cli/frame/completion.h"
+#include "lathe/cli/frame/help.h"
+#include "lathe/config/read_write.h"
 #include "lathe/kernels/kernels.h"
 
 namespace lathe {
@@ -80,7 +80,7 @@ const std::vector<Command>& toy_commands() {
 
 Result run(const std::vector<std::string>& arguments) {
   std::ostringstream out, err;
-  const int code = run_program(toy_commands(), arguments, {out, err, {}});
+  const int code = run_program({toy_commands()}, arguments, {out, err, {}});
   return {code, out.str(), err.str()};
 }
 
@@ -277,8 +277,9 @@ TEST(Program, PagesDoNotDependOnTheMachine) {
 // Every command of the real catalogue must describe itself without errors.
 TEST(Program, TheCatalogueIsWellFormed) {
   std::ostringstream out, err;
-  EXPECT_EQ(run_program(commands(), std::vector<std::string>{"help", "--markdown"}, {out, err, {}}),
-            0)
+  EXPECT_EQ(
+      run_program(lathe_program(), std::vector<std::string>{"help", "--markdown"}, {out, err, {}}),
+      0)
       << err.str();
   for (const auto& command : commands()) {
     EXPECT_FALSE(command.text.summary.empty()) << command.text.name;

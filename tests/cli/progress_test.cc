@@ -1,11 +1,11 @@
-#include "lathe/cli/progress.h"
+#include "lathe/cli/frame/progress.h"
 
 #include <gtest/gtest.h>
 
 #include <sstream>
 
 #include "lathe/base/error.h"
-#include "lathe/cli/interrupt.h"
+#include "lathe/cli/frame/interrupt.h"
 
 namespace lathe {
 namespace {

@@ -4,20 +4,12 @@
 
 #include "cli/demo_testing.h"
 #include "io/temp_folder.h"
-#include "lathe/cli/report/html.h"
-#include "lathe/cli/report/page.h"
-#include "lathe/cli/report/run_facts.h"
 #include "lathe/io/manifest.h"
+#include "lathe/lab/run_facts.h"
+#include "lathe/lab/run_page.h"
 
 namespace lathe {
 namespace {
-
-TEST(Html, EscapesAndShowsWhatIsNotText) {
-  EXPECT_EQ(html_escaped("<b>&\"\n"), "&lt;b&gt;&amp;&quot;\n");
-  EXPECT_EQ(html_escaped("\xff\x01"
-                         "é"),
-            "\xEF\xBF\xBD\xEF\xBF\xBDé");
-}
 
 TEST(Report, DrawsARunAndEscapesItsTexts) {
   const TempFolder folder;

@@ -1,11 +1,11 @@
-#include "lathe/cli/bench/step_account.h"
+#include "lathe/cli/commands/bench/step_account.h"
 
 #include <gtest/gtest.h>
 
 #include <nlohmann/json.hpp>
 
 #include "cli/demo_testing.h"
-#include "lathe/cli/bench/bench.h"
+#include "lathe/cli/commands/bench/bench.h"
 #include "train/run.h"
 
 namespace lathe {

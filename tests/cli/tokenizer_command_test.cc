@@ -6,9 +6,9 @@
 #include "io/packing.h"
 #include "io/temp_folder.h"
 #include "lathe/base/parallel.h"
-#include "lathe/cli/commands.h"
-#include "lathe/cli/interrupt.h"
-#include "lathe/cli/program.h"
+#include "lathe/cli/commands/commands.h"
+#include "lathe/cli/frame/interrupt.h"
+#include "lathe/cli/frame/program.h"
 #include "lathe/io/manifest.h"
 
 namespace lathe {
@@ -25,7 +25,7 @@ struct Result {
 Result run(const std::vector<std::string>& arguments, ProgressStyle::Kind kind = {}) {
   const std::vector<Command> catalogue = {tokenizer_command()};
   std::ostringstream out, err;
-  const int code = run_program(catalogue, arguments, {out, err, {kind, &err, 80}});
+  const int code = run_program({catalogue}, arguments, {out, err, {kind, &err, 80}});
   return {code, out.str(), err.str()};
 }
 

@@ -1,11 +1,11 @@
-#include "lathe/config/config.h"
-
 #include <gtest/gtest.h>
 
 #include <nlohmann/json.hpp>
 
 #include "lathe/base/error.h"
-#include "lathe/config/recipe.h"
+#include "lathe/config/json_text.h"
+#include "lathe/config/read_write.h"
+#include "lathe/config/recipe_file.h"
 
 namespace lathe {
 namespace {

@@ -1,5 +1,3 @@
-#include "lathe/config/recipe.h"
-
 #include <gtest/gtest.h>
 #include <unistd.h>
 
@@ -8,6 +6,8 @@
 #include <nlohmann/json.hpp>
 
 #include "lathe/base/error.h"
+#include "lathe/config/json_text.h"
+#include "lathe/config/recipe_file.h"
 
 namespace lathe {
 namespace {

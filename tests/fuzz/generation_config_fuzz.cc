@@ -1,7 +1,7 @@
 #include <nlohmann/json.hpp>
 
 #include "fuzz/fuzz.h"
-#include "lathe/config/recipe.h"
+#include "lathe/config/json_text.h"
 #include "lathe/infer/sampler/generation_config.h"
 
 namespace lathe::fuzz {

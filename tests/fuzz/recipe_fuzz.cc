@@ -1,7 +1,8 @@
 #include <nlohmann/json.hpp>
 
 #include "fuzz/fuzz.h"
-#include "lathe/config/recipe.h"
+#include "lathe/config/json_text.h"
+#include "lathe/config/recipe_file.h"
 #include "lathe/train/recipe.h"
 
 namespace lathe::fuzz {

@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "lathe/base/error.h"
-#include "lathe/config/config.h"
+#include "lathe/config/read_write.h"
 #include "lathe/infer/sampler/chain.h"
 
 namespace lathe {

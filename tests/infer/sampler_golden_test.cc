@@ -7,7 +7,7 @@
 #include <nlohmann/json.hpp>
 #include <vector>
 
-#include "lathe/config/config.h"
+#include "lathe/config/read_write.h"
 #include "lathe/infer/sampler/probabilities.h"
 #include "lathe/infer/sampler/samplers.h"
 

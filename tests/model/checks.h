@@ -3,7 +3,7 @@
 
 #include <gtest/gtest.h>
 
-#include "lathe/model/contiguous_cache.h"
+#include "lathe/infer/contiguous_cache.h"
 #include "lathe/ops/cross_entropy.h"
 #include "model/grid.h"
 

@@ -2,8 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include "lathe/infer/contiguous_cache.h"
 #include "lathe/kernels/activation/activations.h"
-#include "lathe/model/contiguous_cache.h"
 #include "lathe/nn/ffn/ffn.h"
 
 namespace lathe::testing {

@@ -3,7 +3,7 @@
 
 #include <nlohmann/json.hpp>
 
-#include "lathe/config/config.h"
+#include "lathe/config/read_write.h"
 #include "lathe/nn/moe/router.h"
 #include "nn/moe_testing.h"
 

@@ -3,7 +3,7 @@
 #include <filesystem>
 #include <nlohmann/json.hpp>
 
-#include "lathe/config/recipe.h"
+#include "lathe/config/recipe_file.h"
 #include "lathe/model/folder.h"
 #include "train/run.h"
 

@@ -1,7 +1,7 @@
 // A run that stopped after any step and went on ends with the bits of one that never stopped.
 
 #include "lathe/base/parallel.h"
-#include "lathe/config/config.h"
+#include "lathe/config/read_write.h"
 #include "lathe/io/manifest.h"
 #include "lathe/optim/optimizers.h"
 #include "train/run.h"

@@ -2,13 +2,14 @@
 // two equal keys and looks up every key of an ordered object linearly; here duplicates are refused
 // with a hash set per open object, which also keeps parsing linear.
 
+#include "lathe/config/json_text.h"
+
 #include <fmt/format.h>
 
 #include <nlohmann/json.hpp>
 #include <unordered_set>
 
 #include "lathe/base/error.h"
-#include "lathe/config/recipe.h"
 
 namespace lathe {
 namespace {

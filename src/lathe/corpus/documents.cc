@@ -6,7 +6,7 @@
 
 #include "lathe/base/error.h"
 #include "lathe/base/strings.h"
-#include "lathe/config/recipe.h"
+#include "lathe/config/json_text.h"
 #include "lathe/corpus/json_values.h"
 #include "lathe/corpus/line_reader.h"
 #include "lathe/corpus/text_format.h"

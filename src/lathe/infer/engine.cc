@@ -8,7 +8,7 @@
 #include "lathe/base/error.h"
 #include "lathe/base/process.h"
 #include "lathe/base/strings.h"
-#include "lathe/model/contiguous_cache.h"
+#include "lathe/infer/contiguous_cache.h"
 #include "lathe/model/summary.h"
 
 namespace lathe {

@@ -5,7 +5,7 @@
 #include <unordered_set>
 
 #include "lathe/base/error.h"
-#include "lathe/config/recipe.h"
+#include "lathe/config/json_text.h"
 #include "lathe/io/safetensors.h"
 #include "lathe/io/torch_file.h"
 

@@ -5,7 +5,7 @@
 #include <nlohmann/json_fwd.hpp>
 #include <string>
 
-#include "lathe/config/recipe.h"
+#include "lathe/config/json_text.h"
 
 namespace lathe {
 

@@ -8,7 +8,7 @@
 #include <unordered_set>
 
 #include "lathe/base/error.h"
-#include "lathe/config/recipe.h"
+#include "lathe/config/json_text.h"
 
 namespace lathe {
 namespace {

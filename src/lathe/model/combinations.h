@@ -11,7 +11,7 @@
 #include <string>
 #include <vector>
 
-#include "lathe/model/config.h"
+#include "lathe/model/model_config.h"
 
 namespace lathe {
 

@@ -4,7 +4,7 @@
 
 #include <memory>
 
-#include "lathe/model/config.h"
+#include "lathe/model/model_config.h"
 #include "lathe/nn/attention/attention.h"
 #include "lathe/nn/ffn/ffn.h"
 #include "lathe/nn/norm/norm.h"

@@ -13,7 +13,7 @@
 #include <string_view>
 #include <vector>
 
-#include "lathe/model/config.h"
+#include "lathe/model/model_config.h"
 
 namespace lathe {
 

@@ -4,7 +4,7 @@
 #include <span>
 #include <string_view>
 
-#include "lathe/model/config.h"
+#include "lathe/model/model_config.h"
 
 namespace lathe {
 

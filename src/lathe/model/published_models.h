@@ -2,7 +2,7 @@
 // what they cost. Each summary of presets() says where a preset departs from its paper.
 #pragma once
 
-#include "lathe/model/config.h"
+#include "lathe/model/model_config.h"
 
 namespace lathe {
 

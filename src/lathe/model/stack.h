@@ -5,7 +5,7 @@
 #include <vector>
 
 #include "lathe/model/components.h"
-#include "lathe/model/config.h"
+#include "lathe/model/model_config.h"
 
 namespace lathe {
 

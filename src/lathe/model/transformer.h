@@ -5,7 +5,7 @@
 #include <optional>
 #include <vector>
 
-#include "lathe/model/config.h"
+#include "lathe/model/model_config.h"
 #include "lathe/model/multi_token.h"
 #include "lathe/model/stack.h"
 #include "lathe/nn/attention/memory.h"

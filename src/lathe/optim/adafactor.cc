@@ -9,8 +9,8 @@
 
 #include "lathe/base/parallel.h"
 #include "lathe/optim/blocks.h"
-#include "lathe/optim/config.h"
 #include "lathe/optim/name_rules.h"
+#include "lathe/optim/optim_config.h"
 #include "lathe/optim/update.h"
 
 namespace lathe {

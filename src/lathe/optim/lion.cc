@@ -3,8 +3,8 @@
 #include <map>
 
 #include "lathe/base/parallel.h"
-#include "lathe/optim/config.h"
 #include "lathe/optim/name_rules.h"
+#include "lathe/optim/optim_config.h"
 #include "lathe/optim/update.h"
 
 namespace lathe {

@@ -9,9 +9,9 @@
 #include "lathe/base/parallel.h"
 #include "lathe/optim/adamw.h"
 #include "lathe/optim/blocks.h"
-#include "lathe/optim/config.h"
 #include "lathe/optim/name_rules.h"
 #include "lathe/optim/newton_schulz.h"
+#include "lathe/optim/optim_config.h"
 #include "lathe/optim/update.h"
 
 namespace lathe {

@@ -8,7 +8,7 @@
 #include <string_view>
 #include <vector>
 
-#include "lathe/optim/config.h"
+#include "lathe/optim/optim_config.h"
 #include "lathe/optim/optimizer.h"
 
 namespace lathe {

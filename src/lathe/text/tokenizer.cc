@@ -131,6 +131,14 @@ std::string Tokenizer::pattern_name() const {
   return "custom";
 }
 
+std::vector<int32_t> Tokenizer::byte_lengths() const {
+  std::vector<int32_t> lengths(static_cast<size_t>(vocab_size()), 0);
+  for (size_t id = 0; id < lengths.size(); ++id)
+    if (has(static_cast<int64_t>(id)) && !is_special(static_cast<int32_t>(id)))
+      lengths[id] = static_cast<int32_t>(token_bytes(static_cast<int32_t>(id)).size());
+  return lengths;
+}
+
 std::string StreamDecoder::push(int32_t id) {
   if (options_.skip_special && tokenizer_.is_special(id)) return "";
   held_ += tokenizer_.token_bytes(id);

@@ -90,6 +90,9 @@ class Tokenizer {
   // The bytes a token stands for; kData for an unknown id.
   std::string token_bytes(int32_t id) const;
   bool is_special(int32_t id) const;
+  // The number of bytes that each id stands for, 0 for special tokens and for ids without a token:
+  // what bits per byte are counted with. [vocab_size].
+  std::vector<int32_t> byte_lengths() const;
   // Of an added token's text or an ordinary token's bytes.
   std::optional<int32_t> id_of(std::string_view token) const;
   const std::vector<AddedToken>& added_tokens() const;

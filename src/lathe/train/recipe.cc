@@ -7,8 +7,8 @@
 
 #include "lathe/base/error.h"
 #include "lathe/base/strings.h"
-#include "lathe/config/config.h"
-#include "lathe/config/recipe.h"
+#include "lathe/config/read_write.h"
+#include "lathe/config/recipe_file.h"
 #include "lathe/model/family.h"
 #include "lathe/model/folder.h"
 #include "lathe/train/sample_source.h"

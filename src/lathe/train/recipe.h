@@ -8,9 +8,9 @@
 #include <string>
 
 #include "lathe/config/visit.h"
-#include "lathe/model/config.h"
+#include "lathe/model/model_config.h"
 #include "lathe/model/transformer.h"
-#include "lathe/optim/config.h"
+#include "lathe/optim/optim_config.h"
 #include "lathe/optim/schedule.h"
 #include "lathe/train/objective/objective.h"
 

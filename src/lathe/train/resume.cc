@@ -5,7 +5,7 @@
 
 #include "lathe/base/error.h"
 #include "lathe/base/strings.h"
-#include "lathe/config/config.h"
+#include "lathe/config/read_write.h"
 
 namespace lathe {
 namespace {

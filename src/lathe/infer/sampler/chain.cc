@@ -7,7 +7,7 @@
 #include <utility>
 
 #include "lathe/base/error.h"
-#include "lathe/config/config.h"
+#include "lathe/config/read_write.h"
 #include "lathe/infer/sampler/probabilities.h"
 #include "lathe/infer/sampler/temperature.h"
 

@@ -3,7 +3,7 @@
 
 #include <nlohmann/json.hpp>
 
-#include "lathe/config/config.h"
+#include "lathe/config/read_write.h"
 #include "lathe/model/family.h"
 
 namespace lathe {

@@ -4,7 +4,7 @@
 #include <nlohmann/json.hpp>
 
 #include "lathe/base/error.h"
-#include "lathe/config/config.h"
+#include "lathe/config/read_write.h"
 #include "lathe/model/families/shared.h"
 
 namespace lathe {

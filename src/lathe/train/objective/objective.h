@@ -11,7 +11,7 @@
 
 #include "lathe/base/rng.h"
 #include "lathe/config/visit.h"
-#include "lathe/model/config.h"
+#include "lathe/model/model_config.h"
 #include "lathe/nn/catalogue.h"
 
 namespace lathe {

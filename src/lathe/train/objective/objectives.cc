@@ -2,7 +2,7 @@
 
 #include "lathe/base/error.h"
 #include "lathe/base/strings.h"
-#include "lathe/config/config.h"
+#include "lathe/config/read_write.h"
 #include "lathe/train/objective/objective.h"
 
 namespace lathe {

@@ -1,0 +1,106 @@
+#include <nlohmann/json.hpp>
+
+#include "lathe/cli/commands/bench/bench.h"
+#include "lathe/cli/commands/model/model_input.h"
+#include "lathe/infer/contiguous_cache.h"
+#include "lathe/infer/engine.h"
+#include "lathe/kernels/machine.h"
+#include "lathe/model/folder.h"
+
+namespace lathe {
+namespace {
+
+struct DecodeOptions {
+  std::string model, precision = "bf16";
+  int64_t new_tokens = 64;
+  template <class V>
+  void visit(V& v) {
+    v.positional("model", model, "folder of the model");
+    v.field("new_tokens", new_tokens, "tokens that are generated", at_least(2));
+    v.choice("precision", precision, {"bf16", "fp32"}, "arithmetic and weights in memory");
+  }
+};
+
+int run_decode(const DecodeOptions& o, CommandContext& context) {
+  const auto model = load_for_inference(o.model, dtype_by_name(o.precision), context.log);
+  GenerationConfig config;
+  config.temperature = 0;
+  config.ignore_eos = true;
+  config.max_new_tokens = o.new_tokens + 1;
+  // Timed from the first token on, so that the prompt's own pass does not count.
+  std::vector<std::chrono::steady_clock::time_point> times;
+  GenerateRequest request{{{1, 1}}, [&](size_t, int32_t) {
+                            times.push_back(std::chrono::steady_clock::now());
+                            return true;
+                          }};
+  Engine engine(*model, config);
+  const int64_t most = engine.room(2) - 1;
+  require(o.new_tokens <= most, ErrorKind::kUsage, "--new-tokens",
+          "{} tokens do not fit behind the two of the prompt; ask for at most {}", o.new_tokens,
+          most);
+  engine.generate(request);
+  const double seconds = std::chrono::duration<double>(times.back() - times.front()).count();
+  const double rate = static_cast<double>(o.new_tokens) / seconds;
+  double bytes = 0;
+  for (const Parameter* p : model->parameters())
+    if (!p->is_table || p->name == "head.weight" || model->config().tie_word_embeddings)
+      bytes += static_cast<double>(p->value.bytes());
+  const double read = kernels::measure_read_bandwidth();
+  print_measured(
+      context,
+      {{"tokens_per_s", rate}, {"weight_gbps", rate * bytes * 1e-9}, {"read_gbps", read * 1e-9}},
+      fmt::format("decode {}: {:.1f} tokens/s, weights read at {:.1f} GB/s of {:.1f} ({:.0f} %)\n",
+                  o.precision, rate, rate * bytes * 1e-9, read * 1e-9, 100 * rate * bytes / read));
+  return 0;
+}
+
+struct PrefillOptions {
+  std::string model, precision = "bf16";
+  int64_t tokens = 512, runs = 5;
+  template <class V>
+  void visit(V& v) {
+    v.positional("model", model, "folder of the model");
+    v.field("tokens", tokens, "tokens of the prompt", at_least(1));
+    v.field("runs", runs, "runs; the median counts", at_least(1));
+    v.choice("precision", precision, {"bf16", "fp32"}, "arithmetic and weights in memory");
+  }
+};
+
+int run_prefill(const PrefillOptions& o, CommandContext& context) {
+  const auto model = load_for_inference(o.model, dtype_by_name(o.precision), context.log);
+  GenerationConfig config;
+  config.temperature = 0;
+  config.max_new_tokens = 1;
+  std::vector<int32_t> prompt(static_cast<size_t>(o.tokens));
+  for (size_t i = 0; i < prompt.size(); ++i)
+    prompt[i] =
+        static_cast<int32_t>(Rng(0).below(i, static_cast<uint64_t>(model->config().vocab_size)));
+  Engine engine(*model, config);
+  engine.generate({{prompt}, {}});
+  const auto times = sorted_seconds(o.runs, [&] { engine.generate({{prompt}, {}}); });
+  const double rate = static_cast<double>(o.tokens) / times[times.size() / 2];
+  const double flops = rate * 2.0 * static_cast<double>(model->parameter_count());
+  const double limit = kernels::measure_matrix_rate(dtype_by_name(o.precision));
+  print_measured(
+      context,
+      {{"tokens_per_s", rate},
+       {"matrix_gflops", limit * 1e-9},
+       {"share_of_matrix_rate", flops / limit}},
+      fmt::format("prefill of {} tokens, {}: {:.0f} tokens/s, {:.0f} % of the matrix rate\n",
+                  o.tokens, o.precision, rate, 100 * flops / limit));
+  return 0;
+}
+
+}  // namespace
+
+Command bench_decode_command() {
+  return make_command<DecodeOptions>(
+      {.name = "decode", .summary = "tokens per second, one sequence", .help = ""}, run_decode);
+}
+
+Command bench_prefill_command() {
+  return make_command<PrefillOptions>(
+      {.name = "prefill", .summary = "tokens per second of a prompt", .help = ""}, run_prefill);
+}
+
+}  // namespace lathe

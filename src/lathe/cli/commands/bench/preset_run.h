@@ -1,0 +1,77 @@
+// A preset trained on random tokens: what `lathe bench train`, `step` and `checkpoint` measure.
+#pragma once
+
+#include <filesystem>
+#include <nlohmann/json.hpp>
+#include <string>
+
+#include "lathe/cli/frame/command.h"
+#include "lathe/model/presets.h"
+#include "lathe/train/trainer.h"
+
+namespace lathe {
+
+// A shard of uniformly random tokens in the system's temporary folder, removed at the end.
+class RandomShard {
+ public:
+  RandomShard(int64_t tokens, int64_t vocabulary);
+  ~RandomShard();
+  RandomShard(const RandomShard&) = delete;
+  RandomShard& operator=(const RandomShard&) = delete;
+
+  std::string prefix() const { return (folder_ / "tokens").string(); }
+  std::string folder() const { return folder_.string(); }
+
+ private:
+  std::filesystem::path folder_;
+};
+
+Recipe bench_recipe(const Preset& preset, const std::string& precision, const RandomShard& shard);
+
+struct TrainBenchOptions {
+  std::string preset = "m26", precision = "bf16", recompute = TrainConfig().recompute;
+  int64_t steps = 6;
+
+  template <class V>
+  void visit(V& v) {
+    std::vector<std::string_view> names;
+    for (const Preset& p : presets()) names.push_back(p.name);
+    v.choice("preset", preset, names, "model and batch shape");
+    v.choice("precision", precision, {"bf16", "fp32"}, "arithmetic");
+    v.choice("recompute", recompute, {"none", "selective", "full"}, "as train.recompute");
+    v.field("steps", steps, "steps that are timed, after three to warm up", at_least(1));
+  }
+};
+
+// A trainer of the preset that is past its first steps.
+class PresetRun {
+ public:
+  explicit PresetRun(const TrainBenchOptions& options);
+
+  void step();
+  Trainer& trainer() { return trainer_; }
+  // Resident memory up to the last step: the limits that are measured later need some too.
+  double peak_bytes() const { return peak_bytes_; }
+  DType dtype() const { return trainer_.recipe().compute_dtype(); }
+  int64_t tokens() const { return preset_.batch_size * preset_.seq_len; }  // of a step
+
+ private:
+  const Preset& preset_;
+  RandomShard shard_;
+  Trainer trainer_;
+  int64_t steps_ = 0;
+  double peak_bytes_ = 0;
+};
+
+struct StepSpeed {
+  nlohmann::ordered_json facts;
+  std::string text;  // one line that says the same
+};
+// Of a run whose steps took `seconds` each, beside the measured `matrix_rate`.
+StepSpeed step_speed(const TrainBenchOptions& options, PresetRun& run, double seconds,
+                     double matrix_rate);
+
+// `lathe bench train`.
+int run_train_bench(const TrainBenchOptions& options, CommandContext& context);
+
+}  // namespace lathe

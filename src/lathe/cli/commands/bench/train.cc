@@ -1,0 +1,69 @@
+#include <nlohmann/json.hpp>
+
+#include "lathe/cli/commands/bench/bench.h"
+#include "lathe/cli/commands/bench/preset_run.h"
+
+namespace lathe {
+namespace {
+
+struct CheckpointBenchOptions {
+  std::string preset = "gpt2-124m";
+  template <class V>
+  void visit(V& v) {
+    std::vector<std::string_view> names;
+    for (const Preset& p : presets()) names.push_back(p.name);
+    v.choice("preset", preset, names, "model whose weights and optimiser state are written");
+  }
+};
+
+int run_checkpoint_bench(const CheckpointBenchOptions& o, CommandContext& context) {
+  const Preset& preset = find_preset(o.preset);
+  const RandomShard shard(preset.batch_size * preset.seq_len + 1, preset.config().vocab_size);
+  Trainer trainer(bench_recipe(preset, "bf16", shard), {});
+  trainer.step(1);  // the first one allocates
+  const double before = trainer.step(2).seconds;
+  const double call = sorted_seconds(1, [&] { trainer.save_checkpoint(2); })[0];
+  const StepReport beside = trainer.step(3);
+  const double write_ms = trainer.finish_checkpoint() * 1e3;
+  const double alone = (before + trainer.step(4).seconds) / 2;
+  // Training stands still in the call and before the update. The writer also takes processor time
+  // and memory traffic from the forward and backward, which shows in the step as a whole.
+  const double pause_ms = (call + beside.waited) * 1e3;
+  const double slowdown_ms = (call + beside.seconds - alone) * 1e3;
+  print_measured(
+      context,
+      {{"preset", o.preset},
+       {"pause_ms", pause_ms},
+       {"write_ms", write_ms},
+       {"slowdown_ms", slowdown_ms},
+       {"step_ms", alone * 1e3}},
+      fmt::format("checkpoint of {}: training pauses {:.1f} ms, durable after {:.0f} ms; "
+                  "the step beside it takes {:+.0f} ms on {:.0f} ms\n",
+                  o.preset, pause_ms, write_ms, slowdown_ms, alone * 1e3));
+  return 0;
+}
+
+}  // namespace
+
+Command bench_train_command() {
+  return make_command<TrainBenchOptions>(
+      {.name = "train",
+       .summary = "a full optimiser step of a preset: time, rate, share of the limit, memory",
+       .help = "Forward, backward, clipping and AdamW on random tokens; the median of the timed "
+               "steps.\n"},
+      run_train_bench);
+}
+
+Command bench_checkpoint_command() {
+  return make_command<CheckpointBenchOptions>(
+      {.name = "checkpoint",
+       .summary = "how long training pauses for a checkpoint",
+       .help = "Four steps on random tokens, the third while the checkpoint of the second is "
+               "written behind it.\n"
+               "pause: the call, and what the update waits for the writer. slowdown: that step and "
+               "the call,\n"
+               "less the mean of the steps around it; write: until the checkpoint is durable.\n"},
+      run_checkpoint_bench);
+}
+
+}  // namespace lathe

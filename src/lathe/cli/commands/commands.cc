@@ -1,0 +1,25 @@
+#include "lathe/cli/commands/commands.h"
+
+#include "lathe/cli/commands/help/pages.h"
+
+namespace lathe {
+
+const std::vector<Command>& commands() {
+  static const std::vector<Command> kCommands = {
+      demo_command(),       tokenizer_command(), shard_command(),   data_command(),
+      train_command(),      generate_command(),  logits_command(),  eval_command(),
+      convert_command(),    export_command(),    inspect_command(), report_command(),
+      plot_command(),       runs_command(),      bench_command(),   lineage_command(),
+      completion_command(),
+  };
+  return kCommands;
+}
+
+Program lathe_program() {
+  static constexpr HelpPage kPages[] = {{"--components", components_markdown},
+                                        {"--recipe", recipe_markdown},
+                                        {"--combinations", combinations_markdown}};
+  return {commands(), kPages};
+}
+
+}  // namespace lathe

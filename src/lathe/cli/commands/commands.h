@@ -1,0 +1,34 @@
+// The catalogue of commands: one function per command, each in its own file below the folder of its
+// group.
+#pragma once
+
+#include <vector>
+
+#include "lathe/cli/frame/program.h"
+
+namespace lathe {
+
+Command bench_command();
+Command completion_command();
+Command convert_command();
+Command data_command();
+Command demo_command();
+Command eval_command();
+Command export_command();
+Command generate_command();
+Command inspect_command();
+Command lineage_command();
+Command logits_command();
+Command plot_command();
+Command report_command();
+Command runs_command();
+Command shard_command();
+Command train_command();
+Command tokenizer_command();
+
+// In the order in which the help lists them.
+const std::vector<Command>& commands();
+// The commands and the pages of docs/ that are written from catalogues.
+Program lathe_program();
+
+}  // namespace lathe

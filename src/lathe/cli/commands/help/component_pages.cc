@@ -1,0 +1,149 @@
+#include <fmt/format.h>
+
+#include <vector>
+
+#include "lathe/base/strings.h"
+#include "lathe/cli/commands/help/pages.h"
+#include "lathe/config/read_write.h"
+#include "lathe/infer/sampler/samplers.h"
+#include "lathe/kernels/activation/activations.h"
+#include "lathe/model/convert/conversion.h"
+#include "lathe/model/family.h"
+#include "lathe/model/presets.h"
+#include "lathe/nn/attention/attention.h"
+#include "lathe/nn/ffn/ffn.h"
+#include "lathe/nn/moe/router.h"
+#include "lathe/nn/norm/norm.h"
+#include "lathe/nn/norm/placement.h"
+#include "lathe/nn/position/position.h"
+#include "lathe/optim/optimizers.h"
+#include "lathe/optim/schedule.h"
+#include "lathe/text/patterns.h"
+#include "lathe/train/recipe.h"
+
+namespace lathe {
+namespace {
+
+// A bar in a cell would end it.
+std::string cell(std::string_view text) {
+  std::string out;
+  for (const char c : text) {
+    if (c == '|') out += '\\';
+    out += c;
+  }
+  return out;
+}
+
+class Table {
+ public:
+  Table(const std::string& title, const std::string& chosen_by,
+        const std::vector<std::string>& columns)
+      : text_(fmt::format("\n## {}\n\n{}\n\n| {} |\n|", title, chosen_by, join(columns, " | "))) {
+    for (size_t i = 0; i < columns.size(); ++i) text_ += "---|";
+    text_ += "\n";
+  }
+  void row(const std::vector<std::string_view>& cells) {
+    text_ += fmt::format("| `{}` |", cells[0]);
+    for (size_t i = 1; i < cells.size(); ++i) text_ += fmt::format(" {} |", cell(cells[i]));
+    text_ += "\n";
+  }
+  const std::string& text() const { return text_; }
+
+ private:
+  std::string text_;
+};
+
+template <class Make>
+std::string layers(const std::string& title, const std::string& key,
+                   std::span<const CatalogueEntry<Make>> catalogue) {
+  Table table(title, "`" + key + "`", {"name", "what", "source"});
+  for (const auto& e : catalogue) table.row({e.name, e.summary, e.source});
+  return table.text();
+}
+
+std::string activations_table() {
+  using kernels::Activations;
+  Table table("Activations", "`model.hidden_act`", {"name", "formula", "source"});
+  for (int i = 0; i < Activations::kCount; ++i)
+    table.row({Activations::kNames[i], Activations::kFormulas[i], Activations::kSources[i]});
+  return table.text();
+}
+
+std::string model_tables() {
+  Table family("Families", "`model.model_type`", {"name", "in transformers", "what", "source"});
+  for (const Family* f : families()) family.row({f->name, f->architecture, f->summary, f->source});
+  Table preset("Presets", "`lathe inspect NAME`, `lathe bench train --preset NAME`",
+               {"name", "what", "published", "source"});
+  for (const Preset& p : presets()) preset.row({p.name, p.summary, p.published, p.source});
+  return family.text() + preset.text() + layers("Conversions", "lathe convert", conversions());
+}
+
+std::string training_tables() {
+  Table objective("Objectives", "`objective.name`", {"name", "what", "trains", "source"});
+  for (const auto& o : objectives())
+    objective.row({o.name, o.summary, fmt::format("{}", fmt::join(o.make.bodies, ", ")), o.source});
+  Table optimizer(
+      "Optimisers", "`optim.name`",
+      {"name", "what", "keys beside lr, weight_decay, grad_clip", "state a parameter", "source"});
+  for (const OptimizerInfo& o : kOptimizers)
+    optimizer.row({o.name, o.summary, o.keys, o.state, o.source});
+  Table schedule("Schedules", "`schedule.name`", {"name", "what", "source"});
+  for (const ScheduleInfo& s : kSchedules) schedule.row({s.name, s.summary, s.source});
+  return objective.text() + optimizer.text() + schedule.text();
+}
+
+std::string text_tables() {
+  Table sampler(
+      "Samplers",
+      "In the order in which they run; keys of `lathe generate` and `generation_config.json`.",
+      {"name", "keys", "what", "source"});
+  for (const SamplerInfo& s : kSamplers) sampler.row({s.name, s.keys, s.summary, s.source});
+  Table pattern("Pre-tokeniser patterns", "`lathe tokenizer train --pattern`", {"name", "what"});
+  for (const PatternInfo& p : kPreTokenizers) pattern.row({p.name, p.description});
+  return sampler.text() + pattern.text();
+}
+
+}  // namespace
+
+std::string components_markdown() {
+  return "# Components\n\nWritten by `lathe help --components` from the catalogues; change those, "
+         "not this page. How to add one: "
+         "[adding/](adding).\n" +
+         layers("Bodies", "model.body", bodies()) + layers("Norms", "model.norm.kind", norms()) +
+         layers("Norm placements", "model.norm.placement", norm_placements()) +
+         layers("Positions", "model.position.kind", positions()) +
+         layers("Rotary scaling", "model.position.scaling.kind", rope_scalings()) +
+         layers("Attention", "model.num_key_value_heads", attentions()) +
+         layers("Feed-forward", "model.ffn.kind", feed_forwards()) + activations_table() +
+         layers("Routers", "model.moe.router", routers()) + model_tables() + training_tables() +
+         text_tables();
+}
+
+std::string recipe_markdown() {
+  Recipe r;
+  const auto section = [](const char* name, ConfigRef config,
+                          OnResume unless_said = OnResume::kBranch) {
+    return fmt::format("\n## [{}]\n\n{}", name, recipe_section_markdown(config, unless_said));
+  };
+  return "# Recipe\n\nEvery key of a recipe, written by `lathe help --recipe`. On the command line "
+         "of `lathe train`: "
+         "`--section.key=value`.\n\nIn addition to the keys below, `model.from = \"FOLDER\"` "
+         "begins "
+         "from the weights of a model or a checkpoint; then "
+         "only `attention_dropout` and `hidden_dropout` of [model] may be given.\n\n"
+         "The last column says what a changed key means when a run goes on with `--resume`: "
+         "*free*, no "
+         "bit of what remains depends on it; *continues*, the same as long as the learning rates "
+         "of "
+         "the steps taken stay what they were (a longer run with a constant schedule); *branch*, "
+         "the "
+         "rest becomes another run, which `--branch` accepts and the lineage records; *refused*, "
+         "the weights or the state of the optimiser belong to the old value. Of `data.train` the "
+         "paths "
+         "are free; other content, weights or another order is a branch.\n" +
+         section("model", r.model, OnResume::kAnother) + section("data", r.data) +
+         section("train", r.train) + section("objective", r.objective) + section("optim", r.optim) +
+         section("schedule", r.schedule);
+}
+
+}  // namespace lathe

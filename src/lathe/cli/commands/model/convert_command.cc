@@ -1,0 +1,158 @@
+#include <algorithm>
+#include <filesystem>
+#include <nlohmann/json.hpp>
+
+#include "lathe/cli/commands/commands.h"
+#include "lathe/cli/commands/model/model_input.h"
+#include "lathe/cli/frame/interrupt.h"
+#include "lathe/config/read_write.h"
+#include "lathe/io/json_file.h"
+#include "lathe/io/manifest.h"
+#include "lathe/io/output_folder.h"
+#include "lathe/model/convert/conversion.h"
+#include "lathe/model/family.h"
+#include "lathe/model/folder.h"
+#include "lathe/text/tokenizer.h"
+
+namespace lathe {
+namespace {
+
+namespace fs = std::filesystem;
+using Json = nlohmann::ordered_json;
+
+struct ConvertOptions {
+  std::string model, out;
+  ConversionOptions conversion;
+  std::optional<std::string> dtype;
+  int64_t shard_mib = 5120;
+  bool overwrite = false;
+
+  template <class V>
+  void visit(V& v) {
+    v.positional("model", model, "folder of the model, which stays as it is");
+    v.field("out", out, "folder to write", required());
+    conversion.visit(v);
+    v.choice("dtype", dtype, {"float32", "bfloat16", "float16"},
+             "type of the weights on disk (default: the model's)");
+    v.field("shard_mib", shard_mib, "largest size of one weight file", between(1, kMostShardMib));
+    v.field("overwrite", overwrite, "replace the folder when it exists and is a model folder");
+  }
+};
+
+// The type that the folder says its weights have; float32 when it says nothing known.
+DType dtype_on_disk(const fs::path& folder) {
+  const Json json = read_json_file(folder / "config.json");
+  for (const char* key : {"dtype", "torch_dtype"})
+    for (const DType dtype : {DType::kBF16, DType::kF16})
+      if (json.contains(key) && json[key] == name_of(dtype)) return dtype;
+  return DType::kF32;
+}
+
+// Rows of the vocabulary that the folder's tokenizer has tokens for; absent when it has none that
+// can be read, which is no reason not to convert the model.
+std::optional<int64_t> known_tokens(const fs::path& folder, const Log& log) {
+  if (!fs::exists(folder / "tokenizer.json")) return std::nullopt;
+  try {
+    return load_tokenizer(folder.string()).vocab_size();
+  } catch (const Error& e) {
+    log.warn("{}; all rows count as tokens", e.what());
+    return std::nullopt;
+  }
+}
+
+struct Change {
+  std::string what;
+  Json before, after;  // null: not set
+};
+
+// A value as describe() writes it.
+Json value_of(const std::string& literal) {
+  if (literal.empty()) return nullptr;
+  Json value = Json::parse(literal, nullptr, false);
+  return value.is_discarded() ? Json(literal) : value;
+}
+
+// The keys of the configuration that are not what they were, the family and the parameters.
+std::vector<Change> changes_between(const ModelConfig& before, const ModelConfig& after) {
+  std::vector<Change> changes;
+  const auto add = [&](const std::string& what, Json a, Json b) {
+    if (a != b) changes.push_back({what, std::move(a), std::move(b)});
+  };
+  const auto old_keys = describe(resolved(before)), new_keys = describe(resolved(after));
+  for (size_t i = 0; i < old_keys.size(); ++i)
+    add("model." + old_keys[i].key, value_of(old_keys[i].value), value_of(new_keys[i].value));
+  add("saved as", family_for(before).name, family_for(after).name);
+  add("parameters", Transformer(before).parameter_count(), Transformer(after).parameter_count());
+  return changes;
+}
+
+Json to_json(const std::vector<Change>& changes) {
+  Json list = Json::object();
+  for (const Change& c : changes) list[c.what] = {c.before, c.after};
+  return list;
+}
+
+std::string text_of(const Json& value) {
+  if (value.is_null()) return "not set";
+  return value.is_string() ? value.get<std::string>() : value.dump();
+}
+
+void report(const ConvertOptions& o, const std::vector<Change>& changes, CommandContext& context) {
+  if (context.json) return context.print_json({{"out", o.out}, {"changes", to_json(changes)}});
+  for (const Change& c : changes)
+    context.out << fmt::format("{:<36} {} -> {}\n", c.what, text_of(c.before), text_of(c.after));
+  if (changes.empty()) context.out << "nothing changed\n";
+  context.log.info("wrote {}", o.out);
+}
+
+int run_convert(const ConvertOptions& o, CommandContext& context) {
+  AtomicDirectory folder = make_output_folder({o.out, o.overwrite, {o.model}});
+  const ModelConfig before = read_model_config(o.model);
+  const ModelConfig after = converted_config(before, o.conversion);
+  ConversionOptions options = o.conversion;
+  if (after.vocab_size != before.vocab_size)
+    options.known_tokens = known_tokens(o.model, context.log);
+  auto source = load_model(o.model, {.dtype = DType::kF32, .log = context.log});
+  throw_if_interrupted();
+  const auto model = convert(std::move(source), options);
+  throw_if_interrupted();
+  save_model(*model, folder.temporary(),
+             {.dtype = o.dtype ? dtype_by_name(*o.dtype) : dtype_on_disk(o.model),
+              .shard_bytes = o.shard_mib << 20,
+              .like = o.model});
+  const std::vector<Change> changes = changes_between(before, after);
+  for (const std::string& note : conversion_notes(before, options)) context.log.info("{}", note);
+  Manifest manifest = new_manifest("model", context.command_line());
+  manifest.seed = o.conversion.seed;
+  manifest.facts = to_json(changes).dump();
+  add_input(manifest, o.model, "model");
+  add_outputs_of_folder(manifest, folder.temporary());
+  write_manifest(manifest_path(folder.temporary(), true), manifest, manifest_path(o.out, true));
+  folder.commit(throw_if_interrupted);
+  report(o, changes, context);
+  return 0;
+}
+
+}  // namespace
+
+Command convert_command() {
+  return make_command<ConvertOptions>(
+      {.name = "convert",
+       .summary = "make a trained model into one of another shape that keeps what it knows",
+       .help = "Several conversions may be asked for at once. Those to more tokens and to experts "
+               "leave the model's\n"
+               "answers as they were, and so does --body until a prefix is given; fewer key/value "
+               "heads and a longer context want some "
+               "training afterwards. The\n"
+               "tokenizer is carried along.\n\n"
+               "  lathe convert runs/demo/model --out /tmp/grouped --kv-heads 1\n"
+               "  lathe convert runs/demo/model --out /tmp/larger --vocab-size 9000 --pad-vocab-to "
+               "64\n"
+               "  lathe convert runs/demo/model --out /tmp/longer --context 4096 --rope-scaling "
+               "yarn\n"
+               "  lathe convert runs/demo/model --out /tmp/experts --experts 4\n"
+               "  lathe convert runs/demo/model --out /tmp/prefix --body prefix_decoder\n"},
+      run_convert);
+}
+
+}  // namespace lathe

@@ -1,0 +1,164 @@
+#include <algorithm>
+#include <filesystem>
+#include <iostream>
+#include <nlohmann/json.hpp>
+
+#include "lathe/base/strings.h"
+#include "lathe/chat/text_stream.h"
+#include "lathe/cli/commands/commands.h"
+#include "lathe/cli/commands/model/model_input.h"
+#include "lathe/cli/frame/interrupt.h"
+#include "lathe/config/read_write.h"
+#include "lathe/infer/engine.h"
+#include "lathe/io/json_file.h"
+#include "lathe/model/folder.h"
+#include "lathe/text/tokenizer.h"
+
+namespace lathe {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+struct GenerateOptions {
+  std::string model;
+  std::optional<std::string> input, prompt;
+  std::string precision = "fp32";
+  GenerationConfig generation;
+
+  template <class V>
+  void visit(V& v) {
+    v.positional("model", model, "folder of the model");
+    v.field("prompt", prompt, "text to continue");
+    v.field("input", input, "JSON file with input_ids, instead of --prompt");
+    v.choice("precision", precision, {"fp32", "bf16"}, "arithmetic and weights in memory");
+    generation.visit(v);
+  }
+};
+
+void check_tokenizer(const Tokenizer& tokenizer, const Transformer& model,
+                     const std::string& folder) {
+  require(tokenizer.vocab_size() <= model.config().vocab_size, ErrorKind::kData, folder,
+          "the tokenizer has {} entries but the model only {}; they do not belong together",
+          tokenizer.vocab_size(), model.config().vocab_size);
+}
+
+// The folder's generation_config.json, where there is one, with what the command line gave on top.
+// Ids that end a text are those of both files.
+GenerationConfig effective_config(const GenerateOptions& o, const ModelConfig& model,
+                                  const CommandContext& context) {
+  GenerationConfig config;
+  const std::filesystem::path path = std::filesystem::path(o.model) / "generation_config.json";
+  if (std::filesystem::exists(path))
+    config = read_generation_config(read_json_file(path), path.string());
+  if (!config.eos_token_id.empty())
+    for (const int64_t id : model.eos_token_ids())
+      if (std::ranges::find(config.eos_token_id, id) == config.eos_token_id.end())
+        config.eos_token_id.push_back(id);
+  const Json line = write_config(o.generation);
+  Json given = Json::object();
+  for (const std::string& key : context.given)
+    if (line.contains(key)) given[key] = line.at(key);
+  read_config(config, given, "command line");
+  return config;
+}
+
+// A number of new tokens that nobody asked for is made to fit; one that was asked for is refused by
+// the engine.
+GenerationConfig fitting(GenerationConfig config, Transformer& model, const IdRows& prompts,
+                         const CommandContext& context) {
+  if (std::ranges::find(context.given, "max_new_tokens") != context.given.end()) return config;
+  const Engine engine(model, config);
+  const int64_t wanted = config.max_new_tokens;
+  for (const auto& prompt : prompts)
+    config.max_new_tokens = std::min(
+        config.max_new_tokens,
+        engine.room(static_cast<int64_t>(prompt.size()), static_cast<int64_t>(prompts.size())));
+  if (config.max_new_tokens < wanted)
+    context.log.info("writing at most {} tokens instead of {}: more do not fit behind the prompt",
+                     config.max_new_tokens, wanted);
+  return config;
+}
+
+int generate_ids(const GenerateOptions& o, Transformer& model, CommandContext& context) {
+  GenerateRequest request;
+  request.prompts = id_rows(read_json_file(*o.input), "input_ids");
+  // Stop strings of the folder say nothing where ids are all there is; those of the command line
+  // need a tokenizer.
+  const bool with_text =
+      !o.generation.stop.empty() &&
+      (std::ranges::find(context.given, "stop") != context.given.end() ||
+       std::filesystem::exists(std::filesystem::path(o.model) / "tokenizer.json"));
+  std::optional<Tokenizer> tokenizer;
+  if (with_text) tokenizer.emplace(load_tokenizer(o.model));
+  std::vector<TextStream> rows;
+  for (size_t row = 0; with_text && row < request.prompts.size(); ++row)
+    rows.emplace_back(*tokenizer, o.generation.stop);
+  request.on_token = [&](size_t row, int32_t token) {
+    throw_if_interrupted();
+    return rows.empty() || rows[row].push(token);
+  };
+  const IdRows out =
+      Engine(model, fitting(o.generation, model, request.prompts, context)).generate(request);
+  const Json result = {{"output_ids", out}};
+  if (context.json) {
+    context.print_json(result);
+  } else {
+    context.out << result.dump() << "\n";
+  }
+  return 0;
+}
+
+int generate_text(const GenerateOptions& o, Transformer& model, CommandContext& context) {
+  const Tokenizer tokenizer = load_tokenizer(o.model);
+  check_tokenizer(tokenizer, model, o.model);
+  GenerateRequest request;
+  request.prompts = {tokenizer.encode(*o.prompt, {.add_special_tokens = true})};
+  if (request.prompts[0].empty() && model.config().bos_token_id)
+    request.prompts[0] = {static_cast<int32_t>(*model.config().bos_token_id)};
+  const GenerationConfig generation = fitting(o.generation, model, request.prompts, context);
+  if (!context.json) context.out << *o.prompt << std::flush;
+  TextStream stream(tokenizer, o.generation.stop, [&](std::string_view text) {
+    if (!context.json) context.out << text << std::flush;
+  });
+  request.on_token = [&](size_t, int32_t token) {
+    throw_if_interrupted();
+    return stream.push(token);
+  };
+  const IdRows out = Engine(model, generation).generate(request);
+  const std::string text = stream.finish();
+  if (context.json) {
+    context.print_json({{"prompt", *o.prompt}, {"text", text}, {"output_ids", out}});
+  } else {
+    context.out << "\n";
+  }
+  return 0;
+}
+
+int run_generate(const GenerateOptions& options, CommandContext& context) {
+  require(options.input.has_value() != options.prompt.has_value(), ErrorKind::kUsage, "generate",
+          "give either --prompt TEXT or --input FILE.json");
+  GenerateOptions o = options;
+  const auto model = load_for_inference(o.model, dtype_by_name(o.precision), context.log);
+  o.generation = effective_config(options, model->config(), context);
+  return o.input ? generate_ids(o, *model, context) : generate_text(o, *model, context);
+}
+
+}  // namespace
+
+Command generate_command() {
+  return make_command<GenerateOptions>(
+      {.name = "generate",
+       .summary = "continue a text, or token ids, with a model",
+       .help =
+           "  lathe generate runs/demo/model --prompt 'Once upon a time'\n"
+           "  lathe generate runs/demo/model --prompt 'The' --temperature 0.8 --top-p 0.95 "
+           "--seed 3\n"
+           "  lathe generate runs/demo/model --input ids.json --temperature 0 --ignore-eos "
+           "--json\n\n"
+           "The model folder's generation_config.json, where there is one, gives the defaults of "
+           "the\nsampling options below, and each option on the command line replaces its key.\n"
+           "docs/repetition.md explains the penalties with measured examples.\n"},
+      run_generate);
+}
+
+}  // namespace lathe

@@ -1,0 +1,244 @@
+// `lathe logits`: the proof tool. Logits, loss and every parameter's gradient, under the names the
+// parameters have on disk.
+
+#include <algorithm>
+#include <nlohmann/json.hpp>
+
+#include "lathe/base/strings.h"
+#include "lathe/cli/commands/commands.h"
+#include "lathe/cli/commands/model/model_input.h"
+#include "lathe/cli/frame/interrupt.h"
+#include "lathe/io/json_file.h"
+#include "lathe/io/safetensors.h"
+#include "lathe/model/family.h"
+#include "lathe/model/folder.h"
+#include "lathe/model/weight_map.h"
+#include "lathe/ops/cross_entropy.h"
+
+namespace lathe {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+struct LogitsOptions {
+  std::string model, input, out;
+  bool loss = false, grads = false;
+  std::string device = "cpu";
+
+  template <class V>
+  void visit(V& v) {
+    v.positional("model", model, "folder of the model");
+    v.field("input", input,
+            "JSON file: input_ids, and optionally labels, attention_mask, prefix_length, "
+            "token_type_ids, decoder_input_ids",
+            required());
+    v.field("out", out, "safetensors file to write", required());
+    v.field("loss", loss, "also write the mean cross entropy over the labels");
+    v.field("grads", grads, "also write grad.<name> for every parameter");
+    v.choice("device", device, {"cpu", "ref"}, "ref: every operation in scalar double precision");
+  }
+};
+
+// What the file gives; undefined where it does not.
+struct Input {
+  Tensor ids, labels, mask, token_types, decoder_ids, prefix;
+};
+
+std::vector<std::string> keys_for(const ModelConfig& c) {
+  const Body body = c.body_traits();
+  std::vector<std::string> keys = {"input_ids", "labels", "attention_mask"};
+  if (body.encoder) keys.emplace_back("decoder_input_ids");
+  if (body.causal && !body.encoder) keys.emplace_back("prefix_length");
+  if (c.type_vocab_size > 0) keys.emplace_back("token_type_ids");
+  return keys;
+}
+
+// One length for all rows, or one for each.
+Tensor read_prefix(const Json& value, int64_t rows, int64_t tokens, const std::string& path) {
+  const Json list =
+      value.is_array() ? value : Json(std::vector<Json>(static_cast<size_t>(rows), value));
+  Tensor prefix({rows}, DType::kI32);
+  require(static_cast<int64_t>(list.size()) == rows, ErrorKind::kData, path,
+          "prefix_length has {} numbers for {} rows", list.size(), rows);
+  for (int64_t row = 0; row < rows; ++row) {
+    const Json& length = list[static_cast<size_t>(row)];
+    require(length.is_number_integer() && length >= 0 && length <= tokens, ErrorKind::kData, path,
+            "prefix_length of row {} is {}, expected 0 to {}", row, length.dump(), tokens);
+    prefix.data<int32_t>()[row] = length.get<int32_t>();
+  }
+  return prefix;
+}
+
+Input read_input(const std::string& path, const ModelConfig& c) {
+  const Json tree = read_json_file(path);
+  const auto keys = keys_for(c);
+  for (const auto& [key, value] : tree.items())
+    require(std::ranges::find(keys, key) != keys.end(), ErrorKind::kData, path,
+            "'{}' is not an input of a model with body \"{}\"; expected {}", key, c.body,
+            join(keys, ", "));
+  const auto matrix = [&](const char* key) {
+    return tree.contains(key) ? id_matrix(id_rows(tree, key), key) : Tensor();
+  };
+  Input in{.ids = id_matrix(id_rows(tree, "input_ids"), "input_ids"),
+           .labels = matrix("labels"),
+           .mask = matrix("attention_mask"),
+           .token_types = matrix("token_type_ids"),
+           .decoder_ids = matrix("decoder_input_ids"),
+           .prefix = Tensor()};
+  if (tree.contains("prefix_length"))
+    in.prefix = read_prefix(tree.at("prefix_length"), in.ids.size(0), in.ids.size(1), path);
+  for (const auto& [key, t] :
+       {std::pair{"attention_mask", &in.mask}, {"token_type_ids", &in.token_types}})
+    require(!t->defined() || t->shape() == in.ids.shape(), ErrorKind::kData, path,
+            "{} must have the shape {} of input_ids", key, in.ids.shape());
+  return in;
+}
+
+// Padding: masked tokens form a segment of their own, and positions count the real tokens before.
+void apply_mask(const Tensor& mask, Forward& f) {
+  f.segments = {mask, mask};
+  f.positions = Tensor(mask.shape(), DType::kI32);
+  const int64_t tokens = mask.size(1);
+  for (int64_t b = 0; b < mask.size(0); ++b) {
+    int32_t count = 0;
+    for (int64_t t = 0; t < tokens; ++t) {
+      const bool real = mask.data<int32_t>()[b * tokens + t] != 0;
+      f.positions.data<int32_t>()[b * tokens + t] = std::max(count - (real ? 0 : 1), 0);
+      count += real;
+    }
+  }
+}
+
+// The labels moved by `by`: label t is the id at t + by. -100 in the file and what lies beyond the
+// end are ignored.
+Tensor moved_labels(const Tensor& labels, int64_t by) {
+  const int64_t batch = labels.size(0), tokens = labels.size(1);
+  Tensor out(labels.shape(), DType::kI32);
+  const int32_t* in = labels.data<int32_t>();
+  int32_t* to = out.data<int32_t>();
+  for (int64_t b = 0; b < batch; ++b)
+    for (int64_t t = 0; t < tokens; ++t)
+      to[b * tokens + t] = t + by < tokens ? std::max(in[b * tokens + t + by], -1) : -1;
+  return out;
+}
+
+// Labels of a decoder alone are its ids, one ahead; others predict what they are told to, in place.
+Tensor labels_of(const Input& in, const Tensor& ids, const Body& body, const std::string& path) {
+  const bool shifted = body.causal && !body.encoder;
+  const Tensor labels = in.labels.defined() ? in.labels : shifted ? in.ids : Tensor();
+  require(labels.defined(), ErrorKind::kData, path,
+          "no labels; only a decoder alone has the ids themselves as labels");
+  require(labels.shape() == ids.shape(), ErrorKind::kData, path,
+          "labels have shape {}, the tokens that predict them {}", labels.shape(), ids.shape());
+  return moved_labels(labels, shifted ? 1 : 0);
+}
+
+// ids one later, behind the token that begins a text: how encoder-decoders are fed with what they
+// are to say.
+Tensor decoder_ids_from(const Tensor& labels, const ModelConfig& c, const std::string& path) {
+  const auto start = c.decoder_start();
+  require(labels.defined() && start.has_value(), ErrorKind::kData, path,
+          "an encoder_decoder needs decoder_input_ids, or labels and a decoder_start_token_id in "
+          "config.json");
+  Tensor ids = moved_labels(labels, 0);
+  const int64_t tokens = ids.size(1);
+  for (int64_t b = 0; b < ids.size(0); ++b) {
+    int32_t* row = ids.data<int32_t>() + b * tokens;
+    std::copy_backward(row, row + tokens - 1, row + tokens);
+    row[0] = static_cast<int32_t>(*start);
+    for (int64_t t = 1; t < tokens; ++t)
+      if (row[t] < 0) row[t] = static_cast<int32_t>(c.pad_token_id.value_or(*start));
+  }
+  return ids;
+}
+
+class OutputFile {
+ public:
+  void add(const std::string& name, const Tensor& t) {
+    const Tensor f32 = t.to(DType::kF32);
+    tensors_.push_back(f32);
+    const auto dims = f32.shape().dims();
+    arrays_.push_back({name, "F32", {dims.begin(), dims.end()}, {f32.raw(), f32.bytes()}});
+  }
+  void write(const std::string& path) const { write_safetensors(path, arrays_); }
+
+ private:
+  std::vector<Tensor> tensors_;
+  std::vector<ArraySpan> arrays_;
+};
+
+int run_logits(const LogitsOptions& o, CommandContext& context) {
+  const Device device = o.device == "ref" ? Device::kRef : Device::kCpu;
+  const DType dtype = device == Device::kRef ? DType::kF64 : DType::kF32;
+  const auto model = load_model(o.model, {.dtype = dtype, .device = device, .log = context.log});
+  const Body body = model->config().body_traits();
+  const Input in = read_input(o.input, model->config());
+  throw_if_interrupted();
+  Forward f;
+  Tape tape;
+  if (o.grads) {
+    f.tape = &tape;
+    for (Parameter* p : model->parameters())
+      p->grad = {Tensor::zeros(p->shape, dtype, device), true};
+  }
+  if (in.mask.defined()) apply_mask(in.mask, f);
+  f.token_types = in.token_types;
+  f.prefix = in.prefix;
+  Tensor ids = in.ids;
+  EncoderMemory memory;
+  if (body.encoder) {
+    memory = model->encode(f, in.ids);
+    f.memory = &memory;
+    f.segments = {};
+    f.token_types = Tensor();
+    f.positions = Tensor();
+    ids = in.decoder_ids.defined() ? in.decoder_ids
+                                   : decoder_ids_from(in.labels, model->config(), o.input);
+  }
+  const Var hidden = model->hidden(f, ids);
+  throw_if_interrupted();
+  OutputFile out;
+  out.add("logits", model->logits(Forward(), Var(hidden.value)).value);
+  Json summary = {{"logits", {ids.size(0), ids.size(1), model->config().vocab_size}}};
+  if (o.loss || o.grads) {
+    const Var loss =
+        ops::linear_cross_entropy(hidden, model->head(f), labels_of(in, ids, body, o.input));
+    out.add("loss", loss.value);
+    summary["loss"] = loss.value.item();
+    if (o.grads) tape.backward(loss);
+  }
+  if (o.grads)
+    for (const DiskTensor& t : map_weights(*model, find_family(model->config().model_type)))
+      out.add("grad." + t.name,
+              t.gather([](Parameter& p) -> const Tensor& { return p.grad.tensor; }));
+  throw_if_interrupted();
+  out.write(o.out);
+  if (context.json) {
+    context.print_json(summary);
+  } else {
+    context.log.info("wrote {} to {}", o.grads ? "logits, loss and gradients" : "logits", o.out);
+  }
+  return 0;
+}
+
+}  // namespace
+
+Command logits_command() {
+  return make_command<LogitsOptions>(
+      {.name = "logits",
+       .summary = "write a model's logits, loss and gradients for given token ids",
+       .help =
+           "Computes in fp32 without dropout. -100 among the labels is ignored. Labels of a "
+           "decoder "
+           "are shifted by\n"
+           "one and are the ids themselves where none are given; those of an encoder_decoder (for "
+           "decoder_input_ids)\n"
+           "and of an encoder stand where they are predicted. Gradients carry the names that the "
+           "parameters have on\n"
+           "disk.\n\n"
+           "  echo '{\"input_ids\": [[1, 2, 3, 4]]}' > in.json\n"
+           "  lathe logits runs/demo/model --input in.json --out out.safetensors --loss --grads\n"},
+      run_logits);
+}
+
+}  // namespace lathe

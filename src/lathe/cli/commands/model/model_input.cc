@@ -1,0 +1,60 @@
+#include "lathe/cli/commands/model/model_input.h"
+
+#include <limits>
+#include <nlohmann/json.hpp>
+
+#include "lathe/base/error.h"
+
+namespace lathe {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+std::vector<int32_t> id_row(const Json& row, std::string_view key) {
+  require(row.is_array(), ErrorKind::kData, key, "expected a list of token ids, got {}",
+          row.type_name());
+  std::vector<int32_t> ids;
+  for (const Json& x : row) {
+    require(x.is_number_integer() && x.get<int64_t>() >= std::numeric_limits<int32_t>::min() &&
+                x.get<int64_t>() <= std::numeric_limits<int32_t>::max(),
+            ErrorKind::kData, key, "{} is no token id", x.dump());
+    ids.push_back(x.get<int32_t>());
+  }
+  return ids;
+}
+
+}  // namespace
+
+IdRows id_rows(const Json& tree, std::string_view key) {
+  require(tree.is_object() && tree.contains(key), ErrorKind::kData, key,
+          "the input has no '{}'; expected {{\"{}\": [[1, 2, 3], …]}}", key, key);
+  const Json& value = tree.at(std::string(key));
+  require(value.is_array() && !value.empty(), ErrorKind::kData, key,
+          "expected a non-empty list of rows");
+  if (!value[0].is_array()) return {id_row(value, key)};
+  IdRows rows;
+  for (const Json& row : value) rows.push_back(id_row(row, key));
+  return rows;
+}
+
+Tensor id_matrix(const IdRows& rows, std::string_view key) {
+  const size_t width = rows[0].size();
+  require(width > 0, ErrorKind::kData, key, "row 0 is empty");
+  Tensor t({static_cast<int64_t>(rows.size()), static_cast<int64_t>(width)}, DType::kI32);
+  int32_t* out = t.data<int32_t>();
+  for (size_t r = 0; r < rows.size(); ++r) {
+    require(rows[r].size() == width, ErrorKind::kData, key,
+            "row {} has {} ids, row 0 has {}; pad them to one length", r, rows[r].size(), width);
+    out = std::copy(rows[r].begin(), rows[r].end(), out);
+  }
+  return t;
+}
+
+DType dtype_by_name(std::string_view name) {
+  if (name == "fp32" || name == "float32") return DType::kF32;
+  if (name == "bf16" || name == "bfloat16") return DType::kBF16;
+  if (name == "fp16" || name == "float16") return DType::kF16;
+  fail(ErrorKind::kConfig, "dtype", "no type '{}'. Known: float32, bfloat16, float16", name);
+}
+
+}  // namespace lathe

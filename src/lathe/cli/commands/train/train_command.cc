@@ -1,0 +1,152 @@
+#include <nlohmann/json.hpp>
+
+#include "lathe/base/error.h"
+#include "lathe/base/process.h"
+#include "lathe/base/strings.h"
+#include "lathe/cli/commands/commands.h"
+#include "lathe/cli/commands/train/train_display.h"
+#include "lathe/cli/frame/interrupt.h"
+#include "lathe/config/read_write.h"
+#include "lathe/train/trainer.h"
+
+namespace lathe {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+struct TrainOptions {
+  std::string recipe;
+  bool resume = false;
+  bool branch = false;
+  std::optional<int64_t> from_step;
+  bool show = false;
+  bool check = false;
+
+  template <class V>
+  void visit(V& v) {
+    v.positional("recipe", recipe, "recipe file, .toml or .json");
+    v.field("resume", resume,
+            "go on from the newest checkpoint of train.out; begin when there is none");
+    v.field("branch", branch,
+            "with --resume: also with changes that make another run of the rest (learning rate, "
+            "batch, data); the lineage names them");
+    v.field(
+        "from_step", from_step,
+        "with --resume: go on from the checkpoint of this step instead of the newest; later ones "
+        "are set aside",
+        at_least(1));
+    v.field("show", show,
+            "print the whole recipe with every default, as a recipe file (--json: as JSON), and "
+            "stop");
+    v.field("check", check,
+            "open everything, try a step and say what the run will take (memory, time, epochs), "
+            "without starting it");
+  }
+};
+
+Trainer::Start start_of(const TrainOptions& o) {
+  require(o.resume || !o.branch, ErrorKind::kUsage, "command line",
+          "--branch says how a run goes on; write --resume --branch");
+  require(o.resume || !o.from_step, ErrorKind::kUsage, "command line",
+          "--from-step says where a run goes on; write --resume --from-step {}",
+          o.from_step.value_or(0));
+  if (!o.resume) return Trainer::Start::kFresh;
+  return o.branch ? Trainer::Start::kBranch : Trainer::Start::kResume;
+}
+
+// What the recipe says and what this machine makes of it.
+Json plan_of(Trainer& trainer) {
+  const TrainConfig& t = trainer.recipe().train;
+  trainer.check_data();
+  const double seconds = trainer.measure_step_seconds();
+  Json plan = {
+      {"out", t.out},
+      {"out_is_used", std::filesystem::exists(std::filesystem::path(t.out) / "metrics.jsonl")},
+      {"parameters", trainer.model().parameter_count()},
+      {"steps", t.steps},
+      {"seconds_per_step", seconds},
+      {"hours", seconds * static_cast<double>(t.steps) / 3600},
+      {"state_mib", static_cast<double>(trainer.state_bytes()) / (1 << 20)},
+      {"peak_memory_mib", static_cast<double>(peak_resident_bytes()) / (1 << 20)},
+      {"data", Json::array()}};
+  for (const ShardPlan& shard : trainer.data_plan())
+    plan["data"].push_back({{"shard", shard.prefix},
+                            {"epochs", shard.epochs},
+                            {"documents", shard.documents},
+                            {"tokens", shard.tokens}});
+  return plan;
+}
+
+int check_run(Trainer& trainer, CommandContext& context) {
+  const Json plan = plan_of(trainer);
+  if (context.json) {
+    context.print_json(plan);
+    return 0;
+  }
+  const auto number = [&](const char* key) { return plan.at(key).get<double>(); };
+  context.out << fmt::format(
+      "recipe and shards are sound; nothing was started\n"
+      "parameters  {}\nsteps       {} of about {:.3g} s\ntime        about {}\n"
+      "memory      {:.0f} MiB so far, of which weights, gradients and optimiser {:.0f}\n",
+      human_count(number("parameters")), plan["steps"].get<int64_t>(), number("seconds_per_step"),
+      human_time(number("hours") * 3600), number("peak_memory_mib"), number("state_mib"));
+  for (const Json& shard : plan["data"])
+    context.out << fmt::format("data        {:.2f} epochs of {} ({} documents, {} tokens)\n",
+                               shard["epochs"].get<double>(), shard["shard"].get<std::string>(),
+                               shard["documents"].get<int64_t>(),
+                               human_count(shard["tokens"].get<double>()));
+  context.out << "folder      " << plan["out"].get<std::string>()
+              << (plan["out_is_used"].get<bool>() ? " holds a run: --resume goes on with it\n"
+                                                  : " is free\n");
+  return 0;
+}
+
+int run_train(const TrainOptions& o, CommandContext& context) {
+  const Trainer::Start start = start_of(o);
+  const Recipe recipe = read_recipe(o.recipe, context.overrides);
+  if (o.show) {
+    if (context.json) {
+      context.print_json(write_recipe(recipe));
+    } else {
+      context.out << config_to_toml(recipe);
+    }
+    return 0;
+  }
+  TrainDisplay display(recipe, context);
+  Trainer trainer(recipe, display.hooks());
+  if (o.check) return check_run(trainer, context);
+  display.announce(trainer);
+  trainer.run(start, o.from_step);
+  display.finish();
+  const std::vector<ShardPlan> plan = trainer.data_plan();
+  const std::vector<int64_t> seen = trainer.documents_seen();
+  for (size_t i = 0; i < seen.size(); ++i)
+    context.log.info("it saw {} of the {} documents of {}", seen[i], plan[i].documents,
+                     plan[i].prefix);
+  if (context.json) context.print_json(display.summary());
+  return 0;
+}
+
+}  // namespace
+
+Command train_command() {
+  return make_command<TrainOptions>(
+      {.name = "train",
+       .summary = "train a model as a recipe says",
+       .help = "Every key of the recipe can also be given as --section.key=value. Writes into "
+               "train.out: metrics.jsonl,\n"
+               "tensorboard/, checkpoints/, and at the end model/, a Hugging Face folder. Ctrl-C "
+               "writes a checkpoint;\n"
+               "--resume goes on to the same bits.\n\n"
+               "  lathe train recipes/small.toml\n"
+               "  lathe train recipes/small.toml --optim.lr=1e-3 --train.out=runs/hot\n"
+               "  lathe train recipes/small.toml --resume\n"
+               "  lathe train recipes/small.toml --resume --branch --optim.lr=1e-4\n"
+               "  lathe train recipes/small.toml --check       # memory, time, epochs\n"
+               "  lathe train recipes/small.toml --show        # every key, its default and its "
+               "meaning\n",
+       .takes_overrides = true},
+      run_train);
+}
+
+}  // namespace lathe

@@ -1,0 +1,41 @@
+// What a person sees of a training run: the progress bar, validations, samples. Shared by `train`
+// and `demo`.
+#pragma once
+
+#include <memory>
+#include <nlohmann/json_fwd.hpp>
+#include <optional>
+
+#include "lathe/cli/frame/command.h"
+#include "lathe/report/running_mean.h"
+#include "lathe/text/tokenizer.h"
+#include "lathe/train/trainer.h"
+
+namespace lathe {
+
+class TrainDisplay {
+ public:
+  // Loads data.tokenizer when the recipe names one (Error kData when it does not fit the model) and
+  // measures the machine's matrix rate. `context` must outlive the display.
+  TrainDisplay(const Recipe& recipe, CommandContext& context);
+
+  TrainHooks hooks();
+  void announce(Trainer& trainer) const;  // one paragraph: sizes, machine, plan
+  void finish();
+  nlohmann::ordered_json summary() const;
+
+ private:
+  void on_step(const StepReport& report);
+  std::string sample(Transformer& model) const;
+
+  const Recipe recipe_;
+  CommandContext& context_;
+  std::optional<Tokenizer> tokenizer_;
+  double matrix_flops_ = 0;
+  std::unique_ptr<Progress> progress_;
+  std::optional<StepReport> last_step_;
+  std::optional<EvalReport> last_eval_;
+  RunningMean smooth_loss_{0.95}, smooth_seconds_{0.9};
+};
+
+}  // namespace lathe

@@ -1,0 +1,16 @@
+// What a shell offers behind `lathe`, from the catalogue of commands and the keys of a recipe.
+#pragma once
+
+#include <span>
+#include <string>
+
+#include "lathe/cli/frame/command.h"
+
+namespace lathe {
+
+// A script for `shell` = bash, zsh or fish. It completes commands, options and their choices, and
+// where a command takes `--section.key=value` also the keys of a recipe and, behind the equals
+// sign, their choices; files where none of these fits.
+std::string completion_script(std::span<const Command> commands, const std::string& shell);
+
+}  // namespace lathe

@@ -1,0 +1,260 @@
+// CLI11 recognises the options; it is given the fields of visit() as options that keep their raw
+// text. The conversion is ours, because limits, choices and the words of errors belong to the
+// field. What CLI11 does not know comes back as a remainder: positional arguments, overrides, and
+// mistakes.
+
+#include "lathe/cli/frame/parse.h"
+
+#include <CLI/App.hpp>
+#include <CLI/Config.hpp>
+#include <CLI/Formatter.hpp>
+#include <algorithm>
+#include <charconv>
+#include <cmath>
+
+#include "lathe/base/error.h"
+#include "lathe/base/strings.h"
+#include "lathe/config/literal.h"
+#include "lathe/config/read_write.h"
+
+namespace lathe {
+namespace {
+
+constexpr std::string_view kWhere = "command line";
+using Values = std::vector<std::string>;
+
+bool parse_scalar(const std::string& text, std::string& out) {
+  out = text;
+  return true;
+}
+bool parse_scalar(const std::string& text, bool& out) {
+  out = text == "true";
+  return text == "true" || text == "false";
+}
+template <class Number>
+bool parse_number(const std::string& text, Number& out) {
+  const char* end = text.data() + text.size();
+  const auto result = std::from_chars(text.data(), end, out);
+  return result.ec == std::errc() && result.ptr == end && !text.empty();
+}
+bool parse_scalar(const std::string& text, int64_t& out) { return parse_number(text, out); }
+bool parse_scalar(const std::string& text, double& out) {
+  return parse_number(text, out) && std::isfinite(out);
+}
+
+bool allowed(const FieldSpec& field, const std::string& value) {
+  return field.choices.empty() ||
+         std::find(field.choices.begin(), field.choices.end(), value) != field.choices.end();
+}
+bool allowed(const FieldSpec&, bool) { return true; }
+bool allowed(const FieldSpec& field, int64_t value) {
+  return within(field.limits, static_cast<double>(value));
+}
+bool allowed(const FieldSpec& field, double value) { return within(field.limits, value); }
+
+// Walks the fields and hands each to `on`, with its dotted key.
+class Walker : public Visitor {
+ public:
+  explicit Walker(std::function<void(const std::string&, const FieldSpec&)> on)
+      : on_(std::move(on)) {}
+
+ protected:
+  void on_field(const FieldSpec& field) override { on_(prefix_ + std::string(field.name), field); }
+  void begin_group(std::string_view name, std::string_view) override {
+    lengths_.push_back(prefix_.size());
+    prefix_ += fmt::format("{}.", name);
+  }
+  void end_group() override {
+    prefix_.resize(lengths_.back());
+    lengths_.pop_back();
+  }
+
+ private:
+  std::function<void(const std::string&, const FieldSpec&)> on_;
+  std::string prefix_;
+  std::vector<size_t> lengths_;
+};
+
+void for_each_field(ConfigRef options,
+                    std::function<void(const std::string&, const FieldSpec&)> on) {
+  Walker walker(std::move(on));
+  options.visit(walker);
+}
+
+bool is_boolean(const FieldSpec& field) { return type_name(field.value) == "boolean"; }
+bool is_list(const FieldSpec& field) { return type_name(field.value).starts_with("list"); }
+
+class Assigner {
+ public:
+  Assigner(const FieldSpec& field, const std::string& shown_name, const Values& values)
+      : field_(field), shown_name_(shown_name), values_(values) {}
+
+  void assign() {
+    std::visit([&](auto* out) { set(*out); }, field_.value);
+  }
+
+ private:
+  template <class T>
+  void set(T& out) {
+    T value{};
+    const std::string& text = values_.back();  // given twice: the last counts
+    if (!parse_scalar(text, value) || !allowed(field_, value)) refuse(text);
+    out = value;
+  }
+  template <class T>
+  void set(std::optional<T>& out) {
+    set(out.emplace());
+  }
+  template <class T>
+  void set(std::vector<T>& out) {
+    out.clear();
+    for (const auto& text : values_) {
+      T value{};
+      if (!parse_scalar(text, value) || !allowed(field_, value)) refuse(text);
+      out.push_back(value);
+    }
+  }
+  [[noreturn]] void refuse(const std::string& text) const {
+    fail(ErrorKind::kUsage, kWhere, "{} is '{}', expected {}.{}", shown_name_, text,
+         expectation(field_), did_you_mean(text, field_.choices));
+  }
+
+  const FieldSpec& field_;
+  const std::string& shown_name_;
+  const Values& values_;
+};
+
+// "--max_new_tokens=3" -> "--max-new-tokens=3"; what comes after "=" and dotted keys stay as they
+// are.
+std::string with_dashes(const std::string& argument) {
+  if (!argument.starts_with("--")) return argument;
+  const size_t end = std::min(argument.find('='), argument.size());
+  if (argument.find('.') < end) return argument;
+  std::string out = argument;
+  std::replace(out.begin(), out.begin() + static_cast<ptrdiff_t>(end), '_', '-');
+  return out;
+}
+
+std::string advice(const std::string& name) { return fmt::format("; see `lathe help {}`", name); }
+
+void refuse_option(const std::string& argument, const Values& known, const std::string& name) {
+  const std::string option = argument.substr(0, argument.find('='));
+  fail(ErrorKind::kUsage, kWhere, "unknown option '{}'.{}{}", option, did_you_mean(option, known),
+       known.size() <= 12 ? fmt::format(" Options: {}", join(known, ", "))
+                          : fmt::format(" `lathe help {}` lists them", name));
+}
+
+// The named fields of a struct as options of CLI11.
+class OptionSet {
+ public:
+  // Adds the options to `app` and their names to `known`.
+  OptionSet(CLI::App& app, ConfigRef fields, Values& known) : fields_(fields) {
+    for_each_field(fields, [&](const std::string& key, const FieldSpec& field) {
+      if (field.positional) return;
+      const std::string option = option_name(key);
+      known.push_back(option);
+      options_.push_back(is_boolean(field)
+                             ? app.add_flag(fmt::format("{},!--no-{}", option, option.substr(2)))
+                             : app.add_option(option)->expected(1)->multi_option_policy(
+                                   CLI::MultiOptionPolicy::TakeAll));
+    });
+  }
+
+  // Sets the fields from what `app` parsed and returns the keys of those that the line gave.
+  Values assign(const std::string& command) const {
+    Values given;
+    size_t index = 0;
+    for_each_field(fields_, [&](const std::string& key, const FieldSpec& field) {
+      if (field.positional) return;
+      const CLI::Option& option = *options_[index++];
+      const std::string shown = option_name(key);
+      if (option.count() > 0) {
+        Assigner(field, shown, option.results()).assign();
+        given.push_back(key);
+      } else {
+        require(!field.limits.is_required || is_optional(field.value), ErrorKind::kUsage, kWhere,
+                "{} is missing ({}){}", shown, field.help, advice(command));
+      }
+    });
+    return given;
+  }
+
+ private:
+  ConfigRef fields_;
+  std::vector<CLI::Option*> options_;  // in the order of visit()
+};
+
+// Gives the positional arguments to the positional fields: one each, a list takes the rest.
+void assign_positionals(ConfigRef options, const Values& given, const std::string& name) {
+  size_t next = 0;
+  for_each_field(options, [&](const std::string& key, const FieldSpec& field) {
+    if (!field.positional) return;
+    if (next == given.size()) {
+      require(!field.limits.is_required || is_optional(field.value), ErrorKind::kUsage, kWhere,
+              "{} is missing ({}){}", key, field.help, advice(name));
+      return;
+    }
+    const size_t count = is_list(field) ? given.size() - next : 1;
+    const Values values(given.begin() + static_cast<ptrdiff_t>(next),
+                        given.begin() + static_cast<ptrdiff_t>(next + count));
+    next += count;
+    Assigner(field, key, values).assign();
+  });
+  require(next == given.size(), ErrorKind::kUsage, kWhere, "unexpected argument '{}'{}",
+          next < given.size() ? given[next] : "", advice(name));
+}
+
+}  // namespace
+
+std::string option_name(std::string_view key) {
+  std::string name = "--";
+  for (const char c : key) name += c == '_' ? '-' : c;
+  return name;
+}
+
+ParsedLine parse_arguments(const Command& command, BoundCommand& bound,
+                           std::span<const std::string> arguments, const std::string& name) {
+  CLI::App app;
+  app.set_help_flag();
+  app.allow_extras();
+  ParsedLine parsed;
+  Values known = {"--help"};
+  CLI::Option* help = app.add_flag("-h,--help");
+  const OptionSet global(app, parsed.global, known), own(app, bound.options, known);
+
+  const auto separator = std::find(arguments.begin(), arguments.end(), "--");
+  Values line;
+  for (auto it = arguments.begin(); it != separator; ++it) line.push_back(with_dashes(*it));
+  std::reverse(line.begin(), line.end());  // what App::parse(vector) takes
+  try {
+    app.parse(line);
+  } catch (const CLI::ParseError& e) {
+    fail(ErrorKind::kUsage, kWhere, "{}{}", e.what(), advice(name));
+  }
+  parsed.help = help->count() > 0;
+  if (parsed.help) return parsed;
+
+  Values positionals;
+  for (const auto& rest : app.remaining()) {
+    const bool dashed = rest.size() > 1 && rest[0] == '-' && !std::isdigit(rest[1]);
+    if (!dashed) {
+      positionals.push_back(rest);
+    } else if (command.text.takes_overrides && rest.starts_with("--") &&
+               rest.find('.') < rest.find('=')) {
+      require(rest.find('=') != std::string::npos, ErrorKind::kUsage, kWhere,
+              "'{}' has no value, expected {}=value", rest, rest);
+      parsed.overrides.push_back(rest.substr(2));
+    } else {
+      refuse_option(rest, known, name);
+    }
+  }
+  if (separator != arguments.end())
+    positionals.insert(positionals.end(), separator + 1, arguments.end());
+
+  parsed.given = own.assign(name);
+  assign_positionals(bound.options, positionals, name);
+  global.assign(name);
+  return parsed;
+}
+
+}  // namespace lathe

@@ -1,0 +1,81 @@
+#include <algorithm>
+
+#include "lathe/lab/run_page.h"
+
+namespace lathe {
+namespace {
+
+constexpr double kKeep = 0.9;  // about the last ten steps
+
+template <class T>
+std::vector<ChartPoint> points_of(const std::vector<T>& records, double T::*y) {
+  std::vector<ChartPoint> out;
+  for (const T& r : records) out.push_back({r.step, r.*y});
+  return out;
+}
+
+ChartSpec raw_and_smooth(const std::string& title, const std::string& name, int color,
+                         std::vector<ChartPoint> raw) {
+  ChartSpec spec{.title = title, .series = {}};
+  spec.series.push_back(
+      {.name = "each step", .color = color, .faint = true, .dots = false, .points = raw});
+  spec.series.push_back({.name = name,
+                         .color = color,
+                         .faint = false,
+                         .dots = false,
+                         .points = smoothed(raw, kKeep)});
+  return spec;
+}
+
+ChartSeries validation_series(const RunData& run, double ValidationPoint::*y) {
+  return {.name = "", .color = 2, .dots = true, .points = points_of(run.validations, y)};
+}
+
+ChartSpec loss_chart(const RunData& run) {
+  ChartSpec spec = raw_and_smooth("Loss, nats a token", "training, smoothed", 1,
+                                  points_of(run.steps, &StepPoint::loss));
+  spec.width = 760;
+  spec.height = 330;
+  if (!run.validations.empty()) {
+    spec.series.push_back(validation_series(run, &ValidationPoint::loss));
+    spec.series.back().name = "validation";
+  }
+  return spec;
+}
+
+ChartSpec rate_chart(const RunData& run) {
+  ChartSpec spec{.title = "Learning rate", .series = {}, .from_zero = true};
+  spec.series.push_back({.name = "", .color = 3, .points = points_of(run.steps, &StepPoint::lr)});
+  return spec;
+}
+
+ChartSpec speed_chart(const RunData& run) {
+  ChartSpec spec = raw_and_smooth("Tokens a second", "smoothed", 3,
+                                  points_of(run.steps, &StepPoint::tokens_per_s));
+  spec.from_zero = true;
+  return spec;
+}
+
+bool shows_something(const NamedChart& chart) {
+  return std::ranges::any_of(chart.spec.series, [](const ChartSeries& s) {
+    return std::ranges::any_of(s.points, is_finite);
+  });
+}
+
+}  // namespace
+
+std::vector<NamedChart> run_charts(const RunData& run) {
+  std::vector<NamedChart> all = {
+      {"loss", loss_chart(run)},
+      {"bits-per-byte",
+       {.title = "Validation, bits a byte",
+        .series = {validation_series(run, &ValidationPoint::bits_per_byte)}}},
+      {"learning-rate", rate_chart(run)},
+      {"gradient-norm", raw_and_smooth("Gradient norm, before clipping", "smoothed", 4,
+                                       points_of(run.steps, &StepPoint::grad_norm))},
+      {"tokens-per-second", speed_chart(run)}};
+  std::erase_if(all, [](const NamedChart& chart) { return !shows_something(chart); });
+  return all;
+}
+
+}  // namespace lathe

@@ -1,0 +1,71 @@
+#include "lathe/lab/run_data.h"
+
+#include <cmath>
+#include <limits>
+
+#include "lathe/base/error.h"
+#include "lathe/corpus/line_reader.h"
+#include "lathe/io/json_file.h"
+#include "lathe/train/metrics.h"
+
+namespace lathe {
+namespace {
+
+namespace fs = std::filesystem;
+using Json = nlohmann::ordered_json;
+
+double number(const Json& record, const char* key) {
+  return metric_value(record, key).value_or(std::numeric_limits<double>::quiet_NaN());
+}
+
+void add_record(const Json& record, RunData& run) {
+  const double step = number(record, "step");
+  if (!std::isfinite(step)) return;
+  if (record.contains("val_loss")) {
+    run.validations.push_back(
+        {step, number(record, "val_loss"), number(record, "val_bits_per_byte")});
+  } else if (record.contains("sample") && record["sample"].is_string()) {
+    run.samples.push_back({static_cast<int64_t>(step), record["sample"].get<std::string>()});
+  } else if (record.contains("loss")) {
+    run.steps.push_back({step, number(record, "loss"), number(record, "lr"),
+                         number(record, "grad_norm"), number(record, "tokens_per_s"),
+                         number(record, "tokens"), number(record, "step_ms"), number(record, "mfu"),
+                         number(record, "flops")});
+  }
+}
+
+Json read_if_there(const fs::path& path) {
+  std::error_code error;
+  return fs::exists(path, error) ? read_json_file(path) : Json();
+}
+
+}  // namespace
+
+RunData read_run(const fs::path& folder) {
+  RunData run;
+  run.folder = folder;
+  const fs::path metrics = folder / "metrics.jsonl";
+  std::error_code error;
+  require(fs::exists(metrics, error), ErrorKind::kIo, folder.string(),
+          "holds no metrics.jsonl; give the folder of a training run (train.out of its recipe)");
+  constexpr size_t kLongestLine = 16 << 20;
+  LineReader lines(metrics, kLongestLine);
+  std::string_view line;
+  std::string broken;
+  while (lines.next(line)) {
+    require(broken.empty(), ErrorKind::kFormat, metrics.string(), "{} is not a JSON object",
+            broken);
+    const Json record = Json::parse(line, nullptr, /*allow_exceptions=*/false);
+    if (record.is_object()) {
+      add_record(record, run);
+    } else {
+      broken = fmt::format("line {}", lines.line_number());
+    }
+  }
+  require(!run.steps.empty(), ErrorKind::kData, metrics.string(), "holds no training step yet");
+  run.recipe = read_if_there(folder / "recipe.json");
+  run.demo = read_if_there(folder / "demo.json");
+  return run;
+}
+
+}  // namespace lathe

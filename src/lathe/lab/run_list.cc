@@ -1,0 +1,144 @@
+#include "lathe/lab/run_list.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <chrono>
+#include <limits>
+#include <set>
+
+#include "lathe/base/error.h"
+#include "lathe/config/json_text.h"
+#include "lathe/io/folder_lock.h"
+#include "lathe/io/manifest.h"
+#include "lathe/lab/run_data.h"
+
+namespace lathe {
+namespace {
+
+namespace fs = std::filesystem;
+using Json = nlohmann::ordered_json;
+
+void add_note(RunRow& row, const std::string& note) {
+  row.note += (row.note.empty() ? "" : "; ") + note;
+}
+
+void read_progress(RunRow& row, const RunData& run) {
+  row.steps = static_cast<int64_t>(run.steps.back().step);
+  row.loss = run.steps.back().loss;
+  if (!run.validations.empty()) row.val_loss = run.validations.back().loss;
+  if (!run.recipe.is_object()) {
+    add_note(row, "there is no recipe.json, so the number of planned steps is not known");
+    return;
+  }
+  const Json::json_pointer steps("/train/steps");
+  if (run.recipe.contains(steps) && run.recipe[steps].is_number_integer())
+    row.planned = run.recipe[steps].get<int64_t>();
+  else
+    add_note(row, "recipe.json does not say how many steps are planned");
+}
+
+// A run that goes on after its end still has the model of its first end.
+bool has_model_of(const fs::path& folder, int64_t step) {
+  const fs::path path = manifest_path(folder / "model", true);
+  std::error_code error;
+  if (!fs::exists(path, error)) return false;
+  const Manifest manifest = read_manifest(path);
+  if (manifest.facts.empty()) return false;
+  const Json facts = parse_json(manifest.facts, path.string());
+  return facts.is_object() && facts.value("steps", Json()) == step;
+}
+
+RunState state_of(const fs::path& folder, int64_t step) {
+  if (is_locked(folder)) return RunState::kRunning;
+  return has_model_of(folder, step) ? RunState::kFinished : RunState::kStopped;
+}
+
+RunRow row_of(const fs::path& folder) {
+  RunRow row;
+  row.folder = folder;
+  std::error_code error;
+  const auto written = fs::last_write_time(folder / "metrics.jsonl", error);
+  if (!error)
+    row.age_seconds =
+        std::chrono::duration<double>(fs::file_time_type::clock::now() - written).count();
+  try {
+    if (is_locked(folder)) row.state = RunState::kRunning;  // also of a run without a step yet
+    read_progress(row, read_run(folder));
+    row.state = state_of(folder, row.steps);
+  } catch (const Error& e) {
+    add_note(row, e.what());
+  } catch (const fs::filesystem_error& e) {
+    add_note(row, e.what());
+  }
+  return row;
+}
+
+class Search {
+ public:
+  void look_into(const fs::path& folder) {
+    std::error_code error;
+    // Two roots may overlap.
+    if (!seen_.insert(fs::weakly_canonical(folder, error)).second) return;
+    const bool is_run = fs::exists(folder / "metrics.jsonl", error);
+    if (is_run) rows_.push_back(row_of(folder));
+    std::vector<fs::path> below;
+    fs::directory_iterator it(folder, error);
+    for (; !error && it != fs::directory_iterator(); it.increment(error))
+      if (const std::string name = it->path().filename().string(); is_searched(*it, name, is_run))
+        below.push_back(it->path());
+    if (error) add_unreadable(folder, error);
+    for (const fs::path& path : below) look_into(path);
+  }
+  std::vector<RunRow> take() { return std::move(rows_); }
+
+ private:
+  static bool is_searched(const fs::directory_entry& entry, const std::string& name, bool in_run) {
+    std::error_code error;
+    if (!entry.is_directory(error) || entry.is_symlink(error) || name.starts_with('.'))
+      return false;
+    return !in_run || (name != "checkpoints" && name != "model" && name != "tensorboard");
+  }
+  void add_unreadable(const fs::path& folder, const std::error_code& error) {
+    RunRow row;
+    row.folder = folder;
+    add_note(row, fmt::format("the folder cannot be listed: {}", error.message()));
+    rows_.push_back(std::move(row));
+  }
+
+  std::set<fs::path> seen_;
+  std::vector<RunRow> rows_;
+};
+
+}  // namespace
+
+const char* name_of(RunState state) {
+  switch (state) {
+    case RunState::kRunning:
+      return "running";
+    case RunState::kFinished:
+      return "finished";
+    case RunState::kStopped:
+      return "stopped";
+  }
+  return "";
+}
+
+std::vector<RunRow> list_runs(const std::vector<fs::path>& roots) {
+  Search search;
+  for (const fs::path& root : roots) {
+    std::error_code error;
+    require(fs::is_directory(root, error), ErrorKind::kIo, root.string(),
+            "is no folder; give a folder that has training runs below it");
+    search.look_into(root);
+  }
+  std::vector<RunRow> rows = search.take();
+  static constexpr double kOldest = std::numeric_limits<double>::infinity();
+  std::ranges::stable_sort(rows, [](const RunRow& a, const RunRow& b) {
+    const double x = a.age_seconds.value_or(kOldest), y = b.age_seconds.value_or(kOldest);
+    return x != y ? x < y : a.folder < b.folder;
+  });
+  return rows;
+}
+
+}  // namespace lathe
