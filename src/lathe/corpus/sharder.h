@@ -1,0 +1,110 @@
+// Documents to token shards: a batch of documents is encoded by all threads and written in the order
+// of reading, so a shard does not depend on the number of threads.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <nlohmann/json_fwd.hpp>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "lathe/base/log.h"
+#include "lathe/corpus/documents.h"
+#include "lathe/corpus/validation_part.h"
+#include "lathe/io/manifest.h"
+#include "lathe/text/tokenizer.h"
+
+namespace lathe {
+
+struct ShardConfig {
+  std::vector<std::string> files;
+  std::string tokenizer, out;
+  double val_fraction = 0;
+  int64_t seed = 0;
+  std::optional<std::string> eod;
+  bool append_eod = true;
+  bool parse_special = false, val_by_content = false;
+  DocumentConfig documents;
+
+  template <class V>
+  void visit(V& v) {
+    v.positional("files", files, "files of text or JSON, also packed, or folders of them");
+    v.field("tokenizer", tokenizer, "folder or file of the tokenizer", required());
+    v.field("out", out, "prefix of the shard: OUT.bin, OUT.idx and OUT.manifest.json", required());
+    v.field("val_fraction", val_fraction,
+            "share of the documents, drawn at random, that goes to OUT-valid instead",
+            Limits{.minimum = 0, .maximum = 1, .exclusive_maximum = true});
+    v.field("val_by_content", val_by_content,
+            "draw by the text of a document, so that equal ones go to the same part");
+    v.field("seed", seed, "seed of that draw");
+    v.field("eod", eod, "the token written behind every document (default: the tokenizer's eos)");
+    v.field("append_eod", append_eod, "write an end-of-document token behind every document");
+    v.field("parse_special", parse_special,
+            "read special tokens written in the text as such instead of as plain text");
+    documents.visit(v);
+  }
+};
+
+// One of the shards that were written: OUT, or OUT-valid.
+struct ShardSummary {
+  std::string prefix;
+  int64_t documents = 0, tokens = 0, bytes = 0;  // bytes of text
+
+  double bytes_per_token() const {
+    return tokens > 0 ? static_cast<double>(bytes) / static_cast<double>(tokens) : 0.0;
+  }
+  nlohmann::ordered_json to_json() const;
+};
+
+// What the manifests of the shards say beside what the sharder knows.
+struct ShardOrigin {
+  std::string command;
+  std::vector<ArtefactRef> inputs;  // the files, in the order of DocumentPlace::file
+  std::function<void(nlohmann::ordered_json&)> add_facts;  // counts of what was read; may be empty
+};
+
+// Not thread-safe; uses all threads itself. Until save() returns, no file of an earlier shard is
+// touched, and an error or the destructor leaves nothing behind.
+class Sharder {
+ public:
+  // `check` is called by all threads while they encode and may throw, which ends the work.
+  // Errors: kConfig for val_by_content without val_fraction; kUsage or kData when there is no
+  // end-of-document token, or OUT-valid is a shard of unknown origin; those of load_tokenizer.
+  Sharder(const ShardConfig& config, size_t files, std::function<void()> check, const Log& log);
+  ~Sharder();
+
+  void add(Document&& document);
+  // Of the training part so far, without the documents that wait to be encoded.
+  int64_t tokens() const;
+
+  // Encodes what waits. Error kData when one of the two parts of a split has no document.
+  void finish_reading();
+  // Gives the files their names and writes their manifests; an OUT-valid that an earlier split of
+  // OUT made is replaced or, where nothing is split now, removed.
+  void save(const ShardOrigin& origin);
+
+  ShardSummary train() const;
+  std::optional<ShardSummary> valid() const;  // of a split
+  // Validation documents whose text is in the training part as well.
+  int64_t validation_also_in_training();
+
+ private:
+  struct Part;
+
+  void encode_batch();
+  void write_shard_manifest(const Part& part, const ShardOrigin& origin) const;
+
+  const ShardConfig config_;
+  std::function<void()> check_;
+  Log log_;
+  Tokenizer tokenizer_;
+  std::optional<int32_t> eod_;
+  std::unique_ptr<Part> train_, valid_;
+  std::optional<ValidationSplit> split_;
+  std::vector<Document> batch_;
+  size_t batch_bytes_ = 0;
+};
+
+}  // namespace lathe
