@@ -391,7 +391,7 @@ TEST_F(Folder, RefusesConfigsThatItDoesNotCompute) {
   };
   EXPECT_EQ(refused(llama, R"({"hidden_act": "selu"})"),
             "[config.json] activation \"selu\" is not one that Lathe computes");
-  says(llama, R"({"model_type": "blum"})", "no family 'blum'");
+  says(llama, R"({"model_type": "blum"})", "unknown name 'blum'");
   says(llama, R"({"model_type": 3})", "no model_type");
   says(llama, R"({"model_type": null})", "no model_type");
   says(llama, R"({"hidden_size": null})", "hidden_size");

@@ -81,7 +81,7 @@ TEST(ModelConfig, NamesTheNearestKnownName) {
   };
   starts(R"({"hidden_sise": 4})", "[model] unknown key 'hidden_sise'");
   EXPECT_NE(refusal_of(R"({"hidden_sise": 4})").find("hidden_size"), std::string::npos);
-  starts(R"({"model_type": "lama"})", "[model_type] no family 'lama'. Did you mean 'llama'?");
+  starts(R"({"model_type": "lama"})", "[model_type] unknown name 'lama'. Did you mean 'llama'?");
   EXPECT_NE(refusal_of(R"({"hidden_act": "gelu_tan"})").find("'gelu_tanh'"), std::string::npos);
   EXPECT_NE(refusal_of(R"({"norm": {"kind": "rmss"}})").find("'rms'"), std::string::npos);
   EXPECT_NE(refusal_of(R"({"position": {"kind": "ropes"}})").find("'rope'"), std::string::npos);

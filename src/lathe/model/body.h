@@ -3,7 +3,7 @@
 
 #include <span>
 
-#include "lathe/nn/catalogue.h"
+#include "lathe/base/catalogue.h"
 
 namespace lathe {
 

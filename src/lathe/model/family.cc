@@ -4,8 +4,7 @@
 #include <nlohmann/json.hpp>
 #include <set>
 
-#include "lathe/base/error.h"
-#include "lathe/base/strings.h"
+#include "lathe/base/catalogue.h"
 #include "lathe/config/read_write.h"
 
 namespace lathe {
@@ -25,18 +24,10 @@ std::span<const Family* const> families() {
   return kFamilies;
 }
 
-std::vector<std::string> family_names() {
-  std::vector<std::string> names;
-  for (const Family* f : families()) names.emplace_back(f->name);
-  return names;
-}
+std::vector<std::string> family_names() { return names_of(families()); }
 
 const Family& find_family(std::string_view model_type) {
-  for (const Family* f : families())
-    if (f->name == model_type) return *f;
-  const auto names = family_names();
-  fail(ErrorKind::kConfig, "model_type", "no family '{}'.{} Known: {}", model_type,
-       did_you_mean(model_type, names), join(names, ", "));
+  return find_in(families(), "model_type", model_type);
 }
 
 const Family& family_for(const ModelConfig& config) {

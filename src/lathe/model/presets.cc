@@ -1,7 +1,6 @@
 #include "lathe/model/presets.h"
 
-#include "lathe/base/error.h"
-#include "lathe/base/strings.h"
+#include "lathe/base/catalogue.h"
 #include "lathe/model/family.h"
 #include "lathe/model/published_models.h"
 
@@ -89,14 +88,6 @@ std::span<const Preset> presets() {
   return kPresets;
 }
 
-const Preset& find_preset(std::string_view name) {
-  std::vector<std::string> names;
-  for (const Preset& p : presets()) {
-    if (p.name == name) return p;
-    names.emplace_back(p.name);
-  }
-  fail(ErrorKind::kConfig, "preset", "no preset '{}'.{} Known: {}", name, did_you_mean(name, names),
-       join(names, ", "));
-}
+const Preset& find_preset(std::string_view name) { return find_in(presets(), "preset", name); }
 
 }  // namespace lathe

@@ -1,7 +1,6 @@
 #include "lathe/optim/optimizers.h"
 
-#include "lathe/base/error.h"
-#include "lathe/base/strings.h"
+#include "lathe/base/catalogue.h"
 #include "lathe/optim/adafactor.h"
 #include "lathe/optim/adamw.h"
 #include "lathe/optim/lion.h"
@@ -27,18 +26,10 @@ constexpr OptimizerInfo kTable[] = {
 
 const std::span<const OptimizerInfo> kOptimizers = kTable;
 
-std::vector<std::string> optimizer_names() {
-  std::vector<std::string> names;
-  for (const OptimizerInfo& o : kTable) names.emplace_back(o.name);
-  return names;
-}
+std::vector<std::string> optimizer_names() { return names_of(kTable); }
 
 const OptimizerInfo& find_optimizer(std::string_view name) {
-  for (const OptimizerInfo& o : kTable)
-    if (o.name == name) return o;
-  const auto names = optimizer_names();
-  fail(ErrorKind::kConfig, "optim.name", "no optimiser '{}'.{} Known: {}", name,
-       did_you_mean(name, names), join(names, ", "));
+  return find_in(kTable, "optim.name", name);
 }
 
 std::unique_ptr<Optimizer> make_optimizer(const OptimConfig& config,

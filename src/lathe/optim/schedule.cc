@@ -4,8 +4,7 @@
 #include <cmath>
 #include <numbers>
 
-#include "lathe/base/error.h"
-#include "lathe/base/strings.h"
+#include "lathe/base/catalogue.h"
 
 namespace lathe {
 namespace {
@@ -55,18 +54,10 @@ constexpr ScheduleInfo kTable[] = {
 
 const std::span<const ScheduleInfo> kSchedules = kTable;
 
-std::vector<std::string> schedule_names() {
-  std::vector<std::string> names;
-  for (const ScheduleInfo& s : kTable) names.emplace_back(s.name);
-  return names;
-}
+std::vector<std::string> schedule_names() { return names_of(kTable); }
 
 const ScheduleInfo& find_schedule(std::string_view name) {
-  for (const ScheduleInfo& s : kTable)
-    if (s.name == name) return s;
-  const auto names = schedule_names();
-  fail(ErrorKind::kConfig, "schedule.name", "no schedule '{}'.{} Known: {}", name,
-       did_you_mean(name, names), join(names, ", "));
+  return find_in(kTable, "schedule.name", name);
 }
 
 int64_t ScheduleConfig::warmup(int64_t n) const {

@@ -5,6 +5,7 @@
 
 #include "lathe/base/error.h"
 #include "lathe/base/parallel.h"
+#include "lathe/base/strings.h"
 #include "lathe/io/atomic_file.h"
 #include "lathe/io/hash.h"
 #include "lathe/io/json_file.h"

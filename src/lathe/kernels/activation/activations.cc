@@ -1,7 +1,6 @@
 #include "lathe/kernels/activation/activations.h"
 
-#include "lathe/base/error.h"
-#include "lathe/base/strings.h"
+#include "lathe/base/catalogue.h"
 
 namespace lathe::kernels {
 
@@ -14,9 +13,7 @@ std::vector<std::string> activation_names() {
 ActivationId find_activation(std::string_view name) {
   for (int i = 0; i < Activations::kCount; ++i)
     if (Activations::kNames[i] == name) return ActivationId{static_cast<uint8_t>(i)};
-  const auto names = activation_names();
-  fail(ErrorKind::kConfig, "activation", "no activation '{}'.{} Known: {}", name,
-       did_you_mean(name, names), join(names, ", "));
+  fail_unknown_name(ErrorKind::kConfig, "activation", name, activation_names());
 }
 
 }  // namespace lathe::kernels

@@ -20,7 +20,7 @@
 #include <vector>
 
 #include "lathe/model/transformer.h"
-#include "lathe/nn/catalogue.h"
+#include "lathe/base/catalogue.h"
 
 namespace lathe {
 

@@ -6,7 +6,7 @@
 #include <optional>
 #include <span>
 
-#include "lathe/nn/catalogue.h"
+#include "lathe/base/catalogue.h"
 #include "lathe/nn/forward.h"
 #include "lathe/nn/module.h"
 #include "lathe/nn/norm/norm.h"

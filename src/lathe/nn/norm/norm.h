@@ -4,7 +4,7 @@
 #include <memory>
 #include <span>
 
-#include "lathe/nn/catalogue.h"
+#include "lathe/base/catalogue.h"
 #include "lathe/nn/forward.h"
 #include "lathe/nn/module.h"
 

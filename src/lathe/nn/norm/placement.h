@@ -4,7 +4,7 @@
 #include <span>
 #include <string_view>
 
-#include "lathe/nn/catalogue.h"
+#include "lathe/base/catalogue.h"
 
 namespace lathe {
 

@@ -8,7 +8,7 @@
 #include <string>
 #include <vector>
 
-#include "lathe/nn/catalogue.h"
+#include "lathe/base/catalogue.h"
 
 namespace lathe {
 

@@ -12,7 +12,7 @@
 #include "lathe/base/rng.h"
 #include "lathe/config/visit.h"
 #include "lathe/model/model_config.h"
-#include "lathe/nn/catalogue.h"
+#include "lathe/base/catalogue.h"
 
 namespace lathe {
 

@@ -5,6 +5,7 @@
 #include <nlohmann/json.hpp>
 #include <string>
 
+#include "lathe/base/catalogue.h"
 #include "lathe/cli/frame/command.h"
 #include "lathe/model/presets.h"
 #include "lathe/train/trainer.h"
@@ -34,9 +35,7 @@ struct TrainBenchOptions {
 
   template <class V>
   void visit(V& v) {
-    std::vector<std::string_view> names;
-    for (const Preset& p : presets()) names.push_back(p.name);
-    v.choice("preset", preset, names, "model and batch shape");
+    v.choice("preset", preset, names_of(presets()), "model and batch shape");
     v.choice("precision", precision, {"bf16", "fp32"}, "arithmetic");
     v.choice("recompute", recompute, {"none", "selective", "full"}, "as train.recompute");
     v.field("steps", steps, "steps that are timed, after three to warm up", at_least(1));

@@ -1,5 +1,6 @@
 #include <nlohmann/json.hpp>
 
+#include "lathe/base/catalogue.h"
 #include "lathe/cli/commands/bench/bench.h"
 #include "lathe/cli/commands/bench/preset_run.h"
 
@@ -10,9 +11,8 @@ struct CheckpointBenchOptions {
   std::string preset = "gpt2-124m";
   template <class V>
   void visit(V& v) {
-    std::vector<std::string_view> names;
-    for (const Preset& p : presets()) names.push_back(p.name);
-    v.choice("preset", preset, names, "model whose weights and optimiser state are written");
+    v.choice("preset", preset, names_of(presets()),
+             "model whose weights and optimiser state are written");
   }
 };
 

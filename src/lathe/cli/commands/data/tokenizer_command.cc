@@ -4,6 +4,7 @@
 #include <nlohmann/json.hpp>
 #include <optional>
 
+#include "lathe/base/catalogue.h"
 #include "lathe/base/strings.h"
 #include "lathe/cli/commands/commands.h"
 #include "lathe/cli/commands/data/tokenizer_train.h"
@@ -18,12 +19,6 @@ namespace lathe {
 namespace {
 
 using Json = nlohmann::ordered_json;
-
-std::vector<std::string> pattern_names() {
-  std::vector<std::string> names;
-  for (const PatternInfo& info : kPreTokenizers) names.emplace_back(info.name);
-  return names;
-}
 
 std::optional<Pattern> pattern_of(const std::optional<std::string>& name) {
   return name ? find_pattern(*name) : std::nullopt;
@@ -41,7 +36,7 @@ struct EncodeCommandOptions {
     v.field("out", out, "JSON file for the list of ids", required());
     v.field("special", special, "recognise special tokens written in the text");
     v.field("add_special", add_special, "add what the tokenizer puts around a text (BOS, EOS)");
-    v.choice("pattern", pattern, pattern_names(),
+    v.choice("pattern", pattern, names_of(kPreTokenizers),
              "how a .tiktoken file cuts text (default: cl100k)");
   }
 };
@@ -89,7 +84,8 @@ struct DecodeCommandOptions {
     v.field("input", input, "JSON file with a list of ids", required());
     v.field("out", out, "file for the bytes", required());
     v.field("skip_special", skip_special, "leave special tokens out");
-    v.choice("pattern", pattern, pattern_names(), "accepted as for encode; does not matter here");
+    v.choice("pattern", pattern, names_of(kPreTokenizers),
+             "accepted as for encode; does not matter here");
   }
 };
 
@@ -136,7 +132,7 @@ struct InspectOptions {
   void visit(V& v) {
     v.positional("tokenizer", tokenizer, "a folder, a tokenizer.json or a .tiktoken file");
     v.field("text", text, "show how this text is cut into tokens");
-    v.choice("pattern", pattern, pattern_names(),
+    v.choice("pattern", pattern, names_of(kPreTokenizers),
              "how a .tiktoken file cuts text (default: cl100k)");
   }
 };

@@ -62,8 +62,7 @@ Subject from_recipe(const std::string& path, const std::vector<std::string>& ove
 
 Subject from_preset(const std::string& target) {
   const std::string name = target.starts_with("presets/") ? target.substr(8) : target;
-  std::vector<std::string> names;
-  for (const Preset& p : presets()) names.emplace_back(p.name);
+  const std::vector<std::string> names = names_of(presets());
   require(std::ranges::find(names, name) != names.end(), ErrorKind::kUsage, target,
           "is neither a model folder, nor a recipe (.toml or .json), nor a preset.{} Presets: {}",
           did_you_mean(name, names), join(names, ", "));

@@ -1,0 +1,105 @@
+#include "lathe/corpus/tokenizer_training.h"
+
+#include <algorithm>
+#include <nlohmann/json.hpp>
+
+#include "lathe/base/error.h"
+#include "lathe/io/atomic_file.h"
+
+namespace lathe {
+namespace {
+
+namespace fs = std::filesystem;
+using Json = nlohmann::ordered_json;
+
+BpeTrainOptions train_options(const TokenizerTrainConfig& config) {
+  for (const auto* name : {&config.eos, &config.bos, &config.pad}) {
+    const auto& known = config.special_token;
+    require(!*name || std::find(known.begin(), known.end(), **name) != known.end(),
+            ErrorKind::kUsage, "command line",
+            "'{}' is not one of the special tokens; add --special-token '{}'", name->value_or(""),
+            name->value_or(""));
+  }
+  BpeTrainOptions train;
+  train.vocab_size = config.vocab_size;
+  train.pattern = *find_pattern(config.pattern);
+  train.special_tokens = config.special_token;
+  train.min_count = config.min_count;
+  train.memory_bytes = config.memory_mib << 20;
+  return train;
+}
+
+// Documents as the trainer takes texts.
+class FeedTrainer : public DocumentSink {
+ public:
+  explicit FeedTrainer(TextSink& to) : to_(to) {}
+  void begin(const DocumentPlace&) override {}
+  void add(std::string_view piece) override { to_.add(piece); }
+  bool end() override {
+    to_.end_text();
+    return true;
+  }
+
+ private:
+  TextSink& to_;
+};
+
+std::string config_json(const TokenizerTrainConfig& config, const Tokenizer& tokenizer) {
+  TokenizerConfig names;
+  if (!config.special_token.empty()) names.eos = config.special_token.front();
+  if (config.eos) names.eos = *config.eos;
+  names.bos = config.bos.value_or("");
+  names.pad = config.pad.value_or("");
+  names.model_max_length = config.model_max_length;
+  return tokenizer.config_json(names);
+}
+
+}  // namespace
+
+Json TokenizerTraining::facts() const {
+  const BpeTrainStats& s = trained.stats;
+  return {{"documents", counts.documents},
+          {"vocab_size", trained.tokenizer.vocab_size()},
+          {"merges", trained.tokenizer.merge_count()},
+          {"bytes", s.bytes},
+          {"words", s.words},
+          {"distinct_words", s.distinct},
+          {"forgotten_words", s.forgotten},
+          {"last_count", s.last_count}};
+}
+
+void refuse_existing_tokenizer(const TokenizerTrainConfig& config) {
+  std::error_code error;
+  require(config.overwrite || !fs::exists(fs::path(config.out) / "tokenizer.json", error),
+          ErrorKind::kIo, config.out,
+          "holds a tokenizer, from which shards and models may have been made; choose another "
+          "folder, or replace it with --overwrite");
+}
+
+TokenizerTraining train_tokenizer(const TokenizerTrainConfig& config,
+                                  std::span<const fs::path> files,
+                                  const TokenizerTrainHooks& hooks) {
+  DocumentCounts counts;
+  const auto read = [&](TextSink& sink) {
+    FeedTrainer feed(sink);
+    counts = read_documents(files, config.documents, feed, hooks.reading);
+    if (hooks.read) hooks.read(counts);
+  };
+  TrainedTokenizer trained = train_bpe(read, train_options(config), hooks.merging);
+  return {std::move(trained), std::move(counts)};
+}
+
+void save_tokenizer(const TokenizerTrainConfig& config, const Tokenizer& tokenizer,
+                    Manifest manifest) {
+  const fs::path folder = config.out;
+  std::error_code error;
+  fs::create_directories(folder, error);
+  require(!error, ErrorKind::kIo, config.out, "cannot make the folder: {}", error.message());
+  write_file_atomically(folder / "tokenizer.json", tokenizer.to_json());
+  write_file_atomically(folder / "tokenizer_config.json", config_json(config, tokenizer));
+  for (const char* name : {"tokenizer.json", "tokenizer_config.json"})
+    add_output(manifest, folder / name, "tokenizer");
+  write_manifest(manifest_path(folder, true), manifest);
+}
+
+}  // namespace lathe
