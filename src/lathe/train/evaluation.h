@@ -1,0 +1,55 @@
+// The loss of a model over a token shard, as a whole and by position in the text. A model that Lathe
+// trained is measured as its training validated it. Position t of a sample has t tokens before it: a
+// model that was trained on shorter texts shows here what it does with longer ones.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <nlohmann/json_fwd.hpp>
+#include <optional>
+#include <string>
+
+#include "lathe/base/log.h"
+#include "lathe/config/visit.h"
+#include "lathe/train/validation.h"
+
+namespace lathe {
+
+struct EvaluationConfig {
+  std::string model, data;
+  std::optional<int64_t> seq_len, samples;
+  int64_t batch_size = 8, buckets = 16;
+
+  template <class V>
+  void visit(V& v) {
+    v.positional("model", model, "folder of a model or of a checkpoint");
+    v.field("data", data, "token shard: the prefix of a .bin and .idx", required());
+    v.field("seq_len", seq_len,
+            "tokens of a sample (default: the length it was trained with, else the model's "
+            "max_position_embeddings); may be more than that",
+            at_least(1));
+    v.field("samples", samples,
+            "samples read, from the beginning of the shard; 0 reads all (default: as many as the "
+            "validations of its training, all with --seq-len or when it was made elsewhere)",
+            at_least(0));
+    v.field("batch_size", batch_size, "samples computed at once", between(1, 1 << 20));
+    v.field("buckets", buckets, "stretches of positions whose loss is told apart", at_least(1));
+  }
+};
+
+struct Evaluation {
+  int64_t seq_len = 0, samples = 0, samples_in_shard = 0;
+  ValidationLoss loss;
+
+  nlohmann::ordered_json to_json(const EvaluationConfig& config) const;
+};
+
+// Called with the samples that are done, and all; may throw, which ends the evaluation.
+using EvaluationProgress = std::function<void(int64_t done, int64_t all)>;
+
+// In fp32. Errors: kConfig for a body other than a decoder that does not say how it was trained;
+// those of reading the model and the shard.
+Evaluation evaluate(const EvaluationConfig& config, const Log& log,
+                    const EvaluationProgress& progress = {});
+
+}  // namespace lathe
