@@ -1,0 +1,62 @@
+// What a demo remembers in demo.json: which stages are done and what they found, so that an
+// interrupted demo goes on where it stopped and `lathe report` can draw its page again.
+#pragma once
+
+#include <filesystem>
+#include <functional>
+#include <nlohmann/json.hpp>
+#include <optional>
+#include <string>
+
+#include "lathe/base/log.h"
+#include "lathe/config/visit.h"
+
+namespace lathe {
+
+struct DemoOptions {
+  double minutes = 8;
+  std::optional<std::string> text;
+  std::string out = "runs/demo";
+  bool fresh = false;
+
+  template <class V>
+  void visit(V& v) {
+    v.field("minutes", minutes, "how long it may take; a model that fits is chosen", above(0));
+    v.field("text", text, "file or folder of text to learn (default: the Debian package fortunes)");
+    v.field("out", out, "folder of the run; when it holds a finished one, OUT-2 and so on");
+    v.field("fresh", fresh, "begin anew beside an unfinished run instead of going on with it");
+  }
+};
+
+struct DemoStage {
+  std::string name;
+  std::function<std::string()> work;  // returns what was done, in a line
+};
+
+class DemoState {
+ public:
+  // Takes OUT, or the first of OUT-2, OUT-3, … that is free or, without `fresh`, holds an unfinished
+  // demo, whose wishes must be the same. Error kUsage otherwise.
+  DemoState(const DemoOptions& options, const Log& log);
+
+  const std::filesystem::path& folder() const { return folder_; }
+  std::string path(const std::string& name) const { return (folder_ / name).string(); }
+  nlohmann::ordered_json& operator[](const char* key) { return json_[key]; }
+  bool contains(const char* key) const { return json_.contains(key); }
+  void save() const;
+
+  // Of the stages that are done, and of the one that was begun.
+  double seconds_so_far() const;
+  // Does the stage unless it is done. Error kInterrupted, after saving, when it was stopped.
+  void run(const DemoStage& stage, int number, int count);
+
+ private:
+  void check_same_wishes(const DemoOptions& options) const;
+  bool is_done(const std::string& name) const;
+
+  Log log_;
+  std::filesystem::path folder_;
+  nlohmann::ordered_json json_;
+};
+
+}  // namespace lathe
