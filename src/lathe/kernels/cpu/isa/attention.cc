@@ -201,6 +201,8 @@ void forward(const AttentionCall& c, const ForwardOutputs& to) {
   forward_in_place<T>(c, to);
 }
 
+}  // namespace
+
 void attention(const TensorView& q, const TensorView& k, const TensorView& v, const TensorView& out,
                const TensorView& lse, const AttentionSpec& spec) {
   const AttentionCall call(q, k, v, spec);
@@ -214,10 +216,6 @@ void attention(const TensorView& q, const TensorView& k, const TensorView& v, co
       return ref::attention(q, k, v, out, lse, spec);
   }
 }
-
-}  // namespace
-
-void fill_attention(Kernels& table) { table.attention = attention; }
 
 }  // namespace lathe::kernels::LATHE_ISA_NAMESPACE
 

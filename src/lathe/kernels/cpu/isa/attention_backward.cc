@@ -346,6 +346,8 @@ void backward(const BackwardCall& c) {
   tables.write();
 }
 
+}  // namespace
+
 void attention_backward(const TensorView& q, const TensorView& k, const TensorView& v,
                         const TensorView& out, const TensorView& lse, const TensorView& dout,
                         const AttentionSpec& spec, const Kernels::AttentionGradients& gradients) {
@@ -359,10 +361,6 @@ void attention_backward(const TensorView& q, const TensorView& k, const TensorVi
       return ref::attention_backward(q, k, v, out, lse, dout, spec, gradients);
   }
 }
-
-}  // namespace
-
-void fill_attention_backward(Kernels& table) { table.attention_backward = attention_backward; }
 
 }  // namespace lathe::kernels::LATHE_ISA_NAMESPACE
 
