@@ -161,9 +161,9 @@ struct Kernels {
                     const TensorView& out, const TensorView& lse, const AttentionSpec& spec);
   struct AttentionGradients {
     TensorView dq, dk, dv;  // overwritten; shapes of q, k, v
-    // Of the tables that the spec has; optional, overwritten, f32 (f64 beside f64), shapes of what
-    // they are gradients of. Their sums run over batch rows and heads in order.
-    TensorView distance_bias = {}, sink_logits = {}, shaw_keys = {}, shaw_values = {};
+    // Of the tables that the spec has, without key_bias; optional, overwritten, f32 (f64 beside f64),
+    // shapes of what they are gradients of. Their sums run over batch rows and heads in order.
+    AttentionTables<TensorView> tables = {};
   };
   void (*attention_backward)(const TensorView& q, const TensorView& k, const TensorView& v,
                              const TensorView& out, const TensorView& lse, const TensorView& dout,

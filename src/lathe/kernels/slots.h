@@ -99,21 +99,14 @@ void for_each_operand(const AttentionSpec& s, F&& f) {
   f(s.query_segments);
   f(s.key_segments);
   f(s.prefix);
-  f(s.distance_bias);
-  f(s.key_bias);
-  f(s.sink_logits);
-  f(s.shaw_keys);
-  f(s.shaw_values);
+  s.tables.for_each(f);
 }
 template <class F>
 void for_each_operand(const Kernels::AttentionGradients& g, F&& f) {
   f(g.dq);
   f(g.dk);
   f(g.dv);
-  f(g.distance_bias);
-  f(g.sink_logits);
-  f(g.shaw_keys);
-  f(g.shaw_values);
+  g.tables.for_each(f);
 }
 template <class T>
 concept HoldsNoTensor = !std::is_class_v<T> || std::is_same_v<T, ActivationId> ||

@@ -69,14 +69,16 @@ bool plain(const TensorView& t) {
   const bool dtype = t.dtype == DType::kF32 || t.dtype == DType::kBF16 || t.dtype == DType::kI32;
   return dtype && (t.rank == 0 || t.shape[t.rank - 1] <= 1 || t.stride[t.rank - 1] == 1);
 }
-bool plain_f32(const TensorView& t) { return plain(t) && (!t || t.dtype == DType::kF32); }
-bool plain(const AttentionSpec& s) {
-  return plain_f32(s.distance_bias) && plain_f32(s.key_bias) && plain_f32(s.sink_logits) &&
-         plain_f32(s.shaw_keys) && plain_f32(s.shaw_values);
+// Attention reads its tables as f32.
+bool plain(const AttentionTables<TensorView>& tables) {
+  bool all = true;
+  tables.for_each(
+      [&](const TensorView& t) { all = all && plain(t) && (!t || t.dtype == DType::kF32); });
+  return all;
 }
+bool plain(const AttentionSpec& s) { return plain(s.tables); }
 bool plain(const Kernels::AttentionGradients& g) {
-  return plain(g.dq) && plain(g.dk) && plain(g.dv) && plain_f32(g.distance_bias) &&
-         plain_f32(g.sink_logits) && plain_f32(g.shaw_keys) && plain_f32(g.shaw_values);
+  return plain(g.dq) && plain(g.dk) && plain(g.dv) && plain(g.tables);
 }
 template <class T>
 bool plain(const T& argument) {
