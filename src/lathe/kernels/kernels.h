@@ -9,6 +9,8 @@
 //     count;
 //   * the last dimension is contiguous, earlier ones may be strided; outputs do not overlap inputs
 //     except where "in place" is allowed;
+//   * index tensors (i32: ids, labels, positions, segments, prefixes, rows and lists of rows) lie on
+//     Device::kCpu, whichever device computes: plain loops make and check them there;
 //   * an absent optional operand is a default TensorView (data == nullptr).
 // Shape letters: docs/glossary.md. N is the number of rows, usually B·T.
 #pragma once
