@@ -1,22 +1,10 @@
 #include "lathe/kernels/account.h"
 
-#include <cstddef>
-
 #include "kernels/harness.h"
+#include "lathe/kernels/slots.h"
 
 namespace lathe::kernels::testing {
 namespace {
-
-using Pointer = void (*)();
-static_assert(std::is_standard_layout_v<Kernels>);
-constexpr size_t kFirst = offsetof(Kernels, matmul);
-constexpr size_t kEntries = (sizeof(Kernels) - kFirst) / sizeof(Pointer);
-
-Pointer entry(const Kernels& table, size_t i) {
-  Pointer p;
-  std::memcpy(&p, reinterpret_cast<const char*>(&table) + kFirst + i * sizeof p, sizeof p);
-  return p;
-}
 
 const Kernels& table() { return kernels_for(Device::kCpu); }
 
@@ -30,8 +18,8 @@ TEST(Account, EveryEntryIsReplaced) {
   const Kernels& plain = cpu_kernels();
   Account account;
   const AccountScope scope(account);
-  for (size_t i = 0; i < kEntries; ++i)
-    EXPECT_NE(entry(table(), i), entry(plain, i)) << "entry " << i << " is not in account.cc";
+  for_each_slot(
+      [&](auto slot) { EXPECT_NE(table().*slot.member, plain.*slot.member) << slot.name; });
 }
 
 TEST(Account, ScopesNestAndRestore) {

@@ -31,10 +31,15 @@ TEST_P(AttentionGradient, EqualsDifferences) {
       os{z.batch, z.queries, z.heads, z.value_depth};
   const Tensor q = random(qs, "q"), k = random(ks, "k"), v = random(vs, "v"), out = zeros(os),
                lse = zeros({z.batch, z.heads, z.queries}), dout = random(os, "dout");
-  const Tensor distances = random({z.heads, std::max<int64_t>(1, o.distances)}, "distances"),
-               bias = random({z.heads, z.keys}, "bias"), sinks = random({z.heads}, "sinks"),
-               rk = random({std::max<int64_t>(1, o.shaw_keys), z.depth}, "rk"),
-               rv = random({std::max<int64_t>(1, o.shaw_values), z.value_depth}, "rv");
+  const auto table = [](bool on, const Shape& shape, std::string_view name) {
+    return on ? random(shape, name) : Tensor();
+  };
+  const AttentionTables<Tensor> tables{
+      .distance_bias = table(o.distances > 0, {z.heads, o.distances}, "distances"),
+      .key_bias = table(o.key_bias_rank > 0, {z.heads, z.keys}, "bias"),
+      .sink_logits = table(o.sink_logits, {z.heads}, "sinks"),
+      .shaw_keys = table(o.shaw_keys > 0, {o.shaw_keys, z.depth}, "rk"),
+      .shaw_values = table(o.shaw_values > 0, {o.shaw_values, z.value_depth}, "rv")};
   const Tensor query_segments = Tensor::of<int32_t>(std::vector<int32_t>{1, 2, 7, 1, 1, 2}, {2, 3}),
                key_segments =
                    Tensor::of<int32_t>(std::vector<int32_t>{0, 1, 1, 2, 2, 0, 1, 1, 1, 2}, {2, 5}),
@@ -42,35 +47,29 @@ TEST_P(AttentionGradient, EqualsDifferences) {
   AttentionSpec spec = o.spec;
   if (o.segments) spec.query_segments = query_segments, spec.key_segments = key_segments;
   if (o.prefix) spec.prefix = prefix;
-  if (o.distances > 0) spec.distance_bias = distances;
-  if (o.key_bias_rank > 0) spec.key_bias = bias;
-  if (o.sink_logits) spec.sink_logits = sinks;
-  if (o.shaw_keys > 0) spec.shaw_keys = rk;
-  if (o.shaw_values > 0) spec.shaw_values = rv;
-  const Tensor dq = zeros(qs), dk = zeros(ks), dv = zeros(vs),
-               ddistances = zeros(distances.shape()), dsinks = zeros(sinks.shape()),
-               drk = zeros(rk.shape()), drv = zeros(rv.shape());
+  const auto view = [](const Tensor& t) { return t.view(); };
+  spec.tables = tables.map(view);
+  const Tensor dq = zeros(qs), dk = zeros(ks), dv = zeros(vs);
+  AttentionTables<Tensor> gradients =
+      tables.map([](const Tensor& t) { return t.defined() ? zeros(t.shape()) : Tensor(); });
+  gradients.key_bias = {};
   const auto loss = [&] {
     kernels().attention(q, k, v, out, lse, spec);
     return dot(out, dout);
   };
   loss();
-  kernels().attention_backward(
-      q, k, v, out, lse, dout, spec,
-      {.dq = dq,
-       .dk = dk,
-       .dv = dv,
-       .distance_bias = spec.distance_bias ? ddistances.view() : TensorView{},
-       .sink_logits = spec.sink_logits ? dsinks.view() : TensorView{},
-       .shaw_keys = spec.shaw_keys ? drk.view() : TensorView{},
-       .shaw_values = spec.shaw_values ? drv.view() : TensorView{}});
+  kernels().attention_backward(q, k, v, out, lse, dout, spec,
+                               {.dq = dq, .dk = dk, .dv = dv, .tables = gradients.map(view)});
   check_gradient("q", q, dq, loss);
   check_gradient("k", k, dk, loss);
   check_gradient("v", v, dv, loss);
-  if (o.distances > 0) check_gradient("distance_bias", distances, ddistances, loss);
-  if (o.sink_logits) check_gradient("sink_logits", sinks, dsinks, loss);
-  if (o.shaw_keys > 0) check_gradient("shaw_keys", rk, drk, loss);
-  if (o.shaw_values > 0) check_gradient("shaw_values", rv, drv, loss);
+  const auto check_table = [&](const char* name, Tensor AttentionTables<Tensor>::*member) {
+    if ((tables.*member).defined()) check_gradient(name, tables.*member, gradients.*member, loss);
+  };
+  check_table("distance_bias", &AttentionTables<Tensor>::distance_bias);
+  check_table("sink_logits", &AttentionTables<Tensor>::sink_logits);
+  check_table("shaw_keys", &AttentionTables<Tensor>::shaw_keys);
+  check_table("shaw_values", &AttentionTables<Tensor>::shaw_values);
 }
 INSTANTIATE_TEST_SUITE_P(, AttentionGradient, ::testing::Range<uint64_t>(0, 80));
 

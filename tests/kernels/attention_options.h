@@ -2,6 +2,8 @@
 // purpose.
 #pragma once
 
+#include <optional>
+
 #include "kernels/harness.h"
 #include "lathe/kernels/attention/visibility.h"
 
@@ -66,6 +68,21 @@ inline AttentionOptions random_options(const Draw& draw, const AttentionSizes& z
   o.shaw_keys = draw.of<int64_t>("shaw_keys", {0, 0, 1, 5, 33});
   o.shaw_values = draw.of<int64_t>("shaw_values", {0, 0, 5, 19});
   return o;
+}
+
+// The shapes of the tables that are given.
+inline AttentionTables<std::optional<Shape>> table_shapes(const AttentionOptions& o,
+                                                          const AttentionSizes& z) {
+  const auto given = [](bool on, const Shape& shape) {
+    return on ? std::optional(shape) : std::nullopt;
+  };
+  const Shape key_bias =
+      o.key_bias_rank == 3 ? Shape{z.batch, z.heads, z.keys} : Shape{z.heads, z.keys};
+  return {.distance_bias = given(o.distances > 0, {z.heads, o.distances}),
+          .key_bias = given(o.key_bias_rank > 0, key_bias),
+          .sink_logits = given(o.sink_logits, {z.heads}),
+          .shaw_keys = given(o.shaw_keys > 0, {o.shaw_keys, z.depth}),
+          .shaw_values = given(o.shaw_values > 0, {o.shaw_values, z.value_depth})};
 }
 
 // What a name of the case tells of it.

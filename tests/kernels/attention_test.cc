@@ -7,7 +7,9 @@ namespace {
 
 using Views = std::vector<TensorView>;
 
-// The operands of a case, in this order.
+constexpr size_t kTables = 5;
+
+// The operands of a case, in this order: tables in that of AttentionTables, then their gradients.
 enum : size_t {
   kQ,
   kK,
@@ -15,21 +17,14 @@ enum : size_t {
   kQuerySegments,
   kKeySegments,
   kPrefix,
-  kDistance,
-  kKeyBias,
-  kSinks,
-  kShawKeys,
-  kShawValues,
-  kOut,
+  kFirstTable,
+  kOut = kFirstTable + kTables,
   kLse,
   kDout,
   kDq,
   kDk,
   kDv,
-  kDdistance,
-  kDsinks,
-  kDshawKeys,
-  kDshawValues,
+  kFirstGradient,
 };
 
 std::vector<Spec> operands_of(const AttentionSizes& z, const AttentionOptions& o) {
@@ -37,77 +32,73 @@ std::vector<Spec> operands_of(const AttentionSizes& z, const AttentionOptions& o
       out{z.batch, z.queries, z.heads, z.value_depth};
   const Shape k{z.batch, z.keys, z.kv_heads, z.depth},
       v{z.batch, z.keys, z.kv_heads, z.value_depth};
-  const Shape distances{z.heads, std::max<int64_t>(1, o.distances)};
-  const Shape key_bias =
-      o.key_bias_rank == 3 ? Shape{z.batch, z.heads, z.keys} : Shape{z.heads, z.keys};
-  const Shape shaw_keys{std::max<int64_t>(1, o.shaw_keys), z.depth};
-  const Shape shaw_values{std::max<int64_t>(1, o.shaw_values), z.value_depth};
   const auto ids = [](const Shape& shape, auto value) {
     return Spec{.shape = shape, .kind = Kind::kIndex, .fill = [value](int64_t i, double) {
                   return value(i);
                 }};
   };
-  const auto table = [](const Shape& shape, Role role) { return Spec{shape, role, Kind::kFloat}; };
-  const Role in = Role::kIn, to = Role::kOut;
-  return {{q},
-          {k},
-          {v},
-          ids({z.batch, z.queries}, [z](int64_t i) { return query_segment(z, i); }),
-          ids({z.batch, z.keys}, [z](int64_t i) { return key_segment(z, i); }),
-          ids({z.batch}, [z](int64_t b) { return prefix_length(z, b); }),
-          table(distances, in),
-          table(key_bias, in),
-          table({z.heads}, in),
-          table(shaw_keys, in),
-          table(shaw_values, in),
-          {out, to},
-          {{z.batch, z.heads, z.queries}, to, Kind::kFloat, true},
-          {out},
-          {q, to},
-          {k, to},
-          {v, to},
-          table(distances, to),
-          table({z.heads}, to),
-          table(shaw_keys, to),
-          table(shaw_values, to)};
+  const Role to = Role::kOut;
+  std::vector<Spec> operands = {
+      {q},
+      {k},
+      {v},
+      ids({z.batch, z.queries}, [z](int64_t i) { return query_segment(z, i); }),
+      ids({z.batch, z.keys}, [z](int64_t i) { return key_segment(z, i); }),
+      ids({z.batch}, [z](int64_t b) { return prefix_length(z, b); })};
+  const auto add_tables = [&](Role role) {
+    table_shapes(o, z).for_each([&](const std::optional<Shape>& shape) {
+      operands.push_back({shape.value_or(Shape{1}), role, Kind::kFloat});
+    });
+  };
+  add_tables(Role::kIn);
+  operands.insert(operands.end(), {{out, to},
+                                   {{z.batch, z.heads, z.queries}, to, Kind::kFloat, true},
+                                   {out},
+                                   {q, to},
+                                   {k, to},
+                                   {v, to}});
+  add_tables(to);
+  return operands;
 }
 
-AttentionSpec spec_of(const AttentionOptions& o, const Views& v) {
+// Those of the operands from `first` on that are given.
+AttentionTables<TensorView> tables_from(size_t first, const AttentionSizes& z,
+                                        const AttentionOptions& o, const Views& v) {
+  return table_shapes(o, z).map([&](const std::optional<Shape>& shape) {
+    const TensorView& table = v[first++];
+    return shape ? table : TensorView{};
+  });
+}
+
+AttentionSpec spec_of(const AttentionSizes& z, const AttentionOptions& o, const Views& v) {
   AttentionSpec spec = o.spec;
   if (o.segments) spec.query_segments = v[kQuerySegments], spec.key_segments = v[kKeySegments];
   if (o.prefix) spec.prefix = v[kPrefix];
-  if (o.distances > 0) spec.distance_bias = v[kDistance];
-  if (o.key_bias_rank > 0) spec.key_bias = v[kKeyBias];
-  if (o.sink_logits) spec.sink_logits = v[kSinks];
-  if (o.shaw_keys > 0) spec.shaw_keys = v[kShawKeys];
-  if (o.shaw_values > 0) spec.shaw_values = v[kShawValues];
+  spec.tables = tables_from(kFirstTable, z, o, v);
   return spec;
 }
 
-Kernels::AttentionGradients gradients_of(const AttentionOptions& o, const Views& v) {
-  const auto wanted = [&](bool on, size_t at) { return on ? v[at] : TensorView{}; };
-  return {v[kDq],
-          v[kDk],
-          v[kDv],
-          wanted(o.distances > 0, kDdistance),
-          wanted(o.sink_logits, kDsinks),
-          wanted(o.shaw_keys > 0, kDshawKeys),
-          wanted(o.shaw_values > 0, kDshawValues)};
+Kernels::AttentionGradients gradients_of(const AttentionSizes& z, const AttentionOptions& o,
+                                         const Views& v) {
+  Kernels::AttentionGradients gradients{v[kDq], v[kDk], v[kDv],
+                                        tables_from(kFirstGradient, z, o, v)};
+  gradients.tables.key_bias = {};
+  return gradients;
 }
 
 std::vector<Case> cases_of(const std::string& name, const AttentionSizes& z,
                            const AttentionOptions& o) {
   const std::vector<Spec> operands = operands_of(z, o);
-  const Case forward{name + "_forward", operands, [o](const Kernels& k, const Views& v) {
-                       k.attention(v[kQ], v[kK], v[kV], v[kOut], v[kLse], spec_of(o, v));
+  const Case forward{name + "_forward", operands, [z, o](const Kernels& k, const Views& v) {
+                       k.attention(v[kQ], v[kK], v[kV], v[kOut], v[kLse], spec_of(z, o, v));
                      }};
   const Case backward{name + "_backward",
                       operands,
-                      [o](const Kernels& k, const Views& v) {
-                        const AttentionSpec spec = spec_of(o, v);
+                      [z, o](const Kernels& k, const Views& v) {
+                        const AttentionSpec spec = spec_of(z, o, v);
                         k.attention(v[kQ], v[kK], v[kV], v[kOut], v[kLse], spec);
                         k.attention_backward(v[kQ], v[kK], v[kV], v[kOut], v[kLse], v[kDout], spec,
-                                             gradients_of(o, v));
+                                             gradients_of(z, o, v));
                       },
                       1e-5,
                       2e-2,
@@ -216,19 +207,18 @@ TEST(AttentionDecoding, EqualsTheRowsOfTheWhole) {
     std::vector<int32_t> ids;
     for (int64_t s = 0; s < kAll; ++s) ids.push_back(static_cast<int32_t>(s / 40));
     const Tensor prefix = Tensor::of<int32_t>(lengths, {1}),
-                 segments = Tensor::of<int32_t>(ids, {1, kAll}),
-                 distances =
-                     random_tensor({kHeads, std::max<int64_t>(1, o.distances)}, "distances"),
-                 bias = random_tensor({kHeads, kAll}, "bias"),
-                 sinks = random_tensor({kHeads}, "sinks"),
-                 shaw_keys = random_tensor({std::max<int64_t>(1, o.shaw_keys), kDepth}, "rk"),
-                 shaw_values = random_tensor({std::max<int64_t>(1, o.shaw_values), kDepth}, "rv");
+                 segments = Tensor::of<int32_t>(ids, {1, kAll});
+    const auto table = [](bool on, const Shape& shape, std::string_view name) {
+      return on ? random_tensor(shape, name) : Tensor();
+    };
+    const AttentionTables<Tensor> tables{
+        .distance_bias = table(o.distances > 0, {kHeads, o.distances}, "distances"),
+        .key_bias = table(o.key_bias_rank > 0, {kHeads, kAll}, "bias"),
+        .sink_logits = table(o.sink_logits, {kHeads}, "sinks"),
+        .shaw_keys = table(o.shaw_keys > 0, {o.shaw_keys, kDepth}, "rk"),
+        .shaw_values = table(o.shaw_values > 0, {o.shaw_values, kDepth}, "rv")};
     if (o.prefix) spec.prefix = prefix;
-    if (o.distances > 0) spec.distance_bias = distances;
-    if (o.key_bias_rank > 0) spec.key_bias = bias;
-    if (o.sink_logits) spec.sink_logits = sinks;
-    if (o.shaw_keys > 0) spec.shaw_keys = shaw_keys;
-    if (o.shaw_values > 0) spec.shaw_values = shaw_values;
+    spec.tables = tables.map([](const Tensor& t) { return t.view(); });
     if (o.segments) spec.query_segments = spec.key_segments = segments;
     cpu_kernels().attention(q, k, v, whole, TensorView{}, spec);
     for (const auto& [first, count] :
@@ -259,14 +249,19 @@ TEST(AttentionMemory, GrowsWithTheLength) {
                  dsinks(sinks.shape(), DType::kF32), dkeys(shaw.shape(), DType::kF32),
                  dvalues(shaw.shape(), DType::kF32);
     AttentionSpec spec{.scale = 0.25f, .softcap = 20.0f, .dropout = 0.1f};
-    spec.distance_bias = table;
+    spec.tables = {
+        .distance_bias = table, .sink_logits = sinks, .shaw_keys = shaw, .shaw_values = shaw};
     spec.distance_offset = 128;
-    spec.sink_logits = sinks;
-    spec.shaw_keys = spec.shaw_values = shaw;
     host_allocator().reset_peak();
     cpu_kernels().attention(x, x, x, out, lse, spec);
     cpu_kernels().attention_backward(x, x, x, out, lse, x, spec,
-                                     {dq, dk, dv, dtable, dsinks, dkeys, dvalues});
+                                     {dq,
+                                      dk,
+                                      dv,
+                                      {.distance_bias = dtable,
+                                       .sink_logits = dsinks,
+                                       .shaw_keys = dkeys,
+                                       .shaw_values = dvalues}});
     return static_cast<double>(host_allocator().peak_bytes());
   };
   const double once = peak(512);

@@ -2,12 +2,12 @@
 // (src/lathe/kernels/CMakeLists.txt).
 #pragma once
 
-#include "lathe/kernels/kernels.h"
+#include "lathe/kernels/slots.h"
 
 namespace lathe::kernels::isa_emulated_bf16 {
-void fill_attention(Kernels& table);
-void fill_attention_backward(Kernels& table);
-void fill_matmul(Kernels& table);
+LATHE_DECLARE_KERNEL(matmul)
+LATHE_DECLARE_KERNEL(attention)
+LATHE_DECLARE_KERNEL(attention_backward)
 }  // namespace lathe::kernels::isa_emulated_bf16
 
 namespace lathe::kernels::testing {
@@ -15,9 +15,9 @@ namespace lathe::kernels::testing {
 inline const Kernels& pair_kernels() {
   static const Kernels table = [] {
     Kernels emulated = ref_kernels();
-    isa_emulated_bf16::fill_attention(emulated);
-    isa_emulated_bf16::fill_attention_backward(emulated);
-    isa_emulated_bf16::fill_matmul(emulated);
+    emulated.matmul = isa_emulated_bf16::matmul;
+    emulated.attention = isa_emulated_bf16::attention;
+    emulated.attention_backward = isa_emulated_bf16::attention_backward;
     return emulated;
   }();
   return table;

@@ -35,8 +35,8 @@ TEST(NormGradient, EqualsDifferences) {
   const Tensor x = random(shape, "x"), w = random({7}, "w"), b = random({7}, "b"), y = zeros(shape);
   const Tensor mean = zeros({3}), rstd = zeros({3}), dy = random(shape, "dy");
   const Tensor dx = zeros(shape), dw = zeros({7}), db = zeros({7});
-  const Kernels::NormGradients out{dx, Write::kOverwrite, dw,
-                                   db, Write::kOverwrite, Write::kOverwrite};
+  const Kernels::LayerGradients out{dx, Write::kOverwrite, dw,
+                                    db, Write::kOverwrite, Write::kOverwrite};
   const auto check_all = [&](const std::function<double()>& loss) {
     check_gradient("x", x, dx, loss);
     check_gradient("w", w, dw, loss);

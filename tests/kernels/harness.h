@@ -244,8 +244,20 @@ inline void check_bf16(const Case& c, const Kernels& kernels) {
   }
 }
 
+// The cases of all suites; table_test.cc looks for every entry of the table among them.
+using Cases = std::function<std::vector<Case>()>;
+inline std::vector<Cases>& suites() {
+  static std::vector<Cases> all;
+  return all;
+}
+inline bool add_suite(Cases cases) {
+  suites().push_back(std::move(cases));
+  return true;
+}
+
 // Declares the suite `name` over the vector<Case> that `cases` gives.
 #define LATHE_KERNEL_SUITE(name, cases)                                                  \
+  const bool name##_added = ::lathe::kernels::testing::add_suite([] { return cases; });  \
   class name : public ::testing::TestWithParam<::lathe::kernels::testing::Case> {};      \
   TEST_P(name, AgreesWithTheReference) { ::lathe::kernels::testing::check(GetParam()); } \
   INSTANTIATE_TEST_SUITE_P(, name, ::testing::ValuesIn(cases), ::lathe::kernels::testing::case_name)

@@ -72,12 +72,12 @@ std::vector<Case> backward_cases() {
       const Spec dw{{s[1]}, variant.w ? role : Role::kIn, Kind::kFloat};
       const Spec db{{s[1]}, variant.b ? role : Role::kIn, Kind::kFloat};
       const auto gradients = [variant](const Views& v) {
-        return Kernels::NormGradients{v[5],
-                                      variant.write,
-                                      variant.w ? v[6] : TensorView{},
-                                      variant.b ? v[7] : TensorView{},
-                                      variant.write,
-                                      variant.write};
+        return Kernels::LayerGradients{v[5],
+                                       variant.write,
+                                       variant.w ? v[6] : TensorView{},
+                                       variant.b ? v[7] : TensorView{},
+                                       variant.write,
+                                       variant.write};
       };
       const std::vector<Spec> operands{x, weight, mean, rstd, dy, dx, dw, db};
       all.push_back({name("rms"), operands, [=](const Kernels& k, const Views& v) {

@@ -1,4 +1,5 @@
 #include "kernels/harness.h"
+#include "lathe/kernels/slots.h"
 
 namespace lathe::kernels::testing {
 namespace {
@@ -35,6 +36,30 @@ TEST(Levels, SelectedLevelStaysAfterARefusedOne) {
 TEST(Devices, HaveTheirTables) {
   EXPECT_STREQ(kernels_for(Device::kRef).name, "ref");
   EXPECT_STREQ(kernels_for(Device::kCpu).name, "cpu");
+}
+
+// Stands for an entry and only notes that it was called.
+template <auto Member>
+struct Note;
+template <class Result, class... Args, Result (*Kernels::*Member)(Args...)>
+struct Note<Member> {
+  static inline bool called = false;
+  static Result call(Args...) {
+    called = true;
+    return Result();
+  }
+};
+
+TEST(Slots, EveryKernelIsHeldToItsReference) {
+  Kernels notes{};
+  for_each_slot([&](auto slot) { notes.*slot.member = Note<slot.member>::call; });
+  for (const Cases& cases : suites())
+    for (const Case& c : cases()) c.call(notes, std::vector<TensorView>(c.operands.size()));
+  notes.sum_squares(TensorView{});  // gives a number: elementwise_test.cc compares it
+  for_each_slot([](auto slot) {
+    EXPECT_TRUE(Note<slot.member>::called)
+        << slot.name << " is called by no Case of a LATHE_KERNEL_SUITE (kernels/harness.h)";
+  });
 }
 
 // What the fast loops do not take, the cpu table computes by the reference kernels.

@@ -1,5 +1,4 @@
-// One formula per entry of the table, in accounting_table(); a test walks the table and finds any
-// that was left out.
+// One formula for all entries of the table, and a specialisation for each that it does not fit.
 #include "lathe/kernels/account.h"
 
 #include <fmt/format.h>
@@ -9,6 +8,7 @@
 
 #include "lathe/kernels/attention/flops.h"
 #include "lathe/kernels/attention/visibility.h"
+#include "lathe/kernels/slots.h"
 
 namespace lathe::kernels {
 
@@ -49,24 +49,13 @@ double sum_of_bytes(const Views&... views) {
 }
 
 // Of one argument of an entry.
-double traffic(const TensorView& t) { return bytes_of(t); }
-double traffic(const Kernels::NormGradients& g) {
-  return written(g.dx, g.write_dx) + written(g.dw, g.write_dw) + written(g.db, g.write_db);
-}
-double traffic(const Kernels::ConvGradients& g) {
-  return written(g.dx, g.write_dx) + written(g.dw, g.write_dw) + written(g.db, g.write_db);
-}
-double traffic(const Kernels::AttentionGradients& g) {
-  return sum_of_bytes(g.dq, g.dk, g.dv, g.distance_bias, g.sink_logits, g.shaw_keys, g.shaw_values);
-}
-double traffic(const AttentionSpec& s) {
-  return sum_of_bytes(s.query_segments, s.key_segments, s.prefix, s.distance_bias, s.key_bias,
-                      s.sink_logits, s.shaw_keys, s.shaw_values);
-}
-double traffic(const ConvSpec& s) { return sum_of_bytes(s.output_segments, s.input_segments); }
 template <class T>
-double traffic(const T&) {  // scalars
-  return 0;
+double traffic(const T& argument) {
+  double bytes = 0;
+  for_each_operand(argument, [&](const TensorView& t, Write write = Write::kOverwrite) {
+    bytes += written(t, write);
+  });
+  return bytes;
 }
 
 // --- words
@@ -90,24 +79,47 @@ Description moving(const TensorView& main, double bytes) {
 
 // --- formulas: of(arguments of the entry)
 
-struct EachOperandOnce {
+template <class... Rest>
+const TensorView& first_tensor(const TensorView& t, const Rest&...) {
+  return t;
+}
+template <HoldsNoTensor First, class... Rest>
+const TensorView& first_tensor(const First&, const Rest&... rest) {
+  return first_tensor(rest...);
+}
+
+template <class... Args>
+Description each_operand_once(const Args&... args) {
+  return moving(first_tensor(args...), (traffic(args) + ...));
+}
+
+template <auto Entry>
+struct Formula {
   template <class... Args>
-  static Description of(const TensorView& first, const Args&... rest) {
-    return moving(first, traffic(first) + (traffic(rest) + ...));
+  static Description of(const Args&... args) {
+    return each_operand_once(args...);
   }
-  static Description of(const TensorView& only) { return moving(only, traffic(only)); }
 };
 
 struct OfActivation {
   template <class... Args>
-  static Description of(ActivationId f, const TensorView& x, const Args&... rest) {
-    Description d = EachOperandOnce::of(x, rest...);
+  static Description of(ActivationId f, const Args&... args) {
+    Description d = each_operand_once(args...);
     d.shape += fmt::format(" {}", f.name());
     return d;
   }
 };
+template <>
+struct Formula<&Kernels::activation> : OfActivation {};
+template <>
+struct Formula<&Kernels::activation_backward> : OfActivation {};
+template <>
+struct Formula<&Kernels::gated> : OfActivation {};
+template <>
+struct Formula<&Kernels::gated_backward> : OfActivation {};
 
-struct OfMatmul {
+template <>
+struct Formula<&Kernels::matmul> {
   static Description of(const TensorView& a, const TensorView& b, const TensorView& bias,
                         const TensorView& c, Write write) {
     const int64_t m = a.shape[0], k = a.shape[1], n = b.shape[1];
@@ -121,17 +133,14 @@ struct OfMatmul {
   }
 };
 
-struct OfAxpy {
+template <>
+struct Formula<&Kernels::axpy> {
   static Description of(double, const TensorView& x, const TensorView& y) {
     return moving(x, bytes_of(x) + 2 * bytes_of(y));
   }
 };
-struct OfScale {
-  static Description of(double, const TensorView& x, const TensorView& out) {
-    return moving(x, sum_of_bytes(x, out));
-  }
-};
-struct OfSumRows {
+template <>
+struct Formula<&Kernels::sum_rows> {
   static Description of(const TensorView& x, const TensorView& out, Write write) {
     return moving(x, bytes_of(x) + written(out, write));
   }
@@ -140,53 +149,61 @@ struct OfSumRows {
 double convolution_flops(const TensorView& outputs, const ConvSpec& spec) {
   return 2.0 * static_cast<double>(spec.taps) * static_cast<double>(outputs.numel());
 }
-struct OfConvolution {
+template <>
+struct Formula<&Kernels::depthwise_conv> {
   static Description of(const TensorView& x, const TensorView& w, const TensorView& bias,
                         const TensorView& y, const ConvSpec& spec) {
-    Description d = EachOperandOnce::of(x, w, bias, y, spec);
+    Description d = each_operand_once(x, w, bias, y, spec);
     d.work.flops = convolution_flops(y, spec);
     return d;
   }
 };
-struct OfConvolutionBackward {
+template <>
+struct Formula<&Kernels::depthwise_conv_backward> {
   static Description of(const TensorView& x, const TensorView& w, const TensorView& dy,
-                        const ConvSpec& spec, const Kernels::ConvGradients& out) {
-    Description d = EachOperandOnce::of(x, w, dy, spec, out);
+                        const ConvSpec& spec, const Kernels::LayerGradients& out) {
+    Description d = each_operand_once(x, w, dy, spec, out);
     d.work.flops = (out.dw ? 2 : 1) * convolution_flops(dy, spec);
     return d;
   }
 };
 
-struct OfEmbedding {
+template <>
+struct Formula<&Kernels::embedding> {
   static Description of(const TensorView& table, const TensorView& ids, const TensorView& out) {
     return moving(out, rows_read(table, ids.numel()) + sum_of_bytes(ids, out));
   }
 };
-struct OfEmbeddingBackward {
+template <>
+struct Formula<&Kernels::embedding_backward> {
   static Description of(const TensorView& ids, const TensorView& dout, const TensorView& dtable) {
     return moving(dout, sum_of_bytes(ids, dout) + 2 * rows_read(dtable, ids.numel()));
   }
 };
-struct OfGatherRows {
+template <>
+struct Formula<&Kernels::gather_rows> {
   static Description of(const TensorView& x, const TensorView& rows, const TensorView& scales,
                         const TensorView& out) {
     return moving(out, rows_read(x, rows.numel()) + sum_of_bytes(rows, scales, out));
   }
 };
-struct OfGatherSum {
+template <>
+struct Formula<&Kernels::gather_sum> {
   static Description of(const TensorView& x, const Kernels::RowLists& lists,
                         const TensorView& scales, const TensorView& out, Write write) {
     return moving(x, rows_read(x, lists.index.numel()) +
                          sum_of_bytes(lists.begin, lists.index, scales) + written(out, write));
   }
 };
-struct OfGatherDot {
+template <>
+struct Formula<&Kernels::gather_dot> {
   static Description of(const TensorView& a, const TensorView& b, const TensorView& rows,
                         const TensorView& out) {
     return moving(a, rows_read(b, rows.numel()) + sum_of_bytes(a, rows, out));
   }
 };
-struct OfRope {
+template <>
+struct Formula<&Kernels::rope> {
   static Description of(const TensorView& x, const TensorView& cos, const TensorView& sin,
                         const TensorView& positions, const TensorView& out, const RopeSpec&) {
     const int64_t n = positions.numel();
@@ -204,7 +221,8 @@ Description of_attention(const TensorView& q, const TensorView& k, const TensorV
       {.flops = pairs * attention_flops(d, v.shape[3]).forward,
        .bytes = sum_of_bytes(q, k, v) + traffic(spec)}};
 }
-struct OfAttention {
+template <>
+struct Formula<&Kernels::attention> {
   static Description of(const TensorView& q, const TensorView& k, const TensorView& v,
                         const TensorView& out, const TensorView& lse, const AttentionSpec& spec) {
     Description d = of_attention(q, k, v, spec);
@@ -212,7 +230,8 @@ struct OfAttention {
     return d;
   }
 };
-struct OfAttentionBackward {
+template <>
+struct Formula<&Kernels::attention_backward> {
   static Description of(const TensorView& q, const TensorView& k, const TensorView& v,
                         const TensorView& out, const TensorView& lse, const TensorView& dout,
                         const AttentionSpec& spec, const Kernels::AttentionGradients& gradients) {
@@ -224,7 +243,8 @@ struct OfAttentionBackward {
   }
 };
 
-struct OfAdamW {
+template <>
+struct Formula<&Kernels::adamw> {
   static Description of(const TensorView& w, const TensorView& g, const TensorView& m,
                         const TensorView& v, const TensorView& copy, const AdamWSpec&) {
     return moving(w, 2 * sum_of_bytes(w, m, v) + sum_of_bytes(g, copy));
@@ -260,74 +280,28 @@ class AccountedCall {
 
 namespace {
 
-template <auto Member, class Formula>
+template <auto Member>
 struct Entry;
-template <class Result, class... Args, Result (*Kernels::*Member)(Args...), class Formula>
-struct Entry<Member, Formula> {
+template <class Result, class... Args, Result (*Kernels::*Member)(Args...)>
+struct Entry<Member> {
   static inline const char* name = nullptr;
 
   static Result call(Args... args) {
     if (open_account == nullptr) return (cpu_kernels().*Member)(args...);
     const Clock::time_point began = Clock::now();
-    const AccountedCall timed(*open_account, name, began, Formula::of(args...));
+    const AccountedCall timed(*open_account, name, began, Formula<Member>::of(args...));
     return (cpu_kernels().*Member)(args...);
   }
 };
-
-template <auto Member, class Formula>
-void put(Kernels& table, const char* name) {
-  Entry<Member, Formula>::name = name;
-  table.*Member = Entry<Member, Formula>::call;
-}
-
-void put_products_and_attention(Kernels& t) {
-  put<&Kernels::matmul, OfMatmul>(t, "matmul");
-  put<&Kernels::attention, OfAttention>(t, "attention");
-  put<&Kernels::attention_backward, OfAttentionBackward>(t, "attention_backward");
-  put<&Kernels::depthwise_conv, OfConvolution>(t, "depthwise_conv");
-  put<&Kernels::depthwise_conv_backward, OfConvolutionBackward>(t, "depthwise_conv_backward");
-}
-
-void put_elementwise(Kernels& t) {
-  put<&Kernels::add, EachOperandOnce>(t, "add");
-  put<&Kernels::axpy, OfAxpy>(t, "axpy");
-  put<&Kernels::scale, OfScale>(t, "scale");
-  put<&Kernels::cast, EachOperandOnce>(t, "cast");
-  put<&Kernels::sum_rows, OfSumRows>(t, "sum_rows");
-  put<&Kernels::sum_squares, EachOperandOnce>(t, "sum_squares");
-  put<&Kernels::activation, OfActivation>(t, "activation");
-  put<&Kernels::activation_backward, OfActivation>(t, "activation_backward");
-  put<&Kernels::gated, OfActivation>(t, "gated");
-  put<&Kernels::gated_backward, OfActivation>(t, "gated_backward");
-  put<&Kernels::dropout, EachOperandOnce>(t, "dropout");
-  put<&Kernels::adamw, OfAdamW>(t, "adamw");
-}
-
-void put_rows(Kernels& t) {
-  put<&Kernels::rms_norm, EachOperandOnce>(t, "rms_norm");
-  put<&Kernels::rms_norm_backward, EachOperandOnce>(t, "rms_norm_backward");
-  put<&Kernels::layer_norm, EachOperandOnce>(t, "layer_norm");
-  put<&Kernels::layer_norm_backward, EachOperandOnce>(t, "layer_norm_backward");
-  put<&Kernels::crms_norm, EachOperandOnce>(t, "crms_norm");
-  put<&Kernels::crms_norm_backward, EachOperandOnce>(t, "crms_norm_backward");
-  put<&Kernels::softmax, EachOperandOnce>(t, "softmax");
-  put<&Kernels::softmax_backward, EachOperandOnce>(t, "softmax_backward");
-  put<&Kernels::cross_entropy, EachOperandOnce>(t, "cross_entropy");
-  put<&Kernels::rope, OfRope>(t, "rope");
-  put<&Kernels::embedding, OfEmbedding>(t, "embedding");
-  put<&Kernels::embedding_backward, OfEmbeddingBackward>(t, "embedding_backward");
-  put<&Kernels::gather_rows, OfGatherRows>(t, "gather_rows");
-  put<&Kernels::gather_sum, OfGatherSum>(t, "gather_sum");
-  put<&Kernels::gather_dot, OfGatherDot>(t, "gather_dot");
-}
 
 // Lives as long as the program: operations keep references to their table.
 Kernels& accounting_table() {
   static Kernels table = [] {
     Kernels t = cpu_kernels();
-    put_products_and_attention(t);
-    put_elementwise(t);
-    put_rows(t);
+    for_each_slot([&](auto slot) {
+      Entry<slot.member>::name = slot.name;
+      t.*slot.member = Entry<slot.member>::call;
+    });
     return t;
   }();
   table.level = cpu_kernels().level;

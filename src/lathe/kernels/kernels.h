@@ -9,6 +9,8 @@
 //     count;
 //   * the last dimension is contiguous, earlier ones may be strided; outputs do not overlap inputs
 //     except where "in place" is allowed;
+//   * index tensors (i32: ids, labels, positions, segments, prefixes, rows and lists of rows) lie on
+//     Device::kCpu, whichever device computes: plain loops make and check them there;
 //   * an absent optional operand is a default TensorView (data == nullptr).
 // Shape letters: docs/glossary.md. N is the number of rows, usually B·T.
 #pragma once
@@ -46,6 +48,7 @@ struct AdamWSpec {
   double correction2;  // 1 - beta2^step
 };
 
+// slots.h lists the entries once more, for everything that walks the table.
 struct Kernels {
   const char* name;   // "ref", "cpu"
   std::string level;  // instruction-set level in use, e.g. "avx512_bf16"
@@ -84,15 +87,15 @@ struct Kernels {
   // backward.
   void (*rms_norm)(const TensorView& x, const TensorView& w, const TensorView& b,
                    const TensorView& y, const TensorView& rstd, double eps);
-  // dx (=|+=); dw, db (=|+=, each optional).
-  struct NormGradients {
+  // Of a layer with input x, weight w and bias b: dx (=|+=); dw, db (=|+=, each optional).
+  struct LayerGradients {
     TensorView dx;
     Write write_dx;
     TensorView dw, db;
     Write write_dw, write_db;
   };
   void (*rms_norm_backward)(const TensorView& x, const TensorView& w, const TensorView& rstd,
-                            const TensorView& dy, const NormGradients& out);
+                            const TensorView& dy, const LayerGradients& out);
   // y = (x - mean)·rstd·w + b, rstd = 1/sqrt(var + eps), var biased (Ba et al. 2016,
   // arXiv:1607.06450).
   void (*layer_norm)(const TensorView& x, const TensorView& w, const TensorView& b,
@@ -100,28 +103,21 @@ struct Kernels {
                      double eps);
   void (*layer_norm_backward)(const TensorView& x, const TensorView& w, const TensorView& mean,
                               const TensorView& rstd, const TensorView& dy,
-                              const NormGradients& out);
+                              const LayerGradients& out);
   // y = x · rstd · w + b, rstd = 1/sqrt((sum(x²) + sum(x)²) / (C + 1) + eps), sum = sum(x): CRMS
   // norm (Jiang et al. 2023, arXiv:2305.14858).
   void (*crms_norm)(const TensorView& x, const TensorView& w, const TensorView& b,
                     const TensorView& y, const TensorView& sum, const TensorView& rstd, double eps);
   void (*crms_norm_backward)(const TensorView& x, const TensorView& w, const TensorView& sum,
                              const TensorView& rstd, const TensorView& dy,
-                             const NormGradients& out);
+                             const LayerGradients& out);
 
   // y[b,t,c] = bias[c] + sum_u w[u,c] · x[b, input(t,u), c], the taps u as conv/spec.h says: a
   // depth-wise convolution. x [B,S,F], y [B,T,F], w [taps,F], bias [F] optional.
   void (*depthwise_conv)(const TensorView& x, const TensorView& w, const TensorView& bias,
                          const TensorView& y, const ConvSpec& spec);
-  // dx (=|+=); dw, db (=|+=, each optional).
-  struct ConvGradients {
-    TensorView dx;
-    Write write_dx;
-    TensorView dw, db;
-    Write write_dw, write_db;
-  };
   void (*depthwise_conv_backward)(const TensorView& x, const TensorView& w, const TensorView& dy,
-                                  const ConvSpec& spec, const ConvGradients& out);
+                                  const ConvSpec& spec, const LayerGradients& out);
 
   // out[N,C] = table[ids[N]]; ids i32, checked by the caller. dtable[V,C] (f32) += scatter of dout,
   // in order of n for each row.
@@ -167,9 +163,9 @@ struct Kernels {
                     const TensorView& out, const TensorView& lse, const AttentionSpec& spec);
   struct AttentionGradients {
     TensorView dq, dk, dv;  // overwritten; shapes of q, k, v
-    // Of the tables that the spec has; optional, overwritten, f32 (f64 beside f64), shapes of what
-    // they are gradients of. Their sums run over batch rows and heads in order.
-    TensorView distance_bias = {}, sink_logits = {}, shaw_keys = {}, shaw_values = {};
+    // Of the tables that the spec has, without key_bias; optional, overwritten, f32 (f64 beside f64),
+    // shapes of what they are gradients of. Their sums run over batch rows and heads in order.
+    AttentionTables<TensorView> tables = {};
   };
   void (*attention_backward)(const TensorView& q, const TensorView& k, const TensorView& v,
                              const TensorView& out, const TensorView& lse, const TensorView& dout,
@@ -208,8 +204,8 @@ inline const Kernels& kernels_for(Device device) {
   return cpu_kernels();
 }
 
-// Instruction-set levels that this machine can run, lowest first: "baseline", "avx2", "avx512",
-// "avx512_bf16" on x86-64.
+// Instruction-set levels that this machine can run, lowest first: "baseline", and on x86-64 "avx2",
+// "avx512", "avx512_bf16", "amx_bf16".
 std::vector<std::string> cpu_levels();
 // Makes cpu_kernels() use `level` from then on; Error kDevice when the machine lacks it. Call
 // before any kernel runs; not thread-safe.

@@ -131,17 +131,40 @@ void require_indices(std::string_view what, const Tensor& t, const Shape& expect
   require_shape(kAttention, what, t, expected);
 }
 
-void require_table(std::string_view what, const Tensor& t, bool fits, std::string_view expected) {
-  require(fits, ErrorKind::kShape, kAttention, "{} has shape {}, expected {}", what, t.shape(),
-          expected);
+using Tables = kernels::AttentionTables<Var>;
+
+Tables tables_of(const AttentionInputs& in) {
+  return {.distance_bias = in.distance_bias.table,
+          .key_bias = in.key_bias,  // a constant: it has no gradient
+          .sink_logits = in.sink_logits,
+          .shaw_keys = in.shaw_keys,
+          .shaw_values = in.shaw_values};
 }
 
-void require_shaw(std::string_view what, const Tensor& t, int64_t width) {
-  require_table(what, t, t.rank() == 2 && t.size(0) % 2 == 1 && t.size(1) == width,
-                fmt::format("[2w+1, {}]", width));
+void require_tables(const Tables& in, const AttentionShape& z, DType wide) {
+  const auto check = [&](std::string_view what, const Tensor& t, bool fits,
+                         std::string_view expected) {
+    require_dtype(kAttention, what, t, wide);
+    require(fits, ErrorKind::kShape, kAttention, "{} has shape {}, expected {}", what, t.shape(),
+            expected);
+  };
+  const auto check_shaw = [&](std::string_view what, const Tensor& t, int64_t width) {
+    check(what, t, t.rank() == 2 && t.size(0) % 2 == 1 && t.size(1) == width,
+          fmt::format("[2w+1, {}]", width));
+  };
+  if (const Tensor& t = in.distance_bias.value; t.defined())
+    check("distance bias", t, t.rank() == 2 && t.size(0) == z.H && t.size(1) > 0,
+          fmt::format("[{}, R], R at least 1", z.H));
+  if (const Tensor& t = in.key_bias.value; t.defined())
+    check("key bias", t, t.shape() == Shape{z.H, z.S} || t.shape() == Shape{z.B, z.H, z.S},
+          fmt::format("[{}, {}] or [{}, {}, {}]", z.H, z.S, z.B, z.H, z.S));
+  if (const Tensor& t = in.sink_logits.value; t.defined())
+    check("sink logits", t, t.shape() == Shape{z.H}, fmt::format("[{}]", z.H));
+  if (const Tensor& t = in.shaw_keys.value; t.defined()) check_shaw("shaw keys", t, z.D);
+  if (const Tensor& t = in.shaw_values.value; t.defined()) check_shaw("shaw values", t, z.Dv);
 }
 
-void require_inputs(const AttentionInputs& in, const AttentionShape& z, DType wide) {
+void require_segments_and_prefix(const AttentionInputs& in, const AttentionShape& z) {
   const auto& [query, key] = in.segments;
   require(query.defined() == key.defined(), ErrorKind::kShape, kAttention,
           "segments of the {} without those of the {}", query.defined() ? "queries" : "keys",
@@ -151,87 +174,60 @@ void require_inputs(const AttentionInputs& in, const AttentionShape& z, DType wi
     require_indices("key segments", key, {z.B, z.S});
   }
   if (in.prefix.defined()) require_indices("prefix", in.prefix, {z.B});
-  const Tensor &distance = in.distance_bias.table.value, &sinks = in.sink_logits.value;
-  const std::pair<std::string_view, const Tensor*> tables[] = {
-      {"distance bias", &distance},
-      {"key bias", &in.key_bias},
-      {"sink logits", &sinks},
-      {"shaw keys", &in.shaw_keys.value},
-      {"shaw values", &in.shaw_values.value}};
-  for (const auto& [what, t] : tables)
-    if (t->defined()) require_dtype(kAttention, what, *t, wide);
-  if (distance.defined())
-    require_table("distance bias", distance,
-                  distance.rank() == 2 && distance.size(0) == z.H && distance.size(1) > 0,
-                  fmt::format("[{}, R], R at least 1", z.H));
-  if (in.key_bias.defined())
-    require_table(
-        "key bias", in.key_bias,
-        in.key_bias.shape() == Shape{z.H, z.S} || in.key_bias.shape() == Shape{z.B, z.H, z.S},
-        fmt::format("[{}, {}] or [{}, {}, {}]", z.H, z.S, z.B, z.H, z.S));
-  if (sinks.defined()) require_shape(kAttention, "sink logits", sinks, {z.H});
-  if (in.shaw_keys.defined()) require_shaw("shaw keys", in.shaw_keys.value, z.D);
-  if (in.shaw_values.defined()) require_shaw("shaw values", in.shaw_values.value, z.Dv);
 }
 
-kernels::AttentionSpec with_views(kernels::AttentionSpec spec, const AttentionInputs& in) {
+kernels::AttentionSpec with_views(kernels::AttentionSpec spec, const AttentionInputs& in,
+                                  const Tables& tables) {
   spec.query_segments = in.segments.query.view();
   spec.key_segments = in.segments.key.view();
   spec.prefix = in.prefix.view();
-  spec.distance_bias = in.distance_bias.table.value.view();
+  spec.tables = tables.map([](const Var& table) { return table.value.view(); });
   spec.distance_offset = in.distance_bias.offset;
-  spec.key_bias = in.key_bias.view();
-  spec.sink_logits = in.sink_logits.value.view();
-  spec.shaw_keys = in.shaw_keys.value.view();
-  spec.shaw_values = in.shaw_values.value.view();
   return spec;
 }
 
 Tensor uninitialised_like(const Tensor& t) { return {t.shape(), t.dtype(), t.device()}; }
+
+// After the checks. `spec` has views of what `inputs` owns; `operands` are q, k, v and the tables.
+Var checked_attention(const Var& q, const Var& k, const Var& v, const kernels::AttentionSpec& spec,
+                      const AttentionInputs& inputs, std::initializer_list<const Var*> operands) {
+  const int64_t batch = q.shape()[0], queries = q.shape()[1], heads = q.shape()[2];
+  const DType dtype = q.value.dtype();
+  const auto& kernel = kernels_of(q.value);
+  Tensor out({batch, queries, heads, v.shape()[3]}, dtype, q.value.device()), lse;
+  if (tape_of(operands) != nullptr)
+    lse = Tensor({batch, heads, queries}, accumulation_type(dtype), q.value.device());
+  kernel.attention(q.value, k.value, v.value, out, lse.view(), spec);
+  auto backward = [q = q, k = k, v = v, out, lse, spec, inputs, &kernel](Gradients& g) {
+    Tensor dq = uninitialised_like(q.value), dk = uninitialised_like(k.value),
+           dv = uninitialised_like(v.value);
+    const auto tables = tables_of(inputs).map([](const Var& table) {
+      return std::pair(table, table.needs_grad() ? uninitialised_like(table.value) : Tensor());
+    });
+    const auto gradients = tables.map([](const auto& table) { return table.second.view(); });
+    kernel.attention_backward(q.value, k.value, v.value, out, lse, g.of_output(), spec,
+                              {.dq = dq, .dk = dk, .dv = dv, .tables = gradients});
+    g.add(q, dq);
+    g.add(k, dk);
+    g.add(v, dv);
+    tables.for_each([&](const auto& table) { g.add(table.first, table.second); });
+  };
+  return record("attention", out, operands, std::move(backward));
+}
 
 }  // namespace
 
 Var attention(const Var& q, const Var& k, const Var& v, kernels::AttentionSpec spec,
               const AttentionInputs& inputs) {
   const AttentionShape z = require_heads(q.shape(), k.shape(), v.shape());
-  const DType wide = accumulation_type(q.value.dtype());
+  const Tables tables = tables_of(inputs);
   require_mask(spec, z);
-  require_inputs(inputs, z, wide);
-  spec = with_views(std::move(spec), inputs);
-  const auto& kernel = kernels_of(q.value);
-  Tensor out({z.B, z.T, z.H, z.Dv}, q.value.dtype(), q.value.device());
-  const std::initializer_list<const Var*> operands = {&q,
-                                                      &k,
-                                                      &v,
-                                                      &inputs.distance_bias.table,
-                                                      &inputs.sink_logits,
-                                                      &inputs.shaw_keys,
-                                                      &inputs.shaw_values};
-  Tensor lse;
-  if (tape_of(operands) != nullptr) lse = Tensor({z.B, z.H, z.T}, wide, q.value.device());
-  kernel.attention(q.value, k.value, v.value, out, lse.view(), spec);
-  auto backward = [q = q, k = k, v = v, out, lse, spec, inputs, &kernel](Gradients& g) {
-    Tensor dq = uninitialised_like(q.value), dk = uninitialised_like(k.value),
-           dv = uninitialised_like(v.value);
-    const Var* tables[] = {&inputs.distance_bias.table, &inputs.sink_logits, &inputs.shaw_keys,
-                           &inputs.shaw_values};
-    Tensor dtables[4];
-    for (int i = 0; i < 4; ++i)
-      if (tables[i]->needs_grad()) dtables[i] = uninitialised_like(tables[i]->value);
-    kernel.attention_backward(q.value, k.value, v.value, out, lse, g.of_output(), spec,
-                              {.dq = dq,
-                               .dk = dk,
-                               .dv = dv,
-                               .distance_bias = dtables[0].view(),
-                               .sink_logits = dtables[1].view(),
-                               .shaw_keys = dtables[2].view(),
-                               .shaw_values = dtables[3].view()});
-    g.add(q, dq);
-    g.add(k, dk);
-    g.add(v, dv);
-    for (int i = 0; i < 4; ++i) g.add(*tables[i], dtables[i]);
-  };
-  return record("attention", out, operands, std::move(backward));
+  require_segments_and_prefix(inputs, z);
+  require_tables(tables, z, accumulation_type(q.value.dtype()));
+  spec = with_views(std::move(spec), inputs, tables);
+  return tables.apply([&](const auto&... table) {
+    return checked_attention(q, k, v, spec, inputs, {&q, &k, &v, &table...});
+  });
 }
 
 }  // namespace lathe::ops

@@ -44,7 +44,7 @@ DistanceBias distance_bias_from_buckets(const Var& weight, const BucketSpec& spe
   require_buckets(weight, spec);
   const int64_t reach = spec.max_distance, last = spec.bidirectional ? reach : 0;
   const int64_t entries = reach + last + 1, heads = weight.shape()[1];
-  const Tensor ids({entries}, DType::kI32, weight.value.device());
+  const Tensor ids({entries}, DType::kI32);
   for (int64_t i = 0; i < entries; ++i)
     ids.data<int32_t>()[i] = static_cast<int32_t>(distance_bucket(i - reach, spec));
   const auto& k = kernels_of(weight.value);

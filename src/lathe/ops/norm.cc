@@ -18,7 +18,7 @@ Tensor per_row(const Tensor& x) {
   return {Shape{x.numel() / x.size(-1)}, accumulation_type(x.dtype()), x.device()};
 }
 
-Kernels::NormGradients targets(const Sink& dx, const Sink& dw, const Sink& db) {
+Kernels::LayerGradients targets(const Sink& dx, const Sink& dw, const Sink& db) {
   return {as_rows(dx.target), dx.write, dw.target.view(), db.target.view(), dw.write, db.write};
 }
 
@@ -53,7 +53,7 @@ using Forward = void (*)(const TensorView& x, const TensorView& w, const TensorV
                          double eps);
 using Backward = void (*)(const TensorView& x, const TensorView& w, const TensorView& first,
                           const TensorView& rstd, const TensorView& dy,
-                          const Kernels::NormGradients& out);
+                          const Kernels::LayerGradients& out);
 struct Norm {
   const char* name;
   Forward forward;

@@ -95,4 +95,13 @@ HostAllocator& host_allocator() {
   return *allocator;
 }
 
+Allocator& allocator_of(Device device) {
+  switch (device) {
+    case Device::kCpu:
+    case Device::kRef:
+      return host_allocator();
+  }
+  fail(ErrorKind::kDevice, "allocate", "no memory for device {}", static_cast<int>(device));
+}
+
 }  // namespace lathe

@@ -21,6 +21,7 @@
 #pragma once
 
 #include <cstdint>
+#include <type_traits>
 
 #include "lathe/tensor/tensor.h"
 
@@ -41,6 +42,34 @@ struct BlockPattern {
   int64_t summary = 1;
 };
 
+// The tables that attention may add, each of them optional; also their gradients, where there are
+// any. T is the form in which a table is held: a view (AttentionSpec), a Var (ops/attention.cc).
+template <class T>
+struct AttentionTables {
+  T distance_bias = {};  // [H,R]: ALiBi (arXiv:2108.12409), T5's buckets spread out
+  T key_bias = {};       // [H,S] or [B,H,S]; has no gradient
+  T sink_logits = {};    // [H]: one more logit in the denominator, without a value
+  T shaw_keys = {};      // [2w+1,D] (Shaw et al. 2018, arXiv:1803.02155)
+  T shaw_values = {};    // [2w+1,Dv]
+
+  // f(all of them): the list that every walk follows.
+  template <class F>
+  decltype(auto) apply(F&& f) const {
+    return f(distance_bias, key_bias, sink_logits, shaw_keys, shaw_values);
+  }
+  // f(table) for each.
+  template <class F>
+  void for_each(F&& f) const {
+    apply([&](const auto&... table) { (f(table), ...); });
+  }
+  // Tables of what f makes of each.
+  template <class F>
+  auto map(F&& f) const {
+    using Result = std::invoke_result_t<F, const T&>;
+    return apply([&](const auto&... table) { return AttentionTables<Result>{f(table)...}; });
+  }
+};
+
 struct AttentionSpec {
   float scale = 1.0f;
   bool causal = true;
@@ -54,13 +83,9 @@ struct AttentionSpec {
   // The rest is optional.
   TensorView query_segments = {};  // i32 [B,T] and [B,S], both or none: packed documents, padding
   TensorView key_segments = {};
-  TensorView prefix = {};         // i32 [B] (Raffel et al. 2020, arXiv:1910.10683)
-  TensorView distance_bias = {};  // [H,R]: ALiBi (arXiv:2108.12409), T5's buckets spread out
+  TensorView prefix = {};  // i32 [B] (Raffel et al. 2020, arXiv:1910.10683)
+  AttentionTables<TensorView> tables = {};
   int64_t distance_offset = 0;
-  TensorView key_bias = {};     // [H,S] or [B,H,S]; has no gradient
-  TensorView sink_logits = {};  // [H]: one more logit in the denominator, without a value
-  TensorView shaw_keys = {};    // [2w+1,D] (Shaw et al. 2018, arXiv:1803.02155)
-  TensorView shaw_values = {};  // [2w+1,Dv]
 };
 
 }  // namespace lathe::kernels

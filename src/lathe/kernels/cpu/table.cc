@@ -69,24 +69,25 @@ bool plain(const TensorView& t) {
   const bool dtype = t.dtype == DType::kF32 || t.dtype == DType::kBF16 || t.dtype == DType::kI32;
   return dtype && (t.rank == 0 || t.shape[t.rank - 1] <= 1 || t.stride[t.rank - 1] == 1);
 }
-bool plain(const Kernels::NormGradients& g) { return plain(g.dx) && plain(g.dw) && plain(g.db); }
-bool plain(const Kernels::ConvGradients& g) { return plain(g.dx) && plain(g.dw) && plain(g.db); }
-bool plain_f32(const TensorView& t) { return plain(t) && (!t || t.dtype == DType::kF32); }
+// Attention reads its tables as f32.
+bool plain(const AttentionTables<TensorView>& tables) {
+  bool all = true;
+  tables.for_each(
+      [&](const TensorView& t) { all = all && plain(t) && (!t || t.dtype == DType::kF32); });
+  return all;
+}
+bool plain(const AttentionSpec& s) { return plain(s.tables); }
 bool plain(const Kernels::AttentionGradients& g) {
-  return plain(g.dq) && plain(g.dk) && plain(g.dv) && plain_f32(g.distance_bias) &&
-         plain_f32(g.sink_logits) && plain_f32(g.shaw_keys) && plain_f32(g.shaw_values);
+  return plain(g.dq) && plain(g.dk) && plain(g.dv) && plain(g.tables);
 }
-bool plain(const AttentionSpec& s) {
-  return plain_f32(s.distance_bias) && plain_f32(s.key_bias) && plain_f32(s.sink_logits) &&
-         plain_f32(s.shaw_keys) && plain_f32(s.shaw_values);
-}
-bool plain(const Kernels::RowLists& l) { return plain(l.begin) && plain(l.index); }
 template <class T>
-bool plain(const T&) {  // scalars and specs
-  return true;
+bool plain(const T& argument) {
+  bool all = true;
+  for_each_operand(argument, [&](const TensorView& t, Write = {}) { all = all && plain(t); });
+  return all;
 }
 
-// guard<&Kernels::add> has the type of the entry and chooses between the two tables.
+// Has the type of the entry and chooses between the two tables.
 template <auto Entry>
 struct Guard;
 template <class Result, class... Args, Result (*Kernels::*Entry)(Args...)>
@@ -96,11 +97,6 @@ struct Guard<Entry> {
     return (table.*Entry)(args...);
   }
 };
-
-template <auto... Entries>
-void put_guards(Kernels& table) {
-  ((table.*Entries = Guard<Entries>::call), ...);
-}
 
 bool fast_type(const TensorView& t) {
   return !t || t.dtype == DType::kF32 || t.dtype == DType::kBF16;
@@ -131,24 +127,16 @@ void matmul(const TensorView& a, const TensorView& b, const TensorView& bias, co
 }
 
 Selected build(const Level& level) {
-  Selected s;
+  Selected s{};
   s.library = level.library;
-  s.fast = ref_kernels();
   s.fast.name = "cpu";
   s.fast.level = level.name;
   level.fill(s.fast);
   s.guarded = s.fast;
+  for_each_slot([&](auto slot) { s.guarded.*slot.member = Guard<slot.member>::call; });
+  // These look at their operands themselves.
   s.guarded.matmul = matmul;
-  put_guards<&Kernels::add, &Kernels::axpy, &Kernels::scale, &Kernels::sum_rows,
-             &Kernels::sum_squares, &Kernels::activation, &Kernels::activation_backward,
-             &Kernels::gated, &Kernels::gated_backward, &Kernels::rms_norm,
-             &Kernels::rms_norm_backward, &Kernels::layer_norm, &Kernels::layer_norm_backward,
-             &Kernels::crms_norm, &Kernels::crms_norm_backward, &Kernels::depthwise_conv,
-             &Kernels::depthwise_conv_backward, &Kernels::embedding, &Kernels::embedding_backward,
-             &Kernels::gather_rows, &Kernels::gather_sum, &Kernels::gather_dot, &Kernels::softmax,
-             &Kernels::softmax_backward, &Kernels::rope, &Kernels::attention,
-             &Kernels::attention_backward, &Kernels::dropout, &Kernels::cross_entropy,
-             &Kernels::adamw>(s.guarded);
+  s.guarded.cast = s.fast.cast;
   return s;
 }
 

@@ -24,7 +24,7 @@ struct Call {
   const AttentionSpec& spec;
   int64_t B, T, H, D, S, group, Dv;
   Visibility visibility;
-  Array distance_bias, key_bias, sink_logits, shaw_keys, shaw_values;
+  AttentionTables<Array> tables;
 
   Call(const TensorView& q_view, const TensorView& k_view, const TensorView& v_view,
        const AttentionSpec& s)
@@ -40,16 +40,12 @@ struct Call {
         group(H / k.size(2)),
         Dv(v.size(3)),
         visibility(s, T, S),
-        distance_bias(s.distance_bias),
-        key_bias(s.key_bias),
-        sink_logits(s.sink_logits),
-        shaw_keys(s.shaw_keys),
-        shaw_values(s.shaw_values) {}
+        tables(s.tables.map([](const TensorView& view) { return Array(view); })) {}
 
   // The entry of the distance table, and of a Shaw table, for this query and key s.
   int64_t distance(const Query& i, int64_t s) const {
     const int64_t at = s - visibility.position(i.t) + spec.distance_offset;
-    return std::clamp<int64_t>(at, 0, distance_bias.size(1) - 1);
+    return std::clamp<int64_t>(at, 0, tables.distance_bias.size(1) - 1);
   }
   int64_t relative(const Array& table, const Query& i, int64_t s) const {
     const int64_t w = table.size(0) / 2;
@@ -59,19 +55,22 @@ struct Call {
   // k_s and v_s of the query's head with what Shaw's tables add to them.
   double key(const Query& i, int64_t s, int64_t d) const {
     const double own = k(i.b, s, i.h / group, d);
-    return shaw_keys ? own + shaw_keys(relative(shaw_keys, i, s), d) : own;
+    const Array& shaw = tables.shaw_keys;
+    return shaw ? own + shaw(relative(shaw, i, s), d) : own;
   }
   double value(const Query& i, int64_t s, int64_t d) const {
     const double own = v(i.b, s, i.h / group, d);
-    return shaw_values ? own + shaw_values(relative(shaw_values, i, s), d) : own;
+    const Array& shaw = tables.shaw_values;
+    return shaw ? own + shaw(relative(shaw, i, s), d) : own;
   }
 
   double score(const Query& i, int64_t s) const {  // before the soft cap
     double sum = 0;
     for (int64_t d = 0; d < D; ++d) sum += q(i.b, i.t, i.h, d) * key(i, s, d);
     sum *= spec.scale;
-    if (distance_bias) sum += distance_bias(i.h, distance(i, s));
-    if (key_bias) sum += spec.key_bias.rank == 2 ? key_bias(i.h, s) : key_bias(i.b, i.h, s);
+    if (tables.distance_bias) sum += tables.distance_bias(i.h, distance(i, s));
+    if (const Array& bias = tables.key_bias; bias)
+      sum += spec.tables.key_bias.rank == 2 ? bias(i.h, s) : bias(i.b, i.h, s);
     return sum;
   }
 
@@ -101,7 +100,7 @@ struct Softmax {
 Softmax softmax_of(const Call& c, const Query& i) {
   const auto S = static_cast<size_t>(c.S);
   Softmax p{std::vector<double>(S, kHidden), std::vector<double>(S, 1.0)};
-  const double sink = c.sink_logits ? c.sink_logits(i.h) : kHidden;
+  const double sink = c.tables.sink_logits ? c.tables.sink_logits(i.h) : kHidden;
   double max = sink;
   for (int64_t s = 0; s < c.S; ++s) {
     if (!c.visibility.visible(i.b, i.t, s)) continue;
@@ -149,18 +148,16 @@ class Sums {
 };
 
 struct GradientSums {
-  Sums q, k, v, distance_bias, sink_logits, shaw_keys, shaw_values;
+  Sums q, k, v;
+  AttentionTables<Sums> tables;
   explicit GradientSums(const Kernels::AttentionGradients& g)
       : q(g.dq),
         k(g.dk),
         v(g.dv),
-        distance_bias(g.distance_bias),
-        sink_logits(g.sink_logits),
-        shaw_keys(g.shaw_keys),
-        shaw_values(g.shaw_values) {}
+        tables(g.tables.map([](const TensorView& view) { return Sums(view); })) {}
   void write() const {
-    for (const Sums* s : {&q, &k, &v, &distance_bias, &sink_logits, &shaw_keys, &shaw_values})
-      s->write();
+    for (const Sums* s : {&q, &k, &v}) s->write();
+    tables.for_each([](const Sums& s) { s.write(); });
   }
 };
 
@@ -172,9 +169,10 @@ void add_score_gradient(const Call& c, const Query& i, int64_t s, double dscore,
     const double dkey = dscore * c.spec.scale * c.q(i.b, i.t, i.h, d);
     sums.q.add(dscore * c.spec.scale * c.key(i, s, d), i.b, i.t, i.h, d);
     sums.k.add(dkey, i.b, s, kv, d);
-    if (c.shaw_keys) sums.shaw_keys.add(dkey, c.relative(c.shaw_keys, i, s), d);
+    if (c.tables.shaw_keys)
+      sums.tables.shaw_keys.add(dkey, c.relative(c.tables.shaw_keys, i, s), d);
   }
-  if (c.distance_bias) sums.distance_bias.add(dscore, i.h, c.distance(i, s));
+  if (c.tables.distance_bias) sums.tables.distance_bias.add(dscore, i.h, c.distance(i, s));
 }
 
 void add_query_gradients(const Call& c, const Query& i, const Array& dout, GradientSums& sums) {
@@ -190,7 +188,8 @@ void add_query_gradients(const Call& c, const Query& i, const Array& dout, Gradi
       const double dvalue = p.weights[at] * kept * dout(i.b, i.t, i.h, d);
       dot += dout(i.b, i.t, i.h, d) * c.value(i, s, d);
       sums.v.add(dvalue, i.b, s, i.h / c.group, d);
-      if (c.shaw_values) sums.shaw_values.add(dvalue, c.relative(c.shaw_values, i, s), d);
+      if (c.tables.shaw_values)
+        sums.tables.shaw_values.add(dvalue, c.relative(c.tables.shaw_values, i, s), d);
     }
     dweights[at] = dot * kept;
     mean += p.weights[at] * dweights[at];
@@ -200,7 +199,7 @@ void add_query_gradients(const Call& c, const Query& i, const Array& dout, Gradi
     if (p.weights[at] == 0) continue;
     add_score_gradient(c, i, s, p.weights[at] * (dweights[at] - mean) * p.slopes[at], sums);
   }
-  sums.sink_logits.add(-p.sink * mean, i.h);
+  sums.tables.sink_logits.add(-p.sink * mean, i.h);
 }
 
 }  // namespace

@@ -20,7 +20,7 @@ void depthwise_conv(const TensorView& x_view, const TensorView& w_view, const Te
 namespace {
 
 void input_gradient(const Array& w, const Array& dy, const ConvTaps& taps, const ConvSpec& spec,
-                    const Kernels::ConvGradients& out) {
+                    const Kernels::LayerGradients& out) {
   const Array dx(out.dx);
   for (int64_t b = 0; b < dx.size(0); ++b)
     for (int64_t s = 0; s < dx.size(1); ++s)
@@ -36,7 +36,7 @@ void input_gradient(const Array& w, const Array& dy, const ConvTaps& taps, const
 
 void depthwise_conv_backward(const TensorView& x_view, const TensorView& w_view,
                              const TensorView& dy_view, const ConvSpec& spec,
-                             const Kernels::ConvGradients& out) {
+                             const Kernels::LayerGradients& out) {
   const Array x(x_view), w(w_view), dy(dy_view), dw(out.dw), db(out.db);
   const ConvTaps taps(spec, dy.size(1), x.size(1));
   input_gradient(w, dy, taps, spec, out);

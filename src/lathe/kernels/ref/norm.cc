@@ -24,7 +24,7 @@ struct Saved {
 };
 
 void backward(const Array& x, const Array& w, const Saved& saved, const Array& dy,
-              const Kernels::NormGradients& out) {
+              const Kernels::LayerGradients& out) {
   const Array &mean = saved.mean, &sum = saved.sum, &rstd = saved.rstd;
   const Array dx(out.dx), dw(out.dw), db(out.db);
   const int64_t rows = x.size(0), width = x.size(1);
@@ -70,7 +70,7 @@ void rms_norm(const TensorView& x_view, const TensorView& w, const TensorView& b
 }
 
 void rms_norm_backward(const TensorView& x, const TensorView& w, const TensorView& rstd,
-                       const TensorView& dy, const Kernels::NormGradients& out) {
+                       const TensorView& dy, const Kernels::LayerGradients& out) {
   const Array none{TensorView{}};
   backward(Array(x), Array(w), {none, none, Array(rstd)}, Array(dy), out);
 }
@@ -94,7 +94,7 @@ void layer_norm(const TensorView& x_view, const TensorView& w, const TensorView&
 
 void layer_norm_backward(const TensorView& x, const TensorView& w, const TensorView& mean,
                          const TensorView& rstd, const TensorView& dy,
-                         const Kernels::NormGradients& out) {
+                         const Kernels::LayerGradients& out) {
   backward(Array(x), Array(w), {Array(mean), Array(TensorView{}), Array(rstd)}, Array(dy), out);
 }
 
@@ -118,7 +118,7 @@ void crms_norm(const TensorView& x_view, const TensorView& w, const TensorView& 
 
 void crms_norm_backward(const TensorView& x, const TensorView& w, const TensorView& sum,
                         const TensorView& rstd, const TensorView& dy,
-                        const Kernels::NormGradients& out) {
+                        const Kernels::LayerGradients& out) {
   backward(Array(x), Array(w), {Array(TensorView{}), Array(sum), Array(rstd)}, Array(dy), out);
 }
 

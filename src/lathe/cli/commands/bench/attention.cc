@@ -42,12 +42,13 @@ class AttentionBench {
       bias_ = ops::distance_bias_from_buckets(random("bias", {buckets.buckets, o.heads}), buckets);
       dbias_ = Tensor(bias_.table.shape(), bias_.table.value.dtype());
     }
-    spec_.distance_bias = bias_.table.value.view();
+    spec_.tables.distance_bias = bias_.table.value.view();
     spec_.distance_offset = bias_.offset;
   }
   void forward() const { table_.attention(q_, k_, v_, out_, lse_, spec_); }
   void backward() const {
-    table_.attention_backward(q_, k_, v_, out_, lse_, dout_, spec_, {dq_, dk_, dv_, dbias_.view()});
+    table_.attention_backward(q_, k_, v_, out_, lse_, dout_, spec_,
+                              {dq_, dk_, dv_, {.distance_bias = dbias_.view()}});
   }
 
  private:

@@ -59,6 +59,8 @@ Runs runs_of(ActivationId id) {
   return runs;
 }
 
+}  // namespace
+
 void activation(ActivationId f, const TensorView& x, const TensorView& y) {
   const auto run = runs_of(f).value;
   with_type(x.dtype, [&](auto t) {
@@ -81,6 +83,8 @@ void activation_backward(ActivationId f, const TensorView& x, const TensorView& 
   });
 }
 
+namespace {
+
 // Threads share out units of 64 columns of all rows rather than rows, so that one wide row
 // (decoding) and many short ones both split evenly.
 template <class F>
@@ -96,6 +100,8 @@ void for_each_gated_run(int64_t rows, int64_t width, F&& f) {
     }
   });
 }
+
+}  // namespace
 
 void gated(ActivationId f, const TensorView& x, const TensorView& y) {
   const int64_t width = y.shape[1];
@@ -123,15 +129,6 @@ void gated_backward(ActivationId f, const TensorView& x, const TensorView& dy,
                 write(dgate + width));
     });
   });
-}
-
-}  // namespace
-
-void fill_activation(Kernels& table) {
-  table.activation = activation;
-  table.activation_backward = activation_backward;
-  table.gated = gated;
-  table.gated_backward = gated_backward;
 }
 
 }  // namespace lathe::kernels::LATHE_ISA_NAMESPACE

@@ -43,6 +43,8 @@ void adamw_run(const Pointers& p, C* copy, const AdamWSpec& spec, int64_t n) {
   }
 }
 
+}  // namespace
+
 void adamw(const TensorView& w, const TensorView& g, const TensorView& m, const TensorView& v,
            const TensorView& copy, const AdamWSpec& spec) {
   parallel_ranges(w.numel(), kHeavyGrain, [&](Range r, int) {
@@ -54,10 +56,6 @@ void adamw(const TensorView& w, const TensorView& g, const TensorView& m, const 
     });
   });
 }
-
-}  // namespace
-
-void fill_adamw(Kernels& table) { table.adamw = adamw; }
 
 }  // namespace lathe::kernels::LATHE_ISA_NAMESPACE
 

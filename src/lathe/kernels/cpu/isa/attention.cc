@@ -47,7 +47,7 @@ struct ForwardBuffers {
 
   template <class Take>
   ForwardBuffers(const AttentionCall& c, Take&& take)
-      : query(c.depth, {.plain = bool(c.spec->shaw_keys)}, take) {
+      : query(c.depth, {.plain = bool(c.tables().shaw_keys)}, take) {
     const int64_t all = padded(c.keys, kKeyTile), tile = kQueryTile * kKeyTile;
     keys = take_operand<E>(take, all * c.depth);
     values = take_operand<E>(take, all * c.value_depth);
@@ -109,16 +109,16 @@ void absorb_values(const AttentionCall& c, const ScoreTile& tile, const ForwardB
   tile_product<true, E>({tile.rows, c.value_depth, operand_length<E>(tile.columns), p.data, p.row,
                          p.col, w.values + operand_length<E>(tile.s) * c.value_depth, c.value_depth,
                          w.out, stride});
-  if (c.spec->shaw_values)
-    collect_relations(c, tile, c.spec->shaw_values, w.scores, {w.out + c.value_depth, stride});
+  if (c.tables().shaw_values)
+    collect_relations(c, tile, c.tables().shaw_values, w.scores, {w.out + c.value_depth, stride});
 }
 
 template <class T>
 void store_outputs(const AttentionCall& c, int64_t b, int64_t h, Range rows,
                    const ForwardBuffers<Operand<T>>& w, const ForwardOutputs& to) {
   const int64_t count = rows.size(), stride = out_stride(c);
-  if (c.spec->shaw_values)
-    tile_product<true, float>({count, c.value_depth, c.spec->shaw_values.shape[0],
+  if (c.tables().shaw_values)
+    tile_product<true, float>({count, c.value_depth, c.tables().shaw_values.shape[0],
                                w.out + c.value_depth, stride, 1, w.shaw_values, c.value_depth,
                                w.out, stride});
   for (int64_t r = 0; r < count; ++r) {
@@ -139,7 +139,7 @@ void forward_tile(const AttentionCall& c, int64_t b, int64_t h, Range rows,
   using E = Operand<T>;
   const int64_t count = rows.size(), depth = operand_length<E>(c.depth);
   w.query.template load<T>(c.q, b, h, rows, c.depth);
-  if (c.spec->shaw_keys)
+  if (c.tables().shaw_keys)
     tile_product<false, float>({count, c.key_relations, c.depth, w.query.plain, c.depth, 1,
                                 w.shaw_keys, c.key_relations, w.related, c.key_relations,
                                 c.spec->scale});
@@ -170,9 +170,9 @@ void load_keys(const AttentionCall& c, int64_t b, int64_t kv, Range rows,
     load_stacked<T>(c.v, b, kv, keys, c.value_depth,
                     w.values + operand_length<E>(s) * c.value_depth);
   }
-  if (c.spec->shaw_keys)
-    load_table_transposed(c.spec->shaw_keys, c.depth, c.key_relations, w.shaw_keys);
-  if (c.spec->shaw_values) load_table(c.spec->shaw_values, c.value_depth, w.shaw_values);
+  if (c.tables().shaw_keys)
+    load_table_transposed(c.tables().shaw_keys, c.depth, c.key_relations, w.shaw_keys);
+  if (c.tables().shaw_values) load_table(c.tables().shaw_values, c.value_depth, w.shaw_values);
 }
 
 template <class T>
@@ -201,6 +201,8 @@ void forward(const AttentionCall& c, const ForwardOutputs& to) {
   forward_in_place<T>(c, to);
 }
 
+}  // namespace
+
 void attention(const TensorView& q, const TensorView& k, const TensorView& v, const TensorView& out,
                const TensorView& lse, const AttentionSpec& spec) {
   const AttentionCall call(q, k, v, spec);
@@ -214,10 +216,6 @@ void attention(const TensorView& q, const TensorView& k, const TensorView& v, co
       return ref::attention(q, k, v, out, lse, spec);
   }
 }
-
-}  // namespace
-
-void fill_attention(Kernels& table) { table.attention = attention; }
 
 }  // namespace lathe::kernels::LATHE_ISA_NAMESPACE
 

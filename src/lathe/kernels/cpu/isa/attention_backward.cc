@@ -63,8 +63,8 @@ struct BackwardBuffers {
 
   template <class Take>
   BackwardBuffers(const BackwardCall& c, Take&& take)
-      : query(c.depth, {.stacked = true, .plain = bool(c.spec->shaw_keys)}, take),
-        dout(c.value_depth, {.stacked = true, .plain = bool(c.spec->shaw_values)}, take) {
+      : query(c.depth, {.stacked = true, .plain = bool(c.tables().shaw_keys)}, take),
+        dout(c.value_depth, {.stacked = true, .plain = bool(c.tables().shaw_values)}, take) {
     const int64_t all = padded(c.keys, kKeyTile), tile = kQueryTile * kKeyTile;
     keys = take_operand<E>(take, all * c.depth);
     keys_t = take_operand<E>(take, all * c.depth);
@@ -88,7 +88,8 @@ struct BackwardBuffers {
     related_values = take(kQueryTile * c.value_relations);
     drelated = take(kQueryTile * c.key_relations);
     weighed = take(kQueryTile * c.value_relations);
-    distances = take(c.gradients.distance_bias ? c.gradients.distance_bias.shape[1] : 0);
+    distances =
+        take(c.gradients.tables.distance_bias ? c.gradients.tables.distance_bias.shape[1] : 0);
   }
 };
 
@@ -177,8 +178,8 @@ void first_sweep(const BackwardCall& c, const KeyTile& tile, const BackwardBuffe
   finish_scores(c, tile.at, w.related, tile.weights);
   tile_product<false, E>({rows, kKeyTile, dv, w.dout.left, dv, 1, w.values_t + s * dv, kKeyTile,
                           tile.dweights, kKeyTile});
-  if (c.spec->shaw_values)
-    add_relations(c, tile.at, c.spec->shaw_values, {w.related_values, c.value_relations},
+  if (c.tables().shaw_values)
+    add_relations(c, tile.at, c.tables().shaw_values, {w.related_values, c.value_relations},
                   tile.dweights);
   weigh(c, tile, w);
 }
@@ -196,12 +197,13 @@ void second_sweep(const BackwardCall& c, const KeyTile& tile, const BackwardBuff
   a = along_keys(tile.dweights, rows, w.operand);
   tile_product<true, E>({rows, c.depth, operand_length<E>(columns), a.data, a.row, a.col,
                          w.keys + operand_length<E>(s) * c.depth, c.depth, w.dquery, c.depth});
-  if (c.spec->shaw_keys)
-    collect_relations(c, tile.at, c.spec->shaw_keys, tile.dweights, {w.drelated, c.key_relations});
-  if (c.spec->shaw_values)
-    collect_relations(c, tile.at, c.spec->shaw_values, tile.weights,
+  if (c.tables().shaw_keys)
+    collect_relations(c, tile.at, c.tables().shaw_keys, tile.dweights,
+                      {w.drelated, c.key_relations});
+  if (c.tables().shaw_values)
+    collect_relations(c, tile.at, c.tables().shaw_values, tile.weights,
                       {w.weighed, c.value_relations});
-  for (int64_t r = 0; r < rows && c.gradients.distance_bias; ++r)
+  for (int64_t r = 0; r < rows && c.gradients.tables.distance_bias; ++r)
     collect(tile.dweights + r * kKeyTile, distance_row(c, tile.at.t + r, s), w.distances);
 }
 
@@ -235,13 +237,13 @@ void load_queries(const BackwardCall& c, int64_t b, int64_t h, Range rows,
     w.delta[r] = -w.sum[r] * w.shift[r];  // the sink's part: its dP is 0
   }
   std::fill(w.dquery, w.dquery + count * c.depth, 0.0f);
-  if (c.gradients.distance_bias)
-    std::fill(w.distances, w.distances + c.gradients.distance_bias.shape[1], 0.0f);
-  if (c.spec->shaw_keys)
+  if (c.gradients.tables.distance_bias)
+    std::fill(w.distances, w.distances + c.gradients.tables.distance_bias.shape[1], 0.0f);
+  if (c.tables().shaw_keys)
     tile_product<false, float>({count, c.key_relations, c.depth, w.query.plain, c.depth, 1,
                                 w.shaw_keys_t, c.key_relations, w.related, c.key_relations,
                                 c.spec->scale});
-  if (c.spec->shaw_values)
+  if (c.tables().shaw_values)
     tile_product<false, float>({count, c.value_relations, c.value_depth, w.dout.plain,
                                 c.value_depth, 1, w.shaw_values_t, c.value_relations,
                                 w.related_values, c.value_relations});
@@ -263,27 +265,27 @@ void finish_sums(const BackwardCall& c, int64_t h, int64_t rows, const BackwardB
       dsink -=
           kernels::math::exp_nonpositive(sink - w.lse[r]) * w.sum[r] * (w.shift[r] + w.delta[r]);
   }
-  if (c.gradients.sink_logits) sums.sinks[h % c.group] += dsink;
+  if (c.gradients.tables.sink_logits) sums.sinks[h % c.group] += dsink;
 }
 
 // After the sweeps: what was collected per relation and per distance goes where it belongs.
 template <class E>
 void finish_tables(const BackwardCall& c, int64_t h, int64_t rows, const BackwardBuffers<E>& w,
                    const TableSums& sums) {
-  if (c.spec->shaw_keys) {
-    const int64_t n = c.spec->shaw_keys.shape[0], stride = c.key_relations;
+  if (c.tables().shaw_keys) {
+    const int64_t n = c.tables().shaw_keys.shape[0], stride = c.key_relations;
     tile_product<true, float>(
         {rows, c.depth, n, w.drelated, stride, 1, w.shaw_keys, c.depth, w.dquery, c.depth});
-    if (c.gradients.shaw_keys)
+    if (c.gradients.tables.shaw_keys)
       tile_product<true, float>({n, c.depth, rows, w.drelated, 1, stride, w.query.plain, c.depth,
                                  sums.shaw_keys, c.depth});
   }
-  if (c.gradients.shaw_values)
-    tile_product<true, float>({c.spec->shaw_values.shape[0], c.value_depth, rows, w.weighed, 1,
+  if (c.gradients.tables.shaw_values)
+    tile_product<true, float>({c.tables().shaw_values.shape[0], c.value_depth, rows, w.weighed, 1,
                                c.value_relations, w.dout.plain, c.value_depth, sums.shaw_values,
                                c.value_depth});
-  if (c.gradients.distance_bias) {
-    const int64_t entries = c.gradients.distance_bias.shape[1];
+  if (c.gradients.tables.distance_bias) {
+    const int64_t entries = c.gradients.tables.distance_bias.shape[1];
     double* mine = sums.distances + h % c.group * entries;
 #pragma omp simd
     for (int64_t i = 0; i < entries; ++i) mine[i] += static_cast<double>(w.distances[i]);
@@ -318,17 +320,18 @@ void load_keys(const BackwardCall& c, int64_t b, int64_t kv, const BackwardBuffe
     load_transposed<T>(c.v, b, kv, keys, c.value_depth,
                        w.values_t + s * operand_length<E>(c.value_depth));
   }
-  if (c.spec->shaw_keys) {
-    load_table(c.spec->shaw_keys, c.depth, w.shaw_keys);
-    load_table_transposed(c.spec->shaw_keys, c.depth, c.key_relations, w.shaw_keys_t);
+  if (c.tables().shaw_keys) {
+    load_table(c.tables().shaw_keys, c.depth, w.shaw_keys);
+    load_table_transposed(c.tables().shaw_keys, c.depth, c.key_relations, w.shaw_keys_t);
   }
-  if (c.spec->shaw_values)
-    load_table_transposed(c.spec->shaw_values, c.value_depth, c.value_relations, w.shaw_values_t);
+  if (c.tables().shaw_values)
+    load_table_transposed(c.tables().shaw_values, c.value_depth, c.value_relations,
+                          w.shaw_values_t);
 }
 
 template <class T>
 void backward(const BackwardCall& c) {
-  const TableGradients tables(c, c.gradients);
+  const TableGradients tables(c, c.gradients.tables);
   using Buffers = BackwardBuffers<Operand<T>>;
   const Scratch scratch(floats_of<Buffers>(c), thread_count());
   parallel_dynamic(c.batch * c.kv_heads, [&](int64_t unit, int thread) {
@@ -346,6 +349,8 @@ void backward(const BackwardCall& c) {
   tables.write();
 }
 
+}  // namespace
+
 void attention_backward(const TensorView& q, const TensorView& k, const TensorView& v,
                         const TensorView& out, const TensorView& lse, const TensorView& dout,
                         const AttentionSpec& spec, const Kernels::AttentionGradients& gradients) {
@@ -359,10 +364,6 @@ void attention_backward(const TensorView& q, const TensorView& k, const TensorVi
       return ref::attention_backward(q, k, v, out, lse, dout, spec, gradients);
   }
 }
-
-}  // namespace
-
-void fill_attention_backward(Kernels& table) { table.attention_backward = attention_backward; }
 
 }  // namespace lathe::kernels::LATHE_ISA_NAMESPACE
 

@@ -37,13 +37,14 @@ static void for_each_seen(const AttentionCall& c, const DecodeQuery& i, F&& f) {
 static void finish_run(const AttentionCall& c, const DecodeQuery& i, Range run,
                        const DecodeBuffers& w) {
   const AttentionSpec& spec = *c.spec;
+  const AttentionTables<TensorView>& tables = spec.tables;
   const auto for_each_entry = [&](const TableRow& at, const float* table) {
     for (int64_t s = run.begin; s < run.end; ++s)
       w.scores[s] += table[std::clamp<int64_t>(at.first + s, 0, at.count - 1)];
   };
-  if (spec.distance_bias) for_each_entry(distance_row(c, i.t, 0), distance_table(c, i.h));
-  if (spec.shaw_keys) for_each_entry(relation_row(c, spec.shaw_keys, i.t, 0), w.related);
-  if (spec.key_bias) {
+  if (tables.distance_bias) for_each_entry(distance_row(c, i.t, 0), distance_table(c, i.h));
+  if (tables.shaw_keys) for_each_entry(relation_row(c, tables.shaw_keys, i.t, 0), w.related);
+  if (tables.key_bias) {
     const float* bias = key_biases(c, i.b, i.h);
     for (int64_t s = run.begin; s < run.end; ++s) w.scores[s] += bias[s];
   }
@@ -60,7 +61,7 @@ template <class T>
 static float score_keys(const AttentionCall& c, const DecodeQuery& i, const DecodeBuffers& w) {
   load_rows<T>(c.q, i.b, i.h, {i.t, i.t + 1}, c.width, w.query);
   for (int64_t d = 0; d < c.width; ++d) w.query[d] *= c.spec->scale;
-  const TensorView& table = c.spec->shaw_keys;
+  const TensorView& table = c.tables().shaw_keys;
   for (int64_t r = 0; table && r < table.shape[0]; ++r) {
     const float* row = table.as<float>() + r * table.stride[0];
     float dot = 0.0f;
@@ -106,7 +107,7 @@ static float weigh_keys(const AttentionCall& c, const DecodeQuery& i, float top,
 template <class T>
 static void sum_values(const AttentionCall& c, const DecodeQuery& i, float sum,
                        const DecodeBuffers& w) {
-  const TensorView& table = c.spec->shaw_values;
+  const TensorView& table = c.tables().shaw_values;
   std::fill(w.out, w.out + c.value_width, 0.0f);
   std::fill(w.weighed, w.weighed + c.value_relations, 0.0f);
   if (!(sum > 0.0f)) return;

@@ -1,6 +1,6 @@
 // What happens to a tile of scores between the product and the softmax, each step a function on
 // scores[rows][kKeyTile]: biases are added, the soft cap acts, hidden ones become -inf. A new bias is
-// a line of add_biases(), and of AttentionTables (attention_tables.h) when it has a gradient.
+// a line of add_biases(), and of TableSums (attention_tables.h) when it has a gradient.
 // Include inside the level.h frame.
 //
 // Biases that depend on the distance s - p alone lie in a table with one entry per distance, so a
@@ -19,7 +19,7 @@ struct TableRow {
 };
 
 LATHE_INLINE TableRow distance_row(const AttentionCall& c, int64_t t, int64_t s) {
-  return {s - c.position(t) + c.spec->distance_offset, c.spec->distance_bias.shape[1]};
+  return {s - c.position(t) + c.spec->distance_offset, c.tables().distance_bias.shape[1]};
 }
 LATHE_INLINE TableRow relation_row(const AttentionCall& c, const TensorView& table, int64_t t,
                                    int64_t s) {
@@ -65,11 +65,11 @@ LATHE_INLINE void collect(const float* row, const TableRow& at, float* entries) 
 }
 
 static const float* distance_table(const AttentionCall& c, int64_t h) {
-  const TensorView& table = c.spec->distance_bias;
+  const TensorView& table = c.tables().distance_bias;
   return table.as<float>() + h * table.stride[0];
 }
 static const float* key_biases(const AttentionCall& c, int64_t b, int64_t h) {
-  const TensorView& bias = c.spec->key_bias;
+  const TensorView& bias = c.tables().key_bias;
   return bias.as<float>() +
          (bias.rank == 2 ? h * bias.stride[0] : b * bias.stride[0] + h * bias.stride[1]);
 }
@@ -98,14 +98,15 @@ static void collect_relations(const AttentionCall& c, const ScoreTile& tile,
 // `related`: the scaled queries' products with Shaw's keys, when there are some.
 static void add_biases(const AttentionCall& c, const ScoreTile& tile, float* related,
                        float* scores) {
-  const AttentionSpec& spec = *c.spec;
-  if (spec.distance_bias) {
+  const AttentionTables<TensorView>& tables = c.tables();
+  if (tables.distance_bias) {
     const float* table = distance_table(c, tile.h);
     for (int64_t r = 0; r < tile.rows; ++r)
       spread(table, distance_row(c, tile.t + r, tile.s), scores + r * kKeyTile);
   }
-  if (spec.shaw_keys) add_relations(c, tile, spec.shaw_keys, {related, c.key_relations}, scores);
-  if (spec.key_bias) {
+  if (tables.shaw_keys)
+    add_relations(c, tile, tables.shaw_keys, {related, c.key_relations}, scores);
+  if (tables.key_bias) {
     const float* bias = key_biases(c, tile.b, tile.h) + tile.s;
     for (int64_t r = 0; r < tile.rows; ++r) {
       float* row = scores + r * kKeyTile;
@@ -167,5 +168,5 @@ static void dropout_factors(const AttentionCall& c, const ScoreTile& tile, float
 
 // Where the softmax of a row starts: at the sink logit of its head, or at nothing.
 LATHE_INLINE float sink_logit(const AttentionCall& c, int64_t h) {
-  return c.spec->sink_logits ? c.spec->sink_logits.as<float>()[h] : kNothing;
+  return c.tables().sink_logits ? c.tables().sink_logits.as<float>()[h] : kNothing;
 }

@@ -14,7 +14,7 @@ struct TableSums {
   float *shaw_keys, *shaw_values;  // [2w+1][depth], [2w+1][value_depth]
 
   template <class Take>
-  TableSums(const AttentionCall& c, const Kernels::AttentionGradients& g, Take&& take) {
+  TableSums(const AttentionCall& c, const AttentionTables<TensorView>& g, Take&& take) {
     const auto take_doubles = [&](int64_t n) {
       return static_cast<double*>(static_cast<void*>(take(2 * n)));
     };
@@ -27,7 +27,7 @@ struct TableSums {
 
 class TableGradients {
  public:
-  TableGradients(const AttentionCall& c, const Kernels::AttentionGradients& g)
+  TableGradients(const AttentionCall& c, const AttentionTables<TensorView>& g)
       : call_(c), gradients_(g), floats_(count()), scratch_(floats_, units()) {
     for (int64_t u = 0; u < units(); ++u) {
       float* mine = scratch_.of_thread(static_cast<int>(u));
@@ -91,7 +91,7 @@ class TableGradients {
   }
 
   const AttentionCall& call_;
-  const Kernels::AttentionGradients& gradients_;
+  const AttentionTables<TensorView>& gradients_;
   int64_t floats_;
   Scratch scratch_;
 };

@@ -34,10 +34,11 @@ struct AttentionCall {
         value_width(v.shape[3]),
         depth(padded(width, kWidth)),
         value_depth(padded(value_width, kWidth)),
-        key_relations(s.shaw_keys ? padded(s.shaw_keys.shape[0], kWidth) : 0),
-        value_relations(s.shaw_values ? padded(s.shaw_values.shape[0], kWidth) : 0),
+        key_relations(s.tables.shaw_keys ? padded(s.tables.shaw_keys.shape[0], kWidth) : 0),
+        value_relations(s.tables.shaw_values ? padded(s.tables.shaw_values.shape[0], kWidth) : 0),
         visibility(s, queries, keys) {}
   int64_t position(int64_t t) const { return visibility.position(t); }
+  const AttentionTables<TensorView>& tables() const { return spec->tables; }
 };
 
 // A rectangle of scores: queries [t, t + rows) against keys [s, s + columns) of one batch row and

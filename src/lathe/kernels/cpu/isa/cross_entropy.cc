@@ -88,6 +88,8 @@ void row(const T* x, int64_t label, int64_t n, float* loss, O* dx, float factor)
   put(dx[label], at_label);
 }
 
+}  // namespace
+
 void cross_entropy(const TensorView& logits, const TensorView& labels, const TensorView& losses,
                    const TensorView& dlogits, double grad_scale) {
   const int64_t vocab = logits.shape[1];
@@ -103,10 +105,6 @@ void cross_entropy(const TensorView& logits, const TensorView& labels, const Ten
     });
   });
 }
-
-}  // namespace
-
-void fill_cross_entropy(Kernels& table) { table.cross_entropy = cross_entropy; }
 
 }  // namespace lathe::kernels::LATHE_ISA_NAMESPACE
 

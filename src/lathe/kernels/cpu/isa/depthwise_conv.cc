@@ -72,6 +72,8 @@ void convolve_row(const RowCall& c, int64_t b, int64_t i, const Partner& partner
   }
 }
 
+}  // namespace
+
 void depthwise_conv(const TensorView& x, const TensorView& w, const TensorView& bias,
                     const TensorView& y, const ConvSpec& spec) {
   const int64_t tokens = y.shape[1];
@@ -85,10 +87,12 @@ void depthwise_conv(const TensorView& x, const TensorView& w, const TensorView& 
   });
 }
 
+namespace {
+
 // dw[:, strip] and db[strip]; `sums` has room for (taps + 1)·kStrip.
 template <class T>
 void parameter_gradients(const TensorView& x, const TensorView& dy, const ConvSpec& spec,
-                         const Kernels::ConvGradients& out, int64_t at, float* sums) {
+                         const Kernels::LayerGradients& out, int64_t at, float* sums) {
   const ConvTaps taps(spec, dy.shape[1], x.shape[1]);
   const int64_t n = std::min(kStrip, x.shape[2] - at);
   std::fill_n(sums, (spec.taps + 1) * kStrip, 0.0f);
@@ -106,8 +110,10 @@ void parameter_gradients(const TensorView& x, const TensorView& dy, const ConvSp
   if (out.db) write(sums + spec.taps * kStrip, out.write_db, out.db.as<float>() + at, n);
 }
 
+}  // namespace
+
 void depthwise_conv_backward(const TensorView& x, const TensorView& w, const TensorView& dy,
-                             const ConvSpec& spec, const Kernels::ConvGradients& out) {
+                             const ConvSpec& spec, const Kernels::LayerGradients& out) {
   const int64_t tokens = x.shape[1], width = x.shape[2];
   const ConvTaps taps(spec, dy.shape[1], tokens);
   const TensorView no_bias;
@@ -127,13 +133,6 @@ void depthwise_conv_backward(const TensorView& x, const TensorView& w, const Ten
         parameter_gradients<T>(x, dy, spec, out, strip * kStrip, sums.of_thread(thread));
     });
   });
-}
-
-}  // namespace
-
-void fill_depthwise_conv(Kernels& table) {
-  table.depthwise_conv = depthwise_conv;
-  table.depthwise_conv_backward = depthwise_conv_backward;
 }
 
 }  // namespace lathe::kernels::LATHE_ISA_NAMESPACE

@@ -47,6 +47,8 @@ void drop_run(const T* x, const uint32_t* words, uint32_t threshold, float facto
     put(out[i], (words[i] >> 8) >= threshold ? to_float(x[i]) * factor : 0.0f);
 }
 
+}  // namespace
+
 void dropout(const TensorView& x, const TensorView& out, double p, uint64_t key) {
   const Rng rng = Rng::from_key(key);
   // uniform is k / 2^24 with an integer k, so uniform >= p is k >= p·2^24, rounded up.
@@ -63,10 +65,6 @@ void dropout(const TensorView& x, const TensorView& out, double p, uint64_t key)
     });
   });
 }
-
-}  // namespace
-
-void fill_dropout(Kernels& table) { table.dropout = dropout; }
 
 }  // namespace lathe::kernels::LATHE_ISA_NAMESPACE
 

@@ -15,6 +15,8 @@ void add_run(const float* a, const float* b, float* out, int64_t n) {
   for (int64_t i = 0; i < n; ++i) out[i] = a[i] + b[i];
 }
 
+}  // namespace
+
 void add(const TensorView& a, const TensorView& b, const TensorView& out) {
   for_each_run({&out, &a, &b}, kGrain, [&](const int64_t* at, int64_t n) {
     with_type(a.dtype, [&](auto ta) {
@@ -58,6 +60,8 @@ void scale(double alpha, const TensorView& x, const TensorView& out) {
   });
 }
 
+namespace {
+
 // f16 converts by a function call per element.
 template <class X, class O>
 LATHE_INLINE void convert(X x, O& out) {
@@ -87,6 +91,8 @@ void cast_run(const X* x, int64_t x_step, O* out, int64_t out_step, int64_t n) {
   for (int64_t i = 0; i < n; ++i) convert(x[i * x_step], out[i * out_step]);
 }
 
+}  // namespace
+
 // Any floating dtypes and strides.
 void cast(const TensorView& x, const TensorView& out) {
   const int last = out.rank - 1;
@@ -113,15 +119,6 @@ void cast(const TensorView& x, const TensorView& out) {
     });
   };
   for_each_run({&out_rows, &x_rows}, std::max<int64_t>(1, kGrain / inner), run);
-}
-
-}  // namespace
-
-void fill_elementwise(Kernels& table) {
-  table.add = add;
-  table.axpy = axpy;
-  table.scale = scale;
-  table.cast = cast;
 }
 
 }  // namespace lathe::kernels::LATHE_ISA_NAMESPACE

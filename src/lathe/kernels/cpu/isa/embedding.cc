@@ -21,6 +21,8 @@ void add_run(const T* from, float* to, int64_t n) {
   for (int64_t i = 0; i < n; ++i) to[i] += to_float(from[i]);
 }
 
+}  // namespace
+
 void embedding(const TensorView& table, const TensorView& ids, const TensorView& out) {
   const int64_t width = out.shape[1];
   with_type(table.dtype, [&](auto tt) {
@@ -50,13 +52,6 @@ void embedding_backward(const TensorView& ids, const TensorView& dout, const Ten
       }
     });
   });
-}
-
-}  // namespace
-
-void fill_embedding(Kernels& table) {
-  table.embedding = embedding;
-  table.embedding_backward = embedding_backward;
 }
 
 }  // namespace lathe::kernels::LATHE_ISA_NAMESPACE

@@ -4,23 +4,9 @@
 
 namespace lathe::kernels::LATHE_ISA_NAMESPACE {
 
-void fill(Kernels& table) {
-  fill_matmul(table);
-  fill_elementwise(table);
-  fill_reductions(table);
-  fill_activation(table);
-  fill_norm(table);
-  fill_depthwise_conv(table);
-  fill_embedding(table);
-  fill_gather(table);
-  fill_softmax(table);
-  fill_rope(table);
-  fill_attention(table);
-  fill_attention_backward(table);
-  fill_dropout(table);
-  fill_cross_entropy(table);
-  fill_adamw(table);
-}
+#define LATHE_FILL(slot) table.slot = slot;
+
+void fill(Kernels& table) { LATHE_KERNEL_SLOTS(LATHE_FILL) }
 
 }  // namespace lathe::kernels::LATHE_ISA_NAMESPACE
 

@@ -24,6 +24,8 @@ void scaled_run(const X* x, float scale, O* out, int64_t n) {
   for (int64_t i = 0; i < n; ++i) put(out[i], scale * to_float(x[i]));
 }
 
+}  // namespace
+
 void gather_rows(const TensorView& x, const TensorView& rows, const TensorView& scales,
                  const TensorView& out) {
   const int64_t width = out.shape[1];
@@ -41,6 +43,8 @@ void gather_rows(const TensorView& x, const TensorView& rows, const TensorView& 
     });
   });
 }
+
+namespace {
 
 constexpr int64_t kColumns = 512;  // summed at a time, in f32, before they are rounded
 
@@ -60,6 +64,8 @@ void put_sum(const float* sum, O* out, int64_t n, Write write) {
     for (int64_t i = 0; i < n; ++i) put(out[i], sum[i]);
   }
 }
+
+}  // namespace
 
 void gather_sum(const TensorView& x, const Kernels::RowLists& lists, const TensorView& scales,
                 const TensorView& out, Write write) {
@@ -85,6 +91,8 @@ void gather_sum(const TensorView& x, const Kernels::RowLists& lists, const Tenso
   });
 }
 
+namespace {
+
 template <class A, class B>
 float dot_run(const A* a, const B* b, int64_t n) {
   float sum = 0;
@@ -92,6 +100,8 @@ float dot_run(const A* a, const B* b, int64_t n) {
   for (int64_t i = 0; i < n; ++i) sum += to_float(a[i]) * to_float(b[i]);
   return sum;
 }
+
+}  // namespace
 
 void gather_dot(const TensorView& a, const TensorView& b, const TensorView& rows,
                 const TensorView& out) {
@@ -107,14 +117,6 @@ void gather_dot(const TensorView& a, const TensorView& b, const TensorView& rows
       });
     });
   });
-}
-
-}  // namespace
-
-void fill_gather(Kernels& table) {
-  table.gather_rows = gather_rows;
-  table.gather_sum = gather_sum;
-  table.gather_dot = gather_dot;
 }
 
 }  // namespace lathe::kernels::LATHE_ISA_NAMESPACE

@@ -368,6 +368,8 @@ void multiply_from(const TensorView& a, const TensorView& b, const TensorView& b
     multiply_as<A, B, float>(a, b, bias, c, write);
 }
 
+}  // namespace
+
 void matmul(const TensorView& a, const TensorView& b, const TensorView& bias, const TensorView& c,
             Write write) {
   if (a.dtype == DType::kBF16)
@@ -377,10 +379,6 @@ void matmul(const TensorView& a, const TensorView& b, const TensorView& bias, co
   else
     multiply_from<float, float>(a, b, bias, c, write);
 }
-
-}  // namespace
-
-void fill_matmul(Kernels& table) { table.matmul = matmul; }
 
 }  // namespace lathe::kernels::LATHE_ISA_NAMESPACE
 

@@ -96,6 +96,8 @@ void forward(const NormCall& c) {
   });
 }
 
+}  // namespace
+
 void rms_norm(const TensorView& x, const TensorView& w, const TensorView& b, const TensorView& y,
               const TensorView& rstd, double eps) {
   forward({x, w, b, y, nullptr, nullptr, rstd, eps});
@@ -111,11 +113,13 @@ void crms_norm(const TensorView& x, const TensorView& w, const TensorView& b, co
   forward({x, w, b, y, nullptr, &sum, rstd, eps});
 }
 
+namespace {
+
 struct BackwardCall {
   const TensorView &x, &w;
   const TensorView *mean, *sum;
   const TensorView &rstd, &dy;
-  const Kernels::NormGradients& out;
+  const Kernels::LayerGradients& out;
 };
 
 struct RowSums {
@@ -224,32 +228,23 @@ void backward(const BackwardCall& c) {
   add_threads(sums, threads, width, c.out.db, c.out.write_db);
 }
 
+}  // namespace
+
 void rms_norm_backward(const TensorView& x, const TensorView& w, const TensorView& rstd,
-                       const TensorView& dy, const Kernels::NormGradients& out) {
+                       const TensorView& dy, const Kernels::LayerGradients& out) {
   backward({x, w, nullptr, nullptr, rstd, dy, out});
 }
 
 void layer_norm_backward(const TensorView& x, const TensorView& w, const TensorView& mean,
                          const TensorView& rstd, const TensorView& dy,
-                         const Kernels::NormGradients& out) {
+                         const Kernels::LayerGradients& out) {
   backward({x, w, &mean, nullptr, rstd, dy, out});
 }
 
 void crms_norm_backward(const TensorView& x, const TensorView& w, const TensorView& sum,
                         const TensorView& rstd, const TensorView& dy,
-                        const Kernels::NormGradients& out) {
+                        const Kernels::LayerGradients& out) {
   backward({x, w, nullptr, &sum, rstd, dy, out});
-}
-
-}  // namespace
-
-void fill_norm(Kernels& table) {
-  table.rms_norm = rms_norm;
-  table.rms_norm_backward = rms_norm_backward;
-  table.layer_norm = layer_norm;
-  table.layer_norm_backward = layer_norm_backward;
-  table.crms_norm = crms_norm;
-  table.crms_norm_backward = crms_norm_backward;
 }
 
 }  // namespace lathe::kernels::LATHE_ISA_NAMESPACE

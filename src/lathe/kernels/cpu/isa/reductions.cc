@@ -31,6 +31,8 @@ void sum_columns(const TensorView& x, int64_t begin, int64_t n, float* sum) {
   }
 }
 
+}  // namespace
+
 // Threads own columns, in units of one cache line of bf16.
 void sum_rows(const TensorView& x, const TensorView& out, Write write) {
   constexpr int64_t kUnit = 32;
@@ -51,6 +53,8 @@ void sum_rows(const TensorView& x, const TensorView& out, Write write) {
   });
 }
 
+namespace {
+
 template <class X>
 double squares_of(const X* x, int64_t n) {
   double sum = 0;
@@ -61,6 +65,8 @@ double squares_of(const X* x, int64_t n) {
   }
   return sum;
 }
+
+}  // namespace
 
 // One double per block of fixed size, added in order: the same bits for any number of threads.
 double sum_squares(const TensorView& x) {
@@ -76,13 +82,6 @@ double sum_squares(const TensorView& x) {
   double total = 0;
   for (double sum : sums) total += sum;
   return total;
-}
-
-}  // namespace
-
-void fill_reductions(Kernels& table) {
-  table.sum_rows = sum_rows;
-  table.sum_squares = sum_squares;
 }
 
 }  // namespace lathe::kernels::LATHE_ISA_NAMESPACE

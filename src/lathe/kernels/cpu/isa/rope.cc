@@ -21,6 +21,8 @@ void rotate(const T* x, const float* cos, const float* sin, float sign, T* out, 
   }
 }
 
+}  // namespace
+
 void rope(const TensorView& x, const TensorView& cos, const TensorView& sin,
           const TensorView& positions, const TensorView& out, const RopeSpec& spec) {
   const int64_t length = x.shape[1], heads = x.shape[2], depth = x.shape[3], pairs = cos.shape[1];
@@ -43,10 +45,6 @@ void rope(const TensorView& x, const TensorView& cos, const TensorView& sin,
     });
   });
 }
-
-}  // namespace
-
-void fill_rope(Kernels& table) { table.rope = rope; }
 
 }  // namespace lathe::kernels::LATHE_ISA_NAMESPACE
 

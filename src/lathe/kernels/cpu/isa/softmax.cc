@@ -30,6 +30,8 @@ double softmax_run(const T* x, T* y, int64_t n) {
   return max + std::log(static_cast<double>(sum));
 }
 
+}  // namespace
+
 void softmax(const TensorView& x, const TensorView& y, const TensorView& lse) {
   const int64_t width = y.shape[1];
   with_type(x.dtype, [&](auto t) {
@@ -41,6 +43,8 @@ void softmax(const TensorView& x, const TensorView& y, const TensorView& lse) {
   });
 }
 
+namespace {
+
 template <class T>
 void softmax_backward_run(const T* y, const T* dy, T* dx, int64_t n) {
   float mean = 0;
@@ -50,6 +54,8 @@ void softmax_backward_run(const T* y, const T* dy, T* dx, int64_t n) {
   for (int64_t i = 0; i < n; ++i) put(dx[i], to_float(y[i]) * (to_float(dy[i]) - mean));
 }
 
+}  // namespace
+
 void softmax_backward(const TensorView& y, const TensorView& dy, const TensorView& dx) {
   const int64_t width = y.shape[1];
   with_type(y.dtype, [&](auto t) {
@@ -58,13 +64,6 @@ void softmax_backward(const TensorView& y, const TensorView& dy, const TensorVie
       softmax_backward_run<T>(row_of<T>(y, n), row_of<T>(dy, n), row_of<T>(dx, n), width);
     });
   });
-}
-
-}  // namespace
-
-void fill_softmax(Kernels& table) {
-  table.softmax = softmax;
-  table.softmax_backward = softmax_backward;
 }
 
 }  // namespace lathe::kernels::LATHE_ISA_NAMESPACE
