@@ -325,6 +325,24 @@ TEST(CrossEntropy, GivesTheLossOfEachLabel) {
   }
 }
 
+// A label of probability 0 has an infinite loss; the z-loss of its row and the gradients are those of
+// the other tokens.
+TEST(CrossEntropy, KeepsTheZLossOfAnImpossibleLabelFinite) {
+  const double c = 0.1, none = -HUGE_VAL;
+  Tape tape;
+  ops::OutputHead head(Tensor::zeros({3, 1}, DType::kF64, Device::kRef));
+  head.bias = tape.leaf(tensor_of({std::log(3.0), none, 0.0}, {3}, DType::kF64, Device::kRef));
+  double z_term = 0;
+  const Var loss = ops::linear_cross_entropy(Tensor::zeros({1, 1}, DType::kF64, Device::kRef), head,
+                                             indices({1}, {1}), {.z_loss = c, .z_term = &z_term});
+  EXPECT_EQ(loss.value.item(), HUGE_VAL);
+  const double lse = std::log(4.0);
+  EXPECT_NEAR(z_term, c * lse * lse, 1e-14);
+  tape.backward(loss);
+  const double a = 1 + 2 * c * lse;
+  EXPECT_LE(error_of(tape.grad(head.bias).to_vector(), {a * 0.75, -1.0, a * 0.25}), 1e-14);
+}
+
 TEST(Dropout, KeepsTheMeanAndDrawsTheSameTwice) {
   const Tensor ones = tensor_of(Values(10000, 1.0), {100, 100}, DType::kF32, Device::kCpu);
   const Values a = ops::dropout(ones, 0.25, Rng(5)).value.to_vector();
