@@ -8,6 +8,7 @@
 #include "lathe/ops/embedding.h"
 #include "lathe/ops/linear.h"
 #include "lathe/ops/norm.h"
+#include "lathe/ops/token_log_probs.h"
 #include "ops/harness.h"
 
 namespace lathe::testing {
@@ -253,6 +254,29 @@ void add_cross_entropy(std::vector<Case>& all) {
   add("z_loss_capped", {4, 2, -1}, 5, 0.1, 2.5);
 }
 
+void add_token_log_probs(std::vector<Case>& all) {
+  const auto add = [&](const std::string& name, const std::vector<int32_t>& labels,
+                       double temperature = 1, double softcap = 0) {
+    const auto rows = static_cast<int64_t>(labels.size());
+    all.push_back({"token_log_probs_" + name,
+                   {{{rows, 4}}, {{6, 4}, Kind::kWeight}, {{6}, Kind::kGain}},
+                   [labels, rows, temperature, softcap](const Vars& v) -> Vars {
+                     ops::OutputHead head(v[1]);
+                     head.bias = v[2];
+                     head.softcap = softcap;
+                     Var entropy;
+                     const Var log_probs =
+                         ops::token_log_probs(v[0], head, indices(labels, {rows}),
+                                              {.temperature = temperature, .entropy = &entropy});
+                     return {log_probs, entropy, ops::add(log_probs, entropy)};
+                   }});
+  };
+  add("plain", {0, 5, 3});
+  add("ignored", {-1, 5, -100, 2});
+  add("temperature", {1, 4}, 0.6);
+  add("capped", {4, 2, -1}, 1.5, 2.5);
+}
+
 std::vector<Case> cases() {
   std::vector<Case> all;
   add_linear(all);
@@ -264,6 +288,7 @@ std::vector<Case> cases() {
   add_attention(all);
   add_attention_inputs(all);
   add_cross_entropy(all);
+  add_token_log_probs(all);
   return all;
 }
 
