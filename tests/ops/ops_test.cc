@@ -8,6 +8,7 @@
 #include "lathe/ops/embedding.h"
 #include "lathe/ops/linear.h"
 #include "lathe/ops/norm.h"
+#include "lathe/ops/token_log_probs.h"
 #include "ops/harness.h"
 
 namespace lathe::testing {
@@ -253,6 +254,29 @@ void add_cross_entropy(std::vector<Case>& all) {
   add("z_loss_capped", {4, 2, -1}, 5, 0.1, 2.5);
 }
 
+void add_token_log_probs(std::vector<Case>& all) {
+  const auto add = [&](const std::string& name, const std::vector<int32_t>& labels,
+                       double temperature = 1, double softcap = 0) {
+    const auto rows = static_cast<int64_t>(labels.size());
+    all.push_back({"token_log_probs_" + name,
+                   {{{rows, 4}}, {{6, 4}, Kind::kWeight}, {{6}, Kind::kGain}},
+                   [labels, rows, temperature, softcap](const Vars& v) -> Vars {
+                     ops::OutputHead head(v[1]);
+                     head.bias = v[2];
+                     head.softcap = softcap;
+                     Var entropy;
+                     const Var log_probs =
+                         ops::token_log_probs(v[0], head, indices(labels, {rows}),
+                                              {.temperature = temperature, .entropy = &entropy});
+                     return {log_probs, entropy, ops::add(log_probs, entropy)};
+                   }});
+  };
+  add("plain", {0, 5, 3});
+  add("ignored", {-1, 5, -100, 2});
+  add("temperature", {1, 4}, 0.6);
+  add("capped", {4, 2, -1}, 1.5, 2.5);
+}
+
 std::vector<Case> cases() {
   std::vector<Case> all;
   add_linear(all);
@@ -264,6 +288,7 @@ std::vector<Case> cases() {
   add_attention(all);
   add_attention_inputs(all);
   add_cross_entropy(all);
+  add_token_log_probs(all);
   return all;
 }
 
@@ -323,6 +348,24 @@ TEST(CrossEntropy, GivesTheLossOfEachLabel) {
                                                 indices({labels[static_cast<size_t>(i)]}, {1}));
     EXPECT_NEAR(each[static_cast<size_t>(i)], alone.value.item(), 1e-12);
   }
+}
+
+// A label of probability 0 has an infinite loss; the z-loss of its row and the gradients are those of
+// the other tokens.
+TEST(CrossEntropy, KeepsTheZLossOfAnImpossibleLabelFinite) {
+  const double c = 0.1, none = -HUGE_VAL;
+  Tape tape;
+  ops::OutputHead head(Tensor::zeros({3, 1}, DType::kF64, Device::kRef));
+  head.bias = tape.leaf(tensor_of({std::log(3.0), none, 0.0}, {3}, DType::kF64, Device::kRef));
+  double z_term = 0;
+  const Var loss = ops::linear_cross_entropy(Tensor::zeros({1, 1}, DType::kF64, Device::kRef), head,
+                                             indices({1}, {1}), {.z_loss = c, .z_term = &z_term});
+  EXPECT_EQ(loss.value.item(), HUGE_VAL);
+  const double lse = std::log(4.0);
+  EXPECT_NEAR(z_term, c * lse * lse, 1e-14);
+  tape.backward(loss);
+  const double a = 1 + 2 * c * lse;
+  EXPECT_LE(error_of(tape.grad(head.bias).to_vector(), {a * 0.75, -1.0, a * 0.25}), 1e-14);
 }
 
 TEST(Dropout, KeepsTheMeanAndDrawsTheSameTwice) {

@@ -11,6 +11,7 @@
 #include "lathe/ops/embedding.h"
 #include "lathe/ops/linear.h"
 #include "lathe/ops/norm.h"
+#include "lathe/ops/token_log_probs.h"
 
 namespace lathe {
 namespace {
@@ -318,12 +319,52 @@ std::vector<Refusal> cross_entropy_refusals() {
   };
 }
 
+// Two rows of width 3, five tokens.
+void log_probs(const Tensor& labels, const ops::TokenLogProbsOptions& options = {}) {
+  ops::token_log_probs(f32({2, 3}), Var(f32({5, 3})), labels, options);
+}
+
+std::vector<Refusal> token_log_probs_refusals() {
+  return {
+      {"token_log_probs_count",
+       [] {
+         log_probs(i32({0, 0, 0}, {3}));
+       },
+       "[token_log_probs] 3 labels for 2 rows"},
+      {"token_log_probs_label",
+       [] {
+         log_probs(i32({0, 5}, {2}));
+       },
+       "[token_log_probs] label 5 is outside the vocabulary of 5; the data and the model must use "
+       "one tokenizer"},
+      {"token_log_probs_temperature",
+       [] {
+         log_probs(i32({0, 1}, {2}), {.temperature = 0});
+       },
+       "[token_log_probs] the temperature is 0, expected a finite number above 0"},
+      {"token_log_probs_top",
+       [] {
+         ops::TopTokens top{.k = 6};
+         log_probs(i32({0, 1}, {2}), {.top = &top});
+       },
+       "[token_log_probs] the 6 likeliest tokens were asked for, expected 1 to 5"},
+      {"token_log_probs_bias",
+       [] {
+         ops::OutputHead head(f32({5, 3}));
+         head.bias = f32({3});
+         ops::token_log_probs(f32({2, 3}), head, i32({0, 1}, {2}));
+       },
+       "[token_log_probs] bias has shape [3], expected [5]"},
+  };
+}
+
 std::vector<Refusal> refusals() {
   std::vector<Refusal> all;
   for (const auto& of_operation :
        {linear_refusals(), elementwise_refusals(), norm_refusals(), depthwise_conv_refusals(),
         embedding_refusals(), heads_refusals(), rope_refusals(), attention_mask_refusals(),
-        attention_table_refusals(), attention_bias_refusals(), cross_entropy_refusals()})
+        attention_table_refusals(), attention_bias_refusals(), cross_entropy_refusals(),
+        token_log_probs_refusals()})
     all.insert(all.end(), of_operation.begin(), of_operation.end());
   return all;
 }

@@ -29,6 +29,13 @@ inline void require_dtype(std::string_view op, std::string_view what, const Tens
 // The dtype of sums, statistics and losses beside activations of dtype `t`.
 inline DType accumulation_type(DType t) { return t == DType::kF64 ? DType::kF64 : DType::kF32; }
 
+// f(TypeTag<T>{}) with the C++ type of an accumulation dtype.
+template <class F>
+decltype(auto) visit_sums(DType t, F&& f) {
+  if (t == DType::kF64) return f(TypeTag<double>{});
+  return f(TypeTag<float>{});
+}
+
 inline const kernels::Kernels& kernels_of(const Tensor& t) {
   return kernels::kernels_for(t.device());
 }

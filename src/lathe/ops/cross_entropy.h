@@ -2,23 +2,9 @@
 // exist.
 #pragma once
 
-#include "lathe/autograd/tape.h"
+#include "lathe/ops/output_head.h"
 
 namespace lathe::ops {
-
-// logits = soft_cap(hidden·Wᵀ + b, cap).
-struct OutputHead {
-  Var weight;            // [V, C]
-  Var bias = {};         // [V], optional
-  double softcap = 0.0;  // 0 is off
-
-  OutputHead() = default;
-  // NOLINTNEXTLINE(google-explicit-constructor): most heads are a matrix and nothing else
-  OutputHead(Var w) : weight(std::move(w)) {}
-};
-
-// hidden [.., C] -> logits [.., V] in the accumulation dtype.
-Var logits(const Var& hidden, const OutputHead& head);
 
 struct CrossEntropyOptions {
   // The summed loss is divided by this; 0 means the number of labels that count.

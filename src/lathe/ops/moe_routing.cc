@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "lathe/base/parallel.h"
+#include "lathe/ops/best_indices.h"
 #include "lathe/ops/common.h"
 #include "lathe/ops/linear.h"
 
@@ -70,17 +71,6 @@ T sum_of_best(const T* values, int64_t size, int64_t count) {
   std::vector<T> sorted(values, values + size);
   std::partial_sort(sorted.begin(), sorted.begin() + count, sorted.end(), std::greater<>());
   return std::accumulate(sorted.begin(), sorted.begin() + count, T{});
-}
-
-// Indices of the k largest, the lower one first among equals.
-template <class T>
-void best_indices(const T* values, int64_t size, int64_t k, int32_t* out) {
-  std::vector<int32_t> order(static_cast<size_t>(size));
-  std::iota(order.begin(), order.end(), 0);
-  std::partial_sort(order.begin(), order.begin() + k, order.end(), [&](int32_t a, int32_t b) {
-    return values[a] > values[b] || (values[a] == values[b] && a < b);
-  });
-  std::copy_n(order.begin(), k, out);
 }
 
 template <class T>
