@@ -40,8 +40,7 @@ TEST(Body, RefusesWhatHasNoMeaningInIt) {
   for (const char* body : {"encoder", "encoder_decoder", "prefix_decoder"})
     EXPECT_EQ(refusal(body,
                       [](ModelConfig& c) {
-                        c.position.kind = "alibi";
-                        c.position.alibi = "falcon";
+                        set_keys(c.position, R"({"kind": "alibi", "alibi": "falcon"})");
                       }),
               "[model.position.alibi] \"falcon\" favours later keys, and in body = \"" +
                   std::string(body) + "\" some tokens see what comes after them; use \"distance\"");
@@ -49,8 +48,7 @@ TEST(Body, RefusesWhatHasNoMeaningInIt) {
             "[model.num_encoder_layers] body = \"decoder\" has no encoder beside it; use "
             "\"encoder_decoder\", or leave the key out");
   const auto few_buckets = [](ModelConfig& c) {
-    c.position.kind = "t5";
-    c.position.relative_attention_num_buckets = 3;
+    set_keys(c.position, R"({"kind": "t5", "relative_attention_num_buckets": 3})");
   };
   EXPECT_EQ(refusal("decoder", few_buckets), "no error");
   EXPECT_EQ(refusal("encoder", few_buckets),

@@ -132,48 +132,6 @@ FeedForwardOptions ffn_options(const ModelConfig& c, const StackSpec& stack, int
                    .grid_width = c.ffn.conv == "grid" ? c.ffn.grid_width.value_or(0) : 0}};
 }
 
-PositionOptions position_options(const ModelConfig& config, const StackSpec& stack) {
-  const ModelConfig c = resolved(config);
-  const PositionConfig& p = c.position;
-  const RopeScalingConfig& s = p.scaling;
-  return {.hidden_size = c.hidden_size,
-          .rotary_width = c.rotary_width(),
-          .max_positions = c.max_position_embeddings,
-          .offset = p.offset,
-          .init_std = c.initializer_range,
-          .rope_theta = p.rope_theta,
-          .rope_local_theta = p.rope_local_base_freq,
-          .rope_layout = p.rope_layout == "half" ? kernels::RopeLayout::kHalfSplit
-                                                 : kernels::RopeLayout::kInterleaved,
-          .rope_blank = p.rope_places == "blank",
-          .scaling = {.kind = s.kind,
-                      .factor = c.rope_factor(),
-                      .original_length =
-                          s.original_max_position_embeddings.value_or(c.max_position_embeddings),
-                      .length = c.max_position_embeddings,
-                      .low_freq_factor = s.low_freq_factor,
-                      .high_freq_factor = s.high_freq_factor,
-                      .beta_fast = s.beta_fast,
-                      .beta_slow = s.beta_slow,
-                      .attention_factor = s.attention_factor,
-                      .mscale = s.mscale,
-                      .mscale_all_dim = s.mscale_all_dim,
-                      .truncate = s.truncate,
-                      .short_factor = s.short_factor,
-                      .long_factor = s.long_factor},
-          .heads = c.num_attention_heads,
-          .layers = stack.layers + c.num_nextn_predict_layers,
-          .key_width = c.key_width(),
-          .value_width = c.value_width(),
-          .buckets = {.buckets = p.relative_attention_num_buckets,
-                      .max_distance = p.relative_attention_max_distance,
-                      .bidirectional = !stack.causal},
-          .shaw_distance = p.shaw_distance,
-          .alibi_by_key = p.alibi == "falcon",
-          // The tokens of a prefix see later ones.
-          .causal = stack.causal && !c.body_traits().prefix};
-}
-
 }  // namespace
 
 std::unique_ptr<Attention> make_attention(const ModelConfig& c, const StackSpec& stack,
@@ -193,9 +151,34 @@ std::unique_ptr<FeedForward> make_ffn(const ModelConfig& c, const StackSpec& sta
   return find_in(feed_forwards(), "model.ffn.kind", c.ffn.kind).make(options);
 }
 
-std::unique_ptr<Position> make_position(const ModelConfig& c, const StackSpec& stack) {
-  return find_in(positions(), "model.position.kind", c.position.kind)
-      .make(position_options(c, stack));
+const PositionComponent& position_entry(const ModelConfig& c) {
+  return find_in(positions(), "model.position.kind", c.position.kind);
+}
+
+PositionShape position_shape(const ModelConfig& c, const StackSpec& stack) {
+  return {.hidden_size = c.hidden_size,
+          .heads = c.num_attention_heads,
+          .layers = stack.layers + c.num_nextn_predict_layers,
+          .max_positions = c.max_position_embeddings,
+          .head_dim = c.head_width(),
+          .key_width = c.key_width(),
+          .value_width = c.value_width(),
+          .rotary_width = c.latent() ? c.attention.qk_rope_head_dim : c.head_width(),
+          .rotary_apart = c.latent(),
+          .keeps_heads = !c.latent(),
+          .init_std = c.initializer_range,
+          .causal = stack.causal,
+          .sees_later = !stack.causal || c.body_traits().prefix,
+          .body = c.body};
+}
+
+PositionTraits position_traits(const ModelConfig& c) {
+  return position_entry(c).traits(position_shape(c, main_stack(c)), c.position.own());
+}
+
+std::unique_ptr<Position> make_position(const ModelConfig& config, const StackSpec& stack) {
+  const ModelConfig c = resolved(config);
+  return position_entry(c).make(position_shape(c, stack), c.position.own());
 }
 
 }  // namespace lathe

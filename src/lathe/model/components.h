@@ -35,4 +35,8 @@ std::unique_ptr<FeedForward> make_ffn(const ModelConfig& config, const StackSpec
                                       int64_t layer);  // or experts
 std::unique_ptr<Position> make_position(const ModelConfig& config, const StackSpec& stack);
 
+const PositionComponent& position_entry(const ModelConfig& config);
+PositionShape position_shape(const ModelConfig& config, const StackSpec& stack);
+PositionTraits position_traits(const ModelConfig& config);  // of the main stack
+
 }  // namespace lathe

@@ -14,6 +14,7 @@
 #include "lathe/io/safetensors.h"
 #include "lathe/model/family.h"
 #include "lathe/model/stored_weights.h"
+#include "lathe/nn/position/rope.h"
 
 namespace lathe {
 namespace {
@@ -41,7 +42,7 @@ void update_old_rope_key(Json& json, const ModelConfig& c) {
   if (!json.contains("rope_scaling")) return;
   Json block = json.value("rope_parameters", Json());
   if (block.contains("full_attention")) block = block["full_attention"];
-  json["rope_scaling"] = c.position.scaling.kind == "none" ? Json() : block;
+  json["rope_scaling"] = c.position.get<RopeConfig>().scaling.stretches() ? block : Json();
 }
 
 Json config_json(const Transformer& model, const SaveOptions& options) {

@@ -5,12 +5,8 @@
 #include <nlohmann/json.hpp>
 
 #include "lathe/config/read_write.h"
+#include "lathe/model/components.h"
 #include "lathe/model/family.h"
-#include "lathe/nn/attention/attention.h"
-#include "lathe/nn/ffn/ffn.h"
-#include "lathe/nn/norm/norm.h"
-#include "lathe/nn/norm/placement.h"
-#include "lathe/nn/position/position.h"
 
 namespace lathe {
 
@@ -22,62 +18,6 @@ void NormConfig::visit(Visitor& v) {
   v.field("bias", bias, "a trained offset beside the gain");
   v.field("final", final, "normalise once more before the output head");
   v.field("embedding", embedding, "normalise the embedded tokens (BLOOM, BERT)");
-}
-
-void RopeScalingConfig::visit(Visitor& v) {
-  v.choice("kind", kind, names_of(rope_scalings()),
-           "how rotary frequencies are stretched beyond the length they were trained for");
-  v.field("factor", factor,
-          "how many times longer; default for yarn and longrope max_position_embeddings / "
-          "original_max_position_embeddings, for others 1",
-          at_least(1));
-  v.field("original_max_position_embeddings", original_max_position_embeddings,
-          "the length of the first training; default max_position_embeddings", at_least(1));
-  v.field("low_freq_factor", low_freq_factor,
-          "llama3: wavelengths above original / this are stretched in full", above(0));
-  v.field("high_freq_factor", high_freq_factor,
-          "llama3: wavelengths below original / this are kept", above(0));
-  v.field("beta_fast", beta_fast, "yarn: channels that turn more often than this are kept",
-          above(0));
-  v.field("beta_slow", beta_slow, "yarn: channels that turn less often are stretched in full",
-          above(0));
-  v.field("attention_factor", attention_factor,
-          "yarn, longrope: multiplies cos and sin; default from factor", above(0));
-  v.field("mscale", mscale, "yarn: weight of ln(factor) in the attention factor (DeepSeek)",
-          at_least(0));
-  v.field("mscale_all_dim", mscale_all_dim, "yarn: the same for the part that scores already have",
-          at_least(0));
-  v.field("truncate", truncate, "yarn: round the borders of the ramp to whole channels");
-  v.field("short_factor", short_factor, "longrope: divisor of each frequency, short texts",
-          above(0));
-  v.field("long_factor", long_factor, "longrope: divisor of each frequency, long texts", above(0));
-}
-
-void PositionConfig::visit(Visitor& v) {
-  v.choice("kind", kind, names_of(positions()), "how the model knows where a token stands");
-  v.field("rope_theta", rope_theta, "base of the rotary wavelengths", above(0));
-  v.field("rope_local_base_freq", rope_local_base_freq,
-          "another base, unscaled, in sliding_attention layers (Gemma 3)", above(0));
-  v.choice("rope_layout", rope_layout, {"half", "interleaved"},
-           "which channels rotate together: (i, i + D/2) or (2i, 2i + 1)");
-  v.choice(
-      "rope_places", rope_places, {"text", "blank"},
-      "rope: where a token stands, or as GLM has it: half of the channels by its place in the "
-      "prefix, at whose end all that follows stands, half by its place behind the prefix (without "
-      "one, everything is behind it)");
-  v.field("partial_rotary_factor", partial_rotary_factor,
-          "share of each head's channels that rotate; the rest has no position",
-          Limits{.minimum = 0, .maximum = 1, .exclusive_minimum = true});
-  v.group("scaling", scaling, "rotary positions beyond the trained length");
-  v.field("offset", offset, "learned: the row of position 0 (OPT has 2 rows before it)",
-          at_least(0));
-  v.choice("alibi", alibi, {"distance", "falcon"},
-           "alibi: -slope·distance, or as Falcon has it: slope·key in bf16, scaled as q·k is");
-  v.field("relative_attention_num_buckets", relative_attention_num_buckets,
-          "t5: buckets of distances", at_least(2));
-  v.field("relative_attention_max_distance", relative_attention_max_distance,
-          "t5: distances from here on share the last bucket", at_least(2));
-  v.field("shaw_distance", shaw_distance, "shaw: distances beyond this are alike", at_least(1));
 }
 
 void AttentionConfig::visit(Visitor& v) {
@@ -239,10 +179,9 @@ namespace {
 
 double default_scale(const ModelConfig& c) {
   const double scale = 1.0 / std::sqrt(static_cast<double>(std::max<int64_t>(1, c.key_width())));
-  const RopeScalingConfig& s = c.position.scaling;
-  if (!c.latent() || s.kind != "yarn" || s.mscale_all_dim.value_or(0) == 0) return scale;
+  if (!c.latent()) return scale;
   // DeepSeek sharpens its scores for the stretched length.
-  const double temperature = yarn_temperature(c.rope_factor(), *s.mscale_all_dim);
+  const double temperature = position_traits(c).temperature;
   return scale * temperature * temperature;
 }
 
@@ -284,8 +223,7 @@ ModelConfig resolved(const ModelConfig& config) {
   c.attention.output_bias = config.attention.output_bias.value_or(config.attention_bias);
   c.attention.scale = config.attention.scale.value_or(default_scale(config));
   c.attention.norm_eps = config.attention.norm_eps.value_or(config.norm.eps);
-  if (c.position.scaling.kind != "none" && !c.position.scaling.original_max_position_embeddings)
-    c.position.scaling.original_max_position_embeddings = c.max_position_embeddings;
+  position_entry(c).resolve(position_shape(c, main_stack(c)), c.position.own());
   c.scale_tied_head = config.scale_tied_head && config.tie_word_embeddings;
   if (c.body_traits().encoder) c.num_encoder_layers = config.encoder_layers();
   c.layer_types.clear();
@@ -301,22 +239,6 @@ ModelConfig resolved(const ModelConfig& config) {
     c.moe.router_aux_loss_coef = config.moe.balance_coefficient();
   }
   return c;
-}
-
-int64_t ModelConfig::rotary_width() const {
-  // A factor that was made by a division must give its dividend back.
-  constexpr double kRounding = 1e-9;
-  if (latent()) return attention.qk_rope_head_dim;
-  return static_cast<int64_t>(static_cast<double>(head_width()) * position.partial_rotary_factor +
-                              kRounding);
-}
-
-double ModelConfig::rope_factor() const {
-  const RopeScalingConfig& s = position.scaling;
-  if (s.factor) return *s.factor;
-  if (s.kind != "yarn" && s.kind != "longrope") return 1.0;
-  return static_cast<double>(max_position_embeddings) /
-         static_cast<double>(s.original_max_position_embeddings.value_or(max_position_embeddings));
 }
 
 std::vector<int64_t> ModelConfig::eos_token_ids() const {

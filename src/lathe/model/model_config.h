@@ -12,6 +12,7 @@
 #include "lathe/config/visit.h"
 #include "lathe/model/body.h"
 #include "lathe/nn/moe/moe_config.h"
+#include "lathe/nn/position/position_config.h"
 
 namespace lathe {
 
@@ -22,33 +23,6 @@ struct NormConfig {
   bool bias = false;
   bool final = true;
   bool embedding = false;
-  void visit(Visitor& v);
-};
-
-struct RopeScalingConfig {
-  std::string kind = "none";
-  std::optional<double> factor;  // default: rope_factor()
-  std::optional<int64_t> original_max_position_embeddings;
-  double low_freq_factor = 1.0, high_freq_factor = 4.0;
-  double beta_fast = 32.0, beta_slow = 1.0;
-  std::optional<double> attention_factor, mscale, mscale_all_dim;
-  bool truncate = true;
-  std::vector<double> short_factor = {}, long_factor = {};
-  void visit(Visitor& v);
-};
-
-struct PositionConfig {
-  std::string kind = "rope";
-  double rope_theta = 10000.0;
-  std::optional<double> rope_local_base_freq;
-  std::string rope_layout = "half";
-  std::string rope_places = "text";
-  double partial_rotary_factor = 1.0;
-  RopeScalingConfig scaling;
-  int64_t offset = 0;
-  std::string alibi = "distance";
-  int64_t relative_attention_num_buckets = 32, relative_attention_max_distance = 128;
-  int64_t shaw_distance = 16;
   void visit(Visitor& v);
 };
 
@@ -136,8 +110,6 @@ struct ModelConfig {
   }
   int64_t encoder_layers() const { return num_encoder_layers.value_or(num_hidden_layers); }
   int64_t ffn_width() const;
-  int64_t rotary_width() const;                 // channels of a head that rotate
-  double rope_factor() const;                   // how many times longer texts became
   std::vector<int64_t> eos_token_ids() const;   // all that end a text
   bool has_layer(std::string_view type) const;  // whether any layer is of that type
   bool gated() const { return ffn.kind == "gated"; }

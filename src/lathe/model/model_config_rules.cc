@@ -1,7 +1,7 @@
 // The rules that a model's configuration keeps, and what its errors say.
 #include <fmt/ranges.h>
 
-#include "lathe/model/model_config.h"
+#include "lathe/model/components.h"
 
 namespace lathe {
 namespace {
@@ -10,64 +10,13 @@ namespace {
   throw Error(ErrorKind::kConfig, fmt::format("model.{}", key), message);
 }
 
-void check_longrope(const ModelConfig& c) {
-  const RopeScalingConfig& s = c.position.scaling;
-  const int64_t ways = c.position.rope_places == "blank" ? 4 : 2;
-  const auto pairs = static_cast<size_t>(c.rotary_width() / ways);
-  for (const auto& [key, list] :
-       {std::pair{"short_factor", &s.short_factor}, {"long_factor", &s.long_factor}})
-    if (list->size() != pairs)
-      refuse(fmt::format("position.scaling.{}", key),
-             fmt::format("{} numbers, but {} pairs of channels rotate; give one for each",
-                         list->size(), pairs));
-}
-
-void check_buckets(const ModelConfig& c) {
-  const int64_t buckets = c.position.relative_attention_num_buckets;
-  const Body body = c.body_traits();
-  // A bidirectional stack has half of the buckets for each direction.
-  if ((body.encoder || !body.causal) && buckets < 4)
-    refuse("position.relative_attention_num_buckets",
-           fmt::format("{} buckets for two directions; use at least 4", buckets));
-  const int64_t exact = buckets / (body.causal ? 2 : 4);
-  if (c.position.relative_attention_max_distance <= exact)
-    refuse("position.relative_attention_max_distance",
-           fmt::format("{} is within the {} buckets that hold one distance each; use a larger one",
-                       c.position.relative_attention_max_distance, exact));
-}
-
-void check_places(const ModelConfig& c) {
-  if (c.position.rope_places == "blank" && c.rotary_width() % 4 != 0)
-    refuse(
-        "position.rope_places",
-        fmt::format("\"blank\" rotates two halves of the channels in pairs, but {} rotate; use a "
-                    "multiple of 4 (head_dim, partial_rotary_factor, qk_rope_head_dim)",
-                    c.rotary_width()));
+void check_position(const ModelConfig& c, const StackSpec& stack) {
+  position_entry(c).check(position_shape(c, stack), c.position.own(), KeyErrors("model.position"));
 }
 
 void check_positions(const ModelConfig& c) {
-  if (c.position.kind == "shaw" && c.latent())
-    refuse(
-        "position.kind",
-        "shaw adds vectors to keys and values, which latent attention does not keep; use \"rope\"");
-  if (c.position.kind == "t5") check_buckets(c);
-  if (c.position.kind == "alibi" && c.position.alibi == "falcon" && c.body != "decoder")
-    refuse("position.alibi",
-           fmt::format("\"falcon\" favours later keys, and in body = \"{}\" some tokens see what "
-                       "comes after them; use \"distance\"",
-                       c.body));
-  if (c.position.kind != "rope") return;
-  if (c.rotary_width() % 2 != 0 || c.rotary_width() == 0)
-    refuse("head_dim",
-           c.position.partial_rotary_factor == 1.0
-               ? fmt::format("rope rotates pairs of channels, but head_dim is {}; use an even one, "
-                             "or position.kind = \"learned\"",
-                             c.head_width())
-               : fmt::format("rope rotates pairs of channels, but partial_rotary_factor {} of "
-                             "head_dim {} leaves {}; choose them so that an even number rotates",
-                             c.position.partial_rotary_factor, c.head_width(), c.rotary_width()));
-  check_places(c);
-  if (c.position.scaling.kind == "longrope") check_longrope(c);
+  check_position(c, main_stack(c));
+  if (c.body_traits().encoder) check_position(c, encoder_stack(c));
 }
 
 void check_latent(const ModelConfig& c) {
@@ -85,9 +34,6 @@ void check_latent(const ModelConfig& c) {
   if (a.qk_norm != "none")
     refuse("attention.qk_norm",
            "latent attention normalises its narrow vectors instead; use \"none\"");
-  if (c.position.partial_rotary_factor != 1.0)
-    refuse("position.partial_rotary_factor",
-           "attention.qk_rope_head_dim says how many channels rotate; use 1");
 }
 
 void check_experts(const ModelConfig& c) {

@@ -73,7 +73,7 @@ int64_t attention_elements(const ModelConfig& c) {
     const int64_t narrow = 2 * (a.kv_lora_rank + a.q_lora_rank.value_or(0)) + a.qk_rope_head_dim;
     return narrow + heads * (4 * c.key_width() + 3 * c.value_width());
   }
-  return (heads + 2 * kv) * d + heads * d + (c.position.kind == "rope" ? (heads + kv) * d : 0);
+  return (heads + 2 * kv) * d + heads * d + (position_traits(c).rotates ? (heads + kv) * d : 0);
 }
 
 int64_t ffn_elements(const ModelConfig& c, int64_t layer, bool keep_cheap) {

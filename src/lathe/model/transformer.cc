@@ -3,6 +3,7 @@
 #include <cmath>
 
 #include "lathe/base/parallel.h"
+#include "lathe/nn/position/rope.h"
 #include "lathe/ops/elementwise.h"
 
 namespace lathe {
@@ -147,7 +148,7 @@ Var Transformer::hidden(const Forward& f, const Tensor& ids, Recompute recompute
   require(!outgrows_cache(held, ids.size(1)), ErrorKind::kData, "model",
           "a cache of {} tokens cannot be continued by {}: rotary scaling \"{}\" places all tokens "
           "of the longer text otherwise; begin with an empty cache and the whole text",
-          held, ids.size(1), config_.position.scaling.kind);
+          held, ids.size(1), config_.position.get<RopeConfig>().scaling.kind);
   Var x = run(*stack_, f, ids, recompute);
   if (f.cache != nullptr) f.cache->advance(ids.size(1));
   if (head_transform_) x = head_transform_->forward(f, x);

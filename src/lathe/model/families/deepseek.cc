@@ -6,6 +6,7 @@
 
 #include "lathe/base/error.h"
 #include "lathe/model/families/shared.h"
+#include "lathe/nn/position/rope.h"
 
 namespace lathe {
 namespace {
@@ -81,7 +82,7 @@ constexpr WeightRule kWeights[] = {
 ModelConfig v2_defaults() {
   ModelConfig c;
   c.norm.eps = 1e-6;
-  c.position.rope_layout = "interleaved";
+  c.position.get<RopeConfig>().rope_layout = "interleaved";
   c.attention.kind = "latent";
   c.attention.norm_eps = 1e-6;  // fixed there
   c.attention.kv_lora_rank = 512;
@@ -140,7 +141,7 @@ void read_v3(const Json& theirs, Json& ours) {
 void write_v3(const ModelConfig& c, Json& theirs) {
   write_rope(c, theirs);
   theirs["num_key_value_heads"] = c.num_attention_heads;
-  theirs["rope_interleave"] = c.position.rope_layout == "interleaved";
+  theirs["rope_interleave"] = c.position.get<RopeConfig>().rope_layout == "interleaved";
 }
 
 }  // namespace

@@ -16,6 +16,7 @@
 #include "lathe/nn/norm/norm.h"
 #include "lathe/nn/norm/placement.h"
 #include "lathe/nn/position/position.h"
+#include "lathe/nn/position/rope_scaling.h"
 #include "lathe/optim/optimizers.h"
 #include "lathe/optim/schedule.h"
 #include "lathe/text/patterns.h"
@@ -53,9 +54,8 @@ class Table {
   std::string text_;
 };
 
-template <class Make>
-std::string layers(const std::string& title, const std::string& key,
-                   std::span<const CatalogueEntry<Make>> catalogue) {
+template <class Catalogue>
+std::string layers(const std::string& title, const std::string& key, const Catalogue& catalogue) {
   Table table(title, "`" + key + "`", {"name", "what", "source"});
   for (const auto& e : catalogue) table.row({e.name, e.summary, e.source});
   return table.text();
