@@ -242,7 +242,7 @@ TEST_F(FamilyConfig, AbsentKeysHaveTheDefaultsOfTransformers) {
   EXPECT_EQ(without("llama", "num_key_value_heads").kv_heads(), 4);
   EXPECT_EQ(without("gemma3_text", "head_dim").head_dim, 256);
   EXPECT_EQ(without("qwen3", "head_dim").head_dim, 128);
-  EXPECT_EQ(without("deepseek_v3", "q_lora_rank").attention.q_lora_rank, 1536);
+  EXPECT_EQ(without("deepseek_v3", "q_lora_rank").attention.get<LatentConfig>().q_lora_rank, 1536);
   EXPECT_NE(error("gpt_neo", R"({"attention_types": null})").find("24 layers"), std::string::npos);
 }
 

@@ -16,6 +16,7 @@
 #include "lathe/config/read_write.h"
 #include "lathe/model/combinations.h"
 #include "lathe/model/transformer.h"
+#include "lathe/nn/attention/latent.h"
 #include "lathe/nn/attention/memory.h"
 #include "lathe/nn/position/rope.h"
 
@@ -147,7 +148,7 @@ inline std::vector<Variant> special_variants() {
   };
   add("latent-ranked-window", [&](ModelConfig& c) {
     choose(c, "latent");
-    c.attention.q_lora_rank = 7;
+    c.attention.get<LatentConfig>().q_lora_rank = 7;
     c.attention_bias = true;
     c.sliding_window = 3;
     c.position.get<RopeConfig>().rope_layout = "interleaved";

@@ -16,7 +16,8 @@ double visible_keys_in(const ModelConfig& c, int64_t seq_len) {
   Transformer model(c);
   const ModelCost cost = model_cost(model, {.seq_len = seq_len});
   return (cost.forward_flops - 2.0 * static_cast<double>(cost.multiplied)) /
-         (2.0 * static_cast<double>(c.num_attention_heads * (c.key_width() + c.value_width())));
+         (2.0 * static_cast<double>(c.num_attention_heads * (attention_traits(c).key_width +
+                                                             attention_traits(c).value_width)));
 }
 
 // The same with every pair looked at.

@@ -55,26 +55,22 @@ std::vector<Choice> choices_of_components(Section ModelConfig::*section, const T
   return choices;
 }
 
+// The first kind with its settings, and the other kinds.
 std::vector<Choice> attention_choices() {
-  return {{"mha", [](ModelConfig&) {}},
-          {"gqa", [](ModelConfig& c) { c.num_key_value_heads = 2; }},
-          {"mqa", [](ModelConfig& c) { c.num_key_value_heads = 1; }},
-          {"headnorm", [](ModelConfig& c) { c.attention.qk_norm = "head"; }},
-          {"fullnorm", [](ModelConfig& c) { c.attention.qk_norm = "full"; }},
-          {"sinks", [](ModelConfig& c) { c.attention.sink_logits = true; }},
-          {"scaled",
-           [](ModelConfig& c) {
-             c.attention.scale = 0.4;
-             c.attention.output_bias = true;
-             c.attn_logit_softcapping = 1.5;
-           }},
-          {"latent", [](ModelConfig& c) {
-             c.attention.kind = "latent";
-             c.attention.kv_lora_rank = 6;
-             c.attention.qk_nope_head_dim = 3;
-             c.attention.qk_rope_head_dim = 2;
-             c.attention.v_head_dim = 5;
-           }}};
+  std::vector<Choice> choices = {{"mha", [](ModelConfig&) {}},
+                                 {"gqa", [](ModelConfig& c) { c.num_key_value_heads = 2; }},
+                                 {"mqa", [](ModelConfig& c) { c.num_key_value_heads = 1; }},
+                                 {"headnorm", [](ModelConfig& c) { c.attention.qk_norm = "head"; }},
+                                 {"fullnorm", [](ModelConfig& c) { c.attention.qk_norm = "full"; }},
+                                 {"sinks", [](ModelConfig& c) { c.attention.sink_logits = true; }},
+                                 {"scaled", [](ModelConfig& c) {
+                                    c.attention.scale = 0.4;
+                                    c.attention.output_bias = true;
+                                    c.attn_logit_softcapping = 1.5;
+                                  }}};
+  const auto kinds = choices_of_components(&ModelConfig::attention, attentions());
+  choices.insert(choices.end(), kinds.begin() + 1, kinds.end());
+  return choices;
 }
 
 std::vector<Choice> window_choices() {
@@ -163,9 +159,7 @@ ModelConfig tiny_config() {
 
 std::vector<Dimension> dimensions() {
   return {
-      {"norm", "norm.kind",
-       choices_of(names_of(norms()),
-                  [](ModelConfig& c, const std::string& name) { c.norm.kind = name; })},
+      {"norm", "norm.kind", choices_of_components(&ModelConfig::norm, norms())},
       {"placement", "norm.placement",
        choices_of(names_of(norm_placements()),
                   [](ModelConfig& c, const std::string& name) { c.norm.placement = name; })},

@@ -36,9 +36,14 @@ StackSpec encoder_stack(const ModelConfig& c) {
           .deep = deep_norm_beside_main(c)};
 }
 
+const NormComponent& norm_entry(const ModelConfig& c) {
+  return find_in(norms(), "model.norm.kind", c.norm.kind);
+}
+
+NormShape norm_shape(const ModelConfig& c) { return {c.hidden_size, c.norm.eps, c.norm.bias}; }
+
 std::unique_ptr<Norm> make_norm(const ModelConfig& c) {
-  return find_in(norms(), "model.norm.kind", c.norm.kind)
-      .make({c.hidden_size, c.norm.eps, c.norm.bias});
+  return norm_entry(c).make(norm_shape(c), c.norm.own());
 }
 
 NormPlacement placement_of(const ModelConfig& c) {
@@ -89,32 +94,26 @@ AttentionOptions attention_options(const ModelConfig& config, const StackSpec& s
   const ModelConfig c = resolved(config);
   const InitScales scales = init_scales(c, stack);
   const kernels::AttentionSpec mask = mask_of(c, layer);
-  return {.hidden_size = c.hidden_size,
-          .heads = c.num_attention_heads,
-          .kv_heads = c.kv_heads(),
-          .head_dim = c.head_width(),
-          .bias = c.attention_bias,
-          .output_bias = *c.attention.output_bias,
-          .scale = *c.attention.scale,
-          .softcap = c.attn_logit_softcapping,
-          .causal = stack.causal,
-          .window = mask.window,
-          .sink_tokens = mask.sink_tokens,
-          .pattern = mask.pattern,
-          .sink_logits = c.attention.sink_logits,
-          .dropout = c.attention_dropout,
-          .qk_norm = qk_norm_of(c),
-          .make_norm = find_in(norms(), "model.norm.kind", c.norm.kind).make,
-          .norm_eps = *c.attention.norm_eps,
-          .init_std = scales.common,
-          .value_init_std = scales.values,
-          .output_init_std = scales.outputs,
-          .layer = layer,
-          .latent = {.kv_rank = c.attention.kv_lora_rank,
-                     .query_rank = c.attention.q_lora_rank.value_or(0),
-                     .nope_width = c.attention.qk_nope_head_dim,
-                     .rope_width = c.attention.qk_rope_head_dim,
-                     .value_width = c.attention.v_head_dim}};
+  AttentionOptions o = attention_shape(c);
+  o.bias = c.attention_bias;
+  o.output_bias = *c.attention.output_bias;
+  o.scale = *c.attention.scale;
+  o.softcap = c.attn_logit_softcapping;
+  o.causal = stack.causal;
+  o.window = mask.window;
+  o.sink_tokens = mask.sink_tokens;
+  o.pattern = mask.pattern;
+  o.sink_logits = c.attention.sink_logits;
+  o.dropout = c.attention_dropout;
+  o.make_norm = [&entry = norm_entry(c), own = c.norm.own()](const NormShape& shape) {
+    return entry.make(shape, own);
+  };
+  o.norm_eps = *c.attention.norm_eps;
+  o.init_std = scales.common;
+  o.value_init_std = scales.values;
+  o.output_init_std = scales.outputs;
+  o.layer = layer;
+  return o;
 }
 
 FeedForwardOptions ffn_options(const ModelConfig& c, const StackSpec& stack, int64_t layer) {
@@ -136,8 +135,7 @@ FeedForwardOptions ffn_options(const ModelConfig& c, const StackSpec& stack, int
 
 std::unique_ptr<Attention> make_attention(const ModelConfig& c, const StackSpec& stack,
                                           int64_t layer) {
-  return find_in(attentions(), "model.attention.kind", c.attention.kind)
-      .make(attention_options(c, stack, layer));
+  return attention_entry(c).make(attention_options(c, stack, layer), c.attention.own());
 }
 
 std::unique_ptr<Attention> make_cross_attention(const ModelConfig& c, const StackSpec& stack,
@@ -155,17 +153,34 @@ const PositionComponent& position_entry(const ModelConfig& c) {
   return find_in(positions(), "model.position.kind", c.position.kind);
 }
 
+const AttentionComponent& attention_entry(const ModelConfig& c) {
+  return find_in(attentions(), "model.attention.kind", c.attention.kind);
+}
+
+AttentionOptions attention_shape(const ModelConfig& c) {
+  return {.hidden_size = c.hidden_size,
+          .heads = c.num_attention_heads,
+          .kv_heads = c.kv_heads(),
+          .head_dim = c.head_width(),
+          .qk_norm = qk_norm_of(c)};
+}
+
+AttentionTraits attention_traits(const ModelConfig& c) {
+  return attention_entry(c).traits(attention_shape(c), c.attention.own());
+}
+
 PositionShape position_shape(const ModelConfig& c, const StackSpec& stack) {
+  const AttentionTraits attention = attention_traits(c);
   return {.hidden_size = c.hidden_size,
           .heads = c.num_attention_heads,
           .layers = stack.layers + c.num_nextn_predict_layers,
           .max_positions = c.max_position_embeddings,
           .head_dim = c.head_width(),
-          .key_width = c.key_width(),
-          .value_width = c.value_width(),
-          .rotary_width = c.latent() ? c.attention.qk_rope_head_dim : c.head_width(),
-          .rotary_apart = c.latent(),
-          .keeps_heads = !c.latent(),
+          .key_width = attention.key_width,
+          .value_width = attention.value_width,
+          .rotary_width = attention.rotary_width,
+          .rotary_apart = attention.rotary_apart,
+          .keeps_heads = attention.keeps_heads,
           .init_std = c.initializer_range,
           .causal = stack.causal,
           .sees_later = !stack.causal || c.body_traits().prefix,

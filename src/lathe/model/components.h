@@ -35,6 +35,13 @@ std::unique_ptr<FeedForward> make_ffn(const ModelConfig& config, const StackSpec
                                       int64_t layer);  // or experts
 std::unique_ptr<Position> make_position(const ModelConfig& config, const StackSpec& stack);
 
+// The entries of the catalogues, and what their components are given.
+const NormComponent& norm_entry(const ModelConfig& config);
+NormShape norm_shape(const ModelConfig& config);  // of the residual stream
+const AttentionComponent& attention_entry(const ModelConfig& config);
+// What all layers share: enough for traits and checks.
+AttentionOptions attention_shape(const ModelConfig& config);
+AttentionTraits attention_traits(const ModelConfig& config);
 const PositionComponent& position_entry(const ModelConfig& config);
 PositionShape position_shape(const ModelConfig& config, const StackSpec& stack);
 PositionTraits position_traits(const ModelConfig& config);  // of the main stack

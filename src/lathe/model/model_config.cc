@@ -10,55 +10,6 @@
 
 namespace lathe {
 
-void NormConfig::visit(Visitor& v) {
-  v.choice("kind", kind, names_of(norms()), "normalisation layer");
-  v.choice("placement", placement, names_of(norm_placements()),
-           "where norms stand around a branch");
-  v.field("eps", eps, "added to the variance", above(0));
-  v.field("bias", bias, "a trained offset beside the gain");
-  v.field("final", final, "normalise once more before the output head");
-  v.field("embedding", embedding, "normalise the embedded tokens (BLOOM, BERT)");
-}
-
-void AttentionConfig::visit(Visitor& v) {
-  v.choice("kind", kind, names_of(attentions()), "attention layer");
-  v.field("output_bias", output_bias, "a bias in the output projection; default attention_bias");
-  v.field("scale", scale, "multiplies q·k; default 1/sqrt(head_dim)", above(0));
-  v.choice("qk_norm", qk_norm, {"none", "head", "full"},
-           "normalise queries and keys: each head alone (Qwen3), or all heads at once (OLMo 2)");
-  v.field("norm_eps", norm_eps, "eps of the norms inside the layer; default norm.eps", above(0));
-  v.field("sparse_block", sparse_block,
-          "strided_attention, fixed_attention: positions in a block, which are seen together",
-          at_least(1));
-  v.field("sparse_stride", sparse_stride,
-          "strided: every so many-th block before a query's own is seen; fixed: blocks in a group, "
-          "and a query sees those of its own",
-          at_least(1));
-  v.field(
-      "sparse_local", sparse_local,
-      "strided: blocks seen right up to the query's own, itself included; default sparse_stride",
-      at_least(1));
-  v.field("sparse_summary", sparse_summary,
-          "fixed: the last blocks of every earlier group that are seen", at_least(1));
-  v.field(
-      "sink_tokens", sink_tokens,
-      "first tokens of a text that sliding and sparse layers see from everywhere (StreamingLLM)",
-      at_least(0));
-  v.field("sink_logits", sink_logits,
-          "a trained logit of each head in the softmax's denominator: a place to look at nothing "
-          "(gpt-oss)");
-  v.field("kv_lora_rank", kv_lora_rank,
-          "latent: width of the vector that keys and values of all heads come from", at_least(0));
-  v.field("q_lora_rank", q_lora_rank,
-          "latent: the same for queries; default: queries come straight from the input",
-          at_least(1));
-  v.field("qk_nope_head_dim", qk_nope_head_dim, "latent: channels of a head without position",
-          at_least(0));
-  v.field("qk_rope_head_dim", qk_rope_head_dim,
-          "latent: channels with position, the same key for all heads", at_least(0));
-  v.field("v_head_dim", v_head_dim, "latent: width of a head's values", at_least(0));
-}
-
 void FeedForwardConfig::visit(Visitor& v) {
   v.choice("kind", kind, names_of(feed_forwards()), "feed-forward layer");
   v.choice("conv", conv, {"causal", "grid"},
@@ -178,8 +129,10 @@ int64_t ModelConfig::ffn_width() const {
 namespace {
 
 double default_scale(const ModelConfig& c) {
-  const double scale = 1.0 / std::sqrt(static_cast<double>(std::max<int64_t>(1, c.key_width())));
-  if (!c.latent()) return scale;
+  const AttentionTraits attention = attention_traits(c);
+  const double scale =
+      1.0 / std::sqrt(static_cast<double>(std::max<int64_t>(1, attention.key_width)));
+  if (!attention.rotary_apart) return scale;
   // DeepSeek sharpens its scores for the stretched length.
   const double temperature = position_traits(c).temperature;
   return scale * temperature * temperature;

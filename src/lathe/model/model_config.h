@@ -11,40 +11,12 @@
 
 #include "lathe/config/visit.h"
 #include "lathe/model/body.h"
+#include "lathe/nn/attention/attention_config.h"
 #include "lathe/nn/moe/moe_config.h"
+#include "lathe/nn/norm/norm_config.h"
 #include "lathe/nn/position/position_config.h"
 
 namespace lathe {
-
-struct NormConfig {
-  std::string kind = "rms";
-  std::string placement = "pre";
-  double eps = 1e-5;
-  bool bias = false;
-  bool final = true;
-  bool embedding = false;
-  void visit(Visitor& v);
-};
-
-struct AttentionConfig {
-  std::string kind = "grouped";
-  std::optional<bool> output_bias;  // default: attention_bias
-  std::optional<double> scale;      // default: 1/sqrt(head_dim)
-  std::string qk_norm = "none";
-  std::optional<double> norm_eps;  // of norms inside the layer; default: norm.eps
-  // strided_attention and fixed_attention layers, in blocks: kernels/attention/spec.h
-  int64_t sparse_block = 1;
-  std::optional<int64_t> sparse_stride;
-  std::optional<int64_t> sparse_local;  // default: sparse_stride
-  int64_t sparse_summary = 1;
-  int64_t sink_tokens = 0;
-  bool sink_logits = false;
-  // latent: ranks and widths
-  int64_t kv_lora_rank = 0;
-  std::optional<int64_t> q_lora_rank;
-  int64_t qk_nope_head_dim = 0, qk_rope_head_dim = 0, v_head_dim = 0;
-  void visit(Visitor& v);
-};
 
 struct FeedForwardConfig {
   std::string kind = "gated";
@@ -113,12 +85,6 @@ struct ModelConfig {
   std::vector<int64_t> eos_token_ids() const;   // all that end a text
   bool has_layer(std::string_view type) const;  // whether any layer is of that type
   bool gated() const { return ffn.kind == "gated"; }
-  bool latent() const { return attention.kind == "latent"; }
-  // Channels of a head where queries meet keys, and of its values.
-  int64_t key_width() const {
-    return latent() ? attention.qk_nope_head_dim + attention.qk_rope_head_dim : head_width();
-  }
-  int64_t value_width() const { return latent() ? attention.v_head_dim : head_width(); }
   // One of attention_layer_types(). Without layer_types: sliding where there is a window.
   const std::string& layer_type(int64_t layer) const;
 };

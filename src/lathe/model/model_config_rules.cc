@@ -10,6 +10,14 @@ namespace {
   throw Error(ErrorKind::kConfig, fmt::format("model.{}", key), message);
 }
 
+void check_norm(const ModelConfig& c) {
+  norm_entry(c).check(norm_shape(c), c.norm.own(), KeyErrors("model.norm"));
+}
+
+void check_attention(const ModelConfig& c) {
+  attention_entry(c).check(attention_shape(c), c.attention.own(), KeyErrors("model.attention"));
+}
+
 void check_position(const ModelConfig& c, const StackSpec& stack) {
   position_entry(c).check(position_shape(c, stack), c.position.own(), KeyErrors("model.position"));
 }
@@ -17,23 +25,6 @@ void check_position(const ModelConfig& c, const StackSpec& stack) {
 void check_positions(const ModelConfig& c) {
   check_position(c, main_stack(c));
   if (c.body_traits().encoder) check_position(c, encoder_stack(c));
-}
-
-void check_latent(const ModelConfig& c) {
-  const AttentionConfig& a = c.attention;
-  if (!c.latent()) return;
-  constexpr int64_t kWidest = 1 << 16;
-  for (const auto& [key, value] : {std::pair{"kv_lora_rank", a.kv_lora_rank},
-                                   {"qk_nope_head_dim", a.qk_nope_head_dim},
-                                   {"qk_rope_head_dim", a.qk_rope_head_dim},
-                                   {"v_head_dim", a.v_head_dim}})
-    if (value < 1 || value > kWidest)
-      refuse(fmt::format("attention.{}", key),
-             fmt::format("{}, but attention.kind = \"latent\" needs it; write 1 to {}, e.g. 64",
-                         value, kWidest));
-  if (a.qk_norm != "none")
-    refuse("attention.qk_norm",
-           "latent attention normalises its narrow vectors instead; use \"none\"");
 }
 
 void check_experts(const ModelConfig& c) {
@@ -153,7 +144,8 @@ void check_sizes(const ModelConfig& c) {
 
 void validate(const ModelConfig& c) {
   check_sizes(c);
-  check_latent(c);
+  check_norm(c);
+  check_attention(c);
   check_positions(c);
   check_body(c);
   check_conv(c);

@@ -6,6 +6,7 @@
 
 #include "lathe/base/error.h"
 #include "lathe/model/families/shared.h"
+#include "lathe/nn/attention/latent.h"
 #include "lathe/nn/position/rope.h"
 
 namespace lathe {
@@ -85,10 +86,11 @@ ModelConfig v2_defaults() {
   c.position.get<RopeConfig>().rope_layout = "interleaved";
   c.attention.kind = "latent";
   c.attention.norm_eps = 1e-6;  // fixed there
-  c.attention.kv_lora_rank = 512;
-  c.attention.qk_nope_head_dim = 128;
-  c.attention.qk_rope_head_dim = 64;
-  c.attention.v_head_dim = 128;
+  auto& latent = c.attention.get<LatentConfig>();
+  latent.kv_lora_rank = 512;
+  latent.qk_nope_head_dim = 128;
+  latent.qk_rope_head_dim = 64;
+  latent.v_head_dim = 128;
   c.moe.num_experts = 64;
   c.moe.n_shared_experts = 2;
   c.moe.num_experts_per_tok = 6;

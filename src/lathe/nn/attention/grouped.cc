@@ -23,6 +23,16 @@ class GroupedAttention : public Attention {
     if (qkv_.bias) qkv_.bias->parts = qkv_.weight.parts;
   }
 
+  static AttentionTraits traits(const AttentionOptions& o, const NoConfig&) {
+    const int64_t heads = o.heads, kv = o.kv_heads, d = o.head_dim;
+    return {.key_width = d,
+            .value_width = d,
+            .rotary_width = d,
+            .cached = 2 * kv * d,
+            .kept = (heads + 2 * kv) * d + heads * d,
+            .kept_rotated = (heads + kv) * d};
+  }
+
   Var forward(const Forward& f, Position& position, const Var& x) override {
     const auto [q0, k0, v0] = ops::split_heads(
         qkv_.forward(f, x), {options_.heads, options_.kv_heads, options_.kv_heads});
@@ -54,8 +64,14 @@ class GroupedAttention : public Attention {
 
 }  // namespace
 
-std::unique_ptr<Attention> make_grouped_attention(const AttentionOptions& options) {
-  return std::make_unique<GroupedAttention>(options);
+AttentionComponent grouped_attention() {
+  return attention_component<GroupedAttention>(
+      {.name = "grouped",
+       .summary = "num_key_value_heads shared by num_attention_heads: equal is MHA, one is MQA, "
+                  "between is GQA",
+       .source =
+           "Vaswani et al. 2017, arXiv:1706.03762; Shazeer 2019, arXiv:1911.02150; Ainslie et "
+           "al. 2023, arXiv:2305.13245"});
 }
 
 }  // namespace lathe
