@@ -173,9 +173,7 @@ TEST(Body, ModulesThatLookAheadDoNotSeeTheFuture) {
 TEST(Body, AnEncoderCanLieOnAGrid) {
   ModelConfig c = config_of("encoder");
   c.ffn.kind = "mix";
-  c.ffn.conv = "grid";
-  c.ffn.grid_height = 7;
-  c.ffn.grid_width = 1;
+  set_keys(c.ffn, R"({"conv": "grid", "grid_height": 7, "grid_width": 1})");
   const auto exact = make_model(c, DType::kF64, Device::kRef);
   expect_gradients_everywhere(*exact);
   const auto fast = make_model(c, DType::kF32, Device::kCpu);

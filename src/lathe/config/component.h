@@ -125,6 +125,10 @@ struct Component {
   void (*check)(const Shape& shape, const ComponentConfig& config, const KeyErrors& keys);
   Traits (*traits)(const Shape& shape, const ComponentConfig& config);
   std::unique_ptr<Base> (*make)(const Shape& shape, const ComponentConfig& config);
+
+  std::unique_ptr<Base> make_with_defaults(const Shape& shape) const {
+    return make(shape, config());
+  }
 };
 
 // The entry of `Class`, which is constructed from (shape, config) or, without keys, from (shape).

@@ -116,21 +116,6 @@ AttentionOptions attention_options(const ModelConfig& config, const StackSpec& s
   return o;
 }
 
-FeedForwardOptions ffn_options(const ModelConfig& c, const StackSpec& stack, int64_t layer) {
-  const InitScales scales = init_scales(c, stack);
-  // DeepNorm scales both matrices of the feed-forward layer.
-  return {.hidden_size = c.hidden_size,
-          .intermediate_size = c.ffn_width(),
-          .activation = kernels::find_activation(c.hidden_act),
-          .bias = c.mlp_bias,
-          .init_std = placement_of(c).deep ? scales.outputs : scales.common,
-          .output_init_std = scales.outputs,
-          .layer = layer,
-          .conv = {.width = c.ffn.conv_width,
-                   .grid_height = c.ffn.conv == "grid" ? c.ffn.grid_height.value_or(0) : 0,
-                   .grid_width = c.ffn.conv == "grid" ? c.ffn.grid_width.value_or(0) : 0}};
-}
-
 }  // namespace
 
 std::unique_ptr<Attention> make_attention(const ModelConfig& c, const StackSpec& stack,
@@ -143,10 +128,32 @@ std::unique_ptr<Attention> make_cross_attention(const ModelConfig& c, const Stac
   return make_cross_attention(attention_options(c, stack, layer));
 }
 
+const FeedForwardComponent& ffn_entry(const ModelConfig& c) {
+  return find_in(feed_forwards(), "model.ffn.kind", c.ffn.kind);
+}
+
+FeedForwardShape ffn_shape(const ModelConfig& c, const StackSpec& stack) {
+  const InitScales scales = init_scales(c, stack);
+  // DeepNorm scales both matrices of the feed-forward layer.
+  return {.hidden_size = c.hidden_size,
+          .intermediate_size = c.ffn_width(),
+          .activation = kernels::find_activation(c.hidden_act),
+          .bias = c.mlp_bias,
+          .init_std = placement_of(c).deep ? scales.outputs : scales.common,
+          .output_init_std = scales.outputs,
+          .causal = stack.causal,
+          .body = c.body};
+}
+
+FeedForwardTraits ffn_traits(const ModelConfig& c) {
+  return ffn_entry(c).traits({.hidden_size = c.hidden_size}, c.ffn.own());
+}
+
 std::unique_ptr<FeedForward> make_ffn(const ModelConfig& c, const StackSpec& stack, int64_t layer) {
-  const FeedForwardOptions options = ffn_options(c, stack, layer);
-  if (c.moe.in_layer(layer)) return make_moe(options, c.moe);
-  return find_in(feed_forwards(), "model.ffn.kind", c.ffn.kind).make(options);
+  FeedForwardShape shape = ffn_shape(c, stack);
+  shape.layer = layer;
+  if (c.moe.in_layer(layer)) return make_moe(shape, c.moe);
+  return ffn_entry(c).make(shape, c.ffn.own());
 }
 
 const PositionComponent& position_entry(const ModelConfig& c) {

@@ -42,6 +42,9 @@ const AttentionComponent& attention_entry(const ModelConfig& config);
 // What all layers share: enough for traits and checks.
 AttentionOptions attention_shape(const ModelConfig& config);
 AttentionTraits attention_traits(const ModelConfig& config);
+const FeedForwardComponent& ffn_entry(const ModelConfig& config);
+FeedForwardShape ffn_shape(const ModelConfig& config, const StackSpec& stack);
+FeedForwardTraits ffn_traits(const ModelConfig& config);
 const PositionComponent& position_entry(const ModelConfig& config);
 PositionShape position_shape(const ModelConfig& config, const StackSpec& stack);
 PositionTraits position_traits(const ModelConfig& config);  // of the main stack

@@ -10,16 +10,6 @@
 
 namespace lathe {
 
-void FeedForwardConfig::visit(Visitor& v) {
-  v.choice("kind", kind, names_of(feed_forwards()), "feed-forward layer");
-  v.choice("conv", conv, {"causal", "grid"},
-           "mix: tokens see those before them, or the 3 × 3 around them on a grid");
-  v.field("conv_width", conv_width, "mix, causal: tokens that a token sees, itself included",
-          between(1, 64));
-  v.field("grid_height", grid_height, "mix, grid: rows of tokens", at_least(1));
-  v.field("grid_width", grid_width, "mix, grid: tokens in a row", at_least(1));
-}
-
 void ModelConfig::visit(Visitor& v) {
   v.choice("model_type", model_type, family_names(),
            "family whose defaults and config.json spellings apply; `lathe` for none");
@@ -122,8 +112,7 @@ bool ModelConfig::has_layer(std::string_view type) const {
 
 int64_t ModelConfig::ffn_width() const {
   if (intermediate_size) return *intermediate_size;
-  if (!gated()) return 4 * hidden_size;
-  return (hidden_size * 8 / 3 + 63) / 64 * 64;
+  return ffn_traits(*this).default_width;
 }
 
 namespace {
@@ -136,17 +125,6 @@ double default_scale(const ModelConfig& c) {
   // DeepSeek sharpens its scores for the stretched length.
   const double temperature = position_traits(c).temperature;
   return scale * temperature * temperature;
-}
-
-void resolve_conv(FeedForwardConfig& c) {
-  const FeedForwardConfig unused;
-  const bool mix = c.kind == "mix", grid = mix && c.conv == "grid";
-  if (!mix) c.conv = unused.conv;
-  if (!mix || grid) c.conv_width = unused.conv_width;
-  if (!grid) {
-    c.grid_height.reset();
-    c.grid_width.reset();
-  }
 }
 
 // Keys of masks that no layer has say nothing.
@@ -185,7 +163,8 @@ ModelConfig resolved(const ModelConfig& config) {
   for (int64_t layer = 0; layer < layers; ++layer)
     c.layer_types.push_back(config.layer_type(layer));
   resolve_masks(c);
-  resolve_conv(c.ffn);
+  c.ffn.components.reset_others(feed_forwards(), c.ffn.kind);
+  ffn_entry(c).resolve(ffn_shape(c, main_stack(c)), c.ffn.own());
   if (!c.moe.enabled()) c.moe = {};
   if (c.moe.enabled()) {
     c.moe.moe_intermediate_size = config.moe.moe_intermediate_size.value_or(config.ffn_width());

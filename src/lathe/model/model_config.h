@@ -12,19 +12,12 @@
 #include "lathe/config/visit.h"
 #include "lathe/model/body.h"
 #include "lathe/nn/attention/attention_config.h"
+#include "lathe/nn/ffn/ffn_config.h"
 #include "lathe/nn/moe/moe_config.h"
 #include "lathe/nn/norm/norm_config.h"
 #include "lathe/nn/position/position_config.h"
 
 namespace lathe {
-
-struct FeedForwardConfig {
-  std::string kind = "gated";
-  std::string conv = "causal";
-  int64_t conv_width = 3;
-  std::optional<int64_t> grid_height, grid_width;
-  void visit(Visitor& v);
-};
 
 struct ModelConfig {
   std::string model_type = "llama";
@@ -84,7 +77,6 @@ struct ModelConfig {
   int64_t ffn_width() const;
   std::vector<int64_t> eos_token_ids() const;   // all that end a text
   bool has_layer(std::string_view type) const;  // whether any layer is of that type
-  bool gated() const { return ffn.kind == "gated"; }
   // One of attention_layer_types(). Without layer_types: sliding where there is a window.
   const std::string& layer_type(int64_t layer) const;
 };

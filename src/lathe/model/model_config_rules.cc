@@ -31,8 +31,9 @@ void check_experts(const ModelConfig& c) {
   validate(c.moe);
   if (!is_causal(c.moe) && !c.moe.allow_non_causal && c.body_traits().causal)
     refuse("moe.router",
-           "expert_choice lets later tokens decide which expert an earlier one gets; use "
-           "softmax_topk, or moe.allow_non_causal = true if that is what you study");
+           fmt::format("{} lets later tokens decide which expert an earlier one gets; use "
+                       "softmax_topk, or moe.allow_non_causal = true if that is what you study",
+                       c.moe.router));
 }
 
 void check_body(const ModelConfig& c) {
@@ -53,18 +54,8 @@ void check_body(const ModelConfig& c) {
            "use \"none\"");
 }
 
-void check_conv(const ModelConfig& c) {
-  if (c.ffn.kind != "mix" || c.ffn.conv != "grid") return;
-  for (const auto& [key, size] :
-       {std::pair{"grid_height", c.ffn.grid_height}, {"grid_width", c.ffn.grid_width}})
-    if (!size)
-      refuse(fmt::format("ffn.{}", key),
-             "ffn.conv = \"grid\" places the tokens on a grid; say how large it is, e.g. 16");
-  if (c.body_traits().causal)
-    refuse("ffn.conv",
-           fmt::format("a convolution on a grid shows a token those that come after it, which body "
-                       "= \"{}\" must not see; use \"causal\", or body = \"encoder\"",
-                       c.body));
+void check_ffn(const ModelConfig& c) {
+  ffn_entry(c).check(ffn_shape(c, main_stack(c)), c.ffn.own(), KeyErrors("model.ffn"));
 }
 
 void check_masks(const ModelConfig& c) {
@@ -148,7 +139,7 @@ void validate(const ModelConfig& c) {
   check_attention(c);
   check_positions(c);
   check_body(c);
-  check_conv(c);
+  check_ffn(c);
   check_masks(c);
   check_block(c);
   check_experts(c);

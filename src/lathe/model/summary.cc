@@ -24,6 +24,7 @@
 #include "lathe/kernels/attention/flops.h"
 #include "lathe/kernels/attention/visibility.h"
 #include "lathe/model/components.h"
+#include "lathe/nn/moe/moe.h"
 
 namespace lathe {
 namespace {
@@ -72,14 +73,14 @@ int64_t attention_elements(const ModelConfig& c) {
 }
 
 int64_t ffn_elements(const ModelConfig& c, int64_t layer, bool keep_cheap) {
-  const auto of_width = [&](int64_t f, bool two) {
-    return (two ? 2 : 1) * f + (keep_cheap ? f : 0);
+  const auto of_width = [&](int64_t f, const FeedForwardTraits& kind) {
+    return kind.kept * f + (keep_cheap ? f : 0);
   };
-  if (!c.moe.in_layer(layer)) return of_width(c.ffn_width(), c.gated() || c.ffn.kind == "mix");
-  const bool gated = c.moe.expert == "gated";
+  if (!c.moe.in_layer(layer)) return of_width(c.ffn_width(), ffn_traits(c));
+  const FeedForwardTraits expert = expert_traits(c.moe);
   const int64_t f = c.moe.moe_intermediate_size.value_or(c.ffn_width());
-  return c.moe.choices() * (c.hidden_size + of_width(f, gated)) +
-         of_width(c.moe.shared_width(f), gated);
+  return c.moe.choices() * (c.hidden_size + of_width(f, expert)) +
+         of_width(c.moe.shared_width(f), expert);
 }
 
 int64_t block_elements(const ModelConfig& c, int64_t layer, bool keep_cheap) {

@@ -23,9 +23,9 @@ struct PositionShape {
   // Latent attention sets those apart, and keeps neither keys nor values of a head.
   bool rotary_apart = false, keeps_heads = true;
   double init_std = 0.02;
-  bool causal = true;       // a token sees earlier ones only, but for those of a prefix
-  bool sees_later = false;  // some tokens see later ones
-  std::string_view body;    // for errors
+  bool causal = true;          // a token sees earlier ones only, but for those of a prefix
+  bool sees_later = false;     // some tokens see later ones
+  std::string_view body = {};  // for errors
 };
 
 // What is asked of a way without building it.
