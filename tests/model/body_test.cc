@@ -159,7 +159,7 @@ TEST(Body, ModulesThatLookAheadDoNotSeeTheFuture) {
     const Tensor later = some_ids(1, 8).narrow(1, 1, 7).clone();
     if (changed >= 0)
       later.data<int32_t>()[changed] = (later.data<int32_t>()[changed] + 1) % kVocabulary;
-    return model->hidden_ahead({}, 1, model->hidden({}, ids), later).value;
+    return model->mtp_hidden({}, 1, model->hidden({}, ids), later).value;
   };
   const Tensor a = ahead(-1), b = ahead(4);
   EXPECT_EQ(a.narrow(1, 0, 4).clone().to_vector(), b.narrow(1, 0, 4).clone().to_vector());

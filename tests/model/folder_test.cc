@@ -157,7 +157,7 @@ TEST_F(Folder, MiniMindIsReadInBothOfItsForms) {
 }
 
 // Under the names of DeepSeek's own files; transformers writes the key and not the modules.
-TEST_F(Folder, MultiTokenModulesOfDeepSeekAreSavedOrKnownToBeAbsent) {
+TEST_F(Folder, MtpModulesOfDeepSeekAreSavedOrKnownToBeAbsent) {
   ModelConfig c = family_config("deepseek_v3");
   c.num_nextn_predict_layers = 1;
   EXPECT_EQ(family_for(c).name, "deepseek_v3");

@@ -6,6 +6,7 @@
 
 #include "io/temp_folder.h"
 #include "lathe/infer/contiguous_cache.h"
+#include "lathe/model/model_recipe.h"
 #include "lathe/model/presets.h"
 #include "model/grid.h"
 

@@ -50,22 +50,38 @@ NormPlacement placement_of(const ModelConfig& c) {
   return find_in(norm_placements(), "model.norm.placement", c.norm.placement).make;
 }
 
+namespace {
+
+// What a layer_type lets a token see, beside its own past.
+struct LayerType {
+  std::string_view name;
+  bool window = false;
+  kernels::BlockPattern::Kind pattern = kernels::BlockPattern::Kind::kNone;
+};
+constexpr LayerType kLayerTypes[] = {
+    {"full_attention"},
+    {.name = "sliding_attention", .window = true},
+    {.name = "strided_attention", .pattern = kernels::BlockPattern::Kind::kStrided},
+    {.name = "fixed_attention", .pattern = kernels::BlockPattern::Kind::kFixed},
+};
+
+}  // namespace
+
+std::vector<std::string> attention_layer_types() { return names_of(kLayerTypes); }
+
 kernels::AttentionSpec mask_of(const ModelConfig& config, int64_t layer) {
   using Kind = kernels::BlockPattern::Kind;
   const ModelConfig c = resolved(config);
-  const std::string& type = c.layer_type(layer);
+  const LayerType& type = find_in(kLayerTypes, "model.layer_types", c.layer_type(layer));
   kernels::AttentionSpec mask;
-  if (type == "full_attention") return mask;
-  mask.sink_tokens = c.attention.sink_tokens;
-  if (type == "sliding_attention") {
-    mask.window = *c.sliding_window;
-  } else {
-    mask.pattern = {.kind = type == "strided_attention" ? Kind::kStrided : Kind::kFixed,
+  if (type.window || type.pattern != Kind::kNone) mask.sink_tokens = c.attention.sink_tokens;
+  if (type.window) mask.window = *c.sliding_window;
+  if (type.pattern != Kind::kNone)
+    mask.pattern = {.kind = type.pattern,
                     .block = c.attention.sparse_block,
                     .stride = *c.attention.sparse_stride,
                     .local = c.attention.sparse_local.value_or(1),
                     .summary = c.attention.sparse_summary};
-  }
   return mask;
 }
 

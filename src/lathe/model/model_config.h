@@ -3,7 +3,6 @@
 #pragma once
 
 #include <cstdint>
-#include <nlohmann/json_fwd.hpp>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -60,7 +59,7 @@ struct ModelConfig {
   FeedForwardConfig ffn;
   MoeConfig moe;
 
-  void visit(Visitor& v);
+  void visit(Visitor& v);  // model_recipe.cc, which knows the families
 
   int64_t kv_heads() const { return num_key_value_heads.value_or(num_attention_heads); }
   int64_t head_width() const {
@@ -80,9 +79,6 @@ struct ModelConfig {
   // One of attention_layer_types(). Without layer_types: sliding where there is a window.
   const std::string& layer_type(int64_t layer) const;
 };
-
-// The keys of a model that matter only while it is trained.
-void visit_dropout(Visitor& v, double& attention_dropout, double& hidden_dropout);
 
 // Ids with a meaning, under their names in config.json.
 struct SpecialId {
@@ -104,10 +100,5 @@ ModelConfig resolved(const ModelConfig& config);
 
 // Refuses what cannot work: Error kConfig with what, why, and what to write instead.
 void validate(const ModelConfig& config);
-
-// The [model] section of a recipe (without `from`): model_type chooses the family, whose defaults
-// and config.json spellings (n_embd for GPT-2) are understood; every other key is one of
-// ModelConfig's. Validated.
-ModelConfig model_config_from_recipe(const nlohmann::ordered_json& section);
 
 }  // namespace lathe

@@ -85,7 +85,7 @@ void check_masks(const ModelConfig& c) {
 }
 
 void check_block(const ModelConfig& c) {
-  if (c.parallel_block != "none" && c.norm.placement != "pre")
+  if (c.parallel_block != "none" && !placement_of(c).is_plain())
     refuse("parallel_block",
            fmt::format("attention and feed-forward side by side read one norm before them, but "
                        "norm.placement is \"{}\"; use \"pre\", or parallel_block = \"none\"",

@@ -60,7 +60,7 @@ constexpr std::string_view kV3HookKeys[] = {"num_key_value_heads", "head_dim", "
 constexpr WeightRule kV3Weights[] = {
     {"model.layers.{}.enorm", "further.{}.ahead_norm"},
     {"model.layers.{}.hnorm", "further.{}.hidden_norm"},
-    {"model.layers.{}.eh_proj", kFurtherJoin},
+    {"model.layers.{}.eh_proj", kMtpJoin},
     {"model.layers.{}.shared_head.norm", "further.{}.norm"},
 };
 // Those modules' copies of the model's own.

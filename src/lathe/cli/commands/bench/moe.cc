@@ -20,8 +20,7 @@ struct MoeBenchOptions {
           tokens = 4096, runs = 5;
   std::string precision = "bf16";
 
-  template <class V>
-  void visit(V& v) {
+  void visit(Visitor& v) {
     v.field("experts", experts, "experts E", at_least(1));
     v.field("experts_per_token", experts_per_token, "experts of a token k", at_least(1));
     v.field("hidden_size", hidden_size, "width C", at_least(1));

@@ -113,7 +113,7 @@ std::string components_markdown() {
          layers("Norm placements", "model.norm.placement", norm_placements()) +
          layers("Positions", "model.position.kind", positions()) +
          layers("Rotary scaling", "model.position.scaling.kind", rope_scalings()) +
-         layers("Attention", "model.num_key_value_heads", attentions()) +
+         layers("Attention", "model.attention.kind", attentions()) +
          layers("Feed-forward", "model.ffn.kind", feed_forwards()) + activations_table() +
          layers("Routers", "model.moe.router", routers()) + model_tables() + training_tables() +
          text_tables();
