@@ -105,12 +105,11 @@ QkNorm qk_norm_of(const ModelConfig& c) {
   return c.attention.qk_norm == "head" ? QkNorm::kHead : QkNorm::kFull;
 }
 
-AttentionOptions attention_options(const ModelConfig& config, const StackSpec& stack,
-                                   int64_t layer) {
+AttentionShape attention_options(const ModelConfig& config, const StackSpec& stack, int64_t layer) {
   const ModelConfig c = resolved(config);
   const InitScales scales = init_scales(c, stack);
   const kernels::AttentionSpec mask = mask_of(c, layer);
-  AttentionOptions o = attention_shape(c);
+  AttentionShape o = attention_shape(c);
   o.bias = c.attention_bias;
   o.output_bias = *c.attention.output_bias;
   o.scale = *c.attention.scale;
@@ -180,7 +179,7 @@ const AttentionComponent& attention_entry(const ModelConfig& c) {
   return find_in(attentions(), "model.attention.kind", c.attention.kind);
 }
 
-AttentionOptions attention_shape(const ModelConfig& c) {
+AttentionShape attention_shape(const ModelConfig& c) {
   return {.hidden_size = c.hidden_size,
           .heads = c.num_attention_heads,
           .kv_heads = c.kv_heads(),

@@ -40,7 +40,7 @@ const NormComponent& norm_entry(const ModelConfig& config);
 NormShape norm_shape(const ModelConfig& config);  // of the residual stream
 const AttentionComponent& attention_entry(const ModelConfig& config);
 // What all layers share: enough for traits and checks.
-AttentionOptions attention_shape(const ModelConfig& config);
+AttentionShape attention_shape(const ModelConfig& config);
 AttentionTraits attention_traits(const ModelConfig& config);
 const FeedForwardComponent& ffn_entry(const ModelConfig& config);
 FeedForwardShape ffn_shape(const ModelConfig& config, const StackSpec& stack);

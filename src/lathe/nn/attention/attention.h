@@ -22,7 +22,7 @@ enum class QkNorm : uint8_t {
 };
 
 // What every attention layer is given. Its traits and its check read the first line and qk_norm.
-struct AttentionOptions {
+struct AttentionShape {
   int64_t hidden_size = 0, heads = 0, kv_heads = 0, head_dim = 0;
   bool bias = false, output_bias = false;
   double scale = 1.0;
@@ -58,29 +58,29 @@ struct AttentionTraits {
   int64_t kept = 0, kept_rotated = 0;
 };
 
-using AttentionComponent = Component<Attention, AttentionOptions, AttentionTraits>;
+using AttentionComponent = Component<Attention, AttentionShape, AttentionTraits>;
 std::span<const AttentionComponent> attentions();
 
 template <class Class, class Config = NoConfig>
 AttentionComponent attention_component(const ComponentText& text) {
-  return component<Attention, AttentionOptions, Class, Config, AttentionTraits>(text);
+  return component<Attention, AttentionShape, Class, Config, AttentionTraits>(text);
 }
 
-AttentionSite site_of(const AttentionOptions& options);
+AttentionSite site_of(const AttentionShape& options);
 
 // A layer's trained logits in the denominator of its softmax, [H] from zero; nothing when the
 // options do not ask for them.
-std::optional<Parameter> make_sinks(const AttentionOptions& options);
+std::optional<Parameter> make_sinks(const AttentionShape& options);
 
 // ops::attention with what the options and the pass say: scale, soft cap, mask, and dropout while
 // training.
-Var attend_with(const Forward& f, const AttentionOptions& options, const std::array<Var, 3>& qkv,
+Var attend_with(const Forward& f, const AttentionShape& options, const std::array<Var, 3>& qkv,
                 const ops::AttentionInputs& inputs);
 // The same of a sequence with itself: with its segments, prefix, positions and sinks.
-Var attend(const Forward& f, const AttentionOptions& options, Position& position,
+Var attend(const Forward& f, const AttentionShape& options, Position& position,
            const std::array<Var, 3>& qkv, std::optional<Parameter>& sinks);
 
 // Beside the self-attention of a decoder that has an encoder; reads Forward::memory.
-std::unique_ptr<Attention> make_cross_attention(const AttentionOptions& options);
+std::unique_ptr<Attention> make_cross_attention(const AttentionShape& options);
 
 }  // namespace lathe

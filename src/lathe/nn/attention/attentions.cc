@@ -45,18 +45,18 @@ void AttentionConfig::visit(Visitor& v) {
   components.visit(v);
 }
 
-AttentionSite site_of(const AttentionOptions& options) {
+AttentionSite site_of(const AttentionShape& options) {
   return {.layer = options.layer, .local = options.window > 0, .scale = options.scale};
 }
 
-std::optional<Parameter> make_sinks(const AttentionOptions& options) {
+std::optional<Parameter> make_sinks(const AttentionShape& options) {
   if (!options.sink_logits) return std::nullopt;
   Parameter sinks({options.heads}, {Initializer::Kind::kZeros, 0});
   sinks.full_precision = true;  // beside scores, which are f32
   return sinks;
 }
 
-Var attend_with(const Forward& f, const AttentionOptions& options, const std::array<Var, 3>& qkv,
+Var attend_with(const Forward& f, const AttentionShape& options, const std::array<Var, 3>& qkv,
                 const ops::AttentionInputs& inputs) {
   kernels::AttentionSpec spec;
   spec.scale = static_cast<float>(options.scale);
@@ -72,7 +72,7 @@ Var attend_with(const Forward& f, const AttentionOptions& options, const std::ar
   return ops::attention(qkv[0], qkv[1], qkv[2], spec, inputs);
 }
 
-Var attend(const Forward& f, const AttentionOptions& options, Position& position,
+Var attend(const Forward& f, const AttentionShape& options, Position& position,
            const std::array<Var, 3>& qkv, std::optional<Parameter>& sinks) {
   ops::AttentionInputs inputs;
   inputs.segments = f.segments;

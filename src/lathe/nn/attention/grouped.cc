@@ -11,7 +11,7 @@ namespace {
 
 class GroupedAttention : public Attention {
  public:
-  explicit GroupedAttention(const AttentionOptions& o)
+  explicit GroupedAttention(const AttentionShape& o)
       : options_(o),
         qkv_(o.hidden_size, (o.heads + 2 * o.kv_heads) * o.head_dim, o.bias, o.init_std),
         output_(o.heads * o.head_dim, o.hidden_size, o.output_bias, o.output_init_std),
@@ -23,7 +23,7 @@ class GroupedAttention : public Attention {
     if (qkv_.bias) qkv_.bias->parts = qkv_.weight.parts;
   }
 
-  static AttentionTraits traits(const AttentionOptions& o, const NoConfig&) {
+  static AttentionTraits traits(const AttentionShape& o, const NoConfig&) {
     const int64_t heads = o.heads, kv = o.kv_heads, d = o.head_dim;
     return {.key_width = d,
             .value_width = d,
@@ -56,7 +56,7 @@ class GroupedAttention : public Attention {
   }
 
  private:
-  AttentionOptions options_;
+  AttentionShape options_;
   Linear qkv_, output_;
   HeadNorms norms_;
   std::optional<Parameter> sinks_;

@@ -23,7 +23,7 @@ namespace {
 
 class LatentAttention : public Attention {
  public:
-  LatentAttention(const AttentionOptions& o, const LatentConfig& c)
+  LatentAttention(const AttentionShape& o, const LatentConfig& c)
       : options_(o),
         latent_(c),
         nope_(c.qk_nope_head_dim),
@@ -40,7 +40,7 @@ class LatentAttention : public Attention {
     }
     query_.emplace(c.q_lora_rank.value_or(o.hidden_size), queries, false, o.init_std);
   }
-  static AttentionTraits traits(const AttentionOptions& o, const LatentConfig& c) {
+  static AttentionTraits traits(const AttentionShape& o, const LatentConfig& c) {
     const int64_t key = c.qk_nope_head_dim + c.qk_rope_head_dim;
     const int64_t narrow = 2 * (c.kv_lora_rank + c.q_lora_rank.value_or(0)) + c.qk_rope_head_dim;
     return {.key_width = key,
@@ -110,7 +110,7 @@ class LatentAttention : public Attention {
     return ops::multiply_heads(sum.value, up.narrow(1, nope_, value).transpose(1, 2));
   }
 
-  AttentionOptions options_;
+  AttentionShape options_;
   LatentConfig latent_;
   int64_t nope_, rope_;
   std::optional<Linear> query_down_, query_;
@@ -134,7 +134,7 @@ void LatentConfig::visit(Visitor& v) {
   v.field("v_head_dim", v_head_dim, "latent: width of a head's values", at_least(0));
 }
 
-void LatentConfig::check(const AttentionOptions& o, const KeyErrors& keys) const {
+void LatentConfig::check(const AttentionShape& o, const KeyErrors& keys) const {
   constexpr int64_t kWidest = 1 << 16;
   for (const auto& [key, value] : {std::pair{"kv_lora_rank", kv_lora_rank},
                                    {"qk_nope_head_dim", qk_nope_head_dim},

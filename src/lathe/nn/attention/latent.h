@@ -6,7 +6,7 @@
 
 namespace lathe {
 
-struct AttentionOptions;
+struct AttentionShape;
 
 // The keys of the attention "latent": ranks of the narrow vectors, and what a head consists of.
 struct LatentConfig {
@@ -15,7 +15,7 @@ struct LatentConfig {
   int64_t qk_nope_head_dim = 0, qk_rope_head_dim = 0, v_head_dim = 0;
 
   void visit(Visitor& v);
-  void check(const AttentionOptions& options, const KeyErrors& keys) const;
+  void check(const AttentionShape& options, const KeyErrors& keys) const;
 };
 
 }  // namespace lathe
