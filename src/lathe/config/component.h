@@ -38,7 +38,7 @@
 #include <string_view>
 #include <vector>
 
-#include "lathe/base/error.h"
+#include "lathe/base/catalogue.h"
 #include "lathe/config/visit.h"
 
 namespace lathe {
@@ -236,5 +236,27 @@ struct ComponentChoice {
   std::string kind;
   ComponentConfigs components;
 };
+
+// The chosen entry with what its component is made from; `config` must outlive it.
+template <class Base, class Shape, class Traits>
+struct Chosen {
+  std::string_view section;  // of its keys, for errors
+  const Component<Base, Shape, Traits>& entry;
+  const ComponentConfig& config;
+  Shape shape;
+
+  void check() const { entry.check(shape, config, KeyErrors(std::string(section))); }
+  Traits traits() const { return entry.traits(shape, config); }
+  std::unique_ptr<Base> make() const { return entry.make(shape, config); }
+};
+
+// Error kConfig at `section`.kind for a name that is none of the table's.
+template <class Base, class Shape, class Traits>
+Chosen<Base, Shape, Traits> chosen_of(std::span<const Component<Base, Shape, Traits>> table,
+                                      std::string_view section, const ComponentChoice& choice,
+                                      const Shape& shape) {
+  return {section, find_in(table, std::string(section) + ".kind", choice.kind), choice.own(),
+          shape};
+}
 
 }  // namespace lathe

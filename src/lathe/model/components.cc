@@ -2,6 +2,7 @@
 
 #include <cmath>
 
+#include "lathe/model/layer_masks.h"
 #include "lathe/nn/moe/moe.h"
 
 namespace lathe {
@@ -36,53 +37,15 @@ StackSpec encoder_stack(const ModelConfig& c) {
           .deep = deep_norm_beside_main(c)};
 }
 
-const NormComponent& norm_entry(const ModelConfig& c) {
-  return find_in(norms(), "model.norm.kind", c.norm.kind);
+ChosenNorm norm_of(const ModelConfig& c) {
+  return chosen_of(norms(), "model.norm", c.norm,
+                   NormShape{.width = c.hidden_size, .eps = c.norm.eps, .bias = c.norm.bias});
 }
 
-NormShape norm_shape(const ModelConfig& c) { return {c.hidden_size, c.norm.eps, c.norm.bias}; }
-
-std::unique_ptr<Norm> make_norm(const ModelConfig& c) {
-  return norm_entry(c).make(norm_shape(c), c.norm.own());
-}
+std::unique_ptr<Norm> make_norm(const ModelConfig& c) { return norm_of(c).make(); }
 
 NormPlacement placement_of(const ModelConfig& c) {
   return find_in(norm_placements(), "model.norm.placement", c.norm.placement).make;
-}
-
-namespace {
-
-// What a layer_type lets a token see, beside its own past.
-struct LayerType {
-  std::string_view name;
-  bool window = false;
-  kernels::BlockPattern::Kind pattern = kernels::BlockPattern::Kind::kNone;
-};
-constexpr LayerType kLayerTypes[] = {
-    {"full_attention"},
-    {.name = "sliding_attention", .window = true},
-    {.name = "strided_attention", .pattern = kernels::BlockPattern::Kind::kStrided},
-    {.name = "fixed_attention", .pattern = kernels::BlockPattern::Kind::kFixed},
-};
-
-}  // namespace
-
-std::vector<std::string> attention_layer_types() { return names_of(kLayerTypes); }
-
-kernels::AttentionSpec mask_of(const ModelConfig& config, int64_t layer) {
-  using Kind = kernels::BlockPattern::Kind;
-  const ModelConfig c = resolved(config);
-  const LayerType& type = find_in(kLayerTypes, "model.layer_types", c.layer_type(layer));
-  kernels::AttentionSpec mask;
-  if (type.window || type.pattern != Kind::kNone) mask.sink_tokens = c.attention.sink_tokens;
-  if (type.window) mask.window = *c.sliding_window;
-  if (type.pattern != Kind::kNone)
-    mask.pattern = {.kind = type.pattern,
-                    .block = c.attention.sparse_block,
-                    .stride = *c.attention.sparse_stride,
-                    .local = c.attention.sparse_local.value_or(1),
-                    .summary = c.attention.sparse_summary};
-  return mask;
 }
 
 namespace {
@@ -105,117 +68,104 @@ QkNorm qk_norm_of(const ModelConfig& c) {
   return c.attention.qk_norm == "head" ? QkNorm::kHead : QkNorm::kFull;
 }
 
-AttentionShape attention_options(const ModelConfig& config, const StackSpec& stack, int64_t layer) {
+AttentionShape shape_of_layer(const ModelConfig& config, const StackSpec& stack, int64_t layer) {
   const ModelConfig c = resolved(config);
   const InitScales scales = init_scales(c, stack);
   const kernels::AttentionSpec mask = mask_of(c, layer);
-  AttentionShape o = attention_shape(c);
-  o.bias = c.attention_bias;
-  o.output_bias = *c.attention.output_bias;
-  o.scale = *c.attention.scale;
-  o.softcap = c.attn_logit_softcapping;
-  o.causal = stack.causal;
-  o.window = mask.window;
-  o.sink_tokens = mask.sink_tokens;
-  o.pattern = mask.pattern;
-  o.sink_logits = c.attention.sink_logits;
-  o.dropout = c.attention_dropout;
-  o.make_norm = [&entry = norm_entry(c), own = c.norm.own()](const NormShape& shape) {
-    return entry.make(shape, own);
+  AttentionShape shape = attention_of(c).shape;
+  shape.bias = c.attention_bias;
+  shape.output_bias = *c.attention.output_bias;
+  shape.scale = *c.attention.scale;
+  shape.softcap = c.attn_logit_softcapping;
+  shape.causal = stack.causal;
+  shape.window = mask.window;
+  shape.sink_tokens = mask.sink_tokens;
+  shape.pattern = mask.pattern;
+  shape.sink_logits = c.attention.sink_logits;
+  shape.dropout = c.attention_dropout;
+  shape.make_norm = [&entry = norm_of(c).entry, own = c.norm.own()](const NormShape& norm) {
+    return entry.make(norm, own);
   };
-  o.norm_eps = *c.attention.norm_eps;
-  o.init_std = scales.common;
-  o.value_init_std = scales.values;
-  o.output_init_std = scales.outputs;
-  o.layer = layer;
-  return o;
+  shape.norm_eps = *c.attention.norm_eps;
+  shape.init_std = scales.common;
+  shape.value_init_std = scales.values;
+  shape.output_init_std = scales.outputs;
+  shape.layer = layer;
+  return shape;
 }
 
 }  // namespace
 
+ChosenAttention attention_of(const ModelConfig& c) {
+  return chosen_of(attentions(), "model.attention", c.attention,
+                   AttentionShape{.hidden_size = c.hidden_size,
+                                  .heads = c.num_attention_heads,
+                                  .kv_heads = c.kv_heads(),
+                                  .head_dim = c.head_width(),
+                                  .qk_norm = qk_norm_of(c)});
+}
+
 std::unique_ptr<Attention> make_attention(const ModelConfig& c, const StackSpec& stack,
                                           int64_t layer) {
-  return attention_entry(c).make(attention_options(c, stack, layer), c.attention.own());
+  ChosenAttention attention = attention_of(c);
+  attention.shape = shape_of_layer(c, stack, layer);
+  return attention.make();
 }
 
 std::unique_ptr<Attention> make_cross_attention(const ModelConfig& c, const StackSpec& stack,
                                                 int64_t layer) {
-  return make_cross_attention(attention_options(c, stack, layer));
-}
-
-const FeedForwardComponent& ffn_entry(const ModelConfig& c) {
-  return find_in(feed_forwards(), "model.ffn.kind", c.ffn.kind);
-}
-
-FeedForwardShape ffn_shape(const ModelConfig& c, const StackSpec& stack) {
-  const InitScales scales = init_scales(c, stack);
-  // DeepNorm scales both matrices of the feed-forward layer.
-  return {.hidden_size = c.hidden_size,
-          .intermediate_size = c.ffn_width(),
-          .activation = kernels::find_activation(c.hidden_act),
-          .bias = c.mlp_bias,
-          .init_std = placement_of(c).deep ? scales.outputs : scales.common,
-          .output_init_std = scales.outputs,
-          .causal = stack.causal,
-          .body = c.body};
+  return make_cross_attention(shape_of_layer(c, stack, layer));
 }
 
 FeedForwardTraits ffn_traits(const ModelConfig& c) {
-  return ffn_entry(c).traits({.hidden_size = c.hidden_size}, c.ffn.own());
+  return chosen_of(feed_forwards(), "model.ffn", c.ffn,
+                   FeedForwardShape{.hidden_size = c.hidden_size})
+      .traits();
+}
+
+ChosenFeedForward ffn_of(const ModelConfig& c, const StackSpec& stack) {
+  const InitScales scales = init_scales(c, stack);
+  // DeepNorm scales both matrices of the feed-forward layer.
+  return chosen_of(
+      feed_forwards(), "model.ffn", c.ffn,
+      FeedForwardShape{.hidden_size = c.hidden_size,
+                       .intermediate_size = c.ffn_width(),
+                       .activation = kernels::find_activation(c.hidden_act),
+                       .bias = c.mlp_bias,
+                       .init_std = placement_of(c).deep ? scales.outputs : scales.common,
+                       .output_init_std = scales.outputs,
+                       .causal = stack.causal,
+                       .body = c.body});
 }
 
 std::unique_ptr<FeedForward> make_ffn(const ModelConfig& c, const StackSpec& stack, int64_t layer) {
-  FeedForwardShape shape = ffn_shape(c, stack);
-  shape.layer = layer;
-  if (c.moe.in_layer(layer)) return make_moe(shape, c.moe);
-  return ffn_entry(c).make(shape, c.ffn.own());
+  ChosenFeedForward ffn = ffn_of(c, stack);
+  ffn.shape.layer = layer;
+  return c.moe.in_layer(layer) ? make_moe(ffn.shape, c.moe) : ffn.make();
 }
 
-const PositionComponent& position_entry(const ModelConfig& c) {
-  return find_in(positions(), "model.position.kind", c.position.kind);
-}
-
-const AttentionComponent& attention_entry(const ModelConfig& c) {
-  return find_in(attentions(), "model.attention.kind", c.attention.kind);
-}
-
-AttentionShape attention_shape(const ModelConfig& c) {
-  return {.hidden_size = c.hidden_size,
-          .heads = c.num_attention_heads,
-          .kv_heads = c.kv_heads(),
-          .head_dim = c.head_width(),
-          .qk_norm = qk_norm_of(c)};
-}
-
-AttentionTraits attention_traits(const ModelConfig& c) {
-  return attention_entry(c).traits(attention_shape(c), c.attention.own());
-}
-
-PositionShape position_shape(const ModelConfig& c, const StackSpec& stack) {
-  const AttentionTraits attention = attention_traits(c);
-  return {.hidden_size = c.hidden_size,
-          .heads = c.num_attention_heads,
-          .layers = stack.layers + c.num_nextn_predict_layers,
-          .max_positions = c.max_position_embeddings,
-          .head_dim = c.head_width(),
-          .key_width = attention.key_width,
-          .value_width = attention.value_width,
-          .rotary_width = attention.rotary_width,
-          .rotary_apart = attention.rotary_apart,
-          .keeps_heads = attention.keeps_heads,
-          .init_std = c.initializer_range,
-          .causal = stack.causal,
-          .sees_later = !stack.causal || c.body_traits().prefix,
-          .body = c.body};
-}
-
-PositionTraits position_traits(const ModelConfig& c) {
-  return position_entry(c).traits(position_shape(c, main_stack(c)), c.position.own());
+ChosenPosition position_of(const ModelConfig& c, const StackSpec& stack) {
+  const AttentionTraits attention = attention_of(c).traits();
+  return chosen_of(positions(), "model.position", c.position,
+                   PositionShape{.hidden_size = c.hidden_size,
+                                 .heads = c.num_attention_heads,
+                                 .layers = stack.layers + c.num_nextn_predict_layers,
+                                 .max_positions = c.max_position_embeddings,
+                                 .head_dim = c.head_width(),
+                                 .key_width = attention.key_width,
+                                 .value_width = attention.value_width,
+                                 .rotary_width = attention.rotary_width,
+                                 .rotary_apart = attention.rotary_apart,
+                                 .keeps_heads = attention.keeps_heads,
+                                 .init_std = c.initializer_range,
+                                 .causal = stack.causal,
+                                 .sees_later = !stack.causal || c.body_traits().prefix,
+                                 .body = c.body});
 }
 
 std::unique_ptr<Position> make_position(const ModelConfig& config, const StackSpec& stack) {
   const ModelConfig c = resolved(config);
-  return position_entry(c).make(position_shape(c, stack), c.position.own());
+  return position_of(c, stack).make();
 }
 
 }  // namespace lathe

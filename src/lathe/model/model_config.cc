@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "lathe/model/components.h"
+#include "lathe/model/layer_masks.h"
 
 namespace lathe {
 
@@ -34,30 +35,13 @@ int64_t ModelConfig::ffn_width() const {
 namespace {
 
 double default_scale(const ModelConfig& c) {
-  const AttentionTraits attention = attention_traits(c);
+  const AttentionTraits attention = attention_of(c).traits();
   const double scale =
       1.0 / std::sqrt(static_cast<double>(std::max<int64_t>(1, attention.key_width)));
   if (!attention.rotary_apart) return scale;
   // DeepSeek sharpens its scores for the stretched length.
-  const double temperature = position_traits(c).temperature;
+  const double temperature = position_of(c, main_stack(c)).traits().temperature;
   return scale * temperature * temperature;
-}
-
-// Keys of masks that no layer has say nothing.
-void resolve_masks(ModelConfig& c) {
-  const bool sliding = c.has_layer("sliding_attention"), strided = c.has_layer("strided_attention"),
-             fixed = c.has_layer("fixed_attention");
-  const AttentionConfig unused;
-  if (!sliding) c.sliding_window.reset();
-  c.attention.sparse_local =
-      strided && !c.attention.sparse_local ? c.attention.sparse_stride : c.attention.sparse_local;
-  if (!strided) c.attention.sparse_local.reset();
-  if (!fixed) c.attention.sparse_summary = unused.sparse_summary;
-  if (!strided && !fixed) {
-    c.attention.sparse_block = unused.sparse_block;
-    c.attention.sparse_stride.reset();
-    if (!sliding) c.attention.sink_tokens = unused.sink_tokens;
-  }
 }
 
 }  // namespace
@@ -70,7 +54,8 @@ ModelConfig resolved(const ModelConfig& config) {
   c.attention.output_bias = config.attention.output_bias.value_or(config.attention_bias);
   c.attention.scale = config.attention.scale.value_or(default_scale(config));
   c.attention.norm_eps = config.attention.norm_eps.value_or(config.norm.eps);
-  position_entry(c).resolve(position_shape(c, main_stack(c)), c.position.own());
+  const auto position = position_of(c, main_stack(c));
+  position.entry.resolve(position.shape, c.position.own());
   c.scale_tied_head = config.scale_tied_head && config.tie_word_embeddings;
   if (c.body_traits().encoder) c.num_encoder_layers = config.encoder_layers();
   c.layer_types.clear();
@@ -80,7 +65,8 @@ ModelConfig resolved(const ModelConfig& config) {
     c.layer_types.push_back(config.layer_type(layer));
   resolve_masks(c);
   c.ffn.components.reset_others(feed_forwards(), c.ffn.kind);
-  ffn_entry(c).resolve(ffn_shape(c, main_stack(c)), c.ffn.own());
+  const auto ffn = ffn_of(c, main_stack(c));
+  ffn.entry.resolve(ffn.shape, c.ffn.own());
   if (!c.moe.enabled()) c.moe = {};
   if (c.moe.enabled()) {
     c.moe.moe_intermediate_size = config.moe.moe_intermediate_size.value_or(config.ffn_width());

@@ -2,29 +2,13 @@
 #include <fmt/ranges.h>
 
 #include "lathe/model/components.h"
+#include "lathe/model/layer_masks.h"
 
 namespace lathe {
 namespace {
 
 [[noreturn]] void refuse(std::string_view key, const std::string& message) {
   throw Error(ErrorKind::kConfig, fmt::format("model.{}", key), message);
-}
-
-void check_norm(const ModelConfig& c) {
-  norm_entry(c).check(norm_shape(c), c.norm.own(), KeyErrors("model.norm"));
-}
-
-void check_attention(const ModelConfig& c) {
-  attention_entry(c).check(attention_shape(c), c.attention.own(), KeyErrors("model.attention"));
-}
-
-void check_position(const ModelConfig& c, const StackSpec& stack) {
-  position_entry(c).check(position_shape(c, stack), c.position.own(), KeyErrors("model.position"));
-}
-
-void check_positions(const ModelConfig& c) {
-  check_position(c, main_stack(c));
-  if (c.body_traits().encoder) check_position(c, encoder_stack(c));
 }
 
 void check_experts(const ModelConfig& c) {
@@ -52,36 +36,6 @@ void check_body(const ModelConfig& c) {
     refuse("parallel_block",
            "the cross-attention of an encoder_decoder stands between attention and feed-forward; "
            "use \"none\"");
-}
-
-void check_ffn(const ModelConfig& c) {
-  ffn_entry(c).check(ffn_shape(c, main_stack(c)), c.ffn.own(), KeyErrors("model.ffn"));
-}
-
-void check_masks(const ModelConfig& c) {
-  const AttentionConfig& a = c.attention;
-  if (c.has_layer("sliding_attention") && !c.sliding_window)
-    refuse("sliding_window",
-           "layer_types has sliding_attention layers; say how many tokens they see, e.g. "
-           "sliding_window = 512");
-  const Body body = c.body_traits();
-  for (const char* type : {"strided_attention", "fixed_attention"}) {
-    if (!c.has_layer(type)) continue;
-    if (body.encoder || !body.causal)
-      refuse("layer_types",
-             fmt::format("{} layers look back, but body = \"{}\" has a stack that looks both ways; "
-                         "use \"sliding_attention\"",
-                         type, c.body));
-    if (!a.sparse_stride)
-      refuse("attention.sparse_stride",
-             fmt::format("layer_types has {} layers; say how far apart their blocks are, near the "
-                         "square root of the number of blocks, e.g. sparse_stride = 32",
-                         type));
-  }
-  if (c.has_layer("fixed_attention") && a.sparse_summary > *a.sparse_stride)
-    refuse("attention.sparse_summary",
-           fmt::format("{} of the {} blocks in a group (sparse_stride); use at most that many",
-                       a.sparse_summary, *a.sparse_stride));
 }
 
 void check_block(const ModelConfig& c) {
@@ -135,11 +89,12 @@ void check_sizes(const ModelConfig& c) {
 
 void validate(const ModelConfig& c) {
   check_sizes(c);
-  check_norm(c);
-  check_attention(c);
-  check_positions(c);
+  norm_of(c).check();
+  attention_of(c).check();
+  position_of(c, main_stack(c)).check();
+  if (c.body_traits().encoder) position_of(c, encoder_stack(c)).check();
   check_body(c);
-  check_ffn(c);
+  ffn_of(c, main_stack(c)).check();
   check_masks(c);
   check_block(c);
   check_experts(c);

@@ -24,6 +24,7 @@
 #include "lathe/kernels/attention/flops.h"
 #include "lathe/kernels/attention/visibility.h"
 #include "lathe/model/components.h"
+#include "lathe/model/layer_masks.h"
 #include "lathe/nn/moe/moe.h"
 
 namespace lathe {
@@ -68,8 +69,9 @@ int64_t active(const Parameter& p, const ModelConfig& c) {
 }
 
 int64_t attention_elements(const ModelConfig& c) {
-  const AttentionTraits attention = attention_traits(c);
-  return attention.kept + (position_traits(c).rotates ? attention.kept_rotated : 0);
+  const AttentionTraits attention = attention_of(c).traits();
+  return attention.kept +
+         (position_of(c, main_stack(c)).traits().rotates ? attention.kept_rotated : 0);
 }
 
 int64_t ffn_elements(const ModelConfig& c, int64_t layer, bool keep_cheap) {
@@ -125,7 +127,7 @@ double visible_keys(const ModelConfig& c, const StackSpec& stack, int64_t seq_le
 // FLOPs of the forward pass of one token of the main stack, and its share of the encoder's.
 double forward_flops(const ModelConfig& c, int64_t multiplied, int64_t of_encoder,
                      const CostOptions& o) {
-  const AttentionTraits attention = attention_traits(c);
+  const AttentionTraits attention = attention_of(c).traits();
   const double a_key = static_cast<double>(c.num_attention_heads) *
                        kernels::attention_flops(attention.key_width, attention.value_width).forward;
   double flops = 2.0 * static_cast<double>(multiplied - of_encoder) +
@@ -190,7 +192,7 @@ ModelCost model_cost(Transformer& model, const CostOptions& o) {
   cost.gradient_bytes = 4 * cost.parameters;
   cost.optimizer_bytes = o.optimizer_bytes.value_or(8 * cost.parameters);
   cost.activation_bytes = activation_bytes(c, o);
-  cost.cache_bytes_per_token = c.num_hidden_layers * attention_traits(c).cached * e;
+  cost.cache_bytes_per_token = c.num_hidden_layers * attention_of(c).traits().cached * e;
   return cost;
 }
 

@@ -47,7 +47,7 @@ class KvHeadsConversion : public Conversion {
   explicit KvHeadsConversion(int64_t heads) : heads_(heads) {}
 
   ModelConfig config(const ModelConfig& from) const override {
-    require(attention_traits(from).keeps_heads, ErrorKind::kConfig, "--kv-heads",
+    require(attention_of(from).traits().keeps_heads, ErrorKind::kConfig, "--kv-heads",
             "the model has {} attention, which keeps no key/value heads that could be averaged",
             from.attention.kind);
     require(from.kv_heads() % heads_ == 0, ErrorKind::kConfig, "--kv-heads",
