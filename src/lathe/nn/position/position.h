@@ -20,7 +20,7 @@ struct PositionShape {
   int64_t head_dim = 0;
   int64_t key_width = 0, value_width = 0;  // of a head, where queries meet keys and of its values
   int64_t rotary_width = 0;                // channels of a head that can rotate
-  // Latent attention sets those apart, and keeps neither keys nor values of a head.
+  // What AttentionTraits says: those channels are set apart; keys and values of heads are kept.
   bool rotary_apart = false, keeps_heads = true;
   double init_std = 0.02;
   bool causal = true;          // a token sees earlier ones only, but for those of a prefix
