@@ -129,7 +129,7 @@ TEST(Convert, AnOldScalingKeyIsNotCarriedAlongUnchanged) {
   const auto written = read_json_file(folder / "to/config.json");
   EXPECT_EQ(written["rope_scaling"]["factor"], 8.0);
   EXPECT_EQ(written["rope_scaling"], written["rope_parameters"]);
-  EXPECT_EQ(read_model_config(folder / "to").position.scaling.factor, 8.0);
+  EXPECT_EQ(read_model_config(folder / "to").position.get<RopeConfig>().scaling.factor, 8.0);
 }
 
 TEST(Convert, WhatFailsLeavesNothing) {

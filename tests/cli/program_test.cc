@@ -29,8 +29,7 @@ struct ToyOptions {
   std::optional<int64_t> seed;
   bool stream = false;
   bool cache = true;
-  template <class V>
-  void visit(V& v) {
+  void visit(Visitor& v) {
     v.positional("input", input, "what to read");
     v.positional("more", more, "what else to read", Limits{});
     v.field("max_new_tokens", max_new_tokens, "how many to make", at_least(1));

@@ -26,12 +26,18 @@ struct WideConfig {
     v.field("factor", factor, "boards for each unit of width", at_least(1));
     v.field("gap", gap, "between boards", above(0));
   }
+  void resolve(const Shape& shape) { gap = gap.value_or(static_cast<double>(shape.width)); }
   void check(const Shape& shape, const KeyErrors& keys) const {
+    if (gap == 13) keys.parent().child("store").refuse("gap", "no shelf has 13; use 12");
     if (factor > shape.width) keys.refuse("factor", "too many boards; use at most the width");
   }
 };
+struct Traits {
+  int64_t boards = 1;
+};
 class Wide : public Shelf {
  public:
+  static Traits traits(const Shape& s, const WideConfig& c) { return {s.width * c.factor}; }
   Wide(const Shape& s, const WideConfig& c) : boards_(s.width * c.factor) {}
   int64_t boards() const override { return boards_; }
 
@@ -47,29 +53,43 @@ class Plain : public Shelf {
   int64_t boards_;
 };
 
-using ShelfComponent = Component<Shelf, Shape>;
+using ShelfComponent = Component<Shelf, Shape, Traits>;
+template <class Class, class Config = NoConfig>
+ShelfComponent shelf_component(const ComponentText& text) {
+  return component<Shelf, Shape, Class, Config, Traits>(text);
+}
 const std::vector<ShelfComponent>& shelves() {
   static const std::vector<ShelfComponent> kShelves = {
-      component<Shelf, Shape, Plain>({.name = "plain", .summary = "boards", .source = "-"}),
-      component<Shelf, Shape, Wide, WideConfig>(
-          {.name = "wide", .summary = "more boards", .source = "-"})};
+      shelf_component<Plain>({.name = "plain", .summary = "boards", .source = "-"}),
+      shelf_component<Wide, WideConfig>({.name = "wide", .summary = "more boards", .source = "-"})};
   return kShelves;
 }
 
-struct ShelfConfig {
-  std::string kind = "plain";
-  ComponentConfigs components{shelves()};
+struct ShelfConfig : ComponentChoice {
+  ShelfConfig() : ComponentChoice("plain", shelves()) {}
   void visit(Visitor& v) {
     v.choice("kind", kind, names_of(shelves()), "which");
     components.visit(v);
   }
 };
 
+Chosen<Shelf, Shape, Traits> chosen(const ShelfConfig& config, const Shape& shape = {}) {
+  return chosen_of(std::span<const ShelfComponent>(shelves()), "house.shelf", config, shape);
+}
+
 std::unique_ptr<Shelf> make(const ShelfConfig& config, const Shape& shape) {
-  const ShelfComponent& entry = find_in(shelves(), "shelf.kind", config.kind);
-  const ComponentConfig& own = config.components.of(config.kind);
-  entry.check(shape, own, KeyErrors("shelf"));
-  return entry.make(shape, own);
+  const auto shelf = chosen(config, shape);
+  shelf.check();
+  return shelf.make();
+}
+
+std::string refusal(const ShelfConfig& config) {
+  try {
+    make(config, {});
+  } catch (const Error& e) {
+    return e.what();
+  }
+  return "no error";
 }
 
 TEST(ComponentConfigs, AreReadWrittenAndMadeByTheirOwnKeys) {
@@ -99,13 +119,24 @@ TEST(ComponentConfigs, AreValues) {
 TEST(ComponentConfigs, ErrorsNameTheKeyInFull) {
   ShelfConfig config;
   config.kind = "wide";
-  config.components.get<WideConfig>().factor = 9;
-  try {
-    make(config, {});
-    FAIL();
-  } catch (const Error& e) {
-    EXPECT_EQ(std::string(e.what()), "[shelf.factor] too many boards; use at most the width");
-  }
+  config.get<WideConfig>().factor = 9;
+  EXPECT_EQ(refusal(config), "[house.shelf.factor] too many boards; use at most the width");
+  config.get<WideConfig>().gap = 13;
+  EXPECT_EQ(refusal(config), "[house.store.gap] no shelf has 13; use 12");
+  config.kind = "wider";
+  EXPECT_NE(refusal(config).find("[house.shelf.kind]"), std::string::npos) << refusal(config);
+}
+
+TEST(ComponentConfigs, AnswerForTheChosenEntryOnly) {
+  ShelfConfig config;
+  config.get<WideConfig>().factor = 3;
+  EXPECT_EQ(config.chosen<WideConfig>(), nullptr);
+  EXPECT_EQ(chosen(config).traits().boards, 1) << "an entry without traits has the defaults";
+  config.kind = "wide";
+  EXPECT_EQ(config.chosen<WideConfig>(), &config.get<WideConfig>());
+  EXPECT_EQ(chosen(config).traits().boards, 24);
+  chosen(config).entry.resolve({.width = 5}, config.own());
+  EXPECT_EQ(config.get<WideConfig>().gap, 5.0);
 }
 
 TEST(ComponentConfigs, GroupsAreThoseWithKeys) {

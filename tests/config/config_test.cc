@@ -15,8 +15,7 @@ using Json = nlohmann::ordered_json;
 struct NormConfig {
   std::string kind = "rms";
   double eps = 1e-5;
-  template <class V>
-  void visit(V& v) {
+  void visit(Visitor& v) {
     v.choice("kind", kind, {"rms", "layer"}, "which normalisation");
     v.field("eps", eps, "added to the variance", above(0));
   }
@@ -31,8 +30,7 @@ struct ToyConfig {
   std::vector<double> betas = {0.9, 0.95};
   std::vector<std::string> tags;
   NormConfig norm;
-  template <class V>
-  void visit(V& v) {
+  void visit(Visitor& v) {
     v.field("steps", steps, "optimiser steps", at_least(1));
     v.field("lr", lr, "peak learning rate", between(0, 1));
     v.field("tied", tied, "share the head with the embedding");

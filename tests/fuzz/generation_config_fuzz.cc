@@ -2,13 +2,14 @@
 
 #include "fuzz/fuzz.h"
 #include "lathe/config/json_text.h"
+#include "lathe/config/read_write.h"
 #include "lathe/infer/sampler/generation_config.h"
 
 namespace lathe::fuzz {
 
 void check(std::string_view bytes) {
   const GenerationConfig config = read_generation_config(parse_json(bytes, "f"), "f");
-  read_generation_config(write_generation_config(config), "again");
+  read_generation_config(write_config(config), "again");
 }
 
 std::vector<Seed> seeds() {

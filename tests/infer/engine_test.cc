@@ -164,14 +164,14 @@ TEST(Engine, ATextThatOutgrowsTheFirstLengthIsThatOfWholeForwardPasses) {
   for (const char* kind : {"longrope", "dynamic"}) {
     SCOPED_TRACE(kind);
     ModelConfig c = tiny_config();
-    c.position.scaling.kind = kind;
-    if (c.position.scaling.kind == "longrope") {
-      c.position.scaling.original_max_position_embeddings = 6;
-      c.position.scaling.short_factor = {1.0, 1.2};
-      c.position.scaling.long_factor = {3.0, 8.0};
+    c.position.get<RopeConfig>().scaling.kind = kind;
+    if (c.position.get<RopeConfig>().scaling.kind == "longrope") {
+      c.position.get<RopeConfig>().scaling.original_max_position_embeddings = 6;
+      c.position.get<RopeConfig>().scaling.short_factor = {1.0, 1.2};
+      c.position.get<RopeConfig>().scaling.long_factor = {3.0, 8.0};
     } else {
       c.max_position_embeddings = 6;
-      c.position.scaling.factor = 4.0;
+      c.position.get<RopeConfig>().scaling.factor = 4.0;
     }
     const auto model = make_model(c, DType::kF32, Device::kCpu);
     const Rows prompts = {{1, 2, 3}, {4}, {5, 6, 7}, {9, 9, 2, 1, 3, 8}, {1, 2, 3, 4, 5, 6, 7, 8}};

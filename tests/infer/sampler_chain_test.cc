@@ -191,11 +191,5 @@ TEST(GenerationConfig, ReadsAHuggingFaceFile) {
   EXPECT_THROW(eos(R"({"eos_token_id": [2, -1]})"), Error);
 }
 
-TEST(GenerationConfig, WritesAHuggingFaceFile) {
-  EXPECT_EQ(write_generation_config({.temperature = 0.7, .top_k = 40}).dump(),
-            R"({"do_sample":true,"temperature":0.7,"top_k":40})");
-  EXPECT_EQ(write_generation_config({.temperature = 0}).dump(), R"({"do_sample":false})");
-}
-
 }  // namespace
 }  // namespace lathe

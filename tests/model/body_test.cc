@@ -40,8 +40,7 @@ TEST(Body, RefusesWhatHasNoMeaningInIt) {
   for (const char* body : {"encoder", "encoder_decoder", "prefix_decoder"})
     EXPECT_EQ(refusal(body,
                       [](ModelConfig& c) {
-                        c.position.kind = "alibi";
-                        c.position.alibi = "falcon";
+                        set_keys(c.position, R"({"kind": "alibi", "alibi": "falcon"})");
                       }),
               "[model.position.alibi] \"falcon\" favours later keys, and in body = \"" +
                   std::string(body) + "\" some tokens see what comes after them; use \"distance\"");
@@ -49,8 +48,7 @@ TEST(Body, RefusesWhatHasNoMeaningInIt) {
             "[model.num_encoder_layers] body = \"decoder\" has no encoder beside it; use "
             "\"encoder_decoder\", or leave the key out");
   const auto few_buckets = [](ModelConfig& c) {
-    c.position.kind = "t5";
-    c.position.relative_attention_num_buckets = 3;
+    set_keys(c.position, R"({"kind": "t5", "relative_attention_num_buckets": 3})");
   };
   EXPECT_EQ(refusal("decoder", few_buckets), "no error");
   EXPECT_EQ(refusal("encoder", few_buckets),
@@ -161,7 +159,7 @@ TEST(Body, ModulesThatLookAheadDoNotSeeTheFuture) {
     const Tensor later = some_ids(1, 8).narrow(1, 1, 7).clone();
     if (changed >= 0)
       later.data<int32_t>()[changed] = (later.data<int32_t>()[changed] + 1) % kVocabulary;
-    return model->hidden_ahead({}, 1, model->hidden({}, ids), later).value;
+    return model->mtp_hidden({}, 1, model->hidden({}, ids), later).value;
   };
   const Tensor a = ahead(-1), b = ahead(4);
   EXPECT_EQ(a.narrow(1, 0, 4).clone().to_vector(), b.narrow(1, 0, 4).clone().to_vector());
@@ -175,9 +173,7 @@ TEST(Body, ModulesThatLookAheadDoNotSeeTheFuture) {
 TEST(Body, AnEncoderCanLieOnAGrid) {
   ModelConfig c = config_of("encoder");
   c.ffn.kind = "mix";
-  c.ffn.conv = "grid";
-  c.ffn.grid_height = 7;
-  c.ffn.grid_width = 1;
+  set_keys(c.ffn, R"({"conv": "grid", "grid_height": 7, "grid_width": 1})");
   const auto exact = make_model(c, DType::kF64, Device::kRef);
   expect_gradients_everywhere(*exact);
   const auto fast = make_model(c, DType::kF32, Device::kCpu);

@@ -6,6 +6,7 @@
 #include "io/temp_folder.h"
 #include "lathe/model/convert/conversion.h"
 #include "lathe/model/family.h"
+#include "lathe/nn/position/learned.h"
 #include "lathe/ops/elementwise.h"
 #include "model/grid.h"
 
@@ -120,8 +121,7 @@ TEST(BodyConversion, OnlyADecoderBecomesAPrefixDecoder) {
   }
   EXPECT_NE(refusal(llama_like(), {.body = "encoder"}), "no error");
   ModelConfig falcon = tiny_config();
-  falcon.position.kind = "alibi";
-  falcon.position.alibi = "falcon";
+  set_keys(falcon.position, R"({"kind": "alibi", "alibi": "falcon"})");
   EXPECT_NE(refusal(falcon, {.body = "prefix_decoder"}).find("[model.position.alibi]"),
             std::string::npos);
 }
@@ -307,7 +307,7 @@ TEST(Context, TheSameLengthIsTheSameModel) {
     SCOPED_TRACE(kind);
     const auto model = model_of(llama_like());
     const auto same = converted(*model, {.context = 24, .rope_scaling = kind});
-    EXPECT_EQ(same->config().rope_factor(), 1.0);
+    EXPECT_EQ(same->config().position.get<RopeConfig>().scaling.factor_for(24), 1.0);
     expect_equal_logits(*model, *same, 1e-5);
   }
   for (const char* kind : {"learned", "sinusoidal", "alibi", "t5", "shaw", "none"}) {
@@ -324,22 +324,22 @@ TEST(Context, RotaryPositionsAreStretched) {
   for (const char* kind : {"linear", "ntk", "yarn", "llama3"}) {
     const ModelConfig c = converted_config(llama_like(), {.context = 96, .rope_scaling = kind});
     EXPECT_EQ(c.max_position_embeddings, 96);
-    EXPECT_EQ(c.position.scaling.kind, kind);
-    EXPECT_EQ(c.position.scaling.factor, 4.0);
+    EXPECT_EQ(c.position.get<RopeConfig>().scaling.kind, kind);
+    EXPECT_EQ(c.position.get<RopeConfig>().scaling.factor, 4.0);
     const bool names = std::string(kind) == "yarn" || std::string(kind) == "llama3";
-    EXPECT_EQ(c.position.scaling.original_max_position_embeddings,
+    EXPECT_EQ(c.position.get<RopeConfig>().scaling.original_max_position_embeddings,
               names ? std::optional<int64_t>(24) : std::nullopt);
     EXPECT_EQ(family_for(c).name, std::string(kind) == "ntk" ? "lathe" : "llama");
     // Twice is once by the product.
     const ModelConfig d = converted_config(c, {.context = 192, .rope_scaling = kind});
-    EXPECT_EQ(d.position.scaling.factor, 8.0);
-    EXPECT_EQ(d.position.scaling.original_max_position_embeddings,
-              c.position.scaling.original_max_position_embeddings);
+    EXPECT_EQ(d.position.get<RopeConfig>().scaling.factor, 8.0);
+    EXPECT_EQ(d.position.get<RopeConfig>().scaling.original_max_position_embeddings,
+              c.position.get<RopeConfig>().scaling.original_max_position_embeddings);
   }
   // Positions divided by 2: token 2t of the stretched model is where token t was.
   const ModelConfig linear =
       converted_config(llama_like(), {.context = 48, .rope_scaling = "linear"});
-  EXPECT_EQ(linear.position.scaling.factor, 2.0);
+  EXPECT_EQ(linear.position.get<RopeConfig>().scaling.factor, 2.0);
 }
 
 TEST(Context, DynamicScalingKeepsTheTrainedLengthAsTheLimit) {
@@ -348,20 +348,20 @@ TEST(Context, DynamicScalingKeepsTheTrainedLengthAsTheLimit) {
   };
   const ModelConfig c = dynamic(llama_like(), 96);
   EXPECT_EQ(c.max_position_embeddings, 24);
-  EXPECT_EQ(c.position.scaling.factor, 4.0);
+  EXPECT_EQ(c.position.get<RopeConfig>().scaling.factor, 4.0);
   const ModelConfig d = dynamic(c, 192);
   EXPECT_EQ(d.max_position_embeddings, 24);
-  EXPECT_EQ(d.position.scaling.factor, 8.0);
+  EXPECT_EQ(d.position.get<RopeConfig>().scaling.factor, 8.0);
   EXPECT_NE(error_text([&] { dynamic(c, 95); }).find("95 is less than the 96"), std::string::npos);
 }
 
 TEST(Context, ScalingWithoutAnOriginalLengthReachesFactorTimesTheLimit) {
   ModelConfig c = llama_like();
-  c.position.scaling.kind = "yarn";
-  c.position.scaling.factor = 4.0;
+  c.position.get<RopeConfig>().scaling.kind = "yarn";
+  c.position.get<RopeConfig>().scaling.factor = 4.0;
   const ModelConfig d = converted_config(c, {.context = 96, .rope_scaling = "yarn"});
-  EXPECT_EQ(d.position.scaling.factor, 4.0);
-  EXPECT_EQ(d.position.scaling.original_max_position_embeddings, 24);
+  EXPECT_EQ(d.position.get<RopeConfig>().scaling.factor, 4.0);
+  EXPECT_EQ(d.position.get<RopeConfig>().scaling.original_max_position_embeddings, 24);
   const auto model = model_of(c);
   const auto same = converted(*model, {.context = 96, .rope_scaling = "yarn"});
   expect_equal_logits(*model, *same, 0);
@@ -371,7 +371,7 @@ TEST(Context, ALearnedTableIsInterpolated) {
   ModelConfig c = tiny_config();
   c.position.kind = "learned";
   for (const int64_t offset : {0, 2}) {
-    c.position.offset = offset;
+    c.position.get<LearnedPositionConfig>().offset = offset;
     c.max_position_embeddings = 5;
     const auto model = model_of(c);
     const auto longer = converted(*model, {.context = 13});
@@ -390,7 +390,7 @@ TEST(Context, ALearnedTableIsInterpolated) {
       }
     EXPECT_EQ(error_text([&] { logits_of(*longer, some_ids(1, 13)); }), "no error");
   }
-  c.position.offset = 0;
+  c.position.get<LearnedPositionConfig>().offset = 0;
   c.max_position_embeddings = 1;
   const auto longer = converted(*model_of(c), {.context = 3});
   EXPECT_EQ(parameter(*longer, "position.weight").shape[0], 3);
@@ -407,8 +407,8 @@ TEST(Context, WhatCannotBeStretchedIsRefused) {
   EXPECT_EQ(refusal(c, {.context = 48, .rope_scaling = "longrope"}),
             "[--rope-scaling] longrope needs a divisor for each channel, which a search finds; use "
             "yarn");
-  c.position.scaling.kind = "linear";
-  c.position.scaling.factor = 2;
+  c.position.get<RopeConfig>().scaling.kind = "linear";
+  c.position.get<RopeConfig>().scaling.factor = 2;
   EXPECT_EQ(refusal(c, {.context = 48, .rope_scaling = "yarn"}),
             "[--rope-scaling] the model is stretched by linear already; only the same goes on from "
             "there");

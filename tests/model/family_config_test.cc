@@ -34,8 +34,10 @@ class FamilyConfig : public Folder {
 using Layers = std::vector<std::string>;
 
 TEST_F(FamilyConfig, RopeScalingWinsOverRopeParameters) {
-  const auto position = [](const char* patch) { return read("qwen3", patch).position; };
-  const PositionConfig both = position(
+  const auto position = [](const char* patch) {
+    return read("qwen3", patch).position.get<RopeConfig>();
+  };
+  const RopeConfig both = position(
       R"({"rope_parameters": {"rope_type": "linear", "factor": 3.0, "rope_theta": 7.0},
           "rope_scaling": {"type": "yarn", "factor": 4.0, "original_max_position_embeddings": 16}})");
   EXPECT_EQ(both.scaling.kind, "yarn");
@@ -56,7 +58,9 @@ TEST_F(FamilyConfig, RopeScalingWinsOverRopeParameters) {
 }
 
 TEST_F(FamilyConfig, ALengthBesideTheBlockWins) {
-  const auto scaling = [](const char* patch) { return read("llama", patch).position.scaling; };
+  const auto scaling = [](const char* patch) {
+    return read("llama", patch).position.get<RopeConfig>().scaling;
+  };
   EXPECT_EQ(scaling(R"({"original_max_position_embeddings": 8, "rope_scaling": {"type": "yarn",
                         "factor": 2.0, "original_max_position_embeddings": 16}})")
                 .original_max_position_embeddings,
@@ -66,7 +70,8 @@ TEST_F(FamilyConfig, ALengthBesideTheBlockWins) {
           "phi3",
           R"({"original_max_position_embeddings": null, "rope_scaling": {"type": "su", "short_factor": [1, 1, 1, 1],
                              "long_factor": [2, 2, 2, 2], "original_max_position_embeddings": 16}})")
-          .position.scaling.original_max_position_embeddings,
+          .position.get<RopeConfig>()
+          .scaling.original_max_position_embeddings,
       4096);
   EXPECT_EQ(scaling(R"({"rope_scaling": {"type": "su", "factor": 2.0}})").kind, "longrope");
 }
@@ -74,12 +79,13 @@ TEST_F(FamilyConfig, ALengthBesideTheBlockWins) {
 TEST_F(FamilyConfig, AMissingFactorIsTheRatioOfTheLengths) {
   ModelConfig c = read("llama", R"({"rope_scaling": {"type": "yarn",
                                     "original_max_position_embeddings": 8}})");
-  EXPECT_EQ(c.rope_factor(), 3.0);  // of 24
-  c.position.scaling.factor = 5.0;
-  EXPECT_EQ(c.rope_factor(), 5.0);
-  c.position.scaling = {};
-  c.position.scaling.kind = "linear";
-  EXPECT_EQ(c.rope_factor(), 1.0);
+  EXPECT_EQ(c.position.get<RopeConfig>().scaling.factor_for(c.max_position_embeddings),
+            3.0);  // of 24
+  c.position.get<RopeConfig>().scaling.factor = 5.0;
+  EXPECT_EQ(c.position.get<RopeConfig>().scaling.factor_for(c.max_position_embeddings), 5.0);
+  c.position.get<RopeConfig>().scaling = {};
+  c.position.get<RopeConfig>().scaling.kind = "linear";
+  EXPECT_EQ(c.position.get<RopeConfig>().scaling.factor_for(c.max_position_embeddings), 1.0);
 }
 
 TEST_F(FamilyConfig, RotarySettingsThatAreNotComputedAreRefused) {
@@ -94,13 +100,16 @@ TEST_F(FamilyConfig, RotarySettingsThatAreNotComputedAreRefused) {
             std::string::npos);
   EXPECT_NE(error("llama", R"({"rope_scaling": [2.0]})").find("expected an object"),
             std::string::npos);
-  EXPECT_EQ(read("glm4", "{}").position.partial_rotary_factor, 0.5);
-  EXPECT_EQ(read("glm4", R"({"partial_rotary_factor": 1.0})").position.partial_rotary_factor, 1.0);
+  EXPECT_EQ(read("glm4", "{}").position.get<RopeConfig>().partial_rotary_factor, 0.5);
+  EXPECT_EQ(read("glm4", R"({"partial_rotary_factor": 1.0})")
+                .position.get<RopeConfig>()
+                .partial_rotary_factor,
+            1.0);
   // GPT-NeoX has names of its own for these.
   const char* const kOld = R"({"rope_parameters": null, "rope_theta": null,
       "partial_rotary_factor": null, "rotary_pct": 0.5, "rotary_emb_base": 77})";
-  EXPECT_EQ(read("gpt_neox", kOld).position.partial_rotary_factor, 0.5);
-  EXPECT_EQ(read("gpt_neox", kOld).position.rope_theta, 77);
+  EXPECT_EQ(read("gpt_neox", kOld).position.get<RopeConfig>().partial_rotary_factor, 0.5);
+  EXPECT_EQ(read("gpt_neox", kOld).position.get<RopeConfig>().rope_theta, 77);
   EXPECT_NE(error("gpt_neox", R"({"rope_theta": 5.0})").find("rope_theta is 5.0"),
             std::string::npos);
 }
@@ -136,15 +145,17 @@ TEST_F(FamilyConfig, LayersOfGemma) {
 }
 
 TEST_F(FamilyConfig, RotaryBlocksOfGemma3) {
-  const auto position = [](const char* patch) { return read("gemma3_text", patch).position; };
-  const PositionConfig laid_over = position(
+  const auto position = [](const char* patch) {
+    return read("gemma3_text", patch).position.get<RopeConfig>();
+  };
+  const RopeConfig laid_over = position(
       R"({"rope_parameters": {"full_attention": {"rope_type": "default", "rope_theta": 5.0},
                               "sliding_attention": {"rope_theta": 3.0}},
           "rope_scaling": {"rope_type": "linear", "factor": 8.0}})");
   EXPECT_EQ(laid_over.scaling.kind, "linear");
   EXPECT_EQ(laid_over.rope_theta, 5.0);
   EXPECT_EQ(laid_over.rope_local_base_freq, 3.0);
-  const PositionConfig old = position(R"({"rope_theta": 9.0, "rope_local_base_freq": 4.0})");
+  const RopeConfig old = position(R"({"rope_theta": 9.0, "rope_local_base_freq": 4.0})");
   EXPECT_EQ(old.rope_theta, 9.0);
   EXPECT_EQ(old.rope_local_base_freq, 4.0);
   EXPECT_NE(error("gemma3_text", R"({"rope_parameters": {"rope_theta": 5.0}})")
@@ -231,7 +242,7 @@ TEST_F(FamilyConfig, AbsentKeysHaveTheDefaultsOfTransformers) {
   EXPECT_EQ(without("llama", "num_key_value_heads").kv_heads(), 4);
   EXPECT_EQ(without("gemma3_text", "head_dim").head_dim, 256);
   EXPECT_EQ(without("qwen3", "head_dim").head_dim, 128);
-  EXPECT_EQ(without("deepseek_v3", "q_lora_rank").attention.q_lora_rank, 1536);
+  EXPECT_EQ(without("deepseek_v3", "q_lora_rank").attention.get<LatentConfig>().q_lora_rank, 1536);
   EXPECT_NE(error("gpt_neo", R"({"attention_types": null})").find("24 layers"), std::string::npos);
 }
 

@@ -60,8 +60,8 @@ TEST_F(Folder, TheBalanceCoefficientIsWritten) {
 TEST_F(Folder, NoFamilyClaimsARotaryScalingThatItDoesNotHave) {
   const auto saved_as = [&](const char* family, const char* kind) {
     ModelConfig c = family_config(family);
-    c.position.scaling.kind = kind;
-    c.position.scaling.factor = 2.0;
+    c.position.get<RopeConfig>().scaling.kind = kind;
+    c.position.get<RopeConfig>().scaling.factor = 2.0;
     return std::string(family_for(c).name);
   };
   EXPECT_EQ(saved_as("llama", "linear"), "llama");
@@ -153,11 +153,11 @@ TEST_F(Folder, MiniMindIsReadInBothOfItsForms) {
   EXPECT_EQ(small.intermediate_size, 1664);
   EXPECT_EQ(small.num_key_value_heads, 4);
   EXPECT_EQ(small.norm.eps, 1e-6);
-  EXPECT_EQ(small.position.rope_theta, 1e6);
+  EXPECT_EQ(small.position.get<RopeConfig>().rope_theta, 1e6);
 }
 
 // Under the names of DeepSeek's own files; transformers writes the key and not the modules.
-TEST_F(Folder, MultiTokenModulesOfDeepSeekAreSavedOrKnownToBeAbsent) {
+TEST_F(Folder, MtpModulesOfDeepSeekAreSavedOrKnownToBeAbsent) {
   ModelConfig c = family_config("deepseek_v3");
   c.num_nextn_predict_layers = 1;
   EXPECT_EQ(family_for(c).name, "deepseek_v3");
@@ -354,7 +354,7 @@ TEST_F(Folder, ReadsRotarySettingsInEverySpelling) {
   const auto theta = [&](const char* patch) {
     patch_config(path, R"({"rope_theta": null, "rope_parameters": null, "rope_scaling": null})");
     patch_config(path, patch);
-    return read_model_config(path).position.rope_theta;
+    return read_model_config(path).position.get<RopeConfig>().rope_theta;
   };
   EXPECT_EQ(theta("{}"), 10000.0);
   EXPECT_EQ(theta(R"({"rope_theta": 500000.0})"), 500000.0);
@@ -363,7 +363,7 @@ TEST_F(Folder, ReadsRotarySettingsInEverySpelling) {
   EXPECT_EQ(theta(R"({"rope_theta": 9, "rope_parameters": {"rope_theta": 8}})"), 8.0);
   EXPECT_EQ(theta(R"({"rope_theta": 3.0, "rope_scaling": {"type": "linear", "factor": 2.0}})"),
             3.0);
-  const RopeScalingConfig scaling = read_model_config(path).position.scaling;
+  const RopeScalingConfig scaling = read_model_config(path).position.get<RopeConfig>().scaling;
   EXPECT_EQ(scaling.kind, "linear");
   EXPECT_EQ(scaling.factor, 2.0);
   const std::string unknown =

@@ -35,12 +35,13 @@ inline ModelConfig family_config(const std::string& family) {
     c.intermediate_size.reset();
     c.max_position_embeddings = find_family(family).defaults().max_position_embeddings;
   }
-  if (c.latent()) {
-    c.attention.kv_lora_rank = 6;
-    c.attention.q_lora_rank = 5;
-    c.attention.qk_nope_head_dim = 3;
-    c.attention.qk_rope_head_dim = 2;
-    c.attention.v_head_dim = 4;
+  auto& latent = c.attention.get<LatentConfig>();
+  if (c.attention.chosen<LatentConfig>() == &latent) {
+    latent.kv_lora_rank = 6;
+    latent.q_lora_rank = 5;
+    latent.qk_nope_head_dim = 3;
+    latent.qk_rope_head_dim = 2;
+    latent.v_head_dim = 4;
   }
   if (c.moe.enabled()) {
     c.moe.num_experts = 4;

@@ -7,14 +7,18 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <nlohmann/json.hpp>
 #include <set>
 #include <string>
 #include <vector>
 
 #include "lathe/base/rng.h"
+#include "lathe/config/read_write.h"
 #include "lathe/model/combinations.h"
 #include "lathe/model/transformer.h"
+#include "lathe/nn/attention/latent.h"
 #include "lathe/nn/attention/memory.h"
+#include "lathe/nn/position/rope.h"
 
 namespace lathe::testing {
 
@@ -144,10 +148,10 @@ inline std::vector<Variant> special_variants() {
   };
   add("latent-ranked-window", [&](ModelConfig& c) {
     choose(c, "latent");
-    c.attention.q_lora_rank = 7;
+    c.attention.get<LatentConfig>().q_lora_rank = 7;
     c.attention_bias = true;
     c.sliding_window = 3;
-    c.position.rope_layout = "interleaved";
+    c.position.get<RopeConfig>().rope_layout = "interleaved";
   });
   add("latent-strided-sinks", [&](ModelConfig& c) {
     choose(c, "latent");
@@ -193,6 +197,12 @@ inline void randomize(Transformer& model, uint64_t seed = 1) {
       values.push_back(centre + 0.3 * Rng(seed).fork(p->name).normal(static_cast<uint64_t>(i)));
     p->value.copy_from(Tensor::of<double>(values, p->shape, p->value.device()));
   }
+}
+
+// Keys of a section as a recipe has them, in JSON.
+template <class Section>
+void set_keys(Section& section, std::string_view json) {
+  read_config(section, nlohmann::ordered_json::parse(json), "test");
 }
 
 inline std::unique_ptr<Transformer> make_model(const ModelConfig& config, DType dtype,

@@ -2,21 +2,26 @@
 
 #include <gtest/gtest.h>
 
+#include "lathe/base/catalogue.h"
 #include "lathe/infer/contiguous_cache.h"
 #include "lathe/kernels/activation/activations.h"
 #include "lathe/nn/ffn/ffn.h"
+#include "model/grid.h"
 
 namespace lathe::testing {
 namespace {
 
 constexpr int64_t kWidth = 3, kInner = 5;
 
-std::unique_ptr<FeedForward> make_layer(const ConvOptions& conv) {
-  auto layer = make_mix({.hidden_size = kWidth,
+std::unique_ptr<FeedForward> make_layer(std::string_view keys) {
+  const FeedForwardComponent& mix = find_in(feed_forwards(), "test", "mix");
+  ComponentConfig config = mix.config();
+  set_keys(config, keys);
+  auto layer = mix.make({.hidden_size = kWidth,
                          .intermediate_size = kInner,
                          .activation = kernels::find_activation("gelu"),
-                         .bias = true,
-                         .conv = conv});
+                         .bias = true},
+                        config);
   for_each_parameter(*layer, [](const std::string& name, Parameter& p) {
     p.value = p.compute = Tensor(p.shape, DType::kF64, Device::kRef);
     for (int64_t i = 0; i < p.value.numel(); ++i)
@@ -49,7 +54,7 @@ std::vector<bool> reached_from(FeedForward& layer, int64_t tokens, int64_t token
 }
 
 TEST(MixFeedForward, OnAGridATokenReachesItsNeighbours) {
-  const auto layer = make_layer({.grid_height = 4, .grid_width = 3});
+  const auto layer = make_layer(R"({"conv": "grid", "grid_height": 4, "grid_width": 3})");
   for (int64_t token = 0; token < 12; ++token) {
     const auto reached = reached_from(*layer, 12, token);
     for (int64_t t = 0; t < 12; ++t) {
@@ -60,7 +65,7 @@ TEST(MixFeedForward, OnAGridATokenReachesItsNeighbours) {
 }
 
 TEST(MixFeedForward, InTextATokenReachesTheNextOnes) {
-  const auto layer = make_layer({.width = 4});
+  const auto layer = make_layer(R"({"conv_width": 4})");
   for (int64_t token = 0; token < 9; ++token) {
     const auto reached = reached_from(*layer, 9, token);
     for (int64_t t = 0; t < 9; ++t)
@@ -69,7 +74,7 @@ TEST(MixFeedForward, InTextATokenReachesTheNextOnes) {
 }
 
 TEST(MixFeedForward, PackedDocumentsAreThoseAlone) {
-  const auto layer = make_layer({.width = 3});
+  const auto layer = make_layer(R"({"conv_width": 3})");
   const Tensor x = some_input(7);
   const Tensor segments = Tensor::of<int32_t>(std::vector<int32_t>{0, 0, 0, 0, 1, 1, 2}, {1, 7});
   Forward f;
@@ -83,7 +88,7 @@ TEST(MixFeedForward, PackedDocumentsAreThoseAlone) {
 
 TEST(MixFeedForward, PiecesThroughACacheAreTheWhole) {
   for (const bool packed : {false, true}) {
-    const auto layer = make_layer({.width = 4});
+    const auto layer = make_layer(R"({"conv_width": 4})");
     const Tensor x = some_input(8);
     const Tensor segments =
         Tensor::of<int32_t>(std::vector<int32_t>{0, 0, 0, 1, 1, 1, 1, 1}, {1, 8});

@@ -223,16 +223,16 @@ TEST_F(PublishedFolder, NamesOfOneFamilyAlone) {
 // Although such a model would be saved as another.
 TEST_F(PublishedFolder, IsReadAsTheFamilyThatItNames) {
   ModelConfig c = family_config("glm4");
-  c.position.partial_rotary_factor = 1.0;
+  c.position.get<RopeConfig>().partial_rotary_factor = 1.0;
   EXPECT_EQ(family_for(c).name, "glm4");
   const fs::path glm4 = save(c);
   EXPECT_EQ(logits(glm4), logits());
-  EXPECT_EQ(read_model_config(glm4).position.partial_rotary_factor, 1.0);
+  EXPECT_EQ(read_model_config(glm4).position.get<RopeConfig>().partial_rotary_factor, 1.0);
   const fs::path phi3 = save(family_config("phi3"));
   patch_config(phi3, R"({"rope_scaling": {"type": "linear", "factor": 2.0}})");
   const auto loaded = load_model(phi3, {});
   EXPECT_EQ(family_for(loaded->config()).name, "llama");
-  EXPECT_EQ(loaded->config().position.scaling.factor, 2.0);
+  EXPECT_EQ(loaded->config().position.get<RopeConfig>().scaling.factor, 2.0);
 }
 
 }  // namespace

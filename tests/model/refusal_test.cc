@@ -6,6 +6,7 @@
 
 #include "io/temp_folder.h"
 #include "lathe/infer/contiguous_cache.h"
+#include "lathe/model/model_recipe.h"
 #include "lathe/model/presets.h"
 #include "model/grid.h"
 
@@ -185,8 +186,8 @@ TEST(ContiguousCache, RefusesMoreThanItHolds) {
 
 TEST(ContiguousCache, IsNotContinuedWhereTheTextMoves) {
   ModelConfig c = tiny_config();
-  c.position.scaling.kind = "dynamic";
-  c.position.scaling.factor = 2.0;
+  c.position.get<RopeConfig>().scaling.kind = "dynamic";
+  c.position.get<RopeConfig>().scaling.factor = 2.0;
   c.max_position_embeddings = 4;
   const auto model = make_model(c, DType::kF32, Device::kCpu);
   ContiguousCache cache(8);

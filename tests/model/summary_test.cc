@@ -15,8 +15,10 @@ namespace {
 double visible_keys_in(const ModelConfig& c, int64_t seq_len) {
   Transformer model(c);
   const ModelCost cost = model_cost(model, {.seq_len = seq_len});
+  const AttentionTraits attention = attention_of(c).traits();
   return (cost.forward_flops - 2.0 * static_cast<double>(cost.multiplied)) /
-         (2.0 * static_cast<double>(c.num_attention_heads * (c.key_width() + c.value_width())));
+         (2.0 * static_cast<double>(c.num_attention_heads *
+                                    (attention.key_width + attention.value_width)));
 }
 
 // The same with every pair looked at.

@@ -3,6 +3,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include "lathe/base/catalogue.h"
 #include "lathe/config/read_write.h"
 #include "lathe/nn/moe/router.h"
 #include "nn/moe_testing.h"
@@ -267,7 +268,7 @@ TEST(RouterStatistics, SayWhatAnEvenRouterDoes) {
 
 TEST(SigmoidRouter, BiasesMoveAgainstTheLoadAndBalanceIt) {
   MoeCase c = plain_case("sigmoid", 4, 2);
-  c.config.bias_update_rate = 0.01;
+  read_config(c.config, nlohmann::ordered_json{{"bias_update_rate", 0.01}}, "test");
   c.config.router_bias = true;
   MoeLayer layer(c, {DType::kF32, Device::kCpu});
   Parameter& bias = *layer.parameters().at("router.e_score_correction_bias");
@@ -291,6 +292,10 @@ TEST(SigmoidRouter, BiasesMoveAgainstTheLoadAndBalanceIt) {
   EXPECT_LE(layer.statistics().summary()->load_max, 8.0 / 7.0);
 }
 
+std::unique_ptr<FeedForward> make_dense(const std::string& kind, const FeedForwardShape& shape) {
+  return find_in(feed_forwards(), "test", kind).make_with_defaults(shape);
+}
+
 TEST(Upcycle, ComputesWhatTheDenseLayerDoes) {
   for (const bool gated : {true, false}) {
     MoeCase c = plain_case("softmax_topk", 4, 2);
@@ -298,11 +303,11 @@ TEST(Upcycle, ComputesWhatTheDenseLayerDoes) {
     c.config.moe_intermediate_size.reset();
     c.bias = true;
     MoeLayer layer(c, kSpecification);
-    const FeedForwardOptions options{.hidden_size = kWidth,
-                                     .intermediate_size = 9,
-                                     .activation = kernels::find_activation("silu"),
-                                     .bias = true};
-    const auto dense = gated ? make_gated(options) : make_mlp(options);
+    const FeedForwardShape shape{.hidden_size = kWidth,
+                                 .intermediate_size = 9,
+                                 .activation = kernels::find_activation("silu"),
+                                 .bias = true};
+    const auto dense = make_dense(c.config.expert, shape);
     for_each_parameter(*dense, [&](const std::string& name, Parameter& p) {
       p.compute = p.value = tensor_of(random_values(p.shape.numel(), Rng(8).fork(name), 0.5),
                                       p.shape, kSpecification);
@@ -319,18 +324,18 @@ TEST(Upcycle, RefusesLayersOfAnotherShape) {
   MoeCase c = plain_case("softmax_topk", 4, 2);
   c.config.moe_intermediate_size = 3;  // four experts of width 3 are not a stack of width 6
   MoeLayer layer(c, kSpecification);
-  FeedForwardOptions o{.hidden_size = kWidth, .intermediate_size = 6, .activation = {}};
+  FeedForwardShape s{.hidden_size = kWidth, .intermediate_size = 6, .activation = {}};
   const auto refused = [&](std::unique_ptr<FeedForward> dense) {
     for_each_parameter(*dense, [](const std::string&, Parameter& p) {
       p.compute = p.value = Tensor::zeros(p.shape, DType::kF64, Device::kRef);
     });
     EXPECT_THROW(upcycle(layer.layer(), *dense), Error);
   };
-  refused(make_gated(o));
-  o.intermediate_size = 3;
-  refused(make_mlp(o));
-  o.bias = true;
-  refused(make_gated(o));
+  refused(make_dense("gated", s));
+  s.intermediate_size = 3;
+  refused(make_dense("mlp", s));
+  s.bias = true;
+  refused(make_dense("gated", s));
 }
 
 TEST(MoeConfig, PlacesExpertsInLayersAsTheFamiliesDo) {

@@ -102,7 +102,7 @@ TEST_F(Learning, ModulesLearnToLookFurtherAhead) {
     ids.erase(ids.begin());
     ids.push_back(3 * (8 + depth) % 13);
     if (depth < 2)
-      hidden = model->hidden_ahead({}, depth + 1, hidden, Tensor::of<int32_t>(ids, {1, 8}));
+      hidden = model->mtp_hidden({}, depth + 1, hidden, Tensor::of<int32_t>(ids, {1, 8}));
   }
 }
 

@@ -22,6 +22,15 @@ void KeyErrors::refuse(std::string_view key, const std::string& message) const {
   throw Error(ErrorKind::kConfig, fmt::format("{}.{}", section_, key), message);
 }
 
+KeyErrors KeyErrors::parent() const {
+  const size_t dot = section_.rfind('.');
+  return KeyErrors(dot == std::string::npos ? section_ : section_.substr(0, dot));
+}
+
+KeyErrors KeyErrors::child(std::string_view section) const {
+  return KeyErrors(fmt::format("{}.{}", section_, section));
+}
+
 void ComponentConfigs::visit(Visitor& v) {
   for (Held& h : held_) h.config.visit(v);
 }
@@ -34,10 +43,14 @@ void ComponentConfigs::visit_as_groups(Visitor& v) {
   }
 }
 
-const ComponentConfig& ComponentConfigs::of(std::string_view name) const {
-  for (const Held& h : held_)
+ComponentConfig& ComponentConfigs::of(std::string_view name) {
+  for (Held& h : held_)
     if (h.name == name) return h.config;
   fail_absent();
+}
+
+const ComponentConfig& ComponentConfigs::of(std::string_view name) const {
+  return const_cast<ComponentConfigs*>(this)->of(name);
 }
 
 void ComponentConfigs::fail_absent() {

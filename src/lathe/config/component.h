@@ -1,29 +1,29 @@
 // The keys of a component, declared next to its class, and the section that holds those of a whole
 // catalogue.
 //
-//   // shaw.cc, and nothing of it anywhere else:
-//   struct ShawConfig {
-//     int64_t shaw_distance = 16;
-//     void visit(Visitor& v) { v.field("shaw_distance", shaw_distance, "…", at_least(1)); }
+//   // t5.cc, and nothing of it anywhere else:
+//   struct T5Config {
+//     int64_t relative_attention_num_buckets = 32;
+//     void visit(Visitor& v) { v.field("relative_attention_num_buckets", …, "…", at_least(2)); }
 //     void check(const PositionShape& shape, const KeyErrors& keys) const {
-//       if (shape.latent) keys.refuse("kind", "shaw adds vectors to keys, which …; use \"rope\"");
+//       if (!shape.causal && relative_attention_num_buckets < 4)
+//         keys.refuse("relative_attention_num_buckets", "… buckets for two directions; use …");
 //     }
 //   };
-//   class Shaw : public Position {
+//   class T5Position : public Position {
 //    public:
-//     Shaw(const PositionShape& shape, const ShawConfig& config);
+//     T5Position(const PositionShape& shape, const T5Config& config);
 //     …
 //   };
-//   Component<Position, PositionShape> shaw_position() {
-//     return component<Position, PositionShape, Shaw, ShawConfig>(
-//         {.name = "shaw", .summary = "…", .source = "Shaw et al. 2018, arXiv:1803.02155"});
+//   PositionComponent t5_position() {
+//     return position_component<T5Position, T5Config>(
+//         {.name = "t5", .summary = "…", .source = "Raffel et al. 2020, arXiv:1910.10683"});
 //   }
 //
-//   // positions.cc: Component<Position, PositionShape> shaw_position();  and a line of the table
+//   // positions.cc: PositionComponent t5_position();  and a line of the table
 //
-//   struct PositionConfig {               // the section [model.position]
-//     std::string kind = "rope";
-//     ComponentConfigs components{positions()};
+//   struct PositionConfig : ComponentChoice {               // the section [model.position]
+//     PositionConfig() : ComponentChoice("rope", positions()) {}
 //     void visit(Visitor& v) {
 //       v.choice("kind", kind, names_of(positions()), "…");
 //       components.visit(v);
@@ -33,11 +33,12 @@
 
 #include <any>
 #include <memory>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
 
-#include "lathe/base/error.h"
+#include "lathe/base/catalogue.h"
 #include "lathe/config/visit.h"
 
 namespace lathe {
@@ -53,6 +54,10 @@ class KeyErrors {
   explicit KeyErrors(std::string section) : section_(std::move(section)) {}
   // Error kConfig. `message` says what is wrong, what was expected and what to write instead.
   [[noreturn]] void refuse(std::string_view key, const std::string& message) const;
+  // Those of the section that this one is in: "model" of "model.position".
+  KeyErrors parent() const;
+  // Those of a section in this one.
+  KeyErrors child(std::string_view section) const;
 
  private:
   std::string section_;
@@ -88,33 +93,67 @@ class ComponentConfig {
   void (*visit_)(std::any&, Visitor&) = nullptr;
 };
 
+// Keys of a component that are worth a model of their own in the tests and in the table of
+// combinations.
+struct ComponentExample {
+  std::string_view name;  // "partial": of the component "rope" it is "rope_partial". Empty: what a
+                          // tiny model of the component needs at least
+  std::string_view keys;  // a JSON object
+};
+
+// What people read about a component; literals.
 struct ComponentText {
   std::string_view name;
   std::string_view summary;  // one line
   std::string_view source;   // paper, arXiv id
+  std::vector<ComponentExample> examples = {};
 };
 
+struct NoTraits {};
+
 // An entry of a catalogue of components. `Shape` is what all components of the catalogue are given
-// alike: sizes, and facts about the model around them.
-template <class Base, class Shape>
+// alike: sizes, and facts about the model around them. `Traits` is what others ask about a component
+// that they do not build.
+template <class Base, class Shape, class Traits = NoTraits>
 struct Component {
   std::string_view name, summary, source;
+  std::vector<ComponentExample> examples;
   ComponentConfig (*config)();  // with its defaults
+  // Fills in what follows from other keys where it is not given, and takes back what has no effect.
+  void (*resolve)(const Shape& shape, ComponentConfig& config);
   // Error kConfig for a configuration that cannot work.
   void (*check)(const Shape& shape, const ComponentConfig& config, const KeyErrors& keys);
+  Traits (*traits)(const Shape& shape, const ComponentConfig& config);
   std::unique_ptr<Base> (*make)(const Shape& shape, const ComponentConfig& config);
+
+  std::unique_ptr<Base> make_with_defaults(const Shape& shape) const {
+    return make(shape, config());
+  }
 };
 
 // The entry of `Class`, which is constructed from (shape, config) or, without keys, from (shape).
-template <class Base, class Shape, class Class, class Config = NoConfig>
-Component<Base, Shape> component(const ComponentText& text) {
+// May be left out: Config::resolve(shape), Config::check(shape, keys), and Class::traits(shape,
+// config), a static function.
+template <class Base, class Shape, class Class, class Config = NoConfig, class Traits = NoTraits>
+Component<Base, Shape, Traits> component(const ComponentText& text) {
   return {text.name,
           text.summary,
           text.source,
+          text.examples,
           [] { return ComponentConfig::of<Config>(); },
+          [](const Shape& shape, ComponentConfig& config) {
+            if constexpr (requires(Config & c) { c.resolve(shape); })
+              config.get<Config>()->resolve(shape);
+          },
           [](const Shape& shape, const ComponentConfig& config, const KeyErrors& keys) {
             if constexpr (requires(const Config& c) { c.check(shape, keys); })
               config.get<Config>()->check(shape, keys);
+          },
+          [](const Shape& shape, const ComponentConfig& config) -> Traits {
+            if constexpr (requires(const Config& c) { Class::traits(shape, c); })
+              return Class::traits(shape, *config.get<Config>());
+            else
+              return {};
           },
           [](const Shape& shape, const ComponentConfig& config) -> std::unique_ptr<Base> {
             if constexpr (std::is_same_v<Config, NoConfig>)
@@ -140,6 +179,7 @@ class ComponentConfigs {
 
   // Of the entry called `name`, which is one of the catalogue's.
   const ComponentConfig& of(std::string_view name) const;
+  ComponentConfig& of(std::string_view name);
   // The struct of type C, which one of the entries has.
   template <class C>
   C& get() {
@@ -170,5 +210,53 @@ class ComponentConfigs {
 
   std::vector<Held> held_;
 };
+
+// The section of a catalogue: which entry, and the keys of all.
+struct ComponentChoice {
+  template <class Table>
+  ComponentChoice(std::string_view usual, const Table& table) : kind(usual), components(table) {}
+
+  // The struct of type C, which one of the entries has.
+  template <class C>
+  C& get() {
+    return components.get<C>();
+  }
+  template <class C>
+  const C& get() const {
+    return components.get<C>();
+  }
+  // The struct of the chosen entry, or nullptr when that is not a C.
+  template <class C>
+  const C* chosen() const {
+    return components.of(kind).get<C>();
+  }
+  const ComponentConfig& own() const { return components.of(kind); }
+  ComponentConfig& own() { return components.of(kind); }
+
+  std::string kind;
+  ComponentConfigs components;
+};
+
+// The chosen entry with what its component is made from; `config` must outlive it.
+template <class Base, class Shape, class Traits>
+struct Chosen {
+  std::string_view section;  // of its keys, for errors
+  const Component<Base, Shape, Traits>& entry;
+  const ComponentConfig& config;
+  Shape shape;
+
+  void check() const { entry.check(shape, config, KeyErrors(std::string(section))); }
+  Traits traits() const { return entry.traits(shape, config); }
+  std::unique_ptr<Base> make() const { return entry.make(shape, config); }
+};
+
+// Error kConfig at `section`.kind for a name that is none of the table's.
+template <class Base, class Shape, class Traits>
+Chosen<Base, Shape, Traits> chosen_of(std::span<const Component<Base, Shape, Traits>> table,
+                                      std::string_view section, const ComponentChoice& choice,
+                                      const Shape& shape) {
+  return {section, find_in(table, std::string(section) + ".kind", choice.kind), choice.own(),
+          shape};
+}
 
 }  // namespace lathe

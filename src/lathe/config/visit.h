@@ -7,14 +7,17 @@
 //     std::optional<double> min_lr;
 //     NormConfig norm;
 //
-//     template <class V>
-//     void visit(V& v) {
-//       v.choice("name", name, {"cosine", "linear"}, "shape of the schedule");
-//       v.field("warmup_steps", warmup_steps, "steps of linear warm-up", at_least(0));
-//       v.field("min_lr", min_lr, "lowest learning rate", above(0));
-//       v.group("norm", norm, "normalisation");  // keys norm.kind, norm.eps, …
-//     }
+//     void visit(Visitor& v);
 //   };
+//   void ScheduleConfig::visit(Visitor& v) {
+//     v.choice("name", name, {"cosine", "linear"}, "shape of the schedule");
+//     v.field("warmup_steps", warmup_steps, "steps of linear warm-up", at_least(0));
+//     v.field("min_lr", min_lr, "lowest learning rate", above(0));
+//     v.group("norm", norm, "normalisation");  // keys norm.kind, norm.eps, …
+//   }
+//
+// A struct in a header has its visit() in the .cc, so that the header carries no texts; a struct
+// that is local to a .cc has it in its body.
 //
 // A field is bool, int64_t, double or std::string, a std::vector or a std::optional of one of
 // these. A struct whose keys should appear without a prefix is visited in place: `other.visit(v)`.
@@ -65,7 +68,6 @@ inline Limits at_least(double minimum) { return {.minimum = minimum, .maximum = 
 inline Limits above(double minimum) {
   return {.minimum = minimum, .maximum = {}, .exclusive_minimum = true};
 }
-inline Limits at_most(double maximum) { return {.minimum = {}, .maximum = maximum}; }
 inline Limits below(double maximum) {
   return {.minimum = {}, .maximum = maximum, .exclusive_maximum = true};
 }

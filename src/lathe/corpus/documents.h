@@ -23,22 +23,7 @@ struct DocumentConfig {
   bool skip_bad = false;
   int64_t max_document_mib = 1024;
 
-  template <class V>
-  void visit(V& v) {
-    v.choice(
-        "format", format, {"auto", "text", "jsonl", "json"},
-        "what the files hold: plain text, a JSON value a line, or an array of them; auto: what "
-        "each one's content says");
-    v.choice("split", split, {"file", "blank-lines", "separator"},
-             "what ends a document of a plain text file");
-    v.field("separator", separator, "the line between documents when splitting at a separator");
-    v.field("text_field", text_field, "the field of a JSON object that holds the text");
-    v.field("skip_bad", skip_bad,
-            "leave out JSON without a text and files that are no text, and count them");
-    v.field("max_document_mib", max_document_mib,
-            "larger documents are refused where they are held in memory whole",
-            between(1, 1 << 20));
-  }
+  void visit(Visitor& v);
 };
 
 struct DocumentPlace {

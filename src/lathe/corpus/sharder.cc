@@ -10,6 +10,24 @@
 #include "lathe/io/json_file.h"
 
 namespace lathe {
+
+void ShardConfig::visit(Visitor& v) {
+  v.positional("files", files, "files of text or JSON, also packed, or folders of them");
+  v.field("tokenizer", tokenizer, "folder or file of the tokenizer", required());
+  v.field("out", out, "prefix of the shard: OUT.bin, OUT.idx and OUT.manifest.json", required());
+  v.field("val_fraction", val_fraction,
+          "share of the documents, drawn at random, that goes to OUT-valid instead",
+          Limits{.minimum = 0, .maximum = 1, .exclusive_maximum = true});
+  v.field("val_by_content", val_by_content,
+          "draw by the text of a document, so that equal ones go to the same part");
+  v.field("seed", seed, "seed of that draw");
+  v.field("eod", eod, "the token written behind every document (default: the tokenizer's eos)");
+  v.field("append_eod", append_eod, "write an end-of-document token behind every document");
+  v.field("parse_special", parse_special,
+          "read special tokens written in the text as such instead of as plain text");
+  documents.visit(v);
+}
+
 namespace {
 
 namespace fs = std::filesystem;

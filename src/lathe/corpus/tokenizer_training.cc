@@ -3,10 +3,34 @@
 #include <algorithm>
 #include <nlohmann/json.hpp>
 
+#include "lathe/base/catalogue.h"
 #include "lathe/base/error.h"
 #include "lathe/io/atomic_file.h"
+#include "lathe/text/patterns.h"
 
 namespace lathe {
+
+void TokenizerTrainConfig::visit(Visitor& v) {
+  v.positional("files", files, "files of text or JSON, also packed, or folders of them");
+  v.field("vocab_size", vocab_size, "tokens in all: special tokens, 256 bytes, merges",
+          at_least(256));
+  v.field("out", out, "folder for tokenizer.json and tokenizer_config.json", required());
+  v.choice("pattern", pattern, names_of(kPreTokenizers), "how text is cut before merging");
+  v.field("special_token", special_token,
+          "a special token, e.g. '<|endoftext|>'; may be repeated, gets the lowest ids");
+  v.field("eos", eos, "which of them ends a text (default: the first)");
+  v.field("bos", bos, "which of them begins a text");
+  v.field("pad", pad, "which of them fills up a batch");
+  v.field("min_count", min_count, "pairs that occur less often are not merged", at_least(1));
+  v.field("memory_mib", memory_mib,
+          "memory to use; when the distinct words do not fit, the rarest are forgotten",
+          between(1, 1 << 20));
+  v.field("overwrite", overwrite, "replace the tokenizer that is in the folder");
+  v.field("model_max_length", model_max_length, "written to tokenizer_config.json; 0 leaves it out",
+          at_least(0));
+  documents.visit(v);
+}
+
 namespace {
 
 namespace fs = std::filesystem;

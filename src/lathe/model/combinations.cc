@@ -1,6 +1,9 @@
 #include "lathe/model/combinations.h"
 
+#include <nlohmann/json.hpp>
+
 #include "lathe/base/error.h"
+#include "lathe/config/read_write.h"
 #include "lathe/kernels/activation/activations.h"
 #include "lathe/model/body.h"
 #include "lathe/model/transformer.h"
@@ -9,8 +12,6 @@
 
 namespace lathe {
 namespace {
-
-using Apply = std::function<void(ModelConfig&)>;
 
 // One choice for each name of a catalogue.
 template <class Set>
@@ -21,52 +22,55 @@ std::vector<Choice> choices_of(const std::vector<std::string>& names, Set set) {
   return choices;
 }
 
-// Beside the catalogue, settings of its entries.
-std::vector<Choice> position_choices() {
-  std::vector<Choice> choices =
-      choices_of(names_of(positions()),
-                 [](ModelConfig& c, const std::string& name) { c.position.kind = name; });
-  const auto add = [&](std::string name, Apply apply) {
-    choices.push_back({std::move(name), std::move(apply)});
-  };
-  add("alibi_falcon", [](ModelConfig& c) {
-    c.position.kind = "alibi";
-    c.position.alibi = "falcon";
-  });
-  add("rope_partial", [](ModelConfig& c) {
-    c.position.partial_rotary_factor = 0.5;
-    c.position.rope_local_base_freq = 50.0;
-  });
-  add("rope_yarn", [](ModelConfig& c) {
-    c.position.scaling.kind = "yarn";
-    c.position.scaling.factor = 3.0;
-    c.position.scaling.original_max_position_embeddings = 8;
-  });
-  add("rope_blank", [](ModelConfig& c) { c.position.rope_places = "blank"; });
-  add("rope_interleaved", [](ModelConfig& c) { c.position.rope_layout = "interleaved"; });
+// An entry of a catalogue with some keys of its own.
+template <class Section>
+Choice component_choice(const std::string& name, Section ModelConfig::*section,
+                        std::string_view kind, std::string_view keys) {
+  Section chosen;
+  chosen.kind = kind;
+  read_config(chosen, nlohmann::ordered_json::parse(keys), name);
+  return {name, [section, chosen](ModelConfig& c) {
+            (c.*section).kind = chosen.kind;
+            (c.*section).own() = chosen.own();
+          }};
+}
+
+// Every entry, and then what their examples make of them.
+template <class Section, class Table>
+std::vector<Choice> choices_of_components(Section ModelConfig::*section, const Table& table) {
+  std::vector<Choice> choices, examples;
+  for (const auto& entry : table) {
+    const std::string kind(entry.name);
+    std::string_view least = "{}";
+    for (const ComponentExample& e : entry.examples) {
+      if (e.name.empty())
+        least = e.keys;
+      else
+        examples.push_back(
+            component_choice(fmt::format("{}_{}", kind, e.name), section, kind, e.keys));
+    }
+    choices.push_back(component_choice(kind, section, kind, least));
+  }
+  choices.insert(choices.end(), examples.begin(), examples.end());
   return choices;
 }
 
+// The first kind with its settings, and the other kinds.
 std::vector<Choice> attention_choices() {
-  return {{"mha", [](ModelConfig&) {}},
-          {"gqa", [](ModelConfig& c) { c.num_key_value_heads = 2; }},
-          {"mqa", [](ModelConfig& c) { c.num_key_value_heads = 1; }},
-          {"headnorm", [](ModelConfig& c) { c.attention.qk_norm = "head"; }},
-          {"fullnorm", [](ModelConfig& c) { c.attention.qk_norm = "full"; }},
-          {"sinks", [](ModelConfig& c) { c.attention.sink_logits = true; }},
-          {"scaled",
-           [](ModelConfig& c) {
-             c.attention.scale = 0.4;
-             c.attention.output_bias = true;
-             c.attn_logit_softcapping = 1.5;
-           }},
-          {"latent", [](ModelConfig& c) {
-             c.attention.kind = "latent";
-             c.attention.kv_lora_rank = 6;
-             c.attention.qk_nope_head_dim = 3;
-             c.attention.qk_rope_head_dim = 2;
-             c.attention.v_head_dim = 5;
-           }}};
+  std::vector<Choice> choices = {{"mha", [](ModelConfig&) {}},
+                                 {"gqa", [](ModelConfig& c) { c.num_key_value_heads = 2; }},
+                                 {"mqa", [](ModelConfig& c) { c.num_key_value_heads = 1; }},
+                                 {"headnorm", [](ModelConfig& c) { c.attention.qk_norm = "head"; }},
+                                 {"fullnorm", [](ModelConfig& c) { c.attention.qk_norm = "full"; }},
+                                 {"sinks", [](ModelConfig& c) { c.attention.sink_logits = true; }},
+                                 {"scaled", [](ModelConfig& c) {
+                                    c.attention.scale = 0.4;
+                                    c.attention.output_bias = true;
+                                    c.attn_logit_softcapping = 1.5;
+                                  }}};
+  const auto kinds = choices_of_components(&ModelConfig::attention, attentions());
+  choices.insert(choices.end(), kinds.begin() + 1, kinds.end());
+  return choices;
 }
 
 std::vector<Choice> window_choices() {
@@ -155,9 +159,7 @@ ModelConfig tiny_config() {
 
 std::vector<Dimension> dimensions() {
   return {
-      {"norm", "norm.kind",
-       choices_of(names_of(norms()),
-                  [](ModelConfig& c, const std::string& name) { c.norm.kind = name; })},
+      {"norm", "norm.kind", choices_of_components(&ModelConfig::norm, norms())},
       {"placement", "norm.placement",
        choices_of(names_of(norm_placements()),
                   [](ModelConfig& c, const std::string& name) { c.norm.placement = name; })},
@@ -166,12 +168,10 @@ std::vector<Dimension> dimensions() {
        {{"in_turn", [](ModelConfig&) {}},
         {"shared_norm", [](ModelConfig& c) { c.parallel_block = "shared_norm"; }},
         {"two_norms", [](ModelConfig& c) { c.parallel_block = "two_norms"; }}}},
-      {"position", "position.kind", position_choices()},
+      {"position", "position.kind", choices_of_components(&ModelConfig::position, positions())},
       {"attention", "attention.kind", attention_choices()},
       {"window", "layer_types", window_choices()},
-      {"ffn", "ffn.kind",
-       choices_of(names_of(feed_forwards()),
-                  [](ModelConfig& c, const std::string& name) { c.ffn.kind = name; })},
+      {"ffn", "ffn.kind", choices_of_components(&ModelConfig::ffn, feed_forwards())},
       {"activation", "hidden_act",
        choices_of(kernels::activation_names(),
                   [](ModelConfig& c, const std::string& name) { c.hidden_act = name; })},

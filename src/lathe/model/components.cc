@@ -2,6 +2,7 @@
 
 #include <cmath>
 
+#include "lathe/model/layer_masks.h"
 #include "lathe/nn/moe/moe.h"
 
 namespace lathe {
@@ -36,32 +37,15 @@ StackSpec encoder_stack(const ModelConfig& c) {
           .deep = deep_norm_beside_main(c)};
 }
 
-std::unique_ptr<Norm> make_norm(const ModelConfig& c) {
-  return find_in(norms(), "model.norm.kind", c.norm.kind)
-      .make({c.hidden_size, c.norm.eps, c.norm.bias});
+ChosenNorm norm_of(const ModelConfig& c) {
+  return chosen_of(norms(), "model.norm", c.norm,
+                   NormShape{.width = c.hidden_size, .eps = c.norm.eps, .bias = c.norm.bias});
 }
+
+std::unique_ptr<Norm> make_norm(const ModelConfig& c) { return norm_of(c).make(); }
 
 NormPlacement placement_of(const ModelConfig& c) {
   return find_in(norm_placements(), "model.norm.placement", c.norm.placement).make;
-}
-
-kernels::AttentionSpec mask_of(const ModelConfig& config, int64_t layer) {
-  using Kind = kernels::BlockPattern::Kind;
-  const ModelConfig c = resolved(config);
-  const std::string& type = c.layer_type(layer);
-  kernels::AttentionSpec mask;
-  if (type == "full_attention") return mask;
-  mask.sink_tokens = c.attention.sink_tokens;
-  if (type == "sliding_attention") {
-    mask.window = *c.sliding_window;
-  } else {
-    mask.pattern = {.kind = type == "strided_attention" ? Kind::kStrided : Kind::kFixed,
-                    .block = c.attention.sparse_block,
-                    .stride = *c.attention.sparse_stride,
-                    .local = c.attention.sparse_local.value_or(1),
-                    .summary = c.attention.sparse_summary};
-  }
-  return mask;
 }
 
 namespace {
@@ -84,118 +68,104 @@ QkNorm qk_norm_of(const ModelConfig& c) {
   return c.attention.qk_norm == "head" ? QkNorm::kHead : QkNorm::kFull;
 }
 
-AttentionOptions attention_options(const ModelConfig& config, const StackSpec& stack,
-                                   int64_t layer) {
+AttentionShape shape_of_layer(const ModelConfig& config, const StackSpec& stack, int64_t layer) {
   const ModelConfig c = resolved(config);
   const InitScales scales = init_scales(c, stack);
   const kernels::AttentionSpec mask = mask_of(c, layer);
-  return {.hidden_size = c.hidden_size,
-          .heads = c.num_attention_heads,
-          .kv_heads = c.kv_heads(),
-          .head_dim = c.head_width(),
-          .bias = c.attention_bias,
-          .output_bias = *c.attention.output_bias,
-          .scale = *c.attention.scale,
-          .softcap = c.attn_logit_softcapping,
-          .causal = stack.causal,
-          .window = mask.window,
-          .sink_tokens = mask.sink_tokens,
-          .pattern = mask.pattern,
-          .sink_logits = c.attention.sink_logits,
-          .dropout = c.attention_dropout,
-          .qk_norm = qk_norm_of(c),
-          .make_norm = find_in(norms(), "model.norm.kind", c.norm.kind).make,
-          .norm_eps = *c.attention.norm_eps,
-          .init_std = scales.common,
-          .value_init_std = scales.values,
-          .output_init_std = scales.outputs,
-          .layer = layer,
-          .latent = {.kv_rank = c.attention.kv_lora_rank,
-                     .query_rank = c.attention.q_lora_rank.value_or(0),
-                     .nope_width = c.attention.qk_nope_head_dim,
-                     .rope_width = c.attention.qk_rope_head_dim,
-                     .value_width = c.attention.v_head_dim}};
-}
-
-FeedForwardOptions ffn_options(const ModelConfig& c, const StackSpec& stack, int64_t layer) {
-  const InitScales scales = init_scales(c, stack);
-  // DeepNorm scales both matrices of the feed-forward layer.
-  return {.hidden_size = c.hidden_size,
-          .intermediate_size = c.ffn_width(),
-          .activation = kernels::find_activation(c.hidden_act),
-          .bias = c.mlp_bias,
-          .init_std = placement_of(c).deep ? scales.outputs : scales.common,
-          .output_init_std = scales.outputs,
-          .layer = layer,
-          .conv = {.width = c.ffn.conv_width,
-                   .grid_height = c.ffn.conv == "grid" ? c.ffn.grid_height.value_or(0) : 0,
-                   .grid_width = c.ffn.conv == "grid" ? c.ffn.grid_width.value_or(0) : 0}};
-}
-
-PositionOptions position_options(const ModelConfig& config, const StackSpec& stack) {
-  const ModelConfig c = resolved(config);
-  const PositionConfig& p = c.position;
-  const RopeScalingConfig& s = p.scaling;
-  return {.hidden_size = c.hidden_size,
-          .rotary_width = c.rotary_width(),
-          .max_positions = c.max_position_embeddings,
-          .offset = p.offset,
-          .init_std = c.initializer_range,
-          .rope_theta = p.rope_theta,
-          .rope_local_theta = p.rope_local_base_freq,
-          .rope_layout = p.rope_layout == "half" ? kernels::RopeLayout::kHalfSplit
-                                                 : kernels::RopeLayout::kInterleaved,
-          .rope_blank = p.rope_places == "blank",
-          .scaling = {.kind = s.kind,
-                      .factor = c.rope_factor(),
-                      .original_length =
-                          s.original_max_position_embeddings.value_or(c.max_position_embeddings),
-                      .length = c.max_position_embeddings,
-                      .low_freq_factor = s.low_freq_factor,
-                      .high_freq_factor = s.high_freq_factor,
-                      .beta_fast = s.beta_fast,
-                      .beta_slow = s.beta_slow,
-                      .attention_factor = s.attention_factor,
-                      .mscale = s.mscale,
-                      .mscale_all_dim = s.mscale_all_dim,
-                      .truncate = s.truncate,
-                      .short_factor = s.short_factor,
-                      .long_factor = s.long_factor},
-          .heads = c.num_attention_heads,
-          .layers = stack.layers + c.num_nextn_predict_layers,
-          .key_width = c.key_width(),
-          .value_width = c.value_width(),
-          .buckets = {.buckets = p.relative_attention_num_buckets,
-                      .max_distance = p.relative_attention_max_distance,
-                      .bidirectional = !stack.causal},
-          .shaw_distance = p.shaw_distance,
-          .alibi_by_key = p.alibi == "falcon",
-          // The tokens of a prefix see later ones.
-          .causal = stack.causal && !c.body_traits().prefix};
+  AttentionShape shape = attention_of(c).shape;
+  shape.bias = c.attention_bias;
+  shape.output_bias = *c.attention.output_bias;
+  shape.scale = *c.attention.scale;
+  shape.softcap = c.attn_logit_softcapping;
+  shape.causal = stack.causal;
+  shape.window = mask.window;
+  shape.sink_tokens = mask.sink_tokens;
+  shape.pattern = mask.pattern;
+  shape.sink_logits = c.attention.sink_logits;
+  shape.dropout = c.attention_dropout;
+  shape.make_norm = [&entry = norm_of(c).entry, own = c.norm.own()](const NormShape& norm) {
+    return entry.make(norm, own);
+  };
+  shape.norm_eps = *c.attention.norm_eps;
+  shape.init_std = scales.common;
+  shape.value_init_std = scales.values;
+  shape.output_init_std = scales.outputs;
+  shape.layer = layer;
+  return shape;
 }
 
 }  // namespace
 
+ChosenAttention attention_of(const ModelConfig& c) {
+  return chosen_of(attentions(), "model.attention", c.attention,
+                   AttentionShape{.hidden_size = c.hidden_size,
+                                  .heads = c.num_attention_heads,
+                                  .kv_heads = c.kv_heads(),
+                                  .head_dim = c.head_width(),
+                                  .qk_norm = qk_norm_of(c)});
+}
+
 std::unique_ptr<Attention> make_attention(const ModelConfig& c, const StackSpec& stack,
                                           int64_t layer) {
-  return find_in(attentions(), "model.attention.kind", c.attention.kind)
-      .make(attention_options(c, stack, layer));
+  ChosenAttention attention = attention_of(c);
+  attention.shape = shape_of_layer(c, stack, layer);
+  return attention.make();
 }
 
 std::unique_ptr<Attention> make_cross_attention(const ModelConfig& c, const StackSpec& stack,
                                                 int64_t layer) {
-  return make_cross_attention(attention_options(c, stack, layer));
+  return make_cross_attention(shape_of_layer(c, stack, layer));
+}
+
+FeedForwardTraits ffn_traits(const ModelConfig& c) {
+  return chosen_of(feed_forwards(), "model.ffn", c.ffn,
+                   FeedForwardShape{.hidden_size = c.hidden_size})
+      .traits();
+}
+
+ChosenFeedForward ffn_of(const ModelConfig& c, const StackSpec& stack) {
+  const InitScales scales = init_scales(c, stack);
+  // DeepNorm scales both matrices of the feed-forward layer.
+  return chosen_of(
+      feed_forwards(), "model.ffn", c.ffn,
+      FeedForwardShape{.hidden_size = c.hidden_size,
+                       .intermediate_size = c.ffn_width(),
+                       .activation = kernels::find_activation(c.hidden_act),
+                       .bias = c.mlp_bias,
+                       .init_std = placement_of(c).deep ? scales.outputs : scales.common,
+                       .output_init_std = scales.outputs,
+                       .causal = stack.causal,
+                       .body = c.body});
 }
 
 std::unique_ptr<FeedForward> make_ffn(const ModelConfig& c, const StackSpec& stack, int64_t layer) {
-  const FeedForwardOptions options = ffn_options(c, stack, layer);
-  if (c.moe.in_layer(layer)) return make_moe(options, c.moe);
-  return find_in(feed_forwards(), "model.ffn.kind", c.ffn.kind).make(options);
+  ChosenFeedForward ffn = ffn_of(c, stack);
+  ffn.shape.layer = layer;
+  return c.moe.in_layer(layer) ? make_moe(ffn.shape, c.moe) : ffn.make();
 }
 
-std::unique_ptr<Position> make_position(const ModelConfig& c, const StackSpec& stack) {
-  return find_in(positions(), "model.position.kind", c.position.kind)
-      .make(position_options(c, stack));
+ChosenPosition position_of(const ModelConfig& c, const StackSpec& stack) {
+  const AttentionTraits attention = attention_of(c).traits();
+  return chosen_of(positions(), "model.position", c.position,
+                   PositionShape{.hidden_size = c.hidden_size,
+                                 .heads = c.num_attention_heads,
+                                 .layers = stack.layers + c.num_nextn_predict_layers,
+                                 .max_positions = c.max_position_embeddings,
+                                 .head_dim = c.head_width(),
+                                 .key_width = attention.key_width,
+                                 .value_width = attention.value_width,
+                                 .rotary_width = attention.rotary_width,
+                                 .rotary_apart = attention.rotary_apart,
+                                 .keeps_heads = attention.keeps_heads,
+                                 .init_std = c.initializer_range,
+                                 .causal = stack.causal,
+                                 .sees_later = !stack.causal || c.body_traits().prefix,
+                                 .body = c.body});
+}
+
+std::unique_ptr<Position> make_position(const ModelConfig& config, const StackSpec& stack) {
+  const ModelConfig c = resolved(config);
+  return position_of(c, stack).make();
 }
 
 }  // namespace lathe

@@ -1,5 +1,5 @@
-// The components of a model as its configuration asks for them: names looked up in the catalogues
-// of nn/, keys translated into options. Errors: kConfig, naming the key.
+// The components of a model as its configuration asks for them, and the shapes that they are given.
+// Errors: kConfig, naming the key.
 #pragma once
 
 #include <memory>
@@ -23,10 +23,22 @@ struct StackSpec {
 StackSpec main_stack(const ModelConfig& config);     // the only one, or the decoder
 StackSpec encoder_stack(const ModelConfig& config);  // of a body with an encoder
 
-std::unique_ptr<Norm> make_norm(const ModelConfig& config);
 NormPlacement placement_of(const ModelConfig& config);
-// Who sees whom in a layer: window, sink tokens and pattern.
-kernels::AttentionSpec mask_of(const ModelConfig& config, int64_t layer);
+
+using ChosenNorm = Chosen<Norm, NormShape, NoTraits>;
+using ChosenAttention = Chosen<Attention, AttentionShape, AttentionTraits>;
+using ChosenFeedForward = Chosen<FeedForward, FeedForwardShape, FeedForwardTraits>;
+using ChosenPosition = Chosen<Position, PositionShape, PositionTraits>;
+
+// The entries of the catalogues that the configuration chooses, which must outlive them, with what
+// their components are given.
+ChosenNorm norm_of(const ModelConfig& config);            // of the residual stream
+ChosenAttention attention_of(const ModelConfig& config);  // what all layers share: not to be made
+ChosenFeedForward ffn_of(const ModelConfig& config, const StackSpec& stack);
+FeedForwardTraits ffn_traits(const ModelConfig& config);
+ChosenPosition position_of(const ModelConfig& config, const StackSpec& stack);
+
+std::unique_ptr<Norm> make_norm(const ModelConfig& config);
 std::unique_ptr<Attention> make_attention(const ModelConfig& config, const StackSpec& stack,
                                           int64_t layer);
 std::unique_ptr<Attention> make_cross_attention(const ModelConfig& config, const StackSpec& stack,

@@ -54,9 +54,9 @@ struct WeightRule {
   int parts_per_expert = 0;  // > 0: expert e has part + e·parts_per_expert
 };
 
-// The module of a multi-token layer that joins what it reads; a family whose rules have it can save
-// such layers.
-inline constexpr std::string_view kFurtherJoin = "further.{}.join";
+// The matrix of a multi-token prediction (MTP) module that joins what it reads; a family whose rules
+// have it can save such modules.
+inline constexpr std::string_view kMtpJoin = "further.{}.join";
 
 // How a tensor's name may end instead, as in older checkpoints.
 struct OldEnding {

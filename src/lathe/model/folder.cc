@@ -14,6 +14,7 @@
 #include "lathe/io/safetensors.h"
 #include "lathe/model/family.h"
 #include "lathe/model/stored_weights.h"
+#include "lathe/nn/position/rope.h"
 
 namespace lathe {
 namespace {
@@ -41,7 +42,7 @@ void update_old_rope_key(Json& json, const ModelConfig& c) {
   if (!json.contains("rope_scaling")) return;
   Json block = json.value("rope_parameters", Json());
   if (block.contains("full_attention")) block = block["full_attention"];
-  json["rope_scaling"] = c.position.scaling.kind == "none" ? Json() : block;
+  json["rope_scaling"] = c.position.get<RopeConfig>().scaling.stretches() ? block : Json();
 }
 
 Json config_json(const Transformer& model, const SaveOptions& options) {
@@ -108,11 +109,11 @@ void write_shard(const fs::path& path, const std::vector<const DiskTensor*>& ten
 namespace {
 
 // The key stands in config.json whether or not the modules were saved: transformers drops them.
-bool lacks_further_modules(const ArrayReader& weights, const Family& family, const ModelConfig& c) {
+bool lacks_mtp_modules(const ArrayReader& weights, const Family& family, const ModelConfig& c) {
   if (c.num_nextn_predict_layers == 0) return false;
   for (const auto& table : family.weights)
     for (const WeightRule& rule : table)
-      if (rule.ours == kFurtherJoin)
+      if (rule.ours == kMtpJoin)
         return find_array(weights, name_on_disk(rule, c.num_hidden_layers) + ".weight", family) ==
                nullptr;
   return false;
@@ -120,7 +121,7 @@ bool lacks_further_modules(const ArrayReader& weights, const Family& family, con
 
 // What the arrays that lie in a folder say beside its config.json.
 void follow_weights(const ArrayReader& weights, const Family& family, ModelConfig& c) {
-  if (lacks_further_modules(weights, family, c)) c.num_nextn_predict_layers = 0;
+  if (lacks_mtp_modules(weights, family, c)) c.num_nextn_predict_layers = 0;
   if (!c.tie_word_embeddings || !has_head_of_its_own(weights, family)) return;
   c.logit_scale = c.head_scale();
   c.tie_word_embeddings = c.scale_tied_head = false;

@@ -2,209 +2,11 @@
 
 #include <algorithm>
 #include <cmath>
-#include <nlohmann/json.hpp>
 
-#include "lathe/config/read_write.h"
-#include "lathe/model/family.h"
-#include "lathe/nn/attention/attention.h"
-#include "lathe/nn/ffn/ffn.h"
-#include "lathe/nn/norm/norm.h"
-#include "lathe/nn/norm/placement.h"
-#include "lathe/nn/position/position.h"
+#include "lathe/model/components.h"
+#include "lathe/model/layer_masks.h"
 
 namespace lathe {
-
-void NormConfig::visit(Visitor& v) {
-  v.choice("kind", kind, names_of(norms()), "normalisation layer");
-  v.choice("placement", placement, names_of(norm_placements()),
-           "where norms stand around a branch");
-  v.field("eps", eps, "added to the variance", above(0));
-  v.field("bias", bias, "a trained offset beside the gain");
-  v.field("final", final, "normalise once more before the output head");
-  v.field("embedding", embedding, "normalise the embedded tokens (BLOOM, BERT)");
-}
-
-void RopeScalingConfig::visit(Visitor& v) {
-  v.choice("kind", kind, names_of(rope_scalings()),
-           "how rotary frequencies are stretched beyond the length they were trained for");
-  v.field("factor", factor,
-          "how many times longer; default for yarn and longrope max_position_embeddings / "
-          "original_max_position_embeddings, for others 1",
-          at_least(1));
-  v.field("original_max_position_embeddings", original_max_position_embeddings,
-          "the length of the first training; default max_position_embeddings", at_least(1));
-  v.field("low_freq_factor", low_freq_factor,
-          "llama3: wavelengths above original / this are stretched in full", above(0));
-  v.field("high_freq_factor", high_freq_factor,
-          "llama3: wavelengths below original / this are kept", above(0));
-  v.field("beta_fast", beta_fast, "yarn: channels that turn more often than this are kept",
-          above(0));
-  v.field("beta_slow", beta_slow, "yarn: channels that turn less often are stretched in full",
-          above(0));
-  v.field("attention_factor", attention_factor,
-          "yarn, longrope: multiplies cos and sin; default from factor", above(0));
-  v.field("mscale", mscale, "yarn: weight of ln(factor) in the attention factor (DeepSeek)",
-          at_least(0));
-  v.field("mscale_all_dim", mscale_all_dim, "yarn: the same for the part that scores already have",
-          at_least(0));
-  v.field("truncate", truncate, "yarn: round the borders of the ramp to whole channels");
-  v.field("short_factor", short_factor, "longrope: divisor of each frequency, short texts",
-          above(0));
-  v.field("long_factor", long_factor, "longrope: divisor of each frequency, long texts", above(0));
-}
-
-void PositionConfig::visit(Visitor& v) {
-  v.choice("kind", kind, names_of(positions()), "how the model knows where a token stands");
-  v.field("rope_theta", rope_theta, "base of the rotary wavelengths", above(0));
-  v.field("rope_local_base_freq", rope_local_base_freq,
-          "another base, unscaled, in sliding_attention layers (Gemma 3)", above(0));
-  v.choice("rope_layout", rope_layout, {"half", "interleaved"},
-           "which channels rotate together: (i, i + D/2) or (2i, 2i + 1)");
-  v.choice(
-      "rope_places", rope_places, {"text", "blank"},
-      "rope: where a token stands, or as GLM has it: half of the channels by its place in the "
-      "prefix, at whose end all that follows stands, half by its place behind the prefix (without "
-      "one, everything is behind it)");
-  v.field("partial_rotary_factor", partial_rotary_factor,
-          "share of each head's channels that rotate; the rest has no position",
-          Limits{.minimum = 0, .maximum = 1, .exclusive_minimum = true});
-  v.group("scaling", scaling, "rotary positions beyond the trained length");
-  v.field("offset", offset, "learned: the row of position 0 (OPT has 2 rows before it)",
-          at_least(0));
-  v.choice("alibi", alibi, {"distance", "falcon"},
-           "alibi: -slope·distance, or as Falcon has it: slope·key in bf16, scaled as q·k is");
-  v.field("relative_attention_num_buckets", relative_attention_num_buckets,
-          "t5: buckets of distances", at_least(2));
-  v.field("relative_attention_max_distance", relative_attention_max_distance,
-          "t5: distances from here on share the last bucket", at_least(2));
-  v.field("shaw_distance", shaw_distance, "shaw: distances beyond this are alike", at_least(1));
-}
-
-void AttentionConfig::visit(Visitor& v) {
-  v.choice("kind", kind, names_of(attentions()), "attention layer");
-  v.field("output_bias", output_bias, "a bias in the output projection; default attention_bias");
-  v.field("scale", scale, "multiplies q·k; default 1/sqrt(head_dim)", above(0));
-  v.choice("qk_norm", qk_norm, {"none", "head", "full"},
-           "normalise queries and keys: each head alone (Qwen3), or all heads at once (OLMo 2)");
-  v.field("norm_eps", norm_eps, "eps of the norms inside the layer; default norm.eps", above(0));
-  v.field("sparse_block", sparse_block,
-          "strided_attention, fixed_attention: positions in a block, which are seen together",
-          at_least(1));
-  v.field("sparse_stride", sparse_stride,
-          "strided: every so many-th block before a query's own is seen; fixed: blocks in a group, "
-          "and a query sees those of its own",
-          at_least(1));
-  v.field(
-      "sparse_local", sparse_local,
-      "strided: blocks seen right up to the query's own, itself included; default sparse_stride",
-      at_least(1));
-  v.field("sparse_summary", sparse_summary,
-          "fixed: the last blocks of every earlier group that are seen", at_least(1));
-  v.field(
-      "sink_tokens", sink_tokens,
-      "first tokens of a text that sliding and sparse layers see from everywhere (StreamingLLM)",
-      at_least(0));
-  v.field("sink_logits", sink_logits,
-          "a trained logit of each head in the softmax's denominator: a place to look at nothing "
-          "(gpt-oss)");
-  v.field("kv_lora_rank", kv_lora_rank,
-          "latent: width of the vector that keys and values of all heads come from", at_least(0));
-  v.field("q_lora_rank", q_lora_rank,
-          "latent: the same for queries; default: queries come straight from the input",
-          at_least(1));
-  v.field("qk_nope_head_dim", qk_nope_head_dim, "latent: channels of a head without position",
-          at_least(0));
-  v.field("qk_rope_head_dim", qk_rope_head_dim,
-          "latent: channels with position, the same key for all heads", at_least(0));
-  v.field("v_head_dim", v_head_dim, "latent: width of a head's values", at_least(0));
-}
-
-void FeedForwardConfig::visit(Visitor& v) {
-  v.choice("kind", kind, names_of(feed_forwards()), "feed-forward layer");
-  v.choice("conv", conv, {"causal", "grid"},
-           "mix: tokens see those before them, or the 3 × 3 around them on a grid");
-  v.field("conv_width", conv_width, "mix, causal: tokens that a token sees, itself included",
-          between(1, 64));
-  v.field("grid_height", grid_height, "mix, grid: rows of tokens", at_least(1));
-  v.field("grid_width", grid_width, "mix, grid: tokens in a row", at_least(1));
-}
-
-void ModelConfig::visit(Visitor& v) {
-  v.choice("model_type", model_type, family_names(),
-           "family whose defaults and config.json spellings apply; `lathe` for none");
-  v.choice("body", body, names_of(bodies()), "which stacks of blocks there are, and who sees whom");
-  v.field("vocab_size", vocab_size, "rows of the token table", at_least(1).required());
-  v.field("hidden_size", hidden_size, "width C of the residual stream", at_least(1).required());
-  v.field("num_hidden_layers", num_hidden_layers, "blocks L; of the decoder, where there are two",
-          at_least(1).required());
-  v.field("num_encoder_layers", num_encoder_layers,
-          "encoder_decoder: blocks of the encoder; default num_hidden_layers", at_least(1));
-  v.field("num_attention_heads", num_attention_heads, "query heads H", at_least(1).required());
-  v.field("num_key_value_heads", num_key_value_heads,
-          "key/value heads K: H is MHA (default), 1 is MQA, between is GQA", at_least(1));
-  v.field("head_dim", head_dim, "head width D; default hidden_size / num_attention_heads",
-          at_least(1));
-  v.field("intermediate_size", intermediate_size,
-          "feed-forward width F; default 4·C for mlp, 8/3·C rounded up to 64 for gated",
-          at_least(1));
-  v.field("max_position_embeddings", max_position_embeddings, "longest sequence", at_least(1));
-  v.choice("hidden_act", hidden_act, kernels::activation_names(),
-           "activation of the feed-forward layer");
-  v.field("tie_word_embeddings", tie_word_embeddings, "output head and token table are one matrix");
-  v.field("attention_bias", attention_bias, "biases in the query, key and value projections");
-  v.field("mlp_bias", mlp_bias, "biases in the feed-forward layer");
-  v.field("lm_head_bias", lm_head_bias, "a bias in the output head");
-  v.field("head_transform", head_transform,
-          "a dense layer, activation and norm before the output head (BERT)");
-  v.field("type_vocab_size", type_vocab_size,
-          "kinds of tokens with a vector each, added to the embedding (BERT's segments)",
-          at_least(0));
-  v.field("num_nextn_predict_layers", num_nextn_predict_layers,
-          "modules that learn to predict 2, 3 … tokens ahead, beside the model (DeepSeek-V3)",
-          between(0, 64));
-  v.choice("parallel_block", parallel_block, {"none", "shared_norm", "two_norms"},
-           "attention and feed-forward side by side (GPT-J, PaLM), behind one norm or one each");
-  v.choice("layer_types", layer_types, attention_layer_types(),
-           "attention of each layer; a shorter list repeats. Default: sliding with a "
-           "sliding_window, else full");
-  v.field("sliding_window", sliding_window,
-          "tokens that a sliding_attention layer sees, itself included", at_least(1));
-  v.field("attn_logit_softcapping", attn_logit_softcapping,
-          "scores become cap·tanh(score / cap); 0 is off", at_least(0));
-  v.field("final_logit_softcapping", final_logit_softcapping, "the same for the output logits",
-          at_least(0));
-  v.field("scale_embedding", scale_embedding, "multiply the embedded tokens by sqrt(hidden_size)");
-  v.field("logit_scale", logit_scale, "multiplies the output logits", above(0));
-  v.field("scale_tied_head", scale_tied_head,
-          "divide the output logits by sqrt(hidden_size) when the head is the token table (T5)");
-  visit_dropout(v, attention_dropout, hidden_dropout);
-  v.field("initializer_range", initializer_range, "standard deviation of fresh weights",
-          above(0).when_resumed(OnResume::kFree));
-  v.field("scale_residual_init", scale_residual_init,
-          "divide the initial output projections by sqrt(2·L), as GPT-2 does",
-          when_resumed(OnResume::kFree));
-  v.field("bos_token_id", bos_token_id, "id that begins a text", at_least(0));
-  v.field("eos_token_id", eos_token_id, "id that ends a text; generation stops there", at_least(0));
-  v.field("other_eos_token_ids", other_eos_token_ids,
-          "further ids that end a text, as a list of eos_token_id in config.json has them",
-          at_least(0));
-  v.field("pad_token_id", pad_token_id, "id that fills up a batch", at_least(0));
-  v.field("decoder_start_token_id", decoder_start_token_id,
-          "encoder_decoder: id that the decoder begins with; default pad_token_id", at_least(0));
-  v.group("norm", norm, "normalisation");
-  v.group("position", position, "positions");
-  v.group("attention", attention, "attention");
-  v.group("ffn", ffn, "feed-forward");
-  v.group("moe", moe, "mixture of experts");
-}
-
-void visit_dropout(Visitor& v, double& attention_dropout, double& hidden_dropout) {
-  const Limits probability = between(0, 0.99).when_resumed(OnResume::kBranch);
-  v.field("attention_dropout", attention_dropout, "dropout of attention weights while training",
-          probability);
-  v.field("hidden_dropout", hidden_dropout,
-          "dropout of embeddings and sub-layer outputs while training", probability);
-}
 
 double ModelConfig::head_scale() const {
   const bool divided = scale_tied_head && tie_word_embeddings;
@@ -212,10 +14,6 @@ double ModelConfig::head_scale() const {
 }
 
 const Body& ModelConfig::body_traits() const { return find_in(bodies(), "model.body", body).make; }
-
-std::vector<std::string> attention_layer_types() {
-  return {"full_attention", "sliding_attention", "strided_attention", "fixed_attention"};
-}
 
 const std::string& ModelConfig::layer_type(int64_t layer) const {
   static const std::string kFull = "full_attention", kSliding = "sliding_attention";
@@ -231,47 +29,19 @@ bool ModelConfig::has_layer(std::string_view type) const {
 
 int64_t ModelConfig::ffn_width() const {
   if (intermediate_size) return *intermediate_size;
-  if (!gated()) return 4 * hidden_size;
-  return (hidden_size * 8 / 3 + 63) / 64 * 64;
+  return ffn_traits(*this).default_width;
 }
 
 namespace {
 
 double default_scale(const ModelConfig& c) {
-  const double scale = 1.0 / std::sqrt(static_cast<double>(std::max<int64_t>(1, c.key_width())));
-  const RopeScalingConfig& s = c.position.scaling;
-  if (!c.latent() || s.kind != "yarn" || s.mscale_all_dim.value_or(0) == 0) return scale;
+  const AttentionTraits attention = attention_of(c).traits();
+  const double scale =
+      1.0 / std::sqrt(static_cast<double>(std::max<int64_t>(1, attention.key_width)));
+  if (!attention.rotary_apart) return scale;
   // DeepSeek sharpens its scores for the stretched length.
-  const double temperature = yarn_temperature(c.rope_factor(), *s.mscale_all_dim);
+  const double temperature = position_of(c, main_stack(c)).traits().temperature;
   return scale * temperature * temperature;
-}
-
-void resolve_conv(FeedForwardConfig& c) {
-  const FeedForwardConfig unused;
-  const bool mix = c.kind == "mix", grid = mix && c.conv == "grid";
-  if (!mix) c.conv = unused.conv;
-  if (!mix || grid) c.conv_width = unused.conv_width;
-  if (!grid) {
-    c.grid_height.reset();
-    c.grid_width.reset();
-  }
-}
-
-// Keys of masks that no layer has say nothing.
-void resolve_masks(ModelConfig& c) {
-  const bool sliding = c.has_layer("sliding_attention"), strided = c.has_layer("strided_attention"),
-             fixed = c.has_layer("fixed_attention");
-  const AttentionConfig unused;
-  if (!sliding) c.sliding_window.reset();
-  c.attention.sparse_local =
-      strided && !c.attention.sparse_local ? c.attention.sparse_stride : c.attention.sparse_local;
-  if (!strided) c.attention.sparse_local.reset();
-  if (!fixed) c.attention.sparse_summary = unused.sparse_summary;
-  if (!strided && !fixed) {
-    c.attention.sparse_block = unused.sparse_block;
-    c.attention.sparse_stride.reset();
-    if (!sliding) c.attention.sink_tokens = unused.sink_tokens;
-  }
 }
 
 }  // namespace
@@ -284,8 +54,8 @@ ModelConfig resolved(const ModelConfig& config) {
   c.attention.output_bias = config.attention.output_bias.value_or(config.attention_bias);
   c.attention.scale = config.attention.scale.value_or(default_scale(config));
   c.attention.norm_eps = config.attention.norm_eps.value_or(config.norm.eps);
-  if (c.position.scaling.kind != "none" && !c.position.scaling.original_max_position_embeddings)
-    c.position.scaling.original_max_position_embeddings = c.max_position_embeddings;
+  const auto position = position_of(c, main_stack(c));
+  position.entry.resolve(position.shape, c.position.own());
   c.scale_tied_head = config.scale_tied_head && config.tie_word_embeddings;
   if (c.body_traits().encoder) c.num_encoder_layers = config.encoder_layers();
   c.layer_types.clear();
@@ -294,7 +64,9 @@ ModelConfig resolved(const ModelConfig& config) {
   for (int64_t layer = 0; layer < layers; ++layer)
     c.layer_types.push_back(config.layer_type(layer));
   resolve_masks(c);
-  resolve_conv(c.ffn);
+  c.ffn.components.reset_others(feed_forwards(), c.ffn.kind);
+  const auto ffn = ffn_of(c, main_stack(c));
+  ffn.entry.resolve(ffn.shape, c.ffn.own());
   if (!c.moe.enabled()) c.moe = {};
   if (c.moe.enabled()) {
     c.moe.moe_intermediate_size = config.moe.moe_intermediate_size.value_or(config.ffn_width());
@@ -303,37 +75,10 @@ ModelConfig resolved(const ModelConfig& config) {
   return c;
 }
 
-int64_t ModelConfig::rotary_width() const {
-  // A factor that was made by a division must give its dividend back.
-  constexpr double kRounding = 1e-9;
-  if (latent()) return attention.qk_rope_head_dim;
-  return static_cast<int64_t>(static_cast<double>(head_width()) * position.partial_rotary_factor +
-                              kRounding);
-}
-
-double ModelConfig::rope_factor() const {
-  const RopeScalingConfig& s = position.scaling;
-  if (s.factor) return *s.factor;
-  if (s.kind != "yarn" && s.kind != "longrope") return 1.0;
-  return static_cast<double>(max_position_embeddings) /
-         static_cast<double>(s.original_max_position_embeddings.value_or(max_position_embeddings));
-}
-
 std::vector<int64_t> ModelConfig::eos_token_ids() const {
   std::vector<int64_t> ids = other_eos_token_ids;
   if (eos_token_id) ids.insert(ids.begin(), *eos_token_id);
   return ids;
-}
-
-ModelConfig model_config_from_recipe(const nlohmann::ordered_json& section) {
-  const std::string type = section.contains("model_type") && section["model_type"].is_string()
-                               ? section["model_type"].get<std::string>()
-                               : "llama";
-  const Family& family = find_family(type);
-  ModelConfig config = default_config(family);
-  read_config(config, rename_keys(family, section), "model");
-  validate(config);
-  return config;
 }
 
 }  // namespace lathe

@@ -3,7 +3,6 @@
 #pragma once
 
 #include <cstdint>
-#include <nlohmann/json_fwd.hpp>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -11,74 +10,13 @@
 
 #include "lathe/config/visit.h"
 #include "lathe/model/body.h"
+#include "lathe/nn/attention/attention_config.h"
+#include "lathe/nn/ffn/ffn_config.h"
 #include "lathe/nn/moe/moe_config.h"
+#include "lathe/nn/norm/norm_config.h"
+#include "lathe/nn/position/position_config.h"
 
 namespace lathe {
-
-struct NormConfig {
-  std::string kind = "rms";
-  std::string placement = "pre";
-  double eps = 1e-5;
-  bool bias = false;
-  bool final = true;
-  bool embedding = false;
-  void visit(Visitor& v);
-};
-
-struct RopeScalingConfig {
-  std::string kind = "none";
-  std::optional<double> factor;  // default: rope_factor()
-  std::optional<int64_t> original_max_position_embeddings;
-  double low_freq_factor = 1.0, high_freq_factor = 4.0;
-  double beta_fast = 32.0, beta_slow = 1.0;
-  std::optional<double> attention_factor, mscale, mscale_all_dim;
-  bool truncate = true;
-  std::vector<double> short_factor = {}, long_factor = {};
-  void visit(Visitor& v);
-};
-
-struct PositionConfig {
-  std::string kind = "rope";
-  double rope_theta = 10000.0;
-  std::optional<double> rope_local_base_freq;
-  std::string rope_layout = "half";
-  std::string rope_places = "text";
-  double partial_rotary_factor = 1.0;
-  RopeScalingConfig scaling;
-  int64_t offset = 0;
-  std::string alibi = "distance";
-  int64_t relative_attention_num_buckets = 32, relative_attention_max_distance = 128;
-  int64_t shaw_distance = 16;
-  void visit(Visitor& v);
-};
-
-struct AttentionConfig {
-  std::string kind = "grouped";
-  std::optional<bool> output_bias;  // default: attention_bias
-  std::optional<double> scale;      // default: 1/sqrt(head_dim)
-  std::string qk_norm = "none";
-  std::optional<double> norm_eps;  // of norms inside the layer; default: norm.eps
-  // strided_attention and fixed_attention layers, in blocks: kernels/attention/spec.h
-  int64_t sparse_block = 1;
-  std::optional<int64_t> sparse_stride;
-  std::optional<int64_t> sparse_local;  // default: sparse_stride
-  int64_t sparse_summary = 1;
-  int64_t sink_tokens = 0;
-  bool sink_logits = false;
-  // latent: ranks and widths
-  int64_t kv_lora_rank = 0;
-  std::optional<int64_t> q_lora_rank;
-  int64_t qk_nope_head_dim = 0, qk_rope_head_dim = 0, v_head_dim = 0;
-  void visit(Visitor& v);
-};
-
-struct FeedForwardConfig {
-  std::string kind = "gated";
-  std::string conv = "causal";
-  int64_t conv_width = 3;
-  std::optional<int64_t> grid_height, grid_width;
-  void visit(Visitor& v);
-};
 
 struct ModelConfig {
   std::string model_type = "llama";
@@ -121,7 +59,7 @@ struct ModelConfig {
   FeedForwardConfig ffn;
   MoeConfig moe;
 
-  void visit(Visitor& v);
+  void visit(Visitor& v);  // model_recipe.cc, which knows the families
 
   int64_t kv_heads() const { return num_key_value_heads.value_or(num_attention_heads); }
   int64_t head_width() const {
@@ -136,23 +74,11 @@ struct ModelConfig {
   }
   int64_t encoder_layers() const { return num_encoder_layers.value_or(num_hidden_layers); }
   int64_t ffn_width() const;
-  int64_t rotary_width() const;                 // channels of a head that rotate
-  double rope_factor() const;                   // how many times longer texts became
   std::vector<int64_t> eos_token_ids() const;   // all that end a text
   bool has_layer(std::string_view type) const;  // whether any layer is of that type
-  bool gated() const { return ffn.kind == "gated"; }
-  bool latent() const { return attention.kind == "latent"; }
-  // Channels of a head where queries meet keys, and of its values.
-  int64_t key_width() const {
-    return latent() ? attention.qk_nope_head_dim + attention.qk_rope_head_dim : head_width();
-  }
-  int64_t value_width() const { return latent() ? attention.v_head_dim : head_width(); }
   // One of attention_layer_types(). Without layer_types: sliding where there is a window.
   const std::string& layer_type(int64_t layer) const;
 };
-
-// The keys of a model that matter only while it is trained.
-void visit_dropout(Visitor& v, double& attention_dropout, double& hidden_dropout);
 
 // Ids with a meaning, under their names in config.json.
 struct SpecialId {
@@ -174,10 +100,5 @@ ModelConfig resolved(const ModelConfig& config);
 
 // Refuses what cannot work: Error kConfig with what, why, and what to write instead.
 void validate(const ModelConfig& config);
-
-// The [model] section of a recipe (without `from`): model_type chooses the family, whose defaults
-// and config.json spellings (n_embd for GPT-2) are understood; every other key is one of
-// ModelConfig's. Validated.
-ModelConfig model_config_from_recipe(const nlohmann::ordered_json& section);
 
 }  // namespace lathe

@@ -1,7 +1,8 @@
 // The rules that a model's configuration keeps, and what its errors say.
 #include <fmt/ranges.h>
 
-#include "lathe/model/model_config.h"
+#include "lathe/model/components.h"
+#include "lathe/model/layer_masks.h"
 
 namespace lathe {
 namespace {
@@ -10,92 +11,13 @@ namespace {
   throw Error(ErrorKind::kConfig, fmt::format("model.{}", key), message);
 }
 
-void check_longrope(const ModelConfig& c) {
-  const RopeScalingConfig& s = c.position.scaling;
-  const int64_t ways = c.position.rope_places == "blank" ? 4 : 2;
-  const auto pairs = static_cast<size_t>(c.rotary_width() / ways);
-  for (const auto& [key, list] :
-       {std::pair{"short_factor", &s.short_factor}, {"long_factor", &s.long_factor}})
-    if (list->size() != pairs)
-      refuse(fmt::format("position.scaling.{}", key),
-             fmt::format("{} numbers, but {} pairs of channels rotate; give one for each",
-                         list->size(), pairs));
-}
-
-void check_buckets(const ModelConfig& c) {
-  const int64_t buckets = c.position.relative_attention_num_buckets;
-  const Body body = c.body_traits();
-  // A bidirectional stack has half of the buckets for each direction.
-  if ((body.encoder || !body.causal) && buckets < 4)
-    refuse("position.relative_attention_num_buckets",
-           fmt::format("{} buckets for two directions; use at least 4", buckets));
-  const int64_t exact = buckets / (body.causal ? 2 : 4);
-  if (c.position.relative_attention_max_distance <= exact)
-    refuse("position.relative_attention_max_distance",
-           fmt::format("{} is within the {} buckets that hold one distance each; use a larger one",
-                       c.position.relative_attention_max_distance, exact));
-}
-
-void check_places(const ModelConfig& c) {
-  if (c.position.rope_places == "blank" && c.rotary_width() % 4 != 0)
-    refuse(
-        "position.rope_places",
-        fmt::format("\"blank\" rotates two halves of the channels in pairs, but {} rotate; use a "
-                    "multiple of 4 (head_dim, partial_rotary_factor, qk_rope_head_dim)",
-                    c.rotary_width()));
-}
-
-void check_positions(const ModelConfig& c) {
-  if (c.position.kind == "shaw" && c.latent())
-    refuse(
-        "position.kind",
-        "shaw adds vectors to keys and values, which latent attention does not keep; use \"rope\"");
-  if (c.position.kind == "t5") check_buckets(c);
-  if (c.position.kind == "alibi" && c.position.alibi == "falcon" && c.body != "decoder")
-    refuse("position.alibi",
-           fmt::format("\"falcon\" favours later keys, and in body = \"{}\" some tokens see what "
-                       "comes after them; use \"distance\"",
-                       c.body));
-  if (c.position.kind != "rope") return;
-  if (c.rotary_width() % 2 != 0 || c.rotary_width() == 0)
-    refuse("head_dim",
-           c.position.partial_rotary_factor == 1.0
-               ? fmt::format("rope rotates pairs of channels, but head_dim is {}; use an even one, "
-                             "or position.kind = \"learned\"",
-                             c.head_width())
-               : fmt::format("rope rotates pairs of channels, but partial_rotary_factor {} of "
-                             "head_dim {} leaves {}; choose them so that an even number rotates",
-                             c.position.partial_rotary_factor, c.head_width(), c.rotary_width()));
-  check_places(c);
-  if (c.position.scaling.kind == "longrope") check_longrope(c);
-}
-
-void check_latent(const ModelConfig& c) {
-  const AttentionConfig& a = c.attention;
-  if (!c.latent()) return;
-  constexpr int64_t kWidest = 1 << 16;
-  for (const auto& [key, value] : {std::pair{"kv_lora_rank", a.kv_lora_rank},
-                                   {"qk_nope_head_dim", a.qk_nope_head_dim},
-                                   {"qk_rope_head_dim", a.qk_rope_head_dim},
-                                   {"v_head_dim", a.v_head_dim}})
-    if (value < 1 || value > kWidest)
-      refuse(fmt::format("attention.{}", key),
-             fmt::format("{}, but attention.kind = \"latent\" needs it; write 1 to {}, e.g. 64",
-                         value, kWidest));
-  if (a.qk_norm != "none")
-    refuse("attention.qk_norm",
-           "latent attention normalises its narrow vectors instead; use \"none\"");
-  if (c.position.partial_rotary_factor != 1.0)
-    refuse("position.partial_rotary_factor",
-           "attention.qk_rope_head_dim says how many channels rotate; use 1");
-}
-
 void check_experts(const ModelConfig& c) {
   validate(c.moe);
   if (!is_causal(c.moe) && !c.moe.allow_non_causal && c.body_traits().causal)
     refuse("moe.router",
-           "expert_choice lets later tokens decide which expert an earlier one gets; use "
-           "softmax_topk, or moe.allow_non_causal = true if that is what you study");
+           fmt::format("{} lets later tokens decide which expert an earlier one gets; use "
+                       "softmax_topk, or moe.allow_non_causal = true if that is what you study",
+                       c.moe.router));
 }
 
 void check_body(const ModelConfig& c) {
@@ -116,48 +38,8 @@ void check_body(const ModelConfig& c) {
            "use \"none\"");
 }
 
-void check_conv(const ModelConfig& c) {
-  if (c.ffn.kind != "mix" || c.ffn.conv != "grid") return;
-  for (const auto& [key, size] :
-       {std::pair{"grid_height", c.ffn.grid_height}, {"grid_width", c.ffn.grid_width}})
-    if (!size)
-      refuse(fmt::format("ffn.{}", key),
-             "ffn.conv = \"grid\" places the tokens on a grid; say how large it is, e.g. 16");
-  if (c.body_traits().causal)
-    refuse("ffn.conv",
-           fmt::format("a convolution on a grid shows a token those that come after it, which body "
-                       "= \"{}\" must not see; use \"causal\", or body = \"encoder\"",
-                       c.body));
-}
-
-void check_masks(const ModelConfig& c) {
-  const AttentionConfig& a = c.attention;
-  if (c.has_layer("sliding_attention") && !c.sliding_window)
-    refuse("sliding_window",
-           "layer_types has sliding_attention layers; say how many tokens they see, e.g. "
-           "sliding_window = 512");
-  const Body body = c.body_traits();
-  for (const char* type : {"strided_attention", "fixed_attention"}) {
-    if (!c.has_layer(type)) continue;
-    if (body.encoder || !body.causal)
-      refuse("layer_types",
-             fmt::format("{} layers look back, but body = \"{}\" has a stack that looks both ways; "
-                         "use \"sliding_attention\"",
-                         type, c.body));
-    if (!a.sparse_stride)
-      refuse("attention.sparse_stride",
-             fmt::format("layer_types has {} layers; say how far apart their blocks are, near the "
-                         "square root of the number of blocks, e.g. sparse_stride = 32",
-                         type));
-  }
-  if (c.has_layer("fixed_attention") && a.sparse_summary > *a.sparse_stride)
-    refuse("attention.sparse_summary",
-           fmt::format("{} of the {} blocks in a group (sparse_stride); use at most that many",
-                       a.sparse_summary, *a.sparse_stride));
-}
-
 void check_block(const ModelConfig& c) {
-  if (c.parallel_block != "none" && c.norm.placement != "pre")
+  if (c.parallel_block != "none" && !placement_of(c).is_plain())
     refuse("parallel_block",
            fmt::format("attention and feed-forward side by side read one norm before them, but "
                        "norm.placement is \"{}\"; use \"pre\", or parallel_block = \"none\"",
@@ -207,10 +89,12 @@ void check_sizes(const ModelConfig& c) {
 
 void validate(const ModelConfig& c) {
   check_sizes(c);
-  check_latent(c);
-  check_positions(c);
+  norm_of(c).check();
+  attention_of(c).check();
+  position_of(c, main_stack(c)).check();
+  if (c.body_traits().encoder) position_of(c, encoder_stack(c)).check();
   check_body(c);
-  check_conv(c);
+  ffn_of(c, main_stack(c)).check();
   check_masks(c);
   check_block(c);
   check_experts(c);

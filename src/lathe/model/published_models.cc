@@ -1,6 +1,7 @@
 #include "lathe/model/published_models.h"
 
 #include "lathe/model/family.h"
+#include "lathe/nn/position/shaw.h"
 
 namespace lathe {
 namespace {
@@ -42,7 +43,7 @@ ModelConfig gopher(int64_t heads, int64_t width) {
   ModelConfig c =
       sized({.vocabulary = 32000, .width = width, .layers = 80, .heads = heads, .head_width = 128});
   c.position.kind = "shaw";
-  c.position.shaw_distance = c.max_position_embeddings - 1;
+  c.position.get<ShawConfig>().shaw_distance = c.max_position_embeddings - 1;
   c.ffn.kind = "mlp";
   c.hidden_act = "gelu";
   return c;

@@ -24,6 +24,8 @@
 #include "lathe/kernels/attention/flops.h"
 #include "lathe/kernels/attention/visibility.h"
 #include "lathe/model/components.h"
+#include "lathe/model/layer_masks.h"
+#include "lathe/nn/moe/moe.h"
 
 namespace lathe {
 namespace {
@@ -67,24 +69,20 @@ int64_t active(const Parameter& p, const ModelConfig& c) {
 }
 
 int64_t attention_elements(const ModelConfig& c) {
-  const int64_t heads = c.num_attention_heads, kv = c.kv_heads(), d = c.head_width();
-  if (c.latent()) {
-    const AttentionConfig& a = c.attention;
-    const int64_t narrow = 2 * (a.kv_lora_rank + a.q_lora_rank.value_or(0)) + a.qk_rope_head_dim;
-    return narrow + heads * (4 * c.key_width() + 3 * c.value_width());
-  }
-  return (heads + 2 * kv) * d + heads * d + (c.position.kind == "rope" ? (heads + kv) * d : 0);
+  const AttentionTraits attention = attention_of(c).traits();
+  return attention.kept +
+         (position_of(c, main_stack(c)).traits().rotates ? attention.kept_rotated : 0);
 }
 
 int64_t ffn_elements(const ModelConfig& c, int64_t layer, bool keep_cheap) {
-  const auto of_width = [&](int64_t f, bool two) {
-    return (two ? 2 : 1) * f + (keep_cheap ? f : 0);
+  const auto of_width = [&](int64_t f, const FeedForwardTraits& kind) {
+    return kind.kept * f + (keep_cheap ? f : 0);
   };
-  if (!c.moe.in_layer(layer)) return of_width(c.ffn_width(), c.gated() || c.ffn.kind == "mix");
-  const bool gated = c.moe.expert == "gated";
+  if (!c.moe.in_layer(layer)) return of_width(c.ffn_width(), ffn_traits(c));
+  const FeedForwardTraits expert = expert_traits(c.moe);
   const int64_t f = c.moe.moe_intermediate_size.value_or(c.ffn_width());
-  return c.moe.choices() * (c.hidden_size + of_width(f, gated)) +
-         of_width(c.moe.shared_width(f), gated);
+  return c.moe.choices() * (c.hidden_size + of_width(f, expert)) +
+         of_width(c.moe.shared_width(f), expert);
 }
 
 int64_t block_elements(const ModelConfig& c, int64_t layer, bool keep_cheap) {
@@ -129,8 +127,9 @@ double visible_keys(const ModelConfig& c, const StackSpec& stack, int64_t seq_le
 // FLOPs of the forward pass of one token of the main stack, and its share of the encoder's.
 double forward_flops(const ModelConfig& c, int64_t multiplied, int64_t of_encoder,
                      const CostOptions& o) {
+  const AttentionTraits attention = attention_of(c).traits();
   const double a_key = static_cast<double>(c.num_attention_heads) *
-                       kernels::attention_flops(c.key_width(), c.value_width()).forward;
+                       kernels::attention_flops(attention.key_width, attention.value_width).forward;
   double flops = 2.0 * static_cast<double>(multiplied - of_encoder) +
                  a_key * visible_keys(c, main_stack(c), o.seq_len);
   if (!c.body_traits().encoder) return flops;
@@ -193,9 +192,7 @@ ModelCost model_cost(Transformer& model, const CostOptions& o) {
   cost.gradient_bytes = 4 * cost.parameters;
   cost.optimizer_bytes = o.optimizer_bytes.value_or(8 * cost.parameters);
   cost.activation_bytes = activation_bytes(c, o);
-  const int64_t cached = c.latent() ? c.attention.kv_lora_rank + c.attention.qk_rope_head_dim
-                                    : 2 * c.kv_heads() * c.head_width();
-  cost.cache_bytes_per_token = c.num_hidden_layers * cached * e;
+  cost.cache_bytes_per_token = c.num_hidden_layers * attention_of(c).traits().cached * e;
   return cost;
 }
 

@@ -3,6 +3,7 @@
 #include <cmath>
 
 #include "lathe/base/parallel.h"
+#include "lathe/nn/position/rope.h"
 #include "lathe/ops/elementwise.h"
 
 namespace lathe {
@@ -29,7 +30,7 @@ Transformer::Transformer(const ModelConfig& c)
   if (c.body_traits().encoder) encoder_ = std::make_unique<Stack>(c, encoder_stack(c));
   stack_ = std::make_unique<Stack>(c, main_stack(c));
   for (int64_t depth = 1; depth <= c.num_nextn_predict_layers; ++depth)
-    further_.push_back(std::make_unique<MultiTokenModule>(c, main_stack(c), depth));
+    mtp_.push_back(std::make_unique<MtpModule>(c, main_stack(c), depth));
   if (c.head_transform)
     head_transform_.emplace(c.hidden_size, kernels::find_activation(c.hidden_act), make_norm(c),
                             c.initializer_range);
@@ -147,19 +148,19 @@ Var Transformer::hidden(const Forward& f, const Tensor& ids, Recompute recompute
   require(!outgrows_cache(held, ids.size(1)), ErrorKind::kData, "model",
           "a cache of {} tokens cannot be continued by {}: rotary scaling \"{}\" places all tokens "
           "of the longer text otherwise; begin with an empty cache and the whole text",
-          held, ids.size(1), config_.position.scaling.kind);
+          held, ids.size(1), config_.position.get<RopeConfig>().scaling.kind);
   Var x = run(*stack_, f, ids, recompute);
   if (f.cache != nullptr) f.cache->advance(ids.size(1));
   if (head_transform_) x = head_transform_->forward(f, x);
   return ops::scale(x, config_.head_scale());
 }
 
-Var Transformer::hidden_ahead(const Forward& base, int64_t depth, const Var& hidden,
-                              const Tensor& ids_ahead) {
+Var Transformer::mtp_hidden(const Forward& base, int64_t depth, const Var& hidden,
+                            const Tensor& ids_ahead) {
   Forward f = base.with_rng(base.rng.fork("ahead").fork(static_cast<uint64_t>(depth)));
   if (!f.positions.defined())
     f.positions = counting_positions(ids_ahead.size(0), ids_ahead.size(1), 0);
-  MultiTokenModule& module = *further_.at(static_cast<size_t>(depth - 1));
+  MtpModule& module = *mtp_.at(static_cast<size_t>(depth - 1));
   const Var h = module.forward(f, stack_->position(), hidden, embed(f, ids_ahead));
   return ops::scale(h, config_.head_scale());
 }
@@ -193,7 +194,7 @@ void Transformer::visit(ModuleVisitor& v) {
   if (encoder_) v.child("encoder", *encoder_);
   stack_->visit(v);
   int64_t layer = config_.num_hidden_layers;
-  for (auto& module : further_) {
+  for (auto& module : mtp_) {
     v.child(fmt::format("layers.{}", layer), module->block());
     v.child(fmt::format("further.{}", layer++), *module);
   }

@@ -6,7 +6,7 @@
 #include <vector>
 
 #include "lathe/model/model_config.h"
-#include "lathe/model/multi_token.h"
+#include "lathe/model/mtp.h"
 #include "lathe/model/stack.h"
 #include "lathe/nn/attention/memory.h"
 #include "lathe/nn/embedding.h"
@@ -38,9 +38,9 @@ class Transformer : public Module {
   // after a cache its length. Errors: kData for ids outside the vocabulary, sequences longer than
   // the positions allow, and an encoder's output that is missing or not asked for.
   Var hidden(const Forward& f, const Tensor& ids, Recompute recompute = Recompute::kNone);
-  // Further ahead: of module `depth`, from 1 to config().num_nextn_predict_layers, given what the
+  // Multi-token prediction: of module `depth`, from 1 to config().num_nextn_predict_layers, given what the
   // model (depth 1) or the module before made of every token, and the tokens `depth` later.
-  Var hidden_ahead(const Forward& f, int64_t depth, const Var& hidden, const Tensor& ids_ahead);
+  Var mtp_hidden(const Forward& f, int64_t depth, const Var& hidden, const Tensor& ids_ahead);
   // Whether a cache of `held` tokens is of no use for a text that `more` tokens make longer, because
   // its first tokens are placed otherwise then (rotary scaling that depends on the length: dynamic,
   // longrope). hidden() refuses such a cache; begin again with an empty one and the whole text.
@@ -71,7 +71,7 @@ class Transformer : public Module {
   std::optional<Embedding> token_types_;
   std::unique_ptr<Stack> encoder_;  // its parameters are below "encoder"
   std::unique_ptr<Stack> stack_;    // and these at the top: "layers.0" …
-  std::vector<std::unique_ptr<MultiTokenModule>> further_;
+  std::vector<std::unique_ptr<MtpModule>> mtp_;
   std::optional<HeadTransform> head_transform_;
   std::unique_ptr<Linear> head_;        // absent when tied to the embedding
   std::optional<Parameter> head_bias_;  // beside a tied head

@@ -12,7 +12,7 @@
 
 namespace lathe {
 
-enum class DType : uint8_t {  // written to checkpoints: do not renumber
+enum class DType : uint8_t {  // files hold names (name_of, safetensors_name), not these numbers
   kF32 = 0,
   kBF16 = 1,
   kF16 = 2,

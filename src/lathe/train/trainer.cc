@@ -218,7 +218,7 @@ Var Trainer::with_further(const Forward& f, const Batch& batch, Var hidden, Var 
   const int64_t modules = recipe_.model.num_nextn_predict_layers;
   const double weight = recipe_.objective.further_weight / static_cast<double>(modules);
   for (int64_t depth = 1; depth <= modules; ++depth) {
-    hidden = model_->hidden_ahead(f, depth, hidden, earlier(batch.ids, depth, 0));
+    hidden = model_->mtp_hidden(f, depth, hidden, earlier(batch.ids, depth, 0));
     const Tensor labels = labels_ahead(batch, depth);
     if (std::ranges::max(labels.span<int32_t>()) < 0) break;  // rows too short to look so far
     const Var further = ops::linear_cross_entropy(hidden, model_->head(f), labels,

@@ -4,8 +4,7 @@
 //   struct CountOptions {
 //     std::string file;
 //     int64_t top = 10;
-//     template <class V>
-//     void visit(V& v) {
+//     void visit(Visitor& v) {
 //       v.positional("file", file, "text to count");
 //       v.field("top", top, "how many words to print", at_least(1));  // --top 10
 //     }

@@ -16,6 +16,7 @@
 #include "lathe/cli/frame/parse.h"
 #include "lathe/config/read_write.h"
 #include "lathe/io/manifest.h"
+#include "lathe/kernels/kernels.h"
 
 namespace lathe {
 namespace {

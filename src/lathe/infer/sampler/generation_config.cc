@@ -7,6 +7,44 @@
 
 namespace lathe {
 
+void GenerationConfig::visit(Visitor& v) {
+  v.field("max_new_tokens", max_new_tokens, "most tokens to write", at_least(0));
+  v.field("temperature", temperature, "divides the logits; 0 takes the likeliest token each time",
+          at_least(0));
+  v.field("top_k", top_k, "keep this many likeliest tokens; 0 keeps all", at_least(0));
+  v.field("top_p", top_p,
+          "keep the likeliest tokens that together have this probability; 1 keeps all",
+          between(0, 1));
+  v.field("min_p", min_p, "drop tokens less likely than this times the likeliest; 0 drops none",
+          between(0, 1));
+  v.field("typical_p", typical_p,
+          "keep the tokens of most ordinary surprise that together have this probability; 1 "
+          "keeps all",
+          Limits{.minimum = 0, .maximum = 1, .exclusive_minimum = true});
+  v.field("repetition_penalty", repetition_penalty,
+          "makes tokens seen in prompt and answer less likely when above 1", above(0));
+  v.field("presence_penalty", presence_penalty,
+          "subtracted from the logit of every token written so far", between(-2, 2));
+  v.field("frequency_penalty", frequency_penalty,
+          "subtracted from the logit of a token for each time it was written", between(-2, 2));
+  v.field("no_repeat_ngram_size", no_repeat_ngram_size,
+          "never write this many tokens in a row twice; 0 allows it", at_least(0));
+  v.field("dry_multiplier", dry_multiplier,
+          "DRY: penalty for going on with a repeated passage; 0 is off", at_least(0));
+  v.field("dry_base", dry_base, "DRY: growth of the penalty for each further token repeated",
+          at_least(1));
+  v.field("dry_allowed_length", dry_allowed_length, "DRY: repeats shorter than this cost nothing",
+          at_least(1));
+  v.field("dry_range", dry_range, "DRY: look back this many tokens; 0 looks at all", at_least(0));
+  v.field("dry_sequence_breaker_ids", dry_sequence_breaker_ids,
+          "DRY: token ids that no repeat reaches across, e.g. line breaks", at_least(0));
+  v.field("seed", seed, "of the random choice: the same seed, the same text", at_least(0));
+  v.field("stop", stop, "texts that end the answer");
+  v.field("eos_token_id", eos_token_id,
+          "token ids that end the answer, each of them; none: those in config.json", at_least(0));
+  v.field("ignore_eos", ignore_eos, "go on after an end-of-sequence token");
+}
+
 using Json = nlohmann::ordered_json;
 
 GenerationConfig read_generation_config(const Json& tree, std::string_view where) {
@@ -26,21 +64,6 @@ GenerationConfig read_generation_config(const Json& tree, std::string_view where
     if (!sample->get<bool>()) config.temperature = 0;
   }
   return config;
-}
-
-Json write_generation_config(const GenerationConfig& config) {
-  const Json all = write_config(config), defaults = write_config(GenerationConfig());
-  Json out = Json::object();
-  out["do_sample"] = !config.greedy();
-  // transformers knows sampling with its own keys only; the rest belongs to a request, not to a
-  // model.
-  for (const char* key :
-       {"temperature", "top_k", "top_p", "min_p", "typical_p", "repetition_penalty",
-        "no_repeat_ngram_size", "max_new_tokens", "eos_token_id"}) {
-    const bool greedy_temperature = std::string_view(key) == "temperature" && config.greedy();
-    if (all[key] != defaults[key] && !greedy_temperature) out[key] = all[key];
-  }
-  return out;
 }
 
 }  // namespace lathe

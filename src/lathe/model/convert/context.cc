@@ -14,26 +14,31 @@
 
 #include "lathe/base/error.h"
 #include "lathe/model/convert/conversion.h"
+#include "lathe/nn/position/learned.h"
+#include "lathe/nn/position/rope.h"
 
 namespace lathe {
 namespace {
 
-// transformers measures dynamic scaling from max_position_embeddings, which therefore stays the
-// trained length; the model reads factor times as much.
-bool keeps_limit(std::string_view kind) { return kind == "dynamic"; }
+const RopeConfig& rope_of(const ModelConfig& c) { return c.position.get<RopeConfig>(); }
 
-bool names_original(std::string_view kind) { return kind == "yarn" || kind == "llama3"; }
+double factor_of(const ModelConfig& c) {
+  return rope_of(c).scaling.factor_for(c.max_position_embeddings);
+}
 
 // The longest text that the model reads now. Where the trained length is not written down beside
-// the limit, the limit is the trained length.
+// the limit, the limit is the trained length, and the model reads factor times as much.
 int64_t reach_of(const ModelConfig& c) {
-  const RopeScalingConfig& s = c.position.scaling;
+  const auto* rope = c.position.chosen<RopeConfig>();
+  if (rope == nullptr) return c.max_position_embeddings;
+  const RopeStretch& stretch = find_rope_scaling(rope->scaling.kind);
   const bool limit_is_trained =
-      keeps_limit(s.kind) || (names_original(s.kind) && !s.original_max_position_embeddings);
-  if (c.position.kind != "rope" || !limit_is_trained) return c.max_position_embeddings;
+      stretch.measures_limit ||
+      (stretch.measures_origin && !rope->scaling.original_max_position_embeddings);
+  if (!limit_is_trained) return c.max_position_embeddings;
   constexpr double kLargest = 9e15;  // a whole number still, whatever the factor
   return std::llround(
-      std::min(kLargest, c.rope_factor() * static_cast<double>(c.max_position_embeddings)));
+      std::min(kLargest, factor_of(c) * static_cast<double>(c.max_position_embeddings)));
 }
 
 class ContextConversion : public Conversion {
@@ -46,7 +51,7 @@ class ContextConversion : public Conversion {
             "{} is less than the {} tokens that the model reads now; a shorter limit needs no "
             "conversion",
             length_, reach_of(from));
-    const bool rope = from.position.kind == "rope";
+    const bool rope = from.position.chosen<RopeConfig>() != nullptr;
     require(rope || !scaling_, ErrorKind::kConfig, "--rope-scaling",
             "the model's positions are {}, which do not rotate; leave it out", from.position.kind);
     ModelConfig to = from;
@@ -56,48 +61,55 @@ class ContextConversion : public Conversion {
   }
 
   void fill(Transformer& from, Transformer& to) const override {
-    const int64_t offset = from.config().position.offset;
+    const auto* learned = from.config().position.chosen<LearnedPositionConfig>();
     carry_over(from, to, [&](const Parameter* old, Parameter& fresh) {
       const bool table = fresh.name == "position.weight" || fresh.name == "encoder.position.weight";
-      if (from.config().position.kind != "learned" || !table) return false;
-      interpolate(old->value, fresh.value, offset);
+      if (learned == nullptr || !table) return false;
+      interpolate(old->value, fresh.value, learned->offset);
       return true;
     });
   }
 
   std::string note(const ModelConfig& from) const override {
-    if (from.position.kind == "learned")
+    if (from.position.chosen<LearnedPositionConfig>() != nullptr)
       return fmt::format("the table of learned positions is interpolated from {} rows to {}",
                          from.max_position_embeddings, length_);
-    if (from.position.kind != "rope")
+    if (from.position.chosen<RopeConfig>() == nullptr)
       return fmt::format("{} positions need no change but the limit", from.position.kind);
-    if (*scaling_ == "none") return "only the limit changes; the model has seen no such positions";
-    if (keeps_limit(*scaling_))
+    if (!asked().stretches()) return "only the limit changes; the model has seen no such positions";
+    if (find_rope_scaling(*scaling_).measures_limit)
       return "dynamic scaling is measured from max_position_embeddings, which therefore stays";
     return fmt::format("rotary scaling {}, factor {}; some training on long texts helps", *scaling_,
-                       config(from).rope_factor());
+                       factor_of(config(from)));
   }
 
  private:
+  RopeScalingConfig asked() const {
+    RopeScalingConfig scaling;
+    scaling.kind = *scaling_;
+    return scaling;
+  }
+
   void stretch(const ModelConfig& from, ModelConfig& to) const {
-    const RopeScalingConfig& now = from.position.scaling;
-    RopeScalingConfig& next = to.position.scaling;
+    const RopeScalingConfig& now = rope_of(from).scaling;
+    RopeScalingConfig& next = to.position.get<RopeConfig>().scaling;
     require(scaling_.has_value(), ErrorKind::kConfig, "--context",
             "the model's positions rotate; say with --rope-scaling how they are stretched: "
             "{}",
-            now.kind == "none" ? "linear, ntk, dynamic, yarn, llama3, or none" : now.kind);
-    require(*scaling_ != "longrope", ErrorKind::kConfig, "--rope-scaling",
-            "longrope needs a divisor for each channel, which a search finds; use yarn");
-    if (*scaling_ == "none" && now.kind == "none") return;
-    require(now.kind == "none" || now.kind == *scaling_, ErrorKind::kConfig, "--rope-scaling",
+            now.stretches() ? now.kind : "linear, ntk, dynamic, yarn, llama3, or none");
+    const RopeStretch& stretch = find_rope_scaling(*scaling_);
+    require(!stretch.has_divisors, ErrorKind::kConfig, "--rope-scaling",
+            "{} needs a divisor for each channel, which a search finds; use yarn", *scaling_);
+    if (!asked().stretches() && !now.stretches()) return;
+    require(!now.stretches() || now.kind == *scaling_, ErrorKind::kConfig, "--rope-scaling",
             "the model is stretched by {} already; only the same goes on from there", now.kind);
     next.kind = *scaling_;
     next.factor =
-        from.rope_factor() * static_cast<double>(length_) / static_cast<double>(reach_of(from));
-    if (names_original(next.kind))
+        factor_of(from) * static_cast<double>(length_) / static_cast<double>(reach_of(from));
+    if (stretch.measures_origin)
       next.original_max_position_embeddings =
           now.original_max_position_embeddings.value_or(from.max_position_embeddings);
-    if (keeps_limit(next.kind)) to.max_position_embeddings = from.max_position_embeddings;
+    if (stretch.measures_limit) to.max_position_embeddings = from.max_position_embeddings;
   }
 
   // Tables [offset + L, C] and [offset + N, C]; the first `offset` rows belong to no position.

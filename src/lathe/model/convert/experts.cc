@@ -3,6 +3,8 @@
 // experts are divided by their sum, so the model computes what it did before; training then lets
 // the experts part.
 
+#include <fmt/ranges.h>
+
 #include <map>
 
 #include "lathe/base/error.h"
@@ -48,8 +50,9 @@ class ExpertsConversion : public Conversion {
     require(!from.moe.enabled(), ErrorKind::kConfig, "--experts",
             "the model has {} experts already; only a dense one can be upcycled",
             from.moe.num_experts);
-    require(from.ffn.kind == "gated" || from.ffn.kind == "mlp", ErrorKind::kConfig, "--experts",
-            "the model's feed-forward layers are {}, but experts are gated or mlp", from.ffn.kind);
+    require(ffn_traits(from).expert, ErrorKind::kConfig, "--experts",
+            "the model's feed-forward layers are {}, but experts are {}", from.ffn.kind,
+            fmt::join(expert_names(), " or "));
     require(per_token_ <= experts_, ErrorKind::kConfig, "--experts-per-token",
             "a token cannot use {} of {} experts", per_token_, experts_);
     ModelConfig to = from;

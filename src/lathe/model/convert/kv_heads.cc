@@ -5,6 +5,7 @@
 
 #include "lathe/base/error.h"
 #include "lathe/base/parallel.h"
+#include "lathe/model/components.h"
 #include "lathe/model/convert/conversion.h"
 
 namespace lathe {
@@ -46,7 +47,7 @@ class KvHeadsConversion : public Conversion {
   explicit KvHeadsConversion(int64_t heads) : heads_(heads) {}
 
   ModelConfig config(const ModelConfig& from) const override {
-    require(from.attention.kind == "grouped", ErrorKind::kConfig, "--kv-heads",
+    require(attention_of(from).traits().keeps_heads, ErrorKind::kConfig, "--kv-heads",
             "the model has {} attention, which keeps no key/value heads that could be averaged",
             from.attention.kind);
     require(from.kv_heads() % heads_ == 0, ErrorKind::kConfig, "--kv-heads",

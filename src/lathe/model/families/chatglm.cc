@@ -6,6 +6,7 @@
 
 #include "lathe/base/error.h"
 #include "lathe/model/families/shared.h"
+#include "lathe/nn/position/rope.h"
 
 namespace lathe {
 namespace {
@@ -47,7 +48,7 @@ ModelConfig defaults() {
   c.norm.kind = "layer";
   c.norm.bias = true;
   c.norm.placement = "glm";
-  c.position.rope_places = "blank";
+  c.position.get<RopeConfig>().rope_places = "blank";
   c.ffn.kind = "mlp";
   c.hidden_act = "gelu_tanh";
   c.attention_bias = c.mlp_bias = true;

@@ -3,6 +3,7 @@
 #include <nlohmann/json.hpp>
 
 #include "lathe/model/families/shared.h"
+#include "lathe/nn/position/rope.h"
 
 namespace lathe {
 namespace {
@@ -19,8 +20,9 @@ ModelConfig defaults() {
   ModelConfig c;
   c.norm.kind = "layer";
   c.parallel_block = "shared_norm";
-  c.position.rope_layout = "interleaved";
-  c.position.rope_theta = 500000.0;
+  auto& rope = c.position.get<RopeConfig>();
+  rope.rope_layout = "interleaved";
+  rope.rope_theta = 500000.0;
   c.tie_word_embeddings = true;
   return c;
 }

@@ -6,6 +6,8 @@
 
 #include "lathe/base/error.h"
 #include "lathe/model/families/shared.h"
+#include "lathe/nn/attention/latent.h"
+#include "lathe/nn/position/rope.h"
 
 namespace lathe {
 namespace {
@@ -58,7 +60,7 @@ constexpr std::string_view kV3HookKeys[] = {"num_key_value_heads", "head_dim", "
 constexpr WeightRule kV3Weights[] = {
     {"model.layers.{}.enorm", "further.{}.ahead_norm"},
     {"model.layers.{}.hnorm", "further.{}.hidden_norm"},
-    {"model.layers.{}.eh_proj", kFurtherJoin},
+    {"model.layers.{}.eh_proj", kMtpJoin},
     {"model.layers.{}.shared_head.norm", "further.{}.norm"},
 };
 // Those modules' copies of the model's own.
@@ -81,13 +83,14 @@ constexpr WeightRule kWeights[] = {
 ModelConfig v2_defaults() {
   ModelConfig c;
   c.norm.eps = 1e-6;
-  c.position.rope_layout = "interleaved";
+  c.position.get<RopeConfig>().rope_layout = "interleaved";
   c.attention.kind = "latent";
   c.attention.norm_eps = 1e-6;  // fixed there
-  c.attention.kv_lora_rank = 512;
-  c.attention.qk_nope_head_dim = 128;
-  c.attention.qk_rope_head_dim = 64;
-  c.attention.v_head_dim = 128;
+  auto& latent = c.attention.get<LatentConfig>();
+  latent.kv_lora_rank = 512;
+  latent.qk_nope_head_dim = 128;
+  latent.qk_rope_head_dim = 64;
+  latent.v_head_dim = 128;
   c.moe.num_experts = 64;
   c.moe.n_shared_experts = 2;
   c.moe.num_experts_per_tok = 6;
@@ -140,7 +143,7 @@ void read_v3(const Json& theirs, Json& ours) {
 void write_v3(const ModelConfig& c, Json& theirs) {
   write_rope(c, theirs);
   theirs["num_key_value_heads"] = c.num_attention_heads;
-  theirs["rope_interleave"] = c.position.rope_layout == "interleaved";
+  theirs["rope_interleave"] = c.position.get<RopeConfig>().rope_layout == "interleaved";
 }
 
 }  // namespace

@@ -5,6 +5,7 @@
 
 #include "lathe/base/error.h"
 #include "lathe/model/families/shared.h"
+#include "lathe/nn/position/rope.h"
 
 namespace lathe {
 namespace {
@@ -29,8 +30,9 @@ constexpr FixedKey kFixed[] = {{"use_bidirectional_attention", "false"},
 ModelConfig defaults() {
   ModelConfig c = gemma2_family().defaults();
   c.attention.qk_norm = "head";
-  c.position.rope_theta = 1e6;
-  c.position.rope_local_base_freq = 1e4;
+  auto& rope = c.position.get<RopeConfig>();
+  rope.rope_theta = 1e6;
+  rope.rope_local_base_freq = 1e4;
   return c;
 }
 
@@ -78,7 +80,8 @@ void read(const Json& theirs, Json& ours) {
 void write(const ModelConfig& c, Json& theirs) {
   write_alternating(c, theirs);
   write_rope(c, theirs);
-  const double local = c.position.rope_local_base_freq.value_or(c.position.rope_theta);
+  const auto& rope = c.position.get<RopeConfig>();
+  const double local = rope.rope_local_base_freq.value_or(rope.rope_theta);
   theirs["rope_local_base_freq"] = local;
   theirs["rope_parameters"] = {
       {"full_attention", theirs.at("rope_parameters")},

@@ -3,6 +3,7 @@
 #include <nlohmann/json.hpp>
 
 #include "lathe/model/families/shared.h"
+#include "lathe/nn/position/rope.h"
 
 namespace lathe {
 namespace {
@@ -29,8 +30,9 @@ ModelConfig defaults() {
   c.norm.eps = 1.5625e-7;
   c.attention_bias = true;
   c.attention.output_bias = false;
-  c.position.rope_layout = "interleaved";
-  c.position.partial_rotary_factor = 0.5;
+  auto& rope = c.position.get<RopeConfig>();
+  rope.rope_layout = "interleaved";
+  rope.partial_rotary_factor = 0.5;
   return c;
 }
 

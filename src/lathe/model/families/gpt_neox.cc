@@ -5,6 +5,7 @@
 
 #include "lathe/base/error.h"
 #include "lathe/model/families/shared.h"
+#include "lathe/nn/position/rope.h"
 
 namespace lathe {
 namespace {
@@ -40,7 +41,7 @@ ModelConfig defaults() {
   ModelConfig c = gpt2_family().defaults();
   c.hidden_act = "gelu";
   c.position.kind = "rope";
-  c.position.partial_rotary_factor = 0.25;
+  c.position.get<RopeConfig>().partial_rotary_factor = 0.25;
   c.parallel_block = "two_norms";
   c.tie_word_embeddings = false;
   c.max_position_embeddings = 2048;
@@ -61,9 +62,9 @@ void read(const Json& theirs, Json& ours) {
   }
   read_partial_rope(json, ours);
   const ModelConfig usual = defaults();
-  for (const auto& [key, otherwise] :
-       {std::pair{"rope_theta", usual.position.rope_theta},
-        {"partial_rotary_factor", usual.position.partial_rotary_factor}}) {
+  const auto& rope = usual.position.get<RopeConfig>();
+  for (const auto& [key, otherwise] : {std::pair{"rope_theta", rope.rope_theta},
+                                       {"partial_rotary_factor", rope.partial_rotary_factor}}) {
     const Json beside = first_of(theirs, {key}),
                counts = ours["position"].value(key, Json(otherwise));
     require(beside.is_null() || beside == counts, ErrorKind::kConfig, "config.json",
@@ -75,8 +76,9 @@ void read(const Json& theirs, Json& ours) {
 
 void write(const ModelConfig& c, Json& theirs) {
   write_rope(c, theirs);
-  theirs["rotary_pct"] = c.position.partial_rotary_factor;
-  theirs["rotary_emb_base"] = c.position.rope_theta;
+  const auto& rope = c.position.get<RopeConfig>();
+  theirs["rotary_pct"] = rope.partial_rotary_factor;
+  theirs["rotary_emb_base"] = rope.rope_theta;
 }
 
 }  // namespace

@@ -5,6 +5,7 @@
 
 #include "lathe/base/error.h"
 #include "lathe/model/families/shared.h"
+#include "lathe/nn/position/rope.h"
 
 namespace lathe {
 namespace {
@@ -53,7 +54,7 @@ constexpr WeightRule kWeights[] = {
 ModelConfig defaults() {
   ModelConfig c = gpt2_family().defaults();
   c.position.kind = "rope";
-  c.position.rope_layout = "interleaved";
+  c.position.get<RopeConfig>().rope_layout = "interleaved";
   c.parallel_block = "shared_norm";
   c.attention_bias = false;
   c.tie_word_embeddings = false;
@@ -87,7 +88,10 @@ const Family& gptj_family() {
       .hook_keys = {kHookKeys},
       .weights = {kWeights},
       .read = read,
-      .write = [](const ModelConfig& c, Json& theirs) { theirs["rotary_dim"] = c.rotary_width(); },
+      .write =
+          [](const ModelConfig& c, Json& theirs) {
+            theirs["rotary_dim"] = c.position.get<RopeConfig>().rotary_width(c.head_width());
+          },
   };
   return family;
 }

@@ -13,6 +13,7 @@
 
 #include "lathe/base/error.h"
 #include "lathe/model/families/shared.h"
+#include "lathe/nn/position/rope.h"
 
 namespace lathe {
 namespace {
@@ -51,7 +52,7 @@ ModelConfig defaults() {
   c.bos_token_id = 1;
   c.eos_token_id = 2;
   c.norm.eps = 1e-6;
-  c.position.rope_theta = 1e6;
+  c.position.get<RopeConfig>().rope_theta = 1e6;
   c.attention.qk_norm = "head";
   return c;
 }
@@ -135,7 +136,7 @@ void write_second(const ModelConfig& c, Json& theirs) {
 
 void write(const ModelConfig& config, Json& theirs) {
   const ModelConfig c = resolved(config);
-  theirs["inference_rope_scaling"] = c.position.scaling.kind == "yarn";
+  theirs["inference_rope_scaling"] = c.position.get<RopeConfig>().scaling.kind == "yarn";
   theirs["use_moe"] = c.moe.enabled();
   if (c.attention.qk_norm == "none") return write_second(c, theirs);
   if (!c.moe.enabled()) return;

@@ -3,6 +3,7 @@
 #include <nlohmann/json.hpp>
 
 #include "lathe/model/families/shared.h"
+#include "lathe/nn/position/rope.h"
 
 namespace lathe {
 namespace {
@@ -31,7 +32,7 @@ constexpr WeightRule kExperts[] = {
 
 ModelConfig defaults() {
   ModelConfig c;
-  c.position.rope_theta = 1e6;
+  c.position.get<RopeConfig>().rope_theta = 1e6;
   c.moe.num_experts = 8;
   c.moe.jitter_experts = true;
   return c;

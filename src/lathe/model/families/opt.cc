@@ -4,6 +4,7 @@
 
 #include "lathe/base/error.h"
 #include "lathe/model/families/shared.h"
+#include "lathe/nn/position/learned.h"
 
 namespace lathe {
 namespace {
@@ -42,7 +43,7 @@ constexpr WeightRule kWeights[] = {
 ModelConfig defaults() {
   ModelConfig c = gpt2_family().defaults();
   c.hidden_act = "relu";
-  c.position.offset = 2;
+  c.position.get<LearnedPositionConfig>().offset = 2;
   c.max_position_embeddings = 2048;
   return c;
 }

@@ -3,6 +3,7 @@
 #include <nlohmann/json.hpp>
 
 #include "lathe/model/families/shared.h"
+#include "lathe/nn/position/rope.h"
 
 namespace lathe {
 namespace {
@@ -42,10 +43,11 @@ void read(const Json& theirs, Json& ours) {
 // that such a model is not saved as one.
 void write(const ModelConfig& config, Json& theirs) {
   ModelConfig c = config;
-  if (c.position.scaling.kind != "longrope") c.position.scaling = {};
+  RopeScalingConfig& scaling = c.position.get<RopeConfig>().scaling;
+  if (scaling.kind != "longrope") scaling = {};
   write_rope(c, theirs);
   theirs["original_max_position_embeddings"] =
-      c.position.scaling.original_max_position_embeddings.value_or(c.max_position_embeddings);
+      scaling.original_max_position_embeddings.value_or(c.max_position_embeddings);
 }
 
 }  // namespace

@@ -6,6 +6,7 @@
 #include "lathe/base/error.h"
 #include "lathe/config/read_write.h"
 #include "lathe/model/families/shared.h"
+#include "lathe/nn/position/rope.h"
 
 namespace lathe {
 
@@ -130,13 +131,15 @@ void read_rope(const Json& theirs, Json& ours) {
 void write_rope(const ModelConfig& c, Json& theirs) {
   const Json given = write_config(c)["position"]["scaling"];
   const Json defaults = write_config(RopeScalingConfig());
-  Json block = {{"rope_theta", c.position.rope_theta}};
+  const auto& rope = c.position.get<RopeConfig>();
+  Json block = {{"rope_theta", rope.rope_theta}};
   // transformers has no static NTK scaling: written unscaled, so that no family claims the model.
-  const std::string kind = c.position.scaling.kind == "ntk" ? "none" : c.position.scaling.kind;
+  const std::string kind = rope.scaling.kind == "ntk" ? "none" : rope.scaling.kind;
   block["rope_type"] = kind == "none" ? "default" : kind;
   const double usual = find_family(theirs.at("model_type").get<std::string>())
                            .defaults()
-                           .position.partial_rotary_factor;
+                           .position.get<RopeConfig>()
+                           .partial_rotary_factor;
   for (const ScalingKey& key : kScalingKeys) {
     const Json value = first_of(given, {key.name});
     if (value.is_null() || !key.read_by(kind)) continue;
@@ -145,10 +148,9 @@ void write_rope(const ModelConfig& c, Json& theirs) {
   }
   // Both spellings: those beside the block are read by older releases of transformers, rope_parameters
   // by newer ones.
-  theirs["rope_theta"] = c.position.rope_theta;
-  if (c.position.partial_rotary_factor != 1.0 || usual != 1.0)
-    theirs["partial_rotary_factor"] = block["partial_rotary_factor"] =
-        c.position.partial_rotary_factor;
+  theirs["rope_theta"] = rope.rope_theta;
+  if (rope.partial_rotary_factor != 1.0 || usual != 1.0)
+    theirs["partial_rotary_factor"] = block["partial_rotary_factor"] = rope.partial_rotary_factor;
   theirs["rope_parameters"] = block;
 }
 

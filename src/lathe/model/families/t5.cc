@@ -5,6 +5,7 @@
 #include <nlohmann/json.hpp>
 
 #include "lathe/base/error.h"
+#include "lathe/model/components.h"
 #include "lathe/model/families/shared.h"
 
 namespace lathe {
@@ -212,10 +213,11 @@ void read_t5(const Json& theirs, Json& ours) {
 void write_t5(const ModelConfig& c, Json& theirs) {
   if (!c.tie_word_embeddings && c.logit_scale == scale_of_head(c.hidden_size))
     theirs["scale_decoder_outputs"] = true;
-  const bool tanh_gate = c.gated() && c.hidden_act == "gelu_tanh";
+  const bool gated = ffn_traits(c).gated;
+  const bool tanh_gate = gated && c.hidden_act == "gelu_tanh";
   const Json act = tanh_gate ? Json("gelu") : kActivationSpelling.write(Json(c.hidden_act));
-  theirs["feed_forward_proj"] = std::string(c.gated() ? kGated : "") +
-                                (act.is_string() ? act.get<std::string>() : c.hidden_act);
+  theirs["feed_forward_proj"] =
+      std::string(gated ? kGated : "") + (act.is_string() ? act.get<std::string>() : c.hidden_act);
 }
 
 // Of every `step` layers the second has experts, or all when step is 1.

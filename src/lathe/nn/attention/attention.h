@@ -6,7 +6,7 @@
 #include <optional>
 #include <span>
 
-#include "lathe/base/catalogue.h"
+#include "lathe/config/component.h"
 #include "lathe/nn/forward.h"
 #include "lathe/nn/module.h"
 #include "lathe/nn/norm/norm.h"
@@ -21,14 +21,8 @@ enum class QkNorm : uint8_t {
   kFull,  // all heads together, gains [H·D] and [K·D]
 };
 
-// Latent attention: ranks of the narrow vectors, and what a head consists of.
-struct LatentOptions {
-  int64_t kv_rank = 0;
-  int64_t query_rank = 0;  // 0: queries come straight from x
-  int64_t nope_width = 0, rope_width = 0, value_width = 0;
-};
-
-struct AttentionOptions {
+// What every attention layer is given. Its traits and its check read the first line and qk_norm.
+struct AttentionShape {
   int64_t hidden_size = 0, heads = 0, kv_heads = 0, head_dim = 0;
   bool bias = false, output_bias = false;
   double scale = 1.0;
@@ -40,11 +34,10 @@ struct AttentionOptions {
   bool sink_logits = false;
   double dropout = 0.0;
   QkNorm qk_norm = QkNorm::kNone;
-  MakeNorm make_norm = nullptr;  // of queries and keys
+  MakeNorm make_norm = {};  // of queries and keys
   double norm_eps = 1e-5;
   double init_std = 0.02, value_init_std = 0.02, output_init_std = 0.02;
   int64_t layer = 0;
-  LatentOptions latent = {};  // of kind latent only
 };
 
 class Attention : public Module {
@@ -53,27 +46,41 @@ class Attention : public Module {
   virtual Var forward(const Forward& f, Position& position, const Var& x) = 0;
 };
 
-using MakeAttention = std::unique_ptr<Attention> (*)(const AttentionOptions&);
-std::span<const CatalogueEntry<MakeAttention>> attentions();
+// What is asked of a kind of attention without building it.
+struct AttentionTraits {
+  int64_t key_width = 0, value_width = 0;  // of a head, where queries meet keys and of its values
+  int64_t rotary_width = 0;                // channels of a head that can rotate
+  bool rotary_apart = false;               // which are set apart from the others
+  bool keeps_heads = true;                 // keys and values of every key/value head
+  int64_t cached = 0;                      // elements that a cache keeps of a token
+  // Elements of a token that training keeps from forward to backward (model/summary.cc), and how
+  // many more where positions rotate.
+  int64_t kept = 0, kept_rotated = 0;
+};
 
-AttentionSite site_of(const AttentionOptions& options);
+using AttentionComponent = Component<Attention, AttentionShape, AttentionTraits>;
+std::span<const AttentionComponent> attentions();
+
+template <class Class, class Config = NoConfig>
+AttentionComponent attention_component(const ComponentText& text) {
+  return component<Attention, AttentionShape, Class, Config, AttentionTraits>(text);
+}
+
+AttentionSite site_of(const AttentionShape& options);
 
 // A layer's trained logits in the denominator of its softmax, [H] from zero; nothing when the
 // options do not ask for them.
-std::optional<Parameter> make_sinks(const AttentionOptions& options);
+std::optional<Parameter> make_sinks(const AttentionShape& options);
 
 // ops::attention with what the options and the pass say: scale, soft cap, mask, and dropout while
 // training.
-Var attend_with(const Forward& f, const AttentionOptions& options, const std::array<Var, 3>& qkv,
+Var attend_with(const Forward& f, const AttentionShape& options, const std::array<Var, 3>& qkv,
                 const ops::AttentionInputs& inputs);
 // The same of a sequence with itself: with its segments, prefix, positions and sinks.
-Var attend(const Forward& f, const AttentionOptions& options, Position& position,
+Var attend(const Forward& f, const AttentionShape& options, Position& position,
            const std::array<Var, 3>& qkv, std::optional<Parameter>& sinks);
 
-// One function per file in attention/.
-std::unique_ptr<Attention> make_grouped_attention(const AttentionOptions& options);
-std::unique_ptr<Attention> make_latent_attention(const AttentionOptions& options);
 // Beside the self-attention of a decoder that has an encoder; reads Forward::memory.
-std::unique_ptr<Attention> make_cross_attention(const AttentionOptions& options);
+std::unique_ptr<Attention> make_cross_attention(const AttentionShape& options);
 
 }  // namespace lathe

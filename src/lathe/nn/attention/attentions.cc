@@ -1,36 +1,62 @@
+#include "lathe/base/catalogue.h"
 #include "lathe/nn/attention/attention.h"
+#include "lathe/nn/attention/attention_config.h"
 
 namespace lathe {
 
-std::span<const CatalogueEntry<MakeAttention>> attentions() {
-  static constexpr CatalogueEntry<MakeAttention> kAttentions[] = {
-      {"grouped",
-       "num_key_value_heads shared by num_attention_heads: equal is MHA, one is MQA, between is "
-       "GQA",
-       "Vaswani et al. 2017, arXiv:1706.03762; Shazeer 2019, arXiv:1911.02150; Ainslie et al. "
-       "2023, "
-       "arXiv:2305.13245",
-       make_grouped_attention},
-      {"latent",
-       "keys and values of all heads from one narrow vector a token, which is all that the cache "
-       "keeps (MLA)",
-       "DeepSeek-AI 2024, arXiv:2405.04434", make_latent_attention},
-  };
+// One per file in attention/.
+AttentionComponent grouped_attention();
+AttentionComponent latent_attention();
+
+std::span<const AttentionComponent> attentions() {
+  static const AttentionComponent kAttentions[] = {grouped_attention(), latent_attention()};
   return kAttentions;
 }
 
-AttentionSite site_of(const AttentionOptions& options) {
+AttentionConfig::AttentionConfig() : ComponentChoice("grouped", attentions()) {}
+
+void AttentionConfig::visit(Visitor& v) {
+  v.choice("kind", kind, names_of(attentions()), "attention layer");
+  v.field("output_bias", output_bias, "a bias in the output projection; default attention_bias");
+  v.field("scale", scale, "multiplies q·k; default 1/sqrt(head_dim)", above(0));
+  v.choice("qk_norm", qk_norm, {"none", "head", "full"},
+           "normalise queries and keys: each head alone (Qwen3), or all heads at once (OLMo 2)");
+  v.field("norm_eps", norm_eps, "eps of the norms inside the layer; default norm.eps", above(0));
+  v.field("sparse_block", sparse_block,
+          "strided_attention, fixed_attention: positions in a block, which are seen together",
+          at_least(1));
+  v.field("sparse_stride", sparse_stride,
+          "strided: every so many-th block before a query's own is seen; fixed: blocks in a group, "
+          "and a query sees those of its own",
+          at_least(1));
+  v.field(
+      "sparse_local", sparse_local,
+      "strided: blocks seen right up to the query's own, itself included; default sparse_stride",
+      at_least(1));
+  v.field("sparse_summary", sparse_summary,
+          "fixed: the last blocks of every earlier group that are seen", at_least(1));
+  v.field(
+      "sink_tokens", sink_tokens,
+      "first tokens of a text that sliding and sparse layers see from everywhere (StreamingLLM)",
+      at_least(0));
+  v.field("sink_logits", sink_logits,
+          "a trained logit of each head in the softmax's denominator: a place to look at nothing "
+          "(gpt-oss)");
+  components.visit(v);
+}
+
+AttentionSite site_of(const AttentionShape& options) {
   return {.layer = options.layer, .local = options.window > 0, .scale = options.scale};
 }
 
-std::optional<Parameter> make_sinks(const AttentionOptions& options) {
+std::optional<Parameter> make_sinks(const AttentionShape& options) {
   if (!options.sink_logits) return std::nullopt;
   Parameter sinks({options.heads}, {Initializer::Kind::kZeros, 0});
   sinks.full_precision = true;  // beside scores, which are f32
   return sinks;
 }
 
-Var attend_with(const Forward& f, const AttentionOptions& options, const std::array<Var, 3>& qkv,
+Var attend_with(const Forward& f, const AttentionShape& options, const std::array<Var, 3>& qkv,
                 const ops::AttentionInputs& inputs) {
   kernels::AttentionSpec spec;
   spec.scale = static_cast<float>(options.scale);
@@ -46,7 +72,7 @@ Var attend_with(const Forward& f, const AttentionOptions& options, const std::ar
   return ops::attention(qkv[0], qkv[1], qkv[2], spec, inputs);
 }
 
-Var attend(const Forward& f, const AttentionOptions& options, Position& position,
+Var attend(const Forward& f, const AttentionShape& options, Position& position,
            const std::array<Var, 3>& qkv, std::optional<Parameter>& sinks) {
   ops::AttentionInputs inputs;
   inputs.segments = f.segments;

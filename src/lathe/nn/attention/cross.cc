@@ -13,7 +13,7 @@ namespace {
 
 class CrossAttention : public Attention {
  public:
-  explicit CrossAttention(const AttentionOptions& o)
+  explicit CrossAttention(const AttentionShape& o)
       : options_(o),
         query_(o.hidden_size, o.heads * o.head_dim, o.bias, o.init_std),
         key_value_(o.hidden_size, 2 * o.kv_heads * o.head_dim, o.bias, o.init_std),
@@ -75,14 +75,14 @@ class CrossAttention : public Attention {
     return t;
   }
 
-  AttentionOptions options_;
+  AttentionShape options_;
   Linear query_, key_value_, output_;
   HeadNorms norms_;
 };
 
 }  // namespace
 
-std::unique_ptr<Attention> make_cross_attention(const AttentionOptions& options) {
+std::unique_ptr<Attention> make_cross_attention(const AttentionShape& options) {
   return std::make_unique<CrossAttention>(options);
 }
 

@@ -11,7 +11,7 @@ namespace {
 
 class GroupedAttention : public Attention {
  public:
-  explicit GroupedAttention(const AttentionOptions& o)
+  explicit GroupedAttention(const AttentionShape& o)
       : options_(o),
         qkv_(o.hidden_size, (o.heads + 2 * o.kv_heads) * o.head_dim, o.bias, o.init_std),
         output_(o.heads * o.head_dim, o.hidden_size, o.output_bias, o.output_init_std),
@@ -21,6 +21,16 @@ class GroupedAttention : public Attention {
     qkv_.weight.parts = {queries, keys, keys};
     qkv_.weight.init.part_std = {o.init_std, o.init_std, o.value_init_std};
     if (qkv_.bias) qkv_.bias->parts = qkv_.weight.parts;
+  }
+
+  static AttentionTraits traits(const AttentionShape& o, const NoConfig&) {
+    const int64_t heads = o.heads, kv = o.kv_heads, d = o.head_dim;
+    return {.key_width = d,
+            .value_width = d,
+            .rotary_width = d,
+            .cached = 2 * kv * d,
+            .kept = (heads + 2 * kv) * d + heads * d,
+            .kept_rotated = (heads + kv) * d};
   }
 
   Var forward(const Forward& f, Position& position, const Var& x) override {
@@ -46,7 +56,7 @@ class GroupedAttention : public Attention {
   }
 
  private:
-  AttentionOptions options_;
+  AttentionShape options_;
   Linear qkv_, output_;
   HeadNorms norms_;
   std::optional<Parameter> sinks_;
@@ -54,8 +64,14 @@ class GroupedAttention : public Attention {
 
 }  // namespace
 
-std::unique_ptr<Attention> make_grouped_attention(const AttentionOptions& options) {
-  return std::make_unique<GroupedAttention>(options);
+AttentionComponent grouped_attention() {
+  return attention_component<GroupedAttention>(
+      {.name = "grouped",
+       .summary = "num_key_value_heads shared by num_attention_heads: equal is MHA, one is MQA, "
+                  "between is GQA",
+       .source =
+           "Vaswani et al. 2017, arXiv:1706.03762; Shazeer 2019, arXiv:1911.02150; Ainslie et "
+           "al. 2023, arXiv:2305.13245"});
 }
 
 }  // namespace lathe

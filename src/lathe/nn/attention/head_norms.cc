@@ -5,7 +5,7 @@
 
 namespace lathe {
 
-HeadNorms::HeadNorms(const AttentionOptions& o) : kind_(o.qk_norm) {
+HeadNorms::HeadNorms(const AttentionShape& o) : kind_(o.qk_norm) {
   if (kind_ == QkNorm::kNone) return;
   const auto width = [&](int64_t heads) {
     return kind_ == QkNorm::kFull ? heads * o.head_dim : o.head_dim;

@@ -9,7 +9,7 @@ namespace lathe {
 
 class HeadNorms {
  public:
-  explicit HeadNorms(const AttentionOptions& options);
+  explicit HeadNorms(const AttentionShape& options);
 
   // x [B,T,H,D] -> the same shape: every head alone, or all of them as one row.
   Var query(const Forward& f, const Var& x) const { return apply(f, query_.get(), x); }

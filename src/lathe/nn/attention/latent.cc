@@ -8,6 +8,8 @@
 // products are taken in the other order (the paper's absorption): q_nope·W_kᵀ meets c itself, and
 // W_v multiplies the weighted sum of c, which is attention with one key/value head.
 
+#include "lathe/nn/attention/latent.h"
+
 #include <array>
 
 #include "lathe/nn/attention/attention.h"
@@ -21,29 +23,40 @@ namespace {
 
 class LatentAttention : public Attention {
  public:
-  explicit LatentAttention(const AttentionOptions& o)
+  LatentAttention(const AttentionShape& o, const LatentConfig& c)
       : options_(o),
-        nope_(o.latent.nope_width),
-        rope_(o.latent.rope_width),
-        key_value_down_(o.hidden_size, o.latent.kv_rank + rope_, o.bias, o.init_std),
-        key_value_up_(o.latent.kv_rank, o.heads * (nope_ + o.latent.value_width), false,
-                      o.init_std),
-        output_(o.heads * o.latent.value_width, o.hidden_size, o.output_bias, o.output_init_std),
+        latent_(c),
+        nope_(c.qk_nope_head_dim),
+        rope_(c.qk_rope_head_dim),
+        key_value_down_(o.hidden_size, c.kv_lora_rank + rope_, o.bias, o.init_std),
+        key_value_up_(c.kv_lora_rank, o.heads * (nope_ + c.v_head_dim), false, o.init_std),
+        output_(o.heads * c.v_head_dim, o.hidden_size, o.output_bias, o.output_init_std),
         sinks_(make_sinks(o)) {
-    const int64_t queries = o.heads * (nope_ + rope_), rank = o.latent.query_rank;
-    key_value_norm_ = o.make_norm({.width = o.latent.kv_rank, .eps = o.norm_eps});
-    if (rank > 0) {
-      query_down_.emplace(o.hidden_size, rank, o.bias, o.init_std);
-      query_norm_ = o.make_norm({.width = rank, .eps = o.norm_eps});
+    const int64_t queries = o.heads * (nope_ + rope_);
+    key_value_norm_ = o.make_norm({.width = c.kv_lora_rank, .eps = o.norm_eps});
+    if (c.q_lora_rank) {
+      query_down_.emplace(o.hidden_size, *c.q_lora_rank, o.bias, o.init_std);
+      query_norm_ = o.make_norm({.width = *c.q_lora_rank, .eps = o.norm_eps});
     }
-    query_.emplace(rank > 0 ? rank : o.hidden_size, queries, false, o.init_std);
+    query_.emplace(c.q_lora_rank.value_or(o.hidden_size), queries, false, o.init_std);
+  }
+  static AttentionTraits traits(const AttentionShape& o, const LatentConfig& c) {
+    const int64_t key = c.qk_nope_head_dim + c.qk_rope_head_dim;
+    const int64_t narrow = 2 * (c.kv_lora_rank + c.q_lora_rank.value_or(0)) + c.qk_rope_head_dim;
+    return {.key_width = key,
+            .value_width = c.v_head_dim,
+            .rotary_width = c.qk_rope_head_dim,
+            .rotary_apart = true,
+            .keeps_heads = false,
+            .cached = c.kv_lora_rank + c.qk_rope_head_dim,
+            .kept = narrow + o.heads * (4 * key + 3 * c.v_head_dim)};
   }
 
   Var forward(const Forward& f, Position& position, const Var& x) override {
     const auto q = ops::split_channels(ops::split_heads(queries(f, x), options_.heads),
                                        std::array{nope_, rope_});
-    const auto kv = ops::split_channels(key_value_down_.forward(f, x),
-                                        std::array{options_.latent.kv_rank, rope_});
+    const auto kv =
+        ops::split_channels(key_value_down_.forward(f, x), std::array{latent_.kv_lora_rank, rope_});
     const Var latent = key_value_norm_->forward(f, ops::contiguous(kv[0]));
     const auto [q_rope, k_rope] =
         position.apply_to_heads(f, site_of(options_), q[1], ops::split_heads(kv[1], 1));
@@ -77,7 +90,7 @@ class LatentAttention : public Attention {
   Var expanded(const Forward& f, Position& position, const Pieces& p) {
     const auto kv =
         ops::split_channels(ops::split_heads(key_value_up_.forward(f, p.latent), options_.heads),
-                            std::array{nope_, options_.latent.value_width});
+                            std::array{nope_, latent_.v_head_dim});
     return attend(f, options_, position,
                   {ops::join_channels(p.q_nope, p.q_rope), ops::join_channels(kv[0], p.k_rope),
                    ops::contiguous(kv[1])},
@@ -85,7 +98,7 @@ class LatentAttention : public Attention {
   }
 
   Var absorbed(const Forward& f, Position& position, const Pieces& p) {
-    const int64_t rank = options_.latent.kv_rank, value = options_.latent.value_width;
+    const int64_t rank = latent_.kv_lora_rank, value = latent_.v_head_dim;
     // [H, nope + value, rank]
     const Tensor up = key_value_up_.weight.compute.reshape({options_.heads, nope_ + value, rank});
     const Var q =
@@ -97,7 +110,8 @@ class LatentAttention : public Attention {
     return ops::multiply_heads(sum.value, up.narrow(1, nope_, value).transpose(1, 2));
   }
 
-  AttentionOptions options_;
+  AttentionShape options_;
+  LatentConfig latent_;
   int64_t nope_, rope_;
   std::optional<Linear> query_down_, query_;
   Linear key_value_down_, key_value_up_, output_;
@@ -107,8 +121,41 @@ class LatentAttention : public Attention {
 
 }  // namespace
 
-std::unique_ptr<Attention> make_latent_attention(const AttentionOptions& options) {
-  return std::make_unique<LatentAttention>(options);
+void LatentConfig::visit(Visitor& v) {
+  v.field("kv_lora_rank", kv_lora_rank,
+          "latent: width of the vector that keys and values of all heads come from", at_least(0));
+  v.field("q_lora_rank", q_lora_rank,
+          "latent: the same for queries; default: queries come straight from the input",
+          at_least(1));
+  v.field("qk_nope_head_dim", qk_nope_head_dim, "latent: channels of a head without position",
+          at_least(0));
+  v.field("qk_rope_head_dim", qk_rope_head_dim,
+          "latent: channels with position, the same key for all heads", at_least(0));
+  v.field("v_head_dim", v_head_dim, "latent: width of a head's values", at_least(0));
+}
+
+void LatentConfig::check(const AttentionShape& o, const KeyErrors& keys) const {
+  constexpr int64_t kWidest = 1 << 16;
+  for (const auto& [key, value] : {std::pair{"kv_lora_rank", kv_lora_rank},
+                                   {"qk_nope_head_dim", qk_nope_head_dim},
+                                   {"qk_rope_head_dim", qk_rope_head_dim},
+                                   {"v_head_dim", v_head_dim}})
+    if (value < 1 || value > kWidest)
+      keys.refuse(key, fmt::format("{}, but attention.kind = \"latent\" needs it; write 1 to {}, "
+                                   "e.g. 64",
+                                   value, kWidest));
+  if (o.qk_norm != QkNorm::kNone)
+    keys.refuse("qk_norm", "latent attention normalises its narrow vectors instead; use \"none\"");
+}
+
+AttentionComponent latent_attention() {
+  return attention_component<LatentAttention, LatentConfig>(
+      {.name = "latent",
+       .summary = "keys and values of all heads from one narrow vector a token, which is all that "
+                  "the cache keeps (MLA)",
+       .source = "DeepSeek-AI 2024, arXiv:2405.04434",
+       .examples = {{"", R"({"kv_lora_rank": 6, "qk_nope_head_dim": 3, "qk_rope_head_dim": 2,
+                            "v_head_dim": 5})"}}});
 }
 
 }  // namespace lathe

@@ -1,16 +1,25 @@
+#include "lathe/base/catalogue.h"
 #include "lathe/nn/ffn/ffn.h"
+#include "lathe/nn/ffn/ffn_config.h"
 
 namespace lathe {
 
-std::span<const CatalogueEntry<MakeFeedForward>> feed_forwards() {
-  static constexpr CatalogueEntry<MakeFeedForward> kFeedForwards[] = {
-      {"mlp", "down(f(up(x)))", "Vaswani et al. 2017, arXiv:1706.03762", make_mlp},
-      {"gated", "down(f(gate(x)) · up(x)): SwiGLU with hidden_act = silu, GeGLU with gelu",
-       "Shazeer 2020, arXiv:2002.05202", make_gated},
-      {"mix", "down(f(conv(up(x)))), a depth-wise convolution over neighbouring tokens (Mix-FFN)",
-       "Xie et al. 2021, arXiv:2105.15203", make_mix},
-  };
+// One per file in ffn/.
+FeedForwardComponent mlp_feed_forward();
+FeedForwardComponent gated_feed_forward();
+FeedForwardComponent mix_feed_forward();
+
+std::span<const FeedForwardComponent> feed_forwards() {
+  static const FeedForwardComponent kFeedForwards[] = {mlp_feed_forward(), gated_feed_forward(),
+                                                       mix_feed_forward()};
   return kFeedForwards;
+}
+
+FeedForwardConfig::FeedForwardConfig() : ComponentChoice("gated", feed_forwards()) {}
+
+void FeedForwardConfig::visit(Visitor& v) {
+  v.choice("kind", kind, names_of(feed_forwards()), "feed-forward layer");
+  components.visit(v);
 }
 
 }  // namespace lathe

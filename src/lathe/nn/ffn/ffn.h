@@ -4,26 +4,21 @@
 #include <memory>
 #include <span>
 
-#include "lathe/base/catalogue.h"
+#include "lathe/config/component.h"
 #include "lathe/nn/forward.h"
 #include "lathe/nn/module.h"
 
 namespace lathe {
 
-// The convolution of kind mix: causal, or 3 × 3 on a grid of tokens.
-struct ConvOptions {
-  int64_t width = 3;                        // tokens that a causal one sees, itself included
-  int64_t grid_height = 0, grid_width = 0;  // 0: causal
-  int64_t taps() const { return grid_height > 0 ? 9 : width; }
-};
-
-struct FeedForwardOptions {
+// What every feed-forward layer is given.
+struct FeedForwardShape {
   int64_t hidden_size = 0, intermediate_size = 0;
-  kernels::ActivationId activation;
+  kernels::ActivationId activation = {};
   bool bias = false;
   double init_std = 0.02, output_init_std = 0.02;
   int64_t layer = 0;
-  ConvOptions conv = {};  // of kind mix only
+  bool causal = true;          // a token must not see later ones
+  std::string_view body = {};  // for errors
 };
 
 class FeedForward : public Module {
@@ -31,12 +26,20 @@ class FeedForward : public Module {
   virtual Var forward(const Forward& f, const Var& x) = 0;  // [B,T,C] -> [B,T,C]
 };
 
-using MakeFeedForward = std::unique_ptr<FeedForward> (*)(const FeedForwardOptions&);
-std::span<const CatalogueEntry<MakeFeedForward>> feed_forwards();
+// What is asked of a kind without building it.
+struct FeedForwardTraits {
+  int64_t default_width = 0;  // F, from hidden_size
+  bool gated = false;         // up and gate projections, whose product goes on
+  bool expert = false;        // nn/moe/experts.h can stack it
+  int64_t kept = 1;  // times F elements of a token are kept for the backward (model/summary.cc)
+};
 
-// One function per file in ffn/.
-std::unique_ptr<FeedForward> make_mlp(const FeedForwardOptions& options);
-std::unique_ptr<FeedForward> make_gated(const FeedForwardOptions& options);
-std::unique_ptr<FeedForward> make_mix(const FeedForwardOptions& options);
+using FeedForwardComponent = Component<FeedForward, FeedForwardShape, FeedForwardTraits>;
+std::span<const FeedForwardComponent> feed_forwards();
+
+template <class Class, class Config = NoConfig>
+FeedForwardComponent feed_forward_component(const ComponentText& text) {
+  return component<FeedForward, FeedForwardShape, Class, Config, FeedForwardTraits>(text);
+}
 
 }  // namespace lathe

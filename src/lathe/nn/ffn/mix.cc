@@ -15,6 +15,45 @@
 namespace lathe {
 namespace {
 
+struct MixConfig {
+  std::string conv = "causal";
+  int64_t conv_width = 3;
+  std::optional<int64_t> grid_height, grid_width;
+
+  bool on_grid() const { return conv == "grid"; }
+  int64_t taps() const { return on_grid() ? 9 : conv_width; }
+  void visit(Visitor& v) {
+    v.choice("conv", conv, {"causal", "grid"},
+             "mix: tokens see those before them, or the 3 × 3 around them on a grid");
+    v.field("conv_width", conv_width, "mix, causal: tokens that a token sees, itself included",
+            between(1, 64));
+    v.field("grid_height", grid_height, "mix, grid: rows of tokens", at_least(1));
+    v.field("grid_width", grid_width, "mix, grid: tokens in a row", at_least(1));
+  }
+  void resolve(const FeedForwardShape&) {
+    if (on_grid()) {
+      conv_width = MixConfig().conv_width;
+    } else {
+      grid_height.reset();
+      grid_width.reset();
+    }
+  }
+  void check(const FeedForwardShape& shape, const KeyErrors& keys) const {
+    if (!on_grid()) return;
+    for (const auto& [key, size] :
+         {std::pair{"grid_height", grid_height}, {"grid_width", grid_width}})
+      if (!size)
+        keys.refuse(
+            key, "ffn.conv = \"grid\" places the tokens on a grid; say how large it is, e.g. 16");
+    if (shape.causal)
+      keys.refuse("conv",
+                  fmt::format("a convolution on a grid shows a token those that come after it, "
+                              "which body = \"{}\" must not see; use \"causal\", or body = "
+                              "\"encoder\"",
+                              shape.body));
+  }
+};
+
 // A kernel that keeps the variance of its input through ReLU, as SegFormer's does.
 Parameter make_kernel(int64_t taps, int64_t width) {
   Parameter p({taps, width},
@@ -25,18 +64,23 @@ Parameter make_kernel(int64_t taps, int64_t width) {
 
 class MixFeedForward : public FeedForward {
  public:
-  explicit MixFeedForward(const FeedForwardOptions& o)
-      : options_(o),
-        up_(o.hidden_size, o.intermediate_size, o.bias, o.init_std),
-        down_(o.intermediate_size, o.hidden_size, o.bias, o.output_init_std),
-        kernel_(make_kernel(o.conv.taps(), o.intermediate_size)) {
-    if (o.bias)
-      kernel_bias_.emplace(Shape{o.intermediate_size}, Initializer{Initializer::Kind::kZeros, 0});
+  MixFeedForward(const FeedForwardShape& s, const MixConfig& config)
+      : activation_(s.activation),
+        layer_(s.layer),
+        conv_(config),
+        up_(s.hidden_size, s.intermediate_size, s.bias, s.init_std),
+        down_(s.intermediate_size, s.hidden_size, s.bias, s.output_init_std),
+        kernel_(make_kernel(config.taps(), s.intermediate_size)) {
+    if (s.bias)
+      kernel_bias_.emplace(Shape{s.intermediate_size}, Initializer{Initializer::Kind::kZeros, 0});
+  }
+  static FeedForwardTraits traits(const FeedForwardShape& s, const MixConfig&) {
+    return {.default_width = 4 * s.hidden_size, .kept = 2};
   }
 
   Var forward(const Forward& f, const Var& x) override {
     const Var h = convolve(f, up_.forward(f, x));
-    return down_.forward(f, ops::activation(options_.activation, h));
+    return down_.forward(f, ops::activation(activation_, h));
   }
   std::string_view kind() const override { return "MixFFN"; }
   void visit(ModuleVisitor& v) override {
@@ -49,12 +93,12 @@ class MixFeedForward : public FeedForward {
  private:
   Var convolve(const Forward& f, const Var& x) {
     ops::DepthwiseConv conv{.outputs = x.shape()[1],
-                            .grid_height = options_.conv.grid_height,
-                            .grid_width = options_.conv.grid_width,
+                            .grid_height = conv_.on_grid() ? *conv_.grid_height : 0,
+                            .grid_width = conv_.on_grid() ? *conv_.grid_width : 0,
                             .segments = f.segments};
     Var input = x;
     if (f.cache != nullptr)
-      input = Var(f.cache->append_recent(options_.layer, x.value, options_.conv.width - 1));
+      input = Var(f.cache->append_recent(layer_, x.value, conv_.conv_width - 1));
     // Segments of the keys cover everything that the cache holds.
     Tensor& keys = conv.segments.key;
     const int64_t tokens = input.shape()[1];
@@ -63,7 +107,9 @@ class MixFeedForward : public FeedForward {
                                conv);
   }
 
-  FeedForwardOptions options_;
+  kernels::ActivationId activation_;
+  int64_t layer_;
+  MixConfig conv_;
   Linear up_, down_;
   Parameter kernel_;  // [taps, F]
   std::optional<Parameter> kernel_bias_;
@@ -71,8 +117,12 @@ class MixFeedForward : public FeedForward {
 
 }  // namespace
 
-std::unique_ptr<FeedForward> make_mix(const FeedForwardOptions& options) {
-  return std::make_unique<MixFeedForward>(options);
+FeedForwardComponent mix_feed_forward() {
+  return feed_forward_component<MixFeedForward, MixConfig>(
+      {.name = "mix",
+       .summary =
+           "down(f(conv(up(x)))), a depth-wise convolution over neighbouring tokens (Mix-FFN)",
+       .source = "Xie et al. 2021, arXiv:2105.15203"});
 }
 
 }  // namespace lathe

@@ -7,10 +7,14 @@ namespace {
 
 class Mlp : public FeedForward {
  public:
-  explicit Mlp(const FeedForwardOptions& o)
+  explicit Mlp(const FeedForwardShape& o)
       : activation_(o.activation),
         up_(o.hidden_size, o.intermediate_size, o.bias, o.init_std),
         down_(o.intermediate_size, o.hidden_size, o.bias, o.output_init_std) {}
+
+  static FeedForwardTraits traits(const FeedForwardShape& s, const NoConfig&) {
+    return {.default_width = 4 * s.hidden_size, .expert = true};
+  }
 
   Var forward(const Forward& f, const Var& x) override {
     return down_.forward(f, ops::activation(activation_, up_.forward(f, x)));
@@ -28,8 +32,10 @@ class Mlp : public FeedForward {
 
 }  // namespace
 
-std::unique_ptr<FeedForward> make_mlp(const FeedForwardOptions& options) {
-  return std::make_unique<Mlp>(options);
+FeedForwardComponent mlp_feed_forward() {
+  return feed_forward_component<Mlp>({.name = "mlp",
+                                      .summary = "down(f(up(x)))",
+                                      .source = "Vaswani et al. 2017, arXiv:1706.03762"});
 }
 
 }  // namespace lathe

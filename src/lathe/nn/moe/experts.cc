@@ -36,7 +36,7 @@ void ExpertLinear::visit(ModuleVisitor& v) {
   if (bias_) v.parameter("bias", *bias_);
 }
 
-Experts::Experts(int64_t experts, bool gated, const FeedForwardOptions& o)
+Experts::Experts(int64_t experts, bool gated, const FeedForwardShape& o)
     : gated_(gated),
       activation_(o.activation),
       up_({.experts = experts,

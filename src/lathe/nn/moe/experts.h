@@ -33,7 +33,7 @@ class ExpertLinear : public Module {
 class Experts : public Module {
  public:
   // intermediate_size of `options` is the width of one expert.
-  Experts(int64_t experts, bool gated, const FeedForwardOptions& options);
+  Experts(int64_t experts, bool gated, const FeedForwardShape& options);
 
   Var forward(const Forward& f, const Var& x, const ops::ExpertPlan& plan);  // [R,C] -> [R,C]
 

@@ -7,12 +7,12 @@
 
 namespace lathe {
 
-LinearRouter::LinearRouter(const RouterOptions& o, const MoeConfig& config)
-    : config_(config),
-      weight_({config.num_experts, o.hidden_size}, {Initializer::Kind::kNormal, o.init_std}) {
+LinearRouter::LinearRouter(const RouterShape& s)
+    : config_(s.config),
+      weight_({s.config.num_experts, s.hidden_size}, {Initializer::Kind::kNormal, s.init_std}) {
   weight_.full_precision = true;
-  if (config.router_bias)
-    bias_.emplace(Shape{config.num_experts}, Initializer{Initializer::Kind::kZeros, 0});
+  if (s.config.router_bias)
+    bias_.emplace(Shape{s.config.num_experts}, Initializer{Initializer::Kind::kZeros, 0});
 }
 
 void LinearRouter::visit(ModuleVisitor& v) {

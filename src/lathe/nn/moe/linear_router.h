@@ -10,7 +10,7 @@ namespace lathe {
 
 class LinearRouter : public Router {
  public:
-  LinearRouter(const RouterOptions& options, const MoeConfig& config);
+  explicit LinearRouter(const RouterShape& shape);
   void visit(ModuleVisitor& v) override;
 
  protected:

@@ -1,9 +1,11 @@
 #include "lathe/nn/moe/moe.h"
 
+#include <algorithm>
 #include <cmath>
 #include <map>
 #include <optional>
 
+#include "lathe/base/catalogue.h"
 #include "lathe/nn/moe/experts.h"
 #include "lathe/nn/moe/router.h"
 #include "lathe/nn/moe/router_statistics.h"
@@ -45,17 +47,25 @@ double total_entropy(const Tensor& probabilities) {
   return sum;
 }
 
+const FeedForwardComponent& expert_kind(const MoeConfig& config) {
+  return find_in(feed_forwards(), "model.moe.expert", config.expert);
+}
+
+std::unique_ptr<Router> make_router(const FeedForwardShape& s, const MoeConfig& config) {
+  return find_in(routers(), "model.moe.router", config.router)
+      .make({.hidden_size = s.hidden_size, .init_std = s.init_std, .config = config},
+            config.router_keys.of(config.router));
+}
+
 class MixtureOfExperts : public FeedForward {
  public:
-  MixtureOfExperts(const FeedForwardOptions& o, const MoeConfig& config)
+  MixtureOfExperts(const FeedForwardShape& o, const MoeConfig& config)
       : config_(config),
-        router_(find_in(routers(), "model.moe.router", config.router)
-                    .make({.hidden_size = o.hidden_size, .init_std = o.init_std}, config)),
-        experts_(config.num_experts, config.expert == "gated", o) {
-    FeedForwardOptions shared = o;
+        router_(make_router(o, config)),
+        experts_(config.num_experts, expert_traits(config).gated, o) {
+    FeedForwardShape shared = o;
     shared.intermediate_size = config.shared_width(o.intermediate_size);
-    if (shared.intermediate_size > 0)
-      shared_ = config.expert == "gated" ? make_gated(shared) : make_mlp(shared);
+    if (shared.intermediate_size > 0) shared_ = expert_kind(config).make_with_defaults(shared);
     if (config.shared_expert_gate) shared_gate_.emplace(o.hidden_size, o.init_std);
   }
 
@@ -109,7 +119,7 @@ class MixtureOfExperts : public FeedForward {
       report.dropped = static_cast<double>(r.wanted - r.plan.token_rows.numel());
       report.entropy = total_entropy(r.probabilities.value);
       report.bias = router_->correction_bias();
-      report.bias_rate = config_.bias_update_rate;
+      report.bias_rate = router_->bias_update_rate();
       f.router_statistics->report(router_.get(), std::move(report));
     }
     return y;
@@ -130,13 +140,26 @@ std::map<std::string, Parameter*> parameters_of(Module& module) {
 
 }  // namespace
 
-std::unique_ptr<FeedForward> make_moe(const FeedForwardOptions& options, const MoeConfig& config) {
+std::unique_ptr<FeedForward> make_moe(const FeedForwardShape& options, const MoeConfig& config) {
   require(config.enabled(), ErrorKind::kConfig, "model.moe.num_experts",
           "0 experts; a mixture needs at least 1");
   validate(config);
-  FeedForwardOptions o = options;
+  FeedForwardShape o = options;
   o.intermediate_size = config.moe_intermediate_size.value_or(options.intermediate_size);
   return std::make_unique<MixtureOfExperts>(o, config);
+}
+
+std::vector<std::string> expert_names() {
+  std::vector<std::string> names;
+  for (const FeedForwardComponent& kind : feed_forwards())
+    if (kind.traits({}, kind.config()).expert) names.emplace_back(kind.name);
+  std::ranges::sort(names);
+  return names;
+}
+
+FeedForwardTraits expert_traits(const MoeConfig& config) {
+  const FeedForwardComponent& kind = expert_kind(config);
+  return kind.traits({}, kind.config());
 }
 
 void upcycle(FeedForward& moe, FeedForward& dense) {

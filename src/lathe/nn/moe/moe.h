@@ -17,6 +17,8 @@
 #pragma once
 
 #include <memory>
+#include <string>
+#include <vector>
 
 #include "lathe/nn/ffn/ffn.h"
 #include "lathe/nn/moe/moe_config.h"
@@ -32,10 +34,15 @@ namespace lathe {
 // Parameter::parts lists each matrix, so part 2·e is the gate of expert e and 2·e + 1 its up.
 // `options` as for a dense layer; intermediate_size is the default width of an expert.
 // Error kConfig for a configuration that validate() refuses.
-std::unique_ptr<FeedForward> make_moe(const FeedForwardOptions& options, const MoeConfig& config);
+std::unique_ptr<FeedForward> make_moe(const FeedForwardShape& options, const MoeConfig& config);
 
-// Sparse upcycling (Komatsuzaki et al. 2022, arXiv:2212.05055): writes the weights of `dense` (made
-// by make_gated or make_mlp) into the value of every routed expert of `moe` (made by make_moe).
+// The kinds of feed-forward layers that can be an expert, by name, in the order of the alphabet.
+std::vector<std::string> expert_names();
+// Of the kind that the configuration names.
+FeedForwardTraits expert_traits(const MoeConfig& config);
+
+// Sparse upcycling (Komatsuzaki et al. 2022, arXiv:2212.05055): writes the weights of `dense` (of
+// a kind that can be an expert) into the value of every routed expert of `moe` (made by make_moe).
 // Router and shared expert stay as they are. With gates that sum to 1 (norm_topk_prob) the layer
 // then computes what `dense` does. Error kShape unless experts have the shape of `dense`.
 void upcycle(FeedForward& moe, FeedForward& dense);

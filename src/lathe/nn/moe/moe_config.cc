@@ -1,7 +1,11 @@
 #include "lathe/nn/moe/moe_config.h"
 
+#include <fmt/ranges.h>
+
 #include <algorithm>
 
+#include "lathe/base/catalogue.h"
+#include "lathe/nn/moe/moe.h"
 #include "lathe/nn/moe/router.h"
 
 namespace lathe {
@@ -17,17 +21,33 @@ void refuse_if(bool wrong, std::string_view key, fmt::format_string<Args...> for
          std::forward<Args>(args)...);
 }
 
+const RouterComponent& entry_of(const MoeConfig& c) {
+  return find_in(routers(), "model.moe.router", c.router);
+}
+
+const ComponentConfig& own_keys(const MoeConfig& c) { return c.router_keys.of(c.router); }
+
+RouterTraits traits_of(const MoeConfig& c) {
+  return entry_of(c).traits({.config = c}, own_keys(c));
+}
+
+std::vector<std::string> routers_with_groups(const MoeConfig& c) {
+  std::vector<std::string> names;
+  for (const RouterComponent& e : routers())
+    if (e.traits({.config = c}, e.config()).groups) names.emplace_back(e.name);
+  return names;
+}
+
 void validate_groups(const MoeConfig& c) {
   const bool grouped = c.n_group > 1;
-  refuse_if(grouped && c.router != "softmax_topk" && c.router != "sigmoid", "n_group",
-            "the router '{}' has no groups; use softmax_topk or sigmoid, or n_group = 1", c.router);
+  refuse_if(grouped && !traits_of(c).groups, "n_group",
+            "the router '{}' has no groups; use {}, or n_group = 1", c.router,
+            fmt::join(routers_with_groups(c), " or "));
   refuse_if(c.num_experts % c.n_group != 0, "n_group",
             "{} experts do not make {} groups of equal size", c.num_experts, c.n_group);
   refuse_if(c.topk_group > c.n_group, "topk_group", "{} of {} groups", c.topk_group, c.n_group);
   const int64_t size = c.num_experts / c.n_group;
-  refuse_if(c.router == "sigmoid" && c.topk_group < c.n_group && size < 2, "n_group",
-            "a group is scored by its two best experts, so it needs two; {} experts in {} groups",
-            c.num_experts, c.n_group);
+  entry_of(c).check({.config = c}, own_keys(c), KeyErrors(std::string(kSection)));
   refuse_if(c.choices() > c.topk_group * size, "num_experts_per_tok",
             "{} experts a token, but only {} can be chosen; lower it, or raise {}", c.choices(),
             c.topk_group * size, grouped ? "topk_group" : "num_experts");
@@ -42,6 +62,8 @@ void validate_shared(const MoeConfig& c) {
 }
 
 }  // namespace
+
+MoeConfig::MoeConfig() : router_keys(routers()) {}
 
 void MoeConfig::visit(Visitor& v) {
   v.field("num_experts", num_experts, "routed experts E; 0: a dense model", between(0, 65536));
@@ -66,7 +88,7 @@ void MoeConfig::visit(Visitor& v) {
           at_least(1));
   v.field("allow_non_causal", allow_non_causal,
           "accept expert_choice in a causal model: tokens are routed by later ones");
-  v.choice("expert", expert, {"gated", "mlp"}, "feed-forward layer of an expert");
+  v.choice("expert", expert, expert_names(), "feed-forward layer of an expert");
   v.field("moe_intermediate_size", moe_intermediate_size,
           "width of an expert; default intermediate_size", at_least(1));
   v.field("n_shared_experts", n_shared_experts,
@@ -80,8 +102,7 @@ void MoeConfig::visit(Visitor& v) {
           at_least(0));
   v.field("balance_per_sequence", balance_per_sequence,
           "balance within each sequence instead of the micro-batch");
-  v.field("bias_update_rate", bias_update_rate,
-          "by how much a step moves the biases that balance the sigmoid router", at_least(0));
+  router_keys.visit(v);
   v.field("first_k_dense_replace", first_k_dense_replace, "layers without experts at the bottom",
           at_least(0));
   v.field("decoder_sparse_step", decoder_sparse_step,
@@ -96,13 +117,11 @@ bool MoeConfig::in_layer(int64_t layer) const {
 }
 
 int64_t MoeConfig::choices() const {
-  if (router == "switch") return 1;
-  if (router == "gshard") return 2;
-  return num_experts_per_tok;
+  return traits_of(*this).choices.value_or(num_experts_per_tok);
 }
 
 double MoeConfig::balance_coefficient() const {
-  return router_aux_loss_coef.value_or(router == "sigmoid" ? 0.0 : 0.01);
+  return router_aux_loss_coef.value_or(traits_of(*this).balance);
 }
 
 int64_t MoeConfig::shared_width(int64_t expert_width) const {
@@ -115,6 +134,6 @@ void validate(const MoeConfig& c) {
   validate_shared(c);
 }
 
-bool is_causal(const MoeConfig& c) { return !c.enabled() || c.router != "expert_choice"; }
+bool is_causal(const MoeConfig& c) { return !c.enabled() || traits_of(c).causal; }
 
 }  // namespace lathe

@@ -7,7 +7,7 @@
 #include <string>
 #include <vector>
 
-#include "lathe/config/visit.h"
+#include "lathe/config/component.h"
 
 namespace lathe {
 
@@ -44,15 +44,17 @@ struct MoeConfig {
   std::optional<int64_t> shared_expert_intermediate_size;
   bool shared_expert_gate = false;
 
-  std::optional<double> router_aux_loss_coef;  // default: 0.01, and 0 for sigmoid
+  std::optional<double> router_aux_loss_coef;  // default: balance_coefficient()
   double router_z_loss_coef = 0.0;
   bool balance_per_sequence = false;
-  double bias_update_rate = 0.001;
 
   int64_t first_k_dense_replace = 0;
   int64_t decoder_sparse_step = 1;
   std::vector<int64_t> mlp_only_layers;
 
+  ComponentConfigs router_keys;  // of each router its own
+
+  MoeConfig();
   void visit(Visitor& v);
 
   bool enabled() const { return num_experts > 0; }
@@ -60,7 +62,7 @@ struct MoeConfig {
   bool in_layer(int64_t layer) const;
   // The choices that a token makes: k, or what the router fixes (switch 1, gshard 2).
   int64_t choices() const;
-  double balance_coefficient() const;
+  double balance_coefficient() const;  // router_aux_loss_coef, or the router's default
   // Width of the shared expert, 0 for none.
   int64_t shared_width(int64_t expert_width) const;
 };

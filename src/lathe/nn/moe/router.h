@@ -2,9 +2,10 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <span>
 
-#include "lathe/base/catalogue.h"
+#include "lathe/config/component.h"
 #include "lathe/nn/forward.h"
 #include "lathe/nn/module.h"
 #include "lathe/nn/moe/moe_config.h"
@@ -31,23 +32,31 @@ class Router : public Module {
   // What is added to scores for the choice only and moved by update_router_biases() after a step;
   // nullptr for none.
   virtual Parameter* correction_bias() { return nullptr; }
+  // By how much a step moves its elements.
+  virtual double bias_update_rate() const { return 0; }
 };
 
-struct RouterOptions {
+// What every router is given: sizes, and the keys that routers share.
+struct RouterShape {
   int64_t hidden_size = 0;
   double init_std = 0.02;
+  const MoeConfig& config;
 };
 
-using MakeRouter = std::unique_ptr<Router> (*)(const RouterOptions&, const MoeConfig&);
-std::span<const CatalogueEntry<MakeRouter>> routers();
+// What is asked of a kind without building it.
+struct RouterTraits {
+  std::optional<int64_t> choices = {};  // of a token; default: num_experts_per_tok
+  bool causal = true;                   // a token's experts do not depend on later tokens
+  bool groups = false;                  // chooses from the best groups of experts
+  double balance = 0.01;                // router_aux_loss_coef where that is not given
+};
 
-// One function per file in moe/router_*.cc.
-std::unique_ptr<Router> make_softmax_topk_router(const RouterOptions& options,
-                                                 const MoeConfig& config);
-std::unique_ptr<Router> make_switch_router(const RouterOptions& options, const MoeConfig& config);
-std::unique_ptr<Router> make_gshard_router(const RouterOptions& options, const MoeConfig& config);
-std::unique_ptr<Router> make_expert_choice_router(const RouterOptions& options,
-                                                  const MoeConfig& config);
-std::unique_ptr<Router> make_sigmoid_router(const RouterOptions& options, const MoeConfig& config);
+using RouterComponent = Component<Router, RouterShape, RouterTraits>;
+std::span<const RouterComponent> routers();
+
+template <class Class, class Config = NoConfig>
+RouterComponent router_component(const ComponentText& text) {
+  return component<Router, RouterShape, Class, Config, RouterTraits>(text);
+}
 
 }  // namespace lathe

@@ -15,6 +15,8 @@ class ExpertChoice : public LinearRouter {
  public:
   using LinearRouter::LinearRouter;
 
+  static RouterTraits traits(const RouterShape&, const NoConfig&) { return {.causal = false}; }
+
   Routing route(const Forward& f, const Var& x) override {
     const int64_t batch = x.shape()[0], tokens = x.shape()[1];
     const int64_t each = tokens_of_expert(f, tokens);
@@ -52,9 +54,11 @@ class ExpertChoice : public LinearRouter {
 
 }  // namespace
 
-std::unique_ptr<Router> make_expert_choice_router(const RouterOptions& options,
-                                                  const MoeConfig& config) {
-  return std::make_unique<ExpertChoice>(options, config);
+RouterComponent expert_choice_router() {
+  return router_component<ExpertChoice>(
+      {.name = "expert_choice",
+       .summary = "every expert takes its best tokens; not causal",
+       .source = "Zhou et al. 2022, arXiv:2202.09368"});
 }
 
 }  // namespace lathe

@@ -13,6 +13,8 @@ class GShard : public LinearRouter {
  public:
   using LinearRouter::LinearRouter;
 
+  static RouterTraits traits(const RouterShape&, const NoConfig&) { return {.choices = 2}; }
+
   Routing route(const Forward& f, const Var& x) override {
     Routing r;
     r.logits = logits(f, x);
@@ -57,8 +59,11 @@ class GShard : public LinearRouter {
 
 }  // namespace
 
-std::unique_ptr<Router> make_gshard_router(const RouterOptions& options, const MoeConfig& config) {
-  return std::make_unique<GShard>(options, config);
+RouterComponent gshard_router() {
+  return router_component<GShard>(
+      {.name = "gshard",
+       .summary = "the two most probable experts, the second by chance while training",
+       .source = "Lepikhin et al. 2020, arXiv:2006.16668"});
 }
 
 }  // namespace lathe

@@ -13,13 +13,34 @@
 namespace lathe {
 namespace {
 
+struct SigmoidConfig {
+  double bias_update_rate = 0.001;
+
+  void visit(Visitor& v) {
+    v.field("bias_update_rate", bias_update_rate,
+            "by how much a step moves the biases that balance the sigmoid router", at_least(0));
+  }
+  void check(const RouterShape& shape, const KeyErrors& keys) const {
+    const MoeConfig& c = shape.config;
+    if (c.topk_group < c.n_group && c.num_experts / c.n_group < 2)
+      keys.refuse("n_group",
+                  fmt::format("a group is scored by its two best experts, so it needs two; {} "
+                              "experts in {} groups",
+                              c.num_experts, c.n_group));
+  }
+};
+
 class Sigmoid : public LinearRouter {
  public:
-  Sigmoid(const RouterOptions& options, const MoeConfig& config)
-      : LinearRouter(options, config),
-        correction_({config.num_experts}, {Initializer::Kind::kZeros, 0}) {
+  Sigmoid(const RouterShape& shape, const SigmoidConfig& config)
+      : LinearRouter(shape),
+        rate_(config.bias_update_rate),
+        correction_({shape.config.num_experts}, {Initializer::Kind::kZeros, 0}) {
     correction_.trainable = false;
     correction_.full_precision = true;
+  }
+  static RouterTraits traits(const RouterShape&, const SigmoidConfig&) {
+    return {.groups = true, .balance = 0.0};
   }
 
   Routing route(const Forward& f, const Var& x) override {
@@ -40,6 +61,7 @@ class Sigmoid : public LinearRouter {
     return r;
   }
   Parameter* correction_bias() override { return &correction_; }
+  double bias_update_rate() const override { return rate_; }
   std::string_view kind() const override { return "SigmoidRouter"; }
   void visit(ModuleVisitor& v) override {
     LinearRouter::visit(v);
@@ -55,13 +77,17 @@ class Sigmoid : public LinearRouter {
     return sum;
   }
 
+  double rate_;
   Parameter correction_;  // [E]
 };
 
 }  // namespace
 
-std::unique_ptr<Router> make_sigmoid_router(const RouterOptions& options, const MoeConfig& config) {
-  return std::make_unique<Sigmoid>(options, config);
+RouterComponent sigmoid_router() {
+  return router_component<Sigmoid, SigmoidConfig>(
+      {.name = "sigmoid",
+       .summary = "scores independent of each other, balanced by a bias instead of a loss",
+       .source = "DeepSeek-AI 2024, arXiv:2412.19437"});
 }
 
 }  // namespace lathe

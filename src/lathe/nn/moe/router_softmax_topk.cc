@@ -18,6 +18,8 @@ class SoftmaxTopK : public LinearRouter {
  public:
   using LinearRouter::LinearRouter;
 
+  static RouterTraits traits(const RouterShape&, const NoConfig&) { return {.groups = true}; }
+
   Routing route(const Forward& f, const Var& x) override {
     const MoeConfig& c = config();
     Routing r;
@@ -37,9 +39,11 @@ class SoftmaxTopK : public LinearRouter {
 
 }  // namespace
 
-std::unique_ptr<Router> make_softmax_topk_router(const RouterOptions& options,
-                                                 const MoeConfig& config) {
-  return std::make_unique<SoftmaxTopK>(options, config);
+RouterComponent softmax_topk_router() {
+  return router_component<SoftmaxTopK>(
+      {.name = "softmax_topk",
+       .summary = "the k most probable experts, also of the best groups only",
+       .source = "Jiang et al. 2024, arXiv:2401.04088; DeepSeek-AI 2024, arXiv:2405.04434"});
 }
 
 }  // namespace lathe

@@ -15,6 +15,8 @@ class Switch : public LinearRouter {
  public:
   using LinearRouter::LinearRouter;
 
+  static RouterTraits traits(const RouterShape&, const NoConfig&) { return {.choices = 1}; }
+
   Routing route(const Forward& f, const Var& x) override {
     Routing r;
     r.logits = logits(f, x);
@@ -30,8 +32,11 @@ class Switch : public LinearRouter {
 
 }  // namespace
 
-std::unique_ptr<Router> make_switch_router(const RouterOptions& options, const MoeConfig& config) {
-  return std::make_unique<Switch>(options, config);
+RouterComponent switch_router() {
+  return router_component<Switch>(
+      {.name = "switch",
+       .summary = "the most probable expert, for as many tokens as it has capacity",
+       .source = "Fedus et al. 2021, arXiv:2101.03961"});
 }
 
 }  // namespace lathe

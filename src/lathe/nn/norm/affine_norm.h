@@ -1,7 +1,7 @@
 // What every norm with a trained gain, and perhaps a trained offset, shares.
 #pragma once
 
-#include <memory>
+#include <optional>
 #include <string_view>
 
 #include "lathe/nn/norm/norm.h"
@@ -16,6 +16,20 @@ struct AffineNormKind {
   NormOperation op;
   Initializer::Kind gain = Initializer::Kind::kOnes;  // of fresh weights
 };
-std::unique_ptr<Norm> make_affine_norm(const AffineNormKind& kind, const NormOptions& options);
+
+class AffineNorm : public Norm {
+ public:
+  AffineNorm(const AffineNormKind& kind, const NormShape& shape);
+  Var forward(const Forward& f, const Var& x) override;
+  std::string_view kind() const override { return kind_; }
+  void visit(ModuleVisitor& v) override;
+
+ private:
+  std::string_view kind_;
+  NormOperation op_;
+  double eps_;
+  Parameter weight_;
+  std::optional<Parameter> bias_;
+};
 
 }  // namespace lathe

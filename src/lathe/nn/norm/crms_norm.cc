@@ -8,8 +8,22 @@
 
 namespace lathe {
 
-std::unique_ptr<Norm> make_crms_norm(const NormOptions& options) {
-  return make_affine_norm({.kind = "CRMSNorm", .op = ops::crms_norm}, options);
+namespace {
+
+class CrmsNorm : public AffineNorm {
+ public:
+  explicit CrmsNorm(const NormShape& shape)
+      : AffineNorm({.kind = "CRMSNorm", .op = ops::crms_norm}, shape) {}
+};
+
+}  // namespace
+
+NormComponent crms_norm() {
+  return norm_component<CrmsNorm>(
+      {.name = "crms",
+       .summary = "x / sqrt((sum(x²) + sum(x)²) / (C + 1)) · w: layer norm of [x, -sum(x)] without "
+                  "its last channel",
+       .source = "Jiang et al. 2023, arXiv:2305.14858"});
 }
 
 }  // namespace lathe

@@ -3,8 +3,20 @@
 
 namespace lathe {
 
-std::unique_ptr<Norm> make_layer_norm(const NormOptions& options) {
-  return make_affine_norm({.kind = "LayerNorm", .op = ops::layer_norm}, options);
+namespace {
+
+class LayerNorm : public AffineNorm {
+ public:
+  explicit LayerNorm(const NormShape& shape)
+      : AffineNorm({.kind = "LayerNorm", .op = ops::layer_norm}, shape) {}
+};
+
+}  // namespace
+
+NormComponent layer_norm() {
+  return norm_component<LayerNorm>({.name = "layer",
+                                    .summary = "(x - mean) / std · w + b",
+                                    .source = "Ba et al. 2016, arXiv:1607.06450"});
 }
 
 }  // namespace lathe

@@ -5,6 +5,7 @@ namespace {
 
 class NoNorm : public Norm {
  public:
+  explicit NoNorm(const NormShape&) {}
   Var forward(const Forward&, const Var& x) override { return x; }
   std::string_view kind() const override { return "NoNorm"; }
   void visit(ModuleVisitor&) override {}
@@ -12,6 +13,11 @@ class NoNorm : public Norm {
 
 }  // namespace
 
-std::unique_ptr<Norm> make_no_norm(const NormOptions&) { return std::make_unique<NoNorm>(); }
+NormComponent no_norm() {
+  return norm_component<NoNorm>(
+      {.name = "none",
+       .summary = "x",
+       .source = "Zhang et al. 2019, arXiv:1901.09321 (training without norms)"});
+}
 
 }  // namespace lathe

@@ -1,16 +1,18 @@
 // Normalisation layers and their catalogue.
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <span>
 
-#include "lathe/base/catalogue.h"
+#include "lathe/config/component.h"
 #include "lathe/nn/forward.h"
 #include "lathe/nn/module.h"
 
 namespace lathe {
 
-struct NormOptions {
+// What every norm is given.
+struct NormShape {
   int64_t width = 0;
   double eps = 1e-5;
   bool bias = false;
@@ -21,14 +23,15 @@ class Norm : public Module {
   virtual Var forward(const Forward& f, const Var& x) = 0;  // [.., C] -> [.., C]
 };
 
-using MakeNorm = std::unique_ptr<Norm> (*)(const NormOptions&);
-std::span<const CatalogueEntry<MakeNorm>> norms();
+using NormComponent = Component<Norm, NormShape>;
+std::span<const NormComponent> norms();
 
-// One function per file in norm/.
-std::unique_ptr<Norm> make_rms_norm(const NormOptions& options);
-std::unique_ptr<Norm> make_rms_norm_offset(const NormOptions& options);
-std::unique_ptr<Norm> make_layer_norm(const NormOptions& options);
-std::unique_ptr<Norm> make_crms_norm(const NormOptions& options);
-std::unique_ptr<Norm> make_no_norm(const NormOptions& options);
+template <class Class, class Config = NoConfig>
+NormComponent norm_component(const ComponentText& text) {
+  return component<Norm, NormShape, Class, Config>(text);
+}
+
+// Makes norms of the chosen kind.
+using MakeNorm = std::function<std::unique_ptr<Norm>(const NormShape&)>;
 
 }  // namespace lathe

@@ -1,20 +1,35 @@
+#include "lathe/base/catalogue.h"
 #include "lathe/nn/norm/norm.h"
+#include "lathe/nn/norm/norm_config.h"
+#include "lathe/nn/norm/placement.h"
 
 namespace lathe {
 
-std::span<const CatalogueEntry<MakeNorm>> norms() {
-  static constexpr CatalogueEntry<MakeNorm> kNorms[] = {
-      {"rms", "x / rms(x) · w", "Zhang & Sennrich 2019, arXiv:1910.07467", make_rms_norm},
-      {"rms_offset", "x / rms(x) · (1 + w)", "Gemma Team 2024, arXiv:2403.08295",
-       make_rms_norm_offset},
-      {"layer", "(x - mean) / std · w + b", "Ba et al. 2016, arXiv:1607.06450", make_layer_norm},
-      {"crms",
-       "x / sqrt((sum(x²) + sum(x)²) / (C + 1)) · w: layer norm of [x, -sum(x)] without its last "
-       "channel",
-       "Jiang et al. 2023, arXiv:2305.14858", make_crms_norm},
-      {"none", "x", "Zhang et al. 2019, arXiv:1901.09321 (training without norms)", make_no_norm},
+// One per file in norm/.
+NormComponent rms_norm();
+NormComponent rms_norm_offset();
+NormComponent layer_norm();
+NormComponent crms_norm();
+NormComponent no_norm();
+
+std::span<const NormComponent> norms() {
+  static const NormComponent kNorms[] = {
+      rms_norm(), rms_norm_offset(), layer_norm(), crms_norm(), no_norm(),
   };
   return kNorms;
+}
+
+NormConfig::NormConfig() : ComponentChoice("rms", norms()) {}
+
+void NormConfig::visit(Visitor& v) {
+  v.choice("kind", kind, names_of(norms()), "normalisation layer");
+  components.visit(v);
+  v.choice("placement", placement, names_of(norm_placements()),
+           "where norms stand around a branch");
+  v.field("eps", eps, "added to the variance", above(0));
+  v.field("bias", bias, "a trained offset beside the gain");
+  v.field("final", final, "normalise once more before the output head");
+  v.field("embedding", embedding, "normalise the embedded tokens (BLOOM, BERT)");
 }
 
 }  // namespace lathe

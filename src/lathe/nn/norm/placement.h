@@ -14,6 +14,10 @@ struct NormPlacement {
   bool after_sum = false;     // the sum is normalised
   bool deep = false;          // DeepNorm's constants, see deep_norm()
   bool keeps_normed = false;  // norm(x), not x, goes on beside the branch
+
+  bool is_plain() const {
+    return before && !after_branch && !after_sum && !deep;
+  }  // x + f(norm(x))
 };
 
 std::span<const CatalogueEntry<NormPlacement>> norm_placements();

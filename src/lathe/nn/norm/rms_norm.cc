@@ -3,8 +3,20 @@
 
 namespace lathe {
 
-std::unique_ptr<Norm> make_rms_norm(const NormOptions& options) {
-  return make_affine_norm({.kind = "RMSNorm", .op = ops::rms_norm}, options);
+namespace {
+
+class RmsNorm : public AffineNorm {
+ public:
+  explicit RmsNorm(const NormShape& shape)
+      : AffineNorm({.kind = "RMSNorm", .op = ops::rms_norm}, shape) {}
+};
+
+}  // namespace
+
+NormComponent rms_norm() {
+  return norm_component<RmsNorm>({.name = "rms",
+                                  .summary = "x / rms(x) · w",
+                                  .source = "Zhang & Sennrich 2019, arXiv:1910.07467"});
 }
 
 }  // namespace lathe

@@ -11,11 +11,20 @@ Var rms_norm_with_offset(const Var& x, const Var& w, const Var& b, double eps) {
   return ops::rms_norm(x, ops::shift(w, 1.0), b, eps);
 }
 
+class RmsNormOffset : public AffineNorm {
+ public:
+  explicit RmsNormOffset(const NormShape& shape)
+      : AffineNorm(
+            {.kind = "RMSNorm", .op = rms_norm_with_offset, .gain = Initializer::Kind::kZeros},
+            shape) {}
+};
+
 }  // namespace
 
-std::unique_ptr<Norm> make_rms_norm_offset(const NormOptions& options) {
-  return make_affine_norm(
-      {.kind = "RMSNorm", .op = rms_norm_with_offset, .gain = Initializer::Kind::kZeros}, options);
+NormComponent rms_norm_offset() {
+  return norm_component<RmsNormOffset>({.name = "rms_offset",
+                                        .summary = "x / rms(x) · (1 + w)",
+                                        .source = "Gemma Team 2024, arXiv:2403.08295"});
 }
 
 }  // namespace lathe

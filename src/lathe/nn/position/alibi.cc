@@ -11,10 +11,27 @@
 namespace lathe {
 namespace {
 
+struct AlibiConfig {
+  std::string alibi = "distance";
+
+  bool by_key() const { return alibi == "falcon"; }
+  void visit(Visitor& v) {
+    v.choice("alibi", alibi, {"distance", "falcon"},
+             "alibi: -slope·distance, or as Falcon has it: slope·key in bf16, scaled as q·k is");
+  }
+  void check(const PositionShape& shape, const KeyErrors& keys) const {
+    if (by_key() && shape.sees_later)
+      keys.refuse("alibi",
+                  fmt::format("\"falcon\" favours later keys, and in body = \"{}\" some tokens "
+                              "see what comes after them; use \"distance\"",
+                              shape.body));
+  }
+};
+
 class Alibi : public Position {
  public:
-  explicit Alibi(const PositionOptions& o)
-      : heads_(o.heads), by_key_(o.alibi_by_key), causal_(o.causal) {}
+  Alibi(const PositionShape& shape, const AlibiConfig& config)
+      : heads_(shape.heads), by_key_(config.by_key()), causal_(!shape.sees_later) {}
 
   void add_to_scores(const Forward&, const AttentionSite& site, const Var& q, const Var& k,
                      ops::AttentionInputs& inputs) override {
@@ -55,8 +72,12 @@ class Alibi : public Position {
 
 }  // namespace
 
-std::unique_ptr<Position> make_alibi(const PositionOptions& options) {
-  return std::make_unique<Alibi>(options);
+PositionComponent alibi_position() {
+  return position_component<Alibi, AlibiConfig>(
+      {.name = "alibi",
+       .summary = "scores fall with the distance, by another slope in each head",
+       .source = "Press et al. 2022, arXiv:2108.12409",
+       .examples = {{"falcon", R"({"alibi": "falcon"})"}}});
 }
 
 }  // namespace lathe

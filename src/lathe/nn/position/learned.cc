@@ -1,3 +1,5 @@
+#include "lathe/nn/position/learned.h"
+
 #include "lathe/nn/embedding.h"
 #include "lathe/nn/position/position.h"
 #include "lathe/ops/elementwise.h"
@@ -7,8 +9,9 @@ namespace {
 
 class LearnedPosition : public Position {
  public:
-  explicit LearnedPosition(const PositionOptions& o)
-      : offset_(o.offset), table_(o.max_positions + o.offset, o.hidden_size, o.init_std) {}
+  LearnedPosition(const PositionShape& s, const LearnedPositionConfig& config)
+      : offset_(config.offset),
+        table_(s.max_positions + config.offset, s.hidden_size, s.init_std) {}
 
   Var add_to_embedding(const Forward& f, const Var& x) override {
     Tensor rows = f.positions;
@@ -29,8 +32,16 @@ class LearnedPosition : public Position {
 
 }  // namespace
 
-std::unique_ptr<Position> make_learned_position(const PositionOptions& options) {
-  return std::make_unique<LearnedPosition>(options);
+void LearnedPositionConfig::visit(Visitor& v) {
+  v.field("offset", offset, "learned: the row of position 0 (OPT has 2 rows before it)",
+          at_least(0));
+}
+
+PositionComponent learned_position() {
+  return position_component<LearnedPosition, LearnedPositionConfig>(
+      {.name = "learned",
+       .summary = "a trained vector per position",
+       .source = "Radford et al. 2018 (GPT)"});
 }
 
 }  // namespace lathe

@@ -5,13 +5,17 @@ namespace {
 
 class NoPosition : public Position {
  public:
+  explicit NoPosition(const PositionShape&) {}
   std::string_view kind() const override { return "NoPosition"; }
 };
 
 }  // namespace
 
-std::unique_ptr<Position> make_no_position(const PositionOptions&) {
-  return std::make_unique<NoPosition>();
+PositionComponent no_position() {
+  return position_component<NoPosition>(
+      {.name = "none",
+       .summary = "no positions: order is seen only through the causal mask",
+       .source = "Kazemnejad et al. 2023, arXiv:2305.19466"});
 }
 
 }  // namespace lathe

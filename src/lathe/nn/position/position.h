@@ -2,34 +2,37 @@
 #pragma once
 
 #include <memory>
-#include <optional>
 #include <span>
+#include <string_view>
 #include <utility>
 
-#include "lathe/base/catalogue.h"
+#include "lathe/config/component.h"
 #include "lathe/nn/forward.h"
 #include "lathe/nn/module.h"
-#include "lathe/nn/position/rope_scaling.h"
 #include "lathe/ops/attention_bias.h"
 
 namespace lathe {
 
-struct PositionOptions {
-  int64_t hidden_size = 0;
-  int64_t rotary_width = 0;  // channels of a head that rotate, R
+// What every way is given: the sizes of a stack of blocks, and who sees whom in it.
+struct PositionShape {
+  int64_t hidden_size = 0, heads = 0, layers = 0;
   int64_t max_positions = 0;
-  int64_t offset = 0;  // learned: the row of position 0
+  int64_t head_dim = 0;
+  int64_t key_width = 0, value_width = 0;  // of a head, where queries meet keys and of its values
+  int64_t rotary_width = 0;                // channels of a head that can rotate
+  // What AttentionTraits says: those channels are set apart; keys and values of heads are kept.
+  bool rotary_apart = false, keeps_heads = true;
   double init_std = 0.02;
-  double rope_theta = 10000.0;
-  std::optional<double> rope_local_theta = {};  // unscaled, in local layers; default: as everywhere
-  kernels::RopeLayout rope_layout = kernels::RopeLayout::kHalfSplit;
-  bool rope_blank = false;  // two places of every token: rope.cc
-  RopeScaling scaling = {};
-  int64_t heads = 0, layers = 0, key_width = 0, value_width = 0;  // for tables of their own
-  ops::BucketSpec buckets = {};                                   // t5
-  int64_t shaw_distance = 16;  // shaw: distances beyond are alike
-  bool alibi_by_key = false;   // alibi as Falcon rounds it
-  bool causal = true;          // else keys after the query have distances, too
+  bool causal = true;          // a token sees earlier ones only, but for those of a prefix
+  bool sees_later = false;     // some tokens see later ones
+  std::string_view body = {};  // for errors
+};
+
+// What is asked of a way without building it.
+struct PositionTraits {
+  bool rotates = false;  // makes queries and keys anew
+  double temperature =
+      1.0;  // what attention that sets rotary channels apart multiplies q·k by, twice
 };
 
 // Where attention happens.
@@ -66,16 +69,12 @@ class Position : public Module {
   void visit(ModuleVisitor&) override {}
 };
 
-using MakePosition = std::unique_ptr<Position> (*)(const PositionOptions&);
-std::span<const CatalogueEntry<MakePosition>> positions();
+using PositionComponent = Component<Position, PositionShape, PositionTraits>;
+std::span<const PositionComponent> positions();
 
-// One function per file in position/.
-std::unique_ptr<Position> make_no_position(const PositionOptions& options);
-std::unique_ptr<Position> make_learned_position(const PositionOptions& options);
-std::unique_ptr<Position> make_rope(const PositionOptions& options);
-std::unique_ptr<Position> make_sinusoidal_position(const PositionOptions& options);
-std::unique_ptr<Position> make_alibi(const PositionOptions& options);
-std::unique_ptr<Position> make_t5_position(const PositionOptions& options);
-std::unique_ptr<Position> make_shaw_position(const PositionOptions& options);
+template <class Class, class Config = NoConfig>
+PositionComponent position_component(const ComponentText& text) {
+  return component<Position, PositionShape, Class, Config, PositionTraits>(text);
+}
 
 }  // namespace lathe

@@ -8,6 +8,8 @@
 // places: that of the blank in the prefix, and its own within what fills it. The first half of the
 // rotating channels turns by the one, the second by the other (ChatGLM-6B).
 
+#include "lathe/nn/position/rope.h"
+
 #include <algorithm>
 #include <array>
 #include <bit>
@@ -103,17 +105,19 @@ std::array<Tensor, 2> blank_places(const Forward& f) {
 
 class Rope : public Position {
  public:
-  explicit Rope(const PositionOptions& o)
-      : layout_(o.rope_layout),
-        blank_(o.rope_blank),
-        table_width_(o.rope_blank ? o.rotary_width / 2 : o.rotary_width),
-        global_(find_in(rope_scalings(), "position.scaling.kind", o.scaling.kind).make, o.scaling,
-                table_width_, o.rope_theta) {
-    require(table_width_ % 2 == 0 && table_width_ > 0, ErrorKind::kConfig, "position.kind",
-            "rope rotates pairs of channels, so their number must be even, got {}", table_width_);
-    if (o.rope_local_theta)
+  Rope(const PositionShape& s, const RopeConfig& c)
+      : layout_(c.rope_layout == "half" ? kernels::RopeLayout::kHalfSplit
+                                        : kernels::RopeLayout::kInterleaved),
+        blank_(c.blank()),
+        table_width_(c.rotary_width(s.rotary_width) / (c.blank() ? 2 : 1)),
+        global_(find_rope_scaling(c.scaling.kind), {c.scaling, s.max_positions}, table_width_,
+                c.rope_theta) {
+    if (c.rope_local_base_freq)
       local_.emplace(rope_scalings().front().make, RopeScaling{}, table_width_,
-                     *o.rope_local_theta);
+                     *c.rope_local_base_freq);
+  }
+  static PositionTraits traits(const PositionShape& s, const RopeConfig& c) {
+    return {.rotates = true, .temperature = c.scaling.temperature_for(s.max_positions)};
   }
 
   std::pair<Var, Var> apply_to_heads(const Forward& f, const AttentionSite& site, const Var& q,
@@ -153,8 +157,68 @@ class Rope : public Position {
 
 }  // namespace
 
-std::unique_ptr<Position> make_rope(const PositionOptions& options) {
-  return std::make_unique<Rope>(options);
+void RopeConfig::visit(Visitor& v) {
+  v.field("rope_theta", rope_theta, "base of the rotary wavelengths", above(0));
+  v.field("rope_local_base_freq", rope_local_base_freq,
+          "another base, unscaled, in sliding_attention layers (Gemma 3)", above(0));
+  v.choice("rope_layout", rope_layout, {"half", "interleaved"},
+           "which channels rotate together: (i, i + D/2) or (2i, 2i + 1)");
+  v.choice(
+      "rope_places", rope_places, {"text", "blank"},
+      "rope: where a token stands, or as GLM has it: half of the channels by its place in the "
+      "prefix, at whose end all that follows stands, half by its place behind the prefix (without "
+      "one, everything is behind it)");
+  v.field("partial_rotary_factor", partial_rotary_factor,
+          "share of each head's channels that rotate; the rest has no position",
+          Limits{.minimum = 0, .maximum = 1, .exclusive_minimum = true});
+  v.group("scaling", scaling, "rotary positions beyond the trained length");
+}
+
+void RopeConfig::resolve(const PositionShape& s) {
+  if (scaling.stretches() && !scaling.original_max_position_embeddings)
+    scaling.original_max_position_embeddings = s.max_positions;
+}
+
+int64_t RopeConfig::rotary_width(int64_t channels) const {
+  // A factor that was made by a division must give its dividend back.
+  constexpr double kRounding = 1e-9;
+  return static_cast<int64_t>(static_cast<double>(channels) * partial_rotary_factor + kRounding);
+}
+
+void RopeConfig::check(const PositionShape& s, const KeyErrors& keys) const {
+  if (s.rotary_apart && partial_rotary_factor != 1.0)
+    keys.refuse("partial_rotary_factor",
+                "attention.qk_rope_head_dim says how many channels rotate; use 1");
+  const int64_t width = rotary_width(s.rotary_width);
+  if (width % 2 != 0 || width == 0)
+    keys.parent().refuse(
+        "head_dim",
+        partial_rotary_factor == 1.0
+            ? fmt::format("rope rotates pairs of channels, but head_dim is {}; use an even one, "
+                          "or position.kind = \"learned\"",
+                          s.head_dim)
+            : fmt::format("rope rotates pairs of channels, but partial_rotary_factor {} of "
+                          "head_dim {} leaves {}; choose them so that an even number rotates",
+                          partial_rotary_factor, s.head_dim, width));
+  if (blank() && width % 4 != 0)
+    keys.refuse("rope_places",
+                fmt::format("\"blank\" rotates two halves of the channels in pairs, but {} rotate; "
+                            "use a multiple of 4 (head_dim, partial_rotary_factor, "
+                            "qk_rope_head_dim)",
+                            width));
+  scaling.check(width / (blank() ? 4 : 2), keys.child("scaling"));
+}
+
+PositionComponent rope_position() {
+  return position_component<Rope, RopeConfig>(
+      {.name = "rope",
+       .summary = "queries and keys rotated by their position",
+       .source = "Su et al. 2021, arXiv:2104.09864",
+       .examples = {{"partial", R"({"partial_rotary_factor": 0.5, "rope_local_base_freq": 50.0})"},
+                    {"yarn", R"({"scaling": {"kind": "yarn", "factor": 3.0,
+                                    "original_max_position_embeddings": 8}})"},
+                    {"blank", R"({"rope_places": "blank"})"},
+                    {"interleaved", R"({"rope_layout": "interleaved"})"}}});
 }
 
 }  // namespace lathe

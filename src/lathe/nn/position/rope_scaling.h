@@ -9,19 +9,40 @@
 #include <vector>
 
 #include "lathe/base/catalogue.h"
+#include "lathe/config/component.h"
 
 namespace lathe {
 
-struct RopeScaling {
+// The section [model.position.scaling] of a recipe.
+struct RopeScalingConfig {
   std::string kind = "none";
-  double factor = 1.0;
-  int64_t original_length = 0;                           // tokens of the first training
-  int64_t length = 0;                                    // max_position_embeddings
-  double low_freq_factor = 1.0, high_freq_factor = 4.0;  // llama3
-  double beta_fast = 32.0, beta_slow = 1.0;              // yarn
+  std::optional<double> factor;  // default: factor_for()
+  std::optional<int64_t> original_max_position_embeddings;
+  double low_freq_factor = 1.0, high_freq_factor = 4.0;
+  double beta_fast = 32.0, beta_slow = 1.0;
   std::optional<double> attention_factor, mscale, mscale_all_dim;
   bool truncate = true;
-  std::vector<double> short_factor = {}, long_factor = {};  // longrope, R/2 numbers each
+  std::vector<double> short_factor = {}, long_factor = {};
+
+  void visit(Visitor& v);
+  bool stretches() const { return kind != "none"; }
+  // Of `pairs` pairs of channels that turn.
+  void check(int64_t pairs, const KeyErrors& keys) const;
+  // How many times longer texts became; `length` is max_position_embeddings.
+  double factor_for(int64_t length) const;
+  // Of scores, beside what the attention factor makes of the rotating channels (DeepSeek): 1 but for
+  // a stretch that sharpens.
+  double temperature_for(int64_t length) const;
+};
+
+// For a model that reads `length` tokens.
+struct RopeScaling : RopeScalingConfig {
+  int64_t length = 0;  // max_position_embeddings
+
+  double stretch() const { return factor_for(length); }
+  int64_t original_length() const {  // tokens of the first training
+    return original_max_position_embeddings.value_or(length);
+  }
 };
 
 struct RopeFrequencies {
@@ -35,8 +56,16 @@ struct RopeFrequencies {
 struct RopeStretch {
   RopeFrequencies (*frequencies)(const RopeScaling&, int64_t width, double theta, int64_t tokens);
   bool by_length = false;
+  // From max_position_embeddings, which therefore stays the trained length (so does transformers).
+  bool measures_limit = false;
+  bool measures_origin = false;  // from original_max_position_embeddings
+  bool knows_lengths = false;    // the default of factor is the ratio of the lengths
+  bool has_divisors = false;     // short_factor and long_factor, a number for each pair
+  bool sharpens = false;         // mscale_all_dim counts
 };
 std::span<const CatalogueEntry<RopeStretch>> rope_scalings();
+// Error kConfig for an unknown name.
+const RopeStretch& find_rope_scaling(std::string_view kind);
 
 // 0.1·weight·ln(factor) + 1: how much sharper attention becomes over `factor` times the length
 // (Peng et al. 2023, arXiv:2309.00071, eq. 22).

@@ -1,6 +1,8 @@
 // Trained vectors for each distance up to a largest one, added to keys and to values; each layer has
 // its own, and all its heads share them.
 
+#include "lathe/nn/position/shaw.h"
+
 #include <vector>
 
 #include "lathe/nn/position/position.h"
@@ -10,11 +12,12 @@ namespace {
 
 class ShawPosition : public Position {
  public:
-  explicit ShawPosition(const PositionOptions& o) {
-    for (int64_t layer = 0; layer < o.layers; ++layer) {
+  ShawPosition(const PositionShape& s, const ShawConfig& config) {
+    for (int64_t layer = 0; layer < s.layers; ++layer) {
       Relations& r = layers_.emplace_back();
-      for (auto [p, width] : {std::pair{&r.keys, o.key_width}, {&r.values, o.value_width}}) {
-        *p = Parameter({2 * o.shaw_distance + 1, width}, {Initializer::Kind::kNormal, o.init_std});
+      for (auto [p, width] : {std::pair{&r.keys, s.key_width}, {&r.values, s.value_width}}) {
+        *p = Parameter({2 * config.shaw_distance + 1, width},
+                       {Initializer::Kind::kNormal, s.init_std});
         p->is_table = p->full_precision = true;
       }
     }
@@ -43,8 +46,22 @@ class ShawPosition : public Position {
 
 }  // namespace
 
-std::unique_ptr<Position> make_shaw_position(const PositionOptions& options) {
-  return std::make_unique<ShawPosition>(options);
+void ShawConfig::visit(Visitor& v) {
+  v.field("shaw_distance", shaw_distance, "shaw: distances beyond this are alike", at_least(1));
+}
+
+void ShawConfig::check(const PositionShape& shape, const KeyErrors& keys) const {
+  if (!shape.keeps_heads)
+    keys.refuse(
+        "kind",
+        "shaw adds vectors to keys and values, which latent attention does not keep; use \"rope\"");
+}
+
+PositionComponent shaw_position() {
+  return position_component<ShawPosition, ShawConfig>(
+      {.name = "shaw",
+       .summary = "trained vectors for each distance, added to keys and to values",
+       .source = "Shaw et al. 2018, arXiv:1803.02155"});
 }
 
 }  // namespace lathe

@@ -10,6 +10,8 @@ namespace {
 
 class SinusoidalPosition : public Position {
  public:
+  explicit SinusoidalPosition(const PositionShape&) {}
+
   Var add_to_embedding(const Forward& f, const Var& x) override {
     const int64_t width = x.shape()[-1];
     const Tensor waves(x.shape(), DType::kF64, x.value.device());
@@ -28,8 +30,11 @@ class SinusoidalPosition : public Position {
 
 }  // namespace
 
-std::unique_ptr<Position> make_sinusoidal_position(const PositionOptions&) {
-  return std::make_unique<SinusoidalPosition>();
+PositionComponent sinusoidal_position() {
+  return position_component<SinusoidalPosition>(
+      {.name = "sinusoidal",
+       .summary = "sines and cosines of fixed wavelengths, added to the embedding",
+       .source = "Vaswani et al. 2017, arXiv:1706.03762"});
 }
 
 }  // namespace lathe

@@ -3,11 +3,37 @@
 namespace lathe {
 namespace {
 
+struct T5Config {
+  int64_t relative_attention_num_buckets = 32, relative_attention_max_distance = 128;
+
+  void visit(Visitor& v) {
+    v.field("relative_attention_num_buckets", relative_attention_num_buckets,
+            "t5: buckets of distances", at_least(2));
+    v.field("relative_attention_max_distance", relative_attention_max_distance,
+            "t5: distances from here on share the last bucket", at_least(2));
+  }
+  void check(const PositionShape& shape, const KeyErrors& keys) const {
+    const int64_t buckets = relative_attention_num_buckets;
+    // A bidirectional stack has half of the buckets for each direction.
+    if (!shape.causal && buckets < 4)
+      keys.refuse("relative_attention_num_buckets",
+                  fmt::format("{} buckets for two directions; use at least 4", buckets));
+    const int64_t exact = buckets / (shape.causal ? 2 : 4);
+    if (relative_attention_max_distance <= exact)
+      keys.refuse(
+          "relative_attention_max_distance",
+          fmt::format("{} is within the {} buckets that hold one distance each; use a larger one",
+                      relative_attention_max_distance, exact));
+  }
+};
+
 class T5Position : public Position {
  public:
-  explicit T5Position(const PositionOptions& o)
-      : buckets_(o.buckets),
-        weight_({o.buckets.buckets, o.heads}, {Initializer::Kind::kNormal, o.init_std}) {
+  T5Position(const PositionShape& shape, const T5Config& config)
+      : buckets_{.buckets = config.relative_attention_num_buckets,
+                 .max_distance = config.relative_attention_max_distance,
+                 .bidirectional = !shape.causal},
+        weight_({buckets_.buckets, shape.heads}, {Initializer::Kind::kNormal, shape.init_std}) {
     weight_.is_table = true;
     weight_.full_precision = true;  // added to scores, which are f32
   }
@@ -26,8 +52,11 @@ class T5Position : public Position {
 
 }  // namespace
 
-std::unique_ptr<Position> make_t5_position(const PositionOptions& options) {
-  return std::make_unique<T5Position>(options);
+PositionComponent t5_position() {
+  return position_component<T5Position, T5Config>(
+      {.name = "t5",
+       .summary = "a trained bias for each bucket of distances, the same in every layer",
+       .source = "Raffel et al. 2020, arXiv:1910.10683"});
 }
 
 }  // namespace lathe

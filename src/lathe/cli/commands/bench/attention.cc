@@ -16,8 +16,7 @@ struct AttentionBenchOptions {
   int64_t seq_len = 8192, heads = 8, head_dim = 64, window = 0, runs = 3;
   std::string precision = "bf16", bias = "none";
 
-  template <class V>
-  void visit(V& v) {
+  void visit(Visitor& v) {
     v.field("seq_len", seq_len, "tokens T", at_least(1));
     v.field("heads", heads, "query, key and value heads", at_least(1));
     v.field("head_dim", head_dim, "head width D", at_least(1));

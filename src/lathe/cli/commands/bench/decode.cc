@@ -13,8 +13,7 @@ namespace {
 struct DecodeOptions {
   std::string model, precision = "bf16";
   int64_t new_tokens = 64;
-  template <class V>
-  void visit(V& v) {
+  void visit(Visitor& v) {
     v.positional("model", model, "folder of the model");
     v.field("new_tokens", new_tokens, "tokens that are generated", at_least(2));
     v.choice("precision", precision, {"bf16", "fp32"}, "arithmetic and weights in memory");
@@ -57,8 +56,7 @@ int run_decode(const DecodeOptions& o, CommandContext& context) {
 struct PrefillOptions {
   std::string model, precision = "bf16";
   int64_t tokens = 512, runs = 5;
-  template <class V>
-  void visit(V& v) {
+  void visit(Visitor& v) {
     v.positional("model", model, "folder of the model");
     v.field("tokens", tokens, "tokens of the prompt", at_least(1));
     v.field("runs", runs, "runs; the median counts", at_least(1));

@@ -15,8 +15,7 @@ using kernels::Write;
 struct KernelsOptions {
   std::string precision = "bf16";
   int64_t rows = 4096, width = 512, ffn = 1408, vocabulary = 6400, runs = 12;
-  template <class V>
-  void visit(V& v) {
+  void visit(Visitor& v) {
     v.choice("precision", precision, {"bf16", "fp32"}, "type of activations");
     v.field("rows", rows, "rows N = B·T", at_least(1));
     v.field("width", width, "width C", at_least(1));

@@ -8,8 +8,7 @@ namespace lathe {
 namespace {
 
 struct MachineOptions {
-  template <class V>
-  void visit(V&) {}
+  void visit(Visitor&) {}
 };
 
 int run_machine(const MachineOptions&, CommandContext& context) {

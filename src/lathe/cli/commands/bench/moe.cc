@@ -6,6 +6,7 @@
 #include <cmath>
 #include <nlohmann/json.hpp>
 
+#include "lathe/base/catalogue.h"
 #include "lathe/base/rng.h"
 #include "lathe/cli/commands/bench/bench.h"
 #include "lathe/cli/commands/model/model_input.h"
@@ -19,8 +20,7 @@ struct MoeBenchOptions {
           tokens = 4096, runs = 5;
   std::string precision = "bf16";
 
-  template <class V>
-  void visit(V& v) {
+  void visit(Visitor& v) {
     v.field("experts", experts, "experts E", at_least(1));
     v.field("experts_per_token", experts_per_token, "experts of a token k", at_least(1));
     v.field("hidden_size", hidden_size, "width C", at_least(1));
@@ -58,15 +58,16 @@ void pass(FeedForward& layer, const Tensor& x, const Tensor& dy) {
 
 int run_moe_bench(const MoeBenchOptions& o, CommandContext& context) {
   const DType dtype = dtype_by_name(o.precision);
-  FeedForwardOptions options{.hidden_size = o.hidden_size,
-                             .intermediate_size = o.intermediate_size,
-                             .activation = kernels::find_activation("silu")};
+  FeedForwardShape shape_of_dense{.hidden_size = o.hidden_size,
+                                  .intermediate_size = o.intermediate_size,
+                                  .activation = kernels::find_activation("silu")};
   MoeConfig config;
   config.num_experts = o.experts;
   config.num_experts_per_tok = o.experts_per_token;
-  const auto moe = make_moe(options, config);
-  options.intermediate_size *= o.experts_per_token;
-  const auto dense = make_gated(options);
+  const auto moe = make_moe(shape_of_dense, config);
+  shape_of_dense.intermediate_size *= o.experts_per_token;
+  const auto dense = find_in(feed_forwards(), "model.moe.expert", config.expert)
+                         .make_with_defaults(shape_of_dense);
   prepare(*moe, dtype);
   prepare(*dense, dtype);
   const Shape shape = {1, o.tokens, o.hidden_size};

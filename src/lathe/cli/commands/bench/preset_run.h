@@ -33,13 +33,7 @@ struct TrainBenchOptions {
   std::string preset = "m26", precision = "bf16", recompute = TrainConfig().recompute;
   int64_t steps = 6;
 
-  template <class V>
-  void visit(V& v) {
-    v.choice("preset", preset, names_of(presets()), "model and batch shape");
-    v.choice("precision", precision, {"bf16", "fp32"}, "arithmetic");
-    v.choice("recompute", recompute, {"none", "selective", "full"}, "as train.recompute");
-    v.field("steps", steps, "steps that are timed, after three to warm up", at_least(1));
-  }
+  void visit(Visitor& v);
 };
 
 // A trainer of the preset that is past its first steps.

@@ -10,8 +10,7 @@ struct StepBenchOptions {
   bool explain = false;
   int64_t top = 20;
 
-  template <class V>
-  void visit(V& v) {
+  void visit(Visitor& v) {
     train.visit(v);
     v.field("explain", explain, "account for the step kernel by kernel");
     v.field("top", top, "rows of the account that are printed; JSON has all", at_least(1));

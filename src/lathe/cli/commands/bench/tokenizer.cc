@@ -47,8 +47,7 @@ struct BenchTokenizerOptions {
   std::string tokenizer, file;
   double seconds = 2;
 
-  template <class V>
-  void visit(V& v) {
+  void visit(Visitor& v) {
     v.positional("tokenizer", tokenizer, "a folder, a tokenizer.json or a .tiktoken file");
     v.positional("file", file, "text to encode");
     v.field("seconds", seconds, "about how long to measure", between(0, 3600));

@@ -9,8 +9,7 @@ namespace {
 
 struct CheckpointBenchOptions {
   std::string preset = "gpt2-124m";
-  template <class V>
-  void visit(V& v) {
+  void visit(Visitor& v) {
     v.choice("preset", preset, names_of(presets()),
              "model whose weights and optimiser state are written");
   }

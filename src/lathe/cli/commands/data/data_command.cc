@@ -20,8 +20,7 @@ struct DataShowOptions {
   int64_t step = 1, micro_batch = 0, tokens = 24;
   std::optional<int64_t> rows;
 
-  template <class V>
-  void visit(V& v) {
+  void visit(Visitor& v) {
     v.positional("recipe", recipe, "recipe file, .toml or .json");
     v.field("step", step, "the step whose batch is shown, from 1", at_least(1));
     v.field("micro_batch", micro_batch, "which of its micro-batches, from 0", at_least(0));

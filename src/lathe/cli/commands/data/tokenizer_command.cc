@@ -29,8 +29,7 @@ struct EncodeCommandOptions {
   bool special = true, add_special = false;
   std::optional<std::string> pattern;
 
-  template <class V>
-  void visit(V& v) {
+  void visit(Visitor& v) {
     v.positional("tokenizer", tokenizer, "a folder, a tokenizer.json or a .tiktoken file");
     v.field("input", input, "file to encode, as one text", required());
     v.field("out", out, "JSON file for the list of ids", required());
@@ -78,8 +77,7 @@ struct DecodeCommandOptions {
   bool skip_special = false;
   std::optional<std::string> pattern;
 
-  template <class V>
-  void visit(V& v) {
+  void visit(Visitor& v) {
     v.positional("tokenizer", tokenizer, "a folder, a tokenizer.json or a .tiktoken file");
     v.field("input", input, "JSON file with a list of ids", required());
     v.field("out", out, "file for the bytes", required());
@@ -128,8 +126,7 @@ struct InspectOptions {
   std::string tokenizer;
   std::optional<std::string> text, pattern;
 
-  template <class V>
-  void visit(V& v) {
+  void visit(Visitor& v) {
     v.positional("tokenizer", tokenizer, "a folder, a tokenizer.json or a .tiktoken file");
     v.field("text", text, "show how this text is cut into tokens");
     v.choice("pattern", pattern, names_of(kPreTokenizers),

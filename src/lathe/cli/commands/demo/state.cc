@@ -8,6 +8,14 @@
 #include "lathe/io/json_file.h"
 
 namespace lathe {
+
+void DemoOptions::visit(Visitor& v) {
+  v.field("minutes", minutes, "how long it may take; a model that fits is chosen", above(0));
+  v.field("text", text, "file or folder of text to learn (default: the Debian package fortunes)");
+  v.field("out", out, "folder of the run; when it holds a finished one, OUT-2 and so on");
+  v.field("fresh", fresh, "begin anew beside an unfinished run instead of going on with it");
+}
+
 namespace {
 
 namespace fs = std::filesystem;

@@ -19,13 +19,7 @@ struct DemoOptions {
   std::string out = "runs/demo";
   bool fresh = false;
 
-  template <class V>
-  void visit(V& v) {
-    v.field("minutes", minutes, "how long it may take; a model that fits is chosen", above(0));
-    v.field("text", text, "file or folder of text to learn (default: the Debian package fortunes)");
-    v.field("out", out, "folder of the run; when it holds a finished one, OUT-2 and so on");
-    v.field("fresh", fresh, "begin anew beside an unfinished run instead of going on with it");
-  }
+  void visit(Visitor& v);
 };
 
 struct DemoStage {

@@ -6,8 +6,7 @@ namespace {
 
 struct CompletionOptions {
   std::string shell;
-  template <class V>
-  void visit(V& v) {
+  void visit(Visitor& v) {
     v.positional_choice("shell", shell, {"bash", "zsh", "fish"}, "which shell");
   }
 };

@@ -16,6 +16,7 @@
 #include "lathe/nn/norm/norm.h"
 #include "lathe/nn/norm/placement.h"
 #include "lathe/nn/position/position.h"
+#include "lathe/nn/position/rope_scaling.h"
 #include "lathe/optim/optimizers.h"
 #include "lathe/optim/schedule.h"
 #include "lathe/text/patterns.h"
@@ -53,9 +54,8 @@ class Table {
   std::string text_;
 };
 
-template <class Make>
-std::string layers(const std::string& title, const std::string& key,
-                   std::span<const CatalogueEntry<Make>> catalogue) {
+template <class Catalogue>
+std::string layers(const std::string& title, const std::string& key, const Catalogue& catalogue) {
   Table table(title, "`" + key + "`", {"name", "what", "source"});
   for (const auto& e : catalogue) table.row({e.name, e.summary, e.source});
   return table.text();
@@ -113,7 +113,7 @@ std::string components_markdown() {
          layers("Norm placements", "model.norm.placement", norm_placements()) +
          layers("Positions", "model.position.kind", positions()) +
          layers("Rotary scaling", "model.position.scaling.kind", rope_scalings()) +
-         layers("Attention", "model.num_key_value_heads", attentions()) +
+         layers("Attention", "model.attention.kind", attentions()) +
          layers("Feed-forward", "model.ffn.kind", feed_forwards()) + activations_table() +
          layers("Routers", "model.moe.router", routers()) + model_tables() + training_tables() +
          text_tables();

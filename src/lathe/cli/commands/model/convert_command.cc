@@ -27,8 +27,7 @@ struct ConvertOptions {
   int64_t shard_mib = 5120;
   bool overwrite = false;
 
-  template <class V>
-  void visit(V& v) {
+  void visit(Visitor& v) {
     v.positional("model", model, "folder of the model, which stays as it is");
     v.field("out", out, "folder to write", required());
     conversion.visit(v);

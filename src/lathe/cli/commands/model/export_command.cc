@@ -15,8 +15,7 @@ struct ExportOptions {
   int64_t shard_mib = 5120;
   bool overwrite = false;
 
-  template <class V>
-  void visit(V& v) {
+  void visit(Visitor& v) {
     v.positional("model", model, "folder of the model");
     v.field("out", out, "folder to write", required());
     v.choice("dtype", dtype, {"float32", "bfloat16", "float16"}, "type of the weights on disk");

@@ -25,8 +25,7 @@ struct GenerateOptions {
   std::string precision = "fp32";
   GenerationConfig generation;
 
-  template <class V>
-  void visit(V& v) {
+  void visit(Visitor& v) {
     v.positional("model", model, "folder of the model");
     v.field("prompt", prompt, "text to continue");
     v.field("input", input, "JSON file with input_ids, instead of --prompt");

@@ -28,8 +28,7 @@ struct InspectOptions {
   std::optional<std::string> precision, recompute;
   bool layers = false;
 
-  template <class V>
-  void visit(V& v) {
+  void visit(Visitor& v) {
     v.positional("target", target, "model folder, recipe file, or name of a preset");
     v.field("matrix", matrix,
             "instead of a model: which components go together, and why others do not");

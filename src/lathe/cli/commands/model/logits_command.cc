@@ -25,8 +25,7 @@ struct LogitsOptions {
   bool loss = false, grads = false;
   std::string device = "cpu";
 
-  template <class V>
-  void visit(V& v) {
+  void visit(Visitor& v) {
     v.positional("model", model, "folder of the model");
     v.field("input", input,
             "JSON file: input_ids, and optionally labels, attention_mask, prefix_length, "

@@ -16,8 +16,7 @@ using State = LineageNode::State;
 struct LineageOptions {
   std::string path;
   std::optional<int64_t> token;
-  template <class V>
-  void visit(V& v) {
+  void visit(Visitor& v) {
     v.positional("path", path, "an artefact: model, checkpoint, tokenizer, shard, evaluation");
     v.field("token", token,
             "of a shard: also name the document that holds this token of the stream", at_least(0));

@@ -42,8 +42,7 @@ struct PlotOptions {
   std::optional<std::string> level, level_label, title;
   bool log_x = false, log_y = false, band = false;
 
-  template <class V>
-  void visit(V& v) {
+  void visit(Visitor& v) {
     v.positional(
         "runs", runs,
         "folders of training runs; with --x position, files that `lathe eval --out` wrote");

@@ -13,8 +13,7 @@ struct ReportOptions {
   std::string run;
   std::optional<std::string> out, charts;
 
-  template <class V>
-  void visit(V& v) {
+  void visit(Visitor& v) {
     v.positional("run", run, "folder of a training run (train.out)");
     v.field("out", out, "file of the page (default: RUN/report.html)");
     v.field("charts", charts, "also write every chart as an SVG file into this folder");

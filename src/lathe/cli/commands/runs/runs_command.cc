@@ -17,8 +17,7 @@ using Json = nlohmann::ordered_json;
 struct RunsOptions {
   std::vector<std::string> folder;
 
-  template <class V>
-  void visit(V& v) {
+  void visit(Visitor& v) {
     v.positional("folder", folder, "where to look (default: runs, else the folder you are in)",
                  Limits());
   }

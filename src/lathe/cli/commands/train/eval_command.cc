@@ -17,8 +17,7 @@ struct EvalOptions {
   EvaluationConfig evaluation;
   std::optional<std::string> out;
 
-  template <class V>
-  void visit(V& v) {
+  void visit(Visitor& v) {
     evaluation.visit(v);
     v.field("out", out, "also write the result into this file, for `lathe plot --x position`");
   }

@@ -22,8 +22,7 @@ struct TrainOptions {
   bool show = false;
   bool check = false;
 
-  template <class V>
-  void visit(V& v) {
+  void visit(Visitor& v) {
     v.positional("recipe", recipe, "recipe file, .toml or .json");
     v.field("resume", resume,
             "go on from the newest checkpoint of train.out; begin when there is none");

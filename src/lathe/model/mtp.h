@@ -10,10 +10,10 @@
 
 namespace lathe {
 
-class MultiTokenModule : public Module {
+class MtpModule : public Module {
  public:
   // `depth` from 1; `stack` is the model's own, behind whose blocks this one counts.
-  MultiTokenModule(const ModelConfig& config, const StackSpec& stack, int64_t depth);
+  MtpModule(const ModelConfig& config, const StackSpec& stack, int64_t depth);
 
   // hidden [B,T,C] of the module before or the model, ahead [B,T,C] embedded tokens -> [B,T,C].
   Var forward(const Forward& f, Position& position, const Var& hidden, const Var& ahead);
@@ -21,7 +21,7 @@ class MultiTokenModule : public Module {
   // Counted, named and saved as the layer behind the model's own.
   Block& block() { return block_; }
 
-  std::string_view kind() const override { return "MultiTokenModule"; }
+  std::string_view kind() const override { return "MtpModule"; }
   void visit(ModuleVisitor& v) override;  // without the block
 
  private:
