@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "io/temp_folder.h"
+#include "lathe/base/catalogue.h"
 #include "lathe/base/rng.h"
 #include "lathe/corpus/token_shard.h"
 #include "lathe/train/trainer.h"
@@ -46,6 +47,20 @@ inline Documents counting_documents(int64_t tokens, uint64_t seed) {
     all.push_back(std::move(d));
   }
   return all;
+}
+
+struct PlainRows {
+  int64_t batch_size = 1, seq_len = 1, vocab_size = 0;
+  bool shuffle = true, document_mask = false;
+  Rng rng{0};
+};
+// Of one shard, which outlives the loader: the text itself, with the next token as label.
+inline DataLoader plain_loader(const TokenShard& shard, const PlainRows& o) {
+  const Objective& next_token = find_in(objectives(), "objective.name", "next_token");
+  return {
+      SampleSource({&shard}, {}, {.seq_len = o.seq_len, .shuffle = o.shuffle, .rng = o.rng}),
+      next_token.format({.seq_len = o.seq_len}, next_token.config()),
+      {.batch_size = o.batch_size, .vocab_size = o.vocab_size, .document_mask = o.document_mask}};
 }
 
 class Run : public ::testing::Test {
@@ -122,11 +137,11 @@ class Run : public ::testing::Test {
 };
 
 // Every objective with every body that it trains, as changes to the recipe. The vocabulary has room
-// for sentinels and a mask behind the 13 tokens of the text.
+// for sentinels and a mask after the 13 tokens of the text.
 inline std::vector<std::pair<std::string, std::string>> body_patches() {
   std::vector<std::pair<std::string, std::string>> all;
   for (const auto& o : objectives())
-    for (const std::string_view body : o.make.bodies) {
+    for (const std::string_view body : o.bodies) {
       Json patch = {{"model",
                      {{"model_type", "lathe"},
                       {"body", std::string(body)},

@@ -461,7 +461,7 @@ TEST_F(Training, ValidationCountsNatsAndBytes) {
 TEST_F(Training, ValidationIsTheMeanOverLabels) {
   Trainer trainer(recipe(R"({"data": {"document_mask": true}})"), {});
   const TokenShard shard(folder_ / "valid");
-  const DataLoader loader(
+  const DataLoader loader = plain_loader(
       shard,
       {.batch_size = 1, .seq_len = 8, .vocab_size = 13, .shuffle = false, .document_mask = true});
   double sum = 0, count = 0;

@@ -12,7 +12,7 @@
 #include "lathe/model/transformer.h"
 #include "lathe/optim/optim_config.h"
 #include "lathe/optim/schedule.h"
-#include "lathe/train/objective/objective.h"
+#include "lathe/train/objectives.h"
 
 namespace lathe {
 

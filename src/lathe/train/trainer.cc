@@ -138,14 +138,13 @@ int64_t Trainer::state_bytes() {
 
 void Trainer::open_data() {
   const TrainConfig& t = recipe_.train;
-  objective_ = make_objective(recipe_.objective, recipe_.model, t.seq_len);
-  const Objective::Lengths rows = objective_->longest();
+  format_ = make_row_format(recipe_.objective, recipe_.model, t.seq_len);
+  const RowLengths rows = format_->longest();
   flops_per_step_ =
       static_cast<double>(t.batch_size * rows.ids * t.grad_accumulation) *
       model_cost(*model_, {.seq_len = rows.ids, .text_len = rows.text}).training_flops;
-  data_ = open_training_data(recipe_, objective_);
+  data_ = open_training_data(recipe_, format_);
   // Sentinels stand for no bytes.
-  const bool labels_are_text = objective_name(recipe_.objective, recipe_.model) == "next_token";
   for (const std::string& text : recipe_.data.valid)
     validation_.emplace_back(
         parse_named_shard(text),
@@ -155,8 +154,8 @@ void Trainer::open_data() {
             .samples = recipe_.validation_samples(),
             .vocab_size = recipe_.model.vocab_size,
             .document_mask = recipe_.data.document_mask,
-            .objective = objective_,
-            .token_bytes = labels_are_text ? hooks_.token_bytes : std::vector<int32_t>()});
+            .format = format_,
+            .token_bytes = format_->is_plain_text() ? hooks_.token_bytes : std::vector<int32_t>()});
 }
 
 std::vector<ShardPlan> Trainer::data_plan() const {

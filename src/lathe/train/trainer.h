@@ -175,7 +175,7 @@ class Trainer {
   std::vector<Parameter*> trained_;     // those with gradients, optimiser state and an average
   std::unique_ptr<Optimizer> optimizer_;
   std::unique_ptr<Ema> ema_;
-  std::shared_ptr<const Objective> objective_;
+  std::shared_ptr<const RowFormat> format_;
   double flops_per_step_ = 0;    // once the batch ramp is over
   std::optional<double> hours_;  // train.budget, until the run begins
   TrainingData data_;

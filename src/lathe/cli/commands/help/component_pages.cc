@@ -81,7 +81,7 @@ std::string model_tables() {
 std::string training_tables() {
   Table objective("Objectives", "`objective.name`", {"name", "what", "trains", "source"});
   for (const auto& o : objectives())
-    objective.row({o.name, o.summary, fmt::format("{}", fmt::join(o.make.bodies, ", ")), o.source});
+    objective.row({o.name, o.summary, fmt::format("{}", fmt::join(o.bodies, ", ")), o.source});
   Table optimizer(
       "Optimisers", "`optim.name`",
       {"name", "what", "keys beside lr, weight_decay, grad_clip", "state a parameter", "source"});
