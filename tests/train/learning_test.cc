@@ -140,8 +140,8 @@ TEST_P(GoldenSteps, FollowPyTorch) {
   for (const char* device : {"cpu", "ref"}) {
     tree["train"]["device"] = device;
     size_t seen = 0;
-    TrainHooks hooks;
-    hooks.on_step = [&](const StepReport& r) {
+    TrainCallbacks callbacks;
+    callbacks.on_step = [&](const StepReport& r) {
       const Json& want = steps["steps"][seen++];
       EXPECT_EQ(r.step, static_cast<int64_t>(seen));
       EXPECT_NEAR(r.loss, want["loss"].get<double>(), 2e-5) << device << " step " << seen;
@@ -149,7 +149,7 @@ TEST_P(GoldenSteps, FollowPyTorch) {
       EXPECT_NEAR(r.grad_norm / want["grad_norm"].get<double>(), 1, 1e-4)
           << device << " step " << seen;
     };
-    Trainer(read_recipe(tree), hooks).run(Trainer::Start::kFresh);
+    TrainLoop(read_recipe(tree), callbacks).run(TrainLoop::Start::kFresh);
     EXPECT_EQ(seen, 10u);
     fs::remove_all(folder / "out");
   }

@@ -13,7 +13,7 @@
 #include "lathe/base/catalogue.h"
 #include "lathe/base/rng.h"
 #include "lathe/corpus/token_shard.h"
-#include "lathe/train/trainer.h"
+#include "lathe/train/train_loop.h"
 
 namespace lathe::testing {
 
@@ -85,22 +85,21 @@ class Run : public ::testing::Test {
     tree.merge_patch(Json::parse(patch));
     return read_recipe(tree);
   }
-  static TrainHooks silent() { return {}; }
-  TrainHooks logging() {
-    TrainHooks hooks;
-    hooks.log = Log([this](LogLevel, const std::string& text) { log_ += text + "\n"; });
-    return hooks;
+  TrainCallbacks logging() {
+    TrainCallbacks callbacks;
+    callbacks.log = Log([this](LogLevel, const std::string& text) { log_ += text + "\n"; });
+    return callbacks;
   }
   // Asks for a stop once `step` was taken.
-  static TrainHooks stopping_after(int64_t step) {
+  static TrainCallbacks stopping_after(int64_t step) {
     const auto taken = std::make_shared<int64_t>(0);
-    TrainHooks hooks;
-    hooks.on_step = [taken](const StepReport& r) { *taken = r.step; };
-    hooks.should_stop = [taken, step] { return *taken == step; };
-    return hooks;
+    TrainCallbacks callbacks;
+    callbacks.on_step = [taken](const StepReport& r) { *taken = r.step; };
+    callbacks.should_stop = [taken, step] { return *taken == step; };
+    return callbacks;
   }
-  void train(const Recipe& r, Trainer::Start start = Trainer::Start::kFresh) {
-    Trainer(r, logging()).run(start);
+  void train(const Recipe& r, TrainLoop::Start start = TrainLoop::Start::kFresh) {
+    TrainLoop(r, logging()).run(start);
   }
   fs::path out() const { return folder_ / "out"; }
   std::string checkpoint_name(int64_t step) const {

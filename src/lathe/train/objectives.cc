@@ -4,6 +4,7 @@
 
 #include "lathe/base/catalogue.h"
 #include "lathe/base/error.h"
+#include "lathe/train/task.h"
 
 namespace lathe {
 
@@ -27,14 +28,7 @@ void ObjectiveConfig::visit(Visitor& v) {
            "prefix_decoder, span_corruption for encoder_decoder, masked_lm for encoder");
   hiding.visit(v);
   components.visit(v);
-  v.field("further_weight", further_weight,
-          "with model.num_nextn_predict_layers: weight of their mean loss beside the model's",
-          above(0));
-  v.field(
-      "z_loss", z_loss,
-      "adds this times the square of each label's log-sum-exp of logits to the loss, which keeps "
-      "logits from drifting (PaLM used 1e-4); `loss` in the metrics is without it",
-      at_least(0));
+  language_model.visit(v);
 }
 
 std::string objective_name(const ObjectiveConfig& config, const ModelConfig& model) {
@@ -71,13 +65,18 @@ RowShape row_shape(const ObjectiveConfig& config, const ModelConfig& model, int6
 
 }  // namespace
 
+std::unique_ptr<Task> make_task(const TaskSetting& setting) {
+  return find_objective(setting.recipe.objective, setting.recipe.model).make(setting);
+}
+
 RowLengths check_objective(const ObjectiveConfig& config, const ModelConfig& model,
                            int64_t seq_len) {
   const Objective& entry = find_objective(config, model);
   const RowShape shape = row_shape(config, model, seq_len);
   const ComponentConfig& own = config.components.of(entry.name);
   entry.check(shape, own, KeyErrors("objective"));
-  const RowLengths most = entry.format(shape, own)->longest();
+  const RowLengths most =
+      entry.format ? entry.format(shape, own)->longest() : RowLengths{.ids = seq_len};
   require(std::max(most.text, most.ids) <= model.max_position_embeddings, ErrorKind::kConfig,
           "train.seq_len",
           "{} makes rows of up to {} tokens, more than model.max_position_embeddings = {}; raise "
@@ -90,6 +89,9 @@ std::unique_ptr<RowFormat> make_row_format(const ObjectiveConfig& config, const 
                                            int64_t seq_len) {
   check_objective(config, model, seq_len);
   const Objective& entry = find_objective(config, model);
+  require(entry.format != nullptr, ErrorKind::kConfig, "objective.name",
+          "{} has no rows of text, which this needs; choose an objective that has some",
+          entry.name);
   return entry.format(row_shape(config, model, seq_len), config.components.of(entry.name));
 }
 

@@ -3,8 +3,10 @@
 //
 //   // my_task.cc, and nothing of it anywhere else:
 //   struct MyConfig { double strength = 1; void visit(Visitor& v) { … } };
+//   class MyTask : public Task { … };
 //   Objective my_objective() {
-//     return objective<MyConfig>({.name = "mine", .summary = "…", .source = "…"}, {"decoder"}, …);
+//     return objective<MyConfig>({.name = "mine", .summary = "…", .source = "…"}, {"decoder"},
+//                                [](const TaskSetting& s) -> std::unique_ptr<Task> { … });
 //   }
 //
 //   // objectives.cc: Objective my_objective();  and a line of the table
@@ -20,6 +22,7 @@
 #include "lathe/config/component.h"
 #include "lathe/model/model_config.h"
 #include "lathe/train/row_format/row_format.h"
+#include "lathe/train/task/language_model.h"
 
 namespace lathe {
 
@@ -29,18 +32,36 @@ struct Objective {
   ComponentConfig (*config)();           // with its defaults
   // Error kConfig for a configuration that cannot work.
   void (*check)(const RowShape& shape, const ComponentConfig& config, const KeyErrors& keys);
-  // Of an objective that learns from stretches of text; else nullptr.
-  std::unique_ptr<RowFormat> (*format)(const RowShape& shape, const ComponentConfig& config);
+  std::unique_ptr<Task> (*make)(const TaskSetting& setting);
+  // Of an objective that is a row format of the language-model task; else nullptr.
+  std::unique_ptr<RowFormat> (*format)(const RowShape& shape,
+                                       const ComponentConfig& config) = nullptr;
 };
 std::span<const Objective> objectives();
 
-// The objective of a row format, which is constructed from (shape, config) or, without keys, from
-// (shape).
+// An objective with a task of its own; Config has its keys.
+template <class Config = NoConfig>
+Objective objective(const ComponentText& text, std::vector<std::string_view> bodies,
+                    std::unique_ptr<Task> (*make)(const TaskSetting& setting)) {
+  return {text.name,
+          text.summary,
+          text.source,
+          std::move(bodies),
+          [] { return ComponentConfig::of<Config>(); },
+          [](const RowShape& shape, const ComponentConfig& config, const KeyErrors& keys) {
+            if constexpr (requires(const Config& c) { c.check(shape, keys); })
+              config.get<Config>()->check(shape, keys);
+          },
+          make};
+}
+
+// The language-model task with rows of a format, which is constructed from (shape, config) or,
+// without keys, from (shape).
 template <class Format, class Config = NoConfig>
 Objective text_objective(const ComponentText& text, std::vector<std::string_view> bodies) {
-  const auto format = component<RowFormat, RowShape, Format, Config>(text);
-  return {text.name,     text.summary, text.source, std::move(bodies),
-          format.config, format.check, format.make};
+  Objective o = objective<Config>(text, std::move(bodies), make_language_model);
+  o.format = component<RowFormat, RowShape, Format, Config>(text).make;
+  return o;
 }
 
 // The section [objective] of a recipe.
@@ -48,8 +69,7 @@ struct ObjectiveConfig {
   std::optional<std::string> name;  // default: what the body is made for, see objective_name()
   HidingConfig hiding;
   ComponentConfigs components{objectives()};
-  double further_weight = 0.3;
-  double z_loss = 0.0;
+  LanguageModelConfig language_model;
   void visit(Visitor& v);
 };
 
