@@ -109,7 +109,7 @@ TEST_F(Learning, ModulesLearnToLookFurtherAhead) {
 TEST_F(Learning, EveryOptimizerLearnsARule) {
   recipe_["train"].update(Json{{"steps", 60}, {"checkpoint_every", 0}, {"batch_size", 8}});
   recipe_["data"].erase("valid");
-  for (const OptimizerInfo& o : kOptimizers) {
+  for (const OptimizerEntry& o : optimizers()) {
     const std::string lr = o.name == "lion" ? "0.003" : "0.02";
     const double loss =
         last_loss(R"({"optim": {"name": ")" + std::string(o.name) + R"(", "lr": )" + lr + "}}");

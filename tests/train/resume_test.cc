@@ -29,7 +29,7 @@ std::vector<Setting> settings() {
                       "data": {"document_mask": true}})"},
   };
   for (const auto& [name, patch] : body_patches()) all.push_back({name, patch});
-  for (const OptimizerInfo& o : kOptimizers) {
+  for (const OptimizerEntry& o : optimizers()) {
     all.push_back({"optimizer_" + std::string(o.name),
                    R"({"optim": {"name": ")" + std::string(o.name) + R"("}})"});
     all.push_back({"optimizer_bf16_" + std::string(o.name),

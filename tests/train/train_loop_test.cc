@@ -255,7 +255,7 @@ TEST_F(Training, LossesOfModulesAndDenoisersAreInTheMetrics) {
 }
 
 TEST_F(Training, ALearningRateOfZeroByNameFreezes) {
-  for (const OptimizerInfo& o : kOptimizers) {
+  for (const OptimizerEntry& o : optimizers()) {
     SCOPED_TRACE(o.name);
     Json tree = recipe_;
     tree["optim"]["name"] = std::string(o.name);

@@ -1,6 +1,5 @@
 // A run around the steps: where it begins, what it writes while it goes, how it ends.
 
-#include <cmath>
 #include <nlohmann/json.hpp>
 
 #include "lathe/base/error.h"

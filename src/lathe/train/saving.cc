@@ -1,16 +1,11 @@
 // What a run keeps in a checkpoint, and what it goes on from.
 
+#include <algorithm>
 #include <limits>
 #include <nlohmann/json.hpp>
 
 #include "lathe/base/error.h"
-#include "lathe/base/parallel.h"
 #include "lathe/base/strings.h"
-#include "lathe/io/atomic_file.h"
-#include "lathe/io/hash.h"
-#include "lathe/io/json_file.h"
-#include "lathe/io/output_folder.h"
-#include "lathe/model/weight_map.h"
 #include "lathe/train/resume.h"
 #include "lathe/train/train_loop.h"
 

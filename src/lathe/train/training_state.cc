@@ -75,7 +75,7 @@ void TrainingState::after_load(bool with_averages) {
 }
 
 int64_t TrainingState::bytes() const {
-  int64_t bytes = optimizer_->bytes() + (ema_ ? ema_->bytes() : 0);
+  int64_t bytes = optimizer_->state_bytes(trained_) + (ema_ ? ema_->bytes() : 0);
   for (const Parameter* p : parameters_) {
     bytes += static_cast<int64_t>(p->value.bytes());
     if (!p->compute.shares_storage(p->value)) bytes += static_cast<int64_t>(p->compute.bytes());
