@@ -213,6 +213,7 @@ TEST(RowFormats, MaskedLmHidesReplacesAndKeeps) {
 
 TEST(RowFormats, TheSameStreamGivesTheSameRow) {
   for (const auto& entry : objectives()) {
+    if (entry.format == nullptr) continue;  // it has a task of its own
     ObjectiveConfig config = section(R"({"mask_token_id": 299})");
     config.name = entry.name;
     const auto o = make_row_format(config, model_of(std::string(entry.bodies[0]).c_str()), 64);
