@@ -14,9 +14,9 @@ namespace {
 class StepAccounts : public testing::Run {
  protected:
   StepAccount account(int64_t steps) {
-    Trainer trainer(recipe(), silent());
+    TrainLoop loop(recipe());
     int64_t step = 0;
-    return account_steps(steps, [&] { trainer.step(++step); });
+    return account_steps(steps, [&] { loop.step(++step); });
   }
 };
 

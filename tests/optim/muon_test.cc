@@ -134,8 +134,8 @@ TEST(Muon, FollowsTheFormula) {
           Parameter& p = all.add(parameter("w", shape, place, normals(rows * cols, 1)));
           OptimConfig c;
           c.name = "muon";
-          c.muon.adjust_lr = adjust;
-          c.muon.nesterov = nesterov;
+          c.components.get<MuonConfig>().adjust_lr = adjust;
+          c.components.get<MuonConfig>().nesterov = nesterov;
           const auto muon = make_optimizer(c, all.list);
           Numbers w = p.value.to_vector(), m(w.size(), 0.0);
           const double r = static_cast<double>(rows), k = static_cast<double>(cols);
@@ -177,7 +177,7 @@ TEST(Muon, TablesAndVectorsGoToAdamW) {
   Parameters mixed = mixture(kCpu), plain = mixture(kCpu);
   OptimConfig c;
   c.name = "muon";
-  c.muon.adamw_lr_ratio = 0.5;
+  c.components.get<MuonConfig>().adamw_lr_ratio = 0.5;
   const auto muon = make_optimizer(c, mixed.list);
   c.name = "adamw";
   const auto adamw = make_optimizer(c, plain.list);

@@ -53,7 +53,7 @@ TEST_F(Budgeted, ARunComesToWhatWasAsked) {
   recipe_["train"].erase("steps");
   const auto steps_of = [&](const char* budget) {
     recipe_["train"]["budget"] = budget;
-    return Trainer(recipe(), {}).recipe().train.steps;
+    return TrainLoop(recipe()).recipe().train.steps;
   };
   const int64_t samples =
       (TokenShard(recipe_["data"]["train"].get<std::string>()).num_tokens() - 1) / 8;
@@ -75,7 +75,7 @@ TEST_F(Budgeted, OfTimeIsMeasuredOnceAndKept) {
   EXPECT_GE(steps, 1);
   EXPECT_EQ(Json::parse(content_of(out() / "recipe.json"))["train"]["steps"], steps);
   recipe_["train"]["budget"] = "5 hours";  // the run keeps the steps that it began with
-  train(recipe(), Trainer::Start::kResume);
+  train(recipe(), TrainLoop::Start::kResume);
   EXPECT_EQ(metrics().back().at("step"), steps);
 }
 
@@ -88,7 +88,7 @@ TEST_F(Budgeted, ARampIsCountedInTokensAndResumes) {
   EXPECT_EQ(tokens, (std::vector<int64_t>{16, 48, 96, 144, 192, 240}));
   const auto unbroken = result();
   for (int64_t s : {3, 4, 5, 6}) fs::remove_all(checkpoint(s));
-  train(recipe(patch), Trainer::Start::kResume);
+  train(recipe(patch), TrainLoop::Start::kResume);
   EXPECT_EQ(result(), unbroken);
 }
 

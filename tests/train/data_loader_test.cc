@@ -33,7 +33,8 @@ class Loader : public ::testing::Test {
 // accept/README.md: sample k is the tokens k·T … k·T+T, row j of step i is sample i·B+j.
 TEST_F(Loader, SequentialSamplesFollowTheStream) {
   const TokenShard s = shard({counted(0, 40), counted(40, 101)});
-  const DataLoader loader(s, {.batch_size = 3, .seq_len = 7, .vocab_size = 1000, .shuffle = false});
+  const DataLoader loader =
+      plain_loader(s, {.batch_size = 3, .seq_len = 7, .vocab_size = 1000, .shuffle = false});
   EXPECT_EQ(loader.samples_per_epoch(), 14);  // 100 = 14·7 + 2
   for (int64_t step = 0; step < 6; ++step) {
     const Batch b = loader.batch(step);
@@ -51,7 +52,8 @@ TEST_F(Loader, SequentialSamplesFollowTheStream) {
 TEST_F(Loader, ShufflingIsAPermutationOfEachEpoch) {
   for (int64_t samples : {1, 2, 3, 14, 64, 65}) {
     const TokenShard s = shard({counted(0, samples * 2 + 1)});
-    const DataLoader loader(s, {.batch_size = 1, .seq_len = 2, .vocab_size = 1000, .rng = Rng(3)});
+    const DataLoader loader =
+        plain_loader(s, {.batch_size = 1, .seq_len = 2, .vocab_size = 1000, .rng = Rng(3)});
     ASSERT_EQ(loader.samples_per_epoch(), samples);
     std::set<Ids> orders;
     for (int64_t epoch = 0; epoch < 4; ++epoch) {
@@ -71,8 +73,8 @@ TEST_F(Loader, ShufflingIsAPermutationOfEachEpoch) {
 TEST_F(Loader, TheOrderIsThatOfTheSeed) {
   const TokenShard s = shard({counted(0, 201)});
   const auto order = [&](uint64_t seed) {
-    const DataLoader loader(s,
-                            {.batch_size = 4, .seq_len = 2, .vocab_size = 1000, .rng = Rng(seed)});
+    const DataLoader loader =
+        plain_loader(s, {.batch_size = 4, .seq_len = 2, .vocab_size = 1000, .rng = Rng(seed)});
     Ids all;
     for (int64_t i = 0; i < 25; ++i)
       for (int64_t row = 0; row < 4; ++row) all.push_back(ids_of(loader.batch(i).ids, row)[0]);
@@ -103,7 +105,7 @@ TEST(Permuted, SpreadsEvenly) {
 
 TEST_F(Loader, DocumentMasksSeparateDocuments) {
   const TokenShard s = shard({{10, 11, 12}, {20}, {30, 31, 32, 33, 34, 35}, {40, 41}});
-  const DataLoader loader(
+  const DataLoader loader = plain_loader(
       s,
       {.batch_size = 2, .seq_len = 5, .vocab_size = 1000, .shuffle = false, .document_mask = true});
   const Batch b = loader.batch(0);
@@ -121,20 +123,20 @@ TEST_F(Loader, DocumentMasksSeparateDocuments) {
 
 TEST_F(Loader, RefusesWhatItCannotRead) {
   const TokenShard s = shard({counted(0, 8)});
-  EXPECT_EQ(error_text([&] { DataLoader(s, {.batch_size = 1, .seq_len = 7, .vocab_size = 8}); }),
+  EXPECT_EQ(error_text([&] { plain_loader(s, {.batch_size = 1, .seq_len = 7, .vocab_size = 8}); }),
             "no error");
-  EXPECT_EQ(error_text([&] { DataLoader(s, {.batch_size = 1, .seq_len = 8, .vocab_size = 8}); }),
+  EXPECT_EQ(error_text([&] { plain_loader(s, {.batch_size = 1, .seq_len = 8, .vocab_size = 8}); }),
             fmt::format("[{}] 8 tokens are fewer than one sample of seq_len + 1 = 9; use more text "
                         "or a smaller train.seq_len",
                         s.prefix().string()));
-  const DataLoader small(s, {.batch_size = 1, .seq_len = 7, .vocab_size = 7});
+  const DataLoader small = plain_loader(s, {.batch_size = 1, .seq_len = 7, .vocab_size = 7});
   const std::string text = error_text([&] { small.batch(0); });
   EXPECT_NE(text.find("7"), std::string::npos) << text;
   EXPECT_NE(text.find(s.prefix().filename().string()), std::string::npos) << text;
   const TokenShard none = shard({});
   for (int64_t length : {1, 4})
     EXPECT_NE(error_text([&] {
-                DataLoader(none, {.batch_size = 1, .seq_len = length});
+                plain_loader(none, {.batch_size = 1, .seq_len = length});
               }).find("0 tokens are fewer than one sample"),
               std::string::npos);
 }

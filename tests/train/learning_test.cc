@@ -109,7 +109,7 @@ TEST_F(Learning, ModulesLearnToLookFurtherAhead) {
 TEST_F(Learning, EveryOptimizerLearnsARule) {
   recipe_["train"].update(Json{{"steps", 60}, {"checkpoint_every", 0}, {"batch_size", 8}});
   recipe_["data"].erase("valid");
-  for (const OptimizerInfo& o : kOptimizers) {
+  for (const OptimizerEntry& o : optimizers()) {
     const std::string lr = o.name == "lion" ? "0.003" : "0.02";
     const double loss =
         last_loss(R"({"optim": {"name": ")" + std::string(o.name) + R"(", "lr": )" + lr + "}}");
@@ -140,8 +140,8 @@ TEST_P(GoldenSteps, FollowPyTorch) {
   for (const char* device : {"cpu", "ref"}) {
     tree["train"]["device"] = device;
     size_t seen = 0;
-    TrainHooks hooks;
-    hooks.on_step = [&](const StepReport& r) {
+    TrainCallbacks callbacks;
+    callbacks.on_step = [&](const StepReport& r) {
       const Json& want = steps["steps"][seen++];
       EXPECT_EQ(r.step, static_cast<int64_t>(seen));
       EXPECT_NEAR(r.loss, want["loss"].get<double>(), 2e-5) << device << " step " << seen;
@@ -149,7 +149,7 @@ TEST_P(GoldenSteps, FollowPyTorch) {
       EXPECT_NEAR(r.grad_norm / want["grad_norm"].get<double>(), 1, 1e-4)
           << device << " step " << seen;
     };
-    Trainer(read_recipe(tree), hooks).run(Trainer::Start::kFresh);
+    TrainLoop(read_recipe(tree), callbacks).run(TrainLoop::Start::kFresh);
     EXPECT_EQ(seen, 10u);
     fs::remove_all(folder / "out");
   }

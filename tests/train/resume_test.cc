@@ -25,11 +25,11 @@ std::vector<Setting> settings() {
       {"document_mask", R"({"data": {"document_mask": true}})"},
       {"sequential", R"({"data": {"order": "sequential"}})"},
       {"epochs", R"({"train": {"batch_size": 31}})"},
-      {"further", R"({"model": {"model_type": "lathe", "num_nextn_predict_layers": 2},
+      {"mtp", R"({"model": {"model_type": "lathe", "num_nextn_predict_layers": 2},
                       "data": {"document_mask": true}})"},
   };
   for (const auto& [name, patch] : body_patches()) all.push_back({name, patch});
-  for (const OptimizerInfo& o : kOptimizers) {
+  for (const OptimizerEntry& o : optimizers()) {
     all.push_back({"optimizer_" + std::string(o.name),
                    R"({"optim": {"name": ")" + std::string(o.name) + R"("}})"});
     all.push_back({"optimizer_bf16_" + std::string(o.name),
@@ -67,7 +67,7 @@ TEST_P(ResumeAll, GivesTheSameBitsFromEveryStep) {
   const int64_t first = std::max<int64_t>(0, steps - 20);
   for (int64_t step = first; step <= steps; ++step) {
     fall_back_to(step);
-    train(r, Trainer::Start::kResume);
+    train(r, TrainLoop::Start::kResume);
     EXPECT_EQ(result(), unbroken_) << "resumed after step " << step;
   }
 }
@@ -84,7 +84,7 @@ TEST_F(Resume, SpikeSkippingSkipsInTheTestAbove) {
 
 TEST_F(Resume, BeginsWhenThereIsNothingYet) {
   run_unbroken(recipe());
-  train(recipe(), Trainer::Start::kResume);
+  train(recipe(), TrainLoop::Start::kResume);
   EXPECT_EQ(result(), unbroken_);
   EXPECT_NE(log_.find("no checkpoint in"), std::string::npos) << log_;
 }
@@ -96,7 +96,7 @@ TEST_F(Resume, GoesBackPastADamagedCheckpoint) {
     damage(checkpoint(4) / name, 700);
     truncate(checkpoint(3) / name, 0.6);
     log_.clear();
-    train(recipe(), Trainer::Start::kResume);
+    train(recipe(), TrainLoop::Start::kResume);
     EXPECT_EQ(result(), unbroken_) << name;
     EXPECT_NE(log_.find("step-00000004 cannot be used"), std::string::npos) << log_;
     EXPECT_NE(log_.find("step-00000003 cannot be used"), std::string::npos) << log_;
@@ -109,7 +109,7 @@ TEST_F(Resume, KeepsNothingOfALineCutShort) {
   fall_back_to(3);
   const fs::path file = out() / "metrics.jsonl";
   fs::resize_file(file, fs::file_size(file) - 20);
-  train(recipe(), Trainer::Start::kResume);
+  train(recipe(), TrainLoop::Start::kResume);
   EXPECT_EQ(result(), unbroken_);
 }
 
@@ -117,7 +117,7 @@ TEST_F(Resume, RefusesAnotherRecipeAndLosesNothing) {
   run_unbroken(recipe());
   fall_back_to(3);
   const auto resume = [&](const char* patch) {
-    return error_text([&] { train(recipe(patch), Trainer::Start::kResume); });
+    return error_text([&] { train(recipe(patch), TrainLoop::Start::kResume); });
   };
   // The cosine of a longer run would have begun otherwise.
   const char* patch = R"({"optim": {"lr": 0.5}, "train": {"seed": 7, "steps": 9}})";
@@ -141,14 +141,14 @@ TEST_F(Resume, RefusesAnotherRecipeAndLosesNothing) {
   EXPECT_EQ(metrics().size(), 7u);
 
   // Each piece of advice works: --branch,
-  train(recipe(patch), Trainer::Start::kBranch);
+  train(recipe(patch), TrainLoop::Start::kBranch);
   const Json facts = Json::parse(read_manifest(out() / "model/lathe.manifest.json").facts);
   EXPECT_EQ(facts.at("branches").dump(),
             R"(["after step 3: train.steps: 6, now 9","after step 3: train.seed: 1, now 7",)"
             R"("after step 3: optim.lr: 0.01, now 0.5"])");
   EXPECT_EQ(metrics().back().at("step"), 9);
   // what was a branch is now the recipe, and stays in the lineage,
-  train(recipe(patch), Trainer::Start::kResume);
+  train(recipe(patch), TrainLoop::Start::kResume);
   EXPECT_EQ(Json::parse(read_manifest(checkpoint(9) / "lathe.manifest.json").facts).at("branches"),
             facts.at("branches"));
   // another folder that begins from the checkpoint,
@@ -159,7 +159,7 @@ TEST_F(Resume, RefusesAnotherRecipeAndLosesNothing) {
   EXPECT_TRUE(fs::exists(folder_ / "other/model"));
   // and the old recipe.
   fall_back_to(3);
-  train(recipe(), Trainer::Start::kResume);
+  train(recipe(), TrainLoop::Start::kResume);
   EXPECT_EQ(result(), unbroken_);
 }
 
@@ -174,7 +174,7 @@ TEST_F(Resume, SomeKeysAreFree) {
         R"({"schedule": {"decay_fraction": 0.5}})"}) {
     SCOPED_TRACE(patch);
     fall_back_to(3);
-    train(recipe(patch), Trainer::Start::kResume);
+    train(recipe(patch), TrainLoop::Start::kResume);
     EXPECT_EQ(result().at("model"), unbroken_.at("model"));
     EXPECT_FALSE(
         Json::parse(read_manifest(out() / "model/lathe.manifest.json").facts).contains("branches"));
@@ -185,7 +185,7 @@ TEST_F(Resume, SomeKeysAreFree) {
     fs::copy(folder_.path() / (std::string("train") + extension),
              folder_.path() / (std::string("moved") + extension));
   recipe_["data"]["train"] = (folder_ / "moved").string();
-  train(recipe(), Trainer::Start::kResume);
+  train(recipe(), TrainLoop::Start::kResume);
   EXPECT_EQ(result().at("model"), unbroken_.at("model"));
 }
 
@@ -219,7 +219,7 @@ TEST_F(Resume, ARunIsMadeLongerWhereItsPastIsTheSame) {
     train(read_recipe(tree));
     for (int64_t s : {5, 6}) fs::remove_all(checkpoint(s));  // before the decay of wsd
     tree["train"]["steps"] = 9;
-    train(read_recipe(tree), Trainer::Start::kResume);
+    train(read_recipe(tree), TrainLoop::Start::kResume);
     EXPECT_EQ(result().at("model"), unbroken_.at("model"));
     EXPECT_EQ(result().at("optimizer.safetensors"), unbroken_.at("optimizer.safetensors"));
   }
@@ -229,9 +229,10 @@ TEST_F(Resume, ARunIsMadeLongerWhereItsPastIsTheSame) {
   start_over();
   train(read_recipe(tree));
   tree["train"]["steps"] = 9;
-  EXPECT_NE(error_text([&] { train(read_recipe(tree), Trainer::Start::kResume); }).find("--branch"),
-            std::string::npos);
-  train(read_recipe(tree), Trainer::Start::kBranch);
+  EXPECT_NE(
+      error_text([&] { train(read_recipe(tree), TrainLoop::Start::kResume); }).find("--branch"),
+      std::string::npos);
+  train(read_recipe(tree), TrainLoop::Start::kBranch);
 }
 
 // A finished run is made longer from before its decay; what came after is set aside.
@@ -242,7 +243,7 @@ TEST_F(Resume, GoesOnFromAnEarlierCheckpoint) {
   start_over();
   train(recipe(R"({"schedule": {"name": "wsd", "decay_fraction": 0.5}})"));
   const auto resume = [&](std::optional<int64_t> from_step) {
-    Trainer(recipe(longer), logging()).run(Trainer::Start::kResume, from_step);
+    TrainLoop(recipe(longer), logging()).run(TrainLoop::Start::kResume, from_step);
   };
   EXPECT_NE(error_text([&] { resume({}); }).find("--branch"), std::string::npos);
   EXPECT_EQ(
@@ -261,10 +262,10 @@ TEST_F(Resume, AveragesComeAndGoInABranch) {
   run_unbroken(recipe());
   const std::string plain = unbroken_.at("model");
   fall_back_to(3);
-  train(recipe(R"({"train": {"ema_decay": 0.8}})"), Trainer::Start::kBranch);
+  train(recipe(R"({"train": {"ema_decay": 0.8}})"), TrainLoop::Start::kBranch);
   EXPECT_NE(result().at("model"), plain);
   for (int64_t s : {5, 6}) fs::remove_all(checkpoint(s));
-  train(recipe(), Trainer::Start::kBranch);
+  train(recipe(), TrainLoop::Start::kBranch);
   EXPECT_EQ(result().at("model"), plain);
 }
 
@@ -275,9 +276,9 @@ TEST_F(Resume, TokensAndFlopsAddUpAcrossABranch) {
   const auto before = metrics();
   const double tokens = before[2].at("tokens"), flops = before[2].at("flops");
   const Recipe shorter = recipe(R"({"train": {"seq_len": 4}})");
-  Trainer trainer(shorter, {});
-  trainer.run(Trainer::Start::kBranch);
-  EXPECT_TRUE(trainer.documents_seen().empty());
+  TrainLoop loop(shorter);
+  loop.run(TrainLoop::Start::kBranch);
+  EXPECT_TRUE(loop.documents_seen().empty());
   const double each =
       static_cast<double>(shorter.train.batch_size * 4 * shorter.train.grad_accumulation);
   double last_flops = flops;
@@ -294,12 +295,12 @@ TEST_F(Resume, AFinishedRunIsNoBranch) {
   train(recipe());
   const auto finished = result();
   const std::string text =
-      error_text([&] { train(recipe(R"({"optim": {"lr": 0.5}})"), Trainer::Start::kBranch); });
+      error_text([&] { train(recipe(R"({"optim": {"lr": 0.5}})"), TrainLoop::Start::kBranch); });
   EXPECT_NE(text.find("all 6 steps are taken"), std::string::npos) << text;
   EXPECT_EQ(result(), finished);
   // What it advises.
-  Trainer(recipe(R"({"optim": {"lr": 0.5}})"), {}).run(Trainer::Start::kBranch, 3);
-  train(recipe(R"({"optim": {"lr": 0.5}, "train": {"steps": 7}})"), Trainer::Start::kBranch);
+  TrainLoop(recipe(R"({"optim": {"lr": 0.5}})")).run(TrainLoop::Start::kBranch, 3);
+  train(recipe(R"({"optim": {"lr": 0.5}, "train": {"steps": 7}})"), TrainLoop::Start::kBranch);
   EXPECT_EQ(metrics().back().at("step"), 7);
 }
 
@@ -307,7 +308,7 @@ TEST_F(Resume, TheWeightOfALoneShardMeansNothing) {
   run_unbroken(recipe());
   fall_back_to(3);
   recipe_["data"]["train"] = {recipe_["data"]["train"].get<std::string>() + ":0.4"};
-  train(recipe(), Trainer::Start::kResume);
+  train(recipe(), TrainLoop::Start::kResume);
   EXPECT_EQ(result(), unbroken_);
 }
 
@@ -317,9 +318,9 @@ TEST_F(Resume, RefusesOtherData) {
   Documents documents = counting_documents(500, 1);
   documents[2][0] = (documents[2][0] + 1) % 13;  // as many tokens as before
   write_shard(folder_ / "train", documents);
-  const std::string text = error_text([&] { train(recipe(), Trainer::Start::kResume); });
+  const std::string text = error_text([&] { train(recipe(), TrainLoop::Start::kResume); });
   EXPECT_NE(text.find("its content is not what the run began with"), std::string::npos) << text;
-  train(recipe(), Trainer::Start::kBranch);
+  train(recipe(), TrainLoop::Start::kBranch);
   EXPECT_NE(read_manifest(out() / "model/lathe.manifest.json").facts.find("its content changed"),
             std::string::npos);
 }
@@ -330,7 +331,7 @@ TEST_F(Resume, AnotherNumberOfThreadsIsTold) {
   const int before = thread_count();
   set_thread_count(before + 1);
   log_.clear();
-  train(recipe(), Trainer::Start::kResume);
+  train(recipe(), TrainLoop::Start::kResume);
   set_thread_count(before);
   EXPECT_NE(log_.find(fmt::format("--threads {} keeps them", before)), std::string::npos) << log_;
 }
@@ -344,16 +345,16 @@ TEST_F(Resume, AValidationThatAKillLeftOutIsMade) {
   for (const Json& line : lines)
     if (line.at("step") <= 3 && !line.contains("val_loss")) file << line.dump() << "\n";
   file.close();
-  train(recipe(R"({"train": {"eval_every": 3}})"), Trainer::Start::kResume);
+  train(recipe(R"({"train": {"eval_every": 3}})"), TrainLoop::Start::kResume);
   EXPECT_EQ(result(), unbroken_);
 }
 
 TEST_F(Resume, AFinishedRunIsLeftAsItIs) {
   run_unbroken(recipe());
   fall_back_to(6);
-  train(recipe(), Trainer::Start::kResume);
+  train(recipe(), TrainLoop::Start::kResume);
   EXPECT_EQ(result(), unbroken_);
-  train(recipe(), Trainer::Start::kResume);
+  train(recipe(), TrainLoop::Start::kResume);
   EXPECT_EQ(result(), unbroken_);
 }
 

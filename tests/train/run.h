@@ -10,9 +10,10 @@
 #include <vector>
 
 #include "io/temp_folder.h"
+#include "lathe/base/catalogue.h"
 #include "lathe/base/rng.h"
 #include "lathe/corpus/token_shard.h"
-#include "lathe/train/trainer.h"
+#include "lathe/train/train_loop.h"
 
 namespace lathe::testing {
 
@@ -48,6 +49,20 @@ inline Documents counting_documents(int64_t tokens, uint64_t seed) {
   return all;
 }
 
+struct PlainRows {
+  int64_t batch_size = 1, seq_len = 1, vocab_size = 0;
+  bool shuffle = true, document_mask = false;
+  Rng rng{0};
+};
+// Of one shard, which outlives the loader: the text itself, with the next token as label.
+inline DataLoader plain_loader(const TokenShard& shard, const PlainRows& o) {
+  const Objective& next_token = find_in(objectives(), "objective.name", "next_token");
+  return {
+      SampleSource({&shard}, {}, {.seq_len = o.seq_len, .shuffle = o.shuffle, .rng = o.rng}),
+      next_token.format({.seq_len = o.seq_len}, next_token.config()),
+      {.batch_size = o.batch_size, .vocab_size = o.vocab_size, .document_mask = o.document_mask}};
+}
+
 class Run : public ::testing::Test {
  protected:
   Run() {
@@ -70,22 +85,21 @@ class Run : public ::testing::Test {
     tree.merge_patch(Json::parse(patch));
     return read_recipe(tree);
   }
-  static TrainHooks silent() { return {}; }
-  TrainHooks logging() {
-    TrainHooks hooks;
-    hooks.log = Log([this](LogLevel, const std::string& text) { log_ += text + "\n"; });
-    return hooks;
+  TrainCallbacks logging() {
+    TrainCallbacks callbacks;
+    callbacks.log = Log([this](LogLevel, const std::string& text) { log_ += text + "\n"; });
+    return callbacks;
   }
   // Asks for a stop once `step` was taken.
-  static TrainHooks stopping_after(int64_t step) {
+  static TrainCallbacks stopping_after(int64_t step) {
     const auto taken = std::make_shared<int64_t>(0);
-    TrainHooks hooks;
-    hooks.on_step = [taken](const StepReport& r) { *taken = r.step; };
-    hooks.should_stop = [taken, step] { return *taken == step; };
-    return hooks;
+    TrainCallbacks callbacks;
+    callbacks.on_step = [taken](const StepReport& r) { *taken = r.step; };
+    callbacks.should_stop = [taken, step] { return *taken == step; };
+    return callbacks;
   }
-  void train(const Recipe& r, Trainer::Start start = Trainer::Start::kFresh) {
-    Trainer(r, logging()).run(start);
+  void train(const Recipe& r, TrainLoop::Start start = TrainLoop::Start::kFresh) {
+    TrainLoop(r, logging()).run(start);
   }
   fs::path out() const { return folder_ / "out"; }
   std::string checkpoint_name(int64_t step) const {
@@ -122,11 +136,11 @@ class Run : public ::testing::Test {
 };
 
 // Every objective with every body that it trains, as changes to the recipe. The vocabulary has room
-// for sentinels and a mask behind the 13 tokens of the text.
+// for sentinels and a mask after the 13 tokens of the text.
 inline std::vector<std::pair<std::string, std::string>> body_patches() {
   std::vector<std::pair<std::string, std::string>> all;
   for (const auto& o : objectives())
-    for (const std::string_view body : o.make.bodies) {
+    for (const std::string_view body : o.bodies) {
       Json patch = {{"model",
                      {{"model_type", "lathe"},
                       {"body", std::string(body)},

@@ -194,21 +194,21 @@ TEST_F(Behind, WhatIsNotContiguousIsRefusedInTheCall) {
   EXPECT_TRUE(store.steps().empty());
 }
 
-// Training as in Trainer::run(), with a writer so slow that the steps would overtake it.
+// Training as in TrainLoop::run(), with a writer so slow that the steps would overtake it.
 class TrainingBehind : public Run {
  protected:
   // The checkpoints of all steps; `each` runs after save_checkpoint().
   std::map<std::string, std::string> checkpoints(
-      const Recipe& r, const std::function<void(Trainer&)>& each,
+      const Recipe& r, const std::function<void(TrainLoop&)>& each,
       const std::function<void(std::string_view part)>& on_part = {}) {
-    TrainHooks hooks;
-    hooks.on_checkpoint_part = on_part;
+    TrainCallbacks callbacks;
+    callbacks.on_checkpoint_part = on_part;
     {
-      Trainer trainer(r, hooks);
+      TrainLoop loop(r, callbacks);
       for (int64_t s = 1; s <= r.train.steps; ++s) {
-        trainer.step(s);
-        trainer.save_checkpoint(s);
-        each(trainer);
+        loop.step(s);
+        loop.save_checkpoint(s);
+        each(loop);
       }
     }
     std::map<std::string, std::string> all;
@@ -234,13 +234,13 @@ void sleep_ms(int64_t ms) { std::this_thread::sleep_for(std::chrono::millisecond
 TEST_F(TrainingBehind, WritesWhatIsWrittenWhileNothingElseHappens) {
   for (const char* patch : kPatches) {
     const Recipe r = recipe(patch);
-    const auto at_once = checkpoints(r, [](Trainer& t) { t.finish_checkpoint(); });
+    const auto at_once = checkpoints(r, [](TrainLoop& t) { t.finish_checkpoint(); });
     EXPECT_EQ(at_once.size(), static_cast<size_t>(3 * r.train.steps));
     const auto slowly = [](std::string_view part) {
       sleep_ms(part == "model.embed_tokens.weight" ? 20 : 0);
     };
     EXPECT_EQ(checkpoints(
-                  r, [](Trainer&) {}, slowly),
+                  r, [](TrainLoop&) {}, slowly),
               at_once)
         << patch;
   }
@@ -249,8 +249,8 @@ TEST_F(TrainingBehind, WritesWhatIsWrittenWhileNothingElseHappens) {
 // Without the wait some of the parts would be read while averages are in their place.
 TEST_F(TrainingBehind, AveragesComeIntoPlaceOnceTheWeightsWereRead) {
   const Recipe r = recipe(R"({"train": {"ema_decay": 0.9}})");
-  const auto at_once = checkpoints(r, [](Trainer& t) { t.finish_checkpoint(); });
-  const auto evaluate_often = [](Trainer& t) {
+  const auto at_once = checkpoints(r, [](TrainLoop& t) { t.finish_checkpoint(); });
+  const auto evaluate_often = [](TrainLoop& t) {
     for (int i = 0; i < 10; ++i) t.evaluate(1);
   };
   EXPECT_EQ(checkpoints(r, evaluate_often, [](std::string_view) { sleep_ms(1); }), at_once);
@@ -258,30 +258,30 @@ TEST_F(TrainingBehind, AveragesComeIntoPlaceOnceTheWeightsWereRead) {
 
 // Of a run that ends well, and of one that is stopped: everything is durable then, and pruned.
 TEST_F(TrainingBehind, ARunEndsWhenItsCheckpointIsDurable) {
-  TrainHooks hooks = stopping_after(4);
-  hooks.on_checkpoint_part = [](std::string_view part) {
+  TrainCallbacks callbacks = stopping_after(4);
+  callbacks.on_checkpoint_part = [](std::string_view part) {
     if (part == "state.json") std::this_thread::sleep_for(std::chrono::milliseconds(20));
   };
-  Trainer trainer(recipe(R"({"train": {"keep_last": 2}})"), hooks);
-  EXPECT_NE(error_text([&] { trainer.run(Trainer::Start::kFresh); }).find("after step 4 of 6"),
+  TrainLoop loop(recipe(R"({"train": {"keep_last": 2}})"), callbacks);
+  EXPECT_NE(error_text([&] { loop.run(TrainLoop::Start::kFresh); }).find("after step 4 of 6"),
             std::string::npos);
   const CheckpointStore store(out() / "checkpoints");
   EXPECT_EQ(store.steps(), (std::vector<int64_t>{3, 4}));
   EXPECT_EQ(entries_in(out() / "checkpoints"), 2u);
-  Trainer(recipe(R"({"train": {"keep_last": 2}})"), {}).run(Trainer::Start::kResume);
+  TrainLoop(recipe(R"({"train": {"keep_last": 2}})")).run(TrainLoop::Start::kResume);
   EXPECT_EQ(store.steps(), (std::vector<int64_t>{5, 6}));
 }
 
 TEST_F(TrainingBehind, AFailedWriteEndsTheRun) {
   for (const char* where : {"model.embed_tokens.weight", "state.json"}) {
     log_.clear();
-    TrainHooks hooks = logging();
+    TrainCallbacks callbacks = logging();
     int writes = 0;
-    hooks.on_checkpoint_part = [&](std::string_view part) {
+    callbacks.on_checkpoint_part = [&](std::string_view part) {
       if (part == where && ++writes == 2) fail(ErrorKind::kIo, "disk", "full");
     };
-    Trainer trainer(recipe(), hooks);
-    EXPECT_EQ(error_text([&] { trainer.run(Trainer::Start::kFresh); }), "[disk] full");
+    TrainLoop loop(recipe(), callbacks);
+    EXPECT_EQ(error_text([&] { loop.run(TrainLoop::Start::kFresh); }), "[disk] full");
     // The second try to save the last step finds room.
     const std::vector<int64_t> steps = CheckpointStore(out() / "checkpoints").steps();
     ASSERT_EQ(steps.size(), 2u);
@@ -293,21 +293,21 @@ TEST_F(TrainingBehind, AFailedWriteEndsTheRun) {
 }
 
 TEST_F(TrainingBehind, AFailedWriteIsNamedBesideAnotherEnd) {
-  TrainHooks hooks = logging();
+  TrainCallbacks callbacks = logging();
   Gate gate("state.json");
   bool first = true;
-  hooks.on_checkpoint_part = [&](std::string_view part) {
+  callbacks.on_checkpoint_part = [&](std::string_view part) {
     if (first) gate.pass(part);
     first = first && part != "state.json";
     require(part != "state.json", ErrorKind::kIo, "disk", "full");
   };
-  hooks.on_step = [&](const StepReport& r) {
+  callbacks.on_step = [&](const StepReport& r) {
     if (r.step == 1) return;
     gate.open();
     fail(ErrorKind::kData, "display", "gone");
   };
-  Trainer trainer(recipe(), hooks);
-  EXPECT_EQ(error_text([&] { trainer.run(Trainer::Start::kFresh); }), "[display] gone");
+  TrainLoop loop(recipe(), callbacks);
+  EXPECT_EQ(error_text([&] { loop.run(TrainLoop::Start::kFresh); }), "[display] gone");
   EXPECT_EQ(log_,
             "the newest checkpoint could not be written: [disk] full\n"
             "step 2 could not be saved: [disk] full\n");

@@ -10,7 +10,7 @@
 #include "lathe/base/parallel.h"
 #include "lathe/optim/blocks.h"
 #include "lathe/optim/name_rules.h"
-#include "lathe/optim/optim_config.h"
+#include "lathe/optim/optimizers.h"
 #include "lathe/optim/update.h"
 
 namespace lathe {
@@ -100,7 +100,8 @@ void apply(const Slice<T>& s, double keep, double alpha, double clip, F&& invers
 
 class Adafactor final : public Optimizer {
  public:
-  explicit Adafactor(const OptimConfig& config) : config_(config.adafactor), rules_(config) {}
+  Adafactor(const OptimConfig& shared, const AdafactorConfig& config)
+      : config_(config), rules_(shared) {}
 
   void prepare(std::span<Parameter* const> parameters) override {
     for (const Parameter* p : parameters) state_of(*p);
@@ -124,6 +125,11 @@ class Adafactor final : public Optimizer {
     }
   }
 
+  std::vector<Shape> state_shapes(const Parameter& p) const override {
+    if (p.shape.rank() < 2) return {p.shape};
+    return {row_shape(p), col_shape(p)};
+  }
+
   void for_each_state(const StateFn& f) override {
     for (auto& [name, s] : states_) {
       if (s.v.defined()) f("adafactor.v/" + name, s.v);
@@ -138,23 +144,24 @@ class Adafactor final : public Optimizer {
   };
 
   static Shape row_shape(const Parameter& p) {
-    const int64_t cols = p.value.size(-1);
-    return {cols > 0 ? p.value.numel() / cols : 0};
+    const int64_t cols = p.shape[-1];
+    return {cols > 0 ? p.shape.numel() / cols : 0};
   }
   static Shape col_shape(const Parameter& p) {
-    return {static_cast<int64_t>(optim::matrix_blocks(p).size()), p.value.size(-1)};
+    return {static_cast<int64_t>(optim::matrix_blocks(p).size()), p.shape[-1]};
   }
 
   State& state_of(const Parameter& p) {
     const auto found = states_.find(p.name);
     if (found != states_.end()) return found->second;
     optim::check_parameter(kWhere, p);
+    const std::vector<Shape> shapes = state_shapes(p);
     State s;
-    if (p.value.rank() < 2) {
-      s.v = optim::zeros_like(p, p.value.shape());
+    if (shapes.size() == 1) {
+      s.v = optim::zeros_like(p, shapes[0]);
     } else {
-      s.row = optim::zeros_like(p, row_shape(p));
-      s.col = optim::zeros_like(p, col_shape(p));
+      s.row = optim::zeros_like(p, shapes[0]);
+      s.col = optim::zeros_like(p, shapes[1]);
     }
     return states_[p.name] = s;
   }
@@ -226,8 +233,12 @@ class Adafactor final : public Optimizer {
 
 }  // namespace
 
-std::unique_ptr<Optimizer> make_adafactor(const OptimConfig& config) {
-  return std::make_unique<Adafactor>(config);
+OptimizerEntry adafactor_optimizer() {
+  return optimizer_entry<Adafactor, AdafactorConfig>(
+      {.name = "adafactor",
+       .summary = "adaptive step from the row and column means of squares",
+       .source = "Shazeer & Stern 2018, arXiv:1804.04235"},
+      "adafactor.*");
 }
 
 }  // namespace lathe

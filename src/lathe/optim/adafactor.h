@@ -12,15 +12,11 @@
 // [matrices, C], or "adafactor.v/…".
 #pragma once
 
-#include <memory>
-
 #include "lathe/config/visit.h"
-#include "lathe/optim/optimizer.h"
 
 namespace lathe {
 
-struct OptimConfig;
-
+// The group adafactor; weight_decay counts as well.
 struct AdafactorConfig {
   double decay_exponent = 0.8;
   double clip = 1.0;
@@ -28,8 +24,7 @@ struct AdafactorConfig {
   double eps2 = 1e-3;
   bool relative_step = false;
 
-  template <class V>
-  void visit(V& v) {
+  void visit(Visitor& v) {
     v.field("decay_exponent", decay_exponent, "the second moment decays by 1 - step^-this",
             above(0));
     v.field("clip", clip, "largest root mean square of an update, in units of the learning rate",
@@ -40,8 +35,5 @@ struct AdafactorConfig {
             "multiply the learning rate by the parameter's root mean square");
   }
 };
-
-// Uses weight_decay and the group adafactor.
-std::unique_ptr<Optimizer> make_adafactor(const OptimConfig& config);
 
 }  // namespace lathe

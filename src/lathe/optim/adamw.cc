@@ -4,7 +4,7 @@
 #include <map>
 
 #include "lathe/optim/name_rules.h"
-#include "lathe/optim/optim_config.h"
+#include "lathe/optim/optimizers.h"
 #include "lathe/optim/update.h"
 
 namespace lathe {
@@ -50,6 +50,8 @@ class AdamW final : public Optimizer {
     }
   }
 
+  std::vector<Shape> state_shapes(const Parameter& p) const override { return {p.shape, p.shape}; }
+
   void for_each_state(const StateFn& f) override {
     for (auto& [name, s] : states_) {
       f("adamw.m/" + name, s.m);
@@ -66,8 +68,8 @@ class AdamW final : public Optimizer {
     const auto found = states_.find(p.name);
     if (found != states_.end()) return found->second;
     optim::check_parameter(kWhere, p);
-    const Shape& shape = p.value.shape();
-    return states_[p.name] = {optim::zeros_like(p, shape), optim::zeros_like(p, shape)};
+    const std::vector<Shape> shapes = state_shapes(p);
+    return states_[p.name] = {optim::zeros_like(p, shapes[0]), optim::zeros_like(p, shapes[1])};
   }
 
   double beta1_, beta2_, eps_;
@@ -80,6 +82,14 @@ class AdamW final : public Optimizer {
 
 std::unique_ptr<Optimizer> make_adamw(const OptimConfig& config) {
   return std::make_unique<AdamW>(config);
+}
+
+OptimizerEntry adamw_optimizer() {
+  return optimizer_entry<AdamW>(
+      {.name = "adamw",
+       .summary = "adaptive step for each element, decoupled weight decay",
+       .source = "Loshchilov & Hutter 2019, arXiv:1711.05101"},
+      "beta1, beta2, eps");
 }
 
 }  // namespace lathe

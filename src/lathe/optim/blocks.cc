@@ -8,7 +8,7 @@
 namespace lathe::optim {
 
 std::vector<MatrixBlock> matrix_blocks(const Parameter& p) {
-  const Shape& shape = p.value.shape();
+  const Shape& shape = p.shape;
   const int rank = shape.rank();
   require(p.parts.empty() || rank == 2, ErrorKind::kShape, "optimizer",
           "parameter '{}' of shape {} lists parts, which only matrices have", p.name, shape);

@@ -1,10 +1,18 @@
-#include "lathe/optim/lion.h"
+// Lion: the sign of an interpolated momentum (Chen et al. 2023, arXiv:2302.06675).
+//
+//   c ← β1·m + (1−β1)·g
+//   w ← w − lr·λ·w − lr·sign(c)        sign(0) = 0
+//   m ← β2·m + (1−β2)·g
+//
+// λ as in adamw.h. Every element moves by exactly lr, so lr wants to be 3 to 10 times smaller than
+// AdamW's and weight_decay as many times larger; the paper trains language models with β1 = 0.95,
+// β2 = 0.98. State: "lion.m/…": half of AdamW's.
 
 #include <map>
 
 #include "lathe/base/parallel.h"
 #include "lathe/optim/name_rules.h"
-#include "lathe/optim/optim_config.h"
+#include "lathe/optim/optimizers.h"
 #include "lathe/optim/update.h"
 
 namespace lathe {
@@ -32,6 +40,8 @@ class Lion final : public Optimizer {
       optim::refresh_compute(*p);
     }
   }
+
+  std::vector<Shape> state_shapes(const Parameter& p) const override { return {p.shape}; }
 
   void for_each_state(const StateFn& f) override {
     for (auto& [name, m] : states_) f("lion.m/" + name, m);
@@ -63,7 +73,7 @@ class Lion final : public Optimizer {
     const auto found = states_.find(p.name);
     if (found != states_.end()) return found->second;
     optim::check_parameter(kWhere, p);
-    return states_[p.name] = optim::zeros_like(p, p.value.shape());
+    return states_[p.name] = optim::zeros_like(p, state_shapes(p)[0]);
   }
 
   double beta1_, beta2_;
@@ -73,8 +83,12 @@ class Lion final : public Optimizer {
 
 }  // namespace
 
-std::unique_ptr<Optimizer> make_lion(const OptimConfig& config) {
-  return std::make_unique<Lion>(config);
+OptimizerEntry lion_optimizer() {
+  return optimizer_entry<Lion>(
+      {.name = "lion",
+       .summary = "sign of the momentum: every element moves by the learning rate",
+       .source = "Chen et al. 2023, arXiv:2302.06675"},
+      "beta1, beta2");
 }
 
 }  // namespace lathe

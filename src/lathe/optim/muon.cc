@@ -11,7 +11,7 @@
 #include "lathe/optim/blocks.h"
 #include "lathe/optim/name_rules.h"
 #include "lathe/optim/newton_schulz.h"
-#include "lathe/optim/optim_config.h"
+#include "lathe/optim/optimizers.h"
 #include "lathe/optim/update.h"
 
 namespace lathe {
@@ -19,12 +19,12 @@ namespace {
 
 constexpr std::string_view kWhere = "muon";
 
-bool orthogonalised(const Parameter& p) { return p.value.rank() >= 2 && !p.is_table; }
+bool orthogonalised(const Parameter& p) { return p.shape.rank() >= 2 && !p.is_table; }
 
 class Muon final : public Optimizer {
  public:
-  explicit Muon(const OptimConfig& config)
-      : config_(config.muon), rules_(config), adamw_(make_adamw(config)) {
+  Muon(const OptimConfig& shared, const MuonConfig& config)
+      : config_(config), rules_(shared), adamw_(make_adamw(shared)) {
     require(config_.adjust_lr == "original" || config_.adjust_lr == "match_rms_adamw",
             ErrorKind::kConfig, kWhere,
             "adjust_lr is '{}', expected 'match_rms_adamw' or 'original'", config_.adjust_lr);
@@ -43,6 +43,10 @@ class Muon final : public Optimizer {
     StepInfo other = info;
     other.lr *= config_.adamw_lr_ratio;
     adamw_->step(split.others, other);
+  }
+
+  std::vector<Shape> state_shapes(const Parameter& p) const override {
+    return orthogonalised(p) ? std::vector<Shape>{p.shape} : adamw_->state_shapes(p);
   }
 
   void for_each_state(const StateFn& f) override {
@@ -111,7 +115,7 @@ class Muon final : public Optimizer {
     const auto found = states_.find(p.name);
     if (found != states_.end()) return found->second;
     optim::check_parameter(kWhere, p);
-    return states_[p.name] = optim::zeros_like(p, p.value.shape());
+    return states_[p.name] = optim::zeros_like(p, state_shapes(p)[0]);
   }
 
   MuonConfig config_;
@@ -122,8 +126,12 @@ class Muon final : public Optimizer {
 
 }  // namespace
 
-std::unique_ptr<Optimizer> make_muon(const OptimConfig& config) {
-  return std::make_unique<Muon>(config);
+OptimizerEntry muon_optimizer() {
+  return optimizer_entry<Muon, MuonConfig>(
+      {.name = "muon",
+       .summary = "orthogonalised momentum for matrices, AdamW for the rest",
+       .source = "Jordan et al. 2024; Liu et al. 2025, arXiv:2502.16982"},
+      "muon.*; beta1, beta2, eps for its AdamW");
 }
 
 }  // namespace lathe

@@ -17,16 +17,13 @@
 // 512, 280 GFLOP, half of what forward and backward of 4096 tokens take, so it wants large batches.
 #pragma once
 
-#include <memory>
 #include <string>
 
 #include "lathe/config/visit.h"
-#include "lathe/optim/optimizer.h"
 
 namespace lathe {
 
-struct OptimConfig;
-
+// The group muon; weight_decay counts as well, and beta1, beta2 and eps for what AdamW does.
 struct MuonConfig {
   double momentum = 0.95;
   bool nesterov = true;
@@ -34,8 +31,7 @@ struct MuonConfig {
   std::string adjust_lr = "match_rms_adamw";
   double adamw_lr_ratio = 1.0;
 
-  template <class V>
-  void visit(V& v) {
+  void visit(Visitor& v) {
     v.field("momentum", momentum, "decay of the mean of gradients",
             Limits{.minimum = 0, .maximum = 1, .exclusive_maximum = true});
     v.field("nesterov", nesterov, "look one step ahead");
@@ -46,8 +42,5 @@ struct MuonConfig {
             "learning rate of gains, biases and tables (AdamW) over that of matrices", at_least(0));
   }
 };
-
-// Uses weight_decay and the group muon; beta1, beta2, eps for what AdamW does.
-std::unique_ptr<Optimizer> make_muon(const OptimConfig& config);
 
 }  // namespace lathe

@@ -8,7 +8,7 @@
 
 #include "lathe/base/error.h"
 #include "lathe/base/strings.h"
-#include "lathe/optim/optim_config.h"
+#include "lathe/optim/optimizers.h"
 
 namespace lathe {
 

@@ -6,7 +6,7 @@
 // false; gradients are not cleared. Arithmetic is f32 (f64 for parameters on Device::kRef); results
 // depend on shapes and the thread count only. Errors: kShape for a parameter whose value is not a
 // contiguous f32 (kRef: f64) tensor or whose gradient or restored state has another shape; kNumeric
-// for a step, lr or grad_scale that is no number. Not thread-safe: one step at a time (loops inside
+// for a step, lr or grad_scale that is not a number. Not thread-safe: one step at a time (loops inside
 // use all threads).
 #pragma once
 
@@ -15,6 +15,7 @@
 #include <memory>
 #include <span>
 #include <string>
+#include <vector>
 
 #include "lathe/nn/parameter.h"
 
@@ -44,12 +45,11 @@ class Optimizer {
   // gives the same bits as never having stopped.
   virtual void for_each_state(const StateFn& f) = 0;
 
-  int64_t bytes() {
-    int64_t total = 0;
-    for_each_state(
-        [&](const std::string&, Tensor& t) { total += static_cast<int64_t>(t.bytes()); });
-    return total;
-  }
+  // Shapes of the tensors that it keeps of a parameter, which are of the dtype of the master copy.
+  // Reads only what is known of a parameter before any memory is.
+  virtual std::vector<Shape> state_shapes(const Parameter& parameter) const = 0;
+  // What the state of all `parameters` takes; without memory they count as f32.
+  int64_t state_bytes(std::span<Parameter* const> parameters) const;
 };
 
 }  // namespace lathe

@@ -1,42 +1,66 @@
 #include "lathe/optim/optimizers.h"
 
 #include "lathe/base/catalogue.h"
-#include "lathe/optim/adafactor.h"
-#include "lathe/optim/adamw.h"
-#include "lathe/optim/lion.h"
-#include "lathe/optim/muon.h"
 
 namespace lathe {
-namespace {
 
-constexpr OptimizerInfo kTable[] = {
-    {"adamw", "adaptive step for each element, decoupled weight decay",
-     "Loshchilov & Hutter 2019, arXiv:1711.05101", "beta1, beta2, eps", "8 bytes", make_adamw},
-    {"muon", "orthogonalised momentum for matrices, AdamW for the rest",
-     "Jordan et al. 2024; Liu et al. 2025, arXiv:2502.16982",
-     "muon.*; beta1, beta2, eps for its AdamW", "4 bytes (8 where AdamW)", make_muon},
-    {"lion", "sign of the momentum: every element moves by the learning rate",
-     "Chen et al. 2023, arXiv:2302.06675", "beta1, beta2", "4 bytes", make_lion},
-    {"adafactor", "adaptive step from the row and column means of squares",
-     "Shazeer & Stern 2018, arXiv:1804.04235", "adafactor.*", "next to none for matrices",
-     make_adafactor},
-};
+OptimizerEntry adamw_optimizer();
+OptimizerEntry muon_optimizer();
+OptimizerEntry lion_optimizer();
+OptimizerEntry adafactor_optimizer();
 
-}  // namespace
+std::span<const OptimizerEntry> optimizers() {
+  static const OptimizerEntry kOptimizers[] = {
+      adamw_optimizer(),
+      muon_optimizer(),
+      lion_optimizer(),
+      adafactor_optimizer(),
+  };
+  return kOptimizers;
+}
 
-const std::span<const OptimizerInfo> kOptimizers = kTable;
-
-std::vector<std::string> optimizer_names() { return names_of(kTable); }
-
-const OptimizerInfo& find_optimizer(std::string_view name) {
-  return find_in(kTable, "optim.name", name);
+void OptimConfig::visit(Visitor& v) {
+  const Limits decay_rate{.minimum = 0, .maximum = 1, .exclusive_maximum = true};
+  v.choice("name", name, names_of(optimizers()), "optimiser", when_resumed(OnResume::kAnother));
+  v.field("lr", lr, "peak learning rate", at_least(0));
+  v.field("beta1", beta1, "decay of the mean of gradients (adamw, lion)", decay_rate);
+  v.field("beta2", beta2, "decay of the mean of squares (adamw), of the momentum (lion)",
+          decay_rate);
+  v.field("eps", eps, "added to the root of the mean of squares (adamw)", above(0));
+  v.field("table_lr_ratio", table_lr_ratio,
+          "learning rate of the embedding and output tables over lr (adamw, and where muon uses "
+          "it)",
+          at_least(0));
+  v.field("weight_decay", weight_decay,
+          "decoupled decay of parameters with two or more dimensions, times the learning rate",
+          at_least(0));
+  v.field("lr_by_name", lr_by_name,
+          "factor on lr for parameters matched by name, \"embedding.*:0.5\"; the last rule that "
+          "matches counts");
+  v.field("decay_by_name", decay_by_name,
+          "weight decay of parameters by name, \"*.bias:0.1\", in place of weight_decay");
+  v.field("grad_clip", grad_clip, "largest global gradient norm; 0 does not clip", at_least(0));
+  components.visit_as_groups(v);
 }
 
 std::unique_ptr<Optimizer> make_optimizer(const OptimConfig& config,
                                           std::span<Parameter* const> parameters) {
-  std::unique_ptr<Optimizer> optimizer = find_optimizer(config.name).make(config);
+  const OptimizerEntry& entry = find_in(optimizers(), "optim.name", config.name);
+  const ComponentConfig& own = config.components.of(entry.name);
+  entry.check(config, own, KeyErrors("optim." + config.name));
+  std::unique_ptr<Optimizer> optimizer = entry.make(config, own);
   optimizer->prepare(parameters);
   return optimizer;
+}
+
+int64_t Optimizer::state_bytes(std::span<Parameter* const> parameters) const {
+  int64_t bytes = 0;
+  for (const Parameter* p : parameters) {
+    const DType master = p->value.defined() ? p->value.dtype() : DType::kF32;
+    for (const Shape& shape : state_shapes(*p))
+      bytes += shape.numel() * static_cast<int64_t>(size_of(master));
+  }
+  return bytes;
 }
 
 }  // namespace lathe

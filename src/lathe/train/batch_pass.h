@@ -19,7 +19,7 @@ struct LossSum {
   double mean() const { return sum / static_cast<double>(labels); }
 };
 
-// By Example::kind, of objectives that mix several.
+// By Row::kind, of formats that mix several.
 using LossByKind = std::map<std::string, LossSum>;
 
 // `losses`, one for each of batch.labels, to the sums of their rows' kinds.

@@ -63,4 +63,18 @@ int64_t steps_for_samples(const TrainConfig& c, double samples) {
          std::max<int64_t>(1, static_cast<int64_t>(std::ceil((samples - taken) / each - 1e-9)));
 }
 
+int64_t steps_of(const Budget& budget, const TrainConfig& c, int64_t samples_per_epoch) {
+  switch (budget.unit) {
+    case Budget::Unit::kTokens:
+      return steps_for_samples(c, budget.amount / static_cast<double>(c.seq_len));
+    case Budget::Unit::kEpochs:
+      return steps_for_samples(c, budget.amount * static_cast<double>(samples_per_epoch));
+    case Budget::Unit::kSteps:
+      return std::max<int64_t>(1, std::llround(budget.amount));
+    case Budget::Unit::kHours:
+      break;
+  }
+  fail(ErrorKind::kConfig, "train.budget", "hours are measured, not counted in steps");
+}
+
 }  // namespace lathe

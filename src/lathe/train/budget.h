@@ -26,5 +26,7 @@ int64_t micro_batches_before(const TrainConfig& config, int64_t step);
 
 // The fewest steps whose samples are at least `samples`.
 int64_t steps_for_samples(const TrainConfig& config, double samples);
+// The steps that a budget in steps, tokens or epochs comes to.
+int64_t steps_of(const Budget& budget, const TrainConfig& config, int64_t samples_per_epoch);
 
 }  // namespace lathe

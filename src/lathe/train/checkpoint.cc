@@ -9,7 +9,6 @@
 #include "lathe/io/hash.h"
 #include "lathe/io/json_file.h"
 #include "lathe/io/safetensors.h"
-#include "lathe/model/stored_weights.h"
 
 namespace lathe {
 namespace {
@@ -59,6 +58,17 @@ Json read_verified_state(const fs::path& folder) {
   return state;
 }
 
+// The array's own bytes, kept alive by `owner`; a copy where they are not aligned. Of any dtype, as a
+// task's tensors may be token ids.
+Tensor tensor_of(const ArraySpan& array, const CheckpointTensor& t,
+                 std::shared_ptr<const void> owner) {
+  if (reinterpret_cast<uintptr_t>(array.bytes.data()) % size_of(t.dtype) == 0)
+    return Tensor::borrow(array.bytes.data(), t.shape, t.dtype, std::move(owner));
+  Tensor copy(t.shape, t.dtype);
+  std::ranges::copy(array.bytes, copy.raw());
+  return copy;
+}
+
 void copy_into(const fs::path& file, const std::vector<CheckpointTensor>& tensors) {
   const auto owner = std::make_shared<const SafetensorsReader>(file);
   const SafetensorsReader& reader = *owner;
@@ -73,16 +83,16 @@ void copy_into(const fs::path& file, const std::vector<CheckpointTensor>& tensor
                 array->dtype == safetensors_name(t.dtype),
             ErrorKind::kFormat, file.string(), "'{}' is {} [{}], this run has {} {}", t.name,
             array->dtype, fmt::join(array->shape, ", "), name_of(t.dtype), t.shape.str());
-    t.scatter(stored_tensor(*array, owner));
+    t.scatter(tensor_of(*array, t, owner));
   }
 }
 
 }  // namespace
 
-CheckpointTensor as_it_is(std::string name, Tensor& tensor) {
+CheckpointTensor as_it_is(std::string name, const Tensor& tensor) {
   require(tensor.contiguous(), ErrorKind::kShape, "checkpoint", "'{}' is not contiguous", name);
-  return {std::move(name), tensor.shape(), tensor.dtype(), [&tensor] { return tensor; },
-          [&tensor](const Tensor& stored) { tensor.copy_from(stored); }};
+  return {std::move(name), tensor.shape(), tensor.dtype(), [tensor] { return tensor; },
+          [tensor](const Tensor& stored) { tensor.copy_from(stored); }};
 }
 
 fs::path CheckpointStore::path_of(int64_t step) const {

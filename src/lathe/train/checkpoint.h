@@ -36,8 +36,8 @@ struct CheckpointTensor {
   std::function<Tensor()> gather;                     // of that shape and dtype
   std::function<void(const Tensor& stored)> scatter;  // the opposite
 };
-// `tensor`, which is contiguous and outlives the result, as it is.
-CheckpointTensor as_it_is(std::string name, Tensor& tensor);
+// `tensor`, which is contiguous, as it is; the result shares its memory.
+CheckpointTensor as_it_is(std::string name, const Tensor& tensor);
 
 // What a checkpoint holds. When loading, the model is scattered before the rest.
 struct CheckpointContent {

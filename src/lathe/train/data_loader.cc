@@ -7,26 +7,11 @@
 
 namespace lathe {
 
-DataLoader::DataLoader(SampleSource source, RowOptions options)
-    : source_(std::move(source)), options_(std::move(options)) {
-  if (options_.objective == nullptr)
-    options_.objective = make_next_token({.seq_len = source_.seq_len()});
-}
-
-DataLoader::DataLoader(const TokenShard& shard, const LoaderOptions& options)
-    : DataLoader(SampleSource(
-                     {&shard}, {},
-                     {.seq_len = options.seq_len, .shuffle = options.shuffle, .rng = options.rng}),
-                 RowOptions{.batch_size = options.batch_size,
-                            .vocab_size = options.vocab_size,
-                            .document_mask = options.document_mask,
-                            .objective = options.objective}) {}
-
-Example DataLoader::example_of(const SampleSource::Sample& sample) const {
+Row DataLoader::row_of(const SampleSource::Sample& sample) const {
   const int64_t tokens = source_.seq_len();
   std::vector<int32_t> window(static_cast<size_t>(tokens) + 1);
   sample.shard->read(sample.begin, sample.begin + tokens + 1, window, options_.vocab_size);
-  return options_.objective->example(window, sample.rng);
+  return format_->row(window, sample.rng);
 }
 
 void DataLoader::mask_documents(const SampleSource::Sample& sample, int64_t row, Batch& out) const {
@@ -52,25 +37,25 @@ void DataLoader::mask_documents(const SampleSource::Sample& sample, int64_t row,
 
 namespace {
 
-using Row = std::vector<int32_t> Example::*;
+using Part = std::vector<int32_t> Row::*;
 
-int64_t longest(std::span<const Example> rows, Row row) {
+int64_t longest(std::span<const Row> rows, Part part) {
   size_t most = 0;
-  for (const Example& e : rows) most = std::max(most, (e.*row).size());
+  for (const Row& row : rows) most = std::max(most, (row.*part).size());
   return static_cast<int64_t>(most);
 }
 
-Tensor stacked(std::span<const Example> rows, Row row, int32_t filling) {
-  const int64_t width = longest(rows, row);
+Tensor stacked(std::span<const Row> rows, Part part, int32_t filling) {
+  const int64_t width = longest(rows, part);
   Tensor t({static_cast<int64_t>(rows.size()), width}, DType::kI32);
   std::ranges::fill(t.span<int32_t>(), filling);
   for (size_t i = 0; i < rows.size(); ++i)
-    std::ranges::copy(rows[i].*row, t.data<int32_t>() + static_cast<int64_t>(i) * width);
+    std::ranges::copy(rows[i].*part, t.data<int32_t>() + static_cast<int64_t>(i) * width);
   return t;
 }
 
 // 1 where a row has text, 0 where it is filled up; undefined when no row is.
-Tensor filled_segments(std::span<const Example> rows, int64_t width) {
+Tensor filled_segments(std::span<const Row> rows, int64_t width) {
   Tensor t = Tensor::zeros({static_cast<int64_t>(rows.size()), width}, DType::kI32);
   bool all = true;
   for (size_t i = 0; i < rows.size(); ++i) {
@@ -81,7 +66,7 @@ Tensor filled_segments(std::span<const Example> rows, int64_t width) {
   return all ? Tensor() : t;
 }
 
-Tensor prefixes(std::span<const Example> rows) {
+Tensor prefixes(std::span<const Row> rows) {
   Tensor t({static_cast<int64_t>(rows.size())}, DType::kI32);
   for (size_t i = 0; i < rows.size(); ++i)
     t.data<int32_t>()[i] = static_cast<int32_t>(rows[i].prefix);
@@ -95,19 +80,19 @@ Batch DataLoader::batch(int64_t index) const {
 }
 
 Batch DataLoader::rows(int64_t first, int64_t count) const {
-  std::vector<Example> rows;
+  std::vector<Row> rows;
   std::vector<SampleSource::Sample> samples;
   for (int64_t row = 0; row < count; ++row) {
     samples.push_back(source_.at(first + row));
-    rows.push_back(example_of(samples.back()));
+    rows.push_back(row_of(samples.back()));
   }
   Batch out;
-  out.ids = stacked(rows, &Example::ids, 0);
-  out.labels = stacked(rows, &Example::labels, -1);
-  if (std::ranges::any_of(rows, [](const Example& e) { return e.prefix > 0; }))
+  out.ids = stacked(rows, &Row::ids, 0);
+  out.labels = stacked(rows, &Row::labels, -1);
+  if (std::ranges::any_of(rows, [](const Row& row) { return row.prefix > 0; }))
     out.prefix = prefixes(rows);
-  if (const int64_t width = longest(rows, &Example::text); width > 0) {
-    out.text = stacked(rows, &Example::text, 0);
+  if (const int64_t width = longest(rows, &Row::text); width > 0) {
+    out.text = stacked(rows, &Row::text, 0);
     out.text_segments = filled_segments(rows, width);
   }
   if (options_.document_mask) {
@@ -117,7 +102,7 @@ Batch DataLoader::rows(int64_t first, int64_t count) const {
       mask_documents(samples[row], static_cast<int64_t>(row), out);
   }
   if (!rows[0].kind.empty())
-    for (const Example& row : rows) out.kinds.push_back(row.kind);
+    for (const Row& row : rows) out.kinds.push_back(row.kind);
   out.label_count =
       std::ranges::count_if(out.labels.span<int32_t>(), [](int32_t l) { return l >= 0; });
   return out;

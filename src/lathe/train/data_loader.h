@@ -1,5 +1,5 @@
-// Batches as a pure function of the step: sample_source.h says which tokens, the objective makes a
-// row of them.
+// Batches as a pure function of the step: a row source (sample_source.h) says which tokens a row is
+// made from, a row format (row_format/row_format.h) makes it.
 #pragma once
 
 #include <cstdint>
@@ -7,45 +7,34 @@
 #include <string_view>
 #include <vector>
 
-#include "lathe/base/rng.h"
-#include "lathe/corpus/token_shard.h"
 #include "lathe/tensor/tensor.h"
-#include "lathe/train/objective/objective.h"
+#include "lathe/train/row_format/row_format.h"
 #include "lathe/train/sample_source.h"
 
 namespace lathe {
 
-// Rows of different lengths are filled up behind their ends. Undefined what the objective has not.
+// Rows of different lengths are filled up after their ends. What the format does not have is
+// undefined.
 struct Batch {
   Tensor ids, labels;                   // i32 [B,T]; label -1: no loss
   Tensor positions, segments;           // i32 [B,T] with a document mask
   Tensor prefix;                        // i32 [B]
   Tensor text, text_segments;           // i32 [B,S], what an encoder reads; segment 0 is filling
-  std::vector<std::string_view> kinds;  // Example::kind of each row; empty where there are none
+  std::vector<std::string_view> kinds;  // Row::kind of each row; empty where there are none
   int64_t label_count = 0;
 };
 
-// How samples become rows.
-struct RowOptions {
-  int64_t batch_size = 1, vocab_size = 0;
-  // For rows that are the text itself, with the next token as label.
-  bool document_mask = false;
-  std::shared_ptr<const Objective> objective = nullptr;  // default: the next token
-};
-
-// Which samples of a single shard, and the same.
 struct LoaderOptions {
-  int64_t batch_size = 1, seq_len = 1, vocab_size = 0;
-  bool shuffle = true, document_mask = false;
-  Rng rng{0};
-  std::shared_ptr<const Objective> objective = nullptr;  // default: the next token
+  int64_t batch_size = 1, vocab_size = 0;
+  // Tokens see their own document only; the format is plain text.
+  bool document_mask = false;
 };
 
+// Thread-safe.
 class DataLoader {
  public:
-  DataLoader(SampleSource source, RowOptions options);
-  // Of one shard, which outlives the loader. Error kData when it is shorter than one sample.
-  DataLoader(const TokenShard& shard, const LoaderOptions& options);
+  DataLoader(SampleSource source, std::shared_ptr<const RowFormat> format, LoaderOptions options)
+      : source_(std::move(source)), format_(std::move(format)), options_(options) {}
 
   // Batch number `index` of the run, from 0; wraps into further epochs.
   Batch batch(int64_t index) const;
@@ -56,11 +45,12 @@ class DataLoader {
   int64_t batch_size() const { return options_.batch_size; }
 
  private:
-  Example example_of(const SampleSource::Sample& sample) const;
+  Row row_of(const SampleSource::Sample& sample) const;
   void mask_documents(const SampleSource::Sample& sample, int64_t row, Batch& out) const;
 
   SampleSource source_;
-  RowOptions options_;
+  std::shared_ptr<const RowFormat> format_;
+  LoaderOptions options_;
 };
 
 }  // namespace lathe

@@ -52,9 +52,8 @@ ValidationOptions validation_options(const EvaluationConfig& o, const ModelConfi
   options.document_mask = trained && trained->data.document_mask;
   ModelConfig any_length = config;  // the model tells of positions that it lacks
   any_length.max_position_embeddings = std::numeric_limits<int32_t>::max();
-  options.objective = make_objective(objective, any_length, options.seq_len);
-  if (objective_name(objective, config) == "next_token")
-    options.token_bytes = bytes_of_tokens(o.model, log);
+  options.format = make_row_format(objective, any_length, options.seq_len);
+  if (options.format->is_plain_text()) options.token_bytes = bytes_of_tokens(o.model, log);
   return options;
 }
 

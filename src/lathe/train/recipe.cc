@@ -57,7 +57,7 @@ void default_length(ModelConfig& model, const Json& section, const Recipe& r) {
   const Family& family = find_family(model.model_type);
   if (rename_keys(family, section).contains("max_position_embeddings")) return;
   model.max_position_embeddings = std::numeric_limits<int32_t>::max();  // rows of any length
-  const Objective::Lengths rows = make_objective(r.objective, model, r.train.seq_len)->longest();
+  const RowLengths rows = check_objective(r.objective, model, r.train.seq_len);
   model.max_position_embeddings = std::max({r.train.seq_len, rows.ids, rows.text});
 }
 
@@ -107,8 +107,9 @@ void check_shards(const DataConfig& data) {
 
 void check_together(const Recipe& r) {
   check_shards(r.data);
-  make_objective(r.objective, r.model, r.train.seq_len);  // refuses what does not fit
-  require(!r.data.document_mask || objective_name(r.objective, r.model) == "next_token",
+  check_objective(r.objective, r.model, r.train.seq_len);
+  require(!r.data.document_mask ||
+              make_row_format(r.objective, r.model, r.train.seq_len)->is_plain_text(),
           ErrorKind::kConfig, "data.document_mask",
           "only rows that are the text itself keep their documents apart: objective.name = "
           "\"next_token\"; leave it off for {}",

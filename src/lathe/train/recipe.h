@@ -10,9 +10,9 @@
 #include "lathe/config/visit.h"
 #include "lathe/model/model_config.h"
 #include "lathe/model/transformer.h"
-#include "lathe/optim/optim_config.h"
+#include "lathe/optim/optimizers.h"
 #include "lathe/optim/schedule.h"
-#include "lathe/train/objective/objective.h"
+#include "lathe/train/objectives.h"
 
 namespace lathe {
 

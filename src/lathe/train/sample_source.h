@@ -1,5 +1,5 @@
-// Which tokens sample number i of a run is: a pure function of i, so that resuming needs no saved
-// position.
+// The row source of token shards: which tokens sample number i of a run is. A pure function of i, so
+// that resuming needs no saved position.
 //
 // A sample is T + 1 tokens from a multiple of T on. Shards without weights are read as if they were
 // one: an epoch holds every sample of all of them once, in the order of a permutation keyed by

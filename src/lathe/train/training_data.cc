@@ -6,7 +6,7 @@
 
 namespace lathe {
 
-TrainingData open_training_data(const Recipe& recipe, std::shared_ptr<const Objective> objective) {
+TrainingData open_training_data(const Recipe& recipe, std::shared_ptr<const RowFormat> format) {
   const TrainConfig& t = recipe.train;
   TrainingData data;
   const std::vector<ShardChoice> choices = parse_shard_choices(recipe.data.train);
@@ -24,10 +24,10 @@ TrainingData open_training_data(const Recipe& recipe, std::shared_ptr<const Obje
                    {.seq_len = t.seq_len,
                     .shuffle = recipe.data.order == "shuffle",
                     .rng = Rng(static_cast<uint64_t>(t.seed)).fork("order")}),
-      RowOptions{.batch_size = t.batch_size,
-                 .vocab_size = recipe.model.vocab_size,
-                 .document_mask = recipe.data.document_mask,
-                 .objective = std::move(objective)});
+      std::move(format),
+      LoaderOptions{.batch_size = t.batch_size,
+                    .vocab_size = recipe.model.vocab_size,
+                    .document_mask = recipe.data.document_mask});
   return data;
 }
 

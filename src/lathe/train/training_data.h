@@ -16,7 +16,7 @@ struct TrainingData {
   std::unique_ptr<DataLoader> loader;               // reads from them
 };
 // Errors: kConfig, kIo, kFormat, kData.
-TrainingData open_training_data(const Recipe& recipe, std::shared_ptr<const Objective> objective);
+TrainingData open_training_data(const Recipe& recipe, std::shared_ptr<const RowFormat> format);
 
 // How often a run of `samples` goes through each shard.
 struct ShardPlan {

@@ -50,14 +50,12 @@ std::optional<double> ValidationLoss::bits_per_byte() const {
 
 namespace {
 
-LoaderOptions in_order(const ValidationOptions& o) {
-  return {.batch_size = o.batch_size,
-          .seq_len = o.seq_len,
-          .vocab_size = o.vocab_size,
-          .shuffle = false,
-          .document_mask = o.document_mask,
-          .rng = Rng(0).fork("validation"),
-          .objective = o.objective};
+DataLoader in_order(const TokenShard& shard, const ValidationOptions& o) {
+  return {
+      SampleSource({&shard}, {},
+                   {.seq_len = o.seq_len, .shuffle = false, .rng = Rng(0).fork("validation")}),
+      o.format,
+      {.batch_size = o.batch_size, .vocab_size = o.vocab_size, .document_mask = o.document_mask}};
 }
 
 }  // namespace
@@ -66,7 +64,7 @@ ValidationSet::ValidationSet(NamedShard shard, const ValidationOptions& options)
     : shard_name_(std::move(shard)),
       options_(options),
       shard_(std::make_unique<TokenShard>(shard_name_.prefix)),
-      loader_(*shard_, in_order(options)),
+      loader_(in_order(*shard_, options)),
       samples_(options.samples == 0 ? loader_.samples_per_epoch()
                                     : std::min(options.samples, loader_.samples_per_epoch())) {}
 
@@ -90,8 +88,8 @@ void ValidationSet::add(Transformer& model, const Batch& batch, ValidationLoss& 
 
 ValidationLoss ValidationSet::measure(Transformer& model,
                                       const std::function<void(int64_t)>& on_progress) const {
-  const int64_t length = options_.objective ? options_.objective->longest().ids : options_.seq_len;
-  ValidationLoss loss{make_buckets(length, options_.buckets), {}, samples_, 0};
+  ValidationLoss loss{
+      make_buckets(options_.format->longest().ids, options_.buckets), {}, samples_, 0};
   for (int64_t first = 0; first < samples_; first += options_.batch_size) {
     const Batch batch = loader_.rows(first, std::min(options_.batch_size, samples_ - first));
     if (batch.label_count > 0) add(model, batch, loss);

@@ -31,7 +31,7 @@ struct ValidationOptions {
   int64_t samples = 0;  // 0: all
   int64_t vocab_size = 0;
   bool document_mask = false;
-  std::shared_ptr<const Objective> objective = nullptr;
+  std::shared_ptr<const RowFormat> format = nullptr;
   // Bytes that each token id stands for, for bits per byte; empty where labels are no text.
   std::vector<int32_t> token_bytes = {};
   int64_t buckets = 1;  // stretches of positions whose loss is told apart

@@ -64,19 +64,19 @@ Recipe bench_recipe(const Preset& preset, const std::string& precision, const Ra
 PresetRun::PresetRun(const TrainBenchOptions& o)
     : preset_(find_preset(o.preset)),
       shard_(tokens() * 2 + 1, preset_.config().vocab_size),
-      trainer_(recipe_of(o, preset_, shard_), {}) {
+      loop_(recipe_of(o, preset_, shard_)) {
   while (steps_ < kWarmUp) step();
 }
 
 void PresetRun::step() {
-  trainer_.step(++steps_);
+  flops_ = loop_.step(++steps_).flops;
   peak_bytes_ = static_cast<double>(peak_resident_bytes());
 }
 
 StepSpeed step_speed(const TrainBenchOptions& o, PresetRun& run, double seconds,
                      double matrix_rate) {
   const double memory = run.peak_bytes() / (1 << 20);
-  const double rate = run.trainer().flops_per_step() / seconds;
+  const double rate = run.flops() / seconds;
   const double tokens_per_s = static_cast<double>(run.tokens()) / seconds;
   return {.facts = {{"preset", o.preset},
                     {"precision", o.precision},
@@ -85,7 +85,7 @@ StepSpeed step_speed(const TrainBenchOptions& o, PresetRun& run, double seconds,
                     {"model_gflops", rate * 1e-9},
                     {"share_of_matrix_rate", rate / matrix_rate},
                     {"peak_rss_mib", memory},
-                    {"params", run.trainer().model().parameter_count()}},
+                    {"params", run.model().parameter_count()}},
           .text = fmt::format(
               "{} {}: {:.1f} ms a step, {:.0f} tokens/s, {:.0f} GFLOP/s of {:.0f} ({:.0f} %), peak "
               "{:.0f} MiB\n",

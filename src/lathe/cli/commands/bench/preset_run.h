@@ -8,7 +8,7 @@
 #include "lathe/base/catalogue.h"
 #include "lathe/cli/frame/command.h"
 #include "lathe/model/presets.h"
-#include "lathe/train/trainer.h"
+#include "lathe/train/train_loop.h"
 
 namespace lathe {
 
@@ -36,24 +36,25 @@ struct TrainBenchOptions {
   void visit(Visitor& v);
 };
 
-// A trainer of the preset that is past its first steps.
+// The training of a preset, past its first steps.
 class PresetRun {
  public:
   explicit PresetRun(const TrainBenchOptions& options);
 
   void step();
-  Trainer& trainer() { return trainer_; }
+  Transformer& model() { return loop_.model(); }
+  double flops() const { return flops_; }  // model FLOPs of the last step
   // Resident memory up to the last step: the limits that are measured later need some too.
   double peak_bytes() const { return peak_bytes_; }
-  DType dtype() const { return trainer_.recipe().compute_dtype(); }
+  DType dtype() const { return loop_.recipe().compute_dtype(); }
   int64_t tokens() const { return preset_.batch_size * preset_.seq_len; }  // of a step
 
  private:
   const Preset& preset_;
   RandomShard shard_;
-  Trainer trainer_;
+  TrainLoop loop_;
   int64_t steps_ = 0;
-  double peak_bytes_ = 0;
+  double peak_bytes_ = 0, flops_ = 0;
 };
 
 struct StepSpeed {

@@ -18,13 +18,13 @@ struct CheckpointBenchOptions {
 int run_checkpoint_bench(const CheckpointBenchOptions& o, CommandContext& context) {
   const Preset& preset = find_preset(o.preset);
   const RandomShard shard(preset.batch_size * preset.seq_len + 1, preset.config().vocab_size);
-  Trainer trainer(bench_recipe(preset, "bf16", shard), {});
-  trainer.step(1);  // the first one allocates
-  const double before = trainer.step(2).seconds;
-  const double call = sorted_seconds(1, [&] { trainer.save_checkpoint(2); })[0];
-  const StepReport beside = trainer.step(3);
-  const double write_ms = trainer.finish_checkpoint() * 1e3;
-  const double alone = (before + trainer.step(4).seconds) / 2;
+  TrainLoop loop(bench_recipe(preset, "bf16", shard));
+  loop.step(1);  // the first one allocates
+  const double before = loop.step(2).seconds;
+  const double call = sorted_seconds(1, [&] { loop.save_checkpoint(2); })[0];
+  const StepReport beside = loop.step(3);
+  const double write_ms = loop.finish_checkpoint() * 1e3;
+  const double alone = (before + loop.step(4).seconds) / 2;
   // Training stands still in the call and before the update. The writer also takes processor time
   // and memory traffic from the forward and backward, which shows in the step as a whole.
   const double pause_ms = (call + beside.waited) * 1e3;

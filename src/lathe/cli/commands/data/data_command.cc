@@ -102,7 +102,7 @@ void print_row(const Batch& batch, int64_t row, const DataShowOptions& o,
 int run_data_show(const DataShowOptions& o, CommandContext& context) {
   const Recipe recipe = read_recipe(o.recipe, context.overrides);
   const TrainingData data = open_training_data(
-      recipe, make_objective(recipe.objective, recipe.model, recipe.train.seq_len));
+      recipe, make_row_format(recipe.objective, recipe.model, recipe.train.seq_len));
   const int64_t micro_batches = lathe::micro_batches(recipe.train, o.step);
   require(o.micro_batch < micro_batches, ErrorKind::kUsage, "command line",
           "step {} has {} micro-batches, expected --micro-batch below that", o.step, micro_batches);

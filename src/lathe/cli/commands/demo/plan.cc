@@ -7,7 +7,7 @@
 
 #include "lathe/base/strings.h"
 #include "lathe/cli/frame/interrupt.h"
-#include "lathe/train/trainer.h"
+#include "lathe/train/train_loop.h"
 
 namespace lathe {
 namespace {
@@ -55,12 +55,12 @@ Recipe recipe_for(const ModelSize& size, const DemoLimits& limits, const DataCon
 // Seconds of a step once memory is warm: a time that three of four timed steps kept. On an idle
 // machine all are alike; on a busy one the plan should hold although they vary. Times
 // five steps, and more while `budget` seconds are not over.
-double time_step(Trainer& trainer, double budget) {
+double time_step(TrainLoop& loop, double budget) {
   constexpr int64_t kWarmUp = 2, kFewest = 5, kMost = 20;
   std::vector<double> seconds;
   double sum = 0;
   for (int64_t s = 1; s <= kWarmUp + kFewest || (s <= kWarmUp + kMost && sum < budget); ++s) {
-    const StepReport report = trainer.step(s);
+    const StepReport report = loop.step(s);
     if (s <= kWarmUp) continue;
     seconds.push_back(report.seconds);
     sum += report.seconds;
@@ -118,11 +118,11 @@ DemoPlan plan_demo(const DemoLimits& limits, const DataConfig& data,
   const auto start = std::chrono::steady_clock::now();
   for (const ModelSize& size : kSizes) {
     DemoPlan plan{recipe_for(size, limits, data), 0, 0};
-    TrainHooks hooks;
-    hooks.should_stop = interrupt_requested;
-    Trainer trainer(plan.recipe, hooks);
-    plan.parameters = trainer.model().parameter_count();
-    plan.step_seconds = time_step(trainer, kForTiming * limits.seconds);
+    TrainCallbacks callbacks;
+    callbacks.should_stop = interrupt_requested;
+    TrainLoop loop(plan.recipe, callbacks);
+    plan.parameters = loop.model().parameter_count();
+    plan.step_seconds = time_step(loop, kForTiming * limits.seconds);
     DemoLimits left = limits;
     left.seconds = std::max(0.0, limits.seconds - seconds_since(start));
     set_length(plan.recipe, left, plan.step_seconds);

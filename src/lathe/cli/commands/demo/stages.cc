@@ -170,9 +170,9 @@ std::string training_stage(const Demo& d) {
   d.context.log.info("      $ lathe train {}", d.state.path("recipe.toml"));
   const Recipe recipe = read_recipe(load_recipe(d.state.folder() / "recipe.toml"));
   TrainDisplay display(recipe, d.context);
-  Trainer trainer(recipe, display.hooks());
-  display.announce(trainer);
-  trainer.run(Trainer::Start::kResume);
+  TrainLoop loop(recipe, display.callbacks(), display.facts());
+  display.announce(loop);
+  loop.run(TrainLoop::Start::kResume);
   display.finish();
   const RunData run = read_run(d.state.folder());
   const ValidationPoint& first = run.validations.front();

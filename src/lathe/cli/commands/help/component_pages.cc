@@ -78,15 +78,33 @@ std::string model_tables() {
   return family.text() + preset.text() + layers("Conversions", "lathe convert", conversions());
 }
 
+// Bytes of state for each of the parameter's elements.
+double state_bytes(const Optimizer& optimizer, Parameter parameter) {
+  Parameter* one = &parameter;
+  return static_cast<double>(optimizer.state_bytes({&one, 1})) /
+         static_cast<double>(parameter.shape.numel());
+}
+
+std::string state_text(const OptimizerEntry& entry) {
+  OptimConfig config;
+  config.name = entry.name;
+  const auto optimizer = make_optimizer(config, {});
+  Parameter matrix(Shape{1024, 1024}, {}), table = matrix, vector(Shape{1024}, {});
+  table.is_table = true;
+  return fmt::format("{:.2g}, {:.2g}, {:.2g}", state_bytes(*optimizer, matrix),
+                     state_bytes(*optimizer, table), state_bytes(*optimizer, vector));
+}
+
 std::string training_tables() {
   Table objective("Objectives", "`objective.name`", {"name", "what", "trains", "source"});
   for (const auto& o : objectives())
-    objective.row({o.name, o.summary, fmt::format("{}", fmt::join(o.make.bodies, ", ")), o.source});
+    objective.row({o.name, o.summary, fmt::format("{}", fmt::join(o.bodies, ", ")), o.source});
   Table optimizer(
       "Optimisers", "`optim.name`",
-      {"name", "what", "keys beside lr, weight_decay, grad_clip", "state a parameter", "source"});
-  for (const OptimizerInfo& o : kOptimizers)
-    optimizer.row({o.name, o.summary, o.keys, o.state, o.source});
+      {"name", "what", "keys beside lr, weight_decay, grad_clip",
+       "bytes of state an element, in matrices of 1024 x 1024, tables and vectors", "source"});
+  for (const OptimizerEntry& o : optimizers())
+    optimizer.row({o.name, o.summary, o.keys, state_text(o), o.source});
   Table schedule("Schedules", "`schedule.name`", {"name", "what", "source"});
   for (const ScheduleInfo& s : kSchedules) schedule.row({s.name, s.summary, s.source});
   return objective.text() + optimizer.text() + schedule.text();

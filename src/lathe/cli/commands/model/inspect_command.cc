@@ -106,24 +106,6 @@ Subject find_subject(const InspectOptions& o, const CommandContext& context) {
   return s;
 }
 
-// f32 state beside every parameter, as in the tables of optim/.
-int64_t optimizer_bytes(const std::string& name, const std::vector<Parameter*>& parameters) {
-  int64_t elements = 0;
-  for (const Parameter* p : parameters) {
-    const int64_t n = p->shape.numel();
-    const bool matrix = p->shape.rank() >= 2;
-    if (name == "adamw" || (name == "muon" && (!matrix || p->is_table))) {
-      elements += 2 * n;
-    } else if (name == "adafactor" && matrix) {
-      const auto blocks = static_cast<int64_t>(std::max<size_t>(p->parts.size(), 1));
-      elements += p->shape[0] + blocks * p->shape[1];
-    } else {
-      elements += n;
-    }
-  }
-  return 4 * elements;
-}
-
 CostOptions cost_options(const Subject& s, const std::vector<Parameter*>& parameters) {
   Recipe recipe;  // its accessors turn words into types
   recipe.train = s.train;
@@ -131,7 +113,7 @@ CostOptions cost_options(const Subject& s, const std::vector<Parameter*>& parame
           .batch_size = s.train.batch_size,
           .compute = dtype_by_name(s.train.precision),
           .recompute = recipe.recompute(),
-          .optimizer_bytes = optimizer_bytes(s.optim.name, parameters)};
+          .optimizer_bytes = make_optimizer(s.optim, {})->state_bytes(parameters)};
 }
 
 // Name without its number: "layers." of "layers.3"; empty when there is none.

@@ -7,7 +7,7 @@
 #include "lathe/cli/commands/train/train_display.h"
 #include "lathe/cli/frame/interrupt.h"
 #include "lathe/config/read_write.h"
-#include "lathe/train/trainer.h"
+#include "lathe/train/train_loop.h"
 
 namespace lathe {
 namespace {
@@ -43,32 +43,32 @@ struct TrainOptions {
   }
 };
 
-Trainer::Start start_of(const TrainOptions& o) {
+TrainLoop::Start start_of(const TrainOptions& o) {
   require(o.resume || !o.branch, ErrorKind::kUsage, "command line",
           "--branch says how a run goes on; write --resume --branch");
   require(o.resume || !o.from_step, ErrorKind::kUsage, "command line",
           "--from-step says where a run goes on; write --resume --from-step {}",
           o.from_step.value_or(0));
-  if (!o.resume) return Trainer::Start::kFresh;
-  return o.branch ? Trainer::Start::kBranch : Trainer::Start::kResume;
+  if (!o.resume) return TrainLoop::Start::kFresh;
+  return o.branch ? TrainLoop::Start::kBranch : TrainLoop::Start::kResume;
 }
 
 // What the recipe says and what this machine makes of it.
-Json plan_of(Trainer& trainer) {
-  const TrainConfig& t = trainer.recipe().train;
-  trainer.check_data();
-  const double seconds = trainer.measure_step_seconds();
+Json plan_of(TrainLoop& loop) {
+  const TrainConfig& t = loop.recipe().train;
+  loop.check();
+  const double seconds = loop.measure_step_seconds();
   Json plan = {
       {"out", t.out},
       {"out_is_used", std::filesystem::exists(std::filesystem::path(t.out) / "metrics.jsonl")},
-      {"parameters", trainer.model().parameter_count()},
+      {"parameters", loop.model().parameter_count()},
       {"steps", t.steps},
       {"seconds_per_step", seconds},
       {"hours", seconds * static_cast<double>(t.steps) / 3600},
-      {"state_mib", static_cast<double>(trainer.state_bytes()) / (1 << 20)},
+      {"state_mib", static_cast<double>(loop.state_bytes()) / (1 << 20)},
       {"peak_memory_mib", static_cast<double>(peak_resident_bytes()) / (1 << 20)},
       {"data", Json::array()}};
-  for (const ShardPlan& shard : trainer.data_plan())
+  for (const ShardPlan& shard : loop.data_plan())
     plan["data"].push_back({{"shard", shard.prefix},
                             {"epochs", shard.epochs},
                             {"documents", shard.documents},
@@ -76,8 +76,8 @@ Json plan_of(Trainer& trainer) {
   return plan;
 }
 
-int check_run(Trainer& trainer, CommandContext& context) {
-  const Json plan = plan_of(trainer);
+int check_run(TrainLoop& loop, CommandContext& context) {
+  const Json plan = plan_of(loop);
   if (context.json) {
     context.print_json(plan);
     return 0;
@@ -101,7 +101,7 @@ int check_run(Trainer& trainer, CommandContext& context) {
 }
 
 int run_train(const TrainOptions& o, CommandContext& context) {
-  const Trainer::Start start = start_of(o);
+  const TrainLoop::Start start = start_of(o);
   const Recipe recipe = read_recipe(o.recipe, context.overrides);
   if (o.show) {
     if (context.json) {
@@ -112,13 +112,13 @@ int run_train(const TrainOptions& o, CommandContext& context) {
     return 0;
   }
   TrainDisplay display(recipe, context);
-  Trainer trainer(recipe, display.hooks());
-  if (o.check) return check_run(trainer, context);
-  display.announce(trainer);
-  trainer.run(start, o.from_step);
+  TrainLoop loop(recipe, display.callbacks(), display.facts());
+  if (o.check) return check_run(loop, context);
+  display.announce(loop);
+  loop.run(start, o.from_step);
   display.finish();
-  const std::vector<ShardPlan> plan = trainer.data_plan();
-  const std::vector<int64_t> seen = trainer.documents_seen();
+  const std::vector<ShardPlan> plan = loop.data_plan();
+  const std::vector<int64_t> seen = loop.documents_seen();
   for (size_t i = 0; i < seen.size(); ++i)
     context.log.info("it saw {} of the {} documents of {}", seen[i], plan[i].documents,
                      plan[i].prefix);

@@ -24,29 +24,30 @@ TrainDisplay::TrainDisplay(const Recipe& recipe, CommandContext& context)
     matrix_flops_ = kernels::measure_matrix_rate(recipe_.compute_dtype());
 }
 
-TrainHooks TrainDisplay::hooks() {
-  TrainHooks h;
+TrainCallbacks TrainDisplay::callbacks() {
+  TrainCallbacks h;
   h.log = context_.log;
   h.on_step = [this](const StepReport& r) { on_step(r); };
   h.on_eval = [this](const EvalReport& r) {
     last_eval_ = r;
-    context_.log.info(
-        "step {}: validation loss {:.4f}{}", r.step, r.loss,
-        r.bits_per_byte ? fmt::format(", {:.4f} bits per byte", *r.bits_per_byte) : "");
+    const auto bits = find_number(r.numbers, "bits_per_byte");
+    context_.log.info("step {}: validation loss {:.4f}{}", r.step, r.loss,
+                      bits ? fmt::format(", {:.4f} bits per byte", *bits) : "");
   };
   h.on_sample = [this](int64_t step, const std::string& text) {
     context_.log.info("step {} writes: {}", step, text);
   };
-  if (tokenizer_) {
-    h.token_bytes = tokenizer_->byte_lengths();
-    if (recipe_.train.sample_every > 0)
-      h.sample = [this](Transformer& model) { return sample(model); };
-  }
+  if (tokenizer_ && recipe_.train.sample_every > 0)
+    h.sample = [this](Transformer& model) { return sample(model); };
   h.on_start = context_.begin_to_save;
   h.should_stop = interrupt_requested;
-  h.matrix_flops = matrix_flops_;
-  h.command = context_.command_line();
   return h;
+}
+
+TrainFacts TrainDisplay::facts() const {
+  return {.command = context_.command_line(),
+          .matrix_flops = matrix_flops_,
+          .token_bytes = tokenizer_ ? tokenizer_->byte_lengths() : std::vector<int32_t>()};
 }
 
 std::string TrainDisplay::sample(Transformer& model) const {
@@ -60,14 +61,14 @@ std::string TrainDisplay::sample(Transformer& model) const {
                                                      throw_if_interrupted);
 }
 
-void TrainDisplay::announce(Trainer& trainer) const {
-  const TrainConfig& t = trainer.recipe().train;
+void TrainDisplay::announce(TrainLoop& loop) const {
+  const TrainConfig& t = loop.recipe().train;
   context_.log.info(
       "{} parameters, {} steps of {} tokens, {} on {} threads{}",
-      human_count(static_cast<double>(trainer.model().parameter_count())), t.steps,
+      human_count(static_cast<double>(loop.model().parameter_count())), t.steps,
       t.batch_size * t.grad_accumulation * t.seq_len, t.precision, thread_count(),
       matrix_flops_ > 0 ? fmt::format(" (matrix rate {:.0f} GFLOP/s)", matrix_flops_ * 1e-9) : "");
-  for (const ShardPlan& shard : trainer.data_plan())
+  for (const ShardPlan& shard : loop.data_plan())
     context_.log.info("{:.2f} epochs of {} ({} documents, {} tokens)", shard.epochs, shard.prefix,
                       shard.documents, human_count(static_cast<double>(shard.tokens)));
 }

@@ -9,7 +9,7 @@
 #include "lathe/cli/frame/command.h"
 #include "lathe/report/running_mean.h"
 #include "lathe/text/tokenizer.h"
-#include "lathe/train/trainer.h"
+#include "lathe/train/train_loop.h"
 
 namespace lathe {
 
@@ -19,8 +19,9 @@ class TrainDisplay {
   // measures the machine's matrix rate. `context` must outlive the display.
   TrainDisplay(const Recipe& recipe, CommandContext& context);
 
-  TrainHooks hooks();
-  void announce(Trainer& trainer) const;  // one paragraph: sizes, machine, plan
+  TrainCallbacks callbacks();
+  TrainFacts facts() const;
+  void announce(TrainLoop& loop) const;  // one paragraph: sizes, machine, plan
   void finish();
   nlohmann::ordered_json summary() const;
 

@@ -1,4 +1,4 @@
-#include "lathe/train/trainer.h"
+#include "lathe/train/train_loop.h"
 
 #include <cmath>
 
@@ -116,13 +116,13 @@ TEST_F(Training, WhatANotFiniteLossAdvisesWorks) {
     // Of the later failure, steps 1 to 3 are sound.
     if (!early) {
       EXPECT_NE(error_text([&] {
-                  Trainer(recipe(), stopping_after(3)).run(Trainer::Start::kFresh);
+                  TrainLoop(recipe(), stopping_after(3)).run(TrainLoop::Start::kFresh);
                 }).find("stopped after step 3"),
                 std::string::npos);
     }
     const std::string text = error_text([&] {
       train(recipe(R"({"optim": {"lr": 1e30, "grad_clip": 0}, "schedule": {"warmup_steps": 0}})"),
-            early ? Trainer::Start::kFresh : Trainer::Start::kBranch);
+            early ? TrainLoop::Start::kFresh : TrainLoop::Start::kBranch);
     });
     EXPECT_NE(text.find("go on with --resume --branch, "), std::string::npos) << text;
     EXPECT_NE(text.find(early ? "from the beginning" : "from the checkpoint of step 3"),
@@ -132,7 +132,7 @@ TEST_F(Training, WhatANotFiniteLossAdvisesWorks) {
               early ? std::vector<int64_t>{} : (std::vector<int64_t>{1, 2, 3}));
     EXPECT_TRUE(fs::exists(out() / "checkpoints" /
                            (early ? "aside-step-00000001" : "aside-step-00000004")));
-    train(recipe(R"({"optim": {"lr": 1e-3}})"), Trainer::Start::kBranch);
+    train(recipe(R"({"optim": {"lr": 1e-3}})"), TrainLoop::Start::kBranch);
     EXPECT_TRUE(fs::exists(out() / "model"));
   }
 }
@@ -150,7 +150,7 @@ TEST_F(Training, ARunThatSkipsEveryStepEnds) {
   // What it advises works: no checkpoint of the weights that fail is left to go on from.
   EXPECT_NE(text.find("from the beginning"), std::string::npos) << text;
   train(recipe(R"({"optim": {"lr": 1e-3}, "train": {"spike_skip": 6, "max_skipped": 5}})"),
-        Trainer::Start::kBranch);
+        TrainLoop::Start::kBranch);
   EXPECT_TRUE(fs::exists(out() / "model"));
 }
 
@@ -159,19 +159,20 @@ TEST_F(Training, AFolderOfOthersIsNotReplacedByTheModel) {
   train(recipe());
   folder_.write("out/model/notes.txt", "mine");
   fs::remove_all(checkpoint(6));
-  const std::string text = error_text([&] { train(recipe(), Trainer::Start::kResume); });
+  const std::string text = error_text([&] { train(recipe(), TrainLoop::Start::kResume); });
   EXPECT_NE(text.find("it holds 'notes.txt'"), std::string::npos) << text;
   EXPECT_EQ(content_of(out() / "model/notes.txt"), "mine");
   EXPECT_EQ(CheckpointStore(out() / "checkpoints").steps().back(), 5);  // told before any step
 }
 
 TEST_F(Training, AnErrorInAValidationLosesNoStep) {
-  TrainHooks hooks;
-  hooks.on_eval = [](const EvalReport&) { fail(ErrorKind::kIo, "screen", "is gone"); };
+  TrainCallbacks callbacks;
+  callbacks.on_eval = [](const EvalReport&) { fail(ErrorKind::kIo, "screen", "is gone"); };
   const Recipe r = recipe(R"({"train": {"eval_every": 4, "checkpoint_every": 0}})");
-  EXPECT_EQ(error_text([&] { Trainer(r, hooks).run(Trainer::Start::kFresh); }), "[screen] is gone");
+  EXPECT_EQ(error_text([&] { TrainLoop(r, callbacks).run(TrainLoop::Start::kFresh); }),
+            "[screen] is gone");
   EXPECT_EQ(CheckpointStore(out() / "checkpoints").steps(), (std::vector<int64_t>{4}));
-  train(r, Trainer::Start::kResume);
+  train(r, TrainLoop::Start::kResume);
   const auto resumed = result();
   start_over();
   train(r);
@@ -184,12 +185,12 @@ TEST_F(Training, ValidationDoesNotDependOnTheBatchSize) {
   for (const int64_t batch_size : {1, 2, 5, 64}) {
     Recipe r = recipe(R"({"train": {"eval_samples": 11}})");
     r.train.batch_size = batch_size;
-    losses.push_back(Trainer(r, {}).evaluate(1).loss);
+    losses.push_back(TrainLoop(r).evaluate(1).loss);
   }
   for (const double loss : losses) EXPECT_NEAR(loss, losses[0], 1e-6);
-  const double all = Trainer(recipe(R"({"train": {"eval_samples": 0}})"), {}).evaluate(1).loss;
+  const double all = TrainLoop(recipe(R"({"train": {"eval_samples": 0}})")).evaluate(1).loss;
   EXPECT_NE(all, losses[0]);
-  EXPECT_EQ(all, Trainer(recipe(R"({"train": {"eval_samples": 10000}})"), {}).evaluate(1).loss);
+  EXPECT_EQ(all, TrainLoop(recipe(R"({"train": {"eval_samples": 10000}})")).evaluate(1).loss);
 }
 
 TEST_F(Training, SeveralValidationSetsAreNamed) {
@@ -225,11 +226,11 @@ TEST_F(Training, TheBestCheckpointIsKeptAndPatienceEnds) {
   EXPECT_NO_THROW(load_model(out() / "checkpoints/best", {}));
   // A run that has ended stays as it is; with more patience it goes on.
   const auto ended = result();
-  train(recipe(patch), Trainer::Start::kResume);
+  train(recipe(patch), TrainLoop::Start::kResume);
   EXPECT_EQ(result(), ended);
   Json more = Json::parse(patch);
   more["train"]["patience"] = 5;
-  train(recipe(more.dump().c_str()), Trainer::Start::kResume);
+  train(recipe(more.dump().c_str()), TrainLoop::Start::kResume);
   EXPECT_GT(metrics().back().at("step"), last);
 }
 
@@ -254,17 +255,17 @@ TEST_F(Training, LossesOfModulesAndDenoisersAreInTheMetrics) {
 }
 
 TEST_F(Training, ALearningRateOfZeroByNameFreezes) {
-  for (const OptimizerInfo& o : kOptimizers) {
+  for (const OptimizerEntry& o : optimizers()) {
     SCOPED_TRACE(o.name);
     Json tree = recipe_;
     tree["optim"]["name"] = std::string(o.name);
     tree["optim"]["lr_by_name"] = {"layers.0.*:0", "embedding*:0"};
     tree["optim"]["decay_by_name"] = {"layers.0.*:0.5"};
-    Trainer trainer(read_recipe(tree), {});
+    TrainLoop loop(read_recipe(tree));
     std::map<std::string, std::vector<double>> before;
-    for (const Parameter* p : trainer.model().parameters()) before[p->name] = p->value.to_vector();
-    for (int64_t step = 1; step <= 3; ++step) trainer.step(step);
-    for (const Parameter* p : trainer.model().parameters()) {
+    for (const Parameter* p : loop.model().parameters()) before[p->name] = p->value.to_vector();
+    for (int64_t step = 1; step <= 3; ++step) loop.step(step);
+    for (const Parameter* p : loop.model().parameters()) {
       const bool frozen = p->name.starts_with("layers.0.") || p->name.starts_with("embedding");
       EXPECT_EQ(before[p->name] == p->value.to_vector(), frozen) << p->name;
     }
@@ -280,9 +281,9 @@ TEST_F(Training, DocumentsThatWereSeenAreCounted) {
   recipe_["train"]["batch_size"] = 1;
   for (const int64_t steps : {1, 2, 3, 7}) {
     recipe_["train"]["steps"] = steps;
-    Trainer trainer(recipe(), {});
-    for (int64_t s = 1; s <= steps; ++s) trainer.step(s);
-    EXPECT_EQ(trainer.documents_seen(), (std::vector<int64_t>{std::min<int64_t>(3, steps)}));
+    TrainLoop loop(recipe());
+    for (int64_t s = 1; s <= steps; ++s) loop.step(s);
+    EXPECT_EQ(loop.documents_seen(), (std::vector<int64_t>{std::min<int64_t>(3, steps)}));
   }
 }
 
@@ -334,7 +335,7 @@ TEST_F(Training, SeveralShards) {
   fs::remove_all(checkpoint(6));
   recipe_["data"]["train"] = {a, b + ":0.8"};
   EXPECT_NE(error_text([&] {
-              train(recipe(), Trainer::Start::kResume);
+              train(recipe(), TrainLoop::Start::kResume);
             }).find("its weights are not what the run began with"),
             std::string::npos);
 }
@@ -390,12 +391,12 @@ TEST_F(Training, ACheckpointIsAModel) {
 }
 
 TEST_F(Training, StoppingWritesACheckpoint) {
-  Trainer trainer(recipe(R"({"train": {"checkpoint_every": 0}})"), stopping_after(3));
-  EXPECT_EQ(error_text([&] { trainer.run(Trainer::Start::kFresh); }),
+  TrainLoop loop(recipe(R"({"train": {"checkpoint_every": 0}})"), stopping_after(3));
+  EXPECT_EQ(error_text([&] { loop.run(TrainLoop::Start::kFresh); }),
             "[train] stopped after step 3 of 6; the same command with --resume goes on");
   EXPECT_EQ(CheckpointStore(out() / "checkpoints").steps(), (std::vector<int64_t>{3}));
   EXPECT_FALSE(fs::exists(out() / "model"));
-  train(recipe(R"({"train": {"checkpoint_every": 0}})"), Trainer::Start::kResume);
+  train(recipe(R"({"train": {"checkpoint_every": 0}})"), TrainLoop::Start::kResume);
   const auto resumed = result();
   EXPECT_EQ(resumed, trained(R"({"train": {"checkpoint_every": 0}})"));
 }
@@ -408,10 +409,10 @@ TEST_F(Training, AStopWithinAStepLosesOnlyThatStep) {
         recompute);
     start_over();
     int64_t asked = 0, stop_at = 0, taken = 0;
-    TrainHooks hooks;
-    hooks.should_stop = [&] { return ++asked == stop_at; };
-    hooks.on_step = [&](const StepReport& r) { taken = r.step; };
-    Trainer(recipe(patch.c_str()), hooks).run(Trainer::Start::kFresh);
+    TrainCallbacks callbacks;
+    callbacks.should_stop = [&] { return ++asked == stop_at; };
+    callbacks.on_step = [&](const StepReport& r) { taken = r.step; };
+    TrainLoop(recipe(patch.c_str()), callbacks).run(TrainLoop::Start::kFresh);
     const auto unbroken = result();
     const int64_t all = asked;
     EXPECT_GT(all, 60);  // operations, not steps
@@ -419,14 +420,14 @@ TEST_F(Training, AStopWithinAStepLosesOnlyThatStep) {
       start_over();
       asked = taken = 0;
       stop_at = 1 + i * (all - 1) / 6;
-      const std::string text =
-          error_text([&] { Trainer(recipe(patch.c_str()), hooks).run(Trainer::Start::kFresh); });
+      const std::string text = error_text(
+          [&] { TrainLoop(recipe(patch.c_str()), callbacks).run(TrainLoop::Start::kFresh); });
       EXPECT_EQ(text, fmt::format("[train] stopped after step {} of 3; the same command with "
                                   "--resume goes on",
                                   taken));
       EXPECT_EQ(CheckpointStore(out() / "checkpoints").steps(),
                 taken == 0 ? std::vector<int64_t>{} : std::vector<int64_t>{taken});
-      train(recipe(patch.c_str()), Trainer::Start::kResume);
+      train(recipe(patch.c_str()), TrainLoop::Start::kResume);
       EXPECT_EQ(result(), unbroken);
     }
   }
@@ -435,33 +436,34 @@ TEST_F(Training, AStopWithinAStepLosesOnlyThatStep) {
 // A model whose head is zero gives every token the same probability: log V nats each.
 TEST_F(Training, ValidationCountsNatsAndBytes) {
   write_shard(folder_ / "valid", {{1, 2, 3, 4, 5, 6, 7, 8, 9}, {2, 2, 2, 2, 2, 2, 2, 2}});
-  TrainHooks hooks;
-  hooks.token_bytes = {0, 1, 2, 3, 1, 1, 1, 1, 1, 4};  // of tokens 0 … 9; the rest has none
+  TrainFacts facts;
+  facts.token_bytes = {0, 1, 2, 3, 1, 1, 1, 1, 1, 4};  // of tokens 0 … 9; the rest has none
   const auto evaluate = [&](const char* patch) {
-    Trainer trainer(recipe(patch), hooks);
-    for (Parameter* p : trainer.model().parameters())
+    TrainLoop loop(recipe(patch), {}, facts);
+    for (Parameter* p : loop.model().parameters())
       if (p->name == "head.weight") p->compute.fill_zero();
-    return trainer.evaluate(1);
+    return loop.evaluate(1);
   };
   // Two samples of 8: labels 2 … 9, then eight times 2.
   const double bytes = (2 + 3 + 1 + 1 + 1 + 1 + 1 + 4) + 8 * 2;
   const EvalReport whole = evaluate("{}");
   EXPECT_NEAR(whole.loss, std::log(13.0), 1e-6);
-  ASSERT_TRUE(whole.bits_per_byte.has_value());
-  EXPECT_NEAR(*whole.bits_per_byte, 16 * std::log2(13.0) / bytes, 1e-6);
+  EXPECT_NEAR(find_number(whole.numbers, "bits_per_byte").value(), 16 * std::log2(13.0) / bytes,
+              1e-6);
   // With document masks the target across the border (the first 2 of the second) is left out.
   const EvalReport masked = evaluate(R"({"data": {"document_mask": true}})");
   EXPECT_NEAR(masked.loss, std::log(13.0), 1e-6);
-  EXPECT_NEAR(*masked.bits_per_byte, 15 * std::log2(13.0) / (bytes - 2), 1e-6);
-  hooks.token_bytes.clear();
-  EXPECT_FALSE(evaluate("{}").bits_per_byte.has_value());
+  EXPECT_NEAR(find_number(masked.numbers, "bits_per_byte").value(),
+              15 * std::log2(13.0) / (bytes - 2), 1e-6);
+  facts.token_bytes.clear();
+  EXPECT_FALSE(find_number(evaluate("{}").numbers, "bits_per_byte").has_value());
 }
 
 // The reported loss is that of the library's own forward on the same batches, weighed by labels.
 TEST_F(Training, ValidationIsTheMeanOverLabels) {
-  Trainer trainer(recipe(R"({"data": {"document_mask": true}})"), {});
+  TrainLoop loop(recipe(R"({"data": {"document_mask": true}})"));
   const TokenShard shard(folder_ / "valid");
-  const DataLoader loader(
+  const DataLoader loader = plain_loader(
       shard,
       {.batch_size = 1, .seq_len = 8, .vocab_size = 13, .shuffle = false, .document_mask = true});
   double sum = 0, count = 0;
@@ -471,12 +473,12 @@ TEST_F(Training, ValidationIsTheMeanOverLabels) {
     Forward f;
     f.positions = b.positions;
     f.segments = {b.segments, b.segments};
-    sum += ops::linear_cross_entropy(trainer.model().hidden(f, b.ids), trainer.model().head(f),
-                                     b.labels, {.normalizer = 1})
+    sum += ops::linear_cross_entropy(loop.model().hidden(f, b.ids), loop.model().head(f), b.labels,
+                                     {.normalizer = 1})
                .value.item();
     count += static_cast<double>(b.label_count);
   }
-  EXPECT_NEAR(trainer.evaluate(1).loss, sum / count, 1e-6);
+  EXPECT_NEAR(loop.evaluate(1).loss, sum / count, 1e-6);
 }
 
 TEST_F(Training, AModelThatCannotFitIsRefusedBeforeItIsMade) {
@@ -484,7 +486,7 @@ TEST_F(Training, AModelThatCannotFitIsRefusedBeforeItIsMade) {
   const Recipe r = recipe(R"({"model": {"hidden_size": 200000, "num_attention_heads": 1000,
                               "num_key_value_heads": 1000, "intermediate_size": 800000,
                               "num_hidden_layers": 6}})");
-  const std::string text = error_text([&] { Trainer trainer(r, {}); });
+  const std::string text = error_text([&] { TrainLoop loop(r); });
   EXPECT_NE(text.find("GiB of weights and gradients"), std::string::npos) << text;
   EXPECT_EQ(text.find("[model] "), 0u);
 }
@@ -500,10 +502,10 @@ TEST_F(Training, AveragedWeightsAreValidatedAndSaved) {
 }
 
 TEST_F(Training, TheFinishedFolderIsTheTrainedModel) {
-  Trainer trainer(recipe(), {});
-  trainer.run(Trainer::Start::kFresh);
+  TrainLoop loop(recipe());
+  loop.run(TrainLoop::Start::kFresh);
   const auto loaded = load_model(out() / "model", {});
-  const auto mine = trainer.model().parameters(), theirs = loaded->parameters();
+  const auto mine = loop.model().parameters(), theirs = loaded->parameters();
   for (size_t i = 0; i < mine.size(); ++i)
     EXPECT_EQ(mine[i]->value.to_vector(), theirs[i]->value.to_vector()) << mine[i]->name;
   EXPECT_TRUE(fs::exists(out() / "model" / "lathe.manifest.json"));
@@ -515,9 +517,9 @@ TEST_F(Training, BeginsFromAFolder) {
   Json tree = recipe_;
   tree["model"] = Json{{"from", (folder_ / "base").string()}};
   start_over();
-  Trainer trainer(read_recipe(tree), {});
+  TrainLoop loop(read_recipe(tree));
   const auto base = load_model(folder_ / "base", {});
-  const auto mine = trainer.model().parameters(), theirs = base->parameters();
+  const auto mine = loop.model().parameters(), theirs = base->parameters();
   for (size_t i = 0; i < mine.size(); ++i)
     EXPECT_EQ(mine[i]->value.to_vector(), theirs[i]->value.to_vector()) << mine[i]->name;
 }
@@ -532,18 +534,18 @@ TEST_F(Training, ASpikeIsSkipped) {
   const char* patch = R"({"data": {"order": "sequential"},
                           "train": {"steps": 35, "checkpoint_every": 0, "spike_skip": 5}})";
   std::vector<int64_t> skipped;
-  TrainHooks hooks;
+  TrainCallbacks callbacks;
   std::vector<double> before, after;
-  Trainer* running = nullptr;
-  hooks.on_step = [&](const StepReport& r) {
+  TrainLoop* running = nullptr;
+  callbacks.on_step = [&](const StepReport& r) {
     const auto weights = running->model().parameters().front()->value.to_vector();
     if (r.step == 30) before = weights;
     if (r.step == 31) after = weights;
     if (r.skipped) skipped.push_back(r.step);
   };
-  Trainer trainer(recipe(patch), hooks);
-  running = &trainer;
-  trainer.run(Trainer::Start::kFresh);
+  TrainLoop loop(recipe(patch), callbacks);
+  running = &loop;
+  loop.run(TrainLoop::Start::kFresh);
   EXPECT_EQ(skipped, (std::vector<int64_t>{31}));
   EXPECT_EQ(before, after);
   EXPECT_EQ(metrics()[30]["skipped"], true);

@@ -1,4 +1,4 @@
-#include "lathe/train/objective/spans.h"
+#include "lathe/train/row_format/spans.h"
 
 #include <algorithm>
 #include <cmath>
@@ -50,23 +50,23 @@ Corrupted corrupt(std::span<const int32_t> tokens, const SpanCounts& counts, int
   return out;
 }
 
-void require_sentinels(const ObjectiveOptions& o, int64_t spans) {
-  require(spans <= o.config.sentinels, ErrorKind::kConfig, "objective.sentinels",
+void require_sentinels(const RowShape& shape, int64_t spans) {
+  require(spans <= shape.hiding.sentinels, ErrorKind::kConfig, "objective.sentinels",
           "{} spans of a text need a sentinel each, but there are {}; raise this (and "
           "model.vocab_size with it), objective.mean_span, or shorten train.seq_len",
-          spans, o.config.sentinels);
-  require(o.config.sentinels < o.vocab_size, ErrorKind::kConfig, "objective.sentinels",
+          spans, shape.hiding.sentinels);
+  require(shape.hiding.sentinels < shape.vocab_size, ErrorKind::kConfig, "objective.sentinels",
           "{} sentinels leave nothing of a vocabulary of {}; raise model.vocab_size by that many",
-          o.config.sentinels, o.vocab_size);
+          shape.hiding.sentinels, shape.vocab_size);
 }
 
-void refuse_sentinels(const ObjectiveOptions& o, std::span<const int32_t> tokens) {
-  const int64_t first = o.vocab_size - o.config.sentinels;
+void refuse_sentinels(const RowShape& shape, std::span<const int32_t> tokens) {
+  const int64_t first = shape.vocab_size - shape.hiding.sentinels;
   for (const int32_t token : tokens)
     require(token < first, ErrorKind::kData, "objective",
             "the text has token {}, but ids from {} on are sentinels; raise model.vocab_size to "
             "the tokenizer's size plus objective.sentinels = {}",
-            token, first, o.config.sentinels);
+            token, first, shape.hiding.sentinels);
 }
 
 }  // namespace lathe

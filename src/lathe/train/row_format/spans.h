@@ -5,7 +5,7 @@
 #include <span>
 #include <vector>
 
-#include "lathe/train/objective/objective.h"
+#include "lathe/train/row_format/row_format.h"
 
 namespace lathe {
 
@@ -20,7 +20,7 @@ SpanCounts span_counts(int64_t tokens, double rate, double mean_span);
 // `total` cut into `parts` parts of at least 1, every way equally likely.
 std::vector<int64_t> random_parts(int64_t total, int64_t parts, const Rng& rng);
 
-// What is left with a sentinel for each span, and each span behind its sentinel. A text begins with
+// What is left with a sentinel for each span, and each span after its sentinel. A text begins with
 // a kept token. Sentinels count down from `first_sentinel`.
 struct Corrupted {
   std::vector<int32_t> inputs, targets;
@@ -30,8 +30,8 @@ Corrupted corrupt(std::span<const int32_t> tokens, const SpanCounts& counts, int
 
 // Error kConfig when `spans` of them need more sentinels than there are, or the vocabulary is too
 // small for them.
-void require_sentinels(const ObjectiveOptions& options, int64_t spans);
+void require_sentinels(const RowShape& shape, int64_t spans);
 // Error kData when a token of the text is a sentinel itself.
-void refuse_sentinels(const ObjectiveOptions& options, std::span<const int32_t> tokens);
+void refuse_sentinels(const RowShape& shape, std::span<const int32_t> tokens);
 
 }  // namespace lathe

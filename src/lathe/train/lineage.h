@@ -1,0 +1,37 @@
+// Where what a run writes comes from: its inputs, the recipe, and the branches that it took; and the
+// files that name them.
+#pragma once
+
+#include <filesystem>
+#include <nlohmann/json_fwd.hpp>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "lathe/io/manifest.h"
+#include "lathe/model/folder.h"
+#include "lathe/train/recipe.h"
+
+namespace lathe {
+
+struct Lineage {
+  std::string command = {};
+  int64_t threads = 0;                     // of the run, wherever a file is written
+  std::vector<ArtefactRef> inputs = {};    // shards, tokenizer, model.from, hashed at the start
+  std::string data_hash = {};              // TaskInputs::data_hash
+  ModelFiles files = {};                   // Task::files
+  std::vector<std::string> branches = {};  // "after step 12: optim.lr: 0.01, now 0.001"
+
+  // Of an artefact of `kind` ("checkpoint", "model") after so many steps and updates.
+  Manifest manifest(std::string_view kind, const Recipe& recipe, int64_t step,
+                    int64_t updates) const;
+  // CheckpointOptions::complete. Runs on the writing thread: reads only what a run does not change.
+  void complete_checkpoint(const Recipe& recipe, const std::filesystem::path& folder,
+                           const std::filesystem::path& final_path,
+                           const nlohmann::ordered_json& state) const;
+  // The finished model's folder, which takes the place of one that is there.
+  void write_model(Transformer& model, const Recipe& recipe, const std::filesystem::path& target,
+                   int64_t step, int64_t updates) const;
+};
+
+}  // namespace lathe

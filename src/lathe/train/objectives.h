@@ -1,0 +1,86 @@
+// Objectives: what a run learns to do, chosen by objective.name. An entry of the catalogue says which
+// bodies it trains, which keys it has and how its task is made.
+//
+//   // my_task.cc, and nothing of it anywhere else:
+//   struct MyConfig { double strength = 1; void visit(Visitor& v) { … } };
+//   class MyTask : public Task { … };
+//   Objective my_objective() {
+//     return objective<MyConfig>({.name = "mine", .summary = "…", .source = "…"}, {"decoder"},
+//                                [](const TaskSetting& s) -> std::unique_ptr<Task> { … });
+//   }
+//
+//   // objectives.cc: Objective my_objective();  and a line of the table
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "lathe/config/component.h"
+#include "lathe/model/model_config.h"
+#include "lathe/train/row_format/row_format.h"
+#include "lathe/train/task/language_model.h"
+
+namespace lathe {
+
+struct Objective {
+  std::string_view name, summary, source;
+  std::vector<std::string_view> bodies;  // that it can train; the default of the first
+  ComponentConfig (*config)();           // with its defaults
+  // Error kConfig for a configuration that cannot work.
+  void (*check)(const RowShape& shape, const ComponentConfig& config, const KeyErrors& keys);
+  std::unique_ptr<Task> (*make)(const TaskSetting& setting);
+  // Of an objective that is a row format of the language-model task; else nullptr.
+  std::unique_ptr<RowFormat> (*format)(const RowShape& shape,
+                                       const ComponentConfig& config) = nullptr;
+};
+std::span<const Objective> objectives();
+
+// An objective with a task of its own; Config has its keys.
+template <class Config = NoConfig>
+Objective objective(const ComponentText& text, std::vector<std::string_view> bodies,
+                    std::unique_ptr<Task> (*make)(const TaskSetting& setting)) {
+  return {text.name,
+          text.summary,
+          text.source,
+          std::move(bodies),
+          [] { return ComponentConfig::of<Config>(); },
+          [](const RowShape& shape, const ComponentConfig& config, const KeyErrors& keys) {
+            if constexpr (requires(const Config& c) { c.check(shape, keys); })
+              config.get<Config>()->check(shape, keys);
+          },
+          make};
+}
+
+// The language-model task with rows of a format, which is constructed from (shape, config) or,
+// without keys, from (shape).
+template <class Format, class Config = NoConfig>
+Objective text_objective(const ComponentText& text, std::vector<std::string_view> bodies) {
+  Objective o = objective<Config>(text, std::move(bodies), make_language_model);
+  o.format = component<RowFormat, RowShape, Format, Config>(text).make;
+  return o;
+}
+
+// The section [objective] of a recipe.
+struct ObjectiveConfig {
+  std::optional<std::string> name;  // default: what the body is made for, see objective_name()
+  HidingConfig hiding;
+  ComponentConfigs components{objectives()};
+  LanguageModelConfig language_model;
+  void visit(Visitor& v);
+};
+
+// The objective's name, or the default of the body.
+std::string objective_name(const ObjectiveConfig& config, const ModelConfig& model);
+// The longest rows of the run. Errors: kConfig for an objective that does not fit the body, the
+// vocabulary or seq_len.
+RowLengths check_objective(const ObjectiveConfig& config, const ModelConfig& model,
+                           int64_t seq_len);
+// Errors: those of check_objective(), and kConfig for an objective that is not of text.
+std::unique_ptr<RowFormat> make_row_format(const ObjectiveConfig& config, const ModelConfig& model,
+                                           int64_t seq_len);
+
+}  // namespace lathe

@@ -1,0 +1,66 @@
+// Row formats: how a stretch of text becomes a row, the model's inputs and the labels it is to
+// predict. Where the text comes from is the row source's business (train/sample_source.h).
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <string_view>
+#include <vector>
+
+#include "lathe/base/rng.h"
+#include "lathe/config/visit.h"
+#include "lathe/model/body.h"
+
+namespace lathe {
+
+// One row of a batch.
+struct Row {
+  std::vector<int32_t> text = {};  // what the encoder reads, in a body that has one
+  std::vector<int32_t> ids = {};
+  std::vector<int32_t> labels = {};  // of each id; -1: no loss
+  int64_t prefix = 0;                // ids that see each other
+  std::string_view kind = {};        // of a format that mixes several; lives as long as the format
+};
+
+// How tokens are hidden, by the formats that hide some: keys of [objective] that they share.
+struct HidingConfig {
+  double mask_rate = 0.15;
+  double mean_span = 3.0;
+  int64_t sentinels = 100;
+  void visit(Visitor& v);
+};
+
+// What all formats are given alike.
+struct RowShape {
+  Body body = {};
+  int64_t vocab_size = 0;
+  int64_t seq_len = 0;
+  std::optional<int64_t> eos_token_id = {}, decoder_start = {};
+  HidingConfig hiding = {};
+};
+
+// The longest that the parts of a row can be.
+struct RowLengths {
+  int64_t text = 0, ids = 0;
+};
+
+// Stateless and thread-safe: a row is a function of its tokens and its random stream.
+class RowFormat {
+ public:
+  virtual ~RowFormat() = default;
+  // From seq_len + 1 consecutive tokens. Error kData for tokens that the format needs itself.
+  virtual Row row(std::span<const int32_t> tokens, const Rng& rng) const = 0;
+  virtual RowLengths longest() const = 0;
+  // Whether `ids` are the text itself and every label is the token after: documents can then be
+  // kept apart, and a label stands for its token's bytes.
+  virtual bool is_plain_text() const { return false; }
+};
+
+// The row in which a model is given `inputs` and is to predict `targets`: in the encoder and the
+// decoder, or one after the other, with the inputs as the prefix where the body has one.
+Row join_row(const RowShape& shape, std::span<const int32_t> inputs,
+             std::span<const int32_t> targets);
+RowLengths joined_lengths(const RowShape& shape, int64_t inputs, int64_t targets);
+
+}  // namespace lathe

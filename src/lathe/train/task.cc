@@ -1,0 +1,66 @@
+#include "lathe/train/task.h"
+
+#include <nlohmann/json.hpp>
+
+#include "lathe/base/error.h"
+#include "lathe/base/process.h"
+#include "lathe/model/summary.h"
+
+namespace lathe {
+namespace {
+
+// Weights and gradients alone, of which every element will be touched; said before the system ends
+// the program without a word.
+void require_memory(Transformer& model, const Recipe& recipe) {
+  constexpr double kGiB = 1 << 30;
+  const ModelCost cost =
+      model_cost(model, {.seq_len = recipe.train.seq_len, .compute = recipe.compute_dtype()});
+  const int64_t needed = cost.weight_bytes + cost.gradient_bytes, there = physical_memory_bytes();
+  require(
+      there == 0 || needed <= there, ErrorKind::kConfig, "model",
+      "{} parameters take {:.0f} GiB of weights and gradients, and this machine has {:.0f} GiB; "
+      "train a smaller model (`lathe inspect` shows what each costs)",
+      cost.parameters, static_cast<double>(needed) / kGiB, static_cast<double>(there) / kGiB);
+}
+
+}  // namespace
+
+std::optional<double> find_number(const NamedNumbers& numbers, std::string_view name) {
+  for (const auto& [key, value] : numbers)
+    if (key == name) return value;
+  return std::nullopt;
+}
+
+TaskEvaluation Task::evaluate(int64_t, const StopCheck&) { return {}; }
+
+std::optional<std::string> Task::sample(int64_t) { return std::nullopt; }
+
+ModelFiles Task::files(const Recipe& recipe) {
+  ModelFiles files = model_files(model(), {.dtype = DType::kF32, .like = recipe.from.value_or("")});
+  if (recipe.data.tokenizer)
+    for (const auto& [name, text] : tokenizer_files(*recipe.data.tokenizer)) files[name] = text;
+  return files;
+}
+
+nlohmann::ordered_json Task::state() const { return nullptr; }
+
+void Task::restore(const nlohmann::ordered_json&) {}
+
+std::vector<ShardPlan> Task::data_plan(int64_t) const { return {}; }
+
+std::vector<int64_t> Task::documents_seen(int64_t) const { return {}; }
+
+std::unique_ptr<Transformer> make_training_model(const Recipe& recipe, const Log& log) {
+  auto model = std::make_unique<Transformer>(recipe.model);
+  require_memory(*model, recipe);
+  const Device device = recipe.compute_device();
+  model->allocate(device == Device::kRef ? DType::kF64 : DType::kF32, device);
+  if (recipe.from) {
+    load_weights(*model, *recipe.from, log);
+  } else {
+    model->initialize(Rng(static_cast<uint64_t>(recipe.train.seed)).fork("init"));
+  }
+  return model;
+}
+
+}  // namespace lathe
