@@ -5,6 +5,7 @@
 #include "cli/demo_testing.h"
 #include "io/temp_folder.h"
 #include "lathe/base/rng.h"
+#include "lathe/model/model_pass.h"
 #include "lathe/model/summary.h"
 #include "lathe/ops/cross_entropy.h"
 #include "lathe/tensor/storage.h"
@@ -130,11 +131,10 @@ TEST(Inspect, ActivationBytesAreWhatTheTapeHolds) {
   for (const auto& [recompute, name] :
        {std::pair{Recompute::kNone, "none"}, {Recompute::kSelective, "selective"}}) {
     Tape tape({.keep_cheap = recompute != Recompute::kSelective});
-    Forward f;
-    f.tape = &tape;
+    ModelPass pass(model, {.tape = &tape}, Rng(0), recompute);
     const size_t before = host_allocator().bytes_in_use();
-    const Var hidden = model.hidden(f, ids, recompute);
-    const Var loss = ops::linear_cross_entropy(hidden, model.head(f), ids);
+    const Var hidden = pass.hidden({Rows::of(ids)});
+    const Var loss = ops::linear_cross_entropy(hidden, pass.head(), ids);
     const auto held = static_cast<double>(host_allocator().bytes_in_use() - before);
     ModelCost cost = model_cost(model, {.seq_len = tokens,
                                         .batch_size = batch,

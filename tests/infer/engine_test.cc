@@ -11,8 +11,6 @@
 namespace lathe::testing {
 namespace {
 
-using Rows = std::vector<std::vector<int32_t>>;
-
 GenerationConfig asking(int64_t tokens, double temperature) {
   GenerationConfig config;
   config.max_new_tokens = tokens;
@@ -33,11 +31,11 @@ std::vector<int32_t> greedy_by_hand(Transformer& model, std::vector<int32_t> ids
   return out;
 }
 
-const Rows kPrompts = {{1, 2, 3}, {4}, {5, 6, 7}, {9, 9}};
+const IdRows kPrompts = {{1, 2, 3}, {4}, {5, 6, 7}, {9, 9}};
 
 TEST(Engine, GreedyTextIsThatOfWholeForwardPasses) {
   const auto model = make_model(tiny_config(), DType::kF32, Device::kCpu);
-  const Rows got = Engine(*model, asking(8, 0)).generate({kPrompts, {}});
+  const IdRows got = Engine(*model, asking(8, 0)).generate({kPrompts, {}});
   ASSERT_EQ(got.size(), kPrompts.size());
   for (size_t row = 0; row < got.size(); ++row)
     EXPECT_EQ(got[row], greedy_by_hand(*model, kPrompts[row], 8)) << row;
@@ -51,19 +49,12 @@ TEST(Engine, AnEncoderDecoderAnswersItsPrompt) {
     c.position.kind = position;
     c.decoder_start_token_id = 2;
     const auto model = make_model(c, DType::kF32, Device::kCpu);
-    const Rows got = Engine(*model, asking(8, 0)).generate({kPrompts, {}});
+    const IdRows got = Engine(*model, asking(8, 0)).generate({kPrompts, {}});
     for (size_t row = 0; row < got.size(); ++row) {
       const auto& prompt = kPrompts[row];
-      EncoderMemory memory =
-          model->encode({}, Tensor::of<int32_t>(prompt, {1, static_cast<int64_t>(prompt.size())}));
-      Forward f;
-      f.memory = &memory;
       std::vector<int32_t> said = {2};
       for (int i = 0; i < 8; ++i) {
-        const auto length = static_cast<int64_t>(said.size());
-        const auto logits =
-            model->logits(f, model->hidden(f, Tensor::of<int32_t>(said, {1, length})))
-                .value.to_vector();
+        const auto logits = logits_of(*model, {Rows::of({said}), Rows::of({prompt})}).to_vector();
         const auto last = logits.end() - kVocabulary;
         said.push_back(static_cast<int32_t>(std::max_element(last, logits.end()) - last));
       }
@@ -85,14 +76,12 @@ TEST(Engine, APrefixDecoderSeesItsWholePrompt) {
   for (const bool begun : {false, true}) {  // by the token that begins an answer
     if (begun) c.bos_token_id = prompt.back();
     const auto model = make_model(c, DType::kF32, Device::kCpu);
-    const Rows got = Engine(*model, asking(8, 0)).generate({{prompt}, {}});
+    const IdRows got = Engine(*model, asking(8, 0)).generate({{prompt}, {}});
     std::vector<int32_t> ids = prompt;
     for (int i = 0; i < 8; ++i) {
-      Forward f;
-      f.prefix = Tensor::of<int32_t>(std::vector<int32_t>{begun ? 2 : 3}, {1});
-      const auto length = static_cast<int64_t>(ids.size());
-      const auto logits = model->logits(f, model->hidden(f, Tensor::of<int32_t>(ids, {1, length})))
-                              .value.to_vector();
+      ModelInputs inputs{.rows = Rows::of({ids})};
+      inputs.rows.prefix = Tensor::of<int32_t>(std::vector<int32_t>{begun ? 2 : 3}, {1});
+      const auto logits = logits_of(*model, inputs).to_vector();
       const auto last = logits.end() - kVocabulary;
       ids.push_back(static_cast<int32_t>(std::max_element(last, logits.end()) - last));
     }
@@ -114,9 +103,9 @@ TEST(Engine, AnEncoderCannotContinue) {
 TEST(Engine, ARowIsTheSameWhateverStandsBesideIt) {
   const auto model = make_model(tiny_config(), DType::kF32, Device::kCpu);
   Engine engine(*model, asking(8, 1.0));
-  const Rows together = engine.generate({kPrompts, {}});
+  const IdRows together = engine.generate({kPrompts, {}});
   EXPECT_EQ(together, engine.generate({kPrompts, {}}));
-  Rows others = kPrompts;
+  IdRows others = kPrompts;
   for (size_t row = 1; row < others.size(); ++row) others[row].push_back(2);
   EXPECT_EQ(engine.generate({others, {}})[0], together[0]);
 }
@@ -174,8 +163,9 @@ TEST(Engine, ATextThatOutgrowsTheFirstLengthIsThatOfWholeForwardPasses) {
       c.position.get<RopeConfig>().scaling.factor = 4.0;
     }
     const auto model = make_model(c, DType::kF32, Device::kCpu);
-    const Rows prompts = {{1, 2, 3}, {4}, {5, 6, 7}, {9, 9, 2, 1, 3, 8}, {1, 2, 3, 4, 5, 6, 7, 8}};
-    const Rows got = Engine(*model, asking(12, 0)).generate({prompts, {}});
+    const IdRows prompts = {
+        {1, 2, 3}, {4}, {5, 6, 7}, {9, 9, 2, 1, 3, 8}, {1, 2, 3, 4, 5, 6, 7, 8}};
+    const IdRows got = Engine(*model, asking(12, 0)).generate({prompts, {}});
     for (size_t row = 0; row < got.size(); ++row)
       EXPECT_EQ(got[row], greedy_by_hand(*model, prompts[row], 12)) << row;
   }

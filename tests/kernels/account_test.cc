@@ -1,6 +1,6 @@
 #include "lathe/kernels/account.h"
 
-#include "kernels/harness.h"
+#include "kernels/attention_options.h"
 #include "lathe/kernels/slots.h"
 
 namespace lathe::kernels::testing {
@@ -94,27 +94,37 @@ TEST(Account, WhatAKernelCallsBelongsToIt) {
   }
 }
 
-// Two rows of 3 causal queries see 1 + 2 + 3 keys each; 2 heads of width 4.
+// Two sequences of 3 causal queries see 1 + 2 + 3 keys each, a third with one query sees 5 that a cache
+// of 20 rows holds; 2 heads of width 4.
 TEST(Account, AnAttentionByHand) {
-  const Tensor q = counting({2, 3, 2, 4}, DType::kF32), k = counting({2, 3, 1, 4}, DType::kF32),
-               v = counting({2, 3, 1, 4}, DType::kF32), dout = counting(q.shape(), DType::kF32);
-  const Tensor out(q.shape(), DType::kF32), lse({2, 2, 3}, DType::kF32), dq(q.shape(), DType::kF32),
-      dk(k.shape(), DType::kF32), dv(v.shape(), DType::kF32);
+  const AttentionLayout training(AttentionSizes::equal(2, 3, 3, 2, 1, 4, 4)),
+      decoding({{{3, 3}, {3, 3}, {1, 5}}, 2, 1, 4, 4});
+  const Tensor q = counting({7, 2, 4}, DType::kF32), k = counting({20, 1, 4}, DType::kF32),
+               v = counting(k.shape(), DType::kF32), dout = counting({6, 2, 4}, DType::kF32);
+  const Tensor out(q.shape(), DType::kF32), lse({2, 6}, DType::kF32), dq(dout.shape(), DType::kF32),
+      dk({6, 1, 4}, DType::kF32), dv(dk.shape(), DType::kF32);
+  const Tensor q6 = q.narrow(0, 0, 6), k6 = k.narrow(0, 0, 6), v6 = v.narrow(0, 0, 6),
+               out6 = out.narrow(0, 0, 6);
   Account account;
   {
     const AccountScope scope(account);
-    table().attention(q, k, v, out, lse, {});
-    table().attention_backward(q, k, v, out, lse, dout, {}, {dq, dk, dv});
+    table().attention(q6, k6, v6, out6, lse, {.rows = training.view()});
+    table().attention_backward(q6, k6, v6, out6, lse, dout, {.rows = training.view()},
+                               {dq, dk, dv});
+    table().attention(q, k, v, out, {}, {.rows = decoding.view()});
   }
   const std::vector<AccountRow> rows = account.rows();
-  ASSERT_EQ(rows.size(), 2u);
-  constexpr double kPairs = 2 * 6 * 2, kQ = 48, kK = 24, kLse = 12;
+  ASSERT_EQ(rows.size(), 3u);
+  constexpr double kPairs = 2 * 6 * 2, kQ = 48, kK = 24, kLse = 12, kOffsets = 3 + 3 + 2;
   EXPECT_EQ(rows[0].shape, "2x3x3 2/1 heads x 4 f32");
   EXPECT_EQ(rows[0].work.flops, kPairs * 4 * 4);
-  EXPECT_EQ(rows[0].work.bytes, 4 * (2 * kQ + 2 * kK + kLse));
-  EXPECT_EQ(rows[1].kernel, "attention_backward");
-  EXPECT_EQ(rows[1].work.flops, kPairs * 10 * 4);
-  EXPECT_EQ(rows[1].work.bytes, 4 * (4 * kQ + 4 * kK + kLse));
+  EXPECT_EQ(rows[0].work.bytes, 4 * (2 * kQ + 2 * kK + kLse + kOffsets));
+  EXPECT_EQ(rows[1].shape, "3x3x5 2/1 heads x 4 f32") << "the longest";
+  EXPECT_EQ(rows[1].work.flops, (kPairs + 5 * 2) * 4 * 4);
+  EXPECT_EQ(rows[1].work.bytes, 4 * (2 * 7 * 8 + 2 * 11 * 4 + 4 + 4 + 3));
+  EXPECT_EQ(rows[2].kernel, "attention_backward");
+  EXPECT_EQ(rows[2].work.flops, kPairs * 10 * 4);
+  EXPECT_EQ(rows[2].work.bytes, 4 * (4 * kQ + 4 * kK + kLse + kOffsets));
 }
 
 TEST(Account, TablesThatAreLookedUpAreReadInPart) {

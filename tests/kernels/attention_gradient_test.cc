@@ -6,12 +6,20 @@
 namespace lathe::kernels::testing {
 namespace {
 
-constexpr AttentionSizes kSizes{2, 3, 5, 4, 2, 3, 2};
+AttentionSizes sizes_of(uint64_t index) {
+  AttentionSizes z{{{3, 5}, {3, 5}}, 4, 2, 3, 2};
+  const Draw draw(900 + index);
+  if (draw.of("ragged", {false, true}))
+    z.sequences = {
+        {draw.of<int64_t>("T", {0, 1, 4}), 4}, {0, 2}, {draw.of<int64_t>("t", {1, 2}), 3}};
+  z.block_size = draw.of<int64_t>("pages", {0, 1, 2, 3});
+  return z;
+}
 
 // Small enough for differences in every element, with each option large enough to matter.
-AttentionOptions options_of(uint64_t index) {
+AttentionOptions options_of(uint64_t index, const AttentionSizes& z) {
   const Draw draw(500 + index);
-  AttentionOptions o = random_options(draw, kSizes);
+  AttentionOptions o = random_options(draw, z);
   if (o.spec.pattern.kind != BlockPattern::Kind::kNone)
     o.spec.pattern = {.kind = o.spec.pattern.kind, .stride = 2};
   o.spec.window = std::min<int64_t>(o.spec.window, 3);
@@ -21,30 +29,48 @@ AttentionOptions options_of(uint64_t index) {
   return o;
 }
 
+// Segments 0, 1, 1, 2, 2 of the keys; the queries begin with 1, and one sees nothing.
+std::vector<int32_t> few_segments(const AttentionSizes& z, int64_t SequenceSizes::*member) {
+  const std::vector<int32_t> of_keys{0, 1, 1, 2, 2}, of_queries{1, 2, 7, 1};
+  std::vector<int32_t> all;
+  for (const SequenceSizes& each : z.sequences) {
+    const auto& ids = member == &SequenceSizes::keys ? of_keys : of_queries;
+    all.insert(all.end(), ids.begin(), ids.begin() + each.*member);
+  }
+  return all;
+}
+std::vector<int32_t> few_prefixes(const AttentionSizes& z) {
+  std::vector<int32_t> all(z.sequences.size(), 0);
+  all[0] = 2;
+  return all;
+}
+
 class AttentionGradient : public ::testing::TestWithParam<uint64_t> {};
 TEST_P(AttentionGradient, EqualsDifferences) {
-  const AttentionSizes z = kSizes;
-  const AttentionOptions o = options_of(GetParam());
+  const AttentionSizes z = sizes_of(GetParam());
+  const AttentionLayout layout(z);
+  const AttentionOptions o = options_of(GetParam(), z);
   SCOPED_TRACE(name_of(o, z));
-  const Shape qs{z.batch, z.queries, z.heads, z.depth}, ks{z.batch, z.keys, z.kv_heads, z.depth},
-      vs{z.batch, z.keys, z.kv_heads, z.value_depth},
-      os{z.batch, z.queries, z.heads, z.value_depth};
+  const Shape qs{z.queries(), z.heads, z.depth}, ks{layout.key_rows(), z.kv_heads, z.depth},
+      vs{layout.key_rows(), z.kv_heads, z.value_depth}, os{z.queries(), z.heads, z.value_depth};
   const Tensor q = random(qs, "q"), k = random(ks, "k"), v = random(vs, "v"), out = zeros(os),
-               lse = zeros({z.batch, z.heads, z.queries}), dout = random(os, "dout");
+               lse = zeros({z.heads, z.queries()}), dout = random(os, "dout");
   const auto table = [](bool on, const Shape& shape, std::string_view name) {
     return on ? random(shape, name) : Tensor();
   };
   const AttentionTables<Tensor> tables{
       .distance_bias = table(o.distances > 0, {z.heads, o.distances}, "distances"),
-      .key_bias = table(o.key_bias_rank > 0, {z.heads, z.keys}, "bias"),
+      .key_bias = table(o.key_biases > 0, {z.heads, o.key_biases}, "bias"),
       .sink_logits = table(o.sink_logits, {z.heads}, "sinks"),
       .shaw_keys = table(o.shaw_keys > 0, {o.shaw_keys, z.depth}, "rk"),
       .shaw_values = table(o.shaw_values > 0, {o.shaw_values, z.value_depth}, "rv")};
-  const Tensor query_segments = Tensor::of<int32_t>(std::vector<int32_t>{1, 2, 7, 1, 1, 2}, {2, 3}),
+  const Tensor query_segments =
+                   Tensor::of<int32_t>(few_segments(z, &SequenceSizes::queries), {z.queries()}),
                key_segments =
-                   Tensor::of<int32_t>(std::vector<int32_t>{0, 1, 1, 2, 2, 0, 1, 1, 1, 2}, {2, 5}),
-               prefix = Tensor::of<int32_t>(std::vector<int32_t>{2, 0}, {2});
+                   Tensor::of<int32_t>(few_segments(z, &SequenceSizes::keys), {z.keys()}),
+               prefix = Tensor::of<int32_t>(few_prefixes(z), {z.batch()});
   AttentionSpec spec = o.spec;
+  spec.rows = layout.view();
   if (o.segments) spec.query_segments = query_segments, spec.key_segments = key_segments;
   if (o.prefix) spec.prefix = prefix;
   const auto view = [](const Tensor& t) { return t.view(); };

@@ -1,6 +1,7 @@
 // Attention in every combination of mask, bias and head sharing, through the kernel harness.
 #include "kernels/attention_options.h"
 #include "kernels/emulated.h"
+#include "kernels/every_table.h"
 
 namespace lathe::kernels::testing {
 namespace {
@@ -17,6 +18,9 @@ enum : size_t {
   kQuerySegments,
   kKeySegments,
   kPrefix,
+  kFirst,
+  kFirstKey,
+  kBlocks,
   kFirstTable,
   kOut = kFirstTable + kTables,
   kLse,
@@ -27,24 +31,34 @@ enum : size_t {
   kFirstGradient,
 };
 
+Spec indices(const Shape& shape, const std::vector<int32_t>& values) {
+  return {.shape = shape, .kind = Kind::kIndex, .fill = [values](int64_t i, double) {
+            return static_cast<double>(values[static_cast<size_t>(i)]);
+          }};
+}
+
 std::vector<Spec> operands_of(const AttentionSizes& z, const AttentionOptions& o) {
-  const Shape q{z.batch, z.queries, z.heads, z.depth},
-      out{z.batch, z.queries, z.heads, z.value_depth};
-  const Shape k{z.batch, z.keys, z.kv_heads, z.depth},
-      v{z.batch, z.keys, z.kv_heads, z.value_depth};
-  const auto ids = [](const Shape& shape, auto value) {
-    return Spec{.shape = shape, .kind = Kind::kIndex, .fill = [value](int64_t i, double) {
-                  return value(i);
+  const AttentionLayout layout(z);
+  const Shape q{z.queries(), z.heads, z.depth}, out{z.queries(), z.heads, z.value_depth};
+  const Shape k{layout.key_rows(), z.kv_heads, z.depth},
+      v{layout.key_rows(), z.kv_heads, z.value_depth};
+  // Rows that are nobody's keys are NaN, so that reading one shows.
+  const auto keys = [&](const Shape& shape) {
+    const int64_t row = shape[1] * shape[2];
+    return Spec{.shape = shape, .fill = [is_key = layout.is_key, row](int64_t i, double normal) {
+                  return is_key[static_cast<size_t>(i / row)] ? normal : std::nan("");
                 }};
   };
   const Role to = Role::kOut;
-  std::vector<Spec> operands = {
-      {q},
-      {k},
-      {v},
-      ids({z.batch, z.queries}, [z](int64_t i) { return query_segment(z, i); }),
-      ids({z.batch, z.keys}, [z](int64_t i) { return key_segment(z, i); }),
-      ids({z.batch}, [z](int64_t b) { return prefix_length(z, b); })};
+  std::vector<Spec> operands = {{q},
+                                keys(k),
+                                keys(v),
+                                indices({z.queries()}, query_segments(z)),
+                                indices({z.keys()}, key_segments(z)),
+                                indices({z.batch()}, prefix_lengths(z)),
+                                indices({z.batch() + 1}, layout.first),
+                                indices({z.batch() + 1}, layout.first_key),
+                                indices({z.batch(), layout.blocks_each()}, layout.blocks)};
   const auto add_tables = [&](Role role) {
     table_shapes(o, z).for_each([&](const std::optional<Shape>& shape) {
       operands.push_back({shape.value_or(Shape{1}), role, Kind::kFloat});
@@ -52,7 +66,7 @@ std::vector<Spec> operands_of(const AttentionSizes& z, const AttentionOptions& o
   };
   add_tables(Role::kIn);
   operands.insert(operands.end(), {{out, to},
-                                   {{z.batch, z.heads, z.queries}, to, Kind::kFloat, true},
+                                   {{z.heads, z.queries()}, to, Kind::kFloat, true},
                                    {out},
                                    {q, to},
                                    {k, to},
@@ -72,6 +86,7 @@ AttentionTables<TensorView> tables_from(size_t first, const AttentionSizes& z,
 
 AttentionSpec spec_of(const AttentionSizes& z, const AttentionOptions& o, const Views& v) {
   AttentionSpec spec = o.spec;
+  spec.rows = {v[kFirst], v[kFirstKey], v[kBlocks], AttentionLayout(z).block_size};
   if (o.segments) spec.query_segments = v[kQuerySegments], spec.key_segments = v[kKeySegments];
   if (o.prefix) spec.prefix = v[kPrefix];
   spec.tables = tables_from(kFirstTable, z, o, v);
@@ -107,9 +122,11 @@ std::vector<Case> cases_of(const std::string& name, const AttentionSizes& z,
 }
 
 const AttentionSizes kSizes[] = {
-    {1, 1, 1, 1, 1, 1, 1},     {2, 9, 9, 4, 2, 16, 16},  {1, 70, 70, 2, 1, 24, 24},
-    {2, 1, 33, 4, 4, 8, 8},    {1, 3, 40, 6, 2, 20, 12}, {1, 66, 131, 1, 1, 36, 20},
-    {1, 70, 40, 2, 2, 12, 20}, {2, 12, 5, 3, 1, 7, 9},   {1, 0, 4, 1, 1, 8, 8},
+    AttentionSizes::equal(1, 1, 1, 1, 1, 1, 1),     AttentionSizes::equal(2, 9, 9, 4, 2, 16, 16),
+    AttentionSizes::equal(1, 70, 70, 2, 1, 24, 24), AttentionSizes::equal(2, 1, 33, 4, 4, 8, 8),
+    AttentionSizes::equal(1, 3, 40, 6, 2, 20, 12),  AttentionSizes::equal(1, 66, 131, 1, 1, 36, 20),
+    AttentionSizes::equal(1, 70, 40, 2, 2, 12, 20), AttentionSizes::equal(2, 12, 5, 3, 1, 7, 9),
+    AttentionSizes::equal(1, 0, 4, 1, 1, 8, 8),
 };
 
 // Each option alone.
@@ -142,7 +159,7 @@ std::vector<Case> single_cases() {
       {"segments", {.spec = plain, .segments = true}},
       {"prefix", {.spec = plain, .prefix = true}},
       {"distance", with([](AttentionOptions& o) { o.distances = 11, o.spec.distance_offset = 8; })},
-      {"key_bias", with([](AttentionOptions& o) { o.key_bias_rank = 2; })},
+      {"key_bias", with([](AttentionOptions& o) { o.key_biases = 200; })},
       {"sink_logits", with([](AttentionOptions& o) { o.sink_logits = true; })},
       {"shaw", with([](AttentionOptions& o) { o.shaw_keys = 9, o.shaw_values = 9; })},
   };
@@ -150,8 +167,7 @@ std::vector<Case> single_cases() {
   for (const size_t size : {0, 1, 4, 5, 6, 8})
     for (const Named& n : all) {
       const AttentionSizes& z = kSizes[size];
-      const std::string name =
-          fmt::format("{}_{}x{}x{}x{}", n.name, z.batch, z.queries, z.keys, z.heads);
+      const std::string name = fmt::format("{}_{}", n.name, name_of(z));
       for (Case& c : cases_of(name, z, n.options)) cases.push_back(std::move(c));
     }
   return cases;
@@ -171,10 +187,26 @@ std::vector<Case> random_cases() {
 }
 LATHE_KERNEL_SUITE(AttentionCombination, random_cases());
 
+// The same over sequences of any length, with packed and with paged keys.
+std::vector<Case> ragged_cases() {
+  std::vector<Case> cases;
+  for (uint64_t i = 0; i < 96; ++i) {
+    const Draw draw(3000 + i);
+    const AttentionSizes z = random_sizes(draw);
+    const AttentionOptions o = random_options(draw, z);
+    for (Case& c : cases_of(fmt::format("{:03}_{}", i, name_of(o, z)), z, o))
+      cases.push_back(std::move(c));
+  }
+  return cases;
+}
+LATHE_KERNEL_SUITE(AttentionOfSequences, ragged_cases());
+
 std::vector<Case> pair_cases() {
   std::vector<Case> cases = single_cases();
   for (Case& c : random_cases()) cases.push_back(std::move(c));
-  for (Case& c : cases_of("wide_causal", {1, 130, 130, 2, 1, 64, 80}, {.spec = {.scale = 0.1f}}))
+  for (Case& c : ragged_cases()) cases.push_back(std::move(c));
+  for (Case& c : cases_of("wide_causal", AttentionSizes::equal(1, 130, 130, 2, 1, 64, 80),
+                          {.spec = {.scale = 0.1f}}))
     cases.push_back(std::move(c));
   return cases;
 }
@@ -182,21 +214,13 @@ class AttentionPairs : public ::testing::TestWithParam<Case> {};
 TEST_P(AttentionPairs, AgreeWithTheReference) { check_bf16(GetParam(), pair_kernels()); }
 INSTANTIATE_TEST_SUITE_P(, AttentionPairs, ::testing::ValuesIn(pair_cases()), case_name);
 
-Tensor random_tensor(const Shape& shape, std::string_view name, DType dtype = DType::kF32) {
-  const Tensor t(shape, DType::kF32);
-  const Rng rng = Rng(8).fork(name);
-  for (int64_t i = 0; i < t.numel(); ++i)
-    t.data<float>()[i] = static_cast<float>(rng.normal(static_cast<uint64_t>(i)));
-  return t.to(dtype);
-}
-
 // A query that decodes sees what its row of the whole forward saw.
 TEST(AttentionDecoding, EqualsTheRowsOfTheWhole) {
   constexpr int64_t kAll = 90, kHeads = 4, kDepth = 24;
-  const AttentionSizes z{1, kAll, kAll, kHeads, 2, kDepth, kDepth};
-  const Tensor q = random_tensor({1, kAll, kHeads, kDepth}, "q"),
-               k = random_tensor({1, kAll, 2, kDepth}, "k"),
-               v = random_tensor({1, kAll, 2, kDepth}, "v"), whole(q.shape(), DType::kF32);
+  const auto z = AttentionSizes::equal(1, kAll, kAll, kHeads, 2, kDepth, kDepth);
+  const Tensor q = random_tensor({kAll, kHeads, kDepth}, "q"),
+               k = random_tensor({kAll, 2, kDepth}, "k"), v = random_tensor({kAll, 2, kDepth}, "v"),
+               whole(q.shape(), DType::kF32);
   for (uint64_t i = 0; i < 60; ++i) {
     AttentionOptions o = random_options(Draw(1000 + i), z);
     SCOPED_TRACE(name_of(o, z));
@@ -207,29 +231,32 @@ TEST(AttentionDecoding, EqualsTheRowsOfTheWhole) {
     std::vector<int32_t> ids;
     for (int64_t s = 0; s < kAll; ++s) ids.push_back(static_cast<int32_t>(s / 40));
     const Tensor prefix = Tensor::of<int32_t>(lengths, {1}),
-                 segments = Tensor::of<int32_t>(ids, {1, kAll});
+                 segments = Tensor::of<int32_t>(ids, {kAll});
     const auto table = [](bool on, const Shape& shape, std::string_view name) {
       return on ? random_tensor(shape, name) : Tensor();
     };
     const AttentionTables<Tensor> tables{
         .distance_bias = table(o.distances > 0, {kHeads, o.distances}, "distances"),
-        .key_bias = table(o.key_bias_rank > 0, {kHeads, kAll}, "bias"),
+        .key_bias = table(o.key_biases > 0, {kHeads, kAll}, "bias"),
         .sink_logits = table(o.sink_logits, {kHeads}, "sinks"),
         .shaw_keys = table(o.shaw_keys > 0, {o.shaw_keys, kDepth}, "rk"),
         .shaw_values = table(o.shaw_values > 0, {o.shaw_values, kDepth}, "rv")};
     if (o.prefix) spec.prefix = prefix;
     spec.tables = tables.map([](const Tensor& t) { return t.view(); });
     if (o.segments) spec.query_segments = spec.key_segments = segments;
+    const AttentionLayout all(z);
+    spec.rows = all.view();
     cpu_kernels().attention(q, k, v, whole, TensorView{}, spec);
     for (const auto& [first, count] :
          {std::pair<int64_t, int64_t>{30, 1}, {63, 1}, {64, 3}, {81, 9}, {89, 1}}) {
       AttentionSpec part = spec;
-      if (o.segments) part.query_segments = segments.narrow(1, first, count);
+      if (o.segments) part.query_segments = segments.narrow(0, first, count);
       const int64_t seen = first + count;
-      const Tensor out({1, count, kHeads, kDepth}, DType::kF32);
-      cpu_kernels().attention(q.narrow(1, first, count), k.narrow(1, 0, seen), v.narrow(1, 0, seen),
-                              out, TensorView{}, part);
-      const auto got = out.to_vector(), want = whole.narrow(1, first, count).to_vector();
+      const AttentionLayout some(AttentionSizes::equal(1, count, seen, kHeads, 2, kDepth, kDepth));
+      part.rows = some.view();
+      const Tensor out({count, kHeads, kDepth}, DType::kF32);
+      cpu_kernels().attention(q.narrow(0, first, count), k, v, out, TensorView{}, part);
+      const auto got = out.to_vector(), want = whole.narrow(0, first, count).to_vector();
       for (size_t j = 0; j < got.size(); ++j)
         ASSERT_NEAR(got[j], want[j], 1e-5) << first << " " << j;
     }
@@ -241,10 +268,11 @@ TEST(AttentionMemory, GrowsWithTheLength) {
   const MachineState restore;
   set_thread_count(2);
   const auto peak = [](int64_t length) {
-    const Shape shape{1, length, 2, 16};
+    const Shape shape{length, 2, 16};
+    const AttentionLayout layout(AttentionSizes::equal(1, length, length, 2, 2, 16, 16));
     const Tensor x = random_tensor(shape, "x"), table = random_tensor({2, 257}, "table"),
                  shaw = random_tensor({17, 16}, "shaw"), sinks = random_tensor({2}, "sinks"),
-                 out(shape, DType::kF32), lse({1, 2, length}, DType::kF32), dq(shape, DType::kF32),
+                 out(shape, DType::kF32), lse({2, length}, DType::kF32), dq(shape, DType::kF32),
                  dk(shape, DType::kF32), dv(shape, DType::kF32), dtable(table.shape(), DType::kF32),
                  dsinks(sinks.shape(), DType::kF32), dkeys(shaw.shape(), DType::kF32),
                  dvalues(shaw.shape(), DType::kF32);
@@ -252,6 +280,7 @@ TEST(AttentionMemory, GrowsWithTheLength) {
     spec.tables = {
         .distance_bias = table, .sink_logits = sinks, .shaw_keys = shaw, .shaw_values = shaw};
     spec.distance_offset = 128;
+    spec.rows = layout.view();
     host_allocator().reset_peak();
     cpu_kernels().attention(x, x, x, out, lse, spec);
     cpu_kernels().attention_backward(x, x, x, out, lse, x, spec,

@@ -13,26 +13,34 @@ struct Count {
 class RandomSpec {
  public:
   explicit RandomSpec(uint64_t index) : draw(index) {
-    z.keys = draw.of<int64_t>("S", {1, 7, 20, 45});
-    z.queries = draw.of<int64_t>("T", {1, 5, 20, 50});
-    z.batch = 2;
+    const bool ragged = draw.of("ragged", {false, true});
+    const auto keys = draw.of<int64_t>("S", {1, 7, 20, 45}),
+               queries = draw.of<int64_t>("T", {1, 5, 20, 50});
+    const SequenceSizes other{draw.of<int64_t>("other T", {1, 3, 18}),
+                              draw.of<int64_t>("other S", {1, 18, 33})};
+    z.sequences = {ragged ? other : SequenceSizes{queries, keys}, {queries, keys}};
+    if (ragged) z.sequences.insert(z.sequences.begin() + 1, SequenceSizes{0, 4});
+    z.heads = z.kv_heads = 1;
     options = random_options(draw, z);
     AttentionSpec& spec = options.spec;
-    for (int64_t i = 0; i < 2 * z.queries; ++i)
-      query_ids.push_back(static_cast<int32_t>(query_segment(z, i)));
-    for (int64_t i = 0; i < 2 * z.keys; ++i)
-      key_ids.push_back(static_cast<int32_t>(key_segment(z, i)));
-    for (int64_t b = 0; b < 2; ++b) prefixes.push_back(static_cast<int32_t>(prefix_length(z, b)));
-    query = Tensor::of<int32_t>(query_ids, {2, z.queries});
-    key = Tensor::of<int32_t>(key_ids, {2, z.keys});
-    prefix = Tensor::of<int32_t>(prefixes, {2});
+    query_ids = query_segments(z), key_ids = key_segments(z), prefixes = prefix_lengths(z);
+    query = Tensor::of<int32_t>(query_ids, {z.queries()});
+    key = Tensor::of<int32_t>(key_ids, {z.keys()});
+    prefix = Tensor::of<int32_t>(prefixes, {z.batch()});
+    layout.emplace(z);
+    spec.rows = layout->view();
     if (options.segments) {
       spec.query_segments = query;
       spec.key_segments = key;
     }
     if (options.prefix) spec.prefix = prefix;
   }
-  Visibility visibility() const { return {options.spec, z.queries, z.keys}; }
+  RandomSpec(const RandomSpec&) = delete;
+  RandomSpec& operator=(const RandomSpec&) = delete;
+
+  const SequenceSizes& sizes(int64_t b) const { return z.sequences[static_cast<size_t>(b)]; }
+  int64_t last() const { return z.batch() - 1; }
+  Visibility visibility(int64_t b) const { return {options.spec, options.spec.rows.sequence(b)}; }
 
   // A range of at least one of [0, n).
   Range range(std::string_view name, int64_t n) const {
@@ -45,7 +53,7 @@ class RandomSpec {
     Count c;
     for (int64_t t = queries.begin; t < queries.end; ++t)
       for (int64_t s = keys.begin; s < keys.end; ++s, ++c.all)
-        c.visible += visibility().visible(b, t, s);
+        c.visible += visibility(b).visible(t, s);
     return c;
   }
 
@@ -54,6 +62,7 @@ class RandomSpec {
   AttentionOptions options;
   std::vector<int32_t> query_ids, key_ids, prefixes;
   Tensor query, key, prefix;
+  std::optional<AttentionLayout> layout;
 };
 
 constexpr uint64_t kSpecs = 400;
@@ -64,11 +73,11 @@ TEST(Visibility, OfRectanglesIsThatOfTheirPairs) {
     const RandomSpec r(i);
     SCOPED_TRACE(name_of(r.options, r.z));
     for (uint64_t j = 0; j < 12; ++j) {
-      const int64_t b = static_cast<int64_t>(j % 2);
-      const Range queries = r.range(fmt::format("q{} {}", i, j), r.z.queries),
-                  keys = r.range(fmt::format("k{} {}", i, j), r.z.keys);
+      const int64_t b = j % 2 == 0 ? 0 : r.last();
+      const Range queries = r.range(fmt::format("q{} {}", i, j), r.sizes(b).queries),
+                  keys = r.range(fmt::format("k{} {}", i, j), r.sizes(b).keys);
       const Count c = r.count(b, queries, keys);
-      const Coverage got = r.visibility().coverage(b, queries, keys);
+      const Coverage got = r.visibility(b).coverage(queries, keys);
       ++seen[static_cast<int>(got)];
       if (got == Coverage::kNone) {
         ASSERT_EQ(c.visible, 0);
@@ -89,12 +98,13 @@ TEST(Visibility, HullHoldsEveryVisibleKey) {
   for (uint64_t i = 0; i < kSpecs; ++i) {
     const RandomSpec r(i);
     SCOPED_TRACE(name_of(r.options, r.z));
-    const Range queries = r.range(fmt::format("q{}", i), r.z.queries);
-    const Range hull = r.visibility().hull(1, queries);
+    const int64_t b = r.last(), keys = r.sizes(b).keys;
+    const Range queries = r.range(fmt::format("q{}", i), r.sizes(b).queries);
+    const Range hull = r.visibility(b).hull(queries);
     ASSERT_LE(0, hull.begin);
-    ASSERT_LE(hull.end, r.z.keys);
-    EXPECT_EQ(r.count(1, queries, {0, hull.begin}).visible, 0);
-    EXPECT_EQ(r.count(1, queries, {hull.end, r.z.keys}).visible, 0);
+    ASSERT_LE(hull.end, keys);
+    EXPECT_EQ(r.count(b, queries, {0, hull.begin}).visible, 0);
+    EXPECT_EQ(r.count(b, queries, {hull.end, keys}).visible, 0);
   }
 }
 
@@ -102,9 +112,9 @@ TEST(Visibility, PairsAreCounted) {
   for (uint64_t i = 0; i < kSpecs; ++i) {
     const RandomSpec r(i);
     SCOPED_TRACE(name_of(r.options, r.z));
-    int64_t pairs = 0;
-    for (int64_t b = 0; b < 2; ++b) pairs += r.count(b, {0, r.z.queries}, {0, r.z.keys}).visible;
-    ASSERT_EQ(r.visibility().pairs(2), pairs);
+    for (int64_t b = 0; b < r.z.batch(); ++b)
+      ASSERT_EQ(r.visibility(b).pairs(),
+                r.count(b, {0, r.sizes(b).queries}, {0, r.sizes(b).keys}).visible);
   }
 }
 
@@ -112,31 +122,32 @@ TEST(Visibility, RunsAreTheVisibleKeys) {
   for (uint64_t i = 0; i < kSpecs; ++i) {
     const RandomSpec r(i);
     SCOPED_TRACE(name_of(r.options, r.z));
-    const Visibility visibility = r.visibility();
-    const Range keys = r.range(fmt::format("k{}", i), r.z.keys);
-    for (int64_t t = 0; t < r.z.queries; ++t) {
-      std::vector<bool> got(static_cast<size_t>(r.z.keys), false);
+    const int64_t b = r.last();
+    const Visibility visibility = r.visibility(b);
+    const Range keys = r.range(fmt::format("k{}", i), r.sizes(b).keys);
+    for (int64_t t = 0; t < r.sizes(b).queries; ++t) {
+      std::vector<bool> got(static_cast<size_t>(r.sizes(b).keys), false);
       int64_t at = keys.begin;
-      visibility.for_each_run(1, t, keys, [&](Range run) {
+      visibility.for_each_run(t, keys, [&](Range run) {
         ASSERT_LE(at, run.begin);
         ASSERT_LT(run.begin, run.end);
         at = run.end;
         for (int64_t s = run.begin; s < run.end; ++s)
-          got[static_cast<size_t>(s)] = visibility.same_segment(1, t, s);
+          got[static_cast<size_t>(s)] = visibility.same_segment(t, s);
       });
       ASSERT_LE(at, keys.end);
       for (int64_t s = keys.begin; s < keys.end; ++s)
-        ASSERT_EQ(got[static_cast<size_t>(s)], visibility.visible(1, t, s)) << t << " " << s;
+        ASSERT_EQ(got[static_cast<size_t>(s)], visibility.visible(t, s)) << t << " " << s;
     }
   }
 }
 
 // The rule itself, written out: '1' where query t (row) sees key s (column).
 std::string picture(const AttentionSpec& spec, int64_t queries, int64_t keys) {
-  const Visibility v(spec, queries, keys);
+  const Visibility v(spec, {.queries = queries, .keys = keys});
   std::string text;
   for (int64_t t = 0; t < queries; ++t, text += ' ')
-    for (int64_t s = 0; s < keys; ++s) text += v.visible(0, t, s) ? '1' : '0';
+    for (int64_t s = 0; s < keys; ++s) text += v.visible(t, s) ? '1' : '0';
   return text;
 }
 

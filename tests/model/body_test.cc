@@ -28,9 +28,9 @@ Tensor lengths(std::vector<int32_t> each) {
 }
 
 Tensor with_prefix(Transformer& model, const Tensor& ids, const Tensor& prefix) {
-  Forward f;
-  f.prefix = prefix;
-  return model.logits(f, model.hidden(f, ids)).value;
+  ModelInputs inputs{.rows = Rows::of(ids)};
+  inputs.rows.prefix = prefix;
+  return logits_of(model, inputs).reshape({ids.size(0), ids.size(1), kVocabulary});
 }
 
 TEST(Body, RefusesWhatHasNoMeaningInIt) {
@@ -66,15 +66,19 @@ TEST(Body, RefusesWhatHasNoMeaningInIt) {
 TEST(Body, SaysWhichInputIsMissing) {
   const auto pair = make_model(config_of("encoder_decoder"), DType::kF32, Device::kCpu);
   const auto alone = make_model(config_of("decoder"), DType::kF32, Device::kCpu);
-  EXPECT_EQ(error_text([&] { pair->hidden({}, some_ids(1, 3)); }),
+  const ModelInputs rows{.rows = Rows::of(some_ids(1, 3))};
+  EXPECT_EQ(error_text([&] { ModelPass(*pair, {}).hidden(rows); }),
             "[model] no text for the encoder, which the decoder of this model attends to");
-  EXPECT_EQ(error_text([&] { alone->encode({}, some_ids(1, 3)); }),
+  EXPECT_EQ(error_text([&] {
+              ModelPass(*alone, {}).hidden({rows.rows, rows.rows});
+            }),
             "[model] body \"decoder\" has no encoder beside its blocks; give the text as input_ids "
             "alone");
-  Forward f;
-  EncoderMemory memory = pair->encode({}, some_ids(1, 3));
-  f.memory = &memory;
-  EXPECT_EQ(error_text([&] { alone->hidden(f, some_ids(1, 3)); }),
+  const Pass pass;
+  const EncoderMemory memory = pair->encode({&pass, &rows.rows});
+  EXPECT_EQ(error_text([&] {
+              alone->hidden({&pass, &rows.rows, Rng(0), &memory});
+            }),
             "[model] an encoder's output, but body \"decoder\" does not attend to one");
 }
 
@@ -119,14 +123,9 @@ TEST(Body, PaddingOfTheEncodersTextIsNotSeen) {
     const Tensor ids = some_ids(1, 5);
     const auto answer = [&](const std::vector<int32_t>& text, const std::vector<int32_t>& mask) {
       const auto n = static_cast<int64_t>(text.size());
-      Forward reading, f;
-      if (!mask.empty()) {
-        const Tensor segments = Tensor::of<int32_t>(mask, {1, n});
-        reading.segments = {segments, segments};
-      }
-      EncoderMemory memory = model->encode(reading, Tensor::of<int32_t>(text, {1, n}));
-      f.memory = &memory;
-      return model->logits(f, model->hidden(f, ids)).value;
+      ModelInputs inputs{.rows = Rows::of(ids), .text = Rows::of({text})};
+      if (!mask.empty()) inputs.text->segments = Tensor::of<int32_t>(mask, {n});
+      return logits_of(*model, inputs);
     };
     const Tensor want = answer({3, 1, 4}, {});
     EXPECT_LE(largest_difference(answer({3, 1, 4, 9, 9}, {1, 1, 1, 0, 0}), want), 1e-12);
@@ -140,9 +139,9 @@ TEST(Body, KindsOfTokensHaveVectors) {
   const auto model = make_model(c, DType::kF64, Device::kRef);
   const Tensor ids = some_ids(1, 4);
   const auto with_types = [&](std::vector<int32_t> types) {
-    Forward f;
-    if (!types.empty()) f.token_types = Tensor::of<int32_t>(types, {1, 4});
-    return model->logits(f, model->hidden(f, ids)).value;
+    ModelInputs inputs{.rows = Rows::of(ids)};
+    if (!types.empty()) inputs.rows.token_types = Tensor::of<int32_t>(types, {4});
+    return logits_of(*model, inputs);
   };
   EXPECT_EQ(with_types({}).to_vector(), with_types({0, 0, 0, 0}).to_vector());
   EXPECT_GT(largest_difference(with_types({0, 0, 1, 1}), with_types({})), 1e-6);
@@ -159,11 +158,13 @@ TEST(Body, ModulesThatLookAheadDoNotSeeTheFuture) {
     const Tensor later = some_ids(1, 8).narrow(1, 1, 7).clone();
     if (changed >= 0)
       later.data<int32_t>()[changed] = (later.data<int32_t>()[changed] + 1) % kVocabulary;
-    return model->mtp_hidden({}, 1, model->hidden({}, ids), later).value;
+    ModelPass pass(*model, {});
+    const Var hidden = pass.hidden({Rows::of(ids)});
+    return pass.mtp_hidden(1, hidden, flat(later)).value;
   };
   const Tensor a = ahead(-1), b = ahead(4);
-  EXPECT_EQ(a.narrow(1, 0, 4).clone().to_vector(), b.narrow(1, 0, 4).clone().to_vector());
-  EXPECT_GT(largest_difference(a.narrow(1, 4, 1).clone(), b.narrow(1, 4, 1).clone()), 1e-6);
+  EXPECT_EQ(a.narrow(0, 0, 4).clone().to_vector(), b.narrow(0, 0, 4).clone().to_vector());
+  EXPECT_GT(largest_difference(a.narrow(0, 4, 1).clone(), b.narrow(0, 4, 1).clone()), 1e-6);
   EXPECT_EQ(refusal("encoder", [](ModelConfig& m) { m.num_nextn_predict_layers = 1; }),
             "[model.num_nextn_predict_layers] body = \"encoder\" does not predict one token after "
             "the other; use 0, or \"decoder\"");

@@ -37,13 +37,9 @@ inline double loss_with_gradients(Transformer& model, const Tensor& ids,
     p->grad.written = false;
   }
   Tape tape({.keep_cheap = recompute != Recompute::kSelective});
-  Forward f;
-  f.tape = &tape;
-  f.training = true;
-  f.rng = Rng(5);
-  const Context context(model, f, ids, recompute);
-  const Var hidden = model.hidden(f, ids, recompute);
-  const Var loss = ops::linear_cross_entropy(hidden, model.head(f), shifted(ids));
+  ModelPass pass(model, {.tape = &tape, .training = true}, Rng(5), recompute);
+  const Var hidden = pass.hidden(inputs_for(model, ids));
+  const Var loss = ops::linear_cross_entropy(hidden, pass.head(), shifted(ids));
   tape.backward(loss);
   return loss.value.item();
 }
@@ -63,27 +59,30 @@ inline void expect_gradients_everywhere(Transformer& model) {
 }
 
 // Logits of `ids` computed in pieces of these lengths through a cache.
-inline Tensor cached_logits(Transformer& model, const Tensor& ids,
+inline Tensor cached_logits(const Transformer& model, const Tensor& ids,
                             const std::vector<int64_t>& pieces) {
   const int64_t batch = ids.size(0), tokens = ids.size(1);
-  ContiguousCache cache(tokens);
-  Forward f;
-  const Context context(model, f, ids);
-  const Tensor types = f.token_types;
-  f.cache = &cache;
+  ContiguousCache cache(batch, tokens);
+  ModelPass pass(model, {.cache = &cache});
+  const ModelInputs whole = inputs_for(model, ids);
   Tensor all;
   int64_t at = 0;
   for (int64_t length : pieces) {
-    EXPECT_EQ(cache.length(), at);
-    const Tensor part = ids.narrow(1, at, length).clone();
-    if (types.defined()) f.token_types = types.narrow(1, at, length).clone();
-    const Tensor logits = model.logits(f, model.hidden(f, part)).value;
+    ModelInputs inputs{.rows = Rows::of(columns_of(ids, at, length))};
+    inputs.rows.context = cache.lengths();
+    inputs.rows.prefix = whole.rows.prefix;
+    if (const Tensor& types = whole.rows.token_types; types.defined())
+      inputs.rows.token_types = flat(columns_of(types.reshape({batch, tokens}), at, length));
+    if (at == 0) inputs.text = whole.text;
+    EXPECT_EQ(cache.lengths(), std::vector<int64_t>(static_cast<size_t>(batch), at));
+    const Tensor logits = pass.logits(pass.hidden(inputs)).value;
+    cache.advance(inputs.rows);
     if (!all.defined())
-      all = Tensor({batch, tokens, logits.size(2)}, logits.dtype(), logits.device());
-    all.narrow(1, at, length).copy_from(logits);
+      all = Tensor({batch, tokens, logits.size(1)}, logits.dtype(), logits.device());
+    all.narrow(1, at, length).copy_from(logits.reshape({batch, length, logits.size(1)}));
     at += length;
   }
-  EXPECT_EQ(cache.length(), tokens);
+  EXPECT_EQ(cache.lengths(), std::vector<int64_t>(static_cast<size_t>(batch), tokens));
   return all;
 }
 
@@ -96,7 +95,7 @@ inline void expect_cached_equals_full(Transformer& model, double relative) {
   const double tolerance = relative * std::max(1.0, largest_magnitude(full));
   for (const std::vector<int64_t>& pieces :
        {std::vector<int64_t>(9, 1), {9}, {4, 1, 3, 1}, {1, 8}, {5, 2, 2}}) {
-    if (body.prefix && pieces[0] < Context::kPrefix) continue;  // a prefix comes at once
+    if (body.prefix && pieces[0] < kPrefix) continue;  // a prefix comes at once
     EXPECT_LE(largest_difference(cached_logits(model, ids, pieces), full), tolerance)
         << pieces.size() << " pieces";
   }

@@ -104,9 +104,9 @@ TEST(BodyConversion, WithoutAPrefixItIsTheSameModel) {
     EXPECT_EQ(prefix->config().body, "prefix_decoder");
     EXPECT_EQ(family_for(prefix->config()).name, "lathe");
     const Tensor ids = some_ids(2, 9), want = logits_of(*model, ids);
-    Forward none;
-    none.prefix = Tensor::zeros({2}, DType::kI32);
-    EXPECT_EQ(prefix->logits(none, prefix->hidden(none, ids)).value.to_vector(), want.to_vector());
+    ModelInputs none{.rows = Rows::of(ids)};
+    none.rows.prefix = Tensor::zeros({2}, DType::kI32);
+    EXPECT_EQ(logits_of(*prefix, none).to_vector(), want.to_vector());
     EXPECT_GT(largest_difference(logits_of(*prefix, ids), want), 1e-4);  // with one of two tokens
   }
 }

@@ -32,18 +32,15 @@ struct Arithmetic {
   Device device;
 };
 
-// What the head reads of a golden's inputs. `memory` must outlive the backward.
-Var hidden_of(Transformer& model, Forward f, const SafetensorsReader& inputs,
-              EncoderMemory& memory) {
+ModelInputs inputs_of(const Transformer& model, const SafetensorsReader& inputs) {
   const Body body = model.config().body_traits();
-  if (body.encoder) {
-    memory = model.encode(f, read_array(inputs, "input_ids"));
-    f.memory = &memory;
-  }
+  ModelInputs all{
+      .rows = Rows::of(read_array(inputs, body.encoder ? "decoder_input_ids" : "input_ids"))};
+  if (body.encoder) all.text = Rows::of(read_array(inputs, "input_ids"));
   if (inputs.find("token_type_ids") != nullptr)
-    f.token_types = read_array(inputs, "token_type_ids");
-  if (inputs.find("prefix") != nullptr) f.prefix = read_array(inputs, "prefix");
-  return model.hidden(f, read_array(inputs, body.encoder ? "decoder_input_ids" : "input_ids"));
+    all.rows.token_types = flat(read_array(inputs, "token_type_ids"));
+  if (inputs.find("prefix") != nullptr) all.rows.prefix = read_array(inputs, "prefix");
+  return all;
 }
 
 class Golden : public ::testing::TestWithParam<std::string> {};
@@ -56,17 +53,15 @@ TEST_P(Golden, LogitsLossAndGradientsAreThoseOfTransformers) {
     for (Parameter* p : model->parameters())
       p->grad = {Tensor::zeros(p->shape, a.dtype, a.device), true};
     Tape tape;
-    Forward f;
-    f.tape = &tape;
     const Body body = model->config().body_traits();
-    EncoderMemory memory;
-    const Var hidden = hidden_of(*model, f, want, memory);
-    EXPECT_LE(largest_difference(model->logits(f, hidden).value, read_array(want, "logits")), 2e-5);
+    ModelPass pass(*model, {.tape = &tape});
+    const Var hidden = pass.hidden(inputs_of(*model, want));
+    EXPECT_LE(largest_difference(pass.logits(hidden).value, read_array(want, "logits")), 2e-5);
     // A decoder alone predicts the next token, the others what they are told to in place.
     const bool next = body.causal && !body.encoder;
     const Tensor labels = read_array(want, "labels");
     const Var loss =
-        ops::linear_cross_entropy(hidden, model->head(f), next ? shifted(labels) : labels);
+        ops::linear_cross_entropy(hidden, pass.head(), next ? shifted(labels) : labels);
     EXPECT_NEAR(loss.value.item(), read_array(want, "loss").item(), 1e-6);
     tape.backward(loss);
     size_t compared = 0, inputs = 0;
@@ -112,8 +107,7 @@ TEST_P(Golden, WeightsStayAsStoredWithoutLoss) {
     int64_t narrow = 0;
     for (const Parameter* p : model->parameters()) narrow += p->value.dtype() == DType::kBF16;
     EXPECT_EQ(narrow > 0, residence != Residence::kOwn);
-    EncoderMemory memory;
-    return model->logits(Forward(), hidden_of(*model, Forward(), inputs, memory)).value;
+    return logits_of(*model, inputs_of(*model, inputs));
   };
   const Tensor want = logits_as(Residence::kOwn);
   EXPECT_LE(largest_difference(logits_as(Residence::kAsStored), want), 2e-5);

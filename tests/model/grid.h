@@ -15,9 +15,8 @@
 #include "lathe/base/rng.h"
 #include "lathe/config/read_write.h"
 #include "lathe/model/combinations.h"
-#include "lathe/model/transformer.h"
+#include "lathe/model/model_pass.h"
 #include "lathe/nn/attention/latent.h"
-#include "lathe/nn/attention/memory.h"
 #include "lathe/nn/position/rope.h"
 
 namespace lathe::testing {
@@ -221,47 +220,49 @@ inline Tensor some_ids(int64_t batch, int64_t tokens, int64_t vocabulary = kVoca
   return ids;
 }
 
-// What a model of any body reads beside `ids`, all of it following from the first token of each row
-// and from the places: a text for an encoder, a prefix, kinds of tokens. Must outlive the backward.
-class Context {
- public:
-  static constexpr int64_t kPrefix = 2;
+inline constexpr int64_t kPrefix = 2;
 
-  Context(Transformer& model, Forward& f, const Tensor& ids,
-          Recompute recompute = Recompute::kNone) {
-    const Body body = model.config().body_traits();
-    const int64_t rows = ids.size(0);
-    if (model.config().type_vocab_size > 0) {
-      f.token_types = Tensor(ids.shape(), DType::kI32);
-      for (int64_t i = 0; i < ids.numel(); ++i)
-        f.token_types.data<int32_t>()[i] = static_cast<int32_t>(
-            i % ids.size(1) % std::min<int64_t>(2, model.config().type_vocab_size));
-    }
-    if (body.prefix) {
-      f.prefix = Tensor({rows}, DType::kI32);
-      std::ranges::fill(f.prefix.span<int32_t>(), static_cast<int32_t>(kPrefix));
-    }
-    if (!body.encoder) return;
-    constexpr int64_t kLength = 6;
-    Tensor text({rows, kLength}, DType::kI32);
-    for (int64_t i = 0; i < text.numel(); ++i)
-      text.data<int32_t>()[i] = static_cast<int32_t>(
-          (ids.data<int32_t>()[i / kLength * ids.size(1)] + 3 * (i % kLength) + 1) % kVocabulary);
-    Forward encoding = f;
-    encoding.token_types = Tensor();
-    memory_ = model.encode(encoding, text, recompute);
-    f.memory = &memory_;
+// The tokens [at, at + length) of each row of [B,T].
+inline Tensor columns_of(const Tensor& rows, int64_t at, int64_t length) {
+  return rows.narrow(1, at, length).clone();
+}
+inline Tensor flat(const Tensor& rows) { return rows.reshape({rows.numel()}); }
+
+// What a model of any body reads beside `ids` [B,T], all of it following from the first token of each
+// row and from the places: a text for an encoder, a prefix, kinds of tokens.
+inline ModelInputs inputs_for(const Transformer& model, const Tensor& ids) {
+  const Body body = model.config().body_traits();
+  const int64_t rows = ids.size(0);
+  ModelInputs inputs{.rows = Rows::of(ids)};
+  if (model.config().type_vocab_size > 0) {
+    inputs.rows.token_types = Tensor({ids.numel()}, DType::kI32);
+    for (int64_t i = 0; i < ids.numel(); ++i)
+      inputs.rows.token_types.data<int32_t>()[i] = static_cast<int32_t>(
+          i % ids.size(1) % std::min<int64_t>(2, model.config().type_vocab_size));
   }
-  Context(const Context&) = delete;
+  if (body.prefix) {
+    inputs.rows.prefix = Tensor({rows}, DType::kI32);
+    std::ranges::fill(inputs.rows.prefix.span<int32_t>(), static_cast<int32_t>(kPrefix));
+  }
+  if (!body.encoder) return inputs;
+  constexpr int64_t kLength = 6;
+  Tensor text({rows, kLength}, DType::kI32);
+  for (int64_t i = 0; i < text.numel(); ++i)
+    text.data<int32_t>()[i] = static_cast<int32_t>(
+        (ids.data<int32_t>()[i / kLength * ids.size(1)] + 3 * (i % kLength) + 1) % kVocabulary);
+  inputs.text = Rows::of(text);
+  return inputs;
+}
 
- private:
-  EncoderMemory memory_;
-};
-
-inline Tensor logits_of(Transformer& model, const Tensor& ids) {
-  Forward f;
-  const Context context(model, f, ids);
-  return model.logits(f, model.hidden(f, ids)).value;
+// [N,V].
+inline Tensor logits_of(const Transformer& model, const ModelInputs& inputs) {
+  ModelPass pass(model, {});
+  return pass.logits(pass.hidden(inputs)).value;
+}
+// [B,T,V].
+inline Tensor logits_of(const Transformer& model, const Tensor& ids) {
+  const Tensor logits = logits_of(model, inputs_for(model, ids));
+  return logits.reshape({ids.size(0), ids.size(1), logits.size(1)});
 }
 
 inline double largest_magnitude(const Tensor& t) {

@@ -31,18 +31,22 @@ std::unique_ptr<FeedForward> make_layer(std::string_view keys) {
 }
 
 Tensor some_input(int64_t tokens) {
-  const Tensor x({1, tokens, kWidth}, DType::kF64, Device::kRef);
+  const Tensor x({tokens, kWidth}, DType::kF64, Device::kRef);
   for (int64_t i = 0; i < x.numel(); ++i)
     x.data<double>()[i] = Rng(4).normal(static_cast<uint64_t>(i));
   return x;
+}
+
+Tensor run(const FeedForward& layer, const Tensor& x, Rows rows = {}, const Pass& pass = {}) {
+  rows.sequences = Sequences::equal(1, x.size(0));
+  return layer.forward({&pass, &rows}, Var(x)).value;
 }
 
 // How much the output at each token moves when the input at `token` does.
 std::vector<bool> reached_from(FeedForward& layer, int64_t tokens, int64_t token) {
   const Tensor x = some_input(tokens), moved = x.clone();
   moved.data<double>()[token * kWidth] += 0.5;
-  const auto a = layer.forward({}, Var(x)).value.to_vector(),
-             b = layer.forward({}, Var(moved)).value.to_vector();
+  const auto a = run(layer, x).to_vector(), b = run(layer, moved).to_vector();
   std::vector<bool> reached;
   for (int64_t t = 0; t < tokens; ++t) {
     bool differs = false;
@@ -76,13 +80,11 @@ TEST(MixFeedForward, InTextATokenReachesTheNextOnes) {
 TEST(MixFeedForward, PackedDocumentsAreThoseAlone) {
   const auto layer = make_layer(R"({"conv_width": 3})");
   const Tensor x = some_input(7);
-  const Tensor segments = Tensor::of<int32_t>(std::vector<int32_t>{0, 0, 0, 0, 1, 1, 2}, {1, 7});
-  Forward f;
-  f.segments = {segments, segments};
-  const Tensor together = layer->forward(f, Var(x)).value;
+  const Tensor segments = Tensor::of<int32_t>(std::vector<int32_t>{0, 0, 0, 0, 1, 1, 2}, {7});
+  const Tensor together = run(*layer, x, {.ids = {}, .sequences = {}, .segments = segments});
   for (const auto& [first, length] : {std::pair{0, 4}, {4, 2}, {6, 1}}) {
-    const Tensor alone = layer->forward({}, Var(x.narrow(1, first, length).clone())).value;
-    EXPECT_EQ(together.narrow(1, first, length).clone().to_vector(), alone.to_vector());
+    const Tensor alone = run(*layer, x.narrow(0, first, length).clone());
+    EXPECT_EQ(together.narrow(0, first, length).clone().to_vector(), alone.to_vector());
   }
 }
 
@@ -90,23 +92,23 @@ TEST(MixFeedForward, PiecesThroughACacheAreTheWhole) {
   for (const bool packed : {false, true}) {
     const auto layer = make_layer(R"({"conv_width": 4})");
     const Tensor x = some_input(8);
-    const Tensor segments =
-        Tensor::of<int32_t>(std::vector<int32_t>{0, 0, 0, 1, 1, 1, 1, 1}, {1, 8});
-    Forward whole;
-    if (packed) whole.segments = {segments, segments};
-    const Tensor want = layer->forward(whole, Var(x)).value;
+    const Tensor segments = Tensor::of<int32_t>(std::vector<int32_t>{0, 0, 0, 1, 1, 1, 1, 1}, {8});
+    Rows whole;
+    if (packed) whole.segments = segments;
+    const Tensor want = run(*layer, x, whole);
     for (const std::vector<int64_t>& pieces :
          {std::vector<int64_t>(8, 1), {8}, {5, 1, 2}, {1, 7}, {2, 2, 4}}) {
-      ContiguousCache cache(8);
+      ContiguousCache cache(1, 8);
       int64_t at = 0;
       for (const int64_t length : pieces) {
-        Forward f;
-        f.cache = &cache;
-        if (packed)
-          f.segments = {segments.narrow(1, at, length), segments.narrow(1, 0, at + length)};
-        const Tensor got = layer->forward(f, Var(x.narrow(1, at, length).clone())).value;
-        EXPECT_EQ(got.to_vector(), want.narrow(1, at, length).clone().to_vector());
-        cache.advance(length);
+        Rows rows{.ids = {}, .sequences = Sequences::equal(1, length), .context = cache.lengths()};
+        if (packed) {
+          rows.segments = segments.narrow(0, at, length);
+          rows.key_segments = segments.narrow(0, 0, at + length);
+        }
+        const Tensor got = run(*layer, x.narrow(0, at, length).clone(), rows, {.cache = &cache});
+        EXPECT_EQ(got.to_vector(), want.narrow(0, at, length).clone().to_vector());
+        cache.advance(rows);
         at += length;
       }
       EXPECT_EQ(cache.bytes(), 3u * kInner * sizeof(double));

@@ -101,12 +101,13 @@ TEST_P(MoeGoldenTest, OutputGradientsAndLossesAreThoseOfTransformers) {
     const auto layer = make(a);
     Tape tape;
     RouterStatistics statistics;
-    Forward f;
-    f.tape = &tape;
-    f.router_statistics = &statistics;
-    const Var x = tape.leaf(read("x", a));
-    const Var y = layer->forward(f, x);
-    tape.backward(y, read("dy", a));
+    const Pass pass{.tape = &tape, .router_statistics = &statistics};
+    const Tensor input = read("x", a);  // [B,T,C]
+    const Rows rows{.ids = {}, .sequences = Sequences::equal(input.size(0), input.size(1))};
+    const Shape packed{input.size(0) * input.size(1), input.size(2)};
+    const Var x = tape.leaf(input.reshape(packed));
+    const Var y = layer->forward({&pass, &rows}, x);
+    tape.backward(y, read("dy", a).reshape(packed));
     EXPECT_LE(largest_difference(y.value, read("y")), 2e-5);
     EXPECT_LE(largest_difference(tape.grad(x), read("dx")), 2e-5);
     size_t arrays = 4;

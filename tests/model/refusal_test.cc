@@ -154,6 +154,22 @@ TEST(Transformer, RefusesIdsOutsideTheVocabulary) {
                   "together");
 }
 
+// Pieces of these lengths one after the other through a cache.
+std::string error_of_pieces(const Transformer& model, int64_t capacity,
+                            const std::vector<int64_t>& pieces, size_t* bytes = nullptr) {
+  ContiguousCache cache(1, capacity);
+  const Pass pass{.cache = &cache};
+  return error_text([&] {
+    for (const int64_t length : pieces) {
+      Rows rows = Rows::of(some_ids(1, length));
+      rows.context = cache.lengths();
+      model.hidden({&pass, &rows});
+      cache.advance(rows);
+    }
+    if (bytes != nullptr) *bytes = cache.bytes();
+  });
+}
+
 TEST(Transformer, RefusesMorePositionsThanWereTrained) {
   ModelConfig c = tiny_config();
   c.position.kind = "learned";
@@ -162,11 +178,7 @@ TEST(Transformer, RefusesMorePositionsThanWereTrained) {
   EXPECT_EQ(error_text([&] { logits_of(*learned, some_ids(1, 25)); }),
             "[model] a sequence of 25 tokens, but 24 positions were trained; shorten the text or "
             "generate less");
-  ContiguousCache cache(40);
-  Forward f;
-  f.cache = &cache;
-  learned->hidden(f, some_ids(1, 20));
-  EXPECT_EQ(error_text([&] { learned->hidden(f, some_ids(1, 5)); }),
+  EXPECT_EQ(error_of_pieces(*learned, 40, {20, 5}),
             "[model] a sequence of 25 tokens, but 24 positions were trained; shorten the text or "
             "generate less");
 }
@@ -174,14 +186,29 @@ TEST(Transformer, RefusesMorePositionsThanWereTrained) {
 TEST(ContiguousCache, RefusesMoreThanItHolds) {
   const ModelConfig c = tiny_config();
   const auto model = make_model(c, DType::kF32, Device::kCpu);
-  ContiguousCache cache(4);
-  EXPECT_EQ(cache.bytes(), 0u);
-  Forward f;
-  f.cache = &cache;
-  model->hidden(f, some_ids(1, 3));
-  EXPECT_EQ(cache.bytes(), 2u * 2 * 4 * 16 * sizeof(float));
-  EXPECT_EQ(error_text([&] { model->hidden(f, some_ids(1, 2)); }),
-            "[cache] 3 + 2 tokens exceed the capacity of 4");
+  EXPECT_EQ(ContiguousCache(1, 4).bytes(), 0u);
+  size_t bytes = 0;
+  EXPECT_EQ(error_of_pieces(*model, 4, {3}, &bytes), "no error");
+  EXPECT_EQ(bytes, 2u * 2 * 4 * 16 * sizeof(float));
+  EXPECT_EQ(error_of_pieces(*model, 4, {3, 2}), "[cache] 3 + 2 tokens exceed the capacity of 4");
+}
+
+TEST(ContiguousCache, RefusesRowsThatDoNotGoOnFromWhatItHolds) {
+  const auto model = make_model(tiny_config(), DType::kF32, Device::kCpu);
+  ContiguousCache cache(1, 8);
+  const Pass pass{.cache = &cache};
+  Rows rows = Rows::of(some_ids(1, 3));
+  model->hidden({&pass, &rows});
+  cache.advance(rows);
+  EXPECT_EQ(error_text([&] {
+              model->hidden({&pass, &rows});
+            }),
+            "[cache] sequence 0 continues 0 tokens, but the cache holds 3");
+  rows = Rows::of(some_ids(2, 3));
+  EXPECT_EQ(error_text([&] {
+              model->hidden({&pass, &rows});
+            }),
+            "[cache] 2 sequences, expected the 1 of the cache");
 }
 
 TEST(ContiguousCache, IsNotContinuedWhereTheTextMoves) {
@@ -190,14 +217,9 @@ TEST(ContiguousCache, IsNotContinuedWhereTheTextMoves) {
   c.position.get<RopeConfig>().scaling.factor = 2.0;
   c.max_position_embeddings = 4;
   const auto model = make_model(c, DType::kF32, Device::kCpu);
-  ContiguousCache cache(8);
-  Forward f;
-  f.cache = &cache;
-  model->hidden(f, some_ids(1, 4));
   EXPECT_TRUE(model->outgrows_cache(4, 1));
-  EXPECT_NE(error_text([&] {
-              model->hidden(f, some_ids(1, 1));
-            }).find("a cache of 4 tokens cannot be continued by 1: rotary scaling \"dynamic\""),
+  EXPECT_NE(error_of_pieces(*model, 8, {4, 1})
+                .find("a cache of 4 tokens cannot be continued by 1: rotary scaling \"dynamic\""),
             std::string::npos);
   EXPECT_FALSE(model->outgrows_cache(2, 2));
   EXPECT_FALSE(model->outgrows_cache(0, 9));

@@ -238,7 +238,7 @@ TEST_P(MoeReference, LayerComputesWhatThePapersSay) {
   MoeLayer layer(GetParam(), kSpecification);
   Plain plain(GetParam(), layer);
   const Values want = plain.outputs(moe_input());
-  const Var y = layer.run(layer.forward(), moe_input(kSpecification, nullptr));
+  const Var y = layer.run(layer.pass(), moe_input(kSpecification, nullptr));
   EXPECT_LE(error_of(y.value.to_vector(), want), 1e-12);
   layer.statistics().end_micro_batch();
   ASSERT_EQ(layer.statistics().layers().size(), 1u);
@@ -252,7 +252,7 @@ INSTANTIATE_TEST_SUITE_P(, MoeReference, ::testing::ValuesIn(moe_cases()), moe_c
 TEST(MoeCases, CapacityDropsTokensInTheCasesThatHaveOne) {
   for (const MoeCase& c : moe_cases()) {
     MoeLayer layer(c, kSpecification);
-    layer.run(layer.forward(), moe_input(kSpecification, nullptr));
+    layer.run(layer.pass(), moe_input(kSpecification, nullptr));
     layer.statistics().end_micro_batch();
     const bool limited = c.name.starts_with("switch") || c.name == "gshard";
     EXPECT_EQ(layer.statistics().layers()[0].dropped > 0, limited) << c.name;

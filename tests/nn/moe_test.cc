@@ -20,10 +20,10 @@ Tensor seed_for(const Var& y, const Place& place) { return tensor_of(probe(), y.
 
 Outcome backward_of(MoeLayer& layer, double auxiliary_scale = 1.0) {
   Tape tape;
-  Forward f = layer.forward(&tape);
-  f.auxiliary_scale = auxiliary_scale;
+  Pass pass = layer.pass(&tape);
+  pass.auxiliary_scale = auxiliary_scale;
   const Var x = moe_input(layer.place(), &tape);
-  const Var y = layer.run(f, x);
+  const Var y = layer.run(pass, x);
   tape.backward(y, seed_for(y, layer.place()));
   layer.statistics().end_micro_batch();
   Outcome out{y.value.to_vector(), tape.grad(x).to_vector(), {}};
@@ -38,8 +38,8 @@ class MoeLayerTest : public ::testing::TestWithParam<MoeCase> {
   // probe · output plus what the layer attaches, read from what it reports.
   double loss(MoeLayer& layer, const Values& input) const {
     layer.statistics() = RouterStatistics();
-    const Tensor x = tensor_of(input, {kBatch, kTokens, kWidth}, kSpecification);
-    const Values y = layer.run(layer.forward(), x).value.to_vector();
+    const Tensor x = tensor_of(input, {kBatch * kTokens, kWidth}, kSpecification);
+    const Values y = layer.run(layer.pass(), x).value.to_vector();
     layer.statistics().end_micro_batch();
     const RouterReport& report = layer.statistics().layers()[0];
     double sum = std::inner_product(y.begin(), y.end(), probe().begin(), 0.0);
@@ -103,10 +103,9 @@ TEST_P(MoeLayerTest, RecomputationChangesNothingAndCountsOnce) {
   MoeLayer plain(moe(), {DType::kF32, Device::kCpu}), repeated(moe(), {DType::kF32, Device::kCpu});
   const Outcome want = backward_of(plain);
   Tape tape;
-  const Forward f = repeated.forward(&tape);
   const Var x = moe_input(repeated.place(), &tape);
   const Var y = checkpoint(
-      &tape, x, [&](const Var& in, Tape* inner) { return repeated.run(f.with_tape(inner), in); });
+      &tape, x, [&](const Var& in, Tape* inner) { return repeated.run(repeated.pass(inner), in); });
   tape.backward(y, seed_for(y, repeated.place()));
   repeated.statistics().end_micro_batch();
   EXPECT_EQ(y.value.to_vector(), want.output);
@@ -126,7 +125,7 @@ TEST_P(MoeLayerTest, SelectiveRecomputationChangesNothing) {
   const Outcome want = backward_of(plain);
   Tape tape({.keep_cheap = false});
   const Var x = moe_input(selective.place(), &tape);
-  const Var y = selective.run(selective.forward(&tape), x);
+  const Var y = selective.run(selective.pass(&tape), x);
   tape.backward(y, seed_for(y, selective.place()));
   EXPECT_EQ(tape.grad(x).to_vector(), want.dx);
   for (const auto& [name, g] : want.gradients) EXPECT_EQ(selective.gradient(name), g) << name;
@@ -192,7 +191,7 @@ TEST(Moe, CapacityFactorsCountOnlyWhereTheyAreSaidTo) {
   c.config.capacity_factor = 0.5;
   const auto dropped = [&] {
     MoeLayer layer(c, kSpecification);
-    layer.run(layer.forward(), moe_input(kSpecification, nullptr));
+    layer.run(layer.pass(), moe_input(kSpecification, nullptr));
     layer.statistics().end_micro_batch();
     return layer.statistics().layers()[0].dropped;
   };
@@ -212,13 +211,16 @@ TEST(Moe, MicroBatchesAddUpToTheBatch) {
     c.config.capacity_factor = 0.9;
     MoeLayer whole(c, kSpecification), halves(c, kSpecification);
     const Outcome want = backward_of(whole);
-    const Tensor all = tensor_of(moe_input(), {kBatch, kTokens, kWidth}, kSpecification);
+    const Tensor all = tensor_of(moe_input(), {kBatch * kTokens, kWidth}, kSpecification);
     const Tensor seed = tensor_of(probe(), all.shape(), kSpecification);
     for (int64_t b = 0; b < kBatch; ++b) {
       Tape tape;
-      Forward f = halves.forward(&tape);
-      f.auxiliary_scale = 1.0 / kBatch;
-      tape.backward(halves.run(f, all.narrow(0, b, 1).clone()), seed.narrow(0, b, 1).clone());
+      Pass pass = halves.pass(&tape);
+      pass.auxiliary_scale = 1.0 / kBatch;
+      const auto sequence = [b](const Tensor& t) {
+        return t.narrow(0, b * kTokens, kTokens).clone();
+      };
+      tape.backward(halves.run(pass, sequence(all)), sequence(seed));
       halves.statistics().end_micro_batch();
     }
     for (const auto& [name, g] : want.gradients)
@@ -255,7 +257,7 @@ TEST(RouterStatistics, SayWhatAnEvenRouterDoes) {
   MoeCase c = plain_case("softmax_topk", 4, 2);
   MoeLayer layer(c, kSpecification);
   layer.parameters().at("router.weight")->value.fill_zero();
-  layer.run(layer.forward(), moe_input(kSpecification, nullptr));
+  layer.run(layer.pass(), moe_input(kSpecification, nullptr));
   EXPECT_FALSE(layer.statistics().summary().has_value());  // the micro-batch has not ended
   layer.statistics().end_micro_batch();
   const RouterSummary s = *layer.statistics().summary();
@@ -284,7 +286,7 @@ TEST(SigmoidRouter, BiasesMoveAgainstTheLoadAndBalanceIt) {
     EXPECT_EQ(bias.value.data<float>()[e], load[e] < 7 ? 0.01f : (load[e] > 7 ? -0.01f : 0.0f));
   for (int step = 0; step < 200; ++step) {
     layer.statistics() = RouterStatistics();
-    layer.run(layer.forward(), moe_input(layer.place(), nullptr));
+    layer.run(layer.pass(), moe_input(layer.place(), nullptr));
     layer.statistics().end_micro_batch();
     update_router_biases(layer.statistics());
   }
@@ -314,8 +316,9 @@ TEST(Upcycle, ComputesWhatTheDenseLayerDoes) {
     });
     upcycle(layer.layer(), *dense);
     const Var x = moe_input(kSpecification, nullptr);
-    const Forward f = layer.forward();
-    EXPECT_LE(error_of(layer.run(f, x).value.to_vector(), dense->forward(f, x).value.to_vector()),
+    const Pass pass = layer.pass();
+    EXPECT_LE(error_of(layer.run(pass, x).value.to_vector(),
+                       dense->forward({&pass, nullptr}, x).value.to_vector()),
               1e-13);
   }
 }

@@ -138,15 +138,14 @@ class MoeLayer {
     });
   }
 
-  Forward forward(Tape* tape = nullptr) {
-    Forward f;
-    f.tape = tape;
-    f.training = case_.training;
-    f.rng = Rng(17);
-    f.router_statistics = &statistics_;
-    return f;
+  Pass pass(Tape* tape = nullptr) {
+    return {.tape = tape, .training = case_.training, .router_statistics = &statistics_};
   }
-  Var run(const Forward& f, const Var& x) { return layer_->forward(f, x); }
+  // x [N,C] in rows of kTokens.
+  Var run(const Pass& pass, const Var& x) const {
+    const Rows rows{.ids = {}, .sequences = Sequences::equal(x.shape()[0] / kTokens, kTokens)};
+    return layer_->forward({&pass, &rows, Rng(17)}, x);
+  }
 
   FeedForward& layer() { return *layer_; }
   std::map<std::string, Parameter*>& parameters() { return parameters_; }
@@ -172,7 +171,7 @@ class MoeLayer {
 
 inline Values moe_input() { return random_values(kBatch * kTokens * kWidth, Rng(9), 1.0); }
 inline Var moe_input(const Place& place, Tape* tape) {
-  const Tensor x = tensor_of(moe_input(), {kBatch, kTokens, kWidth}, place);
+  const Tensor x = tensor_of(moe_input(), {kBatch * kTokens, kWidth}, place);
   return tape != nullptr ? tape->leaf(x) : Var(x);
 }
 

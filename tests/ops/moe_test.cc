@@ -3,6 +3,8 @@
 
 #include "lathe/ops/moe.h"
 
+#include <fmt/ranges.h>
+
 #include <algorithm>
 #include <numeric>
 
@@ -88,10 +90,12 @@ TEST(ExpertGroups, KeepOnlyTheBest) {
 
 TEST(Capacity, CountsFirstChoicesOfAGroupBeforeSecondOnes) {
   const Tensor choices = indices({0, 1, 0, 1, 1, 0, 0, 1, 1, 0, 1, 0}, {6, 2});
+  const std::vector<int64_t> two{2, 2}, six{6};
   // Two groups of three rows. Expert 0 of the first: tokens 0, 1, then 2's second choice.
-  EXPECT_EQ(ids_of(ops::drop_over_capacity(choices, 2, 3, 2)),
+  EXPECT_EQ(ids_of(ops::drop_over_capacity(choices, 2, Sequences::equal(2, 3), two)),
             (Ids{0, 1, 0, -1, 1, -1, 0, -1, 1, 0, 1, -1}));
-  EXPECT_EQ(ids_of(ops::drop_over_capacity(choices, 2, 6, 6)), ids_of(choices));
+  EXPECT_EQ(ids_of(ops::drop_over_capacity(choices, 2, Sequences::equal(1, 6), six)),
+            ids_of(choices));
 }
 
 Var experts(const Vars& v, const ops::ExpertPlan& p) {
@@ -160,11 +164,13 @@ void add_routing(std::vector<Case>& all) {
                      return {ops::gates(ops::softmax(v[0]), choices,
                                         {.normalize = normalize, .eps = 0.1, .scale = 2.5})};
                    }});
-  for (const int64_t group : {5, 1})
-    all.push_back(
-        {"balance_loss_groups_of_" + std::to_string(group), {scores}, [=](const Vars& v) -> Vars {
-           return {ops::balance_loss(ops::softmax(v[0]), choices, group)};
-         }});
+  const std::vector<std::vector<int64_t>> grouped = {{5}, {1, 1, 1, 1, 1}, {1, 4}, {3, 2}};
+  for (const std::vector<int64_t>& lengths : grouped)
+    all.push_back({fmt::format("balance_loss_groups_of_{}", fmt::join(lengths, "_")),
+                   {scores},
+                   [=](const Vars& v) -> Vars {
+                     return {ops::balance_loss(ops::softmax(v[0]), choices, Sequences(lengths))};
+                   }});
   all.push_back({"router_z_loss", {scores}, [](const Vars& v) -> Vars {
                    return {ops::router_z_loss(v[0])};
                  }});
@@ -252,9 +258,11 @@ TEST(Losses, HaveTheValuesOfTheirFormulas) {
   const Tensor p = tensor_of({0.5, 0.3, 0.2, 0.1, 0.6, 0.3}, {2, 3}, DType::kF64, Device::kRef);
   const Tensor choices = indices({0, 1, 1, 2}, {2, 2});
   // f = (1/2, 1, 1/2), P = (0.3, 0.45, 0.25)
-  EXPECT_NEAR(ops::balance_loss(p, choices, 2).value.item(), 3 * (0.15 + 0.45 + 0.125), 1e-14);
+  EXPECT_NEAR(ops::balance_loss(p, choices, Sequences::equal(1, 2)).value.item(),
+              3 * (0.15 + 0.45 + 0.125), 1e-14);
   // Each row by itself: f = (1, 1, 0) and (0, 1, 1).
-  EXPECT_NEAR(ops::balance_loss(p, choices, 1).value.item(), 3 * (0.8 + 0.9) / 2, 1e-14);
+  EXPECT_NEAR(ops::balance_loss(p, choices, Sequences::equal(2, 1)).value.item(),
+              3 * (0.8 + 0.9) / 2, 1e-14);
   const Tensor logits = tensor_of({1, 2, 0, -1}, {2, 2}, DType::kF64, Device::kRef);
   const double a = std::log(std::exp(1.0) + std::exp(2.0)), b = std::log(1.0 + std::exp(-1.0));
   EXPECT_NEAR(ops::router_z_loss(logits).value.item(), (a * a + b * b) / 2, 1e-14);

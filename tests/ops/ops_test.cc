@@ -23,6 +23,8 @@ Tensor indices(const std::vector<int32_t>& values, const Shape& shape) {
   return Tensor::of<int32_t>(values, shape);
 }
 
+Sequences sequences(const std::vector<int64_t>& lengths) { return Sequences(lengths); }
+
 void add_linear(std::vector<Case>& all) {
   all.push_back({"linear", {{{2, 3, 5}}, {{4, 5}, Kind::kWeight}}, [](const Vars& v) -> Vars {
                    return {ops::linear(v[0], v[1], Var())};
@@ -76,9 +78,9 @@ void add_norms(std::vector<Case>& all) {
 }
 
 void add_convolutions(std::vector<Case>& all) {
-  const auto add = [&](const std::string& name, int64_t tokens, int64_t taps,
-                       const ops::DepthwiseConv& conv) {
-    const Input x{{2, tokens, 5}}, weight{{taps, 5}, Kind::kWeight}, bias{{5}, Kind::kGain};
+  const auto add = [&](const std::string& name, int64_t taps, const ops::DepthwiseConv& conv) {
+    const Input x{{conv.inputs.rows(), 5}}, weight{{taps, 5}, Kind::kWeight},
+        bias{{5}, Kind::kGain};
     all.push_back({name, {x, weight}, [conv](const Vars& v) -> Vars {
                      return {ops::depthwise_conv(v[0], v[1], Var(), conv)};
                    }});
@@ -86,11 +88,19 @@ void add_convolutions(std::vector<Case>& all) {
                      return {ops::depthwise_conv(v[0], v[1], v[2], conv)};
                    }});
   };
-  const Tensor documents = indices({0, 0, 0, 1, 1, 2, 2, 2, 2, 2}, {2, 5});
-  add("depthwise_conv", 5, 3, {.outputs = 5});
-  add("depthwise_conv_last", 5, 4, {.outputs = 2});
-  add("depthwise_conv_documents", 5, 3, {.outputs = 5, .segments = {documents, documents}});
-  add("depthwise_conv_grid", 6, 9, {.outputs = 6, .grid_height = 2, .grid_width = 3});
+  const auto equal = [](int64_t outputs, int64_t inputs) {
+    return ops::DepthwiseConv{.outputs = Sequences::equal(2, outputs),
+                              .inputs = Sequences::equal(2, inputs)};
+  };
+  ops::DepthwiseConv documents = equal(5, 5), grid = equal(6, 6);
+  documents.segments.query = documents.segments.key = indices({0, 0, 0, 1, 1, 2, 2, 2, 2, 2}, {10});
+  grid.grid_height = 2, grid.grid_width = 3;
+  add("depthwise_conv", 3, equal(5, 5));
+  add("depthwise_conv_last", 4, equal(2, 5));
+  add("depthwise_conv_documents", 3, documents);
+  add("depthwise_conv_grid", 9, grid);
+  add("depthwise_conv_ragged", 3,
+      {.outputs = sequences({2, 0, 1, 4}), .inputs = sequences({2, 1, 3, 5})});
 }
 
 Var rotated(const Var& x, int64_t width, RopeLayout layout, decltype(ops::rope)& rope = ops::rope) {
@@ -106,32 +116,35 @@ Var rotated(const Var& x, int64_t width, RopeLayout layout, decltype(ops::rope)&
   const Device device = x.value.device();
   const Shape shape = {9, width / 2};
   return rope(x, {tensor_of(cosines, shape, dtype, device), tensor_of(sines, shape, dtype, device)},
-              indices({0, 1, 2, 8, 0, 5}, {2, 3}), layout);
+              indices({0, 1, 2, 8, 0, 5}, {6}), layout);
 }
 
 void add_heads(std::vector<Case>& all) {
-  all.push_back({"split_heads", {{{2, 3, 16}}}, [](const Vars& v) -> Vars {
+  all.push_back({"split_heads", {{{6, 16}}}, [](const Vars& v) -> Vars {
                    const auto [q, k, w] = ops::split_heads(v[0], {4, 2, 2});
                    return {q, k, w};
                  }});
-  all.push_back({"split_heads_all_used", {{{2, 3, 12}}}, [](const Vars& v) -> Vars {
+  all.push_back({"split_heads_all_used", {{{6, 12}}}, [](const Vars& v) -> Vars {
                    const auto [q, k, w] = ops::split_heads(v[0], {2, 2, 2});
                    return {ops::add(ops::add(q, k), w)};
                  }});
-  all.push_back({"merge_heads", {{{2, 3, 4, 2}}}, [](const Vars& v) -> Vars {
+  all.push_back({"split_heads_of_one_kind", {{{6, 12}}}, [](const Vars& v) -> Vars {
+                   return {ops::split_heads(v[0], 3)};
+                 }});
+  all.push_back({"merge_heads", {{{6, 4, 2}}}, [](const Vars& v) -> Vars {
                    return {ops::merge_heads(v[0])};
                  }});
   for (const auto& [name, layout] :
        {std::pair{"half", RopeLayout::kHalfSplit}, {"interleaved", RopeLayout::kInterleaved}}) {
     for (int64_t width : {8, 4})
       all.push_back({std::string("rope_") + name + "_" + std::to_string(width),
-                     {{{2, 3, 2, 8}}},
+                     {{{6, 2, 8}}},
                      [width, layout = layout](const Vars& v) -> Vars {
                        return {rotated(v[0], width, layout)};
                      }});
   }
   // Some heads of a value that nothing else reads, beside heads that stay as they are.
-  all.push_back({"rope_in_place", {{{2, 3, 16}}}, [](const Vars& v) -> Vars {
+  all.push_back({"rope_in_place", {{{6, 16}}}, [](const Vars& v) -> Vars {
                    const auto [q, k, w] = ops::split_heads(ops::scale(v[0], 2.0), {2, 1, 1});
                    return {rotated(q, 4, RopeLayout::kHalfSplit, ops::rope_in_place), k, w};
                  }});
@@ -144,44 +157,56 @@ void add_channels(std::vector<Case>& all) {
                  }});
   for (const int64_t heads : {4, 1})
     all.push_back({heads == 1 ? "join_channels_shared" : "join_channels",
-                   {{{2, 3, 4, 5}}, {{2, 3, heads, 2}}},
+                   {{{6, 4, 5}}, {{6, heads, 2}}},
                    [](const Vars& v) -> Vars { return {ops::join_channels(v[0], v[1])}; }});
 }
 
 struct AttentionShape {
-  int64_t queries = 5, keys = 5, heads = 4, kv_heads = 4;
+  int64_t heads = 4, kv_heads = 4;
+  Sequences queries = Sequences::equal(2, 5), keys = Sequences::equal(2, 5);
 };
 
 void add_attention(std::vector<Case>& all) {
   const auto add = [&](const std::string& name, const AttentionShape& s, AttentionSpec spec,
                        const ops::AttentionSegments& segments = {}) {
     spec.scale = 0.5f;
-    const Input kv{{2, s.keys, s.kv_heads, 4}};
+    const Input kv{{s.keys.rows(), s.kv_heads, 4}};
     all.push_back({"attention_" + name,
-                   {{{2, s.queries, s.heads, 4}}, kv, kv},
-                   [spec, segments](const Vars& v) -> Vars {
-                     return {ops::attention(v[0], v[1], v[2], spec, {.segments = segments})};
+                   {{{s.queries.rows(), s.heads, 4}}, kv, kv},
+                   [s, spec, segments](const Vars& v) -> Vars {
+                     return {ops::attention(v[0], s.queries,
+                                            ops::KeyValues::packed(v[1], v[2], s.keys), spec,
+                                            {.segments = segments})};
                    }});
   };
+  const auto few = [](int64_t queries, int64_t kv_heads = 4) {
+    return AttentionShape{.kv_heads = kv_heads, .queries = Sequences::equal(2, queries)};
+  };
   add("causal", {}, {});
-  add("all_keys", {.queries = 3}, {.causal = false});
+  add("all_keys", few(3), {.causal = false});
   add("gqa", {.kv_heads = 2}, {});
   add("mqa", {.kv_heads = 1}, {});
-  add("fewer_queries", {.queries = 2}, {});
-  add("one_query", {.queries = 1, .kv_heads = 2}, {});
-  add("window", {.queries = 4, .keys = 6}, {.window = 2});
+  add("fewer_queries", few(2), {});
+  add("one_query", few(1, 2), {});
+  add("window", {.queries = Sequences::equal(2, 4), .keys = Sequences::equal(2, 6)}, {.window = 2});
   add("softcap", {}, {.softcap = 1.5f});
   add("dropout", {.kv_heads = 2}, {.dropout = 0.4f, .dropout_key = 99});
-  const Tensor segments = indices({0, 0, 1, 1, 1, 5, 5, 5, 5, 6}, {2, 5});
+  const Tensor segments = indices({0, 0, 1, 1, 1, 5, 5, 5, 5, 6}, {10});
   add("segments", {}, {}, {segments, segments});
-  add("segments_all_keys", {.queries = 3}, {.causal = false},
-      {indices({0, 1, 1, 5, 6, 5}, {2, 3}), segments});
+  add("segments_all_keys", few(3), {.causal = false}, {indices({0, 1, 1, 5, 6, 5}, {6}), segments});
   // Query segment 9 has no key at all: the output is zero, and so is its gradient.
-  add("blind_query", {.queries = 3}, {.causal = false},
-      {indices({0, 9, 1, 9, 6, 5}, {2, 3}), segments});
-  add("everything", {.queries = 4, .kv_heads = 2},
+  add("blind_query", few(3), {.causal = false}, {indices({0, 9, 1, 9, 6, 5}, {6}), segments});
+  add("everything", few(4, 2), {.window = 3, .softcap = 2.0f, .dropout = 0.2f, .dropout_key = 5},
+      {indices({0, 1, 1, 1, 5, 5, 5, 6}, {8}), segments});
+  // A whole sequence, one that nothing asks of, an empty one, and one that decodes.
+  const AttentionShape ragged{
+      .kv_heads = 2, .queries = sequences({4, 0, 0, 1}), .keys = sequences({4, 2, 0, 5})};
+  add("ragged", ragged, {});
+  add("ragged_everything", ragged,
       {.window = 3, .softcap = 2.0f, .dropout = 0.2f, .dropout_key = 5},
-      {indices({0, 1, 1, 1, 5, 5, 5, 6}, {2, 4}), segments});
+      {indices({0, 1, 1, 1, 5}, {5}), indices({0, 0, 1, 1, 0, 0, 0, 0, 5, 5, 5}, {11})});
+  add("ragged_all_keys", {.queries = sequences({3, 1}), .keys = sequences({0, 4})},
+      {.causal = false});
 }
 
 // What attention takes beside q, k and v: `tables` are the inputs from the fourth on.
@@ -190,12 +215,14 @@ void add_attention_inputs(std::vector<Case>& all) {
   const auto add = [&](const std::string& name, std::vector<Input> tables, AttentionSpec spec,
                        const Give& give) {
     spec.scale = 0.5f;
-    std::vector<Input> inputs{{{2, 4, 4, 4}}, {{2, 5, 2, 4}}, {{2, 5, 2, 3}}};
+    std::vector<Input> inputs{{{8, 4, 4}}, {{10, 2, 4}}, {{10, 2, 3}}};
     inputs.insert(inputs.end(), tables.begin(), tables.end());
     all.push_back({"attention_" + name, inputs, [spec, give](const Vars& v) -> Vars {
                      ops::AttentionInputs in;
                      give({v.begin() + 3, v.end()}, in);
-                     return {ops::attention(v[0], v[1], v[2], spec, in)};
+                     return {ops::attention(
+                         v[0], Sequences::equal(2, 4),
+                         ops::KeyValues::packed(v[1], v[2], Sequences::equal(2, 5)), spec, in)};
                    }});
   };
   const Input distances{{4, 4}, Kind::kGain}, sinks{{4}, Kind::kGain},
@@ -297,76 +324,6 @@ TEST_P(Operation, HasTheGradientOfItsValue) { check_gradients(GetParam()); }
 TEST_P(Operation, AddsItsGradients) { check_sums(GetParam()); }
 TEST_P(Operation, AgreesOnTheCpu) { check_agreement(GetParam()); }
 INSTANTIATE_TEST_SUITE_P(, Operation, ::testing::ValuesIn(cases()), case_name);
-
-// More rows than one chunk of logits holds, with the last chunk partly filled and one wholly
-// ignored.
-TEST(CrossEntropy, DoesNotDependOnChunks) {
-  constexpr int64_t kRows = 300, kWidth = 3, kVocabulary = 40000;  // chunks of 128 rows
-  const Tensor hidden =
-      tensor_of(random_values(kRows * kWidth, Rng(1)), {kRows, kWidth}, DType::kF32, Device::kCpu);
-  const Tensor head = tensor_of(random_values(kVocabulary * kWidth, Rng(2)), {kVocabulary, kWidth},
-                                DType::kF32, Device::kCpu);
-  std::vector<int32_t> labels;
-  for (int64_t i = 0; i < kRows; ++i)
-    labels.push_back(i >= 128 && i < 256 ? -1 : static_cast<int32_t>(Rng(3).below(i, kVocabulary)));
-  GradBuffer whole{Tensor(head.shape(), DType::kF32)}, rows{Tensor(head.shape(), DType::kF32)};
-  Tape tape;
-  const Var x = tape.leaf(hidden);
-  const Var loss = ops::linear_cross_entropy(x, tape.leaf(head, &whole), indices(labels, {kRows}));
-  tape.backward(loss);
-  // The same, a few rows at a time.
-  double sum = 0;
-  Values dhidden;
-  for (int64_t first = 0; first < kRows; first += 50) {
-    Tape part;
-    const Var y = part.leaf(hidden.narrow(0, first, 50).clone());
-    const std::vector<int32_t> some(labels.begin() + first, labels.begin() + first + 50);
-    const Var l = ops::linear_cross_entropy(y, part.leaf(head, &rows), indices(some, {50}),
-                                            {.normalizer = 172});
-    part.backward(l);
-    sum += l.value.item();
-    const Values d = part.grad(y).to_vector();
-    dhidden.insert(dhidden.end(), d.begin(), d.end());
-  }
-  EXPECT_NEAR(loss.value.item(), sum, 1e-5);
-  EXPECT_LE(error_of(tape.grad(x).to_vector(), dhidden), 1e-5);
-  EXPECT_LE(error_of(whole.tensor.to_vector(), rows.tensor.to_vector()), 1e-5);
-}
-
-TEST(CrossEntropy, GivesTheLossOfEachLabel) {
-  const Tensor hidden = tensor_of(random_values(9, Rng(1)), {3, 3}, DType::kF64, Device::kRef);
-  const Tensor head = tensor_of(random_values(15, Rng(2)), {5, 3}, DType::kF64, Device::kRef);
-  const std::vector<int32_t> labels = {4, -1, 0};
-  Tensor losses;
-  ops::linear_cross_entropy(Var(hidden), Var(head), indices(labels, {3}),
-                            {.normalizer = 7, .z_loss = 0.1, .losses = &losses});
-  const Values each = losses.to_vector();
-  ASSERT_EQ(each.size(), 3u);
-  EXPECT_EQ(each[1], 0);
-  for (const int64_t i : {0, 2}) {
-    const Var alone = ops::linear_cross_entropy(Var(hidden.narrow(0, i, 1)), Var(head),
-                                                indices({labels[static_cast<size_t>(i)]}, {1}));
-    EXPECT_NEAR(each[static_cast<size_t>(i)], alone.value.item(), 1e-12);
-  }
-}
-
-// A label of probability 0 has an infinite loss; the z-loss of its row and the gradients are those of
-// the other tokens.
-TEST(CrossEntropy, KeepsTheZLossOfAnImpossibleLabelFinite) {
-  const double c = 0.1, none = -HUGE_VAL;
-  Tape tape;
-  ops::OutputHead head(Tensor::zeros({3, 1}, DType::kF64, Device::kRef));
-  head.bias = tape.leaf(tensor_of({std::log(3.0), none, 0.0}, {3}, DType::kF64, Device::kRef));
-  double z_term = 0;
-  const Var loss = ops::linear_cross_entropy(Tensor::zeros({1, 1}, DType::kF64, Device::kRef), head,
-                                             indices({1}, {1}), {.z_loss = c, .z_term = &z_term});
-  EXPECT_EQ(loss.value.item(), HUGE_VAL);
-  const double lse = std::log(4.0);
-  EXPECT_NEAR(z_term, c * lse * lse, 1e-14);
-  tape.backward(loss);
-  const double a = 1 + 2 * c * lse;
-  EXPECT_LE(error_of(tape.grad(head.bias).to_vector(), {a * 0.75, -1.0, a * 0.25}), 1e-14);
-}
 
 TEST(Dropout, KeepsTheMeanAndDrawsTheSameTwice) {
   const Tensor ones = tensor_of(Values(10000, 1.0), {100, 100}, DType::kF32, Device::kCpu);

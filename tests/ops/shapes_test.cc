@@ -21,6 +21,8 @@ Tensor i32(const std::vector<int32_t>& values, const Shape& shape) {
   return Tensor::of<int32_t>(values, shape);
 }
 
+Sequences one(int64_t length) { return Sequences::equal(1, length); }
+
 struct Refusal {
   std::string name;
   std::function<void()> call;
@@ -41,7 +43,8 @@ ops::AttentionInputs biased(const Tensor& table) {
 
 // Two heads of width 4, two queries, three keys.
 void attend(const ops::AttentionInputs& inputs, const kernels::AttentionSpec& spec = {}) {
-  ops::attention(f32({1, 2, 2, 4}), f32({1, 3, 2, 4}), f32({1, 3, 2, 4}), spec, inputs);
+  ops::attention(f32({2, 2, 4}), one(2),
+                 ops::KeyValues::packed(f32({3, 2, 4}), f32({3, 2, 4}), one(3)), spec, inputs);
 }
 
 std::vector<Refusal> linear_refusals() {
@@ -98,34 +101,38 @@ std::vector<Refusal> norm_refusals() {
   };
 }
 
+// Of a sequence of four inputs.
+ops::DepthwiseConv conv(int64_t outputs, int64_t height = 0, int64_t width = 0) {
+  return {.outputs = one(outputs), .inputs = one(4), .grid_height = height, .grid_width = width};
+}
+
 std::vector<Refusal> depthwise_conv_refusals() {
   return {
       {"depthwise_conv_weight",
        [] {
-         ops::depthwise_conv(f32({1, 4, 3}), f32({3, 2}), Var(), {.outputs = 4});
+         ops::depthwise_conv(f32({4, 3}), f32({3, 2}), Var(), conv(4));
        },
        "[depthwise_conv] weight has shape [3, 2], expected [taps, 3]"},
       {"depthwise_conv_outputs",
        [] {
-         ops::depthwise_conv(f32({1, 4, 3}), f32({3, 3}), Var(), {.outputs = 5});
+         ops::depthwise_conv(f32({4, 3}), f32({3, 3}), Var(), conv(5));
        },
        "[depthwise_conv] 5 outputs of 4 tokens"},
       {"depthwise_conv_grid",
        [] {
-         ops::depthwise_conv(f32({1, 4, 3}), f32({9, 3}), Var(),
-                             {.outputs = 4, .grid_height = 2, .grid_width = 3});
+         ops::depthwise_conv(f32({4, 3}), f32({9, 3}), Var(), conv(4, 2, 3));
        },
        "[depthwise_conv] 4 tokens, but a grid of 2 × 3; they must be equally many"},
       {"depthwise_conv_taps",
        [] {
-         ops::depthwise_conv(f32({1, 4, 3}), f32({4, 3}), Var(),
-                             {.outputs = 4, .grid_height = 2, .grid_width = 2});
+         ops::depthwise_conv(f32({4, 3}), f32({4, 3}), Var(), conv(4, 2, 2));
        },
        "[depthwise_conv] 4 taps are no square with a middle; use 1, 9, 25 …"},
       {"depthwise_conv_segments",
        [] {
-         ops::depthwise_conv(f32({1, 4, 3}), f32({3, 3}), Var(),
-                             {.outputs = 4, .segments = {i32({0, 0, 0, 0}, {1, 4}), Tensor()}});
+         ops::depthwise_conv(
+             f32({4, 3}), f32({3, 3}), Var(),
+             {.outputs = one(4), .inputs = one(4), .segments = {i32({0, 0, 0, 0}, {4}), Tensor()}});
        },
        "[depthwise_conv] segments of the outputs and of the inputs belong together; give both or "
        "none"},
@@ -160,14 +167,24 @@ std::vector<Refusal> heads_refusals() {
   return {
       {"split_heads",
        [] {
-         ops::split_heads(f32({1, 2, 10}), {2, 1, 1});
+         ops::split_heads(f32({2, 10}), {2, 1, 1});
        },
-       "[split_heads] [1, 2, 10] cannot be cut into 4 heads"},
+       "[split_heads] [2, 10] cannot be cut into 4 heads"},
+      {"split_heads_rank",
+       [] {
+         ops::split_heads(f32({1, 2, 8}), {2, 1, 1});
+       },
+       "[split_heads] [1, 2, 8] cannot be cut into 4 heads"},
+      {"split_heads_of_one_kind",
+       [] {
+         ops::split_heads(f32({2, 10}), 4);
+       },
+       "[split_heads] [2, 10] cannot be cut into 4 heads"},
       {"merge_heads",
        [] {
-         ops::merge_heads(f32({1, 2, 3}));
+         ops::merge_heads(f32({2, 3}));
        },
-       "[merge_heads] [1, 2, 3] is not [B,T,H,D]"},
+       "[merge_heads] [2, 3] is not [N,H,D]"},
   };
 }
 
@@ -175,50 +192,55 @@ std::vector<Refusal> rope_refusals() {
   return {
       {"rope_rank",
        [] {
-         ops::rope(f32({1, 2, 3}), kTables, i32({0, 0}, {1, 2}), {});
+         ops::rope(f32({2, 3}), kTables, i32({0, 0}, {2}), {});
        },
-       "[rope] [1, 2, 3] is not [B,T,H,D]"},
+       "[rope] [2, 3] is not [N,H,D]"},
       {"rope_width",
        [] {
-         ops::rope(f32({1, 1, 1, 2}), kTables, i32({0}, {1, 1}), {});
+         ops::rope(f32({1, 1, 2}), kTables, i32({0}, {1}), {});
        },
        "[rope] tables [4, 2] do not fit heads of width 2"},
       {"rope_positions",
        [] {
-         ops::rope(f32({1, 2, 1, 4}), kTables, i32({0}, {1, 1}), {});
+         ops::rope(f32({2, 1, 4}), kTables, i32({0}, {1}), {});
        },
-       "[rope] positions has shape [1, 1], expected [1, 2]"},
+       "[rope] positions has shape [1], expected [2]"},
       {"rope_far",
        [] {
-         ops::rope(f32({1, 1, 1, 4}), kTables, i32({4}, {1, 1}), {});
+         ops::rope(f32({1, 1, 4}), kTables, i32({4}, {1}), {});
        },
        "[rope] position 4 is outside the 4 prepared; raise max_position_embeddings"},
   };
+}
+
+void attend_packed(const Var& q, const Sequences& queries, const Var& kv, const Sequences& keys,
+                   const ops::AttentionInputs& inputs = {}) {
+  ops::attention(q, queries, ops::KeyValues::packed(kv, kv, keys), {}, inputs);
 }
 
 std::vector<Refusal> attention_mask_refusals() {
   return {
       {"attention_heads",
        [] {
-         ops::attention(f32({1, 2, 3, 4}), f32({1, 2, 2, 4}), f32({1, 2, 2, 4}), {}, {});
+         attend_packed(f32({2, 3, 4}), one(2), f32({2, 2, 4}), one(2));
        },
-       "[attention] q [1, 2, 3, 4], k [1, 2, 2, 4], v [1, 2, 2, 4] do not fit: expected "
-       "[B,T,H,D], [B,S,K,D], [B,S,K,Dv]"},
+       "[attention] q [2, 3, 4], k [2, 2, 4], v [2, 2, 4] do not fit: expected [N,H,D], [R,K,D], "
+       "[R,K,Dv]"},
       {"attention_no_past",
        [] {
-         ops::attention(f32({1, 3, 2, 4}), f32({1, 2, 2, 4}), f32({1, 2, 2, 4}), {}, {});
+         attend_packed(f32({3, 2, 4}), one(3), f32({2, 2, 4}), one(2));
        },
        "[attention] 3 queries but only 2 keys under a causal mask"},
       {"attention_segments",
        [] {
-         const Tensor x = f32({1, 2, 1, 4});
-         ops::attention(x, x, x, {}, {.segments = {i32({0, 0}, {1, 2}), i32({0}, {1, 1})}});
+         attend_packed(f32({2, 1, 4}), one(2), f32({2, 1, 4}), one(2),
+                       {.segments = {i32({0, 0}, {2}), i32({0}, {1})}});
        },
-       "[attention] key segments has shape [1, 1], expected [1, 2]"},
+       "[attention] key segments has shape [1], expected [2]"},
       {"attention_half_segments",
        [] {
-         const Tensor x = f32({1, 2, 1, 4});
-         ops::attention(x, x, x, {}, {.segments = {i32({0, 0}, {1, 2}), {}}});
+         attend_packed(f32({2, 1, 4}), one(2), f32({2, 1, 4}), one(2),
+                       {.segments = {i32({0, 0}, {2}), {}}});
        },
        "[attention] segments of the queries without those of the keys"},
       {"attention_prefix",
@@ -254,7 +276,7 @@ std::vector<Refusal> attention_table_refusals() {
        [] {
          attend({.key_bias = f32({2, 2})});
        },
-       "[attention] key bias has shape [2, 2], expected [2, 3] or [1, 2, 3]"},
+       "[attention] key bias has shape [2, 2], expected [2, at least 3]"},
       {"attention_sinks", [] { attend({.sink_logits = f32({1})}); },
        "[attention] sink logits has shape [1], expected [2]"},
       {"attention_shaw_even",

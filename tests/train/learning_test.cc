@@ -3,6 +3,7 @@
 #include "lathe/io/json_file.h"
 #include "lathe/model/convert/conversion.h"
 #include "lathe/model/folder.h"
+#include "lathe/model/model_pass.h"
 #include "lathe/optim/optimizers.h"
 #include "train/run.h"
 
@@ -96,13 +97,13 @@ TEST_F(Learning, ModulesLearnToLookFurtherAhead) {
     return static_cast<int32_t>(std::max_element(last, logits.end()) - last);
   };
   std::vector<int32_t> ids = text;
-  Var hidden = model->hidden({}, Tensor::of<int32_t>(ids, {1, 8}));
+  ModelPass pass(*model, {});
+  Var hidden = pass.hidden({Rows::of({ids})});
   for (int32_t depth = 0; depth <= 2; ++depth) {
     EXPECT_EQ(said(hidden), 3 * (8 + depth) % 13) << depth;
     ids.erase(ids.begin());
     ids.push_back(3 * (8 + depth) % 13);
-    if (depth < 2)
-      hidden = model->mtp_hidden({}, depth + 1, hidden, Tensor::of<int32_t>(ids, {1, 8}));
+    if (depth < 2) hidden = pass.mtp_hidden(depth + 1, hidden, Tensor::of<int32_t>(ids, {8}));
   }
 }
 

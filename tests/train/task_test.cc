@@ -6,6 +6,7 @@
 #include <chrono>
 #include <thread>
 
+#include "lathe/model/model_pass.h"
 #include "lathe/ops/cross_entropy.h"
 #include "train/run.h"
 
@@ -23,13 +24,12 @@ class Walk : public Task {
   TaskStep gradients(int64_t step, const StopCheck& stop_if_asked) override {
     stop_if_asked();
     Tape tape;
-    Forward f;
-    f.tape = &tape;
     const int64_t length = row_.size(0) - 1;
+    ModelPass pass(*model_, {.tape = &tape});
     const Var hidden =
-        model_->hidden(f, row_.narrow(0, 0, length).clone().reshape({1, length}), Recompute::kNone);
+        pass.hidden({Rows::of(row_.narrow(0, 0, length).clone().reshape({1, length}))});
     const Tensor labels = row_.narrow(0, 1, length).clone().reshape({1, length});
-    const Var loss = ops::linear_cross_entropy(hidden, model_->head(f), labels,
+    const Var loss = ops::linear_cross_entropy(hidden, pass.head(), labels,
                                                {.normalizer = static_cast<double>(length)});
     tape.backward(loss);
     return {.loss = loss.value.item(),

@@ -4,6 +4,7 @@
 
 #include "lathe/io/folder_lock.h"
 #include "lathe/model/folder.h"
+#include "lathe/model/model_pass.h"
 #include "lathe/ops/cross_entropy.h"
 #include "lathe/optim/optimizers.h"
 #include "train/run.h"
@@ -470,11 +471,11 @@ TEST_F(Training, ValidationIsTheMeanOverLabels) {
   for (int64_t i = 0; i < loader.samples_per_epoch() / 2 * 2; ++i) {
     const Batch b = loader.batch(i);
     if (b.label_count == 0) continue;
-    Forward f;
-    f.positions = b.positions;
-    f.segments = {b.segments, b.segments};
-    sum += ops::linear_cross_entropy(loop.model().hidden(f, b.ids), loop.model().head(f), b.labels,
-                                     {.normalizer = 1})
+    ModelInputs inputs{.rows = Rows::of(b.ids)};
+    inputs.rows.positions = b.positions.reshape({b.ids.numel()});
+    inputs.rows.segments = b.segments.reshape({b.ids.numel()});
+    ModelPass pass(loop.model(), {});
+    sum += ops::linear_cross_entropy(pass.hidden(inputs), pass.head(), b.labels, {.normalizer = 1})
                .value.item();
     count += static_cast<double>(b.label_count);
   }

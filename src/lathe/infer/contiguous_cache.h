@@ -1,6 +1,7 @@
-// Keys and values of a fixed number of sequences, one block of memory per layer.
+// Keys and values of a fixed number of sequences, one block of memory per layer and sequence.
 #pragma once
 
+#include <map>
 #include <vector>
 
 #include "lathe/nn/attention/cache.h"
@@ -9,22 +10,42 @@ namespace lathe {
 
 class ContiguousCache : public AttentionCache {
  public:
-  // Room for `capacity` tokens in each sequence of the batch that is appended. A layer's memory is
-  // taken when it first appends, in the shape and dtype of what it appends.
-  explicit ContiguousCache(int64_t capacity) : capacity_(capacity) {}
+  // Room for `capacity` tokens in each of `sequences`. A layer's memory is taken when it first
+  // writes, in the widths and the dtype of what it writes.
+  ContiguousCache(int64_t sequences, int64_t capacity)
+      : capacity_(capacity), lengths_(static_cast<size_t>(sequences), 0) {}
 
-  int64_t length() const override { return length_; }
+  // Tokens that each sequence holds: what Rows::context of the next pass is.
+  const std::vector<int64_t>& lengths() const { return lengths_; }
   int64_t capacity() const { return capacity_; }
-  // Error kShape when the capacity is exceeded.
-  std::pair<Tensor, Tensor> append(int64_t layer, const Tensor& k, const Tensor& v) override;
-  Tensor append_recent(int64_t layer, const Tensor& x, int64_t keep) override;
-  void advance(int64_t tokens) override { length_ += tokens; }
   size_t bytes() const;
 
+  // Errors: kShape for more tokens than the capacity, and for rows whose context is not lengths().
+  void write(const CacheLayer& layer, const Rows& rows, const Tensor& k, const Tensor& v) override;
+  ops::KeyValues view(const CacheLayer& layer, const Rows& rows) const override;
+  bool holds(const CacheLayer& layer) const override { return stores_.contains(key_of(layer)); }
+
+  // Ends a pass of these rows: every layer has written.
+  void advance(const Rows& rows);
+
  private:
-  std::vector<Tensor> keys_, values_;  // of each layer, [B,capacity,K,D]
-  std::vector<Tensor> recent_;         // of each layer, [B, at most keep, F]
-  int64_t capacity_, length_ = 0;
+  struct Store {
+    CacheLayer layer;
+    Tensor k, v;  // kSelf: [sequences · capacity, K, D]; else packed as `sequences` says
+    Sequences sequences;
+    // kRecent, from a write to advance(): what is held behind it, and where its sequences are.
+    Tensor joined;
+    Sequences joined_sequences;
+  };
+  using Key = std::pair<CacheLayer::Kind, int64_t>;
+  static Key key_of(const CacheLayer& layer) { return {layer.kind, layer.index}; }
+
+  void write_behind(Store& store, const Rows& rows, const Tensor& k, const Tensor& v) const;
+  void join_recent(Store& store, const Rows& rows, const Tensor& x) const;
+
+  int64_t capacity_;
+  std::vector<int64_t> lengths_;
+  std::map<Key, Store> stores_;
 };
 
 }  // namespace lathe

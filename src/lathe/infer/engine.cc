@@ -9,6 +9,7 @@
 #include "lathe/base/process.h"
 #include "lathe/base/strings.h"
 #include "lathe/infer/contiguous_cache.h"
+#include "lathe/model/model_pass.h"
 #include "lathe/model/summary.h"
 
 namespace lathe {
@@ -21,63 +22,87 @@ int32_t decoder_start(const ModelConfig& c) {
   return static_cast<int32_t>(*id);
 }
 
-Tensor filled(const Shape& shape, int32_t value) {
-  Tensor t(shape, DType::kI32);
-  std::ranges::fill(t.span<int32_t>(), value);
-  return t;
-}
-
 // How many tokens of each prompt a prefix decoder sees from everywhere. A beginning-of-text token at
 // the end begins the answer (ChatGLM's <sop>).
-Tensor prefixes_of(const Tensor& prompts, const ModelConfig& c) {
-  const int64_t length = prompts.size(1);
-  Tensor prefix = filled({prompts.size(0)}, static_cast<int32_t>(length));
-  for (int64_t row = 0; row < prompts.size(0); ++row)
-    if (c.bos_token_id == prompts.data<int32_t>()[(row + 1) * length - 1])
-      --prefix.data<int32_t>()[row];
+Tensor prefixes_of(const IdRows& prompts, const ModelConfig& c) {
+  Tensor prefix({static_cast<int64_t>(prompts.size())}, DType::kI32);
+  for (size_t row = 0; row < prompts.size(); ++row) {
+    const bool begun = c.bos_token_id == prompts[row].back();
+    prefix.data<int32_t>()[row] = static_cast<int32_t>(prompts[row].size()) - (begun ? 1 : 0);
+  }
   return prefix;
 }
 
-// The texts so far of equally long rows, and the cache of their tokens.
+// The last row of each sequence of x [N,C], as [B,C].
+Tensor last_rows(const Tensor& x, const Sequences& sequences) {
+  Tensor last(x.shape().with(0, sequences.count()), x.dtype(), x.device());
+  for (int64_t b = 0; b < sequences.count(); ++b)
+    last.narrow(0, b, 1).copy_from(x.narrow(0, sequences.first(b + 1) - 1, 1));
+  return last;
+}
+
+// The texts so far of several rows, and the cache of their tokens.
 class Texts {
  public:
-  Texts(Transformer& model, const Tensor& first, int64_t capacity)
-      : model_(model), all_({first.size(0), capacity}, DType::kI32), capacity_(capacity) {
-    append(first);
+  // `prompts` is what a decoder begins with; of a body with an encoder `text` is what that reads.
+  Texts(const Transformer& model, IdRows prompts, int64_t capacity)
+      : model_(model), texts_(std::move(prompts)), capacity_(capacity) {
     begin();
   }
+  void give_text(IdRows text) { text_ = Rows::of(text); }
+  void set_prefix(Tensor prefix) { prefix_ = std::move(prefix); }
 
-  // [B,n]: behind what is there.
-  void append(const Tensor& ids) {
-    all_.narrow(1, length_, ids.size(1)).copy_from(ids);
-    length_ += ids.size(1);
+  void append(std::span<const int32_t> next) {
+    for (size_t row = 0; row < texts_.size(); ++row) texts_[row].push_back(next[row]);
   }
 
   // Logits of the last token of every row, [B,V] f32: of the tokens that the cache does not hold, or
   // of all where they move.
-  Tensor last_logits(Forward f) {
-    if (model_.outgrows_cache(cache_->length(), length_ - cache_->length())) begin();
-    f.cache = &*cache_;
-    const int64_t held = cache_->length();
-    const Var hidden = model_.hidden(f, all_.narrow(1, held, length_ - held).clone());
-    const int64_t tokens = hidden.value.size(1), width = hidden.value.size(-1);
-    const Tensor last =
-        hidden.value.narrow(1, tokens - 1, 1).clone().reshape({all_.size(0), width});
-    return model_.logits(f, Var(last)).value.to(DType::kF32);
+  Tensor last_logits() {
+    for (size_t row = 0; row < texts_.size(); ++row) {
+      const int64_t held = cache_->lengths()[row];
+      if (!model_.outgrows_cache(held, static_cast<int64_t>(texts_[row].size()) - held)) continue;
+      begin();
+      break;
+    }
+    const ModelInputs inputs = new_tokens();
+    const Var hidden = pass_->hidden(inputs);
+    cache_->advance(inputs.rows);
+    return pass_->logits(Var(last_rows(hidden.value, inputs.rows.sequences))).value.to(DType::kF32);
   }
 
  private:
-  void begin() { cache_.emplace(capacity_); }
+  void begin() {
+    cache_.emplace(static_cast<int64_t>(texts_.size()), capacity_);
+    pass_.emplace(model_, Pass{.cache = &*cache_});
+    is_encoded_ = false;
+  }
 
-  Transformer& model_;
-  Tensor all_;
+  ModelInputs new_tokens() {
+    IdRows parts;
+    for (size_t row = 0; row < texts_.size(); ++row)
+      parts.emplace_back(texts_[row].begin() + cache_->lengths()[row], texts_[row].end());
+    ModelInputs inputs{.rows = Rows::of(parts)};
+    inputs.rows.context = cache_->lengths();
+    inputs.rows.prefix = prefix_;
+    if (text_ && !is_encoded_) inputs.text = text_;
+    is_encoded_ = true;
+    return inputs;
+  }
+
+  const Transformer& model_;
+  IdRows texts_;
+  std::optional<Rows> text_;
+  Tensor prefix_;
   std::optional<ContiguousCache> cache_;
-  int64_t capacity_, length_ = 0;
+  std::optional<ModelPass> pass_;
+  bool is_encoded_ = false;
+  int64_t capacity_;
 };
 
 }  // namespace
 
-Engine::Engine(Transformer& model, GenerationConfig config)
+Engine::Engine(const Transformer& model, GenerationConfig config)
     : model_(model),
       chain_(std::move(config)),
       cache_bytes_per_token_(model_cost(model, {.compute = DType::kF32}).cache_bytes_per_token) {}
@@ -131,38 +156,28 @@ void Engine::check(const GenerateRequest& request) const {
   }
 }
 
-Forward Engine::begin(const Tensor& prompts, EncoderMemory& memory) {
-  const Body body = model_.config().body_traits();
-  Forward f;
-  if (body.encoder) {
-    memory = model_.encode(f, prompts);
-    f.memory = &memory;
-  }
-  if (body.prefix) f.prefix = prefixes_of(prompts, model_.config());
-  return f;
-}
-
-void Engine::run_rows(const GenerateRequest& request, std::span<const size_t> rows,
-                      std::vector<std::vector<int32_t>>& out) {
-  const auto batch = static_cast<int64_t>(rows.size());
-  const auto length = static_cast<int64_t>(request.prompts[rows[0]].size());
+void Engine::generate_together(const GenerateRequest& request, std::span<const size_t> rows,
+                               IdRows& out) {
+  const ModelConfig& config = model_.config();
+  const Body body = config.body_traits();
   const int64_t budget = chain_.config().max_new_tokens;
-  Tensor prompts({batch, length}, DType::kI32);
-  for (int64_t r = 0; r < batch; ++r)
-    std::ranges::copy(request.prompts[rows[static_cast<size_t>(r)]],
-                      prompts.data<int32_t>() + r * length);
-  EncoderMemory memory;
-  const Forward f = begin(prompts, memory);
+  IdRows prompts;
+  size_t longest = 0;
+  for (const size_t row : rows) {
+    prompts.push_back(request.prompts[row]);
+    longest = std::max(longest, prompts.back().size());
+  }
   // An encoder reads the prompt; its decoder begins with one token.
-  Texts texts(model_,
-              f.memory != nullptr ? filled({batch, 1}, decoder_start(model_.config())) : prompts,
-              length + budget);
+  const IdRows starts(prompts.size(), {body.encoder ? decoder_start(config) : 0});
+  Texts texts(model_, body.encoder ? starts : prompts, static_cast<int64_t>(longest) + budget);
+  if (body.encoder) texts.give_text(prompts);
+  if (body.prefix) texts.set_prefix(prefixes_of(prompts, config));
   std::vector<char> running(rows.size(), 1);
+  std::vector<int32_t> next(rows.size(), 0);
   const Rng seed(static_cast<uint64_t>(chain_.config().seed));
-  Tensor next({batch, 1}, DType::kI32);
   for (int64_t step = 0; step < budget; ++step) {
     if (step > 0) texts.append(next);
-    const Tensor logits = texts.last_logits(f);
+    const Tensor logits = texts.last_logits();
     const int64_t vocabulary = logits.size(1);
     for (size_t r = 0; r < rows.size(); ++r) {
       if (!running[r]) continue;
@@ -170,16 +185,15 @@ void Engine::run_rows(const GenerateRequest& request, std::span<const size_t> ro
       const std::span<float> scores(logits.data<float>() + static_cast<int64_t>(r) * vocabulary,
                                     static_cast<size_t>(vocabulary));
       const Rng draw = seed.fork(row).fork(static_cast<uint64_t>(step));
-      const int32_t token = chain_.next(scores, request.prompts[row], out[row], draw);
-      out[row].push_back(token);
-      next.data<int32_t>()[r] = token;
-      if (ends(token) || (request.on_token && !request.on_token(row, token))) running[r] = 0;
+      next[r] = chain_.next(scores, request.prompts[row], out[row], draw);
+      out[row].push_back(next[r]);
+      if (ends(next[r]) || (request.on_token && !request.on_token(row, next[r]))) running[r] = 0;
     }
     if (std::ranges::none_of(running, [](char on) { return on != 0; })) return;
   }
 }
 
-std::vector<std::vector<int32_t>> Engine::generate(const GenerateRequest& request) {
+IdRows Engine::generate(const GenerateRequest& request) {
   require(model_.config().body_traits().causal, ErrorKind::kData, "generate",
           "body \"{}\" predicts hidden tokens in place and cannot continue a text",
           model_.config().body);
@@ -187,9 +201,9 @@ std::vector<std::vector<int32_t>> Engine::generate(const GenerateRequest& reques
   std::map<size_t, std::vector<size_t>> by_length;
   for (size_t row = 0; row < request.prompts.size(); ++row)
     by_length[request.prompts[row].size()].push_back(row);
-  std::vector<std::vector<int32_t>> out(request.prompts.size());
+  IdRows out(request.prompts.size());
   if (chain_.config().max_new_tokens == 0) return out;
-  for (const auto& [length, rows] : by_length) run_rows(request, rows, out);
+  for (const auto& [length, rows] : by_length) generate_together(request, rows, out);
   return out;
 }
 

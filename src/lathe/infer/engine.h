@@ -22,7 +22,7 @@ struct GenerateRequest {
 class Engine {
  public:
   // The model's weights decide the arithmetic (f32 or bf16) and must outlive the engine.
-  Engine(Transformer& model, GenerationConfig config);
+  Engine(const Transformer& model, GenerationConfig config);
 
   // The most new tokens that fit behind a prompt of `length` tokens: into the positions that were
   // trained, where they are a table, and with the cache of `rows` such prompts into the memory of
@@ -37,17 +37,14 @@ class Engine {
   // r draws from seed.fork(r).fork(i). Rows of equal length are computed together. Errors: kData
   // for an empty prompt, ids outside the vocabulary, more new tokens than room(), or a model that
   // cannot continue a text; all but the ids before anything is computed.
-  std::vector<std::vector<int32_t>> generate(const GenerateRequest& request);
+  IdRows generate(const GenerateRequest& request);
 
  private:
-  // What every step of these equally long prompts needs; an encoder has read them.
-  Forward begin(const Tensor& prompts, EncoderMemory& memory);
   void check(const GenerateRequest& request) const;
-  void run_rows(const GenerateRequest& request, std::span<const size_t> rows,
-                std::vector<std::vector<int32_t>>& out);
+  void generate_together(const GenerateRequest& request, std::span<const size_t> rows, IdRows& out);
   bool ends(int32_t token) const;
 
-  Transformer& model_;
+  const Transformer& model_;
   SamplerChain chain_;
   int64_t cache_bytes_per_token_;
 };

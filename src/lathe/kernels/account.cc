@@ -39,6 +39,11 @@ double rows_read(const TensorView& table, int64_t count) {
   const auto row = static_cast<double>(table.shape[1]) * static_cast<double>(size_of(table.dtype));
   return row * static_cast<double>(std::min(table.shape[0], count));
 }
+// What reading `count` rows of [R,H,D] moves.
+double rows_of_heads(const TensorView& x, int64_t count) {
+  return static_cast<double>(x.shape[1] * x.shape[2] * count) *
+         static_cast<double>(size_of(x.dtype));
+}
 double written(const TensorView& t, Write write) {
   return write == Write::kAccumulate ? 2 * bytes_of(t) : bytes_of(t);
 }
@@ -213,13 +218,18 @@ struct Formula<&Kernels::rope> {
 
 Description of_attention(const TensorView& q, const TensorView& k, const TensorView& v,
                          const AttentionSpec& spec) {
-  const int64_t b = q.shape[0], t = q.shape[1], h = q.shape[2], d = q.shape[3], s = k.shape[1];
-  const double pairs = static_cast<double>(h * Visibility(spec, t, s).pairs(b));
-  return {
-      fmt::format("{}x{}x{} {}/{} heads x {} {}", b, t, s, h, k.shape[2], d, short_name(q.dtype)),
-      q.dtype,
-      {.flops = pairs * attention_flops(d, v.shape[3]).forward,
-       .bytes = sum_of_bytes(q, k, v) + traffic(spec)}};
+  const AttentionRows& rows = spec.rows;
+  const int64_t h = q.shape[1], d = q.shape[2];
+  int64_t visible = 0;
+  for (int64_t b = 0; b < rows.batch(); ++b) visible += Visibility(spec, rows.sequence(b)).pairs();
+  const double pairs = static_cast<double>(h * visible);
+  return {fmt::format("{}x{}x{} {}/{} heads x {} {}", rows.batch(), rows.most_queries(),
+                      rows.most_keys(), h, k.shape[1], d, short_name(q.dtype)),
+          q.dtype,
+          // Of a cache no more rows are read than are keys.
+          {.flops = pairs * attention_flops(d, v.shape[2]).forward,
+           .bytes = bytes_of(q) + rows_of_heads(k, rows.keys()) + rows_of_heads(v, rows.keys()) +
+                    traffic(spec)}};
 }
 template <>
 struct Formula<&Kernels::attention> {
@@ -236,7 +246,7 @@ struct Formula<&Kernels::attention_backward> {
                         const TensorView& out, const TensorView& lse, const TensorView& dout,
                         const AttentionSpec& spec, const Kernels::AttentionGradients& gradients) {
     Description d = of_attention(q, k, v, spec);
-    const AttentionFlops a_pair = attention_flops(q.shape[3], v.shape[3]);
+    const AttentionFlops a_pair = attention_flops(q.shape[2], v.shape[2]);
     d.work.flops *= a_pair.backward / a_pair.forward;
     d.work.bytes += sum_of_bytes(out, lse, dout) + traffic(gradients);
     return d;

@@ -39,8 +39,8 @@ struct Work {
 struct AccountRow {
   std::string kernel;  // "matmul"
   // Of matmul MxKxN of c[M,N] = a[M,K]·b[K,N], and the product of a linear layer that has these
-  // layouts: "forward" (b transposed), "dx" (neither), "dw" (a transposed). Of attention BxTxS and
-  // H/K heads x D. Else the dimensions of the first operand.
+  // layouts: "forward" (b transposed), "dx" (neither), "dw" (a transposed). Of attention BxTxS, T and S of
+  // the longest sequence, and H/K heads x D. Else the dimensions of the first operand.
   std::string shape;
   DType dtype = DType::kF32;  // of the first operand
   int64_t calls = 0;

@@ -112,8 +112,8 @@ struct Kernels {
                              const TensorView& rstd, const TensorView& dy,
                              const LayerGradients& out);
 
-  // y[b,t,c] = bias[c] + sum_u w[u,c] · x[b, input(t,u), c], the taps u as conv/spec.h says: a
-  // depth-wise convolution. x [B,S,F], y [B,T,F], w [taps,F], bias [F] optional.
+  // y[n,c] = bias[c] + sum_u w[u,c] · x[input(n,u), c], the taps u as conv/spec.h says: a depth-wise
+  // convolution of several sequences. x [M,F], y [N,F], w [taps,F], bias [F] optional.
   void (*depthwise_conv)(const TensorView& x, const TensorView& w, const TensorView& bias,
                          const TensorView& y, const ConvSpec& spec);
   void (*depthwise_conv_backward)(const TensorView& x, const TensorView& w, const TensorView& dy,
@@ -147,22 +147,24 @@ struct Kernels {
   void (*softmax)(const TensorView& x, const TensorView& y, const TensorView& lse);
   void (*softmax_backward)(const TensorView& y, const TensorView& dy, const TensorView& dx);
 
-  // Rotary positions (Su et al. 2021, arXiv:2104.09864). x, out [B,T,H,D]; cos, sin f32 [P,R/2]
-  // (f64 for f64 x), R <= D the rotated width (the rest is copied); positions i32 [B,T], all < P.
-  // In place allowed.
+  // Rotary positions (Su et al. 2021, arXiv:2104.09864). x, out [N,H,D]; cos, sin f32 [P,R/2] (f64
+  // for f64 x), R <= D the rotated width (the rest is copied); positions i32 [N], the row of the
+  // tables for each token, all < P. In place allowed.
   void (*rope)(const TensorView& x, const TensorView& cos, const TensorView& sin,
                const TensorView& positions, const TensorView& out, const RopeSpec& spec);
 
   // out = softmax(scores)·v by tiles with an online softmax (Dao et al. 2022, arXiv:2205.14135;
   // Milakov & Gimelshein 2018, arXiv:1805.02867); scores and what is visible: attention/spec.h.
-  // q [B,T,H,D], k [B,S,K,D], v [B,S,K,Dv] (H a multiple of K; head h reads h / (H/K)), out
-  // [B,T,H,Dv]. lse f32 [B,H,T], contiguous, = log of the softmax denominator, optional, saved for
-  // the backward. A query that sees no key gives zeros, and lse = its sink logit or -inf. Memory
+  // q [N,H,D], k [R,K,D], v [R,K,Dv] (H a multiple of K; head h reads h / (H/K)), out [N,H,Dv], where
+  // spec.rows says which rows belong to which sequence. lse f32 [H,N], contiguous, = log of the
+  // softmax denominator, optional, saved for the backward. A query that sees no key gives zeros, and lse = its sink logit or -inf. Memory
   // linear in T and S; tiles that are wholly hidden cost nothing.
   void (*attention)(const TensorView& q, const TensorView& k, const TensorView& v,
                     const TensorView& out, const TensorView& lse, const AttentionSpec& spec);
   struct AttentionGradients {
-    TensorView dq, dk, dv;  // overwritten; shapes of q, k, v
+    // Overwritten, of dk and dv the rows that are some sequence's keys, which no two may share; shapes
+    // of q, k, v.
+    TensorView dq, dk, dv;
     // Of the tables that the spec has, without key_bias; optional, overwritten, f32 (f64 beside f64),
     // shapes of what they are gradients of. Their sums run over batch rows and heads in order.
     AttentionTables<TensorView> tables = {};

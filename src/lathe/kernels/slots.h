@@ -86,6 +86,8 @@ void for_each_operand(const Kernels::LayerGradients& g, F&& f) {
 }
 template <class F>
 void for_each_operand(const ConvSpec& s, F&& f) {
+  f(s.outputs);
+  f(s.inputs);
   f(s.output_segments);
   f(s.input_segments);
 }
@@ -96,6 +98,9 @@ void for_each_operand(const Kernels::RowLists& l, F&& f) {
 }
 template <class F>
 void for_each_operand(const AttentionSpec& s, F&& f) {
+  f(s.rows.first);
+  f(s.rows.first_key);
+  f(s.rows.blocks);
   f(s.query_segments);
   f(s.key_segments);
   f(s.prefix);

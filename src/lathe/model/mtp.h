@@ -15,8 +15,8 @@ class MtpModule : public Module {
   // `depth` from 1; `stack` is the model's own, behind whose blocks this one counts.
   MtpModule(const ModelConfig& config, const StackSpec& stack, int64_t depth);
 
-  // hidden [B,T,C] of the module before or the model, ahead [B,T,C] embedded tokens -> [B,T,C].
-  Var forward(const Forward& f, Position& position, const Var& hidden, const Var& ahead);
+  // hidden [N,C] of the module before or the model, ahead [N,C] embedded tokens -> [N,C].
+  Var forward(const Forward& f, const PassPositions& positions, const Var& hidden, const Var& ahead) const;
 
   // Counted, named and saved as the layer behind the model's own.
   Block& block() { return block_; }

@@ -27,19 +27,19 @@ Block::Norms Block::make_norms(const ModelConfig& c) const {
   return norms;
 }
 
-Var Block::attend(const Forward& f, Position& position, const Var& x) {
-  const Var y = attention_->forward(f, position, x);
-  return f.training ? ops::dropout(y, dropout_, f.rng.fork("attention")) : y;
+Var Block::attend(const Forward& f, const PassPositions& positions, const Var& x) const {
+  const Var y = attention_->forward(f, positions, x);
+  return f.training() ? ops::dropout(y, dropout_, f.rng.fork("attention")) : y;
 }
 
-Var Block::attend_across(const Forward& f, Position& position, const Var& x) {
-  const Var y = cross_->forward(f.with_rng(f.rng.fork("cross")), position, x);
-  return f.training ? ops::dropout(y, dropout_, f.rng.fork("cross")) : y;
+Var Block::attend_across(const Forward& f, const PassPositions& positions, const Var& x) const {
+  const Var y = cross_->forward(f.with_rng(f.rng.fork("cross")), positions, x);
+  return f.training() ? ops::dropout(y, dropout_, f.rng.fork("cross")) : y;
 }
 
-Var Block::feed(const Forward& f, const Var& x) {
+Var Block::feed(const Forward& f, const Var& x) const {
   const Var y = ffn_->forward(f, x);
-  return f.training ? ops::dropout(y, dropout_, f.rng.fork("ffn")) : y;
+  return f.training() ? ops::dropout(y, dropout_, f.rng.fork("ffn")) : y;
 }
 
 template <class Branch>
@@ -51,19 +51,19 @@ Var Block::add_branch(const Forward& f, const Norms& norms, const Var& x, Branch
   return placement_.after_sum ? norms.after->forward(f, sum) : sum;
 }
 
-Var Block::forward_parallel(const Forward& f, Position& position, const Var& x) {
+Var Block::forward_parallel(const Forward& f, const PassPositions& positions, const Var& x) const {
   const Var h = attention_norms_.before->forward(f, x);
-  const Var a = attend(f, position, h);
+  const Var a = attend(f, positions, h);
   const Var m = feed(f, ffn_norms_.before ? ffn_norms_.before->forward(f, x) : h);
   return ops::add(x, ops::add(a, m));
 }
 
-Var Block::forward(const Forward& f, Position& position, const Var& input) {
-  if (parallel_) return forward_parallel(f, position, input);
+Var Block::forward(const Forward& f, const PassPositions& positions, const Var& input) const {
+  if (parallel_) return forward_parallel(f, positions, input);
   Var x =
-      add_branch(f, attention_norms_, input, [&](const Var& h) { return attend(f, position, h); });
+      add_branch(f, attention_norms_, input, [&](const Var& h) { return attend(f, positions, h); });
   if (cross_)
-    x = add_branch(f, cross_norms_, x, [&](const Var& h) { return attend_across(f, position, h); });
+    x = add_branch(f, cross_norms_, x, [&](const Var& h) { return attend_across(f, positions, h); });
   return add_branch(f, ffn_norms_, x, [&](const Var& h) { return feed(f, h); });
 }
 
@@ -93,33 +93,41 @@ Stack::Stack(const ModelConfig& c, const StackSpec& spec)
 namespace {
 
 // The block's input and, where there is one, the encoder's output are all that is kept.
-Var forward_again(Block& block, const Forward& f, Position& position, const Var& x) {
+Var forward_again(const Block& block, const Forward& f,
+                  const std::shared_ptr<const PassPositions>& positions, const Var& x) {
   std::vector<Var> inputs = {x};
-  if (f.memory != nullptr) inputs.push_back(f.memory->states);
-  const Tensor segments = f.memory != nullptr ? f.memory->segments : Tensor();
-  return checkpoint(f.tape, std::move(inputs),
-                    [&block, &position, f, segments](std::span<const Var> in, Tape* tape) {
-                      Forward inner = f.with_tape(tape);
-                      EncoderMemory memory;
+  EncoderMemory memory;
+  if (f.memory != nullptr) {
+    inputs.push_back(f.memory->states);
+    memory = {Var(), f.memory->sequences, f.memory->segments};
+  }
+  return checkpoint(f.pass->tape, std::move(inputs),
+                    [&block, positions, outer = *f.pass, rows = *f.rows, rng = f.rng, memory](
+                        std::span<const Var> in, Tape* tape) {
+                      Pass pass = outer;
+                      pass.tape = tape;
+                      Forward inner{&pass, &rows, rng};
+                      EncoderMemory read = memory;
                       if (in.size() > 1) {
-                        memory = {in[1], segments};
-                        inner.memory = &memory;
+                        read.states = in[1];
+                        inner.memory = &read;
                       }
-                      return block.forward(inner, position, in[0]);
+                      return block.forward(inner, *positions, in[0]);
                     });
 }
 
 }  // namespace
 
-Var Stack::forward(const Forward& f, const Var& embedded, Recompute recompute) {
+Var Stack::forward(const Forward& f, const Var& embedded, Recompute recompute) const {
   Var x = position_->add_to_embedding(f, embedded);
+  const std::shared_ptr<const PassPositions> positions = position_->begin(f, x.value);
   if (embedding_norm_) x = embedding_norm_->forward(f, x);
-  if (f.training) x = ops::dropout(x, dropout_, f.rng.fork("embedding"));
-  const bool again = recompute == Recompute::kFull && f.tape != nullptr;
+  if (f.training()) x = ops::dropout(x, dropout_, f.rng.fork("embedding"));
+  const bool again = recompute == Recompute::kFull && f.pass->tape != nullptr;
   for (size_t i = 0; i < blocks_.size(); ++i) {
     const Forward layer = f.with_rng(f.rng.fork("layer").fork(i));
-    Block& block = *blocks_[i];
-    x = again ? forward_again(block, layer, *position_, x) : block.forward(layer, *position_, x);
+    const Block& block = *blocks_[i];
+    x = again ? forward_again(block, layer, positions, x) : block.forward(layer, *positions, x);
   }
   return final_norm_ ? final_norm_->forward(f, x) : x;
 }

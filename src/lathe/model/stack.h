@@ -19,7 +19,7 @@ class Block : public Module {
  public:
   Block(const ModelConfig& config, const StackSpec& stack, int64_t layer);
 
-  Var forward(const Forward& f, Position& position, const Var& x);  // [B,T,C] -> [B,T,C]
+  Var forward(const Forward& f, const PassPositions& positions, const Var& x) const;  // [N,C] -> [N,C]
 
   std::string_view kind() const override { return "Block"; }
   void visit(ModuleVisitor& v) override;
@@ -32,10 +32,10 @@ class Block : public Module {
   Norms make_norms(const ModelConfig& config) const;
   template <class Branch>
   Var add_branch(const Forward& f, const Norms& norms, const Var& x, Branch&& branch) const;
-  Var forward_parallel(const Forward& f, Position& position, const Var& x);
-  Var attend(const Forward& f, Position& position, const Var& x);
-  Var attend_across(const Forward& f, Position& position, const Var& x);
-  Var feed(const Forward& f, const Var& x);
+  Var forward_parallel(const Forward& f, const PassPositions& positions, const Var& x) const;
+  Var attend(const Forward& f, const PassPositions& positions, const Var& x) const;
+  Var attend_across(const Forward& f, const PassPositions& positions, const Var& x) const;
+  Var feed(const Forward& f, const Var& x) const;
 
   NormPlacement placement_;
   bool parallel_;
@@ -56,12 +56,11 @@ class Stack : public Module {
  public:
   Stack(const ModelConfig& config, const StackSpec& spec);
 
-  // x [B,T,C], embedded tokens at f.positions -> [B,T,C].
-  Var forward(const Forward& f, const Var& x, Recompute recompute);
+  // x [B,T,C], embedded tokens at f.rows->positions -> [B,T,C].
+  Var forward(const Forward& f, const Var& x, Recompute recompute) const;
   // The longest sequence that can be placed; 0 when any can.
   int64_t limit() const { return position_->limit(); }
-  Position& position() { return *position_; }
-  const Position& position() const { return *position_; }
+    const Position& position() const { return *position_; }
 
   std::string_view kind() const override { return "Stack"; }
   void visit(ModuleVisitor& v) override;

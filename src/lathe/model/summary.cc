@@ -94,11 +94,11 @@ int64_t block_elements(const ModelConfig& c, int64_t layer, bool keep_cheap) {
 // for every query of a short sequence and for evenly spread ones of a long sequence.
 double visible_keys_of_pattern(const kernels::AttentionSpec& mask, int64_t seq_len) {
   constexpr int64_t kMostQueries = 4096;
-  const kernels::Visibility visibility(mask, seq_len, seq_len);
+  const kernels::Visibility visibility(mask, {.queries = seq_len, .keys = seq_len});
   const int64_t queries = std::min(seq_len, kMostQueries);
   int64_t seen = 0;
   for (int64_t i = 0; i < queries; ++i)
-    visibility.for_each_run(0, (2 * i + 1) * seq_len / (2 * queries), {0, seq_len},
+    visibility.for_each_run((2 * i + 1) * seq_len / (2 * queries), {0, seq_len},
                             [&](Range run) { seen += run.size(); });
   return static_cast<double>(seen) / static_cast<double>(std::max<int64_t>(1, queries));
 }
@@ -173,7 +173,7 @@ std::vector<ModuleSummary> summarize_modules(Transformer& model) {
   return std::move(walk.modules);
 }
 
-ModelCost model_cost(Transformer& model, const CostOptions& o) {
+ModelCost model_cost(const Transformer& model, const CostOptions& o) {
   const ModelConfig& c = model.config();
   ModelCost cost;
   int64_t of_encoder = 0;

@@ -52,6 +52,6 @@ struct ModelCost {
   int64_t cache_bytes_per_token = 0;
 };
 
-ModelCost model_cost(Transformer& model, const CostOptions& options);
+ModelCost model_cost(const Transformer& model, const CostOptions& options);
 
 }  // namespace lathe

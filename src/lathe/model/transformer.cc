@@ -4,18 +4,11 @@
 
 #include "lathe/base/parallel.h"
 #include "lathe/nn/position/rope.h"
+#include "lathe/nn/product.h"
 #include "lathe/ops/elementwise.h"
 
 namespace lathe {
 namespace {
-
-Tensor counting_positions(int64_t batch, int64_t tokens, int64_t first) {
-  Tensor t({batch, tokens}, DType::kI32);
-  for (int64_t b = 0; b < batch; ++b)
-    for (int64_t i = 0; i < tokens; ++i)
-      t.data<int32_t>()[b * tokens + i] = static_cast<int32_t>(first + i);
-  return t;
-}
 
 Tensor zeros_like_ids(const Tensor& ids) { return Tensor::zeros(ids.shape(), DType::kI32); }
 
@@ -45,6 +38,7 @@ Transformer::Transformer(const ModelConfig& c)
 }
 
 void Transformer::allocate(DType dtype, Device device) {
+  dtype_ = dtype;
   for (Parameter* p : parameters()) p->compute = p->value = Tensor(p->shape, dtype, device);
 }
 
@@ -99,24 +93,31 @@ void Transformer::initialize(const Rng& rng) {
   }
 }
 
-Var Transformer::embed(const Forward& f, const Tensor& ids) {
-  const Var x = ops::scale(
-      embedding_.forward(f, ids, activations_),
-      config_.scale_embedding ? std::sqrt(static_cast<double>(config_.hidden_size)) : 1.0);
-  if (!token_types_) return x;
-  return ops::add(
-      x, token_types_->forward(f, f.token_types.defined() ? f.token_types : zeros_like_ids(ids)));
+DType Transformer::activation_type(const Parameter& table) const {
+  if (activations_) return *activations_;
+  return table.packed != nullptr ? dtype_ : table.compute.dtype();
 }
 
-Var Transformer::run(Stack& stack, Forward f, const Tensor& ids, Recompute recompute) {
-  const int64_t held = f.cache != nullptr ? f.cache->length() : 0;
-  if (!f.positions.defined()) f.positions = counting_positions(ids.size(0), ids.size(1), held);
+Var Transformer::embed(const Forward& f, const Tensor& ids) const {
+  const Var x = ops::scale(
+      embedding_.forward(f, ids, activation_type(embedding_.weight)),
+      config_.scale_embedding ? std::sqrt(static_cast<double>(config_.hidden_size)) : 1.0);
+  if (!token_types_) return x;
+  const Tensor& types = f.rows->token_types;
+  return ops::add(x, token_types_->forward(f, types.defined() ? types : zeros_like_ids(ids)));
+}
+
+Var Transformer::run(const Stack& stack, const Forward& f, Recompute recompute) const {
+  const Rows rows = f.rows->with_positions();
   const int64_t limit = stack.limit();
-  require(
-      limit == 0 || held + ids.size(1) <= limit, ErrorKind::kData, "model",
-      "a sequence of {} tokens, but {} positions were trained; shorten the text or generate less",
-      held + ids.size(1), limit);
-  return stack.forward(f, embed(f, ids), recompute);
+  for (int64_t b = 0; b < rows.sequences.count() && limit > 0; ++b)
+    require(
+        rows.length_of(b) <= limit, ErrorKind::kData, "model",
+        "a sequence of {} tokens, but {} positions were trained; shorten the text or generate less",
+        rows.length_of(b), limit);
+  Forward placed = f;
+  placed.rows = &rows;
+  return stack.forward(placed, embed(placed, rows.ids), recompute);
 }
 
 std::optional<int64_t> Transformer::longest_text() const {
@@ -128,52 +129,58 @@ std::optional<int64_t> Transformer::longest_encoder_text() const {
                                                        : std::optional(encoder_->limit());
 }
 
-EncoderMemory Transformer::encode(const Forward& base, const Tensor& ids, Recompute recompute) {
+EncoderMemory Transformer::encode(const Forward& base, Recompute recompute) const {
   require(encoder_ != nullptr, ErrorKind::kData, "model",
           "body \"{}\" has no encoder beside its blocks; give the text as input_ids alone",
           config_.body);
-  Forward f = base.with_rng(base.rng.fork("encoder"));
-  f.cache = nullptr;
-  f.memory = nullptr;
-  f.prefix = Tensor();
-  return {run(*encoder_, f, ids, recompute), f.segments.key};
+  Pass pass = *base.pass;
+  pass.cache = nullptr;
+  const Forward f{&pass, base.rows, base.rng.fork("encoder")};
+  return {run(*encoder_, f, recompute), f.rows->sequences, f.rows->segments};
 }
 
-Var Transformer::hidden(const Forward& f, const Tensor& ids, Recompute recompute) {
+void Transformer::check_context(const Rows& rows) const {
+  for (int64_t b = 0; b < rows.sequences.count(); ++b) {
+    const int64_t held = rows.context_of(b), more = rows.sequences.length(b);
+    require(
+        !outgrows_cache(held, more), ErrorKind::kData, "model",
+        "a cache of {} tokens cannot be continued by {}: rotary scaling \"{}\" places all tokens "
+        "of the longer text otherwise; begin with an empty cache and the whole text",
+        held, more, config_.position.get<RopeConfig>().scaling.kind);
+  }
+}
+
+Var Transformer::hidden(const Forward& f, Recompute recompute) const {
   require(encoder_ == nullptr || f.memory != nullptr, ErrorKind::kData, "model",
           "no text for the encoder, which the decoder of this model attends to");
   require(encoder_ != nullptr || f.memory == nullptr, ErrorKind::kData, "model",
           "an encoder's output, but body \"{}\" does not attend to one", config_.body);
-  const int64_t held = f.cache != nullptr ? f.cache->length() : 0;
-  require(!outgrows_cache(held, ids.size(1)), ErrorKind::kData, "model",
-          "a cache of {} tokens cannot be continued by {}: rotary scaling \"{}\" places all tokens "
-          "of the longer text otherwise; begin with an empty cache and the whole text",
-          held, ids.size(1), config_.position.get<RopeConfig>().scaling.kind);
-  Var x = run(*stack_, f, ids, recompute);
-  if (f.cache != nullptr) f.cache->advance(ids.size(1));
+  check_context(*f.rows);
+  Var x = run(*stack_, f, recompute);
   if (head_transform_) x = head_transform_->forward(f, x);
   return ops::scale(x, config_.head_scale());
 }
 
 Var Transformer::mtp_hidden(const Forward& base, int64_t depth, const Var& hidden,
-                            const Tensor& ids_ahead) {
-  Forward f = base.with_rng(base.rng.fork("ahead").fork(static_cast<uint64_t>(depth)));
-  if (!f.positions.defined())
-    f.positions = counting_positions(ids_ahead.size(0), ids_ahead.size(1), 0);
-  MtpModule& module = *mtp_.at(static_cast<size_t>(depth - 1));
-  const Var h = module.forward(f, stack_->position(), hidden, embed(f, ids_ahead));
-  return ops::scale(h, config_.head_scale());
+                            const Tensor& ids_ahead) const {
+  const Rows rows = base.rows->with_positions();
+  const Forward f{base.pass, &rows, base.rng.fork("ahead").fork(static_cast<uint64_t>(depth))};
+  const MtpModule& module = *mtp_.at(static_cast<size_t>(depth - 1));
+  const Var ahead = embed(f, ids_ahead);
+  const auto positions = stack_->position().begin(f, ahead.value);
+  return ops::scale(module.forward(f, *positions, hidden, ahead), config_.head_scale());
 }
 
-ops::OutputHead Transformer::head(const Forward& f) {
-  ops::OutputHead head(f.use(head_ ? head_->weight : embedding_.weight));
-  if (auto& bias = head_ ? head_->bias : head_bias_) head.bias = f.use(*bias);
+ops::OutputHead Transformer::head(const Pass& pass) const {
+  const Parameter& weight = head_ ? head_->weight : embedding_.weight;
+  ops::OutputHead head(whole_weight(pass, weight, activation_type(weight)));
+  if (const auto& bias = head_ ? head_->bias : head_bias_) head.bias = pass.use(*bias);
   head.softcap = config_.final_logit_softcapping;
   return head;
 }
 
-Var Transformer::logits(const Forward& f, const Var& hidden) {
-  return ops::logits(hidden, head(f));
+Var Transformer::logits(const Pass& pass, const Var& hidden) const {
+  return ops::logits(hidden, head(pass));
 }
 
 std::vector<Parameter*> Transformer::parameters() {
@@ -182,7 +189,13 @@ std::vector<Parameter*> Transformer::parameters() {
   return all;
 }
 
-int64_t Transformer::parameter_count() {
+// visit() is one list for readers and writers of parameters; this one only reads.
+std::vector<const Parameter*> Transformer::parameters() const {
+  const auto all = const_cast<Transformer*>(this)->parameters();
+  return {all.begin(), all.end()};
+}
+
+int64_t Transformer::parameter_count() const {
   int64_t count = 0;
   for (const Parameter* p : parameters()) count += p->shape.numel();
   return count;

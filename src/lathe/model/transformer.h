@@ -16,6 +16,8 @@
 
 namespace lathe {
 
+// Passes (encode, hidden, mtp_hidden, head, logits) change nothing in the model: several threads may
+// run them at once, each with a Pass of its own. All else needs the model alone.
 class Transformer : public Module {
  public:
   // Builds the tree; parameters have shapes but no memory. Error kConfig.
@@ -31,16 +33,19 @@ class Transformer : public Module {
   // Draws every parameter from rng.fork(its path), so that one does not depend on another.
   void initialize(const Rng& rng);
 
-  // Of a body with an encoder: ids i32 [B,S] -> what its decoder reads as f.memory. f.segments of
-  // the text (padding, packed documents) stay with it. The result must outlive the backward.
-  EncoderMemory encode(const Forward& f, const Tensor& ids, Recompute recompute = Recompute::kNone);
-  // ids i32 [B,T] -> what the head reads, [B,T,C]. f.positions may be undefined: 0 … T-1, or
-  // after a cache its length. Errors: kData for ids outside the vocabulary, sequences longer than
-  // the positions allow, and an encoder's output that is missing or not asked for.
-  Var hidden(const Forward& f, const Tensor& ids, Recompute recompute = Recompute::kNone);
+  // Of a body with an encoder: the rows of its text -> what its decoder reads as f.memory. Segments
+  // of the text (packed documents) stay with it. The result must outlive the backward.
+  EncoderMemory encode(const Forward& f, Recompute recompute = Recompute::kNone) const;
+  // The rows of f -> what the head reads, [N,C]; positions that are absent are made. With a cache
+  // f.rows->context is what it holds; the owner of the cache ends the pass. Errors: kData for ids
+  // outside the vocabulary, sequences longer than the positions allow, a context whose tokens the
+  // longer text places otherwise (outgrows_cache), and an encoder's output that is missing or not
+  // asked for.
+  Var hidden(const Forward& f, Recompute recompute = Recompute::kNone) const;
   // Multi-token prediction: of module `depth`, from 1 to config().num_nextn_predict_layers, given what the
-  // model (depth 1) or the module before made of every token, and the tokens `depth` later.
-  Var mtp_hidden(const Forward& f, int64_t depth, const Var& hidden, const Tensor& ids_ahead);
+  // model (depth 1) or the module before made of every token of f.rows, and the tokens `depth` later,
+  // i32 [N].
+  Var mtp_hidden(const Forward& f, int64_t depth, const Var& hidden, const Tensor& ids_ahead) const;
   // Whether a cache of `held` tokens is of no use for a text that `more` tokens make longer, because
   // its first tokens are placed otherwise then (rotary scaling that depends on the length: dynamic,
   // longrope). hidden() refuses such a cache; begin again with an empty one and the whole text.
@@ -52,21 +57,28 @@ class Transformer : public Module {
   std::optional<int64_t> longest_text() const;
   std::optional<int64_t> longest_encoder_text() const;
   // [.., C] -> logits [.., V] in the accumulation dtype.
-  Var logits(const Forward& f, const Var& hidden);
-  ops::OutputHead head(const Forward& f);
+  Var logits(const Pass& pass, const Var& hidden) const;
+  ops::OutputHead head(const Pass& pass) const;
 
   std::vector<Parameter*> parameters();
-  int64_t parameter_count();
+  std::vector<const Parameter*> parameters() const;
+  int64_t parameter_count() const;
 
   std::string_view kind() const override { return "Transformer"; }
   void visit(ModuleVisitor& v) override;
 
  private:
-  Var embed(const Forward& f, const Tensor& ids);
-  Var run(Stack& stack, Forward f, const Tensor& ids, Recompute recompute);
+  Var embed(const Forward& f, const Tensor& ids) const;
+  Var run(const Stack& stack, const Forward& f, Recompute recompute) const;
+  void check_context(const Rows& rows) const;
 
   ModelConfig config_;
+  // Of activations that come from a table: set_activations(), the table's own type, or where that is
+  // packed the type of the other parameters.
+  DType activation_type(const Parameter& table) const;
+
   std::optional<DType> activations_;
+  DType dtype_ = DType::kF32;  // of allocate()
   Embedding embedding_;
   std::optional<Embedding> token_types_;
   std::unique_ptr<Stack> encoder_;  // its parameters are below "encoder"

@@ -9,8 +9,11 @@ Embedding::Embedding(int64_t rows, int64_t width, double init_std)
   weight.is_table = true;
 }
 
-Var Embedding::forward(const Forward& f, const Tensor& ids, std::optional<DType> out_dtype) {
-  return ops::embedding(f.use(weight), ids, out_dtype);
+Var Embedding::forward(const Forward& f, const Tensor& ids, std::optional<DType> out_dtype) const {
+  const Var table = weight.packed != nullptr
+                        ? Var(weight.packed->dense(out_dtype.value_or(DType::kF32)))
+                        : f.use(weight);
+  return ops::embedding(table, ids, out_dtype);
 }
 
 }  // namespace lathe

@@ -13,7 +13,7 @@ class Embedding : public Module {
   Embedding(int64_t rows, int64_t width, double init_std);
 
   // i32 [B,T] -> [B,T,width] of the table's dtype, or of `out_dtype`.
-  Var forward(const Forward& f, const Tensor& ids, std::optional<DType> out_dtype = std::nullopt);
+  Var forward(const Forward& f, const Tensor& ids, std::optional<DType> out_dtype = std::nullopt) const;
 
   std::string_view kind() const override { return "Embedding"; }
   void visit(ModuleVisitor& v) override { v.parameter("weight", weight); }

@@ -1,54 +1,29 @@
-// What a forward pass needs beside its input: where on the tape, at which positions, who sees whom,
-// and which random stream. One object per call; modules receive it by reference and never keep it.
+// What a module's forward needs beside its input: the pass, its rows, the random stream of the place
+// in the model. A small value, handed down by reference; modules never keep it.
 #pragma once
 
-#include "lathe/autograd/tape.h"
 #include "lathe/base/rng.h"
-#include "lathe/nn/attention/cache.h"
-#include "lathe/nn/parameter.h"
+#include "lathe/nn/pass.h"
 #include "lathe/ops/attention.h"
+#include "lathe/ops/rows.h"
 
 namespace lathe {
 
-class RouterStatistics;  // nn/moe/router_statistics.h
-struct EncoderMemory;    // nn/attention/memory.h
+struct EncoderMemory;  // nn/attention/memory.h
 
 struct Forward {
-  Tape* tape = nullptr;             // nullptr: nothing is recorded
-  bool training = false;            // dropout acts
-  Rng rng{0};                       // forked by layer and by site, so recomputation draws the same
-  Tensor positions;                 // i32 [B,T]: the place of each token in its sequence
-  ops::AttentionSegments segments;  // which tokens belong together; undefined: all
-  Tensor prefix;                    // i32 [B]: tokens before it are seen by all; undefined: none
-  Tensor token_types;               // i32 [B,T], where a model knows kinds; undefined: all 0
-  AttentionCache* cache = nullptr;  // keys and values of earlier tokens
-  EncoderMemory* memory = nullptr;  // what an encoder made of its text, for cross-attention
-  // What a loss that a layer adds by itself (a router's) counts: the share of this micro-batch in
-  // the step, so that the shares of a step add up to 1.
-  double auxiliary_scale = 1.0;
-  RouterStatistics* router_statistics = nullptr;  // where routers report; may be null
+  const Pass* pass;
+  const Rows* rows;  // with positions
+  Rng rng{0};        // forked by layer and by site, so recomputation draws the same
+  const EncoderMemory* memory = nullptr;  // what an encoder made of its text, for cross-attention
 
-  // The parameter as an input of an operation.
-  Var use(Parameter& p) const {
-    return tape != nullptr && p.trainable ? tape->leaf(p.compute, &p.grad) : Var(p.compute);
-  }
-
-  // The same in the type of scores, for what is added to them: a model loaded for inference in 16
-  // bits has its tables so too.
-  Var use_wide(Parameter& p) const {
-    const Var v = use(p);
-    const DType wide = v.value.dtype() == DType::kF64 ? DType::kF64 : DType::kF32;
-    return v.value.dtype() == wide ? v : Var(v.value.to(wide));
-  }
+  bool training() const { return pass->training; }
+  Var use(const Parameter& p) const { return pass->use(p); }
+  Var use_wide(const Parameter& p) const { return pass->use_wide(p); }
 
   Forward with_rng(const Rng& r) const {
     Forward f = *this;
     f.rng = r;
-    return f;
-  }
-  Forward with_tape(Tape* t) const {
-    Forward f = *this;
-    f.tape = t;
     return f;
   }
 };

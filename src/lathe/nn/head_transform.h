@@ -14,7 +14,7 @@ class HeadTransform : public Module {
   HeadTransform(int64_t width, kernels::ActivationId activation, std::unique_ptr<Norm> norm,
                 double init_std);
 
-  Var forward(const Forward& f, const Var& x);  // [B,T,C] -> [B,T,C]
+  Var forward(const Forward& f, const Var& x) const;  // [B,T,C] -> [B,T,C]
 
   std::string_view kind() const override { return "HeadTransform"; }
   void visit(ModuleVisitor& v) override;

@@ -1,6 +1,6 @@
 #include "lathe/nn/linear.h"
 
-#include "lathe/ops/linear.h"
+#include "lathe/nn/product.h"
 
 namespace lathe {
 
@@ -10,8 +10,8 @@ Linear::Linear(int64_t inputs, int64_t outputs, bool with_bias, double init_std)
   if (with_bias) bias.emplace(Shape{outputs}, Initializer{Initializer::Kind::kZeros, 0});
 }
 
-Var Linear::forward(const Forward& f, const Var& x) {
-  return ops::linear(x, f.use(weight), bias ? f.use(*bias) : Var());
+Var Linear::forward(const Forward& f, const Var& x) const {
+  return product(*f.pass, weight, x, bias);
 }
 
 void Linear::visit(ModuleVisitor& v) {

@@ -12,7 +12,7 @@ class Linear : public Module {
  public:
   Linear(int64_t inputs, int64_t outputs, bool bias, double init_std);
 
-  Var forward(const Forward& f, const Var& x);  // [.., inputs] -> [.., outputs]
+  Var forward(const Forward& f, const Var& x) const;  // [.., inputs] -> [.., outputs]
 
   std::string_view kind() const override { return "Linear"; }
   void visit(ModuleVisitor& v) override;

@@ -1,10 +1,12 @@
 // A trainable tensor of a model.
 #pragma once
 
+#include <memory>
 #include <string>
 #include <vector>
 
 #include "lathe/autograd/tape.h"
+#include "lathe/ops/packed_matrix.h"
 #include "lathe/tensor/tensor.h"
 
 namespace lathe {
@@ -27,7 +29,9 @@ struct Parameter {
   Tensor value;     // the master copy: f32, or f64 on Device::kRef; borrowed and possibly 16-bit in
                     // inference
   Tensor compute;   // what the forward reads: `value` itself, or its copy in the run's 16-bit type
-  GradBuffer grad;  // f32 (f64 on kRef); no tensor until training begins
+  // In place of `compute` where the matrix is stored in another form; inference only.
+  std::shared_ptr<const ops::PackedMatrix> packed;
+  mutable GradBuffer grad;  // f32 (f64 on kRef); no tensor until training begins
 
   // Rows (dimension 0) of independent matrices that were stacked to be multiplied in one call, e.g.
   // {H·D, K·D, K·D} for a fused QKV weight; empty for a single matrix. Optimisers that look at a

@@ -2,7 +2,10 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <functional>
 #include <utility>
+#include <vector>
 
 #include "lathe/ops/common.h"
 
@@ -10,14 +13,14 @@ namespace lathe::ops {
 
 std::array<Var, 3> split_heads(const Var& x, const HeadCounts& heads) {
   const int64_t total = heads.query + heads.key + heads.value;
-  require(x.value.rank() == 3 && total > 0 && x.shape()[2] % total == 0, ErrorKind::kShape,
+  require(x.value.rank() == 2 && total > 0 && x.shape()[1] % total == 0, ErrorKind::kShape,
           "split_heads", "{} cannot be cut into {} heads", x.shape(), total);
-  const int64_t width = x.shape()[2] / total;
+  const int64_t width = x.shape()[1] / total;
   const std::array<int64_t, 3> counts = {heads.query, heads.key, heads.value};
   std::array<Tensor, 3> parts;
   int64_t first = 0;
   for (int i = 0; i < 3; ++i) {
-    parts[i] = x.value.narrow(2, first * width, counts[i] * width).split_last(counts[i]);
+    parts[i] = x.value.narrow(1, first * width, counts[i] * width).split_last(counts[i]);
     first += counts[i];
   }
   Tape* tape = tape_of({&x});
@@ -28,7 +31,7 @@ std::array<Var, 3> split_heads(const Var& x, const HeadCounts& heads) {
     std::array<Tensor, 3> targets;
     int64_t start = 0;
     for (int i = 0; i < 3; ++i) {
-      targets[i] = dx.narrow(2, start * width, counts[i] * width).split_last(counts[i]);
+      targets[i] = dx.narrow(1, start * width, counts[i] * width).split_last(counts[i]);
       start += counts[i];
     }
     join_output_gradients(g, dx, targets);
@@ -39,7 +42,7 @@ std::array<Var, 3> split_heads(const Var& x, const HeadCounts& heads) {
 }
 
 Var split_heads(const Var& x, int64_t heads) {
-  require(x.value.rank() == 3 && heads > 0 && x.shape()[2] % heads == 0, ErrorKind::kShape,
+  require(x.value.rank() == 2 && heads > 0 && x.shape()[1] % heads == 0, ErrorKind::kShape,
           "split_heads", "{} cannot be cut into {} heads", x.shape(), heads);
   return record("split_heads", x.value.split_last(heads), {&x},
                 [x = x.ref(), shape = x.shape()](Gradients& g) {
@@ -49,8 +52,8 @@ Var split_heads(const Var& x, int64_t heads) {
 }
 
 Var merge_heads(const Var& x) {
-  require(x.value.rank() == 4, ErrorKind::kShape, "merge_heads", "{} is not [B,T,H,D]", x.shape());
-  const Shape merged = {x.shape()[0], x.shape()[1], x.shape()[2] * x.shape()[3]};
+  require(x.value.rank() == 3, ErrorKind::kShape, "merge_heads", "{} is not [N,H,D]", x.shape());
+  const Shape merged = {x.shape()[0], x.shape()[1] * x.shape()[2]};
   return record("merge_heads", x.value.reshape(merged), {&x},
                 [x = x.ref(), shape = x.shape()](Gradients& g) {
                   const Tensor& dy = g.of_output();
@@ -62,12 +65,12 @@ namespace {
 
 Var rope_into(const Tensor& out, const Var& x, const RopeTables& tables, const Tensor& positions,
               kernels::RopeLayout layout) {
-  require(x.value.rank() == 4, ErrorKind::kShape, "rope", "{} is not [B,T,H,D]", x.shape());
-  require_shape("rope", "positions", positions, {x.shape()[0], x.shape()[1]});
+  require(x.value.rank() == 3, ErrorKind::kShape, "rope", "{} is not [N,H,D]", x.shape());
+  require_shape("rope", "positions", positions, {x.shape()[0]});
   require(tables.cos.rank() == 2 && tables.cos.shape() == tables.sin.shape() &&
-              2 * tables.cos.size(1) <= x.shape()[3],
+              2 * tables.cos.size(1) <= x.shape()[2],
           ErrorKind::kShape, "rope", "tables {} do not fit heads of width {}", tables.cos.shape(),
-          x.shape()[3]);
+          x.shape()[2]);
   for (int32_t p : positions.span<int32_t>())
     require(p >= 0 && p < tables.cos.size(0), ErrorKind::kData, "rope",
             "position {} is outside the {} prepared; raise max_position_embeddings", p,
@@ -101,20 +104,66 @@ namespace {
 constexpr std::string_view kAttention = "attention";
 
 struct AttentionShape {
-  int64_t B, T, H, D, S, Dv;
+  int64_t B, N, M, H, D, Dv, longest;
 };
 
-AttentionShape require_heads(const Shape& q, const Shape& k, const Shape& v) {
-  require(q.rank() == 4 && k.rank() == 4 && v.rank() == 4 && q[0] == k[0] && q[0] == v[0] &&
-              k[1] == v[1] && k[2] == v[2] && q[3] == k[3] && k[2] > 0 && q[2] % k[2] == 0,
-          ErrorKind::kShape, kAttention,
-          "q {}, k {}, v {} do not fit: expected [B,T,H,D], [B,S,K,D], [B,S,K,Dv]", q, k, v);
-  return {q[0], q[1], q[2], q[3], k[1], v[3]};
+// f(b, block, the keys in it) for the blocks of each sequence.
+template <class F>
+void for_each_block(const KeyValues& kv, F&& f) {
+  for (int64_t b = 0; b < kv.keys.count(); ++b)
+    for (int64_t s = 0; s < kv.keys.length(b); s += kv.block_size)
+      f(b, s / kv.block_size, std::min(kv.block_size, kv.keys.length(b) - s));
+}
+int64_t first_row(const KeyValues& kv, int64_t b, int64_t block) {
+  return kv.blocks.data<int32_t>()[b * kv.blocks.stride(0) + block];
 }
 
-void require_mask(const kernels::AttentionSpec& spec, const AttentionShape& z) {
-  require(!spec.causal || z.S >= z.T, ErrorKind::kShape, kAttention,
-          "{} queries but only {} keys under a causal mask", z.T, z.S);
+AttentionShape require_rows(const Var& q, const Sequences& queries, const KeyValues& kv) {
+  const Shape &k = kv.k.shape(), &v = kv.v.shape(), &z = q.shape();
+  require(z.rank() == 3 && k.rank() == 3 && v.rank() == 3 && k[0] == v[0] && k[1] == v[1] &&
+              z[2] == k[2] && k[1] > 0 && z[1] % k[1] == 0,
+          ErrorKind::kShape, kAttention,
+          "q {}, k {}, v {} do not fit: expected [N,H,D], [R,K,D], [R,K,Dv]", z, k, v);
+  require(z[0] == queries.rows() && kv.keys.count() == queries.count(), ErrorKind::kShape,
+          kAttention, "q {} and keys of {} sequences, expected {} rows of {} sequences", z,
+          kv.keys.count(), queries.rows(), queries.count());
+  require(kv.block_size > 0 && kv.blocks.defined() && kv.blocks.dtype() == DType::kI32 &&
+              kv.blocks.rank() == 2 && kv.blocks.size(0) == queries.count() &&
+              (kv.blocks.size(1) <= 1 || kv.blocks.stride(1) == 1),
+          ErrorKind::kShape, kAttention, "blocks of {} tokens, expected i32 [{}, n]", kv.block_size,
+          queries.count());
+  for_each_block(kv, [&](int64_t b, int64_t block, int64_t keys) {
+    require(block < kv.blocks.size(1), ErrorKind::kShape, kAttention,
+            "sequence {} has {} keys, but {} blocks of {}", b, kv.keys.length(b), kv.blocks.size(1),
+            kv.block_size);
+    const int64_t first = first_row(kv, b, block);
+    require(first >= 0 && first + keys <= k[0], ErrorKind::kShape, kAttention,
+            "block {} of sequence {} is rows {} to {}, but there are {}", block, b, first,
+            first + keys, k[0]);
+  });
+  return {queries.count(), z[0], kv.keys.rows(), z[1], z[2], v[2], kv.keys.longest()};
+}
+
+// The backward writes the gradients of k and v key by key.
+void require_all_keys(const KeyValues& kv) {
+  if (!kv.k.needs_grad() && !kv.v.needs_grad()) return;
+  const int64_t rows = kv.k.shape()[0];
+  std::vector<bool> is_key(static_cast<size_t>(rows), false);
+  for_each_block(kv, [&](int64_t b, int64_t block, int64_t keys) {
+    std::fill_n(is_key.begin() + first_row(kv, b, block), keys, true);
+  });
+  require(kv.keys.rows() == rows && std::ranges::all_of(is_key, std::identity()), ErrorKind::kShape,
+          kAttention,
+          "{} keys in the {} rows of k and v, which have a gradient; expected every row to be one "
+          "key of one sequence",
+          kv.keys.rows(), rows);
+}
+
+void require_mask(const kernels::AttentionSpec& spec, const Sequences& queries,
+                  const Sequences& keys) {
+  for (int64_t b = 0; b < queries.count() && spec.causal; ++b)
+    require(keys.length(b) >= queries.length(b), ErrorKind::kShape, kAttention,
+            "{} queries but only {} keys under a causal mask", queries.length(b), keys.length(b));
   const kernels::BlockPattern& p = spec.pattern;
   if (p.kind == kernels::BlockPattern::Kind::kNone) return;
   require(spec.causal, ErrorKind::kConfig, kAttention,
@@ -156,8 +205,8 @@ void require_tables(const Tables& in, const AttentionShape& z, DType wide) {
     check("distance bias", t, t.rank() == 2 && t.size(0) == z.H && t.size(1) > 0,
           fmt::format("[{}, R], R at least 1", z.H));
   if (const Tensor& t = in.key_bias.value; t.defined())
-    check("key bias", t, t.shape() == Shape{z.H, z.S} || t.shape() == Shape{z.B, z.H, z.S},
-          fmt::format("[{}, {}] or [{}, {}, {}]", z.H, z.S, z.B, z.H, z.S));
+    check("key bias", t, t.rank() == 2 && t.size(0) == z.H && t.size(1) >= z.longest,
+          fmt::format("[{}, at least {}]", z.H, z.longest));
   if (const Tensor& t = in.sink_logits.value; t.defined())
     check("sink logits", t, t.shape() == Shape{z.H}, fmt::format("[{}]", z.H));
   if (const Tensor& t = in.shaw_keys.value; t.defined()) check_shaw("shaw keys", t, z.D);
@@ -170,14 +219,19 @@ void require_segments_and_prefix(const AttentionInputs& in, const AttentionShape
           "segments of the {} without those of the {}", query.defined() ? "queries" : "keys",
           query.defined() ? "keys" : "queries");
   if (query.defined()) {
-    require_indices("query segments", query, {z.B, z.T});
-    require_indices("key segments", key, {z.B, z.S});
+    require_indices("query segments", query, {z.N});
+    require_indices("key segments", key, {z.M});
   }
   if (in.prefix.defined()) require_indices("prefix", in.prefix, {z.B});
 }
 
-kernels::AttentionSpec with_views(kernels::AttentionSpec spec, const AttentionInputs& in,
+kernels::AttentionSpec with_views(kernels::AttentionSpec spec, const Sequences& queries,
+                                  const KeyValues& kv, const AttentionInputs& in,
                                   const Tables& tables) {
+  spec.rows = {.first = queries.offsets().view(),
+               .first_key = kv.keys.offsets().view(),
+               .blocks = kv.blocks.view(),
+               .block_size = kv.block_size};
   spec.query_segments = in.segments.query.view();
   spec.key_segments = in.segments.key.view();
   spec.prefix = in.prefix.view();
@@ -188,28 +242,30 @@ kernels::AttentionSpec with_views(kernels::AttentionSpec spec, const AttentionIn
 
 Tensor uninitialised_like(const Tensor& t) { return {t.shape(), t.dtype(), t.device()}; }
 
-// After the checks. `spec` has views of what `inputs` owns; `operands` are q, k, v and the tables.
-Var checked_attention(const Var& q, const Var& k, const Var& v, const kernels::AttentionSpec& spec,
-                      const AttentionInputs& inputs, std::initializer_list<const Var*> operands) {
-  const int64_t batch = q.shape()[0], queries = q.shape()[1], heads = q.shape()[2];
+// After the checks. `spec` has views of what `queries`, `kv` and `inputs` own; `operands` are q, k, v
+// and the tables.
+Var checked_attention(const Var& q, const Sequences& queries, const KeyValues& kv,
+                      const kernels::AttentionSpec& spec, const AttentionInputs& inputs,
+                      std::initializer_list<const Var*> operands) {
+  const int64_t tokens = q.shape()[0], heads = q.shape()[1];
   const DType dtype = q.value.dtype();
   const auto& kernel = kernels_of(q.value);
-  Tensor out({batch, queries, heads, v.shape()[3]}, dtype, q.value.device()), lse;
+  Tensor out({tokens, heads, kv.v.shape()[2]}, dtype, q.value.device()), lse;
   if (tape_of(operands) != nullptr)
-    lse = Tensor({batch, heads, queries}, accumulation_type(dtype), q.value.device());
-  kernel.attention(q.value, k.value, v.value, out, lse.view(), spec);
-  auto backward = [q = q, k = k, v = v, out, lse, spec, inputs, &kernel](Gradients& g) {
-    Tensor dq = uninitialised_like(q.value), dk = uninitialised_like(k.value),
-           dv = uninitialised_like(v.value);
+    lse = Tensor({heads, tokens}, accumulation_type(dtype), q.value.device());
+  kernel.attention(q.value, kv.k.value, kv.v.value, out, lse.view(), spec);
+  auto backward = [q = q, queries, kv, out, lse, spec, inputs, &kernel](Gradients& g) {
+    Tensor dq = uninitialised_like(q.value), dk = uninitialised_like(kv.k.value),
+           dv = uninitialised_like(kv.v.value);
     const auto tables = tables_of(inputs).map([](const Var& table) {
       return std::pair(table, table.needs_grad() ? uninitialised_like(table.value) : Tensor());
     });
     const auto gradients = tables.map([](const auto& table) { return table.second.view(); });
-    kernel.attention_backward(q.value, k.value, v.value, out, lse, g.of_output(), spec,
+    kernel.attention_backward(q.value, kv.k.value, kv.v.value, out, lse, g.of_output(), spec,
                               {.dq = dq, .dk = dk, .dv = dv, .tables = gradients});
     g.add(q, dq);
-    g.add(k, dk);
-    g.add(v, dv);
+    g.add(kv.k, dk);
+    g.add(kv.v, dv);
     tables.for_each([&](const auto& table) { g.add(table.first, table.second); });
   };
   return record("attention", out, operands, std::move(backward));
@@ -217,16 +273,22 @@ Var checked_attention(const Var& q, const Var& k, const Var& v, const kernels::A
 
 }  // namespace
 
-Var attention(const Var& q, const Var& k, const Var& v, kernels::AttentionSpec spec,
-              const AttentionInputs& inputs) {
-  const AttentionShape z = require_heads(q.shape(), k.shape(), v.shape());
+KeyValues KeyValues::packed(const Var& k, const Var& v, const Sequences& keys) {
+  return {k, v, keys, keys.offsets().narrow(0, 0, keys.count()).reshape({keys.count(), 1}),
+          std::max<int64_t>(1, keys.longest())};
+}
+
+Var attention(const Var& q, const Sequences& queries, const KeyValues& kv,
+              kernels::AttentionSpec spec, const AttentionInputs& inputs) {
+  const AttentionShape z = require_rows(q, queries, kv);
   const Tables tables = tables_of(inputs);
-  require_mask(spec, z);
+  require_mask(spec, queries, kv.keys);
   require_segments_and_prefix(inputs, z);
   require_tables(tables, z, accumulation_type(q.value.dtype()));
-  spec = with_views(std::move(spec), inputs, tables);
+  require_all_keys(kv);
+  spec = with_views(std::move(spec), queries, kv, inputs, tables);
   return tables.apply([&](const auto&... table) {
-    return checked_attention(q, k, v, spec, inputs, {&q, &k, &v, &table...});
+    return checked_attention(q, queries, kv, spec, inputs, {&q, &kv.k, &kv.v, &table...});
   });
 }
 

@@ -4,6 +4,7 @@
 #include <array>
 
 #include "lathe/autograd/tape.h"
+#include "lathe/ops/rows.h"
 
 namespace lathe::ops {
 
@@ -11,17 +12,18 @@ struct HeadCounts {
   int64_t query, key, value;
 };
 
-// x [B,T,(Hq+Hk+Hv)·D] -> views [B,T,Hq,D], [B,T,Hk,D], [B,T,Hv,D] of one fused projection.
+// x [N,(Hq+Hk+Hv)·D] -> views [N,Hq,D], [N,Hk,D], [N,Hv,D] of one fused projection.
 std::array<Var, 3> split_heads(const Var& x, const HeadCounts& heads);
 
-// x [B,T,H·D] -> [B,T,H,D], a view: what merge_heads undoes.
+// x [N,H·D] -> [N,H,D], a view: what merge_heads undoes.
 Var split_heads(const Var& x, int64_t heads);
 
-// x [B,T,H,D] -> [B,T,H·D], a view.
+// x [N,H,D] -> [N,H·D], a view.
 Var merge_heads(const Var& x);
 
 // Rotates the first R channels of every head by its position (Su et al. 2021, arXiv:2104.09864).
-// x [B,T,H,D]; cos, sin [P,R/2] in the accumulation dtype; positions i32 [B,T], each < P.
+// x [N,H,D]; cos, sin [P,R/2] in the accumulation dtype; positions i32 [N], each < P: the row of the
+// tables for each token.
 struct RopeTables {
   Tensor cos, sin;
 };
@@ -34,10 +36,10 @@ Var rope_in_place(const Var& x, const RopeTables& tables, const Tensor& position
 
 // What attention takes beside q, k and v. Everything is optional: undefined when absent.
 struct AttentionSegments {
-  Tensor query = {}, key = {};  // i32 [B,T], [B,S]; both or none
+  Tensor query = {}, key = {};  // i32 [N], [M]; both or none
 };
 // [H,R] in the accumulation dtype, added to scores by distance: entry s - p + offset, clamped to
-// the ends, p the query's absolute position S - T + t. attention_bias.h makes some.
+// the ends, p the query's absolute position S - T + t in its sequence. attention_bias.h makes some.
 struct DistanceBias {
   Var table;
   int64_t offset = 0;
@@ -50,17 +52,30 @@ struct AttentionInputs {
   AttentionSegments segments = {};
   Tensor prefix = {};                    // i32 [B]: keys before it are visible to every query
   DistanceBias distance_bias = {};       // differentiable, as are all Vars here
-  Tensor key_bias = {};                  // [H,S] or [B,H,S], accumulation dtype
+  Tensor key_bias = {};                  // [H, at least every S], accumulation dtype
   Var sink_logits = {};                  // [H], accumulation dtype
   Var shaw_keys = {}, shaw_values = {};  // [2w+1,D], [2w+1,Dv], accumulation dtype
 };
 
+// Keys and values, and which of their rows are whose: key s of sequence b, of keys.length(b), is row
+// blocks[b, s / block_size] + s % block_size.
+struct KeyValues {
+  Var k, v;        // [R,K,D], [R,K,Dv]; without heads where no attention reads them
+  Sequences keys;  // M in all
+  Tensor blocks;   // i32 [B,n]
+  int64_t block_size = 1;
+
+  // Rows packed one sequence after the other.
+  static KeyValues packed(const Var& k, const Var& v, const Sequences& keys);
+};
+
 // softmax(scores)·v with the masks, biases and options of `spec` (kernels/attention/spec.h), whose
-// optional tensors and distance_offset are taken from `inputs` instead. q [B,T,H,D], k [B,S,K,D],
-// v [B,S,K,Dv], H a multiple of K -> [B,T,H,Dv]. Saves q, k, v, the output and one number per
-// query; nothing of size T·S. Error kShape when anything does not fit, kConfig for a pattern that
-// is none.
-Var attention(const Var& q, const Var& k, const Var& v, kernels::AttentionSpec spec,
-              const AttentionInputs& inputs);
+// rows, optional tensors and distance_offset are taken from the other arguments instead. q [N,H,D] of
+// the sequences `queries`, H a multiple of K -> [N,H,Dv]. k and v have a gradient only where every row
+// is one key of one sequence: those of a cache have none. Saves q, k, v, the output and one number per
+// query and head; nothing of size T·S. Error kShape when anything does not fit, kConfig for a pattern
+// that is none.
+Var attention(const Var& q, const Sequences& queries, const KeyValues& kv,
+              kernels::AttentionSpec spec, const AttentionInputs& inputs);
 
 }  // namespace lathe::ops

@@ -7,11 +7,11 @@
 namespace lathe::ops {
 namespace {
 
-// The sum over heads of x [B,T,H,R], as [B,T,1,R].
+// The sum over heads of x [N,H,R], as [N,1,R].
 Tensor sum_of_heads(const Tensor& x) {
   const auto& k = kernels_of(x);
-  const Tensor sum = x.narrow(2, 0, 1).clone().to(accumulation_type(x.dtype()));
-  for (int64_t h = 1; h < x.size(2); ++h) k.axpy(1.0, x.narrow(2, h, 1), sum);
+  const Tensor sum = x.narrow(1, 0, 1).clone().to(accumulation_type(x.dtype()));
+  for (int64_t h = 1; h < x.size(1); ++h) k.axpy(1.0, x.narrow(1, h, 1), sum);
   return sum.to(x.dtype());
 }
 
@@ -48,49 +48,45 @@ std::vector<Var> split_channels(const Var& x, std::span<const int64_t> widths) {
 
 Var join_channels(const Var& a, const Var& b) {
   const Shape &sa = a.shape(), &sb = b.shape();
-  require(sa.rank() == 4 && sb.rank() == 4 && sa[0] == sb[0] && sa[1] == sb[1] &&
-              (sb[2] == sa[2] || sb[2] == 1),
+  require(sa.rank() == 3 && sb.rank() == 3 && sa[0] == sb[0] && (sb[1] == sa[1] || sb[1] == 1),
           ErrorKind::kShape, "join_channels", "{} and {} do not fit", sa, sb);
-  const int64_t heads = sa[2], wide = sa[3], narrow = sb[3];
-  const bool shared = sb[2] == 1 && heads > 1;
-  Tensor out(sa.with(3, wide + narrow), a.value.dtype(), a.value.device());
-  out.narrow(3, 0, wide).copy_from(a.value);
-  const Tensor rest = out.narrow(3, wide, narrow);
-  for (int64_t h = 0; shared && h < heads; ++h) rest.narrow(2, h, 1).copy_from(b.value);
+  const int64_t heads = sa[1], wide = sa[2], narrow = sb[2];
+  const bool shared = sb[1] == 1 && heads > 1;
+  Tensor out(sa.with(2, wide + narrow), a.value.dtype(), a.value.device());
+  out.narrow(2, 0, wide).copy_from(a.value);
+  const Tensor rest = out.narrow(2, wide, narrow);
+  for (int64_t h = 0; shared && h < heads; ++h) rest.narrow(1, h, 1).copy_from(b.value);
   if (!shared) rest.copy_from(b.value);
   return record("join_channels", out, {&a, &b},
                 [a = a.ref(), b = b.ref(), wide, narrow, shared](Gradients& g) {
                   const Tensor& dy = g.of_output();
-                  if (a.needs_grad()) g.add(a, dy.narrow(3, 0, wide).clone());
+                  if (a.needs_grad()) g.add(a, dy.narrow(2, 0, wide).clone());
                   if (!b.needs_grad()) return;
-                  const Tensor part = dy.narrow(3, wide, narrow);
+                  const Tensor part = dy.narrow(2, wide, narrow);
                   g.add(b, shared ? sum_of_heads(part) : part.clone());
                 });
 }
 
 Tensor multiply_heads(const Tensor& x, const Tensor& w) {
-  require(x.rank() == 4 && w.rank() == 3 && w.size(0) == x.size(2) && w.size(1) == x.size(3),
+  require(x.rank() == 3 && w.rank() == 3 && w.size(0) == x.size(1) && w.size(1) == x.size(2),
           ErrorKind::kShape, "multiply_heads", "{} heads do not fit {}", x.shape(), w.shape());
   const Tensor in = x.contiguous() ? x : x.clone();
-  const int64_t rows = x.size(0) * x.size(1), heads = x.size(2);
-  Tensor out(x.shape().with(3, w.size(2)), x.dtype(), x.device());
-  const Tensor from = in.reshape({rows, heads, x.size(3)}),
-               to = out.reshape({rows, heads, w.size(2)});
-  const auto head_of = [](const Tensor& t, int64_t h) {  // [rows, heads, W] -> [rows, W]
+  Tensor out(x.shape().with(2, w.size(2)), x.dtype(), x.device());
+  const auto head_of = [](const Tensor& t, int64_t h) {  // [N,H,W] -> [N,W]
     TensorView v = t.narrow(1, h, 1).view();
     v.rank = 2;
     v.shape[1] = v.shape[2];
     v.stride[1] = v.stride[2];
     return v;
   };
-  for (int64_t h = 0; h < heads; ++h) {
+  for (int64_t h = 0; h < x.size(1); ++h) {
     TensorView matrix = w.narrow(0, h, 1).view();
     matrix.rank = 2;
     for (int d = 0; d < 2; ++d) {
       matrix.shape[d] = matrix.shape[d + 1];
       matrix.stride[d] = matrix.stride[d + 1];
     }
-    kernels_of(x).matmul(head_of(from, h), matrix, TensorView(), head_of(to, h),
+    kernels_of(x).matmul(head_of(in, h), matrix, TensorView(), head_of(out, h),
                          kernels::Write::kOverwrite);
   }
   return out;

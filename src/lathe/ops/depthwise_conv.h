@@ -7,15 +7,17 @@
 namespace lathe::ops {
 
 struct DepthwiseConv {
-  int64_t outputs = 0;  // T: the last so many of the S tokens of x
-  // On a grid of this size, T = S = height · width, a square kernel; else causal.
+  Sequences outputs;  // of each sequence the last so many of its inputs
+  Sequences inputs;   // of x
+  // On a grid of this size, where every sequence has height · width inputs and outputs, a square
+  // kernel; else causal.
   int64_t grid_height = 0, grid_width = 0;
-  AttentionSegments segments = {};  // query of the outputs [B,T], key of the inputs [B,S]
+  AttentionSegments segments = {};  // query of the outputs [N], key of the inputs [M]
 };
 
-// y[b,t,c] = bias[c] + sum over taps u of weight[u,c] · x[b, token(t,u), c], where token(t,u) is
-// what kernels/conv/spec.h says, and no token counts 0. x [B,S,F], weight [taps,F], bias [F] or
-// undefined -> [B,T,F]. Saves x. Error kShape when anything does not fit.
+// y[n,c] = bias[c] + sum over taps u of weight[u,c] · x[token(n,u), c], where token(n,u) is what
+// kernels/conv/spec.h says, and no token counts 0. x [M,F], weight [taps,F], bias [F] or undefined ->
+// [N,F]. Saves x. Error kShape when anything does not fit.
 Var depthwise_conv(const Var& x, const Var& weight, const Var& bias, const DepthwiseConv& conv);
 
 }  // namespace lathe::ops

@@ -11,49 +11,56 @@ namespace {
 constexpr int64_t kRowGrain = 64;
 
 // factor[g·E + e] = E·f_e / rows of a group / groups: what probability p[n,e] counts in the loss.
-std::vector<double> balance_factors(const Tensor& choices, int64_t experts, int64_t group) {
-  const int64_t rows = choices.size(0), k = choices.size(1);
-  std::vector<double> factors(static_cast<size_t>(rows / group * experts), 0.0);
-  for (int64_t n = 0; n < rows; ++n)
-    for (int64_t j = 0; j < k; ++j) {
-      const int32_t e = choices.data<int32_t>()[n * k + j];
-      factors[static_cast<size_t>(n / group * experts + e)] += 1.0;
-    }
-  const double size = static_cast<double>(group);
-  for (double& f : factors) f *= static_cast<double>(experts) / size / static_cast<double>(rows);
+std::vector<double> balance_factors(const Tensor& choices, int64_t experts,
+                                    const Sequences& groups) {
+  const int64_t k = choices.size(1);
+  std::vector<double> factors(static_cast<size_t>(groups.count() * experts), 0.0);
+  for (int64_t g = 0; g < groups.count(); ++g) {
+    const std::span<double> of_group(factors.data() + g * experts, static_cast<size_t>(experts));
+    for (int64_t i = groups.first(g) * k; i < groups.first(g + 1) * k; ++i)
+      of_group[static_cast<size_t>(choices.data<int32_t>()[i])] += 1.0;
+    require(groups.length(g) > 0, ErrorKind::kShape, "balance_loss",
+            "group {} is empty, expected at least one row in each", g);
+    const auto size = static_cast<double>(groups.length(g));
+    const double all = size * static_cast<double>(groups.count());
+    for (double& f : of_group) f *= static_cast<double>(experts) / size / all;
+  }
   return factors;
 }
 
 }  // namespace
 
-Var balance_loss(const Var& probabilities, const Tensor& choices, int64_t group) {
+Var balance_loss(const Var& probabilities, const Tensor& choices, const Sequences& groups) {
   const Tensor& p = probabilities.value;
-  require(p.rank() == 2 && choices.rank() == 2 && choices.size(0) == p.size(0) && group > 0 &&
-              p.size(0) % group == 0,
-          ErrorKind::kShape, "balance_loss", "probabilities {}, choices {}, groups of {}",
-          p.shape(), choices.shape(), group);
-  const int64_t experts = p.size(1), rows = p.size(0);
-  const std::vector<double> factors = balance_factors(choices, experts, group);
+  require(p.rank() == 2 && choices.rank() == 2 && choices.size(0) == p.size(0) &&
+              groups.rows() == p.size(0),
+          ErrorKind::kShape, "balance_loss",
+          "probabilities {}, choices {}, groups of {} rows in all", p.shape(), choices.shape(),
+          groups.rows());
+  const int64_t experts = p.size(1);
+  const std::vector<double> factors = balance_factors(choices, experts, groups);
   double loss = 0;
   Tensor sums({experts}, p.dtype(), p.device());
-  for (int64_t first = 0; first < rows; first += group) {
-    kernels_of(p).sum_rows(p.narrow(0, first, group), sums, kernels::Write::kOverwrite);
+  for (int64_t g = 0; g < groups.count(); ++g) {
+    kernels_of(p).sum_rows(p.narrow(0, groups.first(g), groups.length(g)), sums,
+                           kernels::Write::kOverwrite);
     const std::vector<double> totals = sums.to_vector();
     for (int64_t e = 0; e < experts; ++e)
-      loss += totals[static_cast<size_t>(e)] *
-              factors[static_cast<size_t>(first / group * experts + e)];
+      loss += totals[static_cast<size_t>(e)] * factors[static_cast<size_t>(g * experts + e)];
   }
   auto backward = [probabilities = probabilities.ref(), shape = p.shape(), dtype = p.dtype(),
-                   device = p.device(), factors, group, experts](Gradients& g) {
+                   device = p.device(), factors, groups, experts](Gradients& g) {
     const double seed = g.of_output().item();
     Tensor dp(shape, dtype, device);
     visit_floating(dtype, [&](auto tag) {
       using T = typename decltype(tag)::type;
-      parallel_for(shape[0], kRowGrain, [&](int64_t n) {
-        const double* factor = factors.data() + n / group * experts;
-        for (int64_t e = 0; e < experts; ++e)
-          dp.data<T>()[n * experts + e] = from_double<T>(seed * factor[e]);
-      });
+      for (int64_t i = 0; i < groups.count(); ++i) {
+        const double* factor = factors.data() + i * experts;
+        parallel_for(groups.length(i), kRowGrain, [&](int64_t row) {
+          T* to = dp.data<T>() + (groups.first(i) + row) * experts;
+          for (int64_t e = 0; e < experts; ++e) to[e] = from_double<T>(seed * factor[e]);
+        });
+      }
     });
     g.add(probabilities, dp);
   };

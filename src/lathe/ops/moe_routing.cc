@@ -202,17 +202,22 @@ Tensor top_k(const Tensor& scores, int64_t k) {
   return out;
 }
 
-Tensor drop_over_capacity(const Tensor& choices, int64_t experts, int64_t group, int64_t capacity) {
-  const int64_t rows = choices.size(0), k = choices.size(1);
-  require(group > 0 && rows % group == 0, ErrorKind::kShape, "capacity",
-          "{} tokens are not groups of {}", rows, group);
+Tensor drop_over_capacity(const Tensor& choices, int64_t experts, const Sequences& groups,
+                          std::span<const int64_t> capacities) {
+  const int64_t k = choices.size(1);
+  require(groups.rows() == choices.size(0) &&
+              static_cast<int64_t>(capacities.size()) == groups.count(),
+          ErrorKind::kShape, "capacity", "{} tokens and {} capacities for groups of {} in all",
+          choices.size(0), capacities.size(), groups.rows());
   Tensor kept = choices.clone();
-  for (int64_t first = 0; first < rows; first += group) {
+  for (int64_t g = 0; g < groups.count(); ++g) {
     std::vector<int64_t> load(static_cast<size_t>(experts), 0);
     for (int64_t j = 0; j < k; ++j)
-      for (int64_t n = first; n < first + group; ++n) {
+      for (int64_t n = groups.first(g); n < groups.first(g + 1); ++n) {
         int32_t& expert = row_of<int32_t>(kept, n)[j];
-        if (expert >= 0 && ++load[static_cast<size_t>(expert)] > capacity) expert = -1;
+        if (expert >= 0 &&
+            ++load[static_cast<size_t>(expert)] > capacities[static_cast<size_t>(g)])
+          expert = -1;
       }
   }
   return kept;

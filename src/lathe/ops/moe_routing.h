@@ -5,6 +5,7 @@
 
 #include "lathe/autograd/tape.h"
 #include "lathe/base/rng.h"
+#include "lathe/ops/rows.h"
 
 namespace lathe::ops {
 
@@ -38,9 +39,11 @@ Tensor limit_to_groups(const Tensor& scores, const ExpertGroups& groups);
 // k].
 Tensor top_k(const Tensor& scores, int64_t k);
 
-// i32 [N, k] -> the same with -1 wherever an expert already has `capacity` tokens of this group of
-// `group` consecutive rows. First choices of all its rows come before second ones.
-Tensor drop_over_capacity(const Tensor& choices, int64_t experts, int64_t group, int64_t capacity);
+// i32 [N, k] -> the same with -1 wherever an expert already has as many tokens of this group of
+// consecutive rows as the group's capacity says. First choices of all its rows come before second
+// ones.
+Tensor drop_over_capacity(const Tensor& choices, int64_t experts, const Sequences& groups,
+                          std::span<const int64_t> capacities);
 
 struct GateOptions {
   bool normalize = false;  // divide by the sum over the k choices

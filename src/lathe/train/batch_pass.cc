@@ -15,18 +15,16 @@ void add_by_kind(const Batch& batch, const Tensor& losses, LossByKind& sums) {
   }
 }
 
-BatchPass::BatchPass(Transformer& model, Forward f, const Batch& batch, Recompute recompute)
-    : forward(std::move(f)) {
-  if (batch.text.defined()) {
-    Forward reading = forward;
-    reading.segments = {batch.text_segments, batch.text_segments};
-    memory = model.encode(reading, batch.text, recompute);
-    forward.memory = &memory;
-  }
-  forward.positions = batch.positions;
-  forward.segments = {batch.segments, batch.segments};
-  forward.prefix = batch.prefix;
-  hidden = model.hidden(forward, batch.ids, recompute);
+ModelInputs inputs_of(const Batch& batch) {
+  const auto flat = [](const Tensor& t) { return t.defined() ? t.reshape({t.numel()}) : t; };
+  ModelInputs inputs{.rows = Rows::of(batch.ids)};
+  inputs.rows.positions = flat(batch.positions);
+  inputs.rows.segments = flat(batch.segments);
+  inputs.rows.prefix = batch.prefix;
+  if (!batch.text.defined()) return inputs;
+  inputs.text = Rows::of(batch.text);
+  inputs.text->segments = flat(batch.text_segments);
+  return inputs;
 }
 
 }  // namespace lathe

@@ -1,11 +1,10 @@
-// A batch as a model is given it: the one place where rows become a forward pass, for training,
-// validation and `lathe eval`.
+// Batches of rows as inputs of a model, and the sums of their losses.
 #pragma once
 
 #include <map>
 #include <string>
 
-#include "lathe/model/transformer.h"
+#include "lathe/model/model_pass.h"
 #include "lathe/train/data_loader.h"
 
 namespace lathe {
@@ -25,15 +24,7 @@ using LossByKind = std::map<std::string, LossSum>;
 // `losses`, one for each of batch.labels, to the sums of their rows' kinds.
 void add_by_kind(const Batch& batch, const Tensor& losses, LossByKind& sums);
 
-// What a pass over one batch needs to live as long as its results are used.
-struct BatchPass {
-  Forward forward;
-  EncoderMemory memory;  // of bodies with an encoder
-  Var hidden;            // [B,T,C], before the output head
-
-  BatchPass(Transformer& model, Forward f, const Batch& batch, Recompute recompute);
-  BatchPass(const BatchPass&) = delete;
-  BatchPass& operator=(const BatchPass&) = delete;
-};
+// A batch as a model is given it.
+ModelInputs inputs_of(const Batch& batch);
 
 }  // namespace lathe

@@ -69,9 +69,10 @@ ValidationSet::ValidationSet(NamedShard shard, const ValidationOptions& options)
                                     : std::min(options.samples, loader_.samples_per_epoch())) {}
 
 void ValidationSet::add(Transformer& model, const Batch& batch, ValidationLoss& loss) const {
-  const BatchPass pass(model, Forward(), batch, Recompute::kNone);
+  ModelPass pass(model, {});
+  const Var hidden = pass.hidden(inputs_of(batch));
   Tensor losses;
-  ops::linear_cross_entropy(pass.hidden, model.head(pass.forward), batch.labels,
+  ops::linear_cross_entropy(hidden, pass.head(), batch.labels,
                             {.normalizer = 1.0, .losses = &losses});
   add_by_kind(batch, losses, loss.kinds);
   const std::vector<double> each = losses.to_vector();

@@ -1,11 +1,12 @@
 // What one attention call does beside the products: who sees whom, what is added to the scores, how
 // they become weights. Kernels::attention (kernels.h) takes all of it in any combination.
 //
-// Query t of a row has the absolute position p = S - T + t, so that the same spec serves training
-// (T = S) and decoding (T < S). With causal = false T and S are free (cross-attention), and p may
-// be negative.
+// A call has B sequences, each with T queries and S keys of its own (attention/rows.h). Query t of a
+// sequence has the absolute position p = S - T + t, so that the same spec serves training (T = S) and
+// decoding (T < S), in one call if need be. With causal = false T and S are free (cross-attention),
+// and p may be negative.
 //
-//   score(t, s) = scale · q_t · (k_s + shaw_keys[r]) + distance_bias[h, d] + key_bias[b, h, s]
+//   score(t, s) = scale · q_t · (k_s + shaw_keys[r]) + distance_bias[h, d] + key_bias[h, s]
 //   score       = softcap · tanh(score / softcap), when there is a soft cap
 //   weight      = softmax over the visible s of score, and over the sink logit of h; dropout
 //   out_t       = sum_s weight(t, s) · (v_s + shaw_values[r])
@@ -23,6 +24,7 @@
 #include <cstdint>
 #include <type_traits>
 
+#include "lathe/kernels/attention/rows.h"
 #include "lathe/tensor/tensor.h"
 
 namespace lathe::kernels {
@@ -47,7 +49,7 @@ struct BlockPattern {
 template <class T>
 struct AttentionTables {
   T distance_bias = {};  // [H,R]: ALiBi (arXiv:2108.12409), T5's buckets spread out
-  T key_bias = {};       // [H,S] or [B,H,S]; has no gradient
+  T key_bias = {};       // [H, at least every S]; has no gradient
   T sink_logits = {};    // [H]: one more logit in the denominator, without a value
   T shaw_keys = {};      // [2w+1,D] (Shaw et al. 2018, arXiv:1803.02155)
   T shaw_values = {};    // [2w+1,Dv]
@@ -78,12 +80,16 @@ struct AttentionSpec {
   BlockPattern pattern = {};  // causal only
   float softcap = 0.0f;       // > 0: Gemma Team 2024, arXiv:2408.00118
   float dropout = 0.0f;       // probability of dropping a weight, after the softmax
-  uint64_t dropout_key = 0;   // Rng key; element ((b·H + h)·T + t)·S + s of the stream decides
+  uint64_t dropout_key = 0;   // Rng key; element H·P + (h·T + t)·S + s decides, P the sum of
+                              // T·S of the sequences before
+
+  AttentionRows rows = {};
 
   // The rest is optional.
-  TensorView query_segments = {};  // i32 [B,T] and [B,S], both or none: packed documents, padding
-  TensorView key_segments = {};
-  TensorView prefix = {};  // i32 [B] (Raffel et al. 2020, arXiv:1910.10683)
+  TensorView query_segments =
+      {};  // i32, of all queries and of all keys in their order, both or none:
+  TensorView key_segments = {};  // packed documents, padding
+  TensorView prefix = {};        // i32 [B] (Raffel et al. 2020, arXiv:1910.10683)
   AttentionTables<TensorView> tables = {};
   int64_t distance_offset = 0;
 };

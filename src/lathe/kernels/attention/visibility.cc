@@ -13,9 +13,10 @@ Visibility::Found Visibility::in_band(Range positions, Range keys, Distances all
 
 // All positions of a block have the same runs of keys: one step per block.
 Visibility::Found Visibility::in_pattern_and_band(Range positions, Range keys) const {
-  if (spec_.pattern.kind == BlockPattern::Kind::kNone) return in_band(positions, keys, distances());
+  if (spec_->pattern.kind == BlockPattern::Kind::kNone)
+    return in_band(positions, keys, distances());
   Found found;
-  const int64_t block = spec_.pattern.block;
+  const int64_t block = spec_->pattern.block;
   for (int64_t p = positions.begin; p < positions.end && !found.both();) {
     const int64_t next = std::min(positions.end, (p / block + 1) * block);
     int64_t at = keys.begin;
@@ -30,12 +31,12 @@ Visibility::Found Visibility::in_pattern_and_band(Range positions, Range keys) c
   return found;
 }
 
-Visibility::Found Visibility::in_rectangle(int64_t b, Range positions, Range keys) const {
+Visibility::Found Visibility::in_rectangle(Range positions, Range keys) const {
   Found found;
-  const int64_t rest = std::clamp(prefix(b), keys.begin, keys.end);
+  const int64_t rest = std::clamp(prefix(), keys.begin, keys.end);
   found.visible = rest > keys.begin;
-  const int64_t limited = std::clamp(spec_.sink_tokens, rest, keys.end);
-  found.add(in_band(positions, {rest, limited}, {spec_.causal ? 0 : -kFar, kFar}));
+  const int64_t limited = std::clamp(spec_->sink_tokens, rest, keys.end);
+  found.add(in_band(positions, {rest, limited}, {spec_->causal ? 0 : -kFar, kFar}));
   if (limited < keys.end && !found.both())
     found.add(in_pattern_and_band(positions, {limited, keys.end}));
   return found;
@@ -43,9 +44,9 @@ Visibility::Found Visibility::in_rectangle(int64_t b, Range positions, Range key
 
 // By the smallest and largest segment on each side: packed documents are told apart, and a
 // rectangle inside one document is known to be.
-Coverage Visibility::of_segments(int64_t b, Range queries, Range keys) const {
-  if (!spec_.query_segments) return Coverage::kAll;
-  const int32_t *q = segments(spec_.query_segments, b), *k = segments(spec_.key_segments, b);
+Coverage Visibility::of_segments(Range queries, Range keys) const {
+  if (!spec_->query_segments) return Coverage::kAll;
+  const int32_t *q = query_segments(), *k = key_segments();
   const auto [q_least, q_most] = std::minmax_element(q + queries.begin, q + queries.end);
   const auto [k_least, k_most] = std::minmax_element(k + keys.begin, k + keys.end);
   if (*q_most < *k_least || *k_most < *q_least) return Coverage::kNone;
@@ -53,40 +54,36 @@ Coverage Visibility::of_segments(int64_t b, Range queries, Range keys) const {
   return equal ? Coverage::kAll : Coverage::kSome;
 }
 
-Coverage Visibility::coverage(int64_t b, Range queries, Range keys) const {
-  const Found found =
-      in_rectangle(b, {position(queries.begin), position(queries.end - 1) + 1}, keys);
+Coverage Visibility::coverage(Range queries, Range keys) const {
+  const Found found = in_rectangle({position(queries.begin), position(queries.end - 1) + 1}, keys);
   if (!found.visible) return Coverage::kNone;
-  const Coverage segments = of_segments(b, queries, keys);
+  const Coverage segments = of_segments(queries, keys);
   if (segments == Coverage::kAll && found.hidden) return Coverage::kSome;
   return segments;
 }
 
-Range Visibility::hull(int64_t b, Range queries) const {
+Range Visibility::hull(Range queries) const {
   const Distances allowed = distances();
   int64_t begin = position(queries.begin) - allowed.most;
   int64_t end = position(queries.end - 1) - allowed.least + 1;
-  if (prefix(b) > 0 || spec_.sink_tokens > 0) begin = 0;
-  end = std::max(end, prefix(b));
-  if (!spec_.causal) end = std::max(end, spec_.sink_tokens);
-  end = std::clamp<int64_t>(end, 0, keys_);
+  if (prefix() > 0 || spec_->sink_tokens > 0) begin = 0;
+  end = std::max(end, prefix());
+  if (!spec_->causal) end = std::max(end, spec_->sink_tokens);
+  end = std::clamp<int64_t>(end, 0, sequence_.keys);
   return {std::clamp<int64_t>(begin, 0, end), end};
 }
 
-int64_t Visibility::pairs(int64_t batch) const {
-  // Nothing but segments and prefixes differs between the rows of a batch.
-  const bool alike = !spec_.query_segments && !spec_.prefix;
+int64_t Visibility::pairs() const {
   int64_t sum = 0;
-  for (int64_t b = 0; b < (alike ? std::min<int64_t>(batch, 1) : batch); ++b)
-    for (int64_t t = 0; t < queries_; ++t)
-      for_each_run(b, t, {0, keys_}, [&](Range run) {
-        if (!spec_.query_segments) {
-          sum += run.size();
-          return;
-        }
-        for (int64_t s = run.begin; s < run.end; ++s) sum += same_segment(b, t, s);
-      });
-  return alike ? sum * batch : sum;
+  for (int64_t t = 0; t < sequence_.queries; ++t)
+    for_each_run(t, {0, sequence_.keys}, [&](Range run) {
+      if (!spec_->query_segments) {
+        sum += run.size();
+        return;
+      }
+      for (int64_t s = run.begin; s < run.end; ++s) sum += same_segment(t, s);
+    });
+  return sum;
 }
 
 }  // namespace lathe::kernels

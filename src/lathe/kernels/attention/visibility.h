@@ -1,4 +1,4 @@
-// Who sees whom under an AttentionSpec: the rule of spec.h as one scalar function, and the same
+// Who sees whom in one sequence under an AttentionSpec: the rule of spec.h as one scalar function, and the same
 // rule for a whole rectangle of queries and keys and for the keys of one query, with which kernels
 // skip what is hidden. tests/kernels/visibility_test.cc holds the latter two to the first.
 //
@@ -19,35 +19,35 @@ enum class Coverage : uint8_t { kNone, kSome, kAll };
 
 class Visibility {
  public:
-  Visibility(const AttentionSpec& spec, int64_t queries, int64_t keys)
-      : spec_(spec), queries_(queries), keys_(keys) {}
+  Visibility(const AttentionSpec& spec, const AttentionSequence& sequence)
+      : spec_(&spec), sequence_(sequence) {}
 
-  int64_t position(int64_t t) const { return keys_ - queries_ + t; }
+  int64_t position(int64_t t) const { return sequence_.keys - sequence_.queries + t; }
 
-  // Whether query t of batch row b sees key s: the definition.
-  bool visible(int64_t b, int64_t t, int64_t s) const {
-    if (!same_segment(b, t, s)) return false;
-    if (s < prefix(b)) return true;
+  // Whether query t sees key s: the definition.
+  bool visible(int64_t t, int64_t s) const {
+    if (!same_segment(t, s)) return false;
+    if (s < prefix()) return true;
     const int64_t distance = position(t) - s;
-    if (spec_.causal && distance < 0) return false;
-    if (s < spec_.sink_tokens) return true;
+    if (spec_->causal && distance < 0) return false;
+    if (s < spec_->sink_tokens) return true;
     return distances().holds(distance) && in_pattern(position(t), s);
   }
 
   // Of the pairs queries × keys, neither of them empty. Exact without segments; with segments kSome
   // may stand for either of the others.
-  Coverage coverage(int64_t b, Range queries, Range keys) const;
+  Coverage coverage(Range queries, Range keys) const;
 
-  // Visible pairs of `batch` rows: what attention multiplies.
-  int64_t pairs(int64_t batch) const;
+  // Visible pairs: what attention multiplies.
+  int64_t pairs() const;
 
   // Keys outside this range are hidden from all the queries (at least one).
-  Range hull(int64_t b, Range queries) const;
+  Range hull(Range queries) const;
 
   // f(Range) for runs of keys in `keys` that query t sees, ascending and disjoint; what is in no
   // run is hidden. Segments are left to the caller (same_segment).
   template <class F>
-  void for_each_run(int64_t b, int64_t t, Range keys, F&& f) const {
+  void for_each_run(int64_t t, Range keys, F&& f) const {
     const int64_t p = position(t);
     int64_t at = keys.begin;
     const auto emit = [&](int64_t begin, int64_t end) {
@@ -57,18 +57,21 @@ class Visibility {
       f(Range{begin, end});
       at = end;
     };
-    emit(at, std::max(prefix(b), std::min(spec_.sink_tokens, last_causal(p) + 1)));
+    emit(at, std::max(prefix(), std::min(spec_->sink_tokens, last_causal(p) + 1)));
     const Distances band = distances();
     const int64_t begin = std::max(at, p - band.most), end = std::min(keys.end, p - band.least + 1);
     for_each_pattern_run(p, {begin, end}, [&](Range run) { emit(run.begin, run.end); });
   }
 
-  bool same_segment(int64_t b, int64_t t, int64_t s) const {
-    if (!spec_.query_segments) return true;
-    return segments(spec_.query_segments, b)[t] == segments(spec_.key_segments, b)[s];
+  bool same_segment(int64_t t, int64_t s) const {
+    return !spec_->query_segments || query_segments()[t] == key_segments()[s];
   }
-  static const int32_t* segments(const TensorView& ids, int64_t b) {
-    return ids.as<int32_t>() + b * ids.stride[0];
+  // Of the sequence; only where the spec has segments.
+  const int32_t* query_segments() const {
+    return spec_->query_segments.as<int32_t>() + sequence_.first_query;
+  }
+  const int32_t* key_segments() const {
+    return spec_->key_segments.as<int32_t>() + sequence_.first_key;
   }
 
  private:
@@ -80,8 +83,8 @@ class Visibility {
     bool holds(int64_t distance) const { return least <= distance && distance <= most; }
   };
   Distances distances() const {
-    const int64_t reach = spec_.window > 0 ? std::min(spec_.window - 1, kFar) : kFar;
-    return {spec_.causal ? 0 : -reach, reach};
+    const int64_t reach = spec_->window > 0 ? std::min(spec_->window - 1, kFar) : kFar;
+    return {spec_->causal ? 0 : -reach, reach};
   }
   // The blocks that a query's block sees, both patterns in one form: those from `recent` on, and
   // `length` of every stride from `phase` on.
@@ -89,13 +92,13 @@ class Visibility {
     int64_t recent, phase, length;
   };
   BlockRow block_row(int64_t block) const {
-    const BlockPattern& pattern = spec_.pattern;
+    const BlockPattern& pattern = spec_->pattern;
     if (pattern.kind == BlockPattern::Kind::kStrided)
       return {block - pattern.local + 1, block % pattern.stride, 1};
     return {block - block % pattern.stride, pattern.stride - pattern.summary, pattern.summary};
   }
   bool in_pattern(int64_t p, int64_t s) const {
-    const BlockPattern& pattern = spec_.pattern;
+    const BlockPattern& pattern = spec_->pattern;
     if (pattern.kind == BlockPattern::Kind::kNone) return true;
     const BlockRow row = block_row(p / pattern.block);
     const int64_t block = s / pattern.block, phase = block % pattern.stride - row.phase;
@@ -106,7 +109,7 @@ class Visibility {
   // same for all positions of a block.
   template <class F>
   void for_each_pattern_run(int64_t p, Range keys, F&& f) const {
-    const BlockPattern& pattern = spec_.pattern;
+    const BlockPattern& pattern = spec_->pattern;
     if (keys.begin >= keys.end) return;
     if (pattern.kind == BlockPattern::Kind::kNone) return f(keys);
     const BlockRow row = block_row(p / pattern.block);
@@ -121,10 +124,10 @@ class Visibility {
     if (recent < keys.end) f(Range{recent, keys.end});
   }
 
-  int64_t prefix(int64_t b) const {
-    return spec_.prefix ? spec_.prefix.as<int32_t>()[b * spec_.prefix.stride[0]] : 0;
+  int64_t prefix() const {
+    return spec_->prefix ? spec_->prefix.as<int32_t>()[sequence_.b * spec_->prefix.stride[0]] : 0;
   }
-  int64_t last_causal(int64_t p) const { return spec_.causal ? p : keys_ - 1; }
+  int64_t last_causal(int64_t p) const { return spec_->causal ? p : sequence_.keys - 1; }
 
   // What a part of a rectangle holds.
   struct Found {
@@ -137,11 +140,11 @@ class Visibility {
   };
   Found in_band(Range positions, Range keys, Distances allowed) const;
   Found in_pattern_and_band(Range positions, Range keys) const;
-  Found in_rectangle(int64_t b, Range positions, Range keys) const;
-  Coverage of_segments(int64_t b, Range queries, Range keys) const;
+  Found in_rectangle(Range positions, Range keys) const;
+  Coverage of_segments(Range queries, Range keys) const;
 
-  const AttentionSpec& spec_;
-  int64_t queries_, keys_;
+  const AttentionSpec* spec_;
+  AttentionSequence sequence_;
 };
 
 }  // namespace lathe::kernels

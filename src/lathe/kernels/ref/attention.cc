@@ -15,32 +15,38 @@ namespace {
 constexpr double kHidden = -std::numeric_limits<double>::infinity();
 
 struct Query {
-  int64_t b, h, t;
+  int64_t h, t;
 };
 
-// The operands of one call, and what the two passes ask of them.
+// The operands of one sequence of a call, and what the two passes ask of them.
 struct Call {
   Array q, k, v;
   const AttentionSpec& spec;
-  int64_t B, T, H, D, S, group, Dv;
+  AttentionSequence sequence;
+  int64_t T, H, D, S, group, Dv;
+  int64_t pairs_before;
   Visibility visibility;
   AttentionTables<Array> tables;
 
   Call(const TensorView& q_view, const TensorView& k_view, const TensorView& v_view,
-       const AttentionSpec& s)
+       const AttentionSpec& s, int64_t b)
       : q(q_view),
         k(k_view),
         v(v_view),
         spec(s),
-        B(q.size(0)),
-        T(q.size(1)),
-        H(q.size(2)),
-        D(q.size(3)),
-        S(k.size(1)),
-        group(H / k.size(2)),
-        Dv(v.size(3)),
-        visibility(s, T, S),
+        sequence(s.rows.sequence(b)),
+        T(sequence.queries),
+        H(q.size(1)),
+        D(q.size(2)),
+        S(sequence.keys),
+        group(H / k.size(1)),
+        Dv(v.size(2)),
+        pairs_before(s.rows.pairs_before(b)),
+        visibility(s, sequence),
         tables(s.tables.map([](const TensorView& view) { return Array(view); })) {}
+
+  int64_t query_row(int64_t t) const { return sequence.query_rows(t); }
+  int64_t key_row(int64_t s) const { return sequence.key_rows(s); }
 
   // The entry of the distance table, and of a Shaw table, for this query and key s.
   int64_t distance(const Query& i, int64_t s) const {
@@ -54,39 +60,37 @@ struct Call {
 
   // k_s and v_s of the query's head with what Shaw's tables add to them.
   double key(const Query& i, int64_t s, int64_t d) const {
-    const double own = k(i.b, s, i.h / group, d);
+    const double own = k(key_row(s), i.h / group, d);
     const Array& shaw = tables.shaw_keys;
     return shaw ? own + shaw(relative(shaw, i, s), d) : own;
   }
   double value(const Query& i, int64_t s, int64_t d) const {
-    const double own = v(i.b, s, i.h / group, d);
+    const double own = v(key_row(s), i.h / group, d);
     const Array& shaw = tables.shaw_values;
     return shaw ? own + shaw(relative(shaw, i, s), d) : own;
   }
 
   double score(const Query& i, int64_t s) const {  // before the soft cap
     double sum = 0;
-    for (int64_t d = 0; d < D; ++d) sum += q(i.b, i.t, i.h, d) * key(i, s, d);
+    for (int64_t d = 0; d < D; ++d) sum += q(query_row(i.t), i.h, d) * key(i, s, d);
     sum *= spec.scale;
     if (tables.distance_bias) sum += tables.distance_bias(i.h, distance(i, s));
-    if (const Array& bias = tables.key_bias; bias)
-      sum += spec.tables.key_bias.rank == 2 ? bias(i.h, s) : bias(i.b, i.h, s);
+    if (tables.key_bias) sum += tables.key_bias(i.h, s);
     return sum;
   }
 
   // What dropout multiplies weight s with: 0 or 1 / (1 - p).
   double keep(const Query& i, int64_t s) const {
     if (!(spec.dropout > 0)) return 1.0;
-    const int64_t index = ((i.b * H + i.h) * T + i.t) * S + s;
+    const int64_t index = H * pairs_before + (i.h * T + i.t) * S + s;
     const float u = Rng::from_key(spec.dropout_key).uniform(static_cast<uint64_t>(index));
     return u >= spec.dropout ? 1.0 / (1.0 - spec.dropout) : 0.0;
   }
 
   template <class F>
   void for_each_query(F&& f) const {
-    for (int64_t b = 0; b < B; ++b)
-      for (int64_t h = 0; h < H; ++h)
-        for (int64_t t = 0; t < T; ++t) f(Query{b, h, t});
+    for (int64_t h = 0; h < H; ++h)
+      for (int64_t t = 0; t < T; ++t) f(Query{h, t});
   }
 };
 
@@ -103,7 +107,7 @@ Softmax softmax_of(const Call& c, const Query& i) {
   const double sink = c.tables.sink_logits ? c.tables.sink_logits(i.h) : kHidden;
   double max = sink;
   for (int64_t s = 0; s < c.S; ++s) {
-    if (!c.visibility.visible(i.b, i.t, s)) continue;
+    if (!c.visibility.visible(i.t, s)) continue;
     const auto at = static_cast<size_t>(s);
     double score = c.score(i, s);
     if (c.spec.softcap > 0) {
@@ -137,12 +141,19 @@ class Sums {
     ((at = at * view_.shape[dim++] + index), ...);
     values_[static_cast<size_t>(at)] += value;
   }
-  void write() const {
-    for (size_t i = 0; i < values_.size(); ++i)
-      store(view_, offset_of(view_, static_cast<int64_t>(i)), values_[i]);
+  void write() const { write({0, static_cast<int64_t>(values_.size())}); }
+  void write_row(int64_t row) const {  // of the first dimension
+    if (!view_) return;
+    const int64_t width = view_.numel() / view_.shape[0];
+    write({row * width, (row + 1) * width});
   }
 
  private:
+  void write(Range elements) const {
+    for (int64_t i = elements.begin; i < elements.end; ++i)
+      store(view_, offset_of(view_, i), values_[static_cast<size_t>(i)]);
+  }
+
   TensorView view_;
   std::vector<double> values_;
 };
@@ -155,8 +166,13 @@ struct GradientSums {
         k(g.dk),
         v(g.dv),
         tables(g.tables.map([](const TensorView& view) { return Sums(view); })) {}
-  void write() const {
-    for (const Sums* s : {&q, &k, &v}) s->write();
+  void write(const AttentionRows& rows) const {
+    q.write();
+    for (int64_t b = 0; b < rows.batch(); ++b) {
+      const AttentionSequence sequence = rows.sequence(b);
+      for (int64_t s = 0; s < sequence.keys; ++s)
+        for (const Sums* sums : {&k, &v}) sums->write_row(sequence.key_rows(s));
+    }
     tables.for_each([](const Sums& s) { s.write(); });
   }
 };
@@ -166,9 +182,9 @@ void add_score_gradient(const Call& c, const Query& i, int64_t s, double dscore,
                         GradientSums& sums) {
   const int64_t kv = i.h / c.group;
   for (int64_t d = 0; d < c.D; ++d) {
-    const double dkey = dscore * c.spec.scale * c.q(i.b, i.t, i.h, d);
-    sums.q.add(dscore * c.spec.scale * c.key(i, s, d), i.b, i.t, i.h, d);
-    sums.k.add(dkey, i.b, s, kv, d);
+    const double dkey = dscore * c.spec.scale * c.q(c.query_row(i.t), i.h, d);
+    sums.q.add(dscore * c.spec.scale * c.key(i, s, d), c.query_row(i.t), i.h, d);
+    sums.k.add(dkey, c.key_row(s), kv, d);
     if (c.tables.shaw_keys)
       sums.tables.shaw_keys.add(dkey, c.relative(c.tables.shaw_keys, i, s), d);
   }
@@ -185,9 +201,9 @@ void add_query_gradients(const Call& c, const Query& i, const Array& dout, Gradi
     const double kept = c.keep(i, s);
     double dot = 0;
     for (int64_t d = 0; d < c.Dv; ++d) {
-      const double dvalue = p.weights[at] * kept * dout(i.b, i.t, i.h, d);
-      dot += dout(i.b, i.t, i.h, d) * c.value(i, s, d);
-      sums.v.add(dvalue, i.b, s, i.h / c.group, d);
+      const double dvalue = p.weights[at] * kept * dout(c.query_row(i.t), i.h, d);
+      dot += dout(c.query_row(i.t), i.h, d) * c.value(i, s, d);
+      sums.v.add(dvalue, c.key_row(s), i.h / c.group, d);
       if (c.tables.shaw_values)
         sums.tables.shaw_values.add(dvalue, c.relative(c.tables.shaw_values, i, s), d);
     }
@@ -206,28 +222,33 @@ void add_query_gradients(const Call& c, const Query& i, const Array& dout, Gradi
 
 void attention(const TensorView& q, const TensorView& k, const TensorView& v,
                const TensorView& out_view, const TensorView& lse_view, const AttentionSpec& spec) {
-  const Call c(q, k, v, spec);
   const Array out(out_view), lse(lse_view);
-  c.for_each_query([&](const Query& i) {
-    const Softmax p = softmax_of(c, i);
-    for (int64_t d = 0; d < c.Dv; ++d) {
-      double sum = 0;
-      for (int64_t s = 0; s < c.S; ++s)
-        sum += p.weights[static_cast<size_t>(s)] * c.keep(i, s) * c.value(i, s, d);
-      out.set(sum, i.b, i.t, i.h, d);
-    }
-    if (lse) lse.set(p.lse, i.b, i.h, i.t);
-  });
+  for (int64_t b = 0; b < spec.rows.batch(); ++b) {
+    const Call c(q, k, v, spec, b);
+    c.for_each_query([&](const Query& i) {
+      const Softmax p = softmax_of(c, i);
+      const int64_t row = c.query_row(i.t);
+      for (int64_t d = 0; d < c.Dv; ++d) {
+        double sum = 0;
+        for (int64_t s = 0; s < c.S; ++s)
+          sum += p.weights[static_cast<size_t>(s)] * c.keep(i, s) * c.value(i, s, d);
+        out.set(sum, row, i.h, d);
+      }
+      if (lse) lse.set(p.lse, i.h, row);
+    });
+  }
 }
 
 void attention_backward(const TensorView& q, const TensorView& k, const TensorView& v,
                         const TensorView&, const TensorView&, const TensorView& dout_view,
                         const AttentionSpec& spec, const Kernels::AttentionGradients& gradients) {
-  const Call c(q, k, v, spec);
   const Array dout(dout_view);
   GradientSums sums(gradients);
-  c.for_each_query([&](const Query& i) { add_query_gradients(c, i, dout, sums); });
-  sums.write();
+  for (int64_t b = 0; b < spec.rows.batch(); ++b) {
+    const Call c(q, k, v, spec, b);
+    c.for_each_query([&](const Query& i) { add_query_gradients(c, i, dout, sums); });
+  }
+  sums.write(spec.rows);
 }
 
 }  // namespace lathe::kernels::ref

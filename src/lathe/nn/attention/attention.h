@@ -42,8 +42,8 @@ struct AttentionShape {
 
 class Attention : public Module {
  public:
-  // x [B,T,C] -> [B,T,C]; `position` acts on queries and keys.
-  virtual Var forward(const Forward& f, Position& position, const Var& x) = 0;
+  // x [N,C] -> [N,C]; `positions` act on queries and keys.
+  virtual Var forward(const Forward& f, const PassPositions& positions, const Var& x) const = 0;
 };
 
 // What is asked of a kind of attention without building it.
@@ -72,13 +72,17 @@ AttentionSite site_of(const AttentionShape& options);
 // options do not ask for them.
 std::optional<Parameter> make_sinks(const AttentionShape& options);
 
+// The keys and values that the rows of the pass attend to: their own, or with a cache those of
+// earlier tokens too. k [N,K,D], v [N,K,Dv], undefined where the cache keeps keys alone.
+ops::KeyValues keys_and_values(const Forward& f, int64_t layer, const Var& k, const Var& v);
+
 // ops::attention with what the options and the pass say: scale, soft cap, mask, and dropout while
-// training.
-Var attend_with(const Forward& f, const AttentionShape& options, const std::array<Var, 3>& qkv,
-                const ops::AttentionInputs& inputs);
+// training. q [N,H,D] -> [N,H,Dv].
+Var attend_with(const Forward& f, const AttentionShape& options, const Var& q,
+                const ops::KeyValues& kv, const ops::AttentionInputs& inputs);
 // The same of a sequence with itself: with its segments, prefix, positions and sinks.
-Var attend(const Forward& f, const AttentionShape& options, Position& position,
-           const std::array<Var, 3>& qkv, std::optional<Parameter>& sinks);
+Var attend(const Forward& f, const AttentionShape& options, const PassPositions& positions,
+           const Var& q, const ops::KeyValues& kv, const std::optional<Parameter>& sinks);
 
 // Beside the self-attention of a decoder that has an encoder; reads Forward::memory.
 std::unique_ptr<Attention> make_cross_attention(const AttentionShape& options);

@@ -1,6 +1,7 @@
 #include "lathe/base/catalogue.h"
 #include "lathe/nn/attention/attention.h"
 #include "lathe/nn/attention/attention_config.h"
+#include "lathe/nn/attention/cache.h"
 
 namespace lathe {
 
@@ -56,8 +57,15 @@ std::optional<Parameter> make_sinks(const AttentionShape& options) {
   return sinks;
 }
 
-Var attend_with(const Forward& f, const AttentionShape& options, const std::array<Var, 3>& qkv,
-                const ops::AttentionInputs& inputs) {
+ops::KeyValues keys_and_values(const Forward& f, int64_t layer, const Var& k, const Var& v) {
+  if (f.pass->cache == nullptr) return ops::KeyValues::packed(k, v, f.rows->sequences);
+  const CacheLayer place{.kind = CacheLayer::Kind::kSelf, .index = layer};
+  f.pass->cache->write(place, *f.rows, k.value, v.value);
+  return f.pass->cache->view(place, *f.rows);
+}
+
+Var attend_with(const Forward& f, const AttentionShape& options, const Var& q,
+                const ops::KeyValues& kv, const ops::AttentionInputs& inputs) {
   kernels::AttentionSpec spec;
   spec.scale = static_cast<float>(options.scale);
   spec.softcap = static_cast<float>(options.softcap);
@@ -65,21 +73,22 @@ Var attend_with(const Forward& f, const AttentionShape& options, const std::arra
   spec.window = options.window;
   spec.sink_tokens = options.sink_tokens;
   spec.pattern = options.pattern;
-  if (f.training && options.dropout > 0.0) {
+  if (f.training() && options.dropout > 0.0) {
     spec.dropout = static_cast<float>(options.dropout);
     spec.dropout_key = f.rng.fork("attention_weights").key();
   }
-  return ops::attention(qkv[0], qkv[1], qkv[2], spec, inputs);
+  return ops::attention(q, f.rows->sequences, kv, spec, inputs);
 }
 
-Var attend(const Forward& f, const AttentionShape& options, Position& position,
-           const std::array<Var, 3>& qkv, std::optional<Parameter>& sinks) {
+Var attend(const Forward& f, const AttentionShape& options, const PassPositions& positions,
+           const Var& q, const ops::KeyValues& kv, const std::optional<Parameter>& sinks) {
   ops::AttentionInputs inputs;
-  inputs.segments = f.segments;
-  inputs.prefix = f.prefix;
+  inputs.segments = {f.rows->segments,
+                     f.rows->key_segments.defined() ? f.rows->key_segments : f.rows->segments};
+  inputs.prefix = f.rows->prefix;
   if (sinks) inputs.sink_logits = f.use_wide(*sinks);
-  position.add_to_scores(f, site_of(options), qkv[0], qkv[1], inputs);
-  return attend_with(f, options, qkv, inputs);
+  positions.add_to_scores(f, site_of(options), q, inputs);
+  return attend_with(f, options, q, kv, inputs);
 }
 
 }  // namespace lathe

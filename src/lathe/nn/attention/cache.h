@@ -1,28 +1,36 @@
-// What layers keep of earlier tokens, for decoding: keys and values, and for layers that look back
-// a few tokens only, those.
+// What layers keep of earlier tokens, for decoding. Keys and values of self-attention, those that
+// cross-attention makes of an encoder's text, and the recent inputs of a causal convolution are all
+// layers of one cache.
 #pragma once
 
 #include <cstdint>
-#include <utility>
 
-#include "lathe/tensor/tensor.h"
+#include "lathe/ops/attention.h"
+#include "lathe/ops/rows.h"
 
 namespace lathe {
 
+struct CacheLayer {
+  enum class Kind : uint8_t { kSelf, kCross, kRecent };
+  Kind kind = Kind::kSelf;
+  int64_t index = 0;
+  // kRecent: how many tokens before those of a pass are needed.
+  int64_t keep = 0;
+};
+
+// Within a pass every layer first writes, then asks for its view. The pass is ended by the owner of
+// the cache, who also says in Rows::context what the cache held before; layers do not.
 class AttentionCache {
  public:
   virtual ~AttentionCache() = default;
-  // Number of tokens already held (before the current forward pass).
-  virtual int64_t length() const = 0;
-  // Appends k, v [B,T,K,D] of `layer` and returns views of everything held there, [B,S,K,D] each.
-  // The widths of k and v may differ, and differ between layers; v may be undefined (keys alone).
-  virtual std::pair<Tensor, Tensor> append(int64_t layer, const Tensor& k, const Tensor& v) = 0;
-  // For a layer that looks at the last `keep` tokens before the ones at hand (a causal
-  // convolution): x [B,T,F] of `layer` behind those that are held, at most `keep`: [B,
-  // min(length(), keep) + T, F]. The last `keep` of the result are held from then on.
-  virtual Tensor append_recent(int64_t layer, const Tensor& x, int64_t keep) = 0;
-  // Ends a forward pass of `tokens` tokens: every layer has appended.
-  virtual void advance(int64_t tokens) = 0;
+  // k [N,K,D], v [N,K,Dv] or undefined, of the rows of a pass: behind what the layer holds of each
+  // sequence. Of kCross the rows are those of the encoder's text, and they are written once.
+  virtual void write(const CacheLayer& layer, const Rows& rows, const Tensor& k,
+                     const Tensor& v) = 0;
+  // What the layer holds, the rows of the pass included; of kRecent only the last `keep` before them.
+  virtual ops::KeyValues view(const CacheLayer& layer, const Rows& rows) const = 0;
+  // Whether the layer was written to.
+  virtual bool holds(const CacheLayer& layer) const = 0;
 };
 
 }  // namespace lathe

@@ -1,7 +1,11 @@
 // Cross-attention (Vaswani et al. 2017, arXiv:1706.03762): queries from the decoder, keys and values
 // from what the encoder made. No positions: neither T5 nor the models after it have any here.
 
+#include <algorithm>
+#include <array>
+
 #include "lathe/nn/attention/attention.h"
+#include "lathe/nn/attention/cache.h"
 #include "lathe/nn/attention/head_norms.h"
 #include "lathe/nn/attention/memory.h"
 #include "lathe/nn/linear.h"
@@ -28,17 +32,16 @@ class CrossAttention : public Attention {
     if (key_value_.bias) key_value_.bias->parts = key_value_.weight.parts;
   }
 
-  Var forward(const Forward& f, Position&, const Var& x) override {
+  Var forward(const Forward& f, const PassPositions&, const Var& x) const override {
     require(f.memory != nullptr, ErrorKind::kShape, "cross-attention",
             "no encoder output; run the encoder first");
     const Var q = norms_.query(f, ops::split_heads(query_.forward(f, x), options_.heads));
-    const auto [k, v] = f.cache != nullptr ? held(f) : keys_and_values(f);
     ops::AttentionInputs inputs;
-    if (f.memory->segments.defined()) {
-      inputs.segments.key = f.memory->segments;
-      inputs.segments.query = f.segments.query.defined() ? f.segments.query : ones(x);
-    }
-    return output_.forward(f, ops::merge_heads(attend_with(f, options_, {q, k, v}, inputs)));
+    if (f.memory->segments.defined())
+      inputs.segments = {f.rows->segments.defined() ? f.rows->segments : ones(x.shape()[0]),
+                         f.memory->segments};
+    return output_.forward(
+        f, ops::merge_heads(attend_with(f, options_, q, keys_of_memory(f), inputs)));
   }
 
   std::string_view kind() const override { return "CrossAttention"; }
@@ -50,28 +53,30 @@ class CrossAttention : public Attention {
   }
 
  private:
-  std::pair<Var, Var> keys_and_values(const Forward& f) {
+  ops::KeyValues made_of_memory(const Forward& f) const {
     const int64_t width = options_.kv_heads * options_.head_dim;
     const auto kv =
         ops::split_channels(key_value_.forward(f, f.memory->states), std::array{width, width});
-    return {norms_.key(f, ops::split_heads(kv[0], options_.kv_heads)),
-            ops::split_heads(kv[1], options_.kv_heads)};
+    return ops::KeyValues::packed(norms_.key(f, ops::split_heads(kv[0], options_.kv_heads)),
+                                  ops::split_heads(kv[1], options_.kv_heads),
+                                  f.memory->sequences);
   }
 
-  std::pair<Var, Var> held(const Forward& f) {
-    auto& layers = f.memory->held;
-    const auto layer = static_cast<size_t>(options_.layer);
-    if (layers.size() <= layer) layers.resize(layer + 1);
-    if (!layers[layer].first.defined()) {
-      const auto [k, v] = keys_and_values(f);
-      layers[layer] = {k.value, v.value};
+  // With a cache they are made by the first pass.
+  ops::KeyValues keys_of_memory(const Forward& f) const {
+    AttentionCache* cache = f.pass->cache;
+    if (cache == nullptr) return made_of_memory(f);
+    const CacheLayer place{.kind = CacheLayer::Kind::kCross, .index = options_.layer};
+    if (!cache->holds(place)) {
+      const ops::KeyValues kv = made_of_memory(f);
+      cache->write(place, f.memory->rows(), kv.k.value, kv.v.value);
     }
-    return {Var(layers[layer].first), Var(layers[layer].second)};
+    return cache->view(place, f.memory->rows());
   }
 
-  static Tensor ones(const Var& x) {
-    Tensor t({x.shape()[0], x.shape()[1]}, DType::kI32);
-    for (int32_t& one : t.span<int32_t>()) one = 1;
+  static Tensor ones(int64_t count) {
+    Tensor t({count}, DType::kI32);
+    std::ranges::fill(t.span<int32_t>(), 1);
     return t;
   }
 

@@ -33,18 +33,13 @@ class GroupedAttention : public Attention {
             .kept_rotated = (heads + kv) * d};
   }
 
-  Var forward(const Forward& f, Position& position, const Var& x) override {
+  Var forward(const Forward& f, const PassPositions& positions, const Var& x) const override {
     const auto [q0, k0, v0] = ops::split_heads(
         qkv_.forward(f, x), {options_.heads, options_.kv_heads, options_.kv_heads});
-    auto [q, k] =
-        position.apply_to_heads(f, site_of(options_), norms_.query(f, q0), norms_.key(f, k0));
-    Var v = v0;
-    if (f.cache != nullptr) {
-      auto [keys, values] = f.cache->append(options_.layer, k.value, v.value);
-      k = Var(keys);
-      v = Var(values);
-    }
-    return output_.forward(f, ops::merge_heads(attend(f, options_, position, {q, k, v}, sinks_)));
+    const auto [q, k] =
+        positions.apply_to_heads(f, site_of(options_), norms_.query(f, q0), norms_.key(f, k0));
+    const ops::KeyValues kv = keys_and_values(f, options_.layer, k, v0);
+    return output_.forward(f, ops::merge_heads(attend(f, options_, positions, q, kv, sinks_)));
   }
 
   std::string_view kind() const override { return "GroupedAttention"; }

@@ -18,7 +18,7 @@ Var HeadNorms::apply(const Forward& f, Norm* norm, const Var& x) const {
   if (norm == nullptr) return x;
   const Var rows = ops::contiguous(x);
   if (kind_ == QkNorm::kHead) return norm->forward(f, rows);
-  return ops::split_heads(norm->forward(f, ops::merge_heads(rows)), x.shape()[2]);
+  return ops::split_heads(norm->forward(f, ops::merge_heads(rows)), x.shape()[1]);
 }
 
 void HeadNorms::visit(ModuleVisitor& v) {

@@ -14,6 +14,7 @@
 
 #include "lathe/nn/attention/attention.h"
 #include "lathe/nn/linear.h"
+#include "lathe/nn/product.h"
 #include "lathe/ops/attention.h"
 #include "lathe/ops/channels.h"
 #include "lathe/ops/elementwise.h"
@@ -52,16 +53,17 @@ class LatentAttention : public Attention {
             .kept = narrow + o.heads * (4 * key + 3 * c.v_head_dim)};
   }
 
-  Var forward(const Forward& f, Position& position, const Var& x) override {
+  Var forward(const Forward& f, const PassPositions& positions, const Var& x) const override {
     const auto q = ops::split_channels(ops::split_heads(queries(f, x), options_.heads),
                                        std::array{nope_, rope_});
     const auto kv =
         ops::split_channels(key_value_down_.forward(f, x), std::array{latent_.kv_lora_rank, rope_});
     const Var latent = key_value_norm_->forward(f, ops::contiguous(kv[0]));
     const auto [q_rope, k_rope] =
-        position.apply_to_heads(f, site_of(options_), q[1], ops::split_heads(kv[1], 1));
-    const Var heads = f.cache != nullptr ? absorbed(f, position, {q[0], q_rope, latent, k_rope})
-                                         : expanded(f, position, {q[0], q_rope, latent, k_rope});
+        positions.apply_to_heads(f, site_of(options_), q[1], ops::split_heads(kv[1], 1));
+    const Var heads = f.pass->cache != nullptr
+                          ? absorbed(f, positions, {q[0], q_rope, latent, k_rope})
+                          : expanded(f, positions, {q[0], q_rope, latent, k_rope});
     return output_.forward(f, ops::merge_heads(heads));
   }
 
@@ -78,7 +80,7 @@ class LatentAttention : public Attention {
   }
 
  private:
-  Var queries(const Forward& f, const Var& x) {
+  Var queries(const Forward& f, const Var& x) const {
     if (!query_down_) return query_->forward(f, x);
     return query_->forward(f, query_norm_->forward(f, query_down_->forward(f, x)));
   }
@@ -87,26 +89,27 @@ class LatentAttention : public Attention {
     Var q_nope, q_rope, latent, k_rope;
   };
 
-  Var expanded(const Forward& f, Position& position, const Pieces& p) {
+  Var expanded(const Forward& f, const PassPositions& positions, const Pieces& p) const {
     const auto kv =
         ops::split_channels(ops::split_heads(key_value_up_.forward(f, p.latent), options_.heads),
                             std::array{nope_, latent_.v_head_dim});
-    return attend(f, options_, position,
-                  {ops::join_channels(p.q_nope, p.q_rope), ops::join_channels(kv[0], p.k_rope),
-                   ops::contiguous(kv[1])},
+    return attend(f, options_, positions, ops::join_channels(p.q_nope, p.q_rope),
+                  ops::KeyValues::packed(ops::join_channels(kv[0], p.k_rope),
+                                         ops::contiguous(kv[1]), f.rows->sequences),
                   sinks_);
   }
 
-  Var absorbed(const Forward& f, Position& position, const Pieces& p) {
+  Var absorbed(const Forward& f, const PassPositions& positions, const Pieces& p) const {
     const int64_t rank = latent_.kv_lora_rank, value = latent_.v_head_dim;
     // [H, nope + value, rank]
-    const Tensor up = key_value_up_.weight.compute.reshape({options_.heads, nope_ + value, rank});
+    const Tensor up = whole_weight(*f.pass, key_value_up_.weight, p.latent.value.dtype())
+                          .value.reshape({options_.heads, nope_ + value, rank});
     const Var q =
         ops::join_channels(ops::multiply_heads(p.q_nope.value, up.narrow(1, 0, nope_)), p.q_rope);
     const Var k = ops::join_channels(ops::split_heads(p.latent, 1), p.k_rope);
-    const Tensor keys = f.cache->append(options_.layer, k.value, Tensor()).first;
-    const Var sum =
-        attend(f, options_, position, {q, Var(keys), Var(keys.narrow(3, 0, rank))}, sinks_);
+    ops::KeyValues kv = keys_and_values(f, options_.layer, k, Var());
+    kv.v = Var(kv.k.value.narrow(2, 0, rank));
+    const Var sum = attend(f, options_, positions, q, kv, sinks_);
     return ops::multiply_heads(sum.value, up.narrow(1, nope_, value).transpose(1, 2));
   }
 

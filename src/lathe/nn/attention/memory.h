@@ -1,18 +1,18 @@
 // What an encoder hands to the decoder's cross-attention.
 #pragma once
 
-#include <utility>
-#include <vector>
-
 #include "lathe/autograd/tape.h"
+#include "lathe/ops/rows.h"
 
 namespace lathe {
 
 struct EncoderMemory {
-  Var states;       // [B,S,C]
-  Tensor segments;  // i32 [B,S]: a decoder token sees its own segment; undefined: everything
-  // Keys and values of each layer, made when a decoder with a cache first asks for them.
-  std::vector<std::pair<Tensor, Tensor>> held = {};
+  Var states;           // [M,C]
+  Sequences sequences;  // of the text, as many as the decoder's rows have
+  Tensor segments;      // i32 [M]: a decoder token sees its own segment; undefined: everything
+
+  // As the rows whose keys and values they become.
+  Rows rows() const { return {.ids = {}, .sequences = sequences}; }
 };
 
 }  // namespace lathe

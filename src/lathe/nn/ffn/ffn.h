@@ -23,7 +23,7 @@ struct FeedForwardShape {
 
 class FeedForward : public Module {
  public:
-  virtual Var forward(const Forward& f, const Var& x) = 0;  // [B,T,C] -> [B,T,C]
+  virtual Var forward(const Forward& f, const Var& x) const = 0;  // [N,C] -> [N,C]
 };
 
 // What is asked of a kind without building it.

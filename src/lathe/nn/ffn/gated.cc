@@ -24,7 +24,7 @@ class GatedMlp : public FeedForward {
             .kept = 2};
   }
 
-  Var forward(const Forward& f, const Var& x) override {
+  Var forward(const Forward& f, const Var& x) const override {
     return down_.forward(f, ops::gated(activation_, gate_up_.forward(f, x)));
   }
   std::string_view kind() const override { return "GatedMLP"; }

@@ -7,6 +7,7 @@
 
 #include <cmath>
 
+#include "lathe/nn/attention/cache.h"
 #include "lathe/nn/ffn/ffn.h"
 #include "lathe/nn/linear.h"
 #include "lathe/ops/depthwise_conv.h"
@@ -78,7 +79,7 @@ class MixFeedForward : public FeedForward {
     return {.default_width = 4 * s.hidden_size, .kept = 2};
   }
 
-  Var forward(const Forward& f, const Var& x) override {
+  Var forward(const Forward& f, const Var& x) const override {
     const Var h = convolve(f, up_.forward(f, x));
     return down_.forward(f, ops::activation(activation_, h));
   }
@@ -91,20 +92,37 @@ class MixFeedForward : public FeedForward {
   }
 
  private:
-  Var convolve(const Forward& f, const Var& x) {
-    ops::DepthwiseConv conv{.outputs = x.shape()[1],
+  Var convolve(const Forward& f, const Var& x) const {
+    const ops::KeyValues inputs = recent_inputs(f, x);
+    ops::DepthwiseConv conv{.outputs = f.rows->sequences,
+                            .inputs = inputs.keys,
                             .grid_height = conv_.on_grid() ? *conv_.grid_height : 0,
-                            .grid_width = conv_.on_grid() ? *conv_.grid_width : 0,
-                            .segments = f.segments};
-    Var input = x;
-    if (f.cache != nullptr)
-      input = Var(f.cache->append_recent(layer_, x.value, conv_.conv_width - 1));
-    // Segments of the keys cover everything that the cache holds.
-    Tensor& keys = conv.segments.key;
-    const int64_t tokens = input.shape()[1];
-    if (keys.defined()) keys = keys.narrow(1, keys.size(1) - tokens, tokens);
-    return ops::depthwise_conv(input, f.use(kernel_), kernel_bias_ ? f.use(*kernel_bias_) : Var(),
-                               conv);
+                            .grid_width = conv_.on_grid() ? *conv_.grid_width : 0};
+    conv.segments.query = f.rows->segments;
+    if (conv.segments.query.defined()) conv.segments.key = segments_of(*f.rows, inputs.keys);
+    return ops::depthwise_conv(inputs.k, f.use(kernel_),
+                               kernel_bias_ ? f.use(*kernel_bias_) : Var(), conv);
+  }
+
+  // x, behind what the cache holds of the tokens before.
+  ops::KeyValues recent_inputs(const Forward& f, const Var& x) const {
+    if (f.pass->cache == nullptr) return ops::KeyValues::packed(x, Var(), f.rows->sequences);
+    const CacheLayer place{
+        .kind = CacheLayer::Kind::kRecent, .index = layer_, .keep = conv_.conv_width - 1};
+    f.pass->cache->write(place, *f.rows, x.value, Tensor());
+    return f.pass->cache->view(place, *f.rows);
+  }
+
+  // Of the last tokens of each sequence, as many as there are inputs.
+  static Tensor segments_of(const Rows& rows, const Sequences& inputs) {
+    if (!rows.key_segments.defined()) return rows.segments;
+    const Sequences keys = rows.keys();
+    Tensor out({inputs.rows()}, DType::kI32);
+    for (int64_t b = 0; b < inputs.count(); ++b)
+      out.narrow(0, inputs.first(b), inputs.length(b))
+          .copy_from(
+              rows.key_segments.narrow(0, keys.first(b + 1) - inputs.length(b), inputs.length(b)));
+    return out;
   }
 
   kernels::ActivationId activation_;

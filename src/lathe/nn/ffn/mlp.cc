@@ -16,7 +16,7 @@ class Mlp : public FeedForward {
     return {.default_width = 4 * s.hidden_size, .expert = true};
   }
 
-  Var forward(const Forward& f, const Var& x) override {
+  Var forward(const Forward& f, const Var& x) const override {
     return down_.forward(f, ops::activation(activation_, up_.forward(f, x)));
   }
   std::string_view kind() const override { return "MLP"; }

@@ -2,6 +2,7 @@
 
 #include <numeric>
 
+#include "lathe/nn/product.h"
 #include "lathe/ops/elementwise.h"
 #include "lathe/ops/moe.h"
 
@@ -27,8 +28,8 @@ ExpertLinear::ExpertLinear(const Options& o)
   bias_->parts = weight_.parts;
 }
 
-Var ExpertLinear::forward(const Forward& f, const Var& x, const ops::ExpertPlan& plan) {
-  return ops::grouped_linear(x, f.use(weight_), bias_ ? f.use(*bias_) : Var(), plan);
+Var ExpertLinear::forward(const Forward& f, const Var& x, const ops::ExpertPlan& plan) const {
+  return ops::grouped_linear(x, whole_weight(*f.pass, weight_, x.value.dtype()), bias_ ? f.use(*bias_) : Var(), plan);
 }
 
 void ExpertLinear::visit(ModuleVisitor& v) {
@@ -50,7 +51,7 @@ Experts::Experts(int64_t experts, bool gated, const FeedForwardShape& o)
              .bias = o.bias,
              .init_std = o.output_init_std}) {}
 
-Var Experts::forward(const Forward& f, const Var& x, const ops::ExpertPlan& plan) {
+Var Experts::forward(const Forward& f, const Var& x, const ops::ExpertPlan& plan) const {
   const Var h = up_.forward(f, x, plan);
   return down_.forward(f, gated_ ? ops::gated(activation_, h) : ops::activation(activation_, h),
                        plan);

@@ -20,7 +20,7 @@ class ExpertLinear : public Module {
   };
   explicit ExpertLinear(const Options& options);
 
-  Var forward(const Forward& f, const Var& x, const ops::ExpertPlan& plan);  // [R,I] -> [R,O]
+  Var forward(const Forward& f, const Var& x, const ops::ExpertPlan& plan) const;  // [R,I] -> [R,O]
 
   std::string_view kind() const override { return "ExpertLinear"; }
   void visit(ModuleVisitor& v) override;
@@ -35,7 +35,7 @@ class Experts : public Module {
   // intermediate_size of `options` is the width of one expert.
   Experts(int64_t experts, bool gated, const FeedForwardShape& options);
 
-  Var forward(const Forward& f, const Var& x, const ops::ExpertPlan& plan);  // [R,C] -> [R,C]
+  Var forward(const Forward& f, const Var& x, const ops::ExpertPlan& plan) const;  // [R,C] -> [R,C]
 
   std::string_view kind() const override { return "Experts"; }
   void visit(ModuleVisitor& v) override;

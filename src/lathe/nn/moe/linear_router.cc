@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "lathe/nn/product.h"
 #include "lathe/ops/moe_routing.h"
 
 namespace lathe {
@@ -20,11 +21,11 @@ void LinearRouter::visit(ModuleVisitor& v) {
   if (bias_) v.parameter("bias", *bias_);
 }
 
-Var LinearRouter::logits(const Forward& f, const Var& x) {
+Var LinearRouter::logits(const Forward& f, const Var& x) const {
   Var input = ops::cast(x, x.value.dtype() == DType::kF64 ? DType::kF64 : DType::kF32);
-  if (f.training && !config_.jitter_experts)
+  if (f.training() && !config_.jitter_experts)
     input = ops::jitter(input, config_.router_jitter_noise, f.rng.fork("router_jitter"));
-  return ops::router_logits(input, f.use(weight_), bias_ ? f.use(*bias_) : Var());
+  return ops::router_logits(input, whole_weight(*f.pass, weight_, input.value.dtype()), bias_ ? f.use(*bias_) : Var());
 }
 
 int64_t LinearRouter::even_share(int64_t tokens, int64_t choices, double factor) const {
@@ -35,17 +36,22 @@ int64_t LinearRouter::even_share(int64_t tokens, int64_t choices, double factor)
 std::optional<int64_t> LinearRouter::capacity(const Forward& f, int64_t tokens,
                                               int64_t choices) const {
   const std::optional<int64_t>& fixed = config_.expert_capacity;
-  const double factor = f.training ? config_.capacity_factor : config_.eval_capacity_factor;
+  const double factor = f.training() ? config_.capacity_factor : config_.eval_capacity_factor;
   if (factor == 0) return fixed;
   const int64_t by_factor = even_share(tokens, choices, factor);
   return std::min(by_factor, fixed.value_or(by_factor));
 }
 
-ops::ExpertPlan LinearRouter::plan(const Forward& f, const Var& x, const Tensor& choices) const {
-  const int64_t tokens = x.shape()[1];
-  const auto most = capacity(f, tokens, choices.size(1));
+ops::ExpertPlan LinearRouter::plan(const Forward& f, const Tensor& choices) const {
+  const Sequences& sequences = f.rows->sequences;
+  std::vector<int64_t> capacities;
+  for (int64_t b = 0; b < sequences.count(); ++b)
+    if (const auto most = capacity(f, sequences.length(b), choices.size(1)))
+      capacities.push_back(*most);
   return ops::plan_experts(
-      most ? ops::drop_over_capacity(choices, experts(), tokens, *most) : choices, experts());
+      capacities.empty() ? choices
+                         : ops::drop_over_capacity(choices, experts(), sequences, capacities),
+      experts());
 }
 
 }  // namespace lathe

@@ -14,9 +14,9 @@ class LinearRouter : public Router {
   void visit(ModuleVisitor& v) override;
 
  protected:
-  // [B,T,C] -> [N, E]. While training x is jittered first (unless the layer has done so for the
+  // [N,C] -> [N, E]. While training x is jittered first (unless the layer has done so for the
   // experts as well).
-  Var logits(const Forward& f, const Var& x);
+  Var logits(const Forward& f, const Var& x) const;
 
   // ceil(factor · choices · tokens / E), at least 1.
   int64_t even_share(int64_t tokens, int64_t choices, double factor) const;
@@ -26,7 +26,7 @@ class LinearRouter : public Router {
   std::optional<int64_t> capacity(const Forward& f, int64_t tokens, int64_t choices) const;
 
   // Drops choices that are over capacity and plans the rest.
-  ops::ExpertPlan plan(const Forward& f, const Var& x, const Tensor& choices) const;
+  ops::ExpertPlan plan(const Forward& f, const Tensor& choices) const;
 
   int64_t experts() const { return config_.num_experts; }
   const MoeConfig& config() const { return config_; }

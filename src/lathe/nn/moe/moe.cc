@@ -9,6 +9,7 @@
 #include "lathe/nn/moe/experts.h"
 #include "lathe/nn/moe/router.h"
 #include "lathe/nn/moe/router_statistics.h"
+#include "lathe/nn/product.h"
 #include "lathe/ops/elementwise.h"
 #include "lathe/ops/moe.h"
 #include "lathe/ops/moe_losses.h"
@@ -23,9 +24,10 @@ class TokenGate : public Module {
   TokenGate(int64_t width, double init_std)
       : weight_({1, width}, {Initializer::Kind::kNormal, init_std}) {}
 
-  Var forward(const Forward& f, const Var& x) {  // [B,T,C] -> [N,1], in (0, 1)
-    return ops::activation(kernels::find_activation("sigmoid"),
-                           ops::router_logits(x, f.use(weight_), Var()));
+  Var forward(const Forward& f, const Var& x) const {  // [N,C] -> [N,1], in (0, 1)
+    return ops::activation(
+        kernels::find_activation("sigmoid"),
+        ops::router_logits(x, whole_weight(*f.pass, weight_, x.value.dtype()), Var()));
   }
   std::string_view kind() const override { return "TokenGate"; }
   void visit(ModuleVisitor& v) override { v.parameter("weight", weight_); }
@@ -39,6 +41,14 @@ std::vector<double> load_of(const Routing& r) {
   std::vector<double> load(static_cast<size_t>(r.plan.experts()), 0.0);
   for (int32_t e : r.choices.span<int32_t>()) load[static_cast<size_t>(e)] += 1.0;
   return load;
+}
+
+// A sequence that only waits in this pass has nothing to balance.
+Sequences not_empty(const Sequences& sequences) {
+  std::vector<int64_t> lengths;
+  for (int64_t b = 0; b < sequences.count(); ++b)
+    if (sequences.length(b) > 0) lengths.push_back(sequences.length(b));
+  return Sequences(lengths);
 }
 
 double total_entropy(const Tensor& probabilities) {
@@ -69,8 +79,8 @@ class MixtureOfExperts : public FeedForward {
     if (config.shared_expert_gate) shared_gate_.emplace(o.hidden_size, o.init_std);
   }
 
-  Var forward(const Forward& f, const Var& input) override {
-    const bool noisy = f.training && config_.jitter_experts;
+  Var forward(const Forward& f, const Var& input) const override {
+    const bool noisy = f.training() && config_.jitter_experts;
     const Var x =
         noisy ? ops::jitter(input, config_.router_jitter_noise, f.rng.fork("jitter")) : input;
     const Routing r = router_->route(f, x);
@@ -89,28 +99,30 @@ class MixtureOfExperts : public FeedForward {
   }
 
  private:
-  Var shared(const Forward& f, const Var& x) {
+  Var shared(const Forward& f, const Var& x) const {
     const Var y = shared_->forward(f, x);
     return shared_gate_ ? ops::scale_rows(y, shared_gate_->forward(f, x)) : y;
   }
 
   // Also reports, since that needs the values of the losses.
-  Var with_losses(const Forward& f, const Routing& r, Var y) {
-    const bool reports = f.router_statistics != nullptr;
-    const double balance = f.training && r.choices.defined() ? config_.balance_coefficient() : 0.0;
-    const double z = f.training ? config_.router_z_loss_coef : 0.0;
+  Var with_losses(const Forward& f, const Routing& r, Var y) const {
+    const bool reports = f.pass->router_statistics != nullptr;
+    const double balance =
+        f.training() && r.choices.defined() ? config_.balance_coefficient() : 0.0;
+    const double z = f.training() ? config_.router_z_loss_coef : 0.0;
     const int64_t tokens = r.plan.tokens;
     RouterReport report;
     if (r.choices.defined() && (reports || balance > 0)) {
-      const int64_t group = config_.balance_per_sequence ? y.shape()[1] : tokens;
-      const Var loss = ops::balance_loss(r.probabilities, r.choices, group);
+      const Sequences groups =
+          config_.balance_per_sequence ? not_empty(f.rows->sequences) : Sequences::equal(1, tokens);
+      const Var loss = ops::balance_loss(r.probabilities, r.choices, groups);
       report.balance_loss = loss.value.item() * static_cast<double>(tokens);
-      y = ops::attach_loss(y, loss, balance * f.auxiliary_scale);
+      y = ops::attach_loss(y, loss, balance * f.pass->auxiliary_scale);
     }
     if (reports || z > 0) {
       const Var loss = ops::router_z_loss(r.logits);
       report.z_loss = loss.value.item() * static_cast<double>(tokens);
-      y = ops::attach_loss(y, loss, z * f.auxiliary_scale);
+      y = ops::attach_loss(y, loss, z * f.pass->auxiliary_scale);
     }
     if (reports) {
       report.load = load_of(r);
@@ -120,7 +132,7 @@ class MixtureOfExperts : public FeedForward {
       report.entropy = total_entropy(r.probabilities.value);
       report.bias = router_->correction_bias();
       report.bias_rate = router_->bias_update_rate();
-      f.router_statistics->report(router_.get(), std::move(report));
+      f.pass->router_statistics->report(router_.get(), std::move(report));
     }
     return y;
   }

@@ -7,7 +7,7 @@
 // every token uses (arXiv:2401.06066), perhaps weighed by a gate of its own (Qwen2-MoE). No token
 // is dropped unless the configuration sets a capacity.
 //
-// While training, the layer attaches coefficient · f.auxiliary_scale times its balance loss and
+// While training, the layer attaches coefficient · f.pass->auxiliary_scale times its balance loss and
 // z-loss to its output (ops/moe_losses.h), so they take part in the gradient but not in the loss
 // that the model reports. The losses are means over the tokens of a micro-batch, and micro-batches
 // are weighed by auxiliary_scale, so gradient accumulation does not change their weight; the

@@ -13,7 +13,7 @@
 
 namespace lathe {
 
-// What a router decided about N = B·T tokens. Vars are in the accumulation dtype.
+// What a router decided about N tokens. Vars are in the accumulation dtype.
 struct Routing {
   ops::ExpertPlan plan;
   Var gates;          // one element per slot of the plan
@@ -27,8 +27,8 @@ struct Routing {
 
 class Router : public Module {
  public:
-  // x [B,T,C]. The random streams are f.rng's, so recomputation decides the same.
-  virtual Routing route(const Forward& f, const Var& x) = 0;
+  // x [N,C]. The random streams are f.rng's, so recomputation decides the same.
+  virtual Routing route(const Forward& f, const Var& x) const = 0;
   // What is added to scores for the choice only and moved by update_router_biases() after a step;
   // nullptr for none.
   virtual Parameter* correction_bias() { return nullptr; }

@@ -17,20 +17,21 @@ class ExpertChoice : public LinearRouter {
 
   static RouterTraits traits(const RouterShape&, const NoConfig&) { return {.causal = false}; }
 
-  Routing route(const Forward& f, const Var& x) override {
-    const int64_t batch = x.shape()[0], tokens = x.shape()[1];
-    const int64_t each = tokens_of_expert(f, tokens);
+  Routing route(const Forward& f, const Var& x) const override {
+    const Sequences& sequences = f.rows->sequences;
     Routing r;
     r.logits = logits(f, x);
     r.probabilities = ops::softmax(r.logits);
-    Tensor slots({batch * tokens, experts()}, DType::kI32);  // slot (n, e): e, or -1
+    Tensor slots({sequences.rows(), experts()}, DType::kI32);  // slot (n, e): e, or -1
     std::ranges::fill(slots.span<int32_t>(), -1);
-    for (int64_t b = 0; b < batch; ++b)
-      choose(r.probabilities.value.narrow(0, b * tokens, tokens), each,
-             slots.narrow(0, b * tokens, tokens));
+    for (int64_t b = 0; b < sequences.count(); ++b) {
+      const int64_t first = sequences.first(b), tokens = sequences.length(b);
+      const int64_t each = tokens_of_expert(f, tokens);
+      choose(r.probabilities.value.narrow(0, first, tokens), each, slots.narrow(0, first, tokens));
+      r.wanted += experts() * each;
+    }
     r.gates = ops::gates(r.probabilities, slots, {.scale = config().routed_scaling_factor});
     r.plan = ops::plan_experts(slots, experts());
-    r.wanted = batch * experts() * each;
     return r;
   }
   std::string_view kind() const override { return "ExpertChoiceRouter"; }

@@ -15,7 +15,7 @@ class GShard : public LinearRouter {
 
   static RouterTraits traits(const RouterShape&, const NoConfig&) { return {.choices = 2}; }
 
-  Routing route(const Forward& f, const Var& x) override {
+  Routing route(const Forward& f, const Var& x) const override {
     Routing r;
     r.logits = logits(f, x);
     r.probabilities = ops::softmax(r.logits);
@@ -24,8 +24,8 @@ class GShard : public LinearRouter {
                          {.normalize = true, .scale = config().routed_scaling_factor});
     r.choices = first_of(both);
     const Tensor kept =
-        f.training ? by_chance(both, r.gates.value, f.rng.fork("second_expert")) : both;
-    r.plan = plan(f, x, kept);
+        f.training() ? by_chance(both, r.gates.value, f.rng.fork("second_expert")) : both;
+    r.plan = plan(f, kept);
     r.wanted = kept.numel() - left_out(kept);
     return r;
   }

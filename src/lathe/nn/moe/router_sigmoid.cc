@@ -43,20 +43,20 @@ class Sigmoid : public LinearRouter {
     return {.groups = true, .balance = 0.0};
   }
 
-  Routing route(const Forward& f, const Var& x) override {
+  Routing route(const Forward& f, const Var& x) const override {
     const MoeConfig& c = config();
     Routing r;
     r.logits = logits(f, x);
     const Var scores = ops::activation(kernels::find_activation("sigmoid"), r.logits);
     r.choices =
-        ops::top_k(ops::limit_to_groups(biased(scores.value),
+        ops::top_k(ops::limit_to_groups(biased(f, scores.value),
                                         {.count = c.n_group, .kept = c.topk_group, .scored_by = 2}),
                    c.num_experts_per_tok);
     r.gates =
         ops::gates(scores, r.choices,
                    {.normalize = c.norm_topk_prob, .eps = 1e-20, .scale = c.routed_scaling_factor});
     r.probabilities = ops::share_of_sum(scores);
-    r.plan = plan(f, x, r.choices);
+    r.plan = plan(f, r.choices);
     r.wanted = r.choices.numel();
     return r;
   }
@@ -69,8 +69,8 @@ class Sigmoid : public LinearRouter {
   }
 
  private:
-  Tensor biased(const Tensor& scores) const {
-    const Tensor bias = correction_.compute.to(scores.dtype()), sum = scores.clone();
+  Tensor biased(const Forward& f, const Tensor& scores) const {
+    const Tensor bias = f.use(correction_).value.to(scores.dtype()), sum = scores.clone();
     const auto& k = kernels::kernels_for(sum.device());
     for (int64_t n = 0; n < sum.size(0); ++n)
       k.axpy(1.0, bias, sum.narrow(0, n, 1).reshape(bias.shape()));

@@ -20,7 +20,7 @@ class SoftmaxTopK : public LinearRouter {
 
   static RouterTraits traits(const RouterShape&, const NoConfig&) { return {.groups = true}; }
 
-  Routing route(const Forward& f, const Var& x) override {
+  Routing route(const Forward& f, const Var& x) const override {
     const MoeConfig& c = config();
     Routing r;
     r.logits = logits(f, x);
@@ -30,7 +30,7 @@ class SoftmaxTopK : public LinearRouter {
         c.num_experts_per_tok);
     r.gates = ops::gates(r.probabilities, r.choices,
                          {.normalize = c.norm_topk_prob, .scale = c.routed_scaling_factor});
-    r.plan = plan(f, x, r.choices);
+    r.plan = plan(f, r.choices);
     r.wanted = r.choices.numel();
     return r;
   }

@@ -17,13 +17,13 @@ class Switch : public LinearRouter {
 
   static RouterTraits traits(const RouterShape&, const NoConfig&) { return {.choices = 1}; }
 
-  Routing route(const Forward& f, const Var& x) override {
+  Routing route(const Forward& f, const Var& x) const override {
     Routing r;
     r.logits = logits(f, x);
     r.probabilities = ops::softmax(r.logits);
     r.choices = ops::top_k(r.probabilities.value, 1);
     r.gates = ops::gates(r.probabilities, r.choices, {.scale = config().routed_scaling_factor});
-    r.plan = plan(f, x, r.choices);
+    r.plan = plan(f, r.choices);
     r.wanted = r.choices.numel();
     return r;
   }

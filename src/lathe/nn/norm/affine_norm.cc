@@ -7,7 +7,7 @@ AffineNorm::AffineNorm(const AffineNormKind& kind, const NormShape& s)
   if (s.bias) bias_.emplace(Shape{s.width}, Initializer{Initializer::Kind::kZeros, 0});
 }
 
-Var AffineNorm::forward(const Forward& f, const Var& x) {
+Var AffineNorm::forward(const Forward& f, const Var& x) const {
   return op_(x, f.use(weight_), bias_ ? f.use(*bias_) : Var(), eps_);
 }
 

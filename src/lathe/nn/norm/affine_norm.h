@@ -20,7 +20,7 @@ struct AffineNormKind {
 class AffineNorm : public Norm {
  public:
   AffineNorm(const AffineNormKind& kind, const NormShape& shape);
-  Var forward(const Forward& f, const Var& x) override;
+  Var forward(const Forward& f, const Var& x) const override;
   std::string_view kind() const override { return kind_; }
   void visit(ModuleVisitor& v) override;
 

@@ -20,7 +20,7 @@ struct NormShape {
 
 class Norm : public Module {
  public:
-  virtual Var forward(const Forward& f, const Var& x) = 0;  // [.., C] -> [.., C]
+  virtual Var forward(const Forward& f, const Var& x) const = 0;  // [.., C] -> [.., C]
 };
 
 using NormComponent = Component<Norm, NormShape>;

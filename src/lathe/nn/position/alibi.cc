@@ -4,12 +4,57 @@
 // but the rounding is in what its models learned.
 
 #include <algorithm>
-#include <bit>
+#include <vector>
 
 #include "lathe/nn/position/position.h"
 
 namespace lathe {
 namespace {
+
+class AlibiOfPass : public PassPositions {
+ public:
+  explicit AlibiOfPass(ops::DistanceBias table) : table_(std::move(table)) {}
+  void add_to_scores(const Forward&, const AttentionSite&, const Var&,
+                     ops::AttentionInputs& inputs) const override {
+    inputs.distance_bias = table_;
+  }
+
+ private:
+  ops::DistanceBias table_;
+};
+
+// [H,S], before the scale of the scores.
+std::vector<double> rounded_by_key(int64_t heads, int64_t keys) {
+  std::vector<double> biases;
+  for (const double slope : ops::alibi_slopes(heads)) {
+    const float rounded = to_float(to_bf16(static_cast<float>(slope)));
+    for (int64_t s = 0; s < keys; ++s)
+      biases.push_back(static_cast<double>(to_float(to_bf16(rounded * static_cast<float>(s)))));
+  }
+  return biases;
+}
+
+class AlibiByKeyOfPass : public PassPositions {
+ public:
+  AlibiByKeyOfPass(int64_t heads, int64_t keys, const Tensor& like)
+      : biases_(rounded_by_key(heads, keys)),
+        shape_{heads, keys},
+        dtype_(like.dtype() == DType::kF64 ? DType::kF64 : DType::kF32),
+        device_(like.device()) {}
+  void add_to_scores(const Forward&, const AttentionSite& site, const Var&,
+                     ops::AttentionInputs& inputs) const override {
+    const Tensor scaled(shape_, DType::kF64, device_);
+    std::ranges::transform(biases_, scaled.data<double>(),
+                           [&](double bias) { return site.scale * bias; });
+    inputs.key_bias = scaled.to(dtype_);
+  }
+
+ private:
+  std::vector<double> biases_;
+  Shape shape_;
+  DType dtype_;
+  Device device_;
+};
 
 struct AlibiConfig {
   std::string alibi = "distance";
@@ -33,41 +78,16 @@ class Alibi : public Position {
   Alibi(const PositionShape& shape, const AlibiConfig& config)
       : heads_(shape.heads), by_key_(config.by_key()), causal_(!shape.sees_later) {}
 
-  void add_to_scores(const Forward&, const AttentionSite& site, const Var& q, const Var& k,
-                     ops::AttentionInputs& inputs) override {
-    const int64_t keys = k.shape()[1];
-    if (by_key_) {
-      inputs.key_bias = key_bias(keys, site.scale, q.value);
-      return;
-    }
-    const bool usable =
-        table_.table.defined() && reach_ >= keys &&
-        table_.table.value.device() == q.value.device() &&
-        (table_.table.value.dtype() == DType::kF64) == (q.value.dtype() == DType::kF64);
-    if (!usable) {
-      reach_ = static_cast<int64_t>(std::bit_ceil(static_cast<uint64_t>(keys)));
-      table_ = ops::alibi_bias(heads_, reach_, q.value, causal_);
-    }
-    inputs.distance_bias = table_;
+  std::unique_ptr<PassPositions> begin(const Forward& f, const Tensor& x) const override {
+    const int64_t keys = f.rows->keys().longest();
+    if (by_key_) return std::make_unique<AlibiByKeyOfPass>(heads_, keys, x);
+    return std::make_unique<AlibiOfPass>(ops::alibi_bias(heads_, keys, x, causal_));
   }
   std::string_view kind() const override { return "ALiBi"; }
 
  private:
-  Tensor key_bias(int64_t keys, double scale, const Tensor& like) const {
-    const Tensor bias({heads_, keys}, DType::kF64, like.device());
-    double* to = bias.data<double>();
-    for (const double slope : ops::alibi_slopes(heads_)) {
-      const float rounded = to_float(to_bf16(static_cast<float>(slope)));
-      for (int64_t s = 0; s < keys; ++s)
-        *to++ = scale * static_cast<double>(to_float(to_bf16(rounded * static_cast<float>(s))));
-    }
-    return bias.to(like.dtype() == DType::kF64 ? DType::kF64 : DType::kF32);
-  }
-
   int64_t heads_;
   bool by_key_, causal_;
-  int64_t reach_ = 0;
-  ops::DistanceBias table_;  // for distances below reach_
 };
 
 }  // namespace

@@ -13,8 +13,8 @@ class LearnedPosition : public Position {
       : offset_(config.offset),
         table_(s.max_positions + config.offset, s.hidden_size, s.init_std) {}
 
-  Var add_to_embedding(const Forward& f, const Var& x) override {
-    Tensor rows = f.positions;
+  Var add_to_embedding(const Forward& f, const Var& x) const override {
+    Tensor rows = f.rows->positions;
     if (offset_ != 0) {
       rows = rows.clone();
       for (int32_t& p : rows.span<int32_t>()) p += static_cast<int32_t>(offset_);

@@ -42,21 +42,33 @@ struct AttentionSite {
   double scale = 1.0;  // of q·k
 };
 
-// One object per stack of blocks, asked at three places: where tokens become vectors, where queries
-// meet keys, and where scores become weights.
-class Position : public Module {
+// What the positions of one pass do where queries meet keys and where scores become weights. Made once
+// per pass by the module, which it must not outlive, and asked by every layer. Every token is placed
+// by its own sequence alone, whatever other sequences are in the pass.
+class PassPositions {
  public:
-  // x [B,T,C], the embedded tokens.
-  virtual Var add_to_embedding(const Forward&, const Var& x) { return x; }
-  // q [B,T,H,D], k [B,T,K,D], before they meet; their memory may be overwritten.
+  virtual ~PassPositions() = default;
+  // q [N,H,D], k [N,K,D], before they meet; their memory may be overwritten.
   virtual std::pair<Var, Var> apply_to_heads(const Forward&, const AttentionSite&, const Var& q,
-                                             const Var& k) {
+                                             const Var& k) const {
     return {q, k};
   }
-  // Biases and relations between positions, for q [B,T,H,D] and k [B,S,K,D].
-  virtual void add_to_scores(const Forward&, const AttentionSite&, const Var& q, const Var& k,
-                             ops::AttentionInputs& inputs) {
-    (void)q, (void)k, (void)inputs;
+  // Biases and relations between positions, for q [N,H,D] and the keys of f.rows.
+  virtual void add_to_scores(const Forward&, const AttentionSite&, const Var& q,
+                             ops::AttentionInputs& inputs) const {
+    (void)q, (void)inputs;
+  }
+};
+
+// One object per stack of blocks.
+class Position : public Module {
+ public:
+  // x [N,C], the embedded tokens.
+  virtual Var add_to_embedding(const Forward&, const Var& x) const { return x; }
+  // For a pass with activations of the type and on the device of `x`.
+  virtual std::unique_ptr<PassPositions> begin(const Forward& f, const Tensor& x) const {
+    (void)f, (void)x;
+    return std::make_unique<PassPositions>();
   }
   // Whether the first `before` tokens of a text are placed otherwise once it has `after` tokens, so
   // that what layers made of them (a cache) no longer holds.

@@ -1,8 +1,7 @@
 // Angles are position · frequency. Frequencies and angles are rounded to f32, as transformers does:
 // a model was trained with exactly those angles, and at position 1,000 the rounding is 1e-5
-// radians. Cos and sin tables grow (by doubling) to the largest position seen, so that a model
-// which allows 131,072 positions does not pay for them when it is given ten tokens; they are made
-// again when the length of the text changes the frequencies themselves (dynamic, longrope).
+// radians. Cosines and sines are made once per pass, for the positions that occur in it, and with the
+// frequencies of each sequence by itself where these depend on its length (dynamic, longrope).
 //
 // GLM (Du et al. 2022, arXiv:2103.10360) fills a blank behind its prefix, and a token there has two
 // places: that of the blank in the prefix, and its own within what fills it. The first half of the
@@ -12,9 +11,10 @@
 
 #include <algorithm>
 #include <array>
-#include <bit>
 #include <cmath>
+#include <numeric>
 
+#include "lathe/base/parallel.h"
 #include "lathe/nn/position/position.h"
 #include "lathe/ops/attention.h"
 #include "lathe/ops/channels.h"
@@ -22,86 +22,160 @@
 namespace lathe {
 namespace {
 
-// The tables of one set of frequencies.
-class RotaryTables {
- public:
-  RotaryTables(const RopeStretch& stretch, const RopeScaling& scaling, int64_t width, double theta)
-      : stretch_(stretch),
-        scaling_(scaling),
-        width_(width),
-        theta_(theta),
-        frequencies_(stretch.frequencies(scaling, width, theta, 0)) {}
+// How the tokens of a pass turn: by the row of the tables that `rows` names for each, i32 [N].
+struct Turns {
+  ops::RopeTables tables;
+  Tensor rows;
+};
 
-  // For texts of `count` positions.
-  const ops::RopeTables& of(int64_t count, DType type, Device device) {
-    const bool changed = stretch_.by_length && follow_length(count);
-    const bool usable = !changed && tables_.cos.defined() && tables_.cos.size(0) >= count &&
-                        tables_.cos.dtype() == type;
-    if (!usable) fill(count, type, device);
-    return tables_;
+// Where the tokens of a pass stand.
+struct Places {
+  Tensor of_token;               // i32 [N]
+  std::vector<int64_t> lengths;  // of each sequence: one more than its last position
+};
+
+// One set of frequencies, or of ways to make them from the length of a text.
+class Rotation {
+ public:
+  Rotation(const RopeStretch& stretch, const RopeScaling& scaling, int64_t width, double theta)
+      : stretch_(stretch), scaling_(scaling), width_(width), theta_(theta), usual_(at_length(0)) {}
+
+  Turns of(const Places& places, const Sequences& sequences, DType type, Device device) const {
+    std::vector<const RopeFrequencies*> of_sequence(static_cast<size_t>(sequences.count()),
+                                                    &usual_);
+    std::vector<RopeFrequencies> own;
+    if (stretch_.by_length) {
+      for (const int64_t length : places.lengths) own.push_back(at_length(length));
+      for (size_t b = 0; b < own.size(); ++b) of_sequence[b] = &own[b];
+    }
+    const bool alike = std::ranges::all_of(
+        of_sequence, [&](const auto* f) { return f->values == of_sequence[0]->values; });
+    const int64_t tokens = places.of_token.numel();
+    const int64_t longest = tokens == 0 ? 0 : std::ranges::max(places.lengths);
+    if (alike && longest <= 2 * tokens)  // one row for each position
+      return {tables({.rows = longest,
+                      .position = [](int64_t row) { return row; },
+                      .frequencies = [&](int64_t) { return of_sequence[0]; }},
+                     type, device),
+              places.of_token};
+    std::vector<const RopeFrequencies*> of_token;
+    for (int64_t b = 0; b < sequences.count(); ++b)
+      of_token.insert(of_token.end(), static_cast<size_t>(sequences.length(b)),
+                      of_sequence[static_cast<size_t>(b)]);
+    const auto* at = places.of_token.data<int32_t>();
+    return {tables({.rows = tokens,
+                    .position = [at](int64_t row) { return int64_t{at[row]}; },
+                    .frequencies = [&](int64_t row) { return of_token[static_cast<size_t>(row)]; }},
+                   type, device),
+            counted(tokens)};
   }
 
   bool differ(int64_t before, int64_t after) const {
-    if (!stretch_.by_length) return false;
-    return stretch_.frequencies(scaling_, width_, theta_, before).values !=
-           stretch_.frequencies(scaling_, width_, theta_, after).values;
+    return stretch_.by_length && at_length(before).values != at_length(after).values;
   }
 
  private:
-  // Whether it changed the frequencies.
-  bool follow_length(int64_t count) {
-    RopeFrequencies now = stretch_.frequencies(scaling_, width_, theta_, count);
-    const bool changed = now.values != frequencies_.values;
-    frequencies_ = std::move(now);
-    return changed;
+  RopeFrequencies at_length(int64_t length) const {
+    return stretch_.frequencies(scaling_, width_, theta_, length);
   }
 
-  void fill(int64_t count, DType type, Device device) {
-    const auto rows = static_cast<int64_t>(std::bit_ceil(static_cast<uint64_t>(count)));
-    const auto half = static_cast<int64_t>(frequencies_.values.size());
-    Tensor cosines({rows, half}, DType::kF64, device), sines(cosines.shape(), DType::kF64, device);
+  static Tensor counted(int64_t count) {
+    Tensor t({count}, DType::kI32);
+    std::iota(t.data<int32_t>(), t.data<int32_t>() + count, 0);
+    return t;
+  }
+
+  struct TableRows {
+    int64_t rows;
+    std::function<int64_t(int64_t)> position;
+    std::function<const RopeFrequencies*(int64_t)> frequencies;
+  };
+  ops::RopeTables tables(const TableRows& of, DType type, Device device) const {
+    const auto half = static_cast<int64_t>(usual_.values.size());
+    Tensor cosines({of.rows, half}, DType::kF64, device),
+        sines(cosines.shape(), DType::kF64, device);
     double *cosine = cosines.data<double>(), *sine = sines.data<double>();
-    for (int64_t p = 0; p < rows; ++p) {
-      for (const float frequency : frequencies_.values) {
-        const float angle = static_cast<float>(p) * frequency;
-        *cosine++ = std::cos(static_cast<double>(angle)) * frequencies_.attention_factor;
-        *sine++ = std::sin(static_cast<double>(angle)) * frequencies_.attention_factor;
+    parallel_for(of.rows, 16, [&](int64_t row) {
+      const int64_t p = of.position(row);
+      const RopeFrequencies& frequencies = *of.frequencies(row);
+      for (int64_t i = 0; i < half; ++i) {
+        const float angle = static_cast<float>(p) * frequencies.values[static_cast<size_t>(i)];
+        cosine[row * half + i] =
+            std::cos(static_cast<double>(angle)) * frequencies.attention_factor;
+        sine[row * half + i] = std::sin(static_cast<double>(angle)) * frequencies.attention_factor;
       }
-    }
-    tables_ = {cosines.to(type), sines.to(type)};
+    });
+    return {cosines.to(type), sines.to(type)};
   }
 
   RopeStretch stretch_;
   RopeScaling scaling_;
   int64_t width_;
   double theta_;
-  RopeFrequencies frequencies_;
-  ops::RopeTables tables_;
+  RopeFrequencies usual_;  // where the length does not matter
 };
 
-// Positions that a table needs for these.
-int64_t count_of(const Tensor& ids) {
-  int32_t last = -1;
-  for (const int32_t p : ids.span<int32_t>()) last = std::max(last, p);
-  return int64_t{last} + 1;
+std::vector<int64_t> lengths_of(const Tensor& places, const Sequences& sequences) {
+  std::vector<int64_t> lengths;
+  const int32_t* at = places.data<int32_t>();
+  for (int64_t b = 0; b < sequences.count(); ++b) {
+    int64_t length = 0;
+    for (int64_t n = sequences.first(b); n < sequences.first(b + 1); ++n)
+      length = std::max(length, int64_t{at[n]} + 1);
+    lengths.push_back(length);
+  }
+  return lengths;
+}
+
+std::vector<Places> places_in_text(const Rows& rows) {
+  return {{rows.positions, lengths_of(rows.positions, rows.sequences)}};
 }
 
 // The two places of every token: in the prefix, at whose last token all that follows stands, and
 // behind the prefix, counted from 1.
-std::array<Tensor, 2> blank_places(const Forward& f) {
-  const int64_t rows = f.positions.size(0), tokens = f.positions.size(1);
-  require(!f.prefix.defined() || f.prefix.shape() == Shape{rows}, ErrorKind::kShape, "rope",
-          "prefix has shape {}, expected [{}]", f.prefix.shape(), rows);
-  std::array<Tensor, 2> places = {Tensor(f.positions.shape(), DType::kI32),
-                                  Tensor(f.positions.shape(), DType::kI32)};
-  for (int64_t i = 0; i < rows * tokens; ++i) {
-    const int32_t place = f.positions.data<int32_t>()[i];
-    const int32_t prefix = f.prefix.defined() ? f.prefix.data<int32_t>()[i / tokens] : 0;
-    places[0].data<int32_t>()[i] = std::min(place, std::max(prefix - 1, 0));
-    places[1].data<int32_t>()[i] = std::max(place - prefix + 1, 0);
+std::vector<Places> places_around_blank(const Rows& rows) {
+  require(!rows.prefix.defined() || rows.prefix.shape() == Shape{rows.sequences.count()},
+          ErrorKind::kShape, "rope", "prefix has shape {}, expected [{}]", rows.prefix.shape(),
+          rows.sequences.count());
+  const Tensor inside(rows.positions.shape(), DType::kI32), behind(inside.shape(), DType::kI32);
+  for (int64_t b = 0; b < rows.sequences.count(); ++b) {
+    const int32_t prefix = rows.prefix.defined() ? rows.prefix.data<int32_t>()[b] : 0;
+    for (int64_t n = rows.sequences.first(b); n < rows.sequences.first(b + 1); ++n) {
+      const int32_t place = rows.positions.data<int32_t>()[n];
+      inside.data<int32_t>()[n] = std::min(place, std::max(prefix - 1, 0));
+      behind.data<int32_t>()[n] = std::max(place - prefix + 1, 0);
+    }
   }
-  return places;
+  std::vector<int64_t> lengths = lengths_of(inside, rows.sequences);
+  const std::vector<int64_t> others = lengths_of(behind, rows.sequences);
+  for (size_t b = 0; b < lengths.size(); ++b) lengths[b] = std::max(lengths[b], others[b]);
+  return {{inside, lengths}, {behind, lengths}};
 }
+
+class RopeOfPass : public PassPositions {
+ public:
+  RopeOfPass(kernels::RopeLayout layout, int64_t width, std::vector<Turns> global,
+             std::vector<Turns> local)
+      : layout_(layout), width_(width), global_(std::move(global)), local_(std::move(local)) {}
+
+  std::pair<Var, Var> apply_to_heads(const Forward&, const AttentionSite& site, const Var& q,
+                                     const Var& k) const override {
+    const std::vector<Turns>& turns = site.local && !local_.empty() ? local_ : global_;
+    return {rotated(q, turns), rotated(k, turns)};
+  }
+
+ private:
+  Var rotated(const Var& x, const std::vector<Turns>& turns) const {
+    if (turns.size() == 1) return ops::rope_in_place(x, turns[0].tables, turns[0].rows, layout_);
+    const auto halves = ops::split_channels(x, std::array{width_, x.shape()[2] - width_});
+    return ops::join_channels(ops::rope(halves[0], turns[0].tables, turns[0].rows, layout_),
+                              ops::rope(halves[1], turns[1].tables, turns[1].rows, layout_));
+  }
+
+  kernels::RopeLayout layout_;
+  int64_t width_;                      // channels that turn by the first place, of two
+  std::vector<Turns> global_, local_;  // by place; local_ empty: as global_
+};
 
 class Rope : public Position {
  public:
@@ -109,30 +183,27 @@ class Rope : public Position {
       : layout_(c.rope_layout == "half" ? kernels::RopeLayout::kHalfSplit
                                         : kernels::RopeLayout::kInterleaved),
         blank_(c.blank()),
-        table_width_(c.rotary_width(s.rotary_width) / (c.blank() ? 2 : 1)),
-        global_(find_rope_scaling(c.scaling.kind), {c.scaling, s.max_positions}, table_width_,
+        width_(c.rotary_width(s.rotary_width) / (c.blank() ? 2 : 1)),
+        global_(find_rope_scaling(c.scaling.kind), {c.scaling, s.max_positions}, width_,
                 c.rope_theta) {
     if (c.rope_local_base_freq)
-      local_.emplace(rope_scalings().front().make, RopeScaling{}, table_width_,
-                     *c.rope_local_base_freq);
+      local_.emplace(rope_scalings().front().make, RopeScaling{}, width_, *c.rope_local_base_freq);
   }
   static PositionTraits traits(const PositionShape& s, const RopeConfig& c) {
     return {.rotates = true, .temperature = c.scaling.temperature_for(s.max_positions)};
   }
 
-  std::pair<Var, Var> apply_to_heads(const Forward& f, const AttentionSite& site, const Var& q,
-                                     const Var& k) override {
-    RotaryTables& tables = site.local && local_ ? *local_ : global_;
-    const DType type = q.value.dtype() == DType::kF64 ? DType::kF64 : DType::kF32;
-    if (!blank_) {
-      const auto& turns = tables.of(count_of(f.positions), type, q.value.device());
-      return {ops::rope_in_place(q, turns, f.positions, layout_),
-              ops::rope_in_place(k, turns, f.positions, layout_)};
-    }
-    const auto places = blank_places(f);
-    const int64_t count = std::max(count_of(places[0]), count_of(places[1]));
-    const auto& turns = tables.of(count, type, q.value.device());
-    return {rotate_halves(q, turns, places), rotate_halves(k, turns, places)};
+  std::unique_ptr<PassPositions> begin(const Forward& f, const Tensor& x) const override {
+    const auto places = blank_ ? places_around_blank(*f.rows) : places_in_text(*f.rows);
+    const DType type = x.dtype() == DType::kF64 ? DType::kF64 : DType::kF32;
+    const auto turns_of = [&](const Rotation& rotation) {
+      std::vector<Turns> turns;
+      for (const Places& p : places)
+        turns.push_back(rotation.of(p, f.rows->sequences, type, x.device()));
+      return turns;
+    };
+    return std::make_unique<RopeOfPass>(layout_, width_, turns_of(global_),
+                                        local_ ? turns_of(*local_) : std::vector<Turns>());
   }
   bool moves_tokens(int64_t before, int64_t after) const override {
     return global_.differ(before, after);
@@ -140,19 +211,11 @@ class Rope : public Position {
   std::string_view kind() const override { return "Rope"; }
 
  private:
-  Var rotate_halves(const Var& x, const ops::RopeTables& turns,
-                    const std::array<Tensor, 2>& places) const {
-    const std::array<int64_t, 2> widths = {table_width_, x.shape()[3] - table_width_};
-    const auto halves = ops::split_channels(x, widths);
-    return ops::join_channels(ops::rope(halves[0], turns, places[0], layout_),
-                              ops::rope(halves[1], turns, places[1], layout_));
-  }
-
   kernels::RopeLayout layout_;
   bool blank_;
-  int64_t table_width_;  // channels that turn by the same place
-  RotaryTables global_;
-  std::optional<RotaryTables> local_;
+  int64_t width_;  // channels that turn by the same place
+  Rotation global_;
+  std::optional<Rotation> local_;
 };
 
 }  // namespace

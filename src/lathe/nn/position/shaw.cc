@@ -10,6 +10,24 @@
 namespace lathe {
 namespace {
 
+struct Relations {
+  Parameter keys, values;  // [2w+1, D], [2w+1, Dv]
+};
+
+class ShawOfPass : public PassPositions {
+ public:
+  explicit ShawOfPass(const std::vector<Relations>& layers) : layers_(layers) {}
+  void add_to_scores(const Forward& f, const AttentionSite& site, const Var&,
+                     ops::AttentionInputs& inputs) const override {
+    const Relations& r = layers_[static_cast<size_t>(site.layer)];
+    inputs.shaw_keys = f.use_wide(r.keys);
+    inputs.shaw_values = f.use_wide(r.values);
+  }
+
+ private:
+  const std::vector<Relations>& layers_;
+};
+
 class ShawPosition : public Position {
  public:
   ShawPosition(const PositionShape& s, const ShawConfig& config) {
@@ -23,11 +41,8 @@ class ShawPosition : public Position {
     }
   }
 
-  void add_to_scores(const Forward& f, const AttentionSite& site, const Var&, const Var&,
-                     ops::AttentionInputs& inputs) override {
-    Relations& r = layers_[static_cast<size_t>(site.layer)];
-    inputs.shaw_keys = f.use_wide(r.keys);
-    inputs.shaw_values = f.use_wide(r.values);
+  std::unique_ptr<PassPositions> begin(const Forward&, const Tensor&) const override {
+    return std::make_unique<ShawOfPass>(layers_);
   }
   std::string_view kind() const override { return "ShawPosition"; }
   void visit(ModuleVisitor& v) override {
@@ -38,9 +53,6 @@ class ShawPosition : public Position {
   }
 
  private:
-  struct Relations {
-    Parameter keys, values;  // [2w+1, D], [2w+1, Dv]
-  };
   std::vector<Relations> layers_;
 };
 

@@ -12,11 +12,11 @@ class SinusoidalPosition : public Position {
  public:
   explicit SinusoidalPosition(const PositionShape&) {}
 
-  Var add_to_embedding(const Forward& f, const Var& x) override {
+  Var add_to_embedding(const Forward& f, const Var& x) const override {
     const int64_t width = x.shape()[-1];
     const Tensor waves(x.shape(), DType::kF64, x.value.device());
     double* to = waves.data<double>();
-    for (const int32_t p : f.positions.span<int32_t>()) {
+    for (const int32_t p : f.rows->positions.span<int32_t>()) {
       for (int64_t c = 0; c < width; ++c) {
         const double turn = static_cast<double>(c / 2 * 2) / static_cast<double>(width);
         const double angle = p * std::pow(10000.0, -turn);

@@ -3,6 +3,21 @@
 namespace lathe {
 namespace {
 
+// The table is made in every layer: each adds its part to the gradient of the weight.
+class T5OfPass : public PassPositions {
+ public:
+  T5OfPass(const Parameter& weight, const ops::BucketSpec& buckets)
+      : weight_(weight), buckets_(buckets) {}
+  void add_to_scores(const Forward& f, const AttentionSite&, const Var&,
+                     ops::AttentionInputs& inputs) const override {
+    inputs.distance_bias = ops::distance_bias_from_buckets(f.use(weight_), buckets_);
+  }
+
+ private:
+  const Parameter& weight_;
+  const ops::BucketSpec& buckets_;
+};
+
 struct T5Config {
   int64_t relative_attention_num_buckets = 32, relative_attention_max_distance = 128;
 
@@ -38,9 +53,8 @@ class T5Position : public Position {
     weight_.full_precision = true;  // added to scores, which are f32
   }
 
-  void add_to_scores(const Forward& f, const AttentionSite&, const Var&, const Var&,
-                     ops::AttentionInputs& inputs) override {
-    inputs.distance_bias = ops::distance_bias_from_buckets(f.use(weight_), buckets_);
+  std::unique_ptr<PassPositions> begin(const Forward&, const Tensor&) const override {
+    return std::make_unique<T5OfPass>(weight_, buckets_);
   }
   std::string_view kind() const override { return "T5Position"; }
   void visit(ModuleVisitor& v) override { v.parameter("weight", weight_); }

@@ -54,7 +54,7 @@ class LanguageModel : public Task {
 
   // Forward and backward of a micro-batch: its loss, summed over its labels and divided by
   // `normalizer`.
-  double backward(Forward f, const Batch& batch, double normalizer);
+  double backward(const Pass& settings, const Rng& rng, const Batch& batch, double normalizer);
   NamedNumbers numbers() const;
 
   const Recipe recipe_;
@@ -79,18 +79,20 @@ LanguageModel::LanguageModel(const TaskSetting& setting)
       flops_per_step_(flops_of_step(*model_, recipe_.train, format_->longest())),
       data_(setting, format_) {}
 
-double LanguageModel::backward(Forward f, const Batch& batch, double normalizer) {
-  const BatchPass pass(*model_, std::move(f), batch, recipe_.recompute());
+double LanguageModel::backward(const Pass& settings, const Rng& rng, const Batch& batch,
+                               double normalizer) {
+  ModelPass pass(*model_, settings, rng, recipe_.recompute());
+  const Var hidden = pass.hidden(inputs_of(batch));
   const LanguageModelConfig& config = recipe_.objective.language_model;
   double z_term = 0;
   Tensor losses;
   const Var loss = ops::linear_cross_entropy(
-      pass.hidden, model_->head(pass.forward), batch.labels,
+      hidden, pass.head(), batch.labels,
       {.normalizer = normalizer, .z_loss = config.z_loss, .z_term = &z_term, .losses = &losses});
   sums_.z_loss += z_term;
   add_by_kind(batch, losses, sums_.by_kind);
-  pass.forward.tape->backward(add_mtp_loss(*model_, pass.forward, batch, pass.hidden, loss,
-                                           normalizer, config.mtp_weight, sums_.mtp));
+  settings.tape->backward(add_mtp_loss(pass, recipe_.model.num_nextn_predict_layers, batch, hidden,
+                                       loss, normalizer, config.mtp_weight, sums_.mtp));
   return loss.value.item() - z_term;
 }
 
@@ -108,13 +110,12 @@ TaskStep LanguageModel::gradients(int64_t step, const StopCheck& stop_if_asked) 
     if (batch.label_count == 0) continue;
     Tape tape(
         {.keep_cheap = recipe_.recompute() != Recompute::kSelective, .before_each = stop_if_asked});
-    Forward f;
-    f.tape = &tape;
-    f.training = true;
-    f.rng = dropout.fork(micro);
-    f.auxiliary_scale = static_cast<double>(batch.label_count) / static_cast<double>(labels);
-    f.router_statistics = &sums_.routers;
-    result.loss += backward(std::move(f), batch, static_cast<double>(labels));
+    const Pass settings{
+        .tape = &tape,
+        .training = true,
+        .router_statistics = &sums_.routers,
+        .auxiliary_scale = static_cast<double>(batch.label_count) / static_cast<double>(labels)};
+    result.loss += backward(settings, dropout.fork(micro), batch, static_cast<double>(labels));
     sums_.routers.end_micro_batch();
   }
   result.tokens = data_.tokens(step);

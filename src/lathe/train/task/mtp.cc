@@ -32,16 +32,16 @@ Tensor labels_ahead(const Batch& batch, int64_t by) {
 
 }  // namespace
 
-Var add_mtp_loss(Transformer& model, const Forward& f, const Batch& batch, Var hidden, Var loss,
+Var add_mtp_loss(const ModelPass& pass, int64_t modules, const Batch& batch, Var hidden, Var loss,
                  double normalizer, double weight, MtpLoss& total) {
-  const int64_t modules = model.config().num_nextn_predict_layers;
   const double each = weight / static_cast<double>(modules);
   for (int64_t depth = 1; depth <= modules; ++depth) {
-    hidden = model.mtp_hidden(f, depth, hidden, earlier(batch.ids, depth, 0));
+    const Tensor ahead = earlier(batch.ids, depth, 0);
+    hidden = pass.mtp_hidden(depth, hidden, ahead.reshape({ahead.numel()}));
     const Tensor labels = labels_ahead(batch, depth);
     if (std::ranges::max(labels.span<int32_t>()) < 0) break;  // rows too short to look so far
     const Var own =
-        ops::linear_cross_entropy(hidden, model.head(f), labels, {.normalizer = normalizer / each});
+        ops::linear_cross_entropy(hidden, pass.head(), labels, {.normalizer = normalizer / each});
     total.sum += own.value.item() * normalizer / each;
     total.labels +=
         std::ranges::count_if(labels.span<int32_t>(), [](int32_t label) { return label >= 0; });

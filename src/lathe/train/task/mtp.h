@@ -4,7 +4,7 @@
 //   loss ← loss + Σ_d w/D · (sum over labels of the cross entropy of module d) / normalizer
 #pragma once
 
-#include "lathe/model/transformer.h"
+#include "lathe/model/model_pass.h"
 #include "lathe/train/data_loader.h"
 
 namespace lathe {
@@ -15,9 +15,9 @@ struct MtpLoss {
   int64_t labels = 0;
 };
 
-// `loss` of `hidden` [B,T,C], which the model made from `batch`, with the losses of the model's
-// modules added in total weight `weight`; also adds them to `total`.
-Var add_mtp_loss(Transformer& model, const Forward& f, const Batch& batch, Var hidden, Var loss,
+// `loss` of `hidden` [N,C], which `pass` made from `batch`, with the losses of the model's `modules`
+// added in total weight `weight`; also adds them to `total`.
+Var add_mtp_loss(const ModelPass& pass, int64_t modules, const Batch& batch, Var hidden, Var loss,
                  double normalizer, double weight, MtpLoss& total);
 
 }  // namespace lathe

@@ -32,7 +32,7 @@ struct AttentionBenchOptions {
 class AttentionBench {
  public:
   explicit AttentionBench(const AttentionBenchOptions& o)
-      : dtype_(dtype_by_name(o.precision)), shape_{1, o.seq_len, o.heads, o.head_dim} {
+      : dtype_(dtype_by_name(o.precision)), shape_{o.seq_len, o.heads, o.head_dim} {
     spec_.scale = static_cast<float>(1.0 / std::sqrt(static_cast<double>(o.head_dim)));
     spec_.window = o.window;
     if (o.bias == "alibi") bias_ = ops::alibi_bias(o.heads, o.seq_len, q_);
@@ -41,13 +41,14 @@ class AttentionBench {
       bias_ = ops::distance_bias_from_buckets(random("bias", {buckets.buckets, o.heads}), buckets);
       dbias_ = Tensor(bias_.table.shape(), bias_.table.value.dtype());
     }
+    const TensorView offsets = kv_.keys.offsets().view();
+    spec_.rows = {offsets, offsets, kv_.blocks.view(), kv_.block_size};
     spec_.tables.distance_bias = bias_.table.value.view();
     spec_.distance_offset = bias_.offset;
   }
   void forward() const { table_.attention(q_, k_, v_, out_, lse_, spec_); }
   void backward() const {
-    table_.attention_backward(q_, k_, v_, out_, lse_, dout_, spec_,
-                              {dq_, dk_, dv_, {.distance_bias = dbias_.view()}});
+    table_.attention_backward(q_, k_, v_, out_, lse_, dout_, spec_, {.dq = dq_, .dk = dk_, .dv = dv_, .tables = {.distance_bias = dbias_.view()}});
   }
 
  private:
@@ -64,7 +65,9 @@ class AttentionBench {
   const Tensor q_ = random("q", shape_), k_ = random("k", shape_), v_ = random("v", shape_),
                dout_ = random("dout", shape_);
   const Tensor out_{shape_, dtype_}, dq_{shape_, dtype_}, dk_{shape_, dtype_}, dv_{shape_, dtype_};
-  const Tensor lse_{{1, shape_[2], shape_[1]}, DType::kF32};
+  const Tensor lse_{{shape_[1], shape_[0]}, DType::kF32};
+  const ops::KeyValues kv_ =
+      ops::KeyValues::packed(Var(k_), Var(v_), Sequences::equal(1, shape_[0]));
   kernels::AttentionSpec spec_;
   ops::DistanceBias bias_;
   Tensor dbias_;

@@ -50,10 +50,9 @@ void prepare(FeedForward& layer, DType dtype) {
 void pass(FeedForward& layer, const Tensor& x, const Tensor& dy) {
   for_each_parameter(layer, [](const std::string&, Parameter& p) { p.grad.written = false; });
   Tape tape;
-  Forward f;
-  f.tape = &tape;
-  f.training = true;
-  tape.backward(layer.forward(f, tape.leaf(x)), dy);
+  const Pass settings{.tape = &tape, .training = true};
+  const Rows rows{.ids = {}, .sequences = Sequences::equal(1, x.size(0))};
+  tape.backward(layer.forward({&settings, &rows}, tape.leaf(x)), dy);
 }
 
 int run_moe_bench(const MoeBenchOptions& o, CommandContext& context) {
@@ -70,7 +69,7 @@ int run_moe_bench(const MoeBenchOptions& o, CommandContext& context) {
                          .make_with_defaults(shape_of_dense);
   prepare(*moe, dtype);
   prepare(*dense, dtype);
-  const Shape shape = {1, o.tokens, o.hidden_size};
+  const Shape shape = {o.tokens, o.hidden_size};
   const Tensor x = random_tensor(shape, Rng(1), 1.0).to(dtype),
                dy = random_tensor(shape, Rng(2), 1.0).to(dtype);
   pass(*dense, x, dy);  // prepares the products

@@ -12,6 +12,7 @@
 #include "lathe/io/safetensors.h"
 #include "lathe/model/family.h"
 #include "lathe/model/folder.h"
+#include "lathe/model/model_pass.h"
 #include "lathe/model/weight_map.h"
 #include "lathe/ops/cross_entropy.h"
 
@@ -94,18 +95,27 @@ Input read_input(const std::string& path, const ModelConfig& c) {
 }
 
 // Padding: masked tokens form a segment of their own, and positions count the real tokens before.
-void apply_mask(const Tensor& mask, Forward& f) {
-  f.segments = {mask, mask};
-  f.positions = Tensor(mask.shape(), DType::kI32);
+void apply_mask(const Tensor& mask, Rows& rows) {
+  rows.segments = mask.reshape({mask.numel()});
+  rows.positions = Tensor(rows.segments.shape(), DType::kI32);
   const int64_t tokens = mask.size(1);
   for (int64_t b = 0; b < mask.size(0); ++b) {
     int32_t count = 0;
-    for (int64_t t = 0; t < tokens; ++t) {
-      const bool real = mask.data<int32_t>()[b * tokens + t] != 0;
-      f.positions.data<int32_t>()[b * tokens + t] = std::max(count - (real ? 0 : 1), 0);
+    for (int64_t t = b * tokens; t < (b + 1) * tokens; ++t) {
+      const bool real = mask.data<int32_t>()[t] != 0;
+      rows.positions.data<int32_t>()[t] = std::max(count - (real ? 0 : 1), 0);
       count += real;
     }
   }
+}
+
+// input_ids with what belongs to them.
+Rows rows_of_input(const Input& in) {
+  Rows rows = Rows::of(in.ids);
+  if (in.mask.defined()) apply_mask(in.mask, rows);
+  if (in.token_types.defined()) rows.token_types = in.token_types.reshape({in.ids.numel()});
+  rows.prefix = in.prefix;
+  return rows;
 }
 
 // The labels moved by `by`: label t is the id at t + by. -100 in the file and what lies beyond the
@@ -173,35 +183,29 @@ int run_logits(const LogitsOptions& o, CommandContext& context) {
   const Body body = model->config().body_traits();
   const Input in = read_input(o.input, model->config());
   throw_if_interrupted();
-  Forward f;
+  Pass settings;
   Tape tape;
   if (o.grads) {
-    f.tape = &tape;
+    settings.tape = &tape;
     for (Parameter* p : model->parameters())
       p->grad = {Tensor::zeros(p->shape, dtype, device), true};
   }
-  if (in.mask.defined()) apply_mask(in.mask, f);
-  f.token_types = in.token_types;
-  f.prefix = in.prefix;
-  Tensor ids = in.ids;
-  EncoderMemory memory;
-  if (body.encoder) {
-    memory = model->encode(f, in.ids);
-    f.memory = &memory;
-    f.segments = {};
-    f.token_types = Tensor();
-    f.positions = Tensor();
+  Tensor ids = in.ids;  // whose successors are predicted
+  if (body.encoder)
     ids = in.decoder_ids.defined() ? in.decoder_ids
                                    : decoder_ids_from(in.labels, model->config(), o.input);
-  }
-  const Var hidden = model->hidden(f, ids);
+  ModelPass pass(*model, settings);
+  const Var hidden = pass.hidden(body.encoder ? ModelInputs{Rows::of(ids), rows_of_input(in)}
+                                              : ModelInputs{rows_of_input(in)});
   throw_if_interrupted();
   OutputFile out;
-  out.add("logits", model->logits(Forward(), Var(hidden.value)).value);
-  Json summary = {{"logits", {ids.size(0), ids.size(1), model->config().vocab_size}}};
+  const int64_t vocabulary = model->config().vocab_size;
+  const Tensor logits = model->logits({}, Var(hidden.value)).value;
+  out.add("logits", logits.reshape({ids.size(0), ids.size(1), vocabulary}));
+  Json summary = {{"logits", {ids.size(0), ids.size(1), vocabulary}}};
   if (o.loss || o.grads) {
     const Var loss =
-        ops::linear_cross_entropy(hidden, model->head(f), labels_of(in, ids, body, o.input));
+        ops::linear_cross_entropy(hidden, pass.head(), labels_of(in, ids, body, o.input));
     out.add("loss", loss.value);
     summary["loss"] = loss.value.item();
     if (o.grads) tape.backward(loss);

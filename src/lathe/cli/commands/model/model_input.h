@@ -7,11 +7,9 @@
 #include <string_view>
 #include <vector>
 
-#include "lathe/tensor/tensor.h"
+#include "lathe/ops/rows.h"
 
 namespace lathe {
-
-using IdRows = std::vector<std::vector<int32_t>>;
 
 // tree[key] as rows of token ids (one flat list is one row). Errors kData name the key, the row and
 // the value.

@@ -7,7 +7,7 @@
 // products are row-times-matrix, and shared by the query heads of the group. Where bf16 is multiplied
 // in pairs, weights are rounded to bf16 for the second product; their sum is of the unrounded ones.
 //
-// A unit of work is (batch row, key/value head, part of the queries); units are independent, so
+// A unit of work is (sequence, key/value head, part of the queries); units are independent, so
 // threads take them as they come and the result does not depend on who took which. Few queries
 // (decoding) take another path (attention_decode.h) that reads keys and values in place.
 
@@ -48,7 +48,7 @@ struct ForwardBuffers {
   template <class Take>
   ForwardBuffers(const AttentionCall& c, Take&& take)
       : query(c.depth, {.plain = bool(c.tables().shaw_keys)}, take) {
-    const int64_t all = padded(c.keys, kKeyTile), tile = kQueryTile * kKeyTile;
+    const int64_t all = padded(c.most_keys, kKeyTile), tile = kQueryTile * kKeyTile;
     keys = take_operand<E>(take, all * c.depth);
     values = take_operand<E>(take, all * c.value_depth);
     weights = take_operand<E>(take, std::is_same_v<E, float> ? 0 : tile);
@@ -114,7 +114,7 @@ void absorb_values(const AttentionCall& c, const ScoreTile& tile, const ForwardB
 }
 
 template <class T>
-void store_outputs(const AttentionCall& c, int64_t b, int64_t h, Range rows,
+void store_outputs(const AttentionCall& c, int64_t h, Range rows,
                    const ForwardBuffers<Operand<T>>& w, const ForwardOutputs& to) {
   const int64_t count = rows.size(), stride = out_stride(c);
   if (c.tables().shaw_values)
@@ -127,18 +127,18 @@ void store_outputs(const AttentionCall& c, int64_t b, int64_t h, Range rows,
 #pragma omp simd
     for (int64_t d = 0; d < c.value_depth; ++d) row[d] *= inverse;
     if (to.lse)
-      to.lse.as<float>()[(b * c.heads + h) * c.queries + rows.begin + r] =
+      to.lse.as<float>()[c.in_lse(h, rows.begin + r)] =
           w.sum[r] > 0.0f ? w.maximum[r] + std::log(w.sum[r]) : kNothing;
   }
-  store_rows<T>(w.out, stride, to.out, b, h, rows);
+  store_rows<T>(w.out, stride, to.out, c.sequence.query_rows, h, rows);
 }
 
 template <class T>
-void forward_tile(const AttentionCall& c, int64_t b, int64_t h, Range rows,
+void forward_tile(const AttentionCall& c, int64_t h, Range rows,
                   const ForwardBuffers<Operand<T>>& w, const ForwardOutputs& to) {
   using E = Operand<T>;
   const int64_t count = rows.size(), depth = operand_length<E>(c.depth);
-  w.query.template load<T>(c.q, b, h, rows, c.depth);
+  w.query.template load<T>(c.q, c.sequence.query_rows, h, rows, c.depth);
   if (c.tables().shaw_keys)
     tile_product<false, float>({count, c.key_relations, c.depth, w.query.plain, c.depth, 1,
                                 w.shaw_keys, c.key_relations, w.related, c.key_relations,
@@ -147,27 +147,28 @@ void forward_tile(const AttentionCall& c, int64_t b, int64_t h, Range rows,
   std::fill(w.out, w.out + count * out_stride(c), 0.0f);
   std::fill(w.maximum, w.maximum + count, sink);
   std::fill(w.sum, w.sum + count, sink == kNothing ? 0.0f : 1.0f);
-  for_each_tile(c, b, h, rows, [&](const ScoreTile& tile) {
+  for_each_tile(c, h, rows, [&](const ScoreTile& tile) {
     tile_product<false, E>({count, kKeyTile, depth, w.query.left, depth, 1, w.keys + tile.s * depth,
                             kKeyTile, w.scores, kKeyTile, c.spec->scale});
     finish_scores(c, tile, w.related, w.scores);
     absorb_scores(c, count, w);
     absorb_values(c, tile, w);
   });
-  store_outputs<T>(c, b, h, rows, w, to);
+  store_outputs<T>(c, h, rows, w, to);
 }
 
 // Converts the keys and values that any of the queries sees.
 template <class T>
-void load_keys(const AttentionCall& c, int64_t b, int64_t kv, Range rows,
+void load_keys(const AttentionCall& c, int64_t kv, Range rows,
                const ForwardBuffers<Operand<T>>& w) {
   using E = Operand<T>;
-  const Range hull = c.visibility.hull(b, rows);
+  const Range hull = c.visibility.hull(rows);
   for (int64_t s = hull.begin / kKeyTile * kKeyTile; s < hull.end; s += kKeyTile) {
-    const Range keys{s, std::min(s + kKeyTile, c.keys)};
-    if (c.visibility.coverage(b, rows, keys) == Coverage::kNone) continue;
-    load_transposed<T>(c.k, b, kv, keys, c.depth, w.keys + s * operand_length<E>(c.depth));
-    load_stacked<T>(c.v, b, kv, keys, c.value_depth,
+    const Range keys{s, std::min(s + kKeyTile, c.keys())};
+    if (c.visibility.coverage(rows, keys) == Coverage::kNone) continue;
+    load_transposed<T>(c.k, c.sequence.key_rows, kv, keys, c.depth,
+                       w.keys + s * operand_length<E>(c.depth));
+    load_stacked<T>(c.v, c.sequence.key_rows, kv, keys, c.value_depth,
                     w.values + operand_length<E>(s) * c.value_depth);
   }
   if (c.tables().shaw_keys)
@@ -175,30 +176,41 @@ void load_keys(const AttentionCall& c, int64_t b, int64_t kv, Range rows,
   if (c.tables().shaw_values) load_table(c.tables().shaw_values, c.value_depth, w.shaw_values);
 }
 
+// The queries of all sequences that have more than `least`.
 template <class T>
-void forward_tiled(const AttentionCall& c, const ForwardOutputs& to) {
-  const int64_t tiles = (c.queries + kQueryTile - 1) / kQueryTile;
-  const int64_t heads = c.batch * c.kv_heads;
-  const int64_t parts = std::clamp<int64_t>((4 * thread_count() + heads - 1) / heads, 1, tiles);
+void forward_tiled(const AttentionCall& call, int64_t least, const ForwardOutputs& to) {
+  const AttentionRows& sequences = call.spec->rows;
+  const int64_t most_tiles = (sequences.most_queries() + kQueryTile - 1) / kQueryTile;
+  const int64_t heads = sequences.batch() * call.kv_heads;
+  const int64_t parts =
+      std::clamp<int64_t>((4 * thread_count() + heads - 1) / heads, 1, most_tiles);
   using Buffers = ForwardBuffers<Operand<T>>;
-  const Scratch scratch(floats_of<Buffers>(c), thread_count());
+  const Scratch scratch(floats_of<Buffers>(call), thread_count());
   parallel_dynamic(heads * parts, [&](int64_t unit, int thread) {
-    const int64_t b = unit / parts / c.kv_heads, kv = unit / parts % c.kv_heads;
+    AttentionCall c = call;
+    c.enter(unit / parts / c.kv_heads);
+    if (c.queries() <= least) return;
+    const int64_t kv = unit / parts % c.kv_heads;
+    const int64_t tiles = (c.queries() + kQueryTile - 1) / kQueryTile;
     const Range mine = part_of(tiles, unit % parts, parts);
-    const Range rows{mine.begin * kQueryTile, std::min(mine.end * kQueryTile, c.queries)};
+    const Range rows{mine.begin * kQueryTile, std::min(mine.end * kQueryTile, c.queries())};
+    if (rows.size() <= 0) return;
     const auto w = placed_at<Buffers>(scratch.of_thread(thread), c);
-    load_keys<T>(c, b, kv, rows, w);
+    load_keys<T>(c, kv, rows, w);
     for (int64_t g = 0; g < c.group; ++g)
       for (int64_t t = rows.begin; t < rows.end; t += kQueryTile)
-        forward_tile<T>(c, b, kv * c.group + g, {t, std::min(t + kQueryTile, rows.end)}, w, to);
+        forward_tile<T>(c, kv * c.group + g, {t, std::min(t + kQueryTile, rows.end)}, w, to);
   });
 }
 
+// The way of a sequence follows from its own number of queries, so that its result does not depend on
+// the other sequences.
 template <class T>
 void forward(const AttentionCall& c, const ForwardOutputs& to) {
   constexpr int64_t kFewQueries = 8;
-  if (c.queries > kFewQueries || c.spec->dropout > 0.0f) return forward_tiled<T>(c, to);
-  forward_in_place<T>(c, to);
+  const int64_t few = c.spec->dropout > 0.0f ? 0 : kFewQueries;
+  if (c.spec->rows.most_queries() > few) forward_tiled<T>(c, few, to);
+  if (few > 0) forward_in_place<T>(c, few, to);
 }
 
 }  // namespace
@@ -206,7 +218,7 @@ void forward(const AttentionCall& c, const ForwardOutputs& to) {
 void attention(const TensorView& q, const TensorView& k, const TensorView& v, const TensorView& out,
                const TensorView& lse, const AttentionSpec& spec) {
   const AttentionCall call(q, k, v, spec);
-  if (call.batch * call.queries * call.heads == 0) return;
+  if (spec.rows.queries() * call.heads == 0) return;
   switch (q.dtype) {
     case DType::kF32:
       return forward<float>(call, {out, lse});

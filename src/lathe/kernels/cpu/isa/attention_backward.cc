@@ -15,7 +15,7 @@
 // Shaw's tables take part as if each were a short row of keys (values): products with the queries
 // (output gradients) of the tile, spread over the scores, and collected again (attention_scores.h).
 //
-// A unit of work is one (batch row, key/value head): it owns dK and dV of that head and dQ of the
+// A unit of work is one (sequence, key/value head): it owns dK and dV of that head and dQ of the
 // query heads that share it, so nothing is added across threads and the order of every sum is
 // fixed.
 
@@ -65,7 +65,7 @@ struct BackwardBuffers {
   BackwardBuffers(const BackwardCall& c, Take&& take)
       : query(c.depth, {.stacked = true, .plain = bool(c.tables().shaw_keys)}, take),
         dout(c.value_depth, {.stacked = true, .plain = bool(c.tables().shaw_values)}, take) {
-    const int64_t all = padded(c.keys, kKeyTile), tile = kQueryTile * kKeyTile;
+    const int64_t all = padded(c.most_keys, kKeyTile), tile = kQueryTile * kKeyTile;
     keys = take_operand<E>(take, all * c.depth);
     keys_t = take_operand<E>(take, all * c.depth);
     values_t = take_operand<E>(take, all * c.value_depth);
@@ -222,18 +222,18 @@ void multiply(float* x, int64_t n, float factor) {
 
 // What the sweeps of a tile of queries start from.
 template <class T>
-void load_queries(const BackwardCall& c, int64_t b, int64_t h, Range rows,
+void load_queries(const BackwardCall& c, int64_t h, Range rows,
                   const BackwardBuffers<Operand<T>>& w) {
   const int64_t count = rows.size();
-  w.query.template load<T>(c.q, b, h, rows, c.depth);
-  w.dout.template load<T>(c.dout, b, h, rows, c.value_depth);
-  const float* lse = c.lse.as<float>() + (b * c.heads + h) * c.queries + rows.begin;
+  w.query.template load<T>(c.q, c.sequence.query_rows, h, rows, c.depth);
+  w.dout.template load<T>(c.dout, c.sequence.query_rows, h, rows, c.value_depth);
+  const float* lse = c.lse.as<float>() + c.in_lse(h, rows.begin);
   std::copy(lse, lse + count, w.lse);
   const float sink = sink_logit(c, h);
   for (int64_t r = 0; r < count; ++r) {
     w.sum[r] = sink == kNothing ? 0.0f : kernels::math::exp_nonpositive(sink - w.lse[r]);
-    w.shift[r] = dot_product(row_of<T>(c.dout, b, rows.begin + r, h),
-                             row_of<T>(c.out, b, rows.begin + r, h), c.value_width);
+    const int64_t row = c.sequence.query_rows(rows.begin + r);
+    w.shift[r] = dot_product(row_of<T>(c.dout, row, h), row_of<T>(c.out, row, h), c.value_width);
     w.delta[r] = -w.sum[r] * w.shift[r];  // the sink's part: its dP is 0
   }
   std::fill(w.dquery, w.dquery + count * c.depth, 0.0f);
@@ -293,31 +293,33 @@ void finish_tables(const BackwardCall& c, int64_t h, int64_t rows, const Backwar
 }
 
 template <class T>
-void backward_tile(const BackwardCall& c, int64_t b, int64_t h, Range rows,
+void backward_tile(const BackwardCall& c, int64_t h, Range rows,
                    const BackwardBuffers<Operand<T>>& w, const TableSums& sums) {
   const int64_t count = rows.size();
-  load_queries<T>(c, b, h, rows, w);
-  for_each_tile(c, b, h, rows,
+  load_queries<T>(c, h, rows, w);
+  for_each_tile(c, h, rows,
                 [&](const ScoreTile& tile) { first_sweep(c, key_tile(c, w, tile), w); });
   finish_sums(c, h, count, w, sums);
-  for_each_tile(c, b, h, rows,
+  for_each_tile(c, h, rows,
                 [&](const ScoreTile& tile) { second_sweep(c, key_tile(c, w, tile), w); });
   finish_tables(c, h, count, w, sums);
   multiply(w.dquery, count * c.depth, c.spec->scale);
-  store_rows<T>(w.dquery, c.depth, c.gradients.dq, b, h, rows);
+  store_rows<T>(w.dquery, c.depth, c.gradients.dq, c.sequence.query_rows, h, rows);
 }
 
 template <class T>
-void load_keys(const BackwardCall& c, int64_t b, int64_t kv, const BackwardBuffers<Operand<T>>& w) {
+void load_keys(const BackwardCall& c, int64_t kv, const BackwardBuffers<Operand<T>>& w) {
   using E = Operand<T>;
-  const int64_t all = padded(c.keys, kKeyTile);
+  const int64_t all = padded(c.keys(), kKeyTile);
   std::fill(w.dkeys, w.dkeys + all * c.depth, 0.0f);
   std::fill(w.dvalues, w.dvalues + all * c.value_depth, 0.0f);
-  for (int64_t s = 0; s < c.keys; s += kKeyTile) {
-    const Range keys{s, std::min(s + kKeyTile, c.keys)};
-    load_stacked<T>(c.k, b, kv, keys, c.depth, w.keys + operand_length<E>(s) * c.depth);
-    load_transposed<T>(c.k, b, kv, keys, c.depth, w.keys_t + s * operand_length<E>(c.depth));
-    load_transposed<T>(c.v, b, kv, keys, c.value_depth,
+  for (int64_t s = 0; s < c.keys(); s += kKeyTile) {
+    const Range keys{s, std::min(s + kKeyTile, c.keys())};
+    load_stacked<T>(c.k, c.sequence.key_rows, kv, keys, c.depth,
+                    w.keys + operand_length<E>(s) * c.depth);
+    load_transposed<T>(c.k, c.sequence.key_rows, kv, keys, c.depth,
+                       w.keys_t + s * operand_length<E>(c.depth));
+    load_transposed<T>(c.v, c.sequence.key_rows, kv, keys, c.value_depth,
                        w.values_t + s * operand_length<E>(c.value_depth));
   }
   if (c.tables().shaw_keys) {
@@ -330,21 +332,24 @@ void load_keys(const BackwardCall& c, int64_t b, int64_t kv, const BackwardBuffe
 }
 
 template <class T>
-void backward(const BackwardCall& c) {
-  const TableGradients tables(c, c.gradients.tables);
+void backward(const BackwardCall& call) {
+  const TableGradients tables(call, call.gradients.tables);
   using Buffers = BackwardBuffers<Operand<T>>;
-  const Scratch scratch(floats_of<Buffers>(c), thread_count());
-  parallel_dynamic(c.batch * c.kv_heads, [&](int64_t unit, int thread) {
-    const int64_t b = unit / c.kv_heads, kv = unit % c.kv_heads;
+  const Scratch scratch(floats_of<Buffers>(call), thread_count());
+  parallel_dynamic(call.batch() * call.kv_heads, [&](int64_t unit, int thread) {
+    BackwardCall c = call;
+    c.enter(unit / c.kv_heads);
+    const int64_t kv = unit % c.kv_heads;
     const auto w = placed_at<Buffers>(scratch.of_thread(thread), c);
     const TableSums sums = tables.of_unit(unit);
-    load_keys<T>(c, b, kv, w);
+    load_keys<T>(c, kv, w);
     for (int64_t g = 0; g < c.group; ++g)
-      for (int64_t t = 0; t < c.queries; t += kQueryTile)
-        backward_tile<T>(c, b, kv * c.group + g, {t, std::min(t + kQueryTile, c.queries)}, w, sums);
-    multiply(w.dkeys, c.keys * c.depth, c.spec->scale);
-    store_rows<T>(w.dkeys, c.depth, c.gradients.dk, b, kv, {0, c.keys});
-    store_rows<T>(w.dvalues, c.value_depth, c.gradients.dv, b, kv, {0, c.keys});
+      for (int64_t t = 0; t < c.queries(); t += kQueryTile)
+        backward_tile<T>(c, kv * c.group + g, {t, std::min(t + kQueryTile, c.queries())}, w, sums);
+    multiply(w.dkeys, c.keys() * c.depth, c.spec->scale);
+    const RowIndex& at = c.sequence.key_rows;
+    store_rows<T>(w.dkeys, c.depth, c.gradients.dk, at, kv, {0, c.keys()});
+    store_rows<T>(w.dvalues, c.value_depth, c.gradients.dv, at, kv, {0, c.keys()});
   });
   tables.write();
 }

@@ -15,7 +15,7 @@ struct DecodeBuffers {
 
   template <class Take>
   DecodeBuffers(const AttentionCall& c, Take&& take) {
-    scores = take(c.keys);
+    scores = take(c.most_keys);
     query = take(c.width);
     out = take(c.value_width);
     related = take(c.key_relations);    // the query's product with each row of Shaw's keys
@@ -24,13 +24,23 @@ struct DecodeBuffers {
 };
 
 struct DecodeQuery {
-  int64_t b, h, t;
+  int64_t h, t;
 };
 
 // f(Range) for the runs of keys that the query sees, segments aside.
 template <class F>
 static void for_each_seen(const AttentionCall& c, const DecodeQuery& i, F&& f) {
-  c.visibility.for_each_run(i.b, i.t, {0, c.keys}, f);
+  c.visibility.for_each_run(i.t, {0, c.keys()}, f);
+}
+
+// f(key, row) for `keys` in order, block by block. One loop for all of them, so that the sums in f are
+// compiled once and their bits do not depend on how keys are paged.
+template <class F>
+LATHE_INLINE void for_each_row(const RowIndex& at, Range keys, F&& f) {
+  for (int64_t s = keys.begin; s < keys.end;) {
+    const int64_t end = std::min(keys.end, (s / at.block_size + 1) * at.block_size);
+    for (int64_t row = at(s); s < end; ++s, ++row) f(s, row);
+  }
 }
 
 // Scores of products become those of the softmax.
@@ -45,7 +55,7 @@ static void finish_run(const AttentionCall& c, const DecodeQuery& i, Range run,
   if (tables.distance_bias) for_each_entry(distance_row(c, i.t, 0), distance_table(c, i.h));
   if (tables.shaw_keys) for_each_entry(relation_row(c, tables.shaw_keys, i.t, 0), w.related);
   if (tables.key_bias) {
-    const float* bias = key_biases(c, i.b, i.h);
+    const float* bias = key_biases(c, i.h);
     for (int64_t s = run.begin; s < run.end; ++s) w.scores[s] += bias[s];
   }
   if (spec.softcap > 0.0f)
@@ -53,13 +63,13 @@ static void finish_run(const AttentionCall& c, const DecodeQuery& i, Range run,
       w.scores[s] = spec.softcap * std::tanh(w.scores[s] / spec.softcap);
   if (spec.query_segments)
     for (int64_t s = run.begin; s < run.end; ++s)
-      if (!c.visibility.same_segment(i.b, i.t, s)) w.scores[s] = kNothing;
+      if (!c.visibility.same_segment(i.t, s)) w.scores[s] = kNothing;
 }
 
 // Writes the scores of the runs; returns the largest, or the sink logit.
 template <class T>
 static float score_keys(const AttentionCall& c, const DecodeQuery& i, const DecodeBuffers& w) {
-  load_rows<T>(c.q, i.b, i.h, {i.t, i.t + 1}, c.width, w.query);
+  load_rows<T>(c.q, c.sequence.query_rows, i.h, {i.t, i.t + 1}, c.width, w.query);
   for (int64_t d = 0; d < c.width; ++d) w.query[d] *= c.spec->scale;
   const TensorView& table = c.tables().shaw_keys;
   for (int64_t r = 0; table && r < table.shape[0]; ++r) {
@@ -71,13 +81,13 @@ static float score_keys(const AttentionCall& c, const DecodeQuery& i, const Deco
   }
   float top = sink_logit(c, i.h);
   for_each_seen(c, i, [&](Range run) {
-    for (int64_t s = run.begin; s < run.end; ++s) {
-      const T* k = row_of<T>(c.k, i.b, s, i.h / c.group);
+    for_each_row(c.sequence.key_rows, run, [&](int64_t s, int64_t row) {
+      const T* k = row_of<T>(c.k, row, i.h / c.group);
       float dot = 0.0f;
 #pragma omp simd reduction(+ : dot)
       for (int64_t d = 0; d < c.width; ++d) dot += w.query[d] * widen(k[d]);
       w.scores[s] = dot;
-    }
+    });
     finish_run(c, i, run, w);
     for (int64_t s = run.begin; s < run.end; ++s) top = std::max(top, w.scores[s]);
   });
@@ -114,13 +124,13 @@ static void sum_values(const AttentionCall& c, const DecodeQuery& i, float sum,
   const float inverse = 1.0f / sum;
   for_each_seen(c, i, [&](Range run) {
     const TableRow at = table ? relation_row(c, table, i.t, 0) : TableRow{};
-    for (int64_t s = run.begin; s < run.end; ++s) {
-      const T* v = row_of<T>(c.v, i.b, s, i.h / c.group);
+    for_each_row(c.sequence.key_rows, run, [&](int64_t s, int64_t row) {
+      const T* v = row_of<T>(c.v, row, i.h / c.group);
       const float p = w.scores[s] * inverse;
 #pragma omp simd
       for (int64_t d = 0; d < c.value_width; ++d) w.out[d] += p * widen(v[d]);
       if (table) w.weighed[std::clamp<int64_t>(at.first + s, 0, at.count - 1)] += p;
-    }
+    });
   });
   for (int64_t r = 0; table && r < table.shape[0]; ++r) {
     const float* row = table.as<float>() + r * table.stride[0];
@@ -129,19 +139,30 @@ static void sum_values(const AttentionCall& c, const DecodeQuery& i, float sum,
   }
 }
 
+// The queries of all sequences that have at most `most`, in rows of one head each.
 template <class T>
-static void forward_in_place(const AttentionCall& c, const ForwardOutputs& to) {
-  const Scratch scratch(floats_of<DecodeBuffers>(c), thread_count());
-  const int64_t rows = c.batch * c.heads * c.queries;
-  const int64_t work = std::max<int64_t>(1, 65536 / std::max<int64_t>(1, c.keys * c.width));
-  parallel_ranges(rows, work, [&](Range mine, int thread) {
-    const auto w = placed_at<DecodeBuffers>(scratch.of_thread(thread), c);
+static void forward_in_place(const AttentionCall& call, int64_t most, const ForwardOutputs& to) {
+  const AttentionRows& rows = call.spec->rows;
+  const Scratch scratch(floats_of<DecodeBuffers>(call), thread_count());
+  const int64_t grain =
+      std::max<int64_t>(1, 65536 / std::max<int64_t>(1, call.most_keys * call.width));
+  parallel_ranges(rows.queries() * call.heads, grain, [&](Range mine, int thread) {
+    const auto w = placed_at<DecodeBuffers>(scratch.of_thread(thread), call);
+    AttentionCall c = call;
+    int64_t b = -1, end = 0;  // of the sequence entered, in rows
     for (int64_t row = mine.begin; row < mine.end; ++row) {
-      const DecodeQuery i{row / (c.heads * c.queries), row / c.queries % c.heads, row % c.queries};
+      while (row >= end) {
+        c.enter(++b);
+        end = (c.sequence.first_query + c.queries()) * c.heads;
+      }
+      if (c.queries() > most) continue;
+      const int64_t inside = row - c.sequence.first_query * c.heads;
+      const DecodeQuery i{inside / c.queries(), inside % c.queries()};
       const float top = score_keys<T>(c, i, w), sum = weigh_keys(c, i, top, w);
       sum_values<T>(c, i, sum, w);
-      store_rows<T>(w.out, c.value_width, to.out, i.b, i.h, {i.t, i.t + 1});
-      if (to.lse) to.lse.as<float>()[row] = sum > 0.0f ? top + std::log(sum) : kNothing;
+      store_rows<T>(w.out, c.value_width, to.out, c.sequence.query_rows, i.h, {i.t, i.t + 1});
+      if (to.lse)
+        to.lse.as<float>()[c.in_lse(i.h, i.t)] = sum > 0.0f ? top + std::log(sum) : kNothing;
     }
   });
 }

@@ -12,12 +12,12 @@ static E* take_operand(Take&& take, int64_t n) {
 }
 
 template <class T>
-LATHE_INLINE const T* row_of(const TensorView& x, int64_t b, int64_t t, int64_t h) {
-  return x.as<T>() + b * x.stride[0] + t * x.stride[1] + h * x.stride[2];
+LATHE_INLINE const T* row_of(const TensorView& x, int64_t row, int64_t h) {
+  return x.as<T>() + row * x.stride[0] + h * x.stride[1];
 }
 template <class T>
-LATHE_INLINE T* mutable_row_of(const TensorView& x, int64_t b, int64_t t, int64_t h) {
-  return x.as<T>() + b * x.stride[0] + t * x.stride[1] + h * x.stride[2];
+LATHE_INLINE T* mutable_row_of(const TensorView& x, int64_t row, int64_t h) {
+  return x.as<T>() + row * x.stride[0] + h * x.stride[1];
 }
 
 LATHE_INLINE float widen(float x) { return x; }
@@ -33,65 +33,65 @@ LATHE_INLINE T narrow_to(float x) {
   }
 }
 
-// The loaders bring `rows` of head h into the form of an operand, padding and absent rows zero; in
+// The loaders bring `rows` of a sequence, whose places in x are `at`, and of head h into the form of an operand, padding and absent rows zero; in
 // f32 they widen. As A, whose K is the width: out[count][depth].
 template <class T>
-static void load_rows(const TensorView& x, int64_t b, int64_t h, Range rows, int64_t depth,
+static void load_rows(const TensorView& x, const RowIndex& at, int64_t h, Range rows, int64_t depth,
                       float* out) {
-  const int64_t width = x.shape[3];
+  const int64_t width = x.shape[2];
   for (int64_t t = rows.begin; t < rows.end; ++t, out += depth) {
-    const T* row = row_of<T>(x, b, t, h);
+    const T* row = row_of<T>(x, at(t), h);
 #pragma omp simd
     for (int64_t d = 0; d < width; ++d) out[d] = widen(row[d]);
     for (int64_t d = width; d < depth; ++d) out[d] = 0.0f;
   }
 }
 template <class T>
-static void load_rows(const TensorView& x, int64_t b, int64_t h, Range rows, int64_t depth,
+static void load_rows(const TensorView& x, const RowIndex& at, int64_t h, Range rows, int64_t depth,
                       Pair* out) {
-  const auto width = static_cast<size_t>(x.shape[3]);
+  const auto width = static_cast<size_t>(x.shape[2]);
   for (int64_t t = rows.begin; t < rows.end; ++t, out += depth / 2) {
     std::fill(out, out + depth / 2, Pair{});
-    std::memcpy(out, row_of<T>(x, b, t, h), width * sizeof(T));
+    std::memcpy(out, row_of<T>(x, at(t), h), width * sizeof(T));
   }
 }
 
 // As B, whose K is the rows: out[count][depth].
 template <class T>
-static void load_stacked(const TensorView& x, int64_t b, int64_t h, Range rows, int64_t depth,
-                         float* out) {
-  load_rows<T>(x, b, h, rows, depth, out);
+static void load_stacked(const TensorView& x, const RowIndex& at, int64_t h, Range rows,
+                         int64_t depth, float* out) {
+  load_rows<T>(x, at, h, rows, depth, out);
 }
 template <class T>
-static void load_stacked(const TensorView& x, int64_t b, int64_t h, Range rows, int64_t depth,
-                         Pair* out) {
-  const int64_t width = x.shape[3];
+static void load_stacked(const TensorView& x, const RowIndex& at, int64_t h, Range rows,
+                         int64_t depth, Pair* out) {
+  const int64_t width = x.shape[2];
   for (int64_t t = rows.begin; t < rows.end; t += 2, out += depth) {
-    const T* odd = t + 1 < rows.end ? row_of<T>(x, b, t + 1, h) : nullptr;
-    stack_pairs(row_of<T>(x, b, t, h), odd, out, width);
+    const T* odd = t + 1 < rows.end ? row_of<T>(x, at(t + 1), h) : nullptr;
+    stack_pairs(row_of<T>(x, at(t), h), odd, out, width);
     std::fill(out + width, out + depth, Pair{});
   }
 }
 
 // As B, whose K is the width, of one tile of keys: out[depth][kKeyTile].
 template <class T>
-static void load_transposed(const TensorView& x, int64_t b, int64_t h, Range rows, int64_t depth,
-                            float* out) {
-  const int64_t width = x.shape[3];
+static void load_transposed(const TensorView& x, const RowIndex& at, int64_t h, Range rows,
+                            int64_t depth, float* out) {
+  const int64_t width = x.shape[2];
   std::fill(out, out + depth * kKeyTile, 0.0f);
   for (int64_t t = rows.begin; t < rows.end; ++t) {
-    const T* row = row_of<T>(x, b, t, h);
+    const T* row = row_of<T>(x, at(t), h);
     float* column = out + (t - rows.begin);
     for (int64_t d = 0; d < width; ++d) column[d * kKeyTile] = widen(row[d]);
   }
 }
 template <class T>
-static void load_transposed(const TensorView& x, int64_t b, int64_t h, Range rows, int64_t depth,
-                            Pair* out) {
-  const int64_t width = x.shape[3];
+static void load_transposed(const TensorView& x, const RowIndex& at, int64_t h, Range rows,
+                            int64_t depth, Pair* out) {
+  const int64_t width = x.shape[2];
   std::fill(out, out + depth / 2 * kKeyTile, Pair{});
   for (int64_t t = rows.begin; t < rows.end; ++t) {
-    const T* row = row_of<T>(x, b, t, h);
+    const T* row = row_of<T>(x, at(t), h);
     Pair* column = out + (t - rows.begin);
     for (int64_t d = 0; d < width; ++d)
       column[d / 2 * kKeyTile].bits |= uint32_t{row[d].bits} << d % 2 * 16;
@@ -120,11 +120,11 @@ struct QueryRows {
     }
   }
   template <class T>
-  void load(const TensorView& x, int64_t b, int64_t h, Range rows, int64_t depth) const {
-    load_rows<T>(x, b, h, rows, depth, left);
+  void load(const TensorView& x, const RowIndex& at, int64_t h, Range rows, int64_t depth) const {
+    load_rows<T>(x, at, h, rows, depth, left);
     if constexpr (std::is_same_v<E, float>) return;
-    if (stacked != nullptr) load_stacked<T>(x, b, h, rows, depth, stacked);
-    if (plain != nullptr) load_rows<T>(x, b, h, rows, depth, plain);
+    if (stacked != nullptr) load_stacked<T>(x, at, h, rows, depth, stacked);
+    if (plain != nullptr) load_rows<T>(x, at, h, rows, depth, plain);
   }
 };
 
@@ -158,11 +158,11 @@ LATHE_INLINE TileOperand<Pair> along_queries(const float* scores, int64_t rows, 
 }
 
 template <class T>
-static void store_rows(const float* x, int64_t depth, const TensorView& out, int64_t b, int64_t h,
-                       Range rows) {
-  const int64_t width = out.shape[3];
+static void store_rows(const float* x, int64_t depth, const TensorView& out, const RowIndex& at,
+                       int64_t h, Range rows) {
+  const int64_t width = out.shape[2];
   for (int64_t t = rows.begin; t < rows.end; ++t, x += depth) {
-    T* row = mutable_row_of<T>(out, b, t, h);
+    T* row = mutable_row_of<T>(out, at(t), h);
 #pragma omp simd
     for (int64_t d = 0; d < width; ++d) row[d] = narrow_to<T>(x[d]);
   }

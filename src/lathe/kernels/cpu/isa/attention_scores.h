@@ -68,10 +68,9 @@ static const float* distance_table(const AttentionCall& c, int64_t h) {
   const TensorView& table = c.tables().distance_bias;
   return table.as<float>() + h * table.stride[0];
 }
-static const float* key_biases(const AttentionCall& c, int64_t b, int64_t h) {
+static const float* key_biases(const AttentionCall& c, int64_t h) {
   const TensorView& bias = c.tables().key_bias;
-  return bias.as<float>() +
-         (bias.rank == 2 ? h * bias.stride[0] : b * bias.stride[0] + h * bias.stride[1]);
+  return bias.as<float>() + h * bias.stride[0];
 }
 
 // Rows that every query of a tile has of its own, with one element per relation of a Shaw table.
@@ -107,7 +106,7 @@ static void add_biases(const AttentionCall& c, const ScoreTile& tile, float* rel
   if (tables.shaw_keys)
     add_relations(c, tile, tables.shaw_keys, {related, c.key_relations}, scores);
   if (tables.key_bias) {
-    const float* bias = key_biases(c, tile.b, tile.h) + tile.s;
+    const float* bias = key_biases(c, tile.h) + tile.s;
     for (int64_t r = 0; r < tile.rows; ++r) {
       float* row = scores + r * kKeyTile;
 #pragma omp simd
@@ -131,14 +130,14 @@ static void mask_scores(const AttentionCall& c, const ScoreTile& tile, float* sc
     float* row = scores + r * kKeyTile;
     const int64_t t = tile.t + r;
     int64_t at = 0;
-    c.visibility.for_each_run(tile.b, t, {tile.s, tile.s + tile.columns}, [&](Range run) {
+    c.visibility.for_each_run(t, {tile.s, tile.s + tile.columns}, [&](Range run) {
       std::fill(row + at, row + (run.begin - tile.s), kNothing);
       at = run.end - tile.s;
     });
     std::fill(row + at, row + kKeyTile, kNothing);
     if (!c.spec->query_segments) continue;
-    const int32_t mine = Visibility::segments(c.spec->query_segments, tile.b)[t];
-    const int32_t* theirs = Visibility::segments(c.spec->key_segments, tile.b) + tile.s;
+    const int32_t mine = c.visibility.query_segments()[t];
+    const int32_t* theirs = c.visibility.key_segments() + tile.s;
 #pragma omp simd
     for (int64_t j = 0; j < tile.columns; ++j) row[j] = theirs[j] == mine ? row[j] : kNothing;
   }
@@ -158,8 +157,9 @@ static void dropout_factors(const AttentionCall& c, const ScoreTile& tile, float
   const Rng rng = Rng::from_key(c.spec->dropout_key);
   const float keep = 1.0f / (1.0f - c.spec->dropout);
   for (int64_t r = 0; r < tile.rows; ++r) {
-    const auto row = static_cast<uint64_t>(
-        ((tile.b * c.heads + tile.h) * c.queries + tile.t + r) * c.keys + tile.s);
+    const uint64_t row =
+        c.first_dropout +
+        static_cast<uint64_t>((tile.h * c.queries() + tile.t + r) * c.keys() + tile.s);
     for (int64_t j = 0; j < kKeyTile; ++j)
       factors[r * kKeyTile + j] =
           rng.uniform(row + static_cast<uint64_t>(j)) >= c.spec->dropout ? keep : 0.0f;

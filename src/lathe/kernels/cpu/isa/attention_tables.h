@@ -1,6 +1,6 @@
 // Gradients of the tables that attention adds: distance bias, sink logits, Shaw's keys and values.
 //
-// Every unit of work (batch row, key/value head) has sums of its own, added up at the end in the
+// Every unit of work (sequence, key/value head) has sums of its own, added up at the end in the
 // order of the units, so that the result does not depend on who ran which. Distances and sinks,
 // where one entry may gather millions of terms of either sign, are summed in f32 only within a tile
 // of queries and in double beyond. Include inside the level.h frame.
@@ -49,7 +49,7 @@ class TableGradients {
     const auto& g = gradients_;
     for (int64_t h = 0; h < c.heads && g.sink_logits; ++h) {
       double sum = 0;
-      for (int64_t b = 0; b < c.batch; ++b) sum += of_head(b, h).sinks[h % c.group];
+      for (int64_t b = 0; b < c.batch(); ++b) sum += of_head(b, h).sinks[h % c.group];
       g.sink_logits.as<float>()[h] = static_cast<float>(sum);
     }
     for (int64_t h = 0; h < c.heads && g.distance_bias; ++h) write_distances(h);
@@ -58,7 +58,7 @@ class TableGradients {
   }
 
  private:
-  int64_t units() const { return call_.batch * call_.kv_heads; }
+  int64_t units() const { return call_.batch() * call_.kv_heads; }
   int64_t count() const {
     int64_t total = 0;
     TableSums(call_, gradients_, [&total](int64_t n) {
@@ -75,7 +75,7 @@ class TableGradients {
     const int64_t entries = to.shape[1];
     for (int64_t i = 0; i < entries; ++i) {
       double sum = 0;
-      for (int64_t b = 0; b < call_.batch; ++b)
+      for (int64_t b = 0; b < call_.batch(); ++b)
         sum += of_head(b, h).distances[h % call_.group * entries + i];
       to.as<float>()[h * to.stride[0] + i] = static_cast<float>(sum);
     }

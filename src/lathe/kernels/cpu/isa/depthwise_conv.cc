@@ -19,8 +19,8 @@ namespace {
 constexpr int64_t kStrip = 256;
 
 template <class T>
-T* row_at(const TensorView& t, int64_t b, int64_t i, int64_t channel) {
-  return t.as<T>() + b * t.stride[0] + i * t.stride[1] + channel;
+T* row_at(const TensorView& t, int64_t row, int64_t channel) {
+  return t.as<T>() + row * t.stride[0] + channel;
 }
 
 // sum[c] += a[c] · b[c].
@@ -54,8 +54,8 @@ struct RowCall {
   Write write;
 };
 template <class T, class Partner>
-void convolve_row(const RowCall& c, int64_t b, int64_t i, const Partner& partner) {
-  const int64_t width = c.to.shape[2];
+void convolve_row(const RowCall& c, int64_t row, const Partner& partner) {
+  const int64_t width = c.to.shape[1];
   for (int64_t at = 0; at < width; at += kStrip) {
     const int64_t n = std::min(kStrip, width - at);
     float sum[kStrip] = {};
@@ -65,10 +65,10 @@ void convolve_row(const RowCall& c, int64_t b, int64_t i, const Partner& partner
       const int64_t other = partner(u);
       if (other < 0) continue;
       with_type(c.w.dtype, [&](auto t) {
-        add_product(row_of<decltype(t)>(c.w, u) + at, row_at<T>(c.from, b, other, at), sum, n);
+        add_product(row_of<decltype(t)>(c.w, u) + at, row_at<T>(c.from, other, at), sum, n);
       });
     }
-    write(sum, c.write, row_at<T>(c.to, b, i, at), n);
+    write(sum, c.write, row_at<T>(c.to, row, at), n);
   }
 }
 
@@ -76,13 +76,12 @@ void convolve_row(const RowCall& c, int64_t b, int64_t i, const Partner& partner
 
 void depthwise_conv(const TensorView& x, const TensorView& w, const TensorView& bias,
                     const TensorView& y, const ConvSpec& spec) {
-  const int64_t tokens = y.shape[1];
-  const ConvTaps taps(spec, tokens, x.shape[1]);
   const RowCall call{x, w, bias, y, spec.taps, Write::kOverwrite};
   with_type(x.dtype, [&](auto type) {
-    parallel_for(y.shape[0] * tokens, row_grain(y.shape[2] * spec.taps, kGrain), [&](int64_t row) {
-      const int64_t b = row / tokens, t = row % tokens;
-      convolve_row<decltype(type)>(call, b, t, [&](int64_t u) { return taps.input(b, t, u); });
+    parallel_ranges(y.shape[0], row_grain(y.shape[1] * spec.taps, kGrain), [&](Range mine, int) {
+      for_each_conv_row(spec, spec.outputs, mine, [&](const ConvTaps& taps, int64_t n) {
+        convolve_row<decltype(type)>(call, n, [&](int64_t u) { return taps.input(n, u); });
+      });
     });
   });
 }
@@ -93,17 +92,15 @@ namespace {
 template <class T>
 void parameter_gradients(const TensorView& x, const TensorView& dy, const ConvSpec& spec,
                          const Kernels::LayerGradients& out, int64_t at, float* sums) {
-  const ConvTaps taps(spec, dy.shape[1], x.shape[1]);
-  const int64_t n = std::min(kStrip, x.shape[2] - at);
+  const int64_t n = std::min(kStrip, x.shape[1] - at);
   std::fill_n(sums, (spec.taps + 1) * kStrip, 0.0f);
-  for (int64_t b = 0; b < dy.shape[0]; ++b)
-    for (int64_t t = 0; t < dy.shape[1]; ++t) {
-      const T* upstream = row_at<T>(dy, b, t, at);
-      for (int64_t u = 0; u < spec.taps; ++u)
-        if (const int64_t s = taps.input(b, t, u); s >= 0)
-          add_product(upstream, row_at<T>(x, b, s, at), sums + u * kStrip, n);
-      add_to(upstream, sums + spec.taps * kStrip, n);
-    }
+  for_each_conv_row(spec, spec.outputs, {0, dy.shape[0]}, [&](const ConvTaps& taps, int64_t row) {
+    const T* upstream = row_at<T>(dy, row, at);
+    for (int64_t u = 0; u < spec.taps; ++u)
+      if (const int64_t m = taps.input(row, u); m >= 0)
+        add_product(upstream, row_at<T>(x, m, at), sums + u * kStrip, n);
+    add_to(upstream, sums + spec.taps * kStrip, n);
+  });
   if (out.dw)
     for (int64_t u = 0; u < spec.taps; ++u)
       write(sums + u * kStrip, out.write_dw, row_of<float>(out.dw, u) + at, n);
@@ -114,20 +111,20 @@ void parameter_gradients(const TensorView& x, const TensorView& dy, const ConvSp
 
 void depthwise_conv_backward(const TensorView& x, const TensorView& w, const TensorView& dy,
                              const ConvSpec& spec, const Kernels::LayerGradients& out) {
-  const int64_t tokens = x.shape[1], width = x.shape[2];
-  const ConvTaps taps(spec, dy.shape[1], tokens);
+  const int64_t width = x.shape[1];
   const TensorView no_bias;
   const RowCall call{dy, w, no_bias, out.dx, spec.taps, out.write_dx};
   const int64_t strips = (width + kStrip - 1) / kStrip;
   const Scratch sums((spec.taps + 1) * kStrip, thread_count());
   with_type(x.dtype, [&](auto type) {
     using T = decltype(type);
-    parallel_for(x.shape[0] * tokens, row_grain(width * spec.taps, kGrain), [&](int64_t row) {
-      const int64_t b = row / tokens, s = row % tokens;
-      convolve_row<T>(call, b, s, [&](int64_t u) { return taps.output(b, s, u); });
+    parallel_ranges(x.shape[0], row_grain(width * spec.taps, kGrain), [&](Range mine, int) {
+      for_each_conv_row(spec, spec.inputs, mine, [&](const ConvTaps& taps, int64_t m) {
+        convolve_row<T>(call, m, [&](int64_t u) { return taps.output(m, u); });
+      });
     });
     if (!out.dw && !out.db) return;
-    const int64_t grain = row_grain(dy.shape[0] * dy.shape[1] * kStrip * spec.taps, kGrain);
+    const int64_t grain = row_grain(dy.shape[0] * kStrip * spec.taps, kGrain);
     parallel_ranges(strips, grain, [&](Range range, int thread) {
       for (int64_t strip = range.begin; strip < range.end; ++strip)
         parameter_gradients<T>(x, dy, spec, out, strip * kStrip, sums.of_thread(thread));

@@ -25,17 +25,16 @@ void rotate(const T* x, const float* cos, const float* sin, float sign, T* out, 
 
 void rope(const TensorView& x, const TensorView& cos, const TensorView& sin,
           const TensorView& positions, const TensorView& out, const RopeSpec& spec) {
-  const int64_t length = x.shape[1], heads = x.shape[2], depth = x.shape[3], pairs = cos.shape[1];
+  const int64_t heads = x.shape[1], depth = x.shape[2], pairs = cos.shape[1];
   const float sign = spec.inverse ? -1.0f : 1.0f;
   with_type(x.dtype, [&](auto t) {
     using T = decltype(t);
-    parallel_for(x.shape[0] * length, row_grain(heads * depth, kGrain), [&](int64_t i) {
-      const int64_t b = i / length, l = i % length;
-      const int64_t p = positions.as<int32_t>()[b * positions.stride[0] + l * positions.stride[1]];
+    parallel_for(x.shape[0], row_grain(heads * depth, kGrain), [&](int64_t n) {
+      const int64_t p = positions.as<int32_t>()[n * positions.stride[0]];
       const float *c = row_of<float>(cos, p), *s = row_of<float>(sin, p);
       for (int64_t h = 0; h < heads; ++h) {
-        const T* from = x.as<T>() + b * x.stride[0] + l * x.stride[1] + h * x.stride[2];
-        T* to = out.as<T>() + b * out.stride[0] + l * out.stride[1] + h * out.stride[2];
+        const T* from = x.as<T>() + n * x.stride[0] + h * x.stride[1];
+        T* to = out.as<T>() + n * out.stride[0] + h * out.stride[1];
         if (spec.layout == RopeLayout::kHalfSplit)
           rotate<true>(from, c, s, sign, to, pairs);
         else

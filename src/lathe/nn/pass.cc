@@ -1,0 +1,15 @@
+#include "lathe/nn/pass.h"
+
+namespace lathe {
+
+Var Pass::use(const Parameter& p) const {
+  return tape != nullptr && p.trainable ? tape->leaf(p.compute, &p.grad) : Var(p.compute);
+}
+
+Var Pass::use_wide(const Parameter& p) const {
+  const Var v = use(p);
+  const DType wide = v.value.dtype() == DType::kF64 ? DType::kF64 : DType::kF32;
+  return v.value.dtype() == wide ? v : Var(v.value.to(wide));
+}
+
+}  // namespace lathe
