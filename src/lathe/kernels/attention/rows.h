@@ -19,15 +19,6 @@ struct RowIndex {
   int64_t operator()(int64_t token) const {
     return token < block_size ? blocks[0] + token : blocks[token / block_size] + token % block_size;
   }
-  // f(token, row) for `tokens` in order. One loop for all of them, so that sums over a row are
-  // compiled once and do not depend on the blocks.
-  template <class F>
-  void for_each(Range tokens, F&& f) const {
-    for (int64_t token = tokens.begin; token < tokens.end;) {
-      const int64_t end = std::min(tokens.end, (token / block_size + 1) * block_size);
-      for (int64_t row = (*this)(token); token < end; ++token, ++row) f(token, row);
-    }
-  }
 };
 
 // One sequence of a call.

@@ -33,16 +33,6 @@ static void for_each_seen(const AttentionCall& c, const DecodeQuery& i, F&& f) {
   c.visibility.for_each_run(i.t, {0, c.keys()}, f);
 }
 
-// f(key, row) for `keys` in order, block by block. One loop for all of them, so that the sums in f are
-// compiled once and their bits do not depend on how keys are paged.
-template <class F>
-LATHE_INLINE void for_each_row(const RowIndex& at, Range keys, F&& f) {
-  for (int64_t s = keys.begin; s < keys.end;) {
-    const int64_t end = std::min(keys.end, (s / at.block_size + 1) * at.block_size);
-    for (int64_t row = at(s); s < end; ++s, ++row) f(s, row);
-  }
-}
-
 // Scores of products become those of the softmax.
 static void finish_run(const AttentionCall& c, const DecodeQuery& i, Range run,
                        const DecodeBuffers& w) {

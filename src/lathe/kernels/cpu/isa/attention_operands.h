@@ -33,27 +33,40 @@ LATHE_INLINE T narrow_to(float x) {
   }
 }
 
-// The loaders bring `rows` of a sequence, whose places in x are `at`, and of head h into the form of an operand, padding and absent rows zero; in
-// f32 they widen. As A, whose K is the width: out[count][depth].
+// f(token, row) for `tokens` in order, block by block. One loop for all of them, so that the sums in f
+// are compiled once and their bits do not depend on how keys are paged.
+template <class F>
+LATHE_INLINE void for_each_row(const RowIndex& at, Range tokens, F&& f) {
+  for (int64_t t = tokens.begin; t < tokens.end;) {
+    const int64_t end = std::min(tokens.end, (t / at.block_size + 1) * at.block_size);
+    for (int64_t row = at(t); t < end; ++t, ++row) f(t, row);
+  }
+}
+
+// The loaders bring `rows` of a sequence, whose places in x are `at`, and of head h into the form of
+// an operand, padding and absent rows zero; in f32 they widen. As A, whose K is the width:
+// out[count][depth].
 template <class T>
 static void load_rows(const TensorView& x, const RowIndex& at, int64_t h, Range rows, int64_t depth,
                       float* out) {
   const int64_t width = x.shape[2];
-  for (int64_t t = rows.begin; t < rows.end; ++t, out += depth) {
-    const T* row = row_of<T>(x, at(t), h);
+  for_each_row(at, rows, [&](int64_t, int64_t place) {
+    const T* row = row_of<T>(x, place, h);
 #pragma omp simd
     for (int64_t d = 0; d < width; ++d) out[d] = widen(row[d]);
     for (int64_t d = width; d < depth; ++d) out[d] = 0.0f;
-  }
+    out += depth;
+  });
 }
 template <class T>
 static void load_rows(const TensorView& x, const RowIndex& at, int64_t h, Range rows, int64_t depth,
                       Pair* out) {
   const auto width = static_cast<size_t>(x.shape[2]);
-  for (int64_t t = rows.begin; t < rows.end; ++t, out += depth / 2) {
+  for_each_row(at, rows, [&](int64_t, int64_t place) {
     std::fill(out, out + depth / 2, Pair{});
-    std::memcpy(out, row_of<T>(x, at(t), h), width * sizeof(T));
-  }
+    std::memcpy(out, row_of<T>(x, place, h), width * sizeof(T));
+    out += depth / 2;
+  });
 }
 
 // As B, whose K is the rows: out[count][depth].
@@ -79,23 +92,23 @@ static void load_transposed(const TensorView& x, const RowIndex& at, int64_t h, 
                             int64_t depth, float* out) {
   const int64_t width = x.shape[2];
   std::fill(out, out + depth * kKeyTile, 0.0f);
-  for (int64_t t = rows.begin; t < rows.end; ++t) {
-    const T* row = row_of<T>(x, at(t), h);
+  for_each_row(at, rows, [&](int64_t t, int64_t place) {
+    const T* row = row_of<T>(x, place, h);
     float* column = out + (t - rows.begin);
     for (int64_t d = 0; d < width; ++d) column[d * kKeyTile] = widen(row[d]);
-  }
+  });
 }
 template <class T>
 static void load_transposed(const TensorView& x, const RowIndex& at, int64_t h, Range rows,
                             int64_t depth, Pair* out) {
   const int64_t width = x.shape[2];
   std::fill(out, out + depth / 2 * kKeyTile, Pair{});
-  for (int64_t t = rows.begin; t < rows.end; ++t) {
-    const T* row = row_of<T>(x, at(t), h);
+  for_each_row(at, rows, [&](int64_t t, int64_t place) {
+    const T* row = row_of<T>(x, place, h);
     Pair* column = out + (t - rows.begin);
     for (int64_t d = 0; d < width; ++d)
       column[d / 2 * kKeyTile].bits |= uint32_t{row[d].bits} << d % 2 * 16;
-  }
+  });
 }
 
 // The rows of a tile of queries: as A, and if wanted stacked as B and in f32 (for Shaw's tables). Of
@@ -161,11 +174,12 @@ template <class T>
 static void store_rows(const float* x, int64_t depth, const TensorView& out, const RowIndex& at,
                        int64_t h, Range rows) {
   const int64_t width = out.shape[2];
-  for (int64_t t = rows.begin; t < rows.end; ++t, x += depth) {
-    T* row = mutable_row_of<T>(out, at(t), h);
+  for_each_row(at, rows, [&](int64_t, int64_t place) {
+    T* row = mutable_row_of<T>(out, place, h);
 #pragma omp simd
     for (int64_t d = 0; d < width; ++d) row[d] = narrow_to<T>(x[d]);
-  }
+    x += depth;
+  });
 }
 
 // A table of Shaw's, f32 [2w+1, width]: as rows, out[2w+1][depth], and transposed,
