@@ -4,7 +4,7 @@
 //   Account account;
 //   {
 //     const AccountScope scope(account);
-//     trainer.step(1);
+//     loop.step(1);
 //   }
 //   for (const AccountRow& row : account.rows()) ...
 //
