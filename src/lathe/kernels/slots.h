@@ -15,6 +15,7 @@
   SLOT(add)                      \
   SLOT(axpy)                     \
   SLOT(scale)                    \
+  SLOT(clamp)                    \
   SLOT(cast)                     \
   SLOT(sum_rows)                 \
   SLOT(sum_squares)              \
