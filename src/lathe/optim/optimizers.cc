@@ -8,6 +8,7 @@ OptimizerEntry adamw_optimizer();
 OptimizerEntry muon_optimizer();
 OptimizerEntry lion_optimizer();
 OptimizerEntry adafactor_optimizer();
+OptimizerEntry sgd_optimizer();
 
 std::span<const OptimizerEntry> optimizers() {
   static const OptimizerEntry kOptimizers[] = {
@@ -15,6 +16,7 @@ std::span<const OptimizerEntry> optimizers() {
       muon_optimizer(),
       lion_optimizer(),
       adafactor_optimizer(),
+      sgd_optimizer(),
   };
   return kOptimizers;
 }
