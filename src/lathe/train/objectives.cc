@@ -13,12 +13,11 @@ Objective prefix_lm_objective();
 Objective span_corruption_objective();
 Objective masked_lm_objective();
 Objective ul2_objective();
-Objective scheduled_sampling_objective();
 
 std::span<const Objective> objectives() {
   static const Objective kObjectives[] = {
       next_token_objective(), prefix_lm_objective(), span_corruption_objective(),
-      masked_lm_objective(),  ul2_objective(),       scheduled_sampling_objective(),
+      masked_lm_objective(),  ul2_objective(),
   };
   return kObjectives;
 }
