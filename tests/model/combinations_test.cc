@@ -33,11 +33,6 @@ std::set<std::string> known_reasons() {
                     "some tokens see "
                     "what comes after them; use \"distance\"",
                     body));
-  for (const char* body : {"prefix_decoder", "encoder_decoder", "encoder"})
-    reasons.insert(
-        fmt::format("[model.position.kind] xpos makes scores grow with the distance of later keys, "
-                    "which body = \"{}\" shows; use \"rope\"",
-                    body));
   for (const char* body : {"encoder_decoder", "encoder"})
     for (const char* type : {"strided_attention", "fixed_attention"})
       reasons.insert(

@@ -11,13 +11,12 @@ PositionComponent sinusoidal_position();
 PositionComponent alibi_position();
 PositionComponent t5_position();
 PositionComponent shaw_position();
-PositionComponent xpos_position();
 PositionComponent no_position();
 
 std::span<const PositionComponent> positions() {
   static const PositionComponent kPositions[] = {
       rope_position(), learned_position(), sinusoidal_position(), alibi_position(),
-      t5_position(),   shaw_position(),    xpos_position(),       no_position(),
+      t5_position(),   shaw_position(),    no_position(),
   };
   return kPositions;
 }
