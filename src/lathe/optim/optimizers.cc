@@ -8,7 +8,6 @@ OptimizerEntry adamw_optimizer();
 OptimizerEntry muon_optimizer();
 OptimizerEntry lion_optimizer();
 OptimizerEntry adafactor_optimizer();
-OptimizerEntry sgd_optimizer();
 
 std::span<const OptimizerEntry> optimizers() {
   static const OptimizerEntry kOptimizers[] = {
@@ -16,7 +15,6 @@ std::span<const OptimizerEntry> optimizers() {
       muon_optimizer(),
       lion_optimizer(),
       adafactor_optimizer(),
-      sgd_optimizer(),
   };
   return kOptimizers;
 }
