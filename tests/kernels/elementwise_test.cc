@@ -36,12 +36,6 @@ std::vector<Case> cases() {
     all.push_back({name("scale_in_place"), {inout}, [](const Kernels& k, const Views& v) {
                      k.scale(-1.5, v[0], v[0]);
                    }});
-    all.push_back({name("clamp"), {in, out}, [](const Kernels& k, const Views& v) {
-                     k.clamp(-0.5, 0.75, v[0], v[1]);
-                   }});
-    all.push_back({name("clamp_in_place"), {inout}, [](const Kernels& k, const Views& v) {
-                     k.clamp(-0.5, 0.75, v[0], v[0]);
-                   }});
     all.push_back({name("cast_to_f32"),
                    {in, {s, Role::kOut, Kind::kFloat}},
                    [](const Kernels& k, const Views& v) { k.cast(v[0], v[1]); },

@@ -63,14 +63,12 @@ struct Kernels {
   //   add          out = a + b
   //   axpy         y += alpha·x, dtypes may differ
   //   scale        out = alpha·x
-  //   clamp        out = min(max(x, low), high), low <= high; NaN stays NaN
   //   cast         between any floating dtypes, strided
   //   sum_rows     out[C] (=|+=) sum_n x[n,C]
   //   sum_squares  of a contiguous tensor; NaN if any element is
   void (*add)(const TensorView& a, const TensorView& b, const TensorView& out);
   void (*axpy)(double alpha, const TensorView& x, const TensorView& y);
   void (*scale)(double alpha, const TensorView& x, const TensorView& out);
-  void (*clamp)(double low, double high, const TensorView& x, const TensorView& out);
   void (*cast)(const TensorView& x, const TensorView& out);
   void (*sum_rows)(const TensorView& x, const TensorView& out, Write write);
   double (*sum_squares)(const TensorView& x);

@@ -15,7 +15,6 @@
   SLOT(add)                      \
   SLOT(axpy)                     \
   SLOT(scale)                    \
-  SLOT(clamp)                    \
   SLOT(cast)                     \
   SLOT(sum_rows)                 \
   SLOT(sum_squares)              \

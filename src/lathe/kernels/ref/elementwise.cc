@@ -1,5 +1,3 @@
-#include <algorithm>
-
 #include "lathe/kernels/ref/array.h"
 #include "lathe/kernels/ref/ref.h"
 
@@ -18,11 +16,6 @@ void axpy(double alpha, const TensorView& x, const TensorView& y) {
 void scale(double alpha, const TensorView& x, const TensorView& out) {
   for (int64_t i = 0; i < out.numel(); ++i)
     store(out, offset_of(out, i), alpha * load(x, offset_of(x, i)));
-}
-
-void clamp(double low, double high, const TensorView& x, const TensorView& out) {
-  for (int64_t i = 0; i < out.numel(); ++i)
-    store(out, offset_of(out, i), std::clamp(load(x, offset_of(x, i)), low, high));
 }
 
 void cast(const TensorView& x, const TensorView& out) { scale(1.0, x, out); }

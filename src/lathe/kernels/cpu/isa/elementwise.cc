@@ -60,25 +60,6 @@ void scale(double alpha, const TensorView& x, const TensorView& out) {
   });
 }
 
-void clamp(double low, double high, const TensorView& x, const TensorView& out) {
-  const auto loop = [least = static_cast<float>(low), most = static_cast<float>(high)](
-                        const float* from, float* to, int64_t n) {
-#pragma omp simd
-    for (int64_t i = 0; i < n; ++i) {
-      const float raised = from[i] < least ? least : from[i];
-      to[i] = raised > most ? most : raised;
-    }
-  };
-  for_each_run({&out, &x}, kGrain, [&](const int64_t* at, int64_t n) {
-    with_type(x.dtype, [&](auto tx) {
-      with_type(out.dtype, [&](auto to) {
-        as_floats(n, loop, read(x.as<decltype(tx)>() + at[1]),
-                  write(out.as<decltype(to)>() + at[0]));
-      });
-    });
-  });
-}
-
 namespace {
 
 // f16 converts by a function call per element.
