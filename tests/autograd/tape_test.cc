@@ -22,7 +22,7 @@ Var scaled(double factor, const Var& x) {
   Tensor y(x.shape(), DType::kF64, Device::kRef);
   kernels::ref_kernels().scale(factor, x.value, y);
   return record("scaled", y, {&x}, [x = x.ref(), factor](Gradients& g) {
-    const Sink s = g.sink(x);
+    const GradientTarget s = g.target(x);
     if (s.write == kernels::Write::kOverwrite) s.target.fill_zero();
     kernels::ref_kernels().axpy(factor, g.of_output(), s.target);
   });

@@ -184,7 +184,7 @@ TEST(Documents, BinaryDataBehindATextIsFound) {
 
 // A whole file comes in pieces, and white space in front of it is part of it.
 TEST(Documents, LargeFilesComeInPieces) {
-  struct Pieces : DocumentSink {
+  struct Pieces : DocumentReceiver {
     std::vector<std::string> texts;
     size_t pieces = 0;
     void begin(const DocumentPlace&) override { texts.emplace_back(); }

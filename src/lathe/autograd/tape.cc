@@ -20,11 +20,11 @@ void Gradients::add(const Var& input, Tensor gradient) {
   Tape::Slot& slot = tape_.slots_[input.id];
   require(gradient.shape() == slot.shape, ErrorKind::kShape, "backward",
           "gradient {} for a value of shape {}", gradient.shape(), slot.shape);
-  if (slot.sink == nullptr && !slot.grad.defined()) {
+  if (slot.buffer == nullptr && !slot.grad.defined()) {
     slot.grad = std::move(gradient);
     return;
   }
-  const Sink s = sink(input);
+  const GradientTarget s = target(input);
   const auto& k = kernels_for(slot.device);
   if (s.write == Write::kAccumulate) {
     k.axpy(1.0, gradient, s.target);
@@ -33,12 +33,12 @@ void Gradients::add(const Var& input, Tensor gradient) {
   }
 }
 
-Sink Gradients::sink(const Var& input) {
+GradientTarget Gradients::target(const Var& input) {
   Tape::Slot& slot = tape_.slots_[input.id];
-  if (slot.sink != nullptr) {
-    const Write write = slot.sink->written ? Write::kAccumulate : Write::kOverwrite;
-    slot.sink->written = true;
-    return {slot.sink->tensor, write};
+  if (slot.buffer != nullptr) {
+    const Write write = slot.buffer->written ? Write::kAccumulate : Write::kOverwrite;
+    slot.buffer->written = true;
+    return {slot.buffer->tensor, write};
   }
   if (!slot.grad.defined()) {
     slot.grad = Tensor(slot.shape, slot.dtype, slot.device);
@@ -78,12 +78,12 @@ int32_t Tape::new_slot(const Tensor& value, int32_t node) {
 
 Var Tape::leaf(const Tensor& value) { return leaf(value, nullptr); }
 
-Var Tape::leaf(const Tensor& value, GradBuffer* sink) {
+Var Tape::leaf(const Tensor& value, GradBuffer* buffer) {
   ++leaf_count_;
   if (setup_.before_each) setup_.before_each();
   if (is_probe()) return value;
   const int32_t slot = new_slot(value, -1);
-  slots_[slot].sink = sink;
+  slots_[slot].buffer = buffer;
   return {value, this, slot};
 }
 

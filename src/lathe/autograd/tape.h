@@ -65,7 +65,7 @@ struct Saved {
 };
 
 // Where a backward kernel puts the gradient of one input.
-struct Sink {
+struct GradientTarget {
   Tensor target;
   kernels::Write write = kernels::Write::kOverwrite;
 };
@@ -80,7 +80,7 @@ class Gradients {
   void add(const Var& input, Tensor gradient);
   // Target for a kernel that can overwrite or accumulate. Call only when input.needs_grad(), and
   // write it.
-  Sink sink(const Var& input);
+  GradientTarget target(const Var& input);
   Tensor value(const Saved& saved);
   // The same, when this node needs neither it nor its own output again: unique() and free to be
   // overwritten if no other node saved it and nobody outside holds it.
@@ -118,8 +118,8 @@ class Tape {
 
   // A leaf whose gradient is read with grad() after backward().
   Var leaf(const Tensor& value);
-  // A leaf whose gradient is added to `sink`, which must outlive the backward.
-  Var leaf(const Tensor& value, GradBuffer* sink);
+  // A leaf whose gradient is added to `buffer`, which must outlive the backward.
+  Var leaf(const Tensor& value, GradBuffer* buffer);
 
   // Records one node with these outputs. When no input needs a gradient, returns constants.
   std::vector<Var> record(std::string_view op, std::span<const Tensor> outputs,
@@ -132,7 +132,7 @@ class Tape {
   void backward(const Var& loss, const Tensor& seed);
   void backward(const Var& loss, double seed = 1.0);
 
-  // The gradient of a leaf without a sink; undefined when nothing depended on it.
+  // The gradient of a leaf without a buffer; undefined when nothing depended on it.
   const Tensor& grad(const Var& leaf) const;
   size_t node_count() const { return nodes_.size(); }
   bool is_probe() const { return setup_.is_probe; }
@@ -153,7 +153,7 @@ class Tape {
     DType dtype = DType::kF32;
     Device device = Device::kCpu;
     Tensor grad;
-    GradBuffer* sink = nullptr;
+    GradBuffer* buffer = nullptr;
     int32_t node = -1;  // -1 for a leaf
   };
   int32_t new_slot(const Tensor& value, int32_t node);

@@ -1,4 +1,4 @@
-// Where messages go. The library never prints: it calls the sink it was given; cli installs one
+// Where messages go. The library never prints: it calls the function it was given; cli installs one
 // that writes to stderr, tests install one that collects.
 #pragma once
 
@@ -14,9 +14,9 @@ enum class LogLevel { kDebug, kInfo, kWarning };
 
 class Log {
  public:
-  using Sink = std::function<void(LogLevel, const std::string&)>;
+  using Receiver = std::function<void(LogLevel, const std::string&)>;
   Log() = default;  // silent
-  explicit Log(Sink sink) : sink_(std::move(sink)) {}
+  explicit Log(Receiver receiver) : receiver_(std::move(receiver)) {}
 
   template <class... Args>
   void info(fmt::format_string<Args...> format, Args&&... args) const {
@@ -27,11 +27,11 @@ class Log {
     write(LogLevel::kWarning, fmt::format(format, std::forward<Args>(args)...));
   }
   void write(LogLevel level, const std::string& text) const {
-    if (sink_) sink_(level, text);
+    if (receiver_) receiver_(level, text);
   }
 
  private:
-  Sink sink_;
+  Receiver receiver_;
 };
 
 }  // namespace lathe

@@ -95,12 +95,12 @@ std::string text_of_json(std::string_view value, const fs::path& file, int64_t l
 
 class Reader {
  public:
-  Reader(std::span<const fs::path> files, const DocumentConfig& config, DocumentSink& sink,
+  Reader(std::span<const fs::path> files, const DocumentConfig& config, DocumentReceiver& receiver,
          const ReadHook& hook)
       : files_(files),
         config_(config),
         max_bytes_(static_cast<size_t>(config.max_document_mib) << 20),
-        sink_(sink),
+        receiver_(receiver),
         hook_(hook) {}
 
   DocumentCounts run() {
@@ -184,7 +184,7 @@ class Reader {
                 config_.max_document_mib);
         if (is_blank(piece)) continue;
         begun = true;
-        sink_.begin(place_);
+        receiver_.begin(place_);
         add(std::exchange(held, std::string()));
       } else {
         add(piece);
@@ -273,17 +273,17 @@ class Reader {
   void emit(std::string_view text, int64_t line) {
     if (is_blank(text)) return count_blank();
     place_.line = line;
-    sink_.begin(place_);
+    receiver_.begin(place_);
     add(text);
     end();
   }
   void add(std::string_view text) {
     counts_.bytes += static_cast<int64_t>(text.size());
-    sink_.add(text);
+    receiver_.add(text);
   }
   void end() {
     ++counts_.documents;
-    go_on_ = sink_.end();
+    go_on_ = receiver_.end();
   }
   void count_blank() { ++counts_.blank; }
   void remember_bad(const std::string& what) {
@@ -301,7 +301,7 @@ class Reader {
   std::span<const fs::path> files_;
   const DocumentConfig& config_;
   const size_t max_bytes_;
-  DocumentSink& sink_;
+  DocumentReceiver& receiver_;
   const ReadHook& hook_;
   DocumentCounts counts_;
   DocumentPlace place_;
@@ -310,11 +310,11 @@ class Reader {
   std::unique_ptr<char[]> piece_;
 };
 
-class WholeDocuments : public DocumentSink {
+class WholeDocuments : public DocumentReceiver {
  public:
   WholeDocuments(std::span<const fs::path> files, const DocumentConfig& config,
-                 const std::function<bool(Document&&)>& sink)
-      : files_(files), config_(config), sink_(sink) {}
+                 const std::function<bool(Document&&)>& receiver)
+      : files_(files), config_(config), receiver_(receiver) {}
 
   void begin(const DocumentPlace& place) override { document_ = {std::string(), place}; }
   void add(std::string_view piece) override {
@@ -325,26 +325,26 @@ class WholeDocuments : public DocumentSink {
             config_.max_document_mib);
     document_.text += piece;
   }
-  bool end() override { return sink_(std::move(document_)); }
+  bool end() override { return receiver_(std::move(document_)); }
 
  private:
   std::span<const fs::path> files_;
   const DocumentConfig& config_;
-  const std::function<bool(Document&&)>& sink_;
+  const std::function<bool(Document&&)>& receiver_;
   Document document_;
 };
 
 }  // namespace
 
 DocumentCounts read_documents(std::span<const fs::path> files, const DocumentConfig& config,
-                              DocumentSink& sink, const ReadHook& hook) {
-  return Reader(files, config, sink, hook).run();
+                              DocumentReceiver& receiver, const ReadHook& hook) {
+  return Reader(files, config, receiver, hook).run();
 }
 
 DocumentCounts for_each_document(std::span<const fs::path> files, const DocumentConfig& config,
-                                 const std::function<bool(Document&&)>& sink,
+                                 const std::function<bool(Document&&)>& receiver,
                                  const ReadHook& hook) {
-  WholeDocuments whole(files, config, sink);
+  WholeDocuments whole(files, config, receiver);
   return read_documents(files, config, whole, hook);
 }
 

@@ -33,9 +33,9 @@ struct DocumentPlace {
 
 // Takes documents as they are read. A plain file that is one document comes in many pieces, so that
 // its size does not matter; all others come in one.
-class DocumentSink {
+class DocumentReceiver {
  public:
-  virtual ~DocumentSink() = default;
+  virtual ~DocumentReceiver() = default;
   virtual void begin(const DocumentPlace& place) = 0;
   virtual void add(std::string_view piece) = 0;
   virtual bool end() = 0;  // false: no more documents are wanted
@@ -61,7 +61,7 @@ using ReadHook = std::function<void(int64_t file_bytes)>;
 // that is no text (text_format.h), naming `file:line` for broken JSON, a field that is missing, null
 // or no string, a document that is too large; kData when there is no document at all.
 DocumentCounts read_documents(std::span<const std::filesystem::path> files,
-                              const DocumentConfig& config, DocumentSink& sink,
+                              const DocumentConfig& config, DocumentReceiver& receiver,
                               const ReadHook& hook = {});
 
 struct Document {
@@ -69,10 +69,10 @@ struct Document {
   DocumentPlace place;
 };
 
-// As read_documents, for those who need every document whole: `sink` returns false to stop.
+// As read_documents, for those who need every document whole: `receiver` returns false to stop.
 DocumentCounts for_each_document(std::span<const std::filesystem::path> files,
                                  const DocumentConfig& config,
-                                 const std::function<bool(Document&&)>& sink,
+                                 const std::function<bool(Document&&)>& receiver,
                                  const ReadHook& hook = {});
 
 }  // namespace lathe

@@ -54,9 +54,9 @@ BpeTrainOptions train_options(const TokenizerTrainConfig& config) {
 }
 
 // Documents as the trainer takes texts.
-class FeedTrainer : public DocumentSink {
+class FeedTrainer : public DocumentReceiver {
  public:
-  explicit FeedTrainer(TextSink& to) : to_(to) {}
+  explicit FeedTrainer(TextReceiver& to) : to_(to) {}
   void begin(const DocumentPlace&) override {}
   void add(std::string_view piece) override { to_.add(piece); }
   bool end() override {
@@ -65,7 +65,7 @@ class FeedTrainer : public DocumentSink {
   }
 
  private:
-  TextSink& to_;
+  TextReceiver& to_;
 };
 
 std::string config_json(const TokenizerTrainConfig& config, const Tokenizer& tokenizer) {
@@ -104,8 +104,8 @@ TokenizerTraining train_tokenizer(const TokenizerTrainConfig& config,
                                   std::span<const fs::path> files,
                                   const TokenizerTrainHooks& hooks) {
   DocumentCounts counts;
-  const auto read = [&](TextSink& sink) {
-    FeedTrainer feed(sink);
+  const auto read = [&](TextReceiver& receiver) {
+    FeedTrainer feed(receiver);
     counts = read_documents(files, config.documents, feed, hooks.reading);
     if (hooks.read) hooks.read(counts);
   };

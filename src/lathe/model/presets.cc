@@ -78,8 +78,7 @@ std::span<const Preset> presets() {
        1, 2048, chinchilla_70b, "70B parameters", "Hoffmann et al. 2022, arXiv:2203.15556"},
       {"glam-64b-64e",
        "GLaM 64B/64E: width 8192, 64 layers, 128 heads of 128, every other layer with 64 experts, "
-       "2 "
-       "a token; T5's position biases in place of Transformer-XL's",
+       "2 a token; T5's position biases in place of Transformer-XL's",
        1, 1024, glam_64b_64e, "1.2T parameters, of which 96.6B are active",
        "Du et al. 2021, arXiv:2112.06905"},
       {"glm-130b", "GLM-130B: width 12288, 70 layers, 96 heads, prefix decoder, DeepNorm, GeGLU", 1,

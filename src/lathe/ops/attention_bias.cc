@@ -57,7 +57,7 @@ DistanceBias distance_bias_from_buckets(const Var& weight, const BucketSpec& spe
     const Tensor& dtable = g.of_output();
     const Tensor drows({dtable.size(1), dtable.size(0)}, dtable.dtype(), dtable.device());
     k.cast(dtable.transpose(0, 1), drows);
-    const Sink d = g.sink(weight);
+    const GradientTarget d = g.target(weight);
     if (d.write == kernels::Write::kOverwrite) d.target.fill_zero();
     k.embedding_backward(ids, drows, d.target);
   };

@@ -46,14 +46,14 @@ inline Tensor over(const Tensor& t) {
 }
 
 // The input's gradient target for a kernel that must write one even when nobody wants it.
-inline Sink sink_or_scratch(Gradients& g, const Var& input, const Tensor& like) {
-  if (input.needs_grad()) return g.sink(input);
+inline GradientTarget target_or_scratch(Gradients& g, const Var& input, const Tensor& like) {
+  if (input.needs_grad()) return g.target(input);
   return {Tensor(like.shape(), like.dtype(), like.device()), kernels::Write::kOverwrite};
 }
 
 // The same for an optional operand: nothing when nobody wants it.
-inline Sink sink_or_none(Gradients& g, const Var& input) {
-  return input.needs_grad() ? g.sink(input) : Sink{};
+inline GradientTarget target_or_none(Gradients& g, const Var& input) {
+  return input.needs_grad() ? g.target(input) : GradientTarget{};
 }
 
 // The gradient of a value that was cut: that of each output goes to its part of `whole`, zeros to the

@@ -62,8 +62,9 @@ class ZLoss {
 HeadGradients gradients_for(const Var& hidden, const Tensor& rows, const OutputHead& head) {
   const DType sums = accumulation_type(rows.dtype());
   const auto of = [&](const Var& input, const Shape& shape, DType dtype) {
-    return input.needs_grad() ? Sink{Tensor(shape, dtype, rows.device()), Write::kOverwrite}
-                              : Sink{};
+    return input.needs_grad()
+               ? GradientTarget{Tensor(shape, dtype, rows.device()), Write::kOverwrite}
+               : GradientTarget{};
   };
   return {.hidden = of(hidden, rows.shape(), rows.dtype()),
           .weight = of(head.weight, head.weight.shape(), sums),

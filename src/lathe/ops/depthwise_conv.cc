@@ -70,7 +70,8 @@ Var depthwise_conv(const Var& x, const Var& weight, const Var& bias, const Depth
                    weight = weight.value, spec, &k](Gradients& g) {
     const Tensor input = g.value(saved);
     const Tensor& dy = g.of_output();
-    const Sink dx = sink_or_scratch(g, x, input), dw = sink_or_none(g, w), db = sink_or_none(g, b);
+    const GradientTarget dx = target_or_scratch(g, x, input), dw = target_or_none(g, w),
+                         db = target_or_none(g, b);
     k.depthwise_conv_backward(
         input, weight, dy, spec(),
         {dx.target, dx.write, dw.target.view(), db.target.view(), dw.write, db.write});

@@ -24,7 +24,7 @@ Var embedding(const Var& table, const Tensor& ids, std::optional<DType> out_dtyp
   const auto& k = kernels_of(out);
   k.embedding(table.value, flat, as_rows(out));
   return record("embedding", out, {&table}, [table = table.ref(), flat, &k](Gradients& g) {
-    const Sink d = g.sink(table);
+    const GradientTarget d = g.target(table);
     if (d.write == kernels::Write::kOverwrite) d.target.fill_zero();
     k.embedding_backward(flat, as_rows(g.of_output()), d.target);
   });

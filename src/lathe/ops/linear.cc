@@ -30,16 +30,16 @@ Var linear(const Var& x, const Var& w, const Var& b, std::optional<DType> out_dt
     if (dy.dtype() != type) dy = dy.to(type);
     const Tensor rows = as_rows(dy.contiguous() ? dy : dy.clone());
     if (x.needs_grad()) {
-      const Sink dx = g.sink(x);
+      const GradientTarget dx = g.target(x);
       k.matmul(rows, weight, TensorView(), as_rows(dx.target), dx.write);
     }
     if (w.needs_grad()) {
       const Tensor input = as_rows(g.value(saved_x));
-      const Sink dw = g.sink(w);
+      const GradientTarget dw = g.target(w);
       k.matmul(rows.transpose(0, 1), input, TensorView(), dw.target, dw.write);
     }
     if (b.needs_grad()) {
-      const Sink db = g.sink(b);
+      const GradientTarget db = g.target(b);
       k.sum_rows(rows, db.target, db.write);
     }
   };

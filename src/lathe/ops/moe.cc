@@ -59,7 +59,8 @@ void for_each_expert(const ExpertPlan& plan, F&& f) {
   }
 }
 
-void weight_gradient(const Tensor& dy, const Tensor& x, const ExpertPlan& plan, const Sink& dw) {
+void weight_gradient(const Tensor& dy, const Tensor& x, const ExpertPlan& plan,
+                     const GradientTarget& dw) {
   const int64_t outputs = dy.size(1);
   const auto& k = kernels_of(x);
   for (int64_t e = 0; e < plan.experts(); ++e)
@@ -71,7 +72,7 @@ void weight_gradient(const Tensor& dy, const Tensor& x, const ExpertPlan& plan, 
   });
 }
 
-void bias_gradient(const Tensor& dy, const ExpertPlan& plan, const Sink& db) {
+void bias_gradient(const Tensor& dy, const ExpertPlan& plan, const GradientTarget& db) {
   const int64_t outputs = dy.size(1);
   if (db.write == Write::kOverwrite) db.target.fill_zero();
   for_each_expert(plan, [&](int64_t e, int64_t first, int64_t rows) {
@@ -95,7 +96,7 @@ Var permute(const Var& x, const ExpertPlan& plan) {
   };
   auto backward = [x = x.ref(), begin = plan.token_begin, index = plan.token_rows,
                    &k](Gradients& g) {
-    const Sink dx = g.sink(x);
+    const GradientTarget dx = g.target(x);
     k.gather_sum(rows_of_gradient(g.of_output()), {begin, index}, TensorView(), as_rows(dx.target),
                  dx.write);
   };
@@ -126,14 +127,14 @@ Var grouped_linear(const Var& x, const Var& w, const Var& b, const ExpertPlan& p
                    outputs, &k](Gradients& g) {
     const Tensor dy = rows_of_gradient(g.of_output());
     if (x.needs_grad()) {
-      const Sink dx = g.sink(x);
+      const GradientTarget dx = g.target(x);
       for_each_expert(plan, [&](int64_t e, int64_t first, int64_t rows) {
         k.matmul(dy.narrow(0, first, rows), weight.narrow(0, e * outputs, outputs), TensorView(),
                  dx.target.narrow(0, first, rows), dx.write);
       });
     }
-    if (w.needs_grad()) weight_gradient(dy, g.value(saved), plan, g.sink(w));
-    if (b.needs_grad()) bias_gradient(dy, plan, g.sink(b));
+    if (w.needs_grad()) weight_gradient(dy, g.value(saved), plan, g.target(w));
+    if (b.needs_grad()) bias_gradient(dy, plan, g.target(b));
   };
   return record(kOp, y, {&x, &w, &b}, std::move(backward));
 }

@@ -18,7 +18,8 @@ Tensor per_row(const Tensor& x) {
   return {Shape{x.numel() / x.size(-1)}, accumulation_type(x.dtype()), x.device()};
 }
 
-Kernels::LayerGradients targets(const Sink& dx, const Sink& dw, const Sink& db) {
+Kernels::LayerGradients targets(const GradientTarget& dx, const GradientTarget& dw,
+                                const GradientTarget& db) {
   return {as_rows(dx.target), dx.write, dw.target.view(), db.target.view(), dw.write, db.write};
 }
 
@@ -37,7 +38,8 @@ Var rms_norm(const Var& x, const Var& w, const Var& b, double eps) {
                    &k](Gradients& g) {
     const Tensor input = g.value(saved);
     const Tensor dy = as_rows(g.of_output());
-    const Sink dx = sink_or_scratch(g, x, input), dw = sink_or_none(g, w), db = sink_or_none(g, b);
+    const GradientTarget dx = target_or_scratch(g, x, input), dw = target_or_none(g, w),
+                         db = target_or_none(g, b);
     k.rms_norm_backward(as_rows(input), weight.view(), rstd, dy, targets(dx, dw, db));
   };
   return record(
@@ -73,7 +75,8 @@ Var with_two_statistics(const Norm& norm, const std::array<const Var*, 3>& xwb, 
                    weight = w->value, first, rstd](Gradients& g) {
     const Tensor input = g.value(saved);
     const Tensor dy = as_rows(g.of_output());
-    const Sink dx = sink_or_scratch(g, x, input), dw = sink_or_none(g, w), db = sink_or_none(g, b);
+    const GradientTarget dx = target_or_scratch(g, x, input), dw = target_or_none(g, w),
+                         db = target_or_none(g, b);
     norm.backward(as_rows(input), weight.view(), first, rstd, dy, targets(dx, dw, db));
   };
   return record(

@@ -24,7 +24,7 @@ void multiply(const Tensor& x, const OutputHead& head, const Tensor& y) {
 
 // The gradients of that product from dy [n, V], which has x's dtype.
 void differentiate_product(const Tensor& x, const OutputHead& head, const Tensor& dy,
-                           const Sink& dx, const Sink& dw) {
+                           const GradientTarget& dx, const GradientTarget& dw) {
   const auto& k = kernels_of(x);
   if (dx.target.defined()) k.matmul(dy, head.weight.value, TensorView(), dx.target, dx.write);
   if (dw.target.defined()) k.matmul(dy.transpose(0, 1), x, TensorView(), dw.target, dw.write);
@@ -98,19 +98,19 @@ void HeadChunks::differentiate(const Chunk& chunk, const Tensor& dlogits,
   if (head_.softcap != 0.0)
     k.activation_backward(tanh_id(), ratio_.narrow(0, 0, dlogits.size(0)), dlogits, dlogits);
   // The first chunk overwrites or adds as the sum over all of them should, the others add.
-  const auto of_sum = [&](const Sink& s) {
-    return Sink{s.target, chunk.first == 0 ? s.write : Write::kAccumulate};
+  const auto of_sum = [&](const GradientTarget& s) {
+    return GradientTarget{s.target, chunk.first == 0 ? s.write : Write::kAccumulate};
   };
   Tensor dy = dlogits;
   if (dy.dtype() != hidden_.dtype()) {
     dy = Tensor(dlogits.shape(), hidden_.dtype(), hidden_.device());
     k.cast(dlogits, dy);
   }
-  Sink dx = out.hidden;
+  GradientTarget dx = out.hidden;
   if (dx.target.defined()) dx.target = chunk.of(dx.target);
   differentiate_product(chunk.hidden, head_, dy, dx, of_sum(out.weight));
   if (out.bias.target.defined()) {
-    const Sink db = of_sum(out.bias);
+    const GradientTarget db = of_sum(out.bias);
     k.sum_rows(dlogits, db.target, db.write);
   }
 }

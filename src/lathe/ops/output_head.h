@@ -36,7 +36,7 @@ LabelledRows labelled_rows(std::string_view op, const Var& hidden, const OutputH
 
 // Where the gradients of a head go; one without a target is not computed.
 struct HeadGradients {
-  Sink hidden, weight, bias;
+  GradientTarget hidden, weight, bias;
 };
 
 // The logits of `hidden` [N, C] chunk by chunk, and the way back from their gradients. A chunk has

@@ -16,7 +16,7 @@ Var packed_linear(const Var& x, const PackedMatrix& w, const Var& b) {
     const Tensor rows = as_rows(dy.contiguous() ? dy : dy.clone());
     if (x.needs_grad()) g.add(x, w.product_backward(rows).reshape(shape));
     if (b.needs_grad()) {
-      const Sink db = g.sink(b);
+      const GradientTarget db = g.target(b);
       k.sum_rows(rows, db.target, db.write);
     }
   };

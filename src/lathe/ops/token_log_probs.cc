@@ -218,9 +218,9 @@ Var token_log_probs(const Var& hidden, const OutputHead& head, const Tensor& lab
     auto backward = [hidden = hidden.ref(), saved = save(hidden), problem,
                      entropies = r.entropies](Gradients& g) {
       if (problem.labels.numel() == 0) return;  // nothing would be written to the sinks
-      HeadGradients out{.hidden = sink_or_none(g, hidden),
-                        .weight = sink_or_none(g, problem.head.weight),
-                        .bias = sink_or_none(g, problem.head.bias)};
+      HeadGradients out{.hidden = target_or_none(g, hidden),
+                        .weight = target_or_none(g, problem.head.weight),
+                        .bias = target_or_none(g, problem.head.bias)};
       if (out.hidden.target.defined()) out.hidden.target = as_rows(out.hidden.target);
       run_backward(problem, as_rows(g.value(saved)), entropies,
                    upstream_of(g, problem, entropies.defined()), out);

@@ -58,15 +58,14 @@ std::string chart_class(int color) {
 }
 
 std::string chart_style() {
-  std::string css = variables(kLight) +
-                    "svg.chart text{font:12px system-ui,-apple-system,'Segoe UI',sans-serif}"
-                    "svg.chart .title{font-size:14px;font-weight:600}"
-                    "svg.chart .grid{stroke-width:1}"
-                    "svg.chart .line{fill:none;stroke-width:2.2;stroke-linejoin:round;"
-                    "stroke-linecap:round}"
-                    "svg.chart .raw{fill:none;stroke-width:1;opacity:.35}"
-                    "svg.chart .band{stroke:none;opacity:.18}"
-                    "svg.chart .end{font-weight:600}";
+  std::string css =
+      variables(kLight) +
+      "svg.chart text{font:12px system-ui,-apple-system,'Segoe "
+      "UI',sans-serif}svg.chart .title{font-size:14px;font-weight:600}svg.chart "
+      ".grid{stroke-width:1}svg.chart "
+      ".line{fill:none;stroke-width:2.2;stroke-linejoin:round;stroke-linecap:round}svg.chart "
+      ".raw{fill:none;stroke-width:1;opacity:.35}svg.chart "
+      ".band{stroke:none;opacity:.18}svg.chart .end{font-weight:600}";
   for (size_t d = 1; d < std::size(kDashes); ++d)
     css += fmt::format("svg.chart .line.d{}{{stroke-dasharray:{}}}", d, kDashes[d]);
   return css + colours(kLight) + "@media(prefers-color-scheme:dark){" + variables(kDark) +

@@ -110,7 +110,7 @@ Tokenizer finish(Learner learned, Pattern pattern) {
 
 }  // namespace
 
-TrainedTokenizer train_bpe(const std::function<void(TextSink&)>& feed,
+TrainedTokenizer train_bpe(const std::function<void(TextReceiver&)>& feed,
                            const BpeTrainOptions& options, const BpeTrainProgress& progress) {
   check(options);
   CorpusCounts counts(options.pattern, options.special_tokens,
@@ -141,7 +141,7 @@ TrainedTokenizer train_bpe(const std::function<void(TextSink&)>& feed,
 TrainedTokenizer train_bpe(std::span<const std::string_view> texts, const BpeTrainOptions& options,
                            const BpeTrainProgress& progress) {
   return train_bpe(
-      [&](TextSink& sink) {
+      [&](TextReceiver& sink) {
         for (const std::string_view text : texts) {
           sink.add(text);
           sink.end_text();

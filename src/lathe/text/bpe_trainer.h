@@ -22,7 +22,7 @@
 #include <string_view>
 #include <vector>
 
-#include "lathe/text/text_sink.h"
+#include "lathe/text/text_receiver.h"
 #include "lathe/text/tokenizer.h"
 
 namespace lathe {
@@ -51,10 +51,10 @@ struct TrainedTokenizer {
   BpeTrainStats stats;
 };
 
-// `feed` hands every text to the sink that it is given; the words of each are cut as encode() cuts
+// `feed` hands every text to the receiver that it is given; the words of each are cut as encode() cuts
 // them, whatever pieces it comes in. Throws kConfig for options that cannot work (before it reads)
 // and kData for texts without a single word.
-TrainedTokenizer train_bpe(const std::function<void(TextSink&)>& feed,
+TrainedTokenizer train_bpe(const std::function<void(TextReceiver&)>& feed,
                            const BpeTrainOptions& options, const BpeTrainProgress& progress = {});
 
 // The same on texts in memory.

@@ -167,8 +167,7 @@ class Search {
       pcre2_get_error_message(rc, message, sizeof message);
       fail(ErrorKind::kData, kWhere,
            "the pre-tokeniser's expression gave up at byte {} of a text of {} bytes: {}; cut the "
-           "text "
-           "into shorter documents",
+           "text into shorter documents",
            from, text.size(), reinterpret_cast<const char*>(message));
     }
     const PCRE2_SIZE* offsets = pcre2_get_ovector_pointer(data_);

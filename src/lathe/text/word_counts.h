@@ -10,7 +10,7 @@
 
 #include "lathe/text/added_tokens.h"
 #include "lathe/text/patterns.h"
-#include "lathe/text/text_sink.h"
+#include "lathe/text/text_receiver.h"
 
 namespace lathe {
 
@@ -56,7 +56,7 @@ class WordCounts {
 // Texts are gathered until there are kRoundBytes of them, which all threads count together: many
 // small texts at a time, or a part of a large one. Where a round ends depends on the texts alone,
 // never on the pieces they come in, so that even what is forgotten under the limit does not.
-class CorpusCounts : public TextSink {
+class CorpusCounts : public TextReceiver {
  public:
   static constexpr int kShards = 16;
   static constexpr size_t kRoundBytes = size_t{32} << 20;

@@ -23,8 +23,7 @@ void TrainLoop::refuse_used_folder() const {
   for (const char* name : {"metrics.jsonl", "checkpoints", "model"})
     require(!fs::exists(out / name), ErrorKind::kConfig, "train.out",
             "{} already holds a run ({} exists); add --resume to go on with it, or choose another "
-            "folder with "
-            "--train.out=DIR",
+            "folder with --train.out=DIR",
             out.string(), name);
 }
 

@@ -48,7 +48,9 @@ class AttentionBench {
   }
   void forward() const { table_.attention(q_, k_, v_, out_, lse_, spec_); }
   void backward() const {
-    table_.attention_backward(q_, k_, v_, out_, lse_, dout_, spec_, {.dq = dq_, .dk = dk_, .dv = dv_, .tables = {.distance_bias = dbias_.view()}});
+    table_.attention_backward(
+        q_, k_, v_, out_, lse_, dout_, spec_,
+        {.dq = dq_, .dk = dk_, .dv = dv_, .tables = {.distance_bias = dbias_.view()}});
   }
 
  private:
@@ -92,9 +94,8 @@ int run_attention_bench(const AttentionBenchOptions& o, CommandContext& context)
        {"tokens_per_s", tokens / forward},
        {"peak_rss_mib", memory},
        {"matrix_gflops", limit * 1e-9}},
-      fmt::format("causal attention T={} H={} D={} {}: forward {:.0f} GFLOP/s ({:.0f} % "
-                  "of {:.0f}), backward "
-                  "{:.0f} ({:.0f} %), peak {:.0f} MiB\n",
+      fmt::format("causal attention T={} H={} D={} {}: forward {:.0f} GFLOP/s ({:.0f} % of "
+                  "{:.0f}), backward {:.0f} ({:.0f} %), peak {:.0f} MiB\n",
                   o.seq_len, o.heads, o.head_dim, o.precision, rate * 1e-9, 100 * rate / limit,
                   limit * 1e-9, rate_back * 1e-9, 100 * rate_back / limit, memory));
   return 0;

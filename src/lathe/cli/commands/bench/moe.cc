@@ -92,8 +92,7 @@ int run_moe_bench(const MoeBenchOptions& o, CommandContext& context) {
   }
   context.out << fmt::format(
       "moe E={} k={} C={} F={} T={} {}: {:.1f} ms forward and backward, {:.2f} times the speed of "
-      "the "
-      "dense layer ({:.1f} ms), {:.0f} of {:.0f} GFLOP/s\n",
+      "the dense layer ({:.1f} ms), {:.0f} of {:.0f} GFLOP/s\n",
       o.experts, o.experts_per_token, o.hidden_size, o.intermediate_size, o.tokens, o.precision,
       1e3 * moe_seconds, dense_seconds / moe_seconds, 1e3 * dense_seconds,
       work / moe_seconds * 1e-9, limit * 1e-9);

@@ -36,16 +36,12 @@ Command bench_step_command() {
        .summary = "as train; with --explain where the step's time goes, and each part's limit",
        .help =
            "A row is a kind of kernel call: its calls, FLOPs and bytes (each operand read once, "
-           "each "
-           "output\nwritten once), its time, and the time of its limit: FLOPs at the measured "
-           "matrix "
-           "rate or bytes at the\nmeasured read bandwidth, whichever is more. What is in no kernel "
-           "(tape, allocation, data loading,\nbookkeeping) is a row too, so that the rows add up "
-           "to "
-           "the step.\n\n"
+           "each output\nwritten once), its time, and the time of its limit: FLOPs at the "
+           "measured matrix rate or bytes at the\nmeasured read bandwidth, whichever is more. "
+           "What is in no kernel (tape, allocation, data loading,\nbookkeeping) is a row too, so "
+           "that the rows add up to the step.\n\n"
            "  lathe bench step --explain\n"
-           "  lathe bench step --preset m26 --precision fp32 --recompute full --explain --top "
-           "40\n"},
+           "  lathe bench step --preset m26 --precision fp32 --recompute full --explain --top 40\n"},
       run_step_bench);
 }
 

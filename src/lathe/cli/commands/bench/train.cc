@@ -59,8 +59,8 @@ Command bench_checkpoint_command() {
        .summary = "how long training pauses for a checkpoint",
        .help = "Four steps on random tokens, the third while the checkpoint of the second is "
                "written behind it.\n"
-               "pause: the call, and what the update waits for the writer. slowdown: that step and "
-               "the call,\n"
+               "pause: the call, and what the update waits for the writer. slowdown: that step "
+               "and the call,\n"
                "less the mean of the steps around it; write: until the checkpoint is durable.\n"},
       run_checkpoint_bench);
 }

@@ -135,8 +135,8 @@ Command data_command() {
           {.name = "show",
            .summary = "print a batch as the model gets it: text, ids, labels, mask, documents",
            .help =
-               "Opens the shards of a recipe and shows the rows of one step as `lathe train` would "
-               "give them to the model: which\n"
+               "Opens the shards of a recipe and shows the rows of one step as `lathe train` "
+               "would give them to the model: which\n"
                "token is where, what is to be predicted (- for nothing), and which document each "
                "token belongs to.\n\n"
                "  lathe data show recipes/small.toml\n"

@@ -73,7 +73,8 @@ Command shard_command() {
       {.name = "shard",
        .summary = "turn text into token shards for training",
        .help =
-           "Encodes documents with all cores and writes Megatron-LM's OUT.bin and OUT.idx, in the\n"
+           "Encodes documents with all cores and writes Megatron-LM's OUT.bin and OUT.idx, in "
+           "the\n"
            "order of reading, with a manifest that names the tokenizer and every source file.\n"
            "A plain text file is one document unless --split says otherwise. JSON lines and JSON "
            "arrays are\n"
@@ -81,8 +82,8 @@ Command shard_command() {
            "  lathe shard book.txt --tokenizer runs/tok --out runs/data --split blank-lines\n"
            "  lathe shard corpus.jsonl.gz more/ --tokenizer runs/tok --out runs/data "
            "--val-fraction 0.01\n"
-           "  lathe shard /usr/share/games/fortunes --tokenizer runs/tok --out runs/data "
-           "--split separator\n"},
+           "  lathe shard /usr/share/games/fortunes --tokenizer runs/tok --out runs/data --split "
+           "separator\n"},
       run_shard);
 }
 

@@ -83,18 +83,17 @@ Command tokenizer_train_command() {
   return make_command<TokenizerTrainConfig>(
       {.name = "train",
        .summary = "train a byte-level BPE tokenizer",
-       .help = "Writes DIR/tokenizer.json, which `tokenizers` and `transformers` read as "
-               "well. The\n"
+       .help = "Writes DIR/tokenizer.json, which `tokenizers` and `transformers` read as well. "
+               "The\n"
                "result is the same whatever the number of threads. Plain text, JSON lines and "
                "JSON\n"
                "arrays are recognised by their content, also packed with gzip or zstd.\n\n"
-               "  lathe tokenizer train book.txt --vocab-size 8000 --special-token '<|endoftext|>' "
-               "--out runs/tok\n"
-               "  lathe tokenizer train *.txt --pattern llama3 --special-token "
-               "'<|endoftext|>' \\\n"
+               "  lathe tokenizer train book.txt --vocab-size 8000 --special-token "
+               "'<|endoftext|>' --out runs/tok\n"
+               "  lathe tokenizer train *.txt --pattern llama3 --special-token '<|endoftext|>' "
+               "\\\n"
                "      --out runs/tok\n"
-               "  lathe tokenizer train corpus.jsonl.zst --text-field body --out "
-               "runs/tok\n"},
+               "  lathe tokenizer train corpus.jsonl.zst --text-field body --out runs/tok\n"},
       run_train);
 }
 

@@ -108,9 +108,8 @@ DemoText read_demo_text(const std::optional<std::string>& path) {
   text.source = path.value_or(std::string(kDefaultDemoText));
   std::error_code error;
   require(path || fs::exists(text.source, error), ErrorKind::kIo, text.source,
-          "is not there: install the Debian package `fortunes` (./demo.sh does), or give a text of "
-          "your own with --text "
-          "PATH");
+          "is not there: install the Debian package `fortunes` (./demo.sh does), or give a text "
+          "of your own with --text PATH");
   const std::vector<std::string> paths = {text.source};
   DocumentConfig config;
   if (!path) config.split = "separator";  // lines with a % alone

@@ -143,22 +143,17 @@ std::string recipe_markdown() {
                           OnResume unless_said = OnResume::kBranch) {
     return fmt::format("\n## [{}]\n\n{}", name, recipe_section_markdown(config, unless_said));
   };
-  return "# Recipe\n\nEvery key of a recipe, written by `lathe help --recipe`. On the command line "
-         "of `lathe train`: "
-         "`--section.key=value`.\n\nIn addition to the keys below, `model.from = \"FOLDER\"` "
-         "begins "
-         "from the weights of a model or a checkpoint; then "
-         "only `attention_dropout` and `hidden_dropout` of [model] may be given.\n\n"
+  return "# Recipe\n\nEvery key of a recipe, written by `lathe help --recipe`. On the command "
+         "line of `lathe train`: `--section.key=value`.\n\nIn addition to the keys below, "
+         "`model.from = \"FOLDER\"` begins from the weights of a model or a checkpoint; then only "
+         "`attention_dropout` and `hidden_dropout` of [model] may be given.\n\n"
          "The last column says what a changed key means when a run goes on with `--resume`: "
-         "*free*, no "
-         "bit of what remains depends on it; *continues*, the same as long as the learning rates "
-         "of "
-         "the steps taken stay what they were (a longer run with a constant schedule); *branch*, "
-         "the "
-         "rest becomes another run, which `--branch` accepts and the lineage records; *refused*, "
-         "the weights or the state of the optimiser belong to the old value. Of `data.train` the "
-         "paths "
-         "are free; other content, weights or another order is a branch.\n" +
+         "*free*, no bit of what remains depends on it; *continues*, the same as long as the "
+         "learning rates of the steps taken stay what they were (a longer run with a constant "
+         "schedule); *branch*, the rest becomes another run, which `--branch` accepts and the "
+         "lineage records; *refused*, the weights or the state of the optimiser belong to the old "
+         "value. Of `data.train` the paths are free; other content, weights or another order is a "
+         "branch.\n" +
          section("model", r.model, OnResume::kAnother) + section("data", r.data) +
          section("train", r.train) + section("objective", r.objective) + section("optim", r.optim) +
          section("schedule", r.schedule);

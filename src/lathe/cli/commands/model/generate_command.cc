@@ -150,8 +150,8 @@ Command generate_command() {
        .summary = "continue a text, or token ids, with a model",
        .help =
            "  lathe generate runs/demo/model --prompt 'Once upon a time'\n"
-           "  lathe generate runs/demo/model --prompt 'The' --temperature 0.8 --top-p 0.95 "
-           "--seed 3\n"
+           "  lathe generate runs/demo/model --prompt 'The' --temperature 0.8 --top-p 0.95 --seed "
+           "3\n"
            "  lathe generate runs/demo/model --input ids.json --temperature 0 --ignore-eos "
            "--json\n\n"
            "The model folder's generation_config.json, where there is one, gives the defaults of "

@@ -268,10 +268,10 @@ Command inspect_command() {
   return make_command<InspectOptions>(
       {.name = "inspect",
        .summary = "print a model as a tree with shapes, and what it costs",
-       .help = "Parameters, FLOPs a token, and bytes of weights, gradients, optimiser, activations "
-               "and cache, from\n"
-               "formulas (model/summary.h); nothing is allocated. Keys of a recipe can be replaced "
-               "as in `train`.\n\n"
+       .help = "Parameters, FLOPs a token, and bytes of weights, gradients, optimiser, "
+               "activations and cache, from\n"
+               "formulas (model/summary.h); nothing is allocated. Keys of a recipe can be "
+               "replaced as in `train`.\n\n"
                "  lathe inspect runs/demo/model\n"
                "  lathe inspect recipes/small.toml --train.batch_size=16\n"
                "  lathe inspect presets/gpt2-124m --recompute full\n"

@@ -232,8 +232,7 @@ Command logits_command() {
        .summary = "write a model's logits, loss and gradients for given token ids",
        .help =
            "Computes in fp32 without dropout. -100 among the labels is ignored. Labels of a "
-           "decoder "
-           "are shifted by\n"
+           "decoder are shifted by\n"
            "one and are the ids themselves where none are given; those of an encoder_decoder (for "
            "decoder_input_ids)\n"
            "and of an encoder stand where they are predicted. Gradients carry the names that the "

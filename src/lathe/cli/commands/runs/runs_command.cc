@@ -100,8 +100,8 @@ Command runs_command() {
        .help =
            "Every folder with a metrics.jsonl is a run, the one written last comes first. A run "
            "is running while a\n"
-           "process holds its folder, finished when its model is written, else stopped; "
-           "`lathe train RECIPE --resume`\n"
+           "process holds its folder, finished when its model is written, else stopped; `lathe "
+           "train RECIPE --resume`\n"
            "goes on with it. A damaged run is listed with what is wrong with it.\n\n"
            "  lathe runs\n"
            "  lathe runs runs old-runs --json\n"},

@@ -5,9 +5,9 @@
 
 namespace lathe {
 
-class TextSink {
+class TextReceiver {
  public:
-  virtual ~TextSink() = default;
+  virtual ~TextReceiver() = default;
   virtual void add(std::string_view piece) = 0;  // the next bytes of the present text
   virtual void end_text() = 0;                   // the next piece begins another one
 };
