@@ -17,7 +17,6 @@ class ContiguousCache : public AttentionCache {
 
   // Tokens that each sequence holds: what Rows::context of the next pass is.
   const std::vector<int64_t>& lengths() const { return lengths_; }
-  int64_t capacity() const { return capacity_; }
   size_t bytes() const;
 
   // Errors: kShape for more tokens than the capacity, and for rows whose context is not lengths().

@@ -32,7 +32,6 @@ class ModelPass {
   Var mtp_hidden(int64_t depth, const Var& hidden, const Tensor& ids_ahead) const;
   ops::OutputHead head() const { return model_.head(pass_); }
   Var logits(const Var& hidden) const { return model_.logits(pass_, hidden); }
-  const Pass& pass() const { return pass_; }
 
  private:
   const Transformer& model_;

@@ -79,13 +79,17 @@ DistanceBias alibi_bias(int64_t heads, int64_t reach, const Tensor& like, bool c
   require(heads > 0 && reach > 0, ErrorKind::kConfig, "alibi_bias",
           "{} heads over {} distances: both must be at least 1", heads, reach);
   const std::vector<double> slopes = alibi_slopes(heads);
-  std::vector<double> values;
   const int64_t entries = causal ? reach : 2 * reach - 1;
-  for (const double slope : slopes)
-    for (int64_t i = 0; i < entries; ++i)
-      values.push_back(-slope * static_cast<double>(std::abs(reach - 1 - i)));
-  const Tensor table = Tensor::of<double>(values, {heads, entries}, like.device());
-  return {Var(table.to(accumulation_type(like.dtype()))), reach - 1};
+  // Made for every pass, while decoding too: straight in its own type.
+  const Tensor table({heads, entries}, accumulation_type(like.dtype()), like.device());
+  visit_floating(table.dtype(), [&](auto tag) {
+    using T = typename decltype(tag)::type;
+    T* to = table.data<T>();
+    for (const double slope : slopes)
+      for (int64_t i = 0; i < entries; ++i)
+        *to++ = from_double<T>(-slope * static_cast<double>(std::abs(reach - 1 - i)));
+  });
+  return {Var(table), reach - 1};
 }
 
 }  // namespace lathe::ops
