@@ -39,15 +39,11 @@ TEST(Sequences, AreConsecutiveRows) {
   }
   EXPECT_EQ(lengths, (Lengths{3, 0, 1, 5}));
   EXPECT_EQ(s.longest(), 5);
-  EXPECT_FALSE(s.equally_long());
 }
 
 TEST(Sequences, MayBeEquallyLong) {
   const Sequences s = Sequences::equal(3, 4);
   EXPECT_EQ(ids_of(s.offsets()), (Ids{0, 4, 8, 12}));
-  EXPECT_TRUE(s.equally_long());
-  EXPECT_TRUE(sequences({7}).equally_long());
-  EXPECT_FALSE(sequences({2, 2, 1}).equally_long());
 }
 
 TEST(Sequences, MayBeNone) {
@@ -55,7 +51,6 @@ TEST(Sequences, MayBeNone) {
     EXPECT_EQ(s.count(), 0);
     EXPECT_EQ(s.rows(), 0);
     EXPECT_EQ(s.longest(), 0);
-    EXPECT_TRUE(s.equally_long());
     EXPECT_EQ(ids_of(s.offsets()), Ids{0});
   }
 }

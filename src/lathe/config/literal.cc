@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cmath>
 
 namespace lathe {
@@ -128,6 +129,19 @@ bool within(const Limits& limits, double value) {
     return false;
   return true;
 }
+
+bool allowed(const FieldSpec& field, const std::string& value) {
+  return field.choices.empty() ||
+         std::find(field.choices.begin(), field.choices.end(), value) != field.choices.end();
+}
+
+bool allowed(const FieldSpec&, bool) { return true; }
+
+bool allowed(const FieldSpec& field, int64_t value) {
+  return within(field.limits, static_cast<double>(value));
+}
+
+bool allowed(const FieldSpec& field, double value) { return within(field.limits, value); }
 
 std::string expectation(const FieldSpec& field) {
   if (!field.choices.empty()) {

@@ -21,6 +21,12 @@ std::string type_name(const FieldRef& value);   // "list of integers"
 std::string limits_text(const Limits& limits);  // "at least 1", ""
 bool within(const Limits& limits, double value);
 
+// Whether a field takes the value: one of its choices, within its limits.
+bool allowed(const FieldSpec& field, const std::string& value);
+bool allowed(const FieldSpec& field, bool value);
+bool allowed(const FieldSpec& field, int64_t value);
+bool allowed(const FieldSpec& field, double value);
+
 // What a field expects: "an integer, at least 1", "one of 'cosine', 'linear'".
 std::string expectation(const FieldSpec& field);
 

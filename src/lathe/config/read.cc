@@ -74,16 +74,6 @@ bool read_scalar(const Json& value, std::string& out) {
   return true;
 }
 
-bool allowed(const FieldSpec& field, const std::string& value) {
-  return field.choices.empty() ||
-         std::find(field.choices.begin(), field.choices.end(), value) != field.choices.end();
-}
-bool allowed(const FieldSpec&, bool) { return true; }
-bool allowed(const FieldSpec& field, int64_t value) {
-  return within(field.limits, static_cast<double>(value));
-}
-bool allowed(const FieldSpec& field, double value) { return within(field.limits, value); }
-
 template <class T>
 bool read_value(const FieldSpec& field, const Json& value, T& out) {
   return read_scalar(value, out) && allowed(field, out);

@@ -33,12 +33,6 @@ int64_t Sequences::longest() const {
   return longest;
 }
 
-bool Sequences::equally_long() const {
-  for (int64_t b = 1; b < count(); ++b)
-    if (length(b) != length(0)) return false;
-  return true;
-}
-
 Rows Rows::of(const Tensor& ids) {
   require(ids.rank() == 2 && ids.dtype() == DType::kI32, ErrorKind::kShape, "rows",
           "ids are {} {}, expected i32 [B,T]", name_of(ids.dtype()), ids.shape());

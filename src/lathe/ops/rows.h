@@ -31,7 +31,6 @@ class Sequences {
   int64_t first(int64_t b) const { return first_.data<int32_t>()[b]; }
   int64_t length(int64_t b) const { return first(b + 1) - first(b); }
   int64_t longest() const;
-  bool equally_long() const;
   const Tensor& offsets() const { return first_; }  // i32 [B+1], from 0
 
  private:

@@ -42,16 +42,6 @@ bool parse_scalar(const std::string& text, double& out) {
   return parse_number(text, out) && std::isfinite(out);
 }
 
-bool allowed(const FieldSpec& field, const std::string& value) {
-  return field.choices.empty() ||
-         std::find(field.choices.begin(), field.choices.end(), value) != field.choices.end();
-}
-bool allowed(const FieldSpec&, bool) { return true; }
-bool allowed(const FieldSpec& field, int64_t value) {
-  return within(field.limits, static_cast<double>(value));
-}
-bool allowed(const FieldSpec& field, double value) { return within(field.limits, value); }
-
 // Walks the fields and hands each to `on`, with its dotted key.
 class Walker : public Visitor {
  public:
