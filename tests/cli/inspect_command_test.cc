@@ -124,14 +124,15 @@ TEST(Inspect, ActivationBytesAreWhatTheTapeHolds) {
   Transformer model(c);
   model.allocate(DType::kF32);
   model.initialize(Rng(1));
-  for (Parameter* p : model.parameters()) p->grad.tensor = Tensor(p->shape, DType::kF32);
+  ParameterGradients gradients;
+  for (const Parameter* p : model.parameters()) gradients.add(*p);
   const int64_t batch = 2, tokens = 96;
   Tensor ids({batch, tokens}, DType::kI32);
   for (int64_t i = 0; i < ids.numel(); ++i) ids.data<int32_t>()[i] = static_cast<int32_t>(i % 128);
   for (const auto& [recompute, name] :
        {std::pair{Recompute::kNone, "none"}, {Recompute::kSelective, "selective"}}) {
     Tape tape({.keep_cheap = recompute != Recompute::kSelective});
-    ModelPass pass(model, {.tape = &tape}, Rng(0), recompute);
+    ModelPass pass(model, {.tape = &tape, .gradients = &gradients}, Rng(0), recompute);
     const size_t before = host_allocator().bytes_in_use();
     const Var hidden = pass.hidden({Rows::of(ids)});
     const Var loss = ops::linear_cross_entropy(hidden, pass.head(), ids);

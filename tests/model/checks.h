@@ -3,6 +3,8 @@
 
 #include <gtest/gtest.h>
 
+#include <map>
+
 #include "lathe/infer/contiguous_cache.h"
 #include "lathe/ops/cross_entropy.h"
 #include "model/grid.h"
@@ -19,42 +21,46 @@ inline Tensor shifted(const Tensor& ids) {
   return labels;
 }
 
-// Parameters without the buffers that something else moves.
-inline std::vector<Parameter*> trained_parameters(Transformer& model) {
-  std::vector<Parameter*> trained;
-  for (Parameter* p : model.parameters())
-    if (p->trainable) trained.push_back(p);
-  return trained;
-}
+// Of every parameter but packed ones and the buffers that something else moves, by name.
+using GradientsByName = std::map<std::string, Tensor>;
 
-// Loss with gradients in every parameter's buffer (NaN beforehand).
-inline double loss_with_gradients(Transformer& model, const Tensor& ids,
-                                  Recompute recompute = Recompute::kNone) {
-  for (Parameter* p : model.parameters()) {
-    p->grad.tensor = Tensor::of<double>(std::vector<double>(p->shape.numel(), std::nan("")),
-                                        p->shape, p->value.device())
-                         .to(p->value.dtype());
-    p->grad.written = false;
+struct LossWithGradients {
+  double loss = 0;
+  GradientsByName gradients;  // NaN where nothing was written
+};
+
+inline LossWithGradients loss_with_gradients(const Transformer& model, const Tensor& ids,
+                                             Recompute recompute = Recompute::kNone) {
+  ParameterGradients gradients;
+  LossWithGradients result;
+  for (const Parameter* p : model.parameters()) {
+    if (!p->trainable || p->value.packed() != nullptr) continue;
+    const Tensor& buffer = result.gradients[p->name] = gradients.add(*p).tensor;
+    buffer.copy_from(
+        Tensor::of<double>(std::vector<double>(static_cast<size_t>(p->shape.numel()), std::nan("")),
+                           p->shape, buffer.device()));
   }
   Tape tape({.keep_cheap = recompute != Recompute::kSelective});
-  ModelPass pass(model, {.tape = &tape, .training = true}, Rng(5), recompute);
+  ModelPass pass(model, {.tape = &tape, .gradients = &gradients, .training = true}, Rng(5),
+                 recompute);
   const Var hidden = pass.hidden(inputs_for(model, ids));
   const Var loss = ops::linear_cross_entropy(hidden, pass.head(), shifted(ids));
   tape.backward(loss);
-  return loss.value.item();
+  result.loss = loss.value.item();
+  return result;
 }
 
 // Each parameter has a finite gradient that is not zero everywhere.
-inline void expect_gradients_everywhere(Transformer& model) {
-  EXPECT_GT(loss_with_gradients(model, some_ids(2, 7)), 0);
-  for (Parameter* p : trained_parameters(model)) {
-    ASSERT_TRUE(p->grad.written) << p->name;
+inline void expect_gradients_everywhere(const Transformer& model) {
+  const LossWithGradients got = loss_with_gradients(model, some_ids(2, 7));
+  EXPECT_GT(got.loss, 0);
+  for (const auto& [name, gradient] : got.gradients) {
     double largest = 0;
-    for (double g : p->grad.tensor.to_vector()) {
-      ASSERT_TRUE(std::isfinite(g)) << p->name;
+    for (const double g : gradient.to_vector()) {
+      ASSERT_TRUE(std::isfinite(g)) << name;
       largest = std::max(largest, std::abs(g));
     }
-    EXPECT_GT(largest, 1e-9) << p->name;
+    EXPECT_GT(largest, 1e-9) << name;
   }
 }
 

@@ -27,7 +27,8 @@ Parameter& parameter(Transformer& model, const std::string& name) {
 std::unique_ptr<Transformer> copy_of(Transformer& model) {
   auto copy = std::make_unique<Transformer>(model.config());
   copy->allocate(DType::kF32);
-  for (Parameter* p : copy->parameters()) p->value.copy_from(parameter(model, p->name).value);
+  for (Parameter* p : copy->parameters())
+    p->value.tensor().copy_from(parameter(model, p->name).value.tensor());
   return copy;
 }
 
@@ -137,13 +138,13 @@ void pair_heads(Transformer& model) {
   };
   for (Parameter* p : model.parameters()) {
     if (p->name.find(".qkv.") != std::string::npos) {
-      pair(p->value.narrow(0, p->parts[0], p->parts[1]));
-      pair(p->value.narrow(0, p->parts[0] + p->parts[1], p->parts[2]));
+      pair(p->value.tensor().narrow(0, p->parts[0], p->parts[1]));
+      pair(p->value.tensor().narrow(0, p->parts[0] + p->parts[1], p->parts[2]));
     } else if (p->name.find(".key_value.") != std::string::npos) {
-      pair(p->value.narrow(0, 0, p->parts[0]));
-      pair(p->value.narrow(0, p->parts[0], p->parts[1]));
+      pair(p->value.tensor().narrow(0, 0, p->parts[0]));
+      pair(p->value.tensor().narrow(0, p->parts[0], p->parts[1]));
     } else if (p->name.find(".key_norm.") != std::string::npos && p->shape[0] == heads * width) {
-      pair(p->value);
+      pair(p->value.tensor());
     }
   }
 }
@@ -189,7 +190,7 @@ TEST(KvHeads, HeadsAreAveraged) {
     const Parameter& from = parameter(*model, "layers.1.attention.qkv.weight");
     const Parameter& to = parameter(*grouped, "layers.1.attention.qkv.weight");
     EXPECT_EQ(to.shape[0], 16 + 2 * heads * width);
-    const auto old = from.value.to_vector(), fresh = to.value.to_vector();
+    const auto old = from.value.tensor().to_vector(), fresh = to.value.tensor().to_vector();
     for (int64_t i = 0; i < 16 * 16; ++i) EXPECT_EQ(fresh[i], old[i]);
     for (int64_t part = 0; part < 2; ++part)
       for (int64_t row = 0; row < heads * width; ++row)
@@ -267,10 +268,10 @@ TEST(Vocabulary, NewRowsAreNearTheMeanAndDifferFromEachOther) {
   const auto again = converted(*model, {.vocab_size = 40, .seed = 3});
   const auto other = converted(*model, {.vocab_size = 40, .seed = 4});
   for (const char* name : {"embedding.weight", "head.weight", "head.bias"}) {
-    const auto old = parameter(*model, name).value.to_vector();
-    const auto fresh = parameter(*larger, name).value.to_vector();
-    EXPECT_EQ(fresh, parameter(*again, name).value.to_vector());
-    EXPECT_NE(fresh, parameter(*other, name).value.to_vector());
+    const auto old = parameter(*model, name).value.tensor().to_vector();
+    const auto fresh = parameter(*larger, name).value.tensor().to_vector();
+    EXPECT_EQ(fresh, parameter(*again, name).value.tensor().to_vector());
+    EXPECT_NE(fresh, parameter(*other, name).value.tensor().to_vector());
     const size_t width = old.size() / 13;
     for (size_t c0 = 0; c0 < width; ++c0) {
       double mean = 0, spread = 0, noise = 0;
@@ -285,12 +286,12 @@ TEST(Vocabulary, NewRowsAreNearTheMeanAndDifferFromEachOther) {
 TEST(Vocabulary, PaddingRowsAreNoPartOfTheMean) {
   const auto model = model_of(tiny_config());
   Parameter& table = parameter(*model, "embedding.weight");
-  for (int64_t i = 10 * 16; i < 13 * 16; ++i) table.value.data<float>()[i] = 1000.0f;
+  for (int64_t i = 10 * 16; i < 13 * 16; ++i) table.value.tensor().data<float>()[i] = 1000.0f;
   const auto larger = converted(*model, {.pad_vocab_to = 32, .known_tokens = 10});
   EXPECT_EQ(larger->config().vocab_size, 32);
-  const Tensor rows = parameter(*larger, "embedding.weight").value;
+  const Tensor rows = parameter(*larger, "embedding.weight").value.tensor();
   EXPECT_LT(largest_magnitude(rows.narrow(0, 13, 19).clone()), 3.0);
-  EXPECT_EQ(rows.narrow(0, 0, 13).clone().to_vector(), table.value.to_vector());
+  EXPECT_EQ(rows.narrow(0, 0, 13).clone().to_vector(), table.value.tensor().to_vector());
 }
 
 TEST(Vocabulary, IsNeverMadeSmaller) {
@@ -375,8 +376,8 @@ TEST(Context, ALearnedTableIsInterpolated) {
     c.max_position_embeddings = 5;
     const auto model = model_of(c);
     const auto longer = converted(*model, {.context = 13});
-    const auto old = parameter(*model, "position.weight").value.to_vector();
-    const auto fresh = parameter(*longer, "position.weight").value.to_vector();
+    const auto old = parameter(*model, "position.weight").value.tensor().to_vector();
+    const auto fresh = parameter(*longer, "position.weight").value.tensor().to_vector();
     ASSERT_EQ(fresh.size(), static_cast<size_t>(13 + offset) * 16);
     for (int64_t i = 0; i < offset * 16; ++i) EXPECT_EQ(fresh[i], old[i]);
     for (int64_t p = 0; p < 13; ++p)  // row p lies at p/3
@@ -462,7 +463,7 @@ TEST(Experts, RoutersAreDrawnFromTheSeed) {
   const auto model = model_of(llama_like());
   const auto router = [&](int64_t seed, const char* name) {
     const auto sparse = converted(*model, {.experts = 4, .seed = seed});
-    return parameter(*sparse, name).value.to_vector();
+    return parameter(*sparse, name).value.tensor().to_vector();
   };
   const char* const first = "layers.0.ffn.router.weight";
   EXPECT_EQ(router(1, first), router(1, first));

@@ -192,9 +192,10 @@ inline void randomize(Transformer& model, uint64_t seed = 1) {
     if (p->shape.rank() != 1) continue;
     const double centre = p->init.kind == Initializer::Kind::kOnes ? 1.0 : 0.0;
     std::vector<double> values;
-    for (int64_t i = 0; i < p->value.numel(); ++i)
+    for (int64_t i = 0; i < p->shape.numel(); ++i)
       values.push_back(centre + 0.3 * Rng(seed).fork(p->name).normal(static_cast<uint64_t>(i)));
-    p->value.copy_from(Tensor::of<double>(values, p->shape, p->value.device()));
+    const Tensor& value = p->value.tensor();
+    value.copy_from(Tensor::of<double>(values, p->shape, value.device()));
   }
 }
 

@@ -50,16 +50,17 @@ TEST(Grid, SinglePrecisionFollowsDouble) {
     SCOPED_TRACE(v.name);
     const auto exact = make_model(v.config, DType::kF64, Device::kRef);
     const auto fast = make_model(v.config, DType::kF32, Device::kCpu);
-    const double loss = loss_with_gradients(*exact, some_ids(2, 7));
-    EXPECT_NEAR(loss_with_gradients(*fast, some_ids(2, 7)), loss, 1e-5 * std::max(1.0, loss));
-    const auto want = trained_parameters(*exact), got = trained_parameters(*fast);
+    const LossWithGradients want = loss_with_gradients(*exact, some_ids(2, 7)),
+                            got = loss_with_gradients(*fast, some_ids(2, 7));
+    EXPECT_NEAR(got.loss, want.loss, 1e-5 * std::max(1.0, want.loss));
     // Without norms gradients reach millions, and what cancels leaves their rounding behind.
     double most = 1.0;
-    for (const Parameter* p : want) most = std::max(most, largest_magnitude(p->grad.tensor));
-    for (size_t i = 0; i < want.size(); ++i)
-      EXPECT_LE(largest_difference(got[i]->grad.tensor, want[i]->grad.tensor),
-                1e-4 * std::max(1.0, largest_magnitude(want[i]->grad.tensor)) + 1e-6 * most)
-          << want[i]->name;
+    for (const auto& [name, gradient] : want.gradients)
+      most = std::max(most, largest_magnitude(gradient));
+    for (const auto& [name, gradient] : want.gradients)
+      EXPECT_LE(largest_difference(got.gradients.at(name), gradient),
+                1e-4 * std::max(1.0, largest_magnitude(gradient)) + 1e-6 * most)
+          << name;
   }
 }
 
@@ -69,20 +70,21 @@ TEST(Grid, TrainingLowersTheLossAsPredicted) {
     SCOPED_TRACE(v.name);
     v.config.moe.router_aux_loss_coef = 0.0;  // not part of the reported loss
     const auto model = make_model(v.config, DType::kF64, Device::kRef);
-    double loss = loss_with_gradients(*model, some_ids(2, 7));
+    LossWithGradients now = loss_with_gradients(*model, some_ids(2, 7));
     for (int step = 0; step < 2; ++step) {
       double squares = 0;
-      for (const Parameter* p : trained_parameters(*model))
-        for (const double g : p->grad.tensor.to_vector()) squares += g * g;
-      const double wanted = 1e-7 * loss;
-      for (Parameter* p : trained_parameters(*model)) {
-        const double* gradient = p->grad.tensor.data<double>();
-        double* value = p->value.data<double>();
-        for (int64_t i = 0; i < p->value.numel(); ++i) value[i] -= wanted / squares * gradient[i];
+      for (const auto& [name, gradient] : now.gradients)
+        for (const double g : gradient.to_vector()) squares += g * g;
+      const double wanted = 1e-7 * now.loss;
+      for (Parameter* p : model->parameters()) {
+        if (!p->trainable) continue;
+        const double* gradient = now.gradients.at(p->name).data<double>();
+        double* value = p->value.tensor().data<double>();
+        for (int64_t i = 0; i < p->shape.numel(); ++i) value[i] -= wanted / squares * gradient[i];
       }
-      const double next = loss_with_gradients(*model, some_ids(2, 7));
-      EXPECT_NEAR(loss - next, wanted, 0.01 * wanted);
-      loss = next;
+      const LossWithGradients next = loss_with_gradients(*model, some_ids(2, 7));
+      EXPECT_NEAR(now.loss - next.loss, wanted, 0.01 * wanted);
+      now = next;
     }
     if (::testing::Test::HasFailure()) return;
   }
@@ -124,14 +126,13 @@ TEST(Grid, RecomputingGivesTheSameBits) {
     for (const auto& [dtype, device] :
          {std::pair{DType::kF32, Device::kCpu}, {DType::kF64, Device::kRef}}) {
       const auto kept = make_model(v.config, dtype, device);
-      const double loss = loss_with_gradients(*kept, some_ids(2, 7));
+      const LossWithGradients want = loss_with_gradients(*kept, some_ids(2, 7));
       for (Recompute how : {Recompute::kSelective, Recompute::kFull}) {
         const auto again = make_model(v.config, dtype, device);
-        EXPECT_EQ(loss_with_gradients(*again, some_ids(2, 7), how), loss);
-        const auto want = trained_parameters(*kept), got = trained_parameters(*again);
-        for (size_t i = 0; i < want.size(); ++i)
-          EXPECT_EQ(got[i]->grad.tensor.to_vector(), want[i]->grad.tensor.to_vector())
-              << want[i]->name;
+        const LossWithGradients got = loss_with_gradients(*again, some_ids(2, 7), how);
+        EXPECT_EQ(got.loss, want.loss);
+        for (const auto& [name, gradient] : want.gradients)
+          EXPECT_EQ(got.gradients.at(name).to_vector(), gradient.to_vector()) << name;
       }
     }
   }

@@ -23,9 +23,10 @@ std::unique_ptr<FeedForward> make_layer(std::string_view keys) {
                          .bias = true},
                         config);
   for_each_parameter(*layer, [](const std::string& name, Parameter& p) {
-    p.value = p.compute = Tensor(p.shape, DType::kF64, Device::kRef);
-    for (int64_t i = 0; i < p.value.numel(); ++i)
-      p.value.data<double>()[i] = Rng(3).fork(name).normal(static_cast<uint64_t>(i));
+    const Tensor value(p.shape, DType::kF64, Device::kRef);
+    p.value = value;
+    for (int64_t i = 0; i < value.numel(); ++i)
+      value.data<double>()[i] = Rng(3).fork(name).normal(static_cast<uint64_t>(i));
   });
   return layer;
 }

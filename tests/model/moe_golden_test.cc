@@ -85,9 +85,8 @@ class MoeGoldenTest : public ::testing::TestWithParam<MoeGolden> {
                            .activation = kernels::find_activation(GetParam().activation)},
                           GetParam().config);
     for_each_parameter(*layer, [&](const std::string& name, Parameter& p) {
-      p.compute = p.value = read("weight." + name, a);
-      EXPECT_EQ(p.value.shape(), p.shape) << name;
-      p.grad.tensor = Tensor(p.shape, a.dtype, a.device);
+      p.value = read("weight." + name, a);
+      EXPECT_EQ(p.value.tensor().shape(), p.shape) << name;
     });
     return layer;
   }
@@ -100,8 +99,10 @@ TEST_P(MoeGoldenTest, OutputGradientsAndLossesAreThoseOfTransformers) {
     SCOPED_TRACE(name_of(a.dtype));
     const auto layer = make(a);
     Tape tape;
+    ParameterGradients gradients;
+    for_each_parameter(*layer, [&](const std::string&, Parameter& p) { gradients.add(p); });
     RouterStatistics statistics;
-    const Pass pass{.tape = &tape, .router_statistics = &statistics};
+    const Pass pass{.tape = &tape, .gradients = &gradients, .router_statistics = &statistics};
     const Tensor input = read("x", a);  // [B,T,C]
     const Rows rows{.ids = {}, .sequences = Sequences::equal(input.size(0), input.size(1))};
     const Shape packed{input.size(0) * input.size(1), input.size(2)};
@@ -114,7 +115,7 @@ TEST_P(MoeGoldenTest, OutputGradientsAndLossesAreThoseOfTransformers) {
     for_each_parameter(*layer, [&](const std::string& name, Parameter& p) {
       arrays += p.trainable ? 2 : 1;
       if (!p.trainable) return;
-      EXPECT_LE(largest_difference(p.grad.tensor, read("grad." + name)), 2e-5) << name;
+      EXPECT_LE(largest_difference(gradients.find(p)->tensor, read("grad." + name)), 2e-5) << name;
     });
     statistics.end_micro_batch();
     if (file_.find("balance_loss") != nullptr) {

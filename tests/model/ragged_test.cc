@@ -6,7 +6,7 @@
 #include <thread>
 
 #include "lathe/infer/contiguous_cache.h"
-#include "model/grid.h"
+#include "model/checks.h"
 
 namespace lathe::testing {
 namespace {
@@ -148,11 +148,12 @@ TEST_P(EveryModel, RaggedIsOneByOne) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(, EveryModel, ::testing::ValuesIn(covering_variants(2)), [](const auto& each) {
-  std::string name = each.param.name;
-  std::ranges::replace(name, '-', '_');
-  return std::to_string(each.index) + "_" + name.substr(0, 80);
-});
+INSTANTIATE_TEST_SUITE_P(, EveryModel, ::testing::ValuesIn(covering_variants(2)),
+                         [](const auto& each) {
+                           std::string name = each.param.name;
+                           std::ranges::replace(name, '-', '_');
+                           return std::to_string(each.index) + "_" + name.substr(0, 80);
+                         });
 
 // A row is not placed by its neighbours where frequencies follow the length of the text.
 TEST(Ragged, FrequenciesFollowTheLengthOfEachSequenceAlone) {
@@ -195,6 +196,27 @@ TEST(Ragged, TwoThreadsRunOneModel) {
     threads.emplace_back([&, thread] {
       for (int round = 0; round < 50; ++round)
         for (size_t b = thread; b < all.size(); b += 2) wrong[thread] += pass_of(b) != want[b];
+    });
+  for (std::thread& t : threads) t.join();
+  EXPECT_EQ(wrong, (std::vector<int>{0, 0}));
+}
+
+// Gradients are no part of a model: each thread differentiates the same one into its own.
+TEST(Gradients, TwoThreadsDifferentiateOneModel) {
+  const std::unique_ptr<const Transformer> model =
+      make_model(tiny_config(), DType::kF32, Device::kCpu);
+  const auto gradients_of = [&](int64_t rows) {
+    std::map<std::string, std::vector<double>> all;
+    for (const auto& [name, g] : loss_with_gradients(*model, some_ids(rows, 6)).gradients)
+      all[name] = g.to_vector();
+    return all;
+  };
+  std::vector<std::thread> threads;
+  std::vector<int> wrong(2, 0);
+  for (size_t thread = 0; thread < 2; ++thread)
+    threads.emplace_back([&, thread, rows = static_cast<int64_t>(thread) + 1,
+                          want = gradients_of(static_cast<int64_t>(thread) + 1)] {
+      for (int round = 0; round < 50; ++round) wrong[thread] += gradients_of(rows) != want;
     });
   for (std::thread& t : threads) t.join();
   EXPECT_EQ(wrong, (std::vector<int>{0, 0}));

@@ -235,12 +235,12 @@ TEST(Transformer, DrawsEachParameterFromItsName) {
   deep.initialize(Rng(2));
   deeper.initialize(Rng(1));
   const auto a = small.parameters(), b = deep.parameters();
-  EXPECT_NE(a[0]->value.to_vector(), b[0]->value.to_vector());
+  EXPECT_NE(a[0]->value.tensor().to_vector(), b[0]->value.tensor().to_vector());
   for (Parameter* p : a) {
     for (Parameter* q : deeper.parameters()) {
       const bool scaled = p->name.ends_with("output.weight") || p->name.ends_with("down.weight");
       if (p->name != q->name || scaled) continue;
-      EXPECT_EQ(p->value.to_vector(), q->value.to_vector()) << p->name;
+      EXPECT_EQ(p->value.tensor().to_vector(), q->value.tensor().to_vector()) << p->name;
     }
   }
 }

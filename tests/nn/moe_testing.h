@@ -129,17 +129,22 @@ class MoeLayer {
     for_each_parameter(*layer_, [&](const std::string& name, Parameter& p) {
       p.name = name;
       const Place master{wide(place.dtype), place.device};
-      p.value = tensor_of(random_values(p.shape.numel(), Rng(5).fork(name), 0.6), p.shape, master);
+      const Tensor value =
+          tensor_of(random_values(p.shape.numel(), Rng(5).fork(name), 0.6), p.shape, master);
       const bool narrow = p.shape.rank() >= 2 && !p.full_precision;
-      p.compute = narrow ? p.value.to(place.dtype) : p.value;
-      p.grad.tensor =
-          tensor_of(Values(static_cast<size_t>(p.shape.numel()), std::nan("")), p.shape, master);
+      p.value = narrow ? value.to(place.dtype) : value;
+      if (p.trainable)
+        gradients_.add(p).tensor.copy_from(
+            tensor_of(Values(static_cast<size_t>(p.shape.numel()), std::nan("")), p.shape, master));
       parameters_[name] = &p;
     });
   }
 
   Pass pass(Tape* tape = nullptr) {
-    return {.tape = tape, .training = case_.training, .router_statistics = &statistics_};
+    return {.tape = tape,
+            .gradients = &gradients_,
+            .training = case_.training,
+            .router_statistics = &statistics_};
   }
   // x [N,C] in rows of kTokens.
   Var run(const Pass& pass, const Var& x) const {
@@ -151,12 +156,14 @@ class MoeLayer {
   std::map<std::string, Parameter*>& parameters() { return parameters_; }
   Values weights(const std::string& name) const {
     const auto found = parameters_.find(name);
-    return found == parameters_.end() ? Values() : found->second->value.to_vector();
+    return found == parameters_.end() ? Values() : found->second->value.tensor().to_vector();
   }
-  Values gradient(const std::string& name) const {
+  Values gradient(const std::string& name) {
     const Parameter& p = *parameters_.at(name);
-    return p.grad.written ? p.grad.tensor.to_vector()
-                          : Values(static_cast<size_t>(p.shape.numel()), 0.0);
+    const GradBuffer* gradient = gradients_.find(p);
+    return gradient != nullptr && gradient->written
+               ? gradient->tensor.to_vector()
+               : Values(static_cast<size_t>(p.shape.numel()), 0.0);
   }
   RouterStatistics& statistics() { return statistics_; }
   const Place& place() const { return place_; }
@@ -166,6 +173,7 @@ class MoeLayer {
   Place place_;
   std::unique_ptr<FeedForward> layer_;
   std::map<std::string, Parameter*> parameters_;
+  ParameterGradients gradients_;
   RouterStatistics statistics_;
 };
 

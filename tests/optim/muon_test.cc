@@ -131,19 +131,19 @@ TEST(Muon, FollowsTheFormula) {
         for (const auto& [rows, cols] : {std::pair<size_t, size_t>{3, 5}, {8, 2}}) {
           Parameters all;
           const Shape shape = {static_cast<int64_t>(rows), static_cast<int64_t>(cols)};
-          Parameter& p = all.add(parameter("w", shape, place, normals(rows * cols, 1)));
+          Owned& p = all.add(parameter("w", shape, place, normals(rows * cols, 1)));
           OptimConfig c;
           c.name = "muon";
           c.components.get<MuonConfig>().adjust_lr = adjust;
           c.components.get<MuonConfig>().nesterov = nesterov;
           const auto muon = make_optimizer(c, all.list);
-          Numbers w = p.value.to_vector(), m(w.size(), 0.0);
+          Numbers w = p.master.to_vector(), m(w.size(), 0.0);
           const double r = static_cast<double>(rows), k = static_cast<double>(cols);
           const double scale = adjust == "original" ? std::sqrt(std::max(1.0, r / k))
                                                     : 0.2 * std::sqrt(std::max(r, k));
           for (int64_t t = 1; t <= 3; ++t) {
             random_gradients(all, static_cast<uint64_t>(t));
-            const Numbers g = p.grad.tensor.to_vector();
+            const Numbers g = p.gradient.tensor.to_vector();
             Matrix u{rows, cols, Numbers(w.size())};
             for (size_t i = 0; i < w.size(); ++i) {
               m[i] = 0.95 * m[i] + 0.05 * 2 * g[i];
@@ -154,7 +154,7 @@ TEST(Muon, FollowsTheFormula) {
               w[i] = w[i] - 0.02 * 0.1 * w[i] - 0.02 * scale * o.x[i];
             muon->step(all.list, {.step = t, .lr = 0.02, .grad_scale = 2});
           }
-          const Numbers got = p.value.to_vector();
+          const Numbers got = p.master.to_vector();
           for (size_t i = 0; i < w.size(); ++i)
             EXPECT_NEAR(got[i], w[i], place.tolerance) << adjust;
         }
@@ -162,14 +162,14 @@ TEST(Muon, FollowsTheFormula) {
 
 TEST(Muon, UpdateRmsIsThatOfAdamW) {
   Parameters all;
-  Parameter& p = all.add(parameter("w", {64, 192}, kCpu, Numbers(64 * 192, 0.0)));
+  Owned& p = all.add(parameter("w", {64, 192}, kCpu, Numbers(64 * 192, 0.0)));
   OptimConfig c;
   c.name = "muon";
   const auto muon = make_optimizer(c, all.list);
   random_gradients(all, 1);
   muon->step(all.list, {.step = 1, .lr = 1.0});
   double square = 0;
-  for (double x : p.value.to_vector()) square += x * x;
+  for (double x : p.master.to_vector()) square += x * x;
   EXPECT_NEAR(std::sqrt(square / (64 * 192)), 0.2, 0.03);
 }
 
@@ -188,9 +188,9 @@ TEST(Muon, TablesAndVectorsGoToAdamW) {
     adamw->step(plain.list, {.step = t, .lr = 0.01});
   }
   for (const size_t i : {1, 2})  // embedding.weight, norm.weight
-    EXPECT_EQ(mixed.list[i]->value.to_vector(), plain.list[i]->value.to_vector());
+    EXPECT_EQ(mixed.list[i].master.to_vector(), plain.list[i].master.to_vector());
   for (const size_t i : {0, 3})
-    EXPECT_NE(mixed.list[i]->value.to_vector(), plain.list[i]->value.to_vector());
+    EXPECT_NE(mixed.list[i].master.to_vector(), plain.list[i].master.to_vector());
   std::vector<std::string> names;
   muon->for_each_state([&](const std::string& name, Tensor&) { names.push_back(name); });
   EXPECT_EQ(names, (std::vector<std::string>{"muon.momentum/attention.qkv.weight",

@@ -27,7 +27,7 @@ TEST(NameRules, TheLastThatFitsCounts) {
   const NameRules none(config({}, {}));
   EXPECT_EQ(none.lr_ratio(matrix), 1);
   EXPECT_EQ(none.decay(gain), 0);
-  std::vector<Parameter*> all = {&matrix, &gain};
+  const std::vector<TrainedParameter> all = {{&matrix, {}, nullptr}, {&gain, {}, nullptr}};
   EXPECT_NO_THROW(rules.require_matches(all));
   const std::string text =
       error_text([&] { NameRules(config({"head*:2"}, {})).require_matches(all); });

@@ -35,40 +35,47 @@ inline std::vector<double> normals(size_t n, uint64_t seed) {
   return x;
 }
 
-inline std::unique_ptr<Parameter> parameter(const std::string& name, const Shape& shape,
-                                            const Place& place, const std::vector<double>& values) {
-  auto p = std::make_unique<Parameter>(shape, Initializer{});
+// A parameter with what training keeps of it.
+struct Owned : Parameter {
+  using Parameter::Parameter;
+  Tensor master;  // also what passes read, until a test gives the parameter another value
+  GradBuffer gradient;
+};
+
+inline std::unique_ptr<Owned> parameter(const std::string& name, const Shape& shape,
+                                        const Place& place, const std::vector<double>& values) {
+  auto p = std::make_unique<Owned>(shape, Initializer{});
   p->name = name;
-  p->value = Tensor(shape, place.dtype, place.device);
-  set(p->value, values);
-  p->compute = p->value;
-  p->grad.tensor = Tensor::zeros(shape, place.dtype, place.device);
+  p->master = Tensor(shape, place.dtype, place.device);
+  set(p->master, values);
+  p->value = p->master;
+  p->gradient.tensor = Tensor::zeros(shape, place.dtype, place.device);
   return p;
 }
 
-inline void set_gradient(Parameter& p, const std::vector<double>& values) {
-  set(p.grad.tensor, values);
-  p.grad.written = true;
+inline void set_gradient(GradBuffer& gradient, const std::vector<double>& values) {
+  set(gradient.tensor, values);
+  gradient.written = true;
 }
 
 // A list of parameters as optimisers take it.
 struct Parameters {
-  std::vector<std::unique_ptr<Parameter>> owned;
-  std::vector<Parameter*> list;
+  std::vector<std::unique_ptr<Owned>> owned;
+  std::vector<TrainedParameter> list;
 
-  Parameter& add(std::unique_ptr<Parameter> p) {
-    list.push_back(p.get());
+  Owned& add(std::unique_ptr<Owned> p) {
+    list.push_back({p.get(), p->master, &p->gradient});
     owned.push_back(std::move(p));
-    return *list.back();
+    return *owned.back();
   }
 };
 
 // A matrix of three stacked parts, a table, a gain and a stack of two matrices, with random values.
 inline Parameters mixture(const Place& place) {
   Parameters all;
-  Parameter& fused = all.add(parameter("attention.qkv.weight", {7, 4}, place, normals(28, 1)));
+  Owned& fused = all.add(parameter("attention.qkv.weight", {7, 4}, place, normals(28, 1)));
   fused.parts = {4, 2, 1};
-  Parameter& table = all.add(parameter("embedding.weight", {5, 4}, place, normals(20, 2)));
+  Owned& table = all.add(parameter("embedding.weight", {5, 4}, place, normals(20, 2)));
   table.is_table = true;
   all.add(parameter("norm.weight", {4}, place, normals(4, 3)));
   all.add(parameter("experts.weight", {2, 3, 4}, place, normals(24, 4)));
@@ -77,8 +84,9 @@ inline Parameters mixture(const Place& place) {
 
 inline void random_gradients(const Parameters& all, uint64_t seed) {
   uint64_t i = 0;
-  for (Parameter* p : all.list)
-    set_gradient(*p, normals(static_cast<size_t>(p->value.numel()), Rng(seed).fork(i++).key()));
+  for (const TrainedParameter& p : all.list)
+    set_gradient(*p.gradient,
+                 normals(static_cast<size_t>(p.master.numel()), Rng(seed).fork(i++).key()));
 }
 
 }  // namespace lathe::testing

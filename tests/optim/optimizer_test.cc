@@ -25,14 +25,14 @@ OptimConfig config_of(std::string_view name) {
 TEST(AdamW, HandComputed) {
   for (const Place& place : kPlaces) {
     Parameters all;
-    Parameter& w = all.add(parameter("w", {1, 1}, place, {1.0}));
+    Owned& w = all.add(parameter("w", {1, 1}, place, {1.0}));
     const auto adamw = make_optimizer(config_of("adamw"), all.list);
     const double gradients[] = {0.5, -1.0, 0.25};
     const double expected[] = {0.890000002, 0.9174373966, 0.9219853371};
     for (int64_t t = 1; t <= 3; ++t) {
-      set_gradient(w, {gradients[t - 1]});
+      set_gradient(w.gradient, {gradients[t - 1]});
       adamw->step(all.list, {.step = t, .lr = 0.1});
-      EXPECT_NEAR(w.value.item(), expected[t - 1], 2e-7) << "step " << t;
+      EXPECT_NEAR(w.master.item(), expected[t - 1], 2e-7) << "step " << t;
     }
   }
 }
@@ -40,16 +40,16 @@ TEST(AdamW, HandComputed) {
 TEST(AdamW, TablesHaveALearningRateOfTheirOwn) {
   for (const Place& place : kPlaces) {
     Parameters all;
-    Parameter& matrix = all.add(parameter("w", {1, 1}, place, {1.0}));
-    Parameter& table = all.add(parameter("t", {1, 1}, place, {1.0}));
+    Owned& matrix = all.add(parameter("w", {1, 1}, place, {1.0}));
+    Owned& table = all.add(parameter("t", {1, 1}, place, {1.0}));
     table.is_table = true;
     OptimConfig c = config_of("adamw");
     c.table_lr_ratio = 0.5;
     const auto adamw = make_optimizer(c, all.list);
-    for (Parameter* p : all.list) set_gradient(*p, {0.5});
+    for (const TrainedParameter& p : all.list) set_gradient(*p.gradient, {0.5});
     adamw->step(all.list, {.step = 1, .lr = 0.1});
-    EXPECT_NEAR(matrix.value.item(), 0.890000002, 2e-7);
-    EXPECT_NEAR(table.value.item(), 0.945000001, 2e-7);
+    EXPECT_NEAR(matrix.master.item(), 0.890000002, 2e-7);
+    EXPECT_NEAR(table.master.item(), 0.945000001, 2e-7);
   }
 }
 
@@ -76,16 +76,16 @@ TEST(Elementwise, FollowTheFormula) {
       const OptimConfig c = config_of(name);
       const auto optimizer = make_optimizer(c, all.list);
       std::vector<std::vector<Scalar>> expected;
-      for (Parameter* p : all.list) {
+      for (const TrainedParameter& p : all.list) {
         expected.emplace_back();
-        for (double w : p->value.to_vector()) expected.back().push_back({w});
+        for (double w : p.master.to_vector()) expected.back().push_back({w});
       }
       for (int64_t t = 1; t <= 8; ++t) {
         random_gradients(all, static_cast<uint64_t>(t));
         const double lr = 0.01 * static_cast<double>(t), scale = 0.25;
         for (size_t i = 0; i < all.list.size(); ++i) {
-          const Numbers g = all.list[i]->grad.tensor.to_vector();
-          const double decay = all.list[i]->value.rank() >= 2 ? 0.1 : 0.0;
+          const Numbers g = all.list[i].gradient->tensor.to_vector();
+          const double decay = all.list[i].master.rank() >= 2 ? 0.1 : 0.0;
           for (size_t j = 0; j < g.size(); ++j)
             name == "lion"
                 ? expected[i][j].lion(scale * g[j], lr, decay, c)
@@ -94,20 +94,20 @@ TEST(Elementwise, FollowTheFormula) {
         optimizer->step(all.list, {.step = t, .lr = lr, .grad_scale = scale});
       }
       for (size_t i = 0; i < all.list.size(); ++i) {
-        const Numbers w = all.list[i]->value.to_vector();
+        const Numbers w = all.list[i].master.to_vector();
         for (size_t j = 0; j < w.size(); ++j)
-          EXPECT_NEAR(w[j], expected[i][j].w, place.tolerance) << name << " " << all.list[i]->name;
+          EXPECT_NEAR(w[j], expected[i][j].w, place.tolerance) << name << " " << all.list[i].name();
       }
     }
 }
 
 TEST(Lion, ZeroGradientAndMomentumMovesNothing) {
   Parameters all;
-  Parameter& w = all.add(parameter("w", {2}, kCpu, {1, 2}));
+  Owned& w = all.add(parameter("w", {2}, kCpu, {1, 2}));
   const auto lion = make_optimizer(config_of("lion"), all.list);
-  set_gradient(w, {0, -3});
+  set_gradient(w.gradient, {0, -3});
   lion->step(all.list, {.step = 1, .lr = 0.5});
-  EXPECT_EQ(w.value.to_vector(), (Numbers{1, 2.5}));
+  EXPECT_EQ(w.master.to_vector(), (Numbers{1, 2.5}));
 }
 
 // The formula of adafactor.h over one matrix, or over a vector as v with the whole.
@@ -153,20 +153,20 @@ TEST(Adafactor, FollowsTheFormula) {
       OptimConfig c = config_of("adafactor");
       c.components.get<AdafactorConfig>().relative_step = relative;
       const auto optimizer = make_optimizer(c, all.list);
-      Numbers matrix = all.list[0]->value.to_vector(), vector = all.list[1]->value.to_vector();
+      Numbers matrix = all.list[0].master.to_vector(), vector = all.list[1].master.to_vector();
       PlainAdafactor of_matrix, of_vector;
       for (int64_t t = 1; t <= 6; ++t) {
         random_gradients(all, static_cast<uint64_t>(t));
         const double size = t == 4 ? 50.0 : 1.0;  // a spike, for the clipping
-        Numbers g0 = all.list[0]->grad.tensor.to_vector(),
-                g1 = all.list[1]->grad.tensor.to_vector();
+        Numbers g0 = all.list[0].gradient->tensor.to_vector(),
+                g1 = all.list[1].gradient->tensor.to_vector();
         for (double& x : g0) x *= size;
         for (double& x : g1) x *= size;
         of_matrix.step(matrix, g0, 6, static_cast<double>(t), 0.02, 0.1, relative);
         of_vector.step(vector, g1, 1, static_cast<double>(t), 0.02, 0.0, relative);
         optimizer->step(all.list, {.step = t, .lr = 0.02, .grad_scale = size});
       }
-      const Numbers w0 = all.list[0]->value.to_vector(), w1 = all.list[1]->value.to_vector();
+      const Numbers w0 = all.list[0].master.to_vector(), w1 = all.list[1].master.to_vector();
       for (size_t i = 0; i < w0.size(); ++i) EXPECT_NEAR(w0[i], matrix[i], place.tolerance);
       for (size_t i = 0; i < w1.size(); ++i) EXPECT_NEAR(w1[i], vector[i], place.tolerance);
     }
@@ -174,20 +174,20 @@ TEST(Adafactor, FollowsTheFormula) {
 
 TEST(Blocks, PartsExpertsAndVectors) {
   const Parameters all = mixture(kCpu);
-  const auto fused = optim::matrix_blocks(*all.list[0]);
+  const auto fused = optim::matrix_blocks(*all.owned[0]);
   ASSERT_EQ(fused.size(), 3u);
   EXPECT_EQ(fused[1].offset, 16);
   EXPECT_EQ(fused[1].rows, 2);
   EXPECT_EQ(fused[2].offset, 24);
-  EXPECT_EQ(optim::matrix_blocks(*all.list[1]).size(), 1u);
-  EXPECT_TRUE(optim::matrix_blocks(*all.list[2]).empty());
-  const auto experts = optim::matrix_blocks(*all.list[3]);
+  EXPECT_EQ(optim::matrix_blocks(*all.owned[1]).size(), 1u);
+  EXPECT_TRUE(optim::matrix_blocks(*all.owned[2]).empty());
+  const auto experts = optim::matrix_blocks(*all.owned[3]);
   ASSERT_EQ(experts.size(), 2u);
   EXPECT_EQ(experts[1].offset, 12);
-  all.list[0]->parts = {4, 2};
-  EXPECT_THROW(optim::matrix_blocks(*all.list[0]), Error);
-  all.list[3]->parts = {1, 1};
-  EXPECT_THROW(optim::matrix_blocks(*all.list[3]), Error);
+  all.owned[0]->parts = {4, 2};
+  EXPECT_THROW(optim::matrix_blocks(*all.owned[0]), Error);
+  all.owned[3]->parts = {1, 1};
+  EXPECT_THROW(optim::matrix_blocks(*all.owned[3]), Error);
 }
 
 // What every optimiser of the catalogue promises.
@@ -203,10 +203,10 @@ TEST_P(EveryOptimizer, MinimisesAQuadratic) {
     const auto optimizer = make_optimizer(c, all.list);
     const auto loss_and_gradients = [&] {  // Σ (w - 0.5)² / 2
       double loss = 0;
-      for (Parameter* p : all.list) {
-        Numbers g = p->value.to_vector();
+      for (const TrainedParameter& p : all.list) {
+        Numbers g = p.master.to_vector();
         for (double& x : g) x -= 0.5, loss += x * x / 2;
-        set_gradient(*p, g);
+        set_gradient(*p.gradient, g);
       }
       return loss;
     };
@@ -219,20 +219,22 @@ TEST_P(EveryOptimizer, MinimisesAQuadratic) {
   }
 }
 
-// Before any state is made, and of parameters that have no memory yet.
+// Of f32 masters, before any state is made, and of parameters that have no memory yet.
 TEST_P(EveryOptimizer, SaysWhatItsStateTakes) {
   for (const Place& place : kPlaces) {
     Parameters all = mixture(place);
     const OptimConfig c = config_of(GetParam());
-    const int64_t told = make_optimizer(c, {})->state_bytes(all.list);
+    std::vector<Parameter*> without_memory;
+    for (const auto& p : all.owned) {
+      p->value = Tensor();
+      without_memory.push_back(p.get());
+    }
+    const int64_t told = make_optimizer(c, {})->state_bytes(without_memory);
     int64_t held = 0;
     make_optimizer(c, all.list)->for_each_state([&](const std::string&, Tensor& t) {
       held += static_cast<int64_t>(t.bytes());
     });
-    EXPECT_EQ(told, held);
-    for (Parameter* p : all.list) p->value = Tensor();
-    EXPECT_EQ(make_optimizer(c, {})->state_bytes(all.list),
-              place.dtype == DType::kF64 ? held / 2 : held);
+    EXPECT_EQ(told, place.dtype == DType::kF64 ? held / 2 : held);
   }
 }
 
@@ -261,7 +263,7 @@ TEST_P(EveryOptimizer, RestoredStateGivesTheSameBits) {
   for (int64_t t = 4; t <= 6; ++t) step(*second, stopped, t);
 
   for (size_t i = 0; i < straight.list.size(); ++i)
-    EXPECT_EQ(straight.list[i]->value.to_vector(), stopped.list[i]->value.to_vector());
+    EXPECT_EQ(straight.list[i].master.to_vector(), stopped.list[i].master.to_vector());
   std::map<std::string, Tensor> end;
   whole->for_each_state([&](const std::string& name, Tensor& t) { end[name] = t; });
   second->for_each_state([&](const std::string& name, Tensor& t) {
@@ -272,11 +274,11 @@ TEST_P(EveryOptimizer, RestoredStateGivesTheSameBits) {
 TEST_P(EveryOptimizer, PartsAreIndependent) {
   // Three stacked parts move as three parameters of their own would.
   Parameters stacked, apart;
-  Parameter& fused = stacked.add(parameter("w", {7, 4}, kCpu, normals(28, 1)));
+  Owned& fused = stacked.add(parameter("w", {7, 4}, kCpu, normals(28, 1)));
   fused.parts = {4, 2, 1};
-  const Numbers w = fused.value.to_vector();
+  const Numbers w = fused.master.to_vector();
   const int64_t rows[] = {4, 2, 1};
-  const Parameter* part[3];
+  const Owned* part[3];
   for (size_t i = 0, at = 0; i < 3; at += static_cast<size_t>(4 * rows[i]), ++i)
     part[i] = &apart.add(parameter("w" + std::to_string(i), {rows[i], 4}, kCpu,
                                    Numbers(w.begin() + static_cast<int64_t>(at),
@@ -285,17 +287,17 @@ TEST_P(EveryOptimizer, PartsAreIndependent) {
   const auto a = make_optimizer(c, stacked.list), b = make_optimizer(c, apart.list);
   for (int64_t t = 1; t <= 4; ++t) {
     random_gradients(stacked, static_cast<uint64_t>(t));
-    const Numbers g = fused.grad.tensor.to_vector();
+    const Numbers g = fused.gradient.tensor.to_vector();
     for (int64_t i = 0, at = 0; i < 3; at += 4 * rows[i], ++i)
-      set_gradient(*apart.list[static_cast<size_t>(i)],
+      set_gradient(*apart.list[static_cast<size_t>(i)].gradient,
                    Numbers(g.begin() + at, g.begin() + at + 4 * rows[i]));
     a->step(stacked.list, {.step = t, .lr = 0.01});
     b->step(apart.list, {.step = t, .lr = 0.01});
   }
   Numbers joined;
-  for (const Parameter* p : part)
-    for (double x : p->value.to_vector()) joined.push_back(x);
-  EXPECT_EQ(fused.value.to_vector(), joined);
+  for (const Owned* p : part)
+    for (double x : p->master.to_vector()) joined.push_back(x);
+  EXPECT_EQ(fused.master.to_vector(), joined);
 }
 
 TEST_P(EveryOptimizer, UnwrittenGradientIsZero) {
@@ -306,26 +308,26 @@ TEST_P(EveryOptimizer, UnwrittenGradientIsZero) {
     random_gradients(zero, static_cast<uint64_t>(t));
     random_gradients(unwritten, static_cast<uint64_t>(t));
     if (t > 1) {
-      set_gradient(*zero.list[0], Numbers(28, 0.0));
-      unwritten.list[0]->grad.written = false;  // and what it holds is old
+      set_gradient(*zero.list[0].gradient, Numbers(28, 0.0));
+      unwritten.list[0].gradient->written = false;  // and what it holds is old
     }
     a->step(zero.list, {.step = t, .lr = 0.01});
     b->step(unwritten.list, {.step = t, .lr = 0.01});
   }
-  EXPECT_EQ(zero.list[0]->value.to_vector(), unwritten.list[0]->value.to_vector());
-  unwritten.list[0]->grad = {};  // never had a gradient at all
+  EXPECT_EQ(zero.list[0].master.to_vector(), unwritten.list[0].master.to_vector());
+  *unwritten.list[0].gradient = {};  // never had a gradient at all
   EXPECT_NO_THROW(b->step(unwritten.list, {.step = 4, .lr = 0.01}));
 }
 
 TEST_P(EveryOptimizer, ComputeCopyIsTheRoundedValue) {
   Parameters all = mixture(kCpu);
-  for (Parameter* p : all.list) p->compute = p->value.to(DType::kBF16);
+  for (const auto& p : all.owned) p->value = p->master.to(DType::kBF16);
   random_gradients(all, 1);
   const auto optimizer = make_optimizer(config_of(GetParam()), all.list);
   optimizer->step(all.list, {.step = 1, .lr = 0.1});
-  for (Parameter* p : all.list) {
-    EXPECT_EQ(p->compute.to_vector(), p->value.to(DType::kBF16).to_vector()) << p->name;
-    EXPECT_NE(p->compute.to_vector(), mixture(kCpu).list[0]->value.to_vector());
+  for (const TrainedParameter& p : all.list) {
+    EXPECT_EQ(p.compute().to_vector(), p.master.to(DType::kBF16).to_vector()) << p.name();
+    EXPECT_NE(p.compute().to_vector(), mixture(kCpu).list[0].master.to_vector());
   }
 }
 
@@ -336,7 +338,7 @@ TEST_P(EveryOptimizer, ZeroLearningRateMovesNothing) {
   optimizer->step(all.list, {.step = 1, .lr = 0.0});
   const Parameters fresh = mixture(kCpu);
   for (size_t i = 0; i < all.list.size(); ++i)
-    EXPECT_EQ(all.list[i]->value.to_vector(), fresh.list[i]->value.to_vector());
+    EXPECT_EQ(all.list[i].master.to_vector(), fresh.list[i].master.to_vector());
 }
 
 TEST_P(EveryOptimizer, RefusesWhatItCannotTrain) {
@@ -350,7 +352,7 @@ TEST_P(EveryOptimizer, RefusesWhatItCannotTrain) {
   EXPECT_THROW(optimizer->step(all.list, {.step = 1, .lr = 0.1}), Error);
   Parameters half;
   half.add(parameter("w", {2, 2}, kCpu, {1, 2, 3, 4}));
-  half.list[0]->value = half.list[0]->value.to(DType::kBF16);
+  half.list[0].master = half.list[0].master.to(DType::kBF16);
   EXPECT_THROW(make_optimizer(config_of(GetParam()), half.list), Error);
   Parameters buffer;
   buffer.add(parameter("router.e_score_correction_bias", {2}, kCpu, {1, 2})).trainable = false;

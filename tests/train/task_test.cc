@@ -21,11 +21,12 @@ class Walk : public Task {
   explicit Walk(const Recipe& recipe) : recipe_(recipe), model_(make_training_model(recipe, {})) {}
 
   Transformer& model() override { return *model_; }
-  TaskStep gradients(int64_t step, const StopCheck& stop_if_asked) override {
+  TaskStep gradients(int64_t step, ParameterGradients& gradients,
+                     const StopCheck& stop_if_asked) override {
     stop_if_asked();
     Tape tape;
     const int64_t length = row_.size(0) - 1;
-    ModelPass pass(*model_, {.tape = &tape});
+    ModelPass pass(*model_, {.tape = &tape, .gradients = &gradients});
     const Var hidden =
         pass.hidden({Rows::of(row_.narrow(0, 0, length).clone().reshape({1, length}))});
     const Tensor labels = row_.narrow(0, 1, length).clone().reshape({1, length});

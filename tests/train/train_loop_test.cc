@@ -264,11 +264,12 @@ TEST_F(Training, ALearningRateOfZeroByNameFreezes) {
     tree["optim"]["decay_by_name"] = {"layers.0.*:0.5"};
     TrainLoop loop(read_recipe(tree));
     std::map<std::string, std::vector<double>> before;
-    for (const Parameter* p : loop.model().parameters()) before[p->name] = p->value.to_vector();
+    for (const Parameter* p : loop.model().parameters())
+      before[p->name] = p->value.tensor().to_vector();
     for (int64_t step = 1; step <= 3; ++step) loop.step(step);
     for (const Parameter* p : loop.model().parameters()) {
       const bool frozen = p->name.starts_with("layers.0.") || p->name.starts_with("embedding");
-      EXPECT_EQ(before[p->name] == p->value.to_vector(), frozen) << p->name;
+      EXPECT_EQ(before[p->name] == p->value.tensor().to_vector(), frozen) << p->name;
     }
   }
 }
@@ -384,7 +385,7 @@ TEST_F(Training, ACheckpointIsAModel) {
     const auto a = ours->parameters(), b = theirs->parameters();
     ASSERT_EQ(a.size(), b.size());
     for (size_t i = 0; i < a.size(); ++i)
-      EXPECT_EQ(a[i]->value.to_vector(), b[i]->value.to_vector()) << a[i]->name;
+      EXPECT_EQ(a[i]->value.tensor().to_vector(), b[i]->value.tensor().to_vector()) << a[i]->name;
     EXPECT_EQ(content_of(checkpoint(6) / "config.json"), content_of(out() / "model/config.json"));
     EXPECT_EQ(trace_lineage(checkpoint(6)).state, LineageNode::State::kIntact);
     EXPECT_EQ(trace_lineage(checkpoint(6)).parents.size(), 2u);
@@ -442,7 +443,7 @@ TEST_F(Training, ValidationCountsNatsAndBytes) {
   const auto evaluate = [&](const char* patch) {
     TrainLoop loop(recipe(patch), {}, facts);
     for (Parameter* p : loop.model().parameters())
-      if (p->name == "head.weight") p->compute.fill_zero();
+      if (p->name == "head.weight") p->value.tensor().fill_zero();
     return loop.evaluate(1);
   };
   // Two samples of 8: labels 2 … 9, then eight times 2.
@@ -508,7 +509,8 @@ TEST_F(Training, TheFinishedFolderIsTheTrainedModel) {
   const auto loaded = load_model(out() / "model", {});
   const auto mine = loop.model().parameters(), theirs = loaded->parameters();
   for (size_t i = 0; i < mine.size(); ++i)
-    EXPECT_EQ(mine[i]->value.to_vector(), theirs[i]->value.to_vector()) << mine[i]->name;
+    EXPECT_EQ(mine[i]->value.tensor().to_vector(), theirs[i]->value.tensor().to_vector())
+        << mine[i]->name;
   EXPECT_TRUE(fs::exists(out() / "model" / "lathe.manifest.json"));
 }
 
@@ -522,7 +524,8 @@ TEST_F(Training, BeginsFromAFolder) {
   const auto base = load_model(folder_ / "base", {});
   const auto mine = loop.model().parameters(), theirs = base->parameters();
   for (size_t i = 0; i < mine.size(); ++i)
-    EXPECT_EQ(mine[i]->value.to_vector(), theirs[i]->value.to_vector()) << mine[i]->name;
+    EXPECT_EQ(mine[i]->value.tensor().to_vector(), theirs[i]->value.tensor().to_vector())
+        << mine[i]->name;
 }
 
 // A spike is skipped: the weights stay, the step is marked, later steps go on.
@@ -539,7 +542,7 @@ TEST_F(Training, ASpikeIsSkipped) {
   std::vector<double> before, after;
   TrainLoop* running = nullptr;
   callbacks.on_step = [&](const StepReport& r) {
-    const auto weights = running->model().parameters().front()->value.to_vector();
+    const auto weights = running->model().parameters().front()->value.tensor().to_vector();
     if (r.step == 30) before = weights;
     if (r.step == 31) after = weights;
     if (r.skipped) skipped.push_back(r.step);

@@ -88,9 +88,12 @@ ShardPlan plan_shards(const std::vector<DiskTensor>& tensors, const SaveOptions&
   return plan;
 }
 
-const Tensor& value_of(Parameter& p) { return p.value; }
+const Tensor& value_of(Parameter& p) { return p.value.tensor(); }
 
-void write_shard(const fs::path& path, const std::vector<const DiskTensor*>& tensors, DType dtype) {
+void write_shard(const fs::path& path, const std::vector<const DiskTensor*>& tensors,
+                 const SaveOptions& options) {
+  const DType dtype = options.dtype;
+  const DiskTensor::Of saved = options.values ? options.values : value_of;
   std::vector<SafetensorsWriter::Announced> announced;
   for (const DiskTensor* t : tensors)
     announced.push_back({t->name,
@@ -98,7 +101,7 @@ void write_shard(const fs::path& path, const std::vector<const DiskTensor*>& ten
                          {t->shape.dims().begin(), t->shape.dims().end()}});
   SafetensorsWriter writer(path, announced, {{"format", "pt"}});
   for (const DiskTensor* t : tensors) {
-    const Tensor values = t->gather(value_of).to(dtype);
+    const Tensor values = t->gather(saved).to(dtype);
     writer.write({values.raw(), values.bytes()});
   }
   writer.commit();
@@ -222,11 +225,12 @@ void place_weights(Transformer& model, const StoredWeights& w, DType wanted, boo
       const bool readable = readable_as(p, stored, wanted);
       mapped = mapped && readable && piece.groups == 1 && piece.rows == p.shape[0];
       const DType type = readable ? stored : wanted;
-      if (!p.value.defined())
-        p.compute = p.value = mapped ? w.arrays[i] : Tensor(p.shape, type);
-      else if (p.value.dtype() != type && p.value.dtype() != wanted)
+      const Tensor& value = p.value.tensor();
+      if (!value.defined())
+        p.value = mapped ? w.arrays[i] : Tensor(p.shape, type);
+      else if (value.dtype() != type && value.dtype() != wanted)
         // Arrays that share a parameter differ in type: the wanted one holds both without loss.
-        p.compute = p.value = Tensor(p.shape, wanted);
+        p.value = Tensor(p.shape, wanted);
     }
     if (mapped) continue;
     rest.places.push_back(place);
@@ -285,13 +289,13 @@ void save_weights(Transformer& model, const fs::path& folder, const SaveOptions&
   const auto tensors = map_weights(model);
   const ShardPlan plan = plan_shards(tensors, options);
   if (plan.shards.size() == 1) {
-    write_shard(folder / "model.safetensors", plan.shards[0], options.dtype);
+    write_shard(folder / "model.safetensors", plan.shards[0], options);
   } else {
     Json index = {{"metadata", {{"total_size", plan.total_bytes}}}, {"weight_map", Json::object()}};
     for (size_t i = 0; i < plan.shards.size(); ++i) {
       const std::string name =
           fmt::format("model-{:05}-of-{:05}.safetensors", i + 1, plan.shards.size());
-      write_shard(folder / name, plan.shards[i], options.dtype);
+      write_shard(folder / name, plan.shards[i], options);
       for (const DiskTensor* t : plan.shards[i]) index["weight_map"][t->name] = name;
     }
     write_json_file(folder / "model.safetensors.index.json", index);

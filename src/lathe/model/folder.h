@@ -3,6 +3,7 @@
 #pragma once
 
 #include <filesystem>
+#include <functional>
 #include <map>
 #include <memory>
 #include <nlohmann/json_fwd.hpp>
@@ -52,6 +53,8 @@ struct SaveOptions {
   int64_t shard_bytes = int64_t{5} << 30;
   // A folder whose config.json keys and tokenizer files are carried along; empty for none.
   std::filesystem::path like = {};
+  // What is saved of a parameter; empty for its value. A run saves master copies or averages.
+  std::function<const Tensor&(Parameter&)> values = {};
 };
 // Writes into `folder`, which exists (usually the temporary of an AtomicDirectory).
 void save_model(Transformer& model, const std::filesystem::path& folder,

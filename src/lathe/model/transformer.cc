@@ -39,7 +39,7 @@ Transformer::Transformer(const ModelConfig& c)
 
 void Transformer::allocate(DType dtype, Device device) {
   dtype_ = dtype;
-  for (Parameter* p : parameters()) p->compute = p->value = Tensor(p->shape, dtype, device);
+  for (Parameter* p : parameters()) p->value = Tensor(p->shape, dtype, device);
 }
 
 namespace {
@@ -83,10 +83,11 @@ void Transformer::initialize(const Rng& rng) {
   for (Parameter* p : parameters()) {
     const Rng stream = rng.fork(p->name);
     const StdOf deviation(*p);
-    visit_floating(p->value.dtype(), [&](auto tag) {
+    const Tensor& value = p->value.tensor();
+    visit_floating(value.dtype(), [&](auto tag) {
       using T = typename decltype(tag)::type;
-      T* values = p->value.data<T>();
-      parallel_for(p->value.numel(), 1 << 14, [&](int64_t i) {
+      T* values = value.data<T>();
+      parallel_for(value.numel(), 1 << 14, [&](int64_t i) {
         values[i] = from_double<T>(fresh_value(p->init, deviation, stream, i));
       });
     });
@@ -95,7 +96,7 @@ void Transformer::initialize(const Rng& rng) {
 
 DType Transformer::activation_type(const Parameter& table) const {
   if (activations_) return *activations_;
-  return table.packed != nullptr ? dtype_ : table.compute.dtype();
+  return table.value.packed() != nullptr ? dtype_ : table.value.tensor().dtype();
 }
 
 Var Transformer::embed(const Forward& f, const Tensor& ids) const {

@@ -25,7 +25,7 @@ class Transformer : public Module {
 
   const ModelConfig& config() const { return config_; }
 
-  // Memory for every parameter in `dtype`, uninitialised; compute = value.
+  // Memory for every parameter in `dtype`, uninitialised.
   void allocate(DType dtype, Device device = Device::kCpu);
   // The type of activations, where that is not the token table's: parameters may be narrower
   // (Parameter::widened_in_use).

@@ -10,8 +10,8 @@ Embedding::Embedding(int64_t rows, int64_t width, double init_std)
 }
 
 Var Embedding::forward(const Forward& f, const Tensor& ids, std::optional<DType> out_dtype) const {
-  const Var table = weight.packed != nullptr
-                        ? Var(weight.packed->dense(out_dtype.value_or(DType::kF32)))
+  const Var table = weight.value.packed() != nullptr
+                        ? Var(weight.value.packed()->dense(out_dtype.value_or(DType::kF32)))
                         : f.use(weight);
   return ops::embedding(table, ids, out_dtype);
 }

@@ -1,13 +1,12 @@
-// A trainable tensor of a model.
+// A parameter of a model: what it is, and the weight that passes read. What training keeps of it is
+// apart: gradients in nn/parameter_gradients.h, master copies in optim/trained_parameter.h, both
+// owned by train/training_state.h.
 #pragma once
 
-#include <memory>
 #include <string>
 #include <vector>
 
-#include "lathe/autograd/tape.h"
-#include "lathe/ops/packed_matrix.h"
-#include "lathe/tensor/tensor.h"
+#include "lathe/nn/weight.h"
 
 namespace lathe {
 
@@ -26,13 +25,6 @@ struct Parameter {
   std::string name;  // path inside the model, "layers.0.attention.qkv.weight"; given by the model
   Shape shape;       // known before any memory is
   Initializer init;
-  Tensor value;     // the master copy: f32, or f64 on Device::kRef; borrowed and possibly 16-bit in
-                    // inference
-  Tensor compute;   // what the forward reads: `value` itself, or its copy in the run's 16-bit type
-  // In place of `compute` where the matrix is stored in another form; inference only.
-  std::shared_ptr<const ops::PackedMatrix> packed;
-  mutable GradBuffer grad;  // f32 (f64 on kRef); no tensor until training begins
-
   // Rows (dimension 0) of independent matrices that were stacked to be multiplied in one call, e.g.
   // {H·D, K·D, K·D} for a fused QKV weight; empty for a single matrix. Optimisers that look at a
   // matrix as a whole (Muon, Adafactor) treat each part alone.
@@ -50,8 +42,11 @@ struct Parameter {
   // differences.
   bool full_precision = false;
   // Kernels widen it as they read it, so that for inference it can stay bf16, as a file holds it,
-  // beside f32 activations.
+  // with f32 activations.
   bool widened_in_use = false;
+
+  // f32 or 16-bit, and f64 on Device::kRef; may be a view of a file for inference.
+  Weight value;
 };
 
 }  // namespace lathe

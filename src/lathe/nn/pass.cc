@@ -3,7 +3,8 @@
 namespace lathe {
 
 Var Pass::use(const Parameter& p) const {
-  return tape != nullptr && p.trainable ? tape->leaf(p.compute, &p.grad) : Var(p.compute);
+  GradBuffer* gradient = tape != nullptr && gradients != nullptr ? gradients->find(p) : nullptr;
+  return gradient != nullptr ? tape->leaf(p.value.tensor(), gradient) : Var(p.value.tensor());
 }
 
 Var Pass::use_wide(const Parameter& p) const {

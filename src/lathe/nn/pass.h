@@ -2,7 +2,7 @@
 #pragma once
 
 #include "lathe/autograd/tape.h"
-#include "lathe/nn/parameter.h"
+#include "lathe/nn/parameter_gradients.h"
 
 namespace lathe {
 
@@ -12,13 +12,14 @@ class RouterStatistics;  // nn/moe/router_statistics.h
 
 // Made by whoever runs the pass and alive until it is over, its backward included. The modules only
 // read it; what they report goes to the objects it points to. A pass belongs to one thread, and
-// several may run on one model at the same time as long as they do not share a tape, a cache or
-// statistics, and no parameter changes.
+// several may run on one model at the same time as long as they do not share a tape, gradients, a
+// cache or statistics, and no parameter changes.
 struct Pass {
-  Tape* tape = nullptr;                          // nullptr: nothing is recorded
-  bool training = false;                         // dropout acts
-  AttentionCache* cache = nullptr;               // keys and values of earlier tokens
-  const Adapters* adapters = nullptr;            // added to products with weights
+  Tape* tape = nullptr;                           // nullptr: nothing is recorded
+  ParameterGradients* gradients = nullptr;        // of parameters; nullptr: they are constants
+  bool training = false;                          // dropout acts
+  AttentionCache* cache = nullptr;                // keys and values of earlier tokens
+  const Adapters* adapters = nullptr;             // added to products with weights
   RouterStatistics* router_statistics = nullptr;  // where routers report
   // What a loss that a layer adds by itself (a router's) counts: the share of this micro-batch in
   // the step, so that the shares of a step add up to 1.

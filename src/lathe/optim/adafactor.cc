@@ -103,25 +103,24 @@ class Adafactor final : public Optimizer {
   Adafactor(const OptimConfig& shared, const AdafactorConfig& config)
       : config_(config), rules_(shared) {}
 
-  void prepare(std::span<Parameter* const> parameters) override {
-    for (const Parameter* p : parameters) state_of(*p);
+  void prepare(std::span<const TrainedParameter> parameters) override {
+    for (const TrainedParameter& p : parameters) state_of(p);
   }
 
-  void step(std::span<Parameter* const> parameters, const StepInfo& info) override {
+  void step(std::span<const TrainedParameter> parameters, const StepInfo& info) override {
     optim::check_step(kWhere, info);
-    for (Parameter* p : parameters) {
-      const State& state = state_of(*p);
-      check(*p, state);
-      const Tensor g = optim::gradient_of(kWhere, *p);
-      if (p->value.numel() == 0) continue;
+    for (const TrainedParameter& p : parameters) {
+      const State& state = state_of(p);
+      check(p, state);
+      const Tensor g = optim::gradient_of(kWhere, p);
+      if (p.master.numel() == 0) continue;
       StepInfo own = info;
-      own.lr *= rules_.lr_ratio(*p);
-      optim::visit_master(*p, [&](auto tag) {
+      own.lr *= rules_.lr_ratio(*p.parameter);
+      optim::visit_master(p, [&](auto tag) {
         using T = typename decltype(tag)::type;
-        p->value.rank() < 2 ? step_vector<T>(*p, g, state, own)
-                            : step_matrices<T>(*p, g, state, own);
+        p.master.rank() < 2 ? step_vector<T>(p, g, state, own) : step_matrices<T>(p, g, state, own);
       });
-      optim::refresh_compute(*p);
+      optim::refresh_compute(p);
     }
   }
 
@@ -151,11 +150,11 @@ class Adafactor final : public Optimizer {
     return {static_cast<int64_t>(optim::matrix_blocks(p).size()), p.shape[-1]};
   }
 
-  State& state_of(const Parameter& p) {
-    const auto found = states_.find(p.name);
+  State& state_of(const TrainedParameter& p) {
+    const auto found = states_.find(p.name());
     if (found != states_.end()) return found->second;
     optim::check_parameter(kWhere, p);
-    const std::vector<Shape> shapes = state_shapes(p);
+    const std::vector<Shape> shapes = state_shapes(*p.parameter);
     State s;
     if (shapes.size() == 1) {
       s.v = optim::zeros_like(p, shapes[0]);
@@ -163,13 +162,13 @@ class Adafactor final : public Optimizer {
       s.row = optim::zeros_like(p, shapes[0]);
       s.col = optim::zeros_like(p, shapes[1]);
     }
-    return states_[p.name] = s;
+    return states_[p.name()] = s;
   }
 
-  static void check(const Parameter& p, const State& s) {
-    if (p.value.rank() < 2) return optim::check_state(kWhere, p, s.v, p.value.shape());
-    optim::check_state(kWhere, p, s.row, row_shape(p));
-    optim::check_state(kWhere, p, s.col, col_shape(p));
+  static void check(const TrainedParameter& p, const State& s) {
+    if (p.master.rank() < 2) return optim::check_state(kWhere, p, s.v, p.master.shape());
+    optim::check_state(kWhere, p, s.row, row_shape(*p.parameter));
+    optim::check_state(kWhere, p, s.col, col_shape(*p.parameter));
   }
 
   double beta(const StepInfo& info) const {
@@ -181,25 +180,25 @@ class Adafactor final : public Optimizer {
   }
 
   template <class T>
-  void step_vector(const Parameter& p, const Tensor& g, const State& state,
+  void step_vector(const TrainedParameter& p, const Tensor& g, const State& state,
                    const StepInfo& info) const {
-    const Slice<T> s{p.value.data<T>(), g.data<T>(), 1, p.value.numel(), info.grad_scale};
+    const Slice<T> s{p.master.data<T>(), g.data<T>(), 1, p.master.numel(), info.grad_scale};
     T* v = state.v.data<T>();
     const double b = beta(info);
     parallel_for(s.cols, optim::kGrain, [&, eps = config_.eps1](int64_t i) {
       v[i] = static_cast<T>(b * v[i] + (1 - b) * (s.square(i) + eps));
     });
-    apply(s, 1 - info.lr * rules_.decay(p), alpha(s, info), config_.clip,
+    apply(s, 1 - info.lr * rules_.decay(*p.parameter), alpha(s, info), config_.clip,
           [v](int64_t, int64_t i) { return 1 / std::sqrt(static_cast<double>(v[i])); });
   }
 
   template <class T>
-  void step_matrices(const Parameter& p, const Tensor& g, const State& state,
+  void step_matrices(const TrainedParameter& p, const Tensor& g, const State& state,
                      const StepInfo& info) const {
     int64_t first_row = 0, index = 0;
-    const double keep = 1 - info.lr * rules_.decay(p);
-    for (const optim::MatrixBlock& block : optim::matrix_blocks(p)) {
-      const Slice<T> s{p.value.data<T>() + block.offset, g.data<T>() + block.offset, block.rows,
+    const double keep = 1 - info.lr * rules_.decay(*p.parameter);
+    for (const optim::MatrixBlock& block : optim::matrix_blocks(*p.parameter)) {
+      const Slice<T> s{p.master.data<T>() + block.offset, g.data<T>() + block.offset, block.rows,
                        block.cols, info.grad_scale};
       T* row = state.row.data<T>() + first_row;
       T* col = state.col.data<T>() + index * block.cols;

@@ -23,11 +23,11 @@ class AdamW final : public Optimizer {
         rules_(config),
         table_lr_ratio_(config.table_lr_ratio) {}
 
-  void prepare(std::span<Parameter* const> parameters) override {
-    for (const Parameter* p : parameters) state_of(*p);
+  void prepare(std::span<const TrainedParameter> parameters) override {
+    for (const TrainedParameter& p : parameters) state_of(p);
   }
 
-  void step(std::span<Parameter* const> parameters, const StepInfo& info) override {
+  void step(std::span<const TrainedParameter> parameters, const StepInfo& info) override {
     optim::check_step(kWhere, info);
     const double t = static_cast<double>(info.step);
     kernels::AdamWSpec spec{};
@@ -37,16 +37,17 @@ class AdamW final : public Optimizer {
     spec.grad_scale = info.grad_scale;
     spec.correction1 = 1 - std::pow(beta1_, t);
     spec.correction2 = 1 - std::pow(beta2_, t);
-    for (Parameter* p : parameters) {
-      const State& s = state_of(*p);
-      optim::check_state(kWhere, *p, s.m, p->value.shape());
-      optim::check_state(kWhere, *p, s.v, p->value.shape());
-      const Tensor g = optim::gradient_of(kWhere, *p);
-      spec.lr = info.lr * (p->is_table ? table_lr_ratio_ : 1.0) * rules_.lr_ratio(*p);
-      spec.weight_decay = rules_.decay(*p);
-      const TensorView copy = optim::has_compute_copy(*p) ? flat(p->compute) : TensorView();
-      kernels::kernels_for(p->value.device())
-          .adamw(flat(p->value), flat(g), flat(s.m), flat(s.v), copy, spec);
+    for (const TrainedParameter& p : parameters) {
+      const State& s = state_of(p);
+      optim::check_state(kWhere, p, s.m, p.master.shape());
+      optim::check_state(kWhere, p, s.v, p.master.shape());
+      const Tensor g = optim::gradient_of(kWhere, p);
+      spec.lr =
+          info.lr * (p.parameter->is_table ? table_lr_ratio_ : 1.0) * rules_.lr_ratio(*p.parameter);
+      spec.weight_decay = rules_.decay(*p.parameter);
+      const TensorView copy = optim::has_compute_copy(p) ? flat(p.compute()) : TensorView();
+      kernels::kernels_for(p.master.device())
+          .adamw(flat(p.master), flat(g), flat(s.m), flat(s.v), copy, spec);
     }
   }
 
@@ -64,12 +65,12 @@ class AdamW final : public Optimizer {
     Tensor m, v;
   };
 
-  State& state_of(const Parameter& p) {
-    const auto found = states_.find(p.name);
+  State& state_of(const TrainedParameter& p) {
+    const auto found = states_.find(p.name());
     if (found != states_.end()) return found->second;
     optim::check_parameter(kWhere, p);
-    const std::vector<Shape> shapes = state_shapes(p);
-    return states_[p.name] = {optim::zeros_like(p, shapes[0]), optim::zeros_like(p, shapes[1])};
+    const std::vector<Shape> shapes = state_shapes(*p.parameter);
+    return states_[p.name()] = {optim::zeros_like(p, shapes[0]), optim::zeros_like(p, shapes[1])};
   }
 
   double beta1_, beta2_, eps_;

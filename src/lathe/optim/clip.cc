@@ -7,11 +7,11 @@
 
 namespace lathe {
 
-double global_grad_norm(std::span<Parameter* const> parameters, double grad_scale) {
+double global_grad_norm(std::span<const TrainedParameter> parameters, double grad_scale) {
   double total = 0;
-  for (const Parameter* p : parameters) {
-    if (!p->grad.written || p->grad.tensor.numel() == 0) continue;
-    const Tensor& g = p->grad.tensor;
+  for (const TrainedParameter& p : parameters) {
+    const Tensor& g = p.gradient->tensor;
+    if (!p.gradient->written || g.numel() == 0) continue;
     total += kernels::kernels_for(g.device()).sum_squares(g.reshape({g.numel()}));
   }
   return std::abs(grad_scale) * std::sqrt(total);

@@ -3,7 +3,7 @@
 
 #include <span>
 
-#include "lathe/nn/parameter.h"
+#include "lathe/optim/trained_parameter.h"
 
 namespace lathe {
 
@@ -11,7 +11,7 @@ namespace lathe {
 // grad_scale = 1 / micro-batches this is the norm of the mean gradient. Not finite when any
 // gradient is not, or when the sum of squares overflows: the caller decides whether to skip the
 // step. Parameters are added in their order, in double.
-double global_grad_norm(std::span<Parameter* const> parameters, double grad_scale = 1.0);
+double global_grad_norm(std::span<const TrainedParameter> parameters, double grad_scale = 1.0);
 
 // What to multiply gradients by so that their norm is at most max_norm: min(1, max_norm / (norm +
 // 1e-6)), as in PyTorch; 1 when max_norm is 0 (no clipping). Error kNumeric for a norm that is not

@@ -13,21 +13,21 @@
 #include <span>
 #include <string>
 
-#include "lathe/nn/parameter.h"
+#include "lathe/optim/trained_parameter.h"
 
 namespace lathe {
 
 class Ema {
  public:
   // Error kConfig unless 0 <= decay < 1.
-  Ema(double decay, std::span<Parameter* const> parameters);
+  Ema(double decay, std::span<const TrainedParameter> parameters);
 
   // After optimiser step `step`, counted from 1. Error kShape while swapped in, or for parameters
   // that the average was not made with.
-  void update(std::span<Parameter* const> parameters, int64_t step);
+  void update(std::span<const TrainedParameter> parameters, int64_t step);
 
-  // Puts the averages where the weights were, or back; also refreshes parameter.compute.
-  void swap(std::span<Parameter* const> parameters);
+  // Puts the averages where the weights were, or back; also refreshes compute copies.
+  void swap(std::span<const TrainedParameter> parameters);
   bool swapped() const { return swapped_; }
 
   // The average of one of its parameters. Error kShape for another one, and while swapped in.
@@ -36,6 +36,7 @@ class Ema {
 
  private:
   Tensor& average_of(const Parameter& parameter);
+  const Tensor& checked_average(const TrainedParameter& parameter);
 
   double decay_;
   bool swapped_ = false;
@@ -45,7 +46,8 @@ class Ema {
 // Averages in place of the weights for as long as it lives: evaluation, sampling, export.
 class EmaScope {
  public:
-  EmaScope(Ema& ema, std::span<Parameter* const> parameters) : ema_(ema), parameters_(parameters) {
+  EmaScope(Ema& ema, std::span<const TrainedParameter> parameters)
+      : ema_(ema), parameters_(parameters) {
     ema_.swap(parameters_);
   }
   ~EmaScope() { ema_.swap(parameters_); }
@@ -54,7 +56,7 @@ class EmaScope {
 
  private:
   Ema& ema_;
-  std::span<Parameter* const> parameters_;  // must outlive the scope
+  std::span<const TrainedParameter> parameters_;  // must outlive the scope
 };
 
 }  // namespace lathe

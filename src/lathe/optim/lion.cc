@@ -25,19 +25,19 @@ class Lion final : public Optimizer {
   explicit Lion(const OptimConfig& config)
       : beta1_(config.beta1), beta2_(config.beta2), rules_(config) {}
 
-  void prepare(std::span<Parameter* const> parameters) override {
-    for (const Parameter* p : parameters) state_of(*p);
+  void prepare(std::span<const TrainedParameter> parameters) override {
+    for (const TrainedParameter& p : parameters) state_of(p);
   }
 
-  void step(std::span<Parameter* const> parameters, const StepInfo& info) override {
+  void step(std::span<const TrainedParameter> parameters, const StepInfo& info) override {
     optim::check_step(kWhere, info);
-    for (Parameter* p : parameters) {
-      const Tensor& m = state_of(*p);
-      optim::check_state(kWhere, *p, m, p->value.shape());
-      const Tensor g = optim::gradient_of(kWhere, *p);
-      optim::visit_master(*p,
-                          [&](auto tag) { update<typename decltype(tag)::type>(*p, g, m, info); });
-      optim::refresh_compute(*p);
+    for (const TrainedParameter& p : parameters) {
+      const Tensor& m = state_of(p);
+      optim::check_state(kWhere, p, m, p.master.shape());
+      const Tensor g = optim::gradient_of(kWhere, p);
+      optim::visit_master(p,
+                          [&](auto tag) { update<typename decltype(tag)::type>(p, g, m, info); });
+      optim::refresh_compute(p);
     }
   }
 
@@ -49,16 +49,16 @@ class Lion final : public Optimizer {
 
  private:
   template <class T>
-  void update(const Parameter& p, const Tensor& gradient, const Tensor& momentum,
+  void update(const TrainedParameter& p, const Tensor& gradient, const Tensor& momentum,
               const StepInfo& info) const {
-    T* w = p.value.data<T>();
+    T* w = p.master.data<T>();
     T* m = momentum.data<T>();
     const T* g = gradient.data<T>();
-    const double rate = info.lr * rules_.lr_ratio(p);
+    const double rate = info.lr * rules_.lr_ratio(*p.parameter);
     const T scale = static_cast<T>(info.grad_scale), lr = static_cast<T>(rate);
-    const T keep = static_cast<T>(1 - rate * rules_.decay(p));
+    const T keep = static_cast<T>(1 - rate * rules_.decay(*p.parameter));
     const T b1 = static_cast<T>(beta1_), b2 = static_cast<T>(beta2_);
-    parallel_ranges(p.value.numel(), optim::kGrain, [=](Range r, int) {
+    parallel_ranges(p.master.numel(), optim::kGrain, [=](Range r, int) {
       for (int64_t i = r.begin; i < r.end; ++i) {
         const T gi = g[i] * scale;
         const T c = b1 * m[i] + (1 - b1) * gi;
@@ -69,11 +69,11 @@ class Lion final : public Optimizer {
     });
   }
 
-  Tensor& state_of(const Parameter& p) {
-    const auto found = states_.find(p.name);
+  Tensor& state_of(const TrainedParameter& p) {
+    const auto found = states_.find(p.name());
     if (found != states_.end()) return found->second;
     optim::check_parameter(kWhere, p);
-    return states_[p.name] = optim::zeros_like(p, state_shapes(p)[0]);
+    return states_[p.name()] = optim::zeros_like(p, state_shapes(*p.parameter)[0]);
   }
 
   double beta1_, beta2_;

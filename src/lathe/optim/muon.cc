@@ -30,16 +30,16 @@ class Muon final : public Optimizer {
             "adjust_lr is '{}', expected 'match_rms_adamw' or 'original'", config_.adjust_lr);
   }
 
-  void prepare(std::span<Parameter* const> parameters) override {
+  void prepare(std::span<const TrainedParameter> parameters) override {
     const Split split = split_of(parameters);
-    for (const Parameter* p : split.matrices) state_of(*p);
+    for (const TrainedParameter& p : split.matrices) state_of(p);
     adamw_->prepare(split.others);
   }
 
-  void step(std::span<Parameter* const> parameters, const StepInfo& info) override {
+  void step(std::span<const TrainedParameter> parameters, const StepInfo& info) override {
     optim::check_step(kWhere, info);
     const Split split = split_of(parameters);
-    for (Parameter* p : split.matrices) step_matrix(*p, info);
+    for (const TrainedParameter& p : split.matrices) step_matrix(p, info);
     StepInfo other = info;
     other.lr *= config_.adamw_lr_ratio;
     adamw_->step(split.others, other);
@@ -56,12 +56,12 @@ class Muon final : public Optimizer {
 
  private:
   struct Split {
-    std::vector<Parameter*> matrices, others;
+    std::vector<TrainedParameter> matrices, others;
   };
-  static Split split_of(std::span<Parameter* const> parameters) {
+  static Split split_of(std::span<const TrainedParameter> parameters) {
     Split split;
-    for (Parameter* p : parameters)
-      (orthogonalised(*p) ? split.matrices : split.others).push_back(p);
+    for (const TrainedParameter& p : parameters)
+      (orthogonalised(*p.parameter) ? split.matrices : split.others).push_back(p);
     return split;
   }
 
@@ -71,19 +71,19 @@ class Muon final : public Optimizer {
     return 0.2 * std::sqrt(std::max(rows, cols));
   }
 
-  void step_matrix(const Parameter& p, const StepInfo& info) {
+  void step_matrix(const TrainedParameter& p, const StepInfo& info) {
     const Tensor& m = state_of(p);
-    optim::check_state(kWhere, p, m, p.value.shape());
+    optim::check_state(kWhere, p, m, p.master.shape());
     const Tensor g = optim::gradient_of(kWhere, p);
-    const Tensor u(Shape{p.value.numel()}, p.value.dtype(), p.value.device());
+    const Tensor u(Shape{p.master.numel()}, p.master.dtype(), p.master.device());
     optim::visit_master(
         p, [&](auto tag) { average<typename decltype(tag)::type>(g, m, u, info.grad_scale); });
 
-    const kernels::Kernels& k = kernels::kernels_for(p.value.device());
-    const double lr = info.lr * rules_.lr_ratio(p), decay = rules_.decay(p);
-    if (decay > 0) k.scale(1 - lr * decay, p.value, p.value);
-    const Tensor w = p.value.reshape({p.value.numel()});
-    for (const optim::MatrixBlock& block : optim::matrix_blocks(p)) {
+    const kernels::Kernels& k = kernels::kernels_for(p.master.device());
+    const double lr = info.lr * rules_.lr_ratio(*p.parameter), decay = rules_.decay(*p.parameter);
+    if (decay > 0) k.scale(1 - lr * decay, p.master, p.master);
+    const Tensor w = p.master.reshape({p.master.numel()});
+    for (const optim::MatrixBlock& block : optim::matrix_blocks(*p.parameter)) {
       const auto part = [&](const Tensor& t) {
         return t.narrow(0, block.offset, block.rows * block.cols).reshape({block.rows, block.cols});
       };
@@ -111,11 +111,11 @@ class Muon final : public Optimizer {
     });
   }
 
-  Tensor& state_of(const Parameter& p) {
-    const auto found = states_.find(p.name);
+  Tensor& state_of(const TrainedParameter& p) {
+    const auto found = states_.find(p.name());
     if (found != states_.end()) return found->second;
     optim::check_parameter(kWhere, p);
-    return states_[p.name] = optim::zeros_like(p, state_shapes(p)[0]);
+    return states_[p.name()] = optim::zeros_like(p, state_shapes(*p.parameter)[0]);
   }
 
   MuonConfig config_;

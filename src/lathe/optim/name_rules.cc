@@ -55,13 +55,14 @@ double NameRules::decay(const Parameter& parameter) const {
   return decay;
 }
 
-void NameRules::require_matches(std::span<Parameter* const> parameters) const {
+void NameRules::require_matches(std::span<const TrainedParameter> parameters) const {
   for (const auto* rules : {&lr_, &decay_})
     for (const Rule& rule : *rules) {
-      if (std::ranges::any_of(parameters, [&](const Parameter* p) { return rule.matches(*p); }))
+      if (std::ranges::any_of(
+              parameters, [&](const TrainedParameter& p) { return rule.matches(*p.parameter); }))
         continue;
       std::vector<std::string> names;
-      for (const Parameter* p : parameters) names.push_back(p->name);
+      for (const TrainedParameter& p : parameters) names.push_back(p.name());
       names.resize(std::min<size_t>(names.size(), 4));
       fail(ErrorKind::kConfig, rule.key,
            "'{}' fits no parameter; there are {} …, and `lathe inspect` lists all", rule.text,

@@ -8,7 +8,7 @@
 #include <string>
 #include <vector>
 
-#include "lathe/nn/parameter.h"
+#include "lathe/optim/trained_parameter.h"
 
 namespace lathe {
 
@@ -24,7 +24,7 @@ class NameRules {
   // optim.decay_by_name, else optim.weight_decay for parameters with two or more dimensions.
   double decay(const Parameter& parameter) const;
   // Error kConfig naming a rule that fits none of the parameters.
-  void require_matches(std::span<Parameter* const> parameters) const;
+  void require_matches(std::span<const TrainedParameter> parameters) const;
 
  private:
   struct Rule {

@@ -1,11 +1,12 @@
 // What every optimiser is: a rule that turns gradients into an update of parameters, plus the state
 // it keeps.
 //
-// A step reads parameter.grad and writes parameter.value and, where that is a separate tensor,
-// parameter.compute. The gradient used is grad.tensor · grad_scale, or zero when grad.written is
-// false; gradients are not cleared. Arithmetic is f32 (f64 for parameters on Device::kRef); results
-// depend on shapes and the thread count only. Errors: kShape for a parameter whose value is not a
-// contiguous f32 (kRef: f64) tensor or whose gradient or restored state has another shape; kNumeric
+// A step reads the gradient of a parameter and writes its master copy and, where that is a separate
+// tensor, the compute copy. The gradient used is gradient->tensor · grad_scale, or zero when
+// gradient->written is false; gradients are not cleared. Arithmetic is f32 (f64 for parameters on
+// Device::kRef); results depend on shapes and the thread count only. Errors: kShape for a master copy
+// that is not a contiguous f32 (kRef: f64) tensor, and for a gradient or a restored state of another
+// shape; kNumeric
 // for a step, lr or grad_scale that is not a number. Not thread-safe: one step at a time (loops inside
 // use all threads).
 #pragma once
@@ -17,7 +18,7 @@
 #include <string>
 #include <vector>
 
-#include "lathe/nn/parameter.h"
+#include "lathe/optim/trained_parameter.h"
 
 namespace lathe {
 
@@ -38,8 +39,8 @@ class Optimizer {
   // Makes the state of parameters that have none yet, so that for_each_state() can restore a
   // checkpoint before the first step. step() does the same for parameters it meets for the first
   // time.
-  virtual void prepare(std::span<Parameter* const> parameters) = 0;
-  virtual void step(std::span<Parameter* const> parameters, const StepInfo& info) = 0;
+  virtual void prepare(std::span<const TrainedParameter> parameters) = 0;
+  virtual void step(std::span<const TrainedParameter> parameters, const StepInfo& info) = 0;
 
   // Every state tensor, in a fixed order. Restoring them and going on with the next step number
   // gives the same bits as never having stopped.
@@ -48,7 +49,7 @@ class Optimizer {
   // Shapes of the tensors that it keeps of a parameter, which are of the dtype of the master copy.
   // Reads only what is known of a parameter before any memory is.
   virtual std::vector<Shape> state_shapes(const Parameter& parameter) const = 0;
-  // What the state of all `parameters` takes; without memory they count as f32.
+  // What the state of all `parameters` takes when their master copies are f32.
   int64_t state_bytes(std::span<Parameter* const> parameters) const;
 };
 

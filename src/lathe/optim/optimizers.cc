@@ -44,7 +44,7 @@ void OptimConfig::visit(Visitor& v) {
 }
 
 std::unique_ptr<Optimizer> make_optimizer(const OptimConfig& config,
-                                          std::span<Parameter* const> parameters) {
+                                          std::span<const TrainedParameter> parameters) {
   const OptimizerEntry& entry = find_in(optimizers(), "optim.name", config.name);
   const ComponentConfig& own = config.components.of(entry.name);
   entry.check(config, own, KeyErrors("optim." + config.name));
@@ -55,11 +55,9 @@ std::unique_ptr<Optimizer> make_optimizer(const OptimConfig& config,
 
 int64_t Optimizer::state_bytes(std::span<Parameter* const> parameters) const {
   int64_t bytes = 0;
-  for (const Parameter* p : parameters) {
-    const DType master = p->value.defined() ? p->value.dtype() : DType::kF32;
+  for (const Parameter* p : parameters)
     for (const Shape& shape : state_shapes(*p))
-      bytes += shape.numel() * static_cast<int64_t>(size_of(master));
-  }
+      bytes += shape.numel() * static_cast<int64_t>(size_of(DType::kF32));
   return bytes;
 }
 

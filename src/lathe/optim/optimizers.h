@@ -46,6 +46,6 @@ struct OptimConfig {
 // The optimiser that the recipe names, with the state of `parameters` made and zero. Error kConfig
 // for a name that is not in the catalogue, with the nearest one, and for keys that cannot work.
 std::unique_ptr<Optimizer> make_optimizer(const OptimConfig& config,
-                                          std::span<Parameter* const> parameters);
+                                          std::span<const TrainedParameter> parameters);
 
 }  // namespace lathe

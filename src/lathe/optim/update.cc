@@ -14,52 +14,50 @@ void check_step(std::string_view where, const StepInfo& info) {
           info.lr, info.grad_scale);
 }
 
-void check_parameter(std::string_view where, const Parameter& p) {
-  require(p.value.defined(), ErrorKind::kShape, where, "parameter '{}' has no value", p.name);
-  require(p.trainable, ErrorKind::kShape, where,
-          "parameter '{}' is a buffer that no optimiser moves; leave it out", p.name);
-  const DType dtype = p.value.dtype();
+void check_parameter(std::string_view where, const TrainedParameter& p) {
+  require(p.master.defined(), ErrorKind::kShape, where, "parameter '{}' has no value", p.name());
+  require(p.parameter->trainable, ErrorKind::kShape, where,
+          "parameter '{}' is a buffer that no optimiser moves; leave it out", p.name());
+  const DType dtype = p.master.dtype();
   const bool trainable =
-      dtype == DType::kF32 || (dtype == DType::kF64 && p.value.device() == Device::kRef);
-  require(trainable && p.value.contiguous(), ErrorKind::kShape, where,
-          "parameter '{}' is {} {}{}; training needs a contiguous float32 master copy", p.name,
-          name_of(dtype), p.value.shape().str(), p.value.contiguous() ? "" : " (strided)");
+      dtype == DType::kF32 || (dtype == DType::kF64 && p.master.device() == Device::kRef);
+  require(trainable && p.master.contiguous(), ErrorKind::kShape, where,
+          "parameter '{}' is {} {}{}; training needs a contiguous float32 master copy", p.name(),
+          name_of(dtype), p.master.shape().str(), p.master.contiguous() ? "" : " (strided)");
 }
 
-void check_state(std::string_view where, const Parameter& p, const Tensor& state,
+void check_state(std::string_view where, const TrainedParameter& p, const Tensor& state,
                  const Shape& shape) {
-  require(state.defined() && state.shape() == shape && state.dtype() == p.value.dtype() &&
-              state.device() == p.value.device() && state.contiguous(),
+  require(state.defined() && state.shape() == shape && state.dtype() == p.master.dtype() &&
+              state.device() == p.master.device() && state.contiguous(),
           ErrorKind::kShape, where,
           "state of '{}' is {} {}, expected {} {}; the checkpoint is of another model or optimiser",
-          p.name, state.defined() ? name_of(state.dtype()) : "absent",
-          state.defined() ? state.shape().str() : "", name_of(p.value.dtype()), shape.str());
+          p.name(), state.defined() ? name_of(state.dtype()) : "absent",
+          state.defined() ? state.shape().str() : "", name_of(p.master.dtype()), shape.str());
 }
 
-Tensor zeros_like(const Parameter& p, const Shape& shape) {
-  return Tensor::zeros(shape, p.value.dtype(), p.value.device());
+Tensor zeros_like(const TrainedParameter& p, const Shape& shape) {
+  return Tensor::zeros(shape, p.master.dtype(), p.master.device());
 }
 
-Tensor gradient_of(std::string_view where, const Parameter& p) {
-  const Tensor& g = p.grad.tensor;
+Tensor gradient_of(std::string_view where, const TrainedParameter& p) {
+  const Tensor& g = p.gradient->tensor;
   if (!g.defined()) {
-    require(!p.grad.written, ErrorKind::kShape, where, "gradient of '{}' is written but absent",
-            p.name);
-    return zeros_like(p, p.value.shape());
+    require(!p.gradient->written, ErrorKind::kShape, where,
+            "gradient of '{}' is written but absent", p.name());
+    return zeros_like(p, p.master.shape());
   }
-  require(g.shape() == p.value.shape() && g.dtype() == p.value.dtype() && g.contiguous(),
-          ErrorKind::kShape, where, "gradient of '{}' is {} {}, expected {} {}", p.name,
-          name_of(g.dtype()), g.shape(), name_of(p.value.dtype()), p.value.shape());
-  if (!p.grad.written) g.fill_zero();
+  require(g.shape() == p.master.shape() && g.dtype() == p.master.dtype() && g.contiguous(),
+          ErrorKind::kShape, where, "gradient of '{}' is {} {}, expected {} {}", p.name(),
+          name_of(g.dtype()), g.shape(), name_of(p.master.dtype()), p.master.shape());
+  if (!p.gradient->written) g.fill_zero();
   return g;
 }
 
-bool has_compute_copy(const Parameter& p) {
-  return p.compute.defined() && !p.compute.shares_storage(p.value);
-}
+bool has_compute_copy(const TrainedParameter& p) { return !p.compute().shares_storage(p.master); }
 
-void refresh_compute(const Parameter& p) {
-  if (has_compute_copy(p)) kernels::kernels_for(p.value.device()).cast(p.value, p.compute);
+void refresh_compute(const TrainedParameter& p) {
+  if (has_compute_copy(p)) kernels::kernels_for(p.master.device()).cast(p.master, p.compute());
 }
 
 }  // namespace lathe::optim

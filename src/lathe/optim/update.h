@@ -5,7 +5,6 @@
 #include <string_view>
 #include <utility>
 
-#include "lathe/nn/parameter.h"
 #include "lathe/optim/optimizer.h"
 
 namespace lathe::optim {
@@ -15,28 +14,28 @@ constexpr int64_t kGrain = 1 << 14;  // elements worth a thread
 // Throws unless `info` can be used.
 void check_step(std::string_view where, const StepInfo& info);
 
-// Throws unless the parameter is trainable and its value can be trained in place.
-void check_parameter(std::string_view where, const Parameter& parameter);
+// Throws unless the parameter is trainable and its master copy can be changed in place.
+void check_parameter(std::string_view where, const TrainedParameter& parameter);
 
 // Throws unless `state` is what zeros_like() gave, as after a restore it may not be.
-void check_state(std::string_view where, const Parameter& parameter, const Tensor& state,
+void check_state(std::string_view where, const TrainedParameter& parameter, const Tensor& state,
                  const Shape& shape);
 
-// Zeros of the value's dtype on its device.
-Tensor zeros_like(const Parameter& parameter, const Shape& shape);
+// Zeros of the master copy's dtype on its device.
+Tensor zeros_like(const TrainedParameter& parameter, const Shape& shape);
 
-// The gradient, of the value's shape and dtype; zeros when nothing was written (the buffer is then
+// The gradient, of the master copy's shape and dtype; zeros when nothing was written (the buffer is then
 // cleared, which nobody reads).
-Tensor gradient_of(std::string_view where, const Parameter& parameter);
+Tensor gradient_of(std::string_view where, const TrainedParameter& parameter);
 
-bool has_compute_copy(const Parameter& parameter);
-// compute = value, rounded; nothing to do when they are the same tensor.
-void refresh_compute(const Parameter& parameter);
+bool has_compute_copy(const TrainedParameter& parameter);
+// compute = master, rounded; nothing to do when they are the same tensor.
+void refresh_compute(const TrainedParameter& parameter);
 
 // f(TypeTag<T>{}) with the master type: double on Device::kRef in f64, float otherwise.
 template <class F>
-void visit_master(const Parameter& parameter, F&& f) {
-  if (parameter.value.dtype() == DType::kF64)
+void visit_master(const TrainedParameter& parameter, F&& f) {
+  if (parameter.master.dtype() == DType::kF64)
     std::forward<F>(f)(TypeTag<double>{});
   else
     std::forward<F>(f)(TypeTag<float>{});

@@ -44,10 +44,10 @@ void Lineage::complete_checkpoint(const Recipe& recipe, const fs::path& folder,
   write_manifest(manifest_path(folder, true), manifest, manifest_path(final_path, true));
 }
 
-void Lineage::write_model(Transformer& model, const Recipe& recipe, const fs::path& target,
-                          int64_t step, int64_t updates) const {
+void Lineage::write_model(Transformer& model, const DiskTensor::Of& values, const Recipe& recipe,
+                          const fs::path& target, int64_t step, int64_t updates) const {
   AtomicDirectory folder = make_output_folder({.path = target, .overwrite = true});
-  save_weights(model, folder.temporary(), {.dtype = DType::kF32});
+  save_weights(model, folder.temporary(), {.dtype = DType::kF32, .values = values});
   for (const auto& [name, text] : files) write_file_atomically(folder.temporary() / name, text);
   Manifest manifest = this->manifest("model", recipe, step, updates);
   add_outputs_of_folder(manifest, folder.temporary());

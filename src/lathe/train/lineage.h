@@ -10,6 +10,7 @@
 
 #include "lathe/io/manifest.h"
 #include "lathe/model/folder.h"
+#include "lathe/model/weight_map.h"
 #include "lathe/train/recipe.h"
 
 namespace lathe {
@@ -29,9 +30,10 @@ struct Lineage {
   void complete_checkpoint(const Recipe& recipe, const std::filesystem::path& folder,
                            const std::filesystem::path& final_path,
                            const nlohmann::ordered_json& state) const;
-  // The finished model's folder, which takes the place of one that is there.
-  void write_model(Transformer& model, const Recipe& recipe, const std::filesystem::path& target,
-                   int64_t step, int64_t updates) const;
+  // The finished model's folder, which takes the place of one that is there, with `values` as its
+  // weights.
+  void write_model(Transformer& model, const DiskTensor::Of& values, const Recipe& recipe,
+                   const std::filesystem::path& target, int64_t step, int64_t updates) const;
 };
 
 }  // namespace lathe

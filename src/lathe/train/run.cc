@@ -169,10 +169,8 @@ void TrainLoop::end_early() {
 }
 
 void TrainLoop::write_model() {
-  std::optional<EmaScope> averaged;
-  use_averages(averaged);
-  lineage_.write_model(model(), recipe_, fs::path(recipe_.train.out) / "model", progress_.taken,
-                       progress_.updates);
+  lineage_.write_model(model(), state_.values(true), recipe_, fs::path(recipe_.train.out) / "model",
+                       progress_.taken, progress_.updates);
 }
 
 // The last step whose update was finished, unless the weights failed or stand between two steps.

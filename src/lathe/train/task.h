@@ -56,10 +56,10 @@ class Task {
   // The model that is trained: its parameters are what the optimiser moves and a checkpoint holds.
   virtual Transformer& model() = 0;
 
-  // Forward and backward of `step` (from 1) into the gradient buffers of the model's parameters,
-  // none of which counts as written before. Changes no parameter. `stop_if_asked` is called before
-  // every operation.
-  virtual TaskStep gradients(int64_t step, const StopCheck& stop_if_asked) = 0;
+  // Forward and backward of `step` (from 1) into `gradients` of the model's parameters, none of which
+  // counts as written before. Changes no parameter. `stop_if_asked` is called before every operation.
+  virtual TaskStep gradients(int64_t step, ParameterGradients& gradients,
+                             const StopCheck& stop_if_asked) = 0;
   // After the optimiser's update with the last gradients; not when the step was skipped. Parameters
   // without gradients and tensors of for_each_state() are changed here and nowhere else.
   virtual void after_update() {}

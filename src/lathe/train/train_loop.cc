@@ -79,8 +79,8 @@ std::vector<int64_t> TrainLoop::documents_seen() const {
 }
 
 TaskStep TrainLoop::gradients(int64_t step) {
-  state_.clear_gradients();
-  return task_->gradients(step, [this] { stop_if_asked(); });
+  state_.gradients().clear();
+  return task_->gradients(step, state_.gradients(), [this] { stop_if_asked(); });
 }
 
 StepReport TrainLoop::step(int64_t step) {

@@ -1,12 +1,13 @@
-// What an update changes: the weights of a model, the optimiser's state, and averages of the
-// weights; with the gradients that it reads.
+// What training keeps of a model's parameters besides the values that passes read: master copies,
+// gradients, the optimiser's state, and averages of the weights.
 #pragma once
 
+#include <map>
 #include <memory>
 #include <optional>
 #include <vector>
 
-#include "lathe/model/transformer.h"
+#include "lathe/model/weight_map.h"
 #include "lathe/optim/ema.h"
 #include "lathe/optim/optimizer.h"
 #include "lathe/train/checkpoint.h"
@@ -18,12 +19,13 @@ namespace lathe {
 // is changed.
 class TrainingState {
  public:
-  // Gives the parameters of `model`, which outlives the state, compute copies and gradient buffers.
-  // Error kConfig for a recipe whose rules fit no parameter.
+  // The values of `model`, which outlives the state, become the master copies; where the recipe
+  // computes in 16 bits, matrices of the model get values in that type. Error kConfig for a recipe
+  // whose rules fit no parameter.
   TrainingState(Transformer& model, const Recipe& recipe);
 
-  // No gradient counts as written.
-  void clear_gradients();
+  // The buffers of all trained parameters, for the passes of a step.
+  ParameterGradients& gradients() { return gradients_; }
   double grad_norm() const;
   // Moves weights and averages; `update.step` counts updates from 1.
   void update(const StepInfo& update);
@@ -32,6 +34,9 @@ class TrainingState {
   // Puts averages, if there are any, in place of the weights for as long as `scope` lives.
   void use_averages(std::optional<EmaScope>& scope);
 
+  // The weights as a model's file has them: averages, if there are any and `averages`, or else the
+  // master copies. As long as this lives, and no averages are in use.
+  DiskTensor::Of values(bool averages);
   // What a checkpoint keeps of it: as the model's file the averages, if there are any and
   // `with_averages`, or else the weights. Loading averages into a state that has none, they give way
   // to the master weights that follow them.
@@ -45,8 +50,9 @@ class TrainingState {
  private:
   Transformer& model_;
   double ema_decay_;
-  std::vector<Parameter*> parameters_;  // all, as they are saved
-  std::vector<Parameter*> trained_;     // those with gradients, optimiser state and an average
+  std::map<const Parameter*, Tensor> masters_;  // of all parameters, as they are saved
+  ParameterGradients gradients_;
+  std::vector<TrainedParameter> trained_;  // those with gradients, optimiser state and an average
   std::unique_ptr<Optimizer> optimizer_;
   std::unique_ptr<Ema> ema_;
 };

@@ -65,7 +65,7 @@ class ContextConversion : public Conversion {
     carry_over(from, to, [&](const Parameter* old, Parameter& fresh) {
       const bool table = fresh.name == "position.weight" || fresh.name == "encoder.position.weight";
       if (learned == nullptr || !table) return false;
-      interpolate(old->value, fresh.value, learned->offset);
+      interpolate(old->value.tensor(), fresh.value.tensor(), learned->offset);
       return true;
     });
   }

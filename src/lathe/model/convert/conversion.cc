@@ -119,7 +119,7 @@ void carry_over(Transformer& from, Transformer& to, const FillParameter& fill) {
             "'{}' {} has no counterpart of its shape in the source ({}); this conversion does not "
             "know such a parameter",
             fresh->name, fresh->shape.str(), old == nullptr ? "absent" : old->shape.str());
-    fresh->value.copy_from(old->value);
+    fresh->value.tensor().copy_from(old->value.tensor());
   }
 }
 

@@ -34,7 +34,7 @@ std::unique_ptr<FeedForward> ffn_around(const ModelConfig& config, const ByName&
                                         const std::string& block) {
   auto ffn = make_ffn(config, main_stack(config), 0);
   for_each_parameter(*ffn, [&](const std::string& path, Parameter& p) {
-    p.compute = p.value = parameters.at(block + ".ffn." + path)->value;
+    p.value = parameters.at(block + ".ffn." + path)->value;
   });
   return ffn;
 }

@@ -30,8 +30,8 @@ void pool_parts(const Parameter& old, Parameter& fresh, int64_t new_heads) {
   const bool queries = fresh.parts.size() == 3;
   int64_t old_row = 0, row = 0;
   for (size_t part = 0; part < fresh.parts.size(); ++part) {
-    const Tensor from = old.value.narrow(0, old_row, old.parts[part]);
-    const Tensor to = fresh.value.narrow(0, row, fresh.parts[part]);
+    const Tensor from = old.value.tensor().narrow(0, old_row, old.parts[part]);
+    const Tensor to = fresh.value.tensor().narrow(0, row, fresh.parts[part]);
     if (part == 0 && queries) {
       to.copy_from(from);
     } else {
@@ -68,7 +68,7 @@ class KvHeadsConversion : public Conversion {
       if (belongs_to(".attention.qkv.") || belongs_to(".cross.key_value.")) {
         pool_parts(*old, fresh, heads_);
       } else if (belongs_to(".attention.key_norm.") || belongs_to(".cross.key_norm.")) {
-        pool_heads(old->value, fresh.value, heads_);
+        pool_heads(old->value.tensor(), fresh.value.tensor(), heads_);
       } else {
         return false;
       }

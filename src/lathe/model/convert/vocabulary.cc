@@ -85,9 +85,9 @@ class VocabularyConversion : public Conversion {
       const bool by_token = name == "embedding.weight" || name == "head.weight" ||
                             name == "head.bias" || name == "head_bias";
       if (!by_token || old == nullptr) return false;
-      fresh.value.narrow(0, 0, fresh_rows.begin).copy_from(old->value);
+      fresh.value.tensor().narrow(0, 0, fresh_rows.begin).copy_from(old->value.tensor());
       if (fresh_rows.size() > 0)
-        draw_rows({fresh.value.data<float>(), fresh.shape.numel() / fresh.shape[0]}, known,
+        draw_rows({fresh.value.tensor().data<float>(), fresh.shape.numel() / fresh.shape[0]}, known,
                   fresh_rows, rng.fork(name));
       return true;
     });

@@ -184,7 +184,7 @@ void upcycle(FeedForward& moe, FeedForward& dense) {
     require(source != from.end(), ErrorKind::kShape, "upcycle",
             "experts have '{}', which the dense layer lacks; both must be gated or both plain",
             name);
-    const Tensor& weights = source->second->value;
+    const Tensor& weights = source->second->value.tensor();
     const std::vector<int64_t>& parts = source->second->parts;
     const int64_t rows = weights.size(0);
     const bool same_width = p->parts.front() == (parts.empty() ? rows : parts.front());
@@ -192,8 +192,7 @@ void upcycle(FeedForward& moe, FeedForward& dense) {
             "'{}' {} is not a stack of the dense layer's {}; experts need its width", name,
             p->shape, weights.shape());
     for (int64_t first = 0; first < p->shape[0]; first += rows)
-      p->value.narrow(0, first, rows).copy_from(weights);
-    if (!p->compute.shares_storage(p->value)) p->compute.copy_from(p->value);
+      p->value.tensor().narrow(0, first, rows).copy_from(weights);
     ++filled;
   }
   require(filled == from.size(), ErrorKind::kShape, "upcycle",

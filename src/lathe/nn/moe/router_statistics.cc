@@ -28,7 +28,7 @@ void move_towards_balance(const Parameter& bias, const RouterReport& r) {
   const double mean = mean_load(r);
   for (size_t e = 0; e < r.load.size(); ++e) {
     const double sign = r.load[e] < mean ? 1.0 : (r.load[e] > mean ? -1.0 : 0.0);
-    T& b = bias.value.data<T>()[e];
+    T& b = bias.value.tensor().data<T>()[e];
     b = static_cast<T>(static_cast<double>(b) + r.bias_rate * sign);
   }
 }
@@ -76,11 +76,10 @@ void update_router_biases(const RouterStatistics& statistics) {
   for (const RouterReport& r : statistics.layers()) {
     if (r.bias == nullptr) continue;
     const Parameter& bias = *r.bias;
-    if (bias.value.dtype() == DType::kF64)
+    if (bias.value.tensor().dtype() == DType::kF64)
       move_towards_balance<double>(bias, r);
     else
       move_towards_balance<float>(bias, r);
-    if (!bias.compute.shares_storage(bias.value)) bias.compute.copy_from(bias.value);
   }
 }
 

@@ -29,7 +29,8 @@ class LanguageModel : public Task {
   explicit LanguageModel(const TaskSetting& setting);
 
   Transformer& model() override { return *model_; }
-  TaskStep gradients(int64_t step, const StopCheck& stop_if_asked) override;
+  TaskStep gradients(int64_t step, ParameterGradients& gradients,
+                     const StopCheck& stop_if_asked) override;
   void after_update() override { update_router_biases(sums_.routers); }
   bool evaluates() const override { return data_.has_validation(); }
   TaskEvaluation evaluate(int64_t, const StopCheck& stop_if_asked) override {
@@ -96,7 +97,8 @@ double LanguageModel::backward(const Pass& settings, const Rng& rng, const Batch
   return loss.value.item() - z_term;
 }
 
-TaskStep LanguageModel::gradients(int64_t step, const StopCheck& stop_if_asked) {
+TaskStep LanguageModel::gradients(int64_t step, ParameterGradients& gradients,
+                                  const StopCheck& stop_if_asked) {
   const TrainConfig& t = recipe_.train;
   const std::vector<Batch> batches = data_.batches(step);
   int64_t labels = 0;
@@ -112,6 +114,7 @@ TaskStep LanguageModel::gradients(int64_t step, const StopCheck& stop_if_asked) 
         {.keep_cheap = recipe_.recompute() != Recompute::kSelective, .before_each = stop_if_asked});
     const Pass settings{
         .tape = &tape,
+        .gradients = &gradients,
         .training = true,
         .router_statistics = &sums_.routers,
         .auxiliary_scale = static_cast<double>(batch.label_count) / static_cast<double>(labels)};

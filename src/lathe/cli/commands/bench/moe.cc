@@ -38,19 +38,19 @@ Tensor random_tensor(const Shape& shape, const Rng& rng, double scale) {
   return t;
 }
 
-void prepare(FeedForward& layer, DType dtype) {
+void prepare(FeedForward& layer, DType dtype, ParameterGradients& gradients) {
   for_each_parameter(layer, [&](const std::string& name, Parameter& p) {
-    p.value = random_tensor(p.shape, Rng(0).fork(name), p.init.std);
-    p.compute = p.shape.rank() >= 2 && !p.full_precision ? p.value.to(dtype) : p.value;
-    if (p.trainable) p.grad.tensor = Tensor(p.shape, DType::kF32);
+    const Tensor master = random_tensor(p.shape, Rng(0).fork(name), p.init.std);
+    p.value = p.shape.rank() >= 2 && !p.full_precision ? master.to(dtype) : master;
+    if (p.trainable) gradients.add(p);
   });
 }
 
 // One forward and backward, every gradient overwritten.
-void pass(FeedForward& layer, const Tensor& x, const Tensor& dy) {
-  for_each_parameter(layer, [](const std::string&, Parameter& p) { p.grad.written = false; });
+void pass(FeedForward& layer, ParameterGradients& gradients, const Tensor& x, const Tensor& dy) {
+  gradients.clear();
   Tape tape;
-  const Pass settings{.tape = &tape, .training = true};
+  const Pass settings{.tape = &tape, .gradients = &gradients, .training = true};
   const Rows rows{.ids = {}, .sequences = Sequences::equal(1, x.size(0))};
   tape.backward(layer.forward({&settings, &rows}, tape.leaf(x)), dy);
 }
@@ -67,17 +67,20 @@ int run_moe_bench(const MoeBenchOptions& o, CommandContext& context) {
   shape_of_dense.intermediate_size *= o.experts_per_token;
   const auto dense = find_in(feed_forwards(), "model.moe.expert", config.expert)
                          .make_with_defaults(shape_of_dense);
-  prepare(*moe, dtype);
-  prepare(*dense, dtype);
+  ParameterGradients gradients;  // of both layers
+  prepare(*moe, dtype, gradients);
+  prepare(*dense, dtype, gradients);
   const Shape shape = {o.tokens, o.hidden_size};
   const Tensor x = random_tensor(shape, Rng(1), 1.0).to(dtype),
                dy = random_tensor(shape, Rng(2), 1.0).to(dtype);
-  pass(*dense, x, dy);  // prepares the products
-  pass(*moe, x, dy);
+  pass(*dense, gradients, x, dy);  // prepares the products
+  pass(*moe, gradients, x, dy);
   double dense_seconds = HUGE_VAL, moe_seconds = HUGE_VAL;
   for (int64_t run = 0; run < o.runs; ++run) {  // in turns, so that both see the same machine
-    dense_seconds = std::min(dense_seconds, sorted_seconds(1, [&] { pass(*dense, x, dy); })[0]);
-    moe_seconds = std::min(moe_seconds, sorted_seconds(1, [&] { pass(*moe, x, dy); })[0]);
+    dense_seconds =
+        std::min(dense_seconds, sorted_seconds(1, [&] { pass(*dense, gradients, x, dy); })[0]);
+    moe_seconds =
+        std::min(moe_seconds, sorted_seconds(1, [&] { pass(*moe, gradients, x, dy); })[0]);
   }
   const double work = 18.0 * static_cast<double>(o.tokens * o.hidden_size * o.intermediate_size *
                                                  o.experts_per_token);

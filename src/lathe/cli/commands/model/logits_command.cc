@@ -185,10 +185,12 @@ int run_logits(const LogitsOptions& o, CommandContext& context) {
   throw_if_interrupted();
   Pass settings;
   Tape tape;
+  ParameterGradients gradients;
   if (o.grads) {
     settings.tape = &tape;
+    settings.gradients = &gradients;
     for (Parameter* p : model->parameters())
-      p->grad = {Tensor::zeros(p->shape, dtype, device), true};
+      gradients.add(*p) = {Tensor::zeros(p->shape, dtype, device), true};
   }
   Tensor ids = in.ids;  // whose successors are predicted
   if (body.encoder)
@@ -213,7 +215,7 @@ int run_logits(const LogitsOptions& o, CommandContext& context) {
   if (o.grads)
     for (const DiskTensor& t : map_weights(*model, find_family(model->config().model_type)))
       out.add("grad." + t.name,
-              t.gather([](Parameter& p) -> const Tensor& { return p.grad.tensor; }));
+              t.gather([&](Parameter& p) -> const Tensor& { return gradients.find(p)->tensor; }));
   throw_if_interrupted();
   out.write(o.out);
   if (context.json) {
