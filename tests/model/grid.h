@@ -185,6 +185,8 @@ inline std::vector<Variant> covering_variants(size_t strength) {
   return chosen;
 }
 
+inline std::vector<double> values_of(const Parameter& p) { return p.value.tensor().to_vector(); }
+
 // Every parameter random, biases and gains too.
 inline void randomize(Transformer& model, uint64_t seed = 1) {
   model.initialize(Rng(seed));

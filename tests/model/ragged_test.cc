@@ -201,6 +201,17 @@ TEST(Ragged, TwoThreadsRunOneModel) {
   EXPECT_EQ(wrong, (std::vector<int>{0, 0}));
 }
 
+// A weight is a handle: a second model of the same values takes no memory of its own.
+TEST(Weights, TwoModelsShareThem) {
+  const auto owner = make_model(tiny_config(), DType::kF32, Device::kCpu);
+  Transformer other(tiny_config());
+  const auto from = owner->parameters(), to = other.parameters();
+  for (size_t i = 0; i < from.size(); ++i) to[i]->value = from[i]->value;
+  EXPECT_TRUE(to[0]->value.tensor().shares_storage(from[0]->value.tensor()));
+  EXPECT_EQ(logits_of(other, some_ids(2, 5)).to_vector(),
+            logits_of(*owner, some_ids(2, 5)).to_vector());
+}
+
 // Gradients are no part of a model: each thread differentiates the same one into its own.
 TEST(Gradients, TwoThreadsDifferentiateOneModel) {
   const std::unique_ptr<const Transformer> model =

@@ -122,6 +122,12 @@ class Run : public ::testing::Test {
       all[file] = content_of(checkpoint(steps.back()) / file);
     return all;
   }
+  // result() of a run of its own.
+  std::map<std::string, std::string> trained(const char* patch) {
+    start_over();
+    train(recipe(patch));
+    return result();
+  }
   std::vector<Json> metrics() const {
     std::vector<Json> lines;
     std::ifstream in(out() / "metrics.jsonl");
