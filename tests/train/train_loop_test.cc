@@ -4,7 +4,6 @@
 
 #include "lathe/io/folder_lock.h"
 #include "lathe/model/folder.h"
-#include "lathe/ops/cross_entropy.h"
 #include "lathe/optim/optimizers.h"
 #include "train/run.h"
 
