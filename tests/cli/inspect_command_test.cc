@@ -140,8 +140,7 @@ TEST(Inspect, ActivationBytesAreWhatTheTapeHolds) {
     ModelCost cost = model_cost(model, {.seq_len = tokens,
                                         .batch_size = batch,
                                         .compute = DType::kF32,
-                                        .recompute = recompute,
-                                        .optimizer_bytes = {}});
+                                        .recompute = recompute});
     const auto chunk =
         static_cast<double>(4 * batch * tokens * c.vocab_size);  // logits are gone by now
     EXPECT_NEAR(held / (static_cast<double>(cost.activation_bytes) - chunk), 1.0, 0.2) << name;

@@ -190,7 +190,7 @@ ModelCost model_cost(const Transformer& model, const CostOptions& o) {
   cost.training_flops = 3.0 * cost.forward_flops;
   cost.weight_bytes = 4 * cost.parameters + (e < 4 ? e * matrices : 0);
   cost.gradient_bytes = 4 * cost.parameters;
-  cost.optimizer_bytes = o.optimizer_bytes.value_or(8 * cost.parameters);
+  cost.optimizer_bytes = o.optimizer_bytes;
   cost.activation_bytes = activation_bytes(c, o);
   cost.cache_bytes_per_token = c.num_hidden_layers * attention_of(c).traits().cached * e;
   return cost;

@@ -3,7 +3,6 @@
 #pragma once
 
 #include <cstdint>
-#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -28,7 +27,7 @@ struct CostOptions {
   int64_t batch_size = 1;  // B, of one micro-batch
   DType compute = DType::kBF16;
   Recompute recompute = Recompute::kNone;
-  std::optional<int64_t> optimizer_bytes = {};  // default: AdamW's two f32 moments, 8 a parameter
+  int64_t optimizer_bytes = 0;  // of the optimiser's state: Optimizer::state_bytes()
 };
 
 // With N the parameters of all matrices that a token is multiplied with (the head included, tables

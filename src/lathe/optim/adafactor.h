@@ -24,16 +24,7 @@ struct AdafactorConfig {
   double eps2 = 1e-3;
   bool relative_step = false;
 
-  void visit(Visitor& v) {
-    v.field("decay_exponent", decay_exponent, "the second moment decays by 1 - step^-this",
-            above(0));
-    v.field("clip", clip, "largest root mean square of an update, in units of the learning rate",
-            above(0));
-    v.field("eps1", eps1, "added to squared gradients", above(0));
-    v.field("eps2", eps2, "smallest parameter scale with relative_step", above(0));
-    v.field("relative_step", relative_step,
-            "multiply the learning rate by the parameter's root mean square");
-  }
+  void visit(Visitor& v);
 };
 
 }  // namespace lathe

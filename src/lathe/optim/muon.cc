@@ -15,6 +15,18 @@
 #include "lathe/optim/update.h"
 
 namespace lathe {
+
+void MuonConfig::visit(Visitor& v) {
+  v.field("momentum", momentum, "decay of the mean of gradients",
+          Limits{.minimum = 0, .maximum = 1, .exclusive_maximum = true});
+  v.field("nesterov", nesterov, "look one step ahead");
+  v.field("ns_steps", ns_steps, "Newton-Schulz iterations", between(1, 20));
+  v.choice("adjust_lr", adjust_lr, {"match_rms_adamw", "original"},
+           "update scale: 0.2 sqrt(max(rows, cols)), or sqrt(max(1, rows / cols))");
+  v.field("adamw_lr_ratio", adamw_lr_ratio,
+          "learning rate of gains, biases and tables (AdamW) over that of matrices", at_least(0));
+}
+
 namespace {
 
 constexpr std::string_view kWhere = "muon";
