@@ -25,15 +25,15 @@ struct EvaluationConfig {
     v.positional("model", model, "folder of a model or of a checkpoint");
     v.field("data", data, "token shard: the prefix of a .bin and .idx", required());
     v.field("seq_len", seq_len,
-            "tokens of a sample (default: the length it was trained with, else the model's "
-            "max_position_embeddings); may be more than that",
+            "tokens per sample (default: the length that the model was trained with, else its "
+            "max_position_embeddings); may be larger than that",
             at_least(1));
     v.field("samples", samples,
-            "samples read, from the beginning of the shard; 0 reads all (default: as many as the "
-            "validations of its training, all with --seq-len or when it was made elsewhere)",
+            "samples to read from the beginning of the shard; 0 reads all (default: as many as the "
+            "validations in training; all with --seq-len or for a model trained elsewhere)",
             at_least(0));
-    v.field("batch_size", batch_size, "samples computed at once", between(1, 1 << 20));
-    v.field("buckets", buckets, "stretches of positions whose loss is told apart", at_least(1));
+    v.field("batch_size", batch_size, "samples per batch", between(1, 1 << 20));
+    v.field("buckets", buckets, "ranges of positions to report the loss of", at_least(1));
   }
 };
 

@@ -26,8 +26,9 @@ class BodyConversion : public Conversion {
   }
 
   std::string note(const ModelConfig&) const override {
-    return "every weight stays; without a prefix the model answers as before, and training with "
-           "objective.name = \"ul2\" or \"prefix_lm\" teaches it to read one both ways";
+    return "no weight changes; without a prefix the model's output is as before, and training with "
+           "objective.name = \"ul2\" or \"prefix_lm\" teaches it to attend to a prefix in both "
+           "directions";
   }
 
  private:

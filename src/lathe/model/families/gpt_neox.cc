@@ -68,8 +68,8 @@ void read(const Json& theirs, Json& ours) {
     const Json beside = first_of(theirs, {key}),
                counts = ours["position"].value(key, Json(otherwise));
     require(beside.is_null() || beside == counts, ErrorKind::kConfig, "config.json",
-            "{} is {} beside rope_parameters, but {} counts in gpt_neox models; remove it or make "
-            "them equal",
+            "{} is {} outside rope_parameters, but gpt_neox models use {}; remove it or make them "
+            "equal",
             key, beside.dump(), counts.dump());
   }
 }

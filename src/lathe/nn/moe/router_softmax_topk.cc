@@ -42,7 +42,7 @@ class SoftmaxTopK : public LinearRouter {
 RouterComponent softmax_topk_router() {
   return router_component<SoftmaxTopK>(
       {.name = "softmax_topk",
-       .summary = "the k most probable experts, also of the best groups only",
+       .summary = "the k most probable experts, optionally of the best groups only",
        .source = "Jiang et al. 2024, arXiv:2401.04088; DeepSeek-AI 2024, arXiv:2405.04434"});
 }
 
