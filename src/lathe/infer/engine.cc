@@ -22,8 +22,8 @@ int32_t decoder_start(const ModelConfig& c) {
   return static_cast<int32_t>(*id);
 }
 
-// How many tokens of each prompt a prefix decoder sees from everywhere. A beginning-of-text token at
-// the end begins the answer (ChatGLM's <sop>).
+// How many tokens of each prompt a prefix decoder sees from everywhere. A beginning-of-text token
+// at the end begins the answer (ChatGLM's <sop>).
 Tensor prefixes_of(const IdRows& prompts, const ModelConfig& c) {
   Tensor prefix({static_cast<int64_t>(prompts.size())}, DType::kI32);
   for (size_t row = 0; row < prompts.size(); ++row) {
@@ -56,8 +56,8 @@ class Texts {
     for (size_t row = 0; row < texts_.size(); ++row) texts_[row].push_back(next[row]);
   }
 
-  // Logits of the last token of every row, [B,V] f32: of the tokens that the cache does not hold, or
-  // of all where they move.
+  // Logits of the last token of every row, [B,V] f32: of the tokens that the cache does not hold,
+  // or of all where they move.
   Tensor last_logits() {
     for (size_t row = 0; row < texts_.size(); ++row) {
       const int64_t held = cache_->lengths()[row];

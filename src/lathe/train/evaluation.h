@@ -1,6 +1,7 @@
-// The loss of a model over a token shard, as a whole and by position in the text. A model that Lathe
-// trained is measured as its training validated it. Position t of a sample has t tokens before it: a
-// model that was trained on shorter texts shows here what it does with longer ones.
+// The loss of a model over a token shard, in total and by position in the text. A model that Lathe
+// trained is evaluated in the same way as the validation in training. Position t of a sample has t
+// tokens before it: a model that was trained on shorter texts shows here what it does with longer
+// ones.
 #pragma once
 
 #include <cstdint>
@@ -44,11 +45,12 @@ struct Evaluation {
   nlohmann::ordered_json to_json(const EvaluationConfig& config) const;
 };
 
-// Called with the samples that are done, and all; may throw, which ends the evaluation.
+// Called with the number of samples that are done and the total; may throw, which ends the
+// evaluation.
 using EvaluationProgress = std::function<void(int64_t done, int64_t all)>;
 
-// In fp32. Errors: kConfig for a body other than a decoder that does not say how it was trained;
-// those of reading the model and the shard.
+// Computes in fp32. Errors: kConfig for a model with another body than a decoder that does not say
+// how it was trained, and those of reading the model and the shard.
 Evaluation evaluate(const EvaluationConfig& config, const Log& log,
                     const EvaluationProgress& progress = {});
 

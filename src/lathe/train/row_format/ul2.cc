@@ -1,5 +1,5 @@
-// Every row is one of seven denoisers, equally often (table 1 of the paper): R, short spans; X, long
-// spans or many; S, the last quarter of the text.
+// Every row is one of seven denoisers, equally often (table 1 of the paper): R, short spans; X,
+// long spans or many; S, the last quarter of the text.
 
 #include <algorithm>
 #include <array>
