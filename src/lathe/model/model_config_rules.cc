@@ -51,7 +51,8 @@ void check_block(const ModelConfig& c) {
                                       c.layer_types.size(), layers));
 }
 
-// What follows divides by sizes, and their products are computed as 64-bit integers everywhere else.
+// What follows divides by sizes, and their products are computed as 64-bit integers everywhere
+// else.
 void check_sizes(const ModelConfig& c) {
   constexpr int64_t kLargest = int64_t{1} << 24, kMostLayers = int64_t{1} << 16;
   auto check_up_to = [&](int64_t most, std::string_view key, int64_t value) {

@@ -63,8 +63,8 @@ void for_labels(const Tensor& labels, F&& f) {
   });
 }
 
-// −Σ p log p. The residual at the label is 1 − p, so that the test for p > 0 leaves the label out; what
-// has probability 0 may have the logit −inf.
+// −Σ p log p. The residual at the label is 1 − p, so that the test for p > 0 leaves the label out;
+// what has probability 0 may have the logit −inf.
 template <class T>
 double entropy_of(std::span<const T> logits, std::span<const T> residuals, double lse,
                   double loss) {

@@ -1,5 +1,5 @@
-// A decoder made into a prefix decoder (Tay et al. 2022, arXiv:2210.11399, U-PaLM): the weights stay
-// what they are, and tokens may see more. Without a prefix the two are one function; a little
+// A decoder made into a prefix decoder (Tay et al. 2022, arXiv:2210.11399, U-PaLM): the weights
+// stay what they are, and tokens may see more. Without a prefix the two are one function; a little
 // training with a prefix teaches the model to read it both ways.
 
 #include "lathe/base/error.h"

@@ -50,9 +50,9 @@ ModelConfig defaults() {
 
 constexpr OldEnding kOldEndings[] = {{"embed_out.weight", "lm_head.weight"}};
 
-// Before transformers 5 the rotary settings had names of their own, which count where the block says
-// nothing. Those that other families have beside the block mean nothing here, so they must not say
-// something else.
+// Before transformers 5 the rotary settings had names of their own, which count where the block
+// says nothing. Those that other families have beside the block mean nothing here, so they must not
+// say something else.
 void read(const Json& theirs, Json& ours) {
   Json json = theirs;
   for (const auto& [old, now] :

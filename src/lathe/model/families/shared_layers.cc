@@ -145,8 +145,8 @@ void write_rope(const ModelConfig& c, Json& theirs) {
     if (key.always_in(kind) || value != first_of(defaults, {key.name}))
       block[std::string(key.name)] = value;
   }
-  // Both spellings: those beside the block are read by older releases of transformers, rope_parameters
-  // by newer ones.
+  // Both spellings: those beside the block are read by older releases of transformers,
+  // rope_parameters by newer ones.
   theirs["rope_theta"] = rope.rope_theta;
   if (rope.partial_rotary_factor != 1.0 || usual != 1.0)
     theirs["partial_rotary_factor"] = block["partial_rotary_factor"] = rope.partial_rotary_factor;

@@ -191,8 +191,8 @@ void check_alias(const Json& theirs) {
           alias.dump(), layers.dump());
 }
 
-// dense_act_fn repeats what feed_forward_proj says, and wins over it in transformers. An output head
-// of its own may be scaled, too.
+// dense_act_fn repeats what feed_forward_proj says, and wins over it in transformers. An output
+// head of its own may be scaled, too.
 void read_t5(const Json& theirs, Json& ours) {
   check_alias(theirs);
   const Json word = first_of(theirs, {"dense_act_fn"});

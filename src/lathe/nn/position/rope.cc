@@ -1,7 +1,7 @@
 // Angles are position · frequency. Frequencies and angles are rounded to f32, as transformers does:
 // a model was trained with exactly those angles, and at position 1,000 the rounding is 1e-5
-// radians. Cosines and sines are made once per pass, for the positions that occur in it, and with the
-// frequencies of each sequence by itself where these depend on its length (dynamic, longrope).
+// radians. Cosines and sines are made once per pass, for the positions that occur in it, and with
+// the frequencies of each sequence by itself where these depend on its length (dynamic, longrope).
 //
 // GLM (Du et al. 2022, arXiv:2103.10360) fills a blank behind its prefix, and a token there has two
 // places: that of the blank in the prefix, and its own within what fills it. The first half of the

@@ -1,5 +1,5 @@
-// Trained vectors for each distance up to a largest one, added to keys and to values; each layer has
-// its own, and all its heads share them.
+// Trained vectors for each distance up to a largest one, added to keys and to values; each layer
+// has its own, and all its heads share them.
 
 #include "lathe/nn/position/shaw.h"
 
