@@ -1,6 +1,6 @@
-// Values are nodes in one arena that point to each other, so that nothing is copied, a deeply nested
-// value is freed without recursion, and one that contains itself does no harm. Each instruction
-// makes at most one node.
+// Values are nodes in one arena that point to each other, so that nothing is copied, a deeply
+// nested value is freed without recursion, and one that contains itself does no harm. Each
+// instruction makes at most one node.
 
 #include "lathe/io/torch_pickle.h"
 
