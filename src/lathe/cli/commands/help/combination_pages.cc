@@ -1,5 +1,5 @@
-// The matrix of `lathe inspect --matrix` and docs/combinations.md: one text for both, Markdown whose
-// columns are padded, so that it reads well in a terminal, too.
+// The matrix of `lathe inspect --matrix` and docs/combinations.md: one text for both, Markdown
+// whose columns are padded, so that it reads well in a terminal, too.
 
 #include <fmt/format.h>
 
