@@ -134,7 +134,7 @@ TEST_F(GenerateCommand, StopStringsEndRowsOfIdsToo) {
 
 TEST_F(GenerateCommand, WarningsAreSaidOnce) {
   const fs::path path = model("llama", R"({"mystery": 1})");
-  const std::string warning = "passed over: mystery";
+  const std::string warning = "are ignored: mystery";
   for (const CommandResult& r :
        {generate(path, "[1]", {"--max-new-tokens", "1"}),
         run_lathe({"logits", path.string(), "--input", (folder_ / "in.json").string(), "--out",

@@ -109,7 +109,7 @@ TEST(Inspect, TheMatrixNamesEveryPairAndWhyNot) {
   EXPECT_EQ(run_lathe({"help", "--combinations"}).out, text.out);
   EXPECT_NE(run_lathe({"inspect", "m26", "--matrix"}).err.find("leave out the model"),
             std::string::npos);
-  EXPECT_NE(run_lathe({"inspect"}).err.find("name a model folder"), std::string::npos);
+  EXPECT_NE(run_lathe({"inspect"}).err.find("give a model folder"), std::string::npos);
 }
 
 // The formula of activations against what the allocator hands out between forward and backward.

@@ -153,7 +153,7 @@ TEST_F(Plot, RunsOfEqualNameAreOneCurveInABand) {
       << r.out;
   const std::string svg = content_of(folder_ / "out.svg");
   EXPECT_NE(svg.find("<path class=\"band c1\" d=\"M"), std::string::npos) << svg;
-  EXPECT_NE(svg.find(">a (mean of 2, least to greatest)<"), std::string::npos);
+  EXPECT_NE(svg.find(">a (mean of 2, lowest to highest)<"), std::string::npos);
   EXPECT_EQ(svg.find("<path class=\"band c2\""), std::string::npos) << "one run has no band";
 }
 
@@ -167,13 +167,13 @@ TEST_F(Plot, ErrorsSayWhatToDo) {
     EXPECT_NE(r.err.find(part), std::string::npos) << r.err;
     EXPECT_FALSE(std::filesystem::exists(at("out.svg")));
   };
-  expect_error({at("old")}, "a validation loss data.valid");
-  expect_error({at("old"), "--y", "loss", "--x", "flops"}, "FLOPs a run of this version");
+  expect_error({at("old")}, "a validation loss needs data.valid");
+  expect_error({at("old"), "--y", "loss", "--x", "flops"}, "FLOPs need a run of this version");
   expect_error({at("a"), "--x", "position"}, "lathe eval MODEL --data SHARD --out FILE");
   expect_error({at("foreign.json"), "--x", "position", "--y", "loss"}, "leave it out");
   expect_error({at("foreign.json"), "--x", "position"}, "has no loss by position");
   expect_error({at("a"), "--label", "x", "--label", "y"}, "2 names for 1 curves");
-  expect_error({at("a"), at("a"), "--label", "x", "--label", "y", "--band"}, "no two have one");
+  expect_error({at("a"), at("a"), "--label", "x", "--label", "y", "--band"}, "no two share one");
   expect_error({at("a"), "--level-label", "x"}, "the line of --level RUN");
   expect_error({at("none")}, "holds no metrics.jsonl");
 }

@@ -231,31 +231,31 @@ TEST(Program, HelpComesFromTheCatalogue) {
   EXPECT_EQ(run({"group"}).code, 2);
   EXPECT_NE(run({"group", "--help"}).out.find("inner  one"), std::string::npos);
   EXPECT_EQ(run({"toy", "--help"}).out, run({"help", "toy"}).out);
-  EXPECT_EQ(run({"help", "toy"}).out,
-            "lathe toy: do a toy thing\n\n"
-            "usage: lathe toy INPUT [MORE...] [--section.key=value ...] [options]\n\n"
-            "  lathe toy a.txt\n\n"
-            "arguments:\n"
-            "  INPUT    what to read\n"
-            "  MORE...  what else to read\n\n"
-            "options:\n"
-            "  --max-new-tokens N    how many to make (at least 1; default 5)\n"
-            "  --temperature X       randomness (at least -1; default 1.0)\n"
-            "  --prompt TEXT         text to go on from\n"
-            "  --mode greedy|sample  how to choose (default greedy)\n"
-            "  --stop TEXT           where to stop (may be repeated)\n"
-            "  --seed N              random seed\n"
-            "  --stream              print as it comes\n"
-            "  --no-cache            keep keys and values (on by default, this turns it off)\n"
-            "  --section.key=value   replaces a key of the recipe\n"
-            "  --json                print one JSON object on standard output and nothing else\n"
-            "  --threads N           threads to compute with; all cores when not given (between 1 "
-            "and 1024)\n"
-            "  --cpu-level LEVEL     instruction set of the kernels; the best that the machine "
-            "runs when not given (here " +
-                join(kernels::cpu_levels(), ", ") +
-                ")\n"
-                "  -h, --help            this text\n");
+  EXPECT_EQ(
+      run({"help", "toy"}).out,
+      "lathe toy: do a toy thing\n\n"
+      "usage: lathe toy INPUT [MORE...] [--section.key=value ...] [options]\n\n"
+      "  lathe toy a.txt\n\n"
+      "arguments:\n"
+      "  INPUT    what to read\n"
+      "  MORE...  what else to read\n\n"
+      "options:\n"
+      "  --max-new-tokens N    how many to make (at least 1; default 5)\n"
+      "  --temperature X       randomness (at least -1; default 1.0)\n"
+      "  --prompt TEXT         text to go on from\n"
+      "  --mode greedy|sample  how to choose (default greedy)\n"
+      "  --stop TEXT           where to stop (may be repeated)\n"
+      "  --seed N              random seed\n"
+      "  --stream              print as it comes\n"
+      "  --no-cache            keep keys and values (on by default, this turns it off)\n"
+      "  --section.key=value   replaces a key of the recipe\n"
+      "  --json                print one JSON object on standard output and nothing else\n"
+      "  --threads N           number of threads; all cores if not given (between 1 and 1024)\n"
+      "  --cpu-level LEVEL     instruction set of the kernels; the best that the machine supports "
+      "if not given (here " +
+          join(kernels::cpu_levels(), ", ") +
+          ")\n"
+          "  -h, --help            show this help\n");
 }
 
 TEST(Program, CompletionScriptsNameEverything) {

@@ -110,7 +110,7 @@ TEST_F(Runs, NoneAndWrongFolders) {
   EXPECT_NE(none.err.find("no training run below"), std::string::npos) << none.err;
   const CommandResult wrong = run_lathe({"runs", (folder_ / "gone").string()});
   EXPECT_NE(wrong.code, 0);
-  EXPECT_NE(wrong.err.find("is no folder"), std::string::npos) << wrong.err;
+  EXPECT_NE(wrong.err.find("is not a folder"), std::string::npos) << wrong.err;
 }
 
 }  // namespace

@@ -82,8 +82,7 @@ TEST_F(ShardCommand, ThePrefixIsTheBeginningOfAFileName) {
   for (const std::string& folder : {path("tok/"), std::string("."), path("tok/..")}) {
     const Result r = run({"shard", text_, "--tokenizer", path("tok"), "--out", folder});
     EXPECT_EQ(r.code, 2) << folder;
-    EXPECT_NE(r.err.find("is a folder, expected the beginning of two files' names"),
-              std::string::npos)
+    EXPECT_NE(r.err.find("is a folder, expected the prefix of two file names"), std::string::npos)
         << r.err;
   }
   EXPECT_EQ(run({"shard", text_, "--tokenizer", path("tok"), "--out", ""}).code, 2);
@@ -172,7 +171,7 @@ TEST_F(ShardCommand, NoOlderValidationPartBesideNewTrainingData) {
   ASSERT_EQ(run({"shard", text_, "--tokenizer", path("tok"), "--out", path("s-valid")}).code, 0);
   const Result beside = shard({});
   EXPECT_EQ(beside.code, 0);
-  EXPECT_NE(beside.err.find("s-valid stays"), std::string::npos) << beside.err;
+  EXPECT_NE(beside.err.find("s-valid is kept"), std::string::npos) << beside.err;
   EXPECT_TRUE(std::filesystem::exists(path("s-valid.bin")));
   std::filesystem::remove(path("s-valid.manifest.json"));
   const std::string before = content_of(path("s.bin"));
@@ -199,7 +198,7 @@ TEST_F(ShardCommand, DocumentsInBothPartsAreCountedOrKeptTogether) {
   };
   const auto by_number = split({});
   EXPECT_GT(by_number.first["valid"]["also_in_training"], 20);
-  EXPECT_NE(by_number.second.find("validation documents stand in the training data as well; "
+  EXPECT_NE(by_number.second.find("validation documents are also in the training data; "
                                   "--val-by-content"),
             std::string::npos)
       << by_number.second;

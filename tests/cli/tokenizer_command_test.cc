@@ -108,9 +108,9 @@ TEST_F(TokenizerCommand, SaysWhatItLeftOut) {
   EXPECT_EQ(j["documents"], 1);
   EXPECT_EQ(j["bad_records"], 1);
   EXPECT_EQ(j["left_out_files"], 1);
-  EXPECT_NE(r.err.find("leaves out 1 file in folders"), std::string::npos) << r.err;
+  EXPECT_NE(r.err.find("skipping 1 file in folders"), std::string::npos) << r.err;
   EXPECT_NE(r.err.find("1 .png"), std::string::npos) << r.err;
-  EXPECT_NE(r.err.find("leaves out 1 JSON record and 0 files without a text"), std::string::npos);
+  EXPECT_NE(r.err.find("skipping 1 JSON record and 0 files without text"), std::string::npos);
   EXPECT_EQ(read_manifest(manifest_path(path("tok"), true)).inputs.size(), 1u);
 }
 

@@ -127,7 +127,7 @@ TEST(Documents, TheFormatCanBeSaid) {
   const auto file = folder.write("code.txt", "{\"text\": \"x\"}\n{\n").string();
   EXPECT_NE(error_text([&] {
               read_all({file});
-            }).find("code.txt] begins as JSON does and was read as such: ["),
+            }).find("code.txt] begins like JSON and was read as JSON: ["),
             std::string::npos);
   EXPECT_EQ(texts(read_all({file}, {.format = "text"})), (Texts{"{\"text\": \"x\"}\n{\n"}));
   const auto cut = folder.write("cut.txt", "[\"a\",").string();
@@ -153,11 +153,11 @@ TEST(Documents, BadRecordsAndFilesAreCounted) {
   EXPECT_EQ(read.counts.bad_records, 6);
   EXPECT_EQ(read.counts.bad_files, 1);
   EXPECT_NE(read.counts.first_bad.find("a.jsonl:1] the field 'text' is null"), std::string::npos);
-  EXPECT_NE(error_text([&] { read_all({paths[2]}); }).find("c.txt] is no UTF-8 text"),
+  EXPECT_NE(error_text([&] { read_all({paths[2]}); }).find("c.txt] is not UTF-8 text"),
             std::string::npos);
   EXPECT_NE(error_text([&] {
               read_all({paths[2]}, {.skip_bad = true});
-            }).find("no text in 1 file ([" + paths[2] + "] is no UTF-8"),
+            }).find("no text in 1 file ([" + paths[2] + "] is not UTF-8"),
             std::string::npos);
   const auto cut = gzip_packed("some text that is long enough to be cut");
   const auto file = folder.write("cut.gz", cut.substr(0, cut.size() - 4)).string();
@@ -175,7 +175,7 @@ TEST(Documents, BinaryDataBehindATextIsFound) {
   for (const char* split : {"file", "blank-lines"})
     EXPECT_NE(error_text([&] {
                 read_all({file}, {.split = split});
-              }).find("f.txt] begins as text, but a later part is no UTF-8 text"),
+              }).find("f.txt] begins like text, but a later part is not UTF-8 text"),
               std::string::npos);
   std::string marked;  // control characters between fields are a text's own
   while (marked.size() < 700000) marked += "field\x01one\x01\xE4\xB8\xAD\n";

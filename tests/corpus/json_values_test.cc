@@ -59,7 +59,7 @@ TEST_F(JsonValuesTest, ValuesLongerThanTheBuffer) {
 TEST_F(JsonValuesTest, DamageIsNamedWithItsLine) {
   EXPECT_NE(error("[\n\"a\",\n").find("f.json:3] the JSON array is not closed"), std::string::npos);
   EXPECT_NE(error("[").find("is not closed"), std::string::npos);
-  EXPECT_NE(error("[\"a\",]").find("expected a JSON value behind the comma"), std::string::npos);
+  EXPECT_NE(error("[\"a\",]").find("expected a JSON value after the comma"), std::string::npos);
   EXPECT_NE(error("[\"a\" \"b\"]").find("expected a comma"), std::string::npos);
   EXPECT_NE(error("[,1]").find("f.json:1] expected"), std::string::npos);
   EXPECT_NE(error("[1]\n{}").find("f.json:2] something follows the JSON array"), std::string::npos);

@@ -63,7 +63,7 @@ TEST(TextFormat, WhatIsNoTextSaysWhatItIs) {
   expect(testing::gzip_packed("x"), "twice");
   std::string noise;
   for (uint64_t i = 0; i < 5000; ++i) noise += static_cast<char>(Rng(1).below(i, 256));
-  expect(noise, "is no UTF-8 text");
+  expect(noise, "is not UTF-8 text");
   expect("\xCF\xF0\xE8\xE2\xE5\xF2 \xEC\xE8\xF0", "another encoding");  // Cyrillic in CP1251
 }
 

@@ -180,14 +180,14 @@ TEST(Engine, SaysAtTheStartWhatDoesNotFit) {
   const GenerateRequest request = {{{1, 2}, std::vector<int32_t>(12, 1)},
                                    [&](size_t, int32_t) { return ++made > 0; }};
   EXPECT_EQ(error_text([&] { Engine(*model, asking(6, 0)).generate(request); }),
-            "[max_new_tokens] 6 new tokens do not fit behind a prompt of 12: 16 positions were "
+            "[max_new_tokens] 6 new tokens do not fit after a prompt of 12: 16 positions were "
             "trained; ask for at most 5");
   EXPECT_EQ(made, 0);
   EXPECT_EQ(Engine(*model, asking(5, 0)).generate(request)[1].size(), 5u);
   EXPECT_EQ(Engine(*model, asking(0, 0)).room(16), 1);
   EXPECT_EQ(error_text([&] { Engine(*model, asking(0, 0)).room(17); }),
-            "[prompt] a prompt of 17 tokens, but 16 positions were trained; shorten it to at most "
-            "16");
+            "[prompt] the prompt has 17 tokens, but only 16 positions were trained; shorten it to "
+            "at most 16");
   // Without a table of positions the memory is the limit.
   const auto rope = make_model(tiny_config(), DType::kF32, Device::kCpu);
   constexpr int64_t kHuge = std::numeric_limits<int64_t>::max();

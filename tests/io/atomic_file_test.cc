@@ -96,7 +96,7 @@ TEST(AtomicFile, AFailedWriteLeavesTheOldFileAndNoTemporary) {
 TEST(AtomicFile, UnusablePaths) {
   const TempFolder folder;
   folder.write("f", "x");
-  EXPECT_NE(error_text([&] { AtomicFile file(folder / "no/f"); }).find("make the folder first"),
+  EXPECT_NE(error_text([&] { AtomicFile file(folder / "no/f"); }).find("create the folder first"),
             std::string::npos);
   EXPECT_NE(error_text([&] { AtomicFile file(folder / "f/g"); }).find("Not a directory"),
             std::string::npos);
@@ -136,7 +136,8 @@ TEST(AtomicDirectory, SomeoneElseWasFaster) {
   const TempFolder folder;
   AtomicDirectory out(folder / "d");
   folder.write("d/theirs", "1");
-  EXPECT_NE(error_text([&] { out.commit(); }).find("made by someone else"), std::string::npos);
+  EXPECT_NE(error_text([&] { out.commit(); }).find("created by another process"),
+            std::string::npos);
   EXPECT_EQ(content_of(folder / "d/theirs"), "1");
 }
 

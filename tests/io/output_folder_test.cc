@@ -77,7 +77,7 @@ TEST(OutputFolder, KeepsWhatIsNoModel) {
                                       {"mixed", "'thesis.tex'"},
                                       {"deep", "'model.safetensors'"},
                                       {"vocabulary", "no config.json"},
-                                      {"file", "is no folder"}}) {
+                                      {"file", "is not a folder"}}) {
     for (const bool overwrite : {false, true}) {
       const std::string text = error_text([&, &n = name] {
         write_into({folder / n, overwrite, {}});
@@ -100,7 +100,7 @@ TEST(OutputFolder, KeepsTheSource) {
                               fs::path(".."), fs::path("../from/")})
     for (const bool overwrite : {false, true}) {
       const std::string text = error_text([&] { write_into({out, overwrite, {from}}); });
-      EXPECT_NE(text.find("which stays as it is"), std::string::npos) << out << text;
+      EXPECT_NE(text.find("which must not be changed"), std::string::npos) << out << text;
     }
   EXPECT_EQ(content_of(from / "config.json"), "{}");
   write_into({"beside", false, {from}});

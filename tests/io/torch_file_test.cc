@@ -162,9 +162,8 @@ TEST(TorchFile, NoOtherNameIsFollowed) {
   };
   EXPECT_EQ(
       with(pickle_global("posix", "system") + "(" + pickle_text("touch /tmp/x") + "tR"),
-      "[f] refers to 'posix.system', which no file of plain weights needs; nothing of it was "
-      "executed. If you trust where it comes from, convert it to safetensors with the program "
-      "that made it");
+      "[f] refers to 'posix.system', which no file of plain weights needs; nothing in it was "
+      "executed. If you trust its source, convert it to safetensors with the program that made it");
   for (const auto& [module, name] : {std::pair{"os", "system"},
                                      {"builtins", "eval"},
                                      {"torch", "load"},
@@ -179,7 +178,7 @@ TEST(TorchFile, NoOtherNameIsFollowed) {
   EXPECT_NE(parse_error(torch_file("\x80\x04.")).find("pickle protocol 4"), std::string::npos);
   EXPECT_NE(with(pickle_global("torch", "FloatStorage") + ")R").find("calls a type of storage"),
             std::string::npos);
-  EXPECT_NE(with(pickle_text("x") + ")R").find("calls a text"), std::string::npos);
+  EXPECT_NE(with(pickle_text("x") + ")R").find("calls a string"), std::string::npos);
 }
 
 TEST(TorchFile, OnlyTensorsByNameAreWeights) {
@@ -225,7 +224,7 @@ TEST(TorchFile, ViewsStayInTheirStorage) {
   EXPECT_NE(tensor_error({.elements = INT64_MAX}).find("too few"), std::string::npos);
   EXPECT_NE(tensor_error({.type = "DoubleStorage"}).find("too few"), std::string::npos);
   EXPECT_EQ(tensor_error({.storage = "1"}), "[f] has no entry data/1, the storage of 'w'");
-  EXPECT_NE(tensor_error({.storage = std::string(1000, '0')}).find("no storage of a tensor"),
+  EXPECT_NE(tensor_error({.storage = std::string(1000, '0')}).find("not the storage of a tensor"),
             std::string::npos);
   EXPECT_NE(tensor_error({.type = "UntypedStorage"}).find("refers to"), std::string::npos);
   for (const PickledTensor& t : std::vector<PickledTensor>{

@@ -35,7 +35,7 @@ Tensor with_prefix(Transformer& model, const Tensor& ids, const Tensor& prefix) 
 
 TEST(Body, RefusesWhatHasNoMeaningInIt) {
   EXPECT_EQ(refusal("encoder_decoder", [](ModelConfig& c) { c.parallel_block = "shared_norm"; }),
-            "[model.parallel_block] the cross-attention of an encoder_decoder stands between "
+            "[model.parallel_block] the cross-attention of an encoder_decoder comes between "
             "attention and feed-forward; use \"none\"");
   for (const char* body : {"encoder", "encoder_decoder", "prefix_decoder"})
     EXPECT_EQ(refusal(body,
@@ -45,7 +45,7 @@ TEST(Body, RefusesWhatHasNoMeaningInIt) {
               "[model.position.alibi] \"falcon\" favours later keys, and in body = \"" +
                   std::string(body) + "\" some tokens see what comes after them; use \"distance\"");
   EXPECT_EQ(refusal("decoder", [](ModelConfig& c) { c.num_encoder_layers = 2; }),
-            "[model.num_encoder_layers] body = \"decoder\" has no encoder beside it; use "
+            "[model.num_encoder_layers] body = \"decoder\" has no encoder; use "
             "\"encoder_decoder\", or leave the key out");
   const auto few_buckets = [](ModelConfig& c) {
     set_keys(c.position, R"({"kind": "t5", "relative_attention_num_buckets": 3})");
@@ -68,18 +68,17 @@ TEST(Body, SaysWhichInputIsMissing) {
   const auto alone = make_model(config_of("decoder"), DType::kF32, Device::kCpu);
   const ModelInputs rows{.rows = Rows::of(some_ids(1, 3))};
   EXPECT_EQ(error_text([&] { ModelPass(*pair, {}).hidden(rows); }),
-            "[model] no text for the encoder, which the decoder of this model attends to");
+            "[model] there is no text for the encoder, to which the decoder of this model attends");
   EXPECT_EQ(error_text([&] {
               ModelPass(*alone, {}).hidden({rows.rows, rows.rows});
             }),
-            "[model] body \"decoder\" has no encoder beside its blocks; give the text as input_ids "
-            "alone");
+            "[model] body \"decoder\" has no encoder; give the text as input_ids alone");
   const Pass pass;
   const EncoderMemory memory = pair->encode({&pass, &rows.rows});
   EXPECT_EQ(error_text([&] {
               alone->hidden({&pass, &rows.rows, Rng(0), &memory});
             }),
-            "[model] an encoder's output, but body \"decoder\" does not attend to one");
+            "[model] an encoder's output was given, but body \"decoder\" does not attend to one");
 }
 
 // A prefix of 0 is a causal model, one of T sees everything, whatever limits the rest.
@@ -166,8 +165,8 @@ TEST(Body, ModulesThatLookAheadDoNotSeeTheFuture) {
   EXPECT_EQ(a.narrow(0, 0, 4).clone().to_vector(), b.narrow(0, 0, 4).clone().to_vector());
   EXPECT_GT(largest_difference(a.narrow(0, 4, 1).clone(), b.narrow(0, 4, 1).clone()), 1e-6);
   EXPECT_EQ(refusal("encoder", [](ModelConfig& m) { m.num_nextn_predict_layers = 1; }),
-            "[model.num_nextn_predict_layers] body = \"encoder\" does not predict one token after "
-            "the other; use 0, or \"decoder\"");
+            "[model.num_nextn_predict_layers] predicting further tokens needs a causal decoder, "
+            "but body = \"encoder\" is not one; use 0, or \"decoder\"");
 }
 
 // A convolution on a grid belongs to a body that sees everything, and to texts that fill the grid.

@@ -21,9 +21,8 @@ std::set<std::string> known_reasons() {
       "keep; use \"rope\"",
       "[model.position.partial_rotary_factor] attention.qk_rope_head_dim says how many channels "
       "rotate; use 1",
-      "[model.parallel_block] the cross-attention of an encoder_decoder stands between attention "
-      "and "
-      "feed-forward; use \"none\"",
+      "[model.parallel_block] the cross-attention of an encoder_decoder comes between attention "
+      "and feed-forward; use \"none\"",
       "[model.position.rope_places] \"blank\" rotates two halves of the channels in pairs, but 2 "
       "rotate; use a multiple of 4 (head_dim, partial_rotary_factor, qk_rope_head_dim)",
   };
@@ -36,13 +35,13 @@ std::set<std::string> known_reasons() {
   for (const char* body : {"encoder_decoder", "encoder"})
     for (const char* type : {"strided_attention", "fixed_attention"})
       reasons.insert(
-          fmt::format("[model.layer_types] {} layers look back, but body = \"{}\" has a stack that "
-                      "looks both ways; use \"sliding_attention\"",
+          fmt::format("[model.layer_types] {} layers only look back, but body = \"{}\" has a stack "
+                      "that attends in both directions; use \"sliding_attention\"",
                       type, body));
   for (const char* placement : {"post", "sandwich", "branch", "deepnorm", "glm"})
     reasons.insert(fmt::format(
-        "[model.parallel_block] attention and feed-forward side by side read one norm before them, "
-        "but norm.placement is \"{}\"; use \"pre\", or parallel_block = \"none\"",
+        "[model.parallel_block] parallel attention and feed-forward need the norm before them, but "
+        "norm.placement is \"{}\"; use \"pre\", or parallel_block = \"none\"",
         placement));
   return reasons;
 }

@@ -82,8 +82,8 @@ TEST(Vocabulary, PaddingRowsAreNoPartOfTheMean) {
 
 TEST(Vocabulary, IsNeverMadeSmaller) {
   EXPECT_EQ(refusal(llama_like(), {.vocab_size = 12}),
-            "[--vocab-size] 12 is less than the 13 rows that the model has; tokens cannot be taken "
-            "away, because the tokenizer would still give their ids");
+            "[--vocab-size] 12 is less than the 13 rows that the model has; tokens cannot be "
+            "removed, because the tokenizer would still produce their ids");
   EXPECT_EQ(converted_config(llama_like(), {.vocab_size = 13}).vocab_size, 13);
 }
 
@@ -186,27 +186,25 @@ TEST(Context, ALearnedTableIsInterpolated) {
 TEST(Context, WhatCannotBeStretchedIsRefused) {
   ModelConfig c = llama_like();
   EXPECT_EQ(refusal(c, {.context = 48}),
-            "[--context] the model's positions rotate; say with --rope-scaling how they are "
+            "[--context] the model has rotary positions; give --rope-scaling to say how they are "
             "stretched: linear, ntk, dynamic, yarn, llama3, or none");
   EXPECT_EQ(refusal(c, {.context = 23, .rope_scaling = "yarn"}),
             "[--context] 23 is less than the 24 tokens that the model reads now; a shorter limit "
             "needs no conversion");
   EXPECT_EQ(refusal(c, {.context = 48, .rope_scaling = "longrope"}),
-            "[--rope-scaling] longrope needs a divisor for each channel, which a search finds; use "
-            "yarn");
+            "[--rope-scaling] longrope needs a divisor for each channel, which has to be searched "
+            "for; use yarn");
   c.position.get<RopeConfig>().scaling.kind = "linear";
   c.position.get<RopeConfig>().scaling.factor = 2;
-  EXPECT_EQ(refusal(c, {.context = 48, .rope_scaling = "yarn"}),
-            "[--rope-scaling] the model is stretched by linear already; only the same goes on from "
-            "there");
+  EXPECT_EQ(
+      refusal(c, {.context = 48, .rope_scaling = "yarn"}),
+      "[--rope-scaling] the model already uses linear; only the same scaling can be extended");
   EXPECT_NE(refusal(c, {.context = 48, .rope_scaling = "none"}), "no error");
   c = tiny_config();
   c.position.kind = "alibi";
   EXPECT_EQ(refusal(c, {.context = 48, .rope_scaling = "yarn"}),
-            "[--rope-scaling] the model's positions are alibi, which do not rotate; leave it out");
+            "[--rope-scaling] the model's positions are alibi, which are not rotary; leave it out");
 }
-
-// --- experts ---
 
 }  // namespace
 }  // namespace lathe::testing

@@ -12,9 +12,9 @@ namespace {
 TEST(Conversions, NothingAskedForIsRefused) {
   EXPECT_NE(refusal(llama_like(), {}).find("nothing to do"), std::string::npos);
   EXPECT_EQ(refusal(llama_like(), {.kv_heads = 2, .rope_scaling = "yarn"}),
-            "[--rope-scaling] means nothing without --context");
+            "[--rope-scaling] has no effect without --context");
   EXPECT_EQ(refusal(llama_like(), {.kv_heads = 2, .experts_per_token = 2}),
-            "[--experts-per-token] means nothing without --experts");
+            "[--experts-per-token] has no effect without --experts");
 }
 
 // The limits of the options hold for callers without a command line, too.
@@ -179,7 +179,7 @@ TEST(KvHeads, WhatCannotBeAveragedIsRefused) {
             "could be averaged");
 }
 
-// --- vocabulary ---
+// --- experts ---
 
 TEST(Experts, AnswerAsTheDenseModelDid) {
   for (const char* kind : {"gated", "mlp"})
@@ -247,7 +247,7 @@ TEST(Experts, WhatCannotBeUpcycledIsRefused) {
             "[--experts-per-token] a token cannot use 3 of 2 experts");
   c.moe.num_experts = 4;
   EXPECT_EQ(refusal(c, {.experts = 8}),
-            "[--experts] the model has 4 experts already; only a dense one can be upcycled");
+            "[--experts] the model already has 4 experts; only a dense model can be upcycled");
 }
 
 }  // namespace

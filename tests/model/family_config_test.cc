@@ -225,7 +225,7 @@ TEST_F(FamilyConfig, LayerTypesThatSaySomethingElseAreRefused) {
   }
   EXPECT_NE(error("llama", R"({"layer_types": ["sliding_attention", "full_attention"],
                                "sliding_window": 4})")
-                .find("the layers of this llama model are"),
+                .find("the other keys of this llama model"),
             std::string::npos);
 }
 
@@ -278,22 +278,21 @@ TEST_F(FamilyConfig, UnknownKeysAreNamedOnce) {
   EXPECT_NE(error("phi3", R"({"attention_bias": true})").find("attention_bias is true"),
             std::string::npos);
   EXPECT_NE(error("falcon", R"({"apply_residual_connection_post_layernorm": true})")
-                .find("only false is computed"),
+                .find("only false is supported"),
             std::string::npos);
   const fs::path path = save(family_config("llama"));
   patch_config(path, R"({"mystery": 1, "use_cache": true, "_name_or_path": "x", "torch_dtype": "a",
                          "rope_scaling": {"rope_type": "default", "spiral": 2}, "puzzle": null})");
   CollectedLog collected;
   load_model(path, {.log = collected.log});
-  EXPECT_EQ(collected.text,
-            "warning: " + (path / "config.json").string() +
-                ": these keys are unknown to Lathe's llama models and are passed over: mystery, "
-                "rope_scaling.spiral\n");
+  EXPECT_EQ(collected.text, "warning: " + (path / "config.json").string() +
+                                ": these keys are unknown for llama models and are ignored: "
+                                "mystery, rope_scaling.spiral\n");
 }
 
 TEST_F(FamilyConfig, QuantisedWeightsAreRefused) {
   EXPECT_NE(error("llama", R"({"quantization_config": {"quant_method": "gptq", "bits": 4}})")
-                .find("stored quantised"),
+                .find("weights are quantised"),
             std::string::npos);
   EXPECT_EQ(error("llama", R"({"quantization_config": null})"), "no error");
 }

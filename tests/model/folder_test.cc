@@ -328,8 +328,8 @@ TEST_F(Folder, NamesTheTensorThatIsWrong) {
       if (a.name == "model.layers.1.mlp.up_proj.weight") std::swap(a.shape[0], a.shape[1]);
   });
   EXPECT_EQ(load_error(path),
-            "[weights] 'model.layers.1.mlp.up_proj.weight' has shape [16, 12], config.json asks "
-            "for [12, 16]");
+            "[weights] 'model.layers.1.mlp.up_proj.weight' has shape [16, 12], but config.json "
+            "requires [12, 16]");
   rewrite(path, [](auto& arrays) {
     for (auto& a : arrays)
       if (a.name == "model.layers.1.mlp.up_proj.weight")
@@ -343,10 +343,9 @@ TEST_F(Folder, NamesTheTensorThatIsWrong) {
     for (auto& a : arrays)
       if (a.name == "model.norm.weight") a.dtype = "I32";
   });
-  EXPECT_EQ(
-      load_error(whole_numbers),
-      "[weights] 'model.norm.weight' has dtype I32, expected F32, F16, BF16 or F64; convert a "
-      "quantised folder to one of these first");
+  EXPECT_EQ(load_error(whole_numbers),
+            "[weights] 'model.norm.weight' has dtype I32, expected F32, F16, BF16 or F64; convert "
+            "quantised weights to one of these first");
 }
 
 TEST_F(Folder, ReadsRotarySettingsInEverySpelling) {
@@ -390,7 +389,7 @@ TEST_F(Folder, RefusesConfigsThatItDoesNotCompute) {
     EXPECT_NE(text.find(part), std::string::npos) << patch << "\n" << text;
   };
   EXPECT_EQ(refused(llama, R"({"hidden_act": "selu"})"),
-            "[config.json] activation \"selu\" is not one that Lathe computes");
+            "[config.json] activation \"selu\" is not supported");
   says(llama, R"({"model_type": "blum"})", "unknown name 'blum'");
   says(llama, R"({"model_type": 3})", "no model_type");
   says(llama, R"({"model_type": null})", "no model_type");
@@ -405,7 +404,7 @@ TEST_F(Folder, RefusesConfigsThatItDoesNotCompute) {
   patch_config(falcon, R"({"num_attention_heads": null})");
   EXPECT_NE(error_text([&] {
               read_model_config(falcon);
-            }).find("is missing or has another type: key 'num_attention_heads' not found"),
+            }).find("is missing or has the wrong type: key 'num_attention_heads' not found"),
             std::string::npos);
   says(llama, R"({"num_key_value_heads": 0})",
        "num_key_value_heads is 0 (an integer), expected an integer, at least 1");
@@ -416,10 +415,10 @@ TEST_F(Folder, RefusesConfigsThatItDoesNotCompute) {
   says(llama, R"({"vocab_size": 9223372036854775807})", "is out of range");
   says(llama, R"({"hidden_size": 9223372036854775807, "head_dim": 4})", "is out of range");
   says(gpt2, R"({"scale_attn_by_inverse_layer_idx": true})",
-       "scale_attn_by_inverse_layer_idx is true; of gpt2 models only false is computed");
+       "scale_attn_by_inverse_layer_idx is true; for gpt2 models only false is supported");
   const fs::path chatglm = save(family_config("chatglm"));
-  says(chatglm, R"({"multi_query_attention": true})", "this is ChatGLM2 or a later one");
-  says(chatglm, R"({"position_encoding_2d": false})", "of chatglm models only true is computed");
+  says(chatglm, R"({"multi_query_attention": true})", "this is ChatGLM2 or later");
+  says(chatglm, R"({"position_encoding_2d": false})", "for chatglm models only true is supported");
   EXPECT_EQ(refused(chatglm, R"({"pre_seq_len": null})"), "no error");
   says(gpt2, R"({"n_head": 3})", "16 is not a multiple of 3 heads");
   EXPECT_EQ(refused(llama, R"({"eos_token_id": [1, 2], "bos_token_id": 999})"), "no error");

@@ -50,13 +50,13 @@ TEST(ModelConfig, IsRefusedWithWhatToWriteInstead) {
 
 TEST(ModelConfig, RefusesSparseLayersWithoutAPattern) {
   EXPECT_EQ(refusal_of(R"({"layer_types": ["strided_attention"]})"),
-            "[model.attention.sparse_stride] layer_types has strided_attention layers; say how far "
-            "apart their blocks are, near the square root of the number of blocks, e.g. "
+            "[model.attention.sparse_stride] layer_types has strided_attention layers; set the "
+            "distance between their blocks, near the square root of the number of blocks, e.g. "
             "sparse_stride = 32");
   EXPECT_EQ(refusal_of(R"({"layer_types": ["fixed_attention"],
                            "attention": {"sparse_stride": 4, "sparse_summary": 5}})"),
-            "[model.attention.sparse_summary] 5 of the 4 blocks in a group (sparse_stride); use at "
-            "most that many");
+            "[model.attention.sparse_summary] 5 is more than the 4 blocks in a group "
+            "(sparse_stride); use at most that many");
   EXPECT_EQ(
       refusal_of(R"({"layer_types": ["fixed_attention"], "attention": {"sparse_stride": 4}})"),
       "no error");
@@ -66,13 +66,12 @@ TEST(ModelConfig, RefusesSparseLayersWithoutAPattern) {
 
 TEST(ModelConfig, RefusesAGridInACausalModel) {
   EXPECT_EQ(refusal_of(R"({"ffn": {"kind": "mix", "conv": "grid", "grid_height": 2}})"),
-            "[model.ffn.grid_width] ffn.conv = \"grid\" places the tokens on a grid; say how large "
-            "it is, e.g. 16");
-  EXPECT_EQ(
-      refusal_of(R"({"ffn": {"kind": "mix", "conv": "grid", "grid_height": 2,
+            "[model.ffn.grid_width] ffn.conv = \"grid\" places the tokens on a grid; set its size, "
+            "e.g. 16");
+  EXPECT_EQ(refusal_of(R"({"ffn": {"kind": "mix", "conv": "grid", "grid_height": 2,
                                    "grid_width": 2}})"),
-      "[model.ffn.conv] a convolution on a grid shows a token those that come after it, which "
-      "body = \"decoder\" must not see; use \"causal\", or body = \"encoder\"");
+            "[model.ffn.conv] a convolution on a grid lets a token see those that come after it, "
+            "which body = \"decoder\" must not see; use \"causal\", or body = \"encoder\"");
   EXPECT_EQ(refusal_of(R"({"ffn": {"kind": "mix"}})"), "no error");
 }
 
@@ -176,11 +175,11 @@ TEST(Transformer, RefusesMorePositionsThanWereTrained) {
   const auto learned = make_model(c, DType::kF32, Device::kCpu);
   EXPECT_EQ(error_text([&] { logits_of(*learned, some_ids(1, 24)); }), "no error");
   EXPECT_EQ(error_text([&] { logits_of(*learned, some_ids(1, 25)); }),
-            "[model] a sequence of 25 tokens, but 24 positions were trained; shorten the text or "
-            "generate less");
+            "[model] the sequence has 25 tokens, but only 24 positions were trained; shorten the "
+            "text or generate less");
   EXPECT_EQ(error_of_pieces(*learned, 40, {20, 5}),
-            "[model] a sequence of 25 tokens, but 24 positions were trained; shorten the text or "
-            "generate less");
+            "[model] the sequence has 25 tokens, but only 24 positions were trained; shorten the "
+            "text or generate less");
 }
 
 TEST(ContiguousCache, RefusesMoreThanItHolds) {

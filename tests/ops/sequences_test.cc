@@ -275,7 +275,7 @@ TEST(DepthwiseConv, RefusesSequencesThatDoNotFit) {
           [&] {
             convolve({1, 3}, {3, 2});
           }},
-         {kind, "[depthwise_conv] 3 tokens, but a grid of 1 × 2; they must be equally many", [&] {
+         {kind, "[depthwise_conv] 3 tokens, but a grid of 1 × 2; the numbers must be equal", [&] {
             convolve({2, 3}, {2, 3}, 1);
           }}});
 }

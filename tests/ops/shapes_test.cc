@@ -122,20 +122,19 @@ std::vector<Refusal> depthwise_conv_refusals() {
        [] {
          ops::depthwise_conv(f32({4, 3}), f32({9, 3}), Var(), conv(4, 2, 3));
        },
-       "[depthwise_conv] 4 tokens, but a grid of 2 × 3; they must be equally many"},
+       "[depthwise_conv] 4 tokens, but a grid of 2 × 3; the numbers must be equal"},
       {"depthwise_conv_taps",
        [] {
          ops::depthwise_conv(f32({4, 3}), f32({4, 3}), Var(), conv(4, 2, 2));
        },
-       "[depthwise_conv] 4 taps are no square with a middle; use 1, 9, 25 …"},
+       "[depthwise_conv] 4 taps are not the square of an odd number; use 1, 9, 25 …"},
       {"depthwise_conv_segments",
        [] {
          ops::depthwise_conv(
              f32({4, 3}), f32({3, 3}), Var(),
              {.outputs = one(4), .inputs = one(4), .segments = {i32({0, 0, 0, 0}, {4}), Tensor()}});
        },
-       "[depthwise_conv] segments of the outputs and of the inputs belong together; give both or "
-       "none"},
+       "[depthwise_conv] segments are needed for both outputs and inputs; give both or none"},
   };
 }
 
@@ -369,7 +368,7 @@ std::vector<Refusal> token_log_probs_refusals() {
          ops::TopTokens top{.k = 6};
          log_probs(i32({0, 1}, {2}), {.top = &top});
        },
-       "[token_log_probs] the 6 likeliest tokens were asked for, expected 1 to 5"},
+       "[token_log_probs] the 6 most likely tokens were requested, expected 1 to 5"},
       {"token_log_probs_bias",
        [] {
          ops::OutputHead head(f32({5, 3}));

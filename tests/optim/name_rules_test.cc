@@ -31,7 +31,8 @@ TEST(NameRules, TheLastThatFitsCounts) {
   EXPECT_NO_THROW(rules.require_matches(all));
   const std::string text =
       error_text([&] { NameRules(config({"head*:2"}, {})).require_matches(all); });
-  EXPECT_NE(text.find("[optim.lr_by_name] 'head*:2' fits no parameter"), std::string::npos) << text;
+  EXPECT_NE(text.find("[optim.lr_by_name] 'head*:2' matches no parameter"), std::string::npos)
+      << text;
 }
 
 TEST(NameRules, WhatIsNoRuleIsRefused) {

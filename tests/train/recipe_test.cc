@@ -41,8 +41,9 @@ TEST_F(Recipes, AreRefusedWithTheFix) {
   EXPECT_EQ(refusal(R"({"train": {"seq_len": 33}})"),
             "[train.seq_len] next_token makes rows of up to 33 tokens, more than "
             "model.max_position_embeddings = 32; raise that or shorten seq_len");
-  EXPECT_EQ(refusal(R"({"train": {"device": "ref", "precision": "bf16"}})"),
-            "[train.precision] the ref device computes in double; write precision = \"fp32\"");
+  EXPECT_EQ(
+      refusal(R"({"train": {"device": "ref", "precision": "bf16"}})"),
+      "[train.precision] the ref device computes in double precision; write precision = \"fp32\"");
   EXPECT_EQ(refusal(R"({"train": {"sample_every": 5}})"),
             "[train.sample_every] sample texts need a tokenizer; set data.tokenizer, or "
             "sample_every = 0");
@@ -91,7 +92,7 @@ TEST_F(Recipes, AFolderDecidesItsModel) {
   tree["model"].erase("hidden_dropout");
   tree["model"]["hidden_size"] = 32;
   EXPECT_EQ(error_text([&] { read_recipe(tree); }),
-            "[model] 'hidden_size' cannot be set beside from = \"" + path +
+            "[model] 'hidden_size' cannot be set together with from = \"" + path +
                 "\": the folder's config.json decides. Keys that may be given: from, "
                 "attention_dropout, hidden_dropout");
   tree["model"] = Json{{"from", (folder_ / "nowhere").string()}};
@@ -119,8 +120,8 @@ TEST_F(Recipes, OverridesAreKeys) {
   EXPECT_EQ(error_text([&] {
               with({"train.budget=2 epochs", "train.steps=3"});
             }),
-            "[train] steps and budget are both given, and each sets what the other does; leave one "
-            "of them out");
+            "[train] steps and budget are both given, but they set the same thing; leave one of "
+            "them out");
   recipe_["train"].erase("steps");
   recipe_["train"]["budget"] = "2 epochs";
   folder_.write("r.json", recipe_.dump());

@@ -122,21 +122,21 @@ TEST_F(Resume, RefusesAnotherRecipeAndLosesNothing) {
   // The cosine of a longer run would have begun otherwise.
   const char* patch = R"({"optim": {"lr": 0.5}, "train": {"seed": 7, "steps": 9}})";
   EXPECT_EQ(resume(patch),
-            fmt::format("[resume] the recipe is not the one this run began with:\n"
+            fmt::format("[resume] the recipe is not the one that this run started with:\n"
                         "  train.steps: 6, now 9\n"
                         "  train.seed: 1, now 7\n"
                         "  optim.lr: 0.01, now 0.5\n"
-                        "Put these back; or add --branch to go on from step 3 with them, which the "
-                        "lineage will name; or start a new run in another train.out (model.from = "
-                        "\"{}\" begins from its weights)",
+                        "Restore these keys; or add --branch to continue from step 3 with them, "
+                        "which the lineage will record; or start a new run in another train.out "
+                        "(model.from = \"{}\" starts from its weights)",
                         checkpoint(3).string()));
   EXPECT_EQ(resume(R"({"model": {"hidden_size": 32}, "optim": {"name": "lion"}})"),
             "[resume] the weights and the state of the optimiser belong to another recipe:\n"
             "  model.hidden_size: 16, now 32\n"
             "  optim.name: \"adamw\", now \"lion\"\n"
-            "Put these back, or start a new run with another train.out");
+            "Restore these keys, or start a new run with another train.out");
   EXPECT_EQ(resume(R"({"train": {"steps": 2}})"),
-            "[train.steps] the run has taken 3 steps already, more than 2; give at least as many");
+            "[train.steps] the run has already taken 3 steps, more than 2; give at least as many");
   EXPECT_EQ(CheckpointStore(out() / "checkpoints").steps(), (std::vector<int64_t>{1, 2, 3}));
   EXPECT_EQ(metrics().size(), 7u);
 
@@ -246,11 +246,10 @@ TEST_F(Resume, GoesOnFromAnEarlierCheckpoint) {
     TrainLoop(recipe(longer), logging()).run(TrainLoop::Start::kResume, from_step);
   };
   EXPECT_NE(error_text([&] { resume({}); }).find("--branch"), std::string::npos);
-  EXPECT_EQ(
-      error_text([&] { resume(9); }),
-      fmt::format("[from-step] there is no checkpoint of step 9 in {}; there are those of step "
-                  "1, 2, 3, 4, 5, 6",
-                  out().string()));
+  EXPECT_EQ(error_text([&] { resume(9); }),
+            fmt::format("[from-step] there is no checkpoint of step 9 in {}; checkpoints exist for "
+                        "step 1, 2, 3, 4, 5, 6",
+                        out().string()));
   EXPECT_EQ(CheckpointStore(out() / "checkpoints").steps().size(), 6u);
   resume(3);
   EXPECT_EQ(result(), unbroken_);
@@ -296,7 +295,7 @@ TEST_F(Resume, AFinishedRunIsNoBranch) {
   const auto finished = result();
   const std::string text =
       error_text([&] { train(recipe(R"({"optim": {"lr": 0.5}})"), TrainLoop::Start::kBranch); });
-  EXPECT_NE(text.find("all 6 steps are taken"), std::string::npos) << text;
+  EXPECT_NE(text.find("all 6 steps have been taken"), std::string::npos) << text;
   EXPECT_EQ(result(), finished);
   // What it advises.
   TrainLoop(recipe(R"({"optim": {"lr": 0.5}})")).run(TrainLoop::Start::kBranch, 3);
@@ -319,7 +318,7 @@ TEST_F(Resume, RefusesOtherData) {
   documents[2][0] = (documents[2][0] + 1) % 13;  // as many tokens as before
   write_shard(folder_ / "train", documents);
   const std::string text = error_text([&] { train(recipe(), TrainLoop::Start::kResume); });
-  EXPECT_NE(text.find("its content is not what the run began with"), std::string::npos) << text;
+  EXPECT_NE(text.find("its content is not what the run started with"), std::string::npos) << text;
   train(recipe(), TrainLoop::Start::kBranch);
   EXPECT_NE(read_manifest(out() / "model/lathe.manifest.json").facts.find("its content changed"),
             std::string::npos);
@@ -333,7 +332,7 @@ TEST_F(Resume, AnotherNumberOfThreadsIsTold) {
   log_.clear();
   train(recipe(), TrainLoop::Start::kResume);
   set_thread_count(before);
-  EXPECT_NE(log_.find(fmt::format("--threads {} keeps them", before)), std::string::npos) << log_;
+  EXPECT_NE(log_.find(fmt::format("--threads {} avoids this", before)), std::string::npos) << log_;
 }
 
 // Killed between the checkpoint and the validation that follows it.

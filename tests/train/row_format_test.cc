@@ -235,7 +235,7 @@ TEST(RowFormats, SaysWhatDoesNotFit) {
   EXPECT_NE(refused(objective("masked_lm"), model_of("decoder")).find("it is for encoder"),
             std::string::npos);
   EXPECT_NE(refused({}, model_of("encoder")).find("[objective.mask_token_id]"), std::string::npos);
-  EXPECT_NE(refused(objective("span_corruption"), model_of("decoder", 90)).find("sentinels leave"),
+  EXPECT_NE(refused(objective("span_corruption"), model_of("decoder", 90)).find("sentinels use up"),
             std::string::npos);
   const auto few = section(R"({"name": "span_corruption", "sentinels": 2})");
   EXPECT_NE(refused(few, model_of("decoder")).find("3 spans of a text need a sentinel each"),

@@ -86,7 +86,7 @@ TEST_F(Training, ARunRefusesAUsedFolder) {
   const auto before = result();
   EXPECT_EQ(error_text([&] { train(recipe()); }),
             "[train.out] " + out().string() +
-                " already holds a run (metrics.jsonl exists); add --resume to go on with it, or "
+                " already holds a run (metrics.jsonl exists); add --resume to continue it, or "
                 "choose another folder with --train.out=DIR");
   EXPECT_EQ(result(), before);
 }
@@ -116,7 +116,7 @@ TEST_F(Training, WhatANotFiniteLossAdvisesWorks) {
       train(recipe(R"({"optim": {"lr": 1e30, "grad_clip": 0}, "schedule": {"warmup_steps": 0}})"),
             early ? TrainLoop::Start::kFresh : TrainLoop::Start::kBranch);
     });
-    EXPECT_NE(text.find("go on with --resume --branch, "), std::string::npos) << text;
+    EXPECT_NE(text.find("continue with --resume --branch, "), std::string::npos) << text;
     EXPECT_NE(text.find(early ? "from the beginning" : "from the checkpoint of step 3"),
               std::string::npos)
         << text;
@@ -260,7 +260,7 @@ TEST_F(Training, SeveralShards) {
   recipe_["data"]["train"] = {a, b + ":0.8"};
   EXPECT_NE(error_text([&] {
               train(recipe(), TrainLoop::Start::kResume);
-            }).find("its weights are not what the run began with"),
+            }).find("its weights are not what the run started with"),
             std::string::npos);
 }
 
@@ -317,7 +317,7 @@ TEST_F(Training, ACheckpointIsAModel) {
 TEST_F(Training, StoppingWritesACheckpoint) {
   TrainLoop loop(recipe(R"({"train": {"checkpoint_every": 0}})"), stopping_after(3));
   EXPECT_EQ(error_text([&] { loop.run(TrainLoop::Start::kFresh); }),
-            "[train] stopped after step 3 of 6; the same command with --resume goes on");
+            "[train] stopped after step 3 of 6; the same command with --resume continues");
   EXPECT_EQ(CheckpointStore(out() / "checkpoints").steps(), (std::vector<int64_t>{3}));
   EXPECT_FALSE(fs::exists(out() / "model"));
   train(recipe(R"({"train": {"checkpoint_every": 0}})"), TrainLoop::Start::kResume);
@@ -346,9 +346,10 @@ TEST_F(Training, AStopWithinAStepLosesOnlyThatStep) {
       stop_at = 1 + i * (all - 1) / 6;
       const std::string text = error_text(
           [&] { TrainLoop(recipe(patch.c_str()), callbacks).run(TrainLoop::Start::kFresh); });
-      EXPECT_EQ(text, fmt::format("[train] stopped after step {} of 3; the same command with "
-                                  "--resume goes on",
-                                  taken));
+      EXPECT_EQ(text,
+                fmt::format(
+                    "[train] stopped after step {} of 3; the same command with --resume continues",
+                    taken));
       EXPECT_EQ(CheckpointStore(out() / "checkpoints").steps(),
                 taken == 0 ? std::vector<int64_t>{} : std::vector<int64_t>{taken});
       train(recipe(patch.c_str()), TrainLoop::Start::kResume);
@@ -363,7 +364,7 @@ TEST_F(Training, AModelThatCannotFitIsRefusedBeforeItIsMade) {
                               "num_key_value_heads": 1000, "intermediate_size": 800000,
                               "num_hidden_layers": 6}})");
   const std::string text = error_text([&] { TrainLoop loop(r); });
-  EXPECT_NE(text.find("GiB of weights and gradients"), std::string::npos) << text;
+  EXPECT_NE(text.find("GiB for weights and gradients"), std::string::npos) << text;
   EXPECT_EQ(text.find("[model] "), 0u);
 }
 

@@ -285,7 +285,7 @@ TEST_F(TrainingBehind, AFailedWriteEndsTheRun) {
     // The second try to save the last step finds room.
     const std::vector<int64_t> steps = CheckpointStore(out() / "checkpoints").steps();
     ASSERT_EQ(steps.size(), 2u);
-    EXPECT_EQ(log_, fmt::format("step {} is saved; --resume goes on from there\n", steps[1]));
+    EXPECT_EQ(log_, fmt::format("step {} is saved; --resume continues from there\n", steps[1]));
     EXPECT_EQ(entries_in(out() / "checkpoints"), 2u);
     EXPECT_FALSE(fs::exists(out() / "model"));
     start_over();

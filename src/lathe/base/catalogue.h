@@ -21,7 +21,7 @@ struct CatalogueEntry {
   Make make;
 };
 
-// Error `kind` at `key` for a name that is none of `known`, with the nearest one and the list.
+// Throws `kind` at `key` for a name that is not in `known`, with the nearest one and the list.
 [[noreturn]] void fail_unknown_name(ErrorKind kind, std::string_view key, std::string_view name,
                                     std::span<const std::string> known);
 
@@ -38,7 +38,7 @@ std::vector<std::string> names_of(const Table& table) {
   return names;
 }
 
-// The entry called `name`; Error kConfig naming the key, the nearest name and the known ones.
+// The entry called `name`; throws kConfig naming the key, the nearest name and the known ones.
 template <class Table>
 const auto& find_in(const Table& table, std::string_view key, std::string_view name) {
   for (const auto& e : table) {

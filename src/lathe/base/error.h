@@ -1,4 +1,4 @@
-// One exception type for everything that can go wrong, thrown at the edge where the cause is known.
+// One exception type for everything that can go wrong, thrown where the cause is known.
 //
 // A message reads `[where] what was wrong, what was found, what was expected, what to do`. The
 // program catches Error once, in cli/main.cc, prints the message to stderr and exits with
@@ -63,7 +63,7 @@ template <class... Args>
   throw Error(kind, where, fmt::format(format, std::forward<Args>(args)...));
 }
 
-// As fail(), when `condition` does not hold. Always on: for edges, not for inner loops.
+// As fail(), if `condition` does not hold. It is always on, so it is not for inner loops.
 template <class... Args>
 void require(bool condition, ErrorKind kind, std::string_view where,
              fmt::format_string<Args...> format, Args&&... args) {

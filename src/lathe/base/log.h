@@ -1,5 +1,5 @@
-// Where messages go. The library never prints: it calls the function it was given; cli installs one
-// that writes to stderr, tests install one that collects.
+// The destination of messages. The library never prints: it calls the function it was given; cli
+// installs one that writes to stderr, tests install one that collects the messages.
 #pragma once
 
 #include <fmt/format.h>

@@ -1,7 +1,7 @@
 // Parallel loops over one OpenMP pool, shared with oneDNN.
 //
-// Work is cut into contiguous ranges by the number of threads alone, so what a thread computes is a
-// pure function of (n, thread count): reductions that add per-thread partial results in thread
+// Work is split into contiguous ranges by the number of threads alone, so what a thread computes is
+// a pure function of (n, thread count): reductions that add per-thread partial results in thread
 // order give the same bits every time. Loops inside a parallel region run serially.
 #pragma once
 

@@ -1,4 +1,4 @@
-// Facts about this process and the machine under it.
+// Facts about this process and its machine.
 #pragma once
 
 #include <cstdint>
@@ -6,18 +6,18 @@
 
 namespace lathe {
 
-// The most memory this process has had in RAM so far, bytes.
+// The most RAM that this process has used so far, in bytes.
 int64_t peak_resident_bytes();
 
-// RAM of the machine, bytes; 0 where the system does not say.
+// RAM of the machine, in bytes; 0 if the system does not report it.
 int64_t physical_memory_bytes();
 
-// Cores that the system has, whoever uses them.
+// The number of cores of the system, whoever uses them.
 int processor_count();
-// The clock of the first core now, in Hz; 0 where the system does not say.
+// The current clock of the first core, in Hz; 0 if the system does not report it.
 double processor_hertz();
-// Processes that ran or wanted to, the mean of the last minute; nullopt where the system does not
-// say.
+// The mean number of running or runnable processes in the last minute; nullopt if the system does
+// not report it.
 std::optional<double> load_average();
 
 }  // namespace lathe

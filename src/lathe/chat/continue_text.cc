@@ -15,7 +15,8 @@ std::string continue_text(Transformer& model, const Tokenizer& tokenizer, const 
     return true;
   };
   auto out = Engine(model, config).generate(request);
-  // A vocabulary that was rounded up has rows without a token; early in training they are drawn, too.
+  // A vocabulary that was rounded up has rows without a token; early in training they are drawn,
+  // too.
   std::erase_if(out[0], [&](int32_t id) { return !tokenizer.has(id); });
   return replace_invalid_utf8(tokenizer.decode(out[0], {.skip_special = true}));
 }

@@ -10,7 +10,7 @@
 
 namespace lathe {
 
-// Text is handed out as soon as it can no longer become part of a stop string, in whole characters;
+// Text is emitted as soon as it can no longer become part of a stop string, in whole characters;
 // special tokens are not text. Not thread-safe; the tokenizer must outlive the stream.
 class TextStream {
  public:
@@ -21,7 +21,7 @@ class TextStream {
   // Takes the next token; false when the text now contains a stop string, which ends the row. An id
   // that the tokenizer does not have adds no text: a model's table is often padded.
   bool push(int32_t token);
-  // Hands out the rest. Returns the whole text without the stop string and what follows it.
+  // Emits the rest. Returns the whole text without the stop string and what follows it.
   std::string finish();
 
  private:

@@ -1,4 +1,4 @@
-// The keys of a component, declared next to its class, and the section that holds those of a whole
+// The keys of a component, declared next to its class, and the section with the keys of a whole
 // catalogue.
 //
 //   // t5.cc, and nothing of it anywhere else:
@@ -48,22 +48,23 @@ struct NoConfig {
   void visit(Visitor&) {}
 };
 
-// Refuses values, naming keys in full: of the section "model.position" the key "model.position.kind".
+// Refuses values and names keys in full: in the section "model.position" the key
+// "model.position.kind".
 class KeyErrors {
  public:
   explicit KeyErrors(std::string section) : section_(std::move(section)) {}
   // Error kConfig. `message` says what is wrong, what was expected and what to write instead.
   [[noreturn]] void refuse(std::string_view key, const std::string& message) const;
-  // Those of the section that this one is in: "model" of "model.position".
+  // The errors of the enclosing section: "model" for "model.position".
   KeyErrors parent() const;
-  // Those of a section in this one.
+  // The errors of a section within this one.
   KeyErrors child(std::string_view section) const;
 
  private:
   std::string section_;
 };
 
-// One component's configuration, of whatever type; a value like the struct itself.
+// One component's configuration, of any type; a value like the struct itself.
 class ComponentConfig {
  public:
   ComponentConfig() = default;  // holds nothing
@@ -78,7 +79,7 @@ class ComponentConfig {
   void visit(Visitor& v) {
     if (visit_ != nullptr) visit_(value_, v);
   }
-  // The struct, or nullptr when it is another one.
+  // The struct, or nullptr if it is of another type.
   template <class C>
   C* get() {
     return std::any_cast<C>(&value_);
@@ -93,15 +94,14 @@ class ComponentConfig {
   void (*visit_)(std::any&, Visitor&) = nullptr;
 };
 
-// Keys of a component that are worth a model of their own in the tests and in the table of
-// combinations.
+// Keys of a component that get their own model in the tests and in the table of combinations.
 struct ComponentExample {
   std::string_view name;  // "partial": of the component "rope" it is "rope_partial". Empty: what a
                           // tiny model of the component needs at least
   std::string_view keys;  // a JSON object
 };
 
-// What people read about a component; literals.
+// The documentation of a component; literals.
 struct ComponentText {
   std::string_view name;
   std::string_view summary;  // one line
@@ -111,17 +111,17 @@ struct ComponentText {
 
 struct NoTraits {};
 
-// An entry of a catalogue of components. `Shape` is what all components of the catalogue are given
-// alike: sizes, and facts about the model around them. `Traits` is what others ask about a component
-// that they do not build.
+// An entry of a catalogue of components. `Shape` is what all components of the catalogue are given:
+// sizes, and facts about the model around them. `Traits` are the properties of a component that are
+// known without building it.
 template <class Base, class Shape, class Traits = NoTraits>
 struct Component {
   std::string_view name, summary, source;
   std::vector<ComponentExample> examples;
   ComponentConfig (*config)();  // with its defaults
-  // Fills in what follows from other keys where it is not given, and takes back what has no effect.
+  // Fills in missing values that follow from other keys, and resets keys that have no effect.
   void (*resolve)(const Shape& shape, ComponentConfig& config);
-  // Error kConfig for a configuration that cannot work.
+  // Throws kConfig for a configuration that cannot work.
   void (*check)(const Shape& shape, const ComponentConfig& config, const KeyErrors& keys);
   Traits (*traits)(const Shape& shape, const ComponentConfig& config);
   std::unique_ptr<Base> (*make)(const Shape& shape, const ComponentConfig& config);
@@ -132,8 +132,8 @@ struct Component {
 };
 
 // The entry of `Class`, which is constructed from (shape, config) or, without keys, from (shape).
-// May be left out: Config::resolve(shape), Config::check(shape, keys), and Class::traits(shape,
-// config), a static function.
+// Optional: Config::resolve(shape), Config::check(shape, keys), and Class::traits(shape, config), a
+// static function.
 template <class Base, class Shape, class Class, class Config = NoConfig, class Traits = NoTraits>
 Component<Base, Shape, Traits> component(const ComponentText& text) {
   return {text.name,
@@ -174,10 +174,10 @@ class ComponentConfigs {
 
   // Visits the keys of all entries, in the catalogue's order.
   void visit(Visitor& v);
-  // The same, each entry that has keys as a group of its name: "muon.momentum".
+  // The same, but each entry with keys is a group with its name: "muon.momentum".
   void visit_as_groups(Visitor& v);
 
-  // Of the entry called `name`, which is one of the catalogue's.
+  // The configuration of the entry called `name`, which must be in the catalogue.
   const ComponentConfig& of(std::string_view name) const;
   ComponentConfig& of(std::string_view name);
   // The struct of type C, which one of the entries has.
@@ -191,7 +191,8 @@ class ComponentConfigs {
   const C& get() const {
     return const_cast<ComponentConfigs*>(this)->get<C>();
   }
-  // Gives the defaults to all entries of `table` but the chosen one: their keys mean nothing.
+  // Resets all entries of `table` except the chosen one to their defaults, since their keys have no
+  // effect.
   template <class Table>
   void reset_others(const Table& table, std::string_view chosen) {
     size_t i = 0;
@@ -211,7 +212,7 @@ class ComponentConfigs {
   std::vector<Held> held_;
 };
 
-// The section of a catalogue: which entry, and the keys of all.
+// The section of a catalogue: the chosen entry, and the keys of all entries.
 struct ComponentChoice {
   template <class Table>
   ComponentChoice(std::string_view usual, const Table& table) : kind(usual), components(table) {}
@@ -225,7 +226,7 @@ struct ComponentChoice {
   const C& get() const {
     return components.get<C>();
   }
-  // The struct of the chosen entry, or nullptr when that is not a C.
+  // The struct of the chosen entry, or nullptr if that is not a C.
   template <class C>
   const C* chosen() const {
     return components.of(kind).get<C>();
@@ -237,7 +238,7 @@ struct ComponentChoice {
   ComponentConfigs components;
 };
 
-// The chosen entry with what its component is made from; `config` must outlive it.
+// The chosen entry with its configuration; `config` must outlive it.
 template <class Base, class Shape, class Traits>
 struct Chosen {
   std::string_view section;  // of its keys, for errors
@@ -250,7 +251,7 @@ struct Chosen {
   std::unique_ptr<Base> make() const { return entry.make(shape, config); }
 };
 
-// Error kConfig at `section`.kind for a name that is none of the table's.
+// Throws kConfig at `section`.kind for a name that is not in the table.
 template <class Base, class Shape, class Traits>
 Chosen<Base, Shape, Traits> chosen_of(std::span<const Component<Base, Shape, Traits>> table,
                                       std::string_view section, const ComponentChoice& choice,

@@ -1,4 +1,4 @@
-// JSON text read strictly.
+// A strict reader of JSON text.
 #pragma once
 
 #include <cstddef>
@@ -13,7 +13,7 @@ struct JsonLimits {
   size_t depth = 64;                          // nested arrays and objects
   size_t values = 10'000'000;                 // values in the whole text
   size_t first_line = 1;                      // of the text in its file, for errors
-  ErrorKind error_kind = ErrorKind::kConfig;  // what a text outside the rules throws
+  ErrorKind error_kind = ErrorKind::kConfig;  // what an invalid text throws
 };
 
 // Strict JSON: errors name `name:line:column`; duplicate keys, invalid UTF-8, too deep nesting and

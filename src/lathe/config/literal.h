@@ -13,7 +13,7 @@ std::string toml_literal(int64_t value);
 std::string toml_literal(double value);  // shortest text that reads back as the same double
 std::string toml_literal(const std::string& value);
 
-// The present value of a field; nullopt when it is an unset optional.
+// The current value of a field; nullopt if it is an unset optional.
 std::optional<std::string> toml_literal(const FieldRef& value);
 
 bool is_optional(const FieldRef& value);
@@ -21,7 +21,7 @@ std::string type_name(const FieldRef& value);   // "list of integers"
 std::string limits_text(const Limits& limits);  // "at least 1", ""
 bool within(const Limits& limits, double value);
 
-// Whether a field takes the value: one of its choices, within its limits.
+// Whether a field accepts the value: it is one of its choices and within its limits.
 bool allowed(const FieldSpec& field, const std::string& value);
 bool allowed(const FieldSpec& field, bool value);
 bool allowed(const FieldSpec& field, int64_t value);

@@ -1,4 +1,4 @@
-// What follows from a struct's visit(): reading, writing, describing.
+// Reading, writing and describing a struct through its visit().
 //
 // Keys are dotted paths (`model.norm.kind`); the tree of values is a nlohmann::ordered_json object
 // whatever the file format was. Every function is a pure function of its arguments and thread-safe.
@@ -17,7 +17,7 @@ namespace lathe {
 struct FieldInfo {
   std::string key;     // "norm.kind"
   std::string type;    // "integer", "number", "string", "boolean", "list of integers", …
-  std::string value;   // the present value as a TOML literal; "" when not set
+  std::string value;   // the current value as a TOML literal; "" if not set
   std::string help;    // one line
   std::string limits;  // "at least 1", "between 0 and 1", "" for none
   std::vector<std::string> choices;
@@ -40,20 +40,20 @@ std::string config_to_toml(ConfigRef config);
 
 // A Markdown table `key | type | default | meaning`.
 std::string config_markdown(ConfigRef config);
-// The same of a recipe's section, with a column for what a change means to a run that goes on.
+// The same for a recipe's section, with a column for what a change means for a run that is
+// continued.
 std::string recipe_section_markdown(ConfigRef config, OnResume unless_said);
 
 struct ReadOptions {
-  // Where keys that the struct does not know are put, as dotted paths; null: such a key is an
-  // error.
+  // Receives keys that the struct does not know, as dotted paths; null: such a key is an error.
   std::vector<std::string>* unknown = nullptr;
 };
 
-// Implementation of read_config below: may leave `config` half read when it throws.
+// Implementation of read_config below: may leave `config` half read if it throws.
 void read_config_in_place(ConfigRef config, const nlohmann::ordered_json& tree,
                           std::string_view where, const ReadOptions& options);
 
-// Sets the fields of `config` that `tree` names; the others keep their value. `where` names the
+// Sets the fields of `config` that `tree` names; the others keep their values. `where` names the
 // file in errors. Throws kConfig, and leaves `config` as it was, for an unknown key (naming the
 // nearest known one and the keys of its section), a wrong type, a value outside its limits, a
 // missing required key. Integers are accepted for numbers; 100.0 is not accepted for an integer;

@@ -91,7 +91,7 @@ std::string read_text(const std::filesystem::path& path) {
   require(!in.bad(), ErrorKind::kIo, path.string(), "cannot be read: {}", std::strerror(errno));
   text.resize(static_cast<size_t>(in.gcount()));
   require(text.size() <= kMaxRecipeBytes, ErrorKind::kConfig, path.string(),
-          "is larger than 4 MiB; that is no recipe");
+          "is larger than 4 MiB, which is too large for a recipe");
   return text;
 }
 

@@ -16,8 +16,8 @@
 //     v.group("norm", norm, "normalisation");  // keys norm.kind, norm.eps, …
 //   }
 //
-// A struct in a header has its visit() in the .cc, so that the header carries no texts; a struct
-// that is local to a .cc has it in its body.
+// A struct in a header has its visit() in the .cc, so that the header contains no help texts; a
+// struct that is local to a .cc has it in its body.
 //
 // A field is bool, int64_t, double or std::string, a std::vector or a std::optional of one of
 // these. A struct whose keys should appear without a prefix is visited in place: `other.visit(v)`.
@@ -36,16 +36,16 @@
 
 namespace lathe {
 
-// What it means that a key of a recipe changes while a run goes on (train/resume.h).
+// What a change of a recipe's key means when a run is continued (train/resume.h).
 enum class OnResume : uint8_t {
-  kFree,       // no bit of what remains depends on it
-  kContinues,  // the same, as long as the learning rates of the steps taken stay what they were
+  kFree,       // no bit of the rest of the run depends on it
+  kContinues,  // the same, as long as the learning rates of the steps taken do not change
   kBranch,     // the rest of the run becomes another one: accepted when asked for, and recorded
-  kAnother,    // another model or another state of the optimiser: cannot be
+  kAnother,    // another model or another state of the optimiser: refused
 };
 
-// Which values a field takes, and what a change of it means. For a list the bounds hold for every
-// element.
+// The values that a field accepts, and what a change of it means. For a list the bounds apply to
+// every element.
 struct Limits {
   std::optional<double> minimum, maximum;
   bool exclusive_minimum = false, exclusive_maximum = false;
@@ -76,7 +76,7 @@ inline Limits between(double minimum, double maximum) {
 }
 // The key must be given; a struct without it is refused.
 inline Limits required() { return Limits{}.required(); }
-// Any value; a change means `change` when a run goes on.
+// Any value; a change means `change` when a run is continued.
 inline Limits when_resumed(OnResume change) { return Limits{}.when_resumed(change); }
 
 using FieldRef =
@@ -117,8 +117,8 @@ class Visitor {
     add({name, FieldRef(&value), help, limits, std::move(list), false});
   }
 
-  // An argument of a command given by its place. A std::string is required, a std::optional may be
-  // left out, a std::vector takes one or more (`limits` without required(): zero or more).
+  // An argument of a command that is given by position. A std::string is required, a std::optional
+  // may be left out, a std::vector takes one or more (`limits` without required(): zero or more).
   template <class T>
   void positional(std::string_view name, T& value, std::string_view help,
                   Limits limits = lathe::required()) {
@@ -140,7 +140,8 @@ class Visitor {
     end_group();
   }
 
-  // What a change means of the fields that follow, groups included, unless they say themselves.
+  // What a change of the following fields means, including groups, unless they specify it
+  // themselves.
   void on_resume(OnResume change) { on_resume_ = change; }
 
  protected:

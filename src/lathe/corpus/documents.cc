@@ -16,16 +16,17 @@ namespace lathe {
 
 void DocumentConfig::visit(Visitor& v) {
   v.choice("format", format, {"auto", "text", "jsonl", "json"},
-           "what the files hold: plain text, a JSON value a line, or an array of them; auto: what "
-           "each one's content says");
+           "format of the files: plain text, one JSON value per line, or one JSON array; auto "
+           "detects it from each file's content");
   v.choice("split", split, {"file", "blank-lines", "separator"},
-           "what ends a document of a plain text file");
-  v.field("separator", separator, "the line between documents when splitting at a separator");
+           "what ends a document in a plain text file");
+  v.field("separator", separator, "the line that separates documents with --split separator");
   v.field("text_field", text_field, "the field of a JSON object that holds the text");
   v.field("skip_bad", skip_bad,
-          "leave out JSON without a text and files that are no text, and count them");
+          "skip and count JSON records without text and files that are not text");
   v.field("max_document_mib", max_document_mib,
-          "larger documents are refused where they are held in memory whole", between(1, 1 << 20));
+          "refuse larger documents where a document is held in memory as a whole",
+          between(1, 1 << 20));
 }
 
 namespace {
@@ -161,8 +162,7 @@ class Reader {
     } catch (const Error& e) {
       if (config_.format != "auto" || is_json_name(path())) throw;
       fail(e.kind(), path().string(),
-           "begins as JSON does and was read as such: {}; when it is plain text, say so with "
-           "--format text",
+           "begins like JSON and was read as JSON: {}; if it is plain text, use --format text",
            e.what());
     }
   }
@@ -232,7 +232,7 @@ class Reader {
   void check_still_text(std::string_view part) const {
     if (!looks_binary(part)) return;
     if (const auto why = why_not_text(part))
-      fail(ErrorKind::kData, path().string(), "begins as text, but a later part {}", *why);
+      fail(ErrorKind::kData, path().string(), "begins like text, but a later part {}", *why);
   }
 
   void read_json_lines(PackedFile file) {
@@ -263,7 +263,7 @@ class Reader {
       if (e.kind() != ErrorKind::kData) throw;
       const Said said = said_by(e);
       require(config_.skip_bad, ErrorKind::kData, said.place,
-              "{}. Or leave such records out with --skip-bad", said.text);
+              "{}. Or skip such records with --skip-bad", said.text);
       ++counts_.bad_records;
       return remember_bad(e.what());
     }

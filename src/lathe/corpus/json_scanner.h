@@ -1,4 +1,4 @@
-// Where a JSON value ends, found without building it.
+// Finds where a JSON value ends without building it.
 #pragma once
 
 #include <string_view>
@@ -7,12 +7,12 @@ namespace lathe {
 
 inline bool is_json_space(char c) { return c == ' ' || c == '\t' || c == '\n' || c == '\r'; }
 
-// Follows one value through as many pieces of text as it takes. It counts brackets and skips
-// strings; whether what is between them is JSON, the parser says.
+// Follows one value through as many pieces of text as necessary. It counts brackets and skips
+// strings; the parser decides whether the rest is valid JSON.
 class JsonScanner {
  public:
-  // Reads on. The number of bytes of `piece` that belong to the value: when ended() afterwards, it
-  // ends there; else all of them.
+  // Continues with `piece` and returns how many of its bytes belong to the value: if ended() is
+  // then true, the value ends there; else all of them.
   size_t scan(std::string_view piece) {
     for (size_t i = 0; i < piece.size(); ++i) {
       if (take(piece[i])) continue;

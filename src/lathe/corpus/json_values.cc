@@ -65,7 +65,7 @@ bool JsonValues::begin_element() {
   if (place_ == Place::kInArray && c == ',') {
     consume(1);
     c = next_character();
-    require(c != ']', ErrorKind::kData, where(), "expected a JSON value behind the comma");
+    require(c != ']', ErrorKind::kData, where(), "expected a JSON value after the comma");
   } else if (c == ']') {
     consume(1);
     place_ = Place::kBehindArray;

@@ -25,7 +25,7 @@ bool LineReader::next(std::string_view& line) {
     const size_t length = found ? end - begin_ : buffer_.size() - begin_;
     require(length <= max_line_bytes_, ErrorKind::kData,
             fmt::format("{}:{}", file_.path().string(), line_number_ + 1),
-            "the line is longer than {}; break it into shorter ones, or raise the limit "
+            "the line is longer than {}; break it into shorter lines, or raise the limit "
             "(--max-document-mib where the command has it)",
             human_bytes(static_cast<double>(max_line_bytes_)));
     if (found) {

@@ -12,7 +12,7 @@ namespace lathe {
 
 class LineReader {
  public:
-  // A line longer than `max_line_bytes` throws kData, naming it; errors of PackedFile besides.
+  // A line longer than `max_line_bytes` throws kData, naming it; errors of PackedFile as well.
   LineReader(PackedFile file, size_t max_line_bytes);
   LineReader(const std::filesystem::path& path, size_t max_line_bytes);
 
@@ -27,7 +27,7 @@ class LineReader {
   PackedFile file_;
   size_t max_line_bytes_;
   std::string buffer_;
-  size_t begin_ = 0;  // of what is not handed out yet
+  size_t begin_ = 0;  // of what has not been returned yet
   int64_t line_number_ = 0;
 };
 

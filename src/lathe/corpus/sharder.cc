@@ -12,17 +12,17 @@
 namespace lathe {
 
 void ShardConfig::visit(Visitor& v) {
-  v.positional("files", files, "files of text or JSON, also packed, or folders of them");
+  v.positional("files", files, "files of text or JSON, plain or compressed, or folders of them");
   v.field("tokenizer", tokenizer, "folder or file of the tokenizer", required());
   v.field("out", out, "prefix of the shard: OUT.bin, OUT.idx and OUT.manifest.json", required());
   v.field("val_fraction", val_fraction,
           "share of the documents, drawn at random, that goes to OUT-valid instead",
           Limits{.minimum = 0, .maximum = 1, .exclusive_maximum = true});
   v.field("val_by_content", val_by_content,
-          "draw by the text of a document, so that equal ones go to the same part");
+          "draw by the content of each document, so that equal documents go to the same part");
   v.field("seed", seed, "seed of that draw");
-  v.field("eod", eod, "the token written behind every document (default: the tokenizer's eos)");
-  v.field("append_eod", append_eod, "write an end-of-document token behind every document");
+  v.field("eod", eod, "the token written after every document (default: the tokenizer's eos)");
+  v.field("append_eod", append_eod, "write an end-of-document token after every document");
   v.field("parse_special", parse_special,
           "read special tokens written in the text as such instead of as plain text");
   documents.visit(v);
@@ -61,8 +61,8 @@ std::optional<int32_t> end_of_document(const ShardConfig& config, const Tokenize
   for (const char* name : kUsual)
     if (const auto id = tokenizer.id_of(name)) return id;
   fail(ErrorKind::kData, config.tokenizer,
-       "names no end-of-text token; give one with --eod TOKEN, or --no-append-eod to write none. "
-       "`lathe tokenizer train` makes one with --special-token '<|endoftext|>'");
+       "does not name an end-of-text token; give one with --eod TOKEN, or write none with "
+       "--no-append-eod. `lathe tokenizer train` makes one with --special-token '<|endoftext|>'");
 }
 
 const ShardConfig& checked(const ShardConfig& config, const Log& log) {
@@ -73,8 +73,8 @@ const ShardConfig& checked(const ShardConfig& config, const Log& log) {
   const std::string name = fs::path(out).filename().string();
   refuse_foreign_validation_part(out, log);
   require(!name.empty() && name != "." && name != "..", ErrorKind::kUsage, "command line",
-          "--out {} is a folder, expected the beginning of two files' names; give one in it, as in "
-          "{}{}data",
+          "--out {} is a folder, expected the prefix of two file names; give one in the folder, as "
+          "in {}{}data",
           out, out, out.ends_with('/') ? "" : "/");
   return config;
 }
@@ -155,8 +155,8 @@ void Sharder::finish_reading() {
   const int64_t documents = train_->writer.num_documents() + valid_->writer.num_documents();
   for (const Part* part : {train_.get(), valid_.get()})
     require(part->writer.num_documents() > 0, ErrorKind::kData, part->prefix,
-            "none of the {} documents fell into it with --val-fraction {}; cut the text into more "
-            "documents (--split blank-lines), choose another share or another --seed",
+            "none of the {} documents was drawn for it with --val-fraction {}; split the text into "
+            "more documents (--split blank-lines), or choose another fraction or another --seed",
             documents, config_.val_fraction);
 }
 

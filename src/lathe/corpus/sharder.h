@@ -1,5 +1,5 @@
-// Documents to token shards: a batch of documents is encoded by all threads and written in the order
-// of reading, so a shard does not depend on the number of threads.
+// Turns documents into token shards: all threads encode a batch of documents, which is written in
+// the order of reading, so a shard does not depend on the number of threads.
 #pragma once
 
 #include <cstdint>
@@ -42,7 +42,7 @@ struct ShardSummary {
   nlohmann::ordered_json to_json() const;
 };
 
-// What the manifests of the shards say beside what the sharder knows.
+// What the manifests of the shards contain in addition to what the sharder knows.
 struct ShardOrigin {
   std::string command;
   std::vector<ArtefactRef> inputs;  // the files, in the order of DocumentPlace::file
@@ -50,28 +50,28 @@ struct ShardOrigin {
 };
 
 // Not thread-safe; uses all threads itself. Until save() returns, no file of an earlier shard is
-// touched, and an error or the destructor leaves nothing behind.
+// touched, and after an error or the destructor nothing is left.
 class Sharder {
  public:
-  // `check` is called by all threads while they encode and may throw, which ends the work.
-  // Errors: kConfig for val_by_content without val_fraction; kUsage or kData when there is no
-  // end-of-document token, or OUT-valid is a shard of unknown origin; those of load_tokenizer.
+  // All threads call `check` while they encode; it may throw, which ends the work. Errors: kConfig
+  // for val_by_content without val_fraction; kUsage or kData when there is no end-of-document
+  // token, or OUT-valid is a shard of unknown origin; those of load_tokenizer.
   Sharder(const ShardConfig& config, size_t files, std::function<void()> check, const Log& log);
   ~Sharder();
 
   void add(Document&& document);
-  // Of the training part so far, without the documents that wait to be encoded.
+  // Of the training part so far, without the documents that are waiting to be encoded.
   int64_t tokens() const;
 
-  // Encodes what waits. Error kData when one of the two parts of a split has no document.
+  // Encodes the waiting documents. Throws kData if one of the two parts of a split has no document.
   void finish_reading();
-  // Gives the files their names and writes their manifests; an OUT-valid that an earlier split of
-  // OUT made is replaced or, where nothing is split now, removed.
+  // Gives the files their names and writes their manifests; an OUT-valid from an earlier split of
+  // OUT is replaced or, if nothing is split now, removed.
   void save(const ShardOrigin& origin);
 
   ShardSummary train() const;
   std::optional<ShardSummary> valid() const;  // of a split
-  // Validation documents whose text is in the training part as well.
+  // The number of validation documents whose text is also in the training part.
   int64_t validation_also_in_training();
 
  private:

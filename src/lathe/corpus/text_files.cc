@@ -42,7 +42,8 @@ std::string known_endings() {
   std::vector<std::string> text, packed;
   for (const auto ending : kTextEndings) text.push_back(fmt::format(".{}", ending));
   for (const auto ending : kPackedEndings) packed.push_back(fmt::format(".{}", ending));
-  return fmt::format("{} or none, also with {} behind it", join(text, ", "), join(packed, " or "));
+  return fmt::format("{} or none, optionally followed by {}", join(text, ", "),
+                     join(packed, " or "));
 }
 
 }  // namespace
@@ -77,8 +78,8 @@ TextFiles list_text_files(std::span<const std::string> paths) {
   }
   const std::string where = paths.empty() ? "corpus" : paths[0];
   require(!out.files.empty() || out.left_out.empty(), ErrorKind::kData, where,
-          "holds no text files: the {} in it are {}, expected {}; name a file itself to have it "
-          "read whatever its ending",
+          "holds no text files: the {} in it are {}, expected {}; to read a file whatever its "
+          "extension, name it itself",
           out.left_out_count(), out.left_out_text(), known_endings());
   require(!out.files.empty(), ErrorKind::kData, where,
           "holds no text files, expected some that end in {}", known_endings());

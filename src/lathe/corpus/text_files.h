@@ -1,4 +1,4 @@
-// Which files a list of paths stands for.
+// The text files that a list of paths refers to.
 #pragma once
 
 #include <cstdint>
@@ -12,8 +12,8 @@ namespace lathe {
 
 struct TextFiles {
   std::vector<std::filesystem::path> files;
-  // Of the folders: how many files have each ending (".png") that is none of a text, and were left
-  // out.
+  // The number of files in folders that were skipped, by extension (".png"), because it is not that
+  // of a text.
   std::map<std::string, int64_t> left_out;
 
   int64_t left_out_count() const;
@@ -21,13 +21,13 @@ struct TextFiles {
   std::string left_out_text() const;
 };
 
-// The files that `paths` name, folders searched through, each folder sorted by path. From a folder
-// come the regular files whose ending is that of a text (text_format.h); hidden files and folders
-// are not looked at. A path that was given itself is always taken. Throws kIo for one that does not
-// exist, kData when nothing is found.
+// The files that `paths` name; folders are searched, each folder sorted by path. A folder
+// contributes the regular files with the extension of a text (text_format.h); hidden files and
+// folders are ignored. A path that was given itself is always included. Throws kIo for one that
+// does not exist, kData if nothing is found.
 TextFiles list_text_files(std::span<const std::string> paths);
 
-// Total size of the files in bytes, as they are on disk. A pipe counts as nothing.
+// Total size of the files on disk in bytes. A pipe counts as 0.
 int64_t total_bytes(std::span<const std::filesystem::path> files);
 
 }  // namespace lathe

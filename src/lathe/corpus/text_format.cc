@@ -162,8 +162,8 @@ std::optional<std::string> why_not_text(std::string_view head) {
         n.zeros_odd > n.zeros_even ? "LE" : "BE");
   if (n.bad * 10 > n.bytes * 3)
     return fmt::format(
-        "is no UTF-8 text: {} of its first {} bytes are invalid or control characters; leave the "
-        "file out, or convert it with `iconv -t UTF-8` when it is text in another encoding",
+        "is not UTF-8 text: {} of its first {} bytes are invalid or control characters; leave the "
+        "file out, or convert it with `iconv -t UTF-8` if it is text in another encoding",
         n.bad, n.bytes);
   return std::nullopt;
 }

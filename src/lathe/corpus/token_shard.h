@@ -40,8 +40,8 @@ int64_t token_bytes(TokenDtype dtype);
 // A memory-mapped shard. Const functions are thread-safe.
 class TokenShard {
  public:
-  // `prefix` is the path without .bin or .idx (a path that ends in either is understood). Every
-  // number of the index is checked against the files. Throws kIo when a file cannot be opened,
+  // `prefix` is the path without .bin or .idx (a path that ends in either is also accepted). Every
+  // number in the index is checked against the files. Throws kIo when a file cannot be opened,
   // kFormat for damaged or foreign content.
   explicit TokenShard(const std::filesystem::path& prefix);
 
@@ -63,9 +63,9 @@ class TokenShard {
   // Every token of the shard, with all threads. Throws kData as read() does.
   void check_ids(int64_t vocab_size) const;
 
-  // Where documents begin inside the window: the offsets from `begin`, ascending, each in
-  // (0, end - begin). With 0 in front these are the segments of a document mask. A document without
-  // tokens begins nowhere.
+  // Where documents begin inside the window: the offsets from `begin`, ascending, each in (0, end -
+  // begin). With 0 in front these are the segments of a document mask. A document without tokens
+  // has no beginning.
   std::vector<int64_t> document_starts(int64_t begin, int64_t end) const;
 
  private:
@@ -92,8 +92,9 @@ class TokenShardWriter {
   TokenShardWriter(const std::filesystem::path& prefix, int64_t vocab_size);
 
   void add_document(std::span<const int32_t> tokens);
-  // `before_index` is called when .bin is in place and .idx not yet: all that is large is written, and
-  // the new tokens cannot be read yet. The moment to remove what does not go with them.
+  // `before_index` is called when .bin is in place and .idx is not yet: everything large has been
+  // written, and the new tokens cannot be read yet. This is the moment to remove files that do not
+  // belong to them.
   void finish(const std::function<void()>& before_index = {});
 
   int64_t num_documents() const { return static_cast<int64_t>(sizes_.size()); }

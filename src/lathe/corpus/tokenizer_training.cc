@@ -11,21 +11,21 @@
 namespace lathe {
 
 void TokenizerTrainConfig::visit(Visitor& v) {
-  v.positional("files", files, "files of text or JSON, also packed, or folders of them");
-  v.field("vocab_size", vocab_size, "tokens in all: special tokens, 256 bytes, merges",
+  v.positional("files", files, "files of text or JSON, plain or compressed, or folders of them");
+  v.field("vocab_size", vocab_size, "total number of tokens: special tokens, 256 bytes and merges",
           at_least(256));
   v.field("out", out, "folder for tokenizer.json and tokenizer_config.json", required());
-  v.choice("pattern", pattern, names_of(kPreTokenizers), "how text is cut before merging");
+  v.choice("pattern", pattern, names_of(kPreTokenizers), "how text is split before merging");
   v.field("special_token", special_token,
-          "a special token, e.g. '<|endoftext|>'; may be repeated, gets the lowest ids");
-  v.field("eos", eos, "which of them ends a text (default: the first)");
-  v.field("bos", bos, "which of them begins a text");
-  v.field("pad", pad, "which of them fills up a batch");
-  v.field("min_count", min_count, "pairs that occur less often are not merged", at_least(1));
+          "a special token, e.g. '<|endoftext|>'; special tokens get the lowest ids");
+  v.field("eos", eos, "the special token that ends a text (default: the first)");
+  v.field("bos", bos, "the special token that begins a text");
+  v.field("pad", pad, "the special token that pads a batch");
+  v.field("min_count", min_count, "do not merge pairs that occur less often", at_least(1));
   v.field("memory_mib", memory_mib,
-          "memory to use; when the distinct words do not fit, the rarest are forgotten",
+          "memory to use; if the distinct words do not fit, the rarest are dropped",
           between(1, 1 << 20));
-  v.field("overwrite", overwrite, "replace the tokenizer that is in the folder");
+  v.field("overwrite", overwrite, "replace a tokenizer that is already in the folder");
   v.field("model_max_length", model_max_length, "written to tokenizer_config.json; 0 leaves it out",
           at_least(0));
   documents.visit(v);
@@ -96,7 +96,7 @@ void refuse_existing_tokenizer(const TokenizerTrainConfig& config) {
   std::error_code error;
   require(config.overwrite || !fs::exists(fs::path(config.out) / "tokenizer.json", error),
           ErrorKind::kIo, config.out,
-          "holds a tokenizer, from which shards and models may have been made; choose another "
+          "holds a tokenizer with which shards and models may have been made; choose another "
           "folder, or replace it with --overwrite");
 }
 
@@ -118,7 +118,7 @@ void save_tokenizer(const TokenizerTrainConfig& config, const Tokenizer& tokeniz
   const fs::path folder = config.out;
   std::error_code error;
   fs::create_directories(folder, error);
-  require(!error, ErrorKind::kIo, config.out, "cannot make the folder: {}", error.message());
+  require(!error, ErrorKind::kIo, config.out, "cannot create the folder: {}", error.message());
   write_file_atomically(folder / "tokenizer.json", tokenizer.to_json());
   write_file_atomically(folder / "tokenizer_config.json", config_json(config, tokenizer));
   for (const char* name : {"tokenizer.json", "tokenizer_config.json"})

@@ -1,4 +1,4 @@
-// A tokenizer learned from documents, and the folder that it is written to.
+// Trains a tokenizer on documents and writes it to a folder.
 #pragma once
 
 #include <cstdint>
@@ -35,20 +35,21 @@ struct TokenizerTraining {
 
 struct TokenizerTrainHooks {
   ReadHook reading;
-  std::function<void(const DocumentCounts&)> read;  // all is read, merging begins
+  std::function<void(const DocumentCounts&)> read;  // everything has been read, merging begins
   BpeTrainProgress merging;
 };
 
-// Error kIo when the folder holds a tokenizer that may not be replaced. Cheap: ask before reading.
+// Throws kIo if the folder holds a tokenizer that may not be replaced. It is cheap, so call it
+// before reading.
 void refuse_existing_tokenizer(const TokenizerTrainConfig& config);
 
-// Errors: kUsage for an eos, bos or pad that is not one of the special tokens; those of train_bpe and
-// read_documents.
+// Errors: kUsage for an eos, bos or pad that is not one of the special tokens; those of train_bpe
+// and read_documents.
 TokenizerTraining train_tokenizer(const TokenizerTrainConfig& config,
                                   std::span<const std::filesystem::path> files,
                                   const TokenizerTrainHooks& hooks);
 
-// Writes tokenizer.json, tokenizer_config.json and the manifest into config.out.
+// Writes tokenizer.json, tokenizer_config.json and the manifest to config.out.
 void save_tokenizer(const TokenizerTrainConfig& config, const Tokenizer& tokenizer,
                     Manifest manifest);
 

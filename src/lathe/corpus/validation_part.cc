@@ -64,8 +64,8 @@ void refuse_foreign_validation_part(const std::string& out, const Log& log) {
           out, prefix, prefix);
   if (!is_from_a_split(read_manifest(manifest), out))
     log.warn(
-        "{} stays: a command of its own made it. See to it that its documents are not in {} as "
-        "well",
+        "{} is kept, because another command made it. Make sure that its documents are not in {} "
+        "as well",
         prefix, out);
 }
 

@@ -1,5 +1,5 @@
-// The part of a shard's documents that is kept for validation: which they are, and what happens to
-// the part that an earlier call left.
+// The part of a shard's documents that is kept for validation: which documents they are, and what
+// happens to the part from an earlier call.
 #pragma once
 
 #include <cstdint>
@@ -13,7 +13,7 @@
 namespace lathe {
 
 // Draws documents for validation, each with the probability `fraction`, and remembers 8 bytes of a
-// hash of every text (XXH3) to tell which stand in both parts.
+// hash of every text (XXH3) to find those that are in both parts.
 class ValidationSplit {
  public:
   // `by_content`: the draw is a function of the seed and the text, otherwise of the seed and the
@@ -21,9 +21,10 @@ class ValidationSplit {
   ValidationSplit(uint64_t seed, double fraction, bool by_content)
       : draw_(Rng(seed).fork("validation")), fraction_(fraction), by_content_(by_content) {}
 
-  // Of the next document.
+  // The draw for the next document.
   bool is_validation(std::string_view text);
-  // Validation documents whose text is that of a training document. Sorts what is remembered.
+  // The number of validation documents whose text equals that of a training document. Sorts the
+  // hashes.
   int64_t validation_also_in_training();
 
  private:
@@ -34,12 +35,12 @@ class ValidationSplit {
   std::vector<uint64_t> training_, validation_;  // hashes
 };
 
-// Error kData when OUT-valid is there and nothing tells where its documents are from: they could
-// stand in the new training data. One that a command made on its own (not by splitting OUT) stays;
-// the log warns of it.
+// Throws kData if OUT-valid exists and the origin of its documents is unknown: they could be in the
+// new training data. One that another command made (not by splitting OUT) is kept, with a warning
+// in the log.
 void refuse_foreign_validation_part(const std::string& out, const Log& log);
 
-// Removes OUT-valid when splitting OUT made it; whether there was one. Error kIo.
+// Removes OUT-valid if it came from splitting OUT; returns whether there was one. Throws kIo.
 bool remove_validation_part(const std::string& out);
 
 }  // namespace lathe

@@ -10,12 +10,12 @@ namespace lathe {
 
 class ContiguousCache : public AttentionCache {
  public:
-  // Room for `capacity` tokens in each of `sequences`. A layer's memory is taken when it first
-  // writes, in the widths and the dtype of what it writes.
+  // Room for `capacity` tokens in each of `sequences`. A layer's memory is allocated when it first
+  // writes, with the widths and the dtype of what it writes.
   ContiguousCache(int64_t sequences, int64_t capacity)
       : capacity_(capacity), lengths_(static_cast<size_t>(sequences), 0) {}
 
-  // Tokens that each sequence holds: what Rows::context of the next pass is.
+  // The number of tokens that each sequence holds: Rows::context of the next pass.
   const std::vector<int64_t>& lengths() const { return lengths_; }
   size_t bytes() const;
 
@@ -24,7 +24,7 @@ class ContiguousCache : public AttentionCache {
   ops::KeyValues view(const CacheLayer& layer, const Rows& rows) const override;
   bool holds(const CacheLayer& layer) const override { return stores_.contains(key_of(layer)); }
 
-  // Ends a pass of these rows: every layer has written.
+  // Ends a pass of these rows, after every layer has written.
   void advance(const Rows& rows);
 
  private:
@@ -32,7 +32,7 @@ class ContiguousCache : public AttentionCache {
     CacheLayer layer;
     Tensor k, v;  // kSelf: [sequences · capacity, K, D]; else packed as `sequences` says
     Sequences sequences;
-    // kRecent, from a write to advance(): what is held behind it, and where its sequences are.
+    // kRecent, from a write to advance(): the data with the new rows, and where its sequences are.
     Tensor joined;
     Sequences joined_sequences;
   };

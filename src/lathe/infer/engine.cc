@@ -18,12 +18,12 @@ namespace {
 int32_t decoder_start(const ModelConfig& c) {
   const auto id = c.decoder_start();
   require(id.has_value(), ErrorKind::kConfig, "decoder_start_token_id",
-          "config.json names neither this nor pad_token_id; the decoder needs an id to begin with");
+          "config.json sets neither this nor pad_token_id; the decoder needs an id to start with");
   return static_cast<int32_t>(*id);
 }
 
-// How many tokens of each prompt a prefix decoder sees from everywhere. A beginning-of-text token at
-// the end begins the answer (ChatGLM's <sop>).
+// How many tokens of each prompt a prefix decoder sees from everywhere. A beginning-of-text token
+// at the end begins the answer (ChatGLM's <sop>).
 Tensor prefixes_of(const IdRows& prompts, const ModelConfig& c) {
   Tensor prefix({static_cast<int64_t>(prompts.size())}, DType::kI32);
   for (size_t row = 0; row < prompts.size(); ++row) {
@@ -56,8 +56,8 @@ class Texts {
     for (size_t row = 0; row < texts_.size(); ++row) texts_[row].push_back(next[row]);
   }
 
-  // Logits of the last token of every row, [B,V] f32: of the tokens that the cache does not hold, or
-  // of all where they move.
+  // Logits of the last token of every row, [B,V] f32: of the tokens that the cache does not hold,
+  // or of all where they move.
   Tensor last_logits() {
     for (size_t row = 0; row < texts_.size(); ++row) {
       const int64_t held = cache_->lengths()[row];
@@ -120,9 +120,10 @@ bool Engine::ends(int32_t token) const {
 int64_t Engine::room(int64_t length, int64_t rows) const {
   const bool encoder = model_.config().body_traits().encoder;
   const auto fits = [&](std::optional<int64_t> most) {
-    require(!most || length <= *most, ErrorKind::kData, "prompt",
-            "a prompt of {} tokens, but {} positions were trained; shorten it to at most {}",
-            length, most.value_or(0), most.value_or(0));
+    require(
+        !most || length <= *most, ErrorKind::kData, "prompt",
+        "the prompt has {} tokens, but only {} positions were trained; shorten it to at most {}",
+        length, most.value_or(0), most.value_or(0));
   };
   fits(encoder ? model_.longest_encoder_text() : model_.longest_text());
   const int64_t held = encoder ? 1 : length;  // what the new tokens stand behind
@@ -144,12 +145,11 @@ void Engine::check(const GenerateRequest& request) const {
     const int64_t most = room(length, static_cast<int64_t>(request.prompts.size()));
     const auto positions = model_.longest_text();
     require(wanted <= most, ErrorKind::kData, "max_new_tokens",
-            "{} new tokens do not fit behind a prompt of {}: {}; ask for at most {}", wanted,
-            length,
+            "{} new tokens do not fit after a prompt of {}: {}; ask for at most {}", wanted, length,
             positions && *positions - length < most
                 ? fmt::format("{} positions were trained", *positions)
                 : fmt::format(
-                      "keys and values take {} a token, and half of this machine's memory is {}",
+                      "keys and values need {} per token, and half of this machine's memory is {}",
                       human_bytes(static_cast<double>(cache_bytes_per_token_)),
                       human_bytes(static_cast<double>(physical_memory_bytes() / 2))),
             most);

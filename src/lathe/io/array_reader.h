@@ -1,5 +1,5 @@
-// Named arrays of one file or of a set of files with an index: what the readers of safetensors and
-// of PyTorch's files have in common. Nothing here knows tensors of this project: arrays are dtype
+// Named arrays of one file or of a set of files with an index: the common part of the readers of
+// safetensors and of PyTorch's files. It does not know this project's tensors: arrays are dtype
 // names, shapes and bytes. The bytes point into mappings and may be at any alignment.
 #pragma once
 
@@ -40,10 +40,10 @@ class ArrayReader {
   // The arrays of one file held in memory; `where` names it in errors.
   using Parse = std::function<std::vector<ArraySpan>(std::span<const std::byte> file,
                                                      std::string_view where)>;
-  // A file, a sharded set through its index (.json), or a folder with `plain` or `plain`.index.json,
-  // of which the index comes first. Throws kIo when something cannot be opened, kFormat for an index
-  // that names files outside its folder or arrays that its files do not have, and what `parse`
-  // throws.
+  // A file, a sharded set through its index (.json), or a folder with `plain` or
+  // `plain`.index.json, where the index takes precedence. Throws kIo when something cannot be
+  // opened, kFormat for an index that names files outside its folder or arrays that its files do
+  // not have, and what `parse` throws.
   void read(const std::filesystem::path& path, std::string_view plain, const Parse& parse);
 
  private:
@@ -55,8 +55,8 @@ class ArrayReader {
   std::unordered_map<std::string_view, size_t> by_name_;
 };
 
-// The weights of a model folder: safetensors where they are, else PyTorch's pickled files
-// (io/torch_file.h). Throws kIo when there are neither, and what the readers throw.
+// The weights of a model folder: safetensors if there are any, else PyTorch's pickled files
+// (io/torch_file.h). Throws kIo if there are neither, and what the readers throw.
 std::shared_ptr<const ArrayReader> open_weights(const std::filesystem::path& folder);
 bool has_weights(const std::filesystem::path& folder);
 

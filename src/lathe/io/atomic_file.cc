@@ -175,7 +175,7 @@ void AtomicDirectory::commit(const std::function<void()>& before_naming) {
     temporary_.clear();
   } else if (errno == EEXIST && if_exists_ == IfExists::kRefuse) {
     fail(ErrorKind::kIo, path_.string(),
-         "was made by someone else meanwhile; nothing was replaced");
+         "was created by another process in the meantime; nothing was replaced");
   } else if (errno == EEXIST && ::renameat2(AT_FDCWD, temporary_.c_str(), AT_FDCWD, path_.c_str(),
                                             RENAME_EXCHANGE) == 0) {
     // temporary_ now holds the old content; the destructor removes it.

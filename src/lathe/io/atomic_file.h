@@ -1,4 +1,4 @@
-// Files and folders that appear whole or not at all.
+// Files and folders that appear completely or not at all.
 //
 // Content is written under a temporary name in the same folder, made durable (fsync), renamed into
 // place, and the folder is made durable. Whenever the process or the machine stops, the name holds
@@ -37,7 +37,7 @@ class AtomicFile {
   const std::filesystem::path& path() const { return path_; }
 
   // Makes the content durable and gives it its name. Nothing may be written afterwards. Making it
-  // durable can take a while; what `before_naming` throws then leaves nothing behind.
+  // durable can take a while; if `before_naming` throws, the temporary is removed.
   void commit(const std::function<void()>& before_naming = {});
 
  private:
@@ -56,8 +56,8 @@ class AtomicDirectory {
  public:
   enum class IfExists { kRefuse, kReplace };
 
-  // Makes the temporary folder (and missing parents). With kRefuse a target that exists throws kIo
-  // at once. With kReplace commit() exchanges old and new in one step where the file system can
+  // Creates the temporary folder (and missing parents). With kRefuse a target that exists throws
+  // kIo at once. With kReplace commit() exchanges old and new in one step where the file system can
   // (else two renames), then removes the old one.
   explicit AtomicDirectory(const std::filesystem::path& path,
                            IfExists if_exists = IfExists::kRefuse);
@@ -76,14 +76,14 @@ class AtomicDirectory {
   IfExists if_exists_;
 };
 
-// Temporaries in `folder` whose process has ended: made on this host by a pid that no longer runs,
-// or on another host more than a day ago.
+// Temporaries in `folder` whose process has ended: created on this host by a pid that no longer
+// runs, or on another host more than a day ago.
 std::vector<std::filesystem::path> leftover_temporaries(const std::filesystem::path& folder);
 // Removes them; returns how many.
 int remove_leftovers(const std::filesystem::path& folder);
 
-// Removes the temporaries in `folder` that this process made, before it ends without destructors.
-// One that holds what its name held before, while a folder is exchanged, is left.
+// Removes the temporaries in `folder` that this process created, before it ends without running
+// destructors. A temporary that holds the previous content while a folder is exchanged is kept.
 void remove_own_temporaries(const std::filesystem::path& folder);
 
 }  // namespace lathe

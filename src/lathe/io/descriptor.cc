@@ -34,7 +34,7 @@ std::string advice(const std::filesystem::path& path, int error_number) {
     case EROFS:
       return "this file system is read-only; write somewhere else";
     case ENOENT:
-      return "make the folder first";
+      return "create the folder first";
     case ENOTDIR:
       return "a part of this path is a file, not a folder; choose another path";
     case EIO:

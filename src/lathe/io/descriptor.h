@@ -30,10 +30,10 @@ class Descriptor {
 // Opens for reading; a directory is refused. Throws kIo.
 Descriptor open_to_read(const std::filesystem::path& path);
 
-// Up to buffer.size() bytes, 0 at the end of the file. Throws kIo.
+// Reads up to buffer.size() bytes; returns 0 at the end of the file. Throws kIo.
 size_t read_some(const Descriptor& file, std::span<char> buffer, const std::filesystem::path& path);
 
-// All bytes, however many calls that takes. Throws kIo through fail_to_write.
+// Writes all bytes, with as many calls as that takes. Throws kIo through fail_to_write.
 void write_all(const Descriptor& file, std::span<const char> bytes,
                const std::filesystem::path& path);
 

@@ -53,7 +53,7 @@ FolderLock::FolderLock(const std::filesystem::path& folder) : path_(folder / ".l
       require(errno == EWOULDBLOCK, ErrorKind::kIo, path_.string(), "cannot be locked: {}",
               std::generic_category().message(errno));
       fail(ErrorKind::kIo, folder.string(),
-           "is in use by {}; wait until that has ended, end it, or choose another folder",
+           "is in use by {}; wait until it has ended, end it, or choose another folder",
            holder(file_, path_));
     }
   } while (!is_at(file_, path_));
@@ -69,8 +69,8 @@ bool is_locked(const std::filesystem::path& folder) {
           "cannot be opened: {}; make it readable for you", std::generic_category().message(errno));
   // A shared lock goes with the descriptor, at once.
   if (::flock(file.get(), LOCK_SH | LOCK_NB) == 0) return false;
-  require(errno == EWOULDBLOCK, ErrorKind::kIo, path.string(), "cannot be asked for its lock: {}",
-          std::generic_category().message(errno));
+  require(errno == EWOULDBLOCK, ErrorKind::kIo, path.string(),
+          "has a lock that cannot be queried: {}", std::generic_category().message(errno));
   return true;
 }
 

@@ -1,4 +1,4 @@
-// One process at a time in a folder.
+// A lock that allows only one process at a time in a folder.
 #pragma once
 
 #include <filesystem>
@@ -7,12 +7,12 @@
 
 namespace lathe {
 
-// Holds `<folder>/.lock`, which names host and process, until it is destroyed; the system lets go
-// of it when the process ends, however it ends. Throws kIo naming the process that holds it;
-// who only asks (is_locked) holds it for an instant, which is waited for.
+// Holds `<folder>/.lock`, which names host and process, until it is destroyed; the system releases
+// it when the process ends, however it ends. Throws kIo naming the process that holds it;
+// is_locked() holds it only for an instant, which is waited for.
 class FolderLock {
  public:
-  // The folder exists.
+  // The folder must exist.
   explicit FolderLock(const std::filesystem::path& folder);
   ~FolderLock();
   FolderLock(const FolderLock&) = delete;
@@ -23,8 +23,8 @@ class FolderLock {
   Descriptor file_;
 };
 
-// Whether a process holds the lock of `folder` now. Changes nothing in it: a file `.lock` that a
-// killed process left behind is no lock. kIo when the file is there and cannot be asked.
+// Whether a process currently holds the lock of `folder`. Changes nothing in it: a file `.lock`
+// that a killed process left is not a lock. Throws kIo if the file exists but cannot be queried.
 bool is_locked(const std::filesystem::path& folder);
 
 }  // namespace lathe

@@ -1,5 +1,5 @@
-// Content hashes: XXH3-128 (https://xxhash.com, the canonical big-endian hex form), for finding out
-// whether a file is the one that was meant. It detects damage and mistakes, not forgery.
+// Content hashes: XXH3-128 (https://xxhash.com, the canonical big-endian hex form), for checking
+// that a file is the expected one. They detect damage and mistakes, not forgery.
 #pragma once
 
 #include <cstddef>
@@ -11,7 +11,7 @@
 
 namespace lathe {
 
-// Incremental; equal bytes give equal hashes however they are cut.
+// Incremental; equal bytes give equal hashes however they are split.
 class Hasher {
  public:
   Hasher();
@@ -33,9 +33,9 @@ std::string hash_text(std::string_view text);
 // Reads the file in pieces. Throws kIo.
 std::string hash_file(const std::filesystem::path& path);
 
-// Of whatever the path names: a file; a folder (names and contents of all files below it, manifests
-// and temporaries left out); or the prefix of `<path>.bin` and `<path>.idx`. Throws kIo when it is
-// none of these.
+// The hash of whatever the path names: a file; a folder (names and contents of all files below it
+// except manifests and temporaries); or the prefix of `<path>.bin` and `<path>.idx`. Throws kIo if
+// it is none of these.
 std::string hash_artefact(const std::filesystem::path& path);
 
 }  // namespace lathe

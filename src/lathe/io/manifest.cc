@@ -71,7 +71,7 @@ class ManifestReader {
     require(it->is_array(), ErrorKind::kFormat, where_, "'{}' is not a list", key);
     for (const auto& entry : *it) {
       require(entry.is_object(), ErrorKind::kFormat, where_,
-              "'{}' holds something that is no object", key);
+              "'{}' holds something that is not an object", key);
       require(!text(entry, "path").empty(), ErrorKind::kFormat, where_,
               "'{}' holds an artefact without a path", key);
       list.push_back({text(entry, "path"), text(entry, "relative_path"), text(entry, "kind"),
@@ -227,7 +227,7 @@ void trace(LineageNode& node, const fs::path& path, std::vector<fs::path>& above
   for (const auto& output : node.manifest->outputs) {
     const fs::path file = locate(output, folder);
     if (!artefact_exists(file))
-      node.changed_files.push_back(output.relative_path + " is gone");
+      node.changed_files.push_back(output.relative_path + " is missing");
     else if (hash_artefact(file) != output.hash)
       node.changed_files.push_back(output.relative_path + " has changed");
   }

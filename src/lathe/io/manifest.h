@@ -1,9 +1,9 @@
-// Provenance: every artefact names what it was made from.
+// Provenance: every artefact records what it was made from.
 //
-// A folder carries `lathe.manifest.json`; a file or a prefix P carries `P.manifest.json`. A
-// manifest holds what made the artefact (command, recipe, seed, version, time, machine), the hashes
-// of its inputs and of its own files. `lathe lineage PATH` follows the inputs up to the raw text
-// and says which of them are gone or not what they were. Format: docs/formats.md.
+// A folder has a `lathe.manifest.json`; a file or a prefix P has a `P.manifest.json`. A manifest
+// records what made the artefact (command, recipe, seed, version, time, machine), the hashes of its
+// inputs and of its own files. `lathe lineage PATH` follows the inputs up to the raw text and
+// reports which of them are missing or have changed. Format: docs/formats.md.
 #pragma once
 
 #include <cstdint>
@@ -29,7 +29,7 @@ struct Manifest {
   std::string command;
   std::optional<int64_t> seed;
   std::string recipe;  // JSON text; empty: none
-  std::string facts;   // JSON text of what this kind counts (documents, tokens, steps); empty: none
+  std::string facts;   // JSON text with counts (documents, tokens, steps); empty: none
   std::string cpu;
   int64_t threads = 0;
   std::vector<ArtefactRef> inputs, outputs;
@@ -38,28 +38,28 @@ struct Manifest {
 std::string lathe_version();
 
 // Where the manifest of an artefact is written (the artefact need not exist yet): inside a folder,
-// beside anything else.
+// next to anything else.
 std::filesystem::path manifest_path(const std::filesystem::path& artefact, bool is_folder);
 
-// The manifest that speaks of `path`: its own, that of the prefix when it ends in .bin or .idx, or
-// that of the folder it lies in when the manifest's outputs list it. nullopt when there is none.
+// The manifest that describes `path`: its own, that of the prefix if it ends in .bin or .idx, or
+// that of the folder it is in if the manifest's outputs list it. nullopt if there is none.
 std::optional<std::filesystem::path> find_manifest(const std::filesystem::path& path);
 
-// With version, time and machine filled in.
+// A manifest with version, time and machine filled in.
 Manifest new_manifest(std::string_view kind, std::string_view command);
 
 // Hashes what exists now at `path`. Throws kIo when it does not exist.
 void add_input(Manifest& manifest, const std::filesystem::path& path, std::string_view kind);
 void add_output(Manifest& manifest, const std::filesystem::path& path, std::string_view kind);
-// As add_output for every file below `folder` (a temporary one, too: names are kept relative to
+// As add_output for every file below `folder` (also a temporary one, since names are relative to
 // it).
 void add_outputs_of_folder(Manifest& manifest, const std::filesystem::path& folder);
 
-// `final_path` is where the manifest will be found later when that is not `path`, as with a folder
-// that is renamed into place; relative paths are computed from it.
+// `final_path` is where the manifest will be later if that is not `path`, as for a folder that is
+// renamed into place; relative paths are computed from it.
 void write_manifest(const std::filesystem::path& path, Manifest manifest,
                     const std::filesystem::path& final_path = {});
-// Throws kIo, or kFormat for a file that is no manifest.
+// Throws kIo, or kFormat for a file that is not a manifest.
 Manifest read_manifest(const std::filesystem::path& path);
 
 struct LineageNode {
@@ -72,7 +72,7 @@ struct LineageNode {
   std::string path, kind, recorded_hash;
   State state = State::kUnrecorded;
   std::optional<Manifest> manifest;        // nullopt: a source, or made elsewhere
-  std::vector<std::string> changed_files;  // outputs of the manifest that changed or are gone
+  std::vector<std::string> changed_files;  // outputs that have changed or are missing
   std::vector<LineageNode> parents;
 };
 

@@ -17,7 +17,7 @@ class MappedFile {
   enum class Access { kNormal, kSequential, kRandom };
 
   MappedFile() = default;  // empty
-  // Throws kIo when the path cannot be opened or is no regular file.
+  // Throws kIo if the path cannot be opened or is not a regular file.
   explicit MappedFile(const std::filesystem::path& path, Access access = Access::kNormal);
   ~MappedFile();
   MappedFile(MappedFile&& other) noexcept;

@@ -15,7 +15,7 @@ enum class ModelFileKind : uint8_t {
   kManifest,   // Lathe's
 };
 
-// By the file's name alone; absent for a name that no model folder has.
+// By the file's name alone; absent for a name that does not occur in model folders.
 std::optional<ModelFileKind> model_file_kind(std::string_view name);
 
 }  // namespace lathe

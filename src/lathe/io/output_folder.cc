@@ -16,17 +16,17 @@ std::optional<std::string> why_kept(const fs::path& folder) {
   bool empty = true, model = false;
   std::error_code error;
   const fs::directory_iterator entries(folder, error);
-  if (error) return fmt::format("it cannot be looked into ({})", error.message());
+  if (error) return fmt::format("it cannot be listed ({})", error.message());
   for (const auto& entry : entries) {
     const std::string name = entry.path().filename().string();
     const auto kind = model_file_kind(name);
     if (!kind || !entry.is_regular_file(error))
-      return fmt::format("it holds '{}', which is no part of a model folder", name);
+      return fmt::format("it holds '{}', which is not part of a model folder", name);
     empty = false;
     model = model || name == "config.json" || kind == ModelFileKind::kManifest;
   }
   if (empty || model) return std::nullopt;
-  return "it is no model folder: it has no config.json";
+  return "it is not a model folder: it has no config.json";
 }
 
 bool lies_in(const fs::path& path, const fs::path& folder) {
@@ -50,13 +50,13 @@ AtomicDirectory make_output_folder(const OutputFolder& output) {
   const fs::path out = resolved(output.path);
   for (const fs::path& source : output.sources)
     require(!lies_in(resolved(source), out), ErrorKind::kUsage, name,
-            "this is what is read, {}, or a folder around it, which stays as it is; name another "
+            "this is the input, {}, or a folder around it, which must not be changed; give another "
             "folder",
             source.string());
   std::error_code error;
   if (!fs::exists(fs::symlink_status(out, error))) return AtomicDirectory(out);
   require(fs::is_directory(out, error), ErrorKind::kIo, name,
-          "already exists and is no folder; choose another name");
+          "already exists and is not a folder; choose another name");
   const auto kept = why_kept(out);
   require(!kept, ErrorKind::kIo, name,
           "already exists and is not replaced, because {}; choose another name", kept.value_or(""));

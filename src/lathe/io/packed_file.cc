@@ -190,7 +190,7 @@ class PackedFile::Zstd : public Unpacker {
             "that option");
     require(
         code != ZSTD_error_dictionary_wrong, ErrorKind::kFormat, input_.path().string(),
-        "was packed by zstd with a dictionary, which is not at hand; pack it again without one");
+        "was packed by zstd with a dictionary, which is not available; pack it again without one");
     input_.fail_damaged("zstd", ::ZSTD_getErrorName(result));
   }
 

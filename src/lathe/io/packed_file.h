@@ -1,8 +1,9 @@
-// The content of a file from the first byte to the last, unpacked on the way where it is compressed:
-// gzip (RFC 1952, also several members one after the other) and zstd (RFC 8878, also several and
-// skippable frames). What it is packed in is recognised by its first bytes, never by its name.
+// The content of a file from the first byte to the last, decompressed on the fly if it is
+// compressed: gzip (RFC 1952, also several members one after the other) and zstd (RFC 8878, also
+// several and skippable frames). The compression is recognised by the first bytes, never by the
+// name.
 //
-// A stream: pipes work, and memory does not depend on the size of the file or of its content.
+// It is a stream: pipes work, and memory does not depend on the size of the file or of its content.
 #pragma once
 
 #include <cstdint>
@@ -21,16 +22,16 @@ class PackedFile {
   PackedFile(PackedFile&&) noexcept;
   ~PackedFile();
 
-  // The next bytes of the content, at most out.size(); 0 at its end. Throws kIo when the file cannot
-  // be read, kFormat when compressed data is damaged or ends too early.
+  // The next bytes of the content, at most out.size(); 0 at its end. Throws kIo when the file
+  // cannot be read, kFormat when compressed data is damaged or ends too early.
   size_t read(std::span<char> out);
-  // The next bytes of the content behind what `buffer` holds; false at the end. Errors as of read().
+  // Appends the next bytes of the content to `buffer`; false at the end. Errors as of read().
   bool append_to(std::string& buffer);
-  // The first `n` bytes of what read() gives next, fewer where the content ends before. Errors as of
+  // The first `n` bytes of what read() returns next, fewer if the content ends before. Errors as of
   // read(). Valid until the next call.
   std::string_view peek(size_t n);
 
-  int64_t file_bytes() const;  // read from the file so far: packed ones where it is compressed
+  int64_t file_bytes() const;  // read from the file so far: compressed bytes if it is compressed
   const std::filesystem::path& path() const;
 
  private:
@@ -42,7 +43,7 @@ class PackedFile {
 
   std::unique_ptr<Input> input_;
   std::unique_ptr<Unpacker> unpacker_;
-  std::string ahead_;  // unpacked by peek(), not yet handed out
+  std::string ahead_;  // decompressed by peek(), not yet returned
   size_t ahead_begin_ = 0;
 };
 

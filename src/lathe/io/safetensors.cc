@@ -67,7 +67,8 @@ uint64_t byte_size(std::string_view where, std::string_view name, std::string_vi
 uint64_t unsigned_of(const Json& value, std::string_view where, std::string_view name,
                      std::string_view what) {
   require(value.is_number_unsigned() && value.get<uint64_t>() <= uint64_t{INT64_MAX},
-          ErrorKind::kFormat, where, "array '{}' has a {} that is no count", name, what);
+          ErrorKind::kFormat, where, "array '{}' has a {} that is not a non-negative integer", name,
+          what);
   return value.get<uint64_t>();
 }
 

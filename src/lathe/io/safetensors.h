@@ -52,7 +52,7 @@ class SafetensorsReader : public ArrayReader {
   SafetensorsMetadata metadata_;
 };
 
-// Writes a file as a stream, atomically: the arrays are announced first, then their bytes follow in
+// Writes a file as a stream, atomically: the arrays are declared first, then their bytes follow in
 // the same order, in pieces of any size.
 class SafetensorsWriter {
  public:
@@ -70,7 +70,7 @@ class SafetensorsWriter {
   void write(std::span<const std::byte> bytes);
   // hash_file() of what was written so far.
   std::string hash() const { return hasher_.hex(); }
-  // Throws kFormat unless exactly the announced bytes were written.
+  // Throws kFormat unless exactly the declared number of bytes was written.
   void commit();
 
  private:
@@ -81,7 +81,7 @@ class SafetensorsWriter {
   uint64_t announced_ = 0, written_ = 0;
 };
 
-// All at once.
+// Writes all arrays at once.
 void write_safetensors(const std::filesystem::path& path, std::span<const ArraySpan> arrays,
                        const SafetensorsMetadata& metadata = {});
 

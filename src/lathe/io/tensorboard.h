@@ -11,15 +11,16 @@
 
 namespace lathe {
 
-// Appends to a file of its own, named by time, host and process, so a resumed run adds a file and
-// TensorBoard joins them. Records are complete when written; flush() hands them to the system.
+// Appends to its own file, named by time, host and process, so a resumed run adds a file and
+// TensorBoard joins them. Records are complete when written; flush() passes them to the system.
 // Throws kIo when that fails. Not thread-safe.
 class TensorBoardWriter {
  public:
-  // Makes the folder when it is missing. What earlier files of the folder say of `first_step` and
-  // later steps is no longer shown: a run that was killed and goes on has each step once.
+  // Creates the folder if it is missing. Records of `first_step` and later steps in earlier files
+  // of the folder are no longer shown, so that a run that was killed and continued has each step
+  // once.
   TensorBoardWriter(const std::filesystem::path& folder, int64_t first_step);
-  // Flushes what is left; a failure there is dropped, so call flush() where it matters.
+  // Flushes what is left; a failure is ignored, so call flush() where it matters.
   ~TensorBoardWriter();
   TensorBoardWriter(const TensorBoardWriter&) = delete;
   TensorBoardWriter& operator=(const TensorBoardWriter&) = delete;

@@ -15,15 +15,15 @@
 
 namespace lathe {
 
-// Memory of arrays whose elements do not lie in row-major order in the file.
+// Memory of arrays whose elements are not in row-major order in the file.
 using ArrayCopies = std::deque<std::vector<std::byte>>;
 
 // The arrays of one file held in memory, in the order of its dictionary. They point into `file`, or
-// into `copies` where a tensor was saved transposed. Several may share bytes. `where` names the file
-// in errors. Throws kFormat for everything that is not such a file: older and other formats, damaged
-// archives and pickles, views that reach outside their storage or have more elements, storages
-// that are missing or shorter than they say, big-endian files. Copies never take more memory than
-// the file has bytes.
+// into `copies` where a tensor was saved transposed. Several may share bytes. `where` names the
+// file in errors. Throws kFormat for everything that is not such a file: older and other formats,
+// damaged archives and pickles, views that reach outside their storage or have more elements,
+// storages that are missing or shorter than they say, big-endian files. Copies never take more
+// memory than the file has bytes.
 std::vector<ArraySpan> parse_torch_file(std::span<const std::byte> file, std::string_view where,
                                         ArrayCopies& copies);
 

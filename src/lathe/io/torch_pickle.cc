@@ -1,6 +1,6 @@
-// Values are nodes in one arena that point to each other, so that nothing is copied, a deeply nested
-// value is freed without recursion, and one that contains itself does no harm. Each instruction
-// makes at most one node.
+// Values are nodes in one arena that point to each other, so that nothing is copied, a deeply
+// nested value is freed without recursion, and one that contains itself does no harm. Each
+// instruction makes at most one node.
 
 #include "lathe/io/torch_pickle.h"
 
@@ -67,11 +67,11 @@ std::string_view name_of(Kind kind) {
     case Kind::kNone:
       return "None";
     case Kind::kBool:
-      return "a truth value";
+      return "a boolean";
     case Kind::kNumber:
       return "a number";
     case Kind::kText:
-      return "a text";
+      return "a string";
     case Kind::kTuple:
       return "a tuple";
     case Kind::kList:
@@ -200,11 +200,10 @@ class Machine {
     for (size_t i = 0; i < std::size(kGlobals); ++i)
       if (kGlobals[i].module == module && kGlobals[i].name == name)
         return add({Kind::kGlobal, static_cast<int64_t>(i)});
-    expect(
-        false,
-        "refers to '{}.{}', which no file of plain weights needs; nothing of it was executed. If "
-        "you trust where it comes from, convert it to safetensors with the program that made it",
-        module.substr(0, 100), name.substr(0, 100));
+    expect(false,
+           "refers to '{}.{}', which no file of plain weights needs; nothing in it was executed. "
+           "If you trust its source, convert it to safetensors with the program that made it",
+           module.substr(0, 100), name.substr(0, 100));
   }
 
   void push_storage() {
@@ -216,7 +215,8 @@ class Machine {
                        i[2]->kind == Kind::kText && i[2]->text.size() <= kMaxKeyBytes &&
                        i[3]->kind == Kind::kText && i[4]->kind == Kind::kNumber &&
                        i[4]->number >= 0;
-    expect(known, "the pickle names something outside of it that is no storage of a tensor");
+    expect(known,
+           "the pickle refers to something outside of it that is not the storage of a tensor");
     add({Kind::kStorage, 0, {}, i});
   }
 

@@ -2,9 +2,9 @@
 //
 // A pickle is a program for a small stack machine that may call any function of the Python
 // installation: opening one with Python's own reader runs whatever its author wanted. This reader
-// executes nothing. Of the machine it knows the instructions that torch.save emits (protocol 2), and of
-// all names only those that describe a tensor (kGlobals in torch_pickle.cc); everything else is
-// refused by its name. What it makes are descriptions: which elements of which storage a tensor is.
+// executes nothing. It knows only the instructions that torch.save emits (protocol 2), and only the
+// names that describe a tensor (kGlobals in torch_pickle.cc); everything else is refused by name.
+// It produces descriptions: the elements of the storage that make up a tensor.
 //
 // Format: Lib/pickletools.py of CPython; torch/serialization.py, torch/_utils.py of PyTorch.
 #pragma once
@@ -26,8 +26,9 @@ struct TorchView {
 };
 
 // In the order of the dictionary, names unique; views into `pickle`. `where` names the file in
-// errors. Throws kFormat for damage, other instructions, other names, values that are no tensors,
-// above 100 MB and above five million values. Takes memory in proportion to the pickle, and recurses nowhere.
+// errors. Throws kFormat for damage, other instructions, other names, values that are not tensors,
+// and more than 100 MB or five million values. Memory is proportional to the pickle, and there is
+// no recursion.
 std::vector<TorchView> parse_torch_pickle(std::string_view pickle, std::string_view where);
 
 }  // namespace lathe

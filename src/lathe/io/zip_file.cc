@@ -60,7 +60,7 @@ size_t find_end(const Bytes& file, std::string_view where) {
     if (file.number<uint32_t>(at) == kEnd && file.number<uint16_t>(at + 20) == comment) return at;
   }
   fail(ErrorKind::kFormat, where,
-       "has no end of a zip archive; it is truncated, or not what torch.save writes");
+       "has no end-of-archive record; it is truncated, or not a file of torch.save");
 }
 
 struct Directory {

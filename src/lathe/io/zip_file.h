@@ -1,9 +1,8 @@
-// The entries of a zip archive that are stored as they are, without compression, as
-// torch.save writes them.
+// The entries of a zip archive that are stored without compression, as torch.save writes them.
 //
-// Own code rather than libzip or minizip: those hand out copies of an entry through a stream, while
-// weights are read where they lie in a memory map. For that only the tables are needed, which are
-// the hundred lines of zip_file.cc, bounds-checked and fuzzed.
+// Own code rather than libzip or minizip: those return copies of an entry through a stream, while
+// weights are read in place from a memory map. That needs only the tables, which zip_file.cc reads
+// in a hundred lines, bounds-checked and fuzzed.
 //
 // Format: PKWARE APPNOTE.TXT 6.3, sections 4.3 and 4.5.3 (zip64).
 #pragma once
@@ -16,7 +15,7 @@
 namespace lathe {
 
 struct ZipEntry {
-  std::string_view name;  // as it stands in the file: any bytes
+  std::string_view name;  // as in the file: any bytes
   std::span<const std::byte> bytes;
 };
 

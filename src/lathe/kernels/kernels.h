@@ -1,4 +1,4 @@
-// The table of kernels of one device: the seam behind which hardware differs.
+// The table of kernels of one device: the interface that hides the hardware.
 //
 // A kernel sees plain TensorViews: no tape, no allocation of tensors, no exceptions. Shapes have
 // been checked by ops/ and are stated here for each operand. Unless a line says otherwise:
@@ -9,8 +9,8 @@
 //     count;
 //   * the last dimension is contiguous, earlier ones may be strided; outputs do not overlap inputs
 //     except where "in place" is allowed;
-//   * index tensors (i32: ids, labels, positions, segments, prefixes, rows and lists of rows) lie on
-//     Device::kCpu, whichever device computes: plain loops make and check them there;
+//   * index tensors (i32: ids, labels, positions, segments, prefixes, rows, lists of rows) are on
+//     Device::kCpu, whichever device computes, because plain loops make and check them there;
 //   * an absent optional operand is a default TensorView (data == nullptr).
 // Shape letters: docs/glossary.md. N is the number of rows, usually B·T.
 #pragma once
@@ -48,14 +48,14 @@ struct AdamWSpec {
   double correction2;  // 1 - beta2^step
 };
 
-// slots.h lists the entries once more, for everything that walks the table.
+// slots.h lists the entries once more, for code that iterates over the table.
 struct Kernels {
   const char* name;   // "ref", "cpu"
   std::string level;  // instruction-set level in use, e.g. "avx512_bf16"
 
   // c[M,N] (=|+=) a[M,K] · b[K,N] + bias[N]. Either stride of a and b may be 1, so a transposed
-  // operand is a transposed view. a, b share a dtype, or b is bf16 beside an f32 a; c has a's dtype
-  // or is f32.
+  // operand is a transposed view. a and b have the same dtype, or b is bf16 and a is f32; c has a's
+  // dtype or is f32.
   void (*matmul)(const TensorView& a, const TensorView& b, const TensorView& bias,
                  const TensorView& c, Write write);
 
@@ -73,7 +73,7 @@ struct Kernels {
   void (*sum_rows)(const TensorView& x, const TensorView& out, Write write);
   double (*sum_squares)(const TensorView& x);
 
-  // y = f(x); dx = dy · f'(x). All [N,F]. Of both backwards dx may be x itself.
+  // y = f(x); dx = dy · f'(x). All [N,F]. In both backward kernels dx may be x itself.
   void (*activation)(ActivationId f, const TensorView& x, const TensorView& y);
   void (*activation_backward)(ActivationId f, const TensorView& x, const TensorView& dy,
                               const TensorView& dx);
@@ -87,7 +87,8 @@ struct Kernels {
   // backward.
   void (*rms_norm)(const TensorView& x, const TensorView& w, const TensorView& b,
                    const TensorView& y, const TensorView& rstd, double eps);
-  // Of a layer with input x, weight w and bias b: dx (=|+=); dw, db (=|+=, each optional).
+  // The gradients of a layer with input x, weight w and bias b: dx (=|+=); dw, db (=|+=, each
+  // optional).
   struct LayerGradients {
     TensorView dx;
     Write write_dx;
@@ -112,8 +113,8 @@ struct Kernels {
                              const TensorView& rstd, const TensorView& dy,
                              const LayerGradients& out);
 
-  // y[n,c] = bias[c] + sum_u w[u,c] · x[input(n,u), c], the taps u as conv/spec.h says: a depth-wise
-  // convolution of several sequences. x [M,F], y [N,F], w [taps,F], bias [F] optional.
+  // y[n,c] = bias[c] + sum_u w[u,c] · x[input(n,u), c], the taps u as conv/spec.h says: a
+  // depth-wise convolution of several sequences. x [M,F], y [N,F], w [taps,F], bias [F] optional.
   void (*depthwise_conv)(const TensorView& x, const TensorView& w, const TensorView& bias,
                          const TensorView& y, const ConvSpec& spec);
   void (*depthwise_conv_backward)(const TensorView& x, const TensorView& w, const TensorView& dy,
@@ -125,8 +126,8 @@ struct Kernels {
   void (*embedding_backward)(const TensorView& ids, const TensorView& dout,
                              const TensorView& dtable);
 
-  // Rows by index: what sends tokens to experts and back (ops/moe.h). rows i32 [R], each below N, or
-  // negative for a row of zeros; scales f32 (f64 for f64 x) [R], optional: 1.
+  // Rows by index, which send tokens to experts and back (ops/moe.h). rows i32 [R], each below N,
+  // or negative for a row of zeros; scales f32 (f64 for f64 x) [R], optional: 1.
   //   gather_rows  out[r,C] = scales[r] · x[rows[r],C], x [N,C]
   //   gather_sum   out[n,C] (=|+=) sum over j in [begin[n], begin[n+1]), in that order, of
   //                scales[index[j]] · x[index[j],C], x [R,C]; begin i32 [N+1], index i32 [M]
@@ -142,8 +143,8 @@ struct Kernels {
   void (*gather_dot)(const TensorView& a, const TensorView& b, const TensorView& rows,
                      const TensorView& out);
 
-  // y[n,:] = softmax(x[n,:]), lse[n] = logsumexp(x[n,:]) (f32, or f64; optional). x, y [N,E], E > 0.
-  // In place allowed. dx = y · (dy - sum(y · dy)).
+  // y[n,:] = softmax(x[n,:]), lse[n] = logsumexp(x[n,:]) (f32, or f64; optional). x, y [N,E], E >
+  // 0. In place allowed. dx = y · (dy - sum(y · dy)).
   void (*softmax)(const TensorView& x, const TensorView& y, const TensorView& lse);
   void (*softmax_backward)(const TensorView& y, const TensorView& dy, const TensorView& dx);
 
@@ -154,19 +155,20 @@ struct Kernels {
                const TensorView& positions, const TensorView& out, const RopeSpec& spec);
 
   // out = softmax(scores)·v by tiles with an online softmax (Dao et al. 2022, arXiv:2205.14135;
-  // Milakov & Gimelshein 2018, arXiv:1805.02867); scores and what is visible: attention/spec.h.
-  // q [N,H,D], k [R,K,D], v [R,K,Dv] (H a multiple of K; head h reads h / (H/K)), out [N,H,Dv], where
+  // Milakov & Gimelshein 2018, arXiv:1805.02867); scores and what is visible: attention/spec.h. q
+  // [N,H,D], k [R,K,D], v [R,K,Dv] (H a multiple of K; head h reads h / (H/K)), out [N,H,Dv], where
   // spec.rows says which rows belong to which sequence. lse f32 [H,N], contiguous, = log of the
-  // softmax denominator, optional, saved for the backward. A query that sees no key gives zeros, and lse = its sink logit or -inf. Memory
-  // linear in T and S; tiles that are wholly hidden cost nothing.
+  // softmax denominator, optional, saved for the backward. A query that sees no key gives zeros,
+  // and lse = its sink logit or -inf. Memory linear in T and S; tiles that are wholly hidden cost
+  // nothing.
   void (*attention)(const TensorView& q, const TensorView& k, const TensorView& v,
                     const TensorView& out, const TensorView& lse, const AttentionSpec& spec);
   struct AttentionGradients {
-    // Overwritten, of dk and dv the rows that are some sequence's keys, which no two may share; shapes
-    // of q, k, v.
+    // Overwritten, with the shapes of q, k, v; of dk and dv only the rows that are keys of a
+    // sequence, which no two sequences may share.
     TensorView dq, dk, dv;
-    // Of the tables that the spec has, without key_bias; optional, overwritten, f32 (f64 beside f64),
-    // shapes of what they are gradients of. Their sums run over batch rows and heads in order.
+    // The gradients of the spec's tables except key_bias; optional, overwritten, f32 (f64 for f64),
+    // with the shapes of the tables. Their sums run over batch rows and heads in order.
     AttentionTables<TensorView> tables = {};
   };
   void (*attention_backward)(const TensorView& q, const TensorView& k, const TensorView& v,
@@ -209,8 +211,8 @@ inline const Kernels& kernels_for(Device device) {
 // Instruction-set levels that this machine can run, lowest first: "baseline", and on x86-64 "avx2",
 // "avx512", "avx512_bf16", "amx_bf16".
 std::vector<std::string> cpu_levels();
-// Makes cpu_kernels() use `level` from then on; Error kDevice when the machine lacks it. Call
-// before any kernel runs; not thread-safe.
+// Makes cpu_kernels() use `level` from then on; throws kDevice if the machine lacks it. Call before
+// any kernel runs; not thread-safe.
 void select_cpu_level(const std::string& level);
 
 }  // namespace lathe::kernels

@@ -1,12 +1,12 @@
-// What this machine can do at best: the limits that every speed is printed beside.
+// The limits of this machine, with which every measured speed is compared.
 #pragma once
 
 #include "lathe/kernels/kernels.h"
 
 namespace lathe::kernels {
 
-// FLOP/s of one large product of oneDNN (4096 x 512 x 512, weights in the layout that suits it best)
-// with all threads, the best of several runs; `dtype` f32 or bf16. Takes about 0.1 s.
+// FLOP/s of one large product of oneDNN (4096 x 512 x 512, weights in the layout that suits it
+// best) with all threads, the best of several runs; `dtype` f32 or bf16. Takes about 0.1 s.
 double measure_matrix_rate(DType dtype);
 // Integer operations per second of oneDNN's u8·s8 -> s32 product at the same shape.
 double measure_int8_rate();

@@ -1,7 +1,7 @@
-// The list of the table's entries, from which everything follows that repeats for each of them: the
-// declarations of the reference kernels (ref/ref.h) and of every instruction-set level
-// (cpu/isa/isa.h), their tables, the guards (cpu/table.cc), the account (account.cc), and tests.
-// Beside it, the walk over the tensors in the arguments of an entry.
+// The list of the table's entries, from which everything that repeats for each entry is generated:
+// the declarations of the reference kernels (ref/ref.h) and of every instruction-set level
+// (cpu/isa/isa.h), their tables, the guards (cpu/table.cc), the account (account.cc), and tests. It
+// also has the iteration over the tensors in the arguments of an entry.
 #pragma once
 
 #include <cstddef>
@@ -72,8 +72,8 @@ static_assert(offsetof(Kernels, matmul) + kSlots * sizeof(&ref_kernels) == sizeo
               "LATHE_KERNEL_SLOTS must list every entry of Kernels once");
 
 // f(tensor) for every tensor in one argument of an entry, f(tensor, write) where the argument tells
-// whether the kernel overwrites the tensor or adds to it. The struct of a new argument must say here
-// which tensors it holds.
+// whether the kernel overwrites the tensor or adds to it. The struct of a new argument must say
+// here which tensors it holds.
 template <class F>
 void for_each_operand(const TensorView& tensor, F&& f) {
   f(tensor);

@@ -58,8 +58,8 @@ std::vector<ChartPoint> step_points(const RunData& run, CurveY y, CurveX x) {
 std::vector<ChartPoint> position_points(const fs::path& source) {
   std::error_code error;
   require(!fs::is_directory(source, error), ErrorKind::kData, source.string(),
-          "is a folder, and loss by position is not in a run; give the file that `lathe eval MODEL "
-          "--data SHARD --out FILE` writes");
+          "is a folder, but a run does not record loss by position; give the file that `lathe eval "
+          "MODEL --data SHARD --out FILE` writes");
   const Json tree = read_json_file(source);
   std::vector<ChartPoint> points;
   try {
@@ -79,16 +79,16 @@ std::vector<ChartPoint> read_curve(const fs::path& source, CurveY y, CurveX x) {
   if (x == CurveX::kPosition) {
     auto points = position_points(source);
     require(std::ranges::any_of(points, is_finite), ErrorKind::kData, source.string(),
-            "has no loss by position that is a finite number; evaluate the model again");
+            "has no finite loss by position; evaluate the model again");
     return points;
   }
   const RunData run = read_run(source);
   auto points = is_of_validation(y) ? validation_points(run, y, x) : step_points(run, y, x);
   require(std::ranges::any_of(points, is_finite), ErrorKind::kData,
           (source / "metrics.jsonl").string(),
-          "holds no such numbers that are finite: bits per byte need data.valid and "
-          "data.tokenizer, a validation "
-          "loss data.valid, FLOPs a run of this version. Choose others with --y and --x");
+          "holds no finite numbers of this kind: bits per byte need data.valid and data.tokenizer, "
+          "a validation loss needs data.valid, and FLOPs need a run of this version. Choose others "
+          "with --y and --x");
   return points;
 }
 

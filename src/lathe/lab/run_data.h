@@ -1,5 +1,5 @@
-// What a training run left on disk, read for a report: metrics.jsonl, recipe.json, and demo.json
-// when there is one.
+// The files of a training run, read for a report: metrics.jsonl, recipe.json, and demo.json if
+// there is one.
 #pragma once
 
 #include <cstdint>
@@ -11,7 +11,7 @@
 
 namespace lathe {
 
-// NaN: the line has no such number, or NaN itself. A reader draws both as a gap.
+// NaN means that the line has no such number, or NaN itself; both are drawn as a gap.
 struct StepPoint {
   double step, loss, lr, grad_norm, tokens_per_s, tokens, step_ms, mfu;
   double flops;  // of training up to here
@@ -36,7 +36,7 @@ struct RunData {
 };
 
 // Errors: kIo when there is no metrics.jsonl, kData when it holds no step; kFormat naming the line
-// for text that is no JSON object (a last line cut short by a kill is left out).
+// for text that is not a JSON object (a last line that a kill cut short is ignored).
 RunData read_run(const std::filesystem::path& folder);
 
 }  // namespace lathe

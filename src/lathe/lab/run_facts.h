@@ -1,4 +1,5 @@
-// What a report says of a run beside its curves: how large its model is and what it ran on.
+// The facts that a report shows about a run in addition to its curves: the size of its model and
+// the machine.
 #pragma once
 
 #include <cstdint>
@@ -14,10 +15,10 @@ namespace lathe {
 struct RunFacts {
   // Counted from the recipe's model section; nullopt for a run without a recipe.
   std::optional<int64_t> parameters;
-  // Why they could not be counted although there is a recipe; empty: they were.
+  // Why they could not be counted although there is a recipe; empty if they were.
   std::string problem;
   // Name and value: what `lathe demo` measured, else what the manifest of the model or of the
-  // newest checkpoint says, and the matrix rate behind the run's MFU. Empty when nothing is known.
+  // newest checkpoint says, and the matrix rate used for the run's MFU. Empty if nothing is known.
   std::vector<std::pair<std::string, std::string>> machine;
 };
 
@@ -25,7 +26,7 @@ struct RunFacts {
 RunFacts read_facts(const RunData& run);
 
 // The matrix rate in FLOP/s that the run's steps were compared with: the FLOPs between two lines of
-// metrics.jsonl, by their time and by their MFU, the median. nullopt when no line has all of them.
+// metrics.jsonl, by their time and by their MFU, the median. nullopt if no line has all of them.
 std::optional<double> matrix_rate_of(const RunData& run);
 
 }  // namespace lathe

@@ -129,7 +129,7 @@ std::vector<RunRow> list_runs(const std::vector<fs::path>& roots) {
   for (const fs::path& root : roots) {
     std::error_code error;
     require(fs::is_directory(root, error), ErrorKind::kIo, root.string(),
-            "is no folder; give a folder that has training runs below it");
+            "is not a folder; give a folder that has training runs below it");
     search.look_into(root);
   }
   std::vector<RunRow> rows = search.take();

@@ -23,13 +23,13 @@ struct RunRow {
   std::optional<int64_t> planned;        // train.steps of recipe.json
   std::optional<double> loss, val_loss;  // the last ones; may be NaN
   std::optional<double> age_seconds;     // since metrics.jsonl was last written
-  std::string note;                      // what is damaged or not there; empty: nothing
+  std::string note;                      // what is damaged or missing; empty: nothing
 };
 
-// A run is a folder with a metrics.jsonl. Of a folder that cannot be entered and of a run whose
-// files cannot be read the row says so in its note. Links to folders are not followed, and nothing
-// is looked for in the checkpoints and the model of a run. The one written last comes first.
-// Errors: kIo for a `root` that is no folder.
+// A run is a folder with a metrics.jsonl. The note of a row says if a folder cannot be entered or
+// the files of a run cannot be read. Links to folders are not followed, and the checkpoints and the
+// model of a run are not searched. The most recently written run comes first. Errors: kIo for a
+// `root` that is not a folder.
 std::vector<RunRow> list_runs(const std::vector<std::filesystem::path>& roots);
 
 }  // namespace lathe

@@ -16,8 +16,8 @@ struct NamedChart {
   ChartSpec spec;
 };
 
-// Loss, bits per byte, learning rate, gradient norm, tokens a second; those the run has numbers
-// for.
+// Loss, bits per byte, learning rate, gradient norm and tokens per second, if the run has numbers
+// for them.
 std::vector<NamedChart> run_charts(const RunData& run);
 
 std::string report_page(const RunData& run);

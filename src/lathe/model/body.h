@@ -1,4 +1,4 @@
-// What a model reads and predicts: which stacks of blocks it has, and who sees whom in them.
+// What a model reads and predicts: which stacks of blocks it has, and which tokens attend to which.
 #pragma once
 
 #include <span>
@@ -9,7 +9,7 @@ namespace lathe {
 
 struct Body {
   bool causal = true;    // the main stack's tokens see earlier ones only
-  bool prefix = false;   // but those of a prefix see each other
+  bool prefix = false;   // except that those of a prefix see each other
   bool encoder = false;  // a second, bidirectional stack, whose output the main one attends to
 };
 

@@ -1,10 +1,10 @@
-// What a model is put together from, and which choices go together.
+// The components that a model is made of, and which of them work together.
 //
-// One list of dimensions (norm, position, …), each with its choices: the catalogues of nn/ and the
-// settings beside them. `lathe inspect --matrix`, docs/combinations.md and the generic tests over
-// combinations (tests/model/grid.h) all follow from it, so a component that is added to a catalogue
-// appears in all of them. Whether choices go together is not written down anywhere: a tiny model of
-// them is built, and what validate() says is the answer.
+// There is one list of dimensions (norm, position, …), each with its choices: the catalogues of nn/
+// and some further settings. `lathe inspect --matrix`, docs/combinations.md and the generic tests
+// over combinations (tests/model/grid.h) all follow from it, so a component that is added to a
+// catalogue appears in all of them. Whether two choices work together is not written down anywhere:
+// a tiny model is built from them, and validate() decides.
 #pragma once
 
 #include <functional>
@@ -22,21 +22,22 @@ struct Choice {
 
 struct Dimension {
   std::string name, key;        // "norm", "norm.kind": the key that tells most choices apart
-  std::vector<Choice> choices;  // the first goes with every choice of the others
+  std::vector<Choice> choices;  // the first works with every choice of the others
 };
 
 // In the order in which choices are applied.
 std::vector<Dimension> dimensions();
 
-// A model of two layers with sizes so small that a test can afford hundreds of them; family "lathe".
+// A model of two layers that is small enough for a test to build hundreds of them; family "lathe".
 inline constexpr int64_t kTinyVocabulary = 13;
 ModelConfig tiny_config();
 
-// Why there is no such model: the message of the Error that building it throws; empty when it works.
-// Allocates nothing.
+// Why there is no such model: the message of the Error that building it throws, or empty if it
+// works. Allocates nothing.
 std::string refusal_of(const ModelConfig& config);
 
-// A choice of one dimension met by a choice of another, everything else as in tiny_config().
+// A choice of one dimension combined with a choice of another; everything else is as in
+// tiny_config().
 struct Meeting {
   size_t dimension, choice, other_dimension, other_choice;
   std::string refusal;  // empty: it works

@@ -68,7 +68,7 @@ void check_fixed(const Family& family, const Json& theirs) {
     const auto found = theirs.find(key.theirs);
     if (found == theirs.end() || found->is_null()) continue;
     require(*found == Json::parse(key.value), ErrorKind::kConfig, "config.json",
-            "{} is {}; of {} models only {} is computed", key.theirs, found->dump(), family.name,
+            "{} is {}; for {} models only {} is supported", key.theirs, found->dump(), family.name,
             key.value);
   }
 }
@@ -101,8 +101,8 @@ void check_layer_types(const Family& family, const Json& theirs, const ModelConf
   std::vector<std::string> computed = resolved(config).layer_types;
   computed.resize(found->size());
   require(*found == Json(computed), ErrorKind::kConfig, "config.json",
-          "layer_types is {}, but by its other keys the layers of this {} model are {}; correct "
-          "those that disagree (layer_types, sliding_window, use_sliding_window)",
+          "layer_types is {}, but according to the other keys of this {} model it should be {}; "
+          "correct the keys that disagree (layer_types, sliding_window, use_sliding_window)",
           found->dump(), family.name, Json(computed).dump());
 }
 
@@ -110,7 +110,7 @@ void check_not_quantised(const Json& theirs) {
   const auto found = theirs.find("quantization_config");
   require(found == theirs.end() || found->is_null() || found->empty(), ErrorKind::kConfig,
           "config.json",
-          "the weights are stored quantised (quantization_config), expected plain numbers; use the "
+          "the weights are quantised (quantization_config), expected unquantised weights; use the "
           "folder from which they were quantised");
 }
 

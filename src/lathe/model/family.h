@@ -17,8 +17,8 @@
 
 namespace lathe {
 
-// How a value is written in config.json when it is not written as in ModelConfig. `write` gives
-// null for a value that the format cannot say.
+// How config.json spells a value if not as ModelConfig does. `write` returns null for a value that
+// the format cannot express.
 struct Spelling {
   nlohmann::ordered_json (*read)(const nlohmann::ordered_json& theirs);
   nlohmann::ordered_json (*write)(const nlohmann::ordered_json& ours);
@@ -31,8 +31,8 @@ struct ConfigKey {
   std::string_view absent = {};  // JSON literal: the value when the key is missing, if not ours
 };
 
-// A setting of which Lathe computes one value only: {"scale_attn_weights", "true"}. Written; on
-// reading, another value is refused.
+// A setting of which Lathe supports only one value: {"scale_attn_weights", "true"}. It is written,
+// and any other value is refused when it is read.
 struct FixedKey {
   std::string_view theirs, value;  // JSON literal
 };
@@ -45,8 +45,8 @@ enum class DiskLayout : uint8_t {
 };
 
 // A module (every parameter right below it) or a single parameter, under its name on disk and in
-// this program. In both, "{}" stands for the layer and "{e}" (on disk only) for the expert. A rule
-// whose module the model does not have (biases, an untied head) binds nothing.
+// this program. In both, "{}" is the layer and "{e}" (on disk only) the expert. A rule whose module
+// the model does not have (biases, an untied head) binds nothing.
 struct WeightRule {
   std::string_view disk, ours;
   int part = -1;  // index into Parameter::parts; -1: the whole
@@ -54,11 +54,11 @@ struct WeightRule {
   int parts_per_expert = 0;  // > 0: expert e has part + e·parts_per_expert
 };
 
-// The matrix of a multi-token prediction (MTP) module that joins what it reads; a family whose rules
-// have it can save such modules.
+// The matrix of a multi-token prediction (MTP) module that combines its inputs; a family whose
+// rules contain it can save such modules.
 inline constexpr std::string_view kMtpJoin = "further.{}.join";
 
-// How a tensor's name may end instead, as in older checkpoints.
+// Another ending that a tensor's name may have, as in older checkpoints.
 struct OldEnding {
   std::string_view now, before;
 };
@@ -71,18 +71,18 @@ struct Family {
   ModelConfig (*defaults)();
   std::vector<std::span<const ConfigKey>> keys;
   std::span<const FixedKey> fixed = {};
-  // Other names of the same, which win where they stand beside `keys`: those of older releases and
-  // transformers' aliases. Read, never written.
+  // Other names of the same settings, which take precedence over `keys` if both are given: names of
+  // older releases and transformers' aliases. They are read but never written.
   std::span<const ConfigKey> other_keys = {};
-  std::vector<std::span<const std::string_view>> hook_keys = {};  // what only read() looks at
+  std::vector<std::span<const std::string_view>> hook_keys = {};  // those that only read() reads
   std::vector<std::span<const WeightRule>> weights;               // empty: this program's own names
-  // What the tables cannot say: config.json to a tree of ModelConfig's keys, and back.
+  // What the tables cannot express: from config.json to a tree of ModelConfig's keys, and back.
   void (*read)(const nlohmann::ordered_json& theirs, nlohmann::ordered_json& ours) = nullptr;
   void (*write)(const ModelConfig& config, nlohmann::ordered_json& theirs) = nullptr;
-  // Weights whose names depend on the configuration, beside `weights`.
+  // Weights whose names depend on the configuration, in addition to `weights`.
   std::span<const WeightRule> (*weights_of)(const ModelConfig& config) = nullptr;
-  // Endings of tensors that may lie in a folder without a place in the model: copies of others,
-  // heads of other tasks.
+  // Endings of tensors in a folder that have no place in the model: copies of other tensors, heads
+  // of other tasks.
   std::span<const std::string_view> ignored = {};
   std::span<const OldEnding> old_endings = {};
 };
@@ -90,23 +90,25 @@ struct Family {
 // The family's defaults under its name.
 ModelConfig default_config(const Family& family);
 
-// config.json -> ModelConfig. Error kConfig for a setting that Lathe does not compute, kFormat for
-// one that is missing or has another type.
+// config.json -> ModelConfig. Throws kConfig for a setting that Lathe does not support, and kFormat
+// for one that is missing or has the wrong type.
 ModelConfig read_family_config(const Family& family, const nlohmann::ordered_json& json);
-// The keys of a config.json that no table of the family has and that are not known to leave alone
-// what is computed ("use_cache"), in its order; those of rotary settings as "rope_scaling.mystery".
+// The keys of a config.json that are in no table of the family and are not known to be without
+// effect on the result ("use_cache"), in the order of the file; keys of rotary settings are named
+// as in "rope_scaling.mystery".
 std::vector<std::string> unknown_config_keys(const Family& family,
                                              const nlohmann::ordered_json& json);
 nlohmann::ordered_json write_family_config(const Family& family, const ModelConfig& config);
-// Whether the family's code computes exactly `config`: what is written reads back as the same.
+// Whether the family can express `config` exactly, so that it is the same after writing and
+// reading.
 bool can_express(const Family& family, const ModelConfig& config);
-// A recipe's [model] section with the family's spellings replaced by ours.
+// A recipe's [model] section with the family's spellings replaced by those of ModelConfig.
 nlohmann::ordered_json rename_keys(const Family& family, const nlohmann::ordered_json& section);
 
 std::span<const Family* const> families();
 std::vector<std::string> family_names();
 const Family& find_family(std::string_view model_type);  // Error kConfig
-// The family in which `config` can be saved: its own when that can express it, else any, else
+// The family in which `config` can be saved: its own if that can express it, else any other, else
 // "lathe".
 const Family& family_for(const ModelConfig& config);
 

@@ -155,15 +155,14 @@ void warn_of_unknown_keys(const Family& family, const Json& json, const fs::path
                           const Log& log) {
   const auto unknown = unknown_config_keys(family, json);
   if (!unknown.empty())
-    log.warn("{}: these keys are unknown to Lathe's {} models and are passed over: {}",
-             path.string(), family.name, join(unknown, ", "));
+    log.warn("{}: these keys are unknown for {} models and are ignored: {}", path.string(),
+             family.name, join(unknown, ", "));
 }
 
 void warn_of_unused(const StoredWeights& w, const fs::path& folder, const Log& log) {
   if (!w.unused.empty())
     log.warn(
-        "{}: the model that config.json describes has no use for {} tensors, which are passed "
-        "over: {}",
+        "{}: the model that config.json describes does not use {} tensors, which are ignored: {}",
         folder.string(), w.unused.size(), some_of(w.unused));
 }
 
@@ -191,8 +190,8 @@ ModelConfig read_model_config(const fs::path& folder, const Log& log) {
   } catch (const nlohmann::json::exception& e) {  // a missing key or a value of another type
     const std::string_view what = e.what();       // "[json.exception.out_of_range.403] key …"
     fail(ErrorKind::kFormat, path.string(),
-         "a key that {} models need is missing or has another type: {}; compare the file with that "
-         "of a published model",
+         "a key that {} models need is missing or has the wrong type: {}; compare the file with "
+         "that of a published model",
          family.name, what.substr(std::min(what.size(), what.find("] ") + 2)));
   }
 }
@@ -258,7 +257,7 @@ std::unique_ptr<Transformer> load_model(const fs::path& folder, const LoadOption
     return model;
   }
   require(options.device == Device::kCpu, ErrorKind::kDevice, "weights",
-          "as stored on the cpu only; the reference device computes in f64");
+          "only the cpu can use weights as stored; the reference device computes in f64");
   const auto weights =
       find_weights(*model, find_family(model->config().model_type), open_weights(folder));
   place_weights(*model, weights, options.dtype, options.residence == Residence::kMapped);

@@ -62,29 +62,29 @@ void check_masks(const ModelConfig& c) {
   const AttentionConfig& a = c.attention;
   if (c.has_layer("sliding_attention") && !c.sliding_window)
     errors.refuse("sliding_window",
-                  "layer_types has sliding_attention layers; say how many tokens they see, e.g. "
-                  "sliding_window = 512");
+                  "layer_types has sliding_attention layers; set the number of tokens that they "
+                  "attend to, e.g. sliding_window = 512");
   const Body body = c.body_traits();
   for (const char* type : {"strided_attention", "fixed_attention"}) {
     if (!c.has_layer(type)) continue;
     if (body.encoder || !body.causal)
-      errors.refuse(
-          "layer_types",
-          fmt::format("{} layers look back, but body = \"{}\" has a stack that looks both ways; "
-                      "use \"sliding_attention\"",
-                      type, c.body));
+      errors.refuse("layer_types",
+                    fmt::format("{} layers only look back, but body = \"{}\" has a stack that "
+                                "attends in both directions; use \"sliding_attention\"",
+                                type, c.body));
     if (!a.sparse_stride)
       errors.refuse(
           "attention.sparse_stride",
-          fmt::format("layer_types has {} layers; say how far apart their blocks are, near the "
+          fmt::format("layer_types has {} layers; set the distance between their blocks, near the "
                       "square root of the number of blocks, e.g. sparse_stride = 32",
                       type));
   }
   if (c.has_layer("fixed_attention") && a.sparse_summary > *a.sparse_stride)
     errors.refuse(
         "attention.sparse_summary",
-        fmt::format("{} of the {} blocks in a group (sparse_stride); use at most that many",
-                    a.sparse_summary, *a.sparse_stride));
+        fmt::format(
+            "{} is more than the {} blocks in a group (sparse_stride); use at most that many",
+            a.sparse_summary, *a.sparse_stride));
 }
 
 }  // namespace lathe

@@ -10,9 +10,9 @@ namespace lathe {
 // Window, sink tokens and pattern of a layer.
 kernels::AttentionSpec mask_of(const ModelConfig& config, int64_t layer);
 
-// Takes back the keys of masks that no layer has, and fills in what follows from others.
+// Resets the keys of masks that no layer uses, and fills in values that follow from other keys.
 void resolve_masks(ModelConfig& config);
-// Error kConfig for masks that cannot work.
+// Throws kConfig for masks that cannot work.
 void check_masks(const ModelConfig& config);
 
 }  // namespace lathe

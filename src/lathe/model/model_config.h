@@ -52,7 +52,7 @@ struct ModelConfig {
   double initializer_range = 0.02;
   bool scale_residual_init = true;
   std::optional<int64_t> bos_token_id, eos_token_id, pad_token_id, decoder_start_token_id;
-  std::vector<int64_t> other_eos_token_ids = {};  // beside eos_token_id
+  std::vector<int64_t> other_eos_token_ids = {};  // in addition to eos_token_id
   NormConfig norm;
   PositionConfig position;
   AttentionConfig attention;
@@ -66,9 +66,9 @@ struct ModelConfig {
     return head_dim.value_or(num_attention_heads > 0 ? hidden_size / num_attention_heads : 0);
   }
   const Body& body_traits() const;
-  // What multiplies the output logits, all in all.
+  // The total factor on the output logits.
   double head_scale() const;
-  // What an encoder_decoder's decoder begins with.
+  // The token that an encoder_decoder's decoder starts with.
   std::optional<int64_t> decoder_start() const {
     return decoder_start_token_id ? decoder_start_token_id : pad_token_id;
   }
@@ -76,11 +76,11 @@ struct ModelConfig {
   int64_t ffn_width() const;
   std::vector<int64_t> eos_token_ids() const;   // all that end a text
   bool has_layer(std::string_view type) const;  // whether any layer is of that type
-  // One of attention_layer_types(). Without layer_types: sliding where there is a window.
+  // One of attention_layer_types(). Without layer_types: sliding if there is a window.
   const std::string& layer_type(int64_t layer) const;
 };
 
-// Ids with a meaning, under their names in config.json.
+// Special token ids, under their names in config.json.
 struct SpecialId {
   const char* key;
   std::optional<int64_t> ModelConfig::*id;
@@ -95,10 +95,10 @@ inline constexpr SpecialId kSpecialIds[] = {
 // Transformers (Child et al. 2019, arXiv:1904.10509) "strided_attention" and "fixed_attention".
 std::vector<std::string> attention_layer_types();
 
-// Every default that depends on another key filled in.
+// Fills in every default that depends on another key.
 ModelConfig resolved(const ModelConfig& config);
 
-// Refuses what cannot work: Error kConfig with what, why, and what to write instead.
+// Throws kConfig for a configuration that cannot work, saying what, why, and what to write instead.
 void validate(const ModelConfig& config);
 
 }  // namespace lathe

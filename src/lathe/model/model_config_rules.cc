@@ -23,36 +23,36 @@ void check_experts(const ModelConfig& c) {
 void check_body(const ModelConfig& c) {
   const Body body = c.body_traits();
   if (c.num_encoder_layers && !body.encoder)
-    refuse("num_encoder_layers",
-           fmt::format("body = \"{}\" has no encoder beside it; use \"encoder_decoder\", or leave "
-                       "the key out",
-                       c.body));
+    refuse(
+        "num_encoder_layers",
+        fmt::format("body = \"{}\" has no encoder; use \"encoder_decoder\", or leave the key out",
+                    c.body));
   if (c.num_nextn_predict_layers > 0 && (body.encoder || !body.causal))
     refuse("num_nextn_predict_layers",
-           fmt::format("body = \"{}\" does not predict one token after the other; use 0, or "
-                       "\"decoder\"",
+           fmt::format("predicting further tokens needs a causal decoder, but body = \"{}\" is not "
+                       "one; use 0, or \"decoder\"",
                        c.body));
   if (body.encoder && c.parallel_block != "none")
     refuse("parallel_block",
-           "the cross-attention of an encoder_decoder stands between attention and feed-forward; "
+           "the cross-attention of an encoder_decoder comes between attention and feed-forward; "
            "use \"none\"");
 }
 
 void check_block(const ModelConfig& c) {
   if (c.parallel_block != "none" && !placement_of(c).is_plain())
     refuse("parallel_block",
-           fmt::format("attention and feed-forward side by side read one norm before them, but "
+           fmt::format("parallel attention and feed-forward need the norm before them, but "
                        "norm.placement is \"{}\"; use \"pre\", or parallel_block = \"none\"",
                        c.norm.placement));
   const int64_t layers = std::max(c.num_hidden_layers, c.encoder_layers());
   if (static_cast<int64_t>(c.layer_types.size()) > layers)
-    refuse("layer_types",
-           fmt::format("{} entries for {} layers; give one for each, or fewer, which "
-                       "repeat",
-                       c.layer_types.size(), layers));
+    refuse("layer_types", fmt::format("{} entries for {} layers; give one for each layer, or a "
+                                      "shorter list, which is repeated",
+                                      c.layer_types.size(), layers));
 }
 
-// What follows divides by sizes, and their products are computed as 64-bit integers everywhere else.
+// What follows divides by sizes, and their products are computed as 64-bit integers everywhere
+// else.
 void check_sizes(const ModelConfig& c) {
   constexpr int64_t kLargest = int64_t{1} << 24, kMostLayers = int64_t{1} << 16;
   auto check_up_to = [&](int64_t most, std::string_view key, int64_t value) {

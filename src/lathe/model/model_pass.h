@@ -8,15 +8,15 @@
 
 namespace lathe {
 
-// What a model is given. `text` is what an encoder reads, of bodies that have one; as many sequences
-// as `rows`.
+// The inputs of a model. `text` is what the encoder reads, if the body has one; it has as many
+// sequences as `rows`.
 struct ModelInputs {
   Rows rows;
   std::optional<Rows> text = {};
 };
 
-// Keeps what the results of a pass need as long as they are used, the backward included. The model,
-// and what `pass` points to, must outlive it.
+// Keeps alive what the results of a pass need while they are used, including in the backward pass.
+// The model, and what `pass` points to, must outlive it.
 class ModelPass {
  public:
   ModelPass(const Transformer& model, const Pass& pass, const Rng& rng = Rng(0),
@@ -25,10 +25,11 @@ class ModelPass {
   ModelPass(const ModelPass&) = delete;
   ModelPass& operator=(const ModelPass&) = delete;
 
-  // Encodes inputs.text, when it is given, and reads the rows: what the head reads, [N,C]. Further
-  // calls without a text go on with the one encoded before. Errors: as Transformer::hidden().
+  // Encodes inputs.text, if it is given, and runs the rows; returns the input of the head, [N,C].
+  // Further calls without a text use the one that was encoded before. Errors: as
+  // Transformer::hidden().
   Var hidden(const ModelInputs& inputs);
-  // Of the rows read last: Transformer::mtp_hidden().
+  // Transformer::mtp_hidden() of the rows of the last call.
   Var mtp_hidden(int64_t depth, const Var& hidden, const Tensor& ids_ahead) const;
   ops::OutputHead head() const { return model_.head(pass_); }
   Var logits(const Var& hidden) const { return model_.logits(pass_, hidden); }

@@ -11,7 +11,7 @@ namespace lathe {
 // spellings (n_embd for GPT-2) are understood; every other key is one of ModelConfig's. Validated.
 ModelConfig model_config_from_recipe(const nlohmann::ordered_json& section);
 
-// The keys of a model that matter only while it is trained.
+// The keys of a model that only matter in training.
 void visit_dropout(Visitor& v, double& attention_dropout, double& hidden_dropout);
 
 }  // namespace lathe

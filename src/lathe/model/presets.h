@@ -1,4 +1,4 @@
-// Known model shapes by name, for benchmarks, `lathe inspect` and recipes that begin from one.
+// Known model shapes by name, for benchmarks, `lathe inspect` and recipes that start from one.
 #pragma once
 
 #include <span>
@@ -13,7 +13,7 @@ struct Preset {
   std::string_view summary;
   int64_t batch_size, seq_len;  // of one training step when the preset is benchmarked
   ModelConfig (*config)();
-  // What its paper says: "540.35B parameters"; empty for models of our own.
+  // The size that the paper states: "540.35B parameters"; empty for our own models.
   std::string_view published = {}, source = {};
 };
 

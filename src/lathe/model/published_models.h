@@ -1,5 +1,5 @@
-// Models of papers whose weights were not given away, as far as the components here go: to look at
-// what they cost. Each summary of presets() says where a preset departs from its paper.
+// Models from papers whose weights were not published, as closely as the components here allow, to
+// see what they cost. Each summary in presets() says where a preset differs from its paper.
 #pragma once
 
 #include "lathe/model/model_config.h"

@@ -1,4 +1,4 @@
-// A stack of blocks: vectors of tokens in, vectors of tokens out.
+// A stack of blocks, which maps vectors of tokens to vectors of tokens.
 #pragma once
 
 #include <memory>
@@ -9,17 +9,18 @@
 
 namespace lathe {
 
-// One block: attention, cross-attention where an encoder stands beside, then a feed-forward layer,
-// each a branch added to the residual stream with norms around it as norm_placements() says,
+// One block: attention, cross-attention if the body has an encoder, then a feed-forward layer, each
+// a branch that is added to the residual stream with norms placed as norm_placements() says,
 //   x = x + attention(norm(x));  x = x + cross(norm(x), memory);  x = x + ffn(norm(x))
-// or attention and feed-forward side by side (Wang & Komatsuzaki 2021, GPT-J; Chowdhery et al. 2022,
+// or attention and feed-forward in parallel (Wang & Komatsuzaki 2021, GPT-J; Chowdhery et al. 2022,
 // arXiv:2204.02311):
 //   x = x + attention(norm(x)) + ffn(norm(x))
 class Block : public Module {
  public:
   Block(const ModelConfig& config, const StackSpec& stack, int64_t layer);
 
-  Var forward(const Forward& f, const PassPositions& positions, const Var& x) const;  // [N,C] -> [N,C]
+  Var forward(const Forward& f, const PassPositions& positions,
+              const Var& x) const;  // [N,C] -> [N,C]
 
   std::string_view kind() const override { return "Block"; }
   void visit(ModuleVisitor& v) override;
@@ -41,13 +42,13 @@ class Block : public Module {
   bool parallel_;
   double dropout_, residual_scale_ = 1.0;
   Norms attention_norms_, cross_norms_, ffn_norms_;
-  std::unique_ptr<Attention> attention_, cross_;  // cross_ only beside an encoder
+  std::unique_ptr<Attention> attention_, cross_;  // cross_ only with an encoder
   std::unique_ptr<FeedForward> ffn_;
 };
 
 enum class Recompute : uint8_t {
   kNone,       // keep every activation
-  kSelective,  // make norm and activation outputs again in the backward
+  kSelective,  // recompute norm and activation outputs in the backward pass
   kFull,       // keep only each block's input
 };
 
@@ -58,9 +59,9 @@ class Stack : public Module {
 
   // x [B,T,C], embedded tokens at f.rows->positions -> [B,T,C].
   Var forward(const Forward& f, const Var& x, Recompute recompute) const;
-  // The longest sequence that can be placed; 0 when any can.
+  // The longest sequence that has positions; 0 if there is no limit.
   int64_t limit() const { return position_->limit(); }
-    const Position& position() const { return *position_; }
+  const Position& position() const { return *position_; }
 
   std::string_view kind() const override { return "Stack"; }
   void visit(ModuleVisitor& v) override;

@@ -130,7 +130,7 @@ bool has_head_of_its_own(const ArrayReader& reader, const Family& family) {
 Tensor stored_tensor(const ArraySpan& array, std::shared_ptr<const void> owner) {
   const auto dtype = dtype_from_safetensors(array.dtype);
   require(dtype && is_floating(*dtype), ErrorKind::kFormat, "weights",
-          "'{}' has dtype {}, expected F32, F16, BF16 or F64; convert a quantised folder to one of "
+          "'{}' has dtype {}, expected F32, F16, BF16 or F64; convert quantised weights to one of "
           "these first",
           array.name, array.dtype);
   const Shape shape{std::span<const int64_t>(array.shape)};
@@ -154,7 +154,7 @@ StoredWeights find_weights(Transformer& model, const Family& family,
             "download is incomplete",
             t.name);
     require(Shape(std::span<const int64_t>(array->shape)) == t.shape, ErrorKind::kFormat, "weights",
-            "'{}' has shape [{}], config.json asks for {}", array->name,
+            "'{}' has shape [{}], but config.json requires {}", array->name,
             fmt::join(array->shape, ", "), t.shape);
     used.insert(array);
     w.arrays.push_back(stored_tensor(*array, w.reader));

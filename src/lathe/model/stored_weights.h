@@ -1,12 +1,12 @@
-// The arrays of a model folder, each beside the place in the model that it fills.
+// The arrays of a model folder, each with the place in the model that it fills.
 //
-// Published checkpoints are older than the names that transformers writes today. Which other names
-// an array may have, and which arrays are no weights at all, is said here once for all families
-// (Family::other_endings adds what only one family had):
+// Published checkpoints may be older than the names that transformers writes today. The other names
+// that an array may have, and the arrays that are not weights at all, are listed here once for all
+// families (Family::other_endings adds what only one family had):
 //   - the base model's prefix may be missing ("h.0.ln_1.weight" for "transformer.h.0.ln_1.weight")
-//   - a wrapper's prefix may stand before every name ("module.", "_orig_mod.")
-//   - constant buffers (causal masks, rotary frequencies, counted positions) lie beside the weights
-//   - tied matrices lie there once, under either name, or twice
+//   - every name may have the prefix of a wrapper ("module.", "_orig_mod.")
+//   - constant buffers (causal masks, rotary frequencies, position ids) are stored with the weights
+//   - tied matrices are stored once, under either name, or twice
 #pragma once
 
 #include <memory>
@@ -22,25 +22,24 @@ struct StoredWeights {
   std::shared_ptr<const ArrayReader> reader;
   std::vector<DiskTensor> places;
   std::vector<Tensor> arrays;       // of places
-  std::vector<std::string> unused;  // arrays that have no place in the model and are no buffers
+  std::vector<std::string> unused;  // arrays that have no place in the model and are not buffers
 };
 
 // `family` is the one that config.json names. Errors: kIo, and kFormat for an array that is missing
-// or has another shape or dtype than the model asks for.
+// or does not have the shape or dtype that the model requires.
 StoredWeights find_weights(Transformer& model, const Family& family,
                            std::shared_ptr<const ArrayReader> reader);
 
-// The array as a tensor: its own bytes where they are aligned, kept alive by `owner`, else a copy.
-// kFormat for a dtype that is no floating one.
+// The array as a tensor: its own bytes if they are aligned, kept alive by `owner`, else a copy.
+// Throws kFormat for a dtype that is not a floating-point type.
 Tensor stored_tensor(const ArraySpan& array, std::shared_ptr<const void> owner);
 
-// The array of a folder that stands for `name`, under that name or an older one; null when there is
-// none.
+// The array of a folder for `name`, under that name or an older one; null if there is none.
 const ArraySpan* find_array(const ArrayReader& reader, const std::string& name,
                             const Family& family);
 
-// Whether the folder has an output head beside a token table that differs from it: such a model is
-// not tied, whatever config.json says.
+// Whether the folder has both an output head and a token table that differs from it: such a model
+// is not tied, whatever config.json says.
 bool has_head_of_its_own(const ArrayReader& reader, const Family& family);
 
 }  // namespace lathe

@@ -1,5 +1,5 @@
-// What a model costs, as formulas of its configuration: the one place from which `lathe inspect`,
-// the planner of `lathe demo` and the reports take their numbers.
+// The cost of a model, as formulas of its configuration: `lathe inspect`, the planner of `lathe
+// demo` and the reports all take their numbers from here.
 #pragma once
 
 #include <cstdint>
@@ -18,12 +18,12 @@ struct ModuleSummary {
   std::vector<std::pair<std::string, Shape>> own;  // its own parameters
 };
 
-// The tree in the order of visit(). Needs no memory for the weights.
+// The tree in the order of visit(). It needs no memory for the weights.
 std::vector<ModuleSummary> summarize_modules(Transformer& model);
 
 struct CostOptions {
   int64_t seq_len = 0;     // T; every query sees (T+1)/2 keys on average
-  int64_t text_len = 0;    // S, what an encoder beside the model reads; 0: as much as T
+  int64_t text_len = 0;    // S, the text that the encoder reads; 0: the same as T
   int64_t batch_size = 1;  // B, of one micro-batch
   DType compute = DType::kBF16;
   Recompute recompute = Recompute::kNone;
@@ -38,12 +38,12 @@ struct CostOptions {
 //   forward        2·N + 2·S·H·(Dk + Dv), FLOPs a token; 2·N + 2·L·H·D·T without windows. A body
 //                  with an encoder: of a decoder's token, the encoder's work shared out among them
 //   training       three times that, FLOPs a token; the 6·N + 6·L·T·C of the literature
-//   weights        4 bytes of f32 master, and e beside it for matrices when e < 4
+//   weights        4 bytes of f32 master, plus e for matrices if e < 4
 //   gradients      4 bytes a parameter
 //   optimiser      optimizer_bytes
 //   activations    what the tape keeps from forward to backward for B·T tokens, see summary.cc
 //   cache          2·L·K·D·e, bytes a token of a sequence; L·(rank + rotary width)·e if latent;
-//                  what convolutions keep beside it does not grow with the sequence
+//                  what convolutions keep in addition does not grow with the sequence
 struct ModelCost {
   int64_t parameters = 0, multiplied = 0;
   double forward_flops = 0, training_flops = 0;  // a token

@@ -112,10 +112,10 @@ Var Transformer::run(const Stack& stack, const Forward& f, Recompute recompute) 
   const Rows rows = f.rows->with_positions();
   const int64_t limit = stack.limit();
   for (int64_t b = 0; b < rows.sequences.count() && limit > 0; ++b)
-    require(
-        rows.length_of(b) <= limit, ErrorKind::kData, "model",
-        "a sequence of {} tokens, but {} positions were trained; shorten the text or generate less",
-        rows.length_of(b), limit);
+    require(rows.length_of(b) <= limit, ErrorKind::kData, "model",
+            "the sequence has {} tokens, but only {} positions were trained; shorten the text or "
+            "generate less",
+            rows.length_of(b), limit);
   Forward placed = f;
   placed.rows = &rows;
   return stack.forward(placed, embed(placed, rows.ids), recompute);
@@ -132,8 +132,7 @@ std::optional<int64_t> Transformer::longest_encoder_text() const {
 
 EncoderMemory Transformer::encode(const Forward& base, Recompute recompute) const {
   require(encoder_ != nullptr, ErrorKind::kData, "model",
-          "body \"{}\" has no encoder beside its blocks; give the text as input_ids alone",
-          config_.body);
+          "body \"{}\" has no encoder; give the text as input_ids alone", config_.body);
   Pass pass = *base.pass;
   pass.cache = nullptr;
   const Forward f{&pass, base.rows, base.rng.fork("encoder")};
@@ -145,17 +144,17 @@ void Transformer::check_context(const Rows& rows) const {
     const int64_t held = rows.context_of(b), more = rows.sequences.length(b);
     require(
         !outgrows_cache(held, more), ErrorKind::kData, "model",
-        "a cache of {} tokens cannot be continued by {}: rotary scaling \"{}\" places all tokens "
-        "of the longer text otherwise; begin with an empty cache and the whole text",
+        "a cache of {} tokens cannot be continued by {}: rotary scaling \"{}\" changes the "
+        "positions of all tokens in the longer text; start with an empty cache and the whole text",
         held, more, config_.position.get<RopeConfig>().scaling.kind);
   }
 }
 
 Var Transformer::hidden(const Forward& f, Recompute recompute) const {
   require(encoder_ == nullptr || f.memory != nullptr, ErrorKind::kData, "model",
-          "no text for the encoder, which the decoder of this model attends to");
+          "there is no text for the encoder, to which the decoder of this model attends");
   require(encoder_ != nullptr || f.memory == nullptr, ErrorKind::kData, "model",
-          "an encoder's output, but body \"{}\" does not attend to one", config_.body);
+          "an encoder's output was given, but body \"{}\" does not attend to one", config_.body);
   check_context(*f.rows);
   Var x = run(*stack_, f, recompute);
   if (head_transform_) x = head_transform_->forward(f, x);

@@ -1,4 +1,4 @@
-// The Transformer: tokens to vectors, a stack of blocks, with an encoder beside it or not, a head.
+// The Transformer: an embedding, a stack of blocks, optionally with an encoder, and an output head.
 #pragma once
 
 #include <memory>
@@ -16,44 +16,44 @@
 
 namespace lathe {
 
-// Passes (encode, hidden, mtp_hidden, head, logits) change nothing in the model: several threads may
-// run them at once, each with a Pass of its own. All else needs the model alone.
+// Passes (encode, hidden, mtp_hidden, head, logits) do not change the model: several threads may
+// run them at once, each with its own Pass. Everything else needs exclusive access to the model.
 class Transformer : public Module {
  public:
-  // Builds the tree; parameters have shapes but no memory. Error kConfig.
+  // Builds the tree; parameters have shapes but no memory. Throws kConfig.
   explicit Transformer(const ModelConfig& config);
 
   const ModelConfig& config() const { return config_; }
 
   // Memory for every parameter in `dtype`, uninitialised.
   void allocate(DType dtype, Device device = Device::kCpu);
-  // The type of activations, where that is not the token table's: parameters may be narrower
+  // Sets the type of activations if it is not the token table's: parameters may be narrower
   // (Parameter::widened_in_use).
   void set_activations(DType dtype) { activations_ = dtype; }
   // Draws every parameter from rng.fork(its path), so that one does not depend on another.
   void initialize(const Rng& rng);
 
-  // Of a body with an encoder: the rows of its text -> what its decoder reads as f.memory. Segments
-  // of the text (packed documents) stay with it. The result must outlive the backward.
+  // For a body with an encoder: the rows of its text -> what the decoder reads as f.memory. It
+  // keeps the segments of the text (packed documents). The result must outlive the backward pass.
   EncoderMemory encode(const Forward& f, Recompute recompute = Recompute::kNone) const;
-  // The rows of f -> what the head reads, [N,C]; positions that are absent are made. With a cache
+  // The rows of f -> the input of the head, [N,C]; absent positions are filled in. With a cache
   // f.rows->context is what it holds; the owner of the cache ends the pass. Errors: kData for ids
-  // outside the vocabulary, sequences longer than the positions allow, a context whose tokens the
-  // longer text places otherwise (outgrows_cache), and an encoder's output that is missing or not
-  // asked for.
+  // outside the vocabulary, sequences longer than the positions allow, a context whose tokens get
+  // other positions in the longer text (outgrows_cache), and an encoder's output that is missing or
+  // not expected.
   Var hidden(const Forward& f, Recompute recompute = Recompute::kNone) const;
-  // Multi-token prediction: of module `depth`, from 1 to config().num_nextn_predict_layers, given what the
-  // model (depth 1) or the module before made of every token of f.rows, and the tokens `depth` later,
-  // i32 [N].
+  // Multi-token prediction: the output of module `depth`, from 1 to
+  // config().num_nextn_predict_layers, from the hidden states of f.rows that the model (depth 1) or
+  // the previous module produced, and the tokens `depth` later, i32 [N].
   Var mtp_hidden(const Forward& f, int64_t depth, const Var& hidden, const Tensor& ids_ahead) const;
-  // Whether a cache of `held` tokens is of no use for a text that `more` tokens make longer, because
-  // its first tokens are placed otherwise then (rotary scaling that depends on the length: dynamic,
-  // longrope). hidden() refuses such a cache; begin again with an empty one and the whole text.
+  // Whether a cache of `held` tokens cannot be used for a text that is `more` tokens longer,
+  // because its first tokens then have other positions (rotary scaling that depends on the length:
+  // dynamic, longrope). hidden() refuses such a cache; start again with an empty one and the whole
+  // text.
   bool outgrows_cache(int64_t held, int64_t more) const {
     return held > 0 && stack_->position().moves_tokens(held, held + more);
   }
-  // Most tokens of a text, and of what an encoder beside the blocks reads; absent when any number
-  // can be placed.
+  // The most tokens of a text, including that of the encoder; absent if there is no limit.
   std::optional<int64_t> longest_text() const;
   std::optional<int64_t> longest_encoder_text() const;
   // [.., C] -> logits [.., V] in the accumulation dtype.
@@ -73,8 +73,8 @@ class Transformer : public Module {
   void check_context(const Rows& rows) const;
 
   ModelConfig config_;
-  // Of activations that come from a table: set_activations(), the table's own type, or where that is
-  // packed the type of the other parameters.
+  // The type of activations that come from a table: set_activations(), the table's own type, or, if
+  // that is packed, the type of the other parameters.
   DType activation_type(const Parameter& table) const;
 
   std::optional<DType> activations_;
@@ -86,7 +86,7 @@ class Transformer : public Module {
   std::vector<std::unique_ptr<MtpModule>> mtp_;
   std::optional<HeadTransform> head_transform_;
   std::unique_ptr<Linear> head_;        // absent when tied to the embedding
-  std::optional<Parameter> head_bias_;  // beside a tied head
+  std::optional<Parameter> head_bias_;  // with a tied head
 };
 
 }  // namespace lathe

@@ -1,4 +1,4 @@
-// Which tensor on disk is which (rows of which) parameters, for one model.
+// The mapping between the tensors on disk and (rows of) the parameters of one model.
 #pragma once
 
 #include <functional>
@@ -10,7 +10,7 @@
 
 namespace lathe {
 
-// Some rows of a parameter, and where they lie in a tensor on disk. The tensor's rows are `groups`
+// Some rows of a parameter, and where they are in a tensor on disk. The tensor's rows are `groups`
 // equal runs; the piece takes rows / groups of each, from `disk_first` of the run on.
 struct WeightPiece {
   Parameter* parameter = nullptr;
@@ -26,7 +26,7 @@ struct DiskTensor {
 
   // A tensor shaped like a parameter: its value, its gradient.
   using Of = std::function<const Tensor&(Parameter&)>;
-  // As it lies on disk: a view of the parameter's where that is possible, else a copy.
+  // The tensor as it is on disk: a view of the parameter's if possible, else a copy.
   Tensor gather(const Of& of) const;
   // The opposite; `on_disk` has this shape and any floating dtype.
   void scatter(const Tensor& on_disk, const Of& of) const;
@@ -34,10 +34,10 @@ struct DiskTensor {
 
 std::string name_on_disk(const WeightRule& rule, int64_t layer);
 
-// As `family` names them, which for reading is the one that a folder's config.json names. In the
-// family's order, layer by layer; every row of every parameter has one place (checked).
+// With the names of `family`, which for reading is the one that a folder's config.json names. They
+// are in the family's order, layer by layer; every row of every parameter has one place (checked).
 std::vector<DiskTensor> map_weights(Transformer& model, const Family& family);
-// As the model is written: by the names of family_for() its configuration.
+// As the model is written: with the names of family_for() its configuration.
 std::vector<DiskTensor> map_weights(Transformer& model);
 
 }  // namespace lathe

@@ -1,5 +1,5 @@
-// What a module's forward needs beside its input: the pass, its rows, the random stream of the place
-// in the model. A small value, handed down by reference; modules never keep it.
+// What a module's forward needs in addition to its input: the pass, its rows, and the random stream
+// of the module. It is a small value that is passed down by reference; modules never keep it.
 #pragma once
 
 #include "lathe/base/rng.h"
@@ -15,7 +15,7 @@ struct Forward {
   const Pass* pass;
   const Rows* rows;  // with positions
   Rng rng{0};        // forked by layer and by site, so recomputation draws the same
-  const EncoderMemory* memory = nullptr;  // what an encoder made of its text, for cross-attention
+  const EncoderMemory* memory = nullptr;  // the encoder's output, for cross-attention
 
   bool training() const { return pass->training; }
   Var use(const Parameter& p) const { return pass->use(p); }

@@ -1,5 +1,5 @@
-// What BERT has between its last block and the output head: y = norm(f(x·Wᵀ + b)) (Devlin et al.
-// 2019, arXiv:1810.04805).
+// The layer that BERT has between its last block and the output head: y = norm(f(x·Wᵀ + b)) (Devlin
+// et al. 2019, arXiv:1810.04805).
 #pragma once
 
 #include <memory>

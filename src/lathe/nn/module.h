@@ -16,7 +16,7 @@ class Module;
 class ModuleVisitor {
  public:
   virtual ~ModuleVisitor() = default;
-  // `kind` says what the module is, for people: "Linear", "RMSNorm".
+  // `kind` is the name of the module's type for display: "Linear", "RMSNorm".
   virtual void enter(std::string_view name, std::string_view kind) = 0;
   virtual void parameter(std::string_view name, Parameter& p) = 0;
   virtual void leave() = 0;

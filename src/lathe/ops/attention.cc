@@ -242,8 +242,8 @@ kernels::AttentionSpec with_views(kernels::AttentionSpec spec, const Sequences& 
 
 Tensor uninitialised_like(const Tensor& t) { return {t.shape(), t.dtype(), t.device()}; }
 
-// After the checks. `spec` has views of what `queries`, `kv` and `inputs` own; `operands` are q, k, v
-// and the tables.
+// After the checks. `spec` has views of what `queries`, `kv` and `inputs` own; `operands` are q, k,
+// v and the tables.
 Var checked_attention(const Var& q, const Sequences& queries, const KeyValues& kv,
                       const kernels::AttentionSpec& spec, const AttentionInputs& inputs,
                       std::initializer_list<const Var*> operands) {

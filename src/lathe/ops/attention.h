@@ -15,31 +15,32 @@ struct HeadCounts {
 // x [N,(Hq+Hk+Hv)·D] -> views [N,Hq,D], [N,Hk,D], [N,Hv,D] of one fused projection.
 std::array<Var, 3> split_heads(const Var& x, const HeadCounts& heads);
 
-// x [N,H·D] -> [N,H,D], a view: what merge_heads undoes.
+// x [N,H·D] -> [N,H,D], a view: the inverse of merge_heads.
 Var split_heads(const Var& x, int64_t heads);
 
 // x [N,H,D] -> [N,H·D], a view.
 Var merge_heads(const Var& x);
 
-// Rotates the first R channels of every head by its position (Su et al. 2021, arXiv:2104.09864).
-// x [N,H,D]; cos, sin [P,R/2] in the accumulation dtype; positions i32 [N], each < P: the row of the
+// Rotates the first R channels of every head by its position (Su et al. 2021, arXiv:2104.09864). x
+// [N,H,D]; cos, sin [P,R/2] in the accumulation dtype; positions i32 [N], each < P: the row of the
 // tables for each token.
 struct RopeTables {
   Tensor cos, sin;
 };
 Var rope(const Var& x, const RopeTables& tables, const Tensor& positions,
          kernels::RopeLayout layout);
-// The same into the memory of x, which nothing else may read afterwards: a layer's activations are
-// that much smaller.
+// The same in place, in the memory of x, which nothing else may read afterwards; this saves
+// activation memory.
 Var rope_in_place(const Var& x, const RopeTables& tables, const Tensor& positions,
                   kernels::RopeLayout layout);
 
-// What attention takes beside q, k and v. Everything is optional: undefined when absent.
+// The inputs of attention in addition to q, k and v. Everything is optional: undefined if absent.
 struct AttentionSegments {
   Tensor query = {}, key = {};  // i32 [N], [M]; both or none
 };
 // [H,R] in the accumulation dtype, added to scores by distance: entry s - p + offset, clamped to
-// the ends, p the query's absolute position S - T + t in its sequence. attention_bias.h makes some.
+// the ends, p the query's absolute position S - T + t in its sequence. attention_bias.h makes such
+// tables.
 struct DistanceBias {
   Var table;
   int64_t offset = 0;
@@ -57,10 +58,10 @@ struct AttentionInputs {
   Var shaw_keys = {}, shaw_values = {};  // [2w+1,D], [2w+1,Dv], accumulation dtype
 };
 
-// Keys and values, and which of their rows are whose: key s of sequence b, of keys.length(b), is row
-// blocks[b, s / block_size] + s % block_size.
+// Keys and values, and which rows belong to which sequence: key s of sequence b, of keys.length(b),
+// is row blocks[b, s / block_size] + s % block_size.
 struct KeyValues {
-  Var k, v;        // [R,K,D], [R,K,Dv]; without heads where no attention reads them
+  Var k, v;        // [R,K,D], [R,K,Dv]; without heads if no attention reads them
   Sequences keys;  // M in all
   Tensor blocks;   // i32 [B,n]
   int64_t block_size = 1;
@@ -70,11 +71,11 @@ struct KeyValues {
 };
 
 // softmax(scores)·v with the masks, biases and options of `spec` (kernels/attention/spec.h), whose
-// rows, optional tensors and distance_offset are taken from the other arguments instead. q [N,H,D] of
-// the sequences `queries`, H a multiple of K -> [N,H,Dv]. k and v have a gradient only where every row
-// is one key of one sequence: those of a cache have none. Saves q, k, v, the output and one number per
-// query and head; nothing of size T·S. Error kShape when anything does not fit, kConfig for a pattern
-// that is none.
+// rows, optional tensors and distance_offset are taken from the other arguments instead. q [N,H,D]
+// of the sequences `queries`, H a multiple of K -> [N,H,Dv]. k and v have a gradient only if every
+// row is one key of one sequence: those of a cache have none. Saves q, k, v, the output and one
+// number per query and head; nothing of size T·S. Throws kShape if anything does not fit, kConfig
+// for an invalid pattern.
 Var attention(const Var& q, const Sequences& queries, const KeyValues& kv,
               kernels::AttentionSpec spec, const AttentionInputs& inputs);
 

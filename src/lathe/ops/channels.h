@@ -1,4 +1,4 @@
-// The last dimension cut and joined.
+// Splits and joins the last dimension.
 #pragma once
 
 #include <span>

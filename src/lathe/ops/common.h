@@ -26,7 +26,7 @@ inline void require_dtype(std::string_view op, std::string_view what, const Tens
           name_of(t.dtype()), name_of(expected));
 }
 
-// The dtype of sums, statistics and losses beside activations of dtype `t`.
+// The dtype of sums, statistics and losses for activations of dtype `t`.
 inline DType accumulation_type(DType t) { return t == DType::kF64 ? DType::kF64 : DType::kF32; }
 
 // f(TypeTag<T>{}) with the C++ type of an accumulation dtype.
@@ -40,24 +40,24 @@ inline const kernels::Kernels& kernels_of(const Tensor& t) {
   return kernels::kernels_for(t.device());
 }
 
-// Where an elementwise kernel may put what it makes of t: over t, when nobody else holds it.
+// The output tensor for an elementwise kernel on t: t itself if nobody else holds it.
 inline Tensor over(const Tensor& t) {
   return t.unique() ? t : Tensor(t.shape(), t.dtype(), t.device());
 }
 
-// The input's gradient target for a kernel that must write one even when nobody wants it.
+// The input's gradient target for a kernel that must write one even if it is not needed.
 inline GradientTarget target_or_scratch(Gradients& g, const Var& input, const Tensor& like) {
   if (input.needs_grad()) return g.target(input);
   return {Tensor(like.shape(), like.dtype(), like.device()), kernels::Write::kOverwrite};
 }
 
-// The same for an optional operand: nothing when nobody wants it.
+// The same for an optional operand: nothing if it is not needed.
 inline GradientTarget target_or_none(Gradients& g, const Var& input) {
   return input.needs_grad() ? g.target(input) : GradientTarget{};
 }
 
-// The gradient of a value that was cut: that of each output goes to its part of `whole`, zeros to the
-// part of an output that nothing read.
+// The gradient of a value that was split: that of each output goes to its part of `whole`, zeros to
+// the part of an output that nothing read.
 inline void join_output_gradients(Gradients& g, const Tensor& whole,
                                   std::span<const Tensor> parts) {
   const auto source = [&](size_t i) -> const Tensor& { return g.of_output(static_cast<int>(i)); };

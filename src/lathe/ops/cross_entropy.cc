@@ -18,8 +18,8 @@ struct Result {
   double z_term = 0;
 };
 
-// The z-loss of one chunk. With p the softmax, a = 2·c·lse and d the gradient p − onehot of the cross
-// entropy, its gradient added to d is (1 + a)·d + a·onehot.
+// The z-loss of one chunk. With p the softmax, a = 2·c·lse and d the gradient p − onehot of the
+// cross entropy, its gradient added to d is (1 + a)·d + a·onehot.
 class ZLoss {
  public:
   ZLoss(double c, const Tensor& logits, const Tensor& labels)

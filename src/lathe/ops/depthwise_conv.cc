@@ -17,12 +17,12 @@ kernels::ConvSpec spec_of(const Tensor& weight, const DepthwiseConv& conv) {
   if (conv.grid_height == 0) return spec;
   spec.kernel_size = std::llround(std::sqrt(static_cast<double>(spec.taps)));
   require(spec.kernel_size * spec.kernel_size == spec.taps && spec.kernel_size % 2 == 1,
-          ErrorKind::kShape, kName, "{} taps are no square with a middle; use 1, 9, 25 …",
+          ErrorKind::kShape, kName, "{} taps are not the square of an odd number; use 1, 9, 25 …",
           spec.taps);
   for (int64_t b = 0; b < conv.inputs.count(); ++b)
     require(conv.grid_height * conv.grid_width == conv.inputs.length(b) &&
                 conv.outputs.length(b) == conv.inputs.length(b),
-            ErrorKind::kShape, kName, "{} tokens, but a grid of {} × {}; they must be equally many",
+            ErrorKind::kShape, kName, "{} tokens, but a grid of {} × {}; the numbers must be equal",
             conv.inputs.length(b), conv.grid_height, conv.grid_width);
   return spec;
 }
@@ -41,7 +41,7 @@ void check(const Var& x, const Var& weight, const Var& bias, const DepthwiseConv
             "{} outputs of {} tokens", conv.outputs.length(b), conv.inputs.length(b));
   const auto& [output, input] = conv.segments;
   require(output.defined() == input.defined(), ErrorKind::kShape, kName,
-          "segments of the outputs and of the inputs belong together; give both or none");
+          "segments are needed for both outputs and inputs; give both or none");
   if (!output.defined()) return;
   require_dtype(kName, "output segments", output, DType::kI32);
   require_dtype(kName, "input segments", input, DType::kI32);

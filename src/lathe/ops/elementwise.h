@@ -15,7 +15,7 @@ Var scale(const Var& x, double alpha);
 // x + alpha in every element.
 Var shift(const Var& x, double alpha);
 
-// A contiguous copy, for operations that need rows one after the other; x itself when it is one.
+// A contiguous copy, for operations that need contiguous rows; x itself if it is contiguous.
 Var contiguous(const Var& x);
 
 // cap·tanh(x / cap) (Bello et al. 2016, arXiv:1611.09940). cap == 0 returns x.

@@ -1,4 +1,4 @@
-// The log-sum-exp of every row of logits, from the cross entropy that a kernel computes in any case.
+// The log-sum-exp of every row of logits, from the cross entropy that a kernel computes anyway.
 #pragma once
 
 #include <vector>
@@ -7,15 +7,15 @@
 
 namespace lathe::ops {
 
-// For row n with the label l the loss −log p[l] plus logits[n, l]; where that logit is −inf, and the
-// loss inf, the sum says nothing, so that the row itself is read. 0 for ignored labels.
+// For row n with the label l it is the loss −log p[l] plus logits[n, l]; if that logit is −inf and
+// the loss inf, the sum is undefined, so the row itself is read. 0 for ignored labels.
 class LogSumExp {
  public:
-  // logits [N, V] in an accumulation dtype, labels i32 [N]. To be made before the kernel runs, which
-  // may write over the logits.
+  // logits [N, V] in an accumulation dtype, labels i32 [N]. Must be constructed before the kernel
+  // runs, because it may overwrite the logits.
   LogSumExp(const Tensor& logits, const Tensor& labels);
 
-  // losses [N] as the kernel gives them. Once.
+  // losses [N] are those of the kernel. May be called once.
   std::vector<double> from(const Tensor& losses);
 
  private:

@@ -1,7 +1,7 @@
 // The operations of a mixture of experts, without dropped or padded copies of tokens: permute
-// tokens so that each expert's stand together, multiply each range with its own matrix, and add the
-// results back to their tokens (Gale et al. 2022, arXiv:2211.15841, with contiguous ranges instead
-// of block-sparse matrices). Sums have an order that the plan fixes.
+// tokens so that those of each expert are contiguous, multiply each range with its own matrix, and
+// add the results back to their tokens (Gale et al. 2022, arXiv:2211.15841, with contiguous ranges
+// instead of block-sparse matrices). Sums have an order that the plan fixes.
 #pragma once
 
 #include "lathe/autograd/tape.h"
@@ -9,21 +9,21 @@
 
 namespace lathe::ops {
 
-// x [.., C] with N rows -> [R, C], each token once for each of its experts, and rows of zeros where
-// the plan has them. Cheap to recompute.
+// x [.., C] with N rows -> [R, C], each token once for each of its experts, and rows of zeros
+// according to the plan. Cheap to recompute.
 Var permute(const Var& x, const ExpertPlan& plan);
 
 // x [R, I], w [E·O, I] (one matrix [O, I] below the other), b [E·O] or undefined -> [R, O]:
 // rows of expert e times its matrix transposed, plus its bias. An expert without rows costs nothing
 // and its gradient is zero. Saves x and w.
 //
-// One product after the other, each on all threads: oneDNN's products split their work when they
-// are prepared and may not run inside a parallel region.
+// The products run one after the other, each on all threads, because oneDNN's products split their
+// work when they are prepared and must not run inside a parallel region.
 Var grouped_linear(const Var& x, const Var& w, const Var& b, const ExpertPlan& plan);
 
 // h [R, C], gates (accumulation dtype) with one element per slot -> shape [.., C] with N rows: y[n]
-// = sum over the rows r of token n of gates[slot of r] · h[r], by expert; zero for a token whose
-// every slot was dropped. Saves h and gates.
+// = sum over the rows r of token n of gates[slot of r] · h[r], by expert; zero for a token all of
+// whose slots were dropped. Saves h and gates.
 Var combine(const Var& h, const Var& gates, const ExpertPlan& plan, const Shape& shape);
 
 // h [.., C], gates [N] or [N, 1] in the accumulation dtype -> gates[n] · h[n].

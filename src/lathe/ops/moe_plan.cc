@@ -17,7 +17,7 @@ void check(const Tensor& experts_of_token, int64_t experts) {
           experts_of_token.shape());
   const int64_t slots = experts_of_token.numel();
   require(slots + slots / 16 < std::numeric_limits<int32_t>::max(), ErrorKind::kShape, kWhere,
-          "{} slots are more than 32-bit indices reach; use smaller micro-batches", slots);
+          "{} slots are too many for 32-bit indices; use smaller micro-batches", slots);
   for (int32_t e : experts_of_token.span<int32_t>())
     require(e >= -1 && e < experts, ErrorKind::kShape, kWhere, "a slot names expert {} of {}", e,
             experts);

@@ -1,10 +1,10 @@
 // Which token goes to which expert, as the index tables that the operations of moe.h read.
 //
 // A slot is one place that a router filled or left empty: number n·k + j for choice j of token n. A
-// row is one line of the matrix in which tokens stand sorted by expert; rows of an expert are in
+// row is one row of the matrix in which tokens are sorted by expert; the rows of an expert are in
 // the order of their slots.
 //
-// Each expert's rows are filled up with rows of zeros to one of 16 sizes per power of two (at most
+// Each expert's rows are padded with rows of zeros to one of 16 sizes per power of two (at most
 // 1/16 more): a matrix product of a new size costs about a millisecond to prepare, and counts of
 // tokens change with every batch. An expert without tokens has no rows.
 #pragma once
@@ -31,11 +31,10 @@ struct ExpertPlan {
   int64_t rows() const { return begin.back(); }
 };
 
-// The smallest number of rows that `count` tokens are filled up to.
+// The number of rows to which `count` tokens are padded.
 int64_t padded_rows(int64_t count);
 
-// experts_of_token i32 [N,k], each in [0, experts), or -1 for a slot that stays empty. Error
-// kShape.
+// experts_of_token i32 [N,k], each in [0, experts), or -1 for an empty slot. Throws kShape.
 ExpertPlan plan_experts(const Tensor& experts_of_token, int64_t experts);
 
 }  // namespace lathe::ops

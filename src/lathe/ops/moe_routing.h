@@ -1,6 +1,6 @@
-// What routers are made of: scores of experts, the choice of the best, and the gates that weigh
-// them. Everything here is computed in the accumulation dtype (f32; f64 on Device::kRef), whatever
-// the dtype of the model: "selective precision", Fedus et al. 2021, arXiv:2101.03961.
+// The building blocks of routers: scores of experts, the choice of the best, and the gates that
+// weight them. Everything here is computed in the accumulation dtype (f32; f64 on Device::kRef),
+// whatever the dtype of the model: "selective precision", Fedus et al. 2021, arXiv:2101.03961.
 #pragma once
 
 #include "lathe/autograd/tape.h"
@@ -9,7 +9,7 @@
 
 namespace lathe::ops {
 
-// x in another floating dtype; x itself when it has it.
+// x in another floating dtype; x itself if it already has it.
 Var cast(const Var& x, DType dtype);
 
 // x · u, u uniform in [1 - eps, 1 + eps) for each element; `rng` names the stream, so equal streams
@@ -26,7 +26,7 @@ Var softmax(const Var& x);
 // x / sum(x) over the last dimension of [N, E].
 Var share_of_sum(const Var& x);
 
-// Error kShape unless experts fall into `count` groups of equal size.
+// Throws kShape unless experts can be divided into `count` groups of equal size.
 struct ExpertGroups {
   int64_t count = 1, kept = 1;
   int64_t scored_by = 1;  // a group's score is the sum of so many of its best experts
@@ -39,8 +39,8 @@ Tensor limit_to_groups(const Tensor& scores, const ExpertGroups& groups);
 // k].
 Tensor top_k(const Tensor& scores, int64_t k);
 
-// i32 [N, k] -> the same with -1 wherever an expert already has as many tokens of this group of
-// consecutive rows as the group's capacity says. First choices of all its rows come before second
+// i32 [N, k] -> the same with -1 where an expert already has as many tokens of this group of
+// consecutive rows as the group's capacity allows. First choices of all its rows come before second
 // ones.
 Tensor drop_over_capacity(const Tensor& choices, int64_t experts, const Sequences& groups,
                           std::span<const int64_t> capacities);

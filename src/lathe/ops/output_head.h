@@ -1,5 +1,5 @@
-// The output head: from hidden states to a logit of every token of the vocabulary, whole or by
-// chunks of rows, so that the logits of a whole batch never exist.
+// The output head: from hidden states to a logit for every token of the vocabulary, all at once or
+// by chunks of rows, so that the logits of a whole batch never exist.
 #pragma once
 
 #include <string_view>
@@ -22,40 +22,40 @@ struct OutputHead {
 // hidden [.., C] -> logits [.., V] in the accumulation dtype.
 Var logits(const Var& hidden, const OutputHead& head);
 
-// What the losses of a head read, checked and flat.
+// The inputs of a head's losses, checked and flattened.
 struct LabelledRows {
   Tensor hidden;      // [N, C]
   Tensor labels;      // i32 [N]; negative: ignored
   int64_t count = 0;  // labels that are not ignored
 };
 
-// hidden [.., C], labels i32 [..]. Errors, with `op` as their place: kShape when hidden, head and
-// labels do not fit; kData when a label is not below V.
+// hidden [.., C], labels i32 [..]. Errors, naming `op`: kShape if hidden, head and labels do not
+// fit; kData if a label is not below V.
 LabelledRows labelled_rows(std::string_view op, const Var& hidden, const OutputHead& head,
                            const Tensor& labels);
 
-// Where the gradients of a head go; one without a target is not computed.
+// The targets of a head's gradients; a gradient without a target is not computed.
 struct HeadGradients {
   GradientTarget hidden, weight, bias;
 };
 
-// The logits of `hidden` [N, C] chunk by chunk, and the way back from their gradients. A chunk has
-// enough rows for the products to run at full rate, and few enough to stay near the cache. Not
+// The logits of `hidden` [N, C] chunk by chunk, and the backward pass from their gradients. A chunk
+// has enough rows for the products to run at full rate, and few enough to stay near the cache. Not
 // thread-safe.
 class HeadChunks {
  public:
   struct Chunk {
     int64_t first;  // its first row
     Tensor hidden;  // [n, C]
-    Tensor logits;  // [n, V] in the accumulation dtype, free to be overwritten; gone with the next
+    Tensor logits;  // [n, V] in the accumulation dtype, may be overwritten; invalid after the next
 
-    // The chunk's part of what has an entry for each row.
+    // The chunk's part of a tensor with one entry per row.
     Tensor of(const Tensor& each) const { return each.narrow(0, first, hidden.size(0)); }
   };
 
   HeadChunks(const Tensor& hidden, const OutputHead& head);
 
-  // f(chunk) of all rows in order.
+  // Calls f(chunk) for all rows in order.
   template <class F>
   void for_each(F&& f) const {
     for (int64_t first = 0; first < hidden_.size(0); first += rows_) f(chunk_at(first));
@@ -64,9 +64,9 @@ class HeadChunks {
   // Room for the largest chunk's [n, V].
   Tensor room(DType dtype) const { return Tensor(logits_.shape(), dtype, hidden_.device()); }
 
-  // Adds what `dlogits` [n, V] of the latest chunk gives to the gradients: the rows of the chunk of
-  // dhidden, and a sum over chunks to the others. A Write of kOverwrite is one for all chunks
-  // together. Overwrites dlogits.
+  // Adds the contribution of `dlogits` [n, V] of the latest chunk to the gradients: to the rows of
+  // the chunk in dhidden, and as a sum over chunks to the others. A Write of kOverwrite applies to
+  // all chunks together. Overwrites dlogits.
   void differentiate(const Chunk& chunk, const Tensor& dlogits, const HeadGradients& out) const;
 
  private:

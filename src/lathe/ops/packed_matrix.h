@@ -1,6 +1,6 @@
 // A weight that is not stored element by element: blocks of quantised numbers, a matrix in a
-// library's own layout. It is not a dtype, since a Tensor's strides and sizes count elements; it only
-// promises what a layer needs of a matrix.
+// library's own layout. It is not a dtype, since a Tensor's strides and sizes count elements; it
+// only provides what a layer needs of a matrix.
 #pragma once
 
 #include "lathe/autograd/tape.h"
@@ -17,12 +17,12 @@ class PackedMatrix {
   virtual Tensor product(const Tensor& x, const TensorView& bias, DType out) const = 0;
   // dy [N,O] -> dy·W [N,I] of dy's dtype: the gradient of x.
   virtual Tensor product_backward(const Tensor& dy) const = 0;
-  // All of it as elements of `dtype`.
+  // The whole matrix as elements of `dtype`.
   virtual Tensor dense(DType dtype) const = 0;
 };
 
-// x [.., I] -> x·Wᵀ + b [.., O] of x's dtype. W, which must outlive the tape, has no gradient. Error
-// kShape.
+// x [.., I] -> x·Wᵀ + b [.., O] of x's dtype. W, which must outlive the tape, has no gradient.
+// Throws kShape.
 Var packed_linear(const Var& x, const PackedMatrix& w, const Var& b);
 
 }  // namespace lathe::ops

@@ -16,12 +16,12 @@ namespace lathe {
 // Sequences of token ids, each of any length.
 using IdRows = std::vector<std::vector<int32_t>>;
 
-// Where each of several sequences begins and ends in a packed tensor: sequence b is rows
+// Where each of several sequences begins and ends in a packed tensor: sequence b has the rows
 // [first(b), first(b + 1)).
 class Sequences {
  public:
   Sequences() : Sequences(std::span<const int64_t>()) {}  // none
-  // Error kShape for a negative length; kData for more than 2^31 - 1 rows.
+  // Throws kShape for a negative length; kData for more than 2^31 - 1 rows.
   explicit Sequences(std::span<const int64_t> lengths);
   // `count` sequences of `length` rows each.
   static Sequences equal(int64_t count, int64_t length);
@@ -37,16 +37,17 @@ class Sequences {
   Tensor first_;
 };
 
-// Undefined tensors are absent. A value: copies share the tensors, which nobody changes.
+// Undefined tensors are absent. This is a value type: copies share the tensors, which are never
+// changed.
 struct Rows {
   Tensor ids;                         // i32 [N]
   Sequences sequences;                // of ids
-  std::vector<int64_t> context = {};  // of each sequence the tokens before it, which a cache holds
+  std::vector<int64_t> context = {};  // tokens before each sequence, which a cache holds
   Tensor positions = {};              // i32 [N]; absent: context, context + 1, … in each sequence
   Tensor segments = {};               // i32 [N]: only equal segments see each other
   Tensor key_segments = {};           // i32 [M], with a context; absent: segments
   Tensor prefix = {};                 // i32 [B]: keys before it are seen by all
-  Tensor token_types = {};            // i32 [N], where a model knows kinds; absent: all 0
+  Tensor token_types = {};            // i32 [N], for models with token types; absent: all 0
 
   // ids i32 [B,T]: B sequences of T tokens.
   static Rows of(const Tensor& ids);
@@ -56,11 +57,11 @@ struct Rows {
   int64_t context_of(int64_t b) const {
     return context.empty() ? 0 : context[static_cast<size_t>(b)];
   }
-  // The tokens that sequence b has after the pass.
+  // The number of tokens of sequence b after the pass.
   int64_t length_of(int64_t b) const { return context_of(b) + sequences.length(b); }
   bool has_context() const;
   Sequences keys() const;  // M rows: length_of(b) for each sequence
-  // The same with positions, which are made when they are absent.
+  // The same with positions, which are filled in if they are absent.
   Rows with_positions() const;
 };
 

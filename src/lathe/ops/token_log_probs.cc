@@ -63,8 +63,8 @@ void for_labels(const Tensor& labels, F&& f) {
   });
 }
 
-// −Σ p log p. The residual at the label is 1 − p, so that the test for p > 0 leaves the label out; what
-// has probability 0 may have the logit −inf.
+// −Σ p log p. The residual at the label is 1 − p, so that the test for p > 0 leaves the label out;
+// what has probability 0 may have the logit −inf.
 template <class T>
 double entropy_of(std::span<const T> logits, std::span<const T> residuals, double lse,
                   double loss) {
@@ -199,7 +199,7 @@ void check(const TokenLogProbsOptions& options, int64_t vocabulary) {
   require(options.temperature > 0.0 && std::isfinite(options.temperature), ErrorKind::kShape, kOp,
           "the temperature is {}, expected a finite number above 0", options.temperature);
   require(options.top == nullptr || (options.top->k >= 1 && options.top->k <= vocabulary),
-          ErrorKind::kShape, kOp, "the {} likeliest tokens were asked for, expected 1 to {}",
+          ErrorKind::kShape, kOp, "the {} most likely tokens were requested, expected 1 to {}",
           options.top ? options.top->k : 0, vocabulary);
 }
 

@@ -65,7 +65,7 @@ void NameRules::require_matches(std::span<const TrainedParameter> parameters) co
       for (const TrainedParameter& p : parameters) names.push_back(p.name());
       names.resize(std::min<size_t>(names.size(), 4));
       fail(ErrorKind::kConfig, rule.key,
-           "'{}' fits no parameter; there are {} …, and `lathe inspect` lists all", rule.text,
+           "'{}' matches no parameter; there are {} …, and `lathe inspect` lists all", rule.text,
            join(names, ", "));
     }
 }

@@ -28,17 +28,18 @@ void OptimConfig::visit(Visitor& v) {
           decay_rate);
   v.field("eps", eps, "added to the root of the mean of squares (adamw)", above(0));
   v.field("table_lr_ratio", table_lr_ratio,
-          "learning rate of the embedding and output tables over lr (adamw, and where muon uses "
-          "it)",
+          "learning rate of the embedding and output tables, as a factor on lr (adamw, and where "
+          "muon uses it)",
           at_least(0));
   v.field("weight_decay", weight_decay,
-          "decoupled decay of parameters with two or more dimensions, times the learning rate",
+          "decoupled weight decay of parameters with two or more dimensions, multiplied by the "
+          "learning rate",
           at_least(0));
   v.field("lr_by_name", lr_by_name,
-          "factor on lr for parameters matched by name, \"embedding.*:0.5\"; the last rule that "
-          "matches counts");
+          "factor on lr for parameters matched by name, \"embedding.*:0.5\"; the last matching "
+          "rule applies");
   v.field("decay_by_name", decay_by_name,
-          "weight decay of parameters by name, \"*.bias:0.1\", in place of weight_decay");
+          "weight decay of parameters by name, \"*.bias:0.1\", instead of weight_decay");
   v.field("grad_clip", grad_clip, "largest global gradient norm; 0 does not clip", at_least(0));
   components.visit_as_groups(v);
 }

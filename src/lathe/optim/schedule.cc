@@ -45,7 +45,8 @@ constexpr ScheduleInfo kTable[] = {
      "Devlin et al. 2019, arXiv:1810.04805", linear},
     {"wsd", "warm-up, stable, then a decay over the last part of the run",
      "Hu et al. 2024, arXiv:2404.06395; Hägele et al. 2024, arXiv:2405.18392", wsd},
-    {"inverse_sqrt", "falls with the root of the step; knows no end of the run",
+    {"inverse_sqrt",
+     "falls with the inverse square root of the step; does not depend on the number of steps",
      "Vaswani et al. 2017, arXiv:1706.03762", inverse_sqrt},
     {"constant", "the peak throughout", "-", constant},
 };

@@ -1,4 +1,4 @@
-// Runs of one setting with several seeds as one curve.
+// Combines runs of one setting with several seeds into one curve.
 #pragma once
 
 #include <vector>
@@ -12,9 +12,9 @@ struct CurveBand {
   std::vector<ChartSpan> range;  // the least and the greatest of the curves
 };
 
-// Over the stretch of x that all curves share, at every x that one of them has a point at; between
-// its points a curve is a straight line, and across a gap of one of them the result has a gap, too.
-// Needs at least one curve; x never falls along a curve. Empty when they share no stretch.
+// Covers the range of x that all curves share, at every x where one of them has a point; between
+// its points a curve is a straight line, and a gap in one of them is a gap in the result. Needs at
+// least one curve; x must not decrease along a curve. Empty if they share no range.
 CurveBand band_of(const std::vector<std::vector<ChartPoint>>& curves);
 
 }  // namespace lathe

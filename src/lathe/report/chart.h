@@ -14,7 +14,7 @@ struct ChartPoint {
 };
 
 // Points with a coordinate that is not finite are gaps, on a logarithmic axis also those at or
-// below 0: no line passes through them, no axis is made longer by them.
+// below 0: lines do not pass through them, and they do not extend an axis.
 inline bool is_finite(const ChartPoint& p) { return std::isfinite(p.x) && std::isfinite(p.y); }
 
 struct ChartSpan {
@@ -27,18 +27,18 @@ struct ChartSeries {
   bool faint = false;  // a thin background line, such as raw values behind smoothed ones
   bool dots = false;   // mark every point
   std::vector<ChartPoint> points;
-  std::vector<ChartSpan> band = {};  // a filled stretch behind the line
+  std::vector<ChartSpan> band = {};  // a filled range behind the line
 };
 
 struct ChartSpec {
   std::string title, x_label = "step";
   std::vector<ChartSeries> series;
   bool from_zero = false;         // a linear y axis begins at 0
-  int width = 560, height = 220;  // a legend that does not fit beside the title adds to the height
+  int width = 560, height = 220;  // a legend that does not fit next to the title adds to the height
   AxisScale x_scale = AxisScale::kLinear, y_scale = AxisScale::kLinear;
 };
 
-// kPage: the style is that of the page; kFile: the SVG carries it, for light and dark.
+// kPage: the style is that of the page; kFile: the SVG contains it, for light and dark.
 enum class ChartUse { kPage, kFile };
 
 // A complete <svg> element. Series of many points are thinned to the drawing's resolution by
@@ -49,7 +49,7 @@ std::string draw_chart(const ChartSpec& spec, ChartUse use);
 // for the page around them.
 std::string chart_style();
 
-// The RunningMean of the y values; gaps stay where they are.
+// The RunningMean of the y values; gaps are kept.
 std::vector<ChartPoint> smoothed(const std::vector<ChartPoint>& points, double keep);
 
 }  // namespace lathe

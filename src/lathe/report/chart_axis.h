@@ -1,4 +1,4 @@
-// Where values stand on an axis, and which of them are written beside it.
+// The positions of values on an axis, and its ticks.
 #pragma once
 
 #include <string>
@@ -8,7 +8,7 @@ namespace lathe {
 
 enum class AxisScale { kLinear, kLog };
 
-// Grows with the values that it is shown; afterwards the smallest stands at 0 and the largest at 1.
+// Grows with the values that it includes; afterwards the smallest is at 0 and the largest at 1.
 class ChartAxis {
  public:
   explicit ChartAxis(AxisScale scale) : scale_(scale) {}
@@ -16,8 +16,8 @@ class ChartAxis {
   // Finite, and above 0 on a logarithmic axis: everything else is a gap.
   bool can_place(double value) const;
   void include(double value);  // one that can be placed
-  // Leaves `share` of the length free at both ends, and makes an axis of one value or none one that
-  // has a length. A linear axis does not begin below `floor` unless a value does.
+  // Leaves `share` of the length free at both ends, and gives an axis with one value or none a
+  // length. A linear axis does not begin below `floor` unless a value does.
   void pad(double share, double floor);
   double place(double value) const;
 

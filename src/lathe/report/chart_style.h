@@ -1,4 +1,4 @@
-// How the series of a chart are told apart.
+// The styles that distinguish the series of a chart.
 #pragma once
 
 #include <string>

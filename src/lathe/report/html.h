@@ -1,4 +1,4 @@
-// Text into HTML and XML.
+// Escapes text for HTML and XML.
 #pragma once
 
 #include <string>

@@ -1,4 +1,4 @@
-// The running mean that progress lines, plots and reports show of numbers that jump from step to
+// The running mean that progress lines, plots and reports show for numbers that vary from step to
 // step.
 #pragma once
 
@@ -7,16 +7,16 @@
 
 namespace lathe {
 
-// With m beginning at 0, of the n-th value x:
+// With m starting at 0, for the n-th value x:
 //   m ← k·m + (1−k)·x,   value() = m / (1 − kⁿ)
-// so that the first values weigh what they should, and the mean does not hang above a falling loss
-// because it began at its first value (Kingma, Ba 2014, arXiv:1412.6980, section 3).
+// so that the first values have the right weight, and the mean does not stay above a falling loss
+// because it started at the first value (Kingma, Ba 2014, arXiv:1412.6980, section 3).
 class RunningMean {
  public:
   // `keep` is k, 0 ≤ k < 1: about the last 1 / (1−k) values count.
   explicit RunningMean(double keep) : keep_(keep) {}
 
-  // A value that is not finite changes nothing: it would be the mean of all that follow.
+  // A value that is not finite is ignored, because it would make all later means not finite.
   void add(double x) {
     if (!std::isfinite(x)) return;
     mean_ = keep_ * mean_ + (1 - keep_) * x;

@@ -43,7 +43,7 @@ class Shape {
 
 }  // namespace lathe
 
-// As str(); formatted only when a message is needed, which str() as an argument would not be.
+// As str(), but formatted only if a message is needed, unlike str() as an argument.
 template <>
 struct fmt::formatter<lathe::Shape> : fmt::formatter<std::string_view> {
   auto format(const lathe::Shape& shape, fmt::format_context& context) const {

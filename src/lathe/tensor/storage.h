@@ -2,10 +2,10 @@
 // points into.
 //
 // A further device gets its memory in allocator_of() and its kernels in kernels_for()
-// (kernels/kernels.h). So far the host reaches the memory of every device, and relies on it wherever
-// it asks a tensor for data(), span() or raw(): in the copies of tensor.cc, the routing of experts
-// (ops/), tables of positions (nn/), updates (optim/). Index tensors lie on Device::kCpu for every
-// device.
+// (kernels/kernels.h). So far the host reaches the memory of every device, and relies on it
+// wherever it asks a tensor for data(), span() or raw(): in the copies of tensor.cc, the routing of
+// experts (ops/), tables of positions (nn/), updates (optim/). Index tensors lie on Device::kCpu
+// for every device.
 #pragma once
 
 #include <cstddef>
@@ -28,10 +28,10 @@ class Allocator {
   virtual void release(std::byte* data, size_t bytes) = 0;
 };
 
-// Freed blocks are kept in lists by size class and handed out again, so that a training step
-// allocates nothing from the operating system after the first (a fresh 100 MB block costs 25,000
-// page faults). Size classes are 64-byte steps up to 1 KiB, then eight steps per power of two: at
-// most 12.5 % is lost.
+// Freed blocks are kept in lists by size class and reused, so that a training step allocates
+// nothing from the operating system after the first (a fresh 100 MB block costs 25,000 page
+// faults). Size classes are 64-byte steps up to 1 KiB, then eight steps per power of two: at most
+// 12.5 % is lost.
 class HostAllocator final : public Allocator {
  public:
   ~HostAllocator() override;
@@ -52,7 +52,7 @@ class HostAllocator final : public Allocator {
 // The process's host memory; one per process, as malloc is.
 HostAllocator& host_allocator();
 
-// Where the tensors of a device lie: of both in the host's memory.
+// The allocator for the tensors of a device: the host's memory for both.
 Allocator& allocator_of(Device device);
 
 class Storage {

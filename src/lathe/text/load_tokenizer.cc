@@ -28,7 +28,7 @@ std::string_view other_kind(std::string_view content) {
     return "a pointer of Git LFS, whose content was not downloaded (git lfs pull)";
   if (content.starts_with("\n")) return "perhaps a SentencePiece model";
   if (content.starts_with("#version")) return "a list of merges (merges.txt)";
-  return "nothing that is known";
+  return "a file of an unknown kind";
 }
 
 // Of a folder without a tokenizer.json: its one file of ranks.
@@ -49,7 +49,7 @@ std::string rank_file_in(const std::string& folder) {
       "one of them, or the file itself",
       folder);
   require(found.size() == 1, ErrorKind::kIo, kWhere,
-          "the folder {} has several files of ranks; give the one that is meant: {}", folder,
+          "the folder {} has several files of ranks; give one of them: {}", folder,
           join(found, ", "));
   return found[0];
 }
@@ -76,7 +76,7 @@ Tokenizer load_tokenizer(const std::string& path, std::optional<Pattern> pattern
   }
   require(
       !pattern, ErrorKind::kUsage, kWhere,
-      "{} says itself how it cuts text; a pattern can only be given for files of tiktoken ranks",
+      "{} itself says how to split text; a pattern can only be given for files of tiktoken ranks",
       file);
   return Tokenizer::from_json(source.text(), file);
 }

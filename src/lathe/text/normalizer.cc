@@ -31,7 +31,7 @@ class UnicodeForm : public Normalizer::Step {
  private:
   bool bring_to_form(std::string_view text, std::string& out) const {
     require(text.size() < INT_MAX, ErrorKind::kData, kWhere,
-            "a text of {} bytes cannot be brought to {}, expected less than 2 GiB; split it",
+            "a text of {} bytes cannot be normalised to {}, expected less than 2 GiB; split it",
             text.size(), name_);
     bool changed = false;
     const uint8_t *p = as_bytes(text), *end = p + text.size();

@@ -44,7 +44,7 @@ TokenizerData::TokenizerData(BpeModel bpe, std::vector<AddedToken> added_tokens,
   for (const std::vector<int32_t>* ids : {&prefix, &suffix})
     for (int32_t id : *ids)
       require(id < vocab_size, ErrorKind::kFormat, "tokenizer",
-              "{}: the post-processor adds id {}, the vocabulary ends at {}", origin, id,
+              "{}: the post-processor adds id {}, but the vocabulary ends at {}", origin, id,
               vocab_size - 1);
 }
 

@@ -107,7 +107,7 @@ std::vector<AddedToken> read_added_tokens(const Json& document, const Vocabulary
             Vocabulary::kMaxId);
       if (vocabulary.has(token.id))
         bad(origin,
-            "added token '{}' (id {} in the file) gets id {}, the next behind {} others, but the "
+            "added token '{}' (id {} in the file) gets id {}, the next after {} others, but the "
             "vocabulary, whose ids have gaps, gives that to another token; number the vocabulary "
             "from 0 without gaps",
             token.content, listed, token.id, token.id);

@@ -184,7 +184,7 @@ void CorpusCounts::count_round() {
   ends_.clear();
   next_round_ = std::max(round_bytes_, gathered_.size() * 2);
   require(gathered_.size() < kLongestWord, ErrorKind::kData, "train",
-          "{} bytes follow one another without the end of a word, which no text has; leave this "
+          "{} bytes in a row contain no end of a word, which does not occur in text; leave this "
           "file out",
           gathered_.size());
 }

@@ -1,4 +1,4 @@
-// Batches of rows as inputs of a model, and the sums of their losses.
+// Turns batches of rows into inputs of a model, and sums their losses.
 #pragma once
 
 #include <map>
@@ -18,13 +18,13 @@ struct LossSum {
   double mean() const { return sum / static_cast<double>(labels); }
 };
 
-// By Row::kind, of formats that mix several.
+// By Row::kind, for formats that mix several.
 using LossByKind = std::map<std::string, LossSum>;
 
-// `losses`, one for each of batch.labels, to the sums of their rows' kinds.
+// Adds `losses`, one for each of batch.labels, to the sums of their rows' kinds.
 void add_by_kind(const Batch& batch, const Tensor& losses, LossByKind& sums);
 
-// A batch as a model is given it.
+// A batch as the inputs of a model.
 ModelInputs inputs_of(const Batch& batch);
 
 }  // namespace lathe

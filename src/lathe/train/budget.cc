@@ -33,8 +33,8 @@ Budget parse_budget(std::string_view text) {
   require(parsed.ec == std::errc() && unit != std::end(kUnits) && budget.amount > 0 &&
               budget.amount < 1e18,
           ErrorKind::kConfig, "train.budget",
-          "'{}' is not understood, expected a number and steps, tokens, epochs or hours, as in "
-          "\"300M tokens\"",
+          "'{}' is not understood, expected a number followed by steps, tokens, epochs or hours, "
+          "as in \"300M tokens\"",
           text);
   budget.unit = unit->unit;
   return budget;

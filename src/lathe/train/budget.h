@@ -1,4 +1,4 @@
-// How long a run is when the recipe says it in something else than steps.
+// The length of a run if the recipe gives it in another unit than steps.
 #pragma once
 
 #include <cstdint>
@@ -15,18 +15,18 @@ struct Budget {
   double amount = 0;
   Unit unit = Unit::kSteps;
 };
-// Error kConfig with what is understood.
+// Throws kConfig, with what is understood.
 Budget parse_budget(std::string_view text);
 
 // Micro-batches of step `step` (from 1): with r = batch_ramp and G = grad_accumulation,
 // ⌈G · step / r⌉ while step < r, then G.
 int64_t micro_batches(const TrainConfig& config, int64_t step);
-// Of all steps before it.
+// The micro-batches of all steps before it.
 int64_t micro_batches_before(const TrainConfig& config, int64_t step);
 
 // The fewest steps whose samples are at least `samples`.
 int64_t steps_for_samples(const TrainConfig& config, double samples);
-// The steps that a budget in steps, tokens or epochs comes to.
+// The number of steps of a budget in steps, tokens or epochs.
 int64_t steps_of(const Budget& budget, const TrainConfig& config, int64_t samples_per_epoch);
 
 }  // namespace lathe

@@ -58,8 +58,8 @@ Json read_verified_state(const fs::path& folder) {
   return state;
 }
 
-// The array's own bytes, kept alive by `owner`; a copy where they are not aligned. Of any dtype, as a
-// task's tensors may be token ids.
+// The array's own bytes, kept alive by `owner`; a copy where they are not aligned. Of any dtype, as
+// a task's tensors may be token ids.
 Tensor tensor_of(const ArraySpan& array, const CheckpointTensor& t,
                  std::shared_ptr<const void> owner) {
   if (reinterpret_cast<uintptr_t>(array.bytes.data()) % size_of(t.dtype) == 0)

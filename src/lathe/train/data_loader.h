@@ -1,5 +1,5 @@
-// Batches as a pure function of the step: a row source (sample_source.h) says which tokens a row is
-// made from, a row format (row_format/row_format.h) makes it.
+// Batches as a pure function of the step: a row source (sample_source.h) chooses the tokens of a
+// row, and a row format (row_format/row_format.h) makes the row.
 #pragma once
 
 #include <cstdint>
@@ -13,7 +13,7 @@
 
 namespace lathe {
 
-// Rows of different lengths are filled up after their ends. What the format does not have is
+// Rows of different lengths are padded at the end. Tensors that the format does not have are
 // undefined.
 struct Batch {
   Tensor ids, labels;                   // i32 [B,T]; label -1: no loss
@@ -26,7 +26,7 @@ struct Batch {
 
 struct LoaderOptions {
   int64_t batch_size = 1, vocab_size = 0;
-  // Tokens see their own document only; the format is plain text.
+  // Tokens see only their own document; the format is plain text.
   bool document_mask = false;
 };
 

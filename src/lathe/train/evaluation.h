@@ -1,6 +1,7 @@
-// The loss of a model over a token shard, as a whole and by position in the text. A model that Lathe
-// trained is measured as its training validated it. Position t of a sample has t tokens before it: a
-// model that was trained on shorter texts shows here what it does with longer ones.
+// The loss of a model over a token shard, in total and by position in the text. A model that Lathe
+// trained is evaluated in the same way as the validation in training. Position t of a sample has t
+// tokens before it: a model that was trained on shorter texts shows here what it does with longer
+// ones.
 #pragma once
 
 #include <cstdint>
@@ -25,15 +26,15 @@ struct EvaluationConfig {
     v.positional("model", model, "folder of a model or of a checkpoint");
     v.field("data", data, "token shard: the prefix of a .bin and .idx", required());
     v.field("seq_len", seq_len,
-            "tokens of a sample (default: the length it was trained with, else the model's "
-            "max_position_embeddings); may be more than that",
+            "tokens per sample (default: the length that the model was trained with, else its "
+            "max_position_embeddings); may be larger than that",
             at_least(1));
     v.field("samples", samples,
-            "samples read, from the beginning of the shard; 0 reads all (default: as many as the "
-            "validations of its training, all with --seq-len or when it was made elsewhere)",
+            "samples to read from the beginning of the shard; 0 reads all (default: as many as the "
+            "validations in training; all with --seq-len or for a model trained elsewhere)",
             at_least(0));
-    v.field("batch_size", batch_size, "samples computed at once", between(1, 1 << 20));
-    v.field("buckets", buckets, "stretches of positions whose loss is told apart", at_least(1));
+    v.field("batch_size", batch_size, "samples per batch", between(1, 1 << 20));
+    v.field("buckets", buckets, "ranges of positions to report the loss of", at_least(1));
   }
 };
 
@@ -44,11 +45,12 @@ struct Evaluation {
   nlohmann::ordered_json to_json(const EvaluationConfig& config) const;
 };
 
-// Called with the samples that are done, and all; may throw, which ends the evaluation.
+// Called with the number of samples that are done and the total; may throw, which ends the
+// evaluation.
 using EvaluationProgress = std::function<void(int64_t done, int64_t all)>;
 
-// In fp32. Errors: kConfig for a body other than a decoder that does not say how it was trained;
-// those of reading the model and the shard.
+// Computes in fp32. Errors: kConfig for a model with another body than a decoder that does not say
+// how it was trained, and those of reading the model and the shard.
 Evaluation evaluate(const EvaluationConfig& config, const Log& log,
                     const EvaluationProgress& progress = {});
 

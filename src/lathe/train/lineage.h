@@ -1,5 +1,5 @@
-// Where what a run writes comes from: its inputs, the recipe, and the branches that it took; and the
-// files that name them.
+// The provenance of what a run writes (its inputs, the recipe, and the branches that it took) and
+// the files that record it.
 #pragma once
 
 #include <filesystem>
@@ -23,15 +23,14 @@ struct Lineage {
   ModelFiles files = {};                   // Task::files
   std::vector<std::string> branches = {};  // "after step 12: optim.lr: 0.01, now 0.001"
 
-  // Of an artefact of `kind` ("checkpoint", "model") after so many steps and updates.
+  // The manifest of an artefact of `kind` ("checkpoint", "model") after so many steps and updates.
   Manifest manifest(std::string_view kind, const Recipe& recipe, int64_t step,
                     int64_t updates) const;
   // CheckpointOptions::complete. Runs on the writing thread: reads only what a run does not change.
   void complete_checkpoint(const Recipe& recipe, const std::filesystem::path& folder,
                            const std::filesystem::path& final_path,
                            const nlohmann::ordered_json& state) const;
-  // The finished model's folder, which takes the place of one that is there, with `values` as its
-  // weights.
+  // The finished model's folder, with `values` as its weights; it replaces an existing one.
   void write_model(Transformer& model, const DiskTensor::Of& values, const Recipe& recipe,
                    const std::filesystem::path& target, int64_t step, int64_t updates) const;
 };

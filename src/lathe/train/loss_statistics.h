@@ -1,4 +1,4 @@
-// The running mean and variance of the loss, by which train.spike_skip knows a spike.
+// The running mean and variance of the loss, with which train.spike_skip detects a spike.
 #pragma once
 
 #include <cstdint>
@@ -9,8 +9,8 @@ struct LossStatistics {
   double mean = 0, variance = 0;
   int64_t count = 0;
 
-  // Whether `loss` lies more than `deviations` standard deviations above the mean; never for 0, and
-  // not before there are enough steps for the statistics to mean something.
+  // Whether `loss` is more than `deviations` standard deviations above the mean; never for 0, nor
+  // before there have been enough steps for meaningful statistics.
   bool is_spike(double loss, double deviations) const;
   void add(double loss);
 };

@@ -1,5 +1,5 @@
-// What a run measured: metrics.jsonl (one JSON object a line) and a TensorBoard event file beside
-// it.
+// What a run measured: metrics.jsonl (one JSON object a line) and a TensorBoard event file in the
+// same folder.
 #pragma once
 
 #include <chrono>
@@ -19,7 +19,7 @@ class MetricsWriter {
  public:
   // Opens <folder>/metrics.jsonl and <folder>/tensorboard. Lines of steps after `last_step`
   // (written by a run that stopped before its next checkpoint) are removed first, so that every
-  // step is there once. kIo.
+  // step is there once. Throws kIo.
   MetricsWriter(const std::filesystem::path& folder, int64_t last_step);
 
   // `record` has "step"; its numbers also go to TensorBoard, within kFlushSeconds. The line is in
@@ -27,14 +27,14 @@ class MetricsWriter {
   // strings "NaN", "Infinity" and "-Infinity", as in the JSON of protocol buffers.
   void write(const nlohmann::ordered_json& record);
   void flush() { board_.flush(); }
-  // The last step of a line that has `key`; 0 for none.
+  // The step of the last line that has `key`; 0 if there is none.
   int64_t last_with(const std::string& key) const;
   struct Best {
     int64_t step;
     double loss;
     int64_t since;  // validations after it
   };
-  // The lowest val_loss so far, the first of equals; nullopt when there is none.
+  // The lowest val_loss so far, the first of equal ones; nullopt if there is none.
   std::optional<Best> best_validation() const { return best_; }
 
  private:
@@ -49,9 +49,9 @@ class MetricsWriter {
   std::chrono::steady_clock::time_point flushed_ = std::chrono::steady_clock::now();
 };
 
-// A number as a line has it: spelled where it is not finite.
+// A number as it is written in a line: as a string if it is not finite.
 nlohmann::ordered_json spelled_number(double value);
-// A number of a line, written as above; nullopt when there is none.
+// A number of a line, written as above; nullopt if there is none.
 std::optional<double> metric_value(const nlohmann::ordered_json& record, const std::string& key);
 
 }  // namespace lathe

@@ -24,7 +24,7 @@ std::span<const Objective> objectives() {
 
 void ObjectiveConfig::visit(Visitor& v) {
   v.choice("name", name, names_of(objectives()),
-           "what is predicted from what; default: next_token for decoder, prefix_lm for "
+           "what the model learns to predict; default: next_token for decoder, prefix_lm for "
            "prefix_decoder, span_corruption for encoder_decoder, masked_lm for encoder");
   hiding.visit(v);
   components.visit(v);
@@ -36,7 +36,7 @@ std::string objective_name(const ObjectiveConfig& config, const ModelConfig& mod
   const auto entry = std::ranges::find_if(
       objectives(), [&](const Objective& o) { return o.bodies.front() == model.body; });
   require(entry != objectives().end(), ErrorKind::kConfig, "objective.name",
-          "nothing is the default for body = \"{}\"; say which", model.body);
+          "there is no default for body = \"{}\"; set one", model.body);
   return std::string(entry->name);
 }
 
@@ -54,7 +54,7 @@ const Objective& find_objective(const ObjectiveConfig& config, const ModelConfig
 RowShape row_shape(const ObjectiveConfig& config, const ModelConfig& model, int64_t seq_len) {
   require(!model.body_traits().encoder || model.decoder_start(), ErrorKind::kConfig,
           "model.decoder_start_token_id",
-          "an encoder_decoder needs an id that its decoder begins with; give this or pad_token_id");
+          "an encoder_decoder needs an id that its decoder starts with; give this or pad_token_id");
   return {.body = model.body_traits(),
           .vocab_size = model.vocab_size,
           .seq_len = seq_len,
@@ -90,7 +90,7 @@ std::unique_ptr<RowFormat> make_row_format(const ObjectiveConfig& config, const 
   check_objective(config, model, seq_len);
   const Objective& entry = find_objective(config, model);
   require(entry.format != nullptr, ErrorKind::kConfig, "objective.name",
-          "{} has no rows of text, which this needs; choose an objective that has some",
+          "{} does not make rows of text, which are needed here; choose an objective that does",
           entry.name);
   return entry.format(row_shape(config, model, seq_len), config.components.of(entry.name));
 }

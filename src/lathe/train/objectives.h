@@ -1,5 +1,5 @@
-// Objectives: what a run learns to do, chosen by objective.name. An entry of the catalogue says which
-// bodies it trains, which keys it has and how its task is made.
+// Objectives: what a run learns to do, chosen by objective.name. An entry of the catalogue defines
+// the bodies that it trains, its keys and how its task is made.
 //
 //   // my_task.cc, and nothing of it anywhere else:
 //   struct MyConfig { double strength = 1; void visit(Visitor& v) { … } };
@@ -28,18 +28,18 @@ namespace lathe {
 
 struct Objective {
   std::string_view name, summary, source;
-  std::vector<std::string_view> bodies;  // that it can train; the default of the first
+  std::vector<std::string_view> bodies;  // that it can train; it is the default of the first
   ComponentConfig (*config)();           // with its defaults
-  // Error kConfig for a configuration that cannot work.
+  // Throws kConfig for a configuration that cannot work.
   void (*check)(const RowShape& shape, const ComponentConfig& config, const KeyErrors& keys);
   std::unique_ptr<Task> (*make)(const TaskSetting& setting);
-  // Of an objective that is a row format of the language-model task; else nullptr.
+  // The row format, if the objective is one of the language-model task; else nullptr.
   std::unique_ptr<RowFormat> (*format)(const RowShape& shape,
                                        const ComponentConfig& config) = nullptr;
 };
 std::span<const Objective> objectives();
 
-// An objective with a task of its own; Config has its keys.
+// An objective with its own task; Config has its keys.
 template <class Config = NoConfig>
 Objective objective(const ComponentText& text, std::vector<std::string_view> bodies,
                     std::unique_ptr<Task> (*make)(const TaskSetting& setting)) {
@@ -66,7 +66,7 @@ Objective text_objective(const ComponentText& text, std::vector<std::string_view
 
 // The section [objective] of a recipe.
 struct ObjectiveConfig {
-  std::optional<std::string> name;  // default: what the body is made for, see objective_name()
+  std::optional<std::string> name;  // default: the usual one of the body, see objective_name()
   HidingConfig hiding;
   ComponentConfigs components{objectives()};
   LanguageModelConfig language_model;
@@ -79,7 +79,7 @@ std::string objective_name(const ObjectiveConfig& config, const ModelConfig& mod
 // vocabulary or seq_len.
 RowLengths check_objective(const ObjectiveConfig& config, const ModelConfig& model,
                            int64_t seq_len);
-// Errors: those of check_objective(), and kConfig for an objective that is not of text.
+// Errors: those of check_objective(), and kConfig for an objective without rows of text.
 std::unique_ptr<RowFormat> make_row_format(const ObjectiveConfig& config, const ModelConfig& model,
                                            int64_t seq_len);
 

@@ -29,7 +29,7 @@ struct FromFolder {
   double &attention_dropout, &hidden_dropout;
 
   void visit(Visitor& v) {
-    v.field("from", from, "folder of a model or of a checkpoint whose weights the run begins with",
+    v.field("from", from, "folder of a model or of a checkpoint whose weights the run starts from",
             when_resumed(OnResume::kFree));
     visit_dropout(v, attention_dropout, hidden_dropout);
   }
@@ -45,8 +45,8 @@ ModelConfig model_from_folder(const std::string& folder, const Json& section) {
   for (const FieldInfo& field : describe(fields)) known.push_back(field.key);
   for (const auto& [key, value] : section.items())
     require(std::ranges::find(known, key) != known.end(), ErrorKind::kConfig, "model",
-            "'{}' cannot be set beside from = \"{}\": the folder's config.json decides. Keys that "
-            "may be given: {}",
+            "'{}' cannot be set together with from = \"{}\": the folder's config.json decides. "
+            "Keys that may be given: {}",
             key, folder, join(known, ", "));
   read_config_in_place(fields, section, "model", {});
   return config;
@@ -77,8 +77,7 @@ bool is_given(const Json& tree, const char* section, const char* key) {
 void refuse_both(const Json& tree) {
   for (const auto& [section, a, b] : kAlternatives)
     require(!is_given(tree, section, a) || !is_given(tree, section, b), ErrorKind::kConfig, section,
-            "{} and {} are both given, and each sets what the other does; leave one of them out", a,
-            b);
+            "{} and {} are both given, but they set the same thing; leave one of them out", a, b);
 }
 
 // Of alternatives that a file and the command line give, the file's.
@@ -100,7 +99,7 @@ void check_shards(const DataConfig& data) {
     require(!shard.prefix.empty(), ErrorKind::kConfig, "data.valid",
             "'{}' names no shard; give the prefix of a .bin and .idx, as in \"NAME=PREFIX\"", text);
     require(names.insert(shard.name).second, ErrorKind::kConfig, "data.valid",
-            "two sets are named '{}'; name one of them otherwise, as in \"NAME={}\"", shard.name,
+            "two sets are named '{}'; give one of them another name, as in \"NAME={}\"", shard.name,
             shard.prefix);
   }
 }
@@ -111,11 +110,12 @@ void check_together(const Recipe& r) {
   require(!r.data.document_mask ||
               make_row_format(r.objective, r.model, r.train.seq_len)->is_plain_text(),
           ErrorKind::kConfig, "data.document_mask",
-          "only rows that are the text itself keep their documents apart: objective.name = "
-          "\"next_token\"; leave it off for {}",
+          "only objective.name = \"next_token\" can keep the documents of a row apart; leave it "
+          "off for {}",
           objective_name(r.objective, r.model));
   require(r.train.device == "cpu" || r.train.precision == "fp32", ErrorKind::kConfig,
-          "train.precision", "the ref device computes in double; write precision = \"fp32\"");
+          "train.precision",
+          "the ref device computes in double precision; write precision = \"fp32\"");
   require(r.train.sample_every == 0 || r.data.tokenizer, ErrorKind::kConfig, "train.sample_every",
           "sample texts need a tokenizer; set data.tokenizer, or sample_every = 0");
 }
@@ -123,81 +123,79 @@ void check_together(const Recipe& r) {
 }  // namespace
 
 void DataConfig::visit(Visitor& v) {
-  v.field(
-      "train", train,
-      "token shards to learn from: prefixes of a .bin and .idx. \"PREFIX:0.3\" gives that share of "
-      "the samples; shards without a share divide what is left by their sizes",
-      required().when_resumed(OnResume::kFree));  // what counts is checked by content
-  v.field(
-      "valid", valid,
-      "token shards to validate on, \"NAME=PREFIX\" to name one; the first is that of val_loss, "
-      "keep_best and patience",
-      when_resumed(OnResume::kFree));
-  v.choice("order", order, {"shuffle", "sequential"}, "how samples follow each other");
+  v.field("train", train,
+          "token shards to train on: prefixes of a .bin and .idx. \"PREFIX:0.3\" takes that share "
+          "of the samples from the shard; shards without a share divide the rest in proportion to "
+          "their sizes",
+          required().when_resumed(OnResume::kFree));  // what counts is checked by content
+  v.field("valid", valid,
+          "token shards to validate on, \"NAME=PREFIX\" to name one; val_loss, keep_best and "
+          "patience use the first",
+          when_resumed(OnResume::kFree));
+  v.choice("order", order, {"shuffle", "sequential"}, "order of the samples");
   v.field("document_mask", document_mask,
-          "tokens see only their own document, positions restart in each, and no loss crosses a "
-          "border");
+          "tokens attend only to their own document, positions restart in each document, and no "
+          "label crosses a boundary");
   v.field("tokenizer", tokenizer,
-          "tokenizer of the shards: for samples, bits per byte, and the finished folder",
+          "tokenizer of the shards, used for sample texts, bits per byte and the finished folder",
           when_resumed(OnResume::kFree));
 }
 
 void TrainConfig::visit(Visitor& v) {
   const auto free = when_resumed(OnResume::kFree);
   const auto free_from = [](double least) { return at_least(least).when_resumed(OnResume::kFree); };
-  v.field(
-      "budget", budget,
-      "in place of steps, what they are to come to: \"300M tokens\", \"2 epochs\" or \"1.5 hours\"",
-      free);
+  v.field("budget", budget,
+          "length of the run, instead of steps: \"300M tokens\", \"2 epochs\" or \"1.5 hours\"",
+          free);
   if (!budget)
     v.field("steps", steps, "optimiser steps", at_least(1).when_resumed(OnResume::kContinues));
   v.field("batch_size", batch_size, "sequences in one micro-batch", between(1, 1 << 20));
-  v.field("grad_accumulation", grad_accumulation, "micro-batches whose gradients make one step",
-          between(1, 1 << 20));
-  v.field(
-      "batch_ramp", batch_ramp,
-      "steps over which the micro-batches of a step grow from one to grad_accumulation; 0: all of "
-      "them from the first step on",
-      at_least(0));
-  v.field("seq_len", seq_len, "tokens of a sequence", at_least(1));
+  v.field("grad_accumulation", grad_accumulation,
+          "micro-batches whose gradients are combined in one step", between(1, 1 << 20));
+  v.field("batch_ramp", batch_ramp,
+          "steps over which the number of micro-batches per step grows from one to "
+          "grad_accumulation; 0 uses all of them from the first step on",
+          at_least(0));
+  v.field("seq_len", seq_len, "tokens per sequence", at_least(1));
   v.choice("precision", precision, {"bf16", "fp32"},
            "arithmetic of the model; master weights and optimiser are fp32 in both");
   v.choice("recompute", recompute, {"none", "selective", "full"},
-           "activations made again in the backward: less memory, more time", free);
+           "activations to recompute in the backward pass: less memory, more time", free);
   v.choice("device", device, {"cpu", "ref"}, "ref: scalar double precision, for checking",
            when_resumed(OnResume::kAnother));
-  v.field("seed", seed, "of weights, order and dropout", at_least(0));
+  v.field("seed", seed, "seed of weights, sample order and dropout", at_least(0));
   v.field("out", out, "folder of the run", free);
   v.field("checkpoint_every", checkpoint_every, "steps between checkpoints; 0 writes only the last",
           free_from(0));
-  v.field("keep_last", keep_last, "newest checkpoints that are kept", free_from(1));
-  v.field("keep_every", keep_every,
-          "checkpoints at multiples of this step are kept for good; 0 keeps none", free_from(0));
+  v.field("keep_last", keep_last, "number of newest checkpoints to keep", free_from(1));
+  v.field("keep_every", keep_every, "never delete checkpoints at multiples of this step; 0 is off",
+          free_from(0));
   v.field("keep_best", keep_best,
-          "keep the checkpoint of the lowest validation loss, as checkpoints/best", free);
+          "keep the checkpoint with the lowest validation loss, as checkpoints/best", free);
   v.field("patience", patience,
-          "end the run when so many validations in a row bring no lower loss; 0 never does",
+          "end the run after this many validations in a row without a lower loss; 0 is off",
           free_from(0));
   v.field("eval_every", eval_every, "steps between validations; 0 validates only at the end",
           free_from(0));
   v.field("eval_batches", eval_batches,
-          "in place of eval_samples: samples of a validation, in micro-batches", free_from(1));
+          "samples per validation, in micro-batches, instead of eval_samples", free_from(1));
   if (!eval_batches)
     v.field("eval_samples", eval_samples,
-            "samples of one validation, always the same; 0 reads the whole shard", free_from(0));
+            "samples per validation, always the same ones; 0 reads the whole shard", free_from(0));
   v.field("sample_every", sample_every, "steps between sample texts; 0 writes none", free_from(0));
-  v.field("sample_prompt", sample_prompt, "how a sample text begins", free);
-  v.field("sample_tokens", sample_tokens, "tokens of a sample text", free_from(1));
-  v.field(
-      "ema_decay", ema_decay,
-      "decay of an average of the weights, used for validation and the finished model; 0 is off",
-      Limits{.minimum = 0, .maximum = 1, .exclusive_maximum = true});
+  v.field("sample_prompt", sample_prompt, "prompt of the sample texts", free);
+  v.field("sample_tokens", sample_tokens, "tokens per sample text", free_from(1));
+  v.field("ema_decay", ema_decay,
+          "decay of the moving average of the weights that is used for validation and the finished "
+          "model; 0 is off",
+          Limits{.minimum = 0, .maximum = 1, .exclusive_maximum = true});
   v.field("spike_skip", spike_skip,
           "skip a step whose loss is this many standard deviations above its running mean; 0 "
           "never skips",
           at_least(0));
   v.field("max_skipped", max_skipped,
-          "skipped steps in a row that end the run: it no longer learns", free_from(1));
+          "end the run after this many skipped steps in a row, because it no longer learns",
+          free_from(1));
 }
 
 void Recipe::visit(Visitor& v) {
@@ -209,11 +207,11 @@ void Recipe::visit(Visitor& v) {
     v.group("model", model, "the model");
   }
   v.on_resume(OnResume::kBranch);
-  v.group("data", data, "what it learns from");
+  v.group("data", data, "the training data");
   v.group("train", train, "the run");
-  v.group("objective", objective, "what it predicts");
+  v.group("objective", objective, "the training objective");
   v.group("optim", optim, "the optimiser");
-  v.group("schedule", schedule, "the learning rate over the run");
+  v.group("schedule", schedule, "the learning-rate schedule");
 }
 
 DType Recipe::compute_dtype() const {

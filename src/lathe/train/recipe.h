@@ -18,7 +18,7 @@ namespace lathe {
 
 struct DataConfig {
   std::vector<std::string> train;  // parse_shard_choice()
-  std::vector<std::string> valid;  // parse_named_shard(); the first one is what decides
+  std::vector<std::string> valid;  // parse_named_shard(); the first one decides
   std::string order = "shuffle";
   bool document_mask = false;
   std::optional<std::string> tokenizer;
@@ -28,7 +28,7 @@ struct DataConfig {
 
 struct TrainConfig {
   int64_t steps = 1000;
-  std::optional<std::string> budget;  // train/budget.h; once it is known in steps, unset
+  std::optional<std::string> budget;  // train/budget.h; unset once it has been converted to steps
   int64_t batch_size = 8;
   int64_t grad_accumulation = 1;
   int64_t batch_ramp = 0;
@@ -57,7 +57,7 @@ struct TrainConfig {
 };
 
 struct Recipe {
-  std::optional<std::string> from;  // folder whose weights the run begins with
+  std::optional<std::string> from;  // folder whose weights the run starts from
   ModelConfig model;
   DataConfig data;
   TrainConfig train;
@@ -65,10 +65,11 @@ struct Recipe {
   OptimConfig optim;
   ScheduleConfig schedule;
 
-  // Every section. Of a model that begins `from` a folder only what may be set beside that.
+  // Every section. For a model that starts `from` a folder, only the keys that may be set together
+  // with that.
   void visit(Visitor& v);
 
-  // Samples of one validation; 0: all.
+  // The number of samples of one validation; 0: all.
   int64_t validation_samples() const {
     return train.eval_batches ? *train.eval_batches * train.batch_size : train.eval_samples;
   }
@@ -77,13 +78,13 @@ struct Recipe {
   Recompute recompute() const;
 };
 
-// From the tree of a recipe file with overrides applied. Error kConfig for unknown sections or
+// Reads the tree of a recipe file with overrides applied. Throws kConfig for unknown sections or
 // keys, and for combinations that cannot work, with what to write instead.
 Recipe read_recipe(const nlohmann::ordered_json& tree);
-// Of a file, and `section.key=value` over it: a key that sets what another of the file does in
-// different units (train.budget, train.steps) takes its place.
+// Reads a file and applies `section.key=value` to it: a key replaces another key of the file that
+// sets the same thing in other units (train.budget, train.steps).
 Recipe read_recipe(const std::string& path, std::span<const std::string> overrides);
-// Every key; read_recipe() gives an equal recipe back.
+// Writes every key; read_recipe() returns an equal recipe.
 nlohmann::ordered_json write_recipe(const Recipe& recipe);
 
 }  // namespace lathe

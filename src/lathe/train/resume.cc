@@ -91,14 +91,16 @@ std::vector<std::string> accept_changes(const std::vector<RecipeChange>& changes
   const std::vector<std::string> another = of_kind(OnResume::kAnother),
                                  branch = of_kind(OnResume::kBranch);
   require(another.empty(), ErrorKind::kConfig, "resume",
-          "the weights and the state of the optimiser belong to another recipe:\n  {}\n"
-          "Put these back, or start a new run with another train.out",
+          "the weights and the state of the optimiser belong to another recipe:\n"
+          "  {}\n"
+          "Restore these keys, or start a new run with another train.out",
           lines(another));
   require(from.branch || branch.empty(), ErrorKind::kConfig, "resume",
-          "the recipe is not the one this run began with:\n  {}\n"
-          "Put these back; or add --branch to go on from step {} with them, which the lineage will "
-          "name; or start a new run in another train.out (model.from = \"{}\" begins from its "
-          "weights)",
+          "the recipe is not the one that this run started with:\n"
+          "  {}\n"
+          "Restore these keys; or add --branch to continue from step {} with them, which the "
+          "lineage will record; or start a new run in another train.out (model.from = \"{}\" "
+          "starts from its weights)",
           lines(branch), from.step, from.checkpoint);
   return branch;
 }

@@ -22,7 +22,7 @@ void TrainLoop::refuse_used_folder() const {
   const fs::path out = recipe_.train.out;
   for (const char* name : {"metrics.jsonl", "checkpoints", "model"})
     require(!fs::exists(out / name), ErrorKind::kConfig, "train.out",
-            "{} already holds a run ({} exists); add --resume to go on with it, or choose another "
+            "{} already holds a run ({} exists); add --resume to continue it, or choose another "
             "folder with --train.out=DIR",
             out.string(), name);
 }
@@ -35,7 +35,8 @@ int64_t TrainLoop::begin(Start start, std::optional<int64_t> from_step) {
   const fs::path out = recipe_.train.out;
   if (fs::exists(out / "checkpoints"))
     for (const fs::path& path : leftover_temporaries(out / "checkpoints"))
-      callbacks_.log.info("removing {}: its writing was cut short", path.filename().string());
+      callbacks_.log.info("removing {}, which was not written completely",
+                          path.filename().string());
   checkpoints_.remove_leftovers();
   remove_leftovers(out);
   // Refused now rather than at the end of the run, when it holds something else.
@@ -159,7 +160,8 @@ void TrainLoop::train(Start start, std::optional<int64_t> from_step) {
 void TrainLoop::end_early() {
   const auto best = metrics_->best_validation();
   callbacks_.log.info(
-      "ended after step {} of {}: {} validations brought no lower loss than {:.4f} of step {}{}",
+      "ended after step {} of {}: {} validations in a row had no lower loss than the {:.4f} of "
+      "step {}{}",
       progress_.taken, recipe_.train.steps, best->since, best->loss, best->step,
       recipe_.train.keep_best ? ", whose weights are in checkpoints/best" : "");
   finish_checkpoint();
@@ -184,7 +186,7 @@ void TrainLoop::save_what_can_be_saved() {
   try {
     save_checkpoint(progress_.taken);
     finish_checkpoint();
-    callbacks_.log.info("step {} is saved; --resume goes on from there", progress_.taken);
+    callbacks_.log.info("step {} is saved; --resume continues from there", progress_.taken);
   } catch (const std::exception& error) {
     callbacks_.log.warn("step {} could not be saved: {}", progress_.taken, error.what());
   }

@@ -40,11 +40,10 @@ std::vector<double> shard_shares(const std::vector<ShardChoice>& choices,
     if (!choices[i].weight) unweighted += static_cast<double>(samples[i]);
   }
   if (!any) return {};
-  require(
-      unweighted == 0 || given < 1, ErrorKind::kConfig, "data.train",
-      "the weights add up to {}, which leaves nothing for the shards without one; make them add "
-      "up to less than 1, or give every shard a weight",
-      given);
+  require(unweighted == 0 || given < 1, ErrorKind::kConfig, "data.train",
+          "the weights add up to {}, which leaves nothing for the shards without a weight; make "
+          "them add up to less than 1, or give every shard a weight",
+          given);
   std::vector<double> shares;
   for (size_t i = 0; i < choices.size(); ++i)
     shares.push_back(unweighted == 0 ? *choices[i].weight / given

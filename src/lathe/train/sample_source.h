@@ -1,11 +1,11 @@
-// The row source of token shards: which tokens sample number i of a run is. A pure function of i, so
-// that resuming needs no saved position.
+// The row source of token shards: which tokens sample number i of a run is. A pure function of i,
+// so that resuming needs no saved position.
 //
-// A sample is T + 1 tokens from a multiple of T on. Shards without weights are read as if they were
-// one: an epoch holds every sample of all of them once, in the order of a permutation keyed by
-// (seed, epoch). With weights, of every 4,096 samples in a row each shard gives its share, and goes
-// through its own epochs; without shuffling the shards take turns and each is read in its order.
-// Thread-safe.
+// A sample is T + 1 tokens that begin at a multiple of T. Shards without weights are read as if
+// they were one: an epoch contains every sample of all of them once, in the order of a permutation
+// keyed by (seed, epoch). With weights, each shard provides its share of every 4,096 consecutive
+// samples and goes through its own epochs; without shuffling the shards take turns and each is read
+// in order. Thread-safe.
 #pragma once
 
 #include <cstdint>
@@ -19,19 +19,19 @@
 
 namespace lathe {
 
-// "PREFIX" or "PREFIX:WEIGHT", WEIGHT the share of the samples that come from the shard. Error
-// kConfig for a weight that is not above 0.
+// "PREFIX" or "PREFIX:WEIGHT", where WEIGHT is the share of the samples that come from the shard.
+// Throws kConfig for a weight that is not above 0.
 struct ShardChoice {
   std::string prefix;
   std::optional<double> weight = {};
 };
 ShardChoice parse_shard_choice(std::string_view text);
-// Of data.train. A lone shard is all there is, so its weight is dropped.
+// The shards of data.train. The weight of a single shard has no effect, so it is dropped.
 std::vector<ShardChoice> parse_shard_choices(const std::vector<std::string>& texts);
 
-// The share of each shard: its weight; those without one divide what is left by their numbers of
-// samples. Where all have a weight, they are divided by their sum. Error kConfig when nothing is
-// left. Empty when no shard has a weight.
+// The share of each shard: its weight; shards without a weight divide the rest in proportion to
+// their numbers of samples. If all have a weight, the weights are divided by their sum. Throws
+// kConfig if nothing is left. Empty if no shard has a weight.
 std::vector<double> shard_shares(const std::vector<ShardChoice>& choices,
                                  const std::vector<int64_t>& samples);
 
@@ -42,21 +42,21 @@ class SampleSource {
     bool shuffle = true;
     Rng rng{0};
   };
-  // `shares` as shard_shares() gives them. The shards outlive the source. Error kData for a shard
-  // shorter than one sample, kConfig for a share that is too small to be kept.
+  // `shares` are those of shard_shares(). The shards must outlive the source. Throws kData for a
+  // shard shorter than one sample, kConfig for a share that is too small to be met.
   SampleSource(std::vector<const TokenShard*> shards, std::vector<double> shares, Options options);
 
   struct Sample {
     const TokenShard* shard;
     int64_t begin;  // its first token
-    Rng rng;        // of what is drawn for it
+    Rng rng;        // for everything that is drawn for it
   };
   Sample at(int64_t position) const;
 
   // Of all shards together.
   int64_t samples_per_epoch() const { return total_; }
-  // Samples that shard `i` has, and how many of the first `positions` come from it (within one
-  // round of 4,096).
+  // The number of samples of shard `i`, and how many of the first `positions` come from it (within
+  // one round of 4,096).
   int64_t samples_of(size_t i) const { return samples_[i]; }
   double taken_from(size_t i, int64_t positions) const;
   int64_t seq_len() const { return options_.seq_len; }

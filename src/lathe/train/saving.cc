@@ -90,25 +90,26 @@ void TrainLoop::save_checkpoint(int64_t step) {
 void TrainLoop::accept_state(const Json& state, Start start) {
   const auto step = state.at("step").get<int64_t>();
   const bool branch = start == Start::kBranch;
-  require(
-      state.value("format", 0) == kFormat, ErrorKind::kFormat, checkpoints_.path_of(step).string(),
-      "was written in format {} and is read in format {}; go on with the release that wrote it, "
-      "or start a new run",
-      state.value("format", 0), kFormat);
+  require(state.value("format", 0) == kFormat, ErrorKind::kFormat,
+          checkpoints_.path_of(step).string(),
+          "was written in format {}, but this release reads format {}; continue with the release "
+          "that wrote it, or start a new run",
+          state.value("format", 0), kFormat);
   if (hours_) {
     recipe_.train.steps = state.at("recipe").at("train").at("steps").get<int64_t>();
     hours_.reset();
   }
   require(step <= recipe_.train.steps, ErrorKind::kConfig, "train.steps",
-          "the run has taken {} steps already, more than {}; give at least as many", step,
+          "the run has already taken {} steps, more than {}; give at least as many", step,
           recipe_.train.steps);
   std::vector<std::string> notes = accept_changes(
       changes_between(state.at("recipe"), recipe_, step),
       {.step = step, .checkpoint = checkpoints_.path_of(step).string(), .branch = branch});
   for (std::string& note : accept_data(state, branch)) notes.push_back(std::move(note));
   require(notes.empty() || step < recipe_.train.steps, ErrorKind::kConfig, "resume",
-          "all {} steps are taken, so that nothing is left for which to change\n  {}\n"
-          "Go on from an earlier checkpoint with --from-step, or give more train.steps",
+          "all {} steps have been taken, so no step is left that could use the changes\n"
+          "  {}\n"
+          "Continue from an earlier checkpoint with --from-step, or raise train.steps",
           step, join(notes, "\n  "));
   lineage_.branches = state.at("branches").get<std::vector<std::string>>();
   for (const std::string& note : notes) {
@@ -123,11 +124,10 @@ std::vector<std::string> TrainLoop::accept_data(const Json& state, bool branch) 
   const bool same_data = state.at("data") == lineage_.data_hash;
   const Json weights = weights_of(recipe_.data.train);
   const bool same_weights = state.at("weights") == weights;
-  require(
-      (same_data && same_weights) || branch, ErrorKind::kData, "data.train",
-      "its {} not what the run began with, so the run cannot go on exactly; give the shards that "
-      "it had as data.train, or add --branch to go on with {}",
-      same_data ? "weights are" : "content is", join(recipe_.data.train, ", "));
+  require((same_data && same_weights) || branch, ErrorKind::kData, "data.train",
+          "its {} not what the run started with, so the run cannot be continued exactly; give the "
+          "original shards as data.train, or add --branch to continue with {}",
+          same_data ? "weights are" : "content is", join(recipe_.data.train, ", "));
   std::vector<std::string> notes;
   if (!same_data) notes.push_back("data.train: its content changed");
   if (!same_weights) notes.push_back("data.train: its weights changed");
@@ -138,9 +138,9 @@ void TrainLoop::warn_of_other_threads(const Json& state) const {
   const auto threads = state.at("threads").get<int64_t>();
   if (threads != lineage_.threads)
     callbacks_.log.warn(
-        "the run had {} threads so far and has {} now: sums are taken in another order, so its "
-        "numbers differ in their last bits from those of a run that never stopped; --threads {} "
-        "keeps them",
+        "the run used {} threads so far and uses {} now: sums are computed in another order, so "
+        "its numbers differ in the last bits from those of an uninterrupted run; --threads {} "
+        "avoids this",
         threads, lineage_.threads, threads);
 }
 
@@ -148,7 +148,7 @@ int64_t TrainLoop::load_checkpoint(Start start, std::optional<int64_t> from_step
   const std::vector<int64_t> steps = checkpoints_.steps();
   if (from_step)
     require(std::ranges::find(steps, *from_step) != steps.end(), ErrorKind::kConfig, "from-step",
-            "there is no checkpoint of step {} in {}; there are those of step {}", *from_step,
+            "there is no checkpoint of step {} in {}; checkpoints exist for step {}", *from_step,
             recipe_.train.out, steps.empty() ? "none" : fmt::format("{}", fmt::join(steps, ", ")));
   const Json state = checkpoints_.load_newest(
       callbacks_.log,

@@ -16,11 +16,10 @@ void require_memory(Transformer& model, const Recipe& recipe) {
   const ModelCost cost =
       model_cost(model, {.seq_len = recipe.train.seq_len, .compute = recipe.compute_dtype()});
   const int64_t needed = cost.weight_bytes + cost.gradient_bytes, there = physical_memory_bytes();
-  require(
-      there == 0 || needed <= there, ErrorKind::kConfig, "model",
-      "{} parameters take {:.0f} GiB of weights and gradients, and this machine has {:.0f} GiB; "
-      "train a smaller model (`lathe inspect` shows what each costs)",
-      cost.parameters, static_cast<double>(needed) / kGiB, static_cast<double>(there) / kGiB);
+  require(there == 0 || needed <= there, ErrorKind::kConfig, "model",
+          "{} parameters need {:.0f} GiB for weights and gradients, but this machine has {:.0f} "
+          "GiB; train a smaller model (`lathe inspect` shows what each costs)",
+          cost.parameters, static_cast<double>(needed) / kGiB, static_cast<double>(there) / kGiB);
 }
 
 }  // namespace

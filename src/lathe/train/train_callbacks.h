@@ -1,4 +1,5 @@
-// How a run talks to its surroundings: what it reports, what it asks for, and what it is told once.
+// The interface between a run and its surroundings: what it reports, what it asks, and what it is
+// told once.
 #pragma once
 
 #include <cstdint>
@@ -15,7 +16,7 @@ namespace lathe {
 
 class Transformer;
 
-// What a step or an evaluation measured besides its loss, in the order in which it is shown.
+// What a step or an evaluation measured in addition to its loss, in the order in which it is shown.
 using NamedNumbers = std::vector<std::pair<std::string, double>>;
 std::optional<double> find_number(const NamedNumbers& numbers, std::string_view name);
 
@@ -38,25 +39,26 @@ struct EvalReport {
 // Every member may be empty.
 struct TrainCallbacks {
   Log log;
-  // Everything was read and checked, and the first step begins: before, a run has nothing to save.
+  // Everything has been read and checked, and the first step begins; before this, a run has nothing
+  // to save.
   std::function<void()> on_start;
   std::function<void(const StepReport&)> on_step;
   std::function<void(const EvalReport&)> on_eval;
   std::function<void(int64_t step, const std::string& text)> on_sample;
-  // Text that the model writes now; runs with the weights that validation uses.
+  // A text that the model generates now, with the weights that validation uses.
   std::function<std::string(Transformer& model)> sample;
-  // Asked before every operation of a step and every batch of a validation; true saves the last
+  // Called before every operation of a step and every batch of a validation; true saves the last
   // step whose update was finished and ends the run with Error kInterrupted.
   std::function<bool()> should_stop;
   // CheckpointOptions::on_part.
   std::function<void(std::string_view part)> on_checkpoint_part;
 };
 
-// What a run cannot know by itself.
+// Facts that a run cannot find out by itself.
 struct TrainFacts {
   std::string command = {};  // for manifests
   double matrix_flops = 0;   // measured rate of this machine, FLOP/s, for MFU; 0: not known
-  // Bytes that each token id stands for, for bits per byte; empty without a tokenizer.
+  // The number of bytes of each token id, for bits per byte; empty without a tokenizer.
   std::vector<int32_t> token_bytes = {};
 };
 

@@ -121,7 +121,7 @@ void TrainLoop::update(const StepReport& report) {
 void TrainLoop::stop_if_asked() const {
   if (callbacks_.should_stop && callbacks_.should_stop())
     fail(ErrorKind::kInterrupted, "train",
-         "stopped after step {} of {}; the same command with --resume goes on", progress_.taken,
+         "stopped after step {} of {}; the same command with --resume continues", progress_.taken,
          recipe_.train.steps);
 }
 
@@ -146,13 +146,12 @@ void TrainLoop::count_skipped(const StepReport& report) {
   const bool finite = std::isfinite(report.loss) && std::isfinite(report.grad_norm);
   const std::string from =
       finite ? "from the newest checkpoint" : set_aside_from(report.step - skipped);
-  fail(
-      ErrorKind::kNumeric, "train",
-      "step {} is number {} in a row to be skipped (its loss is {}, its gradient norm {}): the run "
-      "no longer learns. {}, and go on with --resume --branch, {}",
-      report.step, skipped, spelled_number(report.loss).dump(),
-      spelled_number(report.grad_norm).dump(), finite ? "Raise train.spike_skip" : "Lower optim.lr",
-      from);
+  fail(ErrorKind::kNumeric, "train",
+       "step {} is number {} in a row to be skipped (its loss is {}, its gradient norm {}): the "
+       "run no longer learns. {}, and continue with --resume --branch, {}",
+       report.step, skipped, spelled_number(report.loss).dump(),
+       spelled_number(report.grad_norm).dump(),
+       finite ? "Raise train.spike_skip" : "Lower optim.lr", from);
 }
 
 // The weights of step `first` fail in the step after it, whatever its learning rate: checkpoints
@@ -174,7 +173,7 @@ void TrainLoop::fail_not_finite(const StepReport& report) {
   const std::string from = set_aside_from(report.step - 1);
   fail(ErrorKind::kNumeric, "train",
        "step {}: the loss is {} and the gradient norm {}. Set a lower optim.lr, a longer "
-       "schedule.warmup_steps, optim.grad_clip = 1.0 or train.spike_skip = 6, and go on with "
+       "schedule.warmup_steps, optim.grad_clip = 1.0 or train.spike_skip = 6, and continue with "
        "--resume --branch, {}",
        report.step, spelled_number(report.loss).dump(), spelled_number(report.grad_norm).dump(),
        from);

@@ -1,5 +1,5 @@
-// The loop over a task: steps, clipping, the update, skipping of spikes, averages, checkpoints,
-// metrics, stopping and going on.
+// The training loop over a task: steps, clipping, the update, skipping of spikes, averages,
+// checkpoints, metrics, stopping and resuming.
 #pragma once
 
 #include <cstdint>
@@ -20,58 +20,58 @@
 
 namespace lathe {
 
-// Checkpoints are written behind the steps (train/checkpoint.h): what changes weights, optimiser
-// state or averages in here waits first until they have been read. An error of the write is thrown
-// by the next member that waits for it.
+// Checkpoints are written in the background (train/checkpoint.h): a member that changes weights,
+// optimiser state or averages first waits until they have been read. An error of the write is
+// thrown by the next member that waits for it.
 class TrainLoop {
  public:
-  // Over the task of the recipe's objective. Errors: kConfig, kData, kIo, kFormat.
+  // Trains on the task of the recipe's objective. Errors: kConfig, kData, kIo, kFormat.
   explicit TrainLoop(const Recipe& recipe, const TrainCallbacks& callbacks = {},
                      const TrainFacts& facts = {});
-  // Over any task, which trains the recipe's model.
+  // Trains on any task, which trains the recipe's model.
   TrainLoop(std::unique_ptr<Task> task, const Recipe& recipe, const TrainCallbacks& callbacks = {},
             const TrainFacts& facts = {});
 
   enum class Start {
     kFresh,   // refuses an `out` that holds a run
-    kResume,  // goes on from the newest intact checkpoint, or begins when there is none
-    kBranch,  // the same, also with changes that make another run of the rest (train/resume.h)
+    kResume,  // continues from the newest intact checkpoint, or starts if there is none
+    kBranch,  // the same, also with changes that make the rest another run (train/resume.h)
   };
-  // Trains to the last step and writes <out>/model. Whatever ends it earlier, the last step whose
-  // update was finished is saved first. Errors: kNumeric for a loss that is not finite, and for
-  // train.max_skipped steps skipped in a row; kIo while another process runs in `out`.
-  // With `from_step` the run goes on from that checkpoint, and later ones are set aside once it is
-  // accepted; kConfig when there is none of that step.
+  // Trains to the last step and writes <out>/model. If anything ends it earlier, the last step
+  // whose update was finished is saved first. Errors: kNumeric for a loss that is not finite, and
+  // for train.max_skipped steps skipped in a row; kIo while another process runs in `out`. With
+  // `from_step` the run continues from that checkpoint, and later ones are set aside once it is
+  // accepted; kConfig if there is none of that step.
   void run(Start start, std::optional<int64_t> from_step = {});
 
   // One optimiser step (forward, backward, clipping, update); for run() and for benchmarks. Waits
   // for the checkpoint being written after the backward, before the update.
   StepReport step(int64_t step);
-  // Begins to write the checkpoint of the step just taken; waits first for the one before.
+  // Starts to write the checkpoint of the step just taken; waits first for the previous one.
   void save_checkpoint(int64_t step);
-  // Until it is durable; seconds that its writing took.
+  // Waits until it is durable; returns the seconds that writing took.
   double finish_checkpoint();
-  // Error kConfig for a task that has nothing to evaluate on.
+  // Throws kConfig for a task that has nothing to evaluate on.
   EvalReport evaluate(int64_t step);
 
   // Its model's weights may be changed after finish_checkpoint(), and read at any time.
   Task& task() { return *task_; }
   Transformer& model() { return task_->model(); }
   const Recipe& recipe() const { return recipe_; }
-  // How often the run goes through its data.
+  // How often the run passes through its data.
   std::vector<ShardPlan> data_plan() const { return task_->data_plan(recipe_.train.steps); }
-  // Documents of each training shard that the steps taken so far read from; empty for a run with
-  // branches, whose steps may have read in different ways.
+  // The number of documents of each training shard that the steps so far have read from; empty for
+  // a run with branches, whose steps may have read in different ways.
   std::vector<int64_t> documents_seen() const;
-  // Seconds of a forward and backward, of a few that change nothing.
+  // Seconds of a forward and backward pass, from a few passes that change nothing.
   double measure_step_seconds();
-  // Bytes of weights, gradients and the optimiser's state.
+  // The number of bytes of weights, gradients and the optimiser's state.
   int64_t state_bytes() const { return state_.bytes(); }
   // What run() checks before the first step: Task::check().
   void check();
 
  private:
-  // How far the run is; a checkpoint keeps it.
+  // The progress of the run, which a checkpoint stores.
   struct Progress {
     int64_t taken = 0;    // the last step whose update was finished
     int64_t updates = 0;  // optimiser updates, skipped steps not counted
@@ -86,20 +86,21 @@ class TrainLoop {
 
   // train_loop.cc: steps
   void spend_budget();
-  // How many steps fit into so many hours, from a few passes that change nothing.
+  // The number of steps that fit into so many hours, estimated from a few passes that change
+  // nothing.
   int64_t steps_in(double hours);
   TaskStep gradients(int64_t step);
   void update(const StepReport& report);
   void stop_if_asked() const;
-  // Averages, if there are any, in place of the weights for as long as `scope` lives.
+  // Puts the averages, if there are any, in place of the weights for as long as `scope` lives.
   void use_averages(std::optional<EmaScope>& scope);
   [[noreturn]] void fail_not_finite(const StepReport& report);
   void count_skipped(const StepReport& report);
   std::string set_aside_from(int64_t first);
 
-  // run.cc: where a run begins, what it writes while it goes, how it ends
+  // run.cc: where a run starts, what it writes on the way, how it ends
   void refuse_used_folder() const;
-  // The step to go on after; 0 at the beginning.
+  // The step to continue after; 0 at the beginning.
   int64_t begin(Start start, std::optional<int64_t> from_step);
   void train(Start start, std::optional<int64_t> from_step);
   bool is_due(int64_t step, int64_t every) const;
@@ -115,7 +116,7 @@ class TrainLoop {
   void save_what_can_be_saved();
   bool is_saved(int64_t step) const;
 
-  // saving.cc: checkpoints, and what a run goes on from
+  // saving.cc: checkpoints, and what a run continues from
   CheckpointContent checkpoint_content(bool with_averages);
   void accept_state(const nlohmann::ordered_json& state, Start start);
   std::vector<std::string> accept_data(const nlohmann::ordered_json& state, bool branch) const;
@@ -132,7 +133,7 @@ class TrainLoop {
   std::unique_ptr<MetricsWriter> metrics_;
   Progress progress_;
   bool updating_ = false;        // weights are between two steps
-  CheckpointStore checkpoints_;  // after what it reads from: its end is waited for first
+  CheckpointStore checkpoints_;  // after what it reads from, so that it is destroyed first
 };
 
 }  // namespace lathe

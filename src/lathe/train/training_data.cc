@@ -18,7 +18,7 @@ TrainingData open_training_data(const Recipe& recipe, std::shared_ptr<const RowF
     samples.push_back((shards.back()->num_tokens() - 1) / t.seq_len);
   }
   require(!shards.empty(), ErrorKind::kConfig, "data.train",
-          "no shard is named; give the prefix of a .bin and .idx");
+          "no shard is given; give the prefix of a .bin and .idx");
   data.loader = std::make_unique<DataLoader>(
       SampleSource(std::move(shards), shard_shares(choices, samples),
                    {.seq_len = t.seq_len,

@@ -1,4 +1,4 @@
-// What [data] of a recipe says, opened.
+// The opened data of a recipe's section [data].
 #pragma once
 
 #include <memory>
@@ -18,7 +18,7 @@ struct TrainingData {
 // Errors: kConfig, kIo, kFormat, kData.
 TrainingData open_training_data(const Recipe& recipe, std::shared_ptr<const RowFormat> format);
 
-// How often a run of `samples` goes through each shard.
+// How often a run of `samples` samples passes through each shard.
 struct ShardPlan {
   std::string prefix;
   double epochs = 0;
@@ -26,7 +26,8 @@ struct ShardPlan {
 };
 std::vector<ShardPlan> plan_data(const TrainingData& data, int64_t samples);
 
-// Documents of each shard of which the first `samples` samples of a run hold a token.
+// The number of documents of each shard of which the first `samples` samples of a run contain a
+// token.
 std::vector<int64_t> documents_seen(const TrainingData& data, int64_t samples);
 
 }  // namespace lathe

@@ -1,8 +1,8 @@
-// The loss of a model over a token shard: what training validates with and `lathe eval` prints.
+// The loss of a model over a token shard, which training validates with and `lathe eval` prints.
 //
 //   loss = Σ −log p(label) / labels   (nats a label, over the first `samples` samples in order)
 //
-// It does not depend on how many samples are computed at once, but for the last bits of the sums.
+// It does not depend on the batch size, except for the last bits of the sums.
 #pragma once
 
 #include <cstdint>
@@ -32,9 +32,9 @@ struct ValidationOptions {
   int64_t vocab_size = 0;
   bool document_mask = false;
   std::shared_ptr<const RowFormat> format = nullptr;
-  // Bytes that each token id stands for, for bits per byte; empty where labels are no text.
+  // The number of bytes of each token id, for bits per byte; empty if the labels are not text.
   std::vector<int32_t> token_bytes = {};
-  int64_t buckets = 1;  // stretches of positions whose loss is told apart
+  int64_t buckets = 1;  // ranges of positions whose loss is reported
 };
 
 struct ValidationLoss {
@@ -53,7 +53,7 @@ struct ValidationLoss {
 
 class ValidationSet {
  public:
-  // Error kData when the shard is shorter than one sample.
+  // Throws kData if the shard is shorter than one sample.
   ValidationSet(NamedShard shard, const ValidationOptions& options);
 
   const std::string& name() const { return shard_name_.name; }
@@ -61,8 +61,8 @@ class ValidationSet {
   const TokenShard& shard() const { return *shard_; }
   int64_t samples() const { return samples_; }  // that measure() reads
 
-  // `on_progress` is told how many samples are done; what it throws ends the measurement. Error
-  // kData when there is nothing to predict.
+  // `on_progress` gets the number of samples that are done; if it throws, the measurement ends.
+  // Throws kData if there is nothing to predict.
   ValidationLoss measure(Transformer& model,
                          const std::function<void(int64_t samples)>& on_progress = {}) const;
 

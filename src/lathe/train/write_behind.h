@@ -1,5 +1,5 @@
-// A write on a thread of its own, in two parts: first it reads what its owner may not change
-// meanwhile, then it goes on by itself.
+// A write on its own thread, in two parts: first it reads data that its owner must not change
+// meanwhile, then it continues independently.
 #pragma once
 
 #include <condition_variable>
@@ -10,27 +10,27 @@
 
 namespace lathe {
 
-// At most one write at a time. Every member is called by the owner's thread alone; only the work
-// runs on the other. An error of the work is kept until the owner looks: begin(), wait_until_read()
+// There is at most one write at a time. Only the owner's thread may call the members; only the work
+// runs on the other thread. An error of the work is kept for the owner: begin(), wait_until_read()
 // and finish() throw it once, as it was thrown.
 class WriteBehind {
  public:
   // Calls `has_read` once it has read what the owner may change, then does the rest. It shares the
-  // processor with the owner, so it must not open an OpenMP team of its own.
+  // processor with the owner, so it must not open its own OpenMP team.
   using Work = std::function<void(const std::function<void()>& has_read)>;
 
   WriteBehind() = default;
-  ~WriteBehind();  // waits for the end; an error that nobody looked for is lost
+  ~WriteBehind();  // waits for the end; an error that was not thrown is lost
   WriteBehind(const WriteBehind&) = delete;
   WriteBehind& operator=(const WriteBehind&) = delete;
 
-  // Waits for the end of the work before, then starts `work` and returns.
+  // Waits for the end of the previous work, then starts `work` and returns.
   void begin(Work work);
-  // Until the work has read everything, or failed.
+  // Waits until the work has read everything, or failed.
   void wait_until_read();
-  // Until the work has ended.
+  // Waits until the work has ended.
   void finish();
-  // How long the work took that finish() waited for last.
+  // The duration of the work that finish() last waited for.
   double seconds() const { return seconds_; }
 
  private:

@@ -1,5 +1,5 @@
-// What a command is. Parsing, help, the pages under docs/ and shell completion all read the same
-// description, so a command is one file and one line in commands.cc:
+// The description of a command. Parsing, help, the pages under docs/ and shell completion all read
+// it, so a command is one file and one line in commands.cc:
 //
 //   struct CountOptions {
 //     std::string file;
@@ -36,7 +36,7 @@
 
 namespace lathe {
 
-// What every command is given besides its own options.
+// What every command is given in addition to its own options.
 struct CommandContext {
   std::string name;                     // "tokenizer train"
   std::vector<std::string> arguments;   // the whole command line, for manifests
@@ -45,8 +45,8 @@ struct CommandContext {
   bool json = false;                    // print one JSON object on `out` and nothing else
   std::ostream& out;                    // results
   Log log;                              // messages, to stderr
-  ProgressStyle progress;               // how a Progress of this command shows itself
-  // Called by a command that will have something to save: from then on Ctrl-C waits for it to ask
+  ProgressStyle progress;               // how a Progress of this command is shown
+  // Called by a command that will have something to save: from then on Ctrl-C waits for it to check
   // interrupt_requested() instead of ending the process within half a second.
   std::function<void()> begin_to_save = [] {};
 
@@ -71,7 +71,7 @@ struct BoundCommand {
 
 struct Command {
   CommandText text;
-  std::function<BoundCommand()> bind;  // empty when there are children
+  std::function<BoundCommand()> bind;  // empty if there are children
   std::vector<Command> children;
 };
 
@@ -91,7 +91,7 @@ inline Command command_group(CommandText text, std::vector<Command> children) {
   return {std::move(text), {}, std::move(children)};
 }
 
-// Calls f(command, full name) for every command and, behind each, its children.
+// Calls f(command, full name) for every command and, after each, its children.
 template <class F>
 void for_each_command(std::span<const Command> commands, const std::string& prefix, F&& f) {
   for (const auto& command : commands) {

@@ -1,4 +1,4 @@
-// What a shell offers behind `lathe`, from the catalogue of commands and the keys of a recipe.
+// Shell completion for `lathe`, from the catalogue of commands and the keys of a recipe.
 #pragma once
 
 #include <span>
@@ -9,8 +9,8 @@
 namespace lathe {
 
 // A script for `shell` = bash, zsh or fish. It completes commands, options and their choices, and
-// where a command takes `--section.key=value` also the keys of a recipe and, behind the equals
-// sign, their choices; files where none of these fits.
+// if a command takes `--section.key=value` also the keys of a recipe and, after the equals sign,
+// their choices; otherwise it completes files.
 std::string completion_script(std::span<const Command> commands, const std::string& shell);
 
 }  // namespace lathe

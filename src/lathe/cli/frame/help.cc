@@ -79,7 +79,7 @@ std::vector<Row> global_rows(Reader reader) {
     }
     rows.push_back({left_of(field), right_of(field)});
   }
-  rows.push_back({"-h, --help", "this text"});
+  rows.push_back({"-h, --help", "show this help"});
   return rows;
 }
 
@@ -129,7 +129,8 @@ std::string program_help(std::span<const Command> commands) {
   return "lathe: the whole life of a language model, from raw text to a model that talks\n\n"
          "usage: lathe COMMAND [options]\n\ncommands:\n" +
          table(rows) +
-         "\nlathe help COMMAND explains one, lathe --version names this version.\n\n"
+         "\n"
+         "`lathe help COMMAND` explains a command; `lathe --version` prints the version.\n\n"
          "options of every command:\n" +
          table(global_rows(Reader::kHere));
 }

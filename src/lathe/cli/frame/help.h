@@ -1,4 +1,4 @@
-// Help in every form, from the catalogue alone.
+// Help in every form, generated from the catalogue.
 #pragma once
 
 #include <span>

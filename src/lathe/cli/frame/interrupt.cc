@@ -17,9 +17,11 @@ namespace {
 
 constexpr auto kGrace = std::chrono::milliseconds(500);
 constexpr const char* kEnds =
-    "\nstopping; no half-written file stays (Ctrl-C again ends at once, as it is)\n";
+    "\n"
+    "stopping; no half-written file is left (Ctrl-C again quits at once, without cleaning up)\n";
 constexpr const char* kSaves =
-    "\nstopping and saving what was done (Ctrl-C again ends at once, without)\n";
+    "\n"
+    "stopping and saving what was done (Ctrl-C again quits at once, without saving)\n";
 
 // The mutable globals: a signal handler has no other way to hand a value on.
 std::atomic<bool> g_requested{false};

@@ -1,5 +1,5 @@
-// Ctrl-C as a request: long loops ask between two steps and stop with what they have on disk. What
-// does not ask is ended by a StopWatch.
+// Ctrl-C as a request: long loops check for it between two steps and stop with what they have on
+// disk. A StopWatch ends a command that does not check.
 #pragma once
 
 #include <condition_variable>
@@ -11,18 +11,18 @@
 namespace lathe {
 
 // The first SIGINT, SIGTERM or SIGHUP sets the flag and says on stderr what happens next; a second
-// one ends the process at once. A SIGHUP that is ignored (nohup) stays so.
+// one ends the process at once. A SIGHUP that is ignored (nohup) stays ignored.
 void install_interrupt_handler();
 
 bool interrupt_requested();
 
-// Throws kInterrupted when a stop was requested.
+// Throws kInterrupted if a stop was requested.
 void throw_if_interrupted();
 
 // For tests and for programs that embed the commands.
 void set_interrupt_requested(bool requested);
 
-// While a command has something to save when it is stopped, the handler says so.
+// While this object exists, the handler says that the command saves its work when it is stopped.
 class SavesWhenStopped {
  public:
   SavesWhenStopped();
@@ -31,10 +31,10 @@ class SavesWhenStopped {
   SavesWhenStopped& operator=(const SavesWhenStopped&) = delete;
 };
 
-// For a command that has nothing to save: when it has not ended within half a second
-// after the signal, inside a forward pass, a write or a read from a pipe, the watch ends the process
-// with 130, and removes the temporaries that the process left beside and inside `outputs`. Only one
-// at a time, in a process with install_interrupt_handler().
+// For a command that has nothing to save: if it has not ended within half a second after the
+// signal, for example in a forward pass, a write or a read from a pipe, the watch ends the process
+// with 130 and removes the temporaries that the process left next to and inside `outputs`. There
+// may be only one at a time, in a process with install_interrupt_handler().
 class StopWatch {
  public:
   explicit StopWatch(std::vector<std::filesystem::path> outputs);
@@ -52,7 +52,7 @@ class StopWatch {
   std::thread thread_;
 };
 
-// While one lives, the watch waits: files that belong together are given their names.
+// While one exists, the watch waits, because files that belong together are being renamed.
 class StopShield {
  public:
   StopShield();

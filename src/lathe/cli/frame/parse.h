@@ -1,4 +1,4 @@
-// A command line into the options of a command.
+// Parses a command line into the options of a command.
 #pragma once
 
 #include <span>
@@ -21,7 +21,7 @@ struct ParsedLine {
 };
 
 // Sets the options of `bound` from `arguments` (those after the command's name). Throws kUsage,
-// naming the option, what was given, what is expected, the nearest option for an unknown one.
+// naming the option, what was given, what is expected, and for an unknown option the nearest one.
 // `name` is the command's full name for the advice at the end.
 ParsedLine parse_arguments(const Command& command, BoundCommand& bound,
                            std::span<const std::string> arguments, const std::string& name);

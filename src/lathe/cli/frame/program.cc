@@ -103,7 +103,7 @@ std::vector<std::filesystem::path> outputs_of(ConfigRef options) {
   if (out == values.end() || !out->is_string()) return {};
   const auto name = out->get<std::string>();
   require(!name.empty(), ErrorKind::kUsage, "command line",
-          "--out is empty; name what is to be written");
+          "--out is empty; give the path to write");
   return {name};
 }
 
@@ -180,7 +180,7 @@ int run_program(const Program& program, std::span<const std::string> arguments,
     const int code = dispatch(program, arguments, name, output);
     output.out.flush();
     require(output.out.good(), ErrorKind::kIo, "standard output",
-            "cannot be written; the disk may be full or the reader gone");
+            "cannot be written; the disk may be full or the reader may be gone");
     return code;
   } catch (const Error& e) {
     return complain(e.what(), exit_code(e.kind()));

@@ -1,4 +1,4 @@
-// The program without its process: main.cc calls it, tests too.
+// The program without its process; main.cc and the tests call it.
 #pragma once
 
 #include <ostream>
@@ -16,7 +16,7 @@ struct HelpPage {
   std::string (*text)();
 };
 
-// What the program can do.
+// The commands and pages of the program.
 struct Program {
   std::span<const Command> commands;
   std::span<const HelpPage> pages = {};
@@ -26,10 +26,11 @@ struct ProgramOutput {
   std::ostream& out;
   std::ostream& err;
   ProgressStyle progress;
-  bool owns_process = false;  // Ctrl-C may end the process: it has the handler and does no more
+  bool owns_process = false;  // Ctrl-C may end the process, which has the handler
 };
 
-// Runs `arguments` (without the program's own name) and returns the exit code. Errors are printed to `err` as `lathe COMMAND: error: [where] …`.
+// Runs `arguments` (without the program's own name) and returns the exit code. Errors are printed
+// to `err` as `lathe COMMAND: error: [where] …`.
 int run_program(const Program& program, std::span<const std::string> arguments,
                 const ProgramOutput& output);
 

@@ -2,8 +2,9 @@
 //
 // The active samplers of kSamplers run in the order of that catalogue (that of transformers:
 // repetition penalty, presence and frequency, DRY, no-repeat n-gram, temperature, top-k, top-p,
-// min-p, typical); then one token is drawn from the softmax of what is left, or, with temperature
-// 0, the largest logit is taken after the penalties, the lowest id on ties.
+// min-p, typical); then one token is drawn from the softmax of the remaining logits, or, with
+// temperature 0, the token with the largest logit after the penalties is taken, the lowest id on
+// ties.
 //
 // A chain holds only its configuration: equal arguments give equal tokens, and it may be used by
 // many threads.
@@ -20,7 +21,7 @@
 
 namespace lathe {
 
-// What happened at one step, for people.
+// What happened at one step, for display.
 struct SamplerReport {
   struct Stage {
     std::string_view name;
@@ -33,23 +34,24 @@ struct SamplerReport {
   };
   std::vector<Stage> stages;  // those that ran
   std::vector<Candidate>
-      candidates;  // the likeliest after the chain, most likely first, lowest id on ties
+      candidates;  // the most likely tokens after the chain, most likely first, lowest id on ties
   int32_t chosen = -1;
 };
 
 class SamplerChain {
  public:
-  // Error kConfig for values outside their limits (a configuration built in code rather than read).
+  // Throws kConfig for values outside their limits (in a configuration built in code rather than
+  // read).
   explicit SamplerChain(GenerationConfig config);
 
   // The next token. `logits` [V] is overwritten. The draw is rng.uniform64(0): for token i of row r
-  // pass root.fork(r).fork(i), so that what a row says does not depend on the batch it is in.
-  // Errors: kNumeric for a logit that is NaN or +inf, or when no token is left; kShape for an empty
-  // row.
+  // pass root.fork(r).fork(i), so that a row does not depend on the batch it is in. Errors:
+  // kNumeric for a logit that is NaN or +inf, or when no token is left; kShape for an empty row.
   int32_t next(std::span<float> logits, std::span<const int32_t> prompt,
                std::span<const int32_t> generated, const Rng& rng) const;
 
-  // The same choice with its reasons; at most `most` candidates. Slower than next().
+  // The same choice with a report of how it was made, with at most `most` candidates. Slower than
+  // next().
   SamplerReport explain(std::span<float> logits, const TokenHistory& history, const Rng& rng,
                         int64_t most) const;
 

@@ -1,5 +1,4 @@
-// Presence and frequency penalties with the meaning of the OpenAI API: only tokens of the answer
-// count.
+// Presence and frequency penalties as in the OpenAI API: only tokens of the answer count.
 //
 //   l[t] ← l[t] − frequency · count(t) − presence · [count(t) > 0]
 #pragma once

@@ -8,41 +8,42 @@
 namespace lathe {
 
 void GenerationConfig::visit(Visitor& v) {
-  v.field("max_new_tokens", max_new_tokens, "most tokens to write", at_least(0));
-  v.field("temperature", temperature, "divides the logits; 0 takes the likeliest token each time",
+  v.field("max_new_tokens", max_new_tokens, "maximum number of tokens to generate", at_least(0));
+  v.field("temperature", temperature, "divides the logits; 0 always takes the most likely token",
           at_least(0));
-  v.field("top_k", top_k, "keep this many likeliest tokens; 0 keeps all", at_least(0));
+  v.field("top_k", top_k, "keep this many of the most likely tokens; 0 keeps all", at_least(0));
   v.field("top_p", top_p,
-          "keep the likeliest tokens that together have this probability; 1 keeps all",
+          "keep the most likely tokens that together have this probability; 1 keeps all",
           between(0, 1));
-  v.field("min_p", min_p, "drop tokens less likely than this times the likeliest; 0 drops none",
+  v.field("min_p", min_p,
+          "drop tokens less likely than this times the most likely token; 0 drops none",
           between(0, 1));
   v.field("typical_p", typical_p,
-          "keep the tokens of most ordinary surprise that together have this probability; 1 "
-          "keeps all",
+          "keep the most typical tokens that together have this probability; 1 keeps all",
           Limits{.minimum = 0, .maximum = 1, .exclusive_minimum = true});
   v.field("repetition_penalty", repetition_penalty,
-          "makes tokens seen in prompt and answer less likely when above 1", above(0));
+          "above 1 makes tokens that the prompt or answer already contains less likely", above(0));
   v.field("presence_penalty", presence_penalty,
-          "subtracted from the logit of every token written so far", between(-2, 2));
+          "subtracted from the logit of every token generated so far", between(-2, 2));
   v.field("frequency_penalty", frequency_penalty,
-          "subtracted from the logit of a token for each time it was written", between(-2, 2));
+          "subtracted from the logit of a token for each time it was generated", between(-2, 2));
   v.field("no_repeat_ngram_size", no_repeat_ngram_size,
-          "never write this many tokens in a row twice; 0 allows it", at_least(0));
+          "never repeat an n-gram of this many tokens; 0 allows repeats", at_least(0));
   v.field("dry_multiplier", dry_multiplier,
-          "DRY: penalty for going on with a repeated passage; 0 is off", at_least(0));
-  v.field("dry_base", dry_base, "DRY: growth of the penalty for each further token repeated",
+          "DRY: penalty for continuing a repeated passage; 0 is off", at_least(0));
+  v.field("dry_base", dry_base, "DRY: factor on the penalty for each further repeated token",
           at_least(1));
-  v.field("dry_allowed_length", dry_allowed_length, "DRY: repeats shorter than this cost nothing",
-          at_least(1));
-  v.field("dry_range", dry_range, "DRY: look back this many tokens; 0 looks at all", at_least(0));
+  v.field("dry_allowed_length", dry_allowed_length,
+          "DRY: repeats shorter than this are not penalised", at_least(1));
+  v.field("dry_range", dry_range, "DRY: number of tokens to look back; 0 looks at all",
+          at_least(0));
   v.field("dry_sequence_breaker_ids", dry_sequence_breaker_ids,
-          "DRY: token ids that no repeat reaches across, e.g. line breaks", at_least(0));
-  v.field("seed", seed, "of the random choice: the same seed, the same text", at_least(0));
-  v.field("stop", stop, "texts that end the answer");
+          "DRY: token ids that end a repeat, e.g. line breaks", at_least(0));
+  v.field("seed", seed, "seed of the sampling; the same seed gives the same text", at_least(0));
+  v.field("stop", stop, "strings that end the answer");
   v.field("eos_token_id", eos_token_id,
-          "token ids that end the answer, each of them; none: those in config.json", at_least(0));
-  v.field("ignore_eos", ignore_eos, "go on after an end-of-sequence token");
+          "token ids that end the answer (default: those in config.json)", at_least(0));
+  v.field("ignore_eos", ignore_eos, "continue after an end-of-sequence token");
 }
 
 using Json = nlohmann::ordered_json;

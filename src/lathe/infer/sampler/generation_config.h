@@ -1,7 +1,7 @@
-// How to choose the next token: keys, files, and the defaults, with which every filter is off.
+// How to choose the next token: keys, files, and the defaults, which turn every filter off.
 //
-// Key names are those of the Hugging Face generation_config.json where one exists there, of the
-// OpenAI API or of llama.cpp otherwise.
+// Key names are those of Hugging Face's generation_config.json if one exists there, otherwise those
+// of the OpenAI API or of llama.cpp.
 #pragma once
 
 #include <cstdint>
@@ -41,8 +41,8 @@ struct GenerationConfig {
 };
 
 // The content of a generation_config.json. Keys that Lathe does not know, and those that are null,
-// are passed over; "do_sample": false makes the temperature 0; eos_token_id may be one id or a list.
-// Error kConfig for a wrong type or a value outside its limits.
+// are ignored; "do_sample": false makes the temperature 0; eos_token_id may be one id or a list.
+// Throws kConfig for a wrong type or a value outside its limits.
 GenerationConfig read_generation_config(const nlohmann::ordered_json& tree, std::string_view where);
 
 }  // namespace lathe

@@ -1,6 +1,6 @@
-// No n-gram twice (Paulus et al. 2017, arXiv:1705.04304): takes out every token that would
-// complete, with the last n − 1 tokens, an n-gram that occurs in prompt or answer already. n = 1
-// takes out every token seen; n > 0.
+// No n-gram twice (Paulus et al. 2017, arXiv:1705.04304): removes every token that would complete,
+// with the last n − 1 tokens, an n-gram that already occurs in the prompt or answer. n = 1 removes
+// every token seen; n > 0.
 #pragma once
 
 #include <cstdint>

@@ -1,4 +1,4 @@
-// Softmax over the tokens that are still in, shared by the filters.
+// Softmax over the tokens that have not been removed, shared by the filters.
 #pragma once
 
 #include <cstdint>
@@ -15,8 +15,9 @@ struct Probability {
   double value;
 };
 
-// Of every token that is not removed, in order of id; double, the largest logit subtracted first.
-// Empty when none is left. The caller has made sure that no logit is NaN or +inf.
+// The probability of every token that is not removed, in order of id; in double, with the largest
+// logit subtracted first. Empty if no token is left. The caller must make sure that no logit is NaN
+// or +inf.
 std::vector<Probability> probabilities(std::span<const float> logits);
 
 }  // namespace lathe

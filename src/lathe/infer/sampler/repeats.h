@@ -1,4 +1,4 @@
-// Where the text so far repeats itself, shared by DRY and no-repeat n-gram.
+// Finds where the text so far repeats itself, for DRY and no-repeat n-gram.
 #pragma once
 
 #include <cstdint>
@@ -8,11 +8,11 @@
 
 namespace lathe {
 
-// An earlier place that reads like the end of the text: the `length` tokens before it equal the
-// last `length` tokens, and `next` stood there.
+// An earlier place that matches the end of the text: the `length` tokens before it equal the last
+// `length` tokens, and `next` follows them.
 struct Repeat {
   int32_t next;
-  int64_t length;  // the largest that holds; 0 where nothing is repeated
+  int64_t length;  // the largest possible; 0 if nothing is repeated
 };
 
 // One entry for each of the last `range` tokens (0: all) as `next`, the latest first; only those

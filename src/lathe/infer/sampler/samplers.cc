@@ -27,24 +27,24 @@ DrySpec dry_spec(const Config& c) {
 
 constexpr SamplerInfo kTable[] = {
     {"repetition_penalty", "repetition_penalty", "Keskar et al. 2019, arXiv:1909.05858",
-     "divides positive and multiplies negative logits of tokens seen", false,
+     "divides positive and multiplies negative logits of tokens already in the text", false,
      [](const Config& c) { return c.repetition_penalty != 1; },
      [](const Config& c, const History& h, Logits l) {
        repetition_penalty(l, h, c.repetition_penalty);
      }},
     {"count_penalties", "presence_penalty, frequency_penalty", "OpenAI API",
-     "subtracts from the logits of tokens written, once and for each time", false,
+     "subtracts from the logits of generated tokens, once and per occurrence", false,
      [](const Config& c) { return c.presence_penalty != 0 || c.frequency_penalty != 0; },
      [](const Config& c, const History& h, Logits l) {
        count_penalties(l, h.generated, c.presence_penalty, c.frequency_penalty);
      }},
     {"dry", "dry_multiplier, dry_base, dry_allowed_length, dry_range, dry_sequence_breaker_ids",
      "Weidmann 2024, text-generation-webui",
-     "subtracts from the logit that would go on with a repeat", false,
+     "subtracts from the logits of tokens that would continue a repeat", false,
      [](const Config& c) { return c.dry_multiplier > 0; },
      [](const Config& c, const History& h, Logits l) { dry(l, h, dry_spec(c)); }},
     {"no_repeat_ngram", "no_repeat_ngram_size", "Paulus et al. 2017, arXiv:1705.04304",
-     "takes out tokens that would complete an n-gram seen before", false,
+     "removes tokens that would complete an n-gram already in the text", false,
      [](const Config& c) { return c.no_repeat_ngram_size > 0; },
      [](const Config& c, const History& h, Logits l) {
        no_repeat_ngram(l, h, c.no_repeat_ngram_size);
@@ -53,15 +53,15 @@ constexpr SamplerInfo kTable[] = {
      "below 1 sharpens, above 1 flattens the distribution; 0 is greedy", true,
      [](const Config& c) { return c.temperature != 1; },
      [](const Config& c, const History&, Logits l) { temperature(l, c.temperature); }},
-    {"top_k", "top_k", "Fan et al. 2018, arXiv:1805.04833", "keeps the k likeliest tokens", true,
+    {"top_k", "top_k", "Fan et al. 2018, arXiv:1805.04833", "keeps the k most likely tokens", true,
      [](const Config& c) { return c.top_k > 0; },
      [](const Config& c, const History&, Logits l) { top_k(l, c.top_k); }},
     {"top_p", "top_p", "Holtzman et al. 2020, arXiv:1904.09751",
-     "keeps the likeliest tokens that reach a probability together (nucleus)", true,
+     "keeps the most likely tokens that together reach a probability (nucleus)", true,
      [](const Config& c) { return c.top_p < 1; },
      [](const Config& c, const History&, Logits l) { top_p(l, c.top_p); }},
     {"min_p", "min_p", "Nguyen et al. 2024, arXiv:2407.01082",
-     "drops tokens far less likely than the likeliest", true,
+     "drops tokens far less likely than the most likely one", true,
      [](const Config& c) { return c.min_p > 0; },
      [](const Config& c, const History&, Logits l) { min_p(l, c.min_p); }},
     {"typical", "typical_p", "Meister et al. 2023, arXiv:2202.00666",

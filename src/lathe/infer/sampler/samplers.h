@@ -1,10 +1,10 @@
-// The catalogue of samplers: what can happen to one row of logits between the model and the choice
-// of a token.
+// The catalogue of samplers: the steps that may change one row of logits between the model and the
+// choice of a token.
 //
-// Each is a pure function in a file of its own that changes logits in place; a token is taken out
-// by setting its logit to −inf. The order of the catalogue is the order in which they run, that of
-// transformers: first what looks at the history, then the temperature, then the filters. To add
-// one: docs/adding/sampler.md.
+// Each is a pure function in its own file that changes logits in place; a token is removed by
+// setting its logit to −inf. The order of the catalogue is the order in which they run, that of
+// transformers: first the samplers that use the history, then the temperature, then the filters.
+// docs/adding/sampler.md explains how to add one.
 #pragma once
 
 #include <cstdint>
@@ -15,7 +15,7 @@
 
 namespace lathe {
 
-// The tokens so far. Ids outside the row are allowed and change nothing (a vocabulary may be
+// The tokens so far. Ids outside the row are allowed and have no effect (a vocabulary may be
 // padded).
 struct TokenHistory {
   std::span<const int32_t> prompt;

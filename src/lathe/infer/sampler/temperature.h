@@ -1,6 +1,7 @@
 // Temperature (Ackley et al. 1985): l ← (l − max l) / temperature. The subtraction, which
 // transformers leaves out, changes no probability and keeps any temperature above 0 from
-// overflowing. Temperature 0 is greedy and never comes here. Also the greedy choice.
+// overflowing. Temperature 0 is greedy and is not handled here. This file also has the greedy
+// choice.
 #pragma once
 
 #include <cstdint>

@@ -15,7 +15,7 @@ struct ActivationId {
   bool operator==(const ActivationId&) const = default;
 };
 
-// By recipe name; Error kConfig with the list of names when there is none such.
+// By recipe name; throws kConfig with the list of names if there is no such name.
 ActivationId find_activation(std::string_view name);
 std::vector<std::string> activation_names();
 

@@ -78,8 +78,8 @@ inline float tanh(float x) {
 }
 
 // 1 - erf(|x|) = t·P(t)·exp(-x²), t = 1/(1 + |x|/2), P a polynomial of degree 9 (Numerical Recipes'
-// form of erfc), summed in pairs rather than term by term: loops over this are bound by how long one
-// element takes from start to end; absolute error below 4e-7 in f32.
+// form of erfc), summed in pairs rather than term by term: loops over this are bound by how long
+// one element takes from start to end; absolute error below 4e-7 in f32.
 inline float erf(float x) {
   const float a = x < 0 ? -x : x;
   const float t = 1.0f / (1.0f + 0.5f * a);

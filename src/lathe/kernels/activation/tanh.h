@@ -6,7 +6,7 @@
 
 namespace lathe::kernels::activation {
 
-// Also what soft caps are made of.
+// Soft caps use it as well.
 struct Tanh {
   static constexpr std::string_view kName = "tanh";
   static constexpr std::string_view kFormula = "tanh(x)";

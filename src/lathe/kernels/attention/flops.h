@@ -1,4 +1,4 @@
-// What attention multiplies, per visible (query, key) pair of one head.
+// The FLOPs of attention per visible (query, key) pair of one head.
 #pragma once
 
 #include <cstdint>

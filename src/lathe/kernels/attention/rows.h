@@ -1,6 +1,6 @@
-// Where the sequences of one attention call lie in its operands: queries are packed one sequence after
-// the other, keys and values stand in blocks, as a paged cache has them. Contiguous keys are one block
-// a sequence.
+// Where the sequences of one attention call are in its operands: queries are packed one sequence
+// after the other, keys and values are in blocks, as in a paged cache. Contiguous keys are one
+// block per sequence.
 #pragma once
 
 #include <algorithm>

@@ -1,10 +1,10 @@
-// What one attention call does beside the products: who sees whom, what is added to the scores, how
-// they become weights. Kernels::attention (kernels.h) takes all of it in any combination.
+// The options of one attention call: which query sees which key, what is added to the scores, and
+// how they become weights. Kernels::attention (kernels.h) takes them in any combination.
 //
-// A call has B sequences, each with T queries and S keys of its own (attention/rows.h). Query t of a
-// sequence has the absolute position p = S - T + t, so that the same spec serves training (T = S) and
-// decoding (T < S), in one call if need be. With causal = false T and S are free (cross-attention),
-// and p may be negative.
+// A call has B sequences, each with T queries and S keys of its own (attention/rows.h). Query t of
+// a sequence has the absolute position p = S - T + t, so that the same spec serves training (T = S)
+// and decoding (T < S), in one call if need be. With causal = false T and S are free
+// (cross-attention), and p may be negative.
 //
 //   score(t, s) = scale · q_t · (k_s + shaw_keys[r]) + distance_bias[h, d] + key_bias[h, s]
 //   score       = softcap · tanh(score / softcap), when there is a soft cap
@@ -18,7 +18,7 @@
 // So a prefix is seen by every query at any distance, a sink token by every later one, and window
 // and pattern limit the rest. attention/visibility.h is this rule as code.
 //
-// Tables are f32 (f64 beside f64 activations on kRef), with a contiguous last dimension.
+// Tables are f32 (f64 with f64 activations on kRef), with a contiguous last dimension.
 #pragma once
 
 #include <cstdint>
@@ -30,7 +30,8 @@
 namespace lathe::kernels {
 
 // Block-sparse patterns (Child et al. 2019, arXiv:1904.10509), on blocks of `block` positions;
-// block = 1 is the form of the paper. Every query sees its own block, as far as it is causal.
+// block = 1 is the form of the paper. Every query sees its own block, as far as the causal mask
+// allows.
 struct BlockPattern {
   enum class Kind : uint8_t {
     kNone,
@@ -44,8 +45,8 @@ struct BlockPattern {
   int64_t summary = 1;
 };
 
-// The tables that attention may add, each of them optional; also their gradients, where there are
-// any. T is the form in which a table is held: a view (AttentionSpec), a Var (ops/attention.cc).
+// The tables that attention may add, each of them optional; also their gradients, if there are any.
+// T is the type that holds a table: a view (AttentionSpec), a Var (ops/attention.cc).
 template <class T>
 struct AttentionTables {
   T distance_bias = {};  // [H,R]: ALiBi (arXiv:2108.12409), T5's buckets spread out
@@ -54,7 +55,7 @@ struct AttentionTables {
   T shaw_keys = {};      // [2w+1,D] (Shaw et al. 2018, arXiv:1803.02155)
   T shaw_values = {};    // [2w+1,Dv]
 
-  // f(all of them): the list that every walk follows.
+  // f(all of them): the list that every traversal uses.
   template <class F>
   decltype(auto) apply(F&& f) const {
     return f(distance_bias, key_bias, sink_logits, shaw_keys, shaw_values);
@@ -64,7 +65,7 @@ struct AttentionTables {
   void for_each(F&& f) const {
     apply([&](const auto&... table) { (f(table), ...); });
   }
-  // Tables of what f makes of each.
+  // Tables of the results of f for each.
   template <class F>
   auto map(F&& f) const {
     using Result = std::invoke_result_t<F, const T&>;

@@ -1,6 +1,7 @@
-// Who sees whom in one sequence under an AttentionSpec: the rule of spec.h as one scalar function, and the same
-// rule for a whole rectangle of queries and keys and for the keys of one query, with which kernels
-// skip what is hidden. tests/kernels/visibility_test.cc holds the latter two to the first.
+// Which query sees which key in one sequence under an AttentionSpec: the rule of spec.h as one
+// scalar function, and the same rule for a whole rectangle of queries and keys and for the keys of
+// one query, with which kernels skip what is hidden. tests/kernels/visibility_test.cc checks the
+// latter two against the first.
 //
 // A new mask is a condition in visible(), and in coverage() and for_each_run() where it can be
 // decided for many pairs at once. Thread-safe; the spec must outlive the object.
@@ -34,18 +35,18 @@ class Visibility {
     return distances().holds(distance) && in_pattern(position(t), s);
   }
 
-  // Of the pairs queries × keys, neither of them empty. Exact without segments; with segments kSome
-  // may stand for either of the others.
+  // The coverage of the pairs queries × keys, neither of them empty. It is exact without segments;
+  // with segments kSome may be returned instead of either of the others.
   Coverage coverage(Range queries, Range keys) const;
 
-  // Visible pairs: what attention multiplies.
+  // The number of visible pairs, which attention multiplies.
   int64_t pairs() const;
 
   // Keys outside this range are hidden from all the queries (at least one).
   Range hull(Range queries) const;
 
-  // f(Range) for runs of keys in `keys` that query t sees, ascending and disjoint; what is in no
-  // run is hidden. Segments are left to the caller (same_segment).
+  // f(Range) for runs of keys in `keys` that query t sees, ascending and disjoint; keys in no run
+  // are hidden. The caller checks segments (same_segment).
   template <class F>
   void for_each_run(int64_t t, Range keys, F&& f) const {
     const int64_t p = position(t);
@@ -66,7 +67,7 @@ class Visibility {
   bool same_segment(int64_t t, int64_t s) const {
     return !spec_->query_segments || query_segments()[t] == key_segments()[s];
   }
-  // Of the sequence; only where the spec has segments.
+  // The segments of the sequence; only if the spec has segments.
   const int32_t* query_segments() const {
     return spec_->query_segments.as<int32_t>() + sequence_.first_query;
   }
@@ -129,7 +130,7 @@ class Visibility {
   }
   int64_t last_causal(int64_t p) const { return spec_->causal ? p : sequence_.keys - 1; }
 
-  // What a part of a rectangle holds.
+  // What a part of a rectangle contains.
   struct Found {
     bool visible = false, hidden = false;
     void add(const Found& other) {

@@ -1,5 +1,5 @@
-// Which tokens a depth-wise convolution reads. Every channel is convolved by itself, over tokens in
-// a row or on a grid; Kernels::depthwise_conv (kernels.h) has the formula.
+// Which tokens a depth-wise convolution reads. Every channel is convolved on its own, over tokens
+// in a row or on a grid; Kernels::depthwise_conv (kernels.h) has the formula.
 //
 // A call has B sequences, packed one after the other; of each
 //   causal   the outputs are the last T of S inputs in a row, and tap u of `taps` of the output at
@@ -42,7 +42,7 @@ class ConvTaps {
         causal() ? first_position() + t - (spec_.taps - 1) + u : moved(t, offset(u), 1);
     return s >= 0 && same_segment(n, inputs_.begin + s) ? inputs_.begin + s : -1;
   }
-  // The other way round: the output whose tap u reads the input in row m; -1 for none.
+  // The inverse: the output whose tap u reads the input in row m; -1 for none.
   int64_t output(int64_t m, int64_t u) const {
     const int64_t s = m - inputs_.begin;
     const int64_t t =

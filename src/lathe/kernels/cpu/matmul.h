@@ -1,24 +1,24 @@
-// Which kernel a dense product takes, and oneDNN's products: one primitive per (shape, layout,
-// dtypes) made once and kept.
+// The choice of the kernel for a dense product, and oneDNN's products: one primitive per (shape,
+// layout, dtypes) is made once and kept.
 #pragma once
 
 #include "lathe/kernels/kernels.h"
 
 namespace lathe::kernels::cpu {
 
-// Whether a · b has so few rows that reading the weights is what it costs (isa/matvec.h).
+// Whether a · b has so few rows that reading the weights dominates its cost (isa/matvec.h).
 inline bool few_rows(const TensorView& a, const TensorView& b) {
   constexpr int64_t kFewRows = 16;
   return a.shape[0] <= kFewRows && a.stride[1] == 1 && b.stride[0] == 1;
 }
 
-// Kernels::matmul for f32 and bf16 by oneDNN; false, with nothing done, where it has no product of
-// these dtypes for this machine. Thread-safe.
+// Kernels::matmul for f32 and bf16 by oneDNN; false, without doing anything, if it has no product
+// of these dtypes for this machine. Thread-safe.
 bool library_matmul(const TensorView& a, const TensorView& b, const TensorView& bias,
                     const TensorView& c, Write write);
 
-// Whether oneDNN multiplies bf16 in matrix tiles (AMX) here: the processor has them, and the operating
-// system lets this process use them.
+// Whether oneDNN multiplies bf16 in matrix tiles (AMX) here: the processor has them, and the
+// operating system lets this process use them.
 bool library_has_matrix_tiles();
 
 }  // namespace lathe::kernels::cpu

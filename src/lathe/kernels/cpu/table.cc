@@ -16,9 +16,9 @@ namespace {
 
 // Products of many rows that oneDNN computes, where it has a kernel; isa/matmul.cc does the others.
 // At AVX2 that is faster in f32 by 5 % and, since it need not widen whole matrices, ours in bf16.
-// With AVX-512 only oneDNN's have been measured (LOG.md): a step reached 77 % of the rate in f32, two
-// thirds in bf16, so its bf16 products are replaced by ours where these multiply pairs, which is a
-// prediction. Where there are matrix tiles, oneDNN alone uses them.
+// With AVX-512 only oneDNN's have been measured (LOG.md): a step reached 77 % of the rate in f32,
+// two thirds in bf16, so its bf16 products are replaced by ours where these multiply pairs, which
+// is a prediction. Where there are matrix tiles, oneDNN alone uses them.
 enum class Library : uint8_t { kNothing, kF32, kEverything };
 
 struct Level {

@@ -1,4 +1,5 @@
-// How the reference kernels see a tensor: any floating dtype, any strides, every element a double.
+// The view that the reference kernels have of a tensor: any floating dtype, any strides, every
+// element a double.
 #pragma once
 
 #include <cstdint>
@@ -82,7 +83,7 @@ class Array {
   TensorView view_;
 };
 
-// Where element `i` in row-major order of a view of any rank lies.
+// The offset of element `i`, in row-major order, of a view of any rank.
 inline int64_t offset_of(const TensorView& t, int64_t i) {
   int64_t at = 0;
   for (int dim = t.rank - 1; dim >= 0; --dim) {

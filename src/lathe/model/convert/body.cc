@@ -1,5 +1,5 @@
-// A decoder made into a prefix decoder (Tay et al. 2022, arXiv:2210.11399, U-PaLM): the weights stay
-// what they are, and tokens may see more. Without a prefix the two are one function; a little
+// A decoder made into a prefix decoder (Tay et al. 2022, arXiv:2210.11399, U-PaLM): the weights
+// stay what they are, and tokens may see more. Without a prefix the two are one function; a little
 // training with a prefix teaches the model to read it both ways.
 
 #include "lathe/base/error.h"
@@ -26,8 +26,9 @@ class BodyConversion : public Conversion {
   }
 
   std::string note(const ModelConfig&) const override {
-    return "every weight stays; without a prefix the model answers as before, and training with "
-           "objective.name = \"ul2\" or \"prefix_lm\" teaches it to read one both ways";
+    return "no weight changes; without a prefix the model's output is as before, and training with "
+           "objective.name = \"ul2\" or \"prefix_lm\" teaches it to attend to a prefix in both "
+           "directions";
   }
 
  private:

@@ -53,7 +53,7 @@ class ContextConversion : public Conversion {
             length_, reach_of(from));
     const bool rope = from.position.chosen<RopeConfig>() != nullptr;
     require(rope || !scaling_, ErrorKind::kConfig, "--rope-scaling",
-            "the model's positions are {}, which do not rotate; leave it out", from.position.kind);
+            "the model's positions are {}, which are not rotary; leave it out", from.position.kind);
     ModelConfig to = from;
     to.max_position_embeddings = length_;
     if (rope) stretch(from, to);
@@ -75,8 +75,9 @@ class ContextConversion : public Conversion {
       return fmt::format("the table of learned positions is interpolated from {} rows to {}",
                          from.max_position_embeddings, length_);
     if (from.position.chosen<RopeConfig>() == nullptr)
-      return fmt::format("{} positions need no change but the limit", from.position.kind);
-    if (!asked().stretches()) return "only the limit changes; the model has seen no such positions";
+      return fmt::format("with {} positions only the limit changes", from.position.kind);
+    if (!asked().stretches())
+      return "only the limit changes; the model was not trained on the new positions";
     if (find_rope_scaling(*scaling_).measures_limit)
       return "dynamic scaling is measured from max_position_embeddings, which therefore stays";
     return fmt::format("rotary scaling {}, factor {}; some training on long texts helps", *scaling_,
@@ -94,15 +95,15 @@ class ContextConversion : public Conversion {
     const RopeScalingConfig& now = rope_of(from).scaling;
     RopeScalingConfig& next = to.position.get<RopeConfig>().scaling;
     require(scaling_.has_value(), ErrorKind::kConfig, "--context",
-            "the model's positions rotate; say with --rope-scaling how they are stretched: "
-            "{}",
+            "the model has rotary positions; give --rope-scaling to say how they are stretched: {}",
             now.stretches() ? now.kind : "linear, ntk, dynamic, yarn, llama3, or none");
     const RopeStretch& stretch = find_rope_scaling(*scaling_);
     require(!stretch.has_divisors, ErrorKind::kConfig, "--rope-scaling",
-            "{} needs a divisor for each channel, which a search finds; use yarn", *scaling_);
+            "{} needs a divisor for each channel, which has to be searched for; use yarn",
+            *scaling_);
     if (!asked().stretches() && !now.stretches()) return;
     require(!now.stretches() || now.kind == *scaling_, ErrorKind::kConfig, "--rope-scaling",
-            "the model is stretched by {} already; only the same goes on from there", now.kind);
+            "the model already uses {}; only the same scaling can be extended", now.kind);
     next.kind = *scaling_;
     next.factor =
         factor_of(from) * static_cast<double>(length_) / static_cast<double>(reach_of(from));

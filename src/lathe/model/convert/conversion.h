@@ -1,15 +1,15 @@
-// Conversions: a trained model made into one of another shape that keeps what it knows.
+// Conversions: they turn a trained model into one of another shape that keeps what it has learned.
 //
-// A conversion is a rule for the configuration and a rule for the parameters, in its own file:
+// A conversion is a rule for the configuration and a rule for the parameters, each in its own file:
 //
-//   body         a decoder whose prefix is seen both ways (body.cc)
+//   body         bidirectional attention over a prefix of a decoder (body.cc)
 //   kv_heads     fewer key/value heads (kv_heads.cc)
 //   vocabulary   more tokens (vocabulary.cc)
 //   context      longer texts (context.cc)
 //   experts      experts in place of the dense feed-forward layers (experts.cc)
 //
-// The catalogue lists them in the order in which they are applied when several are asked for.
-// Models hold their parameters in f32. Functions are thread-safe on different models.
+// The catalogue lists them in the order in which they are applied if several are requested. Models
+// hold their parameters in f32. Functions are thread-safe on different models.
 #pragma once
 
 #include <functional>
@@ -19,8 +19,8 @@
 #include <string>
 #include <vector>
 
-#include "lathe/model/transformer.h"
 #include "lathe/base/catalogue.h"
+#include "lathe/model/transformer.h"
 
 namespace lathe {
 
@@ -32,8 +32,8 @@ struct ConversionOptions {
   std::optional<std::string> rope_scaling = {};
   std::optional<int64_t> experts = {}, experts_per_token = {};
   int64_t seed = 0;
-  // Rows of the vocabulary that belong to tokens; those behind them are padding that nothing was
-  // learnt for. Not an option of its own: the caller knows the tokenizer. Absent: all.
+  // Rows of the vocabulary that belong to tokens; the rows after them are padding that was never
+  // trained. This is not an option of its own, because the caller knows the tokenizer. Absent: all.
   std::optional<int64_t> known_tokens = {};
 
   void visit(Visitor& v);
@@ -42,34 +42,34 @@ struct ConversionOptions {
 class Conversion {
  public:
   virtual ~Conversion() = default;
-  // The configuration of the converted model. Error kConfig for a model that cannot be converted
-  // so, naming the option.
+  // The configuration of the converted model. Throws kConfig, naming the option, for a model that
+  // cannot be converted in this way.
   virtual ModelConfig config(const ModelConfig& from) const = 0;
   // Fills every parameter of `to`, which is allocated and has config(from.config()).
   virtual void fill(Transformer& from, Transformer& to) const = 0;
-  // For people: what happens to the weights of a model with this configuration.
+  // A message for the user: what happens to the weights of a model with this configuration.
   virtual std::string note(const ModelConfig& from) const = 0;
 };
 
-// Null when the options do not ask for this conversion.
+// Null if the options do not request this conversion.
 using MakeConversion = std::unique_ptr<Conversion> (*)(const ConversionOptions&);
 // In the order in which they are applied.
 std::span<const CatalogueEntry<MakeConversion>> conversions();
 
-// The configuration that convert() will give. Errors: kUsage when nothing is asked for or an option
-// lacks the one that it belongs to, kConfig as above.
+// The configuration that convert() will produce. Errors: kUsage if nothing is requested or an
+// option lacks the one that it belongs to, kConfig as above.
 ModelConfig converted_config(const ModelConfig& from, const ConversionOptions& options);
-// The note of each conversion that is asked for.
+// The note of each requested conversion.
 std::vector<std::string> conversion_notes(const ModelConfig& from,
                                           const ConversionOptions& options);
 
-// Applies every conversion that is asked for. Errors as above; the model is lost then.
+// Applies every requested conversion. Errors as above; the model is then lost.
 std::unique_ptr<Transformer> convert(std::unique_ptr<Transformer> model,
                                      const ConversionOptions& options);
 
-// For conversions: gives each parameter of `to` the values of that of the same name in `from`,
-// except where `fill(old, fresh)` returns true because it filled it; `old` is null where `from` has
-// none. Error kConfig for a parameter that is left without values: this conversion does not know it.
+// For conversions: copies each parameter of `to` from the parameter of the same name in `from`,
+// unless `fill(old, fresh)` has filled it and returns true; `old` is null if `from` has none.
+// Throws kConfig for a parameter that gets no values, because this conversion does not support it.
 using FillParameter = std::function<bool(const Parameter* old, Parameter& fresh)>;
 void carry_over(Transformer& from, Transformer& to, const FillParameter& fill);
 

@@ -48,7 +48,7 @@ class ExpertsConversion : public Conversion {
 
   ModelConfig config(const ModelConfig& from) const override {
     require(!from.moe.enabled(), ErrorKind::kConfig, "--experts",
-            "the model has {} experts already; only a dense one can be upcycled",
+            "the model already has {} experts; only a dense model can be upcycled",
             from.moe.num_experts);
     require(ffn_traits(from).expert, ErrorKind::kConfig, "--experts",
             "the model's feed-forward layers are {}, but experts are {}", from.ffn.kind,
@@ -80,8 +80,8 @@ class ExpertsConversion : public Conversion {
   }
 
   std::string note(const ModelConfig&) const override {
-    return "every expert is a copy of the dense layer, so the model answers as before until they "
-           "are trained";
+    return "every expert is a copy of the dense layer, so the model's output is as before until "
+           "they are trained";
   }
 
  private:

@@ -77,9 +77,8 @@ class KvHeadsConversion : public Conversion {
   }
 
   std::string note(const ModelConfig& from) const override {
-    return fmt::format(
-        "each new key/value head is the mean of {}; some training brings the loss back",
-        from.kv_heads() / heads_);
+    return fmt::format("each new key/value head is the mean of {}; some training restores the loss",
+                       from.kv_heads() / heads_);
   }
 
  private:

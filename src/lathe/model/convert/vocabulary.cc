@@ -64,8 +64,8 @@ class VocabularyConversion : public Conversion {
   ModelConfig config(const ModelConfig& from) const override {
     const int64_t asked = options_.vocab_size.value_or(from.vocab_size);
     require(asked >= from.vocab_size, ErrorKind::kConfig, "--vocab-size",
-            "{} is less than the {} rows that the model has; tokens cannot be taken away, because "
-            "the tokenizer would still give their ids",
+            "{} is less than the {} rows that the model has; tokens cannot be removed, because the "
+            "tokenizer would still produce their ids",
             asked, from.vocab_size);
     ModelConfig to = from;
     to.vocab_size = asked;
@@ -94,7 +94,7 @@ class VocabularyConversion : public Conversion {
   }
 
   std::string note(const ModelConfig& from) const override {
-    return fmt::format("{} new rows near the mean of the old ones, whose logits stay",
+    return fmt::format("{} new rows near the mean of the old ones, which keep their logits",
                        config(from).vocab_size - from.vocab_size);
   }
 

@@ -1,5 +1,5 @@
-// BERT with its head for masked tokens: a post-norm encoder, learned positions, kinds of tokens. What
-// older checkpoints have beside it, a pooler and a head for pairs of sentences, is left alone.
+// BERT with its head for masked tokens: a post-norm encoder, learned positions, kinds of tokens.
+// What older checkpoints have beside it, a pooler and a head for pairs of sentences, is left alone.
 
 #include <nlohmann/json.hpp>
 

@@ -53,7 +53,7 @@ const Family& bloom_family() {
   static const Family family = {
       .name = "bloom",
       .architecture = "BloomForCausalLM",
-      .summary = "LayerNorm, ALiBi, MHA, GELU, a norm behind the embedding",
+      .summary = "LayerNorm, ALiBi, MHA, GELU, a norm after the embedding",
       .source = "BigScience 2022, arXiv:2211.05100",
       .defaults = defaults,
       .keys = {kKeys},

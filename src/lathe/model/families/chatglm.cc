@@ -57,10 +57,9 @@ ModelConfig defaults() {
 }
 
 void read(const Json& theirs, Json&) {
-  require(
-      !theirs.contains("multi_query_attention"), ErrorKind::kConfig, "config.json",
-      "this is ChatGLM2 or a later one, another model under the same model_type; only the first "
-      "ChatGLM is read");
+  require(!theirs.contains("multi_query_attention"), ErrorKind::kConfig, "config.json",
+          "this is ChatGLM2 or later, which is another model with the same model_type; only the "
+          "first ChatGLM is supported");
 }
 
 }  // namespace
@@ -69,7 +68,7 @@ const Family& chatglm_family() {
   static const Family family = {
       .name = "chatglm",
       .architecture = "ChatGLMModel",
-      .summary = "prefix decoder, GLM's DeepNorm, rotary positions by two places, MHA, GELU",
+      .summary = "prefix decoder, GLM's DeepNorm, two-dimensional rotary positions, MHA, GELU",
       .source = "Zeng et al. 2022, arXiv:2210.02414; Du et al. 2022, arXiv:2103.10360",
       .defaults = defaults,
       .keys = {kKeys},

@@ -68,7 +68,7 @@ void read(const Json& theirs, Json& ours) {
   read_rope(global, ours);
   const Json local = block("sliding_attention");
   require(local.value("rope_type", Json("default")) == "default", ErrorKind::kConfig, "config.json",
-          "the sliding_attention layers have rotary scaling {}, but only \"default\" is computed "
+          "the sliding_attention layers have rotary scaling {}, but only \"default\" is supported "
           "there",
           local.value("rope_type", Json()).dump());
   const Json theta = first_of(local, {"rope_theta"});

@@ -1,4 +1,5 @@
-// GLM-4: a norm before and after every branch, interleaved rotary positions in half of the channels.
+// GLM-4: a norm before and after every branch, interleaved rotary positions in half of the
+// channels.
 
 #include <nlohmann/json.hpp>
 

@@ -76,10 +76,9 @@ void read(const Json& theirs, Json& ours) {
   for (const Json& item : given.is_null() ? kUsual : given)
     for (int64_t i = 0; i < item.at(1).get<int64_t>() && types.size() <= kMostLayers; ++i)
       for (const Json& kind : item.at(0)) types.push_back(layer_type_of(kind.get<std::string>()));
-  require(
-      static_cast<int64_t>(types.size()) == layers, ErrorKind::kConfig, "config.json",
-      "attention_types stands for {} layers, but num_layers is {}; correct the one or the other",
-      types.size(), layers);
+  require(static_cast<int64_t>(types.size()) == layers, ErrorKind::kConfig, "config.json",
+          "attention_types describes {} layers, but num_layers is {}; correct one of them",
+          types.size(), layers);
 }
 
 void write(const ModelConfig& config, Json& theirs) {

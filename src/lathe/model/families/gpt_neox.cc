@@ -50,9 +50,9 @@ ModelConfig defaults() {
 
 constexpr OldEnding kOldEndings[] = {{"embed_out.weight", "lm_head.weight"}};
 
-// Before transformers 5 the rotary settings had names of their own, which count where the block says
-// nothing. Those that other families have beside the block mean nothing here, so they must not say
-// something else.
+// Before transformers 5 the rotary settings had names of their own, which count where the block
+// says nothing. Those that other families have beside the block mean nothing here, so they must not
+// say something else.
 void read(const Json& theirs, Json& ours) {
   Json json = theirs;
   for (const auto& [old, now] :
@@ -68,8 +68,8 @@ void read(const Json& theirs, Json& ours) {
     const Json beside = first_of(theirs, {key}),
                counts = ours["position"].value(key, Json(otherwise));
     require(beside.is_null() || beside == counts, ErrorKind::kConfig, "config.json",
-            "{} is {} beside rope_parameters, but {} counts in gpt_neox models; remove it or make "
-            "them equal",
+            "{} is {} outside rope_parameters, but gpt_neox models use {}; remove it or make them "
+            "equal",
             key, beside.dump(), counts.dump());
   }
 }

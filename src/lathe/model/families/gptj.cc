@@ -68,8 +68,7 @@ void read(const Json& theirs, Json& ours) {
       ours.at("hidden_size").get<double>() / ours.at("num_attention_heads").get<double>();
   const Json rotary = theirs.value("rotary_dim", Json(64));
   require(rotary.is_number_integer(), ErrorKind::kConfig, "config.json",
-          "rotary_dim is {}; only rotation of a given number of channels is computed",
-          rotary.dump());
+          "rotary_dim is {}; only a given number of rotated channels is supported", rotary.dump());
   ours["position"]["partial_rotary_factor"] = rotary.get<double>() / width;
 }
 

@@ -86,11 +86,11 @@ Json renewed(const Json& old) {
 void read_second(const Json& theirs, Json& ours) {
   const Json scoring = theirs.value("scoring_func", Json("softmax"));
   require(scoring == "softmax", ErrorKind::kConfig, "config.json",
-          "scoring_func is {}; of minimind models only \"softmax\" is computed", scoring.dump());
+          "scoring_func is {}; for minimind models only \"softmax\" is supported", scoring.dump());
   const auto shared = theirs.value("n_shared_experts", int64_t{1});
   require(shared <= 1, ErrorKind::kConfig, "config.json",
-          "n_shared_experts is {}; of minimind models at most 1 is read, whose matrices are not "
-          "stacked",
+          "n_shared_experts is {}; for minimind models at most 1 is supported, whose matrices are "
+          "not stacked",
           shared);
   if (!theirs.contains("rms_norm_eps")) ours["norm"]["eps"] = 1e-5;
   ours["tie_word_embeddings"] = true;

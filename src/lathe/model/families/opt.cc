@@ -51,7 +51,7 @@ ModelConfig defaults() {
 void read(const Json& theirs, Json& ours) {
   const Json width = theirs.value("word_embed_proj_dim", Json());
   require(width.is_null() || width == theirs.at("hidden_size"), ErrorKind::kConfig, "config.json",
-          "word_embed_proj_dim is {}; only tables as wide as hidden_size are computed",
+          "word_embed_proj_dim is {}; only tables as wide as hidden_size are supported",
           width.dump());
   // Null is what can_express() is given of a placement that OPT has no word for.
   ours["norm"]["final"] = theirs.value("do_layer_norm_before", Json(true)) == true &&

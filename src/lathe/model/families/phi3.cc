@@ -39,8 +39,8 @@ void read(const Json& theirs, Json& ours) {
   read_partial_rope(json, ours);
 }
 
-// Of scaled rotary positions transformers' Phi-3 takes LongRoPE only; others are written unscaled, so
-// that such a model is not saved as one.
+// Of scaled rotary positions transformers' Phi-3 takes LongRoPE only; others are written unscaled,
+// so that such a model is not saved as one.
 void write(const ModelConfig& config, Json& theirs) {
   ModelConfig c = config;
   RopeScalingConfig& scaling = c.position.get<RopeConfig>().scaling;

@@ -28,8 +28,7 @@ constexpr ActivationName kActivationNames[] = {
 Json read_activation(const Json& theirs) {
   for (const auto& n : kActivationNames)
     if (theirs == n.theirs) return std::string(n.ours);
-  fail(ErrorKind::kConfig, "config.json", "activation {} is not one that Lathe computes",
-       theirs.dump());
+  fail(ErrorKind::kConfig, "config.json", "activation {} is not supported", theirs.dump());
 }
 
 Json write_activation(const Json& ours) {

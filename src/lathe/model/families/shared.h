@@ -14,12 +14,12 @@ extern const Spelling kZeroIsNullSpelling;   // null for 0
 extern const Spelling kPreNormSpelling;      // true for norm placement "pre", false for "post"
 extern const Spelling kParallelSpelling;     // true for parallel_block "two_norms"
 
-// Keys that config.json and ModelConfig spell alike, and that most families have.
+// Keys that have the same name in config.json and ModelConfig, and that most families have.
 std::span<const ConfigKey> standard_keys();
-// Of these the ones about sizes, which families that differ in the rest have as well.
+// The keys about sizes among them, which other families also have.
 std::span<const ConfigKey> basic_keys();
 
-// Names of Llama, which most later families kept in part.
+// Llama's names, which most later families partly kept.
 std::span<const WeightRule> decoder_ends();     // embedding, final norm, head
 std::span<const WeightRule> split_attention();  // q_proj, k_proj, v_proj, o_proj, q_norm, k_norm
 std::span<const WeightRule> split_gated_mlp();  // gate_proj, up_proj, down_proj
@@ -30,7 +30,7 @@ std::span<const WeightRule> gemma_norms();  // before and after every branch
 std::span<const WeightRule> split_experts();  // mlp.gate, mlp.experts.{e}, as Qwen writes them
 std::span<const ConfigKey> sparse_keys();     // of mixtures of experts, as Qwen writes them
 
-// What read_rope() and read_partial_rope() look at.
+// The keys that read_rope() and read_partial_rope() read.
 std::span<const std::string_view> rope_keys();
 bool is_known_rope_key(std::string_view key);  // within rope_parameters or rope_scaling
 
@@ -40,16 +40,18 @@ bool is_known_rope_key(std::string_view key);  // within rope_parameters or rope
 void read_rope(const nlohmann::ordered_json& theirs, nlohmann::ordered_json& ours);
 // The same for families that have it.
 void read_partial_rope(const nlohmann::ordered_json& theirs, nlohmann::ordered_json& ours);
-// Of the settings that have a default only those that differ from it. `theirs` has its model_type.
+// Of the settings that have a default, it writes only those that differ from it. `theirs` has its
+// model_type.
 void write_rope(const ModelConfig& config, nlohmann::ordered_json& theirs);
 
-// The first of these keys that has a value; null.
+// The value of the first of these keys that has one, or null.
 nlohmann::ordered_json first_of(const nlohmann::ordered_json& json,
                                 std::initializer_list<std::string_view> keys);
 
 // Every period-th layer full, the others sliding: layer_types where config.json has none.
 nlohmann::ordered_json alternating_layers(const nlohmann::ordered_json& layers, int64_t period);
-// layer_types and sliding_window, where transformers asks for a window even if no layer has it.
+// layer_types and sliding_window, for families where transformers requires a window even if no
+// layer uses it.
 void write_alternating(const ModelConfig& config, nlohmann::ordered_json& theirs);
 
 // Sliding windows as Qwen writes them: use_sliding_window, sliding_window, and max_window_layers or

@@ -68,11 +68,10 @@ Json rope_block(const Json& theirs) {
             "{} is {}, expected an object such as {{\"rope_type\": \"linear\", \"factor\": 2.0}}",
             key, found->dump());
     for (const auto& [part, value] : found->items())
-      require(
-          !value.is_object() && part != "mrope_section", ErrorKind::kConfig, "config.json",
-          "{} has '{}': rotary settings that differ between layers or axes are not computed for "
-          "this model_type",
-          key, part);
+      require(!value.is_object() && part != "mrope_section", ErrorKind::kConfig, "config.json",
+              "{} has '{}': rotary settings that differ between layers or axes are not supported "
+              "for this model_type",
+              key, part);
     return *found;
   }
   return Json::object();
@@ -124,7 +123,7 @@ void read_rope(const Json& theirs, Json& ours) {
   const Json share = first_of(ours["position"], {"partial_rotary_factor"});
   require(share.is_null() || share == 1.0, ErrorKind::kConfig, "config.json",
           "partial_rotary_factor is {}; models of this model_type rotate all channels, so only 1.0 "
-          "is computed",
+          "is supported",
           share.dump());
 }
 
@@ -146,8 +145,8 @@ void write_rope(const ModelConfig& c, Json& theirs) {
     if (key.always_in(kind) || value != first_of(defaults, {key.name}))
       block[std::string(key.name)] = value;
   }
-  // Both spellings: those beside the block are read by older releases of transformers, rope_parameters
-  // by newer ones.
+  // Both spellings: those beside the block are read by older releases of transformers,
+  // rope_parameters by newer ones.
   theirs["rope_theta"] = rope.rope_theta;
   if (rope.partial_rotary_factor != 1.0 || usual != 1.0)
     theirs["partial_rotary_factor"] = block["partial_rotary_factor"] = rope.partial_rotary_factor;
@@ -156,7 +155,8 @@ void write_rope(const ModelConfig& c, Json& theirs) {
 
 Json alternating_layers(const Json& layers, int64_t period) {
   require(period >= 1, ErrorKind::kConfig, "config.json",
-          "sliding_window_pattern is {}, expected at least 1: every so many layers one sees all",
+          "sliding_window_pattern is {}, expected at least 1: one layer in this many has full "
+          "attention",
           period);
   constexpr int64_t kMostLayers = int64_t{1} << 16;  // more are refused by validate()
   Json types = Json::array();

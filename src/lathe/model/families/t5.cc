@@ -191,8 +191,8 @@ void check_alias(const Json& theirs) {
           alias.dump(), layers.dump());
 }
 
-// dense_act_fn repeats what feed_forward_proj says, and wins over it in transformers. An output head
-// of its own may be scaled, too.
+// dense_act_fn repeats what feed_forward_proj says, and wins over it in transformers. An output
+// head of its own may be scaled, too.
 void read_t5(const Json& theirs, Json& ours) {
   check_alias(theirs);
   const Json word = first_of(theirs, {"dense_act_fn"});
@@ -236,8 +236,8 @@ void read_switch(const Json& theirs, Json& ours) {
   require(layers > 0 && decoder > 0 && layers <= (1 << 16) && decoder <= (1 << 16),
           ErrorKind::kConfig, "config.json", "{} and {} layers are out of range", layers, decoder);
   require(step == other, ErrorKind::kConfig, "config.json",
-          "every {} layers of the encoder has experts, but every {} of the decoder; only the same "
-          "is computed",
+          "one in {} layers of the encoder has experts, but one in {} of the decoder; only equal "
+          "numbers are supported",
           step, other);
   for (int64_t layer = 0; layer < std::max(layers, decoder); ++layer)
     if (!has_experts(layer, step)) ours["moe"]["mlp_only_layers"].push_back(layer);
@@ -262,7 +262,7 @@ const Family& t5_family() {
       .name = "t5",
       .architecture = "T5ForConditionalGeneration",
       .summary =
-          "encoder and decoder, RMSNorm, distances in buckets, ReLU or GeGLU (also Flan-T5, "
+          "encoder and decoder, RMSNorm, bucketed relative positions, ReLU or GeGLU (also Flan-T5, "
           "UL2)",
       .source = "Raffel et al. 2020, arXiv:1910.10683; Tay et al. 2022, arXiv:2205.05131",
       .defaults = defaults,
@@ -283,7 +283,7 @@ const Family& switch_family() {
   static const Family family = {
       .name = "switch_transformers",
       .architecture = "SwitchTransformersForConditionalGeneration",
-      .summary = "T5 with one expert of many for each token, and a capacity",
+      .summary = "T5 with one expert per token, chosen from many, and a capacity",
       .source = "Fedus et al. 2021, arXiv:2101.03961",
       .defaults = switch_defaults,
       .keys = {kKeys, kSwitchKeys},

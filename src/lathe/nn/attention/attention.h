@@ -14,14 +14,15 @@
 
 namespace lathe {
 
-// What is normalised before queries and keys meet (Henry et al. 2020, arXiv:2010.04245).
+// What is normalised before the product of queries and keys (Henry et al. 2020, arXiv:2010.04245).
 enum class QkNorm : uint8_t {
   kNone,
   kHead,  // each head's D channels, one gain [D] for all heads
   kFull,  // all heads together, gains [H·D] and [K·D]
 };
 
-// What every attention layer is given. Its traits and its check read the first line and qk_norm.
+// What every attention layer is given. Its traits and its check read only the first line and
+// qk_norm.
 struct AttentionShape {
   int64_t hidden_size = 0, heads = 0, kv_heads = 0, head_dim = 0;
   bool bias = false, output_bias = false;
@@ -29,7 +30,7 @@ struct AttentionShape {
   double softcap = 0.0;
   bool causal = true;
   int64_t window = 0;       // 0: no limit
-  int64_t sink_tokens = 0;  // seen from beyond the window and through the pattern
+  int64_t sink_tokens = 0;  // visible from outside the window and the pattern
   kernels::BlockPattern pattern = {};
   bool sink_logits = false;
   double dropout = 0.0;
@@ -46,15 +47,15 @@ class Attention : public Module {
   virtual Var forward(const Forward& f, const PassPositions& positions, const Var& x) const = 0;
 };
 
-// What is asked of a kind of attention without building it.
+// The properties of a kind of attention that are known without building it.
 struct AttentionTraits {
-  int64_t key_width = 0, value_width = 0;  // of a head, where queries meet keys and of its values
+  int64_t key_width = 0, value_width = 0;  // of a head: of queries and keys, and of values
   int64_t rotary_width = 0;                // channels of a head that can rotate
-  bool rotary_apart = false;               // which are set apart from the others
+  bool rotary_apart = false;               // which are separate from the others
   bool keeps_heads = true;                 // keys and values of every key/value head
   int64_t cached = 0;                      // elements that a cache keeps of a token
-  // Elements of a token that training keeps from forward to backward (model/summary.cc), and how
-  // many more where positions rotate.
+  // Elements per token that training keeps from forward to backward (model/summary.cc), and how
+  // many more with rotary positions.
   int64_t kept = 0, kept_rotated = 0;
 };
 
@@ -68,23 +69,23 @@ AttentionComponent attention_component(const ComponentText& text) {
 
 AttentionSite site_of(const AttentionShape& options);
 
-// A layer's trained logits in the denominator of its softmax, [H] from zero; nothing when the
-// options do not ask for them.
+// A layer's learned logits in the denominator of its softmax, [H], initialised to zero; nothing if
+// the options do not enable them.
 std::optional<Parameter> make_sinks(const AttentionShape& options);
 
-// The keys and values that the rows of the pass attend to: their own, or with a cache those of
-// earlier tokens too. k [N,K,D], v [N,K,Dv], undefined where the cache keeps keys alone.
+// The keys and values that the rows of the pass attend to: their own, and with a cache also those
+// of earlier tokens. k [N,K,D], v [N,K,Dv], undefined if the cache keeps only keys.
 ops::KeyValues keys_and_values(const Forward& f, int64_t layer, const Var& k, const Var& v);
 
-// ops::attention with what the options and the pass say: scale, soft cap, mask, and dropout while
-// training. q [N,H,D] -> [N,H,Dv].
+// ops::attention with the settings of the options and the pass: scale, soft cap, mask, and dropout
+// in training. q [N,H,D] -> [N,H,Dv].
 Var attend_with(const Forward& f, const AttentionShape& options, const Var& q,
                 const ops::KeyValues& kv, const ops::AttentionInputs& inputs);
-// The same of a sequence with itself: with its segments, prefix, positions and sinks.
+// The same for self-attention, with the segments, prefix, positions and sinks of the sequence.
 Var attend(const Forward& f, const AttentionShape& options, const PassPositions& positions,
            const Var& q, const ops::KeyValues& kv, const std::optional<Parameter>& sinks);
 
-// Beside the self-attention of a decoder that has an encoder; reads Forward::memory.
+// In addition to the self-attention of a decoder with an encoder; reads Forward::memory.
 std::unique_ptr<Attention> make_cross_attention(const AttentionShape& options);
 
 }  // namespace lathe

@@ -20,29 +20,30 @@ void AttentionConfig::visit(Visitor& v) {
   v.choice("kind", kind, names_of(attentions()), "attention layer");
   v.field("output_bias", output_bias, "a bias in the output projection; default attention_bias");
   v.field("scale", scale, "multiplies q·k; default 1/sqrt(head_dim)", above(0));
-  v.choice("qk_norm", qk_norm, {"none", "head", "full"},
-           "normalise queries and keys: each head alone (Qwen3), or all heads at once (OLMo 2)");
+  v.choice(
+      "qk_norm", qk_norm, {"none", "head", "full"},
+      "normalise queries and keys: each head on its own (Qwen3), or all heads together (OLMo 2)");
   v.field("norm_eps", norm_eps, "eps of the norms inside the layer; default norm.eps", above(0));
   v.field("sparse_block", sparse_block,
-          "strided_attention, fixed_attention: positions in a block, which are seen together",
+          "strided_attention, fixed_attention: positions per block; a block is visible as a whole",
           at_least(1));
   v.field("sparse_stride", sparse_stride,
-          "strided: every so many-th block before a query's own is seen; fixed: blocks in a group, "
-          "and a query sees those of its own",
+          "strided: one in this many blocks before a query's own is visible; fixed: blocks per "
+          "group, and a query attends to those of its own group",
           at_least(1));
-  v.field(
-      "sparse_local", sparse_local,
-      "strided: blocks seen right up to the query's own, itself included; default sparse_stride",
-      at_least(1));
+  v.field("sparse_local", sparse_local,
+          "strided: number of most recent blocks that are visible, the query's own included; "
+          "default sparse_stride",
+          at_least(1));
   v.field("sparse_summary", sparse_summary,
-          "fixed: the last blocks of every earlier group that are seen", at_least(1));
-  v.field(
-      "sink_tokens", sink_tokens,
-      "first tokens of a text that sliding and sparse layers see from everywhere (StreamingLLM)",
-      at_least(0));
+          "fixed: number of last blocks of every earlier group that are visible", at_least(1));
+  v.field("sink_tokens", sink_tokens,
+          "number of first tokens of a text that are always visible in sliding and sparse layers "
+          "(StreamingLLM)",
+          at_least(0));
   v.field("sink_logits", sink_logits,
-          "a trained logit of each head in the softmax's denominator: a place to look at nothing "
-          "(gpt-oss)");
+          "add a learned logit per head to the softmax's denominator, so that a head can attend to "
+          "nothing (gpt-oss)");
   components.visit(v);
 }
 

@@ -1,5 +1,6 @@
-// Cross-attention (Vaswani et al. 2017, arXiv:1706.03762): queries from the decoder, keys and values
-// from what the encoder made. No positions: neither T5 nor the models after it have any here.
+// Cross-attention (Vaswani et al. 2017, arXiv:1706.03762): queries from the decoder, keys and
+// values from what the encoder made. No positions: neither T5 nor the models after it have any
+// here.
 
 #include <algorithm>
 #include <array>
@@ -58,8 +59,7 @@ class CrossAttention : public Attention {
     const auto kv =
         ops::split_channels(key_value_.forward(f, f.memory->states), std::array{width, width});
     return ops::KeyValues::packed(norms_.key(f, ops::split_heads(kv[0], options_.kv_heads)),
-                                  ops::split_heads(kv[1], options_.kv_heads),
-                                  f.memory->sequences);
+                                  ops::split_heads(kv[1], options_.kv_heads), f.memory->sequences);
   }
 
   // With a cache they are made by the first pass.

@@ -62,7 +62,7 @@ class GroupedAttention : public Attention {
 AttentionComponent grouped_attention() {
   return attention_component<GroupedAttention>(
       {.name = "grouped",
-       .summary = "num_key_value_heads shared by num_attention_heads: equal is MHA, one is MQA, "
+       .summary = "num_key_value_heads shared by num_attention_heads: equal is MHA, one is MQA, in "
                   "between is GQA",
        .source =
            "Vaswani et al. 2017, arXiv:1706.03762; Shazeer 2019, arXiv:1911.02150; Ainslie et "

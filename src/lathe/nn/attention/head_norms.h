@@ -1,4 +1,4 @@
-// Norms of queries and keys before they meet (QK norm), where the options ask for them.
+// Norms of queries and keys before their product (QK norm), if the options enable them.
 #pragma once
 
 #include <memory>
@@ -11,7 +11,7 @@ class HeadNorms {
  public:
   explicit HeadNorms(const AttentionShape& options);
 
-  // x [N,H,D] -> the same shape: every head alone, or all of them as one row.
+  // x [N,H,D] -> the same shape: every head on its own, or all heads as one row.
   Var query(const Forward& f, const Var& x) const { return apply(f, query_.get(), x); }
   Var key(const Forward& f, const Var& x) const { return apply(f, key_.get(), x); }
   void visit(ModuleVisitor& v);  // query_norm, key_norm

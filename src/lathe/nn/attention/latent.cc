@@ -126,15 +126,16 @@ class LatentAttention : public Attention {
 
 void LatentConfig::visit(Visitor& v) {
   v.field("kv_lora_rank", kv_lora_rank,
-          "latent: width of the vector that keys and values of all heads come from", at_least(0));
+          "latent: width of the vector from which the keys and values of all heads are computed",
+          at_least(0));
   v.field("q_lora_rank", q_lora_rank,
-          "latent: the same for queries; default: queries come straight from the input",
+          "latent: the same for queries; default: queries are computed directly from the input",
           at_least(1));
-  v.field("qk_nope_head_dim", qk_nope_head_dim, "latent: channels of a head without position",
+  v.field("qk_nope_head_dim", qk_nope_head_dim, "latent: channels per head without position",
           at_least(0));
   v.field("qk_rope_head_dim", qk_rope_head_dim,
-          "latent: channels with position, the same key for all heads", at_least(0));
-  v.field("v_head_dim", v_head_dim, "latent: width of a head's values", at_least(0));
+          "latent: channels per head with position; all heads share their key", at_least(0));
+  v.field("v_head_dim", v_head_dim, "latent: width of each head's values", at_least(0));
 }
 
 void LatentConfig::check(const AttentionShape& o, const KeyErrors& keys) const {
@@ -148,14 +149,15 @@ void LatentConfig::check(const AttentionShape& o, const KeyErrors& keys) const {
                                    "e.g. 64",
                                    value, kWidest));
   if (o.qk_norm != QkNorm::kNone)
-    keys.refuse("qk_norm", "latent attention normalises its narrow vectors instead; use \"none\"");
+    keys.refuse("qk_norm",
+                "latent attention normalises its low-rank vectors instead; use \"none\"");
 }
 
 AttentionComponent latent_attention() {
   return attention_component<LatentAttention, LatentConfig>(
       {.name = "latent",
-       .summary = "keys and values of all heads from one narrow vector a token, which is all that "
-                  "the cache keeps (MLA)",
+       .summary = "keys and values of all heads are computed from one low-rank vector per token, "
+                  "which is all that the cache keeps (MLA)",
        .source = "DeepSeek-AI 2024, arXiv:2405.04434",
        .examples = {{"", R"({"kv_lora_rank": 6, "qk_nope_head_dim": 3, "qk_rope_head_dim": 2,
                             "v_head_dim": 5})"}}});

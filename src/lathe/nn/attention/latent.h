@@ -8,7 +8,7 @@ namespace lathe {
 
 struct AttentionShape;
 
-// The keys of the attention "latent": ranks of the narrow vectors, and what a head consists of.
+// The keys of the attention "latent": the ranks of the low-rank vectors, and the parts of a head.
 struct LatentConfig {
   int64_t kv_lora_rank = 0;
   std::optional<int64_t> q_lora_rank;

@@ -1,4 +1,4 @@
-// What an encoder hands to the decoder's cross-attention.
+// What an encoder passes to the decoder's cross-attention.
 #pragma once
 
 #include "lathe/autograd/tape.h"
@@ -11,7 +11,7 @@ struct EncoderMemory {
   Sequences sequences;  // of the text, as many as the decoder's rows have
   Tensor segments;      // i32 [M]: a decoder token sees its own segment; undefined: everything
 
-  // As the rows whose keys and values they become.
+  // As the rows from which keys and values are computed.
   Rows rows() const { return {.ids = {}, .sequences = sequences}; }
 };
 

@@ -26,10 +26,10 @@ class FeedForward : public Module {
   virtual Var forward(const Forward& f, const Var& x) const = 0;  // [N,C] -> [N,C]
 };
 
-// What is asked of a kind without building it.
+// The properties of a kind that are known without building it.
 struct FeedForwardTraits {
   int64_t default_width = 0;  // F, from hidden_size
-  bool gated = false;         // up and gate projections, whose product goes on
+  bool gated = false;         // up and gate projections, which are multiplied
   bool expert = false;        // nn/moe/experts.h can stack it
   int64_t kept = 1;  // times F elements of a token are kept for the backward (model/summary.cc)
 };

@@ -24,9 +24,11 @@ struct MixConfig {
   bool on_grid() const { return conv == "grid"; }
   int64_t taps() const { return on_grid() ? 9 : conv_width; }
   void visit(Visitor& v) {
-    v.choice("conv", conv, {"causal", "grid"},
-             "mix: tokens see those before them, or the 3 × 3 around them on a grid");
-    v.field("conv_width", conv_width, "mix, causal: tokens that a token sees, itself included",
+    v.choice(
+        "conv", conv, {"causal", "grid"},
+        "mix: convolve over the tokens before, or over the neighbours on a grid, such as 3 × 3");
+    v.field("conv_width", conv_width,
+            "mix, causal: tokens that a token sees through the convolution, itself included",
             between(1, 64));
     v.field("grid_height", grid_height, "mix, grid: rows of tokens", at_least(1));
     v.field("grid_width", grid_width, "mix, grid: tokens in a row", at_least(1));
@@ -44,14 +46,13 @@ struct MixConfig {
     for (const auto& [key, size] :
          {std::pair{"grid_height", grid_height}, {"grid_width", grid_width}})
       if (!size)
-        keys.refuse(
-            key, "ffn.conv = \"grid\" places the tokens on a grid; say how large it is, e.g. 16");
+        keys.refuse(key, "ffn.conv = \"grid\" places the tokens on a grid; set its size, e.g. 16");
     if (shape.causal)
-      keys.refuse("conv",
-                  fmt::format("a convolution on a grid shows a token those that come after it, "
-                              "which body = \"{}\" must not see; use \"causal\", or body = "
-                              "\"encoder\"",
-                              shape.body));
+      keys.refuse(
+          "conv",
+          fmt::format("a convolution on a grid lets a token see those that come after it, which "
+                      "body = \"{}\" must not see; use \"causal\", or body = \"encoder\"",
+                      shape.body));
   }
 };
 

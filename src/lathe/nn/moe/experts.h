@@ -1,4 +1,5 @@
-// The routed experts of one layer: their matrices stacked, one product for each range of rows.
+// The routed experts of one layer: their matrices are stacked, and each range of rows has its own
+// product.
 #pragma once
 
 #include <optional>

@@ -45,11 +45,12 @@ void validate_groups(const MoeConfig& c) {
             fmt::join(routers_with_groups(c), " or "));
   refuse_if(c.num_experts % c.n_group != 0, "n_group",
             "{} experts do not make {} groups of equal size", c.num_experts, c.n_group);
-  refuse_if(c.topk_group > c.n_group, "topk_group", "{} of {} groups", c.topk_group, c.n_group);
+  refuse_if(c.topk_group > c.n_group, "topk_group", "{} is more than the {} groups", c.topk_group,
+            c.n_group);
   const int64_t size = c.num_experts / c.n_group;
   entry_of(c).check({.config = c}, own_keys(c), KeyErrors(std::string(kSection)));
   refuse_if(c.choices() > c.topk_group * size, "num_experts_per_tok",
-            "{} experts a token, but only {} can be chosen; lower it, or raise {}", c.choices(),
+            "{} experts per token, but only {} can be chosen; lower it, or raise {}", c.choices(),
             c.topk_group * size, grouped ? "topk_group" : "num_experts");
 }
 
@@ -67,9 +68,9 @@ MoeConfig::MoeConfig() : router_keys(routers()) {}
 
 void MoeConfig::visit(Visitor& v) {
   v.field("num_experts", num_experts, "routed experts E; 0: a dense model", between(0, 65536));
-  v.choice("router", router, names_of(routers()), "how tokens find their experts");
+  v.choice("router", router, names_of(routers()), "how tokens are assigned to experts");
   v.field("num_experts_per_tok", num_experts_per_tok,
-          "experts k of a token; their average for expert_choice; switch takes 1, gshard 2",
+          "experts per token k; on average for expert_choice; switch takes 1, gshard 2",
           at_least(1));
   v.field("norm_topk_prob", norm_topk_prob,
           "divide the weights of a token's experts by their sum (softmax_topk, sigmoid)");
@@ -78,24 +79,29 @@ void MoeConfig::visit(Visitor& v) {
   v.field("topk_group", topk_group, "groups that a token may choose from", at_least(1));
   v.field("router_bias", router_bias, "a bias in the router");
   v.field("router_jitter_noise", router_jitter_noise,
-          "multiply the router's input by 1 ± this while training", between(0, 0.99));
-  v.field("jitter_experts", jitter_experts, "experts read the noisy input too, as Mixtral's do");
+          "multiply the router's input by a random factor of 1 ± this in training",
+          between(0, 0.99));
+  v.field("jitter_experts", jitter_experts,
+          "give the noisy input to the experts as well, as Mixtral does");
   v.field("capacity_factor", capacity_factor,
-          "while training an expert takes this · k · T / E tokens of a sequence; 0: all that come",
+          "in training an expert takes at most this · k · T / E tokens of a sequence; 0: no limit",
           at_least(0));
   v.field("eval_capacity_factor", eval_capacity_factor, "the same when not training", at_least(0));
-  v.field("expert_capacity", expert_capacity, "tokens of a sequence that an expert takes, always",
+  v.field("expert_capacity", expert_capacity,
+          "most tokens of a sequence that an expert takes, in training and evaluation",
           at_least(1));
   v.field("allow_non_causal", allow_non_causal,
-          "accept expert_choice in a causal model: tokens are routed by later ones");
+          "accept expert_choice in a causal model, although later tokens affect the routing of "
+          "earlier ones");
   v.choice("expert", expert, expert_names(), "feed-forward layer of an expert");
   v.field("moe_intermediate_size", moe_intermediate_size,
           "width of an expert; default intermediate_size", at_least(1));
   v.field("n_shared_experts", n_shared_experts,
-          "experts that every token uses, as one layer of so many widths", at_least(0));
+          "experts that every token uses, computed as one layer of this many times the width",
+          at_least(0));
   v.field("shared_expert_intermediate_size", shared_expert_intermediate_size,
           "width of the shared expert, instead of n_shared_experts", at_least(0));
-  v.field("shared_expert_gate", shared_expert_gate, "weigh the shared expert by sigmoid(x · w)");
+  v.field("shared_expert_gate", shared_expert_gate, "weight the shared expert by sigmoid(x · w)");
   v.field("router_aux_loss_coef", router_aux_loss_coef,
           "weight of the balance loss of each layer; default 0.01, for sigmoid 0", at_least(0));
   v.field("router_z_loss_coef", router_z_loss_coef, "weight of the router's z-loss of each layer",
@@ -103,10 +109,10 @@ void MoeConfig::visit(Visitor& v) {
   v.field("balance_per_sequence", balance_per_sequence,
           "balance within each sequence instead of the micro-batch");
   router_keys.visit(v);
-  v.field("first_k_dense_replace", first_k_dense_replace, "layers without experts at the bottom",
+  v.field("first_k_dense_replace", first_k_dense_replace, "number of first layers without experts",
           at_least(0));
   v.field("decoder_sparse_step", decoder_sparse_step,
-          "every so many layers has experts, the last of each such run", at_least(1));
+          "one in this many layers has experts, the last of each group", at_least(1));
   v.field("mlp_only_layers", mlp_only_layers, "layers without experts, counted from 0",
           at_least(0));
 }

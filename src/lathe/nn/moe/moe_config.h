@@ -11,9 +11,9 @@
 
 namespace lathe {
 
-// Keys have the names of config.json where one exists; where families differ (num_local_experts,
-// n_routed_experts) the one of Qwen. What each family of transformers 5.23 is in these keys
-// (tests/model/moe_golden_test.cc):
+// Keys have the names of config.json if one exists; if families differ (num_local_experts,
+// n_routed_experts), that of Qwen. The families of transformers 5.23 correspond to these keys as
+// follows (tests/model/moe_golden_test.cc):
 //
 //   Mixtral      softmax_topk; moe_intermediate_size is its intermediate_size; jitter_experts
 //   Qwen2-MoE    softmax_topk; shared_expert_intermediate_size, shared_expert_gate
@@ -52,30 +52,30 @@ struct MoeConfig {
   int64_t decoder_sparse_step = 1;
   std::vector<int64_t> mlp_only_layers;
 
-  ComponentConfigs router_keys;  // of each router its own
+  ComponentConfigs router_keys;  // the keys of each router
 
   MoeConfig();
   void visit(Visitor& v);
 
   bool enabled() const { return num_experts > 0; }
-  // Whether layer `layer`, from 0, has experts; the others have the dense feed-forward.
+  // Whether layer `layer`, from 0, has experts; the others have the dense feed-forward layer.
   bool in_layer(int64_t layer) const;
-  // The choices that a token makes: k, or what the router fixes (switch 1, gshard 2).
+  // The number of choices per token: k, or what the router fixes (switch 1, gshard 2).
   int64_t choices() const;
   double balance_coefficient() const;  // router_aux_loss_coef, or the router's default
   // Width of the shared expert, 0 for none.
   int64_t shared_width(int64_t expert_width) const;
 };
 
-// Refuses what cannot work (when enabled): Error kConfig naming model.moe.<key>, why, and what to
-// write instead.
+// If experts are enabled, throws kConfig for a configuration that cannot work, naming
+// model.moe.<key>, why, and what to write instead.
 void validate(const MoeConfig& config);
 
-// A capacity with more than one choice a token counts first choices before second ones, so that
-// there too a token may lose its second expert to a later token's first; all training with
-// capacities has this.
+// With a capacity and more than one choice per token, first choices are counted before second ones,
+// so that a token may lose its second expert to a later token's first; this is true of all training
+// with capacities.
 //
-// False for a router by which a token's output depends on later tokens (expert_choice). A causal
+// False for a router that makes a token's output depend on later tokens (expert_choice). A causal
 // model refuses such a router unless `allow_non_causal` is on.
 bool is_causal(const MoeConfig& config);
 

@@ -1,4 +1,4 @@
-// Routers: which experts a token goes to, and with what weight. docs/adding/router.md.
+// Routers decide which experts a token goes to, and with which weight. See docs/adding/router.md.
 #pragma once
 
 #include <memory>
@@ -19,20 +19,20 @@ struct Routing {
   Var gates;          // one element per slot of the plan
   Var logits;         // [N, E], for the z-loss
   Var probabilities;  // [N, E], rows sum to 1: for the balance loss and the entropy
-  // i32 [N, k], what was chosen before any was dropped, for the balance loss; undefined when the
-  // router balances by construction.
+  // i32 [N, k], the choices before any was dropped, for the balance loss; undefined if the router
+  // balances by construction.
   Tensor choices;
   int64_t wanted = 0;  // slots that would be filled if experts took any number of tokens
 };
 
 class Router : public Module {
  public:
-  // x [N,C]. The random streams are f.rng's, so recomputation decides the same.
+  // x [N,C]. Random numbers come from f.rng, so recomputation makes the same decision.
   virtual Routing route(const Forward& f, const Var& x) const = 0;
-  // What is added to scores for the choice only and moved by update_router_biases() after a step;
-  // nullptr for none.
+  // A bias that is added to the scores for the choice only, and that update_router_biases() changes
+  // after a step; nullptr for none.
   virtual Parameter* correction_bias() { return nullptr; }
-  // By how much a step moves its elements.
+  // The amount by which a step changes its elements.
   virtual double bias_update_rate() const { return 0; }
 };
 
@@ -43,12 +43,12 @@ struct RouterShape {
   const MoeConfig& config;
 };
 
-// What is asked of a kind without building it.
+// The properties of a kind that are known without building it.
 struct RouterTraits {
   std::optional<int64_t> choices = {};  // of a token; default: num_experts_per_tok
   bool causal = true;                   // a token's experts do not depend on later tokens
   bool groups = false;                  // chooses from the best groups of experts
-  double balance = 0.01;                // router_aux_loss_coef where that is not given
+  double balance = 0.01;                // router_aux_loss_coef if that is not set
 };
 
 using RouterComponent = Component<Router, RouterShape, RouterTraits>;

@@ -58,7 +58,7 @@ class ExpertChoice : public LinearRouter {
 RouterComponent expert_choice_router() {
   return router_component<ExpertChoice>(
       {.name = "expert_choice",
-       .summary = "every expert takes its best tokens; not causal",
+       .summary = "every expert chooses its best tokens; not causal",
        .source = "Zhou et al. 2022, arXiv:2202.09368"});
 }
 

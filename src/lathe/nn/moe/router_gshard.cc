@@ -62,7 +62,7 @@ class GShard : public LinearRouter {
 RouterComponent gshard_router() {
   return router_component<GShard>(
       {.name = "gshard",
-       .summary = "the two most probable experts, the second by chance while training",
+       .summary = "the two most probable experts; in training the second is used at random",
        .source = "Lepikhin et al. 2020, arXiv:2006.16668"});
 }
 

@@ -18,7 +18,7 @@ struct SigmoidConfig {
 
   void visit(Visitor& v) {
     v.field("bias_update_rate", bias_update_rate,
-            "by how much a step moves the biases that balance the sigmoid router", at_least(0));
+            "step size of the biases that balance the sigmoid router", at_least(0));
   }
   void check(const RouterShape& shape, const KeyErrors& keys) const {
     const MoeConfig& c = shape.config;

@@ -1,6 +1,6 @@
 // The k most probable experts. transformers 5.23, read against this:
 //
-//   Mixtral      F.linear in the model's dtype, softmax of its f32 copy, top k, divided by their sum
+//   Mixtral      F.linear in the model's dtype, softmax of its f32 copy, top k, divided by the sum
 //   Qwen2/3-MoE  the same, divided only with norm_topk_prob; gates rounded to the model's dtype
 //   DeepSeek-V2  F.linear in f32, softmax in f32, never divided, times routed_scaling_factor;
 //                group_limited_greedy sets probabilities to 0 outside the topk_group groups with
@@ -42,7 +42,7 @@ class SoftmaxTopK : public LinearRouter {
 RouterComponent softmax_topk_router() {
   return router_component<SoftmaxTopK>(
       {.name = "softmax_topk",
-       .summary = "the k most probable experts, also of the best groups only",
+       .summary = "the k most probable experts, optionally of the best groups only",
        .source = "Jiang et al. 2024, arXiv:2401.04088; DeepSeek-AI 2024, arXiv:2405.04434"});
 }
 

@@ -1,5 +1,5 @@
-// What the routers of a model did in one training step, layer by layer, and the balancing that
-// follows from it.
+// Statistics of the routers of a model in one training step, layer by layer, and the balancing
+// based on them.
 #pragma once
 
 #include <optional>
@@ -24,7 +24,7 @@ struct RouterReport {
   double bias_rate = 0;
 };
 
-// Over the layers with experts.
+// A summary over the layers with experts.
 struct RouterSummary {
   double load_max =
       0;  // load of the busiest expert of any layer over the mean of its layer: 1 to E
@@ -35,14 +35,14 @@ struct RouterSummary {
 // Not thread-safe.
 class RouterStatistics {
  public:
-  // The report of one router on the present micro-batch; a second one of the same router replaces
-  // the first, so that recomputation counts once.
+  // The report of one router on the current micro-batch; a second report of the same router
+  // replaces the first, so that recomputation counts once.
   void report(const Router* router, RouterReport report);
   void end_micro_batch();
 
-  // Sums over the micro-batches that ended, in the order in which routers first reported.
+  // Sums over the completed micro-batches, in the order in which routers first reported.
   const std::vector<RouterReport>& layers() const { return totals_; }
-  // nullopt when no router reported.
+  // nullopt if no router reported.
   std::optional<RouterSummary> summary() const;
 
  private:

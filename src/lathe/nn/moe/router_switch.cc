@@ -35,7 +35,7 @@ class Switch : public LinearRouter {
 RouterComponent switch_router() {
   return router_component<Switch>(
       {.name = "switch",
-       .summary = "the most probable expert, for as many tokens as it has capacity",
+       .summary = "the most probable expert, up to the expert's capacity",
        .source = "Fedus et al. 2021, arXiv:2101.03961"});
 }
 

@@ -1,4 +1,4 @@
-// What every norm with a trained gain, and perhaps a trained offset, shares.
+// The common part of all norms with a learned gain and optionally a learned bias.
 #pragma once
 
 #include <optional>

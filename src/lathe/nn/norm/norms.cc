@@ -25,9 +25,9 @@ void NormConfig::visit(Visitor& v) {
   v.choice("kind", kind, names_of(norms()), "normalisation layer");
   components.visit(v);
   v.choice("placement", placement, names_of(norm_placements()),
-           "where norms stand around a branch");
+           "where the norms of a branch are placed");
   v.field("eps", eps, "added to the variance", above(0));
-  v.field("bias", bias, "a trained offset beside the gain");
+  v.field("bias", bias, "add a learned bias");
   v.field("final", final, "normalise once more before the output head");
   v.field("embedding", embedding, "normalise the embedded tokens (BLOOM, BERT)");
 }

@@ -18,7 +18,7 @@ std::span<const CatalogueEntry<NormPlacement>> norm_placements() {
        "Wang et al. 2022, arXiv:2203.00555",
        {.after_sum = true, .deep = true}},
       {"glm",
-       "alpha·y + f(y) with y = norm(x): DeepNorm as GLM-130B has it, alpha = sqrt(2L)",
+       "alpha·y + f(y) with y = norm(x): DeepNorm as in GLM-130B, alpha = sqrt(2L)",
        "Zeng et al. 2022, arXiv:2210.02414",
        {.before = true, .deep = true, .keeps_normed = true}},
   };

@@ -1,4 +1,4 @@
-// Where norms stand around a branch y = f(x) of a block.
+// The placement of norms around a branch y = f(x) of a block.
 #pragma once
 
 #include <span>
@@ -13,7 +13,7 @@ struct NormPlacement {
   bool after_branch = false;  // norm(y) is added
   bool after_sum = false;     // the sum is normalised
   bool deep = false;          // DeepNorm's constants, see deep_norm()
-  bool keeps_normed = false;  // norm(x), not x, goes on beside the branch
+  bool keeps_normed = false;  // the residual is norm(x), not x
 
   bool is_plain() const {
     return before && !after_branch && !after_sum && !deep;
@@ -22,16 +22,16 @@ struct NormPlacement {
 
 std::span<const CatalogueEntry<NormPlacement>> norm_placements();
 
-// DeepNorm (Wang et al. 2022, arXiv:2203.00555): x = norm(alpha·x + f(x)), and the fresh weights of
-// values, attention outputs and feed-forward layers are multiplied by beta. Of L layers of a decoder
-// or an encoder alone
+// DeepNorm (Wang et al. 2022, arXiv:2203.00555): x = norm(alpha·x + f(x)), and the initial weights
+// of values, attention outputs and feed-forward layers are multiplied by beta. For L layers of only
+// a decoder or an encoder
 //   alpha = (2·L)^(1/4), beta = (8·L)^(-1/4),
-// and of an encoder of N layers with a decoder of M
+// and for an encoder of N layers with a decoder of M
 //   encoder  alpha = 0.81·(N^4·M)^(1/16), beta = 0.87·(N^4·M)^(-1/16)
 //   decoder  alpha = (3·M)^(1/4), beta = (12·M)^(-1/4).
-// GLM-130B (Zeng et al. 2022, arXiv:2210.02414) has a norm in front of every branch and one at the
-// end, y = norm(x), x = alpha·y + f(y), which is DeepNorm with a norm behind the embedding as well;
-// of L layers
+// GLM-130B (Zeng et al. 2022, arXiv:2210.02414) has a norm before every branch and one at the end,
+// y = norm(x), x = alpha·y + f(y), which is DeepNorm with an additional norm after the embedding;
+// for L layers
 //   alpha = (2·L)^(1/2), beta = (2·L)^(-1/2).
 struct DeepNormConstants {
   double alpha = 1.0, beta = 1.0;

@@ -62,7 +62,7 @@ struct AlibiConfig {
   bool by_key() const { return alibi == "falcon"; }
   void visit(Visitor& v) {
     v.choice("alibi", alibi, {"distance", "falcon"},
-             "alibi: -slope·distance, or as Falcon has it: slope·key in bf16, scaled as q·k is");
+             "alibi: -slope·distance, or as in Falcon: slope·key in bf16, scaled like q·k");
   }
   void check(const PositionShape& shape, const KeyErrors& keys) const {
     if (by_key() && shape.sees_later)
@@ -95,7 +95,7 @@ class Alibi : public Position {
 PositionComponent alibi_position() {
   return position_component<Alibi, AlibiConfig>(
       {.name = "alibi",
-       .summary = "scores fall with the distance, by another slope in each head",
+       .summary = "scores fall with the distance, with a different slope in each head",
        .source = "Press et al. 2022, arXiv:2108.12409",
        .examples = {{"falcon", R"({"alibi": "falcon"})"}}});
 }

@@ -40,7 +40,7 @@ void LearnedPositionConfig::visit(Visitor& v) {
 PositionComponent learned_position() {
   return position_component<LearnedPosition, LearnedPositionConfig>(
       {.name = "learned",
-       .summary = "a trained vector per position",
+       .summary = "a learned vector per position",
        .source = "Radford et al. 2018 (GPT)"});
 }
 

@@ -14,7 +14,7 @@ class NoPosition : public Position {
 PositionComponent no_position() {
   return position_component<NoPosition>(
       {.name = "none",
-       .summary = "no positions: order is seen only through the causal mask",
+       .summary = "no positions: only the causal mask tells the order",
        .source = "Kazemnejad et al. 2023, arXiv:2305.19466"});
 }
 

@@ -1,4 +1,4 @@
-// How a model knows where a token stands, and the catalogue of ways.
+// Position encodings and their catalogue.
 #pragma once
 
 #include <memory>
@@ -13,42 +13,43 @@
 
 namespace lathe {
 
-// What every way is given: the sizes of a stack of blocks, and who sees whom in it.
+// What every encoding is given: the sizes of a stack of blocks, and which tokens attend to which in
+// it.
 struct PositionShape {
   int64_t hidden_size = 0, heads = 0, layers = 0;
   int64_t max_positions = 0;
   int64_t head_dim = 0;
-  int64_t key_width = 0, value_width = 0;  // of a head, where queries meet keys and of its values
+  int64_t key_width = 0, value_width = 0;  // of a head: of queries and keys, and of values
   int64_t rotary_width = 0;                // channels of a head that can rotate
-  // What AttentionTraits says: those channels are set apart; keys and values of heads are kept.
+  // As in AttentionTraits: those channels are separate; keys and values of heads are kept.
   bool rotary_apart = false, keeps_heads = true;
   double init_std = 0.02;
-  bool causal = true;          // a token sees earlier ones only, but for those of a prefix
+  bool causal = true;          // a token sees only earlier ones, except those of a prefix
   bool sees_later = false;     // some tokens see later ones
   std::string_view body = {};  // for errors
 };
 
-// What is asked of a way without building it.
+// The properties of an encoding that are known without building it.
 struct PositionTraits {
-  bool rotates = false;  // makes queries and keys anew
+  bool rotates = false;  // changes queries and keys
   double temperature =
-      1.0;  // what attention that sets rotary channels apart multiplies q·k by, twice
+      1.0;  // factor on q·k, applied twice, in attention with separate rotary channels
 };
 
-// Where attention happens.
+// The layer in which attention happens.
 struct AttentionSite {
   int64_t layer = 0;
-  bool local = false;  // the layer sees a window only
+  bool local = false;  // the layer sees only a window
   double scale = 1.0;  // of q·k
 };
 
-// What the positions of one pass do where queries meet keys and where scores become weights. Made once
-// per pass by the module, which it must not outlive, and asked by every layer. Every token is placed
-// by its own sequence alone, whatever other sequences are in the pass.
+// What the positions of one pass do to queries, keys and scores. It is made once per pass by the
+// module, which it must not outlive, and used by every layer. The position of a token depends only
+// on its own sequence, not on other sequences in the pass.
 class PassPositions {
  public:
   virtual ~PassPositions() = default;
-  // q [N,H,D], k [N,K,D], before they meet; their memory may be overwritten.
+  // Applied to q [N,H,D] and k [N,K,D] before their product; their memory may be overwritten.
   virtual std::pair<Var, Var> apply_to_heads(const Forward&, const AttentionSite&, const Var& q,
                                              const Var& k) const {
     return {q, k};
@@ -65,18 +66,18 @@ class Position : public Module {
  public:
   // x [N,C], the embedded tokens.
   virtual Var add_to_embedding(const Forward&, const Var& x) const { return x; }
-  // For a pass with activations of the type and on the device of `x`.
+  // For a pass whose activations have the type and the device of `x`.
   virtual std::unique_ptr<PassPositions> begin(const Forward& f, const Tensor& x) const {
     (void)f, (void)x;
     return std::make_unique<PassPositions>();
   }
-  // Whether the first `before` tokens of a text are placed otherwise once it has `after` tokens, so
-  // that what layers made of them (a cache) no longer holds.
+  // Whether the first `before` tokens of a text have other positions once it has `after` tokens, so
+  // that what layers computed from them (a cache) is no longer valid.
   virtual bool moves_tokens(int64_t before, int64_t after) const {
     (void)before, (void)after;
     return false;
   }
-  // The longest sequence that can be placed; 0 when any can.
+  // The longest sequence that has positions; 0 if there is no limit.
   virtual int64_t limit() const { return 0; }
   void visit(ModuleVisitor&) override {}
 };

@@ -24,7 +24,7 @@ std::span<const PositionComponent> positions() {
 PositionConfig::PositionConfig() : ComponentChoice("rope", positions()) {}
 
 void PositionConfig::visit(Visitor& v) {
-  v.choice("kind", kind, names_of(positions()), "how the model knows where a token stands");
+  v.choice("kind", kind, names_of(positions()), "position encoding");
   components.visit(v);
 }
 

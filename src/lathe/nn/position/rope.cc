@@ -1,7 +1,7 @@
 // Angles are position · frequency. Frequencies and angles are rounded to f32, as transformers does:
 // a model was trained with exactly those angles, and at position 1,000 the rounding is 1e-5
-// radians. Cosines and sines are made once per pass, for the positions that occur in it, and with the
-// frequencies of each sequence by itself where these depend on its length (dynamic, longrope).
+// radians. Cosines and sines are made once per pass, for the positions that occur in it, and with
+// the frequencies of each sequence by itself where these depend on its length (dynamic, longrope).
 //
 // GLM (Du et al. 2022, arXiv:2103.10360) fills a blank behind its prefix, and a token there has two
 // places: that of the blank in the prefix, and its own within what fills it. The first half of the
@@ -223,18 +223,17 @@ class Rope : public Position {
 void RopeConfig::visit(Visitor& v) {
   v.field("rope_theta", rope_theta, "base of the rotary wavelengths", above(0));
   v.field("rope_local_base_freq", rope_local_base_freq,
-          "another base, unscaled, in sliding_attention layers (Gemma 3)", above(0));
+          "separate base for sliding_attention layers, without scaling (Gemma 3)", above(0));
   v.choice("rope_layout", rope_layout, {"half", "interleaved"},
            "which channels rotate together: (i, i + D/2) or (2i, 2i + 1)");
-  v.choice(
-      "rope_places", rope_places, {"text", "blank"},
-      "rope: where a token stands, or as GLM has it: half of the channels by its place in the "
-      "prefix, at whose end all that follows stands, half by its place behind the prefix (without "
-      "one, everything is behind it)");
+  v.choice("rope_places", rope_places, {"text", "blank"},
+           "rope: which position rotates the channels: that in the text, or as in GLM, half of the "
+           "channels by the position in the prefix (its end for all later tokens), half by the "
+           "position after the prefix (without a prefix, everything is after it)");
   v.field("partial_rotary_factor", partial_rotary_factor,
           "share of each head's channels that rotate; the rest has no position",
           Limits{.minimum = 0, .maximum = 1, .exclusive_minimum = true});
-  v.group("scaling", scaling, "rotary positions beyond the trained length");
+  v.group("scaling", scaling, "scaling of rotary positions beyond the trained length");
 }
 
 void RopeConfig::resolve(const PositionShape& s) {

@@ -21,9 +21,9 @@ struct RopeConfig {
   void visit(Visitor& v);
   void resolve(const PositionShape& shape);
   void check(const PositionShape& shape, const KeyErrors& keys) const;
-  // Channels R that rotate, of `channels` that can.
+  // The number R of channels that rotate, of `channels` that can.
   int64_t rotary_width(int64_t channels) const;
-  // Two places of every token: rope.cc.
+  // Two positions for every token: rope.cc.
   bool blank() const { return rope_places == "blank"; }
 };
 

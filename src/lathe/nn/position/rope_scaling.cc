@@ -114,7 +114,7 @@ RopeFrequencies longrope(const RopeScaling& s, int64_t width, double theta, int6
 
 std::span<const CatalogueEntry<RopeStretch>> rope_scalings() {
   static constexpr CatalogueEntry<RopeStretch> kScalings[] = {
-      {"none", "as trained", "Su et al. 2021, arXiv:2104.09864", {plain}},
+      {"none", "no scaling", "Su et al. 2021, arXiv:2104.09864", {plain}},
       {"linear",
        "every position divided by factor",
        "Chen et al. 2023, arXiv:2306.15595",
@@ -124,7 +124,7 @@ std::span<const CatalogueEntry<RopeStretch>> rope_scalings() {
        "bloc97 2023, NTK-aware scaling; Peng et al. 2023, arXiv:2309.00071",
        {ntk}},
       {"dynamic",
-       "ntk with the factor that the text at hand needs",
+       "ntk with the factor that the current text needs",
        "emozilla 2023, dynamic NTK; Peng et al. 2023, arXiv:2309.00071",
        {.frequencies = dynamic, .by_length = true, .measures_limit = true}},
       {"yarn",
@@ -149,31 +149,32 @@ const RopeStretch& find_rope_scaling(std::string_view kind) {
 
 void RopeScalingConfig::visit(Visitor& v) {
   v.choice("kind", kind, names_of(rope_scalings()),
-           "how rotary frequencies are stretched beyond the length they were trained for");
+           "how rotary frequencies are stretched beyond the trained length");
   v.field("factor", factor,
-          "how many times longer; default for yarn and longrope max_position_embeddings / "
-          "original_max_position_embeddings, for others 1",
+          "how many times longer the context is; default for yarn and longrope "
+          "max_position_embeddings / original_max_position_embeddings, for others 1",
           at_least(1));
   v.field("original_max_position_embeddings", original_max_position_embeddings,
-          "the length of the first training; default max_position_embeddings", at_least(1));
+          "the length of the original training; default max_position_embeddings", at_least(1));
   v.field("low_freq_factor", low_freq_factor,
-          "llama3: wavelengths above original / this are stretched in full", above(0));
+          "llama3: wavelengths above original / this are fully stretched", above(0));
   v.field("high_freq_factor", high_freq_factor,
-          "llama3: wavelengths below original / this are kept", above(0));
-  v.field("beta_fast", beta_fast, "yarn: channels that turn more often than this are kept",
+          "llama3: wavelengths below original / this are not stretched", above(0));
+  v.field("beta_fast", beta_fast, "yarn: channels with more rotations than this are not stretched",
           above(0));
-  v.field("beta_slow", beta_slow, "yarn: channels that turn less often are stretched in full",
-          above(0));
+  v.field("beta_slow", beta_slow,
+          "yarn: channels with fewer rotations than this are fully stretched", above(0));
   v.field("attention_factor", attention_factor,
           "yarn, longrope: multiplies cos and sin; default from factor", above(0));
   v.field("mscale", mscale, "yarn: weight of ln(factor) in the attention factor (DeepSeek)",
           at_least(0));
-  v.field("mscale_all_dim", mscale_all_dim, "yarn: the same for the part that scores already have",
-          at_least(0));
+  v.field("mscale_all_dim", mscale_all_dim,
+          "yarn: the same for the part that is applied to the scores instead", at_least(0));
   v.field("truncate", truncate, "yarn: round the borders of the ramp to whole channels");
-  v.field("short_factor", short_factor, "longrope: divisor of each frequency, short texts",
+  v.field("short_factor", short_factor, "longrope: divisor of each frequency for short texts",
           above(0));
-  v.field("long_factor", long_factor, "longrope: divisor of each frequency, long texts", above(0));
+  v.field("long_factor", long_factor, "longrope: divisor of each frequency for long texts",
+          above(0));
 }
 
 void RopeScalingConfig::check(int64_t pairs, const KeyErrors& keys) const {
@@ -181,8 +182,9 @@ void RopeScalingConfig::check(int64_t pairs, const KeyErrors& keys) const {
   for (const auto& [key, list] :
        {std::pair{"short_factor", &short_factor}, {"long_factor", &long_factor}})
     if (static_cast<int64_t>(list->size()) != pairs)
-      keys.refuse(key, fmt::format("{} numbers, but {} pairs of channels rotate; give one for each",
-                                   list->size(), pairs));
+      keys.refuse(key,
+                  fmt::format("{} numbers, but {} pairs of channels rotate; give one for each pair",
+                              list->size(), pairs));
 }
 
 double RopeScalingConfig::factor_for(int64_t length) const {

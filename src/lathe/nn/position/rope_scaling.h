@@ -1,5 +1,6 @@
-// How rotary frequencies are stretched so that a model reads texts longer than those it was trained
-// on. Channel pair i of R/2 turns by position · frequency[i], unscaled frequency[i] = theta^(-2i/R).
+// How rotary frequencies are stretched so that a model can read longer texts than those it was
+// trained on. Channel pair i of R/2 rotates by position · frequency[i], unscaled frequency[i] =
+// theta^(-2i/R).
 #pragma once
 
 #include <cstdint>
@@ -26,12 +27,12 @@ struct RopeScalingConfig {
 
   void visit(Visitor& v);
   bool stretches() const { return kind != "none"; }
-  // Of `pairs` pairs of channels that turn.
+  // Checks the settings for `pairs` pairs of rotating channels.
   void check(int64_t pairs, const KeyErrors& keys) const;
-  // How many times longer texts became; `length` is max_position_embeddings.
+  // How many times longer texts are; `length` is max_position_embeddings.
   double factor_for(int64_t length) const;
-  // Of scores, beside what the attention factor makes of the rotating channels (DeepSeek): 1 but for
-  // a stretch that sharpens.
+  // The factor on scores, in addition to the effect of the attention factor on the rotating
+  // channels (DeepSeek): 1 unless the scaling sharpens.
   double temperature_for(int64_t length) const;
 };
 
@@ -40,7 +41,7 @@ struct RopeScaling : RopeScalingConfig {
   int64_t length = 0;  // max_position_embeddings
 
   double stretch() const { return factor_for(length); }
-  int64_t original_length() const {  // tokens of the first training
+  int64_t original_length() const {  // tokens of the original training
     return original_max_position_embeddings.value_or(length);
   }
 };
@@ -50,9 +51,9 @@ struct RopeFrequencies {
   double attention_factor = 1.0;  // multiplies cos and sin
 };
 
-// A way of stretching. `width` is R. `tokens` is the length of the text at hand, which matters only
-// where `by_length` says so. Rounded to f32 at the places where transformers rounds, because models
-// were trained with those numbers.
+// A scaling method. `width` is R. `tokens` is the length of the current text, which matters only
+// with `by_length`. Values are rounded to f32 where transformers rounds, because models were
+// trained with those numbers.
 struct RopeStretch {
   RopeFrequencies (*frequencies)(const RopeScaling&, int64_t width, double theta, int64_t tokens);
   bool by_length = false;
@@ -64,11 +65,11 @@ struct RopeStretch {
   bool sharpens = false;         // mscale_all_dim counts
 };
 std::span<const CatalogueEntry<RopeStretch>> rope_scalings();
-// Error kConfig for an unknown name.
+// Throws kConfig for an unknown name.
 const RopeStretch& find_rope_scaling(std::string_view kind);
 
-// 0.1·weight·ln(factor) + 1: how much sharper attention becomes over `factor` times the length
-// (Peng et al. 2023, arXiv:2309.00071, eq. 22).
+// 0.1·weight·ln(factor) + 1: the factor by which attention is sharpened for `factor` times the
+// length (Peng et al. 2023, arXiv:2309.00071, eq. 22).
 double yarn_temperature(double factor, double weight);
 
 }  // namespace lathe

@@ -1,5 +1,5 @@
-// Trained vectors for each distance up to a largest one, added to keys and to values; each layer has
-// its own, and all its heads share them.
+// Trained vectors for each distance up to a largest one, added to keys and to values; each layer
+// has its own, and all its heads share them.
 
 #include "lathe/nn/position/shaw.h"
 
@@ -59,7 +59,8 @@ class ShawPosition : public Position {
 }  // namespace
 
 void ShawConfig::visit(Visitor& v) {
-  v.field("shaw_distance", shaw_distance, "shaw: distances beyond this are alike", at_least(1));
+  v.field("shaw_distance", shaw_distance, "shaw: larger distances are clipped to this",
+          at_least(1));
 }
 
 void ShawConfig::check(const PositionShape& shape, const KeyErrors& keys) const {
@@ -72,7 +73,7 @@ void ShawConfig::check(const PositionShape& shape, const KeyErrors& keys) const 
 PositionComponent shaw_position() {
   return position_component<ShawPosition, ShawConfig>(
       {.name = "shaw",
-       .summary = "trained vectors for each distance, added to keys and to values",
+       .summary = "learned vectors for each distance, added to keys and to values",
        .source = "Shaw et al. 2018, arXiv:1803.02155"});
 }
 

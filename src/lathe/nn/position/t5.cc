@@ -69,7 +69,7 @@ class T5Position : public Position {
 PositionComponent t5_position() {
   return position_component<T5Position, T5Config>(
       {.name = "t5",
-       .summary = "a trained bias for each bucket of distances, the same in every layer",
+       .summary = "a learned bias for each bucket of distances, the same in every layer",
        .source = "Raffel et al. 2020, arXiv:1910.10683"});
 }
 

@@ -10,13 +10,14 @@ namespace {
 struct MaskedLmConfig {
   std::optional<int64_t> mask_token_id;
   void visit(Visitor& v) {
-    v.field("mask_token_id", mask_token_id, "masked_lm: the id that hides a token", at_least(0));
+    v.field("mask_token_id", mask_token_id, "masked_lm: the id that replaces a hidden token",
+            at_least(0));
   }
   void check(const RowShape& shape, const KeyErrors& keys) const {
     if (!mask_token_id)
-      keys.refuse(
-          "mask_token_id",
-          "masked_lm needs the id that hides a token, row.g. that of [MASK] in the tokenizer");
+      keys.refuse("mask_token_id",
+                  "masked_lm needs the id that replaces a hidden token, e.g. that of [MASK] in the "
+                  "tokenizer");
     if (*mask_token_id >= shape.vocab_size)
       keys.refuse("mask_token_id", fmt::format("{} is outside the vocabulary of {}", *mask_token_id,
                                                shape.vocab_size));

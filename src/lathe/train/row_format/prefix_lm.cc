@@ -28,7 +28,8 @@ class PrefixLm : public RowFormat {
 Objective prefix_lm_objective() {
   return text_objective<PrefixLm>(
       {.name = "prefix_lm",
-       .summary = "a random cut: the part before is given, the part behind it predicted",
+       .summary = "the text is cut at a random place; the part after the cut is predicted from the "
+                  "part before it",
        .source =
            "Raffel et al. 2020, arXiv:1910.10683; Tay et al. 2022 (U-PaLM), arXiv:2210.11399"},
       {"prefix_decoder", "encoder_decoder"});

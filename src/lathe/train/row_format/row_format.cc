@@ -3,13 +3,13 @@
 namespace lathe {
 
 void HidingConfig::visit(Visitor& v) {
-  v.field("mask_rate", mask_rate, "span_corruption, masked_lm: share of the tokens that is hidden",
+  v.field("mask_rate", mask_rate, "span_corruption, masked_lm: share of the tokens that are hidden",
           between(0.01, 0.9));
-  v.field("mean_span", mean_span, "span_corruption: tokens of a hidden span, on average",
+  v.field("mean_span", mean_span, "span_corruption: mean length of a hidden span, in tokens",
           at_least(1));
   v.field("sentinels", sentinels,
-          "span_corruption, ul2: ids at the end of the vocabulary that stand for hidden spans, the "
-          "last one first",
+          "span_corruption, ul2: number of ids at the end of the vocabulary that replace hidden "
+          "spans, the last id first",
           at_least(1));
 }
 

@@ -1,5 +1,5 @@
-// Row formats: how a stretch of text becomes a row, the model's inputs and the labels it is to
-// predict. Where the text comes from is the row source's business (train/sample_source.h).
+// Row formats: how a piece of text becomes a row, that is, the model's inputs and the labels to
+// predict. The row source (train/sample_source.h) decides where the text comes from.
 #pragma once
 
 #include <cstdint>
@@ -20,10 +20,10 @@ struct Row {
   std::vector<int32_t> ids = {};
   std::vector<int32_t> labels = {};  // of each id; -1: no loss
   int64_t prefix = 0;                // ids that see each other
-  std::string_view kind = {};        // of a format that mixes several; lives as long as the format
+  std::string_view kind = {};        // for a format that mixes several; lives as long as the format
 };
 
-// How tokens are hidden, by the formats that hide some: keys of [objective] that they share.
+// How tokens are hidden: keys of [objective] that the formats which hide tokens share.
 struct HidingConfig {
   double mask_rate = 0.15;
   double mean_span = 3.0;
@@ -31,7 +31,7 @@ struct HidingConfig {
   void visit(Visitor& v);
 };
 
-// What all formats are given alike.
+// What all formats are given.
 struct RowShape {
   Body body = {};
   int64_t vocab_size = 0;
@@ -40,7 +40,7 @@ struct RowShape {
   HidingConfig hiding = {};
 };
 
-// The longest that the parts of a row can be.
+// The maximum lengths of the parts of a row.
 struct RowLengths {
   int64_t text = 0, ids = 0;
 };
@@ -49,16 +49,17 @@ struct RowLengths {
 class RowFormat {
  public:
   virtual ~RowFormat() = default;
-  // From seq_len + 1 consecutive tokens. Error kData for tokens that the format needs itself.
+  // Makes a row from seq_len + 1 consecutive tokens. Throws kData for tokens that the format
+  // reserves for itself.
   virtual Row row(std::span<const int32_t> tokens, const Rng& rng) const = 0;
   virtual RowLengths longest() const = 0;
-  // Whether `ids` are the text itself and every label is the token after: documents can then be
-  // kept apart, and a label stands for its token's bytes.
+  // Whether `ids` are the text itself and every label is the next token: documents can then be kept
+  // apart, and a label has the bytes of its token.
   virtual bool is_plain_text() const { return false; }
 };
 
-// The row in which a model is given `inputs` and is to predict `targets`: in the encoder and the
-// decoder, or one after the other, with the inputs as the prefix where the body has one.
+// The row in which a model gets `inputs` and predicts `targets`: in the encoder and the decoder, or
+// one after the other, with the inputs as the prefix if the body has one.
 Row join_row(const RowShape& shape, std::span<const int32_t> inputs,
              std::span<const int32_t> targets);
 RowLengths joined_lengths(const RowShape& shape, int64_t inputs, int64_t targets);

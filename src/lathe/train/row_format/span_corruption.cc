@@ -39,7 +39,7 @@ class SpanCorruption : public RowFormat {
 Objective span_corruption_objective() {
   return text_objective<SpanCorruption>(
       {.name = "span_corruption",
-       .summary = "random spans are taken out, each leaving a sentinel, and are to be said",
+       .summary = "random spans are replaced by a sentinel each, and predicted",
        .source = "Raffel et al. 2020, arXiv:1910.10683"},
       {"encoder_decoder", "prefix_decoder", "decoder"});
 }

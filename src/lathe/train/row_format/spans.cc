@@ -52,11 +52,11 @@ Corrupted corrupt(std::span<const int32_t> tokens, const SpanCounts& counts, int
 
 void require_sentinels(const RowShape& shape, int64_t spans) {
   require(spans <= shape.hiding.sentinels, ErrorKind::kConfig, "objective.sentinels",
-          "{} spans of a text need a sentinel each, but there are {}; raise this (and "
+          "{} spans of a text need a sentinel each, but there are only {}; raise this (and "
           "model.vocab_size with it), objective.mean_span, or shorten train.seq_len",
           spans, shape.hiding.sentinels);
   require(shape.hiding.sentinels < shape.vocab_size, ErrorKind::kConfig, "objective.sentinels",
-          "{} sentinels leave nothing of a vocabulary of {}; raise model.vocab_size by that many",
+          "{} sentinels use up the vocabulary of {}; raise model.vocab_size by that many",
           shape.hiding.sentinels, shape.vocab_size);
 }
 

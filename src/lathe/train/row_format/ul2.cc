@@ -1,5 +1,5 @@
-// Every row is one of seven denoisers, equally often (table 1 of the paper): R, short spans; X, long
-// spans or many; S, the last quarter of the text.
+// Every row is one of seven denoisers, equally often (table 1 of the paper): R, short spans; X,
+// long spans or many; S, the last quarter of the text.
 
 #include <algorithm>
 #include <array>
@@ -33,7 +33,8 @@ struct Ul2Config {
   std::vector<int64_t> mode_token_ids = {};
   void visit(Visitor& v) {
     v.field("mode_token_ids", mode_token_ids,
-            "ul2: ids that tell the model which kind of denoising it does: R, X, S; empty: none",
+            "ul2: ids of the mode tokens R, X and S, which tell the model the kind of denoising; "
+            "empty: no mode tokens",
             at_least(0));
   }
   void check(const RowShape& shape, const KeyErrors& keys) const {

@@ -13,13 +13,13 @@ namespace lathe {
 void LanguageModelConfig::visit(Visitor& v) {
   // The key is older than the name that the field has given to it.
   v.field("further_weight", mtp_weight,
-          "with model.num_nextn_predict_layers: weight of their mean loss beside the model's",
+          "with model.num_nextn_predict_layers: weight of their mean loss, which is added to the "
+          "model's",
           above(0));
-  v.field(
-      "z_loss", z_loss,
-      "adds this times the square of each label's log-sum-exp of logits to the loss, which keeps "
-      "logits from drifting (PaLM used 1e-4); `loss` in the metrics is without it",
-      at_least(0));
+  v.field("z_loss", z_loss,
+          "weight of the squared log-sum-exp of each label's logits, which is added to the loss to "
+          "keep logits from drifting (PaLM used 1e-4); `loss` in the metrics does not include it",
+          at_least(0));
 }
 
 namespace {

@@ -1,10 +1,10 @@
-// The task of a language model: rows that a row format makes from stretches of text, and the cross
+// The task of a language model: rows that a row format makes from pieces of text, and the cross
 // entropy of their labels,
 //
 //   loss = Σ −log p(label) / labels of the step   (nats a label)
 //
-// with the routers' losses, multi-token prediction (train/task/mtp.h) and the z-loss added to what
-// is differentiated.
+// The gradient also includes the routers' losses, multi-token prediction (train/task/mtp.h) and the
+// z-loss.
 #pragma once
 
 #include <memory>
@@ -22,7 +22,7 @@ struct LanguageModelConfig {
   void visit(Visitor& v);
 };
 
-// Of the recipe's objective, which has a row format. Errors: kConfig, kData, kIo, kFormat.
+// The task of the recipe's objective, which has a row format. Errors: kConfig, kData, kIo, kFormat.
 std::unique_ptr<Task> make_language_model(const TaskSetting& setting);
 
 }  // namespace lathe

@@ -15,8 +15,8 @@ struct MtpLoss {
   int64_t labels = 0;
 };
 
-// `loss` of `hidden` [N,C], which `pass` made from `batch`, with the losses of the model's `modules`
-// added in total weight `weight`; also adds them to `total`.
+// `loss` of `hidden` [N,C], which `pass` made from `batch`, with the losses of the model's
+// `modules` added in total weight `weight`; also adds them to `total`.
 Var add_mtp_loss(const ModelPass& pass, int64_t modules, const Batch& batch, Var hidden, Var loss,
                  double normalizer, double weight, MtpLoss& total);
 

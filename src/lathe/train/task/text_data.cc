@@ -82,7 +82,7 @@ TaskInputs TextData::check() const {
   Manifest inputs;
   for (const auto& shard : training_.shards) {
     if (shard->num_tokens() > kMany)
-      log_.info("reading through {}: its ids and its hash", shard->prefix().string());
+      log_.info("reading {} to check its ids and compute its hash", shard->prefix().string());
     shard->check_ids(vocab_size_);
     add_input(inputs, shard->prefix(), "shard");
   }

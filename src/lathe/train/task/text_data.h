@@ -1,4 +1,4 @@
-// The texts that a task learns from and is measured on: the shards of [data], as rows of a format.
+// The texts that a task trains and is evaluated on: the shards of [data], as rows of a format.
 #pragma once
 
 #include <memory>
@@ -10,22 +10,22 @@
 
 namespace lathe {
 
-// Thread-safe where it is const.
+// Const members are thread-safe.
 class TextData {
  public:
   // Errors: kConfig, kData, kIo, kFormat.
   TextData(const TaskSetting& setting, std::shared_ptr<const RowFormat> format);
 
-  // The micro-batches of a step. Error kData when none has a label.
+  // The micro-batches of a step. Throws kData if none has a label.
   std::vector<Batch> batches(int64_t step) const;
-  // Tokens of text that they are made from.
+  // The number of tokens of text that they are made from.
   int64_t tokens(int64_t step) const;
 
   bool has_validation() const { return !validation_.empty(); }
-  // The loss on each validation set; what is measured apart is that of the first.
+  // The loss on each validation set; the breakdown is that of the first.
   TaskEvaluation evaluate(Transformer& model, const StopCheck& stop_if_asked) const;
 
-  // What Task asks under these names. check() also refuses ids that the model has no row for.
+  // As in Task. check() also refuses ids for which the model has no row.
   TaskInputs check() const;
   int64_t samples_per_epoch() const { return training_.loader->samples_per_epoch(); }
   std::vector<ShardPlan> plan(int64_t steps) const;

@@ -20,11 +20,11 @@ struct AttentionBenchOptions {
     v.field("seq_len", seq_len, "tokens T", at_least(1));
     v.field("heads", heads, "query, key and value heads", at_least(1));
     v.field("head_dim", head_dim, "head width D", at_least(1));
-    v.field("window", window, "sliding window; 0 is full", at_least(0));
-    v.field("runs", runs, "runs; the fastest counts", at_least(1));
+    v.field("window", window, "sliding window; 0 means full attention", at_least(0));
+    v.field("runs", runs, "number of runs; the fastest is reported", at_least(1));
     v.choice("precision", precision, {"bf16", "fp32"}, "type of the operands");
     v.choice("bias", bias, {"none", "alibi", "t5"},
-             "added to the scores; t5 with the gradient of its buckets");
+             "bias added to the scores; t5 includes the gradient of its buckets");
   }
 };
 

@@ -19,11 +19,11 @@ Command bench_decode_command();
 Command bench_prefill_command();
 Command bench_checkpoint_command();
 
-// The result of a measurement: `facts` with the keys level and threads as the command's JSON, or
-// `text` with a line that says the same.
+// Prints the result of a measurement: `facts` with the keys level and threads as the command's
+// JSON, or `text` with a line for the level and threads.
 void print_measured(CommandContext& context, nlohmann::ordered_json facts, const std::string& text);
 
-// Seconds of each of `runs` calls of f, sorted.
+// The seconds of each of `runs` calls of f, sorted.
 template <class F>
 std::vector<double> sorted_seconds(int64_t runs, F&& f) {
   std::vector<double> times;

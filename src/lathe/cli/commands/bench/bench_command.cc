@@ -23,7 +23,7 @@ void print_measured(CommandContext& context, nlohmann::ordered_json facts,
 Command bench_command() {
   return command_group(
       {.name = "bench",
-       .summary = "measure this machine's limits, and Lathe beside them",
+       .summary = "measure this machine's limits and compare Lathe with them",
        .help = "  lathe bench machine\n"
                "  lathe bench kernels\n"
                "  lathe bench train --preset m26 --precision bf16 --steps 6\n"

@@ -15,7 +15,7 @@ struct DecodeOptions {
   int64_t new_tokens = 64;
   void visit(Visitor& v) {
     v.positional("model", model, "folder of the model");
-    v.field("new_tokens", new_tokens, "tokens that are generated", at_least(2));
+    v.field("new_tokens", new_tokens, "tokens to generate", at_least(2));
     v.choice("precision", precision, {"bf16", "fp32"}, "arithmetic and weights in memory");
   }
 };
@@ -35,8 +35,8 @@ int run_decode(const DecodeOptions& o, CommandContext& context) {
   Engine engine(*model, config);
   const int64_t most = engine.room(2) - 1;
   require(o.new_tokens <= most, ErrorKind::kUsage, "--new-tokens",
-          "{} tokens do not fit behind the two of the prompt; ask for at most {}", o.new_tokens,
-          most);
+          "{} tokens do not fit after the two tokens of the prompt; ask for at most {}",
+          o.new_tokens, most);
   engine.generate(request);
   const double seconds = std::chrono::duration<double>(times.back() - times.front()).count();
   const double rate = static_cast<double>(o.new_tokens) / seconds;
@@ -59,7 +59,7 @@ struct PrefillOptions {
   void visit(Visitor& v) {
     v.positional("model", model, "folder of the model");
     v.field("tokens", tokens, "tokens of the prompt", at_least(1));
-    v.field("runs", runs, "runs; the median counts", at_least(1));
+    v.field("runs", runs, "number of runs; the median is reported", at_least(1));
     v.choice("precision", precision, {"bf16", "fp32"}, "arithmetic and weights in memory");
   }
 };
@@ -93,12 +93,14 @@ int run_prefill(const PrefillOptions& o, CommandContext& context) {
 
 Command bench_decode_command() {
   return make_command<DecodeOptions>(
-      {.name = "decode", .summary = "tokens per second, one sequence", .help = ""}, run_decode);
+      {.name = "decode", .summary = "tokens per second when decoding one sequence", .help = ""},
+      run_decode);
 }
 
 Command bench_prefill_command() {
   return make_command<PrefillOptions>(
-      {.name = "prefill", .summary = "tokens per second of a prompt", .help = ""}, run_prefill);
+      {.name = "prefill", .summary = "tokens per second when reading a prompt", .help = ""},
+      run_prefill);
 }
 
 }  // namespace lathe

@@ -21,7 +21,7 @@ struct KernelsOptions {
     v.field("width", width, "width C", at_least(1));
     v.field("ffn", ffn, "feed-forward width F", at_least(1));
     v.field("vocabulary", vocabulary, "vocabulary V", at_least(1));
-    v.field("runs", runs, "runs of each; the fastest counts", at_least(1));
+    v.field("runs", runs, "runs of each kernel; the fastest is reported", at_least(1));
   }
 };
 
@@ -180,8 +180,8 @@ int run_kernels(const KernelsOptions& o, CommandContext& context) {
 Command bench_kernels_command() {
   return make_command<KernelsOptions>(
       {.name = "kernels",
-       .summary = "each kernel beside the limit it runs against",
-       .help = "Shapes are those of the m26 preset unless given.\n"},
+       .summary = "each kernel compared with the machine's limit for it",
+       .help = "The shapes are those of the m26 preset unless given.\n"},
       run_kernels);
 }
 

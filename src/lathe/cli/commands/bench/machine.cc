@@ -33,7 +33,7 @@ Command bench_machine_command() {
   return make_command<MachineOptions>(
       {.name = "machine",
        .summary = "matrix rates (fp32, bf16, int8) and memory bandwidth",
-       .help = "The limits that every other speed is printed beside.\n"},
+       .help = "The other benchmarks compare their speed with these limits.\n"},
       run_machine);
 }
 

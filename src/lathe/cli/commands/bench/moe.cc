@@ -22,11 +22,11 @@ struct MoeBenchOptions {
 
   void visit(Visitor& v) {
     v.field("experts", experts, "experts E", at_least(1));
-    v.field("experts_per_token", experts_per_token, "experts of a token k", at_least(1));
+    v.field("experts_per_token", experts_per_token, "experts per token k", at_least(1));
     v.field("hidden_size", hidden_size, "width C", at_least(1));
     v.field("intermediate_size", intermediate_size, "width F of an expert", at_least(1));
-    v.field("tokens", tokens, "tokens of a batch", at_least(1));
-    v.field("runs", runs, "runs of each; the fastest counts", at_least(1));
+    v.field("tokens", tokens, "tokens in a batch", at_least(1));
+    v.field("runs", runs, "runs of each layer; the fastest is reported", at_least(1));
     v.choice("precision", precision, {"bf16", "fp32"}, "type of weights and activations");
   }
 };
@@ -107,7 +107,7 @@ int run_moe_bench(const MoeBenchOptions& o, CommandContext& context) {
 Command bench_moe_command() {
   return make_command<MoeBenchOptions>(
       {.name = "moe",
-       .summary = "a mixture of experts beside a dense layer of the same active width",
+       .summary = "a mixture of experts compared with a dense layer of the same active width",
        .help = "  lathe bench moe --precision fp32\n"
                "  lathe bench moe --experts 64 --experts-per-token 6 --intermediate-size 256\n"},
       run_moe_bench);

@@ -1,4 +1,4 @@
-// A preset trained on random tokens: what `lathe bench train`, `step` and `checkpoint` measure.
+// A preset trained on random tokens, which `lathe bench train`, `step` and `checkpoint` measure.
 #pragma once
 
 #include <filesystem>
@@ -44,7 +44,7 @@ class PresetRun {
   void step();
   Transformer& model() { return loop_.model(); }
   double flops() const { return flops_; }  // model FLOPs of the last step
-  // Resident memory up to the last step: the limits that are measured later need some too.
+  // Resident memory up to the last step, because measuring the limits later needs some as well.
   double peak_bytes() const { return peak_bytes_; }
   DType dtype() const { return loop_.recipe().compute_dtype(); }
   int64_t tokens() const { return preset_.batch_size * preset_.seq_len; }  // of a step
@@ -61,7 +61,7 @@ struct StepSpeed {
   nlohmann::ordered_json facts;
   std::string text;  // one line that says the same
 };
-// Of a run whose steps took `seconds` each, beside the measured `matrix_rate`.
+// The result of a run whose steps took `seconds` each, compared with the measured `matrix_rate`.
 StepSpeed step_speed(const TrainBenchOptions& options, PresetRun& run, double seconds,
                      double matrix_rate);
 

@@ -12,8 +12,8 @@ struct StepBenchOptions {
 
   void visit(Visitor& v) {
     train.visit(v);
-    v.field("explain", explain, "account for the step kernel by kernel");
-    v.field("top", top, "rows of the account that are printed; JSON has all", at_least(1));
+    v.field("explain", explain, "break the step's time down by kernel");
+    v.field("top", top, "rows to print; --json prints all", at_least(1));
   }
 };
 
@@ -33,15 +33,18 @@ int run_step_bench(const StepBenchOptions& o, CommandContext& context) {
 Command bench_step_command() {
   return make_command<StepBenchOptions>(
       {.name = "step",
-       .summary = "as train; with --explain where the step's time goes, and each part's limit",
-       .help =
-           "A row is a kind of kernel call: its calls, FLOPs and bytes (each operand read once, "
-           "each output\nwritten once), its time, and the time of its limit: FLOPs at the "
-           "measured matrix rate or bytes at the\nmeasured read bandwidth, whichever is more. "
-           "What is in no kernel (tape, allocation, data loading,\nbookkeeping) is a row too, so "
-           "that the rows add up to the step.\n\n"
-           "  lathe bench step --explain\n"
-           "  lathe bench step --preset m26 --precision fp32 --recompute full --explain --top 40\n"},
+       .summary =
+           "same as train; --explain shows where the step's time goes, and the limit of each part",
+       .help = "Each row is one kind of kernel call: the number of calls, FLOPs and bytes (each "
+               "operand read once, each\n"
+               "output written once), its time, and its limit: the time of the FLOPs at the "
+               "measured matrix rate or of\n"
+               "the bytes at the measured read bandwidth, whichever is longer. Time outside "
+               "kernels (tape, allocation,\n"
+               "data loading, bookkeeping) is a row too, so that the rows add up to the step.\n\n"
+               "  lathe bench step --explain\n"
+               "  lathe bench step --preset m26 --precision fp32 --recompute full --explain --top "
+               "40\n"},
       run_step_bench);
 }
 

@@ -15,7 +15,7 @@ namespace {
 using kernels::AccountRow;
 using Json = nlohmann::ordered_json;
 
-constexpr std::string_view kOutside = "in no kernel";
+constexpr std::string_view kOutside = "outside kernels";
 
 // measure_matrix_rate() knows f32 and bf16; the reference computes the rest, far below either.
 DType measured_type(DType t) { return t == DType::kBF16 ? DType::kBF16 : DType::kF32; }
@@ -82,7 +82,7 @@ std::string footer_of(const StepAccount& a) {
     text += fmt::format(" {} products {:.0f} GFLOP/s,", name_of(dtype), rate * 1e-9);
   return text + fmt::format(
                     " memory {:.1f} GB/s (data in cache can be faster)\n"
-                    "the account itself took {:.1f} ms a step, which is taken out\n",
+                    "the measurement itself took {:.1f} ms a step, which is subtracted\n",
                     a.limits.read_bandwidth * 1e-9, a.own_seconds * 1e3);
 }
 

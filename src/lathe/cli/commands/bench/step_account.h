@@ -1,4 +1,4 @@
-// Where the time of a training step goes, and what each part of it could take at best.
+// Where the time of a training step goes, and the least time that each part could take.
 #pragma once
 
 #include <cstdint>
@@ -29,8 +29,8 @@ struct StepAccount {
   MachineLimits limits;
   std::vector<StepRow> rows;   // longest first
   double seconds = 0;          // of the step, without own_seconds
-  double outside_seconds = 0;  // in no kernel: tape, allocation, data loading, bookkeeping
-  double own_seconds = 0;      // what keeping the account added to a step, not in `seconds`
+  double outside_seconds = 0;  // outside kernels: tape, allocation, data loading, bookkeeping
+  double own_seconds = 0;      // what the measurement added to a step, not in `seconds`
 
   double limit_seconds() const;  // of all kernels one after the other: the fastest possible step
 };
@@ -39,7 +39,7 @@ struct StepAccount {
 // outside_seconds add up to `seconds`.
 StepAccount account_steps(int64_t steps, const std::function<void()>& step);
 
-// A table of the `top` longest rows; what is left of them is one row more.
+// A table of the `top` longest rows; the other rows are summed up in one more row.
 std::string step_table(const StepAccount& account, int64_t top);
 // {"rows": [...], "outside_ms": ..., "limit_ms": ..., ...}, with every row.
 nlohmann::ordered_json step_facts(const StepAccount& account);

@@ -50,7 +50,7 @@ struct BenchTokenizerOptions {
   void visit(Visitor& v) {
     v.positional("tokenizer", tokenizer, "a folder, a tokenizer.json or a .tiktoken file");
     v.positional("file", file, "text to encode");
-    v.field("seconds", seconds, "about how long to measure", between(0, 3600));
+    v.field("seconds", seconds, "approximate time to measure for", between(0, 3600));
   }
 };
 

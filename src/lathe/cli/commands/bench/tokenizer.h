@@ -1,5 +1,5 @@
-// How fast a tokenizer encodes, measured the way text meets it: in documents, with nothing
-// remembered from before.
+// The encoding speed of a tokenizer, measured as in practice: on documents, with nothing cached
+// from before.
 #pragma once
 
 #include <cstdint>
@@ -16,8 +16,8 @@ struct EncodeSpeed {
   int passes = 0;
 };
 
-// Cuts `text` into documents of 4,000 characters and encodes all of them, again and again for about
-// `seconds` and at least three times. Every pass starts with fresh encoders on thread_count()
+// Splits `text` into documents of 4,000 characters and encodes all of them repeatedly for about
+// `seconds`, but at least three times. Every pass starts with fresh encoders on thread_count()
 // threads. Throws kData for an empty text.
 EncodeSpeed measure_encode(const Tokenizer& tokenizer, std::string_view text, double seconds);
 

@@ -11,7 +11,7 @@ struct CheckpointBenchOptions {
   std::string preset = "gpt2-124m";
   void visit(Visitor& v) {
     v.choice("preset", preset, names_of(presets()),
-             "model whose weights and optimiser state are written");
+             "model whose weights and optimiser state are saved");
   }
 };
 
@@ -29,16 +29,15 @@ int run_checkpoint_bench(const CheckpointBenchOptions& o, CommandContext& contex
   // and memory traffic from the forward and backward, which shows in the step as a whole.
   const double pause_ms = (call + beside.waited) * 1e3;
   const double slowdown_ms = (call + beside.seconds - alone) * 1e3;
-  print_measured(
-      context,
-      {{"preset", o.preset},
-       {"pause_ms", pause_ms},
-       {"write_ms", write_ms},
-       {"slowdown_ms", slowdown_ms},
-       {"step_ms", alone * 1e3}},
-      fmt::format("checkpoint of {}: training pauses {:.1f} ms, durable after {:.0f} ms; "
-                  "the step beside it takes {:+.0f} ms on {:.0f} ms\n",
-                  o.preset, pause_ms, write_ms, slowdown_ms, alone * 1e3));
+  print_measured(context,
+                 {{"preset", o.preset},
+                  {"pause_ms", pause_ms},
+                  {"write_ms", write_ms},
+                  {"slowdown_ms", slowdown_ms},
+                  {"step_ms", alone * 1e3}},
+                 fmt::format("checkpoint of {}: training pauses {:.1f} ms, durable after {:.0f} "
+                             "ms; the concurrent step takes {:+.0f} ms on {:.0f} ms\n",
+                             o.preset, pause_ms, write_ms, slowdown_ms, alone * 1e3));
   return 0;
 }
 
@@ -48,8 +47,8 @@ Command bench_train_command() {
   return make_command<TrainBenchOptions>(
       {.name = "train",
        .summary = "a full optimiser step of a preset: time, rate, share of the limit, memory",
-       .help = "Forward, backward, clipping and AdamW on random tokens; the median of the timed "
-               "steps.\n"},
+       .help = "Runs forward, backward, clipping and AdamW on random tokens and reports the median "
+               "of the timed steps.\n"},
       run_train_bench);
 }
 
@@ -57,11 +56,12 @@ Command bench_checkpoint_command() {
   return make_command<CheckpointBenchOptions>(
       {.name = "checkpoint",
        .summary = "how long training pauses for a checkpoint",
-       .help = "Four steps on random tokens, the third while the checkpoint of the second is "
-               "written behind it.\n"
-               "pause: the call, and what the update waits for the writer. slowdown: that step "
-               "and the call,\n"
-               "less the mean of the steps around it; write: until the checkpoint is durable.\n"},
+       .help =
+           "Runs four steps on random tokens and writes the checkpoint of the second step during "
+           "the third.\n"
+           "pause: the time of the call, and the time that the update waits for the writer.\n"
+           "slowdown: the time of that step and the call, minus the mean of the steps around it.\n"
+           "write: the time until the checkpoint is durable.\n"},
       run_checkpoint_bench);
 }
 

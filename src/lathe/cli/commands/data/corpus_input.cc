@@ -13,8 +13,8 @@ CorpusInput::CorpusInput(std::span<const std::string> paths, CommandContext& con
     : context_(context), found_(list_text_files(paths)) {
   if (found_.left_out_count() > 0)
     context.log.info(
-        "this leaves out {} in folders, because names of texts end in another way: {}; name a file "
-        "itself to have it read",
+        "skipping {} in folders, which do not have the extension of a text file: {}; to read a "
+        "file anyway, name it on the command line",
         counted(found_.left_out_count(), "file"), found_.left_out_text());
 }
 
@@ -30,7 +30,7 @@ ReadHook CorpusInput::hook(std::string label) {
 void CorpusInput::finish(const DocumentCounts& counts) {
   if (progress_) progress_->finish(note_);
   if (counts.bad_records + counts.bad_files > 0)
-    context_.log.warn("this leaves out {} and {} without a text; the first: {}",
+    context_.log.warn("skipping {} and {} without text; the first: {}",
                       counted(counts.bad_records, "JSON record"), counted(counts.bad_files, "file"),
                       counts.first_bad);
 }

@@ -1,5 +1,5 @@
-// What the commands that read documents do alike: find the files, show how far they are, say what
-// was left out, name them in the manifest.
+// The common part of the commands that read documents: find the files, show progress, report what
+// was skipped, and name the files in the manifest.
 #pragma once
 
 #include <nlohmann/json_fwd.hpp>
@@ -16,21 +16,21 @@ namespace lathe {
 
 class CorpusInput {
  public:
-  // Lists the files (Errors as of list_text_files) and tells the log what folders hold besides.
+  // Lists the files (Errors as of list_text_files) and logs which files in folders are skipped.
   CorpusInput(std::span<const std::string> paths, CommandContext& context);
 
   const std::vector<std::filesystem::path>& files() const { return found_.files; }
 
-  // For read_documents: stops on Ctrl-C, moves a progress bar `label`.
+  // For read_documents: stops on Ctrl-C and updates a progress bar `label`.
   ReadHook hook(std::string label);
-  void note(std::string text) { note_ = std::move(text); }  // behind the bar
-  // Ends the bar; warns of what was left out under --skip-bad.
+  void note(std::string text) { note_ = std::move(text); }  // after the bar
+  // Ends the bar; warns about what was skipped with --skip-bad.
   void finish(const DocumentCounts& counts);
   double seconds() const { return progress_ ? progress_->seconds() : 0; }
 
-  // "blank", "bad_records", "bad_files", "left_out_files" where there are any.
+  // "blank", "bad_records", "bad_files", "left_out_files" if there are any.
   void add_facts(const DocumentCounts& counts, nlohmann::ordered_json& facts) const;
-  // Every file with its hash; a pipe, which is gone once it was read, without.
+  // Every file with its hash; a pipe has none, because it can be read only once.
   std::vector<ArtefactRef> manifest_inputs() const;
 
  private:

@@ -22,10 +22,10 @@ struct DataShowOptions {
 
   void visit(Visitor& v) {
     v.positional("recipe", recipe, "recipe file, .toml or .json");
-    v.field("step", step, "the step whose batch is shown, from 1", at_least(1));
-    v.field("micro_batch", micro_batch, "which of its micro-batches, from 0", at_least(0));
-    v.field("rows", rows, "show only so many rows (default: all)", at_least(1));
-    v.field("tokens", tokens, "tokens of a row that are printed; --json gives all", at_least(1));
+    v.field("step", step, "the step whose batch is shown, counted from 1", at_least(1));
+    v.field("micro_batch", micro_batch, "which of its micro-batches, counted from 0", at_least(0));
+    v.field("rows", rows, "number of rows to show (default: all)", at_least(1));
+    v.field("tokens", tokens, "tokens to print per row; --json prints all", at_least(1));
   }
 };
 
@@ -105,7 +105,7 @@ int run_data_show(const DataShowOptions& o, CommandContext& context) {
       recipe, make_row_format(recipe.objective, recipe.model, recipe.train.seq_len));
   const int64_t micro_batches = lathe::micro_batches(recipe.train, o.step);
   require(o.micro_batch < micro_batches, ErrorKind::kUsage, "command line",
-          "step {} has {} micro-batches, expected --micro-batch below that", o.step, micro_batches);
+          "step {} has {} micro-batches, expected a smaller --micro-batch", o.step, micro_batches);
   const Batch batch =
       data.loader->batch(micro_batches_before(recipe.train, o.step) + o.micro_batch);
   std::optional<Tokenizer> tokenizer;
@@ -119,7 +119,7 @@ int run_data_show(const DataShowOptions& o, CommandContext& context) {
     return 0;
   }
   if (words == nullptr)
-    context.log.info("the recipe names no data.tokenizer, so tokens are shown by number");
+    context.log.info("the recipe does not set data.tokenizer, so tokens are shown as ids");
   context.out << fmt::format("step {}, {} rows of {}, {} tokens to predict\n", o.step,
                              batch.ids.size(0), batch.ids.size(1), batch.label_count);
   for (int64_t row = 0; row < rows; ++row) print_row(batch, row, o, words, context.out);
@@ -133,15 +133,14 @@ Command data_command() {
       {.name = "data", .summary = "look at what a model learns from"},
       {make_command<DataShowOptions>(
           {.name = "show",
-           .summary = "print a batch as the model gets it: text, ids, labels, mask, documents",
-           .help =
-               "Opens the shards of a recipe and shows the rows of one step as `lathe train` "
-               "would give them to the model: which\n"
-               "token is where, what is to be predicted (- for nothing), and which document each "
-               "token belongs to.\n\n"
-               "  lathe data show recipes/small.toml\n"
-               "  lathe data show recipes/small.toml --step 100 --rows 1 --tokens 60\n"
-               "  lathe data show recipes/small.toml --data.document_mask=true --json\n",
+           .summary = "print a batch as the model sees it: text, ids, labels, mask, documents",
+           .help = "Opens the shards of a recipe and shows the rows of one step as `lathe train` "
+                   "gives them to the model:\n"
+                   "the token at each position, the label to predict (- for none), and the "
+                   "document of each token.\n\n"
+                   "  lathe data show recipes/small.toml\n"
+                   "  lathe data show recipes/small.toml --step 100 --rows 1 --tokens 60\n"
+                   "  lathe data show recipes/small.toml --data.document_mask=true --json\n",
            .takes_overrides = true},
           run_data_show)});
 }

@@ -24,8 +24,8 @@ void report(Sharder& sharder, const CorpusInput& input, const DocumentCounts& co
   const int64_t in_both = sharder.validation_also_in_training();
   if (in_both > 0)
     context.log.warn(
-        "{} of the {} validation documents stand in the training data as well; --val-by-content "
-        "keeps equal documents in one part",
+        "{} of the {} validation documents are also in the training data; --val-by-content keeps "
+        "equal documents in the same part",
         in_both, valid->documents);
   if (!context.json) {
     print(train, context.out);
@@ -73,12 +73,11 @@ Command shard_command() {
       {.name = "shard",
        .summary = "turn text into token shards for training",
        .help =
-           "Encodes documents with all cores and writes Megatron-LM's OUT.bin and OUT.idx, in "
-           "the\n"
+           "Encodes documents with all cores and writes Megatron-LM's OUT.bin and OUT.idx, in the\n"
            "order of reading, with a manifest that names the tokenizer and every source file.\n"
            "A plain text file is one document unless --split says otherwise. JSON lines and JSON "
            "arrays are\n"
-           "recognised by their content; all may be packed with gzip or zstd.\n\n"
+           "recognised by their content; all may be compressed with gzip or zstd.\n\n"
            "  lathe shard book.txt --tokenizer runs/tok --out runs/data --split blank-lines\n"
            "  lathe shard corpus.jsonl.gz more/ --tokenizer runs/tok --out runs/data "
            "--val-fraction 0.01\n"

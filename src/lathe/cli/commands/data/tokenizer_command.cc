@@ -34,9 +34,10 @@ struct EncodeCommandOptions {
     v.field("input", input, "file to encode, as one text", required());
     v.field("out", out, "JSON file for the list of ids", required());
     v.field("special", special, "recognise special tokens written in the text");
-    v.field("add_special", add_special, "add what the tokenizer puts around a text (BOS, EOS)");
+    v.field("add_special", add_special,
+            "add the tokens that the tokenizer puts around a text (BOS, EOS)");
     v.choice("pattern", pattern, names_of(kPreTokenizers),
-             "how a .tiktoken file cuts text (default: cl100k)");
+             "how to split text for a .tiktoken file (default: cl100k)");
   }
 };
 
@@ -81,9 +82,9 @@ struct DecodeCommandOptions {
     v.positional("tokenizer", tokenizer, "a folder, a tokenizer.json or a .tiktoken file");
     v.field("input", input, "JSON file with a list of ids", required());
     v.field("out", out, "file for the bytes", required());
-    v.field("skip_special", skip_special, "leave special tokens out");
+    v.field("skip_special", skip_special, "leave out special tokens");
     v.choice("pattern", pattern, names_of(kPreTokenizers),
-             "accepted as for encode; does not matter here");
+             "accepted as in encode, but has no effect");
   }
 };
 
@@ -128,9 +129,9 @@ struct InspectOptions {
 
   void visit(Visitor& v) {
     v.positional("tokenizer", tokenizer, "a folder, a tokenizer.json or a .tiktoken file");
-    v.field("text", text, "show how this text is cut into tokens");
+    v.field("text", text, "show how this text is split into tokens");
     v.choice("pattern", pattern, names_of(kPreTokenizers),
-             "how a .tiktoken file cuts text (default: cl100k)");
+             "how to split text for a .tiktoken file (default: cl100k)");
   }
 };
 

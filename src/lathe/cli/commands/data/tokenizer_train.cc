@@ -38,12 +38,11 @@ void report(const TokenizerTrainConfig& config, const TokenizerTraining& trainin
   const int64_t size = training.trained.tokenizer.vocab_size();
   const BpeTrainStats& s = training.trained.stats;
   if (size < config.vocab_size)
-    context.log.warn("the text has pairs for {} tokens only; {} were asked for", size,
+    context.log.warn("the text has enough pairs for only {} tokens; {} were requested", size,
                      config.vocab_size);
   if (s.forgotten > 0)
     context.log.warn(
-        "{} of {} words were forgotten to stay within {} MiB; raise --memory-mib for an exact "
-        "result",
+        "{} of {} words were dropped to stay within {} MiB; raise --memory-mib for an exact result",
         s.forgotten, s.words, config.memory_mib);
   if (context.json) return context.print_json(facts);
   context.out << fmt::format("{}: {} tokens from {} of text, {} words, {} of them distinct\n",
@@ -83,17 +82,15 @@ Command tokenizer_train_command() {
   return make_command<TokenizerTrainConfig>(
       {.name = "train",
        .summary = "train a byte-level BPE tokenizer",
-       .help = "Writes DIR/tokenizer.json, which `tokenizers` and `transformers` read as well. "
-               "The\n"
-               "result is the same whatever the number of threads. Plain text, JSON lines and "
-               "JSON\n"
-               "arrays are recognised by their content, also packed with gzip or zstd.\n\n"
-               "  lathe tokenizer train book.txt --vocab-size 8000 --special-token "
-               "'<|endoftext|>' --out runs/tok\n"
-               "  lathe tokenizer train *.txt --pattern llama3 --special-token '<|endoftext|>' "
-               "\\\n"
-               "      --out runs/tok\n"
-               "  lathe tokenizer train corpus.jsonl.zst --text-field body --out runs/tok\n"},
+       .help =
+           "Writes OUT/tokenizer.json, which `tokenizers` and `transformers` can also read. The\n"
+           "result does not depend on the number of threads. Plain text, JSON lines and JSON\n"
+           "arrays are recognised by their content, also when compressed with gzip or zstd.\n\n"
+           "  lathe tokenizer train book.txt --vocab-size 8000 --special-token '<|endoftext|>' "
+           "--out runs/tok\n"
+           "  lathe tokenizer train *.txt --pattern llama3 --special-token '<|endoftext|>' \\\n"
+           "      --out runs/tok\n"
+           "  lathe tokenizer train corpus.jsonl.zst --text-field body --out runs/tok\n"},
       run_train);
 }
 

@@ -28,7 +28,7 @@ void print_closing(DemoState& state, double seconds, std::ostream& out) {
       << fmt::format("  lathe train {0}/recipe.toml --train.out={0}-muon --optim.name=muon\n", run)
       << "                                                 change one line of the recipe; "
          "Ctrl-C, then --resume\n"
-      << fmt::format("  lathe report {0}-muon                          and draw that run, too\n",
+      << fmt::format("  lathe report {0}-muon                          and draw that run as well\n",
                      run)
       << "\ndocs/tour.md follows one token through all of it. (`lathe` is build/lathe.)\n";
 }
@@ -38,8 +38,8 @@ void finish(DemoState& state, CommandContext& context) {
   state["complete"] = true;
   state["seconds"] = seconds;
   state["summary"] = fmt::format(
-      "{} of text, a tokenizer of {} tokens, {} parameters, trained from nothing on {} threads: "
-      "{} in all.",
+      "{} of text, a tokenizer of {} tokens, {} parameters, trained from scratch on {} threads: {} "
+      "in total.",
       human_bytes(state["bytes"].get<double>()), state["vocab_size"].get<int64_t>(),
       human_count(state["parameters"].get<double>()), thread_count(), human_time(seconds));
   state.save();
@@ -72,15 +72,15 @@ int run_demo(const DemoOptions& options, CommandContext& context) {
 Command demo_command() {
   return make_command<DemoOptions>(
       {.name = "demo",
-       .summary = "raw text to a trained model that writes, in minutes, with a report",
-       .help =
-           "Cleans a text, trains a tokenizer, writes token shards, measures the machine, chooses "
-           "a Llama-style\n"
-           "model that fits the time, trains it, lets it write, and draws OUT/report.html. Ctrl-C "
-           "stops it; the\n"
-           "same command goes on. A finished run is never overwritten: the next goes to OUT-2.\n\n"
-           "  lathe demo\n"
-           "  lathe demo --minutes 3 --text my-book.txt --out runs/book\n"},
+       .summary = "train a model from raw text in minutes, let it write, and draw a report",
+       .help = "Cleans a text, trains a tokenizer, writes token shards, measures the machine, "
+               "chooses a Llama-style\n"
+               "model that fits the time, trains it, lets it write, and draws OUT/report.html. "
+               "Ctrl-C stops it; the\n"
+               "same command continues it. A finished run is never overwritten: the next run goes "
+               "to OUT-2.\n\n"
+               "  lathe demo\n"
+               "  lathe demo --minutes 3 --text my-book.txt --out runs/book\n"},
       run_demo);
 }
 

@@ -35,14 +35,15 @@ std::optional<std::string> why_busy(const MachineLoad& m) {
   constexpr double kFarBelow = 0.25, kUneven = 0.6, kCrowded = 1.3;
   if (m.expected > 0 && m.worst < kFarBelow * m.expected)
     return fmt::format(
-        "it multiplies matrices at {:.0f} GFLOP/s, idle it should reach about {:.0f}",
+        "it multiplies matrices at {:.0f} GFLOP/s, but should reach about {:.0f} when idle",
         m.worst * 1e-9, m.expected * 1e-9);
   if (m.worst < kUneven * m.best)
-    return fmt::format("the same product of matrices ran at {:.0f} GFLOP/s and at {:.0f}",
-                       m.best * 1e-9, m.worst * 1e-9);
+    return fmt::format("the same matrix product ran at {:.0f} GFLOP/s and at {:.0f}", m.best * 1e-9,
+                       m.worst * 1e-9);
   if (m.load && m.cores > 0 && *m.load > kCrowded * m.cores)
-    return fmt::format("on average {:.1f} processes wanted its {} cores in the last minute",
-                       *m.load, m.cores);
+    return fmt::format(
+        "on average {:.1f} processes were competing for its {} cores in the last minute", *m.load,
+        m.cores);
   return std::nullopt;
 }
 

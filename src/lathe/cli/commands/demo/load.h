@@ -1,5 +1,5 @@
-// Whether other programs take the machine from the demo: what is measured now would then be no
-// promise for the minutes that follow.
+// Whether other programs are using the machine: measurements taken now would then not predict the
+// following minutes.
 #pragma once
 
 #include <optional>
@@ -14,17 +14,18 @@ struct MachineLoad {
   int cores = 0;                    // that the system has
 };
 
-// Measures: about half a second.
+// Takes the measurements, which takes about half a second.
 MachineLoad measure_load();
 
-// Threads × clock × FLOPs a cycle of a core at the instruction set of the kernels; for the latter
-// what processors sustain that have one unit of that width for multiply-adds (AVX-512: 32, AVX2 and
-// others: 16), many have two. 0 where the system does not tell the clock.
+// Threads × clock × FLOPs a cycle of a core at the instruction set of the kernels; the latter is
+// that of processors with one multiply-add unit of that width (AVX-512: 32, AVX2 and others: 16),
+// although many have two. 0 if the system does not report the clock.
 double expected_matrix_rate();
 
-// One sentence without its full stop that says why the machine seems busy; nullopt when it does
-// not: a rate below a quarter of what is expected, tries of which one is below 0.6 of another, or a
-// load average above 1.3 processes a core (the demo itself makes up to one a core).
+// One sentence without a full stop that says why the machine seems busy; nullopt if it does not.
+// The reasons are a rate below a quarter of the expected one, tries of which one is below 0.6 of
+// another, or a load average above 1.3 processes per core (the demo itself causes up to one per
+// core).
 std::optional<std::string> why_busy(const MachineLoad& load);
 
 }  // namespace lathe

@@ -144,7 +144,8 @@ DemoPlan plan_demo(const DemoLimits& limits, const DataConfig& data,
 std::string demo_recipe_toml(const Recipe& r) {
   const ModelConfig& m = r.model;
   const TrainConfig& t = r.train;
-  std::string out = "# What `lathe demo` trained. Change a line, or give it on the command line:\n";
+  std::string out =
+      "# The recipe that `lathe demo` trained. Change a line, or give it on the command line:\n";
   out += fmt::format("#   lathe train {0}/recipe.toml --train.out={0}-again --optim.name=muon\n",
                      t.out);
   out += "# `lathe train RECIPE --show` prints every key with its default and meaning.\n\n";

@@ -1,5 +1,5 @@
-// How large a model and how many steps fit into the time that is left: measured on this machine,
-// not guessed.
+// The size of the model and the number of steps that fit into the remaining time, measured on this
+// machine rather than guessed.
 #pragma once
 
 #include <cstdint>
@@ -18,24 +18,27 @@ struct DemoLimits {
 };
 
 struct DemoPlan {
-  Recipe recipe;  // complete but for paths
+  Recipe recipe;  // complete except for paths
   double step_seconds = 0;
   int64_t parameters = 0;
 };
 
-// What a run of `steps` costs, in steps: itself, a validation of eight batches (forward only) every
-// eval_every, a text at every second of them, and what writing metrics and checkpoints adds.
+// The cost of a run of `steps`, in steps: the steps themselves, a validation of eight batches
+// (forward only) every eval_every, a text at every second validation, and writing metrics and
+// checkpoints.
 double cost_in_steps(int64_t steps);
-// The most steps whose cost fits into `seconds`, of `step_seconds` each; at least 20, at most `most`.
+// The most steps whose cost fits into `seconds`, of `step_seconds` each; at least 20, at most
+// `most`.
 int64_t steps_that_fit(double seconds, double step_seconds, int64_t most);
 
 // Times a few steps of ever larger Llama shapes on the data of `paths` and takes the largest that
-// still sees enough tokens for its size (half a token a parameter), with a cosine over as many steps as
-// fit. The time that this takes comes off limits.seconds. `tried` hears of every shape.
+// still sees enough tokens for its size (half a token a parameter), with a cosine over as many
+// steps as fit. The time that this takes is subtracted from limits.seconds. `tried` is called with
+// every shape.
 DemoPlan plan_demo(const DemoLimits& limits, const DataConfig& data,
                    const std::function<void(const std::string&)>& tried);
 
-// The plan as a recipe file: short, commented, made to be changed.
+// The plan as a recipe file that is short, commented and meant to be changed.
 std::string demo_recipe_toml(const Recipe& recipe);
 
 }  // namespace lathe

@@ -1,4 +1,4 @@
-// The stages of the demo. Each does what a command of its own does, and says so.
+// The stages of the demo. Each does what one command does, and prints that command.
 #pragma once
 
 #include <vector>

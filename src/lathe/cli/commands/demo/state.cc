@@ -10,10 +10,11 @@
 namespace lathe {
 
 void DemoOptions::visit(Visitor& v) {
-  v.field("minutes", minutes, "how long it may take; a model that fits is chosen", above(0));
-  v.field("text", text, "file or folder of text to learn (default: the Debian package fortunes)");
-  v.field("out", out, "folder of the run; when it holds a finished one, OUT-2 and so on");
-  v.field("fresh", fresh, "begin anew beside an unfinished run instead of going on with it");
+  v.field("minutes", minutes, "time limit; the demo chooses a model that fits it", above(0));
+  v.field("text", text,
+          "file or folder of text to train on (default: the Debian package fortunes)");
+  v.field("out", out, "folder of the run; OUT-2 and so on if it holds a finished run");
+  v.field("fresh", fresh, "start a new run next to an unfinished one instead of continuing it");
 }
 
 namespace {
@@ -41,7 +42,7 @@ fs::path choose_folder(const DemoOptions& o, const Log& log) {
             "holds something that is not a demo; choose another folder with --out");
     const bool complete = read_json_file(folder / "demo.json").value("complete", false);
     if (!complete && !o.fresh) {
-      log.info("going on with the unfinished demo in {} (--fresh would begin anew)",
+      log.info("continuing the unfinished demo in {} (--fresh would start a new one)",
                folder.string());
       return folder;
     }
@@ -74,8 +75,8 @@ void DemoState::check_same_wishes(const DemoOptions& options) const {
   require(json_.value("minutes", 0.0) == options.minutes &&
               json_.value("text", "") == options.text.value_or(""),
           ErrorKind::kUsage, folder_.string(),
-          "was begun with --minutes {}{}; give the same to go on with it, or --fresh to begin "
-          "anew beside it",
+          "was started with --minutes {}{}; give the same to continue it, or --fresh to start a "
+          "new run next to it",
           json_.value("minutes", 0.0),
           json_.value("text", "").empty() ? "" : " --text " + json_.at("text").get<std::string>());
 }
@@ -94,7 +95,7 @@ double DemoState::seconds_so_far() const {
 
 void DemoState::run(const DemoStage& stage, int number, int count) {
   if (is_done(stage.name)) {
-    log_.info("[{}/{}] {}: done before", number, count, stage.name);
+    log_.info("[{}/{}] {}: already done", number, count, stage.name);
     return;
   }
   throw_if_interrupted();
@@ -113,7 +114,7 @@ void DemoState::run(const DemoStage& stage, int number, int count) {
     json_["unfinished_seconds"] = before + seconds_since(start);
     save();
     fail(ErrorKind::kInterrupted, "demo",
-         "stopped during '{}'; the same command goes on from there", stage.name);
+         "stopped during '{}'; the same command continues from there", stage.name);
   }
 }
 

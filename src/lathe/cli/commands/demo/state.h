@@ -1,5 +1,5 @@
-// What a demo remembers in demo.json: which stages are done and what they found, so that an
-// interrupted demo goes on where it stopped and `lathe report` can draw its page again.
+// What a demo stores in demo.json: which stages are done and what they found, so that an
+// interrupted demo continues where it stopped and `lathe report` can draw its page again.
 #pragma once
 
 #include <filesystem>
@@ -29,8 +29,8 @@ struct DemoStage {
 
 class DemoState {
  public:
-  // Takes OUT, or the first of OUT-2, OUT-3, … that is free or, without `fresh`, holds an unfinished
-  // demo, whose wishes must be the same. Error kUsage otherwise.
+  // Takes OUT, or the first of OUT-2, OUT-3, … that is free or, without `fresh`, holds an
+  // unfinished demo, whose options must be the same. Throws kUsage otherwise.
   DemoState(const DemoOptions& options, const Log& log);
 
   const std::filesystem::path& folder() const { return folder_; }
@@ -39,9 +39,9 @@ class DemoState {
   bool contains(const char* key) const { return json_.contains(key); }
   void save() const;
 
-  // Of the stages that are done, and of the one that was begun.
+  // The seconds of the stages that are done and of the one that was started.
   double seconds_so_far() const;
-  // Does the stage unless it is done. Error kInterrupted, after saving, when it was stopped.
+  // Runs the stage unless it is done. Throws kInterrupted, after saving, if it was stopped.
   void run(const DemoStage& stage, int number, int count);
 
  private:

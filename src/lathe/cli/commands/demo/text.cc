@@ -108,8 +108,8 @@ DemoText read_demo_text(const std::optional<std::string>& path) {
   text.source = path.value_or(std::string(kDefaultDemoText));
   std::error_code error;
   require(path || fs::exists(text.source, error), ErrorKind::kIo, text.source,
-          "is not there: install the Debian package `fortunes` (./demo.sh does), or give a text "
-          "of your own with --text PATH");
+          "does not exist: install the Debian package `fortunes` (./demo.sh does), or give your "
+          "own text with --text PATH");
   const std::vector<std::string> paths = {text.source};
   DocumentConfig config;
   if (!path) config.split = "separator";  // lines with a % alone
@@ -120,10 +120,10 @@ DemoText read_demo_text(const std::optional<std::string>& path) {
     }
     return true;
   });
-  require(text.bytes >= kLeastBytes, ErrorKind::kData, text.source,
-          "holds {} of text, the demo needs at least {} to learn anything; give more with --text",
-          human_bytes(static_cast<double>(text.bytes)),
-          human_bytes(static_cast<double>(kLeastBytes)));
+  require(
+      text.bytes >= kLeastBytes, ErrorKind::kData, text.source,
+      "holds {} of text, but the demo needs at least {} to learn anything; give more with --text",
+      human_bytes(static_cast<double>(text.bytes)), human_bytes(static_cast<double>(kLeastBytes)));
   text.openings = frequent_openings(text.documents);
   return text;
 }

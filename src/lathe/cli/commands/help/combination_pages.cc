@@ -1,5 +1,5 @@
-// The matrix of `lathe inspect --matrix` and docs/combinations.md: one text for both, Markdown whose
-// columns are padded, so that it reads well in a terminal, too.
+// The matrix of `lathe inspect --matrix` and docs/combinations.md: one text for both, Markdown
+// whose columns are padded, so that it reads well in a terminal, too.
 
 #include <fmt/format.h>
 
@@ -128,7 +128,9 @@ bool repeats(const Meeting& m, const Alone& alone) {
 std::string alone_section(const std::vector<Dimension>& dims, const std::vector<Meeting>& rest,
                           const Alone& alone) {
   if (alone.empty()) return "";
-  std::string text = "\n## Refused alone\n\n";
+  std::string text =
+      "\n"
+      "## Refused on their own\n\n";
   for (const auto& [where, reason] : alone) {
     Row with;
     for (const Meeting& m : rest) {
@@ -159,13 +161,17 @@ std::string combinations_markdown() {
     if (pair.works < pair.refusals.size())
       exceptions += exception_table(dims[where.first], dims[where.second], pair, reasons);
   std::string text =
-      "# Combinations\n\nWhich components go together, found out by building a tiny model of every "
-      "pair (`lathe inspect --matrix`, `--json` for each single one); change the components, not "
+      "# Combinations\n\n"
+      "This page shows which components work together. `lathe inspect --matrix` writes it by "
+      "building a tiny model of every pair (`--json` lists each pair); change the components, not "
       "this page.\n";
   text +=
       choices_section(dims) + counts_section(dims, pairs) + alone_section(dims, meetings, alone);
-  text += "\n## Exceptions\n\n`+` works, a number is the reason below, `-` is refused alone.\n" +
-          exceptions + "\n";
+  text +=
+      "\n"
+      "## Exceptions\n\n"
+      "`+` works, a number is that of the reason below, `-` is refused on its own.\n" +
+      exceptions + "\n";
   for (size_t i = 0; i < reasons.size(); ++i) text += fmt::format("{}. {}\n", i + 1, reasons[i]);
   return text;
 }

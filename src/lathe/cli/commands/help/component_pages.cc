@@ -101,8 +101,8 @@ std::string training_tables() {
     objective.row({o.name, o.summary, fmt::format("{}", fmt::join(o.bodies, ", ")), o.source});
   Table optimizer(
       "Optimisers", "`optim.name`",
-      {"name", "what", "keys beside lr, weight_decay, grad_clip",
-       "bytes of state an element, in matrices of 1024 x 1024, tables and vectors", "source"});
+      {"name", "what", "keys in addition to lr, weight_decay, grad_clip",
+       "bytes of state per element, in matrices of 1024 x 1024, tables and vectors", "source"});
   for (const OptimizerEntry& o : optimizers())
     optimizer.row({o.name, o.summary, o.keys, state_text(o), o.source});
   Table schedule("Schedules", "`schedule.name`", {"name", "what", "source"});
@@ -143,17 +143,19 @@ std::string recipe_markdown() {
                           OnResume unless_said = OnResume::kBranch) {
     return fmt::format("\n## [{}]\n\n{}", name, recipe_section_markdown(config, unless_said));
   };
-  return "# Recipe\n\nEvery key of a recipe, written by `lathe help --recipe`. On the command "
-         "line of `lathe train`: `--section.key=value`.\n\nIn addition to the keys below, "
-         "`model.from = \"FOLDER\"` begins from the weights of a model or a checkpoint; then only "
-         "`attention_dropout` and `hidden_dropout` of [model] may be given.\n\n"
-         "The last column says what a changed key means when a run goes on with `--resume`: "
-         "*free*, no bit of what remains depends on it; *continues*, the same as long as the "
-         "learning rates of the steps taken stay what they were (a longer run with a constant "
-         "schedule); *branch*, the rest becomes another run, which `--branch` accepts and the "
-         "lineage records; *refused*, the weights or the state of the optimiser belong to the old "
-         "value. Of `data.train` the paths are free; other content, weights or another order is a "
-         "branch.\n" +
+  return "# Recipe\n\n"
+         "Every key of a recipe, written by `lathe help --recipe`. On the command line of `lathe "
+         "train`: `--section.key=value`.\n\n"
+         "In addition to the keys below, `model.from = \"FOLDER\"` starts from the weights of a "
+         "model or a checkpoint; then only `attention_dropout` and `hidden_dropout` of [model] may "
+         "be given.\n\n"
+         "The last column says what happens if a key is changed when a run is continued with "
+         "`--resume`: *free*, no bit of the rest of the run depends on the key; *continues*, the "
+         "same holds as long as the learning rates of the steps already taken do not change (a "
+         "longer run with a constant schedule); *branch*, the rest becomes another run, which "
+         "`--branch` accepts and the lineage records; *refused*, the weights or the state of the "
+         "optimiser depend on the old value. The paths in `data.train` are free; different "
+         "content, weights or order is a branch.\n" +
          section("model", r.model, OnResume::kAnother) + section("data", r.data) +
          section("train", r.train) + section("objective", r.objective) + section("optim", r.optim) +
          section("schedule", r.schedule);

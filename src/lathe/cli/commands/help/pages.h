@@ -9,7 +9,7 @@ namespace lathe {
 std::string components_markdown();  // docs/components.md
 std::string recipe_markdown();      // docs/recipe.md
 
-// Which choices of model/combinations.h go together.
+// Which choices of model/combinations.h work together.
 std::string combinations_markdown();         // docs/combinations.md
 nlohmann::ordered_json combinations_json();  // {"dimensions": [..], "pairs": [every pair]}
 

@@ -28,13 +28,14 @@ struct ConvertOptions {
   bool overwrite = false;
 
   void visit(Visitor& v) {
-    v.positional("model", model, "folder of the model, which stays as it is");
+    v.positional("model", model, "folder of the model, which is not changed");
     v.field("out", out, "folder to write", required());
     conversion.visit(v);
     v.choice("dtype", dtype, {"float32", "bfloat16", "float16"},
              "type of the weights on disk (default: the model's)");
-    v.field("shard_mib", shard_mib, "largest size of one weight file", between(1, kMostShardMib));
-    v.field("overwrite", overwrite, "replace the folder when it exists and is a model folder");
+    v.field("shard_mib", shard_mib, "largest size of one weight file, in MiB",
+            between(1, kMostShardMib));
+    v.field("overwrite", overwrite, "replace the folder if it is already a model folder");
   }
 };
 
@@ -137,19 +138,18 @@ int run_convert(const ConvertOptions& o, CommandContext& context) {
 Command convert_command() {
   return make_command<ConvertOptions>(
       {.name = "convert",
-       .summary = "make a trained model into one of another shape that keeps what it knows",
-       .help = "Several conversions may be asked for at once. Those to more tokens and to experts "
-               "leave the model's\n"
-               "answers as they were, and so does --body until a prefix is given; fewer key/value "
-               "heads and a longer context want some training afterwards. The\n"
-               "tokenizer is carried along.\n\n"
-               "  lathe convert runs/demo/model --out /tmp/grouped --kv-heads 1\n"
-               "  lathe convert runs/demo/model --out /tmp/larger --vocab-size 9000 "
-               "--pad-vocab-to 64\n"
-               "  lathe convert runs/demo/model --out /tmp/longer --context 4096 --rope-scaling "
-               "yarn\n"
-               "  lathe convert runs/demo/model --out /tmp/experts --experts 4\n"
-               "  lathe convert runs/demo/model --out /tmp/prefix --body prefix_decoder\n"},
+       .summary = "convert a trained model to another shape while keeping what it has learned",
+       .help =
+           "Several conversions can be combined. A larger vocabulary and experts do not change the "
+           "model's output,\n"
+           "nor does --body unless a prefix is given; fewer key/value heads and a longer context "
+           "need some training\n"
+           "afterwards. The tokenizer is copied.\n\n"
+           "  lathe convert runs/demo/model --out /tmp/grouped --kv-heads 1\n"
+           "  lathe convert runs/demo/model --out /tmp/larger --vocab-size 9000 --pad-vocab-to 64\n"
+           "  lathe convert runs/demo/model --out /tmp/longer --context 4096 --rope-scaling yarn\n"
+           "  lathe convert runs/demo/model --out /tmp/experts --experts 4\n"
+           "  lathe convert runs/demo/model --out /tmp/prefix --body prefix_decoder\n"},
       run_convert);
 }
 

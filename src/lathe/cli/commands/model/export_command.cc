@@ -19,8 +19,9 @@ struct ExportOptions {
     v.positional("model", model, "folder of the model");
     v.field("out", out, "folder to write", required());
     v.choice("dtype", dtype, {"float32", "bfloat16", "float16"}, "type of the weights on disk");
-    v.field("shard_mib", shard_mib, "largest size of one weight file", between(1, kMostShardMib));
-    v.field("overwrite", overwrite, "replace the folder when it exists and is a model folder");
+    v.field("shard_mib", shard_mib, "largest size of one weight file, in MiB",
+            between(1, kMostShardMib));
+    v.field("overwrite", overwrite, "replace the folder if it is already a model folder");
   }
 };
 
@@ -50,7 +51,7 @@ Command export_command() {
   return make_command<ExportOptions>(
       {.name = "export",
        .summary = "write a model as a Hugging Face folder",
-       .help = "The folder loads in transformers when its family exists there; other models carry "
+       .help = "Transformers can load the folder if it has the model's family; other models have "
                "model_type lathe.\n\n"
                "  lathe export runs/demo/model --out /tmp/mine --dtype bfloat16\n"},
       run_export);

@@ -37,7 +37,7 @@ struct GenerateOptions {
 void check_tokenizer(const Tokenizer& tokenizer, const Transformer& model,
                      const std::string& folder) {
   require(tokenizer.vocab_size() <= model.config().vocab_size, ErrorKind::kData, folder,
-          "the tokenizer has {} entries but the model only {}; they do not belong together",
+          "the tokenizer has {} entries, but the model has only {}; they do not belong together",
           tokenizer.vocab_size(), model.config().vocab_size);
 }
 
@@ -73,7 +73,7 @@ GenerationConfig fitting(GenerationConfig config, Transformer& model, const IdRo
         config.max_new_tokens,
         engine.room(static_cast<int64_t>(prompt.size()), static_cast<int64_t>(prompts.size())));
   if (config.max_new_tokens < wanted)
-    context.log.info("writing at most {} tokens instead of {}: more do not fit behind the prompt",
+    context.log.info("writing at most {} tokens instead of {}: more do not fit after the prompt",
                      config.max_new_tokens, wanted);
   return config;
 }

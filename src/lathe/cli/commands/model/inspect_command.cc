@@ -31,17 +31,16 @@ struct InspectOptions {
   void visit(Visitor& v) {
     v.positional("target", target, "model folder, recipe file, or name of a preset");
     v.field("matrix", matrix,
-            "instead of a model: which components go together, and why others do not");
+            "instead of a model, show which components work together, and why others do not");
     v.field("batch_size", batch_size,
-            "sequences B of a micro-batch (default: the recipe's or preset's, else 1)",
-            at_least(1));
+            "sequences per micro-batch B (default: the recipe's or preset's, else 1)", at_least(1));
     v.field("seq_len", seq_len,
-            "tokens T of a sequence (default: the recipe's or preset's, else 512)", at_least(1));
+            "tokens per sequence T (default: the recipe's or preset's, else 512)", at_least(1));
     v.choice("precision", precision, {"bf16", "fp32"},
              "arithmetic (default: the recipe's, else bf16)");
     v.choice("recompute", recompute, {"none", "selective", "full"},
-             "as train.recompute (default: the recipe's)");
-    v.field("layers", layers, "print every layer, not only the first of equal ones");
+             "same as train.recompute (default: the recipe's)");
+    v.field("layers", layers, "print every layer, not only the first of identical ones");
   }
 };
 
@@ -84,7 +83,7 @@ Subject from_folder(const std::string& path, const Log& log) {
 Subject find_subject(const InspectOptions& o, const CommandContext& context) {
   std::error_code error;
   require(o.target.has_value(), ErrorKind::kUsage, "command line",
-          "nothing to look at; name a model folder, a recipe or a preset, or ask for --matrix");
+          "nothing to inspect; give a model folder, a recipe or a preset, or --matrix");
   const std::string& target = *o.target;
   const fs::path path = target;
   const bool recipe = path.extension() == ".toml" || path.extension() == ".json";
@@ -97,7 +96,7 @@ Subject find_subject(const InspectOptions& o, const CommandContext& context) {
     s = from_preset(target);
   }
   require(recipe || context.overrides.empty(), ErrorKind::kUsage, "command line",
-          "'--{}' changes a key of a recipe, but {} is none",
+          "'--{}' changes a key of a recipe, but {} is not a recipe",
           context.overrides.empty() ? "" : context.overrides[0], target);
   s.train.batch_size = o.batch_size.value_or(s.train.batch_size);
   s.train.seq_len = o.seq_len.value_or(s.train.seq_len);
@@ -217,7 +216,10 @@ void print_costs(const Subject& s, const ModelCost& c, std::ostream& out) {
   out << fmt::format("\n{} parameters, {} of them multiplied with every token\n", c.parameters,
                      c.multiplied);
   if (!s.published.empty()) out << fmt::format("published: {}\n", s.published);
-  out << fmt::format("\na token costs, in a sequence of {}\n", s.train.seq_len);
+  out << fmt::format(
+      "\n"
+      "cost of a token, in a sequence of {}\n",
+      s.train.seq_len);
   out << fmt::format("  forward              {:>14} FLOP\n", human_count(c.forward_flops));
   out << fmt::format("  forward + backward   {:>14} FLOP\n", human_count(c.training_flops));
   out << fmt::format("  cache                {:>14}, {} for the sequence\n",
@@ -225,7 +227,8 @@ void print_costs(const Subject& s, const ModelCost& c, std::ostream& out) {
                      bytes(c.cache_bytes_per_token * s.train.seq_len));
   const int64_t total = c.weight_bytes + c.gradient_bytes + c.optimizer_bytes + c.activation_bytes;
   out << fmt::format(
-      "\ntraining holds, with micro-batches of {} x {} tokens in {}, recompute = {}\n",
+      "\n"
+      "memory for training, with micro-batches of {} x {} tokens in {}, recompute = {}\n",
       s.train.batch_size, s.train.seq_len, s.train.precision, s.train.recompute);
   out << fmt::format("  weights              {:>14}{}\n", bytes(c.weight_bytes),
                      s.train.precision == "bf16" ? "  (fp32 masters and bf16 copies)" : "");
@@ -233,12 +236,12 @@ void print_costs(const Subject& s, const ModelCost& c, std::ostream& out) {
   out << fmt::format("  optimiser            {:>14}  ({})\n", bytes(c.optimizer_bytes),
                      s.optim.name);
   out << fmt::format("  activations          {:>14}\n", bytes(c.activation_bytes));
-  out << fmt::format("  together             {:>14}\n", bytes(total));
+  out << fmt::format("  total                {:>14}\n", bytes(total));
 }
 
 int run_matrix(const InspectOptions& o, CommandContext& context) {
   require(!o.target && context.overrides.empty(), ErrorKind::kUsage, "--matrix",
-          "speaks of all components; leave out the model and its keys");
+          "covers all components; leave out the model and its keys");
   if (context.json) {
     context.print_json(combinations_json());
   } else {
@@ -268,10 +271,11 @@ Command inspect_command() {
   return make_command<InspectOptions>(
       {.name = "inspect",
        .summary = "print a model as a tree with shapes, and what it costs",
-       .help = "Parameters, FLOPs a token, and bytes of weights, gradients, optimiser, "
-               "activations and cache, from\n"
-               "formulas (model/summary.h); nothing is allocated. Keys of a recipe can be "
-               "replaced as in `train`.\n\n"
+       .help = "Computes parameters, FLOPs per token, and bytes of weights, gradients, optimiser, "
+               "activations and cache\n"
+               "from formulas (model/summary.h), without allocating anything. Keys of a recipe can "
+               "be replaced as in\n"
+               "`train`.\n\n"
                "  lathe inspect runs/demo/model\n"
                "  lathe inspect recipes/small.toml --train.batch_size=16\n"
                "  lathe inspect presets/gpt2-124m --recompute full\n"

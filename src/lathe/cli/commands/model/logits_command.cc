@@ -35,7 +35,8 @@ struct LogitsOptions {
     v.field("out", out, "safetensors file to write", required());
     v.field("loss", loss, "also write the mean cross entropy over the labels");
     v.field("grads", grads, "also write grad.<name> for every parameter");
-    v.choice("device", device, {"cpu", "ref"}, "ref: every operation in scalar double precision");
+    v.choice("device", device, {"cpu", "ref"},
+             "ref: computes everything in scalar double precision");
   }
 };
 
@@ -136,9 +137,10 @@ Tensor labels_of(const Input& in, const Tensor& ids, const Body& body, const std
   const bool shifted = body.causal && !body.encoder;
   const Tensor labels = in.labels.defined() ? in.labels : shifted ? in.ids : Tensor();
   require(labels.defined(), ErrorKind::kData, path,
-          "no labels; only a decoder alone has the ids themselves as labels");
+          "no labels given; only for a decoder can the ids serve as labels");
   require(labels.shape() == ids.shape(), ErrorKind::kData, path,
-          "labels have shape {}, the tokens that predict them {}", labels.shape(), ids.shape());
+          "labels have shape {}, but the tokens that predict them have shape {}", labels.shape(),
+          ids.shape());
   return moved_labels(labels, shifted ? 1 : 0);
 }
 
@@ -233,13 +235,12 @@ Command logits_command() {
       {.name = "logits",
        .summary = "write a model's logits, loss and gradients for given token ids",
        .help =
-           "Computes in fp32 without dropout. -100 among the labels is ignored. Labels of a "
-           "decoder are shifted by\n"
-           "one and are the ids themselves where none are given; those of an encoder_decoder (for "
-           "decoder_input_ids)\n"
-           "and of an encoder stand where they are predicted. Gradients carry the names that the "
-           "parameters have on\n"
-           "disk.\n\n"
+           "Computes in fp32 without dropout. Labels of -100 are ignored. The labels of a decoder "
+           "are shifted by\n"
+           "one and default to the ids; those of an encoder_decoder (for decoder_input_ids) and of "
+           "an encoder are at\n"
+           "the positions where they are predicted. Gradients have the names that the parameters "
+           "have on disk.\n\n"
            "  echo '{\"input_ids\": [[1, 2, 3, 4]]}' > in.json\n"
            "  lathe logits runs/demo/model --input in.json --out out.safetensors --loss --grads\n"},
       run_logits);

@@ -17,7 +17,7 @@ std::vector<int32_t> id_row(const Json& row, std::string_view key) {
   for (const Json& x : row) {
     require(x.is_number_integer() && x.get<int64_t>() >= std::numeric_limits<int32_t>::min() &&
                 x.get<int64_t>() <= std::numeric_limits<int32_t>::max(),
-            ErrorKind::kData, key, "{} is no token id", x.dump());
+            ErrorKind::kData, key, "{} is not a token id", x.dump());
     ids.push_back(x.get<int32_t>());
   }
   return ids;
@@ -54,7 +54,7 @@ DType dtype_by_name(std::string_view name) {
   if (name == "fp32" || name == "float32") return DType::kF32;
   if (name == "bf16" || name == "bfloat16") return DType::kBF16;
   if (name == "fp16" || name == "float16") return DType::kF16;
-  fail(ErrorKind::kConfig, "dtype", "no type '{}'. Known: float32, bfloat16, float16", name);
+  fail(ErrorKind::kConfig, "dtype", "unknown type '{}'. Known: float32, bfloat16, float16", name);
 }
 
 }  // namespace lathe

@@ -15,10 +15,10 @@ namespace lathe {
 // the value.
 IdRows id_rows(const nlohmann::ordered_json& tree, std::string_view key);
 
-// Equally long rows as i32 [B,T]; Error kData otherwise.
+// Rows of equal length as i32 [B,T]; throws kData otherwise.
 Tensor id_matrix(const IdRows& rows, std::string_view key);
 
-// The largest size of one weight file that may be asked for: 1 EiB.
+// The largest size of one weight file that may be requested: 1 EiB.
 inline constexpr double kMostShardMib = double{int64_t{1} << 40};
 
 // A floating dtype by its recipe or PyTorch name: fp32, float32, bf16, bfloat16, fp16, float16.

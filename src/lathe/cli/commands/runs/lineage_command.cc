@@ -19,7 +19,8 @@ struct LineageOptions {
   void visit(Visitor& v) {
     v.positional("path", path, "an artefact: model, checkpoint, tokenizer, shard, evaluation");
     v.field("token", token,
-            "of a shard: also name the document that holds this token of the stream", at_least(0));
+            "for a shard, also name the document that contains this token of the stream",
+            at_least(0));
   }
 };
 
@@ -162,8 +163,8 @@ int run_lineage(const LineageOptions& options, CommandContext& context) {
     }
     if (problems > 0)
       context.out << problems
-                  << " of these are changed or missing: what is here now cannot be made "
-                  << "again from them\n";
+                  << " of these have changed or are missing: what is here now cannot be "
+                  << "reproduced from them\n";
   }
   return problems > 0 ? 1 : 0;
 }
@@ -176,7 +177,7 @@ Command lineage_command() {
        .summary = "print what an artefact was made from, up to the raw text",
        .help =
            "Follows the manifests from parent to parent, compares every recorded hash with what\n"
-           "is on disk now, and exits with 1 when something changed or is gone.\n\n"
+           "is on disk now, and exits with 1 if something has changed or is missing.\n\n"
            "  lathe lineage runs/demo/model\n"
            "  lathe lineage runs/data --token 123456      # which document is this token from?\n"},
       run_lineage);

@@ -47,19 +47,19 @@ struct PlotOptions {
         "runs", runs,
         "folders of training runs; with --x position, files that `lathe eval --out` wrote");
     v.field("out", out, "SVG file to write", required());
-    v.choice("y", y, {kYs[0].name, kYs[1].name, kYs[2].name, kYs[3].name}, "what is drawn");
+    v.choice("y", y, {kYs[0].name, kYs[1].name, kYs[2].name, kYs[3].name}, "quantity to plot");
     v.choice("x", x, {kXs[0].name, kXs[1].name, kXs[2].name, kXs[3].name},
-             "against what; tokens and flops are those of training up to there");
+             "horizontal axis; tokens and flops are those of the training so far");
     v.field("label", label,
             "name of a curve, in the order of the runs (default: the last part of its path)");
     v.field("band", band,
-            "runs of equal name, such as seeds of one setting, are one curve: their mean, in a "
-            "band from the least to the greatest");
-    v.field("log_x", log_x, "logarithmic axis; what is not above 0 is a gap");
-    v.field("log_y", log_y, "the same for what is drawn");
-    v.field("level", level, "a further run whose last value is drawn as a line across");
-    v.field("level_label", level_label, "its name");
-    v.field("title", title, "heading (default: what is drawn)");
+            "draw runs with the same name, such as seeds of one setting, as one curve: their mean, "
+            "in a band from the lowest to the highest");
+    v.field("log_x", log_x, "logarithmic horizontal axis; values not above 0 become gaps");
+    v.field("log_y", log_y, "the same for the vertical axis");
+    v.field("level", level, "another run, whose last value is drawn as a horizontal line");
+    v.field("level_label", level_label, "name of that line");
+    v.field("title", title, "heading (default: the quantity plotted)");
   }
 };
 
@@ -102,9 +102,9 @@ void check_options(const PlotOptions& o) {
           "{} names for {} curves; give one for each, in the same order, or none", o.label.size(),
           o.runs.size());
   require(o.level || !o.level_label, ErrorKind::kUsage, "--level-label",
-          "names the line of --level RUN, which is not given");
+          "names the line of --level RUN, but --level is not given");
   require(o.x != "position" || o.y == "val_loss", ErrorKind::kUsage, "--y",
-          "is {}, but what is known by position is the loss: leave it out", o.y);
+          "is {}, but only the loss is known by position; leave it out", o.y);
 }
 
 // Curves of equal label become one, where the first of them stood.
@@ -121,14 +121,14 @@ std::vector<Curve> banded(const std::vector<Curve>& curves) {
     }
     CurveBand band = band_of(same);
     require(std::ranges::any_of(band.mean, is_finite), ErrorKind::kData, "--band",
-            "the {} runs named '{}' have no stretch in common in which all have finite values; "
-            "give them different names with --label",
+            "the {} runs named '{}' have no common range in which all have finite values; give "
+            "them different names with --label",
             same.size(), c.label);
     out.push_back({c.label, std::move(band.mean), {}, std::move(band.range), same.size()});
   }
   require(out.size() < curves.size(), ErrorKind::kUsage, "--band",
-          "needs runs of equal name, but no two have one; give --label once for every run, with "
-          "the same name for those of one setting");
+          "needs runs with the same name, but no two share one; give --label once for every run, "
+          "with the same name for the runs of one setting");
   return out;
 }
 
@@ -167,7 +167,7 @@ void add_series(const Curve& curve, int color, ChartSpec& spec) {
         {.name = "", .color = color, .faint = true, .dots = false, .points = curve.raw});
   const std::string name =
       curve.runs == 1 ? curve.label
-                      : fmt::format("{} (mean of {}, least to greatest)", curve.label, curve.runs);
+                      : fmt::format("{} (mean of {}, lowest to highest)", curve.label, curve.runs);
   spec.series.push_back({.name = name,
                          .color = color,
                          .faint = false,
@@ -267,9 +267,9 @@ Command plot_command() {
       {.name = "plot",
        .summary = "draw the curves of several runs into one SVG file",
        .help =
-           "Prints the last value of every curve, and where it first comes down to that of the "
-           "first one (or of\n"
-           "--level): how much sooner one run learns what another does.\n\n"
+           "Prints the last value of every curve, and where it first falls to the last value of "
+           "the first curve\n"
+           "(or of --level): how much sooner one run learns what another does.\n\n"
            "  lathe plot runs/demo runs/demo-2 --out loss.svg\n"
            "  lathe plot runs/dense runs/moe --x flops --label dense --label experts --out "
            "moe.svg\n"

@@ -15,8 +15,8 @@ struct ReportOptions {
 
   void visit(Visitor& v) {
     v.positional("run", run, "folder of a training run (train.out)");
-    v.field("out", out, "file of the page (default: RUN/report.html)");
-    v.field("charts", charts, "also write every chart as an SVG file into this folder");
+    v.field("out", out, "HTML file to write (default: RUN/report.html)");
+    v.field("charts", charts, "also write every chart as an SVG file to this folder");
   }
 };
 
@@ -44,9 +44,9 @@ Command report_command() {
   return make_command<ReportOptions>(
       {.name = "report",
        .summary = "draw a training run as one HTML page",
-       .help = "Curves, samples, recipe and lineage in one file that needs nothing else; works on "
-               "a run that is still\n"
-               "going, too.\n\n"
+       .help = "Writes curves, samples, recipe and lineage to one self-contained file; also works "
+               "on a run that is still\n"
+               "going.\n\n"
                "  lathe report runs/demo\n"
                "  lathe report runs/again --charts runs/again/charts\n"},
       run_report);

@@ -18,7 +18,7 @@ struct RunsOptions {
   std::vector<std::string> folder;
 
   void visit(Visitor& v) {
-    v.positional("folder", folder, "where to look (default: runs, else the folder you are in)",
+    v.positional("folder", folder, "folders to search (default: runs, else the current folder)",
                  Limits());
   }
 };
@@ -96,15 +96,14 @@ int run_runs(const RunsOptions& o, CommandContext& context) {
 Command runs_command() {
   return make_command<RunsOptions>(
       {.name = "runs",
-       .summary = "list training runs, how far each is and its losses",
-       .help =
-           "Every folder with a metrics.jsonl is a run, the one written last comes first. A run "
-           "is running while a\n"
-           "process holds its folder, finished when its model is written, else stopped; `lathe "
-           "train RECIPE --resume`\n"
-           "goes on with it. A damaged run is listed with what is wrong with it.\n\n"
-           "  lathe runs\n"
-           "  lathe runs runs old-runs --json\n"},
+       .summary = "list training runs with their progress and losses",
+       .help = "Every folder with a metrics.jsonl is a run; the most recently written one comes "
+               "first. A run is running\n"
+               "while a process holds its folder, finished once its model is written, and stopped "
+               "otherwise; `lathe train\n"
+               "RECIPE --resume` continues it. A damaged run is listed with its error.\n\n"
+               "  lathe runs\n"
+               "  lathe runs runs old-runs --json\n"},
       run_runs);
 }
 

@@ -19,7 +19,7 @@ struct EvalOptions {
 
   void visit(Visitor& v) {
     evaluation.visit(v);
-    v.field("out", out, "also write the result into this file, for `lathe plot --x position`");
+    v.field("out", out, "also write the result to this file, for `lathe plot --x position`");
   }
 };
 
@@ -78,17 +78,17 @@ int run_eval(const EvalOptions& o, CommandContext& context) {
 Command eval_command() {
   return make_command<EvalOptions>(
       {.name = "eval",
-       .summary = "measure a model's loss on a token shard, by position in the text, too",
-       .help =
-           "Mean loss in nats a token, bits per byte where the folder has a tokenizer, and the "
-           "loss of each stretch of\n"
-           "positions, in fp32. Of a model that Lathe trained it repeats the validation: the same "
-           "samples, length and objective.\n"
-           "With a --seq-len beyond that of training it shows how a model bears longer texts.\n\n"
-           "  lathe eval runs/demo/model --data runs/demo/data-valid\n"
-           "  lathe eval runs/demo/model --data runs/demo/data-valid --samples 0\n"
-           "  lathe eval runs/demo/model --data runs/demo/data-valid --seq-len 1024 --out "
-           "long.json\n"},
+       .summary = "measure a model's loss on a token shard, in total and by position",
+       .help = "Reports the mean loss in nats per token, bits per byte if the folder has a "
+               "tokenizer, and the loss of each\n"
+               "range of positions, in fp32. For a model that Lathe trained it repeats the "
+               "validation: the same samples,\n"
+               "length and objective. A --seq-len beyond that of training shows how well a model "
+               "handles longer texts.\n\n"
+               "  lathe eval runs/demo/model --data runs/demo/data-valid\n"
+               "  lathe eval runs/demo/model --data runs/demo/data-valid --samples 0\n"
+               "  lathe eval runs/demo/model --data runs/demo/data-valid --seq-len 1024 --out "
+               "long.json\n"},
       run_eval);
 }
 

@@ -25,29 +25,29 @@ struct TrainOptions {
   void visit(Visitor& v) {
     v.positional("recipe", recipe, "recipe file, .toml or .json");
     v.field("resume", resume,
-            "go on from the newest checkpoint of train.out; begin when there is none");
+            "continue from the newest checkpoint in train.out; start from the beginning if there "
+            "is none");
     v.field("branch", branch,
-            "with --resume: also with changes that make another run of the rest (learning rate, "
-            "batch, data); the lineage names them");
-    v.field(
-        "from_step", from_step,
-        "with --resume: go on from the checkpoint of this step instead of the newest; later ones "
-        "are set aside",
-        at_least(1));
+            "with --resume: accept changes that make the rest another run (learning rate, batch, "
+            "data); the lineage records them");
+    v.field("from_step", from_step,
+            "with --resume: continue from the checkpoint of this step instead of the newest; later "
+            "ones are set aside",
+            at_least(1));
     v.field("show", show,
             "print the whole recipe with every default, as a recipe file (--json: as JSON), and "
             "stop");
     v.field("check", check,
-            "open everything, try a step and say what the run will take (memory, time, epochs), "
-            "without starting it");
+            "open everything, try one step and report what the run will need (memory, time, "
+            "epochs), without starting it");
   }
 };
 
 TrainLoop::Start start_of(const TrainOptions& o) {
   require(o.resume || !o.branch, ErrorKind::kUsage, "command line",
-          "--branch says how a run goes on; write --resume --branch");
+          "--branch only applies when a run is continued; write --resume --branch");
   require(o.resume || !o.from_step, ErrorKind::kUsage, "command line",
-          "--from-step says where a run goes on; write --resume --from-step {}",
+          "--from-step only applies when a run is continued; write --resume --from-step {}",
           o.from_step.value_or(0));
   if (!o.resume) return TrainLoop::Start::kFresh;
   return o.branch ? TrainLoop::Start::kBranch : TrainLoop::Start::kResume;
@@ -84,8 +84,10 @@ int check_run(TrainLoop& loop, CommandContext& context) {
   }
   const auto number = [&](const char* key) { return plan.at(key).get<double>(); };
   context.out << fmt::format(
-      "recipe and shards are sound; nothing was started\n"
-      "parameters  {}\nsteps       {} of about {:.3g} s\ntime        about {}\n"
+      "recipe and shards are valid; nothing was started\n"
+      "parameters  {}\n"
+      "steps       {} of about {:.3g} s\n"
+      "time        about {}\n"
       "memory      {:.0f} MiB so far, of which weights, gradients and optimiser {:.0f}\n",
       human_count(number("parameters")), plan["steps"].get<int64_t>(), number("seconds_per_step"),
       human_time(number("hours") * 3600), number("peak_memory_mib"), number("state_mib"));
@@ -95,7 +97,7 @@ int check_run(TrainLoop& loop, CommandContext& context) {
                                shard["documents"].get<int64_t>(),
                                human_count(shard["tokens"].get<double>()));
   context.out << "folder      " << plan["out"].get<std::string>()
-              << (plan["out_is_used"].get<bool>() ? " holds a run: --resume goes on with it\n"
+              << (plan["out_is_used"].get<bool>() ? " holds a run: --resume continues it\n"
                                                   : " is free\n");
   return 0;
 }
@@ -120,7 +122,7 @@ int run_train(const TrainOptions& o, CommandContext& context) {
   const std::vector<ShardPlan> plan = loop.data_plan();
   const std::vector<int64_t> seen = loop.documents_seen();
   for (size_t i = 0; i < seen.size(); ++i)
-    context.log.info("it saw {} of the {} documents of {}", seen[i], plan[i].documents,
+    context.log.info("the run saw {} of the {} documents of {}", seen[i], plan[i].documents,
                      plan[i].prefix);
   if (context.json) context.print_json(display.summary());
   return 0;
@@ -131,12 +133,12 @@ int run_train(const TrainOptions& o, CommandContext& context) {
 Command train_command() {
   return make_command<TrainOptions>(
       {.name = "train",
-       .summary = "train a model as a recipe says",
+       .summary = "train a model from a recipe",
        .help = "Every key of the recipe can also be given as --section.key=value. Writes into "
                "train.out: metrics.jsonl,\n"
                "tensorboard/, checkpoints/, and at the end model/, a Hugging Face folder. Ctrl-C "
                "writes a checkpoint;\n"
-               "--resume goes on to the same bits.\n\n"
+               "--resume continues to exactly the same result.\n\n"
                "  lathe train recipes/small.toml\n"
                "  lathe train recipes/small.toml --optim.lr=1e-3 --train.out=runs/hot\n"
                "  lathe train recipes/small.toml --resume\n"

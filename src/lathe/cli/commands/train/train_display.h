@@ -1,5 +1,5 @@
-// What a person sees of a training run: the progress bar, validations, samples. Shared by `train`
-// and `demo`.
+// The display of a training run: the progress bar, validations, samples. Shared by `train` and
+// `demo`.
 #pragma once
 
 #include <memory>
@@ -15,7 +15,7 @@ namespace lathe {
 
 class TrainDisplay {
  public:
-  // Loads data.tokenizer when the recipe names one (Error kData when it does not fit the model) and
+  // Loads data.tokenizer if the recipe sets it (throws kData if it does not fit the model) and
   // measures the machine's matrix rate. `context` must outlive the display.
   TrainDisplay(const Recipe& recipe, CommandContext& context);
 

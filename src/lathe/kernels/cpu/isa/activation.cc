@@ -41,8 +41,8 @@ void gated_backward_run(const float* gate, const float* up, const float* dy, flo
   }
 }
 
-// The loops of one activation. They are called through pointers, once a block, so that what surrounds
-// them is compiled once for each dtype and not for each activation as well.
+// The loops of one activation. They are called through pointers, once a block, so that what
+// surrounds them is compiled once for each dtype and not for each activation as well.
 struct Runs {
   decltype(&value_run<activation::Identity>) value;
   decltype(&derivative_run<activation::Identity>) derivative;

@@ -2,10 +2,11 @@
 //
 // For one tile of 64 queries the keys pass by in tiles of 64: scores = Q·Kᵀ, a running maximum m
 // and sum l rescale what was accumulated (Milakov & Gimelshein 2018, arXiv:1805.02867), out +=
-// weights·V. Nothing larger than a tile of scores exists. Keys and values of a head are brought into
-// the form of operands (attention_operands.h) once per unit of work, keys transposed, so that both
-// products are row-times-matrix, and shared by the query heads of the group. Where bf16 is multiplied
-// in pairs, weights are rounded to bf16 for the second product; their sum is of the unrounded ones.
+// weights·V. Nothing larger than a tile of scores exists. Keys and values of a head are brought
+// into the form of operands (attention_operands.h) once per unit of work, keys transposed, so that
+// both products are row-times-matrix, and shared by the query heads of the group. Where bf16 is
+// multiplied in pairs, weights are rounded to bf16 for the second product; their sum is of the
+// unrounded ones.
 //
 // A unit of work is (sequence, key/value head, part of the queries); units are independent, so
 // threads take them as they come and the result does not depend on who took which. Few queries
@@ -32,8 +33,8 @@ namespace lathe::kernels::LATHE_ISA_NAMESPACE {
 
 namespace {
 
-// Behind each row of `out` lies the row's sum of weights per relation, when Shaw's values are added,
-// so that one rescaling serves both.
+// Behind each row of `out` lies the row's sum of weights per relation, when Shaw's values are
+// added, so that one rescaling serves both.
 int64_t out_stride(const AttentionCall& c) { return c.value_depth + c.value_relations; }
 
 // Buffers of one thread for operands of type E. Keys, values and tables are converted once per unit
@@ -203,8 +204,8 @@ void forward_tiled(const AttentionCall& call, int64_t least, const ForwardOutput
   });
 }
 
-// The way of a sequence follows from its own number of queries, so that its result does not depend on
-// the other sequences.
+// The way of a sequence follows from its own number of queries, so that its result does not depend
+// on the other sequences.
 template <class T>
 void forward(const AttentionCall& c, const ForwardOutputs& to) {
   constexpr int64_t kFewQueries = 8;

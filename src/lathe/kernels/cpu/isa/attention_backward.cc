@@ -9,11 +9,12 @@
 // before anything is summed: what remains of delta is small, and so is its rounding. The price is
 // memory for two rows of tiles, linear in S.
 //
-// Scores are scaled as they are computed; dQ and dK, and the gradient of Shaw's keys, are scaled once
-// before they are stored. Where bf16 is multiplied in pairs (tile_product.h), P and dS are rounded to
-// bf16 for the products of the second sweep; sums and biases' gradients take the unrounded ones.
-// Shaw's tables take part as if each were a short row of keys (values): products with the queries
-// (output gradients) of the tile, spread over the scores, and collected again (attention_scores.h).
+// Scores are scaled as they are computed; dQ and dK, and the gradient of Shaw's keys, are scaled
+// once before they are stored. Where bf16 is multiplied in pairs (tile_product.h), P and dS are
+// rounded to bf16 for the products of the second sweep; sums and biases' gradients take the
+// unrounded ones. Shaw's tables take part as if each were a short row of keys (values): products
+// with the queries (output gradients) of the tile, spread over the scores, and collected again
+// (attention_scores.h).
 //
 // A unit of work is one (sequence, key/value head): it owns dK and dV of that head and dQ of the
 // query heads that share it, so nothing is added across threads and the order of every sum is

@@ -1,6 +1,6 @@
-// Attention of few queries (decoding): keys and values are read in place, since converting them would
-// cost more than using them. One query at a time: its scores over the runs of keys that it sees,
-// softmax, weighted sum. Include inside the level.h frame.
+// Attention of few queries (decoding): keys and values are read in place, since converting them
+// would cost more than using them. One query at a time: its scores over the runs of keys that it
+// sees, softmax, weighted sum. Include inside the level.h frame.
 #pragma once
 
 #include "lathe/kernels/cpu/isa/attention_scores.h"
@@ -27,13 +27,13 @@ struct DecodeQuery {
   int64_t h, t;
 };
 
-// f(Range) for the runs of keys that the query sees, segments aside.
+// f(Range) for the runs of keys that the query sees, without regard to segments.
 template <class F>
 static void for_each_seen(const AttentionCall& c, const DecodeQuery& i, F&& f) {
   c.visibility.for_each_run(i.t, {0, c.keys()}, f);
 }
 
-// Scores of products become those of the softmax.
+// Turns products into scores of the softmax.
 static void finish_run(const AttentionCall& c, const DecodeQuery& i, Range run,
                        const DecodeBuffers& w) {
   const AttentionSpec& spec = *c.spec;
@@ -84,7 +84,7 @@ static float score_keys(const AttentionCall& c, const DecodeQuery& i, const Deco
   return top;
 }
 
-// Scores become exp(score - top); returns their sum, the sink's included.
+// Turns scores into exp(score - top); returns their sum, including the sink's.
 static float weigh_keys(const AttentionCall& c, const DecodeQuery& i, float top,
                         const DecodeBuffers& w) {
   if (top == kNothing) return 0.0f;

@@ -1,5 +1,5 @@
-// The forms in which attention's rows and tiles of scores enter products (tile_product.h), and back.
-// Include inside the level.h frame.
+// Conversions of attention's rows and tiles of scores to operands of products (tile_product.h), and
+// back. Include inside the level.h frame.
 #pragma once
 
 #include "lathe/kernels/cpu/isa/attention_tile.h"
@@ -33,8 +33,8 @@ LATHE_INLINE T narrow_to(float x) {
   }
 }
 
-// f(token, row) for `tokens` in order, block by block. One loop for all of them, so that the sums in f
-// are compiled once and their bits do not depend on how keys are paged.
+// f(token, row) for `tokens` in order, block by block. One loop for all of them, so that the sums
+// in f are compiled once and their bits do not depend on how keys are paged.
 template <class F>
 LATHE_INLINE void for_each_row(const RowIndex& at, Range tokens, F&& f) {
   for (int64_t t = tokens.begin; t < tokens.end;) {
@@ -43,8 +43,8 @@ LATHE_INLINE void for_each_row(const RowIndex& at, Range tokens, F&& f) {
   }
 }
 
-// The loaders bring `rows` of a sequence, whose places in x are `at`, and of head h into the form of
-// an operand, padding and absent rows zero; in f32 they widen. As A, whose K is the width:
+// The loaders convert `rows` of a sequence, which are at `at` in x, for head h to the form of an
+// operand, with padding and absent rows zero; to f32 they widen. As A, whose K is the width:
 // out[count][depth].
 template <class T>
 static void load_rows(const TensorView& x, const RowIndex& at, int64_t h, Range rows, int64_t depth,
@@ -69,7 +69,7 @@ static void load_rows(const TensorView& x, const RowIndex& at, int64_t h, Range 
   });
 }
 
-// As B, whose K is the rows: out[count][depth].
+// As B, where K are the rows: out[count][depth].
 template <class T>
 static void load_stacked(const TensorView& x, const RowIndex& at, int64_t h, Range rows,
                          int64_t depth, float* out) {
@@ -111,8 +111,8 @@ static void load_transposed(const TensorView& x, const RowIndex& at, int64_t h, 
   });
 }
 
-// The rows of a tile of queries: as A, and if wanted stacked as B and in f32 (for Shaw's tables). Of
-// f32 inputs all three are one.
+// The rows of a tile of queries: as A, and if wanted stacked as B and in f32 (for Shaw's tables).
+// Of f32 inputs all three are one.
 template <class E>
 struct QueryRows {
   struct Wanted {

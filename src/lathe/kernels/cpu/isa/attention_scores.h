@@ -1,19 +1,19 @@
-// What happens to a tile of scores between the product and the softmax, each step a function on
-// scores[rows][kKeyTile]: biases are added, the soft cap acts, hidden ones become -inf. A new bias is
-// a line of add_biases(), and of TableSums (attention_tables.h) when it has a gradient.
+// The steps from the product to the softmax on a tile of scores, each a function on
+// scores[rows][kKeyTile]: biases are added, the soft cap is applied, hidden scores become -inf. A
+// new bias is a line of add_biases(), and of TableSums (attention_tables.h) when it has a gradient.
 // Include inside the level.h frame.
 //
-// Biases that depend on the distance s - p alone lie in a table with one entry per distance, so a
-// row of the tile meets consecutive entries: spread() adds them to a row, collect() is its gradient.
-// Far from the diagonal all columns meet the same end of the table.
+// Biases that depend only on the distance s - p are in a table with one entry per distance, so a
+// row of the tile uses consecutive entries: spread() adds them to a row, collect() is its gradient.
+// Far from the diagonal all columns use the same end of the table.
 #pragma once
 
 #include "lathe/kernels/cpu/isa/attention_operands.h"
 
-// Column j of a row meets entry clamp(first + j, 0, count - 1).
+// Column j of a row uses entry clamp(first + j, 0, count - 1).
 struct TableRow {
   int64_t first, count;
-  // Columns [0, low) meet entry 0, from `high` on the last one, those between their own.
+  // Columns [0, low) use entry 0, those from `high` on the last one, those in between their own.
   int64_t low() const { return std::clamp<int64_t>(-first, 0, kKeyTile); }
   int64_t high() const { return std::clamp<int64_t>(count - first, 0, kKeyTile); }
 };
@@ -94,7 +94,7 @@ static void collect_relations(const AttentionCall& c, const ScoreTile& tile,
             sums.rows + r * sums.stride);
 }
 
-// `related`: the scaled queries' products with Shaw's keys, when there are some.
+// `related`: the scaled queries' products with Shaw's keys, if there are any.
 static void add_biases(const AttentionCall& c, const ScoreTile& tile, float* related,
                        float* scores) {
   const AttentionTables<TensorView>& tables = c.tables();
@@ -166,7 +166,7 @@ static void dropout_factors(const AttentionCall& c, const ScoreTile& tile, float
   }
 }
 
-// Where the softmax of a row starts: at the sink logit of its head, or at nothing.
+// The start of the softmax of a row: the sink logit of its head, or nothing.
 LATHE_INLINE float sink_logit(const AttentionCall& c, int64_t h) {
   return c.tables().sink_logits ? c.tables().sink_logits.as<float>()[h] : kNothing;
 }

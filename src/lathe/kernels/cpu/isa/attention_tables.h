@@ -1,14 +1,14 @@
 // Gradients of the tables that attention adds: distance bias, sink logits, Shaw's keys and values.
 //
-// Every unit of work (sequence, key/value head) has sums of its own, added up at the end in the
-// order of the units, so that the result does not depend on who ran which. Distances and sinks,
-// where one entry may gather millions of terms of either sign, are summed in f32 only within a tile
-// of queries and in double beyond. Include inside the level.h frame.
+// Every unit of work (sequence, key/value head) has its own sums, which are added at the end in the
+// order of the units, so that the result does not depend on which thread ran which unit. Distances
+// and sinks, where one entry may gather millions of terms of either sign, are summed in f32 only
+// within a tile of queries and in double across tiles. Include inside the level.h frame.
 #pragma once
 
 #include "lathe/kernels/cpu/isa/attention_scores.h"
 
-// The sums of one unit; those that nobody wants are empty.
+// The sums of one unit; those that are not needed are empty.
 struct TableSums {
   double *distances, *sinks;       // [group][R], [group]
   float *shaw_keys, *shaw_values;  // [2w+1][depth], [2w+1][value_depth]

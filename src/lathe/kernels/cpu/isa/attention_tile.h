@@ -1,5 +1,5 @@
-// What the forward and the backward of attention share: the geometry of a call, the walk over the
-// tiles that are not hidden, and how buffers are placed. Include inside the level.h frame.
+// The common part of attention's forward and backward: the geometry of a call, the iteration over
+// the tiles that are not hidden, and the placement of buffers. Include inside the level.h frame.
 #pragma once
 
 #include "lathe/kernels/cpu/isa/simd.h"
@@ -8,7 +8,7 @@ constexpr int64_t kQueryTile = 64;
 constexpr int64_t kKeyTile = 64;
 constexpr float kNothing = -std::numeric_limits<float>::infinity();
 
-// Geometry of one call and of the sequence at hand, and the few pointers that every tile needs.
+// Geometry of one call and of the current sequence, and the few pointers that every tile needs.
 struct AttentionCall {
   TensorView q, k, v;
   const AttentionSpec* spec;
@@ -16,7 +16,7 @@ struct AttentionCall {
   int64_t depth, value_depth;  // widths padded to whole vectors
   // Rows of Shaw's tables, padded likewise; 0 when absent.
   int64_t key_relations, value_relations;
-  // Of the sequence that enter() has chosen.
+  // Fields of the sequence that enter() has chosen.
   AttentionSequence sequence;
   Visibility visibility;
   uint64_t first_dropout = 0;  // element of the dropout's stream for h = t = s = 0
@@ -56,14 +56,14 @@ struct AttentionCall {
   const AttentionTables<TensorView>& tables() const { return spec->tables; }
 };
 
-// A rectangle of scores: queries [t, t + rows) against keys [s, s + columns) of the sequence at hand
-// and one head, not all hidden.
+// A rectangle of scores: queries [t, t + rows) against keys [s, s + columns) of the current
+// sequence and one head, not all hidden.
 struct ScoreTile {
   int64_t h, t, rows, s, columns;
   Coverage coverage;
 };
 
-// f(ScoreTile) for the tiles of up to kKeyTile keys that `rows` (at most kQueryTile) see some of.
+// f(ScoreTile) for the tiles of up to kKeyTile keys of which `rows` (at most kQueryTile) see some.
 template <class F>
 static void for_each_tile(const AttentionCall& c, int64_t h, Range rows, F&& f) {
   const Range hull = c.visibility.hull(rows);

@@ -18,11 +18,11 @@ LATHE_INLINE void convert_run(const From* from, To* to, int64_t n) {
   for (; i < n; ++i) put(to[i], to_float(from[i]));
 }
 
-// What a loop does with an operand.
+// How a loop uses an operand.
 enum class Use { kRead, kWrite, kUpdate };
 
-// Gives an operand's elements as floats, block by block. An operand may be another one as well, at
-// the same place: all are read before any is written.
+// Provides an operand's elements as floats, block by block. An operand may be another one as well,
+// at the same place: all are read before any is written.
 template <class T, Use kUse>
 class FloatBlocks {
  public:
@@ -44,8 +44,8 @@ class FloatBlocks {
   }
 
  private:
-  // The next block, while the loop is busy with this one: the processor itself looks ahead too
-  // little to have it there when the loop is through.
+  // Prefetches the next block while the loop works on this one, because the processor's own
+  // prefetching is too short to have it in time.
   static void fetch(T* next) {
     for (int64_t i = 0; i < kFloatBlock; i += 64 / static_cast<int64_t>(sizeof(T)))
       __builtin_prefetch(next + i);
@@ -68,7 +68,7 @@ LATHE_INLINE FloatBlocks<T, Use::kUpdate> update(T* at) {
   return FloatBlocks<T, Use::kUpdate>(at);
 }
 
-// Calls loop(pointers to floats…, count) until n elements of every operand are through.
+// Calls loop(pointers to floats…, count) until n elements of every operand are done.
 template <class F, class... O>
 LATHE_INLINE void as_floats(int64_t n, F&& loop, O&&... operands) {
   const int64_t block = (O::kIsFloat && ...) ? n : kFloatBlock;

@@ -1,5 +1,5 @@
-// What each instruction-set level defines: one function for every entry of the table, under its name,
-// and fill(), which puts them all into a table. The kernels of a level take f32 and bf16 with a
+// Each instruction-set level defines one function for every entry of the table, with its name, and
+// fill(), which puts them all into a table. The kernels of a level take f32 and bf16 with a
 // contiguous last dimension; cpu/table.cc sends everything else to the reference kernels.
 #pragma once
 

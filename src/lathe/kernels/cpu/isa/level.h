@@ -1,14 +1,15 @@
-// The first half of the frame around every source in this folder; level_end.h is the other. Include both after
-// all other headers:
+// The first half of the frame around every source in this folder; level_end.h is the other. Include
+// both after all other headers:
 //
 //   #include "lathe/kernels/cpu/isa/level.h"
 //   … functions for this instruction-set level, in namespace lathe::kernels::LATHE_ISA_NAMESPACE …
 //   #include "lathe/kernels/cpu/isa/level_end.h"
 //
-// The build compiles each source once per level with LATHE_ISA and LATHE_ISA_<level> defined. The target is set
-// by pragma from here on instead of by a compiler flag for the whole file, because a flag would also compile the
-// inline functions of standard headers for that level, and the linker could then pick such a copy for a machine
-// that cannot run it. Functions called from hot loops but defined in headers above must be always_inline.
+// The build compiles each source once per level with LATHE_ISA and LATHE_ISA_<level> defined. The
+// target is set by pragma from here on instead of by a compiler flag for the whole file, because a
+// flag would also compile the inline functions of standard headers for that level, and the linker
+// could then pick such a copy for a machine that cannot run it. Functions called from hot loops but
+// defined in headers above must be always_inline.
 #if defined(LATHE_ISA_avx2) || defined(LATHE_ISA_avx512_bf16)
 #include <immintrin.h>  // its functions carry their own targets
 #endif
@@ -31,8 +32,9 @@
 #if defined(LATHE_ISA_avx2)
 LATHE_BEGIN_TARGET("avx2,fma,f16c,bmi,bmi2", "avx2,fma,f16c,bmi,bmi2")
 #elif defined(LATHE_ISA_avx512)
-LATHE_BEGIN_TARGET("avx512f,avx512bw,avx512dq,avx512vl,avx2,fma,f16c,bmi,bmi2",
-                   "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma,f16c,bmi,bmi2,prefer-vector-width=512")
+LATHE_BEGIN_TARGET(
+    "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma,f16c,bmi,bmi2",
+    "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma,f16c,bmi,bmi2,prefer-vector-width=512")
 #elif defined(LATHE_ISA_avx512_bf16)
 LATHE_BEGIN_TARGET(
     "avx512f,avx512bw,avx512dq,avx512vl,avx512bf16,avx512vnni,avx2,fma,f16c,bmi,bmi2",

@@ -1,5 +1,6 @@
-// What the loops of this folder share: element access, dtype dispatch, and the walk over strided
-// operands as contiguous runs. Include inside the level.h frame, after the namespace is opened.
+// The common part of the loops in this folder: element access, dtype dispatch, and the iteration
+// over strided operands as contiguous runs. Include inside the level.h frame, after the namespace
+// is opened.
 //
 // Loops are plain C++ under `#pragma omp simd`; the compiler makes vectors of the level's width of
 // them. The pragma also promises that iterations are independent, which holds in place too: every
@@ -36,7 +37,7 @@ LATHE_INLINE int64_t row_grain(int64_t width, int64_t grain) {
 }
 
 // Calls f(offsets, n) for runs of n elements at offsets[k] in views[k], in parallel. The views have
-// equal shapes; trailing dimensions that all of them hold without gaps become one run.
+// equal shapes; trailing dimensions without gaps in all of them become one run.
 template <int K, class F>
 static void for_each_run(const TensorView* const (&views)[K], int64_t grain, F&& f) {
   const TensorView& shape = *views[0];
@@ -68,8 +69,8 @@ static void for_each_run(const TensorView* const (&views)[K], int64_t grain, F&&
   });
 }
 
-// A weight or bias as floats: its own memory where it is f32, else converted into `scratch`; null
-// when absent.
+// A weight or bias as floats: its own memory if it is f32, else converted into `scratch`; null if
+// absent.
 LATHE_INLINE const float* floats_of(const TensorView& t, int64_t n, float* scratch) {
   if (!t) return nullptr;
   if (t.dtype == DType::kF32) return t.as<float>();

@@ -1,6 +1,6 @@
-// Dense products accumulated in f32 registers, for f32 and bf16 matrices. bf16 is widened, or, where
-// the processor has instructions for it, multiplied in pairs along K (pair.h). Depths are K in
-// operands: floats or pairs.
+// Dense products accumulated in f32 registers, for f32 and bf16 matrices. bf16 is widened, or,
+// where the processor has instructions for it, multiplied in pairs along K (pair.h). Depths are K
+// in operands: floats or pairs.
 //
 // Many rows: B is packed once into panels (matmul_pack.h), then units of kBlockRows rows by
 // kBlockColumns columns of C are computed independently, each packing its block of A as it goes, so
@@ -14,8 +14,8 @@
 //
 // Few rows (decoding): see matvec.h.
 //
-// Every element of C is summed over K in one order that depends on the shape alone, whoever computes
-// it.
+// Every element of C is summed over K in one order that depends on the shape alone, whoever
+// computes it.
 
 #include "lathe/kernels/cpu/matmul.h"
 
@@ -142,8 +142,8 @@ void register_block(const Product& p, const Place& at, const E* a, const E* b, R
   if (last) finish_edge<C>(p, at, partial);
 }
 
-// Asks for part `part` of `parts` of the panel that comes next, so that it waits in the second-level
-// cache when its turn comes.
+// Asks for part `part` of `parts` of the panel that comes next, so that it waits in the
+// second-level cache when its turn comes.
 template <class E>
 LATHE_INLINE void fetch_ahead(const E* panel, int64_t depth, int64_t part, int64_t parts) {
   constexpr int64_t kLine = 64 / sizeof(E);

@@ -1,9 +1,10 @@
-// Matrices of a dense product brought into the order in which its inner loop reads them, and into
-// the operands that it multiplies (pair.h). Include inside the level.h frame.
+// Packs the matrices of a dense product in the order in which its inner loop reads them, and as the
+// operands that it multiplies (pair.h). Include inside the level.h frame.
 //
-// B becomes panels of kPanelColumns columns, each [K][kPanelColumns], columns beyond N zero. A block
-// of A becomes rows when A is contiguous along K, and panels [K][kPanelRows] when it is contiguous
-// along M; rows beyond M are zero. K and depths count operands; what the last pair lacks is zero.
+// B becomes panels of kPanelColumns columns, each [K][kPanelColumns], columns beyond N zero. A
+// block of A becomes rows when A is contiguous along K, and panels [K][kPanelRows] when it is
+// contiguous along M; rows beyond M are zero. K and depths count operands; what the last pair lacks
+// is zero.
 #pragma once
 
 #include "lathe/kernels/cpu/isa/blocks.h"
@@ -36,8 +37,8 @@ LATHE_INLINE void transpose_from(Vec (&v)[kWidth]) {
 }
 LATHE_INLINE void transpose(Vec (&v)[kWidth]) { transpose_from<kWidth / 2>(v); }
 
-// Operands that lie one behind the other along K: kWidth of them in a register, and as many as
-// `values` values make.
+// Operands that are contiguous along K: kWidth of them in a register, and as many as `values`
+// values make.
 template <class E, class T>
 LATHE_INLINE Vec load_along(const T* from) {
   if constexpr (std::is_same_v<E, float>) {
@@ -58,7 +59,7 @@ LATHE_INLINE void convert_along(const BF16* from, int64_t values, Pair* to) {
 }
 
 // n operands at one place along K; `next` are the values that follow along K, nullptr beyond the
-// last. They lie one behind the other, or `stride` apart.
+// last. They are contiguous, or `stride` apart.
 template <class T>
 LATHE_INLINE void convert_across(const T* from, const T* /*next*/, int64_t n, float* to) {
   convert_run(from, to, n);
@@ -92,7 +93,7 @@ static void pack_panel_rows(const TensorView& b, int64_t first, E* panel) {
 template <class T, class E>
 static void pack_panel_columns(const TensorView& b, int64_t first, E* panel) {
   const int64_t columns = std::min(kPanelColumns, b.shape[1] - first);
-  const int64_t whole = b.shape[0] / kValues<E>;  // operands that lack nothing
+  const int64_t whole = b.shape[0] / kValues<E>;  // complete operands
   const T* base = b.as<T>() + first * b.stride[1];
   int64_t k = 0;
   if (b.stride[0] == 1 && columns == kPanelColumns)
@@ -130,7 +131,7 @@ struct RowsOfA {
   static constexpr int64_t kRow = kRowStride, kColumn = 1, kPanel = kPanelRows * kRowStride;
 };
 struct PanelsOfA {
-  // Behind each panel lies room for the whole vector that its last row is stored with.
+  // Each panel is followed by room for the whole vector with which its last row is stored.
   static constexpr int64_t kRow = 1, kColumn = kPanelRows, kPanel = kPanelRows * kDepth + 16;
 };
 constexpr int64_t kPackedBlock =
@@ -153,7 +154,7 @@ static void pack_panels(const TensorView& a, Range rows, Range depth, E* to) {
   // Vectors that cover a panel's rows and, in the last, some of the next row of the panel, which is
   // stored afterwards.
   constexpr int64_t kCover = padded(kPanelRows, kWidth);
-  // K outside: what lies one behind the other is read once, all of a row.
+  // K is the outer loop: what is contiguous is read once, a whole row at a time.
   for (int64_t k = depth.begin; k < depth.end; ++k, to += kPanelRows) {
     const T* from = a.as<T>() + rows.begin * a.stride[0] + k * kValues<E> * a.stride[1];
     const T* next = k * kValues<E> + 1 < a.shape[1] ? from + a.stride[1] : nullptr;

@@ -1,6 +1,6 @@
-// y[M,N] (=|+=) x[M,K] · w[N,K]ᵀ + bias for few rows: decoding. The weights are read once, in place,
-// and everything else is small, so the speed is that of memory. Include inside the level.h frame,
-// after loops.h and matmul_pack.h.
+// y[M,N] (=|+=) x[M,K] · w[N,K]ᵀ + bias for few rows: decoding. The weights are read once, in
+// place, and everything else is small, so the speed is that of memory. Include inside the level.h
+// frame, after loops.h and matmul_pack.h.
 #pragma once
 
 constexpr int kDotRows = 4;               // rows of x that share one pass over a row of w
@@ -47,8 +47,8 @@ struct DotCall {
   bool accumulate;
 };
 
-// R rows of x, from `m` on, against output n. Rows of w lie one behind the other, so fetching ahead
-// of one also fetches the next.
+// R rows of x, from `m` on, against output n. Rows of w are contiguous, so prefetching beyond one
+// also fetches the next.
 template <int R, class T, class Out>
 LATHE_INLINE void dots(const DotCall& c, int64_t m, int64_t n) {
   const float* x = c.x + m * c.depth;

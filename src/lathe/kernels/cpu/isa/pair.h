@@ -15,7 +15,7 @@ constexpr bool kHasPairProducts = true;
 constexpr bool kHasPairProducts = false;
 #endif
 
-// What inputs of type T take part in products as.
+// The type of operand that inputs of type T become in products.
 template <class T>
 using Operand = std::conditional_t<kHasPairProducts && std::is_same_v<T, BF16>, Pair, float>;
 // Values along K that an operand holds.

@@ -1,14 +1,14 @@
 // Vectors of float at this level's width.
 //
 // Vectors are the compiler's own (GCC and Clang vector extensions), so this one header serves every
-// instruction set; a * b + c becomes a fused multiply-add where the level has one. bf16 is converted
-// by integer operations at every level: the instruction of AVX512-BF16 would make subnormal numbers
-// zero, in vectors but not in the elements that are left over. Include inside the level.h frame,
-// after the namespace is opened.
+// instruction set; a * b + c becomes a fused multiply-add where the level has one. bf16 is
+// converted by integer operations at every level: the instruction of AVX512-BF16 would make
+// subnormal numbers zero, in vectors but not in the elements that are left over. Include inside the
+// level.h frame, after the namespace is opened.
 #pragma once
 
-// Floats in a register. The tests compile what multiplies pairs (pair.h) once more with the shapes of
-// avx512_bf16 and without its instructions, as level emulated_bf16.
+// Floats in a register. The tests compile what multiplies pairs (pair.h) once more with the shapes
+// of avx512_bf16 and without its instructions, as level emulated_bf16.
 #if defined(LATHE_ISA_avx512) || defined(LATHE_ISA_avx512_bf16) || defined(LATHE_ISA_emulated_bf16)
 constexpr int kWidth = 16;
 #elif defined(LATHE_ISA_avx2)
