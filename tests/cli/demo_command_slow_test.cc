@@ -37,8 +37,8 @@ TEST_F(DemoCommand, LearnsWritesAndReports) {
   const double first = metrics_line("run", 0)["loss"];
   EXPECT_LT(j["val_loss"].get<double>(), 0.8 * first);
   const std::string page = content_of(folder_ / "run/report.html");
-  for (const char* part : {"Curves", "What it writes now", "What it wrote on the way", "Stages",
-                           "Machine", "Recipe", "Lineage"})
+  for (const char* part : {"Curves", "Texts of the finished model", "Texts during training",
+                           "Stages", "Machine", "Recipe", "Lineage"})
     EXPECT_NE(page.find(part), std::string::npos) << part;
   EXPECT_EQ(run_lathe({"lineage", path("run/model")}).code, 0);
   EXPECT_EQ(
@@ -67,7 +67,7 @@ TEST_F(DemoCommand, AnInterruptedDemoGoesOn) {
   ASSERT_TRUE(std::filesystem::exists(folder_ / "run/demo.json"));
   const CommandResult r = demo();
   ASSERT_EQ(r.code, 0) << r.err;
-  EXPECT_NE(r.err.find("going on with the unfinished demo"), std::string::npos);
+  EXPECT_NE(r.err.find("continuing the unfinished demo"), std::string::npos);
   EXPECT_EQ(nlohmann::json::parse(r.out)["out"], path("run"));
 }
 

@@ -68,9 +68,9 @@ TEST(Safetensors, MalformedFilesAreFormatErrors) {
   const std::vector<Bad> table = {
       {"too few", ""},
       {"too few", "1234567"},
-      {"announces a header", file_with("{}", "", 3)},
-      {"announces a header", file_with("{}", "", INT64_MAX)},
-      {"announces a header", std::string(8, '\xFF') + "{}"},
+      {"declares a header", file_with("{}", "", 3)},
+      {"declares a header", file_with("{}", "", INT64_MAX)},
+      {"declares a header", std::string(8, '\xFF') + "{}"},
       {"not valid JSON", file_with("{", "")},
       {"not valid JSON", file_with("", "")},
       {"not a JSON object", file_with("[]", "")},
@@ -175,7 +175,7 @@ TEST(Safetensors, WriterChecksWhatItIsGiven) {
   const auto make = [&](std::vector<Announced> list) {
     SafetensorsWriter(folder / "m", list).commit();
   };
-  EXPECT_NE(error_text([&] { make({{"a", "F32", {1}}}); }).find("announces 4"), std::string::npos);
+  EXPECT_NE(error_text([&] { make({{"a", "F32", {1}}}); }).find("declares 4"), std::string::npos);
   EXPECT_NE(error_text([&] {
               make({{"a", "F32", {0}}, {"a", "F32", {0}}});
             }).find("used twice"),

@@ -111,7 +111,7 @@ class Reader {
     }
     require(counts_.documents > 0, ErrorKind::kData,
             files_.empty() ? std::string("corpus") : files_[0].string(),
-            "the corpus is empty: there is no text in {}{}; give files with text in them",
+            "the corpus is empty: there is no text in {}{}; give files that contain text",
             counted(counts_.files, "file"),
             counts_.first_bad.empty() ? "" : " (" + counts_.first_bad + ")");
     return counts_;

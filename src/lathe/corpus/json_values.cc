@@ -78,7 +78,7 @@ bool JsonValues::begin_element() {
             "expected a comma or the end of the JSON array, found {}", shown(c));
   }
   require(c != kEnd, ErrorKind::kData, where(),
-          "the JSON array is not closed; the file is truncated, so copy or download it again");
+          "the JSON array is not closed; the file is truncated; copy or download it again");
   place_ = Place::kInArray;
   return true;
 }

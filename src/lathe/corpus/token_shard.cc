@@ -115,7 +115,7 @@ void TokenShard::read_header() {
   require(sequences <= rest / 12 && boundaries >= 1 && boundaries <= rest / 8 &&
               sequences * 12 + boundaries * 8 == rest,
           ErrorKind::kFormat, where_,
-          "announces {} sequences and {} document boundaries, which do not fit its {} bytes; it is "
+          "declares {} sequences and {} document boundaries, which do not fit its {} bytes; it is "
           "truncated or damaged",
           sequences, boundaries, bytes.size());
   sequences_ = static_cast<int64_t>(sequences);
@@ -168,13 +168,13 @@ int64_t TokenShard::first_sequence(int64_t document) const {
 
 Range TokenShard::document(int64_t i) const {
   require(i >= 0 && i < num_documents_, ErrorKind::kShape, where_,
-          "document {} was asked for, the shard has {}", i, num_documents_);
+          "document {} was requested, but the shard has {}", i, num_documents_);
   return {start_of_sequence(first_sequence(i)), start_of_sequence(first_sequence(i + 1))};
 }
 
 int64_t TokenShard::document_of(int64_t position) const {
   require(position >= 0 && position < num_tokens_, ErrorKind::kShape, where_,
-          "token {} was asked for, the shard has {}", position, num_tokens_);
+          "token {} was requested, but the shard has {}", position, num_tokens_);
   // The last document that begins at or before the position; empty ones before it begin there too.
   int64_t low = 0, high = num_documents_;
   while (high - low > 1) {
@@ -188,8 +188,9 @@ void TokenShard::read(int64_t begin, int64_t end, std::span<int32_t> out,
                       int64_t vocab_size) const {
   require(begin >= 0 && begin <= end && end <= num_tokens_ &&
               out.size() == static_cast<size_t>(end - begin),
-          ErrorKind::kShape, where_, "tokens {} to {} were asked for into {} places, there are {}",
-          begin, end, out.size(), num_tokens_);
+          ErrorKind::kShape, where_,
+          "tokens {} to {} were requested for {} elements, but there are {}", begin, end,
+          out.size(), num_tokens_);
   const int64_t n = end - begin;
   const int64_t limit = std::min<int64_t>(vocab_size, std::numeric_limits<int32_t>::max());
   const int64_t bad = with_token_type(dtype_, [&](auto type) {
@@ -216,7 +217,8 @@ void TokenShard::check_ids(int64_t vocab_size) const {
 
 std::vector<int64_t> TokenShard::document_starts(int64_t begin, int64_t end) const {
   require(begin >= 0 && begin <= end && end <= num_tokens_, ErrorKind::kShape, where_,
-          "the window {} to {} was asked for, the shard has {} tokens", begin, end, num_tokens_);
+          "the window {} to {} was requested, but the shard has {} tokens", begin, end,
+          num_tokens_);
   std::vector<int64_t> starts;
   if (begin == end) return starts;
   for (int64_t i = document_of(begin) + 1; i < num_documents_; ++i) {

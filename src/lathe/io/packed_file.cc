@@ -64,8 +64,8 @@ class PackedFile::Input {
 
   [[noreturn]] void fail_truncated(std::string_view kind) const {
     fail(ErrorKind::kFormat, path_.string(),
-         "ends after {} bytes in the middle of its {} data; it is truncated, so copy or download "
-         "it again",
+         "ends after {} bytes in the middle of its {} data; it is truncated; copy or download it "
+         "again",
          file_bytes_, kind);
   }
   [[noreturn]] void fail_damaged(std::string_view kind, std::string_view why) const {

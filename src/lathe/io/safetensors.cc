@@ -122,7 +122,7 @@ std::vector<ArraySpan> parse_safetensors(std::span<const std::byte> file, std::s
   std::memcpy(&length, file.data(), sizeof(length));
   require(length <= kMaxHeaderBytes && length <= file.size() - sizeof(length), ErrorKind::kFormat,
           where,
-          "announces a header of {} bytes in a file of {}; it is truncated or not safetensors",
+          "declares a header of {} bytes in a file of {}; it is truncated or not safetensors",
           length, file.size());
   const std::string_view header(reinterpret_cast<const char*>(file.data()) + sizeof(length),
                                 length);
@@ -213,7 +213,7 @@ void SafetensorsWriter::write(std::span<const std::byte> bytes) {
 
 void SafetensorsWriter::commit() {
   require(written_ == announced_, ErrorKind::kFormat, file_.path().string(),
-          "{} bytes of data were written, but the header announces {}", written_, announced_);
+          "{} bytes of data were written, but the header declares {}", written_, announced_);
   file_.commit();
 }
 

@@ -81,7 +81,7 @@ Directory find_directory(const Bytes& file, std::string_view where) {
     d = {record.number<uint64_t>(48), record.number<uint64_t>(40), record.number<uint64_t>(32)};
   }
   require(d.records <= d.bytes / kRecordBytes, ErrorKind::kFormat, where,
-          "announces {} entries in a directory of {} bytes", d.records, d.bytes);
+          "declares {} entries in a directory of {} bytes", d.records, d.bytes);
   return d;
 }
 

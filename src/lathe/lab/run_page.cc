@@ -113,7 +113,7 @@ std::string samples(const RunData& run) {
   for (const SampleText& s : run.samples)
     rows += fmt::format("<tr><td class=\"n soft\">step {}</td><td class=\"text\">{}</td></tr>\n",
                         s.step, html_escaped(s.text));
-  return "<h2>What it wrote on the way</h2>\n" + card("<table>" + rows + "</table>");
+  return "<h2>Texts during training</h2>\n" + card("<table>" + rows + "</table>");
 }
 
 std::string generations(const Json& demo) {
@@ -126,7 +126,7 @@ std::string generations(const Json& demo) {
         html_escaped(g.at("setting").get<std::string>()),
         html_escaped(g.at("prompt").get<std::string>()),
         html_escaped(g.at("text").get<std::string>()));
-  return "<h2>What it writes now</h2>\n" +
+  return "<h2>Texts of the finished model</h2>\n" +
          card("<table><tr><th>sampling</th><th>text</th></tr>" + rows + "</table>") +
          "<p class=\"soft\">Why small models repeat themselves, and which setting helps: "
          "docs/repetition.md.</p>\n";

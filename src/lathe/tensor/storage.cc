@@ -35,7 +35,7 @@ std::byte* fresh(void* data, [[maybe_unused]] size_t size) {
 HostAllocator::~HostAllocator() { trim(); }
 
 std::byte* HostAllocator::allocate(size_t bytes) {
-  require(bytes <= (size_t{1} << 56), ErrorKind::kDevice, "allocate", "{} bytes asked for", bytes);
+  require(bytes <= (size_t{1} << 56), ErrorKind::kDevice, "allocate", "{} bytes requested", bytes);
   const size_t size = size_class(bytes);
   const std::lock_guard lock(mutex_);
   in_use_ += size;
@@ -50,8 +50,8 @@ std::byte* HostAllocator::allocate(size_t bytes) {
   if (posix_memalign(&data, size >= kHugePage ? kHugePage : 64, size) != 0) {
     const size_t held = in_use_ -= size;
     fail(ErrorKind::kDevice, "allocate",
-         "out of memory: {} asked for, {} already in use; use a smaller batch_size or seq_len, "
-         "or recompute = \"full\"",
+         "out of memory: {} requested, {} already in use; use a smaller batch_size or seq_len, or "
+         "recompute = \"full\"",
          human_bytes(static_cast<double>(size)), human_bytes(static_cast<double>(held)));
   }
   // Whole huge pages only: the tail would take one of its own, up to half of a block of 2.75 MiB. A

@@ -69,7 +69,7 @@ class Tensor {
   template <class T>
   T* data() const {
     require(DTypeOf<T>::value == dtype_, ErrorKind::kShape, "tensor",
-            "tensor holds {}, asked for {}", name_of(dtype_), name_of(DTypeOf<T>::value));
+            "tensor holds {}, but {} was requested", name_of(dtype_), name_of(DTypeOf<T>::value));
     return static_cast<T*>(static_cast<void*>(raw()));
   }
   template <class T>
@@ -89,7 +89,7 @@ class Tensor {
   Tensor split_last(int64_t groups) const;
 
   Tensor clone() const;          // contiguous copy
-  Tensor to(DType dtype) const;  // contiguous copy, converted; itself when already so
+  Tensor to(DType dtype) const;  // contiguous copy, converted; itself if it already is
   Tensor to(Device device) const;
   void copy_from(const Tensor& source) const;  // same shape; converts
   void fill_zero() const;

@@ -123,9 +123,9 @@ TrainedTokenizer train_bpe(const std::function<void(TextReceiver&)>& feed,
   stats.forgotten = counts.forgotten();
   stats.distinct = counts.distinct();
   require(stats.words > 0, ErrorKind::kData, kWhere,
-          "the corpus holds no text; give at least one file with some");
+          "the corpus has no text; give at least one file that contains text");
   require(stats.distinct > 0, ErrorKind::kData, kWhere,
-          "no word fits the memory limit of {} bytes; raise it", options.memory_bytes);
+          "no word fits into the memory limit of {} bytes; raise it", options.memory_bytes);
 
   Learner learner(options);
   const auto report = [&] {

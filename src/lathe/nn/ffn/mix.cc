@@ -24,9 +24,8 @@ struct MixConfig {
   bool on_grid() const { return conv == "grid"; }
   int64_t taps() const { return on_grid() ? 9 : conv_width; }
   void visit(Visitor& v) {
-    v.choice(
-        "conv", conv, {"causal", "grid"},
-        "mix: convolve over the tokens before, or over the neighbours on a grid, such as 3 × 3");
+    v.choice("conv", conv, {"causal", "grid"},
+             "mix: convolve over the tokens before, or over the 3 × 3 tokens around on a grid");
     v.field("conv_width", conv_width,
             "mix, causal: tokens that a token sees through the convolution, itself included",
             between(1, 64));

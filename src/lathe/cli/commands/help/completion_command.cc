@@ -7,7 +7,7 @@ namespace {
 struct CompletionOptions {
   std::string shell;
   void visit(Visitor& v) {
-    v.positional_choice("shell", shell, {"bash", "zsh", "fish"}, "which shell");
+    v.positional_choice("shell", shell, {"bash", "zsh", "fish"}, "name of the shell");
   }
 };
 

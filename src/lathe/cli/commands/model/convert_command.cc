@@ -35,7 +35,7 @@ struct ConvertOptions {
              "type of the weights on disk (default: the model's)");
     v.field("shard_mib", shard_mib, "largest size of one weight file, in MiB",
             between(1, kMostShardMib));
-    v.field("overwrite", overwrite, "replace the folder if it is already a model folder");
+    v.field("overwrite", overwrite, "replace an existing folder if it is a model folder");
   }
 };
 

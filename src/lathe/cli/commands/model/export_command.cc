@@ -21,7 +21,7 @@ struct ExportOptions {
     v.choice("dtype", dtype, {"float32", "bfloat16", "float16"}, "type of the weights on disk");
     v.field("shard_mib", shard_mib, "largest size of one weight file, in MiB",
             between(1, kMostShardMib));
-    v.field("overwrite", overwrite, "replace the folder if it is already a model folder");
+    v.field("overwrite", overwrite, "replace an existing folder if it is a model folder");
   }
 };
 
