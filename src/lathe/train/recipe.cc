@@ -160,7 +160,7 @@ void TrainConfig::visit(Visitor& v) {
       "them from the first step on",
       at_least(0));
   v.field("seq_len", seq_len, "tokens of a sequence", at_least(1));
-  v.choice("precision", precision, {"bf16", "fp32"},
+  v.choice("precision", precision, precision_names(),
            "arithmetic of the model; master weights and optimiser are fp32 in both");
   v.choice("recompute", recompute, {"none", "selective", "full"},
            "activations made again in the backward: less memory, more time", free);
@@ -218,7 +218,7 @@ void Recipe::visit(Visitor& v) {
 
 DType Recipe::compute_dtype() const {
   if (train.device == "ref") return DType::kF64;
-  return train.precision == "bf16" ? DType::kBF16 : DType::kF32;
+  return dtype_of_precision(train.precision);
 }
 
 Device Recipe::compute_device() const {
