@@ -206,7 +206,8 @@ void Recipe::visit(Visitor& v) {
     FromFolder section{from, model.attention_dropout, model.hidden_dropout};
     v.group("model", section, "the model");
   } else {
-    v.group("model", model, "the model");
+    ModelSection section{model};
+    v.group("model", section, "the model");
   }
   v.on_resume(OnResume::kBranch);
   v.group("data", data, "what it learns from");
