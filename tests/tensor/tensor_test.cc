@@ -30,6 +30,27 @@ TEST(DType, EveryF16SurvivesTheRoundTrip) {
   EXPECT_EQ(to_f16(1e-9f).bits, 0);
 }
 
+TEST(DType, NamesLeadBackToTheirType) {
+  for (const DTypeNames& row : kDTypeNames) {
+    EXPECT_EQ(dtype_from_safetensors(row.safetensors), row.type);
+    EXPECT_EQ(safetensors_name(row.type), row.safetensors);
+  }
+  EXPECT_EQ(dtype_from_safetensors("float32"), std::nullopt);
+  EXPECT_EQ(dtype_from_safetensors(""), std::nullopt);
+  for (const std::string& name : weight_type_names()) EXPECT_EQ(name_of(weight_type(name)), name);
+  for (const std::string& name : precision_names())
+    EXPECT_EQ(precision_name(dtype_of_precision(name)), name);
+}
+
+TEST(DType, NamesOutsideOfAListAreRefused) {
+  EXPECT_EQ(weight_type_names(), (std::vector<std::string>{"float32", "bfloat16", "float16"}));
+  EXPECT_EQ(precision_names(), (std::vector<std::string>{"bf16", "fp32"}));
+  for (const char* name : {"", "int32", "float64", "fp32", "bfloat"})
+    EXPECT_THROW(weight_type(name), Error) << name;
+  for (const char* name : {"", "fp16", "float32"})
+    EXPECT_THROW(dtype_of_precision(name), Error) << name;
+}
+
 TEST(Tensor, ViewsShareStorage) {
   Tensor t = Tensor::zeros({2, 6}, DType::kF32);
   Tensor right = t.narrow(1, 3, 3);

@@ -1,7 +1,6 @@
 #include "lathe/io/safetensors.h"
 
 #include <algorithm>
-#include <array>
 #include <bit>
 #include <cstring>
 #include <nlohmann/json.hpp>
@@ -9,6 +8,7 @@
 
 #include "lathe/base/error.h"
 #include "lathe/config/json_text.h"
+#include "lathe/tensor/dtype.h"
 
 namespace lathe {
 namespace {
@@ -20,27 +20,14 @@ constexpr uint64_t kMaxHeaderBytes = 100'000'000;
 constexpr size_t kMaxDimensions = 64;
 constexpr std::string_view kMetadataKey = "__metadata__";
 
-struct DtypeSize {
+// The types that safetensors has beside those of a Tensor.
+struct OtherDtype {
   std::string_view name;
   int64_t size;
 };
-constexpr std::array<DtypeSize, 17> kDtypes = {{{"F32", 4},
-                                                {"BF16", 2},
-                                                {"F16", 2},
-                                                {"F64", 8},
-                                                {"I64", 8},
-                                                {"I32", 4},
-                                                {"I16", 2},
-                                                {"I8", 1},
-                                                {"U64", 8},
-                                                {"U32", 4},
-                                                {"U16", 2},
-                                                {"U8", 1},
-                                                {"BOOL", 1},
-                                                {"F8_E4M3", 1},
-                                                {"F8_E5M2", 1},
-                                                {"F8_E8M0", 1},
-                                                {"C64", 8}}};
+constexpr OtherDtype kOtherDtypes[] = {{"I16", 2},     {"I8", 1},   {"U64", 8},     {"U32", 4},
+                                       {"U16", 2},     {"BOOL", 1}, {"F8_E4M3", 1}, {"F8_E5M2", 1},
+                                       {"F8_E8M0", 1}, {"C64", 8}};
 
 struct Entry {
   ArraySpan array;
@@ -108,8 +95,9 @@ void read_metadata(const Json& value, std::string_view where, SafetensorsMetadat
 }  // namespace
 
 std::optional<int64_t> safetensors_dtype_size(std::string_view dtype) {
-  for (const auto& known : kDtypes)
-    if (known.name == dtype) return known.size;
+  if (const auto ours = dtype_from_safetensors(dtype)) return static_cast<int64_t>(size_of(*ours));
+  for (const auto& other : kOtherDtypes)
+    if (other.name == dtype) return other.size;
   return std::nullopt;
 }
 

@@ -11,6 +11,7 @@
 #include <unordered_set>
 
 #include "lathe/base/error.h"
+#include "lathe/tensor/dtype.h"
 
 namespace lathe {
 namespace {
@@ -30,15 +31,15 @@ constexpr KnownGlobal kGlobals[] = {
     {"collections", "OrderedDict", Global::kOrderedDict},
     {"torch._utils", "_rebuild_tensor_v2", Global::kRebuildTensor},
     {"torch._utils", "_rebuild_parameter", Global::kRebuildParameter},
-    {"torch", "FloatStorage", Global::kStorageType, "F32"},
-    {"torch", "DoubleStorage", Global::kStorageType, "F64"},
-    {"torch", "HalfStorage", Global::kStorageType, "F16"},
-    {"torch", "BFloat16Storage", Global::kStorageType, "BF16"},
-    {"torch", "LongStorage", Global::kStorageType, "I64"},
-    {"torch", "IntStorage", Global::kStorageType, "I32"},
+    {"torch", "FloatStorage", Global::kStorageType, safetensors_name(DType::kF32)},
+    {"torch", "DoubleStorage", Global::kStorageType, safetensors_name(DType::kF64)},
+    {"torch", "HalfStorage", Global::kStorageType, safetensors_name(DType::kF16)},
+    {"torch", "BFloat16Storage", Global::kStorageType, safetensors_name(DType::kBF16)},
+    {"torch", "LongStorage", Global::kStorageType, safetensors_name(DType::kI64)},
+    {"torch", "IntStorage", Global::kStorageType, safetensors_name(DType::kI32)},
     {"torch", "ShortStorage", Global::kStorageType, "I16"},
     {"torch", "CharStorage", Global::kStorageType, "I8"},
-    {"torch", "ByteStorage", Global::kStorageType, "U8"},
+    {"torch", "ByteStorage", Global::kStorageType, safetensors_name(DType::kU8)},
     {"torch", "BoolStorage", Global::kStorageType, "BOOL"},
 };
 

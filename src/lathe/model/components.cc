@@ -1,41 +1,9 @@
 #include "lathe/model/components.h"
 
-#include <cmath>
-
 #include "lathe/model/layer_masks.h"
 #include "lathe/nn/moe/moe.h"
 
 namespace lathe {
-
-namespace {
-
-DeepNormConstants deep_norm_of_main(const ModelConfig& c) {
-  if (placement_of(c).keeps_normed) return deep_norm_of_glm(c.num_hidden_layers);
-  return c.body_traits().encoder ? deep_norm_of_decoder(c.num_hidden_layers)
-                                 : deep_norm(c.num_hidden_layers);
-}
-
-DeepNormConstants deep_norm_beside_main(const ModelConfig& c) {
-  if (placement_of(c).keeps_normed) return deep_norm_of_glm(c.encoder_layers());
-  return deep_norm_of_encoder(c.encoder_layers(), c.num_hidden_layers);
-}
-
-}  // namespace
-
-StackSpec main_stack(const ModelConfig& c) {
-  const Body body = c.body_traits();
-  return {.layers = c.num_hidden_layers,
-          .causal = body.causal,
-          .crosses = body.encoder,
-          .deep = deep_norm_of_main(c)};
-}
-
-StackSpec encoder_stack(const ModelConfig& c) {
-  return {.layers = c.encoder_layers(),
-          .causal = false,
-          .crosses = false,
-          .deep = deep_norm_beside_main(c)};
-}
 
 ChosenNorm norm_of(const ModelConfig& c) {
   return chosen_of(norms(), "model.norm", c.norm,
@@ -44,24 +12,7 @@ ChosenNorm norm_of(const ModelConfig& c) {
 
 std::unique_ptr<Norm> make_norm(const ModelConfig& c) { return norm_of(c).make(); }
 
-NormPlacement placement_of(const ModelConfig& c) {
-  return find_in(norm_placements(), "model.norm.placement", c.norm.placement).make;
-}
-
 namespace {
-
-// Standard deviations of fresh weights.
-struct InitScales {
-  double common, values, outputs;
-};
-InitScales init_scales(const ModelConfig& c, const StackSpec& stack) {
-  const double std = c.initializer_range;
-  if (placement_of(c).deep) return {std, std * stack.deep.beta, std * stack.deep.beta};
-  if (!c.scale_residual_init) return {std, std, std};
-  // Output projections add to the residual stream this many times (Radford et al. 2019).
-  const int64_t branches = (stack.crosses ? 3 : 2) * stack.layers;
-  return {std, std, std / std::sqrt(static_cast<double>(branches))};
-}
 
 QkNorm qk_norm_of(const ModelConfig& c) {
   if (c.attention.qk_norm == "none") return QkNorm::kNone;
@@ -70,7 +21,6 @@ QkNorm qk_norm_of(const ModelConfig& c) {
 
 AttentionShape shape_of_layer(const ModelConfig& config, const StackSpec& stack, int64_t layer) {
   const ModelConfig c = resolved(config);
-  const InitScales scales = init_scales(c, stack);
   const kernels::AttentionSpec mask = mask_of(c, layer);
   AttentionShape shape = attention_of(c).shape;
   shape.bias = c.attention_bias;
@@ -87,9 +37,9 @@ AttentionShape shape_of_layer(const ModelConfig& config, const StackSpec& stack,
     return entry.make(norm, own);
   };
   shape.norm_eps = *c.attention.norm_eps;
-  shape.init_std = scales.common;
-  shape.value_init_std = scales.values;
-  shape.output_init_std = scales.outputs;
+  shape.init_std = stack.init.common;
+  shape.value_init_std = stack.init.values;
+  shape.output_init_std = stack.init.outputs;
   shape.layer = layer;
   return shape;
 }
@@ -124,18 +74,15 @@ FeedForwardTraits ffn_traits(const ModelConfig& c) {
 }
 
 ChosenFeedForward ffn_of(const ModelConfig& c, const StackSpec& stack) {
-  const InitScales scales = init_scales(c, stack);
-  // DeepNorm scales both matrices of the feed-forward layer.
-  return chosen_of(
-      feed_forwards(), "model.ffn", c.ffn,
-      FeedForwardShape{.hidden_size = c.hidden_size,
-                       .intermediate_size = c.ffn_width(),
-                       .activation = kernels::find_activation(c.hidden_act),
-                       .bias = c.mlp_bias,
-                       .init_std = placement_of(c).deep ? scales.outputs : scales.common,
-                       .output_init_std = scales.outputs,
-                       .causal = stack.causal,
-                       .body = c.body});
+  return chosen_of(feed_forwards(), "model.ffn", c.ffn,
+                   FeedForwardShape{.hidden_size = c.hidden_size,
+                                    .intermediate_size = c.ffn_width(),
+                                    .activation = kernels::find_activation(c.hidden_act),
+                                    .bias = c.mlp_bias,
+                                    .init_std = stack.init.ffn_inputs,
+                                    .output_init_std = stack.init.outputs,
+                                    .causal = stack.causal,
+                                    .body = c.body});
 }
 
 std::unique_ptr<FeedForward> make_ffn(const ModelConfig& c, const StackSpec& stack, int64_t layer) {

@@ -5,25 +5,13 @@
 #include <memory>
 
 #include "lathe/model/model_config.h"
+#include "lathe/model/stack_spec.h"
 #include "lathe/nn/attention/attention.h"
 #include "lathe/nn/ffn/ffn.h"
 #include "lathe/nn/norm/norm.h"
-#include "lathe/nn/norm/placement.h"
 #include "lathe/nn/position/position.h"
 
 namespace lathe {
-
-// One stack of blocks of a body.
-struct StackSpec {
-  int64_t layers = 0;
-  bool causal = true;
-  bool crosses = false;    // every block also attends to an encoder's output
-  DeepNormConstants deep;  // of a placement that has any
-};
-StackSpec main_stack(const ModelConfig& config);     // the only one, or the decoder
-StackSpec encoder_stack(const ModelConfig& config);  // of a body with an encoder
-
-NormPlacement placement_of(const ModelConfig& config);
 
 using ChosenNorm = Chosen<Norm, NormShape, NoTraits>;
 using ChosenAttention = Chosen<Attention, AttentionShape, AttentionTraits>;

@@ -117,8 +117,8 @@ void check_not_quantised(const Json& theirs) {
 // What two models that compute the same may differ in: how they are drawn and trained, special ids.
 void drop_what_does_not_compute(Json& config) {
   for (const auto& [key, member] : kSpecialIds) config.erase(key);
-  for (const char* key : {"other_eos_token_ids", "model_type", "attention_dropout",
-                          "hidden_dropout", "initializer_range", "scale_residual_init"})
+  for (const char* key : {"other_eos_token_ids", "attention_dropout", "hidden_dropout",
+                          "initializer_range", "scale_residual_init"})
     config.erase(key);
   for (const char* key :
        {"router_aux_loss_coef", "router_z_loss_coef", "balance_per_sequence", "bias_update_rate",

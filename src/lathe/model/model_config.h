@@ -59,7 +59,7 @@ struct ModelConfig {
   FeedForwardConfig ffn;
   MoeConfig moe;
 
-  void visit(Visitor& v);  // model_recipe.cc, which knows the families
+  void visit(Visitor& v);  // all keys but model_type, which the families know
 
   int64_t kv_heads() const { return num_key_value_heads.value_or(num_attention_heads); }
   int64_t head_width() const {
@@ -79,6 +79,9 @@ struct ModelConfig {
   // One of attention_layer_types(). Without layer_types: sliding if there is a window.
   const std::string& layer_type(int64_t layer) const;
 };
+
+// The keys of a model that only matter in training.
+void visit_dropout(Visitor& v, double& attention_dropout, double& hidden_dropout);
 
 // Special token ids, under their names in config.json.
 struct SpecialId {

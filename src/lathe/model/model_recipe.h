@@ -7,11 +7,15 @@
 
 namespace lathe {
 
+// Its keys, but for `from`: the family, which only a recipe names, and those of ModelConfig.
+struct ModelSection {
+  ModelConfig& config;
+
+  void visit(Visitor& v);
+};
+
 // The section without `from`: model_type chooses the family, whose defaults and config.json
 // spellings (n_embd for GPT-2) are understood; every other key is one of ModelConfig's. Validated.
 ModelConfig model_config_from_recipe(const nlohmann::ordered_json& section);
-
-// The keys of a model that only matter in training.
-void visit_dropout(Visitor& v, double& attention_dropout, double& hidden_dropout);
 
 }  // namespace lathe

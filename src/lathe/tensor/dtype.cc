@@ -1,21 +1,33 @@
 #include "lathe/tensor/dtype.h"
 
-#include <array>
+#include <algorithm>
+#include <span>
+
+#include "lathe/base/catalogue.h"
 
 namespace lathe {
 namespace {
 
-struct Names {
-  DType type;
-  std::string_view name, safetensors;
-};
-constexpr std::array<Names, 7> kNames = {{{DType::kF32, "float32", "F32"},
-                                          {DType::kBF16, "bfloat16", "BF16"},
-                                          {DType::kF16, "float16", "F16"},
-                                          {DType::kF64, "float64", "F64"},
-                                          {DType::kI32, "int32", "I32"},
-                                          {DType::kI64, "int64", "I64"},
-                                          {DType::kU8, "uint8", "U8"}}};
+static_assert(std::ranges::all_of(kDTypeNames,
+                                  [](const auto& row) { return &dtype_names(row.type) == &row; }));
+
+constexpr DType kWeightTypes[] = {DType::kF32, DType::kBF16, DType::kF16};
+constexpr DType kPrecisions[] = {DType::kBF16, DType::kF32};
+
+using Column = std::string_view DTypeNames::*;
+
+std::vector<std::string> names(std::span<const DType> types, Column column) {
+  std::vector<std::string> list;
+  for (const DType t : types) list.emplace_back(dtype_names(t).*column);
+  return list;
+}
+
+DType find(std::span<const DType> types, Column column, std::string_view key,
+           std::string_view name) {
+  for (const DType t : types)
+    if (dtype_names(t).*column == name) return t;
+  fail_unknown_name(ErrorKind::kConfig, key, name, names(types, column));
+}
 
 }  // namespace
 
@@ -45,22 +57,20 @@ F16 to_f16(float x) {
   return F16{static_cast<uint16_t>(sign | (rounded >> 13))};
 }
 
-std::string_view name_of(DType t) {
-  for (const auto& n : kNames)
-    if (n.type == t) return n.name;
-  return "unknown";
-}
-
-std::string_view safetensors_name(DType t) {
-  for (const auto& n : kNames)
-    if (n.type == t) return n.safetensors;
-  return "unknown";
-}
-
 std::optional<DType> dtype_from_safetensors(std::string_view name) {
-  for (const auto& n : kNames)
-    if (n.safetensors == name) return n.type;
+  for (const auto& row : kDTypeNames)
+    if (row.safetensors == name) return row.type;
   return std::nullopt;
+}
+
+std::vector<std::string> weight_type_names() { return names(kWeightTypes, &DTypeNames::name); }
+DType weight_type(std::string_view name) {
+  return find(kWeightTypes, &DTypeNames::name, "dtype", name);
+}
+
+std::vector<std::string> precision_names() { return names(kPrecisions, &DTypeNames::precision); }
+DType dtype_of_precision(std::string_view name) {
+  return find(kPrecisions, &DTypeNames::precision, "precision", name);
 }
 
 }  // namespace lathe

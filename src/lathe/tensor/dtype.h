@@ -5,14 +5,16 @@
 #include <cstddef>
 #include <cstdint>
 #include <optional>
+#include <string>
 #include <string_view>
 #include <type_traits>
+#include <vector>
 
 #include "lathe/base/error.h"
 
 namespace lathe {
 
-enum class DType : uint8_t {  // files hold names (name_of, safetensors_name), not these numbers
+enum class DType : uint8_t {  // files hold names (DTypeNames), not these numbers
   kF32 = 0,
   kBF16 = 1,
   kF16 = 2,
@@ -75,11 +77,32 @@ constexpr bool is_floating(DType t) {
   return t == DType::kF32 || t == DType::kBF16 || t == DType::kF16 || t == DType::kF64;
 }
 
-// The names of PyTorch and config.json ("float32", "bfloat16", …) and of safetensors ("F32",
-// "BF16").
-std::string_view name_of(DType t);
-std::string_view safetensors_name(DType t);
+struct DTypeNames {
+  DType type;
+  std::string_view name;         // of PyTorch, config.json and our errors
+  std::string_view safetensors;  // of safetensors
+  std::string_view precision;    // of recipes and commands; empty: no model computes in this type
+};
+// One row for each type, in the order of DType.
+inline constexpr DTypeNames kDTypeNames[] = {
+    {DType::kF32, "float32", "F32", "fp32"}, {DType::kBF16, "bfloat16", "BF16", "bf16"},
+    {DType::kF16, "float16", "F16", ""},     {DType::kF64, "float64", "F64", ""},
+    {DType::kI32, "int32", "I32", ""},       {DType::kI64, "int64", "I64", ""},
+    {DType::kU8, "uint8", "U8", ""},
+};
+
+constexpr const DTypeNames& dtype_names(DType t) { return kDTypeNames[static_cast<size_t>(t)]; }
+constexpr std::string_view name_of(DType t) { return dtype_names(t).name; }
+constexpr std::string_view safetensors_name(DType t) { return dtype_names(t).safetensors; }
+constexpr std::string_view precision_name(DType t) { return dtype_names(t).precision; }
 std::optional<DType> dtype_from_safetensors(std::string_view name);
+
+// The types that weights may be written in ("float32", "bfloat16", "float16") and that a model may
+// compute in ("bf16", "fp32"). A name that is none of these is an Error kConfig.
+std::vector<std::string> weight_type_names();
+DType weight_type(std::string_view name);
+std::vector<std::string> precision_names();
+DType dtype_of_precision(std::string_view name);
 
 template <class T>
 struct DTypeOf;

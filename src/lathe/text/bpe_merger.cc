@@ -111,33 +111,20 @@ BpeMerger::BpeMerger(MergeText text, std::vector<int32_t> lengths, int64_t vocab
 // Counts by pair, for one of several passes over the text.
 class BpeMerger::TallyTable {
  public:
-  TallyTable() : entries_(1024) {}
   void add(uint64_t key, uint64_t hash, int64_t count) {
-    size_t slot = hash & (entries_.size() - 1);
-    while (entries_[slot].key != 0 && entries_[slot].key != key)
-      slot = (slot + 1) & (entries_.size() - 1);
-    if (entries_[slot].key == 0) {
-      entries_[slot].key = key;
-      ++used_;
-    }
-    entries_[slot].count += count;
-    ++entries_[slot].places;
-    if (used_ * 4 > entries_.size() * 3) grow();
+    Tally& tally = table_.find(hash, [key](const Tally& t) { return t.key == key; });
+    const bool is_new = tally.free();
+    tally.key = key;
+    tally.count += count;
+    ++tally.places;
+    used_ += is_new;
+    if (used_ * 4 > table_.slots().size() * 3)
+      table_.grow([](const Tally& t) { return hash_of(t.key); });
   }
-  const std::vector<Tally>& entries() const { return entries_; }
+  const std::vector<Tally>& slots() const { return table_.slots(); }
 
  private:
-  void grow() {
-    std::vector<Tally> old(entries_.size() * 2);
-    old.swap(entries_);
-    for (const Tally& t : old) {
-      if (t.key == 0) continue;
-      size_t slot = hash_of(t.key) & (entries_.size() - 1);
-      while (entries_[slot].key != 0) slot = (slot + 1) & (entries_.size() - 1);
-      entries_[slot] = t;
-    }
-  }
-  std::vector<Tally> entries_;
+  ProbingTable<Tally> table_{1024};
   size_t used_ = 0;
 };
 
@@ -145,7 +132,7 @@ class BpeMerger::TallyTable {
 void BpeMerger::rebuild() {
   pairs_.clear();
   heap_.clear();
-  table_.assign(1024, kNoPair);
+  table_ = ProbingTable<PairSlot>(1024);
   const auto each_pair = [&](auto&& f) {
     for (size_t word = 0; word < static_cast<size_t>(text_.words()); ++word) {
       const size_t end = text_.word_end(word);
@@ -169,8 +156,8 @@ void BpeMerger::rebuild() {
       const uint64_t key = key_of(left, right), hash = hash_of(key);
       if (passes == 1 || (hash >> 32) % passes == pass) tally.add(key, hash, count);
     });
-    for (const Tally& t : tally.entries()) {
-      if (t.key == 0 || t.count < threshold_) continue;
+    for (const Tally& t : tally.slots()) {
+      if (t.free() || t.count < threshold_) continue;
       const uint32_t pair = find_or_insert(static_cast<int32_t>((t.key >> 32) - 1),
                                            static_cast<int32_t>(t.key & 0xFFFFFFFF));
       pairs_[pair].count = t.count;
@@ -186,30 +173,24 @@ void BpeMerger::rebuild() {
 }
 
 uint32_t BpeMerger::find(int32_t left, int32_t right) const {
-  for (size_t slot = hash_of(key_of(left, right)) & (table_.size() - 1); table_[slot] != kNoPair;
-       slot = (slot + 1) & (table_.size() - 1)) {
-    const Pair& pair = pairs_[table_[slot]];
-    if (pair.left == left && pair.right == right) return table_[slot];
-  }
-  return kNoPair;
+  return table_
+      .find(hash_of(key_of(left, right)),
+            [&](PairSlot slot) {
+              return pairs_[slot.pair].left == left && pairs_[slot.pair].right == right;
+            })
+      .pair;
 }
 
 uint32_t BpeMerger::find_or_insert(int32_t left, int32_t right) {
   const uint32_t known = find(left, right);
   if (known != kNoPair) return known;
-  const auto place = [this](uint32_t index) {
-    const Pair& pair = pairs_[index];
-    size_t slot = hash_of(key_of(pair.left, pair.right)) & (table_.size() - 1);
-    while (table_[slot] != kNoPair) slot = (slot + 1) & (table_.size() - 1);
-    table_[slot] = index;
-  };
   const auto added = static_cast<uint32_t>(pairs_.size());
   pairs_.push_back({left, right, 0, {}});
-  if (pairs_.size() * 2 > table_.size()) {
-    table_.assign(table_.size() * 2, kNoPair);
-    for (uint32_t i = 0; i < added; ++i) place(i);
-  }
-  place(added);
+  if (pairs_.size() * 2 > table_.slots().size())
+    table_.grow([this](PairSlot slot) {
+      return hash_of(key_of(pairs_[slot.pair].left, pairs_[slot.pair].right));
+    });
+  table_.add(hash_of(key_of(left, right)), {added});
   return added;
 }
 

@@ -6,6 +6,7 @@
 #include <optional>
 #include <vector>
 
+#include "lathe/text/probing_table.h"
 #include "lathe/text/word_counts.h"
 
 namespace lathe {
@@ -84,6 +85,11 @@ class BpeMerger {
     int64_t count = 0;
     std::vector<uint32_t> positions;
   };
+  static constexpr uint32_t kNoPair = UINT32_MAX;
+  struct PairSlot {
+    uint32_t pair = kNoPair;  // index into pairs_
+    bool free() const { return pair == kNoPair; }
+  };
   struct Candidate {
     int64_t count;
     int32_t left, right;
@@ -114,6 +120,7 @@ class BpeMerger {
     uint64_t key = 0;  // left + 1 and right, so never 0
     int64_t count = 0;
     uint32_t places = 0;
+    bool free() const { return key == 0; }
   };
   class TallyTable;
 
@@ -126,12 +133,11 @@ class BpeMerger {
   uint32_t find_or_insert(int32_t left, int32_t right);
   void offer(uint32_t pair);
 
-  static constexpr uint32_t kNoPair = UINT32_MAX;
   MergeText text_;
   std::vector<int32_t> lengths_;
   int64_t min_count_, threshold_;
   std::vector<Pair> pairs_;
-  std::vector<uint32_t> table_;  // open addressing: indices into pairs_ or kNoPair
+  ProbingTable<PairSlot> table_;
   std::vector<Candidate> heap_;
   std::vector<Changes> changes_;   // one per thread
   std::vector<uint32_t> pair_of_;  // by neighbour, in use within add_pairs only

@@ -1,7 +1,6 @@
 #include "lathe/text/forward_bpe.h"
 
 #include <algorithm>
-#include <bit>
 
 #include "lathe/text/pair_table.h"
 #include "lathe/text/utf8.h"
@@ -16,6 +15,8 @@ uint64_t key_of(int32_t node, uint8_t byte) {
   return uint64_t{static_cast<uint32_t>(node)} << 8 | byte;
 }
 
+uint64_t hash_of(uint64_t key) { return key * 0x9E3779B97F4A7C15ull; }
+
 }  // namespace
 
 ForwardBpe::ForwardBpe(std::vector<TokenOrigin> origins)
@@ -23,8 +24,7 @@ ForwardBpe::ForwardBpe(std::vector<TokenOrigin> origins)
       lengths_(origins_.size(), 0),
       shorter_(origins_.size(), -1),
       token_of_(1, -1),
-      children_(kFirstSlots, kEmpty),
-      shift_(64 - std::countr_zero(kFirstSlots)) {}
+      children_(kFirstSlots) {}
 
 std::unique_ptr<ForwardBpe> ForwardBpe::make(const Vocabulary& vocabulary,
                                              const std::vector<int32_t>& tokens,
@@ -42,24 +42,10 @@ std::unique_ptr<ForwardBpe> ForwardBpe::make(const Vocabulary& vocabulary,
   return made;
 }
 
-size_t ForwardBpe::slot_of(uint64_t key) const {
-  size_t slot = (key * 0x9E3779B97F4A7C15ull) >> shift_;
-  while (children_[slot] != kEmpty && children_[slot] >> kNodeBits != key)
-    slot = (slot + 1) & (children_.size() - 1);
-  return slot;
-}
-
 int32_t ForwardBpe::child(int32_t node, uint8_t byte) const {
-  const uint64_t entry = children_[slot_of(key_of(node, byte))];
-  return entry == kEmpty ? -1 : static_cast<int32_t>(entry & kMaxNodes);
-}
-
-void ForwardBpe::grow() {
-  std::vector<uint64_t> old(children_.size() * 2, kEmpty);
-  old.swap(children_);
-  --shift_;
-  for (uint64_t entry : old)
-    if (entry != kEmpty) children_[slot_of(entry >> kNodeBits)] = entry;
+  const uint64_t key = key_of(node, byte);
+  const Child& c = children_.find(hash_of(key), [key](Child other) { return other.key() == key; });
+  return c.free() ? -1 : static_cast<int32_t>(c.word & kMaxNodes);
 }
 
 // Enters the beginnings of `bytes` into the tree. False when it is full.
@@ -70,11 +56,12 @@ bool ForwardBpe::add(int32_t token, std::string_view bytes) {
     int32_t next = child(node, byte);
     if (next < 0) {
       if (token_of_.size() >= kMaxNodes) return false;
-      if (2 * token_of_.size() > children_.size()) grow();
+      if (2 * token_of_.size() > children_.slots().size())
+        children_.grow([](Child entry) { return hash_of(entry.key()); });
       next = static_cast<int32_t>(token_of_.size());
       token_of_.push_back(-1);
       const uint64_t key = key_of(node, byte);
-      children_[slot_of(key)] = key << kNodeBits | static_cast<uint64_t>(next);
+      children_.add(hash_of(key), {key << kNodeBits | static_cast<uint64_t>(next)});
     }
     node = next;
   }

@@ -18,6 +18,8 @@
 #include <string_view>
 #include <vector>
 
+#include "lathe/text/probing_table.h"
+
 namespace lathe {
 
 // The one merge that makes a token, in the order in which merges are preferred.
@@ -49,23 +51,24 @@ class ForwardBpe {
  private:
   static constexpr int kNodeBits = 24;
   static constexpr size_t kMaxNodes = (size_t{1} << kNodeBits) - 1;
-  static constexpr uint64_t kEmpty = ~uint64_t{0};
+  struct Child {  // one word: node, byte, child
+    uint64_t word = ~uint64_t{0};
+    bool free() const { return word == ~uint64_t{0}; }
+    uint64_t key() const { return word >> kNodeBits; }
+  };
 
   explicit ForwardBpe(std::vector<TokenOrigin> origins);
   bool add(int32_t token, std::string_view bytes);
   void link(int32_t token, std::string_view bytes);
   int32_t child(int32_t node, uint8_t byte) const;
-  size_t slot_of(uint64_t key) const;
-  void grow();
   int32_t longest(const uint8_t* p, const uint8_t* end) const;
   bool go_together(int32_t left, int32_t right, const PairTable& pairs) const;
 
   std::vector<TokenOrigin> origins_;
-  std::vector<uint32_t> lengths_;   // by id
-  std::vector<int32_t> shorter_;    // by id: the longest token that begins this one, -1
-  std::vector<int32_t> token_of_;   // by node of the tree of beginnings: the token, -1
-  std::vector<uint64_t> children_;  // open addressing: node, byte, child
-  int shift_ = 0;
+  std::vector<uint32_t> lengths_;  // by id
+  std::vector<int32_t> shorter_;   // by id: the longest token that begins this one, -1
+  std::vector<int32_t> token_of_;  // by node of the tree of beginnings: the token, -1
+  ProbingTable<Child, HashBits::kHigh> children_;
 };
 
 }  // namespace lathe

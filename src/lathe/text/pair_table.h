@@ -11,6 +11,8 @@
 #include <utility>
 #include <vector>
 
+#include "lathe/text/probing_table.h"
+
 namespace lathe {
 
 // A pair is one machine word in one of two places (Pagh & Rodler 2004, Cuckoo Hashing), so that a
@@ -132,30 +134,21 @@ inline WordKey word_key(const uint8_t* p, size_t n, const uint8_t* limit) {
 
 class WordTable {
  public:
-  explicit WordTable(size_t expected = 0) {
-    const size_t slots = std::bit_ceil(2 * expected + 2);
-    entries_.assign(slots, Entry{{0, 0}, -1});
-    shift_ = 64 - std::countr_zero(slots);
-  }
-  void set(const WordKey& key, int32_t id) {
-    size_t slot = key.hash() >> shift_;
-    while (entries_[slot].id >= 0 && entries_[slot].key != key)
-      slot = (slot + 1) & (entries_.size() - 1);
-    entries_[slot] = {key, id};
-  }
-  int32_t find(const WordKey& key) const {
-    for (size_t slot = key.hash() >> shift_;; slot = (slot + 1) & (entries_.size() - 1)) {
-      if (entries_[slot].key == key || entries_[slot].id < 0) return entries_[slot].id;
-    }
-  }
+  explicit WordTable(size_t expected = 0) : entries_(std::bit_ceil(2 * expected + 2)) {}
+  void set(const WordKey& key, int32_t id) { entries_.find(key.hash(), Is{key}) = {key, id}; }
+  int32_t find(const WordKey& key) const { return entries_.find(key.hash(), Is{key}).id; }
 
  private:
   struct Entry {
-    WordKey key;
-    int32_t id;
+    WordKey key = {0, 0};
+    int32_t id = -1;
+    bool free() const { return id < 0; }
   };
-  std::vector<Entry> entries_;
-  int shift_ = 0;
+  struct Is {
+    const WordKey& key;
+    bool operator()(const Entry& e) const { return e.key == key; }
+  };
+  ProbingTable<Entry, HashBits::kHigh> entries_;
 };
 
 }  // namespace lathe

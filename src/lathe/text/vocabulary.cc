@@ -60,25 +60,20 @@ Vocabulary::Vocabulary(const std::vector<VocabularyEntry>& entries, std::string_
   }
   offsets_.push_back(buffer_.size());
 
-  table_.assign(std::bit_ceil(2 * entries.size() + 1), -1);
+  table_ = ProbingTable<Slot>(std::bit_ceil(2 * entries.size() + 2));
   for (int32_t id = 0; id < size(); ++id) {
     if (!has(id)) continue;
     require(!look_up(bytes(id), static_cast<Presence>(present_[id])), ErrorKind::kFormat, kWhere,
             "{}: token '{}' is listed twice", origin, bytes(id));
-    size_t slot = hash_bytes(bytes(id)) & (table_.size() - 1);
-    while (table_[slot] >= 0) slot = (slot + 1) & (table_.size() - 1);
-    table_[slot] = id;
+    table_.add(hash_bytes(bytes(id)), {id});
   }
 }
 
 std::optional<int32_t> Vocabulary::look_up(std::string_view wanted, Presence kind) const {
-  if (table_.empty()) return std::nullopt;
-  for (size_t slot = hash_bytes(wanted) & (table_.size() - 1); table_[slot] >= 0;
-       slot = (slot + 1) & (table_.size() - 1)) {
-    const int32_t id = table_[slot];
-    if (present_[id] == kind && bytes(id) == wanted) return id;
-  }
-  return std::nullopt;
+  const Slot& slot = table_.find(hash_bytes(wanted), [&](const Slot& s) {
+    return present_[s.id] == kind && bytes(s.id) == wanted;
+  });
+  return slot.free() ? std::nullopt : std::optional(slot.id);
 }
 
 }  // namespace lathe

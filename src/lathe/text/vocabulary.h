@@ -14,6 +14,8 @@
 #include <string_view>
 #include <vector>
 
+#include "lathe/text/probing_table.h"
+
 namespace lathe {
 
 struct VocabularyEntry {
@@ -54,7 +56,11 @@ class Vocabulary {
   std::string buffer_;
   std::vector<uint64_t> offsets_;
   std::vector<uint8_t> present_;
-  std::vector<int32_t> table_;  // ids, -1 where free
+  struct Slot {
+    int32_t id = -1;
+    bool free() const { return id < 0; }
+  };
+  ProbingTable<Slot> table_;
   size_t longest_ = 0;
   int32_t count_ = 0;
 };

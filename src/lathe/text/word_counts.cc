@@ -50,32 +50,21 @@ char* WordCounts::store(std::string_view word) {
   return at;
 }
 
-void WordCounts::grow() {
-  std::vector<Entry> old(table_.size() * 2);
-  old.swap(table_);
-  for (const Entry& e : old) {
-    if (e.data == nullptr) continue;
-    size_t slot = e.hash & (table_.size() - 1);
-    while (table_[slot].data != nullptr) slot = (slot + 1) & (table_.size() - 1);
-    table_[slot] = e;
-  }
-}
-
 void WordCounts::add(std::string_view word, uint64_t hash, int64_t count) {
   const auto short_hash = static_cast<uint32_t>(hash);
-  size_t slot = short_hash & (table_.size() - 1);
-  for (; table_[slot].data != nullptr; slot = (slot + 1) & (table_.size() - 1)) {
-    Entry& e = table_[slot];
-    if (e.hash == short_hash && e.word() == word) {
-      e.count += count;
-      return;
-    }
+  Entry& e = table_.find(short_hash, [&](const Entry& other) {
+    return other.hash == short_hash && other.word() == word;
+  });
+  if (!e.free()) {
+    e.count += count;
+    return;
   }
   require(word.size() < UINT32_MAX, ErrorKind::kData, "train",
           "a single word of {} bytes, expected less than 4 GiB", word.size());
-  table_[slot] = {store(word), count, static_cast<uint32_t>(word.size()), short_hash};
+  e = {store(word), count, static_cast<uint32_t>(word.size()), short_hash};
   cost_ += static_cast<int64_t>(word.size()) + 1;
-  if (++used_ * 4 > table_.size() * 3) grow();
+  if (++used_ * 4 > table_.slots().size() * 3)
+    table_.grow([](const Entry& entry) { return entry.hash; });
 }
 
 void WordCounts::add_all(const WordCounts& other) {

@@ -10,6 +10,7 @@
 
 #include "lathe/text/added_tokens.h"
 #include "lathe/text/patterns.h"
+#include "lathe/text/probing_table.h"
 #include "lathe/text/text_receiver.h"
 
 namespace lathe {
@@ -22,6 +23,7 @@ class WordCounts {
     uint32_t length = 0;
     uint32_t hash = 0;
     std::string_view word() const { return {data, length}; }
+    bool free() const { return data == nullptr; }
   };
 
   WordCounts();
@@ -34,16 +36,15 @@ class WordCounts {
   int64_t size() const { return static_cast<int64_t>(used_); }
   template <class F>
   void for_each(F&& f) const {
-    for (const Entry& e : table_)
-      if (e.data != nullptr) f(e);
+    for (const Entry& e : table_.slots())
+      if (!e.free()) f(e);
   }
   // Keeps the words with a count above `k`; returns the sum of the counts given up.
   int64_t forget(int64_t k);
 
  private:
   char* store(std::string_view word);
-  void grow();
-  std::vector<Entry> table_;
+  ProbingTable<Entry> table_;
   std::vector<std::unique_ptr<char[]>> chunks_;
   size_t chunk_left_ = 0;
   char* chunk_at_ = nullptr;

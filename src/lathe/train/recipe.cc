@@ -157,7 +157,7 @@ void TrainConfig::visit(Visitor& v) {
           "grad_accumulation; 0 uses all of them from the first step on",
           at_least(0));
   v.field("seq_len", seq_len, "tokens per sequence", at_least(1));
-  v.choice("precision", precision, {"bf16", "fp32"},
+  v.choice("precision", precision, precision_names(),
            "arithmetic of the model; master weights and optimiser are fp32 in both");
   v.choice("recompute", recompute, {"none", "selective", "full"},
            "activations to recompute in the backward pass: less memory, more time", free);
@@ -204,7 +204,8 @@ void Recipe::visit(Visitor& v) {
     FromFolder section{from, model.attention_dropout, model.hidden_dropout};
     v.group("model", section, "the model");
   } else {
-    v.group("model", model, "the model");
+    ModelSection section{model};
+    v.group("model", section, "the model");
   }
   v.on_resume(OnResume::kBranch);
   v.group("data", data, "the training data");
@@ -216,7 +217,7 @@ void Recipe::visit(Visitor& v) {
 
 DType Recipe::compute_dtype() const {
   if (train.device == "ref") return DType::kF64;
-  return train.precision == "bf16" ? DType::kBF16 : DType::kF32;
+  return dtype_of_precision(train.precision);
 }
 
 Device Recipe::compute_device() const {

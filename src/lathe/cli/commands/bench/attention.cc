@@ -4,7 +4,6 @@
 #include "lathe/base/process.h"
 #include "lathe/base/rng.h"
 #include "lathe/cli/commands/bench/bench.h"
-#include "lathe/cli/commands/model/model_input.h"
 #include "lathe/kernels/attention/flops.h"
 #include "lathe/kernels/machine.h"
 #include "lathe/ops/attention_bias.h"
@@ -22,7 +21,7 @@ struct AttentionBenchOptions {
     v.field("head_dim", head_dim, "head width D", at_least(1));
     v.field("window", window, "sliding window; 0 means full attention", at_least(0));
     v.field("runs", runs, "number of runs; the fastest is reported", at_least(1));
-    v.choice("precision", precision, {"bf16", "fp32"}, "type of the operands");
+    v.choice("precision", precision, precision_names(), "type of the operands");
     v.choice("bias", bias, {"none", "alibi", "t5"},
              "bias added to the scores; t5 includes the gradient of its buckets");
   }
@@ -32,7 +31,7 @@ struct AttentionBenchOptions {
 class AttentionBench {
  public:
   explicit AttentionBench(const AttentionBenchOptions& o)
-      : dtype_(dtype_by_name(o.precision)), shape_{o.seq_len, o.heads, o.head_dim} {
+      : dtype_(dtype_of_precision(o.precision)), shape_{o.seq_len, o.heads, o.head_dim} {
     spec_.scale = static_cast<float>(1.0 / std::sqrt(static_cast<double>(o.head_dim)));
     spec_.window = o.window;
     if (o.bias == "alibi") bias_ = ops::alibi_bias(o.heads, o.seq_len, q_);
@@ -86,7 +85,7 @@ int run_attention_bench(const AttentionBenchOptions& o, CommandContext& context)
   const double pairs = static_cast<double>(o.heads) * tokens * tokens / 2;
   const auto [a_pair, a_pair_back] = kernels::attention_flops(o.head_dim, o.head_dim);
   const double rate = pairs * a_pair / forward, rate_back = pairs * a_pair_back / backward;
-  const double limit = kernels::measure_matrix_rate(dtype_by_name(o.precision));
+  const double limit = kernels::measure_matrix_rate(dtype_of_precision(o.precision));
   print_measured(
       context,
       {{"forward_gflops", rate * 1e-9},

@@ -1,7 +1,6 @@
 #include <nlohmann/json.hpp>
 
 #include "lathe/cli/commands/bench/bench.h"
-#include "lathe/cli/commands/model/model_input.h"
 #include "lathe/infer/contiguous_cache.h"
 #include "lathe/infer/engine.h"
 #include "lathe/kernels/machine.h"
@@ -16,12 +15,12 @@ struct DecodeOptions {
   void visit(Visitor& v) {
     v.positional("model", model, "folder of the model");
     v.field("new_tokens", new_tokens, "tokens to generate", at_least(2));
-    v.choice("precision", precision, {"bf16", "fp32"}, "arithmetic and weights in memory");
+    v.choice("precision", precision, precision_names(), "arithmetic and weights in memory");
   }
 };
 
 int run_decode(const DecodeOptions& o, CommandContext& context) {
-  const auto model = load_for_inference(o.model, dtype_by_name(o.precision), context.log);
+  const auto model = load_for_inference(o.model, dtype_of_precision(o.precision), context.log);
   GenerationConfig config;
   config.temperature = 0;
   config.ignore_eos = true;
@@ -60,12 +59,12 @@ struct PrefillOptions {
     v.positional("model", model, "folder of the model");
     v.field("tokens", tokens, "tokens of the prompt", at_least(1));
     v.field("runs", runs, "number of runs; the median is reported", at_least(1));
-    v.choice("precision", precision, {"bf16", "fp32"}, "arithmetic and weights in memory");
+    v.choice("precision", precision, precision_names(), "arithmetic and weights in memory");
   }
 };
 
 int run_prefill(const PrefillOptions& o, CommandContext& context) {
-  const auto model = load_for_inference(o.model, dtype_by_name(o.precision), context.log);
+  const auto model = load_for_inference(o.model, dtype_of_precision(o.precision), context.log);
   GenerationConfig config;
   config.temperature = 0;
   config.max_new_tokens = 1;
@@ -78,7 +77,7 @@ int run_prefill(const PrefillOptions& o, CommandContext& context) {
   const auto times = sorted_seconds(o.runs, [&] { engine.generate({{prompt}, {}}); });
   const double rate = static_cast<double>(o.tokens) / times[times.size() / 2];
   const double flops = rate * 2.0 * static_cast<double>(model->parameter_count());
-  const double limit = kernels::measure_matrix_rate(dtype_by_name(o.precision));
+  const double limit = kernels::measure_matrix_rate(dtype_of_precision(o.precision));
   print_measured(
       context,
       {{"tokens_per_s", rate},

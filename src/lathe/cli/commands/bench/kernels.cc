@@ -4,7 +4,6 @@
 #include <nlohmann/json.hpp>
 
 #include "lathe/cli/commands/bench/bench.h"
-#include "lathe/cli/commands/model/model_input.h"
 #include "lathe/kernels/machine.h"
 
 namespace lathe {
@@ -16,7 +15,7 @@ struct KernelsOptions {
   std::string precision = "bf16";
   int64_t rows = 4096, width = 512, ffn = 1408, vocabulary = 6400, runs = 12;
   void visit(Visitor& v) {
-    v.choice("precision", precision, {"bf16", "fp32"}, "type of activations");
+    v.choice("precision", precision, precision_names(), "type of activations");
     v.field("rows", rows, "rows N = B·T", at_least(1));
     v.field("width", width, "width C", at_least(1));
     v.field("ffn", ffn, "feed-forward width F", at_least(1));
@@ -32,7 +31,7 @@ struct Row {
 
 class KernelBench {
  public:
-  explicit KernelBench(const KernelsOptions& o) : o_(o), dtype_(dtype_by_name(o.precision)) {}
+  explicit KernelBench(const KernelsOptions& o) : o_(o), dtype_(dtype_of_precision(o.precision)) {}
 
   std::vector<Row> run() {
     products();
@@ -151,7 +150,7 @@ class KernelBench {
 };
 
 int run_kernels(const KernelsOptions& o, CommandContext& context) {
-  const double matrix = kernels::measure_matrix_rate(dtype_by_name(o.precision)),
+  const double matrix = kernels::measure_matrix_rate(dtype_of_precision(o.precision)),
                read = kernels::measure_read_bandwidth();
   const auto rows = KernelBench(o).run();
   nlohmann::ordered_json json = {{"matrix_gflops", matrix * 1e-9},

@@ -9,7 +9,6 @@
 #include "lathe/base/catalogue.h"
 #include "lathe/base/rng.h"
 #include "lathe/cli/commands/bench/bench.h"
-#include "lathe/cli/commands/model/model_input.h"
 #include "lathe/kernels/machine.h"
 
 namespace lathe {
@@ -27,7 +26,7 @@ struct MoeBenchOptions {
     v.field("intermediate_size", intermediate_size, "width F of an expert", at_least(1));
     v.field("tokens", tokens, "tokens in a batch", at_least(1));
     v.field("runs", runs, "runs of each layer; the fastest is reported", at_least(1));
-    v.choice("precision", precision, {"bf16", "fp32"}, "type of weights and activations");
+    v.choice("precision", precision, precision_names(), "type of weights and activations");
   }
 };
 
@@ -56,7 +55,7 @@ void pass(FeedForward& layer, ParameterGradients& gradients, const Tensor& x, co
 }
 
 int run_moe_bench(const MoeBenchOptions& o, CommandContext& context) {
-  const DType dtype = dtype_by_name(o.precision);
+  const DType dtype = dtype_of_precision(o.precision);
   FeedForwardShape shape_of_dense{.hidden_size = o.hidden_size,
                                   .intermediate_size = o.intermediate_size,
                                   .activation = kernels::find_activation("silu")};

@@ -10,7 +10,7 @@ namespace lathe {
 
 void TrainBenchOptions::visit(Visitor& v) {
   v.choice("preset", preset, names_of(presets()), "model and batch shape");
-  v.choice("precision", precision, {"bf16", "fp32"}, "arithmetic");
+  v.choice("precision", precision, precision_names(), "arithmetic");
   v.choice("recompute", recompute, {"none", "selective", "full"}, "same as train.recompute");
   v.field("steps", steps, "steps to time, after three warm-up steps", at_least(1));
 }

@@ -123,7 +123,7 @@ double part_to_plan(const Demo& d, const MachineLoad& load) {
 
 void measure_machine(const Demo& d, const MachineLoad& load, std::string& precision) {
   const double f32 = load.best * 1e-9, bf16 = kernels::measure_matrix_rate(DType::kBF16) * 1e-9;
-  precision = bf16 > 1.2 * f32 ? "bf16" : "fp32";
+  precision = precision_name(bf16 > 1.2 * f32 ? DType::kBF16 : DType::kF32);
   const Manifest machine = new_manifest("demo", "");
   d.state["machine"] = {
       {"processor", machine.cpu},

@@ -9,6 +9,7 @@
 #include "lathe/kernels/activation/activations.h"
 #include "lathe/model/convert/conversion.h"
 #include "lathe/model/family.h"
+#include "lathe/model/model_recipe.h"
 #include "lathe/model/presets.h"
 #include "lathe/nn/attention/attention.h"
 #include "lathe/nn/ffn/ffn.h"
@@ -139,6 +140,7 @@ std::string components_markdown() {
 
 std::string recipe_markdown() {
   Recipe r;
+  ModelSection model{r.model};
   const auto section = [](const char* name, ConfigRef config,
                           OnResume unless_said = OnResume::kBranch) {
     return fmt::format("\n## [{}]\n\n{}", name, recipe_section_markdown(config, unless_said));
@@ -156,7 +158,7 @@ std::string recipe_markdown() {
          "`--branch` accepts and the lineage records; *refused*, the weights or the state of the "
          "optimiser depend on the old value. The paths in `data.train` are free; different "
          "content, weights or order is a branch.\n" +
-         section("model", r.model, OnResume::kAnother) + section("data", r.data) +
+         section("model", model, OnResume::kAnother) + section("data", r.data) +
          section("train", r.train) + section("objective", r.objective) + section("optim", r.optim) +
          section("schedule", r.schedule);
 }

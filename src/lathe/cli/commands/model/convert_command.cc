@@ -31,7 +31,7 @@ struct ConvertOptions {
     v.positional("model", model, "folder of the model, which is not changed");
     v.field("out", out, "folder to write", required());
     conversion.visit(v);
-    v.choice("dtype", dtype, {"float32", "bfloat16", "float16"},
+    v.choice("dtype", dtype, weight_type_names(),
              "type of the weights on disk (default: the model's)");
     v.field("shard_mib", shard_mib, "largest size of one weight file, in MiB",
             between(1, kMostShardMib));
@@ -117,7 +117,7 @@ int run_convert(const ConvertOptions& o, CommandContext& context) {
   const auto model = convert(std::move(source), options);
   throw_if_interrupted();
   save_model(*model, folder.temporary(),
-             {.dtype = o.dtype ? dtype_by_name(*o.dtype) : dtype_on_disk(o.model),
+             {.dtype = o.dtype ? weight_type(*o.dtype) : dtype_on_disk(o.model),
               .shard_bytes = o.shard_mib << 20,
               .like = o.model});
   const std::vector<Change> changes = changes_between(before, after);

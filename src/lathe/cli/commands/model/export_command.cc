@@ -18,7 +18,7 @@ struct ExportOptions {
   void visit(Visitor& v) {
     v.positional("model", model, "folder of the model");
     v.field("out", out, "folder to write", required());
-    v.choice("dtype", dtype, {"float32", "bfloat16", "float16"}, "type of the weights on disk");
+    v.choice("dtype", dtype, weight_type_names(), "type of the weights on disk");
     v.field("shard_mib", shard_mib, "largest size of one weight file, in MiB",
             between(1, kMostShardMib));
     v.field("overwrite", overwrite, "replace an existing folder if it is a model folder");
@@ -30,7 +30,7 @@ int run_export(const ExportOptions& o, CommandContext& context) {
   const auto model = load_model(o.model, {.dtype = DType::kF32, .log = context.log});
   throw_if_interrupted();
   save_model(*model, folder.temporary(),
-             {.dtype = dtype_by_name(o.dtype), .shard_bytes = o.shard_mib << 20, .like = o.model});
+             {.dtype = weight_type(o.dtype), .shard_bytes = o.shard_mib << 20, .like = o.model});
   throw_if_interrupted();
   Manifest manifest = new_manifest("model", context.command_line());
   add_input(manifest, o.model, "model");

@@ -29,7 +29,7 @@ struct GenerateOptions {
     v.positional("model", model, "folder of the model");
     v.field("prompt", prompt, "text to continue");
     v.field("input", input, "JSON file with input_ids, instead of --prompt");
-    v.choice("precision", precision, {"fp32", "bf16"}, "arithmetic and weights in memory");
+    v.choice("precision", precision, precision_names(), "arithmetic and weights in memory");
     generation.visit(v);
   }
 };
@@ -137,7 +137,7 @@ int run_generate(const GenerateOptions& options, CommandContext& context) {
   require(options.input.has_value() != options.prompt.has_value(), ErrorKind::kUsage, "generate",
           "give either --prompt TEXT or --input FILE.json");
   GenerateOptions o = options;
-  const auto model = load_for_inference(o.model, dtype_by_name(o.precision), context.log);
+  const auto model = load_for_inference(o.model, dtype_of_precision(o.precision), context.log);
   o.generation = effective_config(options, model->config(), context);
   return o.input ? generate_ids(o, *model, context) : generate_text(o, *model, context);
 }

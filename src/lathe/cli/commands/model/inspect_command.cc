@@ -8,7 +8,6 @@
 #include "lathe/base/strings.h"
 #include "lathe/cli/commands/commands.h"
 #include "lathe/cli/commands/help/pages.h"
-#include "lathe/cli/commands/model/model_input.h"
 #include "lathe/config/recipe_file.h"
 #include "lathe/model/folder.h"
 #include "lathe/model/presets.h"
@@ -36,7 +35,7 @@ struct InspectOptions {
             "sequences per micro-batch B (default: the recipe's or preset's, else 1)", at_least(1));
     v.field("seq_len", seq_len,
             "tokens per sequence T (default: the recipe's or preset's, else 512)", at_least(1));
-    v.choice("precision", precision, {"bf16", "fp32"},
+    v.choice("precision", precision, precision_names(),
              "arithmetic (default: the recipe's, else bf16)");
     v.choice("recompute", recompute, {"none", "selective", "full"},
              "same as train.recompute (default: the recipe's)");
@@ -110,7 +109,7 @@ CostOptions cost_options(const Subject& s, const std::vector<Parameter*>& parame
   recipe.train = s.train;
   return {.seq_len = s.train.seq_len,
           .batch_size = s.train.batch_size,
-          .compute = dtype_by_name(s.train.precision),
+          .compute = dtype_of_precision(s.train.precision),
           .recompute = recipe.recompute(),
           .optimizer_bytes = make_optimizer(s.optim, {})->state_bytes(parameters)};
 }
@@ -231,7 +230,9 @@ void print_costs(const Subject& s, const ModelCost& c, std::ostream& out) {
       "memory for training, with micro-batches of {} x {} tokens in {}, recompute = {}\n",
       s.train.batch_size, s.train.seq_len, s.train.precision, s.train.recompute);
   out << fmt::format("  weights              {:>14}{}\n", bytes(c.weight_bytes),
-                     s.train.precision == "bf16" ? "  (fp32 masters and bf16 copies)" : "");
+                     dtype_of_precision(s.train.precision) == DType::kBF16
+                         ? "  (fp32 masters and bf16 copies)"
+                         : "");
   out << fmt::format("  gradients            {:>14}\n", bytes(c.gradient_bytes));
   out << fmt::format("  optimiser            {:>14}  ({})\n", bytes(c.optimizer_bytes),
                      s.optim.name);

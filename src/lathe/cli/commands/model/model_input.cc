@@ -50,11 +50,4 @@ Tensor id_matrix(const IdRows& rows, std::string_view key) {
   return t;
 }
 
-DType dtype_by_name(std::string_view name) {
-  if (name == "fp32" || name == "float32") return DType::kF32;
-  if (name == "bf16" || name == "bfloat16") return DType::kBF16;
-  if (name == "fp16" || name == "float16") return DType::kF16;
-  fail(ErrorKind::kConfig, "dtype", "unknown type '{}'. Known: float32, bfloat16, float16", name);
-}
-
 }  // namespace lathe

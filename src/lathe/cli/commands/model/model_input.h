@@ -21,8 +21,4 @@ Tensor id_matrix(const IdRows& rows, std::string_view key);
 // The largest size of one weight file that may be requested: 1 EiB.
 inline constexpr double kMostShardMib = double{int64_t{1} << 40};
 
-// A floating dtype by its recipe or PyTorch name: fp32, float32, bf16, bfloat16, fp16, float16.
-// Error kConfig.
-DType dtype_by_name(std::string_view name);
-
 }  // namespace lathe
