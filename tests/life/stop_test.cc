@@ -44,7 +44,7 @@ TEST_F(Stop, EveryCommandEndsAndLeavesNothing) {
   };
   const auto shard = content_of(at("data.bin"));
   for (const auto& command : commands) {
-    expect_error(stopped(command), 130, {"stopping; no half-written file stays"});
+    expect_error(stopped(command), 130, {"stopping; no half-written file is left"});
     EXPECT_EQ(entries_in(folder_.path()), before) << command[0];
   }
   EXPECT_EQ(content_of(at("data.bin")), shard) << "what was there stays";
