@@ -5,9 +5,9 @@
 namespace lathe {
 namespace {
 
-// Exact resumption rests on these numbers: a run of any release draws the same. The first is the known
-// answer that the authors of Philox publish (Random123, kat_vectors); the others were computed apart
-// from this code, from the formulas in rng.h.
+// Exact resumption rests on these numbers: a run of any release draws the same. The first is the
+// known answer that the authors of Philox publish (Random123, kat_vectors); the others were
+// computed apart from this code, from the formulas in rng.h.
 TEST(Rng, KnownAnswers) {
   using Block = std::array<uint32_t, 4>;
   EXPECT_EQ(Rng::from_key(0).block(0), (Block{0x6627E8D5, 0xE169C58D, 0xBC57AC4C, 0x9B00DBD8}));

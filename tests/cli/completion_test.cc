@@ -1,4 +1,5 @@
-// The bash script that `lathe completion bash` prints, run in bash as it is when someone presses Tab.
+// The bash script that `lathe completion bash` prints, run in bash as it is when someone presses
+// Tab.
 
 #include <gtest/gtest.h>
 #include <sys/wait.h>

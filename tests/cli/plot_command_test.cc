@@ -1,4 +1,5 @@
-// lathe plot on runs written by hand: which numbers it takes, what it says of them, what it refuses.
+// lathe plot on runs written by hand: which numbers it takes, what it says of them, what it
+// refuses.
 
 #include <gtest/gtest.h>
 

@@ -94,8 +94,8 @@ TEST(Account, WhatAKernelCallsBelongsToIt) {
   }
 }
 
-// Two sequences of 3 causal queries see 1 + 2 + 3 keys each, a third with one query sees 5 that a cache
-// of 20 rows holds; 2 heads of width 4.
+// Two sequences of 3 causal queries see 1 + 2 + 3 keys each, a third with one query sees 5 that a
+// cache of 20 rows holds; 2 heads of width 4.
 TEST(Account, AnAttentionByHand) {
   const AttentionLayout training(AttentionSizes::equal(2, 3, 3, 2, 1, 4, 4)),
       decoding({{{3, 3}, {3, 3}, {1, 5}}, 2, 1, 4, 4});

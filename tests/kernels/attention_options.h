@@ -242,8 +242,8 @@ inline std::string name_of(const AttentionOptions& o, const AttentionSizes& z) {
   return name;
 }
 
-// Segment ids of all queries and of all keys, in runs of six positions of a sequence; every fifth query
-// belongs to one that has no keys.
+// Segment ids of all queries and of all keys, in runs of six positions of a sequence; every fifth
+// query belongs to one that has no keys.
 inline std::vector<int32_t> query_segments(const AttentionSizes& z) {
   std::vector<int32_t> ids;
   for (const SequenceSizes& each : z.sequences)

@@ -71,8 +71,9 @@ INSTANTIATE_TEST_SUITE_P(, MatmulPairs, ::testing::ValuesIn(kSizes), [](const au
   return fmt::format("{}x{}x{}", sizes.param.m, sizes.param.n, sizes.param.k);
 });
 
-// The gradient of weights over many tokens: several units, each by slices of K. Elements drawn at random
-// are compared with their sums in double, and all of them with what other numbers of threads give.
+// The gradient of weights over many tokens: several units, each by slices of K. Elements drawn at
+// random are compared with their sums in double, and all of them with what other numbers of threads
+// give.
 TEST(LargeProduct, IsSoundInBothLayoutsAndTheSameForAnyThreads) {
   constexpr int64_t kM = 601, kN = 301, kK = 7101;
   const auto random = [](const Shape& shape, uint64_t seed) {

@@ -231,8 +231,8 @@ inline Tensor columns_of(const Tensor& rows, int64_t at, int64_t length) {
 }
 inline Tensor flat(const Tensor& rows) { return rows.reshape({rows.numel()}); }
 
-// What a model of any body reads beside `ids` [B,T], all of it following from the first token of each
-// row and from the places: a text for an encoder, a prefix, kinds of tokens.
+// What a model of any body reads beside `ids` [B,T], all of it following from the first token of
+// each row and from the places: a text for an encoder, a prefix, kinds of tokens.
 inline ModelInputs inputs_for(const Transformer& model, const Tensor& ids) {
   const Body body = model.config().body_traits();
   const int64_t rows = ids.size(0);

@@ -62,8 +62,8 @@ TEST(CrossEntropy, GivesTheLossOfEachLabel) {
   }
 }
 
-// A label of probability 0 has an infinite loss; the z-loss of its row and the gradients are those of
-// the other tokens.
+// A label of probability 0 has an infinite loss; the z-loss of its row and the gradients are those
+// of the other tokens.
 TEST(CrossEntropy, KeepsTheZLossOfAnImpossibleLabelFinite) {
   const double c = 0.1, none = -HUGE_VAL;
   Tape tape;

@@ -10,7 +10,8 @@ namespace {
 
 using Vars = std::vector<Var>;
 
-// Eighths, so that every dtype holds them exactly, in a matrix that keeps them as it likes: a byte each.
+// Eighths, so that every dtype holds them exactly, in a matrix that keeps them as it likes: a byte
+// each.
 class Eighths : public ops::PackedMatrix {
  public:
   Eighths(int64_t outputs, int64_t inputs) : shape_{outputs, inputs} {

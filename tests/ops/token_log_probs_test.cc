@@ -229,8 +229,8 @@ TEST(TopTokens, AreTheLikeliestInOrder) {
   EXPECT_NEAR(got.value.to_vector()[0], row[2], 1e-14);
 }
 
-// All of them, in two chunks: their probabilities sum to 1, and the log probability of the likeliest
-// is that of the label with its id.
+// All of them, in two chunks: their probabilities sum to 1, and the log probability of the
+// likeliest is that of the label with its id.
 TEST(TopTokens, OfAllMakeADistribution) {
   constexpr int64_t kRows = 260, kWidth = 3, kVocabulary = 17000;
   const Var hidden =
@@ -254,8 +254,8 @@ TEST(TopTokens, OfAllMakeADistribution) {
   }
 }
 
-// A token of probability 0, which is the label of the first row: −inf there, but entropies, gradients
-// and the likeliest tokens are those of the tokens that are possible.
+// A token of probability 0, which is the label of the first row: −inf there, but entropies,
+// gradients and the likeliest tokens are those of the tokens that are possible.
 TEST(TokenLogProbs, OfAnImpossibleTokenLeaveTheRestFinite) {
   const double none = -std::numeric_limits<double>::infinity();
   const double p = 0.75, q = 0.25, h = -(p * std::log(p) + q * std::log(q));

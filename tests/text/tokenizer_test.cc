@@ -271,7 +271,8 @@ TEST(Tiktoken, ReadsRanks) {
   EXPECT_EQ(again.encode("abcabbcc"), t.encode("abcabbcc"));
 }
 
-// A file numbers added tokens by their place; where that is not their id, the vocabulary lists them.
+// A file numbers added tokens by their place; where that is not their id, the vocabulary lists
+// them.
 TEST(Tiktoken, IdsBehindAGapComeBack) {
   const std::vector<std::string> special = {"<end>", "<more>"};
   const Tokenizer t =

@@ -13,9 +13,9 @@
 namespace lathe::testing {
 namespace {
 
-// Next-token prediction on one row that the task remembers and moves on with every update: each step
-// depends on what the step before left. Every third update the row becomes one token longer, so that
-// the shape of the state depends on the step as well.
+// Next-token prediction on one row that the task remembers and moves on with every update: each
+// step depends on what the step before left. Every third update the row becomes one token longer,
+// so that the shape of the state depends on the step as well.
 class Walk : public Task {
  public:
   explicit Walk(const Recipe& recipe) : recipe_(recipe), model_(make_training_model(recipe, {})) {}

@@ -7,8 +7,8 @@
 namespace lathe {
 
 // Every product with a weight passes through one of the two functions (nn/product.h). An adapter of
-// the parameter `p` with the update ΔW gives the same result in both. Both may record on the tape of
-// the pass. Thread-safe as the pass is.
+// the parameter `p` with the update ΔW gives the same result in both. Both may record on the tape
+// of the pass. Thread-safe as the pass is.
 class Adapters {
  public:
   virtual ~Adapters() = default;

@@ -25,8 +25,8 @@ struct Pass {
   // the step, so that the shares of a step add up to 1.
   double auxiliary_scale = 1.0;
 
-  // The parameter as an input of an operation that looks its rows up or takes it element by element.
-  // Products with a weight go through nn/product.h.
+  // The parameter as an input of an operation that looks its rows up or takes it element by
+  // element. Products with a weight go through nn/product.h.
   Var use(const Parameter& p) const;
   // The same in the type of scores, for what is added to them: a model loaded for inference in 16
   // bits has its tables so too.

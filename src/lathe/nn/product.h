@@ -12,8 +12,8 @@ namespace lathe {
 Var product(const Pass& pass, const Parameter& weight, const Var& x,
             const std::optional<Parameter>& bias = std::nullopt);
 
-// The matrix itself with what adapters add to it, for products in another order or by parts. A packed
-// weight is made dense, of `packed_as`, without a gradient.
+// The matrix itself with what adapters add to it, for products in another order or by parts. A
+// packed weight is made dense, of `packed_as`, without a gradient.
 Var whole_weight(const Pass& pass, const Parameter& weight, DType packed_as);
 
 }  // namespace lathe

@@ -8,8 +8,8 @@
 
 namespace lathe {
 
-// A handle to shared memory: copies are the same weight, and several models may have it. Layers read
-// it only through nn/pass.h and nn/product.h. Threads may read one weight at the same time.
+// A handle to shared memory: copies are the same weight, and several models may have it. Layers
+// read it only through nn/pass.h and nn/product.h. Threads may read one weight at the same time.
 class Weight {
  public:
   Weight() = default;

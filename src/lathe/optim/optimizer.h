@@ -4,11 +4,10 @@
 // A step reads the gradient of a parameter and writes its master copy and, where that is a separate
 // tensor, the compute copy. The gradient used is gradient->tensor · grad_scale, or zero when
 // gradient->written is false; gradients are not cleared. Arithmetic is f32 (f64 for parameters on
-// Device::kRef); results depend on shapes and the thread count only. Errors: kShape for a master copy
-// that is not a contiguous f32 (kRef: f64) tensor, and for a gradient or a restored state of another
-// shape; kNumeric
-// for a step, lr or grad_scale that is not a number. Not thread-safe: one step at a time (loops inside
-// use all threads).
+// Device::kRef); results depend on shapes and the thread count only. Errors: kShape for a master
+// copy that is not a contiguous f32 (kRef: f64) tensor, and for a gradient or a restored state of
+// another shape; kNumeric for a step, lr or grad_scale that is not a number. Not thread-safe: one
+// step at a time (loops inside use all threads).
 #pragma once
 
 #include <cstdint>

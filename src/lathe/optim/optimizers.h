@@ -1,5 +1,5 @@
-// The section [optim] of a recipe and the catalogue of optimisers. To add one: write its file and add
-// its line to optimizers.cc; docs/adding/optimizer.md.
+// The section [optim] of a recipe and the catalogue of optimisers. To add one: write its file and
+// add its line to optimizers.cc; docs/adding/optimizer.md.
 #pragma once
 
 #include <memory>
@@ -20,8 +20,8 @@ struct OptimizerEntry : Component<Optimizer, OptimConfig> {
 };
 std::span<const OptimizerEntry> optimizers();
 
-// The entry of `Class`, which is constructed from (OptimConfig, config) or, without keys of its own,
-// from (OptimConfig).
+// The entry of `Class`, which is constructed from (OptimConfig, config) or, without keys of its
+// own, from (OptimConfig).
 template <class Class, class Config = NoConfig>
 OptimizerEntry optimizer_entry(const ComponentText& text, std::string_view keys) {
   return {component<Optimizer, OptimConfig, Class, Config>(text), keys};

@@ -1,9 +1,10 @@
 // The learning rate as a function of the step: the [schedule] section of a recipe and its
 // catalogue.
 //
-// With s the step counted from 1, W = warmup_steps or warmup_ratio · N, N = the schedule's steps, m = min_lr_ratio, the
-// warm-up is the same for all: lr · s / W for s <= W. Afterwards, with x = (s − W) / (N − W) and,
-// over the last D = round(decay_fraction · N) steps, y = (s − (N − D)) / D:
+// With s the step counted from 1, N = the schedule's steps, W = warmup_steps or warmup_ratio · N,
+// and m = min_lr_ratio, the warm-up is the same for all: lr · s / W for s <= W. Afterwards, with
+// x = (s − W) / (N − W) and, over the last D = round(decay_fraction · N) steps,
+// y = (s − (N − D)) / D:
 //
 //   cosine         lr · (m + (1−m)·½·(1 + cos(π·x)))
 //   linear         lr · (1 − (1−m)·x)

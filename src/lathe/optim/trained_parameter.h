@@ -1,4 +1,5 @@
-// A parameter while it is trained: the copy that an optimiser moves, and the gradient that it reads.
+// A parameter while it is trained: the copy that an optimiser moves, and the gradient that it
+// reads.
 #pragma once
 
 #include "lathe/nn/parameter.h"

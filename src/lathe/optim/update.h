@@ -24,8 +24,8 @@ void check_state(std::string_view where, const TrainedParameter& parameter, cons
 // Zeros of the master copy's dtype on its device.
 Tensor zeros_like(const TrainedParameter& parameter, const Shape& shape);
 
-// The gradient, of the master copy's shape and dtype; zeros when nothing was written (the buffer is then
-// cleared, which nobody reads).
+// The gradient, of the master copy's shape and dtype; zeros when nothing was written (the buffer is
+// then cleared, which nobody reads).
 Tensor gradient_of(std::string_view where, const TrainedParameter& parameter);
 
 bool has_compute_copy(const TrainedParameter& parameter);

@@ -10,9 +10,9 @@
 // the next begins further back.
 //
 // Where windows do not agree at all, and where tokens are long, such as in 300,000 times the same
-// letter, pieces are encoded from left to right (forward_bpe.h). Where that is not exact, or with an
-// unknown token, the pairs are kept in a heap; an entry whose pair has changed since it was pushed
-// is recognised by its rank and dropped.
+// letter, pieces are encoded from left to right (forward_bpe.h). Where that is not exact, or with
+// an unknown token, the pairs are kept in a heap; an entry whose pair has changed since it was
+// pushed is recognised by its rank and dropped.
 //
 // What a token's own bytes become when they stand alone is found out once for every token
 // (prepare):

@@ -9,8 +9,8 @@
 // threads.
 //
 // Memory. What is held are the distinct pre-tokens with their counts, not the text, of which there
-// are at most CorpusCounts::kRoundBytes at a time. When the distinct pre-tokens exceed memory_bytes /
-// kBytesPerByte bytes after a round, the rarest are forgotten: all with a count of at most k, for
+// are at most CorpusCounts::kRoundBytes at a time. When the distinct pre-tokens exceed memory_bytes
+// / kBytesPerByte bytes after a round, the rarest are forgotten: all with a count of at most k, for
 // the smallest k that frees half. A word forgotten early and met again later counts from zero;
 // BpeTrainStats says how much was lost, and 0 means that the result is exact.
 #pragma once
@@ -51,9 +51,9 @@ struct TrainedTokenizer {
   BpeTrainStats stats;
 };
 
-// `feed` hands every text to the receiver that it is given; the words of each are cut as encode() cuts
-// them, whatever pieces it comes in. Throws kConfig for options that cannot work (before it reads)
-// and kData for texts without a single word.
+// `feed` hands every text to the receiver that it is given; the words of each are cut as encode()
+// cuts them, whatever pieces it comes in. Throws kConfig for options that cannot work (before it
+// reads) and kData for texts without a single word.
 TrainedTokenizer train_bpe(const std::function<void(TextReceiver&)>& feed,
                            const BpeTrainOptions& options, const BpeTrainProgress& progress = {});
 

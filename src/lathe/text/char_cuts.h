@@ -1,14 +1,14 @@
 // Borders between two characters that merging never crosses.
 //
-// No merge can join what stands on two sides of a border unless some token reaches over it. So where
-// no token that merging can make holds the two characters at the border side by side (nor begins or
-// ends inside one of them), the text may be cut:
+// No merge can join what stands on two sides of a border unless some token reaches over it. So
+// where no token that merging can make holds the two characters at the border side by side (nor
+// begins or ends inside one of them), the text may be cut:
 //
 //     bpe(left + right) = bpe(left) + bpe(right)
 //
-// A run of Chinese, one pre-token of many characters that never comes again, falls into stretches of
-// one or two characters that do. Borders between two ASCII characters are not looked at: words are
-// short and come again as they are.
+// A run of Chinese, one pre-token of many characters that never comes again, falls into stretches
+// of one or two characters that do. Borders between two ASCII characters are not looked at: words
+// are short and come again as they are.
 //
 // Immutable once filled, hence thread-safe.
 #pragma once

@@ -1,13 +1,14 @@
-// Byte-pair encoding from left to right, in linear time whatever the piece holds. Internal to text/.
+// Byte-pair encoding from left to right, in linear time whatever the piece holds. Internal to
+// text/.
 //
-// Tokens t1 … tk are the encoding of their text if and only if every two neighbours are the encoding
-// of theirs. (Between two tokens of a result nothing is merged across, so the merges inside their
-// text are those that this text sees alone. The other way round: the first merge across a border,
-// were there one, would have been the best choice inside the two tokens' text too.) So the encoding
-// is found by taking the longest token that goes with the token before, and going back where none
-// does. The encoding of a prefix is unique, so a place that has been left backwards is never
-// reached again: at most (1 + the number of tokens that begin another) steps a byte. Berglund & van
-// der Merwe 2023, arXiv:2309.08715, treat such encodings formally.
+// Tokens t1 … tk are the encoding of their text if and only if every two neighbours are the
+// encoding of theirs. (Between two tokens of a result nothing is merged across, so the merges
+// inside their text are those that this text sees alone. The other way round: the first merge
+// across a border, were there one, would have been the best choice inside the two tokens' text
+// too.) So the encoding is found by taking the longest token that goes with the token before, and
+// going back where none does. The encoding of a prefix is unique, so a place that has been left
+// backwards is never reached again: at most (1 + the number of tokens that begin another) steps a
+// byte. Berglund & van der Merwe 2023, arXiv:2309.08715, treat such encodings formally.
 //
 // Whether two tokens go together is seen by undoing their merges, the later one first, and looking
 // for a merge across the border that would have come before the one just undone.

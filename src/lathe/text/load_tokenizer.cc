@@ -1,5 +1,5 @@
-// Which kind of tokenizer a file holds is seen in its content, because names do not say it: the ranks
-// of Llama 3 lie in a tokenizer.model, as the SentencePiece models of Llama 2 do.
+// Which kind of tokenizer a file holds is seen in its content, because names do not say it: the
+// ranks of Llama 3 lie in a tokenizer.model, as the SentencePiece models of Llama 2 do.
 #include <algorithm>
 #include <filesystem>
 #include <vector>

@@ -9,9 +9,10 @@
 
 namespace lathe {
 
-// The bits of a hash that choose the slot. The high ones are those that a multiplication mixes best.
-// The low ones are for tables that are copied into each other: a table gives its entries in the
-// order of their slots, and by the high bits they would all crowd into the beginning of a smaller one.
+// The bits of a hash that choose the slot. The high ones are those that a multiplication mixes
+// best. The low ones are for tables that are copied into each other: a table gives its entries in
+// the order of their slots, and by the high bits they would all crowd into the beginning of a
+// smaller one.
 enum class HashBits : uint8_t { kLow, kHigh };
 
 // `Entry{}` is a free slot, and entry.free() tells one. The table keeps neither hashes nor a count:

@@ -40,8 +40,8 @@ class ShortMerge {
     ids_[at] = last_.result;
     next_[at] = static_cast<uint8_t>(after);
     previous_[after] = static_cast<uint8_t>(at);
-    // Looked up before any walk: the two wait for memory together. Where nothing stands before, what
-    // is gone is set twice.
+    // Looked up before any walk: the two wait for memory together. Where nothing stands before,
+    // what is gone is set twice.
     const size_t before = at > 0 ? previous_[at] : gone;
     const int32_t with_after = after < count_ ? key(at, after) : kDead;
     const int32_t with_before = at > 0 ? key(before, at) : kDead;

@@ -1,8 +1,8 @@
 // The two long lists of a tokenizer.json, `vocab` and `merges` of `model`. Internal to text/.
 //
-// A vocabulary of 50,000 tokens is 200,000 JSON values, and a tree of them takes three times as long
-// to build and to throw away as everything else that loading does. cut_token_sections() reads the
-// lists where they stand.
+// A vocabulary of 50,000 tokens is 200,000 JSON values, and a tree of them takes three times as
+// long to build and to throw away as everything else that loading does. cut_token_sections() reads
+// the lists where they stand.
 #pragma once
 
 #include <cstdint>

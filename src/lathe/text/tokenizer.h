@@ -132,9 +132,9 @@ class StreamDecoder {
   std::string held_;
 };
 
-// Reads a tokenizer.json, a file of tiktoken's ranks (`pattern`, default cl100k, applies to that kind
-// only), or a folder with either. A file is known by its content, whatever its name. Throws kIo when
-// it cannot be read, kFormat as above, kUsage for a pattern beside a tokenizer.json.
+// Reads a tokenizer.json, a file of tiktoken's ranks (`pattern`, default cl100k, applies to that
+// kind only), or a folder with either. A file is known by its content, whatever its name. Throws
+// kIo when it cannot be read, kFormat as above, kUsage for a pattern beside a tokenizer.json.
 Tokenizer load_tokenizer(const std::string& path, std::optional<Pattern> pattern = std::nullopt);
 
 }  // namespace lathe

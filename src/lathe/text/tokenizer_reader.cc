@@ -75,9 +75,9 @@ std::vector<Merge> make_merges(const TokenSections& sections, const Vocabulary& 
   return merges;
 }
 
-// An added token that is in the vocabulary has its id there; the others follow behind the vocabulary
-// in their order, `first_free` being the first, whatever id the file gives them: so `tokenizers` does
-// it, and those are the ids that a model was trained with.
+// An added token that is in the vocabulary has its id there; the others follow behind the
+// vocabulary in their order, `first_free` being the first, whatever id the file gives them: so
+// `tokenizers` does it, and those are the ids that a model was trained with.
 std::vector<AddedToken> read_added_tokens(const Json& document, const Vocabulary& vocabulary,
                                           int32_t first_free, std::string_view origin) {
   std::vector<AddedToken> added;

@@ -20,7 +20,8 @@ std::string spelling(const Vocabulary& vocabulary, int32_t id) {
 }
 
 // Added tokens without a place in the vocabulary are numbered behind it by whoever reads the file,
-// whatever ids stand there. Where that would give other ids, they are listed in the vocabulary, too.
+// whatever ids stand there. Where that would give other ids, they are listed in the vocabulary,
+// too.
 std::map<int32_t, std::string> listed_in_vocabulary(const TokenizerData& data) {
   const Vocabulary& vocabulary = data.model.vocabulary();
   std::map<int32_t, std::string> own;

@@ -56,8 +56,9 @@ class Task {
   // The model that is trained: its parameters are what the optimiser moves and a checkpoint holds.
   virtual Transformer& model() = 0;
 
-  // Forward and backward of `step` (from 1) into `gradients` of the model's parameters, none of which
-  // counts as written before. Changes no parameter. `stop_if_asked` is called before every operation.
+  // Forward and backward of `step` (from 1) into `gradients` of the model's parameters, none of
+  // which counts as written before. Changes no parameter. `stop_if_asked` is called before every
+  // operation.
   virtual TaskStep gradients(int64_t step, ParameterGradients& gradients,
                              const StopCheck& stop_if_asked) = 0;
   // After the optimiser's update with the last gradients; not when the step was skipped. Parameters
@@ -96,8 +97,8 @@ class Task {
 // The task of the recipe's objective. Errors: kConfig, kData, kIo, kFormat.
 std::unique_ptr<Task> make_task(const TaskSetting& setting);
 
-// The model of a recipe with room for its weights: those of model.from, or fresh ones. Error kConfig
-// when this machine does not have the memory.
+// The model of a recipe with room for its weights: those of model.from, or fresh ones. Error
+// kConfig when this machine does not have the memory.
 std::unique_ptr<Transformer> make_training_model(const Recipe& recipe, const Log& log);
 
 }  // namespace lathe

@@ -7,7 +7,8 @@
 namespace lathe {
 namespace {
 
-// Before the names of master weights in the optimiser's file, where the model's file holds averages.
+// Before the names of master weights in the optimiser's file, where the model's file holds
+// averages.
 constexpr std::string_view kMaster = "master/";
 
 // A tensor of the model's file, from and to what `of` gives of a parameter.

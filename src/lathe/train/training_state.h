@@ -38,10 +38,11 @@ class TrainingState {
   // master copies. As long as this lives, and no averages are in use.
   DiskTensor::Of values(bool averages);
   // What a checkpoint keeps of it: as the model's file the averages, if there are any and
-  // `with_averages`, or else the weights. Loading averages into a state that has none, they give way
-  // to the master weights that follow them.
+  // `with_averages`, or else the weights. Loading averages into a state that has none, they give
+  // way to the master weights that follow them.
   CheckpointContent content(bool with_averages);
-  // After content(with_averages) was loaded: makes compute copies again, and averages that begin now.
+  // After content(with_averages) was loaded: makes compute copies again, and averages that begin
+  // now.
   void after_load(bool with_averages);
 
   // Bytes of weights, gradients, averages and the optimiser's state.
