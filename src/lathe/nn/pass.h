@@ -1,4 +1,4 @@
-// What one pass through a model is given beside its rows, the same for all of them.
+// What one pass through a model is given in addition to its rows, the same for all of them.
 #pragma once
 
 #include "lathe/autograd/tape.h"

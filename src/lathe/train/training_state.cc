@@ -24,7 +24,7 @@ bool is_computed_in_16_bits(const Parameter& p) { return p.shape.rank() >= 2 && 
 }  // namespace
 
 TrainingState::TrainingState(Transformer& model, const Recipe& recipe)
-    : model_(model), ema_decay_(recipe.train.ema_decay) {
+    : weights_(map_weights(model)), ema_decay_(recipe.train.ema_decay) {
   for (Parameter* p : model.parameters()) {
     const Tensor& master = masters_[p] = p->value.tensor();
     if (p->trainable) trained_.push_back({p, master, &gradients_.add(*p)});
@@ -54,8 +54,7 @@ DiskTensor::Of TrainingState::values(bool averages) {
 
 CheckpointContent TrainingState::content(bool with_averages) {
   CheckpointContent content;
-  for (const DiskTensor& t : map_weights(model_))
-    content.model.push_back(on_disk(t, values(with_averages)));
+  for (const DiskTensor& t : weights_) content.model.push_back(on_disk(t, values(with_averages)));
   optimizer_->for_each_state(
       [&](const std::string& name, Tensor& t) { content.optimizer.push_back(as_it_is(name, t)); });
   if (with_averages)

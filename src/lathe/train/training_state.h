@@ -49,7 +49,7 @@ class TrainingState {
   int64_t bytes() const;
 
  private:
-  Transformer& model_;
+  std::vector<DiskTensor> weights_;  // of the model's file; finding its family takes a while
   double ema_decay_;
   std::map<const Parameter*, Tensor> masters_;  // of all parameters, as they are saved
   ParameterGradients gradients_;
