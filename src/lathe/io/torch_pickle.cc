@@ -216,8 +216,7 @@ class Machine {
                        i[2]->kind == Kind::kText && i[2]->text.size() <= kMaxKeyBytes &&
                        i[3]->kind == Kind::kText && i[4]->kind == Kind::kNumber &&
                        i[4]->number >= 0;
-    expect(known,
-           "the pickle refers to something outside of it that is not the storage of a tensor");
+    expect(known, "the pickle refers to something outside that is not the storage of a tensor");
     add({Kind::kStorage, 0, {}, i});
   }
 

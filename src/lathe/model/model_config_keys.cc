@@ -3,6 +3,20 @@
 #include "lathe/model/model_config.h"
 
 namespace lathe {
+namespace {
+
+void visit_special_ids(Visitor& v, ModelConfig& c) {
+  v.field("bos_token_id", c.bos_token_id, "id that begins a text", at_least(0));
+  v.field("eos_token_id", c.eos_token_id, "id that ends a text; generation stops there",
+          at_least(0));
+  v.field("other_eos_token_ids", c.other_eos_token_ids,
+          "further ids that end a text, if eos_token_id in config.json is a list", at_least(0));
+  v.field("pad_token_id", c.pad_token_id, "id that pads a batch", at_least(0));
+  v.field("decoder_start_token_id", c.decoder_start_token_id,
+          "encoder_decoder: id that the decoder starts with; default pad_token_id", at_least(0));
+}
+
+}  // namespace
 
 void ModelConfig::visit(Visitor& v) {
   v.choice("body", body, names_of(bodies()),
@@ -63,13 +77,7 @@ void ModelConfig::visit(Visitor& v) {
   v.field("scale_residual_init", scale_residual_init,
           "divide the initial output projections by sqrt(2·L), as GPT-2 does",
           when_resumed(OnResume::kFree));
-  v.field("bos_token_id", bos_token_id, "id that begins a text", at_least(0));
-  v.field("eos_token_id", eos_token_id, "id that ends a text; generation stops there", at_least(0));
-  v.field("other_eos_token_ids", other_eos_token_ids,
-          "further ids that end a text, if eos_token_id in config.json is a list", at_least(0));
-  v.field("pad_token_id", pad_token_id, "id that pads a batch", at_least(0));
-  v.field("decoder_start_token_id", decoder_start_token_id,
-          "encoder_decoder: id that the decoder starts with; default pad_token_id", at_least(0));
+  visit_special_ids(v, *this);
   v.group("norm", norm, "normalisation");
   v.group("position", position, "positions");
   v.group("attention", attention, "attention");
