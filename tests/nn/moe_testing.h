@@ -131,8 +131,7 @@ class MoeLayer {
       const Place master{wide(place.dtype), place.device};
       const Tensor value =
           tensor_of(random_values(p.shape.numel(), Rng(5).fork(name), 0.6), p.shape, master);
-      const bool narrow = p.shape.rank() >= 2 && !p.full_precision;
-      p.value = narrow ? value.to(place.dtype) : value;
+      p.value = p.rounds() ? value.to(place.dtype) : value;
       if (p.trainable)
         gradients_.add(p).tensor.copy_from(
             tensor_of(Values(static_cast<size_t>(p.shape.numel()), std::nan("")), p.shape, master));

@@ -93,7 +93,7 @@ const Tensor& value_of(Parameter& p) { return p.value.tensor(); }
 void write_shard(const fs::path& path, const std::vector<const DiskTensor*>& tensors,
                  const SaveOptions& options) {
   const DType dtype = options.dtype;
-  const DiskTensor::Of saved = options.values ? options.values : value_of;
+  const TensorOf saved = options.values ? options.values : value_of;
   std::vector<SafetensorsWriter::Announced> announced;
   for (const DiskTensor* t : tensors)
     announced.push_back({t->name,

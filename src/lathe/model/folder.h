@@ -3,7 +3,6 @@
 #pragma once
 
 #include <filesystem>
-#include <functional>
 #include <map>
 #include <memory>
 #include <nlohmann/json_fwd.hpp>
@@ -54,7 +53,7 @@ struct SaveOptions {
   // A folder whose config.json keys and tokenizer files are copied; empty for none.
   std::filesystem::path like = {};
   // What is saved of a parameter; empty for its value. A run saves master copies or averages.
-  std::function<const Tensor&(Parameter&)> values = {};
+  TensorOf values = {};
 };
 // Writes into `folder`, which exists (usually the temporary of an AtomicDirectory).
 void save_model(Transformer& model, const std::filesystem::path& folder,

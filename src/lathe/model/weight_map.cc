@@ -104,13 +104,13 @@ Tensor region_on_disk(const Tensor& disk, const WeightPiece& piece) {
   return in_groups(disk, piece.groups).narrow(1, piece.disk_first, piece.rows / piece.groups);
 }
 
-Tensor rows_of(const WeightPiece& piece, const DiskTensor::Of& of) {
+Tensor rows_of(const WeightPiece& piece, const TensorOf& of) {
   return of(*piece.parameter).narrow(0, piece.first_row, piece.rows);
 }
 
 }  // namespace
 
-Tensor DiskTensor::gather(const Of& of) const {
+Tensor DiskTensor::gather(const TensorOf& of) const {
   if (pieces.size() == 1) {
     const Tensor rows = rows_of(pieces[0], of);
     return transposed ? rows.transpose(0, 1) : rows;
@@ -122,7 +122,7 @@ Tensor DiskTensor::gather(const Of& of) const {
   return out;
 }
 
-void DiskTensor::scatter(const Tensor& on_disk, const Of& of) const {
+void DiskTensor::scatter(const Tensor& on_disk, const TensorOf& of) const {
   if (pieces.size() == 1) {
     rows_of(pieces[0], of).copy_from(transposed ? on_disk.transpose(0, 1) : on_disk);
     return;

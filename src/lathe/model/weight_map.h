@@ -1,7 +1,6 @@
 // The mapping between the tensors on disk and (rows of) the parameters of one model.
 #pragma once
 
-#include <functional>
 #include <string>
 #include <vector>
 
@@ -24,12 +23,10 @@ struct DiskTensor {
   bool transposed = false;  // stored [inputs, outputs]
   std::vector<WeightPiece> pieces;
 
-  // A tensor shaped like a parameter: its value, its gradient.
-  using Of = std::function<const Tensor&(Parameter&)>;
   // The tensor as it is on disk: a view of the parameter's if possible, else a copy.
-  Tensor gather(const Of& of) const;
+  Tensor gather(const TensorOf& of) const;
   // The opposite; `on_disk` has this shape and any floating dtype.
-  void scatter(const Tensor& on_disk, const Of& of) const;
+  void scatter(const Tensor& on_disk, const TensorOf& of) const;
 };
 
 std::string name_on_disk(const WeightRule& rule, int64_t layer);

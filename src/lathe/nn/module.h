@@ -31,6 +31,9 @@ class Module {
   virtual void visit(ModuleVisitor& v) = 0;
 };
 
+// A tensor shaped like a parameter: its value, its gradient.
+using TensorOf = std::function<const Tensor&(Parameter&)>;
+
 // f(path, parameter) for every parameter below `module` in the order of its lists; path joins names
 // with '.'.
 void for_each_parameter(Module& module,

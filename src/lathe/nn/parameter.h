@@ -41,6 +41,9 @@ struct Parameter {
   // Stays in the master's type where others are computed in 16 bits: routers choose by small
   // differences.
   bool full_precision = false;
+  // Whether a run that computes in 16 bits rounds it. Gains, biases and routers stay in fp32: they
+  // are small, and kernels take them so.
+  bool rounds() const { return shape.rank() >= 2 && !full_precision; }
   // Kernels widen it as they read it, so that for inference it can stay bf16, as a file holds it,
   // with f32 activations.
   bool widened_in_use = false;

@@ -8,8 +8,8 @@
 
 namespace lathe {
 
-// A handle to shared memory: copies are the same weight, and several models may have it. Layers
-// read it only through nn/pass.h and nn/product.h. Threads may read one weight at the same time.
+// A handle to shared memory: copies are the same weight, and several models may have it. Products
+// read it only through nn/product.h. Threads may read one weight at the same time.
 class Weight {
  public:
   Weight() = default;
@@ -17,7 +17,6 @@ class Weight {
   Weight(Tensor tensor) : tensor_(std::move(tensor)) {}
   explicit Weight(std::shared_ptr<const ops::PackedMatrix> packed) : packed_(std::move(packed)) {}
 
-  bool defined() const { return packed_ != nullptr || tensor_.defined(); }
   // nullptr where the elements are in tensor().
   const ops::PackedMatrix* packed() const { return packed_.get(); }
   // Undefined before the model has memory. Error kShape for a packed weight, which has no tensor.

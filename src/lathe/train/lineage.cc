@@ -44,7 +44,7 @@ void Lineage::complete_checkpoint(const Recipe& recipe, const fs::path& folder,
   write_manifest(manifest_path(folder, true), manifest, manifest_path(final_path, true));
 }
 
-void Lineage::write_model(Transformer& model, const DiskTensor::Of& values, const Recipe& recipe,
+void Lineage::write_model(Transformer& model, const TensorOf& values, const Recipe& recipe,
                           const fs::path& target, int64_t step, int64_t updates) const {
   AtomicDirectory folder = make_output_folder({.path = target, .overwrite = true});
   save_weights(model, folder.temporary(), {.dtype = DType::kF32, .values = values});

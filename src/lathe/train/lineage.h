@@ -10,7 +10,6 @@
 
 #include "lathe/io/manifest.h"
 #include "lathe/model/folder.h"
-#include "lathe/model/weight_map.h"
 #include "lathe/train/recipe.h"
 
 namespace lathe {
@@ -31,7 +30,7 @@ struct Lineage {
                            const std::filesystem::path& final_path,
                            const nlohmann::ordered_json& state) const;
   // The finished model's folder, with `values` as its weights; it replaces an existing one.
-  void write_model(Transformer& model, const DiskTensor::Of& values, const Recipe& recipe,
+  void write_model(Transformer& model, const TensorOf& values, const Recipe& recipe,
                    const std::filesystem::path& target, int64_t step, int64_t updates) const;
 };
 

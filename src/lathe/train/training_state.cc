@@ -12,14 +12,11 @@ namespace {
 constexpr std::string_view kMaster = "master/";
 
 // A tensor of the model's file, from and to what `of` gives of a parameter.
-CheckpointTensor on_disk(const DiskTensor& t, const DiskTensor::Of& of) {
+CheckpointTensor on_disk(const DiskTensor& t, const TensorOf& of) {
   const DType dtype = of(*t.pieces[0].parameter).dtype();
   return {t.name, t.shape, dtype, [t, of] { return t.gather(of); },
           [t, of](const Tensor& stored) { t.scatter(stored, of); }};
 }
-
-// Gains, biases and routers stay in fp32: they are small, and kernels take them so.
-bool is_computed_in_16_bits(const Parameter& p) { return p.shape.rank() >= 2 && !p.full_precision; }
 
 }  // namespace
 
@@ -28,7 +25,7 @@ TrainingState::TrainingState(Transformer& model, const Recipe& recipe)
   for (Parameter* p : model.parameters()) {
     const Tensor& master = masters_[p] = p->value.tensor();
     if (p->trainable) trained_.push_back({p, master, &gradients_.add(*p)});
-    if (is_computed_in_16_bits(*p)) p->value = master.to(recipe.compute_dtype());
+    if (p->rounds()) p->value = master.to(recipe.compute_dtype());
   }
   NameRules(recipe.optim).require_matches(trained_);
   optimizer_ = make_optimizer(recipe.optim, trained_);
@@ -46,7 +43,7 @@ void TrainingState::use_averages(std::optional<EmaScope>& scope) {
   if (ema_) scope.emplace(*ema_, trained_);
 }
 
-DiskTensor::Of TrainingState::values(bool averages) {
+TensorOf TrainingState::values(bool averages) {
   return [this, averages](Parameter& p) -> const Tensor& {
     return averages && ema_ && p.trainable ? ema_->average(p) : masters_.at(&p);
   };

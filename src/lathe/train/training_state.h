@@ -36,7 +36,7 @@ class TrainingState {
 
   // The weights as a model's file has them: averages, if there are any and `averages`, or else the
   // master copies. As long as this lives, and no averages are in use.
-  DiskTensor::Of values(bool averages);
+  TensorOf values(bool averages);
   // What a checkpoint keeps of it: as the model's file the averages, if there are any and
   // `with_averages`, or else the weights. Loading averages into a state that has none, they give
   // way to the master weights that follow them.

@@ -40,7 +40,7 @@ Tensor random_tensor(const Shape& shape, const Rng& rng, double scale) {
 void prepare(FeedForward& layer, DType dtype, ParameterGradients& gradients) {
   for_each_parameter(layer, [&](const std::string& name, Parameter& p) {
     const Tensor master = random_tensor(p.shape, Rng(0).fork(name), p.init.std);
-    p.value = p.shape.rank() >= 2 && !p.full_precision ? master.to(dtype) : master;
+    p.value = p.rounds() ? master.to(dtype) : master;
     if (p.trainable) gradients.add(p);
   });
 }

@@ -191,8 +191,11 @@ int run_logits(const LogitsOptions& o, CommandContext& context) {
   if (o.grads) {
     settings.tape = &tape;
     settings.gradients = &gradients;
-    for (Parameter* p : model->parameters())
-      gradients.add(*p) = {Tensor::zeros(p->shape, dtype, device), true};
+    for (const Parameter* p : model->parameters()) {
+      GradBuffer& gradient = gradients.add(*p);
+      gradient.tensor.fill_zero();  // what nothing depends on is written, too
+      gradient.written = true;
+    }
   }
   Tensor ids = in.ids;  // whose successors are predicted
   if (body.encoder)
