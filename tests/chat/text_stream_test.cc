@@ -2,7 +2,7 @@
 
 #include <gtest/gtest.h>
 
-#include "lathe/text/bpe_trainer.h"
+#include "lathe/text/train/bpe_trainer.h"
 
 namespace lathe {
 namespace {

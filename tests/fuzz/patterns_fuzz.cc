@@ -1,7 +1,7 @@
 #include "fuzz/fuzz.h"
-#include "lathe/text/patterns.h"
-#include "lathe/text/regex.h"
-#include "lathe/text/utf8.h"
+#include "lathe/base/utf8.h"
+#include "lathe/text/split/patterns.h"
+#include "lathe/text/split/regex.h"
 
 namespace lathe::fuzz {
 

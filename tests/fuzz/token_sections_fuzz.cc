@@ -1,8 +1,8 @@
 #include <algorithm>
 
 #include "fuzz/fuzz.h"
-#include "lathe/text/token_sections.h"
-#include "lathe/text/utf8.h"
+#include "lathe/base/utf8.h"
+#include "lathe/text/format/token_sections.h"
 #include "text/sample_json.h"
 
 namespace lathe::fuzz {

@@ -3,8 +3,8 @@
 #include <unicode/stringpiece.h>
 
 #include "fuzz/fuzz.h"
-#include "lathe/text/normalizer.h"
-#include "lathe/text/utf8.h"
+#include "lathe/base/utf8.h"
+#include "lathe/text/normalize/normalizer.h"
 
 namespace lathe::fuzz {
 namespace {

@@ -1,4 +1,4 @@
-#include "lathe/text/bpe_model.h"
+#include "lathe/text/model/bpe_model.h"
 
 #include <gtest/gtest.h>
 

@@ -1,4 +1,4 @@
-#include "lathe/text/bpe_trainer.h"
+#include "lathe/text/train/bpe_trainer.h"
 
 #include <gtest/gtest.h>
 
@@ -7,10 +7,10 @@
 
 #include "lathe/base/error.h"
 #include "lathe/base/parallel.h"
-#include "lathe/text/bpe_merger.h"
 #include "lathe/text/tokenizer_data.h"
+#include "lathe/text/train/bpe_merger.h"
+#include "lathe/text/train/word_counts.h"
 #include "lathe/text/vocabulary.h"
-#include "lathe/text/word_counts.h"
 #include "text/random_text.h"
 
 namespace lathe {

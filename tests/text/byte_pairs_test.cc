@@ -1,4 +1,4 @@
-#include "lathe/text/byte_pairs.h"
+#include "lathe/text/model/byte_pairs.h"
 
 #include <gtest/gtest.h>
 

@@ -1,8 +1,8 @@
-#include "lathe/text/char_cuts.h"
+#include "lathe/text/model/char_cuts.h"
 
 #include <gtest/gtest.h>
 
-#include "lathe/text/bpe_model.h"
+#include "lathe/text/model/bpe_model.h"
 #include "text/random_text.h"
 #include "text/reference_bpe.h"
 

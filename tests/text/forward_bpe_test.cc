@@ -1,9 +1,9 @@
-#include "lathe/text/forward_bpe.h"
+#include "lathe/text/model/forward_bpe.h"
 
 #include <gtest/gtest.h>
 
 #include "lathe/base/error.h"
-#include "lathe/text/bpe_model.h"
+#include "lathe/text/model/bpe_model.h"
 #include "text/random_text.h"
 #include "text/reference_bpe.h"
 

@@ -1,11 +1,11 @@
-#include "lathe/text/mark_order.h"
+#include "lathe/text/normalize/mark_order.h"
 
 #include <gtest/gtest.h>
 #include <unicode/bytestream.h>
 #include <unicode/stringpiece.h>
 
-#include "lathe/text/normalizer.h"
-#include "lathe/text/utf8.h"
+#include "lathe/base/utf8.h"
+#include "lathe/text/normalize/normalizer.h"
 #include "text/random_text.h"
 
 namespace lathe {

@@ -1,4 +1,4 @@
-#include "lathe/text/pair_table.h"
+#include "lathe/text/model/pair_table.h"
 
 #include <gtest/gtest.h>
 

@@ -1,9 +1,9 @@
-#include "lathe/text/patterns.h"
+#include "lathe/text/split/patterns.h"
 
 #include <gtest/gtest.h>
 
-#include "lathe/text/regex.h"
-#include "lathe/text/utf8.h"
+#include "lathe/base/utf8.h"
+#include "lathe/text/split/regex.h"
 #include "text/random_text.h"
 
 namespace lathe {

@@ -1,4 +1,4 @@
-#include "lathe/text/pretokenizer.h"
+#include "lathe/text/split/pretokenizer.h"
 
 #include <gtest/gtest.h>
 

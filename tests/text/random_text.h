@@ -6,7 +6,7 @@
 #include <vector>
 
 #include "lathe/base/rng.h"
-#include "lathe/text/utf8.h"
+#include "lathe/base/utf8.h"
 
 namespace lathe::testing {
 

@@ -8,7 +8,7 @@
 #include <string_view>
 #include <vector>
 
-#include "lathe/text/bpe_model.h"
+#include "lathe/text/model/bpe_model.h"
 
 namespace lathe::testing {
 

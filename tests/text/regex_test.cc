@@ -1,4 +1,4 @@
-#include "lathe/text/regex.h"
+#include "lathe/text/split/regex.h"
 
 #include <gtest/gtest.h>
 

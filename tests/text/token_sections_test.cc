@@ -1,12 +1,12 @@
-#include "lathe/text/token_sections.h"
+#include "lathe/text/format/token_sections.h"
 
 #include <gtest/gtest.h>
 
 #include <algorithm>
 
 #include "lathe/base/error.h"
+#include "lathe/base/utf8.h"
 #include "lathe/text/tokenizer.h"
-#include "lathe/text/utf8.h"
 #include "text/guarded_text.h"
 #include "text/random_text.h"
 #include "text/sample_json.h"

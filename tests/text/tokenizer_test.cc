@@ -8,7 +8,7 @@
 #include "io/temp_folder.h"
 #include "lathe/base/env.h"
 #include "lathe/base/error.h"
-#include "lathe/text/utf8.h"
+#include "lathe/base/utf8.h"
 #include "text/random_text.h"
 #include "text/sample_json.h"
 

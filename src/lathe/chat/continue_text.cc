@@ -1,7 +1,7 @@
 #include "lathe/chat/continue_text.h"
 
+#include "lathe/base/utf8.h"
 #include "lathe/infer/engine.h"
-#include "lathe/text/utf8.h"
 
 namespace lathe {
 

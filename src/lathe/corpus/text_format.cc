@@ -5,8 +5,8 @@
 #include <algorithm>
 #include <cctype>
 
+#include "lathe/base/utf8.h"
 #include "lathe/corpus/json_scanner.h"
-#include "lathe/text/utf8.h"
 
 namespace lathe {
 namespace {

@@ -6,7 +6,7 @@
 #include "lathe/base/catalogue.h"
 #include "lathe/base/error.h"
 #include "lathe/io/atomic_file.h"
-#include "lathe/text/patterns.h"
+#include "lathe/text/split/patterns.h"
 
 namespace lathe {
 

@@ -11,7 +11,7 @@
 
 #include "lathe/corpus/documents.h"
 #include "lathe/io/manifest.h"
-#include "lathe/text/bpe_trainer.h"
+#include "lathe/text/train/bpe_trainer.h"
 
 namespace lathe {
 

@@ -10,10 +10,10 @@
 #include <cmath>
 #include <limits>
 
+#include "lathe/base/utf8.h"
 #include "lathe/report/chart_style.h"
 #include "lathe/report/html.h"
 #include "lathe/report/running_mean.h"
-#include "lathe/text/utf8.h"
 
 namespace lathe {
 namespace {

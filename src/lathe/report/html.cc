@@ -1,6 +1,6 @@
 #include "lathe/report/html.h"
 
-#include "lathe/text/utf8.h"
+#include "lathe/base/utf8.h"
 
 namespace lathe {
 

@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <map>
 
-#include "lathe/text/char_class.h"
+#include "lathe/text/split/char_class.h"
 
 namespace lathe {
 namespace {

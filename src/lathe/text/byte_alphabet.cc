@@ -1,6 +1,6 @@
 #include "lathe/text/byte_alphabet.h"
 
-#include "lathe/text/utf8.h"
+#include "lathe/base/utf8.h"
 
 namespace lathe {
 namespace {

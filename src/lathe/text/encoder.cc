@@ -9,9 +9,9 @@
 #include <algorithm>
 #include <array>
 
+#include "lathe/base/utf8.h"
 #include "lathe/text/tokenizer.h"
 #include "lathe/text/tokenizer_data.h"
-#include "lathe/text/utf8.h"
 
 namespace lathe {
 

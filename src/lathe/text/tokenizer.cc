@@ -3,8 +3,8 @@
 #include <mutex>
 
 #include "lathe/base/error.h"
+#include "lathe/base/utf8.h"
 #include "lathe/text/tokenizer_data.h"
-#include "lathe/text/utf8.h"
 
 namespace lathe {
 

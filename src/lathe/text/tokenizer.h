@@ -20,7 +20,7 @@
 #include <vector>
 
 #include "lathe/text/added_tokens.h"
-#include "lathe/text/patterns.h"
+#include "lathe/text/split/patterns.h"
 
 namespace lathe {
 

@@ -5,9 +5,9 @@
 #include <vector>
 
 #include "lathe/text/added_tokens.h"
-#include "lathe/text/bpe_model.h"
-#include "lathe/text/normalizer.h"
-#include "lathe/text/pretokenizer.h"
+#include "lathe/text/model/bpe_model.h"
+#include "lathe/text/normalize/normalizer.h"
+#include "lathe/text/split/pretokenizer.h"
 
 namespace lathe {
 

@@ -7,9 +7,9 @@
 
 #include "lathe/base/error.h"
 #include "lathe/base/parallel.h"
+#include "lathe/base/utf8.h"
 #include "lathe/cli/frame/interrupt.h"
 #include "lathe/io/mapped_file.h"
-#include "lathe/text/utf8.h"
 
 namespace lathe {
 namespace {

@@ -4,9 +4,9 @@
 
 #include "lathe/base/error.h"
 #include "lathe/base/strings.h"
+#include "lathe/base/utf8.h"
 #include "lathe/cli/commands/commands.h"
 #include "lathe/text/tokenizer.h"
-#include "lathe/text/utf8.h"
 #include "lathe/train/budget.h"
 #include "lathe/train/training_data.h"
 

@@ -6,6 +6,7 @@
 
 #include "lathe/base/catalogue.h"
 #include "lathe/base/strings.h"
+#include "lathe/base/utf8.h"
 #include "lathe/cli/commands/commands.h"
 #include "lathe/cli/commands/data/tokenizer_train.h"
 #include "lathe/cli/frame/interrupt.h"
@@ -13,7 +14,6 @@
 #include "lathe/io/json_file.h"
 #include "lathe/io/mapped_file.h"
 #include "lathe/text/tokenizer.h"
-#include "lathe/text/utf8.h"
 
 namespace lathe {
 namespace {

@@ -5,9 +5,9 @@
 
 #include "lathe/base/error.h"
 #include "lathe/base/strings.h"
+#include "lathe/base/utf8.h"
 #include "lathe/corpus/documents.h"
 #include "lathe/io/atomic_file.h"
-#include "lathe/text/utf8.h"
 
 namespace lathe {
 namespace {

@@ -20,7 +20,7 @@
 #include "lathe/nn/position/rope_scaling.h"
 #include "lathe/optim/optimizers.h"
 #include "lathe/optim/schedule.h"
-#include "lathe/text/patterns.h"
+#include "lathe/text/split/patterns.h"
 #include "lathe/train/recipe.h"
 
 namespace lathe {

@@ -1,0 +1,86 @@
+#include "lathe/base/utf8.h"
+
+#include <cstring>
+
+namespace lathe {
+namespace {
+
+// The first byte at or after `p` that is not ASCII.
+const uint8_t* skip_ascii(const uint8_t* p, const uint8_t* end) {
+  while (end - p >= 8) {
+    uint64_t word;
+    std::memcpy(&word, p, 8);
+    if (word & 0x8080808080808080ull) break;
+    p += 8;
+  }
+  while (p < end && *p < 0x80) ++p;
+  return p;
+}
+
+}  // namespace
+
+void append_utf8(std::string& out, char32_t c) {
+  const auto put = [&out](uint32_t byte) { out.push_back(static_cast<char>(byte)); };
+  if (c < 0x80) {
+    put(c);
+  } else if (c < 0x800) {
+    put(0xC0 | (c >> 6));
+    put(0x80 | (c & 0x3F));
+  } else if (c < 0x10000) {
+    put(0xE0 | (c >> 12));
+    put(0x80 | ((c >> 6) & 0x3F));
+    put(0x80 | (c & 0x3F));
+  } else {
+    put(0xF0 | (c >> 18));
+    put(0x80 | ((c >> 12) & 0x3F));
+    put(0x80 | ((c >> 6) & 0x3F));
+    put(0x80 | (c & 0x3F));
+  }
+}
+
+bool is_valid_utf8(std::string_view text) {
+  const uint8_t *p = as_bytes(text), *end = p + text.size();
+  while ((p = skip_ascii(p, end)) < end) {
+    const CodePoint c = decode_utf8(p, end);
+    if (c.value == kInvalidByte) return false;
+    p += c.size;
+  }
+  return true;
+}
+
+size_t incomplete_utf8_tail(std::string_view text) {
+  for (size_t tail = 1; tail <= 3 && tail <= text.size(); ++tail) {
+    const uint8_t* start = as_bytes(text) + text.size() - tail;
+    const uint32_t lead = start[0];
+    if ((lead & 0xC0) == 0x80) continue;
+    const size_t needs = lead < 0xC2 ? 1 : lead < 0xE0 ? 2 : lead < 0xF0 ? 3 : lead < 0xF5 ? 4 : 1;
+    if (needs <= tail) return 0;
+    // The second byte of some leads is restricted; a wrong one can never become valid.
+    if (tail >= 2) {
+      const uint32_t second = start[1];
+      if ((lead == 0xE0 && second < 0xA0) || (lead == 0xED && second > 0x9F) ||
+          (lead == 0xF0 && second < 0x90) || (lead == 0xF4 && second > 0x8F))
+        return 0;
+    }
+    return tail;
+  }
+  return 0;
+}
+
+std::string replace_invalid_utf8(std::string_view text) {
+  std::string out;
+  out.reserve(text.size());
+  const uint8_t *p = as_bytes(text), *end = p + text.size();
+  while (p < end) {
+    const CodePoint c = decode_utf8(p, end);
+    if (c.value == kInvalidByte) {
+      append_utf8(out, 0xFFFD);
+    } else {
+      out.append(reinterpret_cast<const char*>(p), c.size);
+    }
+    p += c.size;
+  }
+  return out;
+}
+
+}  // namespace lathe

@@ -1,0 +1,327 @@
+// The incremental algorithm. A table knows for every pair its count and its places. Merging a pair
+// visits its places, left to right, and there
+//
+//     x (a b) y   becomes   x new y :   (x,a) and (b,y) lose, (x,new) and (new,y) gain a word's
+//     count
+//
+// The changes are summed by neighbour first, so the table is touched once for each neighbour and
+// not once for each place. Places are never removed one by one: a place that no longer holds the
+// pair is recognised when it is visited. The heap of candidates is lazy as well: counts only fall,
+// so a candidate with an outdated count is put back with the right one when it comes up.
+//
+// A pair's count is complete right after the merge that made its younger token, and falls from then
+// on. So a pair that is too rare at that moment can be left out of the table for good, which is
+// what keeps a large corpus small: its millions of rare pairs would take more memory than its text.
+// `threshold_` is the bound. Should the pairs above it be used up before the vocabulary is full,
+// everything is counted again with a lower bound.
+//
+// That a count is complete at once needs every token to be made by one pair only. It is: suppose a
+// string w were made by (u,v) and later by (u',v'). Up to the first of the two merges no token has
+// crossed the borders of either occurrence of w, so the same merges were applied inside both in the
+// same order, and both stood there as u v.
+//
+// Threads share the places of a pair by whole words. Sums and positions are put together in the
+// order of the threads' ranges, so nothing depends on how many there are.
+#include "lathe/text/train/bpe_merger.h"
+
+#include <algorithm>
+#include <bit>
+
+#include "lathe/base/error.h"
+#include "lathe/base/parallel.h"
+
+namespace lathe {
+namespace {
+
+constexpr int64_t kPlacesPerThread = 1 << 15;
+constexpr int64_t kSmallText = 1 << 22;  // positions; below, no pair is left out
+constexpr int64_t kTallyPart = 1 << 22;  // distinct pairs counted in one pass
+constexpr int64_t kThresholdDivisor = 64;
+
+uint64_t key_of(int32_t left, int32_t right) {
+  return (uint64_t{static_cast<uint32_t>(left)} + 1) << 32 | static_cast<uint32_t>(right);
+}
+
+uint64_t hash_of(uint64_t key) {
+  key *= 0x9E3779B97F4A7C15ull;
+  return (key ^ (key >> 32)) * 0xD6E8FEB86659FD93ull;
+}
+
+}  // namespace
+
+MergeText::MergeText(std::vector<WordCounts>& shards, const std::vector<int32_t>& byte_ids) {
+  int64_t words = 0, positions = 1;
+  for (const WordCounts& shard : shards) {
+    words += shard.size();
+    positions += shard.cost();
+  }
+  require(positions < int64_t{UINT32_MAX}, ErrorKind::kData, "train",
+          "{} bytes of distinct words, expected less than 4 GiB; lower the memory limit",
+          positions);
+  tokens_.reserve(static_cast<size_t>(positions));
+  begins_.reserve(static_cast<size_t>(words) + 1);
+  counts_.reserve(static_cast<size_t>(words));
+  tokens_.push_back(kEnd);
+  for (WordCounts& shard : shards) {
+    shard.for_each([&](const WordCounts::Entry& e) {
+      begins_.push_back(static_cast<uint32_t>(tokens_.size()));
+      counts_.push_back(e.count);
+      for (char c : e.word()) tokens_.push_back(byte_ids[static_cast<uint8_t>(c)]);
+      tokens_.push_back(kEnd);
+    });
+    shard.clear();
+  }
+  begins_.push_back(static_cast<uint32_t>(tokens_.size()));
+  word_of_block_.assign((tokens_.size() >> kBlockBits) + 1, 0);
+  for (size_t word = 0, block = 0; block < word_of_block_.size(); ++block) {
+    while (word + 1 < counts_.size() && begins_[word + 1] <= block << kBlockBits) ++word;
+    word_of_block_[block] = static_cast<uint32_t>(word);
+  }
+}
+
+void BpeMerger::Side::clear() {
+  for (int32_t token : touched) moved[token] = 0;
+  touched.clear();
+  events.clear();
+  // One frequent pair must not hold its memory to the end.
+  if (events.capacity() > size_t{1} << 18) events.shrink_to_fit();
+}
+
+BpeMerger::BpeMerger(MergeText text, std::vector<int32_t> lengths, int64_t vocab_size,
+                     int64_t min_count, int64_t first_threshold)
+    : text_(std::move(text)),
+      lengths_(std::move(lengths)),
+      min_count_(std::max<int64_t>(min_count, 1)),
+      threshold_(std::max(min_count_, first_threshold)),
+      changes_(static_cast<size_t>(thread_count())),
+      pair_of_(static_cast<size_t>(vocab_size), kNoPair) {
+  for (Changes& c : changes_)
+    for (Side* side : {&c.left, &c.right}) side->moved.assign(static_cast<size_t>(vocab_size), 0);
+  if (first_threshold == 0 && text_.positions() > kSmallText) {
+    int64_t total = 0;
+    for (size_t word = 0; word < static_cast<size_t>(text_.words()); ++word) {
+      const auto pairs = static_cast<int64_t>(text_.word_end(word) - text_.word_begin(word)) - 1;
+      total += pairs * text_.count_of_word(word);
+    }
+    threshold_ = std::max(threshold_, total / (vocab_size * kThresholdDivisor));
+  }
+  rebuild();
+}
+
+// Counts by pair, for one of several passes over the text.
+class BpeMerger::TallyTable {
+ public:
+  void add(uint64_t key, uint64_t hash, int64_t count) {
+    Tally& tally = table_.find(hash, [key](const Tally& t) { return t.key == key; });
+    const bool is_new = tally.free();
+    tally.key = key;
+    tally.count += count;
+    ++tally.places;
+    used_ += is_new;
+    if (used_ * 4 > table_.slots().size() * 3)
+      table_.grow([](const Tally& t) { return hash_of(t.key); });
+  }
+  const std::vector<Tally>& slots() const { return table_.slots(); }
+
+ private:
+  ProbingTable<Tally> table_{1024};
+  size_t used_ = 0;
+};
+
+// Counts the pairs of the text as it stands and makes a table of those that reach the threshold.
+void BpeMerger::rebuild() {
+  pairs_.clear();
+  heap_.clear();
+  table_ = ProbingTable<PairSlot>(1024);
+  const auto each_pair = [&](auto&& f) {
+    for (size_t word = 0; word < static_cast<size_t>(text_.words()); ++word) {
+      const size_t end = text_.word_end(word);
+      for (size_t i = text_.word_begin(word);;) {
+        const int32_t left = text_.at(i);
+        const size_t next = i + static_cast<size_t>(lengths_[left]);
+        if (next >= end) break;
+        const int32_t right = text_.at(next);
+        f(left, right, i, text_.count_of_word(word));
+        i = next;
+      }
+    }
+  };
+  // Several passes, each over a share of the pairs, bound the memory of the tally.
+  const auto tokens = static_cast<int64_t>(lengths_.size());
+  const int64_t most = std::min(tokens * tokens, text_.positions());
+  const auto passes = static_cast<uint64_t>(most / kTallyPart + 1);
+  for (uint64_t pass = 0; pass < passes; ++pass) {
+    TallyTable tally;
+    each_pair([&](int32_t left, int32_t right, size_t, int64_t count) {
+      const uint64_t key = key_of(left, right), hash = hash_of(key);
+      if (passes == 1 || (hash >> 32) % passes == pass) tally.add(key, hash, count);
+    });
+    for (const Tally& t : tally.slots()) {
+      if (t.free() || t.count < threshold_) continue;
+      const uint32_t pair = find_or_insert(static_cast<int32_t>((t.key >> 32) - 1),
+                                           static_cast<int32_t>(t.key & 0xFFFFFFFF));
+      pairs_[pair].count = t.count;
+      pairs_[pair].positions.reserve(t.places);
+      offer(pair);
+    }
+  }
+  each_pair([&](int32_t left, int32_t right, size_t i, int64_t) {
+    const uint32_t pair = find(left, right);
+    if (pair != kNoPair && pairs_[pair].count >= threshold_)
+      pairs_[pair].positions.push_back(static_cast<uint32_t>(i));
+  });
+}
+
+uint32_t BpeMerger::find(int32_t left, int32_t right) const {
+  return table_
+      .find(hash_of(key_of(left, right)),
+            [&](PairSlot slot) {
+              return pairs_[slot.pair].left == left && pairs_[slot.pair].right == right;
+            })
+      .pair;
+}
+
+uint32_t BpeMerger::find_or_insert(int32_t left, int32_t right) {
+  const uint32_t known = find(left, right);
+  if (known != kNoPair) return known;
+  const auto added = static_cast<uint32_t>(pairs_.size());
+  pairs_.push_back({left, right, 0, {}});
+  if (pairs_.size() * 2 > table_.slots().size())
+    table_.grow([this](PairSlot slot) {
+      return hash_of(key_of(pairs_[slot.pair].left, pairs_[slot.pair].right));
+    });
+  table_.add(hash_of(key_of(left, right)), {added});
+  return added;
+}
+
+void BpeMerger::offer(uint32_t pair) {
+  heap_.push_back({pairs_[pair].count, pairs_[pair].left, pairs_[pair].right, pair});
+  std::push_heap(heap_.begin(), heap_.end());
+}
+
+std::optional<BpeMerger::Best> BpeMerger::best() {
+  for (;;) {
+    if (heap_.empty()) {
+      if (threshold_ <= min_count_) return std::nullopt;
+      threshold_ = std::max(min_count_, threshold_ / 8);
+      rebuild();
+      continue;
+    }
+    std::pop_heap(heap_.begin(), heap_.end());
+    const Candidate top = heap_.back();
+    heap_.pop_back();
+    Pair& pair = pairs_[top.pair];
+    if (pair.count < threshold_) {
+      pair.positions = {};
+    } else if (pair.count != top.count) {
+      offer(top.pair);
+    } else {
+      return Best{top.left, top.right, top.count};
+    }
+  }
+}
+
+// Merges the places positions[begin, end) of `pair`. They ascend, so that of overlapping places (a
+// a a) the leftmost is merged.
+void BpeMerger::apply(const Pair& pair, int32_t result, size_t begin, size_t end,
+                      Changes& changes) {
+  const auto left_length = static_cast<size_t>(lengths_[pair.left]);
+  const auto right_length = static_cast<size_t>(lengths_[pair.right]);
+  for (size_t i = begin; i < end; ++i) {
+    const size_t left = pair.positions[i], right = left + left_length;
+    if (text_.at(left) != pair.left || text_.at(right) != pair.right) continue;
+    const int64_t count = text_.count_of_word(text_.word_at(left));
+    if (const auto before = text_.previous(left))
+      changes.left.add(text_.at(*before), count, *before);
+    const int32_t after = text_.at(right + right_length);
+    if (after != MergeText::kEnd) changes.right.add(after, count, left);
+    text_.join(left, right, left_length + right_length, result);
+  }
+}
+
+void BpeMerger::apply_in_parallel(const Pair& pair, int32_t result) {
+  const std::vector<uint32_t>& positions = pair.positions;
+  const auto size = static_cast<int64_t>(positions.size());
+  const auto threads = static_cast<int64_t>(changes_.size());
+  const int64_t parts = std::clamp<int64_t>(size / kPlacesPerThread, 1, threads);
+  // The first place at or after a boundary that begins another word.
+  const auto cut = [&](int64_t part) {
+    int64_t i = part == parts ? size : part_of(size, part, parts).begin;
+    while (i > 0 && i < size && text_.word_at(positions[i]) == text_.word_at(positions[i - 1])) ++i;
+    return static_cast<size_t>(i);
+  };
+  std::vector<size_t> cuts;
+  for (int64_t part = 0; part <= parts; ++part) cuts.push_back(cut(part));
+  parallel_for(parts, 1, [&](int64_t part) {
+    apply(pair, result, cuts[part], cuts[part + 1], changes_[part]);
+  });
+}
+
+void BpeMerger::subtract(int32_t left, int32_t right, int64_t count) {
+  const uint32_t pair = find(left, right);
+  if (pair != kNoPair && pairs_[pair].count > 0) pairs_[pair].count -= count;
+}
+
+// Enters the pairs that the new token forms on one side, as far as they reach the threshold.
+void BpeMerger::add_pairs(Side Changes::*side, const Pair& merged, int32_t result) {
+  const bool is_left = side == &Changes::left;
+  std::vector<int32_t> neighbours;
+  for (const Changes& c : changes_)
+    neighbours.insert(neighbours.end(), (c.*side).touched.begin(), (c.*side).touched.end());
+  std::sort(neighbours.begin(), neighbours.end());
+  neighbours.erase(std::unique(neighbours.begin(), neighbours.end()), neighbours.end());
+  std::vector<uint32_t> fresh;
+  for (int32_t n : neighbours) {
+    int64_t count = 0;
+    for (const Changes& c : changes_) {
+      count += (c.*side).moved[n];
+      // `new a` that became `new new` when the next pair of the same word was merged.
+      if (!is_left && n == merged.left) count -= c.left.moved[result];
+    }
+    if (count < threshold_) continue;
+    const uint32_t pair = is_left ? find_or_insert(n, result) : find_or_insert(result, n);
+    pairs_[pair].count = count;
+    pair_of_[n] = pair;
+    fresh.push_back(pair);
+  }
+  std::vector<uint32_t> places(fresh.size(), 0);
+  if (!fresh.empty()) {
+    const uint32_t first = *std::min_element(fresh.begin(), fresh.end());
+    places.assign(pairs_.size() - first, 0);
+    for (const Changes& c : changes_)
+      for (const auto& [n, position] : (c.*side).events)
+        if (pair_of_[n] != kNoPair) ++places[pair_of_[n] - first];
+    for (uint32_t pair : fresh) pairs_[pair].positions.reserve(places[pair - first]);
+    for (const Changes& c : changes_)
+      for (const auto& [n, position] : (c.*side).events)
+        if (pair_of_[n] != kNoPair) pairs_[pair_of_[n]].positions.push_back(position);
+  }
+  for (uint32_t pair : fresh) offer(pair);
+  for (int32_t n : neighbours) pair_of_[n] = kNoPair;
+}
+
+int32_t BpeMerger::merge(const Best& best) {
+  const uint32_t index = find(best.left, best.right);
+  Pair merged = std::move(pairs_[index]);
+  pairs_[index] = {best.left, best.right, 0, {}};
+  const auto result = static_cast<int32_t>(lengths_.size());
+  lengths_.push_back(lengths_[best.left] + lengths_[best.right]);
+
+  apply_in_parallel(merged, result);
+  merged.positions = {};
+  for (const Changes& c : changes_) {
+    for (int32_t n : c.left.touched)
+      if (n != result) subtract(n, best.left, c.left.moved[n]);
+    for (int32_t n : c.right.touched)
+      if (n != result) subtract(best.right, n, c.right.moved[n]);
+  }
+  add_pairs(&Changes::left, merged, result);
+  add_pairs(&Changes::right, merged, result);
+  for (Changes& c : changes_) {
+    c.left.clear();
+    c.right.clear();
+  }
+  return result;
+}
+
+}  // namespace lathe
