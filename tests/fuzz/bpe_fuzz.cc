@@ -16,7 +16,7 @@ std::string token_of(uint8_t byte, const std::vector<std::string>& merged) {
   return std::string(1, static_cast<char>(byte));
 }
 
-BpeModel model_of(std::string_view pairs, const BpeOptions& options) {
+ByteBpe model_of(std::string_view pairs, const ByteBpeOptions& options) {
   std::vector<std::pair<std::string, std::string>> merges;
   std::vector<std::string> merged;
   for (size_t i = 0; i + 1 < pairs.size(); i += 2) {
@@ -35,22 +35,24 @@ BpeModel model_of(std::string_view pairs, const BpeOptions& options) {
 // what the definition gives.
 void check(std::string_view bytes) {
   if (bytes.size() < 2) return;
-  BpeOptions options;
+  ByteBpeOptions options;
   options.ignore_merges = bytes[0] & 1;
   if (bytes[0] & 2) options.unknown = 'u';  // never needed, but closes the ways that do not know it
   const bool long_text = bytes[0] & 4;
   const size_t pairs = std::min<size_t>(static_cast<uint8_t>(bytes[1]), kMerges) * 2;
   bytes.remove_prefix(2);
-  const TokenizerData data(model_of(bytes.substr(0, pairs), options), {}, {}, "f");
+  const TokenizerData data(std::make_unique<ByteBpe>(model_of(bytes.substr(0, pairs), options)), {},
+                           {}, "f");
+  const ByteBpe& model = testing::byte_bpe(data);
   std::string text(bytes.substr(std::min(pairs, bytes.size())).substr(0, kText));
   while (long_text && !text.empty() && 2 * text.size() <= kText) text += text;
-  const std::vector<int32_t> merged = testing::reference_encode(data.model, text);
-  const auto whole = data.model.vocabulary().find(text);
+  const std::vector<int32_t> merged = testing::reference_encode(model, text);
+  const auto whole = data.vocabulary().find(text);
   const std::vector<int32_t> wanted = whole && options.ignore_merges ? std::vector{*whole} : merged;
 
-  BpeModel::Scratch scratch;
+  ByteBpe::Scratch scratch;
   std::vector<int32_t> ids;
-  data.model.encode(text, scratch, ids);
+  model.encode(text, scratch, ids);
   promise(ids == wanted);
   Encoder encoder(data);
   for (int time = 0; time < 2; ++time) {  // the second time from memory
@@ -59,7 +61,7 @@ void check(std::string_view bytes) {
     promise(ids == wanted);
   }
   ids.clear();
-  if (!options.unknown && data.model.merge_forward(text, scratch, ids)) promise(ids == merged);
+  if (!options.unknown && model.merge_forward(text, scratch, ids)) promise(ids == merged);
 }
 
 std::vector<Seed> seeds() {

@@ -12,13 +12,13 @@ using testing::small_model;
 using Ids = std::vector<int32_t>;
 using Merges = std::vector<std::pair<std::string, std::string>>;
 
-constexpr int32_t kUnknown = BytePairs::kUnknownRank, kNone = PairTable::kNoRank;
+constexpr int32_t kUnknown = PairMerger::kUnknownRank, kNone = PairTable::kNoRank;
 
 struct Start {
   Ids ids, ranks;  // ranks: with the token before
 };
 
-Start start(const BpeModel& model, std::string_view piece) {
+Start start(const ByteBpe& model, std::string_view piece) {
   BytePairs::ByteIds byte_ids;
   for (int32_t b = 0; b < 256; ++b) byte_ids[static_cast<size_t>(b)] = b;
   PairTable pairs;
@@ -36,7 +36,7 @@ Start start(const BpeModel& model, std::string_view piece) {
 }
 
 TEST(BytePairs, MergesWhatComesBeforeItsNeighbours) {
-  const BpeModel model = small_model({{"b", "c"}, {"a", "b"}, {"d", "e"}});
+  const ByteBpe model = small_model({{"b", "c"}, {"a", "b"}, {"d", "e"}});
   EXPECT_EQ(start(model, "abcx").ids, (Ids{'a', 256, 'x'}));  // bc comes before ab
   EXPECT_EQ(start(model, "abde").ids, (Ids{257, 258}));
   EXPECT_EQ(start(model, "ab").ids, (Ids{257}));
@@ -46,20 +46,20 @@ TEST(BytePairs, MergesWhatComesBeforeItsNeighbours) {
 
 TEST(BytePairs, LeavesWhatALongerTokenMayTake) {
   // Between a and b stands "a" + "bc", which comes before "xa".
-  const BpeModel model = small_model({{"b", "c"}, {"a", "bc"}, {"x", "a"}});
+  const ByteBpe model = small_model({{"b", "c"}, {"a", "bc"}, {"x", "a"}});
   EXPECT_EQ(start(model, "xab").ids, (Ids{'x', 'a', 'b'}));
   EXPECT_EQ(start(model, "xad").ids, (Ids{258, 'd'}));
   EXPECT_EQ(start(model, "xabc").ids, (Ids{'x', 'a', 256}));
 }
 
 TEST(BytePairs, LeavesEqualRanksToTheirOrder) {
-  const BpeModel model = small_model({{"a", "a"}});
+  const ByteBpe model = small_model({{"a", "a"}});
   EXPECT_EQ(start(model, "aaa").ids, (Ids{'a', 'a', 'a'}));
   EXPECT_EQ(start(model, "baab").ids, (Ids{'b', 256, 'b'}));
 }
 
 TEST(BytePairs, TellsTheRanksOfBytesThatStay) {
-  const BpeModel model = small_model({{"b", "c"}, {"a", "bc"}, {"x", "a"}});
+  const ByteBpe model = small_model({{"b", "c"}, {"a", "bc"}, {"x", "a"}});
   EXPECT_EQ(start(model, "xabc").ranks, (Ids{kUnknown, 2, kUnknown}));
   EXPECT_EQ(start(model, "xab").ranks, (Ids{kUnknown, 2, kNone}));
   EXPECT_EQ(start(model, "bcbc").ranks, (Ids{kUnknown, kUnknown}));
@@ -78,11 +78,11 @@ TEST(BytePairs, TheRestOfTheMergesGivesTheDefinition) {
       merges.emplace_back(tokens[dice.below(tokens.size())], tokens[dice.below(tokens.size())]);
       tokens.push_back(merges.back().first + merges.back().second);
     }
-    const BpeModel model = small_model(merges);
+    const ByteBpe model = small_model(merges);
     for (size_t length : {2, 3, 5, 17, 128, 200}) {
       std::string text;
       while (text.size() < length) text += kLetters[dice.below(kLetters.size())];
-      BpeModel::Scratch scratch;
+      ByteBpe::Scratch scratch;
       Ids ids;
       model.encode(text, scratch, ids);
       ASSERT_EQ(ids, testing::reference_encode(model, text)) << text;

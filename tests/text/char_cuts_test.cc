@@ -2,7 +2,7 @@
 
 #include <gtest/gtest.h>
 
-#include "lathe/text/model/bpe_model.h"
+#include "lathe/text/model/byte_bpe.h"
 #include "text/random_text.h"
 #include "text/reference_bpe.h"
 
@@ -47,7 +47,7 @@ TEST(CharCuts, NeverBesideInvalidBytes) {
 }
 
 // Merges over the bytes of a few characters, so that tokens hold characters, halves and both.
-BpeModel random_model(testing::Dice& dice, const Stretches& alphabet) {
+ByteBpe random_model(testing::Dice& dice, const Stretches& alphabet) {
   Stretches tokens;
   for (const std::string& c : alphabet)
     for (char byte : c) tokens.emplace_back(1, byte);
@@ -72,12 +72,12 @@ TEST(CharCuts, StretchesMergeToWhatTheWholeDoes) {
   testing::Dice dice(9);
   int64_t parts = 0, texts = 0;
   for (int round = 0; round < 100; ++round) {
-    const BpeModel model = random_model(dice, alphabet);
+    const ByteBpe model = random_model(dice, alphabet);
     for (int i = 0; i < 4; ++i) {
       std::string text;
       for (int c = 0; c < 14; ++c) text += alphabet[dice.below(alphabet.size())];
       if (dice.below(4) == 0) text[dice.below(text.size())] = '\xE4';
-      BpeModel::Scratch scratch;
+      ByteBpe::Scratch scratch;
       std::vector<int32_t> ids;
       for (const std::string& stretch : stretches(model.cuts(), text)) {
         model.merge(stretch, scratch, ids);

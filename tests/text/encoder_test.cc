@@ -52,10 +52,10 @@ Tokenizer random_tokenizer(testing::Dice& dice, bool ignore_merges) {
 Ids wanted(const TokenizerData& data, const std::vector<std::string>& words) {
   Ids ids;
   for (const std::string& word : words) {
-    const auto whole = data.model.vocabulary().find(word);
-    const Ids merged = whole && data.model.options().ignore_merges
+    const auto whole = data.vocabulary().find(word);
+    const Ids merged = whole && testing::byte_bpe(data).options().ignore_merges
                            ? Ids{*whole}
-                           : testing::reference_encode(data.model, word);
+                           : testing::reference_encode(testing::byte_bpe(data), word);
     ids.insert(ids.end(), merged.begin(), merged.end());
   }
   return ids;

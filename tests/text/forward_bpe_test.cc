@@ -3,7 +3,7 @@
 #include <gtest/gtest.h>
 
 #include "lathe/base/error.h"
-#include "lathe/text/model/bpe_model.h"
+#include "lathe/text/model/byte_bpe.h"
 #include "text/random_text.h"
 #include "text/reference_bpe.h"
 
@@ -42,8 +42,8 @@ TEST(ForwardBpe, EqualsTheDefinitionOnRandomVocabularies) {
   testing::Dice dice(21);
   int closed = 0;
   for (int round = 0; round < 200; ++round) {
-    const BpeModel model = small_model(random_merges(dice, 1 + dice.below(30)));
-    BpeModel::Scratch scratch;
+    const ByteBpe model = small_model(random_merges(dice, 1 + dice.below(30)));
+    ByteBpe::Scratch scratch;
     for (size_t length : {1, 2, 9, 60}) {
       const std::string text = text_of(dice, length, 4);
       Ids ids = {7};  // what is there stays
@@ -65,8 +65,8 @@ TEST(ForwardBpe, IsClosedToAVocabularyWithPartsMadeLate) {
   for (int b = 0; b < 256; ++b) entries.push_back({b, std::string(1, static_cast<char>(b)), false});
   entries.push_back({256, "ab", false});
   entries.push_back({257, "abc", false});
-  const BpeModel model(Vocabulary(entries, "test"), {{256, 'c', 257}, {'a', 'b', 256}}, {});
-  BpeModel::Scratch scratch;
+  const ByteBpe model(Vocabulary(entries, "test"), {{256, 'c', 257}, {'a', 'b', 256}}, {});
+  ByteBpe::Scratch scratch;
   Ids ids;
   EXPECT_FALSE(model.merge_forward("abcab", scratch, ids));
   EXPECT_TRUE(ids.empty());
@@ -77,8 +77,8 @@ TEST(ForwardBpe, IsClosedToAVocabularyWithPartsMadeLate) {
 }
 
 TEST(ForwardBpe, AByteWithoutATokenIsAnError) {
-  const BpeModel model(Vocabulary({{0, "a", false}, {1, "aa", false}}, "test"), {{0, 0, 1}}, {});
-  BpeModel::Scratch scratch;
+  const ByteBpe model(Vocabulary({{0, "a", false}, {1, "aa", false}}, "test"), {{0, 0, 1}}, {});
+  ByteBpe::Scratch scratch;
   Ids ids;
   EXPECT_THROW(model.merge_forward("aab", scratch, ids), Error);
   EXPECT_THROW(model.merge(std::string(500, 'a') + "b", scratch, ids), Error);
@@ -93,14 +93,14 @@ const Merges kCascade = {{"a", "a"},       {"a", "b"},       {"b", "a"},
                          {"aaaa", "aaaa"}, {"abab", "abab"}, {"aaaaaaaa", "b"}};
 
 TEST(ForwardBpe, StepsGrowWithTheTextAndNotFaster) {
-  const BpeModel model = small_model(kCascade);
+  const ByteBpe model = small_model(kCascade);
   testing::Dice dice(3);
   for (size_t n : {size_t{1000}, size_t{10000}, size_t{300000}}) {
     std::string alternating;
     while (alternating.size() < n) alternating += "ba";
     for (const std::string& text :
          {std::string(n, 'a'), std::string(n, ' '), alternating, text_of(dice, n, 30)}) {
-      BpeModel::Scratch scratch;
+      ByteBpe::Scratch scratch;
       Ids forward, whole;
       ASSERT_TRUE(model.merge_forward(text, scratch, forward));
       EXPECT_LE(scratch.forward.steps, kStepsPerByte * static_cast<int64_t>(text.size()));
@@ -114,8 +114,8 @@ TEST(MergeWindows, EqualTheDefinition) {
   testing::Dice dice(23);
   int open = 0;
   for (int round = 0; round < 60; ++round) {
-    const BpeModel model = small_model(random_merges(dice, 1 + dice.below(30)));
-    BpeModel::Scratch scratch;
+    const ByteBpe model = small_model(random_merges(dice, 1 + dice.below(30)));
+    ByteBpe::Scratch scratch;
     for (size_t length : {129, 250, 400}) {
       const std::string text = text_of(dice, length, round % 2 ? 2 : 60);
       Ids ids = {7};
@@ -132,11 +132,11 @@ TEST(MergeWindows, AreCutOffWhereWhatFollowsDecides) {
   // A merge at the end of a run of "ab" undoes all of them: no window sees what the text becomes.
   Merges merges = {{"b", "a"}, {"b", "c"}, {"a", "b"}};
   for (std::string b = "ba"; b.size() < 256; b += b) merges.emplace_back(b, b);
-  const BpeModel model = small_model(merges);
+  const ByteBpe model = small_model(merges);
   std::string text = "a";
   while (text.size() < 700) text += "ba";
   text += "bc";
-  BpeModel::Scratch scratch;
+  ByteBpe::Scratch scratch;
   Ids ids = {7};
   EXPECT_FALSE(model.merge_windows(text, scratch, ids));
   EXPECT_EQ(ids, Ids{7});
@@ -150,11 +150,11 @@ TEST(MergeWindows, GoBackWhereTheyCannotBeJoined) {
   // off decides how all of it is paired.
   Merges merges;
   for (char c = 't'; c >= 'a'; --c) merges.emplace_back(std::string(1, c), std::string(1, c + 1));
-  const BpeModel model = small_model(merges);
+  const ByteBpe model = small_model(merges);
   std::string text;
   testing::Dice dice(5);
   for (int i = 0; i < 400; ++i) text.append("abcdefghijklmnopqrstu").append(dice.below(7), 'v');
-  BpeModel::Scratch scratch;
+  ByteBpe::Scratch scratch;
   Ids ids;
   ASSERT_TRUE(model.merge_windows(text, scratch, ids));
   EXPECT_EQ(ids, testing::reference_encode(model, text));
@@ -163,11 +163,11 @@ TEST(MergeWindows, GoBackWhereTheyCannotBeJoined) {
 }
 
 TEST(MergeWindows, TheirNumberGrowsWithTheTextAndNotFaster) {
-  const BpeModel model = small_model({{"a", "b"}, {"b", "c"}, {"c", "a"}, {"ab", "c"}});
+  const ByteBpe model = small_model({{"a", "b"}, {"b", "c"}, {"c", "a"}, {"ab", "c"}});
   testing::Dice dice(4);
   for (size_t n : {size_t{1000}, size_t{10000}, size_t{300000}}) {
     const std::string text = text_of(dice, n, 2);
-    BpeModel::Scratch scratch;
+    ByteBpe::Scratch scratch;
     Ids ids, forward;
     ASSERT_TRUE(model.merge_windows(text, scratch, ids));
     EXPECT_LE(scratch.windows, 2 + static_cast<int64_t>(text.size()) / kBytesPerWindow);

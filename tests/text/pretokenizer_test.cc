@@ -16,7 +16,7 @@ PreTokenizer make(std::string_view json) {
 
 Pieces cut(const PreTokenizer& pre, std::string_view text) {
   PreTokenizer::Scratch scratch;
-  const std::string_view out = pre.split(text, scratch);
+  const std::string_view out = pre.split(text, true, scratch);
   Pieces pieces;
   for (const Piece& p : scratch.pieces) pieces.emplace_back(out.substr(p.begin, p.end - p.begin));
   return pieces;

@@ -8,14 +8,15 @@
 #include <string_view>
 #include <vector>
 
-#include "lathe/text/model/bpe_model.h"
+#include "lathe/text/model/byte_bpe.h"
+#include "lathe/text/tokenizer_data.h"
 
 namespace lathe::testing {
 
 // A model over the 256 bytes and the given merges, whose tokens have the ids 0..255 for the bytes
 // and 256.. in merge order.
-inline BpeModel small_model(const std::vector<std::pair<std::string, std::string>>& merges,
-                            const BpeOptions& options = {}) {
+inline ByteBpe small_model(const std::vector<std::pair<std::string, std::string>>& merges,
+                           const ByteBpeOptions& options = {}) {
   std::vector<VocabularyEntry> entries;
   std::map<std::string, int32_t> ids;
   const auto add = [&](const std::string& bytes) {
@@ -28,10 +29,15 @@ inline BpeModel small_model(const std::vector<std::pair<std::string, std::string
     add(left + right);
     list.push_back({ids.at(left), ids.at(right), ids.at(left + right)});
   }
-  return BpeModel(Vocabulary(entries, "test"), list, options);
+  return ByteBpe(Vocabulary(entries, "test"), list, options);
 }
 
-inline std::vector<int32_t> reference_encode(const BpeModel& model, std::string_view piece) {
+// The model of a tokenizer of this kind.
+inline const ByteBpe& byte_bpe(const TokenizerData& data) {
+  return dynamic_cast<const ByteBpe&>(*data.model);
+}
+
+inline std::vector<int32_t> reference_encode(const ByteBpe& model, std::string_view piece) {
   std::map<std::pair<int32_t, int32_t>, size_t> ranks;  // of a pair listed twice the later counts
   for (size_t rank = 0; rank < model.merges().size(); ++rank)
     ranks[{model.merges()[rank].left, model.merges()[rank].right}] = rank;

@@ -8,15 +8,16 @@
 
 namespace lathe {
 
-TokenizerData::TokenizerData(BpeModel bpe, std::vector<AddedToken> added_tokens,
-                             TokenizerParts json_parts, std::string_view origin)
-    : model(std::move(bpe)), added(std::move(added_tokens)), parts(std::move(json_parts)) {
+TokenizerData::TokenizerData(std::unique_ptr<const TokenModel> token_model,
+                             std::vector<AddedToken> added_tokens, TokenizerParts json_parts,
+                             std::string_view origin)
+    : model(std::move(token_model)), added(std::move(added_tokens)), parts(std::move(json_parts)) {
   normalizer = Normalizer::from_json(parts.normalizer, origin);
   pre_tokenizer = PreTokenizer::from_json(parts.pre_tokenizer, origin);
   check_decoder(parts.decoder, origin);
   std::sort(added.begin(), added.end(),
             [](const AddedToken& a, const AddedToken& b) { return a.id < b.id; });
-  vocab_size = model.vocabulary().size();
+  vocab_size = vocabulary().size();
   if (!added.empty()) vocab_size = std::max(vocab_size, added.back().id + 1);
   added_by_id.assign(static_cast<size_t>(vocab_size), -1);
 
@@ -82,8 +83,7 @@ int64_t Tokenizer::vocab_size() const { return data_->vocab_size; }
 
 bool Tokenizer::has(int64_t id) const {
   if (id < 0 || id >= data_->vocab_size) return false;
-  return data_->added_token(id) != nullptr ||
-         data_->model.vocabulary().has(static_cast<int32_t>(id));
+  return data_->added_token(id) != nullptr || data_->vocabulary().has(static_cast<int32_t>(id));
 }
 
 std::string Tokenizer::token_bytes(int32_t id) const {
@@ -92,7 +92,7 @@ std::string Tokenizer::token_bytes(int32_t id) const {
       "id {} is not in the vocabulary of {} tokens; was the text encoded with another tokenizer?",
       id, data_->vocab_size);
   // An added token may be one of the vocabulary ("é" is the name of byte 0xE9): its bytes count.
-  const Vocabulary& vocabulary = data_->model.vocabulary();
+  const Vocabulary& vocabulary = data_->vocabulary();
   if (vocabulary.has(id) && !vocabulary.is_literal(id)) return std::string(vocabulary.bytes(id));
   if (const AddedToken* added = data_->added_token(id)) return added->content;
   return std::string(vocabulary.bytes(id));
@@ -106,8 +106,8 @@ bool Tokenizer::is_special(int32_t id) const {
 std::optional<int32_t> Tokenizer::id_of(std::string_view token) const {
   for (const AddedToken& added : data_->added)
     if (added.content == token) return added.id;
-  if (const auto id = data_->model.vocabulary().find(token)) return id;
-  return data_->model.vocabulary().find_literal(token);
+  if (const auto id = data_->vocabulary().find(token)) return id;
+  return data_->vocabulary().find_literal(token);
 }
 
 std::string Tokenizer::decode(std::span<const int32_t> ids, const DecodeOptions& options) const {
@@ -121,9 +121,7 @@ const std::vector<AddedToken>& Tokenizer::added_tokens() const { return data_->a
 std::span<const int32_t> Tokenizer::prefix_ids() const { return data_->prefix; }
 std::span<const int32_t> Tokenizer::suffix_ids() const { return data_->suffix; }
 
-int64_t Tokenizer::merge_count() const {
-  return static_cast<int64_t>(data_->model.merges().size());
-}
+int64_t Tokenizer::merge_count() const { return data_->model->merge_count(); }
 
 std::string Tokenizer::pattern_name() const {
   for (const PatternInfo& info : kPreTokenizers)

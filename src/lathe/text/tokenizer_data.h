@@ -1,12 +1,14 @@
 // The parts of a tokenizer, put together by the readers and the trainer. Internal to text/.
 #pragma once
 
+#include <memory>
 #include <string>
 #include <vector>
 
 #include "lathe/text/added_tokens.h"
-#include "lathe/text/model/bpe_model.h"
+#include "lathe/text/model/token_model.h"
 #include "lathe/text/normalize/normalizer.h"
+#include "lathe/text/spelling.h"
 #include "lathe/text/split/pretokenizer.h"
 
 namespace lathe {
@@ -18,10 +20,10 @@ struct TokenizerParts {
 
 struct TokenizerData {
   // `added` may have ids of `model`'s vocabulary or ids of their own.
-  TokenizerData(BpeModel bpe, std::vector<AddedToken> added_tokens, TokenizerParts json_parts,
-                std::string_view origin);
+  TokenizerData(std::unique_ptr<const TokenModel> token_model, std::vector<AddedToken> added_tokens,
+                TokenizerParts json_parts, std::string_view origin);
 
-  BpeModel model;
+  std::unique_ptr<const TokenModel> model;
   std::vector<AddedToken> added;  // ascending ids
   TokenizerParts parts;
   Normalizer normalizer;
@@ -31,6 +33,10 @@ struct TokenizerData {
   std::vector<int32_t> prefix, suffix;
   int32_t vocab_size = 0;
 
+  const Vocabulary& vocabulary() const { return model->vocabulary(); }
+  Spelling spelling() const {
+    return pre_tokenizer.byte_level() ? Spelling::kByteAlphabet : Spelling::kPlain;
+  }
   const AddedToken* added_token(int64_t id) const {
     if (id < 0 || id >= vocab_size || added_by_id[id] < 0) return nullptr;
     return &added[added_by_id[id]];

@@ -2,13 +2,14 @@
 //
 // tiktoken merges the adjacent pair whose joined bytes have the lowest rank, leftmost first. As
 // merges of pairs: every way to cut a token into two tokens is a merge, and all of them share the
-// token's rank (BpeOptions::shared_ranks). tokenizer.json can only list merges one after the other;
+// token's rank (ByteBpeOptions::shared_ranks). tokenizer.json can only list merges one after the other;
 // to_json() writes those of one token in the order of their parts, which is also how transformers
 // converts such files.
 #include <algorithm>
 #include <array>
 #include <charconv>
 
+#include "lathe/text/model/byte_bpe.h"
 #include "lathe/text/tokenizer.h"
 #include "lathe/text/tokenizer_data.h"
 
@@ -129,7 +130,7 @@ Tokenizer Tokenizer::from_tiktoken(std::string_view ranks, std::string_view orig
     token.special = true;
     added.push_back(std::move(token));
   }
-  BpeOptions options;
+  ByteBpeOptions options;
   options.ignore_merges = true;
   options.shared_ranks = true;
   TokenizerParts parts;
@@ -139,8 +140,8 @@ Tokenizer Tokenizer::from_tiktoken(std::string_view ranks, std::string_view orig
                    {"trim_offsets", true},
                    {"use_regex", true}};
   return Tokenizer(std::make_unique<const TokenizerData>(
-      BpeModel(std::move(vocabulary), std::move(merges), options), std::move(added),
-      std::move(parts), origin));
+      std::make_unique<ByteBpe>(std::move(vocabulary), std::move(merges), options),
+      std::move(added), std::move(parts), origin));
 }
 
 }  // namespace lathe

@@ -1,11 +1,13 @@
 #include "lathe/text/format/token_sections.h"
 
+#include <algorithm>
 #include <charconv>
 
 namespace lathe {
 namespace {
 
 using text_json::bad;
+using text_json::find;
 using text_json::Json;
 
 using Sides = std::pair<std::string, std::string>;
@@ -28,6 +30,8 @@ class Cursor {
     skip_space();
     return p_;
   }
+
+  bool next_is(char c) { return place() != end_ && *p_ == c; }
 
   bool take(char c) {
     skip_space();
@@ -56,6 +60,20 @@ class Cursor {
     const bool zero = p_ != end_ && *p_ == '0', digit = p_ != end_ && *p_ >= '0' && *p_ <= '9';
     const auto [next, error] = std::from_chars(p_, end_, out);
     if (!digit || error != std::errc() || (zero && next != p_ + 1)) return false;
+    p_ = next;
+    return true;
+  }
+
+  // A number that is written as JSON has them and fits a double.
+  bool number(double& out) {
+    skip_space();
+    const char* digit = p_ != end_ && *p_ == '-' ? p_ + 1 : p_;
+    const auto is_digit = [this](const char* at) { return at < end_ && *at >= '0' && *at <= '9'; };
+    if (!is_digit(digit) || (*digit == '0' && is_digit(digit + 1))) return false;
+    const auto [next, error] = std::from_chars(p_, end_, out);
+    if (error != std::errc()) return false;
+    const char* point = std::find(p_, next, '.');
+    if (point != next && !is_digit(point + 1)) return false;
     p_ = next;
     return true;
   }
@@ -119,7 +137,20 @@ class Cursor {
   const char *p_, *end_;
 };
 
+bool read_scored_vocab(Cursor& at, TokenSections& out) {
+  return at.items('[', ']', [&](Cursor&) {
+    std::string text;
+    double score = 0;
+    if (!at.take('[') || !at.string(text) || !at.take(',') || !at.number(score) || !at.take(']'))
+      return false;
+    out.vocab.emplace_back(std::move(text), static_cast<int32_t>(out.vocab.size()));
+    out.scores.push_back(score);
+    return true;
+  });
+}
+
 bool read_vocab(Cursor& at, TokenSections& out) {
+  if (at.next_is('[')) return read_scored_vocab(at, out);
   return at.members([&](std::string& text) {
     int32_t id = 0;
     if (!at.id(id)) return false;
@@ -151,23 +182,23 @@ std::optional<CutDocument> cut_token_sections(std::string_view json) {
   std::string rest;
   const char* copied = json.data();  // what stands before is in `rest`
   int models = 0, vocabs = 0, merge_lists = 0;
-  const auto cut = [&](auto&& read, const char* empty) {
+  const auto cut = [&](auto&& read) {
     rest.append(copied, at.place());
-    rest += empty;
+    rest += at.next_is('{') ? "{}" : "[]";
     if (!read(at, document.sections)) return false;
     copied = at.place();
     return true;
   };
   const auto model_member = [&](const std::string& key) {
-    if (key == "vocab") return ++vocabs == 1 && cut(read_vocab, "{}");
-    if (key == "merges") return ++merge_lists == 1 && cut(read_merges, "[]");
+    if (key == "vocab") return ++vocabs == 1 && cut(read_vocab);
+    if (key == "merges") return ++merge_lists == 1 && cut(read_merges);
     return at.skip_value();
   };
   const bool whole = at.members([&](const std::string& key) {
     if (key != "model") return at.skip_value();
     return ++models == 1 && at.members(model_member);
   });
-  if (!whole || vocabs != 1 || merge_lists != 1) return std::nullopt;
+  if (!whole || vocabs != 1 || merge_lists > 1) return std::nullopt;
   rest.append(copied, json.data() + json.size());
   if (text_json::depth_of(rest) > text_json::kMaxDepth) return std::nullopt;
   document.rest = Json::parse(rest, nullptr, false);
@@ -175,12 +206,32 @@ std::optional<CutDocument> cut_token_sections(std::string_view json) {
   return document;
 }
 
+namespace {
+
+void read_vocab(const Json& vocab, std::string_view origin, TokenSections& out) {
+  if (!vocab.is_object() && !vocab.is_array())
+    bad(origin, "'vocab' is a {}, expected an object or a list", vocab.type_name());
+  if (vocab.is_object()) {
+    for (const auto& [text, id] : vocab.items())
+      out.vocab.emplace_back(text, text_json::get_id(id, text, origin));
+    return;
+  }
+  for (const Json& piece : vocab) {
+    const bool pair =
+        piece.is_array() && piece.size() == 2 && piece[0].is_string() && piece[1].is_number();
+    if (!pair)
+      bad(origin, "entry {} of 'vocab' is not a pair of a text and a score", out.vocab.size());
+    out.vocab.emplace_back(piece[0].get<std::string>(), static_cast<int32_t>(out.vocab.size()));
+    out.scores.push_back(piece[1].get<double>());
+  }
+}
+
+}  // namespace
+
 TokenSections token_sections(const Json& model, std::string_view origin) {
   TokenSections sections;
-  const Json& vocab = text_json::get(model, "vocab", origin);
-  if (!vocab.is_object()) bad(origin, "'vocab' is a {}, expected an object", vocab.type_name());
-  for (const auto& [text, id] : vocab.items())
-    sections.vocab.emplace_back(text, text_json::get_id(id, text, origin));
+  read_vocab(text_json::get(model, "vocab", origin), origin, sections);
+  if (find(model, "merges") == nullptr) return sections;
   const Json& list = text_json::get_array(model, "merges", origin);
   for (size_t rank = 0; rank < list.size(); ++rank) {
     const Json& merge = list[rank];

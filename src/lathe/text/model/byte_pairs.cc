@@ -32,7 +32,7 @@ size_t BytePairs::merge(std::string_view piece, const ByteIds& byte_ids, int32_t
     // No branch: a processor cannot guess it. Two neighbours are never merged both, since a bound
     // is at most the rank.
     const bool merged = (here->rank < before->bound) & (here->rank < next->bound);
-    ranks[count] = (two_bytes & !merged) ? before->rank : kUnknownRank;
+    ranks[count] = (two_bytes & !merged) ? before->rank : PairMerger::kUnknownRank;
     ids[count] = merged ? here->result : byte_ids[p[i]];
     count += !merged_before;
     two_bytes = !merged_before & !merged;

@@ -22,7 +22,7 @@
 #include <vector>
 
 #include "lathe/base/utf8.h"
-#include "lathe/text/model/pair_table.h"
+#include "lathe/text/model/pair_merger.h"
 #include "lathe/text/vocabulary.h"
 
 namespace lathe {
@@ -36,10 +36,9 @@ class BytePairs {
   BytePairs(const Vocabulary& vocabulary, const ByteIds& byte_ids, const PairTable& pairs,
             const std::function<int32_t(int32_t rank)>& result_of);
 
-  static constexpr int32_t kUnknownRank = -1;
   // Writes the tokens of a piece whose bytes all have one: those of bytes, and those of the merges
-  // that are certain. Beside each goes the rank of its merge with the token before it, kUnknownRank
-  // unless both are bytes. Returns their number.
+  // that are certain. Beside each goes the rank of its merge with the token before it,
+  // PairMerger::kUnknownRank unless both are bytes. Returns their number.
   size_t merge(std::string_view piece, const ByteIds& byte_ids, int32_t* ids, int32_t* ranks) const;
 
  private:

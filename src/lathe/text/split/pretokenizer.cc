@@ -189,7 +189,7 @@ Json PreTokenizer::json_for(Pattern pattern) {
   return Json{{"type", "Sequence"}, {"pretokenizers", Json::array({split, byte_level(false)})}};
 }
 
-std::string_view PreTokenizer::split(std::string_view text, Scratch& scratch) const {
+std::string_view PreTokenizer::split(std::string_view text, bool, Scratch& scratch) const {
   scratch.pieces.clear();
   if (text.empty()) return text;
   scratch.pieces.push_back({0, text.size()});

@@ -49,7 +49,7 @@ class PreTokenizer {
   };
   // Cuts `text`; the pieces are offsets into the returned view, which is `text` or scratch.buffer
   // (with the spaces that add_prefix_space asks for).
-  std::string_view split(std::string_view text, Scratch& scratch) const;
+  std::string_view split(std::string_view text, bool begins_text, Scratch& scratch) const;
 
  private:
   void add(const text_json::Json& json, int depth, std::string_view origin);

@@ -7,6 +7,7 @@
 #include "lathe/base/error.h"
 #include "lathe/base/utf8.h"
 #include "lathe/text/byte_alphabet.h"
+#include "lathe/text/model/byte_bpe.h"
 #include "lathe/text/tokenizer_data.h"
 #include "lathe/text/train/bpe_merger.h"
 #include "lathe/text/train/word_counts.h"
@@ -104,7 +105,8 @@ Tokenizer finish(Learner learned, Pattern pattern) {
                    {"trim_offsets", true},
                    {"use_regex", true}};
   return Tokenizer(std::make_unique<const TokenizerData>(
-      BpeModel(Vocabulary(learned.entries, kOrigin), std::move(learned.merges), BpeOptions{}),
+      std::make_unique<ByteBpe>(Vocabulary(learned.entries, kOrigin), std::move(learned.merges),
+                                ByteBpeOptions{}),
       std::move(learned.specials), std::move(parts), kOrigin));
 }
 

@@ -1,4 +1,4 @@
-// Byte-pair encoding: the model (Sennrich et al. 2016, arXiv:1508.07909; on bytes: Radford et al.
+// Byte-pair encoding on bytes: the model (Sennrich et al. 2016, arXiv:1508.07909; on bytes: Radford et al.
 // 2019).
 //
 //   tokens = the piece's bytes
@@ -19,37 +19,41 @@
 #include "lathe/text/model/byte_pairs.h"
 #include "lathe/text/model/char_cuts.h"
 #include "lathe/text/model/forward_bpe.h"
-#include "lathe/text/model/pair_table.h"
-#include "lathe/text/model/short_merge.h"
+#include "lathe/text/model/pair_merger.h"
+#include "lathe/text/model/token_model.h"
+#include "lathe/text/model/word_memory.h"
 #include "lathe/text/vocabulary.h"
 
 namespace lathe {
 
-struct BpeOptions {
+struct ByteBpeOptions {
   bool ignore_merges = false;      // a piece that is a token is that token, whatever merging gives
   std::optional<int32_t> unknown;  // token of a byte that has none; without it, an error
   bool fuse_unknown = false;       // one such token for a run of them
   bool shared_ranks = false;  // the rank of a merge is its result's id, not its place in the list
 };
 
-class BpeModel {
+class ByteBpe : public TokenModel {
  public:
   // At most PairTable::kMaxRank `merges` (else kFormat) in rank order (unless shared_ranks), ids
   // checked by the caller against `vocabulary`; of a pair listed twice the later rank counts.
-  BpeModel(Vocabulary vocabulary, std::vector<Merge> merges, const BpeOptions& options);
+  ByteBpe(Vocabulary vocabulary, std::vector<Merge> merges, const ByteBpeOptions& options);
 
-  const Vocabulary& vocabulary() const { return vocabulary_; }
+  std::string_view type() const override { return "BPE"; }
+  int64_t merge_count() const override { return static_cast<int64_t>(merges_.size()); }
+  int32_t unknown_id() const override { return options_.unknown.value_or(-1); }
+  std::unique_ptr<TextEncoder> encoder(const PreTokenizer& pre_tokenizer) const override;
+  std::vector<int32_t> encode_with_dropout(std::string_view piece, double dropout,
+                                           const Rng& rng) const override;
+
   const std::vector<Merge>& merges() const { return merges_; }
-  const BpeOptions& options() const { return options_; }
+  const ByteBpeOptions& options() const { return options_; }
 
   // Buffers reused between pieces; one per thread.
-  struct Scratch {
-    std::vector<int32_t> ids, ranks, window;
-    std::vector<uint32_t> previous, next;
-    std::vector<uint64_t> heap;
+  struct Scratch : PairMerger::Scratch {
+    std::vector<int32_t> window;
     ForwardBpe::Scratch forward;
-    int64_t windows = 0;     // merged, in all calls
-    Merge last{-1, -1, -1};  // the last merge made by pairs
+    int64_t windows = 0;  // merged, in all calls
   };
 
   // Appends the tokens of one pre-token. Throws kData for a byte without a token (and no unknown
@@ -70,7 +74,6 @@ class BpeModel {
   const CharCuts& cuts() const { return cuts_; }
 
   // The token that a whole piece of at most kWordBytes bytes is known to become, or -1.
-  static constexpr size_t kWordBytes = 15;
   int32_t whole_word(const WordKey& key) const { return words_.find(key); }
 
  private:
@@ -83,26 +86,14 @@ class BpeModel {
   const ForwardBpe* forward() const;
   void merge_pairs(std::string_view piece, Scratch& scratch, std::vector<int32_t>& out) const;
   void require_token(uint8_t byte) const;
-  static void make_room(size_t bytes, Scratch& scratch);
   size_t start(std::string_view piece, Scratch& scratch) const;
   size_t start_certain(std::string_view piece, Scratch& scratch) const;
-  void merge_short(size_t n, Scratch& scratch, std::vector<int32_t>& out) const;
-  void merge_long(size_t n, Scratch& scratch, std::vector<int32_t>& out) const;
   void prepare();
 
-  int32_t result_of(int32_t rank) const {
-    return first_result_ ? *first_result_ + rank : merges_[static_cast<size_t>(rank)].result;
-  }
-  int32_t rank_of(size_t place) const {
-    return options_.shared_ranks ? merges_[place].result : static_cast<int32_t>(place);
-  }
-
-  Vocabulary vocabulary_;
   std::vector<Merge> merges_;
-  BpeOptions options_;
+  ByteBpeOptions options_;
   BytePairs::ByteIds byte_ids_{};
-  std::optional<int32_t> first_result_;  // where the results of merges are numbered by rank
-  PairTable pairs_;
+  PairMerger merger_;
   BytePairs byte_pairs_;
   WordTable words_;
   CharCuts cuts_;

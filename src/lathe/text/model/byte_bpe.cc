@@ -23,7 +23,7 @@
 //   as if it stood alone. All other merges that would give it are never reached and are left out
 //   of the table. Files made from tiktoken ranks list every way to cut a token, three or more times
 //   what can be reached.
-#include "lathe/text/model/bpe_model.h"
+#include "lathe/text/model/byte_bpe.h"
 
 #include <algorithm>
 #include <functional>
@@ -49,36 +49,31 @@ constexpr uint32_t kNone = 0xFFFFFFFF;
 
 }  // namespace
 
-BpeModel::BpeModel(Vocabulary vocabulary, std::vector<Merge> merges, const BpeOptions& options)
-    : vocabulary_(std::move(vocabulary)),
-      merges_(std::move(merges)),
-      options_(options),
-      pairs_(merges_.size()) {
+ByteBpe::ByteBpe(Vocabulary tokens, std::vector<Merge> merges, const ByteBpeOptions& options)
+    : TokenModel(std::move(tokens)), merges_(std::move(merges)), options_(options) {
   require(merges_.size() <= PairTable::kMaxRank || options_.shared_ranks, ErrorKind::kFormat,
           kWhere, "{} merges, expected at most {}", merges_.size(), PairTable::kMaxRank);
   for (uint32_t b = 0; b < 256; ++b) {
     const char byte = static_cast<char>(b);
-    byte_ids_[b] = vocabulary_.find({&byte, 1}).value_or(-1);
+    byte_ids_[b] = vocabulary().find({&byte, 1}).value_or(-1);
   }
-  for (size_t place = 0; place < merges_.size(); ++place)
-    pairs_.set(merges_[place].left, merges_[place].right, rank_of(place));
-  const auto first_result = [this](size_t place) { return merges_[place].result - rank_of(place); };
-  bool numbered = !merges_.empty();
-  for (size_t place = 0; place < merges_.size(); ++place)
-    numbered = numbered && first_result(place) == first_result(0);
-  if (numbered) first_result_ = first_result(0);
+  std::vector<int32_t> ranks(merges_.size());
+  for (size_t place = 0; place < ranks.size(); ++place)
+    ranks[place] = options_.shared_ranks ? merges_[place].result : static_cast<int32_t>(place);
+  merger_ = PairMerger(merges_, ranks);
   prepare();
 }
 
-void BpeModel::prepare() {
+void ByteBpe::prepare() {
   const auto certain = [this] {
-    return BytePairs(vocabulary_, byte_ids_, pairs_, [this](int32_t r) { return result_of(r); });
+    return BytePairs(vocabulary(), byte_ids_, merger_.pairs(),
+                     [this](int32_t r) { return merger_.result_of(r); });
   };
   if (!options_.unknown) byte_pairs_ = certain();
   // The last merge of every token whose bytes become that token; left = -1 where there is none.
-  std::vector<Merge> last(static_cast<size_t>(vocabulary_.size()), Merge{-1, -1, -1});
+  std::vector<Merge> last(static_cast<size_t>(vocabulary().size()), Merge{-1, -1, -1});
   const auto is_made = [this](Scratch& scratch, std::vector<int32_t>& tokens, int32_t id) {
-    const std::string_view bytes = vocabulary_.bytes(id);
+    const std::string_view bytes = vocabulary().bytes(id);
     if (bytes.empty()) return false;
     for (char b : bytes)
       if (byte_ids_[static_cast<uint8_t>(b)] < 0) return false;
@@ -88,35 +83,35 @@ void BpeModel::prepare() {
   };
   std::vector<uint8_t> made(last.size(), 0);
   // Tokens that were made later are longer: halves would not be equal work.
-  const int64_t chunks = (vocabulary_.size() + kChunk - 1) / kChunk;
+  const int64_t chunks = (vocabulary().size() + kChunk - 1) / kChunk;
   parallel_dynamic(chunks, [&](int64_t chunk, int) {
     Scratch scratch;
     std::vector<int32_t> tokens;
     const int32_t first = static_cast<int32_t>(chunk) * kChunk;
-    for (int32_t id = first; id < std::min(first + kChunk, vocabulary_.size()); ++id) {
-      if (!vocabulary_.has(id) || vocabulary_.is_literal(id)) continue;
+    for (int32_t id = first; id < std::min(first + kChunk, vocabulary().size()); ++id) {
+      if (!vocabulary().has(id) || vocabulary().is_literal(id)) continue;
       if (!is_made(scratch, tokens, id)) continue;
       const auto i = static_cast<size_t>(id);
       made[i] = 1;
-      if (vocabulary_.bytes(id).size() > 1) last[i] = scratch.last;
+      if (vocabulary().bytes(id).size() > 1) last[i] = scratch.last;
     }
   });
   // An unknown token stands for bytes that are not its own, which the argument above excludes.
   if (!options_.unknown) {
-    PairTable reachable(static_cast<size_t>(vocabulary_.count()));
+    PairTable reachable(static_cast<size_t>(vocabulary().count()));
     for (const Merge& m : last)
-      if (m.left >= 0) reachable.set(m.left, m.right, pairs_.rank(m.left, m.right));
-    pairs_ = std::move(reachable);
+      if (m.left >= 0) reachable.set(m.left, m.right, merger_.pairs().rank(m.left, m.right));
+    merger_.keep(std::move(reachable));
     byte_pairs_ = certain();
-    cuts_ = CharCuts(static_cast<size_t>(vocabulary_.count()));
-    for (int32_t id = 0; id < vocabulary_.size(); ++id)
-      if (made[static_cast<size_t>(id)]) cuts_.add(vocabulary_.bytes(id));
+    cuts_ = CharCuts(static_cast<size_t>(vocabulary().count()));
+    for (int32_t id = 0; id < vocabulary().size(); ++id)
+      if (made[static_cast<size_t>(id)]) cuts_.add(vocabulary().bytes(id));
   }
-  words_ = WordTable(static_cast<size_t>(vocabulary_.count()));
+  words_ = WordTable(static_cast<size_t>(vocabulary().count()));
   long_words_.assign((size_t{1} << kLongWordBits) / 64, 0);
-  for (int32_t id = 0; id < vocabulary_.size(); ++id) {
-    if (!vocabulary_.has(id) || vocabulary_.is_literal(id)) continue;
-    const std::string_view bytes = vocabulary_.bytes(id);
+  for (int32_t id = 0; id < vocabulary().size(); ++id) {
+    if (!vocabulary().has(id) || vocabulary().is_literal(id)) continue;
+    const std::string_view bytes = vocabulary().bytes(id);
     if (bytes.size() > kWordBytes) {
       const uint64_t bit = hash_bytes(bytes) >> (64 - kLongWordBits);
       long_words_[bit >> 6] |= uint64_t{1} << (bit & 63);
@@ -129,14 +124,14 @@ void BpeModel::prepare() {
   }
 }
 
-std::optional<int32_t> BpeModel::whole_piece(std::string_view piece) const {
-  if (!options_.ignore_merges || piece.size() > vocabulary_.longest()) return std::nullopt;
+std::optional<int32_t> ByteBpe::whole_piece(std::string_view piece) const {
+  if (!options_.ignore_merges || piece.size() > vocabulary().longest()) return std::nullopt;
   const uint64_t bit = hash_bytes(piece) >> (64 - kLongWordBits);
   if (piece.size() > kWordBytes && !(long_words_[bit >> 6] >> (bit & 63) & 1)) return std::nullopt;
-  return vocabulary_.find(piece);
+  return vocabulary().find(piece);
 }
 
-void BpeModel::encode(std::string_view piece, Scratch& scratch, std::vector<int32_t>& out) const {
+void ByteBpe::encode(std::string_view piece, Scratch& scratch, std::vector<int32_t>& out) const {
   if (const auto id = whole_piece(piece)) {
     out.push_back(*id);
   } else {
@@ -144,22 +139,22 @@ void BpeModel::encode(std::string_view piece, Scratch& scratch, std::vector<int3
   }
 }
 
-const ForwardBpe* BpeModel::forward() const {
+const ForwardBpe* ByteBpe::forward() const {
   std::call_once(forward_->once, [this] {
     std::vector<int32_t> tokens;
     std::ranges::copy_if(byte_ids_, std::back_inserter(tokens), [](int32_t id) { return id >= 0; });
-    std::vector<TokenOrigin> origins(static_cast<size_t>(vocabulary_.size()));
-    pairs_.for_each([&](int32_t left, int32_t right, int32_t rank) {
-      const int32_t token = result_of(rank);
+    std::vector<TokenOrigin> origins(static_cast<size_t>(vocabulary().size()));
+    merger_.pairs().for_each([&](int32_t left, int32_t right, int32_t rank) {
+      const int32_t token = merger_.result_of(rank);
       tokens.push_back(token);
       origins[static_cast<size_t>(token)] = {left, right, rank};
     });
-    forward_->bpe = ForwardBpe::make(vocabulary_, tokens, std::move(origins));
+    forward_->bpe = ForwardBpe::make(vocabulary(), tokens, std::move(origins));
   });
   return forward_->bpe.get();
 }
 
-void BpeModel::merge(std::string_view part, Scratch& scratch, std::vector<int32_t>& out) const {
+void ByteBpe::merge(std::string_view part, Scratch& scratch, std::vector<int32_t>& out) const {
   require(part.size() < kNone, ErrorKind::kData, kWhere,
           "a single word of {} bytes, expected less than 4 GiB; split the text", part.size());
   if (part.size() <= kShort || options_.unknown) return merge_pairs(part, scratch, out);
@@ -167,20 +162,20 @@ void BpeModel::merge(std::string_view part, Scratch& scratch, std::vector<int32_
   merge_pairs(part, scratch, out);
 }
 
-bool BpeModel::merge_forward(std::string_view part, Scratch& scratch,
-                             std::vector<int32_t>& out) const {
+bool ByteBpe::merge_forward(std::string_view part, Scratch& scratch,
+                            std::vector<int32_t>& out) const {
   const ForwardBpe* bpe = forward();
   if (bpe == nullptr) return false;
   for (char c : part) require_token(static_cast<uint8_t>(c));
-  bpe->encode(part, pairs_, scratch.forward, out);
+  bpe->encode(part, merger_.pairs(), scratch.forward, out);
   return true;
 }
 
 // Tokens may be so long that going from left to right, which costs by the token, is faster than
 // merging, which costs by the byte.
-bool BpeModel::merge_windows(std::string_view part, Scratch& s, std::vector<int32_t>& out) const {
+bool ByteBpe::merge_windows(std::string_view part, Scratch& s, std::vector<int32_t>& out) const {
   const size_t first = out.size();
-  const auto length = [this](int32_t id) { return vocabulary_.bytes(id).size(); };
+  const auto length = [this](int32_t id) { return vocabulary().bytes(id).size(); };
   size_t farthest = 0;     // where the last window that was joined began
   size_t back = kOverlap;  // bytes to go back where a window cannot be joined
   int32_t joint = -1;
@@ -219,22 +214,16 @@ bool BpeModel::merge_windows(std::string_view part, Scratch& s, std::vector<int3
   return false;
 }
 
-void BpeModel::require_token(uint8_t byte) const {
+void ByteBpe::require_token(uint8_t byte) const {
   require(byte_ids_[byte] >= 0, ErrorKind::kData, kWhere,
           "byte 0x{:02X} has no token in this vocabulary and there is no unknown token; remove "
           "the byte from the text or use a tokenizer with all 256 bytes",
           byte);
 }
 
-void BpeModel::make_room(size_t bytes, Scratch& scratch) {
-  if (scratch.ids.size() >= bytes) return;
-  scratch.ids.resize(bytes);
-  scratch.ranks.resize(bytes);
-}
-
 // Writes the tokens of the single bytes to scratch.ids; returns their number.
-size_t BpeModel::start(std::string_view piece, Scratch& scratch) const {
-  make_room(piece.size(), scratch);
+size_t ByteBpe::start(std::string_view piece, Scratch& scratch) const {
+  scratch.make_room(piece.size());
   size_t n = 0;
   bool after_unknown = false;
   for (char c : piece) {
@@ -246,15 +235,15 @@ size_t BpeModel::start(std::string_view piece, Scratch& scratch) const {
       id = *options_.unknown;
     }
     after_unknown = unknown;
-    scratch.ranks[n] = BytePairs::kUnknownRank;
+    scratch.ranks[n] = PairMerger::kUnknownRank;
     scratch.ids[n++] = id;
   }
   return n;
 }
 
 // The same after the merges that are certain, for a piece without unknown tokens.
-size_t BpeModel::start_certain(std::string_view piece, Scratch& scratch) const {
-  make_room(piece.size(), scratch);
+size_t ByteBpe::start_certain(std::string_view piece, Scratch& scratch) const {
+  scratch.make_room(piece.size());
   for (char c : piece) require_token(static_cast<uint8_t>(c));
   const size_t n = byte_pairs_.merge(piece, byte_ids_, scratch.ids.data(), scratch.ranks.data());
   const auto byte_id = [&](size_t i) { return byte_ids_[static_cast<uint8_t>(piece[i])]; };
@@ -262,63 +251,19 @@ size_t BpeModel::start_certain(std::string_view piece, Scratch& scratch) const {
   return n;
 }
 
-void BpeModel::merge_pairs(std::string_view piece, Scratch& scratch,
-                           std::vector<int32_t>& out) const {
+void ByteBpe::merge_pairs(std::string_view piece, Scratch& scratch,
+                          std::vector<int32_t>& out) const {
   const bool certain = piece.size() <= kShort && !options_.unknown;
   const size_t n = certain ? start_certain(piece, scratch) : start(piece, scratch);
-  if (n == 0) return;
-  if (n <= kShort) {
-    merge_short(n, scratch, out);
-  } else {
-    merge_long(n, scratch, out);
-  }
+  merger_.merge(n, scratch, out);
 }
 
-void BpeModel::merge_short(size_t n, Scratch& s, std::vector<int32_t>& out) const {
-  ShortMerge piece(pairs_);
-  piece.start({s.ids.data(), n}, s.ranks.data());
-  while (piece.open()) piece.step([this](int32_t rank) { return result_of(rank); });
-  if (piece.last().left >= 0) s.last = piece.last();
-  piece.for_each([&out](int32_t id) { out.push_back(id); });
-}
-
-void BpeModel::merge_long(size_t n, Scratch& s, std::vector<int32_t>& out) const {
-  s.previous.resize(n);
-  s.next.resize(n);
-  s.heap.clear();
-  const auto key = [](int32_t rank, size_t at) {
-    return uint64_t{static_cast<uint32_t>(rank)} << 32 | at;
-  };
-  for (size_t i = 0; i < n; ++i) {
-    s.previous[i] = i == 0 ? kNone : static_cast<uint32_t>(i - 1);
-    s.next[i] = i + 1 == n ? kNone : static_cast<uint32_t>(i + 1);
-    s.ranks[i] = i + 1 == n ? PairTable::kNoRank : pairs_.rank(s.ids[i], s.ids[i + 1]);
-    if (s.ranks[i] != PairTable::kNoRank) s.heap.push_back(key(s.ranks[i], i));
-  }
-  std::make_heap(s.heap.begin(), s.heap.end(), std::greater<>());
-  const auto refresh = [&](uint32_t at) {
-    const uint32_t right = s.next[at];
-    s.ranks[at] = right == kNone ? PairTable::kNoRank : pairs_.rank(s.ids[at], s.ids[right]);
-    if (s.ranks[at] == PairTable::kNoRank) return;
-    s.heap.push_back(key(s.ranks[at], at));
-    std::push_heap(s.heap.begin(), s.heap.end(), std::greater<>());
-  };
-  while (!s.heap.empty()) {
-    std::pop_heap(s.heap.begin(), s.heap.end(), std::greater<>());
-    const auto rank = static_cast<int32_t>(s.heap.back() >> 32);
-    const auto at = static_cast<uint32_t>(s.heap.back());
-    s.heap.pop_back();
-    if (s.ranks[at] != rank) continue;
-    const uint32_t gone = s.next[at], after = s.next[gone];
-    s.last = {s.ids[at], s.ids[gone], result_of(rank)};
-    s.ids[at] = s.last.result;
-    s.ranks[gone] = PairTable::kNoRank;
-    s.next[at] = after;
-    if (after != kNone) s.previous[after] = at;
-    refresh(at);
-    if (s.previous[at] != kNone) refresh(s.previous[at]);
-  }
-  for (uint32_t i = 0; i != kNone; i = s.next[i]) out.push_back(s.ids[i]);
+std::vector<int32_t> ByteBpe::encode_with_dropout(std::string_view piece, double dropout,
+                                                  const Rng& rng) const {
+  Scratch scratch;
+  std::vector<int32_t> ids;
+  merger_.merge_with_dropout(start(piece, scratch), dropout, rng, scratch, ids);
+  return ids;
 }
 
 }  // namespace lathe

@@ -1,4 +1,4 @@
-#include "lathe/text/model/bpe_model.h"
+#include "lathe/text/model/byte_bpe.h"
 
 #include <gtest/gtest.h>
 
@@ -13,15 +13,15 @@ using testing::reference_encode;
 using testing::small_model;
 using Ids = std::vector<int32_t>;
 
-Ids encode(const BpeModel& model, std::string_view piece) {
-  BpeModel::Scratch scratch;
+Ids encode(const ByteBpe& model, std::string_view piece) {
+  ByteBpe::Scratch scratch;
   Ids ids;
   model.encode(piece, scratch, ids);
   return ids;
 }
 
 // Merges of already made tokens over a small alphabet, so that many pairs compete.
-BpeModel random_model(testing::Dice& dice, size_t merges) {
+ByteBpe random_model(testing::Dice& dice, size_t merges) {
   std::vector<std::string> tokens = {"a", "b", "c"};
   std::vector<std::pair<std::string, std::string>> list;
   for (size_t i = 0; i < merges; ++i) {
@@ -33,8 +33,8 @@ BpeModel random_model(testing::Dice& dice, size_t merges) {
   return small_model(list);
 }
 
-TEST(BpeModel, MergesByRankThenFromTheLeft) {
-  const BpeModel model = small_model({{"b", "c"}, {"a", "b"}, {"a", "a"}, {"aa", "a"}});
+TEST(ByteBpe, MergesByRankThenFromTheLeft) {
+  const ByteBpe model = small_model({{"b", "c"}, {"a", "b"}, {"a", "a"}, {"aa", "a"}});
   EXPECT_EQ(encode(model, "abc"), (Ids{'a', 256}));  // bc comes before ab
   EXPECT_EQ(encode(model, "ab"), (Ids{257}));
   EXPECT_EQ(encode(model, "aaa"), (Ids{259}));
@@ -43,16 +43,16 @@ TEST(BpeModel, MergesByRankThenFromTheLeft) {
   EXPECT_EQ(encode(model, ""), Ids{});
 }
 
-TEST(BpeModel, ALaterRankReplacesAnEarlierOne) {
-  const BpeModel model = small_model({{"a", "b"}, {"b", "c"}, {"a", "b"}});
+TEST(ByteBpe, ALaterRankReplacesAnEarlierOne) {
+  const ByteBpe model = small_model({{"a", "b"}, {"b", "c"}, {"a", "b"}});
   EXPECT_EQ(encode(model, "abc"), (Ids{'a', 257}));
   EXPECT_EQ(encode(model, "abc"), reference_encode(model, "abc"));
 }
 
-TEST(BpeModel, ShortAndLongPiecesEqualTheDefinition) {
+TEST(ByteBpe, ShortAndLongPiecesEqualTheDefinition) {
   testing::Dice dice(11);
   for (int round = 0; round < 60; ++round) {
-    const BpeModel model = random_model(dice, 1 + dice.below(40));
+    const ByteBpe model = random_model(dice, 1 + dice.below(40));
     for (size_t length : {2, 7, 31, 96, 127, 128, 129, 300}) {
       std::string piece;
       while (piece.size() < length) piece.append(1 + dice.below(4), "abc"[dice.below(3)]);
@@ -62,9 +62,9 @@ TEST(BpeModel, ShortAndLongPiecesEqualTheDefinition) {
   }
 }
 
-TEST(BpeModel, WholeWordsAreThoseThatMergeIntoOneToken) {
+TEST(ByteBpe, WholeWordsAreThoseThatMergeIntoOneToken) {
   // "abc" is a token, but merging gives a + bc.
-  const BpeModel model = small_model({{"b", "c"}, {"a", "b"}, {"ab", "c"}});
+  const ByteBpe model = small_model({{"b", "c"}, {"a", "b"}, {"ab", "c"}});
   const auto whole = [&](std::string_view word) {
     const auto* p = reinterpret_cast<const uint8_t*>(word.data());
     return model.whole_word(word_key(p, word.size(), p + word.size()));
@@ -75,26 +75,26 @@ TEST(BpeModel, WholeWordsAreThoseThatMergeIntoOneToken) {
   EXPECT_EQ(whole("a"), 'a');
   EXPECT_EQ(whole("ac"), -1);
 
-  BpeOptions options;
+  ByteBpeOptions options;
   options.ignore_merges = true;
-  const BpeModel ignoring = small_model({{"b", "c"}, {"a", "b"}, {"ab", "c"}}, options);
+  const ByteBpe ignoring = small_model({{"b", "c"}, {"a", "b"}, {"ab", "c"}}, options);
   EXPECT_EQ(encode(ignoring, "abc"), (Ids{258}));
   EXPECT_EQ(encode(model, "abc"), (Ids{'a', 256}));
 }
 
-TEST(BpeModel, SharedRanksTakeTheLeftmostOfEqualResults) {
+TEST(ByteBpe, SharedRanksTakeTheLeftmostOfEqualResults) {
   // "a"+"aa" and "aa"+"a" both make "aaa". In a list one of them always wins; with shared ranks the
   // leftmost place does.
-  BpeOptions options;
+  ByteBpeOptions options;
   options.shared_ranks = true;
-  const BpeModel model = small_model({{"a", "a"}, {"a", "aa"}, {"aa", "a"}}, options);
+  const ByteBpe model = small_model({{"a", "a"}, {"a", "aa"}, {"aa", "a"}}, options);
   EXPECT_EQ(encode(model, "aaaaa"), (Ids{256, 257}));
   EXPECT_EQ(encode(model, "aaa"), (Ids{257}));
 }
 
-TEST(BpeModel, LongPiecesAreNotQuadratic) {
+TEST(ByteBpe, LongPiecesAreNotQuadratic) {
   // 300,000 letters: the quadratic definition would take 10^10 steps.
-  const BpeModel model = small_model({{"a", "a"}, {"aa", "aa"}, {"a", "b"}, {"ab", "ab"}});
+  const ByteBpe model = small_model({{"a", "a"}, {"aa", "aa"}, {"a", "b"}, {"ab", "ab"}});
   EXPECT_EQ(encode(model, std::string(300000, 'a')).size(), 75000u);
   std::string alternating;
   for (int i = 0; i < 100000; ++i) alternating += "ab";
@@ -102,23 +102,23 @@ TEST(BpeModel, LongPiecesAreNotQuadratic) {
   EXPECT_EQ(encode(model, std::string(100000, ' ')).size(), 100000u);
 }
 
-TEST(BpeModel, BytesWithoutTokens) {
+TEST(ByteBpe, BytesWithoutTokens) {
   const std::vector<VocabularyEntry> entries = {{0, "a", false}, {1, "?", false}};
-  const BpeModel strict(Vocabulary(entries, "test"), {}, {});
+  const ByteBpe strict(Vocabulary(entries, "test"), {}, {});
   EXPECT_THROW(encode(strict, "ab"), Error);
-  BpeOptions options;
+  ByteBpeOptions options;
   options.unknown = 1;
-  const BpeModel each(Vocabulary(entries, "test"), {}, options);
+  const ByteBpe each(Vocabulary(entries, "test"), {}, options);
   EXPECT_EQ(encode(each, "abca"), (Ids{0, 1, 1, 0}));
   options.fuse_unknown = true;
-  const BpeModel fused(Vocabulary(entries, "test"), {}, options);
+  const ByteBpe fused(Vocabulary(entries, "test"), {}, options);
   EXPECT_EQ(encode(fused, "abca"), (Ids{0, 1, 0}));
 }
 
-TEST(BpeModel, LongPiecesWithUnknownBytes) {
-  BpeOptions options;
+TEST(ByteBpe, LongPiecesWithUnknownBytes) {
+  ByteBpeOptions options;
   options.unknown = 'u';
-  const BpeModel model = small_model({{"b", "c"}, {"a", "b"}, {"ab", "ab"}}, options);
+  const ByteBpe model = small_model({{"b", "c"}, {"a", "b"}, {"ab", "ab"}}, options);
   std::string piece;
   while (piece.size() < 500) piece += "ababcaababc";
   EXPECT_EQ(encode(model, piece), reference_encode(model, piece));

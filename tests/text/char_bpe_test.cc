@@ -1,0 +1,184 @@
+// Byte-pair encoding on characters against its definition, both by rank and by score.
+#include "lathe/text/model/char_bpe.h"
+
+#include <gtest/gtest.h>
+
+#include <map>
+
+#include "lathe/base/error.h"
+#include "lathe/base/utf8.h"
+#include "lathe/text/byte_tokens.h"
+#include "lathe/text/split/pretokenizer.h"
+#include "text/random_text.h"
+
+namespace lathe {
+namespace {
+
+using Ids = std::vector<int32_t>;
+
+std::vector<std::string> characters_of(std::string_view text) {
+  std::vector<std::string> out;
+  const uint8_t *p = as_bytes(text), *end = p + text.size();
+  for (; p < end; p += decode_utf8(p, end).size)
+    out.emplace_back(reinterpret_cast<const char*>(p), decode_utf8(p, end).size);
+  return out;
+}
+
+Vocabulary vocabulary_of(const std::vector<std::string>& pieces) {
+  std::vector<VocabularyEntry> entries;
+  for (const std::string& piece : pieces)
+    entries.push_back({static_cast<int32_t>(entries.size()), piece, false});
+  return Vocabulary(entries, "test");
+}
+
+Ids encode(const CharBpe& model, std::string_view text) {
+  const PreTokenizer none;
+  Ids ids;
+  model.encoder(none)->encode(text, true, {}, ids);
+  return ids;
+}
+
+struct Scored {
+  std::vector<std::string> pieces;
+  std::vector<float> scores;
+  std::vector<PieceRole> roles;
+};
+
+// SentencePiece's rule as it reads: of all neighbours that are a piece together, those with the
+// highest score, the leftmost first.
+Ids reference(const Scored& model, std::string_view text, int32_t unknown) {
+  std::map<std::string, int32_t> ids;
+  for (size_t id = 0; id < model.pieces.size(); ++id)
+    if (model.roles[id] != PieceRole::kNone) ids[model.pieces[id]] = static_cast<int32_t>(id);
+  std::vector<std::string> symbols = characters_of(text);
+  for (;;) {
+    size_t at = symbols.size();
+    float best = 0;
+    for (size_t i = 0; i + 1 < symbols.size(); ++i) {
+      const auto found = ids.find(symbols[i] + symbols[i + 1]);
+      if (found == ids.end()) continue;
+      const float score = model.scores[static_cast<size_t>(found->second)];
+      if (at < symbols.size() && score <= best) continue;
+      at = i;
+      best = score;
+    }
+    if (at == symbols.size()) break;
+    symbols[at] += symbols[at + 1];
+    symbols.erase(symbols.begin() + static_cast<ptrdiff_t>(at) + 1);
+  }
+  Ids out;
+  for (const std::string& symbol : symbols) {
+    const auto found = ids.find(symbol);
+    const int32_t id = found == ids.end() ? unknown : found->second;
+    if (id != unknown || out.empty() || out.back() != unknown) out.push_back(id);
+  }
+  return out;
+}
+
+Scored random_model(testing::Dice& dice, bool ties) {
+  const std::vector<std::string> letters = {"a", "b", "c", "▁", "é", "中", "国"};
+  Scored model{{"<unk>", "<s>"}, {0, 0}, {PieceRole::kNone, PieceRole::kNone}};
+  std::map<std::string, bool> seen;
+  const auto add = [&](const std::string& piece) {
+    if (!seen.emplace(piece, true).second) return;
+    const auto place = static_cast<float>(model.pieces.size());
+    model.pieces.push_back(piece);
+    model.scores.push_back(ties ? -static_cast<float>(dice.below(4)) : -place);
+    model.roles.push_back(PieceRole::kNormal);
+  };
+  for (const std::string& letter : letters)
+    if (dice.below(5) != 0) add(letter);  // some pieces hold letters that are no piece
+  for (int i = 0; i < 25; ++i) {
+    std::string piece;
+    for (uint64_t n = 2 + dice.below(4); n > 0; --n) piece += letters[dice.below(letters.size())];
+    add(piece);
+  }
+  return model;
+}
+
+TEST(CharBpe, ScoresGiveWhatTheRuleGives) {
+  testing::Dice dice(7);
+  const std::vector<std::string> letters = {"a", "b", "c", "▁", "é", "中", "国", "x"};
+  for (int round = 0; round < 60; ++round) {
+    const Scored scored = random_model(dice, round % 2 == 1);
+    CharBpeOptions options;
+    options.unknown = 0;
+    options.fuse_unknown = true;
+    const CharBpe model = CharBpe::by_score(vocabulary_of(scored.pieces), scored.scores,
+                                            scored.roles, options, "test");
+    for (int i = 0; i < 20; ++i) {
+      std::string text;
+      for (uint64_t n = dice.below(i == 0 ? 400 : 30); n > 0; --n)
+        text += letters[dice.below(letters.size())];
+      ASSERT_EQ(encode(model, text), reference(scored, text, 0)) << text;
+      ASSERT_EQ(encode(model, text + text), reference(scored, text + text, 0)) << "from memory";
+    }
+  }
+}
+
+TEST(CharBpe, UnusedPiecesAreTakenApart) {
+  const Scored scored{{"<unk>", "a", "b", "c", "ab", "abc"},
+                      {0, -5, -6, -7, -1, -2},
+                      {PieceRole::kNone, PieceRole::kNormal, PieceRole::kNormal, PieceRole::kNormal,
+                       PieceRole::kUnused, PieceRole::kNormal}};
+  CharBpeOptions options;
+  options.unknown = 0;
+  const CharBpe model =
+      CharBpe::by_score(vocabulary_of(scored.pieces), scored.scores, scored.roles, options, "test");
+  EXPECT_EQ(encode(model, "abcab"), (Ids{5, 1, 2}));
+}
+
+TEST(CharBpe, CharactersWithoutATokenFallBackToTheirBytes) {
+  std::vector<std::string> pieces = {"<unk>", "a"};
+  for (int b = 0; b < 256; ++b) pieces.push_back(byte_token(static_cast<uint8_t>(b)));
+  CharBpeOptions options;
+  options.unknown = 0;
+  options.fuse_unknown = true;
+  options.byte_fallback = true;
+  const CharBpe model(vocabulary_of(pieces), {}, options);
+  EXPECT_EQ(encode(model, "aé\xFF"), (Ids{1, 2 + 0xC3, 2 + 0xA9, 2 + 0xFF}));
+  pieces.resize(2 + 0xC4);  // bytes above 0xC3 have none
+  const CharBpe half(vocabulary_of(pieces), {}, options);
+  EXPECT_EQ(encode(half, "aé\xFF"), (Ids{1, 2 + 0xC3, 2 + 0xA9, 0}));
+}
+
+TEST(CharBpe, AffixesArePartOfTheSpelling) {
+  CharBpeOptions options;
+  options.continuing_prefix = "##";
+  options.word_end = "</w>";
+  const std::vector<std::string> pieces = {"a", "##a", "##a</w>", "a</w>", "a##a", "aa"};
+  const CharBpe model(vocabulary_of(pieces), {{0, 1, 5}}, options);
+  EXPECT_EQ(encode(model, "a"), (Ids{3}));
+  EXPECT_EQ(encode(model, "aa"), (Ids{0, 2}));
+  EXPECT_EQ(encode(model, "aaaa"), (Ids{5, 1, 2}));
+}
+
+TEST(CharBpe, SaysWhatHasNoToken) {
+  const CharBpe model(vocabulary_of({"a"}), {}, {});
+  try {
+    encode(model, "aé");
+    FAIL() << "no error";
+  } catch (const Error& e) {
+    EXPECT_NE(std::string(e.what()).find("'é' has no token"), std::string::npos) << e.what();
+  }
+}
+
+TEST(CharBpe, DropoutRunsFromMergingToCharacters) {
+  const Scored scored{{"<unk>", "a", "b", "ab", "abab"},
+                      {0, -5, -6, -1, -2},
+                      {PieceRole::kNone, PieceRole::kNormal, PieceRole::kNormal, PieceRole::kNormal,
+                       PieceRole::kNormal}};
+  const CharBpe model = CharBpe::by_score(vocabulary_of(scored.pieces), scored.scores, scored.roles,
+                                          {.unknown = 0}, "test");
+  const Rng rng(3);
+  EXPECT_EQ(model.encode_with_dropout("abab", 0, rng), (Ids{4}));
+  EXPECT_EQ(model.encode_with_dropout("abab", 1, rng), (Ids{1, 2, 1, 2}));
+  // The first merge of "ab" is made unless it is passed over: probability 1 - p.
+  int whole = 0;
+  for (uint64_t i = 0; i < 4000; ++i)
+    whole += model.encode_with_dropout("ab", 0.3, rng.fork(i)).size() == 1;
+  EXPECT_NEAR(whole / 4000.0, 0.7, 0.03);
+}
+
+}  // namespace
+}  // namespace lathe
