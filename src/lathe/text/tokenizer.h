@@ -19,6 +19,7 @@
 #include <string_view>
 #include <vector>
 
+#include "lathe/base/rng.h"
 #include "lathe/text/added_tokens.h"
 #include "lathe/text/split/patterns.h"
 
@@ -80,6 +81,24 @@ class Tokenizer {
 
   std::vector<int32_t> encode(std::string_view text, const EncodeOptions& options = {}) const;
   Encoder encoder() const;
+
+  // Other segmentations than encode()'s. Each throws kUsage, saying what is needed, where the model
+  // has none.
+  struct Segmentation {
+    std::vector<int32_t> ids;
+    double score = 0;  // log-probability; of a Unigram model the sum of its tokens' scores
+  };
+  // The n best of the whole text, best first; fewer where there are fewer (Unigram).
+  std::vector<Segmentation> nbest(std::string_view text, int64_t n,
+                                  const EncodeOptions& options = {}) const;
+  // One drawn with probability proportional to exp(alpha · score) (Unigram; Kudo 2018,
+  // arXiv:1804.10959).
+  std::vector<int32_t> sample(std::string_view text, double alpha, const Rng& rng,
+                              const EncodeOptions& options = {}) const;
+  // A merge that could be made is passed over with this probability, each time anew (BPE; Provilkov
+  // et al. 2020, arXiv:1910.13267): 0 is encode(), 1 leaves the smallest tokens.
+  std::vector<int32_t> encode_with_dropout(std::string_view text, double dropout, const Rng& rng,
+                                           const EncodeOptions& options = {}) const;
 
   // The bytes of the ids. Throws kData for an id that is not in the vocabulary.
   std::string decode(std::span<const int32_t> ids, const DecodeOptions& options = {}) const;

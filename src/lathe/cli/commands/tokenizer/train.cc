@@ -1,11 +1,10 @@
-#include "lathe/cli/commands/data/tokenizer_train.h"
-
 #include <chrono>
 #include <nlohmann/json.hpp>
 #include <optional>
 
 #include "lathe/base/strings.h"
 #include "lathe/cli/commands/data/corpus_input.h"
+#include "lathe/cli/commands/tokenizer/tokenizer.h"
 #include "lathe/cli/frame/interrupt.h"
 #include "lathe/config/read_write.h"
 #include "lathe/corpus/tokenizer_training.h"
