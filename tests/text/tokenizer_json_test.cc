@@ -84,8 +84,8 @@ TEST(TokenizerJson, RefusesComponentsItDoesNotKnow) {
     expect_error(sample_json(s), part);
   };
   check([](SampleJson& s) { s.pre_tokenizer = "null"; }, "no ByteLevel");
-  check([](SampleJson& s) { s.pre_tokenizer = R"({"type": "Metaspace"})"; }, "'Metaspace'");
-  check([](SampleJson& s) { s.normalizer = R"({"type": "BertNormalizer"})"; }, "'BertNormalizer'");
+  check([](SampleJson& s) { s.pre_tokenizer = R"({"type": "Sideways"})"; }, "'Sideways'");
+  check([](SampleJson& s) { s.normalizer = R"({"type": "Sideways"})"; }, "'Sideways'");
   check([](SampleJson& s) { s.normalizer = R"({"type": "Replace", "pattern": 1, "content": ""})"; },
         "Replace");
   check([](SampleJson& s) { s.decoder = R"({"type": "WordPiece"})"; }, "'WordPiece'");

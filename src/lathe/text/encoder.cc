@@ -49,7 +49,7 @@ class Encoder::Impl {
 
   // Text without raw added tokens.
   void encode_raw(std::string_view text, const EncodeOptions& options, std::vector<int32_t>& out) {
-    if (!data_.normalizer.changes_nothing()) text = data_.normalizer.apply(text, normalized_);
+    if (!data_.normalizer.changes_nothing()) text = data_.normalizer.apply(text, normalized_).text;
     if (data_.normalized_matcher.empty()) return encode_plain(text, options, out);
     normalized_segments_.clear();
     data_.normalized_matcher.find(text, options.special_as_text, normalized_segments_);
@@ -78,7 +78,7 @@ class Encoder::Impl {
       }
       return;
     }
-    text = data_.pre_tokenizer.split(text, pre_scratch_);
+    text = data_.pre_tokenizer.split(text, 0, pre_scratch_);
     const uint8_t *begin = as_bytes(text), *end = begin + text.size();
     for (const Piece& piece : pre_scratch_.pieces) {
       encode_piece(begin + piece.begin, begin + piece.end, end, out);

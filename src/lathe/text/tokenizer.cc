@@ -31,7 +31,7 @@ TokenizerData::TokenizerData(BpeModel bpe, std::vector<AddedToken> added_tokens,
     place = static_cast<int32_t>(i);
     if (token.normalized) {
       std::string buffer;
-      normalized_texts.emplace_back(normalizer.apply(token.content, buffer));
+      normalized_texts.emplace_back(normalizer.apply(token.content, buffer).text);
       normalized.push_back(token);
     } else {
       raw_texts.push_back(token.content);
