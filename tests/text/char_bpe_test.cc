@@ -34,7 +34,7 @@ Vocabulary vocabulary_of(const std::vector<std::string>& pieces) {
 Ids encode(const CharBpe& model, std::string_view text) {
   const PreTokenizer none;
   Ids ids;
-  model.encoder(none)->encode(text, true, {}, ids);
+  model.encoder(none)->encode(text, 0, {}, ids);
   return ids;
 }
 

@@ -40,7 +40,7 @@ std::string plain(const char* name, std::string_view text) {
 std::string normalized(const char* name, std::string_view text) {
   const Normalizer normalizer = Normalizer::from_json({{"type", name}}, "test");
   std::string buffer;
-  return std::string(normalizer.apply(text, buffer));
+  return std::string(normalizer.apply(text, buffer).text);
 }
 
 std::string random_marks(testing::Dice& dice, size_t count) {

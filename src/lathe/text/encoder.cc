@@ -20,7 +20,7 @@ class Encoder::Impl {
       segment_begin_ = stretch.begin;
       if (progress_) progress_(0);
       if (stretch.id >= 0) return out.push_back(stretch.id);
-      text_encoder_->encode(stretch.text, stretch.begins_text, progress_, out);
+      text_encoder_->encode(stretch.text, stretch.start, progress_, out);
     });
     if (options.add_special_tokens) out.insert(out.end(), data_.suffix.begin(), data_.suffix.end());
   }

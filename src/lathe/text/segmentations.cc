@@ -26,8 +26,7 @@ void for_each_piece(const TokenizerData& data, std::string_view text, const Enco
   put(data.prefix);
   stretches.for_each(data, text, options.special_as_text, [&](const TextStretch& stretch) {
     if (stretch.id >= 0) return token(stretch.id);
-    const std::string_view cut =
-        data.pre_tokenizer.split(stretch.text, stretch.begins_text, scratch);
+    const std::string_view cut = data.pre_tokenizer.split(stretch.text, stretch.start, scratch);
     for (const Piece& p : scratch.pieces) piece(cut.substr(p.begin, p.end - p.begin), index++);
   });
   put(data.suffix);

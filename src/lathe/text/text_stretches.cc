@@ -1,5 +1,7 @@
 #include "lathe/text/text_stretches.h"
 
+#include <algorithm>
+
 #include "lathe/text/tokenizer_data.h"
 
 namespace lathe {
@@ -21,21 +23,24 @@ void TextStretches::for_each(const TokenizerData& data, std::string_view text, b
 void TextStretches::normalised(const TokenizerData& data, const AddedTokenMatcher::Segment& raw,
                                std::string_view text, bool special_as_text,
                                const std::function<void(const TextStretch&)>& f) {
-  const bool begins_text = raw.begin == 0;
-  if (!data.normalizer.changes_nothing()) text = data.normalizer.apply(text, normalized_);
+  Normalizer::Result result = data.normalizer.apply(text, normalized_);
+  if (raw.begin > 0) result.start = 0;
+  const auto give = [&](size_t begin, size_t end) {
+    f({.begin = raw.begin,
+       .text = result.text.substr(begin, end - begin),
+       .start = result.start - std::min(begin, result.start)});
+  };
   if (data.normalized_matcher.empty()) {
-    if (!text.empty()) f({.begin = raw.begin, .text = text, .begins_text = begins_text});
+    if (!result.text.empty()) give(0, result.text.size());
     return;
   }
   normalized_segments_.clear();
-  data.normalized_matcher.find(text, special_as_text, normalized_segments_);
+  data.normalized_matcher.find(result.text, special_as_text, normalized_segments_);
   for (const AddedTokenMatcher::Segment& s : normalized_segments_) {
     if (s.id >= 0) {
       f({.begin = raw.begin, .id = s.id});
     } else {
-      f({.begin = raw.begin,
-         .text = text.substr(s.begin, s.end - s.begin),
-         .begins_text = begins_text && s.begin == 0});
+      give(s.begin, s.end);
     }
   }
 }

@@ -16,7 +16,7 @@ struct TextStretch {
   size_t begin = 0;  // where it stands in the text; of a part of it, where the whole begins
   int32_t id = -1;   // of an added token
   std::string_view text = {};  // normalised, without added tokens; not empty unless `id` is set
-  bool begins_text = false;    // see TextEncoder
+  size_t start = 0;            // see PreTokenizer::split
 };
 
 // Reused between texts, by one thread.

@@ -32,7 +32,7 @@ TokenizerData::TokenizerData(std::unique_ptr<const TokenModel> token_model,
     place = static_cast<int32_t>(i);
     if (token.normalized) {
       std::string buffer;
-      normalized_texts.emplace_back(normalizer.apply(token.content, buffer));
+      normalized_texts.emplace_back(normalizer.apply(token.content, buffer).text);
       normalized.push_back(token);
     } else {
       raw_texts.push_back(token.content);

@@ -8,6 +8,7 @@
 #include <string_view>
 
 #include "lathe/base/error.h"
+#include "lathe/base/utf8.h"
 
 namespace lathe::text_json {
 
@@ -45,12 +46,31 @@ inline std::string get_string(const Json& object, const char* key, std::string_v
   return value.get<std::string>();
 }
 
+inline bool get_bool(const Json& object, const char* key, std::string_view origin) {
+  const Json& value = get(object, key, origin);
+  if (!value.is_boolean())
+    bad(origin, "'{}' is a {}, expected true or false", key, value.type_name());
+  return value.get<bool>();
+}
+
 inline bool get_bool(const Json& object, const char* key, bool otherwise, std::string_view origin) {
-  const Json* value = find(object, key);
-  if (value == nullptr) return otherwise;
-  if (!value->is_boolean())
-    bad(origin, "'{}' is a {}, expected true or false", key, value->type_name());
-  return value->get<bool>();
+  return find(object, key) == nullptr ? otherwise : get_bool(object, key, origin);
+}
+
+// A string that is one character.
+inline std::string get_character(const Json& object, const char* key, std::string_view origin) {
+  std::string value = get_string(object, key, origin);
+  if (value.empty() ||
+      decode_utf8(as_bytes(value), as_bytes(value) + value.size()).size != value.size())
+    bad(origin, "'{}' is '{}', expected one character", key, value);
+  return value;
+}
+
+inline size_t get_size(const Json& object, const char* key, std::string_view origin) {
+  const Json& value = get(object, key, origin);
+  if (!value.is_number_integer() || value < 0)
+    bad(origin, "'{}' is {}, expected an integer of at least 0", key, value.dump());
+  return value.get<size_t>();
 }
 
 inline int32_t get_id(const Json& value, std::string_view what, std::string_view origin) {

@@ -43,7 +43,7 @@ class PieceLoop : public TextEncoder {
   PieceLoop(const PreTokenizer& pre_tokenizer, Pieces pieces)
       : pre_tokenizer_(pre_tokenizer), pieces_(std::move(pieces)) {}
 
-  void encode(std::string_view segment, bool begins_text, const Progress& progress,
+  void encode(std::string_view segment, size_t start, const Progress& progress,
               std::vector<int32_t>& out) override {
     if (const PieceScanner next = pre_tokenizer_.scanner()) {
       const uint8_t *p = as_bytes(segment), *end = p + segment.size();
@@ -59,7 +59,7 @@ class PieceLoop : public TextEncoder {
       }
       return;
     }
-    segment = pre_tokenizer_.split(segment, begins_text, scratch_);
+    segment = pre_tokenizer_.split(segment, start, scratch_);
     const uint8_t *begin = as_bytes(segment), *end = begin + segment.size();
     EncodeMeter meter(progress, begin);
     for (const Piece& piece : scratch_.pieces) {

@@ -25,9 +25,9 @@ class TextEncoder {
   virtual ~TextEncoder() = default;
   // Called with the bytes of the segment that are done, at least every 256 KiB. May throw.
   using Progress = std::function<void(size_t done)>;
-  // Appends the ids of a stretch of normalised text without added tokens. `begins_text`: nothing
-  // stands before it in the text, not even an added token or a character that a normaliser dropped.
-  virtual void encode(std::string_view segment, bool begins_text, const Progress& progress,
+  // Appends the ids of a stretch of normalised text without added tokens. `start`: see
+  // PreTokenizer::split.
+  virtual void encode(std::string_view segment, size_t start, const Progress& progress,
                       std::vector<int32_t>& out) = 0;
 };
 

@@ -1,36 +1,33 @@
-// What a pre-tokeniser needs to know of a character, in one byte.
+// What a pre-tokeniser's pattern needs to know of a character, in one byte.
 //
 // Exactly one of kLetter, kNumber, kSpace, kOther is set. The table is built once from ICU (Unicode
-// 15) in two stages of 256 and then never changes; all functions are thread-safe.
+// 15) and then never changes; all functions are thread-safe. The classes that the steps of
+// tokenizer.json name by themselves are in library_class.h.
 #pragma once
 
-#include <array>
 #include <cstdint>
-#include <vector>
 
 #include "lathe/base/utf8.h"
+#include "lathe/text/paged_table.h"
 
 namespace lathe {
 
 enum CharClass : uint8_t {
-  kLetter = 1,   // \p{L}
-  kNumber = 2,   // \p{N}
-  kSpace = 4,    // \s: the White_Space property
-  kOther = 8,    // none of the three; bytes of invalid UTF-8 too
-  kMark = 16,    // \p{M}; also kOther
-  kUpper = 32,   // \p{Lu} \p{Lt}; also kLetter
-  kLower = 64,   // \p{Ll}; also kLetter
-  kPunct = 128,  // \p{P} of Unicode 8 and the 32 ASCII symbols and punctuation marks
+  kLetter = 1,  // \p{L}
+  kNumber = 2,  // \p{N}
+  kSpace = 4,   // \s: the White_Space property
+  kOther = 8,   // none of the three; bytes of invalid UTF-8 too
+  kMark = 16,   // \p{M}; also kOther
+  kUpper = 32,  // \p{Lu} \p{Lt}; also kLetter
+  kLower = 64,  // \p{Ll}; also kLetter
 };
 
 class CharClasses {
  public:
   static const CharClasses& get();
 
-  uint8_t of(char32_t c) const {
-    return c < 0x110000 ? pages_[page_of_[c >> 8]][c & 0xFF] : static_cast<uint8_t>(kOther);
-  }
-  uint8_t of_ascii(uint8_t c) const { return pages_[0][c]; }
+  uint8_t of(char32_t c) const { return c < 0x110000 ? table_[c] : static_cast<uint8_t>(kOther); }
+  uint8_t of_ascii(uint8_t c) const { return table_.of_latin1(c); }
 
   // First byte at or after `p` that does not belong to a character with a class in `mask`.
   const uint8_t* skip(const uint8_t* p, const uint8_t* end, uint8_t mask) const {
@@ -49,9 +46,7 @@ class CharClasses {
 
  private:
   CharClasses();
-  using Page = std::array<uint8_t, 256>;
-  std::vector<Page> pages_;  // page 0 holds U+0000 to U+00FF
-  std::array<uint16_t, 0x1100> page_of_{};
+  PagedTable<uint8_t> table_;
 };
 
 }  // namespace lathe

@@ -217,12 +217,13 @@ Regex::~Regex() = default;
 void Regex::for_each_match(std::string_view text,
                            const std::function<void(size_t, size_t)>& f) const {
   Search search(compiled_->code);
-  size_t from = 0, begin = 0, end = 0;
+  size_t from = 0, begin = 0, end = 0, last_end = SIZE_MAX;
   while (from <= text.size() && search.find(text, from, &begin, &end)) {
     require(begin <= end && begin >= from, ErrorKind::kFormat, kWhere,
             "'{}' moves its match backwards (\\K); not supported", source_);
-    f(begin, end);
-    from = end;
+    // An empty match right behind the last match is none.
+    if (begin < end || end != last_end) f(begin, end);
+    from = last_end = end;
     if (begin == end) {  // an empty match: go on behind the next character
       if (end == text.size()) return;
       ++from;

@@ -4,8 +4,10 @@
 #include <array>
 #include <utility>
 
-#include "lathe/text/split/char_class.h"
+#include "lathe/text/split/digits.h"
+#include "lathe/text/split/makers.h"
 #include "lathe/text/split/regex.h"
+#include "lathe/text/split/respelled.h"
 
 namespace lathe {
 namespace {
@@ -19,37 +21,6 @@ constexpr std::array<std::pair<std::string_view, SplitBehavior>, 5> kBehaviors =
     {"MergedWithNext", SplitBehavior::kMergedWithNext},
     {"Contiguous", SplitBehavior::kContiguous},
 }};
-
-SplitBehavior behavior_of(const Json& json, SplitBehavior otherwise, std::string_view origin) {
-  if (text_json::find(json, "behavior") == nullptr) return otherwise;
-  const std::string name = text_json::get_string(json, "behavior", origin);
-  for (const auto& [known, behavior] : kBehaviors)
-    if (known == name) return behavior;
-  text_json::bad(origin,
-                 "split behavior '{}' is unknown; expected Removed, Isolated, MergedWithPrevious, "
-                 "MergedWithNext or Contiguous",
-                 name);
-}
-
-// Collects matches and the gaps between them.
-class Matches {
- public:
-  Matches(size_t size, bool invert) : size_(size), invert_(invert) {}
-  void add(size_t begin, size_t end) {
-    if (begin > from_) list_.push_back({from_, begin, invert_});
-    list_.push_back({begin, end, !invert_});
-    from_ = end;
-  }
-  const std::vector<Match>& finish() {
-    if (from_ < size_) list_.push_back({from_, size_, invert_});
-    return list_;
-  }
-
- private:
-  std::vector<Match> list_;
-  size_t from_ = 0, size_;
-  bool invert_;
-};
 
 // One of the catalogue's patterns: it leaves no gaps, so isolating the matches and dropping the
 // gaps are the same.
@@ -93,11 +64,9 @@ class StringSplitter : public Splitter {
       : needle_(std::move(needle)), behavior_(behavior), invert_(invert) {}
   void split(std::string_view text, std::vector<Piece>& out) const override {
     Matches matches(text.size(), invert_);
-    if (!needle_.empty()) {
-      for (size_t at = text.find(needle_); at != std::string_view::npos;
-           at = text.find(needle_, at + needle_.size()))
-        matches.add(at, at + needle_.size());
-    }
+    for (size_t at = text.find(needle_); at != std::string_view::npos;
+         at = text.find(needle_, at + needle_.size()))
+      matches.add(at, at + needle_.size());
     apply_behavior(behavior_, matches.finish(), out);
   }
 
@@ -107,35 +76,15 @@ class StringSplitter : public Splitter {
   bool invert_;
 };
 
-// Every character with a class in `mask` is a match of its own.
-class ClassSplitter : public Splitter {
- public:
-  ClassSplitter(uint8_t mask, SplitBehavior behavior) : mask_(mask), behavior_(behavior) {}
-  void split(std::string_view text, std::vector<Piece>& out) const override {
-    const CharClasses& classes = CharClasses::get();
-    Matches matches(text.size(), false);
-    const uint8_t *begin = as_bytes(text), *end = begin + text.size();
-    for (const uint8_t* p = begin; p < end;) {
-      const CodePoint c = decode_utf8(p, end);
-      const auto at = static_cast<size_t>(p - begin);
-      if (classes.of(c.value) & mask_) matches.add(at, at + c.size);
-      p += c.size;
-    }
-    apply_behavior(behavior_, matches.finish(), out);
-  }
-
- private:
-  uint8_t mask_;
-  SplitBehavior behavior_;
-};
-
-std::unique_ptr<Splitter> make_split(const Json& json, std::string_view origin) {
-  const SplitBehavior behavior = behavior_of(json, SplitBehavior::kIsolated, origin);
+std::unique_ptr<Splitter> splitter_of(const Json& json, std::string_view origin) {
+  const SplitBehavior behavior = behavior_of(json, origin);
   const bool invert = text_json::get_bool(json, "invert", false, origin);
   const Json& pattern = text_json::get(json, "pattern", origin);
   if (pattern.is_object() && pattern.contains("String")) {
-    return std::make_unique<StringSplitter>(text_json::get_string(pattern, "String", origin),
-                                            behavior, invert);
+    std::string needle = text_json::get_string(pattern, "String", origin);
+    if (needle.empty())  // matches between all characters
+      return std::make_unique<RegexSplitter>(Regex("", origin), behavior, invert);
+    return std::make_unique<StringSplitter>(std::move(needle), behavior, invert);
   }
   if (!pattern.is_object() || !pattern.contains("Regex"))
     text_json::bad(origin, "the pattern of pre_tokenizer Split is neither String nor Regex");
@@ -144,10 +93,64 @@ std::unique_ptr<Splitter> make_split(const Json& json, std::string_view origin) 
       (behavior == SplitBehavior::kIsolated) || (behavior == SplitBehavior::kRemoved && invert);
   if (const auto known = pattern_of_regex(regex); known && pieces_are_matches)
     return std::make_unique<PatternSplitter>(pattern_info(*known).next);
+  if (regex == kThreesFromTheRight && behavior == SplitBehavior::kIsolated)
+    return threes_from_the_right();
   return std::make_unique<RegexSplitter>(Regex(regex, origin), behavior, invert);
 }
 
+class SplitStep : public PreTokenizer::Step {
+ public:
+  SplitStep(std::unique_ptr<Splitter> splitter, bool mapped)
+      : splitter_(std::move(splitter)), mapped_(mapped) {}
+
+  std::string_view run(std::string_view text, PreTokenizer::Scratch& s) const override {
+    s.next.clear();
+    for (const Piece& piece : s.pieces) {
+      const std::string_view part = text.substr(piece.begin, piece.end - piece.begin);
+      const size_t first = s.next.size();
+      if (mapped_) {
+        split_respelled(in_byte_alphabet(part), s.next);
+      } else if (splitter_->needs_valid_utf8() && !is_valid_utf8(part)) {
+        split_respelled(with_valid_utf8(part), s.next);
+      } else {
+        splitter_->split(part, s.next);
+      }
+      if (piece.begin == 0) continue;
+      for (size_t i = first; i < s.next.size(); ++i) {
+        s.next[i].begin += piece.begin;
+        s.next[i].end += piece.begin;
+      }
+    }
+    s.pieces.swap(s.next);
+    return text;
+  }
+
+ private:
+  void split_respelled(const Respelled& r, std::vector<Piece>& out) const {
+    const size_t first = out.size();
+    splitter_->split(r.text, out);
+    for (size_t i = first; i < out.size(); ++i) {
+      out[i].begin = r.origin[out[i].begin];
+      out[i].end = r.origin[out[i].end];
+    }
+  }
+
+  std::unique_ptr<Splitter> splitter_;
+  bool mapped_;  // behind ByteLevel: sees characters of the byte alphabet
+};
+
 }  // namespace
+
+SplitBehavior behavior_of(const Json& json, std::string_view origin) {
+  if (text_json::find(json, "behavior") == nullptr) return SplitBehavior::kIsolated;
+  const std::string name = text_json::get_string(json, "behavior", origin);
+  for (const auto& [known, behavior] : kBehaviors)
+    if (known == name) return behavior;
+  text_json::bad(origin,
+                 "split behavior '{}' is unknown; expected Removed, Isolated, MergedWithPrevious, "
+                 "MergedWithNext or Contiguous",
+                 name);
+}
 
 void apply_behavior(SplitBehavior behavior, const std::vector<Match>& matches,
                     std::vector<Piece>& out) {
@@ -198,18 +201,14 @@ void apply_behavior(SplitBehavior behavior, const std::vector<Match>& matches,
             out.end());
 }
 
-std::unique_ptr<Splitter> make_splitter(const Json& json, const std::string& type,
-                                        std::string_view origin) {
-  if (type == "Split") return make_split(json, origin);
-  if (type == "Digits") {
-    const bool individual = text_json::get_bool(json, "individual_digits", false, origin);
-    return std::make_unique<ClassSplitter>(
-        kNumber, individual ? SplitBehavior::kIsolated : SplitBehavior::kContiguous);
-  }
-  if (type == "Punctuation")
-    return std::make_unique<ClassSplitter>(kPunct,
-                                           behavior_of(json, SplitBehavior::kIsolated, origin));
-  return nullptr;
+void add_splitter(std::unique_ptr<Splitter> splitter, const PreTokenizerSteps& to) {
+  PreTokenizer::Parts& parts = to.parts;
+  parts.scanner = parts.steps.empty() && !parts.byte_level ? splitter->scanner() : nullptr;
+  parts.steps.push_back(std::make_unique<SplitStep>(std::move(splitter), parts.byte_level));
+}
+
+void make_split(const Json& json, const PreTokenizerSteps& to) {
+  add_splitter(splitter_of(json, to.origin), to);
 }
 
 }  // namespace lathe

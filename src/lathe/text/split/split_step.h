@@ -1,4 +1,4 @@
-// The splitters of tokenizer.json: Split, Digits, Punctuation. Internal to text/.
+// Steps that cut and drop, but write nothing new. Internal to text/.
 #pragma once
 
 #include <memory>
@@ -38,8 +38,30 @@ class Splitter {
   virtual PieceScanner scanner() const { return nullptr; }
 };
 
-// nullptr for a type that is none of the three.
-std::unique_ptr<Splitter> make_splitter(const text_json::Json& json, const std::string& type,
-                                        std::string_view origin);
+// Appends a step that runs the splitter; behind ByteLevel it sees the byte alphabet.
+void add_splitter(std::unique_ptr<Splitter> splitter, const PreTokenizerSteps& to);
+
+// The member `behavior` of a step, isolating where it has none.
+SplitBehavior behavior_of(const text_json::Json& json, std::string_view origin);
+
+// A text in matches and the gaps between them, for apply_behavior.
+class Matches {
+ public:
+  Matches(size_t size, bool invert) : size_(size), invert_(invert) {}
+  void add(size_t begin, size_t end) {
+    if (begin > from_) list_.push_back({from_, begin, invert_});
+    list_.push_back({begin, end, !invert_});
+    from_ = end;
+  }
+  const std::vector<Match>& finish() {
+    if (from_ < size_) list_.push_back({from_, size_, invert_});
+    return list_;
+  }
+
+ private:
+  std::vector<Match> list_;
+  size_t from_ = 0, size_;
+  bool invert_;
+};
 
 }  // namespace lathe
