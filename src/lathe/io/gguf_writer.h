@@ -37,6 +37,8 @@ class GgufWriter {
   // an unknown dtype, more than 4 dimensions, and as gguf_tensor_bytes().
   void announce(std::string_view name, std::string_view dtype, std::span<const int64_t> shape);
 
+  const std::filesystem::path& path() const { return file_.path(); }
+
   // The next bytes of the announced tensors, without padding.
   void write(std::span<const std::byte> bytes);
   // Throws kFormat unless exactly the announced bytes were written.
