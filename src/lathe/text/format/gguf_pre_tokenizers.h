@@ -2,11 +2,11 @@
 // tokenizer.json.
 //
 // Every entry is a list of regular expressions. The first cuts the text at its matches (each match
-// and each gap is a piece), the next cuts the pieces of the one before, and so on. llama.cpp's
-// regex engine has no case folding and knows few properties of characters, so that it states some
-// expressions in an approximate form, with the original beside it in a comment (tekken, gpt-4o,
-// granite-embed-multi-97m, tiny_aya, bailingmoe): here they are the originals, which are what the
-// models were trained with.
+// and each gap is a piece), the next cuts the pieces of the one before, and so on. Where llama.cpp
+// approximates what the models were trained with, these are the originals, and the ids may differ
+// from its own: letters by case, marks and the digits that its regex engine cannot tell apart
+// (gpt-4o and the other names with its words, tekken, youtu, kimi-k2), digits in threes (tiny_aya,
+// afmoe), the ideographic space (deepseek-llm). All other names cut alike on the texts compared.
 //
 // Names and what follows from them: src/llama-vocab.cpp of https://github.com/ggml-org/llama.cpp.
 #pragma once
