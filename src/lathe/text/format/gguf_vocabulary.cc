@@ -1,11 +1,12 @@
 #include "lathe/text/format/gguf_vocabulary.h"
 
 #include <algorithm>
+#include <bit>
 #include <cmath>
-#include <unordered_map>
 
 #include "lathe/base/error.h"
 #include "lathe/base/utf8.h"
+#include "lathe/text/probing_table.h"
 #include "lathe/text/vocabulary.h"
 
 namespace lathe {
@@ -50,15 +51,24 @@ void check(bool condition, std::string_view where, const char* key,
          fmt::format(format, std::forward<Args>(args)...));
 }
 
+struct IdSlot {
+  int32_t id = -1;
+  bool free() const { return id < 0; }
+};
+
 void check_tokens(const GgufVocabulary& v, std::string_view where) {
-  check(v.tokens.size() <= size_t{Vocabulary::kMaxId} + 1, where, kTokens,
-        "got {} tokens, expected at most {}", v.tokens.size(), Vocabulary::kMaxId + 1);
-  std::unordered_map<std::string_view, size_t> ids;
-  ids.reserve(v.tokens.size());
-  for (size_t id = 0; id < v.tokens.size(); ++id) {
-    check(is_valid_utf8(v.tokens[id]), where, kTokens, "token {} is not UTF-8", id);
-    const auto [at, first] = ids.emplace(v.tokens[id], id);
-    check(first, where, kTokens, "tokens {} and {} are both '{}'", at->second, id, v.tokens[id]);
+  const size_t n = v.tokens.size();
+  check(n <= size_t{Vocabulary::kMaxId} + 1, where, kTokens, "got {} tokens, expected at most {}",
+        n, Vocabulary::kMaxId + 1);
+  ProbingTable<IdSlot> ids(std::bit_ceil(2 * n + 2));
+  for (size_t id = 0; id < n; ++id) {
+    const std::string& token = v.tokens[id];
+    check(is_valid_utf8(token), where, kTokens, "token {} is not UTF-8", id);
+    IdSlot& slot = ids.find(hash_bytes(token), [&](const IdSlot& s) {
+      return v.tokens[static_cast<size_t>(s.id)] == token;
+    });
+    check(slot.free(), where, kTokens, "tokens {} and {} are both '{}'", slot.id, id, token);
+    slot.id = static_cast<int32_t>(id);
   }
 }
 
