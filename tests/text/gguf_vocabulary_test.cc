@@ -211,7 +211,7 @@ TEST(GgufPreTokenizers, EachIsAPreTokenizerThatHasItsNameBack) {
     EXPECT_EQ(cutter.byte_level(), pre.byte_level);
     PreTokenizer::Scratch scratch;
     const std::string text = "Hello, wörld's 1234567 你好\r\n\t  x = [1,\t2]; ßé!! ";
-    const std::string_view cut = cutter.split(text, scratch);
+    const std::string_view cut = cutter.split(text, 1, scratch);
     ASSERT_EQ(cut, text) << pre.name;
     size_t at = 0;  // no byte is lost
     for (const Piece& piece : scratch.pieces) {

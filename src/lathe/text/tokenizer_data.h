@@ -18,7 +18,7 @@ namespace lathe {
 
 // The parts of tokenizer.json that are kept as they came and written back.
 struct TokenizerParts {
-  text_json::Json normalizer, pre_tokenizer, post_processor, decoder;  // null where absent
+  text_json::Json normalizer = {}, pre_tokenizer = {}, post_processor = {}, decoder = {};  // or null
 };
 
 struct TokenizerData {

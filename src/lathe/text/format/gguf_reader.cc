@@ -1,63 +1,39 @@
-// The vocabulary of a GGUF file becomes a tokenizer.json, and that a Tokenizer.
 #include "lathe/text/format/gguf_reader.h"
 
 #include <unordered_set>
 
 #include "lathe/text/format/gguf_pre_tokenizers.h"
+#include "lathe/text/format/model_kinds.h"
+#include "lathe/text/tokenizer_data.h"
 
 namespace lathe {
 namespace {
 
 using text_json::Json;
 
-// Appends the items, separated by commas; `write` appends one of them.
-template <class Items, class Write>
-void put_list(std::string& out, const Items& items, Write&& write) {
-  const char* separator = "";
-  for (const auto& item : items) {
-    out += separator;
-    write(item);
-    separator = ",\n";
-  }
-}
-
-std::string json_string(std::string_view text) { return Json(text).dump(); }
-
-void put_vocab(std::string& out, const GgufVocabulary& vocabulary) {
-  out += "\"vocab\": {";
-  size_t id = 0;
-  put_list(out, vocabulary.tokens, [&](const std::string& token) {
-    out += fmt::format("{}: {}", json_string(token), id++);
-  });
-  out += "}";
-}
-
-// Of a merge listed twice the first counts for llama.cpp, the last for tokenizer.json.
-void put_merges(std::string& out, const GgufVocabulary& vocabulary) {
+// Of a merge listed twice the first counts for llama.cpp, the last for a tokenizer.json.
+TokenSections sections_of(const GgufVocabulary& vocabulary) {
+  TokenSections sections;
+  for (const std::string& token : vocabulary.tokens)
+    sections.vocab.emplace_back(token, static_cast<int32_t>(sections.vocab.size()));
   std::unordered_set<std::string_view> seen;
-  std::vector<std::string_view> merges;
-  for (const std::string& merge : vocabulary.merges)
-    if (seen.insert(merge).second) merges.push_back(merge);
-  out += "\"merges\": [";
-  put_list(out, merges, [&](std::string_view merge) {
+  for (const std::string& merge : vocabulary.merges) {
+    if (!seen.insert(merge).second) continue;
     const size_t space = merge.find(' ', 1);
-    out += fmt::format("[{}, {}]", json_string(merge.substr(0, space)),
-                       json_string(merge.substr(space + 1)));
-  });
-  out += "]";
+    sections.merges.emplace_back(merge.substr(0, space), merge.substr(space + 1));
+  }
+  return sections;
 }
 
-Json added_tokens(const GgufVocabulary& vocabulary) {
-  Json added = Json::array();
+std::vector<AddedToken> added_tokens(const GgufVocabulary& vocabulary) {
+  std::vector<AddedToken> added;
   for (size_t id = 0; id < vocabulary.tokens.size(); ++id) {
     if (!is_gguf_added(vocabulary, id)) continue;
-    added.push_back({{"id", id},
-                     {"content", vocabulary.tokens[id]},
-                     {"special", vocabulary.type(id) != GgufTokenType::kUserDefined},
-                     {"single_word", false},
-                     {"lstrip", false},
-                     {"rstrip", false},
-                     {"normalized", false}});
+    AddedToken token;
+    token.id = static_cast<int32_t>(id);
+    token.content = vocabulary.tokens[id];
+    token.special = vocabulary.type(id) != GgufTokenType::kUserDefined;
+    added.push_back(std::move(token));
   }
   return added;
 }
@@ -81,6 +57,12 @@ Json post_processor(const GgufVocabulary& vocabulary, bool add_bos, bool add_eos
           {"special_tokens", tokens}};
 }
 
+Tokenizer assemble(std::unique_ptr<const TokenModel> model, const GgufVocabulary& vocabulary,
+                   std::string_view origin, TokenizerParts parts) {
+  return Tokenizer(std::make_unique<const TokenizerData>(std::move(model), added_tokens(vocabulary),
+                                                         std::move(parts), origin));
+}
+
 Tokenizer byte_level_bpe(const GgufVocabulary& vocabulary, std::string_view origin) {
   const GgufPreTokenizer& pre = find_gguf_pre_tokenizer(vocabulary.pre, origin);
   require(pre.byte_level, ErrorKind::kFormat, origin,
@@ -89,16 +71,14 @@ Tokenizer byte_level_bpe(const GgufVocabulary& vocabulary, std::string_view orig
           pre.name);
   const Json post = post_processor(vocabulary, vocabulary.add_bos.value_or(pre.add_bos),
                                    vocabulary.add_eos.value_or(false));
-  std::string json = fmt::format(
-      "{{\"version\": \"1.0\", \"added_tokens\": {}, \"normalizer\": null, \"pre_tokenizer\": {}, "
-      "\"post_processor\": {}, \"decoder\": {{\"type\": \"ByteLevel\"}}, \"model\": {{\"type\": "
-      "\"BPE\", \"ignore_merges\": {}, ",
-      added_tokens(vocabulary).dump(), json_of(pre).dump(), post.dump(), pre.ignore_merges);
-  put_vocab(json, vocabulary);
-  json += ", ";
-  put_merges(json, vocabulary);
-  json += "}}";
-  return Tokenizer::from_json(json, origin);
+  const Json fields = {{"type", "BPE"},
+                       {"ignore_merges", pre.ignore_merges},
+                       {"vocab", Json::object()},
+                       {"merges", Json::array()}};
+  ModelJson model{fields, sections_of(vocabulary), Spelling::kByteAlphabet, origin};
+  return assemble(
+      model_kind(fields, origin).read(model), vocabulary, origin,
+      {.pre_tokenizer = json_of(pre), .post_processor = post, .decoder = {{"type", "ByteLevel"}}});
 }
 
 }  // namespace

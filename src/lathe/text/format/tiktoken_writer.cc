@@ -4,6 +4,7 @@
 #include <unordered_set>
 
 #include "lathe/base/utf8.h"
+#include "lathe/text/model/byte_bpe.h"
 #include "lathe/text/tokenizer_data.h"
 
 namespace lathe {
@@ -47,9 +48,9 @@ Pattern pattern_of(const Tokenizer& tokenizer) {
 class Ranks {
  public:
   // Added tokens are left out unless merging needs them.
-  Ranks(const TokenizerData& data) : vocabulary_(data.model.vocabulary()) {
+  Ranks(const TokenizerData& data, const ByteBpe& model) : vocabulary_(data.vocabulary()) {
     std::vector<bool> merged(static_cast<size_t>(vocabulary_.size()));
-    for (const Merge& m : data.model.merges())
+    for (const Merge& m : model.merges())
       merged[m.left] = merged[m.right] = merged[m.result] = true;
     for (int32_t id = 0; id < vocabulary_.size(); ++id) {
       const bool needed = vocabulary_.has(id) && (merged[id] || vocabulary_.bytes(id).size() == 1 ||
@@ -111,7 +112,7 @@ uint64_t pair_key(int32_t left, int32_t right) {
   return static_cast<uint64_t>(left) << 32 | static_cast<uint32_t>(right);
 }
 
-void check_merges(const BpeModel& model, const Ranks& ranks) {
+void check_merges(const ByteBpe& model, const Ranks& ranks) {
   std::unordered_set<uint64_t> listed;
   int32_t before = -1;
   for (const Merge& m : model.merges()) {
@@ -141,11 +142,13 @@ void check_merges(const BpeModel& model, const Ranks& ranks) {
 TiktokenFile to_tiktoken(const Tokenizer& tokenizer) {
   const TokenizerData& data = tokenizer.data();
   can(data.parts.normalizer.is_null(), "it has a normaliser");
-  can(!data.model.options().unknown, "it has an unknown token");
+  const auto* model = dynamic_cast<const ByteBpe*>(data.model.get());
+  can(model != nullptr, "its model is not byte-pair encoding on bytes");
+  can(!model->options().unknown, "it has an unknown token");
   TiktokenFile file;
   file.pattern = pattern_of(tokenizer);
-  const Ranks ranks(data);
-  check_merges(data.model, ranks);
+  const Ranks ranks(data, *model);
+  check_merges(*model, ranks);
   for (const int32_t id : ranks.ids())
     file.ranks += fmt::format("{} {}\n", to_base64(ranks.bytes(id)), id);
   for (const AddedToken& token : data.added)
