@@ -1,9 +1,14 @@
 #include "lathe/text/format/gguf_reader.h"
 
+#include <array>
 #include <unordered_set>
 
+#include "lathe/base/catalogue.h"
+#include "lathe/base/strings.h"
 #include "lathe/text/format/gguf_pre_tokenizers.h"
 #include "lathe/text/format/model_kinds.h"
+#include "lathe/text/model/char_bpe.h"
+#include "lathe/text/model/word_piece.h"
 #include "lathe/text/tokenizer_data.h"
 
 namespace lathe {
@@ -81,12 +86,93 @@ Tokenizer byte_level_bpe(const GgufVocabulary& vocabulary, std::string_view orig
       {.pre_tokenizer = json_of(pre), .post_processor = post, .decoder = {{"type", "ByteLevel"}}});
 }
 
+Vocabulary plain_vocabulary(std::vector<std::string> tokens, std::string_view origin) {
+  std::vector<VocabularyEntry> entries;
+  for (std::string& token : tokens)
+    entries.push_back({static_cast<int32_t>(entries.size()), std::move(token), false});
+  return Vocabulary(entries, origin);
+}
+
+Json replace(std::string_view what, std::string_view by) {
+  return {{"type", "Replace"}, {"pattern", {{"String", what}}}, {"content", by}};
+}
+
+// SentencePiece's byte-pair encoding, with spaces spelled "▁" and one put before a stretch.
+Tokenizer sentencepiece_bpe(const GgufVocabulary& vocabulary, std::string_view origin) {
+  require(vocabulary.scores.size() == vocabulary.tokens.size(), ErrorKind::kFormat, origin,
+          "key 'tokenizer.ggml.scores' is missing, expected a score for each of {} tokens",
+          vocabulary.tokens.size());
+  const bool space_first = vocabulary.add_space_prefix.value_or(true);
+  Json normalizers = Json::array(), decoders = Json::array();
+  if (space_first) normalizers.push_back({{"type", "Prepend"}, {"prepend", "▁"}});
+  normalizers.push_back(replace(" ", "▁"));
+  decoders.push_back(replace("▁", " "));
+  decoders.push_back({{"type", "ByteFallback"}});
+  decoders.push_back({{"type", "Fuse"}});
+  if (space_first)
+    decoders.push_back({{"type", "Strip"}, {"content", " "}, {"start", 1}, {"stop", 0}});
+  CharBpeOptions options;
+  options.byte_fallback = true;
+  options.unknown = vocabulary.unknown;
+  // Every type of token may result.
+  const std::vector<PieceRole> roles(vocabulary.tokens.size(), PieceRole::kNormal);
+  auto model = std::make_unique<CharBpe>(CharBpe::by_score(
+      plain_vocabulary(vocabulary.tokens, origin), vocabulary.scores, roles, options, origin));
+  return assemble(std::move(model), vocabulary, origin,
+                  {.normalizer = {{"type", "Sequence"}, {"normalizers", normalizers}},
+                   .post_processor = post_processor(vocabulary, vocabulary.add_bos.value_or(true),
+                                                    vocabulary.add_eos.value_or(false)),
+                   .decoder = {{"type", "Sequence"}, {"decoders", decoders}}});
+}
+
+// llama.cpp spells a token that begins a word "▁token" and one that continues it "token".
+Tokenizer word_piece(const GgufVocabulary& vocabulary, std::string_view origin) {
+  constexpr std::string_view kBegins = "▁";
+  std::vector<std::string> tokens;
+  for (size_t id = 0; id < vocabulary.tokens.size(); ++id) {
+    const std::string& token = vocabulary.tokens[id];
+    const bool whole =
+        is_gguf_added(vocabulary, id) || vocabulary.type(id) == GgufTokenType::kUnknown;
+    const bool begins = token.starts_with(kBegins);
+    tokens.push_back(whole ? token : begins ? token.substr(kBegins.size()) : "##" + token);
+  }
+  WordPieceOptions options;
+  options.unknown = vocabulary.unknown;
+  const bool lowercase = vocabulary.lowercase.value_or(true);
+  GgufVocabulary around = vocabulary;  // [CLS] and [SEP] stand where others have BOS and EOS
+  around.eos = vocabulary.separator;
+  return assemble(std::make_unique<WordPiece>(plain_vocabulary(std::move(tokens), origin), options),
+                  vocabulary, origin,
+                  {.normalizer = {{"type", "BertNormalizer"},
+                                  {"clean_text", true},
+                                  {"handle_chinese_chars", true},
+                                  {"strip_accents", vocabulary.strip_accents.value_or(lowercase)},
+                                  {"lowercase", lowercase}},
+                   .pre_tokenizer = {{"type", "BertPreTokenizer"}},
+                   .post_processor = post_processor(around, true, true),
+                   .decoder = {{"type", "WordPiece"}, {"prefix", "##"}, {"cleanup", true}}});
+}
+
+struct GgufModel {
+  std::string_view name;  // of `tokenizer.ggml.model`
+  std::string_view summary;
+  Tokenizer (*make)(const GgufVocabulary&, std::string_view origin);
+};
+
+constexpr std::array kGgufModels = {
+    GgufModel{"gpt2", "byte-level BPE", byte_level_bpe},
+    GgufModel{"llama", "SentencePiece's BPE", sentencepiece_bpe},
+    GgufModel{"bert", "WordPiece", word_piece},
+};
+
 }  // namespace
 
 Tokenizer gguf_tokenizer(const GgufVocabulary& vocabulary, std::string_view origin) {
-  require(vocabulary.model == "gpt2", ErrorKind::kFormat, origin,
-          "key 'tokenizer.ggml.model': '{}' is not supported; supported is gpt2", vocabulary.model);
-  return byte_level_bpe(vocabulary, origin);
+  for (const GgufModel& model : kGgufModels)
+    if (model.name == vocabulary.model) return model.make(vocabulary, origin);
+  fail(ErrorKind::kFormat, origin,
+       "key 'tokenizer.ggml.model': '{}' is not supported; supported are {}", vocabulary.model,
+       join(names_of(kGgufModels), ", "));
 }
 
 }  // namespace lathe
