@@ -38,7 +38,7 @@ class UnicodeForm : public Normalizer::Step {
 
   bool apply(std::string_view text, std::string& out, size_t& start) const override {
     std::string ordered;
-    const bool long_runs = order_long_mark_runs(text, decomposition_, ordered);
+    const bool long_runs = order_long_mark_runs(text, decomposition_, foreign_, ordered);
     if (!bring_to_form(long_runs ? ordered : text, out)) {
       if (!long_runs) return false;
       out = std::move(ordered);
