@@ -176,6 +176,10 @@ TEST(Decoder, RefusesWhatItDoesNotKnow) {
        R"({"type": "Replace", "pattern": {"Regex": "("}, "content": ""})",
        R"({"type": "CTC", "pad_token": "a"})", R"({"type": "Sequence"})"})
     EXPECT_THROW(make(bad), Error) << bad;
+  text_json::Json many = {{"type", "Sequence"}, {"decoders", text_json::Json::array()}};
+  while (many["decoders"].size() <= Decoder::kMaxSteps)
+    many["decoders"].push_back({{"type", "Fuse"}});
+  EXPECT_THROW(Decoder::from_json(many, "test"), Error);
 }
 
 }  // namespace

@@ -66,6 +66,17 @@ TEST(MarkOrder, EveryFormIsWhatItWas) {
   EXPECT_GT(ordered, 20);
 }
 
+TEST(MarkOrder, LongTextsComeToTheirFormInPieces) {
+  testing::Dice dice(6);
+  std::string text(40000, 'e');
+  while (text.size() < 150000) {
+    text += testing::random_text(dice, 3) + random_marks(dice, dice.below(4));
+    text += std::string(dice.below(4), 'e');
+  }
+  for (const char* name : {"NFC", "NFD", "NFKC", "NFKD"})
+    EXPECT_EQ(normalized(name, text), plain(name, text)) << name;
+}
+
 TEST(MarkOrder, LeavesShortRunsAlone) {
   std::string out, text = "a";
   while (text.size() < kLongMarkRun - 1) text += "\u0301";

@@ -29,7 +29,7 @@ class Encoder::Impl {
       if (s.id >= 0) {
         out.push_back(s.id);
       } else {
-        encode_raw(text.substr(s.begin, s.end - s.begin), options, out);
+        encode_raw(text.substr(s.begin, s.end - s.begin), s.begin == 0, options, out);
       }
     }
     if (options.add_special_tokens) out.insert(out.end(), data_.suffix.begin(), data_.suffix.end());
@@ -48,22 +48,26 @@ class Encoder::Impl {
   };
 
   // Text without raw added tokens.
-  void encode_raw(std::string_view text, const EncodeOptions& options, std::vector<int32_t>& out) {
-    if (!data_.normalizer.changes_nothing()) text = data_.normalizer.apply(text, normalized_).text;
-    if (data_.normalized_matcher.empty()) return encode_plain(text, options, out);
+  void encode_raw(std::string_view text, bool begins_text, const EncodeOptions& options,
+                  std::vector<int32_t>& out) {
+    const Normalizer::Result normalized = data_.normalizer.apply(text, normalized_);
+    text = normalized.text;
+    const size_t start = begins_text ? normalized.start : 0;
+    if (data_.normalized_matcher.empty()) return encode_plain(text, start, options, out);
     normalized_segments_.clear();
     data_.normalized_matcher.find(text, options.special_as_text, normalized_segments_);
     for (const AddedTokenMatcher::Segment& s : normalized_segments_) {
       if (s.id >= 0) {
         out.push_back(s.id);
       } else {
-        encode_plain(text.substr(s.begin, s.end - s.begin), options, out);
+        encode_plain(text.substr(s.begin, s.end - s.begin), start - std::min(start, s.begin),
+                     options, out);
       }
     }
   }
 
-  // Text without any added tokens.
-  void encode_plain(std::string_view text, const EncodeOptions& options,
+  // Text without any added tokens. `start` as in PreTokenizer::split.
+  void encode_plain(std::string_view text, size_t start, const EncodeOptions& options,
                     std::vector<int32_t>& out) {
     if (const PieceScanner next = data_.pre_tokenizer.scanner()) {
       const uint8_t *begin = as_bytes(text), *p = begin, *end = begin + text.size();
@@ -78,7 +82,7 @@ class Encoder::Impl {
       }
       return;
     }
-    text = data_.pre_tokenizer.split(text, 0, pre_scratch_);
+    text = data_.pre_tokenizer.split(text, start, pre_scratch_);
     const uint8_t *begin = as_bytes(text), *end = begin + text.size();
     for (const Piece& piece : pre_scratch_.pieces) {
       encode_piece(begin + piece.begin, begin + piece.end, end, out);
