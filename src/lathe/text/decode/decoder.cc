@@ -74,24 +74,29 @@ Decoder Decoder::from_json(const Json& json, std::string_view origin) {
   } else {
     add_steps(json, {origin, decoder.steps_});
   }
+  const Steps& steps = decoder.steps_;
+  if (steps.size() > kMaxSteps)
+    text_json::bad(origin, "the decoder has {} steps, expected at most {}", steps.size(),
+                   kMaxSteps);
+  bool fused = false;
+  for (size_t i = 0; i < steps.size(); ++i) {
+    const bool last = i + 1 == steps.size();
+    decoder.places_.push_back({fused, fused || last || steps[i + 1]->ignores_borders()});
+    fused = fused || steps[i]->fuses();
+  }
   return decoder;
-}
-
-DecodePlace Decoder::place(size_t i) const {
-  const auto fuses = [](const auto& step) { return step->fuses(); };
-  const bool fused = std::any_of(steps_.begin(), steps_.begin() + static_cast<ptrdiff_t>(i), fuses);
-  return {fused, fused || i + 1 == steps_.size() || steps_[i + 1]->ignores_borders()};
 }
 
 std::string Decoder::text_in_the_middle(std::string_view token) const {
   std::string text(token);
-  for (size_t i = 0; i < steps_.size(); ++i) text = steps_[i]->in_the_middle(text, place(i).fused);
+  for (size_t i = 0; i < steps_.size(); ++i)
+    text = steps_[i]->in_the_middle(text, places_[i].fused);
   return text;
 }
 
 bool Decoder::token_local() const {
   for (size_t i = 0; i < steps_.size(); ++i)
-    if (!steps_[i]->token_local(place(i))) return false;
+    if (!steps_[i]->token_local(places_[i])) return false;
   return true;
 }
 
@@ -108,7 +113,7 @@ Decoder::Stream::Stream(const Decoder& decoder) : chain_(std::make_unique<Chain>
   chain_->token_local = decoder.token_local();
   for (size_t i = decoder.steps_.size(); i-- > 0;) {
     const DecodeStep& step = *decoder.steps_[i];
-    const DecodePlace place = decoder.place(i);
+    const DecodePlace place = decoder.places_[i];
     if (auto stage = place.fused ? step.fused_stage(chain_->first()) : nullptr) {
       chain_->add(std::move(stage));
       continue;

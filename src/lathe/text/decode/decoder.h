@@ -31,8 +31,11 @@ class Decoder {
  public:
   using Steps = std::vector<std::unique_ptr<const DecodeStep>>;
 
+  // Every step of a stream calls the next.
+  static constexpr size_t kMaxSteps = 256;
+
   // Null: the tokens with a space between each two. Throws kFormat for a type that is not in the
-  // catalogue.
+  // catalogue, and for more than kMaxSteps.
   static Decoder from_json(const text_json::Json& json, std::string_view origin);
   Decoder(Decoder&&) noexcept;
   Decoder& operator=(Decoder&&) noexcept;
@@ -68,8 +71,8 @@ class Decoder {
 
  private:
   Decoder();
-  DecodePlace place(size_t step) const;
   Steps steps_;
+  std::vector<DecodePlace> places_;  // of each step
 };
 
 // Where the steps of a decoder's JSON go, and how deep it is nested.
