@@ -6,9 +6,9 @@
 // to_json() writes those of one token in the order of their parts, which is also how transformers
 // converts such files.
 #include <algorithm>
-#include <array>
 #include <charconv>
 
+#include "lathe/text/base64.h"
 #include "lathe/text/model/byte_bpe.h"
 #include "lathe/text/tokenizer.h"
 #include "lathe/text/tokenizer_data.h"
@@ -18,34 +18,6 @@ namespace {
 
 constexpr std::string_view kWhere = "tiktoken";
 constexpr size_t kLongestToken = 1024;
-
-constexpr std::array<int8_t, 256> make_base64() {
-  constexpr std::string_view kDigits =
-      "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-  std::array<int8_t, 256> value{};
-  for (int8_t& v : value) v = -1;
-  for (size_t i = 0; i < kDigits.size(); ++i)
-    value[static_cast<uint8_t>(kDigits[i])] = static_cast<int8_t>(i);
-  return value;
-}
-
-std::optional<std::string> from_base64(std::string_view text) {
-  static constexpr std::array<int8_t, 256> kValue = make_base64();
-  if (text.size() % 4 != 0) return std::nullopt;
-  for (int i = 0; i < 2 && text.ends_with('='); ++i) text.remove_suffix(1);
-  std::string bytes;
-  uint32_t bits = 0, held = 0;
-  for (char c : text) {
-    const int8_t value = kValue[static_cast<uint8_t>(c)];
-    if (value < 0) return std::nullopt;
-    bits = (bits << 6 | static_cast<uint32_t>(value)) & 0xFFFF;
-    held += 6;
-    if (held < 8) continue;
-    held -= 8;
-    bytes.push_back(static_cast<char>(bits >> held & 0xFF));
-  }
-  return bytes;
-}
 
 std::optional<VocabularyEntry> entry_of(std::string_view line) {
   const size_t space = line.find(' ');

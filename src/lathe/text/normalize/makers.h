@@ -19,6 +19,8 @@ void make_bert_normalizer(const text_json::Json& json, const NormalizerSteps& to
 void make_replace(const text_json::Json& json, const NormalizerSteps& to);
 void make_prepend(const text_json::Json& json, const NormalizerSteps& to);
 void make_byte_level_normalizer(const text_json::Json& json, const NormalizerSteps& to);
+void make_precompiled(const text_json::Json& json, const NormalizerSteps& to);
+void make_sentencepiece(const text_json::Json& json, const NormalizerSteps& to);
 
 // What BertNormalizer is made of beside its own step.
 std::unique_ptr<Normalizer::Step> nfd_step();

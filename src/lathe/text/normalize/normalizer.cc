@@ -48,6 +48,10 @@ constexpr std::array kTable = {
     NormalizerEntry{"Prepend", "a string before a text that is not empty", "", make_prepend},
     NormalizerEntry{"ByteLevel", "every byte as a character of GPT-2's byte alphabet",
                     "Radford et al. 2019", make_byte_level_normalizer},
+    NormalizerEntry{"Precompiled", "a character map of SentencePiece, as tokenizers applies it",
+                    kNmt, make_precompiled},
+    NormalizerEntry{"SentencePiece", "all that SentencePiece's normaliser does", kNmt,
+                    make_sentencepiece},
     NormalizerEntry{"Sequence", "several, one after the other", "", make_sequence},
 };
 

@@ -1,0 +1,86 @@
+#include "lathe/text/decode/sentencepiece_decoder.h"
+
+#include <charconv>
+
+#include "lathe/base/utf8.h"
+#include "lathe/text/normalize/sentencepiece_normalizer.h"
+
+namespace lathe {
+namespace {
+
+constexpr std::string_view kMark = "\u2581";
+using Type = SentencePieceFile::Type;
+
+}  // namespace
+
+SentencePieceDecoding SentencePieceDecoding::of(const SentencePieceFile& file,
+                                                std::string_view origin) {
+  SentencePieceDecoding d{file.normalizer.add_dummy_prefix,
+                          file.normalizer.remove_extra_whitespaces, file.unk_surface, nullptr};
+  if (!file.denormalizer || file.denormalizer->precompiled_charsmap.empty()) return d;
+  SentencePieceNormalization n;
+  n.charsmap = CharsMap::parse(file.denormalizer->precompiled_charsmap, origin);
+  n.add_dummy_prefix = file.denormalizer->add_dummy_prefix;
+  n.remove_extra_whitespaces = file.denormalizer->remove_extra_whitespaces;
+  n.escape_whitespaces = file.denormalizer->escape_whitespaces;
+  d.denormalizer = std::make_shared<SentencePieceNormalizer>(std::move(n));
+  return d;
+}
+
+void SentencePieceDecoder::push(std::string_view piece, Type type, std::string& out) {
+  if (type == Type::kByte) {
+    uint8_t byte = 0;  // the reader of the model has checked that it is <0x00> to <0xFF>
+    if (piece.size() == 6) std::from_chars(piece.data() + 3, piece.data() + 5, byte, 16);
+    bytes_ += static_cast<char>(byte);
+    return append_bytes(false, out);
+  }
+  append_bytes(true, out);
+  if (took_mark_ || has_text_) at_begin_ = false;
+  append(surface_of(piece, type), out);
+}
+
+std::string SentencePieceDecoder::surface_of(std::string_view piece, Type type) {
+  took_mark_ = false;
+  if (type == Type::kControl) return {};
+  if (type == Type::kUnknown) return options_.unk_surface;
+  if (at_begin_ && (options_.add_dummy_prefix || options_.remove_extra_whitespaces) &&
+      piece.starts_with(kMark)) {
+    piece.remove_prefix(kMark.size());
+    // Where extra white space was removed there is none at the beginning, however many pieces say
+    // otherwise.
+    took_mark_ = !options_.remove_extra_whitespaces;
+  }
+  std::string text;
+  for (size_t at; (at = piece.find(kMark)) != std::string_view::npos;) {
+    text.append(piece.substr(0, at)) += ' ';
+    piece.remove_prefix(at + kMark.size());
+  }
+  return text.append(piece);
+}
+
+void SentencePieceDecoder::append(std::string_view text, std::string& out) {
+  has_text_ |= !text.empty();
+  (options_.denormalizer ? whole_ : out) += text;
+}
+
+void SentencePieceDecoder::append_bytes(bool all, std::string& out) {
+  size_t certain = bytes_.size();
+  if (!all) certain -= incomplete_utf8_tail(bytes_);
+  if (certain == 0) return;
+  append(replace_invalid_utf8(std::string_view(bytes_).substr(0, certain)), out);
+  bytes_.erase(0, certain);
+}
+
+void SentencePieceDecoder::finish(std::string& out) {
+  append_bytes(true, out);
+  if (options_.denormalizer) {
+    std::string text;
+    size_t start = 0;
+    out += options_.denormalizer->apply(whole_, text, start) ? text : whole_;
+  }
+  whole_.clear();
+  at_begin_ = true;
+  took_mark_ = has_text_ = false;
+}
+
+}  // namespace lathe

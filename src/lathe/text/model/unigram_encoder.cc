@@ -1,0 +1,296 @@
+// The text is cut where no piece reaches over a border (at U+2581, and see char_cuts.h): all
+// segmentations meet there, so the best one up to there is part of the best one of the whole. What
+// stands between two cuts, a word, is searched from the sum S that was reached (Viterbi 1967).
+//
+// Most words come again. What the search found is remembered, but the sum's rounding takes part in
+// the choice, so it is remembered with a limit: it holds if |S| < limit. Let u be half the distance
+// from 1 to the next number of the sum's type, n the number of the word's bytes, and H the largest
+// magnitude of a candidate when S = 0.
+//
+//   A node of the word has a score of at most |S| + H in magnitude. So each addition is off by at
+//   most e = 1.01 u (|S| + H), and a node's score after k additions by at most k e: the candidate
+//   from its best predecessor is one of those compared, no winner is larger by more, and rounding
+//   is monotonous. Say that on the best path each node's winner beats all others by at least m in
+//   exact arithmetic. Then the same candidates win if m > 2 (n + 1) e. m is itself computed in
+//   float64 from S = 0, off by at most 2 n u H for either type. So
+//
+//       limit = m / (2.02 (n + 1) u) - 2 H
+//
+// A result that holds is taken over, and its scores are added to the sum one after the other, which
+// are the additions of the search.
+//
+// Where the best way to a place is beyond +-kMaxSum, `sentencepiece` counts from there anew: this
+// score is taken off all that were found so far. The limit leaves out the sums from which a node of
+// the word might come to be beyond.
+#include "lathe/text/model/unigram_encoder.h"
+
+#include <algorithm>
+#include <array>
+#include <cmath>
+#include <limits>
+
+#include "lathe/base/error.h"
+#include "lathe/text/model/piece_loop.h"
+#include "lathe/text/model/word_memory.h"
+
+namespace lathe {
+namespace {
+
+constexpr std::string_view kMark = "\u2581";
+
+bool is_mark(const uint8_t* p, const uint8_t* end) {
+  return *p == 0xE2 && end - p >= 3 && p[1] == 0x96 && p[2] == 0x81;
+}
+
+// Real: the type of the sums.
+template <class Real>
+class UnigramPieces {
+ public:
+  explicit UnigramPieces(const UnigramModel& model)
+      : model_(model),
+        unknown_id_(model.unknown_id()),
+        unknown_score_(static_cast<Real>(model.unknown_score())),
+        remembers_unknown_(kThroughText && !model.options().byte_fallback),
+        scores_(model.scores<Real>()),
+        memory_(size_t{2} << kMemoryBits) {}
+
+  void encode(const uint8_t* p, const uint8_t* q, const uint8_t* limit, EncodeMeter& meter,
+              std::vector<int32_t>& out) {
+    require(q - p < std::numeric_limits<int32_t>::max(), ErrorKind::kData, "unigram model",
+            "a text of {} bytes cannot be encoded as one, expected less than 2 GiB; split it",
+            q - p);
+    out_ = &out;
+    sum_ = 0;
+    unknown_begin_ = nullptr;
+    while (p < q) {
+      const uint8_t* stop = word_end(p, q);
+      encode_word(p, stop, limit, meter);
+      p = stop;
+      meter.reach(p);
+    }
+    flush_unknown();
+  }
+
+ private:
+  static constexpr bool kThroughText = sizeof(Real) == 4;
+  static constexpr Real kMaxSum = kThroughText ? 100000 : std::numeric_limits<Real>::infinity();
+  static constexpr int kMemoryBits = 14;
+  static constexpr size_t kWordPieces = 10;
+  static constexpr uint64_t kMarked = uint64_t{1} << 63;  // in a key: a mark stands before the word
+
+  // A node of the search: the best way to the byte where it stands.
+  struct Node {
+    Real score;
+    int32_t id;
+    int32_t start;  // where its piece begins, -1: no way was found yet
+  };
+  // Beside it, while a word is measured: sums from S = 0.
+  struct Measure {
+    double best, second;
+    int32_t start;  // where the best one's piece begins
+  };
+  struct Slot {
+    WordKey key{0, 0};
+    Real limit = 0;
+    uint16_t count = 0;
+    bool has_unknown = false;
+    std::array<int32_t, kWordPieces> ids{};
+  };
+
+  // The first border at a mark where the text may be cut.
+  const uint8_t* word_end(const uint8_t* p, const uint8_t* end) const {
+    bool left = is_mark(p, end);
+    for (p += left ? kMark.size() : 1; p < end;) {
+      const bool right = is_mark(p, end);
+      if ((left || right) && (*p & 0xC0) != 0x80 && model_.cuts_at_mark(left, right)) return p;
+      left = right;
+      p += right ? kMark.size() : 1;
+    }
+    return end;
+  }
+
+  void encode_word(const uint8_t* p, const uint8_t* q, const uint8_t* limit, EncodeMeter& meter) {
+    if (encode_remembered(p, q, limit)) return;
+    model_.cuts().for_each_stretch(p, q, [&](const uint8_t* a, const uint8_t* b) {
+      if (encode_remembered(a, b, limit)) return;
+      search(a, b, [](size_t, size_t, double) {});
+      sum_ = nodes_[static_cast<size_t>(b - a)].score;
+      append_path(a, static_cast<size_t>(b - a));
+      meter.reach(b);
+    });
+  }
+
+  // By the memory, or by a search whose result is kept there; false for words that are too long.
+  bool encode_remembered(const uint8_t* p, const uint8_t* q, const uint8_t* limit) {
+    if (std::abs(sum_) > kMaxSum) sum_ = 0;
+    const size_t mark = is_mark(p, q) ? kMark.size() : 0;
+    const auto n = static_cast<size_t>(q - p);
+    if (n - mark > kWordBytes) return false;
+    WordKey key = word_key(p + mark, n - mark, limit);
+    if (mark > 0) key.high |= kMarked;
+    Slot* const set = &memory_[2 * (key.hash() >> (64 - kMemoryBits))];
+    for (const Slot* slot : {set, set + 1}) {
+      if (slot->key != key || !(std::abs(sum_) < slot->limit)) continue;
+      recall(*slot, p, q);
+      return true;
+    }
+    const Real from = std::abs(sum_);
+    search_measured(p, q);
+    sum_ = nodes_[n].score;
+    append_path(p, n);
+    remember(set, key, from, n);
+    return true;
+  }
+
+  void recall(const Slot& slot, const uint8_t* p, const uint8_t* q) {
+    for (size_t i = 0; i < slot.count; ++i) {
+      const int32_t id = slot.ids[i];
+      sum_ += scores_[id];
+      if (slot.has_unknown && id == unknown_id_) {
+        if (unknown_begin_ == nullptr) unknown_begin_ = p;
+        unknown_end_ = q;
+      } else {
+        if (unknown_begin_ != nullptr) flush_unknown();
+        out_->push_back(id);
+      }
+    }
+  }
+
+  // Fills nodes_ for the stretch [p, q). Calls offered(start, end, score) for each candidate.
+  template <class Offered>
+  void search(const uint8_t* p, const uint8_t* q, Offered&& offered) {
+    const auto n = static_cast<size_t>(q - p);
+    nodes_.assign(n + 1, {0, -1, -1});
+    nodes_[0].score = sum_;
+    for (size_t start = 0; start < n;) {
+      if (std::abs(nodes_[start].score) > kMaxSum) count_anew(start, n);
+      const Real here = nodes_[start].score;
+      const size_t size = decode_utf8(p + start, q).size;
+      bool single = false;
+      const auto offer = [&](size_t end, int32_t id, Real score) {
+        Node& node = nodes_[end];
+        if (node.start < 0 || here + score > node.score)
+          node = {here + score, id, static_cast<int32_t>(start)};
+        offered(start, end, score);
+      };
+      model_.for_each_piece(p + start, q, [&](const uint8_t* stop, int32_t id) {
+        const auto end = static_cast<size_t>(stop - p);
+        single |= end - start == size;
+        offer(end, id, scores_[id]);
+      });
+      if (!single) offer(start + size, kUnknown, unknown_score_);
+      start += size;
+    }
+  }
+  static constexpr int32_t kUnknown = -2;  // beside ids
+
+  // Takes the score of nodes_[start] off all that have one, of those at most n bytes in.
+  void count_anew(size_t start, size_t n) {
+    const Real score = nodes_[start].score;
+    n = std::min(n, start + model_.vocabulary().longest());
+    for (size_t i = start; i <= n; ++i)
+      if (nodes_[i].start >= 0 || i == 0) nodes_[i].score -= score;
+  }
+
+  // As search(), and fills measures_ and highest_.
+  void search_measured(const uint8_t* p, const uint8_t* q) {
+    constexpr double kNone = -std::numeric_limits<double>::infinity();
+    std::fill_n(measures_.begin(), q - p + 1, Measure{kNone, kNone, -1});
+    measures_[0].best = 0;
+    highest_ = 0;
+    search(p, q, [&](size_t start, size_t end, double score) {
+      Measure& m = measures_[end];
+      const double sum = measures_[start].best + score;
+      highest_ = std::max(highest_, std::abs(sum));
+      if (m.start < 0 || sum > m.best) {
+        m = {sum, m.best, static_cast<int32_t>(start)};
+      } else {
+        m.second = std::max(m.second, sum);
+      }
+    });
+  }
+
+  // Appends the pieces of the best way to nodes_[n].
+  void append_path(const uint8_t* p, size_t n) {
+    path_.clear();
+    for (auto at = static_cast<int32_t>(n); at > 0; at = nodes_[at].start) path_.push_back(at);
+    for (size_t i = path_.size(); i-- > 0;) {
+      const Node& node = nodes_[path_[i]];
+      if (is_unknown(node.id)) {
+        if (unknown_begin_ == nullptr) unknown_begin_ = p + node.start;
+        unknown_end_ = p + path_[i];
+      } else {
+        if (unknown_begin_ != nullptr) flush_unknown();
+        out_->push_back(node.id);
+      }
+    }
+  }
+
+  void flush_unknown() {
+    if (unknown_begin_ == nullptr) return;
+    const uint8_t* begin = unknown_begin_;
+    unknown_begin_ = nullptr;
+    model_.append_unknown(begin, unknown_end_, *out_);
+  }
+
+  // Keeps the path of a measured word of n bytes in place of the older of two words, if it holds for
+  // sums like the one it was searched from, whose magnitude is `from`.
+  void remember(Slot* set, const WordKey& key, Real from, size_t n) {
+    Slot made{key, limit_of(n), static_cast<uint16_t>(path_.size()), false, {}};
+    if (path_.size() > kWordPieces || !(from < made.limit)) return;
+    for (size_t i = 0; i < path_.size(); ++i) {
+      const int32_t id = nodes_[path_[path_.size() - 1 - i]].id;
+      if (is_unknown(id)) made.has_unknown = true;
+      made.ids[i] = is_unknown(id) ? unknown_id_ : id;
+    }
+    if (made.has_unknown && !remembers_unknown_) return;
+    if (set->key != key) set[1] = set[0];
+    set[0] = made;
+  }
+
+  // See the top of this file.
+  Real limit_of(size_t n) const {
+    constexpr double kUnit = std::numeric_limits<Real>::epsilon() / 2.0;
+    double margin = std::numeric_limits<double>::infinity();
+    for (const int32_t at : path_) {
+      const Measure& m = measures_[at];
+      margin = std::min(margin, m.start == nodes_[at].start ? m.best - m.second : 0);
+    }
+    const double limit = margin / (2.02 * static_cast<double>(n + 1) * kUnit) - 2 * highest_;
+    const double beyond = kMaxSum - 1.001 * highest_ - 1;  // 1: what rounding may add
+    return static_cast<Real>(std::min(0.999 * limit, beyond));
+  }
+
+  // In a text, `tokenizers` takes the unknown piece's spelling for an unknown piece.
+  bool is_unknown(int32_t id) const {
+    return id == kUnknown || (!kThroughText && id == unknown_id_);
+  }
+
+  const UnigramModel& model_;
+  const int32_t unknown_id_;
+  const Real unknown_score_;
+  const bool remembers_unknown_;  // where unknown pieces are one token whatever they are
+  const Real* scores_;            // by id; of the unknown piece where it is remembered
+  std::vector<Slot> memory_;      // sets of two, the newer one first
+
+  std::vector<int32_t>* out_ = nullptr;
+  Real sum_ = 0;
+  // Unknown pieces side by side that have no token yet.
+  const uint8_t *unknown_begin_ = nullptr, *unknown_end_ = nullptr;
+
+  std::vector<Node> nodes_;
+  std::vector<int32_t> path_;  // ends of the pieces, the last one first
+  std::array<Measure, kWordBytes + kMark.size() + 1> measures_{};
+  double highest_ = 0;  // H
+};
+
+}  // namespace
+
+std::unique_ptr<TextEncoder> unigram_encoder(const UnigramModel& model,
+                                             const PreTokenizer& pre_tokenizer) {
+  if (model.options().arithmetic == UnigramArithmetic::kFloatThroughText)
+    return piece_loop(pre_tokenizer, UnigramPieces<float>(model));
+  return piece_loop(pre_tokenizer, UnigramPieces<double>(model));
+}
+
+}  // namespace lathe

@@ -1,0 +1,151 @@
+#include "lathe/text/model/unigram_model.h"
+
+#include <algorithm>
+#include <cfloat>
+#include <cmath>
+
+#include "lathe/base/error.h"
+#include "lathe/text/model/unigram_encoder.h"
+#include "lathe/text/model/unigram_lattice.h"
+
+namespace lathe {
+namespace {
+
+constexpr std::string_view kWhere = "unigram model";
+constexpr float kUnknownPenalty = 10;
+constexpr std::string_view kMark = "\u2581";
+
+using Role = UnigramPiece::Role;
+
+// As `sentencepiece` has it.
+double user_defined_score(size_t length) {
+  return static_cast<float>(0.1 * static_cast<double>(length) - 0.1);
+}
+
+}  // namespace
+
+UnigramModel::UnigramModel(Vocabulary words, std::vector<UnigramPiece> pieces,
+                           const UnigramOptions& options, std::string_view origin)
+    : TokenModel(std::move(words)), options_(options), pieces_(std::move(pieces)) {
+  check_pieces(origin);
+  find_scores();
+  find_byte_ids(origin);
+  build_trie();
+}
+
+void UnigramModel::check_pieces(std::string_view origin) const {
+  require(static_cast<int64_t>(pieces_.size()) == vocabulary().size(), ErrorKind::kFormat, kWhere,
+          "{}: there are {} scores for {} pieces", origin, pieces_.size(), vocabulary().size());
+  require(options_.unknown_id < 0 || vocabulary().has(options_.unknown_id), ErrorKind::kFormat,
+          kWhere, "{}: the unknown piece has id {}, which is no piece's", origin,
+          options_.unknown_id);
+  for (int32_t id = 0; id < vocabulary().size(); ++id) {
+    if (!vocabulary().has(id)) continue;
+    const std::string_view piece = vocabulary().bytes(id);
+    require(std::isfinite(pieces_[id].score), ErrorKind::kFormat, kWhere,
+            "{}: piece '{}' (id {}) has the score {}, expected a finite number", origin, piece, id,
+            pieces_[id].score);
+    if (pieces_[id].role == Role::kUnmatched) continue;
+    require(!piece.empty(), ErrorKind::kFormat, kWhere, "{}: piece {} is empty, expected text",
+            origin, id);
+    require(is_valid_utf8(piece), ErrorKind::kFormat, kWhere, "{}: piece '{}' (id {}) is not UTF-8",
+            origin, piece, id);
+  }
+}
+
+void UnigramModel::find_scores() {
+  const bool in_float = options_.arithmetic == UnigramArithmetic::kFloatThroughText;
+  double lowest = in_float ? FLT_MAX : INFINITY;
+  for (const UnigramPiece& piece : pieces_)
+    if (piece.role == Role::kNormal) lowest = std::min(lowest, piece.score);
+  unknown_score_ =
+      in_float ? static_cast<float>(lowest) - kUnknownPenalty : lowest - kUnknownPenalty;
+  scores_.resize(pieces_.size());
+  for (int32_t id = 0; id < vocabulary().size(); ++id)
+    scores_[id] = pieces_[id].role == Role::kUserDefined
+                      ? user_defined_score(vocabulary().bytes(id).size())
+                      : pieces_[id].score;
+  if (!in_float) return;
+  if (options_.unknown_id >= 0) scores_[options_.unknown_id] = unknown_score_;
+  float_scores_.assign(scores_.begin(), scores_.end());
+}
+
+double UnigramModel::lattice_score(int32_t id) const {
+  if (pieces_[id].role != Role::kUserDefined) return scores_[id];
+  const std::string_view piece = vocabulary().bytes(id);
+  const auto characters = std::count_if(
+      piece.begin(), piece.end(), [](char c) { return (static_cast<uint8_t>(c) & 0xC0) != 0x80; });
+  return user_defined_score(static_cast<size_t>(characters));
+}
+
+void UnigramModel::find_byte_ids(std::string_view origin) {
+  byte_ids_.fill(-1);
+  if (!options_.byte_fallback) return;
+  for (size_t b = 0; b < 256; ++b) {
+    const std::string spelling = fmt::format("<0x{:02X}>", b);
+    auto id = vocabulary().find(spelling);
+    if (!id) id = vocabulary().find_literal(spelling);
+    require(id || options_.arithmetic == UnigramArithmetic::kDoublePerPiece, ErrorKind::kFormat,
+            kWhere, "{}: there is no piece {}, which byte fallback needs", origin, spelling);
+    byte_ids_[b] = id.value_or(-1);
+  }
+}
+
+void UnigramModel::build_trie() {
+  std::vector<std::pair<std::string, int32_t>> keys;
+  for (int32_t id = 0; id < vocabulary().size(); ++id)
+    if (vocabulary().has(id) && pieces_[id].role != Role::kUnmatched)
+      keys.emplace_back(vocabulary().bytes(id), id);
+  cuts_ = CharCuts(keys.size());
+  for (auto& [key, id] : keys) {
+    cuts_.add(key);
+    find_joined_marks(key);
+    for (char& c : key) c = static_cast<char>(trie_byte(static_cast<uint8_t>(c)));
+  }
+  std::sort(keys.begin(), keys.end());
+  std::vector<DoubleArray::Entry> entries;
+  entries.reserve(keys.size());
+  for (const auto& [key, id] : keys) entries.push_back({key, id});
+  trie_ = DoubleArray::build(entries);
+}
+
+void UnigramModel::find_joined_marks(std::string_view piece) {
+  for (size_t at = piece.find(kMark); at != std::string_view::npos;) {
+    const size_t behind = at + kMark.size();
+    const bool mark_behind = piece.substr(behind).starts_with(kMark);
+    if (at > 0) joined_[piece.substr(0, at).ends_with(kMark)][1] = true;
+    if (behind < piece.size()) joined_[1][mark_behind] = true;
+    at = piece.find(kMark, behind);
+  }
+}
+
+void UnigramModel::append_unknown(const uint8_t* p, const uint8_t* end,
+                                  std::vector<int32_t>& out) const {
+  if (options_.arithmetic == UnigramArithmetic::kDoublePerPiece) {
+    const std::string_view text(reinterpret_cast<const char*>(p), static_cast<size_t>(end - p));
+    if (const auto id = vocabulary().find(text)) return out.push_back(*id);
+  }
+  if (options_.byte_fallback && std::all_of(p, end, [&](uint8_t b) { return byte_ids_[b] >= 0; })) {
+    for (; p < end; ++p) out.push_back(byte_ids_[*p]);
+    return;
+  }
+  require(options_.unknown_id >= 0, ErrorKind::kData, kWhere,
+          "the text holds '{}', for which the vocabulary has no piece, and it has no unknown piece",
+          std::string_view(reinterpret_cast<const char*>(p), static_cast<size_t>(end - p)));
+  out.push_back(options_.unknown_id);
+}
+
+std::unique_ptr<TextEncoder> UnigramModel::encoder(const PreTokenizer& pre_tokenizer) const {
+  return unigram_encoder(*this, pre_tokenizer);
+}
+
+std::vector<TokenModel::Segmentation> UnigramModel::nbest(std::string_view piece, int64_t n) const {
+  return unigram_nbest(*this, piece, n);
+}
+
+std::vector<int32_t> UnigramModel::sample(std::string_view piece, double alpha,
+                                          const Rng& rng) const {
+  return unigram_sample(*this, piece, alpha, rng);
+}
+
+}  // namespace lathe
