@@ -13,10 +13,10 @@ namespace {
 
 using Keys = std::map<std::string, int32_t>;
 
-DoubleArray built(const Keys& keys) {
+DoubleArray built(const Keys& keys, DoubleArray::Shared shared = DoubleArray::Shared::kNothing) {
   std::vector<DoubleArray::Entry> entries;
   for (const auto& [key, value] : keys) entries.push_back({key, value});
-  return DoubleArray::build(entries);
+  return DoubleArray::build(entries, shared);
 }
 
 using Prefixes = std::vector<std::pair<size_t, int32_t>>;
@@ -43,8 +43,9 @@ std::string random_key(testing::Dice& dice, uint64_t alphabet, uint64_t longest)
   return key;
 }
 
-void expect_same(const Keys& keys, testing::Dice& dice, uint64_t alphabet, uint64_t longest) {
-  const DoubleArray trie = built(keys);
+void expect_same(const Keys& keys, testing::Dice& dice, uint64_t alphabet, uint64_t longest,
+                 DoubleArray::Shared shared = DoubleArray::Shared::kNothing) {
+  const DoubleArray trie = built(keys, shared);
   for (const auto& [key, value] : keys) {
     ASSERT_EQ(trie.find(key), value);
     ASSERT_EQ(prefixes_of(trie, key + "x"), prefixes_of(keys, key + "x"));
@@ -67,6 +68,20 @@ TEST(DoubleArray, FindsWhatAMapFinds) {
       keys[random_key(dice, alphabet, longest)] = static_cast<int32_t>(dice.below(1u << 31));
     expect_same(keys, dice, alphabet, longest);
   }
+}
+
+TEST(DoubleArray, SharedTailsChangeNothingButTheSize) {
+  testing::Dice dice(4);
+  for (int round = 0; round < 40; ++round) {
+    Keys keys;
+    for (uint64_t n = 1 + dice.below(600); n > 0; --n)
+      keys[random_key(dice, 3, 9)] = static_cast<int32_t>(dice.below(3));
+    expect_same(keys, dice, 3, 9, DoubleArray::Shared::kTails);
+  }
+  Keys keys;  // 60,000 nodes, 40 of them different
+  for (int i = 0; i < 3000; ++i) keys[fmt::format("{:04}-and-the-same-tail", i)] = 7;
+  EXPECT_GT(built(keys).units().size(), 60000u);
+  EXPECT_LT(built(keys, DoubleArray::Shared::kTails).units().size(), 4000u);
 }
 
 TEST(DoubleArray, ManyKeysOfManyLengths) {

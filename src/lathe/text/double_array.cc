@@ -2,8 +2,10 @@
 
 #include <array>
 #include <bit>
+#include <unordered_map>
 
 #include "lathe/base/error.h"
+#include "lathe/text/vocabulary.h"
 
 namespace lathe {
 
@@ -19,7 +21,8 @@ namespace lathe {
 // two bits of l, and within a word by swapping neighbours, pairs, … for each of the low six.
 class DoubleArrayBuilder {
  public:
-  explicit DoubleArrayBuilder(std::span<const DoubleArray::Entry> entries) : entries_(entries) {}
+  DoubleArrayBuilder(std::span<const DoubleArray::Entry> entries, DoubleArray::Shared shared)
+      : entries_(entries), shares_tails_(shared == DoubleArray::Shared::kTails) {}
 
   std::vector<uint32_t> build() {
     if (entries_.empty()) return {};
@@ -69,6 +72,7 @@ class DoubleArrayBuilder {
 
   // Gives the children of a node their units and puts them on the stack, the first child on top.
   void place(const Range& node) {
+    if (shares_tails_ && place_shared(node)) return;
     children_.clear();
     size_t begin = node.begin;
     const bool leaf = entries_[begin].key.size() == node.depth;
@@ -81,6 +85,7 @@ class DoubleArrayBuilder {
     }
     const size_t base = find_base(node.unit, leaf);
     set_offset(node.unit, base);
+    if (shares_tails_) tails_.emplace(hash_of_tails(node), Tails{node, base});
     if (leaf) {
       take(base);
       units_[node.unit] |= DoubleArray::kHasLeaf;
@@ -94,6 +99,42 @@ class DoubleArrayBuilder {
       units_[child.unit] = static_cast<uint32_t>(label);
       nodes_.push_back(child);
     }
+  }
+
+  // What stands below a node: the rest of its keys and their values.
+  struct Tails {
+    Range node;
+    size_t base;
+  };
+  std::string_view tail(size_t entry, const Range& node) const {
+    return entries_[entry].key.substr(node.depth);
+  }
+  uint64_t hash_of_tails(const Range& node) const {
+    uint64_t h = node.end - node.begin;
+    for (size_t i = node.begin; i < node.end; ++i)
+      h = (h ^ hash_bytes(tail(i, node)) ^ static_cast<uint32_t>(entries_[i].value)) *
+          0x9E3779B97F4A7C15ull;
+    return h;
+  }
+  bool same_tails(const Range& a, const Range& b) const {
+    if (a.end - a.begin != b.end - b.begin) return false;
+    for (size_t i = 0; i < a.end - a.begin; ++i)
+      if (tail(a.begin + i, a) != tail(b.begin + i, b) ||
+          entries_[a.begin + i].value != entries_[b.begin + i].value)
+        return false;
+    return true;
+  }
+  // Gives a node the children of another one, if one has the same.
+  bool place_shared(const Range& node) {
+    const auto [first, last] = tails_.equal_range(hash_of_tails(node));
+    for (auto at = first; at != last; ++at) {
+      const Tails& other = at->second;
+      if (!is_reachable(node.unit, other.base) || !same_tails(node, other.node)) continue;
+      set_offset(node.unit, other.base);
+      if (tail(node.begin, node).empty()) units_[node.unit] |= DoubleArray::kHasLeaf;
+      return true;
+    }
+    return false;
   }
 
   // A base that fits the labels of children_, and the label 0 too if there is a `leaf`. A block that
@@ -131,11 +172,15 @@ class DoubleArrayBuilder {
     for (size_t w = 0; w < 4; ++w) {
       for (uint64_t left = fits[w]; left != 0; left &= left - 1) {
         const size_t base = block * kBlock + w * 64 + static_cast<size_t>(std::countr_zero(left));
-        const size_t offset = base ^ unit;
-        if (offset < (size_t{1} << 21) || (offset & 0xFF) == 0) return base;
+        if (is_reachable(unit, base)) return base;
       }
     }
     return kNoBase;
+  }
+
+  static bool is_reachable(size_t unit, size_t base) {
+    const size_t offset = base ^ unit;
+    return offset < (size_t{1} << 21) || (offset & 0xFF) == 0;
   }
 
   void set_offset(size_t unit, size_t base) {
@@ -185,6 +230,8 @@ class DoubleArrayBuilder {
   }
 
   std::span<const DoubleArray::Entry> entries_;
+  const bool shares_tails_;
+  std::unordered_multimap<uint64_t, Tails> tails_;  // of nodes whose children have units
   std::vector<uint32_t> units_;
   std::vector<Block> blocks_;
   std::vector<size_t> open_;     // ascending
@@ -192,8 +239,8 @@ class DoubleArrayBuilder {
   std::vector<Range> children_;  // of the present node; `unit` is the label at first
 };
 
-DoubleArray DoubleArray::build(std::span<const Entry> entries) {
-  return DoubleArray(DoubleArrayBuilder(entries).build());
+DoubleArray DoubleArray::build(std::span<const Entry> entries, Shared shared) {
+  return DoubleArray(DoubleArrayBuilder(entries, shared).build());
 }
 
 int32_t DoubleArray::find(std::string_view key) const {

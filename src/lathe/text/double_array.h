@@ -42,7 +42,11 @@ class DoubleArray {
   // `entries` in ascending order of their keys (as unsigned bytes). Throws kFormat for a key that
   // is empty, contains a zero byte or comes twice, for a wrong order and for a negative value.
   // Takes O(bytes of the keys) for keys of text.
-  static DoubleArray build(std::span<const Entry> entries);
+  //
+  // Where many keys have equal values and end alike, as in character maps, kTails makes the array
+  // several times smaller: nodes with equal keys and values below them have the same children.
+  enum class Shared : uint8_t { kNothing, kTails };
+  static DoubleArray build(std::span<const Entry> entries, Shared shared = Shared::kNothing);
 
   const std::vector<uint32_t>& units() const { return units_; }
   bool empty() const { return units_.empty(); }

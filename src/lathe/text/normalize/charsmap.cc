@@ -67,7 +67,7 @@ CharsMap CharsMap::build(const Rules& rules) {
     keys.push_back(utf8_of(from));
     entries.push_back({keys.back(), places.at(to)});
   }
-  return {DoubleArray::build(entries), std::move(pool)};
+  return {DoubleArray::build(entries, DoubleArray::Shared::kTails), std::move(pool)};
 }
 
 CharsMap::CharsMap(DoubleArray trie, std::string pool)

@@ -109,7 +109,7 @@ Rules nfkc_rules() {
 
 // What translation systems want of white space and control characters.
 Rules with_nmt(Rules rules) {
-  for (const char32_t c : std::u32string_view(U"\t\n\f\r\u1680\u200B\u200C\u200E\u200F\u2028"
+  for (const char32_t c : std::u32string_view(U"\t\n\f\r\u061C\u1680\u200B\u200C\u200E\u200F\u2028"
                                               U"\u2029\u2581\uFEFF\uFFFD"))
     rules[std::u32string(1, c)] = std::u32string(1, U' ');
   for (char32_t c = 1; c < 0x20; ++c)
