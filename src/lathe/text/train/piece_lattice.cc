@@ -32,22 +32,33 @@ void PieceLattice::Logarithms::add(double& sum, double x) {
 
 double PieceLattice::Logarithms::ratio(double x, double z) { return std::exp(x - z); }
 
+// Goes through the word once, with the walks of all pieces that begin further left side by side:
+// they do not wait for each other's memory.
 void PieceLattice::set_word(std::string_view word) {
+  const PieceTrie& trie = model_.trie();
   edges_.clear();
+  walks_.clear();
   length_ = word.size();
   const uint8_t *begin = as_bytes(word), *end = begin + word.size();
-  for (size_t at = 0; at < word.size();) {
-    const size_t character = decode_utf8(begin + at, end).size;
-    bool alone = false;
-    model_.trie().for_each_prefix(word.substr(at), [&](size_t length, int32_t piece) {
-      if (!model_.alive(piece)) return;
-      alone = alone || length == character;
-      edges_.push_back({static_cast<uint32_t>(at), static_cast<uint32_t>(at + length), piece});
-    });
-    if (!alone)
-      edges_.push_back(
-          {static_cast<uint32_t>(at), static_cast<uint32_t>(at + character), kUnknown});
-    at += character;
+  for (uint32_t at = 0; at < word.size();) {
+    const uint32_t next = at + decode_utf8(begin + at, end).size;
+    walks_.push_back({at, PieceTrie::kRoot});
+    for (uint32_t i = at; i < next; ++i) {
+      size_t kept = 0;
+      for (const Walk& walk : walks_) {
+        const int32_t node = trie.child(walk.node, begin[i]);
+        if (node != PieceTrie::kNone) walks_[kept++] = {walk.begin, node};
+      }
+      walks_.resize(kept);
+    }
+    for (const Walk& walk : walks_) {
+      const int32_t piece = trie.piece(walk.node);
+      if (piece != PieceTrie::kNone && model_.alive(piece))
+        edges_.push_back({walk.begin, next, piece});
+    }
+    if (edges_.empty() || edges_.back().begin != at || edges_.back().end != next)
+      edges_.push_back({at, next, kUnknown});
+    at = next;
   }
 }
 

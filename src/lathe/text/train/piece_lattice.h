@@ -79,7 +79,12 @@ class PieceLattice {
 
   const PieceModel& model_;
   size_t length_ = 0;
-  std::vector<Edge> edges_;  // by begin
+  struct Walk {
+    uint32_t begin;
+    int32_t node;
+  };
+  std::vector<Walk> walks_;
+  std::vector<Edge> edges_;  // by end, then by begin
   std::vector<double> forward_, backward_, weights_;
   std::vector<uint32_t> arrived_by_;
   std::vector<int32_t> path_;

@@ -17,17 +17,14 @@ class PieceTrie {
   // Distinct, not empty, in ascending order; a piece is known by its index.
   explicit PieceTrie(std::span<const std::string_view> pieces);
 
-  // Calls f(length, piece) for all pieces that `text` begins with, shortest first.
-  template <class F>
-  void for_each_prefix(std::string_view text, F&& f) const {
-    int32_t node = 0;
-    for (size_t i = 0; i < text.size(); ++i) {
-      const int32_t child = nodes_[node].base ^ static_cast<uint8_t>(text[i]);
-      if (nodes_[child].parent != node) return;
-      node = child;
-      if (nodes_[node].piece >= 0) f(i + 1, nodes_[node].piece);
-    }
+  static constexpr int32_t kRoot = 0, kNone = -1;
+  // The node behind `node` by a byte, or kNone.
+  int32_t child(int32_t node, uint8_t byte) const {
+    const int32_t next = nodes_[node].base ^ byte;
+    return nodes_[next].parent == node ? next : kNone;
   }
+  // The piece that ends at a node, or kNone.
+  int32_t piece(int32_t node) const { return nodes_[node].piece; }
 
  private:
   friend class TrieBuilder;
