@@ -220,10 +220,39 @@ TEST(TrainVocabulary, BytesAndCharacters) {
 
 TEST(TrainVocabulary, LineFeedsAreCharactersWhereTheyAreKept) {
   VocabularyOptions options = options_for(VocabularyKind::kCharacter, 100);
-  options.keep_line_feeds = true;
+  options.unit = SentenceUnit::kLineWithFeed;
   EXPECT_EQ(scores_of(train({{"a\nb\n"}}, options)).count("\n"), 1u);
-  options.keep_line_feeds = false;
+  options.unit = SentenceUnit::kLine;
   EXPECT_EQ(scores_of(train({{"a\nb\n"}}, options)).count("\n"), 0u);
+}
+
+// What stands between spaces is processed once; the words are those of whole lines.
+TEST(SentenceCutter, WordsBetweenSpacesAreThoseOfLines) {
+  testing::Dice dice(12);
+  const Normalizer normalizer = spaces_as_marks();
+  const PreTokenizer pre_tokenizer = words_of_spaces();
+  const std::vector<std::string> symbols = {"<s>"};
+  for (int round = 0; round < 50; ++round) {
+    std::string text;
+    for (int i = 0; i < 40; ++i) {
+      text += testing::random_text(dice, 1 + dice.below(6));
+      text += std::array{" ", "\n", "<s>", "x"}[dice.below(4)];
+    }
+    const auto words = [&](SentenceUnit unit) {
+      const SentenceCutter cutter(normalizer, pre_tokenizer, PartRules(), unit, symbols);
+      const auto worker = cutter.worker();
+      WordTally tally;
+      worker->cut(text, 3, tally);
+      worker->finish(tally);
+      std::map<std::string, int64_t> counts;
+      for (int shard = 0; shard < WordTally::kShards; ++shard)
+        tally.shard(shard).for_each(
+            [&](const WordCounts::Entry& e) { counts[std::string(e.word())] += e.count; });
+      counts.erase("▁");  // of empty words between two spaces, which do not count
+      return counts;
+    };
+    EXPECT_EQ(words(SentenceUnit::kBetweenSpaces), words(SentenceUnit::kLine));
+  }
 }
 
 TEST(TrainVocabulary, ReservedPiecesComeFirstAndAreNeverLearned) {
@@ -330,7 +359,7 @@ TEST(TrainVocabulary, FractionsOfWeightsAreExact) {
   const TrainedVocabulary v = train(texts, options_for(VocabularyKind::kBpe, 12));
   EXPECT_EQ(v.stats.last_count, 3);
   EXPECT_EQ(scores_of(v).count("▁xy") + scores_of(v).count("▁uv"), 2u);
-  EXPECT_EQ(v.stats.words, 15);
+  EXPECT_EQ(v.stats.words, 8);
   EXPECT_THROW(train({{"a", 0}}, options_for(VocabularyKind::kBpe, 13)), Error);
   EXPECT_THROW(train({{"a", -1}}, options_for(VocabularyKind::kBpe, 13)), Error);
 }

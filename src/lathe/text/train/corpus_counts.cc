@@ -48,7 +48,6 @@ CorpusCounts::CorpusCounts(const WordCutter& cutter, int64_t memory_bytes,
       memory_bytes_(memory_bytes),
       unit_(unit_for(weights)),
       count_(unit_),
-      largest_count_(static_cast<double>(unit_)),
       shards_(WordTally::kShards),
       round_bytes_(round_bytes),
       next_round_(round_bytes) {}
@@ -62,7 +61,6 @@ void CorpusCounts::set_weight(double weight) {
           kWhere, "a source has the weight {}, expected a number above 0 and below {}", weight,
           kHighestCount / static_cast<double>(unit_));
   count_ = std::max<int64_t>(1, std::llround(weight * static_cast<double>(unit_)));
-  largest_count_ = std::max(largest_count_, static_cast<double>(count_));
 }
 
 int64_t CorpusCounts::distinct() const {
@@ -96,8 +94,9 @@ void CorpusCounts::finish() {
   count_blocks(blocks_of(gathered_.size()));
   gathered_ = std::string();
   ends_.clear();
+  stats_.words = static_cast<int64_t>(occurrences_) / unit_;
   stats_.distinct = distinct();
-  require(stats_.words > 0, ErrorKind::kData, kWhere,
+  require(occurrences_ > 0, ErrorKind::kData, kWhere,
           "the corpus has no text; give at least one file that contains text");
   require(stats_.distinct > 0, ErrorKind::kData, kWhere,
           "no word fits into the memory limit of {} bytes; raise it", memory_bytes_);
@@ -166,17 +165,17 @@ void CorpusCounts::count_blocks(const std::vector<Block>& blocks) {
     if (!workers[thread]) workers[thread] = cutter_.worker();
     for (const Weighted& w : blocks[i]) workers[thread]->cut(w.text, w.count, local[thread]);
   });
+  parallel_dynamic(threads, [&](int64_t i, int) {
+    if (workers[i]) workers[i]->finish(local[i]);
+  });
   parallel_dynamic(WordTally::kShards, [&](int64_t shard, int) {
     for (WordTally& tally : local) {
       shards_[shard].add_all(tally.shard(shard));
       tally.shard(shard).clear();
     }
   });
-  for (const WordTally& tally : local) {
-    stats_.words += tally.words();
-    largest_total_ += static_cast<double>(tally.words()) * largest_count_;
-  }
-  require(largest_total_ < kHighestCount, ErrorKind::kData, kWhere,
+  for (const WordTally& tally : local) occurrences_ += tally.occurrences();
+  require(occurrences_ < kHighestCount, ErrorKind::kData, kWhere,
           "the counts of all words together exceed {:.0e}; give the sources smaller weights",
           kHighestCount);
   enforce_limit();

@@ -73,7 +73,7 @@ class CorpusCounts : public CorpusReceiver {
   const WordCutter& cutter_;
   int64_t memory_bytes_;
   int64_t unit_ = 1, count_ = 1;  // count_: of a word in the present text
-  double largest_count_ = 1, largest_total_ = 0;
+  double occurrences_ = 0;        // the sum of all counts, also of forgotten words
   std::vector<WordCounts> shards_;
   TrainStats stats_;
 

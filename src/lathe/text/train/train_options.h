@@ -11,9 +11,9 @@ namespace lathe {
 
 struct TrainStats {
   int64_t bytes = 0;       // text read
-  int64_t words = 0;       // words in it
+  int64_t words = 0;       // words in it, by weight
   int64_t distinct = 0;    // of which distinct, when learning began
-  int64_t forgotten = 0;   // occurrences lost to the memory limit
+  int64_t forgotten = 0;   // occurrences lost to the memory limit, by weight
   int64_t last_count = 0;  // BPE and WordPiece: how often the last merged pair occurred
   int64_t characters = 0;  // distinct ones; 0 for models over bytes
   int64_t uncovered = 0;   // of which have no token of their own

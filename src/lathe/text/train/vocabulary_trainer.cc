@@ -250,10 +250,7 @@ TrainedVocabulary train_vocabulary(const CorpusFeed& feed, const Normalizer& nor
   check(options, reserved);
   std::vector<std::string> symbols;
   for (const TrainedPiece& piece : reserved) symbols.push_back(piece.text);
-  const SentenceCutter cutter(normalizer, pre_tokenizer, parts_for(options),
-                              options.keep_line_feeds ? SentenceCutter::LineFeeds::kKept
-                                                      : SentenceCutter::LineFeeds::kDropped,
-                              symbols);
+  const SentenceCutter cutter(normalizer, pre_tokenizer, parts_for(options), options.unit, symbols);
   CorpusCounts counts(cutter, options.memory_bytes, options.weights,
                       CorpusCounts::round_for(options.memory_bytes));
   feed(counts);

@@ -26,6 +26,7 @@
 #include "lathe/text/split/pretokenizer.h"
 #include "lathe/text/train/bpe_merger.h"
 #include "lathe/text/train/train_options.h"
+#include "lathe/text/train/word_cutter.h"
 #include "lathe/text/train/word_parts.h"
 
 namespace lathe {
@@ -48,8 +49,7 @@ struct VocabularyOptions {
   int32_t longest_piece = 16;
   // Borders that no piece crosses. WordPiece and characters are trained without.
   PartRules parts;
-  // A line feed is a character of the sentence that it ends (for pre-tokenisers that see it).
-  bool keep_line_feeds = false;
+  SentenceUnit unit = SentenceUnit::kBetweenSpaces;
   MergeScore wordpiece_score = MergeScore::kFrequency;
   std::vector<double> weights;  // of sources, see CorpusCounts
   int64_t memory_bytes = int64_t{2} << 30;
@@ -76,7 +76,8 @@ struct TrainedVocabulary {
   TrainStats stats;
 };
 
-// Every text is a sequence of lines; each is normalised, pre-tokenised, and its words are counted.
+// Every text is a sequence of sentences (options.unit); each is normalised, pre-tokenised, and its
+// words are counted.
 // Throws kConfig for options that cannot work (before it reads), and kData for texts without a
 // single word or with more characters than the vocabulary holds.
 TrainedVocabulary train_vocabulary(const CorpusFeed& feed, const Normalizer& normalizer,

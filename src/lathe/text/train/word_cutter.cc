@@ -86,30 +86,50 @@ size_t PatternCutter::safe_cut(std::string_view text, size_t from) const {
   return text.size();
 }
 
-class SentenceCutter::LineWorker : public WordCutter::Worker {
+class SentenceCutter::SentenceWorker : public WordCutter::Worker {
  public:
-  explicit LineWorker(const SentenceCutter& cutter) : cutter_(cutter), parts_(cutter.rules_) {}
+  explicit SentenceWorker(const SentenceCutter& cutter) : cutter_(cutter), parts_(cutter.rules_) {}
 
   void cut(std::string_view text, int64_t count, WordTally& into) override {
     while (!text.empty()) {
       const size_t next = std::min(text.find('\n'), text.size() - 1) + 1;
       std::string_view line = text.substr(0, next);
-      if (cutter_.line_feeds_ == LineFeeds::kDropped && line.ends_with('\n')) line.remove_suffix(1);
-      if (!line.empty()) cut_line(line, count, into);
+      if (cutter_.unit_ != SentenceUnit::kLineWithFeed && line.ends_with('\n'))
+        line.remove_suffix(1);
+      if (cutter_.unit_ == SentenceUnit::kBetweenSpaces) {
+        put_off(line, count);
+      } else if (!line.empty()) {
+        cut_sentence(line, count, into);
+      }
       text.remove_prefix(next);
     }
   }
 
+  void finish(WordTally& into) override {
+    between_spaces_.for_each(
+        [&](const WordCounts::Entry& e) { cut_sentence(e.word(), e.count, into); });
+    between_spaces_.clear();
+  }
+
  private:
-  void cut_line(std::string_view line, int64_t count, WordTally& into) {
+  void put_off(std::string_view line, int64_t count) {
+    for (size_t begin = 0; begin < line.size();) {
+      const size_t end = std::min(line.find(' ', begin), line.size());
+      const std::string_view word = line.substr(begin, end - begin);
+      if (!word.empty()) between_spaces_.add(word, hash_bytes(word), count);
+      begin = end + 1;
+    }
+  }
+
+  void cut_sentence(std::string_view sentence, int64_t count, WordTally& into) {
     normal_.clear();
-    line = cutter_.normalizer_.apply(line, normal_);
+    sentence = cutter_.normalizer_.apply(sentence, normal_);
     segments_.clear();
-    cutter_.symbols_.find(line, false, segments_);
+    cutter_.symbols_.find(sentence, false, segments_);
     for (const AddedTokenMatcher::Segment& s : segments_) {
       if (s.id >= 0) continue;
       const std::string_view text =
-          cutter_.pre_tokenizer_.split(line.substr(s.begin, s.end - s.begin), scratch_);
+          cutter_.pre_tokenizer_.split(sentence.substr(s.begin, s.end - s.begin), scratch_);
       for (const Piece& piece : scratch_.pieces)
         cut_word(text.substr(piece.begin, piece.end - piece.begin), count, into);
     }
@@ -126,22 +146,28 @@ class SentenceCutter::LineWorker : public WordCutter::Worker {
 
   const SentenceCutter& cutter_;
   PartScanner parts_;
+  WordCounts between_spaces_;
   std::string normal_;
   PreTokenizer::Scratch scratch_;
   std::vector<AddedTokenMatcher::Segment> segments_;
 };
 
 SentenceCutter::SentenceCutter(const Normalizer& normalizer, const PreTokenizer& pre_tokenizer,
-                               PartRules rules, LineFeeds line_feeds,
+                               PartRules rules, SentenceUnit unit,
                                std::span<const std::string> symbols)
     : normalizer_(normalizer),
       pre_tokenizer_(pre_tokenizer),
       rules_(rules),
-      line_feeds_(line_feeds),
-      symbols_(matcher_of(symbols)) {}
+      unit_(unit),
+      symbols_(matcher_of(symbols)) {
+  const bool spaced = std::any_of(symbols.begin(), symbols.end(), [](const std::string& symbol) {
+    return symbol.find(' ') != std::string::npos;
+  });
+  if (spaced && unit_ == SentenceUnit::kBetweenSpaces) unit_ = SentenceUnit::kLine;
+}
 
 std::unique_ptr<WordCutter::Worker> SentenceCutter::worker() const {
-  return std::make_unique<LineWorker>(*this);
+  return std::make_unique<SentenceWorker>(*this);
 }
 
 size_t SentenceCutter::safe_cut(std::string_view text, size_t from) const {

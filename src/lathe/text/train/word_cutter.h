@@ -32,14 +32,14 @@ class WordTally {
     static_assert(kShards == 16, "the shard is taken from the top four bits of the hash");
     const uint64_t hash = hash_bytes(word);
     shards_[hash >> 60].add(word, hash, count);
-    ++words_;
+    occurrences_ += static_cast<double>(count);
   }
   WordCounts& shard(int64_t i) { return shards_[static_cast<size_t>(i)]; }
-  int64_t words() const { return words_; }  // calls of add()
+  double occurrences() const { return occurrences_; }  // the sum of all counts
 
  private:
   std::vector<WordCounts> shards_;
-  int64_t words_ = 0;
+  double occurrences_ = 0;
 };
 
 class WordCutter {
@@ -51,6 +51,8 @@ class WordCutter {
     virtual ~Worker() = default;
     // Adds the words of a text that ends where safe_cut() said, each `count` times.
     virtual void cut(std::string_view text, int64_t count, WordTally& into) = 0;
+    // Adds what cut() has put off. To be called before `into` is used.
+    virtual void finish(WordTally&) {}
   };
   virtual std::unique_ptr<Worker> worker() const = 0;
 
@@ -75,30 +77,39 @@ class PatternCutter : public WordCutter {
   size_t longest_special_ = 0;
 };
 
-// Lines, each normalised, pre-tokenised and cut into parts. Symbols are what never becomes a part
-// of a word: special tokens, the user's symbols, and the names of single bytes; they are looked for
-// in the normalised line. A line of more than kLongestSentence bytes is cut at the border of some
-// character.
+// What is normalised and pre-tokenised as a whole.
+enum class SentenceUnit : uint8_t {
+  // What stands between spaces and line feeds, which are dropped. For all that treats a word alike
+  // wherever it stands, and never joins it with another over a space: Metaspace that prepends its
+  // mark to every word, BERT's pre-tokeniser. Fast: a word is processed once, not at every
+  // occurrence.
+  kBetweenSpaces,
+  kLine,          // a line without its line feed
+  kLineWithFeed,  // a line and the line feed that ends it
+};
+
+// Units of text, each normalised, pre-tokenised and cut into parts. Symbols are what never becomes a
+// part of a word: special tokens, the user's symbols, and the names of single bytes; they are looked
+// for in the normalised text. A line of more than kLongestSentence bytes is cut at the border of
+// some character.
 class SentenceCutter : public WordCutter {
  public:
   static constexpr size_t kLongestSentence = size_t{1} << 20;
 
-  // What becomes of the line feed behind a line: it is no part of a sentence, or its last character.
-  enum class LineFeeds : uint8_t { kDropped, kKept };
-
-  // The normaliser and the pre-tokeniser must outlive the cutter.
+  // The normaliser and the pre-tokeniser must outlive the cutter. Symbols with a space in them make
+  // kBetweenSpaces kLine.
   SentenceCutter(const Normalizer& normalizer, const PreTokenizer& pre_tokenizer, PartRules rules,
-                 LineFeeds line_feeds, std::span<const std::string> symbols);
+                 SentenceUnit unit, std::span<const std::string> symbols);
   std::unique_ptr<Worker> worker() const override;
   size_t safe_cut(std::string_view text, size_t from) const override;
   size_t look_ahead() const override { return 4; }
 
  private:
-  class LineWorker;
+  class SentenceWorker;
   const Normalizer& normalizer_;
   const PreTokenizer& pre_tokenizer_;
   PartRules rules_;
-  LineFeeds line_feeds_;
+  SentenceUnit unit_;
   AddedTokenMatcher symbols_;
 };
 
