@@ -8,15 +8,25 @@
 namespace lathe {
 namespace {
 
-using Counts = std::unordered_map<char32_t, int64_t>;
+constexpr char32_t kBasicEnd = 0x10000;
+
+struct Counts {
+  std::vector<int64_t> basic;  // by code point
+  std::unordered_map<char32_t, int64_t> others;
+};
 
 Counts count_characters(const WordCounts& words) {
   Counts counts;
+  counts.basic.resize(kBasicEnd);
   words.for_each([&](const WordCounts::Entry& e) {
     const uint8_t *p = as_bytes(e.word()), *end = p + e.length;
     while (p < end) {
       const CodePoint c = decode_utf8(p, end);
-      if (c.value != kInvalidByte && c.value != 0) counts[c.value] += e.count;
+      if (c.value < kBasicEnd) {
+        counts.basic[c.value] += e.count;
+      } else if (c.value != kInvalidByte) {
+        counts.others[c.value] += e.count;
+      }
       p += c.size;
     }
   });
@@ -29,9 +39,12 @@ Alphabet::Alphabet(const std::vector<WordCounts>& words, double coverage) {
   std::vector<Counts> shards(words.size());
   parallel_dynamic(static_cast<int64_t>(words.size()),
                    [&](int64_t i, int) { shards[i] = count_characters(words[i]); });
-  Counts all;
-  for (const Counts& shard : shards)
-    for (const auto& [c, count] : shard) all[c] += count;
+  std::unordered_map<char32_t, int64_t> all;
+  for (const Counts& shard : shards) {
+    for (char32_t c = 1; c < kBasicEnd; ++c)
+      if (shard.basic[c] > 0) all[c] += shard.basic[c];
+    for (const auto& [c, count] : shard.others) all[c] += count;
+  }
   double total = 0, covered = 0;
   for (const auto& [c, count] : all) characters_.push_back({c, count});
   std::sort(characters_.begin(), characters_.end(), [](const Character& a, const Character& b) {
@@ -43,11 +56,10 @@ Alphabet::Alphabet(const std::vector<WordCounts>& words, double coverage) {
   for (; kept < characters_.size() && covered < coverage * total; ++kept)
     covered += static_cast<double>(characters_[kept].count);
   characters_.resize(kept);
-  std::fill(std::begin(ascii_), std::end(ascii_), -1);
+  basic_.assign(kBasicEnd, -1);
   for (size_t i = 0; i < kept; ++i) {
     const char32_t c = characters_[i].value;
-    if (c < 0x80) ascii_[c] = static_cast<int32_t>(i);
-    index_[c] = static_cast<int32_t>(i);
+    (c < kBasicEnd ? basic_[c] : others_[c]) = static_cast<int32_t>(i);
   }
 }
 

@@ -24,16 +24,16 @@ class Alphabet {
   int64_t distinct() const { return distinct_; }  // with those that are not covered
   // Position in characters(), or -1.
   int32_t index_of(char32_t c) const {
-    if (c < 0x80) return ascii_[c];
-    const auto found = index_.find(c);
-    return found == index_.end() ? -1 : found->second;
+    if (c < basic_.size()) return basic_[c];
+    const auto found = others_.find(c);
+    return found == others_.end() ? -1 : found->second;
   }
 
  private:
   std::vector<Character> characters_;
   int64_t distinct_ = 0;
-  int32_t ascii_[0x80];
-  std::unordered_map<char32_t, int32_t> index_;
+  std::vector<int32_t> basic_;  // by code point below U+10000
+  std::unordered_map<char32_t, int32_t> others_;
 };
 
 }  // namespace lathe

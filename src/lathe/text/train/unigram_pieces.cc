@@ -15,11 +15,14 @@ namespace lathe {
 namespace {
 
 constexpr double kDead = -std::numeric_limits<double>::infinity();
-constexpr int64_t kMostSeeds = 1000000;
+// With more, the result is less compact (and less likely: rare substrings take part in the first
+// estimates and are gone in the end).
+constexpr int64_t kSeedsPerPiece = 8, kFewestSeeds = 100000;
 constexpr int64_t kBytesPerSeed = 192;  // its place in trie and tables, with room for others
 constexpr double kKeptByPruning = 0.75, kBeforeTheLastCut = 1.1;
 constexpr int kStepsBetweenPrunings = 2;
 constexpr double kLeastExpected = 0.5;
+constexpr double kWorthLookingUp = 0.8;  // share of living pieces below which the dead are removed
 
 // ψ(x) for x > 0: recurrence up to 7, then the asymptotic series about x − 1/2.
 double digamma(double x) {
@@ -70,8 +73,8 @@ class UnigramLearner {
   // All characters, and frequent substrings, with scores in proportion to count · characters.
   PieceModel make_seeds() {
     if (progress_) progress_("seeds", 0, 1);
-    const int64_t limit = std::clamp<int64_t>(limits_.memory_bytes / kBytesPerSeed,
-                                              limits_.vocab_size * 2, kMostSeeds);
+    const int64_t useful = std::max(kFewestSeeds, kSeedsPerPiece * limits_.vocab_size);
+    const int64_t limit = std::min(useful, limits_.memory_bytes / kBytesPerSeed);
     std::vector<std::pair<std::string_view, double>> seeds;
     for (const Alphabet::Character& c : alphabet_.characters()) append_utf8(characters_, c.value);
     size_t at = 0;
@@ -147,6 +150,12 @@ class UnigramLearner {
     for (double& score : scores)
       if (score != kDead) score = digamma(score) - log_total;
     model_.set_scores(std::move(scores));
+    if (model_.alive() < kWorthLookingUp * static_cast<double>(model_.size())) {
+      std::vector<int64_t> alive;
+      for (int64_t i = 0; i < model_.size(); ++i)
+        if (model_.alive(i)) alive.push_back(i);
+      keep(alive);
+    }
   }
 
   // What the log-likelihood of the best segmentations falls by without the piece, divided by the

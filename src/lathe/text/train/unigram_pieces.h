@@ -10,7 +10,8 @@
 //           dropped, down to 1.1 times the vocabulary
 //
 // Twice E and M, then prune, until the pieces are few enough; the best by score are the vocabulary,
-// with every covered character among them. All of it is that of `sentencepiece`'s trainer.
+// with every covered character among them. All of it is that of `sentencepiece`'s trainer, but for
+// the number of seeds: eight for each piece wanted.
 //
 // Sums over words are made of integers (expected counts in fixed point), so that they are the same in
 // any order: the result does not depend on the number of threads or on the order of the words.
