@@ -12,6 +12,7 @@ namespace {
 
 constexpr std::string_view kWhere = "train";
 constexpr int64_t kFinestUnit = 1000000;
+constexpr double kKept = 2.0 / 3;       // of the memory, when words are forgotten
 constexpr double kHighestCount = 4e18;  // a sum of counts, below 2^62
 
 int64_t cost_of(const WordCounts::Entry& e) {
@@ -40,6 +41,12 @@ size_t bin_of(int64_t count) {
   return (static_cast<size_t>(shift) << kExactBits) + static_cast<size_t>(count >> shift);
 }
 
+int64_t highest_in(size_t bin) {
+  const int shift = std::max(0, static_cast<int>(bin >> kExactBits) - 1);
+  const auto mantissa = static_cast<int64_t>(bin - (static_cast<size_t>(shift) << kExactBits));
+  return ((mantissa + 1) << shift) - 1;
+}
+
 }  // namespace
 
 CorpusCounts::CorpusCounts(const WordCutter& cutter, int64_t memory_bytes,
@@ -47,6 +54,7 @@ CorpusCounts::CorpusCounts(const WordCutter& cutter, int64_t memory_bytes,
     : cutter_(cutter),
       memory_bytes_(memory_bytes),
       unit_(unit_for(weights)),
+      once_(unit_),
       count_(unit_),
       shards_(WordTally::kShards),
       round_bytes_(round_bytes),
@@ -181,18 +189,31 @@ void CorpusCounts::count_blocks(const std::vector<Block>& blocks) {
   enforce_limit();
 }
 
+// Finds the threshold at which the words that are kept cost a share of the memory on average.
 void CorpusCounts::enforce_limit() {
   if (cost() <= memory_bytes_) return;
-  std::vector<int64_t> cost_of_bin(bin_of(INT64_MAX) + 1, 0);
+  struct Bin {
+    double cost = 0, cost_by_count = 0;
+  };
+  std::vector<Bin> bins(bin_of(INT64_MAX) + 1);
   for (const WordCounts& shard : shards_)
-    shard.for_each([&](const WordCounts::Entry& e) { cost_of_bin[bin_of(e.count)] += cost_of(e); });
-  int64_t left = cost();
-  size_t bin = 0;
-  while (left > memory_bytes_ / 2 && bin + 1 < cost_of_bin.size()) left -= cost_of_bin[++bin];
-  const int shift = std::max(0, static_cast<int>(bin >> kExactBits) - 1);
-  const auto mantissa = static_cast<int64_t>(bin - (static_cast<size_t>(shift) << kExactBits));
-  const int64_t k = ((mantissa + 1) << shift) - 1;
-  for (WordCounts& shard : shards_) stats_.forgotten += shard.forget(k) / unit_;
+    shard.for_each([&](const WordCounts::Entry& e) {
+      Bin& bin = bins[bin_of(e.count)];
+      bin.cost += static_cast<double>(cost_of(e));
+      bin.cost_by_count += static_cast<double>(cost_of(e)) * static_cast<double>(e.count);
+    });
+  const double aim = kKept * static_cast<double>(memory_bytes_);
+  double surely = static_cast<double>(cost()), perhaps = 0;
+  int64_t threshold = 1;
+  for (size_t bin = 1; bin < bins.size(); ++bin) {
+    surely -= bins[bin].cost;
+    perhaps += bins[bin].cost_by_count;
+    threshold = highest_in(bin) + 1;
+    if (surely + perhaps / static_cast<double>(threshold) <= aim) break;
+  }
+  ++draws_;
+  once_ = std::max(once_, threshold);
+  for (WordCounts& shard : shards_) stats_.forgotten += shard.sample(threshold, draws_) / unit_;
 }
 
 }  // namespace lathe

@@ -30,9 +30,10 @@ class CorpusCounts : public CorpusReceiver {
   // its place in the lists of two pairs or so, or in the suffix array.
   static constexpr int64_t kMemoryPerWord = 64, kMemoryPerByte = 10;
 
-  // When the distinct words cost more than `memory_bytes` after a round, the rarest are forgotten:
-  // all with a count of at most k, for the smallest k that frees half. A word that was forgotten
-  // and is met again counts from zero. `weights` are those that set_weight() may be called with, 1
+  // When the distinct words cost more than `memory_bytes` after a round, two thirds of that are kept:
+  // all frequent words, and a sample of the rare ones that stands for all of them
+  // (WordCounts::sample). So what rare words have in common, their endings and letters, keeps its
+  // weight. A word that was forgotten and is met again counts from zero. `weights` are those that set_weight() may be called with, 1
   // not among them. The cutter must outlive this. Throws kConfig for a weight that is not above 0.
   CorpusCounts(const WordCutter& cutter, int64_t memory_bytes, std::span<const double> weights = {},
                size_t round_bytes = kRoundBytes);
@@ -50,6 +51,8 @@ class CorpusCounts : public CorpusReceiver {
 
   const TrainStats& stats() const { return stats_; }
   int64_t unit() const { return unit_; }
+  // What a word that was met once may count: unit(), or what it stands for in a sample.
+  int64_t once() const { return once_; }
   int64_t distinct() const;
   int64_t cost() const;
   std::vector<WordCounts>& shards() { return shards_; }
@@ -72,10 +75,11 @@ class CorpusCounts : public CorpusReceiver {
 
   const WordCutter& cutter_;
   int64_t memory_bytes_;
-  int64_t unit_ = 1, count_ = 1;  // count_: of a word in the present text
-  double occurrences_ = 0;        // the sum of all counts, also of forgotten words
+  int64_t unit_ = 1, once_ = 1, count_ = 1;  // count_: of a word in the present text
+  double occurrences_ = 0;                   // the sum of all counts, also of forgotten words
   std::vector<WordCounts> shards_;
   TrainStats stats_;
+  uint64_t draws_ = 0;  // how often words were forgotten
 
   const size_t round_bytes_;
   size_t next_round_;          // gathered bytes at which a round is due

@@ -55,8 +55,8 @@ Buckets sort_into_buckets(const std::string& text) {
 // Works on one bucket at a time; of one thread.
 class BucketScanner {
  public:
-  BucketScanner(const WordList& words, int32_t longest)
-      : words_(words), text_(words.text()), longest_(longest) {}
+  BucketScanner(const WordList& words, int32_t longest, int64_t once)
+      : words_(words), text_(words.text()), longest_(longest), once_(once) {}
 
   // Appends the nodes of a bucket in the order of their strings' ends.
   void scan(const uint32_t* begin, const uint32_t* end, std::vector<SeedPiece>& out) {
@@ -139,7 +139,7 @@ class BucketScanner {
       open_.back().count += count;
       open_.back().piece = true;
     } else {
-      open_.push_back({suffix.size(), at, count, whole_word && count > 1});
+      open_.push_back({suffix.size(), at, count, whole_word && count > once_});
     }
   }
 
@@ -170,6 +170,7 @@ class BucketScanner {
   const WordList& words_;
   const std::string& text_;
   int32_t longest_;
+  int64_t once_;
   std::vector<Suffix> sorted_;
   std::vector<Node> open_;
 };
@@ -189,7 +190,8 @@ void keep_best(std::vector<SeedPiece>& pieces, const std::string& text, int64_t 
 
 }  // namespace
 
-std::vector<SeedPiece> seed_pieces(const WordList& words, int32_t longest, int64_t limit) {
+std::vector<SeedPiece> seed_pieces(const WordList& words, int32_t longest, int64_t limit,
+                                   int64_t once) {
   const std::string& text = words.text();
   const Buckets buckets = sort_into_buckets(text);
   // Neighbouring buckets together, so that there are parts of some size.
@@ -201,7 +203,7 @@ std::vector<SeedPiece> seed_pieces(const WordList& words, int32_t longest, int64
   part_begins.push_back(kBuckets);
   std::vector<std::vector<SeedPiece>> found(part_begins.size() - 1);
   parallel_dynamic(static_cast<int64_t>(found.size()), [&](int64_t part, int) {
-    BucketScanner scanner(words, longest);
+    BucketScanner scanner(words, longest, once);
     for (int b = part_begins[part]; b < part_begins[part + 1]; ++b) {
       const uint32_t* suffixes = buckets.suffixes.data();
       scanner.scan(suffixes + buckets.begins[b], suffixes + buckets.begins[b + 1], found[part]);

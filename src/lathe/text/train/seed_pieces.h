@@ -2,7 +2,7 @@
 //
 // Every substring of two or more characters that occurs more than once, and could not be made
 // longer without losing an occurrence, is a node of the suffix tree; with it comes every whole word
-// that counts more than once. A node's score is count · characters, its count being the sum over
+// that counts more than `once`, which is what a word that was met a single time may count. A node's score is count · characters, its count being the sum over
 // the words that hold it (`sentencepiece` counts the same in running text). The best `limit` are
 // taken; among equals, the one that is smaller as a string.
 //
@@ -25,6 +25,7 @@ struct SeedPiece {
 };
 
 // Best first.
-std::vector<SeedPiece> seed_pieces(const WordList& words, int32_t longest, int64_t limit);
+std::vector<SeedPiece> seed_pieces(const WordList& words, int32_t longest, int64_t limit,
+                                   int64_t once = 1);
 
 }  // namespace lathe

@@ -85,7 +85,7 @@ class UnigramLearner {
                          static_cast<double>(c.count));
       at += size;
     }
-    for (const SeedPiece& s : seed_pieces(words_, limits_.longest, limit))
+    for (const SeedPiece& s : seed_pieces(words_, limits_.longest, limit, limits_.once))
       seeds.emplace_back(std::string_view(words_.text()).substr(s.at, s.length), s.score);
     std::sort(seeds.begin(), seeds.end());
     double total = 0;

@@ -32,6 +32,7 @@ struct UnigramLimits {
   int64_t vocab_size = 0;  // with the special tokens too: pruning ends at 1.1 times it
   int32_t longest = 16;    // characters of a piece
   int64_t unit = 1;        // counts of words are multiples of 1 / unit
+  int64_t once = 1;        // the highest count of a word that may have been met only once
   int64_t memory_bytes = int64_t{2} << 30;
 };
 

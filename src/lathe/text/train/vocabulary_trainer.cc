@@ -166,6 +166,7 @@ class VocabularyTrainer {
                                    .vocab_size = options_.vocab_size,
                                    .longest = options_.longest_piece,
                                    .unit = counts_.unit(),
+                                   .once = counts_.once(),
                                    .memory_bytes = options_.memory_bytes};
     for (ScoredPiece& p : learn_unigram(words, alphabet_, unigram, progress_))
       result_.pieces.push_back({std::move(p.text), p.score});

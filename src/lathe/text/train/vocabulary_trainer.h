@@ -13,7 +13,7 @@
 // options alone: the same bytes for any number of threads. Counts are 64-bit.
 //
 // Memory. What is held are the distinct words with their counts, not the text. When they do not fit
-// into memory_bytes, the rarest are forgotten (corpus_counts.h); TrainStats says how much was lost,
+// into memory_bytes, a sample stands for the rare ones (corpus_counts.h); TrainStats says how much was lost,
 // and 0 means that the result is exact.
 #pragma once
 

@@ -10,6 +10,14 @@ namespace {
 
 constexpr size_t kChunk = size_t{256} << 10;
 
+// The finaliser of SplitMix64 (Steele, Lea and Flood 2014).
+uint64_t mix(uint64_t x) {
+  x += 0x9E3779B97F4A7C15ull;
+  x = (x ^ (x >> 30)) * 0xBF58476D1CE4E5B9ull;
+  x = (x ^ (x >> 27)) * 0x94D049BB133111EBull;
+  return x ^ (x >> 31);
+}
+
 }  // namespace
 
 WordCounts::WordCounts() : table_(1024) {}
@@ -50,18 +58,21 @@ void WordCounts::add_all(const WordCounts& other) {
 
 void WordCounts::clear() { *this = WordCounts(); }
 
-int64_t WordCounts::forget(int64_t k) {
+int64_t WordCounts::sample(int64_t threshold, uint64_t draw) {
   WordCounts kept;
-  int64_t lost = 0;
+  int64_t gone = 0;
   for_each([&](const Entry& e) {
-    if (e.count > k) {
-      kept.add(e.word(), e.hash, e.count);
+    // A number in [0, 1) of the word's own.
+    const uint64_t bits = mix((draw << 32) ^ e.hash);
+    const double chance = static_cast<double>(bits >> 11) * 0x1p-53;
+    if (chance * static_cast<double>(threshold) < static_cast<double>(e.count)) {
+      kept.add(e.word(), e.hash, std::max(e.count, threshold));
     } else {
-      lost += e.count;
+      gone += e.count;
     }
   });
   *this = std::move(kept);
-  return lost;
+  return gone;
 }
 
 }  // namespace lathe
