@@ -81,7 +81,7 @@ std::string config_json(const TokenizerTrainConfig& config, const Tokenizer& tok
 }  // namespace
 
 Json TokenizerTraining::facts() const {
-  const BpeTrainStats& s = trained.stats;
+  const TrainStats& s = trained.stats;
   return {{"documents", counts.documents},
           {"vocab_size", trained.tokenizer.vocab_size()},
           {"merges", trained.tokenizer.merge_count()},
@@ -104,12 +104,12 @@ TokenizerTraining train_tokenizer(const TokenizerTrainConfig& config,
                                   std::span<const fs::path> files,
                                   const TokenizerTrainHooks& hooks) {
   DocumentCounts counts;
-  const auto read = [&](TextReceiver& receiver) {
+  const auto read = [&](CorpusReceiver& receiver) {
     FeedTrainer feed(receiver);
     counts = read_documents(files, config.documents, feed, hooks.reading);
     if (hooks.read) hooks.read(counts);
   };
-  TrainedTokenizer trained = train_bpe(read, train_options(config), hooks.merging);
+  TrainedTokenizer trained = train_bpe(read, train_options(config), hooks.learning);
   return {std::move(trained), std::move(counts)};
 }
 

@@ -36,7 +36,7 @@ struct TokenizerTraining {
 struct TokenizerTrainHooks {
   ReadHook reading;
   std::function<void(const DocumentCounts&)> read;  // everything has been read, merging begins
-  BpeTrainProgress merging;
+  TrainProgress learning;
 };
 
 // Throws kIo if the folder holds a tokenizer that may not be replaced. It is cheap, so call it

@@ -20,6 +20,8 @@ struct AddedToken {
   bool lstrip = false;       // takes the white space before it along
   bool rstrip = false;       // takes the white space after it along
   bool normalized = false;   // looked for in the normalised text
+  bool verbatim = false;     // there as it is, although the normaliser would change it
+  bool searched = true;      // false: it is only ever an id, whatever the text says
 };
 
 class AddedTokenMatcher {

@@ -19,8 +19,11 @@ std::optional<uint8_t> byte_of_token(std::string_view token) {
 
 std::array<int32_t, 256> byte_token_ids(const Vocabulary& vocabulary) {
   std::array<int32_t, 256> ids;
-  for (uint32_t b = 0; b < 256; ++b)
-    ids[b] = vocabulary.find(byte_token(static_cast<uint8_t>(b))).value_or(-1);
+  for (uint32_t b = 0; b < 256; ++b) {
+    const std::string token = byte_token(static_cast<uint8_t>(b));
+    const auto id = vocabulary.find(token);
+    ids[b] = id ? *id : vocabulary.find_literal(token).value_or(-1);
+  }
   return ids;
 }
 

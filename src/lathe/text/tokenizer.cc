@@ -10,11 +10,13 @@ namespace lathe {
 
 TokenizerData::TokenizerData(std::unique_ptr<const TokenModel> token_model,
                              std::vector<AddedToken> added_tokens, TokenizerParts json_parts,
-                             std::string_view origin)
+                             std::string_view origin,
+                             std::unique_ptr<const SentencePieceParts> from_sentencepiece)
     : model(std::move(token_model)),
       added(std::move(added_tokens)),
       parts(std::move(json_parts)),
-      decoder(Decoder::from_json(parts.decoder, origin)) {
+      decoder(Decoder::from_json(parts.decoder, origin)),
+      sentencepiece(std::move(from_sentencepiece)) {
   normalizer = Normalizer::from_json(parts.normalizer, origin);
   pre_tokenizer = PreTokenizer::from_json(parts.pre_tokenizer, origin);
   joins_bytes = pre_tokenizer.byte_level() && lathe::joins_bytes(parts.decoder);
@@ -33,9 +35,11 @@ TokenizerData::TokenizerData(std::unique_ptr<const TokenModel> token_model,
       fail(ErrorKind::kFormat, "tokenizer", "{}: id {} is given to two added tokens, '{}' and '{}'",
            origin, token.id, added[place].content, token.content);
     place = static_cast<int32_t>(i);
+    if (!token.searched) continue;
     if (token.normalized) {
       std::string buffer;
-      normalized_texts.emplace_back(normalizer.apply(token.content, buffer).text);
+      normalized_texts.emplace_back(token.verbatim ? token.content
+                                                   : normalizer.apply(token.content, buffer).text);
       normalized.push_back(token);
     } else {
       raw_texts.push_back(token.content);
@@ -58,6 +62,10 @@ std::string TokenizerData::spelling_of_token(int32_t id) const {
 }
 
 std::string TokenizerData::text_in_the_middle(int32_t id) const {
+  if (sentencepiece) {
+    const SentencePieceFile::Piece& piece = sentencepiece->file.pieces[static_cast<size_t>(id)];
+    return SentencePieceDecoder(sentencepiece->decoding).in_the_middle(piece.text, piece.type);
+  }
   if (!joins_bytes) return decoder.text_in_the_middle(spelling_of_token(id));
   // An added token may be one of the vocabulary ("é" is the name of byte 0xE9): its bytes count.
   const bool bytes = vocabulary().has(id) && !vocabulary().is_literal(id);
@@ -160,27 +168,37 @@ std::vector<int32_t> Tokenizer::byte_lengths() const {
 }
 
 TextDecoder::TextDecoder(const Tokenizer& tokenizer, const DecodeOptions& options)
-    : tokenizer_(tokenizer),
-      options_(options),
-      texts_(tokenizer.data().texts()),
-      steady_(tokenizer.data().joins_bytes) {
-  if (!steady_) stream_.emplace(tokenizer.data().decoder.stream());
+    : tokenizer_(tokenizer), options_(options), texts_(tokenizer.data().texts()) {
+  const TokenizerData& data = tokenizer.data();
+  if (data.joins_bytes) {
+    steady_ = true;
+  } else if (data.sentencepiece) {
+    sentencepiece_ = std::make_unique<SentencePieceDecoder>(data.sentencepiece->decoding);
+  } else {
+    stream_.emplace(data.decoder.stream());
+  }
 }
+TextDecoder::TextDecoder(TextDecoder&&) noexcept = default;
+TextDecoder::~TextDecoder() = default;
 
 void TextDecoder::push(int32_t id, std::string& out) {
   tokenizer_.require_token(id);
   if (options_.skip_special && tokenizer_.is_special(id)) return;
   if (steady_) {
     out += texts_.of(id);
-    return;
+  } else if (sentencepiece_) {
+    const auto& piece = tokenizer_.data().sentencepiece->file.pieces[static_cast<size_t>(id)];
+    sentencepiece_->push(piece.text, piece.type, out);
+    steady_ = sentencepiece_->steady();
+  } else {
+    stream_->push(tokenizer_.data().spelling_of_token(id), out);
+    steady_ = stream_->steady();
   }
-  stream_->push(tokenizer_.data().spelling_of_token(id), out);
-  steady_ = stream_->steady();
 }
 
 void TextDecoder::finish(std::string& out) {
-  if (!stream_) return;
-  stream_->finish(out);
+  if (tokenizer_.data().joins_bytes) return;
+  sentencepiece_ ? sentencepiece_->finish(out) : stream_->finish(out);
   steady_ = false;
 }
 

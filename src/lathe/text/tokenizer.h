@@ -46,6 +46,7 @@ struct TokenizerConfig {
 };
 
 struct TokenizerData;
+class SentencePieceDecoder;
 class TokenTexts;
 
 // Encodes one text after the other on one thread, remembering the words it has seen. The Tokenizer
@@ -143,6 +144,8 @@ class Tokenizer {
 class TextDecoder {
  public:
   explicit TextDecoder(const Tokenizer& tokenizer, const DecodeOptions& options = {});
+  TextDecoder(TextDecoder&&) noexcept;
+  ~TextDecoder();
   // Appends the text. Throws kData for an id that is not in the vocabulary.
   void push(int32_t id, std::string& out);
   // Appends what was held back. The decoder is as new afterwards.
@@ -152,8 +155,9 @@ class TextDecoder {
   const Tokenizer& tokenizer_;
   DecodeOptions options_;
   const TokenTexts& texts_;
-  std::optional<Decoder::Stream> stream_;
-  bool steady_;  // tokens are what they stand for in the middle of a text
+  std::optional<Decoder::Stream> stream_;  // one of the two, unless tokens are only joined
+  std::unique_ptr<SentencePieceDecoder> sentencepiece_;
+  bool steady_ = false;  // tokens are what they stand for in the middle of a text
 };
 
 // The same, never handing out half a character.

@@ -8,6 +8,7 @@
 
 #include "lathe/text/added_tokens.h"
 #include "lathe/text/decode/decoder.h"
+#include "lathe/text/decode/sentencepiece_decoder.h"
 #include "lathe/text/decode/token_texts.h"
 #include "lathe/text/model/token_model.h"
 #include "lathe/text/normalize/normalizer.h"
@@ -18,20 +19,29 @@ namespace lathe {
 
 // The parts of tokenizer.json that are kept as they came and written back.
 struct TokenizerParts {
-  text_json::Json normalizer = {}, pre_tokenizer = {}, post_processor = {}, decoder = {};  // or null
+  text_json::Json normalizer = {}, pre_tokenizer = {}, post_processor = {},
+                  decoder = {};  // or null
+};
+
+// What the tokenizers of SentencePiece's model files have beside the other parts.
+struct SentencePieceParts {
+  SentencePieceFile file;
+  SentencePieceDecoding decoding;
 };
 
 struct TokenizerData {
   // `added` may have ids of `model`'s vocabulary or ids of their own.
   TokenizerData(std::unique_ptr<const TokenModel> token_model, std::vector<AddedToken> added_tokens,
-                TokenizerParts json_parts, std::string_view origin);
+                TokenizerParts json_parts, std::string_view origin,
+                std::unique_ptr<const SentencePieceParts> from_sentencepiece = nullptr);
 
   std::unique_ptr<const TokenModel> model;
   std::vector<AddedToken> added;  // ascending ids
   TokenizerParts parts;
   Normalizer normalizer;
   PreTokenizer pre_tokenizer;
-  Decoder decoder;
+  Decoder decoder;  // unless there is `sentencepiece`
+  std::unique_ptr<const SentencePieceParts> sentencepiece;
   AddedTokenMatcher raw_matcher, normalized_matcher;
   std::vector<int32_t> added_by_id;  // index into `added`, -1; by id
   std::vector<int32_t> prefix, suffix;
@@ -63,6 +73,8 @@ struct TokenizerData {
 };
 
 // From tokenizer_parts.cc.
+// A post-processor that puts one token before and one behind a text; null for neither.
+text_json::Json template_processor(const AddedToken* before, const AddedToken* behind);
 // Whether `decoder` does no more with a byte-level vocabulary than to join its bytes.
 bool joins_bytes(const text_json::Json& decoder);
 // Ids that a post-processor puts before and behind a single text.

@@ -1,8 +1,7 @@
 #include "lathe/text/decode/sentencepiece_decoder.h"
 
-#include <charconv>
-
 #include "lathe/base/utf8.h"
+#include "lathe/text/byte_tokens.h"
 #include "lathe/text/normalize/sentencepiece_normalizer.h"
 
 namespace lathe {
@@ -16,7 +15,8 @@ using Type = SentencePieceFile::Type;
 SentencePieceDecoding SentencePieceDecoding::of(const SentencePieceFile& file,
                                                 std::string_view origin) {
   SentencePieceDecoding d{file.normalizer.add_dummy_prefix,
-                          file.normalizer.remove_extra_whitespaces, file.unk_surface, nullptr};
+                          file.normalizer.remove_extra_whitespaces, file.unk_surface, false,
+                          nullptr};
   if (!file.denormalizer || file.denormalizer->precompiled_charsmap.empty()) return d;
   SentencePieceNormalization n;
   n.charsmap = CharsMap::parse(file.denormalizer->precompiled_charsmap, origin);
@@ -29,9 +29,10 @@ SentencePieceDecoding SentencePieceDecoding::of(const SentencePieceFile& file,
 
 void SentencePieceDecoder::push(std::string_view piece, Type type, std::string& out) {
   if (type == Type::kByte) {
-    uint8_t byte = 0;  // the reader of the model has checked that it is <0x00> to <0xFF>
-    if (piece.size() == 6) std::from_chars(piece.data() + 3, piece.data() + 5, byte, 16);
-    bytes_ += static_cast<char>(byte);
+    // The reader of the model has checked that it is <0x00> to <0xFF>.
+    const char byte = static_cast<char>(byte_of_token(piece).value_or(0));
+    if (options_.keep_invalid_bytes) return append({&byte, 1}, out);
+    bytes_ += byte;
     return append_bytes(false, out);
   }
   append_bytes(true, out);
@@ -56,6 +57,12 @@ std::string SentencePieceDecoder::surface_of(std::string_view piece, Type type) 
     piece.remove_prefix(at + kMark.size());
   }
   return text.append(piece);
+}
+
+std::string SentencePieceDecoder::in_the_middle(std::string_view piece, Type type) {
+  if (type == Type::kByte) return std::string(1, static_cast<char>(*byte_of_token(piece)));
+  at_begin_ = false;
+  return surface_of(piece, type);
 }
 
 void SentencePieceDecoder::append(std::string_view text, std::string& out) {

@@ -2,7 +2,8 @@
 //
 //     normal, user-defined, unused   their text, U+2581 as a space; the space that the normaliser
 //                                    put before the text is taken away again
-//     byte                           the byte; those that make no UTF-8 character become U+FFFD each
+//     byte                           the byte; those that make no UTF-8 character become U+FFFD each,
+//                                    or stay with keep_invalid_bytes
 //     unknown                        unk_surface
 //     control                        nothing
 //
@@ -23,6 +24,8 @@ struct SentencePieceDecoding {
   bool add_dummy_prefix = true;
   bool remove_extra_whitespaces = true;
   std::string unk_surface = " \u2047 ";
+  // `sentencepiece` has no such thing; with it no text is lost, and push() hands on bytes at once.
+  bool keep_invalid_bytes = false;
   // The model's denormaliser, which sees the whole text; null: none.
   std::shared_ptr<const Normalizer::Step> denormalizer;
 
@@ -39,6 +42,14 @@ class SentencePieceDecoder {
   void push(std::string_view piece, SentencePieceFile::Type type, std::string& out);
   // Appends the rest. The decoder is as new afterwards.
   void finish(std::string& out);
+  // From here to finish(), push() does no more than append in_the_middle(), and finish() appends
+  // nothing.
+  bool steady() const {
+    const bool begun = !at_begin_ || took_mark_ || has_text_;
+    return begun && options_.keep_invalid_bytes && !options_.denormalizer;
+  }
+  // What a piece stands for when others stand before and behind it.
+  std::string in_the_middle(std::string_view piece, SentencePieceFile::Type type);
 
  private:
   void append(std::string_view text, std::string& out);

@@ -45,21 +45,16 @@ std::vector<AddedToken> added_tokens(const GgufVocabulary& vocabulary) {
 
 // Puts BOS before a text and EOS behind it.
 Json post_processor(const GgufVocabulary& vocabulary, bool add_bos, bool add_eos) {
-  Json single = Json::array(), tokens = Json::object();
-  const auto put = [&](bool wanted, std::optional<int32_t> id) {
-    if (!wanted || !id) return;
-    const std::string& text = vocabulary.tokens[static_cast<size_t>(*id)];
-    single.push_back({{"SpecialToken", {{"id", text}, {"type_id", 0}}}});
-    tokens[text] = {{"id", text}, {"ids", {*id}}, {"tokens", {text}}};
+  const auto token = [&](bool wanted, std::optional<int32_t> id) {
+    std::optional<AddedToken> added;
+    if (!wanted || !id) return added;
+    added.emplace();
+    added->id = *id;
+    added->content = vocabulary.tokens[static_cast<size_t>(*id)];
+    return added;
   };
-  put(add_bos, vocabulary.bos);
-  single.push_back({{"Sequence", {{"id", "A"}, {"type_id", 0}}}});
-  put(add_eos, vocabulary.eos);
-  if (tokens.empty()) return {};
-  return {{"type", "TemplateProcessing"},
-          {"single", single},
-          {"pair", Json::array()},
-          {"special_tokens", tokens}};
+  const auto before = token(add_bos, vocabulary.bos), behind = token(add_eos, vocabulary.eos);
+  return template_processor(before ? &*before : nullptr, behind ? &*behind : nullptr);
 }
 
 Tokenizer assemble(std::unique_ptr<const TokenModel> model, const GgufVocabulary& vocabulary,

@@ -11,6 +11,7 @@
 #include "lathe/io/mapped_file.h"
 #include "lathe/text/format/bert_vocabulary.h"
 #include "lathe/text/format/gguf_reader.h"
+#include "lathe/text/format/sentencepiece_reader.h"
 #include "lathe/text/tokenizer.h"
 
 namespace lathe {
@@ -57,6 +58,11 @@ constexpr std::array kFileKinds = {
                                                s.pattern.value_or(Pattern::kCl100k));
              },
              true},
+    FileKind{"SentencePiece's .model",
+             [](const Source& s) { return begins_as_sentencepiece(s.text); },
+             [](const Source& s) {
+               return sentencepiece_tokenizer(read_sentencepiece(s.text, s.name()), s.name());
+             }},
     FileKind{"BERT's vocab.txt", [](const Source& s) { return is_bert_vocabulary(s.text); },
              [](const Source& s) { return bert_tokenizer(s.text, s.name()); }},
 };

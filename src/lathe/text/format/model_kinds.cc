@@ -8,6 +8,7 @@
 #include "lathe/base/utf8.h"
 #include "lathe/text/model/byte_bpe.h"
 #include "lathe/text/model/char_bpe.h"
+#include "lathe/text/model/unigram_model.h"
 #include "lathe/text/model/word_level.h"
 #include "lathe/text/model/word_piece.h"
 #include "lathe/text/tokenizer_data.h"
@@ -146,9 +147,30 @@ std::unique_ptr<const TokenModel> read_word_level(ModelJson& json) {
   return std::make_unique<WordLevel>(std::move(vocabulary), unknown);
 }
 
+std::unique_ptr<const TokenModel> read_unigram(ModelJson& json) {
+  require_no_byte_level(json, "Unigram");
+  if (!json.fields["vocab"].is_array())
+    bad(json.origin, "'vocab' is a {}, expected a list of pairs of a text and a score",
+        json.fields["vocab"].type_name());
+  std::vector<VocabularyEntry> entries;
+  std::vector<UnigramPiece> pieces;
+  for (const auto& [text, id] : json.sections.vocab) {
+    entries.push_back({id, text, false});
+    pieces.push_back({json.sections.scores[static_cast<size_t>(id)], UnigramPiece::Role::kNormal});
+  }
+  UnigramOptions options;
+  options.byte_fallback = get_bool(json.fields, "byte_fallback", false, json.origin);
+  if (const Json* unknown = find(json.fields, "unk_id"))
+    options.unknown_id = text_json::get_id(*unknown, "unk_id", json.origin);
+  return std::make_unique<UnigramModel>(Vocabulary(entries, json.origin), std::move(pieces),
+                                        options, json.origin);
+}
+
 constexpr std::array kModelKinds = {
     ModelKind{"BPE", "byte-pair encoding, on bytes or on characters",
               "Sennrich et al. 2016, arXiv:1508.07909", read_bpe, write_bpe},
+    ModelKind{"Unigram", "the most probable segmentation under a model of single pieces",
+              "Kudo 2018, arXiv:1804.10959", read_unigram, write_unigram},
     ModelKind{"WordPiece", "the longest piece that begins the rest of the word, as in BERT",
               "Wu et al. 2016, arXiv:1609.08144", read_word_piece, write_word_piece},
     ModelKind{"WordLevel", "a token for each word", "", read_word_level, write_word_level},

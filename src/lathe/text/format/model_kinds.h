@@ -40,6 +40,7 @@ std::string write_model(const TokenizerData& data);
 
 // From write_models.cc.
 std::string write_bpe(const TokenizerData& data);
+std::string write_unigram(const TokenizerData& data);
 std::string write_word_piece(const TokenizerData& data);
 std::string write_word_level(const TokenizerData& data);
 

@@ -60,6 +60,29 @@ void read_post(const Json& post, int depth, std::string_view origin, std::vector
 
 }  // namespace
 
+Json template_processor(const AddedToken* before, const AddedToken* behind) {
+  Json single = Json::array(), pair = Json::array(), tokens = Json::object();
+  const auto put = [&](const AddedToken* token, Json& list, int type) {
+    if (token == nullptr) return;
+    list.push_back({{"SpecialToken", {{"id", token->content}, {"type_id", type}}}});
+    tokens[token->content] = {
+        {"id", token->content}, {"ids", {token->id}}, {"tokens", {token->content}}};
+  };
+  const auto put_text = [&](const char* name, Json& list, int type) {
+    put(before, list, type);
+    list.push_back({{"Sequence", {{"id", name}, {"type_id", type}}}});
+    put(behind, list, type);
+  };
+  put_text("A", single, 0);
+  put_text("A", pair, 0);
+  put_text("B", pair, 1);
+  if (tokens.empty()) return {};
+  return {{"type", "TemplateProcessing"},
+          {"single", single},
+          {"pair", pair},
+          {"special_tokens", tokens}};
+}
+
 bool joins_bytes(const Json& decoder) {
   if (decoder.is_null()) return true;
   const std::string type = text_json::type_of(decoder, "decoder", "");

@@ -5,6 +5,7 @@
 #include "lathe/text/format/model_kinds.h"
 #include "lathe/text/model/byte_bpe.h"
 #include "lathe/text/model/char_bpe.h"
+#include "lathe/text/model/unigram_model.h"
 #include "lathe/text/model/word_level.h"
 #include "lathe/text/model/word_piece.h"
 #include "lathe/text/tokenizer_data.h"
@@ -105,6 +106,22 @@ std::string write_bpe(const TokenizerData& data) {
   return bpe_text(
       data, model.merges(),
       {o.continuing_prefix, o.word_end, o.fuse_unknown, o.byte_fallback, o.ignore_merges});
+}
+
+std::string write_unigram(const TokenizerData& data) {
+  const auto& model = dynamic_cast<const UnigramModel&>(*data.model);
+  std::string out = "{\n    \"type\": \"Unigram\",\n";
+  out += fmt::format("    \"unk_id\": {},\n",
+                     model.unknown_id() < 0 ? "null" : std::to_string(model.unknown_id()));
+  out += "    \"vocab\": [";
+  const char* separator = "\n";
+  for (int32_t id = 0; id < model.vocabulary().size(); ++id) {
+    out += fmt::format("{}      [{}, {}]", separator, json_string(model.vocabulary().bytes(id)),
+                       model.pieces()[static_cast<size_t>(id)].score);
+    separator = ",\n";
+  }
+  return out +
+         fmt::format("\n    ],\n    \"byte_fallback\": {}\n  }}", model.options().byte_fallback);
 }
 
 std::string write_word_piece(const TokenizerData& data) {

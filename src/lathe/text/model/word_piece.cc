@@ -40,19 +40,41 @@ int64_t characters(std::string_view text) {
 }  // namespace
 
 WordPiece::WordPiece(Vocabulary tokens, WordPieceOptions options)
-    : TokenModel(std::move(tokens)), options_(std::move(options)) {}
+    : TokenModel(std::move(tokens)), options_(std::move(options)) {
+  std::vector<DoubleArray::Entry> first, inside;
+  for (int32_t id = 0; id < vocabulary().size(); ++id) {
+    if (!vocabulary().has(id)) continue;
+    const std::string_view text = vocabulary().bytes(id);
+    // The trie knows no zero byte, and BERT's normaliser leaves none in a text.
+    if (text.empty() || text.find('\0') != std::string_view::npos) continue;
+    first.push_back({text, id});
+    const std::string_view prefix = options_.continuing_prefix;
+    if (text.starts_with(prefix) && text.size() > prefix.size())
+      inside.push_back({text.substr(prefix.size()), id});
+  }
+  const auto build = [](std::vector<DoubleArray::Entry>& entries) {
+    std::ranges::sort(entries, {}, &DoubleArray::Entry::key);
+    return entries.empty() ? DoubleArray() : DoubleArray::build(entries);
+  };
+  first_ = build(first);
+  inside_ = build(inside);
+}
 
 void WordPiece::encode(std::string_view word, std::vector<int32_t>& out) const {
   const size_t first = out.size();
+  const uint8_t *p = as_bytes(word), *end = p + word.size();
   bool known = characters(word) <= options_.longest_word;
-  for (size_t at = 0; known && at < word.size();) {
-    const std::string prefix = at > 0 ? options_.continuing_prefix : "";
-    std::optional<int32_t> id;
-    size_t n = std::min(word.size() - at, vocabulary().longest());
-    for (; n > 0 && !id; --n) id = vocabulary().find(prefix + std::string(word.substr(at, n)));
-    known = id.has_value();
-    if (known) out.push_back(*id);
-    at += n + 1;
+  while (known && p < end) {
+    size_t longest = 0;
+    int32_t best = -1;
+    const DoubleArray& trie = p == as_bytes(word) ? first_ : inside_;
+    trie.for_each_prefix(p, end, [&](size_t length, int32_t id) {
+      longest = length;
+      best = id;
+    });
+    known = best >= 0;
+    if (known) out.push_back(best);
+    p += longest;
   }
   if (known) return;
   out.resize(first);

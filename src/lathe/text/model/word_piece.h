@@ -12,6 +12,7 @@
 #include <string_view>
 #include <vector>
 
+#include "lathe/text/double_array.h"
 #include "lathe/text/model/token_model.h"
 
 namespace lathe {
@@ -36,6 +37,7 @@ class WordPiece : public TokenModel {
 
  private:
   WordPieceOptions options_;
+  DoubleArray first_, inside_;  // spellings without the prefix, by where they may stand
 };
 
 }  // namespace lathe

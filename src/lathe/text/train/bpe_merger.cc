@@ -20,6 +20,11 @@
 // crossed the borders of either occurrence of w, so the same merges were applied inside both in the
 // same order, and both stood there as u v.
 //
+// A length limit changes none of this, because it looks at the string only.
+//
+// By likelihood, a pair's score also rises, when its tokens become rarer. So after a merge all pairs
+// of its two tokens are offered again, and no pair is left out of the table: the rarest may be best.
+//
 // Threads share the places of a pair by whole words. Sums and positions are put together in the
 // order of the threads' ranges, so nothing depends on how many there are.
 #include "lathe/text/train/bpe_merger.h"
@@ -49,11 +54,11 @@ uint64_t hash_of(uint64_t key) {
 
 }  // namespace
 
-MergeText::MergeText(std::vector<WordCounts>& shards, const std::vector<int32_t>& byte_ids) {
+MergeText::MergeText(std::vector<WordCounts>& shards, const Symbols& symbols) {
   int64_t words = 0, positions = 1;
   for (const WordCounts& shard : shards) {
     words += shard.size();
-    positions += shard.cost();
+    positions += shard.positions();
   }
   require(positions < int64_t{UINT32_MAX}, ErrorKind::kData, "train",
           "{} bytes of distinct words, expected less than 4 GiB; lower the memory limit",
@@ -62,12 +67,16 @@ MergeText::MergeText(std::vector<WordCounts>& shards, const std::vector<int32_t>
   begins_.reserve(static_cast<size_t>(words) + 1);
   counts_.reserve(static_cast<size_t>(words));
   tokens_.push_back(kEnd);
+  std::vector<int32_t> tokens;
   for (WordCounts& shard : shards) {
     shard.for_each([&](const WordCounts::Entry& e) {
-      begins_.push_back(static_cast<uint32_t>(tokens_.size()));
-      counts_.push_back(e.count);
-      for (char c : e.word()) tokens_.push_back(byte_ids[static_cast<uint8_t>(c)]);
-      tokens_.push_back(kEnd);
+      tokens.clear();
+      symbols(e.word(), tokens);
+      for (auto at = tokens.begin(); at != tokens.end();) {
+        const auto end = std::find(at, tokens.end(), kEnd);
+        if (at != end) add_word(at, end, e.count);
+        at = end == tokens.end() ? end : end + 1;
+      }
     });
     shard.clear();
   }
@@ -79,6 +88,14 @@ MergeText::MergeText(std::vector<WordCounts>& shards, const std::vector<int32_t>
   }
 }
 
+void MergeText::add_word(std::vector<int32_t>::const_iterator begin,
+                         std::vector<int32_t>::const_iterator end, int64_t count) {
+  begins_.push_back(static_cast<uint32_t>(tokens_.size()));
+  counts_.push_back(count);
+  tokens_.insert(tokens_.end(), begin, end);
+  tokens_.push_back(kEnd);
+}
+
 void BpeMerger::Side::clear() {
   for (int32_t token : touched) moved[token] = 0;
   touched.clear();
@@ -87,25 +104,36 @@ void BpeMerger::Side::clear() {
   if (events.capacity() > size_t{1} << 18) events.shrink_to_fit();
 }
 
-BpeMerger::BpeMerger(MergeText text, std::vector<int32_t> lengths, int64_t vocab_size,
-                     int64_t min_count, int64_t first_threshold)
+BpeMerger::BpeMerger(MergeText text, std::vector<int32_t> lengths, const MergeLimits& limits)
     : text_(std::move(text)),
       lengths_(std::move(lengths)),
-      min_count_(std::max<int64_t>(min_count, 1)),
-      threshold_(std::max(min_count_, first_threshold)),
+      limits_(limits),
+      threshold_(std::max({limits.min_count, limits.first_threshold, int64_t{1}})),
       changes_(static_cast<size_t>(thread_count())),
-      pair_of_(static_cast<size_t>(vocab_size), kNoPair) {
+      pair_of_(static_cast<size_t>(limits.vocab_size), kNoPair) {
+  const auto vocab_size = static_cast<size_t>(limits.vocab_size);
   for (Changes& c : changes_)
-    for (Side* side : {&c.left, &c.right}) side->moved.assign(static_cast<size_t>(vocab_size), 0);
-  if (first_threshold == 0 && text_.positions() > kSmallText) {
-    int64_t total = 0;
+    for (Side* side : {&c.left, &c.right}) side->moved.assign(vocab_size, 0);
+  if (by_likelihood()) {
+    count_tokens();
+  } else if (limits.first_threshold == 0 && text_.positions() > kSmallText) {
+    double total = 0;
     for (size_t word = 0; word < static_cast<size_t>(text_.words()); ++word) {
       const auto pairs = static_cast<int64_t>(text_.word_end(word) - text_.word_begin(word)) - 1;
-      total += pairs * text_.count_of_word(word);
+      total += static_cast<double>(pairs) * static_cast<double>(text_.count_of_word(word));
     }
-    threshold_ = std::max(threshold_, total / (vocab_size * kThresholdDivisor));
+    const double share = total / static_cast<double>(limits.vocab_size * kThresholdDivisor);
+    threshold_ = std::max(threshold_, static_cast<int64_t>(share));
   }
   rebuild();
+}
+
+void BpeMerger::count_tokens() {
+  count_of_.assign(static_cast<size_t>(limits_.vocab_size), 0);
+  pairs_of_.resize(static_cast<size_t>(limits_.vocab_size));
+  for (size_t word = 0; word < static_cast<size_t>(text_.words()); ++word)
+    for (size_t i = text_.word_begin(word); i < text_.word_end(word); ++i)
+      count_of_[text_.at(i)] += text_.count_of_word(word);
 }
 
 // Counts by pair, for one of several passes over the text.
@@ -141,7 +169,7 @@ void BpeMerger::rebuild() {
         const size_t next = i + static_cast<size_t>(lengths_[left]);
         if (next >= end) break;
         const int32_t right = text_.at(next);
-        f(left, right, i, text_.count_of_word(word));
+        if (fits(left, right)) f(left, right, i, text_.count_of_word(word));
         i = next;
       }
     }
@@ -191,19 +219,34 @@ uint32_t BpeMerger::find_or_insert(int32_t left, int32_t right) {
       return hash_of(key_of(pairs_[slot.pair].left, pairs_[slot.pair].right));
     });
   table_.add(hash_of(key_of(left, right)), {added});
+  if (by_likelihood()) {
+    pairs_of_[left].push_back(added);
+    if (right != left) pairs_of_[right].push_back(added);
+  }
   return added;
 }
 
+BpeMerger::Candidate BpeMerger::candidate(uint32_t pair) const {
+  const Pair& p = pairs_[pair];
+  double score = 0;
+  if (by_likelihood()) {
+    score = static_cast<double>(p.count) / static_cast<double>(count_of_[p.left]) /
+            static_cast<double>(count_of_[p.right]);
+  }
+  return {score, p.count, p.left, p.right, pair};
+}
+
 void BpeMerger::offer(uint32_t pair) {
-  heap_.push_back({pairs_[pair].count, pairs_[pair].left, pairs_[pair].right, pair});
+  heap_.push_back(candidate(pair));
   std::push_heap(heap_.begin(), heap_.end());
 }
 
 std::optional<BpeMerger::Best> BpeMerger::best() {
   for (;;) {
     if (heap_.empty()) {
-      if (threshold_ <= min_count_) return std::nullopt;
-      threshold_ = std::max(min_count_, threshold_ / 8);
+      const int64_t lowest = std::max<int64_t>(limits_.min_count, 1);
+      if (by_likelihood() || threshold_ <= lowest) return std::nullopt;
+      threshold_ = std::max(lowest, threshold_ / 8);
       rebuild();
       continue;
     }
@@ -213,11 +256,12 @@ std::optional<BpeMerger::Best> BpeMerger::best() {
     Pair& pair = pairs_[top.pair];
     if (pair.count < threshold_) {
       pair.positions = {};
-    } else if (pair.count != top.count) {
-      offer(top.pair);
-    } else {
-      return Best{top.left, top.right, top.count};
+      continue;
     }
+    const Candidate now = candidate(top.pair);
+    if (now.count == top.count && now.score == top.score)
+      return Best{top.left, top.right, top.count};
+    if (now < top) offer(top.pair);  // one that rose has been offered already
   }
 }
 
@@ -231,6 +275,7 @@ void BpeMerger::apply(const Pair& pair, int32_t result, size_t begin, size_t end
     const size_t left = pair.positions[i], right = left + left_length;
     if (text_.at(left) != pair.left || text_.at(right) != pair.right) continue;
     const int64_t count = text_.count_of_word(text_.word_at(left));
+    changes.merged += count;
     if (const auto before = text_.previous(left))
       changes.left.add(text_.at(*before), count, *before);
     const int32_t after = text_.at(right + right_length);
@@ -278,7 +323,7 @@ void BpeMerger::add_pairs(Side Changes::*side, const Pair& merged, int32_t resul
       // `new a` that became `new new` when the next pair of the same word was merged.
       if (!is_left && n == merged.left) count -= c.left.moved[result];
     }
-    if (count < threshold_) continue;
+    if (count < threshold_ || !fits(n, result)) continue;
     const uint32_t pair = is_left ? find_or_insert(n, result) : find_or_insert(result, n);
     pairs_[pair].count = count;
     pair_of_[n] = pair;
@@ -300,6 +345,19 @@ void BpeMerger::add_pairs(Side Changes::*side, const Pair& merged, int32_t resul
   for (int32_t n : neighbours) pair_of_[n] = kNoPair;
 }
 
+// The counts of the tokens after a merge, and the pairs whose score they change.
+void BpeMerger::move_counts(const Pair& merged, int32_t result) {
+  int64_t count = 0;
+  for (const Changes& c : changes_) count += c.merged;
+  count_of_[result] = count;
+  for (const int32_t token : {merged.left, merged.right}) count_of_[token] -= count;
+  for (const int32_t token : {merged.left, merged.right}) {
+    std::vector<uint32_t>& pairs = pairs_of_[token];
+    std::erase_if(pairs, [&](uint32_t pair) { return pairs_[pair].count < threshold_; });
+    for (const uint32_t pair : pairs) offer(pair);
+  }
+}
+
 int32_t BpeMerger::merge(const Best& best) {
   const uint32_t index = find(best.left, best.right);
   Pair merged = std::move(pairs_[index]);
@@ -315,11 +373,13 @@ int32_t BpeMerger::merge(const Best& best) {
     for (int32_t n : c.right.touched)
       if (n != result) subtract(best.right, n, c.right.moved[n]);
   }
+  if (by_likelihood()) move_counts(merged, result);
   add_pairs(&Changes::left, merged, result);
   add_pairs(&Changes::right, merged, result);
   for (Changes& c : changes_) {
     c.left.clear();
     c.right.clear();
+    c.merged = 0;
   }
   return result;
 }

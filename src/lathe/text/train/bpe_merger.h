@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <functional>
 #include <optional>
+#include <string_view>
 #include <vector>
 
 #include "lathe/text/probing_table.h"
@@ -13,7 +14,8 @@ namespace lathe {
 
 // Distinct words, one after the other, as tokens that grow in place.
 //
-// A token of n bytes occupies n entries: the first holds its id, the last holds -n (when n > 1),
+// The symbols that merging begins with are bytes or characters. A token of n symbols occupies n
+// entries: the first holds its id, the last holds -n (when n > 1),
 // those between are negative. So both neighbours of a token are found in one step, and a position
 // that is no longer the start of a token is recognised. kEnd stands before, between and behind the
 // words.
@@ -21,8 +23,11 @@ class MergeText {
  public:
   static constexpr int32_t kEnd = INT32_MIN;
 
-  // Takes the words out of the shards. `byte_ids[b]` is the id of byte b.
-  MergeText(std::vector<WordCounts>& shards, const std::vector<int32_t>& byte_ids);
+  // Appends the symbols of a word; kEnd parts what is never merged.
+  using Symbols = std::function<void(std::string_view word, std::vector<int32_t>& out)>;
+
+  // Takes the words out of the shards. No word may have more symbols than bytes.
+  MergeText(std::vector<WordCounts>& shards, const Symbols& symbols);
 
   int64_t positions() const { return static_cast<int64_t>(tokens_.size()); }
   int32_t at(size_t i) const { return tokens_[i]; }
@@ -50,6 +55,8 @@ class MergeText {
   }
 
  private:
+  void add_word(std::vector<int32_t>::const_iterator begin,
+                std::vector<int32_t>::const_iterator end, int64_t count);
   static constexpr int kBlockBits = 5;
   std::vector<int32_t> tokens_;
   std::vector<uint32_t> begins_;  // words() + 1 entries
@@ -57,24 +64,31 @@ class MergeText {
   std::vector<uint32_t> word_of_block_;
 };
 
-struct LearnedMerge {
-  int32_t left, right, result;
-  int64_t count;
+enum class MergeScore : uint8_t {
+  kFrequency,   // count(ab), as BPE and `tokenizers`' WordPiece
+  kLikelihood,  // count(ab) / (count(a) · count(b)), as WordPiece was first described
+                // (Schuster and Nakajima 2012): the pair that raises the likelihood most
+};
+
+struct MergeLimits {
+  int64_t vocab_size = 0;       // highest number of tokens
+  int64_t min_count = 1;        // rarer pairs are not merged
+  int32_t longest = INT32_MAX;  // symbols of a token
+  MergeScore score = MergeScore::kFrequency;
+  int64_t first_threshold = 0;  // for tests; 0 chooses by the size of the text. Changes no merge.
 };
 
 class BpeMerger {
  public:
-  // Tokens [0, lengths.size()) exist; lengths in bytes (0: special, never part of the text).
-  // `first_threshold` is for tests; 0 chooses by the size of the text. The merges do not depend on
-  // it.
-  BpeMerger(MergeText text, std::vector<int32_t> lengths, int64_t vocab_size, int64_t min_count,
-            int64_t first_threshold = 0);
+  // Tokens [0, lengths.size()) exist; lengths in symbols (0: special, never part of the text).
+  BpeMerger(MergeText text, std::vector<int32_t> lengths, const MergeLimits& limits);
 
   struct Best {
     int32_t left, right;
     int64_t count;
   };
-  // The most frequent pair, or nullopt when none is frequent enough.
+  // The pair with the highest score, or nullopt when none is frequent enough. Among equals, the one
+  // with the smaller left id, then the smaller right id.
   std::optional<Best> best();
   // Merges the pair that best() returned into a new token and returns its id, one past the last.
   int32_t merge(const Best& pair);
@@ -91,10 +105,12 @@ class BpeMerger {
     bool free() const { return pair == kNoPair; }
   };
   struct Candidate {
+    double score;  // 0 where the count decides
     int64_t count;
     int32_t left, right;
     uint32_t pair;  // index into pairs_
     bool operator<(const Candidate& o) const {
+      if (score != o.score) return score < o.score;
       if (count != o.count) return count < o.count;
       return left != o.left ? left > o.left : right > o.right;
     }
@@ -113,7 +129,8 @@ class BpeMerger {
     }
     void clear();
   };
-  struct Changes {  // of one thread
+  struct Changes {       // of one thread
+    int64_t merged = 0;  // how often the pair was
     Side left, right;
   };
   struct Tally {
@@ -131,16 +148,27 @@ class BpeMerger {
   void add_pairs(Side Changes::*side, const Pair& merged, int32_t result);
   uint32_t find(int32_t left, int32_t right) const;
   uint32_t find_or_insert(int32_t left, int32_t right);
+  bool fits(int32_t left, int32_t right) const {
+    return lengths_[left] + lengths_[right] <= limits_.longest;
+  }
+  bool by_likelihood() const { return limits_.score == MergeScore::kLikelihood; }
+  Candidate candidate(uint32_t pair) const;
   void offer(uint32_t pair);
+  void count_tokens();
+  void move_counts(const Pair& merged, int32_t result);
 
   MergeText text_;
   std::vector<int32_t> lengths_;
-  int64_t min_count_, threshold_;
+  const MergeLimits limits_;
+  int64_t threshold_;
   std::vector<Pair> pairs_;
   ProbingTable<PairSlot> table_;
   std::vector<Candidate> heap_;
   std::vector<Changes> changes_;   // one per thread
   std::vector<uint32_t> pair_of_;  // by neighbour, in use within add_pairs only
+  // By token, kept for the likelihood only.
+  std::vector<int64_t> count_of_;
+  std::vector<std::vector<uint32_t>> pairs_of_;
 };
 
 }  // namespace lathe

@@ -9,17 +9,14 @@
 #include "lathe/text/byte_alphabet.h"
 #include "lathe/text/model/byte_bpe.h"
 #include "lathe/text/tokenizer_data.h"
-#include "lathe/text/train/bpe_merger.h"
-#include "lathe/text/train/word_counts.h"
+#include "lathe/text/train/corpus_counts.h"
+#include "lathe/text/train/merge_learner.h"
+#include "lathe/text/train/word_cutter.h"
 
 namespace lathe {
 namespace {
 
 constexpr std::string_view kWhere = "train";
-// Bytes of memory for each byte of distinct pre-tokens: its token, its place in the lists of two
-// pairs or so, and its share of the word tables.
-constexpr int64_t kBytesPerByte = 16;
-constexpr int64_t kProgressEvery = 64;
 
 void check(const BpeTrainOptions& options) {
   const auto specials = static_cast<int64_t>(options.special_tokens.size());
@@ -43,60 +40,36 @@ void check(const BpeTrainOptions& options) {
   }
 }
 
-// The tokens as they are learned.
-class Learner {
- public:
-  explicit Learner(const BpeTrainOptions& options) : byte_ids(256) {
-    for (const std::string& token : options.special_tokens) {
-      const auto bytes = from_byte_alphabet(token);
-      add(bytes.value_or(token), !bytes.has_value(), 0);
-      AddedToken added;
-      added.id = static_cast<int32_t>(entries.size()) - 1;
-      added.content = token;
-      added.special = true;
-      specials.push_back(std::move(added));
-    }
-    std::vector<int32_t> order(256);
-    std::iota(order.begin(), order.end(), 0);
-    std::sort(order.begin(), order.end(),
-              [](int32_t a, int32_t b) { return byte_alphabet()[a] < byte_alphabet()[b]; });
-    for (int32_t b : order) {
-      byte_ids[b] = static_cast<int32_t>(entries.size());
-      add(std::string(1, static_cast<char>(b)), false, 1);
-    }
-  }
-
-  // Learns merges until the vocabulary is full; returns the count of the last merged pair.
-  int64_t run(BpeMerger& merger, int64_t vocab_size, const std::function<void()>& progress) {
-    int64_t last = 0;
-    while (static_cast<int64_t>(entries.size()) < vocab_size) {
-      const auto best = merger.best();
-      if (!best) break;
-      const int32_t result = merger.merge(*best);
-      merges.push_back({best->left, best->right, result});
-      std::string bytes = entries[best->left].bytes + entries[best->right].bytes;
-      add(std::move(bytes), false, lengths[best->left] + lengths[best->right]);
-      if (entries.size() % kProgressEvery == 0) progress();
-      last = best->count;
-    }
-    return last;
-  }
-
-  std::vector<VocabularyEntry> entries;
-  std::vector<int32_t> lengths;
-  std::vector<int32_t> byte_ids;
-  std::vector<Merge> merges;
+// What merging begins with: special tokens, and the bytes in the order of the byte alphabet.
+struct Beginning {
+  MergedTokens tokens;
+  std::vector<bool> literal;  // by id: a special token that the byte alphabet cannot write
   std::vector<AddedToken> specials;
-
- private:
-  void add(std::string bytes, bool literal, int32_t length) {
-    const auto id = static_cast<int32_t>(entries.size());
-    entries.push_back({id, std::move(bytes), literal});
-    lengths.push_back(length);
-  }
+  std::vector<int32_t> byte_ids;
 };
 
-Tokenizer finish(Learner learned, Pattern pattern) {
+Beginning begin_with(const std::vector<std::string>& special_tokens) {
+  Beginning b;
+  for (const std::string& token : special_tokens) {
+    const auto bytes = from_byte_alphabet(token);
+    AddedToken added;
+    added.id = b.tokens.add(bytes.value_or(token), 0);
+    added.content = token;
+    added.special = true;
+    b.literal.push_back(!bytes.has_value());
+    b.specials.push_back(std::move(added));
+  }
+  std::vector<int32_t> order(256);
+  std::iota(order.begin(), order.end(), 0);
+  std::sort(order.begin(), order.end(),
+            [](int32_t x, int32_t y) { return byte_alphabet()[x] < byte_alphabet()[y]; });
+  b.byte_ids.resize(256);
+  for (int32_t byte : order)
+    b.byte_ids[byte] = b.tokens.add(std::string(1, static_cast<char>(byte)), 1);
+  return b;
+}
+
+Tokenizer finish(Beginning learned, Pattern pattern) {
   constexpr std::string_view kOrigin = "the trained tokenizer";
   TokenizerParts parts;
   parts.pre_tokenizer = PreTokenizer::json_for(pattern);
@@ -104,46 +77,44 @@ Tokenizer finish(Learner learned, Pattern pattern) {
                    {"add_prefix_space", true},
                    {"trim_offsets", true},
                    {"use_regex", true}};
+  std::vector<VocabularyEntry> entries;
+  learned.literal.resize(learned.tokens.texts.size(), false);
+  for (std::string& text : learned.tokens.texts) {
+    const size_t id = entries.size();
+    entries.push_back({static_cast<int32_t>(id), std::move(text), learned.literal[id]});
+  }
   return Tokenizer(std::make_unique<const TokenizerData>(
-      std::make_unique<ByteBpe>(Vocabulary(learned.entries, kOrigin), std::move(learned.merges),
+      std::make_unique<ByteBpe>(Vocabulary(entries, kOrigin), std::move(learned.tokens.merges),
                                 ByteBpeOptions{}),
       std::move(learned.specials), std::move(parts), kOrigin));
 }
 
 }  // namespace
 
-TrainedTokenizer train_bpe(const std::function<void(TextReceiver&)>& feed,
-                           const BpeTrainOptions& options, const BpeTrainProgress& progress) {
+TrainedTokenizer train_bpe(const CorpusFeed& feed, const BpeTrainOptions& options,
+                           const TrainProgress& progress) {
   check(options);
-  CorpusCounts counts(options.pattern, options.special_tokens,
-                      options.memory_bytes / kBytesPerByte);
+  const PatternCutter cutter(options.pattern, options.special_tokens);
+  CorpusCounts counts(cutter, options.memory_bytes, options.weights,
+                      CorpusCounts::round_for(options.memory_bytes));
   feed(counts);
   counts.finish();
-  BpeTrainStats stats;
-  stats.bytes = counts.bytes();
-  stats.words = counts.words();
-  stats.forgotten = counts.forgotten();
-  stats.distinct = counts.distinct();
-  require(stats.words > 0, ErrorKind::kData, kWhere,
-          "the corpus has no text; give at least one file that contains text");
-  require(stats.distinct > 0, ErrorKind::kData, kWhere,
-          "no word fits into the memory limit of {} bytes; raise it", options.memory_bytes);
-
-  Learner learner(options);
-  const auto report = [&] {
-    if (progress) progress(static_cast<int64_t>(learner.entries.size()));
-  };
-  BpeMerger merger(MergeText(counts.shards(), learner.byte_ids), learner.lengths,
-                   options.vocab_size, options.min_count);
-  stats.last_count = learner.run(merger, options.vocab_size, report);
-  report();
-  return {finish(std::move(learner), options.pattern), stats};
+  Beginning learned = begin_with(options.special_tokens);
+  MergeText text(counts.shards(), [&](std::string_view word, std::vector<int32_t>& out) {
+    for (char c : word) out.push_back(learned.byte_ids[static_cast<uint8_t>(c)]);
+  });
+  TrainStats stats = counts.stats();
+  const MergeLimits limits = {.vocab_size = options.vocab_size,
+                              .min_count = options.min_count * counts.unit()};
+  learn_merges(std::move(text), limits, "", progress, learned.tokens);
+  stats.last_count = learned.tokens.last_count / counts.unit();
+  return {finish(std::move(learned), options.pattern), stats};
 }
 
 TrainedTokenizer train_bpe(std::span<const std::string_view> texts, const BpeTrainOptions& options,
-                           const BpeTrainProgress& progress) {
+                           const TrainProgress& progress) {
   return train_bpe(
-      [&](TextReceiver& sink) {
+      [&](CorpusReceiver& sink) {
         for (const std::string_view text : texts) {
           sink.add(text);
           sink.end_text();

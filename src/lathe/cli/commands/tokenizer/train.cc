@@ -16,26 +16,29 @@ using Json = nlohmann::ordered_json;
 
 TokenizerTraining train(const TokenizerTrainConfig& config, CommandContext& context,
                         CorpusInput& input) {
-  std::optional<Progress> merging;
+  std::optional<Progress> bar;
+  std::string shown;
   TokenizerTrainHooks hooks;
   hooks.reading = input.hook("reading");
-  hooks.read = [&](const DocumentCounts& counts) {
-    input.finish(counts);
-    merging.emplace(context.progress, "merging", static_cast<double>(config.vocab_size), "tokens");
-  };
-  hooks.merging = [&](int64_t vocab_size) {
+  hooks.read = [&](const DocumentCounts& counts) { input.finish(counts); };
+  hooks.learning = [&](std::string_view phase, int64_t done, int64_t total) {
     throw_if_interrupted();
-    merging->update(static_cast<double>(vocab_size));
+    if (shown != phase) {
+      if (bar) bar->finish();
+      shown = phase;
+      bar.emplace(context.progress, shown, static_cast<double>(total), "");
+    }
+    bar->update(static_cast<double>(done));
   };
   TokenizerTraining training = train_tokenizer(config, input.files(), hooks);
-  merging->finish();
+  if (bar) bar->finish();
   return training;
 }
 
 void report(const TokenizerTrainConfig& config, const TokenizerTraining& training,
             const Json& facts, CommandContext& context) {
   const int64_t size = training.trained.tokenizer.vocab_size();
-  const BpeTrainStats& s = training.trained.stats;
+  const TrainStats& s = training.trained.stats;
   if (size < config.vocab_size)
     context.log.warn("the text has enough pairs for only {} tokens; {} were requested", size,
                      config.vocab_size);
