@@ -61,25 +61,46 @@ TEST(MarkOrder, EveryFormIsWhatItWas) {
     for (const char* name : {"NFC", "NFD", "NFKC", "NFKD"})
       ASSERT_EQ(normalized(name, text), plain(name, text)) << name << ' ' << text;
     std::string out;
-    ordered += order_long_mark_runs(text, form("NFD"), out);
+    ordered += order_long_mark_runs(text, form("NFD"), 0, out);
   }
   EXPECT_GT(ordered, 20);
+}
+
+TEST(MarkOrder, LongTextsComeToTheirFormInPieces) {
+  testing::Dice dice(6);
+  std::string text(40000, 'e');
+  while (text.size() < 150000) {
+    text += testing::random_text(dice, 3) + random_marks(dice, dice.below(4));
+    text += std::string(dice.below(4), 'e');
+  }
+  for (const char* name : {"NFC", "NFD", "NFKC", "NFKD"})
+    EXPECT_EQ(normalized(name, text), plain(name, text)) << name;
 }
 
 TEST(MarkOrder, LeavesShortRunsAlone) {
   std::string out, text = "a";
   while (text.size() < kLongMarkRun - 1) text += "\u0301";
-  EXPECT_FALSE(order_long_mark_runs(text, form("NFD"), out));
-  EXPECT_FALSE(order_long_mark_runs("", form("NFD"), out));
-  EXPECT_FALSE(order_long_mark_runs(std::string(4000, 'x'), form("NFD"), out));
+  EXPECT_FALSE(order_long_mark_runs(text, form("NFD"), 0, out));
+  EXPECT_FALSE(order_long_mark_runs("", form("NFD"), 0, out));
+  EXPECT_FALSE(order_long_mark_runs(std::string(4000, 'x'), form("NFD"), 0, out));
 }
 
 TEST(MarkOrder, SortsStablyAndWithinARunOnly) {
   std::string high, low;
   for (int i = 0; i < 50; ++i) high += "\u0301\u0308", low += "\u0316";
   std::string out;
-  ASSERT_TRUE(order_long_mark_runs("a" + high + low + "b" + high + "\xFF" + low, form("NFD"), out));
+  ASSERT_TRUE(
+      order_long_mark_runs("a" + high + low + "b" + high + "\xFF" + low, form("NFD"), 0, out));
   EXPECT_EQ(out, "a" + low + high + "b" + high + "\xFF" + low);
+}
+
+TEST(MarkOrder, MarksNewerThanTheFormsStay) {
+  // U+0898 is of Unicode 14 and has class 230; the library's tables are those of Unicode 9.
+  std::string high, low;
+  for (int i = 0; i < 50; ++i) high += "\u0301", low += "\u0316";
+  const std::string text = "a" + high + low + "\u0898" + low + high + low;
+  EXPECT_EQ(normalized("NFD", text), "a" + low + high + "\u0898" + low + low + high);
+  EXPECT_EQ(normalized("NFC", "a\u0898\u0301"), "a\u0898\u0301");
 }
 
 TEST(MarkOrder, HalfAMillionMarksInDescendingOrder) {

@@ -312,10 +312,10 @@ TEST(LoadTokenizer, KnowsAFileByItsContent) {
   const auto error = [&](const char* name, const char* content) {
     return error_text([&] { load_tokenizer(folder.write(name, content).string()); });
   };
-  EXPECT_NE(error("a", "GGUF\3").find("a GGUF file"), std::string::npos);
+  EXPECT_NE(error("a", "GGUF\3").find("truncated"), std::string::npos);
   EXPECT_NE(error("a", "version https://git-lfs.github.com/spec/v1\n").find("Git LFS"),
             std::string::npos);
-  EXPECT_NE(error("a", "[PAD\n[UNK]\n").find("expected"), std::string::npos);
+  EXPECT_NE(error("a", "[PAD\n[UNK\n").find("expected"), std::string::npos);
   EXPECT_NE(error("a", "").find("an empty file"), std::string::npos);
   EXPECT_NE(error("damaged.tiktoken", "YQ== zero\n").find("line 1"), std::string::npos);
 }

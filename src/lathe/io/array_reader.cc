@@ -42,6 +42,15 @@ void ArrayReader::read(const fs::path& path, std::string_view plain, const Parse
   } else {
     read_file(path, parse);
   }
+  index_names();
+}
+
+void ArrayReader::read_one(const fs::path& path, const Parse& parse) {
+  read_file(path, parse);
+  index_names();
+}
+
+void ArrayReader::index_names() {
   by_name_.reserve(arrays_.size());
   for (size_t i = 0; i < arrays_.size(); ++i) by_name_.emplace(arrays_[i].name, i);
 }

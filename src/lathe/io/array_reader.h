@@ -45,10 +45,13 @@ class ArrayReader {
   // opened, kFormat for an index that names files outside its folder or arrays that its files do
   // not have, and what `parse` throws.
   void read(const std::filesystem::path& path, std::string_view plain, const Parse& parse);
+  // One file, whatever its name.
+  void read_one(const std::filesystem::path& path, const Parse& parse);
 
  private:
   void read_file(const std::filesystem::path& path, const Parse& parse);
   void read_index(const std::filesystem::path& path, const Parse& parse);
+  void index_names();
 
   std::vector<MappedFile> files_;
   std::vector<ArraySpan> arrays_;

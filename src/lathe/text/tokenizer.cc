@@ -11,10 +11,13 @@ namespace lathe {
 TokenizerData::TokenizerData(std::unique_ptr<const TokenModel> token_model,
                              std::vector<AddedToken> added_tokens, TokenizerParts json_parts,
                              std::string_view origin)
-    : model(std::move(token_model)), added(std::move(added_tokens)), parts(std::move(json_parts)) {
+    : model(std::move(token_model)),
+      added(std::move(added_tokens)),
+      parts(std::move(json_parts)),
+      decoder(Decoder::from_json(parts.decoder, origin)) {
   normalizer = Normalizer::from_json(parts.normalizer, origin);
   pre_tokenizer = PreTokenizer::from_json(parts.pre_tokenizer, origin);
-  check_decoder(parts.decoder, origin);
+  joins_bytes = pre_tokenizer.byte_level() && lathe::joins_bytes(parts.decoder);
   std::sort(added.begin(), added.end(),
             [](const AddedToken& a, const AddedToken& b) { return a.id < b.id; });
   vocab_size = vocabulary().size();
@@ -49,6 +52,27 @@ TokenizerData::TokenizerData(std::unique_ptr<const TokenModel> token_model,
               vocab_size - 1);
 }
 
+std::string TokenizerData::spelling_of_token(int32_t id) const {
+  if (const AddedToken* token = added_token(id)) return token->content;
+  return spelling_of(vocabulary(), id, spelling());
+}
+
+std::string TokenizerData::text_in_the_middle(int32_t id) const {
+  if (!joins_bytes) return decoder.text_in_the_middle(spelling_of_token(id));
+  // An added token may be one of the vocabulary ("é" is the name of byte 0xE9): its bytes count.
+  const bool bytes = vocabulary().has(id) && !vocabulary().is_literal(id);
+  const AddedToken* token = bytes ? nullptr : added_token(id);
+  return token ? token->content : std::string(vocabulary().bytes(id));
+}
+
+const TokenTexts& TokenizerData::texts() const {
+  std::call_once(texts_made_, [this] {
+    for (int32_t id = 0; id < vocab_size; ++id)
+      texts_.add(has(id) ? text_in_the_middle(id) : std::string());
+  });
+  return texts_;
+}
+
 struct Tokenizer::Pool {
   std::mutex mutex;
   std::vector<Encoder> idle;
@@ -81,21 +105,18 @@ std::vector<int32_t> Tokenizer::encode(std::string_view text, const EncodeOption
 
 int64_t Tokenizer::vocab_size() const { return data_->vocab_size; }
 
-bool Tokenizer::has(int64_t id) const {
-  if (id < 0 || id >= data_->vocab_size) return false;
-  return data_->added_token(id) != nullptr || data_->vocabulary().has(static_cast<int32_t>(id));
-}
+bool Tokenizer::has(int64_t id) const { return data_->has(id); }
 
-std::string Tokenizer::token_bytes(int32_t id) const {
+void Tokenizer::require_token(int32_t id) const {
   require(
       has(id), ErrorKind::kData, "tokenizer",
       "id {} is not in the vocabulary of {} tokens; was the text encoded with another tokenizer?",
       id, data_->vocab_size);
-  // An added token may be one of the vocabulary ("é" is the name of byte 0xE9): its bytes count.
-  const Vocabulary& vocabulary = data_->vocabulary();
-  if (vocabulary.has(id) && !vocabulary.is_literal(id)) return std::string(vocabulary.bytes(id));
-  if (const AddedToken* added = data_->added_token(id)) return added->content;
-  return std::string(vocabulary.bytes(id));
+}
+
+std::string Tokenizer::token_bytes(int32_t id) const {
+  require_token(id);
+  return std::string(data_->texts().of(id));
 }
 
 bool Tokenizer::is_special(int32_t id) const {
@@ -111,9 +132,10 @@ std::optional<int32_t> Tokenizer::id_of(std::string_view token) const {
 }
 
 std::string Tokenizer::decode(std::span<const int32_t> ids, const DecodeOptions& options) const {
+  TextDecoder decoder(*this, options);
   std::string text;
-  for (int32_t id : ids)
-    if (!(options.skip_special && is_special(id))) text += token_bytes(id);
+  for (int32_t id : ids) decoder.push(id, text);
+  decoder.finish(text);
   return text;
 }
 
@@ -137,15 +159,42 @@ std::vector<int32_t> Tokenizer::byte_lengths() const {
   return lengths;
 }
 
+TextDecoder::TextDecoder(const Tokenizer& tokenizer, const DecodeOptions& options)
+    : tokenizer_(tokenizer),
+      options_(options),
+      texts_(tokenizer.data().texts()),
+      steady_(tokenizer.data().joins_bytes) {
+  if (!steady_) stream_.emplace(tokenizer.data().decoder.stream());
+}
+
+void TextDecoder::push(int32_t id, std::string& out) {
+  tokenizer_.require_token(id);
+  if (options_.skip_special && tokenizer_.is_special(id)) return;
+  if (steady_) {
+    out += texts_.of(id);
+    return;
+  }
+  stream_->push(tokenizer_.data().spelling_of_token(id), out);
+  steady_ = stream_->steady();
+}
+
+void TextDecoder::finish(std::string& out) {
+  if (!stream_) return;
+  stream_->finish(out);
+  steady_ = false;
+}
+
 std::string StreamDecoder::push(int32_t id) {
-  if (options_.skip_special && tokenizer_.is_special(id)) return "";
-  held_ += tokenizer_.token_bytes(id);
+  decoder_.push(id, held_);
   const size_t ready = held_.size() - incomplete_utf8_tail(held_);
   std::string out = held_.substr(0, ready);
   held_.erase(0, ready);
   return out;
 }
 
-std::string StreamDecoder::finish() { return std::exchange(held_, std::string()); }
+std::string StreamDecoder::finish() {
+  decoder_.finish(held_);
+  return std::exchange(held_, std::string());
+}
 
 }  // namespace lathe

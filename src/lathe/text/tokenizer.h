@@ -21,6 +21,7 @@
 
 #include "lathe/base/rng.h"
 #include "lathe/text/added_tokens.h"
+#include "lathe/text/decode/decoder.h"
 #include "lathe/text/split/patterns.h"
 
 namespace lathe {
@@ -45,6 +46,7 @@ struct TokenizerConfig {
 };
 
 struct TokenizerData;
+class TokenTexts;
 
 // Encodes one text after the other on one thread, remembering the words it has seen. The Tokenizer
 // must outlive it.
@@ -106,7 +108,9 @@ class Tokenizer {
   // One more than the highest id: what a model's embedding must hold.
   int64_t vocab_size() const;
   bool has(int64_t id) const;
-  // The bytes a token stands for; kData for an unknown id.
+  // Throws kData, saying what may be wrong, unless has(id).
+  void require_token(int32_t id) const;
+  // The bytes that a token stands for in the middle of a text; kData for an unknown id.
   std::string token_bytes(int32_t id) const;
   bool is_special(int32_t id) const;
   // The number of bytes that each id stands for, 0 for special tokens and for ids without a token:
@@ -135,19 +139,35 @@ class Tokenizer {
   std::unique_ptr<Pool> pool_;  // idle encoders, guarded by a mutex
 };
 
-// Decodes a stream of ids piece by piece, never handing out half a character.
+// Decodes a stream of ids: each hands on the text that is certain from then on.
+class TextDecoder {
+ public:
+  explicit TextDecoder(const Tokenizer& tokenizer, const DecodeOptions& options = {});
+  // Appends the text. Throws kData for an id that is not in the vocabulary.
+  void push(int32_t id, std::string& out);
+  // Appends what was held back. The decoder is as new afterwards.
+  void finish(std::string& out);
+
+ private:
+  const Tokenizer& tokenizer_;
+  DecodeOptions options_;
+  const TokenTexts& texts_;
+  std::optional<Decoder::Stream> stream_;
+  bool steady_;  // tokens are what they stand for in the middle of a text
+};
+
+// The same, never handing out half a character.
 class StreamDecoder {
  public:
   explicit StreamDecoder(const Tokenizer& tokenizer, const DecodeOptions& options = {})
-      : tokenizer_(tokenizer), options_(options) {}
-  // The text that `id` completes; empty while a character is unfinished.
+      : decoder_(tokenizer, options) {}
+  // The text that `id` makes certain; empty while a character is unfinished.
   std::string push(int32_t id);
   // What is held back, however incomplete. The decoder is as new afterwards.
   std::string finish();
 
  private:
-  const Tokenizer& tokenizer_;
-  DecodeOptions options_;
+  TextDecoder decoder_;
   std::string held_;
 };
 

@@ -2,10 +2,13 @@
 #pragma once
 
 #include <memory>
+#include <mutex>
 #include <string>
 #include <vector>
 
 #include "lathe/text/added_tokens.h"
+#include "lathe/text/decode/decoder.h"
+#include "lathe/text/decode/token_texts.h"
 #include "lathe/text/model/token_model.h"
 #include "lathe/text/normalize/normalizer.h"
 #include "lathe/text/spelling.h"
@@ -15,7 +18,7 @@ namespace lathe {
 
 // The parts of tokenizer.json that are kept as they came and written back.
 struct TokenizerParts {
-  text_json::Json normalizer, pre_tokenizer, post_processor, decoder;  // null where absent
+  text_json::Json normalizer = {}, pre_tokenizer = {}, post_processor = {}, decoder = {};  // or null
 };
 
 struct TokenizerData {
@@ -28,6 +31,7 @@ struct TokenizerData {
   TokenizerParts parts;
   Normalizer normalizer;
   PreTokenizer pre_tokenizer;
+  Decoder decoder;
   AddedTokenMatcher raw_matcher, normalized_matcher;
   std::vector<int32_t> added_by_id;  // index into `added`, -1; by id
   std::vector<int32_t> prefix, suffix;
@@ -37,15 +41,30 @@ struct TokenizerData {
   Spelling spelling() const {
     return pre_tokenizer.byte_level() ? Spelling::kByteAlphabet : Spelling::kPlain;
   }
+  bool has(int64_t id) const {
+    return id >= 0 && id < vocab_size &&
+           (added_by_id[id] >= 0 || vocabulary().has(static_cast<int32_t>(id)));
+  }
+  // As the decoder takes a token. Requires has(id).
+  std::string spelling_of_token(int32_t id) const;
+  // What tokens stand for in the middle of a text, by id; computed when it is first asked for.
+  const TokenTexts& texts() const;
+  // The tokens are bytes, and the decoder does no more than join them.
+  bool joins_bytes = false;
   const AddedToken* added_token(int64_t id) const {
     if (id < 0 || id >= vocab_size || added_by_id[id] < 0) return nullptr;
     return &added[added_by_id[id]];
   }
+
+ private:
+  std::string text_in_the_middle(int32_t id) const;
+  mutable std::once_flag texts_made_;
+  mutable TokenTexts texts_;
 };
 
-// Components with their checks, from json_parts.cc.
-// Throws kFormat unless `decoder` turns byte-level tokens back into their bytes.
-void check_decoder(const text_json::Json& decoder, std::string_view origin);
+// From tokenizer_parts.cc.
+// Whether `decoder` does no more with a byte-level vocabulary than to join its bytes.
+bool joins_bytes(const text_json::Json& decoder);
 // Ids that a post-processor puts before and behind a single text.
 void read_post_processor(const text_json::Json& post, std::string_view origin,
                          std::vector<int32_t>& prefix, std::vector<int32_t>& suffix);

@@ -1,12 +1,16 @@
 // Which kind of tokenizer a file holds is seen in its content, because names do not say it: the
 // ranks of Llama 3 lie in a tokenizer.model, as the SentencePiece models of Llama 2 do.
 #include <algorithm>
+#include <array>
 #include <filesystem>
 #include <vector>
 
 #include "lathe/base/error.h"
 #include "lathe/base/strings.h"
+#include "lathe/io/gguf.h"
 #include "lathe/io/mapped_file.h"
+#include "lathe/text/format/bert_vocabulary.h"
+#include "lathe/text/format/gguf_reader.h"
 #include "lathe/text/tokenizer.h"
 
 namespace lathe {
@@ -15,18 +19,59 @@ namespace {
 namespace fs = std::filesystem;
 constexpr std::string_view kWhere = "tokenizer";
 
-bool is_json(std::string_view content) {
-  const size_t first = content.find_first_not_of(" \t\r\n");
-  return first != std::string_view::npos && content[first] == '{';
+struct Source {
+  const MappedFile& file;
+  std::string_view text;
+  std::optional<Pattern> pattern;
+  std::string name() const { return file.path().string(); }
+};
+
+struct FileKind {
+  std::string_view what;
+  bool (*recognise)(const Source&);
+  Tokenizer (*read)(const Source&);
+  bool takes_pattern = false;
+};
+
+bool is_json(const Source& s) {
+  const size_t first = s.text.find_first_not_of(" \t\r\n");
+  return first != std::string_view::npos && s.text[first] == '{';
 }
 
-// What a file is that is neither, as far as its first bytes say.
+// A name that promises ranks gets the error that names the damaged line.
+bool is_tiktoken(const Source& s) {
+  return Tokenizer::has_tiktoken_ranks(s.text) || s.file.path().extension() == ".tiktoken";
+}
+
+constexpr std::array kFileKinds = {
+    FileKind{"tokenizer.json", is_json,
+             [](const Source& s) { return Tokenizer::from_json(s.text, s.name()); }},
+    FileKind{"GGUF", [](const Source& s) { return is_gguf(s.file.bytes()); },
+             [](const Source& s) {
+               const GgufReader reader(s.file.path());
+               return gguf_tokenizer(read_gguf_vocabulary(reader.metadata()), s.name());
+             }},
+    FileKind{"lines of tiktoken's 'base64 rank'", is_tiktoken,
+             [](const Source& s) {
+               return Tokenizer::from_tiktoken(s.text, s.name(),
+                                               s.pattern.value_or(Pattern::kCl100k));
+             },
+             true},
+    FileKind{"BERT's vocab.txt", [](const Source& s) { return is_bert_vocabulary(s.text); },
+             [](const Source& s) { return bert_tokenizer(s.text, s.name()); }},
+};
+
+const FileKind* kind_of(const Source& source) {
+  for (const FileKind& kind : kFileKinds)
+    if (kind.recognise(source)) return &kind;
+  return nullptr;
+}
+
+// What a file is that is none of them, as far as its first bytes say.
 std::string_view other_kind(std::string_view content) {
   if (content.empty()) return "an empty file";
-  if (content.starts_with("GGUF")) return "a GGUF file";
   if (content.starts_with("version https://git-lfs"))
     return "a pointer of Git LFS, whose content was not downloaded (git lfs pull)";
-  if (content.starts_with("\n")) return "perhaps a SentencePiece model";
   if (content.starts_with("#version")) return "a list of merges (merges.txt)";
   return "a file of an unknown kind";
 }
@@ -35,25 +80,29 @@ std::string_view text_of(const MappedFile& file) {
   return {reinterpret_cast<const char*>(file.bytes().data()), file.bytes().size()};
 }
 
-// Of a folder without a tokenizer.json: its one file of ranks.
-std::string rank_file_in(const std::string& folder) {
+// The names under which a folder may hold a tokenizer, those that say most first.
+bool may_hold_tokenizer(const fs::path& path) {
+  constexpr std::array kEnds = {".model", ".tiktoken", ".gguf"};
+  return path.filename() == "vocab.txt" ||
+         std::ranges::find(kEnds, path.extension()) != kEnds.end();
+}
+
+// Of a folder without a tokenizer.json: its one file that holds a tokenizer.
+std::string tokenizer_file_in(const std::string& folder) {
   std::vector<std::string> found;
   std::error_code error;
   for (fs::directory_iterator it(folder, error), end; !error && it != end; it.increment(error)) {
-    const fs::path& path = it->path();
-    const bool named = path.extension() == ".tiktoken" || path.extension() == ".model";
-    if (named && it->is_regular_file(error) &&
-        Tokenizer::has_tiktoken_ranks(text_of(MappedFile(path))))
-      found.push_back(path.string());
+    if (!may_hold_tokenizer(it->path()) || !it->is_regular_file(error)) continue;
+    const MappedFile file(it->path());
+    if (kind_of({file, text_of(file), {}}) != nullptr) found.push_back(it->path().string());
   }
   std::ranges::sort(found);
-  require(
-      !found.empty(), ErrorKind::kIo, kWhere,
-      "the folder {} has no tokenizer.json and no file of tiktoken ranks; give a folder that has "
-      "one of them, or the file itself",
-      folder);
+  require(!found.empty(), ErrorKind::kIo, kWhere,
+          "the folder {} has no tokenizer.json and no other file with a tokenizer (*.model, "
+          "*.tiktoken, vocab.txt, *.gguf); give a folder that has one of them, or the file itself",
+          folder);
   require(found.size() == 1, ErrorKind::kIo, kWhere,
-          "the folder {} has several files of ranks; give one of them: {}", folder,
+          "the folder {} has several files with a tokenizer; give one of them: {}", folder,
           join(found, ", "));
   return found[0];
 }
@@ -62,27 +111,24 @@ std::string rank_file_in(const std::string& folder) {
 
 Tokenizer load_tokenizer(const std::string& path, std::optional<Pattern> pattern) {
   std::error_code ignored;  // a path that cannot be looked at is reported when it is opened
-  std::string file = path;
+  std::string name = path;
   if (fs::is_directory(path, ignored)) {
-    file = (fs::path(path) / "tokenizer.json").string();
-    if (!fs::exists(file, ignored)) file = rank_file_in(path);
+    name = (fs::path(path) / "tokenizer.json").string();
+    if (!fs::exists(name, ignored)) name = tokenizer_file_in(path);
   }
-  const MappedFile mapped(file);
-  const std::string_view source = text_of(mapped);
-  if (!is_json(source)) {
-    // A name that promises ranks gets the error that names the damaged line.
-    require(Tokenizer::has_tiktoken_ranks(source) || fs::path(file).extension() == ".tiktoken",
-            ErrorKind::kFormat, kWhere,
-            "{} is {}, expected a tokenizer.json (byte-level BPE) or lines of tiktoken's 'base64 "
-            "rank'; give one of these",
-            file, other_kind(source));
-    return Tokenizer::from_tiktoken(source, file, pattern.value_or(Pattern::kCl100k));
-  }
+  const MappedFile file(name);
+  const Source source{file, text_of(file), pattern};
+  const FileKind* kind = kind_of(source);
+  std::vector<std::string> known;
+  for (const FileKind& k : kFileKinds) known.emplace_back(k.what);
+  require(kind != nullptr, ErrorKind::kFormat, kWhere,
+          "{} is {}, expected one of: {}; give one of these", name, other_kind(source.text),
+          join(known, ", "));
   require(
-      !pattern, ErrorKind::kUsage, kWhere,
+      !pattern || kind->takes_pattern, ErrorKind::kUsage, kWhere,
       "{} itself says how to split text; a pattern can only be given for files of tiktoken ranks",
-      file);
-  return Tokenizer::from_json(source, file);
+      name);
+  return kind->read(source);
 }
 
 }  // namespace lathe

@@ -1,5 +1,6 @@
-// The decoder and the post-processor of a tokenizer.json: read for what they mean to a byte-level
-// tokenizer, refused when they mean something else.
+// The post-processor of a tokenizer.json, and what a decoder means to a byte-level vocabulary.
+#include <algorithm>
+
 #include "lathe/text/tokenizer_data.h"
 
 namespace lathe {
@@ -57,24 +58,14 @@ void read_post(const Json& post, int depth, std::string_view origin, std::vector
   }
 }
 
-void check_decoder_part(const Json& decoder, int depth, std::string_view origin) {
-  text_json::check_depth(depth, "decoder", origin);
-  const std::string type = text_json::type_of(decoder, "decoder", origin);
-  if (type == "Sequence") {
-    for (const Json& part : text_json::get_array(decoder, "decoders", origin))
-      check_decoder_part(part, depth + 1, origin);
-  } else if (type != "ByteLevel" && type != "Fuse") {
-    text_json::bad(origin,
-                   "decoder '{}' is not supported with a byte-level vocabulary; supported are "
-                   "ByteLevel, Fuse, Sequence",
-                   type);
-  }
-}
-
 }  // namespace
 
-void check_decoder(const Json& decoder, std::string_view origin) {
-  if (!decoder.is_null()) check_decoder_part(decoder, 0, origin);
+bool joins_bytes(const Json& decoder) {
+  if (decoder.is_null()) return true;
+  const std::string type = text_json::type_of(decoder, "decoder", "");
+  if (type != "Sequence") return type == "ByteLevel" || type == "Fuse";
+  const Json& parts = text_json::get_array(decoder, "decoders", "");
+  return std::all_of(parts.begin(), parts.end(), joins_bytes);
 }
 
 void read_post_processor(const Json& post, std::string_view origin, std::vector<int32_t>& prefix,

@@ -5,14 +5,16 @@
 #include <vector>
 
 #include "lathe/base/utf8.h"
+#include "lathe/text/library_class.h"
 
 namespace lathe {
 namespace {
 
 // Whether `c` is, or decomposes to, something that may move behind what stands before it.
-bool moves(const icu::Normalizer2& decomposition, CodePoint c) {
+bool moves(const icu::Normalizer2& decomposition, uint16_t foreign, CodePoint c) {
   return c.value >= 0x300 && c.value <= 0x10FFFF &&
-         !decomposition.hasBoundaryBefore(static_cast<UChar32>(c.value));
+         !decomposition.hasBoundaryBefore(static_cast<UChar32>(c.value)) &&
+         !(LibraryClasses::get().of(c.value) & foreign);
 }
 
 class Sorter {
@@ -55,23 +57,23 @@ class Sorter {
 }  // namespace
 
 bool order_long_mark_runs(std::string_view text, const icu::Normalizer2& decomposition,
-                          std::string& out) {
+                          uint16_t foreign, std::string& out) {
   const uint8_t *begin = as_bytes(text), *end = begin + text.size();
   const uint8_t* done = begin;  // what stands before is in `out`, if anything is
   Sorter sorter(decomposition);
   for (size_t probe = 0; probe < text.size(); probe += kLongMarkRun) {  // a long run holds one
     const uint8_t* at = begin + probe;
     for (int i = 0; i < 3 && at > begin && (*at & 0xC0) == 0x80; ++i) --at;  // its first byte
-    if (at < done || !moves(decomposition, decode_utf8(at, end))) continue;
+    if (at < done || !moves(decomposition, foreign, decode_utf8(at, end))) continue;
     const uint8_t *first = at, *last = at;
     while (first > done) {
       const CodePoint c = decode_utf8_before(done, first);
-      if (!moves(decomposition, c)) break;
+      if (!moves(decomposition, foreign, c)) break;
       first -= c.size;
     }
     while (last < end) {
       const CodePoint c = decode_utf8(last, end);
-      if (!moves(decomposition, c)) break;
+      if (!moves(decomposition, foreign, c)) break;
       last += c.size;
     }
     if (static_cast<size_t>(last - first) < kLongMarkRun) continue;

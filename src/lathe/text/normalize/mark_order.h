@@ -10,6 +10,7 @@
 #include <unicode/normalizer2.h>
 
 #include <cstddef>
+#include <cstdint>
 #include <string>
 #include <string_view>
 
@@ -18,8 +19,9 @@ namespace lathe {
 inline constexpr size_t kLongMarkRun = 128;  // bytes; shorter runs are left alone
 
 // Whether `text` has a long run; if so, `out` becomes the text with all of them decomposed by
-// `decomposition` (NFD or NFKD) and sorted. Invalid bytes end a run.
+// `decomposition` (NFD or NFKD) and sorted. Invalid bytes end a run, and so do characters of the
+// LibraryClass bits `foreign`, which stay.
 bool order_long_mark_runs(std::string_view text, const icu::Normalizer2& decomposition,
-                          std::string& out);
+                          uint16_t foreign, std::string& out);
 
 }  // namespace lathe

@@ -38,7 +38,7 @@ class UnicodeForm : public Normalizer::Step {
 
   bool apply(std::string_view text, std::string& out, size_t& start) const override {
     std::string ordered;
-    const bool long_runs = order_long_mark_runs(text, decomposition_, ordered);
+    const bool long_runs = order_long_mark_runs(text, decomposition_, foreign_, ordered);
     if (!bring_to_form(long_runs ? ordered : text, out)) {
       if (!long_runs) return false;
       out = std::move(ordered);
@@ -53,49 +53,77 @@ class UnicodeForm : public Normalizer::Step {
     const uint8_t *end, *after;
     bool ascii;
   };
-  Stretch stretch_at(const uint8_t* p, const uint8_t* end) const {
-    const LibraryClasses& classes = LibraryClasses::get();
+  // From `p` to an invalid byte or a character of `foreign`; a long one to an ASCII character, with
+  // which nothing before it composes or changes places.
+  static Stretch stretch_at(const uint8_t* p, const uint8_t* end, uint16_t foreign) {
+    constexpr ptrdiff_t kLong = 1 << 15;
+    const LibraryClasses* classes = foreign != 0 ? &LibraryClasses::get() : nullptr;
+    const uint8_t* q = p;
     bool ascii = true;
-    while (p < end) {
-      if (*p < 0x80) {
-        ++p;
+    while (q < end) {
+      if (*q < 0x80) {
+        if (q - p >= kLong) break;
+        ++q;
         continue;
       }
-      const CodePoint c = decode_utf8(p, end);
-      if (c.value == kInvalidByte || (classes.of(c.value) & foreign_))
-        return {p, p + c.size, ascii};
+      const CodePoint c = decode_utf8(q, end);
+      if (c.value == kInvalidByte || (classes != nullptr && (classes->of(c.value) & foreign)))
+        return {q, q + c.size, ascii};
       ascii = false;
-      p += c.size;
+      q += c.size;
     }
-    return {p, p, ascii};
+    return {q, q, ascii};
   }
 
   bool bring_to_form(std::string_view text, std::string& out) const {
-    require(text.size() < INT_MAX, ErrorKind::kData, kWhere,
-            "a text of {} bytes cannot be normalised to {}, expected less than 2 GiB; split it",
-            text.size(), name_);
     bool changed = false;
-    const uint8_t *p = as_bytes(text), *end = p + text.size();
+    const uint8_t *begin = as_bytes(text), *p = begin, *end = begin + text.size();
     while (p < end) {
-      const Stretch s = stretch_at(p, end);
-      const icu::StringPiece run(reinterpret_cast<const char*>(p), static_cast<int32_t>(s.end - p));
-      UErrorCode status = U_ZERO_ERROR;
-      if (!changed && !s.ascii && !form_.isNormalizedUTF8(run, status)) {
+      // What is in ICU's form is in an older one, too: then newer characters need no look.
+      Stretch s = stretch_at(p, end, changed ? foreign_ : uint16_t{0});
+      if (!changed && !s.ascii && !is_in_form(p, s.end)) {
         changed = true;
-        out.assign(text.data(), reinterpret_cast<const char*>(p));
+        out.assign(text.substr(0, static_cast<size_t>(p - begin)));
+        s = stretch_at(p, end, foreign_);
       }
-      if (changed && s.ascii) {
-        out.append(run.data(), static_cast<size_t>(run.size()));
-      } else if (changed) {
-        icu::StringByteSink<std::string> sink(&out);
-        form_.normalizeUTF8(0, run, sink, nullptr, status);
+      if (changed) {
+        append_form(p, s, out);
+        out.append(reinterpret_cast<const char*>(s.end), static_cast<size_t>(s.after - s.end));
       }
-      require(U_SUCCESS(status), ErrorKind::kData, kWhere, "{} failed: {}", name_,
-              u_errorName(status));
-      if (changed) out.append(reinterpret_cast<const char*>(s.end), s.after - s.end);
       p = s.after;
     }
     return changed;
+  }
+
+  bool is_in_form(const uint8_t* p, const uint8_t* end) const {
+    UErrorCode status = U_ZERO_ERROR;
+    const bool is = form_.isNormalizedUTF8(piece(p, end), status);
+    check(status);
+    return is;
+  }
+
+  void append_form(const uint8_t* p, const Stretch& s, std::string& out) const {
+    const icu::StringPiece stretch = piece(p, s.end);
+    if (s.ascii) {
+      out.append(stretch.data(), static_cast<size_t>(stretch.size()));
+      return;
+    }
+    UErrorCode status = U_ZERO_ERROR;
+    icu::StringByteSink<std::string> sink(&out);
+    form_.normalizeUTF8(0, stretch, sink, nullptr, status);
+    check(status);
+  }
+
+  icu::StringPiece piece(const uint8_t* p, const uint8_t* end) const {
+    require(end - p < INT_MAX, ErrorKind::kData, kWhere,
+            "a text has {} bytes without an ASCII character, expected less than 2 GiB for {}; "
+            "split it",
+            end - p, name_);
+    return {reinterpret_cast<const char*>(p), static_cast<int32_t>(end - p)};
+  }
+  void check(UErrorCode status) const {
+    require(U_SUCCESS(status), ErrorKind::kData, kWhere, "{} failed: {}", name_,
+            u_errorName(status));
   }
 
   // Of `out`, what `first` became: where marks from further on moved in between, or composed with

@@ -48,13 +48,20 @@ int run_decode(const DecodeCommandOptions& options, CommandContext& context) {
   const Tokenizer tokenizer = load_tokenizer_of(options.tokenizer, options.pattern);
   const std::vector<int32_t> ids = read_ids(options.input);
   AtomicFile file(options.out);
+  TextDecoder decoder(tokenizer, {.skip_special = options.skip_special});
+  std::string text;
   Progress progress(context.progress, "decoding", static_cast<double>(ids.size()), "ids");
   for (size_t begin = 0; begin < ids.size(); begin += kIdsAtOnce) {
     throw_if_interrupted();
     progress.update(static_cast<double>(begin));
-    const auto some = std::span(ids).subspan(begin, std::min(kIdsAtOnce, ids.size() - begin));
-    file.write(tokenizer.decode(some, {.skip_special = options.skip_special}));
+    text.clear();
+    for (int32_t id : std::span(ids).subspan(begin, std::min(kIdsAtOnce, ids.size() - begin)))
+      decoder.push(id, text);
+    file.write(text);
   }
+  text.clear();
+  decoder.finish(text);
+  file.write(text);
   progress.finish();
   const uint64_t bytes = file.size();
   file.commit(throw_if_interrupted);

@@ -1,0 +1,178 @@
+#include "lathe/text/format/gguf_reader.h"
+
+#include <array>
+#include <unordered_set>
+
+#include "lathe/base/catalogue.h"
+#include "lathe/base/strings.h"
+#include "lathe/text/format/gguf_pre_tokenizers.h"
+#include "lathe/text/format/model_kinds.h"
+#include "lathe/text/model/char_bpe.h"
+#include "lathe/text/model/word_piece.h"
+#include "lathe/text/tokenizer_data.h"
+
+namespace lathe {
+namespace {
+
+using text_json::Json;
+
+// Of a merge listed twice the first counts for llama.cpp, the last for a tokenizer.json.
+TokenSections sections_of(const GgufVocabulary& vocabulary) {
+  TokenSections sections;
+  for (const std::string& token : vocabulary.tokens)
+    sections.vocab.emplace_back(token, static_cast<int32_t>(sections.vocab.size()));
+  std::unordered_set<std::string_view> seen;
+  for (const std::string& merge : vocabulary.merges) {
+    if (!seen.insert(merge).second) continue;
+    const size_t space = merge.find(' ', 1);
+    sections.merges.emplace_back(merge.substr(0, space), merge.substr(space + 1));
+  }
+  return sections;
+}
+
+std::vector<AddedToken> added_tokens(const GgufVocabulary& vocabulary) {
+  std::vector<AddedToken> added;
+  for (size_t id = 0; id < vocabulary.tokens.size(); ++id) {
+    if (!is_gguf_added(vocabulary, id)) continue;
+    AddedToken token;
+    token.id = static_cast<int32_t>(id);
+    token.content = vocabulary.tokens[id];
+    token.special = vocabulary.type(id) != GgufTokenType::kUserDefined;
+    added.push_back(std::move(token));
+  }
+  return added;
+}
+
+// Puts BOS before a text and EOS behind it.
+Json post_processor(const GgufVocabulary& vocabulary, bool add_bos, bool add_eos) {
+  Json single = Json::array(), tokens = Json::object();
+  const auto put = [&](bool wanted, std::optional<int32_t> id) {
+    if (!wanted || !id) return;
+    const std::string& text = vocabulary.tokens[static_cast<size_t>(*id)];
+    single.push_back({{"SpecialToken", {{"id", text}, {"type_id", 0}}}});
+    tokens[text] = {{"id", text}, {"ids", {*id}}, {"tokens", {text}}};
+  };
+  put(add_bos, vocabulary.bos);
+  single.push_back({{"Sequence", {{"id", "A"}, {"type_id", 0}}}});
+  put(add_eos, vocabulary.eos);
+  if (tokens.empty()) return {};
+  return {{"type", "TemplateProcessing"},
+          {"single", single},
+          {"pair", Json::array()},
+          {"special_tokens", tokens}};
+}
+
+Tokenizer assemble(std::unique_ptr<const TokenModel> model, const GgufVocabulary& vocabulary,
+                   std::string_view origin, TokenizerParts parts) {
+  return Tokenizer(std::make_unique<const TokenizerData>(std::move(model), added_tokens(vocabulary),
+                                                         std::move(parts), origin));
+}
+
+Tokenizer byte_level_bpe(const GgufVocabulary& vocabulary, std::string_view origin) {
+  const GgufPreTokenizer& pre = find_gguf_pre_tokenizer(vocabulary.pre, origin);
+  require(pre.byte_level, ErrorKind::kFormat, origin,
+          "key 'tokenizer.ggml.pre': '{}' is BPE on characters, which is not supported for GGUF; "
+          "supported is byte-level BPE",
+          pre.name);
+  const Json post = post_processor(vocabulary, vocabulary.add_bos.value_or(pre.add_bos),
+                                   vocabulary.add_eos.value_or(false));
+  const Json fields = {{"type", "BPE"},
+                       {"ignore_merges", pre.ignore_merges},
+                       {"vocab", Json::object()},
+                       {"merges", Json::array()}};
+  ModelJson model{fields, sections_of(vocabulary), Spelling::kByteAlphabet, origin};
+  return assemble(
+      model_kind(fields, origin).read(model), vocabulary, origin,
+      {.pre_tokenizer = json_of(pre), .post_processor = post, .decoder = {{"type", "ByteLevel"}}});
+}
+
+Vocabulary plain_vocabulary(std::vector<std::string> tokens, std::string_view origin) {
+  std::vector<VocabularyEntry> entries;
+  for (std::string& token : tokens)
+    entries.push_back({static_cast<int32_t>(entries.size()), std::move(token), false});
+  return Vocabulary(entries, origin);
+}
+
+Json replace(std::string_view what, std::string_view by) {
+  return {{"type", "Replace"}, {"pattern", {{"String", what}}}, {"content", by}};
+}
+
+// SentencePiece's byte-pair encoding, with spaces spelled "▁" and one put before a stretch.
+Tokenizer sentencepiece_bpe(const GgufVocabulary& vocabulary, std::string_view origin) {
+  require(vocabulary.scores.size() == vocabulary.tokens.size(), ErrorKind::kFormat, origin,
+          "key 'tokenizer.ggml.scores' is missing, expected a score for each of {} tokens",
+          vocabulary.tokens.size());
+  const bool space_first = vocabulary.add_space_prefix.value_or(true);
+  Json normalizers = Json::array(), decoders = Json::array();
+  if (space_first) normalizers.push_back({{"type", "Prepend"}, {"prepend", "▁"}});
+  normalizers.push_back(replace(" ", "▁"));
+  decoders.push_back(replace("▁", " "));
+  decoders.push_back({{"type", "ByteFallback"}});
+  decoders.push_back({{"type", "Fuse"}});
+  if (space_first)
+    decoders.push_back({{"type", "Strip"}, {"content", " "}, {"start", 1}, {"stop", 0}});
+  CharBpeOptions options;
+  options.byte_fallback = true;
+  options.unknown = vocabulary.unknown;
+  // Every type of token may result.
+  const std::vector<PieceRole> roles(vocabulary.tokens.size(), PieceRole::kNormal);
+  auto model = std::make_unique<CharBpe>(CharBpe::by_score(
+      plain_vocabulary(vocabulary.tokens, origin), vocabulary.scores, roles, options, origin));
+  return assemble(std::move(model), vocabulary, origin,
+                  {.normalizer = {{"type", "Sequence"}, {"normalizers", normalizers}},
+                   .post_processor = post_processor(vocabulary, vocabulary.add_bos.value_or(true),
+                                                    vocabulary.add_eos.value_or(false)),
+                   .decoder = {{"type", "Sequence"}, {"decoders", decoders}}});
+}
+
+// llama.cpp spells a token that begins a word "▁token" and one that continues it "token".
+Tokenizer word_piece(const GgufVocabulary& vocabulary, std::string_view origin) {
+  constexpr std::string_view kBegins = "▁";
+  std::vector<std::string> tokens;
+  for (size_t id = 0; id < vocabulary.tokens.size(); ++id) {
+    const std::string& token = vocabulary.tokens[id];
+    const bool whole =
+        is_gguf_added(vocabulary, id) || vocabulary.type(id) == GgufTokenType::kUnknown;
+    const bool begins = token.starts_with(kBegins);
+    tokens.push_back(whole ? token : begins ? token.substr(kBegins.size()) : "##" + token);
+  }
+  WordPieceOptions options;
+  options.unknown = vocabulary.unknown;
+  const bool lowercase = vocabulary.lowercase.value_or(true);
+  GgufVocabulary around = vocabulary;  // [CLS] and [SEP] stand where others have BOS and EOS
+  around.eos = vocabulary.separator;
+  return assemble(std::make_unique<WordPiece>(plain_vocabulary(std::move(tokens), origin), options),
+                  vocabulary, origin,
+                  {.normalizer = {{"type", "BertNormalizer"},
+                                  {"clean_text", true},
+                                  {"handle_chinese_chars", true},
+                                  {"strip_accents", vocabulary.strip_accents.value_or(lowercase)},
+                                  {"lowercase", lowercase}},
+                   .pre_tokenizer = {{"type", "BertPreTokenizer"}},
+                   .post_processor = post_processor(around, true, true),
+                   .decoder = {{"type", "WordPiece"}, {"prefix", "##"}, {"cleanup", true}}});
+}
+
+struct GgufModel {
+  std::string_view name;  // of `tokenizer.ggml.model`
+  std::string_view summary;
+  Tokenizer (*make)(const GgufVocabulary&, std::string_view origin);
+};
+
+constexpr std::array kGgufModels = {
+    GgufModel{"gpt2", "byte-level BPE", byte_level_bpe},
+    GgufModel{"llama", "SentencePiece's BPE", sentencepiece_bpe},
+    GgufModel{"bert", "WordPiece", word_piece},
+};
+
+}  // namespace
+
+Tokenizer gguf_tokenizer(const GgufVocabulary& vocabulary, std::string_view origin) {
+  for (const GgufModel& model : kGgufModels)
+    if (model.name == vocabulary.model) return model.make(vocabulary, origin);
+  fail(ErrorKind::kFormat, origin,
+       "key 'tokenizer.ggml.model': '{}' is not supported; supported are {}", vocabulary.model,
+       join(names_of(kGgufModels), ", "));
+}
+
+}  // namespace lathe
