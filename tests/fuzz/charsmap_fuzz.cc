@@ -24,8 +24,8 @@ void check(std::string_view bytes) {
   promise(CharsMap::parse(map.compiled(), "f").compiled() == map.compiled());
   std::string out;
   size_t start = 1;
-  SentencePieceNormalizer(options).apply(text, out, start);
-  promise(start <= out.size());
+  const bool changed = SentencePieceNormalizer(options).apply(text, out, start);
+  promise(!changed || start <= out.size());
 }
 
 std::vector<Seed> seeds() {

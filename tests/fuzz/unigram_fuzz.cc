@@ -10,7 +10,8 @@ namespace {
 constexpr size_t kPieces = 24, kText = 160;
 
 // Pieces are a length, a score and text; those that cannot be pieces are left out.
-testing::UnigramPieces pieces_of(std::string_view bytes, size_t count) {
+testing::UnigramPieces pieces_of(std::string_view bytes, size_t count,
+                                 UnigramArithmetic arithmetic) {
   testing::UnigramPieces pieces{{"<unk>", 0, UnigramPiece::Role::kUnmatched}};
   std::map<std::string, bool> seen;
   while (count-- > 0 && bytes.size() > 2) {
@@ -22,9 +23,10 @@ testing::UnigramPieces pieces_of(std::string_view bytes, size_t count) {
     if (!is_valid_utf8(text) || seen[text]) continue;
     seen[text] = true;
     const double value = score < 250 ? -score / 16.0 : -20000.0 * (score - 249);
-    pieces.push_back(
-        {text, value,
-         score % 16 == 3 ? UnigramPiece::Role::kUserDefined : UnigramPiece::Role::kNormal});
+    pieces.push_back({text, value,
+                      score % 16 == 3 && arithmetic == UnigramArithmetic::kFloatThroughText
+                          ? UnigramPiece::Role::kUserDefined
+                          : UnigramPiece::Role::kNormal});
   }
   return pieces;
 }
@@ -41,7 +43,7 @@ void check(std::string_view bytes) {
   bytes.remove_prefix(2);
   const size_t half = bytes.size() / 2;
   const UnigramModel model =
-      testing::unigram_model(pieces_of(bytes.substr(0, half), count), arithmetic);
+      testing::unigram_model(pieces_of(bytes.substr(0, half), count, arithmetic), arithmetic);
   std::string part(bytes.substr(half, kText)), text;
   for (size_t at; (at = part.find('_')) != std::string::npos;) part.replace(at, 1, "\u2581");
   for (size_t i = 0; i < repeats; ++i) text += part;
@@ -56,12 +58,11 @@ void check(std::string_view bytes) {
 }
 
 std::vector<Seed> seeds() {
-  const std::string pieces = std::string(
-      "\x01\x20_a\x00\x30"
-      "b\x02\x28"
-      "abc\x00\xFE"
-      "c",
-      19);
+  const auto piece = [](char length, char score, const char* text) {
+    return std::string{static_cast<char>(length - 1), score} + text;
+  };
+  const std::string pieces =
+      piece(2, 0x20, "_a") + piece(1, 0x30, "b") + piece(3, 0x28, "abc") + piece(1, '\xFE', "c");
   return {{"float", std::string("\xF8\x04") + pieces + "_ab_abc_a bcx\u00e9_ab_a_"},
           {"double", std::string("\xF9\x04") + pieces + "_ab_abc_a bcx\u00e9_ab_a_"}};
 }

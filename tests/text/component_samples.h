@@ -5,15 +5,9 @@
 namespace lathe::testing {
 
 inline constexpr const char* kNormalizerSamples[] = {
-    R"({"type":"NFC"})",
-    R"({"type":"NFD"})",
-    R"({"type":"NFKC"})",
-    R"({"type":"NFKD"})",
-    R"({"type":"NFKC_CF"})",
-    R"({"type":"Nmt"})",
-    R"({"type":"Lowercase"})",
-    R"({"type":"StripAccents"})",
-    R"({"type":"ByteLevel"})",
+    R"({"type":"NFC"})", R"({"type":"NFD"})", R"({"type":"NFKC"})", R"({"type":"NFKD"})",
+    R"({"type":"NFKC_CF"})", R"({"type":"Nmt"})", R"({"type":"Lowercase"})",
+    R"({"type":"StripAccents"})", R"({"type":"ByteLevel"})",
     R"({"type":"Strip","strip_left":true,"strip_right":true})",
     R"({"type":"Strip","strip_left":true,"strip_right":false})",
     R"({"type":"Strip","strip_left":false,"strip_right":true})",
@@ -25,11 +19,13 @@ inline constexpr const char* kNormalizerSamples[] = {
     R"({"type":"Replace","pattern":{"String":""},"content":"-"})",
     R"({"type":"Replace","pattern":{"Regex":" {2,}"},"content":" "})",
     R"({"type":"Replace","pattern":{"Regex":"x*"},"content":"-"})",
-    R"({"type":"Prepend","prepend":"▁"})",
-    R"({"type":"Sequence","normalizers":[]})",
+    R"({"type":"Prepend","prepend":"▁"})", R"({"type":"Sequence","normalizers":[]})",
     R"({"type":"Sequence","normalizers":[{"type":"Prepend","prepend":"▁"},{"type":"Replace","pattern":{"String":" "},"content":"▁"}]})",
     R"({"type":"Sequence","normalizers":[{"type":"Nmt"},{"type":"NFKC"},{"type":"Strip","strip_left":true,"strip_right":true},{"type":"Replace","pattern":{"Regex":" {2,}"},"content":" "}]})",
-    R"({"type":"Sequence","normalizers":[{"type":"NFD"},{"type":"Lowercase"},{"type":"StripAccents"}]})"};
+    R"({"type":"Sequence","normalizers":[{"type":"NFD"},{"type":"Lowercase"},{"type":"StripAccents"}]})",
+    // A map with one rule: the tab becomes a space.
+    R"({"type":"Precompiled","precompiled_charsmap":"JAAAAAAEAAD/AAAAAAAAgP8AAAD/AAAA/wAAAP8AAAD/AAAACSkAACAA"})",
+    R"({"type":"SentencePiece","precompiled_charsmap":"JAAAAAAEAAD/AAAAAAAAgP8AAAD/AAAA/wAAAP8AAAD/AAAACSkAACAA","keep_invalid_bytes":true})"};
 
 inline constexpr const char* kPreTokenizerSamples[] = {
     R"({"type":"ByteLevel","add_prefix_space":true,"trim_offsets":true,"use_regex":true})",

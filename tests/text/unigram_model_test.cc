@@ -22,7 +22,8 @@ Ids encoded(TextEncoder& encoder, std::string_view text) {
   return ids;
 }
 
-UnigramPieces random_pieces(testing::Dice& dice, const std::vector<std::string>& alphabet) {
+UnigramPieces random_pieces(testing::Dice& dice, const std::vector<std::string>& alphabet,
+                            UnigramArithmetic arithmetic) {
   UnigramPieces pieces{{"<unk>", 0, UnigramPiece::Role::kUnmatched}};
   std::map<std::string, bool> seen;
   for (uint64_t n = 1 + dice.below(40); n > 0; --n) {
@@ -32,9 +33,10 @@ UnigramPieces random_pieces(testing::Dice& dice, const std::vector<std::string>&
     seen[text] = true;
     const double score = dice.below(2) == 0 ? -static_cast<double>(1 + dice.below(6))
                                             : -static_cast<double>(dice.below(1u << 20)) / 65536;
-    pieces.push_back(
-        {text, static_cast<float>(score),
-         dice.below(12) == 0 ? UnigramPiece::Role::kUserDefined : UnigramPiece::Role::kNormal});
+    pieces.push_back({text, static_cast<float>(score),
+                      dice.below(12) == 0 && arithmetic == UnigramArithmetic::kFloatThroughText
+                          ? UnigramPiece::Role::kUserDefined
+                          : UnigramPiece::Role::kNormal});
   }
   return pieces;
 }
@@ -46,8 +48,8 @@ TEST(Unigram, EveryTextIsSegmentedByDefinition) {
   testing::Dice dice(7);
   for (int round = 0; round < 400; ++round) {
     const auto& alphabet = kAlphabets[dice.below(kAlphabets.size())];
-    const UnigramPieces pieces = random_pieces(dice, alphabet);
     const auto arithmetic = static_cast<UnigramArithmetic>(round % 2);
+    const UnigramPieces pieces = random_pieces(dice, alphabet, arithmetic);
     const UnigramModel model = testing::unigram_model(pieces, arithmetic);
     const PreTokenizer none;
     const auto encoder = model.encoder(none);
@@ -66,8 +68,9 @@ TEST(Unigram, LongTextsRoundAsOneSum) {
   testing::Dice dice(8);
   for (int round = 0; round < 12; ++round) {
     const auto& alphabet = kAlphabets[1 + dice.below(2)];
+    constexpr auto kArithmetic = UnigramArithmetic::kFloatThroughText;
     const UnigramModel model =
-        testing::unigram_model(random_pieces(dice, alphabet), UnigramArithmetic::kFloatThroughText);
+        testing::unigram_model(random_pieces(dice, alphabet, kArithmetic), kArithmetic);
     std::vector<std::string> words;
     for (int i = 0; i < 40; ++i) {
       std::string word = "\u2581";
@@ -176,6 +179,9 @@ TEST(Unigram, RefusesPiecesThatCannotBe) {
   EXPECT_THROW(made("a", -INFINITY), Error);
   EXPECT_THROW(made("", -1), Error);
   EXPECT_THROW(made("\xC3", -1), Error);
+  EXPECT_THROW(testing::unigram_model({{"a", -1, UnigramPiece::Role::kUserDefined}},
+                                      UnigramArithmetic::kDoublePerPiece),
+               Error);
   EXPECT_THROW(UnigramModel(Vocabulary({{0, "a"}}, "test"), {}, {}, "test"), Error);
   EXPECT_THROW(UnigramModel(Vocabulary({{0, "a"}}, "test"), {{-1, UnigramPiece::Role::kNormal}},
                             {UnigramArithmetic::kDoublePerPiece, 1, false}, "test"),
@@ -199,8 +205,9 @@ TEST(Unigram, NBestAreTheBestOfAll) {
   testing::Dice dice(9);
   for (int round = 0; round < 60; ++round) {
     const auto& alphabet = kAlphabets[dice.below(kAlphabets.size())];
-    const UnigramModel model = testing::unigram_model(random_pieces(dice, alphabet),
-                                                      static_cast<UnigramArithmetic>(round % 2));
+    const auto arithmetic = static_cast<UnigramArithmetic>(round % 2);
+    const UnigramModel model =
+        testing::unigram_model(random_pieces(dice, alphabet, arithmetic), arithmetic);
     std::string text;
     for (uint64_t n = 1 + dice.below(9); n > 0; --n) text += alphabet[dice.below(alphabet.size())];
     const auto all = testing::all_segmentations(model, text);

@@ -46,6 +46,11 @@ void UnigramModel::check_pieces(std::string_view origin) const {
             "{}: piece '{}' (id {}) has the score {}, expected a finite number", origin, piece, id,
             pieces_[id].score);
     if (pieces_[id].role == Role::kUnmatched) continue;
+    require(pieces_[id].role == Role::kNormal ||
+                options_.arithmetic == UnigramArithmetic::kFloatThroughText,
+            ErrorKind::kFormat, kWhere,
+            "{}: piece '{}' (id {}) is user-defined, which only SentencePiece models know", origin,
+            piece, id);
     require(!piece.empty(), ErrorKind::kFormat, kWhere, "{}: piece {} is empty, expected text",
             origin, id);
     require(is_valid_utf8(piece), ErrorKind::kFormat, kWhere, "{}: piece '{}' (id {}) is not UTF-8",

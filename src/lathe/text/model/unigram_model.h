@@ -31,7 +31,7 @@ enum class UnigramArithmetic : uint8_t { kFloatThroughText, kDoublePerPiece };
 struct UnigramPiece {
   enum class Role : uint8_t {
     kNormal,
-    kUserDefined,  // scores 0.1 (bytes - 1), which is more than log-probabilities are
+    kUserDefined,  // scores 0.1 (bytes - 1), more than a log-probability; kFloatThroughText only
     kUnmatched,    // never found in a text: unknown, control, byte and unused pieces
   };
   double score = 0;
