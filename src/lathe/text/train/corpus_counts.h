@@ -28,7 +28,7 @@ class CorpusCounts : public CorpusReceiver {
   static constexpr size_t kLongestWord = size_t{1} << 30;
   // What a distinct word costs the trainers: the word tables, and for every byte of it the token,
   // its place in the lists of two pairs or so, or in the suffix array.
-  static constexpr int64_t kMemoryPerWord = 64, kMemoryPerByte = 10;
+  static constexpr int64_t kMemoryPerWord = 80, kMemoryPerByte = 11;
 
   // When the distinct words cost more than `memory_bytes` after a round, two thirds of that are
   // kept: all frequent words, and a sample of the rare ones that stands for all of them
