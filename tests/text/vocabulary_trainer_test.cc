@@ -95,9 +95,9 @@ std::string some_text(uint64_t seed, size_t words) {
 }
 
 TEST(TrainVocabulary, BpeByHand) {
-  // Words ▁ab ×4, ▁abc ×2, ▁bc ×1. Pairs: ▁a 6, ab 6, bc 3, ▁b 1. By id (characters by count: ▁ 7, b
-  // 7, a 6, c 3; ▁ is the higher code point, so b comes first) the pair ab of (a, b) = (2, 0) comes
-  // behind ▁a = (1, 2).
+  // Words ▁ab ×4, ▁abc ×2, ▁bc ×1. Pairs: ▁a 6, ab 6, bc 3, ▁b 1. By id (characters by count: ▁ 7,
+  // b 7, a 6, c 3; ▁ is the higher code point, so b comes first) the pair ab of (a, b) = (2, 0)
+  // comes behind ▁a = (1, 2).
   const TrainedVocabulary v =
       train({{"ab ab ab ab abc abc bc"}}, options_for(VocabularyKind::kBpe, 8));
   EXPECT_EQ(texts_of(v),

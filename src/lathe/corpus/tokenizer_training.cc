@@ -23,7 +23,7 @@ void TokenizerTrainConfig::visit(Visitor& v) {
   v.field("pad", pad, "the special token that pads a batch");
   v.field("min_count", min_count, "do not merge pairs that occur less often", at_least(1));
   v.field("memory_mib", memory_mib,
-          "memory to use; if the distinct words do not fit, the rarest are dropped",
+          "memory to use; if the distinct words do not fit, rare ones are dropped",
           between(1, 1 << 20));
   v.field("overwrite", overwrite, "replace a tokenizer that is already in the folder");
   v.field("model_max_length", model_max_length, "written to tokenizer_config.json; 0 leaves it out",

@@ -22,8 +22,9 @@
 //
 // A length limit changes none of this, because it looks at the string only.
 //
-// By likelihood, a pair's score also rises, when its tokens become rarer. So after a merge all pairs
-// of its two tokens are offered again, and no pair is left out of the table: the rarest may be best.
+// By likelihood, a pair's score also rises, when its tokens become rarer. So after a merge all
+// pairs of its two tokens are offered again, and no pair is left out of the table: the rarest may
+// be best.
 //
 // Threads share the places of a pair by whole words. Sums and positions are put together in the
 // order of the threads' ranges, so nothing depends on how many there are.

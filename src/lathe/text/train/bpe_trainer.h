@@ -9,8 +9,9 @@
 // threads.
 //
 // Memory. What is held are the distinct pre-tokens with their counts, not the text, of which there
-// are at most CorpusCounts::kRoundBytes at a time. When they do not fit, a sample stands
-// for the rare ones (corpus_counts.h); TrainStats says how much was lost, and 0 means that the result is exact.
+// are at most CorpusCounts::kRoundBytes at a time. When they do not fit, a sample stands for the
+// rare ones (corpus_counts.h); TrainStats says how much was lost, and 0 means that the result is
+// exact.
 #pragma once
 
 #include <cstdint>

@@ -213,7 +213,7 @@ void CorpusCounts::enforce_limit() {
   }
   ++draws_;
   once_ = std::max(once_, threshold);
-  for (WordCounts& shard : shards_) stats_.forgotten += shard.sample(threshold, draws_) / unit_;
+  for (WordCounts& shard : shards_) stats_.forgotten += shard.sample(threshold, draws_);
 }
 
 }  // namespace lathe

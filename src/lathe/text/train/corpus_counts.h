@@ -28,13 +28,14 @@ class CorpusCounts : public CorpusReceiver {
   static constexpr size_t kLongestWord = size_t{1} << 30;
   // What a distinct word costs the trainers: the word tables, and for every byte of it the token,
   // its place in the lists of two pairs or so, or in the suffix array.
-  static constexpr int64_t kMemoryPerWord = 64, kMemoryPerByte = 10;
+  static constexpr int64_t kMemoryPerWord = 80, kMemoryPerByte = 11;
 
-  // When the distinct words cost more than `memory_bytes` after a round, two thirds of that are kept:
-  // all frequent words, and a sample of the rare ones that stands for all of them
+  // When the distinct words cost more than `memory_bytes` after a round, two thirds of that are
+  // kept: all frequent words, and a sample of the rare ones that stands for all of them
   // (WordCounts::sample). So what rare words have in common, their endings and letters, keeps its
-  // weight. A word that was forgotten and is met again counts from zero. `weights` are those that set_weight() may be called with, 1
-  // not among them. The cutter must outlive this. Throws kConfig for a weight that is not above 0.
+  // weight. A word that was forgotten and is met again counts from zero. `weights` are those that
+  // set_weight() may be called with, 1 not among them. The cutter must outlive this. Throws kConfig
+  // for a weight that is not above 0.
   CorpusCounts(const WordCutter& cutter, int64_t memory_bytes, std::span<const double> weights = {},
                size_t round_bytes = kRoundBytes);
 

@@ -1,7 +1,8 @@
-// All segmentations of a word into pieces: their sum, their best, and how much each piece takes part
-// (Kudo 2018, arXiv:1804.10959). Internal to text/.
+// All segmentations of a word into pieces: their sum, their best, and how much each piece takes
+// part (Kudo 2018, arXiv:1804.10959). Internal to text/.
 //
-//   P(x_1 … x_n) = Π p(x_i),   Z = Σ over segmentations,   posterior of an edge = α(begin) · p · β(end) / Z
+//   P(x_1 … x_n) = Π p(x_i),   Z = Σ over segmentations
+//   posterior of an edge = α(begin) · p · β(end) / Z
 //
 // A character without a piece of its own is an edge of the piece kUnknown, whose score lies
 // kUnknownPenalty below the lowest, so that there always is a segmentation.

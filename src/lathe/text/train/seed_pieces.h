@@ -2,9 +2,10 @@
 //
 // Every substring of two or more characters that occurs more than once, and could not be made
 // longer without losing an occurrence, is a node of the suffix tree; with it comes every whole word
-// that counts more than `once`, which is what a word that was met a single time may count. A node's score is count · characters, its count being the sum over
-// the words that hold it (`sentencepiece` counts the same in running text). The best `limit` are
-// taken; among equals, the one that is smaller as a string.
+// that counts more than `once`, which is what a word that was met a single time may count. A node's
+// score is count · characters, its count being the sum over the words that hold it (`sentencepiece`
+// counts the same in running text). The best `limit` are taken; among equals, the one that is
+// smaller as a string.
 //
 // Pieces are short and never leave a word, so the suffixes need to be sorted by their first
 // kLongest characters only. That is done in buckets by the first two bytes, on all threads.

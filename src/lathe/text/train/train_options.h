@@ -13,7 +13,7 @@ struct TrainStats {
   int64_t bytes = 0;       // text read
   int64_t words = 0;       // words in it, by weight
   int64_t distinct = 0;    // of which distinct, when learning began
-  int64_t forgotten = 0;   // occurrences lost to the memory limit, by weight
+  int64_t forgotten = 0;   // distinct words dropped for the memory limit, once for each time
   int64_t last_count = 0;  // BPE and WordPiece: how often the last merged pair occurred
   int64_t characters = 0;  // distinct ones; 0 for models over bytes
   int64_t uncovered = 0;   // of which have no token of their own

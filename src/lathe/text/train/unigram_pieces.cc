@@ -159,8 +159,8 @@ class UnigramLearner {
   }
 
   // What the log-likelihood of the best segmentations falls by without the piece, divided by the
-  // sum of all counts: freq · (log p(x) − Σ log p'(alternative)). Kept at any price (infinite): what
-  // has no alternative. Dropped (dead): what no best segmentation uses.
+  // sum of all counts: freq · (log p(x) − Σ log p'(alternative)). Kept at any price (infinite):
+  // what has no alternative. Dropped (dead): what no best segmentation uses.
   double loss_of(int64_t piece, const std::vector<int64_t>& used, double sum,
                  PieceLattice& lattice) const {
     const auto freq = static_cast<double>(used[piece]);

@@ -13,8 +13,8 @@
 // with every covered character among them. All of it is that of `sentencepiece`'s trainer, but for
 // the number of seeds: eight for each piece wanted.
 //
-// Sums over words are made of integers (expected counts in fixed point), so that they are the same in
-// any order: the result does not depend on the number of threads or on the order of the words.
+// Sums over words are made of integers (expected counts in fixed point), so that they are the same
+// in any order: the result does not depend on the number of threads or on the order of the words.
 #pragma once
 
 #include <cstdint>

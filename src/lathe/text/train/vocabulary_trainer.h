@@ -13,8 +13,8 @@
 // options alone: the same bytes for any number of threads. Counts are 64-bit.
 //
 // Memory. What is held are the distinct words with their counts, not the text. When they do not fit
-// into memory_bytes, a sample stands for the rare ones (corpus_counts.h); TrainStats says how much was lost,
-// and 0 means that the result is exact.
+// into memory_bytes, a sample stands for the rare ones (corpus_counts.h); TrainStats says how much
+// was lost, and 0 means that the result is exact.
 #pragma once
 
 #include <cstdint>
@@ -36,8 +36,8 @@ enum class VocabularyKind : uint8_t { kBpe, kUnigram, kWordPiece, kCharacter, kB
 struct VocabularyOptions {
   VocabularyKind kind = VocabularyKind::kUnigram;
   int64_t vocab_size = 32000;  // everything counted; kByte has 256
-  // These get the first ids, in this order. Neither occurs in a word. For `sentencepiece` they begin
-  // with <unk>, <s>, </s>.
+  // These get the first ids, in this order. Neither occurs in a word. For `sentencepiece` they
+  // begin with <unk>, <s>, </s>.
   std::vector<std::string> special_tokens;
   std::vector<std::string> user_symbols;  // found in the text and kept whole; they come next
   // The special token of what has no other; becomes the first when it is not listed. Empty: none.

@@ -68,7 +68,7 @@ int64_t WordCounts::sample(int64_t threshold, uint64_t draw) {
     if (chance * static_cast<double>(threshold) < static_cast<double>(e.count)) {
       kept.add(e.word(), e.hash, std::max(e.count, threshold));
     } else {
-      gone += e.count;
+      ++gone;
     }
   });
   *this = std::move(kept);

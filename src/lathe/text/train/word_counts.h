@@ -35,9 +35,9 @@ class WordCounts {
       if (!e.free()) f(e);
   }
   // Keeps the words with a count of at least `threshold`, and of the others each with probability
-  // count / threshold, with the threshold as its new count: so that the count of any set of words is
-  // right in expectation (threshold sampling: Duffield, Lund and Thorup 2005). What is drawn depends
-  // on the word and `draw` alone. Returns the sum of the counts of the words that are gone.
+  // count / threshold, with the threshold as its new count: so that the count of any set of words
+  // is right in expectation (threshold sampling: Duffield, Lund and Thorup 2005). What is drawn
+  // depends on the word and `draw` alone. Returns how many words are gone.
   int64_t sample(int64_t threshold, uint64_t draw);
 
  private:

@@ -88,10 +88,10 @@ enum class SentenceUnit : uint8_t {
   kLineWithFeed,  // a line and the line feed that ends it
 };
 
-// Units of text, each normalised, pre-tokenised and cut into parts. Symbols are what never becomes a
-// part of a word: special tokens, the user's symbols, and the names of single bytes; they are looked
-// for in the normalised text. A line of more than kLongestSentence bytes is cut at the border of
-// some character.
+// Units of text, each normalised, pre-tokenised and cut into parts. Symbols are what never becomes
+// a part of a word: special tokens, the user's symbols, and the names of single bytes; they are
+// looked for in the normalised text. A line of more than kLongestSentence bytes is cut at the
+// border of some character.
 class SentenceCutter : public WordCutter {
  public:
   static constexpr size_t kLongestSentence = size_t{1} << 20;

@@ -44,8 +44,9 @@ void report(const TokenizerTrainConfig& config, const TokenizerTraining& trainin
                      config.vocab_size);
   if (s.forgotten > 0)
     context.log.warn(
-        "{} of {} words were dropped to stay within {} MiB; raise --memory-mib for an exact result",
-        s.forgotten, s.words, config.memory_mib);
+        "{} rare words were dropped to stay within {} MiB, {} words are left, some of which stand for "
+        "them; raise --memory-mib for an exact result",
+        s.forgotten, config.memory_mib, s.distinct);
   if (context.json) return context.print_json(facts);
   context.out << fmt::format("{}: {} tokens from {} of text, {} words, {} of them distinct\n",
                              config.out, size, human_bytes(static_cast<double>(s.bytes)),
