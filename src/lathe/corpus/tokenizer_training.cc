@@ -1,21 +1,50 @@
 #include "lathe/corpus/tokenizer_training.h"
 
 #include <algorithm>
+#include <charconv>
+#include <cmath>
 #include <nlohmann/json.hpp>
 
 #include "lathe/base/catalogue.h"
 #include "lathe/base/error.h"
+#include "lathe/corpus/train_model.h"
 #include "lathe/io/atomic_file.h"
+#include "lathe/text/split/digits.h"
 #include "lathe/text/split/patterns.h"
+#include "lathe/text/tokenizer_data.h"
+#include "lathe/text/train/text_preparation.h"
 
 namespace lathe {
 
 void TokenizerTrainConfig::visit(Visitor& v) {
-  v.positional("files", files, "files of text or JSON, plain or compressed, or folders of them");
-  v.field("vocab_size", vocab_size, "total number of tokens: special tokens, 256 bytes and merges",
-          at_least(256));
+  v.positional("files", files,
+               "files of text or JSON, plain or compressed, or folders of them; FILE:0.3 counts "
+               "every text of it 0.3 times");
+  v.field("vocab_size", vocab_size, "total number of tokens, special ones included", at_least(1));
   v.field("out", out, "folder for tokenizer.json and tokenizer_config.json", required());
-  v.choice("pattern", pattern, names_of(kPreTokenizers), "how text is split before merging");
+  v.choice("model", model, names_of(kTrainedModels),
+           "kind of model (default: bpe on bytes, split by --pattern)");
+  v.choice("pre", pre, split_names(),
+           "how text is split into words; the default goes with the model, and a pattern means BPE "
+           "on bytes");
+  v.field("normalizer", normalizer,
+          "none, nfc, nfkc, nfkc_cf, nmt_nfkc, bert_cased, bert_uncased, or a file of rules in "
+          "SentencePiece's format; the default goes with the model");
+  v.choice("pattern", pattern, names_of(kPreTokenizers), "how text is split before bytes merge");
+  v.field("byte_fallback", byte_fallback,
+          "add tokens for the 256 bytes, into which characters without a token are cut");
+  v.choice("digits", digits, names_of(kDigitPolicies), "how numbers are cut");
+  v.field("character_coverage", character_coverage,
+          "share of the text whose characters get a token (default: 0.9995; all for WordPiece and "
+          "characters)",
+          between(0, 1));
+  v.field("sentencepiece", sentencepiece,
+          "write a tokenizer.model, too (unigram, and bpe with metaspace); <unk>, <s> and </s> "
+          "are then its first tokens");
+  v.choice("wordpiece_score", wordpiece_score, {"frequency", "likelihood"},
+           "what WordPiece merges first: the most frequent pair (tokenizers), or the one that "
+           "raises the likelihood most (BERT)");
+  v.field("user_symbol", user_symbol, "a string that is always one token");
   v.field("special_token", special_token,
           "a special token, e.g. '<|endoftext|>'; special tokens get the lowest ids");
   v.field("eos", eos, "the special token that ends a text (default: the first)");
@@ -36,7 +65,7 @@ namespace {
 namespace fs = std::filesystem;
 using Json = nlohmann::ordered_json;
 
-BpeTrainOptions train_options(const TokenizerTrainConfig& config) {
+void check_names(const TokenizerTrainConfig& config) {
   for (const auto* name : {&config.eos, &config.bos, &config.pad}) {
     const auto& known = config.special_token;
     require(!*name || std::find(known.begin(), known.end(), **name) != known.end(),
@@ -44,20 +73,13 @@ BpeTrainOptions train_options(const TokenizerTrainConfig& config) {
             "'{}' is not one of the special tokens; add --special-token '{}'", name->value_or(""),
             name->value_or(""));
   }
-  BpeTrainOptions train;
-  train.vocab_size = config.vocab_size;
-  train.pattern = *find_pattern(config.pattern);
-  train.special_tokens = config.special_token;
-  train.min_count = config.min_count;
-  train.memory_bytes = config.memory_mib << 20;
-  return train;
 }
 
 // Documents as the trainer takes texts.
 class FeedTrainer : public DocumentReceiver {
  public:
-  explicit FeedTrainer(TextReceiver& to) : to_(to) {}
-  void begin(const DocumentPlace&) override {}
+  FeedTrainer(CorpusReceiver& to, std::span<const double> weights) : to_(to), weights_(weights) {}
+  void begin(const DocumentPlace& place) override { to_.set_weight(weights_[place.file]); }
   void add(std::string_view piece) override { to_.add(piece); }
   bool end() override {
     to_.end_text();
@@ -65,8 +87,27 @@ class FeedTrainer : public DocumentReceiver {
   }
 
  private:
-  TextReceiver& to_;
+  CorpusReceiver& to_;
+  std::span<const double> weights_;  // by file
 };
+
+// The weight of every file that the arguments lead to, in the order of the files.
+std::vector<double> weights_of_files(std::span<const std::string> arguments) {
+  std::vector<double> weights;
+  for (const WeightedPath& w : weighted_paths(arguments)) {
+    const std::vector<std::string> one = {w.path};
+    weights.resize(weights.size() + list_text_files(one).files.size(), w.weight);
+  }
+  return weights;
+}
+
+// BERT's vocab.txt: a token in each line, in the order of ids.
+std::string vocabulary_lines(const Tokenizer& tokenizer) {
+  std::string lines;
+  for (int32_t id = 0; id < tokenizer.vocab_size(); ++id)
+    lines += tokenizer.data().spelling_of_token(id) + "\n";
+  return lines;
+}
 
 std::string config_json(const TokenizerTrainConfig& config, const Tokenizer& tokenizer) {
   TokenizerConfig names;
@@ -100,29 +141,62 @@ void refuse_existing_tokenizer(const TokenizerTrainConfig& config) {
           "folder, or replace it with --overwrite");
 }
 
+std::vector<WeightedPath> weighted_paths(std::span<const std::string> arguments) {
+  std::vector<WeightedPath> paths;
+  for (const std::string& argument : arguments) {
+    WeightedPath& w = paths.emplace_back(WeightedPath{argument});
+    std::error_code ignored;
+    const size_t colon = argument.rfind(':');
+    if (colon == std::string::npos || fs::exists(argument, ignored)) continue;
+    const char *begin = argument.data() + colon + 1, *end = argument.data() + argument.size();
+    double weight = 0;
+    const auto [next, error] = std::from_chars(begin, end, weight);
+    if (error != std::errc() || next != end) continue;
+    require(weight > 0 && std::isfinite(weight), ErrorKind::kUsage, "command line",
+            "the weight of {} is {}, expected more than 0", argument.substr(0, colon), weight);
+    w = {argument.substr(0, colon), weight};
+  }
+  return paths;
+}
+
 TokenizerTraining train_tokenizer(const TokenizerTrainConfig& config,
                                   std::span<const fs::path> files,
                                   const TokenizerTrainHooks& hooks) {
+  check_names(config);
+  const std::vector<double> weights = weights_of_files(config.files);
+  require(weights.size() == files.size(), ErrorKind::kIo, "train",
+          "the folders now hold {} files, {} before; run the command again", weights.size(),
+          files.size());
   DocumentCounts counts;
   const auto read = [&](CorpusReceiver& receiver) {
-    FeedTrainer feed(receiver);
+    FeedTrainer feed(receiver, weights);
     counts = read_documents(files, config.documents, feed, hooks.reading);
     if (hooks.read) hooks.read(counts);
   };
-  TrainedTokenizer trained = train_bpe(read, train_options(config), hooks.learning);
-  return {std::move(trained), std::move(counts)};
+  TokenizerTraining training = train_model(config, weights, read, hooks.learning);
+  training.counts = std::move(counts);
+  return training;
 }
 
-void save_tokenizer(const TokenizerTrainConfig& config, const Tokenizer& tokenizer,
+void save_tokenizer(const TokenizerTrainConfig& config, const TokenizerTraining& training,
                     Manifest manifest) {
+  const Tokenizer& tokenizer = training.trained.tokenizer;
   const fs::path folder = config.out;
   std::error_code error;
   fs::create_directories(folder, error);
   require(!error, ErrorKind::kIo, config.out, "cannot create the folder: {}", error.message());
   write_file_atomically(folder / "tokenizer.json", tokenizer.to_json());
   write_file_atomically(folder / "tokenizer_config.json", config_json(config, tokenizer));
-  for (const char* name : {"tokenizer.json", "tokenizer_config.json"})
-    add_output(manifest, folder / name, "tokenizer");
+  std::vector<const char*> names = {"tokenizer.json", "tokenizer_config.json"};
+  if (!training.sentencepiece_model.empty()) {
+    write_file_atomically(folder / "tokenizer.model", training.sentencepiece_model);
+    names.push_back("tokenizer.model");
+  }
+  if (config.model == "wordpiece") {
+    write_file_atomically(folder / "vocab.txt", vocabulary_lines(tokenizer));
+    names.push_back("vocab.txt");
+  }
+  for (const char* name : names) add_output(manifest, folder / name, "tokenizer");
   write_manifest(manifest_path(folder, true), manifest);
 }
 

@@ -16,8 +16,12 @@
 namespace lathe {
 
 struct TokenizerTrainConfig {
-  std::vector<std::string> files, special_token;
-  std::string out, pattern = "gpt2";
+  std::vector<std::string> files, special_token, user_symbol;
+  std::string out, pattern = "gpt2", digits = "none", wordpiece_score = "frequency";
+  // Without a model: byte-level BPE, of which only `pattern` says more.
+  std::optional<std::string> model, pre, normalizer;
+  std::optional<double> character_coverage;
+  bool byte_fallback = false, sentencepiece = false;
   int64_t vocab_size = 32000, min_count = 1, memory_mib = 2048, model_max_length = 0;
   std::optional<std::string> eos, bos, pad;
   bool overwrite = false;
@@ -28,6 +32,7 @@ struct TokenizerTrainConfig {
 
 struct TokenizerTraining {
   TrainedTokenizer trained;
+  std::string sentencepiece_model;  // the bytes of a tokenizer.model, where one was asked for
   DocumentCounts counts;
 
   nlohmann::ordered_json facts() const;  // sizes and counts, for the manifest
@@ -49,8 +54,17 @@ TokenizerTraining train_tokenizer(const TokenizerTrainConfig& config,
                                   std::span<const std::filesystem::path> files,
                                   const TokenizerTrainHooks& hooks);
 
-// Writes tokenizer.json, tokenizer_config.json and the manifest to config.out.
-void save_tokenizer(const TokenizerTrainConfig& config, const Tokenizer& tokenizer,
+// Writes tokenizer.json, tokenizer_config.json, tokenizer.model where one was asked for, vocab.txt
+// of a WordPiece vocabulary, and the manifest to config.out.
+void save_tokenizer(const TokenizerTrainConfig& config, const TokenizerTraining& training,
                     Manifest manifest);
+
+// A file and how often its texts count: "a.jsonl:0.3" is (a.jsonl, 0.3), unless a file has that
+// name; without a weight it is 1.
+struct WeightedPath {
+  std::string path;
+  double weight = 1;
+};
+std::vector<WeightedPath> weighted_paths(std::span<const std::string> arguments);
 
 }  // namespace lathe

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "lathe/text/format/model_kinds.h"
+#include "lathe/text/format/sentencepiece_json.h"
 #include "lathe/text/tokenizer.h"
 #include "lathe/text/tokenizer_data.h"
 
@@ -16,13 +17,13 @@ std::string Tokenizer::to_json() const {
   for (const AddedToken& t : data_->added) {
     const OrderedJson token = {
         {"id", t.id},          {"content", t.content}, {"single_word", t.single_word},
-        {"lstrip", t.lstrip},  {"rstrip", t.rstrip},   {"normalized", t.normalized},
+        {"lstrip", t.lstrip},  {"rstrip", t.rstrip},   {"normalized", t.normalized && !t.verbatim},
         {"special", t.special}};
     out += fmt::format("{}    {}", separator, token.dump());
     separator = ",\n";
   }
   out += data_->added.empty() ? "],\n" : "\n  ],\n";
-  const TokenizerParts& parts = data_->parts;
+  const TokenizerParts parts = json_parts_of(*data_);
   out += fmt::format("  \"normalizer\": {},\n", parts.normalizer.dump());
   out += fmt::format("  \"pre_tokenizer\": {},\n", parts.pre_tokenizer.dump());
   out += fmt::format("  \"post_processor\": {},\n", parts.post_processor.dump());
@@ -36,9 +37,12 @@ std::string Tokenizer::config_json(const TokenizerConfig& config) const {
   OrderedJson json;
   OrderedJson decoder = OrderedJson::object();
   for (const AddedToken& t : data_->added) {
-    decoder[std::to_string(t.id)] = {{"content", t.content},         {"lstrip", t.lstrip},
-                                     {"normalized", t.normalized},   {"rstrip", t.rstrip},
-                                     {"single_word", t.single_word}, {"special", t.special}};
+    decoder[std::to_string(t.id)] = {{"content", t.content},
+                                     {"lstrip", t.lstrip},
+                                     {"normalized", t.normalized && !t.verbatim},
+                                     {"rstrip", t.rstrip},
+                                     {"single_word", t.single_word},
+                                     {"special", t.special}};
   }
   json["added_tokens_decoder"] = decoder;
   const auto name = [&](const char* key, const std::string& token) {

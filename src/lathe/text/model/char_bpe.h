@@ -63,8 +63,9 @@ class CharBpe : public TokenModel {
 
   const std::vector<Merge>& merges() const { return merges_; }
   const CharBpeOptions& options() const { return options_; }
-  // Whether the merges are a list in rank order, rather than a consequence of scores with ties.
-  bool has_ranks() const { return !ties_; }
+  // Whether merges() of tokens in rank order say it all: no ties between scores, and no characters
+  // that only pieces are made of.
+  bool has_ranks() const { return !ties_ && hidden_.empty(); }
 
   // Appends the ids of a whole piece, or of a stretch of one between two cuts, without looking it
   // up anywhere. Throws kData for a character without a token. Thread-safe with one Scratch a

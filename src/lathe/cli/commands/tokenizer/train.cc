@@ -57,7 +57,9 @@ void report(const TokenizerTrainConfig& config, const TokenizerTraining& trainin
 int run_train(const TokenizerTrainConfig& config, CommandContext& context) {
   const auto start = std::chrono::steady_clock::now();
   refuse_existing_tokenizer(config);
-  CorpusInput input(config.files, context);
+  std::vector<std::string> paths;
+  for (WeightedPath& w : weighted_paths(config.files)) paths.push_back(std::move(w.path));
+  CorpusInput input(paths, context);
   const TokenizerTraining training = train(config, context, input);
   Json facts = training.facts();
   input.add_facts(training.counts, facts);
@@ -71,7 +73,7 @@ int run_train(const TokenizerTrainConfig& config, CommandContext& context) {
   throw_if_interrupted();
   {
     const StopShield together;
-    save_tokenizer(config, training.trained.tokenizer, std::move(manifest));
+    save_tokenizer(config, training, std::move(manifest));
   }
   facts["out"] = config.out;
   facts["seconds"] = seconds;
@@ -84,7 +86,7 @@ int run_train(const TokenizerTrainConfig& config, CommandContext& context) {
 Command tokenizer_train_command() {
   return make_command<TokenizerTrainConfig>(
       {.name = "train",
-       .summary = "train a byte-level BPE tokenizer",
+       .summary = "train a tokenizer",
        .help =
            "Writes OUT/tokenizer.json, which `tokenizers` and `transformers` can also read. The\n"
            "result does not depend on the number of threads. Plain text, JSON lines and JSON\n"
@@ -93,7 +95,10 @@ Command tokenizer_train_command() {
            "--out runs/tok\n"
            "  lathe tokenizer train *.txt --pattern llama3 --special-token '<|endoftext|>' \\\n"
            "      --out runs/tok\n"
-           "  lathe tokenizer train corpus.jsonl.zst --text-field body --out runs/tok\n"},
+           "  lathe tokenizer train corpus.jsonl.zst --text-field body --out runs/tok\n"
+           "  lathe tokenizer train *.txt --model unigram --sentencepiece --out runs/tok\n"
+           "  lathe tokenizer train *.txt --model wordpiece --special-token '[UNK]' \\\n"
+           "      --special-token '[CLS]' --special-token '[SEP]' --out runs/tok\n"},
       run_train);
 }
 
