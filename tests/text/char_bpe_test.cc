@@ -116,6 +116,40 @@ TEST(CharBpe, ScoresGiveWhatTheRuleGives) {
   }
 }
 
+// As Llama 2 has them: all runs of spaces have one score, and of these the leftmost comes first.
+TEST(CharBpe, RunsOfOneCharacterHaveRanks) {
+  Scored scored{{"<unk>", "a", "▁", "▁a"},
+                {0, -5, -9, -1},
+                {PieceRole::kNone, PieceRole::kNormal, PieceRole::kNormal, PieceRole::kNormal}};
+  const auto model_with = [&](size_t longest) {
+    Scored all = scored;
+    for (size_t n = longest; n > 1; --n) {
+      std::string run;
+      for (size_t i = 0; i < n; ++i) run += "▁";
+      all.pieces.push_back(run);
+      all.scores.push_back(-9);
+      all.roles.push_back(PieceRole::kNormal);
+    }
+    return all;
+  };
+  for (const auto& [longest, ranks] : {std::pair(16, true), {15, false}, {2, true}, {12, false}}) {
+    const Scored all = model_with(static_cast<size_t>(longest));
+    const CharBpe model =
+        CharBpe::by_score(vocabulary_of(all.pieces), all.scores, all.roles, {.unknown = 0}, "test");
+    EXPECT_EQ(model.has_ranks(), ranks) << longest;
+    const CharBpe by_rank(vocabulary_of(all.pieces), model.merges(), {.unknown = 0});
+    std::string text = "a";
+    for (int n = 1; n < 70; ++n) {
+      text += "▁";
+      ASSERT_EQ(encode(model, text), reference(all, text, 0)) << n;
+      ASSERT_EQ(encode(model, text + "a"), reference(all, text + "a", 0)) << n;
+      if (ranks) {
+        ASSERT_EQ(encode(by_rank, text + "a"), reference(all, text + "a", 0)) << n;
+      }
+    }
+  }
+}
+
 TEST(CharBpe, UnusedPiecesAreTakenApart) {
   const Scored scored{{"<unk>", "a", "b", "c", "ab", "abc"},
                       {0, -5, -6, -7, -1, -2},

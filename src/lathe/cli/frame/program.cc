@@ -11,6 +11,7 @@
 #include "lathe/base/error.h"
 #include "lathe/base/parallel.h"
 #include "lathe/base/strings.h"
+#include "lathe/base/utf8.h"
 #include "lathe/cli/frame/help.h"
 #include "lathe/cli/frame/interrupt.h"
 #include "lathe/cli/frame/parse.h"
@@ -172,7 +173,8 @@ int run_program(const Program& program, std::span<const std::string> arguments,
                 const ProgramOutput& output) {
   std::string name;
   const auto complain = [&](const std::string& text, int code) {
-    output.err << (name.empty() ? "lathe" : "lathe " + name) << ": error: " << text << '\n'
+    output.err << (name.empty() ? "lathe" : "lathe " + name)
+               << ": error: " << replace_invalid_utf8(text) << '\n'
                << std::flush;
     return code;
   };

@@ -7,6 +7,7 @@
 #include "lathe/base/strings.h"
 #include "lathe/text/format/gguf_pre_tokenizers.h"
 #include "lathe/text/format/model_kinds.h"
+#include "lathe/text/format/sentencepiece_reader.h"
 #include "lathe/text/model/char_bpe.h"
 #include "lathe/text/model/word_piece.h"
 #include "lathe/text/tokenizer_data.h"
@@ -148,6 +149,33 @@ Tokenizer word_piece(const GgufVocabulary& vocabulary, std::string_view origin) 
                    .decoder = {{"type", "WordPiece"}, {"prefix", "##"}, {"cleanup", true}}});
 }
 
+// SentencePiece's Unigram model.
+Tokenizer unigram(const GgufVocabulary& vocabulary, std::string_view origin) {
+  require(vocabulary.scores.size() == vocabulary.tokens.size(), ErrorKind::kFormat, origin,
+          "key 'tokenizer.ggml.scores' is missing, expected a score for each of {} tokens",
+          vocabulary.tokens.size());
+  SentencePieceFile file;
+  file.normalizer.precompiled_charsmap = vocabulary.precompiled_charsmap;
+  file.normalizer.add_dummy_prefix = vocabulary.add_space_prefix.value_or(false);
+  file.normalizer.remove_extra_whitespaces = vocabulary.remove_extra_whitespaces.value_or(false);
+  for (size_t id = 0; id < vocabulary.tokens.size(); ++id) {
+    const GgufTokenType type = vocabulary.type(id);
+    const bool known = type != GgufTokenType::kUndefined;
+    file.pieces.push_back(
+        {vocabulary.tokens[id], vocabulary.scores[id],
+         known ? static_cast<SentencePieceFile::Type>(type) : SentencePieceFile::Type::kUnused});
+  }
+  const auto name = [&](std::optional<int32_t> id, std::string& text) {
+    if (id) text = vocabulary.tokens[static_cast<size_t>(*id)];
+  };
+  name(vocabulary.unknown, file.unk_piece);
+  name(vocabulary.bos, file.bos_piece);
+  name(vocabulary.eos, file.eos_piece);
+  name(vocabulary.padding, file.pad_piece);
+  // Checked as a file of SentencePiece's own.
+  return sentencepiece_tokenizer(read_sentencepiece(write_sentencepiece(file), origin), origin);
+}
+
 struct GgufModel {
   std::string_view name;  // of `tokenizer.ggml.model`
   std::string_view summary;
@@ -158,6 +186,7 @@ constexpr std::array kGgufModels = {
     GgufModel{"gpt2", "byte-level BPE", byte_level_bpe},
     GgufModel{"llama", "SentencePiece's BPE", sentencepiece_bpe},
     GgufModel{"bert", "WordPiece", word_piece},
+    GgufModel{"t5", "SentencePiece's Unigram", unigram},
 };
 
 }  // namespace

@@ -2,6 +2,7 @@
 // and ranks, so equal tokenizers give equal bytes.
 #include <algorithm>
 
+#include "lathe/text/format/added_tokens_json.h"
 #include "lathe/text/format/model_kinds.h"
 #include "lathe/text/format/sentencepiece_json.h"
 #include "lathe/text/tokenizer.h"
@@ -12,17 +13,7 @@ using OrderedJson = nlohmann::ordered_json;
 
 std::string Tokenizer::to_json() const {
   std::string out = "{\n  \"version\": \"1.0\",\n  \"truncation\": null,\n  \"padding\": null,\n";
-  out += "  \"added_tokens\": [";
-  const char* separator = "\n";
-  for (const AddedToken& t : data_->added) {
-    const OrderedJson token = {
-        {"id", t.id},          {"content", t.content}, {"single_word", t.single_word},
-        {"lstrip", t.lstrip},  {"rstrip", t.rstrip},   {"normalized", t.normalized && !t.verbatim},
-        {"special", t.special}};
-    out += fmt::format("{}    {}", separator, token.dump());
-    separator = ",\n";
-  }
-  out += data_->added.empty() ? "],\n" : "\n  ],\n";
+  out += fmt::format("  \"added_tokens\": {},\n", added_tokens_text(data_->added));
   const TokenizerParts parts = json_parts_of(*data_);
   out += fmt::format("  \"normalizer\": {},\n", parts.normalizer.dump());
   out += fmt::format("  \"pre_tokenizer\": {},\n", parts.pre_tokenizer.dump());

@@ -9,9 +9,11 @@
 #include "lathe/base/strings.h"
 #include "lathe/io/gguf.h"
 #include "lathe/io/mapped_file.h"
+#include "lathe/text/format/added_tokens_json.h"
 #include "lathe/text/format/bert_vocabulary.h"
 #include "lathe/text/format/gguf_reader.h"
 #include "lathe/text/format/sentencepiece_reader.h"
+#include "lathe/text/format/tiktoken.h"
 #include "lathe/text/tokenizer.h"
 
 namespace lathe {
@@ -44,6 +46,17 @@ bool is_tiktoken(const Source& s) {
   return Tokenizer::has_tiktoken_ranks(s.text) || s.file.path().extension() == ".tiktoken";
 }
 
+// Those of the file beside a file of ranks.
+std::vector<AddedToken> added_tokens_beside(const std::string& ranks) {
+  const std::string path = ranks + std::string(kAddedTokensEnding);
+  std::error_code ignored;
+  if (!fs::exists(path, ignored)) return {};
+  const text_json::Json json = text_json::parse(read_file(path), path);
+  if (!json.is_object())
+    text_json::bad(path, "the document is a {}, expected an object", json.type_name());
+  return listed_added_tokens(json, path);
+}
+
 constexpr std::array kFileKinds = {
     FileKind{"tokenizer.json", is_json,
              [](const Source& s) { return Tokenizer::from_json(s.text, s.name()); }},
@@ -54,8 +67,8 @@ constexpr std::array kFileKinds = {
              }},
     FileKind{"lines of tiktoken's 'base64 rank'", is_tiktoken,
              [](const Source& s) {
-               return Tokenizer::from_tiktoken(s.text, s.name(),
-                                               s.pattern.value_or(Pattern::kCl100k));
+               return tiktoken_tokenizer(s.text, s.name(), s.pattern.value_or(Pattern::kCl100k),
+                                         added_tokens_beside(s.name()));
              },
              true},
     FileKind{"SentencePiece's .model",

@@ -5,6 +5,8 @@
 // token's rank (ByteBpeOptions::shared_ranks). tokenizer.json can only list merges one after the other;
 // to_json() writes those of one token in the order of their parts, which is also how transformers
 // converts such files.
+#include "lathe/text/format/tiktoken.h"
+
 #include <algorithm>
 #include <charconv>
 
@@ -90,18 +92,11 @@ bool Tokenizer::has_tiktoken_ranks(std::string_view content) {
   return false;
 }
 
-Tokenizer Tokenizer::from_tiktoken(std::string_view ranks, std::string_view origin, Pattern pattern,
-                                   std::span<const std::string> special_tokens) {
-  Vocabulary vocabulary(read_lines(ranks, origin), origin);
+namespace {
+
+Tokenizer assemble(Vocabulary vocabulary, std::vector<AddedToken> added, std::string_view origin,
+                   Pattern pattern) {
   std::vector<Merge> merges = merges_of(vocabulary);
-  std::vector<AddedToken> added;
-  for (const std::string& text : special_tokens) {
-    AddedToken token;
-    token.id = vocabulary.size() + static_cast<int32_t>(added.size());
-    token.content = text;
-    token.special = true;
-    added.push_back(std::move(token));
-  }
   ByteBpeOptions options;
   options.ignore_merges = true;
   options.shared_ranks = true;
@@ -114,6 +109,27 @@ Tokenizer Tokenizer::from_tiktoken(std::string_view ranks, std::string_view orig
   return Tokenizer(std::make_unique<const TokenizerData>(
       std::make_unique<ByteBpe>(std::move(vocabulary), std::move(merges), options),
       std::move(added), std::move(parts), origin));
+}
+
+}  // namespace
+
+Tokenizer tiktoken_tokenizer(std::string_view ranks, std::string_view origin, Pattern pattern,
+                             std::vector<AddedToken> added) {
+  return assemble(Vocabulary(read_lines(ranks, origin), origin), std::move(added), origin, pattern);
+}
+
+Tokenizer Tokenizer::from_tiktoken(std::string_view ranks, std::string_view origin, Pattern pattern,
+                                   std::span<const std::string> special_tokens) {
+  Vocabulary vocabulary(read_lines(ranks, origin), origin);
+  std::vector<AddedToken> added;
+  for (const std::string& text : special_tokens) {
+    AddedToken token;
+    token.id = vocabulary.size() + static_cast<int32_t>(added.size());
+    token.content = text;
+    token.special = true;
+    added.push_back(std::move(token));
+  }
+  return assemble(std::move(vocabulary), std::move(added), origin, pattern);
 }
 
 }  // namespace lathe

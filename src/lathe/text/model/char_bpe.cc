@@ -3,7 +3,9 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <bit>
 #include <numeric>
+#include <tuple>
 #include <utility>
 
 #include "lathe/base/error.h"
@@ -31,6 +33,31 @@ std::optional<std::string_view> without_affixes(std::string_view text, uint32_t 
   if (text.size() < prefix.size() + suffix.size()) return std::nullopt;
   if (!text.starts_with(prefix) || !text.ends_with(suffix)) return std::nullopt;
   return text.substr(prefix.size(), text.size() - prefix.size() - suffix.size());
+}
+
+// How often a piece repeats its one character; 0 where it has several.
+size_t run_length(std::string_view text) {
+  if (text.empty()) return 0;
+  const size_t n = decode_utf8(as_bytes(text), as_bytes(text) + text.size()).size;
+  const std::string_view first = text.substr(0, n);
+  for (size_t at = 0; at < text.size(); at += n)
+    if (text.substr(at, n) != first) return 0;
+  return text.size() / n;
+}
+
+// Whether pieces with equal scores are made alike whether the leftmost comes first or those of 2,
+// 4, 8, … characters: where they are the runs of one character, all lengths from 2 to a power of
+// two. Both ways a run of n becomes as many of the longest as there are, and one of the rest.
+bool are_all_runs(const Vocabulary& vocabulary, std::span<const int32_t> pieces) {
+  if (pieces.size() == 1) return true;
+  const std::string_view longest = vocabulary.bytes(*std::ranges::max_element(
+      pieces, {}, [&](int32_t id) { return run_length(vocabulary.bytes(id)); }));
+  const size_t most = run_length(longest);
+  return std::has_single_bit(most) && pieces.size() == most - 1 &&
+         std::ranges::all_of(pieces, [&](int32_t id) {
+           const std::string_view text = vocabulary.bytes(id);
+           return run_length(text) > 1 && longest.starts_with(text);
+         });
 }
 
 void require_ranks(size_t merges, std::string_view origin) {
@@ -118,9 +145,14 @@ std::vector<int32_t> CharBpe::add_scored_merges(std::span<const float> scores,
   for (int32_t id = 0; id < vocabulary().size(); ++id)
     if (vocabulary().has(id) && roles[static_cast<size_t>(id)] != PieceRole::kNone)
       by_score.push_back(id);
-  std::ranges::stable_sort(by_score, [&](int32_t a, int32_t b) { return score(a) > score(b); });
+  const auto place = [&](int32_t id) {
+    const size_t run = run_length(vocabulary().bytes(id));
+    return std::tuple(-score(id), !std::has_single_bit(run), run);
+  };
+  std::ranges::stable_sort(by_score, {}, place);
 
   std::vector<int32_t> ranks, scored;  // scored: one entry a rank
+  bool ties = false;
   for (const int32_t id : by_score) {
     const std::string_view text = vocabulary().bytes(id);
     const auto rank = static_cast<int32_t>(scored.size());
@@ -134,16 +166,22 @@ std::vector<int32_t> CharBpe::add_scored_merges(std::span<const float> scores,
       ranks.push_back(rank);
     }
     if (merges_.size() == before) continue;
-    ties_ = ties_ || (rank > 0 && score(scored.back()) == score(id));
+    ties = ties || (rank > 0 && score(scored.back()) == score(id));
     scored.push_back(id);
     if (roles[static_cast<size_t>(id)] != PieceRole::kUnused) continue;
     unused_.resize(static_cast<size_t>(vocabulary().size()), {-1, -1});
     unused_[static_cast<size_t>(id)] = {merges_[before].left, merges_[before].right};
   }
-  for (size_t rank = 0; ties_ && rank < scored.size(); ++rank) {
+  for (size_t rank = 0; ties && rank < scored.size(); ++rank) {
     const bool same = rank > 0 && score(scored[rank]) == score(scored[rank - 1]);
     order.push_back(same ? order.back() : static_cast<int32_t>(rank));
   }
+  const std::span<const int32_t> all = scored;
+  for (size_t begin = 0, end = 0; begin < all.size(); begin = end) {
+    while (end < all.size() && score(all[end]) == score(all[begin])) ++end;
+    ties_ = ties_ || !are_all_runs(vocabulary(), all.subspan(begin, end - begin));
+  }
+  if (!ties_) order.clear();
   return ranks;
 }
 
