@@ -312,16 +312,25 @@ ModelFiles model_files(const Transformer& model, const SaveOptions& options) {
   return files;
 }
 
+namespace {
+
+// The name under which a folder holds a tokenizer whose file has one of its own.
+std::string name_in_folder(const fs::path& tokenizer) {
+  const fs::path kind = tokenizer.extension();
+  if (kind == ".json" || kind == ".model") return "tokenizer" + kind.string();
+  return kind == ".txt" ? "vocab.txt" : "";
+}
+
+}  // namespace
+
 ModelFiles tokenizer_files(const fs::path& from) {
   ModelFiles files;
   const auto belongs = [](const fs::path& path) {
     return model_file_kind(path.filename().string()) == ModelFileKind::kTokenizer;
   };
   if (!fs::is_directory(from)) {
-    if (belongs(from))
-      files[from.filename().string()] = read_file(from);
-    else if (from.extension() == ".json")
-      files["tokenizer.json"] = read_file(from);
+    const std::string name = belongs(from) ? from.filename().string() : name_in_folder(from);
+    if (!name.empty()) files[name] = read_file(from);
     return files;
   }
   for (const auto& entry : fs::directory_iterator(from))

@@ -1,13 +1,14 @@
 // Text to token ids and back.
 //
-// A Tokenizer is what a `tokenizer.json` of the byte-level BPE kind describes (GPT-2, GPT-NeoX,
-// Llama 3, Qwen 2, SmolLM, Falcon, Phi …) or a `.tiktoken` file of ranks:
+// A Tokenizer is what a `tokenizer.json`, a SentencePiece `.model`, a `.tiktoken` file of ranks, a
+// vocab.txt of BERT or the vocabulary of a GGUF file describes:
 //
-//   text ─ added tokens cut out ─ normalised ─ pre-tokenised ─ each piece merged by BPE ─ ids
+//   text ─ added tokens cut out ─ normalised ─ pre-tokenised ─ each piece encoded by a model ─ ids
 //
-// The ids equal those of the `tokenizers` library. Bytes that are not UTF-8 are symbols to the
-// pre-tokeniser and keep their value, so decode(encode(bytes)) == bytes unless a normaliser changes
-// the text. Const member functions are thread-safe.
+// The model is byte-pair encoding on bytes or on characters, Unigram, WordPiece or WordLevel. The
+// ids equal those of `tokenizers`, of `sentencepiece` for a `.model`, and of llama.cpp for GGUF.
+// Bytes that are not UTF-8 keep their value where the vocabulary has tokens for bytes, so
+// decode(encode(bytes)) == bytes unless a normaliser changes the text. Const member functions are thread-safe.
 #pragma once
 
 #include <cstdint>
@@ -66,8 +67,8 @@ class Encoder {
 
 class Tokenizer {
  public:
-  // `origin` names the source in messages. Throws kFormat for damaged content and for kinds of
-  // tokenizer that are not byte-level BPE, saying what is supported.
+  // `origin` names the source in messages. Throws kFormat for damaged content and for components
+  // that are not known, saying which are.
   static Tokenizer from_json(std::string_view json, std::string_view origin);
   // Lines of `base64-of-token rank`. A pair may merge when its bytes are a token; its rank is that
   // token's. Special tokens get the ids behind the highest rank.
@@ -175,9 +176,14 @@ class StreamDecoder {
   std::string held_;
 };
 
-// Reads a tokenizer.json, a file of tiktoken's ranks (`pattern`, default cl100k, applies to that
-// kind only), or a folder with either. A file is known by its content, whatever its name. Throws
-// kIo when it cannot be read, kFormat as above, kUsage for a pattern beside a tokenizer.json.
+// Reads a tokenizer.json, a SentencePiece model, a file of tiktoken's ranks (`pattern`, default
+// cl100k, applies to that kind only; with the added tokens of the file beside it, if there is one),
+// BERT's vocab.txt, a GGUF file, or a folder with one of them; of several, tokenizer.json. A file is
+// known by its content, whatever its name. Throws kIo when it cannot be read, kFormat as above,
+// kUsage for a pattern beside another kind.
 Tokenizer load_tokenizer(const std::string& path, std::optional<Pattern> pattern = std::nullopt);
+
+// Whether a folder has a file that load_tokenizer() would read.
+bool has_tokenizer(const std::string& folder);
 
 }  // namespace lathe

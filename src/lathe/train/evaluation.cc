@@ -29,8 +29,8 @@ std::optional<Recipe> training_recipe(const fs::path& model) {
 }
 
 std::vector<int32_t> bytes_of_tokens(const fs::path& model, const Log& log) {
-  if (fs::exists(model / "tokenizer.json")) return load_tokenizer(model.string()).byte_lengths();
-  log.info("{} has no tokenizer.json, so bits per byte are not known", model.string());
+  if (has_tokenizer(model.string())) return load_tokenizer(model.string()).byte_lengths();
+  log.info("{} has no tokenizer, so bits per byte are not known", model.string());
   return {};
 }
 

@@ -99,15 +99,15 @@ std::string_view text_of(const MappedFile& file) {
   return {reinterpret_cast<const char*>(file.bytes().data()), file.bytes().size()};
 }
 
-// The names under which a folder may hold a tokenizer, those that say most first.
+// The names under which a folder may hold a tokenizer.
 bool may_hold_tokenizer(const fs::path& path) {
   constexpr std::array kEnds = {".model", ".tiktoken", ".gguf"};
   return path.filename() == "vocab.txt" ||
          std::ranges::find(kEnds, path.extension()) != kEnds.end();
 }
 
-// Of a folder without a tokenizer.json: its one file that holds a tokenizer.
-std::string tokenizer_file_in(const std::string& folder) {
+// Of a folder without a tokenizer.json: its files that hold a tokenizer, in order.
+std::vector<std::string> tokenizer_files_in(const std::string& folder) {
   std::vector<std::string> found;
   std::error_code error;
   for (fs::directory_iterator it(folder, error), end; !error && it != end; it.increment(error)) {
@@ -116,6 +116,11 @@ std::string tokenizer_file_in(const std::string& folder) {
     if (kind_of({file, text_of(file), {}}) != nullptr) found.push_back(it->path().string());
   }
   std::ranges::sort(found);
+  return found;
+}
+
+std::string tokenizer_file_in(const std::string& folder) {
+  const std::vector<std::string> found = tokenizer_files_in(folder);
   require(!found.empty(), ErrorKind::kIo, kWhere,
           "the folder {} has no tokenizer.json and no other file with a tokenizer (*.model, "
           "*.tiktoken, vocab.txt, *.gguf); give a folder that has one of them, or the file itself",
@@ -127,6 +132,12 @@ std::string tokenizer_file_in(const std::string& folder) {
 }
 
 }  // namespace
+
+bool has_tokenizer(const std::string& folder) {
+  std::error_code ignored;
+  return fs::exists(fs::path(folder) / "tokenizer.json", ignored) ||
+         tokenizer_files_in(folder).size() == 1;
+}
 
 Tokenizer load_tokenizer(const std::string& path, std::optional<Pattern> pattern) {
   std::error_code ignored;  // a path that cannot be looked at is reported when it is opened

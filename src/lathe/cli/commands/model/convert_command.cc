@@ -51,7 +51,7 @@ DType dtype_on_disk(const fs::path& folder) {
 // Rows of the vocabulary that the folder's tokenizer has tokens for; absent when it has none that
 // can be read, which is no reason not to convert the model.
 std::optional<int64_t> known_tokens(const fs::path& folder, const Log& log) {
-  if (!fs::exists(folder / "tokenizer.json")) return std::nullopt;
+  if (!has_tokenizer(folder.string())) return std::nullopt;
   try {
     return load_tokenizer(folder.string()).vocab_size();
   } catch (const Error& e) {

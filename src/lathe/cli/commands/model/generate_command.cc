@@ -85,8 +85,7 @@ int generate_ids(const GenerateOptions& o, Transformer& model, CommandContext& c
   // need a tokenizer.
   const bool with_text =
       !o.generation.stop.empty() &&
-      (std::ranges::find(context.given, "stop") != context.given.end() ||
-       std::filesystem::exists(std::filesystem::path(o.model) / "tokenizer.json"));
+      (std::ranges::find(context.given, "stop") != context.given.end() || has_tokenizer(o.model));
   std::optional<Tokenizer> tokenizer;
   if (with_text) tokenizer.emplace(load_tokenizer(o.model));
   std::vector<TextStream> rows;
