@@ -5,6 +5,7 @@
 
 #include "lathe/base/catalogue.h"
 #include "lathe/base/error.h"
+#include "lathe/corpus/document_feed.h"
 #include "lathe/io/atomic_file.h"
 #include "lathe/text/split/patterns.h"
 
@@ -53,21 +54,6 @@ BpeTrainOptions train_options(const TokenizerTrainConfig& config) {
   return train;
 }
 
-// Documents as the trainer takes texts.
-class FeedTrainer : public DocumentReceiver {
- public:
-  explicit FeedTrainer(TextReceiver& to) : to_(to) {}
-  void begin(const DocumentPlace&) override {}
-  void add(std::string_view piece) override { to_.add(piece); }
-  bool end() override {
-    to_.end_text();
-    return true;
-  }
-
- private:
-  TextReceiver& to_;
-};
-
 std::string config_json(const TokenizerTrainConfig& config, const Tokenizer& tokenizer) {
   TokenizerConfig names;
   if (!config.special_token.empty()) names.eos = config.special_token.front();
@@ -105,7 +91,7 @@ TokenizerTraining train_tokenizer(const TokenizerTrainConfig& config,
                                   const TokenizerTrainHooks& hooks) {
   DocumentCounts counts;
   const auto read = [&](CorpusReceiver& receiver) {
-    FeedTrainer feed(receiver);
+    DocumentFeed feed(receiver);
     counts = read_documents(files, config.documents, feed, hooks.reading);
     if (hooks.read) hooks.read(counts);
   };
