@@ -150,5 +150,39 @@ TEST_F(TokenizerCommand, EncodingShowsProgressAndDecodingGivesTheBytesBack) {
   EXPECT_EQ(entries_in(folder_.path()), 4u) << "tok, t.txt, ids.json, back.txt";
 }
 
+TEST_F(TokenizerCommand, ExtendingKeepsIdsAndSaysWhatItGained) {
+  folder_.write("a.txt", "abab cdcd abab");
+  learned({path("a.txt")}, {"--special-token", "<|e|>"});
+  const std::string zh = folder_.write("zh.txt", "天地天地 天地日月 日月日月").string();
+  const std::vector<std::string> line = {"tokenizer", "extend", path("tok/new"), "--text",
+                                         zh,          "--text", path("a.txt"),   "--add",
+                                         "9",         "--out",  path("more"),    "--json"};
+  const Result r = run(line);
+  ASSERT_EQ(r.code, 0) << r.err;
+  const auto j = nlohmann::json::parse(r.out);
+  const auto vocab = [&](const char* file) {
+    return nlohmann::json::parse(content_of(path(file)))["model"]["vocab"];
+  };
+  const auto old = vocab("tok/new/tokenizer.json"), now = vocab("more/tokenizer.json");
+  EXPECT_EQ(now.size(), old.size() + 9);
+  for (const auto& [piece, id] : old.items()) EXPECT_EQ(now[piece], id) << piece;
+  EXPECT_EQ(content_of(path("more/tokenizer_config.json")),
+            content_of(path("tok/new/tokenizer_config.json")));
+  EXPECT_EQ(j["characters"], 0) << "bytes are merged";
+  ASSERT_EQ(j["texts"].size(), 2u);
+  int64_t before = 0, characters = 0;
+  for (const auto& text : j["texts"]) {
+    before += text["before"]["tokens"].get<int64_t>();
+    characters += text["characters"].get<int64_t>();
+  }
+  EXPECT_EQ(characters, 14 + 14);
+  EXPECT_EQ(j["before"]["tokens"], before);
+  EXPECT_DOUBLE_EQ(j["before"]["tokens_per_character"].get<double>(),
+                   static_cast<double>(before) / static_cast<double>(characters));
+  EXPECT_LT(j["after"]["tokens"], before);
+  EXPECT_EQ(read_manifest(manifest_path(path("more"), true)).inputs.size(), 2u);
+  EXPECT_NE(run(line).err.find("replace it with --overwrite"), std::string::npos);
+}
+
 }  // namespace
 }  // namespace lathe

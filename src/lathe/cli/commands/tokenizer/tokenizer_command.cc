@@ -17,7 +17,7 @@ Command tokenizer_command() {
   return command_group(
       {.name = "tokenizer", .summary = "train tokenizers, turn text into ids and back"},
       {tokenizer_train_command(), tokenizer_encode_command(), tokenizer_decode_command(),
-       tokenizer_inspect_command()});
+       tokenizer_inspect_command(), tokenizer_extend_command()});
 }
 
 }  // namespace lathe

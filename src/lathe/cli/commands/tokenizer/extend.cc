@@ -1,0 +1,218 @@
+#include <algorithm>
+#include <filesystem>
+#include <nlohmann/json.hpp>
+
+#include "lathe/base/catalogue.h"
+#include "lathe/base/error.h"
+#include "lathe/base/strings.h"
+#include "lathe/cli/commands/data/corpus_input.h"
+#include "lathe/cli/commands/tokenizer/tokenizer.h"
+#include "lathe/cli/frame/interrupt.h"
+#include "lathe/config/read_write.h"
+#include "lathe/corpus/document_feed.h"
+#include "lathe/io/atomic_file.h"
+#include "lathe/io/mapped_file.h"
+#include "lathe/text/extend_tokenizer.h"
+
+namespace lathe {
+namespace {
+
+namespace fs = std::filesystem;
+using Json = nlohmann::ordered_json;
+
+struct ExtendCommandOptions {
+  std::string tokenizer, out;
+  std::vector<std::string> text;
+  std::optional<std::string> pattern;
+  int64_t add = 0, memory_mib = 2048;
+  bool overwrite = false;
+  DocumentConfig documents;
+
+  void visit(Visitor& v) {
+    v.positional("tokenizer", tokenizer, kTokenizerHelp);
+    v.field(
+        "text", text,
+        "a file of text or JSON to learn from, plain or compressed, or a folder of them; may be "
+        "given several times",
+        required());
+    v.field("add", add, "how many new pieces to learn", at_least(1).required());
+    v.field("out", out, "folder for tokenizer.json", required());
+    v.field("memory_mib", memory_mib,
+            "memory to use; if the distinct words do not fit, a sample stands for the rare ones",
+            between(1, 1 << 20));
+    v.field("overwrite", overwrite, "replace a tokenizer that is already in the folder");
+    visit_pattern(v, pattern);
+    documents.visit(v);
+  }
+};
+
+ExtendedTokenizer learn(const ExtendCommandOptions& options, const Tokenizer& old,
+                        CommandContext& context, CorpusInput& input) {
+  std::optional<Progress> bar;
+  const auto feed = [&](CorpusReceiver& receiver) {
+    DocumentFeed documents(receiver);
+    input.finish(
+        read_documents(input.files(), options.documents, documents, input.hook("reading")));
+  };
+  const auto learning = [&](std::string_view phase, int64_t done, int64_t total) {
+    throw_if_interrupted();
+    if (!bar) bar.emplace(context.progress, std::string(phase), static_cast<double>(total), "");
+    bar->update(static_cast<double>(done));
+  };
+  ExtendedTokenizer extended = extend_tokenizer(
+      old, feed, {.add = options.add, .memory_bytes = options.memory_mib << 20}, learning);
+  if (bar) bar->finish();
+  return extended;
+}
+
+struct Fertility {
+  int64_t characters = 0, bytes = 0, before = 0, after = 0;  // before, after: tokens
+
+  void add(const Fertility& o) {
+    characters += o.characters;
+    bytes += o.bytes;
+    before += o.before;
+    after += o.after;
+  }
+  Json of(int64_t tokens) const {
+    const auto count = static_cast<double>(tokens);
+    return {{"tokens", tokens},
+            {"tokens_per_character", count / static_cast<double>(characters)},
+            {"bytes_per_token", static_cast<double>(bytes) / count}};
+  }
+  Json facts() const { return {{"before", of(before)}, {"after", of(after)}}; }
+};
+
+int64_t count_characters(std::string_view text) {
+  return std::ranges::count_if(text,
+                               [](char c) { return (static_cast<uint8_t>(c) & 0xC0) != 0x80; });
+}
+
+// By file.
+std::vector<Fertility> measure(const ExtendCommandOptions& options, const Tokenizer& before,
+                               const Tokenizer& after, CorpusInput& input) {
+  std::vector<Fertility> fertility(input.files().size());
+  const auto receive = [&](Document&& document) {
+    throw_if_interrupted();
+    const std::string& text = document.text;
+    fertility[document.place.file].add({count_characters(text), static_cast<int64_t>(text.size()),
+                                        static_cast<int64_t>(before.encode(text).size()),
+                                        static_cast<int64_t>(after.encode(text).size())});
+    return true;
+  };
+  for_each_document(input.files(), options.documents, receive, input.hook("measuring"));
+  return fertility;
+}
+
+Json facts_of(const ExtendCommandOptions& options, const ExtendedTokenizer& extended,
+              const CorpusInput& input, const std::vector<Fertility>& fertility) {
+  Fertility all;
+  for (const Fertility& f : fertility) all.add(f);
+  Json facts = all.facts();
+  facts["added"] = options.add;
+  facts["characters"] = extended.characters;
+  facts["vocab_size"] = extended.tokenizer.vocab_size();
+  facts["forgotten_words"] = extended.stats.forgotten;
+  facts["texts"] = Json::array();
+  for (size_t i = 0; i < fertility.size(); ++i) {
+    if (fertility[i].characters == 0) continue;
+    Json text = {{"file", input.files()[i].string()}, {"characters", fertility[i].characters}};
+    text.update(fertility[i].facts());
+    facts["texts"].push_back(std::move(text));
+  }
+  return facts;
+}
+
+// It speaks of added tokens only, which keep their ids; so one that comes with the old tokenizer
+// still holds.
+std::string config_beside(const std::string& tokenizer, const Tokenizer& extended) {
+  std::error_code error;
+  const fs::path path = tokenizer;
+  const fs::path folder = fs::is_directory(path, error) ? path : path.parent_path();
+  const fs::path beside = folder / "tokenizer_config.json";
+  return fs::exists(beside, error) ? read_file(beside) : extended.config_json({});
+}
+
+void save(const ExtendCommandOptions& options, const Tokenizer& tokenizer, Manifest manifest) {
+  const fs::path folder = options.out;
+  std::error_code error;
+  fs::create_directories(folder, error);
+  require(!error, ErrorKind::kIo, options.out, "cannot create the folder: {}", error.message());
+  write_file_atomically(folder / "tokenizer.json", tokenizer.to_json());
+  write_file_atomically(folder / "tokenizer_config.json",
+                        config_beside(options.tokenizer, tokenizer));
+  for (const char* name : {"tokenizer.json", "tokenizer_config.json"})
+    add_output(manifest, folder / name, "tokenizer");
+  write_manifest(manifest_path(folder, true), manifest);
+}
+
+void check(const ExtendCommandOptions& options, const CorpusInput& input) {
+  std::error_code error;
+  require(options.overwrite || !fs::exists(fs::path(options.out) / "tokenizer.json", error),
+          ErrorKind::kIo, options.out,
+          "holds a tokenizer; choose another folder, or replace it with --overwrite");
+  for (const fs::path& file : input.files())
+    require(fs::is_regular_file(file, error), ErrorKind::kUsage, file.string(),
+            "is read twice, to learn and to measure, which only a file can be; write it to one");
+}
+
+void report(const ExtendCommandOptions& options, const ExtendedTokenizer& extended,
+            const Json& facts, CommandContext& context) {
+  if (extended.stats.forgotten > 0)
+    context.log.warn(
+        "{} of {} words were dropped to stay within {} MiB; raise --memory-mib for an exact result",
+        extended.stats.forgotten, extended.stats.words, options.memory_mib);
+  if (context.json) return context.print_json(facts);
+  const auto fertility = [](const Json& text, const char* when) {
+    return text[when]["tokens_per_character"].get<double>();
+  };
+  context.out << fmt::format("{}: {} tokens, {} of them new ({} characters, {} merges)\n",
+                             options.out, extended.tokenizer.vocab_size(), options.add,
+                             extended.characters, options.add - extended.characters);
+  context.out << fmt::format("tokens per character: {:.4f} before, {:.4f} after\n",
+                             fertility(facts, "before"), fertility(facts, "after"));
+  for (const Json& text : facts["texts"])
+    context.out << fmt::format("  {}: {:.4f} before, {:.4f} after\n",
+                               text["file"].get<std::string>(), fertility(text, "before"),
+                               fertility(text, "after"));
+}
+
+int run_extend(const ExtendCommandOptions& options, CommandContext& context) {
+  const Tokenizer old = load_tokenizer_of(options.tokenizer, options.pattern);
+  CorpusInput input(options.text, context);
+  check(options, input);
+  const ExtendedTokenizer extended = learn(options, old, context, input);
+  const std::vector<Fertility> fertility = measure(options, old, extended.tokenizer, input);
+  Json facts = facts_of(options, extended, input, fertility);
+
+  Manifest manifest = new_manifest("tokenizer", context.command_line());
+  manifest.recipe = write_config(options).dump(-1, ' ', false, Json::error_handler_t::replace);
+  manifest.facts = facts.dump(-1, ' ', false, Json::error_handler_t::replace);
+  manifest.inputs = input.manifest_inputs();
+  throw_if_interrupted();
+  {
+    const StopShield together;
+    save(options, extended.tokenizer, std::move(manifest));
+  }
+  facts["out"] = options.out;
+  report(options, extended, facts, context);
+  return 0;
+}
+
+}  // namespace
+
+Command tokenizer_extend_command() {
+  return make_command<ExtendCommandOptions>(
+      {.name = "extend",
+       .summary = "add pieces for new text behind those of a tokenizer",
+       .help =
+           "Writes OUT/tokenizer.json, where every old piece keeps its id and the new ones come\n"
+           "after all of them. New merges rank after all old ones: text is first cut as before,\n"
+           "then some neighbours are joined. Takes byte-level BPE and BPE on characters, also from\n"
+           "a .model such as that of Llama 2. A model that uses the tokenizer needs a larger\n"
+           "embedding.\n\n"
+           "  lathe tokenizer extend runs/tok --text chinese.txt --add 1500 --out runs/longer\n"},
+      run_extend);
+}
+
+}  // namespace lathe
