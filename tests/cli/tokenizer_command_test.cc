@@ -184,5 +184,35 @@ TEST_F(TokenizerCommand, ExtendingKeepsIdsAndSaysWhatItGained) {
   EXPECT_NE(run(line).err.find("replace it with --overwrite"), std::string::npos);
 }
 
+TEST_F(TokenizerCommand, PruningKeepsTheTokensOfTheText) {
+  folder_.write("a.txt", "abab cdcd abab efefef cdcd ghgh");
+  learned({path("a.txt")}, {"--special-token", "<|e|>", "--eos", "<|e|>"});
+  folder_.write("b.txt", "abab ab cdx <|e|>");
+  const std::vector<std::string> line = {"tokenizer",  "prune",       path("tok/new"),
+                                         "--text",     path("b.txt"), "--out",
+                                         path("less"), "--json",      "--no-keep-bytes"};
+  const Result r = run(line);
+  ASSERT_EQ(r.code, 0) << r.err;
+  const auto j = nlohmann::json::parse(r.out);
+  const auto map = nlohmann::json::parse(content_of(path("less/id_map.json")));
+  ASSERT_EQ(map.size(), j["after"]["vocab_size"].get<size_t>());
+  EXPECT_LT(map.size(), 30u);
+  const auto ids_of = [&](const char* tokenizer) {
+    EXPECT_EQ(run({"tokenizer", "encode", path(tokenizer), "--input", path("b.txt"), "--out",
+                   path("ids.json")})
+                  .code,
+              0);
+    return nlohmann::json::parse(content_of(path("ids.json"))).get<std::vector<size_t>>();
+  };
+  std::vector<size_t> ids = ids_of("less");
+  for (size_t& id : ids) id = map[id].get<size_t>();
+  EXPECT_EQ(ids, ids_of("tok/new"));
+  EXPECT_EQ(j["tokens"], ids.size());
+  const auto config = nlohmann::json::parse(content_of(path("less/tokenizer_config.json")));
+  EXPECT_EQ(config["eos_token"], "<|e|>");
+  EXPECT_EQ(config["added_tokens_decoder"].size(), 1u);
+  EXPECT_NE(run(line).err.find("replace it with --overwrite"), std::string::npos);
+}
+
 }  // namespace
 }  // namespace lathe

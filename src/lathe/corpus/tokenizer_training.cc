@@ -6,7 +6,7 @@
 #include "lathe/base/catalogue.h"
 #include "lathe/base/error.h"
 #include "lathe/corpus/document_feed.h"
-#include "lathe/io/atomic_file.h"
+#include "lathe/corpus/tokenizer_folder.h"
 #include "lathe/text/split/patterns.h"
 
 namespace lathe {
@@ -78,14 +78,6 @@ Json TokenizerTraining::facts() const {
           {"last_count", s.last_count}};
 }
 
-void refuse_existing_tokenizer(const TokenizerTrainConfig& config) {
-  std::error_code error;
-  require(config.overwrite || !fs::exists(fs::path(config.out) / "tokenizer.json", error),
-          ErrorKind::kIo, config.out,
-          "holds a tokenizer with which shards and models may have been made; choose another "
-          "folder, or replace it with --overwrite");
-}
-
 TokenizerTraining train_tokenizer(const TokenizerTrainConfig& config,
                                   std::span<const fs::path> files,
                                   const TokenizerTrainHooks& hooks) {
@@ -101,15 +93,9 @@ TokenizerTraining train_tokenizer(const TokenizerTrainConfig& config,
 
 void save_tokenizer(const TokenizerTrainConfig& config, const Tokenizer& tokenizer,
                     Manifest manifest) {
-  const fs::path folder = config.out;
-  std::error_code error;
-  fs::create_directories(folder, error);
-  require(!error, ErrorKind::kIo, config.out, "cannot create the folder: {}", error.message());
-  write_file_atomically(folder / "tokenizer.json", tokenizer.to_json());
-  write_file_atomically(folder / "tokenizer_config.json", config_json(config, tokenizer));
-  for (const char* name : {"tokenizer.json", "tokenizer_config.json"})
-    add_output(manifest, folder / name, "tokenizer");
-  write_manifest(manifest_path(folder, true), manifest);
+  const TokenizerFile files[] = {{"tokenizer.json", tokenizer.to_json()},
+                                 {"tokenizer_config.json", config_json(config, tokenizer)}};
+  write_tokenizer_folder(config.out, files, std::move(manifest));
 }
 
 }  // namespace lathe

@@ -1,23 +1,19 @@
 #include <algorithm>
-#include <filesystem>
 #include <nlohmann/json.hpp>
 
 #include "lathe/base/catalogue.h"
-#include "lathe/base/error.h"
 #include "lathe/base/strings.h"
 #include "lathe/cli/commands/data/corpus_input.h"
 #include "lathe/cli/commands/tokenizer/tokenizer.h"
 #include "lathe/cli/frame/interrupt.h"
 #include "lathe/config/read_write.h"
 #include "lathe/corpus/document_feed.h"
-#include "lathe/io/atomic_file.h"
-#include "lathe/io/mapped_file.h"
+#include "lathe/corpus/tokenizer_folder.h"
 #include "lathe/text/extend_tokenizer.h"
 
 namespace lathe {
 namespace {
 
-namespace fs = std::filesystem;
 using Json = nlohmann::ordered_json;
 
 struct ExtendCommandOptions {
@@ -123,39 +119,6 @@ Json facts_of(const ExtendCommandOptions& options, const ExtendedTokenizer& exte
   return facts;
 }
 
-// It speaks of added tokens only, which keep their ids; so one that comes with the old tokenizer
-// still holds.
-std::string config_beside(const std::string& tokenizer, const Tokenizer& extended) {
-  std::error_code error;
-  const fs::path path = tokenizer;
-  const fs::path folder = fs::is_directory(path, error) ? path : path.parent_path();
-  const fs::path beside = folder / "tokenizer_config.json";
-  return fs::exists(beside, error) ? read_file(beside) : extended.config_json({});
-}
-
-void save(const ExtendCommandOptions& options, const Tokenizer& tokenizer, Manifest manifest) {
-  const fs::path folder = options.out;
-  std::error_code error;
-  fs::create_directories(folder, error);
-  require(!error, ErrorKind::kIo, options.out, "cannot create the folder: {}", error.message());
-  write_file_atomically(folder / "tokenizer.json", tokenizer.to_json());
-  write_file_atomically(folder / "tokenizer_config.json",
-                        config_beside(options.tokenizer, tokenizer));
-  for (const char* name : {"tokenizer.json", "tokenizer_config.json"})
-    add_output(manifest, folder / name, "tokenizer");
-  write_manifest(manifest_path(folder, true), manifest);
-}
-
-void check(const ExtendCommandOptions& options, const CorpusInput& input) {
-  std::error_code error;
-  require(options.overwrite || !fs::exists(fs::path(options.out) / "tokenizer.json", error),
-          ErrorKind::kIo, options.out,
-          "holds a tokenizer; choose another folder, or replace it with --overwrite");
-  for (const fs::path& file : input.files())
-    require(fs::is_regular_file(file, error), ErrorKind::kUsage, file.string(),
-            "is read twice, to learn and to measure, which only a file can be; write it to one");
-}
-
 void report(const ExtendCommandOptions& options, const ExtendedTokenizer& extended,
             const Json& facts, CommandContext& context) {
   if (extended.stats.forgotten > 0)
@@ -180,7 +143,8 @@ void report(const ExtendCommandOptions& options, const ExtendedTokenizer& extend
 int run_extend(const ExtendCommandOptions& options, CommandContext& context) {
   const Tokenizer old = load_tokenizer_of(options.tokenizer, options.pattern);
   CorpusInput input(options.text, context);
-  check(options, input);
+  refuse_existing_tokenizer(options.out, options.overwrite);
+  require_read_twice(input, "to learn and to measure");
   const ExtendedTokenizer extended = learn(options, old, context, input);
   const std::vector<Fertility> fertility = measure(options, old, extended.tokenizer, input);
   Json facts = facts_of(options, extended, input, fertility);
@@ -192,7 +156,10 @@ int run_extend(const ExtendCommandOptions& options, CommandContext& context) {
   throw_if_interrupted();
   {
     const StopShield together;
-    save(options, extended.tokenizer, std::move(manifest));
+    const TokenizerFile files[] = {
+        {"tokenizer.json", extended.tokenizer.to_json()},
+        {"tokenizer_config.json", changed_config(options.tokenizer, extended.tokenizer)}};
+    write_tokenizer_folder(options.out, files, std::move(manifest));
   }
   facts["out"] = options.out;
   report(options, extended, facts, context);

@@ -7,6 +7,7 @@
 #include "lathe/cli/commands/tokenizer/tokenizer.h"
 #include "lathe/cli/frame/interrupt.h"
 #include "lathe/config/read_write.h"
+#include "lathe/corpus/tokenizer_folder.h"
 #include "lathe/corpus/tokenizer_training.h"
 
 namespace lathe {
@@ -55,7 +56,7 @@ void report(const TokenizerTrainConfig& config, const TokenizerTraining& trainin
 
 int run_train(const TokenizerTrainConfig& config, CommandContext& context) {
   const auto start = std::chrono::steady_clock::now();
-  refuse_existing_tokenizer(config);
+  refuse_existing_tokenizer(config.out, config.overwrite);
   CorpusInput input(config.files, context);
   const TokenizerTraining training = train(config, context, input);
   Json facts = training.facts();
