@@ -178,6 +178,41 @@ TEST(ExtendTokenizer, NoPieceIsSpelledAsAnotherToken) {
   EXPECT_EQ(now.encode(" abbĠab"), (Ids{3, 5, 4}));
 }
 
+TEST(ExtendTokenizer, UnigramIsCutAsBeforeAndThenJoined) {
+  const char* const json = R"({"added_tokens": [
+      {"id": 9, "content": "<x>", "special": true}],
+    "pre_tokenizer": {"type": "Metaspace", "replacement": "\u2581", "prepend_scheme": "always"},
+    "decoder": {"type": "Metaspace", "replacement": "\u2581", "prepend_scheme": "always"},
+    "model": {"type": "Unigram", "unk_id": 0, "vocab": [["<unk>", 0], ["\u2581", -2],
+      ["a", -3], ["b", -3.5], ["ab", -4], ["c", -4.25], ["\u2581ab", -4.5], ["bc", -5],
+      ["abc", -9.5]]}})";
+  const Tokenizer old = Tokenizer::from_json(json, "u");
+  const std::string text = "abab ababc 天地 天地 天地 bcbc <x> bcbca";
+  const ExtendedTokenizer made = extend_tokenizer(old, feed_of({text}), {.add = 6});
+  const Tokenizer& now = made.tokenizer;
+  EXPECT_EQ(made.characters, 2);
+  EXPECT_EQ(now.vocab_size(), 16);
+  EXPECT_EQ(now.id_of("<x>"), 9);
+  EXPECT_EQ(now.decode(now.encode(text)), text);
+  const auto parts = [](const Tokenizer& t, const std::string& word) {
+    std::vector<size_t> ends;  // of tokens, in bytes
+    size_t at = 0;
+    for (const int32_t id : t.encode(word))
+      ends.push_back(at += t.data().vocabulary().bytes(id).size());
+    return ends;
+  };
+  testing::Dice dice(3);
+  size_t joined = 0;
+  for (int i = 0; i < 500; ++i) {
+    std::string word;
+    for (uint64_t n = 1 + dice.below(9); n > 0; --n) word.push_back("abc"[dice.below(3)]);
+    const auto before = parts(old, word), after = parts(now, word);
+    EXPECT_TRUE(std::ranges::includes(before, after)) << word;
+    joined += before != after;
+  }
+  EXPECT_GT(joined, 30u);
+}
+
 TEST(ExtendTokenizer, SaysWhatCannotBe) {
   const Tokenizer old = byte_level();
   EXPECT_NE(error_of([&] { extended(old, {"xy xy"}, 40); }).find("give more text"),

@@ -11,6 +11,7 @@
 #include "lathe/text/format/sentencepiece_json.h"
 #include "lathe/text/model/byte_bpe.h"
 #include "lathe/text/model/char_bpe.h"
+#include "lathe/text/model/unigram_model.h"
 #include "lathe/text/tokenizer_data.h"
 #include "lathe/text/train/alphabet.h"
 #include "lathe/text/train/corpus_counts.h"
@@ -29,27 +30,38 @@ struct Growth {
   int64_t characters = 0;
 };
 
-// A model that merges, as far as its extension needs it.
-class MergingModel {
+// What joining two pieces of a Unigram model adds to their scores: more than the rounding of sums,
+// less than what tells segmentations apart.
+constexpr double kJoinScore = 0x1p-20;
+
+// A model, as far as its extension needs it.
+class ExtensibleModel {
  public:
-  explicit MergingModel(const TokenModel& model)
+  explicit ExtensibleModel(const TokenModel& model)
       : bytes_(dynamic_cast<const ByteBpe*>(&model)),
-        characters_(dynamic_cast<const CharBpe*>(&model)) {
+        characters_(dynamic_cast<const CharBpe*>(&model)),
+        unigram_(dynamic_cast<const UnigramModel*>(&model)),
+        encoder_(model.encoder(whole_)) {
     const bool affixes = characters_ != nullptr && !characters_->may_cut();
-    require((bytes_ != nullptr || characters_ != nullptr) && !affixes, ErrorKind::kUsage, kWhere,
-            "this tokenizer's model is {}{}, which cannot be extended; expected byte-level BPE, or "
-            "BPE on characters without a prefix or suffix of their own",
+    const bool known = bytes_ != nullptr || characters_ != nullptr || unigram_ != nullptr;
+    require(known && !affixes, ErrorKind::kUsage, kWhere,
+            "this tokenizer's model is {}{}, which cannot be extended; expected byte-level BPE, "
+            "Unigram, or BPE on characters without a prefix or suffix of their own",
             model.type(), affixes ? " with affixes" : "");
   }
 
-  bool of_characters() const { return characters_ != nullptr; }
-  bool byte_fallback() const { return of_characters() && characters_->options().byte_fallback; }
+  bool of_characters() const { return bytes_ == nullptr; }
+  bool byte_fallback() const {
+    if (unigram_ != nullptr) return unigram_->options().byte_fallback;
+    return characters_ != nullptr && characters_->options().byte_fallback;
+  }
 
   void encode(std::string_view word, std::vector<int32_t>& out) {
-    of_characters() ? characters_->merge(word, scratch_, out) : bytes_->encode(word, scratch_, out);
+    encoder_->encode(word, 0, nullptr, out);
   }
 
   std::unique_ptr<const TokenModel> extended(Vocabulary vocabulary, const Growth& growth) const {
+    if (unigram_ != nullptr) return extended_unigram(std::move(vocabulary), growth);
     std::vector<Merge> merges = of_characters() ? characters_->merges() : bytes_->merges();
     merges.insert(merges.end(), growth.merges.begin(), growth.merges.end());
     if (of_characters())
@@ -59,16 +71,34 @@ class MergingModel {
   }
 
  private:
+  // A new character scores as it did when it was unknown, and what is joined hardly more than its
+  // parts: so the best segmentation is the old one, joined where it can be.
+  std::unique_ptr<const TokenModel> extended_unigram(Vocabulary vocabulary,
+                                                     const Growth& growth) const {
+    using Role = UnigramPiece::Role;
+    std::vector<UnigramPiece> pieces = unigram_->pieces();
+    const size_t learned = static_cast<size_t>(vocabulary.size()) - growth.merges.size();
+    // Beside new characters these are added tokens, which are found before the model sees a text.
+    pieces.resize(learned, {unigram_->unknown_score(), Role::kNormal});
+    const auto score = [&](int32_t id) { return pieces[static_cast<size_t>(id)].score; };
+    for (const Merge& m : growth.merges)
+      pieces.push_back({score(m.left) + score(m.right) + kJoinScore, Role::kNormal});
+    return std::make_unique<UnigramModel>(std::move(vocabulary), std::move(pieces),
+                                          unigram_->options(), kWhere);
+  }
+
   const ByteBpe* bytes_;
   const CharBpe* characters_;
-  ByteBpe::Scratch scratch_;
+  const UnigramModel* unigram_;
+  PreTokenizer whole_;  // cuts nothing
+  std::unique_ptr<TextEncoder> encoder_;
 };
 
 // Learns the new pieces. The tokens that merging begins with have the ids of the old tokenizer;
 // after them come new characters, then merges.
 class PieceLearner {
  public:
-  PieceLearner(const TokenizerData& data, MergingModel& model, int64_t add)
+  PieceLearner(const TokenizerData& data, ExtensibleModel& model, int64_t add)
       : data_(data), model_(model), add_(add) {
     for (int32_t id = 0; id < data.vocab_size; ++id) add_old_token(id);
   }
@@ -185,7 +215,7 @@ class PieceLearner {
   }
 
   const TokenizerData& data_;
-  MergingModel& model_;
+  ExtensibleModel& model_;
   const int64_t add_;
   MergedTokens tokens_;
   std::unordered_set<std::string> taken_;  // as tokens are spelled in a tokenizer.json
@@ -212,11 +242,14 @@ PreTokenizer word_splitter(const TokenizerData& data) {
 }
 
 // As a tokenizer.json; that of SentencePiece, too.
-Tokenizer grown(const TokenizerData& data, const MergingModel& model, const Growth& growth) {
+Tokenizer grown(const TokenizerData& data, const ExtensibleModel& model, const Growth& growth) {
   const Vocabulary& old = data.vocabulary();
   std::vector<VocabularyEntry> entries;
   for (int32_t id = 0; id < old.size(); ++id)
     if (old.has(id)) entries.push_back({id, std::string(old.bytes(id)), old.is_literal(id)});
+  // The pieces of a Unigram model are a list without gaps.
+  for (int32_t id = old.size(); id < data.vocab_size && data.model->type() == "Unigram"; ++id)
+    entries.push_back({id, data.spelling_of_token(id)});
   for (size_t i = 0; i < growth.pieces.size(); ++i)
     entries.push_back({data.vocab_size + static_cast<int32_t>(i), growth.pieces[i]});
   const Tokenizer made(
@@ -239,11 +272,11 @@ ExtendedTokenizer extend_tokenizer(const Tokenizer& old, const CorpusFeed& feed,
                                    const ExtendOptions& options, const TrainProgress& progress) {
   check(old, options);
   if (old.data().sentencepiece) {
-    const MergingModel model(*old.data().model);
+    const ExtensibleModel model(*old.data().model);
     return extend_tokenizer(grown(old.data(), model, {}), feed, options, progress);
   }
   const TokenizerData& data = old.data();
-  MergingModel model(*data.model);
+  ExtensibleModel model(*data.model);
   const PreTokenizer splitter = word_splitter(data);
   const PartRules rules = {.split_scripts = model.of_characters()};
   const SentenceCutter cutter(data.normalizer, splitter, rules, SentenceUnit::kText,

@@ -2,13 +2,18 @@
 //
 // The words of the new text are encoded by the old tokenizer, and of what it makes of them the most
 // frequent pairs are merged (Sennrich et al. 2016, arXiv:1508.07909). The new merges rank after all
-// old ones. So a text is first cut as before, and then some neighbours are joined: it never gets
-// longer, and text without a new piece keeps its ids.
+// old ones. So a text is first cut as before, and then some neighbours are joined: text without a new
+// piece keeps its ids, and none gets longer, unless characters that were one unknown token together
+// become known.
 //
 // A model over characters first needs a piece for a character before it can merge it. A new
 // character saves what it took before (with byte fallback its bytes) less one token each time, a
 // merge saves one; the pieces are those that save most, and a merge never saves more than the
 // characters in it.
+//
+// Of a Unigram model a new character scores as it did when it was unknown, and a joined piece the
+// sum of its parts and 2^-20: so the best segmentation is the old one, joined where it can be, unless
+// two old ones were as good as equal.
 //
 // A SentencePiece model becomes a tokenizer.json first. Its merges then have ranks in the order of
 // scores, pieces of the same score in the order of ids, as `transformers` converts them.

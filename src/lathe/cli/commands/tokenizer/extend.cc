@@ -10,6 +10,7 @@
 #include "lathe/corpus/document_feed.h"
 #include "lathe/corpus/tokenizer_folder.h"
 #include "lathe/text/extend_tokenizer.h"
+#include "lathe/text/tokenizer_data.h"
 
 namespace lathe {
 namespace {
@@ -61,20 +62,35 @@ ExtendedTokenizer learn(const ExtendCommandOptions& options, const Tokenizer& ol
   return extended;
 }
 
+struct TokenCount {
+  int64_t tokens = 0, unknown = 0;
+
+  void add(const std::vector<int32_t>& ids, int32_t unknown_id) {
+    tokens += static_cast<int64_t>(ids.size());
+    unknown += std::ranges::count(ids, unknown_id);
+  }
+  void add(const TokenCount& o) {
+    tokens += o.tokens;
+    unknown += o.unknown;
+  }
+};
+
 struct Fertility {
-  int64_t characters = 0, bytes = 0, before = 0, after = 0;  // before, after: tokens
+  int64_t characters = 0, bytes = 0;
+  TokenCount before, after;
 
   void add(const Fertility& o) {
     characters += o.characters;
     bytes += o.bytes;
-    before += o.before;
-    after += o.after;
+    before.add(o.before);
+    after.add(o.after);
   }
-  Json of(int64_t tokens) const {
-    const auto count = static_cast<double>(tokens);
-    return {{"tokens", tokens},
-            {"tokens_per_character", count / static_cast<double>(characters)},
-            {"bytes_per_token", static_cast<double>(bytes) / count}};
+  Json of(const TokenCount& count) const {
+    const auto tokens = static_cast<double>(count.tokens);
+    return {{"tokens", count.tokens},
+            {"tokens_per_character", tokens / static_cast<double>(characters)},
+            {"bytes_per_token", static_cast<double>(bytes) / tokens},
+            {"unknown_tokens", count.unknown}};
   }
   Json facts() const { return {{"before", of(before)}, {"after", of(after)}}; }
 };
@@ -91,9 +107,11 @@ std::vector<Fertility> measure(const ExtendCommandOptions& options, const Tokeni
   const auto receive = [&](Document&& document) {
     throw_if_interrupted();
     const std::string& text = document.text;
-    fertility[document.place.file].add({count_characters(text), static_cast<int64_t>(text.size()),
-                                        static_cast<int64_t>(before.encode(text).size()),
-                                        static_cast<int64_t>(after.encode(text).size())});
+    Fertility& of_file = fertility[document.place.file];
+    of_file.characters += count_characters(text);
+    of_file.bytes += static_cast<int64_t>(text.size());
+    of_file.before.add(before.encode(text), before.data().model->unknown_id());
+    of_file.after.add(after.encode(text), after.data().model->unknown_id());
     return true;
   };
   for_each_document(input.files(), options.documents, receive, input.hook("measuring"));
@@ -174,10 +192,9 @@ Command tokenizer_extend_command() {
        .summary = "add pieces for new text behind those of a tokenizer",
        .help =
            "Writes OUT/tokenizer.json, where every old piece keeps its id and the new ones come\n"
-           "after all of them. New merges rank after all old ones: text is first cut as before,\n"
-           "then some neighbours are joined. Takes byte-level BPE and BPE on characters, also from\n"
-           "a .model such as that of Llama 2. A model that uses the tokenizer needs a larger\n"
-           "embedding.\n\n"
+           "after all of them. Text is first cut as before, then some neighbours are joined. Takes\n"
+           "byte-level BPE, BPE on characters and Unigram, also from a .model such as that of Llama\n"
+           "2. A model that uses the tokenizer needs a larger embedding.\n\n"
            "  lathe tokenizer extend runs/tok --text chinese.txt --add 1500 --out runs/longer\n"},
       run_extend);
 }
