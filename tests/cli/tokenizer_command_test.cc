@@ -150,5 +150,69 @@ TEST_F(TokenizerCommand, EncodingShowsProgressAndDecodingGivesTheBytesBack) {
   EXPECT_EQ(entries_in(folder_.path()), 4u) << "tok, t.txt, ids.json, back.txt";
 }
 
+TEST_F(TokenizerCommand, ExtendingKeepsIdsAndSaysWhatItGained) {
+  folder_.write("a.txt", "abab cdcd abab");
+  learned({path("a.txt")}, {"--special-token", "<|e|>"});
+  const std::string zh = folder_.write("zh.txt", "天地天地 天地日月 日月日月").string();
+  const std::vector<std::string> line = {"tokenizer", "extend", path("tok/new"), "--text",
+                                         zh,          "--text", path("a.txt"),   "--add",
+                                         "9",         "--out",  path("more"),    "--json"};
+  const Result r = run(line);
+  ASSERT_EQ(r.code, 0) << r.err;
+  const auto j = nlohmann::json::parse(r.out);
+  const auto vocab = [&](const char* file) {
+    return nlohmann::json::parse(content_of(path(file)))["model"]["vocab"];
+  };
+  const auto old = vocab("tok/new/tokenizer.json"), now = vocab("more/tokenizer.json");
+  EXPECT_EQ(now.size(), old.size() + 9);
+  for (const auto& [piece, id] : old.items()) EXPECT_EQ(now[piece], id) << piece;
+  EXPECT_EQ(content_of(path("more/tokenizer_config.json")),
+            content_of(path("tok/new/tokenizer_config.json")));
+  EXPECT_EQ(j["characters"], 0) << "bytes are merged";
+  ASSERT_EQ(j["texts"].size(), 2u);
+  int64_t before = 0, characters = 0;
+  for (const auto& text : j["texts"]) {
+    before += text["before"]["tokens"].get<int64_t>();
+    characters += text["characters"].get<int64_t>();
+  }
+  EXPECT_EQ(characters, 14 + 14);
+  EXPECT_EQ(j["before"]["tokens"], before);
+  EXPECT_DOUBLE_EQ(j["before"]["tokens_per_character"].get<double>(),
+                   static_cast<double>(before) / static_cast<double>(characters));
+  EXPECT_LT(j["after"]["tokens"], before);
+  EXPECT_EQ(read_manifest(manifest_path(path("more"), true)).inputs.size(), 2u);
+  EXPECT_NE(run(line).err.find("replace it with --overwrite"), std::string::npos);
+}
+
+TEST_F(TokenizerCommand, PruningKeepsTheTokensOfTheText) {
+  folder_.write("a.txt", "abab cdcd abab efefef cdcd ghgh");
+  learned({path("a.txt")}, {"--special-token", "<|e|>", "--eos", "<|e|>"});
+  folder_.write("b.txt", "abab ab cdx <|e|>");
+  const std::vector<std::string> line = {"tokenizer",  "prune",       path("tok/new"),
+                                         "--text",     path("b.txt"), "--out",
+                                         path("less"), "--json",      "--no-keep-bytes"};
+  const Result r = run(line);
+  ASSERT_EQ(r.code, 0) << r.err;
+  const auto j = nlohmann::json::parse(r.out);
+  const auto map = nlohmann::json::parse(content_of(path("less/id_map.json")));
+  ASSERT_EQ(map.size(), j["after"]["vocab_size"].get<size_t>());
+  EXPECT_LT(map.size(), 30u);
+  const auto ids_of = [&](const char* tokenizer) {
+    EXPECT_EQ(run({"tokenizer", "encode", path(tokenizer), "--input", path("b.txt"), "--out",
+                   path("ids.json")})
+                  .code,
+              0);
+    return nlohmann::json::parse(content_of(path("ids.json"))).get<std::vector<size_t>>();
+  };
+  std::vector<size_t> ids = ids_of("less");
+  for (size_t& id : ids) id = map[id].get<size_t>();
+  EXPECT_EQ(ids, ids_of("tok/new"));
+  EXPECT_EQ(j["tokens"], ids.size());
+  const auto config = nlohmann::json::parse(content_of(path("less/tokenizer_config.json")));
+  EXPECT_EQ(config["eos_token"], "<|e|>");
+  EXPECT_EQ(config["added_tokens_decoder"].size(), 1u);
+  EXPECT_NE(run(line).err.find("replace it with --overwrite"), std::string::npos);
+}
+
 }  // namespace
 }  // namespace lathe

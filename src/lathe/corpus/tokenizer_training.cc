@@ -7,8 +7,9 @@
 
 #include "lathe/base/catalogue.h"
 #include "lathe/base/error.h"
+#include "lathe/corpus/document_feed.h"
+#include "lathe/corpus/tokenizer_folder.h"
 #include "lathe/corpus/train_model.h"
-#include "lathe/io/atomic_file.h"
 #include "lathe/text/split/digits.h"
 #include "lathe/text/split/patterns.h"
 #include "lathe/text/tokenizer_data.h"
@@ -75,16 +76,12 @@ void check_names(const TokenizerTrainConfig& config) {
   }
 }
 
-// Documents as the trainer takes texts.
-class FeedTrainer : public DocumentReceiver {
+// Each text counts as often as the weight of its file says.
+class WeightedFeed : public DocumentFeed {
  public:
-  FeedTrainer(CorpusReceiver& to, std::span<const double> weights) : to_(to), weights_(weights) {}
+  WeightedFeed(CorpusReceiver& to, std::span<const double> weights)
+      : DocumentFeed(to), to_(to), weights_(weights) {}
   void begin(const DocumentPlace& place) override { to_.set_weight(weights_[place.file]); }
-  void add(std::string_view piece) override { to_.add(piece); }
-  bool end() override {
-    to_.end_text();
-    return true;
-  }
 
  private:
   CorpusReceiver& to_;
@@ -133,14 +130,6 @@ Json TokenizerTraining::facts() const {
           {"last_count", s.last_count}};
 }
 
-void refuse_existing_tokenizer(const TokenizerTrainConfig& config) {
-  std::error_code error;
-  require(config.overwrite || !fs::exists(fs::path(config.out) / "tokenizer.json", error),
-          ErrorKind::kIo, config.out,
-          "holds a tokenizer with which shards and models may have been made; choose another "
-          "folder, or replace it with --overwrite");
-}
-
 std::vector<WeightedPath> weighted_paths(std::span<const std::string> arguments) {
   std::vector<WeightedPath> paths;
   for (const std::string& argument : arguments) {
@@ -169,7 +158,7 @@ TokenizerTraining train_tokenizer(const TokenizerTrainConfig& config,
           files.size());
   DocumentCounts counts;
   const auto read = [&](CorpusReceiver& receiver) {
-    FeedTrainer feed(receiver, weights);
+    WeightedFeed feed(receiver, weights);
     counts = read_documents(files, config.documents, feed, hooks.reading);
     if (hooks.read) hooks.read(counts);
   };
@@ -181,23 +170,14 @@ TokenizerTraining train_tokenizer(const TokenizerTrainConfig& config,
 void save_tokenizer(const TokenizerTrainConfig& config, const TokenizerTraining& training,
                     Manifest manifest) {
   const Tokenizer& tokenizer = training.trained.tokenizer;
-  const fs::path folder = config.out;
-  std::error_code error;
-  fs::create_directories(folder, error);
-  require(!error, ErrorKind::kIo, config.out, "cannot create the folder: {}", error.message());
-  write_file_atomically(folder / "tokenizer.json", tokenizer.to_json());
-  write_file_atomically(folder / "tokenizer_config.json", config_json(config, tokenizer));
-  std::vector<const char*> names = {"tokenizer.json", "tokenizer_config.json"};
-  if (!training.sentencepiece_model.empty()) {
-    write_file_atomically(folder / "tokenizer.model", training.sentencepiece_model);
-    names.push_back("tokenizer.model");
-  }
-  if (config.model == "wordpiece") {
-    write_file_atomically(folder / "vocab.txt", vocabulary_lines(tokenizer));
-    names.push_back("vocab.txt");
-  }
-  for (const char* name : names) add_output(manifest, folder / name, "tokenizer");
-  write_manifest(manifest_path(folder, true), manifest);
+  // (An initialiser list here sets off a false alarm of GCC 12 about array bounds.)
+  std::vector<TokenizerFile> files;
+  files.push_back({"tokenizer.json", tokenizer.to_json()});
+  files.push_back({"tokenizer_config.json", config_json(config, tokenizer)});
+  if (!training.sentencepiece_model.empty())
+    files.push_back({"tokenizer.model", training.sentencepiece_model});
+  if (config.model == "wordpiece") files.push_back({"vocab.txt", vocabulary_lines(tokenizer)});
+  write_tokenizer_folder(config.out, files, std::move(manifest));
 }
 
 }  // namespace lathe

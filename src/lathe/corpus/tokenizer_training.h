@@ -44,10 +44,6 @@ struct TokenizerTrainHooks {
   TrainProgress learning;
 };
 
-// Throws kIo if the folder holds a tokenizer that may not be replaced. It is cheap, so call it
-// before reading.
-void refuse_existing_tokenizer(const TokenizerTrainConfig& config);
-
 // Errors: kUsage for an eos, bos or pad that is not one of the special tokens; those of train_bpe
 // and read_documents.
 TokenizerTraining train_tokenizer(const TokenizerTrainConfig& config,

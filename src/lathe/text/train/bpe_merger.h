@@ -90,7 +90,8 @@ class BpeMerger {
   // The pair with the highest score, or nullopt when none is frequent enough. Among equals, the one
   // with the smaller left id, then the smaller right id.
   std::optional<Best> best();
-  // Merges the pair that best() returned into a new token and returns its id, one past the last.
+  // Merges the pair that best() returned into a new token and returns its id, one past the last. A
+  // pair that is not merged does not come again unless all others are used up.
   int32_t merge(const Best& pair);
 
  private:

@@ -107,7 +107,7 @@ TrainedTokenizer train_bpe(const CorpusFeed& feed, const BpeTrainOptions& option
   const MergeLimits limits = {.vocab_size = options.vocab_size,
                               .min_count = options.min_count * counts.unit()};
   learn_merges(std::move(text), limits, "", progress, learned.tokens);
-  stats.last_count = learned.tokens.last_count / counts.unit();
+  stats.last_count = learned.tokens.last_count() / counts.unit();
   return {finish(std::move(learned), options.pattern), stats};
 }
 

@@ -145,7 +145,7 @@ class VocabularyTrainer {
       result_.pieces.push_back({std::move(tokens.texts[i]), static_cast<double>(-merged - i)});
     for (const Merge& m : tokens.merges)
       result_.merges.push_back({id(m.left), id(m.right), id(m.result)});
-    result_.stats.last_count = tokens.last_count / counts_.unit();
+    result_.stats.last_count = tokens.last_count() / counts_.unit();
   }
 
   // f(character's index or -1, whether it begins the word)
@@ -207,7 +207,7 @@ class VocabularyTrainer {
     for (std::string& token : tokens.texts) result_.pieces.push_back({std::move(token)});
     for (const Merge& m : tokens.merges)
       result_.merges.push_back({first + m.left, first + m.right, first + m.result});
-    result_.stats.last_count = tokens.last_count / counts_.unit();
+    result_.stats.last_count = tokens.last_count() / counts_.unit();
   }
 
   void take_characters() {

@@ -91,6 +91,7 @@ class SentenceCutter::SentenceWorker : public WordCutter::Worker {
   explicit SentenceWorker(const SentenceCutter& cutter) : cutter_(cutter), parts_(cutter.rules_) {}
 
   void cut(std::string_view text, int64_t count, WordTally& into) override {
+    if (cutter_.unit_ == SentenceUnit::kText) return cut_sentence(text, count, into);
     while (!text.empty()) {
       const size_t next = std::min(text.find('\n'), text.size() - 1) + 1;
       std::string_view line = text.substr(0, next);

@@ -86,6 +86,7 @@ enum class SentenceUnit : uint8_t {
   kBetweenSpaces,
   kLine,          // a line without its line feed
   kLineWithFeed,  // a line and the line feed that ends it
+  kText,          // the whole text; one above CorpusCounts::kBlockBytes is cut behind line feeds
 };
 
 // Units of text, each normalised, pre-tokenised and cut into parts. Symbols are what never becomes

@@ -1,8 +1,16 @@
+#include <filesystem>
+#include <nlohmann/json.hpp>
+
 #include "lathe/base/catalogue.h"
+#include "lathe/base/error.h"
 #include "lathe/cli/commands/commands.h"
 #include "lathe/cli/commands/tokenizer/tokenizer.h"
+#include "lathe/io/json_file.h"
 
 namespace lathe {
+
+namespace fs = std::filesystem;
+using Json = nlohmann::ordered_json;
 
 void visit_pattern(Visitor& v, std::optional<std::string>& pattern) {
   v.choice("pattern", pattern, names_of(kPreTokenizers),
@@ -13,11 +21,33 @@ Tokenizer load_tokenizer_of(const std::string& path, const std::optional<std::st
   return load_tokenizer(path, pattern ? find_pattern(*pattern) : std::nullopt);
 }
 
+std::string changed_config(const std::string& path, const Tokenizer& tokenizer) {
+  constexpr const char* kTokens = "added_tokens_decoder";
+  std::error_code error;
+  const fs::path folder =
+      fs::is_directory(path, error) ? fs::path(path) : fs::path(path).parent_path();
+  const fs::path beside = folder / "tokenizer_config.json";
+  if (!fs::exists(beside, error)) return tokenizer.config_json({});
+  Json config = read_json_file(beside);
+  require(config.is_object(), ErrorKind::kFormat, beside.string(), "holds a {}, expected an object",
+          config.type_name());
+  config[kTokens] = Json::parse(tokenizer.config_json({}))[kTokens];
+  return config.dump(2) + "\n";
+}
+
+void require_read_twice(const CorpusInput& input, std::string_view what_for) {
+  std::error_code error;
+  for (const fs::path& file : input.files())
+    require(fs::is_regular_file(file, error), ErrorKind::kUsage, file.string(),
+            "is read twice, {}, which only a file can be; write the text to one", what_for);
+}
+
 Command tokenizer_command() {
   return command_group(
       {.name = "tokenizer", .summary = "train tokenizers, turn text into ids and back"},
       {tokenizer_train_command(), tokenizer_encode_command(), tokenizer_decode_command(),
-       tokenizer_inspect_command(), tokenizer_convert_command()});
+       tokenizer_inspect_command(), tokenizer_convert_command(), tokenizer_extend_command(),
+       tokenizer_prune_command()});
 }
 
 }  // namespace lathe

@@ -7,6 +7,7 @@
 #include "lathe/cli/commands/tokenizer/tokenizer.h"
 #include "lathe/cli/frame/interrupt.h"
 #include "lathe/config/read_write.h"
+#include "lathe/corpus/tokenizer_folder.h"
 #include "lathe/corpus/tokenizer_training.h"
 
 namespace lathe {
@@ -56,7 +57,7 @@ void report(const TokenizerTrainConfig& config, const TokenizerTraining& trainin
 
 int run_train(const TokenizerTrainConfig& config, CommandContext& context) {
   const auto start = std::chrono::steady_clock::now();
-  refuse_existing_tokenizer(config);
+  refuse_existing_tokenizer(config.out, config.overwrite);
   std::vector<std::string> paths;
   for (WeightedPath& w : weighted_paths(config.files)) paths.push_back(std::move(w.path));
   CorpusInput input(paths, context);
