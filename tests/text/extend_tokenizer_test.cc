@@ -156,6 +156,13 @@ TEST(ExtendTokenizer, CharactersComeBeforeWhatIsMergedOfThem) {
   EXPECT_EQ(now.encode("天地人").size(), 2u + 3u) << "the mark, 天地, three bytes";
 }
 
+// The normaliser marks the beginning of a text, and not that of a line.
+TEST(ExtendTokenizer, LinesAreNotTexts) {
+  const Tokenizer old = llama_tokenizer();
+  const Tokenizer now = extended(old, {"天地\n天地\n天地"}, 3);
+  EXPECT_EQ(now.token_bytes(static_cast<int32_t>(old.vocab_size()) + 2), "天地");
+}
+
 TEST(ExtendTokenizer, NoPieceReachesOverASpace) {
   const Tokenizer old = llama_tokenizer();
   const Tokenizer now = extended(old, {"es es a a a a a a a a thea thea thea theathea"}, 4);
