@@ -231,9 +231,9 @@ TEST(ExtendTokenizer, SaysWhatCannotBe) {
   EXPECT_NE(error_of([&] { extended(words, {"a"}, 1); }).find("expected byte-level BPE"),
             std::string::npos);
   SentencePieceFile spaces = llama_like();
-  spaces.normalizer.remove_extra_whitespaces = true;
+  spaces.treat_whitespace_as_suffix = true;
   const Tokenizer other = sentencepiece_tokenizer(std::move(spaces), "s");
-  EXPECT_NE(error_of([&] { extended(other, {"a"}, 1); }).find("remove_extra_whitespaces"),
+  EXPECT_NE(error_of([&] { extended(other, {"a"}, 1); }).find("white space behind words"),
             std::string::npos);
 }
 
