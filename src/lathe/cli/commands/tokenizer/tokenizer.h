@@ -13,6 +13,7 @@ Command tokenizer_train_command();
 Command tokenizer_encode_command();
 Command tokenizer_decode_command();
 Command tokenizer_inspect_command();
+Command tokenizer_compare_command();
 
 // What every command says of its argument TOKENIZER.
 inline constexpr const char* kTokenizerHelp =

@@ -15,9 +15,9 @@ Tokenizer load_tokenizer_of(const std::string& path, const std::optional<std::st
 
 Command tokenizer_command() {
   return command_group(
-      {.name = "tokenizer", .summary = "train tokenizers, turn text into ids and back"},
+      {.name = "tokenizer", .summary = "train and compare tokenizers, turn text into ids and back"},
       {tokenizer_train_command(), tokenizer_encode_command(), tokenizer_decode_command(),
-       tokenizer_inspect_command()});
+       tokenizer_inspect_command(), tokenizer_compare_command()});
 }
 
 }  // namespace lathe
