@@ -117,6 +117,22 @@ TEST_F(TokenizerCompare, ErrorsSayWhatIsMissing) {
             std::string::npos);
 }
 
+TEST_F(TokenizerCompare, SaysWhereUnknownTokensLoseText) {
+  const std::string words = folder_
+                                .write("words.json",
+                                       R"({"version": "1.0", "added_tokens": [], "normalizer": null,
+"pre_tokenizer": {"type": "Whitespace"}, "post_processor": null, "decoder": null,
+"model": {"type": "WordLevel", "vocab": {"the": 0, "[UNK]": 1}, "unk_token": "[UNK]"}})")
+                                .string();
+  const std::string text = folder_.write("a.txt", "the longest words").string();
+  const auto list = compared({words, "--text", text});
+  EXPECT_EQ(list[0]["texts"][0]["unknown_tokens"], 0);
+  EXPECT_EQ(list[1]["texts"][0]["unknown_tokens"], 2);
+  const std::string out = run({words, "--text", text}).out;
+  EXPECT_NE(out.find("   ?5.67\n"), std::string::npos) << out;
+  EXPECT_NE(out.find("more than 1 % of the tokens are unknown"), std::string::npos) << out;
+}
+
 TEST_F(TokenizerCompare, TheTableFitsATerminal) {
   const std::string text = folder_.write(std::string(60, 'n') + ".txt", "the cat").string();
   const std::string out = run({"--text", text}).out;

@@ -5,6 +5,7 @@
 
 #include "lathe/base/parallel.h"
 #include "lathe/base/utf8.h"
+#include "lathe/text/tokenizer_data.h"
 
 namespace lathe {
 namespace {
@@ -82,6 +83,14 @@ class Reach {
 
 }  // namespace
 
+TextLength& TextLength::operator+=(const TextLength& other) {
+  tokens += other.tokens;
+  bytes += other.bytes;
+  characters += other.characters;
+  unknown += other.unknown;
+  return *this;
+}
+
 TokenizerComparison::TokenizerComparison(std::vector<NamedTokenizer> tokenizers, Check check)
     : tokenizers_(std::move(tokenizers)), check_(std::move(check)) {
   for (const NamedTokenizer& t : tokenizers_)
@@ -127,18 +136,15 @@ void TokenizerComparison::encode_pending() {
       used[own].resize(used_[kind].size());
     }
     const std::string& text = pending_[item / kinds].text;
+    const int32_t unknown = tokenizers_[kind].tokenizer.data().model->unknown_id();
     std::vector<int32_t> ids;
     encoders[own]->encode(text, options, ids);
     for (const int32_t id : ids) used[own][static_cast<size_t>(id)] = 1;
     lengths[item] = {static_cast<int64_t>(ids.size()), static_cast<int64_t>(text.size()),
-                     count_characters(text)};
+                     count_characters(text), std::ranges::count(ids, unknown)};
   });
-  for (size_t i = 0; i < lengths.size(); ++i) {
-    TextLength& sum = texts_[pending_[i / kinds].row].lengths[i % kinds];
-    sum.tokens += lengths[i].tokens;
-    sum.bytes += lengths[i].bytes;
-    sum.characters += lengths[i].characters;
-  }
+  for (size_t i = 0; i < lengths.size(); ++i)
+    texts_[pending_[i / kinds].row].lengths[i % kinds] += lengths[i];
   for (size_t own = 0; own < used.size(); ++own)
     for (size_t id = 0; id < used[own].size(); ++id) used_[own % kinds][id] |= used[own][id];
   pending_.clear();
@@ -147,12 +153,7 @@ void TokenizerComparison::encode_pending() {
 
 TextLength TokenizerComparison::total(size_t tokenizer) const {
   TextLength sum;
-  for (const ComparedText& text : texts_) {
-    const TextLength& length = text.lengths[tokenizer];
-    sum.tokens += length.tokens;
-    sum.bytes += length.bytes;
-    sum.characters += length.characters;
-  }
+  for (const ComparedText& text : texts_) sum += text.lengths[tokenizer];
   return sum;
 }
 

@@ -23,10 +23,14 @@ struct NamedTokenizer {
 struct TextLength {
   int64_t tokens = 0, bytes = 0;
   int64_t characters = 0;  // code points; a byte that is not UTF-8 counts as one
+  int64_t unknown = 0;     // tokens; each may stand for a whole stretch that is lost
 
+  TextLength& operator+=(const TextLength& other);
   double bytes_per_token() const {
     return static_cast<double>(bytes) / std::max<double>(1, tokens);
   }
+  // So much of the text is lost that few tokens say nothing good of the tokenizer.
+  bool is_lossy() const { return unknown * 100 > tokens; }
   double tokens_per_character() const {
     return static_cast<double>(tokens) / std::max<double>(1, characters);
   }

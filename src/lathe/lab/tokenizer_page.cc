@@ -18,7 +18,7 @@ constexpr const char* kStyle =
     "ui-monospace,SFMono-Regular,Menlo,monospace}.cut span{border-radius:3px;padding:2px "
     "0}.p0{background:color-mix(in srgb,var(--c1) 20%,transparent)}.p1{background:color-mix(in "
     "srgb,var(--c2) 20%,transparent)}.cut i{opacity:.45;font-style:normal}.key{color:var(--soft);"
-    "white-space:nowrap;width:1%}h3{font-size:15px;margin:0 0 6px}.card{margin-bottom:14px}";
+    "white-space:nowrap;width:1%}.length{min-width:90px;width:18%}h3{font-size:15px;margin:0 0 6px}.card{margin-bottom:14px}";
 
 // Escaped, with spaces, tabs and line ends that can be seen.
 std::string visible_html(std::string_view piece) {
@@ -93,7 +93,8 @@ std::string tiles(const TokenizerComparison& comparison, size_t t, const Vocabul
 std::string lengths_table(const TokenizerComparison& comparison) {
   double most = 1e-9;
   for (const ComparedText& text : comparison.texts())
-    for (const TextLength& length : text.lengths) most = std::max(most, length.bytes_per_token());
+    for (const TextLength& length : text.lengths)
+      if (!length.is_lossy()) most = std::max(most, length.bytes_per_token());
   std::string rows = "<tr><th>text</th>";
   for (size_t t = 0; t < comparison.tokenizers().size(); ++t)
     rows += fmt::format("<th colspan=\"2\">[{}]</th>", t + 1);
@@ -103,11 +104,15 @@ std::string lengths_table(const TokenizerComparison& comparison) {
     rows += fmt::format("<tr><td dir=\"auto\">{}</td>", html_escaped(name_of(text)));
     for (const TextLength& length : text.lengths)
       rows += fmt::format(
-          "<td class=\"n\">{:.2f}</td><td><div class=\"bar\" style=\"width:{:.1f}%\"></div></td>",
-          length.bytes_per_token(), 100 * length.bytes_per_token() / most);
+          "<td class=\"n\">{}{:.2f}</td><td class=\"length\"><div class=\"bar\" "
+          "style=\"width:{:.1f}%\"></div></td>",
+          length.is_lossy() ? "? " : "", length.bytes_per_token(),
+          length.is_lossy() ? 0.0 : 100 * length.bytes_per_token() / most);
     rows += "</tr>\n";
   }
-  return "<h2>Bytes per token</h2>\n" + card("<table>" + rows + "</table>");
+  return "<h2>Bytes per token</h2>\n<p class=\"soft\">A question mark: more than 1 % of the tokens "
+         "are unknown, so text is lost.</p>\n" +
+         card("<table>" + rows + "</table>");
 }
 
 // Sentences of texts from the one that is cut the finest to the one that is cut the least.
@@ -131,7 +136,7 @@ std::string tokenizer_page(const TokenizerComparison& comparison,
                            const std::vector<VocabularyFacts>& facts, int64_t hidden_size) {
   std::string body = "<h1>Tokenizers compared</h1>\n";
   for (size_t t = 0; t < facts.size(); ++t) body += tiles(comparison, t, facts[t], hidden_size);
-  return html_page("Tokenizers compared", body + lengths_table(comparison) + sentences(comparison),
+  return html_page("Tokenizers compared", body + sentences(comparison) + lengths_table(comparison),
                    kStyle);
 }
 

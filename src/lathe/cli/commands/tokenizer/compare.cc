@@ -63,6 +63,7 @@ Json json_of(const ComparedText& text, size_t tokenizer) {
   json.update({{"tokens", length.tokens},
                {"bytes", length.bytes},
                {"characters", length.characters},
+               {"unknown_tokens", length.unknown},
                {"bytes_per_token", length.bytes_per_token()},
                {"tokens_per_character", length.tokens_per_character()}});
   return json;
@@ -128,9 +129,15 @@ void print_texts(const TokenizerComparison& comparison, std::ostream& out) {
     }
     out << padded_name(texts[order[k]]);
     for (const TextLength& length : texts[order[k]].lengths)
-      out << fmt::format(" {:>7.2f}", length.bytes_per_token());
+      out << fmt::format(" {:>7}", fmt::format("{}{:.2f}", length.is_lossy() ? "?" : "",
+                                               length.bytes_per_token()));
     out << '\n';
   }
+  const auto lossy = [](const ComparedText& text) {
+    return std::ranges::any_of(text.lengths, &TextLength::is_lossy);
+  };
+  if (std::ranges::any_of(texts, lossy))
+    out << "?: more than 1 % of the tokens are unknown, so text is lost\n";
 }
 
 void print_facts(const TokenizerComparison& comparison, size_t t, const VocabularyFacts& facts,
