@@ -18,7 +18,7 @@ constexpr const char* kStyle =
     "ui-monospace,SFMono-Regular,Menlo,monospace}.cut span{border-radius:3px;padding:2px "
     "0}.p0{background:color-mix(in srgb,var(--c1) 20%,transparent)}.p1{background:color-mix(in "
     "srgb,var(--c2) 20%,transparent)}.cut i{opacity:.45;font-style:normal}.key{color:var(--soft);"
-    "white-space:nowrap;width:1%}.length{min-width:90px;width:18%}h3{font-size:15px;margin:0 0 6px}.card{margin-bottom:14px}";
+    "width:44px}.key+td{width:60px}.length{min-width:90px;width:18%}h3{font-size:15px;margin:0 0 6px}.card{margin-bottom:14px}";
 
 // Escaped, with spaces, tabs and line ends that can be seen.
 std::string visible_html(std::string_view piece) {
