@@ -90,6 +90,17 @@ std::string tiles(const TokenizerComparison& comparison, size_t t, const Vocabul
          "</div>\n";
 }
 
+// Without a bar where text is lost: it would be the longest of all.
+std::string length_cells(const TextLength& length, double most) {
+  const double value = length.bytes_per_token();
+  if (length.is_lossy())
+    return fmt::format("<td class=\"n\">? {:.2f}</td><td class=\"length\"></td>", value);
+  return fmt::format(
+      "<td class=\"n\">{:.2f}</td><td class=\"length\"><div class=\"bar\" "
+      "style=\"width:{:.1f}%\"></div></td>",
+      value, 100 * value / most);
+}
+
 std::string lengths_table(const TokenizerComparison& comparison) {
   double most = 1e-9;
   for (const ComparedText& text : comparison.texts())
@@ -102,12 +113,7 @@ std::string lengths_table(const TokenizerComparison& comparison) {
   for (const size_t i : by_length(comparison)) {
     const ComparedText& text = comparison.texts()[i];
     rows += fmt::format("<tr><td dir=\"auto\">{}</td>", html_escaped(name_of(text)));
-    for (const TextLength& length : text.lengths)
-      rows += fmt::format(
-          "<td class=\"n\">{}{:.2f}</td><td class=\"length\"><div class=\"bar\" "
-          "style=\"width:{:.1f}%\"></div></td>",
-          length.is_lossy() ? "? " : "", length.bytes_per_token(),
-          length.is_lossy() ? 0.0 : 100 * length.bytes_per_token() / most);
+    for (const TextLength& length : text.lengths) rows += length_cells(length, most);
     rows += "</tr>\n";
   }
   return "<h2>Bytes per token</h2>\n<p class=\"soft\">A question mark: more than 1 % of the tokens "
