@@ -60,15 +60,14 @@ nlohmann::ordered_json parsed(std::string_view value, const fs::path& file, int6
 }
 
 // Of an object without the text: what it has instead, and what to do.
-std::string fields_of(const nlohmann::ordered_json& object) {
+std::string fields_of(const nlohmann::ordered_json& object, std::string_view remedy) {
   std::vector<std::string> keys;
   std::string list;
   for (const auto& [key, value] : object.items()) {
     if (keys.size() < 20) keys.push_back(key);
     if (value.is_array() && list.empty()) list = key;
   }
-  std::string text =
-      fmt::format("its fields are: {}. Name the right one with --text-field", join(keys, ", "));
+  std::string text = fmt::format("its fields are: {}. {}", join(keys, ", "), remedy);
   if (!list.empty())
     text += fmt::format(
         ". If the documents are in the array '{}', take it out first (`jq '.[\"{}\"]'`)", list,
@@ -76,22 +75,44 @@ std::string fields_of(const nlohmann::ordered_json& object) {
   return text;
 }
 
+// A label may be a number, too. Throws kData.
+std::string label_of(const nlohmann::ordered_json& object, const std::string& field,
+                     const std::string& where) {
+  const auto it = object.find(field);
+  if (it == object.end())
+    fail(ErrorKind::kData, where, "has no field '{}' to group by; {}", field,
+         fields_of(object, "Group by one of them"));
+  if (it->is_string()) return it->get<std::string>();
+  require(it->is_number() || it->is_boolean(), ErrorKind::kData, where,
+          "the field '{}' to group by is of the type {}, expected a string or a number", field,
+          it->type_name());
+  return it->dump();
+}
+
+struct LabelledText {
+  std::string text, label;
+};
+
 // The text of one JSON value. Throws kData.
-std::string text_of_json(std::string_view value, const fs::path& file, int64_t line,
-                         const std::string& field) {
+LabelledText text_of_json(std::string_view value, const fs::path& file, int64_t line,
+                          const DocumentConfig& config) {
+  const std::string& field = config.text_field;
   const auto tree = parsed(value, file, line);
-  if (tree.is_string()) return tree.get<std::string>();
   const auto where = fmt::format("{}:{}", file.string(), line);
+  const bool labelled = !config.label_field.empty();
+  if (tree.is_string() && !labelled) return {tree.get<std::string>(), {}};
   require(tree.is_object(), ErrorKind::kData, where,
-          "is not a JSON object but a JSON {}, expected {{\"{}\": \"...\"}} or a string",
-          tree.type_name(), field);
+          "is not a JSON object but a JSON {}, expected {{\"{}\": \"...\"}}{}", tree.type_name(),
+          field, labelled ? "" : " or a string");
   const auto it = tree.find(field);
   if (it == tree.end())
-    fail(ErrorKind::kData, where, "has no field '{}'; {}", field, fields_of(tree));
+    fail(ErrorKind::kData, where, "has no field '{}'; {}", field,
+         fields_of(tree, "Name the right one with --text-field"));
   require(it->is_string(), ErrorKind::kData, where, "the field '{}' is {}, expected a string",
           field,
           it->is_null() ? std::string("null") : fmt::format("of the type {}", it->type_name()));
-  return it->get<std::string>();
+  return {it->get<std::string>(),
+          labelled ? label_of(tree, config.label_field, where) : std::string()};
 }
 
 class Reader {
@@ -130,6 +151,10 @@ class Reader {
       return remember_bad(fmt::format("[{}] {}", path().string(), *why));
     }
     const TextFormat format = format_of(head);
+    require(format != TextFormat::kPlain || config_.label_field.empty(), ErrorKind::kData,
+            path().string(),
+            "is plain text, which has no field '{}' to group by; give JSON lines, or do not group",
+            config_.label_field);
     if (file.peek(kByteOrderMark.size()) == kByteOrderMark) {
       char mark[kByteOrderMark.size()];
       file.read(mark);
@@ -256,9 +281,9 @@ class Reader {
   }
 
   void emit_json(std::string_view value, int64_t line) {
-    std::string text;
+    LabelledText document;
     try {
-      text = explained([&] { return text_of_json(value, path(), line, config_.text_field); });
+      document = explained([&] { return text_of_json(value, path(), line, config_); });
     } catch (const Error& e) {
       if (e.kind() != ErrorKind::kData) throw;
       const Said said = said_by(e);
@@ -267,7 +292,8 @@ class Reader {
       ++counts_.bad_records;
       return remember_bad(e.what());
     }
-    emit(text, line);
+    place_.label = std::move(document.label);
+    emit(document.text, line);
   }
 
   void emit(std::string_view text, int64_t line) {

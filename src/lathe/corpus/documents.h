@@ -22,13 +22,16 @@ struct DocumentConfig {
   std::string text_field = "text";
   bool skip_bad = false;
   int64_t max_document_mib = 1024;
+  // Not an option: a command that sets it gets this field of every JSON object as DocumentPlace::label.
+  std::string label_field = {};
 
   void visit(Visitor& v);
 };
 
 struct DocumentPlace {
-  size_t file = 0;   // index into the files
-  int64_t line = 1;  // where it begins in its file
+  size_t file = 0;         // index into the files
+  int64_t line = 1;        // where it begins in its file
+  std::string label = {};  // with config.label_field: that field's value, numbers as JSON has them
 };
 
 // Receives documents as they are read. A plain file that is one document comes in many pieces, so
@@ -61,7 +64,7 @@ using ReadHook = std::function<void(int64_t file_bytes)>;
 // Throws kIo; kFormat for damaged or truncated compressed data; kData, naming the file, for content
 // that is not text (text_format.h), and naming `file:line` for broken JSON, a field that is
 // missing, null or not a string, or a document that is too large; kData if there is no document at
-// all.
+// all, and with config.label_field for a file that is not JSON.
 DocumentCounts read_documents(std::span<const std::filesystem::path> files,
                               const DocumentConfig& config, DocumentReceiver& receiver,
                               const ReadHook& hook = {});

@@ -10,13 +10,13 @@
 
 namespace lathe {
 
-enum class Spelling { kPlain, kByteAlphabet };
+enum class TokenSpelling { kPlain, kByteAlphabet };
 
 // The token that `text` spells.
-VocabularyEntry entry_spelled(std::string_view text, int32_t id, Spelling spelling);
+VocabularyEntry entry_spelled(std::string_view text, int32_t id, TokenSpelling spelling);
 std::optional<int32_t> find_spelled(const Vocabulary& vocabulary, std::string_view text,
-                                    Spelling spelling);
+                                    TokenSpelling spelling);
 // Requires vocabulary.has(id).
-std::string spelling_of(const Vocabulary& vocabulary, int32_t id, Spelling spelling);
+std::string spelling_of(const Vocabulary& vocabulary, int32_t id, TokenSpelling spelling);
 
 }  // namespace lathe

@@ -48,8 +48,8 @@ struct TokenizerData {
   int32_t vocab_size = 0;
 
   const Vocabulary& vocabulary() const { return model->vocabulary(); }
-  Spelling spelling() const {
-    return pre_tokenizer.byte_level() ? Spelling::kByteAlphabet : Spelling::kPlain;
+  TokenSpelling spelling() const {
+    return pre_tokenizer.byte_level() ? TokenSpelling::kByteAlphabet : TokenSpelling::kPlain;
   }
   bool has(int64_t id) const {
     return id >= 0 && id < vocab_size &&

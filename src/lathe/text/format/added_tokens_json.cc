@@ -35,7 +35,7 @@ std::vector<AddedToken> listed_added_tokens(const Json& document, std::string_vi
 }
 
 std::vector<AddedToken> read_added_tokens(const Json& document, const Vocabulary& vocabulary,
-                                          Spelling spelling, std::string_view origin) {
+                                          TokenSpelling spelling, std::string_view origin) {
   std::vector<AddedToken> added = listed_added_tokens(document, origin);
   int32_t first_free = vocabulary.count();
   for (AddedToken& token : added) {

@@ -19,7 +19,7 @@ std::vector<AddedToken> listed_added_tokens(const text_json::Json& document,
 // has its id there; the others follow behind the vocabulary in their order, whatever id the file
 // gives them: so `tokenizers` does it, and those are the ids that a model was trained with.
 std::vector<AddedToken> read_added_tokens(const text_json::Json& document,
-                                          const Vocabulary& vocabulary, Spelling spelling,
+                                          const Vocabulary& vocabulary, TokenSpelling spelling,
                                           std::string_view origin);
 
 // "[…]", a token in each line.

@@ -76,7 +76,7 @@ Tokenizer byte_level_bpe(const GgufVocabulary& vocabulary, std::string_view orig
                        {"ignore_merges", pre.ignore_merges},
                        {"vocab", Json::object()},
                        {"merges", Json::array()}};
-  ModelJson model{fields, sections_of(vocabulary), Spelling::kByteAlphabet, origin};
+  ModelJson model{fields, sections_of(vocabulary), TokenSpelling::kByteAlphabet, origin};
   return assemble(
       model_kind(fields, origin).read(model), vocabulary, origin,
       {.pre_tokenizer = json_of(pre), .post_processor = post, .decoder = {{"type", "ByteLevel"}}});

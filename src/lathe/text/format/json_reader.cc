@@ -29,7 +29,7 @@ Tokenizer Tokenizer::from_json(std::string_view json, std::string_view origin) {
   TokenizerParts parts{part(document, "normalizer"), part(document, "pre_tokenizer"),
                        part(document, "post_processor"), part(document, "decoder")};
   const bool byte_level = PreTokenizer::from_json(parts.pre_tokenizer, origin).byte_level();
-  const Spelling spelling = byte_level ? Spelling::kByteAlphabet : Spelling::kPlain;
+  const TokenSpelling spelling = byte_level ? TokenSpelling::kByteAlphabet : TokenSpelling::kPlain;
   ModelJson model_json{model, cut ? std::move(cut->sections) : token_sections(model, origin),
                        spelling, origin};
   std::unique_ptr<const TokenModel> token_model = kind.read(model_json);

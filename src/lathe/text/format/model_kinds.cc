@@ -28,7 +28,7 @@ Vocabulary make_vocabulary(const ModelJson& json) {
   entries.reserve(json.sections.vocab.size());
   for (const auto& [text, id] : json.sections.vocab) {
     entries.push_back(entry_spelled(text, id, json.spelling));
-    const bool as_written = entries.back().literal || json.spelling == Spelling::kPlain;
+    const bool as_written = entries.back().literal || json.spelling == TokenSpelling::kPlain;
     if (as_written && !is_valid_utf8(text)) bad(json.origin, "token {} is not valid UTF-8", id);
   }
   return Vocabulary(entries, json.origin);
@@ -67,7 +67,7 @@ std::optional<int32_t> unknown_token(const ModelJson& json, const Vocabulary& vo
 }
 
 void require_no_byte_level(const ModelJson& json, std::string_view type) {
-  if (json.spelling == Spelling::kByteAlphabet)
+  if (json.spelling == TokenSpelling::kByteAlphabet)
     bad(json.origin,
         "a {} model with a ByteLevel pre-tokeniser is not supported; ByteLevel goes with BPE",
         type);
@@ -125,7 +125,7 @@ std::unique_ptr<const TokenModel> read_bpe(ModelJson& json) {
         "'dropout' is {}; set it to null, and give --dropout where text is to be encoded so",
         dropout->dump());
   if (find(json.fields, "merges") == nullptr) bad(json.origin, "'merges' is missing");
-  return json.spelling == Spelling::kByteAlphabet ? read_byte_bpe(json) : read_char_bpe(json);
+  return json.spelling == TokenSpelling::kByteAlphabet ? read_byte_bpe(json) : read_char_bpe(json);
 }
 
 std::unique_ptr<const TokenModel> read_word_piece(ModelJson& json) {

@@ -19,7 +19,7 @@ struct TokenizerData;
 struct ModelJson {
   const text_json::Json& fields;
   TokenSections sections;
-  Spelling spelling;
+  TokenSpelling spelling;
   std::string_view origin;
 };
 

@@ -5,6 +5,7 @@
 #include "lathe/base/strings.h"
 #include "lathe/cli/commands/help/pages.h"
 #include "lathe/config/read_write.h"
+#include "lathe/corpus/train_model.h"
 #include "lathe/infer/sampler/samplers.h"
 #include "lathe/kernels/activation/activations.h"
 #include "lathe/model/convert/conversion.h"
@@ -20,7 +21,12 @@
 #include "lathe/nn/position/rope_scaling.h"
 #include "lathe/optim/optimizers.h"
 #include "lathe/optim/schedule.h"
+#include "lathe/text/decode/decoder.h"
+#include "lathe/text/format/model_kinds.h"
+#include "lathe/text/normalize/normalizer.h"
 #include "lathe/text/split/patterns.h"
+#include "lathe/text/split/pretokenizer.h"
+#include "lathe/text/train/text_preparation.h"
 #include "lathe/train/recipe.h"
 
 namespace lathe {
@@ -122,6 +128,30 @@ std::string text_tables() {
   return sampler.text() + pattern.text();
 }
 
+// What `lathe tokenizer train` knows by name, and what a tokenizer.json may be made of.
+std::string tokenizer_tables() {
+  const auto named = [](const char* title, const char* chosen_by, const auto& catalogue) {
+    Table table(title, chosen_by, {"name", "what"});
+    for (const auto& e : catalogue) table.row({e.name, e.summary});
+    return table.text();
+  };
+  const auto parts = [](const char* title, const char* key, const auto& catalogue) {
+    Table table(title, fmt::format("`type` of `{}` in a tokenizer.json", key),
+                {"name", "what", "source"});
+    for (const auto& e : catalogue) table.row({e.name, e.summary, e.source});
+    return table.text();
+  };
+  return layers("Models of tokenizers to train", "lathe tokenizer train --model", kTrainedModels) +
+         named("Normalisers to train with", "`lathe tokenizer train --normalizer`",
+               kNormalizerChoices) +
+         named("Splits to train with", "`lathe tokenizer train --pre`, or a pattern",
+               kSplitChoices) +
+         parts("Models of tokenizers", "model", model_kinds()) +
+         parts("Normalisers", "normalizer", kNormalizers) +
+         parts("Pre-tokenisers", "pre_tokenizer", kPreTokenizerTypes) +
+         parts("Decoders", "decoder", kDecoders);
+}
+
 }  // namespace
 
 std::string components_markdown() {
@@ -135,7 +165,7 @@ std::string components_markdown() {
          layers("Attention", "model.attention.kind", attentions()) +
          layers("Feed-forward", "model.ffn.kind", feed_forwards()) + activations_table() +
          layers("Routers", "model.moe.router", routers()) + model_tables() + training_tables() +
-         text_tables();
+         text_tables() + tokenizer_tables();
 }
 
 std::string recipe_markdown() {

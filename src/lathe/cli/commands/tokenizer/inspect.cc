@@ -1,7 +1,7 @@
 #include <algorithm>
 #include <nlohmann/json.hpp>
 
-#include "lathe/base/utf8.h"
+#include "lathe/base/printable.h"
 #include "lathe/cli/commands/tokenizer/tokenizer.h"
 
 namespace lathe {
@@ -20,22 +20,6 @@ struct InspectOptions {
   }
 };
 
-// Printable: invalid UTF-8 and control characters as \xNN.
-std::string visible(std::string_view bytes) {
-  std::string out;
-  const uint8_t *p = as_bytes(bytes), *end = p + bytes.size();
-  while (p < end) {
-    const CodePoint c = decode_utf8(p, end);
-    if (c.value == kInvalidByte || c.value < 0x20 || c.value == 0x7F) {
-      out += fmt::format("\\x{:02x}", *p);
-    } else {
-      out.append(reinterpret_cast<const char*>(p), c.size);
-    }
-    p += c.size;
-  }
-  return out;
-}
-
 int run_inspect(const InspectOptions& options, CommandContext& context) {
   const Tokenizer t = load_tokenizer_of(options.tokenizer, options.pattern);
   size_t longest = 0;
@@ -52,7 +36,7 @@ int run_inspect(const InspectOptions& options, CommandContext& context) {
   if (options.text) {
     result["tokens"] = Json::array();
     for (int32_t id : t.encode(*options.text))
-      result["tokens"].push_back({{"id", id}, {"text", visible(t.token_bytes(id))}});
+      result["tokens"].push_back({{"id", id}, {"text", printable(t.token_bytes(id))}});
   }
   if (context.json) {
     context.print_json(result);
@@ -63,7 +47,7 @@ int run_inspect(const InspectOptions& options, CommandContext& context) {
       t.vocab_size(), t.merge_count(), t.pattern_name(), longest);
   for (const AddedToken& a : t.added_tokens())
     context.out << fmt::format("{:>8}  {:8} {}\n", a.id, a.special ? "special" : "added",
-                               visible(a.content));
+                               printable(a.content));
   if (options.text)
     for (const Json& token : result["tokens"])
       context.out << fmt::format("{:>8}  '{}'\n", token["id"].get<int32_t>(),

@@ -17,6 +17,7 @@ Command tokenizer_inspect_command();
 Command tokenizer_convert_command();
 Command tokenizer_extend_command();
 Command tokenizer_prune_command();
+Command tokenizer_compare_command();
 
 // What every command says of its argument TOKENIZER.
 inline constexpr const char* kTokenizerHelp =

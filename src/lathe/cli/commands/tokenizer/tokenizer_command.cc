@@ -44,10 +44,10 @@ void require_read_twice(const CorpusInput& input, std::string_view what_for) {
 
 Command tokenizer_command() {
   return command_group(
-      {.name = "tokenizer", .summary = "train tokenizers, turn text into ids and back"},
+      {.name = "tokenizer", .summary = "train and compare tokenizers, turn text into ids and back"},
       {tokenizer_train_command(), tokenizer_encode_command(), tokenizer_decode_command(),
-       tokenizer_inspect_command(), tokenizer_convert_command(), tokenizer_extend_command(),
-       tokenizer_prune_command()});
+       tokenizer_inspect_command(), tokenizer_compare_command(), tokenizer_convert_command(),
+       tokenizer_extend_command(), tokenizer_prune_command()});
 }
 
 }  // namespace lathe
