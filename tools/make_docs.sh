@@ -7,3 +7,12 @@ lathe=${1:-build/lathe}
 "$lathe" help --components >docs/components.md
 "$lathe" help --recipe >docs/recipe.md
 "$lathe" help --combinations >docs/combinations.md
+
+# A table inside a page: what stands between its two comments.
+page=docs/normalisation.md
+{
+  sed '/^<!-- from lathe help --normalizers -->$/q' "$page"
+  "$lathe" help --normalizers
+  sed -n '/^<!-- end of lathe help --normalizers -->$/,$p' "$page"
+} >"$page.new"
+mv "$page.new" "$page"

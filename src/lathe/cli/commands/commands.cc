@@ -18,7 +18,8 @@ const std::vector<Command>& commands() {
 Program lathe_program() {
   static constexpr HelpPage kPages[] = {{"--components", components_markdown},
                                         {"--recipe", recipe_markdown},
-                                        {"--combinations", combinations_markdown}};
+                                        {"--combinations", combinations_markdown},
+                                        {"--normalizers", normalizers_markdown}};
   return {commands(), kPages};
 }
 

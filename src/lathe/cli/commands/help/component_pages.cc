@@ -2,7 +2,7 @@
 
 #include <vector>
 
-#include "lathe/base/strings.h"
+#include "lathe/cli/commands/help/markdown_table.h"
 #include "lathe/cli/commands/help/pages.h"
 #include "lathe/config/read_write.h"
 #include "lathe/corpus/train_model.h"
@@ -32,33 +32,22 @@
 namespace lathe {
 namespace {
 
-// A bar in a cell would end it.
-std::string cell(std::string_view text) {
-  std::string out;
-  for (const char c : text) {
-    if (c == '|') out += '\\';
-    out += c;
-  }
-  return out;
-}
-
+// A section: title, what chooses from it, and a table whose first column is code.
 class Table {
  public:
   Table(const std::string& title, const std::string& chosen_by,
         const std::vector<std::string>& columns)
-      : text_(fmt::format("\n## {}\n\n{}\n\n| {} |\n|", title, chosen_by, join(columns, " | "))) {
-    for (size_t i = 0; i < columns.size(); ++i) text_ += "---|";
-    text_ += "\n";
-  }
+      : head_(fmt::format("\n## {}\n\n{}\n\n", title, chosen_by)), table_(columns) {}
   void row(const std::vector<std::string_view>& cells) {
-    text_ += fmt::format("| `{}` |", cells[0]);
-    for (size_t i = 1; i < cells.size(); ++i) text_ += fmt::format(" {} |", cell(cells[i]));
-    text_ += "\n";
+    std::vector<std::string> row(cells.begin(), cells.end());
+    row[0] = "`" + row[0] + "`";
+    table_.row(row);
   }
-  const std::string& text() const { return text_; }
+  std::string text() const { return head_ + table_.text(); }
 
  private:
-  std::string text_;
+  std::string head_;
+  MarkdownTable table_;
 };
 
 template <class Catalogue>

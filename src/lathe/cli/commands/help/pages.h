@@ -8,6 +8,8 @@ namespace lathe {
 
 std::string components_markdown();  // docs/components.md
 std::string recipe_markdown();      // docs/recipe.md
+// The table in docs/normalisation.md: what the normalisers do to some texts.
+std::string normalizers_markdown();
 
 // Which choices of model/combinations.h work together.
 std::string combinations_markdown();         // docs/combinations.md
