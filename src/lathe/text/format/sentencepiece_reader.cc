@@ -77,7 +77,7 @@ Tokenizer sentencepiece_tokenizer(SentencePieceFile file, std::string_view origi
   TokenizerParts parts{.normalizer = normalization_of(file, origin).to_json(),
                        .post_processor = template_processor(bos, eos)};
   SentencePieceDecoding decoding = SentencePieceDecoding::of(file, origin);
-  decoding.keep_invalid_bytes = file.byte_fallback;
+  decoding.keep_invalid_bytes = true;
   auto own = std::make_unique<const SentencePieceParts>(
       SentencePieceParts{std::move(file), std::move(decoding)});
   return Tokenizer(std::make_unique<const TokenizerData>(std::move(model), std::move(added),

@@ -46,7 +46,7 @@ class CharPieces {
   }
 
   const CharBpe& model_;
-  WordMemory<7> memory_;
+  WordMemory<7, 15> memory_;
   PairMerger::Scratch scratch_;
 };
 

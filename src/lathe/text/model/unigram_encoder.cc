@@ -74,7 +74,7 @@ class UnigramPieces {
  private:
   static constexpr bool kThroughText = sizeof(Real) == 4;
   static constexpr Real kMaxSum = kThroughText ? 100000 : std::numeric_limits<Real>::infinity();
-  static constexpr int kMemoryBits = 14;
+  static constexpr int kMemoryBits = 16;
   static constexpr size_t kWordPieces = 10;
   static constexpr uint64_t kMarked = uint64_t{1} << 63;  // in a key: a mark stands before the word
 

@@ -8,6 +8,7 @@
 #include "lathe/base/error.h"
 #include "lathe/base/parallel.h"
 #include "lathe/base/utf8.h"
+#include "lathe/cli/commands/tokenizer/tokenizer.h"
 #include "lathe/cli/frame/interrupt.h"
 #include "lathe/io/mapped_file.h"
 
@@ -15,6 +16,18 @@ namespace lathe {
 namespace {
 
 constexpr int kDocumentCharacters = 4000;
+
+using Clock = std::chrono::steady_clock;
+
+double seconds_since(Clock::time_point start) {
+  return std::chrono::duration<double>(Clock::now() - start).count();
+}
+
+double median(std::vector<double> values) {
+  const auto middle = values.begin() + static_cast<ptrdiff_t>(values.size() / 2);
+  std::nth_element(values.begin(), middle, values.end());
+  return *middle;
+}
 
 std::vector<std::string_view> documents_of(std::string_view text) {
   std::vector<std::string_view> documents;
@@ -48,30 +61,58 @@ struct BenchTokenizerOptions {
   double seconds = 2;
 
   void visit(Visitor& v) {
-    v.positional("tokenizer", tokenizer, "a folder, a tokenizer.json or a .tiktoken file");
+    v.positional("tokenizer", tokenizer, kTokenizerHelp);
     v.positional("file", file, "text to encode");
     v.field("seconds", seconds, "approximate time to measure for", between(0, 3600));
   }
 };
 
+// Bytes of text a second that decoding gives on one thread, and the bytes.
+std::pair<double, int64_t> measure_decode(const Tokenizer& tokenizer, std::string_view text,
+                                          double seconds) {
+  std::vector<std::vector<int32_t>> lists;
+  for (const std::string_view document : documents_of(text))
+    lists.push_back(tokenizer.encode(document));
+  std::vector<double> times;
+  int64_t bytes = 0;
+  const auto start = Clock::now();
+  while (times.size() < 3 || seconds_since(start) < seconds) {
+    const auto pass = Clock::now();
+    bytes = 0;
+    for (const std::vector<int32_t>& ids : lists)
+      bytes += static_cast<int64_t>(tokenizer.decode(ids).size());
+    times.push_back(seconds_since(pass));
+    throw_if_interrupted();
+  }
+  return {static_cast<double>(bytes) / median(std::move(times)), bytes};
+}
+
 int run_bench_tokenizer(const BenchTokenizerOptions& options, CommandContext& context) {
+  const auto load = Clock::now();
   const Tokenizer tokenizer = load_tokenizer(options.tokenizer);
+  const double load_ms = 1e3 * seconds_since(load);
   const MappedFile file(options.file);
   const std::string_view text(reinterpret_cast<const char*>(file.bytes().data()),
                               file.bytes().size());
   const EncodeSpeed speed = measure_encode(tokenizer, text, options.seconds);
+  const auto [decode_rate, decoded] = measure_decode(tokenizer, text, options.seconds);
   if (context.json) {
     context.print_json({{"mb_per_s", speed.mb_per_s},
                         {"bytes", speed.bytes},
                         {"documents", speed.documents},
                         {"tokens", speed.tokens},
                         {"threads", thread_count()},
-                        {"passes", speed.passes}});
+                        {"passes", speed.passes},
+                        {"decode_mb_per_s", decode_rate / 1e6},
+                        {"decoded_bytes", decoded},
+                        {"load_ms", load_ms}});
   } else {
     context.out << fmt::format(
-        "{:.1f} MB/s on {} thread(s): {} documents, {} bytes, {} tokens, {:.2f} bytes a token\n",
+        "{:.1f} MB/s on {} thread(s): {} documents, {} bytes, {} tokens, {:.2f} bytes a token\n"
+        "decoding {:.1f} MB/s on one thread, loading {:.0f} ms\n",
         speed.mb_per_s, thread_count(), speed.documents, speed.bytes, speed.tokens,
-        static_cast<double>(speed.bytes) / static_cast<double>(speed.tokens));
+        static_cast<double>(speed.bytes) / static_cast<double>(speed.tokens), decode_rate / 1e6,
+        load_ms);
   }
   return 0;
 }
@@ -79,7 +120,6 @@ int run_bench_tokenizer(const BenchTokenizerOptions& options, CommandContext& co
 }  // namespace
 
 EncodeSpeed measure_encode(const Tokenizer& tokenizer, std::string_view text, double seconds) {
-  using Clock = std::chrono::steady_clock;
   require(!text.empty(), ErrorKind::kData, "bench tokenizer", "the text is empty");
   const std::vector<std::string_view> documents = documents_of(text);
   EncodeSpeed speed;
@@ -87,30 +127,26 @@ EncodeSpeed measure_encode(const Tokenizer& tokenizer, std::string_view text, do
   speed.documents = static_cast<int64_t>(documents.size());
   std::vector<double> rates;
   const auto start = Clock::now();
-  double elapsed = 0;
-  while (rates.size() < 3 || elapsed < seconds) {
+  while (rates.size() < 3 || seconds_since(start) < seconds) {
     const auto pass = Clock::now();
     speed.tokens = encode_all(tokenizer, documents);
-    const auto now = Clock::now();
-    rates.push_back(static_cast<double>(text.size()) / 1e6 /
-                    std::chrono::duration<double>(now - pass).count());
-    elapsed = std::chrono::duration<double>(now - start).count();
+    rates.push_back(static_cast<double>(text.size()) / 1e6 / seconds_since(pass));
     if (interrupt_requested()) break;
   }
   throw_if_interrupted();
   speed.passes = static_cast<int>(rates.size());
-  std::nth_element(rates.begin(), rates.begin() + speed.passes / 2, rates.end());
-  speed.mb_per_s = rates[static_cast<size_t>(speed.passes / 2)];
+  speed.mb_per_s = median(std::move(rates));
   return speed;
 }
 
 Command bench_tokenizer_command() {
   return make_command<BenchTokenizerOptions>(
       {.name = "tokenizer",
-       .summary = "measure how fast a tokenizer encodes",
+       .summary = "measure how fast a tokenizer encodes and decodes",
        .help =
            "Encodes the file in documents of 4,000 characters. Every pass starts with fresh\n"
-           "encoders, so nothing is remembered from an earlier pass; the median is reported.\n\n"
+           "encoders, so nothing is remembered from an earlier pass; the median is reported. Then\n"
+           "the same for decoding, on one thread.\n\n"
            "  lathe bench tokenizer runs/tok book.txt --threads 1\n"},
       run_bench_tokenizer);
 }
