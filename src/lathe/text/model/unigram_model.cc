@@ -5,6 +5,7 @@
 #include <cmath>
 
 #include "lathe/base/error.h"
+#include "lathe/text/byte_tokens.h"
 #include "lathe/text/model/unigram_encoder.h"
 #include "lathe/text/model/unigram_lattice.h"
 
@@ -87,7 +88,7 @@ void UnigramModel::find_byte_ids(std::string_view origin) {
   byte_ids_.fill(-1);
   if (!options_.byte_fallback) return;
   for (size_t b = 0; b < 256; ++b) {
-    const std::string spelling = fmt::format("<0x{:02X}>", b);
+    const std::string spelling = byte_token(static_cast<uint8_t>(b));
     auto id = vocabulary().find(spelling);
     if (!id) id = vocabulary().find_literal(spelling);
     require(id || options_.arithmetic == UnigramArithmetic::kDoublePerPiece, ErrorKind::kFormat,

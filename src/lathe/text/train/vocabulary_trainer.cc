@@ -5,6 +5,7 @@
 
 #include "lathe/base/error.h"
 #include "lathe/base/utf8.h"
+#include "lathe/text/byte_tokens.h"
 #include "lathe/text/train/alphabet.h"
 #include "lathe/text/train/corpus_counts.h"
 #include "lathe/text/train/merge_learner.h"
@@ -13,8 +14,6 @@
 #include "lathe/text/vocabulary.h"
 
 namespace lathe {
-
-std::string byte_piece(uint8_t byte) { return fmt::format("<0x{:02X}>", byte); }
 
 namespace {
 
@@ -32,7 +31,7 @@ std::vector<TrainedPiece> reserved_pieces(const VocabularyOptions& options) {
     pieces.push_back({token, 0, token == unknown ? Type::kUnknown : Type::kControl});
   for (const std::string& symbol : options.user_symbols) pieces.push_back({symbol, 0, Type::kUser});
   for (int b = 0; b < 256 && options.byte_fallback; ++b)
-    pieces.push_back({byte_piece(static_cast<uint8_t>(b)), 0, Type::kByte});
+    pieces.push_back({byte_token(static_cast<uint8_t>(b)), 0, Type::kByte});
   return pieces;
 }
 

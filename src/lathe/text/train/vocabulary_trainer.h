@@ -85,7 +85,4 @@ TrainedVocabulary train_vocabulary(const CorpusFeed& feed, const Normalizer& nor
                                    const VocabularyOptions& options,
                                    const TrainProgress& progress = {});
 
-// "<0x0A>": how the piece of a byte is written.
-std::string byte_piece(uint8_t byte);
-
 }  // namespace lathe
