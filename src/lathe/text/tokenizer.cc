@@ -151,6 +151,8 @@ const std::vector<AddedToken>& Tokenizer::added_tokens() const { return data_->a
 std::span<const int32_t> Tokenizer::prefix_ids() const { return data_->prefix; }
 std::span<const int32_t> Tokenizer::suffix_ids() const { return data_->suffix; }
 
+std::string Tokenizer::model_type() const { return std::string(data_->model->type()); }
+
 int64_t Tokenizer::merge_count() const { return data_->model->merge_count(); }
 
 std::string Tokenizer::pattern_name() const {

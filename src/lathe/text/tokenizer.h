@@ -124,6 +124,8 @@ class Tokenizer {
   // What add_special_tokens puts before and behind a text.
   std::span<const int32_t> prefix_ids() const;
   std::span<const int32_t> suffix_ids() const;
+  // "BPE", "Unigram", "WordPiece" or "WordLevel".
+  std::string model_type() const;
   int64_t merge_count() const;
   // Name of the catalogue's pattern when that is all the pre-tokeniser is; "custom" otherwise.
   std::string pattern_name() const;

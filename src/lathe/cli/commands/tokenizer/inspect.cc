@@ -25,7 +25,8 @@ int run_inspect(const InspectOptions& options, CommandContext& context) {
   size_t longest = 0;
   for (int32_t id = 0; id < t.vocab_size(); ++id)
     if (t.has(id)) longest = std::max(longest, t.token_bytes(id).size());
-  Json result = {{"vocab_size", t.vocab_size()},
+  Json result = {{"model", t.model_type()},
+                 {"vocab_size", t.vocab_size()},
                  {"merges", t.merge_count()},
                  {"pre_tokenizer", t.pattern_name()},
                  {"longest_token_bytes", longest}};
@@ -43,8 +44,8 @@ int run_inspect(const InspectOptions& options, CommandContext& context) {
     return 0;
   }
   context.out << fmt::format(
-      "vocabulary     {} tokens, {} merges\npre-tokeniser  {}\nlongest token  {} bytes\n",
-      t.vocab_size(), t.merge_count(), t.pattern_name(), longest);
+      "model          {}\nvocabulary     {} tokens, {} merges\npre-tokeniser  {}\nlongest token  {} bytes\n",
+      t.model_type(), t.vocab_size(), t.merge_count(), t.pattern_name(), longest);
   for (const AddedToken& a : t.added_tokens())
     context.out << fmt::format("{:>8}  {:8} {}\n", a.id, a.special ? "special" : "added",
                                printable(a.content));
