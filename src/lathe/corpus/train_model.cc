@@ -5,6 +5,7 @@
 #include <set>
 
 #include "lathe/base/error.h"
+#include "lathe/text/format/part_json.h"
 #include "lathe/text/format/sentencepiece_reader.h"
 #include "lathe/text/normalize/sentencepiece_normalizer.h"
 #include "lathe/text/split/digits.h"
@@ -106,13 +107,9 @@ TokenizerTraining train_sentencepiece(const VocabularyOptions& options,
   SentencePieceNormalization n;
   n.charsmap = charsmap_named(normalizer);
   const CharsMap charsmap = n.charsmap;
-  const Json words = {{"type", "Metaspace"},
-                      {"replacement", "\u2581"},
-                      {"prepend_scheme", "never"},
-                      {"split", true}};
   TrainedVocabulary trained =
       train_vocabulary(feed, Normalizer::from_json(n.to_json(), kWhere),
-                       PreTokenizer::from_json(words, kWhere), options, progress);
+                       PreTokenizer::from_json(metaspace_json("never"), kWhere), options, progress);
   SentencePieceFile file = trained_sentencepiece(trained, normalizer, charsmap);
   std::string bytes = write_sentencepiece(file);
   Tokenizer tokenizer = sentencepiece_tokenizer(std::move(file), "the trained model");

@@ -8,6 +8,7 @@
 #include "lathe/base/utf8.h"
 #include "lathe/text/byte_alphabet.h"
 #include "lathe/text/byte_tokens.h"
+#include "lathe/text/format/part_json.h"
 #include "lathe/text/format/sentencepiece_json.h"
 #include "lathe/text/model/byte_bpe.h"
 #include "lathe/text/model/char_bpe.h"
@@ -234,11 +235,7 @@ std::vector<std::string> searched_tokens(const TokenizerData& data) {
 PreTokenizer word_splitter(const TokenizerData& data) {
   const text_json::Json& own = data.parts.pre_tokenizer;
   if (!own.is_null()) return PreTokenizer::from_json(own, kWhere);
-  return PreTokenizer::from_json({{"type", "Metaspace"},
-                                  {"replacement", "\u2581"},
-                                  {"prepend_scheme", "never"},
-                                  {"split", true}},
-                                 kWhere);
+  return PreTokenizer::from_json(metaspace_json("never"), kWhere);
 }
 
 // As a tokenizer.json; that of SentencePiece, too.

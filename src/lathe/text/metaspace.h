@@ -9,6 +9,9 @@
 
 namespace lathe {
 
+// The character that stands for a space in SentencePiece's pieces.
+inline constexpr std::string_view kSpaceMark = "\u2581";
+
 struct MetaspaceOptions {
   // Whether the visible space is put before a piece that does not begin with it: before the first
   // of the text, before none, before all.

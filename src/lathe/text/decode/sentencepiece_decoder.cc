@@ -2,12 +2,12 @@
 
 #include "lathe/base/utf8.h"
 #include "lathe/text/byte_tokens.h"
+#include "lathe/text/metaspace.h"
 #include "lathe/text/normalize/sentencepiece_normalizer.h"
 
 namespace lathe {
 namespace {
 
-constexpr std::string_view kMark = "\u2581";
 using Type = SentencePieceFile::Type;
 
 }  // namespace
@@ -45,16 +45,16 @@ std::string SentencePieceDecoder::surface_of(std::string_view piece, Type type) 
   if (type == Type::kControl) return {};
   if (type == Type::kUnknown) return options_.unk_surface;
   if (at_begin_ && (options_.add_dummy_prefix || options_.remove_extra_whitespaces) &&
-      piece.starts_with(kMark)) {
-    piece.remove_prefix(kMark.size());
+      piece.starts_with(kSpaceMark)) {
+    piece.remove_prefix(kSpaceMark.size());
     // Where extra white space was removed there is none at the beginning, however many pieces say
     // otherwise.
     took_mark_ = !options_.remove_extra_whitespaces;
   }
   std::string text;
-  for (size_t at; (at = piece.find(kMark)) != std::string_view::npos;) {
+  for (size_t at; (at = piece.find(kSpaceMark)) != std::string_view::npos;) {
     text.append(piece.substr(0, at)) += ' ';
-    piece.remove_prefix(at + kMark.size());
+    piece.remove_prefix(at + kSpaceMark.size());
   }
   return text.append(piece);
 }

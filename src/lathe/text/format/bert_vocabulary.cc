@@ -5,6 +5,7 @@
 
 #include "lathe/base/error.h"
 #include "lathe/base/utf8.h"
+#include "lathe/text/format/part_json.h"
 #include "lathe/text/model/word_piece.h"
 #include "lathe/text/tokenizer_data.h"
 
@@ -74,11 +75,7 @@ Tokenizer bert_tokenizer(std::string_view content, std::string_view origin) {
     token.content = text;
     token.special = true;
   }
-  TokenizerParts parts{.normalizer = {{"type", "BertNormalizer"},
-                                      {"clean_text", true},
-                                      {"handle_chinese_chars", true},
-                                      {"strip_accents", nullptr},
-                                      {"lowercase", lowercase}},
+  TokenizerParts parts{.normalizer = bert_normalizer_json(lowercase),
                        .pre_tokenizer = {{"type", "BertPreTokenizer"}},
                        .post_processor = processor(vocabulary),
                        .decoder = {{"type", "WordPiece"}, {"prefix", "##"}, {"cleanup", true}}};

@@ -7,7 +7,9 @@
 #include "lathe/base/strings.h"
 #include "lathe/text/format/gguf_pre_tokenizers.h"
 #include "lathe/text/format/model_kinds.h"
+#include "lathe/text/format/part_json.h"
 #include "lathe/text/format/sentencepiece_reader.h"
+#include "lathe/text/metaspace.h"
 #include "lathe/text/model/char_bpe.h"
 #include "lathe/text/model/word_piece.h"
 #include "lathe/text/tokenizer_data.h"
@@ -89,24 +91,15 @@ Vocabulary plain_vocabulary(std::vector<std::string> tokens, std::string_view or
   return Vocabulary(entries, origin);
 }
 
-Json replace(std::string_view what, std::string_view by) {
-  return {{"type", "Replace"}, {"pattern", {{"String", what}}}, {"content", by}};
-}
-
 // SentencePiece's byte-pair encoding, with spaces spelled "▁" and one put before a stretch.
 Tokenizer sentencepiece_bpe(const GgufVocabulary& vocabulary, std::string_view origin) {
   require(vocabulary.scores.size() == vocabulary.tokens.size(), ErrorKind::kFormat, origin,
           "key 'tokenizer.ggml.scores' is missing, expected a score for each of {} tokens",
           vocabulary.tokens.size());
   const bool space_first = vocabulary.add_space_prefix.value_or(true);
-  Json normalizers = Json::array(), decoders = Json::array();
-  if (space_first) normalizers.push_back({{"type", "Prepend"}, {"prepend", "▁"}});
-  normalizers.push_back(replace(" ", "▁"));
-  decoders.push_back(replace("▁", " "));
-  decoders.push_back({{"type", "ByteFallback"}});
-  decoders.push_back({{"type", "Fuse"}});
-  if (space_first)
-    decoders.push_back({{"type", "Strip"}, {"content", " "}, {"start", 1}, {"stop", 0}});
+  Json normalizers = Json::array();
+  if (space_first) normalizers.push_back({{"type", "Prepend"}, {"prepend", kSpaceMark}});
+  normalizers.push_back(replace_json(ReplaceBy::kString, " ", kSpaceMark));
   CharBpeOptions options;
   options.byte_fallback = true;
   options.unknown = vocabulary.unknown;
@@ -118,35 +111,31 @@ Tokenizer sentencepiece_bpe(const GgufVocabulary& vocabulary, std::string_view o
                   {.normalizer = {{"type", "Sequence"}, {"normalizers", normalizers}},
                    .post_processor = post_processor(vocabulary, vocabulary.add_bos.value_or(true),
                                                     vocabulary.add_eos.value_or(false)),
-                   .decoder = {{"type", "Sequence"}, {"decoders", decoders}}});
+                   .decoder = mark_decoder_json(true, space_first)});
 }
 
 // llama.cpp spells a token that begins a word "▁token" and one that continues it "token".
 Tokenizer word_piece(const GgufVocabulary& vocabulary, std::string_view origin) {
-  constexpr std::string_view kBegins = "▁";
   std::vector<std::string> tokens;
   for (size_t id = 0; id < vocabulary.tokens.size(); ++id) {
     const std::string& token = vocabulary.tokens[id];
     const bool whole =
         is_gguf_added(vocabulary, id) || vocabulary.type(id) == GgufTokenType::kUnknown;
-    const bool begins = token.starts_with(kBegins);
-    tokens.push_back(whole ? token : begins ? token.substr(kBegins.size()) : "##" + token);
+    const bool begins = token.starts_with(kSpaceMark);
+    tokens.push_back(whole ? token : begins ? token.substr(kSpaceMark.size()) : "##" + token);
   }
   WordPieceOptions options;
   options.unknown = vocabulary.unknown;
   const bool lowercase = vocabulary.lowercase.value_or(true);
   GgufVocabulary around = vocabulary;  // [CLS] and [SEP] stand where others have BOS and EOS
   around.eos = vocabulary.separator;
-  return assemble(std::make_unique<WordPiece>(plain_vocabulary(std::move(tokens), origin), options),
-                  vocabulary, origin,
-                  {.normalizer = {{"type", "BertNormalizer"},
-                                  {"clean_text", true},
-                                  {"handle_chinese_chars", true},
-                                  {"strip_accents", vocabulary.strip_accents.value_or(lowercase)},
-                                  {"lowercase", lowercase}},
-                   .pre_tokenizer = {{"type", "BertPreTokenizer"}},
-                   .post_processor = post_processor(around, true, true),
-                   .decoder = {{"type", "WordPiece"}, {"prefix", "##"}, {"cleanup", true}}});
+  return assemble(
+      std::make_unique<WordPiece>(plain_vocabulary(std::move(tokens), origin), options), vocabulary,
+      origin,
+      {.normalizer = bert_normalizer_json(lowercase, vocabulary.strip_accents.value_or(lowercase)),
+       .pre_tokenizer = {{"type", "BertPreTokenizer"}},
+       .post_processor = post_processor(around, true, true),
+       .decoder = {{"type", "WordPiece"}, {"prefix", "##"}, {"cleanup", true}}});
 }
 
 // SentencePiece's Unigram model.

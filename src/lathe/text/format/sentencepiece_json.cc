@@ -4,6 +4,8 @@
 
 #include "lathe/base/error.h"
 #include "lathe/text/base64.h"
+#include "lathe/text/format/part_json.h"
+#include "lathe/text/metaspace.h"
 #include "lathe/text/model/char_bpe.h"
 
 namespace lathe {
@@ -11,18 +13,12 @@ namespace {
 
 using text_json::Json;
 
-constexpr std::string_view kMark = "\u2581";
-
-Json replace(const char* kind, std::string_view what, std::string_view by) {
-  return {{"type", "Replace"}, {"pattern", {{kind, what}}}, {"content", by}};
-}
-
 void can(bool condition, std::string_view obstacle) {
   require(condition, ErrorKind::kFormat, "tokenizer.json",
           "a tokenizer.json cannot hold this tokenizer: {}", obstacle);
 }
 
-void check(const TokenizerData& data, const SentencePieceFile& file) {
+void check(const SentencePieceFile& file) {
   can(!file.treat_whitespace_as_suffix, "it writes white space behind words");
   can(file.normalizer.escape_whitespaces, "it leaves spaces as they are");
   can(!file.denormalizer || file.denormalizer->precompiled_charsmap.empty(),
@@ -31,16 +27,12 @@ void check(const TokenizerData& data, const SentencePieceFile& file) {
     return piece.type == SentencePieceFile::Type::kUnused;
   };
   can(std::ranges::none_of(file.pieces, unused), "it has unused pieces");
-  const auto* bpe = dynamic_cast<const CharBpe*>(data.model.get());
-  can(bpe == nullptr || bpe->has_ranks(),
-      "its merges have no ranks: different pieces have the same score, or a character that pieces "
-      "are made of is no piece");
 }
 
 // Whether a "▁" never stands behind another character in a piece, so that words can be cut apart.
 bool marks_begin_words(const SentencePieceFile& file) {
   return std::ranges::none_of(file.pieces, [](const SentencePieceFile::Piece& piece) {
-    return piece.text.find(kMark, 1) != std::string::npos;
+    return piece.text.find(kSpaceMark, 1) != std::string::npos;
   });
 }
 
@@ -50,33 +42,32 @@ Json normalizer_of(const SentencePieceFile::NormalizerSpec& spec) {
     steps.push_back(
         {{"type", "Precompiled"}, {"precompiled_charsmap", to_base64(spec.precompiled_charsmap)}});
   if (spec.remove_extra_whitespaces) {
-    steps.push_back(replace("Regex", "^ +| +$", ""));
-    steps.push_back(replace("Regex", " {2,}", " "));
+    steps.push_back(replace_json(ReplaceBy::kRegex, "^ +| +$", ""));
+    steps.push_back(replace_json(ReplaceBy::kRegex, " {2,}", " "));
   }
-  if (spec.add_dummy_prefix) steps.push_back({{"type", "Prepend"}, {"prepend", kMark}});
-  steps.push_back(replace("String", " ", kMark));
+  if (spec.add_dummy_prefix) steps.push_back({{"type", "Prepend"}, {"prepend", kSpaceMark}});
+  steps.push_back(replace_json(ReplaceBy::kString, " ", kSpaceMark));
   return {{"type", "Sequence"}, {"normalizers", steps}};
 }
 
 }  // namespace
 
 TokenizerParts json_parts_of(const TokenizerData& data) {
+  const auto* bpe = dynamic_cast<const CharBpe*>(data.model.get());
+  can(bpe == nullptr || bpe->has_ranks(),
+      "its merges have no ranks: different pieces have the same score, or a character that pieces "
+      "are made of is no piece");
   if (!data.sentencepiece) return data.parts;
   const SentencePieceFile& file = data.sentencepiece->file;
-  check(data, file);
+  check(file);
   TokenizerParts parts{.normalizer = normalizer_of(file.normalizer),
                        .post_processor = data.parts.post_processor};
   if (marks_begin_words(file))
     parts.pre_tokenizer = {{"type", "Split"},
-                           {"pattern", {{"String", kMark}}},
+                           {"pattern", {{"String", kSpaceMark}}},
                            {"behavior", "MergedWithNext"},
                            {"invert", false}};
-  Json decoders = Json::array({replace("String", kMark, " ")});
-  if (file.byte_fallback) decoders.push_back({{"type", "ByteFallback"}});
-  decoders.push_back({{"type", "Fuse"}});
-  if (file.normalizer.add_dummy_prefix)
-    decoders.push_back({{"type", "Strip"}, {"content", " "}, {"start", 1}, {"stop", 0}});
-  parts.decoder = {{"type", "Sequence"}, {"decoders", decoders}};
+  parts.decoder = mark_decoder_json(file.byte_fallback, file.normalizer.add_dummy_prefix);
   return parts;
 }
 

@@ -30,13 +30,12 @@
 #include <limits>
 
 #include "lathe/base/error.h"
+#include "lathe/text/metaspace.h"
 #include "lathe/text/model/piece_loop.h"
 #include "lathe/text/model/word_memory.h"
 
 namespace lathe {
 namespace {
-
-constexpr std::string_view kMark = "\u2581";
 
 bool is_mark(const uint8_t* p, const uint8_t* end) {
   return *p == 0xE2 && end - p >= 3 && p[1] == 0x96 && p[2] == 0x81;
@@ -100,11 +99,11 @@ class UnigramPieces {
   // The first border at a mark where the text may be cut.
   const uint8_t* word_end(const uint8_t* p, const uint8_t* end) const {
     bool left = is_mark(p, end);
-    for (p += left ? kMark.size() : 1; p < end;) {
+    for (p += left ? kSpaceMark.size() : 1; p < end;) {
       const bool right = is_mark(p, end);
       if ((left || right) && (*p & 0xC0) != 0x80 && model_.cuts_at_mark(left, right)) return p;
       left = right;
-      p += right ? kMark.size() : 1;
+      p += right ? kSpaceMark.size() : 1;
     }
     return end;
   }
@@ -123,7 +122,7 @@ class UnigramPieces {
   // By the memory, or by a search whose result is kept there; false for words that are too long.
   bool encode_remembered(const uint8_t* p, const uint8_t* q, const uint8_t* limit) {
     if (std::abs(sum_) > kMaxSum) sum_ = 0;
-    const size_t mark = is_mark(p, q) ? kMark.size() : 0;
+    const size_t mark = is_mark(p, q) ? kSpaceMark.size() : 0;
     const auto n = static_cast<size_t>(q - p);
     if (n - mark > kWordBytes) return false;
     WordKey key = word_key(p + mark, n - mark, limit);
@@ -280,7 +279,7 @@ class UnigramPieces {
 
   std::vector<Node> nodes_;
   std::vector<int32_t> path_;  // ends of the pieces, the last one first
-  std::array<Measure, kWordBytes + kMark.size() + 1> measures_{};
+  std::array<Measure, kWordBytes + kSpaceMark.size() + 1> measures_{};
   double highest_ = 0;  // H
 };
 

@@ -6,6 +6,7 @@
 
 #include "lathe/base/error.h"
 #include "lathe/text/byte_tokens.h"
+#include "lathe/text/metaspace.h"
 #include "lathe/text/model/unigram_encoder.h"
 #include "lathe/text/model/unigram_lattice.h"
 
@@ -14,7 +15,6 @@ namespace {
 
 constexpr std::string_view kWhere = "unigram model";
 constexpr float kUnknownPenalty = 10;
-constexpr std::string_view kMark = "\u2581";
 
 using Role = UnigramPiece::Role;
 
@@ -116,12 +116,12 @@ void UnigramModel::build_trie() {
 }
 
 void UnigramModel::find_joined_marks(std::string_view piece) {
-  for (size_t at = piece.find(kMark); at != std::string_view::npos;) {
-    const size_t behind = at + kMark.size();
-    const bool mark_behind = piece.substr(behind).starts_with(kMark);
-    if (at > 0) joined_[piece.substr(0, at).ends_with(kMark)][1] = true;
+  for (size_t at = piece.find(kSpaceMark); at != std::string_view::npos;) {
+    const size_t behind = at + kSpaceMark.size();
+    const bool mark_behind = piece.substr(behind).starts_with(kSpaceMark);
+    if (at > 0) joined_[piece.substr(0, at).ends_with(kSpaceMark)][1] = true;
     if (behind < piece.size()) joined_[1][mark_behind] = true;
-    at = piece.find(kMark, behind);
+    at = piece.find(kSpaceMark, behind);
   }
 }
 

@@ -6,6 +6,7 @@
 #include "lathe/base/strings.h"
 #include "lathe/io/mapped_file.h"
 #include "lathe/text/base64.h"
+#include "lathe/text/format/part_json.h"
 #include "lathe/text/normalize/charsmap_rules.h"
 #include "lathe/text/split/patterns.h"
 
@@ -20,14 +21,6 @@ Json precompiled(const CharsMap& map) {
 
 CharsMap named_map(std::string_view name) {
   return CharsMap::build(named_charsmap_rules(name).value());
-}
-
-Json bert(bool lowercase) {
-  return {{"type", "BertNormalizer"},
-          {"clean_text", true},
-          {"handle_chinese_chars", true},
-          {"strip_accents", nullptr},
-          {"lowercase", lowercase}};
 }
 
 constexpr std::array kNormalizerTable = {
@@ -48,9 +41,9 @@ constexpr std::array kNormalizerTable = {
                      "nfkc, all white space is a space, no control characters: SentencePiece's",
                      [] { return precompiled(named_map("nmt_nfkc")); }, "nmt_nfkc"},
     NormalizerChoice{"bert_cased", "BERT's: spaces around ideographs, no control characters",
-                     [] { return bert(false); }, ""},
-    NormalizerChoice{"bert_uncased", "and lower case without accents", [] { return bert(true); },
-                     ""},
+                     [] { return bert_normalizer_json(false); }, ""},
+    NormalizerChoice{"bert_uncased", "and lower case without accents",
+                     [] { return bert_normalizer_json(true); }, ""},
 };
 
 const NormalizerChoice* choice_named(const std::string& name) {
@@ -67,24 +60,8 @@ CharsMap map_of_file(const std::string& path) {
   return CharsMap::build(read_charsmap_rules(read_file(path), path));
 }
 
-constexpr std::string_view kMark = "\u2581";
-
-Json replace_mark() {
-  return {{"type", "Replace"}, {"pattern", {{"String", kMark}}}, {"content", " "}};
-}
-
 Json metaspace_decoder(bool byte_fallback) {
-  if (!byte_fallback)
-    return {{"type", "Metaspace"},
-            {"replacement", kMark},
-            {"prepend_scheme", "always"},
-            {"split", true}};
-  return {{"type", "Sequence"},
-          {"decoders",
-           {replace_mark(),
-            {{"type", "ByteFallback"}},
-            {{"type", "Fuse"}},
-            {{"type", "Strip"}, {"content", " "}, {"start", 1}, {"stop", 0}}}}};
+  return byte_fallback ? mark_decoder_json(true, true) : metaspace_json("always");
 }
 
 Json fuse_decoder(bool byte_fallback) {
@@ -97,13 +74,8 @@ Json no_decoder(bool) { return {}; }
 
 constexpr std::array kSplitTable = {
     SplitChoice{"metaspace", "words begin with \u2581, which stands for a space: SentencePiece's",
-                [] {
-                  return Json{{"type", "Metaspace"},
-                              {"replacement", kMark},
-                              {"prepend_scheme", "always"},
-                              {"split", true}};
-                },
-                metaspace_decoder, SentenceUnit::kBetweenSpaces},
+                [] { return metaspace_json("always"); }, metaspace_decoder,
+                SentenceUnit::kBetweenSpaces},
     SplitChoice{"bert", "words at white space, each punctuation mark a word: BERT's",
                 [] {
                   return Json{{"type", "BertPreTokenizer"}};
