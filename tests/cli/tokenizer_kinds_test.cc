@@ -143,9 +143,22 @@ TEST_F(TokenizerKinds, SaysWhichOptionsDoNotGoTogether) {
     EXPECT_NE(r.code, 0);
     return r.err;
   };
-  EXPECT_NE(error({"--sentencepiece"}).find("--sentencepiece does not go with BPE on bytes"),
-            std::string::npos);
-  EXPECT_NE(error({"--model", "wordpiece", "--sentencepiece"}).find("--model unigram or bpe"),
+  const std::vector<std::vector<std::string>> without_meaning = {
+      {"--sentencepiece"},
+      {"--normalizer", "nfc"},
+      {"--model", "wordpiece", "--sentencepiece"},
+      {"--model", "wordpiece", "--byte-fallback"},
+      {"--model", "unigram", "--pattern", "llama3"},
+      {"--model", "unigram", "--min-count", "3"},
+      {"--model", "bpe", "--wordpiece-score", "likelihood"},
+      {"--model", "char", "--digits", "single"},
+      {"--model", "byte", "--special-token", "<x>"},
+      {"--model", "byte", "--pre", "metaspace"}};
+  for (const auto& line : without_meaning) {
+    const std::string message = error(line);
+    EXPECT_NE(message.find("means nothing to"), std::string::npos) << message;
+  }
+  EXPECT_NE(error({"--model", "bpe", "--sentencepiece", "--pre", "bert"}).find("--pre metaspace"),
             std::string::npos);
   EXPECT_NE(error({"--model", "unigram", "--pre", "gpt2"}).find("--pre gpt2 splits text"),
             std::string::npos);

@@ -32,6 +32,53 @@ constexpr std::array kModelTable = {
                  "none", "none", "", 1},
 };
 
+constexpr std::string_view kOnBytes = "BPE on bytes";
+
+// Options that mean nothing to some models, each with those that take it.
+struct ModelOption {
+  std::string_view name;
+  bool (*given)(const TokenizerTrainConfig&);  // and not as it is without being given
+  std::string_view models;                     // by name, with spaces around them
+};
+
+constexpr std::array kModelOptions = {
+    ModelOption{"--pattern",
+                [](const auto& c) { return c.pattern != TokenizerTrainConfig().pattern; },
+                " BPE on bytes "},
+    ModelOption{"--pre", [](const auto& c) { return c.pre.has_value(); },
+                " BPE on bytes bpe unigram wordpiece char "},
+    ModelOption{"--normalizer",
+                [](const auto& c) { return c.normalizer.value_or("none") != "none"; },
+                " bpe unigram wordpiece char "},
+    ModelOption{"--byte-fallback", [](const auto& c) { return c.byte_fallback; },
+                " bpe unigram char "},
+    ModelOption{"--digits", [](const auto& c) { return c.digits != "none"; },
+                " bpe unigram wordpiece "},
+    ModelOption{"--character-coverage",
+                [](const auto& c) { return c.character_coverage.has_value(); },
+                " bpe unigram wordpiece char "},
+    ModelOption{"--sentencepiece", [](const auto& c) { return c.sentencepiece; }, " bpe unigram "},
+    ModelOption{"--wordpiece-score", [](const auto& c) { return c.wordpiece_score != "frequency"; },
+                " wordpiece "},
+    ModelOption{"--user-symbol", [](const auto& c) { return !c.user_symbol.empty(); },
+                " bpe unigram wordpiece char "},
+    ModelOption{"--special-token", [](const auto& c) { return !c.special_token.empty(); },
+                " BPE on bytes bpe unigram wordpiece char "},
+    ModelOption{"--min-count", [](const auto& c) { return c.min_count != 1; },
+                " BPE on bytes bpe wordpiece "},
+};
+
+void refuse_options_without_meaning(const TokenizerTrainConfig& config, std::string_view model) {
+  for (const ModelOption& option : kModelOptions) {
+    const bool taken = option.models.find(fmt::format(" {} ", model)) != std::string_view::npos;
+    require(taken || !option.given(config), ErrorKind::kUsage, kWhere,
+            "{} means nothing to {}; leave it out, or choose a model that takes it:{}", option.name,
+            model == kOnBytes ? "BPE on bytes, which is trained without --model"
+                              : fmt::format("--model {}", model),
+            option.models);
+  }
+}
+
 std::vector<double> without_one(std::span<const double> weights) {
   std::set<double> distinct(weights.begin(), weights.end());
   distinct.erase(1.0);
@@ -41,17 +88,7 @@ std::vector<double> without_one(std::span<const double> weights) {
 TokenizerTraining train_on_bytes(const TokenizerTrainConfig& config,
                                  std::span<const double> weights, const CorpusFeed& feed,
                                  const TrainProgress& progress) {
-  const auto not_with = [](bool given, std::string_view option) {
-    require(!given, ErrorKind::kUsage, kWhere,
-            "{} does not go with BPE on bytes; leave it out, or give --model bpe --pre metaspace",
-            option);
-  };
-  not_with(config.sentencepiece, "--sentencepiece");
-  not_with(config.byte_fallback, "--byte-fallback");
-  not_with(config.normalizer && *config.normalizer != "none", "--normalizer");
-  not_with(!config.user_symbol.empty(), "--user-symbol");
-  not_with(config.digits != "none", "--digits");
-  not_with(config.character_coverage.has_value(), "--character-coverage");
+  refuse_options_without_meaning(config, kOnBytes);
   BpeTrainOptions options;
   options.vocab_size = config.vocab_size;
   options.pattern = *find_pattern(config.pre.value_or(config.pattern));
@@ -62,10 +99,13 @@ TokenizerTraining train_on_bytes(const TokenizerTrainConfig& config,
   return {train_bpe(feed, options, progress), "", {}};
 }
 
+// Of the policies in kDigitPolicies.
 DigitGroups digit_groups(std::string_view policy) {
+  if (policy == "none") return DigitGroups::kNone;
   if (policy == "single") return DigitGroups::kSingle;
   if (policy == "threes") return DigitGroups::kThrees;
-  return policy == "none" ? DigitGroups::kNone : DigitGroups::kThreesRight;
+  if (policy == "threes_from_right") return DigitGroups::kThreesRight;
+  fail(ErrorKind::kUsage, kWhere, "--digits {} is not known to the trainers", policy);
 }
 
 VocabularyOptions vocabulary_options(const TokenizerTrainConfig& config, const TrainedModel& model,
@@ -116,16 +156,6 @@ TokenizerTraining train_sentencepiece(const VocabularyOptions& options,
   return {{std::move(tokenizer), trained.stats}, std::move(bytes), {}};
 }
 
-void check_sentencepiece(const TokenizerTrainConfig& config, const TrainedModel& model,
-                         std::string_view pre) {
-  if (!config.sentencepiece) return;
-  const bool kind = model.kind == VocabularyKind::kUnigram || model.kind == VocabularyKind::kBpe;
-  require(kind && pre == "metaspace", ErrorKind::kUsage, kWhere,
-          "--sentencepiece goes with --model unigram or bpe and --pre metaspace, not with --model "
-          "{} --pre {}",
-          model.name, pre);
-}
-
 }  // namespace
 
 const std::span<const TrainedModel> kTrainedModels = kModelTable;
@@ -142,7 +172,9 @@ TokenizerTraining train_model(const TokenizerTrainConfig& config, std::span<cons
           "--pre {} splits text for BPE on bytes; for --model {} give one of: {}", *config.pre,
           model.name, fmt::join(names_of(kSplitChoices), ", "));
   const std::string pre = config.pre.value_or(std::string(model.pre));
-  check_sentencepiece(config, model, pre);
+  refuse_options_without_meaning(config, model.name);
+  require(!config.sentencepiece || pre == "metaspace", ErrorKind::kUsage, kWhere,
+          "--sentencepiece goes with --pre metaspace, not with --pre {}", pre);
   const SplitChoice& split = find_in(kSplitChoices, "pre", pre);
   const VocabularyOptions options = vocabulary_options(config, model, split, weights);
   const std::string normalizer = config.normalizer.value_or(std::string(model.normalizer));

@@ -40,8 +40,8 @@ void report(const TokenizerTrainConfig& config, const TokenizerTraining& trainin
             const Json& facts, CommandContext& context) {
   const int64_t size = training.trained.tokenizer.vocab_size();
   const TrainStats& s = training.trained.stats;
-  if (size < config.vocab_size)
-    context.log.warn("the text has enough pairs for only {} tokens; {} were requested", size,
+  if (size < config.vocab_size && config.model != "byte")
+    context.log.warn("the text is enough for only {} tokens; {} were requested", size,
                      config.vocab_size);
   if (s.forgotten > 0)
     context.log.warn(
