@@ -187,6 +187,13 @@ TEST(CharBpe, AffixesArePartOfTheSpelling) {
   EXPECT_EQ(encode(model, "aaaa"), (Ids{5, 1, 2}));
 }
 
+TEST(CharBpe, RefusesPiecesThatTakeForever) {
+  const std::vector<std::string> pieces = {"a", std::string(5000, 'a')};
+  const std::vector<PieceRole> roles(2, PieceRole::kNormal);
+  EXPECT_THROW(CharBpe::by_score(vocabulary_of(pieces), std::vector<float>{0, 0}, roles, {}, "t"),
+               Error);
+}
+
 TEST(CharBpe, SaysWhatHasNoToken) {
   const CharBpe model(vocabulary_of({"a"}), {}, {});
   try {

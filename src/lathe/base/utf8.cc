@@ -38,6 +38,13 @@ void append_utf8(std::string& out, char32_t c) {
   }
 }
 
+int64_t count_characters(std::string_view text) {
+  const uint8_t *p = as_bytes(text), *end = p + text.size();
+  int64_t count = 0;
+  for (; p < end; p += decode_utf8(p, end).size) ++count;
+  return count;
+}
+
 bool is_valid_utf8(std::string_view text) {
   const uint8_t *p = as_bytes(text), *end = p + text.size();
   while ((p = skip_ascii(p, end)) < end) {

@@ -61,6 +61,9 @@ void append_utf8(std::string& out, char32_t c);
 
 bool is_valid_utf8(std::string_view text);
 
+// Code points; a byte that is not UTF-8 counts as one.
+int64_t count_characters(std::string_view text);
+
 // How many bytes at the end of `text` begin a sequence that further bytes could complete (0 to 3).
 size_t incomplete_utf8_tail(std::string_view text);
 

@@ -20,11 +20,10 @@ size_t bytes_of_characters(std::string_view text, size_t characters) {
   return static_cast<size_t>(at - p);
 }
 
-int64_t count_characters(std::string_view text) {
-  const uint8_t *p = as_bytes(text), *end = p + text.size();
-  int64_t count = 0;
-  for (; p < end; p += decode_utf8(p, end).size) ++count;
-  return count;
+TextLength length_of(std::string_view text, const std::vector<int32_t>& ids,
+                     const Tokenizer& tokenizer) {
+  return {static_cast<int64_t>(ids.size()), static_cast<int64_t>(text.size()),
+          count_characters(text), std::ranges::count(ids, tokenizer.data().model->unknown_id())};
 }
 
 // The first line that is long enough to be a sentence rather than a heading, or all lines.
@@ -83,6 +82,10 @@ class Reach {
 
 }  // namespace
 
+TextLength text_length(const Tokenizer& tokenizer, std::string_view text) {
+  return length_of(text, tokenizer.encode(text), tokenizer);
+}
+
 TextLength& TextLength::operator+=(const TextLength& other) {
   tokens += other.tokens;
   bytes += other.bytes;
@@ -136,12 +139,10 @@ void TokenizerComparison::encode_pending() {
       used[own].resize(used_[kind].size());
     }
     const std::string& text = pending_[item / kinds].text;
-    const int32_t unknown = tokenizers_[kind].tokenizer.data().model->unknown_id();
     std::vector<int32_t> ids;
     encoders[own]->encode(text, options, ids);
     for (const int32_t id : ids) used[own][static_cast<size_t>(id)] = 1;
-    lengths[item] = {static_cast<int64_t>(ids.size()), static_cast<int64_t>(text.size()),
-                     count_characters(text), std::ranges::count(ids, unknown)};
+    lengths[item] = length_of(text, ids, tokenizers_[kind].tokenizer);
   });
   for (size_t i = 0; i < lengths.size(); ++i)
     texts_[pending_[i / kinds].row].lengths[i % kinds] += lengths[i];

@@ -36,6 +36,9 @@ struct TextLength {
   }
 };
 
+// Of a text encoded as a whole, without special tokens around it.
+TextLength text_length(const Tokenizer& tokenizer, std::string_view text);
+
 struct ComparedText {
   std::string path, group;          // as given; the group is empty unless documents are grouped
   std::string excerpt;              // a sentence or its beginning

@@ -17,6 +17,7 @@ namespace {
 
 constexpr std::string_view kWhere = "tokenizer";
 constexpr uint32_t kInside = 1, kLast = 2;
+constexpr size_t kLongestPiece = 4096;  // bytes
 
 // The character that `text` consists of, or kInvalidByte.
 char32_t only_character(std::string_view text) {
@@ -89,7 +90,7 @@ CharBpe CharBpe::by_score(Vocabulary tokens, std::span<const float> scores,
   model.add_characters(roles);
   model.add_hidden_characters(roles);
   std::vector<int32_t> order;
-  const std::vector<int32_t> ranks = model.add_scored_merges(scores, roles, order);
+  const std::vector<int32_t> ranks = model.add_scored_merges(scores, roles, order, origin);
   require_ranks(model.merges_.size(), origin);
   model.merger_ = PairMerger(model.merges_, ranks, std::move(order));
   return model;
@@ -139,7 +140,8 @@ int32_t CharBpe::part_id(std::string_view part, std::span<const PieceRole> roles
 // the order of scores; `order` stays empty unless different pieces have the same score.
 std::vector<int32_t> CharBpe::add_scored_merges(std::span<const float> scores,
                                                 std::span<const PieceRole> roles,
-                                                std::vector<int32_t>& order) {
+                                                std::vector<int32_t>& order,
+                                                std::string_view origin) {
   const auto score = [&](int32_t id) { return scores[static_cast<size_t>(id)]; };
   std::vector<int32_t> by_score;
   for (int32_t id = 0; id < vocabulary().size(); ++id)
@@ -155,6 +157,10 @@ std::vector<int32_t> CharBpe::add_scored_merges(std::span<const float> scores,
   bool ties = false;
   for (const int32_t id : by_score) {
     const std::string_view text = vocabulary().bytes(id);
+    // Every way to cut it is looked at, which is quadratic.
+    require(text.size() <= kLongestPiece, ErrorKind::kFormat, kWhere,
+            "{}: piece {} has {} bytes, expected at most {}", origin, id, text.size(),
+            kLongestPiece);
     const auto rank = static_cast<int32_t>(scored.size());
     const size_t before = merges_.size();
     for (size_t cut = 1; cut < text.size(); ++cut) {
@@ -252,8 +258,11 @@ void CharBpe::merge(std::string_view piece, PairMerger::Scratch& scratch,
                     std::vector<int32_t>& out) const {
   const size_t first = out.size();
   merger_.merge(start(piece, scratch), scratch, out);
-  const bool plain = hidden_.empty() && unused_.empty() && !options_.fuse_unknown;
-  if (plain) return;
+  const auto is_plain = [this](int32_t id) {
+    return id < vocabulary().size() && id != options_.unknown &&
+           (unused_.empty() || unused_[static_cast<size_t>(id)].left < 0);
+  };
+  if (std::all_of(out.begin() + static_cast<ptrdiff_t>(first), out.end(), is_plain)) return;
   const std::vector<int32_t> symbols(out.begin() + static_cast<ptrdiff_t>(first), out.end());
   out.resize(first);
   for (const int32_t id : symbols) {

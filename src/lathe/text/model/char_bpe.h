@@ -49,7 +49,8 @@ class CharBpe : public TokenModel {
 
   // SentencePiece: two neighbours merge if together they are a piece, those with the highest score
   // first and the leftmost among equals. `scores` and `roles` by id. Throws kFormat, naming
-  // `origin`, for pieces that can be made in more than PairTable::kMaxRank ways.
+  // `origin`, for pieces that can be made in more than PairTable::kMaxRank ways in all, and for one
+  // of more than 4096 bytes.
   static CharBpe by_score(Vocabulary vocabulary, std::span<const float> scores,
                           std::span<const PieceRole> roles, CharBpeOptions options,
                           std::string_view origin);
@@ -88,7 +89,7 @@ class CharBpe : public TokenModel {
   void add_hidden_characters(std::span<const PieceRole> roles);
   std::vector<int32_t> add_scored_merges(std::span<const float> scores,
                                          std::span<const PieceRole> roles,
-                                         std::vector<int32_t>& order);
+                                         std::vector<int32_t>& order, std::string_view origin);
   int32_t part_id(std::string_view part, std::span<const PieceRole> roles) const;
   size_t start(std::string_view piece, PairMerger::Scratch& scratch) const;
   size_t start_without_token(std::string_view character, size_t n, PairMerger::Scratch& s) const;

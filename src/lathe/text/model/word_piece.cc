@@ -30,13 +30,6 @@ class WordPieces {
   WordMemory<7> memory_;
 };
 
-int64_t characters(std::string_view text) {
-  const uint8_t *p = as_bytes(text), *end = p + text.size();
-  int64_t n = 0;
-  for (; p < end; ++n) p += decode_utf8(p, end).size;
-  return n;
-}
-
 }  // namespace
 
 WordPiece::WordPiece(Vocabulary tokens, WordPieceOptions options)
@@ -63,7 +56,7 @@ WordPiece::WordPiece(Vocabulary tokens, WordPieceOptions options)
 void WordPiece::encode(std::string_view word, std::vector<int32_t>& out) const {
   const size_t first = out.size();
   const uint8_t *p = as_bytes(word), *end = p + word.size();
-  bool known = characters(word) <= options_.longest_word;
+  bool known = count_characters(word) <= options_.longest_word;
   while (known && p < end) {
     size_t longest = 0;
     int32_t best = -1;

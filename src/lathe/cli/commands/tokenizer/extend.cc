@@ -1,4 +1,3 @@
-#include <algorithm>
 #include <nlohmann/json.hpp>
 
 #include "lathe/base/catalogue.h"
@@ -9,8 +8,8 @@
 #include "lathe/config/read_write.h"
 #include "lathe/corpus/document_feed.h"
 #include "lathe/corpus/tokenizer_folder.h"
+#include "lathe/lab/tokenizer_comparison.h"
 #include "lathe/text/extend_tokenizer.h"
-#include "lathe/text/tokenizer_data.h"
 
 namespace lathe {
 namespace {
@@ -62,43 +61,23 @@ ExtendedTokenizer learn(const ExtendCommandOptions& options, const Tokenizer& ol
   return extended;
 }
 
-struct TokenCount {
-  int64_t tokens = 0, unknown = 0;
-
-  void add(const std::vector<int32_t>& ids, int32_t unknown_id) {
-    tokens += static_cast<int64_t>(ids.size());
-    unknown += std::ranges::count(ids, unknown_id);
-  }
-  void add(const TokenCount& o) {
-    tokens += o.tokens;
-    unknown += o.unknown;
-  }
-};
-
+// What the old and the new tokenizer make of a text.
 struct Fertility {
-  int64_t characters = 0, bytes = 0;
-  TokenCount before, after;
+  TextLength before, after;
 
-  void add(const Fertility& o) {
-    characters += o.characters;
-    bytes += o.bytes;
-    before.add(o.before);
-    after.add(o.after);
+  Fertility& operator+=(const Fertility& o) {
+    before += o.before;
+    after += o.after;
+    return *this;
   }
-  Json of(const TokenCount& count) const {
-    const auto tokens = static_cast<double>(count.tokens);
-    return {{"tokens", count.tokens},
-            {"tokens_per_character", tokens / static_cast<double>(characters)},
-            {"bytes_per_token", static_cast<double>(bytes) / tokens},
-            {"unknown_tokens", count.unknown}};
+  static Json of(const TextLength& length) {
+    return {{"tokens", length.tokens},
+            {"tokens_per_character", length.tokens_per_character()},
+            {"bytes_per_token", length.bytes_per_token()},
+            {"unknown_tokens", length.unknown}};
   }
   Json facts() const { return {{"before", of(before)}, {"after", of(after)}}; }
 };
-
-int64_t count_characters(std::string_view text) {
-  return std::ranges::count_if(text,
-                               [](char c) { return (static_cast<uint8_t>(c) & 0xC0) != 0x80; });
-}
 
 // By file.
 std::vector<Fertility> measure(const ExtendCommandOptions& options, const Tokenizer& before,
@@ -106,12 +85,8 @@ std::vector<Fertility> measure(const ExtendCommandOptions& options, const Tokeni
   std::vector<Fertility> fertility(input.files().size());
   const auto receive = [&](Document&& document) {
     throw_if_interrupted();
-    const std::string& text = document.text;
-    Fertility& of_file = fertility[document.place.file];
-    of_file.characters += count_characters(text);
-    of_file.bytes += static_cast<int64_t>(text.size());
-    of_file.before.add(before.encode(text), before.data().model->unknown_id());
-    of_file.after.add(after.encode(text), after.data().model->unknown_id());
+    fertility[document.place.file] +=
+        {text_length(before, document.text), text_length(after, document.text)};
     return true;
   };
   for_each_document(input.files(), options.documents, receive, input.hook("measuring"));
@@ -121,7 +96,7 @@ std::vector<Fertility> measure(const ExtendCommandOptions& options, const Tokeni
 Json facts_of(const ExtendCommandOptions& options, const ExtendedTokenizer& extended,
               const CorpusInput& input, const std::vector<Fertility>& fertility) {
   Fertility all;
-  for (const Fertility& f : fertility) all.add(f);
+  for (const Fertility& f : fertility) all += f;
   Json facts = all.facts();
   facts["added"] = options.add;
   facts["characters"] = extended.characters;
@@ -129,8 +104,9 @@ Json facts_of(const ExtendCommandOptions& options, const ExtendedTokenizer& exte
   facts["forgotten_words"] = extended.stats.forgotten;
   facts["texts"] = Json::array();
   for (size_t i = 0; i < fertility.size(); ++i) {
-    if (fertility[i].characters == 0) continue;
-    Json text = {{"file", input.files()[i].string()}, {"characters", fertility[i].characters}};
+    const int64_t characters = fertility[i].before.characters;
+    if (characters == 0) continue;
+    Json text = {{"file", input.files()[i].string()}, {"characters", characters}};
     text.update(fertility[i].facts());
     facts["texts"].push_back(std::move(text));
   }
@@ -141,8 +117,8 @@ void report(const ExtendCommandOptions& options, const ExtendedTokenizer& extend
             const Json& facts, CommandContext& context) {
   if (extended.stats.forgotten > 0)
     context.log.warn(
-        "{} of {} words were dropped to stay within {} MiB; raise --memory-mib for an exact result",
-        extended.stats.forgotten, extended.stats.words, options.memory_mib);
+        "{} rare words were dropped to stay within {} MiB; raise --memory-mib for an exact result",
+        extended.stats.forgotten, options.memory_mib);
   if (context.json) return context.print_json(facts);
   const auto fertility = [](const Json& text, const char* when) {
     return text[when]["tokens_per_character"].get<double>();
