@@ -318,7 +318,11 @@ namespace {
 std::string name_in_folder(const fs::path& tokenizer) {
   const fs::path kind = tokenizer.extension();
   if (kind == ".json" || kind == ".model") return "tokenizer" + kind.string();
-  return kind == ".txt" ? "vocab.txt" : "";
+  if (kind == ".txt") return "vocab.txt";
+  fail(
+      ErrorKind::kConfig, tokenizer.string(),
+      "is a tokenizer that a model's folder has no name for, expected a folder, or a file ending in "
+      ".json, .model, .tiktoken or .txt; `lathe tokenizer convert --to json` makes one");
 }
 
 }  // namespace
@@ -329,8 +333,7 @@ ModelFiles tokenizer_files(const fs::path& from) {
     return model_file_kind(path.filename().string()) == ModelFileKind::kTokenizer;
   };
   if (!fs::is_directory(from)) {
-    const std::string name = belongs(from) ? from.filename().string() : name_in_folder(from);
-    if (!name.empty()) files[name] = read_file(from);
+    files[belongs(from) ? from.filename().string() : name_in_folder(from)] = read_file(from);
     return files;
   }
   for (const auto& entry : fs::directory_iterator(from))

@@ -67,7 +67,8 @@ using ModelFiles = std::map<std::string, std::string>;
 // What save_model() writes besides the weights: config.json, generation_config.json, and the
 // tokenizer of `options.like`.
 ModelFiles model_files(const Transformer& model, const SaveOptions& options);
-// The tokenizer and chat template of a folder; for a tokenizer file, only that file.
+// The tokenizer and chat template of a folder; for a tokenizer file, only that file. Throws kConfig
+// for a file that a folder of a model has no name for.
 ModelFiles tokenizer_files(const std::filesystem::path& from);
 
 }  // namespace lathe
