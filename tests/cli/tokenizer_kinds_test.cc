@@ -134,6 +134,40 @@ TEST_F(TokenizerKinds, AddedTokensStandBesideAFileOfRanks) {
   EXPECT_EQ(load_tokenizer(ranks, Pattern::kGpt2).encode("dog<go>dog"), want);
 }
 
+TEST_F(TokenizerKinds, InspectShowsWhatAModelChoosesBy) {
+  folder_.write("tokenizer.json", R"({"model": {"type": "Unigram", "unk_id": 0, "vocab":
+[["<unk>", 0], ["ab", -2], ["a", -1.5], ["b", -1], ["中", -3], ["中文", -4]]}})");
+  const Result r = run({"tokenizer", "inspect", path("tokenizer.json"), "--text", "ab中文b"});
+  ASSERT_EQ(r.code, 0) << r.err;
+  EXPECT_NE(r.out.find("  a b\n"
+                       "  ┗━┛      -2.000    62.25 %  ab\n"
+                       "  ╵        -1.500    37.75 %  a\n"
+                       "    ╵      -1.000    37.75 %  b\n"),
+            std::string::npos)
+      << r.out;
+  EXPECT_NE(r.out.find("  中文\n"
+                       "  ┗━┛      -4.000   100.00 %  中文\n"),
+            std::string::npos)
+      << r.out;
+  EXPECT_NE(r.out.find("-14.000     0.00 %  文  (no token)\n"), std::string::npos) << r.out;
+  const Result json = run(
+      {"tokenizer", "inspect", path("tokenizer.json"), "--text", "ab", "--nbest", "2", "--json"});
+  ASSERT_EQ(json.code, 0) << json.err;
+  const auto facts = nlohmann::json::parse(json.out);
+  EXPECT_EQ(facts["tokens"][0]["score"], -2.0);
+  EXPECT_EQ(facts["segmentations"].size(), 2u);
+  EXPECT_EQ(facts["segmentations"][1]["pieces"], (std::vector<std::string>{"a", "b"}));
+  EXPECT_EQ(facts["lattice"][0]["pieces"].size(), 3u);
+
+  const std::string bytes = trained("bytes", {"--vocab-size", "300"});
+  const Result merges = run({"tokenizer", "inspect", bytes, "--text", "the", "--json"});
+  EXPECT_TRUE(nlohmann::json::parse(merges.out)["tokens"][0].contains("merge")) << merges.out;
+  EXPECT_EQ(run({"tokenizer", "inspect", bytes, "--text", "the", "--nbest", "2"}).code, 2);
+  EXPECT_EQ(run({"tokenizer", "inspect", bytes, "--nbest", "2"}).code, 2);
+  const Result self = run({"tokenizer", "inspect", bytes, "--self-test"});
+  EXPECT_NE(self.err.find("leave --self-test out"), std::string::npos) << self.err;
+}
+
 TEST_F(TokenizerKinds, SaysWhichOptionsDoNotGoTogether) {
   folder_.write("text.txt", kText);
   const auto error = [&](std::vector<std::string> more) {

@@ -40,6 +40,28 @@ std::vector<Seed> seeds() {
 {"type": "Fuse"}]})",
                 }) + '\0' +
                     "a  <s> b\xC3\xA9"},
+      {"characters", R"({"normalizer": {"type": "Sequence", "normalizers": [{"type": "Prepend",
+"prepend": "\u2581"}, {"type": "Replace", "pattern": {"String": " "}, "content": "\u2581"}]},
+"decoder": {"type": "Sequence", "decoders": [{"type": "Replace", "pattern": {"String": "\u2581"},
+"content": " "}, {"type": "ByteFallback"}, {"type": "Fuse"}, {"type": "Strip", "content": " ",
+"start": 1, "stop": 0}]}, "model": {"type": "BPE", "unk_token": "<unk>", "fuse_unk": true,
+"byte_fallback": true, "vocab": {"<unk>": 0, "\u2581": 1, "a": 2, "b": 3, "\u2581a": 4, "ab": 5,
+"<0xC3>": 6, "<0xA9>": 7}, "merges": ["\u2581 a", "a b"]}})" +
+                         std::string(1, '\0') + "ab ab\xC3\xA9 zz"},
+      {"unigram", R"({"pre_tokenizer": {"type": "Metaspace", "replacement": "\u2581",
+"prepend_scheme": "always"}, "decoder": {"type": "Metaspace", "replacement": "\u2581"}, "model":
+{"type": "Unigram", "unk_id": 0, "byte_fallback": false, "vocab": [["<unk>", 0], ["\u2581", -2],
+["a", -3], ["\u2581a", -3.5], ["ab", -4.25], ["b", -5]]}})" +
+                      std::string(1, '\0') + "ab a b  ba"},
+      {"wordpiece", R"({"normalizer": {"type": "BertNormalizer", "clean_text": true,
+"handle_chinese_chars": true, "strip_accents": null, "lowercase": true}, "pre_tokenizer": {"type":
+"BertPreTokenizer"}, "decoder": {"type": "WordPiece", "prefix": "##", "cleanup": true}, "model":
+{"type": "WordPiece", "unk_token": "[UNK]", "continuing_subword_prefix": "##",
+"max_input_chars_per_word": 20, "vocab": {"[UNK]": 0, "a": 1, "##b": 2, "ab": 3, ",": 4}}})" +
+                        std::string(1, '\0') + "AB ab, aBb\xE6\xB2\xB3"},
+      {"wordlevel", R"({"pre_tokenizer": {"type": "Whitespace"}, "model": {"type": "WordLevel",
+"unk_token": "?", "vocab": {"?": 0, "a": 1, "ab": 2, ",": 3}}})" +
+                        std::string(1, '\0') + "a ab,ab zz"},
   };
 }
 

@@ -6,73 +6,21 @@
 #include <map>
 
 #include "lathe/base/error.h"
-#include "lathe/base/utf8.h"
 #include "lathe/text/byte_tokens.h"
-#include "lathe/text/split/pretokenizer.h"
 #include "text/random_text.h"
+#include "text/reference_char_bpe.h"
 
 namespace lathe {
 namespace {
 
 using Ids = std::vector<int32_t>;
 
-std::vector<std::string> characters_of(std::string_view text) {
-  std::vector<std::string> out;
-  const uint8_t *p = as_bytes(text), *end = p + text.size();
-  for (; p < end; p += decode_utf8(p, end).size)
-    out.emplace_back(reinterpret_cast<const char*>(p), decode_utf8(p, end).size);
-  return out;
-}
-
-Vocabulary vocabulary_of(const std::vector<std::string>& pieces) {
-  std::vector<VocabularyEntry> entries;
-  for (const std::string& piece : pieces)
-    entries.push_back({static_cast<int32_t>(entries.size()), piece, false});
-  return Vocabulary(entries, "test");
-}
+using testing::reference_char_bpe;
+using testing::Scored;
+using testing::vocabulary_of;
 
 Ids encode(const CharBpe& model, std::string_view text) {
-  const PreTokenizer none;
-  Ids ids;
-  model.encoder(none)->encode(text, 0, {}, ids);
-  return ids;
-}
-
-struct Scored {
-  std::vector<std::string> pieces;
-  std::vector<float> scores;
-  std::vector<PieceRole> roles;
-};
-
-// SentencePiece's rule as it reads: of all neighbours that are a piece together, those with the
-// highest score, the leftmost first.
-Ids reference(const Scored& model, std::string_view text, int32_t unknown) {
-  std::map<std::string, int32_t> ids;
-  for (size_t id = 0; id < model.pieces.size(); ++id)
-    if (model.roles[id] != PieceRole::kNone) ids[model.pieces[id]] = static_cast<int32_t>(id);
-  std::vector<std::string> symbols = characters_of(text);
-  for (;;) {
-    size_t at = symbols.size();
-    float best = 0;
-    for (size_t i = 0; i + 1 < symbols.size(); ++i) {
-      const auto found = ids.find(symbols[i] + symbols[i + 1]);
-      if (found == ids.end()) continue;
-      const float score = model.scores[static_cast<size_t>(found->second)];
-      if (at < symbols.size() && score <= best) continue;
-      at = i;
-      best = score;
-    }
-    if (at == symbols.size()) break;
-    symbols[at] += symbols[at + 1];
-    symbols.erase(symbols.begin() + static_cast<ptrdiff_t>(at) + 1);
-  }
-  Ids out;
-  for (const std::string& symbol : symbols) {
-    const auto found = ids.find(symbol);
-    const int32_t id = found == ids.end() ? unknown : found->second;
-    if (id != unknown || out.empty() || out.back() != unknown) out.push_back(id);
-  }
-  return out;
+  return testing::encode_alone(model, text);
 }
 
 Scored random_model(testing::Dice& dice, bool ties) {
@@ -110,8 +58,9 @@ TEST(CharBpe, ScoresGiveWhatTheRuleGives) {
       std::string text;
       for (uint64_t n = dice.below(i == 0 ? 400 : 30); n > 0; --n)
         text += letters[dice.below(letters.size())];
-      ASSERT_EQ(encode(model, text), reference(scored, text, 0)) << text;
-      ASSERT_EQ(encode(model, text + text), reference(scored, text + text, 0)) << "from memory";
+      ASSERT_EQ(encode(model, text), reference_char_bpe(scored, text, 0)) << text;
+      ASSERT_EQ(encode(model, text + text), reference_char_bpe(scored, text + text, 0))
+          << "from memory";
     }
   }
 }
@@ -141,10 +90,10 @@ TEST(CharBpe, RunsOfOneCharacterHaveRanks) {
     std::string text = "a";
     for (int n = 1; n < 70; ++n) {
       text += "▁";
-      ASSERT_EQ(encode(model, text), reference(all, text, 0)) << n;
-      ASSERT_EQ(encode(model, text + "a"), reference(all, text + "a", 0)) << n;
+      ASSERT_EQ(encode(model, text), reference_char_bpe(all, text, 0)) << n;
+      ASSERT_EQ(encode(model, text + "a"), reference_char_bpe(all, text + "a", 0)) << n;
       if (ranks) {
-        ASSERT_EQ(encode(by_rank, text + "a"), reference(all, text + "a", 0)) << n;
+        ASSERT_EQ(encode(by_rank, text + "a"), reference_char_bpe(all, text + "a", 0)) << n;
       }
     }
   }

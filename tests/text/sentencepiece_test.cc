@@ -201,6 +201,16 @@ TEST(SentencePieceFile, SelfTest) {
   }));
   EXPECT_THROW(check_self_test(file, "t", [](std::string_view) { return Pieces{"\u2581ab"}; }),
                Error);
+  file.self_test.push_back({"ax", "\u2581a x"});
+  EXPECT_NO_THROW(check_self_test(file, "t", [](std::string_view text) {
+    return text == "ab" ? Pieces{"\u2581a", "b"} : Pieces{"\u2581a", "<unk>"};
+  }));
+  EXPECT_THROW(check_self_test(file, "t",
+                               [](std::string_view) {
+                                 return Pieces{"\u2581a", "<unk>"};
+                               }),
+               Error);
+  file.self_test.pop_back();
   // Other pieces with the same score.
   file.pieces.push_back({"\u2581ab", -3, Type::kNormal});
   EXPECT_NO_THROW(check_self_test(file, "t", [](std::string_view) { return Pieces{"\u2581ab"}; }));

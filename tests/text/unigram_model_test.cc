@@ -223,6 +223,51 @@ TEST(Unigram, NBestAreTheBestOfAll) {
   EXPECT_THROW(model.nbest("a", 1025), Error);
 }
 
+// The probability of each piece, by where it begins and ends.
+std::map<std::pair<size_t, size_t>, double> piece_probabilities(const UnigramModel& model,
+                                                                std::string_view text) {
+  std::map<std::pair<size_t, size_t>, double> sums;
+  double total = 0;
+  for (const auto& s : testing::all_segmentations(model, text)) {
+    total += std::exp(s.score);
+    size_t at = 0;
+    for (const int32_t id : s.ids) {
+      const size_t size = id == model.unknown_id()
+                              ? decode_utf8(as_bytes(text) + at, as_bytes(text) + text.size()).size
+                              : model.vocabulary().bytes(id).size();
+      sums[{at, at + size}] += std::exp(s.score);
+      at += size;
+    }
+  }
+  for (auto& [place, sum] : sums) sum /= total;
+  return sums;
+}
+
+TEST(Unigram, TheLatticeHoldsEveryPieceOfEverySegmentation) {
+  testing::Dice dice(10);
+  for (int round = 0; round < 60; ++round) {
+    const auto& alphabet = kAlphabets[dice.below(kAlphabets.size())];
+    const auto arithmetic = static_cast<UnigramArithmetic>(round % 2);
+    const UnigramModel model =
+        testing::unigram_model(random_pieces(dice, alphabet, arithmetic), arithmetic);
+    std::string text, best;
+    for (uint64_t n = 1 + dice.below(9); n > 0; --n) text += alphabet[dice.below(alphabet.size())];
+    const auto wanted = piece_probabilities(model, text);
+    const auto pieces = model.lattice(text);
+    ASSERT_EQ(pieces.size(), wanted.size()) << text;
+    double best_score = 0;
+    for (const TokenModel::LatticePiece& p : pieces) {
+      ASSERT_NEAR(p.probability, wanted.at({p.begin, p.end}), 1e-9) << text;
+      if (!p.best) continue;
+      ASSERT_EQ(p.begin, best.size()) << text;
+      best += text.substr(p.begin, p.end - p.begin);
+      best_score += p.score;
+    }
+    ASSERT_EQ(best, text);
+    ASSERT_NEAR(best_score, model.nbest(text, 1).front().score, 1e-4) << text;
+  }
+}
+
 TEST(Unigram, SamplesFollowTheScores) {
   const UnigramModel model = testing::unigram_model({{"<unk>", 0, UnigramPiece::Role::kUnmatched},
                                                      {"a", -1, UnigramPiece::Role::kNormal},

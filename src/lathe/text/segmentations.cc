@@ -61,7 +61,36 @@ Segmentations combine(const Segmentations& left, const std::vector<TokenModel::S
   return best;
 }
 
+// Cuts a lattice wherever no piece reaches over: from there on nothing depends on what was before.
+void split_lattice(std::string_view text, std::vector<TokenModel::LatticePiece> pieces,
+                   std::vector<Tokenizer::Lattice>& out) {
+  size_t begin = 0, reach = 0;
+  for (size_t i = 0; i < pieces.size(); ++i) {
+    if (i == 0 || pieces[i].begin >= reach) {
+      if (i > 0) out.back().text = text.substr(begin, reach - begin);
+      begin = pieces[i].begin;
+      out.emplace_back();
+    }
+    reach = std::max(reach, pieces[i].end);
+    pieces[i].begin -= begin;
+    pieces[i].end -= begin;
+    out.back().pieces.push_back(pieces[i]);
+  }
+  if (!pieces.empty()) out.back().text = text.substr(begin);
+}
+
 }  // namespace
+
+std::vector<Tokenizer::Lattice> Tokenizer::lattice(std::string_view text,
+                                                   const EncodeOptions& options) const {
+  std::vector<Lattice> lattices;
+  for_each_piece(
+      *data_, text, options, [](int32_t) {},
+      [&](std::string_view piece, uint64_t) {
+        split_lattice(piece, data_->model->lattice(piece), lattices);
+      });
+  return lattices;
+}
 
 Segmentations Tokenizer::nbest(std::string_view text, int64_t n,
                                const EncodeOptions& options) const {

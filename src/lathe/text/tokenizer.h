@@ -23,6 +23,7 @@
 #include "lathe/base/rng.h"
 #include "lathe/text/added_tokens.h"
 #include "lathe/text/decode/decoder.h"
+#include "lathe/text/model/token_model.h"
 #include "lathe/text/split/patterns.h"
 
 namespace lathe {
@@ -88,13 +89,17 @@ class Tokenizer {
 
   // Other segmentations than encode()'s. Each throws kUsage, saying what is needed, where the model
   // has none.
-  struct Segmentation {
-    std::vector<int32_t> ids;
-    double score = 0;  // log-probability; of a Unigram model the sum of its tokens' scores
-  };
+  using Segmentation = TokenModel::Segmentation;
   // The n best of the whole text, best first; fewer where there are fewer (Unigram).
   std::vector<Segmentation> nbest(std::string_view text, int64_t n,
                                   const EncodeOptions& options = {}) const;
+  // A stretch of the normalised text that is segmented apart from its neighbours, and every piece
+  // that a segmentation of it may have (Unigram). Added tokens are left out.
+  struct Lattice {
+    std::string text;
+    std::vector<TokenModel::LatticePiece> pieces;
+  };
+  std::vector<Lattice> lattice(std::string_view text, const EncodeOptions& options = {}) const;
   // One drawn with probability proportional to exp(alpha · score) (Unigram; Kudo 2018,
   // arXiv:1804.10959).
   std::vector<int32_t> sample(std::string_view text, double alpha, const Rng& rng,

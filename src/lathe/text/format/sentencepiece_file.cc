@@ -223,12 +223,27 @@ std::string write_sentencepiece(const SentencePieceFile& file) {
   return proto.SerializeAsString();
 }
 
+namespace {
+
+bool is_piece(const File& file, std::string_view text) {
+  return std::ranges::find(file.pieces, text, &File::Piece::text) != file.pieces.end();
+}
+
+bool same_pieces(const std::vector<std::string>& got, const std::vector<std::string>& want,
+                 const File& file) {
+  return std::ranges::equal(got, want, [&](const std::string& a, const std::string& b) {
+    return a == b || (a == file.unk_piece && !is_piece(file, b));
+  });
+}
+
+}  // namespace
+
 void check_self_test(const SentencePieceFile& file, std::string_view origin,
                      const std::function<std::vector<std::string>(std::string_view)>& encode) {
   constexpr float kNear = 1e-7f;
   for (const File::Sample& sample : file.self_test) {
     const std::vector<std::string> got = encode(sample.input), want = words_of(sample.expected);
-    if (got == want) continue;
+    if (same_pieces(got, want, file)) continue;
     const bool as_good = file.model_type == File::ModelType::kUnigram &&
                          std::abs(score_of(got, file) - score_of(want, file)) <= kNear;
     require(as_good, ErrorKind::kData, kWhere,

@@ -75,7 +75,7 @@ SentencePieceFile read_sentencepiece(std::string_view bytes, std::string_view or
 std::string write_sentencepiece(const SentencePieceFile& file);
 
 // Encodes the samples of the file's self-test. `encode` gives the pieces of a text, an unknown one
-// as the text it stands for. Pieces of Unigram models may differ from the expected ones if they
+// as `unk_piece`; the samples have the text that it stands for. Pieces of Unigram models may differ from the expected ones if they
 // score the same, as in `sentencepiece`. Throws kData, naming `origin`, for the first that differs.
 void check_self_test(const SentencePieceFile& file, std::string_view origin,
                      const std::function<std::vector<std::string>(std::string_view)>& encode);

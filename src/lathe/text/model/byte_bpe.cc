@@ -258,6 +258,12 @@ void ByteBpe::merge_pairs(std::string_view piece, Scratch& scratch,
   merger_.merge(n, scratch, out);
 }
 
+std::optional<TokenModel::Weight> ByteBpe::weight_of(int32_t id) const {
+  const auto place = first_merge(merges_, id);
+  if (!place) return std::nullopt;
+  return Weight{"merge", static_cast<double>(*place)};
+}
+
 std::vector<int32_t> ByteBpe::encode_with_dropout(std::string_view piece, double dropout,
                                                   const Rng& rng) const {
   Scratch scratch;

@@ -278,6 +278,12 @@ void CharBpe::fuse(size_t first, size_t at, std::vector<int32_t>& out) const {
     out.erase(out.begin() + static_cast<ptrdiff_t>(at));
 }
 
+std::optional<TokenModel::Weight> CharBpe::weight_of(int32_t id) const {
+  const auto place = first_merge(merges_, id);
+  if (!place) return std::nullopt;
+  return Weight{"merge", static_cast<double>(*place)};
+}
+
 std::vector<int32_t> CharBpe::encode_with_dropout(std::string_view piece, double dropout,
                                                   const Rng& rng) const {
   PairMerger::Scratch scratch;

@@ -61,6 +61,7 @@ class CharBpe : public TokenModel {
   std::unique_ptr<TextEncoder> encoder(const PreTokenizer& pre_tokenizer) const override;
   std::vector<int32_t> encode_with_dropout(std::string_view piece, double dropout,
                                            const Rng& rng) const override;
+  std::optional<Weight> weight_of(int32_t id) const override;
 
   const std::vector<Merge>& merges() const { return merges_; }
   const CharBpeOptions& options() const { return options_; }

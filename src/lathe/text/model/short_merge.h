@@ -8,6 +8,7 @@
 #include <bit>
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <vector>
 
@@ -18,6 +19,13 @@ namespace lathe {
 struct Merge {
   int32_t left, right, result;
 };
+
+// The place of the first merge that makes `id`.
+inline std::optional<int64_t> first_merge(std::span<const Merge> merges, int32_t id) {
+  const auto made = std::ranges::find(merges, id, &Merge::result);
+  if (made == merges.end()) return std::nullopt;
+  return made - merges.begin();
+}
 
 class ShortMerge {
  public:

@@ -25,4 +25,10 @@ std::vector<int32_t> TokenModel::encode_with_dropout(std::string_view, double, c
   fail_one_segmentation("dropout of merges", type(), "BPE");
 }
 
+std::vector<TokenModel::LatticePiece> TokenModel::lattice(std::string_view) const {
+  fail_one_segmentation("a lattice", type(), "Unigram");
+}
+
+std::optional<TokenModel::Weight> TokenModel::weight_of(int32_t) const { return std::nullopt; }
+
 }  // namespace lathe

@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -50,7 +51,7 @@ class TokenModel {
   // kUsage: most models know of one segmentation only.
   struct Segmentation {
     std::vector<int32_t> ids;
-    double score = 0;  // log-probability
+    double score = 0;  // log-probability; of a Unigram model the sum of its tokens' scores
   };
   // The n best, best first; fewer where there are fewer.
   virtual std::vector<Segmentation> nbest(std::string_view piece, int64_t n) const;
@@ -60,6 +61,27 @@ class TokenModel {
   // over with this probability, each time anew.
   virtual std::vector<int32_t> encode_with_dropout(std::string_view piece, double dropout,
                                                    const Rng& rng) const;
+
+  // A piece that stands in a text, and what speaks for it there.
+  struct LatticePiece {
+    size_t begin = 0, end = 0;  // bytes of the text
+    int32_t id = -1;            // -1: a character without a token, which becomes its bytes
+    double score = 0;           // log-probability
+    // Of a segmentation with this piece, where each is as likely as exp(score) says.
+    double probability = 0;
+    bool best = false;  // one of the best segmentation
+  };
+  // All pieces of which the segmentations of a pre-token are made: by where they begin, and of
+  // those the shortest first (Unigram).
+  virtual std::vector<LatticePiece> lattice(std::string_view piece) const;
+
+  // What makes the model take a token rather than others: the log-probability of a Unigram model's
+  // token ("score"), the place in the list of merges of the first that makes it ("merge"; BPE).
+  struct Weight {
+    std::string_view name;
+    double value;
+  };
+  virtual std::optional<Weight> weight_of(int32_t id) const;
 
  private:
   Vocabulary vocabulary_;

@@ -174,9 +174,47 @@ class Search {
   std::vector<int32_t> queue_;  // a heap of indices into made_
 };
 
+constexpr double kNone = -std::numeric_limits<double>::infinity();
+
 double log_add(double a, double b) {
   if (a < b) std::swap(a, b);
   return std::isinf(b) ? a : a + std::log1p(std::exp(b - a));
+}
+
+// log Σ exp(alpha · score) over all ways from the beginning to a place.
+std::vector<double> mass_before(const Lattice& lattice, double alpha) {
+  std::vector<double> mass(static_cast<size_t>(lattice.size()) + 1, kNone);
+  mass[0] = 0;
+  for (const Lattice::Piece& piece : lattice.pieces())
+    mass[piece.end] = log_add(mass[piece.end], mass[piece.start] + alpha * piece.score);
+  return mass;
+}
+
+// The same from a place to the end, alpha = 1.
+std::vector<double> mass_after(const Lattice& lattice) {
+  std::vector<double> mass(static_cast<size_t>(lattice.size()) + 1, kNone);
+  mass[lattice.size()] = 0;
+  for (size_t i = lattice.pieces().size(); i-- > 0;) {
+    const Lattice::Piece& piece = lattice.pieces()[i];
+    mass[piece.start] = log_add(mass[piece.start], piece.score + mass[piece.end]);
+  }
+  return mass;
+}
+
+// Indices of the pieces of the best segmentation, from the end.
+template <class Real>
+std::vector<int32_t> best_path(const Lattice& lattice) {
+  Real whole = 0;
+  const std::vector<Real> best = best_scores(lattice, whole);
+  std::vector<int32_t> path;
+  for (int32_t at = lattice.size(); at > 0; at = lattice.piece(path.back()).start)
+    path.push_back(
+        *std::ranges::max_element(lattice.ending(at), {}, [&](int32_t i) { return best[i]; }));
+  return path;
+}
+
+bool adds_floats(const UnigramModel& model) {
+  return model.options().arithmetic == UnigramArithmetic::kFloatThroughText;
 }
 
 }  // namespace
@@ -187,9 +225,8 @@ std::vector<TokenModel::Segmentation> unigram_nbest(const UnigramModel& model,
           "{} best segmentations were asked for, expected 1 to 1024", n);
   if (text.empty()) return {{}};
   const Lattice lattice(model, text);
-  return model.options().arithmetic == UnigramArithmetic::kFloatThroughText
-             ? Search<float>(lattice).run(static_cast<size_t>(n))
-             : Search<double>(lattice).run(static_cast<size_t>(n));
+  return adds_floats(model) ? Search<float>(lattice).run(static_cast<size_t>(n))
+                            : Search<double>(lattice).run(static_cast<size_t>(n));
 }
 
 std::vector<int32_t> unigram_sample(const UnigramModel& model, std::string_view text, double alpha,
@@ -197,11 +234,7 @@ std::vector<int32_t> unigram_sample(const UnigramModel& model, std::string_view 
   require(std::isfinite(alpha), ErrorKind::kUsage, kWhere, "alpha is {}, expected a finite number",
           alpha);
   const Lattice lattice(model, text);
-  // log Σ exp(alpha · score) over all ways to a place.
-  std::vector<double> mass(text.size() + 1, -std::numeric_limits<double>::infinity());
-  mass[0] = 0;
-  for (const Lattice::Piece& piece : lattice.pieces())
-    mass[piece.end] = log_add(mass[piece.end], mass[piece.start] + alpha * piece.score);
+  const std::vector<double> mass = mass_before(lattice, alpha);
   std::vector<int32_t> path;
   for (int32_t at = lattice.size(); at > 0; at = lattice.piece(path.back()).start) {
     double left = rng.uniform64(path.size());
@@ -216,6 +249,24 @@ std::vector<int32_t> unigram_sample(const UnigramModel& model, std::string_view 
   }
   std::reverse(path.begin(), path.end());
   return lattice.ids_of(path);
+}
+
+std::vector<TokenModel::LatticePiece> unigram_lattice(const UnigramModel& model,
+                                                      std::string_view text) {
+  const Lattice lattice(model, text);
+  const std::vector<double> before = mass_before(lattice, 1), after = mass_after(lattice);
+  std::vector<TokenModel::LatticePiece> pieces;
+  for (const Lattice::Piece& p : lattice.pieces())
+    pieces.push_back(
+        {.begin = static_cast<size_t>(p.start),
+         .end = static_cast<size_t>(p.end),
+         .id = p.id,
+         .score = p.score,
+         .probability = std::exp(before[p.start] + p.score + after[p.end] - after[0])});
+  for (const int32_t i :
+       adds_floats(model) ? best_path<float>(lattice) : best_path<double>(lattice))
+    pieces[i].best = true;
+  return pieces;
 }
 
 }  // namespace lathe

@@ -18,4 +18,9 @@ std::vector<TokenModel::Segmentation> unigram_nbest(const UnigramModel& model,
 std::vector<int32_t> unigram_sample(const UnigramModel& model, std::string_view text, double alpha,
                                     const Rng& rng);
 
+// TokenModel::lattice(): the probability of a piece is the sum over the segmentations that hold it
+// of exp(score), of all of them. The best segmentation is the first of unigram_nbest().
+std::vector<TokenModel::LatticePiece> unigram_lattice(const UnigramModel& model,
+                                                      std::string_view text);
+
 }  // namespace lathe

@@ -154,4 +154,16 @@ std::vector<int32_t> UnigramModel::sample(std::string_view piece, double alpha,
   return unigram_sample(*this, piece, alpha, rng);
 }
 
+std::vector<TokenModel::LatticePiece> UnigramModel::lattice(std::string_view piece) const {
+  return unigram_lattice(*this, piece);
+}
+
+std::optional<TokenModel::Weight> UnigramModel::weight_of(int32_t id) const {
+  const auto place = static_cast<size_t>(id);
+  if (id < 0 || place >= pieces_.size()) return std::nullopt;
+  if (id == options_.unknown_id) return Weight{"score", unknown_score_};
+  if (pieces_[place].role == UnigramPiece::Role::kUnmatched) return std::nullopt;
+  return Weight{"score", lattice_score(id)};
+}
+
 }  // namespace lathe

@@ -58,6 +58,8 @@ class UnigramModel : public TokenModel {
   std::unique_ptr<TextEncoder> encoder(const PreTokenizer& pre_tokenizer) const override;
   std::vector<Segmentation> nbest(std::string_view piece, int64_t n) const override;
   std::vector<int32_t> sample(std::string_view piece, double alpha, const Rng& rng) const override;
+  std::vector<LatticePiece> lattice(std::string_view piece) const override;
+  std::optional<Weight> weight_of(int32_t id) const override;
 
   const UnigramOptions& options() const { return options_; }
   const std::vector<UnigramPiece>& pieces() const { return pieces_; }
