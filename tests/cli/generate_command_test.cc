@@ -44,6 +44,22 @@ class GenerateCommand : public ::testing::Test {
   int count_ = 0;
 };
 
+TEST_F(GenerateCommand, SpecialTokensInAPromptCanStayText) {
+  const fs::path gpt2 = model("gpt2");
+  folder_.write(gpt2.filename().string() + "/tokenizer.json", R"({"pre_tokenizer": {"type":
+"Whitespace"}, "model": {"type": "WordLevel", "unk_token": "?", "vocab": {"?": 0, "x": 1, "<|x|>":
+2}}, "added_tokens": [{"id": 2, "content": "<|x|>", "single_word": false, "lstrip": false, "rstrip":
+false, "normalized": false, "special": true}]})");
+  const auto written = [&](const std::vector<std::string>& options) {
+    std::vector<std::string> line = {"generate", gpt2.string(),   "--prompt", "<|x|>",
+                                     "--json",   "--temperature", "0",        "--ignore-eos"};
+    line.insert(line.end(), options.begin(), options.end());
+    return ids_of(run_lathe(line)).size();
+  };
+  EXPECT_EQ(written({}), written({"--no-special"}) + 2);  // "<|", "x", "|>" take two more places
+  EXPECT_EQ(generate(gpt2, "[1]", {"--no-special"}).code, 2);
+}
+
 TEST_F(GenerateCommand, WritesWhatFitsWhenNobodySaidHowMuch) {
   const fs::path gpt2 = model("gpt2");
   const auto positions = read_json_file(gpt2 / "config.json")["n_positions"].get<int64_t>();

@@ -168,6 +168,30 @@ TEST_F(TokenizerKinds, InspectShowsWhatAModelChoosesBy) {
   EXPECT_NE(self.err.find("leave --self-test out"), std::string::npos) << self.err;
 }
 
+TEST_F(TokenizerKinds, ReservedTokensBecomeThoseOfAChatTemplate) {
+  const std::string folder =
+      trained("bytes", {"--vocab-size", "300", "--reserve", "2", "--special-token", "<|end|>"});
+  const Tokenizer old = load_tokenizer(folder);
+  EXPECT_EQ(old.vocab_size(), 300);
+  folder_.write("chat.jinja", "{{ '<|user|>' }}<think>{{ x }}</think><|end|>");
+  const Result r = run({"tokenizer", "extend", folder, "--chat-template", path("chat.jinja"),
+                        "--special-token", "<|tool|>", "--out", path("chat"), "--json"});
+  ASSERT_EQ(r.code, 0) << r.err;
+  const auto facts = nlohmann::json::parse(r.out);
+  EXPECT_EQ(facts["took_places"], 2);
+  EXPECT_EQ(facts["vocab_size"], 302);
+  EXPECT_EQ(facts["present"], std::vector<std::string>{"<|end|>"});
+  const Tokenizer chat = load_tokenizer(path("chat"));
+  EXPECT_EQ(chat.id_of("<|tool|>"), old.id_of("<|reserved_special_token_0|>"));
+  EXPECT_EQ(chat.encode(kText), old.encode(kText));
+  EXPECT_FALSE(chat.is_special(chat.id_of("</think>").value()));
+  EXPECT_NE(content_of(path("chat/tokenizer_config.json")).find("chat_template"),
+            std::string::npos);
+
+  EXPECT_EQ(run({"tokenizer", "extend", folder, "--out", path("none")}).code, 2);
+  EXPECT_EQ(run({"tokenizer", "extend", folder, "--add", "3", "--out", path("none")}).code, 2);
+}
+
 TEST_F(TokenizerKinds, SaysWhichOptionsDoNotGoTogether) {
   folder_.write("text.txt", kText);
   const auto error = [&](std::vector<std::string> more) {

@@ -10,6 +10,7 @@
 #include "lathe/corpus/document_feed.h"
 #include "lathe/corpus/tokenizer_folder.h"
 #include "lathe/corpus/train_model.h"
+#include "lathe/text/chat_tokens.h"
 #include "lathe/text/split/digits.h"
 #include "lathe/text/split/patterns.h"
 #include "lathe/text/tokenizer_data.h"
@@ -48,6 +49,10 @@ void TokenizerTrainConfig::visit(Visitor& v) {
   v.field("user_symbol", user_symbol, "a string that is always one token");
   v.field("special_token", special_token,
           "a special token, e.g. '<|endoftext|>'; special tokens get the lowest ids");
+  v.field(
+      "reserve", reserve,
+      "special tokens without a meaning yet, which `lathe tokenizer extend` gives to later ones",
+      between(0, 1 << 20));
   v.field("eos", eos, "the special token that ends a text (default: the first)");
   v.field("bos", bos, "the special token that begins a text");
   v.field("pad", pad, "the special token that pads a batch");
@@ -59,6 +64,12 @@ void TokenizerTrainConfig::visit(Visitor& v) {
   v.field("model_max_length", model_max_length, "written to tokenizer_config.json; 0 leaves it out",
           at_least(0));
   documents.visit(v);
+}
+
+std::vector<std::string> TokenizerTrainConfig::special_tokens() const {
+  std::vector<std::string> tokens = special_token;
+  for (int64_t n = 0; n < reserve; ++n) tokens.push_back(reserved_token(n));
+  return tokens;
 }
 
 namespace {

@@ -22,12 +22,14 @@ struct TokenizerTrainConfig {
   std::optional<std::string> model, pre, normalizer;
   std::optional<double> character_coverage;
   bool byte_fallback = false, sentencepiece = false;
-  int64_t vocab_size = 32000, min_count = 1, memory_mib = 2048, model_max_length = 0;
+  int64_t vocab_size = 32000, min_count = 1, memory_mib = 2048, model_max_length = 0, reserve = 0;
   std::optional<std::string> eos, bos, pad;
   bool overwrite = false;
   DocumentConfig documents;
 
   void visit(Visitor& v);
+  // `special_token` and the reserved ones.
+  std::vector<std::string> special_tokens() const;
 };
 
 struct TokenizerTraining {

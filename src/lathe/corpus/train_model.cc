@@ -64,6 +64,8 @@ constexpr std::array kModelOptions = {
                 " bpe unigram wordpiece char "},
     ModelOption{"--special-token", [](const auto& c) { return !c.special_token.empty(); },
                 " BPE on bytes bpe unigram wordpiece char "},
+    ModelOption{"--reserve", [](const auto& c) { return c.reserve != 0; },
+                " BPE on bytes bpe unigram wordpiece char "},
     ModelOption{"--min-count", [](const auto& c) { return c.min_count != 1; },
                 " BPE on bytes bpe wordpiece "},
 };
@@ -92,7 +94,7 @@ TokenizerTraining train_on_bytes(const TokenizerTrainConfig& config,
   BpeTrainOptions options;
   options.vocab_size = config.vocab_size;
   options.pattern = *find_pattern(config.pre.value_or(config.pattern));
-  options.special_tokens = config.special_token;
+  options.special_tokens = config.special_tokens();
   options.min_count = config.min_count;
   options.memory_bytes = config.memory_mib << 20;
   options.weights = without_one(weights);
@@ -113,7 +115,7 @@ VocabularyOptions vocabulary_options(const TokenizerTrainConfig& config, const T
   VocabularyOptions o;
   o.kind = model.kind;
   o.vocab_size = model.kind == VocabularyKind::kByte ? 256 : config.vocab_size;
-  o.special_tokens = config.special_token;
+  o.special_tokens = config.special_tokens();
   if (config.sentencepiece)
     o.special_tokens.insert(o.special_tokens.begin(), {"<unk>", "<s>", "</s>"});
   o.user_symbols = config.user_symbol;

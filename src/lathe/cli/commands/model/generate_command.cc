@@ -23,11 +23,14 @@ struct GenerateOptions {
   std::string model;
   std::optional<std::string> input, prompt;
   std::string precision = "fp32";
+  bool special = true;
   GenerationConfig generation;
 
   void visit(Visitor& v) {
     v.positional("model", model, "folder of the model");
     v.field("prompt", prompt, "text to continue");
+    v.field("special", special,
+            "recognise special tokens written in the prompt; without, they are plain text");
     v.field("input", input, "JSON file with input_ids, instead of --prompt");
     v.choice("precision", precision, precision_names(), "arithmetic and weights in memory");
     generation.visit(v);
@@ -110,7 +113,8 @@ int generate_text(const GenerateOptions& o, Transformer& model, CommandContext& 
   const Tokenizer tokenizer = load_tokenizer(o.model);
   check_tokenizer(tokenizer, model, o.model);
   GenerateRequest request;
-  request.prompts = {tokenizer.encode(*o.prompt, {.add_special_tokens = true})};
+  request.prompts = {
+      tokenizer.encode(*o.prompt, {.special_as_text = !o.special, .add_special_tokens = true})};
   if (request.prompts[0].empty() && model.config().bos_token_id)
     request.prompts[0] = {static_cast<int32_t>(*model.config().bos_token_id)};
   const GenerationConfig generation = fitting(o.generation, model, request.prompts, context);
@@ -135,6 +139,8 @@ int generate_text(const GenerateOptions& o, Transformer& model, CommandContext& 
 int run_generate(const GenerateOptions& options, CommandContext& context) {
   require(options.input.has_value() != options.prompt.has_value(), ErrorKind::kUsage, "generate",
           "give either --prompt TEXT or --input FILE.json");
+  require(options.special || options.prompt, ErrorKind::kUsage, "--no-special",
+          "has no effect without --prompt");
   GenerateOptions o = options;
   const auto model = load_for_inference(o.model, dtype_of_precision(o.precision), context.log);
   o.generation = effective_config(options, model->config(), context);

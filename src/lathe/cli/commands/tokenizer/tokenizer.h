@@ -30,8 +30,9 @@ void visit_pattern(Visitor& v, std::optional<std::string>& pattern);
 // The tokenizer at `path`; `pattern` as given on the command line.
 Tokenizer load_tokenizer_of(const std::string& path, const std::optional<std::string>& pattern);
 // The tokenizer_config.json for a tokenizer made from the one at `path`: what stands beside that, with
-// the ids of the new one.
-std::string changed_config(const std::string& path, const Tokenizer& tokenizer);
+// the tokens of the new one and, if given, another chat template.
+std::string changed_config(const std::string& path, const Tokenizer& tokenizer,
+                           const std::optional<std::string>& chat_template = std::nullopt);
 // Throws kUsage, saying what for, unless all are files, which can be read twice.
 void require_read_twice(const CorpusInput& input, std::string_view what_for);
 

@@ -21,17 +21,42 @@ Tokenizer load_tokenizer_of(const std::string& path, const std::optional<std::st
   return load_tokenizer(path, pattern ? find_pattern(*pattern) : std::nullopt);
 }
 
-std::string changed_config(const std::string& path, const Tokenizer& tokenizer) {
-  constexpr const char* kTokens = "added_tokens_decoder";
+namespace {
+
+// What stands beside the tokenizer at `path`; null where nothing does.
+Json config_beside(const std::string& path) {
   std::error_code error;
   const fs::path folder =
       fs::is_directory(path, error) ? fs::path(path) : fs::path(path).parent_path();
   const fs::path beside = folder / "tokenizer_config.json";
-  if (!fs::exists(beside, error)) return tokenizer.config_json({});
+  if (!fs::exists(beside, error)) return nullptr;
   Json config = read_json_file(beside);
   require(config.is_object(), ErrorKind::kFormat, beside.string(), "holds a {}, expected an object",
           config.type_name());
-  config[kTokens] = Json::parse(tokenizer.config_json({}))[kTokens];
+  return config;
+}
+
+// Names of tokens that are no longer there would be added again by those who read them.
+void drop_unknown_tokens(Json& config, const Tokenizer& tokenizer) {
+  const auto list = config.find("additional_special_tokens");
+  if (list == config.end() || !list->is_array()) return;
+  Json kept = Json::array();
+  for (const Json& token : *list)
+    if (!token.is_string() || tokenizer.id_of(token.get<std::string>())) kept.push_back(token);
+  *list = std::move(kept);
+}
+
+}  // namespace
+
+std::string changed_config(const std::string& path, const Tokenizer& tokenizer,
+                           const std::optional<std::string>& chat_template) {
+  constexpr const char* kTokens = "added_tokens_decoder";
+  const Json own = Json::parse(tokenizer.config_json({}));
+  Json config = config_beside(path);
+  if (config.is_null()) config = own;
+  config[kTokens] = own[kTokens];
+  drop_unknown_tokens(config, tokenizer);
+  if (chat_template) config["chat_template"] = *chat_template;
   return config.dump(2) + "\n";
 }
 
