@@ -19,6 +19,9 @@
 // A result that holds is taken over, and its scores are added to the sum one after the other, which
 // are the additions of the search.
 //
+// A character that no piece holds, a foreign one, is an unknown piece by itself, and the text is cut
+// before and behind it.
+//
 // Where the best way to a place is beyond +-kMaxSum, `sentencepiece` counts from there anew: this
 // score is taken off all that were found so far. The limit leaves out the sums from which a node of
 // the word might come to be beyond.
@@ -26,10 +29,13 @@
 
 #include <algorithm>
 #include <array>
+#include <bit>
 #include <cmath>
+#include <cstring>
 #include <limits>
 
 #include "lathe/base/error.h"
+#include "lathe/base/utf8.h"
 #include "lathe/text/metaspace.h"
 #include "lathe/text/model/piece_loop.h"
 #include "lathe/text/model/word_memory.h"
@@ -39,6 +45,16 @@ namespace {
 
 bool is_mark(const uint8_t* p, const uint8_t* end) {
   return *p == 0xE2 && end - p >= 3 && p[1] == 0x96 && p[2] == 0x81;
+}
+
+// The first byte from `p` on that is not ASCII, or `end`.
+const uint8_t* skip_ascii(const uint8_t* p, const uint8_t* end) {
+  for (uint64_t word; end - p >= 8; p += 8) {
+    std::memcpy(&word, p, 8);
+    if (const uint64_t high = word & 0x8080808080808080) return p + std::countr_zero(high) / 8;
+  }
+  while (p < end && *p < 0x80) ++p;
+  return p;
 }
 
 // Real: the type of the sums.
@@ -61,11 +77,13 @@ class UnigramPieces {
     out_ = &out;
     sum_ = 0;
     unknown_begin_ = nullptr;
-    while (p < q) {
-      const uint8_t* stop = word_end(p, q);
-      encode_word(p, stop, limit, meter);
-      p = stop;
-      meter.reach(p);
+    // What is remembered of a word is a cache miss away, so it is asked for a word ahead.
+    Word next = word_at(p, q, limit);
+    while (next.begin < q) {
+      const Word word = next;
+      next = word_at(word.end, q, limit);
+      encode_word(word, limit, meter);
+      meter.reach(word.end);
     }
     flush_unknown();
   }
@@ -96,22 +114,68 @@ class UnigramPieces {
     std::array<int32_t, kWordPieces> ids{};
   };
 
-  // The first border at a mark where the text may be cut.
+  // A stretch of text and, unless it is too long, where it is remembered.
+  struct Word {
+    const uint8_t *begin, *end;
+    bool foreign = false;  // characters that no piece holds
+    WordKey key{0, 0};
+    Slot* set = nullptr;
+  };
+
+  bool is_foreign(CodePoint c) const { return c.value >= 0x80 && !model_.knows(c.value); }
+
+  // The first border behind `p` where the text may be cut because of a mark or a foreign character.
   const uint8_t* word_end(const uint8_t* p, const uint8_t* end) const {
     bool left = is_mark(p, end);
-    for (p += left ? kSpaceMark.size() : 1; p < end;) {
+    for (p += left ? kSpaceMark.size() : decode_utf8(p, end).size; p < end;) {
+      if (!left && (p = skip_ascii(p, end)) == end) break;
       const bool right = is_mark(p, end);
       if ((left || right) && (*p & 0xC0) != 0x80 && model_.cuts_at_mark(left, right)) return p;
+      const CodePoint c = decode_utf8(p, end);
+      if (!right && is_foreign(c)) return p;
       left = right;
-      p += right ? kSpaceMark.size() : 1;
+      p += c.size;
     }
     return end;
   }
 
-  void encode_word(const uint8_t* p, const uint8_t* q, const uint8_t* limit, EncodeMeter& meter) {
-    if (encode_remembered(p, q, limit)) return;
-    model_.cuts().for_each_stretch(p, q, [&](const uint8_t* a, const uint8_t* b) {
-      if (encode_remembered(a, b, limit)) return;
+  // The end of the foreign characters that begin at `p`.
+  const uint8_t* foreign_end(const uint8_t* p, const uint8_t* end) const {
+    while (p < end && *p >= 0x80) {
+      const CodePoint c = decode_utf8(p, end);
+      if (!is_foreign(c) || is_mark(p, end)) break;
+      p += c.size;
+    }
+    return p;
+  }
+
+  // The word that begins at `p`; an empty one at `end`.
+  Word word_at(const uint8_t* p, const uint8_t* end, const uint8_t* limit) {
+    if (const uint8_t* q = foreign_end(p, end); q > p || p == end) return {p, q, true};
+    const Word word = stretch(p, word_end(p, end), limit);
+    if (word.set != nullptr) {
+      __builtin_prefetch(word.set);
+      __builtin_prefetch(word.set + 1);
+    }
+    return word;
+  }
+
+  Word stretch(const uint8_t* p, const uint8_t* q, const uint8_t* limit) {
+    Word word{p, q};
+    const size_t mark = is_mark(p, q) ? kSpaceMark.size() : 0;
+    const size_t n = static_cast<size_t>(q - p) - mark;
+    if (n > kWordBytes) return word;
+    word.key = word_key(p + mark, n, limit);
+    if (mark > 0) word.key.high |= kMarked;
+    word.set = &memory_[2 * (word.key.hash() >> (64 - kMemoryBits))];
+    return word;
+  }
+
+  void encode_word(const Word& word, const uint8_t* limit, EncodeMeter& meter) {
+    if (word.foreign) return pass_foreign(word.begin, word.end);
+    if (encode_remembered(word)) return;
+    model_.cuts().for_each_stretch(word.begin, word.end, [&](const uint8_t* a, const uint8_t* b) {
+      if (encode_remembered(stretch(a, b, limit))) return;
       search(a, b, [](size_t, size_t, double) {});
       sum_ = nodes_[static_cast<size_t>(b - a)].score;
       append_path(a, static_cast<size_t>(b - a));
@@ -119,26 +183,36 @@ class UnigramPieces {
     });
   }
 
+  // Unknown pieces, whatever stands around them.
+  void pass_foreign(const uint8_t* p, const uint8_t* q) {
+    if (unknown_begin_ == nullptr) unknown_begin_ = p;
+    unknown_end_ = q;
+    for (; p < q; p += decode_utf8(p, q).size) {
+      if (std::abs(sum_) > kMaxSum) sum_ = 0;
+      sum_ += unknown_score_;
+    }
+  }
+
   // By the memory, or by a search whose result is kept there; false for words that are too long.
-  bool encode_remembered(const uint8_t* p, const uint8_t* q, const uint8_t* limit) {
+  bool encode_remembered(const Word& word) {
     if (std::abs(sum_) > kMaxSum) sum_ = 0;
-    const size_t mark = is_mark(p, q) ? kSpaceMark.size() : 0;
-    const auto n = static_cast<size_t>(q - p);
-    if (n - mark > kWordBytes) return false;
-    WordKey key = word_key(p + mark, n - mark, limit);
-    if (mark > 0) key.high |= kMarked;
-    Slot* const set = &memory_[2 * (key.hash() >> (64 - kMemoryBits))];
-    for (const Slot* slot : {set, set + 1}) {
-      if (slot->key != key || !(std::abs(sum_) < slot->limit)) continue;
-      recall(*slot, p, q);
+    if (word.set == nullptr) return false;
+    for (const Slot* slot : {word.set, word.set + 1}) {
+      if (slot->key != word.key || !(std::abs(sum_) < slot->limit)) continue;
+      recall(*slot, word.begin, word.end);
       return true;
     }
-    const Real from = std::abs(sum_);
-    search_measured(p, q);
-    sum_ = nodes_[n].score;
-    append_path(p, n);
-    remember(set, key, from, n);
+    search_and_remember(word);
     return true;
+  }
+
+  void search_and_remember(const Word& word) {
+    const Real from = std::abs(sum_);
+    const auto n = static_cast<size_t>(word.end - word.begin);
+    search_measured(word.begin, word.end);
+    sum_ = nodes_[n].score;
+    append_path(word.begin, n);
+    remember(word.set, word.key, from, n);
   }
 
   void recall(const Slot& slot, const uint8_t* p, const uint8_t* q) {

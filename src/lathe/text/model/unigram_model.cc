@@ -106,6 +106,7 @@ void UnigramModel::build_trie() {
   for (auto& [key, id] : keys) {
     cuts_.add(key);
     find_joined_marks(key);
+    find_characters(key);
     for (char& c : key) c = static_cast<char>(trie_byte(static_cast<uint8_t>(c)));
   }
   std::sort(keys.begin(), keys.end());
@@ -122,6 +123,15 @@ void UnigramModel::find_joined_marks(std::string_view piece) {
     if (at > 0) joined_[piece.substr(0, at).ends_with(kSpaceMark)][1] = true;
     if (behind < piece.size()) joined_[1][mark_behind] = true;
     at = piece.find(kSpaceMark, behind);
+  }
+}
+
+void UnigramModel::find_characters(std::string_view piece) {
+  const uint8_t *p = as_bytes(piece), *end = p + piece.size();
+  while (p < end) {
+    const CodePoint c = decode_utf8(p, end);
+    characters_[c.value >> 6] |= uint64_t{1} << (c.value & 63);  // pieces are UTF-8
+    p += c.size;
   }
 }
 

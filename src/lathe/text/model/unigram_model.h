@@ -95,6 +95,12 @@ class UnigramModel : public TokenModel {
   // All others.
   const CharCuts& cuts() const { return cuts_; }
 
+  // Whether some piece holds the character; true for what is not UTF-8. One that none holds is an
+  // unknown piece wherever it stands.
+  bool knows(char32_t c) const {
+    return c > 0x10FFFF || (characters_[c >> 6] >> (c & 63) & 1) != 0;
+  }
+
   // Appends the tokens of unknown pieces side by side, [p, end). Throws kData if there are none.
   void append_unknown(const uint8_t* p, const uint8_t* end, std::vector<int32_t>& out) const;
 
@@ -104,6 +110,7 @@ class UnigramModel : public TokenModel {
   void find_byte_ids(std::string_view origin);
   void build_trie();
   void find_joined_marks(std::string_view piece);
+  void find_characters(std::string_view piece);
 
   // The trie cannot hold the byte 0, and UTF-8 never has the byte 255, so they change places.
   static uint8_t trie_byte(uint8_t b) { return b == 0 ? 255 : b == 255 ? 0 : b; }
@@ -117,7 +124,8 @@ class UnigramModel : public TokenModel {
   CharCuts cuts_;
   // Whether some piece holds a border from [left] to [right]; [1] is U+2581, [0] any other.
   bool joined_[2][2] = {{true, false}, {false, false}};
-  std::array<int32_t, 256> byte_ids_{};  // -1: none
+  std::vector<uint64_t> characters_ = std::vector<uint64_t>(0x110000 / 64);  // see knows()
+  std::array<int32_t, 256> byte_ids_{};                                      // -1: none
 };
 
 template <>

@@ -59,6 +59,9 @@ class SentencePieceNormalizer : public Normalizer::Step {
   // The end of the longest stretch from `p` on that stays as it is and has no spaces.
   const uint8_t* skip_plain(const uint8_t* p, const uint8_t* end) const;
   const uint8_t* skip_ascii(const uint8_t* p, const uint8_t* end) const;
+  // Appends printable ASCII and the spaces in it, up to where something else stands, or nearly.
+  const uint8_t* copy_words(const uint8_t* p, const uint8_t* end, bool& after_space,
+                            std::string& out) const;
   void append(std::string_view text, bool& after_space, std::string& out) const;
 
   SentencePieceNormalization options_;
