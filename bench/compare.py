@@ -117,22 +117,46 @@ class Comparison:
         return time.perf_counter() - start, used.ru_maxrss / 1024
 
     def tokenizer(self):
-        o = self.options
-        if not o.corpus:
+        corpora, tokenizers = self.options.corpus or [], self.options.tokenizer or []
+        if not corpora:
             raise RuntimeError("give --corpus FILE, a text of some 10 MB or more in the languages that matter to you")
         with tempfile.TemporaryDirectory() as folder:
-            seconds, memory = self.timed([o.lathe, "tokenizer", "train", "--vocab-size", "32000", "--out",
-                                          os.path.join(folder, "bpe"), o.corpus])
-            theirs = self.peer("tokenizer_speed.py", "train", o.corpus, "32000")
-            self.add("train a BPE of 32,000", "s", seconds, theirs["seconds"], "tokenizers", less_is_better=True)
-            self.add("train a BPE of 32,000, memory", "MiB", memory, theirs["peak_rss_mib"], "tokenizers",
-                     less_is_better=True)
-            trained = os.path.join(folder, "bpe", "tokenizer.json")
-            for what, file, name in [("encode", trained, "tokenizers")] + [("tiktoken", o.ranks, "tiktoken")] * bool(o.ranks):
-                ours = self.bench("tokenizer", file, o.corpus, "--threads", "1")
-                theirs = self.peer("tokenizer_speed.py", what, o.corpus, file)
-                self.add(f"encode with {os.path.basename(file)}, one thread", "MB/s", ours["mb_per_s"], theirs["mb_per_s"],
-                         name)
+            for name in TRAINED:
+                self.section(f"train {name}", lambda: self.train_tokenizer(name, corpora[0], os.path.join(folder, name)))
+            tokenizers = [os.path.join(folder, "byte BPE", "tokenizer.json"), *tokenizers]
+            for tokenizer in tokenizers:
+                for corpus in corpora:
+                    self.section(f"encode with {tokenizer}", lambda: self.tokenizer_speed(tokenizer, corpus))
+
+    def train_tokenizer(self, name, corpus, out):
+        arguments, size, peers = TRAINED[name]
+        seconds, memory = self.timed([self.options.lathe, "tokenizer", "train", *arguments, "--vocab-size", size, "--out",
+                                      out, corpus])
+        for kind, peer in peers:
+            theirs = self.peer("tokenizer_speed.py", "train", corpus, kind, size)
+            self.add(f"train {name} of {size}", "s", seconds, theirs["seconds"], peer, less_is_better=True)
+            self.add(f"train {name} of {size}, memory", "MiB", memory, theirs["peak_rss_mib"], peer, less_is_better=True)
+
+    def tokenizer_speed(self, tokenizer, corpus):
+        ours = self.bench("tokenizer", tokenizer, corpus, "--threads", "1")
+        theirs = self.peer("tokenizer_speed.py", "encode", corpus, tokenizer)
+        ending = os.path.splitext(tokenizer)[1]
+        peer = {".model": "sentencepiece", ".tiktoken": "tiktoken"}.get(ending, "tokenizers")
+        what = f"{os.path.basename(tokenizer)}, {os.path.basename(corpus)}"
+        self.add(f"encode {what}", "MB/s", ours["mb_per_s"], theirs["mb_per_s"], peer)
+        self.add(f"decode {what}", "MB/s", ours["decode_mb_per_s"], theirs["decode_mb_per_s"], peer)
+        self.add(f"load {what}", "ms", ours["load_ms"], theirs["load_ms"], peer, less_is_better=True)
+
+
+# Name: what `lathe tokenizer train` is given, the size, and the peers' trainers (peers/tokenizer_speed.py).
+SENTENCEPIECE = ("--normalizer", "nmt_nfkc", "--sentencepiece")
+TRAINED = {
+    "byte BPE": ((), "32000", [("byte_bpe", "tokenizers")]),
+    "BPE": (("--model", "bpe", "--byte-fallback", *SENTENCEPIECE), "32000", [("sentencepiece_bpe", "sentencepiece")]),
+    "Unigram": (("--model", "unigram", *SENTENCEPIECE), "32000",
+                [("sentencepiece_unigram", "sentencepiece"), ("unigram", "tokenizers")]),
+    "WordPiece": (("--model", "wordpiece", "--special-token", "[UNK]"), "30000", [("wordpiece", "tokenizers")]),
+}
 
 
 def line(row):
@@ -152,8 +176,10 @@ def parse():
     parser.add_argument("--peers", required=True, help=argparse.SUPPRESS)
     parser.add_argument("--only", default=",".join(SECTIONS), help="sections, of " + ",".join(SECTIONS))
     parser.add_argument("--precision", default="bf16,fp32", help="of training, one or both")
-    parser.add_argument("--corpus", help="text for the tokenizer section")
-    parser.add_argument("--ranks", help="a .tiktoken file, for tiktoken's figure")
+    parser.add_argument("--corpus", action="append",
+                        help="text for the tokenizer section; may be given several times, the first is trained on")
+    parser.add_argument("--tokenizer", action="append",
+                        help="a tokenizer to measure there: a .model, tokenizer.json, vocab.txt or .tiktoken; several times")
     parser.add_argument("--json", help="file for the rows")
     options = parser.parse_args()
     unknown = set(options.only.split(",")) - set(SECTIONS)
