@@ -9,6 +9,7 @@
 #include "lathe/base/env.h"
 #include "lathe/base/error.h"
 #include "lathe/base/utf8.h"
+#include "lathe/text/format/sentencepiece_file.h"
 #include "text/random_text.h"
 #include "text/sample_json.h"
 
@@ -333,6 +334,61 @@ TEST(LoadTokenizer, FindsTheRanksOfAFolder) {
   EXPECT_EQ(load_tokenizer((folder / "more.tiktoken").string()).encode("ab"), (Ids{2}));
   folder.write("tokenizer.json", sample_json({}));
   EXPECT_EQ(load_tokenizer(folder.path().string()).vocab_size(), testing::kSampleSize);
+}
+
+constexpr const char* kFolderConfig = R"({"added_tokens_decoder": {"0": {"content": "<unk>",
+"special": true}, "6": {"content": "<tool>", "special": false}, "5": {"content": "<|im_start|>",
+"special": true}}})";
+
+SentencePieceFile small_model(SentencePieceFile::ModelType type) {
+  using Type = SentencePieceFile::Type;
+  SentencePieceFile file;
+  file.model_type = type;
+  file.pieces = {{"<unk>", 0, Type::kUnknown},
+                 {"<s>", 0, Type::kControl},
+                 {"\u2581", -1, Type::kNormal},
+                 {"a", -2, Type::kNormal},
+                 {"b", -3, Type::kNormal}};
+  return file;
+}
+
+TEST(LoadTokenizer, AFolderMayAddTokensToAModel) {
+  using ModelType = SentencePieceFile::ModelType;
+  for (const ModelType type : {ModelType::kUnigram, ModelType::kBpe}) {
+    const TempFolder folder;
+    const std::string model =
+        folder.write("tokenizer.model", write_sentencepiece(small_model(type))).string();
+    folder.write("tokenizer_config.json", kFolderConfig);
+    EXPECT_EQ(load_tokenizer(model).vocab_size(), 5);
+    const Tokenizer t = load_tokenizer(folder.path().string());
+    EXPECT_EQ(t.vocab_size(), 7);
+    EXPECT_EQ(t.encode("a<|im_start|>b<tool>a"), (Ids{2, 3, 5, 4, 6, 3}));
+    EXPECT_EQ(t.encode("a<s>"), (Ids{2, 3, 0}));  // a control symbol, as `sentencepiece` has it
+    EXPECT_EQ(t.decode(Ids{2, 3, 5, 4, 6, 3}), "a<|im_start|>b<tool>a");
+    EXPECT_EQ(t.decode(Ids{2, 3, 5, 4, 6, 3}, {.skip_special = true}), "ab<tool>a");
+    // Only the special one can stay text.
+    EXPECT_EQ(t.encode("<|im_start|><tool>", {.special_as_text = true}), (Ids{2, 0, 3, 0, 6}));
+    const Tokenizer json = Tokenizer::from_json(t.to_json(), "json");
+    EXPECT_EQ(json.encode("<|im_start|>"), Ids{5});
+    folder.write("tokenizer_config.json", R"({"added_tokens_decoder": {"9": {"content": "x"}}})");
+    EXPECT_NE(error_text([&] { load_tokenizer(folder.path().string()); }).find("id 9"),
+              std::string::npos);
+    folder.write("tokenizer_config.json", R"({"added_tokens_decoder": {"-1": {"content": "x"}}})");
+    EXPECT_NE(error_text([&] { load_tokenizer(folder.path().string()); }).find("id -1"),
+              std::string::npos);
+  }
+}
+
+TEST(LoadTokenizer, AFolderMayAddTokensToAVocabulary) {
+  const TempFolder folder;
+  folder.write("vocab.txt", "[UNK]\na\n##b\n[MASK]\n");
+  folder.write("tokenizer_config.json", R"({"added_tokens_decoder": {"3": {"content": "[MASK]",
+"special": true}, "4": {"content": "[X]", "special": true}}})");
+  const Tokenizer t = load_tokenizer(folder.path().string());
+  EXPECT_EQ(t.encode("ab[X]a[MASK]"), (Ids{1, 2, 4, 1, 3}));
+  folder.write("tokenizer_config.json", R"({"added_tokens_decoder": {"1": {"content": "[X]"}}})");
+  EXPECT_NE(error_text([&] { load_tokenizer(folder.path().string()); }).find("gives to 'a'"),
+            std::string::npos);
 }
 
 TEST(Tokenizer, ConfigNamesKnownTokensOnly) {

@@ -185,8 +185,9 @@ class StreamDecoder {
 
 // Reads a tokenizer.json, a SentencePiece model, a file of tiktoken's ranks (`pattern`, default
 // cl100k, applies to that kind only; with the added tokens of the file beside it, if there is one),
-// BERT's vocab.txt, a GGUF file, or a folder with one of them; of several, tokenizer.json. A file is
-// known by its content, whatever its name. Throws kIo when it cannot be read, kFormat as above,
+// BERT's vocab.txt, a GGUF file, or a folder with one of them; of several, tokenizer.json. In a
+// folder the added tokens of tokenizer_config.json belong to the other kinds, too. A file is known by
+// its content, whatever its name. Throws kIo when it cannot be read, kFormat as above,
 // kUsage for a pattern beside another kind.
 Tokenizer load_tokenizer(const std::string& path, std::optional<Pattern> pattern = std::nullopt);
 

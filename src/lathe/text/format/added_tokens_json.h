@@ -15,7 +15,11 @@ namespace lathe {
 std::vector<AddedToken> listed_added_tokens(const text_json::Json& document,
                                             std::string_view origin);
 
-// The same with the ids that they have beside a vocabulary. A token that is in the vocabulary
+// Of a tokenizer_config.json, in its member `added_tokens_decoder`: by id, ascending.
+std::vector<AddedToken> added_tokens_of_config(const text_json::Json& config,
+                                               std::string_view origin);
+
+// Those of a document with the ids that they have beside a vocabulary. A token that is in the vocabulary
 // has its id there; the others follow behind the vocabulary in their order, whatever id the file
 // gives them: so `tokenizers` does it, and those are the ids that a model was trained with.
 std::vector<AddedToken> read_added_tokens(const text_json::Json& document,

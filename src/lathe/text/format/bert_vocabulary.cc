@@ -52,6 +52,17 @@ Json processor(const Vocabulary& vocabulary) {
   return {{"type", "BertProcessing"}, {"sep", {kLast, *last}}, {"cls", {kFirst, *first}}};
 }
 
+// A token of the vocabulary keeps its id.
+AddedToken with_own_id(AddedToken token, const Vocabulary& vocabulary) {
+  if (const auto id = vocabulary.find(token.content)) token.id = *id;
+  require(
+      token.id >= vocabulary.size() || vocabulary.find(token.content) == token.id,
+      ErrorKind::kFormat, "tokenizer_config.json",
+      "token '{}' has id {}, which the vocabulary gives to '{}'; number the added tokens from {}",
+      token.content, token.id, vocabulary.bytes(token.id), vocabulary.size());
+  return token;
+}
+
 }  // namespace
 
 bool is_bert_vocabulary(std::string_view content) {
@@ -60,7 +71,8 @@ bool is_bert_vocabulary(std::string_view content) {
   return false;
 }
 
-Tokenizer bert_tokenizer(std::string_view content, std::string_view origin) {
+Tokenizer bert_tokenizer(std::string_view content, std::string_view origin,
+                         std::span<const AddedToken> further) {
   const std::vector<VocabularyEntry> entries = read_lines(content, origin);
   const bool lowercase = !has_capitals(entries);
   Vocabulary vocabulary(entries, origin);
@@ -75,6 +87,9 @@ Tokenizer bert_tokenizer(std::string_view content, std::string_view origin) {
     token.content = text;
     token.special = true;
   }
+  for (const AddedToken& token : further)
+    if (std::ranges::find(added, token.content, &AddedToken::content) == added.end())
+      added.push_back(with_own_id(token, vocabulary));
   TokenizerParts parts{.normalizer = bert_normalizer_json(lowercase),
                        .pre_tokenizer = {{"type", "BertPreTokenizer"}},
                        .post_processor = processor(vocabulary),

@@ -26,6 +26,7 @@ struct Source {
   const MappedFile& file;
   std::string_view text;
   std::optional<Pattern> pattern;
+  bool of_folder = false;  // a folder was given, and this file found in it
   std::string name() const { return file.path().string(); }
 };
 
@@ -46,15 +47,29 @@ bool is_tiktoken(const Source& s) {
   return Tokenizer::has_tiktoken_ranks(s.text) || s.file.path().extension() == ".tiktoken";
 }
 
-// Those of the file beside a file of ranks.
-std::vector<AddedToken> added_tokens_beside(const std::string& ranks) {
-  const std::string path = ranks + std::string(kAddedTokensEnding);
+using ReadTokens = std::vector<AddedToken> (*)(const text_json::Json&, std::string_view origin);
+
+// Those in a file of JSON, if it is there.
+std::vector<AddedToken> added_tokens_in(const std::string& path, ReadTokens read) {
   std::error_code ignored;
   if (!fs::exists(path, ignored)) return {};
   const text_json::Json json = text_json::parse(read_file(path), path);
   if (!json.is_object())
     text_json::bad(path, "the document is a {}, expected an object", json.type_name());
-  return listed_added_tokens(json, path);
+  return read(json, path);
+}
+
+// What a model's folder adds to a tokenizer that is no tokenizer.json.
+std::vector<AddedToken> added_tokens_of_folder(const Source& s) {
+  if (!s.of_folder) return {};
+  const fs::path config = s.file.path().parent_path() / "tokenizer_config.json";
+  return added_tokens_in(config.string(), added_tokens_of_config);
+}
+
+// Those of the file beside a file of ranks, else of the folder.
+std::vector<AddedToken> added_tokens_of_ranks(const Source& s) {
+  auto added = added_tokens_in(s.name() + std::string(kAddedTokensEnding), listed_added_tokens);
+  return added.empty() ? added_tokens_of_folder(s) : added;
 }
 
 constexpr std::array kFileKinds = {
@@ -68,16 +83,19 @@ constexpr std::array kFileKinds = {
     FileKind{"lines of tiktoken's 'base64 rank'", is_tiktoken,
              [](const Source& s) {
                return tiktoken_tokenizer(s.text, s.name(), s.pattern.value_or(Pattern::kCl100k),
-                                         added_tokens_beside(s.name()));
+                                         added_tokens_of_ranks(s));
              },
              true},
     FileKind{"SentencePiece's .model",
              [](const Source& s) { return begins_as_sentencepiece(s.text); },
              [](const Source& s) {
-               return sentencepiece_tokenizer(read_sentencepiece(s.text, s.name()), s.name());
+               return sentencepiece_tokenizer(read_sentencepiece(s.text, s.name()), s.name(),
+                                              added_tokens_of_folder(s));
              }},
     FileKind{"BERT's vocab.txt", [](const Source& s) { return is_bert_vocabulary(s.text); },
-             [](const Source& s) { return bert_tokenizer(s.text, s.name()); }},
+             [](const Source& s) {
+               return bert_tokenizer(s.text, s.name(), added_tokens_of_folder(s));
+             }},
 };
 
 const FileKind* kind_of(const Source& source) {
@@ -142,12 +160,13 @@ bool has_tokenizer(const std::string& folder) {
 Tokenizer load_tokenizer(const std::string& path, std::optional<Pattern> pattern) {
   std::error_code ignored;  // a path that cannot be looked at is reported when it is opened
   std::string name = path;
-  if (fs::is_directory(path, ignored)) {
+  const bool of_folder = fs::is_directory(path, ignored);
+  if (of_folder) {
     name = (fs::path(path) / "tokenizer.json").string();
     if (!fs::exists(name, ignored)) name = tokenizer_file_in(path);
   }
   const MappedFile file(name);
-  const Source source{file, text_of(file), pattern};
+  const Source source{file, text_of(file), pattern, of_folder};
   const FileKind* kind = kind_of(source);
   std::vector<std::string> known;
   for (const FileKind& k : kFileKinds) known.emplace_back(k.what);

@@ -1,6 +1,7 @@
 #include "lathe/text/format/sentencepiece_reader.h"
 
 #include <algorithm>
+#include <set>
 
 #include "lathe/base/error.h"
 #include "lathe/text/format/sentencepiece_parts.h"
@@ -45,8 +46,48 @@ std::unique_ptr<const TokenModel> model_of(const SentencePieceFile& file, std::s
   return char_bpe_of(file, origin);
 }
 
-std::vector<AddedToken> added_tokens_of(const SentencePieceFile& file) {
+// Tokens of `further` that the file lacks become the user's symbols in it; the result says which of
+// them are special, by id from the first one on.
+std::vector<bool> append_symbols(SentencePieceFile& file, std::span<const AddedToken> further,
+                                 std::string_view origin) {
+  std::vector<bool> special;
+  if (further.empty()) return special;
+  std::set<std::string> own;
+  for (const SentencePieceFile::Piece& piece : file.pieces) own.insert(piece.text);
+  for (const AddedToken& token : further) {
+    if (!own.insert(token.content).second) continue;
+    require(token.id == static_cast<int64_t>(file.pieces.size()), ErrorKind::kFormat,
+            "tokenizer_config.json",
+            "token '{}' has id {}, but the next one behind those of {} is {}; number the added "
+            "tokens without gaps",
+            token.content, token.id, origin, file.pieces.size());
+    file.pieces.push_back({token.content, 0, Type::kUserDefined});
+    special.push_back(token.special);
+  }
+  return special;
+}
+
+// A Unigram model finds the user's symbols by itself.
+bool is_searched(const SentencePieceFile& file, bool special) {
+  return special || file.model_type != ModelType::kUnigram;
+}
+
+// The model does not see the symbols that were appended and are found before it sees a text.
+std::unique_ptr<const TokenModel> model_without_symbols(const SentencePieceFile& file,
+                                                        const std::vector<bool>& special,
+                                                        std::string_view origin) {
+  if (special.empty()) return model_of(file, origin);
+  SentencePieceFile seen = file;
+  const size_t first = file.pieces.size() - special.size();
+  for (size_t i = 0; i < special.size(); ++i)
+    if (is_searched(file, special[i])) seen.pieces[first + i].type = Type::kControl;
+  return model_of(seen, origin);
+}
+
+std::vector<AddedToken> added_tokens_of(const SentencePieceFile& file,
+                                        const std::vector<bool>& special) {
   std::vector<AddedToken> added;
+  const size_t first = file.pieces.size() - special.size();
   for (size_t id = 0; id < file.pieces.size(); ++id) {
     const SentencePieceFile::Piece& piece = file.pieces[id];
     const bool user = piece.type == Type::kUserDefined;
@@ -54,9 +95,8 @@ std::vector<AddedToken> added_tokens_of(const SentencePieceFile& file) {
     AddedToken& token = added.emplace_back();
     token.id = static_cast<int32_t>(id);
     token.content = piece.text;
-    token.special = !user;
-    // A Unigram model finds the user's symbols by itself.
-    token.searched = user && file.model_type != ModelType::kUnigram;
+    token.special = !user || (id >= first && special[id - first]);
+    token.searched = user && is_searched(file, token.special);
     token.normalized = token.verbatim = user;
   }
   return added;
@@ -69,9 +109,11 @@ const AddedToken* token_with(const std::vector<AddedToken>& added, int32_t id) {
 
 }  // namespace
 
-Tokenizer sentencepiece_tokenizer(SentencePieceFile file, std::string_view origin) {
-  std::unique_ptr<const TokenModel> model = model_of(file, origin);
-  std::vector<AddedToken> added = added_tokens_of(file);
+Tokenizer sentencepiece_tokenizer(SentencePieceFile file, std::string_view origin,
+                                  std::span<const AddedToken> further) {
+  const std::vector<bool> special = append_symbols(file, further, origin);
+  std::unique_ptr<const TokenModel> model = model_without_symbols(file, special, origin);
+  std::vector<AddedToken> added = added_tokens_of(file, special);
   const AddedToken* bos = token_with(added, file.bos_id());
   const AddedToken* eos = bos == nullptr ? token_with(added, file.eos_id()) : nullptr;
   TokenizerParts parts{.normalizer = normalization_of(file, origin).to_json(),

@@ -1,6 +1,7 @@
 // A Tokenizer from a SentencePiece model file.
 #pragma once
 
+#include <span>
 #include <string_view>
 
 #include "lathe/text/format/sentencepiece_file.h"
@@ -9,8 +10,11 @@
 namespace lathe {
 
 // The ids are those of `sentencepiece` 0.2.3. Control symbols are never found in a text; BOS is
-// added before it on request, or EOS behind it where a model has no BOS. Throws kFormat, naming
-// `origin`, for damaged parts and for models that cut whole words.
-Tokenizer sentencepiece_tokenizer(SentencePieceFile file, std::string_view origin);
+// added before it on request, or EOS behind it where a model has no BOS. `further` are tokens, by
+// ascending id, that the folder of the model adds; those that the model lacks are found in a text as
+// the user's symbols are. Throws kFormat, naming `origin`, for damaged parts, for models that cut
+// whole words, and for further tokens whose ids do not follow the model's.
+Tokenizer sentencepiece_tokenizer(SentencePieceFile file, std::string_view origin,
+                                  std::span<const AddedToken> further = {});
 
 }  // namespace lathe
