@@ -40,9 +40,11 @@ TEST(Conversions, SeveralAtOnceAreAppliedInTurn) {
                                  .vocab_size = 20,
                                  .context = 48,
                                  .rope_scaling = "linear",
-                                 .experts = 3};
+                                 .experts = 3,
+                                 .token_sources = TokenSources{{0}, {1}, {3, 2}, {7}, {12}}};
   auto at_once = converted(*model, all);
   auto in_turn = converted(*model, {.kv_heads = 2});
+  in_turn = convert(std::move(in_turn), {.token_sources = all.token_sources});
   in_turn = convert(std::move(in_turn), {.vocab_size = 20});
   in_turn = convert(std::move(in_turn), {.context = 48, .rope_scaling = "linear"});
   in_turn = convert(std::move(in_turn), {.experts = 3});

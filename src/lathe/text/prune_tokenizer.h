@@ -12,6 +12,9 @@
 
 namespace lathe {
 
+// The file beside a pruned tokenizer.json with PrunedTokenizer::old_ids as a list.
+inline constexpr const char* kIdMapFile = "id_map.json";
+
 struct PruneOptions {
   // Keep the tokens of all single bytes, so that every text can still be encoded.
   bool keep_bytes = true;

@@ -43,6 +43,10 @@ std::span<const CatalogueEntry<MakeConversion>> conversions() {
        "Tay et al. 2022, arXiv:2210.11399", make_body_conversion},
       {"kv_heads", "multi-head attention to grouped or multi-query: key and value heads averaged",
        "Ainslie et al. 2023, arXiv:2305.13245", make_kv_heads_conversion},
+      {"tokenizer",
+       "another tokenizer: a row for each of its tokens, the old one or the mean of its pieces'",
+       "Hewitt 2021, Initializing new word embeddings for pretrained language models",
+       make_tokenizer_conversion},
       {"vocabulary",
        "more tokens: new rows near the mean of the old ones, so that old tokens keep their logits",
        "Hewitt 2021, Initializing new word embeddings for pretrained language models",
@@ -71,7 +75,7 @@ std::vector<std::unique_ptr<Conversion>> asked_for(const ConversionOptions& o) {
   for (const auto& entry : conversions())
     if (auto conversion = entry.make(o)) asked.push_back(std::move(conversion));
   require(!asked.empty(), ErrorKind::kUsage, "convert",
-          "nothing to do; give what to change with --body, --kv-heads, --vocab-size, "
+          "nothing to do; give what to change with --body, --kv-heads, --tokenizer, --vocab-size, "
           "--pad-vocab-to, --context or --experts");
   return asked;
 }

@@ -4,6 +4,7 @@
 //
 //   body         bidirectional attention over a prefix of a decoder (body.cc)
 //   kv_heads     fewer key/value heads (kv_heads.cc)
+//   tokenizer    the rows of another tokenizer's tokens (tokenizer.cc)
 //   vocabulary   more tokens (vocabulary.cc)
 //   context      longer texts (context.cc)
 //   experts      experts in place of the dense feed-forward layers (experts.cc)
@@ -13,6 +14,7 @@
 #pragma once
 
 #include <functional>
+#include <map>
 #include <memory>
 #include <optional>
 #include <span>
@@ -23,6 +25,13 @@
 #include "lathe/model/transformer.h"
 
 namespace lathe {
+
+// What the tokens of another tokenizer are made of: for each of its ids the ids that the model's
+// tokenizer has for the same text. One: the same token under a new number; none: nothing is known.
+using TokenSources = std::vector<std::vector<int32_t>>;
+// The new id of each old one that is a token of the other tokenizer by itself.
+using NewIds = std::map<int64_t, int64_t>;
+NewIds new_ids_of(const TokenSources& sources);
 
 struct ConversionOptions {
   std::optional<std::string> body = {};
@@ -35,6 +44,8 @@ struct ConversionOptions {
   // Rows of the vocabulary that belong to tokens; the rows after them are padding that was never
   // trained. This is not an option of its own, because the caller knows the tokenizer. Absent: all.
   std::optional<int64_t> known_tokens = {};
+  // The rows that the new model has, before --vocab-size and --pad-vocab-to; from the caller as well.
+  std::optional<TokenSources> token_sources = {};
 
   void visit(Visitor& v);
 };
@@ -76,6 +87,7 @@ void carry_over(Transformer& from, Transformer& to, const FillParameter& fill);
 // One function per file in convert/.
 std::unique_ptr<Conversion> make_body_conversion(const ConversionOptions& options);
 std::unique_ptr<Conversion> make_kv_heads_conversion(const ConversionOptions& options);
+std::unique_ptr<Conversion> make_tokenizer_conversion(const ConversionOptions& options);
 std::unique_ptr<Conversion> make_vocabulary_conversion(const ConversionOptions& options);
 std::unique_ptr<Conversion> make_context_conversion(const ConversionOptions& options);
 std::unique_ptr<Conversion> make_experts_conversion(const ConversionOptions& options);

@@ -4,8 +4,10 @@
 
 #include "lathe/cli/commands/commands.h"
 #include "lathe/cli/commands/model/model_input.h"
+#include "lathe/cli/commands/model/new_tokenizer.h"
 #include "lathe/cli/frame/interrupt.h"
 #include "lathe/config/read_write.h"
+#include "lathe/io/atomic_file.h"
 #include "lathe/io/json_file.h"
 #include "lathe/io/manifest.h"
 #include "lathe/io/output_folder.h"
@@ -22,6 +24,7 @@ using Json = nlohmann::ordered_json;
 
 struct ConvertOptions {
   std::string model, out;
+  std::optional<std::string> tokenizer;
   ConversionOptions conversion;
   std::optional<std::string> dtype;
   int64_t shard_mib = 5120;
@@ -30,6 +33,10 @@ struct ConvertOptions {
   void visit(Visitor& v) {
     v.positional("model", model, "folder of the model, which is not changed");
     v.field("out", out, "folder to write", required());
+    v.field(
+        "tokenizer", tokenizer,
+        "folder or file of the model's tokenizer, extended or pruned: its tokens take their rows "
+        "along, and a new piece begins at the mean of the pieces that it was before");
     conversion.visit(v);
     v.choice("dtype", dtype, weight_type_names(),
              "type of the weights on disk (default: the model's)");
@@ -105,29 +112,58 @@ void report(const ConvertOptions& o, const std::vector<Change>& changes, Command
   context.log.info("wrote {}", o.out);
 }
 
-int run_convert(const ConvertOptions& o, CommandContext& context) {
-  AtomicDirectory folder = make_output_folder({o.out, o.overwrite, {o.model}});
-  const ModelConfig before = read_model_config(o.model);
-  const ModelConfig after = converted_config(before, o.conversion);
+// What the caller has to tell the conversions about the tokenizers.
+ConversionOptions completed(const ConvertOptions& o, const std::optional<NewTokenizer>& tokenizer,
+                            const ModelConfig& before, const Log& log) {
   ConversionOptions options = o.conversion;
-  if (after.vocab_size != before.vocab_size)
-    options.known_tokens = known_tokens(o.model, context.log);
-  auto source = load_model(o.model, {.dtype = DType::kF32, .log = context.log});
-  throw_if_interrupted();
-  const auto model = convert(std::move(source), options);
-  throw_if_interrupted();
-  save_model(*model, folder.temporary(),
-             {.dtype = o.dtype ? weight_type(*o.dtype) : dtype_on_disk(o.model),
-              .shard_bytes = o.shard_mib << 20,
-              .like = o.model});
-  const std::vector<Change> changes = changes_between(before, after);
-  for (const std::string& note : conversion_notes(before, options)) context.log.info("{}", note);
+  if (tokenizer) {
+    options.token_sources = tokenizer->sources();
+    options.known_tokens = tokenizer->known_tokens();
+  } else if (converted_config(before, options).vocab_size != before.vocab_size) {
+    options.known_tokens = known_tokens(o.model, log);
+  }
+  return options;
+}
+
+void write_model(const ConvertOptions& o, const std::optional<NewTokenizer>& tokenizer,
+                 Transformer& model, const fs::path& folder) {
+  const SaveOptions options = {.dtype = o.dtype ? weight_type(*o.dtype) : dtype_on_disk(o.model),
+                               .shard_bytes = o.shard_mib << 20,
+                               .like = o.model};
+  ModelFiles files = model_files(model, options);
+  if (tokenizer) tokenizer->put_into(files, model.config());
+  for (const auto& [name, text] : files) write_file_atomically(folder / name, text);
+  save_weights(model, folder, options);
+}
+
+void write_convert_manifest(const ConvertOptions& o, const std::vector<Change>& changes,
+                            const fs::path& folder, const CommandContext& context) {
   Manifest manifest = new_manifest("model", context.command_line());
   manifest.seed = o.conversion.seed;
   manifest.facts = to_json(changes).dump();
   add_input(manifest, o.model, "model");
-  add_outputs_of_folder(manifest, folder.temporary());
-  write_manifest(manifest_path(folder.temporary(), true), manifest, manifest_path(o.out, true));
+  if (o.tokenizer) add_input(manifest, *o.tokenizer, "tokenizer");
+  add_outputs_of_folder(manifest, folder);
+  write_manifest(manifest_path(folder, true), manifest, manifest_path(o.out, true));
+}
+
+int run_convert(const ConvertOptions& o, CommandContext& context) {
+  std::vector<fs::path> inputs = {o.model};
+  if (o.tokenizer) inputs.push_back(*o.tokenizer);
+  AtomicDirectory folder = make_output_folder({o.out, o.overwrite, inputs});
+  const ModelConfig before = read_model_config(o.model);
+  std::optional<NewTokenizer> tokenizer;
+  if (o.tokenizer) tokenizer.emplace(*o.tokenizer, o.model);
+  const ConversionOptions options = completed(o, tokenizer, before, context.log);
+  const ModelConfig after = converted_config(before, options);
+  auto source = load_model(o.model, {.dtype = DType::kF32, .log = context.log});
+  throw_if_interrupted();
+  const auto model = convert(std::move(source), options);
+  throw_if_interrupted();
+  write_model(o, tokenizer, *model, folder.temporary());
+  const std::vector<Change> changes = changes_between(before, after);
+  for (const std::string& note : conversion_notes(before, options)) context.log.info("{}", note);
+  write_convert_manifest(o, changes, folder.temporary(), context);
   folder.commit(throw_if_interrupted);
   report(o, changes, context);
   return 0;
@@ -144,9 +180,15 @@ Command convert_command() {
            "model's output,\n"
            "nor does --body unless a prefix is given; fewer key/value heads and a longer context "
            "need some training\n"
-           "afterwards. The tokenizer is copied.\n\n"
+           "afterwards. The tokenizer is copied, unless --tokenizer gives another: one that `lathe "
+           "tokenizer extend` or\n"
+           "`lathe tokenizer prune` made from the model's own. Old tokens keep their logits; what "
+           "the new ones take from\n"
+           "their probability is the difference of `lathe eval` before and after on a shard of old "
+           "text.\n\n"
            "  lathe convert runs/demo/model --out /tmp/grouped --kv-heads 1\n"
            "  lathe convert runs/demo/model --out /tmp/larger --vocab-size 9000 --pad-vocab-to 64\n"
+           "  lathe convert runs/demo/model --out /tmp/chinese --tokenizer runs/extended\n"
            "  lathe convert runs/demo/model --out /tmp/longer --context 4096 --rope-scaling yarn\n"
            "  lathe convert runs/demo/model --out /tmp/experts --experts 4\n"
            "  lathe convert runs/demo/model --out /tmp/prefix --body prefix_decoder\n"},

@@ -98,7 +98,7 @@ int run_prune(const PruneCommandOptions& options, CommandContext& context) {
     const TokenizerFile files[] = {
         {"tokenizer.json", pruned.tokenizer.to_json()},
         {"tokenizer_config.json", changed_config(options.tokenizer, pruned.tokenizer)},
-        {"id_map.json", Json(pruned.old_ids).dump() + "\n"}};
+        {kIdMapFile, Json(pruned.old_ids).dump() + "\n"}};
     write_tokenizer_folder(options.out, files, std::move(manifest));
   }
   facts["out"] = options.out;
