@@ -7,6 +7,8 @@
 #include <algorithm>
 #include <charconv>
 #include <set>
+#include <unordered_map>
+#include <vector>
 
 #include "lathe/base/error.h"
 
@@ -29,8 +31,11 @@ std::u32string to_form(const icu::Normalizer2& form, const std::u32string& text)
   return result;
 }
 
+// Rules by what they replace, which the caller keeps.
+using RuleIndex = std::unordered_map<std::u32string_view, std::u32string_view>;
+
 // `text` by the rules, leftmost and longest first, none of them longer than `longest`.
-std::u32string replaced(const Rules& rules, const std::u32string& text, size_t longest) {
+std::u32string replaced(const RuleIndex& rules, std::u32string_view text, size_t longest) {
   std::u32string out;
   for (size_t i = 0; i < text.size();) {
     auto rule = rules.end();
@@ -43,18 +48,29 @@ std::u32string replaced(const Rules& rules, const std::u32string& text, size_t l
   return out;
 }
 
-// Without the rules that shorter ones make needless.
-Rules without_redundant(const Rules& rules) {
-  Rules kept;
-  size_t longest = 0;
-  for (const auto& [from, to] : rules) {
-    longest = std::max(longest, from.size());
-    if (from.size() == 1) kept.emplace(from, to);
+// Without the rules that shorter ones make needless. There are a quarter of a million rules, nearly
+// all of the greatest length, so only the others are put into the index.
+Rules without_redundant(Rules rules) {
+  std::vector<std::vector<Rules::iterator>> by_length;
+  for (auto rule = rules.begin(); rule != rules.end(); ++rule) {
+    by_length.resize(std::max(by_length.size(), rule->first.size() + 1));
+    by_length[rule->first.size()].push_back(rule);
   }
-  for (size_t length = 2; length <= longest; ++length)
-    for (const auto& [from, to] : rules)
-      if (from.size() == length && to != replaced(kept, from, length - 1)) kept.emplace(from, to);
-  return kept;
+  RuleIndex shorter;
+  for (size_t length = 1; length < by_length.size(); ++length) {
+    std::vector<Rules::iterator> kept;
+    for (const Rules::iterator rule : by_length[length]) {
+      const auto& [from, to] = *rule;
+      if (length > 1 && to == replaced(shorter, from, length - 1)) {
+        rules.erase(rule);
+      } else {
+        kept.push_back(rule);
+      }
+    }
+    if (length + 1 == by_length.size()) break;
+    for (const Rules::iterator rule : kept) shorter.emplace(rule->first, rule->second);
+  }
+  return rules;
 }
 
 // Calls f for every string that differs from `text` by characters which decompose into one of
@@ -104,7 +120,7 @@ Rules nfkc_rules() {
       if (origin != composed) rules[origin] = composed;
     });
   }
-  return without_redundant(rules);
+  return without_redundant(std::move(rules));
 }
 
 // What translation systems want of white space and control characters.
@@ -116,7 +132,7 @@ Rules with_nmt(Rules rules) {
     if (c != '\t' && c != '\n' && c != '\f' && c != '\r') rules[std::u32string(1, c)].clear();
   for (const char32_t c : {0x7F, 0x8F, 0x9F}) rules[std::u32string(1, c)].clear();
   rules.erase(U"\uFF5E");
-  return without_redundant(rules);
+  return without_redundant(std::move(rules));
 }
 
 Rules with_case_folding(Rules rules) {
@@ -128,7 +144,7 @@ Rules with_case_folding(Rules rules) {
   for (char32_t c = 1; c <= 0x10FFFF; ++c)
     if (U_IS_UNICODE_CHAR(c) && folded(c) != c)
       rules.emplace(std::u32string(1, c), std::u32string(1, folded(c)));
-  return without_redundant(rules);
+  return without_redundant(std::move(rules));
 }
 
 std::u32string read_code_points(std::string_view field, std::string_view origin, size_t line) {

@@ -41,61 +41,11 @@ namespace {
 
 constexpr int64_t kPlacesPerThread = 1 << 15;
 constexpr int64_t kSmallText = 1 << 22;  // positions; below, no pair is left out
-constexpr int64_t kTallyPart = 1 << 22;  // distinct pairs counted in one pass
 constexpr int64_t kThresholdDivisor = 64;
 
-uint64_t key_of(int32_t left, int32_t right) {
-  return (uint64_t{static_cast<uint32_t>(left)} + 1) << 32 | static_cast<uint32_t>(right);
-}
-
-uint64_t hash_of(uint64_t key) {
-  key *= 0x9E3779B97F4A7C15ull;
-  return (key ^ (key >> 32)) * 0xD6E8FEB86659FD93ull;
-}
+uint32_t tag_of(uint64_t hash) { return static_cast<uint32_t>(hash >> 32); }
 
 }  // namespace
-
-MergeText::MergeText(std::vector<WordCounts>& shards, const Symbols& symbols) {
-  int64_t words = 0, positions = 1;
-  for (const WordCounts& shard : shards) {
-    words += shard.size();
-    positions += shard.positions();
-  }
-  require(positions < int64_t{UINT32_MAX}, ErrorKind::kData, "train",
-          "{} bytes of distinct words, expected less than 4 GiB; lower the memory limit",
-          positions);
-  tokens_.reserve(static_cast<size_t>(positions));
-  begins_.reserve(static_cast<size_t>(words) + 1);
-  counts_.reserve(static_cast<size_t>(words));
-  tokens_.push_back(kEnd);
-  std::vector<int32_t> tokens;
-  for (WordCounts& shard : shards) {
-    shard.for_each([&](const WordCounts::Entry& e) {
-      tokens.clear();
-      symbols(e.word(), tokens);
-      for (auto at = tokens.begin(); at != tokens.end();) {
-        const auto end = std::find(at, tokens.end(), kEnd);
-        if (at != end) add_word(at, end, e.count);
-        at = end == tokens.end() ? end : end + 1;
-      }
-    });
-    shard.clear();
-  }
-  begins_.push_back(static_cast<uint32_t>(tokens_.size()));
-  word_of_block_.assign((tokens_.size() >> kBlockBits) + 1, 0);
-  for (size_t word = 0, block = 0; block < word_of_block_.size(); ++block) {
-    while (word + 1 < counts_.size() && begins_[word + 1] <= block << kBlockBits) ++word;
-    word_of_block_[block] = static_cast<uint32_t>(word);
-  }
-}
-
-void MergeText::add_word(std::vector<int32_t>::const_iterator begin,
-                         std::vector<int32_t>::const_iterator end, int64_t count) {
-  begins_.push_back(static_cast<uint32_t>(tokens_.size()));
-  counts_.push_back(count);
-  tokens_.insert(tokens_.end(), begin, end);
-  tokens_.push_back(kEnd);
-}
 
 void BpeMerger::Side::clear() {
   for (int32_t token : touched) moved[token] = 0;
@@ -137,75 +87,34 @@ void BpeMerger::count_tokens() {
       count_of_[text_.at(i)] += text_.count_of_word(word);
 }
 
-// Counts by pair, for one of several passes over the text.
-class BpeMerger::TallyTable {
- public:
-  void add(uint64_t key, uint64_t hash, int64_t count) {
-    Tally& tally = table_.find(hash, [key](const Tally& t) { return t.key == key; });
-    const bool is_new = tally.free();
-    tally.key = key;
-    tally.count += count;
-    ++tally.places;
-    used_ += is_new;
-    if (used_ * 4 > table_.slots().size() * 3)
-      table_.grow([](const Tally& t) { return hash_of(t.key); });
-  }
-  const std::vector<Tally>& slots() const { return table_.slots(); }
-
- private:
-  ProbingTable<Tally> table_{1024};
-  size_t used_ = 0;
-};
-
 // Counts the pairs of the text as it stands and makes a table of those that reach the threshold.
 void BpeMerger::rebuild() {
   pairs_.clear();
   heap_.clear();
   table_ = ProbingTable<PairSlot>(1024);
-  const auto each_pair = [&](auto&& f) {
-    for (size_t word = 0; word < static_cast<size_t>(text_.words()); ++word) {
-      const size_t end = text_.word_end(word);
-      for (size_t i = text_.word_begin(word);;) {
-        const int32_t left = text_.at(i);
-        const size_t next = i + static_cast<size_t>(lengths_[left]);
-        if (next >= end) break;
-        const int32_t right = text_.at(next);
-        if (fits(left, right)) f(left, right, i, text_.count_of_word(word));
-        i = next;
-      }
-    }
-  };
-  // Several passes, each over a share of the pairs, bound the memory of the tally.
-  const auto tokens = static_cast<int64_t>(lengths_.size());
-  const int64_t most = std::min(tokens * tokens, text_.positions());
-  const auto passes = static_cast<uint64_t>(most / kTallyPart + 1);
-  for (uint64_t pass = 0; pass < passes; ++pass) {
-    TallyTable tally;
-    each_pair([&](int32_t left, int32_t right, size_t, int64_t count) {
-      const uint64_t key = key_of(left, right), hash = hash_of(key);
-      if (passes == 1 || (hash >> 32) % passes == pass) tally.add(key, hash, count);
-    });
-    for (const Tally& t : tally.slots()) {
-      if (t.free() || t.count < threshold_) continue;
-      const uint32_t pair = find_or_insert(static_cast<int32_t>((t.key >> 32) - 1),
-                                           static_cast<int32_t>(t.key & 0xFFFFFFFF));
-      pairs_[pair].count = t.count;
-      pairs_[pair].positions.reserve(t.places);
-      offer(pair);
-    }
+  for (const PairCount& p : frequent_pairs(paired_text(), threshold_)) {
+    const uint32_t pair = find_or_insert(p.left, p.right);
+    pairs_[pair].count = p.count;
+    pairs_[pair].positions.reserve(p.places);
+    offer(pair);
   }
-  each_pair([&](int32_t left, int32_t right, size_t i, int64_t) {
-    const uint32_t pair = find(left, right);
-    if (pair != kNoPair && pairs_[pair].count >= threshold_)
-      pairs_[pair].positions.push_back(static_cast<uint32_t>(i));
+  const int64_t parts = thread_count();
+  parallel_for(parts, 1, [&](int64_t part) {
+    const auto look_ahead = [this](uint64_t hash) { table_.prefetch(hash); };
+    for_each_pair(paired_text(), {part, parts}, look_ahead, [this](const PlacedPair& p) {
+      const uint32_t pair = find(p.left, p.right);
+      if (pair != kNoPair) pairs_[pair].positions.push_back(p.position);
+    });
   });
 }
 
 uint32_t BpeMerger::find(int32_t left, int32_t right) const {
+  const uint64_t hash = hash_of_pair(left, right);
   return table_
-      .find(hash_of(key_of(left, right)),
+      .find(hash,
             [&](PairSlot slot) {
-              return pairs_[slot.pair].left == left && pairs_[slot.pair].right == right;
+              return slot.tag == tag_of(hash) && pairs_[slot.pair].left == left &&
+                     pairs_[slot.pair].right == right;
             })
       .pair;
 }
@@ -217,9 +126,10 @@ uint32_t BpeMerger::find_or_insert(int32_t left, int32_t right) {
   pairs_.push_back({left, right, 0, {}});
   if (pairs_.size() * 2 > table_.slots().size())
     table_.grow([this](PairSlot slot) {
-      return hash_of(key_of(pairs_[slot.pair].left, pairs_[slot.pair].right));
+      return hash_of_pair(pairs_[slot.pair].left, pairs_[slot.pair].right);
     });
-  table_.add(hash_of(key_of(left, right)), {added});
+  const uint64_t hash = hash_of_pair(left, right);
+  table_.add(hash, {added, tag_of(hash)});
   if (by_likelihood()) {
     pairs_of_[left].push_back(added);
     if (right != left) pairs_of_[right].push_back(added);
