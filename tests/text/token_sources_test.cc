@@ -5,6 +5,7 @@
 
 #include "lathe/base/error.h"
 #include "lathe/text/byte_tokens.h"
+#include "lathe/text/chat_tokens.h"
 #include "lathe/text/extend_tokenizer.h"
 #include "lathe/text/format/sentencepiece_reader.h"
 #include "lathe/text/prune_tokenizer.h"
@@ -97,6 +98,16 @@ TEST(TokenSources, HalfCharactersAndBytesOfEveryKind) {
   for (const char* text : {"th", "\u2581the", "\u2581", "t", "h", "e"})
     file.pieces.push_back({text, score--, Type::kNormal});
   expect_pieces_of(sentencepiece_tokenizer(file, "llama"), chinese, 12, 0);
+}
+
+TEST(TokenSources, ATokenInThePlaceOfAReservedOneTakesItsRow) {
+  const Tokenizer old = add_tokens(characters(), {}, 2).tokenizer;
+  const std::vector<TokenToAdd> chat = {{"<|user|>", true}};
+  const Tokenizer now = add_tokens(old, chat, 0).tokenizer;
+  const int32_t place = old.id_of(reserved_token(0)).value();
+  ASSERT_EQ(now.id_of("<|user|>"), place);
+  EXPECT_EQ(sources_of_extended(old, now)[static_cast<size_t>(place)], Ids{place});
+  EXPECT_THROW(sources_of_extended(now, old), Error);  // not the other way round
 }
 
 TEST(TokenSources, ATokenUnderAnotherIdIsNamed) {

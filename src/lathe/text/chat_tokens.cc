@@ -121,7 +121,7 @@ class Document {
       : json_(Json::parse(old.to_json())), next_(static_cast<int32_t>(old.vocab_size())) {
     for (const AddedToken& token : old.added_tokens()) {
       contents_.insert(token.content);
-      if (token.content.starts_with(kReserved)) places_.emplace_back(token.id, token.content);
+      if (is_reserved_token(token.content)) places_.emplace_back(token.id, token.content);
     }
     std::ranges::sort(places_, std::greater());  // the next one is the last
   }
@@ -192,6 +192,8 @@ std::vector<TokenToAdd> tokens_of_template(std::string_view jinja) {
 }
 
 std::string reserved_token(int64_t number) { return fmt::format("{}{}|>", kReserved, number); }
+
+bool is_reserved_token(std::string_view token) { return token.starts_with(kReserved); }
 
 TokenizerWithTokens add_tokens(const Tokenizer& old, std::span<const TokenToAdd> tokens,
                                int64_t reserve) {

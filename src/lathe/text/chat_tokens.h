@@ -25,6 +25,7 @@ std::vector<TokenToAdd> tokens_of_template(std::string_view jinja);
 
 // "<|reserved_special_token_7|>", as Llama 3 calls them.
 std::string reserved_token(int64_t number);
+bool is_reserved_token(std::string_view token);
 
 struct TokenizerWithTokens {
   Tokenizer tokenizer;               // what its tokenizer.json says

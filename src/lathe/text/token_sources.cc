@@ -4,6 +4,7 @@
 #include <functional>
 
 #include "lathe/base/error.h"
+#include "lathe/text/chat_tokens.h"
 #include "lathe/text/tokenizer_data.h"
 
 namespace lathe {
@@ -25,6 +26,13 @@ bool same_token(const Tokenizer& a, int64_t in_a, const Tokenizer& b, int64_t in
   return a.has(in_a) && b.has(in_b) &&
          a.data().spelling_of_token(static_cast<int32_t>(in_a)) ==
              b.data().spelling_of_token(static_cast<int32_t>(in_b));
+}
+
+// Whether a token takes the row of an old one: it is the same, or was reserved for a later one.
+bool takes_row(const Tokenizer& old, const Tokenizer& extended, int32_t id) {
+  if (same_token(old, id, extended, id)) return true;
+  const AddedToken* token = old.data().added_token(id);
+  return token != nullptr && is_reserved_token(token->content) && extended.has(id);
 }
 
 // Cuts pieces of another vocabulary as the old model cuts pre-tokens: a piece may begin with the
@@ -62,7 +70,7 @@ class PieceCutter {
 
 SourcesByToken sources_of_extended(const Tokenizer& old, const Tokenizer& extended) {
   for (int32_t id = 0; id < old.vocab_size(); ++id)
-    require(!old.has(id) || same_token(old, id, extended, id), ErrorKind::kConfig, kWhere,
+    require(!old.has(id) || takes_row(old, extended, id), ErrorKind::kConfig, kWhere,
             "token {} is {} in this tokenizer and {} in the model's; {}", id, named(extended, id),
             named(old, id), kExpected);
   const PieceCutter cutter(old);

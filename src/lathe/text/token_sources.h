@@ -16,7 +16,8 @@ namespace lathe {
 // id without a token.
 using SourcesByToken = std::vector<std::vector<int32_t>>;
 
-// Of an extended tokenizer, where each old token has kept its id. Throws kConfig otherwise, naming
+// Of an extended tokenizer, where each old token has kept its id; a reserved one may have become
+// another. Throws kConfig otherwise, naming
 // the first one that has not.
 SourcesByToken sources_of_extended(const Tokenizer& old, const Tokenizer& extended);
 
