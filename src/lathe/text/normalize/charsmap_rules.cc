@@ -120,7 +120,7 @@ Rules nfkc_rules() {
       if (origin != composed) rules[origin] = composed;
     });
   }
-  return without_redundant(std::move(rules));
+  return rules;
 }
 
 // What translation systems want of white space and control characters.
@@ -132,7 +132,7 @@ Rules with_nmt(Rules rules) {
     if (c != '\t' && c != '\n' && c != '\f' && c != '\r') rules[std::u32string(1, c)].clear();
   for (const char32_t c : {0x7F, 0x8F, 0x9F}) rules[std::u32string(1, c)].clear();
   rules.erase(U"\uFF5E");
-  return without_redundant(std::move(rules));
+  return rules;
 }
 
 Rules with_case_folding(Rules rules) {
@@ -144,7 +144,7 @@ Rules with_case_folding(Rules rules) {
   for (char32_t c = 1; c <= 0x10FFFF; ++c)
     if (U_IS_UNICODE_CHAR(c) && folded(c) != c)
       rules.emplace(std::u32string(1, c), std::u32string(1, folded(c)));
-  return without_redundant(std::move(rules));
+  return rules;
 }
 
 std::u32string read_code_points(std::string_view field, std::string_view origin, size_t line) {
@@ -170,10 +170,10 @@ std::u32string read_code_points(std::string_view field, std::string_view origin,
 
 std::optional<Rules> named_charsmap_rules(std::string_view name) {
   if (name == "identity") return Rules{};
-  if (name == "nfkc") return nfkc_rules();
-  if (name == "nmt_nfkc") return with_nmt(nfkc_rules());
-  if (name == "nfkc_cf") return with_case_folding(nfkc_rules());
-  if (name == "nmt_nfkc_cf") return with_case_folding(with_nmt(nfkc_rules()));
+  if (name == "nfkc") return without_redundant(nfkc_rules());
+  if (name == "nmt_nfkc") return without_redundant(with_nmt(nfkc_rules()));
+  if (name == "nfkc_cf") return without_redundant(with_case_folding(nfkc_rules()));
+  if (name == "nmt_nfkc_cf") return without_redundant(with_case_folding(with_nmt(nfkc_rules())));
   return std::nullopt;
 }
 
