@@ -263,8 +263,9 @@ Counted counted(CorpusCounts& counts) {
   return out;
 }
 
-// Rounds end within texts, pieces within characters: neither changes a word, nor what is forgotten.
-TEST(CorpusCounts, PiecesAndRoundsChangeNothing) {
+// Stretches and rounds end within texts, pieces within characters: none of them changes a word, nor
+// what is forgotten.
+TEST(CorpusCounts, PiecesStretchesAndRoundsChangeNothing) {
   testing::Dice dice(77);
   const std::vector<std::string> specials = {"<|end of text|>", "a b"};
   for (const PatternInfo& info : kPreTokenizers) {
@@ -275,9 +276,9 @@ TEST(CorpusCounts, PiecesAndRoundsChangeNothing) {
         texts.back().insert(dice.below(texts.back().size() + 1), specials[dice.below(2)]);
         texts.back() += std::string(dice.below(300), 'x');  // without a place to cut
       }
-      const auto run = [&](size_t round_bytes, int64_t limit, bool whole) {
+      const auto run = [&](CountSteps steps, int64_t limit, bool whole) {
         const PatternCutter cutter(info.pattern, specials);
-        CorpusCounts counts(cutter, limit, {}, round_bytes);
+        CorpusCounts counts(cutter, limit, {}, steps);
         for (std::string_view text : texts) {
           while (!text.empty()) {
             const size_t n = whole ? text.size() : 1 + dice.below(text.size());
@@ -290,15 +291,37 @@ TEST(CorpusCounts, PiecesAndRoundsChangeNothing) {
         return std::tuple(counted(counts), counts.stats().words, counts.stats().bytes,
                           counts.stats().forgotten);
       };
-      const auto want = run(1 << 20, 1 << 30, true);
+      const auto want = run({}, 1 << 30, true);
       ASSERT_GT(std::get<1>(want), 0);
-      for (const size_t round_bytes : {64, 100, 1000}) {
-        EXPECT_EQ(run(round_bytes, 1 << 30, true), want) << info.name;
-        EXPECT_EQ(run(round_bytes, 1 << 30, false), want) << info.name;
-        EXPECT_EQ(run(round_bytes, 20000, false), run(round_bytes, 20000, true)) << info.name;
+      for (const CountSteps steps : {CountSteps{64, 64}, {100, 100}, {1000, 1000}, {64, 1000}}) {
+        EXPECT_EQ(run(steps, 1 << 30, true), want) << info.name;
+        EXPECT_EQ(run(steps, 1 << 30, false), want) << info.name;
+        EXPECT_EQ(run(steps, 20000, false), run(steps, 20000, true)) << info.name;
       }
     }
   }
+}
+
+// What is forgotten depends on where rounds end, and not on the stretches that they are counted in.
+TEST(CorpusCounts, StretchesDoNotChangeWhatIsForgotten) {
+  testing::Dice dice(78);
+  std::string text;
+  while (text.size() < size_t{5} << 20) {
+    for (uint64_t n = 1 + dice.below(5); n > 0; --n) text += static_cast<char>('a' + dice.below(9));
+    text += " \n,"[dice.below(3)];
+  }
+  const auto run = [&](CountSteps steps) {
+    const PatternCutter cutter(Pattern::kGpt2, {});
+    CorpusCounts counts(cutter, 500000, {}, steps);
+    counts.add(text);
+    counts.end_text();
+    counts.finish();
+    return std::pair(counted(counts), counts.stats().forgotten);
+  };
+  const auto want = run({size_t{2} << 20, size_t{2} << 20});
+  ASSERT_GT(want.second, 1000);
+  EXPECT_EQ(run({size_t{1} << 20, size_t{2} << 20}), want);
+  EXPECT_EQ(run({size_t{700} << 10, size_t{2} << 20}), want);
 }
 
 TEST(CorpusCounts, CutsChangeNoWord) {

@@ -279,7 +279,7 @@ ExtendedTokenizer extend_tokenizer(const Tokenizer& old, const CorpusFeed& feed,
   const SentenceCutter cutter(data.normalizer, splitter, rules, SentenceUnit::kText,
                               searched_tokens(data));
   CorpusCounts counts(cutter, options.memory_bytes, {},
-                      CorpusCounts::round_for(options.memory_bytes));
+                      CountSteps::for_memory(options.memory_bytes));
   feed(counts);
   counts.finish();
   TrainStats stats = counts.stats();

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "lathe/base/error.h"
+#include "lathe/base/parallel.h"
 
 namespace lathe {
 namespace {
@@ -31,44 +32,66 @@ std::u32string to_form(const icu::Normalizer2& form, const std::u32string& text)
   return result;
 }
 
-// Rules by what they replace, which the caller keeps.
-using RuleIndex = std::unordered_map<std::u32string_view, std::u32string_view>;
+// Finds rules by what they replace. Those of at most kShort characters, which are asked for most and
+// are few beside the others, have an index.
+class RuleFinder {
+ public:
+  explicit RuleFinder(const Rules& rules) : rules_(rules) {}
+  void add(const Rules::value_type& rule) {
+    if (rule.first.size() <= kShort) short_.emplace(rule.first, &rule.second);
+  }
+  // Null without one. A short rule must have been added.
+  const std::u32string* find(std::u32string_view from) const {
+    if (from.size() <= kShort) {
+      const auto found = short_.find(from);
+      return found == short_.end() ? nullptr : found->second;
+    }
+    const auto found = rules_.find(std::u32string(from));
+    return found == rules_.end() ? nullptr : &found->second;
+  }
+
+ private:
+  static constexpr size_t kShort = 2;
+  const Rules& rules_;
+  std::unordered_map<std::u32string_view, const std::u32string*> short_;
+};
 
 // `text` by the rules, leftmost and longest first, none of them longer than `longest`.
-std::u32string replaced(const RuleIndex& rules, std::u32string_view text, size_t longest) {
+std::u32string replaced(const RuleFinder& rules, std::u32string_view text, size_t longest) {
   std::u32string out;
   for (size_t i = 0; i < text.size();) {
-    auto rule = rules.end();
+    const std::u32string* to = nullptr;
     size_t n = std::min(longest, text.size() - i);
     for (; n > 0; --n)
-      if (rule = rules.find(text.substr(i, n)); rule != rules.end()) break;
-    out += rule == rules.end() ? text.substr(i, 1) : rule->second;
+      if (to = rules.find(text.substr(i, n)); to != nullptr) break;
+    out += to == nullptr ? text.substr(i, 1) : std::u32string_view(*to);
     i += std::max<size_t>(n, 1);
   }
   return out;
 }
 
-// Without the rules that shorter ones make needless. There are a quarter of a million rules, nearly
-// all of the greatest length, so only the others are put into the index.
+// Without the rules that shorter ones make needless.
 Rules without_redundant(Rules rules) {
   std::vector<std::vector<Rules::iterator>> by_length;
   for (auto rule = rules.begin(); rule != rules.end(); ++rule) {
     by_length.resize(std::max(by_length.size(), rule->first.size() + 1));
     by_length[rule->first.size()].push_back(rule);
   }
-  RuleIndex shorter;
+  RuleFinder shorter(rules);
   for (size_t length = 1; length < by_length.size(); ++length) {
-    std::vector<Rules::iterator> kept;
-    for (const Rules::iterator rule : by_length[length]) {
-      const auto& [from, to] = *rule;
-      if (length > 1 && to == replaced(shorter, from, length - 1)) {
-        rules.erase(rule);
+    const std::vector<Rules::iterator>& same = by_length[length];
+    std::vector<uint8_t> needless(same.size(), 0);
+    parallel_for(static_cast<int64_t>(same.size()), 1024, [&](int64_t i) {
+      const auto& [from, to] = *same[static_cast<size_t>(i)];
+      needless[static_cast<size_t>(i)] = length > 1 && to == replaced(shorter, from, length - 1);
+    });
+    for (size_t i = 0; i < same.size(); ++i) {
+      if (needless[i]) {
+        rules.erase(same[i]);
       } else {
-        kept.push_back(rule);
+        shorter.add(*same[i]);
       }
     }
-    if (length + 1 == by_length.size()) break;
-    for (const Rules::iterator rule : kept) shorter.emplace(rule->first, rule->second);
   }
   return rules;
 }
@@ -120,7 +143,7 @@ Rules nfkc_rules() {
       if (origin != composed) rules[origin] = composed;
     });
   }
-  return without_redundant(std::move(rules));
+  return rules;
 }
 
 // What translation systems want of white space and control characters.
@@ -132,7 +155,7 @@ Rules with_nmt(Rules rules) {
     if (c != '\t' && c != '\n' && c != '\f' && c != '\r') rules[std::u32string(1, c)].clear();
   for (const char32_t c : {0x7F, 0x8F, 0x9F}) rules[std::u32string(1, c)].clear();
   rules.erase(U"\uFF5E");
-  return without_redundant(std::move(rules));
+  return rules;
 }
 
 Rules with_case_folding(Rules rules) {
@@ -144,7 +167,7 @@ Rules with_case_folding(Rules rules) {
   for (char32_t c = 1; c <= 0x10FFFF; ++c)
     if (U_IS_UNICODE_CHAR(c) && folded(c) != c)
       rules.emplace(std::u32string(1, c), std::u32string(1, folded(c)));
-  return without_redundant(std::move(rules));
+  return rules;
 }
 
 std::u32string read_code_points(std::string_view field, std::string_view origin, size_t line) {
@@ -170,10 +193,10 @@ std::u32string read_code_points(std::string_view field, std::string_view origin,
 
 std::optional<Rules> named_charsmap_rules(std::string_view name) {
   if (name == "identity") return Rules{};
-  if (name == "nfkc") return nfkc_rules();
-  if (name == "nmt_nfkc") return with_nmt(nfkc_rules());
-  if (name == "nfkc_cf") return with_case_folding(nfkc_rules());
-  if (name == "nmt_nfkc_cf") return with_case_folding(with_nmt(nfkc_rules()));
+  if (name == "nfkc") return without_redundant(nfkc_rules());
+  if (name == "nmt_nfkc") return without_redundant(with_nmt(nfkc_rules()));
+  if (name == "nfkc_cf") return without_redundant(with_case_folding(nfkc_rules()));
+  if (name == "nmt_nfkc_cf") return without_redundant(with_case_folding(with_nmt(nfkc_rules())));
   return std::nullopt;
 }
 

@@ -182,7 +182,10 @@ void BpeMerger::apply(const Pair& pair, int32_t result, size_t begin, size_t end
                       Changes& changes) {
   const auto left_length = static_cast<size_t>(lengths_[pair.left]);
   const auto right_length = static_cast<size_t>(lengths_[pair.right]);
+  constexpr size_t kAhead = 12;  // two fetches that depend on each other
   for (size_t i = begin; i < end; ++i) {
+    if (i + 2 * kAhead < end) text_.prefetch(pair.positions[i + 2 * kAhead]);
+    if (i + kAhead < end) text_.prefetch_word(pair.positions[i + kAhead]);
     const size_t left = pair.positions[i], right = left + left_length;
     if (text_.at(left) != pair.left || text_.at(right) != pair.right) continue;
     const int64_t count = text_.count_of_word(text_.word_at(left));
@@ -279,6 +282,8 @@ int32_t BpeMerger::merge(const Best& best) {
   apply_in_parallel(merged, result);
   merged.positions = {};
   for (const Changes& c : changes_) {
+    for (int32_t n : c.left.touched) table_.prefetch(hash_of_pair(n, best.left));
+    for (int32_t n : c.right.touched) table_.prefetch(hash_of_pair(best.right, n));
     for (int32_t n : c.left.touched)
       if (n != result) subtract(n, best.left, c.left.moved[n]);
     for (int32_t n : c.right.touched)

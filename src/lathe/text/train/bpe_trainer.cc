@@ -96,7 +96,7 @@ TrainedTokenizer train_bpe(const CorpusFeed& feed, const BpeTrainOptions& option
   check(options);
   const PatternCutter cutter(options.pattern, options.special_tokens);
   CorpusCounts counts(cutter, options.memory_bytes, options.weights,
-                      CorpusCounts::round_for(options.memory_bytes));
+                      CountSteps::for_memory(options.memory_bytes));
   feed(counts);
   counts.finish();
   Beginning learned = begin_with(options.special_tokens);

@@ -9,7 +9,7 @@
 // threads.
 //
 // Memory. What is held are the distinct pre-tokens with their counts, not the text, of which there
-// are at most CorpusCounts::kRoundBytes at a time. When they do not fit, a sample stands for the
+// are at most CountSteps::stretch_bytes at a time. When they do not fit, a sample stands for the
 // rare ones (corpus_counts.h); TrainStats says how much was lost, and 0 means that the result is
 // exact.
 #pragma once

@@ -50,18 +50,21 @@ int64_t highest_in(size_t bin) {
 }  // namespace
 
 CorpusCounts::CorpusCounts(const WordCutter& cutter, int64_t memory_bytes,
-                           std::span<const double> weights, size_t round_bytes)
+                           std::span<const double> weights, CountSteps steps)
     : cutter_(cutter),
       memory_bytes_(memory_bytes),
       unit_(unit_for(weights)),
       once_(unit_),
       count_(unit_),
       shards_(WordTally::kShards),
-      round_bytes_(round_bytes),
-      next_round_(round_bytes) {}
+      steps_(steps),
+      next_stretch_(end_of_stretch()) {}
 
-size_t CorpusCounts::round_for(int64_t memory_bytes) {
-  return std::clamp<size_t>(static_cast<size_t>(memory_bytes) / 32, kBlockBytes, kRoundBytes);
+CountSteps CountSteps::for_memory(int64_t memory_bytes) {
+  CountSteps steps;
+  steps.round_bytes = std::clamp<size_t>(static_cast<size_t>(memory_bytes) / 32,
+                                         CorpusCounts::kBlockBytes, steps.round_bytes);
+  return steps;
 }
 
 void CorpusCounts::set_weight(double weight) {
@@ -85,13 +88,13 @@ int64_t CorpusCounts::cost() const {
 }
 
 void CorpusCounts::add(std::string_view piece) {
-  if (gathered_.empty()) gathered_.reserve(round_bytes_);
+  if (gathered_.empty()) gathered_.reserve(next_stretch_);
   stats_.bytes += static_cast<int64_t>(piece.size());
   while (!piece.empty()) {
-    const size_t n = std::min(piece.size(), next_round_ - gathered_.size());
+    const size_t n = std::min(piece.size(), next_stretch_ - gathered_.size());
     gathered_ += piece.substr(0, n);
     piece.remove_prefix(n);
-    if (gathered_.size() == next_round_) count_round();
+    if (gathered_.size() == next_stretch_) count_stretch();
   }
 }
 
@@ -100,6 +103,7 @@ void CorpusCounts::end_text() { ends_.push_back({gathered_.size(), count_}); }
 void CorpusCounts::finish() {
   end_text();
   count_blocks(blocks_of(gathered_.size()));
+  enforce_limit();
   gathered_ = std::string();
   ends_.clear();
   stats_.words = static_cast<int64_t>(occurrences_) / unit_;
@@ -110,14 +114,26 @@ void CorpusCounts::finish() {
           "no word fits into the memory limit of {} bytes; raise it", memory_bytes_);
 }
 
+// Stretches end at multiples of their size from the beginning of the round, and with the round.
+size_t CorpusCounts::end_of_stretch() const {
+  const size_t next = (counted_ / steps_.stretch_bytes + 1) * steps_.stretch_bytes;
+  return std::min(next, steps_.round_bytes) - counted_;
+}
+
 // Counts all but the end of the unfinished text, which the next bytes may still belong to.
-void CorpusCounts::count_round() {
+void CorpusCounts::count_stretch() {
+  const bool ends_round = counted_ + gathered_.size() >= steps_.round_bytes;
   const size_t begin = ends_.empty() ? 0 : ends_.back().at;
-  const size_t counted = begin + last_cut(std::string_view(gathered_).substr(begin));
-  count_blocks(blocks_of(counted));
-  gathered_.erase(0, counted);
+  const size_t end = begin + last_cut(std::string_view(gathered_).substr(begin));
+  count_blocks(blocks_of(end));
+  gathered_.erase(0, end);
   ends_.clear();
-  next_round_ = std::max(round_bytes_, gathered_.size() * 2);
+  counted_ += end;
+  if (ends_round) {
+    enforce_limit();
+    counted_ = 0;
+  }
+  next_stretch_ = std::max(end_of_stretch(), gathered_.size() * 2);
   require(gathered_.size() < kLongestWord, ErrorKind::kData, kWhere,
           "{} bytes in a row contain no end of a word, which does not occur in text; leave this "
           "file out",
@@ -186,7 +202,6 @@ void CorpusCounts::count_blocks(const std::vector<Block>& blocks) {
   require(occurrences_ < kHighestCount, ErrorKind::kData, kWhere,
           "the counts of all words together exceed {:.0e}; give the sources smaller weights",
           kHighestCount);
-  enforce_limit();
 }
 
 // Finds the threshold at which the words that are kept cost a share of the memory on average.

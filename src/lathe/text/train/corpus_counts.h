@@ -1,8 +1,9 @@
 // Counts the words of a corpus on all threads within a limit of memory. Internal to text/.
 //
-// Texts are gathered until there are round_bytes of them, which all threads count together: many
-// small texts at a time, or a part of a large one. Where a round ends depends on the texts alone,
-// never on the pieces they come in, so that even what is forgotten under the limit does not.
+// Texts are gathered until there are stretch_bytes of them, which all threads count together: many
+// small texts at a time, or a part of a large one. After round_bytes the limit is enforced. Where a
+// stretch and a round end depends on the texts alone, never on the pieces they come in, so that even
+// what is forgotten under the limit does not.
 //
 // Weights. A text of weight w counts w times. Counts are integers: every count is a multiple of
 // 1 / unit(), where unit() is the smallest power of ten, up to a million, that makes all announced
@@ -21,9 +22,15 @@
 
 namespace lathe {
 
+// How much text is counted at a time, and after how much the limit of memory is enforced.
+struct CountSteps {
+  size_t stretch_bytes = size_t{8} << 20, round_bytes = size_t{32} << 20;
+  // Rounds that leave room for the rest: shorter ones when memory is short.
+  static CountSteps for_memory(int64_t memory_bytes);
+};
+
 class CorpusCounts : public CorpusReceiver {
  public:
-  static constexpr size_t kRoundBytes = size_t{32} << 20;
   static constexpr size_t kBlockBytes = size_t{1} << 20;
   static constexpr size_t kLongestWord = size_t{1} << 30;
   // What a distinct word costs the trainers: the word tables, and for every byte of it the token,
@@ -36,11 +43,8 @@ class CorpusCounts : public CorpusReceiver {
   // weight. A word that was forgotten and is met again counts from zero. `weights` are those that
   // set_weight() may be called with, 1 not among them. The cutter must outlive this. Throws kConfig
   // for a weight that is not above 0.
-  CorpusCounts(const WordCutter& cutter, int64_t memory_bytes, std::span<const double> weights = {},
-               size_t round_bytes = kRoundBytes);
-
-  // A round that leaves room for the rest: kRoundBytes, less when memory is short.
-  static size_t round_for(int64_t memory_bytes);
+  CorpusCounts(const WordCutter& cutter, int64_t memory_bytes, std::span<const double> weights,
+               CountSteps steps);
 
   void set_weight(double weight) override;
   // Throws kData when kLongestWord bytes have no place where they can be cut.
@@ -68,7 +72,8 @@ class CorpusCounts : public CorpusReceiver {
     size_t at;  // in gathered_
     int64_t count;
   };
-  void count_round();
+  void count_stretch();
+  size_t end_of_stretch() const;
   size_t last_cut(std::string_view text) const;
   std::vector<Block> blocks_of(size_t end) const;
   void count_blocks(const std::vector<Block>& blocks);
@@ -82,9 +87,10 @@ class CorpusCounts : public CorpusReceiver {
   TrainStats stats_;
   uint64_t draws_ = 0;  // how often words were forgotten
 
-  const size_t round_bytes_;
-  size_t next_round_;          // gathered bytes at which a round is due
-  std::string gathered_;       // the texts of the round, one behind the other
+  const CountSteps steps_;
+  size_t counted_ = 0;         // bytes of the round that are not gathered any more
+  size_t next_stretch_;        // gathered bytes at which they are to be counted
+  std::string gathered_;       // texts one behind the other
   std::vector<TextEnd> ends_;  // of the finished ones in gathered_
 };
 

@@ -40,6 +40,16 @@ class MergeText {
     while (begins_[word + 1] <= i) ++word;
     return word;
   }
+  // Fetches the token at `i`, and where its word is found; then the word.
+  void prefetch(size_t i) const {
+    __builtin_prefetch(&tokens_[i], 1);
+    __builtin_prefetch(&word_of_block_[i >> kBlockBits]);
+  }
+  void prefetch_word(size_t i) const {
+    const size_t word = word_of_block_[i >> kBlockBits];
+    __builtin_prefetch(&begins_[word]);
+    __builtin_prefetch(&counts_[word]);
+  }
   // Start of the token before the one at `i`, if there is one in this word.
   std::optional<size_t> previous(size_t i) const {
     const int32_t before = tokens_[i - 1];

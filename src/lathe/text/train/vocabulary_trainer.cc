@@ -252,7 +252,7 @@ TrainedVocabulary train_vocabulary(const CorpusFeed& feed, const Normalizer& nor
   for (const TrainedPiece& piece : reserved) symbols.push_back(piece.text);
   const SentenceCutter cutter(normalizer, pre_tokenizer, parts_for(options), options.unit, symbols);
   CorpusCounts counts(cutter, options.memory_bytes, options.weights,
-                      CorpusCounts::round_for(options.memory_bytes));
+                      CountSteps::for_memory(options.memory_bytes));
   feed(counts);
   counts.finish();
   const auto unknown = std::find_if(reserved.begin(), reserved.end(),

@@ -8,7 +8,7 @@
 namespace lathe {
 namespace {
 
-constexpr size_t kChunk = size_t{256} << 10;
+constexpr size_t kChunk = size_t{64} << 10;
 
 // The finaliser of SplitMix64 (Steele, Lea and Flood 2014).
 uint64_t mix(uint64_t x) {

@@ -98,7 +98,7 @@ class SentenceCutter::SentenceWorker : public WordCutter::Worker {
       if (cutter_.unit_ != SentenceUnit::kLineWithFeed && line.ends_with('\n'))
         line.remove_suffix(1);
       if (cutter_.unit_ == SentenceUnit::kBetweenSpaces) {
-        put_off(line, count);
+        cut_at_spaces(line, count, into);
       } else if (!line.empty()) {
         cut_sentence(line, count, into);
       }
@@ -113,11 +113,17 @@ class SentenceCutter::SentenceWorker : public WordCutter::Worker {
   }
 
  private:
-  void put_off(std::string_view line, int64_t count) {
+  // Words come again, and are put off to be cut once. Long ones do not: text without spaces.
+  void cut_at_spaces(std::string_view line, int64_t count, WordTally& into) {
+    constexpr size_t kLongest = 32;
     for (size_t begin = 0; begin < line.size();) {
       const size_t end = std::min(line.find(' ', begin), line.size());
       const std::string_view word = line.substr(begin, end - begin);
-      if (!word.empty()) between_spaces_.add(word, hash_bytes(word), count);
+      if (word.size() > kLongest) {
+        cut_sentence(word, count, into);
+      } else if (!word.empty()) {
+        between_spaces_.add(word, hash_bytes(word), count);
+      }
       begin = end + 1;
     }
   }
