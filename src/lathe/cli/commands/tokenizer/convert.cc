@@ -8,6 +8,7 @@
 #include "lathe/io/atomic_file.h"
 #include "lathe/text/format/added_tokens_json.h"
 #include "lathe/text/format/gguf_tokenizer_writer.h"
+#include "lathe/text/format/sentencepiece_writer.h"
 #include "lathe/text/format/tiktoken.h"
 #include "lathe/text/format/tiktoken_writer.h"
 #include "lathe/text/tokenizer_data.h"
@@ -26,13 +27,7 @@ void write_json(const Tokenizer& tokenizer, const std::string& path, Json&) {
 }
 
 void write_sentencepiece_model(const Tokenizer& tokenizer, const std::string& path, Json&) {
-  const auto& parts = tokenizer.data().sentencepiece;
-  require(
-      parts != nullptr, ErrorKind::kFormat, "sentencepiece",
-      "only a tokenizer that was read from a SentencePiece model, or from a GGUF file that "
-      "holds a Unigram model, can be written as one: its normaliser and scores are not in other "
-      "files");
-  write_file_atomically(path, write_sentencepiece(parts->file));
+  write_file_atomically(path, write_sentencepiece(sentencepiece_file_of(tokenizer)));
 }
 
 void write_tiktoken(const Tokenizer& tokenizer, const std::string& path, Json& facts) {
