@@ -101,14 +101,15 @@ TEST_F(TokenizerKinds, SentencePieceModelsGoToOtherFilesAndBack) {
     EXPECT_EQ(ids(folder + "/tokenizer.json"), want);
     EXPECT_EQ(ids(converted(file, "json")), want);
     EXPECT_EQ(ids(converted(file, "sentencepiece")), want);
+    EXPECT_EQ(ids(converted(folder + "/tokenizer.json", "sentencepiece")), want);
     if (std::string_view(model) == "unigram") {
       EXPECT_EQ(ids(converted(file, "gguf")), want);
     }
   }
   const std::string bpe = converted(path("bpe") + "/tokenizer.model", "gguf");
   EXPECT_NE(bpe.find("cannot hold this tokenizer"), std::string::npos) << bpe;
-  const std::string json = converted(path("bpe") + "/tokenizer.json", "sentencepiece");
-  EXPECT_NE(json.find("was read from a SentencePiece model"), std::string::npos) << json;
+  const std::string bytes = converted(trained("bytes", {"--vocab-size", "300"}), "sentencepiece");
+  EXPECT_NE(bytes.find("its model is BPE on bytes"), std::string::npos) << bytes;
 }
 
 TEST_F(TokenizerKinds, ByteLevelTokenizersGoToRanksAndGguf) {
