@@ -122,6 +122,15 @@ def sentencepiece_goldens(rng, charsmap):
     return goldens
 
 
+def word_goldens(rng):
+    goldens = []
+    for options in ({}, {"treat_whitespace_as_suffix": True, "user_defined_symbols": ["ba"]}):
+        raw, lines = trained_model(rng, "word", **({"vocab_size": 40} | options))
+        texts = ["", *lines[:4], " ".join(lines[4:20]), "ba  x \u5b57 \u2581\u2581a", "x y " + lines[0]]
+        goldens.append(model_cases(rng, raw, texts))
+    return goldens
+
+
 def tokenizers_goldens(rng):
     goldens = []
     for _ in range(16):
@@ -155,9 +164,10 @@ def main():
     rng = random.Random(20)
     charsmap = custom_charsmap(rng)
     goldens = {"versions": versions, "sentencepiece": sentencepiece_goldens(rng, charsmap),
-               "tokenizers": tokenizers_goldens(rng), "precompiled": precompiled_goldens(rng, charsmap)}
+               "tokenizers": tokenizers_goldens(rng), "precompiled": precompiled_goldens(rng, charsmap),
+               "words": word_goldens(rng)}
     parts = [f'"versions":{json.dumps(versions)}']
-    for key in ("sentencepiece", "tokenizers"):
+    for key in ("sentencepiece", "tokenizers", "words"):
         rows = ",\n".join(json.dumps(row, separators=(",", ":")) for row in goldens[key])
         parts.append(f'"{key}":[\n{rows}\n]')
     parts.append(f'"precompiled":{json.dumps(goldens["precompiled"], separators=(",", ":"))}')

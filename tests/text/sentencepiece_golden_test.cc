@@ -5,9 +5,11 @@
 #include <fstream>
 #include <nlohmann/json.hpp>
 
+#include "lathe/base/error.h"
 #include "lathe/text/base64.h"
 #include "lathe/text/decode/sentencepiece_decoder.h"
 #include "lathe/text/format/sentencepiece_parts.h"
+#include "lathe/text/format/sentencepiece_reader.h"
 #include "lathe/text/normalize/charsmap_rules.h"
 #include "lathe/text/split/pretokenizer.h"
 
@@ -86,6 +88,18 @@ TEST(SentencePieceGolden, EncodesAndDecodesAsSentencepiece) {
     }
   }
   EXPECT_EQ(long_texts, 4);
+}
+
+TEST(SentencePieceGolden, ModelsOfWords) {
+  for (const json& golden : goldens()["words"]) {
+    const std::string bytes = *from_base64(golden["model"].get<std::string>());
+    const Tokenizer tokenizer = sentencepiece_tokenizer(read_sentencepiece(bytes, "w"), "w");
+    for (const json& c : golden["cases"])
+      ASSERT_EQ(tokenizer.encode(c["text"].get<std::string>()), c["ids"].get<Ids>()) << c["text"];
+    for (const json& c : golden["decoded"])
+      ASSERT_EQ(tokenizer.decode(c["ids"].get<Ids>()), c["text"]) << c["ids"];
+    EXPECT_THROW(tokenizer.to_json(), Error);
+  }
 }
 
 TEST(SentencePieceGolden, EncodesAsTokenizers) {

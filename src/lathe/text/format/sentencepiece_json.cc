@@ -19,6 +19,8 @@ void can(bool condition, std::string_view obstacle) {
 }
 
 void check(const SentencePieceFile& file) {
+  can(file.model_type != SentencePieceFile::ModelType::kWord,
+      "unknown words side by side are one token");
   can(!file.treat_whitespace_as_suffix, "it writes white space behind words");
   can(file.normalizer.escape_whitespaces, "it leaves spaces as they are");
   can(!file.denormalizer || file.denormalizer->precompiled_charsmap.empty(),

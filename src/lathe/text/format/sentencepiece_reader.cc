@@ -6,6 +6,7 @@
 #include "lathe/base/error.h"
 #include "lathe/text/format/sentencepiece_parts.h"
 #include "lathe/text/model/char_bpe.h"
+#include "lathe/text/model/marked_words.h"
 #include "lathe/text/tokenizer_data.h"
 
 namespace lathe {
@@ -39,9 +40,14 @@ std::unique_ptr<const TokenModel> char_bpe_of(const SentencePieceFile& file,
       CharBpe::by_score(vocabulary_of(file, origin), scores, roles, options, origin));
 }
 
+std::unique_ptr<const TokenModel> words_of(const SentencePieceFile& file, std::string_view origin) {
+  require(!file.byte_fallback, ErrorKind::kFormat, "sentencepiece model",
+          "{} is a model of whole words with byte fallback, expected one without", origin);
+  return std::make_unique<MarkedWords>(vocabulary_of(file, origin), file.unk_id());
+}
+
 std::unique_ptr<const TokenModel> model_of(const SentencePieceFile& file, std::string_view origin) {
-  require(file.model_type != ModelType::kWord, ErrorKind::kFormat, "sentencepiece model",
-          "{} is a model of whole words, expected a Unigram, BPE or character model", origin);
+  if (file.model_type == ModelType::kWord) return words_of(file, origin);
   if (file.model_type == ModelType::kUnigram) return unigram_model_of(file, origin);
   return char_bpe_of(file, origin);
 }
@@ -67,9 +73,9 @@ std::vector<bool> append_symbols(SentencePieceFile& file, std::span<const AddedT
   return special;
 }
 
-// A Unigram model finds the user's symbols by itself.
+// A Unigram model finds the user's symbols by itself, and one of words does not look for them.
 bool is_searched(const SentencePieceFile& file, bool special) {
-  return special || file.model_type != ModelType::kUnigram;
+  return special || file.model_type == ModelType::kBpe || file.model_type == ModelType::kChar;
 }
 
 // The model does not see the symbols that were appended and are found before it sees a text.
