@@ -73,6 +73,7 @@ class DoubleArrayBuilder {
   // Gives the children of a node their units and puts them on the stack, the first child on top.
   void place(const Range& node) {
     if (shares_tails_ && place_shared(node)) return;
+    if (!shares_tails_ && node.end - node.begin == 1) return place_rest(node);
     children_.clear();
     size_t begin = node.begin;
     const bool leaf = entries_[begin].key.size() == node.depth;
@@ -99,6 +100,27 @@ class DoubleArrayBuilder {
       units_[child.unit] = static_cast<uint32_t>(label);
       nodes_.push_back(child);
     }
+  }
+
+  // The same for the rest of a key that no other shares.
+  void place_rest(const Range& node) {
+    const auto& [key, value] = entries_[node.begin];
+    size_t unit = node.unit;
+    for (size_t depth = node.depth; depth < key.size(); ++depth) {
+      const size_t label = static_cast<uint8_t>(key[depth]);
+      children_.assign(1, {label, node.begin, node.end, depth + 1});
+      const size_t base = find_base(unit, false);
+      set_offset(unit, base);
+      unit = base ^ label;
+      take(unit);
+      units_[unit] = static_cast<uint32_t>(label);
+    }
+    children_.clear();
+    const size_t base = find_base(unit, true);
+    set_offset(unit, base);
+    take(base);
+    units_[unit] |= DoubleArray::kHasLeaf;
+    units_[base] = DoubleArray::kLeaf | static_cast<uint32_t>(value);
   }
 
   // What stands below a node: the rest of its keys and their values.
@@ -141,9 +163,9 @@ class DoubleArrayBuilder {
   // has failed kMaxMisses times is looked at no more, so that time is linear.
   size_t find_base(size_t unit, bool leaf) {
     for (size_t i = 0; i < open_.size();) {
-      Block& block = blocks_[open_[i]];
-      const size_t base = first_reachable(fitting_bases(block, leaf), open_[i], unit);
+      const size_t base = first_fit(open_[i], unit, leaf);
       if (base != kNoBase) return base;
+      Block& block = blocks_[open_[i]];
       if (++block.misses < kMaxMisses) {
         ++i;
       } else {
@@ -151,31 +173,30 @@ class DoubleArrayBuilder {
       }
     }
     open_block();
-    return first_reachable(blocks_.back().free, blocks_.size() - 1, unit);
-  }
-
-  Bits fitting_bases(const Block& block, bool leaf) const {
-    Bits fits;
-    for (int w = 0; w < 4; ++w) fits[w] = ~block.used_bases[w] & (leaf ? block.free[w] : kAll);
-    for (const Range& child : children_) {
-      const Bits free = permuted(block.free, static_cast<uint8_t>(child.unit));
-      for (int w = 0; w < 4; ++w) fits[w] &= free[w];
-      if ((fits[0] | fits[1] | fits[2] | fits[3]) == 0) break;
-    }
-    return fits;
+    return first_fit(blocks_.size() - 1, unit, leaf);
   }
 
   // An offset has 21 bits, either its lowest or, with 8 zero bits below, its highest. In a fresh
   // block some base always is reachable: the one whose low byte is the unit's.
   static constexpr size_t kNoBase = ~size_t{0};
-  size_t first_reachable(const Bits& fits, size_t block, size_t unit) const {
+  size_t first_fit(size_t block, size_t unit, bool leaf) const {
     for (size_t w = 0; w < 4; ++w) {
-      for (uint64_t left = fits[w]; left != 0; left &= left - 1) {
+      for (uint64_t left = fitting_bases(blocks_[block], w, leaf); left != 0; left &= left - 1) {
         const size_t base = block * kBlock + w * 64 + static_cast<size_t>(std::countr_zero(left));
         if (is_reachable(unit, base)) return base;
       }
     }
     return kNoBase;
+  }
+
+  // Word `w` of the bases that fit.
+  uint64_t fitting_bases(const Block& block, size_t w, bool leaf) const {
+    uint64_t fits = ~block.used_bases[w] & (leaf ? block.free[w] : kAll);
+    for (const Range& child : children_) {
+      if (fits == 0) break;
+      fits &= permuted(block.free[w ^ (child.unit >> 6)], child.unit & 63);
+    }
+    return fits;
   }
 
   static bool is_reachable(size_t unit, size_t base) {
@@ -203,19 +224,18 @@ class DoubleArrayBuilder {
     units_.resize(blocks_.size() * kBlock, 0);
   }
 
-  // { b : b ^ label is in `bits` }.
-  static Bits permuted(const Bits& bits, uint8_t label) {
+  // { b : b ^ label is in `word` }.
+  static uint64_t permuted(uint64_t word, size_t label) {
     static constexpr uint64_t kLower[6] = {0x5555555555555555, 0x3333333333333333,
                                            0x0F0F0F0F0F0F0F0F, 0x00FF00FF00FF00FF,
                                            0x0000FFFF0000FFFF, 0x00000000FFFFFFFF};
-    Bits out;
-    for (size_t w = 0; w < 4; ++w) out[w] = bits[w ^ (label >> 6)];
+    if (word == 0 || word == kAll) return word;
     for (int i = 0; i < 6; ++i) {
       if ((label >> i & 1) == 0) continue;
       const int shift = 1 << i;
-      for (uint64_t& word : out) word = (word >> shift & kLower[i]) | (word & kLower[i]) << shift;
+      word = (word >> shift & kLower[i]) | (word & kLower[i]) << shift;
     }
-    return out;
+    return word;
   }
 
   // A free unit must not be taken for a child. Its label leads to it from one base only, and some

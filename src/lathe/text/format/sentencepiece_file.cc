@@ -67,6 +67,7 @@ bool is_matched(Type type) {
 
 void check_spellings(const File& file, std::string_view origin) {
   std::unordered_set<std::string_view> matched, reserved;
+  matched.reserve(file.pieces.size());
   for (const File::Piece& piece : file.pieces)
     require((is_matched(piece.type) ? matched : reserved).insert(piece.text).second,
             ErrorKind::kFormat, kWhere, "{}: piece '{}' is listed twice", origin, piece.text);
@@ -176,6 +177,7 @@ SentencePieceFile read_sentencepiece(std::string_view bytes, std::string_view or
           proto.pieces_size(), Vocabulary::kMaxId + 1);
   SentencePieceFile file;
   read_trainer_spec(proto.trainer_spec(), file, origin);
+  file.pieces.reserve(static_cast<size_t>(proto.pieces_size()));
   for (int i = 0; i < proto.pieces_size(); ++i)
     file.pieces.push_back(piece_from(proto.pieces(i), i, origin));
   check_spellings(file, origin);

@@ -98,21 +98,28 @@ void UnigramModel::find_byte_ids(std::string_view origin) {
 }
 
 void UnigramModel::build_trie() {
-  std::vector<std::pair<std::string, int32_t>> keys;
-  for (int32_t id = 0; id < vocabulary().size(); ++id)
-    if (vocabulary().has(id) && pieces_[id].role != Role::kUnmatched)
-      keys.emplace_back(vocabulary().bytes(id), id);
-  cuts_ = CharCuts(keys.size());
-  for (auto& [key, id] : keys) {
-    cuts_.add(key);
-    find_joined_marks(key);
-    find_characters(key);
-    for (char& c : key) c = static_cast<char>(trie_byte(static_cast<uint8_t>(c)));
-  }
-  std::sort(keys.begin(), keys.end());
+  std::string bytes;  // of all keys
   std::vector<DoubleArray::Entry> entries;
-  entries.reserve(keys.size());
-  for (const auto& [key, id] : keys) entries.push_back({key, id});
+  size_t size = 0;
+  const auto each_piece = [this](auto&& f) {
+    for (int32_t id = 0; id < vocabulary().size(); ++id)
+      if (vocabulary().has(id) && pieces_[id].role != Role::kUnmatched)
+        f(vocabulary().bytes(id), id);
+  };
+  each_piece([&](std::string_view piece, int32_t) { size += piece.size(); });
+  bytes.reserve(size);  // so that it stays where it is
+  entries.reserve(pieces_.size());
+  each_piece([&](std::string_view piece, int32_t id) {
+    find_joined_marks(piece);
+    find_characters(piece);
+    const size_t begin = bytes.size();
+    for (const char c : piece) bytes += static_cast<char>(trie_byte(static_cast<uint8_t>(c)));
+    entries.push_back({std::string_view(bytes).substr(begin), id});
+  });
+  cuts_ = CharCuts(entries.size());
+  each_piece([this](std::string_view piece, int32_t) { cuts_.add(piece); });
+  std::sort(entries.begin(), entries.end(),
+            [](const DoubleArray::Entry& a, const DoubleArray::Entry& b) { return a.key < b.key; });
   trie_ = DoubleArray::build(entries);
 }
 
