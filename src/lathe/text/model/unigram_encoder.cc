@@ -101,10 +101,13 @@ class UnigramPieces {
     int32_t id;
     int32_t start;  // where its piece begins, -1: no way was found yet
   };
-  // Beside it, while a word is measured: sums from S = 0.
+  // The same while a word is measured: sums from S = 0.
   struct Measure {
     double best, second;
-    int32_t start;  // where the best one's piece begins
+    int32_t id, start;  // of the best one
+  };
+  struct Step {
+    int32_t id, start, end;
   };
   struct Slot {
     WordKey key{0, 0};
@@ -176,9 +179,7 @@ class UnigramPieces {
     if (encode_remembered(word)) return;
     model_.cuts().for_each_stretch(word.begin, word.end, [&](const uint8_t* a, const uint8_t* b) {
       if (encode_remembered(stretch(a, b, limit))) return;
-      search(a, b, [](size_t, size_t, double) {});
-      sum_ = nodes_[static_cast<size_t>(b - a)].score;
-      append_path(a, static_cast<size_t>(b - a));
+      search_whole(a, b);
       meter.reach(b);
     });
   }
@@ -206,13 +207,24 @@ class UnigramPieces {
     return true;
   }
 
+  // If the measure decides, its path is that of the search.
   void search_and_remember(const Word& word) {
-    const Real from = std::abs(sum_);
     const auto n = static_cast<size_t>(word.end - word.begin);
-    search_measured(word.begin, word.end);
+    measure(word.begin, word.end);
+    take_path(measures_, n);
+    const Real limit = limit_of(n);
+    if (!(std::abs(sum_) < limit)) return search_whole(word.begin, word.end);
+    for (const Step& step : path_) sum_ += step.id == kUnknown ? unknown_score_ : scores_[step.id];
+    append_path(word.begin);
+    remember(word, limit);
+  }
+
+  void search_whole(const uint8_t* p, const uint8_t* q) {
+    search(p, q);
+    const auto n = static_cast<size_t>(q - p);
     sum_ = nodes_[n].score;
-    append_path(word.begin, n);
-    remember(word.set, word.key, from, n);
+    take_path(nodes_, n);
+    append_path(p);
   }
 
   void recall(const Slot& slot, const uint8_t* p, const uint8_t* q) {
@@ -229,33 +241,38 @@ class UnigramPieces {
     }
   }
 
-  // Fills nodes_ for the stretch [p, q). Calls offered(start, end, score) for each candidate.
-  template <class Offered>
-  void search(const uint8_t* p, const uint8_t* q, Offered&& offered) {
+  static constexpr int32_t kUnknown = -2;  // beside ids
+
+  // Calls f(end, id, score) for the pieces of [p, q) that begin at `start`; an unknown one is among
+  // them where the character there is no piece. Returns the character's size.
+  template <class F>
+  size_t for_each_candidate(const uint8_t* p, const uint8_t* q, size_t start, F&& f) {
+    const size_t size = decode_utf8(p + start, q).size;
+    bool single = false;
+    model_.for_each_piece(p + start, q, [&](const uint8_t* stop, int32_t id) {
+      const auto end = static_cast<size_t>(stop - p);
+      single |= end - start == size;
+      f(end, id, scores_[id]);
+    });
+    if (!single) f(start + size, kUnknown, unknown_score_);
+    return size;
+  }
+
+  // Fills nodes_ for the stretch [p, q).
+  void search(const uint8_t* p, const uint8_t* q) {
     const auto n = static_cast<size_t>(q - p);
     nodes_.assign(n + 1, {0, -1, -1});
     nodes_[0].score = sum_;
     for (size_t start = 0; start < n;) {
       if (std::abs(nodes_[start].score) > kMaxSum) count_anew(start, n);
       const Real here = nodes_[start].score;
-      const size_t size = decode_utf8(p + start, q).size;
-      bool single = false;
-      const auto offer = [&](size_t end, int32_t id, Real score) {
+      start += for_each_candidate(p, q, start, [&](size_t end, int32_t id, Real score) {
         Node& node = nodes_[end];
         if (node.start < 0 || here + score > node.score)
           node = {here + score, id, static_cast<int32_t>(start)};
-        offered(start, end, score);
-      };
-      model_.for_each_piece(p + start, q, [&](const uint8_t* stop, int32_t id) {
-        const auto end = static_cast<size_t>(stop - p);
-        single |= end - start == size;
-        offer(end, id, scores_[id]);
       });
-      if (!single) offer(start + size, kUnknown, unknown_score_);
-      start += size;
     }
   }
-  static constexpr int32_t kUnknown = -2;  // beside ids
 
   // Takes the score of nodes_[start] off all that have one, of those at most n bytes in.
   void count_anew(size_t start, size_t n) {
@@ -265,36 +282,47 @@ class UnigramPieces {
       if (nodes_[i].start >= 0 || i == 0) nodes_[i].score -= score;
   }
 
-  // As search(), and fills measures_ and highest_.
-  void search_measured(const uint8_t* p, const uint8_t* q) {
+  // Fills measures_ for the word [p, q), and highest_.
+  void measure(const uint8_t* p, const uint8_t* q) {
     constexpr double kNone = -std::numeric_limits<double>::infinity();
-    std::fill_n(measures_.begin(), q - p + 1, Measure{kNone, kNone, -1});
+    const auto n = static_cast<size_t>(q - p);
+    std::fill_n(measures_.begin(), n + 1, Measure{kNone, kNone, -1, -1});
     measures_[0].best = 0;
     highest_ = 0;
-    search(p, q, [&](size_t start, size_t end, double score) {
-      Measure& m = measures_[end];
-      const double sum = measures_[start].best + score;
-      highest_ = std::max(highest_, std::abs(sum));
-      if (m.start < 0 || sum > m.best) {
-        m = {sum, m.best, static_cast<int32_t>(start)};
-      } else {
-        m.second = std::max(m.second, sum);
-      }
-    });
+    for (size_t start = 0; start < n;) {
+      const double here = measures_[start].best;
+      start += for_each_candidate(p, q, start, [&](size_t end, int32_t id, double score) {
+        Measure& m = measures_[end];
+        const double sum = here + score;
+        highest_ = std::max(highest_, std::abs(sum));
+        if (m.start < 0 || sum > m.best) {
+          m = {sum, m.best, id, static_cast<int32_t>(start)};
+        } else {
+          m.second = std::max(m.second, sum);
+        }
+      });
+    }
   }
 
-  // Appends the pieces of the best way to nodes_[n].
-  void append_path(const uint8_t* p, size_t n) {
+  // The best way to byte n, by nodes_ or measures_.
+  template <class Nodes>
+  void take_path(const Nodes& nodes, size_t n) {
     path_.clear();
-    for (auto at = static_cast<int32_t>(n); at > 0; at = nodes_[at].start) path_.push_back(at);
-    for (size_t i = path_.size(); i-- > 0;) {
-      const Node& node = nodes_[path_[i]];
-      if (is_unknown(node.id)) {
-        if (unknown_begin_ == nullptr) unknown_begin_ = p + node.start;
-        unknown_end_ = p + path_[i];
+    for (auto at = static_cast<int32_t>(n); at > 0; at = nodes[static_cast<size_t>(at)].start) {
+      const auto& node = nodes[static_cast<size_t>(at)];
+      path_.push_back({node.id, node.start, at});
+    }
+    std::reverse(path_.begin(), path_.end());
+  }
+
+  void append_path(const uint8_t* p) {
+    for (const Step& step : path_) {
+      if (is_unknown(step.id)) {
+        if (unknown_begin_ == nullptr) unknown_begin_ = p + step.start;
+        unknown_end_ = p + step.end;
       } else {
         if (unknown_begin_ != nullptr) flush_unknown();
-        out_->push_back(node.id);
+        out_->push_back(step.id);
       }
     }
   }
@@ -306,28 +334,28 @@ class UnigramPieces {
     model_.append_unknown(begin, unknown_end_, *out_);
   }
 
-  // Keeps the path of a measured word of n bytes in place of the older of two words, if it holds for
-  // sums like the one it was searched from, whose magnitude is `from`.
-  void remember(Slot* set, const WordKey& key, Real from, size_t n) {
-    Slot made{key, limit_of(n), static_cast<uint16_t>(path_.size()), false, {}};
-    if (path_.size() > kWordPieces || !(from < made.limit)) return;
+  // Keeps the path of a word in place of the older of two words.
+  void remember(const Word& word, Real limit) {
+    if (path_.size() > kWordPieces) return;
+    Slot made{word.key, limit, static_cast<uint16_t>(path_.size()), false, {}};
     for (size_t i = 0; i < path_.size(); ++i) {
-      const int32_t id = nodes_[path_[path_.size() - 1 - i]].id;
-      if (is_unknown(id)) made.has_unknown = true;
-      made.ids[i] = is_unknown(id) ? unknown_id_ : id;
+      const bool unknown = is_unknown(path_[i].id);
+      made.has_unknown |= unknown;
+      made.ids[i] = unknown ? unknown_id_ : path_[i].id;
     }
     if (made.has_unknown && !remembers_unknown_) return;
-    if (set->key != key) set[1] = set[0];
+    Slot* const set = word.set;
+    if (set->key != word.key) set[1] = set[0];
     set[0] = made;
   }
 
-  // See the top of this file.
+  // See the top of this file; of the word in measures_ and path_.
   Real limit_of(size_t n) const {
     constexpr double kUnit = std::numeric_limits<Real>::epsilon() / 2.0;
     double margin = std::numeric_limits<double>::infinity();
-    for (const int32_t at : path_) {
-      const Measure& m = measures_[at];
-      margin = std::min(margin, m.start == nodes_[at].start ? m.best - m.second : 0);
+    for (const Step& step : path_) {
+      const Measure& m = measures_[static_cast<size_t>(step.end)];
+      margin = std::min(margin, m.best - m.second);
     }
     const double limit = margin / (2.02 * static_cast<double>(n + 1) * kUnit) - 2 * highest_;
     const double beyond = kMaxSum - 1.001 * highest_ - 1;  // 1: what rounding may add
@@ -352,7 +380,7 @@ class UnigramPieces {
   const uint8_t *unknown_begin_ = nullptr, *unknown_end_ = nullptr;
 
   std::vector<Node> nodes_;
-  std::vector<int32_t> path_;  // ends of the pieces, the last one first
+  std::vector<Step> path_;  // the pieces of the best way
   std::array<Measure, kWordBytes + kSpaceMark.size() + 1> measures_{};
   double highest_ = 0;  // H
 };
