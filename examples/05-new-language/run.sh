@@ -6,10 +6,13 @@ shard_fortunes data 1024
 
 # Every line that has Chinese in it, without the commands of the typesetter, once; a document for each page.
 chinese=runs/examples/chinese
-[ -e "$chinese.txt" ] || find /usr/share/man/zh_CN -type f -name '*.gz' | LC_ALL=C sort | while read -r page; do
-  zcat "$page" | grep -v "^[.']" | sed -E 's/\\f(\[[^]]*\]|\(..|.)//g; s/\\[&,/|^]//g; s/\\-/-/g; s/\\[(*](\(..|..)//g'
-  echo %
-done | LC_ALL=C.UTF-8 grep -P '^%$|\p{Han}.*\p{Han}' | awk '$0 == "%" || !seen[$0]++' >"$chinese.txt"
+if [ ! -e "$chinese.txt" ]; then
+  find /usr/share/man/zh_CN -type f -name '*.gz' | LC_ALL=C sort | while read -r page; do
+    zcat "$page" | sed -E "/^[.']/d"'; s/\\f(\[[^]]*\]|\(..|.)//g; s/\\[&,/|^]//g; s/\\-/-/g; s/\\[(*](\(..|..)//g'
+    echo %
+  done | LC_ALL=C.UTF-8 grep -P '^%$|\p{Han}.*\p{Han}' | awk '$0 == "%" || !seen[$0]++' >"$chinese.tmp"
+  mv "$chinese.tmp" "$chinese.txt"
+fi
 if [ ! -e "$chinese-tokenizer" ]; then
   LC_ALL=C tr -s '\001-\177' '\n' <"$chinese.txt" >"$chinese-only.txt"  # an English piece would compete with old ones
   build/lathe tokenizer extend runs/examples/data-tokenizer --text "$chinese-only.txt" --add 1024 --out "$chinese-tokenizer"
@@ -43,4 +46,4 @@ for name in english grown old extended extended-mean; do
   done
 done
 build/lathe plot "$out"/{extended,extended-mean,old} --x flops --y bits_per_byte --out "$out/loss.svg" \
-  --label 'extended, pieces’ mean' --label 'extended, mean of all' --label 'old tokenizer' --title 'Chinese, bits per byte'
+  --label 'extended, mean of the pieces' --label 'extended, mean of all' --label 'old tokenizer' --title 'Chinese, bits per byte'
