@@ -7,18 +7,23 @@ FILE has lines of `language TAB sentence`, such as the sentences of lingua's tes
   changed   characters of every thousand that are replaced or removed, by language. The normalised text comes from
             `lathe tokenizer encode` and `decode` with a tokenizer of bytes, which changes nothing else.
   tokens    a BPE tokenizer is trained on the odd lines with each normaliser, and counts the tokens of the even ones
+  model     the same small model learns the text as it is and in NFKC: bits per byte of the original held-out text,
+            for NFKC without and with what it costs to tell which characters were others before
 
   tools/measure_normalisation.py changed FILE [--languages en,de] [--lathe build/lathe]
   tools/measure_normalisation.py tokens FILE [--languages en,de] [--vocab-size 8000] [--lathe build/lathe]
+  tools/measure_normalisation.py model FILE [--languages zh] [--vocab-size 4000] [--steps 1500] [--seeds 2]
 """
 import argparse
 import collections
 import difflib
 import json
+import math
 import pathlib
 import subprocess
 import sys
 import tempfile
+import unicodedata
 
 NORMALIZERS = ["nfc", "nfkc", "nfkc_cf", "nmt_nfkc"]
 
@@ -105,16 +110,109 @@ def tokens(args, folder):
         print(f"| `{name}` | {characters:,} | {facts['tokens']:,} | {size / facts['tokens']:.3f} |", flush=True)
 
 
+RECIPE = """
+[model]
+vocab_size = {vocab_size}
+hidden_size = 96
+num_hidden_layers = 4
+num_attention_heads = 4
+max_position_embeddings = 128
+tie_word_embeddings = true
+[data]
+train = "{data}"
+valid = "{data}-valid"
+tokenizer = "{data}-tokenizer"
+[train]
+out = "{data}-run"
+steps = {steps}
+seed = {seed}
+batch_size = 8
+seq_len = 128
+precision = "fp32"
+eval_every = 0
+checkpoint_every = 0
+[optim]
+lr = 4e-3
+[schedule]
+warmup_steps = 50
+"""
+
+
+def choices(text):
+    """For each character of `text`: what stands at its place in NFKC, the next place, whether ideographs are around."""
+    for i, c in enumerate(text):
+        behind = unicodedata.normalize("NFKC", c + text[i + 1:i + 2])[1:2]
+        yield c, unicodedata.normalize("NFKC", c)[:1], (text[i - 1:i] > "\u2e80", behind > "\u2e80")
+
+
+def undoing_bits(train, test):
+    """Bits of a code that tells `test` from its NFKC: the share of each original of a character in `train`, where it
+    has such neighbours; and how many characters differ."""
+    shares, neighbours = collections.Counter(), collections.Counter()
+    for original, plain, around in choices(train):
+        shares[plain, original] += 1
+        neighbours[plain, around, original] += 1
+    originals = collections.defaultdict(set)
+    for c in set(train) | set(test):
+        originals[unicodedata.normalize("NFKC", c)[:1]].add(c)
+    bits = different = 0
+    for original, plain, around in choices(test):
+        of_plain = originals[plain]
+        different += unicodedata.normalize("NFKC", original) != original
+        share = (shares[plain, original] + 0.5) / sum(shares[plain, o] + 0.5 for o in of_plain)
+        bits -= math.log2((neighbours[plain, around, original] + share) /
+                          (sum(neighbours[plain, around, o] for o in of_plain) + 1))
+    return bits, different
+
+
+def learn(args, folder, name, seed, train, test):
+    """Bits per byte of the held-out text as the model sees it."""
+    data = folder / name
+    if not data.with_suffix(".bin").exists():
+        for path, texts in ((f"{data}.jsonl", train), (f"{data}-valid.jsonl", test)):
+            pathlib.Path(path).write_text("".join(json.dumps({"text": t}) + "\n" for t in texts))
+        run(args.lathe, "tokenizer", "train", f"{data}.jsonl", "--model", "bpe", "--pre", "metaspace", "--byte-fallback",
+            "--normalizer", name, "--vocab-size", args.vocab_size, "--special-token", "<|e|>", "--eos", "<|e|>", "--out",
+            f"{data}-tokenizer")
+        for part in ("", "-valid"):
+            run(args.lathe, "shard", f"{data}{part}.jsonl", "--tokenizer", f"{data}-tokenizer", "--out", f"{data}{part}")
+    recipe = folder / f"{name}-{seed}.toml"
+    recipe.write_text(RECIPE.format(data=data, vocab_size=args.vocab_size, steps=args.steps, seed=seed))
+    run(args.lathe, "--threads", 1, "train", recipe, f"--train.out={data}-{seed}")
+    return json.loads(run(args.lathe, "--threads", 1, "eval", f"{data}-{seed}/model", "--data", f"{data}-valid",
+                          "--seq-len", 128, "--samples", 0, "--json"))["bits_per_byte"]
+
+
+def model(args, folder):
+    lines = [text for texts in groups_of(args).values() for text in texts]
+    documents = ["\n".join(lines[i:i + 32]) for i in range(0, len(lines), 32)]
+    train, test = [d for i, d in enumerate(documents) if i % 20], documents[::20]
+    size = len("".join(test).encode())
+    bits, different = undoing_bits("\n".join(train), "\n".join(test))
+    plain = len("".join(unicodedata.normalize("NFKC", d) for d in test).encode())
+    print(f"{size:,} bytes are held out, {plain:,} in NFKC; {different:,} of {sum(map(len, test)):,} characters differ, "
+          f"and {bits / 8:,.0f} bytes tell which\n\n| normaliser | seed | bits per byte of its own text | of the original, "
+          "at least | of the original, with a code for what differs |\n|---|---|---|---|---|")
+    for seed in range(1, args.seeds + 1):
+        own = learn(args, folder, "none", seed, train, test)
+        print(f"| `none` | {seed} | {own:.4f} | {own:.4f} | {own:.4f} |", flush=True)
+        own = learn(args, folder, "nfkc", seed, train, test)
+        least = own * plain / size
+        print(f"| `nfkc` | {seed} | {own:.4f} | {least:.4f} | {least + bits / size:.4f} |", flush=True)
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", choices=["changed", "tokens"])
+    parser.add_argument("what", choices=["changed", "tokens", "model"])
     parser.add_argument("file")
     parser.add_argument("--languages", help="only these, in this order")
     parser.add_argument("--vocab-size", type=int, default=8000)
+    parser.add_argument("--steps", type=int, default=1500)
+    parser.add_argument("--seeds", type=int, default=2)
     parser.add_argument("--lathe", default="build/lathe")
     args = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        {"changed": changed, "tokens": tokens}[args.what](args, pathlib.Path(folder))
+        {"changed": changed, "tokens": tokens, "model": model}[args.what](args, pathlib.Path(folder))
 
 
 if __name__ == "__main__":
