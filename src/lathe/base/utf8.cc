@@ -1,24 +1,6 @@
 #include "lathe/base/utf8.h"
 
-#include <cstring>
-
 namespace lathe {
-namespace {
-
-// The first byte at or after `p` that is not ASCII.
-const uint8_t* skip_ascii(const uint8_t* p, const uint8_t* end) {
-  while (end - p >= 8) {
-    uint64_t word;
-    std::memcpy(&word, p, 8);
-    if (word & 0x8080808080808080ull) break;
-    p += 8;
-  }
-  while (p < end && *p < 0x80) ++p;
-  return p;
-}
-
-}  // namespace
-
 void append_utf8(std::string& out, char32_t c) {
   const auto put = [&out](uint32_t byte) { out.push_back(static_cast<char>(byte)); };
   if (c < 0x80) {

@@ -6,7 +6,9 @@
 // pass through a byte-level tokenizer unchanged.
 #pragma once
 
+#include <bit>
 #include <cstdint>
+#include <cstring>
 #include <string>
 #include <string_view>
 
@@ -54,6 +56,22 @@ inline CodePoint decode_utf8_before(const uint8_t* begin, const uint8_t* p) {
   const CodePoint c = decode_utf8(start, p);
   if (start + c.size == p) return c;
   return {kInvalidByte, 1};
+}
+
+// Eight bytes, the first of which is the lowest of the number.
+inline uint64_t load_word(const uint8_t* p) {
+  uint64_t word;
+  std::memcpy(&word, p, sizeof(word));
+  return std::endian::native == std::endian::little ? word : __builtin_bswap64(word);
+}
+
+// The first byte from `p` on that is not ASCII, or `end`.
+inline const uint8_t* skip_ascii(const uint8_t* p, const uint8_t* end) {
+  for (; end - p >= 8; p += 8)
+    if (const uint64_t high = load_word(p) & 0x8080808080808080)
+      return p + std::countr_zero(high) / 8;
+  while (p < end && *p < 0x80) ++p;
+  return p;
 }
 
 // Appends the UTF-8 form of a code point up to U+10FFFF.

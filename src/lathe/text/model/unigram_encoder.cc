@@ -29,9 +29,7 @@
 
 #include <algorithm>
 #include <array>
-#include <bit>
 #include <cmath>
-#include <cstring>
 #include <limits>
 
 #include "lathe/base/error.h"
@@ -45,16 +43,6 @@ namespace {
 
 bool is_mark(const uint8_t* p, const uint8_t* end) {
   return *p == 0xE2 && end - p >= 3 && p[1] == 0x96 && p[2] == 0x81;
-}
-
-// The first byte from `p` on that is not ASCII, or `end`.
-const uint8_t* skip_ascii(const uint8_t* p, const uint8_t* end) {
-  for (uint64_t word; end - p >= 8; p += 8) {
-    std::memcpy(&word, p, 8);
-    if (const uint64_t high = word & 0x8080808080808080) return p + std::countr_zero(high) / 8;
-  }
-  while (p < end && *p < 0x80) ++p;
-  return p;
 }
 
 // Real: the type of the sums.

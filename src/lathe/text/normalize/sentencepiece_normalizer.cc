@@ -144,9 +144,8 @@ const uint8_t* SentencePieceNormalizer::copy_words(const uint8_t* p, const uint8
     size_t size = out.size();
     out.resize(size + static_cast<size_t>(block) * space_.size());
     while (p <= stop) {
-      uint64_t word;
-      std::memcpy(&word, p, 8);
-      std::memcpy(out.data() + size, &word, 8);
+      const uint64_t word = load_word(p);
+      std::memcpy(out.data() + size, p, 8);
       // The lowest byte that is not from 0x21 to 0x7E has its high bit set here.
       const uint64_t other = (word | (word - 0x21 * kOnes) | (word + kOnes)) & kHigh;
       const size_t copied = other == 0 ? 8 : std::countr_zero(other) / 8;

@@ -7,6 +7,7 @@
 #include <unicode/normalizer2.h>
 #include <unicode/stringpiece.h>
 
+#include <algorithm>
 #include <climits>
 
 #include "lathe/text/library_class.h"
@@ -63,7 +64,7 @@ class UnicodeForm : public Normalizer::Step {
     while (q < end) {
       if (*q < 0x80) {
         if (q - p >= kLong) break;
-        ++q;
+        q = skip_ascii(q, p + std::min(end - p, kLong));
         continue;
       }
       const CodePoint c = decode_utf8(q, end);
