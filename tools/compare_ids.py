@@ -100,7 +100,7 @@ class Lathe:
             file.write(text)
         start = time.perf_counter()
         subprocess.run([self.program, "tokenizer", "encode", self.tokenizer, "--input", source, "--out", out],
-                       check=True, stderr=subprocess.DEVNULL)
+                       check=True, stderr=subprocess.PIPE, text=True)
         taken = time.perf_counter() - start
         return json.load(open(out, encoding="utf8")), taken
 
@@ -120,7 +120,12 @@ def compare(options, tokenizer, texts):
         for begin in range(0, len(text), PIECE):
             part = text[begin:begin + PIECE]
             size += len(part.encode())
-            ours, wanted = lathe.ids(part), list(theirs(part))
+            try:
+                ours, wanted = lathe.ids(part), list(theirs(part))
+            except subprocess.CalledProcessError as error:
+                differ.append(name)
+                print(f"  {name}: {error.stderr.splitlines()[-1]}", flush=True)
+                continue
             if ours == wanted:
                 continue
             at = next((i for i, (a, b) in enumerate(zip(ours, wanted)) if a != b), min(len(ours), len(wanted)))
