@@ -245,7 +245,7 @@ Command tokenizer_extend_command() {
            "Writes OUT/tokenizer.json, where every old piece keeps its id and the new ones come\n"
            "after all of them. Text is first cut as before, then some neighbours are joined. Takes\n"
            "byte-level BPE, BPE on characters and Unigram, also from a .model such as that of Llama\n"
-           "2. A model that uses the tokenizer needs a larger embedding.\n\n"
+           "2. `lathe convert MODEL --tokenizer OUT` gives a model the new pieces.\n\n"
            "  lathe tokenizer extend runs/tok --text chinese.txt --add 1500 --out runs/longer\n\n"
            "Special tokens go into any kind of tokenizer. Each takes the place of a reserved token\n"
            "while there are any, so that a model can be trained for tokens that come later.\n\n"
