@@ -189,6 +189,11 @@ TEST_F(TokenizerKinds, ReservedTokensBecomeThoseOfAChatTemplate) {
   EXPECT_NE(content_of(path("chat/tokenizer_config.json")).find("chat_template"),
             std::string::npos);
 
+  folder_.write("bytes.jinja", "<|user|>\xFF");
+  const Result bad = run({"tokenizer", "extend", folder, "--chat-template", path("bytes.jinja"),
+                          "--out", path("none")});
+  EXPECT_NE(bad.err.find("not valid UTF-8"), std::string::npos) << bad.err;
+
   EXPECT_EQ(run({"tokenizer", "extend", folder, "--out", path("none")}).code, 2);
   EXPECT_EQ(run({"tokenizer", "extend", folder, "--add", "3", "--out", path("none")}).code, 2);
 }

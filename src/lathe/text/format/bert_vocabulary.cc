@@ -54,12 +54,14 @@ Json processor(const Vocabulary& vocabulary) {
 
 // A token of the vocabulary keeps its id.
 AddedToken with_own_id(AddedToken token, const Vocabulary& vocabulary) {
-  if (const auto id = vocabulary.find(token.content)) token.id = *id;
-  require(
-      token.id >= vocabulary.size() || vocabulary.find(token.content) == token.id,
-      ErrorKind::kFormat, "tokenizer_config.json",
-      "token '{}' has id {}, which the vocabulary gives to '{}'; number the added tokens from {}",
-      token.content, token.id, vocabulary.bytes(token.id), vocabulary.size());
+  if (const auto id = vocabulary.find(token.content)) {
+    token.id = *id;
+  } else if (vocabulary.has(token.id)) {
+    fail(
+        ErrorKind::kFormat, "tokenizer_config.json",
+        "token '{}' has id {}, which the vocabulary gives to '{}'; number the added tokens from {}",
+        token.content, token.id, vocabulary.bytes(token.id), vocabulary.size());
+  }
   return token;
 }
 

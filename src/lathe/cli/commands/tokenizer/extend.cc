@@ -4,6 +4,7 @@
 #include "lathe/base/error.h"
 #include "lathe/base/printable.h"
 #include "lathe/base/strings.h"
+#include "lathe/base/utf8.h"
 #include "lathe/cli/commands/data/corpus_input.h"
 #include "lathe/cli/commands/tokenizer/tokenizer.h"
 #include "lathe/cli/frame/interrupt.h"
@@ -169,18 +170,23 @@ Tokenizer with_pieces(const ExtendCommandOptions& options, const Tokenizer& old,
   return std::move(extended.tokenizer);
 }
 
-std::vector<TokenToAdd> wanted_tokens(const ExtendCommandOptions& options) {
-  std::vector<TokenToAdd> tokens;
-  for (const std::string& token : options.special_token) tokens.push_back({token, true});
-  if (!options.chat_template) return tokens;
-  for (TokenToAdd& token : tokens_of_template(read_file(*options.chat_template)))
-    if (std::ranges::find(options.special_token, token.content) == options.special_token.end())
-      tokens.push_back(std::move(token));
-  return tokens;
+std::optional<std::string> read_template(const ExtendCommandOptions& options) {
+  if (!options.chat_template) return std::nullopt;
+  std::string text = read_file(*options.chat_template);
+  require(is_valid_utf8(text), ErrorKind::kFormat, *options.chat_template,
+          "is not valid UTF-8, expected a chat template; save it as UTF-8");
+  return text;
 }
 
-Tokenizer with_tokens(const ExtendCommandOptions& options, const Tokenizer& old, Json& facts) {
-  TokenizerWithTokens made = add_tokens(old, wanted_tokens(options), options.reserve);
+Tokenizer with_tokens(const ExtendCommandOptions& options,
+                      const std::optional<std::string>& chat_template, const Tokenizer& old,
+                      Json& facts) {
+  std::vector<TokenToAdd> tokens;
+  for (const std::string& token : options.special_token) tokens.push_back({token, true});
+  for (TokenToAdd& token : tokens_of_template(chat_template.value_or("")))
+    if (std::ranges::find(options.special_token, token.content) == options.special_token.end())
+      tokens.push_back(std::move(token));
+  TokenizerWithTokens made = add_tokens(old, tokens, options.reserve);
   facts["tokens"] = Json::array();
   for (const AddedToken& token : made.added)
     facts["tokens"].push_back(
@@ -199,9 +205,8 @@ void check(const ExtendCommandOptions& o) {
           "nothing to do; give --text and --add, --special-token, --chat-template or --reserve");
 }
 
-void save(const ExtendCommandOptions& options, const Tokenizer& tokenizer, Manifest manifest) {
-  std::optional<std::string> chat_template;
-  if (options.chat_template) chat_template = read_file(*options.chat_template);
+void save(const ExtendCommandOptions& options, const std::optional<std::string>& chat_template,
+          const Tokenizer& tokenizer, Manifest manifest) {
   throw_if_interrupted();
   const StopShield together;
   const TokenizerFile files[] = {
@@ -215,14 +220,15 @@ int run_extend(const ExtendCommandOptions& options, CommandContext& context) {
   Tokenizer tokenizer = load_tokenizer_of(options.tokenizer, options.pattern);
   const int64_t old_size = tokenizer.vocab_size();
   refuse_existing_tokenizer(options.out, options.overwrite);
+  const std::optional<std::string> chat_template = read_template(options);
   Manifest manifest = new_manifest("tokenizer", context.command_line());
   manifest.recipe = write_config(options).dump(-1, ' ', false, Json::error_handler_t::replace);
   Json facts;
   if (options.add > 0) tokenizer = with_pieces(options, tokenizer, context, facts, manifest);
-  tokenizer = with_tokens(options, tokenizer, facts);
+  tokenizer = with_tokens(options, chat_template, tokenizer, facts);
   facts["vocab_size"] = tokenizer.vocab_size();
   manifest.facts = facts.dump(-1, ' ', false, Json::error_handler_t::replace);
-  save(options, tokenizer, std::move(manifest));
+  save(options, chat_template, tokenizer, std::move(manifest));
   facts["out"] = options.out;
   if (context.json) {
     context.print_json(facts);
