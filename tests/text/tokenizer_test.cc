@@ -379,6 +379,17 @@ TEST(LoadTokenizer, AFolderMayAddTokensToAModel) {
   }
 }
 
+TEST(LoadTokenizer, AFolderMayAddTokensToRanks) {
+  const TempFolder folder;
+  folder.write("x.tiktoken", kRanks);
+  folder.write("tokenizer_config.json", R"({"added_tokens_decoder": {"3": {"content": "<x>"}}})");
+  EXPECT_EQ(load_tokenizer(folder.path().string()).encode("ab<x>"), (Ids{2, 3}));
+  folder.write("tokenizer_config.json", R"({"added_tokens_decoder": {"1": {"content": "<x>"}}})");
+  EXPECT_NE(
+      error_text([&] { load_tokenizer(folder.path().string()); }).find("another token's rank"),
+      std::string::npos);
+}
+
 TEST(LoadTokenizer, AFolderMayAddTokensToAVocabulary) {
   const TempFolder folder;
   folder.write("vocab.txt", "[UNK]\na\n##b\n[MASK]\n");

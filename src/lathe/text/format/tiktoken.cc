@@ -96,6 +96,12 @@ namespace {
 
 Tokenizer assemble(Vocabulary vocabulary, std::vector<AddedToken> added, std::string_view origin,
                    Pattern pattern) {
+  for (const AddedToken& token : added)
+    if (vocabulary.has(token.id) && vocabulary.bytes(token.id) != token.content)
+      fail(ErrorKind::kFormat, kWhere,
+           "{}: added token '{}' has id {}, which is another token's rank; number the added tokens "
+           "from {}",
+           origin, token.content, token.id, vocabulary.size());
   std::vector<Merge> merges = merges_of(vocabulary);
   ByteBpeOptions options;
   options.ignore_merges = true;
