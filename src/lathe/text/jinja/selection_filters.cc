@@ -145,6 +145,11 @@ Value groupby(Invocation& call) {
   return call.heap.list(std::move(out));
 }
 
+// What `map`, `select` and their kin go through: whatever is false has no elements, even `none`.
+std::vector<Value> elements_if_any(Invocation& call) {
+  return is_true(call.self) ? elements(call.heap, call.self) : std::vector<Value>();
+}
+
 CallArguments rest_of(const CallArguments& all, size_t from) {
   CallArguments rest;
   for (size_t i = from; i < all.positional.size(); ++i) rest.positional.push_back(all.positional[i]);
@@ -160,7 +165,7 @@ Value map_attribute(Invocation& call) {
   }
   if (attribute == nullptr) fault("'map' needs a filter or an attribute");
   std::vector<Value> out;
-  for (const Value& item : elements(call.heap, call.self))
+  for (const Value& item : elements_if_any(call))
     out.push_back(attribute_path(call.heap, item, *attribute, fallback));
   return call.heap.generator(std::move(out));
 }
@@ -173,7 +178,7 @@ Value map(Invocation& call) {
     fault("there is no filter '{}'.{}", name, did_you_mean(name, filter_names()));
   const CallArguments rest = rest_of(call.arguments, 1);
   std::vector<Value> out;
-  for (const Value& item : elements(call.heap, call.self))
+  for (const Value& item : elements_if_any(call))
     out.push_back(invoke(call.runtime, *filter, item, rest));
   return call.heap.generator(std::move(out));
 }
@@ -191,7 +196,7 @@ Value select_by(Invocation& call, bool wanted, bool of_attribute) {
   }
   const CallArguments rest = rest_of(call.arguments, at + 1);
   std::vector<Value> out;
-  for (const Value& item : elements(call.heap, call.self)) {
+  for (const Value& item : elements_if_any(call)) {
     const Value value =
         of_attribute ? attribute_path(call.heap, item, given_values[0], nullptr) : item;
     const bool passes = test == nullptr ? is_true(value) : is_true(invoke(call.runtime, *test, value, rest));
