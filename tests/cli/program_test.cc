@@ -27,6 +27,7 @@ struct ToyOptions {
   std::string mode = "greedy";
   std::vector<std::string> stop;
   std::optional<int64_t> seed;
+  std::map<int64_t, double> logit_bias;
   bool stream = false;
   bool cache = true;
   void visit(Visitor& v) {
@@ -38,6 +39,7 @@ struct ToyOptions {
     v.choice("mode", mode, {"greedy", "sample"}, "how to choose");
     v.field("stop", stop, "where to stop");
     v.field("seed", seed, "random seed");
+    v.field("logit_bias", logit_bias, "added by id", between(-100, 100));
     v.field("stream", stream, "print as it comes");
     v.field("cache", cache, "keep keys and values");
   }
@@ -105,6 +107,16 @@ TEST(Program, OptionsOfEveryKind) {
   o = options_of({"toy", "in", "--max_new_tokens=2", "--max-new-tokens", "3"});
   EXPECT_EQ(o["max_new_tokens"], 3) << "underscores are accepted, the last one counts";
   EXPECT_FALSE(o.contains("seed"));
+  o = options_of({"toy", "in", "--logit-bias", "15=-3.5", "--logit-bias=7=2"});
+  EXPECT_EQ(o["logit_bias"].dump(), R"({"15":-3.5,"7":2.0})");
+}
+
+TEST(Program, MapsWantAnIntegerAndANumber) {
+  for (const char* bad : {"15", "15=", "=3", "x=3", "1.5=3", "15=x", "15=101", "15=nan"}) {
+    const Result r = run({"toy", "in", "--logit-bias", bad});
+    EXPECT_EQ(r.code, 2) << bad;
+    EXPECT_NE(r.err.find("--logit-bias"), std::string::npos) << r.err;
+  }
 }
 
 TEST(Program, ValuesThatLookLikeOptions) {
