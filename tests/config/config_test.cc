@@ -206,7 +206,7 @@ TEST(Config, MapsAreTablesWithIntegersAsKeys) {
     ADD_FAILURE() << "no error";
   } catch (const Error& e) {
     EXPECT_NE(std::string(e.what()).find("expected integers with a number each, each between -100 "
-                                         "and 100. Write \"bias\": {\"7\": 1.0}"),
+                                         "and 100. Write \"bias\": {\"7\": -100"),
               std::string::npos)
         << e.what();
   }
