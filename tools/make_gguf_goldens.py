@@ -1,5 +1,7 @@
 #!/usr/bin/env python3
-"""Writes tests/io/goldens/small.gguf with the gguf package: a value of every type, lists, and three tensors.
+"""Writes two files with the gguf package. tests/io/goldens/small.gguf: a value of every type, lists, and three tensors.
+tests/io/goldens/blocks.gguf: tensors of every block type that Lathe reads, each beside its elements; the types that the
+package can write are made of "source", the others of random bits.
 
 Usage: tools/make_gguf_goldens.py, with gguf and numpy installed.
 """
@@ -8,10 +10,50 @@ import os
 import gguf
 import numpy as np
 
-FILE = os.path.join(os.path.dirname(__file__), "..", "tests", "io", "goldens", "small.gguf")
+FOLDER = os.path.join(os.path.dirname(__file__), "..", "tests", "io", "goldens")
+FILE, BLOCKS = os.path.join(FOLDER, "small.gguf"), os.path.join(FOLDER, "blocks.gguf")
+WRITTEN = ["F16", "BF16", "Q8_0", "Q4_0", "Q4_1", "Q5_0", "Q5_1"]
+READ = ["Q2_K", "Q3_K", "Q4_K", "Q5_K", "Q6_K", "IQ4_NL"]
 
 
-def main():
+def source():
+    """Rows of different kinds: normal numbers, one outlier, zeros and constants, tiny numbers, one sign."""
+    r = np.random.default_rng(7)
+    x = r.standard_normal((5, 256)).astype(np.float32)
+    x[1, 17] = -40
+    x[2, :64], x[2, 64:128] = 0, 0.3
+    x[3] *= 1e-6
+    x[4] = np.abs(x[4]) + 1
+    return x
+
+
+def random_blocks(kind):
+    """Random bits, with scales (the f16 numbers of each layout) of ordinary size."""
+    r = np.random.default_rng(int(kind))
+    count, size = gguf.GGML_QUANT_SIZES[kind]
+    blocks = r.integers(0, 256, (4 * 256 // count, size), dtype=np.uint8)
+    places = {"Q2_K": (80, 82), "Q3_K": (108,), "Q4_K": (0, 2), "Q5_K": (0, 2), "Q6_K": (208,), "IQ4_NL": (0,)}[kind.name]
+    for at in places:
+        blocks[:, at : at + 2] = r.uniform(-0.1, 0.1, (len(blocks), 1)).astype(np.float16).view(np.uint8)
+    return blocks.reshape(4, -1)
+
+
+def make_blocks():
+    w = gguf.GGUFWriter(BLOCKS, "none")
+    x = source()
+    w.add_tensor("source", x)
+    for name in WRITTEN + READ:
+        kind = gguf.GGMLQuantizationType[name]
+        blocks = gguf.quants.quantize(x, kind) if name in WRITTEN else random_blocks(kind)
+        w.add_tensor(name, blocks, raw_dtype=kind if name != "F16" else None)
+        w.add_tensor(name + ".elements", gguf.quants.dequantize(blocks, kind))
+    w.write_header_to_file()
+    w.write_kv_data_to_file()
+    w.write_tensors_to_file()
+    w.close()
+
+
+def make_values():
     w = gguf.GGUFWriter(FILE, "llama")
     w.add_custom_alignment(64)
     w.add_uint8("t.u8", 200)
@@ -43,4 +85,5 @@ def main():
 
 
 if __name__ == "__main__":
-    main()
+    make_values()
+    make_blocks()

@@ -5,7 +5,6 @@
 #include <cstring>
 
 #include "io/temp_folder.h"
-#include "lathe/io/ggml_type.h"
 #include "lathe/io/gguf_writer.h"
 
 namespace lathe {
@@ -297,15 +296,6 @@ TEST(Gguf, ListOfManyStringsIsViews) {
   EXPECT_GE(views.front().data(), reinterpret_cast<const char*>(whole.data()));
   EXPECT_EQ(views.back().data() + views.back().size(),
             reinterpret_cast<const char*>(whole.data() + whole.size()));
-}
-
-TEST(GgmlType, TableHasNoTwins) {
-  for (const GgmlType& type : kGgmlTypes) {
-    EXPECT_EQ(find_ggml_type(type.id), &type);
-    EXPECT_EQ(find_ggml_type(type.name), &type);
-  }
-  EXPECT_EQ(find_ggml_type(uint32_t{4}), nullptr);
-  EXPECT_EQ(find_ggml_type("Q4_2"), nullptr);
 }
 
 }  // namespace

@@ -8,7 +8,7 @@
 
 #include "lathe/base/error.h"
 #include "lathe/base/utf8.h"
-#include "lathe/io/ggml_type.h"
+#include "lathe/tensor/blocks/block_type.h"
 #include "lathe/io/gguf_layout.h"
 
 namespace lathe {
@@ -141,7 +141,7 @@ TensorPlace read_tensor(Cursor& in, std::string_view where, uint32_t alignment) 
     tensor.array.shape.insert(tensor.array.shape.begin(), static_cast<int64_t>(extent));
   }
   const auto id = in.number<uint32_t>("a tensor's type");
-  const GgmlType* type = find_ggml_type(id);
+  const BlockType* type = find_block_type(id);
   if (type == nullptr) in.bad("tensor '{}' has the unknown type {}", name, id);
   tensor.array.dtype = type->name;
   tensor.bytes = gguf_tensor_bytes(where, name, *type, tensor.array.shape);

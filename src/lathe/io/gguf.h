@@ -105,7 +105,7 @@ struct GgufContent {
   uint32_t version;
   uint32_t alignment;
   GgufMetadata metadata;
-  // Shapes row-major as everywhere else: the contiguous dimension last. dtype: GgmlType::name.
+  // Shapes row-major as everywhere else: the contiguous dimension last. dtype: BlockType::name.
   std::vector<ArraySpan> tensors;
 };
 

@@ -5,7 +5,7 @@
 #include <span>
 #include <string_view>
 
-#include "lathe/io/ggml_type.h"
+#include "lathe/tensor/blocks/block_type.h"
 #include "lathe/io/gguf.h"
 
 namespace lathe {
@@ -21,7 +21,7 @@ uint64_t gguf_min_size(GgufType type);
 
 // Bytes of a tensor of this row-major shape. Throws kFormat, naming `where` and the tensor, when
 // the size overflows or a row is not a whole number of blocks.
-uint64_t gguf_tensor_bytes(std::string_view where, std::string_view name, const GgmlType& type,
+uint64_t gguf_tensor_bytes(std::string_view where, std::string_view name, const BlockType& type,
                            std::span<const int64_t> shape);
 
 }  // namespace lathe

@@ -102,7 +102,7 @@ uint64_t gguf_min_size(GgufType type) {
   return type == GgufType::kArray ? kList : gguf_size(type);
 }
 
-uint64_t gguf_tensor_bytes(std::string_view where, std::string_view name, const GgmlType& type,
+uint64_t gguf_tensor_bytes(std::string_view where, std::string_view name, const BlockType& type,
                            std::span<const int64_t> shape) {
   const int64_t row = shape.empty() ? 1 : shape.back();
   require(row % type.block == 0, ErrorKind::kFormat, where,

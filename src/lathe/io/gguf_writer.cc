@@ -6,7 +6,7 @@
 
 #include "lathe/base/error.h"
 #include "lathe/base/utf8.h"
-#include "lathe/io/ggml_type.h"
+#include "lathe/tensor/blocks/block_type.h"
 #include "lathe/io/gguf_layout.h"
 
 namespace lathe {
@@ -112,7 +112,7 @@ void GgufWriter::announce(std::string_view name, std::string_view dtype,
           replace_invalid_utf8(name), name.size(), kLongestTensorName);
   require(names_.emplace(name).second, ErrorKind::kFormat, where, "tensor '{}' is there already",
           name);
-  const GgmlType* type = find_ggml_type(dtype);
+  const BlockType* type = find_block_type(dtype);
   require(type != nullptr, ErrorKind::kFormat, where,
           "tensor '{}' has the type {}, which GGUF does not have", name, dtype);
   require(shape.size() <= kGgufMaxDimensions &&
