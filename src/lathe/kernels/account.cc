@@ -139,6 +139,21 @@ struct Formula<&Kernels::matmul> {
 };
 
 template <>
+struct Formula<&Kernels::quantized_matmul> {
+  static Description of(const TensorView& x, const PackedParts& w, const TensorView& bias,
+                        const TensorView& y) {
+    double bytes = sum_of_bytes(x, bias, y);
+    for (const PackedRows& part : w.parts) bytes += static_cast<double>(part.bytes());
+    const int64_t n = x.shape[0], k = x.shape[1], o = y.shape[1];
+    return {
+        fmt::format("{}x{}x{} {} quantised", n, k, o, short_name(x.dtype)),
+        x.dtype,
+        {.flops = 2.0 * static_cast<double>(n) * static_cast<double>(k) * static_cast<double>(o),
+         .bytes = bytes}};
+  }
+};
+
+template <>
 struct Formula<&Kernels::axpy> {
   static Description of(double, const TensorView& x, const TensorView& y) {
     return moving(x, bytes_of(x) + 2 * bytes_of(y));

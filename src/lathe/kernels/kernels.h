@@ -22,6 +22,7 @@
 #include "lathe/kernels/activation/activation_id.h"
 #include "lathe/kernels/attention/spec.h"
 #include "lathe/kernels/conv/spec.h"
+#include "lathe/kernels/quantized/packed_rows.h"
 #include "lathe/tensor/storage.h"
 #include "lathe/tensor/tensor.h"
 
@@ -58,6 +59,12 @@ struct Kernels {
   // dtype or is f32.
   void (*matmul)(const TensorView& a, const TensorView& b, const TensorView& bias,
                  const TensorView& c, Write write);
+
+  // y[N,O] = x[N,K] · w[O,K]ᵀ + bias[O], w quantised; bias optional. On kCpu x is rounded to int8
+  // first, in groups of 32 with a scale of max |x| / 127 each; the rest is exact up to f32, and a
+  // row of y has the same bits whatever N and the number of threads.
+  void (*quantized_matmul)(const TensorView& x, const PackedParts& w, const TensorView& bias,
+                           const TensorView& y);
 
   // Elementwise over equal shapes; in place allowed.
   //   add          out = a + b
