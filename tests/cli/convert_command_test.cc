@@ -9,7 +9,7 @@
 #include "io/temp_folder.h"
 #include "lathe/cli/frame/interrupt.h"
 #include "lathe/io/json_file.h"
-#include "lathe/model/folder.h"
+#include "lathe/model/load_model.h"
 #include "model/grid.h"
 
 namespace lathe {

@@ -8,7 +8,7 @@
 #include "cli/demo_testing.h"
 #include "io/temp_folder.h"
 #include "lathe/io/json_file.h"
-#include "lathe/model/folder.h"
+#include "lathe/model/load_model.h"
 #include "lathe/text/tokenizer.h"
 #include "model/grid.h"
 

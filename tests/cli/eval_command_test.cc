@@ -10,7 +10,7 @@
 #include "io/temp_folder.h"
 #include "lathe/corpus/token_shard.h"
 #include "lathe/io/json_file.h"
-#include "lathe/model/folder.h"
+#include "lathe/model/load_model.h"
 #include "model/grid.h"
 
 namespace lathe {

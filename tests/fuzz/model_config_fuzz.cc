@@ -3,7 +3,7 @@
 #include "fuzz/fuzz.h"
 #include "io/temp_folder.h"
 #include "lathe/model/family.h"
-#include "lathe/model/folder.h"
+#include "lathe/model/load_model.h"
 
 namespace lathe::fuzz {
 

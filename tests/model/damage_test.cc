@@ -6,6 +6,7 @@
 
 #include "io/temp_folder.h"
 #include "lathe/model/folder.h"
+#include "lathe/model/load_model.h"
 #include "model/grid.h"
 
 namespace lathe::testing {

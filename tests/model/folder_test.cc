@@ -2,6 +2,7 @@
 // wrong.
 
 #include "lathe/model/folder.h"
+#include "lathe/model/load_model.h"
 
 #include <gtest/gtest.h>
 
@@ -336,16 +337,17 @@ TEST_F(Folder, NamesTheTensorThatIsWrong) {
         a.name = "model.layers.2.mlp.up_proj.weight";
   });
   EXPECT_EQ(load_error(path),
-            "[weights] tensor 'model.layers.1.mlp.up_proj.weight' is missing; the folder's weights "
-            "do not belong to its config.json, or the download is incomplete");
+            "[weights] tensor 'model.layers.1.mlp.up_proj.weight' is missing; the weights do not "
+            "belong to their config.json, or the download is incomplete");
   const fs::path whole_numbers = save(family_config("llama"));
   rewrite(whole_numbers, [](auto& arrays) {
     for (auto& a : arrays)
       if (a.name == "model.norm.weight") a.dtype = "I32";
   });
   EXPECT_EQ(load_error(whole_numbers),
-            "[weights] 'model.norm.weight' has dtype I32, expected F32, F16, BF16 or F64; convert "
-            "quantised weights to one of these first");
+            "[weights] 'model.norm.weight' has type I32, expected F32, F16, BF16, F64, or a quantised "
+            "type that Lathe reads (Q4_0, Q4_1, Q5_0, Q5_1, Q8_0, Q2_K, Q3_K, Q4_K, Q5_K, Q6_K, "
+            "IQ4_NL)");
 }
 
 TEST_F(Folder, ReadsRotarySettingsInEverySpelling) {

@@ -13,6 +13,7 @@
 #include "lathe/io/safetensors.h"
 #include "lathe/model/family.h"
 #include "lathe/model/folder.h"
+#include "lathe/model/load_model.h"
 #include "model/grid.h"
 
 namespace lathe::testing {

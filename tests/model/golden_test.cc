@@ -10,6 +10,7 @@
 #include "lathe/io/safetensors.h"
 #include "lathe/model/family.h"
 #include "lathe/model/folder.h"
+#include "lathe/model/load_model.h"
 #include "lathe/model/weight_map.h"
 #include "model/checks.h"
 

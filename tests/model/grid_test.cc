@@ -4,6 +4,7 @@
 
 #include "io/temp_folder.h"
 #include "lathe/model/folder.h"
+#include "lathe/model/load_model.h"
 #include "model/checks.h"
 
 namespace lathe::testing {

@@ -10,7 +10,7 @@
 #include <map>
 #include <set>
 
-#include "lathe/model/folder.h"
+#include "lathe/model/load_model.h"
 #include "lathe/nn/adapters.h"
 #include "lathe/ops/elementwise.h"
 #include "lathe/ops/linear.h"

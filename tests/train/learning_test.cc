@@ -3,6 +3,7 @@
 #include "lathe/io/json_file.h"
 #include "lathe/model/convert/conversion.h"
 #include "lathe/model/folder.h"
+#include "lathe/model/load_model.h"
 #include "lathe/model/model_pass.h"
 #include "lathe/optim/optimizers.h"
 #include "train/run.h"

@@ -3,7 +3,7 @@
 #include <cmath>
 
 #include "lathe/io/folder_lock.h"
-#include "lathe/model/folder.h"
+#include "lathe/model/load_model.h"
 #include "lathe/optim/optimizers.h"
 #include "train/run.h"
 

@@ -2,7 +2,7 @@
 
 #include <cmath>
 
-#include "lathe/model/folder.h"
+#include "lathe/model/load_model.h"
 #include "lathe/model/model_pass.h"
 #include "lathe/ops/cross_entropy.h"
 #include "lathe/train/train_loop.h"

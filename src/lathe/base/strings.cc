@@ -49,6 +49,12 @@ std::string join(std::span<const std::string> words, std::string_view separator)
   return fmt::format("{}", fmt::join(words, separator));
 }
 
+std::string join_some(std::span<const std::string> words) {
+  constexpr size_t kMost = 6;
+  if (words.size() <= kMost) return join(words, ", ");
+  return fmt::format("{} and {} more", join(words.first(kMost), ", "), words.size() - kMost);
+}
+
 std::string human_bytes(double bytes) {
   static constexpr const char* kUnits[] = {"B", "KiB", "MiB", "GiB", "TiB"};
   int unit = 0;

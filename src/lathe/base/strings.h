@@ -17,6 +17,8 @@ std::optional<std::string> nearest(std::string_view word, std::span<const std::s
 std::string did_you_mean(std::string_view word, std::span<const std::string> candidates);
 
 std::string join(std::span<const std::string> words, std::string_view separator);
+// "a, b, c and 7 more": at most 6 of them.
+std::string join_some(std::span<const std::string> words);
 
 std::string human_bytes(double bytes);                  // 1536 -> "1.5 KiB"
 std::string human_count(double count);                  // 25800000 -> "25.8M"

@@ -38,15 +38,14 @@ const Family& family_for(const ModelConfig& config) {
   return lathe_family();
 }
 
-namespace {
-
-// tree["norm"]["eps"] for "norm.eps"; makes the groups on the way.
 Json& at_path(Json& tree, std::string_view path) {
   Json* at = &tree;
   for (size_t dot; (dot = path.find('.')) != std::string_view::npos; path.remove_prefix(dot + 1))
     at = &(*at)[std::string(path.substr(0, dot))];
   return (*at)[std::string(path)];
 }
+
+namespace {
 
 template <class F>
 void for_each_key(const Family& family, F&& f) {
@@ -114,7 +113,8 @@ void check_not_quantised(const Json& theirs) {
           "folder from which they were quantised");
 }
 
-// What two models that compute the same may differ in: how they are drawn and trained, special ids.
+}  // namespace
+
 void drop_what_does_not_compute(Json& config) {
   for (const auto& [key, member] : kSpecialIds) config.erase(key);
   for (const char* key : {"other_eos_token_ids", "attention_dropout", "hidden_dropout",
@@ -125,8 +125,6 @@ void drop_what_does_not_compute(Json& config) {
         "capacity_factor", "router_jitter_noise", "jitter_experts", "allow_non_causal"})
     config["moe"].erase(key);
 }
-
-}  // namespace
 
 ModelConfig default_config(const Family& family) {
   ModelConfig config = family.defaults();

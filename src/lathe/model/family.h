@@ -42,6 +42,8 @@ enum class DiskLayout : uint8_t {
   kTransposed,    // weights are stored [inputs, outputs]
   kGroupedHeads,  // a fused qkv whose rows are, for each key/value head: its queries, its key, its
                   // value
+  kPairedRows,    // rows i and i + D/2 of each head, which rotate together, are next to each other
+  kPlusOne,       // a norm whose weight is an offset from 1 is stored with the 1
 };
 
 // A module (every parameter right below it) or a single parameter, under its name on disk and in
@@ -51,7 +53,9 @@ struct WeightRule {
   std::string_view disk, ours;
   int part = -1;  // index into Parameter::parts; -1: the whole
   DiskLayout layout = DiskLayout::kPlain;
-  int parts_per_expert = 0;  // > 0: expert e has part + e·parts_per_expert
+  // > 0: expert e has part + e·parts_per_expert. Without "{e}" in `disk` the experts are one tensor
+  // [experts, rows, columns].
+  int parts_per_expert = 0;
 };
 
 // The matrix of a multi-token prediction (MTP) module that combines its inputs; a family whose
@@ -102,6 +106,11 @@ nlohmann::ordered_json write_family_config(const Family& family, const ModelConf
 // Whether the family can express `config` exactly, so that it is the same after writing and
 // reading.
 bool can_express(const Family& family, const ModelConfig& config);
+// A tree of ModelConfig's keys without those that two models computing the same may differ in: how
+// they are drawn and trained, and special ids.
+void drop_what_does_not_compute(nlohmann::ordered_json& config);
+// tree["norm"]["eps"] for "norm.eps"; makes the groups on the way.
+nlohmann::ordered_json& at_path(nlohmann::ordered_json& tree, std::string_view path);
 // A recipe's [model] section with the family's spellings replaced by those of ModelConfig.
 nlohmann::ordered_json rename_keys(const Family& family, const nlohmann::ordered_json& section);
 

@@ -4,8 +4,6 @@
 #include <nlohmann/json.hpp>
 
 #include "lathe/base/error.h"
-#include "lathe/base/parallel.h"
-#include "lathe/base/process.h"
 #include "lathe/base/strings.h"
 #include "lathe/io/atomic_file.h"
 #include "lathe/io/json_file.h"
@@ -13,7 +11,7 @@
 #include "lathe/io/model_files.h"
 #include "lathe/io/safetensors.h"
 #include "lathe/model/family.h"
-#include "lathe/model/stored_weights.h"
+#include "lathe/model/weight_map.h"
 #include "lathe/nn/position/rope.h"
 
 namespace lathe {
@@ -88,12 +86,10 @@ ShardPlan plan_shards(const std::vector<DiskTensor>& tensors, const SaveOptions&
   return plan;
 }
 
-const Tensor& value_of(Parameter& p) { return p.value.tensor(); }
-
 void write_shard(const fs::path& path, const std::vector<const DiskTensor*>& tensors,
                  const SaveOptions& options) {
   const DType dtype = options.dtype;
-  const TensorOf saved = options.values ? options.values : value_of;
+  const TensorOf saved = options.values ? options.values : TensorOf(value_of);
   std::vector<SafetensorsWriter::Announced> announced;
   for (const DiskTensor* t : tensors)
     announced.push_back({t->name,
@@ -108,175 +104,6 @@ void write_shard(const fs::path& path, const std::vector<const DiskTensor*>& ten
 }
 
 }  // namespace
-
-namespace {
-
-// The key stands in config.json whether or not the modules were saved: transformers drops them.
-bool lacks_mtp_modules(const ArrayReader& weights, const Family& family, const ModelConfig& c) {
-  if (c.num_nextn_predict_layers == 0) return false;
-  for (const auto& table : family.weights)
-    for (const WeightRule& rule : table)
-      if (rule.ours == kMtpJoin)
-        return find_array(weights, name_on_disk(rule, c.num_hidden_layers) + ".weight", family) ==
-               nullptr;
-  return false;
-}
-
-// What the arrays that lie in a folder say beside its config.json.
-void follow_weights(const ArrayReader& weights, const Family& family, ModelConfig& c) {
-  if (lacks_mtp_modules(weights, family, c)) c.num_nextn_predict_layers = 0;
-  if (!c.tie_word_embeddings || !has_head_of_its_own(weights, family)) return;
-  c.logit_scale = c.head_scale();
-  c.tie_word_embeddings = c.scale_tied_head = false;
-}
-
-// Small models often keep the special ids of the family's usual tokenizer; an id that cannot occur
-// means none.
-void drop_impossible_ids(ModelConfig& c) {
-  std::vector<int64_t> ends = c.eos_token_ids();
-  std::erase_if(ends, [&](int64_t id) { return id >= c.vocab_size; });
-  for (const auto& [key, member] : kSpecialIds)
-    if (auto& id = c.*member; id && *id >= c.vocab_size) id.reset();
-  if (ends.empty()) return c.other_eos_token_ids.clear();
-  c.eos_token_id = ends.front();
-  c.other_eos_token_ids.assign(ends.begin() + 1, ends.end());
-}
-
-// "a, b, c and 7 more"
-std::string some_of(const std::vector<std::string>& names) {
-  constexpr size_t kMost = 6;
-  if (names.size() <= kMost) return join(names, ", ");
-  return fmt::format("{} and {} more",
-                     join(std::vector(names.begin(), names.begin() + kMost), ", "),
-                     names.size() - kMost);
-}
-
-void warn_of_unknown_keys(const Family& family, const Json& json, const fs::path& path,
-                          const Log& log) {
-  const auto unknown = unknown_config_keys(family, json);
-  if (!unknown.empty())
-    log.warn("{}: these keys are unknown for {} models and are ignored: {}", path.string(),
-             family.name, join(unknown, ", "));
-}
-
-void warn_of_unused(const StoredWeights& w, const fs::path& folder, const Log& log) {
-  if (!w.unused.empty())
-    log.warn(
-        "{}: the model that config.json describes does not use {} tensors, which are ignored: {}",
-        folder.string(), w.unused.size(), some_of(w.unused));
-}
-
-const Family& family_of(const Json& json, const fs::path& path) {
-  require(json.is_object() && json.contains("model_type") && json["model_type"].is_string(),
-          ErrorKind::kFormat, path.string(),
-          "no model_type; expected the config.json of a Hugging Face model folder");
-  return find_family(json["model_type"].get<std::string>());
-}
-
-}  // namespace
-
-ModelConfig read_model_config(const fs::path& folder, const Log& log) {
-  const fs::path path = folder / "config.json";
-  const Json json = read_json_file(path);
-  const Family& family = family_of(json, path);
-  try {
-    ModelConfig config = read_family_config(family, json);
-    drop_impossible_ids(config);
-    validate(config);
-    const bool asks = config.tie_word_embeddings || config.num_nextn_predict_layers > 0;
-    if (asks && has_weights(folder)) follow_weights(*open_weights(folder), family, config);
-    warn_of_unknown_keys(family, json, path, log);
-    return config;
-  } catch (const nlohmann::json::exception& e) {  // a missing key or a value of another type
-    const std::string_view what = e.what();       // "[json.exception.out_of_range.403] key …"
-    fail(ErrorKind::kFormat, path.string(),
-         "a key that {} models need is missing or has the wrong type: {}; compare the file with "
-         "that of a published model",
-         family.name, what.substr(std::min(what.size(), what.find("] ") + 2)));
-  }
-}
-
-namespace {
-
-// Into parameters that have memory of their own.
-void copy_weights(const StoredWeights& w) {
-  parallel_dynamic(static_cast<int64_t>(w.places.size()), [&](int64_t i, int) {
-    const auto at = static_cast<size_t>(i);
-    w.places[at].scatter(w.arrays[at], value_of);
-  });
-}
-
-bool readable_as(const Parameter& p, DType stored, DType wanted) {
-  return stored == wanted || (p.widened_in_use && stored == DType::kBF16 && wanted == DType::kF32);
-}
-
-// Memory for parameters in the file's type where that can be read, and copies. Where `map` is set,
-// parameters that lie in the file as they are read become views of it instead.
-void place_weights(Transformer& model, const StoredWeights& w, DType wanted, bool map) {
-  model.set_activations(wanted);
-  StoredWeights rest{w.reader, {}, {}, {}};
-  for (size_t i = 0; i < w.places.size(); ++i) {
-    const DiskTensor& place = w.places[i];
-    const DType stored = w.arrays[i].dtype();
-    bool mapped = map && place.pieces.size() == 1 && !place.transposed;
-    for (const WeightPiece& piece : place.pieces) {
-      Parameter& p = *piece.parameter;
-      const bool readable = readable_as(p, stored, wanted);
-      mapped = mapped && readable && piece.groups == 1 && piece.rows == p.shape[0];
-      const DType type = readable ? stored : wanted;
-      const Tensor& value = p.value.tensor();
-      if (!value.defined())
-        p.value = mapped ? w.arrays[i] : Tensor(p.shape, type);
-      else if (value.dtype() != type && value.dtype() != wanted)
-        // Arrays that share a parameter differ in type: the wanted one holds both without loss.
-        p.value = Tensor(p.shape, wanted);
-    }
-    if (mapped) continue;
-    rest.places.push_back(place);
-    rest.arrays.push_back(w.arrays[i]);
-  }
-  copy_weights(rest);
-}
-
-}  // namespace
-
-// `model` was made from read_model_config() of the folder, or has other values for training only.
-void load_weights(Transformer& model, const fs::path& folder, const Log& log) {
-  const fs::path path = folder / "config.json";
-  const auto weights =
-      find_weights(model, family_of(read_json_file(path), path), open_weights(folder));
-  copy_weights(weights);
-  warn_of_unused(weights, folder, log);
-}
-
-std::unique_ptr<Transformer> load_model(const fs::path& folder, const LoadOptions& options) {
-  auto model = std::make_unique<Transformer>(read_model_config(folder, options.log));
-  if (options.residence == Residence::kOwn) {
-    model->allocate(options.dtype, options.device);
-    load_weights(*model, folder, options.log);
-    return model;
-  }
-  require(options.device == Device::kCpu, ErrorKind::kDevice, "weights",
-          "only the cpu can use weights as stored; the reference device computes in f64");
-  const auto weights =
-      find_weights(*model, find_family(model->config().model_type), open_weights(folder));
-  place_weights(*model, weights, options.dtype, options.residence == Residence::kMapped);
-  warn_of_unused(weights, folder, options.log);
-  return model;
-}
-
-std::unique_ptr<Transformer> load_for_inference(const fs::path& folder, DType dtype,
-                                                const Log& log) {
-  auto model = std::make_unique<Transformer>(read_model_config(folder, log));
-  const auto weights =
-      find_weights(*model, find_family(model->config().model_type), open_weights(folder));
-  size_t bytes = 0;
-  for (const Tensor& array : weights.arrays) bytes += array.bytes();
-  const auto memory = static_cast<size_t>(physical_memory_bytes());
-  place_weights(*model, weights, dtype, /*map=*/memory > 0 && bytes > memory / 2);
-  warn_of_unused(weights, folder, log);
-  return model;
-}
 
 void save_model(Transformer& model, const fs::path& folder, const SaveOptions& options) {
   for (const auto& [name, text] : model_files(model, options))

@@ -63,7 +63,8 @@ Var Block::forward(const Forward& f, const PassPositions& positions, const Var& 
   Var x =
       add_branch(f, attention_norms_, input, [&](const Var& h) { return attend(f, positions, h); });
   if (cross_)
-    x = add_branch(f, cross_norms_, x, [&](const Var& h) { return attend_across(f, positions, h); });
+    x = add_branch(f, cross_norms_, x,
+                   [&](const Var& h) { return attend_across(f, positions, h); });
   return add_branch(f, ffn_norms_, x, [&](const Var& h) { return feed(f, h); });
 }
 

@@ -7,6 +7,8 @@
 #include <set>
 
 #include "lathe/base/error.h"
+#include "lathe/base/strings.h"
+#include "lathe/tensor/blocks/block_type.h"
 
 namespace lathe {
 namespace {
@@ -127,19 +129,56 @@ bool has_head_of_its_own(const ArrayReader& reader, const Family& family) {
   return a != nullptr && b != nullptr && !same_values(*a, *b);
 }
 
-Tensor stored_tensor(const ArraySpan& array, std::shared_ptr<const void> owner) {
+namespace {
+
+const BlockType* blocks_of(const ArraySpan& array) {
+  const BlockType* type = find_block_type(array.dtype);
+  return type != nullptr && !type->is_plain() ? type : nullptr;
+}
+
+}  // namespace
+
+bool is_quantised(const ArraySpan& array) { return blocks_of(array) != nullptr; }
+
+DType stored_dtype(const ArraySpan& array) {
+  if (const BlockType* blocks = blocks_of(array); blocks != nullptr && blocks->decode != nullptr)
+    return DType::kF32;
   const auto dtype = dtype_from_safetensors(array.dtype);
-  require(dtype && is_floating(*dtype), ErrorKind::kFormat, "weights",
-          "'{}' has dtype {}, expected F32, F16, BF16 or F64; convert quantised weights to one of "
-          "these first",
-          array.name, array.dtype);
+  require(
+      dtype && is_floating(*dtype), ErrorKind::kFormat, "weights",
+      "'{}' has type {}, expected F32, F16, BF16, F64, or a quantised type that Lathe reads ({})",
+      array.name, array.dtype, join(decodable_block_types(), ", "));
+  return *dtype;
+}
+
+Tensor stored_tensor(const ArraySpan& array, std::shared_ptr<const void> owner) {
+  const DType dtype = stored_dtype(array);
   const Shape shape{std::span<const int64_t>(array.shape)};
+  if (const BlockType* blocks = blocks_of(array)) {
+    Tensor decoded(shape, dtype);
+    blocks->decode(array.bytes, decoded.span<float>());
+    return decoded;
+  }
   // Bytes in the file may lie at any address; tensors are aligned.
-  if (reinterpret_cast<uintptr_t>(array.bytes.data()) % size_of(*dtype) == 0)
-    return Tensor::borrow(array.bytes.data(), shape, *dtype, std::move(owner));
-  Tensor copy(shape, *dtype);
+  if (reinterpret_cast<uintptr_t>(array.bytes.data()) % size_of(dtype) == 0)
+    return Tensor::borrow(array.bytes.data(), shape, dtype, std::move(owner));
+  Tensor copy(shape, dtype);
   std::copy(array.bytes.begin(), array.bytes.end(), copy.raw());
   return copy;
+}
+
+Tensor StoredWeights::tensor(size_t place) const { return stored_tensor(*arrays[place], reader); }
+DType StoredWeights::dtype(size_t place) const { return stored_dtype(*arrays[place]); }
+
+void check_array(const ArraySpan* array, const DiskTensor& place, std::string_view asks) {
+  require(array != nullptr, ErrorKind::kFormat, "weights",
+          "tensor '{}' is missing; the weights do not belong to their {}, or the download is "
+          "incomplete",
+          place.name, asks);
+  require(Shape(std::span<const int64_t>(array->shape)) == place.shape, ErrorKind::kFormat,
+          "weights", "'{}' has shape [{}], but {} requires {}", array->name,
+          fmt::join(array->shape, ", "), asks, place.shape);
+  stored_dtype(*array);
 }
 
 StoredWeights find_weights(Transformer& model, const Family& family,
@@ -149,15 +188,9 @@ StoredWeights find_weights(Transformer& model, const Family& family,
   for (const DiskTensor& t : w.places) {
     const ArraySpan* array = find_array(*w.reader, t.name, family);
     if (array == nullptr) array = find_table(*w.reader, t.name, family, model.config());
-    require(array != nullptr, ErrorKind::kFormat, "weights",
-            "tensor '{}' is missing; the folder's weights do not belong to its config.json, or the "
-            "download is incomplete",
-            t.name);
-    require(Shape(std::span<const int64_t>(array->shape)) == t.shape, ErrorKind::kFormat, "weights",
-            "'{}' has shape [{}], but config.json requires {}", array->name,
-            fmt::join(array->shape, ", "), t.shape);
+    check_array(array, t, "config.json");
     used.insert(array);
-    w.arrays.push_back(stored_tensor(*array, w.reader));
+    w.arrays.push_back(array);
   }
   for (const ArraySpan& array : w.reader->arrays())
     if (!used.contains(&array) && !is_constant_buffer(array.name) &&

@@ -21,8 +21,12 @@ namespace lathe {
 struct StoredWeights {
   std::shared_ptr<const ArrayReader> reader;
   std::vector<DiskTensor> places;
-  std::vector<Tensor> arrays;       // of places
+  std::vector<const ArraySpan*> arrays;  // of places
   std::vector<std::string> unused;  // arrays that have no place in the model and are not buffers
+
+  // The array of a place: stored_tensor(), stored_dtype().
+  Tensor tensor(size_t place) const;
+  DType dtype(size_t place) const;
 };
 
 // `family` is the one that config.json names. Errors: kIo, and kFormat for an array that is missing
@@ -30,9 +34,20 @@ struct StoredWeights {
 StoredWeights find_weights(Transformer& model, const Family& family,
                            std::shared_ptr<const ArrayReader> reader);
 
-// The array as a tensor: its own bytes if they are aligned, kept alive by `owner`, else a copy.
-// Throws kFormat for a dtype that is not a floating-point type.
+// Whether the array is blocks of quantised numbers (tensor/blocks).
+bool is_quantised(const ArraySpan& array);
+
+// The type of stored_tensor(): the array's own, kF32 for blocks of quantised numbers. Throws kFormat
+// for arrays that are neither floating-point numbers nor blocks that Lathe reads.
+DType stored_dtype(const ArraySpan& array);
+
+// The array as a tensor: its own bytes if they are aligned, kept alive by `owner`, else a copy;
+// blocks of quantised numbers are decoded. Throws as stored_dtype().
 Tensor stored_tensor(const ArraySpan& array, std::shared_ptr<const void> owner);
+
+// Throws kFormat unless there is an array, of the shape and of a type that `place` requires.
+// `asks` is what says so: "config.json".
+void check_array(const ArraySpan* array, const DiskTensor& place, std::string_view asks);
 
 // The array of a folder for `name`, under that name or an older one; null if there is none.
 const ArraySpan* find_array(const ArrayReader& reader, const std::string& name,

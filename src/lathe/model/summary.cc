@@ -141,8 +141,8 @@ double forward_flops(const ModelConfig& c, int64_t multiplied, int64_t of_encode
 }
 
 int64_t activation_bytes(const ModelConfig& c, const CostOptions& o) {
-  constexpr int64_t kLogitElements =
-      4 << 20;  // ops/output_head.cc works through chunks of this size
+  constexpr int64_t kLogitElements = 4
+                                     << 20;  // ops/output_head.cc works through chunks of this size
   const int64_t tokens = o.batch_size * o.seq_len, e = static_cast<int64_t>(size_of(o.compute));
   const int64_t statistics =
       4 * (2 + c.num_attention_heads);  // f32: of the norms, and one per query of attention

@@ -20,30 +20,64 @@ int64_t first_row_of_part(const Parameter& p, size_t part) {
                          int64_t{0});
 }
 
+// Some rows as they are.
+WeightPiece plain_piece(Parameter& p, int64_t first_row, int64_t rows, int64_t disk_first = 0) {
+  return {&p, first_row, rows, disk_first, 1, rows};
+}
+
 DiskTensor whole(std::string name, Parameter& p) {
-  return {std::move(name), p.shape, false, {{&p, 0, p.shape[0]}}};
+  return {std::move(name), p.shape, false, {plain_piece(p, 0, p.shape[0])}};
 }
 
 DiskTensor one_part(std::string name, Parameter& p, size_t part) {
   const int64_t rows = p.parts.at(part);
-  return {std::move(name), p.shape.with(0, rows), false, {{&p, first_row_of_part(p, part), rows}}};
+  return {std::move(name),
+          p.shape.with(0, rows),
+          false,
+          {plain_piece(p, first_row_of_part(p, part), rows)}};
 }
 
 // Queries, keys and values of a fused projection, key/value head by key/value head.
 DiskTensor grouped_heads(std::string name, Parameter& p, int64_t kv_heads) {
   DiskTensor t{std::move(name), p.shape, false, {}};
+  const int64_t stride = p.shape[0] / kv_heads;
   int64_t disk_first = 0;
   for (size_t part = 0; part < p.parts.size(); ++part) {
-    t.pieces.push_back({&p, first_row_of_part(p, part), p.parts[part], kv_heads, disk_first});
+    t.pieces.push_back(
+        {&p, first_row_of_part(p, part), p.parts[part], disk_first, kv_heads, stride});
     disk_first += p.parts[part] / kv_heads;
   }
+  return t;
+}
+
+// The rows of each head, the first half of them and the second taking turns.
+DiskTensor paired_rows(DiskTensor t, int64_t head_width) {
+  const WeightPiece all = t.pieces.at(0);
+  const int64_t half = head_width / 2;
+  t.pieces.clear();
+  for (int64_t row = 0; row < all.rows; row += head_width)
+    for (const int64_t second : {0, 1})
+      t.pieces.push_back(
+          {all.parameter, all.first_row + row + second * half, half, row + second, half, 2});
+  return t;
+}
+
+// One part of every expert, one expert after the other.
+DiskTensor stacked_experts(std::string name, Parameter& p, size_t part, size_t parts_per_expert) {
+  const int64_t rows = p.parts.at(part);
+  DiskTensor t{std::move(name), {}, false, {}};
+  int64_t experts = 0;
+  for (size_t at = part; at < p.parts.size(); at += parts_per_expert, ++experts)
+    t.pieces.push_back(plain_piece(p, first_row_of_part(p, at), rows, experts * rows));
+  t.shape = {experts, rows, p.shape[1]};
   return t;
 }
 
 // Binds rules to the parameters of one model.
 class Binder {
  public:
-  explicit Binder(Transformer& model) : kv_heads_(model.config().kv_heads()) {
+  explicit Binder(Transformer& model)
+      : kv_heads_(model.config().kv_heads()), head_width_(model.config().head_width()) {
     for (Parameter* p : model.parameters()) by_name_[p->name] = p;
   }
 
@@ -71,12 +105,18 @@ class Binder {
   }
 
  private:
+  void bind_experts(const WeightRule& rule, const std::string& disk, Parameter& p) {
+    const auto first = static_cast<size_t>(rule.part);
+    const auto each = static_cast<size_t>(rule.parts_per_expert);
+    if (disk.find("{e}") == std::string::npos)
+      return tensors_.push_back(stacked_experts(disk, p, first, each));
+    for (size_t part = first, e = 0; part < p.parts.size(); part += each, ++e)
+      tensors_.push_back(one_part(replaced(disk, "{e}", static_cast<int64_t>(e)), p, part));
+  }
+
   void bind_parameter(const WeightRule& rule, const std::string& disk, Parameter& p) {
-    if (rule.parts_per_expert > 0) {
-      for (size_t part = static_cast<size_t>(rule.part), e = 0; part < p.parts.size();
-           part += static_cast<size_t>(rule.parts_per_expert), ++e)
-        tensors_.push_back(one_part(replaced(disk, "{e}", static_cast<int64_t>(e)), p, part));
-    } else if (rule.layout == DiskLayout::kGroupedHeads) {
+    if (rule.parts_per_expert > 0) return bind_experts(rule, disk, p);
+    if (rule.layout == DiskLayout::kGroupedHeads) {
       tensors_.push_back(grouped_heads(disk, p, kv_heads_));
     } else if (rule.part >= 0) {
       tensors_.push_back(one_part(disk, p, static_cast<size_t>(rule.part)));
@@ -88,65 +128,81 @@ class Binder {
       t.transposed = true;
       t.shape = {t.shape[1], t.shape[0]};
     }
+    if (rule.layout == DiskLayout::kPairedRows) t = paired_rows(std::move(t), head_width_);
+    if (rule.layout == DiskLayout::kPlusOne && p.name.ends_with(".weight")) t.added = 1.0;
   }
 
   std::map<std::string, Parameter*> by_name_;
-  int64_t kv_heads_;
+  int64_t kv_heads_, head_width_;
   std::vector<DiskTensor> tensors_;
 };
 
-// Rows seen as [groups, rows / groups, the rest].
-Tensor in_groups(const Tensor& rows, int64_t groups) {
-  return rows.reshape({groups, rows.size(0) / groups, rows.numel() / rows.size(0)});
+// Runs of a tensor's rows: [runs, rows of each, the rest].
+Tensor runs_of(const Tensor& rows, int64_t runs) {
+  return rows.reshape({runs, rows.size(0) / runs, rows.numel() / rows.size(0)});
+}
+
+// The rows of a tensor on disk, [rows, the rest].
+Tensor disk_rows(const Tensor& disk) {
+  const int64_t last = disk.rank() < 2 ? 1 : disk.size(-1);
+  return disk.reshape({disk.numel() / last, last});
 }
 
 Tensor region_on_disk(const Tensor& disk, const WeightPiece& piece) {
-  return in_groups(disk, piece.groups).narrow(1, piece.disk_first, piece.rows / piece.groups);
+  const int64_t within = piece.disk_first % piece.stride;
+  const Tensor covered =
+      disk_rows(disk).narrow(0, piece.disk_first - within, piece.runs * piece.stride);
+  return runs_of(covered, piece.runs).narrow(1, within, piece.run());
 }
 
 Tensor rows_of(const WeightPiece& piece, const TensorOf& of) {
   return of(*piece.parameter).narrow(0, piece.first_row, piece.rows);
 }
 
+Tensor plus(const Tensor& x, double added) {
+  Tensor y = x.to(DType::kF32).clone();
+  for (float& v : y.span<float>()) v = static_cast<float>(double{v} + added);
+  return y;
+}
+
 }  // namespace
+
+bool DiskTensor::is_whole() const {
+  return pieces.size() == 1 && pieces[0].runs == 1 && !transposed && added == 0.0 &&
+         pieces[0].rows == pieces[0].parameter->shape[0];
+}
 
 Tensor DiskTensor::gather(const TensorOf& of) const {
   if (pieces.size() == 1) {
     const Tensor rows = rows_of(pieces[0], of);
-    return transposed ? rows.transpose(0, 1) : rows;
+    const Tensor stored = transposed ? rows.transpose(0, 1) : rows.reshape(shape);
+    return added == 0.0 ? stored : plus(stored, added);
   }
   const Tensor& like = of(*pieces[0].parameter);
   const Tensor out(shape, like.dtype(), like.device());
   for (const WeightPiece& piece : pieces)
-    region_on_disk(out, piece).copy_from(in_groups(rows_of(piece, of), piece.groups));
+    region_on_disk(out, piece).copy_from(runs_of(rows_of(piece, of), piece.runs));
   return out;
 }
 
 void DiskTensor::scatter(const Tensor& on_disk, const TensorOf& of) const {
   if (pieces.size() == 1) {
-    rows_of(pieces[0], of).copy_from(transposed ? on_disk.transpose(0, 1) : on_disk);
+    const Tensor rows = rows_of(pieces[0], of);
+    const Tensor value = added == 0.0 ? on_disk : plus(on_disk, -added);
+    rows.copy_from(transposed ? value.transpose(0, 1) : value.reshape(rows.shape()));
     return;
   }
   for (const WeightPiece& piece : pieces)
-    in_groups(rows_of(piece, of), piece.groups).copy_from(region_on_disk(on_disk, piece));
+    runs_of(rows_of(piece, of), piece.runs).copy_from(region_on_disk(on_disk, piece));
 }
 
 std::string name_on_disk(const WeightRule& rule, int64_t layer) {
   return replaced(rule.disk, "{}", layer);
 }
 
-std::vector<DiskTensor> map_weights(Transformer& model, const Family& family) {
+std::vector<DiskTensor> map_weights(Transformer& model, const WeightTables& tables) {
   std::vector<WeightRule> rules;
-  const auto take = [&](std::span<const WeightRule> table) {
-    rules.insert(rules.end(), table.begin(), table.end());
-  };
-  for (const auto& table : family.weights) take(table);
-  if (family.weights_of != nullptr) take(family.weights_of(model.config()));
-  if (rules.empty()) {
-    std::vector<DiskTensor> own;
-    for (Parameter* p : model.parameters()) own.push_back(whole(p->name, *p));
-    return own;
-  }
+  for (const auto& table : tables) rules.insert(rules.end(), table.begin(), table.end());
   Binder binder(model);
   for (const WeightRule& rule : rules)
     if (rule.ours.find("{}") == std::string_view::npos) binder.bind(rule, 0);
@@ -157,6 +213,15 @@ std::vector<DiskTensor> map_weights(Transformer& model, const Family& family) {
     for (const WeightRule& rule : rules)
       if (rule.ours.find("{}") != std::string_view::npos) binder.bind(rule, layer);
   return binder.finish();
+}
+
+std::vector<DiskTensor> map_weights(Transformer& model, const Family& family) {
+  WeightTables tables = family.weights;
+  if (family.weights_of != nullptr) tables.push_back(family.weights_of(model.config()));
+  if (!tables.empty()) return map_weights(model, tables);
+  std::vector<DiskTensor> own;
+  for (Parameter* p : model.parameters()) own.push_back(whole(p->name, *p));
+  return own;
 }
 
 std::vector<DiskTensor> map_weights(Transformer& model) {

@@ -6,7 +6,7 @@
 
 #include "lathe/config/json_text.h"
 #include "lathe/io/manifest.h"
-#include "lathe/model/folder.h"
+#include "lathe/model/load_model.h"
 #include "lathe/text/tokenizer.h"
 #include "lathe/train/recipe.h"
 

@@ -10,7 +10,7 @@
 #include "lathe/config/read_write.h"
 #include "lathe/config/recipe_file.h"
 #include "lathe/model/family.h"
-#include "lathe/model/folder.h"
+#include "lathe/model/load_model.h"
 #include "lathe/model/model_recipe.h"
 #include "lathe/train/sample_source.h"
 #include "lathe/train/validation.h"

@@ -4,6 +4,7 @@
 
 #include "lathe/base/error.h"
 #include "lathe/base/process.h"
+#include "lathe/model/load_model.h"
 #include "lathe/model/summary.h"
 
 namespace lathe {

@@ -64,4 +64,11 @@ const BlockType* find_block_type(std::string_view name) {
   return find_if([&](const BlockType& type) { return type.name == name; });
 }
 
+std::vector<std::string> decodable_block_types() {
+  std::vector<std::string> names;
+  for (const BlockType& type : kTable)
+    if (type.decode != nullptr && !type.is_plain()) names.emplace_back(type.name);
+  return names;
+}
+
 }  // namespace lathe

@@ -9,7 +9,9 @@
 #include <cstddef>
 #include <cstdint>
 #include <span>
+#include <string>
 #include <string_view>
+#include <vector>
 
 namespace lathe {
 
@@ -42,5 +44,8 @@ std::span<const BlockType> block_types();
 // nullptr for what is not in the table.
 const BlockType* find_block_type(uint32_t id);
 const BlockType* find_block_type(std::string_view name);
+
+// The names of the types, but those with one element in a block, that can be decoded.
+std::vector<std::string> decodable_block_types();
 
 }  // namespace lathe

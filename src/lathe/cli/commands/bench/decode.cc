@@ -4,7 +4,7 @@
 #include "lathe/infer/contiguous_cache.h"
 #include "lathe/infer/engine.h"
 #include "lathe/kernels/machine.h"
-#include "lathe/model/folder.h"
+#include "lathe/model/load_model.h"
 
 namespace lathe {
 namespace {

@@ -21,7 +21,7 @@
 #include "lathe/io/manifest.h"
 #include "lathe/kernels/machine.h"
 #include "lathe/lab/run_data.h"
-#include "lathe/model/folder.h"
+#include "lathe/model/load_model.h"
 
 namespace lathe {
 namespace {

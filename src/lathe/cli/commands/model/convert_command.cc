@@ -14,6 +14,7 @@
 #include "lathe/model/convert/conversion.h"
 #include "lathe/model/family.h"
 #include "lathe/model/folder.h"
+#include "lathe/model/load_model.h"
 #include "lathe/text/tokenizer.h"
 
 namespace lathe {

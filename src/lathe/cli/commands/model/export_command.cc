@@ -6,6 +6,7 @@
 #include "lathe/io/manifest.h"
 #include "lathe/io/output_folder.h"
 #include "lathe/model/folder.h"
+#include "lathe/model/load_model.h"
 
 namespace lathe {
 namespace {

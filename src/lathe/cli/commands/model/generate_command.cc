@@ -11,7 +11,7 @@
 #include "lathe/config/read_write.h"
 #include "lathe/infer/engine.h"
 #include "lathe/io/json_file.h"
-#include "lathe/model/folder.h"
+#include "lathe/model/load_model.h"
 #include "lathe/text/tokenizer.h"
 
 namespace lathe {

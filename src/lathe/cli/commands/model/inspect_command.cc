@@ -9,7 +9,7 @@
 #include "lathe/cli/commands/commands.h"
 #include "lathe/cli/commands/help/pages.h"
 #include "lathe/config/recipe_file.h"
-#include "lathe/model/folder.h"
+#include "lathe/model/load_model.h"
 #include "lathe/model/presets.h"
 #include "lathe/model/summary.h"
 #include "lathe/train/recipe.h"

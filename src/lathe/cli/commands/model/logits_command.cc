@@ -11,7 +11,7 @@
 #include "lathe/io/json_file.h"
 #include "lathe/io/safetensors.h"
 #include "lathe/model/family.h"
-#include "lathe/model/folder.h"
+#include "lathe/model/load_model.h"
 #include "lathe/model/model_pass.h"
 #include "lathe/model/weight_map.h"
 #include "lathe/ops/cross_entropy.h"

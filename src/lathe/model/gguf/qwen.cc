@@ -1,0 +1,80 @@
+// Qwen 2 and 3, dense and with experts.
+
+#include "lathe/model/gguf/shared.h"
+
+namespace lathe {
+namespace {
+
+using Json = nlohmann::ordered_json;
+using namespace gguf;
+
+constexpr GgufKey kSharedExpert[] = {
+    {"expert_shared_feed_forward_length", "moe.shared_expert_intermediate_size"}};
+
+constexpr WeightRule kSharedExpertWeights[] = {
+    {"blk.{}.ffn_gate_inp_shexp", "layers.{}.ffn.shared_gate"},
+    {"blk.{}.ffn_gate_shexp", "layers.{}.ffn.shared.gate_up", 0},
+    {"blk.{}.ffn_up_shexp", "layers.{}.ffn.shared.gate_up", 1},
+    {"blk.{}.ffn_down_shexp", "layers.{}.ffn.shared.down"},
+};
+
+// llama.cpp scales the weights of a token's experts to a sum of 1 in Qwen 3, not in Qwen 2.
+template <bool kNormalised>
+void read_experts(const GgufDescription& theirs, Json& ours) {
+  ours["moe"]["norm_topk_prob"] = kNormalised;
+  read_rope_scaling(theirs, ours);
+}
+
+}  // namespace
+
+const GgufArchitecture& gguf_qwen2() {
+  static const GgufArchitecture architecture = {
+      .name = "qwen2",
+      .families = {{qwen2_family}},
+      .keys = {size_keys(), kv_head_keys(), head_width_keys(), rms_norm_keys(), rope_base_keys()},
+      .weights = {ends(), block_norms(), attention(), gated_ffn()},
+      .read = read_rope_scaling,
+      .write = write_rope_scaling,
+  };
+  return architecture;
+}
+
+const GgufArchitecture& gguf_qwen3() {
+  static const GgufArchitecture architecture = {
+      .name = "qwen3",
+      .families = {{qwen3_family}},
+      .keys = {size_keys(), kv_head_keys(), head_width_keys(), rms_norm_keys(), rope_base_keys()},
+      .weights = {ends(), block_norms(), attention(), gated_ffn()},
+      .read = read_rope_scaling,
+      .write = write_rope_scaling,
+  };
+  return architecture;
+}
+
+const GgufArchitecture& gguf_qwen2_moe() {
+  static const GgufArchitecture architecture = {
+      .name = "qwen2moe",
+      .families = {{qwen2_moe_family}},
+      .keys = {size_keys(), kv_head_keys(), head_width_keys(), rms_norm_keys(), rope_base_keys(),
+               expert_keys(), expert_width_keys(), kSharedExpert},
+      .weights = {ends(), block_norms(), attention(), gated_ffn(), experts(), kSharedExpertWeights},
+      .read = read_experts<false>,
+      .write = write_rope_scaling,
+  };
+  return architecture;
+}
+
+const GgufArchitecture& gguf_qwen3_moe() {
+  static const GgufArchitecture architecture = {
+      .name = "qwen3moe",
+      .families = {{qwen3_moe_family}},
+      .keys = {size_keys(), kv_head_keys(), head_width_keys(), rms_norm_keys(), rope_base_keys(),
+               expert_keys(), expert_width_keys()},
+      .weights = {ends(), block_norms(), attention(), gated_ffn(), experts()},
+      .read = read_experts<true>,
+      .write = write_rope_scaling,
+  };
+  return architecture;
+}
+
+}  // namespace lathe

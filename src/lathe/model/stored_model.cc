@@ -1,0 +1,13 @@
+#include "lathe/model/stored_model.h"
+
+#include "lathe/model/folder_model.h"
+#include "lathe/model/gguf/gguf_model.h"
+
+namespace lathe {
+
+std::unique_ptr<const StoredModel> open_stored_model(const std::filesystem::path& path) {
+  if (is_gguf_file(path)) return std::make_unique<GgufModel>(path);
+  return std::make_unique<FolderModel>(path);
+}
+
+}  // namespace lathe
