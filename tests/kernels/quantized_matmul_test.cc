@@ -28,6 +28,13 @@ Tensor constant(const Shape& shape, double value) {
   return t;
 }
 
+void pack(const PackedRows& form, const std::vector<std::byte>& blocks, std::span<std::byte> out) {
+  const size_t row_bytes = blocks.size() / static_cast<size_t>(form.rows);
+  std::vector<const std::byte*> rows;
+  for (size_t at = 0; at < blocks.size(); at += row_bytes) rows.push_back(blocks.data() + at);
+  pack_rows(form, rows, out);
+}
+
 // Blocks of random weights, packed.
 struct Packed {
   std::vector<std::byte> blocks;
@@ -40,7 +47,7 @@ struct Packed {
     blocks.resize(static_cast<size_t>(count * columns / type.block * type.bytes));
     type.encode(normals(count * columns, seed), {}, blocks);
     bytes = Tensor({rows.bytes()}, DType::kU8);
-    pack_rows(rows, blocks, {bytes.raw(), bytes.bytes()});
+    pack(rows, blocks, {bytes.raw(), bytes.bytes()});
     rows.data = bytes.raw();
   }
 };
@@ -74,7 +81,7 @@ TEST(PackedRows, HoldEveryBitPattern) {
       blocks[i] = static_cast<std::byte>(Rng(6).bits32(i) & 0xBFu);  // f16 without NaN or infinity
     PackedRows packed = packed_form(type, rows, columns);
     std::vector<std::byte> bytes(static_cast<size_t>(packed.bytes()));
-    pack_rows(packed, blocks, bytes);
+    pack(packed, blocks, bytes);
     packed.data = bytes.data();
     std::vector<float> want(static_cast<size_t>(rows * columns));
     type.decode(blocks, want);
@@ -222,7 +229,7 @@ TEST(QuantizedMatmul, ExtremeIntegersAreExact) {
       }
       PackedRows w = packed_form(type, 1, 256);
       std::vector<std::byte> bytes(static_cast<size_t>(w.bytes()));
-      pack_rows(w, blocks, bytes);
+      pack(w, blocks, bytes);
       w.data = bytes.data();
       for (const double sign : {1.0, -1.0}) {
         const Tensor x = constant({1, 256}, sign), y = spoiled({1, 1}, DType::kF32);

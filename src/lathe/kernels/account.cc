@@ -8,6 +8,7 @@
 
 #include "lathe/kernels/attention/flops.h"
 #include "lathe/kernels/attention/visibility.h"
+#include "lathe/kernels/quantized/packed_rows.h"
 #include "lathe/kernels/slots.h"
 
 namespace lathe::kernels {

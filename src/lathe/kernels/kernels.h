@@ -22,11 +22,12 @@
 #include "lathe/kernels/activation/activation_id.h"
 #include "lathe/kernels/attention/spec.h"
 #include "lathe/kernels/conv/spec.h"
-#include "lathe/kernels/quantized/packed_rows.h"
 #include "lathe/tensor/storage.h"
 #include "lathe/tensor/tensor.h"
 
 namespace lathe::kernels {
+
+struct PackedParts;  // quantized/packed_rows.h
 
 // Whether a kernel overwrites its output or adds to it.
 enum class Write : uint8_t { kOverwrite, kAccumulate };

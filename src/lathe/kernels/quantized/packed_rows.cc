@@ -217,16 +217,20 @@ Affine scale_at(PackedScales kind, const std::byte* scales, int64_t g, int64_t h
   return {};
 }
 
-int integer_of(int bits, const std::byte* group, int64_t element, int64_t row) {
-  const int64_t j = element / 4, at = 4 * row + element % 4;
-  const auto byte = [&](int64_t vector) {
-    return std::to_integer<int>(group[vector * kVectorBytes + at]);
+// Of the group at `group`, of a row whose words begin at byte 4·row of every vector.
+Integers integers_at(int bits, const std::byte* group, int64_t row) {
+  const auto vector = [&](size_t v) {
+    return word(reinterpret_cast<const uint8_t*>(group) + v * kVectorBytes +
+                4 * static_cast<size_t>(row));
   };
-  if (bits == 8) return byte(j);
-  const int low = j < 4 ? byte(j) & 15 : byte(j - 4) >> 4;
-  if (bits == 5) return low | (byte(4) >> j & 1) << 4;
-  if (bits == 6) return low | (byte(4 + j / 4) >> (2 * (j % 4)) & 3) << 4;
-  return low;
+  Integers q;
+  for (size_t j = 0; j < kWords; ++j) {
+    uint32_t w = bits == 8 ? vector(j) : vector(j % 4) >> (j < 4 ? 0 : 4) & kLow;
+    if (bits == 5) w |= (vector(4) >> j & 0x01010101u) << 4;
+    if (bits == 6) w |= (vector(4 + j / 4) >> (2 * (j % 4)) & 0x03030303u) << 4;
+    std::memcpy(&q[4 * j], &w, sizeof w);
+  }
+  return q;
 }
 
 }  // namespace
@@ -245,7 +249,7 @@ PackedRows packed_form(const BlockType& type, int64_t rows, int64_t columns) {
   return {.form = found->form, .rows = rows, .columns = columns, .data = nullptr};
 }
 
-void pack_rows(const PackedRows& form, std::span<const std::byte> blocks,
+void pack_rows(const PackedRows& form, std::span<const std::byte* const> rows,
                std::span<std::byte> out) {
   const BlockWriter writer = writer_of(form.form);
   const int64_t row_bytes = form.columns / writer.elements * writer.bytes;
@@ -254,7 +258,7 @@ void pack_rows(const PackedRows& form, std::span<const std::byte> blocks,
     std::fill_n(strip, form.strip_bytes(), std::byte{0});
     for (int64_t r = 0; r < std::min(kStripRows, form.rows - s * kStripRows); ++r) {
       RowWriter to(form, strip, r);
-      const auto* from = reinterpret_cast<Block>(blocks.data()) + (s * kStripRows + r) * row_bytes;
+      const auto* from = reinterpret_cast<Block>(rows[static_cast<size_t>(s * kStripRows + r)]);
       for (int64_t at = 0; at < row_bytes; at += writer.bytes) writer.write(from + at, to);
     }
   });
@@ -265,12 +269,16 @@ void unpack_row(const PackedRows& from, int64_t row, std::span<float> out) {
   const std::byte* scales = from.scales(row / kStripRows);
   const std::byte* group = from.integers(row / kStripRows);
   row %= kStripRows;
-  for (int64_t g = 0; g < from.groups(); ++g, group += layout.group_bytes())
-    for (int64_t i = 0; i < kGroup; ++i) {
-      const Affine fit = scale_at(layout.scales, scales, g, i / (kGroup / 2), row);
-      const int q = integer_of(layout.bits, group, i, row) - layout.zero;
-      out[static_cast<size_t>(g * kGroup + i)] = fit.scale * static_cast<float>(q) + fit.offset;
+  float* to = out.data();
+  for (int64_t g = 0; g < from.groups(); ++g, group += layout.group_bytes()) {
+    const Integers q = integers_at(layout.bits, group, row);
+    for (size_t half = 0; half < 2; ++half) {
+      const Affine fit = scale_at(layout.scales, scales, g, static_cast<int64_t>(half), row);
+      for (size_t i = 0; i < q.size() / 2; ++i)
+        *to++ =
+            fit.scale * static_cast<float>(q[half * q.size() / 2 + i] - layout.zero) + fit.offset;
     }
+  }
 }
 
 }  // namespace lathe::kernels

@@ -114,8 +114,9 @@ bool can_pack(const BlockType& type);
 // block. Throws kData for a type that cannot be packed.
 PackedRows packed_form(const BlockType& type, int64_t rows, int64_t columns);
 
-// Fills `out`, of the bytes that `form` has, with the rows of `blocks`, in parallel.
-void pack_rows(const PackedRows& form, std::span<const std::byte> blocks, std::span<std::byte> out);
+// Fills `out`, of the bytes that `form` has, in parallel; rows[r] are the blocks of row r, anywhere.
+void pack_rows(const PackedRows& form, std::span<const std::byte* const> rows,
+               std::span<std::byte> out);
 
 // The elements of one row; exactly those of its blocks.
 void unpack_row(const PackedRows& from, int64_t row, std::span<float> out);

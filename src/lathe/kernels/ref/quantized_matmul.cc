@@ -1,5 +1,6 @@
 #include <vector>
 
+#include "lathe/kernels/quantized/packed_rows.h"
 #include "lathe/kernels/ref/array.h"
 #include "lathe/kernels/ref/ref.h"
 

@@ -15,6 +15,7 @@
 #include "lathe/kernels/cpu/isa/isa.h"
 #include "lathe/kernels/cpu/scratch.h"
 #include "lathe/kernels/kernels.h"
+#include "lathe/kernels/quantized/packed_rows.h"
 // level.h last: it opens the target frame.
 #include "lathe/kernels/cpu/isa/level.h"
 
