@@ -107,6 +107,34 @@ TEST(Program, OptionsOfEveryKind) {
   EXPECT_FALSE(o.contains("seed"));
 }
 
+struct MapOptions {
+  std::map<int64_t, double> bias;
+  void visit(Visitor& v) { v.field("bias", bias, "added by id", between(-100, 100)); }
+};
+
+Result run_map(const std::vector<std::string>& arguments) {
+  std::ostringstream out, err;
+  const std::vector<Command> commands = {make_command<MapOptions>(
+      {.name = "map", .summary = "one map", .help = ""},
+      [](const MapOptions& o, CommandContext& c) { return c.print_json(write_config(o)), 0; })};
+  const int code = run_program({commands}, arguments, {out, err, {}});
+  return {code, out.str(), err.str()};
+}
+
+TEST(Program, MapsAreIntegersWithNumbers) {
+  EXPECT_EQ(run_map({"map", "--bias", "15=-3.5", "--bias=7=2"}).out,
+            "{\"bias\":{\"7\":2.0,\"15\":-3.5}}\n");
+  EXPECT_NE(run_map({"help", "map"})
+                .out.find("--bias N=X         added by id (between -100 and 100; may be repeated)"),
+            std::string::npos)
+      << run_map({"help", "map"}).out;
+  for (const char* bad : {"15", "15=", "=3", "x=3", "1.5=3", "15=x", "15=101", "15=nan"}) {
+    const Result r = run_map({"map", "--bias", bad});
+    EXPECT_EQ(r.code, 2) << bad;
+    EXPECT_NE(r.err.find("--bias"), std::string::npos) << r.err;
+  }
+}
+
 TEST(Program, ValuesThatLookLikeOptions) {
   EXPECT_EQ(options_of({"toy", "in", "--temperature", "-1"})["temperature"], -1);
   EXPECT_EQ(options_of({"toy", "in", "--temperature=-0.5"})["temperature"], -0.5);

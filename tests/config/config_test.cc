@@ -188,6 +188,30 @@ TEST(Config, DescribeAndMarkdown) {
             "| `eps` | number | `1e-05` | added to the variance (above 0) |\n");
 }
 
+TEST(Config, MapsAreTablesWithIntegersAsKeys) {
+  struct Biased {
+    std::map<int64_t, double> bias;
+    void visit(Visitor& v) { v.field("bias", bias, "by id", between(-100, 100)); }
+  };
+  Biased c{.bias = {{7, 1.5}, {-2, 3}}};
+  const std::string toml = config_to_toml(c);
+  EXPECT_EQ(toml, "# by id (between -100 and 100)\nbias = {\"-2\" = 3.0, \"7\" = 1.5}\n");
+  Biased again{.bias = {{1, 1}}};
+  read_config(again, parse_toml(toml, "t"), "t");
+  EXPECT_EQ(again.bias, c.bias);
+  EXPECT_EQ(write_config(c).dump(), R"({"bias":{"-2":3.0,"7":1.5}})");
+  EXPECT_EQ(describe(c)[0].type, "map from integers to numbers");
+  try {
+    read_config(again, write_config(Biased{.bias = {{1, 200}}}), "f.json");
+    ADD_FAILURE() << "no error";
+  } catch (const Error& e) {
+    EXPECT_NE(std::string(e.what()).find("expected integers with a number each, each between -100 "
+                                         "and 100. Write \"bias\": {\"7\": -100"),
+              std::string::npos)
+        << e.what();
+  }
+}
+
 TEST(Config, ListingAKeyTwiceIsAnError) {
   struct Twice {
     int64_t a = 0;

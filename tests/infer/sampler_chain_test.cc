@@ -22,7 +22,8 @@ const Row kRow = {static_cast<float>(std::log(0.5)), static_cast<float>(std::log
 
 int32_t next(const SamplerChain& chain, Row row, uint64_t i, const Ids& prompt = {},
              const Ids& generated = {}) {
-  return chain.next(row, prompt, generated, Rng(1).fork(0).fork(i));
+  SamplerState state;
+  return chain.next(row, {prompt, generated}, Rng(1).fork(0).fork(i), state);
 }
 
 std::vector<double> frequencies(const GenerationConfig& config, int draws) {
@@ -35,7 +36,8 @@ std::vector<double> frequencies(const GenerationConfig& config, int draws) {
 
 ErrorKind kind_of(const GenerationConfig& config, Row row, const Ids& generated = {}) {
   try {
-    SamplerChain(config).next(row, {}, generated, Rng(1));
+    SamplerState state;
+    SamplerChain(config).next(row, {{}, generated}, Rng(1), state);
   } catch (const Error& e) {
     return e.kind();
   }
@@ -116,11 +118,67 @@ TEST(SamplerChain, RefusesValuesOutsideTheirLimits) {
   EXPECT_EQ(kind_of({.dry_allowed_length = 0}, {1}), ErrorKind::kConfig);
 }
 
+TEST(SamplerChain, RunsInTheOrderGiven) {
+  // Flattened first, the two most likely have 0.49; unflattened, the first alone has 0.5.
+  const auto flat = frequencies({.temperature = 3, .top_p = 0.45}, 500);
+  EXPECT_GT(flat[1], 0.1);
+  const auto sharp = frequencies(
+      {.temperature = 3, .top_p = 0.45, .sampler_order = {"top_p", "temperature"}}, 500);
+  EXPECT_NEAR(sharp[0], 1.0, 1e-9);
+  const auto off = frequencies({.sampler_order = {"top_p", "temperature"}}, 500);
+  EXPECT_GT(off[1], 0.2) << "a sampler that is listed but not turned on does not run";
+}
+
+TEST(SamplerChain, RefusesAnOrderThatCannotBeMeant) {
+  EXPECT_EQ(kind_of({.sampler_order = {"top-p"}}, {1}), ErrorKind::kConfig);
+  EXPECT_EQ(kind_of({.sampler_order = {"top_p", "top_p"}}, {1}), ErrorKind::kConfig);
+  EXPECT_EQ(kind_of({.top_k = 3, .sampler_order = {"top_p"}}, {1}), ErrorKind::kConfig);
+  EXPECT_EQ(kind_of({.top_k = 3, .mirostat = 2, .sampler_order = {"mirostat", "top_k"}}, {1}),
+            ErrorKind::kConfig);
+  EXPECT_EQ(next(SamplerChain({.mirostat = 2, .sampler_order = {"mirostat", "top_k"}}), {1}, 0), 0);
+}
+
+TEST(SamplerChain, LogitBiasActsOnGreedyAndNamesATokenThatIsNot) {
+  EXPECT_EQ(next(SamplerChain({.temperature = 0, .logit_bias = {{3, 5}}}), kRow, 0), 3);
+  EXPECT_EQ(kind_of({.logit_bias = {{4, 1}}}, kRow), ErrorKind::kConfig);
+  EXPECT_EQ(kind_of({.logit_bias = {{-1, 1}}}, kRow), ErrorKind::kConfig);
+}
+
+TEST(SamplerChain, GreedyIsLeftAloneByWhatOnlyShapesTheDraw) {
+  const SamplerChain chain({.temperature = 0,
+                            .top_n_sigma = 0.1,
+                            .dynatemp_range = 2,
+                            .xtc_probability = 1,
+                            .xtc_threshold = 0.01,
+                            .mirostat = 2,
+                            .mirostat_tau = 0});
+  SamplerState state;
+  Row row = kRow;
+  EXPECT_EQ(chain.next(row, {}, Rng(1), state), 0);
+  EXPECT_EQ(row, kRow);
+  EXPECT_FALSE(state.mirostat.bound.has_value());
+}
+
+TEST(SamplerChain, AFailedDrawLeavesTheState) {
+  const SamplerChain chain({.mirostat = 2});
+  SamplerState state;
+  Row row = kRow, broken = {1, std::numeric_limits<float>::quiet_NaN()};
+  chain.next(row, {}, Rng(1), state);
+  const double bound = state.mirostat.bound.value();
+  EXPECT_THROW(chain.next(broken, {}, Rng(1), state), Error);
+  EXPECT_EQ(state.mirostat.bound, bound);
+}
+
 TEST(SamplerChain, EveryFilterAtOnceKeepsAToken) {
   GenerationConfig c{.temperature = 0.01, .top_k = 1, .top_p = 0, .min_p = 1, .typical_p = 1e-9};
   c.repetition_penalty = 100;
   c.presence_penalty = c.frequency_penalty = 2;
   c.dry_multiplier = 1e30;
+  c.top_n_sigma = 1e-9;
+  c.xtc_probability = 1;
+  c.xtc_threshold = 0;
+  c.mirostat = 1;
+  c.mirostat_tau = 0;
   const SamplerChain chain(c);
   for (uint64_t i = 0; i < 20; ++i) {
     const int32_t id = next(chain, kRow, i, {0, 1, 2, 3, 0, 1}, {2, 3, 0, 1});
@@ -131,7 +189,8 @@ TEST(SamplerChain, EveryFilterAtOnceKeepsAToken) {
 TEST(SamplerChain, ExplainTellsWhatEachStageDid) {
   const SamplerChain chain({.top_k = 3, .min_p = 0.5});
   Row row = kRow;
-  const SamplerReport report = chain.explain(row, {}, Rng(1).fork(0).fork(7), 10);
+  SamplerState state;
+  const SamplerReport report = chain.explain(row, {}, Rng(1).fork(0).fork(7), state, 10);
   ASSERT_EQ(report.stages.size(), 2u);
   EXPECT_EQ(report.stages[0].name, "top_k");
   EXPECT_EQ(report.stages[0].before, 4);
@@ -147,7 +206,8 @@ TEST(SamplerChain, ExplainTellsWhatEachStageDid) {
 
 TEST(SamplerChain, ExplainOfGreedy) {
   Row row = kRow;
-  const SamplerReport report = SamplerChain({.temperature = 0}).explain(row, {}, Rng(1), 10);
+  SamplerState state;
+  const SamplerReport report = SamplerChain({.temperature = 0}).explain(row, {}, Rng(1), state, 10);
   ASSERT_EQ(report.candidates.size(), 1u);
   EXPECT_EQ(report.chosen, 0);
   EXPECT_EQ(report.candidates[0].probability, 1.0);
@@ -189,6 +249,21 @@ TEST(GenerationConfig, ReadsAHuggingFaceFile) {
   EXPECT_EQ(eos(R"({"eos_token_id": null})"), std::vector<int64_t>{});
   EXPECT_THROW(eos(R"({"eos_token_id": "</s>"})"), Error);
   EXPECT_THROW(eos(R"({"eos_token_id": [2, -1]})"), Error);
+}
+
+TEST(GenerationConfig, LogitBiasHasIdsAsKeys) {
+  const auto bias = [](const char* text) {
+    return read_generation_config(Json::parse(text), "f").logit_bias;
+  };
+  EXPECT_EQ(bias(R"({"logit_bias": {"15": -100, "2": 1.5}})"),
+            (std::map<int64_t, double>{{2, 1.5}, {15, -100}}));
+  EXPECT_TRUE(bias(R"({"logit_bias": {}})").empty());
+  for (const char* bad : {R"({"logit_bias": {"a": 1}})", R"({"logit_bias": {"1.5": 1}})",
+                          R"({"logit_bias": {"1": "x"}})", R"({"logit_bias": {"1": 101}})",
+                          R"({"logit_bias": [1]})", R"({"logit_bias": {"": 1}})"})
+    EXPECT_THROW(bias(bad), Error) << bad;
+  const GenerationConfig c{.logit_bias = {{7, 2}}};
+  EXPECT_EQ(read_generation_config(write_config(c), "f").logit_bias, c.logit_bias);
 }
 
 }  // namespace

@@ -30,8 +30,10 @@ TEST(SamplerGoldens, EqualTransformers) {
     const auto all = std::span<const int32_t>(ids);
     // Where prompt ends and answer begins makes no difference to any of these.
     const TokenHistory history{all.first(15), all.subspan(15)};
+    SamplerState state;
+    const Rng rng(0);
     for (const SamplerInfo& s : kSamplers)
-      if (s.active(config)) s.apply(config, history, logits);
+      if (s.active(config)) s.apply(config, {history, rng, state}, logits);
 
     std::vector<int32_t> kept;
     std::vector<double> probability;

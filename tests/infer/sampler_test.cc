@@ -11,15 +11,20 @@
 #include "lathe/base/rng.h"
 #include "lathe/infer/sampler/count_penalties.h"
 #include "lathe/infer/sampler/dry.h"
+#include "lathe/infer/sampler/dynamic_temperature.h"
+#include "lathe/infer/sampler/logit_bias.h"
 #include "lathe/infer/sampler/min_p.h"
+#include "lathe/infer/sampler/mirostat.h"
 #include "lathe/infer/sampler/no_repeat_ngram.h"
 #include "lathe/infer/sampler/probabilities.h"
 #include "lathe/infer/sampler/repeats.h"
 #include "lathe/infer/sampler/repetition_penalty.h"
 #include "lathe/infer/sampler/temperature.h"
 #include "lathe/infer/sampler/top_k.h"
+#include "lathe/infer/sampler/top_n_sigma.h"
 #include "lathe/infer/sampler/top_p.h"
 #include "lathe/infer/sampler/typical.h"
+#include "lathe/infer/sampler/xtc.h"
 
 namespace lathe {
 namespace {
@@ -179,6 +184,84 @@ TEST(Typical, AllOrAlmostAllRemovedBefore) {
   EXPECT_EQ(kept(one), (Ids{1}));
   typical(none, 0.5);
   EXPECT_EQ(kept(none), Ids{});
+}
+
+TEST(LogitBias, Adds) {
+  Row row = {1, kOut, 3};
+  logit_bias(row, {{0, -0.5}, {1, 100}});
+  EXPECT_EQ(row, (Row{0.5f, kOut, 3}));
+}
+
+TEST(TopNSigma, KeepsWithinTheDeviation) {
+  Row row = {1, 3, kOut, 5};  // mean 3, σ = sqrt(8/3) = 1.633
+  top_n_sigma(row, 1.2);      // at least 3.04
+  EXPECT_EQ(kept(row), (Ids{3}));
+  Row wider = {1, 3, kOut, 5};
+  top_n_sigma(wider, 1.3);  // at least 2.88
+  EXPECT_EQ(kept(wider), (Ids{1, 3}));
+  Row flat = {2, 2, 2}, none = {kOut, kOut};
+  top_n_sigma(flat, 1);
+  EXPECT_EQ(kept(flat).size(), 3u);
+  top_n_sigma(none, 1);
+  EXPECT_TRUE(kept(none).empty());
+}
+
+TEST(DynamicTemperature, FollowsTheEntropy) {
+  Row flat = {1, 1, 1, 1}, sure = {0, 30}, one = {kOut, 4, kOut};
+  dynamic_temperature(flat, {1, 0.5, 1});
+  EXPECT_EQ(flat, (Row{0, 0, 0, 0}));
+  dynamic_temperature(sure, {1, 0.5, 1});  // the entropy is all but 0: T = 0.5
+  EXPECT_NEAR(sure[0], -60, 1e-3);
+  dynamic_temperature(one, {0.5, 0.5, 1});  // T = 0
+  EXPECT_EQ(one, (Row{kOut, 0, kOut}));
+  // p = 3/4, 1/4: H = 0.5623 nats, H / ln 2 = 0.8113; squared 0.6582; T = 0.2 + 1.6 · 0.6582.
+  Row two = logs({0.75, 0.25});
+  dynamic_temperature(two, {1, 0.8, 2});
+  EXPECT_NEAR(two[1], -std::log(3.0) / 1.25307, 1e-4);
+}
+
+TEST(Xtc, LeavesTheLeastOfTheTop) {
+  Row row = logs({0.4, 0.1, 0.3, 0.2}), tie = logs({0.4, 0.3, 0.3}), none = row, alone = row;
+  xtc(row, {1, 0.15}, Rng(1));
+  EXPECT_EQ(kept(row), (Ids{1, 3}));
+  xtc(tie, {1, 0.2}, Rng(1));
+  EXPECT_EQ(kept(tie), (Ids{1}));
+  xtc(none, {0, 0.15}, Rng(1));
+  xtc(alone, {1, 0.35}, Rng(1));
+  EXPECT_EQ(kept(none).size() + kept(alone).size(), 8u);
+}
+
+TEST(Mirostat, CutsBySurprise) {
+  const Mirostat spec{.version = 2, .target = 1.05, .learning_rate = 0.5};
+  MirostatState state;
+  Row row = logs({0.125, 0.5, 0.25, 0.125});  // 3, 1, 2, 3 bits; the bound is 2.1
+  mirostat(row, spec, state);
+  EXPECT_EQ(kept(row), (Ids{1, 2}));
+  observe_mirostat(row[2], spec, state);
+  EXPECT_NEAR(*state.bound, 2.1 - 0.5 * (2 - 1.05), 1e-6);
+  state.bound = -4;
+  Row next = logs({0.125, 0.5, 0.25, 0.125});
+  mirostat(next, spec, state);
+  EXPECT_EQ(kept(next), (Ids{1})) << "one token always stays";
+}
+
+TEST(Mirostat, CutsByRank) {
+  // Zipf's law with s = 2 over 6 tokens. ε = 1, so k = sqrt(2^μ / (1 − 1/6)) = 3.098 with μ = 3.
+  Row row;
+  for (int i = 1; i <= 6; ++i) row.push_back(static_cast<float>(-2 * std::log(i)));
+  MirostatState state{.bound = 3.0};
+  mirostat(row, {.version = 1, .target = 3, .learning_rate = 1}, state);
+  EXPECT_EQ(kept(row), (Ids{0, 1, 2}));
+  Row flat(8, 0.5f), harmonic, one = {kOut, 2}, none = {kOut};
+  mirostat(flat, {.version = 1, .target = 3, .learning_rate = 1}, state);
+  EXPECT_EQ(kept(flat).size(), 8u);
+  // s = 1: k = 2^μ / ln 20 = 2.67.
+  for (int i = 1; i <= 20; ++i) harmonic.push_back(static_cast<float>(-std::log(i)));
+  mirostat(harmonic, {.version = 1, .target = 3, .learning_rate = 1}, state);
+  EXPECT_EQ(kept(harmonic).size(), 3u);
+  mirostat(one, {.version = 1, .target = 3, .learning_rate = 1}, state);
+  mirostat(none, {.version = 1, .target = 3, .learning_rate = 1}, state);
+  EXPECT_EQ(kept(one), (Ids{1}));
 }
 
 TEST(RepetitionPenalty, OncePerTokenOfPromptAndAnswer) {

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <charconv>
 #include <cmath>
 
 namespace lathe {
@@ -25,6 +26,13 @@ std::string list_literal(const std::vector<T>& values) {
   return text + "]";
 }
 
+std::string map_literal(const std::map<int64_t, double>& values) {
+  std::string text = "{";
+  for (const auto& [key, value] : values)
+    text += fmt::format("{}\"{}\" = {}", text.size() > 1 ? ", " : "", key, toml_literal(value));
+  return text + "}";
+}
+
 // Name of the element type in singular: what a list or optional is of.
 std::string element_name(const FieldRef& value) {
   return std::visit(Overload{
@@ -40,6 +48,7 @@ std::string element_name(const FieldRef& value) {
                         [](const std::string*) { return "string"; },
                         [](const std::vector<std::string>*) { return "string"; },
                         [](const std::optional<std::string>*) { return "string"; },
+                        [](const std::map<int64_t, double>*) { return "number"; },
                     },
                     value);
 }
@@ -50,7 +59,22 @@ bool is_list(const FieldRef& value) {
                     value);
 }
 
+bool is_map(const FieldRef& value) {
+  return std::holds_alternative<std::map<int64_t, double>*>(value);
+}
+
+template <class Number>
+bool parse_whole(std::string_view text, Number& out) {
+  const auto result = std::from_chars(text.data(), text.data() + text.size(), out);
+  return result.ec == std::errc() && result.ptr == text.data() + text.size() && !text.empty();
+}
+
 }  // namespace
+
+bool parse_number(std::string_view text, int64_t& out) { return parse_whole(text, out); }
+bool parse_number(std::string_view text, double& out) {
+  return parse_whole(text, out) && std::isfinite(out);
+}
 
 std::string toml_literal(bool value) { return value ? "true" : "false"; }
 std::string toml_literal(int64_t value) { return fmt::format("{}", value); }
@@ -94,6 +118,9 @@ std::optional<std::string> toml_literal(const FieldRef& value) {
             if (!v->has_value()) return std::nullopt;
             return toml_literal(**v);
           },
+          [](const std::map<int64_t, double>* v) -> std::optional<std::string> {
+            return map_literal(*v);
+          },
       },
       value);
 }
@@ -105,6 +132,7 @@ bool is_optional(const FieldRef& value) {
 }
 
 std::string type_name(const FieldRef& value) {
+  if (is_map(value)) return "map from integers to numbers";
   return is_list(value) ? "list of " + element_name(value) + "s" : element_name(value);
 }
 
@@ -152,14 +180,18 @@ std::string expectation(const FieldSpec& field) {
   }
   const std::string element = element_name(field.value);
   std::string text;
-  if (is_list(field.value))
+  if (is_map(field.value))
+    text = "integers with a number each";
+  else if (is_list(field.value))
     text = "a list of " + element + "s";
   else if (element == "boolean")
     text = "true or false";
   else
     text = (element == "integer" ? "an " : "a ") + element;
   const std::string limits = limits_text(field.limits);
-  return limits.empty() ? text : text + (is_list(field.value) ? ", each " : ", ") + limits;
+  return limits.empty()
+             ? text
+             : text + (is_list(field.value) || is_map(field.value) ? ", each " : ", ") + limits;
 }
 
 }  // namespace lathe

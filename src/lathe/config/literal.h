@@ -19,6 +19,10 @@ std::optional<std::string> toml_literal(const FieldRef& value);
 bool is_optional(const FieldRef& value);
 std::string type_name(const FieldRef& value);   // "list of integers"
 std::string limits_text(const Limits& limits);  // "at least 1", ""
+// The whole text as a number; false for anything else.
+bool parse_number(std::string_view text, int64_t& out);
+bool parse_number(std::string_view text, double& out);  // finite
+
 bool within(const Limits& limits, double value);
 
 // Whether a field accepts the value: it is one of its choices and within its limits.

@@ -101,6 +101,19 @@ bool read_value(const FieldSpec& field, const Json& value, std::vector<T>& out) 
   return true;
 }
 
+bool read_value(const FieldSpec& field, const Json& value, std::map<int64_t, double>& out) {
+  out.clear();
+  if (!value.is_object()) return false;
+  for (const auto& [name, element] : value.items()) {
+    int64_t key = 0;
+    double number = 0;
+    if (!parse_number(name, key) || !read_scalar(element, number) || !allowed(field, number))
+      return false;
+    out[key] = number;
+  }
+  return true;
+}
+
 class Reader : public Visitor {
  public:
   Reader(const Json& tree, std::string_view where, const ReadOptions& options)
@@ -192,14 +205,15 @@ class Reader : public Visitor {
                       const std::optional<std::string>& old = std::nullopt) const {
     std::string text = example_value(field, given, old);
     const std::string& prefix = levels_.back().prefix;
-    if (where_.size() >= 5 && where_.substr(where_.size() - 5) == ".json")
-      return fmt::format("\"{}\": {}", field.name, text);
+    if (in_json()) return fmt::format("\"{}\": {}", field.name, text);
     if (prefix.empty()) return fmt::format("{} = {}", field.name, text);
     return fmt::format("{} = {} in [{}]", field.name, text, prefix.substr(0, prefix.size() - 1));
   }
 
-  static std::string example_value(const FieldSpec& field, const Json* given,
-                                   const std::optional<std::string>& old) {
+  bool in_json() const { return where_.ends_with(".json"); }
+
+  std::string example_value(const FieldSpec& field, const Json* given,
+                            const std::optional<std::string>& old) const {
     const std::string type = type_name(field.value);
     if (given != nullptr && type == "integer" && given->is_number_float()) {
       const double value = given->get<double>();
@@ -209,14 +223,14 @@ class Reader : public Visitor {
     if (given != nullptr && type == "string" && given->is_primitive() && !given->is_null() &&
         field.choices.empty() && !given->is_string())
       return "\"" + given->dump() + "\"";
-    if (old && *old != "\"\"" && *old != "[]") return *old;
+    if (old && *old != "\"\"" && *old != "[]" && !type.starts_with("map")) return *old;
     if (!field.choices.empty())
       return type.starts_with("list") ? "[\"" + field.choices[0] + "\"]"
                                       : "\"" + field.choices[0] + "\"";
     return made_up_value(field, type);
   }
 
-  static std::string made_up_value(const FieldSpec& field, const std::string& type) {
+  std::string made_up_value(const FieldSpec& field, const std::string& type) const {
     const Limits& limits = field.limits;
     double number = 1;
     if (limits.minimum) number = *limits.minimum + (limits.exclusive_minimum ? 1 : 0);
@@ -230,6 +244,8 @@ class Reader : public Visitor {
       scalar = toml_literal(number);
     else if (type.find("boolean") != std::string::npos)
       scalar = "true";
+    if (type.starts_with("map"))
+      return fmt::format("{{\"7\"{} {}}}", in_json() ? ":" : " =", scalar);
     return type.starts_with("list") ? "[" + scalar + "]" : scalar;
   }
 

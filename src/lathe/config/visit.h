@@ -20,12 +20,14 @@
 // struct that is local to a .cc has it in its body.
 //
 // A field is bool, int64_t, double or std::string, a std::vector or a std::optional of one of
-// these. A struct whose keys should appear without a prefix is visited in place: `other.visit(v)`.
+// these, or a std::map from integers to numbers (in a file a table whose keys are the integers,
+// {"7" = 1.5}; on a command line 7=1.5, once for each). A struct whose keys should appear without a prefix is visited in place: `other.visit(v)`.
 // Visitors are virtual, so each is compiled once and this header stays light.
 #pragma once
 
 #include <cstdint>
 #include <initializer_list>
+#include <map>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -44,8 +46,8 @@ enum class OnResume : uint8_t {
   kAnother,    // another model or another state of the optimiser: refused
 };
 
-// The values that a field accepts, and what a change of it means. For a list the bounds apply to
-// every element.
+// The values that a field accepts, and what a change of it means. For a list or map the bounds
+// apply to every element.
 struct Limits {
   std::optional<double> minimum, maximum;
   bool exclusive_minimum = false, exclusive_maximum = false;
@@ -82,7 +84,8 @@ inline Limits when_resumed(OnResume change) { return Limits{}.when_resumed(chang
 using FieldRef =
     std::variant<bool*, int64_t*, double*, std::string*, std::vector<bool>*, std::vector<int64_t>*,
                  std::vector<double>*, std::vector<std::string>*, std::optional<bool>*,
-                 std::optional<int64_t>*, std::optional<double>*, std::optional<std::string>*>;
+                 std::optional<int64_t>*, std::optional<double>*, std::optional<std::string>*,
+                 std::map<int64_t, double>*>;
 
 struct FieldSpec {
   std::string_view name;

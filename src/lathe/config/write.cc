@@ -22,6 +22,12 @@ std::optional<Json> value_of(const std::optional<T>& value) {
   return Json(*value);
 }
 
+std::optional<Json> value_of(const std::map<int64_t, double>& values) {
+  Json table = Json::object();
+  for (const auto& [key, value] : values) table[fmt::format("{}", key)] = value;
+  return table;
+}
+
 class Writer : public Visitor {
  public:
   Writer() { levels_.push_back({"", Json::object()}); }

@@ -174,6 +174,7 @@ void Engine::generate_together(const GenerateRequest& request, std::span<const s
   if (body.prefix) texts.set_prefix(prefixes_of(prompts, config));
   std::vector<char> running(rows.size(), 1);
   std::vector<int32_t> next(rows.size(), 0);
+  std::vector<SamplerState> states(rows.size());
   const Rng seed(static_cast<uint64_t>(chain_.config().seed));
   for (int64_t step = 0; step < budget; ++step) {
     if (step > 0) texts.append(next);
@@ -185,7 +186,7 @@ void Engine::generate_together(const GenerateRequest& request, std::span<const s
       const std::span<float> scores(logits.data<float>() + static_cast<int64_t>(r) * vocabulary,
                                     static_cast<size_t>(vocabulary));
       const Rng draw = seed.fork(row).fork(static_cast<uint64_t>(step));
-      next[r] = chain_.next(scores, request.prompts[row], out[row], draw);
+      next[r] = chain_.next(scores, {request.prompts[row], out[row]}, draw, states[r]);
       out[row].push_back(next[r]);
       if (ends(next[r]) || (request.on_token && !request.on_token(row, next[r]))) running[r] = 0;
     }

@@ -8,6 +8,7 @@
 
 #include "lathe/kernels/attention/flops.h"
 #include "lathe/kernels/attention/visibility.h"
+#include "lathe/kernels/quantized/packed_rows.h"
 #include "lathe/kernels/slots.h"
 
 namespace lathe::kernels {
@@ -135,6 +136,21 @@ struct Formula<&Kernels::matmul> {
         a.dtype,
         {.flops = 2.0 * static_cast<double>(m) * static_cast<double>(k) * static_cast<double>(n),
          .bytes = sum_of_bytes(a, b, bias) + written(c, write)}};
+  }
+};
+
+template <>
+struct Formula<&Kernels::quantized_matmul> {
+  static Description of(const TensorView& x, const PackedParts& w, const TensorView& bias,
+                        const TensorView& y) {
+    double bytes = sum_of_bytes(x, bias, y);
+    for (const PackedRows& part : w.parts) bytes += static_cast<double>(part.bytes());
+    const int64_t n = x.shape[0], k = x.shape[1], o = y.shape[1];
+    return {
+        fmt::format("{}x{}x{} {} quantised", n, k, o, short_name(x.dtype)),
+        x.dtype,
+        {.flops = 2.0 * static_cast<double>(n) * static_cast<double>(k) * static_cast<double>(o),
+         .bytes = bytes}};
   }
 };
 

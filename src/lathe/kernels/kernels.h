@@ -27,6 +27,8 @@
 
 namespace lathe::kernels {
 
+struct PackedParts;  // quantized/packed_rows.h
+
 // Whether a kernel overwrites its output or adds to it.
 enum class Write : uint8_t { kOverwrite, kAccumulate };
 
@@ -58,6 +60,12 @@ struct Kernels {
   // dtype or is f32.
   void (*matmul)(const TensorView& a, const TensorView& b, const TensorView& bias,
                  const TensorView& c, Write write);
+
+  // y[N,O] = x[N,K] · w[O,K]ᵀ + bias[O], w quantised; bias optional. On kCpu x is rounded to int8
+  // first, in groups of 32 with a scale of max |x| / 127 each; the rest is exact up to f32, and a
+  // row of y has the same bits whatever N and the number of threads.
+  void (*quantized_matmul)(const TensorView& x, const PackedParts& w, const TensorView& bias,
+                           const TensorView& y);
 
   // Elementwise over equal shapes; in place allowed.
   //   add          out = a + b

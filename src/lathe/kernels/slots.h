@@ -12,6 +12,7 @@
 // The entries of Kernels, in the order of the struct.
 #define LATHE_KERNEL_SLOTS(SLOT) \
   SLOT(matmul)                   \
+  SLOT(quantized_matmul)         \
   SLOT(add)                      \
   SLOT(axpy)                     \
   SLOT(scale)                    \
@@ -114,8 +115,9 @@ void for_each_operand(const Kernels::AttentionGradients& g, F&& f) {
   g.tables.for_each(f);
 }
 template <class T>
-concept HoldsNoTensor = !std::is_class_v<T> || std::is_same_v<T, ActivationId> ||
-                        std::is_same_v<T, RopeSpec> || std::is_same_v<T, AdamWSpec>;
+concept HoldsNoTensor =
+    !std::is_class_v<T> || std::is_same_v<T, ActivationId> || std::is_same_v<T, RopeSpec> ||
+    std::is_same_v<T, AdamWSpec> || std::is_same_v<T, PackedParts>;
 template <HoldsNoTensor T, class F>
 void for_each_operand(const T&, F&&) {}
 

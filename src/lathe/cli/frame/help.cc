@@ -35,8 +35,11 @@ std::string upper(std::string text) {
 
 bool is_list(const FieldInfo& field) { return field.type.starts_with("list"); }
 
+bool is_map(const FieldInfo& field) { return field.type.starts_with("map"); }
+
 std::string placeholder(const FieldInfo& field) {
   if (!field.choices.empty()) return join(field.choices, "|");
+  if (is_map(field)) return "N=X";
   if (field.type.find("integer") != std::string::npos) return "N";
   if (field.type.find("number") != std::string::npos) return "X";
   return "TEXT";
@@ -58,10 +61,11 @@ std::string right_of(const FieldInfo& field) {
   std::string notes = field.limits;
   const auto add = [&](const std::string& note) { notes += (notes.empty() ? "" : "; ") + note; };
   if (field.positional && !field.choices.empty()) add(join(field.choices, ", "));
-  if (is_list(field) && !field.positional) add("may be repeated");
+  if ((is_list(field) || is_map(field)) && !field.positional) add("may be repeated");
   if (field.required && !field.positional) add("required");
   const bool has_default = !field.required && !field.positional && field.type != "boolean" &&
-                           !field.value.empty() && field.value != "\"\"" && field.value != "[]";
+                           !field.value.empty() && field.value != "\"\"" && field.value != "[]" &&
+                           field.value != "{}";
   if (has_default) add("default " + without_quotes(field.value));
   if (field.type == "boolean" && field.value == "true") add("on by default, this turns it off");
   return notes.empty() ? field.help : fmt::format("{} ({})", field.help, notes);

@@ -9,8 +9,6 @@
 #include <CLI/Config.hpp>
 #include <CLI/Formatter.hpp>
 #include <algorithm>
-#include <charconv>
-#include <cmath>
 
 #include "lathe/base/error.h"
 #include "lathe/base/strings.h"
@@ -32,14 +30,14 @@ bool parse_scalar(const std::string& text, bool& out) {
   return text == "true" || text == "false";
 }
 template <class Number>
-bool parse_number(const std::string& text, Number& out) {
-  const char* end = text.data() + text.size();
-  const auto result = std::from_chars(text.data(), end, out);
-  return result.ec == std::errc() && result.ptr == end && !text.empty();
+bool parse_scalar(const std::string& text, Number& out) {
+  return parse_number(text, out);
 }
-bool parse_scalar(const std::string& text, int64_t& out) { return parse_number(text, out); }
-bool parse_scalar(const std::string& text, double& out) {
-  return parse_number(text, out) && std::isfinite(out);
+// "7=1.5": one entry of a map.
+bool parse_scalar(const std::string& text, std::pair<int64_t, double>& out) {
+  const size_t at = std::min(text.find('='), text.size());
+  return at < text.size() && parse_number(std::string_view(text).substr(0, at), out.first) &&
+         parse_number(std::string_view(text).substr(at + 1), out.second);
 }
 
 // Walks the fields and hands each to `on`, with its dotted key.
@@ -102,6 +100,14 @@ class Assigner {
       T value{};
       if (!parse_scalar(text, value) || !allowed(field_, value)) refuse(text);
       out.push_back(value);
+    }
+  }
+  void set(std::map<int64_t, double>& out) {
+    out.clear();
+    for (const auto& text : values_) {
+      std::pair<int64_t, double> entry;
+      if (!parse_scalar(text, entry) || !allowed(field_, entry.second)) refuse(text);
+      out.insert_or_assign(entry.first, entry.second);
     }
   }
   [[noreturn]] void refuse(const std::string& text) const {

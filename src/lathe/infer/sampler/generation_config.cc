@@ -39,6 +39,27 @@ void GenerationConfig::visit(Visitor& v) {
           at_least(0));
   v.field("dry_sequence_breaker_ids", dry_sequence_breaker_ids,
           "DRY: token ids that end a repeat, e.g. line breaks", at_least(0));
+  v.field("top_n_sigma", top_n_sigma,
+          "keep tokens whose logit is within this many standard deviations of the largest; 0 keeps "
+          "all",
+          at_least(0));
+  v.field("dynatemp_range", dynatemp_range,
+          "the temperature moves by this much up and down with the entropy; 0 keeps it fixed",
+          at_least(0));
+  v.field("dynatemp_exponent", dynatemp_exponent,
+          "dynamic temperature: power of the relative entropy", at_least(0));
+  v.field("xtc_probability", xtc_probability,
+          "XTC: how often the most likely tokens are removed; 0 is never", between(0, 1));
+  v.field("xtc_threshold", xtc_threshold,
+          "XTC: removes tokens of at least this probability, except the least likely of them",
+          between(0, 1));
+  v.field("mirostat", mirostat, "Mirostat: version 1 or 2; 0 is off", between(0, 2));
+  v.field("mirostat_tau", mirostat_tau, "Mirostat: target surprise in bits per token", at_least(0));
+  v.field("mirostat_eta", mirostat_eta, "Mirostat: learning rate of its bound", at_least(0));
+  v.field("logit_bias", logit_bias, "added to the logits of these token ids", between(-100, 100));
+  v.field("sampler_order", sampler_order,
+          "samplers in the order in which they run, which must name all that other keys turn on; "
+          "without it they run in the order of the catalogue");
   v.field("seed", seed, "seed of the sampling; the same seed gives the same text", at_least(0));
   v.field("stop", stop, "strings that end the answer");
   v.field("eos_token_id", eos_token_id,

@@ -5,6 +5,7 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <nlohmann/json_fwd.hpp>
 #include <string>
 #include <string_view>
@@ -30,6 +31,16 @@ struct GenerationConfig {
   int64_t dry_allowed_length = 2;
   int64_t dry_range = 0;
   std::vector<int64_t> dry_sequence_breaker_ids = {};
+  double top_n_sigma = 0.0;
+  double dynatemp_range = 0.0;
+  double dynatemp_exponent = 1.0;
+  double xtc_probability = 0.0;
+  double xtc_threshold = 0.1;
+  int64_t mirostat = 0;
+  double mirostat_tau = 5.0;
+  double mirostat_eta = 0.1;
+  std::map<int64_t, double> logit_bias = {};
+  std::vector<std::string> sampler_order = {};
   int64_t seed = 0;
   std::vector<std::string> stop = {};
   std::vector<int64_t> eos_token_id = {};

@@ -1,17 +1,20 @@
 // The catalogue of samplers: the steps that may change one row of logits between the model and the
 // choice of a token.
 //
-// Each is a pure function in its own file that changes logits in place; a token is removed by
-// setting its logit to −inf. The order of the catalogue is the order in which they run, that of
-// transformers: first the samplers that use the history, then the temperature, then the filters.
-// docs/adding/sampler.md explains how to add one.
+// Each is a function in its own file that changes logits in place; a token is removed by setting
+// its logit to −inf. The order of the catalogue is the order in which they run unless the key
+// sampler_order gives another: first those that use the history, then the temperature, then the
+// filters, as in transformers. What a sampler keeps from one draw to the next is in the
+// SamplerState of the sequence. docs/adding/sampler.md explains how to add one.
 #pragma once
 
 #include <cstdint>
 #include <span>
 #include <string_view>
 
+#include "lathe/base/rng.h"
 #include "lathe/infer/sampler/generation_config.h"
+#include "lathe/infer/sampler/mirostat.h"
 
 namespace lathe {
 
@@ -27,6 +30,19 @@ struct TokenHistory {
   }
 };
 
+// What the samplers keep of one sequence. A sequence begins with a new one; a copy of a sequence (a
+// beam, a sample that shares a beginning) copies it.
+struct SamplerState {
+  MirostatState mirostat;
+};
+
+// One draw of one sequence.
+struct SamplerStep {
+  const TokenHistory& history;
+  const Rng& rng;  // of this draw; a sampler that draws forks it by its own name
+  SamplerState& state;
+};
+
 struct SamplerInfo {
   std::string_view name;
   std::string_view keys;     // of GenerationConfig
@@ -34,8 +50,10 @@ struct SamplerInfo {
   std::string_view summary;  // one line
   bool samples_only;         // not run when greedy: it could not change which logit is largest
   bool (*active)(const GenerationConfig& config);
-  void (*apply)(const GenerationConfig& config, const TokenHistory& history,
-                std::span<float> logits);
+  void (*apply)(const GenerationConfig& config, const SamplerStep& step, std::span<float> logits);
+  // Of a sampler with state, which must be the last of the chain: told the logit of the token that
+  // was drawn from the row that it left.
+  void (*observe)(const GenerationConfig& config, float logit, SamplerState& state) = nullptr;
 };
 
 extern const std::span<const SamplerInfo> kSamplers;

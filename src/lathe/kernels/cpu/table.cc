@@ -11,6 +11,10 @@
 #include "lathe/kernels/kernels.h"
 #include "lathe/kernels/ref/ref.h"
 
+#if defined(__x86_64__)
+#include <cpuid.h>
+#endif
+
 namespace lathe::kernels {
 namespace {
 
@@ -26,6 +30,7 @@ struct Level {
   void (*fill)(Kernels&);
   bool (*supported)();
   Library library;
+  void (*add_vnni)(Kernels&) = nullptr;  // where the machine has it beside this level
 };
 
 #if defined(__x86_64__)
@@ -39,18 +44,28 @@ bool has_avx512() {
   return has_avx2() && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
          __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl");
 }
-bool has_avx512_bf16() {
-  return has_avx512() && __builtin_cpu_supports("avx512bf16") &&
-         __builtin_cpu_supports("avx512vnni");
+// VNNI, the products of bytes: with vectors of AVX2 (AVX-VNNI, bit 4 of EAX in leaf 7.1), and with
+// those of AVX-512.
+bool has_avx2_vnni() {
+  unsigned a = 0, b = 0, c = 0, d = 0;
+  return has_avx2() && __get_cpuid_count(7, 1, &a, &b, &c, &d) != 0 && (a >> 4 & 1) != 0;
 }
+bool has_avx512_vnni() { return has_avx512() && __builtin_cpu_supports("avx512vnni"); }
+bool has_avx512_bf16() { return has_avx512_vnni() && __builtin_cpu_supports("avx512bf16"); }
 #endif
 
 constexpr Level kLevels[] = {
     // lowest first
     {"baseline", isa_baseline::fill, [] { return true; }, Library::kNothing},
 #if defined(__x86_64__)
-    {"avx2", isa_avx2::fill, has_avx2, Library::kF32},
-    {"avx512", isa_avx512::fill, has_avx512, Library::kEverything},
+    {"avx2", isa_avx2::fill, has_avx2, Library::kF32,
+     [](Kernels& table) {
+       if (has_avx2_vnni()) table.quantized_matmul = isa_avx2_vnni::quantized_matmul;
+     }},
+    {"avx512", isa_avx512::fill, has_avx512, Library::kEverything,
+     [](Kernels& table) {
+       if (has_avx512_vnni()) table.quantized_matmul = isa_avx512_vnni::quantized_matmul;
+     }},
     {"avx512_bf16", isa_avx512_bf16::fill, has_avx512_bf16, Library::kF32},
     {"amx_bf16", isa_avx512_bf16::fill,
      [] { return has_avx512_bf16() && cpu::library_has_matrix_tiles(); }, Library::kEverything},
@@ -132,6 +147,7 @@ Selected build(const Level& level) {
   s.fast.name = "cpu";
   s.fast.level = level.name;
   level.fill(s.fast);
+  if (level.add_vnni != nullptr) level.add_vnni(s.fast);
   s.guarded = s.fast;
   for_each_slot([&](auto slot) { s.guarded.*slot.member = Guard<slot.member>::call; });
   // These look at their operands themselves.

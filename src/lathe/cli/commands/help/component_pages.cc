@@ -109,7 +109,7 @@ std::string training_tables() {
 std::string text_tables() {
   Table sampler(
       "Samplers",
-      "In the order in which they run; keys of `lathe generate` and `generation_config.json`.",
+      "In the order in which they run unless `sampler_order` gives another; keys of `lathe generate` and `generation_config.json`.",
       {"name", "keys", "what", "source"});
   for (const SamplerInfo& s : kSamplers) sampler.row({s.name, s.keys, s.summary, s.source});
   Table pattern("Pre-tokeniser patterns", "`lathe tokenizer train --pattern`", {"name", "what"});

@@ -16,6 +16,15 @@ LATHE_DECLARE_LEVEL(isa_baseline)
 LATHE_DECLARE_LEVEL(isa_avx2)
 LATHE_DECLARE_LEVEL(isa_avx512)
 LATHE_DECLARE_LEVEL(isa_avx512_bf16)
+
+// The same with the instructions that add products of bytes, which processors have or lack beside
+// the levels.
+namespace isa_avx2_vnni {
+LATHE_DECLARE_KERNEL(quantized_matmul)
+}
+namespace isa_avx512_vnni {
+LATHE_DECLARE_KERNEL(quantized_matmul)
+}
 }  // namespace lathe::kernels
 
 #undef LATHE_DECLARE_LEVEL

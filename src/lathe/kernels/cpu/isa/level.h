@@ -10,7 +10,12 @@
 // flag would also compile the inline functions of standard headers for that level, and the linker
 // could then pick such a copy for a machine that cannot run it. Functions called from hot loops but
 // defined in headers above must be always_inline.
-#if defined(LATHE_ISA_avx2) || defined(LATHE_ISA_avx512_bf16)
+#if defined(LATHE_ISA_avx512) || defined(LATHE_ISA_avx512_vnni) || defined(LATHE_ISA_avx512_bf16)
+#define LATHE_HAS_AVX512
+#elif defined(LATHE_ISA_avx2) || defined(LATHE_ISA_avx2_vnni)
+#define LATHE_HAS_AVX2
+#endif
+#if defined(LATHE_HAS_AVX2) || defined(LATHE_HAS_AVX512)
 #include <immintrin.h>  // its functions carry their own targets
 #endif
 
@@ -31,6 +36,12 @@
 
 #if defined(LATHE_ISA_avx2)
 LATHE_BEGIN_TARGET("avx2,fma,f16c,bmi,bmi2", "avx2,fma,f16c,bmi,bmi2")
+#elif defined(LATHE_ISA_avx2_vnni)
+LATHE_BEGIN_TARGET("avxvnni,avx2,fma,f16c,bmi,bmi2", "avxvnni,avx2,fma,f16c,bmi,bmi2")
+#elif defined(LATHE_ISA_avx512_vnni)
+LATHE_BEGIN_TARGET(
+    "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,avx2,fma,f16c,bmi,bmi2",
+    "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,avx2,fma,f16c,bmi,bmi2,prefer-vector-width=512")
 #elif defined(LATHE_ISA_avx512)
 LATHE_BEGIN_TARGET(
     "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma,f16c,bmi,bmi2",

@@ -9,9 +9,9 @@
 
 // Floats in a register. The tests compile what multiplies pairs (pair.h) once more with the shapes
 // of avx512_bf16 and without its instructions, as level emulated_bf16.
-#if defined(LATHE_ISA_avx512) || defined(LATHE_ISA_avx512_bf16) || defined(LATHE_ISA_emulated_bf16)
+#if defined(LATHE_HAS_AVX512) || defined(LATHE_ISA_emulated_bf16)
 constexpr int kWidth = 16;
-#elif defined(LATHE_ISA_avx2)
+#elif defined(LATHE_HAS_AVX2)
 constexpr int kWidth = 8;
 #else
 constexpr int kWidth = 4;
@@ -34,7 +34,7 @@ typedef uint32_t Words __attribute__((vector_size(kWidth * sizeof(uint32_t))));
 typedef uint16_t Halves __attribute__((vector_size(kWidth * sizeof(uint16_t))));
 
 LATHE_INLINE Vec load(const BF16* p) {
-#if defined(LATHE_ISA_avx2)
+#if defined(LATHE_HAS_AVX2)
   // The compiler's widening and shift are three operations, one byte shuffle does both.
   const __m256i both =
       _mm256_broadcastsi128_si256(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p)));
@@ -57,7 +57,7 @@ LATHE_INLINE Words narrowed(Vec v) {
   return (v != v ? quiet : rounded) >> 16;
 }
 LATHE_INLINE void store(BF16* p, Vec v) {
-#if defined(LATHE_ISA_avx2)
+#if defined(LATHE_HAS_AVX2)
   const __m256i words = (__m256i)narrowed(v);
   _mm_storeu_si128(
       reinterpret_cast<__m128i*>(p),

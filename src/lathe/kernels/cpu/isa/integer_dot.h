@@ -1,0 +1,86 @@
+// Products of bytes for quantised weights, at every instruction-set level. A Words register holds,
+// in each lane, four unsigned bytes of one row of weights; x contributes four signed bytes, the same
+// for all lanes. Include inside the level.h frame, after simd.h.
+#pragma once
+
+typedef int32_t Ints __attribute__((vector_size(kWidth * sizeof(int32_t))));
+typedef uint8_t Bytes __attribute__((vector_size(kWidth)));
+typedef int8_t SignedBytes __attribute__((vector_size(kWidth)));
+
+LATHE_INLINE Words load_words(const std::byte* p) {
+  Words w;
+  __builtin_memcpy(&w, p, sizeof(w));
+  return w;
+}
+
+// sum + w·x, exactly. kSmall promises bytes of w below 128: two products then fit into 16 bits.
+template <bool kSmall>
+LATHE_INLINE Ints add_dot(Ints sum, Words w, int32_t x) {
+#if defined(LATHE_ISA_avx512_bf16) || defined(LATHE_ISA_avx512_vnni)
+  return (Ints)_mm512_dpbusd_epi32((__m512i)sum, (__m512i)w, _mm512_set1_epi32(x));
+#elif defined(LATHE_ISA_avx2_vnni)
+  return (Ints)_mm256_dpbusd_avx_epi32((__m256i)sum, (__m256i)w, _mm256_set1_epi32(x));
+#elif defined(LATHE_ISA_avx512)
+  if constexpr (kSmall) {
+    const __m512i pairs = _mm512_maddubs_epi16((__m512i)w, _mm512_set1_epi32(x));
+    return sum + (Ints)_mm512_madd_epi16(pairs, _mm512_set1_epi16(1));
+  } else {
+    const __m512i all = _mm512_set1_epi32(x);
+    const __m512i even = _mm512_srai_epi16(_mm512_slli_epi16(all, 8), 8);
+    return sum + (Ints)_mm512_madd_epi16((__m512i)(w & 0x00FF00FFu), even) +
+           (Ints)_mm512_madd_epi16(_mm512_srli_epi16((__m512i)w, 8), _mm512_srai_epi16(all, 8));
+  }
+#elif defined(LATHE_ISA_avx2)
+  if constexpr (kSmall) {
+    const __m256i pairs = _mm256_maddubs_epi16((__m256i)w, _mm256_set1_epi32(x));
+    return sum + (Ints)_mm256_madd_epi16(pairs, _mm256_set1_epi16(1));
+  } else {
+    const __m256i all = _mm256_set1_epi32(x);
+    const __m256i even = _mm256_srai_epi16(_mm256_slli_epi16(all, 8), 8);
+    return sum + (Ints)_mm256_madd_epi16((__m256i)(w & 0x00FF00FFu), even) +
+           (Ints)_mm256_madd_epi16(_mm256_srli_epi16((__m256i)w, 8), _mm256_srai_epi16(all, 8));
+  }
+#else
+  for (int i = 0; i < 4; ++i)
+    sum += (Ints)(w >> (8 * i) & 0xFFu) * static_cast<int32_t>(static_cast<int8_t>(x >> (8 * i)));
+  return sum;
+#endif
+}
+
+// a·b + c, rounded once where the level has the instruction: written out, so that every loop that
+// computes a row rounds alike.
+LATHE_INLINE Vec multiply_add(Vec a, Vec b, Vec c) {
+#if defined(LATHE_HAS_AVX512)
+  return (Vec)_mm512_fmadd_ps((__m512)a, (__m512)b, (__m512)c);
+#elif defined(LATHE_HAS_AVX2)
+  return (Vec)_mm256_fmadd_ps((__m256)a, (__m256)b, (__m256)c);
+#else
+  return a * b + c;
+#endif
+}
+
+// kWidth numbers of f16.
+LATHE_INLINE Vec load_f16(const std::byte* p) {
+#if defined(LATHE_HAS_AVX512)
+  // Masked with all ones, because GCC 12 warns of the undefined vector in the plain form.
+  return (Vec)_mm512_maskz_cvtph_ps(static_cast<__mmask16>(-1),
+                                    _mm256_loadu_si256(reinterpret_cast<const __m256i*>(p)));
+#elif defined(LATHE_HAS_AVX2)
+  return (Vec)_mm256_cvtph_ps(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p)));
+#else
+  Vec v;
+  for (int i = 0; i < kWidth; ++i) {
+    F16 x;
+    __builtin_memcpy(&x, p + 2 * i, sizeof(x));
+    v[i] = to_float(x);
+  }
+  return v;
+#endif
+}
+
+template <class B>
+LATHE_INLINE Vec load_integers(const std::byte* p) {
+  B bytes;
+  __builtin_memcpy(&bytes, p, sizeof(bytes));
+  return __builtin_convertvector(bytes, Vec);
+}

@@ -1,0 +1,69 @@
+#include "lathe/ops/quantized_matrix.h"
+
+#include <algorithm>
+
+#include "lathe/base/parallel.h"
+#include "lathe/ops/common.h"
+
+namespace lathe::ops {
+namespace {
+
+// Rows that a backward product decodes at a time: few enough for the cache.
+constexpr int64_t kDecodedRows = 256;
+
+}  // namespace
+
+QuantizedMatrix::QuantizedMatrix(int64_t columns, std::span<const Rows> parts) : columns_(columns) {
+  for (const Rows& part : parts) {
+    const auto count = static_cast<int64_t>(part.blocks.size());
+    kernels::PackedRows packed = kernels::packed_form(*part.type, count, columns);
+    const Tensor memory({packed.bytes()}, DType::kU8);
+    kernels::pack_rows(packed, part.blocks, {memory.raw(), memory.bytes()});
+    packed.data = memory.raw();
+    memory_.push_back(memory);
+    parts_.push_back(packed);
+    rows_ += count;
+  }
+}
+
+size_t QuantizedMatrix::bytes() const {
+  size_t bytes = 0;
+  for (const Tensor& memory : memory_) bytes += memory.bytes();
+  return bytes;
+}
+
+Tensor QuantizedMatrix::product(const Tensor& x, const TensorView& bias, DType out) const {
+  const Tensor y({x.size(0), rows_}, out, x.device());
+  kernels_of(x).quantized_matmul(x, {parts_}, bias, y);
+  return y;
+}
+
+Tensor QuantizedMatrix::product_backward(const Tensor& dy) const {
+  const Tensor dx =
+      Tensor::zeros({dy.size(0), columns_}, accumulation_type(dy.dtype()), dy.device());
+  for (int64_t first = 0; first < rows_; first += kDecodedRows) {
+    const int64_t count = std::min(kDecodedRows, rows_ - first);
+    const Tensor w = dense_rows(first, count).to(dy.dtype()).to(dy.device());
+    kernels_of(dy).matmul(dy.narrow(1, first, count), w, {}, dx, kernels::Write::kAccumulate);
+  }
+  return dx.to(dy.dtype());
+}
+
+Tensor QuantizedMatrix::dense(DType dtype) const { return dense_rows(0, rows_).to(dtype); }
+
+Tensor QuantizedMatrix::dense_rows(int64_t first, int64_t count) const {
+  const Tensor out({count, columns_}, DType::kF32);
+  int64_t begin = 0;  // of the part
+  for (const kernels::PackedRows& part : parts_) {
+    const int64_t from = std::max(first, begin), to = std::min(first + count, begin + part.rows);
+    parallel_for(to - from, 1, [&](int64_t i) {
+      kernels::unpack_row(
+          part, from + i - begin,
+          {out.data<float>() + (from + i - first) * columns_, static_cast<size_t>(columns_)});
+    });
+    begin += part.rows;
+  }
+  return out;
+}
+
+}  // namespace lathe::ops
