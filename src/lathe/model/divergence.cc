@@ -54,15 +54,16 @@ double quantile(std::vector<double> x, double share) {
 Divergence summary(const std::vector<Scored>& all, int64_t windows) {
   Divergence d{.windows = windows, .tokens = std::ssize(all)};
   const auto n = static_cast<double>(all.size());
-  double nll = 0, nll_original = 0;
+  double nll = 0, nll_original = 0, agreeing = 0;
   std::vector<double> kl;
   for (const Scored& s : all) {
     nll += s.nll;
     nll_original += s.nll_original;
     d.kl_mean += s.kl / n;
-    d.top1_agreement += s.agree ? 1 / n : 0;
+    agreeing += s.agree ? 1 : 0;
     kl.push_back(s.kl);
   }
+  d.top1_agreement = agreeing / n;
   d.perplexity = std::exp(nll / n);
   d.perplexity_original = std::exp(nll_original / n);
   d.kl_p99 = quantile(std::move(kl), 0.99);

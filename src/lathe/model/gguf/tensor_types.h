@@ -24,10 +24,10 @@ namespace lathe {
 
 struct TypeChoice {
   const BlockType* type = nullptr;  // nullptr: `by_name` has all matrices
-  std::map<std::string, const BlockType*> by_name = {};
   bool pure = false;
   // Regular expressions, the last that matches counts.
   std::vector<std::pair<std::string, const BlockType*>> overrides = {};
+  std::map<std::string, const BlockType*> by_name = {};
 };
 
 struct TypedTensor {
