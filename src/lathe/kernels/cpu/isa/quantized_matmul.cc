@@ -30,6 +30,8 @@ namespace {
 
 constexpr int kTileRows = kWidth == 4 ? 2 : 8;
 constexpr int64_t kCachedBytes = 128 * 1024;  // of the strips that stay in the second-level cache
+// What the first tile of a strip reads ahead; strips lie one behind the other, with their scales.
+constexpr int64_t kPrefetchAhead = 4096;
 constexpr int64_t kMultiplications = 128 * 1024;  // worth a thread
 
 // A group of a row of x: x ≈ scale·q, with the sums of q over its halves.
@@ -59,39 +61,44 @@ class Rounded {
   Scratch integers_, groups_;
 };
 
+constexpr int kVectors = kGroup / kWidth;
+
+// The largest |x| of a group: the bits of |x| are in the order of |x|, with NaN above all.
+LATHE_INLINE uint32_t largest_bits(const Vec (&x)[kVectors]) {
+  Words largest = {};
+#pragma GCC unroll 8
+  for (int v = 0; v < kVectors; ++v) {
+    const Words bits = (Words)x[v] & 0x7FFFFFFFu;
+    largest = bits > largest ? bits : largest;
+  }
+  return largest_lane(largest);
+}
+
 // scale = max |x| / 127, q = x / scale to the nearest whole number. A NaN or infinity in x makes the
 // scale one, and with it the outputs NaN or infinite.
 template <class T>
-LATHE_INLINE void round_group(const T* x, int8_t* q, GroupOfX& group) {
-  uint32_t largest = 0;  // bits of |x| are in the order of |x|, with NaN above all
-#pragma omp simd reduction(max : largest)
-  for (int64_t i = 0; i < kGroup; ++i) {
-    const float value = to_float(x[i]);
-    uint32_t bits;
-    __builtin_memcpy(&bits, &value, sizeof(bits));
-    largest = std::max(largest, bits & 0x7FFFFFFFu);
-  }
+LATHE_INLINE void round_group(const T* from, int8_t* q, GroupOfX& group) {
+  Vec x[kVectors];
+#pragma GCC unroll 8
+  for (int v = 0; v < kVectors; ++v) x[v] = load(from + v * kWidth);
+  const uint32_t largest = largest_bits(x);
   float magnitude;
   __builtin_memcpy(&magnitude, &largest, sizeof(magnitude));
   group.scale = magnitude / 127.0f;
-  const bool finite = largest < 0x7F800000u;
   // Below the smallest normal scale the quotient would overflow, and x counts as 0.
-  const float inverse = finite && group.scale >= 1.17549435e-38f ? 1.0f / group.scale : 0.0f;
-  int32_t sum[2] = {};
-  for (int half = 0; half < 2; ++half) {
-    int32_t total = 0;
-#pragma omp simd reduction(+ : total)
-    for (int64_t i = half * kGroup / 2; i < (half + 1) * kGroup / 2; ++i) {
-      const float value = finite ? to_float(x[i]) * inverse : 1.0f;
-      const auto nearest = static_cast<int32_t>(value + (value < 0 ? -0.5f : 0.5f));
-      q[i] = static_cast<int8_t>(nearest);
-      total += nearest;
-    }
-    sum[half] = total;
+  const bool finite = largest < 0x7F800000u;
+  const float inverse = group.scale >= 1.17549435e-38f ? 1.0f / group.scale : 0.0f;
+#pragma GCC unroll 8
+  for (int v = 0; v < kVectors; ++v) {
+    const Vec quotient = finite ? x[v] * inverse : Vec{} + 1.0f;
+    const Vec half = (Vec)(((Words)quotient & 0x80000000u) | 0x3F000000u);  // ±0.5
+    const auto bytes =
+        __builtin_convertvector(__builtin_convertvector(quotient + half, Ints), SignedBytes);
+    __builtin_memcpy(q + v * kWidth, &bytes, sizeof(bytes));
   }
-  group.sum[0] = sum[0];
-  group.sum[1] = sum[1];
-  group.total = group.scale * static_cast<float>(sum[0] + sum[1]);
+  group.sum[0] = sum_of_16(q);
+  group.sum[1] = sum_of_16(q + kGroup / 2);
+  group.total = group.scale * static_cast<float>(group.sum[0] + group.sum[1]);
 }
 
 template <class T>
@@ -126,6 +133,9 @@ LATHE_INLINE void multiply(const Call& c, int64_t strip, int lane, int64_t n, Ve
   const int8_t* x = c.x.integers(n);
   const GroupOfX* x_groups = c.x.groups(n);
   for (int64_t g = 0; g < groups; ++g, group += kLayout.group_bytes(), x += kGroup) {
+    if (n == 0)
+      for (int64_t at = 0; at < kLayout.group_bytes(); at += kVectorBytes)
+        __builtin_prefetch(group + kPrefetchAhead + at, 0, 0);
     Words w[kWordsOfGroup];
     load_group<kLayout.bits>(group, w);
 #pragma GCC unroll 2
