@@ -138,7 +138,7 @@ TEST_F(PublishedFolder, WhatTheModelHasNoUseForIsNamed) {
     CollectedLog collected;
     EXPECT_EQ(logits(path, collected.log), want_);
     EXPECT_EQ(collected.text, "warning: " + path.string() +
-                                  ": the model that config.json describes does not use 2 tensors, "
+                                  ": the model does not use 2 tensors, "
                                   "which are ignored: v_head.summary.weight, score.weight\n");
   });
   const fs::path path = save(family_config("llama"));

@@ -220,7 +220,7 @@ TEST(GgufPreTokenizers, EachIsAPreTokenizerThatHasItsNameBack) {
       at = piece.end;
     }
     EXPECT_EQ(at, text.size()) << pre.name;
-    const auto name = gguf_pre_tokenizer_name(json, pre.ignore_merges);
+    const auto name = gguf_pre_tokenizer_name(json, pre.ignore_merges, pre.clean_spaces);
     ASSERT_TRUE(name.has_value()) << pre.name;
     EXPECT_EQ(find_gguf_pre_tokenizer(*name, "f").regexes, pre.regexes) << pre.name;
   }
@@ -228,7 +228,7 @@ TEST(GgufPreTokenizers, EachIsAPreTokenizerThatHasItsNameBack) {
 
 TEST(GgufPreTokenizers, NamesOfWellKnownPreTokenizers) {
   const auto name = [](std::string_view json, bool ignore_merges = false) {
-    return gguf_pre_tokenizer_name(Json::parse(json), ignore_merges).value_or("none");
+    return gguf_pre_tokenizer_name(Json::parse(json), ignore_merges, true).value_or("none");
   };
   EXPECT_EQ(name(R"({"type": "ByteLevel", "add_prefix_space": false, "use_regex": true})"),
             "gpt-2");
@@ -241,12 +241,17 @@ TEST(GgufPreTokenizers, NamesOfWellKnownPreTokenizers) {
             "starcoder");
   for (const PatternInfo& info : kPreTokenizers)
     EXPECT_NE(gguf_pre_tokenizer_name(PreTokenizer::json_for(info.pattern),
-                                      info.pattern == Pattern::kCl100k),
+                                      info.pattern == Pattern::kCl100k, true),
               std::nullopt)
         << info.name;
   const Json cl100k = PreTokenizer::json_for(Pattern::kCl100k);
-  EXPECT_EQ(gguf_pre_tokenizer_name(cl100k, true), "llama-bpe");
-  EXPECT_EQ(gguf_pre_tokenizer_name(cl100k, false), "dbrx");
+  EXPECT_EQ(gguf_pre_tokenizer_name(cl100k, true, true), "llama-bpe");
+  EXPECT_EQ(gguf_pre_tokenizer_name(cl100k, false, true), "dbrx");
+  // Of names that cut alike, one that keeps the spaces before punctuation.
+  const auto digits = Json::parse(R"({"type": "Sequence", "pretokenizers": [
+                   {"type": "Digits", "individual_digits": true},
+                   {"type": "ByteLevel", "add_prefix_space": false, "use_regex": true}]})");
+  EXPECT_EQ(gguf_pre_tokenizer_name(digits, false, false), "smollm");
 }
 
 std::string unpacked(const fs::path& path) {

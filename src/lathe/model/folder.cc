@@ -11,6 +11,8 @@
 #include "lathe/io/model_files.h"
 #include "lathe/io/safetensors.h"
 #include "lathe/model/family.h"
+#include "lathe/model/gguf/gguf_files.h"
+#include "lathe/model/gguf/gguf_model.h"
 #include "lathe/model/weight_map.h"
 #include "lathe/nn/position/rope.h"
 
@@ -47,7 +49,7 @@ Json config_json(const Transformer& model, const SaveOptions& options) {
   const ModelConfig& c = model.config();
   const Family& family = family_for(c);
   Json json = Json::object();
-  if (!options.like.empty()) {
+  if (!options.like.empty() && !is_gguf_file(options.like)) {
     const Json theirs = read_json_file(options.like / "config.json");
     if (theirs.value("model_type", std::string()) == family.name) json = theirs;
   }
@@ -155,6 +157,7 @@ std::string name_in_folder(const fs::path& tokenizer) {
 }  // namespace
 
 ModelFiles tokenizer_files(const fs::path& from) {
+  if (is_gguf_file(from)) return tokenizer_files_of_gguf(from);
   ModelFiles files;
   const auto belongs = [](const fs::path& path) {
     return model_file_kind(path.filename().string()) == ModelFileKind::kTokenizer;

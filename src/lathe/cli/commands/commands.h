@@ -8,6 +8,9 @@
 
 namespace lathe {
 
+// Of the argument of a command that reads a model.
+inline constexpr const char* kModelHelp = "folder or GGUF file of the model";
+
 Command bench_command();
 Command completion_command();
 Command convert_command();
@@ -15,6 +18,8 @@ Command data_command();
 Command demo_command();
 Command eval_command();
 Command export_command();
+Command quantize_command();
+Command dequantize_command();
 Command generate_command();
 Command inspect_command();
 Command lineage_command();

@@ -263,15 +263,19 @@ Json json_of(const GgufPreTokenizer& pre_tokenizer) {
 }
 
 std::optional<std::string_view> gguf_pre_tokenizer_name(const Json& pre_tokenizer,
-                                                        bool ignore_merges) {
+                                                        bool ignore_merges, bool clean_spaces) {
   Regexes regexes;
   bool byte_level = false;
   if (!flatten(pre_tokenizer, regexes, byte_level)) return std::nullopt;
-  for (const GgufPreTokenizer& known : gguf_pre_tokenizers())
-    if (known.regexes == regexes && known.byte_level == byte_level &&
-        known.ignore_merges == ignore_merges)
-      return known.name;
-  return std::nullopt;
+  std::optional<std::string_view> name;
+  for (const GgufPreTokenizer& known : gguf_pre_tokenizers()) {
+    if (known.regexes != regexes || known.byte_level != byte_level ||
+        known.ignore_merges != ignore_merges)
+      continue;
+    if (known.clean_spaces == clean_spaces) return known.name;
+    if (!name) name = known.name;
+  }
+  return name;
 }
 
 }  // namespace lathe

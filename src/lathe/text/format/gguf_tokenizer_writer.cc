@@ -4,6 +4,7 @@
 
 #include "lathe/base/error.h"
 #include "lathe/text/format/gguf_pre_tokenizers.h"
+#include "lathe/text/format/sentencepiece_writer.h"
 #include "lathe/text/model/byte_bpe.h"
 #include "lathe/text/tokenizer_data.h"
 
@@ -35,14 +36,14 @@ void put_tokens(const TokenizerData& data, GgufVocabulary& out) {
   }
 }
 
-GgufVocabulary byte_level(const TokenizerData& data, const ByteBpe& model) {
+GgufVocabulary byte_level(const TokenizerData& data, const ByteBpe& model, bool clean_spaces) {
   can(data.parts.normalizer.is_null(), "it has a normaliser");
   can(!model.options().unknown, "it has an unknown token");
   for (const AddedToken& token : data.added)
     can(!token.lstrip && !token.rstrip && !token.single_word,
         fmt::format("'{}' takes white space along or stands only between words", token.content));
-  const auto name =
-      gguf_pre_tokenizer_name(data.parts.pre_tokenizer, model.options().ignore_merges);
+  const auto name = gguf_pre_tokenizer_name(data.parts.pre_tokenizer, model.options().ignore_merges,
+                                            clean_spaces);
   can(name.has_value(), "llama.cpp has no name for how it splits text");
   GgufVocabulary out;
   out.model = "gpt2";
@@ -93,12 +94,12 @@ GgufVocabulary sentencepiece(const TokenizerData& data, const SentencePieceFile&
 
 }  // namespace
 
-GgufVocabulary gguf_vocabulary_of(const Tokenizer& tokenizer) {
+GgufVocabulary gguf_vocabulary_of(const Tokenizer& tokenizer, bool clean_spaces) {
   const TokenizerData& data = tokenizer.data();
   if (data.sentencepiece) return sentencepiece(data, data.sentencepiece->file);
-  const auto* model = dynamic_cast<const ByteBpe*>(data.model.get());
-  can(model != nullptr, "it is neither BPE on bytes nor read from a SentencePiece model");
-  return byte_level(data, *model);
+  if (const auto* model = dynamic_cast<const ByteBpe*>(data.model.get()))
+    return byte_level(data, *model, clean_spaces);
+  return sentencepiece(data, sentencepiece_file_of(tokenizer));
 }
 
 }  // namespace lathe

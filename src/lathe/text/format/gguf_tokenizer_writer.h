@@ -6,11 +6,19 @@
 
 namespace lathe {
 
-// What gguf_tokenizer() makes a tokenizer of with the same ids. Throws kFormat, naming the obstacle,
+// What gguf_tokenizer() makes a tokenizer of with the same ids. `clean_spaces`: whether decoding may
+// drop the space before some punctuation (clean_up_tokenization_spaces), which decides between names
+// of pre-tokenisers that cut alike. Throws kFormat, naming the obstacle,
 // for what the format cannot say: other models than BPE on bytes and SentencePiece's, a normaliser
 // or a split that llama.cpp has no name for, added tokens that take white space along or stand only
 // between words; of SentencePiece's BPE a character map, removed white space, and characters
-// without byte fallback.
-GgufVocabulary gguf_vocabulary_of(const Tokenizer& tokenizer);
+// without byte fallback. A tokenizer.json that is SentencePiece's BPE counts as that.
+GgufVocabulary gguf_vocabulary_of(const Tokenizer& tokenizer, bool clean_spaces = true);
+
+// The same for the tokenizer of a model's folder, with what the folder says beside it: the special
+// tokens and flags of tokenizer_config.json, and the chat template (chat_template.jinja, else that
+// of tokenizer_config.json). A token table with more rows than the tokenizer has ids, `rows`, gets
+// unused tokens for the rest.
+GgufVocabulary gguf_vocabulary_of_folder(const std::string& folder, int64_t rows);
 
 }  // namespace lathe

@@ -1,6 +1,7 @@
 #include <nlohmann/json.hpp>
 
 #include "lathe/cli/commands/bench/bench.h"
+#include "lathe/cli/commands/commands.h"
 #include "lathe/infer/contiguous_cache.h"
 #include "lathe/infer/engine.h"
 #include "lathe/kernels/machine.h"
@@ -13,7 +14,7 @@ struct DecodeOptions {
   std::string model, precision = "bf16";
   int64_t new_tokens = 64;
   void visit(Visitor& v) {
-    v.positional("model", model, "folder of the model");
+    v.positional("model", model, kModelHelp);
     v.field("new_tokens", new_tokens, "tokens to generate", at_least(2));
     v.choice("precision", precision, precision_names(), "arithmetic and weights in memory");
   }
@@ -56,7 +57,7 @@ struct PrefillOptions {
   std::string model, precision = "bf16";
   int64_t tokens = 512, runs = 5;
   void visit(Visitor& v) {
-    v.positional("model", model, "folder of the model");
+    v.positional("model", model, kModelHelp);
     v.field("tokens", tokens, "tokens of the prompt", at_least(1));
     v.field("runs", runs, "number of runs; the median is reported", at_least(1));
     v.choice("precision", precision, precision_names(), "arithmetic and weights in memory");

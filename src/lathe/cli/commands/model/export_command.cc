@@ -17,7 +17,7 @@ struct ExportOptions {
   bool overwrite = false;
 
   void visit(Visitor& v) {
-    v.positional("model", model, "folder of the model");
+    v.positional("model", model, kModelHelp);
     v.field("out", out, "folder to write", required());
     v.choice("dtype", dtype, weight_type_names(), "type of the weights on disk");
     v.field("shard_mib", shard_mib, "largest size of one weight file, in MiB",

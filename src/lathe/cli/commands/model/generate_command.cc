@@ -27,7 +27,7 @@ struct GenerateOptions {
   GenerationConfig generation;
 
   void visit(Visitor& v) {
-    v.positional("model", model, "folder of the model");
+    v.positional("model", model, kModelHelp);
     v.field("prompt", prompt, "text to continue");
     v.field("special", special,
             "recognise special tokens written in the prompt; without, they are plain text");

@@ -9,6 +9,7 @@
 #include "lathe/cli/commands/commands.h"
 #include "lathe/cli/commands/help/pages.h"
 #include "lathe/config/recipe_file.h"
+#include "lathe/model/gguf/gguf_model.h"
 #include "lathe/model/load_model.h"
 #include "lathe/model/presets.h"
 #include "lathe/model/summary.h"
@@ -61,7 +62,7 @@ Subject from_preset(const std::string& target) {
   const std::string name = target.starts_with("presets/") ? target.substr(8) : target;
   const std::vector<std::string> names = names_of(presets());
   require(std::ranges::find(names, name) != names.end(), ErrorKind::kUsage, target,
-          "is neither a model folder, nor a recipe (.toml or .json), nor a preset.{} Presets: {}",
+          "is neither a model folder, nor a GGUF file, nor a recipe (.toml or .json), nor a preset.{} Presets: {}",
           did_you_mean(name, names), join(names, ", "));
   const Preset& preset = find_preset(name);
   Subject s{preset.config(), {}, {}, {}};
@@ -82,12 +83,12 @@ Subject from_folder(const std::string& path, const Log& log) {
 Subject find_subject(const InspectOptions& o, const CommandContext& context) {
   std::error_code error;
   require(o.target.has_value(), ErrorKind::kUsage, "command line",
-          "nothing to inspect; give a model folder, a recipe or a preset, or --matrix");
+          "nothing to inspect; give a model folder, a GGUF file, a recipe or a preset, or --matrix");
   const std::string& target = *o.target;
   const fs::path path = target;
   const bool recipe = path.extension() == ".toml" || path.extension() == ".json";
   Subject s;
-  if (fs::is_directory(path, error)) {
+  if (fs::is_directory(path, error) || is_gguf_file(path)) {
     s = from_folder(target, context.log);
   } else if (recipe) {
     s = from_recipe(target, context.overrides);

@@ -27,7 +27,7 @@ struct LogitsOptions {
   std::string device = "cpu";
 
   void visit(Visitor& v) {
-    v.positional("model", model, "folder of the model");
+    v.positional("model", model, kModelHelp);
     v.field("input", input,
             "JSON file: input_ids, and optionally labels, attention_mask, prefix_length, "
             "token_type_ids, decoder_input_ids",

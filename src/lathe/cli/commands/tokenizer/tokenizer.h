@@ -18,6 +18,7 @@ Command tokenizer_convert_command();
 Command tokenizer_extend_command();
 Command tokenizer_prune_command();
 Command tokenizer_compare_command();
+Command tokenizer_template_command();
 
 // What every command says of its argument TOKENIZER.
 inline constexpr const char* kTokenizerHelp =

@@ -72,7 +72,7 @@ Command tokenizer_command() {
       {.name = "tokenizer", .summary = "train and compare tokenizers, turn text into ids and back"},
       {tokenizer_train_command(), tokenizer_encode_command(), tokenizer_decode_command(),
        tokenizer_inspect_command(), tokenizer_compare_command(), tokenizer_convert_command(),
-       tokenizer_extend_command(), tokenizer_prune_command()});
+       tokenizer_extend_command(), tokenizer_prune_command(), tokenizer_template_command()});
 }
 
 }  // namespace lathe

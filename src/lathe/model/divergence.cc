@@ -1,0 +1,119 @@
+#include "lathe/model/divergence.h"
+
+#include <algorithm>
+#include <cmath>
+#include <vector>
+
+#include "lathe/base/error.h"
+#include "lathe/base/parallel.h"
+#include "lathe/model/model_pass.h"
+
+namespace lathe {
+namespace {
+
+// ln of the sum of exp(x), its sum in f64.
+double log_sum_exp(std::span<const float> x) {
+  const float most = *std::ranges::max_element(x);
+  double sum = 0;
+  for (const float v : x) sum += std::exp(v - most);
+  return double{most} + std::log(sum);
+}
+
+struct Scored {
+  double kl, nll_original, nll;
+  bool agree;
+};
+
+Scored score(std::span<const float> original, std::span<const float> other, int32_t token) {
+  const double lse_p = log_sum_exp(original), lse_q = log_sum_exp(other);
+  const auto shift = static_cast<float>(lse_p);
+  double kl = 0;
+  for (size_t v = 0; v < original.size(); ++v)
+    kl += double{std::exp(original[v] - shift)} * (double{original[v]} - double{other[v]});
+  const auto at = static_cast<size_t>(token);
+  return {.kl = kl - lse_p + lse_q,
+          .nll_original = lse_p - double{original[at]},
+          .nll = lse_q - double{other[at]},
+          .agree = std::ranges::max_element(original) - original.begin() ==
+                   std::ranges::max_element(other) - other.begin()};
+}
+
+// Logits of every token but the last, [T-1,V].
+Tensor logits_of(const Transformer& model, const IdRows& window) {
+  ModelPass pass(model, Pass{});
+  const Var hidden = pass.hidden({.rows = Rows::of(window)});
+  const Tensor scored = hidden.value.narrow(0, 0, hidden.value.size(0) - 1);
+  return pass.logits(Var(scored)).value.to(DType::kF32);
+}
+
+std::span<const float> row_of(const Tensor& logits, int64_t row) {
+  const int64_t width = logits.size(1);
+  return logits.span<float>().subspan(static_cast<size_t>(row * width), static_cast<size_t>(width));
+}
+
+double quantile(std::vector<double> x, double share) {
+  std::ranges::sort(x);
+  const double at = share * static_cast<double>(x.size() - 1);
+  const auto below = static_cast<size_t>(at);
+  const size_t above = std::min(below + 1, x.size() - 1);
+  return x[below] + (at - static_cast<double>(below)) * (x[above] - x[below]);
+}
+
+Divergence summary(const std::vector<Scored>& all, int64_t windows) {
+  Divergence d{.windows = windows, .tokens = std::ssize(all)};
+  const auto n = static_cast<double>(all.size());
+  double nll = 0, nll_original = 0;
+  std::vector<double> kl;
+  for (const Scored& s : all) {
+    nll += s.nll;
+    nll_original += s.nll_original;
+    d.kl_mean += s.kl / n;
+    d.top1_agreement += s.agree ? 1 / n : 0;
+    kl.push_back(s.kl);
+  }
+  d.perplexity = std::exp(nll / n);
+  d.perplexity_original = std::exp(nll_original / n);
+  d.kl_p99 = quantile(std::move(kl), 0.99);
+  return d;
+}
+
+void check(const Transformer& a, const Transformer& b, std::span<const int32_t> text) {
+  const auto &p = a.config(), &q = b.config();
+  require(p.vocab_size == q.vocab_size, ErrorKind::kData, "divergence",
+          "the models have {} and {} tokens, expected the same vocabulary", p.vocab_size,
+          q.vocab_size);
+  for (const ModelConfig* c : {&p, &q})
+    require(c->body_traits().causal && !c->body_traits().encoder, ErrorKind::kData, "divergence",
+            "a model with body \"{}\" does not predict the next token of a text; only decoders can "
+            "be compared",
+            c->body);
+  require(text.size() >= 2, ErrorKind::kData, "divergence",
+          "the text has {} tokens, expected at least 2; give a longer text", text.size());
+}
+
+}  // namespace
+
+Divergence divergence(const Transformer& original, const Transformer& other,
+                      std::span<const int32_t> text, const DivergenceOptions& options) {
+  check(original, other, text);
+  std::vector<Scored> all;
+  int64_t windows = 0;
+  for (size_t first = 0; first < text.size(); first += static_cast<size_t>(options.window)) {
+    const auto part =
+        text.subspan(first, std::min(static_cast<size_t>(options.window), text.size() - first));
+    if (part.size() < 2) continue;
+    const IdRows window = {{part.begin(), part.end()}};
+    const Tensor p = logits_of(original, window), q = logits_of(other, window);
+    const size_t before = all.size();
+    all.resize(before + part.size() - 1);
+    parallel_for(std::ssize(part) - 1, 1, [&](int64_t t) {
+      const auto at = static_cast<size_t>(t);
+      all[before + at] = score(row_of(p, t), row_of(q, t), part[at + 1]);
+    });
+    ++windows;
+    if (options.progress) options.progress(static_cast<int64_t>(first + part.size()));
+  }
+  return summary(all, windows);
+}
+
+}  // namespace lathe

@@ -1,0 +1,36 @@
+// How far one model's predictions are from another's on the same text: what quantisation,
+// pruning or a merge costs.
+//
+// The text is cut into windows, each computed alone, and every position but the first of a window is
+// scored. With p the original's distribution for the next token and q the other's:
+//   perplexity   exp(mean of -ln q(token))
+//   kl           sum over tokens v of p(v)·(ln p(v) - ln q(v)), in nats
+//   agreement    share of positions where both find the same token likeliest
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <span>
+
+#include "lathe/model/transformer.h"
+
+namespace lathe {
+
+struct Divergence {
+  int64_t windows = 0, tokens = 0;  // tokens that are scored
+  double perplexity_original = 0, perplexity = 0;
+  double kl_mean = 0, kl_p99 = 0;  // of positions; the 99th percentile interpolates linearly
+  double top1_agreement = 0;
+};
+
+struct DivergenceOptions {
+  int64_t window = 512;
+  std::function<void(int64_t done)> progress = {};  // tokens of the text; may throw
+};
+
+// Both are causal models with the same vocabulary; computes in their arithmetic, sums in f64. Throws
+// kData for a text of fewer than two tokens and for models that do not fit each other.
+Divergence divergence(const Transformer& original, const Transformer& other,
+                      std::span<const int32_t> text, const DivergenceOptions& options = {});
+
+}  // namespace lathe

@@ -1,0 +1,42 @@
+// Writes a model as a GGUF file that llama.cpp loads and that means the same there: the names, keys
+// and row orders of its converter.
+#pragma once
+
+#include <filesystem>
+#include <functional>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "lathe/model/gguf/tensor_types.h"
+#include "lathe/model/transformer.h"
+
+namespace lathe {
+
+// For each tensor by name: the mean square of every input that its columns are multiplied with, for
+// experts one expert after the other. Tensors that are missing are rounded without.
+using Importances = std::map<std::string, std::vector<float>>;
+
+struct WriteGgufOptions {
+  TypeChoice types;
+  // The model's own folder or GGUF file: where its tokenizer, chat template and name come from.
+  std::filesystem::path from;
+  const Importances* importances = nullptr;
+  // Called after each tensor with the elements that are done. May throw: nothing is written then.
+  std::function<void(int64_t done)> progress = {};
+};
+
+struct WrittenTensor {
+  std::string name;
+  const BlockType* type;
+  int64_t elements;
+  double rmse;  // sqrt(mean((decoded - original)²))
+  bool is_fallback;
+};
+
+// The file is replaced atomically. Errors: kConfig for a model that GGUF cannot express; kData,
+// naming tensor and element, for weights that are not finite or that a type cannot hold.
+std::vector<WrittenTensor> write_gguf(Transformer& model, const std::filesystem::path& path,
+                                      const WriteGgufOptions& options);
+
+}  // namespace lathe

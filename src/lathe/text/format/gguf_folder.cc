@@ -1,0 +1,87 @@
+// The tokenizer of a model's folder for a GGUF file, with what the folder says beside it.
+
+#include <algorithm>
+#include <filesystem>
+
+#include "lathe/base/error.h"
+#include "lathe/io/mapped_file.h"
+#include "lathe/text/format/gguf_tokenizer_writer.h"
+#include "lathe/text/format/json_fields.h"
+
+namespace lathe {
+namespace {
+
+namespace fs = std::filesystem;
+using text_json::Json;
+
+// A token under a key such as "bos_token": its text, or an object that has it.
+std::string token_text(const Json& config, const std::string& key) {
+  const auto found = config.find(key);
+  if (found == config.end()) return "";
+  const Json& token =
+      found->is_object() && found->contains("content") ? (*found)["content"] : *found;
+  return token.is_string() ? token.get<std::string>() : "";
+}
+
+void read_special_tokens(const Json& config, GgufVocabulary& v) {
+  const std::pair<const char*, std::optional<int32_t>*> slots[] = {
+      {"bos_token", &v.bos},     {"eos_token", &v.eos},       {"unk_token", &v.unknown},
+      {"pad_token", &v.padding}, {"sep_token", &v.separator}, {"cls_token", &v.cls},
+      {"mask_token", &v.mask},
+  };
+  for (const auto& [key, slot] : slots) {
+    const std::string text = token_text(config, key);
+    const auto at = std::ranges::find(v.tokens, text);
+    if (!text.empty() && at != v.tokens.end()) *slot = static_cast<int32_t>(at - v.tokens.begin());
+  }
+  const std::pair<const char*, std::optional<bool>*> flags[] = {{"add_bos_token", &v.add_bos},
+                                                                {"add_eos_token", &v.add_eos}};
+  for (const auto& [key, flag] : flags)
+    if (const auto found = config.find(key); found != config.end() && found->is_boolean())
+      *flag = found->get<bool>();
+}
+
+Json read_object(const fs::path& path) {
+  std::error_code error;
+  if (!fs::exists(path, error)) return Json::object();
+  Json json = text_json::parse(read_file(path), path.string());
+  require(json.is_object(), ErrorKind::kFormat, path.string(), "is a {}, expected a JSON object",
+          json.type_name());
+  return json;
+}
+
+std::string chat_template(const fs::path& folder, const Json& config) {
+  const fs::path file = folder / "chat_template.jinja";
+  std::error_code error;
+  if (fs::exists(file, error)) return read_file(file);
+  const auto found = config.find("chat_template");
+  return found != config.end() && found->is_string() ? found->get<std::string>() : "";
+}
+
+void fill_up(GgufVocabulary& v, int64_t rows) {
+  for (auto id = std::ssize(v.tokens); id < rows; ++id) {
+    v.tokens.push_back(fmt::format("[PAD{}]", id));
+    v.types.push_back(GgufTokenType::kUnused);
+    if (!v.scores.empty()) v.scores.push_back(-10000.0f);
+  }
+}
+
+}  // namespace
+
+GgufVocabulary gguf_vocabulary_of_folder(const std::string& folder, int64_t rows) {
+  const Json config = read_object(fs::path(folder) / "tokenizer_config.json");
+  // Where the key is missing, transformers cleaned up until version 5.
+  const bool clean_spaces =
+      text_json::get_bool(config, "clean_up_tokenization_spaces", true, folder);
+  GgufVocabulary v = gguf_vocabulary_of(load_tokenizer(folder), clean_spaces);
+  require(std::ssize(v.tokens) <= rows, ErrorKind::kData, folder,
+          "the tokenizer has {} ids, but the model's token table has only {} rows; they do not "
+          "belong together",
+          v.tokens.size(), rows);
+  fill_up(v, rows);
+  read_special_tokens(config, v);
+  v.chat_template = chat_template(folder, config);
+  return v;
+}
+
+}  // namespace lathe
