@@ -13,6 +13,7 @@
 #include "lathe/model/load_model.h"
 #include "lathe/nn/adapters.h"
 #include "lathe/ops/elementwise.h"
+#include "lathe/ops/embedding.h"
 #include "lathe/ops/linear.h"
 #include "model/checks.h"
 
@@ -49,6 +50,9 @@ class DensePacked : public ops::PackedMatrix {
     return dx;
   }
   Tensor dense(DType dtype) const override { return matrix_.to(dtype); }
+  Tensor lookup(const Tensor& ids, DType dtype) const override {
+    return ops::embedding(Var(matrix_), ids, dtype).value;
+  }
 
  private:
   Tensor matrix_;

@@ -2,6 +2,7 @@
 #include "lathe/ops/packed_matrix.h"
 
 #include "io/temp_folder.h"
+#include "lathe/ops/embedding.h"
 #include "lathe/ops/linear.h"
 #include "ops/harness.h"
 
@@ -36,6 +37,9 @@ class Eighths : public ops::PackedMatrix {
     Values eighths;
     for (const int8_t v : values_) eighths.push_back(v / 8.0);
     return tensor_of(eighths, shape_, dtype, Device::kCpu);
+  }
+  Tensor lookup(const Tensor& ids, DType dtype) const override {
+    return embedding(Var(dense(dtype)), ids).value;
   }
 
  private:

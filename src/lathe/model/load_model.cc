@@ -4,6 +4,7 @@
 #include "lathe/base/parallel.h"
 #include "lathe/base/process.h"
 #include "lathe/base/strings.h"
+#include "lathe/model/packed_parameters.h"
 #include "lathe/model/stored_model.h"
 
 namespace lathe {
@@ -28,6 +29,20 @@ void copy_weights(const StoredWeights& w) {
 
 bool readable_as(const Parameter& p, DType stored, DType wanted) {
   return stored == wanted || (p.widened_in_use && stored == DType::kBF16 && wanted == DType::kF32);
+}
+
+// Takes out of `w` the places of parameters whose rows all are blocks that products can compute on.
+StoredWeights pack_weights(const StoredWeights& w) {
+  PackedParameters packed;
+  for (size_t i = 0; i < w.places.size(); ++i) packed.add(w.places[i], *w.arrays[i]);
+  StoredWeights rest{w.reader, {}, {}, {}};
+  for (size_t i = 0; i < w.places.size(); ++i) {
+    if (packed.has(w.places[i])) continue;
+    rest.places.push_back(w.places[i]);
+    rest.arrays.push_back(w.arrays[i]);
+  }
+  packed.place();
+  return rest;
 }
 
 // Memory for parameters in the file's type where that can be read, and copies. Where `map` is set,
@@ -88,14 +103,17 @@ std::unique_ptr<Transformer> load_model(const fs::path& path, const LoadOptions&
   return model;
 }
 
-std::unique_ptr<Transformer> load_for_inference(const fs::path& path, DType dtype, const Log& log) {
+std::unique_ptr<Transformer> load_for_inference(const fs::path& path, DType dtype, const Log& log,
+                                                QuantisedWeights quantised) {
   const auto stored = open_stored_model(path);
   auto model = std::make_unique<Transformer>(stored->config(log));
   const StoredWeights weights = stored->weights(*model);
   size_t bytes = 0;
   for (const ArraySpan* array : weights.arrays) bytes += array->bytes.size();
   const auto memory = static_cast<size_t>(physical_memory_bytes());
-  place_weights(*model, weights, dtype, /*map=*/memory > 0 && bytes > memory / 2);
+  const bool native = quantised == QuantisedWeights::kNative;
+  place_weights(*model, native ? pack_weights(weights) : weights, dtype,
+                /*map=*/memory > 0 && bytes > memory / 2);
   warn_of_unused(weights, path, log);
   return model;
 }

@@ -37,11 +37,18 @@ struct LoadOptions {
 // weights are decoded.
 std::unique_ptr<Transformer> load_model(const std::filesystem::path& path,
                                         const LoadOptions& options);
+// What becomes of quantised weights.
+enum class QuantisedWeights : uint8_t {
+  kDecoded,  // their elements, in the type of activations
+  kNative,   // stay as they are where products can compute on the blocks (ops/quantized_matrix.h):
+             // fewer bytes and faster, with activations rounded to 8 bits in blocks of 32
+};
 // For generation: kAsStored, because own memory is in huge pages and is read up to a fifth faster
 // than a mapped file (LOG.md); kMapped if the copy would take more than half of the machine's
 // memory.
-std::unique_ptr<Transformer> load_for_inference(const std::filesystem::path& path, DType dtype,
-                                                const Log& log = {});
+std::unique_ptr<Transformer> load_for_inference(
+    const std::filesystem::path& path, DType dtype, const Log& log = {},
+    QuantisedWeights quantised = QuantisedWeights::kDecoded);
 // Loads the weights into a model that is already allocated.
 void load_weights(Transformer& model, const std::filesystem::path& path, const Log& log = {});
 

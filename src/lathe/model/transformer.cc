@@ -180,7 +180,10 @@ ops::OutputHead Transformer::head(const Pass& pass) const {
 }
 
 Var Transformer::logits(const Pass& pass, const Var& hidden) const {
-  return ops::logits(hidden, head(pass));
+  const Parameter& weight = head_ ? head_->weight : embedding_.weight;
+  if (weight.value.packed() == nullptr) return ops::logits(hidden, head(pass));
+  const Var y = product(pass, weight, hidden, head_ ? head_->bias : head_bias_);
+  return ops::soft_cap(y, config_.final_logit_softcapping);
 }
 
 std::vector<Parameter*> Transformer::parameters() {

@@ -10,10 +10,9 @@ Embedding::Embedding(int64_t rows, int64_t width, double init_std)
 }
 
 Var Embedding::forward(const Forward& f, const Tensor& ids, std::optional<DType> out_dtype) const {
-  const Var table = weight.value.packed() != nullptr
-                        ? Var(weight.value.packed()->dense(out_dtype.value_or(DType::kF32)))
-                        : f.use(weight);
-  return ops::embedding(table, ids, out_dtype);
+  if (const auto* packed = weight.value.packed())
+    return Var(packed->lookup(ids, out_dtype.value_or(DType::kF32)));
+  return ops::embedding(f.use(weight), ids, out_dtype);
 }
 
 }  // namespace lathe

@@ -19,6 +19,9 @@ class PackedMatrix {
   virtual Tensor product_backward(const Tensor& dy) const = 0;
   // The whole matrix as elements of `dtype`.
   virtual Tensor dense(DType dtype) const = 0;
+  // Some of its rows: ids i32 [N], each a row -> [N,I] of `dtype`. Throws kData for an id that is
+  // none.
+  virtual Tensor lookup(const Tensor& ids, DType dtype) const = 0;
 };
 
 // x [.., I] -> x·Wᵀ + b [.., O] of x's dtype. W, which must outlive the tape, has no gradient.

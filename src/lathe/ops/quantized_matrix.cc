@@ -52,19 +52,30 @@ Tensor QuantizedMatrix::product_backward(const Tensor& dy) const {
 
 Tensor QuantizedMatrix::dense(DType dtype) const { return dense_rows(0, rows_).to(dtype); }
 
+void QuantizedMatrix::unpack(int64_t row, std::span<float> out) const {
+  for (const kernels::PackedRows& part : parts_) {
+    if (row < part.rows) return kernels::unpack_row(part, row, out);
+    row -= part.rows;
+  }
+}
+
 Tensor QuantizedMatrix::dense_rows(int64_t first, int64_t count) const {
   const Tensor out({count, columns_}, DType::kF32);
-  int64_t begin = 0;  // of the part
-  for (const kernels::PackedRows& part : parts_) {
-    const int64_t from = std::max(first, begin), to = std::min(first + count, begin + part.rows);
-    parallel_for(to - from, 1, [&](int64_t i) {
-      kernels::unpack_row(
-          part, from + i - begin,
-          {out.data<float>() + (from + i - first) * columns_, static_cast<size_t>(columns_)});
-    });
-    begin += part.rows;
-  }
+  parallel_for(count, 1, [&](int64_t i) {
+    unpack(first + i, {out.data<float>() + i * columns_, static_cast<size_t>(columns_)});
+  });
   return out;
+}
+
+Tensor QuantizedMatrix::lookup(const Tensor& ids, DType dtype) const {
+  const Tensor out({ids.numel(), columns_}, DType::kF32);
+  for (int64_t i = 0; i < ids.numel(); ++i) {
+    const int32_t row = ids.data<int32_t>()[i];
+    require(row >= 0 && row < rows_, ErrorKind::kData, "embedding",
+            "id {} is outside the table of {} rows", row, rows_);
+    unpack(row, {out.data<float>() + i * columns_, static_cast<size_t>(columns_)});
+  }
+  return out.to(dtype);
 }
 
 }  // namespace lathe::ops

@@ -33,11 +33,14 @@ class QuantizedMatrix final : public PackedMatrix {
   // Exact, on the decoded elements, some rows at a time.
   Tensor product_backward(const Tensor& dy) const override;
   Tensor dense(DType dtype) const override;
+  Tensor lookup(const Tensor& ids, DType dtype) const override;
 
   // Rows [first, first + count) as f32 [count, I].
   Tensor dense_rows(int64_t first, int64_t count) const;
 
  private:
+  void unpack(int64_t row, std::span<float> out) const;
+
   int64_t rows_ = 0, columns_;
   std::vector<Tensor> memory_;
   std::vector<kernels::PackedRows> parts_;  // in memory_

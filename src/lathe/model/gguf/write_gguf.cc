@@ -6,6 +6,7 @@
 
 #include "lathe/base/error.h"
 #include "lathe/base/parallel.h"
+#include "lathe/base/strings.h"
 #include "lathe/io/gguf_writer.h"
 #include "lathe/model/family.h"
 #include "lathe/model/gguf/architecture.h"
@@ -46,7 +47,8 @@ std::string name_of_model(const fs::path& from) {
   return last.extension() == ".gguf" ? last.stem().string() : last.string();
 }
 
-void add_tokenizer(GgufWriter& writer, const fs::path& from, const ModelConfig& config) {
+void add_tokenizer(GgufWriter& writer, const fs::path& from, const ModelConfig& config,
+                   const Log& log) {
   if (is_gguf_file(from)) {
     const GgufReader file(from);
     for (const auto& [key, value] : file.metadata().entries())
@@ -54,7 +56,13 @@ void add_tokenizer(GgufWriter& writer, const fs::path& from, const ModelConfig& 
     return;
   }
   if (!has_tokenizer(from.string())) return;
-  GgufVocabulary v = gguf_vocabulary_of_folder(from.string(), config.vocab_size);
+  std::vector<std::string> left_out;
+  GgufVocabulary v = gguf_vocabulary_of_folder(from.string(), config.vocab_size, &left_out);
+  if (!left_out.empty())
+    log.warn(
+        "{}: llama.cpp leaves out what this tokenizer does ({}), so that some texts get other "
+        "ids from the file",
+        from.string(), join_some(left_out));
   const auto or_of_model = [](std::optional<int32_t>& id, std::optional<int64_t> of_model) {
     if (!id && of_model) id = static_cast<int32_t>(*of_model);
   };
@@ -74,7 +82,7 @@ void add_values(GgufWriter& writer, const GgufArchitecture& architecture,
   writer.add("general.quantization_version", kQuantizationVersion);
   for (const auto& [key, value] : description.keys.items())
     add_json(writer, fmt::format("{}.{}", architecture.name, key), value);
-  add_tokenizer(writer, options.from, config);
+  add_tokenizer(writer, options.from, config, options.log);
 }
 
 // Rows of a tensor at a time that a thread encodes.

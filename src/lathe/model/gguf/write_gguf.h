@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "lathe/base/log.h"
 #include "lathe/model/gguf/tensor_types.h"
 #include "lathe/model/transformer.h"
 
@@ -22,6 +23,7 @@ struct WriteGgufOptions {
   // The model's own folder or GGUF file: where its tokenizer, chat template and name come from.
   std::filesystem::path from;
   const Importances* importances = nullptr;
+  Log log = {};  // one warning with what llama.cpp's tokenizer leaves out
   // Called after each tensor with the elements that are done. May throw: nothing is written then.
   std::function<void(int64_t done)> progress = {};
 };

@@ -5,6 +5,7 @@
 
 #include "lathe/base/error.h"
 #include "lathe/io/mapped_file.h"
+#include "lathe/text/format/chat_template_files.h"
 #include "lathe/text/format/gguf_tokenizer_writer.h"
 #include "lathe/text/format/json_fields.h"
 
@@ -14,29 +15,22 @@ namespace {
 namespace fs = std::filesystem;
 using text_json::Json;
 
-// A token under a key such as "bos_token": its text, or an object that has it.
-std::string token_text(const Json& config, const std::string& key) {
-  const auto found = config.find(key);
-  if (found == config.end()) return "";
-  const Json& token =
-      found->is_object() && found->contains("content") ? (*found)["content"] : *found;
-  return token.is_string() ? token.get<std::string>() : "";
-}
-
-void read_special_tokens(const Json& config, GgufVocabulary& v) {
+void read_special_tokens(const nlohmann::ordered_json& tokens, GgufVocabulary& v) {
   const std::pair<const char*, std::optional<int32_t>*> slots[] = {
       {"bos_token", &v.bos},     {"eos_token", &v.eos},       {"unk_token", &v.unknown},
       {"pad_token", &v.padding}, {"sep_token", &v.separator}, {"cls_token", &v.cls},
       {"mask_token", &v.mask},
   };
   for (const auto& [key, slot] : slots) {
-    const std::string text = token_text(config, key);
-    const auto at = std::ranges::find(v.tokens, text);
-    if (!text.empty() && at != v.tokens.end()) *slot = static_cast<int32_t>(at - v.tokens.begin());
+    if (!tokens.contains(key)) continue;
+    const auto at = std::ranges::find(v.tokens, tokens[key].get<std::string>());
+    if (at != v.tokens.end()) *slot = static_cast<int32_t>(at - v.tokens.begin());
   }
-  const std::pair<const char*, std::optional<bool>*> flags[] = {{"add_bos_token", &v.add_bos},
-                                                                {"add_eos_token", &v.add_eos}};
-  for (const auto& [key, flag] : flags)
+}
+
+void read_flags(const Json& config, GgufVocabulary& v) {
+  for (const auto& [key, flag] :
+       {std::pair{"add_bos_token", &v.add_bos}, {"add_eos_token", &v.add_eos}})
     if (const auto found = config.find(key); found != config.end() && found->is_boolean())
       *flag = found->get<bool>();
 }
@@ -50,12 +44,11 @@ Json read_object(const fs::path& path) {
   return json;
 }
 
-std::string chat_template(const fs::path& folder, const Json& config) {
-  const fs::path file = folder / "chat_template.jinja";
-  std::error_code error;
-  if (fs::exists(file, error)) return read_file(file);
-  const auto found = config.find("chat_template");
-  return found != config.end() && found->is_string() ? found->get<std::string>() : "";
+// The template without a name.
+std::string usual_template(const ChatTemplateFiles& files) {
+  for (const auto& [name, text] : files.templates)
+    if (name == "default") return text;
+  return "";
 }
 
 void fill_up(GgufVocabulary& v, int64_t rows) {
@@ -68,19 +61,22 @@ void fill_up(GgufVocabulary& v, int64_t rows) {
 
 }  // namespace
 
-GgufVocabulary gguf_vocabulary_of_folder(const std::string& folder, int64_t rows) {
+GgufVocabulary gguf_vocabulary_of_folder(const std::string& folder, int64_t rows,
+                                         std::vector<std::string>* left_out) {
   const Json config = read_object(fs::path(folder) / "tokenizer_config.json");
   // Where the key is missing, transformers cleaned up until version 5.
   const bool clean_spaces =
       text_json::get_bool(config, "clean_up_tokenization_spaces", true, folder);
-  GgufVocabulary v = gguf_vocabulary_of(load_tokenizer(folder), clean_spaces);
+  GgufVocabulary v = gguf_vocabulary_of(load_tokenizer(folder), {clean_spaces, left_out});
   require(std::ssize(v.tokens) <= rows, ErrorKind::kData, folder,
           "the tokenizer has {} ids, but the model's token table has only {} rows; they do not "
           "belong together",
           v.tokens.size(), rows);
   fill_up(v, rows);
-  read_special_tokens(config, v);
-  v.chat_template = chat_template(folder, config);
+  read_flags(config, v);
+  const ChatTemplateFiles files = read_chat_template_files(folder);
+  read_special_tokens(files.special_tokens, v);
+  v.chat_template = usual_template(files);
   return v;
 }
 

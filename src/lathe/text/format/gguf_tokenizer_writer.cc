@@ -16,6 +16,13 @@ void can(bool condition, std::string_view obstacle) {
           obstacle);
 }
 
+// The same for what the ids of most texts do not depend on.
+void would_be_lost(bool is_there, std::string obstacle, const GgufVocabularyOptions& options) {
+  if (!is_there) return;
+  can(options.left_out != nullptr, obstacle);
+  options.left_out->push_back(std::move(obstacle));
+}
+
 std::optional<int32_t> first_of(std::span<const int32_t> ids) {
   return ids.empty() ? std::nullopt : std::optional(ids.front());
 }
@@ -36,14 +43,17 @@ void put_tokens(const TokenizerData& data, GgufVocabulary& out) {
   }
 }
 
-GgufVocabulary byte_level(const TokenizerData& data, const ByteBpe& model, bool clean_spaces) {
-  can(data.parts.normalizer.is_null(), "it has a normaliser");
+GgufVocabulary byte_level(const TokenizerData& data, const ByteBpe& model,
+                          const GgufVocabularyOptions& options) {
+  would_be_lost(!data.parts.normalizer.is_null(), "it has a normaliser", options);
   can(!model.options().unknown, "it has an unknown token");
   for (const AddedToken& token : data.added)
-    can(!token.lstrip && !token.rstrip && !token.single_word,
-        fmt::format("'{}' takes white space along or stands only between words", token.content));
+    would_be_lost(
+        token.lstrip || token.rstrip || token.single_word,
+        fmt::format("'{}' takes white space along or stands only between words", token.content),
+        options);
   const auto name = gguf_pre_tokenizer_name(data.parts.pre_tokenizer, model.options().ignore_merges,
-                                            clean_spaces);
+                                            options.clean_spaces);
   can(name.has_value(), "llama.cpp has no name for how it splits text");
   GgufVocabulary out;
   out.model = "gpt2";
@@ -61,15 +71,17 @@ GgufVocabulary byte_level(const TokenizerData& data, const ByteBpe& model, bool 
   return out;
 }
 
-GgufVocabulary sentencepiece(const TokenizerData& data, const SentencePieceFile& file) {
+GgufVocabulary sentencepiece(const TokenizerData& data, const SentencePieceFile& file,
+                             const GgufVocabularyOptions& options) {
   const bool unigram = file.model_type == SentencePieceFile::ModelType::kUnigram;
   can(!file.treat_whitespace_as_suffix, "it writes white space behind words");
   can(file.normalizer.escape_whitespaces, "it leaves spaces as they are");
   if (!unigram) {
     can(file.model_type == SentencePieceFile::ModelType::kBpe, "it is a model of characters");
     can(file.byte_fallback, "it has no byte fallback");
-    can(file.normalizer.precompiled_charsmap.empty(), "it normalises by a character map");
-    can(!file.normalizer.remove_extra_whitespaces, "it removes white space");
+    would_be_lost(!file.normalizer.precompiled_charsmap.empty(), "it normalises by a character map",
+                  options);
+    would_be_lost(file.normalizer.remove_extra_whitespaces, "it removes white space", options);
   }
   GgufVocabulary out;
   out.model = unigram ? "t5" : "llama";
@@ -87,6 +99,7 @@ GgufVocabulary sentencepiece(const TokenizerData& data, const SentencePieceFile&
   out.add_bos = !data.prefix.empty();
   out.add_eos = !data.suffix.empty();
   out.add_space_prefix = file.normalizer.add_dummy_prefix;
+  if (!unigram) return out;
   out.remove_extra_whitespaces = file.normalizer.remove_extra_whitespaces;
   out.precompiled_charsmap = file.normalizer.precompiled_charsmap;
   return out;
@@ -94,12 +107,13 @@ GgufVocabulary sentencepiece(const TokenizerData& data, const SentencePieceFile&
 
 }  // namespace
 
-GgufVocabulary gguf_vocabulary_of(const Tokenizer& tokenizer, bool clean_spaces) {
+GgufVocabulary gguf_vocabulary_of(const Tokenizer& tokenizer,
+                                  const GgufVocabularyOptions& options) {
   const TokenizerData& data = tokenizer.data();
-  if (data.sentencepiece) return sentencepiece(data, data.sentencepiece->file);
+  if (data.sentencepiece) return sentencepiece(data, data.sentencepiece->file, options);
   if (const auto* model = dynamic_cast<const ByteBpe*>(data.model.get()))
-    return byte_level(data, *model, clean_spaces);
-  return sentencepiece(data, sentencepiece_file_of(tokenizer));
+    return byte_level(data, *model, options);
+  return sentencepiece(data, sentencepiece_file_of(tokenizer), options);
 }
 
 }  // namespace lathe

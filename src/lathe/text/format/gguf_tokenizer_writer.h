@@ -6,19 +6,28 @@
 
 namespace lathe {
 
-// What gguf_tokenizer() makes a tokenizer of with the same ids. `clean_spaces`: whether decoding may
-// drop the space before some punctuation (clean_up_tokenization_spaces), which decides between names
-// of pre-tokenisers that cut alike. Throws kFormat, naming the obstacle,
-// for what the format cannot say: other models than BPE on bytes and SentencePiece's, a normaliser
-// or a split that llama.cpp has no name for, added tokens that take white space along or stand only
-// between words; of SentencePiece's BPE a character map, removed white space, and characters
-// without byte fallback. A tokenizer.json that is SentencePiece's BPE counts as that.
-GgufVocabulary gguf_vocabulary_of(const Tokenizer& tokenizer, bool clean_spaces = true);
+struct GgufVocabularyOptions {
+  // Whether decoding may drop the space before some punctuation (clean_up_tokenization_spaces). It
+  // decides between names of pre-tokenisers that cut alike.
+  bool clean_spaces = true;
+  // Receives what llama.cpp leaves out that the tokenizer does (a normaliser, white space that is
+  // removed or that added tokens take along), in words that follow "it"; null: that is an error.
+  std::vector<std::string>* left_out = nullptr;
+};
+
+// What gguf_tokenizer() makes a tokenizer of with the same ids, unless something is left out. Throws
+// kFormat, naming the obstacle, for what the format cannot say: other models than BPE on bytes and
+// SentencePiece's, a normaliser or a split that llama.cpp has no name for, added tokens that take
+// white space along or stand only between words; of SentencePiece's BPE a character map, removed
+// white space, and characters without byte fallback. A tokenizer.json that is SentencePiece's BPE
+// counts as that.
+GgufVocabulary gguf_vocabulary_of(const Tokenizer& tokenizer,
+                                  const GgufVocabularyOptions& options = {});
 
 // The same for the tokenizer of a model's folder, with what the folder says beside it: the special
-// tokens and flags of tokenizer_config.json, and the chat template (chat_template.jinja, else that
-// of tokenizer_config.json). A token table with more rows than the tokenizer has ids, `rows`, gets
-// unused tokens for the rest.
-GgufVocabulary gguf_vocabulary_of_folder(const std::string& folder, int64_t rows);
+// tokens and flags of tokenizer_config.json, and the chat template. A token table with more rows
+// than the tokenizer has ids, `rows`, gets unused tokens for the rest. `left_out` as above.
+GgufVocabulary gguf_vocabulary_of_folder(const std::string& folder, int64_t rows,
+                                         std::vector<std::string>* left_out);
 
 }  // namespace lathe

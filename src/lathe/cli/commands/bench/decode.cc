@@ -2,6 +2,7 @@
 
 #include "lathe/cli/commands/bench/bench.h"
 #include "lathe/cli/commands/commands.h"
+#include "lathe/cli/commands/model/model_input.h"
 #include "lathe/infer/contiguous_cache.h"
 #include "lathe/infer/engine.h"
 #include "lathe/kernels/machine.h"
@@ -11,17 +12,19 @@ namespace lathe {
 namespace {
 
 struct DecodeOptions {
-  std::string model, precision = "bf16";
+  std::string model, precision = "bf16", weights = "native";
   int64_t new_tokens = 64;
   void visit(Visitor& v) {
     v.positional("model", model, kModelHelp);
     v.field("new_tokens", new_tokens, "tokens to generate", at_least(2));
     v.choice("precision", precision, precision_names(), "arithmetic and weights in memory");
+    visit_weights(v, weights);
   }
 };
 
 int run_decode(const DecodeOptions& o, CommandContext& context) {
-  const auto model = load_for_inference(o.model, dtype_of_precision(o.precision), context.log);
+  const auto model = load_for_inference(o.model, dtype_of_precision(o.precision), context.log,
+                                        quantised_weights(o.weights));
   GenerationConfig config;
   config.temperature = 0;
   config.ignore_eos = true;
@@ -54,18 +57,20 @@ int run_decode(const DecodeOptions& o, CommandContext& context) {
 }
 
 struct PrefillOptions {
-  std::string model, precision = "bf16";
+  std::string model, precision = "bf16", weights = "native";
   int64_t tokens = 512, runs = 5;
   void visit(Visitor& v) {
     v.positional("model", model, kModelHelp);
     v.field("tokens", tokens, "tokens of the prompt", at_least(1));
     v.field("runs", runs, "number of runs; the median is reported", at_least(1));
     v.choice("precision", precision, precision_names(), "arithmetic and weights in memory");
+    visit_weights(v, weights);
   }
 };
 
 int run_prefill(const PrefillOptions& o, CommandContext& context) {
-  const auto model = load_for_inference(o.model, dtype_of_precision(o.precision), context.log);
+  const auto model = load_for_inference(o.model, dtype_of_precision(o.precision), context.log,
+                                        quantised_weights(o.weights));
   GenerationConfig config;
   config.temperature = 0;
   config.max_new_tokens = 1;

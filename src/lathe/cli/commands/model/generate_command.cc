@@ -22,7 +22,7 @@ using Json = nlohmann::ordered_json;
 struct GenerateOptions {
   std::string model;
   std::optional<std::string> input, prompt;
-  std::string precision = "fp32";
+  std::string precision = "fp32", weights = "fp32";
   bool special = true;
   GenerationConfig generation;
 
@@ -33,6 +33,7 @@ struct GenerateOptions {
             "recognise special tokens written in the prompt; without, they are plain text");
     v.field("input", input, "JSON file with input_ids, instead of --prompt");
     v.choice("precision", precision, precision_names(), "arithmetic and weights in memory");
+    visit_weights(v, weights);
     generation.visit(v);
   }
 };
@@ -142,7 +143,8 @@ int run_generate(const GenerateOptions& options, CommandContext& context) {
   require(options.special || options.prompt, ErrorKind::kUsage, "--no-special",
           "has no effect without --prompt");
   GenerateOptions o = options;
-  const auto model = load_for_inference(o.model, dtype_of_precision(o.precision), context.log);
+  const auto model = load_for_inference(o.model, dtype_of_precision(o.precision), context.log,
+                                        quantised_weights(o.weights));
   o.generation = effective_config(options, model->config(), context);
   return o.input ? generate_ids(o, *model, context) : generate_text(o, *model, context);
 }

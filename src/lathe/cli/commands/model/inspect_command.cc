@@ -61,9 +61,10 @@ Subject from_recipe(const std::string& path, const std::vector<std::string>& ove
 Subject from_preset(const std::string& target) {
   const std::string name = target.starts_with("presets/") ? target.substr(8) : target;
   const std::vector<std::string> names = names_of(presets());
-  require(std::ranges::find(names, name) != names.end(), ErrorKind::kUsage, target,
-          "is neither a model folder, nor a GGUF file, nor a recipe (.toml or .json), nor a preset.{} Presets: {}",
-          did_you_mean(name, names), join(names, ", "));
+  require(
+      std::ranges::find(names, name) != names.end(), ErrorKind::kUsage, target,
+      "is neither a model folder, nor a GGUF file, nor a recipe (.toml or .json), nor a preset.{} Presets: {}",
+      did_you_mean(name, names), join(names, ", "));
   const Preset& preset = find_preset(name);
   Subject s{preset.config(), {}, {}, {}};
   s.train.batch_size = preset.batch_size;
@@ -82,8 +83,9 @@ Subject from_folder(const std::string& path, const Log& log) {
 
 Subject find_subject(const InspectOptions& o, const CommandContext& context) {
   std::error_code error;
-  require(o.target.has_value(), ErrorKind::kUsage, "command line",
-          "nothing to inspect; give a model folder, a GGUF file, a recipe or a preset, or --matrix");
+  require(
+      o.target.has_value(), ErrorKind::kUsage, "command line",
+      "nothing to inspect; give a model folder, a GGUF file, a recipe or a preset, or --matrix");
   const std::string& target = *o.target;
   const fs::path path = target;
   const bool recipe = path.extension() == ".toml" || path.extension() == ".json";

@@ -24,7 +24,7 @@ using Json = nlohmann::ordered_json;
 struct LogitsOptions {
   std::string model, input, out;
   bool loss = false, grads = false;
-  std::string device = "cpu";
+  std::string device = "cpu", weights = "fp32";
 
   void visit(Visitor& v) {
     v.positional("model", model, kModelHelp);
@@ -37,6 +37,7 @@ struct LogitsOptions {
     v.field("grads", grads, "also write grad.<name> for every parameter");
     v.choice("device", device, {"cpu", "ref"},
              "ref: computes everything in scalar double precision");
+    visit_weights(v, weights);
   }
 };
 
@@ -181,7 +182,14 @@ class OutputFile {
 int run_logits(const LogitsOptions& o, CommandContext& context) {
   const Device device = o.device == "ref" ? Device::kRef : Device::kCpu;
   const DType dtype = device == Device::kRef ? DType::kF64 : DType::kF32;
-  const auto model = load_model(o.model, {.dtype = dtype, .device = device, .log = context.log});
+  const bool native = quantised_weights(o.weights) == QuantisedWeights::kNative;
+  require(
+      !native || (device == Device::kCpu && !o.grads), ErrorKind::kUsage, "--weights",
+      "native weights have no gradients and are computed with on the cpu only; leave out --grads "
+      "and --device ref, or this option");
+  const auto model =
+      native ? load_for_inference(o.model, dtype, context.log, QuantisedWeights::kNative)
+             : load_model(o.model, {.dtype = dtype, .device = device, .log = context.log});
   const Body body = model->config().body_traits();
   const Input in = read_input(o.input, model->config());
   throw_if_interrupted();

@@ -50,4 +50,15 @@ Tensor id_matrix(const IdRows& rows, std::string_view key) {
   return t;
 }
 
+void visit_weights(Visitor& v, std::string& weights) {
+  v.choice(
+      "weights", weights, {"fp32", "native"},
+      "of a quantised model: fp32 decodes them, native computes on the blocks, which is faster "
+      "and rounds activations to 8 bits");
+}
+
+QuantisedWeights quantised_weights(const std::string& weights) {
+  return weights == "native" ? QuantisedWeights::kNative : QuantisedWeights::kDecoded;
+}
+
 }  // namespace lathe

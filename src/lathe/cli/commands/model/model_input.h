@@ -4,9 +4,12 @@
 #include <cstdint>
 #include <filesystem>
 #include <nlohmann/json_fwd.hpp>
+#include <string>
 #include <string_view>
 #include <vector>
 
+#include "lathe/config/visit.h"
+#include "lathe/model/load_model.h"
 #include "lathe/ops/rows.h"
 
 namespace lathe {
@@ -20,5 +23,9 @@ Tensor id_matrix(const IdRows& rows, std::string_view key);
 
 // The largest size of one weight file that may be requested: 1 EiB.
 inline constexpr double kMostShardMib = double{int64_t{1} << 40};
+
+// The option that says how quantised weights are computed with.
+void visit_weights(Visitor& v, std::string& weights);
+QuantisedWeights quantised_weights(const std::string& weights);
 
 }  // namespace lathe

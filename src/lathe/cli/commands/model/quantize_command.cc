@@ -49,7 +49,8 @@ std::pair<std::string, const BlockType*> parse_override(const std::string& text)
 
 std::vector<WrittenTensor> write(const QuantizeOptions& o, Transformer& model,
                                  CommandContext& context) {
-  WriteGgufOptions options{.types = {&writable_block_type(o.type), o.pure}, .from = o.model};
+  WriteGgufOptions options{
+      .types = {&writable_block_type(o.type), o.pure}, .from = o.model, .log = context.log};
   for (const std::string& text : o.tensor) options.types.overrides.push_back(parse_override(text));
   Progress progress(context.progress, "quantising", static_cast<double>(model.parameter_count()),
                     "");

@@ -1,0 +1,35 @@
+// Which parameters of a model can stay the blocks of quantised numbers that a file has of them.
+#pragma once
+
+#include <map>
+#include <set>
+#include <vector>
+
+#include "lathe/io/array_reader.h"
+#include "lathe/model/weight_map.h"
+#include "lathe/tensor/blocks/block_type.h"
+
+namespace lathe {
+
+// Collects the arrays of a file; a parameter stays packed if each of its rows is a row of blocks that
+// products can compute on, and layers only multiply with it or look its rows up: experts are
+// multiplied in groups, which needs their elements.
+class PackedParameters {
+ public:
+  // The blocks of `array` must stay in place until place().
+  void add(const DiskTensor& place, const ArraySpan& array);
+  // Whether the parameter of this place stays packed, once all are added.
+  bool has(const DiskTensor& place) const;
+  // Gives those parameters their weights.
+  void place() const;
+
+ private:
+  struct Row {
+    const BlockType* type = nullptr;
+    const std::byte* blocks = nullptr;
+  };
+  std::map<Parameter*, std::vector<Row>> rows_;
+  std::set<const Parameter*> excluded_;
+};
+
+}  // namespace lathe
