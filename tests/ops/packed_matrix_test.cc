@@ -39,7 +39,7 @@ class Eighths : public ops::PackedMatrix {
     return tensor_of(eighths, shape_, dtype, Device::kCpu);
   }
   Tensor lookup(const Tensor& ids, DType dtype) const override {
-    return embedding(Var(dense(dtype)), ids).value;
+    return ops::embedding(Var(dense(dtype)), ids).value;
   }
 
  private:

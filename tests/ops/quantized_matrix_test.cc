@@ -42,8 +42,9 @@ class Blocks {
 };
 
 std::vector<Case> cases() {
+  static Arena arena;
   static const Blocks q8("Q8_0", 5, 32), q4("Q4_1", 17, 32);
-  static const ops::QuantizedMatrix w(32, std::vector{q8.rows(), q4.rows()});
+  static const ops::QuantizedMatrix w(32, std::vector{q8.rows(), q4.rows()}, arena);
   return {{"plain",
            {{{3, 32}}},
            [](const Vars& v) -> Vars { return {ops::packed_linear(v[0], w, Var())}; }},
@@ -58,9 +59,10 @@ TEST_P(QuantizedLinear, AddsItsGradients) { check_sums(GetParam()); }
 INSTANTIATE_TEST_SUITE_P(, QuantizedLinear, ::testing::ValuesIn(cases()), case_name);
 
 TEST(QuantizedMatrix, IsTheRowsInTheirOrder) {
+  Arena arena;
   const Blocks q6("Q6_K", 9, 256), q5("Q5_0", 4, 256);
   const std::vector<int64_t> order = {8, 0, 3, 3};
-  const ops::QuantizedMatrix w(256, std::vector{q6.rows(order), q5.rows()});
+  const ops::QuantizedMatrix w(256, std::vector{q6.rows(order), q5.rows()}, arena);
   EXPECT_EQ(w.shape(), (Shape{8, 256}));
   const std::vector<double> dense = w.dense(DType::kF32).to_vector();
   for (size_t r = 0; r < 8; ++r)
@@ -76,8 +78,9 @@ TEST(QuantizedMatrix, IsTheRowsInTheirOrder) {
 
 // 300 rows: more than a backward product decodes at a time.
 TEST(QuantizedMatrix, BackwardIsThatOfTheDenseMatrix) {
+  Arena arena;
   const Blocks blocks("Q4_0", 300, 64);
-  const ops::QuantizedMatrix w(64, std::vector{blocks.rows()});
+  const ops::QuantizedMatrix w(64, std::vector{blocks.rows()}, arena);
   for (const DType dtype : {DType::kF32, DType::kBF16}) {
     Tensor dy({7, 300}, DType::kF32);
     for (int64_t i = 0; i < dy.numel(); ++i)
@@ -94,9 +97,10 @@ TEST(QuantizedMatrix, BackwardIsThatOfTheDenseMatrix) {
 }
 
 TEST(QuantizedMatrix, RefusesOtherTypes) {
+  Arena arena;
   const Blocks f16("F16", 2, 32), q8("Q8_0", 2, 32);
-  EXPECT_THROW(ops::QuantizedMatrix(32, std::vector{f16.rows()}), Error);
-  EXPECT_THROW(ops::QuantizedMatrix(16, std::vector{q8.rows()}), Error);
+  EXPECT_THROW(ops::QuantizedMatrix(32, std::vector{f16.rows()}, arena), Error);
+  EXPECT_THROW(ops::QuantizedMatrix(16, std::vector{q8.rows()}, arena), Error);
 }
 
 }  // namespace

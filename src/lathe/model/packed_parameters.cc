@@ -38,6 +38,7 @@ bool PackedParameters::has(const DiskTensor& place) const {
 }
 
 void PackedParameters::place() const {
+  Arena memory;
   for (const auto& [parameter, rows] : rows_) {
     if (excluded_.contains(parameter)) continue;
     std::vector<ops::QuantizedMatrix::Rows> parts;
@@ -45,8 +46,8 @@ void PackedParameters::place() const {
       if (parts.empty() || parts.back().type != row.type) parts.push_back({row.type, {}});
       parts.back().blocks.push_back(row.blocks);
     }
-    parameter->value =
-        Weight(std::make_shared<const ops::QuantizedMatrix>(parameter->shape[1], std::span(parts)));
+    parameter->value = Weight(std::make_shared<const ops::QuantizedMatrix>(
+        parameter->shape[1], std::span(parts), memory));
   }
 }
 

@@ -13,11 +13,12 @@ constexpr int64_t kDecodedRows = 256;
 
 }  // namespace
 
-QuantizedMatrix::QuantizedMatrix(int64_t columns, std::span<const Rows> parts) : columns_(columns) {
+QuantizedMatrix::QuantizedMatrix(int64_t columns, std::span<const Rows> parts, Arena& arena)
+    : columns_(columns) {
   for (const Rows& part : parts) {
     const auto count = static_cast<int64_t>(part.blocks.size());
     kernels::PackedRows packed = kernels::packed_form(*part.type, count, columns);
-    const Tensor memory({packed.bytes()}, DType::kU8);
+    const Tensor memory = arena.bytes(packed.bytes());
     kernels::pack_rows(packed, part.blocks, {memory.raw(), memory.bytes()});
     packed.data = memory.raw();
     memory_.push_back(memory);

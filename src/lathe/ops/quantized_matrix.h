@@ -8,6 +8,7 @@
 
 #include "lathe/kernels/quantized/packed_rows.h"
 #include "lathe/ops/packed_matrix.h"
+#include "lathe/tensor/arena.h"
 
 namespace lathe::ops {
 
@@ -21,8 +22,8 @@ class QuantizedMatrix final : public PackedMatrix {
   };
 
   // Throws kData for a type without a packed form (kernels::can_pack) and for `columns` that are not
-  // whole blocks.
-  QuantizedMatrix(int64_t columns, std::span<const Rows> parts);
+  // whole blocks. A model's matrices are best in one arena.
+  QuantizedMatrix(int64_t columns, std::span<const Rows> parts, Arena& memory);
 
   Shape shape() const override { return {rows_, columns_}; }
   size_t bytes() const override;

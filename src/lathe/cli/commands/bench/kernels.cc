@@ -1,10 +1,11 @@
 // Each kernel on shapes of the M26 preset, with the limit it runs against: memory bandwidth for
-// those that move data, the matrix rate for products.
+// those that move data, the matrix rate for products, that of int8 for products of integers.
 
 #include <nlohmann/json.hpp>
 
 #include "lathe/cli/commands/bench/bench.h"
 #include "lathe/kernels/machine.h"
+#include "lathe/kernels/quantized/packed_rows.h"
 
 namespace lathe {
 namespace {
@@ -24,9 +25,17 @@ struct KernelsOptions {
   }
 };
 
+// What a kernel runs against, and the unit of its work.
+enum class Limit : uint8_t { kRead, kMatrix, kInt8 };
+struct Unit {
+  const char *key, *text;
+};
+constexpr Unit kUnits[] = {{"gbps", "GB/s"}, {"gflops", "GFLOP/s"}, {"gops", "GOP/s"}};
+
 struct Row {
   std::string name;
-  double seconds, bytes, flops;
+  double seconds, work;  // bytes or operations
+  Limit limit;
 };
 
 class KernelBench {
@@ -35,6 +44,7 @@ class KernelBench {
 
   std::vector<Row> run() {
     products();
+    for (const char* type : {"Q8_0", "Q4_0", "Q4_K", "Q6_K"}) quantized(*find_block_type(type));
     elementwise();
     norms();
     convolutions();
@@ -46,8 +56,12 @@ class KernelBench {
   Tensor zeros(const Shape& shape, DType t) const { return Tensor::zeros(shape, t); }
   template <class F>
   void time(const std::string& name, double bytes, double flops, F&& f) {
+    measure(name, flops > 0 ? flops : bytes, flops > 0 ? Limit::kMatrix : Limit::kRead, f);
+  }
+  template <class F>
+  void measure(const std::string& name, double work, Limit limit, F&& f) {
     f();
-    rows_.push_back({name, sorted_seconds(o_.runs, f)[0], bytes, flops});
+    rows_.push_back({name, sorted_seconds(o_.runs, f)[0], work, limit});
   }
   double size(const Tensor& t) const { return static_cast<double>(t.bytes()); }
 
@@ -70,6 +84,29 @@ class KernelBench {
       time(fmt::format("{} dw", c.name), 0, flops,
            [&] { k_.matmul(y.transpose(0, 1), x, TensorView(), dw, Write::kOverwrite); });
     }
+  }
+
+  // One row, through matrices that together are larger than the caches, and all rows by one matrix.
+  // Blocks of zeros cost what others do.
+  void quantized(const BlockType& type) {
+    constexpr int64_t kBeyondCaches = int64_t{256} << 20;
+    if (o_.width % type.block != 0) return;
+    kernels::PackedRows w = kernels::packed_form(type, 2 * o_.ffn, o_.width);
+    const int64_t count = std::max<int64_t>(1, kBeyondCaches / w.bytes());
+    const Tensor memory = Tensor::zeros({count * w.bytes()}, DType::kU8),
+                 x = zeros({o_.rows, o_.width}, dtype_), y = zeros({o_.rows, w.rows}, dtype_),
+                 one_x = x.narrow(0, 0, 1), one_y = y.narrow(0, 0, 1);
+    std::vector<kernels::PackedRows> all(static_cast<size_t>(count), w);
+    for (size_t i = 0; i < all.size(); ++i)
+      all[i].data = memory.raw() + static_cast<int64_t>(i) * w.bytes();
+    measure(fmt::format("gate_up {} one row", type.name), size(memory), Limit::kRead, [&] {
+      for (const kernels::PackedRows& part : all)
+        k_.quantized_matmul(one_x, {{&part, 1}}, TensorView(), one_y);
+    });
+    measure(fmt::format("gate_up {}", type.name),
+            2.0 * static_cast<double>(o_.rows * o_.width * w.rows), Limit::kInt8, [&] {
+              k_.quantized_matmul(x, {{all.data(), 1}}, TensorView(), y);
+            });
   }
 
   void elementwise() {
@@ -109,11 +146,13 @@ class KernelBench {
 
   void convolutions() {
     constexpr int64_t kTaps = 3;
-    const Tensor x = zeros({1, o_.rows, o_.width}, dtype_), y = zeros(x.shape(), dtype_),
+    const Tensor x = zeros({o_.rows, o_.width}, dtype_), y = zeros(x.shape(), dtype_),
                  w = zeros({kTaps, o_.width}, dtype_), b = zeros({o_.width}, DType::kF32),
                  dx = zeros(x.shape(), dtype_), dw = zeros(w.shape(), DType::kF32),
                  db = zeros(b.shape(), DType::kF32);
-    const kernels::ConvSpec causal{.taps = kTaps};
+    const std::vector<int32_t> one = {0, static_cast<int32_t>(o_.rows)};
+    const Tensor offsets = Tensor::of(std::span(one), {2});  // a single sequence
+    const kernels::ConvSpec causal{.taps = kTaps, .outputs = offsets, .inputs = offsets};
     time("depthwise_conv", 2 * size(x), 0, [&] { k_.depthwise_conv(x, w, b, y, causal); });
     time("depthwise_conv_backward", 3 * size(x), 0, [&] {
       k_.depthwise_conv_backward(
@@ -150,25 +189,27 @@ class KernelBench {
 };
 
 int run_kernels(const KernelsOptions& o, CommandContext& context) {
-  const double matrix = kernels::measure_matrix_rate(dtype_of_precision(o.precision)),
-               read = kernels::measure_read_bandwidth();
+  const double read = kernels::measure_read_bandwidth(),
+               matrix = kernels::measure_matrix_rate(dtype_of_precision(o.precision)),
+               int8 = kernels::measure_int8_rate(), limits[] = {read, matrix, int8};
   const auto rows = KernelBench(o).run();
   nlohmann::ordered_json json = {{"matrix_gflops", matrix * 1e-9},
+                                 {"int8_gops", int8 * 1e-9},
                                  {"read_gbps", read * 1e-9},
                                  {"kernels", nlohmann::ordered_json::array()}};
   std::string text = fmt::format(
-      "limits: {} products {:.0f} GFLOP/s, memory {:.1f} GB/s (data in cache can be faster)\n",
-      o.precision, matrix * 1e-9, read * 1e-9);
+      "limits: {} products {:.0f} GFLOP/s, int8 {:.0f} GOP/s, memory {:.1f} GB/s (data in cache can "
+      "be faster)\n",
+      o.precision, matrix * 1e-9, int8 * 1e-9, read * 1e-9);
   for (const Row& r : rows) {
-    const bool product = r.flops > 0;
-    const double rate = (product ? r.flops : r.bytes) / r.seconds,
-                 share = rate / (product ? matrix : read);
+    const auto limit = static_cast<size_t>(r.limit);
+    const double rate = r.work / r.seconds, share = rate / limits[limit];
     json["kernels"].push_back({{"name", r.name},
                                {"us", r.seconds * 1e6},
-                               {product ? "gflops" : "gbps", rate * 1e-9},
+                               {kUnits[limit].key, rate * 1e-9},
                                {"share", share}});
     text += fmt::format("{:22} {:9.0f} us {:8.1f} {:8} {:4.0f} %\n", r.name, r.seconds * 1e6,
-                        rate * 1e-9, product ? "GFLOP/s" : "GB/s", 100 * share);
+                        rate * 1e-9, kUnits[limit].text, 100 * share);
   }
   print_measured(context, std::move(json), text);
   return 0;

@@ -13,6 +13,25 @@ LATHE_INLINE Words load_words(const std::byte* p) {
   return w;
 }
 
+#if defined(LATHE_HAS_AVX512)
+// For the masked forms of instructions, because GCC 12 warns of an undefined vector in the plain ones.
+constexpr __mmask16 kAllLanes = 0xFFFF;
+#endif
+
+// kFactor·x in every lane, x loaded into all lanes and multiplied there: cheaper than the other order.
+template <int kFactor>
+LATHE_INLINE Ints times(const int32_t& x) {
+  static_assert((kFactor & (kFactor - 1)) == 0, "a power of two");
+#if defined(LATHE_HAS_AVX512)
+  return (Ints)_mm512_maskz_slli_epi32(kAllLanes, _mm512_set1_epi32(x),
+                                       std::countr_zero(unsigned{kFactor}));
+#elif defined(LATHE_HAS_AVX2)
+  return (Ints)_mm256_slli_epi32(_mm256_set1_epi32(x), std::countr_zero(unsigned{kFactor}));
+#else
+  return (Ints{} + x) * kFactor;
+#endif
+}
+
 // sum + w·x, exactly. kSmall promises bytes of w below 128: two products then fit into 16 bits.
 template <bool kSmall>
 LATHE_INLINE Ints add_dot(Ints sum, Words w, int32_t x) {
@@ -62,8 +81,7 @@ LATHE_INLINE Vec multiply_add(Vec a, Vec b, Vec c) {
 // kWidth numbers of f16.
 LATHE_INLINE Vec load_f16(const std::byte* p) {
 #if defined(LATHE_HAS_AVX512)
-  // Masked with all ones, because GCC 12 warns of the undefined vector in the plain form.
-  return (Vec)_mm512_maskz_cvtph_ps(static_cast<__mmask16>(-1),
+  return (Vec)_mm512_maskz_cvtph_ps(kAllLanes,
                                     _mm256_loadu_si256(reinterpret_cast<const __m256i*>(p)));
 #elif defined(LATHE_HAS_AVX2)
   return (Vec)_mm256_cvtph_ps(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p)));
@@ -78,9 +96,63 @@ LATHE_INLINE Vec load_f16(const std::byte* p) {
 #endif
 }
 
-template <class B>
-LATHE_INLINE Vec load_integers(const std::byte* p) {
-  B bytes;
+// kWidth bytes as numbers, unsigned or signed. Written out, because GCC 12 converts one by one.
+LATHE_INLINE Vec load_unsigned(const std::byte* p) {
+#if defined(LATHE_HAS_AVX512)
+  const __m512i wide =
+      _mm512_maskz_cvtepu8_epi32(kAllLanes, _mm_loadu_si128(reinterpret_cast<const __m128i*>(p)));
+  return __builtin_convertvector((Ints)wide, Vec);
+#elif defined(LATHE_HAS_AVX2)
+  const __m256i wide = _mm256_cvtepu8_epi32(_mm_loadl_epi64(reinterpret_cast<const __m128i*>(p)));
+  return __builtin_convertvector((Ints)wide, Vec);
+#else
+  Bytes bytes;
   __builtin_memcpy(&bytes, p, sizeof(bytes));
   return __builtin_convertvector(bytes, Vec);
+#endif
+}
+LATHE_INLINE Vec load_signed(const std::byte* p) {
+#if defined(LATHE_HAS_AVX512)
+  const __m512i wide =
+      _mm512_maskz_cvtepi8_epi32(kAllLanes, _mm_loadu_si128(reinterpret_cast<const __m128i*>(p)));
+  return __builtin_convertvector((Ints)wide, Vec);
+#elif defined(LATHE_HAS_AVX2)
+  const __m256i wide = _mm256_cvtepi8_epi32(_mm_loadl_epi64(reinterpret_cast<const __m128i*>(p)));
+  return __builtin_convertvector((Ints)wide, Vec);
+#else
+  SignedBytes bytes;
+  __builtin_memcpy(&bytes, p, sizeof(bytes));
+  return __builtin_convertvector(bytes, Vec);
+#endif
+}
+
+// Of lanes below 2^31.
+LATHE_INLINE uint32_t largest_lane(Words w) {
+#if defined(LATHE_HAS_AVX512) || defined(LATHE_HAS_AVX2)
+  __m128i parts[kWidth / 4];
+  __builtin_memcpy(parts, &w, sizeof(parts));
+  __m128i four = parts[0];
+  for (int i = 1; i < kWidth / 4; ++i) four = _mm_max_epi32(four, parts[i]);
+  four = _mm_max_epi32(four, _mm_shuffle_epi32(four, 0x4E));
+  four = _mm_max_epi32(four, _mm_shuffle_epi32(four, 0xB1));
+  return static_cast<uint32_t>(_mm_cvtsi128_si32(four));
+#else
+  uint32_t largest = 0;
+  for (int i = 0; i < kWidth; ++i) largest = std::max<uint32_t>(largest, w[i]);
+  return largest;
+#endif
+}
+
+LATHE_INLINE int32_t sum_of_16(const int8_t* q) {
+#if defined(LATHE_HAS_AVX512) || defined(LATHE_HAS_AVX2)
+  // As bytes from 0 to 255, whose distances from 0 one instruction adds.
+  const __m128i bytes = _mm_xor_si128(_mm_loadu_si128(reinterpret_cast<const __m128i*>(q)),
+                                      _mm_set1_epi8(static_cast<char>(0x80)));
+  const __m128i sums = _mm_sad_epu8(bytes, _mm_setzero_si128());
+  return _mm_cvtsi128_si32(sums) + _mm_extract_epi16(sums, 4) - 16 * 128;
+#else
+  int32_t sum = 0;
+  for (int i = 0; i < 16; ++i) sum += q[i];
+  return sum;
+#endif
 }

@@ -57,11 +57,10 @@ LATHE_INLINE Scales load_scales(const std::byte* scales, int64_t g, int half, in
   if constexpr (kScales == PackedScales::kAffineK) {
     scales += k * (4 + 2 * kGroupsOfK) * kRow;
     const std::byte* integers = scales + (4 + 2 * of_k) * kRow + row;
-    return {load_f16(scales + 2 * row) * load_integers<Bytes>(integers),
-            -(load_f16(scales + 2 * (kRow + row)) * load_integers<Bytes>(integers + kRow))};
+    return {load_f16(scales + 2 * row) * load_unsigned(integers),
+            -(load_f16(scales + 2 * (kRow + row)) * load_unsigned(integers + kRow))};
   }
   scales += k * (2 + 2 * kGroupsOfK) * kRow;
-  return {load_f16(scales + 2 * row) *
-              load_integers<SignedBytes>(scales + (2 + 2 * of_k + half) * kRow + row),
+  return {load_f16(scales + 2 * row) * load_signed(scales + (2 + 2 * of_k + half) * kRow + row),
           Vec{}};
 }

@@ -8,6 +8,7 @@
 // stay in the cache meanwhile.
 
 #include <algorithm>
+#include <bit>
 #include <cmath>
 #include <cstring>
 
@@ -28,70 +29,95 @@ namespace lathe::kernels::LATHE_ISA_NAMESPACE {
 
 namespace {
 
-constexpr int kTileRows = kWidth == 4 ? 2 : 8;
+constexpr int kTileRows = kWidth == 16 ? 8 : kWidth == 8 ? 4 : 2;  // by the number of registers
 constexpr int64_t kCachedBytes = 128 * 1024;  // of the strips that stay in the second-level cache
+// What the first tile of a strip reads ahead; strips lie one behind the other, with their scales.
+constexpr int64_t kPrefetchAhead = 4096;
 constexpr int64_t kMultiplications = 128 * 1024;  // worth a thread
 
-// A group of a row of x: x ≈ scale·q, with the sums of q over its halves.
+// A group of a row of x: x ≈ scale·q.
 struct GroupOfX {
   float scale;
-  float total;  // scale · (sum of q)
-  int32_t sum[2];
+  float total;       // scale · (sum of q)
+  int32_t minus[3];  // -(sum of q): of all, of the first half, of the second
 };
 
-// x [N,K] in int8.
+// Rows of x that are computed together.
+struct TileOfX {
+  int64_t first, rows;
+};
+
+// x [N,K] in int8, by tiles: of kTileRows rows, and the rest of half as many each time it fits. A
+// tile holds its rows side by side, group by group, so that a loop over it has one address.
 class Rounded {
  public:
   Rounded(int64_t rows, int64_t columns)
-      : columns_(columns),
+      : rows_(rows),
+        columns_(columns),
         integers_(rows * columns / 4, 1),
         groups_(rows * columns / kGroup * static_cast<int64_t>(sizeof(GroupOfX) / sizeof(float)),
                 1) {}
-  int8_t* integers(int64_t row) const {
-    return reinterpret_cast<int8_t*>(integers_.of_thread(0)) + row * columns_;
+
+  TileOfX tile_with(int64_t row) const {
+    TileOfX tile{row / kTileRows * kTileRows, kTileRows};
+    for (;; tile.rows /= 2) {
+      if (tile.first + tile.rows > rows_) continue;
+      if (row < tile.first + tile.rows) return tile;
+      tile.first += tile.rows;
+    }
   }
-  GroupOfX* groups(int64_t row) const {
-    return reinterpret_cast<GroupOfX*>(groups_.of_thread(0)) + row * (columns_ / kGroup);
+  // Of the first group of the tile's first row; those of the next row follow, then the next group.
+  int8_t* integers(TileOfX tile) const {
+    return reinterpret_cast<int8_t*>(integers_.of_thread(0)) + tile.first * columns_;
+  }
+  GroupOfX* groups(TileOfX tile) const {
+    return reinterpret_cast<GroupOfX*>(groups_.of_thread(0)) + tile.first * (columns_ / kGroup);
   }
 
  private:
-  int64_t columns_;
+  int64_t rows_, columns_;
   Scratch integers_, groups_;
 };
+
+constexpr int kVectors = kGroup / kWidth;
+
+// The largest |x| of a group: the bits of |x| are in the order of |x|, with NaN above all.
+LATHE_INLINE uint32_t largest_bits(const Vec (&x)[kVectors]) {
+  Words largest = {};
+#pragma GCC unroll 8
+  for (int v = 0; v < kVectors; ++v) {
+    const Words bits = (Words)x[v] & 0x7FFFFFFFu;
+    largest = bits > largest ? bits : largest;
+  }
+  return largest_lane(largest);
+}
 
 // scale = max |x| / 127, q = x / scale to the nearest whole number. A NaN or infinity in x makes the
 // scale one, and with it the outputs NaN or infinite.
 template <class T>
-LATHE_INLINE void round_group(const T* x, int8_t* q, GroupOfX& group) {
-  uint32_t largest = 0;  // bits of |x| are in the order of |x|, with NaN above all
-#pragma omp simd reduction(max : largest)
-  for (int64_t i = 0; i < kGroup; ++i) {
-    const float value = to_float(x[i]);
-    uint32_t bits;
-    __builtin_memcpy(&bits, &value, sizeof(bits));
-    largest = std::max(largest, bits & 0x7FFFFFFFu);
-  }
+LATHE_INLINE void round_group(const T* from, int8_t* q, GroupOfX& group) {
+  Vec x[kVectors];
+#pragma GCC unroll 8
+  for (int v = 0; v < kVectors; ++v) x[v] = load(from + v * kWidth);
+  const uint32_t largest = largest_bits(x);
   float magnitude;
   __builtin_memcpy(&magnitude, &largest, sizeof(magnitude));
   group.scale = magnitude / 127.0f;
-  const bool finite = largest < 0x7F800000u;
   // Below the smallest normal scale the quotient would overflow, and x counts as 0.
-  const float inverse = finite && group.scale >= 1.17549435e-38f ? 1.0f / group.scale : 0.0f;
-  int32_t sum[2] = {};
-  for (int half = 0; half < 2; ++half) {
-    int32_t total = 0;
-#pragma omp simd reduction(+ : total)
-    for (int64_t i = half * kGroup / 2; i < (half + 1) * kGroup / 2; ++i) {
-      const float value = finite ? to_float(x[i]) * inverse : 1.0f;
-      const auto nearest = static_cast<int32_t>(value + (value < 0 ? -0.5f : 0.5f));
-      q[i] = static_cast<int8_t>(nearest);
-      total += nearest;
-    }
-    sum[half] = total;
+  const bool finite = largest < 0x7F800000u;
+  const float inverse = group.scale >= 1.17549435e-38f ? 1.0f / group.scale : 0.0f;
+#pragma GCC unroll 8
+  for (int v = 0; v < kVectors; ++v) {
+    const Vec quotient = finite ? x[v] * inverse : Vec{} + 1.0f;
+    const Vec half = (Vec)(((Words)quotient & 0x80000000u) | 0x3F000000u);  // ±0.5
+    const auto bytes =
+        __builtin_convertvector(__builtin_convertvector(quotient + half, Ints), SignedBytes);
+    __builtin_memcpy(q + v * kWidth, &bytes, sizeof(bytes));
   }
-  group.sum[0] = sum[0];
-  group.sum[1] = sum[1];
-  group.total = group.scale * static_cast<float>(sum[0] + sum[1]);
+  group.minus[1] = -sum_of_16(q);
+  group.minus[2] = -sum_of_16(q + kGroup / 2);
+  group.minus[0] = group.minus[1] + group.minus[2];
+  group.total = -(group.scale * static_cast<float>(group.minus[0]));
 }
 
 template <class T>
@@ -99,8 +125,11 @@ void round_rows(const TensorView& x, const Rounded& to) {
   const int64_t columns = x.shape[1];
   parallel_for(x.shape[0], row_grain(columns, kGrain), [&](int64_t n) {
     const T* row = row_of<T>(x, n);
-    for (int64_t g = 0; g < columns / kGroup; ++g)
-      round_group(row + g * kGroup, to.integers(n) + g * kGroup, to.groups(n)[g]);
+    const TileOfX tile = to.tile_with(n);
+    for (int64_t g = 0; g < columns / kGroup; ++g) {
+      const int64_t at = g * tile.rows + n - tile.first;
+      round_group(row + g * kGroup, to.integers(tile) + at * kGroup, to.groups(tile)[at]);
+    }
   });
 }
 
@@ -112,48 +141,67 @@ struct Call {
   int64_t first;  // column of y that belongs to row 0 of w
 };
 
-// Rows [n, n + R) of x by one strip of weights, for kWidth of its rows from `lane` on.
+// dot = -zero · (sum of x), of the whole group (`part` 0) or of a half (1, 2).
+template <int kZero, int R>
+LATHE_INLINE void begin_dots(const GroupOfX* of_x, int part, Ints (&dot)[R]) {
+#pragma GCC unroll 16
+  for (int r = 0; r < R; ++r) dot[r] = kZero == 0 ? Ints{} : times<kZero>(of_x[r].minus[part]);
+}
+
+// dot += w·x over kWords words from `first` on.
+template <bool kSmall, int kWords, int R>
+LATHE_INLINE void add_dots(const Words (&w)[kWordsOfGroup], int first, const int8_t* x,
+                           Ints (&dot)[R]) {
+#pragma GCC unroll 8
+  for (int j = first; j < first + kWords; ++j)
+#pragma GCC unroll 16
+    for (int r = 0; r < R; ++r) {
+      int32_t four;
+      __builtin_memcpy(&four, x + r * kGroup + 4 * j, sizeof(four));
+      dot[r] = add_dot<kSmall>(dot[r], w[j], four);
+    }
+}
+
+// sum += scale·(scale of x)·dot + offset·(sum of x).
+template <bool kAffine, int R>
+LATHE_INLINE void add_scaled(const Scales& of_w, const GroupOfX* of_x, const Ints (&dot)[R],
+                             Vec (&sum)[R]) {
+#pragma GCC unroll 16
+  for (int r = 0; r < R; ++r) {
+    const Vec whole = __builtin_convertvector(dot[r], Vec);
+    sum[r] = multiply_add(of_w.scale * of_x[r].scale, whole, sum[r]);
+    if constexpr (kAffine) sum[r] = multiply_add(of_w.offset, Vec{} + of_x[r].total, sum[r]);
+  }
+}
+
+// The tile of R rows of x from `n` on by one strip, for kWidth of its rows from `lane` on.
 template <PackedForm kForm, int R>
 LATHE_INLINE void multiply(const Call& c, int64_t strip, int lane, int64_t n, Vec (&sum)[R]) {
   constexpr PackedLayout kLayout = layout_of(kForm);
-  constexpr bool kAffine =
-      kLayout.scales == PackedScales::kAffine || kLayout.scales == PackedScales::kAffineK;
-  constexpr int kParts = kLayout.scales == PackedScales::kHalvesK ? 2 : 1;
+  constexpr PackedScales kKind = kLayout.scales;
+  constexpr bool kAffine = kKind == PackedScales::kAffine || kKind == PackedScales::kAffineK;
+  constexpr int kParts = kKind == PackedScales::kHalvesK ? 2 : 1;
   constexpr int kWords = kWordsOfGroup / kParts;
   const std::byte* scales = c.w.scales(strip);
   const std::byte* group = c.w.integers(strip) + 4 * lane;
-  const int64_t columns = c.w.columns, groups = c.w.groups();
-  const int8_t* x = c.x.integers(n);
-  const GroupOfX* x_groups = c.x.groups(n);
-  for (int64_t g = 0; g < groups; ++g, group += kLayout.group_bytes(), x += kGroup) {
+  const int8_t* x = c.x.integers({n, R});
+  const GroupOfX* of_x = c.x.groups({n, R});
+  for (int64_t g = 0, groups = c.w.groups(); g < groups; ++g) {
+    if (R == 1 || n == 0)
+      for (int64_t at = 0; at < kLayout.group_bytes(); at += kVectorBytes)
+        __builtin_prefetch(group + kPrefetchAhead + at, 0, 0);
     Words w[kWordsOfGroup];
     load_group<kLayout.bits>(group, w);
 #pragma GCC unroll 2
     for (int part = 0; part < kParts; ++part) {
       Ints dot[R];
-#pragma GCC unroll 16
-      for (int r = 0; r < R; ++r) {
-        const GroupOfX& of_x = x_groups[r * groups + g];
-        const int32_t total = kParts == 2 ? of_x.sum[part] : of_x.sum[0] + of_x.sum[1];
-        dot[r] = Ints{} - kLayout.zero * total;
-      }
-#pragma GCC unroll 8
-      for (int j = 0; j < kWords; ++j)
-#pragma GCC unroll 16
-        for (int r = 0; r < R; ++r) {
-          int32_t four;
-          __builtin_memcpy(&four, x + r * columns + 4 * (part * kWords + j), sizeof(four));
-          dot[r] = add_dot<kLayout.bits != 8>(dot[r], w[part * kWords + j], four);
-        }
-      const Scales of_w = load_scales<kLayout.scales>(scales, g, part, lane);
-#pragma GCC unroll 16
-      for (int r = 0; r < R; ++r) {
-        const GroupOfX& of_x = x_groups[r * groups + g];
-        sum[r] =
-            multiply_add(of_w.scale * of_x.scale, __builtin_convertvector(dot[r], Vec), sum[r]);
-        if constexpr (kAffine) sum[r] = multiply_add(of_w.offset, Vec{} + of_x.total, sum[r]);
-      }
+      begin_dots<kLayout.zero>(of_x, kParts == 2 ? part + 1 : 0, dot);
+      add_dots<kLayout.bits != 8, kWords>(w, part * kWords, x, dot);
+      add_scaled<kAffine>(load_scales<kKind>(scales, g, part, lane), of_x, dot, sum);
     }
+    group += kLayout.group_bytes();
+    x += R * kGroup;
+    of_x += R;
   }
 }
 
@@ -172,7 +220,7 @@ template <PackedForm kForm, int R>
 void tile(const Call& c, int64_t strip, int64_t n) {
   for (int lane = 0; lane < kStripRows; lane += kWidth) {
     Vec sum[R] = {};
-    multiply<kForm, R>(c, strip, lane, n, sum);
+    multiply<kForm>(c, strip, lane, n, sum);
     const int64_t row = strip * kStripRows + lane;
     if (row >= c.w.rows) return;
     with_type(c.y.dtype, [&](auto type) {
@@ -181,7 +229,7 @@ void tile(const Call& c, int64_t strip, int64_t n) {
   }
 }
 
-// Rows from `n` on that one tile takes, the fewer the less are left.
+// The rows of the tile that begins at `n`, after it was multiplied.
 template <PackedForm kForm, int R = kTileRows>
 int64_t tile_from(const Call& c, Range strips, int64_t n) {
   if constexpr (R > 1) {
