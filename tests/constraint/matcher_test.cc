@@ -59,7 +59,8 @@ TEST(Matcher, AMaskHasExactlyTheTokensThatCanBeTaken) {
         for (int32_t id = 0; static_cast<size_t>(id) < v->size(); ++id)
           if (has_bit(*mask, id)) allowed.push_back(id);
         ASSERT_FALSE(allowed.empty());
-        ASSERT_TRUE(matcher.accept(allowed[rng.bits64(static_cast<uint64_t>(walk * 100 + step)) % allowed.size()]));
+        ASSERT_TRUE(matcher.accept(
+            allowed[rng.bits64(static_cast<uint64_t>(walk * 100 + step)) % allowed.size()]));
       }
     }
   }

@@ -12,7 +12,7 @@ namespace {
 
 // Limits on what a model could write without end.
 constexpr uint32_t kIndent = 32;  // blanks behind a line break
-constexpr uint32_t kWholeDigits = 24, kFractionDigits = 24, kExponentDigits = 3;
+constexpr uint32_t kWholeDigits = 24, kFractionDigits = 24;
 
 const CharSet& control_characters() {
   static const CharSet set = {{0, 0x1F}};
@@ -233,11 +233,19 @@ ExprId JsonForms::number() {
   if (!number_) {
     const ExprId digit = b_.bytes({{{'0', '9'}}});
     const ExprId fraction = b_.sequence({b_.text("."), b_.repeat(digit, 1, kFractionDigits)});
-    const ExprId exponent = b_.sequence({b_.bytes({{{'E', 'E'}}, {{'e', 'e'}}}),
-                                         b_.optional(b_.bytes({{{'+', '+'}}, {{'-', '-'}}})),
-                                         b_.repeat(digit, 1, kExponentDigits)});
+    const ExprId begin = b_.sequence({b_.bytes({{{'E', 'E'}}, {{'e', 'e'}}}),
+                                      b_.optional(b_.bytes({{{'+', '+'}}, {{'-', '-'}}}))});
+    // So that a double can hold the number: up to 279, and 307 behind one digit.
+    const ExprId small =
+        b_.choice({b_.repeat(digit, 1, 2), b_.bytes({{{'1', '2'}, {'0', '7'}, {'0', '9'}}})});
+    const ExprId large =
+        b_.bytes({{{'2', '2'}, {'8', '9'}, {'0', '9'}}, {{'3', '3'}, {'0', '0'}, {'0', '7'}}});
+    const ExprId with_large =
+        b_.sequence({b_.optional(b_.text("-")), digit, b_.optional(fraction), begin, large});
     const RuleId rule = b_.declare("a number");
-    b_.define(rule, b_.sequence({integer(), b_.optional(fraction), b_.optional(exponent)}));
+    b_.define(rule, b_.choice({b_.sequence({integer(), b_.optional(fraction),
+                                            b_.optional(b_.sequence({begin, small}))}),
+                               with_large}));
     number_ = b_.use(rule);
   }
   return *number_;
