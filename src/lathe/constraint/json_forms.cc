@@ -106,16 +106,39 @@ void JsonForms::add_escapes(const CharSet& set, std::vector<ExprId>& out) {
   }
 }
 
+// A character that needs no escape, one that does, one that may have one. The last two are mostly
+// whole sets, which are rules of their own.
 ExprId JsonForms::plain_character(const CharSet& set) {
   std::vector<ExprId> forms;
-  const CharSet plain = set.without(escaped_characters());
+  const CharSet plain = set.without(escaped_characters()).without(not_ascii());
   if (!plain.empty()) forms.push_back(b_.one_of(plain));
-  for (const auto& [letter, c] : kShortEscapes)
-    if (set.has(c)) forms.push_back(b_.text(std::string{'\\', letter}));
-  const CharSet by_number = set.with(control_characters());
-  add_escapes(by_number, forms);
-  add_escapes(set.with(not_ascii()), forms);
+  add_part(set, escaped_characters(), escaped_rule_, forms);
+  add_part(set, not_ascii(), foreign_rule_, forms);
   return b_.choice(std::move(forms));
+}
+
+void JsonForms::add_part(const CharSet& set, const CharSet& part, std::optional<RuleId>& rule,
+                         std::vector<ExprId>& out) {
+  const CharSet shared = set.with(part);
+  if (shared.empty()) return;
+  if (shared.ranges() != part.ranges()) return add_forms(shared, out);
+  if (!rule) {
+    rule = b_.declare("a character with an escape");
+    std::vector<ExprId> forms;
+    add_forms(part, forms);
+    b_.define(*rule, b_.choice(std::move(forms)));
+  }
+  out.push_back(b_.use(*rule));
+}
+
+// Of characters that need or may have an escape.
+void JsonForms::add_forms(const CharSet& set, std::vector<ExprId>& out) {
+  const CharSet foreign = set.with(not_ascii());
+  if (!foreign.empty()) out.push_back(b_.one_of(foreign));
+  for (const auto& [letter, c] : kShortEscapes)
+    if (set.has(c)) out.push_back(b_.text(std::string{'\\', letter}));
+  add_escapes(set.with(control_characters()), out);
+  add_escapes(foreign, out);
 }
 
 ExprId JsonForms::any_character() {

@@ -36,6 +36,9 @@ class JsonForms {
  private:
   ExprId any_character();
   ExprId other_key_from(const std::vector<std::string_view>& rests);
+  void add_part(const CharSet& set, const CharSet& part, std::optional<RuleId>& rule,
+                std::vector<ExprId>& out);
+  void add_forms(const CharSet& set, std::vector<ExprId>& out);
   // "\u" and four digits for each character below U+10000, two such for others.
   void add_escapes(const CharSet& set, std::vector<ExprId>& out);
   ExprId hex(uint32_t low, uint32_t high);
@@ -43,6 +46,7 @@ class JsonForms {
   GrammarBuilder& b_;
   ExprId blanks_ = 0, separator_ = 0, key_separator_ = 0;
   std::optional<ExprId> string_, any_character_, number_, integer_, key_tail_;
+  std::optional<RuleId> escaped_rule_, foreign_rule_;
 };
 
 }  // namespace lathe::constraint
