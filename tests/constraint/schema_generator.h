@@ -62,6 +62,7 @@ class SchemaGenerator {
   int64_t between(int64_t low, int64_t high) {
     return std::uniform_int_distribution<int64_t>(low, high)(random_);
   }
+
  private:
   struct Sample {
     const char *rule, *value;

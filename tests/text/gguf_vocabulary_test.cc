@@ -6,8 +6,8 @@
 #include <iterator>
 #include <limits>
 
+#include "io/shared_data.h"
 #include "io/temp_folder.h"
-#include "lathe/io/packed_file.h"
 #include "lathe/text/format/gguf_pre_tokenizers.h"
 #include "lathe/text/format/gguf_reader.h"
 #include "lathe/text/split/pretokenizer.h"
@@ -16,6 +16,8 @@ namespace lathe {
 namespace {
 
 namespace fs = std::filesystem;
+using lathe::testing::shared_data;
+using lathe::testing::unpacked;
 using text_json::Json;
 
 GgufVocabulary sample() {
@@ -247,19 +249,6 @@ TEST(GgufPreTokenizers, NamesOfWellKnownPreTokenizers) {
   const Json cl100k = PreTokenizer::json_for(Pattern::kCl100k);
   EXPECT_EQ(gguf_pre_tokenizer_name(cl100k, true), "llama-bpe");
   EXPECT_EQ(gguf_pre_tokenizer_name(cl100k, false), "dbrx");
-}
-
-std::string unpacked(const fs::path& path) {
-  PackedFile file(path);
-  std::string content;
-  while (file.append_to(content)) continue;
-  return content;
-}
-
-// Beside the source tree, or where LATHE_SHARED_DATA says.
-fs::path shared_data() {
-  const char* set = std::getenv("LATHE_SHARED_DATA");
-  return set != nullptr ? fs::path(set) : fs::path(LATHE_TEST_DIR) / "../../shared/data";
 }
 
 // The vocabularies and texts that llama.cpp publishes; the ids are those of `tokenizers`.

@@ -82,18 +82,18 @@ std::shared_ptr<const StateTables::LocalMask> Constraint::local_mask(StateTables
     bool escaped;  // here or further up
   };
   std::vector<Level> levels(vocabulary_->longest() + 1);
-  levels[0] = {local, tables.at(local).escapes};
+  levels[0] = {local, tables.escapes(local)};
   const auto& nodes = vocabulary_->nodes();
   for (uint32_t i = 0; i < nodes.size();) {
     const TokenVocabulary::Node& node = nodes[i];
-    const Level& above = levels[node.depth - 1];
+    const Level above = levels[node.depth - 1];
     const StateId state = tables.step(above.state, node.byte);
     if (state == StateTables::kDead) {
       if (above.escaped) made->undecided.push_back(i);
       i = node.behind;
       continue;
     }
-    levels[node.depth] = {state, above.escaped || tables.at(state).escapes};
+    levels[node.depth] = {state, above.escaped || tables.escapes(state)};
     for (uint32_t t = node.first; t < node.last; ++t) set_bit(*sure, vocabulary_->ids()[t]);
     ++i;
   }

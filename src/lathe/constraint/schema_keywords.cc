@@ -179,57 +179,75 @@ void read_string(const SchemaPlace& place, Shape& out) {
   if (json.contains("format")) read_format(place, out);
 }
 
+// What the specification defines and a grammar cannot promise, and what may be meant as a keyword of
+// it. All else says nothing of values (JSON Schema Core, 6.5) and is passed over.
 void refuse_other_keywords(const SchemaPlace& place) {
-  constexpr std::array<std::string_view, 42> kKnown = {"type",
-                                                       "enum",
-                                                       "const",
-                                                       "minimum",
-                                                       "maximum",
-                                                       "exclusiveMinimum",
-                                                       "exclusiveMaximum",
-                                                       "multipleOf",
-                                                       "minLength",
-                                                       "maxLength",
-                                                       "pattern",
-                                                       "format",
-                                                       "items",
-                                                       "prefixItems",
-                                                       "additionalItems",
-                                                       "minItems",
-                                                       "maxItems",
-                                                       "properties",
-                                                       "required",
-                                                       "additionalProperties",
-                                                       "minProperties",
-                                                       "maxProperties",
-                                                       "allOf",
-                                                       "anyOf",
-                                                       "oneOf",
-                                                       "$ref",
-                                                       "$defs",
-                                                       "definitions",
-                                                       "title",
-                                                       "description",
-                                                       "default",
-                                                       "examples",
-                                                       "example",
-                                                       "deprecated",
-                                                       "readOnly",
-                                                       "writeOnly",
-                                                       "$schema",
-                                                       "$id",
-                                                       "$comment",
-                                                       "uniqueItems",
-                                                       "nullable",
-                                                       "contentMediaType"};
-  const SchemaJson& json = *place.json;
-  for (const auto& [key, value] : json.items()) {
-    if (key == "uniqueItems" && value != false)
-      bad(place, "`uniqueItems` cannot be promised while an array is written; leave it out");
-    if (std::ranges::find(kKnown, key) != kKnown.end() || key.starts_with("x-")) continue;
-    const std::vector<std::string> known(kKnown.begin(), kKnown.end());
-    bad(place, "the keyword `{}` is not supported.{} Leave it out, or say the same with others",
-        key, did_you_mean(key, known));
+  static const std::vector<std::string> known = {"type",
+                                                 "enum",
+                                                 "const",
+                                                 "minimum",
+                                                 "maximum",
+                                                 "exclusiveMinimum",
+                                                 "exclusiveMaximum",
+                                                 "multipleOf",
+                                                 "minLength",
+                                                 "maxLength",
+                                                 "pattern",
+                                                 "format",
+                                                 "items",
+                                                 "prefixItems",
+                                                 "additionalItems",
+                                                 "minItems",
+                                                 "maxItems",
+                                                 "properties",
+                                                 "required",
+                                                 "additionalProperties",
+                                                 "minProperties",
+                                                 "maxProperties",
+                                                 "allOf",
+                                                 "anyOf",
+                                                 "oneOf",
+                                                 "$ref",
+                                                 "$defs",
+                                                 "definitions",
+                                                 "title",
+                                                 "description",
+                                                 "default",
+                                                 "examples",
+                                                 "example",
+                                                 "deprecated",
+                                                 "readOnly",
+                                                 "writeOnly",
+                                                 "$schema",
+                                                 "$id",
+                                                 "$comment",
+                                                 "nullable"};
+  static const std::vector<std::string> unsupported = {"not",
+                                                       "if",
+                                                       "then",
+                                                       "else",
+                                                       "contains",
+                                                       "minContains",
+                                                       "maxContains",
+                                                       "propertyNames",
+                                                       "patternProperties",
+                                                       "dependentRequired",
+                                                       "dependentSchemas",
+                                                       "dependencies",
+                                                       "unevaluatedItems",
+                                                       "unevaluatedProperties",
+                                                       "$dynamicRef",
+                                                       "$recursiveRef",
+                                                       "$anchor",
+                                                       "$dynamicAnchor",
+                                                       "uniqueItems"};
+  for (const auto& [key, value] : place.json->items()) {
+    if (key == "uniqueItems" && value == false) continue;
+    if (std::ranges::find(unsupported, key) != unsupported.end())
+      bad(place, "the keyword `{}` is not supported; leave it out, or say the same with others",
+          key);
+    if (std::ranges::find(known, key) == known.end() && nearest(key, known))
+      bad(place, "there is no keyword `{}`.{}", key, did_you_mean(key, known));
   }
 }
 

@@ -143,23 +143,29 @@ std::vector<Shape> ShapeReader::expand(const SchemaPlace& place) {
                    place.pointer);
     }
     for (const char* keyword : {"anyOf", "oneOf"})
-      if (json.contains(keyword)) out = both(out, alternatives(place, keyword), place.pointer);
+      if (json.contains(keyword)) out = alternatives(place, keyword, out);
   }
   --depth_;
   return out;
 }
 
-std::vector<Shape> ShapeReader::alternatives(const SchemaPlace& place, const char* keyword) {
+// The alternatives of a schema, each put together with what stands beside them.
+std::vector<Shape> ShapeReader::alternatives(const SchemaPlace& place, const char* keyword,
+                                             const std::vector<Shape>& beside) {
   const SchemaPlace list{&(*place.json)[keyword], pointer_to(place.pointer, keyword)};
   if (!list.json->is_array() || list.json->empty())
     bad(list, "this is {}, expected a list of schemas", list.json->dump());
   std::vector<std::vector<Shape>> ways;
-  for (size_t i = 0; i < list.json->size(); ++i)
-    ways.push_back(expand({&(*list.json)[i], pointer_to(list.pointer, std::to_string(i))}));
+  for (size_t i = 0; i < list.json->size(); ++i) {
+    const std::vector<Shape> way =
+        expand({&(*list.json)[i], pointer_to(list.pointer, std::to_string(i))});
+    ways.push_back(both(beside, way, list.pointer));
+  }
   if (std::string_view(keyword) == "oneOf") require_apart(list, ways);
   std::vector<Shape> out;
   for (const std::vector<Shape>& way : ways) out.insert(out.end(), way.begin(), way.end());
-  if (out.size() > kMaxShapes) bad(list, "there are more than {} alternatives", kMaxShapes);
+  if (out.size() > kMaxShapes)
+    bad(list, "there are more than {} combinations of alternatives", kMaxShapes);
   return out;
 }
 
@@ -267,16 +273,20 @@ bool ShapeReader::objects_are_apart(const Shape& a, const Shape& b, int depth) {
   return told_by(a, b) || told_by(b, a);
 }
 
+// Of a shape with listed values: none of them has the other shape.
+bool ShapeReader::values_are_apart(const Shape& a, const Shape& b) {
+  return std::ranges::none_of(*a.values, [&](const SchemaJson& v) {
+    const bool listed = !b.values || std::ranges::find(*b.values, v) != b.values->end();
+    return listed && fits(v, a) && fits(v, b);
+  });
+}
+
 bool ShapeReader::are_apart(const Shape& a, const Shape& b, int depth) {
   const uint8_t shared = a.types & b.types;
   if (shared == 0) return true;
   if (depth > kApartDepth) return false;
-  for (const auto& [x, y] : {std::pair(&a, &b), std::pair(&b, &a)})
-    if (x->values)
-      return std::ranges::none_of(*x->values, [&](const SchemaJson& v) {
-        const bool listed = !y->values || std::ranges::find(*y->values, v) != y->values->end();
-        return listed && fits(v, *x) && fits(v, *y);
-      });
+  if (a.values) return values_are_apart(a, b);
+  if (b.values) return values_are_apart(b, a);
   if ((shared & (kNull | kBoolean)) != 0) return false;
   Shape met;
   if ((shared & kString) != 0 &&

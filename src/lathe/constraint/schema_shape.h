@@ -75,12 +75,14 @@ class ShapeReader {
 
  private:
   std::vector<Shape> expand(const SchemaPlace& place);
-  std::vector<Shape> alternatives(const SchemaPlace& place, const char* keyword);
+  std::vector<Shape> alternatives(const SchemaPlace& place, const char* keyword,
+                                  const std::vector<Shape>& beside);
   SchemaPlace resolve(const SchemaPlace& place);
   void require_apart(const SchemaPlace& place, const std::vector<std::vector<Shape>>& ways);
   std::vector<Shape> both(const std::vector<Shape>& a, const std::vector<Shape>& b,
                           const std::string& pointer);
   bool meet(const Shape& a, const Shape& b, Shape& out);
+  bool values_are_apart(const Shape& a, const Shape& b);
   bool objects_are_apart(const Shape& a, const Shape& b, int depth);
 
   const SchemaJson& root_;

@@ -47,11 +47,6 @@ void StateTables::find_byte_classes() {
   ++classes_;
 }
 
-StateId StateTables::step(StateId state, uint8_t byte) {
-  const StateId known = steps_[static_cast<size_t>(state) * classes_ + class_of_[byte]];
-  return known >= 0 ? known : make_step(state, byte);
-}
-
 StateId StateTables::make_step(StateId state, uint8_t byte) {
   for (const Configuration& c : states_[static_cast<size_t>(state)].configurations)
     for (const GrammarNode::Edge& e : grammar_.nodes[c.node].edges)
@@ -142,6 +137,7 @@ StateId StateTables::finish() {
   }
   const auto id = static_cast<StateId>(states_.size());
   same_hash.push_back(id);
+  escapes_.push_back(made.escapes ? 1 : 0);
   states_.push_back(std::move(made));
   steps_.resize(states_.size() * classes_, -1);
   return id;

@@ -68,9 +68,13 @@ class StateTables {
 
   StateId start() { return start_; }
   // kDead if no text goes on with the byte.
-  StateId step(StateId state, uint8_t byte);
+  StateId step(StateId state, uint8_t byte) {
+    const StateId known = steps_[static_cast<size_t>(state) * classes_ + class_of_[byte]];
+    return known >= 0 ? known : make_step(state, byte);
+  }
   StateId local_of(StateId state);
 
+  bool escapes(StateId state) const { return escapes_[static_cast<size_t>(state)] != 0; }
   State& at(StateId state) { return states_[static_cast<size_t>(state)]; }
   bool is_full() const { return states_.size() > limits_.states; }
   // The same state in these tables as `state` in others of the same grammar.
@@ -105,6 +109,7 @@ class StateTables {
   std::vector<Frame> frames_;
   std::unordered_map<uint64_t, std::vector<FrameId>> frames_by_hash_;
   std::vector<State> states_;
+  std::vector<uint8_t> escapes_;  // of each: what walks through all tokens asks for
   std::unordered_map<uint64_t, std::vector<StateId>> states_by_hash_;
   std::vector<StateId> steps_;  // states × classes; -1 unknown
   Work work_;
