@@ -38,14 +38,11 @@ TEST(RegexGrammar, TakesWhatTheExpressionTakes) {
            {"(a*)*b", "aaab", "aaa", "c"},
            {"x{12,20}", "xxxxxxxxxxxxxxx", "xxxxxxxxxxx", "xxxxxxxxxxxxxxxxxxxxx"},
            {"(ab){100,1000}c|q", "q", "abab", "abc"},
-           {"[]a]|[a-]|a{|\\.", "a{", "", "]]"},
            {"\\/\\-\\]", "/-]", "/-", "-"}}) {
     SCOPED_TRACE(c.regex);
-    if (c.regex != "[]a]|[a-]|a{|\\.") {
-      EXPECT_EQ(fits_regex(c.regex, c.yes), "yes") << c.yes;
-      EXPECT_EQ(fits_regex(c.regex, c.prefix), "prefix") << c.prefix;
-      EXPECT_EQ(fits_regex(c.regex, c.no), "no") << c.no;
-    }
+    EXPECT_EQ(fits_regex(c.regex, c.yes), "yes") << c.yes;
+    EXPECT_EQ(fits_regex(c.regex, c.prefix), "prefix") << c.prefix;
+    EXPECT_EQ(fits_regex(c.regex, c.no), "no") << c.no;
   }
   EXPECT_EQ(fits_regex("", ""), "yes");
   EXPECT_EQ(fits_regex("[a-]|b{|c{x", "-"), "yes");
@@ -93,6 +90,20 @@ TEST(ChoiceGrammar, TakesOneOfTheTexts) {
   EXPECT_NE(message_of([] { choice_grammar({}); }).find("empty"), std::string::npos);
 }
 
+TEST(ChoiceGrammar, TakesManyAndLongTexts) {
+  std::vector<std::string> choices;
+  for (int i = 0; i < 20'000; ++i) choices.push_back(std::to_string(i * 7));
+  choices.push_back(std::string(100'000, 'x'));
+  for (size_t i = 1; i < 500; ++i) choices.push_back(std::string(i, 'y'));
+  const Grammar g = choice_grammar(choices);
+  EXPECT_EQ(fit(g, "7777"), "yes");
+  EXPECT_EQ(fit(g, "7778"), "prefix");
+  EXPECT_EQ(fit(g, "77778"), "no");
+  EXPECT_EQ(fit(g, std::string(100'000, 'x')), "yes");
+  EXPECT_EQ(fit(g, std::string(499, 'y')), "yes");
+  EXPECT_EQ(fit(g, std::string(500, 'y')), "no");
+}
+
 TEST(Gbnf, TakesWhatTheRulesTake) {
   const Grammar sums = gbnf_grammar(R"gbnf(# sums
 root  ::= term ([-+] term)* "\n"?
@@ -136,7 +147,6 @@ TEST(Gbnf, SaysWhatIsWrongAndWhere) {
   says("root ::= \"x\" root", "never ends");
   says("root ::= \"a\" | b\nb ::= \"x\" b", "'b' never ends");
   says("root ::= [^\\x00-\\U0010FFFF]", "no characters");
-  says("root ::= (a{100000}){100000}\na ::= \"\"", "");
 }
 
 TEST(Gbnf, EmptyPartsDoNotLoop) {

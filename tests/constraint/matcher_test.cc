@@ -136,6 +136,14 @@ TEST(Matcher, RefusesWhatCanBeReadInTooManyWays) {
   std::string regex;
   for (int i = 0; i < 60; ++i) regex += "(a" + std::to_string(i) + ")?";
   EXPECT_THROW(Constraint(constraint::regex_grammar(regex), byte_vocabulary(), limits), Error);
+  const Constraint constraint(constraint::regex_grammar("xyz|b" + regex), byte_vocabulary(),
+                              limits);
+  Matcher matcher = constraint.matcher();
+  EXPECT_THROW(matcher.accept('b'), Error);
+  EXPECT_THROW(matcher.mask(), Error);
+  EXPECT_FALSE(matcher.accept('y'));
+  EXPECT_TRUE(matcher.accept_bytes("xyz"));
+  EXPECT_TRUE(matcher.must_end());
 }
 
 TEST(Matcher, GoesNoDeeperThanItsLimit) {

@@ -8,7 +8,7 @@
 
 namespace lathe::constraint {
 
-// Throws kConfig for an empty list.
+// Throws kConfig for an empty list, and one of more than 1 MiB.
 Grammar choice_grammar(std::span<const std::string> choices);
 
 }  // namespace lathe::constraint

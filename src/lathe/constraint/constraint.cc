@@ -158,7 +158,7 @@ bool Matcher::allows(int32_t id) {
 }
 
 void Matcher::remember() {
-  if (history_.size() == kHistory) history_.erase(history_.begin());
+  if (history_.size() == kHistory) history_.pop_front();
   history_.emplace_back(place_, finished_);
 }
 

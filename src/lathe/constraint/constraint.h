@@ -14,6 +14,7 @@
 #pragma once
 
 #include <cstdint>
+#include <deque>
 #include <functional>
 #include <memory>
 #include <mutex>
@@ -113,7 +114,7 @@ class Matcher {
   const Constraint* owner_;
   Constraint::Place place_;
   bool finished_ = false;
-  std::vector<std::pair<Constraint::Place, bool>> history_;  // before each token; finished
+  std::deque<std::pair<Constraint::Place, bool>> history_;  // before each token; finished
 };
 
 // Whether the bit of a token is set.

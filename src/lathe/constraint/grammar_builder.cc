@@ -21,11 +21,46 @@ ExprId GrammarBuilder::add(Expr expr) {
   return static_cast<ExprId>(exprs_.size() - 1);
 }
 
+// In pieces: what writes the nodes of a piece goes as deep as it is long.
 ExprId GrammarBuilder::text(std::string_view bytes_of_text) {
-  ByteRanges all;
-  for (const char c : bytes_of_text)
-    all.push_back({static_cast<uint8_t>(c), static_cast<uint8_t>(c)});
-  return bytes({std::move(all)});
+  constexpr size_t kPiece = 32;
+  std::vector<ExprId> pieces;
+  for (size_t at = 0; at < bytes_of_text.size(); at += kPiece) {
+    ByteRanges piece;
+    for (const char c : bytes_of_text.substr(at, kPiece))
+      piece.push_back({static_cast<uint8_t>(c), static_cast<uint8_t>(c)});
+    pieces.push_back(bytes({std::move(piece)}));
+  }
+  return sequence(std::move(pieces));
+}
+
+ExprId GrammarBuilder::one_of_texts(std::vector<std::string> texts) {
+  std::ranges::sort(texts);
+  texts.erase(std::ranges::unique(texts).begin(), texts.end());
+  return texts_from(texts, 0);
+}
+
+// Of sorted texts that have their first `done` bytes in common: those they share further on, and then
+// a choice by the next byte.
+ExprId GrammarBuilder::texts_from(std::span<const std::string> texts, size_t done) {
+  const std::string &first = texts.front(), &last = texts.back();
+  const auto shared = static_cast<size_t>(std::ranges::mismatch(first, last).in1 - first.begin());
+  const ExprId begin = text(std::string_view(first).substr(done, shared - done));
+  if (texts.size() == 1) return begin;
+  std::vector<ExprId> ways;
+  if (first.size() == shared) {
+    ways.push_back(nothing());
+    texts = texts.subspan(1);
+  }
+  while (!texts.empty()) {
+    const char next = texts.front()[shared];
+    const auto end =
+        std::ranges::find_if(texts, [&](const std::string& t) { return t[shared] != next; });
+    const auto count = static_cast<size_t>(end - texts.begin());
+    ways.push_back(texts_from(texts.first(count), shared));
+    texts = texts.subspan(count);
+  }
+  return sequence({begin, choice(std::move(ways))});
 }
 
 ExprId GrammarBuilder::one_of(const CharSet& set) { return bytes(utf8_sequences(set)); }

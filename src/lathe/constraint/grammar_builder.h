@@ -2,6 +2,7 @@
 #pragma once
 
 #include <map>
+#include <span>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -19,6 +20,8 @@ class GrammarBuilder {
  public:
   ExprId nothing() { return sequence({}); }  // the empty text
   ExprId text(std::string_view bytes);
+  // Any of these, at least one; what they begin with alike is read once.
+  ExprId one_of_texts(std::vector<std::string> texts);
   ExprId one_of(const CharSet& set);  // a character, in UTF-8
   // A byte of each range, one after the other; any of the sequences.
   ExprId bytes(std::vector<ByteRanges> sequences);
@@ -68,6 +71,7 @@ class GrammarBuilder {
     ExprId expr = 0;
   };
   ExprId add(Expr expr);
+  ExprId texts_from(std::span<const std::string> texts, size_t done);
 
   std::vector<Expr> exprs_;
   std::vector<Rule> rules_;

@@ -221,8 +221,8 @@ ExprId JsonForms::other_key(const std::vector<std::string>& names) {
 }
 
 ExprId JsonForms::value(const nlohmann::ordered_json& json) {
+  if (const auto text = only_text(json)) return b_.text(*text);
   if (json.is_string()) return given_string(json.get_ref<const std::string&>());
-  if (!json.is_structured()) return b_.text(json.dump());
   const bool is_object = json.is_object();
   std::vector<ExprId> parts = {b_.text(is_object ? "{" : "["), blanks_};
   bool first = true;
@@ -237,6 +237,16 @@ ExprId JsonForms::value(const nlohmann::ordered_json& json) {
   if (!json.empty()) parts.push_back(blanks_);
   parts.push_back(b_.text(is_object ? "}" : "]"));
   return b_.sequence(std::move(parts));
+}
+
+std::optional<std::string> JsonForms::only_text(const nlohmann::ordered_json& json) {
+  if (json.is_structured()) return std::nullopt;
+  const bool one_form =
+      !json.is_string() || std::ranges::all_of(json.get_ref<const std::string&>(), [](char c) {
+        return static_cast<uint8_t>(c) < 0x80 &&
+               !escaped_characters().has(static_cast<char32_t>(c));
+      });
+  return one_form ? std::optional(json.dump()) : std::nullopt;
 }
 
 ExprId JsonForms::integer() {

@@ -30,6 +30,8 @@ class JsonForms {
   ExprId other_key(const std::vector<std::string>& names);
   // null, true, a number, … as it stands.
   ExprId value(const nlohmann::ordered_json& json);
+  // Its text, if it has one form only.
+  static std::optional<std::string> only_text(const nlohmann::ordered_json& json);
   ExprId number();
   ExprId integer();
 

@@ -69,8 +69,15 @@ class SchemaCompiler {
 
   void add_shape(const Shape& shape, std::vector<ExprId>& ways) {
     if (shape.values) {
-      for (const SchemaJson& v : *shape.values)
-        if (reader_.fits(v, shape)) ways.push_back(forms_.value(v));
+      std::vector<std::string> texts;  // of values with one form
+      for (const SchemaJson& v : *shape.values) {
+        if (!reader_.fits(v, shape)) continue;
+        if (const auto text = JsonForms::only_text(v))
+          texts.push_back(*text);
+        else
+          ways.push_back(forms_.value(v));
+      }
+      if (!texts.empty()) ways.push_back(b_.one_of_texts(std::move(texts)));
       return;
     }
     if (shape.types & kNull) ways.push_back(b_.text("null"));

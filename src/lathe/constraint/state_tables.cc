@@ -67,9 +67,11 @@ void StateTables::close() {
     const Configuration c = work_.todo.back();
     work_.todo.pop_back();
     close_one(c);
-    require(work_.seen.size() <= limits_.configurations, ErrorKind::kConfig, "constraint",
-            "the grammar can be read in more than {} ways at one place; make it less ambiguous",
-            limits_.configurations);
+    if (work_.seen.size() <= limits_.configurations) continue;
+    work_ = {};  // other places can still be read
+    fail(ErrorKind::kConfig, "constraint",
+         "the grammar can be read in more than {} ways at one place; make it less ambiguous",
+         limits_.configurations);
   }
 }
 
@@ -135,8 +137,13 @@ StateId StateTables::finish() {
         s.configurations == made.configurations)
       return id;
   }
+  require(!exceeds(4), ErrorKind::kConfig, "constraint",
+          "the grammar can be read in too many ways: one token needs more than {} states; make it "
+          "less ambiguous",
+          limits_.states * 4);
   const auto id = static_cast<StateId>(states_.size());
   same_hash.push_back(id);
+  total_ += made.configurations.size();
   escapes_.push_back(made.escapes ? 1 : 0);
   states_.push_back(std::move(made));
   steps_.resize(states_.size() * classes_, -1);

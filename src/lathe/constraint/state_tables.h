@@ -28,7 +28,8 @@ using Mask = std::vector<uint64_t>;  // a bit for each token
 struct StateLimits {
   size_t configurations = 4096;  // of one state; more is an error
   uint32_t depth = 512;          // of a stack; what would go deeper is not allowed
-  size_t states = 40'000;        // then the tables are full
+  size_t states = 40'000;        // then the tables are full; four times as many are an error
+  size_t total = 2'000'000;      // configurations of all states and frames of stacks; the same
   size_t mask_bytes = size_t{64} << 20;
 };
 
@@ -76,7 +77,7 @@ class StateTables {
 
   bool escapes(StateId state) const { return escapes_[static_cast<size_t>(state)] != 0; }
   State& at(StateId state) { return states_[static_cast<size_t>(state)]; }
-  bool is_full() const { return states_.size() > limits_.states; }
+  bool is_full() const { return exceeds(1); }
   // The same state in these tables as `state` in others of the same grammar.
   StateId adopt(const StateTables& from, StateId state);
 
@@ -88,6 +89,10 @@ class StateTables {
     State made;
   };
 
+  bool exceeds(size_t times) const {
+    return states_.size() > limits_.states * times ||
+           total_ + frames_.size() > limits_.total * times;
+  }
   void find_byte_classes();
   StateId make_step(StateId state, uint8_t byte);
   void reach(NodeId node, FrameId frame);
@@ -112,6 +117,7 @@ class StateTables {
   std::vector<uint8_t> escapes_;  // of each: what walks through all tokens asks for
   std::unordered_map<uint64_t, std::vector<StateId>> states_by_hash_;
   std::vector<StateId> steps_;  // states × classes; -1 unknown
+  size_t total_ = 0;            // configurations of all states
   Work work_;
   StateId start_ = kDead;
 };
