@@ -36,7 +36,7 @@ ExprId GrammarBuilder::text(std::string_view bytes_of_text) {
 
 ExprId GrammarBuilder::one_of_texts(std::vector<std::string> texts) {
   std::ranges::sort(texts);
-  texts.erase(std::ranges::unique(texts).begin(), texts.end());
+  texts.erase(std::unique(texts.begin(), texts.end()), texts.end());
   return texts_from(texts, 0);
 }
 
