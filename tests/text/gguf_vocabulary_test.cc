@@ -252,7 +252,7 @@ TEST(GgufPreTokenizers, NamesOfWellKnownPreTokenizers) {
 }
 
 // The vocabularies and texts that llama.cpp publishes; the ids are those of `tokenizers`.
-class GgmlVocab : public testing::TestWithParam<const char*> {};
+class GgmlVocab : public ::testing::TestWithParam<const char*> {};
 
 std::vector<std::string> cases_of(const std::string& text) {
   const std::string separator = "\n__ggml_vocab_test__\n";
@@ -286,7 +286,7 @@ TEST_P(GgmlVocab, IdsAreThePublishedOnes) {
 }
 
 INSTANTIATE_TEST_SUITE_P(ByteLevel, GgmlVocab,
-                         testing::Values("deepseek-coder", "deepseek-llm", "falcon", "gpt-2", "mpt",
+                         ::testing::Values("deepseek-coder", "deepseek-llm", "falcon", "gpt-2", "mpt",
                                          "refact", "starcoder"));
 
 }  // namespace
