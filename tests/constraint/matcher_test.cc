@@ -17,9 +17,31 @@ using constraint::Grammar;
 using testing::byte_vocabulary;
 
 std::shared_ptr<const TokenVocabulary> vocabulary() {
-  return byte_vocabulary({"ab",    "abc",      "\"",    "\":", "\": ", "\", \"", "}",
-                          "]}",    "{\"",      "true",  "12",  ", ",   "a\"",    "a\": 1",
-                          "\\u00", "\xC3\xA9", "\xA9x", "ab",  "[[",   "]]]"});
+  return byte_vocabulary({"ab",
+                          "abc",
+                          "\"",
+                          "\":",
+                          "\": ",
+                          "\", \"",
+                          "}",
+                          "]}",
+                          "{\"",
+                          "true",
+                          "12",
+                          ", ",
+                          "a\"",
+                          "a\": 1",
+                          "\\u00",
+                          "\xC3\xA9",
+                          "\xA9x",
+                          "ab",
+                          "[[",
+                          "]]]",
+                          std::string(20, 'a'),
+                          std::string(40, 'a'),
+                          std::string(20, 'a') + "\"x",
+                          std::string(17, 'b'),
+                          std::string(24, '1')});
 }
 
 // Every token alone, on a copy.
@@ -37,6 +59,8 @@ std::vector<Grammar> grammars() {
   std::vector<Grammar> out;
   out.push_back(constraint::regex_grammar("(ab|a)*c{0,40}\"?"));
   out.push_back(constraint::regex_grammar("[^\"]{3,30}\"x"));
+  out.push_back(constraint::regex_grammar("(ab?|b){18,60}(\"x)?1*"));
+  out.push_back(constraint::regex_grammar("(aa){9,50}b|[a1]{0,17}\"x"));
   out.push_back(constraint::gbnf_grammar(
       "root ::= value\nvalue ::= \"[\" (value (\", \" value)*)? \"]\" | [a-c]{1,9} | \"12\"{2,12}"));
   out.push_back(constraint::json_grammar());
@@ -69,7 +93,7 @@ TEST(Matcher, AMaskHasExactlyTheTokensThatCanBeTaken) {
 TEST(Matcher, TablesThatAreFullAreRenewedWithoutANotice) {
   const auto v = vocabulary();
   constraint::StateLimits small;
-  small.states = 20;
+  small.states = 80;
   small.mask_bytes = 200;
   for (const Grammar& grammar : grammars()) {
     const Constraint constraint(grammar, v), tight(grammar, v, small);

@@ -24,7 +24,7 @@ Constraint::Constraint(constraint::Grammar grammar,
     : grammar_(std::move(grammar)),
       vocabulary_(std::move(vocabulary)),
       limits_(limits),
-      tables_(std::make_shared<StateTables>(grammar_, vocabulary_->longest(), limits_)) {}
+      tables_(std::make_shared<StateTables>(grammar_, limits_)) {}
 
 Constraint::~Constraint() = default;
 
@@ -36,7 +36,7 @@ Matcher Constraint::matcher() const {
 // Moves a place from tables that are no longer used, and begins new ones when these are full.
 void Constraint::renew(Place& place) const {
   if (tables_->is_full() || mask_bytes_ > limits_.mask_bytes) {
-    tables_ = std::make_shared<StateTables>(grammar_, vocabulary_->longest(), limits_);
+    tables_ = std::make_shared<StateTables>(grammar_, limits_);
     mask_bytes_ = 0;
   }
   if (place.tables == tables_) return;
@@ -84,8 +84,14 @@ std::shared_ptr<const StateTables::LocalMask> Constraint::local_mask(StateTables
   std::vector<Level> levels(vocabulary_->longest() + 1);
   levels[0] = {local, tables.escapes(local)};
   const auto& nodes = vocabulary_->nodes();
+  const uint32_t deepest = tables.at(local).near_only ? StateTables::kNear : UINT32_MAX;
   for (uint32_t i = 0; i < nodes.size();) {
     const TokenVocabulary::Node& node = nodes[i];
+    if (node.depth > deepest) {
+      made->undecided.push_back(i);
+      i = node.behind;
+      continue;
+    }
     const Level above = levels[node.depth - 1];
     const StateId state = tables.step(above.state, node.byte);
     if (state == StateTables::kDead) {

@@ -21,10 +21,8 @@ uint64_t key_of(NodeId node, FrameId frame) { return static_cast<uint64_t>(node)
 
 }  // namespace
 
-StateTables::StateTables(const Grammar& grammar, size_t longest_token, const StateLimits& limits)
-    : grammar_(grammar),
-      longest_token_(static_cast<uint32_t>(std::min<size_t>(longest_token, 1 << 20))),
-      limits_(limits) {
+StateTables::StateTables(const Grammar& grammar, const StateLimits& limits)
+    : grammar_(grammar), limits_(limits) {
   find_byte_classes();
   frames_ = {{0, 0, 0, kRoot, 0}, {0, 0, 0, kBottom, 0}};
   finish();  // the dead state
@@ -128,13 +126,13 @@ StateId StateTables::finish() {
   work_.seen.clear();
   work_.pushed.clear();
   std::ranges::sort(made.configurations);
-  uint64_t hash = (made.accepting ? 1 : 0) | (made.escapes ? 2 : 0);
+  uint64_t hash = (made.accepting ? 1 : 0) | (made.escapes ? 2 : 0) | (made.near_only ? 4 : 0);
   for (const Configuration& c : made.configurations) hash = mixed(hash, key_of(c.node, c.frame));
   std::vector<StateId>& same_hash = states_by_hash_[hash];
   for (const StateId id : same_hash) {
     const State& s = states_[static_cast<size_t>(id)];
     if (s.accepting == made.accepting && s.escapes == made.escapes &&
-        s.configurations == made.configurations)
+        s.near_only == made.near_only && s.configurations == made.configurations)
       return id;
   }
   require(!exceeds(4), ErrorKind::kConfig, "constraint",
@@ -180,13 +178,17 @@ FrameId StateTables::lowest_common(const std::vector<Configuration>& configurati
 }
 
 // The part of a stack above `bottom`, on the bottom of local states.
-FrameId StateTables::rebased(FrameId frame, FrameId bottom) {
+FrameId StateTables::rebased(FrameId frame, FrameId bottom, bool& clamped) {
   std::vector<Frame> above;
   for (; frame != bottom; frame = frames_[frame].parent) above.push_back(frames_[frame]);
   FrameId made = kBottom;
-  const auto clamped = [&](uint32_t count) { return count > longest_token_ ? kUnbounded : count; };
+  const auto near = [&](uint32_t count) {
+    if (count <= kNear || count == kUnbounded) return count;
+    clamped = true;
+    return kUnbounded;
+  };
   for (auto f = above.rbegin(); f != above.rend(); ++f)
-    made = push({f->node, clamped(f->need), clamped(f->left), made, 0});
+    made = push({f->node, near(f->need), near(f->left), made, 0});
   return made;
 }
 
@@ -196,7 +198,7 @@ StateId StateTables::local_of(StateId state) {
   if (!configurations.empty()) {
     const FrameId bottom = lowest_common(configurations);
     for (const Configuration& c : configurations)
-      work_.made.configurations.push_back({c.node, rebased(c.frame, bottom)});
+      work_.made.configurations.push_back({c.node, rebased(c.frame, bottom, work_.made.near_only)});
   }
   const StateId made = finish();
   at(state).local = made;

@@ -58,14 +58,17 @@ class StateTables {
     std::vector<Configuration> configurations;
     bool accepting = false;  // the text may end here
     bool escapes = false;
-    StateId local = -1;                           // once it is known
+    bool near_only = false;  // of a local state: it says nothing of tokens longer than kNear
+    StateId local = -1;      // once it is known
     std::shared_ptr<const Mask> mask;             // once it is known
     std::shared_ptr<const LocalMask> local_mask;  // of a local state, once it is known
   };
 
-  // The longest token counts: a repeat that one token cannot get to the end of is without end in
-  // local states.
-  StateTables(const Grammar& grammar, size_t longest_token, const StateLimits& limits);
+  // In local states a repeat that so many bytes cannot get to the end of is without end: its places
+  // are one. Longer tokens have to be tried on the whole state there.
+  static constexpr uint32_t kNear = 16;
+
+  StateTables(const Grammar& grammar, const StateLimits& limits);
 
   StateId start() { return start_; }
   // kDead if no text goes on with the byte.
@@ -103,11 +106,10 @@ class StateTables {
   StateId finish();
   FrameId push(Frame frame);
   FrameId lowest_common(const std::vector<Configuration>& configurations) const;
-  FrameId rebased(FrameId frame, FrameId bottom);
+  FrameId rebased(FrameId frame, FrameId bottom, bool& clamped);
   FrameId adopt_frame(const StateTables& from, FrameId frame);
 
   const Grammar& grammar_;
-  const uint32_t longest_token_;
   const StateLimits limits_;
   uint8_t class_of_[256] = {};
   size_t classes_ = 0;
