@@ -6,8 +6,8 @@
 #include <iterator>
 #include <limits>
 
+#include "io/shared_data.h"
 #include "io/temp_folder.h"
-#include "lathe/io/packed_file.h"
 #include "lathe/text/format/gguf_pre_tokenizers.h"
 #include "lathe/text/format/gguf_reader.h"
 #include "lathe/text/split/pretokenizer.h"
@@ -16,6 +16,8 @@ namespace lathe {
 namespace {
 
 namespace fs = std::filesystem;
+using lathe::testing::shared_data;
+using lathe::testing::unpacked;
 using text_json::Json;
 
 GgufVocabulary sample() {
@@ -249,21 +251,8 @@ TEST(GgufPreTokenizers, NamesOfWellKnownPreTokenizers) {
   EXPECT_EQ(gguf_pre_tokenizer_name(cl100k, false), "dbrx");
 }
 
-std::string unpacked(const fs::path& path) {
-  PackedFile file(path);
-  std::string content;
-  while (file.append_to(content)) continue;
-  return content;
-}
-
-// Beside the source tree, or where LATHE_SHARED_DATA says.
-fs::path shared_data() {
-  const char* set = std::getenv("LATHE_SHARED_DATA");
-  return set != nullptr ? fs::path(set) : fs::path(LATHE_TEST_DIR) / "../../shared/data";
-}
-
 // The vocabularies and texts that llama.cpp publishes; the ids are those of `tokenizers`.
-class GgmlVocab : public testing::TestWithParam<const char*> {};
+class GgmlVocab : public ::testing::TestWithParam<const char*> {};
 
 std::vector<std::string> cases_of(const std::string& text) {
   const std::string separator = "\n__ggml_vocab_test__\n";
@@ -297,7 +286,7 @@ TEST_P(GgmlVocab, IdsAreThePublishedOnes) {
 }
 
 INSTANTIATE_TEST_SUITE_P(ByteLevel, GgmlVocab,
-                         testing::Values("deepseek-coder", "deepseek-llm", "falcon", "gpt-2", "mpt",
+                         ::testing::Values("deepseek-coder", "deepseek-llm", "falcon", "gpt-2", "mpt",
                                          "refact", "starcoder"));
 
 }  // namespace
