@@ -5,6 +5,7 @@
 
 #include "lathe/cli/commands/bench/bench.h"
 #include "lathe/kernels/machine.h"
+#include "lathe/ops/rows.h"
 
 namespace lathe {
 namespace {
@@ -109,11 +110,13 @@ class KernelBench {
 
   void convolutions() {
     constexpr int64_t kTaps = 3;
-    const Tensor x = zeros({1, o_.rows, o_.width}, dtype_), y = zeros(x.shape(), dtype_),
+    const Tensor x = zeros({o_.rows, o_.width}, dtype_), y = zeros(x.shape(), dtype_),
                  w = zeros({kTaps, o_.width}, dtype_), b = zeros({o_.width}, DType::kF32),
                  dx = zeros(x.shape(), dtype_), dw = zeros(w.shape(), DType::kF32),
                  db = zeros(b.shape(), DType::kF32);
-    const kernels::ConvSpec causal{.taps = kTaps};
+    const Sequences one = Sequences::equal(1, o_.rows);
+    const kernels::ConvSpec causal{
+        .taps = kTaps, .outputs = one.offsets().view(), .inputs = one.offsets().view()};
     time("depthwise_conv", 2 * size(x), 0, [&] { k_.depthwise_conv(x, w, b, y, causal); });
     time("depthwise_conv_backward", 3 * size(x), 0, [&] {
       k_.depthwise_conv_backward(
