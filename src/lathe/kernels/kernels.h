@@ -58,6 +58,11 @@ struct Kernels {
   // dtype or is f32.
   void (*matmul)(const TensorView& a, const TensorView& b, const TensorView& bias,
                  const TensorView& c, Write write);
+  // The same, and a row of c has the same bits whatever other rows are computed with it and however
+  // many threads there are: inference in batches. matmul is at most as slow; a library may compute
+  // it.
+  void (*row_matmul)(const TensorView& a, const TensorView& b, const TensorView& bias,
+                     const TensorView& c, Write write);
 
   // Elementwise over equal shapes; in place allowed.
   //   add          out = a + b
