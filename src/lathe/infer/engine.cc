@@ -1,18 +1,37 @@
 #include "lathe/infer/engine.h"
 
 #include <algorithm>
-#include <limits>
-#include <map>
-#include <optional>
+#include <cmath>
 
 #include "lathe/base/error.h"
-#include "lathe/base/process.h"
-#include "lathe/base/strings.h"
-#include "lathe/infer/contiguous_cache.h"
+#include "lathe/infer/logprobs.h"
+#include "lathe/infer/sampler/chain.h"
 #include "lathe/model/model_pass.h"
-#include "lathe/model/summary.h"
 
 namespace lathe {
+
+struct Engine::Job {
+  uint64_t id = 0;
+  Request request;
+  SamplerChain chain;
+  int64_t prefix = 0;          // tokens at the beginning that see each other
+  int64_t cached_tokens = -1;  // until it begins
+};
+
+struct Engine::Sequence {
+  int64_t id = 0;
+  std::shared_ptr<Job> job;
+  int64_t choice = 0;
+  bool leads = false;         // its first logits are those of all choices
+  std::vector<int32_t> text;  // what the decoder has: a beginning, then the new tokens
+  size_t begin = 0;           // of the new tokens in it
+  std::optional<PagedCache::Id> cache = {};
+  bool read_text = false;  // the encoder has
+
+  std::span<const int32_t> new_tokens() const { return std::span(text).subspan(begin); }
+  int64_t size() const { return static_cast<int64_t>(text.size()); }
+};
+
 namespace {
 
 int32_t decoder_start(const ModelConfig& c) {
@@ -22,93 +41,407 @@ int32_t decoder_start(const ModelConfig& c) {
   return static_cast<int32_t>(*id);
 }
 
-// How many tokens of each prompt a prefix decoder sees from everywhere. A beginning-of-text token
-// at the end begins the answer (ChatGLM's <sop>).
-Tensor prefixes_of(const IdRows& prompts, const ModelConfig& c) {
-  Tensor prefix({static_cast<int64_t>(prompts.size())}, DType::kI32);
-  for (size_t row = 0; row < prompts.size(); ++row) {
-    const bool begun = c.bos_token_id == prompts[row].back();
-    prefix.data<int32_t>()[row] = static_cast<int32_t>(prompts[row].size()) - (begun ? 1 : 0);
-  }
-  return prefix;
+// How many tokens of a prompt a prefix decoder sees from everywhere. A beginning-of-text token at
+// the end begins the answer (ChatGLM's <sop>).
+int64_t prefix_of(const std::vector<int32_t>& prompt, const ModelConfig& c) {
+  if (!c.body_traits().prefix) return 0;
+  return std::ssize(prompt) - (c.bos_token_id == prompt.back() ? 1 : 0);
 }
 
-// The last row of each sequence of x [N,C], as [B,C].
-Tensor last_rows(const Tensor& x, const Sequences& sequences) {
-  Tensor last(x.shape().with(0, sequences.count()), x.dtype(), x.device());
-  for (int64_t b = 0; b < sequences.count(); ++b)
-    last.narrow(0, b, 1).copy_from(x.narrow(0, sequences.first(b + 1) - 1, 1));
-  return last;
+bool tokens_compete(const ModelConfig& c) {
+  return c.moe.enabled() &&
+         (!is_causal(c.moe) || c.moe.expert_capacity.has_value() || c.moe.eval_capacity_factor > 0);
 }
 
-// The texts so far of several rows, and the cache of their tokens.
-class Texts {
- public:
-  // `prompts` is what a decoder begins with; of a body with an encoder `text` is what that reads.
-  Texts(const Transformer& model, IdRows prompts, int64_t capacity)
-      : model_(model), texts_(std::move(prompts)), capacity_(capacity) {
-    begin();
-  }
-  void give_text(IdRows text) { text_ = Rows::of(text); }
-  void set_prefix(Tensor prefix) { prefix_ = std::move(prefix); }
+bool moves_tokens(const Transformer& model) { return model.outgrows_cache(1, int64_t{1} << 30); }
 
-  void append(std::span<const int32_t> next) {
-    for (size_t row = 0; row < texts_.size(); ++row) texts_[row].push_back(next[row]);
-  }
+const EngineOptions& checked(const Transformer& model, const EngineOptions& o) {
+  require(model.config().body_traits().causal, ErrorKind::kData, "generate",
+          "body \"{}\" predicts hidden tokens in place and cannot continue a text",
+          model.config().body);
+  for (const auto& [key, value] : {std::pair{"block_size", o.block_size},
+                                   {"cache_tokens", o.cache_tokens},
+                                   {"token_budget", o.token_budget},
+                                   {"max_sequences", o.max_sequences},
+                                   {"max_queue", o.max_queue}})
+    require(value > 0, ErrorKind::kConfig, key, "{}, expected at least 1", value);
+  if (model.config().body_traits().encoder) decoder_start(model.config());
+  return o;
+}
 
-  // Logits of the last token of every row, [B,V] f32: of the tokens that the cache does not hold,
-  // or of all where they move.
-  Tensor last_logits() {
-    for (size_t row = 0; row < texts_.size(); ++row) {
-      const int64_t held = cache_->lengths()[row];
-      if (!model_.outgrows_cache(held, static_cast<int64_t>(texts_[row].size()) - held)) continue;
-      begin();
-      break;
-    }
-    const ModelInputs inputs = new_tokens();
-    const Var hidden = pass_->hidden(inputs);
-    cache_->advance(inputs.rows);
-    return pass_->logits(Var(last_rows(hidden.value, inputs.rows.sequences))).value.to(DType::kF32);
-  }
-
- private:
-  void begin() {
-    cache_.emplace(static_cast<int64_t>(texts_.size()), capacity_);
-    pass_.emplace(model_, Pass{.cache = &*cache_});
-    is_encoded_ = false;
-  }
-
-  ModelInputs new_tokens() {
-    IdRows parts;
-    for (size_t row = 0; row < texts_.size(); ++row)
-      parts.emplace_back(texts_[row].begin() + cache_->lengths()[row], texts_[row].end());
-    ModelInputs inputs{.rows = Rows::of(parts)};
-    inputs.rows.context = cache_->lengths();
-    inputs.rows.prefix = prefix_;
-    if (text_ && !is_encoded_) inputs.text = text_;
-    is_encoded_ = true;
-    return inputs;
-  }
-
-  const Transformer& model_;
-  IdRows texts_;
-  std::optional<Rows> text_;
-  Tensor prefix_;
-  std::optional<ContiguousCache> cache_;
-  std::optional<ModelPass> pass_;
-  bool is_encoded_ = false;
-  int64_t capacity_;
-};
+int64_t blocks_of(int64_t tokens, int64_t size) { return (tokens + size - 1) / size; }
 
 }  // namespace
 
-Engine::Engine(const Transformer& model, GenerationConfig config)
-    : model_(model),
-      chain_(std::move(config)),
-      cache_bytes_per_token_(model_cost(model, {.compute = DType::kF32}).cache_bytes_per_token) {}
+std::string why_prefixes_are_not_shared(const Transformer& model) {
+  const Body body = model.config().body_traits();
+  if (body.encoder) return "every token sees the encoder's text";
+  if (body.prefix) return "the tokens of a prefix see each other";
+  if (moves_tokens(model)) return "positions depend on the length of the text";
+  if (tokens_compete(model.config())) return "the tokens of a pass compete for experts";
+  return {};
+}
 
-bool Engine::ends(int32_t token) const {
-  const GenerationConfig& config = chain_.config();
+CachePlan plan_cache(const std::vector<CacheGroup>& groups, const EngineOptions& o) {
+  CachePlan plan{.block_size = o.block_size, .blocks = {}};
+  const int64_t all = blocks_of(o.cache_tokens, o.block_size);
+  for (const CacheGroup& group : groups) {
+    if (group.of_text()) {
+      plan.blocks.push_back(blocks_of(o.text_tokens, o.block_size));
+      continue;
+    }
+    int64_t blocks = all;
+    if (group.reach < o.cache_tokens) {
+      const int64_t each = group.reach + kernels::kKeyTile + 3 * o.block_size;
+      blocks = std::min(all, blocks_of(o.max_sequences * each + o.token_budget, o.block_size));
+    }
+    plan.blocks.push_back(blocks);
+  }
+  return plan;
+}
+
+int64_t bytes_of(const std::vector<CacheGroup>& groups, const CachePlan& plan) {
+  int64_t bytes = 0;
+  for (size_t g = 0; g < groups.size(); ++g)
+    bytes += plan.blocks[g] * plan.block_size * groups[g].bytes_per_token();
+  return bytes;
+}
+
+int64_t cache_tokens_in(int64_t bytes, const Transformer& model, EngineOptions options) {
+  const auto groups = cache_groups(model);
+  int64_t low = 0, high = int64_t{1} << 40;  // low fits, high does not
+  while (high - low > 1) {
+    const int64_t middle = options.cache_tokens = low + (high - low) / 2;
+    (bytes_of(groups, plan_cache(groups, options)) <= bytes ? low : high) = middle;
+  }
+  return low;
+}
+
+Engine::Engine(const Transformer& model, const EngineOptions& options)
+    : model_(model),
+      options_(checked(model, options)),
+      room_(model),
+      cache_(cache_groups(model), plan_cache(cache_groups(model), options)),
+      scheduler_(options.token_budget, options.max_sequences),
+      shares_prefixes_(why_prefixes_are_not_shared(model).empty()),
+      whole_passes_(tokens_compete(model.config())) {
+  update_statistics();
+}
+
+Engine::~Engine() = default;
+
+// --- requests -------------------------------------------------------------------------------
+
+std::optional<Refusal> Engine::refuse(const Request& r) const {
+  using Reason = Refusal::Reason;
+  const auto refusal = [](Reason reason, const char* where, std::string message) {
+    return std::optional<Refusal>({reason, where, std::move(message)});
+  };
+  if (r.prompt.empty())
+    return refusal(Reason::kInvalid, "generate",
+                   "the prompt has no tokens; give at least one (a beginning-of-text "
+                   "token will do)");
+  const auto length = std::ssize(r.prompt);
+  for (const int32_t token : r.prompt)
+    if (token < 0 || token >= model_.config().vocab_size)
+      return refusal(Reason::kInvalid, "prompt",
+                     fmt::format("id {} is outside the vocabulary of {}; the tokenizer and "
+                                 "the model must belong together",
+                                 token, model_.config().vocab_size));
+  if (r.choices < 1 || r.choices > options_.max_sequences)
+    return refusal(Reason::kInvalid, "choices",
+                   fmt::format("{}, expected 1 to {}", r.choices, options_.max_sequences));
+  const int64_t wanted = r.sampling.max_new_tokens;
+  if (auto why = room_.of_prompt(length); !why.empty())
+    return refusal(Reason::kPromptTooLong, "prompt", std::move(why));
+  if (auto why = room_.of_new_tokens(length, wanted); !why.empty())
+    return refusal(Reason::kTooManyTokens, "max_new_tokens", std::move(why));
+  const int64_t held = room_.before(length);
+  const auto fits = [&](int64_t new_tokens) {
+    const int64_t all = held + new_tokens;
+    const bool at_once = whole_passes_ || moves_tokens(model_);
+    return cache_.fits(all + options_.block_size,
+                       at_once ? all : std::max(options_.token_budget, held), length);
+  };
+  if (!fits(0))
+    return refusal(Reason::kPromptTooLong, "prompt",
+                   fmt::format("the prompt has {} tokens, more than the cache of {} holds; "
+                               "shorten it, or give the cache more memory",
+                               length, options_.cache_tokens));
+  if (!fits(wanted))
+    return refusal(Reason::kTooManyTokens, "max_new_tokens",
+                   fmt::format("{} new tokens do not fit after a prompt of {}: the "
+                               "cache holds {}; ask for fewer, or give the cache more memory",
+                               wanted, length, options_.cache_tokens));
+  return std::nullopt;
+}
+
+Submission Engine::submit(Request request) {
+  if (auto refusal = refuse(request)) return {0, std::move(refusal)};
+  std::unique_ptr<Job> job;
+  try {
+    SamplerChain chain(request.sampling);
+    job = std::make_unique<Job>(Job{0, std::move(request), std::move(chain)});
+  } catch (const Error& e) {
+    return {0, Refusal{Refusal::Reason::kInvalid, "sampler", e.what()}};
+  }
+  job->prefix = prefix_of(job->request.prompt, model_.config());
+  const std::lock_guard lock(mutex_);
+  if (stopping_)
+    return {0, Refusal{Refusal::Reason::kStopping, "engine", "it is stopping; ask another one"}};
+  const auto waiting = statistics_.waiting + std::ssize(inbox_.jobs);
+  if (waiting >= options_.max_queue)
+    return {0, Refusal{Refusal::Reason::kQueueFull, "engine",
+                       fmt::format("{} requests wait already; try again later", waiting)}};
+  const uint64_t id = job->id = next_id_++;
+  inbox_.jobs.push_back(std::move(job));
+  wake_.notify_one();
+  return {id, std::nullopt};
+}
+
+void Engine::cancel(uint64_t id) {
+  const std::lock_guard lock(mutex_);
+  inbox_.cancelled.push_back(id);
+  wake_.notify_one();
+}
+
+void Engine::stop(bool cancel_open) {
+  const std::lock_guard lock(mutex_);
+  stopping_ = true;
+  cancel_open_ = cancel_open_ || cancel_open;
+  wake_.notify_one();
+}
+
+// --- the owner's loop -----------------------------------------------------------------------
+
+void Engine::take_inbox() {
+  Inbox inbox;
+  bool cancel_open = false;
+  {
+    const std::lock_guard lock(mutex_);
+    std::swap(inbox, inbox_);
+    cancel_open = cancel_open_;
+  }
+  for (auto& job : inbox.jobs) begin(std::move(job));
+  const auto cancelled = [&](uint64_t id) {
+    return cancel_open || std::ranges::find(inbox.cancelled, id) != inbox.cancelled.end();
+  };
+  std::vector<int64_t> ending;
+  for (const auto& [id, sequence] : sequences_)
+    if (cancelled(sequence->job->id)) ending.push_back(id);
+  for (const int64_t id : ending)
+    if (sequences_.contains(id)) finish(id, FinishReason::kCancelled);
+}
+
+// Where choices can part after the prompt, one sequence reads it for all.
+void Engine::begin(std::unique_ptr<Job> owned) {
+  const std::shared_ptr<Job> job = std::move(owned);
+  const Request& request = job->request;
+  const bool together = !whole_passes_;
+  std::vector<int64_t> empty;
+  for (int64_t choice = 0; choice < request.choices; ++choice) {
+    auto sequence = std::make_unique<Sequence>();
+    sequence->id = next_sequence_++;
+    sequence->job = job;
+    sequence->choice = choice;
+    sequence->leads = together;
+    sequence->text = model_.config().body_traits().encoder
+                         ? std::vector<int32_t>{decoder_start(model_.config())}
+                         : request.prompt;
+    sequence->begin = sequence->text.size();
+    const int64_t id = sequence->id;
+    sequences_[id] = std::move(sequence);
+    if (request.sampling.max_new_tokens == 0) {
+      empty.push_back(id);
+    } else if (choice == 0 || !together) {
+      scheduler_.add_waiting({.id = id,
+                              .priority = request.priority,
+                              .client = request.client,
+                              .slots = together ? request.choices : 1});
+    }
+  }
+  for (const int64_t id : empty) finish(id, FinishReason::kLength);
+}
+
+bool Engine::step() {
+  take_inbox();
+  const auto shares = scheduler_.plan(*this);
+  if (!shares.empty()) {
+    try {
+      take_logits(shares, run_pass(shares));
+    } catch (...) {  // what no single sequence is to blame for
+      fail_all(shares, std::current_exception());
+    }
+    const std::lock_guard lock(mutex_);
+    ++statistics_.steps;
+    for (const auto& share : shares) statistics_.tokens += share.tokens;
+  }
+  update_statistics();
+  return !shares.empty();
+}
+
+void Engine::run() {
+  while (step()) {
+  }
+}
+
+void Engine::serve() {
+  for (;;) {
+    if (step()) continue;
+    std::unique_lock lock(mutex_);
+    if (!inbox_.jobs.empty()) continue;
+    if (stopping_) return;
+    wake_.wait(lock,
+               [&] { return stopping_ || !inbox_.jobs.empty() || !inbox_.cancelled.empty(); });
+  }
+}
+
+void Engine::fail_all(const std::vector<Scheduler::Share>& shares,
+                      const std::exception_ptr& error) {
+  for (const auto& share : shares)
+    if (sequences_.contains(share.id)) finish(share.id, FinishReason::kFailed, error);
+}
+
+// --- what the scheduler asks ----------------------------------------------------------------
+
+void Engine::open(Sequence& sequence) {
+  Job& job = *sequence.job;
+  sequence.cache = cache_.open();
+  int64_t cached = 0;
+  if (shares_prefixes_ && job.request.share_prefix)
+    cached = cache_.adopt(*sequence.cache, sequence.text, sequence.size() - 1);
+  if (job.cached_tokens >= 0) return;
+  job.cached_tokens = cached;
+  const std::lock_guard lock(mutex_);
+  statistics_.prompt_tokens += std::ssize(job.request.prompt);
+  statistics_.cached_tokens += cached;
+}
+
+void Engine::start_over(Sequence& sequence) {
+  if (sequence.cache) cache_.close(*sequence.cache);
+  sequence.cache.reset();
+  sequence.read_text = false;
+}
+
+int64_t Engine::chunk(int64_t id, int64_t most) {
+  Sequence& sequence = *sequences_.at(id);
+  if (!sequence.cache) open(sequence);
+  int64_t held = cache_.length(*sequence.cache), rest = sequence.size() - held;
+  if (model_.outgrows_cache(held, rest)) {
+    start_over(sequence);
+    open(sequence);
+    held = 0;
+    rest = sequence.size();
+  }
+  int64_t tokens = std::min(rest, most);
+  if (whole_passes_) tokens = rest;
+  if (held < sequence.job->prefix) tokens = std::max(tokens, sequence.job->prefix - held);
+  if (tokens < rest && model_.outgrows_cache(held + tokens, rest - tokens)) tokens = rest;
+  return tokens;
+}
+
+bool Engine::reads_prompt(int64_t id) const {
+  const Sequence& sequence = *sequences_.at(id);
+  return !sequence.cache || sequence.size() - cache_.length(*sequence.cache) > 1;
+}
+
+// A model whose tokens compete in a pass is not the same when it is computed again, so its sequences
+// never have to give up their room: all of it is taken at the start.
+bool Engine::reserve(int64_t id, int64_t tokens) {
+  const Sequence& sequence = *sequences_.at(id);
+  const Request& request = sequence.job->request;
+  const int64_t all = std::ssize(sequence.text) - cache_.length(*sequence.cache) +
+                      request.sampling.max_new_tokens - std::ssize(sequence.new_tokens());
+  const bool with_text = model_.config().body_traits().encoder && !sequence.read_text;
+  return cache_.reserve(*sequence.cache, whole_passes_ ? all : tokens,
+                        with_text ? std::ssize(request.prompt) : 0);
+}
+
+void Engine::preempt(int64_t id) { start_over(*sequences_.at(id)); }
+
+// --- a pass ---------------------------------------------------------------------------------
+
+Tensor Engine::run_pass(const std::vector<Scheduler::Share>& shares) {
+  const Body body = model_.config().body_traits();
+  IdRows parts, texts;
+  std::vector<PagedCache::Id> ids;
+  std::vector<int32_t> prefixes;
+  ModelInputs inputs;
+  for (const auto& share : shares) {
+    Sequence& sequence = *sequences_.at(share.id);
+    const int64_t held = cache_.length(*sequence.cache);
+    parts.emplace_back(sequence.text.begin() + held, sequence.text.begin() + held + share.tokens);
+    texts.push_back(sequence.read_text ? std::vector<int32_t>() : sequence.job->request.prompt);
+    sequence.read_text = true;
+    prefixes.push_back(static_cast<int32_t>(sequence.job->prefix));
+    inputs.rows.context.push_back(held);
+    ids.push_back(*sequence.cache);
+  }
+  const Rows rows = Rows::of(parts);
+  inputs.rows.ids = rows.ids;
+  inputs.rows.sequences = rows.sequences;
+  if (body.prefix) inputs.rows.prefix = Tensor::of<int32_t>(prefixes, {std::ssize(prefixes)});
+  if (body.encoder) inputs.text = Rows::of(texts);
+  cache_.begin_pass(ids);
+  ModelPass pass(model_, {.cache = &cache_});
+  const Tensor hidden = pass.hidden(inputs).value;
+  cache_.end_pass(inputs.rows);
+  // Of the sequences that are complete, the last row of each, [B,C].
+  std::vector<int64_t> last;
+  for (size_t b = 0; b < shares.size(); ++b) {
+    const Sequence& sequence = *sequences_.at(shares[b].id);
+    if (shares_prefixes_ && sequence.job->request.share_prefix)
+      cache_.publish(*sequence.cache, sequence.text);
+    if (cache_.length(*sequence.cache) == sequence.size())
+      last.push_back(rows.sequences.first(static_cast<int64_t>(b) + 1) - 1);
+  }
+  if (last.empty()) return {};
+  const Tensor rows_of_last(hidden.shape().with(0, std::ssize(last)), hidden.dtype());
+  for (size_t i = 0; i < last.size(); ++i)
+    rows_of_last.narrow(0, static_cast<int64_t>(i), 1).copy_from(hidden.narrow(0, last[i], 1));
+  return pass.logits(Var(rows_of_last)).value.to(DType::kF32);
+}
+
+void Engine::take_logits(const std::vector<Scheduler::Share>& shares, const Tensor& logits) {
+  int64_t row = 0;
+  for (const auto& share : shares) {
+    Sequence& sequence = *sequences_.at(share.id);
+    if (cache_.length(*sequence.cache) < sequence.size()) continue;
+    const int64_t vocabulary = logits.size(1);
+    std::span<float> mine(logits.data<float>() + row++ * vocabulary,
+                          static_cast<size_t>(vocabulary));
+    std::vector<int64_t> all{sequence.id};
+    if (sequence.leads) {
+      fork_choices(sequence);
+      all.clear();
+      for (const auto& [id, each] : sequences_)
+        if (each->job == sequence.job) all.push_back(id);
+    }
+    for (size_t i = 0; i < all.size(); ++i) {
+      std::vector<float> own(mine.begin(), mine.end());
+      if (sequences_.contains(all[i])) accept(*sequences_.at(all[i]), own);
+    }
+  }
+}
+
+// Ends the part of a job that its choices have in common.
+void Engine::fork_choices(Sequence& first) {
+  const Request& request = first.job->request;
+  const Scheduler::Task task{.priority = request.priority, .client = request.client};
+  first.leads = false;
+  if (request.choices == 1) return;
+  for (const auto& [id, sequence] : sequences_) {
+    if (sequence->job != first.job || id == first.id) continue;
+    sequence->leads = false;
+    sequence->cache = cache_.fork(*first.cache);
+    sequence->read_text = true;
+    scheduler_.add_running({id, task.priority, task.client});
+  }
+  scheduler_.set_slots(first.id, 1);
+}
+
+bool Engine::ends(const Job& job, int32_t token) const {
+  const GenerationConfig& config = job.chain.config();
   if (config.ignore_eos) return false;
   const auto names = [&](const std::vector<int64_t>& ids) {
     return std::ranges::find(ids, token) != ids.end();
@@ -117,94 +450,90 @@ bool Engine::ends(int32_t token) const {
                                      : names(config.eos_token_id);
 }
 
-int64_t Engine::room(int64_t length, int64_t rows) const {
-  const bool encoder = model_.config().body_traits().encoder;
-  const auto fits = [&](std::optional<int64_t> most) {
-    require(
-        !most || length <= *most, ErrorKind::kData, "prompt",
-        "the prompt has {} tokens, but only {} positions were trained; shorten it to at most {}",
-        length, most.value_or(0), most.value_or(0));
-  };
-  fits(encoder ? model_.longest_encoder_text() : model_.longest_text());
-  const int64_t held = encoder ? 1 : length;  // what the new tokens stand behind
-  int64_t room = std::numeric_limits<int32_t>::max() - held;
-  // The last new token is not read again and needs no position.
-  if (const auto most = model_.longest_text()) room = std::min(room, *most - held + 1);
-  const int64_t memory = physical_memory_bytes() / 2;  // the rest is the model's
-  const int64_t token = std::max<int64_t>(1, cache_bytes_per_token_ * rows);
-  if (memory > 0) room = std::min(room, std::max<int64_t>(1, memory / token - held));
-  return room;
-}
-
-void Engine::check(const GenerateRequest& request) const {
-  const int64_t wanted = chain_.config().max_new_tokens;
-  for (size_t row = 0; row < request.prompts.size(); ++row) {
-    const auto length = static_cast<int64_t>(request.prompts[row].size());
-    require(length > 0, ErrorKind::kData, "generate",
-            "prompt {} has no tokens; give at least one (a beginning-of-text token will do)", row);
-    const int64_t most = room(length, static_cast<int64_t>(request.prompts.size()));
-    const auto positions = model_.longest_text();
-    require(wanted <= most, ErrorKind::kData, "max_new_tokens",
-            "{} new tokens do not fit after a prompt of {}: {}; ask for at most {}", wanted, length,
-            positions && *positions - length < most
-                ? fmt::format("{} positions were trained", *positions)
-                : fmt::format(
-                      "keys and values need {} per token, and half of this machine's memory is {}",
-                      human_bytes(static_cast<double>(cache_bytes_per_token_)),
-                      human_bytes(static_cast<double>(physical_memory_bytes() / 2))),
-            most);
+// The next token of one sequence from its logits, which are overwritten.
+void Engine::accept(Sequence& sequence, std::span<float> logits) {
+  const int64_t id = sequence.id;
+  Job& job = *sequence.job;
+  try {
+    const Request& request = job.request;
+    const auto index = sequence.new_tokens().size();
+    const Rng draw = Rng(static_cast<uint64_t>(request.sampling.seed))
+                         .fork(request.stream + static_cast<uint64_t>(sequence.choice))
+                         .fork(index);
+    std::vector<float> raw;
+    if (request.logprobs) raw.assign(logits.begin(), logits.end());
+    const int32_t token = job.chain.next(logits, request.prompt, sequence.new_tokens(), draw);
+    sequence.text.push_back(token);
+    const bool goes_on = deliver(sequence, token, raw);
+    if (ends(job, token))
+      finish(id, FinishReason::kStopToken);
+    else if (!goes_on)
+      finish(id, FinishReason::kStopped);
+    else if (std::ssize(sequence.new_tokens()) >= request.sampling.max_new_tokens)
+      finish(id, FinishReason::kLength);
+  } catch (...) {  // of the sampler or the receiver
+    if (sequences_.contains(id)) finish(id, FinishReason::kFailed, std::current_exception());
   }
 }
 
-void Engine::generate_together(const GenerateRequest& request, std::span<const size_t> rows,
-                               IdRows& out) {
-  const ModelConfig& config = model_.config();
-  const Body body = config.body_traits();
-  const int64_t budget = chain_.config().max_new_tokens;
-  IdRows prompts;
-  size_t longest = 0;
-  for (const size_t row : rows) {
-    prompts.push_back(request.prompts[row]);
-    longest = std::max(longest, prompts.back().size());
+bool Engine::deliver(Sequence& sequence, int32_t token, std::span<const float> raw) {
+  const Request& request = sequence.job->request;
+  {
+    const std::lock_guard lock(mutex_);
+    ++statistics_.new_tokens;
   }
-  // An encoder reads the prompt; its decoder begins with one token.
-  const IdRows starts(prompts.size(), {body.encoder ? decoder_start(config) : 0});
-  Texts texts(model_, body.encoder ? starts : prompts, static_cast<int64_t>(longest) + budget);
-  if (body.encoder) texts.give_text(prompts);
-  if (body.prefix) texts.set_prefix(prefixes_of(prompts, config));
-  std::vector<char> running(rows.size(), 1);
-  std::vector<int32_t> next(rows.size(), 0);
-  const Rng seed(static_cast<uint64_t>(chain_.config().seed));
-  for (int64_t step = 0; step < budget; ++step) {
-    if (step > 0) texts.append(next);
-    const Tensor logits = texts.last_logits();
-    const int64_t vocabulary = logits.size(1);
-    for (size_t r = 0; r < rows.size(); ++r) {
-      if (!running[r]) continue;
-      const size_t row = rows[r];
-      const std::span<float> scores(logits.data<float>() + static_cast<int64_t>(r) * vocabulary,
-                                    static_cast<size_t>(vocabulary));
-      const Rng draw = seed.fork(row).fork(static_cast<uint64_t>(step));
-      next[r] = chain_.next(scores, request.prompts[row], out[row], draw);
-      out[row].push_back(next[r]);
-      if (ends(next[r]) || (request.on_token && !request.on_token(row, next[r]))) running[r] = 0;
-    }
-    if (std::ranges::none_of(running, [](char on) { return on != 0; })) return;
+  if (!request.on_token) return true;
+  NewToken event{
+      .choice = sequence.choice, .index = std::ssize(sequence.new_tokens()) - 1, .token = token};
+  if (request.logprobs) {
+    const Logprobs all(raw);
+    event.logprob = all.of(token);
+    event.top = all.top(*request.logprobs);
+  }
+  return request.on_token(event);
+}
+
+void Engine::finish(int64_t id, FinishReason reason, std::exception_ptr error) {
+  const auto node = sequences_.extract(id);
+  Sequence& sequence = *node.mapped();
+  start_over(sequence);
+  scheduler_.remove(id);
+  const Job& job = *sequence.job;
+  // The choices that wait for this one to read the prompt end with it.
+  std::vector<int64_t> followers;
+  if (sequence.leads && sequence.choice == 0)
+    for (const auto& [other, each] : sequences_)
+      if (each->job == sequence.job) followers.push_back(other);
+  {
+    const std::lock_guard lock(mutex_);
+    ++statistics_.finished;
+  }
+  if (job.request.on_finish)
+    job.request.on_finish({.choice = sequence.choice,
+                           .reason = reason,
+                           .prompt_tokens = std::ssize(job.request.prompt),
+                           .cached_tokens = std::max<int64_t>(0, job.cached_tokens),
+                           .new_tokens = std::ssize(sequence.new_tokens()),
+                           .error = error});
+  for (const int64_t other : followers) finish(other, reason, error);
+}
+
+void Engine::update_statistics() {
+  const std::lock_guard lock(mutex_);
+  statistics_.waiting = scheduler_.waiting();
+  statistics_.running = scheduler_.running();
+  statistics_.preemptions = scheduler_.preemptions();
+  statistics_.blocks = statistics_.blocks_held = statistics_.blocks_kept = 0;
+  for (size_t g = 0; g < cache_.groups(); ++g) {
+    statistics_.blocks += cache_.pool(g).size();
+    statistics_.blocks_held += cache_.pool(g).held();
+    statistics_.blocks_kept += cache_.pool(g).kept();
   }
 }
 
-IdRows Engine::generate(const GenerateRequest& request) {
-  require(model_.config().body_traits().causal, ErrorKind::kData, "generate",
-          "body \"{}\" predicts hidden tokens in place and cannot continue a text",
-          model_.config().body);
-  check(request);
-  std::map<size_t, std::vector<size_t>> by_length;
-  for (size_t row = 0; row < request.prompts.size(); ++row)
-    by_length[request.prompts[row].size()].push_back(row);
-  IdRows out(request.prompts.size());
-  if (chain_.config().max_new_tokens == 0) return out;
-  for (const auto& [length, rows] : by_length) generate_together(request, rows, out);
-  return out;
+EngineStatistics Engine::statistics() const {
+  const std::lock_guard lock(mutex_);
+  return statistics_;
 }
 
 }  // namespace lathe
