@@ -105,7 +105,7 @@ void run_plan(Engine& engine, std::vector<Planned>& all) {
 }
 
 void expect_nothing_lost(Engine& engine) {
-  PagedCache& cache = engine.cache();
+  const PagedCache& cache = engine.cache();
   EXPECT_EQ(cache.sequences(), 0);
   for (size_t g = 0; g < cache.groups(); ++g) {
     EXPECT_EQ(cache.pool(g).held(), 0);

@@ -5,6 +5,7 @@
 
 #include "lathe/base/error.h"
 #include "lathe/infer/logprobs.h"
+#include "lathe/infer/prefix_file.h"
 #include "lathe/infer/sampler/chain.h"
 #include "lathe/model/model_pass.h"
 
@@ -516,6 +517,26 @@ void Engine::finish(int64_t id, FinishReason reason, std::exception_ptr error) {
                            .new_tokens = std::ssize(sequence.new_tokens()),
                            .error = error});
   for (const int64_t other : followers) finish(other, reason, error);
+}
+
+namespace {
+
+void require_shared(const Transformer& model) {
+  const std::string why = why_prefixes_are_not_shared(model);
+  require(why.empty(), ErrorKind::kData, "cache",
+          "this model has no prefixes to keep: {}; start without a file", why);
+}
+
+}  // namespace
+
+int64_t Engine::save_cache(const std::filesystem::path& path) const {
+  require_shared(model_);
+  return save_prefixes(cache_, cache_identity(model_), path);
+}
+
+int64_t Engine::load_cache(const std::filesystem::path& path) {
+  require_shared(model_);
+  return load_prefixes(cache_, cache_identity(model_), model_.config().vocab_size, path);
 }
 
 void Engine::update_statistics() {

@@ -16,6 +16,7 @@
 #pragma once
 
 #include <condition_variable>
+#include <filesystem>
 #include <map>
 #include <memory>
 #include <mutex>
@@ -81,11 +82,15 @@ class Engine : private SchedulerHost {
   // No more requests are taken. With `cancel_open` the open ones end at once.
   void stop(bool cancel_open = false);
 
+  // The known prefixes to and from a file (prefix_file.h); only for the owning thread. Return the
+  // number of blocks. Errors: kData if this model shares none, and those of the file.
+  int64_t save_cache(const std::filesystem::path& path) const;
+  int64_t load_cache(const std::filesystem::path& path);
+
   EngineStatistics statistics() const;
   const Room& room() const { return room_; }
   const EngineOptions& options() const { return options_; }
-  // For its file (prefix_file.h), and for tests; only for the owning thread.
-  PagedCache& cache() { return cache_; }
+  const PagedCache& cache() const { return cache_; }  // only for the owning thread
 
  private:
   struct Job;

@@ -330,19 +330,25 @@ std::vector<std::span<std::byte>> PagedCache::rows_of(size_t g, int32_t block) c
   return rows;
 }
 
-std::optional<PrefixIndex::Link> PagedCache::insert(const PrefixIndex::Link& parent,
-                                                    std::span<const int32_t> tokens,
-                                                    const std::vector<bool>& present) {
-  for (size_t g = 0; g < groups_.size(); ++g)
-    if (present[g] && groups_[g].pool->held() + groups_[g].pool->kept() == groups_[g].pool->size())
-      return std::nullopt;
+std::optional<PagedCache::Inserted> PagedCache::insert(const PrefixIndex::Link& parent,
+                                                       std::span<const int32_t> tokens,
+                                                       const std::vector<bool>& present) {
+  for (size_t g = 0; g < groups_.size(); ++g) {
+    const BlockPool& pool = *groups_[g].pool;
+    if (present[g] && pool.held() + pool.kept() == pool.size()) return std::nullopt;
+  }
   std::vector<int32_t> blocks;
   for (size_t g = 0; g < groups_.size(); ++g)
     blocks.push_back(present[g] ? *groups_[g].pool->take() : PrefixIndex::kAbsent);
   const auto link = index_.add(parent, tokens, blocks);
-  for (size_t g = 0; g < groups_.size(); ++g)
-    if (present[g]) release(g, blocks[g]);
-  return link;
+  for (size_t g = 0; g < groups_.size(); ++g) {
+    if (!present[g]) continue;
+    const bool findable = index_.has(g, blocks[g]);
+    groups_[g].pool->release(blocks[g], findable);
+    if (!findable) blocks[g] = PrefixIndex::kAbsent;
+  }
+  if (!link) return std::nullopt;
+  return Inserted{*link, std::move(blocks)};
 }
 
 }  // namespace lathe

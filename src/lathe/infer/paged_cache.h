@@ -77,11 +77,15 @@ class PagedCache : public AttentionCache {
   size_t bytes() const;  // of all blocks
   // The rows of a block in each layer of its group, keys first: what a file of prefixes keeps.
   std::vector<std::span<std::byte>> rows_of(size_t g, int32_t block) const;
-  // A block with the given tokens behind `parent`, for reading such a file: its blocks of each
-  // group, kept; nothing if a group has none free.
-  std::optional<PrefixIndex::Link> insert(const PrefixIndex::Link& parent,
-                                          std::span<const int32_t> tokens,
-                                          const std::vector<bool>& present);
+  // Makes a block of tokens behind `parent` findable, for reading such a file. Returns the blocks
+  // that are to be filled, kAbsent in groups that are not `present` or have the tokens already;
+  // nothing if a group has no free block or another text has the same hash.
+  struct Inserted {
+    PrefixIndex::Link link;
+    std::vector<int32_t> blocks;
+  };
+  std::optional<Inserted> insert(const PrefixIndex::Link& parent, std::span<const int32_t> tokens,
+                                 const std::vector<bool>& present);
 
  private:
   struct Layer {
