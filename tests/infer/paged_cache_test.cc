@@ -112,6 +112,10 @@ TEST(PagedCache, SamplesShareBlocksUntilTheyPart) {
   EXPECT_EQ(texts.cache().pool(0).held(), 3);  // the half-full block was copied
   const auto b = texts.append(three, {8}), c = texts.append(one, {9});
   EXPECT_EQ(texts.cache().pool(0).held(), 4);  // the last holder writes in place
+  const auto blocks = [&](PagedCache::Id id) { return texts.cache().table(id, 0); };
+  EXPECT_EQ(blocks(one), (std::vector<int32_t>{0, 1}));
+  EXPECT_EQ(blocks(two), (std::vector<int32_t>{0, 2}));
+  EXPECT_EQ(blocks(three), (std::vector<int32_t>{0, 3}));
   EXPECT_EQ(a, texts.fresh({1, 2, 3, 4, 5, 6, 7}));
   EXPECT_EQ(b, texts.fresh({1, 2, 3, 4, 5, 6, 8}));
   EXPECT_EQ(c, texts.fresh({1, 2, 3, 4, 5, 6, 9}));
@@ -130,7 +134,9 @@ TEST(PagedCache, FindsPrefixesUntilTheirBlocksAreNeeded) {
   cache.close(one);
   EXPECT_EQ(cache.pool(0).kept(), 2);
   const PagedCache::Id two = cache.open();
-  EXPECT_EQ(cache.adopt(two, text, 7), 4);  // no more than is wanted
+  EXPECT_EQ(cache.adopt(two, text, 7), 7);  // no more than is wanted
+  texts.append(two, {8});
+  EXPECT_EQ(texts.append(two, {9, 10}), want);
   cache.close(two);
   const PagedCache::Id three = cache.open();
   EXPECT_EQ(cache.adopt(three, text, 9), 8);
@@ -173,6 +179,8 @@ TEST(PagedCache, WindowsGiveBackWhatTheyLeave) {
   EXPECT_TRUE(cache.reserve(id, 1));
   EXPECT_EQ(cache.pool(0).held(), 51 - 128 / 4);  // of 201 tokens those from 128 on
   EXPECT_EQ(cache.pool(1).held(), 51);
+  EXPECT_EQ(cache.table(id, 0)[31], PrefixIndex::kAbsent);
+  EXPECT_NE(cache.table(id, 0)[32], PrefixIndex::kAbsent);
   cache.close(id);
   EXPECT_EQ(cache.pool(0).held() + cache.pool(1).held(), 0);
 }

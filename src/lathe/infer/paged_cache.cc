@@ -72,6 +72,13 @@ PagedCache::Id PagedCache::open() {
   return next_id_++;
 }
 
+std::vector<int32_t> PagedCache::table(Id id, size_t g) const {
+  const Table& table = at(id).tables[g];
+  std::vector<int32_t> blocks = table.blocks;
+  std::fill_n(blocks.begin(), table.first, PrefixIndex::kAbsent);
+  return blocks;
+}
+
 void PagedCache::release(size_t g, int32_t block) {
   groups_[g].pool->release(block, index_.has(g, block));
 }
@@ -104,36 +111,36 @@ int64_t PagedCache::first_needed(const Group& group, int64_t length) const {
 
 int64_t PagedCache::adopt(Id id, std::span<const int32_t> tokens, int64_t most) {
   Sequence& sequence = sequences_.at(id);
-  const auto chain = index_.find(
-      tokens.first(static_cast<size_t>(std::clamp<int64_t>(most, 0, std::ssize(tokens)))));
+  const auto chain = index_.find(tokens);
   const auto holds = [&](size_t g, int64_t begin, int64_t end) {
     for (int64_t i = begin; i < end; ++i)
       if (index_.at(chain[static_cast<size_t>(i)])->blocks[g] == PrefixIndex::kAbsent) return false;
     return true;
   };
-  auto found = std::ssize(chain);
-  for (; found > 0; --found) {
-    bool all = true;
-    for (size_t g = 0; g < groups_.size() && all; ++g)
-      all = groups_[g].layout.of_text() ||
-            holds(g, first_needed(groups_[g], found * block_size_), found);
-    if (all) break;
-  }
-  if (found == 0) return 0;
+  auto blocks = std::ssize(chain);
+  const auto length = [&] { return std::min(blocks * block_size_, most); };
+  const auto all_hold = [&] {
+    for (size_t g = 0; g < groups_.size(); ++g)
+      if (!groups_[g].layout.of_text() && !holds(g, first_needed(groups_[g], length()), blocks))
+        return false;
+    return true;
+  };
+  while (blocks > 0 && ((blocks - 1) * block_size_ >= most || !all_hold())) --blocks;
+  if (blocks == 0) return 0;
   for (size_t g = 0; g < groups_.size(); ++g) {
     if (groups_[g].layout.of_text()) continue;
     Table& table = sequence.tables[g];
-    table.first = first_needed(groups_[g], found * block_size_);
-    table.blocks.assign(static_cast<size_t>(found), PrefixIndex::kAbsent);
-    for (int64_t i = table.first; i < found; ++i) {
+    table.first = first_needed(groups_[g], length());
+    table.blocks.assign(static_cast<size_t>(blocks), PrefixIndex::kAbsent);
+    for (int64_t i = table.first; i < blocks; ++i) {
       const int32_t block = index_.at(chain[static_cast<size_t>(i)])->blocks[g];
       groups_[g].pool->hold(block);
       table.blocks[static_cast<size_t>(i)] = block;
     }
   }
-  sequence.length = found * block_size_;
-  sequence.chain = chain[static_cast<size_t>(found - 1)];
-  sequence.published = found;
+  sequence.length = length();
+  sequence.published = sequence.length / block_size_;
+  if (sequence.published > 0) sequence.chain = chain[static_cast<size_t>(sequence.published - 1)];
   return sequence.length;
 }
 

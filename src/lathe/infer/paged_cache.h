@@ -45,10 +45,13 @@ class PagedCache : public AttentionCache {
   // A sequence that holds what `id` holds. Memory is needed only when they part.
   Id fork(Id id);
   int64_t length(Id id) const { return at(id).length; }
+  // The blocks of a sequence in group g; kAbsent for those that were given back.
+  std::vector<int32_t> table(Id id, size_t g) const;
   int64_t sequences() const { return static_cast<int64_t>(sequences_.size()); }
 
   // Begins the empty sequence `id` with what is known of these tokens, at most `most` of them.
-  // Returns how many.
+  // Returns how many. The last block may be known beyond that; what is written there again is what
+  // it holds.
   int64_t adopt(Id id, std::span<const int32_t> tokens, int64_t most);
   // Makes the full blocks of `id`, whose tokens these are, findable.
   void publish(Id id, std::span<const int32_t> tokens);

@@ -78,8 +78,7 @@ int run_prefill(const PrefillOptions& o, CommandContext& context) {
   const auto read_prompt = [&] {
     const Submission taken =
         engine.submit({.prompt = prompt, .sampling = config, .share_prefix = false});
-    if (taken.refusal)
-      throw Error(ErrorKind::kData, taken.refusal->where, taken.refusal->message);
+    if (taken.refusal) throw Error(ErrorKind::kData, taken.refusal->where, taken.refusal->message);
     engine.run();
   };
   read_prompt();
