@@ -470,6 +470,8 @@ TEST(Engine, TheCacheIsPlannedBeforeItStarts) {
   EXPECT_EQ(static_cast<int64_t>(engine.cache().bytes()), 13 * 8 * 256);
   EXPECT_EQ(bytes_of(groups, plan_cache(groups, {.block_size = 8, .cache_tokens = 100})),
             13 * 8 * 256);
+  EXPECT_EQ(describe(groups, plan_cache(groups, {.block_size = 8, .cache_tokens = 100})),
+            "13 blocks of 8 tokens in 2 layers, 26.0 KiB");
   EXPECT_EQ(cache_tokens_in(13 * 8 * 256, *model, {.block_size = 8}), 104);
   EXPECT_EQ(cache_tokens_in(100, *model, {.block_size = 8}), 0);
 }

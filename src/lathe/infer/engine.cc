@@ -1,37 +1,12 @@
 #include "lathe/infer/engine.h"
 
 #include <algorithm>
-#include <cmath>
 
 #include "lathe/base/error.h"
-#include "lathe/infer/logprobs.h"
+#include "lathe/infer/engine_state.h"
 #include "lathe/infer/prefix_file.h"
-#include "lathe/infer/sampler/chain.h"
-#include "lathe/model/model_pass.h"
 
 namespace lathe {
-
-struct Engine::Job {
-  uint64_t id = 0;
-  Request request;
-  SamplerChain chain;
-  int64_t prefix = 0;          // tokens at the beginning that see each other
-  int64_t cached_tokens = -1;  // until it begins
-};
-
-struct Engine::Sequence {
-  int64_t id = 0;
-  std::shared_ptr<Job> job;
-  int64_t choice = 0;
-  bool leads = false;         // its first logits are those of all choices
-  std::vector<int32_t> text;  // what the decoder has: a beginning, then the new tokens
-  size_t begin = 0;           // of the new tokens in it
-  std::optional<PagedCache::Id> cache = {};
-  bool read_text = false;  // the encoder has
-
-  std::span<const int32_t> new_tokens() const { return std::span(text).subspan(begin); }
-  int64_t size() const { return static_cast<int64_t>(text.size()); }
-};
 
 namespace {
 
@@ -49,13 +24,6 @@ int64_t prefix_of(const std::vector<int32_t>& prompt, const ModelConfig& c) {
   return std::ssize(prompt) - (c.bos_token_id == prompt.back() ? 1 : 0);
 }
 
-bool tokens_compete(const ModelConfig& c) {
-  return c.moe.enabled() &&
-         (!is_causal(c.moe) || c.moe.expert_capacity.has_value() || c.moe.eval_capacity_factor > 0);
-}
-
-bool moves_tokens(const Transformer& model) { return model.outgrows_cache(1, int64_t{1} << 30); }
-
 const EngineOptions& checked(const Transformer& model, const EngineOptions& o) {
   require(model.config().body_traits().causal, ErrorKind::kData, "generate",
           "body \"{}\" predicts hidden tokens in place and cannot continue a text",
@@ -70,62 +38,22 @@ const EngineOptions& checked(const Transformer& model, const EngineOptions& o) {
   return o;
 }
 
-int64_t blocks_of(int64_t tokens, int64_t size) { return (tokens + size - 1) / size; }
+PagedCache planned_cache(const Transformer& model, const EngineOptions& options) {
+  const auto groups = cache_groups(model);
+  return PagedCache(groups, plan_cache(groups, options));
+}
 
 }  // namespace
-
-std::string why_prefixes_are_not_shared(const Transformer& model) {
-  const Body body = model.config().body_traits();
-  if (body.encoder) return "every token sees the encoder's text";
-  if (body.prefix) return "the tokens of a prefix see each other";
-  if (moves_tokens(model)) return "positions depend on the length of the text";
-  if (tokens_compete(model.config())) return "the tokens of a pass compete for experts";
-  return {};
-}
-
-CachePlan plan_cache(const std::vector<CacheGroup>& groups, const EngineOptions& o) {
-  CachePlan plan{.block_size = o.block_size, .blocks = {}};
-  const int64_t all = blocks_of(o.cache_tokens, o.block_size);
-  for (const CacheGroup& group : groups) {
-    if (group.of_text()) {
-      plan.blocks.push_back(blocks_of(o.text_tokens, o.block_size));
-      continue;
-    }
-    int64_t blocks = all;
-    if (group.reach < o.cache_tokens) {
-      const int64_t each = group.reach + kernels::kKeyTile + 3 * o.block_size;
-      blocks = std::min(all, blocks_of(o.max_sequences * each + o.token_budget, o.block_size));
-    }
-    plan.blocks.push_back(blocks);
-  }
-  return plan;
-}
-
-int64_t bytes_of(const std::vector<CacheGroup>& groups, const CachePlan& plan) {
-  int64_t bytes = 0;
-  for (size_t g = 0; g < groups.size(); ++g)
-    bytes += plan.blocks[g] * plan.block_size * groups[g].bytes_per_token();
-  return bytes;
-}
-
-int64_t cache_tokens_in(int64_t bytes, const Transformer& model, EngineOptions options) {
-  const auto groups = cache_groups(model);
-  int64_t low = 0, high = int64_t{1} << 40;  // low fits, high does not
-  while (high - low > 1) {
-    const int64_t middle = options.cache_tokens = low + (high - low) / 2;
-    (bytes_of(groups, plan_cache(groups, options)) <= bytes ? low : high) = middle;
-  }
-  return low;
-}
 
 Engine::Engine(const Transformer& model, const EngineOptions& options)
     : model_(model),
       options_(checked(model, options)),
       room_(model),
-      cache_(cache_groups(model), plan_cache(cache_groups(model), options)),
+      cache_(planned_cache(model, options)),
       scheduler_(options.token_budget, options.max_sequences),
       shares_prefixes_(why_prefixes_are_not_shared(model).empty()),
-      whole_passes_(tokens_compete(model.config())) {
+      whole_passes_(tokens_compete(model.config())),
+      computed_at_once_(whole_passes_ || moves_tokens(model)) {
   update_statistics();
 }
 
@@ -135,45 +63,48 @@ Engine::~Engine() = default;
 
 std::optional<Refusal> Engine::refuse(const Request& r) const {
   using Reason = Refusal::Reason;
-  const auto refusal = [](Reason reason, const char* where, std::string message) {
-    return std::optional<Refusal>({reason, where, std::move(message)});
-  };
   if (r.prompt.empty())
-    return refusal(Reason::kInvalid, "generate",
-                   "the prompt has no tokens; give at least one (a beginning-of-text "
-                   "token will do)");
-  const auto length = std::ssize(r.prompt);
+    return Refusal{
+        Reason::kInvalid, "generate",
+        "the prompt has no tokens; give at least one (a beginning-of-text token will do)"};
+  const int64_t vocabulary = model_.config().vocab_size;
   for (const int32_t token : r.prompt)
-    if (token < 0 || token >= model_.config().vocab_size)
-      return refusal(Reason::kInvalid, "prompt",
-                     fmt::format("id {} is outside the vocabulary of {}; the tokenizer and "
-                                 "the model must belong together",
-                                 token, model_.config().vocab_size));
+    if (token < 0 || token >= vocabulary)
+      return Refusal{Reason::kInvalid, "prompt",
+                     fmt::format("id {} is outside the vocabulary of {}; the tokenizer and the "
+                                 "model must belong together",
+                                 token, vocabulary)};
   if (r.choices < 1 || r.choices > options_.max_sequences)
-    return refusal(Reason::kInvalid, "choices",
-                   fmt::format("{}, expected 1 to {}", r.choices, options_.max_sequences));
-  const int64_t wanted = r.sampling.max_new_tokens;
+    return Refusal{Reason::kInvalid, "choices",
+                   fmt::format("{}, expected 1 to {}", r.choices, options_.max_sequences)};
+  return refuse_size(std::ssize(r.prompt), r.sampling.max_new_tokens);
+}
+
+// What does not fit into the trained positions, and what would not fit into the cache if it were
+// alone in it.
+std::optional<Refusal> Engine::refuse_size(int64_t length, int64_t wanted) const {
+  using Reason = Refusal::Reason;
   if (auto why = room_.of_prompt(length); !why.empty())
-    return refusal(Reason::kPromptTooLong, "prompt", std::move(why));
+    return Refusal{Reason::kPromptTooLong, "prompt", std::move(why)};
   if (auto why = room_.of_new_tokens(length, wanted); !why.empty())
-    return refusal(Reason::kTooManyTokens, "max_new_tokens", std::move(why));
+    return Refusal{Reason::kTooManyTokens, "max_new_tokens", std::move(why)};
   const int64_t held = room_.before(length);
   const auto fits = [&](int64_t new_tokens) {
     const int64_t all = held + new_tokens;
-    const bool at_once = whole_passes_ || moves_tokens(model_);
-    return cache_.fits(all + options_.block_size,
-                       at_once ? all : std::max(options_.token_budget, held), length);
+    const int64_t most = computed_at_once_ ? all : std::max(options_.token_budget, held);
+    return cache_.fits(all + options_.block_size, most, length);
   };
+  const bool encoder = model_.config().body_traits().encoder;
   if (!fits(0))
-    return refusal(Reason::kPromptTooLong, "prompt",
-                   fmt::format("the prompt has {} tokens, more than the cache of {} holds; "
-                               "shorten it, or give the cache more memory",
-                               length, options_.cache_tokens));
+    return Refusal{Reason::kPromptTooLong, "prompt",
+                   fmt::format("the prompt has {} tokens, more than the cache of {} holds; shorten "
+                               "it, or give the cache more memory",
+                               length, encoder ? options_.text_tokens : options_.cache_tokens)};
   if (!fits(wanted))
-    return refusal(Reason::kTooManyTokens, "max_new_tokens",
-                   fmt::format("{} new tokens do not fit after a prompt of {}: the "
-                               "cache holds {}; ask for fewer, or give the cache more memory",
-                               wanted, length, options_.cache_tokens));
+    return Refusal{Reason::kTooManyTokens, "max_new_tokens",
+                   fmt::format("{} new tokens do not fit after a prompt of {}: the cache holds {}; "
+                               "ask for fewer, or give the cache more memory",
+                               wanted, length, options_.cache_tokens)};
   return std::nullopt;
 }
 
@@ -360,165 +291,6 @@ bool Engine::reserve(int64_t id, int64_t tokens) {
 
 void Engine::preempt(int64_t id) { start_over(*sequences_.at(id)); }
 
-// --- a pass ---------------------------------------------------------------------------------
-
-Tensor Engine::run_pass(const std::vector<Scheduler::Share>& shares) {
-  const Body body = model_.config().body_traits();
-  IdRows parts, texts;
-  std::vector<PagedCache::Id> ids;
-  std::vector<int32_t> prefixes;
-  ModelInputs inputs;
-  for (const auto& share : shares) {
-    Sequence& sequence = *sequences_.at(share.id);
-    const int64_t held = cache_.length(*sequence.cache);
-    parts.emplace_back(sequence.text.begin() + held, sequence.text.begin() + held + share.tokens);
-    texts.push_back(sequence.read_text ? std::vector<int32_t>() : sequence.job->request.prompt);
-    sequence.read_text = true;
-    prefixes.push_back(static_cast<int32_t>(sequence.job->prefix));
-    inputs.rows.context.push_back(held);
-    ids.push_back(*sequence.cache);
-  }
-  const Rows rows = Rows::of(parts);
-  inputs.rows.ids = rows.ids;
-  inputs.rows.sequences = rows.sequences;
-  if (body.prefix) inputs.rows.prefix = Tensor::of<int32_t>(prefixes, {std::ssize(prefixes)});
-  if (body.encoder) inputs.text = Rows::of(texts);
-  cache_.begin_pass(ids);
-  ModelPass pass(model_, {.cache = &cache_});
-  const Tensor hidden = pass.hidden(inputs).value;
-  cache_.end_pass(inputs.rows);
-  // Of the sequences that are complete, the last row of each, [B,C].
-  std::vector<int64_t> last;
-  for (size_t b = 0; b < shares.size(); ++b) {
-    const Sequence& sequence = *sequences_.at(shares[b].id);
-    if (shares_prefixes_ && sequence.job->request.share_prefix)
-      cache_.publish(*sequence.cache, sequence.text);
-    if (cache_.length(*sequence.cache) == sequence.size())
-      last.push_back(rows.sequences.first(static_cast<int64_t>(b) + 1) - 1);
-  }
-  if (last.empty()) return {};
-  const Tensor rows_of_last(hidden.shape().with(0, std::ssize(last)), hidden.dtype());
-  for (size_t i = 0; i < last.size(); ++i)
-    rows_of_last.narrow(0, static_cast<int64_t>(i), 1).copy_from(hidden.narrow(0, last[i], 1));
-  return pass.logits(Var(rows_of_last)).value.to(DType::kF32);
-}
-
-void Engine::take_logits(const std::vector<Scheduler::Share>& shares, const Tensor& logits) {
-  int64_t row = 0;
-  for (const auto& share : shares) {
-    Sequence& sequence = *sequences_.at(share.id);
-    if (cache_.length(*sequence.cache) < sequence.size()) continue;
-    const int64_t vocabulary = logits.size(1);
-    std::span<float> mine(logits.data<float>() + row++ * vocabulary,
-                          static_cast<size_t>(vocabulary));
-    std::vector<int64_t> all{sequence.id};
-    if (sequence.leads) {
-      fork_choices(sequence);
-      all.clear();
-      for (const auto& [id, each] : sequences_)
-        if (each->job == sequence.job) all.push_back(id);
-    }
-    for (size_t i = 0; i < all.size(); ++i) {
-      std::vector<float> own(mine.begin(), mine.end());
-      if (sequences_.contains(all[i])) accept(*sequences_.at(all[i]), own);
-    }
-  }
-}
-
-// Ends the part of a job that its choices have in common.
-void Engine::fork_choices(Sequence& first) {
-  const Request& request = first.job->request;
-  const Scheduler::Task task{.priority = request.priority, .client = request.client};
-  first.leads = false;
-  if (request.choices == 1) return;
-  for (const auto& [id, sequence] : sequences_) {
-    if (sequence->job != first.job || id == first.id) continue;
-    sequence->leads = false;
-    sequence->cache = cache_.fork(*first.cache);
-    sequence->read_text = true;
-    scheduler_.add_running({id, task.priority, task.client});
-  }
-  scheduler_.set_slots(first.id, 1);
-}
-
-bool Engine::ends(const Job& job, int32_t token) const {
-  const GenerationConfig& config = job.chain.config();
-  if (config.ignore_eos) return false;
-  const auto names = [&](const std::vector<int64_t>& ids) {
-    return std::ranges::find(ids, token) != ids.end();
-  };
-  return config.eos_token_id.empty() ? names(model_.config().eos_token_ids())
-                                     : names(config.eos_token_id);
-}
-
-// The next token of one sequence from its logits, which are overwritten.
-void Engine::accept(Sequence& sequence, std::span<float> logits) {
-  const int64_t id = sequence.id;
-  Job& job = *sequence.job;
-  try {
-    const Request& request = job.request;
-    const auto index = sequence.new_tokens().size();
-    const Rng draw = Rng(static_cast<uint64_t>(request.sampling.seed))
-                         .fork(request.stream + static_cast<uint64_t>(sequence.choice))
-                         .fork(index);
-    std::vector<float> raw;
-    if (request.logprobs) raw.assign(logits.begin(), logits.end());
-    const int32_t token = job.chain.next(logits, request.prompt, sequence.new_tokens(), draw);
-    sequence.text.push_back(token);
-    const bool goes_on = deliver(sequence, token, raw);
-    if (ends(job, token))
-      finish(id, FinishReason::kStopToken);
-    else if (!goes_on)
-      finish(id, FinishReason::kStopped);
-    else if (std::ssize(sequence.new_tokens()) >= request.sampling.max_new_tokens)
-      finish(id, FinishReason::kLength);
-  } catch (...) {  // of the sampler or the receiver
-    if (sequences_.contains(id)) finish(id, FinishReason::kFailed, std::current_exception());
-  }
-}
-
-bool Engine::deliver(Sequence& sequence, int32_t token, std::span<const float> raw) {
-  const Request& request = sequence.job->request;
-  {
-    const std::lock_guard lock(mutex_);
-    ++statistics_.new_tokens;
-  }
-  if (!request.on_token) return true;
-  NewToken event{
-      .choice = sequence.choice, .index = std::ssize(sequence.new_tokens()) - 1, .token = token};
-  if (request.logprobs) {
-    const Logprobs all(raw);
-    event.logprob = all.of(token);
-    event.top = all.top(*request.logprobs);
-  }
-  return request.on_token(event);
-}
-
-void Engine::finish(int64_t id, FinishReason reason, std::exception_ptr error) {
-  const auto node = sequences_.extract(id);
-  Sequence& sequence = *node.mapped();
-  start_over(sequence);
-  scheduler_.remove(id);
-  const Job& job = *sequence.job;
-  // The choices that wait for this one to read the prompt end with it.
-  std::vector<int64_t> followers;
-  if (sequence.leads && sequence.choice == 0)
-    for (const auto& [other, each] : sequences_)
-      if (each->job == sequence.job) followers.push_back(other);
-  {
-    const std::lock_guard lock(mutex_);
-    ++statistics_.finished;
-  }
-  if (job.request.on_finish)
-    job.request.on_finish({.choice = sequence.choice,
-                           .reason = reason,
-                           .prompt_tokens = std::ssize(job.request.prompt),
-                           .cached_tokens = std::max<int64_t>(0, job.cached_tokens),
-                           .new_tokens = std::ssize(sequence.new_tokens()),
-                           .error = error});
-  for (const int64_t other : followers) finish(other, reason, error);
-}
-
 namespace {
 
 void require_shared(const Transformer& model) {
@@ -550,6 +322,12 @@ void Engine::update_statistics() {
     statistics_.blocks_held += cache_.pool(g).held();
     statistics_.blocks_kept += cache_.pool(g).kept();
   }
+}
+
+std::string Engine::description() const {
+  std::vector<CacheGroup> groups;
+  for (size_t g = 0; g < cache_.groups(); ++g) groups.push_back(cache_.group(g));
+  return describe(groups, plan_cache(groups, options_));
 }
 
 EngineStatistics Engine::statistics() const {

@@ -21,6 +21,7 @@
 #include <memory>
 #include <mutex>
 
+#include "lathe/infer/cache_plan.h"
 #include "lathe/infer/paged_cache.h"
 #include "lathe/infer/request.h"
 #include "lathe/infer/room.h"
@@ -28,15 +29,6 @@
 #include "lathe/model/transformer.h"
 
 namespace lathe {
-
-struct EngineOptions {
-  int64_t block_size = 16;         // tokens in a block of the cache
-  int64_t cache_tokens = 1 << 15;  // that the cache holds, of all sequences and kept prefixes
-  int64_t text_tokens = 1 << 13;   // the same of encoders' texts
-  int64_t token_budget = 512;      // tokens of a pass
-  int64_t max_sequences = 32;      // that run at once
-  int64_t max_queue = 1024;        // requests that wait
-};
 
 struct EngineStatistics {
   int64_t waiting = 0, running = 0;  // sequences
@@ -46,20 +38,6 @@ struct EngineStatistics {
   int64_t prompt_tokens = 0, cached_tokens = 0;  // of requests that began
   int64_t preemptions = 0, finished = 0;
 };
-
-// Why the beginnings of texts are not shared between requests of this model, or empty if they are:
-// what a layer keeps of a token must follow from the tokens up to it. It does not
-//   * with a prefix, whose tokens see each other, and with an encoder, whose text all tokens see;
-//   * where rotary scaling depends on the length of the text;
-//   * where the tokens of a pass compete for experts (a capacity, expert choice).
-std::string why_prefixes_are_not_shared(const Transformer& model);
-
-// How the blocks of the cache are shared out: groups of layers that read everything get room for
-// cache_tokens, those that read a window as much of it as max_sequences can hold.
-CachePlan plan_cache(const std::vector<CacheGroup>& groups, const EngineOptions& options);
-int64_t bytes_of(const std::vector<CacheGroup>& groups, const CachePlan& plan);
-// The largest cache_tokens with which the cache is at most `bytes` large; 0 if none is.
-int64_t cache_tokens_in(int64_t bytes, const Transformer& model, EngineOptions options);
 
 class Engine : private SchedulerHost {
  public:
@@ -88,6 +66,8 @@ class Engine : private SchedulerHost {
   int64_t load_cache(const std::filesystem::path& path);
 
   EngineStatistics statistics() const;
+  // The plan of the cache in words, for the log of whoever starts it.
+  std::string description() const;
   const Room& room() const { return room_; }
   const EngineOptions& options() const { return options_; }
   const PagedCache& cache() const { return cache_; }  // only for the owning thread
@@ -107,6 +87,7 @@ class Engine : private SchedulerHost {
   void preempt(int64_t id) override;
 
   std::optional<Refusal> refuse(const Request& request) const;
+  std::optional<Refusal> refuse_size(int64_t length, int64_t wanted) const;
   void take_inbox();
   void begin(std::unique_ptr<Job> job);
   void open(Sequence& sequence);
@@ -126,7 +107,9 @@ class Engine : private SchedulerHost {
   Room room_;
   PagedCache cache_;
   Scheduler scheduler_;
-  bool shares_prefixes_, whole_passes_;
+  bool shares_prefixes_;
+  bool whole_passes_;      // a prompt must not be cut
+  bool computed_at_once_;  // a text may have to be computed in one pass
   std::map<int64_t, std::unique_ptr<Sequence>> sequences_;
   int64_t next_sequence_ = 1;
 

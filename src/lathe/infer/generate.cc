@@ -48,7 +48,7 @@ void check(const Transformer& model, int64_t wanted, const IdRows& prompts) {
 
 // Room for all rows at once, so that none has to wait or to be computed again.
 EngineOptions options_for(const Transformer& model, int64_t new_tokens, const IdRows& prompts) {
-  EngineOptions o{.token_budget = 2048};
+  EngineOptions o{.token_budget = 2048, .commit_memory = false};
   o.max_sequences = std::min<int64_t>(256, std::ssize(prompts));
   o.max_queue = std::max<int64_t>(1, std::ssize(prompts));
   const Room room(model);

@@ -47,11 +47,14 @@ PagedCache::PagedCache(std::vector<CacheGroup> groups, const CachePlan& plan)
     Group group{std::move(groups[g]), nullptr, {}, {}};
     group.pool = std::make_unique<BlockPool>(plan.blocks[g],
                                              [this, g](int32_t block) { index_.forget(g, block); });
+    const auto rows_of_layer = [&](const Shape& row, DType dtype) {
+      const Shape all = with_rows(row, rows);
+      return plan.commit ? Tensor::zeros(all, dtype) : Tensor(all, dtype);
+    };
     for (const CachedRows& layer : group.layout.layers) {
       places_[{layer.layer.kind, layer.layer.index}] = {g, group.layers.size()};
-      group.layers.push_back(
-          {layer, Tensor::zeros(with_rows(layer.k, rows), layer.dtype),
-           layer.has_v ? Tensor::zeros(with_rows(layer.v, rows), layer.dtype) : Tensor()});
+      group.layers.push_back({layer, rows_of_layer(layer.k, layer.dtype),
+                              layer.has_v ? rows_of_layer(layer.v, layer.dtype) : Tensor()});
     }
     groups_.push_back(std::move(group));
   }

@@ -30,6 +30,9 @@ namespace lathe {
 struct CachePlan {
   int64_t block_size = 16;      // tokens in a block
   std::vector<int64_t> blocks;  // of each group
+  // Touches all memory at the start, so that it cannot run out later; else a page is taken from the
+  // system when it is first written to.
+  bool commit = true;
 };
 
 class PagedCache : public AttentionCache {
@@ -38,6 +41,8 @@ class PagedCache : public AttentionCache {
 
   // Allocates plan.blocks[g] blocks of every layer of groups[g].
   PagedCache(std::vector<CacheGroup> groups, const CachePlan& plan);
+  PagedCache(const PagedCache&) = delete;
+  PagedCache& operator=(const PagedCache&) = delete;
 
   // A sequence without tokens, and its end.
   Id open();

@@ -1,6 +1,5 @@
 #include <nlohmann/json.hpp>
 
-#include "lathe/base/strings.h"
 #include "lathe/cli/commands/bench/bench.h"
 #include "lathe/infer/engine.h"
 #include "lathe/model/folder.h"
@@ -85,11 +84,10 @@ int run_batch(const BatchOptions& o, CommandContext& context) {
        {"first_token_cold_ms", 1e3 * cold},
        {"first_token_cached_ms", 1e3 * warm}},
       fmt::format("{} sequences of {} and {} tokens, {}: {:.0f} new tokens/s, {:.0f} computed, "
-                  "{:.1f} a step; cache of {}\nfirst token of a prompt: {:.1f} ms, {:.1f} ms when "
+                  "{:.1f} a step\ncache: {}\nfirst token of a prompt: {:.1f} ms, {:.1f} ms when "
                   "it is cached\n",
                   o.sequences, o.prompt_tokens, o.new_tokens, o.precision, made / seconds,
-                  computed / seconds, computed / steps,
-                  human_bytes(static_cast<double>(engine.cache().bytes())), 1e3 * cold,
+                  computed / seconds, computed / steps, engine.description(), 1e3 * cold,
                   1e3 * warm));
   return 0;
 }
