@@ -111,6 +111,23 @@ TEST(Scheduler, PriorityDecidesWhoGivesUpRoom) {
   EXPECT_EQ(host.preempted, std::vector<int64_t>{1});
 }
 
+TEST(Scheduler, AHigherPriorityTakesSlotsAndRoomOfLowerOnes) {
+  Scheduler scheduler(64, 2);
+  Host host({{1, {5}}, {2, {5}}, {3, {5}}, {4, {30}}}, 30);
+  scheduler.add_waiting({.id = 1});
+  scheduler.add_waiting({.id = 2, .priority = 1});
+  EXPECT_EQ(host.pass(scheduler), "2:5 1:5");
+  scheduler.add_waiting({.id = 3, .priority = 1});  // takes the slot of 1, not that of 2
+  EXPECT_EQ(host.pass(scheduler), "2:1 3:5");
+  EXPECT_EQ(host.preempted, std::vector<int64_t>{1});
+  scheduler.add_waiting({.id = 4, .priority = 9});  // needs all room there is
+  EXPECT_EQ(host.pass(scheduler), "4:30");
+  EXPECT_EQ(host.preempted, (std::vector<int64_t>{1, 3, 2}));
+  host.sequences.erase(4);
+  scheduler.remove(4);
+  EXPECT_EQ(host.pass(scheduler), "2:7 3:6");
+}
+
 // One client's crowd does not keep another's single request waiting.
 TEST(Scheduler, ClientsGetEqualShares) {
   Scheduler scheduler(10, 1);

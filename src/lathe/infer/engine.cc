@@ -50,7 +50,7 @@ Engine::Engine(const Transformer& model, const EngineOptions& options)
       options_(checked(model, options)),
       room_(model),
       cache_(planned_cache(model, options)),
-      scheduler_(options.token_budget, options.max_sequences),
+      scheduler_(options.token_budget, options.max_sequences, !tokens_compete(model.config())),
       shares_prefixes_(why_prefixes_are_not_shared(model).empty()),
       whole_passes_(tokens_compete(model.config())),
       computed_at_once_(whole_passes_ || moves_tokens(model)) {

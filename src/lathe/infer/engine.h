@@ -44,6 +44,8 @@ class Engine : private SchedulerHost {
   // The model's weights determine the arithmetic (f32 or bf16), and must outlive the engine. Errors:
   // kData for a body that cannot continue a text, kConfig for options that cannot work.
   Engine(const Transformer& model, const EngineOptions& options);
+  // Requests that are open end without another call; stop(true) and step() before it end them in
+  // words.
   ~Engine() override;
 
   // Takes a request, or says why not.

@@ -46,15 +46,19 @@ void Scheduler::sort_running(const SchedulerHost& host) {
 }
 
 void Scheduler::preempt_last(SchedulerHost& host) {
-  host.preempt(running_.back().task.id);
-  waiting_.push_back(running_.back());
+  const Arrived& last = running_.back();
+  host.preempt(last.task.id);
+  barrier_ = std::max(barrier_.value_or(last.task.priority), last.task.priority);
+  waiting_.push_back(last);
   running_.pop_back();
   ++preemptions_;
 }
 
-bool Scheduler::make_room(SchedulerHost& host, int64_t id, int64_t tokens) {
+// Room for the running sequence at `place`, at the expense of those behind it and at last its own.
+bool Scheduler::make_room(SchedulerHost& host, size_t place, int64_t tokens) {
+  const int64_t id = running_[place].task.id;
   while (!host.reserve(id, tokens)) {
-    const bool is_last = running_.back().task.id == id;
+    const bool is_last = place + 1 == running_.size();
     preempt_last(host);
     if (is_last) return false;
   }
@@ -67,39 +71,62 @@ std::vector<Scheduler::Arrived>::iterator Scheduler::next_waiting() {
   });
 }
 
-void Scheduler::take(const Task& task, int64_t tokens, std::vector<Share>& shares) {
-  shares.push_back({task.id, tokens});
-  served_[task.client] += tokens;
+// The next waiting sequence, if it may begin: those at `place` and behind it, which are of lower
+// priority, give up slots and room for it.
+std::optional<Scheduler::Share> Scheduler::admit(SchedulerHost& host, size_t place, int64_t most) {
+  const auto next = next_waiting();
+  const Arrived arrived = *next;
+  const Task& task = arrived.task;
+  // Who has just given up room would get it back, only to give it up again.
+  if (barrier_ && task.priority <= *barrier_) return std::nullopt;
+  waiting_.erase(next);
+  const auto refuse = [&] {
+    waiting_.push_back(arrived);
+    return std::nullopt;
+  };
+  const auto can_take = [&] { return preempts_ && running_.size() > place; };
+  while (slots() + task.slots > max_sequences_) {
+    if (!can_take()) return refuse();
+    preempt_last(host);
+  }
+  const int64_t tokens = host.chunk(task.id, most);
+  while (!host.reserve(task.id, tokens)) {
+    if (!can_take()) {
+      host.preempt(task.id);
+      return refuse();
+    }
+    preempt_last(host);
+  }
+  running_.insert(running_.begin() + static_cast<std::ptrdiff_t>(place), arrived);
+  return Share{task.id, tokens};
 }
 
+// Running sequences in the order of their rank; before the first of a priority those that wait with
+// a higher one. What was planned stays: room is taken from the end of the list.
 std::vector<Scheduler::Share> Scheduler::plan(SchedulerHost& host) {
   std::vector<Share> shares;
-  int64_t left = token_budget_;
-  const int64_t before = preemptions_;
+  barrier_.reset();
   sort_running(host);
-  // make_room() takes from the end of the list, so what was planned stays.
-  for (size_t i = 0; i < running_.size() && left > 0; ++i) {
-    const Task task = running_[i].task;
-    const int64_t tokens = host.chunk(task.id, left);
-    if (!make_room(host, task.id, tokens)) break;
-    take(task, tokens, shares);
-    left -= tokens;
-  }
-  // Who has just given up room would get it back, only to give it up again.
-  if (preemptions_ > before && !shares.empty()) return shares;
-  while (!waiting_.empty() && left > 0) {
-    const auto next = next_waiting();
-    const Task task = next->task;
-    if (slots() + task.slots > max_sequences_) break;
-    const int64_t tokens = host.chunk(task.id, left);
-    if (!host.reserve(task.id, tokens)) {
-      host.preempt(task.id);
-      break;
+  bool open = true;
+  int64_t left = token_budget_;
+  for (size_t place = 0; left > 0;) {
+    const bool runs = place < running_.size();
+    const bool waits = open && !waiting_.empty() &&
+                       (!runs || next_waiting()->task.priority > running_[place].task.priority);
+    if (!runs && !waits) break;
+    std::optional<Share> share;
+    if (waits) {
+      share = admit(host, place, left);
+      open = share.has_value();
+    } else {
+      const int64_t id = running_[place].task.id, tokens = host.chunk(id, left);
+      if (make_room(host, place, tokens)) share = Share{id, tokens};
+      if (shares.empty() && running_.empty()) barrier_.reset();  // somebody has to go on
     }
-    running_.push_back(*next);
-    waiting_.erase(next);
-    take(task, tokens, shares);
-    left -= tokens;
+    if (!share) continue;
+    served_[running_[place++].task.client] += share->tokens;
+    shares.push_back(*share);
+    left -= share->tokens;
   }
   return shares;
 }

@@ -2,11 +2,11 @@
 // prompts in chunks (Sarathi, Agrawal et al. 2023, arXiv:2308.16369). It knows sequences by number,
 // and nothing of models and caches; what it asks of them is SchedulerHost.
 //
-// A pass has at most token_budget tokens. Running sequences come first, those of higher priority
-// before others, then those that decode before those that read a prompt, then the oldest; then
-// waiting ones are admitted. If there is no room for a sequence, those behind it give theirs up,
-// the last one first, and wait again (preemption by recompute). Among waiting sequences of equal
-// priority the client that has been served the fewest tokens is next (Sheng et al. 2023,
+// A pass has at most token_budget tokens. Higher priorities come first, waiting sequences included;
+// within one, running sequences before waiting ones, those that decode before those that read a
+// prompt, then the oldest. If there is no room or no slot for a sequence, those behind it give
+// theirs up, the last one first, and wait again (preemption by recompute); a waiting one takes
+// nothing from its own priority. Among waiting sequences of equal priority the client that has been served the fewest tokens is next (Sheng et al. 2023,
 // arXiv:2401.00588), and of one client the oldest.
 //
 // Not thread-safe.
@@ -14,6 +14,7 @@
 
 #include <cstdint>
 #include <map>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -45,8 +46,10 @@ class Scheduler {
     int64_t id, tokens;
   };
 
-  Scheduler(int64_t token_budget, int64_t max_sequences)
-      : token_budget_(token_budget), max_sequences_(max_sequences) {}
+  // Without `preempts` nobody has to give up anything for a higher priority: for hosts whose
+  // sequences reserve all that they will need when they begin.
+  Scheduler(int64_t token_budget, int64_t max_sequences, bool preempts = true)
+      : token_budget_(token_budget), max_sequences_(max_sequences), preempts_(preempts) {}
 
   // A new sequence waits; one that comes from another runs.
   void add_waiting(const Task& task) { waiting_.push_back(arriving(task)); }
@@ -69,16 +72,18 @@ class Scheduler {
 
   Arrived arriving(const Task& task);
   void sort_running(const SchedulerHost& host);
-  bool make_room(SchedulerHost& host, int64_t id, int64_t tokens);
+  bool make_room(SchedulerHost& host, size_t place, int64_t tokens);
   void preempt_last(SchedulerHost& host);
   std::vector<Arrived>::iterator next_waiting();
   int64_t slots() const;
-  void take(const Task& task, int64_t tokens, std::vector<Share>& shares);
+  std::optional<Share> admit(SchedulerHost& host, size_t place, int64_t most);
 
   int64_t token_budget_, max_sequences_;
+  bool preempts_;
   std::vector<Arrived> waiting_, running_;
   std::map<std::string, int64_t> served_;  // tokens, by client
   int64_t arrivals_ = 0, preemptions_ = 0;
+  std::optional<int64_t> barrier_;  // in plan(): the highest priority of those that gave up room
 };
 
 }  // namespace lathe
