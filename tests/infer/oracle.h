@@ -33,6 +33,7 @@ inline Choice choice_alone(const Transformer& model, const Request& request, int
   };
   start();
   Choice out;
+  SamplerState sampling;
   while (std::ssize(out.tokens) < request.sampling.max_new_tokens) {
     if (model.outgrows_cache(cache->lengths()[0], std::ssize(text) - cache->lengths()[0])) start();
     const int64_t held = cache->lengths()[0];
@@ -49,8 +50,8 @@ inline Choice choice_alone(const Transformer& model, const Request& request, int
     const Tensor last = hidden.narrow(0, hidden.size(0) - 1, 1).clone();
     const Tensor logits = pass->logits(Var(last)).value.to(DType::kF32).clone();
     std::vector<float> raw(logits.span<float>().begin(), logits.span<float>().end());
-    const int32_t token = chain.next(logits.span<float>(), request.prompt, out.tokens,
-                                     stream.fork(out.tokens.size()));
+    const int32_t token = chain.next(logits.span<float>(), {request.prompt, out.tokens},
+                                     stream.fork(out.tokens.size()), sampling);
     out.tokens.push_back(token);
     out.logprobs.push_back(Logprobs(raw).of(token));
     text.push_back(token);
