@@ -298,5 +298,38 @@ TEST(Gguf, ListOfManyStringsIsViews) {
             reinterpret_cast<const char*>(whole.data() + whole.size()));
 }
 
+// Writes part `number` of `count` with one tensor.
+void write_part(const fs::path& path, int number, int count, const std::string& tensor) {
+  GgufWriter writer(path);
+  writer.add("split.no", static_cast<uint16_t>(number));
+  writer.add("split.count", static_cast<uint16_t>(count));
+  writer.add("split.tensors.count", int32_t{2});
+  const std::array<float, 2> values = {1, 2};
+  writer.announce(tensor, "F32", std::array<int64_t, 1>{2});
+  writer.write(std::as_bytes(std::span(values)));
+  writer.commit();
+}
+
+TEST(Gguf, PartsOfASplitFileAreOne) {
+  const TempFolder folder;
+  const fs::path first = folder / "m-00001-of-00002.gguf",
+                 second = folder / "m-00002-of-00002.gguf";
+  write_part(first, 0, 2, "a");
+  EXPECT_NE(error_text([&] { GgufReader r(first); }).find("m-00002-of-00002.gguf"),
+            std::string::npos);
+  write_part(second, 1, 2, "b");
+  const GgufReader both(first);
+  EXPECT_NE(both.find("a"), nullptr);
+  EXPECT_NE(both.find("b"), nullptr);
+  EXPECT_EQ(both.arrays().size(), 2u);
+  EXPECT_NE(error_text([&] { GgufReader r(second); }).find("give the file that ends in"),
+            std::string::npos);
+  write_part(second, 1, 2, "a");
+  EXPECT_NE(error_text([&] { GgufReader r(first); }).find("is in another part, too"),
+            std::string::npos);
+  write_part(second, 1, 3, "b");
+  EXPECT_NE(error_text([&] { GgufReader r(first); }).find("is not part 2 of 2"), std::string::npos);
+}
+
 }  // namespace
 }  // namespace lathe

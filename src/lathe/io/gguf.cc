@@ -8,8 +8,8 @@
 
 #include "lathe/base/error.h"
 #include "lathe/base/utf8.h"
-#include "lathe/tensor/blocks/block_type.h"
 #include "lathe/io/gguf_layout.h"
+#include "lathe/tensor/blocks/block_type.h"
 
 namespace lathe {
 namespace {
@@ -229,11 +229,46 @@ GgufContent parse_gguf(std::span<const std::byte> file, std::string_view where) 
   return {version, alignment, std::move(metadata), std::move(arrays)};
 }
 
+namespace {
+
+// "-00001-of-00003.gguf"
+std::string part_ending(int64_t number, int64_t count) {
+  return fmt::format("-{:05}-of-{:05}.gguf", number, count);
+}
+
+}  // namespace
+
 GgufReader::GgufReader(const std::filesystem::path& path) {
   read_one(path, [this](std::span<const std::byte> file, std::string_view where) {
     content_.emplace(parse_gguf(file, where));
     return std::move(content_->tensors);
   });
+  if (metadata().get<int64_t>("split.count").value_or(1) > 1) read_further_parts(path);
+}
+
+void GgufReader::read_further_parts(const std::filesystem::path& first) {
+  const auto count = metadata().need<int64_t>("split.count");
+  const std::string name = first.string(), ending = part_ending(1, count);
+  require(metadata().need<int64_t>("split.no") == 0 && name.ends_with(ending), ErrorKind::kFormat,
+          name, "is one of {} parts of a model, but not the first; give the file that ends in {}",
+          count, ending);
+  const std::string stem = name.substr(0, name.size() - ending.size());
+  for (int64_t part = 1; part < count; ++part)
+    read_one(stem + part_ending(part + 1, count), [&](std::span<const std::byte> file,
+                                                      std::string_view where) {
+      GgufContent content = parse_gguf(file, where);
+      require(content.metadata.need<int64_t>("split.no") == part &&
+                  content.metadata.need<int64_t>("split.count") == count,
+              ErrorKind::kFormat, where, "is not part {} of {} of {}", part + 1, count, name);
+      for (const ArraySpan& tensor : content.tensors)
+        require(find(tensor.name) == nullptr, ErrorKind::kFormat, where,
+                "tensor '{}' is in another part, too", tensor.name);
+      return std::move(content.tensors);
+    });
+  const auto tensors = metadata().get<int64_t>("split.tensors.count");
+  require(!tensors || *tensors == std::ssize(arrays()), ErrorKind::kFormat, name,
+          "the parts have {} tensors, expected {}; they do not belong together", arrays().size(),
+          tensors.value_or(0));
 }
 
 }  // namespace lathe

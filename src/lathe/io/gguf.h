@@ -119,17 +119,21 @@ GgufContent parse_gguf(std::span<const std::byte> file, std::string_view where);
 // Whether a file begins as GGUF files of any version do.
 bool is_gguf(std::span<const std::byte> file);
 
-// One mapped file.
+// A mapped file, or the first of several that gguf-split made: NAME-00001-of-00003.gguf. The values
+// are the first file's, the tensors those of all.
 class GgufReader : public ArrayReader {
  public:
-  // Throws kIo when it cannot be opened, and as parse_gguf().
+  // Throws kIo when a file cannot be opened, kFormat for another part than the first, for parts that
+  // do not belong together, and as parse_gguf().
   explicit GgufReader(const std::filesystem::path& path);
 
   uint32_t version() const { return content_->version; }
   const GgufMetadata& metadata() const { return content_->metadata; }
 
  private:
-  std::optional<GgufContent> content_;
+  void read_further_parts(const std::filesystem::path& first);
+
+  std::optional<GgufContent> content_;  // of the first file
 };
 
 }  // namespace lathe
