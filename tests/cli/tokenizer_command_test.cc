@@ -214,5 +214,34 @@ TEST_F(TokenizerCommand, PruningKeepsTheTokensOfTheText) {
   EXPECT_NE(run(line).err.find("replace it with --overwrite"), std::string::npos);
 }
 
+TEST_F(TokenizerCommand, RendersConversationsWithATemplate) {
+  folder_.write("text.txt", "ab ab");
+  learned({path("text.txt")});
+  folder_.write(
+      "tok/new/chat_template.jinja",
+      "{% for m in messages %}{{ m.content }}{% endfor %}{{ '?' if add_generation_prompt }}");
+  folder_.write("chats.json",
+                R"([{"messages": [{"role": "user", "content": "a"}], "add_generation_prompt": true},
+                    {"messages": []},
+                    {"messages": [{"role": "user", "content": "a"},
+                                  {"role": "assistant", "content": "b"}]}])");
+  const Result r =
+      run({"tokenizer", "template", path("tok/new"), "--input", path("chats.json"), "--json"});
+  ASSERT_EQ(r.code, 0) << r.err;
+  const auto results = nlohmann::json::parse(r.out)["results"];
+  ASSERT_EQ(results.size(), 3u);
+  EXPECT_EQ(results[0]["text"], "a?");
+  EXPECT_EQ(results[0]["assistant_mask"], (std::vector<int>{0, 0}));
+  EXPECT_NE(results[1]["error"].get<std::string>().find("no messages"), std::string::npos);
+  EXPECT_TRUE(results[2]["assistant_mask"].is_null());
+  EXPECT_EQ(results[2]["text"], "ab");
+  folder_.write("one.json", R"({"messages": [{"role": "user", "content": "a"}]})");
+  folder_.write("t.jinja", "<{{ messages[0].role }}>");
+  EXPECT_EQ(run({"tokenizer", "template", path("tok/new"), "--input", path("one.json"),
+                 "--template", path("t.jinja")})
+                .out,
+            "<user>\n");
+}
+
 }  // namespace
 }  // namespace lathe

@@ -32,9 +32,14 @@ const std::vector<Sizes> kSizes = {{1, 1, 1},
                                    {20, 530, 260},
                                    {16, 33, 600},
                                    {50, 33, 517}};
+// Of row_matmul, which is the same where no library computes matmul.
+const std::vector<Sizes> kRowSizes = {{1, 65, 130}, {33, 17, 64}, {16, 33, 600}};
 const std::vector<Sizes> kEmptySizes = {{0, 4, 4}, {4, 0, 3}, {4, 3, 0}};
 
-std::vector<Case> matmul_cases(const std::vector<Sizes>& sizes) {
+using Product = decltype(Kernels::matmul) Kernels::*;
+
+std::vector<Case> matmul_cases(const std::vector<Sizes>& sizes,
+                               Product product = &Kernels::matmul) {
   std::vector<Case> all;
   for (const Sizes& z : sizes)
     for (int layout = 0; layout < 4; ++layout)
@@ -53,15 +58,17 @@ std::vector<Case> matmul_cases(const std::vector<Sizes>& sizes) {
                            accumulate ? "_add" : "", kWideNames[static_cast<int>(wide)]),
                {a, b, bias, c},
                [=](const Kernels& k, const Views& v) {
-                 k.matmul(ta ? transposed(v[0]) : v[0], tb ? transposed(v[1]) : v[1],
-                          with_bias ? v[2] : TensorView{}, v[3],
-                          accumulate ? Write::kAccumulate : Write::kOverwrite);
+                 (k.*product)(ta ? transposed(v[0]) : v[0], tb ? transposed(v[1]) : v[1],
+                              with_bias ? v[2] : TensorView{}, v[3],
+                              accumulate ? Write::kAccumulate : Write::kOverwrite);
                }});
         }
   return all;
 }
 LATHE_KERNEL_SUITE(MatmulKernel, matmul_cases(kSizes));
+LATHE_KERNEL_SUITE(RowMatmulKernel, matmul_cases(kRowSizes, &Kernels::row_matmul));
 LATHE_KERNEL_SUITE(EmptyMatmulKernel, matmul_cases(kEmptySizes));
+LATHE_KERNEL_SUITE(EmptyRowMatmulKernel, matmul_cases(kEmptySizes, &Kernels::row_matmul));
 
 class MatmulPairs : public ::testing::TestWithParam<Sizes> {};
 TEST_P(MatmulPairs, AgreeWithTheReference) {

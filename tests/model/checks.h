@@ -5,7 +5,7 @@
 
 #include <map>
 
-#include "lathe/infer/contiguous_cache.h"
+#include "model/contiguous_cache.h"
 #include "lathe/ops/cross_entropy.h"
 #include "model/grid.h"
 

@@ -3,7 +3,7 @@
 #include <gtest/gtest.h>
 
 #include "lathe/base/catalogue.h"
-#include "lathe/infer/contiguous_cache.h"
+#include "model/contiguous_cache.h"
 #include "lathe/kernels/activation/activations.h"
 #include "lathe/nn/ffn/ffn.h"
 #include "model/grid.h"

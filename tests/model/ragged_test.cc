@@ -5,7 +5,7 @@
 
 #include <thread>
 
-#include "lathe/infer/contiguous_cache.h"
+#include "model/contiguous_cache.h"
 #include "model/checks.h"
 
 namespace lathe::testing {

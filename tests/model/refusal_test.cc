@@ -5,7 +5,7 @@
 #include <nlohmann/json.hpp>
 
 #include "io/temp_folder.h"
-#include "lathe/infer/contiguous_cache.h"
+#include "model/contiguous_cache.h"
 #include "lathe/model/model_recipe.h"
 #include "lathe/model/presets.h"
 #include "model/grid.h"

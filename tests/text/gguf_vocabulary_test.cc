@@ -6,8 +6,8 @@
 #include <iterator>
 #include <limits>
 
+#include "io/shared_data.h"
 #include "io/temp_folder.h"
-#include "lathe/io/packed_file.h"
 #include "lathe/text/format/gguf_pre_tokenizers.h"
 #include "lathe/text/format/gguf_reader.h"
 #include "lathe/text/split/pretokenizer.h"
@@ -16,6 +16,8 @@ namespace lathe {
 namespace {
 
 namespace fs = std::filesystem;
+using lathe::testing::shared_data;
+using lathe::testing::unpacked;
 using text_json::Json;
 
 GgufVocabulary sample() {
@@ -220,7 +222,7 @@ TEST(GgufPreTokenizers, EachIsAPreTokenizerThatHasItsNameBack) {
       at = piece.end;
     }
     EXPECT_EQ(at, text.size()) << pre.name;
-    const auto name = gguf_pre_tokenizer_name(json, pre.ignore_merges, pre.clean_spaces);
+    const auto name = gguf_pre_tokenizer_name(json, pre.ignore_merges);
     ASSERT_TRUE(name.has_value()) << pre.name;
     EXPECT_EQ(find_gguf_pre_tokenizer(*name, "f").regexes, pre.regexes) << pre.name;
   }
@@ -228,7 +230,7 @@ TEST(GgufPreTokenizers, EachIsAPreTokenizerThatHasItsNameBack) {
 
 TEST(GgufPreTokenizers, NamesOfWellKnownPreTokenizers) {
   const auto name = [](std::string_view json, bool ignore_merges = false) {
-    return gguf_pre_tokenizer_name(Json::parse(json), ignore_merges, true).value_or("none");
+    return gguf_pre_tokenizer_name(Json::parse(json), ignore_merges).value_or("none");
   };
   EXPECT_EQ(name(R"({"type": "ByteLevel", "add_prefix_space": false, "use_regex": true})"),
             "gpt-2");
@@ -238,37 +240,19 @@ TEST(GgufPreTokenizers, NamesOfWellKnownPreTokenizers) {
   EXPECT_EQ(name(R"({"type": "Sequence", "pretokenizers": [
                    {"type": "Digits", "individual_digits": true},
                    {"type": "ByteLevel", "add_prefix_space": false, "use_regex": true}]})"),
-            "starcoder");
+            "smollm");
   for (const PatternInfo& info : kPreTokenizers)
     EXPECT_NE(gguf_pre_tokenizer_name(PreTokenizer::json_for(info.pattern),
-                                      info.pattern == Pattern::kCl100k, true),
+                                      info.pattern == Pattern::kCl100k),
               std::nullopt)
         << info.name;
   const Json cl100k = PreTokenizer::json_for(Pattern::kCl100k);
-  EXPECT_EQ(gguf_pre_tokenizer_name(cl100k, true, true), "llama-bpe");
-  EXPECT_EQ(gguf_pre_tokenizer_name(cl100k, false, true), "dbrx");
-  // Of names that cut alike, one that keeps the spaces before punctuation.
-  const auto digits = Json::parse(R"({"type": "Sequence", "pretokenizers": [
-                   {"type": "Digits", "individual_digits": true},
-                   {"type": "ByteLevel", "add_prefix_space": false, "use_regex": true}]})");
-  EXPECT_EQ(gguf_pre_tokenizer_name(digits, false, false), "smollm");
-}
-
-std::string unpacked(const fs::path& path) {
-  PackedFile file(path);
-  std::string content;
-  while (file.append_to(content)) continue;
-  return content;
-}
-
-// Beside the source tree, or where LATHE_SHARED_DATA says.
-fs::path shared_data() {
-  const char* set = std::getenv("LATHE_SHARED_DATA");
-  return set != nullptr ? fs::path(set) : fs::path(LATHE_TEST_DIR) / "../../shared/data";
+  EXPECT_EQ(gguf_pre_tokenizer_name(cl100k, true), "llama-bpe");
+  EXPECT_EQ(gguf_pre_tokenizer_name(cl100k, false), "dbrx");
 }
 
 // The vocabularies and texts that llama.cpp publishes; the ids are those of `tokenizers`.
-class GgmlVocab : public testing::TestWithParam<const char*> {};
+class GgmlVocab : public ::testing::TestWithParam<const char*> {};
 
 std::vector<std::string> cases_of(const std::string& text) {
   const std::string separator = "\n__ggml_vocab_test__\n";
@@ -302,7 +286,7 @@ TEST_P(GgmlVocab, IdsAreThePublishedOnes) {
 }
 
 INSTANTIATE_TEST_SUITE_P(ByteLevel, GgmlVocab,
-                         testing::Values("deepseek-coder", "deepseek-llm", "falcon", "gpt-2", "mpt",
+                         ::testing::Values("deepseek-coder", "deepseek-llm", "falcon", "gpt-2", "mpt",
                                          "refact", "starcoder"));
 
 }  // namespace

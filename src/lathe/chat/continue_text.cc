@@ -1,7 +1,7 @@
 #include "lathe/chat/continue_text.h"
 
 #include "lathe/base/utf8.h"
-#include "lathe/infer/engine.h"
+#include "lathe/infer/generate.h"
 
 namespace lathe {
 
@@ -14,7 +14,7 @@ std::string continue_text(Transformer& model, const Tokenizer& tokenizer, const 
     if (before_each) before_each();
     return true;
   };
-  auto out = Engine(model, config).generate(request);
+  auto out = generate(model, config, request);
   // A vocabulary that was rounded up has rows without a token; early in training they are drawn,
   // too.
   std::erase_if(out[0], [&](int32_t id) { return !tokenizer.has(id); });

@@ -1,18 +1,13 @@
 #include "lathe/infer/engine.h"
 
 #include <algorithm>
-#include <limits>
-#include <map>
-#include <optional>
 
 #include "lathe/base/error.h"
-#include "lathe/base/process.h"
-#include "lathe/base/strings.h"
-#include "lathe/infer/contiguous_cache.h"
-#include "lathe/model/model_pass.h"
-#include "lathe/model/summary.h"
+#include "lathe/infer/engine_state.h"
+#include "lathe/infer/prefix_file.h"
 
 namespace lathe {
+
 namespace {
 
 int32_t decoder_start(const ModelConfig& c) {
@@ -22,190 +17,322 @@ int32_t decoder_start(const ModelConfig& c) {
   return static_cast<int32_t>(*id);
 }
 
-// How many tokens of each prompt a prefix decoder sees from everywhere. A beginning-of-text token
-// at the end begins the answer (ChatGLM's <sop>).
-Tensor prefixes_of(const IdRows& prompts, const ModelConfig& c) {
-  Tensor prefix({static_cast<int64_t>(prompts.size())}, DType::kI32);
-  for (size_t row = 0; row < prompts.size(); ++row) {
-    const bool begun = c.bos_token_id == prompts[row].back();
-    prefix.data<int32_t>()[row] = static_cast<int32_t>(prompts[row].size()) - (begun ? 1 : 0);
-  }
-  return prefix;
+// How many tokens of a prompt a prefix decoder sees from everywhere. A beginning-of-text token at
+// the end begins the answer (ChatGLM's <sop>).
+int64_t prefix_of(const std::vector<int32_t>& prompt, const ModelConfig& c) {
+  if (!c.body_traits().prefix) return 0;
+  return std::ssize(prompt) - (c.bos_token_id == prompt.back() ? 1 : 0);
 }
 
-// The last row of each sequence of x [N,C], as [B,C].
-Tensor last_rows(const Tensor& x, const Sequences& sequences) {
-  Tensor last(x.shape().with(0, sequences.count()), x.dtype(), x.device());
-  for (int64_t b = 0; b < sequences.count(); ++b)
-    last.narrow(0, b, 1).copy_from(x.narrow(0, sequences.first(b + 1) - 1, 1));
-  return last;
+const EngineOptions& checked(const Transformer& model, const EngineOptions& o) {
+  require(model.config().body_traits().causal, ErrorKind::kData, "generate",
+          "body \"{}\" predicts hidden tokens in place and cannot continue a text",
+          model.config().body);
+  for (const auto& [key, value] : {std::pair{"block_size", o.block_size},
+                                   {"cache_tokens", o.cache_tokens},
+                                   {"token_budget", o.token_budget},
+                                   {"max_sequences", o.max_sequences},
+                                   {"max_queue", o.max_queue}})
+    require(value > 0, ErrorKind::kConfig, key, "{}, expected at least 1", value);
+  if (model.config().body_traits().encoder) decoder_start(model.config());
+  return o;
 }
 
-// The texts so far of several rows, and the cache of their tokens.
-class Texts {
- public:
-  // `prompts` is what a decoder begins with; of a body with an encoder `text` is what that reads.
-  Texts(const Transformer& model, IdRows prompts, int64_t capacity)
-      : model_(model), texts_(std::move(prompts)), capacity_(capacity) {
-    begin();
-  }
-  void give_text(IdRows text) { text_ = Rows::of(text); }
-  void set_prefix(Tensor prefix) { prefix_ = std::move(prefix); }
-
-  void append(std::span<const int32_t> next) {
-    for (size_t row = 0; row < texts_.size(); ++row) texts_[row].push_back(next[row]);
-  }
-
-  // Logits of the last token of every row, [B,V] f32: of the tokens that the cache does not hold,
-  // or of all where they move.
-  Tensor last_logits() {
-    for (size_t row = 0; row < texts_.size(); ++row) {
-      const int64_t held = cache_->lengths()[row];
-      if (!model_.outgrows_cache(held, static_cast<int64_t>(texts_[row].size()) - held)) continue;
-      begin();
-      break;
-    }
-    const ModelInputs inputs = new_tokens();
-    const Var hidden = pass_->hidden(inputs);
-    cache_->advance(inputs.rows);
-    return pass_->logits(Var(last_rows(hidden.value, inputs.rows.sequences))).value.to(DType::kF32);
-  }
-
- private:
-  void begin() {
-    cache_.emplace(static_cast<int64_t>(texts_.size()), capacity_);
-    pass_.emplace(model_, Pass{.cache = &*cache_});
-    is_encoded_ = false;
-  }
-
-  ModelInputs new_tokens() {
-    IdRows parts;
-    for (size_t row = 0; row < texts_.size(); ++row)
-      parts.emplace_back(texts_[row].begin() + cache_->lengths()[row], texts_[row].end());
-    ModelInputs inputs{.rows = Rows::of(parts)};
-    inputs.rows.context = cache_->lengths();
-    inputs.rows.prefix = prefix_;
-    if (text_ && !is_encoded_) inputs.text = text_;
-    is_encoded_ = true;
-    return inputs;
-  }
-
-  const Transformer& model_;
-  IdRows texts_;
-  std::optional<Rows> text_;
-  Tensor prefix_;
-  std::optional<ContiguousCache> cache_;
-  std::optional<ModelPass> pass_;
-  bool is_encoded_ = false;
-  int64_t capacity_;
-};
+PagedCache planned_cache(const Transformer& model, const EngineOptions& options) {
+  const auto groups = cache_groups(model);
+  return PagedCache(groups, plan_cache(groups, options));
+}
 
 }  // namespace
 
-Engine::Engine(const Transformer& model, GenerationConfig config)
+Engine::Engine(const Transformer& model, const EngineOptions& options)
     : model_(model),
-      chain_(std::move(config)),
-      cache_bytes_per_token_(model_cost(model, {.compute = DType::kF32}).cache_bytes_per_token) {}
-
-bool Engine::ends(int32_t token) const {
-  const GenerationConfig& config = chain_.config();
-  if (config.ignore_eos) return false;
-  const auto names = [&](const std::vector<int64_t>& ids) {
-    return std::ranges::find(ids, token) != ids.end();
-  };
-  return config.eos_token_id.empty() ? names(model_.config().eos_token_ids())
-                                     : names(config.eos_token_id);
+      options_(checked(model, options)),
+      room_(model),
+      cache_(planned_cache(model, options)),
+      scheduler_(options.token_budget, options.max_sequences, !tokens_compete(model.config())),
+      shares_prefixes_(why_prefixes_are_not_shared(model).empty()),
+      whole_passes_(tokens_compete(model.config())),
+      computed_at_once_(whole_passes_ || moves_tokens(model)) {
+  update_statistics();
 }
 
-int64_t Engine::room(int64_t length, int64_t rows) const {
+Engine::~Engine() = default;
+
+// --- requests -------------------------------------------------------------------------------
+
+std::optional<Refusal> Engine::refuse(const Request& r) const {
+  using Reason = Refusal::Reason;
+  if (r.prompt.empty())
+    return Refusal{
+        Reason::kInvalid, "generate",
+        "the prompt has no tokens; give at least one (a beginning-of-text token will do)"};
+  const int64_t vocabulary = model_.config().vocab_size;
+  for (const int32_t token : r.prompt)
+    if (token < 0 || token >= vocabulary)
+      return Refusal{Reason::kInvalid, "prompt",
+                     fmt::format("id {} is outside the vocabulary of {}; the tokenizer and the "
+                                 "model must belong together",
+                                 token, vocabulary)};
+  if (r.choices < 1 || r.choices > options_.max_sequences)
+    return Refusal{Reason::kInvalid, "choices",
+                   fmt::format("{}, expected 1 to {}", r.choices, options_.max_sequences)};
+  return refuse_size(std::ssize(r.prompt), r.sampling.max_new_tokens);
+}
+
+// What does not fit into the trained positions, and what would not fit into the cache if it were
+// alone in it.
+std::optional<Refusal> Engine::refuse_size(int64_t length, int64_t wanted) const {
+  using Reason = Refusal::Reason;
+  if (auto why = room_.of_prompt(length); !why.empty())
+    return Refusal{Reason::kPromptTooLong, "prompt", std::move(why)};
+  if (auto why = room_.of_new_tokens(length, wanted); !why.empty())
+    return Refusal{Reason::kTooManyTokens, "max_new_tokens", std::move(why)};
+  const int64_t held = room_.before(length);
+  const auto fits = [&](int64_t new_tokens) {
+    const int64_t all = held + new_tokens;
+    const int64_t most = computed_at_once_ ? all : std::max(options_.token_budget, held);
+    return cache_.fits(all + options_.block_size, most, length);
+  };
   const bool encoder = model_.config().body_traits().encoder;
-  const auto fits = [&](std::optional<int64_t> most) {
-    require(
-        !most || length <= *most, ErrorKind::kData, "prompt",
-        "the prompt has {} tokens, but only {} positions were trained; shorten it to at most {}",
-        length, most.value_or(0), most.value_or(0));
+  if (!fits(0))
+    return Refusal{Reason::kPromptTooLong, "prompt",
+                   fmt::format("the prompt has {} tokens, more than the cache of {} holds; shorten "
+                               "it, or give the cache more memory",
+                               length, encoder ? options_.text_tokens : options_.cache_tokens)};
+  if (!fits(wanted))
+    return Refusal{Reason::kTooManyTokens, "max_new_tokens",
+                   fmt::format("{} new tokens do not fit after a prompt of {}: the cache holds {}; "
+                               "ask for fewer, or give the cache more memory",
+                               wanted, length, options_.cache_tokens)};
+  return std::nullopt;
+}
+
+Submission Engine::submit(Request request) {
+  if (auto refusal = refuse(request)) return {0, std::move(refusal)};
+  std::unique_ptr<Job> job;
+  try {
+    SamplerChain chain(request.sampling);
+    job = std::make_unique<Job>(Job{0, std::move(request), std::move(chain)});
+  } catch (const Error& e) {
+    return {0, Refusal{Refusal::Reason::kInvalid, "sampler", e.what()}};
+  }
+  job->prefix = prefix_of(job->request.prompt, model_.config());
+  const std::lock_guard lock(mutex_);
+  if (stopping_)
+    return {0, Refusal{Refusal::Reason::kStopping, "engine", "it is stopping; ask another one"}};
+  const auto waiting = statistics_.waiting + std::ssize(inbox_.jobs);
+  if (waiting >= options_.max_queue)
+    return {0, Refusal{Refusal::Reason::kQueueFull, "engine",
+                       fmt::format("{} requests wait already; try again later", waiting)}};
+  const uint64_t id = job->id = next_id_++;
+  inbox_.jobs.push_back(std::move(job));
+  wake_.notify_one();
+  return {id, std::nullopt};
+}
+
+void Engine::cancel(uint64_t id) {
+  const std::lock_guard lock(mutex_);
+  inbox_.cancelled.push_back(id);
+  wake_.notify_one();
+}
+
+void Engine::stop(bool cancel_open) {
+  const std::lock_guard lock(mutex_);
+  stopping_ = true;
+  cancel_open_ = cancel_open_ || cancel_open;
+  wake_.notify_one();
+}
+
+// --- the owner's loop -----------------------------------------------------------------------
+
+void Engine::take_inbox() {
+  Inbox inbox;
+  bool cancel_open = false;
+  {
+    const std::lock_guard lock(mutex_);
+    std::swap(inbox, inbox_);
+    cancel_open = cancel_open_;
+  }
+  for (auto& job : inbox.jobs) begin(std::move(job));
+  const auto cancelled = [&](uint64_t id) {
+    return cancel_open || std::ranges::find(inbox.cancelled, id) != inbox.cancelled.end();
   };
-  fits(encoder ? model_.longest_encoder_text() : model_.longest_text());
-  const int64_t held = encoder ? 1 : length;  // what the new tokens stand behind
-  int64_t room = std::numeric_limits<int32_t>::max() - held;
-  // The last new token is not read again and needs no position.
-  if (const auto most = model_.longest_text()) room = std::min(room, *most - held + 1);
-  const int64_t memory = physical_memory_bytes() / 2;  // the rest is the model's
-  const int64_t token = std::max<int64_t>(1, cache_bytes_per_token_ * rows);
-  if (memory > 0) room = std::min(room, std::max<int64_t>(1, memory / token - held));
-  return room;
+  std::vector<int64_t> ending;
+  for (const auto& [id, sequence] : sequences_)
+    if (cancelled(sequence->job->id)) ending.push_back(id);
+  for (const int64_t id : ending)
+    if (sequences_.contains(id)) finish(id, FinishReason::kCancelled);
 }
 
-void Engine::check(const GenerateRequest& request) const {
-  const int64_t wanted = chain_.config().max_new_tokens;
-  for (size_t row = 0; row < request.prompts.size(); ++row) {
-    const auto length = static_cast<int64_t>(request.prompts[row].size());
-    require(length > 0, ErrorKind::kData, "generate",
-            "prompt {} has no tokens; give at least one (a beginning-of-text token will do)", row);
-    const int64_t most = room(length, static_cast<int64_t>(request.prompts.size()));
-    const auto positions = model_.longest_text();
-    require(wanted <= most, ErrorKind::kData, "max_new_tokens",
-            "{} new tokens do not fit after a prompt of {}: {}; ask for at most {}", wanted, length,
-            positions && *positions - length < most
-                ? fmt::format("{} positions were trained", *positions)
-                : fmt::format(
-                      "keys and values need {} per token, and half of this machine's memory is {}",
-                      human_bytes(static_cast<double>(cache_bytes_per_token_)),
-                      human_bytes(static_cast<double>(physical_memory_bytes() / 2))),
-            most);
-  }
-}
-
-void Engine::generate_together(const GenerateRequest& request, std::span<const size_t> rows,
-                               IdRows& out) {
-  const ModelConfig& config = model_.config();
-  const Body body = config.body_traits();
-  const int64_t budget = chain_.config().max_new_tokens;
-  IdRows prompts;
-  size_t longest = 0;
-  for (const size_t row : rows) {
-    prompts.push_back(request.prompts[row]);
-    longest = std::max(longest, prompts.back().size());
-  }
-  // An encoder reads the prompt; its decoder begins with one token.
-  const IdRows starts(prompts.size(), {body.encoder ? decoder_start(config) : 0});
-  Texts texts(model_, body.encoder ? starts : prompts, static_cast<int64_t>(longest) + budget);
-  if (body.encoder) texts.give_text(prompts);
-  if (body.prefix) texts.set_prefix(prefixes_of(prompts, config));
-  std::vector<char> running(rows.size(), 1);
-  std::vector<int32_t> next(rows.size(), 0);
-  std::vector<SamplerState> states(rows.size());
-  const Rng seed(static_cast<uint64_t>(chain_.config().seed));
-  for (int64_t step = 0; step < budget; ++step) {
-    if (step > 0) texts.append(next);
-    const Tensor logits = texts.last_logits();
-    const int64_t vocabulary = logits.size(1);
-    for (size_t r = 0; r < rows.size(); ++r) {
-      if (!running[r]) continue;
-      const size_t row = rows[r];
-      const std::span<float> scores(logits.data<float>() + static_cast<int64_t>(r) * vocabulary,
-                                    static_cast<size_t>(vocabulary));
-      const Rng draw = seed.fork(row).fork(static_cast<uint64_t>(step));
-      next[r] = chain_.next(scores, {request.prompts[row], out[row]}, draw, states[r]);
-      out[row].push_back(next[r]);
-      if (ends(next[r]) || (request.on_token && !request.on_token(row, next[r]))) running[r] = 0;
+// Where choices can part after the prompt, one sequence reads it for all.
+void Engine::begin(std::unique_ptr<Job> owned) {
+  const std::shared_ptr<Job> job = std::move(owned);
+  const Request& request = job->request;
+  const bool together = !whole_passes_;
+  std::vector<int64_t> empty;
+  for (int64_t choice = 0; choice < request.choices; ++choice) {
+    auto sequence = std::make_unique<Sequence>();
+    sequence->id = next_sequence_++;
+    sequence->job = job;
+    sequence->choice = choice;
+    sequence->leads = together;
+    sequence->text = model_.config().body_traits().encoder
+                         ? std::vector<int32_t>{decoder_start(model_.config())}
+                         : request.prompt;
+    sequence->begin = sequence->text.size();
+    const int64_t id = sequence->id;
+    sequences_[id] = std::move(sequence);
+    if (request.sampling.max_new_tokens == 0) {
+      empty.push_back(id);
+    } else if (choice == 0 || !together) {
+      scheduler_.add_waiting({.id = id,
+                              .priority = request.priority,
+                              .client = request.client,
+                              .slots = together ? request.choices : 1});
     }
-    if (std::ranges::none_of(running, [](char on) { return on != 0; })) return;
+  }
+  for (const int64_t id : empty) finish(id, FinishReason::kLength);
+}
+
+bool Engine::step() {
+  take_inbox();
+  const auto shares = scheduler_.plan(*this);
+  if (!shares.empty()) {
+    try {
+      take_logits(shares, run_pass(shares));
+    } catch (...) {  // what no single sequence is to blame for
+      fail_all(shares, std::current_exception());
+    }
+    const std::lock_guard lock(mutex_);
+    ++statistics_.steps;
+    for (const auto& share : shares) statistics_.tokens += share.tokens;
+  }
+  update_statistics();
+  return !shares.empty();
+}
+
+void Engine::run() {
+  while (step()) {
   }
 }
 
-IdRows Engine::generate(const GenerateRequest& request) {
-  require(model_.config().body_traits().causal, ErrorKind::kData, "generate",
-          "body \"{}\" predicts hidden tokens in place and cannot continue a text",
-          model_.config().body);
-  check(request);
-  std::map<size_t, std::vector<size_t>> by_length;
-  for (size_t row = 0; row < request.prompts.size(); ++row)
-    by_length[request.prompts[row].size()].push_back(row);
-  IdRows out(request.prompts.size());
-  if (chain_.config().max_new_tokens == 0) return out;
-  for (const auto& [length, rows] : by_length) generate_together(request, rows, out);
-  return out;
+void Engine::serve() {
+  for (;;) {
+    if (step()) continue;
+    std::unique_lock lock(mutex_);
+    if (!inbox_.jobs.empty()) continue;
+    if (stopping_) return;
+    wake_.wait(lock,
+               [&] { return stopping_ || !inbox_.jobs.empty() || !inbox_.cancelled.empty(); });
+  }
+}
+
+void Engine::fail_all(const std::vector<Scheduler::Share>& shares,
+                      const std::exception_ptr& error) {
+  for (const auto& share : shares)
+    if (sequences_.contains(share.id)) finish(share.id, FinishReason::kFailed, error);
+}
+
+// --- what the scheduler asks ----------------------------------------------------------------
+
+void Engine::open(Sequence& sequence) {
+  Job& job = *sequence.job;
+  sequence.cache = cache_.open();
+  int64_t cached = 0;
+  if (shares_prefixes_ && job.request.share_prefix)
+    cached = cache_.adopt(*sequence.cache, sequence.text, sequence.size() - 1);
+  if (job.cached_tokens >= 0) return;
+  job.cached_tokens = cached;
+  const std::lock_guard lock(mutex_);
+  statistics_.prompt_tokens += std::ssize(job.request.prompt);
+  statistics_.cached_tokens += cached;
+}
+
+void Engine::start_over(Sequence& sequence) {
+  if (sequence.cache) cache_.close(*sequence.cache);
+  sequence.cache.reset();
+  sequence.read_text = false;
+}
+
+int64_t Engine::chunk(int64_t id, int64_t most) {
+  Sequence& sequence = *sequences_.at(id);
+  if (!sequence.cache) open(sequence);
+  int64_t held = cache_.length(*sequence.cache), rest = sequence.size() - held;
+  if (model_.outgrows_cache(held, rest)) {
+    start_over(sequence);
+    open(sequence);
+    held = 0;
+    rest = sequence.size();
+  }
+  int64_t tokens = std::min(rest, most);
+  if (whole_passes_) tokens = rest;
+  if (held < sequence.job->prefix) tokens = std::max(tokens, sequence.job->prefix - held);
+  if (tokens < rest && model_.outgrows_cache(held + tokens, rest - tokens)) tokens = rest;
+  return tokens;
+}
+
+bool Engine::reads_prompt(int64_t id) const {
+  const Sequence& sequence = *sequences_.at(id);
+  return !sequence.cache || sequence.size() - cache_.length(*sequence.cache) > 1;
+}
+
+// A model whose tokens compete in a pass is not the same when it is computed again, so its sequences
+// never have to give up their room: all of it is taken at the start.
+bool Engine::reserve(int64_t id, int64_t tokens) {
+  const Sequence& sequence = *sequences_.at(id);
+  const Request& request = sequence.job->request;
+  const int64_t all = std::ssize(sequence.text) - cache_.length(*sequence.cache) +
+                      request.sampling.max_new_tokens - std::ssize(sequence.new_tokens());
+  const bool with_text = model_.config().body_traits().encoder && !sequence.read_text;
+  return cache_.reserve(*sequence.cache, whole_passes_ ? all : tokens,
+                        with_text ? std::ssize(request.prompt) : 0);
+}
+
+void Engine::preempt(int64_t id) { start_over(*sequences_.at(id)); }
+
+namespace {
+
+void require_shared(const Transformer& model) {
+  const std::string why = why_prefixes_are_not_shared(model);
+  require(why.empty(), ErrorKind::kData, "cache",
+          "this model has no prefixes to keep: {}; start without a file", why);
+}
+
+}  // namespace
+
+int64_t Engine::save_cache(const std::filesystem::path& path) const {
+  require_shared(model_);
+  return save_prefixes(cache_, cache_identity(model_), path);
+}
+
+int64_t Engine::load_cache(const std::filesystem::path& path) {
+  require_shared(model_);
+  return load_prefixes(cache_, cache_identity(model_), model_.config().vocab_size, path);
+}
+
+void Engine::update_statistics() {
+  const std::lock_guard lock(mutex_);
+  statistics_.waiting = scheduler_.waiting();
+  statistics_.running = scheduler_.running();
+  statistics_.preemptions = scheduler_.preemptions();
+  statistics_.blocks = statistics_.blocks_held = statistics_.blocks_kept = 0;
+  for (size_t g = 0; g < cache_.groups(); ++g) {
+    statistics_.blocks += cache_.pool(g).size();
+    statistics_.blocks_held += cache_.pool(g).held();
+    statistics_.blocks_kept += cache_.pool(g).kept();
+  }
+}
+
+std::string Engine::description() const {
+  std::vector<CacheGroup> groups;
+  for (size_t g = 0; g < cache_.groups(); ++g) groups.push_back(cache_.group(g));
+  return describe(groups, plan_cache(groups, options_));
+}
+
+EngineStatistics Engine::statistics() const {
+  const std::lock_guard lock(mutex_);
+  return statistics_;
 }
 
 }  // namespace lathe

@@ -1,53 +1,126 @@
-// Token ids in, token ids out: prefill, then one token at a time through the cache. The results are
-// those of whole forward passes: if a longer text changes the positions of its first tokens (rotary
-// scaling by length: longrope once, dynamic at every token beyond the trained length), the cache is
-// recomputed.
+// Generates texts for many at once: token ids in, token ids out, by continuous batching through a
+// paged cache. docs/inference.md follows a request through it.
+//
+// One thread owns the model: the one that calls step(), run() or serve(). Any thread may submit,
+// cancel, stop and ask for statistics.
+//
+// A request's tokens depend on the request alone. They are the same whatever else runs, however its
+// prompt was cut, whether its beginning was found in the cache, whether it had to give up its place
+// and was computed again, and with any number of threads, because every kernel computes a row
+// without regard to the others (tests/kernels/row_invariance_test.cc). They may differ between
+// instruction-set levels.
+//
+// The results are those of whole forward passes. Where a longer text changes the positions of its
+// first tokens (rotary scaling by length: longrope once, dynamic at every token beyond the trained
+// length), it is computed again from the beginning.
 #pragma once
 
-#include <cstdint>
-#include <functional>
-#include <span>
-#include <vector>
+#include <condition_variable>
+#include <filesystem>
+#include <map>
+#include <memory>
+#include <mutex>
 
-#include "lathe/infer/sampler/chain.h"
+#include "lathe/infer/cache_plan.h"
+#include "lathe/infer/paged_cache.h"
+#include "lathe/infer/request.h"
+#include "lathe/infer/room.h"
+#include "lathe/infer/scheduler.h"
 #include "lathe/model/transformer.h"
 
 namespace lathe {
 
-struct GenerateRequest {
-  std::vector<std::vector<int32_t>> prompts;  // rows, none empty
-  // Called with every new token; returning false ends that row. May be empty.
-  std::function<bool(size_t row, int32_t token)> on_token;
+struct EngineStatistics {
+  int64_t waiting = 0, running = 0;  // sequences
+  int64_t blocks = 0, blocks_held = 0, blocks_kept = 0;
+  int64_t steps = 0, tokens = 0;  // passes, and tokens computed in them
+  int64_t new_tokens = 0;
+  int64_t prompt_tokens = 0, cached_tokens = 0;  // of requests that began
+  int64_t preemptions = 0, finished = 0;
 };
 
-class Engine {
+class Engine : private SchedulerHost {
  public:
-  // The model's weights determine the arithmetic (f32 or bf16) and must outlive the engine.
-  Engine(const Transformer& model, GenerationConfig config);
+  // The model's weights determine the arithmetic (f32 or bf16), and must outlive the engine. Errors:
+  // kData for a body that cannot continue a text, kConfig for options that cannot work.
+  Engine(const Transformer& model, const EngineOptions& options);
+  // Requests that are open end without another call; stop(true) and step() before it end them in
+  // words.
+  ~Engine() override;
 
-  // The maximum number of new tokens after a prompt of `length` tokens: they must fit into the
-  // trained positions, if these are a table, and with the cache of `rows` such prompts into the
-  // memory of this machine. Throws kData for a prompt that does not fit itself.
-  int64_t room(int64_t length, int64_t rows = 1) const;
+  // Takes a request, or says why not.
+  Submission submit(Request request);
+  // Ends what is left of it, with kCancelled; nothing if it has ended.
+  void cancel(uint64_t id);
 
-  // New tokens per row, without the prompt; the end-of-sequence token that ends a row (one of the
-  // configuration's eos_token_id, or the model's when it names none) is included. An
-  // encoder-decoder's prompts are what its encoder reads; a prefix decoder's are its prefix,
-  // without a bos_token_id at the end, which starts the answer. A row's tokens depend only on its
-  // prompt and its index, not on the other rows: token i of row r draws from seed.fork(r).fork(i).
-  // Rows of equal length are computed together. Errors: kData for an empty prompt, ids outside the
-  // vocabulary, more new tokens than room(), or a model that cannot continue a text; all but the
-  // ids before anything is computed.
-  IdRows generate(const GenerateRequest& request);
+  // One pass; false if there was nothing to do.
+  bool step();
+  // Until nothing waits or runs.
+  void run();
+  // Until stop(), waiting for requests in between; ends once the open ones have.
+  void serve();
+  // No more requests are taken. With `cancel_open` the open ones end at once.
+  void stop(bool cancel_open = false);
+
+  // The known prefixes to and from a file (prefix_file.h); only for the owning thread. Return the
+  // number of blocks. Errors: kData if this model shares none, and those of the file.
+  int64_t save_cache(const std::filesystem::path& path) const;
+  int64_t load_cache(const std::filesystem::path& path);
+
+  EngineStatistics statistics() const;
+  // The plan of the cache in words, for the log of whoever starts it.
+  std::string description() const;
+  const Room& room() const { return room_; }
+  const EngineOptions& options() const { return options_; }
+  const PagedCache& cache() const { return cache_; }  // only for the owning thread
 
  private:
-  void check(const GenerateRequest& request) const;
-  void generate_together(const GenerateRequest& request, std::span<const size_t> rows, IdRows& out);
-  bool ends(int32_t token) const;
+  struct Job;
+  struct Sequence;
+  struct Inbox {
+    std::vector<std::unique_ptr<Job>> jobs;
+    std::vector<uint64_t> cancelled;
+  };
+
+  // SchedulerHost
+  int64_t chunk(int64_t id, int64_t most) override;
+  bool reads_prompt(int64_t id) const override;
+  bool reserve(int64_t id, int64_t tokens) override;
+  void preempt(int64_t id) override;
+
+  std::optional<Refusal> refuse(const Request& request) const;
+  std::optional<Refusal> refuse_size(int64_t length, int64_t wanted) const;
+  void take_inbox();
+  void begin(std::unique_ptr<Job> job);
+  void open(Sequence& sequence);
+  void start_over(Sequence& sequence);
+  Tensor run_pass(const std::vector<Scheduler::Share>& shares);
+  void take_logits(const std::vector<Scheduler::Share>& shares, const Tensor& logits);
+  void fork_choices(Sequence& first);
+  void accept(Sequence& sequence, std::span<float> logits);
+  bool deliver(Sequence& sequence, int32_t token, std::span<const float> raw);
+  void finish(int64_t id, FinishReason reason, std::exception_ptr error = nullptr);
+  void fail_all(const std::vector<Scheduler::Share>& shares, const std::exception_ptr& error);
+  void update_statistics();
+  bool ends(const Job& job, int32_t token) const;
 
   const Transformer& model_;
-  SamplerChain chain_;
-  int64_t cache_bytes_per_token_;
+  EngineOptions options_;
+  Room room_;
+  PagedCache cache_;
+  Scheduler scheduler_;
+  bool shares_prefixes_;
+  bool whole_passes_;      // a prompt must not be cut
+  bool computed_at_once_;  // a text may have to be computed in one pass
+  std::map<int64_t, std::unique_ptr<Sequence>> sequences_;
+  int64_t next_sequence_ = 1;
+
+  mutable std::mutex mutex_;  // of everything below
+  std::condition_variable wake_;
+  Inbox inbox_;
+  uint64_t next_id_ = 1;
+  bool stopping_ = false, cancel_open_ = false;
+  EngineStatistics statistics_;
 };
 
 }  // namespace lathe

@@ -6,8 +6,8 @@
 
 #include "lathe/base/error.h"
 #include "lathe/base/utf8.h"
-#include "lathe/tensor/blocks/block_type.h"
 #include "lathe/io/gguf_layout.h"
+#include "lathe/tensor/blocks/block_type.h"
 
 namespace lathe {
 namespace {
@@ -128,6 +128,12 @@ void GgufWriter::announce(std::string_view name, std::string_view dtype,
   put_number(tensors_, offset_);
   sizes_.push_back(bytes);
   offset_ += bytes + padding(bytes, alignment_);
+}
+
+uint64_t GgufWriter::planned_bytes() const {
+  const uint64_t head = kGgufMagic.size() + sizeof(uint32_t) + 2 * sizeof(uint64_t) +
+                        values_.size() + tensors_.size();
+  return head + padding(head, alignment_) + offset_;
 }
 
 void GgufWriter::begin_data() {

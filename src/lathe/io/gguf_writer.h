@@ -37,6 +37,9 @@ class GgufWriter {
   // an unknown dtype, more than 4 dimensions, and as gguf_tensor_bytes().
   void announce(std::string_view name, std::string_view dtype, std::span<const int64_t> shape);
 
+  // The size of the file once all announced tensors are written; before write() is called.
+  uint64_t planned_bytes() const;
+
   const std::filesystem::path& path() const { return file_.path(); }
 
   // The next bytes of the announced tensors, without padding.

@@ -124,8 +124,7 @@ struct Formula<&Kernels::gated> : OfActivation {};
 template <>
 struct Formula<&Kernels::gated_backward> : OfActivation {};
 
-template <>
-struct Formula<&Kernels::matmul> {
+struct OfProduct {
   static Description of(const TensorView& a, const TensorView& b, const TensorView& bias,
                         const TensorView& c, Write write) {
     const int64_t m = a.shape[0], k = a.shape[1], n = b.shape[1];
@@ -138,6 +137,10 @@ struct Formula<&Kernels::matmul> {
          .bytes = sum_of_bytes(a, b, bias) + written(c, write)}};
   }
 };
+template <>
+struct Formula<&Kernels::matmul> : OfProduct {};
+template <>
+struct Formula<&Kernels::row_matmul> : OfProduct {};
 
 template <>
 struct Formula<&Kernels::quantized_matmul> {

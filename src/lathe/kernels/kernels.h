@@ -60,6 +60,11 @@ struct Kernels {
   // dtype or is f32.
   void (*matmul)(const TensorView& a, const TensorView& b, const TensorView& bias,
                  const TensorView& c, Write write);
+  // The same, and a row of c has the same bits whatever other rows are computed with it and however
+  // many threads there are: inference in batches. matmul is at most as slow; a library may compute
+  // it.
+  void (*row_matmul)(const TensorView& a, const TensorView& b, const TensorView& bias,
+                     const TensorView& c, Write write);
 
   // y[N,O] = x[N,K] · w[O,K]ᵀ + bias[O], w quantised; bias optional. On kCpu x is rounded to int8
   // first, in groups of 32 with a scale of max |x| / 127 each; the rest is exact up to f32, and a

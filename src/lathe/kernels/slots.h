@@ -12,6 +12,7 @@
 // The entries of Kernels, in the order of the struct.
 #define LATHE_KERNEL_SLOTS(SLOT) \
   SLOT(matmul)                   \
+  SLOT(row_matmul)               \
   SLOT(quantized_matmul)         \
   SLOT(add)                      \
   SLOT(axpy)                     \

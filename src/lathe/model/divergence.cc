@@ -38,14 +38,6 @@ Scored score(std::span<const float> original, std::span<const float> other, int3
                    std::ranges::max_element(other) - other.begin()};
 }
 
-// Logits of every token but the last, [T-1,V].
-Tensor logits_of(const Transformer& model, const IdRows& window) {
-  ModelPass pass(model, Pass{});
-  const Var hidden = pass.hidden({.rows = Rows::of(window)});
-  const Tensor scored = hidden.value.narrow(0, 0, hidden.value.size(0) - 1);
-  return pass.logits(Var(scored)).value.to(DType::kF32);
-}
-
 std::span<const float> row_of(const Tensor& logits, int64_t row) {
   const int64_t width = logits.size(1);
   return logits.span<float>().subspan(static_cast<size_t>(row * width), static_cast<size_t>(width));
@@ -62,15 +54,16 @@ double quantile(std::vector<double> x, double share) {
 Divergence summary(const std::vector<Scored>& all, int64_t windows) {
   Divergence d{.windows = windows, .tokens = std::ssize(all)};
   const auto n = static_cast<double>(all.size());
-  double nll = 0, nll_original = 0;
+  double nll = 0, nll_original = 0, agreeing = 0;
   std::vector<double> kl;
   for (const Scored& s : all) {
     nll += s.nll;
     nll_original += s.nll_original;
     d.kl_mean += s.kl / n;
-    d.top1_agreement += s.agree ? 1 / n : 0;
+    agreeing += s.agree ? 1 : 0;
     kl.push_back(s.kl);
   }
+  d.top1_agreement = agreeing / n;
   d.perplexity = std::exp(nll / n);
   d.perplexity_original = std::exp(nll_original / n);
   d.kl_p99 = quantile(std::move(kl), 0.99);
@@ -93,6 +86,23 @@ void check(const Transformer& a, const Transformer& b, std::span<const int32_t> 
 
 }  // namespace
 
+Tensor next_token_logits(const Transformer& model, const std::vector<int32_t>& text) {
+  ModelPass pass(model, Pass{});
+  const Var hidden = pass.hidden({.rows = Rows::of(IdRows{text})});
+  const Tensor scored = hidden.value.narrow(0, 0, hidden.value.size(0) - 1);
+  return pass.logits(Var(scored)).value.to(DType::kF32);
+}
+
+double mean_divergence(const Tensor& original, const Tensor& other) {
+  std::vector<double> kl(static_cast<size_t>(original.size(0)));
+  parallel_for(original.size(0), 1, [&](int64_t t) {
+    kl[static_cast<size_t>(t)] = score(row_of(original, t), row_of(other, t), 0).kl;
+  });
+  double sum = 0;
+  for (const double x : kl) sum += x;
+  return sum / static_cast<double>(kl.size());
+}
+
 Divergence divergence(const Transformer& original, const Transformer& other,
                       std::span<const int32_t> text, const DivergenceOptions& options) {
   check(original, other, text);
@@ -102,8 +112,8 @@ Divergence divergence(const Transformer& original, const Transformer& other,
     const auto part =
         text.subspan(first, std::min(static_cast<size_t>(options.window), text.size() - first));
     if (part.size() < 2) continue;
-    const IdRows window = {{part.begin(), part.end()}};
-    const Tensor p = logits_of(original, window), q = logits_of(other, window);
+    const std::vector<int32_t> window(part.begin(), part.end());
+    const Tensor p = next_token_logits(original, window), q = next_token_logits(other, window);
     const size_t before = all.size();
     all.resize(before + part.size() - 1);
     parallel_for(std::ssize(part) - 1, 1, [&](int64_t t) {

@@ -11,6 +11,7 @@
 #include <cstdint>
 #include <functional>
 #include <span>
+#include <vector>
 
 #include "lathe/model/transformer.h"
 
@@ -32,5 +33,10 @@ struct DivergenceOptions {
 // kData for a text of fewer than two tokens and for models that do not fit each other.
 Divergence divergence(const Transformer& original, const Transformer& other,
                       std::span<const int32_t> text, const DivergenceOptions& options = {});
+
+// The logits that the model gives for the token after each of a text's but the last, f32 [T-1,V].
+Tensor next_token_logits(const Transformer& model, const std::vector<int32_t>& text);
+// The mean KL of two such tensors.
+double mean_divergence(const Tensor& original, const Tensor& other);
 
 }  // namespace lathe

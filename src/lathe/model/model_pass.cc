@@ -3,7 +3,12 @@
 namespace lathe {
 
 Var ModelPass::hidden(const ModelInputs& inputs) {
-  if (inputs.text) memory_ = model_.encode({&pass_, &*inputs.text, rng_}, recompute_);
+  if (inputs.text && inputs.text->tokens() > 0)
+    memory_ = model_.encode({&pass_, &*inputs.text, rng_}, recompute_);
+  else if (inputs.text)
+    memory_ = EncoderMemory{{}, inputs.text->sequences, {}};
+  else if (memory_ && pass_.cache != nullptr)
+    memory_ = EncoderMemory{{}, Sequences::equal(memory_->sequences.count(), 0), {}};
   rows_ = inputs.rows;
   return model_.hidden({&pass_, &rows_, rng_, memory_ ? &*memory_ : nullptr}, recompute_);
 }

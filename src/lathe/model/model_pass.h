@@ -9,7 +9,8 @@
 namespace lathe {
 
 // The inputs of a model. `text` is what the encoder reads, if the body has one; it has as many
-// sequences as `rows`.
+// sequences as `rows`. With a cache, a sequence whose text was read in an earlier pass has an empty
+// one.
 struct ModelInputs {
   Rows rows;
   std::optional<Rows> text = {};
@@ -26,8 +27,8 @@ class ModelPass {
   ModelPass& operator=(const ModelPass&) = delete;
 
   // Encodes inputs.text, if it is given, and runs the rows; returns the input of the head, [N,C].
-  // Further calls without a text use the one that was encoded before. Errors: as
-  // Transformer::hidden().
+  // Further calls without a text use the one that was encoded before, which a cache holds if there
+  // is one. Errors: as Transformer::hidden().
   Var hidden(const ModelInputs& inputs);
   // Transformer::mtp_hidden() of the rows of the last call.
   Var mtp_hidden(int64_t depth, const Var& hidden, const Tensor& ids_ahead) const;

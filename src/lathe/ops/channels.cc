@@ -86,7 +86,7 @@ Tensor multiply_heads(const Tensor& x, const Tensor& w) {
       matrix.shape[d] = matrix.shape[d + 1];
       matrix.stride[d] = matrix.stride[d + 1];
     }
-    kernels_of(x).matmul(head_of(in, h), matrix, TensorView(), head_of(out, h),
+    kernels_of(x).row_matmul(head_of(in, h), matrix, TensorView(), head_of(out, h),
                          kernels::Write::kOverwrite);
   }
   return out;

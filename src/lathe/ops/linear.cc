@@ -21,8 +21,10 @@ Var linear(const Var& x, const Var& w, const Var& b, std::optional<DType> out_dt
   if (b.defined()) require_shape("linear", "bias", b.value, {outputs});
   Tensor y(with_last(x.shape(), outputs), out_dtype.value_or(type), x.value.device());
   const auto& k = kernels_of(x.value);
-  k.matmul(as_rows(x.value), w.value.transpose(0, 1), b.value.view(), as_rows(y),
-           kernels::Write::kOverwrite);
+  // Without a tape it is inference, where a row must not depend on the batch that it is in.
+  const auto product = tape_of({&x, &w, &b}) != nullptr ? k.matmul : k.row_matmul;
+  product(as_rows(x.value), w.value.transpose(0, 1), b.value.view(), as_rows(y),
+          kernels::Write::kOverwrite);
 
   auto backward = [x = x.ref(), w = w.ref(), b = b.ref(), saved_x = save(x), weight = w.value, type,
                    &k](Gradients& g) {

@@ -17,8 +17,8 @@ constexpr std::string_view kWhere = "chat template";
 constexpr std::array kReasoning = {"reasoning_content", "thinking", "reasoning"};
 
 Json with_one_name_for_reasoning(const Json& message) {
-  const auto found = std::ranges::find_if(
-      kReasoning, [&](const char* key) { return message.contains(key); });
+  const auto found =
+      std::ranges::find_if(kReasoning, [&](const char* key) { return message.contains(key); });
   if (found == kReasoning.end()) return message;
   const Json reasoning = message[*found];
   Json out = {{"thinking", reasoning}};
@@ -75,9 +75,9 @@ ChatTemplate ChatTemplate::load(const std::string& tokenizer_path,
   out.special_tokens_ = std::move(files.special_tokens);
   for (const auto& [name, text] : files.templates) {
     const bool alone = files.templates.size() == 1;
-    out.templates_.push_back({name, jinja::Template::parse(
-                                        text, alone ? std::string(kWhere)
-                                                    : fmt::format("{} '{}'", kWhere, name))});
+    out.templates_.push_back(
+        {name, jinja::Template::parse(
+                   text, alone ? std::string(kWhere) : fmt::format("{} '{}'", kWhere, name))});
   }
   return out;
 }

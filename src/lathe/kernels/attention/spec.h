@@ -73,6 +73,10 @@ struct AttentionTables {
   }
 };
 
+// Kernels read keys and values in tiles, which begin at multiples of this many keys of a sequence:
+// of a tile in which a query sees one key all are read, and must be finite.
+constexpr int64_t kKeyTile = 64;
+
 struct AttentionSpec {
   float scale = 1.0f;
   bool causal = true;

@@ -4,8 +4,8 @@
 // The fast kernels take f32 and bf16 (and i32 ids) with a contiguous last dimension. The guard
 // looks at every operand and hands a call with any other dtype (f16, f64) or layout to the
 // reference kernel, which takes all of them; so the cpu table computes everything the ref table
-// does, only not everything fast. Two entries look at their operands themselves: cast (f16 and f64
-// are what files hold) and matmul (its operands may be transposed).
+// does, only not everything fast. Some entries look at their operands themselves: cast (f16 and f64
+// are what files hold), matmul and row_matmul (their operands may be transposed).
 #include "lathe/kernels/cpu/isa/isa.h"
 #include "lathe/kernels/cpu/matmul.h"
 #include "lathe/kernels/kernels.h"
@@ -131,14 +131,21 @@ bool by_library(Library library, const TensorView& a, const TensorView& b) {
 }
 
 // Operands may be transposed, so only the dtypes are looked at.
-void matmul(const TensorView& a, const TensorView& b, const TensorView& bias, const TensorView& c,
-            Write write) {
+void row_matmul(const TensorView& a, const TensorView& b, const TensorView& bias,
+                const TensorView& c, Write write) {
   if (c.shape[0] == 0 || c.shape[1] == 0) return;
   if (!fast_type(a) || !fast_type(bias) || !fast_type(c) || a.shape[1] == 0)
     return ref::matmul(a, b, bias, c, write);
-  const Selected& s = selected();
-  if (by_library(s.library, a, b) && cpu::library_matmul(a, b, bias, c, write)) return;
-  s.fast.matmul(a, b, bias, c, write);
+  selected().fast.matmul(a, b, bias, c, write);
+}
+
+void matmul(const TensorView& a, const TensorView& b, const TensorView& bias, const TensorView& c,
+            Write write) {
+  const bool some = c.shape[0] > 0 && c.shape[1] > 0 && a.shape[1] > 0;
+  if (some && fast_type(a) && fast_type(bias) && fast_type(c) &&
+      by_library(selected().library, a, b) && cpu::library_matmul(a, b, bias, c, write))
+    return;
+  row_matmul(a, b, bias, c, write);
 }
 
 Selected build(const Level& level) {
@@ -152,6 +159,7 @@ Selected build(const Level& level) {
   for_each_slot([&](auto slot) { s.guarded.*slot.member = Guard<slot.member>::call; });
   // These look at their operands themselves.
   s.guarded.matmul = matmul;
+  s.guarded.row_matmul = row_matmul;
   s.guarded.cast = s.fast.cast;
   return s;
 }

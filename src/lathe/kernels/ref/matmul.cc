@@ -14,4 +14,9 @@ void matmul(const TensorView& a_view, const TensorView& b_view, const TensorView
     }
 }
 
+void row_matmul(const TensorView& a, const TensorView& b, const TensorView& bias,
+                const TensorView& c, Write write) {
+  matmul(a, b, bias, c, write);
+}
+
 }  // namespace lathe::kernels::ref

@@ -20,6 +20,7 @@ std::string special_text(const Tokenizer& tokenizer, const std::optional<int32_t
 
 std::map<std::string, std::string> tokenizer_files_of_gguf(const std::filesystem::path& path) {
   const GgufReader file(path);
+  if (file.metadata().find("tokenizer.ggml.model") == nullptr) return {};
   const GgufVocabulary v = read_gguf_vocabulary(file.metadata());
   const Tokenizer tokenizer = gguf_tokenizer(v, path.string());
   std::map<std::string, std::string> files;

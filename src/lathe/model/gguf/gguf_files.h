@@ -8,7 +8,7 @@
 namespace lathe {
 
 // tokenizer.json, tokenizer_config.json and, if there is a chat template, chat_template.jinja, by
-// name. Throws as GgufReader and gguf_tokenizer().
+// name; none for a file without a tokenizer. Throws as GgufReader and gguf_tokenizer().
 std::map<std::string, std::string> tokenizer_files_of_gguf(const std::filesystem::path& path);
 
 }  // namespace lathe

@@ -41,6 +41,10 @@ bool is_router(std::string_view name) {
 const BlockType& usual_type(const DiskTensor& tensor, const TypeChoice& choice,
                             std::string_view output) {
   const BlockType& f32 = *find_block_type("F32");
+  if (const auto chosen = choice.by_name.find(tensor.name); chosen != choice.by_name.end())
+    return *chosen->second;
+  require(choice.type != nullptr, ErrorKind::kUsage, "type", "no type is given for '{}'",
+          tensor.name);
   if (choice.pure) return *choice.type;
   if (is_router(tensor.name) || starts_with_any(tensor.name, {"position_embd"})) return f32;
   const BlockType& finer = *find_block_type("Q6_K");

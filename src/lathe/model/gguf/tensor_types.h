@@ -11,6 +11,7 @@
 // A pattern of `overrides` that is found in a tensor's name decides before all of this.
 #pragma once
 
+#include <map>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -22,10 +23,11 @@
 namespace lathe {
 
 struct TypeChoice {
-  const BlockType* type = nullptr;
+  const BlockType* type = nullptr;  // nullptr: `by_name` has all matrices
   bool pure = false;
   // Regular expressions, the last that matches counts.
   std::vector<std::pair<std::string, const BlockType*>> overrides = {};
+  std::map<std::string, const BlockType*> by_name = {};
 };
 
 struct TypedTensor {

@@ -1,15 +1,14 @@
 #include "lathe/model/gguf/write_gguf.h"
 
 #include <algorithm>
-#include <atomic>
 #include <cmath>
 
 #include "lathe/base/error.h"
-#include "lathe/base/parallel.h"
 #include "lathe/base/strings.h"
 #include "lathe/io/gguf_writer.h"
 #include "lathe/model/family.h"
 #include "lathe/model/gguf/architecture.h"
+#include "lathe/model/gguf/encode_tensor.h"
 #include "lathe/model/gguf/gguf_model.h"
 #include "lathe/text/format/gguf_tokenizer_writer.h"
 
@@ -26,10 +25,12 @@ constexpr std::pair<std::string_view, uint32_t> kFileTypes[] = {
 };
 constexpr uint32_t kQuantizationVersion = 2;
 
-uint32_t file_type(const BlockType& type) {
+constexpr uint32_t kMixedFile = 1024;  // to be seen from the tensors
+
+uint32_t file_type(const TypeChoice& choice) {
   for (const auto& [name, number] : kFileTypes)
-    if (name == type.name) return number;
-  return 0;
+    if (choice.type != nullptr && name == choice.type->name) return number;
+  return kMixedFile;
 }
 
 void add_json(GgufWriter& writer, const std::string& key, const Json& value) {
@@ -78,120 +79,69 @@ void add_values(GgufWriter& writer, const GgufArchitecture& architecture,
   writer.add_text("general.architecture", architecture.name);
   writer.add_text("general.type", "model");
   writer.add_text("general.name", name_of_model(options.from));
-  writer.add("general.file_type", file_type(*options.types.type));
+  writer.add("general.file_type", file_type(options.types));
   writer.add("general.quantization_version", kQuantizationVersion);
   for (const auto& [key, value] : description.keys.items())
     add_json(writer, fmt::format("{}.{}", architecture.name, key), value);
   add_tokenizer(writer, options.from, config, options.log);
 }
 
-// Rows of a tensor at a time that a thread encodes.
-constexpr int64_t kChunk = 1 << 16;
+std::span<const float> importance_of(const Importances* all, const std::string& name) {
+  if (all == nullptr) return {};
+  const auto found = all->find(name);
+  return found == all->end() ? std::span<const float>() : found->second;
+}
 
-class TensorEncoder {
- public:
-  TensorEncoder(const TypedTensor& what, const Importances* importances)
-      : name_(what.tensor->name),
-        type_(*what.type),
-        columns_(what.tensor->shape[what.tensor->shape.rank() - 1]),
-        values_(what.tensor->gather(value_of).to(DType::kF32)) {
-    if (!values_.contiguous()) values_ = values_.clone();
-    const auto found = importances ? importances->find(name_) : Importances::const_iterator();
-    if (importances == nullptr || found == importances->end()) return;
-    importance_ = found->second;
-    const int64_t parts = what.tensor->shape.rank() == 3 ? what.tensor->shape[0] : 1;
-    require(std::ssize(importance_) == parts * columns_, ErrorKind::kData, "importance",
-            "'{}' has {} columns, but {} numbers say how much they matter; the matrix belongs to "
-            "another model",
-            name_, parts * columns_, importance_.size());
-    rows_per_part_ = values_.numel() / columns_ / parts;
-  }
-
-  // The blocks; adds up the error.
-  std::vector<std::byte> encode() {
-    const int64_t rows = values_.numel() / columns_;
-    const int64_t row_bytes = columns_ / type_.block * type_.bytes;
-    std::vector<std::byte> out(static_cast<size_t>(rows * row_bytes));
-    const int64_t per_chunk = std::max<int64_t>(1, kChunk / columns_);
-    std::vector<double> errors(static_cast<size_t>((rows + per_chunk - 1) / per_chunk));
-    parallel_dynamic(std::ssize(errors), [&](int64_t chunk, int) {
-      std::vector<float> decoded(static_cast<size_t>(columns_));
-      for (int64_t row = chunk * per_chunk; row < std::min(rows, (chunk + 1) * per_chunk); ++row) {
-        const auto blocks = std::span(out).subspan(static_cast<size_t>(row * row_bytes),
-                                                   static_cast<size_t>(row_bytes));
-        errors[static_cast<size_t>(chunk)] += encode_row(row, blocks, decoded);
-      }
-    });
-    for (const double error : errors) squares_ += error;
-    return out;
-  }
-
-  double rmse() const { return std::sqrt(squares_ / static_cast<double>(values_.numel())); }
-
- private:
-  double encode_row(int64_t row, std::span<std::byte> blocks, std::vector<float>& decoded) const {
-    const auto x = values_.span<float>().subspan(static_cast<size_t>(row * columns_),
-                                                 static_cast<size_t>(columns_));
-    check_finite(x, row,
-                 "the value {} at row {}, column {}, which is not a number that can be "
-                 "quantised; mend the weights first");
-    std::span<const float> importance;
-    if (!importance_.empty())
-      importance = std::span(importance_)
-                       .subspan(static_cast<size_t>(row / rows_per_part_ * columns_),
-                                static_cast<size_t>(columns_));
-    type_.encode(x, importance, blocks);
-    type_.decode(blocks, decoded);
-    check_finite(decoded, row,
-                 "a value that the type cannot hold (it becomes {}) at row {}, "
-                 "column {}; choose BF16 or F32 for this tensor (--tensor)");
-    double squares = 0;
-    for (size_t i = 0; i < x.size(); ++i) {
-      const double d = double{decoded[i]} - double{x[i]};
-      squares += d * d;
-    }
-    return squares;
-  }
-
-  void check_finite(std::span<const float> x, int64_t row, const char* problem) const {
-    const auto bad = std::ranges::find_if_not(x, [](float v) { return std::isfinite(v); });
-    if (bad == x.end()) return;
-    fail(ErrorKind::kData, name_, "has {}",
-         fmt::format(fmt::runtime(problem), *bad, row, bad - x.begin()));
-  }
-
-  const std::string& name_;
-  const BlockType& type_;
-  int64_t columns_;
-  Tensor values_;
-  std::vector<float> importance_;
-  int64_t rows_per_part_ = 1;
-  double squares_ = 0;
-};
-
-}  // namespace
-
-std::vector<WrittenTensor> write_gguf(Transformer& model, const fs::path& path,
-                                      const WriteGgufOptions& options) {
-  const GgufArchitecture& architecture = gguf_architecture_of(family_for(model.config()));
-  const GgufDescription description = describe_as_gguf(architecture, model);
-  const auto tensors = map_weights(model, architecture.weights);
-  const auto typed = choose_types(tensors, options.types);
-  GgufWriter writer(path);
-  add_values(writer, architecture, description, model.config(), options);
+void announce_all(GgufWriter& writer, const GgufDescription& description,
+                  const std::vector<TypedTensor>& typed) {
   for (const auto& [name, numbers] : description.tables)
     writer.announce(name, "F32", std::array{std::ssize(numbers)});
   for (const TypedTensor& t : typed)
     writer.announce(t.tensor->name, t.type->name, t.tensor->shape.dims());
-  for (const auto& [name, numbers] : description.tables)
+}
+
+// Everything before the tensors' bytes.
+struct Begun {
+  GgufDescription description;
+  std::vector<DiskTensor> tensors;
+  std::vector<TypedTensor> typed;  // of them
+
+  Begun(Transformer& model, GgufWriter& writer, const WriteGgufOptions& options) {
+    const GgufArchitecture& architecture = gguf_architecture_of(family_for(model.config()));
+    description = describe_as_gguf(architecture, model);
+    tensors = map_weights(model, architecture.weights);
+    typed = choose_types(tensors, options.types);
+    add_values(writer, architecture, description, model.config(), options);
+    announce_all(writer, description, typed);
+  }
+};
+
+}  // namespace
+
+int64_t planned_gguf_bytes(Transformer& model, const fs::path& path,
+                           const WriteGgufOptions& options) {
+  GgufWriter writer(path);
+  const Begun begun(model, writer, options);
+  return static_cast<int64_t>(writer.planned_bytes());
+}
+
+std::vector<WrittenTensor> write_gguf(Transformer& model, const fs::path& path,
+                                      const WriteGgufOptions& options) {
+  GgufWriter writer(path);
+  const Begun begun(model, writer, options);
+  for (const auto& [name, numbers] : begun.description.tables)
     writer.write(std::as_bytes(std::span(numbers)));
   std::vector<WrittenTensor> written;
   int64_t done = 0;
-  for (const TypedTensor& t : typed) {
-    TensorEncoder encoder(t, options.importances);
-    writer.write(encoder.encode());
-    const int64_t elements = t.tensor->shape.numel();
-    written.push_back({t.tensor->name, t.type, elements, encoder.rmse(), t.is_fallback});
+  for (const TypedTensor& t : begun.typed) {
+    const std::string& name = t.tensor->name;
+    const Tensor values = t.tensor->gather(value_of).to(DType::kF32);
+    const EncodedTensor encoded =
+        encode_tensor(name, values, *t.type, importance_of(options.importances, name));
+    writer.write(encoded.blocks);
+    const int64_t elements = values.numel();
+    const double rmse = std::sqrt(encoded.squared_error / static_cast<double>(elements));
+    written.push_back({name, t.type, elements, rmse, t.is_fallback});
     if (options.progress) options.progress(done += elements);
   }
   writer.commit();

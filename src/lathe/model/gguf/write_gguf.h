@@ -9,19 +9,17 @@
 #include <vector>
 
 #include "lathe/base/log.h"
+#include "lathe/model/gguf/importance.h"
 #include "lathe/model/gguf/tensor_types.h"
 #include "lathe/model/transformer.h"
 
 namespace lathe {
 
-// For each tensor by name: the mean square of every input that its columns are multiplied with, for
-// experts one expert after the other. Tensors that are missing are rounded without.
-using Importances = std::map<std::string, std::vector<float>>;
-
 struct WriteGgufOptions {
   TypeChoice types;
   // The model's own folder or GGUF file: where its tokenizer, chat template and name come from.
   std::filesystem::path from;
+  // Tensors that are missing here are rounded without.
   const Importances* importances = nullptr;
   Log log = {};  // one warning with what llama.cpp's tokenizer leaves out
   // Called after each tensor with the elements that are done. May throw: nothing is written then.
@@ -40,5 +38,9 @@ struct WrittenTensor {
 // naming tensor and element, for weights that are not finite or that a type cannot hold.
 std::vector<WrittenTensor> write_gguf(Transformer& model, const std::filesystem::path& path,
                                       const WriteGgufOptions& options);
+
+// The size that the file would have; nothing is written.
+int64_t planned_gguf_bytes(Transformer& model, const std::filesystem::path& path,
+                           const WriteGgufOptions& options);
 
 }  // namespace lathe

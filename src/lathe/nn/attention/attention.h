@@ -75,7 +75,8 @@ std::optional<Parameter> make_sinks(const AttentionShape& options);
 
 // The keys and values that the rows of the pass attend to: their own, and with a cache also those
 // of earlier tokens. k [N,K,D], v [N,K,Dv], undefined if the cache keeps only keys.
-ops::KeyValues keys_and_values(const Forward& f, int64_t layer, const Var& k, const Var& v);
+ops::KeyValues keys_and_values(const Forward& f, const AttentionShape& options, const Var& k,
+                               const Var& v);
 
 // ops::attention with the settings of the options and the pass: scale, soft cap, mask, and dropout
 // in training. q [N,H,D] -> [N,H,Dv].

@@ -58,9 +58,23 @@ std::optional<Parameter> make_sinks(const AttentionShape& options) {
   return sinks;
 }
 
-ops::KeyValues keys_and_values(const Forward& f, int64_t layer, const Var& k, const Var& v) {
+namespace {
+
+// A window alone limits what is read; tokens that are seen from everywhere do not leave.
+int64_t reach_of(const AttentionShape& options, const Rows& rows) {
+  const bool limited = options.window > 0 && options.sink_tokens == 0 && !rows.prefix.defined() &&
+                       options.pattern.kind == kernels::BlockPattern::Kind::kNone;
+  return limited ? options.window - 1 : CacheLayer::kAll;
+}
+
+}  // namespace
+
+ops::KeyValues keys_and_values(const Forward& f, const AttentionShape& options, const Var& k,
+                               const Var& v) {
   if (f.pass->cache == nullptr) return ops::KeyValues::packed(k, v, f.rows->sequences);
-  const CacheLayer place{.kind = CacheLayer::Kind::kSelf, .index = layer};
+  const CacheLayer place{.kind = CacheLayer::Kind::kSelf,
+                         .index = options.layer,
+                         .reach = reach_of(options, *f.rows)};
   f.pass->cache->write(place, *f.rows, k.value, v.value);
   return f.pass->cache->view(place, *f.rows);
 }

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <cstdint>
+#include <limits>
 
 #include "lathe/ops/attention.h"
 #include "lathe/ops/rows.h"
@@ -12,10 +13,12 @@ namespace lathe {
 
 struct CacheLayer {
   enum class Kind : uint8_t { kSelf, kCross, kRecent };
+  static constexpr int64_t kAll = std::numeric_limits<int64_t>::max();
   Kind kind = Kind::kSelf;
   int64_t index = 0;
-  // kRecent: how many tokens before those of a pass are needed.
-  int64_t keep = 0;
+  // How many tokens before those of a pass the layer reads: a window, or the width of a convolution.
+  // The same in every pass.
+  int64_t reach = kAll;
 };
 
 // Within a pass every layer first writes, then requests its view. The owner of the cache, not a
@@ -24,15 +27,13 @@ class AttentionCache {
  public:
   virtual ~AttentionCache() = default;
   // k [N,K,D], v [N,K,Dv] or undefined, of the rows of a pass, are appended to what the layer holds
-  // of each sequence. For kCross the rows are those of the encoder's text, and they are written
-  // once.
+  // of each sequence. For kCross the rows are those of the encoder's text: a sequence has rows in
+  // its first pass, and none in later ones.
   virtual void write(const CacheLayer& layer, const Rows& rows, const Tensor& k,
                      const Tensor& v) = 0;
-  // What the layer holds, including the rows of the pass; for kRecent only the last `keep` before
-  // them.
+  // What the layer holds, including the rows of the pass; for kRecent only the last `reach` before
+  // them, packed.
   virtual ops::KeyValues view(const CacheLayer& layer, const Rows& rows) const = 0;
-  // Whether the layer has been written to.
-  virtual bool holds(const CacheLayer& layer) const = 0;
 };
 
 }  // namespace lathe

@@ -62,12 +62,12 @@ class CrossAttention : public Attention {
                                   ops::split_heads(kv[1], options_.kv_heads), f.memory->sequences);
   }
 
-  // With a cache they are made by the first pass.
+  // With a cache they are made by the first pass of a sequence.
   ops::KeyValues keys_of_memory(const Forward& f) const {
     AttentionCache* cache = f.pass->cache;
     if (cache == nullptr) return made_of_memory(f);
     const CacheLayer place{.kind = CacheLayer::Kind::kCross, .index = options_.layer};
-    if (!cache->holds(place)) {
+    if (f.memory->sequences.rows() > 0) {
       const ops::KeyValues kv = made_of_memory(f);
       cache->write(place, f.memory->rows(), kv.k.value, kv.v.value);
     }

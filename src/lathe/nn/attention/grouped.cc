@@ -38,7 +38,7 @@ class GroupedAttention : public Attention {
         qkv_.forward(f, x), {options_.heads, options_.kv_heads, options_.kv_heads});
     const auto [q, k] =
         positions.apply_to_heads(f, site_of(options_), norms_.query(f, q0), norms_.key(f, k0));
-    const ops::KeyValues kv = keys_and_values(f, options_.layer, k, v0);
+    const ops::KeyValues kv = keys_and_values(f, options_, k, v0);
     return output_.forward(f, ops::merge_heads(attend(f, options_, positions, q, kv, sinks_)));
   }
 

@@ -107,7 +107,7 @@ class LatentAttention : public Attention {
     const Var q =
         ops::join_channels(ops::multiply_heads(p.q_nope.value, up.narrow(1, 0, nope_)), p.q_rope);
     const Var k = ops::join_channels(ops::split_heads(p.latent, 1), p.k_rope);
-    ops::KeyValues kv = keys_and_values(f, options_.layer, k, Var());
+    ops::KeyValues kv = keys_and_values(f, options_, k, Var());
     kv.v = Var(kv.k.value.narrow(2, 0, rank));
     const Var sum = attend(f, options_, positions, q, kv, sinks_);
     return ops::multiply_heads(sum.value, up.narrow(1, nope_, value).transpose(1, 2));

@@ -108,7 +108,7 @@ class MixFeedForward : public FeedForward {
   ops::KeyValues recent_inputs(const Forward& f, const Var& x) const {
     if (f.pass->cache == nullptr) return ops::KeyValues::packed(x, Var(), f.rows->sequences);
     const CacheLayer place{
-        .kind = CacheLayer::Kind::kRecent, .index = layer_, .keep = conv_.conv_width - 1};
+        .kind = CacheLayer::Kind::kRecent, .index = layer_, .reach = conv_.conv_width - 1};
     f.pass->cache->write(place, *f.rows, x.value, Tensor());
     return f.pass->cache->view(place, *f.rows);
   }

@@ -38,8 +38,7 @@ void add_tokens_of(const Json& file, Json& tokens) {
 }
 
 // "chat_template" of tokenizer_config.json: a text, or a list of objects with `name` and `template`.
-void add_templates_of_config(const Json& config, const std::string& where,
-                             ChatTemplateFiles& out) {
+void add_templates_of_config(const Json& config, const std::string& where, ChatTemplateFiles& out) {
   if (!config.contains("chat_template") || config["chat_template"].is_null()) return;
   const Json& given = config["chat_template"];
   if (given.is_string()) return out.templates.emplace_back("default", given), void();

@@ -64,10 +64,7 @@ void fill_up(GgufVocabulary& v, int64_t rows) {
 GgufVocabulary gguf_vocabulary_of_folder(const std::string& folder, int64_t rows,
                                          std::vector<std::string>* left_out) {
   const Json config = read_object(fs::path(folder) / "tokenizer_config.json");
-  // Where the key is missing, transformers cleaned up until version 5.
-  const bool clean_spaces =
-      text_json::get_bool(config, "clean_up_tokenization_spaces", true, folder);
-  GgufVocabulary v = gguf_vocabulary_of(load_tokenizer(folder), {clean_spaces, left_out});
+  GgufVocabulary v = gguf_vocabulary_of(load_tokenizer(folder), {.left_out = left_out});
   require(std::ssize(v.tokens) <= rows, ErrorKind::kData, folder,
           "the tokenizer has {} ids, but the model's token table has only {} rows; they do not "
           "belong together",

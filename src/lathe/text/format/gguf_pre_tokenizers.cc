@@ -99,9 +99,9 @@ void add_gpt2_like(Table& table) {
        "mellum", "modern-bert", "jina-v1-en", "jina-v2-code", "roberta-bpe", "exaone4", "mpt",
        "olmo", "jais"});
   add(table, {gpt2}, exact, {"trillion", "granite-docling"});
+  add(table, {R"(\p{N})", gpt2}, exact, {"smollm", "command-r"});
   add(table, {R"(\p{N})", gpt2}, plain,
       {"starcoder", "refact", "codeshell", "exaone", "minerva-7b", "mellum2"});
-  add(table, {R"(\p{N})", gpt2}, exact, {"smollm", "command-r"});
   add(table, {R"([\p{P}\$\+<=>\^~\|`]+)", gpt2, "[0-9][0-9][0-9]"}, plain, {"falcon"});
   add(table, {R"([\p{P}\$\+<=>\^~\|]+)", gpt2, R"(\p{N}+)", "[0-9][0-9][0-9]"}, plain, {"default"});
   add(table,
@@ -263,19 +263,15 @@ Json json_of(const GgufPreTokenizer& pre_tokenizer) {
 }
 
 std::optional<std::string_view> gguf_pre_tokenizer_name(const Json& pre_tokenizer,
-                                                        bool ignore_merges, bool clean_spaces) {
+                                                        bool ignore_merges) {
   Regexes regexes;
   bool byte_level = false;
   if (!flatten(pre_tokenizer, regexes, byte_level)) return std::nullopt;
-  std::optional<std::string_view> name;
-  for (const GgufPreTokenizer& known : gguf_pre_tokenizers()) {
-    if (known.regexes != regexes || known.byte_level != byte_level ||
-        known.ignore_merges != ignore_merges)
-      continue;
-    if (known.clean_spaces == clean_spaces) return known.name;
-    if (!name) name = known.name;
-  }
-  return name;
+  for (const GgufPreTokenizer& known : gguf_pre_tokenizers())
+    if (known.regexes == regexes && known.byte_level == byte_level &&
+        known.ignore_merges == ignore_merges)
+      return known.name;
+  return std::nullopt;
 }
 
 }  // namespace lathe

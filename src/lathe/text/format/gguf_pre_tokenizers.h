@@ -44,9 +44,9 @@ const GgufPreTokenizer& find_gguf_pre_tokenizer(std::string_view name, std::stri
 // As `pre_tokenizer` of a tokenizer.json; one of the catalogue's patterns where it is one.
 text_json::Json json_of(const GgufPreTokenizer& pre_tokenizer);
 
-// The name of the entry that cuts as this `pre_tokenizer` of a tokenizer.json does; of several the
-// first, if possible of those with this `clean_spaces`. nullopt when there is none.
+// The name of the first entry that cuts as this `pre_tokenizer` of a tokenizer.json does; nullopt when
+// there is none.
 std::optional<std::string_view> gguf_pre_tokenizer_name(const text_json::Json& pre_tokenizer,
-                                                        bool ignore_merges, bool clean_spaces);
+                                                        bool ignore_merges);
 
 }  // namespace lathe

@@ -52,8 +52,8 @@ GgufVocabulary byte_level(const TokenizerData& data, const ByteBpe& model,
         token.lstrip || token.rstrip || token.single_word,
         fmt::format("'{}' takes white space along or stands only between words", token.content),
         options);
-  const auto name = gguf_pre_tokenizer_name(data.parts.pre_tokenizer, model.options().ignore_merges,
-                                            options.clean_spaces);
+  const auto name =
+      gguf_pre_tokenizer_name(data.parts.pre_tokenizer, model.options().ignore_merges);
   can(name.has_value(), "llama.cpp has no name for how it splits text");
   GgufVocabulary out;
   out.model = "gpt2";

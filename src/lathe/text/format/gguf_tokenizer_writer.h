@@ -7,9 +7,6 @@
 namespace lathe {
 
 struct GgufVocabularyOptions {
-  // Whether decoding may drop the space before some punctuation (clean_up_tokenization_spaces). It
-  // decides between names of pre-tokenisers that cut alike.
-  bool clean_spaces = true;
   // Receives what llama.cpp leaves out that the tokenizer does (a normaliser, white space that is
   // removed or that added tokens take along), in words that follow "it"; null: that is an error.
   std::vector<std::string>* left_out = nullptr;

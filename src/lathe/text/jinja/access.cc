@@ -11,7 +11,9 @@ namespace lathe::jinja {
 namespace {
 
 // Jinja calls what a value of this kind is like this.
-std::string kind_of(const Value& value) { return fmt::format("a value of type {}", type_name(value)); }
+std::string kind_of(const Value& value) {
+  return fmt::format("a value of type {}", type_name(value));
+}
 
 // What templates may not touch: the insides of Python's objects, and what changes a value.
 Value forbidden(Heap& heap, const Value& object, std::string_view name) {

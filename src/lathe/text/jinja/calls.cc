@@ -42,7 +42,8 @@ void Evaluator::bind_parameters(const Macro& macro, CallArguments arguments) {
     fault("the macro '{}' takes {} arguments at most, got {}", node.name, count, given.size());
   for (size_t i = 0; i < count; ++i) {
     const Parameter& p = node.parameters[i];
-    const auto named = std::ranges::find(arguments.named, p.name, &std::pair<std::string, Value>::first);
+    const auto named =
+        std::ranges::find(arguments.named, p.name, &std::pair<std::string, Value>::first);
     if (i < given.size()) {
       scope_->set(p.name, given[i]);
     } else if (named != arguments.named.end()) {
@@ -71,9 +72,10 @@ void Evaluator::bind_parameters(const Macro& macro, CallArguments arguments) {
                                           "no 'caller'"));
   if (node.takes_named) scope_->set("kwargs", rest);
   if (node.takes_more)
-    scope_->set("varargs", heap_.tuple(std::vector<Value>(
-                               given.begin() + static_cast<std::ptrdiff_t>(std::min(count, given.size())),
-                               given.end())));
+    scope_->set("varargs",
+                heap_.tuple(std::vector<Value>(
+                    given.begin() + static_cast<std::ptrdiff_t>(std::min(count, given.size())),
+                    given.end())));
 }
 
 Value Evaluator::call_macro(const Macro& macro, CallArguments arguments) {

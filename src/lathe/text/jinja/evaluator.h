@@ -94,9 +94,10 @@ class Evaluator::Deeper {
  public:
   explicit Deeper(Evaluator& e) : e_(e) {
     if (e_.depth_ >= e_.heap_.limits().depth)
-      fault("the template goes deeper than {} calls and blocks; look for a macro that calls itself "
-            "without end",
-            e_.heap_.limits().depth);
+      fault(
+          "the template goes deeper than {} calls and blocks; look for a macro that calls itself "
+          "without end",
+          e_.heap_.limits().depth);
     ++e_.depth_;
     e_.heap_.step();
   }

@@ -1,29 +1,13 @@
 #include <algorithm>
 #include <array>
-#include <charconv>
 
 #include "lathe/text/jinja/filters.h"
 #include "lathe/text/jinja/parser.h"
 #include "lathe/text/jinja/tests.h"
+#include "lathe/text/jinja/tree_height.h"
 
 namespace lathe::jinja {
 namespace {
-
-int height(const ExprPtr& e) { return e == nullptr ? 0 : e->height; }
-template <class... More>
-int height(const ExprPtr& e, const More&... more) {
-  return std::max(height(e), height(more...));
-}
-int height(const std::vector<ExprPtr>& all) {
-  int most = 0;
-  for (const ExprPtr& e : all) most = std::max(most, height(e));
-  return most;
-}
-int height(const Arguments& a) {
-  int most = std::max(height(a.positional), height(a.star, a.star_star));
-  for (const auto& named : a.named) most = std::max(most, height(named.second));
-  return most;
-}
 
 struct NamedOp {
   std::string_view text;
@@ -41,25 +25,6 @@ std::optional<BinaryOp> pass_any(TokenStream& tokens, const Ops& ops) {
   return std::nullopt;
 }
 
-// Digits of a token, which the lexer has checked. The largest are refused.
-Int integer_of(const Token& token) {
-  const bool based = token.text.size() > 2 && token.text[0] == '0' && token.text[1] >= 'a';
-  const int base = !based ? 10 : token.text[1] == 'x' ? 16 : token.text[1] == 'o' ? 8 : 2;
-  Int value = 0;
-  for (const char c : std::string_view(token.text).substr(based ? 2 : 0)) {
-    const int digit = c <= '9' ? c - '0' : (c | 0x20) - 'a' + 10;
-    if (value > (Int{1} << 100)) throw SyntaxFault{token.at, "this number is too large"};
-    value = value * base + digit;
-  }
-  return value;
-}
-
-double float_of(const Token& token) {
-  double value = 0;
-  std::from_chars(token.text.data(), token.text.data() + token.text.size(), value);
-  return value;
-}
-
 }  // namespace
 
 ExpressionParser::Nested::Nested(ExpressionParser& parser) : parser_(parser) {
@@ -67,15 +32,6 @@ ExpressionParser::Nested::Nested(ExpressionParser& parser) : parser_(parser) {
     --parser_.nesting_;
     parser_.tokens_.bad("tags and brackets stand in each other more than {} deep", kMaxNesting);
   }
-}
-
-template <class Node>
-ExprPtr ExpressionParser::make(size_t at, Node node, int below) {
-  if (below >= kMaxHeight)
-    throw SyntaxFault{at, fmt::format("this expression has more than {} operators that depend on "
-                                      "each other; divide it with `set`",
-                                      kMaxHeight)};
-  return std::make_unique<const Expr>(Expr{static_cast<uint32_t>(at), below + 1, std::move(node)});
 }
 
 ExprPtr ExpressionParser::expression(bool with_choice) {
@@ -220,75 +176,6 @@ ExprPtr ExpressionParser::unary(bool with_filters) {
   }
   value = postfix(std::move(value));
   return with_filters ? filtered(std::move(value)) : std::move(value);
-}
-
-ExprPtr ExpressionParser::primary() {
-  if (tokens_.is(TokenKind::kName)) return name();
-  if (tokens_.is(TokenKind::kString)) return text();
-  if (tokens_.is(TokenKind::kInteger) || tokens_.is(TokenKind::kFloat)) return number();
-  if (tokens_.is_operator("(")) return bracketed();
-  if (tokens_.is_operator("[")) return list();
-  if (tokens_.is_operator("{")) return dict();
-  tokens_.bad("expected a value");
-}
-
-ExprPtr ExpressionParser::name() {
-  Token token = tokens_.take();
-  const std::string& word = token.text;
-  if (word == "true" || word == "True") return make(token.at, Literal{true}, 0);
-  if (word == "false" || word == "False") return make(token.at, Literal{false}, 0);
-  if (word == "none" || word == "None") return make(token.at, Literal{None()}, 0);
-  if (word == "varargs" || word == "kwargs" || word == "caller") special_names.insert(word);
-  return make(token.at, Name{std::move(token.text)}, 0);
-}
-
-ExprPtr ExpressionParser::number() {
-  const Token token = tokens_.take();
-  if (token.kind == TokenKind::kFloat) return make(token.at, Literal{float_of(token)}, 0);
-  return make(token.at, Literal{integer_of(token)}, 0);
-}
-
-ExprPtr ExpressionParser::text() {
-  Token token = tokens_.take();
-  while (tokens_.is(TokenKind::kString)) token.text += tokens_.take().text;
-  return make(token.at, Literal{std::move(token.text)}, 0);
-}
-
-ExprPtr ExpressionParser::bracketed() {
-  const Nested nested(*this);
-  const size_t at = tokens_.take().at;
-  if (tokens_.pass_operator(")")) return make(at, ListOf{{}, true}, 0);
-  ExprPtr value = expressions();
-  tokens_.expect_operator(")", "to close the '('");
-  return value;
-}
-
-ExprPtr ExpressionParser::list() {
-  const size_t at = tokens_.take().at;
-  std::vector<ExprPtr> items;
-  while (!tokens_.is_operator("]")) {
-    items.push_back(expression());
-    if (!tokens_.pass_operator(",")) break;
-  }
-  tokens_.expect_operator("]", "or ',' behind an element of the list");
-  const int below = height(items);
-  return make(at, ListOf{std::move(items), false}, below);
-}
-
-ExprPtr ExpressionParser::dict() {
-  const size_t at = tokens_.take().at;
-  std::vector<std::pair<ExprPtr, ExprPtr>> entries;
-  int below = 0;
-  while (!tokens_.is_operator("}")) {
-    ExprPtr key = expression();
-    tokens_.expect_operator(":", "between a key and its value");
-    ExprPtr value = expression();
-    below = std::max(below, height(key, value));
-    entries.emplace_back(std::move(key), std::move(value));
-    if (!tokens_.pass_operator(",")) break;
-  }
-  tokens_.expect_operator("}", "or ',' behind an entry of the object");
-  return make(at, DictOf{std::move(entries)}, below);
 }
 
 ExprPtr ExpressionParser::expressions(bool with_choice) {
@@ -447,38 +334,6 @@ ExprPtr ExpressionParser::test(ExprPtr input) {
   const Builtin* known = find_test(word);
   return make(at, TestUse{std::move(input), std::move(word), known, std::move(with), negated},
               below);
-}
-
-Target ExpressionParser::single_target(bool with_attribute) {
-  if (tokens_.pass_operator("(")) {
-    Target inner = target(false);
-    tokens_.expect_operator(")", "behind the names");
-    return inner;
-  }
-  const Token token = tokens_.now();
-  Target one;
-  one.name = tokens_.expect_name("the name of a variable");
-  constexpr std::array<std::string_view, 6> kConstants = {"true", "false", "none",
-                                                          "True", "False", "None"};
-  if (std::ranges::find(kConstants, one.name) != kConstants.end())
-    throw SyntaxFault{token.at, fmt::format("'{}' is a constant and cannot be set", one.name)};
-  if (with_attribute && tokens_.pass_operator("."))
-    one.attribute = tokens_.expect_name("the name of an attribute");
-  return one;
-}
-
-Target ExpressionParser::target(bool with_attribute) {
-  const Nested nested(*this);
-  Target first = single_target(with_attribute);
-  if (!tokens_.is_operator(",")) return first;
-  Target all;
-  all.parts.push_back(std::move(first));
-  while (tokens_.pass_operator(",")) {
-    if (!tokens_.is(TokenKind::kName) && !tokens_.is_operator("(")) break;
-    if (tokens_.is_name("in")) break;
-    all.parts.push_back(single_target(with_attribute));
-  }
-  return all;
 }
 
 }  // namespace lathe::jinja

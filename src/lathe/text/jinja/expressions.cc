@@ -178,6 +178,7 @@ Value Evaluator::filter_block_text(const Expr& filter, Value text) {
 Value Evaluator::value_of(const TestUse& node) {
   const uint32_t at = at_;
   Value input = evaluate(*node.input);
+  at_ = at;
   if (node.test == nullptr)
     fault("there is no test '{}'.{}", node.name, did_you_mean(node.name, test_names()));
   CallArguments arguments = evaluate(node.arguments);

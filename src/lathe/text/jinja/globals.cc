@@ -93,7 +93,8 @@ Value separate(Invocation& call) {
   return cycler.items[std::exchange(cycler.at, 1)];
 }
 
-constexpr Builtin kNext{"next", "", next}, kReset{"reset", "", reset}, kSeparate{"joiner", "", separate};
+constexpr Builtin kNext{"next", "", next}, kReset{"reset", "", reset},
+    kSeparate{"joiner", "", separate};
 
 Value make_cycler(Invocation& call) {
   if (call.arguments.positional.empty()) fault("cycler needs values to cycle through");
@@ -123,7 +124,8 @@ constexpr std::array kGlobals = {
 
 void require_namespace_name(std::string_view name) {
   if (name.starts_with('_'))
-    fault("'{}' cannot be an attribute of a namespace, because it begins with '_'; rename it", name);
+    fault("'{}' cannot be an attribute of a namespace, because it begins with '_'; rename it",
+          name);
 }
 
 const Builtin* find_global(std::string_view name) {

@@ -64,7 +64,8 @@ class JsonWriter {
   void add_key(const Value& key) {
     if (key.is_text()) return add_text(key.text());
     if (!key.is_none() && !key.is_number())
-      fault("tojson: the key of an object is of type {}, expected a text or a number", type_name(key));
+      fault("tojson: the key of an object is of type {}, expected a text or a number",
+            type_name(key));
     out_ += '"' + scalar(key) + '"';
   }
 

@@ -20,7 +20,8 @@ template <class... Args>
 bool is_digit(char c) { return c >= '0' && c <= '9'; }
 
 bool begins_name(char32_t c) {
-  return c == '_' || (c < 0x110000 && u_hasBinaryProperty(static_cast<UChar32>(c), UCHAR_XID_START));
+  return c == '_' ||
+         (c < 0x110000 && u_hasBinaryProperty(static_cast<UChar32>(c), UCHAR_XID_START));
 }
 
 bool continues_name(char32_t c) {
@@ -28,8 +29,8 @@ bool continues_name(char32_t c) {
 }
 
 constexpr std::array<std::string_view, 26> kOperators = {
-    "==", "!=", "<=", ">=", "//", "**", "+", "-", "*", "/", "%", "~", "<", ">",
-    "=",  ".",  ":",  "|",  ",",  ";",  "(", ")", "[", "]", "{", "}"};
+    "==", "!=", "<=", ">=", "//", "**", "+", "-", "*", "/", "%", "~", "<",
+    ">",  "=",  ".",  ":",  "|",  ",",  ";", "(", ")", "[", "]", "{", "}"};
 
 class Lexer {
  public:
@@ -55,7 +56,8 @@ class Lexer {
 
   size_t next_tag() const {
     for (size_t i = at_; (i = source_.find('{', i)) != std::string_view::npos; ++i)
-      if (i + 1 < source_.size() && std::string_view("{%#").find(source_[i + 1]) != std::string_view::npos)
+      if (i + 1 < source_.size() &&
+          std::string_view("{%#").find(source_[i + 1]) != std::string_view::npos)
         return i;
     return std::string_view::npos;
   }
@@ -96,9 +98,7 @@ class Lexer {
     read_expression(tag, kind == '%');
   }
 
-  void skip_white_space() {
-    at_ += source_.size() - at_ - strip_left(source_.substr(at_)).size();
-  }
+  void skip_white_space() { at_ += source_.size() - at_ - strip_left(source_.substr(at_)).size(); }
 
   // The end of a tag whose closing mark `close` begins at at_, maybe with a sign before it. Blanks
   // and line breaks that belong to it are passed. False if there is none here.
@@ -193,8 +193,8 @@ class Lexer {
   }
 
   void read_operator(std::vector<std::pair<char, size_t>>& open) {
-    const auto* found = std::ranges::find_if(
-        kOperators, [&](std::string_view op) { return looking_at(op); });
+    const auto* found =
+        std::ranges::find_if(kOperators, [&](std::string_view op) { return looking_at(op); });
     if (found == kOperators.end())
       bad(at_, "'{}' has no meaning in a tag; remove it or put it into a text in quotes",
           source_.substr(at_, byte_of(source_.substr(at_), 1)));
@@ -315,7 +315,8 @@ class Lexer {
 
   char32_t read_octal(char first) {
     char32_t value = static_cast<char32_t>(first - '0');
-    for (int i = 0; i < 2 && at_ < source_.size() && source_[at_] >= '0' && source_[at_] <= '7'; ++i)
+    for (int i = 0; i < 2 && at_ < source_.size() && source_[at_] >= '0' && source_[at_] <= '7';
+         ++i)
       value = value * 8 + static_cast<char32_t>(source_[at_++] - '0');
     return value;
   }
@@ -326,7 +327,8 @@ class Lexer {
       const std::string_view kHex = "0123456789abcdef";
       const char c = at_ < source_.size() ? source_[at_] : 'z';
       const size_t digit = kHex.find(is_digit(c) ? c : static_cast<char>(c | 0x20));
-      if (digit == std::string_view::npos) bad(begin, "this escape needs {} hexadecimal digits", digits);
+      if (digit == std::string_view::npos)
+        bad(begin, "this escape needs {} hexadecimal digits", digits);
       value = value << 4 | static_cast<char32_t>(digit);
     }
     if (value > 0x10FFFF || (value >= 0xD800 && value < 0xE000))

@@ -10,7 +10,7 @@ struct Limits {
   int64_t steps = 10'000'000;       // expressions, statements and elements worked on
   size_t bytes = size_t{1} << 30;   // of all texts and lists made on the way, added up
   size_t output = size_t{1} << 26;  // of one text
-  int depth = 800;                  // of expressions and statements within each other, calls included
+  int depth = 800;  // of expressions and statements within each other, calls included
 };
 
 inline constexpr int64_t kMaxRange = 100'000;  // elements of range(), as in Jinja's sandbox

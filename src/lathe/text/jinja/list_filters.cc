@@ -18,7 +18,8 @@ Value fallback(Invocation& call) {
 }
 
 Value first(Invocation& call) {
-  if (Sequence* s = call.self.object<Sequence>(); s != nullptr && s->is_generator() && s->taken < s->items.size())
+  if (Sequence* s = call.self.object<Sequence>();
+      s != nullptr && s->is_generator() && s->taken < s->items.size())
     return s->items[s->taken++];
   const std::vector<Value> all = elements(call.heap, call.self);
   return all.empty() ? call.heap.undefined("an empty list has no first element") : all.front();
@@ -27,8 +28,9 @@ Value first(Invocation& call) {
 Value last(Invocation& call) {
   const Sequence* s = call.self.get_if<Sequence>();
   if (s != nullptr && s->is_generator())
-    fault("what a filter gives element by element has no end to begin from; make it a list with "
-          "`list` first");
+    fault(
+        "what a filter gives element by element has no end to begin from; make it a list with "
+        "`list` first");
   const std::vector<Value> all = elements(call.heap, call.self);
   return all.empty() ? call.heap.undefined("an empty list has no last element") : all.back();
 }
@@ -61,18 +63,21 @@ Value items(Invocation& call) {
 
 Value dictsort(Invocation& call) {
   const Dict* dict = call.self.get_if<Dict>();
-  if (dict == nullptr) fault("dictsort takes an object, got a value of type {}", type_name(call.self));
+  if (dict == nullptr)
+    fault("dictsort takes an object, got a value of type {}", type_name(call.self));
   const std::string_view by = call.has(1) ? call.text(1, "what to sort by") : "key";
   if (by != "key" && by != "value") fault("dictsort sorts by 'key' or 'value', not '{}'", by);
   const bool cased = call.truth(0, false);
   std::vector<std::pair<Value, Value>> order;  // what to sort by, the pair
   for (const auto& [key, value] : dict->entries) {
     const Value& which = by == "key" ? key : value;
-    order.emplace_back(cased ? which : without_case(call.heap, which), call.heap.tuple({key, value}));
+    order.emplace_back(cased ? which : without_case(call.heap, which),
+                       call.heap.tuple({key, value}));
   }
   const bool reverse = call.truth(2, false);
   std::ranges::stable_sort(order, [&](const auto& a, const auto& b) {
-    return reverse ? compare(call.heap, b.first, a.first) < 0 : compare(call.heap, a.first, b.first) < 0;
+    return reverse ? compare(call.heap, b.first, a.first) < 0
+                   : compare(call.heap, a.first, b.first) < 0;
   });
   std::vector<Value> out;
   for (const auto& entry : order) out.push_back(entry.second);

@@ -35,16 +35,26 @@ Value neighbour(Heap& heap, const Loop& loop, bool next) {
 
 bool Loop::attribute(Heap& heap, std::string_view name, Value& out) {
   const size_t count = items.size();
-  if (name == "index") out = index0 + 1;
-  else if (name == "index0") out = index0;
-  else if (name == "revindex") out = count - index0;
-  else if (name == "revindex0") out = count - index0 - 1;
-  else if (name == "first") out = index0 == 0;
-  else if (name == "last") out = index0 + 1 == count;
-  else if (name == "length") out = count;
-  else if (name == "depth") out = depth0 + 1;
-  else if (name == "depth0") out = depth0;
-  else if (name == "previtem" || name == "nextitem") out = neighbour(heap, *this, name == "nextitem");
+  if (name == "index")
+    out = index0 + 1;
+  else if (name == "index0")
+    out = index0;
+  else if (name == "revindex")
+    out = count - index0;
+  else if (name == "revindex0")
+    out = count - index0 - 1;
+  else if (name == "first")
+    out = index0 == 0;
+  else if (name == "last")
+    out = index0 + 1 == count;
+  else if (name == "length")
+    out = count;
+  else if (name == "depth")
+    out = depth0 + 1;
+  else if (name == "depth0")
+    out = depth0;
+  else if (name == "previtem" || name == "nextitem")
+    out = neighbour(heap, *this, name == "nextitem");
   else {
     for (const Builtin& method : kMethods) {
       if (method.name != name) continue;

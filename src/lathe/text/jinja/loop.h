@@ -20,8 +20,8 @@ struct Loop : Object {
 
   const For& node;
   const std::vector<Value> items;
-  const int depth0;   // of a recursive loop
-  size_t index0 = 0;  // of the present element
+  const int depth0;                             // of a recursive loop
+  size_t index0 = 0;                            // of the present element
   std::optional<std::vector<Value>> last_seen;  // by changed()
 };
 

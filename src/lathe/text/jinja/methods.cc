@@ -41,8 +41,8 @@ Value count(Invocation& call) {
 
 Value index(Invocation& call) {
   const std::vector<Value>& items = items_of(call);
-  const auto found = std::ranges::find_if(
-      items, [&](const Value& v) { return equal(call.heap, v, call.at(0)); });
+  const auto found =
+      std::ranges::find_if(items, [&](const Value& v) { return equal(call.heap, v, call.at(0)); });
   if (found == items.end()) fault("the list does not hold this value");
   return static_cast<int64_t>(found - items.begin());
 }
@@ -59,12 +59,14 @@ Value is_whole(Invocation& call) {
 }
 
 constexpr std::array kDictMethods = {
-    Builtin{"get", "key default?", dict_get}, Builtin{"items", "", dict_items},
-    Builtin{"keys", "", dict_keys},           Builtin{"values", "", dict_values},
+    Builtin{"get", "key default?", dict_get},
+    Builtin{"items", "", dict_items},
+    Builtin{"keys", "", dict_keys},
+    Builtin{"values", "", dict_values},
     Builtin{"copy", "", copy},
 };
-constexpr std::array kListMethods = {
-    Builtin{"count", "value", count}, Builtin{"index", "value", index}, Builtin{"copy", "", copy}};
+constexpr std::array kListMethods = {Builtin{"count", "value", count},
+                                     Builtin{"index", "value", index}, Builtin{"copy", "", copy}};
 constexpr std::array kTupleMethods = {Builtin{"count", "value", count},
                                       Builtin{"index", "value", index}};
 constexpr std::array kIntMethods = {Builtin{"bit_length", "", bit_length}};
@@ -89,7 +91,7 @@ const Builtin* find_method(const Value& object, std::string_view name) {
 }
 
 bool changes_values(const Value& object, std::string_view name) {
-  constexpr std::array<std::string_view, 8> kOfLists = {"append", "clear",   "pop",  "reverse",
+  constexpr std::array<std::string_view, 8> kOfLists = {"append", "clear",  "pop",  "reverse",
                                                         "insert", "extend", "sort", "remove"};
   constexpr std::array<std::string_view, 5> kOfDicts = {"clear", "pop", "popitem", "setdefault",
                                                         "update"};

@@ -33,7 +33,9 @@ std::optional<Int> parse_int(std::string_view text, int64_t base) {
   if (digits.empty()) return std::nullopt;
   Int value = 0;
   for (const char c : digits) {
-    const int digit = c >= '0' && c <= '9' ? c - '0' : (c | 0x20) >= 'a' ? (c | 0x20) - 'a' + 10 : 99;
+    const int digit = c >= '0' && c <= '9' ? c - '0'
+                      : (c | 0x20) >= 'a'  ? (c | 0x20) - 'a' + 10
+                                           : 99;
     if (digit >= base) return std::nullopt;
     if (value > (Int{1} << 120) / base) fault("the number '{}' is too large", text);
     value = value * base + digit;
@@ -78,7 +80,8 @@ Value to_float(Invocation& call) {
 Value absolute(Invocation& call) {
   require_defined(call.self);
   if (call.self.is_float()) return std::abs(call.self.number());
-  if (!call.self.is_int()) fault("abs takes a number, got a value of type {}", type_name(call.self));
+  if (!call.self.is_int())
+    fault("abs takes a number, got a value of type {}", type_name(call.self));
   return call.self.integer() < 0 ? negative(call.self) : Value(call.self.integer());
 }
 
@@ -97,7 +100,8 @@ Value round(Invocation& call) {
   require_defined(call.self);
   const int64_t precision = call.integer(0, 0, "the precision");
   const std::string_view method = call.has(1) ? call.text(1, "the method") : "common";
-  if (!call.self.is_number()) fault("round takes a number, got a value of type {}", type_name(call.self));
+  if (!call.self.is_number())
+    fault("round takes a number, got a value of type {}", type_name(call.self));
   if (method != "common" && method != "ceil" && method != "floor")
     fault("the method of round is '{}', expected common, ceil or floor", method);
   if (method == "common" && call.self.is_int() && precision >= 0) return call.self.integer();
@@ -112,7 +116,7 @@ Value round(Invocation& call) {
 
 Value filesizeformat(Invocation& call) {
   require_defined(call.self);
-  const double bytes = call.self.is_text() ? parse_float(call.self.text()).value_or(NAN)
+  const double bytes = call.self.is_text()     ? parse_float(call.self.text()).value_or(NAN)
                        : call.self.is_number() ? call.self.number()
                                                : NAN;
   if (std::isnan(bytes)) fault("filesizeformat takes a number");

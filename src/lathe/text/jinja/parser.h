@@ -65,6 +65,15 @@ class ExpressionParser {
   int nesting_ = 0;
 };
 
+template <class Node>
+ExprPtr ExpressionParser::make(size_t at, Node node, int below) {
+  if (below >= kMaxHeight)
+    throw SyntaxFault{at, fmt::format("this expression has more than {} operators that depend on "
+                                      "each other; divide it with `set`",
+                                      kMaxHeight)};
+  return std::make_unique<const Expr>(Expr{static_cast<uint32_t>(at), below + 1, std::move(node)});
+}
+
 struct ParsedTemplate {
   Body body;
   bool has_generations = false;  // a {% generation %} stands in it

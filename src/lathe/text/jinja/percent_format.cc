@@ -67,12 +67,18 @@ class PercentFormat {
     spec.align = '>';
     for (; !rest_.empty(); rest_.remove_prefix(1)) {
       const char c = rest_[0];
-      if (c == '-') spec.align = '<';
-      else if (c == '+') spec.sign = '+';
-      else if (c == ' ') spec.sign = spec.sign == 0 ? ' ' : spec.sign;
-      else if (c == '#') spec.alternate = true;
-      else if (c == '0') zero_ = true;
-      else break;
+      if (c == '-')
+        spec.align = '<';
+      else if (c == '+')
+        spec.sign = '+';
+      else if (c == ' ')
+        spec.sign = spec.sign == 0 ? ' ' : spec.sign;
+      else if (c == '#')
+        spec.alternate = true;
+      else if (c == '0')
+        zero_ = true;
+      else
+        break;
     }
   }
 
@@ -133,7 +139,8 @@ class PercentFormat {
       spec.fill = '0';
     }
     const bool whole = spec.type == 'd';
-    return formatted(heap_, whole && value.is_float() ? Value(truncated(value.number())) : value, spec);
+    return formatted(heap_, whole && value.is_float() ? Value(truncated(value.number())) : value,
+                     spec);
   }
 
   std::string converted_text(const Value& value, FormatSpec spec) {
@@ -145,7 +152,8 @@ class PercentFormat {
 
   Value character(const Value& value) {
     const Int c = value.integer();
-    if (c < 0 || c > 0x10FFFF || (c >= 0xD800 && c < 0xE000)) fault("{} is no character", int_text(c));
+    if (c < 0 || c > 0x10FFFF || (c >= 0xD800 && c < 0xE000))
+      fault("{} is no character", int_text(c));
     return heap_.text(text_of({static_cast<char32_t>(c)}));
   }
 

@@ -44,7 +44,8 @@ const Value* given(const Invocation& call, size_t i) {
 
 // What elements are compared by: the element or its attribute, without case unless told otherwise.
 Value key_of(Invocation& call, const Value& item, const Value* attribute, bool cased) {
-  const Value key = attribute == nullptr ? item : attribute_path(call.heap, item, *attribute, nullptr);
+  const Value key =
+      attribute == nullptr ? item : attribute_path(call.heap, item, *attribute, nullptr);
   return cased ? key : without_case(call.heap, key);
 }
 
@@ -65,7 +66,8 @@ Value sort_key(Invocation& call, const Value& item, const Value* attribute, bool
   return call.heap.tuple(std::move(parts));
 }
 
-std::vector<std::pair<Value, Value>> with_keys(Invocation& call, const Value* attribute, bool cased) {
+std::vector<std::pair<Value, Value>> with_keys(Invocation& call, const Value* attribute,
+                                               bool cased) {
   std::vector<std::pair<Value, Value>> out;
   for (Value& item : elements(call.heap, call.self)) {
     Value key = sort_key(call, item, attribute, cased);
@@ -78,7 +80,8 @@ Value sort(Invocation& call) {
   auto all = with_keys(call, given(call, 2), call.truth(1, false));
   const bool reverse = call.truth(0, false);
   std::ranges::stable_sort(all, [&](const auto& a, const auto& b) {
-    return reverse ? compare(call.heap, b.first, a.first) < 0 : compare(call.heap, a.first, b.first) < 0;
+    return reverse ? compare(call.heap, b.first, a.first) < 0
+                   : compare(call.heap, a.first, b.first) < 0;
   });
   std::vector<Value> out;
   for (auto& entry : all) out.push_back(std::move(entry.second));
@@ -112,9 +115,9 @@ Value sum(Invocation& call) {
   Value total = call.has(1) ? call.at(1) : Value(0);
   for (const Value& item : elements(call.heap, call.self)) {
     const Value* attribute = given(call, 0);
-    total = arithmetic(call.heap, BinaryOp::kAdd, total,
-                       attribute == nullptr ? item
-                                            : attribute_path(call.heap, item, *attribute, nullptr));
+    total = arithmetic(
+        call.heap, BinaryOp::kAdd, total,
+        attribute == nullptr ? item : attribute_path(call.heap, item, *attribute, nullptr));
   }
   return total;
 }
@@ -126,16 +129,16 @@ Value groupby(Invocation& call) {
     return std::pair(cased ? key : without_case(call.heap, key), key);
   };
   std::vector<std::pair<std::pair<Value, Value>, Value>> all;
-  for (const Value& item : elements(call.heap, call.self)) all.emplace_back(key_of_item(item), item);
+  for (const Value& item : elements(call.heap, call.self))
+    all.emplace_back(key_of_item(item), item);
   std::ranges::stable_sort(all, [&](const auto& a, const auto& b) {
     return compare(call.heap, a.first.first, b.first.first) < 0;
   });
   std::vector<Value> out;
   for (size_t begin = 0, end; begin < all.size(); begin = end) {
     std::vector<Value> items;
-    for (end = begin; end < all.size() &&
-                      equal(call.heap, all[end].first.first, all[begin].first.first);
-         ++end)
+    for (end = begin;
+         end < all.size() && equal(call.heap, all[end].first.first, all[begin].first.first); ++end)
       items.push_back(all[end].second);
     const Value group =
         call.heap.tuple({all[begin].first.second, call.heap.list(std::move(items))});
@@ -152,7 +155,8 @@ std::vector<Value> elements_if_any(Invocation& call) {
 
 CallArguments rest_of(const CallArguments& all, size_t from) {
   CallArguments rest;
-  for (size_t i = from; i < all.positional.size(); ++i) rest.positional.push_back(all.positional[i]);
+  for (size_t i = from; i < all.positional.size(); ++i)
+    rest.positional.push_back(all.positional[i]);
   rest.named = all.named;
   return rest;
 }
@@ -199,7 +203,8 @@ Value select_by(Invocation& call, bool wanted, bool of_attribute) {
   for (const Value& item : elements_if_any(call)) {
     const Value value =
         of_attribute ? attribute_path(call.heap, item, given_values[0], nullptr) : item;
-    const bool passes = test == nullptr ? is_true(value) : is_true(invoke(call.runtime, *test, value, rest));
+    const bool passes =
+        test == nullptr ? is_true(value) : is_true(invoke(call.runtime, *test, value, rest));
     if (passes == wanted) out.push_back(item);
   }
   return call.heap.generator(std::move(out));

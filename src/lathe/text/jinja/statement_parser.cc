@@ -87,7 +87,8 @@ class StatementParser {
          {"extends", kAlone},
          {"block", kAlone},
          {"do", "changes a value, and values cannot be changed here; use `set`"},
-         {"autoescape", "has no use, because nothing is escaped by itself; use the filter `escape`"}}};
+         {"autoescape",
+          "has no use, because nothing is escaped by itself; use the filter `escape`"}}};
     for (const auto& [name, why] : kOthers)
       if (word == name) throw SyntaxFault{at, fmt::format("the tag '{}' {}", word, why)};
     if (word.starts_with("end") || word.starts_with("el"))
@@ -118,6 +119,8 @@ class StatementParser {
   Node read_for() {
     For node;
     node.target = expressions_.target(false);
+    if (node.target.name == "loop")
+      tokens_.bad("expected another name than 'loop', which is the loop itself");
     if (!tokens_.pass_name("in")) tokens_.bad("expected `in` behind the variable of the loop");
     node.iterable = expressions_.expressions(false);
     if (tokens_.pass_name("if")) node.condition = expressions_.expression();
@@ -231,7 +234,6 @@ class StatementParser {
     require_loop("continue");
     return Continue();
   }
-
 
   TokenStream tokens_;
   ExpressionParser expressions_;

@@ -21,7 +21,8 @@ Evaluator::Flow Evaluator::execute(const Body& body) {
   for (const Statement& statement : body) {
     const Deeper deeper(*this);
     at_ = statement.at;
-    const Flow flow = std::visit([this](const auto& node) { return execute(node); }, statement.node);
+    const Flow flow =
+        std::visit([this](const auto& node) { return execute(node); }, statement.node);
     if (flow != Flow::kOn) return flow;
   }
   return Flow::kOn;
@@ -96,9 +97,10 @@ void Evaluator::assign(const Target& target, const Value& value) {
     const Value* owner = scope_->find(target.name);
     Namespace* ns = owner == nullptr ? nullptr : owner->object<Namespace>();
     if (ns == nullptr)
-      fault("'{}' is not a namespace, and only these have attributes that can be set; make one with "
-            "{{% set {} = namespace() %}}",
-            target.name, target.name);
+      fault(
+          "'{}' is not a namespace, and only these have attributes that can be set; make one with "
+          "{{% set {} = namespace() %}}",
+          target.name, target.name);
     require_namespace_name(target.attribute);
     heap_.charge(sizeof(Value));
     ns->attributes.set(heap_.text(target.attribute), value);

@@ -44,7 +44,8 @@ struct Template::Parsed {
     try {
       const Value given = from_json(heap, variables);
       const Dict* dict = given.get_if<Dict>();
-      if (dict == nullptr) fault("the variables are a {}, expected an object", variables.type_name());
+      if (dict == nullptr)
+        fault("expected an object of variables, got a value of type {}", variables.type_name());
       for (const auto& [key, value] : dict->entries) evaluator.set_variable(key.text(), value);
       return work(heap, evaluator);
     } catch (const Fault& f) {

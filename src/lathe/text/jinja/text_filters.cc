@@ -37,7 +37,8 @@ std::string titled(std::string_view text) {
   while (at < text.size()) {
     const auto breaks = [&](size_t i) {
       const CodePoint c = decode_utf8(as_bytes(text) + i, as_bytes(text) + text.size());
-      return is_space(c.value) || (c.value < 0x80 && kBreaks.find(text[i]) != std::string_view::npos);
+      return is_space(c.value) ||
+             (c.value < 0x80 && kBreaks.find(text[i]) != std::string_view::npos);
     };
     size_t end = at;
     const bool gap = breaks(at);
@@ -98,8 +99,8 @@ std::string without_tags(std::string_view text) {
   std::string out;
   for (size_t at = 0; at < text.size();) {
     const bool comment = text.substr(at).starts_with("<!--");
-    const size_t end = text[at] != '<' ? std::string_view::npos
-                                       : text.find(comment ? "-->" : ">", at);
+    const size_t end =
+        text[at] != '<' ? std::string_view::npos : text.find(comment ? "-->" : ">", at);
     if (end == std::string_view::npos)
       out += text[at++];
     else
@@ -154,7 +155,8 @@ Value truncate(Invocation& call) {
   const Input in = input_of(call);
   const int64_t length = call.integer(0, 255, "the length");
   const std::string end = call.has(2) ? std::string(call.text(2, "the end")) : "...";
-  const int64_t leeway = call.has(3) && !call.at(3).is_none() ? need_int(call.at(3), "the leeway") : 5;
+  const int64_t leeway =
+      call.has(3) && !call.at(3).is_none() ? need_int(call.at(3), "the leeway") : 5;
   const int64_t kept = length - count_characters(end);
   if (kept < 0) fault("the length is {}, expected at least that of the end '{}'", length, end);
   if (leeway < 0) fault("the leeway is {}, expected at least 0", leeway);
@@ -175,13 +177,16 @@ Value wordcount(Invocation& call) {
   return words;
 }
 
-std::string percent_encoded(std::string_view text, bool keep_slash) {
+// As in a path, which keeps its slashes, or as in a query, where a blank is a plus.
+std::string percent_encoded(std::string_view text, bool in_query) {
   std::string out;
   for (const char c : text) {
     const bool plain = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
                        std::string_view("_.-~").find(c) != std::string_view::npos ||
-                       (keep_slash && c == '/');
-    out += plain ? std::string(1, c) : fmt::format("%{:02X}", static_cast<uint8_t>(c));
+                       (!in_query && c == '/');
+    out += plain                  ? std::string(1, c)
+           : in_query && c == ' ' ? std::string("+")
+                                  : fmt::format("%{:02X}", static_cast<uint8_t>(c));
   }
   return out;
 }
@@ -189,12 +194,12 @@ std::string percent_encoded(std::string_view text, bool keep_slash) {
 Value urlencode(Invocation& call) {
   const Dict* dict = call.self.get_if<Dict>();
   if (call.self.is_text() || (dict == nullptr && !is_iterable(call.self)))
-    return call.heap.text(percent_encoded(input_of(call).text, true));
+    return call.heap.text(percent_encoded(input_of(call).text, false));
   std::string out;
   const auto add = [&](const Value& key, const Value& value) {
     if (!out.empty()) out += '&';
-    out += percent_encoded(to_text(call.heap, key), false) + '=' +
-           percent_encoded(to_text(call.heap, value), false);
+    out += percent_encoded(to_text(call.heap, key), true) + '=' +
+           percent_encoded(to_text(call.heap, value), true);
     call.heap.require_room(out.size());
   };
   if (dict != nullptr) {
@@ -211,7 +216,8 @@ Value urlencode(Invocation& call) {
 
 Value xmlattr(Invocation& call) {
   const Dict* dict = call.self.get_if<Dict>();
-  if (dict == nullptr) fault("xmlattr takes an object, got a value of type {}", type_name(call.self));
+  if (dict == nullptr)
+    fault("xmlattr takes an object, got a value of type {}", type_name(call.self));
   std::string out;
   for (const auto& [key, value] : dict->entries) {
     if (value.is_none() || value.is_undefined()) continue;
@@ -248,7 +254,8 @@ Value tojson(Invocation& call) {
       style.indent = call.at(1).text();
     else
       style.indent.assign(
-          static_cast<size_t>(std::clamp<int64_t>(need_int(call.at(1), "the indent"), 0, 1000)), ' ');
+          static_cast<size_t>(std::clamp<int64_t>(need_int(call.at(1), "the indent"), 0, 1000)),
+          ' ');
   }
   if (call.has(2) && !call.at(2).is_none()) {
     const std::vector<Value> both = elements(call.heap, call.at(2));
@@ -261,8 +268,9 @@ Value tojson(Invocation& call) {
 }
 
 Value refuse(Invocation&) {
-  fault("the filters `random`, `urlize`, `pprint` and `wordwrap` are not supported; give the "
-        "template the text as it shall stand there");
+  fault(
+      "the filters `random`, `urlize`, `pprint` and `wordwrap` are not supported; give the "
+      "template the text as it shall stand there");
 }
 
 constexpr std::array kFilters = {
@@ -276,6 +284,7 @@ constexpr std::array kFilters = {
     Builtin{"join", "d? attribute?", join},
     Builtin{"lower", "", changed<lower_case_of>},
     Builtin{"pprint", "*", refuse},
+    Builtin{"random", "*", refuse},
     Builtin{"replace", "old new count?", replace},
     Builtin{"safe", "", safe},
     Builtin{"string", "", string},

@@ -44,7 +44,8 @@ std::string int_digits(Int value, const FormatSpec& spec) {
 
 std::string float_digits(double value, const FormatSpec& spec) {
   if (spec.precision > kMaxPrecision)
-    fault("a number cannot be written with {} digits; the most are {}", spec.precision, kMaxPrecision);
+    fault("a number cannot be written with {} digits; the most are {}", spec.precision,
+          kMaxPrecision);
   const double size = std::abs(value);
   if (std::isnan(size) || std::isinf(size)) return std::isnan(size) ? "nan" : "inf";
   const int precision = spec.precision < 0 ? 6 : static_cast<int>(spec.precision);
@@ -62,7 +63,8 @@ std::string float_digits(double value, const FormatSpec& spec) {
     case 'G':
       return fmt::format("{:.{}g}", size, std::max(precision, 1));
     default:
-      return spec.precision < 0 ? float_text(size) : fmt::format("{:.{}g}", size, std::max(precision, 1));
+      return spec.precision < 0 ? float_text(size)
+                                : fmt::format("{:.{}g}", size, std::max(precision, 1));
   }
 }
 
@@ -158,7 +160,8 @@ class BraceFormat {
     const size_t end = rest_.find('}');
     if (end == std::string_view::npos) fault("a '{{' in a format is not closed");
     std::string_view body = rest_.substr(0, end);
-    if (body.find('{') != std::string_view::npos) fault("a format within a format is not supported");
+    if (body.find('{') != std::string_view::npos)
+      fault("a format within a format is not supported");
     rest_.remove_prefix(end + 1);
     std::string_view spec, conversion;
     if (const size_t colon = body.find(':'); colon != std::string_view::npos) {
@@ -212,8 +215,7 @@ class BraceFormat {
       fault("the format asks for '{}', which was not given", name);
     }
     if (index >= arguments_.positional.size())
-      fault("the format asks for value {}, and {} were given", index,
-            arguments_.positional.size());
+      fault("the format asks for value {}, and {} were given", index, arguments_.positional.size());
     return arguments_.positional[index];
   }
 
@@ -231,7 +233,8 @@ std::string formatted(Heap& heap, const Value& value, const FormatSpec& spec) {
   const bool as_int = spec.type != 0 && kInts.find(spec.type) != std::string_view::npos;
   if (value.is_number() && !(value.is_bool() && spec.type == 0 && spec.width == 0)) {
     const bool is_float = value.is_float() || as_float;
-    if (as_int && value.is_float()) fault("the format '{}' is for integers, and this is a float", spec.type);
+    if (as_int && value.is_float())
+      fault("the format '{}' is for integers, and this is a float", spec.type);
     if (spec.type != 0 && !as_int && !as_float) fault("'{}' is not a format of numbers", spec.type);
     const bool minus = value.is_float() ? std::signbit(value.number()) : value.integer() < 0;
     std::string digits =

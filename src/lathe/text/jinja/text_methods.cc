@@ -21,7 +21,9 @@ std::string_view self_of(const Invocation& call) {
 Value like_self(Invocation& call, std::string text) {
   return call.heap.text(std::move(text), call.self.is_safe_text());
 }
-Value like_self(Invocation& call, std::string_view text) { return like_self(call, std::string(text)); }
+Value like_self(Invocation& call, std::string_view text) {
+  return like_self(call, std::string(text));
+}
 
 template <std::string (*change)(std::string_view)>
 Value changed(Invocation& call) {
@@ -40,7 +42,9 @@ Value strip(Invocation& call) {
   return like_self(call, strip_right(strip_left(self_of(call), drop), drop));
 }
 Value lstrip(Invocation& call) { return like_self(call, strip_left(self_of(call), dropped(call))); }
-Value rstrip(Invocation& call) { return like_self(call, strip_right(self_of(call), dropped(call))); }
+Value rstrip(Invocation& call) {
+  return like_self(call, strip_right(self_of(call), dropped(call)));
+}
 
 Value list_of(Invocation& call, const std::vector<std::string_view>& parts) {
   std::vector<Value> out;
@@ -54,7 +58,7 @@ std::vector<std::string_view> words_of(std::string_view text, int64_t limit) {
   const auto not_space = [](char32_t c) { return !is_space(c); };
   for (text = strip_left(text); !text.empty(); text = strip_left(text)) {
     if (limit >= 0 && static_cast<int64_t>(words.size()) == limit) {
-      words.push_back(strip_right(text));
+      words.push_back(text);
       break;
     }
     const std::string_view rest = strip_left(text, not_space);
@@ -69,7 +73,7 @@ std::vector<std::string_view> words_from_right(std::string_view text, int64_t li
   const auto not_space = [](char32_t c) { return !is_space(c); };
   for (text = strip_right(text); !text.empty(); text = strip_right(text)) {
     if (limit >= 0 && static_cast<int64_t>(words.size()) == limit) {
-      words.push_back(strip_left(text));
+      words.push_back(text);
       break;
     }
     const std::string_view rest = strip_right(text, not_space);
@@ -117,16 +121,16 @@ Value partition_at(Invocation& call, bool from_right) {
   if (at == std::string_view::npos)
     return from_right ? call.heap.tuple({value(""), value(""), value(text)})
                       : call.heap.tuple({value(text), value(""), value("")});
-  return call.heap.tuple({value(text.substr(0, at)), value(separator),
-                          value(text.substr(at + separator.size()))});
+  return call.heap.tuple(
+      {value(text.substr(0, at)), value(separator), value(text.substr(at + separator.size()))});
 }
 Value partition(Invocation& call) { return partition_at(call, false); }
 Value rpartition(Invocation& call) { return partition_at(call, true); }
 
 Value replace(Invocation& call) {
-  return like_self(call, replaced(self_of(call), call.text(0, "what to replace"),
-                                  call.text(1, "the replacement"),
-                                  call.integer(2, -1, "how often to replace")));
+  return like_self(
+      call, replaced(self_of(call), call.text(0, "what to replace"),
+                     call.text(1, "the replacement"), call.integer(2, -1, "how often to replace")));
 }
 
 // The part of the text that begin and end, both optional, name; -1 as its first byte if there is none.
@@ -188,7 +192,8 @@ Value count(Invocation& call) {
   if (!w.exists) return 0;
   if (part.empty()) return count_characters(w.text) + 1;
   int64_t n = 0;
-  for (size_t at = 0; (at = w.text.find(part, at)) != std::string_view::npos; at += part.size()) ++n;
+  for (size_t at = 0; (at = w.text.find(part, at)) != std::string_view::npos; at += part.size())
+    ++n;
   return n;
 }
 
@@ -232,7 +237,8 @@ std::string padding(Invocation& call, int64_t count) {
 
 int64_t missing_to_width(Invocation& call) {
   const int64_t width = need_int(call.at(0), "the width");
-  return width > INT32_MAX ? width : std::max<int64_t>(0, width - static_cast<int64_t>(length(call.self)));
+  return width > INT32_MAX ? width
+                           : std::max<int64_t>(0, width - static_cast<int64_t>(length(call.self)));
 }
 Value ljust(Invocation& call) {
   return like_self(call, std::string(self_of(call)) + padding(call, missing_to_width(call)));
@@ -279,7 +285,8 @@ template <bool (*is_one)(UChar32), bool empty = false>
 Value all_are(Invocation& call) {
   const std::vector<char32_t> characters = characters_of(self_of(call));
   if (characters.empty()) return empty;
-  return std::ranges::all_of(characters, [](char32_t c) { return is_one(static_cast<UChar32>(c)); });
+  return std::ranges::all_of(characters,
+                             [](char32_t c) { return is_one(static_cast<UChar32>(c)); });
 }
 
 bool is_letter(UChar32 c) { return u_isalpha(c); }

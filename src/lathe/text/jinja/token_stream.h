@@ -41,9 +41,9 @@ class TokenStream {
   // Throws SyntaxFault at the present token, saying what stands there.
   template <class... Args>
   [[noreturn]] void bad(fmt::format_string<Args...> format, Args&&... args) const {
-    throw SyntaxFault{now().at, fmt::format("{}, found {}",
-                                            fmt::format(format, std::forward<Args>(args)...),
-                                            shown(now()))};
+    throw SyntaxFault{now().at,
+                      fmt::format("{}, found {}", fmt::format(format, std::forward<Args>(args)...),
+                                  shown(now()))};
   }
 
  private:

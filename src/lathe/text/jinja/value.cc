@@ -76,7 +76,8 @@ int compare_numbers(const Value& a, const Value& b) {
 int compare_sequences(Heap& heap, const Sequence& a, const Sequence& b, int depth) {
   const size_t both = std::min(a.items.size(), b.items.size());
   for (size_t i = 0; i < both; ++i)
-    if (!equal(heap, a.items[i], b.items[i], depth + 1)) return compare(heap, a.items[i], b.items[i], depth + 1);
+    if (!equal(heap, a.items[i], b.items[i], depth + 1))
+      return compare(heap, a.items[i], b.items[i], depth + 1);
   return a.items.size() < b.items.size() ? -1 : a.items.size() > b.items.size();
 }
 
@@ -196,11 +197,11 @@ bool equal(Heap& heap, const Value& a, const Value& b, int depth) {
   if (a.is_undefined() || b.is_undefined()) return a.is_undefined() && b.is_undefined();
   if (!a.is_object() || !b.is_object()) return false;
   if (a.is_same_object(b)) return true;
-  if (const Sequence *x = a.get_if<Sequence>(), *y = b.get_if<Sequence>(); x && y)
+  if (const Sequence* x = a.get_if<Sequence>(), *y = b.get_if<Sequence>(); x && y)
     return equal_sequences(heap, *x, *y, depth);
-  if (const Dict *x = a.get_if<Dict>(), *y = b.get_if<Dict>(); x && y)
+  if (const Dict* x = a.get_if<Dict>(), *y = b.get_if<Dict>(); x && y)
     return equal_dicts(heap, *x, *y, depth);
-  if (const Range *x = a.get_if<Range>(), *y = b.get_if<Range>(); x && y)
+  if (const Range* x = a.get_if<Range>(), *y = b.get_if<Range>(); x && y)
     return equal_ranges(*x, *y);
   return false;
 }

@@ -63,8 +63,7 @@ class Value {
   Value(double v) : data_(v) {}
   Value(Text v) : data_(std::move(v)) {}
   template <class T>
-    requires std::is_base_of_v<Object, T>
-  Value(T* v) : data_(static_cast<Object*>(v)) {}
+  requires std::is_base_of_v<Object, T> Value(T* v) : data_(static_cast<Object*>(v)) {}
   Value(const void*) = delete;  // a pointer that is no Object would be a truth value
 
   template <class T>
@@ -96,7 +95,9 @@ class Value {
   std::string_view text() const { return std::get<Text>(data_)->bytes; }
   const TextData& text_data() const { return *std::get<Text>(data_); }
   Int integer() const { return is_bool() ? Int{std::get<bool>(data_)} : std::get<Int>(data_); }
-  double number() const { return is_float() ? std::get<double>(data_) : static_cast<double>(integer()); }
+  double number() const {
+    return is_float() ? std::get<double>(data_) : static_cast<double>(integer());
+  }
   bool is_safe_text() const { return is_text() && text_data().safe; }
 
   bool is_same_object(const Value& other) const;
@@ -110,16 +111,15 @@ class Value {
 enum class SequenceForm { kList, kTuple, kKeys, kValues, kItems, kGenerator };
 struct Sequence : Object {
   static constexpr ObjectKind kKind = ObjectKind::kSequence;
-  Sequence(SequenceForm f, std::vector<Value> v)
-      : Object(kKind), form(f), items(std::move(v)) {}
+  Sequence(SequenceForm f, std::vector<Value> v) : Object(kKind), form(f), items(std::move(v)) {}
   bool is_list() const { return form == SequenceForm::kList; }
   bool is_tuple() const { return form == SequenceForm::kTuple; }
   bool has_index() const { return is_list() || is_tuple(); }
   bool is_generator() const { return form == SequenceForm::kGenerator; }
   const SequenceForm form;
   const std::vector<Value> items;
-  size_t taken = 0;                      // of a generator
-  bool is_group = false;                 // of `groupby`: (grouper, list)
+  size_t taken = 0;       // of a generator
+  bool is_group = false;  // of `groupby`: (grouper, list)
 };
 
 // In the order of insertion. Keys are texts, numbers, none, and tuples of these.

@@ -59,8 +59,9 @@ std::string sequence_repr(Heap& heap, const Sequence& sequence, int depth) {
     case SequenceForm::kGenerator:
       break;
   }
-  fault("what a filter gives element by element cannot be printed; make it a list with `list`, or "
-        "a text with `join`");
+  fault(
+      "what a filter gives element by element cannot be printed; make it a list with `list`, or "
+      "a text with `join`");
 }
 
 std::string dict_repr(Heap& heap, const Dict& dict, int depth) {
@@ -120,11 +121,13 @@ std::string float_text(double value) {
   if (std::isnan(value)) return "nan";
   if (std::isinf(value)) return value < 0 ? "-inf" : "inf";
   char buffer[64];
-  const auto end = std::to_chars(buffer, buffer + sizeof(buffer), value, std::chars_format::scientific);
+  const auto end =
+      std::to_chars(buffer, buffer + sizeof(buffer), value, std::chars_format::scientific);
   const std::string_view all(buffer, static_cast<size_t>(end.ptr - buffer));
   const int exponent = std::stoi(std::string(all.substr(all.find('e') + 1)));
   if (value != 0 && (exponent < -4 || exponent >= 16)) return std::string(all);
-  const auto fixed = std::to_chars(buffer, buffer + sizeof(buffer), value, std::chars_format::fixed);
+  const auto fixed =
+      std::to_chars(buffer, buffer + sizeof(buffer), value, std::chars_format::fixed);
   std::string out(buffer, fixed.ptr);
   return out.find('.') == std::string::npos ? out + ".0" : out;
 }

@@ -3,8 +3,8 @@
 #include "lathe/cli/commands/bench/bench.h"
 #include "lathe/cli/commands/commands.h"
 #include "lathe/cli/commands/model/model_input.h"
-#include "lathe/infer/contiguous_cache.h"
 #include "lathe/infer/engine.h"
+#include "lathe/infer/generate.h"
 #include "lathe/kernels/machine.h"
 #include "lathe/model/load_model.h"
 
@@ -31,16 +31,15 @@ int run_decode(const DecodeOptions& o, CommandContext& context) {
   config.max_new_tokens = o.new_tokens + 1;
   // Timed from the first token on, so that the prompt's own pass does not count.
   std::vector<std::chrono::steady_clock::time_point> times;
-  GenerateRequest request{{{1, 1}}, [&](size_t, int32_t) {
-                            times.push_back(std::chrono::steady_clock::now());
-                            return true;
-                          }};
-  Engine engine(*model, config);
-  const int64_t most = engine.room(2) - 1;
+  const GenerateRequest request{{{1, 1}}, [&](size_t, int32_t) {
+                                  times.push_back(std::chrono::steady_clock::now());
+                                  return true;
+                                }};
+  const int64_t most = room_after(*model, 2) - 1;
   require(o.new_tokens <= most, ErrorKind::kUsage, "--new-tokens",
           "{} tokens do not fit after the two tokens of the prompt; ask for at most {}",
           o.new_tokens, most);
-  engine.generate(request);
+  generate(*model, config, request);
   const double seconds = std::chrono::duration<double>(times.back() - times.front()).count();
   const double rate = static_cast<double>(o.new_tokens) / seconds;
   double bytes = 0;
@@ -78,9 +77,18 @@ int run_prefill(const PrefillOptions& o, CommandContext& context) {
   for (size_t i = 0; i < prompt.size(); ++i)
     prompt[i] =
         static_cast<int32_t>(Rng(0).below(i, static_cast<uint64_t>(model->config().vocab_size)));
-  Engine engine(*model, config);
-  engine.generate({{prompt}, {}});
-  const auto times = sorted_seconds(o.runs, [&] { engine.generate({{prompt}, {}}); });
+  Engine engine(*model, {.cache_tokens = o.tokens + 64,
+                         .text_tokens = o.tokens + 64,
+                         .token_budget = std::max<int64_t>(o.tokens, 1),
+                         .max_sequences = 1});
+  const auto read_prompt = [&] {
+    const Submission taken =
+        engine.submit({.prompt = prompt, .sampling = config, .share_prefix = false});
+    if (taken.refusal) throw Error(ErrorKind::kData, taken.refusal->where, taken.refusal->message);
+    engine.run();
+  };
+  read_prompt();
+  const auto times = sorted_seconds(o.runs, read_prompt);
   const double rate = static_cast<double>(o.tokens) / times[times.size() / 2];
   const double flops = rate * 2.0 * static_cast<double>(model->parameter_count());
   const double limit = kernels::measure_matrix_rate(dtype_of_precision(o.precision));

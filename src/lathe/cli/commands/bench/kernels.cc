@@ -6,6 +6,7 @@
 #include "lathe/cli/commands/bench/bench.h"
 #include "lathe/kernels/machine.h"
 #include "lathe/kernels/quantized/packed_rows.h"
+#include "lathe/ops/rows.h"
 
 namespace lathe {
 namespace {
@@ -150,9 +151,9 @@ class KernelBench {
                  w = zeros({kTaps, o_.width}, dtype_), b = zeros({o_.width}, DType::kF32),
                  dx = zeros(x.shape(), dtype_), dw = zeros(w.shape(), DType::kF32),
                  db = zeros(b.shape(), DType::kF32);
-    const std::vector<int32_t> one = {0, static_cast<int32_t>(o_.rows)};
-    const Tensor offsets = Tensor::of(std::span(one), {2});  // a single sequence
-    const kernels::ConvSpec causal{.taps = kTaps, .outputs = offsets, .inputs = offsets};
+    const Sequences one = Sequences::equal(1, o_.rows);
+    const kernels::ConvSpec causal{
+        .taps = kTaps, .outputs = one.offsets().view(), .inputs = one.offsets().view()};
     time("depthwise_conv", 2 * size(x), 0, [&] { k_.depthwise_conv(x, w, b, y, causal); });
     time("depthwise_conv_backward", 3 * size(x), 0, [&] {
       k_.depthwise_conv_backward(

@@ -9,7 +9,7 @@
 #include "lathe/cli/commands/model/model_input.h"
 #include "lathe/cli/frame/interrupt.h"
 #include "lathe/config/read_write.h"
-#include "lathe/infer/engine.h"
+#include "lathe/infer/generate.h"
 #include "lathe/io/json_file.h"
 #include "lathe/model/load_model.h"
 #include "lathe/text/tokenizer.h"
@@ -70,12 +70,11 @@ GenerationConfig effective_config(const GenerateOptions& o, const ModelConfig& m
 GenerationConfig fitting(GenerationConfig config, Transformer& model, const IdRows& prompts,
                          const CommandContext& context) {
   if (std::ranges::find(context.given, "max_new_tokens") != context.given.end()) return config;
-  const Engine engine(model, config);
   const int64_t wanted = config.max_new_tokens;
   for (const auto& prompt : prompts)
     config.max_new_tokens = std::min(
         config.max_new_tokens,
-        engine.room(static_cast<int64_t>(prompt.size()), static_cast<int64_t>(prompts.size())));
+        room_after(model, std::ssize(prompt), std::ssize(prompts)));
   if (config.max_new_tokens < wanted)
     context.log.info("writing at most {} tokens instead of {}: more do not fit after the prompt",
                      config.max_new_tokens, wanted);
@@ -100,7 +99,7 @@ int generate_ids(const GenerateOptions& o, Transformer& model, CommandContext& c
     return rows.empty() || rows[row].push(token);
   };
   const IdRows out =
-      Engine(model, fitting(o.generation, model, request.prompts, context)).generate(request);
+      generate(model, fitting(o.generation, model, request.prompts, context), request);
   const Json result = {{"output_ids", out}};
   if (context.json) {
     context.print_json(result);
@@ -127,7 +126,7 @@ int generate_text(const GenerateOptions& o, Transformer& model, CommandContext& 
     throw_if_interrupted();
     return stream.push(token);
   };
-  const IdRows out = Engine(model, generation).generate(request);
+  const IdRows out = generate(model, generation, request);
   const std::string text = stream.finish();
   if (context.json) {
     context.print_json({{"prompt", *o.prompt}, {"text", text}, {"output_ids", out}});

@@ -1,43 +1,68 @@
 #include <algorithm>
-#include <filesystem>
 #include <nlohmann/json.hpp>
 
 #include "lathe/base/strings.h"
 #include "lathe/cli/commands/commands.h"
+#include "lathe/cli/commands/model/quantize_bill.h"
 #include "lathe/cli/frame/interrupt.h"
-#include "lathe/cli/frame/progress.h"
+#include "lathe/io/atomic_file.h"
 #include "lathe/io/json_file.h"
 #include "lathe/io/mapped_file.h"
-#include "lathe/model/divergence.h"
-#include "lathe/model/gguf/gguf_model.h"
-#include "lathe/model/gguf/write_gguf.h"
+#include "lathe/model/family.h"
+#include "lathe/model/gguf/architecture.h"
 #include "lathe/model/load_model.h"
 #include "lathe/text/tokenizer.h"
 
 namespace lathe {
 namespace {
 
-namespace fs = std::filesystem;
-using Json = nlohmann::ordered_json;
-
 struct QuantizeOptions {
-  std::string model, type, out;
+  std::string model, out;
+  std::optional<std::string> type;
   bool pure = false;
   std::vector<std::string> tensor;
-  std::optional<std::string> eval, bill;
+  std::optional<double> budget_mib, budget_kl;
+  std::optional<std::string> calibration, imatrix, eval, bill, curve;
 
   void visit(Visitor& v) {
     v.positional("model", model, kModelHelp);
-    v.choice("type", type, writable_block_types(), "type of the matrices", required());
+    v.choice("type", type, writable_block_types(), "type of the matrices");
     v.field("out", out, "GGUF file to write", required());
     v.field("pure", pure,
             "every matrix in --type; without, routers, positions and the output matrix are finer");
     v.field("tensor", tensor,
             "REGEX=TYPE: the type of the tensors in whose names the expression is found");
+    v.field("budget_mib", budget_mib,
+            "instead of --type: choose each tensor's type for the smallest KL in a file of at most "
+            "this size",
+            above(0));
+    v.field("budget_kl", budget_kl,
+            "instead of --type: choose them for the smallest file with at most this mean KL",
+            above(0));
+    v.field("calibration", calibration,
+            "text whose activations say which columns matter; errors are weighed by that");
+    v.field("imatrix", imatrix, "the same from a file of llama-imatrix");
     v.field("eval", eval, "text on which the result is compared with the original");
     v.field("bill", bill, "JSON file for what is printed: errors, bytes, and the comparison");
+    v.field("curve", curve, "SVG file for the sizes and their KL that a budget chooses from");
   }
+
+  bool has_budget() const { return budget_mib || budget_kl; }
 };
+
+void check(const QuantizeOptions& o) {
+  const int ways = (o.type ? 1 : 0) + (o.budget_mib ? 1 : 0) + (o.budget_kl ? 1 : 0);
+  require(ways == 1, ErrorKind::kUsage, "quantize",
+          "give one of --type, --budget-mib and --budget-kl; {} are given", ways);
+  require(!o.has_budget() || !o.pure, ErrorKind::kUsage, "--pure",
+          "has no meaning with a budget, which mixes types; leave it out");
+  require(!o.has_budget() || o.calibration || o.eval, ErrorKind::kUsage, "quantize",
+          "a budget needs a text to measure on; give --calibration TEXT or --eval TEXT");
+  require(!o.curve || o.has_budget(), ErrorKind::kUsage, "--curve",
+          "is drawn for a budget only; give --budget-mib or --budget-kl, or leave it out");
+  require(!o.calibration || !o.imatrix, ErrorKind::kUsage, "--imatrix",
+          "and --calibration both say which columns matter; give one of them");
+}
 
 // "ffn_down=Q8_0"
 std::pair<std::string, const BlockType*> parse_override(const std::string& text) {
@@ -47,129 +72,166 @@ std::pair<std::string, const BlockType*> parse_override(const std::string& text)
   return {text.substr(0, at), &writable_block_type(text.substr(at + 1))};
 }
 
-std::vector<WrittenTensor> write(const QuantizeOptions& o, Transformer& model,
-                                 CommandContext& context) {
-  WriteGgufOptions options{
-      .types = {&writable_block_type(o.type), o.pure}, .from = o.model, .log = context.log};
-  for (const std::string& text : o.tensor) options.types.overrides.push_back(parse_override(text));
-  Progress progress(context.progress, "quantising", static_cast<double>(model.parameter_count()),
-                    "");
-  options.progress = [&](int64_t done) {
+// One run of the command.
+class Quantization {
+ public:
+  Quantization(const QuantizeOptions& o, CommandContext& context)
+      : o_(o),
+        context_(context),
+        // A budget tries types in place, and needs memory of its own for that.
+        model_(
+            load_model(o.model, {.dtype = DType::kF32,
+                                 .residence = o.has_budget() ? Residence::kOwn : Residence::kMapped,
+                                 .log = context.log})) {
     throw_if_interrupted();
-    progress.update(static_cast<double>(done));
-  };
-  auto written = write_gguf(model, o.out, options);
-  progress.finish();
-  return written;
-}
-
-Divergence compare(const QuantizeOptions& o, const Transformer& original, CommandContext& context) {
-  const Tokenizer tokenizer = load_tokenizer(o.model);
-  const std::vector<int32_t> ids = tokenizer.encode(read_file(*o.eval));
-  const auto quantised = load_model(o.out, {.dtype = DType::kF32, .log = context.log});
-  Progress progress(context.progress, "comparing", static_cast<double>(ids.size()), "tokens");
-  const Divergence d = divergence(original, *quantised, ids, {.progress = [&](int64_t done) {
-                                    throw_if_interrupted();
-                                    progress.update(static_cast<double>(done));
-                                  }});
-  progress.finish();
-  return d;
-}
-
-// The types that a GGUF file's matrices had before.
-std::vector<std::string> source_types(const std::string& model) {
-  std::vector<std::string> types;
-  if (!is_gguf_file(model)) return types;
-  const GgufReader file(model);
-  for (const ArraySpan& array : file.arrays())
-    if (array.shape.size() > 1 && std::ranges::find(types, array.dtype) == types.end())
-      types.push_back(array.dtype);
-  return types;
-}
-
-Json make_bill(const QuantizeOptions& o, const std::vector<WrittenTensor>& tensors,
-               const std::optional<Divergence>& d) {
-  Json bill = {{"type", o.type}, {"file_bytes", fs::file_size(o.out)}};
-  double bits = 0, elements = 0;
-  Json list = Json::array(), fallbacks = Json::array();
-  for (const WrittenTensor& t : tensors) {
-    bits += t.type->bits() * static_cast<double>(t.elements);
-    elements += static_cast<double>(t.elements);
-    list.push_back({{"name", t.name}, {"type", t.type->name}, {"rmse", t.rmse}});
-    if (t.is_fallback) fallbacks.push_back(t.name);
+    for (const std::string& text : o.tensor)
+      options_.types.overrides.push_back(parse_override(text));
+    options_.from = o.model;
+    options_.log = context.log;
+    bill_ = {.type = o.type.value_or("mixed"), .from = o.model, .to = o.out};
   }
-  bill["bits_per_weight"] = bits / elements;
-  if (const auto types = source_types(o.model); !types.empty()) bill["source_types"] = types;
-  if (d)
-    bill.update({{"windows", d->windows},
-                 {"tokens", d->tokens},
-                 {"perplexity", d->perplexity},
-                 {"perplexity_original", d->perplexity_original},
-                 {"kl_mean", d->kl_mean},
-                 {"kl_p99", d->kl_p99},
-                 {"top1_agreement", d->top1_agreement}});
-  bill["tensors"] = std::move(list);
-  bill["fallbacks"] = std::move(fallbacks);
-  return bill;
-}
 
-// "blk.3" of "blk.3.ffn_up.weight", else the name without its ending.
-std::string layer_of(const std::string& name) {
-  const size_t first = name.find('.');
-  const size_t second = name.find('.', first + 1);
-  return name.starts_with("blk.") ? name.substr(0, second) : name.substr(0, first);
-}
-
-void print_errors_by_layer(const std::vector<WrittenTensor>& tensors, CommandContext& context) {
-  std::vector<std::pair<std::string, const WrittenTensor*>> worst;
-  for (const WrittenTensor& t : tensors) {
-    const std::string layer = layer_of(t.name);
-    if (worst.empty() || worst.back().first != layer) worst.emplace_back(layer, &t);
-    if (t.rmse > worst.back().second->rmse) worst.back().second = &t;
+  const QuantizeBill& run() {
+    weigh_columns();
+    if (o_.type) {
+      options_.types.type = &writable_block_type(*o_.type);
+      options_.types.pure = o_.pure;
+      write();
+      if (o_.eval) bill_.divergence = compare(*o_.eval);
+    } else {
+      choose_by_budget();
+    }
+    return bill_;
   }
-  context.out << fmt::format("{:<14} {:>10}  {}\n", "layer", "rmse", "of its worst tensor");
-  for (const auto& [layer, t] : worst)
-    context.out << fmt::format("{:<14} {:>10.3g}  {} ({})\n", layer, t->rmse, t->name,
-                               t->type->name);
-}
 
-void print(const QuantizeOptions& o, const Json& bill, const std::vector<WrittenTensor>& tensors,
-           CommandContext& context) {
-  print_errors_by_layer(tensors, context);
-  context.out << fmt::format("{}: {}, {:.2f} bits per weight\n", o.out,
-                             human_bytes(bill["file_bytes"].get<double>()),
-                             bill["bits_per_weight"].get<double>());
-  if (bill.contains("source_types"))
-    context.out << fmt::format("quantised from a file that was already in {}\n",
-                               join(bill["source_types"].get<std::vector<std::string>>(), ", "));
-  if (!bill["fallbacks"].empty())
-    context.out << fmt::format("rows do not fit blocks of {}, so a simpler type is used for: {}\n",
-                               o.type,
-                               join_some(bill["fallbacks"].get<std::vector<std::string>>()));
-  if (bill.contains("kl_mean"))
-    context.out << fmt::format(
-        "perplexity {:.4f} (original {:.4f}), KL mean {:.6f}, 99th percentile {:.5f}, same likeliest "
-        "token {:.2f} %, over {} tokens\n",
-        bill["perplexity"].get<double>(), bill["perplexity_original"].get<double>(),
-        bill["kl_mean"].get<double>(), bill["kl_p99"].get<double>(),
-        100 * bill["top1_agreement"].get<double>(), bill["tokens"].get<int64_t>());
-  else
-    context.out << "give --eval TEXT to see what this costs in perplexity and KL\n";
-}
+ private:
+  std::vector<int32_t> ids_of(const std::string& path) {
+    if (!tokenizer_) tokenizer_.emplace(load_tokenizer(o_.model));
+    return tokenizer_->encode(read_file(path));
+  }
+
+  // A bar, and a function that moves it and lets Ctrl-C through.
+  template <class F>
+  auto with_progress(const char* label, double total, const char* unit, F&& f) {
+    Progress progress(context_.progress, label, total, unit);
+    auto result = f([&](int64_t done) {
+      throw_if_interrupted();
+      progress.update(static_cast<double>(done));
+    });
+    progress.finish();
+    return result;
+  }
+
+  void weigh_columns() {
+    if (o_.imatrix) importances_ = read_imatrix(*o_.imatrix);
+    if (o_.calibration) {
+      const auto ids = ids_of(*o_.calibration);
+      importances_ =
+          with_progress("calibrating", static_cast<double>(ids.size()), "tokens",
+                        [&](auto report) { return calibrate(*model_, ids, {.progress = report}); });
+    }
+    if (importances_) options_.importances = &*importances_;
+  }
+
+  void write() {
+    bill_.tensors = with_progress("quantising", static_cast<double>(model_->parameter_count()), "",
+                                  [&](auto report) {
+                                    options_.progress = report;
+                                    return write_gguf(*model_, o_.out, options_);
+                                  });
+  }
+
+  Divergence compare(const std::string& text) {
+    const auto ids = ids_of(text);
+    const auto quantised = load_model(o_.out, {.dtype = DType::kF32, .log = context_.log});
+    return with_progress("comparing", static_cast<double>(ids.size()), "tokens", [&](auto report) {
+      return divergence(*model_, *quantised, ids, {.progress = report});
+    });
+  }
+
+  void choose_by_budget() {
+    const std::string& text = o_.calibration ? *o_.calibration : *o_.eval;
+    const auto tensors =
+        map_weights(*model_, gguf_architecture_of(family_for(model_->config())).weights);
+    const auto matrices = std::ranges::count_if(
+        tensors, [](const DiskTensor& tensor) { return tensor.shape.rank() > 1; });
+    const auto costs =
+        with_progress("measuring", static_cast<double>(matrices), "tensors", [&](auto report) {
+          return measure_costs(*model_, tensors, ids_of(text),
+                               {.importances = options_.importances, .progress = report});
+        });
+    bill_.curve = size_curve(costs);
+    if (o_.budget_mib)
+      fit_size(static_cast<int64_t>(*o_.budget_mib * (1 << 20)));
+    else
+      fit_kl(*o_.budget_kl, o_.eval ? *o_.eval : text);
+    if (o_.curve) write_file_atomically(*o_.curve, draw_curve(bill_));
+  }
+
+  void take(size_t point) {
+    bill_.chosen = point;
+    options_.types.by_name = bill_.curve[point].types;
+  }
+
+  void fit_size(int64_t budget) {
+    const auto planned = [&](size_t point) {
+      take(point);
+      return planned_gguf_bytes(*model_, o_.out, options_);
+    };
+    const int64_t smallest = planned(0);
+    require(smallest <= budget, ErrorKind::kUsage, "--budget-mib",
+            "the smallest file that the types allow has {:.1f} MiB; ask for at least that",
+            static_cast<double>(smallest) / (1 << 20));
+    // Sizes grow along the curve: the last that fits, by halving.
+    size_t fits = 0, end = bill_.curve.size();
+    while (end - fits > 1) {
+      const size_t middle = fits + (end - fits) / 2;
+      (planned(middle) <= budget ? fits : end) = middle;
+    }
+    take(fits);
+    write();
+    if (o_.eval) bill_.divergence = compare(*o_.eval);
+  }
+
+  // What is measured differs from what the curve predicts, so that it is aimed at anew until it fits.
+  void fit_kl(double most, const std::string& text) {
+    double aim = most;
+    for (int attempt = 0; attempt < kAttempts; ++attempt) {
+      const auto point =
+          std::ranges::find_if(bill_.curve, [&](const BudgetPoint& p) { return p.kl <= aim; });
+      const bool is_last = point == bill_.curve.end();
+      take(static_cast<size_t>((is_last ? point - 1 : point) - bill_.curve.begin()));
+      write();
+      bill_.divergence = compare(text);
+      if (bill_.divergence->kl_mean <= most) return;
+      if (is_last) break;
+      aim *= std::min(0.9, 0.95 * most / bill_.divergence->kl_mean);
+    }
+    fail(ErrorKind::kUsage, "--budget-kl",
+         "a mean KL of {} is not met: {} has {:.3g}; ask for more, or use --type F16", most, o_.out,
+         bill_.divergence->kl_mean);
+  }
+
+  static constexpr int kAttempts = 6;
+
+  const QuantizeOptions& o_;
+  CommandContext& context_;
+  std::unique_ptr<Transformer> model_;
+  std::optional<Tokenizer> tokenizer_;
+  std::optional<Importances> importances_;
+  WriteGgufOptions options_;
+  QuantizeBill bill_;
+};
 
 int run_quantize(const QuantizeOptions& o, CommandContext& context) {
-  const auto model = load_model(
-      o.model, {.dtype = DType::kF32, .residence = Residence::kMapped, .log = context.log});
-  throw_if_interrupted();
-  const auto tensors = write(o, *model, context);
-  std::optional<Divergence> d;
-  if (o.eval) d = compare(o, *model, context);
-  const Json bill = make_bill(o, tensors, d);
-  if (o.bill) write_json_file(*o.bill, bill);
+  check(o);
+  Quantization quantization(o, context);
+  const QuantizeBill& bill = quantization.run();
+  if (o.bill) write_json_file(*o.bill, json_of(bill));
   if (context.json) {
-    context.print_json(bill);
+    context.print_json(json_of(bill));
   } else {
-    print(o, bill, tensors, context);
+    print(bill, context.out);
   }
   return 0;
 }
@@ -186,6 +248,8 @@ Command quantize_command() {
            "docs/quantisation.md explains it and says which type to choose.\n\n"
            "  lathe quantize runs/demo/model --type Q8_0 --out demo.gguf --eval book.txt\n"
            "  lathe quantize runs/demo/model --type Q4_0 --tensor ffn_down=Q6_K --out "
+           "demo.gguf\n"
+           "  lathe quantize runs/demo/model --budget-mib 20 --calibration book.txt --out "
            "demo.gguf\n"
            "  lathe quantize demo.gguf --type F32 --out plain.gguf\n"},
       run_quantize);

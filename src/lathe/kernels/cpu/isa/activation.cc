@@ -1,6 +1,7 @@
 // One loop per catalogue entry: the scalar functions of activation/ inlined into vector loops over
 // floats.
 #include <algorithm>
+#include <array>
 
 #include "lathe/base/parallel.h"
 #include "lathe/kernels/activation/activations.h"
@@ -59,6 +60,23 @@ Runs runs_of(ActivationId id) {
   return runs;
 }
 
+// run(inputs…, y, n) so that an element has the same bits wherever it stands: the compiler may round
+// once less in the vectors of a loop than in what is left over, so what is left over is a vector too.
+template <class Run, class... X>
+void in_vectors(Run run, int64_t n, float* y, const X*... x) {
+  constexpr int64_t kBlock = 64;  // several vectors of every level
+  const int64_t whole = n / kBlock * kBlock, rest = n - whole;
+  if (whole > 0) run(x..., y, whole);
+  if (rest == 0) return;
+  const auto padded_run = [&](auto... buffers) {
+    float last[kBlock];
+    (std::fill(std::copy_n(x + whole, rest, buffers.data()), buffers.data() + kBlock, 0.0f), ...);
+    run(buffers.data()..., last, kBlock);
+    std::copy_n(last, rest, y + whole);
+  };
+  padded_run((static_cast<void>(x), std::array<float, kBlock>())...);
+}
+
 }  // namespace
 
 void activation(ActivationId f, const TensorView& x, const TensorView& y) {
@@ -66,7 +84,9 @@ void activation(ActivationId f, const TensorView& x, const TensorView& y) {
   with_type(x.dtype, [&](auto t) {
     using T = decltype(t);
     for_each_run({&y, &x}, kHeavyGrain, [&](const int64_t* at, int64_t n) {
-      as_floats(n, run, read(x.as<T>() + at[1]), write(y.as<T>() + at[0]));
+      as_floats(
+          n, [run](const float* in, float* out, int64_t size) { in_vectors(run, size, out, in); },
+          read(x.as<T>() + at[1]), write(y.as<T>() + at[0]));
     });
   });
 }
@@ -110,7 +130,12 @@ void gated(ActivationId f, const TensorView& x, const TensorView& y) {
     using T = decltype(t);
     for_each_gated_run(y.shape[0], width, [&](int64_t row, int64_t at, int64_t n) {
       const T* gate = row_of<T>(x, row) + at;
-      as_floats(n, run, read(gate), read(gate + width), write(row_of<T>(y, row) + at));
+      as_floats(
+          n,
+          [run](const float* g, const float* up, float* out, int64_t size) {
+            in_vectors(run, size, out, g, up);
+          },
+          read(gate), read(gate + width), write(row_of<T>(y, row) + at));
     });
   });
 }

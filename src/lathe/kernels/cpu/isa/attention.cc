@@ -8,9 +8,12 @@
 // multiplied in pairs, weights are rounded to bf16 for the second product; their sum is of the
 // unrounded ones.
 //
-// A unit of work is (sequence, key/value head, part of the queries); units are independent, so
-// threads take them as they come and the result does not depend on who took which. Few queries
-// (decoding) take another path (attention_decode.h) that reads keys and values in place.
+// A unit of work is (sequence, key/value head, part of the queries or of the group's heads); units
+// are independent, so threads take them as they come and the result does not depend on who took
+// which. Tiles of keys begin at multiples of kKeyTile of the sequence, and what a query does not see
+// adds nothing: a query has the same bits alone and among others, and wherever a text was cut for a
+// cache (tests/kernels/row_invariance_test.cc). Few queries (decoding): those of all heads of the
+// group are the rows of one tile, and each tile of keys is converted when its turn comes.
 
 #include <algorithm>
 #include <cmath>
@@ -29,9 +32,13 @@
 #include "lathe/kernels/cpu/isa/level.h"
 
 namespace lathe::kernels::LATHE_ISA_NAMESPACE {
-#include "lathe/kernels/cpu/isa/attention_decode.h"
+#include "lathe/kernels/cpu/isa/attention_scores.h"
 
 namespace {
+
+struct ForwardOutputs {
+  TensorView out, lse;
+};
 
 // Behind each row of `out` lies the row's sum of weights per relation, when Shaw's values are
 // added, so that one rescaling serves both.
@@ -49,9 +56,12 @@ struct ForwardBuffers {
   template <class Take>
   ForwardBuffers(const AttentionCall& c, Take&& take)
       : query(c.depth, {.plain = bool(c.tables().shaw_keys)}, take) {
-    const int64_t all = padded(c.most_keys, kKeyTile), tile = kQueryTile * kKeyTile;
-    keys = take_operand<E>(take, all * c.depth);
-    values = take_operand<E>(take, all * c.value_depth);
+    const int64_t tile = kQueryTile * kKeyTile;
+    const int64_t kept = c.spec->rows.most_queries() * c.group > kQueryTile
+                             ? padded(c.most_keys, kKeyTile)
+                             : kKeyTile;
+    keys = take_operand<E>(take, kept * c.depth);
+    values = take_operand<E>(take, kept * c.value_depth);
     weights = take_operand<E>(take, std::is_same_v<E, float> ? 0 : tile);
     shaw_keys = take(c.key_relations * c.depth);
     shaw_values = take(c.value_relations * c.value_depth);
@@ -97,27 +107,54 @@ void absorb_scores(const AttentionCall& c, int64_t rows, const ForwardBuffers<E>
   }
 }
 
+// The queries `rows` of the heads `heads`, which share keys and values: at most a tile. Row i of a
+// tile is of query i % rows.size() of head i / rows.size().
+struct Queries {
+  Range heads, rows;
+  int64_t count() const { return heads.size() * rows.size(); }
+};
+
+// f(h, the first row of its queries) for each head.
+template <class F>
+void for_each_head(const Queries& queries, F&& f) {
+  for (int64_t h = queries.heads.begin, row = 0; h < queries.heads.end;
+       ++h, row += queries.rows.size())
+    f(h, row);
+}
+
+// A converted tile of keys and values.
+template <class E>
+struct KeyTile {
+  const E *keys, *values;
+};
+
 // out += weights · values of one tile of keys.
 template <class E>
-void absorb_values(const AttentionCall& c, const ScoreTile& tile, const ForwardBuffers<E>& w) {
-  const int64_t stride = out_stride(c);
+void absorb_values(const AttentionCall& c, const Queries& queries, ScoreTile tile, const E* values,
+                   const ForwardBuffers<E>& w) {
+  const int64_t stride = out_stride(c), count = queries.count();
   if (c.spec->dropout > 0.0f) {
-    dropout_factors(c, tile, w.factors);
+    for_each_head(queries, [&](int64_t h, int64_t row) {
+      tile.h = h;
+      dropout_factors(c, tile, w.factors + row * kKeyTile);
+    });
 #pragma omp simd
-    for (int64_t i = 0; i < tile.rows * kKeyTile; ++i) w.scores[i] *= w.factors[i];
+    for (int64_t i = 0; i < count * kKeyTile; ++i) w.scores[i] *= w.factors[i];
   }
-  const TileOperand<E> p = along_keys(w.scores, tile.rows, w.weights);
-  tile_product<true, E>({tile.rows, c.value_depth, operand_length<E>(tile.columns), p.data, p.row,
-                         p.col, w.values + operand_length<E>(tile.s) * c.value_depth, c.value_depth,
-                         w.out, stride});
+  const TileOperand<E> p = along_keys(w.scores, count, w.weights);
+  tile_product<true, E>({count, c.value_depth, operand_length<E>(tile.columns), p.data, p.row,
+                         p.col, values, c.value_depth, w.out, stride});
   if (c.tables().shaw_values)
-    collect_relations(c, tile, c.tables().shaw_values, w.scores, {w.out + c.value_depth, stride});
+    for_each_head(queries, [&](int64_t, int64_t row) {
+      collect_relations(c, tile, c.tables().shaw_values, w.scores + row * kKeyTile,
+                        {w.out + row * stride + c.value_depth, stride});
+    });
 }
 
 template <class T>
-void store_outputs(const AttentionCall& c, int64_t h, Range rows,
+void store_outputs(const AttentionCall& c, const Queries& queries,
                    const ForwardBuffers<Operand<T>>& w, const ForwardOutputs& to) {
-  const int64_t count = rows.size(), stride = out_stride(c);
+  const int64_t count = queries.count(), stride = out_stride(c);
   if (c.tables().shaw_values)
     tile_product<true, float>({count, c.value_depth, c.tables().shaw_values.shape[0],
                                w.out + c.value_depth, stride, 1, w.shaw_values, c.value_depth,
@@ -127,91 +164,134 @@ void store_outputs(const AttentionCall& c, int64_t h, Range rows,
     float* row = w.out + r * stride;
 #pragma omp simd
     for (int64_t d = 0; d < c.value_depth; ++d) row[d] *= inverse;
-    if (to.lse)
-      to.lse.as<float>()[c.in_lse(h, rows.begin + r)] =
-          w.sum[r] > 0.0f ? w.maximum[r] + std::log(w.sum[r]) : kNothing;
   }
-  store_rows<T>(w.out, stride, to.out, c.sequence.query_rows, h, rows);
+  for_each_head(queries, [&](int64_t h, int64_t row) {
+    store_rows<T>(w.out + row * stride, stride, to.out, c.sequence.query_rows, h, queries.rows);
+    for (int64_t r = row; to.lse && r < row + queries.rows.size(); ++r)
+      to.lse.as<float>()[c.in_lse(h, queries.rows.begin + r - row)] =
+          w.sum[r] > 0.0f ? w.maximum[r] + std::log(w.sum[r]) : kNothing;
+  });
 }
 
+// Loads the queries and what they begin with: nothing, or the sink of their head.
 template <class T>
-void forward_tile(const AttentionCall& c, int64_t h, Range rows,
-                  const ForwardBuffers<Operand<T>>& w, const ForwardOutputs& to) {
-  using E = Operand<T>;
-  const int64_t count = rows.size(), depth = operand_length<E>(c.depth);
-  w.query.template load<T>(c.q, c.sequence.query_rows, h, rows, c.depth);
+void begin_queries(const AttentionCall& c, const Queries& queries,
+                   const ForwardBuffers<Operand<T>>& w) {
+  const int64_t count = queries.count(), each = queries.rows.size();
+  w.query.template load<T>(c.q, c.sequence.query_rows, queries.heads, queries.rows, c.depth);
   if (c.tables().shaw_keys)
     tile_product<false, float>({count, c.key_relations, c.depth, w.query.plain, c.depth, 1,
                                 w.shaw_keys, c.key_relations, w.related, c.key_relations,
                                 c.spec->scale});
-  const float sink = sink_logit(c, h);
   std::fill(w.out, w.out + count * out_stride(c), 0.0f);
-  std::fill(w.maximum, w.maximum + count, sink);
-  std::fill(w.sum, w.sum + count, sink == kNothing ? 0.0f : 1.0f);
-  for_each_tile(c, h, rows, [&](const ScoreTile& tile) {
-    tile_product<false, E>({count, kKeyTile, depth, w.query.left, depth, 1, w.keys + tile.s * depth,
-                            kKeyTile, w.scores, kKeyTile, c.spec->scale});
-    finish_scores(c, tile, w.related, w.scores);
-    absorb_scores(c, count, w);
-    absorb_values(c, tile, w);
+  for_each_head(queries, [&](int64_t h, int64_t row) {
+    const float sink = sink_logit(c, h);
+    std::fill_n(w.maximum + row, each, sink);
+    std::fill_n(w.sum + row, each, sink == kNothing ? 0.0f : 1.0f);
   });
-  store_outputs<T>(c, h, rows, w, to);
 }
 
-// Converts the keys and values that any of the queries sees.
-template <class T>
-void load_keys(const AttentionCall& c, int64_t kv, Range rows,
-               const ForwardBuffers<Operand<T>>& w) {
+// key_tile(tile): its converted keys and values.
+template <class T, class F>
+void forward_queries(const AttentionCall& c, const Queries& queries,
+                     const ForwardBuffers<Operand<T>>& w, const ForwardOutputs& to, F&& key_tile) {
   using E = Operand<T>;
-  const Range hull = c.visibility.hull(rows);
-  for (int64_t s = hull.begin / kKeyTile * kKeyTile; s < hull.end; s += kKeyTile) {
-    const Range keys{s, std::min(s + kKeyTile, c.keys())};
-    if (c.visibility.coverage(rows, keys) == Coverage::kNone) continue;
-    load_transposed<T>(c.k, c.sequence.key_rows, kv, keys, c.depth,
-                       w.keys + s * operand_length<E>(c.depth));
-    load_stacked<T>(c.v, c.sequence.key_rows, kv, keys, c.value_depth,
-                    w.values + operand_length<E>(s) * c.value_depth);
-  }
+  const int64_t count = queries.count(), depth = operand_length<E>(c.depth);
+  begin_queries<T>(c, queries, w);
+  for_each_tile(c, queries.heads.begin, queries.rows, [&](ScoreTile tile) {
+    const KeyTile<E> converted = key_tile(tile);
+    tile_product<false, E>({count, kKeyTile, depth, w.query.left, depth, 1, converted.keys,
+                            kKeyTile, w.scores, kKeyTile, c.spec->scale});
+    for_each_head(queries, [&](int64_t h, int64_t row) {
+      tile.h = h;
+      finish_scores(c, tile, w.related + row * c.key_relations, w.scores + row * kKeyTile);
+    });
+    absorb_scores(c, count, w);
+    absorb_values(c, queries, tile, converted.values, w);
+  });
+  store_outputs<T>(c, queries, w, to);
+}
+
+template <class T, class E>
+void convert_tile(const AttentionCall& c, int64_t kv, Range keys, E* to_keys, E* to_values) {
+  load_transposed<T>(c.k, c.sequence.key_rows, kv, keys, c.depth, to_keys);
+  load_stacked<T>(c.v, c.sequence.key_rows, kv, keys, c.value_depth, to_values);
+}
+
+template <class E>
+void convert_tables(const AttentionCall& c, const ForwardBuffers<E>& w) {
   if (c.tables().shaw_keys)
     load_table_transposed(c.tables().shaw_keys, c.depth, c.key_relations, w.shaw_keys);
   if (c.tables().shaw_values) load_table(c.tables().shaw_values, c.value_depth, w.shaw_values);
 }
 
-// The queries of all sequences that have more than `least`.
+// Many queries: the keys and values that any of them sees are converted once for all.
 template <class T>
-void forward_tiled(const AttentionCall& call, int64_t least, const ForwardOutputs& to) {
-  const AttentionRows& sequences = call.spec->rows;
-  const int64_t most_tiles = (sequences.most_queries() + kQueryTile - 1) / kQueryTile;
-  const int64_t heads = sequences.batch() * call.kv_heads;
-  const int64_t parts =
-      std::clamp<int64_t>((4 * thread_count() + heads - 1) / heads, 1, most_tiles);
-  using Buffers = ForwardBuffers<Operand<T>>;
-  const Scratch scratch(floats_of<Buffers>(call), thread_count());
-  parallel_dynamic(heads * parts, [&](int64_t unit, int thread) {
-    AttentionCall c = call;
-    c.enter(unit / parts / c.kv_heads);
-    if (c.queries() <= least) return;
-    const int64_t kv = unit / parts % c.kv_heads;
-    const int64_t tiles = (c.queries() + kQueryTile - 1) / kQueryTile;
-    const Range mine = part_of(tiles, unit % parts, parts);
-    const Range rows{mine.begin * kQueryTile, std::min(mine.end * kQueryTile, c.queries())};
-    if (rows.size() <= 0) return;
-    const auto w = placed_at<Buffers>(scratch.of_thread(thread), c);
-    load_keys<T>(c, kv, rows, w);
-    for (int64_t g = 0; g < c.group; ++g)
-      for (int64_t t = rows.begin; t < rows.end; t += kQueryTile)
-        forward_tile<T>(c, kv * c.group + g, {t, std::min(t + kQueryTile, rows.end)}, w, to);
+void forward_many(const AttentionCall& c, int64_t kv, const Queries& queries,
+                  const ForwardBuffers<Operand<T>>& w, const ForwardOutputs& to) {
+  using E = Operand<T>;
+  const auto place = [&](int64_t s) {
+    return std::pair{w.keys + s * operand_length<E>(c.depth),
+                     w.values + operand_length<E>(s) * c.value_depth};
+  };
+  for_each_tile(c, queries.heads.begin, queries.rows, [&](const ScoreTile& tile) {
+    const auto [keys, values] = place(tile.s);
+    convert_tile<T>(c, kv, {tile.s, tile.s + tile.columns}, keys, values);
+  });
+  for (int64_t h = queries.heads.begin; h < queries.heads.end; ++h)
+    for (int64_t t = queries.rows.begin; t < queries.rows.end; t += kQueryTile) {
+      const Range rows{t, std::min(t + kQueryTile, queries.rows.end)};
+      forward_queries<T>(c, {{h, h + 1}, rows}, w, to, [&](const ScoreTile& tile) {
+        const auto [keys, values] = place(tile.s);
+        return KeyTile<E>{keys, values};
+      });
+    }
+}
+
+template <class T>
+void forward_few(const AttentionCall& c, int64_t kv, const Queries& queries,
+                 const ForwardBuffers<Operand<T>>& w, const ForwardOutputs& to) {
+  forward_queries<T>(c, queries, w, to, [&](const ScoreTile& tile) {
+    convert_tile<T>(c, kv, {tile.s, tile.s + tile.columns}, w.keys, w.values);
+    return KeyTile<Operand<T>>{w.keys, w.values};
   });
 }
 
-// The way of a sequence follows from its own number of queries, so that its result does not depend
-// on the other sequences.
+// How the work on one key/value head of one sequence is cut: by tiles of queries, and where there
+// would be fewer units than threads by the heads of the group.
+struct Parts {
+  int64_t queries, heads;
+  explicit Parts(const AttentionCall& c) {
+    const int64_t most_tiles = (c.spec->rows.most_queries() + kQueryTile - 1) / kQueryTile;
+    const int64_t whole = c.batch() * c.kv_heads, threads = thread_count();
+    queries = std::clamp<int64_t>((4 * threads + whole - 1) / whole, 1, most_tiles);
+    heads = std::clamp<int64_t>(threads / (whole * queries), 1, c.group);
+  }
+  int64_t count() const { return queries * heads; }
+};
+
 template <class T>
-void forward(const AttentionCall& c, const ForwardOutputs& to) {
-  constexpr int64_t kFewQueries = 8;
-  const int64_t few = c.spec->dropout > 0.0f ? 0 : kFewQueries;
-  if (c.spec->rows.most_queries() > few) forward_tiled<T>(c, few, to);
-  if (few > 0) forward_in_place<T>(c, few, to);
+void forward(const AttentionCall& call, const ForwardOutputs& to) {
+  const Parts parts(call);
+  using Buffers = ForwardBuffers<Operand<T>>;
+  const Scratch scratch(floats_of<Buffers>(call), thread_count());
+  parallel_dynamic(call.batch() * call.kv_heads * parts.count(), [&](int64_t unit, int thread) {
+    AttentionCall c = call;
+    const int64_t whole = unit / parts.count(), part = unit % parts.count();
+    c.enter(whole / c.kv_heads);
+    const int64_t kv = whole % c.kv_heads, tiles = (c.queries() + kQueryTile - 1) / kQueryTile;
+    const Range mine = part_of(tiles, part % parts.queries, parts.queries);
+    const Range heads = part_of(c.group, part / parts.queries, parts.heads);
+    const Queries queries{{kv * c.group + heads.begin, kv * c.group + heads.end},
+                          {mine.begin * kQueryTile, std::min(mine.end * kQueryTile, c.queries())}};
+    if (queries.rows.size() <= 0 || heads.size() <= 0) return;
+    const auto w = placed_at<Buffers>(scratch.of_thread(thread), c);
+    convert_tables(c, w);
+    if (queries.count() <= kQueryTile)
+      forward_few<T>(c, kv, queries, w, to);
+    else
+      forward_many<T>(c, kv, queries, w, to);
+  });
 }
 
 }  // namespace

@@ -4,6 +4,7 @@
 
 #include "lathe/kernels/cpu/isa/attention_tile.h"
 #include "lathe/kernels/cpu/isa/tile_product.h"
+#include "lathe/kernels/cpu/isa/transpose.h"
 
 // Takes the buffer of an operand of n values (struct Buffers, attention_tile.h).
 template <class E, class Take>
@@ -86,29 +87,41 @@ static void load_stacked(const TensorView& x, const RowIndex& at, int64_t h, Ran
   }
 }
 
-// As B, whose K is the width, of one tile of keys: out[depth][kKeyTile].
-template <class T>
+// As B, whose K is the width, of one tile of keys: out[depth][kKeyTile]. Squares of kWidth keys are
+// transposed in registers, what is left over one value at a time.
+template <class T, class E>
 static void load_transposed(const TensorView& x, const RowIndex& at, int64_t h, Range rows,
-                            int64_t depth, float* out) {
-  const int64_t width = x.shape[2];
-  std::fill(out, out + depth * kKeyTile, 0.0f);
-  for_each_row(at, rows, [&](int64_t t, int64_t place) {
-    const T* row = row_of<T>(x, place, h);
-    float* column = out + (t - rows.begin);
-    for (int64_t d = 0; d < width; ++d) column[d * kKeyTile] = widen(row[d]);
-  });
-}
-template <class T>
-static void load_transposed(const TensorView& x, const RowIndex& at, int64_t h, Range rows,
-                            int64_t depth, Pair* out) {
-  const int64_t width = x.shape[2];
-  std::fill(out, out + depth / 2 * kKeyTile, Pair{});
-  for_each_row(at, rows, [&](int64_t t, int64_t place) {
-    const T* row = row_of<T>(x, place, h);
-    Pair* column = out + (t - rows.begin);
-    for (int64_t d = 0; d < width; ++d)
-      column[d / 2 * kKeyTile].bits |= uint32_t{row[d].bits} << d % 2 * 16;
-  });
+                            int64_t depth, E* out) {
+  constexpr int64_t kStep = kWidth * kValues<E>;
+  const int64_t width = x.shape[2], squares = width / kStep * kStep;
+  const int64_t whole = rows.size() / kWidth * kWidth;
+  if (squares < depth || whole < kKeyTile)
+    std::fill(out, out + operand_length<E>(depth) * kKeyTile, E{});
+  const T* row[kKeyTile];
+  for_each_row(at, rows,
+               [&](int64_t t, int64_t place) { row[t - rows.begin] = row_of<T>(x, place, h); });
+  for (int64_t j = 0; j < whole; j += kWidth)
+    for (int64_t d = 0; d < squares; d += kStep) {
+      Vec square[kWidth];
+#pragma GCC unroll 16
+      for (int i = 0; i < kWidth; ++i) {
+        if constexpr (std::is_same_v<E, float>)
+          square[i] = load(row[j + i] + d);
+        else
+          __builtin_memcpy(&square[i], row[j + i] + d, sizeof(Vec));
+      }
+      transpose(square);
+#pragma GCC unroll 16
+      for (int i = 0; i < kWidth; ++i)
+        std::memcpy(out + (d / kValues<E> + i) * kKeyTile + j, &square[i], sizeof(Vec));
+    }
+  for (int64_t j = 0; j < rows.size(); ++j)
+    for (int64_t d = j < whole ? squares : 0; d < width; ++d) {
+      if constexpr (std::is_same_v<E, float>)
+        out[d * kKeyTile + j] = widen(row[j][d]);
+      else
+        out[d / 2 * kKeyTile + j].bits |= uint32_t{row[j][d].bits} << d % 2 * 16;
+    }
 }
 
 // The rows of a tile of queries: as A, and if wanted stacked as B and in f32 (for Shaw's tables).
@@ -134,10 +147,18 @@ struct QueryRows {
   }
   template <class T>
   void load(const TensorView& x, const RowIndex& at, int64_t h, Range rows, int64_t depth) const {
-    load_rows<T>(x, at, h, rows, depth, left);
+    load<T>(x, at, {h, h + 1}, rows, depth);
     if constexpr (std::is_same_v<E, float>) return;
     if (stacked != nullptr) load_stacked<T>(x, at, h, rows, depth, stacked);
-    if (plain != nullptr) load_rows<T>(x, at, h, rows, depth, plain);
+  }
+  // Those of several heads, one behind the other; not stacked.
+  template <class T>
+  void load(const TensorView& x, const RowIndex& at, Range heads, Range rows, int64_t depth) const {
+    for (int64_t h = heads.begin, first = 0; h < heads.end; ++h, first += rows.size()) {
+      load_rows<T>(x, at, h, rows, depth, left + first * operand_length<E>(depth));
+      if constexpr (!std::is_same_v<E, float>)
+        if (plain != nullptr) load_rows<T>(x, at, h, rows, depth, plain + first * depth);
+    }
   }
 };
 

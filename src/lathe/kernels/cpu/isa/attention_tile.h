@@ -5,7 +5,6 @@
 #include "lathe/kernels/cpu/isa/simd.h"
 
 constexpr int64_t kQueryTile = 64;
-constexpr int64_t kKeyTile = 64;
 constexpr float kNothing = -std::numeric_limits<float>::infinity();
 
 // Geometry of one call and of the current sequence, and the few pointers that every tile needs.

@@ -12,10 +12,11 @@
 // weights, whose K is all tokens): a unit is a larger block of C and packs its part of B itself,
 // slice by slice, while the lines of the next slice are fetched ahead.
 //
-// Few rows (decoding): see matvec.h.
+// Few rows (decoding): see matmul_few.h.
 //
-// Every element of C is summed over K in one order that depends on the shape alone, whoever
-// computes it.
+// Every element of C is summed over K from the first operand to the last in one register lane, then
+// come the bias and what C held. So it has the same bits whatever the number of rows, the blocks
+// and the threads (tests/kernels/row_invariance_test.cc).
 
 #include "lathe/kernels/cpu/matmul.h"
 
@@ -32,8 +33,7 @@
 
 namespace lathe::kernels::LATHE_ISA_NAMESPACE {
 #include "lathe/kernels/cpu/isa/loops.h"
-#include "lathe/kernels/cpu/isa/matmul_pack.h"
-#include "lathe/kernels/cpu/isa/matvec.h"
+#include "lathe/kernels/cpu/isa/matmul_few.h"
 
 namespace {
 
@@ -42,13 +42,6 @@ constexpr int64_t kBlockColumns = 512;
 constexpr int64_t kUnitRows = 6 * kBlockRows, kUnitColumns = kBlockColumns;
 constexpr int64_t kTileSize = kPanelRows * kPanelColumns;
 static_assert(kBlockColumns % kPanelColumns == 0);
-
-struct Product {
-  TensorView a, b, c;
-  const float* bias;  // f32 [N], or nullptr
-  bool accumulate;
-  int64_t m, n, depth;
-};
 
 // Panels of B, one behind the other: from column `first` on, and of K what lies in `depth`.
 template <class E>
@@ -62,10 +55,6 @@ struct Panels {
     return data + (n - first) * depth.size() + (k - depth.begin) * kPanelColumns;
   }
 };
-
-// What A and B are multiplied as: bf16 beside f32 is widened.
-template <class A, class B>
-using OperandOf = std::conditional_t<std::is_same_v<A, B>, Operand<A>, float>;
 
 using Tile = Vec[kPanelRows][kPanelVectors];
 
@@ -218,7 +207,7 @@ template <class Layout, class A, class C, class E>
 float* compute_block(const Product& p, Range rows, Range columns, Range depth, const Panels<E>& b,
                      E* packed_a, float* partial, Ahead& next_a, Ahead& next_b) {
   if constexpr (std::is_same_v<Layout, RowsOfA>)
-    pack_rows<A>(p.a, rows, depth, packed_a);
+    pack_rows<A>(p.a, rows, depth, padded(rows.size(), kPanelRows), packed_a);
   else
     pack_panels<A>(p.a, rows, depth, packed_a);
   const int64_t tiles = (rows.size() + kPanelRows - 1) / kPanelRows;
@@ -352,11 +341,18 @@ void multiply_as(const TensorView& a, const TensorView& b, const TensorView& bia
                  const TensorView& c, Write write) {
   const Scratch wide_bias(bias && bias.dtype != DType::kF32 ? c.shape[1] : 0, 1);
   const float* b32 = floats_of(bias, c.shape[1], wide_bias.of_thread(0));
+  const Product p{a,
+                  b,
+                  c,
+                  b32,
+                  write == Write::kAccumulate,
+                  c.shape[0],
+                  c.shape[1],
+                  operand_length<OperandOf<A, B>>(a.shape[1])};
   if (cpu::few_rows(a, b))
-    matvec<A, B, C>(a, b, b32, c, write);
+    multiply_few<A, B, C>(p);
   else
-    multiply_packed<A, B, C>({a, b, c, b32, write == Write::kAccumulate, c.shape[0], c.shape[1],
-                              operand_length<OperandOf<A, B>>(a.shape[1])});
+    multiply_packed<A, B, C>(p);
 }
 
 template <class A, class B>
@@ -378,6 +374,11 @@ void matmul(const TensorView& a, const TensorView& b, const TensorView& bias, co
     multiply_as<float, BF16, float>(a, b, bias, c, write);
   else
     multiply_from<float, float>(a, b, bias, c, write);
+}
+
+void row_matmul(const TensorView& a, const TensorView& b, const TensorView& bias,
+                const TensorView& c, Write write) {
+  matmul(a, b, bias, c, write);
 }
 
 }  // namespace lathe::kernels::LATHE_ISA_NAMESPACE

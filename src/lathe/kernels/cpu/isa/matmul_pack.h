@@ -9,6 +9,7 @@
 
 #include "lathe/kernels/cpu/isa/blocks.h"
 #include "lathe/kernels/cpu/isa/pair.h"
+#include "lathe/kernels/cpu/isa/transpose.h"
 
 constexpr int kPanelRows = kWidth == 16 ? 12 : 6;
 constexpr int kPanelVectors = 2;
@@ -19,23 +20,6 @@ constexpr int64_t kDepth = kWidth == 16 ? 128 : 256;
 constexpr int64_t kBlockRows = 96;
 constexpr int64_t kRowStride = kDepth + 16;  // not a power of two: rows fall into different sets
 static_assert(kBlockRows % kPanelRows == 0);
-
-// Transposes blocks of kHalf lanes between two vectors; log2(kWidth) rounds transpose a square.
-template <int kHalf, size_t... L>
-LATHE_INLINE void swap_blocks(Vec& a, Vec& b, std::index_sequence<L...>) {
-  const Vec upper = __builtin_shufflevector(a, b, ((L & kHalf) ? kWidth + L - kHalf : L)...);
-  b = __builtin_shufflevector(a, b, ((L & kHalf) ? kWidth + L : L + kHalf)...);
-  a = upper;
-}
-template <int kHalf>
-LATHE_INLINE void transpose_from(Vec (&v)[kWidth]) {
-#pragma GCC unroll 16
-  for (int i = 0; i < kWidth; ++i)
-    if ((i & kHalf) == 0)
-      swap_blocks<kHalf>(v[i], v[i + kHalf], std::make_index_sequence<kWidth>());
-  if constexpr (kHalf > 1) transpose_from<kHalf / 2>(v);
-}
-LATHE_INLINE void transpose(Vec (&v)[kWidth]) { transpose_from<kWidth / 2>(v); }
 
 // Operands that are contiguous along K: kWidth of them in a register, and as many as `values`
 // values make.
@@ -137,9 +121,10 @@ struct PanelsOfA {
 constexpr int64_t kPackedBlock =
     kBlockRows / kPanelRows * std::max(RowsOfA::kPanel, PanelsOfA::kPanel);
 
+// `all` rows, those beyond `rows` zero.
 template <class T, class E>
-static void pack_rows(const TensorView& a, Range rows, Range depth, E* to) {
-  const int64_t all = padded(rows.size(), kPanelRows), begin = depth.begin * kValues<E>;
+static void pack_rows(const TensorView& a, Range rows, Range depth, int64_t all, E* to) {
+  const int64_t begin = depth.begin * kValues<E>;
   const int64_t values = std::min(depth.end * kValues<E>, a.shape[1]) - begin;
   for (int64_t m = 0; m < all; ++m, to += kRowStride) {
     if (m < rows.size())

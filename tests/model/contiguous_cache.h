@@ -1,24 +1,65 @@
-#include "lathe/infer/contiguous_cache.h"
+// The oracle of caches: keys and values of a fixed number of sequences, one block of memory per layer
+// and sequence.
+#pragma once
 
 #include <algorithm>
+#include <map>
+#include <vector>
 
 #include "lathe/base/error.h"
+#include "lathe/nn/attention/cache.h"
 
-namespace lathe {
-namespace {
+namespace lathe::testing {
+
+class ContiguousCache : public AttentionCache {
+ public:
+  // Room for `capacity` tokens in each of `sequences`. A layer's memory is allocated when it first
+  // writes, with the widths and the dtype of what it writes.
+  ContiguousCache(int64_t sequences, int64_t capacity)
+      : capacity_(capacity), lengths_(static_cast<size_t>(sequences), 0) {}
+
+  // The number of tokens that each sequence holds: Rows::context of the next pass.
+  const std::vector<int64_t>& lengths() const { return lengths_; }
+  size_t bytes() const;
+
+  // Errors: kShape for more tokens than the capacity, and for rows whose context is not lengths().
+  void write(const CacheLayer& layer, const Rows& rows, const Tensor& k, const Tensor& v) override;
+  ops::KeyValues view(const CacheLayer& layer, const Rows& rows) const override;
+
+  // Ends a pass of these rows, after every layer has written.
+  void advance(const Rows& rows);
+
+ private:
+  struct Store {
+    CacheLayer layer;
+    Tensor k, v;  // kSelf: [sequences · capacity, K, D]; else packed as `sequences` says
+    Sequences sequences;
+    // kRecent, from a write to advance(): the data with the new rows, and where its sequences are.
+    Tensor joined;
+    Sequences joined_sequences;
+  };
+  using Key = std::pair<CacheLayer::Kind, int64_t>;
+  static Key key_of(const CacheLayer& layer) { return {layer.kind, layer.index}; }
+
+  void write_behind(Store& store, const Rows& rows, const Tensor& k, const Tensor& v) const;
+  void join_recent(Store& store, const Rows& rows, const Tensor& x) const;
+
+  int64_t capacity_;
+  std::vector<int64_t> lengths_;
+  std::map<Key, Store> stores_;
+};
 
 // Rows of x, those of sequence b of the pass, to the rows of `store` from `to` on.
-void copy_rows(const Tensor& x, int64_t from, int64_t count, const Tensor& store, int64_t to) {
+inline void copy_rows(const Tensor& x, int64_t from, int64_t count, const Tensor& store,
+                      int64_t to) {
   if (count > 0) store.narrow(0, to, count).copy_from(x.narrow(0, from, count));
 }
 
-}  // namespace
-
-void ContiguousCache::write(const CacheLayer& layer, const Rows& rows, const Tensor& k,
-                            const Tensor& v) {
-  if (layer.kind == CacheLayer::Kind::kCross) {
-    stores_[key_of(layer)] = {
-        layer, k.clone(), v.defined() ? v.clone() : Tensor(), rows.sequences, {}, {}};
+inline void ContiguousCache::write(const CacheLayer& layer, const Rows& rows, const Tensor& k,
+                                   const Tensor& v) {
+  if (layer.kind == CacheLayer::Kind::kCross) {  // all texts in the first pass
+    stores_[key_of(layer)] = {layer,          k.clone(), v.defined() ? v.clone() : Tensor(),
+                              rows.sequences, {},        {}};
     return;
   }
   const auto count = static_cast<int64_t>(lengths_.size());
@@ -39,8 +80,8 @@ void ContiguousCache::write(const CacheLayer& layer, const Rows& rows, const Ten
     write_behind(store, rows, k, v);
 }
 
-void ContiguousCache::write_behind(Store& store, const Rows& rows, const Tensor& k,
-                                   const Tensor& v) const {
+inline void ContiguousCache::write_behind(Store& store, const Rows& rows, const Tensor& k,
+                                          const Tensor& v) const {
   const int64_t count = rows.sequences.count();
   for (const auto& [to, x] : {std::pair{&store.k, &k}, {&store.v, &v}}) {
     if (!x->defined()) continue;
@@ -52,7 +93,7 @@ void ContiguousCache::write_behind(Store& store, const Rows& rows, const Tensor&
   }
 }
 
-void ContiguousCache::join_recent(Store& store, const Rows& rows, const Tensor& x) const {
+inline void ContiguousCache::join_recent(Store& store, const Rows& rows, const Tensor& x) const {
   std::vector<int64_t> lengths;
   const auto held = [&](int64_t b) {
     return store.sequences.count() > 0 ? store.sequences.length(b) : 0;
@@ -63,14 +104,13 @@ void ContiguousCache::join_recent(Store& store, const Rows& rows, const Tensor& 
   const Tensor joined(x.shape().with(0, all.rows()), x.dtype(), x.device());
   for (int64_t b = 0; b < rows.sequences.count(); ++b) {
     if (held(b) > 0) copy_rows(store.k, store.sequences.first(b), held(b), joined, all.first(b));
-    copy_rows(x, rows.sequences.first(b), rows.sequences.length(b), joined,
-              all.first(b) + held(b));
+    copy_rows(x, rows.sequences.first(b), rows.sequences.length(b), joined, all.first(b) + held(b));
   }
   store.joined = joined;
   store.joined_sequences = all;
 }
 
-ops::KeyValues ContiguousCache::view(const CacheLayer& layer, const Rows& rows) const {
+inline ops::KeyValues ContiguousCache::view(const CacheLayer& layer, const Rows& rows) const {
   const auto found = stores_.find(key_of(layer));
   require(found != stores_.end(), ErrorKind::kShape, "cache", "layer {} was not written to",
           layer.index);
@@ -86,7 +126,7 @@ ops::KeyValues ContiguousCache::view(const CacheLayer& layer, const Rows& rows) 
   return {Var(store.k), Var(store.v), rows.keys(), blocks, capacity_};
 }
 
-void ContiguousCache::advance(const Rows& rows) {
+inline void ContiguousCache::advance(const Rows& rows) {
   for (size_t b = 0; b < lengths_.size(); ++b)
     lengths_[b] = rows.length_of(static_cast<int64_t>(b));
   for (auto& [key, store] : stores_) {
@@ -94,7 +134,7 @@ void ContiguousCache::advance(const Rows& rows) {
     const Sequences& all = store.joined_sequences;
     std::vector<int64_t> kept;
     for (int64_t b = 0; b < all.count(); ++b)
-      kept.push_back(std::min(all.length(b), store.layer.keep));
+      kept.push_back(std::min(all.length(b), store.layer.reach));
     const Sequences last(kept);
     const Tensor rest(store.joined.shape().with(0, last.rows()), store.joined.dtype(),
                       store.joined.device());
@@ -107,7 +147,7 @@ void ContiguousCache::advance(const Rows& rows) {
   }
 }
 
-size_t ContiguousCache::bytes() const {
+inline size_t ContiguousCache::bytes() const {
   size_t total = 0;
   for (const auto& [key, store] : stores_)
     for (const Tensor* t : {&store.k, &store.v, &store.joined})
@@ -115,4 +155,4 @@ size_t ContiguousCache::bytes() const {
   return total;
 }
 
-}  // namespace lathe
+}  // namespace lathe::testing

@@ -1,0 +1,183 @@
+#include "lathe/constraint/grammar_check.h"
+
+#include <algorithm>
+
+#include "lathe/base/error.h"
+
+namespace lathe::constraint {
+namespace {
+
+using Kind = GrammarNode::Kind;
+constexpr std::string_view kWhere = "constraint";
+
+class Checker {
+ public:
+  Checker(Grammar& grammar, const std::vector<std::pair<NodeId, std::string>>& rules)
+      : nodes_(grammar.nodes), start_(grammar.start), rules_(rules) {}
+
+  void run() {
+    find_productive();
+    cut_dead_ends();
+    find_nullable();
+    for (GrammarNode& n : nodes_)
+      if (n.kind == Kind::kRepeat && nullable_[n.start]) n.min = 0;
+    find_nullable();
+    refuse_left_recursion();
+  }
+
+ private:
+  std::string name_of(NodeId start) const {
+    const auto found = std::ranges::find(rules_, start, &std::pair<NodeId, std::string>::first);
+    return found == rules_.end() ? "a part that is repeated"
+                                 : fmt::format("the rule '{}'", found->second);
+  }
+
+  // Repeats `mark` for all nodes until nothing changes: backwards, since most edges go to nodes with
+  // smaller numbers.
+  template <class Mark>
+  static void until_stable(std::vector<bool>& flags, Mark&& mark) {
+    for (bool changed = true; changed;) {
+      changed = false;
+      for (size_t i = 0; i < flags.size(); ++i)
+        if (!flags[i] && mark(static_cast<NodeId>(i))) changed = flags[i] = true;
+    }
+  }
+
+  // Which nodes can reach the end of their rule.
+  void find_productive() {
+    productive_.assign(nodes_.size(), false);
+    until_stable(productive_, [&](NodeId id) {
+      const GrammarNode& n = nodes_[id];
+      const auto is = [&](NodeId t) { return bool{productive_[t]}; };
+      switch (n.kind) {
+        case Kind::kBytes:
+          return std::ranges::any_of(n.edges, is, &GrammarNode::Edge::target);
+        case Kind::kSplit:
+          return std::ranges::any_of(n.targets, is);
+        case Kind::kCall:
+          return is(n.start) && is(n.next);
+        case Kind::kRepeat:
+          return (n.min == 0 || is(n.start)) && is(n.next);
+        case Kind::kEnd:
+          break;
+      }
+      return true;
+    });
+    require(productive_[start_], ErrorKind::kConfig, kWhere,
+            "no text fits: {} never ends or allows nothing", name_of(start_));
+    for (const auto& [start, name] : rules_)
+      require(productive_[start], ErrorKind::kConfig, kWhere,
+              "the rule '{}' never ends or allows nothing; give it an alternative that does not "
+              "need itself",
+              name);
+  }
+
+  void cut_dead_ends() {
+    for (GrammarNode& n : nodes_) {
+      std::erase_if(n.edges, [&](const GrammarNode::Edge& e) { return !productive_[e.target]; });
+      std::erase_if(n.targets, [&](NodeId t) { return !productive_[t]; });
+      if (n.kind == Kind::kRepeat && !productive_[n.start]) n.max = 0;
+    }
+  }
+
+  // Which nodes can reach the end of their rule without reading a byte.
+  void find_nullable() {
+    nullable_.assign(nodes_.size(), false);
+    until_stable(nullable_, [&](NodeId id) {
+      const GrammarNode& n = nodes_[id];
+      const auto is = [&](NodeId t) { return bool{nullable_[t]}; };
+      switch (n.kind) {
+        case Kind::kBytes:
+          return false;
+        case Kind::kSplit:
+          return std::ranges::any_of(n.targets, is);
+        case Kind::kCall:
+          return is(n.start) && is(n.next);
+        case Kind::kRepeat:
+          return (n.min == 0 || is(n.start)) && is(n.next);
+        case Kind::kEnd:
+          break;
+      }
+      return true;
+    });
+  }
+
+  // The nodes that may come next before a byte is read, calls entered.
+  std::vector<NodeId> before_a_byte(NodeId id) const {
+    const GrammarNode& n = nodes_[id];
+    if (n.kind == Kind::kSplit) return n.targets;
+    if (n.kind != Kind::kCall && n.kind != Kind::kRepeat) return {};
+    std::vector<NodeId> out = {n.start};
+    if (nullable_[n.start] || (n.kind == Kind::kRepeat && n.min == 0)) out.push_back(n.next);
+    return out;
+  }
+
+  // A call from which its own place can be reached again before a byte is read would push without
+  // end. Both are then in one strongly connected component (Tarjan 1972). Loops of splits alone do no
+  // harm.
+  void refuse_left_recursion() {
+    const std::vector<NodeId> component = components();
+    for (NodeId id = 0; id < nodes_.size(); ++id) {
+      const GrammarNode& n = nodes_[id];
+      if (n.kind != Kind::kCall && n.kind != Kind::kRepeat) continue;
+      require(component[id] != component[n.start], ErrorKind::kConfig, kWhere,
+              "{} calls itself before it has read anything (left recursion); put what it repeats "
+              "behind the call, or write a repetition",
+              name_of(n.start));
+    }
+  }
+
+  std::vector<NodeId> components() const {
+    struct Step {
+      NodeId node;
+      std::vector<NodeId> next;
+      size_t at = 0;
+    };
+    constexpr NodeId kNone = UINT32_MAX;
+    std::vector<NodeId> order(nodes_.size(), kNone), low(nodes_.size()),
+        component(nodes_.size(), kNone), open;
+    std::vector<Step> path;
+    NodeId time = 0;
+    const auto enter = [&](NodeId id) {
+      order[id] = low[id] = time++;
+      open.push_back(id);
+      path.push_back({id, before_a_byte(id)});
+    };
+    for (NodeId first = 0; first < nodes_.size(); ++first) {
+      if (order[first] != kNone) continue;
+      enter(first);
+      while (!path.empty()) {
+        const NodeId here = path.back().node;
+        if (path.back().at < path.back().next.size()) {
+          const NodeId next = path.back().next[path.back().at++];
+          if (order[next] == kNone)
+            enter(next);
+          else if (component[next] == kNone)
+            low[here] = std::min(low[here], order[next]);
+          continue;
+        }
+        path.pop_back();
+        if (!path.empty()) low[path.back().node] = std::min(low[path.back().node], low[here]);
+        if (low[here] != order[here]) continue;
+        while (component[here] == kNone) {
+          component[open.back()] = here;
+          open.pop_back();
+        }
+      }
+    }
+    return component;
+  }
+
+  std::vector<GrammarNode>& nodes_;
+  const NodeId start_;
+  const std::vector<std::pair<NodeId, std::string>>& rules_;
+  std::vector<bool> productive_, nullable_;
+};
+
+}  // namespace
+
+void check_grammar(Grammar& grammar, const std::vector<std::pair<NodeId, std::string>>& rules) {
+  Checker(grammar, rules).run();
+}
+
+}  // namespace lathe::constraint

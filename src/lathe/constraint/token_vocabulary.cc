@@ -1,0 +1,50 @@
+#include "lathe/constraint/token_vocabulary.h"
+
+#include <algorithm>
+
+#include "lathe/base/error.h"
+
+namespace lathe {
+
+TokenVocabulary::TokenVocabulary(std::vector<std::string> tokens, std::vector<int32_t> ends)
+    : tokens_(std::move(tokens)), ends_(std::move(ends)) {
+  for (const int32_t end : ends_)
+    require(has(end), ErrorKind::kConfig, "constraint",
+            "the token {} that ends an answer is not in the vocabulary of {}", end, tokens_.size());
+  for (const std::string& token : tokens_) longest_ = std::max(longest_, token.size());
+  build_tree();
+}
+
+bool TokenVocabulary::is_end(int32_t id) const {
+  return std::ranges::find(ends_, id) != ends_.end();
+}
+
+void TokenVocabulary::build_tree() {
+  for (size_t id = 0; id < tokens_.size(); ++id)
+    if (!tokens_[id].empty() && !is_end(static_cast<int32_t>(id)))
+      ids_.push_back(static_cast<int32_t>(id));
+  std::ranges::sort(ids_, {}, [&](int32_t id) -> const std::string& { return bytes(id); });
+  std::vector<uint32_t> path;  // nodes of the token before
+  std::string before;
+  const auto close = [&](size_t depth) {
+    for (; path.size() > depth; path.pop_back())
+      nodes_[path.back()].behind = static_cast<uint32_t>(nodes_.size());
+  };
+  for (uint32_t i = 0; i < ids_.size(); ++i) {
+    const std::string& token = bytes(ids_[i]);
+    const auto shared = std::ranges::mismatch(before, token).in1 - before.begin();
+    close(static_cast<size_t>(shared));
+    while (path.size() < token.size()) {
+      const auto here = static_cast<uint32_t>(nodes_.size());
+      nodes_.push_back({static_cast<uint8_t>(token[path.size()]),
+                        static_cast<uint32_t>(path.size() + 1), path.empty() ? here : path.back(),
+                        0, i, i});
+      path.push_back(here);
+    }
+    nodes_[path.back()].last = i + 1;
+    before = token;
+  }
+  close(0);
+}
+
+}  // namespace lathe

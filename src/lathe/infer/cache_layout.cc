@@ -1,0 +1,57 @@
+#include "lathe/infer/cache_layout.h"
+
+#include <algorithm>
+
+#include "lathe/model/model_pass.h"
+
+namespace lathe {
+namespace {
+
+// Notes what is written and gives back the same, as a cache that held nothing before.
+class NotingCache : public AttentionCache {
+ public:
+  void write(const CacheLayer& layer, const Rows& rows, const Tensor& k, const Tensor& v) override {
+    last_ = ops::KeyValues::packed(Var(k), Var(v), rows.sequences);
+    const auto row_of = [](const Tensor& t) {
+      std::vector<int64_t> dims;
+      for (int dim = 1; dim < t.rank(); ++dim) dims.push_back(t.size(dim));
+      return Shape(dims);
+    };
+    CachedRows kept{layer, row_of(k), Shape(), v.defined(), k.dtype()};
+    if (v.defined()) kept.v = row_of(v);
+    const auto group = std::ranges::find_if(groups, [&](const CacheGroup& g) {
+      return g.kind == layer.kind && g.reach == layer.reach;
+    });
+    if (group == groups.end())
+      groups.push_back({layer.kind, layer.reach, {kept}});
+    else
+      group->layers.push_back(kept);
+  }
+  ops::KeyValues view(const CacheLayer&, const Rows&) const override { return last_; }
+
+  std::vector<CacheGroup> groups;
+
+ private:
+  ops::KeyValues last_;
+};
+
+}  // namespace
+
+int64_t CacheGroup::bytes_per_token() const {
+  int64_t bytes = 0;
+  for (const CachedRows& layer : layers) bytes += layer.bytes();
+  return bytes;
+}
+
+std::vector<CacheGroup> cache_groups(const Transformer& model) {
+  NotingCache cache;
+  ModelPass pass(model, {.cache = &cache});
+  const Body body = model.config().body_traits();
+  ModelInputs inputs{.rows = Rows::of(IdRows{{0}})};
+  if (body.encoder) inputs.text = Rows::of(IdRows{{0}});
+  if (body.prefix) inputs.rows.prefix = Tensor::of<int32_t>(std::vector<int32_t>{1}, {1});
+  pass.hidden(inputs);
+  return std::move(cache.groups);
+}
+
+}  // namespace lathe

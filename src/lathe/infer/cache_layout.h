@@ -1,0 +1,39 @@
+// What the layers of a model keep in a cache, found by asking the model: one pass of one token runs
+// through it, and what its layers write is noted. So the memory of a cache can be planned for every
+// architecture without a list of them.
+#pragma once
+
+#include <vector>
+
+#include "lathe/model/transformer.h"
+#include "lathe/nn/attention/cache.h"
+
+namespace lathe {
+
+// The rows that one layer keeps of a token.
+struct CachedRows {
+  CacheLayer layer;
+  Shape k, v;  // of a token, [K,D]; v is empty where the layer writes none
+  bool has_v = false;
+  DType dtype = DType::kF32;
+
+  int64_t bytes() const {
+    return (k.numel() + (has_v ? v.numel() : 0)) * static_cast<int64_t>(size_of(dtype));
+  }
+};
+
+// Layers that need the same tokens of a sequence, and so share its block table: those of one kind
+// and reach.
+struct CacheGroup {
+  CacheLayer::Kind kind = CacheLayer::Kind::kSelf;
+  int64_t reach = CacheLayer::kAll;
+  std::vector<CachedRows> layers;
+
+  bool of_text() const { return kind == CacheLayer::Kind::kCross; }  // of the encoder's text
+  int64_t bytes_per_token() const;
+};
+
+// Groups in the order of their first layers. Throws what the model's forward pass throws.
+std::vector<CacheGroup> cache_groups(const Transformer& model);
+
+}  // namespace lathe

@@ -1,0 +1,81 @@
+#include "lathe/infer/cache_plan.h"
+
+#include <algorithm>
+
+#include "lathe/base/strings.h"
+
+namespace lathe {
+namespace {
+
+int64_t blocks_of(int64_t tokens, int64_t size) { return (tokens + size - 1) / size; }
+
+}  // namespace
+
+bool tokens_compete(const ModelConfig& c) {
+  return c.moe.enabled() &&
+         (!is_causal(c.moe) || c.moe.expert_capacity.has_value() || c.moe.eval_capacity_factor > 0);
+}
+
+bool moves_tokens(const Transformer& model) { return model.outgrows_cache(1, int64_t{1} << 30); }
+
+std::string why_prefixes_are_not_shared(const Transformer& model) {
+  const Body body = model.config().body_traits();
+  if (body.encoder) return "every token sees the encoder's text";
+  if (body.prefix) return "the tokens of a prefix see each other";
+  if (moves_tokens(model)) return "positions depend on the length of the text";
+  if (tokens_compete(model.config())) return "the tokens of a pass compete for experts";
+  return {};
+}
+
+CachePlan plan_cache(const std::vector<CacheGroup>& groups, const EngineOptions& o) {
+  CachePlan plan{.block_size = o.block_size, .blocks = {}, .commit = o.commit_memory};
+  const int64_t all = blocks_of(o.cache_tokens, o.block_size);
+  for (const CacheGroup& group : groups) {
+    if (group.of_text()) {
+      plan.blocks.push_back(blocks_of(o.text_tokens, o.block_size));
+      continue;
+    }
+    int64_t blocks = all;
+    if (group.reach < o.cache_tokens) {
+      const int64_t each = group.reach + kernels::kKeyTile + 3 * o.block_size;
+      blocks = std::min(all, blocks_of(o.max_sequences * each + o.token_budget, o.block_size));
+    }
+    plan.blocks.push_back(blocks);
+  }
+  return plan;
+}
+
+int64_t bytes_of(const std::vector<CacheGroup>& groups, const CachePlan& plan) {
+  int64_t bytes = 0;
+  for (size_t g = 0; g < groups.size(); ++g)
+    bytes += plan.blocks[g] * plan.block_size * groups[g].bytes_per_token();
+  return bytes;
+}
+
+int64_t cache_tokens_in(int64_t bytes, const Transformer& model, EngineOptions options) {
+  const auto groups = cache_groups(model);
+  int64_t low = 0, high = int64_t{1} << 40;  // low fits, high does not
+  while (high - low > 1) {
+    const int64_t middle = options.cache_tokens = low + (high - low) / 2;
+    (bytes_of(groups, plan_cache(groups, options)) <= bytes ? low : high) = middle;
+  }
+  return low;
+}
+
+std::string describe(const std::vector<CacheGroup>& groups, const CachePlan& plan) {
+  std::string text;
+  for (size_t g = 0; g < groups.size(); ++g) {
+    const CacheGroup& group = groups[g];
+    const int64_t bytes = plan.blocks[g] * plan.block_size * group.bytes_per_token();
+    text += fmt::format("{}{} blocks of {} tokens in {} layers{}, {}", g > 0 ? "; " : "",
+                        plan.blocks[g], plan.block_size, group.layers.size(),
+                        group.of_text() ? " of the encoder's text"
+                        : group.reach == CacheLayer::kAll
+                            ? ""
+                            : fmt::format(" that reach {} back", group.reach),
+                        human_bytes(static_cast<double>(bytes)));
+  }
+  return text;
+}
+
+}  // namespace lathe

@@ -1,0 +1,43 @@
+// The memory of an engine, planned from the model and a few numbers before it starts.
+#pragma once
+
+#include <string>
+
+#include "lathe/infer/paged_cache.h"
+
+namespace lathe {
+
+struct EngineOptions {
+  int64_t block_size = 16;         // tokens in a block of the cache
+  int64_t cache_tokens = 1 << 15;  // that the cache holds, of all sequences and kept prefixes
+  int64_t text_tokens = 1 << 13;   // the same of encoders' texts
+  int64_t token_budget = 512;      // tokens of a pass
+  int64_t max_sequences = 32;      // that run at once
+  int64_t max_queue = 1024;        // requests that wait
+  bool commit_memory = true;       // see CachePlan
+};
+
+// Whether the tokens of a pass compete for experts (a capacity, expert choice), so that a token's
+// result depends on which others are in its pass.
+bool tokens_compete(const ModelConfig& config);
+// Whether a longer text can change the positions of its first tokens.
+bool moves_tokens(const Transformer& model);
+
+// Why the beginnings of texts are not shared between requests of this model, or empty if they are:
+// what a layer keeps of a token must follow from the tokens up to it. It does not
+//   * with a prefix, whose tokens see each other, and with an encoder, whose text all tokens see;
+//   * where rotary scaling depends on the length of the text;
+//   * where the tokens of a pass compete for experts (a capacity, expert choice).
+std::string why_prefixes_are_not_shared(const Transformer& model);
+
+// How the blocks of the cache are shared out: groups of layers that read everything get room for
+// cache_tokens, those that read a window as much of it as max_sequences can hold.
+CachePlan plan_cache(const std::vector<CacheGroup>& groups, const EngineOptions& options);
+int64_t bytes_of(const std::vector<CacheGroup>& groups, const CachePlan& plan);
+// The largest cache_tokens with which the cache is at most `bytes` large; 0 if none is.
+int64_t cache_tokens_in(int64_t bytes, const Transformer& model, EngineOptions options);
+
+// "2,048 blocks of 16 tokens in 30 layers, 360 MiB", a part for each group.
+std::string describe(const std::vector<CacheGroup>& groups, const CachePlan& plan);
+
+}  // namespace lathe

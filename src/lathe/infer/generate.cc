@@ -1,0 +1,104 @@
+#include "lathe/infer/generate.h"
+
+#include <algorithm>
+#include <limits>
+
+#include "lathe/base/error.h"
+#include "lathe/base/process.h"
+#include "lathe/base/strings.h"
+#include "lathe/infer/engine.h"
+#include "lathe/model/summary.h"
+
+namespace lathe {
+namespace {
+
+int64_t memory_for_caches() { return physical_memory_bytes() / 2; }  // the rest is the model's
+
+int64_t bytes_per_token(const Transformer& model) {
+  return model_cost(model, {.compute = DType::kF32}).cache_bytes_per_token;
+}
+
+// The new tokens after a prompt for which the memory of the machine suffices.
+int64_t memory_room(const Transformer& model, int64_t length, int64_t rows) {
+  const int64_t memory = memory_for_caches();
+  if (memory <= 0) return std::numeric_limits<int32_t>::max();
+  const int64_t token = std::max<int64_t>(1, bytes_per_token(model) * rows);
+  return std::max<int64_t>(1, memory / token - Room(model).before(length));
+}
+
+void check(const Transformer& model, int64_t wanted, const IdRows& prompts) {
+  const Room room(model);
+  const auto rows = std::ssize(prompts);
+  for (size_t row = 0; row < prompts.size(); ++row) {
+    const auto length = std::ssize(prompts[row]);
+    require(length > 0, ErrorKind::kData, "generate",
+            "prompt {} has no tokens; give at least one (a beginning-of-text token will do)", row);
+    room_after(model, length, rows);
+    const int64_t most = memory_room(model, length, rows);
+    const std::string why = room.of_new_tokens(length, wanted);
+    if (!why.empty() && room.new_tokens(length) <= most)
+      throw Error(ErrorKind::kData, "max_new_tokens", why);
+    require(wanted <= most, ErrorKind::kData, "max_new_tokens",
+            "{} new tokens do not fit after a prompt of {}: keys and values need {} per token, and "
+            "half of this machine's memory is {}; ask for at most {}",
+            wanted, length, human_bytes(static_cast<double>(bytes_per_token(model))),
+            human_bytes(static_cast<double>(memory_for_caches())), most);
+  }
+}
+
+// Room for all rows at once, so that none has to wait or to be computed again.
+EngineOptions options_for(const Transformer& model, int64_t new_tokens, const IdRows& prompts) {
+  EngineOptions o{.token_budget = 2048, .commit_memory = false};
+  o.max_sequences = std::min<int64_t>(256, std::ssize(prompts));
+  o.max_queue = std::max<int64_t>(1, std::ssize(prompts));
+  const Room room(model);
+  o.cache_tokens = o.text_tokens = 0;
+  for (const auto& prompt : prompts) {
+    const auto rounded = [&](int64_t tokens) { return tokens + 2 * o.block_size; };
+    o.cache_tokens += rounded(room.before(std::ssize(prompt)) + new_tokens);
+    o.text_tokens += rounded(std::ssize(prompt));
+  }
+  return o;
+}
+
+}  // namespace
+
+int64_t room_after(const Transformer& model, int64_t length, int64_t rows) {
+  const Room room(model);
+  if (const std::string why = room.of_prompt(length); !why.empty())
+    throw Error(ErrorKind::kData, "prompt", why);
+  return std::min(room.new_tokens(length), memory_room(model, length, rows));
+}
+
+IdRows generate(const Transformer& model, const GenerationConfig& config,
+                const GenerateRequest& request) {
+  IdRows out(request.prompts.size());
+  if (out.empty()) return out;
+  check(model, config.max_new_tokens, request.prompts);
+  if (config.max_new_tokens == 0) return out;
+  Engine engine(model, options_for(model, config.max_new_tokens, request.prompts));
+  std::exception_ptr error;
+  for (size_t row = 0; row < out.size(); ++row) {
+    const auto on_token = [&, row](const NewToken& token) {
+      out[row].push_back(token.token);
+      return !request.on_token || request.on_token(row, token.token);
+    };
+    const auto on_finish = [&](const Finished& end) {
+      if (!end.error || error) return;
+      error = end.error;
+      engine.stop(/*cancel_open=*/true);
+    };
+    const Submission taken = engine.submit({.prompt = request.prompts[row],
+                                            .sampling = config,
+                                            .stream = row,
+                                            .share_prefix = false,
+                                            .on_token = on_token,
+                                            .on_finish = on_finish});
+    if (taken.refusal) throw Error(ErrorKind::kData, taken.refusal->where, taken.refusal->message);
+  }
+  engine.run();
+  if (error) std::rethrow_exception(error);
+  return out;
+}
+
+}  // namespace lathe

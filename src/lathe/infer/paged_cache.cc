@@ -1,0 +1,364 @@
+#include "lathe/infer/paged_cache.h"
+
+#include <algorithm>
+#include <cstring>
+
+#include "lathe/base/error.h"
+
+namespace lathe {
+namespace {
+
+constexpr std::string_view kWhere = "cache";
+
+int64_t blocks_of(int64_t tokens, int64_t size) { return (tokens + size - 1) / size; }
+
+Shape with_rows(const Shape& row, int64_t rows) {
+  std::vector<int64_t> dims{rows};
+  for (int i = 0; i < row.rank(); ++i) dims.push_back(row[i]);
+  return Shape(dims);
+}
+
+// `count` rows of x from `from` on to the rows of `store` from `to` on.
+void copy_rows(const Tensor& x, int64_t from, int64_t count, const Tensor& store, int64_t to) {
+  store.narrow(0, to, count).copy_from(x.narrow(0, from, count));
+}
+
+// f(first row in the store, first token, tokens) for the stretches of [from, to) that lie in one
+// block each.
+template <class F>
+void for_each_stretch(std::span<const int32_t> blocks, int64_t size, int64_t from, int64_t to,
+                      F&& f) {
+  for (int64_t at = from; at < to;) {
+    const int64_t end = std::min(to, (at / size + 1) * size);
+    f(blocks[static_cast<size_t>(at / size)] * size + at % size, at, end - at);
+    at = end;
+  }
+}
+
+}  // namespace
+
+PagedCache::PagedCache(std::vector<CacheGroup> groups, const CachePlan& plan)
+    : block_size_(plan.block_size), index_(plan.block_size, groups.size()) {
+  require(plan.block_size > 0 && plan.blocks.size() == groups.size(), ErrorKind::kShape, kWhere,
+          "blocks of {} tokens for {} groups of layers, expected at least 1 and {}",
+          plan.block_size, plan.blocks.size(), groups.size());
+  for (size_t g = 0; g < groups.size(); ++g) {
+    const int64_t rows = plan.blocks[g] * block_size_;
+    Group group{std::move(groups[g]), nullptr, {}, {}};
+    group.pool = std::make_unique<BlockPool>(plan.blocks[g],
+                                             [this, g](int32_t block) { index_.forget(g, block); });
+    const auto rows_of_layer = [&](const Shape& row, DType dtype) {
+      const Shape all = with_rows(row, rows);
+      return plan.commit ? Tensor::zeros(all, dtype) : Tensor(all, dtype);
+    };
+    for (const CachedRows& layer : group.layout.layers) {
+      places_[{layer.layer.kind, layer.layer.index}] = {g, group.layers.size()};
+      group.layers.push_back({layer, rows_of_layer(layer.k, layer.dtype),
+                              layer.has_v ? rows_of_layer(layer.v, layer.dtype) : Tensor()});
+    }
+    groups_.push_back(std::move(group));
+  }
+}
+
+size_t PagedCache::bytes() const {
+  size_t total = 0;
+  for (const Group& group : groups_)
+    for (const Layer& layer : group.layers)
+      total += layer.k.bytes() + (layer.v.defined() ? layer.v.bytes() : 0);
+  return total;
+}
+
+PagedCache::Id PagedCache::open() {
+  Sequence fresh;
+  fresh.tables.resize(groups_.size());
+  sequences_.emplace(next_id_, std::move(fresh));
+  return next_id_++;
+}
+
+std::vector<int32_t> PagedCache::table(Id id, size_t g) const {
+  const Table& table = at(id).tables[g];
+  std::vector<int32_t> blocks = table.blocks;
+  std::fill_n(blocks.begin(), table.first, PrefixIndex::kAbsent);
+  return blocks;
+}
+
+void PagedCache::release(size_t g, int32_t block) {
+  groups_[g].pool->release(block, index_.has(g, block));
+}
+
+// The last blocks first, so that of a chain the end is evicted before the beginning.
+void PagedCache::close(Id id) {
+  Sequence& sequence = sequences_.at(id);
+  for (size_t g = 0; g < groups_.size(); ++g) {
+    const Table& table = sequence.tables[g];
+    for (auto i = static_cast<int64_t>(table.blocks.size()); i > table.first; --i)
+      release(g, table.blocks[static_cast<size_t>(i - 1)]);
+  }
+  sequences_.erase(id);
+}
+
+PagedCache::Id PagedCache::fork(Id id) {
+  const Sequence copy = at(id);
+  for (size_t g = 0; g < groups_.size(); ++g)
+    for (auto i = static_cast<size_t>(copy.tables[g].first); i < copy.tables[g].blocks.size(); ++i)
+      groups_[g].pool->hold(copy.tables[g].blocks[i]);
+  sequences_.emplace(next_id_, copy);
+  return next_id_++;
+}
+
+// Kernels read whole tiles of keys, of which a query may see one key.
+int64_t PagedCache::first_needed(const Group& group, int64_t length) const {
+  if (group.layout.of_text() || group.layout.reach >= length) return 0;
+  return (length - group.layout.reach) / kernels::kKeyTile * kernels::kKeyTile / block_size_;
+}
+
+int64_t PagedCache::adopt(Id id, std::span<const int32_t> tokens, int64_t most) {
+  Sequence& sequence = sequences_.at(id);
+  const auto chain = index_.find(tokens);
+  const auto holds = [&](size_t g, int64_t begin, int64_t end) {
+    for (int64_t i = begin; i < end; ++i)
+      if (index_.at(chain[static_cast<size_t>(i)])->blocks[g] == PrefixIndex::kAbsent) return false;
+    return true;
+  };
+  auto blocks = std::ssize(chain);
+  const auto length = [&] { return std::min(blocks * block_size_, most); };
+  const auto all_hold = [&] {
+    for (size_t g = 0; g < groups_.size(); ++g)
+      if (!groups_[g].layout.of_text() && !holds(g, first_needed(groups_[g], length()), blocks))
+        return false;
+    return true;
+  };
+  while (blocks > 0 && ((blocks - 1) * block_size_ >= most || !all_hold())) --blocks;
+  if (blocks == 0) return 0;
+  for (size_t g = 0; g < groups_.size(); ++g) {
+    if (groups_[g].layout.of_text()) continue;
+    Table& table = sequence.tables[g];
+    table.first = first_needed(groups_[g], length());
+    table.blocks.assign(static_cast<size_t>(blocks), PrefixIndex::kAbsent);
+    for (int64_t i = table.first; i < blocks; ++i) {
+      const int32_t block = index_.at(chain[static_cast<size_t>(i)])->blocks[g];
+      groups_[g].pool->hold(block);
+      table.blocks[static_cast<size_t>(i)] = block;
+    }
+  }
+  sequence.length = length();
+  sequence.published = sequence.length / block_size_;
+  if (sequence.published > 0) sequence.chain = chain[static_cast<size_t>(sequence.published - 1)];
+  return sequence.length;
+}
+
+void PagedCache::publish(Id id, std::span<const int32_t> tokens) {
+  Sequence& sequence = sequences_.at(id);
+  require(std::ssize(tokens) >= sequence.length, ErrorKind::kShape, kWhere,
+          "{} tokens of a sequence of {}", tokens.size(), sequence.length);
+  for (; sequence.chain && (sequence.published + 1) * block_size_ <= sequence.length;
+       ++sequence.published) {
+    std::vector<int32_t> blocks;
+    for (size_t g = 0; g < groups_.size(); ++g) {
+      const Table& table = sequence.tables[g];
+      const bool has = !groups_[g].layout.of_text() && sequence.published >= table.first;
+      blocks.push_back(has ? table.blocks[static_cast<size_t>(sequence.published)]
+                           : PrefixIndex::kAbsent);
+    }
+    sequence.chain =
+        index_.add(*sequence.chain,
+                   tokens.subspan(static_cast<size_t>(sequence.published * block_size_),
+                                  static_cast<size_t>(block_size_)),
+                   blocks);
+  }
+}
+
+bool PagedCache::own(Group& group, int32_t& block) {
+  if (group.pool->holders(block) == 1) return true;
+  const auto fresh = group.pool->take();
+  if (!fresh) return false;
+  for (const Layer& layer : group.layers)
+    for (const Tensor* store : {&layer.k, &layer.v})
+      if (store->defined())
+        copy_rows(*store, block * block_size_, block_size_, *store, *fresh * block_size_);
+  group.pool->release(block, false);
+  block = *fresh;
+  return true;
+}
+
+// Room for the tokens [from, to), in blocks that nobody else holds.
+bool PagedCache::extend(Group& group, Table& table, int64_t from, int64_t to) {
+  if (from < to && from % block_size_ != 0 &&
+      !own(group, table.blocks[static_cast<size_t>(from / block_size_)]))
+    return false;
+  while (std::ssize(table.blocks) * block_size_ < to) {
+    const auto block = group.pool->take();
+    if (!block) return false;
+    table.blocks.push_back(*block);
+  }
+  return true;
+}
+
+void PagedCache::release_unneeded(Sequence& sequence) {
+  for (size_t g = 0; g < groups_.size(); ++g) {
+    Table& table = sequence.tables[g];
+    for (const int64_t end = first_needed(groups_[g], sequence.length); table.first < end;
+         ++table.first)
+      release(g, table.blocks[static_cast<size_t>(table.first)]);
+  }
+}
+
+bool PagedCache::reserve(Id id, int64_t count, int64_t text) {
+  Sequence& sequence = sequences_.at(id);
+  release_unneeded(sequence);
+  for (size_t g = 0; g < groups_.size(); ++g) {
+    const bool of_text = groups_[g].layout.of_text();
+    const bool enough =
+        of_text ? extend(groups_[g], sequence.tables[g], 0, text)
+                : extend(groups_[g], sequence.tables[g], sequence.length, sequence.length + count);
+    if (!enough) return false;
+  }
+  if (text > 0) sequence.text = text;
+  return true;
+}
+
+bool PagedCache::fits(int64_t length, int64_t most, int64_t text) const {
+  for (const Group& group : groups_) {
+    const CacheGroup& layout = group.layout;
+    int64_t tokens = layout.of_text() ? text : length;
+    if (!layout.of_text() && layout.reach < length)
+      tokens = std::min(tokens, layout.reach + kernels::kKeyTile + most + 2 * block_size_);
+    if (blocks_of(tokens, block_size_) > group.pool->size()) return false;
+  }
+  return true;
+}
+
+const PagedCache::Layer& PagedCache::layer_of(const CacheLayer& layer) const {
+  const auto place = places_.find({layer.kind, layer.index});
+  require(place != places_.end() && groups_[place->second.first].layout.reach == layer.reach,
+          ErrorKind::kShape, kWhere,
+          "layer {} was not planned; make the cache from cache_groups() of this model",
+          layer.index);
+  return groups_[place->second.first].layers[place->second.second];
+}
+
+const PagedCache::Group& PagedCache::group_of(const CacheLayer& layer) const {
+  return groups_[places_.at({layer.kind, layer.index}).first];
+}
+
+void PagedCache::begin_pass(std::vector<Id> ids) {
+  pass_ = std::move(ids);
+  for (size_t g = 0; g < groups_.size(); ++g) {
+    size_t most = 1;
+    for (const Id id : pass_) most = std::max(most, at(id).tables[g].blocks.size());
+    const auto rows = std::ssize(pass_);
+    Tensor blocks = Tensor::zeros({rows, static_cast<int64_t>(most)}, DType::kI32);
+    int32_t* to = blocks.data<int32_t>();
+    for (const Id id : pass_) {
+      const Table& table = at(id).tables[g];
+      for (auto i = static_cast<size_t>(table.first); i < table.blocks.size(); ++i)
+        to[i] = static_cast<int32_t>(table.blocks[i] * block_size_);
+      to += most;
+    }
+    groups_[g].blocks = blocks;
+  }
+}
+
+void PagedCache::end_pass(const Rows& rows) {
+  for (size_t b = 0; b < pass_.size(); ++b)
+    sequences_.at(pass_[b]).length = rows.length_of(static_cast<int64_t>(b));
+  pass_.clear();
+}
+
+void PagedCache::write_rows(const Layer& layer, const Group& group, const Sequences& rows,
+                            std::span<const int64_t> from, const Tensor& k, const Tensor& v) const {
+  const auto g = static_cast<size_t>(&group - groups_.data());
+  for (int64_t b = 0; b < rows.count(); ++b) {
+    const Table& table = at(pass_[static_cast<size_t>(b)]).tables[g];
+    const int64_t begin = from[static_cast<size_t>(b)], end = begin + rows.length(b);
+    require(end <= std::ssize(table.blocks) * block_size_, ErrorKind::kShape, kWhere,
+            "{} tokens of sequence {}, but there is room for {}; reserve it", end, b,
+            std::ssize(table.blocks) * block_size_);
+    for_each_stretch(table.blocks, block_size_, begin, end,
+                     [&](int64_t row, int64_t at, int64_t count) {
+                       copy_rows(k, rows.first(b) + at - begin, count, layer.k, row);
+                       if (layer.v.defined())
+                         copy_rows(v, rows.first(b) + at - begin, count, layer.v, row);
+                     });
+  }
+}
+
+void PagedCache::write(const CacheLayer& layer, const Rows& rows, const Tensor& k,
+                       const Tensor& v) {
+  require(rows.sequences.count() == std::ssize(pass_), ErrorKind::kShape, kWhere,
+          "{} sequences, expected the {} of the pass", rows.sequences.count(), pass_.size());
+  const Layer& to = layer_of(layer);
+  require(k.dtype() == to.rows.dtype, ErrorKind::kShape, kWhere, "keys are {}, expected {}",
+          name_of(k.dtype()), name_of(to.rows.dtype));
+  std::vector<int64_t> from(pass_.size(), 0);
+  for (size_t b = 0; b < pass_.size() && layer.kind != CacheLayer::Kind::kCross; ++b) {
+    from[b] = rows.context_of(static_cast<int64_t>(b));
+    require(from[b] == at(pass_[b]).length, ErrorKind::kShape, kWhere,
+            "sequence {} continues {} tokens, but the cache holds {}", b, from[b],
+            at(pass_[b]).length);
+  }
+  write_rows(to, group_of(layer), rows.sequences, from, k, v);
+}
+
+// The last tokens before the pass and those of it, gathered from their blocks.
+ops::KeyValues PagedCache::recent(const Layer& layer, const Group& group, const Rows& rows) const {
+  const auto g = static_cast<size_t>(&group - groups_.data());
+  std::vector<int64_t> lengths;
+  for (int64_t b = 0; b < rows.sequences.count(); ++b)
+    lengths.push_back(std::min(rows.context_of(b), group.layout.reach) + rows.sequences.length(b));
+  const Sequences all(lengths);
+  const Tensor joined(with_rows(layer.rows.k, all.rows()), layer.rows.dtype);
+  for (int64_t b = 0; b < all.count(); ++b) {
+    const int64_t end = rows.length_of(b), begin = end - all.length(b);
+    for_each_stretch(at(pass_[static_cast<size_t>(b)]).tables[g].blocks, block_size_, begin, end,
+                     [&](int64_t row, int64_t at, int64_t count) {
+                       copy_rows(layer.k, row, count, joined, all.first(b) + at - begin);
+                     });
+  }
+  return ops::KeyValues::packed(Var(joined), Var(), all);
+}
+
+ops::KeyValues PagedCache::view(const CacheLayer& layer, const Rows& rows) const {
+  const Layer& from = layer_of(layer);
+  const Group& group = group_of(layer);
+  if (layer.kind == CacheLayer::Kind::kRecent) return recent(from, group, rows);
+  if (layer.kind == CacheLayer::Kind::kSelf)
+    return {Var(from.k), Var(from.v), rows.keys(), group.blocks, block_size_};
+  std::vector<int64_t> texts;
+  for (const Id id : pass_) texts.push_back(at(id).text);
+  return {Var(from.k), Var(from.v), Sequences(texts), group.blocks, block_size_};
+}
+
+std::vector<std::span<std::byte>> PagedCache::rows_of(size_t g, int32_t block) const {
+  std::vector<std::span<std::byte>> rows;
+  for (const Layer& layer : groups_[g].layers)
+    for (const Tensor* store : {&layer.k, &layer.v}) {
+      if (!store->defined()) continue;
+      const Tensor part = store->narrow(0, block * block_size_, block_size_);
+      rows.emplace_back(part.raw(), part.bytes());
+    }
+  return rows;
+}
+
+std::optional<PagedCache::Inserted> PagedCache::insert(const PrefixIndex::Link& parent,
+                                                       std::span<const int32_t> tokens,
+                                                       const std::vector<bool>& present) {
+  for (size_t g = 0; g < groups_.size(); ++g) {
+    const BlockPool& pool = *groups_[g].pool;
+    if (present[g] && pool.held() + pool.kept() == pool.size()) return std::nullopt;
+  }
+  std::vector<int32_t> blocks;
+  for (size_t g = 0; g < groups_.size(); ++g)
+    blocks.push_back(present[g] ? *groups_[g].pool->take() : PrefixIndex::kAbsent);
+  const auto link = index_.add(parent, tokens, blocks);
+  for (size_t g = 0; g < groups_.size(); ++g) {
+    if (!present[g]) continue;
+    const bool findable = index_.has(g, blocks[g]);
+    groups_[g].pool->release(blocks[g], findable);
+    if (!findable) blocks[g] = PrefixIndex::kAbsent;
+  }
+  if (!link) return std::nullopt;
+  return Inserted{*link, std::move(blocks)};
+}
+
+}  // namespace lathe

@@ -1,0 +1,85 @@
+// What the engine is asked for, and what it tells: token ids in, token ids out.
+#pragma once
+
+#include <cstdint>
+#include <exception>
+#include <functional>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "lathe/infer/sampler/generation_config.h"
+
+namespace lathe {
+
+// log softmax of the model's own logits, before any sampler.
+struct TokenLogprob {
+  int32_t token = 0;
+  float logprob = 0;
+};
+
+struct NewToken {
+  int64_t choice = 0;
+  int64_t index = 0;  // among the new tokens of the choice
+  int32_t token = 0;
+  // If the request asks for them: that of the token, and of the most likely ones, most likely first,
+  // lowest id on ties.
+  float logprob = 0;
+  std::vector<TokenLogprob> top = {};
+};
+
+enum class FinishReason : uint8_t {
+  kStopToken,  // one of the ids that end a text, which is the last token
+  kLength,     // max_new_tokens
+  kStopped,    // on_token returned false
+  kCancelled,
+  kFailed,  // `error` has what was thrown: by a sampler, by the receiver, by the model
+};
+
+struct Finished {
+  int64_t choice = 0;
+  FinishReason reason = FinishReason::kStopToken;
+  int64_t prompt_tokens = 0;
+  int64_t cached_tokens = 0;  // of the prompt, which earlier requests had computed
+  int64_t new_tokens = 0;
+  std::exception_ptr error = nullptr;
+};
+
+struct Request {
+  // An encoder-decoder's prompt is what its encoder reads; a prefix decoder's is its prefix, without
+  // a bos_token_id at the end, which starts the answer.
+  std::vector<int32_t> prompt;
+  // The ids that end a text are those of eos_token_id, or the model's when it names none.
+  GenerationConfig sampling = {};
+  int64_t choices = 1;
+  // Token i of choice c draws from Rng(sampling.seed).fork(stream + c).fork(i).
+  uint64_t stream = 0;
+  std::optional<int64_t> logprobs = {};  // how many of the most likely tokens are reported
+  int64_t priority = 0;                  // higher ones go first
+  std::string client = {};               // clients of equal priority get equal shares
+  bool share_prefix = true;              // uses, and adds to, the cache of prefixes
+  // Called on the engine's thread; they must not block. `on_token` ends its choice by returning
+  // false. Both may be empty.
+  std::function<bool(const NewToken&)> on_token = {};
+  std::function<void(const Finished&)> on_finish = {};  // once for each choice, its last call
+};
+
+// Why a request was not taken.
+struct Refusal {
+  enum class Reason : uint8_t {
+    kInvalid,        // no prompt, ids outside the vocabulary, a sampler's value outside its limits
+    kPromptTooLong,  // for the trained positions, or for the cache
+    kTooManyTokens,  // new ones, beyond the room after the prompt
+    kQueueFull,
+    kStopping,  // the engine takes no more requests
+  };
+  Reason reason = Reason::kInvalid;
+  std::string where, message;  // as of an Error
+};
+
+struct Submission {
+  uint64_t id = 0;  // from 1; 0 if the request was refused
+  std::optional<Refusal> refusal = {};
+};
+
+}  // namespace lathe

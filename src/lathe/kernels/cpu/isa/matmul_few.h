@@ -1,0 +1,152 @@
+// Products of few rows, y[M,N] (=|+=) x[M,K] · w[N,K]ᵀ + bias: decoding. The weights are read once,
+// in place, and everything else is small, so the speed is that of memory. Include inside the level.h
+// frame.
+//
+// Every element is summed over K in order in one lane, as where there are many rows (matmul.cc), so
+// that a row has the same bits in every product. Lanes are columns, which lie across the rows of w:
+// squares of kWidth rows by kWidth words are transposed in registers.
+#pragma once
+
+#include "lathe/kernels/cpu/isa/matmul_pack.h"
+
+struct Product {
+  TensorView a, b, c;
+  const float* bias;  // f32 [N], or nullptr
+  bool accumulate;
+  int64_t m, n, depth;  // depth: K in operands
+};
+
+// What A and B are multiplied as: bf16 beside f32 is widened.
+template <class A, class B>
+using OperandOf = std::conditional_t<std::is_same_v<A, B>, Operand<A>, float>;
+
+constexpr int kFewGroup = kWidth == 16 ? 8 : 4;  // rows of x that share a transposed square
+constexpr int kFewVectors = 2;                   // squares side by side
+constexpr int64_t kFewColumns = kFewVectors * kWidth;
+constexpr int64_t kFetchAhead = 8 * 64;  // bytes along a row of w
+// Values along K of a word of w, and of a square.
+template <class B>
+constexpr int64_t kPerWord = static_cast<int64_t>(sizeof(float) / sizeof(B));
+template <class B>
+constexpr int64_t kPerSquare = kWidth* kPerWord<B>;
+
+// A square of words: vector i has the words of column i, or once transposed word i of all columns.
+struct Square {
+  Vec words[kWidth];
+};
+
+// sum[r] += the square times `a`, the operands of row r beginning at a + r · stride.
+template <int R, class B>
+LATHE_INLINE void add_square(const Square& s, const float* a, int64_t stride, Vec (&sum)[R]) {
+#pragma GCC unroll 16
+  for (int i = 0; i < kWidth; ++i) {
+    if constexpr (std::is_same_v<B, float>) {
+#pragma GCC unroll 8
+      for (int r = 0; r < R; ++r) sum[r] = add_product(sum[r], a[r * stride + i], s.words[i]);
+    } else {
+      const Words pair = (Words)s.words[i];
+#pragma GCC unroll 8
+      for (int r = 0; r < R; ++r)
+        sum[r] = add_product(sum[r], a[r * stride + 2 * i], (Vec)(pair << 16));
+#pragma GCC unroll 8
+      for (int r = 0; r < R; ++r)
+        sum[r] = add_product(sum[r], a[r * stride + 2 * i + 1], (Vec)(pair & 0xFFFF0000u));
+    }
+  }
+}
+template <int R, class B>
+LATHE_INLINE void add_square(const Square& s, const Pair* a, int64_t stride, Vec (&sum)[R]) {
+#pragma GCC unroll 16
+  for (int i = 0; i < kWidth; ++i)
+#pragma GCC unroll 8
+    for (int r = 0; r < R; ++r) sum[r] = add_product(sum[r], a[r * stride + i], (Words)s.words[i]);
+}
+
+// kWidth columns of w. Columns beyond the last read the last one; nobody writes them.
+template <class B>
+struct FewColumns {
+  const B* first;
+  int64_t stride, last;
+
+  const B* at(int64_t column, int64_t k) const {
+    return first + std::min(column, last) * stride + k;
+  }
+  Square transposed(int64_t k) const {
+    Square s;
+#pragma GCC unroll 16
+    for (int i = 0; i < kWidth; ++i) __builtin_memcpy(&s.words[i], at(i, k), sizeof(Vec));
+    transpose(s.words);
+    return s;
+  }
+};
+
+// The columns from n on for R rows of x, whose operands begin at `a`.
+template <int R, class A, class B, class C>
+static void few_columns(const Product& p, int64_t m, int64_t n, const OperandOf<A, B>* a) {
+  using E = OperandOf<A, B>;
+  const int64_t values = p.b.shape[0], stride = p.b.stride[1];
+  FewColumns<B> columns[kFewVectors];
+  for (int v = 0; v < kFewVectors; ++v) {
+    const int64_t begin = std::min(n + v * kWidth, p.n - 1);
+    columns[v] = {p.b.as<B>() + begin * stride, stride, std::min<int64_t>(kWidth, p.n - begin) - 1};
+  }
+  Vec sum[kFewVectors][R] = {};
+  constexpr int64_t kStep = kPerSquare<B>, kFetch = kFetchAhead / int64_t{sizeof(B)};
+  int64_t k = 0;
+  for (; k + kStep <= values; k += kStep) {
+    // What comes next along K, and at its end in the columns that come next.
+    const int64_t ahead =
+        k + kFetch < values ? k + kFetch : k + kFetch - values + kFewColumns * stride;
+#pragma GCC unroll 2
+    for (int v = 0; v < kFewVectors; ++v) {
+#pragma GCC unroll 16
+      for (int i = 0; i < kWidth; ++i)
+        __builtin_prefetch(columns[v].first + i * stride + ahead, 0, 2);
+      add_square<R, B>(columns[v].transposed(k), a + k / kValues<E>, p.depth, sum[v]);
+    }
+  }
+  for (; k < values; k += kValues<E>)
+    for (int v = 0; v < kFewVectors; ++v) {
+      E row[kWidth];
+      for (int i = 0; i < kWidth; ++i) {
+        const B* from = columns[v].at(i, k);
+        convert_across(from, k + 1 < values ? from + 1 : nullptr, 1, row + i);
+      }
+      for (int r = 0; r < R; ++r)
+        sum[v][r] = add_product(sum[v][r], a[r * p.depth + k / kValues<E>], load(row));
+    }
+  for (int v = 0; v < kFewVectors; ++v)
+    for (int r = 0; r < R; ++r) {
+      const int64_t begin = n + v * kWidth;
+      C* c = p.c.as<C>() + (m + r) * p.c.stride[0] + begin;
+      for (int64_t i = 0; i < std::min<int64_t>(kWidth, p.n - begin); ++i) {
+        float value = sum[v][r][i];
+        if (p.bias) value += p.bias[begin + i];
+        if (p.accumulate) value += to_float(c[i]);
+        put(c[i], value);
+      }
+    }
+}
+
+// All rows from m on, in groups of R and then of fewer.
+template <int R, class A, class B, class C>
+static void few_rows_from(const Product& p, int64_t m, int64_t n, const OperandOf<A, B>* a) {
+  for (; m + R <= p.m; m += R) few_columns<R, A, B, C>(p, m, n, a + m * p.depth);
+  if constexpr (R > 1)
+    if (m < p.m) few_rows_from<R / 2, A, B, C>(p, m, n, a);
+}
+
+template <class A, class B, class C>
+static void multiply_few(const Product& p) {
+  using E = OperandOf<A, B>;
+  const Scratch operands(p.m * p.depth, 1);
+  E* a = as_operands<E>(operands.of_thread(0));
+  for (int64_t m = 0; m < p.m; ++m)
+    convert_along(p.a.as<A>() + m * p.a.stride[0], p.a.shape[1], a + m * p.depth);
+  const int64_t units = (p.n + kFewColumns - 1) / kFewColumns;
+  // Units worth a thread: a dot product of a thousand elements takes 50 ns.
+  const int64_t grain = row_grain(kFewColumns * p.m * p.a.shape[1], 65536);
+  parallel_for(units, grain, [&](int64_t unit) {
+    few_rows_from<kFewGroup, A, B, C>(p, 0, unit * kFewColumns, a);
+  });
+}

@@ -1,0 +1,99 @@
+// lathe quantize and what reads its files: logits, generate, inspect, export, dequantize.
+
+#include <gtest/gtest.h>
+
+#include <fstream>
+#include <nlohmann/json.hpp>
+
+#include "cli/demo_testing.h"
+#include "io/temp_folder.h"
+#include "lathe/io/json_file.h"
+#include "lathe/io/safetensors.h"
+#include "lathe/model/load_model.h"
+#include "model/grid.h"
+
+namespace lathe {
+namespace {
+
+namespace fs = std::filesystem;
+using Json = nlohmann::ordered_json;
+using testing::largest_difference;
+using testing::logits_of;
+
+const fs::path kModel = fs::path(LATHE_TEST_DIR) / "model" / "goldens" / "llama" / "model";
+
+class Quantize : public ::testing::Test {
+ protected:
+  CommandResult run(std::vector<std::string> arguments) { return run_lathe(arguments); }
+  std::string file(const std::string& name) const { return (folder_ / name).string(); }
+  CommandResult quantize(const std::string& out, std::vector<std::string> options) {
+    options.insert(options.begin(), {"quantize", kModel.string(), "--out", file(out)});
+    return run(options);
+  }
+
+  const TempFolder folder_;
+};
+
+TEST_F(Quantize, AnF32FileIsTheModelInEveryCommand) {
+  ASSERT_EQ(quantize("f.gguf", {"--type", "F32"}).code, 0);
+  std::ofstream(file("in.json")) << R"({"input_ids": [[1, 2, 3, 4, 5]]})";
+  for (const std::string& model : {kModel.string(), file("f.gguf")}) {
+    const std::string out = file(fs::path(model).filename().string() + ".st");
+    const auto r = run({"logits", model, "--input", file("in.json"), "--out", out});
+    ASSERT_EQ(r.code, 0) << r.err;
+  }
+  const SafetensorsReader a(file("model.st")), b(file("f.gguf.st"));
+  EXPECT_TRUE(std::ranges::equal(a.find("logits")->bytes, b.find("logits")->bytes));
+  const auto generated = run({"generate", file("f.gguf"), "--input", file("in.json"),
+                              "--max-new-tokens", "4", "--temperature", "0", "--json"});
+  EXPECT_EQ(generated.code, 0) << generated.err;
+  EXPECT_EQ(run({"inspect", file("f.gguf")}).code, 0);
+  const auto exported = run({"export", file("f.gguf"), "--out", file("back")});
+  ASSERT_EQ(exported.code, 0) << exported.err;
+  const auto x = load_model(kModel, {}), y = load_model(file("back"), {});
+  const Tensor ids = testing::some_ids(1, 5, x->config().vocab_size);
+  EXPECT_EQ(largest_difference(logits_of(*x, ids), logits_of(*y, ids)), 0);
+}
+
+TEST_F(Quantize, DequantizeWritesEveryTensor) {
+  ASSERT_EQ(quantize("q.gguf", {"--type", "F16", "--pure"}).code, 0);
+  const auto r = run({"dequantize", file("q.gguf"), "--out", file("q.st"), "--json"});
+  ASSERT_EQ(r.code, 0) << r.err;
+  const SafetensorsReader values(file("q.st"));
+  EXPECT_EQ(Json::parse(r.out)["tensors"], values.arrays().size());
+  EXPECT_NE(values.find("blk.0.attn_q.weight"), nullptr);
+}
+
+TEST_F(Quantize, TheBillHasItsKeys) {
+  const auto r = quantize("q.gguf", {"--type", "Q8_0", "--bill", file("bill.json"), "--json"});
+  ASSERT_EQ(r.code, 0) << r.err;
+  const Json bill = read_json_file(file("bill.json"));
+  EXPECT_EQ(bill, Json::parse(r.out));
+  EXPECT_EQ(bill["type"], "Q8_0");
+  EXPECT_EQ(bill["file_bytes"], fs::file_size(file("q.gguf")));
+  EXPECT_FALSE(bill["tensors"].empty());
+  EXPECT_FALSE(bill.contains("kl_mean"));  // no text was given
+  const auto words = quantize("q.gguf", {"--type", "Q8_0"});
+  EXPECT_NE(words.out.find("bits per weight"), std::string::npos) << words.out;
+  EXPECT_NE(words.out.find("give --eval TEXT"), std::string::npos) << words.out;
+}
+
+TEST_F(Quantize, WhatDoesNotGoTogetherIsRefused) {
+  const auto refused = [&](std::vector<std::string> options, const std::string& why) {
+    const auto r = quantize("x.gguf", std::move(options));
+    EXPECT_NE(r.code, 0) << why;
+    EXPECT_NE(r.err.find(why), std::string::npos) << r.err;
+    EXPECT_FALSE(fs::exists(file("x.gguf"))) << why;
+  };
+  refused({}, "give one of --type, --budget-mib and --budget-kl");
+  refused({"--type", "Q8_0", "--budget-mib", "3"}, "2 are given");
+  refused({"--type", "Q9_0"}, "Q8_0");
+  refused({"--budget-mib", "3"}, "needs a text to measure on");
+  refused({"--type", "Q8_0", "--curve", file("c.svg")}, "--curve");
+  refused({"--type", "Q8_0", "--tensor", "ffn"}, "expected REGEX=TYPE");
+  refused({"--type", "Q8_0", "--tensor", "nowhere=Q4_0"}, "is in the name of no tensor");
+  refused({"--type", "Q8_0", "--imatrix", file("none")}, "none");
+}
+
+}  // namespace
+}  // namespace lathe

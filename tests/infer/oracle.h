@@ -1,0 +1,61 @@
+// What the engine must give for one request, without it: the prompt in one pass through a contiguous
+// cache, then token by token, alone.
+#pragma once
+
+#include "lathe/infer/logprobs.h"
+#include "lathe/infer/request.h"
+#include "lathe/infer/sampler/chain.h"
+#include "model/contiguous_cache.h"
+#include "model/grid.h"
+
+namespace lathe::testing {
+
+struct Choice {
+  std::vector<int32_t> tokens;
+  std::vector<float> logprobs;
+  friend bool operator==(const Choice&, const Choice&) = default;
+};
+
+// Until max_new_tokens; ends of texts are not looked at.
+inline Choice choice_alone(const Transformer& model, const Request& request, int64_t choice) {
+  const ModelConfig& c = model.config();
+  const Body body = c.body_traits();
+  const SamplerChain chain(request.sampling);
+  const Rng stream = Rng(static_cast<uint64_t>(request.sampling.seed))
+                         .fork(request.stream + static_cast<uint64_t>(choice));
+  std::vector<int32_t> text = request.prompt;
+  if (body.encoder) text = {static_cast<int32_t>(*c.decoder_start())};
+  std::optional<ContiguousCache> cache;
+  std::optional<ModelPass> pass;
+  const auto start = [&] {
+    cache.emplace(1, static_cast<int64_t>(text.size()) + request.sampling.max_new_tokens);
+    pass.emplace(model, Pass{.cache = &*cache});
+  };
+  start();
+  Choice out;
+  while (std::ssize(out.tokens) < request.sampling.max_new_tokens) {
+    if (model.outgrows_cache(cache->lengths()[0], std::ssize(text) - cache->lengths()[0])) start();
+    const int64_t held = cache->lengths()[0];
+    ModelInputs inputs{.rows = Rows::of(IdRows{{text.begin() + held, text.end()}})};
+    inputs.rows.context = {held};
+    if (body.prefix) {
+      const bool begun = c.bos_token_id == request.prompt.back();
+      inputs.rows.prefix = Tensor::of<int32_t>(
+          std::vector<int32_t>{static_cast<int32_t>(request.prompt.size()) - (begun ? 1 : 0)}, {1});
+    }
+    if (body.encoder && held == 0) inputs.text = Rows::of(IdRows{request.prompt});
+    const Tensor hidden = pass->hidden(inputs).value;
+    cache->advance(inputs.rows);
+    const Tensor last = hidden.narrow(0, hidden.size(0) - 1, 1).clone();
+    const Tensor logits = pass->logits(Var(last)).value.to(DType::kF32).clone();
+    std::vector<float> raw(logits.span<float>().begin(), logits.span<float>().end());
+    const int32_t token = chain.next(logits.span<float>(), request.prompt, out.tokens,
+                                     stream.fork(out.tokens.size()));
+    out.tokens.push_back(token);
+    out.logprobs.push_back(Logprobs(raw).of(token));
+    text.push_back(token);
+  }
+  return out;
+}
+
+}  // namespace lathe::testing
