@@ -269,6 +269,21 @@ TEST(QuantizedMatmul, ARowHasTheSameBitsInEveryBatch) {
     }
 }
 
+TEST(QuantizedMatmul, EveryNumberOfRows) {
+  const MachineState restore;
+  set_thread_count(2);
+  const Packed w("Q5_1", 75, 160);
+  const Tensor x = random_tensor({70, 160}, "x"), all = spoiled({70, 75}, DType::kF32);
+  for (const auto& [level, product] : products()) {
+    product(x, {{&w.rows, 1}}, {}, all);
+    for (int64_t n = 1; n < 70; ++n) {
+      const Tensor y = spoiled({n, 75}, DType::kF32);
+      product(x.narrow(0, 0, n), {{&w.rows, 1}}, {}, y);
+      ASSERT_EQ(y.to_vector(), part(all, 0, 0, n)) << level << " " << n;
+    }
+  }
+}
+
 TEST(QuantizedMatmul, PartsOfSeveralForms) {
   const Packed a("Q4_0", 21, 256), b("Q8_0", 7, 256), c("Q6_K", 33, 256);
   const PackedRows parts[] = {a.rows, b.rows, c.rows};
