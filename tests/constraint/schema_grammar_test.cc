@@ -204,6 +204,14 @@ TEST(SchemaGrammar, RefusesAtOnceAndNamesThePlace) {
   says((wide + "]}").c_str(), "more than 256 combinations");
 }
 
+TEST(SchemaGrammar, StandsBetweenTexts) {
+  const Grammar g =
+      schema_grammar({{"type", "integer"}}, {.before = "<call>\n", .behind = "\n</call>"});
+  EXPECT_EQ(fit(g, "<call>\n12\n</call>"), "yes");
+  EXPECT_EQ(fit(g, "<call>\n12\n"), "prefix");
+  EXPECT_EQ(fit(g, "12"), "no");
+}
+
 TEST(SchemaGrammar, AnyJsonAndAnyObject) {
   EXPECT_EQ(fit(json_grammar(), "[null]"), "yes");
   EXPECT_EQ(fit(json_object_grammar(), "[null]"), "no");

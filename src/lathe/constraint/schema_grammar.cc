@@ -20,10 +20,12 @@ constexpr size_t kMaxSchemaText = 1 << 20;
 class SchemaCompiler {
  public:
   SchemaCompiler(const SchemaJson& schema, const SchemaOptions& options)
-      : reader_(schema), forms_(b_, options) {}
+      : options_(options), reader_(schema), forms_(b_, options) {}
 
   Grammar run() {
-    const RuleId root = rule_for(reader_.root());
+    const RuleId root = b_.declare("the whole");
+    b_.define(root, b_.sequence(
+                        {b_.text(options_.before), use(reader_.root()), b_.text(options_.behind)}));
     while (!todo_.empty()) {
       const auto [rule, schemas] = std::move(todo_.back());
       todo_.pop_back();
@@ -241,6 +243,7 @@ class SchemaCompiler {
     ways.push_back(b_.sequence({b_.text("{"), forms_.blanks(), inside, b_.text("}")}));
   }
 
+  const SchemaOptions& options_;
   GrammarBuilder b_;
   ShapeReader reader_;
   JsonForms forms_;
