@@ -180,7 +180,9 @@ TEST(SchemaGrammar, RefusesAtOnceAndNamesThePlace) {
        "at #/oneOf: alternatives 0 and 1 may both hold");
   says(R"x({"type": "string", "pattern": "(?=a)"})x", "at #: [regular expression]");
   says(R"({"type": "string", "pattern": "a", "maxLength": 3})",
-       "only one of `pattern`, `format` and lengths");
+       "may only say what its texts keep to (here 1 to any number of characters)");
+  says(R"({"type": "string", "pattern": "^a+$", "format": "date"})",
+       "only one `pattern` or `format`");
   says(R"({"type": "string", "format": "dat"})",
        "`format` 'dat' is not known. Did you mean 'date'?");
   says(R"({"multipleOf": 3})", "`multipleOf` is 3; supported are");
@@ -202,6 +204,13 @@ TEST(SchemaGrammar, RefusesAtOnceAndNamesThePlace) {
         fmt::format(R"({}{{"anyOf": [{{"minimum": {}}}, {{"maximum": 9}}, {{"minLength": 1}}]}})",
                     i > 0 ? "," : "", i);
   says((wide + "]}").c_str(), "more than 256 combinations");
+}
+
+TEST(SchemaGrammar, LengthsMayRepeatWhatAPatternSays) {
+  expect_fits(R"({"type": "string", "pattern": "^(a|bc){2,4}$", "minLength": 2, "maxLength": 8})",
+              {"\"aa\"", "\"bcbcbcbc\""}, {"\"a\""});
+  expect_fits(R"({"type": "string", "format": "uri", "minLength": 1, "maxLength": 2083})",
+              {"\"http://a.b/c\""}, {"\"\""});
 }
 
 TEST(SchemaGrammar, StandsBetweenTexts) {
