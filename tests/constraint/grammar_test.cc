@@ -149,6 +149,15 @@ TEST(Gbnf, SaysWhatIsWrongAndWhere) {
   says("root ::= [^\\x00-\\U0010FFFF]", "no characters");
 }
 
+TEST(Gbnf, LongChainsOfRulesAreReadInOneGo) {
+  std::string text = "root ::= r0\n";
+  for (int i = 0; i < 20'000; ++i) text += fmt::format("r{} ::= \"a\" r{} | \"b\"\n", i, i + 1);
+  text += "r20000 ::= \"c\"\n";
+  const Grammar g = gbnf_grammar(text);
+  EXPECT_EQ(fit(g, "aaab"), "yes");
+  EXPECT_EQ(fit(g, std::string(20'000, 'a') + "c"), "yes");
+}
+
 TEST(Gbnf, EmptyPartsDoNotLoop) {
   const Grammar g =
       gbnf_grammar("root ::= (a | b*)* \"x\"\na ::= \"\" | \"y\"\nb ::= (\"\"){3,9000} a");

@@ -114,6 +114,16 @@ TEST(Matcher, TablesThatAreFullAreRenewedWithoutANotice) {
   }
 }
 
+TEST(Matcher, KeepsTheLogitsOfWhatIsAllowed) {
+  const Constraint constraint(constraint::regex_grammar("[A-C]|\\u00e9"), byte_vocabulary());
+  std::vector<float> logits(300, 1.5f);  // more than the 257 ids
+  keep_allowed(*constraint.matcher().mask(), logits);
+  for (size_t id = 0; id < logits.size(); ++id) {
+    const bool allowed = (id >= 'A' && id <= 'C') || id == 0xC3;
+    EXPECT_EQ(logits[id], allowed ? 1.5f : -std::numeric_limits<float>::infinity()) << id;
+  }
+}
+
 TEST(Matcher, UndoesAndForks) {
   const Constraint constraint(constraint::regex_grammar("a{3}|ab"), byte_vocabulary());
   Matcher matcher = constraint.matcher();

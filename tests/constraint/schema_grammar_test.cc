@@ -180,7 +180,9 @@ TEST(SchemaGrammar, RefusesAtOnceAndNamesThePlace) {
        "at #/oneOf: alternatives 0 and 1 may both hold");
   says(R"x({"type": "string", "pattern": "(?=a)"})x", "at #: [regular expression]");
   says(R"({"type": "string", "pattern": "a", "maxLength": 3})",
-       "only one of `pattern`, `format` and lengths");
+       "may only say what its texts keep to (here 1 to any number of characters)");
+  says(R"({"type": "string", "pattern": "^a+$", "format": "date"})",
+       "only one `pattern` or `format`");
   says(R"({"type": "string", "format": "dat"})",
        "`format` 'dat' is not known. Did you mean 'date'?");
   says(R"({"multipleOf": 3})", "`multipleOf` is 3; supported are");
@@ -202,6 +204,49 @@ TEST(SchemaGrammar, RefusesAtOnceAndNamesThePlace) {
         fmt::format(R"({}{{"anyOf": [{{"minimum": {}}}, {{"maximum": 9}}, {{"minLength": 1}}]}})",
                     i > 0 ? "," : "", i);
   says((wide + "]}").c_str(), "more than 256 combinations");
+}
+
+// Each of these would take minutes or all memory if nothing were counted.
+TEST(SchemaGrammar, EndsSoonWhateverItIsGiven) {
+  const auto says = [](const Json& schema, std::string_view part) {
+    const std::string message = message_of([&] { schema_grammar(schema); });
+    EXPECT_NE(message.find(part), std::string::npos) << message;
+  };
+  Json names = Json::array(), numbers = Json::array(), others = Json::array(), ways = Json::array();
+  for (int i = 0; i < 20'000; ++i) names.push_back(std::to_string(i));
+  says({{"required", names}}, "`required` has 20000 entries");
+  says({{"properties", {{std::string(5000, 'x'), true}}}}, "has 5000 bytes");
+  for (int i = 0; i < 30'000; ++i) {
+    numbers.push_back(i);
+    others.push_back(-1 - i);
+  }
+  says({{"oneOf", {{{"enum", numbers}}, {{"enum", others}}}}}, "too many combinations");
+  for (int i = 0; i < 200; ++i) {
+    Json way = {{"type", "object"}, {"required", Json::array()}};
+    for (int j = 0; j < 40; ++j) {
+      const std::string name = std::to_string(j);
+      way["properties"][name] = {{"type", "integer"}, {"minimum", i}};
+      way["required"].push_back(name);
+    }
+    ways.push_back(way);
+  }
+  says({{"oneOf", ways}}, "may both hold");
+  EXPECT_EQ(fit(schema_grammar({{"enum", numbers}}), "29999"), "yes");
+}
+
+TEST(SchemaGrammar, LengthsMayRepeatWhatAPatternSays) {
+  expect_fits(R"({"type": "string", "pattern": "^(a|bc){2,4}$", "minLength": 2, "maxLength": 8})",
+              {"\"aa\"", "\"bcbcbcbc\""}, {"\"a\""});
+  expect_fits(R"({"type": "string", "format": "uri", "minLength": 1, "maxLength": 2083})",
+              {"\"http://a.b/c\""}, {"\"\""});
+}
+
+TEST(SchemaGrammar, StandsBetweenTexts) {
+  const Grammar g =
+      schema_grammar({{"type", "integer"}}, {.before = "<call>\n", .behind = "\n</call>"});
+  EXPECT_EQ(fit(g, "<call>\n12\n</call>"), "yes");
+  EXPECT_EQ(fit(g, "<call>\n12\n"), "prefix");
+  EXPECT_EQ(fit(g, "12"), "no");
 }
 
 TEST(SchemaGrammar, AnyJsonAndAnyObject) {

@@ -1,6 +1,7 @@
 #include "lathe/constraint/constraint.h"
 
 #include <algorithm>
+#include <limits>
 
 #include "lathe/base/error.h"
 
@@ -17,6 +18,17 @@ void set_bit(Mask& mask, int32_t id) {
 }
 
 }  // namespace
+
+void keep_allowed(const Mask& mask, std::span<float> logits) {
+  constexpr float kNever = -std::numeric_limits<float>::infinity();
+  for (size_t begin = 0; begin < logits.size(); begin += 64) {
+    const uint64_t word = begin / 64 < mask.size() ? mask[begin / 64] : 0;
+    if (word == ~uint64_t{0}) continue;
+    const size_t end = std::min(begin + 64, logits.size());
+    for (size_t i = begin; i < end; ++i)
+      if ((word >> (i - begin) & 1) == 0) logits[i] = kNever;
+  }
+}
 
 Constraint::Constraint(constraint::Grammar grammar,
                        std::shared_ptr<const TokenVocabulary> vocabulary,

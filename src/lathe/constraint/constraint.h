@@ -122,4 +122,8 @@ inline bool has_bit(const constraint::Mask& mask, int32_t id) {
   return mask[static_cast<size_t>(id) / 64] >> (id % 64) & 1;
 }
 
+// Sets what is not allowed to minus infinity. [logits] may be longer than the mask, as models' vocabularies are
+// that were padded: what is behind it is not allowed.
+void keep_allowed(const constraint::Mask& mask, std::span<float> logits);
+
 }  // namespace lathe

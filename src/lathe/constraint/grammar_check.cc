@@ -16,6 +16,7 @@ class Checker {
       : nodes_(grammar.nodes), start_(grammar.start), rules_(rules) {}
 
   void run() {
+    find_users();
     find_productive();
     cut_dead_ends();
     find_nullable();
@@ -32,21 +33,40 @@ class Checker {
                                  : fmt::format("the rule '{}'", found->second);
   }
 
-  // Repeats `mark` for all nodes until nothing changes: backwards, since most edges go to nodes with
-  // smaller numbers.
+  // Which nodes look at which: when one is marked, its users are asked again.
+  void find_users() {
+    users_.assign(nodes_.size(), {});
+    for (NodeId id = 0; id < nodes_.size(); ++id) {
+      const GrammarNode& n = nodes_[id];
+      for (const GrammarNode::Edge& e : n.edges) users_[e.target].push_back(id);
+      for (const NodeId target : n.targets) users_[target].push_back(id);
+      if (n.kind != Kind::kCall && n.kind != Kind::kRepeat) continue;
+      users_[n.start].push_back(id);
+      users_[n.next].push_back(id);
+    }
+  }
+
+  // Marks every node for which `mark` holds, which asks for the flags of other nodes.
   template <class Mark>
-  static void until_stable(std::vector<bool>& flags, Mark&& mark) {
-    for (bool changed = true; changed;) {
-      changed = false;
-      for (size_t i = 0; i < flags.size(); ++i)
-        if (!flags[i] && mark(static_cast<NodeId>(i))) changed = flags[i] = true;
+  void spread(std::vector<bool>& flags, Mark&& mark) {
+    flags.assign(nodes_.size(), false);
+    std::vector<NodeId> todo;
+    const auto ask = [&](NodeId id) {
+      if (flags[id] || !mark(id)) return;
+      flags[id] = true;
+      todo.push_back(id);
+    };
+    for (NodeId id = 0; id < nodes_.size(); ++id) ask(id);
+    while (!todo.empty()) {
+      const NodeId id = todo.back();
+      todo.pop_back();
+      for (const NodeId user : users_[id]) ask(user);
     }
   }
 
   // Which nodes can reach the end of their rule.
   void find_productive() {
-    productive_.assign(nodes_.size(), false);
-    until_stable(productive_, [&](NodeId id) {
+    spread(productive_, [&](NodeId id) {
       const GrammarNode& n = nodes_[id];
       const auto is = [&](NodeId t) { return bool{productive_[t]}; };
       switch (n.kind) {
@@ -82,8 +102,7 @@ class Checker {
 
   // Which nodes can reach the end of their rule without reading a byte.
   void find_nullable() {
-    nullable_.assign(nodes_.size(), false);
-    until_stable(nullable_, [&](NodeId id) {
+    spread(nullable_, [&](NodeId id) {
       const GrammarNode& n = nodes_[id];
       const auto is = [&](NodeId t) { return bool{nullable_[t]}; };
       switch (n.kind) {
@@ -171,6 +190,7 @@ class Checker {
   std::vector<GrammarNode>& nodes_;
   const NodeId start_;
   const std::vector<std::pair<NodeId, std::string>>& rules_;
+  std::vector<std::vector<NodeId>> users_;
   std::vector<bool> productive_, nullable_;
 };
 

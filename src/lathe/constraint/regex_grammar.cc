@@ -32,6 +32,15 @@ const CharSet& line_ends() {
   return set;
 }
 
+using Part = RegexExpr;
+
+uint64_t times(uint64_t length, uint32_t count) {
+  if (length == 0 || count == 0) return 0;
+  return length == UINT64_MAX || count == kUnbounded || length > UINT32_MAX ? UINT64_MAX
+                                                                            : length * count;
+}
+uint64_t plus(uint64_t a, uint64_t b) { return a > UINT64_MAX - b ? UINT64_MAX : a + b; }
+
 class RegexParser {
  public:
   RegexParser(GrammarBuilder& builder, std::string_view regex, const WriteSet& write, bool search)
@@ -41,8 +50,8 @@ class RegexParser {
     require(is_valid_utf8(regex), ErrorKind::kConfig, "regular expression", "is not valid UTF-8");
   }
 
-  ExprId run() {
-    const ExprId whole = alternatives(true);
+  Part run() {
+    const Part whole = alternatives(true);
     if (at_ < regex_.size()) bad("')' closes nothing");
     return whole;
   }
@@ -68,21 +77,47 @@ class RegexParser {
     return c.value;
   }
 
-  ExprId anything() { return builder_.repeat(write_(CharSet::all()), 0, kUnbounded); }
+  Part anything() {
+    return {builder_.repeat(write_(CharSet::all()), 0, kUnbounded), 0, UINT64_MAX};
+  }
+
+  Part either(const std::vector<Part>& ways) {
+    Part out{0, UINT64_MAX, 0};
+    std::vector<ExprId> exprs;
+    for (const Part& way : ways) {
+      exprs.push_back(way.expr);
+      out.shortest = std::min(out.shortest, way.shortest);
+      out.longest = std::max(out.longest, way.longest);
+    }
+    out.expr = builder_.choice(std::move(exprs));
+    return out;
+  }
+
+  Part one_by_one(const std::vector<Part>& parts) {
+    Part out{0, 0, 0};
+    std::vector<ExprId> exprs;
+    for (const Part& part : parts) {
+      exprs.push_back(part.expr);
+      out.shortest = plus(out.shortest, part.shortest);
+      out.longest = plus(out.longest, part.longest);
+    }
+    out.expr = builder_.sequence(std::move(exprs));
+    return out;
+  }
 
   // `outermost`: anchors may stand at the ends of each alternative.
-  ExprId alternatives(bool outermost) {
+  Part alternatives(bool outermost) {
     if (++depth_ > kMaxDepth) bad("groups stand in each other more than {} deep", kMaxDepth);
-    std::vector<ExprId> all;
+    std::vector<Part> all;
     do {
       all.push_back(alternative(outermost));
     } while (pass("|"));
     --depth_;
-    return builder_.choice(std::move(all));
+    return either(all);
   }
 
-  ExprId alternative(bool outermost) {
-    std::vector<ExprId> parts;
+  Part alternative(bool outermost) {
+    std::vector<Part> parts;
     bool at_begin = false, at_end = false;
     while (outermost && pass("^")) at_begin = true;
     while (at_ < regex_.size() && !looking_at("|") && !looking_at(")")) {
@@ -97,10 +132,10 @@ class RegexParser {
     if (at_end && !outermost) bad("'$' may only stand at the end of the expression");
     if (outermost && search_ && !at_begin) parts.insert(parts.begin(), anything());
     if (outermost && search_ && !at_end) parts.push_back(anything());
-    return builder_.sequence(std::move(parts));
+    return one_by_one(parts);
   }
 
-  ExprId atom() {
+  Part atom() {
     if (pass("(")) return group();
     if (pass("[")) return write(char_class());
     if (pass(".")) return write(line_ends().complement());
@@ -112,18 +147,18 @@ class RegexParser {
     return write({{c, c}});
   }
 
-  ExprId write(const CharSet& set) {
+  Part write(const CharSet& set) {
     if (set.empty()) bad("this class has no characters");
-    return write_(set);
+    return {write_(set), 1, 1};
   }
 
-  ExprId group() {
+  Part group() {
     const bool behind = looking_at("?<=") || looking_at("?<!");
     if (!behind && (pass("?<") || pass("?P<")))
       while (!pass(">")) take();  // a name
     else if (!pass("?:") && looking_at("?"))
       bad("look-around, flags and conditions are not regular and not supported; write it without");
-    const ExprId inside = alternatives(false);
+    const Part inside = alternatives(false);
     if (!pass(")")) bad("'(' is not closed");
     return inside;
   }
@@ -165,21 +200,22 @@ class RegexParser {
     return does;
   }
 
-  ExprId repeated(ExprId part) {
-    std::optional<Times> times;
+  Part repeated(const Part& part) {
+    std::optional<Times> count;
     if (pass("*"))
-      times = {0, kUnbounded};
+      count = Times{0, kUnbounded};
     else if (pass("+"))
-      times = {1, kUnbounded};
+      count = Times{1, kUnbounded};
     else if (pass("?"))
-      times = {0, 1};
+      count = Times{0, 1};
     else
-      times = braces();
-    if (!times) return part;
+      count = braces();
+    if (!count) return part;
     pass("?");  // as few as possible: the same texts
     if (looking_at("*") || looking_at("+") || looking_at("?") || quantifier_follows())
       bad("a repeat cannot be repeated; put it in a group");
-    return builder_.repeat(part, times->min, times->max);
+    return {builder_.repeat(part.expr, count->min, count->max), times(part.shortest, count->min),
+            times(part.longest, count->max)};
   }
 
   // The set behind a backslash.
@@ -295,11 +331,12 @@ Grammar regex_grammar(std::string_view regex) {
   GrammarBuilder builder;
   const WriteSet write = [&](const CharSet& set) { return builder.one_of(set); };
   const RuleId root = builder.declare("the regular expression");
-  builder.define(root, RegexParser(builder, regex, write, false).run());
+  builder.define(root, RegexParser(builder, regex, write, false).run().expr);
   return builder.build(root);
 }
 
-ExprId regex_search_expr(GrammarBuilder& builder, std::string_view regex, const WriteSet& write) {
+RegexExpr regex_search_expr(GrammarBuilder& builder, std::string_view regex,
+                            const WriteSet& write) {
   return RegexParser(builder, regex, write, true).run();
 }
 

@@ -3,6 +3,7 @@
 // word boundaries, Unicode properties, flags.
 #pragma once
 
+#include <cstdint>
 #include <functional>
 #include <string_view>
 
@@ -17,8 +18,12 @@ Grammar regex_grammar(std::string_view regex);
 
 // How a character of a set is written; by default in UTF-8.
 using WriteSet = std::function<ExprId(const CharSet&)>;
-// An expression for the texts that match somewhere, as `pattern` of JSON Schema asks: without `^` anything may
-// stand before the match, without `$` behind it.
-ExprId regex_search_expr(GrammarBuilder& builder, std::string_view regex, const WriteSet& write);
+struct RegexExpr {
+  ExprId expr;
+  uint64_t shortest, longest;  // texts, in characters; UINT64_MAX without end
+};
+// An expression for the texts that match somewhere, as `pattern` of JSON Schema asks: without `^`
+// anything may stand before the match, without `$` behind it.
+RegexExpr regex_search_expr(GrammarBuilder& builder, std::string_view regex, const WriteSet& write);
 
 }  // namespace lathe::constraint

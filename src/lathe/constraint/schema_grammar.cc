@@ -20,10 +20,12 @@ constexpr size_t kMaxSchemaText = 1 << 20;
 class SchemaCompiler {
  public:
   SchemaCompiler(const SchemaJson& schema, const SchemaOptions& options)
-      : reader_(schema), forms_(b_, options) {}
+      : options_(options), reader_(schema), forms_(b_, options) {}
 
   Grammar run() {
-    const RuleId root = rule_for(reader_.root());
+    const RuleId root = b_.declare("the whole");
+    b_.define(root, b_.sequence(
+                        {b_.text(options_.before), use(reader_.root()), b_.text(options_.behind)}));
     while (!todo_.empty()) {
       const auto [rule, schemas] = std::move(todo_.back());
       todo_.pop_back();
@@ -104,7 +106,6 @@ class SchemaCompiler {
   }
 
   void add_string(const Shape& shape, std::vector<ExprId>& ways) {
-    const bool has_length = shape.min_length > 0 || shape.max_length != UINT32_MAX;
     const std::string* format = shape.format.empty() ? nullptr : find_string_format(shape.format);
     std::vector<std::string> expressions = shape.patterns;
     if (format != nullptr && !format->empty()) expressions.push_back("^(?:" + *format + ")$");
@@ -113,18 +114,30 @@ class SchemaCompiler {
       ways.push_back(forms_.string(shape.min_length, shape.max_length));
       return;
     }
-    if (expressions.size() > 1 || has_length)
-      fail(
-          ErrorKind::kConfig, "JSON schema",
-          "at {}: only one of `pattern`, `format` and lengths can be asked for; put the lengths into "
-          "the pattern, as in ^[a-z]{{1,8}}$",
-          shape.pointer);
+    if (expressions.size() > 1)
+      fail(ErrorKind::kConfig, "JSON schema",
+           "at {}: only one `pattern` or `format` can be asked for at one place", shape.pointer);
+    ways.push_back(forms_.quoted(searched(shape, expressions[0])));
+  }
+
+  // A pattern's texts may be shorter or longer than they all are; anything tighter would cut some off.
+  ExprId searched(const Shape& shape, const std::string& expression) {
     const WriteSet write = [&](const CharSet& set) { return forms_.plain_character(set); };
+    RegexExpr found{};
     try {
-      ways.push_back(forms_.quoted(regex_search_expr(b_, expressions[0], write)));
+      found = regex_search_expr(b_, expression, write);
     } catch (const Error& e) {
       fail(ErrorKind::kConfig, "JSON schema", "at {}: {}", shape.pointer, e.what());
     }
+    const bool longer = shape.max_length != UINT32_MAX && found.longest > shape.max_length;
+    if (found.shortest < shape.min_length || longer)
+      fail(
+          ErrorKind::kConfig, "JSON schema",
+          "at {}: beside a `pattern` or `format`, `minLength` and `maxLength` may only say what its "
+          "texts keep to (here {} to {} characters); put lengths into the pattern, as in ^[a-z]{{1,8}}$",
+          shape.pointer, found.shortest,
+          found.longest == UINT64_MAX ? "any number of" : std::to_string(found.longest));
+    return found.expr;
   }
 
   // From the end to the beginning: behind each item that may be the last one, the rest is optional.
@@ -241,6 +254,7 @@ class SchemaCompiler {
     ways.push_back(b_.sequence({b_.text("{"), forms_.blanks(), inside, b_.text("}")}));
   }
 
+  const SchemaOptions& options_;
   GrammarBuilder b_;
   ShapeReader reader_;
   JsonForms forms_;

@@ -7,6 +7,7 @@
 #pragma once
 
 #include <nlohmann/json_fwd.hpp>
+#include <string>
 
 #include "lathe/constraint/grammar.h"
 
@@ -21,6 +22,8 @@ enum class JsonBlanks {
 
 struct SchemaOptions {
   JsonBlanks blanks = JsonBlanks::kFree;
+  // What stands before and behind the value: the marks of a tool call in a model's template.
+  std::string before = {}, behind = {};
 };
 
 // Throws kConfig, naming the place as a JSON pointer.

@@ -143,19 +143,32 @@ void read_array(const SchemaPlace& place, Shape& out) {
   if (json.contains("maxItems")) out.max_items = count_of(place, "maxItems", json["maxItems"]);
 }
 
+void require_name(const SchemaPlace& place, const std::string& name) {
+  constexpr size_t kMost = 1024;
+  if (name.size() > kMost)
+    bad(place, "the name of a property has {} bytes, expected at most {}", name.size(), kMost);
+}
+
 void read_object(const SchemaPlace& place, Shape& out) {
+  constexpr size_t kMost = 4096;
   const SchemaJson& json = *place.json;
+  for (const char* key : {"properties", "required"})
+    if (json.contains(key) && json[key].size() > kMost)
+      bad(place, "`{}` has {} entries, expected at most {}", key, json[key].size(), kMost);
   if (json.contains("properties")) {
     const SchemaPlace list = below(place, "properties");
     if (!list.json->is_object()) bad(list, "this is {}, expected an object", list.json->dump());
-    for (const auto& [name, schema] : list.json->items())
+    for (const auto& [name, schema] : list.json->items()) {
+      require_name(place, name);
       out.properties.push_back({name, {{&schema, pointer_to(list.pointer, name)}}});
+    }
   }
   if (json.contains("required")) {
     const SchemaJson& names = json["required"];
     if (!names.is_array()) bad(place, "`required` is {}, expected a list of texts", names.dump());
     for (const SchemaJson& name : names) {
       if (!name.is_string()) bad(place, "`required` has {}, expected texts", name.dump());
+      require_name(place, name.get_ref<const std::string&>());
       if (!out.requires_property(name.get<std::string>())) out.required.push_back(name);
     }
   }

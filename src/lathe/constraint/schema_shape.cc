@@ -11,6 +11,8 @@ namespace {
 constexpr size_t kMaxShapes = 256;  // ways that a value at one place may look
 constexpr int kMaxDepth = 64;       // schemas that apply to one value within each other
 constexpr int kApartDepth = 6;
+constexpr size_t kMaxWork =
+    20'000'000;  // looks at a keyword, a property or a value: about a second
 
 template <class... Args>
 [[noreturn]] void bad(const SchemaPlace& place, fmt::format_string<Args...> format,
@@ -113,6 +115,13 @@ SchemaPlace ShapeReader::resolve(const SchemaPlace& place) {
   }
 }
 
+void ShapeReader::spend(size_t work, const std::string& pointer) {
+  work_ += work;
+  if (work_ > kMaxWork)
+    bad({nullptr, pointer},
+        "the alternatives of this schema have too many combinations; write fewer");
+}
+
 std::vector<Shape> ShapeReader::shapes_of(const SchemaPlaces& all) {
   std::vector<Shape> out = {Shape()};
   if (!all.empty()) out[0].pointer = all[0].pointer;
@@ -122,6 +131,9 @@ std::vector<Shape> ShapeReader::shapes_of(const SchemaPlaces& all) {
 
 std::vector<Shape> ShapeReader::expand(const SchemaPlace& place) {
   if (++depth_ > kMaxDepth) bad(place, "schemas apply to each other more than {} deep", kMaxDepth);
+  const bool has_properties = place.json->is_object() && place.json->contains("properties");
+  spend(20 + place.json->size() + (has_properties ? (*place.json)["properties"].size() : 0),
+        place.pointer);
   std::vector<Shape> out;
   const Shape own = shape_of_keywords(place);
   if (own.types != 0) out = {own};
@@ -197,6 +209,11 @@ std::vector<Shape> ShapeReader::both(const std::vector<Shape>& a, const std::vec
 
 // What has both shapes; false if nothing does.
 bool ShapeReader::meet(const Shape& a, const Shape& b, Shape& out) {
+  spend(20 +
+            (a.properties.size() + a.required.size() + 1) *
+                (b.properties.size() + b.required.size() + 1) +
+            (a.values ? a.values->size() : 1) * (b.values ? b.values->size() : 1),
+        b.pointer);
   out = a;
   out.types = a.types & b.types;
   if (b.pointer.size() > a.pointer.size()) out.pointer = b.pointer;
@@ -231,6 +248,7 @@ bool ShapeReader::fits(const SchemaJson& value, const SchemaPlaces& all) {
 }
 
 bool ShapeReader::fits(const SchemaJson& value, const Shape& shape) {
+  spend(20 + value.size() * (shape.properties.size() + 1), shape.pointer);
   const SchemaType type = type_of(value);
   if ((shape.types & type) == 0) return false;
   if (type == kInteger || type == kFraction) return shape.range.holds(value.get<double>());
@@ -275,6 +293,7 @@ bool ShapeReader::objects_are_apart(const Shape& a, const Shape& b, int depth) {
 
 // Of a shape with listed values: none of them has the other shape.
 bool ShapeReader::values_are_apart(const Shape& a, const Shape& b) {
+  spend(a.values->size() * (b.values ? b.values->size() : 1), a.pointer);
   return std::ranges::none_of(*a.values, [&](const SchemaJson& v) {
     const bool listed = !b.values || std::ranges::find(*b.values, v) != b.values->end();
     return listed && fits(v, a) && fits(v, b);
@@ -283,6 +302,7 @@ bool ShapeReader::values_are_apart(const Shape& a, const Shape& b) {
 
 bool ShapeReader::are_apart(const Shape& a, const Shape& b, int depth) {
   const uint8_t shared = a.types & b.types;
+  spend(20, a.pointer);
   if (shared == 0) return true;
   if (depth > kApartDepth) return false;
   if (a.values) return values_are_apart(a, b);

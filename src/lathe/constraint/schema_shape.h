@@ -87,7 +87,9 @@ class ShapeReader {
 
   const SchemaJson& root_;
   std::vector<const SchemaJson*> open_references_;
+  void spend(size_t work, const std::string& pointer);
   int depth_ = 0;
+  size_t work_ = 0;  // done so far: what many alternatives together could make without end
 };
 
 // The shape that the keywords of one schema give by themselves, without those that apply others.

@@ -61,8 +61,8 @@ const std::map<std::string, std::string, std::less<>>& formats() {
     t["ipv6"] = ipv6();
     t["uuid"] = "[0-9A-Fa-f]{8}(?:-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}";
     t["uri"] =
-        R"([A-Za-z][A-Za-z0-9+.-]{0,31}:(?:[A-Za-z0-9._~:/?#@!$&'()*+,;=-]|%[0-9A-Fa-f]{2})+)";
-    t["uri-reference"] = R"((?:[A-Za-z0-9._~/?@!$&'()*+,;=-]|%[0-9A-Fa-f]{2})*)";
+        R"([A-Za-z][A-Za-z0-9+.-]{0,31}:(?:[A-Za-z0-9._~:/?#@!$&'()*+,;=-]|%[0-9A-Fa-f]{2}){1,600})";
+    t["uri-reference"] = R"((?:[A-Za-z0-9._~/?@!$&'()*+,;=-]|%[0-9A-Fa-f]{2}){0,600})";
     t["json-pointer"] = "(?:/(?:[^~/]|~[01])*)*";
     for (const char* nothing : {"password", "binary"}) t[nothing] = "";
     return t;

@@ -161,7 +161,7 @@ Value slice_of(Heap& heap, const Value& object, const Value* begin, const Value*
   const Sequence* list = object.get_if<Sequence>();
   const Range* range = object.get_if<Range>();
   if (!object.is_text() && range == nullptr && (list == nullptr || !list->has_index()))
-    return heap.undefined(fmt::format("{} has no parts", kind_of(object)));
+    fault("only a text or a list has slices, not {}", kind_of(object));
   const Stretch s = stretch_of(length(object), begin, end, step);
   if (object.is_text()) return slice_of_text(heap, object, s);
   if (range != nullptr)

@@ -24,7 +24,11 @@ class PercentFormat {
       heap_.require_room(out.size());
     }
     const size_t given = tuple_ != nullptr ? tuple_->items.size() : 1;
-    const bool may_have_more = tuple_ == nullptr && values_.get_if<Dict>() != nullptr;
+    // Python takes an object, a list or a range for what names are looked up in.
+    const Sequence* list = values_.get_if<Sequence>();
+    const bool may_have_more = values_.get_if<Dict>() != nullptr ||
+                               values_.get_if<Range>() != nullptr ||
+                               (list != nullptr && list->is_list());
     if (used_ < given && !may_have_more)
       fault("{} values were given to a format that takes {}", given, used_);
     return out;

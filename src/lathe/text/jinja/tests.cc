@@ -39,16 +39,18 @@ Value callable(Invocation& call) {
          call.self.get_if<Cycler>() == nullptr;
 }
 
-Int rest_of(const Value& value, const Value& divisor) {
-  require_defined(value);
-  if (!value.is_int() || !divisor.is_int())
-    fault("only integers are even, odd or divisible, not a value of type {}", type_name(value));
-  if (divisor.integer() == 0) fault("division by zero");
-  return divisor.integer() == -1 ? 0 : value.integer() % divisor.integer();
+bool is_divisible(Invocation& call, const Value& divisor) {
+  if (!call.self.is_number() && !call.self.is_undefined())
+    fault("only numbers are even, odd or divisible, not a value of type {}", type_name(call.self));
+  return equal(call.heap, arithmetic(call.heap, BinaryOp::kModulo, call.self, divisor), 0);
 }
-Value divisibleby(Invocation& call) { return rest_of(call.self, call.at(0)) == 0; }
-Value even(Invocation& call) { return rest_of(call.self, 2) == 0; }
-Value odd(Invocation& call) { return rest_of(call.self, 2) != 0; }
+Value divisibleby(Invocation& call) { return is_divisible(call, call.at(0)); }
+Value even(Invocation& call) { return is_divisible(call, 2); }
+// Neither for 1.5.
+Value odd(Invocation& call) {
+  return !is_divisible(call, 2) &&
+         equal(call.heap, arithmetic(call.heap, BinaryOp::kModulo, call.self, 2), 1);
+}
 
 template <CompareOp op>
 Value compared(Invocation& call) {

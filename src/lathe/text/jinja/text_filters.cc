@@ -117,6 +117,7 @@ std::string without_tags(std::string_view text) {
 }
 
 Value indent(Invocation& call) {
+  need_text(call.self, "what is indented");
   const Input in = input_of(call);
   std::string blanks;
   if (call.has(0) && call.at(0).is_text()) {
@@ -152,15 +153,17 @@ Value center(Invocation& call) {
 }
 
 Value truncate(Invocation& call) {
-  const Input in = input_of(call);
-  const int64_t length = call.integer(0, 255, "the length");
+  const Int size = length(call.self);
+  const int64_t most = call.integer(0, 255, "the length");
   const std::string end = call.has(2) ? std::string(call.text(2, "the end")) : "...";
   const int64_t leeway =
       call.has(3) && !call.at(3).is_none() ? need_int(call.at(3), "the leeway") : 5;
-  const int64_t kept = length - count_characters(end);
-  if (kept < 0) fault("the length is {}, expected at least that of the end '{}'", length, end);
+  const int64_t kept = most - count_characters(end);
+  if (kept < 0) fault("the length is {}, expected at least that of the end '{}'", most, end);
   if (leeway < 0) fault("the leeway is {}, expected at least 0", leeway);
-  if (count_characters(in.text) - leeway <= length) return call.heap.text(in.text, in.safe);
+  if (size - leeway <= most) return call.self;
+  need_text(call.self, "what is cut");
+  const Input in = input_of(call);
   std::string cut = in.text.substr(0, byte_of(in.text, static_cast<size_t>(kept)));
   if (!call.truth(1, false)) cut = cut.substr(0, cut.rfind(' '));
   return call.heap.text(cut + end, in.safe);

@@ -134,7 +134,9 @@ std::string float_text(double value) {
 
 std::string to_repr(Heap& heap, const Value& value, int depth) {
   heap.step();
-  if (value.is_text()) return quoted(value.text());
+  if (value.is_text())
+    return value.is_safe_text() ? fmt::format("Markup({})", quoted(value.text()))
+                                : quoted(value.text());
   if (value.is_undefined()) return "Undefined";
   return value.is_object() ? object_repr(heap, value, depth) : to_text(heap, value);
 }
