@@ -26,6 +26,7 @@
 #include "lathe/infer/request.h"
 #include "lathe/infer/room.h"
 #include "lathe/infer/scheduler.h"
+#include "lathe/model/model_pass.h"
 #include "lathe/model/transformer.h"
 
 namespace lathe {
@@ -94,6 +95,7 @@ class Engine : private SchedulerHost {
   void begin(std::unique_ptr<Job> job);
   void open(Sequence& sequence);
   void start_over(Sequence& sequence);
+  ModelInputs begin_pass(const std::vector<Scheduler::Share>& shares);
   Tensor run_pass(const std::vector<Scheduler::Share>& shares);
   void take_logits(const std::vector<Scheduler::Share>& shares, const Tensor& logits);
   void fork_choices(Sequence& first);

@@ -8,12 +8,13 @@
 
 namespace lathe {
 
-Tensor Engine::run_pass(const std::vector<Scheduler::Share>& shares) {
+// The rows of a pass, which begins with them.
+ModelInputs Engine::begin_pass(const std::vector<Scheduler::Share>& shares) {
   const Body body = model_.config().body_traits();
   IdRows parts, texts;
   std::vector<PagedCache::Id> ids;
   std::vector<int32_t> prefixes;
-  ModelInputs inputs;
+  std::vector<int64_t> context;
   for (const auto& share : shares) {
     Sequence& sequence = *sequences_.at(share.id);
     const int64_t held = cache_.length(*sequence.cache);
@@ -21,32 +22,36 @@ Tensor Engine::run_pass(const std::vector<Scheduler::Share>& shares) {
     texts.push_back(sequence.read_text ? std::vector<int32_t>() : sequence.job->request.prompt);
     sequence.read_text = true;
     prefixes.push_back(static_cast<int32_t>(sequence.job->prefix));
-    inputs.rows.context.push_back(held);
+    context.push_back(held);
     ids.push_back(*sequence.cache);
   }
-  const Rows rows = Rows::of(parts);
-  inputs.rows.ids = rows.ids;
-  inputs.rows.sequences = rows.sequences;
+  ModelInputs inputs{.rows = Rows::of(parts)};
+  inputs.rows.context = std::move(context);
   if (body.prefix) inputs.rows.prefix = Tensor::of<int32_t>(prefixes, {std::ssize(prefixes)});
   if (body.encoder) inputs.text = Rows::of(texts);
-  cache_.begin_pass(ids);
+  cache_.begin_pass(std::move(ids));
+  return inputs;
+}
+
+// The logits of the sequences that are complete, [B,V] f32, in their order; undefined if none is.
+Tensor Engine::run_pass(const std::vector<Scheduler::Share>& shares) {
+  const ModelInputs inputs = begin_pass(shares);
   ModelPass pass(model_, {.cache = &cache_});
   const Tensor hidden = pass.hidden(inputs).value;
   cache_.end_pass(inputs.rows);
-  // Of the sequences that are complete, the last row of each, [B,C].
   std::vector<int64_t> last;
   for (size_t b = 0; b < shares.size(); ++b) {
     const Sequence& sequence = *sequences_.at(shares[b].id);
     if (shares_prefixes_ && sequence.job->request.share_prefix)
       cache_.publish(*sequence.cache, sequence.text);
     if (cache_.length(*sequence.cache) == sequence.size())
-      last.push_back(rows.sequences.first(static_cast<int64_t>(b) + 1) - 1);
+      last.push_back(inputs.rows.sequences.first(static_cast<int64_t>(b) + 1) - 1);
   }
   if (last.empty()) return {};
-  const Tensor rows_of_last(hidden.shape().with(0, std::ssize(last)), hidden.dtype());
+  const Tensor rows(hidden.shape().with(0, std::ssize(last)), hidden.dtype(), hidden.device());
   for (size_t i = 0; i < last.size(); ++i)
-    rows_of_last.narrow(0, static_cast<int64_t>(i), 1).copy_from(hidden.narrow(0, last[i], 1));
-  return pass.logits(Var(rows_of_last)).value.to(DType::kF32);
+    rows.narrow(0, static_cast<int64_t>(i), 1).copy_from(hidden.narrow(0, last[i], 1));
+  return pass.logits(Var(rows)).value.to(DType::kF32);
 }
 
 void Engine::take_logits(const std::vector<Scheduler::Share>& shares, const Tensor& logits) {

@@ -11,7 +11,7 @@
 // Sequences share blocks. fork() makes a sequence that holds the same ones; a block is copied when
 // one of its holders is about to write to it. publish() makes full blocks findable by their tokens,
 // and adopt() begins a sequence with what is found. Whether what is found is what would have been
-// computed is the caller's knowledge (can_share_prefixes() in engine.h).
+// computed is the caller's knowledge (why_prefixes_are_not_shared() in cache_plan.h).
 //
 // Not thread-safe. What write() and view() get must belong to the pass between begin_pass() and
 // end_pass().

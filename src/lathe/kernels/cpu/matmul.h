@@ -6,7 +6,8 @@
 
 namespace lathe::kernels::cpu {
 
-// Whether a · b has so few rows that reading the weights dominates its cost (isa/matvec.h).
+// Whether a · b has so few rows that reading the weights dominates its cost, so that the library,
+// which packs them first, is no help.
 inline bool few_rows(const TensorView& a, const TensorView& b) {
   constexpr int64_t kFewRows = 16;
   return a.shape[0] <= kFewRows && a.stride[1] == 1 && b.stride[0] == 1;

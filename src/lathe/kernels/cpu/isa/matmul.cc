@@ -349,7 +349,7 @@ void multiply_as(const TensorView& a, const TensorView& b, const TensorView& bia
                   c.shape[0],
                   c.shape[1],
                   operand_length<OperandOf<A, B>>(a.shape[1])};
-  if (cpu::few_rows(a, b))
+  if (a.shape[0] <= kMostFew && a.stride[1] == 1 && b.stride[0] == 1)
     multiply_few<A, B, C>(p);
   else
     multiply_packed<A, B, C>(p);

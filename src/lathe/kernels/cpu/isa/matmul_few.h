@@ -20,8 +20,9 @@ struct Product {
 template <class A, class B>
 using OperandOf = std::conditional_t<std::is_same_v<A, B>, Operand<A>, float>;
 
-constexpr int kFewGroup = kWidth == 16 ? 8 : 4;  // rows of x that share a transposed square
-constexpr int kFewVectors = 2;                   // squares side by side
+// With more rows the squares are better packed and read by several tiles (matmul.cc). (LOG.md)
+constexpr int64_t kMostFew = 4;
+constexpr int kFewVectors = 2;  // squares side by side
 constexpr int64_t kFewColumns = kFewVectors * kWidth;
 constexpr int64_t kFetchAhead = 8 * 64;  // bytes along a row of w
 // Values along K of a word of w, and of a square.
@@ -80,9 +81,23 @@ struct FewColumns {
   }
 };
 
-// The columns from n on for R rows of x, whose operands begin at `a`.
+// Row r of C, columns from n on, (=|+=) sum[r] + bias.
+template <class C, int R>
+static void put_columns(const Product& p, int64_t n, const Vec (&sum)[R]) {
+  for (int r = 0; r < R; ++r) {
+    C* c = p.c.as<C>() + r * p.c.stride[0] + n;
+    for (int64_t i = 0; i < std::min<int64_t>(kWidth, p.n - n); ++i) {
+      float value = sum[r][i];
+      if (p.bias) value += p.bias[n + i];
+      if (p.accumulate) value += to_float(c[i]);
+      put(c[i], value);
+    }
+  }
+}
+
+// The columns from n on for the R rows of x, whose operands begin at `a`.
 template <int R, class A, class B, class C>
-static void few_columns(const Product& p, int64_t m, int64_t n, const OperandOf<A, B>* a) {
+static void few_columns(const Product& p, int64_t n, const OperandOf<A, B>* a) {
   using E = OperandOf<A, B>;
   const int64_t values = p.b.shape[0], stride = p.b.stride[1];
   FewColumns<B> columns[kFewVectors];
@@ -115,27 +130,10 @@ static void few_columns(const Product& p, int64_t m, int64_t n, const OperandOf<
       for (int r = 0; r < R; ++r)
         sum[v][r] = add_product(sum[v][r], a[r * p.depth + k / kValues<E>], load(row));
     }
-  for (int v = 0; v < kFewVectors; ++v)
-    for (int r = 0; r < R; ++r) {
-      const int64_t begin = n + v * kWidth;
-      C* c = p.c.as<C>() + (m + r) * p.c.stride[0] + begin;
-      for (int64_t i = 0; i < std::min<int64_t>(kWidth, p.n - begin); ++i) {
-        float value = sum[v][r][i];
-        if (p.bias) value += p.bias[begin + i];
-        if (p.accumulate) value += to_float(c[i]);
-        put(c[i], value);
-      }
-    }
+  for (int v = 0; v < kFewVectors; ++v) put_columns<C>(p, n + v * kWidth, sum[v]);
 }
 
-// All rows from m on, in groups of R and then of fewer.
-template <int R, class A, class B, class C>
-static void few_rows_from(const Product& p, int64_t m, int64_t n, const OperandOf<A, B>* a) {
-  for (; m + R <= p.m; m += R) few_columns<R, A, B, C>(p, m, n, a + m * p.depth);
-  if constexpr (R > 1)
-    if (m < p.m) few_rows_from<R / 2, A, B, C>(p, m, n, a);
-}
-
+// At most kMostFew rows.
 template <class A, class B, class C>
 static void multiply_few(const Product& p) {
   using E = OperandOf<A, B>;
@@ -146,7 +144,19 @@ static void multiply_few(const Product& p) {
   const int64_t units = (p.n + kFewColumns - 1) / kFewColumns;
   // Units worth a thread: a dot product of a thousand elements takes 50 ns.
   const int64_t grain = row_grain(kFewColumns * p.m * p.a.shape[1], 65536);
-  parallel_for(units, grain, [&](int64_t unit) {
-    few_rows_from<kFewGroup, A, B, C>(p, 0, unit * kFewColumns, a);
-  });
+  const auto multiply = [&](auto rows) {
+    parallel_for(units, grain, [&](int64_t unit) {
+      few_columns<decltype(rows)::value, A, B, C>(p, unit * kFewColumns, a);
+    });
+  };
+  switch (p.m) {
+    case 1:
+      return multiply(std::integral_constant<int, 1>());
+    case 2:
+      return multiply(std::integral_constant<int, 2>());
+    case 3:
+      return multiply(std::integral_constant<int, 3>());
+    default:
+      return multiply(std::integral_constant<int, 4>());
+  }
 }
