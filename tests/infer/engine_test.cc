@@ -9,7 +9,7 @@
 #include "infer/oracle.h"
 #include "io/temp_folder.h"
 #include "lathe/base/parallel.h"
-#include "lathe/model/folder.h"
+#include "lathe/model/load_model.h"
 
 namespace lathe::testing {
 namespace {

@@ -1,21 +1,24 @@
 #include <nlohmann/json.hpp>
 
 #include "lathe/cli/commands/bench/bench.h"
+#include "lathe/cli/commands/commands.h"
+#include "lathe/cli/commands/model/model_input.h"
 #include "lathe/infer/engine.h"
-#include "lathe/model/folder.h"
+#include "lathe/model/load_model.h"
 
 namespace lathe {
 namespace {
 
 struct BatchOptions {
-  std::string model, precision = "bf16";
+  std::string model, precision = "bf16", weights = "native";
   int64_t sequences = 16, prompt_tokens = 256, new_tokens = 128;
   void visit(Visitor& v) {
-    v.positional("model", model, "folder of the model");
+    v.positional("model", model, kModelHelp);
     v.field("sequences", sequences, "requests at once", between(1, 1024));
     v.field("prompt_tokens", prompt_tokens, "tokens of each prompt", at_least(2));
     v.field("new_tokens", new_tokens, "tokens to generate for each", at_least(2));
     v.choice("precision", precision, precision_names(), "arithmetic and weights in memory");
+    visit_weights(v, weights);
   }
 };
 
@@ -54,7 +57,8 @@ double first_token(Engine& engine, const std::vector<int32_t>& prompt) {
 }
 
 int run_batch(const BatchOptions& o, CommandContext& context) {
-  const auto model = load_for_inference(o.model, dtype_of_precision(o.precision), context.log);
+  const auto model = load_for_inference(o.model, dtype_of_precision(o.precision), context.log,
+                                        quantised_weights(o.weights));
   const int64_t each = o.prompt_tokens + o.new_tokens + 32;
   Engine engine(*model, {.cache_tokens = (o.sequences + 2) * each,
                          .text_tokens = (o.sequences + 2) * each,
