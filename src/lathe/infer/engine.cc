@@ -177,6 +177,7 @@ void Engine::begin(std::unique_ptr<Job> owned) {
     sequence->job = job;
     sequence->choice = choice;
     sequence->leads = together;
+    if (request.constraint) sequence->matcher = request.constraint->matcher();
     sequence->text = model_.config().body_traits().encoder
                          ? std::vector<int32_t>{decoder_start(model_.config())}
                          : request.prompt;

@@ -114,11 +114,13 @@ void Engine::accept(Sequence& sequence, std::span<float> logits) {
                          .fork(index);
     std::vector<float> raw;
     if (request.logprobs) raw.assign(logits.begin(), logits.end());
+    if (sequence.matcher) keep_allowed(*sequence.matcher->mask(), logits);
     const int32_t token =
         job.chain.next(logits, {request.prompt, sequence.new_tokens()}, draw, sequence.sampling);
     sequence.text.push_back(token);
+    if (sequence.matcher) sequence.matcher->accept(token);
     const bool goes_on = deliver(sequence, token, raw);
-    if (ends(job, token))
+    if (ends(job, token) || (sequence.matcher && sequence.matcher->finished()))
       finish(id, FinishReason::kStopToken);
     else if (!goes_on)
       finish(id, FinishReason::kStopped);

@@ -2,6 +2,7 @@
 // include it.
 #pragma once
 
+#include "lathe/constraint/constraint.h"
 #include "lathe/infer/engine.h"
 #include "lathe/infer/sampler/chain.h"
 
@@ -23,7 +24,8 @@ struct Engine::Sequence {
   std::vector<int32_t> text;  // what the decoder has: a beginning, then the new tokens
   size_t begin = 0;           // of the new tokens in it
   std::optional<PagedCache::Id> cache = {};
-  bool read_text = false;      // the encoder has
+  bool read_text = false;  // the encoder has
+  std::optional<Matcher> matcher = {};
   SamplerState sampling = {};  // what samplers remember of the tokens so far
 
   std::span<const int32_t> new_tokens() const { return std::span(text).subspan(begin); }

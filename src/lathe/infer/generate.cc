@@ -91,6 +91,7 @@ IdRows generate(const Transformer& model, const GenerationConfig& config,
     const Submission taken = engine.submit({.prompt = request.prompts[row],
                                             .sampling = config,
                                             .stream = row,
+                                            .constraint = request.constraint,
                                             .share_prefix = false,
                                             .on_token = on_token,
                                             .on_finish = on_finish});

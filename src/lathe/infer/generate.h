@@ -2,17 +2,21 @@
 #pragma once
 
 #include <functional>
+#include <memory>
 
 #include "lathe/infer/sampler/generation_config.h"
 #include "lathe/model/transformer.h"
 
 namespace lathe {
 
+class Constraint;  // constraint/constraint.h
+
 struct GenerateRequest {
   IdRows prompts;  // none empty
   // Called with every new token; returning false ends that row. May be empty. What it throws ends
   // all rows and is thrown on.
   std::function<bool(size_t row, int32_t token)> on_token;
+  std::shared_ptr<const Constraint> constraint = {};  // as in request.h
 };
 
 // The maximum number of new tokens after a prompt of `length` tokens: they must fit into the trained

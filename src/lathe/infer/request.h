@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <exception>
 #include <functional>
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
@@ -11,6 +12,8 @@
 #include "lathe/infer/sampler/generation_config.h"
 
 namespace lathe {
+
+class Constraint;  // constraint/constraint.h
 
 // log softmax of the model's own logits, before any sampler.
 struct TokenLogprob {
@@ -55,9 +58,11 @@ struct Request {
   // Token i of choice c draws from Rng(sampling.seed).fork(stream + c).fork(i).
   uint64_t stream = 0;
   std::optional<int64_t> logprobs = {};  // how many of the most likely tokens are reported
-  int64_t priority = 0;                  // higher ones go first
-  std::string client = {};               // clients of equal priority get equal shares
-  bool share_prefix = true;              // uses, and adds to, the cache of prefixes
+  // What each choice must fit, before any sampler; the end tokens of its vocabulary end the choice.
+  std::shared_ptr<const Constraint> constraint = {};
+  int64_t priority = 0;      // higher ones go first
+  std::string client = {};   // clients of equal priority get equal shares
+  bool share_prefix = true;  // uses, and adds to, the cache of prefixes
   // Called on the engine's thread; they must not block. `on_token` ends its choice by returning
   // false. Both may be empty.
   std::function<bool(const NewToken&)> on_token = {};

@@ -6,6 +6,7 @@
 #include "lathe/base/strings.h"
 #include "lathe/chat/text_stream.h"
 #include "lathe/cli/commands/commands.h"
+#include "lathe/cli/commands/model/constraint_options.h"
 #include "lathe/cli/commands/model/model_input.h"
 #include "lathe/cli/frame/interrupt.h"
 #include "lathe/config/read_write.h"
@@ -24,6 +25,7 @@ struct GenerateOptions {
   std::optional<std::string> input, prompt;
   std::string precision = "fp32", weights = "fp32";
   bool special = true;
+  ConstraintOptions constraint;
   GenerationConfig generation;
 
   void visit(Visitor& v) {
@@ -34,6 +36,7 @@ struct GenerateOptions {
     v.field("input", input, "JSON file with input_ids, instead of --prompt");
     v.choice("precision", precision, precision_names(), "arithmetic and weights in memory");
     visit_weights(v, weights);
+    constraint.visit(v);
     generation.visit(v);
   }
 };
@@ -65,6 +68,14 @@ GenerationConfig effective_config(const GenerateOptions& o, const ModelConfig& m
   return config;
 }
 
+// What the answer must fit; the ids that end one are those that generation stops at.
+std::shared_ptr<const Constraint> constraint_for(const GenerateOptions& o, const ModelConfig& model,
+                                                 const Tokenizer& tokenizer) {
+  const auto& ids =
+      o.generation.eos_token_id.empty() ? model.eos_token_ids() : o.generation.eos_token_id;
+  return o.constraint.make(tokenizer, {ids.begin(), ids.end()});
+}
+
 // A number of new tokens that nobody asked for is made to fit; one that was asked for is refused by
 // the engine.
 GenerationConfig fitting(GenerationConfig config, Transformer& model, const IdRows& prompts,
@@ -72,9 +83,8 @@ GenerationConfig fitting(GenerationConfig config, Transformer& model, const IdRo
   if (std::ranges::find(context.given, "max_new_tokens") != context.given.end()) return config;
   const int64_t wanted = config.max_new_tokens;
   for (const auto& prompt : prompts)
-    config.max_new_tokens = std::min(
-        config.max_new_tokens,
-        room_after(model, std::ssize(prompt), std::ssize(prompts)));
+    config.max_new_tokens =
+        std::min(config.max_new_tokens, room_after(model, std::ssize(prompt), std::ssize(prompts)));
   if (config.max_new_tokens < wanted)
     context.log.info("writing at most {} tokens instead of {}: more do not fit after the prompt",
                      config.max_new_tokens, wanted);
@@ -117,6 +127,7 @@ int generate_text(const GenerateOptions& o, Transformer& model, CommandContext& 
       tokenizer.encode(*o.prompt, {.special_as_text = !o.special, .add_special_tokens = true})};
   if (request.prompts[0].empty() && model.config().bos_token_id)
     request.prompts[0] = {static_cast<int32_t>(*model.config().bos_token_id)};
+  request.constraint = constraint_for(o, model.config(), tokenizer);
   const GenerationConfig generation = fitting(o.generation, model, request.prompts, context);
   if (!context.json) context.out << *o.prompt << std::flush;
   TextStream stream(tokenizer, o.generation.stop, [&](std::string_view text) {
@@ -141,6 +152,8 @@ int run_generate(const GenerateOptions& options, CommandContext& context) {
           "give either --prompt TEXT or --input FILE.json");
   require(options.special || options.prompt, ErrorKind::kUsage, "--no-special",
           "has no effect without --prompt");
+  require(!options.constraint.given() || options.prompt, ErrorKind::kUsage, "generate",
+          "--json-schema, --grammar, --regex and --choice need --prompt; ids have no text");
   GenerateOptions o = options;
   const auto model = load_for_inference(o.model, dtype_of_precision(o.precision), context.log,
                                         quantised_weights(o.weights));
@@ -159,10 +172,13 @@ Command generate_command() {
            "  lathe generate runs/demo/model --prompt 'The' --temperature 0.8 --top-p 0.95 --seed "
            "3\n"
            "  lathe generate runs/demo/model --input ids.json --temperature 0 --ignore-eos "
-           "--json\n\n"
+           "--json\n"
+           "  lathe generate runs/demo/model --prompt 'The best month is ' --choice May --choice "
+           "June\n\n"
            "The model folder's generation_config.json, where there is one, gives the defaults of "
            "the\nsampling options below, and each option on the command line replaces its key.\n"
-           "docs/repetition.md explains the penalties with measured examples.\n"},
+           "docs/repetition.md explains the penalties with measured examples, docs/constraints.md "
+           "what a\nschema or a grammar may hold.\n"},
       run_generate);
 }
 
