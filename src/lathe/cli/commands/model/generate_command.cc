@@ -71,9 +71,8 @@ GenerationConfig fitting(GenerationConfig config, Transformer& model, const IdRo
   if (std::ranges::find(context.given, "max_new_tokens") != context.given.end()) return config;
   const int64_t wanted = config.max_new_tokens;
   for (const auto& prompt : prompts)
-    config.max_new_tokens = std::min(
-        config.max_new_tokens,
-        room_after(model, std::ssize(prompt), std::ssize(prompts)));
+    config.max_new_tokens =
+        std::min(config.max_new_tokens, room_after(model, std::ssize(prompt), std::ssize(prompts)));
   if (config.max_new_tokens < wanted)
     context.log.info("writing at most {} tokens instead of {}: more do not fit after the prompt",
                      config.max_new_tokens, wanted);
