@@ -5,8 +5,8 @@
 
 #include <map>
 
-#include "model/contiguous_cache.h"
 #include "lathe/ops/cross_entropy.h"
+#include "model/contiguous_cache.h"
 #include "model/grid.h"
 
 namespace lathe::testing {

@@ -3,9 +3,9 @@
 #include <gtest/gtest.h>
 
 #include "lathe/base/catalogue.h"
-#include "model/contiguous_cache.h"
 #include "lathe/kernels/activation/activations.h"
 #include "lathe/nn/ffn/ffn.h"
+#include "model/contiguous_cache.h"
 #include "model/grid.h"
 
 namespace lathe::testing {

@@ -5,8 +5,8 @@
 
 #include <thread>
 
-#include "model/contiguous_cache.h"
 #include "model/checks.h"
+#include "model/contiguous_cache.h"
 
 namespace lathe::testing {
 namespace {

@@ -5,9 +5,9 @@
 #include <nlohmann/json.hpp>
 
 #include "io/temp_folder.h"
-#include "model/contiguous_cache.h"
 #include "lathe/model/model_recipe.h"
 #include "lathe/model/presets.h"
+#include "model/contiguous_cache.h"
 #include "model/grid.h"
 
 namespace lathe::testing {

@@ -87,7 +87,7 @@ Tensor multiply_heads(const Tensor& x, const Tensor& w) {
       matrix.stride[d] = matrix.stride[d + 1];
     }
     kernels_of(x).row_matmul(head_of(in, h), matrix, TensorView(), head_of(out, h),
-                         kernels::Write::kOverwrite);
+                             kernels::Write::kOverwrite);
   }
   return out;
 }

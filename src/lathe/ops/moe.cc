@@ -120,9 +120,8 @@ Var grouped_linear(const Var& x, const Var& w, const Var& b, const ExpertPlan& p
   const auto product = tape_of({&x, &w, &b}) != nullptr ? k.matmul : k.row_matmul;  // see linear.cc
   for_each_expert(plan, [&](int64_t e, int64_t first, int64_t rows) {
     const Tensor bias = b.defined() ? b.value.narrow(0, e * outputs, outputs) : Tensor();
-    product(x.value.narrow(0, first, rows),
-            w.value.narrow(0, e * outputs, outputs).transpose(0, 1), bias.view(),
-            y.narrow(0, first, rows), Write::kOverwrite);
+    product(x.value.narrow(0, first, rows), w.value.narrow(0, e * outputs, outputs).transpose(0, 1),
+            bias.view(), y.narrow(0, first, rows), Write::kOverwrite);
   });
   auto backward = [x = x.ref(), w = w.ref(), b = b.ref(), saved = save(x), weight = w.value, plan,
                    outputs, &k](Gradients& g) {

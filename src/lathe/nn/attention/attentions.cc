@@ -72,9 +72,8 @@ int64_t reach_of(const AttentionShape& options, const Rows& rows) {
 ops::KeyValues keys_and_values(const Forward& f, const AttentionShape& options, const Var& k,
                                const Var& v) {
   if (f.pass->cache == nullptr) return ops::KeyValues::packed(k, v, f.rows->sequences);
-  const CacheLayer place{.kind = CacheLayer::Kind::kSelf,
-                         .index = options.layer,
-                         .reach = reach_of(options, *f.rows)};
+  const CacheLayer place{
+      .kind = CacheLayer::Kind::kSelf, .index = options.layer, .reach = reach_of(options, *f.rows)};
   f.pass->cache->write(place, *f.rows, k.value, v.value);
   return f.pass->cache->view(place, *f.rows);
 }
