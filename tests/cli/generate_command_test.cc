@@ -44,6 +44,34 @@ class GenerateCommand : public ::testing::Test {
   int count_ = 0;
 };
 
+// A vocabulary of single characters: the answer is spelled out, then ends.
+TEST_F(GenerateCommand, AnAnswerFitsWhatItMust) {
+  const fs::path gpt2 = model("gpt2", R"({"eos_token_id": 9})");
+  folder_.write(gpt2.filename().string() + "/tokenizer.json", R"({"pre_tokenizer": null, "decoder":
+{"type": "Fuse"}, "model": {"type": "BPE", "merges": [], "vocab": {"a": 0, "b": 1, "c": 2, "1": 3,
+"2": 4, "{": 5, "}": 6, "\"": 7, ":": 8}}, "added_tokens": [{"id": 9, "content": "<end>",
+"single_word": false, "lstrip": false, "rstrip": false, "normalized": false, "special": true}]})");
+  const auto answer = [&](const std::vector<std::string>& options) {
+    std::vector<std::string> line = {"generate", gpt2.string(),      "--prompt", "ab",
+                                     "--json",   "--temperature",    "1.5",      "--seed",
+                                     "4",        "--max-new-tokens", "12"};
+    line.insert(line.end(), options.begin(), options.end());
+    const CommandResult r = run_lathe(line);
+    return r.code == 0 ? Json::parse(r.out)["text"].get<std::string>() : r.err;
+  };
+  EXPECT_EQ(answer({"--choice", "cab", "--choice", "cab1"}).substr(0, 3), "cab");
+  EXPECT_EQ(answer({"--regex", "(12){3}"}), "121212");
+  folder_.write("s.json", R"({"type": "object", "properties": {"a": {"const": 1}},
+                              "required": ["a"], "additionalProperties": false})");
+  EXPECT_EQ(answer({"--json-schema", (folder_ / "s.json").string()}), "{\"a\":1}");
+  folder_.write("g.gbnf", "root ::= \"b\" [12] \"c\"");
+  const std::string fits = answer({"--grammar", (folder_ / "g.gbnf").string()});
+  EXPECT_TRUE(fits == "b1c" || fits == "b2c") << fits;
+  EXPECT_NE(answer({"--regex", "a", "--choice", "b"}).find("2 are given"), std::string::npos);
+  EXPECT_NE(answer({"--regex", "("}).find("is not closed"), std::string::npos);
+  EXPECT_NE(generate(gpt2, "[1]", {"--regex", "a"}).err.find("need --prompt"), std::string::npos);
+}
+
 TEST_F(GenerateCommand, SpecialTokensInAPromptCanStayText) {
   const fs::path gpt2 = model("gpt2");
   folder_.write(gpt2.filename().string() + "/tokenizer.json", R"({"pre_tokenizer": {"type":

@@ -27,9 +27,11 @@ std::shared_ptr<const Constraint> ConstraintOptions::make(const Tokenizer& token
   if (ways == 0) return nullptr;
   require(ways == 1, ErrorKind::kUsage, "generate",
           "give at most one of --json-schema, --grammar, --regex and --choice; {} are given", ways);
-  require(!ends.empty(), ErrorKind::kUsage, "generate",
-          "a constrained answer ends with an end token, but the model names none; give "
-          "--eos-token-id");
+  std::erase_if(ends, [&](int32_t id) { return !tokenizer.has(id); });
+  require(
+      !ends.empty(), ErrorKind::kUsage, "generate",
+      "a constrained answer ends with an end token, but the model names none that its tokenizer "
+      "has; give --eos-token-id");
   auto rules = json_schema ? constraint::schema_grammar(read_json_file(*json_schema))
                : grammar   ? constraint::gbnf_grammar(read_file(*grammar))
                : regex     ? constraint::regex_grammar(*regex)
