@@ -64,7 +64,8 @@ void fill_up(GgufVocabulary& v, int64_t rows) {
 GgufVocabulary gguf_vocabulary_of_folder(const std::string& folder, int64_t rows,
                                          std::vector<std::string>* left_out) {
   const Json config = read_object(fs::path(folder) / "tokenizer_config.json");
-  GgufVocabulary v = gguf_vocabulary_of(load_tokenizer(folder), {.left_out = left_out});
+  GgufVocabulary v =
+      gguf_vocabulary_of(load_tokenizer(folder), {.left_out = left_out, .as_trained = true});
   require(std::ssize(v.tokens) <= rows, ErrorKind::kData, folder,
           "the tokenizer has {} ids, but the model's token table has only {} rows; they do not "
           "belong together",

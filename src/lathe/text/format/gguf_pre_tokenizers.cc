@@ -274,4 +274,15 @@ std::optional<std::string_view> gguf_pre_tokenizer_name(const Json& pre_tokenize
   return std::nullopt;
 }
 
+std::optional<std::string_view> gguf_pre_tokenizer_with_lone_digits(std::string_view name) {
+  const GgufPreTokenizer& plain = find_gguf_pre_tokenizer(name, name);
+  std::vector<std::string_view> apart = {R"(\p{N})"};
+  apart.insert(apart.end(), plain.regexes.begin(), plain.regexes.end());
+  for (const GgufPreTokenizer& known : gguf_pre_tokenizers())
+    if (known.regexes == apart && known.byte_level == plain.byte_level &&
+        known.ignore_merges == plain.ignore_merges)
+      return known.name;
+  return std::nullopt;
+}
+
 }  // namespace lathe

@@ -49,4 +49,8 @@ text_json::Json json_of(const GgufPreTokenizer& pre_tokenizer);
 std::optional<std::string_view> gguf_pre_tokenizer_name(const text_json::Json& pre_tokenizer,
                                                         bool ignore_merges);
 
+// The name of the entry that cuts every digit apart first and then as the entry `name` does; nullopt
+// when there is none.
+std::optional<std::string_view> gguf_pre_tokenizer_with_lone_digits(std::string_view name);
+
 }  // namespace lathe

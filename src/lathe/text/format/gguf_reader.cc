@@ -79,9 +79,13 @@ Tokenizer byte_level_bpe(const GgufVocabulary& vocabulary, std::string_view orig
                        {"vocab", Json::object()},
                        {"merges", Json::array()}};
   ModelJson model{fields, sections_of(vocabulary), TokenSpelling::kByteAlphabet, origin};
-  return assemble(
-      model_kind(fields, origin).read(model), vocabulary, origin,
-      {.pre_tokenizer = json_of(pre), .post_processor = post, .decoder = {{"type", "ByteLevel"}}});
+  return assemble(model_kind(fields, origin).read(model), vocabulary, origin,
+                  {.pre_tokenizer = json_of(pre),
+                   .post_processor = post,
+                   .decoder = {{"type", "ByteLevel"},
+                               {"add_prefix_space", true},
+                               {"trim_offsets", true},
+                               {"use_regex", true}}});
 }
 
 Vocabulary plain_vocabulary(std::vector<std::string> tokens, std::string_view origin) {

@@ -43,6 +43,17 @@ void put_tokens(const TokenizerData& data, GgufVocabulary& out) {
   }
 }
 
+// Whether digits are never merged, among so many merges that this is no accident.
+bool digits_stand_alone(const TokenizerData& data, const ByteBpe& model) {
+  constexpr size_t kManyMerges = 8192;
+  if (model.merges().size() < kManyMerges) return false;
+  const auto has_digit = [&](int32_t id) {
+    return data.spelling_of_token(id).find_first_of("0123456789") != std::string::npos;
+  };
+  return std::ranges::none_of(
+      model.merges(), [&](const Merge& m) { return has_digit(m.left) || has_digit(m.right); });
+}
+
 GgufVocabulary byte_level(const TokenizerData& data, const ByteBpe& model,
                           const GgufVocabularyOptions& options) {
   would_be_lost(!data.parts.normalizer.is_null(), "it has a normaliser", options);
@@ -52,9 +63,10 @@ GgufVocabulary byte_level(const TokenizerData& data, const ByteBpe& model,
         token.lstrip || token.rstrip || token.single_word,
         fmt::format("'{}' takes white space along or stands only between words", token.content),
         options);
-  const auto name =
-      gguf_pre_tokenizer_name(data.parts.pre_tokenizer, model.options().ignore_merges);
+  auto name = gguf_pre_tokenizer_name(data.parts.pre_tokenizer, model.options().ignore_merges);
   can(name.has_value(), "llama.cpp has no name for how it splits text");
+  if (options.as_trained && digits_stand_alone(data, model))
+    name = gguf_pre_tokenizer_with_lone_digits(*name).value_or(*name);
   GgufVocabulary out;
   out.model = "gpt2";
   out.pre = *name;

@@ -10,6 +10,10 @@ struct GgufVocabularyOptions {
   // Receives what llama.cpp leaves out that the tokenizer does (a normaliser, white space that is
   // removed or that added tokens take along), in words that follow "it"; null: that is an error.
   std::vector<std::string>* left_out = nullptr;
+  // Names a pre-tokeniser that cuts digits apart for a large vocabulary without a merge of a digit,
+  // as llama.cpp's converter does by the ids of a check text: so it was trained, also where its
+  // tokenizer.json has lost it. Only runs of spaces before a digit get other ids by it.
+  bool as_trained = false;
 };
 
 // What gguf_tokenizer() makes a tokenizer of with the same ids, unless something is left out. Throws
