@@ -21,6 +21,7 @@ Command export_command();
 Command quantize_command();
 Command dequantize_command();
 Command generate_command();
+Command chat_command();
 Command inspect_command();
 Command lineage_command();
 Command logits_command();

@@ -23,6 +23,8 @@ constexpr const char* kSaves =
     "\n"
     "stopping and saving what was done (Ctrl-C again quits at once, without saving)\n";
 
+constexpr const char* kStopsAnswer = "\nstopping the answer (Ctrl-C again quits)\n";
+
 // The mutable globals: a signal handler has no other way to hand a value on.
 std::atomic<bool> g_requested{false};
 std::atomic<const char*> g_notice{kEnds};
@@ -70,6 +72,9 @@ void throw_if_interrupted() {
 
 SavesWhenStopped::SavesWhenStopped() { g_notice.store(kSaves); }
 SavesWhenStopped::~SavesWhenStopped() { g_notice.store(kEnds); }
+
+EndsTheAnswer::EndsTheAnswer() { g_notice.store(kStopsAnswer); }
+EndsTheAnswer::~EndsTheAnswer() { g_notice.store(kEnds); }
 
 StopShield::StopShield() { ++g_shields; }
 StopShield::~StopShield() { --g_shields; }

@@ -31,6 +31,15 @@ class SavesWhenStopped {
   SavesWhenStopped& operator=(const SavesWhenStopped&) = delete;
 };
 
+// The same for a command whose answer is stopped and which then goes on.
+class EndsTheAnswer {
+ public:
+  EndsTheAnswer();
+  ~EndsTheAnswer();
+  EndsTheAnswer(const EndsTheAnswer&) = delete;
+  EndsTheAnswer& operator=(const EndsTheAnswer&) = delete;
+};
+
 // For a command that has nothing to save: if it has not ended within half a second after the
 // signal, for example in a forward pass, a write or a read from a pipe, the watch ends the process
 // with 130 and removes the temporaries that the process left next to and inside `outputs`. There

@@ -9,7 +9,6 @@
 #include "lathe/cli/commands/model/constraint_options.h"
 #include "lathe/cli/commands/model/model_input.h"
 #include "lathe/cli/frame/interrupt.h"
-#include "lathe/config/read_write.h"
 #include "lathe/infer/generate.h"
 #include "lathe/io/json_file.h"
 #include "lathe/model/load_model.h"
@@ -46,26 +45,6 @@ void check_tokenizer(const Tokenizer& tokenizer, const Transformer& model,
   require(tokenizer.vocab_size() <= model.config().vocab_size, ErrorKind::kData, folder,
           "the tokenizer has {} entries, but the model has only {}; they do not belong together",
           tokenizer.vocab_size(), model.config().vocab_size);
-}
-
-// The folder's generation_config.json, where there is one, with what the command line gave on top.
-// Ids that end a text are those of both files.
-GenerationConfig effective_config(const GenerateOptions& o, const ModelConfig& model,
-                                  const CommandContext& context) {
-  GenerationConfig config;
-  const std::filesystem::path path = std::filesystem::path(o.model) / "generation_config.json";
-  if (std::filesystem::exists(path))
-    config = read_generation_config(read_json_file(path), path.string());
-  if (!config.eos_token_id.empty())
-    for (const int64_t id : model.eos_token_ids())
-      if (std::ranges::find(config.eos_token_id, id) == config.eos_token_id.end())
-        config.eos_token_id.push_back(id);
-  const Json line = write_config(o.generation);
-  Json given = Json::object();
-  for (const std::string& key : context.given)
-    if (line.contains(key)) given[key] = line.at(key);
-  read_config(config, given, "command line");
-  return config;
 }
 
 // What the answer must fit; the ids that end one are those that generation stops at.
@@ -157,7 +136,7 @@ int run_generate(const GenerateOptions& options, CommandContext& context) {
   GenerateOptions o = options;
   const auto model = load_for_inference(o.model, dtype_of_precision(o.precision), context.log,
                                         quantised_weights(o.weights));
-  o.generation = effective_config(options, model->config(), context);
+  o.generation = generation_of(o.model, options.generation, model->config(), context);
   return o.input ? generate_ids(o, *model, context) : generate_text(o, *model, context);
 }
 

@@ -1,9 +1,12 @@
 #include "lathe/cli/commands/model/model_input.h"
 
+#include <algorithm>
 #include <limits>
 #include <nlohmann/json.hpp>
 
 #include "lathe/base/error.h"
+#include "lathe/config/read_write.h"
+#include "lathe/io/json_file.h"
 
 namespace lathe {
 namespace {
@@ -59,6 +62,24 @@ void visit_weights(Visitor& v, std::string& weights) {
 
 QuantisedWeights quantised_weights(const std::string& weights) {
   return weights == "native" ? QuantisedWeights::kNative : QuantisedWeights::kDecoded;
+}
+
+GenerationConfig generation_of(const std::string& folder, const GenerationConfig& line,
+                               const ModelConfig& model, const CommandContext& context) {
+  GenerationConfig config;
+  const std::filesystem::path path = std::filesystem::path(folder) / "generation_config.json";
+  if (std::filesystem::exists(path))
+    config = read_generation_config(read_json_file(path), path.string());
+  if (!config.eos_token_id.empty())
+    for (const int64_t id : model.eos_token_ids())
+      if (std::ranges::find(config.eos_token_id, id) == config.eos_token_id.end())
+        config.eos_token_id.push_back(id);
+  const Json options = write_config(line);
+  Json given = Json::object();
+  for (const std::string& key : context.given)
+    if (options.contains(key)) given[key] = options.at(key);
+  read_config(config, given, "command line");
+  return config;
 }
 
 }  // namespace lathe

@@ -8,7 +8,9 @@
 #include <string_view>
 #include <vector>
 
+#include "lathe/cli/frame/command.h"
 #include "lathe/config/visit.h"
+#include "lathe/infer/sampler/generation_config.h"
 #include "lathe/model/load_model.h"
 #include "lathe/ops/rows.h"
 
@@ -23,6 +25,11 @@ Tensor id_matrix(const IdRows& rows, std::string_view key);
 
 // The largest size of one weight file that may be requested: 1 EiB.
 inline constexpr double kMostShardMib = double{int64_t{1} << 40};
+
+// The model folder's generation_config.json, where there is one, with what the command line gave on
+// top. Ids that end a text are those of both files.
+GenerationConfig generation_of(const std::string& folder, const GenerationConfig& line,
+                               const ModelConfig& model, const CommandContext& context);
 
 // The option that says how quantised weights are computed with.
 void visit_weights(Visitor& v, std::string& weights);
