@@ -152,6 +152,19 @@ TEST_F(Gguf, FalconNamesItsNormsByTheirNumber) {
   EXPECT_EQ(read_model_config(changed).parallel_block, "two_norms");
 }
 
+TEST_F(Gguf, GptNeoXSaysWhetherItsBranchesAreSideBySide) {
+  ModelConfig c = expressible("gpt_neox");
+  EXPECT_EQ(read_model_config(write(c, "F32")).parallel_block, "two_norms");
+  c.parallel_block = "none";
+  EXPECT_EQ(read_model_config(write(c, "F32")).parallel_block, "none");
+  GgufDescription theirs;
+  theirs.keys = {{"use_parallel_residual", 1}};
+  EXPECT_NE(error_text([&] {
+              read_gguf_config(find_gguf_architecture("gptneox", "f"), theirs, "f");
+            }).find("expected true or false"),
+            std::string::npos);
+}
+
 // Command R+ normalises queries and keys by whole tensors.
 TEST_F(Gguf, WhatLlamaCppTakesForGrantedInCommandR) {
   GgufDescription theirs;

@@ -2,6 +2,7 @@
 // values. The public converter leaves out the base of the rotary frequencies, of which 10000 is then
 // meant.
 
+#include "lathe/base/error.h"
 #include "lathe/model/gguf/shared.h"
 
 namespace lathe {
@@ -12,7 +13,10 @@ using namespace gguf;
 
 void read(const GgufDescription& theirs, Json& ours) {
   ours["attention_bias"] = theirs.has("blk.0.attn_qkv.bias");
-  ours["parallel_block"] = theirs.keys.value("use_parallel_residual", true) ? "two_norms" : "none";
+  const Json parallel = theirs.keys.value("use_parallel_residual", Json(true));
+  require(parallel.is_boolean(), ErrorKind::kFormat, "gguf",
+          "key 'use_parallel_residual' is {}, expected true or false", parallel.dump());
+  ours["parallel_block"] = parallel.get<bool>() ? "two_norms" : "none";
   read_rotary_width(theirs, ours);
   read_rope_scaling(theirs, ours);
 }
