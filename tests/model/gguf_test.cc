@@ -90,7 +90,7 @@ TEST_F(Gguf, EveryArchitectureIsTheSameModelWhenReadAgain) {
       }
       ++families;
     }
-  EXPECT_EQ(families, 12);
+  EXPECT_EQ(families, 17);
 }
 
 // The rows of a head's two halves take turns in Llama's files: w[h, half, i] is row (h, i, half).
@@ -130,6 +130,59 @@ TEST_F(Gguf, ExpertsAreOneTensor) {
               0);
 }
 
+// Where a Falcon has two norms, `attn_norm` is the one of the feed-forward part.
+TEST_F(Gguf, FalconNamesItsNormsByTheirNumber) {
+  ModelConfig c = expressible("falcon");
+  EXPECT_EQ(GgufReader(write(c, "F32")).find("blk.0.attn_norm_2.weight"), nullptr);
+  c.parallel_block = "two_norms";
+  model_ = make_model(c, DType::kF32, Device::kCpu);
+  float value = 2;
+  for (const char* ours : {"attention_norm", "ffn_norm"})
+    find_parameter(*model_, fmt::format("layers.0.{}.weight", ours))
+        .value.tensor()
+        .span<float>()[0] = ++value;
+  const fs::path changed = folder_ / "changed.gguf";
+  write_gguf(*model_, changed, {.types = {find_block_type("F32"), true}, .from = "m"});
+  const GgufReader file(changed);
+  const auto first = [&](const char* name) {
+    return *reinterpret_cast<const float*>(file.find(name)->bytes.data());
+  };
+  EXPECT_EQ(first("blk.0.attn_norm_2.weight"), 3);
+  EXPECT_EQ(first("blk.0.attn_norm.weight"), 4);
+  EXPECT_EQ(read_model_config(changed).parallel_block, "two_norms");
+}
+
+TEST_F(Gguf, GptNeoXSaysWhetherItsBranchesAreSideBySide) {
+  ModelConfig c = expressible("gpt_neox");
+  EXPECT_EQ(read_model_config(write(c, "F32")).parallel_block, "two_norms");
+  c.parallel_block = "none";
+  EXPECT_EQ(read_model_config(write(c, "F32")).parallel_block, "none");
+  GgufDescription theirs;
+  theirs.keys = {{"use_parallel_residual", 1}};
+  EXPECT_NE(error_text([&] {
+              read_gguf_config(find_gguf_architecture("gptneox", "f"), theirs, "f");
+            }).find("expected true or false"),
+            std::string::npos);
+}
+
+// Command R+ normalises queries and keys by whole tensors.
+TEST_F(Gguf, WhatLlamaCppTakesForGrantedInCommandR) {
+  GgufDescription theirs;
+  theirs.keys = {{"context_length", 32},
+                 {"embedding_length", 8},
+                 {"block_count", 1},
+                 {"feed_forward_length", 8},
+                 {"attention.head_count", 2}};
+  theirs.vocabulary = 16;
+  const auto& architecture = find_gguf_architecture("command-r", "f");
+  const ModelConfig c = read_gguf_config(architecture, theirs, "f");
+  EXPECT_EQ(c.position.get<RopeConfig>().rope_theta, 10000.0);
+  EXPECT_EQ(c.logit_scale, 1.0);
+  theirs.tensors.insert("blk.0.attn_q_norm.weight");
+  EXPECT_NE(error_text([&] { read_gguf_config(architecture, theirs, "f"); }).find("attn_q_norm"),
+            std::string::npos);
+}
+
 TEST_F(Gguf, RotaryDivisorsOfLlama3AreReadAsItsFormula) {
   ModelConfig c = wide_config();
   auto& rope = c.position.get<RopeConfig>();
@@ -153,14 +206,19 @@ TEST_F(Gguf, WhatNoKeySaysIsRefused) {
   EXPECT_NE(write_error(*model, {find_block_type("F32")}).find("sliding_window"),
             std::string::npos);
   EXPECT_FALSE(fs::exists(folder_ / "x.gguf"));
-  const auto bloom = make_model(family_config("bloom"), DType::kF32, Device::kCpu);
-  EXPECT_NE(write_error(*bloom, {find_block_type("F32")}).find("no GGUF architecture"),
+  const auto gptj = make_model(family_config("gptj"), DType::kF32, Device::kCpu);
+  ModelConfig rw = expressible("falcon");
+  set_keys(rw.position, R"({"kind": "alibi", "alibi": "falcon"})");
+  EXPECT_NE(write_error(*make_model(rw, DType::kF32, Device::kCpu), {find_block_type("F32")})
+                .find("position.kind"),
+            std::string::npos);
+  EXPECT_NE(write_error(*gptj, {find_block_type("F32")}).find("no GGUF architecture"),
             std::string::npos);
 }
 
 TEST_F(Gguf, TypesFollowTheRules) {
   const auto model = make_model(wide_config(), DType::kF32, Device::kCpu);
-  const auto tensors = map_weights(*model, find_gguf_architecture("llama", "f").weights);
+  const auto tensors = map_weights(*model, find_gguf_architecture("llama", "f"));
   const auto types = [&](const TypeChoice& choice) {
     std::map<std::string, std::string> out;
     for (const TypedTensor& t : choose_types(tensors, choice))

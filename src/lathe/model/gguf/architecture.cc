@@ -11,8 +11,9 @@ using Json = nlohmann::ordered_json;
 
 std::span<const GgufArchitecture* const> gguf_architectures() {
   static const GgufArchitecture* const kAll[] = {
-      &gguf_llama(), &gguf_qwen2(), &gguf_qwen3(), &gguf_qwen2_moe(), &gguf_qwen3_moe(),
-      &gguf_phi3(),  &gguf_olmo2(), &gguf_gpt2(),  &gguf_gemma2(),    &gguf_gemma3(),
+      &gguf_llama(),    &gguf_qwen2(), &gguf_qwen3(),  &gguf_qwen2_moe(), &gguf_qwen3_moe(),
+      &gguf_phi3(),     &gguf_olmo2(), &gguf_gpt2(),   &gguf_gemma2(),    &gguf_gemma3(),
+      &gguf_gpt_neox(), &gguf_bloom(), &gguf_falcon(), &gguf_command_r(), &gguf_glm4(),
   };
   return kAll;
 }
@@ -98,6 +99,12 @@ ModelConfig read_gguf_config(const GgufArchitecture& architecture, const GgufDes
   return config;
 }
 
+std::vector<DiskTensor> map_weights(Transformer& model, const GgufArchitecture& architecture) {
+  WeightTables tables = architecture.weights;
+  if (architecture.weights_of != nullptr) tables.push_back(architecture.weights_of(model.config()));
+  return map_weights(model, tables);
+}
+
 GgufDescription describe_as_gguf(const GgufArchitecture& architecture, Transformer& model) {
   const ModelConfig config = resolved(model.config());
   GgufDescription theirs;
@@ -107,7 +114,7 @@ GgufDescription describe_as_gguf(const GgufArchitecture& architecture, Transform
       theirs.keys[std::string(key.theirs)] = value;
   });
   theirs.vocabulary = config.vocab_size;
-  for (const DiskTensor& tensor : map_weights(model, architecture.weights))
+  for (const DiskTensor& tensor : map_weights(model, architecture))
     theirs.tensors.insert(tensor.name);
   if (architecture.write != nullptr) architecture.write(config, theirs);
   check_expressed(architecture, theirs, config);

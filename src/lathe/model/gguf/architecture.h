@@ -50,6 +50,8 @@ struct GgufArchitecture {
   std::vector<Reading> families;
   std::vector<std::span<const GgufKey>> keys;
   WeightTables weights;
+  // Weights whose names depend on the configuration, in addition to `weights`.
+  std::span<const WeightRule> (*weights_of)(const ModelConfig& config) = nullptr;
   void (*read)(const GgufDescription& theirs, nlohmann::ordered_json& ours) = nullptr;
   void (*write)(const ModelConfig& config, GgufDescription& theirs) = nullptr;
 };
@@ -67,6 +69,9 @@ ModelConfig read_gguf_config(const GgufArchitecture& architecture, const GgufDes
 // Throws kConfig, naming the keys, for a model that the architecture's keys cannot express.
 GgufDescription describe_as_gguf(const GgufArchitecture& architecture, Transformer& model);
 
+// With the names of the architecture (weight_map.h).
+std::vector<DiskTensor> map_weights(Transformer& model, const GgufArchitecture& architecture);
+
 // One function per architecture, in the files of this folder.
 const GgufArchitecture& gguf_llama();
 const GgufArchitecture& gguf_qwen2();
@@ -78,5 +83,10 @@ const GgufArchitecture& gguf_olmo2();
 const GgufArchitecture& gguf_gpt2();
 const GgufArchitecture& gguf_gemma2();
 const GgufArchitecture& gguf_gemma3();
+const GgufArchitecture& gguf_gpt_neox();
+const GgufArchitecture& gguf_bloom();
+const GgufArchitecture& gguf_falcon();
+const GgufArchitecture& gguf_command_r();
+const GgufArchitecture& gguf_glm4();
 
 }  // namespace lathe

@@ -128,7 +128,7 @@ ModelConfig GgufModel::config(const Log&) const {
 }
 
 StoredWeights GgufModel::weights(Transformer& model) const {
-  StoredWeights w{file_, map_weights(model, architecture_->weights), {}, {}};
+  StoredWeights w{file_, map_weights(model, *architecture_), {}, {}};
   std::set<const ArraySpan*> used;
   for (const DiskTensor& place : w.places) {
     const ArraySpan* array = file_->find(place.name);

@@ -7,11 +7,7 @@ namespace {
 
 using namespace gguf;
 
-constexpr WeightRule kWeights[] = {
-    {"position_embd", "position"},
-    {"blk.{}.ffn_up", "layers.{}.ffn.up"},
-    {"blk.{}.ffn_down", "layers.{}.ffn.down"},
-};
+constexpr WeightRule kPosition[] = {{"position_embd", "position"}};
 
 }  // namespace
 
@@ -20,7 +16,7 @@ const GgufArchitecture& gguf_gpt2() {
       .name = "gpt2",
       .families = {{gpt2_family}},
       .keys = {size_keys(), layer_norm_keys()},
-      .weights = {ends(), block_norms(), fused_attention(), kWeights},
+      .weights = {ends(), block_norms(), fused_attention(), plain_ffn(), kPosition},
   };
   return architecture;
 }

@@ -9,11 +9,6 @@ namespace {
 using Json = nlohmann::ordered_json;
 using namespace gguf;
 
-constexpr WeightRule kFeedForward[] = {
-    {"blk.{}.ffn_up", "layers.{}.ffn.gate_up"},
-    {"blk.{}.ffn_down", "layers.{}.ffn.down"},
-};
-
 void read(const GgufDescription& theirs, Json& ours) {
   if (const int64_t window = integer(theirs, "attention.sliding_window"); window > 0)
     ours["sliding_window"] = window;
@@ -37,7 +32,7 @@ const GgufArchitecture& gguf_phi3() {
       .name = "phi3",
       .families = {{phi3_family}},
       .keys = {size_keys(), kv_head_keys(), head_width_keys(), rms_norm_keys(), rope_base_keys()},
-      .weights = {ends(), block_norms(), fused_attention(), kFeedForward},
+      .weights = {ends(), block_norms(), fused_attention(), fused_gated_ffn()},
       .read = read,
       .write = write,
   };

@@ -115,6 +115,22 @@ std::span<const WeightRule> gated_ffn() {
   return kWeights;
 }
 
+std::span<const WeightRule> fused_gated_ffn() {
+  static constexpr WeightRule kWeights[] = {
+      {"blk.{}.ffn_up", "layers.{}.ffn.gate_up"},
+      {"blk.{}.ffn_down", "layers.{}.ffn.down"},
+  };
+  return kWeights;
+}
+
+std::span<const WeightRule> plain_ffn() {
+  static constexpr WeightRule kWeights[] = {
+      {"blk.{}.ffn_up", "layers.{}.ffn.up"},
+      {"blk.{}.ffn_down", "layers.{}.ffn.down"},
+  };
+  return kWeights;
+}
+
 std::span<const WeightRule> experts() {
   static constexpr WeightRule kWeights[] = {
       {"blk.{}.ffn_gate_inp", "layers.{}.ffn.router"},

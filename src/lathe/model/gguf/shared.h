@@ -22,6 +22,8 @@ std::span<const WeightRule>
 paired_attention();  // the same, with the rows of heads as Llama has them
 std::span<const WeightRule> fused_attention();  // query, key and value in one
 std::span<const WeightRule> gated_ffn();        // gate, up, down
+std::span<const WeightRule> fused_gated_ffn();  // gate and up in one, down
+std::span<const WeightRule> plain_ffn();        // up, down
 std::span<const WeightRule> experts();          // router, and gate, up and down of all experts
 
 // Rotary scaling: keys `rope.scaling.*`, and divisors of frequencies as tables.

@@ -109,7 +109,7 @@ struct Begun {
   Begun(Transformer& model, GgufWriter& writer, const WriteGgufOptions& options) {
     const GgufArchitecture& architecture = gguf_architecture_of(family_for(model.config()));
     description = describe_as_gguf(architecture, model);
-    tensors = map_weights(model, architecture.weights);
+    tensors = map_weights(model, architecture);
     typed = choose_types(tensors, options.types);
     add_values(writer, architecture, description, model.config(), options);
     announce_all(writer, description, typed);
