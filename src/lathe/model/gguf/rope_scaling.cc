@@ -69,7 +69,7 @@ void read_divisors(const GgufDescription& theirs, Json& scaling) {
     return found == theirs.tables.end() ? nullptr : &found->second;
   };
   if (const auto* both = table(kFreqs)) {
-    const double theta = theirs.keys.value("rope.freq_base", 10000.0);
+    const double theta = number(theirs, "rope.freq_base", 10000.0);
     if (const auto s = as_llama3(*both, theta)) {
       scaling = {{"kind", s->kind},
                  {"factor", *s->factor},
@@ -128,7 +128,7 @@ void drop_usual_attention_factor(const GgufDescription& theirs, Json& scaling) {
 void read_rope_scaling(const GgufDescription& theirs, Json& ours) {
   Json scaling = Json::object();
   read_divisors(theirs, scaling);
-  const std::string type = theirs.keys.value("rope.scaling.type", "none");
+  const std::string type = text(theirs, "rope.scaling.type", "none");
   if (scaling.empty()) {
     if (type == "none") return;
     require(

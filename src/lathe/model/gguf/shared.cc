@@ -141,12 +141,37 @@ std::span<const WeightRule> experts() {
   return kWeights;
 }
 
-int64_t integer(const GgufDescription& theirs, const char* key, int64_t otherwise) {
+namespace {
+
+// nullptr when the key is absent.
+const nlohmann::ordered_json* find(const GgufDescription& theirs, const char* key,
+                                   bool (*is_right)(const nlohmann::ordered_json&),
+                                   std::string_view expected) {
   const auto found = theirs.keys.find(key);
-  if (found == theirs.keys.end()) return otherwise;
-  require(found->is_number_integer(), ErrorKind::kFormat, "gguf",
-          "key '{}' is {}, expected an integer", key, found->dump());
-  return found->get<int64_t>();
+  if (found == theirs.keys.end()) return nullptr;
+  require(is_right(*found), ErrorKind::kFormat, "gguf", "key '{}' is {}, expected {}", key,
+          found->dump(), expected);
+  return &*found;
+}
+
+}  // namespace
+
+int64_t integer(const GgufDescription& theirs, const char* key, int64_t otherwise) {
+  const auto* found = find(
+      theirs, key, [](const auto& v) { return v.is_number_integer(); }, "an integer");
+  return found != nullptr ? found->get<int64_t>() : otherwise;
+}
+
+double number(const GgufDescription& theirs, const char* key, double otherwise) {
+  const auto* found = find(
+      theirs, key, [](const auto& v) { return v.is_number(); }, "a number");
+  return found != nullptr ? found->get<double>() : otherwise;
+}
+
+std::string text(const GgufDescription& theirs, const char* key, const char* otherwise) {
+  const auto* found = find(
+      theirs, key, [](const auto& v) { return v.is_string(); }, "a text");
+  return found != nullptr ? found->get<std::string>() : otherwise;
 }
 
 namespace {

@@ -34,7 +34,10 @@ void write_rope_scaling(const ModelConfig& config, GgufDescription& theirs);
 void read_rotary_width(const GgufDescription& theirs, nlohmann::ordered_json& ours);
 void write_rotary_width(const ModelConfig& config, GgufDescription& theirs);
 
-// The key as an integer; `otherwise` when it is absent.
+// The key as an integer, a number, a text; `otherwise` when it is absent. Throws kFormat for another
+// type.
 int64_t integer(const GgufDescription& theirs, const char* key, int64_t otherwise = 0);
+double number(const GgufDescription& theirs, const char* key, double otherwise);
+std::string text(const GgufDescription& theirs, const char* key, const char* otherwise);
 
 }  // namespace lathe::gguf
