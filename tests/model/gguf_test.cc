@@ -179,6 +179,10 @@ TEST_F(Gguf, TypesFollowTheRules) {
   EXPECT_EQ(types(over)["blk.1.ffn_up.weight"], "Q5_1");
   EXPECT_EQ(types(over)["blk.1.ffn_down.weight"], "F16");
   EXPECT_EQ(types(over)["blk.1.attn_q.weight"], "Q4_0");
+  const DiskTensor router{"blk.0.ffn_gate_inp.weight", Shape{4, 32}, false, {}};
+  EXPECT_TRUE(stays_f32(router));
+  TypeChoice budget;
+  EXPECT_EQ(choose_types({router}, budget).front().type->name, "F32");
   over.overrides = {{"nowhere", &q4}};
   EXPECT_NE(error_text([&] { types(over); }).find("is in the name of no tensor"),
             std::string::npos);
