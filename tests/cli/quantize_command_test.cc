@@ -93,6 +93,43 @@ TEST_F(Quantize, WhatDoesNotGoTogetherIsRefused) {
   refused({"--type", "Q8_0", "--tensor", "ffn"}, "expected REGEX=TYPE");
   refused({"--type", "Q8_0", "--tensor", "nowhere=Q4_0"}, "is in the name of no tensor");
   refused({"--type", "Q8_0", "--imatrix", file("none")}, "none");
+  refused({"--type", "Q8_0", "--bill", file("x.gguf")}, "which is written too");
+  refused({"--type", "Q8_0", "--bill", file("missing/bill.json")}, "there is no folder");
+  // The model has no tokenizer, which is known before anything is written.
+  refused({"--type", "Q8_0", "--eval", file("none")}, "tokenizer.json");
+}
+
+TEST_F(Quantize, AnImatrixOfAnotherModelIsRefused) {
+  const std::string name = "blk.99.ffn_up.weight";
+  std::ofstream out(file("other.imatrix"), std::ios::binary);
+  const auto number = [&](int32_t x) { out.write(reinterpret_cast<const char*>(&x), sizeof x); };
+  number(1);
+  number(static_cast<int32_t>(name.size()));
+  out << name;
+  number(1);
+  number(1);
+  number(0);  // 0.0f
+  out.close();
+  const auto r = quantize("x.gguf", {"--type", "Q8_0", "--imatrix", file("other.imatrix")});
+  EXPECT_NE(r.code, 0);
+  EXPECT_NE(r.err.find("of none of this model's tensors"), std::string::npos) << r.err;
+  EXPECT_FALSE(fs::exists(file("x.gguf")));
+}
+
+TEST_F(Quantize, WhatIsReadIsNotOverwritten) {
+  ASSERT_EQ(quantize("f.gguf", {"--type", "F32"}).code, 0);
+  const auto size = fs::file_size(file("f.gguf"));
+  fs::create_symlink(file("f.gguf"), file("link.gguf"));
+  std::ofstream(file("in.json")) << R"({"input_ids": [[1, 2]]})";
+  for (const auto& r :
+       {run({"quantize", file("f.gguf"), "--type", "F16", "--out", file("f.gguf")}),
+        run({"quantize", file("f.gguf"), "--type", "F16", "--out", file("link.gguf")}),
+        run({"dequantize", file("f.gguf"), "--out", file("f.gguf")}),
+        run({"logits", file("f.gguf"), "--input", file("in.json"), "--out", file("in.json")})}) {
+    EXPECT_NE(r.code, 0);
+    EXPECT_NE(r.err.find("which is read"), std::string::npos) << r.err;
+  }
+  EXPECT_EQ(fs::file_size(file("f.gguf")), size);
 }
 
 }  // namespace

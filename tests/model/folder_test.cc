@@ -338,7 +338,7 @@ TEST_F(Folder, NamesTheTensorThatIsWrong) {
   });
   EXPECT_EQ(load_error(path),
             "[weights] tensor 'model.layers.1.mlp.up_proj.weight' is missing; the weights do not "
-            "belong to their config.json, or the download is incomplete");
+            "belong to config.json, or the download is incomplete");
   const fs::path whole_numbers = save(family_config("llama"));
   rewrite(whole_numbers, [](auto& arrays) {
     for (auto& a : arrays)

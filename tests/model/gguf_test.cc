@@ -237,6 +237,10 @@ TEST_F(Gguf, TypesFollowTheRules) {
   EXPECT_EQ(types(over)["blk.1.ffn_up.weight"], "Q5_1");
   EXPECT_EQ(types(over)["blk.1.ffn_down.weight"], "F16");
   EXPECT_EQ(types(over)["blk.1.attn_q.weight"], "Q4_0");
+  const DiskTensor router{"blk.0.ffn_gate_inp.weight", Shape{4, 32}, false, {}};
+  EXPECT_TRUE(stays_f32(router));
+  TypeChoice budget;
+  EXPECT_EQ(choose_types({router}, budget).front().type->name, "F32");
   over.overrides = {{"nowhere", &q4}};
   EXPECT_NE(error_text([&] { types(over); }).find("is in the name of no tensor"),
             std::string::npos);
@@ -333,17 +337,20 @@ TEST_F(Gguf, DamageIsNamed) {
             std::string::npos);
   EXPECT_NE(replace("token_embd", "token_ambd").find("no tensor 'token_embd.weight'"),
             std::string::npos);
+  EXPECT_NE(changed([](std::string& bytes) { bytes.clear(); }).find("is not a GGUF file"),
+            std::string::npos);
   const std::string name = "\x05" + std::string(7, '\0') + "llama";
   EXPECT_NE(replace(name, "\x05" + std::string(7, '\0') + "xlama").find("\"xlama\""),
             std::string::npos);
-  const std::string blocks = "llama.block_count";
-  const auto with_count = [&](uint32_t count) {
+  const auto with = [&](const std::string& key, uint32_t number) {
     return changed([&](std::string& bytes) {
-      std::memcpy(bytes.data() + bytes.find(blocks) + blocks.size() + 4, &count, sizeof count);
+      std::memcpy(bytes.data() + bytes.find(key) + key.size() + 4, &number, sizeof number);
     });
   };
-  EXPECT_NE(with_count(0xFFFFFFFFu).find("num_hidden_layers"), std::string::npos);
-  EXPECT_NE(with_count(3).find("is missing"), std::string::npos);
+  EXPECT_NE(with("llama.block_count", 0xFFFFFFFFu).find("num_hidden_layers"), std::string::npos);
+  EXPECT_NE(with("llama.block_count", 3).find("is missing"), std::string::npos);
+  EXPECT_NE(with("llama.attention.key_length", 30).find("another key says that head_dim"),
+            std::string::npos);
 }
 
 TEST_F(Gguf, AModelDivergesFromItselfByNothing) {

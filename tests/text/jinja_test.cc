@@ -75,6 +75,8 @@ TEST(Jinja, StopsAtItsLimits) {
   stops("{{ '%999999999d' % 1 }}", "more than 64 MiB");
   stops("{{ '{:>999999999}'.format(1) }}", "more than 64 MiB");
   stops("{{ 'x'|indent(999999999) }}", "more than 64 MiB");
+  stops("{{ ('a' * 9999999).replace('a', 'b' * 9999) }}", "more than 64 MiB");
+  stops("{{ ('a' * 9999999)|replace('a', 'b' * 9999) }}", "more than 64 MiB");
   stops(
       "{% set n = namespace(s='x') %}{% for i in range(60) %}{% set n.s = n.s ~ n.s %}{% endfor %}",
       "more than 64 MiB");

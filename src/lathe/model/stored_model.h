@@ -19,7 +19,8 @@ class StoredModel {
   virtual StoredWeights weights(Transformer& model) const = 0;
 };
 
-// A GGUF file by its first bytes, else a folder. Throws kIo if there is nothing at `path`.
+// A GGUF file by its first bytes, else a folder. Throws kIo if there is nothing at `path`, kFormat for
+// another file.
 std::unique_ptr<const StoredModel> open_stored_model(const std::filesystem::path& path);
 
 }  // namespace lathe

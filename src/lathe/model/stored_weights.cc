@@ -172,7 +172,7 @@ DType StoredWeights::dtype(size_t place) const { return stored_dtype(*arrays[pla
 
 void check_array(const ArraySpan* array, const DiskTensor& place, std::string_view asks) {
   require(array != nullptr, ErrorKind::kFormat, "weights",
-          "tensor '{}' is missing; the weights do not belong to their {}, or the download is "
+          "tensor '{}' is missing; the weights do not belong to {}, or the download is "
           "incomplete",
           place.name, asks);
   require(Shape(std::span<const int64_t>(array->shape)) == place.shape, ErrorKind::kFormat,

@@ -86,7 +86,14 @@ ModelConfig read_gguf_config(const GgufArchitecture& architecture, const GgufDes
   Json ours = Json::object();
   for_each_key(architecture, [&](const GgufKey& key) {
     const auto found = theirs.keys.find(key.theirs);
-    if (found != theirs.keys.end()) at_path(ours, key.ours) = *found;
+    if (found == theirs.keys.end()) return;
+    Json& value = at_path(ours, key.ours);
+    // Several keys of a file may be one of ours: the widths of keys and of values.
+    require(value.is_null() || value == *found, ErrorKind::kFormat, where,
+            "key '{}.{}' is {}, but another key says that {} is {}; Lathe reads models where they "
+            "are equal",
+            architecture.name, key.theirs, found->dump(), key.ours, value.dump());
+    value = *found;
   });
   ours["vocab_size"] = theirs.vocabulary;
   ours["tie_word_embeddings"] = !theirs.has("output.weight");

@@ -106,7 +106,7 @@ std::vector<TensorCosts> measure_costs(Transformer& model, const std::vector<Dis
   Sensitivity sensitivity(model, text, options);
   std::vector<TensorCosts> out;
   for (const DiskTensor& tensor : tensors) {
-    if (tensor.shape.rank() < 2) continue;
+    if (stays_f32(tensor)) continue;
     out.push_back(sensitivity.of(tensor));
     if (options.progress) options.progress(std::ssize(out));
   }

@@ -35,14 +35,14 @@ struct SensitivityOptions {
   std::function<void(int64_t done)> progress = {};  // tensors; may throw
 };
 
-// The costs of the matrices among `tensors`. The model's values are changed meanwhile and put back;
+// The costs of the tensors that do not stay F32. The model's values are changed meanwhile and put back;
 // they must be its own memory. Throws kData for a text of fewer tokens than a window.
 std::vector<TensorCosts> measure_costs(Transformer& model, const std::vector<DiskTensor>& tensors,
                                        std::span<const int32_t> text,
                                        const SensitivityOptions& options);
 
 struct BudgetPoint {
-  int64_t bytes;  // of the matrices
+  int64_t bytes;  // of the tensors that do not stay F32
   double kl;      // predicted
   std::map<std::string, const BlockType*> types;
 };

@@ -29,24 +29,16 @@ const BlockType& fitting(const BlockType& wanted, const Shape& shape) {
   return *type;
 }
 
-bool starts_with_any(std::string_view name, std::initializer_list<std::string_view> starts) {
-  return std::ranges::any_of(starts, [&](auto start) { return name.starts_with(start); });
-}
-
-bool is_router(std::string_view name) {
-  return name.find("ffn_gate_inp") != std::string_view::npos;
-}
-
 // What a matrix gets if no pattern names it.
 const BlockType& usual_type(const DiskTensor& tensor, const TypeChoice& choice,
                             std::string_view output) {
   const BlockType& f32 = *find_block_type("F32");
   if (const auto chosen = choice.by_name.find(tensor.name); chosen != choice.by_name.end())
     return *chosen->second;
+  if (!choice.pure && stays_f32(tensor)) return f32;
   require(choice.type != nullptr, ErrorKind::kUsage, "type", "no type is given for '{}'",
           tensor.name);
   if (choice.pure) return *choice.type;
-  if (is_router(tensor.name) || starts_with_any(tensor.name, {"position_embd"})) return f32;
   const BlockType& finer = *find_block_type("Q6_K");
   if (tensor.name == output && choice.type->bits() < finer.bits()) return finer;
   return *choice.type;
@@ -103,6 +95,11 @@ std::vector<TypedTensor> choose_types(const std::vector<DiskTensor>& tensors,
             "'{}' is in the name of no tensor; the names are like {}", *pattern.source,
             tensors.back().name);
   return out;
+}
+
+bool stays_f32(const DiskTensor& tensor) {
+  return tensor.shape.rank() < 2 || tensor.name.find("ffn_gate_inp") != std::string::npos ||
+         tensor.name.starts_with("position_embd");
 }
 
 const BlockType& writable_block_type(std::string_view name) {

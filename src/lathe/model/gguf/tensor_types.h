@@ -23,7 +23,7 @@
 namespace lathe {
 
 struct TypeChoice {
-  const BlockType* type = nullptr;  // nullptr: `by_name` has all matrices
+  const BlockType* type = nullptr;  // nullptr: `by_name` has all that does not stay F32
   bool pure = false;
   // Regular expressions, the last that matches counts.
   std::vector<std::pair<std::string, const BlockType*>> overrides = {};
@@ -40,6 +40,9 @@ struct TypedTensor {
 // override that a tensor's rows do not allow.
 std::vector<TypedTensor> choose_types(const std::vector<DiskTensor>& tensors,
                                       const TypeChoice& choice);
+
+// Whether a tensor is a vector, a router or a table of positions, which stay F32 unless `pure`.
+bool stays_f32(const DiskTensor& tensor);
 
 // The type with this name, which Lathe can write; kUsage, listing those, for any other.
 const BlockType& writable_block_type(std::string_view name);

@@ -199,10 +199,10 @@ std::string escaped(std::string_view text) {
 }
 
 std::string replaced(std::string_view text, std::string_view from, std::string_view to,
-                     int64_t count) {
+                     int64_t count, size_t most) {
   std::string out;
   size_t at = 0;
-  while (count != 0 && at <= text.size()) {
+  while (count != 0 && at <= text.size() && out.size() <= most) {
     const size_t found = text.find(from, at);
     if (found == std::string_view::npos) break;
     // An empty `from` stands before every character and at the end.

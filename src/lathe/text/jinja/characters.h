@@ -42,7 +42,9 @@ std::vector<std::string_view> lines_of(std::string_view text, bool keep_ends = f
 
 // <, >, &, " and ' as references.
 std::string escaped(std::string_view text);
+// At most `count` times if it is not negative. Stops, with more than `most` bytes, where the result
+// would have more: the caller refuses those.
 std::string replaced(std::string_view text, std::string_view from, std::string_view to,
-                     int64_t count = -1);
+                     int64_t count, size_t most);
 
 }  // namespace lathe::jinja

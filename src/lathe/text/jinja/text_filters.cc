@@ -69,9 +69,7 @@ Value replace(Invocation& call) {
   const std::string from = to_text(call.heap, call.at(0)), to = to_text(call.heap, call.at(1));
   const bool all = !call.has(2) || call.at(2).is_none();
   const int64_t count = all ? -1 : need_int(call.at(2), "how often to replace");
-  call.heap.require_room(from.empty() ? in.text.size() * (to.size() + 1)
-                                      : in.text.size() / from.size() * to.size());
-  return call.heap.text(replaced(in.text, from, to, count));
+  return call.heap.text(replaced(in.text, from, to, count, call.heap.limits().output));
 }
 
 Value join(Invocation& call) {

@@ -129,8 +129,9 @@ Value rpartition(Invocation& call) { return partition_at(call, true); }
 
 Value replace(Invocation& call) {
   return like_self(
-      call, replaced(self_of(call), call.text(0, "what to replace"),
-                     call.text(1, "the replacement"), call.integer(2, -1, "how often to replace")));
+      call,
+      replaced(self_of(call), call.text(0, "what to replace"), call.text(1, "the replacement"),
+               call.integer(2, -1, "how often to replace"), call.heap.limits().output));
 }
 
 // The part of the text that begin and end, both optional, name; -1 as its first byte if there is none.

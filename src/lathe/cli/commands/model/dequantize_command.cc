@@ -2,6 +2,7 @@
 
 #include "lathe/base/error.h"
 #include "lathe/cli/commands/commands.h"
+#include "lathe/cli/commands/model/output_paths.h"
 #include "lathe/cli/frame/interrupt.h"
 #include "lathe/io/gguf.h"
 #include "lathe/io/safetensors.h"
@@ -20,6 +21,7 @@ struct DequantizeOptions {
 };
 
 int run_dequantize(const DequantizeOptions& o, CommandContext& context) {
+  check_outputs({{"--out", o.out}}, {{"the file", o.file}});
   const auto file = std::make_shared<GgufReader>(o.file);
   std::vector<SafetensorsWriter::Announced> announced;
   for (const ArraySpan& array : file->arrays()) {

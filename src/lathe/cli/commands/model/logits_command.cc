@@ -7,6 +7,7 @@
 #include "lathe/base/strings.h"
 #include "lathe/cli/commands/commands.h"
 #include "lathe/cli/commands/model/model_input.h"
+#include "lathe/cli/commands/model/output_paths.h"
 #include "lathe/cli/frame/interrupt.h"
 #include "lathe/io/json_file.h"
 #include "lathe/io/safetensors.h"
@@ -180,6 +181,7 @@ class OutputFile {
 };
 
 int run_logits(const LogitsOptions& o, CommandContext& context) {
+  check_outputs({{"--out", o.out}}, {{"the model", o.model}, {"--input", o.input}});
   const Device device = o.device == "ref" ? Device::kRef : Device::kCpu;
   const DType dtype = device == Device::kRef ? DType::kF64 : DType::kF32;
   const bool native = quantised_weights(o.weights) == QuantisedWeights::kNative;

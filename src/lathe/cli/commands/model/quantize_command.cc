@@ -1,8 +1,10 @@
 #include <algorithm>
+#include <cmath>
 #include <nlohmann/json.hpp>
 
 #include "lathe/base/strings.h"
 #include "lathe/cli/commands/commands.h"
+#include "lathe/cli/commands/model/output_paths.h"
 #include "lathe/cli/commands/model/quantize_bill.h"
 #include "lathe/cli/frame/interrupt.h"
 #include "lathe/io/atomic_file.h"
@@ -62,6 +64,11 @@ void check(const QuantizeOptions& o) {
           "is drawn for a budget only; give --budget-mib or --budget-kl, or leave it out");
   require(!o.calibration || !o.imatrix, ErrorKind::kUsage, "--imatrix",
           "and --calibration both say which columns matter; give one of them");
+  check_outputs({{"--out", o.out}, {"--bill", o.bill}, {"--curve", o.curve}},
+                {{"the model", o.model},
+                 {"--calibration", o.calibration},
+                 {"--imatrix", o.imatrix},
+                 {"--eval", o.eval}});
 }
 
 // "ffn_down=Q8_0"
@@ -92,6 +99,8 @@ class Quantization {
   }
 
   const QuantizeBill& run() {
+    if (o_.eval)
+      ids_of(*o_.eval);  // a text that cannot be read is named before anything is written
     weigh_columns();
     if (o_.type) {
       options_.types.type = &writable_block_type(*o_.type);
@@ -105,9 +114,14 @@ class Quantization {
   }
 
  private:
-  std::vector<int32_t> ids_of(const std::string& path) {
+  const std::vector<int32_t>& ids_of(const std::string& path) {
     if (!tokenizer_) tokenizer_.emplace(load_tokenizer(o_.model));
-    return tokenizer_->encode(read_file(path));
+    const auto known = ids_.find(path);
+    return known != ids_.end() ? known->second : ids_[path] = tokenizer_->encode(read_file(path));
+  }
+
+  std::vector<DiskTensor> tensors() {
+    return map_weights(*model_, gguf_architecture_of(family_for(model_->config())).weights);
   }
 
   // A bar, and a function that moves it and lets Ctrl-C through.
@@ -123,9 +137,18 @@ class Quantization {
   }
 
   void weigh_columns() {
-    if (o_.imatrix) importances_ = read_imatrix(*o_.imatrix);
+    if (o_.imatrix) {
+      importances_ = read_imatrix(*o_.imatrix);
+      const auto names = tensors();
+      require(std::ranges::any_of(
+                  names, [&](const DiskTensor& t) { return importances_->contains(t.name); }),
+              ErrorKind::kData, *o_.imatrix,
+              "has the columns of '{}' and others, but of none of this model's tensors; make it "
+              "from this model",
+              importances_->begin()->first);
+    }
     if (o_.calibration) {
-      const auto ids = ids_of(*o_.calibration);
+      const auto& ids = ids_of(*o_.calibration);
       importances_ =
           with_progress("calibrating", static_cast<double>(ids.size()), "tokens",
                         [&](auto report) { return calibrate(*model_, ids, {.progress = report}); });
@@ -142,7 +165,7 @@ class Quantization {
   }
 
   Divergence compare(const std::string& text) {
-    const auto ids = ids_of(text);
+    const auto& ids = ids_of(text);
     const auto quantised = load_model(o_.out, {.dtype = DType::kF32, .log = context_.log});
     return with_progress("comparing", static_cast<double>(ids.size()), "tokens", [&](auto report) {
       return divergence(*model_, *quantised, ids, {.progress = report});
@@ -151,18 +174,16 @@ class Quantization {
 
   void choose_by_budget() {
     const std::string& text = o_.calibration ? *o_.calibration : *o_.eval;
-    const auto tensors =
-        map_weights(*model_, gguf_architecture_of(family_for(model_->config())).weights);
-    const auto matrices = std::ranges::count_if(
-        tensors, [](const DiskTensor& tensor) { return tensor.shape.rank() > 1; });
+    const auto all = tensors();
+    const auto matrices = std::ssize(all) - std::ranges::count_if(all, stays_f32);
     const auto costs =
         with_progress("measuring", static_cast<double>(matrices), "tensors", [&](auto report) {
-          return measure_costs(*model_, tensors, ids_of(text),
+          return measure_costs(*model_, all, ids_of(text),
                                {.importances = options_.importances, .progress = report});
         });
     bill_.curve = size_curve(costs);
     if (o_.budget_mib)
-      fit_size(static_cast<int64_t>(*o_.budget_mib * (1 << 20)));
+      fit_size(*o_.budget_mib);
     else
       fit_kl(*o_.budget_kl, o_.eval ? *o_.eval : text);
     if (o_.curve) write_file_atomically(*o_.curve, draw_curve(bill_));
@@ -173,20 +194,20 @@ class Quantization {
     options_.types.by_name = bill_.curve[point].types;
   }
 
-  void fit_size(int64_t budget) {
-    const auto planned = [&](size_t point) {
+  void fit_size(double budget_mib) {
+    const auto planned_mib = [&](size_t point) {
       take(point);
-      return planned_gguf_bytes(*model_, o_.out, options_);
+      return static_cast<double>(planned_gguf_bytes(*model_, o_.out, options_)) / (1 << 20);
     };
-    const int64_t smallest = planned(0);
-    require(smallest <= budget, ErrorKind::kUsage, "--budget-mib",
-            "the smallest file that the types allow has {:.1f} MiB; ask for at least that",
-            static_cast<double>(smallest) / (1 << 20));
+    // Rounded up, so that what it says is enough.
+    require(planned_mib(0) <= budget_mib, ErrorKind::kUsage, "--budget-mib",
+            "the smallest file that the types allow has {:.2f} MiB; ask for at least that",
+            std::ceil(planned_mib(0) * 100) / 100);
     // Sizes grow along the curve: the last that fits, by halving.
     size_t fits = 0, end = bill_.curve.size();
     while (end - fits > 1) {
       const size_t middle = fits + (end - fits) / 2;
-      (planned(middle) <= budget ? fits : end) = middle;
+      (planned_mib(middle) <= budget_mib ? fits : end) = middle;
     }
     take(fits);
     write();
@@ -218,6 +239,7 @@ class Quantization {
   CommandContext& context_;
   std::unique_ptr<Transformer> model_;
   std::optional<Tokenizer> tokenizer_;
+  std::map<std::string, std::vector<int32_t>> ids_;  // of the texts, by path
   std::optional<Importances> importances_;
   WriteGgufOptions options_;
   QuantizeBill bill_;
