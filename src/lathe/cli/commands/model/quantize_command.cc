@@ -267,7 +267,7 @@ Command quantize_command() {
        .help =
            "llama.cpp and every command of Lathe that takes a model folder read the file, which\n"
            "also holds the tokenizer and the chat template. The bill says what was lost:\n"
-           "docs/quantisation.md explains it and says which type to choose.\n\n"
+           "docs/quantisation.md explains it and the types.\n\n"
            "  lathe quantize runs/demo/model --type Q8_0 --out demo.gguf --eval book.txt\n"
            "  lathe quantize runs/demo/model --type Q4_0 --tensor ffn_down=Q6_K --out "
            "demo.gguf\n"
