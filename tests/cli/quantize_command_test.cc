@@ -132,5 +132,32 @@ TEST_F(Quantize, WhatIsReadIsNotOverwritten) {
   EXPECT_EQ(fs::file_size(file("f.gguf")), size);
 }
 
+// A KL that no type reaches: what was at --out stays, and nothing else is left.
+TEST_F(Quantize, ABudgetThatIsNotMetLeavesWhatWasThere) {
+  const fs::path model = folder_ / "model";
+  fs::copy(kModel, model);
+  folder_.write("model/tokenizer.json", R"({"pre_tokenizer": {"type": "ByteLevel",
+"add_prefix_space": false, "trim_offsets": true, "use_regex": true}, "decoder": {"type":
+"ByteLevel", "add_prefix_space": true, "trim_offsets": true, "use_regex": true}, "model": {"type":
+"BPE", "merges": [], "vocab": {"a": 0, "b": 1, "c": 2}}, "added_tokens": []})");
+  std::string text;
+  for (int i = 0; i < 200; ++i) text += "abcab";
+  folder_.write("text", text);
+  folder_.write("out.gguf", "old");
+  const auto budget = [&](const char* kl) {
+    return run({"quantize", model.string(), "--budget-kl", kl, "--eval", file("text"), "--out",
+                file("out.gguf")});
+  };
+  const auto refused = budget("1e-18");
+  EXPECT_NE(refused.code, 0);
+  EXPECT_NE(refused.err.find("ask for at least that"), std::string::npos) << refused.err;
+  EXPECT_EQ(fs::file_size(file("out.gguf")), 3u);
+  EXPECT_FALSE(fs::exists(file("out.gguf.attempt")));
+  const auto met = budget("10");
+  EXPECT_EQ(met.code, 0) << met.err;
+  EXPECT_GT(fs::file_size(file("out.gguf")), 3u);
+  EXPECT_FALSE(fs::exists(file("out.gguf.attempt")));
+}
+
 }  // namespace
 }  // namespace lathe

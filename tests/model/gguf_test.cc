@@ -88,6 +88,8 @@ TEST_F(Gguf, EveryArchitectureIsTheSameModelWhenReadAgain) {
         ASSERT_EQ(a.size(), b.size()) << p->name;
         for (size_t i = 0; i < a.size(); ++i) ASSERT_NEAR(a[i], b[i], 1e-7) << p->name;
       }
+      const std::vector<int32_t> text = {1, 2, 3, 4, 5, 6, 7, 8};
+      EXPECT_FALSE(calibrate(*model_, text, {.window = 8}).empty());
       ++families;
     }
   EXPECT_EQ(families, 17);
@@ -472,7 +474,7 @@ TEST(SizeCurve, SpendsBytesWhereTheyBringMost) {
 
 TEST_F(Gguf, CostsPutTheModelBackAndFallWithTheSize) {
   const auto model = make_model(wide_config(), DType::kF32, Device::kCpu);
-  const auto tensors = map_weights(*model, find_gguf_architecture("llama", "f").weights);
+  const auto tensors = map_weights(*model, find_gguf_architecture("llama", "f"));
   std::vector<std::vector<float>> before;
   for (const Parameter* p : model->parameters()) before.push_back(values_of(p->value.tensor()));
   std::vector<int32_t> text(40);

@@ -64,24 +64,33 @@ class Checker {
     }
   }
 
+  // Whether a node reaches the end of its rule, given which others do in `marks`; `past_bytes` says so
+  // of a node that reads one.
+  template <class Marks, class PastBytes>
+  static bool reaches_end(const GrammarNode& n, const Marks& marks, PastBytes&& past_bytes) {
+    const auto is = [&](NodeId t) { return bool{marks[t]}; };
+    switch (n.kind) {
+      case Kind::kBytes:
+        return past_bytes(n);
+      case Kind::kSplit:
+        return std::ranges::any_of(n.targets, is);
+      case Kind::kCall:
+        return is(n.start) && is(n.next);
+      case Kind::kRepeat:
+        return (n.min == 0 || is(n.start)) && is(n.next);
+      case Kind::kEnd:
+        break;
+    }
+    return true;
+  }
+
   // Which nodes can reach the end of their rule.
   void find_productive() {
     spread(productive_, [&](NodeId id) {
-      const GrammarNode& n = nodes_[id];
-      const auto is = [&](NodeId t) { return bool{productive_[t]}; };
-      switch (n.kind) {
-        case Kind::kBytes:
-          return std::ranges::any_of(n.edges, is, &GrammarNode::Edge::target);
-        case Kind::kSplit:
-          return std::ranges::any_of(n.targets, is);
-        case Kind::kCall:
-          return is(n.start) && is(n.next);
-        case Kind::kRepeat:
-          return (n.min == 0 || is(n.start)) && is(n.next);
-        case Kind::kEnd:
-          break;
-      }
-      return true;
+      return reaches_end(nodes_[id], productive_, [&](const GrammarNode& n) {
+        return std::ranges::any_of(
+            n.edges, [&](NodeId t) { return bool{productive_[t]}; }, &GrammarNode::Edge::target);
+      });
     });
     require(productive_[start_], ErrorKind::kConfig, kWhere,
             "no text fits: {} never ends or allows nothing", name_of(start_));
@@ -103,21 +112,7 @@ class Checker {
   // Which nodes can reach the end of their rule without reading a byte.
   void find_nullable() {
     spread(nullable_, [&](NodeId id) {
-      const GrammarNode& n = nodes_[id];
-      const auto is = [&](NodeId t) { return bool{nullable_[t]}; };
-      switch (n.kind) {
-        case Kind::kBytes:
-          return false;
-        case Kind::kSplit:
-          return std::ranges::any_of(n.targets, is);
-        case Kind::kCall:
-          return is(n.start) && is(n.next);
-        case Kind::kRepeat:
-          return (n.min == 0 || is(n.start)) && is(n.next);
-        case Kind::kEnd:
-          break;
-      }
-      return true;
+      return reaches_end(nodes_[id], nullable_, [](const GrammarNode&) { return false; });
     });
   }
 

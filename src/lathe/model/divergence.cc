@@ -108,12 +108,12 @@ Divergence divergence(const Transformer& original, const Transformer& other,
   check(original, other, text);
   std::vector<Scored> all;
   int64_t windows = 0;
-  for (size_t first = 0; first < text.size(); first += static_cast<size_t>(options.window)) {
-    const auto part =
-        text.subspan(first, std::min(static_cast<size_t>(options.window), text.size() - first));
+  const auto window = static_cast<size_t>(original.window_of(options.window));
+  for (size_t first = 0; first < text.size(); first += window) {
+    const auto part = text.subspan(first, std::min(window, text.size() - first));
     if (part.size() < 2) continue;
-    const std::vector<int32_t> window(part.begin(), part.end());
-    const Tensor p = next_token_logits(original, window), q = next_token_logits(other, window);
+    const std::vector<int32_t> ids(part.begin(), part.end());
+    const Tensor p = next_token_logits(original, ids), q = next_token_logits(other, ids);
     const size_t before = all.size();
     all.resize(before + part.size() - 1);
     parallel_for(std::ssize(part) - 1, 1, [&](int64_t t) {

@@ -25,7 +25,7 @@ struct Divergence {
 };
 
 struct DivergenceOptions {
-  int64_t window = 512;
+  int64_t window = 512;  // or as many tokens as the model reads, if that is less
   std::function<void(int64_t done)> progress = {};  // tokens of the text; may throw
 };
 

@@ -196,4 +196,12 @@ ModelCost model_cost(const Transformer& model, const CostOptions& o) {
   return cost;
 }
 
+int64_t weight_bytes_per_token(const Transformer& model) {
+  int64_t bytes = 0;
+  for (const Parameter* p : model.parameters())
+    if (!p->is_table || p->name == "head.weight" || model.config().tie_word_embeddings)
+      bytes += static_cast<int64_t>(p->value.bytes());
+  return bytes;
+}
+
 }  // namespace lathe

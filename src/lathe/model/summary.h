@@ -53,4 +53,8 @@ struct ModelCost {
 
 ModelCost model_cost(const Transformer& model, const CostOptions& options);
 
+// Bytes of the weights, as they are in memory, that decoding one token reads: all but tables of which
+// only rows are looked up. Of experts all are counted.
+int64_t weight_bytes_per_token(const Transformer& model);
+
 }  // namespace lathe

@@ -1,6 +1,7 @@
 // The Transformer: an embedding, a stack of blocks, optionally with an encoder, and an output head.
 #pragma once
 
+#include <algorithm>
 #include <memory>
 #include <optional>
 #include <vector>
@@ -56,6 +57,10 @@ class Transformer : public Module {
   // The most tokens of a text, including that of the encoder; absent if there is no limit.
   std::optional<int64_t> longest_text() const;
   std::optional<int64_t> longest_encoder_text() const;
+  // `wanted` tokens, or fewer if a text cannot be that long.
+  int64_t window_of(int64_t wanted) const {
+    return std::min(wanted, longest_text().value_or(wanted));
+  }
   // [.., C] -> logits [.., V] in the accumulation dtype.
   Var logits(const Pass& pass, const Var& hidden) const;
   ops::OutputHead head(const Pass& pass) const;

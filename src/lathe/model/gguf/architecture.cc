@@ -87,6 +87,9 @@ ModelConfig read_gguf_config(const GgufArchitecture& architecture, const GgufDes
   for_each_key(architecture, [&](const GgufKey& key) {
     const auto found = theirs.keys.find(key.theirs);
     if (found == theirs.keys.end()) return;
+    require(!found->is_null(), ErrorKind::kFormat, where,
+            "key '{}.{}' is a list that says nothing of a model, expected one value",
+            architecture.name, key.theirs);
     Json& value = at_path(ours, key.ours);
     // Several keys of a file may be one of ours: the widths of keys and of values.
     require(value.is_null() || value == *found, ErrorKind::kFormat, where,

@@ -42,7 +42,7 @@ class Sensitivity {
  public:
   Sensitivity(Transformer& model, std::span<const int32_t> text, const SensitivityOptions& options)
       : model_(model), options_(options) {
-    const auto width = static_cast<size_t>(options.window);
+    const auto width = static_cast<size_t>(model.window_of(options.window));
     require(text.size() >= width, ErrorKind::kData, "budget",
             "the text to measure on has {} tokens, expected at least {}; give a longer one",
             text.size(), width);
@@ -57,34 +57,25 @@ class Sensitivity {
   TensorCosts of(const DiskTensor& tensor) {
     TensorCosts out{tensor.name, {}};
     const Tensor original = tensor.gather(value_of).to(DType::kF32).clone();
-    std::vector<std::pair<const BlockType*, double>> errors;
-    Tensor coarsest;
+    const auto importance = importance_of(options_.importances, tensor.name);
+    const BlockType* coarsest = nullptr;
+    EncodedTensor worst;
     for (const BlockType* type : candidates(tensor.shape)) {
-      const EncodedTensor encoded =
-          encode_tensor(tensor.name, original, *type, importance_of(tensor.name));
-      errors.emplace_back(type, encoded.squared_error);
-      if (encoded.squared_error >= std::ranges::max(errors, {}, second).second)
-        coarsest = decode_tensor(encoded.blocks, *type, tensor.shape);
+      EncodedTensor encoded = encode_tensor(tensor.name, original, *type, importance);
+      out.types.push_back({type, bytes_in(*type, tensor.shape), encoded.squared_error});
+      if (coarsest != nullptr && encoded.squared_error <= worst.squared_error) continue;
+      coarsest = type;
+      worst = std::move(encoded);
     }
-    tensor.scatter(coarsest, value_of);
-    const double kl = mean_kl(), worst = std::ranges::max(errors, {}, second).second;
+    tensor.scatter(decode_tensor(worst.blocks, *coarsest, tensor.shape), value_of);
+    const double for_an_error = worst.squared_error > 0 ? mean_kl() / worst.squared_error : 0.0;
     tensor.scatter(original, value_of);
-    for (const auto& [type, error] : errors)
-      out.types.push_back(
-          {type, bytes_in(*type, tensor.shape), worst > 0 ? kl * error / worst : 0.0});
+    for (TypeCost& cost : out.types) cost.kl *= for_an_error;
     out.types = hull(std::move(out.types));
     return out;
   }
 
  private:
-  static double second(const std::pair<const BlockType*, double>& pair) { return pair.second; }
-
-  std::span<const float> importance_of(const std::string& name) const {
-    if (options_.importances == nullptr) return {};
-    const auto found = options_.importances->find(name);
-    return found == options_.importances->end() ? std::span<const float>() : found->second;
-  }
-
   double mean_kl() const {
     double sum = 0;
     for (size_t i = 0; i < windows_.size(); ++i)

@@ -83,16 +83,7 @@ void read_special_ids(const GgufMetadata& metadata, ModelConfig& c) {
   }
 }
 
-}  // namespace
-
-bool is_gguf_file(const fs::path& path) {
-  std::error_code error;
-  if (!fs::is_regular_file(path, error)) return false;
-  char start[4] = {};
-  std::ifstream(path, std::ios::binary).read(start, sizeof start);
-  return is_gguf(std::as_bytes(std::span(start)));
-}
-
+// What the keys and tensors of a file say about its model.
 GgufDescription describe_gguf(const GgufReader& file, const GgufArchitecture& architecture) {
   GgufDescription out;
   const std::string prefix = std::string(architecture.name) + ".";
@@ -112,6 +103,16 @@ GgufDescription describe_gguf(const GgufReader& file, const GgufArchitecture& ar
           "one part of a split file");
   out.vocabulary = table->shape[0];
   return out;
+}
+
+}  // namespace
+
+bool is_gguf_file(const fs::path& path) {
+  std::error_code error;
+  if (!fs::is_regular_file(path, error)) return false;
+  char start[4] = {};
+  std::ifstream(path, std::ios::binary).read(start, sizeof start);
+  return is_gguf(std::as_bytes(std::span(start)));
 }
 
 GgufModel::GgufModel(const fs::path& path)

@@ -13,10 +13,6 @@ namespace lathe {
 // Whether there is a file at `path` that begins as GGUF files do.
 bool is_gguf_file(const std::filesystem::path& path);
 
-// What the keys and tensors of a file say about its model. Throws kFormat for keys of other types
-// than GGUF gives them, and without a token table.
-GgufDescription describe_gguf(const GgufReader& file, const GgufArchitecture& architecture);
-
 class GgufModel : public StoredModel {
  public:
   // Throws as GgufReader, and kFormat for an architecture that Lathe does not read.
@@ -24,9 +20,6 @@ class GgufModel : public StoredModel {
 
   ModelConfig config(const Log& log) const override;
   StoredWeights weights(Transformer& model) const override;
-
-  const GgufReader& file() const { return *file_; }
-  const GgufArchitecture& architecture() const { return *architecture_; }
 
  private:
   std::shared_ptr<const GgufReader> file_;

@@ -1,7 +1,5 @@
 #include "lathe/model/gguf/importance.h"
 
-#include <mutex>
-
 #include "lathe/base/error.h"
 #include "lathe/model/family.h"
 #include "lathe/model/gguf/architecture.h"
@@ -67,12 +65,18 @@ const Parameter& output_matrix(Transformer& model) {
 
 }  // namespace
 
+std::span<const float> importance_of(const Importances* all, const std::string& name) {
+  if (all == nullptr) return {};
+  const auto found = all->find(name);
+  return found == all->end() ? std::span<const float>() : found->second;
+}
+
 Importances calibrate(Transformer& model, std::span<const int32_t> text,
                       const CalibrationOptions& options) {
-  const auto window = static_cast<size_t>(options.window);
+  const auto window = static_cast<size_t>(model.window_of(options.window));
   require(text.size() >= window, ErrorKind::kData, "calibration",
           "the text has {} tokens, expected at least {}; give a longer one", text.size(), window);
-  const auto tensors = map_weights(model, gguf_architecture_of(family_for(model.config())).weights);
+  const auto tensors = map_weights(model, gguf_architecture_of(family_for(model.config())));
   InputSquares inputs;
   const Parameter& output = output_matrix(model);
   for (size_t first = 0; first + window <= text.size(); first += window) {

@@ -17,8 +17,11 @@ namespace lathe {
 // For each tensor of a GGUF file by name; for experts one expert after the other.
 using Importances = std::map<std::string, std::vector<float>>;
 
+// Those of one tensor; empty if there are none, or `all` is null.
+std::span<const float> importance_of(const Importances* all, const std::string& name);
+
 struct CalibrationOptions {
-  int64_t window = 512;
+  int64_t window = 512;                             // as in divergence.h
   std::function<void(int64_t done)> progress = {};  // tokens; may throw
 };
 

@@ -86,12 +86,6 @@ void add_values(GgufWriter& writer, const GgufArchitecture& architecture,
   add_tokenizer(writer, options.from, config, options.log);
 }
 
-std::span<const float> importance_of(const Importances* all, const std::string& name) {
-  if (all == nullptr) return {};
-  const auto found = all->find(name);
-  return found == all->end() ? std::span<const float>() : found->second;
-}
-
 void announce_all(GgufWriter& writer, const GgufDescription& description,
                   const std::vector<TypedTensor>& typed) {
   for (const auto& [name, numbers] : description.tables)

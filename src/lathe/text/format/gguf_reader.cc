@@ -5,6 +5,7 @@
 
 #include "lathe/base/catalogue.h"
 #include "lathe/base/strings.h"
+#include "lathe/base/utf8.h"
 #include "lathe/text/format/gguf_pre_tokenizers.h"
 #include "lathe/text/format/model_kinds.h"
 #include "lathe/text/format/part_json.h"
@@ -66,12 +67,28 @@ Tokenizer assemble(std::unique_ptr<const TokenModel> model, const GgufVocabulary
                                                          std::move(parts), origin));
 }
 
+// Without merges only single bytes could be made, whatever else the vocabulary has.
+void check_merges(const GgufVocabulary& vocabulary, std::string_view origin) {
+  if (!vocabulary.merges.empty()) return;
+  for (size_t id = 0; id < vocabulary.tokens.size(); ++id) {
+    const std::string& token = vocabulary.tokens[id];
+    const size_t first = decode_utf8(as_bytes(token), as_bytes(token) + token.size()).size;
+    require(is_gguf_added(vocabulary, id) || vocabulary.type(id) != GgufTokenType::kNormal ||
+                first == token.size(),
+            ErrorKind::kFormat, origin,
+            "has the token '{}' of several bytes but no merges (tokenizer.ggml.merges) that could "
+            "make it; convert the model anew",
+            token);
+  }
+}
+
 Tokenizer byte_level_bpe(const GgufVocabulary& vocabulary, std::string_view origin) {
   const GgufPreTokenizer& pre = find_gguf_pre_tokenizer(vocabulary.pre, origin);
   require(pre.byte_level, ErrorKind::kFormat, origin,
           "key 'tokenizer.ggml.pre': '{}' is BPE on characters, which is not supported for GGUF; "
           "supported is byte-level BPE",
           pre.name);
+  check_merges(vocabulary, origin);
   const Json post = post_processor(vocabulary, vocabulary.add_bos.value_or(pre.add_bos),
                                    vocabulary.add_eos.value_or(false));
   const Json fields = {{"type", "BPE"},

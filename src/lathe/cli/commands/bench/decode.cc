@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <nlohmann/json.hpp>
 
 #include "lathe/cli/commands/bench/bench.h"
@@ -7,6 +8,7 @@
 #include "lathe/infer/generate.h"
 #include "lathe/kernels/machine.h"
 #include "lathe/model/load_model.h"
+#include "lathe/model/summary.h"
 
 namespace lathe {
 namespace {
@@ -42,10 +44,7 @@ int run_decode(const DecodeOptions& o, CommandContext& context) {
   generate(*model, config, request);
   const double seconds = std::chrono::duration<double>(times.back() - times.front()).count();
   const double rate = static_cast<double>(o.new_tokens) / seconds;
-  double bytes = 0;
-  for (const Parameter* p : model->parameters())
-    if (!p->is_table || p->name == "head.weight" || model->config().tie_word_embeddings)
-      bytes += static_cast<double>(p->value.bytes());
+  const auto bytes = static_cast<double>(weight_bytes_per_token(*model));
   const double read = kernels::measure_read_bandwidth();
   print_measured(
       context,
@@ -66,6 +65,19 @@ struct PrefillOptions {
     visit_weights(v, weights);
   }
 };
+
+// Of a token's products but the output head's, which only the last token needs.
+double body_flops(const Transformer& model) {
+  const ModelConfig& c = model.config();
+  const int64_t all = model_cost(model, {.compute = DType::kF32}).multiplied;
+  return 2.0 * static_cast<double>(all - c.vocab_size * c.hidden_size);
+}
+
+// Whether products are computed on integers of 8 bits.
+bool has_packed_weights(const Transformer& model) {
+  return std::ranges::any_of(model.parameters(),
+                             [](const Parameter* p) { return p->value.packed() != nullptr; });
+}
 
 int run_prefill(const PrefillOptions& o, CommandContext& context) {
   const auto model = load_for_inference(o.model, dtype_of_precision(o.precision), context.log,
@@ -90,8 +102,10 @@ int run_prefill(const PrefillOptions& o, CommandContext& context) {
   read_prompt();
   const auto times = sorted_seconds(o.runs, read_prompt);
   const double rate = static_cast<double>(o.tokens) / times[times.size() / 2];
-  const double flops = rate * 2.0 * static_cast<double>(model->parameter_count());
-  const double limit = kernels::measure_matrix_rate(dtype_of_precision(o.precision));
+  const double flops = rate * body_flops(*model);
+  const double limit = has_packed_weights(*model)
+                           ? kernels::measure_int8_rate()
+                           : kernels::measure_matrix_rate(dtype_of_precision(o.precision));
   print_measured(
       context,
       {{"tokens_per_s", rate},

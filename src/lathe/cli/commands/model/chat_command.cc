@@ -11,6 +11,7 @@
 #include "lathe/io/mapped_file.h"
 #include "lathe/kernels/machine.h"
 #include "lathe/model/load_model.h"
+#include "lathe/model/summary.h"
 
 namespace lathe {
 namespace {
@@ -32,15 +33,6 @@ struct ChatOptions {
     generation.visit(v);
   }
 };
-
-// Bytes of weights that one token reads.
-double bytes_a_token(const Transformer& model) {
-  double bytes = 0;
-  for (const Parameter* p : model.parameters())
-    if (!p->is_table || p->name == "head.weight" || model.config().tie_word_embeddings)
-      bytes += static_cast<double>(p->value.bytes());
-  return bytes;
-}
 
 // "[31 tokens, 92.1 tokens/s, 61 % of the memory's rate; first after 0.12 s; 210 of 240 cached]"
 std::string describe(const ChatAnswer& a, double bytes, double bandwidth) {
@@ -72,7 +64,8 @@ int run_chat(const ChatOptions& o, CommandContext& context) {
   ChatSession session(*model, tokenizer, chat_template,
                       generation_of(o.model, o.generation, model->config(), context), o.context);
   context.log.info("{}; /help lists the commands", session.description());
-  const double bytes = bytes_a_token(*model), bandwidth = kernels::measure_read_bandwidth();
+  const auto bytes = static_cast<double>(weight_bytes_per_token(*model));
+  const double bandwidth = kernels::measure_read_bandwidth();
   Conversation conversation;
   if (o.system) conversation.set_system(*o.system);
   context.begin_to_save();  // Ctrl-C ends an answer, not the program

@@ -1,5 +1,7 @@
 #include <algorithm>
 #include <cmath>
+#include <filesystem>
+#include <limits>
 #include <nlohmann/json.hpp>
 
 #include "lathe/base/strings.h"
@@ -105,8 +107,7 @@ class Quantization {
     if (o_.type) {
       options_.types.type = &writable_block_type(*o_.type);
       options_.types.pure = o_.pure;
-      write();
-      if (o_.eval) bill_.divergence = compare(*o_.eval);
+      write_and_compare();
     } else {
       choose_by_budget();
     }
@@ -121,7 +122,7 @@ class Quantization {
   }
 
   std::vector<DiskTensor> tensors() {
-    return map_weights(*model_, gguf_architecture_of(family_for(model_->config())).weights);
+    return map_weights(*model_, gguf_architecture_of(family_for(model_->config())));
   }
 
   // A bar, and a function that moves it and lets Ctrl-C through.
@@ -156,20 +157,26 @@ class Quantization {
     if (importances_) options_.importances = &*importances_;
   }
 
-  void write() {
+  void write(const std::string& path) {
     bill_.tensors = with_progress("quantising", static_cast<double>(model_->parameter_count()), "",
                                   [&](auto report) {
                                     options_.progress = report;
-                                    return write_gguf(*model_, o_.out, options_);
+                                    return write_gguf(*model_, path, options_);
                                   });
   }
 
-  Divergence compare(const std::string& text) {
+  // Of the file at `path` from the original.
+  Divergence compare(const std::string& path, const std::string& text) {
     const auto& ids = ids_of(text);
-    const auto quantised = load_model(o_.out, {.dtype = DType::kF32, .log = context_.log});
+    const auto quantised = load_model(path, {.dtype = DType::kF32, .log = context_.log});
     return with_progress("comparing", static_cast<double>(ids.size()), "tokens", [&](auto report) {
       return divergence(*model_, *quantised, ids, {.progress = report});
     });
+  }
+
+  void write_and_compare() {
+    write(o_.out);
+    if (o_.eval) bill_.divergence = compare(o_.out, *o_.eval);
   }
 
   void choose_by_budget() {
@@ -199,10 +206,10 @@ class Quantization {
       take(point);
       return static_cast<double>(planned_gguf_bytes(*model_, o_.out, options_)) / (1 << 20);
     };
-    // Rounded up, so that what it says is enough.
-    require(planned_mib(0) <= budget_mib, ErrorKind::kUsage, "--budget-mib",
+    const double smallest = planned_mib(0);
+    require(smallest <= budget_mib, ErrorKind::kUsage, "--budget-mib",
             "the smallest file that the types allow has {:.2f} MiB; ask for at least that",
-            std::ceil(planned_mib(0) * 100) / 100);
+            std::ceil(smallest * 100) / 100);  // rounded up, so that what it says is enough
     // Sizes grow along the curve: the last that fits, by halving.
     size_t fits = 0, end = bill_.curve.size();
     while (end - fits > 1) {
@@ -210,28 +217,43 @@ class Quantization {
       (planned_mib(middle) <= budget_mib ? fits : end) = middle;
     }
     take(fits);
-    write();
-    if (o_.eval) bill_.divergence = compare(*o_.eval);
+    write_and_compare();
   }
 
   // What is measured differs from what the curve predicts, so that it is aimed at anew until it fits.
+  // Only a file that does takes the place of what is at --out.
   void fit_kl(double most, const std::string& text) {
-    double aim = most;
-    for (int attempt = 0; attempt < kAttempts; ++attempt) {
+    const Attempt attempt{o_.out + ".attempt"};
+    double aim = most, least = std::numeric_limits<double>::infinity();
+    for (int i = 0; i < kAttempts; ++i) {
       const auto point =
           std::ranges::find_if(bill_.curve, [&](const BudgetPoint& p) { return p.kl <= aim; });
       const bool is_last = point == bill_.curve.end();
       take(static_cast<size_t>((is_last ? point - 1 : point) - bill_.curve.begin()));
-      write();
-      bill_.divergence = compare(text);
-      if (bill_.divergence->kl_mean <= most) return;
+      write(attempt.path);
+      bill_.divergence = compare(attempt.path, text);
+      const double kl = bill_.divergence->kl_mean;
+      if (kl <= most) return std::filesystem::rename(attempt.path, o_.out);
+      least = std::min(least, kl);
       if (is_last) break;
-      aim *= std::min(0.9, 0.95 * most / bill_.divergence->kl_mean);
+      aim *= std::min(0.9, 0.95 * most / kl);
     }
     fail(ErrorKind::kUsage, "--budget-kl",
-         "a mean KL of {} is not met: {} has {:.3g}; ask for more, or use --type F16", most, o_.out,
-         bill_.divergence->kl_mean);
+         "a mean KL of {} is not met: the best that was tried has {:.3g}; ask for at least that",
+         most, least);
   }
+
+  // A file that is removed unless it was renamed.
+  struct Attempt {
+    std::string path;
+    explicit Attempt(std::string p) : path(std::move(p)) {}
+    Attempt(const Attempt&) = delete;
+    Attempt& operator=(const Attempt&) = delete;
+    ~Attempt() {
+      std::error_code ignored;
+      std::filesystem::remove(path, ignored);
+    }
+  };
 
   static constexpr int kAttempts = 6;
 
@@ -249,9 +271,10 @@ int run_quantize(const QuantizeOptions& o, CommandContext& context) {
   check(o);
   Quantization quantization(o, context);
   const QuantizeBill& bill = quantization.run();
-  if (o.bill) write_json_file(*o.bill, json_of(bill));
+  const auto json = json_of(bill);
+  if (o.bill) write_json_file(*o.bill, json);
   if (context.json) {
-    context.print_json(json_of(bill));
+    context.print_json(json);
   } else {
     print(bill, context.out);
   }
