@@ -2,6 +2,7 @@
 // each sequence that is complete.
 #include <algorithm>
 
+#include "lathe/base/error.h"
 #include "lathe/infer/engine_state.h"
 #include "lathe/infer/logprobs.h"
 #include "lathe/model/model_pass.h"
@@ -69,9 +70,16 @@ void Engine::take_logits(const std::vector<Scheduler::Share>& shares, const Tens
       for (const auto& [id, each] : sequences_)
         if (each->job == sequence.job) all.push_back(id);
     }
+    // Samplers overwrite logits: all choices but the last get a copy.
     for (size_t i = 0; i < all.size(); ++i) {
-      std::vector<float> own(mine.begin(), mine.end());
-      if (sequences_.contains(all[i])) accept(*sequences_.at(all[i]), own);
+      if (!sequences_.contains(all[i])) continue;
+      Sequence& next = *sequences_.at(all[i]);
+      if (i + 1 == all.size()) {
+        accept(next, mine);
+      } else {
+        std::vector<float> own(mine.begin(), mine.end());
+        accept(next, own);
+      }
     }
   }
 }
@@ -118,7 +126,8 @@ void Engine::accept(Sequence& sequence, std::span<float> logits) {
     const int32_t token =
         job.chain.next(logits, {request.prompt, sequence.new_tokens()}, draw, sequence.sampling);
     sequence.text.push_back(token);
-    if (sequence.matcher) sequence.matcher->accept(token);
+    require(!sequence.matcher || sequence.matcher->accept(token), ErrorKind::kNumeric, "constraint",
+            "the samplers chose token {}, which the constraint forbids", token);
     const bool goes_on = deliver(sequence, token, raw);
     if (ends(job, token) || (sequence.matcher && sequence.matcher->finished()))
       finish(id, FinishReason::kStopToken);

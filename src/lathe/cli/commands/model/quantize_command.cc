@@ -292,9 +292,9 @@ Command quantize_command() {
            "also holds the tokenizer and the chat template. The bill says what was lost:\n"
            "docs/quantisation.md explains it and the types.\n\n"
            "  lathe quantize runs/demo/model --type Q8_0 --out demo.gguf --eval book.txt\n"
-           "  lathe quantize runs/demo/model --type Q4_0 --tensor ffn_down=Q6_K --out "
+           "  lathe quantize runs/demo/model --type Q4_0 --tensor ffn_down=Q8_0 --out "
            "demo.gguf\n"
-           "  lathe quantize runs/demo/model --budget-mib 20 --calibration book.txt --out "
+           "  lathe quantize runs/demo/model --budget-mib 1.2 --calibration book.txt --out "
            "demo.gguf\n"
            "  lathe quantize demo.gguf --type F32 --out plain.gguf\n"},
       run_quantize);
