@@ -99,6 +99,12 @@ DType Transformer::activation_type(const Parameter& table) const {
   return table.value.packed() != nullptr ? dtype_ : table.value.tensor().dtype();
 }
 
+Device Transformer::device() const {
+  for (const Parameter* p : parameters())
+    if (p->value.packed() == nullptr) return p->value.tensor().device();
+  return Device::kCpu;
+}
+
 Var Transformer::embed(const Forward& f, const Tensor& ids) const {
   const Var x = ops::scale(
       embedding_.forward(f, ids, activation_type(embedding_.weight)),
