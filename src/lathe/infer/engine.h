@@ -21,11 +21,13 @@
 #include <memory>
 #include <mutex>
 
+#include "lathe/infer/adapter_registry.h"
 #include "lathe/infer/cache_plan.h"
 #include "lathe/infer/paged_cache.h"
 #include "lathe/infer/request.h"
 #include "lathe/infer/room.h"
 #include "lathe/infer/scheduler.h"
+#include "lathe/model/adapter/row_adapters.h"
 #include "lathe/model/model_pass.h"
 #include "lathe/model/transformer.h"
 
@@ -38,6 +40,7 @@ struct EngineStatistics {
   int64_t new_tokens = 0;
   int64_t prompt_tokens = 0, cached_tokens = 0;  // of requests that began
   int64_t preemptions = 0, finished = 0;
+  int64_t adapters = 0, adapter_bytes = 0;  // loaded; bytes with those that are in use still
 };
 
 class Engine : private SchedulerHost {
@@ -53,6 +56,15 @@ class Engine : private SchedulerHost {
   Submission submit(Request request);
   // Ends what is left of it, with kCancelled; nothing if it has ended.
   void cancel(uint64_t id);
+
+  // Adapters that requests may name, at any time from any thread (adapter_registry.h). A request
+  // keeps what it was taken with; requests with different adapters run in one batch.
+  void load_adapter(const std::string& name, std::shared_ptr<const LoraAdapter> adapter);
+  bool unload_adapter(const std::string& name);
+  std::vector<std::string> adapters() const;
+  // Loads these under names of their own and returns the names.
+  std::vector<std::string> load_adapters(
+      const std::vector<std::shared_ptr<const LoraAdapter>>& all);
 
   // One pass; false if there was nothing to do.
   bool step();
@@ -91,6 +103,10 @@ class Engine : private SchedulerHost {
 
   std::optional<Refusal> refuse(const Request& request) const;
   std::optional<Refusal> refuse_size(int64_t length, int64_t wanted) const;
+  Adaptation adaptation_of(const Request& request) const;
+  void group_by_adapters(std::vector<Scheduler::Share>& shares) const;
+  std::unique_ptr<RowAdapters> adapters_of(std::span<const int64_t> ids, const Sequences& rows,
+                                           const Sequences* text) const;
   void take_inbox();
   void begin(std::unique_ptr<Job> job);
   void open(Sequence& sequence);
@@ -109,6 +125,7 @@ class Engine : private SchedulerHost {
   const Transformer& model_;
   EngineOptions options_;
   Room room_;
+  AdapterRegistry adapters_;
   PagedCache cache_;
   Scheduler scheduler_;
   bool shares_prefixes_;

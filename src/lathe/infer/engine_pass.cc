@@ -37,22 +37,28 @@ ModelInputs Engine::begin_pass(const std::vector<Scheduler::Share>& shares) {
 // The logits of the sequences that are complete, [B,V] f32, in their order; undefined if none is.
 Tensor Engine::run_pass(const std::vector<Scheduler::Share>& shares) {
   const ModelInputs inputs = begin_pass(shares);
-  ModelPass pass(model_, {.cache = &cache_});
+  std::vector<int64_t> ids;
+  for (const auto& share : shares) ids.push_back(share.id);
+  const auto adapters =
+      adapters_of(ids, inputs.rows.sequences, inputs.text ? &inputs.text->sequences : nullptr);
+  ModelPass pass(model_, {.cache = &cache_, .adapters = adapters.get()});
   const Tensor hidden = pass.hidden(inputs).value;
   cache_.end_pass(inputs.rows);
-  std::vector<int64_t> last;
+  std::vector<int64_t> last, complete;
   for (size_t b = 0; b < shares.size(); ++b) {
     const Sequence& sequence = *sequences_.at(shares[b].id);
     if (shares_prefixes_ && sequence.job->request.share_prefix)
       cache_.publish(*sequence.cache, sequence.text);
-    if (cache_.length(*sequence.cache) == sequence.size())
-      last.push_back(inputs.rows.sequences.first(static_cast<int64_t>(b) + 1) - 1);
+    if (cache_.length(*sequence.cache) < sequence.size()) continue;
+    last.push_back(inputs.rows.sequences.first(static_cast<int64_t>(b) + 1) - 1);
+    complete.push_back(shares[b].id);
   }
   if (last.empty()) return {};
   const Tensor rows(hidden.shape().with(0, std::ssize(last)), hidden.dtype(), hidden.device());
   for (size_t i = 0; i < last.size(); ++i)
     rows.narrow(0, static_cast<int64_t>(i), 1).copy_from(hidden.narrow(0, last[i], 1));
-  return pass.logits(Var(rows)).value.to(DType::kF32);
+  const auto of_last = adapters_of(complete, Sequences::equal(std::ssize(last), 1), nullptr);
+  return model_.logits({.adapters = of_last.get()}, Var(rows)).value.to(DType::kF32);
 }
 
 void Engine::take_logits(const std::vector<Scheduler::Share>& shares, const Tensor& logits) {
