@@ -9,8 +9,11 @@
 #include "lathe/io/json_file.h"
 #include "lathe/io/safetensors.h"
 #include "lathe/model/adapter/lora_config.h"
+#include "lathe/model/adapter/merge.h"
 #include "lathe/model/adapter/row_adapters.h"
+#include "lathe/model/folder.h"
 #include "lathe/model/load_model.h"
+#include "model/adapter_testing.h"
 #include "model/checks.h"
 
 namespace lathe::testing {
@@ -69,6 +72,26 @@ TEST_P(AdapterGolden, LogitsAreThoseOfPeft) {
   }
 }
 
+// Merged, saved and loaded again it has the same logits; a tied head that the adapter parts from the
+// table is a head of its own.
+TEST_P(AdapterGolden, MergedItIsTheSameModel) {
+  const SafetensorsReader want(goldens() / "adapters" / GetParam() / "forward.safetensors");
+  auto model = load_model(base_of(GetParam()), {});
+  const bool tied = model->config().tie_word_embeddings;
+  const std::vector all = {load_lora(goldens() / "adapters" / GetParam(), *model)};
+  const bool parted = parts_tied_head(*model, *all[0]);
+  EXPECT_EQ(parted, GetParam() == "gemma2");
+  model = merge_adapters(std::move(model), all);
+  EXPECT_EQ(model->config().tie_word_embeddings, tied && !parted);
+  EXPECT_LE(largest_difference(logits_of(*model, inputs_of(want)), array_of(want, "logits")), 2e-5);
+  const TempFolder folder;
+  save_model(*model, folder.path(), {.like = base_of(GetParam())});
+  const auto again = load_model(folder.path(), {});
+  EXPECT_EQ(again->config().model_type, read_model_config(base_of(GetParam())).model_type);
+  EXPECT_EQ(logits_of(*again, inputs_of(want)).to_vector(),
+            logits_of(*model, inputs_of(want)).to_vector());
+}
+
 std::vector<std::string> every_adapter() {
   std::vector<std::string> names;
   for (const auto& entry : fs::directory_iterator(goldens() / "adapters"))
@@ -82,6 +105,44 @@ INSTANTIATE_TEST_SUITE_P(, AdapterGolden, ::testing::ValuesIn(every_adapter()),
                            std::string name = each.param;
                            std::ranges::replace(name, '-', '_');
                            return name;
+                         });
+
+// --- models of every combination ----------------------------------------------------------------
+
+class AdaptedCombination : public ::testing::TestWithParam<Variant> {};
+
+// Each sequence of a pass has its own. (tests/infer/engine_adapters_test.cc does so with a cache.)
+TEST_P(AdaptedCombination, SequencesOfOnePassAreEachTheirMergedModel) {
+  const auto make = [] { return make_model(GetParam().config, DType::kF64, Device::kRef); };
+  const auto model = make();
+  const std::vector<std::shared_ptr<const LoraAdapter>> loras = {random_lora(*model, Rng(1)),
+                                                                 random_lora(*model, Rng(2))};
+  const std::vector<Adaptation> each = {
+      {.loras = {loras[0]}}, {}, {.loras = {loras[1]}}, {.loras = loras}};
+  const Tensor ids = some_ids(4, 5);
+  const ModelInputs inputs = inputs_for(*model, ids);
+  const RowAdapters adapters(each, inputs.rows.sequences,
+                             inputs.text ? &inputs.text->sequences : nullptr);
+  ModelPass pass(*model, {.adapters = &adapters});
+  const Tensor got = pass.logits(pass.hidden(inputs)).value;
+  const int64_t rows = got.numel() / got.size(-1) / 4;
+  for (int64_t b = 0; b < 4; ++b) {
+    const auto merged = merge_adapters(make(), each[static_cast<size_t>(b)].loras);
+    const Tensor want = logits_of(*merged, inputs);
+    const auto part = [&](const Tensor& all) {
+      return all.reshape({4 * rows, got.size(-1)}).narrow(0, b * rows, rows).clone();
+    };
+    EXPECT_LE(largest_difference(part(got), part(want)),
+              1e-9 * std::max(1.0, largest_magnitude(want)))
+        << "sequence " << b;
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(, AdaptedCombination, ::testing::ValuesIn(covering_variants(2)),
+                         [](const auto& each) {
+                           std::string name = each.param.name;
+                           std::ranges::replace(name, '-', '_');
+                           return std::to_string(each.index) + "_" + name.substr(0, 80);
                          });
 
 }  // namespace

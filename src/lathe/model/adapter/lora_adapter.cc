@@ -48,6 +48,14 @@ void LookupUpdate::add_lookup(const Tensor& ids, const Tensor& y) const {
   k.row_matmul(narrow, b.transpose(0, 1), TensorView(), y, Write::kAccumulate);
 }
 
+Tensor LookupUpdate::delta() const {
+  const auto& k = ops::kernels_of(a);
+  Tensor product({a.size(0), b.size(0)}, a.dtype(), a.device());
+  k.row_matmul(a, b.transpose(0, 1), TensorView(), product, Write::kOverwrite);
+  k.scale(scale, product, product);
+  return product;
+}
+
 LoraAdapter::LoraAdapter(Updates products, Lookups lookups)
     : products_(std::move(products)), lookups_(std::move(lookups)) {
   Hasher hasher;

@@ -40,6 +40,7 @@ struct LookupUpdate {
 
   // y [N,width] += scale · A[ids]·Bᵀ; ids i32 [N].
   void add_lookup(const Tensor& ids, const Tensor& y) const;
+  Tensor delta() const;  // [vocabulary, width]
 };
 
 // Immutable and thread-safe.
