@@ -1,25 +1,33 @@
 #!/usr/bin/env python3
-"""Writes tests/model/goldens/adapters: LoRA adapters as PEFT saves them, and the logits of models with them.
+"""Writes tests/model/goldens/adapters and steering: LoRA adapters as PEFT saves them, steering vectors, and the logits
+of models with them.
 
-Made with torch 2.15.0 (CPU), transformers 5.23.0 and peft 0.21.2; running it again with those gives the same numbers
-to rounding. The bases are the model folders of tests/model/goldens. Each folder NAME holds
+Made with torch 2.15.0 (CPU), transformers 5.23.0, peft 0.21.2 and gguf 0.19.0; running it again with those gives the
+same numbers to rounding. The bases are the model folders of tests/model/goldens. Each folder adapters/NAME holds
 
   adapter_config.json, adapter_model.safetensors   with random matrices A and B; base_model_name_or_path is the base
   forward.safetensors                              input_ids (and decoder_input_ids) i32 [B,T], logits [B,T,V]
 
-  python3 tools/make_adapter_goldens.py [--out tests/model/goldens/adapters]
+and steering/BASE
+
+  vectors.safetensors, vectors.gguf   `direction.N`: added to the output of layer N, counted from 0
+  forward.safetensors                 input_ids i32 [B,T], scale, logits [B,T,V]
+
+  python3 tools/make_adapter_goldens.py [--out tests/model/goldens]
 """
 
 import argparse
+import importlib.metadata
 import json
 import pathlib
 
+import gguf
 import peft
 import torch
 import transformers
 from safetensors.torch import load_file, save_file
 
-PINNED = {"torch": "2.15.0", "transformers": "5.23.0", "peft": "0.21.2"}
+PINNED = {"torch": "2.15.0", "transformers": "5.23.0", "peft": "0.21.2", "gguf": "0.19.0"}
 GOLDENS = pathlib.Path(__file__).resolve().parent.parent / "tests" / "model" / "goldens"
 
 # Name, base, what LoraConfig is told beside r = 3 and lora_alpha = 5.
@@ -72,17 +80,46 @@ def make(name, base, keys, out):
           f"{len(load_file(folder / 'adapter_model.safetensors'))} tensors")
 
 
+def steer(base, out):
+    torch.manual_seed(7)
+    model = transformers.AutoModelForCausalLM.from_pretrained(GOLDENS / base / "model", dtype=torch.float32,
+                                                              attn_implementation="eager").eval()
+    layers, scale = model.model.layers, 0.5
+    vectors = {f"direction.{n}": torch.randn(model.config.hidden_size) for n in range(len(layers))}
+    for n, layer in enumerate(layers):
+        layer.register_forward_hook(lambda _, __, y, n=n: y + scale * vectors[f"direction.{n}"])
+    ids = load_file(GOLDENS / base / "forward.safetensors")["input_ids"]
+    with torch.no_grad():
+        logits = model(ids.long(), use_cache=False).logits
+    folder = out / base
+    folder.mkdir(parents=True, exist_ok=True)
+    save_file(vectors, folder / "vectors.safetensors")
+    writer = gguf.GGUFWriter(folder / "vectors.gguf", "controlvector")
+    writer.add_string("controlvector.model_hint", base)
+    writer.add_uint32("controlvector.layer_count", len(layers))
+    for name, vector in vectors.items():
+        writer.add_tensor(name, vector.numpy())
+    for step in (writer.write_header_to_file, writer.write_kv_data_to_file, writer.write_tensors_to_file, writer.close):
+        step()
+    save_file({"input_ids": ids, "scale": torch.tensor([scale]), "logits": logits}, folder / "forward.safetensors")
+    for file in folder.iterdir():
+        file.chmod(0o644)
+    print(f"steering {base}: {sum(f.stat().st_size for f in folder.iterdir()) / 1024:.0f} KiB")
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--out", type=pathlib.Path, default=GOLDENS / "adapters")
+    parser.add_argument("--out", type=pathlib.Path, default=GOLDENS)
     out = parser.parse_args().out
-    for module in (torch, transformers, peft):
-        if module.__version__.split("+")[0] != PINNED[module.__name__]:
-            raise SystemExit(f"{module.__name__} is {module.__version__}; the goldens were made with {PINNED}")
+    for package, wanted in PINNED.items():
+        if (version := importlib.metadata.version(package).split("+")[0]) != wanted:
+            raise SystemExit(f"{package} is {version}; the goldens were made with {PINNED}")
     torch.use_deterministic_algorithms(True)
     torch.set_num_threads(1)
     for name, base, keys in ADAPTERS:
-        make(name, base, keys, out)
+        make(name, base, keys, out / "adapters")
+    for base in ("llama", "gemma2"):
+        steer(base, out / "steering")
 
 
 if __name__ == "__main__":
