@@ -45,6 +45,8 @@ ADAPTERS = [
     ("deepseek_v2", "deepseek_v2", dict(target_modules=["q_a_proj", "q_b_proj", "kv_a_proj_with_mqa",
                                                         "kv_b_proj"])),
     ("qwen2_moe", "qwen2_moe", dict(target_modules=["k_proj", "gate_proj", "up_proj", "down_proj"])),
+    ("mixtral", "mixtral", dict(target_modules=["v_proj", "w1", "w2", "w3"])),
+    ("qwen3_moe", "qwen3_moe", dict(target_modules=["q_proj"], target_parameters=["mlp.experts.down_proj"])),
     ("t5", "t5", dict(target_modules=["q", "k", "v", "wo"])),
 ]
 SEQ2SEQ = {"t5"}
@@ -54,7 +56,7 @@ def make(name, base, keys, out):
     torch.manual_seed(sum(map(ord, name)))
     auto = transformers.AutoModelForSeq2SeqLM if base in SEQ2SEQ else transformers.AutoModelForCausalLM
     model = auto.from_pretrained(GOLDENS / base / "model", dtype=torch.float32, attn_implementation="eager")
-    model = peft.get_peft_model(model, peft.LoraConfig(**{"r": 3, "lora_alpha": 5, "lora_dropout": 0.1, **keys})).eval()
+    model = peft.get_peft_model(model, peft.LoraConfig(**{"r": 3, "lora_alpha": 5, "lora_dropout": 0 if "experts" in str(keys) or "w1" in str(keys) else 0.1, **keys})).eval()
     for parameter in model.parameters():
         if parameter.requires_grad:
             parameter.data = 0.3 * torch.randn_like(parameter)

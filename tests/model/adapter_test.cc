@@ -304,16 +304,15 @@ class DamagedAdapter : public ::testing::Test {
 
 TEST_F(DamagedAdapter, OptionsThatAreNotSupportedAreNamed) {
   EXPECT_EQ(error(), "no error");
-  for (const auto& [key, value] : std::map<std::string, nlohmann::ordered_json>{
-           {"use_dora", true},
-           {"lora_bias", true},
-           {"modules_to_save", {"lm_head"}},
-           {"target_parameters", {"mlp.experts.gate_up_proj"}},
-           {"trainable_token_indices", {1, 2}},
-           {"layer_replication", {{0, 1}, {0, 2}}},
-           {"use_qalora", true},
-           {"alora_invocation_tokens", {3}},
-           {"bias", "all"}}) {
+  for (const auto& [key, value] :
+       std::map<std::string, nlohmann::ordered_json>{{"use_dora", true},
+                                                     {"lora_bias", true},
+                                                     {"modules_to_save", {"lm_head"}},
+                                                     {"trainable_token_indices", {1, 2}},
+                                                     {"layer_replication", {{0, 1}, {0, 2}}},
+                                                     {"use_qalora", true},
+                                                     {"alora_invocation_tokens", {3}},
+                                                     {"bias", "all"}}) {
     config_[key] = value;
     expect(key + " is");
   }
@@ -398,6 +397,50 @@ TEST_F(DamagedAdapter, MissingFilesAreNamed) {
               load_lora(goldens() / "adapters" / "llama", *gpt2);
             }).find("which this model (gpt2) does not have"),
             std::string::npos);
+}
+
+// Experts are one stacked matrix, or, in adapters that were made with older versions of transformers, a
+// module each.
+TEST(AdapterOfExperts, OneStackAndAModuleEachAreTheSame) {
+  const fs::path from = goldens() / "adapters" / "qwen3_moe";
+  const auto model = load_model(goldens() / "qwen3_moe" / "model", {});
+  const auto want = load_lora(from, *model);
+  const SafetensorsReader reader(from / "adapter_model.safetensors");
+  Arrays arrays;
+  for (const ArraySpan& array : reader.arrays()) {
+    const Tensor t = array_of(reader, array.name);
+    const size_t at = array.name.find(".experts.lora_");
+    if (at == std::string::npos) {
+      arrays[array.name] = t;
+      continue;
+    }
+    for (int64_t e = 0; e < 4; ++e) {
+      const std::string name = array.name.substr(0, at) + fmt::format(".experts.{}.down_proj", e) +
+                               array.name.substr(at + std::string_view(".experts").size());
+      Tensor part({t.size(0), 3}, DType::kF32);
+      if (array.name.ends_with("lora_A.weight"))
+        part = t.narrow(0, 3 * e, 3).clone();
+      else
+        for (int64_t j = 0; j < 3; ++j) part.narrow(1, j, 1).copy_from(t.narrow(1, 4 * j + e, 1));
+      arrays[name] = part;
+    }
+  }
+  const TempFolder folder;
+  write_arrays(folder / "adapter_model.safetensors", arrays);
+  fs::copy(from / "adapter_config.json", folder / "adapter_config.json");
+  EXPECT_EQ(load_lora(folder.path(), *model)->identity(), want->identity());
+}
+
+TEST(AdapterOfExperts, ThoseOfAnotherModelAreRefused) {
+  const auto error = [](const char* base, const char* adapter) {
+    const auto model = load_model(goldens() / base / "model", {});
+    return error_text([&] { load_lora(goldens() / "adapters" / adapter, *model); });
+  };
+  EXPECT_NE(error("mixtral", "qwen3_moe")
+                .find("fit no matrices of experts at 'model.layers.0.mlp.experts' of this model "
+                      "(mixtral); the adapter was made for another base ('qwen3_moe')"),
+            std::string::npos);
+  EXPECT_NE(error("llama", "mixtral").find("fit no matrices of experts"), std::string::npos);
 }
 
 // The adapter of a model without its head has names without that model's prefix.

@@ -52,6 +52,10 @@ class Loader {
       require(pair.a != nullptr && pair.b != nullptr, ErrorKind::kFormat, where_,
               "'{}' has one of the matrices A and B without the other; save the adapter again",
               module);
+      if (const std::string stack = stack_of(module); !stack.empty()) {
+        add_experts(stack, pair);
+        continue;
+      }
       const Target target = find(module, *pair.a);
       if (pair.base != nullptr) check_base(target, *pair.base);
       pair.lookup ? add_lookup(target, pair) : add_product(target, pair);
@@ -212,6 +216,66 @@ class Loader {
     check_size(target, *pair.b, 0, place.shape[1], "columns");
     lookups_[place.pieces[0].parameter->name] = {read(*pair.a).transpose(0, 1).clone(),
                                                  read(*pair.b), config_.scale(target.module)};
+  }
+
+  // "model.layers.3.mlp.experts", where several adapted parameters are one inside the other; empty for
+  // another module.
+  static std::string stack_of(std::string module) {
+    constexpr std::string_view kInner = ".base_layer";
+    while (module.ends_with(kInner)) module.resize(module.size() - kInner.size());
+    return module.ends_with(".experts") ? module : "";
+  }
+
+  // The matrices of all experts of a layer; nullptr if this model has none of this name there.
+  const Parameter* experts_of(const std::string& stack, std::string_view matrix) const {
+    constexpr std::string_view kLayer = "layers.";
+    const size_t at = stack.find(kLayer);
+    if (at == std::string::npos) return nullptr;
+    const size_t number = at + kLayer.size();
+    const std::string layer = stack.substr(number, stack.find('.', number) - number);
+    const auto all = std::as_const(model_).parameters();
+    const auto found = std::ranges::find_if(all, [&](const Parameter* p) {
+      return p->name == fmt::format("layers.{}.ffn.experts.{}.weight", layer, matrix);
+    });
+    return found == all.end() ? nullptr : *found;
+  }
+
+  void add_experts(const std::string& stack, const Pair& pair) {
+    const int64_t experts = model_.config().moe.num_experts;
+    require(pair.a->shape.size() == 2 && pair.b->shape.size() == 2, ErrorKind::kFormat, where_,
+            "'{}' and '{}' have shapes {} and {}, expected matrices", pair.a->name, pair.b->name,
+            shape_of(*pair.a), shape_of(*pair.b));
+    for (const auto& [ours, theirs] :
+         {std::pair{"gate_up", ".gate_up_proj"}, {"up", ".up_proj"}, {"down", ".down_proj"}}) {
+      const Parameter* p = experts_of(stack, ours);
+      if (p == nullptr || pair.a->shape[1] != p->shape[1] ||
+          pair.b->shape[0] != p->shape[0] / experts)
+        continue;
+      const int64_t rank = config_.rank(stack + theirs);
+      require(pair.a->shape[0] == rank * experts && pair.b->shape[1] == rank * experts,
+              ErrorKind::kData, where_,
+              "'{}' and '{}' have shapes {} and {}, expected {} times the rank {} of "
+              "adapter_config.json for {} experts; {}",
+              pair.a->name, pair.b->name, shape_of(*pair.a), shape_of(*pair.b), experts, rank,
+              experts, advice());
+      return add_each_expert(*p, pair, config_.scale(stack + theirs));
+    }
+    fail(ErrorKind::kData, where_,
+         "'{}' {} and '{}' {} fit no matrices of experts at '{}' of this model ({}); {}",
+         pair.a->name, shape_of(*pair.a), pair.b->name, shape_of(*pair.b), stack, family_.name,
+         advice());
+  }
+
+  void add_each_expert(const Parameter& p, const Pair& pair, double scale) {
+    const int64_t experts = model_.config().moe.num_experts, outputs = p.shape[0] / experts;
+    const Tensor a = read(*pair.a), b = read(*pair.b);
+    const int64_t rank = a.size(0) / experts;
+    for (int64_t e = 0; e < experts; ++e) {
+      const Tensor mine({outputs, rank}, b.dtype(), b.device());
+      for (int64_t j = 0; j < rank; ++j)
+        mine.narrow(1, j, 1).copy_from(b.narrow(1, j * experts + e, 1));
+      products_[p.name].push_back({e * outputs, a.narrow(0, e * rank, rank).clone(), mine, scale});
+    }
   }
 
   // A table that PEFT saved with the adapter must be the base's own.

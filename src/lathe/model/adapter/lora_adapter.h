@@ -3,6 +3,10 @@
 //   base_model.model.<module>.lora_A.weight            [r, inputs]
 //   base_model.model.<module>.lora_B.weight            [outputs, r]
 //   base_model.model.<module>.lora_embedding_A, _B     [r, vocabulary], [width, r]
+//   base_model.model.<…>.experts(.base_layer).lora_A.weight, .lora_B.weight
+//                                                      [E·r, inputs], [outputs, r·E]: of the stacked
+//       matrices gate_up_proj and down_proj of E experts (target_parameters); the shapes say which.
+//       Expert e has the rows e·r, e·r + 1, … of A and the columns e, e + E, … of B
 // which the table of the base's weights (model/weight_map.h) maps to rows of parameters. An adapter
 // of the output head acts on the head alone, also where that is tied to the token table.
 #pragma once

@@ -36,6 +36,7 @@ constexpr std::string_view kNotNeeded[] = {
     "megatron_core",
     "peft_version",
     "qalora_group_size",
+    "target_parameters",
     "revision",
     "runtime_config",
     "target_modules",
@@ -52,7 +53,6 @@ struct Unsupported {
 constexpr Unsupported kUnsupported[] = {
     {"use_dora", "DoRA, which also scales the columns of a weight"},
     {"modules_to_save", "modules that were trained as a whole"},
-    {"target_parameters", "low-rank updates of parameters that are not a module's weight"},
     {"trainable_token_indices", "rows of the token table that were trained"},
     {"lora_bias", "a bias behind the matrix B"},
     {"layer_replication", "layers that are repeated"},
