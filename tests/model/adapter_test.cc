@@ -443,6 +443,26 @@ TEST(AdapterOfExperts, ThoseOfAnotherModelAreRefused) {
   EXPECT_NE(error("llama", "mixtral").find("fit no matrices of experts"), std::string::npos);
 }
 
+// What rounding does to a table is told, and not more.
+TEST_F(DamagedAdapter, ATableThatIsTheBasesUpToRoundingIsTheBases) {
+  const std::string name = tensor("layers.0.self_attn.q_proj.base_layer.weight");
+  Tensor table = model_->parameters()[0]->value.tensor();
+  for (const Parameter* p : model_->parameters())
+    if (p->name == "layers.0.attention.qkv.weight") table = p->value.tensor().narrow(0, 0, 16);
+  std::vector<std::string> warnings;
+  const Log log([&](LogLevel, const std::string& text) { warnings.push_back(text); });
+  for (const double factor : {1.0, 1.02, 1.5}) {
+    Tensor saved = table.clone();
+    for (float& v : saved.span<float>()) v *= static_cast<float>(factor);
+    arrays_[name] = saved;
+    const std::string got = error();
+    EXPECT_EQ(got == "no error", factor < 1.2) << got;
+    if (factor < 1.2) load_lora(folder_.path(), *model_, log);
+    EXPECT_EQ(warnings.size(), factor > 1.0 ? 1u : 0u);
+  }
+  EXPECT_NE(warnings[0].find("by 2 %"), std::string::npos) << warnings[0];
+}
+
 // The adapter of a model without its head has names without that model's prefix.
 TEST_F(DamagedAdapter, NamesOfTheModelWithoutItsHeadAreFound) {
   EXPECT_EQ(error(), "no error");

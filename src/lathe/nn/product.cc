@@ -43,9 +43,9 @@ Var wide_product(const Pass& pass, const Parameter& weight, const Var& x,
 
 Var scores(const Pass& pass, const Parameter& weight, const Var& x,
            const std::optional<Parameter>& bias) {
-  const DType wide = ops::accumulation_type(x.value.dtype());
-  return adapted(pass, weight, ops::cast(x, wide),
-                 ops::router_logits(x, matrix(pass, weight, x.value.dtype()), use(pass, bias)));
+  const Var wide = ops::cast(x, ops::accumulation_type(x.value.dtype()));
+  const Var w = matrix(pass, weight, x.value.dtype());
+  return adapted(pass, weight, wide, ops::router_logits(wide, w, use(pass, bias)));
 }
 
 Var expert_product(const Pass& pass, const Parameter& weight, const Var& x,

@@ -38,7 +38,8 @@ constexpr Ending kEndings[] = {
 class Loader {
  public:
   Loader(const fs::path& folder, Transformer& model, const Log& log)
-      : config_(read_lora_config(folder / "adapter_config.json", log)),
+      : log_(log),
+        config_(read_lora_config(folder / "adapter_config.json", log)),
         where_((folder / kFile).string()),
         reader_(std::make_shared<SafetensorsReader>(existing(folder))),
         model_(model),
@@ -278,22 +279,42 @@ class Loader {
     }
   }
 
-  // A table that PEFT saved with the adapter must be the base's own.
+  // PEFT saves a table that an adapter acts on together with it. The base's own is used, which must be
+  // the same up to what rounding may have done to it.
   void check_base(const Target& target, const ArraySpan& saved) const {
     require(Shape(std::span<const int64_t>(saved.shape)) == target.place->shape, ErrorKind::kData,
             where_, "'{}' has shape {}, but '{}' of this model has shape {}; {}", saved.name,
             shape_of(saved), target.place->name, target.place->shape, advice());
     const Weight& weight = target.place->pieces[0].parameter->value;
-    if (weight.packed() != nullptr) return;  // rounded: nothing to compare with
-    const DType type = weight.tensor().dtype();
-    const auto base = target.place->gather(value_of).to(Device::kCpu).to(type).to_vector();
+    if (weight.packed() != nullptr) return;
+    const Tensor base = target.place->gather(value_of).to(Device::kCpu);
+    const double change = relative_change(stored_tensor(saved, reader_).to(base.dtype()), base);
+    constexpr double kOfRounding = 0.2;  // more than that of a table in 4 bits
     require(
-        stored_tensor(saved, reader_).to(type).to_vector() == base, ErrorKind::kData, where_,
-        "'{}' differs from '{}' of this model: a table that was changed by training or has other "
-        "tokens is not supported; merge the adapter with PEFT's merge_and_unload()",
-        saved.name, target.place->name);
+        change <= kOfRounding, ErrorKind::kData, where_,
+        "'{}' differs from '{}' of this model by {:.0f} %: a table that was changed by training "
+        "or has other tokens is not supported; merge the adapter with PEFT's "
+        "merge_and_unload(), or give the base that it was made for",
+        saved.name, target.place->name, 100 * change);
+    if (change > 0)
+      log_.warn(
+          "{}: '{}' differs from '{}' of this model by {:.2g} %, as rounding may do; the "
+          "model's is used",
+          where_, saved.name, target.place->name, 100 * change);
   }
 
+  // ‖a − b‖ / ‖a‖.
+  static double relative_change(const Tensor& a, const Tensor& b) {
+    double error = 0, size = 0;
+    const auto x = a.to_vector(), y = b.to_vector();
+    for (size_t i = 0; i < x.size(); ++i) {
+      error += (x[i] - y[i]) * (x[i] - y[i]);
+      size += x[i] * x[i];
+    }
+    return error == 0 ? 0 : std::sqrt(error / size);
+  }
+
+  Log log_;
   LoraConfig config_;
   std::string where_;
   std::shared_ptr<const SafetensorsReader> reader_;

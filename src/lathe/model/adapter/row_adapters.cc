@@ -85,11 +85,14 @@ Var RowAdapters::add_to_expert_product(const Pass& pass, const Parameter& p, con
       const int64_t expert = update.first_row / outputs;
       LowRankUpdate mine = update;
       mine.first_row = update.first_row % outputs;
-      const int64_t begin = plan.begin[static_cast<size_t>(expert)];
+      const int64_t begin = plan.begin[static_cast<size_t>(expert)],
+                    count = plan.count[static_cast<size_t>(expert)];
       std::vector<int64_t> rows;
-      for (int64_t r = begin; r < begin + plan.count[static_cast<size_t>(expert)]; ++r)
+      for (int64_t r = begin; r < begin + count; ++r)
         if (stretch_of_row_[static_cast<size_t>(tokens[r])] == static_cast<int32_t>(s))
           rows.push_back(r);
+      if (std::ssize(rows) == count)
+        return mine.add_product(x.value.narrow(0, begin, count), y.value.narrow(0, begin, count));
       const Tensor sums = rows_at(y.value, rows);
       mine.add_product(rows_at(x.value, rows), sums);
       for (size_t i = 0; i < rows.size(); ++i)
