@@ -153,15 +153,33 @@ TEST(Matcher, ForcesWhatHasNoChoice) {
   Matcher matcher = constraint.matcher();
   EXPECT_EQ(matcher.forced_bytes(), "the answer is ");
   EXPECT_EQ(matcher.forced_bytes(3), "the");
-  const auto by_bytes = [](std::string_view text) {
-    return std::vector<int32_t>(text.begin(), text.end());
-  };
-  EXPECT_EQ(matcher.forced_tokens(by_bytes).size(), 13u);  // the last may be part of another token
+  EXPECT_EQ(matcher.forced_tokens().size(), 13u);  // the last may be part of another token
   matcher.accept_bytes("the answer is n");
-  EXPECT_EQ(matcher.forced_tokens(by_bytes), std::vector<int32_t>{'o'});
+  EXPECT_EQ(matcher.forced_tokens(), (std::vector<int32_t>{'o', 256}));
   matcher.accept('o');
   EXPECT_EQ(matcher.forced_bytes(), "");
   EXPECT_TRUE(matcher.must_end());
+  EXPECT_EQ(matcher.forced_tokens(), std::vector<int32_t>{256});
+  matcher.accept(256);
+  EXPECT_TRUE(matcher.forced_tokens().empty());
+}
+
+TEST(Matcher, ForcesNothingThatTheTokenizerCannotSay) {
+  const std::vector<std::string> choices = {"yes"};
+  const auto forced = [&](TokenVocabulary::Encode encode) {
+    std::vector<std::string> tokens = {"yes", "es", "y", ""};
+    const Constraint constraint(
+        constraint::choice_grammar(choices),
+        std::make_shared<TokenVocabulary>(tokens, std::vector<int32_t>{3}, std::move(encode)));
+    return constraint.matcher().forced_tokens();
+  };
+  EXPECT_EQ(forced([](std::string_view) {
+              return std::vector<int32_t>{2, 1};
+            }),
+            (std::vector<int32_t>{2, 1, 3}));
+  EXPECT_TRUE(forced([](std::string_view) { return std::vector<int32_t>{1}; }).empty());
+  EXPECT_TRUE(forced([](std::string_view) { return std::vector<int32_t>{9, -1}; }).empty());
+  EXPECT_TRUE(forced({}).empty());
 }
 
 TEST(Matcher, RefusesWhatCanBeReadInTooManyWays) {

@@ -9,6 +9,7 @@
 #include "infer/oracle.h"
 #include "io/temp_folder.h"
 #include "lathe/base/parallel.h"
+#include "lathe/constraint/regex_grammar.h"
 #include "lathe/model/load_model.h"
 
 namespace lathe::testing {
@@ -41,8 +42,29 @@ struct Planned {
   std::map<int64_t, Finished> ends = {};
 };
 
+// Grammars whose texts are in part forced, on a vocabulary of letters and pairs of them.
+std::vector<std::shared_ptr<const Constraint>> constraints_on(int64_t vocabulary) {
+  std::vector<std::string> tokens(static_cast<size_t>(vocabulary));
+  for (size_t id = 0; id + 1 < tokens.size(); ++id) {
+    tokens[id] += static_cast<char>('a' + id % 5);
+    if (id >= 5) tokens[id] += static_cast<char>('a' + id / 5 % 5);
+  }
+  const auto encode = [](std::string_view text) {
+    std::vector<int32_t> ids;
+    for (const char c : text) ids.push_back(c - 'a');
+    return ids;
+  };
+  const auto words = std::make_shared<TokenVocabulary>(
+      std::move(tokens), std::vector<int32_t>{static_cast<int32_t>(vocabulary - 1)}, encode);
+  std::vector<std::shared_ptr<const Constraint>> all;
+  for (const char* text : {"abcabc[abc]+dede", "([ab]cccc|[de]aaaabc)*", "abcdeabcde"})
+    all.push_back(std::make_shared<Constraint>(constraint::regex_grammar(text), words));
+  return all;
+}
+
 // Prompts that share beginnings, and that follow one another as turns of a chat.
 std::vector<Planned> random_requests(const Rng& draw, const Sizes& sizes, int64_t vocabulary) {
+  const auto constraints = constraints_on(vocabulary);
   std::vector<Planned> all(9);
   std::vector<int32_t> before;
   for (size_t i = 0; i < all.size(); ++i) {
@@ -64,10 +86,13 @@ std::vector<Planned> random_requests(const Rng& draw, const Sizes& sizes, int64_
     r.sampling.ignore_eos = true;
     r.choices = 1 + below("choices", 3);
     r.stream = static_cast<uint64_t>(below("stream", 3));
-    r.logprobs = below("top", 4);
+    if (below("probabilities", 3) > 0) r.logprobs = below("top", 4);
     r.priority = below("priority", 3);
     r.client = below("client", 2) == 0 ? "a" : "b";
     r.share_prefix = below("share", 5) > 0;
+    r.speculate = below("speculate", 4) > 0;
+    if (below("constraint", 3) == 0)
+      r.constraint = constraints[static_cast<size_t>(below("which", std::ssize(constraints)))];
     all[i].arrival = below("arrival", 12);
     if (below("cancel", 4) == 0) all[i].cancelled = all[i].arrival + below("when", 9);
   }
@@ -80,7 +105,7 @@ void listen(Planned& planned) {
     EXPECT_EQ(t.index, std::ssize(choice.tokens));
     choice.tokens.push_back(t.token);
     choice.logprobs.push_back(t.logprob);
-    EXPECT_EQ(std::ssize(t.top), *planned.request.logprobs);
+    EXPECT_EQ(std::ssize(t.top), planned.request.logprobs.value_or(0));
     return true;
   };
   planned.request.on_finish = [&planned](const Finished& end) {
@@ -118,13 +143,69 @@ void expect_nothing_lost(Engine& engine) {
 }
 
 struct Seen {
-  int64_t cached = 0, preemptions = 0;
+  int64_t cached = 0, preemptions = 0, accepted = 0, missed = 0, forced = 0;
 };
+
+// Knows how the texts go on, and is wrong now and then.
+class KnowingDrafter : public Drafter {
+ public:
+  explicit KnowingDrafter(const Rng& draw) : draw_(draw) {}
+  void knows(std::vector<int32_t> text) { texts_.push_back(std::move(text)); }
+  void guess(std::span<Draft> drafts) override {
+    for (Draft& draft : drafts) {
+      const auto& from = draft.text;
+      for (const auto& text : texts_) {
+        if (text.size() <= from.size() || !std::equal(from.begin(), from.end(), text.begin()))
+          continue;
+        const auto end = std::min(text.size(), from.size() + static_cast<size_t>(draft.most));
+        draft.guesses.assign(text.begin() + std::ssize(from),
+                             text.begin() + static_cast<int64_t>(end));
+        break;
+      }
+      while (std::ssize(draft.guesses) < draft.most) draft.guesses.push_back(1);
+      for (int32_t& guess : draft.guesses)
+        if (draw_.below(count_++, 6) == 0) guess = 2;
+    }
+  }
+
+ private:
+  Rng draw_;
+  uint64_t count_ = 0;
+  std::vector<std::vector<int32_t>> texts_;
+};
+
+using Choices = std::vector<std::vector<Choice>>;
+
+Choices choices_alone(const Transformer& model, const std::vector<Planned>& all) {
+  Choices wanted;
+  for (const Planned& planned : all) {
+    wanted.emplace_back();
+    for (int64_t c = 0; c < planned.request.choices; ++c)
+      wanted.back().push_back(choice_alone(model, planned.request, c));
+  }
+  return wanted;
+}
+
+std::unique_ptr<Drafter> knowing_drafter(const Transformer& model, const Rng& draw,
+                                         const std::vector<Planned>& all, const Choices& wanted) {
+  if (tokens_compete(model.config()) || draw.fork("drafter").below(0, 4) == 0) return nullptr;
+  auto drafter = std::make_unique<KnowingDrafter>(draw.fork("guesses"));
+  for (size_t i = 0; i < all.size(); ++i)
+    for (const Choice& choice : wanted[i]) {
+      std::vector<int32_t> text = all[i].request.prompt;
+      if (model.config().body_traits().encoder)
+        text = {static_cast<int32_t>(*model.config().decoder_start())};
+      text.insert(text.end(), choice.tokens.begin(), choice.tokens.end());
+      drafter->knows(std::move(text));
+    }
+  return drafter;
+}
 
 void check_plan(const Transformer& model, const Rng& draw, const Sizes& sizes, Seen* seen) {
   set_thread_count(1 + static_cast<int>(draw.fork("threads").below(0, 3)));
-  Engine engine(model, random_options(draw, sizes));
   std::vector<Planned> all = random_requests(draw, sizes, model.config().vocab_size);
+  const Choices wanted = choices_alone(model, all);
+  Engine engine(model, random_options(draw, sizes), knowing_drafter(model, draw, all, wanted));
   run_plan(engine, all);
   expect_nothing_lost(engine);
   for (size_t i = 0; i < all.size(); ++i) {
@@ -134,13 +215,17 @@ void check_plan(const Transformer& model, const Rng& draw, const Sizes& sizes, S
       SCOPED_TRACE(fmt::format("request {}, choice {}", i, c));
       const Finished& end = planned.ends.at(c);
       const Choice got = planned.choices.contains(c) ? planned.choices.at(c) : Choice();
-      Choice want = choice_alone(model, planned.request, c);
+      Choice want = wanted[i][static_cast<size_t>(c)];
+      if (!planned.request.logprobs) want.logprobs.assign(want.tokens.size(), 0);
       if (end.reason == FinishReason::kCancelled) {
         ASSERT_LE(got.tokens.size(), want.tokens.size());
         want.tokens.resize(got.tokens.size());
         want.logprobs.resize(got.tokens.size());
       } else {
-        EXPECT_EQ(end.reason, FinishReason::kLength);
+        const bool all_of_them = std::ssize(want.tokens) == planned.request.sampling.max_new_tokens;
+        const bool at_its_end =
+            planned.request.constraint && end.reason == FinishReason::kStopToken;
+        EXPECT_TRUE(at_its_end || (all_of_them && end.reason == FinishReason::kLength));
       }
       EXPECT_EQ(got.tokens, want.tokens);
       EXPECT_EQ(got.logprobs, want.logprobs);
@@ -149,6 +234,9 @@ void check_plan(const Transformer& model, const Rng& draw, const Sizes& sizes, S
   }
   seen->cached += engine.statistics().cached_tokens;
   seen->preemptions += engine.statistics().preemptions;
+  seen->accepted += engine.statistics().accepted_tokens;
+  seen->missed += engine.statistics().guessed_tokens - engine.statistics().accepted_tokens;
+  seen->forced += engine.statistics().forced_tokens;
 }
 
 Seen check_plans(const Transformer& model, uint64_t plans, const Sizes& sizes = {}) {
@@ -229,6 +317,10 @@ TEST_P(EveryKind, IsWhatItIsAloneInRandomPlans) {
     const Seen seen = check_plans(*m, 12);
     EXPECT_EQ(seen.cached > 0, GetParam().shares);
     EXPECT_TRUE(seen.preemptions > 0 || !GetParam().shares);
+    EXPECT_GT(seen.forced, 0);
+    // Where each longer text is computed again, nothing can be guessed.
+    const bool guesses = !tokens_compete(m->config()) && !moves_tokens(*m);
+    EXPECT_TRUE(!guesses || (seen.accepted > 20 && seen.missed > 20));
   }
 }
 

@@ -2,6 +2,7 @@
 // cache, then token by token, alone.
 #pragma once
 
+#include "lathe/constraint/constraint.h"
 #include "lathe/infer/logprobs.h"
 #include "lathe/infer/request.h"
 #include "lathe/infer/sampler/chain.h"
@@ -16,7 +17,7 @@ struct Choice {
   friend bool operator==(const Choice&, const Choice&) = default;
 };
 
-// Until max_new_tokens; ends of texts are not looked at.
+// Until max_new_tokens or the end of the constraint; other ends of texts are not looked at.
 inline Choice choice_alone(const Transformer& model, const Request& request, int64_t choice) {
   const ModelConfig& c = model.config();
   const Body body = c.body_traits();
@@ -34,6 +35,10 @@ inline Choice choice_alone(const Transformer& model, const Request& request, int
   start();
   Choice out;
   SamplerState sampling;
+  std::optional<Matcher> matcher;
+  std::vector<int32_t> forced;
+  if (request.constraint) matcher = request.constraint->matcher();
+  if (matcher) forced = matcher->forced_tokens();
   while (std::ssize(out.tokens) < request.sampling.max_new_tokens) {
     if (model.outgrows_cache(cache->lengths()[0], std::ssize(text) - cache->lengths()[0])) start();
     const int64_t held = cache->lengths()[0];
@@ -50,11 +55,22 @@ inline Choice choice_alone(const Transformer& model, const Request& request, int
     const Tensor last = hidden.narrow(0, hidden.size(0) - 1, 1).clone();
     const Tensor logits = pass->logits(Var(last)).value.to(DType::kF32).clone();
     std::vector<float> raw(logits.span<float>().begin(), logits.span<float>().end());
-    const int32_t token = chain.next(logits.span<float>(), {request.prompt, out.tokens},
-                                     stream.fork(out.tokens.size()), sampling);
+    int32_t token = 0;
+    if (!forced.empty()) {
+      token = forced.front();
+      forced.erase(forced.begin());
+      matcher->accept(token);
+    } else {
+      if (matcher) keep_allowed(*matcher->mask(), logits.span<float>());
+      token = chain.next(logits.span<float>(), {request.prompt, out.tokens},
+                         stream.fork(out.tokens.size()), sampling);
+      if (matcher) matcher->accept(token);
+      if (matcher) forced = matcher->forced_tokens();
+    }
     out.tokens.push_back(token);
     out.logprobs.push_back(Logprobs(raw).of(token));
     text.push_back(token);
+    if (matcher && matcher->finished()) break;
   }
   return out;
 }

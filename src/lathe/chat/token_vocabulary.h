@@ -9,7 +9,7 @@
 namespace lathe {
 
 // Every token but special ones, as its bytes in the middle of a text. `ends`: the ids that end an
-// answer.
+// answer. The tokenizer must outlive it.
 std::shared_ptr<const TokenVocabulary> token_vocabulary(const Tokenizer& tokenizer,
                                                         std::vector<int32_t> ends);
 

@@ -212,10 +212,14 @@ bool Matcher::can_end() {
   return place_.tables->at(place_.state).accepting;
 }
 
+bool Matcher::must_end_at(const Constraint::Place& place) {
+  const StateTables::State& s = place.tables->at(place.state);
+  return s.accepting && s.configurations.empty();
+}
+
 bool Matcher::must_end() {
   const std::lock_guard lock(owner_->mutex_);
-  const StateTables::State& s = place_.tables->at(place_.state);
-  return s.accepting && s.configurations.empty();
+  return must_end_at(place_);
 }
 
 std::optional<uint8_t> Matcher::only_byte(const Constraint::Place& place) const {
@@ -231,12 +235,10 @@ std::optional<uint8_t> Matcher::only_byte(const Constraint::Place& place) const 
   return only;
 }
 
-std::string Matcher::forced_bytes(size_t limit) {
-  const std::lock_guard lock(owner_->mutex_);
+// Takes `place` along the bytes that must come next, with the lock held.
+std::string Matcher::force(Constraint::Place& place, size_t limit) const {
   std::string out;
-  if (finished_) return out;
-  Constraint::Place place = place_;
-  while (out.size() < limit) {
+  while (!finished_ && out.size() < limit) {
     owner_->renew(place);
     const std::optional<uint8_t> byte = only_byte(place);
     if (!byte) break;
@@ -246,18 +248,29 @@ std::string Matcher::forced_bytes(size_t limit) {
   return out;
 }
 
-std::vector<int32_t> Matcher::forced_tokens(
-    const std::function<std::vector<int32_t>(std::string_view)>& encode, size_t limit) {
-  const std::string bytes = forced_bytes(limit);
-  if (bytes.empty()) return {};
-  std::vector<int32_t> ids = encode(bytes);
-  std::string joined;
-  for (const int32_t id : ids)
-    joined += owner_->vocabulary_->has(id) ? owner_->vocabulary_->bytes(id) : "";
-  if (joined != bytes) return {};  // a tokenizer that changes the text cannot say
-  Matcher after = *this;
-  if (!after.accept_bytes(bytes) || after.must_end()) return ids;
-  ids.pop_back();
+std::string Matcher::forced_bytes(size_t limit) {
+  const std::lock_guard lock(owner_->mutex_);
+  Constraint::Place place = place_;
+  return force(place, limit);
+}
+
+std::vector<int32_t> Matcher::forced_tokens(size_t limit) {
+  if (finished_) return {};
+  std::string bytes;
+  bool ends = false;
+  {
+    const std::lock_guard lock(owner_->mutex_);
+    Constraint::Place place = place_;
+    bytes = force(place, limit);
+    ends = must_end_at(place);
+  }
+  const TokenVocabulary& vocabulary = *owner_->vocabulary_;
+  std::vector<int32_t> ids = vocabulary.encode(bytes);
+  if (ids.empty() && !bytes.empty()) return {};
+  if (!ends && !ids.empty())
+    ids.pop_back();
+  else if (ends && vocabulary.ends().size() == 1)
+    ids.push_back(vocabulary.ends().front());
   return ids;
 }
 

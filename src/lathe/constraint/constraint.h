@@ -15,7 +15,6 @@
 
 #include <cstdint>
 #include <deque>
-#include <functional>
 #include <memory>
 #include <mutex>
 #include <optional>
@@ -99,16 +98,18 @@ class Matcher {
 
   // The bytes that must come next, at most `limit`; empty where there is a choice or the text may end.
   std::string forced_bytes(size_t limit = 256);
-  // Tokens for these bytes, which cost no forward pass: `encode` is the tokenizer's. The last token of
-  // them is left out if bytes that follow could have become part of it. Does not accept them.
-  std::vector<int32_t> forced_tokens(
-      const std::function<std::vector<int32_t>(std::string_view)>& encode, size_t limit = 256);
+  // The vocabulary's tokens of these bytes, which cost no forward pass each. The last of them is left
+  // out if bytes that follow could have become part of it; behind the end of the text comes the
+  // token that ends it, if there is but one. Does not accept them.
+  std::vector<int32_t> forced_tokens(size_t limit = 256);
 
  private:
   friend class Constraint;
   Matcher(const Constraint& owner, Constraint::Place place)
       : owner_(&owner), place_(std::move(place)) {}
   std::optional<uint8_t> only_byte(const Constraint::Place& place) const;
+  std::string force(Constraint::Place& place, size_t limit) const;
+  static bool must_end_at(const Constraint::Place& place);
   void remember();
 
   const Constraint* owner_;

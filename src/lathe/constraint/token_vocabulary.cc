@@ -6,8 +6,9 @@
 
 namespace lathe {
 
-TokenVocabulary::TokenVocabulary(std::vector<std::string> tokens, std::vector<int32_t> ends)
-    : tokens_(std::move(tokens)), ends_(std::move(ends)) {
+TokenVocabulary::TokenVocabulary(std::vector<std::string> tokens, std::vector<int32_t> ends,
+                                 Encode encode)
+    : tokens_(std::move(tokens)), ends_(std::move(ends)), encode_(std::move(encode)) {
   for (const int32_t end : ends_)
     require(has(end), ErrorKind::kConfig, "constraint",
             "the token {} that ends an answer is not in the vocabulary of {}", end, tokens_.size());
@@ -17,6 +18,14 @@ TokenVocabulary::TokenVocabulary(std::vector<std::string> tokens, std::vector<in
 
 bool TokenVocabulary::is_end(int32_t id) const {
   return std::ranges::find(ends_, id) != ends_.end();
+}
+
+std::vector<int32_t> TokenVocabulary::encode(std::string_view bytes) const {
+  if (!encode_ || bytes.empty()) return {};
+  std::vector<int32_t> ids = encode_(bytes);
+  std::string joined;
+  for (const int32_t id : ids) joined += has(id) ? this->bytes(id) : "";
+  return joined == bytes ? ids : std::vector<int32_t>();
 }
 
 void TokenVocabulary::build_tree() {

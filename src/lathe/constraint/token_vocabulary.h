@@ -2,8 +2,10 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
 namespace lathe {
@@ -13,8 +15,10 @@ class TokenVocabulary {
  public:
   // `tokens`: by id, the bytes that each stands for in the middle of a text; empty for ids without a
   // token and for special tokens, which no constraint allows. `ends`: the ids that end an answer,
-  // allowed where the constraint may end. Throws kConfig for an end that is no id.
-  TokenVocabulary(std::vector<std::string> tokens, std::vector<int32_t> ends);
+  // allowed where the constraint may end. `encode`: the tokenizer's tokens of some bytes, called from
+  // any thread; without it no tokens are known to be forced. Throws kConfig for an end that is no id.
+  using Encode = std::function<std::vector<int32_t>(std::string_view)>;
+  TokenVocabulary(std::vector<std::string> tokens, std::vector<int32_t> ends, Encode encode = {});
 
   size_t size() const { return tokens_.size(); }
   const std::string& bytes(int32_t id) const { return tokens_[static_cast<size_t>(id)]; }
@@ -22,6 +26,8 @@ class TokenVocabulary {
   std::span<const int32_t> ends() const { return ends_; }
   bool is_end(int32_t id) const;
   size_t longest() const { return longest_; }  // bytes
+  // The tokens of these bytes in the middle of a text; empty if there are none with just these bytes.
+  std::vector<int32_t> encode(std::string_view bytes) const;
 
   // The tree, each node before those below it. The root is not in it: its children have depth 1.
   struct Node {
@@ -39,6 +45,7 @@ class TokenVocabulary {
 
   std::vector<std::string> tokens_;
   std::vector<int32_t> ends_;
+  Encode encode_;
   size_t longest_ = 0;
   std::vector<Node> nodes_;
   std::vector<int32_t> ids_;  // of tokens with bytes, by their bytes

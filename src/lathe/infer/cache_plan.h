@@ -14,6 +14,7 @@ struct EngineOptions {
   int64_t token_budget = 512;      // tokens of a pass
   int64_t max_sequences = 32;      // that run at once
   int64_t max_queue = 1024;        // requests that wait
+  int64_t draft_tokens = 16;       // guesses of a sequence in a pass, at most
   bool commit_memory = true;       // see CachePlan
 };
 

@@ -32,6 +32,7 @@ const EngineOptions& checked(const Transformer& model, const EngineOptions& o) {
                                    {"cache_tokens", o.cache_tokens},
                                    {"token_budget", o.token_budget},
                                    {"max_sequences", o.max_sequences},
+                                   {"draft_tokens", o.draft_tokens},
                                    {"max_queue", o.max_queue}})
     require(value > 0, ErrorKind::kConfig, key, "{}, expected at least 1", value);
   if (model.config().body_traits().encoder) decoder_start(model.config());
@@ -45,15 +46,21 @@ PagedCache planned_cache(const Transformer& model, const EngineOptions& options)
 
 }  // namespace
 
-Engine::Engine(const Transformer& model, const EngineOptions& options)
+Engine::Engine(const Transformer& model, const EngineOptions& options,
+               std::unique_ptr<Drafter> drafter)
     : model_(model),
       options_(checked(model, options)),
       room_(model),
       cache_(planned_cache(model, options)),
       scheduler_(options.token_budget, options.max_sequences, !tokens_compete(model.config())),
+      drafter_(std::move(drafter)),
+      depth_(options.draft_tokens),
       shares_prefixes_(why_prefixes_are_not_shared(model).empty()),
       whole_passes_(tokens_compete(model.config())),
       computed_at_once_(whole_passes_ || moves_tokens(model)) {
+  require(!drafter_ || !whole_passes_, ErrorKind::kData, "speculation",
+          "guesses would compete for experts with the tokens of this model (a capacity, expert "
+          "choice) and change them; generate without speculation");
   update_statistics();
 }
 
@@ -178,16 +185,17 @@ void Engine::begin(std::unique_ptr<Job> owned) {
   const bool together = !whole_passes_;
   std::vector<int64_t> empty;
   for (int64_t choice = 0; choice < request.choices; ++choice) {
-    auto sequence = std::make_unique<Sequence>();
-    sequence->id = next_sequence_++;
-    sequence->job = job;
-    sequence->choice = choice;
-    sequence->leads = together;
-    if (request.constraint) sequence->matcher = request.constraint->matcher();
+    auto sequence =
+        std::make_unique<Sequence>(Sequence{.id = next_sequence_++,
+                                            .job = job,
+                                            .choice = choice,
+                                            .leads = together,
+                                            .chooser = TokenChooser(request, job->chain, choice)});
     sequence->text = model_.config().body_traits().encoder
                          ? std::vector<int32_t>{decoder_start(model_.config())}
                          : request.prompt;
     sequence->begin = sequence->text.size();
+    look_ahead(*sequence);
     const int64_t id = sequence->id;
     sequences_[id] = std::move(sequence);
     if (request.sampling.max_new_tokens == 0) {
@@ -204,17 +212,17 @@ void Engine::begin(std::unique_ptr<Job> owned) {
 
 bool Engine::step() {
   take_inbox();
+  guess();
   auto shares = scheduler_.plan(*this);
   group_by_adapters(shares);
   if (!shares.empty()) {
     try {
-      take_logits(shares, run_pass(shares));
+      const Computed pass = run_pass(shares);
+      take_logits(shares, pass);
+      settle(shares, pass);
     } catch (...) {  // what no single sequence is to blame for
       fail_all(shares, std::current_exception());
     }
-    const std::lock_guard lock(mutex_);
-    ++statistics_.steps;
-    for (const auto& share : shares) statistics_.tokens += share.tokens;
   }
   update_statistics();
   return !shares.empty();
@@ -261,18 +269,28 @@ void Engine::start_over(Sequence& sequence) {
   if (sequence.cache) cache_.close(*sequence.cache);
   sequence.cache.reset();
   sequence.read_text = false;
+  sequence.drop_guesses();
 }
 
+// Guesses are what is left out first. What is certain is computed with the text unless a token's result
+// depends on what else is in its pass.
 int64_t Engine::chunk(int64_t id, int64_t most) {
   Sequence& sequence = *sequences_.at(id);
   if (!sequence.cache) open(sequence);
-  int64_t held = cache_.length(*sequence.cache), rest = sequence.size() - held;
+  const int64_t all = sequence.size() + (computed_at_once_ ? 0 : sequence.certain);
+  int64_t held = cache_.length(*sequence.cache), rest = all - held;
   if (model_.outgrows_cache(held, rest)) {
     start_over(sequence);
     open(sequence);
     held = 0;
-    rest = sequence.size();
+    rest = all;
   }
+  const int64_t guesses = std::min(sequence.guesses(), most - rest);
+  if (guesses > 0 && !model_.outgrows_cache(held, rest + guesses)) {
+    sequence.ahead.resize(static_cast<size_t>(sequence.certain + guesses));
+    return rest + guesses;
+  }
+  sequence.drop_guesses();
   int64_t tokens = std::min(rest, most);
   if (whole_passes_) tokens = rest;
   if (held < sequence.job->prefix) tokens = std::max(tokens, sequence.job->prefix - held);
@@ -288,13 +306,20 @@ bool Engine::reads_prompt(int64_t id) const {
 // A model whose tokens compete in a pass is not the same when it is computed again, so its sequences
 // never have to give up their room: all of it is taken at the start.
 bool Engine::reserve(int64_t id, int64_t tokens) {
-  const Sequence& sequence = *sequences_.at(id);
+  Sequence& sequence = *sequences_.at(id);
   const Request& request = sequence.job->request;
   const int64_t all = std::ssize(sequence.text) - cache_.length(*sequence.cache) +
                       request.sampling.max_new_tokens - std::ssize(sequence.new_tokens());
   const bool with_text = model_.config().body_traits().encoder && !sequence.read_text;
-  return cache_.reserve(*sequence.cache, whole_passes_ ? all : tokens,
-                        with_text ? std::ssize(request.prompt) : 0);
+  const auto reserved = [&](int64_t count) {
+    return cache_.reserve(*sequence.cache, whole_passes_ ? all : count,
+                          with_text ? std::ssize(request.prompt) : 0);
+  };
+  if (reserved(tokens)) return true;
+  const int64_t guesses = sequence.guesses();
+  if (guesses == 0) return false;
+  sequence.drop_guesses();  // nobody else should give up room for them
+  return reserved(tokens - guesses);
 }
 
 void Engine::preempt(int64_t id) { start_over(*sequences_.at(id)); }

@@ -27,6 +27,8 @@
 #include "lathe/infer/request.h"
 #include "lathe/infer/room.h"
 #include "lathe/infer/scheduler.h"
+#include "lathe/infer/speculation/draft_depth.h"
+#include "lathe/infer/speculation/drafter.h"
 #include "lathe/model/adapter/row_adapters.h"
 #include "lathe/model/model_pass.h"
 #include "lathe/model/transformer.h"
@@ -41,13 +43,18 @@ struct EngineStatistics {
   int64_t prompt_tokens = 0, cached_tokens = 0;  // of requests that began
   int64_t preemptions = 0, finished = 0;
   int64_t adapters = 0, adapter_bytes = 0;  // loaded; bytes with those that are in use still
+  int64_t guessed_tokens = 0, accepted_tokens = 0;  // speculation
+  int64_t forced_tokens = 0;                        // by constraints
 };
 
 class Engine : private SchedulerHost {
  public:
-  // The model's weights determine the arithmetic (f32 or bf16), and must outlive the engine. Errors:
-  // kData for a body that cannot continue a text, kConfig for options that cannot work.
-  Engine(const Transformer& model, const EngineOptions& options);
+  // The model's weights determine the arithmetic (f32 or bf16), and must outlive the engine. With a
+  // drafter, tokens are guessed and checked (speculation/drafter.h). Errors: kData for a body that
+  // cannot continue a text, and for a drafter where the tokens of a pass compete for experts; kConfig
+  // for options that cannot work.
+  Engine(const Transformer& model, const EngineOptions& options,
+         std::unique_ptr<Drafter> drafter = nullptr);
   // Requests that are open end without another call; stop(true) and step() before it end them in
   // words.
   ~Engine() override;
@@ -90,6 +97,8 @@ class Engine : private SchedulerHost {
  private:
   struct Job;
   struct Sequence;
+  struct LogitRows;
+  struct Computed;
   struct Inbox {
     std::vector<std::unique_ptr<Job>> jobs;
     std::vector<uint64_t> cancelled;
@@ -105,18 +114,29 @@ class Engine : private SchedulerHost {
   std::optional<Refusal> refuse_size(int64_t length, int64_t wanted) const;
   Adaptation adaptation_of(const Request& request) const;
   void group_by_adapters(std::vector<Scheduler::Share>& shares) const;
-  std::unique_ptr<RowAdapters> adapters_of(std::span<const int64_t> ids, const Sequences& rows,
-                                           const Sequences* text) const;
+  std::unique_ptr<RowAdapters> adapters_of(const std::vector<Scheduler::Share>& shares,
+                                           const Sequences& rows, const Sequences* text) const;
   void take_inbox();
   void begin(std::unique_ptr<Job> job);
   void open(Sequence& sequence);
   void start_over(Sequence& sequence);
   ModelInputs begin_pass(const std::vector<Scheduler::Share>& shares);
-  Tensor run_pass(const std::vector<Scheduler::Share>& shares);
-  void take_logits(const std::vector<Scheduler::Share>& shares, const Tensor& logits);
+  Computed run_pass(const std::vector<Scheduler::Share>& shares);
+  bool takes_singly(const Sequence& sequence) const;
+  void choose_rows(const std::vector<Scheduler::Share>& shares, Computed& pass) const;
+  void take_logits(const std::vector<Scheduler::Share>& shares, const Computed& pass);
+  void publish(const Sequence& sequence, int64_t count);
   void fork_choices(Sequence& first);
-  void accept(Sequence& sequence, std::span<float> logits);
-  bool deliver(Sequence& sequence, int32_t token, std::span<const float> raw);
+  void settle(const std::vector<Scheduler::Share>& shares, const Computed& pass);
+  // engine_tokens.cc
+  void advance(Sequence& sequence, const LogitRows& logits);
+  bool take_certain(Sequence& sequence, std::span<const float> logits);
+  bool take_next(Sequence& sequence, std::span<float> logits);
+  bool look_ahead(Sequence& sequence);
+  bool append(Sequence& sequence, int32_t token, std::span<const float> raw);
+  bool deliver(const Sequence& sequence, int32_t token, std::span<const float> raw);
+  std::optional<Draft> draft_of(Sequence& sequence, int64_t decoding);
+  void guess();
   void finish(int64_t id, FinishReason reason, std::exception_ptr error = nullptr);
   void fail_all(const std::vector<Scheduler::Share>& shares, const std::exception_ptr& error);
   void update_statistics();
@@ -128,6 +148,8 @@ class Engine : private SchedulerHost {
   AdapterRegistry adapters_;
   PagedCache cache_;
   Scheduler scheduler_;
+  std::unique_ptr<Drafter> drafter_;
+  DraftDepth depth_;
   bool shares_prefixes_;
   bool whole_passes_;      // a prompt must not be cut
   bool computed_at_once_;  // a text may have to be computed in one pass

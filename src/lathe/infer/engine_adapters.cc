@@ -46,13 +46,13 @@ void Engine::group_by_adapters(std::vector<Scheduler::Share>& shares) const {
   std::ranges::stable_sort(shares, {}, identity);
 }
 
-std::unique_ptr<RowAdapters> Engine::adapters_of(std::span<const int64_t> ids,
+std::unique_ptr<RowAdapters> Engine::adapters_of(const std::vector<Scheduler::Share>& shares,
                                                  const Sequences& rows,
                                                  const Sequences* text) const {
   std::vector<Adaptation> all;
   bool any = false;
-  for (const int64_t id : ids) {
-    all.push_back(sequences_.at(id)->job->adaptation);
+  for (const auto& share : shares) {
+    all.push_back(sequences_.at(share.id)->job->adaptation);
     any = any || !all.back().empty();
   }
   return any ? std::make_unique<RowAdapters>(std::move(all), rows, text) : nullptr;

@@ -1,14 +1,13 @@
-// One step of the engine: the pass over the rows that the scheduler chose, then the next token of
-// each sequence that is complete.
+// One step of the engine: the pass over the rows that the scheduler chose.
 #include <algorithm>
+#include <chrono>
+#include <list>
 
 #include "lathe/base/error.h"
 #include "lathe/infer/engine_state.h"
-#include "lathe/infer/logprobs.h"
 #include "lathe/model/model_pass.h"
 
 namespace lathe {
-
 // The rows of a pass, which begins with them.
 ModelInputs Engine::begin_pass(const std::vector<Scheduler::Share>& shares) {
   const Body body = model_.config().body_traits();
@@ -19,7 +18,9 @@ ModelInputs Engine::begin_pass(const std::vector<Scheduler::Share>& shares) {
   for (const auto& share : shares) {
     Sequence& sequence = *sequences_.at(share.id);
     const int64_t held = cache_.length(*sequence.cache);
-    parts.emplace_back(sequence.text.begin() + held, sequence.text.begin() + held + share.tokens);
+    const std::vector<int32_t> all = joined(sequence.text, sequence.ahead);
+    const int64_t end = std::min(held + share.tokens, std::ssize(all));
+    parts.emplace_back(all.begin() + held, all.begin() + end);
     texts.push_back(sequence.read_text ? std::vector<int32_t>() : sequence.job->request.prompt);
     sequence.read_text = true;
     prefixes.push_back(static_cast<int32_t>(sequence.job->prefix));
@@ -34,41 +35,77 @@ ModelInputs Engine::begin_pass(const std::vector<Scheduler::Share>& shares) {
   return inputs;
 }
 
-// The logits of the sequences that are complete, [B,V] f32, in their order; undefined if none is.
-Tensor Engine::run_pass(const std::vector<Scheduler::Share>& shares) {
-  const ModelInputs inputs = begin_pass(shares);
-  std::vector<int64_t> ids;
-  for (const auto& share : shares) ids.push_back(share.id);
-  const auto adapters =
-      adapters_of(ids, inputs.rows.sequences, inputs.text ? &inputs.text->sequences : nullptr);
-  ModelPass pass(model_, {.cache = &cache_, .adapters = adapters.get()});
-  const Tensor hidden = pass.hidden(inputs).value;
-  cache_.end_pass(inputs.rows);
-  std::vector<int64_t> last, complete;
-  for (size_t b = 0; b < shares.size(); ++b) {
-    const Sequence& sequence = *sequences_.at(shares[b].id);
-    if (shares_prefixes_ && sequence.job->request.share_prefix)
-      cache_.publish(*sequence.cache, sequence.text);
-    if (cache_.length(*sequence.cache) < sequence.size()) continue;
-    last.push_back(inputs.rows.sequences.first(static_cast<int64_t>(b) + 1) - 1);
-    complete.push_back(shares[b].id);
-  }
-  if (last.empty()) return {};
-  const Tensor rows(hidden.shape().with(0, std::ssize(last)), hidden.dtype(), hidden.device());
-  for (size_t i = 0; i < last.size(); ++i)
-    rows.narrow(0, static_cast<int64_t>(i), 1).copy_from(hidden.narrow(0, last[i], 1));
-  const auto of_last = adapters_of(complete, Sequences::equal(std::ssize(last), 1), nullptr);
-  return model_.logits({.adapters = of_last.get()}, Var(rows)).value.to(DType::kF32);
+// The first `count` tokens of the text are what the cache holds of it, if it holds so many.
+void Engine::publish(const Sequence& sequence, int64_t count) {
+  if (shares_prefixes_ && sequence.job->request.share_prefix)
+    cache_.publish(*sequence.cache, std::span(sequence.text).first(static_cast<size_t>(count)));
 }
 
-void Engine::take_logits(const std::vector<Scheduler::Share>& shares, const Tensor& logits) {
-  int64_t row = 0;
+// Whether a certain token is taken only with the logits before it.
+bool Engine::takes_singly(const Sequence& sequence) const {
+  return sequence.job->request.logprobs || whole_passes_;
+}
+
+// Which logits are wanted of a pass: those that follow the end of each text and its guesses, and those
+// that follow what is certain only if they are needed for it.
+void Engine::choose_rows(const std::vector<Scheduler::Share>& shares, Computed& pass) const {
+  std::vector<int64_t> wanted;   // rows of the pass
+  std::vector<int64_t> lengths;  // of what is wanted of each sequence
+  for (size_t b = 0; b < shares.size(); ++b) {
+    const Sequence& sequence = *sequences_.at(shares[b].id);
+    const auto row = static_cast<int64_t>(b);
+    const int64_t context = pass.rows.context_of(row), end = pass.rows.length_of(row);
+    const int64_t certain = takes_singly(sequence) ? 0 : sequence.certain;
+    const int64_t first = sequence.size() - 1 + certain;
+    pass.of.push_back({.first = first});
+    for (int64_t at = first; at < end; ++at) {
+      wanted.push_back(pass.rows.sequences.first(row) + at - context);
+      pass.of.back().rows.emplace_back();
+    }
+    lengths.push_back(std::ssize(pass.of.back().rows));
+  }
+  if (wanted.empty()) return;
+  const Tensor& hidden = pass.hidden;
+  const Tensor rows(hidden.shape().with(0, std::ssize(wanted)), hidden.dtype(), hidden.device());
+  for (size_t i = 0; i < wanted.size(); ++i)
+    rows.narrow(0, static_cast<int64_t>(i), 1).copy_from(hidden.narrow(0, wanted[i], 1));
+  const auto adapters = adapters_of(shares, Sequences(lengths), nullptr);
+  pass.logits = model_.logits({.adapters = adapters.get()}, Var(rows)).value.to(DType::kF32);
+  const auto vocabulary = static_cast<size_t>(pass.logits.size(1));
+  float* next = pass.logits.data<float>();
+  for (LogitRows& of : pass.of)
+    for (std::span<float>& each : of.rows) {
+      each = {next, vocabulary};
+      next += vocabulary;
+    }
+}
+
+Engine::Computed Engine::run_pass(const std::vector<Scheduler::Share>& shares) {
+  const auto start = std::chrono::steady_clock::now();
+  const ModelInputs inputs = begin_pass(shares);
+  const auto adapters =
+      adapters_of(shares, inputs.rows.sequences, inputs.text ? &inputs.text->sequences : nullptr);
+  ModelPass model(model_, {.cache = &cache_, .adapters = adapters.get()});
+  Computed pass{.rows = inputs.rows, .hidden = {}, .logits = {}, .of = {}};
+  pass.hidden = model.hidden(inputs).value;
+  cache_.end_pass(inputs.rows);
   for (const auto& share : shares) {
-    Sequence& sequence = *sequences_.at(share.id);
+    const Sequence& sequence = *sequences_.at(share.id);
+    publish(sequence, sequence.size());
+  }
+  choose_rows(shares, pass);
+  if (pass.logits.defined() && pass.logits.size(0) == pass.rows.tokens())
+    depth_.passed(pass.rows.tokens(), seconds_since(start));
+  const std::lock_guard lock(mutex_);
+  ++statistics_.steps;
+  statistics_.tokens += pass.rows.tokens();
+  return pass;
+}
+
+void Engine::take_logits(const std::vector<Scheduler::Share>& shares, const Computed& pass) {
+  for (size_t b = 0; b < shares.size(); ++b) {
+    Sequence& sequence = *sequences_.at(shares[b].id);
     if (cache_.length(*sequence.cache) < sequence.size()) continue;
-    const int64_t vocabulary = logits.size(1);
-    std::span<float> mine(logits.data<float>() + row++ * vocabulary,
-                          static_cast<size_t>(vocabulary));
     std::vector<int64_t> all{sequence.id};
     if (sequence.leads) {
       fork_choices(sequence);
@@ -81,12 +118,30 @@ void Engine::take_logits(const std::vector<Scheduler::Share>& shares, const Tens
       if (!sequences_.contains(all[i])) continue;
       Sequence& next = *sequences_.at(all[i]);
       if (i + 1 == all.size()) {
-        accept(next, mine);
+        advance(next, pass.of[b]);
       } else {
-        std::vector<float> own(mine.begin(), mine.end());
-        accept(next, own);
+        LogitRows own = pass.of[b];
+        std::list<std::vector<float>> copies;
+        for (std::span<float>& row : own.rows) row = copies.emplace_back(row.begin(), row.end());
+        advance(next, own);
       }
     }
+  }
+}
+
+// Takes what did not come true back from the cache.
+void Engine::settle(const std::vector<Scheduler::Share>& shares, const Computed& pass) {
+  for (size_t b = 0; b < shares.size(); ++b) {
+    const auto found = sequences_.find(shares[b].id);
+    if (found == sequences_.end()) continue;
+    const Sequence& sequence = *found->second;
+    const auto row = static_cast<int64_t>(b);
+    const int64_t context = pass.rows.context_of(row);
+    const int64_t settled = std::min(pass.rows.length_of(row), sequence.size() - 1);
+    cache_.truncate(*sequence.cache, settled);
+    if (drafter_)
+      drafter_->see(sequence.id, context,
+                    pass.hidden.narrow(0, pass.rows.sequences.first(row), settled - context));
   }
 }
 
@@ -104,88 +159,6 @@ void Engine::fork_choices(Sequence& first) {
     scheduler_.add_running({id, task.priority, task.client});
   }
   scheduler_.set_slots(first.id, 1);
-}
-
-bool Engine::ends(const Job& job, int32_t token) const {
-  const GenerationConfig& config = job.chain.config();
-  if (config.ignore_eos) return false;
-  const auto names = [&](const std::vector<int64_t>& ids) {
-    return std::ranges::find(ids, token) != ids.end();
-  };
-  return config.eos_token_id.empty() ? names(model_.config().eos_token_ids())
-                                     : names(config.eos_token_id);
-}
-
-// The next token of one sequence from its logits, which are overwritten.
-void Engine::accept(Sequence& sequence, std::span<float> logits) {
-  const int64_t id = sequence.id;
-  Job& job = *sequence.job;
-  try {
-    const Request& request = job.request;
-    const auto index = sequence.new_tokens().size();
-    const Rng draw = Rng(static_cast<uint64_t>(request.sampling.seed))
-                         .fork(request.stream + static_cast<uint64_t>(sequence.choice))
-                         .fork(index);
-    std::vector<float> raw;
-    if (request.logprobs) raw.assign(logits.begin(), logits.end());
-    if (sequence.matcher) keep_allowed(*sequence.matcher->mask(), logits);
-    const int32_t token =
-        job.chain.next(logits, {request.prompt, sequence.new_tokens()}, draw, sequence.sampling);
-    sequence.text.push_back(token);
-    require(!sequence.matcher || sequence.matcher->accept(token), ErrorKind::kNumeric, "constraint",
-            "the samplers chose token {}, which the constraint forbids", token);
-    const bool goes_on = deliver(sequence, token, raw);
-    if (ends(job, token) || (sequence.matcher && sequence.matcher->finished()))
-      finish(id, FinishReason::kStopToken);
-    else if (!goes_on)
-      finish(id, FinishReason::kStopped);
-    else if (std::ssize(sequence.new_tokens()) >= request.sampling.max_new_tokens)
-      finish(id, FinishReason::kLength);
-  } catch (...) {  // of the sampler or the receiver
-    if (sequences_.contains(id)) finish(id, FinishReason::kFailed, std::current_exception());
-  }
-}
-
-bool Engine::deliver(Sequence& sequence, int32_t token, std::span<const float> raw) {
-  const Request& request = sequence.job->request;
-  {
-    const std::lock_guard lock(mutex_);
-    ++statistics_.new_tokens;
-  }
-  if (!request.on_token) return true;
-  NewToken event{
-      .choice = sequence.choice, .index = std::ssize(sequence.new_tokens()) - 1, .token = token};
-  if (request.logprobs) {
-    const Logprobs all(raw);
-    event.logprob = all.of(token);
-    event.top = all.top(*request.logprobs);
-  }
-  return request.on_token(event);
-}
-
-void Engine::finish(int64_t id, FinishReason reason, std::exception_ptr error) {
-  const auto node = sequences_.extract(id);
-  Sequence& sequence = *node.mapped();
-  start_over(sequence);
-  scheduler_.remove(id);
-  const Job& job = *sequence.job;
-  // The choices that wait for this one to read the prompt end with it.
-  std::vector<int64_t> followers;
-  if (sequence.leads && sequence.choice == 0)
-    for (const auto& [other, each] : sequences_)
-      if (each->job == sequence.job) followers.push_back(other);
-  {
-    const std::lock_guard lock(mutex_);
-    ++statistics_.finished;
-  }
-  if (job.request.on_finish)
-    job.request.on_finish({.choice = sequence.choice,
-                           .reason = reason,
-                           .prompt_tokens = std::ssize(job.request.prompt),
-                           .cached_tokens = std::max<int64_t>(0, job.cached_tokens),
-                           .new_tokens = std::ssize(sequence.new_tokens()),
-                           .error = error});
-  for (const int64_t other : followers) finish(other, reason, error);
 }
 
 }  // namespace lathe

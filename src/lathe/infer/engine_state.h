@@ -2,9 +2,11 @@
 // include it.
 #pragma once
 
-#include "lathe/constraint/constraint.h"
+#include <chrono>
+
 #include "lathe/infer/engine.h"
-#include "lathe/infer/sampler/chain.h"
+#include "lathe/infer/speculation/draft_depth.h"
+#include "lathe/infer/token_chooser.h"
 
 namespace lathe {
 
@@ -23,16 +25,58 @@ struct Engine::Sequence {
   int64_t id = 0;
   std::shared_ptr<Job> job;
   int64_t choice = 0;
-  bool leads = false;         // its first logits are those of all choices
-  std::vector<int32_t> text;  // what the decoder has: a beginning, then the new tokens
-  size_t begin = 0;           // of the new tokens in it
+  bool leads = false;              // its first logits are those of all choices
+  std::vector<int32_t> text = {};  // what the decoder has: a beginning, then the new tokens
+  size_t begin = 0;                // of the new tokens in it
+  // What is computed before it belongs to the text: first `certain` tokens, which the constraint
+  // forces, then guesses.
+  std::vector<int32_t> ahead = {};
+  int64_t certain = 0;
   std::optional<PagedCache::Id> cache = {};
   bool read_text = false;  // the encoder has
-  std::optional<Matcher> matcher = {};
-  SamplerState sampling = {};  // what samplers remember of the tokens so far
+  TokenChooser chooser;
+  DraftRecord drafts = {};
+  int64_t guessed = 0, accepted = 0, forced = 0;  // tokens, for Finished
 
   std::span<const int32_t> new_tokens() const { return std::span(text).subspan(begin); }
   int64_t size() const { return static_cast<int64_t>(text.size()); }
+  int64_t guesses() const { return static_cast<int64_t>(ahead.size()) - certain; }
+  void drop_guesses() { ahead.resize(static_cast<size_t>(certain)); }
+  // How many more tokens the choice may get.
+  int64_t room() const;
+};
+
+inline int64_t Engine::Sequence::room() const {
+  return job->request.sampling.max_new_tokens - static_cast<int64_t>(new_tokens().size());
+}
+
+inline std::vector<int32_t> joined(std::vector<int32_t> a, std::span<const int32_t> b) {
+  a.insert(a.end(), b.begin(), b.end());
+  return a;
+}
+
+inline double seconds_since(std::chrono::steady_clock::time_point start) {
+  return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+}
+
+// The logits of one sequence after a pass: those that follow its tokens from number `first` on.
+struct Engine::LogitRows {
+  int64_t first = 0;
+  std::vector<std::span<float>> rows = {};
+
+  // Those that follow token number `position`; empty if they were not computed.
+  std::span<float> after(int64_t position) const {
+    const bool has = position >= first && position - first < std::ssize(rows);
+    return has ? rows[static_cast<size_t>(position - first)] : std::span<float>();
+  }
+};
+
+// A pass that has been computed.
+struct Engine::Computed {
+  Rows rows;
+  Tensor hidden;              // [N,C]
+  Tensor logits;              // [B,V] f32, of those that were wanted; undefined if none was
+  std::vector<LogitRows> of;  // each share's
 };
 
 }  // namespace lathe

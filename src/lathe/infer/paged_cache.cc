@@ -150,9 +150,8 @@ int64_t PagedCache::adopt(Id id, std::span<const int32_t> tokens, int64_t most) 
 
 void PagedCache::publish(Id id, std::span<const int32_t> tokens) {
   Sequence& sequence = sequences_.at(id);
-  require(std::ssize(tokens) >= sequence.length, ErrorKind::kShape, kWhere,
-          "{} tokens of a sequence of {}", tokens.size(), sequence.length);
-  for (; sequence.chain && (sequence.published + 1) * block_size_ <= sequence.length;
+  const int64_t settled = std::min(std::ssize(tokens), sequence.length);
+  for (; sequence.chain && (sequence.published + 1) * block_size_ <= settled;
        ++sequence.published) {
     std::vector<int32_t> blocks;
     for (size_t g = 0; g < groups_.size(); ++g) {
@@ -166,6 +165,23 @@ void PagedCache::publish(Id id, std::span<const int32_t> tokens) {
                    tokens.subspan(static_cast<size_t>(sequence.published * block_size_),
                                   static_cast<size_t>(block_size_)),
                    blocks);
+  }
+}
+
+void PagedCache::truncate(Id id, int64_t length) {
+  Sequence& sequence = sequences_.at(id);
+  require(length <= sequence.length && length >= sequence.published * block_size_ &&
+              length >= sequence.kept_from,
+          ErrorKind::kUsage, kWhere,
+          "{} tokens of a sequence of {}: {} can be found by others, and {} have been left behind",
+          length, sequence.length, sequence.published * block_size_, sequence.kept_from);
+  if (length == sequence.length) return;
+  sequence.length = length;
+  for (size_t g = 0; g < groups_.size(); ++g) {
+    if (groups_[g].layout.of_text()) continue;
+    std::vector<int32_t>& blocks = sequence.tables[g].blocks;
+    for (; std::ssize(blocks) > blocks_of(length, block_size_); blocks.pop_back())
+      release(g, blocks.back());
   }
 }
 
@@ -196,6 +212,7 @@ bool PagedCache::extend(Group& group, Table& table, int64_t from, int64_t to) {
 }
 
 void PagedCache::release_unneeded(Sequence& sequence) {
+  sequence.kept_from = sequence.length;
   for (size_t g = 0; g < groups_.size(); ++g) {
     Table& table = sequence.tables[g];
     for (const int64_t end = first_needed(groups_[g], sequence.length); table.first < end;

@@ -59,8 +59,12 @@ class PagedCache : public AttentionCache {
   // Returns how many. The last block may be known beyond that; what is written there again is what
   // it holds.
   int64_t adopt(Id id, std::span<const int32_t> tokens, int64_t most);
-  // Makes the full blocks of `id`, whose tokens these are, findable.
+  // Makes the full blocks of `id` findable by the tokens in them, as far as these go: those of guesses
+  // are not among them.
   void publish(Id id, std::span<const int32_t> tokens);
+  // Takes the tokens from `length` on back, and gives back the blocks that only they need. Errors:
+  // kUsage if one of them can be found, or was needed to stay within the reach of a layer.
+  void truncate(Id id, int64_t length);
 
   // Makes room for `count` more tokens, and for a text of `text` tokens if it is the first time.
   // False if the blocks of a group do not suffice; what was taken for it then stays with `id`.
@@ -116,6 +120,7 @@ class PagedCache : public AttentionCache {
     std::vector<Table> tables;  // of each group
     std::optional<PrefixIndex::Link> chain = PrefixIndex::Link();
     int64_t published = 0;  // blocks
+    int64_t kept_from = 0;  // what was given back leaves room for texts no shorter than this
   };
 
   const Sequence& at(Id id) const { return sequences_.at(id); }

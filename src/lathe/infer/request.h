@@ -46,6 +46,8 @@ struct Finished {
   int64_t prompt_tokens = 0;
   int64_t cached_tokens = 0;  // of the prompt, which earlier requests had computed
   int64_t new_tokens = 0;
+  int64_t guessed_tokens = 0, accepted_tokens = 0;  // speculation
+  int64_t forced_tokens = 0;                        // by the constraint, without a pass each
   std::exception_ptr error = nullptr;
 };
 
@@ -65,6 +67,7 @@ struct Request {
   // which add up, and steering vectors.
   std::vector<std::string> adapters = {};
   std::optional<Steering> steering = {};
+  bool speculate = true;     // if the engine has a drafter
   int64_t priority = 0;      // higher ones go first
   std::string client = {};   // clients of equal priority get equal shares
   bool share_prefix = true;  // uses, and adds to, the cache of prefixes

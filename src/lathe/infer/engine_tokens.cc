@@ -1,0 +1,186 @@
+// How a sequence goes on after a pass, and how it ends.
+#include <algorithm>
+#include <chrono>
+
+#include "lathe/base/error.h"
+#include "lathe/infer/engine_state.h"
+#include "lathe/infer/logprobs.h"
+
+namespace lathe {
+
+bool Engine::ends(const Job& job, int32_t token) const {
+  const GenerationConfig& config = job.chain.config();
+  if (config.ignore_eos) return false;
+  const auto names = [&](const std::vector<int64_t>& ids) {
+    return std::ranges::find(ids, token) != ids.end();
+  };
+  return config.eos_token_id.empty() ? names(model_.config().eos_token_ids())
+                                     : names(config.eos_token_id);
+}
+
+// Takes the tokens that the logits of a pass give: what is certain, then one after the other as long
+// as guesses come true.
+void Engine::advance(Sequence& sequence, const LogitRows& logits) {
+  const int64_t id = sequence.id, guessed = sequence.guesses(), accepted = sequence.accepted;
+  sequence.guessed += guessed;
+  try {
+    bool goes_on = true;
+    while (goes_on) {
+      const std::span<float> next = logits.after(sequence.size() - 1);
+      const bool certain = sequence.certain > 0;
+      if (next.empty() && (!certain || takes_singly(sequence))) break;
+      goes_on = certain ? take_certain(sequence, next) : take_next(sequence, next);
+    }
+    if (sequences_.contains(id))
+      DraftDepth::record(sequence.drafts, guessed, sequence.accepted - accepted);
+  } catch (...) {  // of the sampler or the receiver
+    if (sequences_.contains(id)) finish(id, FinishReason::kFailed, std::current_exception());
+  }
+}
+
+// Both return whether the logits that follow are those of this text.
+bool Engine::take_certain(Sequence& sequence, std::span<const float> logits) {
+  const int32_t token = sequence.ahead.front();
+  sequence.ahead.erase(sequence.ahead.begin());
+  --sequence.certain;
+  ++sequence.forced;
+  sequence.chooser.take(token);
+  {
+    const std::lock_guard lock(mutex_);
+    ++statistics_.forced_tokens;
+  }
+  return append(sequence, token, logits);
+}
+
+bool Engine::take_next(Sequence& sequence, std::span<float> logits) {
+  std::vector<float> raw;
+  if (sequence.job->request.logprobs) raw.assign(logits.begin(), logits.end());
+  const int32_t token = sequence.chooser.next(logits, sequence.new_tokens());
+  const bool came_true = !sequence.ahead.empty() && sequence.ahead.front() == token;
+  if (came_true) {
+    sequence.ahead.erase(sequence.ahead.begin());
+    ++sequence.accepted;
+  } else {
+    sequence.ahead.clear();
+  }
+  return append(sequence, token, raw) && look_ahead(sequence) && came_true;
+}
+
+// What must come next is computed together with the token before it, guesses or not. Returns whether
+// what was computed ahead still holds.
+bool Engine::look_ahead(Sequence& sequence) {
+  std::vector<int32_t> forced = sequence.chooser.forced();
+  if (std::ssize(forced) > sequence.room()) forced.resize(static_cast<size_t>(sequence.room()));
+  const auto& ahead = sequence.ahead;
+  const bool holds =
+      ahead.size() >= forced.size() && std::equal(forced.begin(), forced.end(), ahead.begin());
+  sequence.certain = std::ssize(forced);
+  if (!holds) sequence.ahead = std::move(forced);
+  return holds;
+}
+
+// Adds a token to the text; false if it was the last one.
+bool Engine::append(Sequence& sequence, int32_t token, std::span<const float> raw) {
+  const int64_t id = sequence.id;
+  sequence.text.push_back(token);
+  const bool wanted = deliver(sequence, token, raw);
+  if (ends(*sequence.job, token) || sequence.chooser.finished())
+    finish(id, FinishReason::kStopToken);
+  else if (!wanted)
+    finish(id, FinishReason::kStopped);
+  else if (sequence.room() <= 0)
+    finish(id, FinishReason::kLength);
+  return sequences_.contains(id);
+}
+
+bool Engine::deliver(const Sequence& sequence, int32_t token, std::span<const float> raw) {
+  const Request& request = sequence.job->request;
+  {
+    const std::lock_guard lock(mutex_);
+    ++statistics_.new_tokens;
+  }
+  if (!request.on_token) return true;
+  NewToken event{
+      .choice = sequence.choice, .index = std::ssize(sequence.new_tokens()) - 1, .token = token};
+  if (request.logprobs) {
+    const Logprobs all(raw);
+    event.logprob = all.of(token);
+    event.top = all.top(*request.logprobs);
+  }
+  return request.on_token(event);
+}
+
+std::optional<Draft> Engine::draft_of(Sequence& sequence, int64_t decoding) {
+  const int64_t most =
+      std::min(depth_.choose(sequence.drafts, decoding), sequence.room() - sequence.certain - 1);
+  if (most <= 0) return std::nullopt;
+  Draft draft{.sequence = sequence.id,
+              .text = joined(sequence.text, sequence.ahead),
+              .begin = sequence.begin,
+              .most = most,
+              .chooser = sequence.chooser};
+  if (model_.config().body_traits().encoder) draft.encoder_text = sequence.job->request.prompt;
+  for (const int32_t token : sequence.ahead) draft.chooser.take(token);
+  return draft;
+}
+
+// Asks the drafter for the sequences that decode.
+void Engine::guess() {
+  if (!drafter_) return;
+  std::vector<Sequence*> decoding;
+  for (const auto& [id, sequence] : sequences_) {
+    sequence->drop_guesses();
+    if (sequence->cache && !sequence->leads &&
+        cache_.length(*sequence->cache) + 1 == sequence->size())
+      decoding.push_back(sequence.get());
+  }
+  std::vector<Draft> drafts;
+  for (Sequence* sequence : decoding)
+    if (sequence->job->request.speculate)
+      if (auto draft = draft_of(*sequence, std::ssize(decoding))) drafts.push_back(*draft);
+  if (drafts.empty()) return;
+  const auto start = std::chrono::steady_clock::now();
+  drafter_->guess(drafts);
+  int64_t guesses = 0;
+  for (Draft& draft : drafts) {
+    auto& ahead = sequences_.at(draft.sequence)->ahead;
+    const auto allowed = static_cast<int64_t>(draft.chooser.allowed(draft.guesses));
+    ahead.insert(ahead.end(), draft.guesses.begin(), draft.guesses.begin() + allowed);
+    guesses += allowed;
+  }
+  if (guesses > 0) depth_.drafted(guesses, seconds_since(start));
+}
+
+void Engine::finish(int64_t id, FinishReason reason, std::exception_ptr error) {
+  const auto node = sequences_.extract(id);
+  Sequence& sequence = *node.mapped();
+  if (sequence.cache) publish(sequence, sequence.size() - 1);
+  start_over(sequence);
+  if (drafter_) drafter_->forget(id, sequence.text);
+  scheduler_.remove(id);
+  const Job& job = *sequence.job;
+  // The choices that wait for this one to read the prompt end with it.
+  std::vector<int64_t> followers;
+  if (sequence.leads && sequence.choice == 0)
+    for (const auto& [other, each] : sequences_)
+      if (each->job == sequence.job) followers.push_back(other);
+  {
+    const std::lock_guard lock(mutex_);
+    ++statistics_.finished;
+    statistics_.guessed_tokens += sequence.guessed;
+    statistics_.accepted_tokens += sequence.accepted;
+  }
+  if (job.request.on_finish)
+    job.request.on_finish({.choice = sequence.choice,
+                           .reason = reason,
+                           .prompt_tokens = std::ssize(job.request.prompt),
+                           .cached_tokens = std::max<int64_t>(0, job.cached_tokens),
+                           .new_tokens = std::ssize(sequence.new_tokens()),
+                           .guessed_tokens = sequence.guessed,
+                           .accepted_tokens = sequence.accepted,
+                           .forced_tokens = sequence.forced,
+                           .error = error});
+  for (const int64_t other : followers) finish(other, reason, error);
+}
+
+}  // namespace lathe

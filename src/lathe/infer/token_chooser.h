@@ -1,0 +1,41 @@
+// How one choice of a request gets its tokens from logits: the constraint, the samplers, the random
+// stream. A copy goes on apart, so a draft can choose as its sequence would.
+#pragma once
+
+#include <optional>
+#include <span>
+#include <vector>
+
+#include "lathe/constraint/constraint.h"
+#include "lathe/infer/request.h"
+#include "lathe/infer/sampler/chain.h"
+
+namespace lathe {
+
+// Not thread-safe.
+class TokenChooser {
+ public:
+  // The request and the chain must outlive it.
+  TokenChooser(const Request& request, const SamplerChain& chain, int64_t choice);
+
+  // Token number new_tokens.size() of the choice, from its logits [V], which are overwritten. Errors:
+  // those of the samplers; kNumeric if they choose what the constraint forbids.
+  int32_t next(std::span<float> logits, std::span<const int32_t> new_tokens);
+  // Takes a token that the constraint forces.
+  void take(int32_t token);
+
+  // What must follow, token by token; empty without a constraint.
+  std::vector<int32_t> forced();
+  // How many of these tokens the constraint allows, one after the other.
+  size_t allowed(std::span<const int32_t> tokens);
+  bool finished() const { return matcher_ && matcher_->finished(); }  // the constraint has ended
+
+ private:
+  const Request* request_;
+  const SamplerChain* chain_;
+  Rng stream_;
+  std::optional<Matcher> matcher_;
+  SamplerState state_;  // what samplers remember of the tokens so far
+};
+
+}  // namespace lathe
