@@ -8,6 +8,7 @@
 #include "infer/oracle.h"
 #include "io/temp_folder.h"
 #include "lathe/infer/engine.h"
+#include "lathe/infer/speculation/prompt_lookup.h"
 #include "lathe/model/adapter/merge.h"
 #include "lathe/model/load_model.h"
 #include "model/adapter_testing.h"
@@ -91,7 +92,7 @@ void expect_nothing_lost(const Engine& engine) {
 }
 
 struct Seen {
-  int64_t cached = 0, preemptions = 0;
+  int64_t cached = 0, preemptions = 0, accepted = 0;
 };
 
 void check_plan(const MakeModel& make, const Rng& draw, DType dtype, Seen* seen) {
@@ -99,11 +100,14 @@ void check_plan(const MakeModel& make, const Rng& draw, DType dtype, Seen* seen)
   const std::vector<Adapter> loras = {random_lora(*model, draw.fork("a")),
                                       random_lora(*model, draw.fork("b"))};
   const auto small = static_cast<int64_t>(draw.fork("cache").below(0, 3));
-  Engine engine(*model, {.block_size = 2 + small,
-                         .cache_tokens = 30 + 40 * small,
-                         .text_tokens = 40,
-                         .token_budget = 5 + 20 * small,
-                         .max_sequences = 5});
+  const bool guesses = !tokens_compete(model->config()) && draw.fork("guesses").below(0, 2) == 0;
+  Engine engine(*model,
+                {.block_size = 2 + small,
+                 .cache_tokens = 30 + 40 * small,
+                 .text_tokens = 40,
+                 .token_budget = 5 + 20 * small,
+                 .max_sequences = 5},
+                guesses ? std::make_unique<PromptLookup>() : nullptr);
   auto all = random_requests(draw, *model, loras, random_steering(*model, draw.fork("s")));
   for (Planned& planned : all) listen(planned);
   bool busy = true;
@@ -133,6 +137,7 @@ void check_plan(const MakeModel& make, const Rng& draw, DType dtype, Seen* seen)
   }
   seen->cached += engine.statistics().cached_tokens;
   seen->preemptions += engine.statistics().preemptions;
+  seen->accepted += engine.statistics().accepted_tokens;
 }
 
 struct Kind {
@@ -187,6 +192,7 @@ TEST_P(AdaptersInTheEngine, EachRequestIsWhatItIsAloneAndMerged) {
     }
     EXPECT_EQ(seen.cached > 0, GetParam().shares);
     EXPECT_TRUE(seen.preemptions > 0 || !GetParam().shares);
+    EXPECT_TRUE(seen.accepted > 0 || !GetParam().shares);
   }
 }
 
