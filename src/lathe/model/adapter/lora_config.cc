@@ -85,11 +85,12 @@ void check_supported(const Json& tree, const std::string& where) {
       "PEFT's merge_and_unload(), and give the merged model",
       type);
   for (const auto& [key, what] : kUnsupported)
-    require(!tree.contains(key) || is_off(tree[std::string(key)]), ErrorKind::kConfig, where,
-            "{} is set: {}, which is not supported (LoRA, rsLoRA, rank_pattern and alpha_pattern "
-            "are); merge the adapter into its base with PEFT's merge_and_unload(), and give the "
-            "merged model",
-            key, what);
+    require(
+        !tree.contains(key) || is_off(tree[std::string(key)]), ErrorKind::kConfig, where,
+        "{} is set ({}), but of LoRA only the matrices A and B are supported, with rsLoRA, "
+        "rank_pattern and alpha_pattern; merge the adapter into its base with PEFT's merge_and_unload(), and give the "
+        "merged model",
+        key, what);
   if (const auto bias = tree.find("bias"); bias != tree.end())
     require(bias->is_null() || *bias == "none", ErrorKind::kConfig, where,
             "bias is {}: biases that were trained are not supported, expected \"none\"; merge the "
