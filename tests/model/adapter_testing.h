@@ -1,11 +1,66 @@
-// Adapters for models that are not on disk.
+// Adapters for models that are not on disk, and golden ones (tools/make_adapter_goldens.py).
 #pragma once
 
+#include <filesystem>
+#include <map>
+
 #include "lathe/base/rng.h"
+#include "lathe/io/safetensors.h"
+#include "lathe/model/adapter/lora_config.h"
 #include "lathe/model/adapter/row_adapters.h"
 #include "model/grid.h"
 
 namespace lathe::testing {
+
+inline std::filesystem::path goldens() {
+  return std::filesystem::path(LATHE_TEST_DIR) / "model" / "goldens";
+}
+
+inline Tensor array_of(const SafetensorsReader& reader, const std::string& name) {
+  const ArraySpan* array = reader.find(name);
+  require(array != nullptr, ErrorKind::kFormat, "golden", "no '{}'", name);
+  Tensor t(Shape(std::span<const int64_t>(array->shape)),
+           array->dtype == "I32" ? DType::kI32 : DType::kF32);
+  std::copy(array->bytes.begin(), array->bytes.end(), t.raw());
+  return t;
+}
+
+inline std::filesystem::path base_of(const std::string& adapter) {
+  return goldens() /
+         read_lora_config(goldens() / "adapters" / adapter / "adapter_config.json").base / "model";
+}
+
+inline ModelInputs inputs_of(const SafetensorsReader& given) {
+  const bool encoder = given.find("decoder_input_ids") != nullptr;
+  ModelInputs all{.rows = Rows::of(array_of(given, encoder ? "decoder_input_ids" : "input_ids"))};
+  if (encoder) all.text = Rows::of(array_of(given, "input_ids"));
+  return all;
+}
+
+// The same for all sequences.
+inline RowAdapters everywhere(const Adaptation& what, const ModelInputs& inputs) {
+  return RowAdapters(
+      std::vector<Adaptation>(static_cast<size_t>(inputs.rows.sequences.count()), what),
+      inputs.rows.sequences, inputs.text ? &inputs.text->sequences : nullptr);
+}
+
+inline Tensor logits_with(const Transformer& model, const ModelInputs& inputs,
+                          const Adaptation& what) {
+  const RowAdapters adapters = everywhere(what, inputs);
+  ModelPass pass(model, {.adapters = &adapters});
+  return pass.logits(pass.hidden(inputs)).value;
+}
+
+using Arrays = std::map<std::string, Tensor>;
+
+inline void write_arrays(const std::filesystem::path& path, const Arrays& arrays) {
+  std::vector<ArraySpan> spans;
+  for (const auto& [name, t] : arrays) {
+    const auto dims = t.shape().dims();
+    spans.push_back({name, "F32", {dims.begin(), dims.end()}, {t.raw(), t.bytes()}});
+  }
+  write_safetensors(path, spans);
+}
 
 inline Tensor random_matrix(const Rng& rng, int64_t rows, int64_t columns, double std,
                             const Transformer& like) {
