@@ -10,6 +10,7 @@
 #include "lathe/base/error.h"
 #include "lathe/cli/commands/model/chat_loop.h"
 #include "lathe/io/json_file.h"
+#include "lathe/model/adapter/merge.h"
 #include "lathe/model/load_model.h"
 
 namespace lathe {
@@ -116,6 +117,37 @@ TEST(ChatSession, AnswersTheSameAgainAndStops) {
   EXPECT_EQ(stopped.reason, FinishReason::kStopped);
   for (int i = 0; i < 4; ++i) c.add_user("abc");
   EXPECT_THROW(answer(), Error);  // longer than the model's positions
+}
+
+// A conversation has its adapters, as the model has into which they were merged.
+TEST(ChatSession, AnswersWithAdapters) {
+  const fs::path goldens = fs::path(LATHE_TEST_DIR) / "model" / "goldens";
+  const TempFolder folder;
+  Json vocabulary = Json::object();
+  for (int id = 0; id < 29; ++id) vocabulary[std::string(1, static_cast<char>('A' + id))] = id;
+  write_json_file(folder / "tokenizer.json",
+                  {{"pre_tokenizer", nullptr},
+                   {"decoder", {{"type", "Fuse"}}},
+                   {"model", {{"type", "BPE"}, {"merges", Json::array()}, {"vocab", vocabulary}}},
+                   {"added_tokens", Json::array()}});
+  const Tokenizer tokenizer = load_tokenizer((folder / "tokenizer.json").string());
+  const ChatTemplate chat_template("{{ messages[0].content }}", "t", Json::object());
+  GenerationConfig config;
+  config.temperature = 0;
+  config.ignore_eos = true;
+  config.max_new_tokens = 6;
+  Conversation c;
+  c.add_user("ABCAB");
+  const auto answer = [&](const Transformer& model, const Adaptation& adaptation) {
+    ChatSession session(model, tokenizer, chat_template, config, 4096, adaptation);
+    return session.answer(c, {}, [] { return false; }).text;
+  };
+  auto model = load_model(goldens / "gpt2" / "model", {});
+  const Adaptation adaptation{.loras = {load_lora(goldens / "adapters" / "gpt2", *model)}};
+  const std::string plain = answer(*model, {}), adapted = answer(*model, adaptation);
+  EXPECT_NE(plain, adapted);
+  model = merge_adapters(std::move(model), adaptation.loras);
+  EXPECT_EQ(answer(*model, {}), adapted);
 }
 
 TEST(ChatCommand, AModelWithoutATemplateIsRefused) {

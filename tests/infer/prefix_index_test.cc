@@ -69,5 +69,33 @@ TEST(PrefixIndex, RefusesOtherSizes) {
   EXPECT_THROW(index.add({}, Tokens{1, 2}, Tokens{}), Error);
 }
 
+TEST(PrefixIndex, ChainsOfDifferentRootsNeverMeet) {
+  EXPECT_EQ(PrefixIndex::root("").serial, 0u);
+  EXPECT_TRUE(PrefixIndex::is_root(0));
+  const auto a = PrefixIndex::root("a"), b = PrefixIndex::root("b");
+  EXPECT_TRUE(PrefixIndex::is_root(a.serial) && PrefixIndex::is_root(b.serial));
+  EXPECT_EQ(a.serial, PrefixIndex::root("a").serial);
+  // Also where all hashes are equal.
+  for (const bool collide : {false, true}) {
+    PrefixIndex index(
+        1, 1,
+        collide
+            ? [](uint64_t parent,
+                 std::span<const int32_t>
+                     t) { return parent > 9 ? uint64_t{5} : parent + static_cast<uint64_t>(t[0]); }
+            : PrefixIndex::Hash());
+    const auto one = index.add(a, Tokens{1}, Tokens{0});
+    ASSERT_TRUE(one.has_value());
+    EXPECT_FALSE(PrefixIndex::is_root(one->serial));
+    EXPECT_EQ(index.find(Tokens{1}, a).size(), 1u);
+    EXPECT_TRUE(index.find(Tokens{1}, b).empty());
+    EXPECT_TRUE(index.find(Tokens{1}).empty());
+    EXPECT_EQ(index.add(b, Tokens{1}, Tokens{1}).has_value(), !collide);
+    EXPECT_EQ(index.find(Tokens{1}, a).size(), 1u);
+    index.forget(0, 0);
+    EXPECT_TRUE(index.find(Tokens{1}, a).empty());
+  }
+}
+
 }  // namespace
 }  // namespace lathe::testing

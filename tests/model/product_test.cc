@@ -15,6 +15,7 @@
 #include "lathe/ops/elementwise.h"
 #include "lathe/ops/embedding.h"
 #include "lathe/ops/linear.h"
+#include "lathe/ops/moe.h"
 #include "model/checks.h"
 
 namespace lathe::testing {
@@ -66,7 +67,12 @@ class Doubling : public Adapters {
     met_.insert(p.name);
     return ops::add(y, ops::linear(x, pass.use(p), Var()));
   }
-  Var add_to_weight(const Pass&, const Parameter& p, const Var& w) const override {
+  Var add_to_expert_product(const Pass& pass, const Parameter& p, const Var& x, const Var& y,
+                            const ops::ExpertPlan& plan) const override {
+    met_.insert(p.name);
+    return ops::add(y, ops::grouped_linear(x, pass.use(p), Var(), plan));
+  }
+  Var add_to_weight(const Pass&, const Parameter& p, const Var& w, size_t) const override {
     met_.insert(p.name);
     return ops::scale(w, 2.0);
   }

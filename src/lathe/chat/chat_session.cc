@@ -61,11 +61,13 @@ bool Conversation::waits_for_answer() const {
 
 ChatSession::ChatSession(const Transformer& model, const Tokenizer& tokenizer,
                          const ChatTemplate& chat_template, GenerationConfig config,
-                         int64_t context)
+                         int64_t context, const Adaptation& adaptation)
     : tokenizer_(tokenizer),
       template_(chat_template),
       config_(std::move(config)),
-      engine_(model, options_for(model, context)) {}
+      engine_(model, options_for(model, context)),
+      adapters_(engine_.load_adapters(adaptation.loras)),
+      steering_(adaptation.steering) {}
 
 ChatAnswer ChatSession::answer(const Conversation& conversation,
                                const std::function<void(std::string_view)>& on_text,
@@ -73,6 +75,8 @@ ChatAnswer ChatSession::answer(const Conversation& conversation,
   const std::string text =
       template_.text({{"messages", conversation.messages()}, {"add_generation_prompt", true}});
   Request request{.prompt = tokenizer_.encode(text), .sampling = config_};
+  request.adapters = adapters_;
+  request.steering = steering_;
   const int64_t room = engine_.room().new_tokens(std::ssize(request.prompt));
   const int64_t held = engine_.options().cache_tokens - std::ssize(request.prompt) -
                        2 * engine_.options().block_size;

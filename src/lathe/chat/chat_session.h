@@ -45,7 +45,8 @@ class ChatSession {
  public:
   // The cache holds `context` tokens, or as many as the model's positions allow if that is less.
   ChatSession(const Transformer& model, const Tokenizer& tokenizer,
-              const ChatTemplate& chat_template, GenerationConfig config, int64_t context);
+              const ChatTemplate& chat_template, GenerationConfig config, int64_t context,
+              const Adaptation& adaptation = {});
 
   // The answer to the last message. `on_text` gets its parts as they are certain; once
   // `should_stop` says so, the answer ends there. Errors: kData for a conversation that is too long
@@ -61,6 +62,8 @@ class ChatSession {
   const ChatTemplate& template_;
   GenerationConfig config_;
   Engine engine_;
+  std::vector<std::string> adapters_;
+  std::optional<Steering> steering_;
 };
 
 }  // namespace lathe

@@ -113,11 +113,17 @@ std::optional<Refusal> Engine::refuse_size(int64_t length, int64_t wanted) const
 Submission Engine::submit(Request request) {
   if (auto refusal = refuse(request)) return {0, std::move(refusal)};
   std::unique_ptr<Job> job;
+  const char* part = "adapters";
   try {
+    Adaptation adaptation = adaptation_of(request);
+    part = "sampler";
     SamplerChain chain(request.sampling);
     job = std::make_unique<Job>(Job{0, std::move(request), std::move(chain)});
+    job->adaptation_identity = adaptation.identity();
+    job->root = PrefixIndex::root(job->adaptation_identity);
+    job->adaptation = std::move(adaptation);
   } catch (const Error& e) {
-    return {0, Refusal{Refusal::Reason::kInvalid, "sampler", e.what()}};
+    return {0, Refusal{Refusal::Reason::kInvalid, part, e.what()}};
   }
   job->prefix = prefix_of(job->request.prompt, model_.config());
   const std::lock_guard lock(mutex_);
@@ -202,7 +208,8 @@ void Engine::begin(std::unique_ptr<Job> owned) {
 bool Engine::step() {
   take_inbox();
   guess();
-  const auto shares = scheduler_.plan(*this);
+  auto shares = scheduler_.plan(*this);
+  group_by_adapters(shares);
   if (!shares.empty()) {
     try {
       const Computed pass = run_pass(shares);
@@ -242,7 +249,7 @@ void Engine::fail_all(const std::vector<Scheduler::Share>& shares,
 
 void Engine::open(Sequence& sequence) {
   Job& job = *sequence.job;
-  sequence.cache = cache_.open();
+  sequence.cache = cache_.open(job.root);
   int64_t cached = 0;
   if (shares_prefixes_ && job.request.share_prefix)
     cached = cache_.adopt(*sequence.cache, sequence.text, sequence.size() - 1);
@@ -353,7 +360,10 @@ std::string Engine::description() const {
 
 EngineStatistics Engine::statistics() const {
   const std::lock_guard lock(mutex_);
-  return statistics_;
+  EngineStatistics all = statistics_;
+  all.adapters = std::ssize(adapters_.names());
+  all.adapter_bytes = static_cast<int64_t>(adapters_.bytes());
+  return all;
 }
 
 }  // namespace lathe

@@ -21,6 +21,7 @@
 #include <memory>
 #include <mutex>
 
+#include "lathe/infer/adapter_registry.h"
 #include "lathe/infer/cache_plan.h"
 #include "lathe/infer/paged_cache.h"
 #include "lathe/infer/request.h"
@@ -28,6 +29,7 @@
 #include "lathe/infer/scheduler.h"
 #include "lathe/infer/speculation/draft_depth.h"
 #include "lathe/infer/speculation/drafter.h"
+#include "lathe/model/adapter/row_adapters.h"
 #include "lathe/model/model_pass.h"
 #include "lathe/model/transformer.h"
 
@@ -40,6 +42,7 @@ struct EngineStatistics {
   int64_t new_tokens = 0;
   int64_t prompt_tokens = 0, cached_tokens = 0;  // of requests that began
   int64_t preemptions = 0, finished = 0;
+  int64_t adapters = 0, adapter_bytes = 0;  // loaded; bytes with those that are in use still
   int64_t guessed_tokens = 0, accepted_tokens = 0;  // speculation
   int64_t forced_tokens = 0;                        // by constraints
 };
@@ -60,6 +63,15 @@ class Engine : private SchedulerHost {
   Submission submit(Request request);
   // Ends what is left of it, with kCancelled; nothing if it has ended.
   void cancel(uint64_t id);
+
+  // Adapters that requests may name, at any time from any thread (adapter_registry.h). A request
+  // keeps what it was taken with; requests with different adapters run in one batch.
+  void load_adapter(const std::string& name, std::shared_ptr<const LoraAdapter> adapter);
+  bool unload_adapter(const std::string& name);
+  std::vector<std::string> adapters() const;
+  // Loads these under names of their own and returns the names.
+  std::vector<std::string> load_adapters(
+      const std::vector<std::shared_ptr<const LoraAdapter>>& all);
 
   // One pass; false if there was nothing to do.
   bool step();
@@ -100,6 +112,10 @@ class Engine : private SchedulerHost {
 
   std::optional<Refusal> refuse(const Request& request) const;
   std::optional<Refusal> refuse_size(int64_t length, int64_t wanted) const;
+  Adaptation adaptation_of(const Request& request) const;
+  void group_by_adapters(std::vector<Scheduler::Share>& shares) const;
+  std::unique_ptr<RowAdapters> adapters_of(const std::vector<Scheduler::Share>& shares,
+                                           const Sequences& rows, const Sequences* text) const;
   void take_inbox();
   void begin(std::unique_ptr<Job> job);
   void open(Sequence& sequence);
@@ -107,8 +123,7 @@ class Engine : private SchedulerHost {
   ModelInputs begin_pass(const std::vector<Scheduler::Share>& shares);
   Computed run_pass(const std::vector<Scheduler::Share>& shares);
   bool takes_singly(const Sequence& sequence) const;
-  void choose_rows(const std::vector<Scheduler::Share>& shares, Computed& pass,
-                   const ModelPass& model) const;
+  void choose_rows(const std::vector<Scheduler::Share>& shares, Computed& pass) const;
   void take_logits(const std::vector<Scheduler::Share>& shares, const Computed& pass);
   void publish(const Sequence& sequence, int64_t count);
   void fork_choices(Sequence& first);
@@ -131,6 +146,7 @@ class Engine : private SchedulerHost {
   const Transformer& model_;
   EngineOptions options_;
   Room room_;
+  AdapterRegistry adapters_;
   PagedCache cache_;
   Scheduler scheduler_;
   std::unique_ptr<Drafter> drafter_;

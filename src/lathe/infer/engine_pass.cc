@@ -49,9 +49,9 @@ bool Engine::takes_singly(const Sequence& sequence) const {
 
 // Which logits are wanted of a pass: those that follow the end of each text and its guesses, and those
 // that follow what is certain only if they are needed for it.
-void Engine::choose_rows(const std::vector<Scheduler::Share>& shares, Computed& pass,
-                         const ModelPass& model) const {
-  std::vector<int64_t> wanted;  // rows of the pass
+void Engine::choose_rows(const std::vector<Scheduler::Share>& shares, Computed& pass) const {
+  std::vector<int64_t> wanted;   // rows of the pass
+  std::vector<int64_t> lengths;  // of what is wanted of each sequence
   for (size_t b = 0; b < shares.size(); ++b) {
     const Sequence& sequence = *sequences_.at(shares[b].id);
     const auto row = static_cast<int64_t>(b);
@@ -63,9 +63,12 @@ void Engine::choose_rows(const std::vector<Scheduler::Share>& shares, Computed& 
       wanted.push_back(pass.rows.sequences.first(row) + at - context);
       pass.of.back().rows.emplace_back();
     }
+    lengths.push_back(std::ssize(pass.of.back().rows));
   }
   if (wanted.empty()) return;
-  pass.logits = model.logits(Var(rows_of(pass.hidden, wanted))).value.to(DType::kF32);
+  const auto adapters = adapters_of(shares, Sequences(lengths), nullptr);
+  const Var rows(rows_of(pass.hidden, wanted));
+  pass.logits = model_.logits({.adapters = adapters.get()}, rows).value.to(DType::kF32);
   const auto vocabulary = static_cast<size_t>(pass.logits.size(1));
   float* next = pass.logits.data<float>();
   for (LogitRows& of : pass.of)
@@ -78,7 +81,9 @@ void Engine::choose_rows(const std::vector<Scheduler::Share>& shares, Computed& 
 Engine::Computed Engine::run_pass(const std::vector<Scheduler::Share>& shares) {
   const auto start = std::chrono::steady_clock::now();
   const ModelInputs inputs = begin_pass(shares);
-  ModelPass model(model_, {.cache = &cache_});
+  const auto adapters =
+      adapters_of(shares, inputs.rows.sequences, inputs.text ? &inputs.text->sequences : nullptr);
+  ModelPass model(model_, {.cache = &cache_, .adapters = adapters.get()});
   Computed pass{.rows = inputs.rows, .hidden = {}, .logits = {}, .of = {}};
   pass.hidden = model.hidden(inputs).value;
   cache_.end_pass(inputs.rows);
@@ -86,7 +91,7 @@ Engine::Computed Engine::run_pass(const std::vector<Scheduler::Share>& shares) {
     const Sequence& sequence = *sequences_.at(share.id);
     publish(sequence, sequence.size());
   }
-  choose_rows(shares, pass, model);
+  choose_rows(shares, pass);
   if (pass.logits.defined() && pass.logits.size(0) == pass.rows.tokens())
     depth_.passed(pass.rows.tokens(), seconds_since(start));
   const std::lock_guard lock(mutex_);

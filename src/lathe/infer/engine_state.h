@@ -16,6 +16,9 @@ struct Engine::Job {
   SamplerChain chain;
   int64_t prefix = 0;          // tokens at the beginning that see each other
   int64_t cached_tokens = -1;  // until it begins
+  Adaptation adaptation = {};
+  std::string adaptation_identity = {};
+  PrefixIndex::Link root = {};  // of its prefixes
 };
 
 struct Engine::Sequence {

@@ -77,6 +77,7 @@ IdRows generate(const Transformer& model, const GenerationConfig& config,
   check(model, config.max_new_tokens, request.prompts);
   if (config.max_new_tokens == 0) return out;
   Engine engine(model, options_for(model, config.max_new_tokens, request.prompts));
+  const std::vector<std::string> adapters = engine.load_adapters(request.adaptation.loras);
   std::exception_ptr error;
   for (size_t row = 0; row < out.size(); ++row) {
     const auto on_token = [&, row](const NewToken& token) {
@@ -92,6 +93,8 @@ IdRows generate(const Transformer& model, const GenerationConfig& config,
                                             .sampling = config,
                                             .stream = row,
                                             .constraint = request.constraint,
+                                            .adapters = adapters,
+                                            .steering = request.adaptation.steering,
                                             .share_prefix = false,
                                             .on_token = on_token,
                                             .on_finish = on_finish});

@@ -5,6 +5,7 @@
 #include <memory>
 
 #include "lathe/infer/sampler/generation_config.h"
+#include "lathe/model/adapter/row_adapters.h"
 #include "lathe/model/transformer.h"
 
 namespace lathe {
@@ -17,6 +18,7 @@ struct GenerateRequest {
   // all rows and is thrown on.
   std::function<bool(size_t row, int32_t token)> on_token;
   std::shared_ptr<const Constraint> constraint = {};  // as in request.h
+  Adaptation adaptation = {};                         // of all rows
 };
 
 // The maximum number of new tokens after a prompt of `length` tokens: they must fit into the trained

@@ -68,8 +68,9 @@ size_t PagedCache::bytes() const {
   return total;
 }
 
-PagedCache::Id PagedCache::open() {
+PagedCache::Id PagedCache::open(const PrefixIndex::Link& root) {
   Sequence fresh;
+  fresh.chain = root;
   fresh.tables.resize(groups_.size());
   sequences_.emplace(next_id_, std::move(fresh));
   return next_id_++;
@@ -114,7 +115,7 @@ int64_t PagedCache::first_needed(const Group& group, int64_t length) const {
 
 int64_t PagedCache::adopt(Id id, std::span<const int32_t> tokens, int64_t most) {
   Sequence& sequence = sequences_.at(id);
-  const auto chain = index_.find(tokens);
+  const auto chain = index_.find(tokens, *sequence.chain);
   const auto holds = [&](size_t g, int64_t begin, int64_t end) {
     for (int64_t i = begin; i < end; ++i)
       if (index_.at(chain[static_cast<size_t>(i)])->blocks[g] == PrefixIndex::kAbsent) return false;

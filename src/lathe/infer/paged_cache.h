@@ -44,8 +44,9 @@ class PagedCache : public AttentionCache {
   PagedCache(const PagedCache&) = delete;
   PagedCache& operator=(const PagedCache&) = delete;
 
-  // A sequence without tokens, and its end.
-  Id open();
+  // A sequence without tokens, and its end. Only sequences that begin at the same root share prefixes
+  // (PrefixIndex::root()).
+  Id open(const PrefixIndex::Link& root = {});
   void close(Id id);
   // A sequence that holds what `id` holds. Memory is needed only when they part.
   Id fork(Id id);

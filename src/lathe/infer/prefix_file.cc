@@ -36,7 +36,8 @@ struct Table {
     std::map<uint64_t, int32_t> number;  // of a serial
     cache.index().for_each([&](const Link& link, const Entry& entry) {
       const auto parent = number.find(entry.parent);
-      if (entry.parent != 0 && parent == number.end()) return;  // cannot be found any more
+      // Of a text with adapters, or one that cannot be found any more.
+      if (entry.parent != 0 && parent == number.end()) return;
       number.emplace(link.serial, static_cast<int32_t>(entries.size()));
       parents.push_back(entry.parent == 0 ? -1 : parent->second);
       tokens.insert(tokens.end(), entry.tokens.begin(), entry.tokens.end());

@@ -1,6 +1,9 @@
 // The known prefixes of a cache on disk, so that a server that starts again need not read them
 // again. docs/formats.md describes the file: safetensors with a hash of everything in it.
 //
+// Only what was computed without adapters is kept: a file of the base's prefixes serves whatever
+// adapters are loaded next time.
+//
 // The keys and values in a file are right only for the model, the arithmetic and the kernels that
 // made them; cache_identity() is a hash of all of these, and a file with another one is refused.
 #pragma once
@@ -15,7 +18,7 @@ namespace lathe {
 // Of the configuration, the weights, the type of activations and the instruction-set level.
 std::string cache_identity(const Transformer& model);
 
-// Writes every block that can be found. Returns how many entries of the index that are. Errors: kIo.
+// Writes every block without adapters that can be found. Returns how many entries of the index that are. Errors: kIo.
 int64_t save_prefixes(const PagedCache& cache, const std::string& identity,
                       const std::filesystem::path& path);
 

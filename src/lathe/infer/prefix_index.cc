@@ -4,6 +4,7 @@
 
 #include "lathe/base/error.h"
 #include "lathe/base/rng.h"
+#include "lathe/io/hash.h"
 
 namespace lathe {
 namespace {
@@ -19,14 +20,22 @@ uint64_t mixed_hash(uint64_t parent, std::span<const int32_t> tokens) {
 PrefixIndex::PrefixIndex(int64_t block_size, size_t groups, Hash hash)
     : block_size_(block_size), hash_(hash ? std::move(hash) : mixed_hash), of_block_(groups) {}
 
+PrefixIndex::Link PrefixIndex::root(std::string_view identity) {
+  if (identity.empty()) return {};
+  const std::string hash = hash_text(identity);  // 128 bits
+  const auto half = [&](size_t at) { return std::stoull(hash.substr(at, 16), nullptr, 16); };
+  return {half(0), half(16) | uint64_t{1} << 63};
+}
+
 const PrefixIndex::Entry* PrefixIndex::at(const Link& link) const {
   const auto found = entries_.find(link.hash);
   return found != entries_.end() && found->second.serial == link.serial ? &found->second : nullptr;
 }
 
-std::vector<PrefixIndex::Link> PrefixIndex::find(std::span<const int32_t> tokens) const {
+std::vector<PrefixIndex::Link> PrefixIndex::find(std::span<const int32_t> tokens,
+                                                 const Link& root) const {
   std::vector<Link> chain;
-  Link last;
+  Link last = root;
   for (; static_cast<int64_t>(tokens.size()) >= block_size_;
        tokens = tokens.subspan(static_cast<size_t>(block_size_))) {
     const auto block = tokens.first(static_cast<size_t>(block_size_));
@@ -75,7 +84,7 @@ std::optional<PrefixIndex::Link> PrefixIndex::add(const Link& parent,
 
 // Its parent was evicted, so it cannot be found any more.
 bool PrefixIndex::is_orphan(const Entry& entry) const {
-  return entry.parent != 0 && at({entry.parent_hash, entry.parent}) == nullptr;
+  return !is_root(entry.parent) && at({entry.parent_hash, entry.parent}) == nullptr;
 }
 
 void PrefixIndex::remove(std::unordered_map<uint64_t, Entry>::iterator entry) {

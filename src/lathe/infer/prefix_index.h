@@ -5,6 +5,9 @@
 // A cache may keep a block of tokens in several places, one for each of its groups (paged_cache.h),
 // and some may be evicted before others; the index only says which are there.
 //
+// What a block holds depends on the adapters of its text, too: chains begin at a root, and only texts
+// with equal adapters have the same one.
+//
 // Not thread-safe.
 #pragma once
 
@@ -12,6 +15,7 @@
 #include <functional>
 #include <optional>
 #include <span>
+#include <string_view>
 #include <unordered_map>
 #include <vector>
 
@@ -26,6 +30,10 @@ class PrefixIndex {
   struct Link {
     uint64_t hash = 0, serial = 0;
   };
+  // Where the chains of texts begin that were computed with adapters of this identity; Link() for an
+  // empty one. The serial numbers of roots have the highest bit set, those of entries never.
+  static Link root(std::string_view identity);
+  static bool is_root(uint64_t serial) { return serial == 0 || serial >> 63 != 0; }
   struct Entry {
     uint64_t serial = 0, parent = 0, parent_hash = 0;  // serial numbers begin at 1
     std::vector<int32_t> tokens;
@@ -37,8 +45,9 @@ class PrefixIndex {
   // `hash` is for tests, which force collisions; the default is a mix of all bits.
   PrefixIndex(int64_t block_size, size_t groups, Hash hash = {});
 
-  // The entries of the longest chain that begins `tokens`, whole blocks only.
-  std::vector<Link> find(std::span<const int32_t> tokens) const;
+  // The entries of the longest chain from `root` that begins `tokens`, whole blocks only.
+  std::vector<Link> find(std::span<const int32_t> tokens, const Link& root) const;
+  std::vector<Link> find(std::span<const int32_t> tokens) const { return find(tokens, Link()); }
   const Entry* at(const Link& link) const;  // nullptr if it is no longer there
 
   // Adds the block `tokens` behind `parent`, or finds it; `blocks` are entered where the entry has

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "lathe/infer/sampler/generation_config.h"
+#include "lathe/model/adapter/steering.h"
 
 namespace lathe {
 
@@ -62,6 +63,10 @@ struct Request {
   std::optional<int64_t> logprobs = {};  // how many of the most likely tokens are reported
   // What each choice must fit, before any sampler; the end tokens of its vocabulary end the choice.
   std::shared_ptr<const Constraint> constraint = {};
+  // What acts on this text beside the model: adapters by the names under which the engine has them,
+  // which add up, and steering vectors.
+  std::vector<std::string> adapters = {};
+  std::optional<Steering> steering = {};
   bool speculate = true;     // if the engine has a drafter
   int64_t priority = 0;      // higher ones go first
   std::string client = {};   // clients of equal priority get equal shares
@@ -75,7 +80,8 @@ struct Request {
 // Why a request was not taken.
 struct Refusal {
   enum class Reason : uint8_t {
-    kInvalid,        // no prompt, ids outside the vocabulary, a sampler's value outside its limits
+    kInvalid,        // no prompt, ids outside the vocabulary, a sampler's value outside its limits,
+                     // an adapter that is not loaded, steering vectors of another model
     kPromptTooLong,  // for the trained positions, or for the cache
     kTooManyTokens,  // new ones, beyond the room after the prompt
     kQueueFull,

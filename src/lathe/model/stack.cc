@@ -1,5 +1,6 @@
 #include "lathe/model/stack.h"
 
+#include "lathe/nn/adapters.h"
 #include "lathe/nn/attention/memory.h"
 #include "lathe/ops/elementwise.h"
 
@@ -129,6 +130,8 @@ Var Stack::forward(const Forward& f, const Var& embedded, Recompute recompute) c
     const Forward layer = f.with_rng(f.rng.fork("layer").fork(i));
     const Block& block = *blocks_[i];
     x = again ? forward_again(block, layer, positions, x) : block.forward(layer, *positions, x);
+    if (f.pass->adapters != nullptr)
+      x = f.pass->adapters->add_to_layer_output(*f.pass, static_cast<int64_t>(i), x);
   }
   return final_norm_ ? final_norm_->forward(f, x) : x;
 }

@@ -49,7 +49,8 @@ std::optional<WeightRule> rule_for(const Family& family, std::string_view ours) 
   return std::nullopt;
 }
 
-// The name of a matrix whose module the family has a rule for.
+}  // namespace
+
 std::optional<std::string> matrix_on_disk(const Family& family, const std::string& module) {
   if (const auto rule = rule_for(family, module + ".weight")) return std::string(rule->disk);
   if (const auto rule = rule_for(family, module)) return std::string(rule->disk) + ".weight";
@@ -57,12 +58,13 @@ std::optional<std::string> matrix_on_disk(const Family& family, const std::strin
   return std::nullopt;
 }
 
-// "transformer." of "transformer.wte": what a head's model has before the names of its base model.
 std::string_view base_prefix(const Family& family) {
   const auto table = rule_for(family, "embedding");
   const size_t dot = table ? table->disk.find('.') : std::string_view::npos;
   return dot == std::string_view::npos ? std::string_view() : table->disk.substr(0, dot + 1);
 }
+
+namespace {
 
 const ArraySpan* find_wrapped(const ArrayReader& reader, const std::string& name) {
   if (const ArraySpan* found = reader.find(name)) return found;

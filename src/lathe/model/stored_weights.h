@@ -10,6 +10,7 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -52,6 +53,13 @@ void check_array(const ArraySpan* array, const DiskTensor& place, std::string_vi
 // The array of a folder for `name`, under that name or an older one; null if there is none.
 const ArraySpan* find_array(const ArrayReader& reader, const std::string& name,
                             const Family& family);
+
+// The name on disk of the matrix of a module of ours, "embedding" or "head"; absent if the family has
+// no rule for it.
+std::optional<std::string> matrix_on_disk(const Family& family, const std::string& module);
+// "transformer." of "transformer.wte": what the model with a head has before the names of its base
+// model.
+std::string_view base_prefix(const Family& family);
 
 // Whether the folder has both an output head and a token table that differs from it: such a model
 // is not tied, whatever config.json says.

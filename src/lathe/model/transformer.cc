@@ -99,6 +99,12 @@ DType Transformer::activation_type(const Parameter& table) const {
   return table.value.packed() != nullptr ? dtype_ : table.value.tensor().dtype();
 }
 
+Device Transformer::device() const {
+  for (const Parameter* p : parameters())
+    if (p->value.packed() == nullptr) return p->value.tensor().device();
+  return Device::kCpu;
+}
+
 Var Transformer::embed(const Forward& f, const Tensor& ids) const {
   const Var x = ops::scale(
       embedding_.forward(f, ids, activation_type(embedding_.weight)),
@@ -133,7 +139,7 @@ std::optional<int64_t> Transformer::longest_encoder_text() const {
 EncoderMemory Transformer::encode(const Forward& base, Recompute recompute) const {
   require(encoder_ != nullptr, ErrorKind::kData, "model",
           "body \"{}\" has no encoder; give the text as input_ids alone", config_.body);
-  Pass pass = *base.pass;
+  Pass pass = base.pass->of_text();
   pass.cache = nullptr;
   const Forward f{&pass, base.rows, base.rng.fork("encoder")};
   return {run(*encoder_, f, recompute), f.rows->sequences, f.rows->segments};
@@ -181,8 +187,7 @@ ops::OutputHead Transformer::head(const Pass& pass) const {
 
 Var Transformer::logits(const Pass& pass, const Var& hidden) const {
   const Parameter& weight = head_ ? head_->weight : embedding_.weight;
-  if (weight.value.packed() == nullptr) return ops::logits(hidden, head(pass));
-  const Var y = product(pass, weight, hidden, head_ ? head_->bias : head_bias_);
+  const Var y = wide_product(pass, weight, hidden, head_ ? head_->bias : head_bias_);
   return ops::soft_cap(y, config_.final_logit_softcapping);
 }
 

@@ -31,6 +31,9 @@ class Transformer : public Module {
   // Sets the type of activations if it is not the token table's: parameters may be narrower
   // (Parameter::widened_in_use).
   void set_activations(DType dtype) { activations_ = dtype; }
+  DType activations() const { return activation_type(embedding_.weight); }
+  // Where the parameters are.
+  Device device() const;
   // Draws every parameter from rng.fork(its path), so that one does not depend on another.
   void initialize(const Rng& rng);
 

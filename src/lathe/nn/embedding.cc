@@ -1,5 +1,6 @@
 #include "lathe/nn/embedding.h"
 
+#include "lathe/nn/adapters.h"
 #include "lathe/ops/embedding.h"
 
 namespace lathe {
@@ -10,9 +11,10 @@ Embedding::Embedding(int64_t rows, int64_t width, double init_std)
 }
 
 Var Embedding::forward(const Forward& f, const Tensor& ids, std::optional<DType> out_dtype) const {
-  if (const auto* packed = weight.value.packed())
-    return Var(packed->lookup(ids, out_dtype.value_or(DType::kF32)));
-  return ops::embedding(f.use(weight), ids, out_dtype);
+  const auto* packed = weight.value.packed();
+  const Var x = packed != nullptr ? Var(packed->lookup(ids, out_dtype.value_or(DType::kF32)))
+                                  : ops::embedding(f.use(weight), ids, out_dtype);
+  return f.pass->adapters != nullptr ? f.pass->adapters->add_to_lookup(*f.pass, weight, ids, x) : x;
 }
 
 }  // namespace lathe

@@ -1,5 +1,7 @@
 #include "lathe/nn/pass.h"
 
+#include "lathe/nn/adapters.h"
+
 namespace lathe {
 
 Var Pass::use(const Parameter& p) const {
@@ -11,6 +13,12 @@ Var Pass::use_wide(const Parameter& p) const {
   const Var v = use(p);
   const DType wide = v.value.dtype() == DType::kF64 ? DType::kF64 : DType::kF32;
   return v.value.dtype() == wide ? v : Var(v.value.to(wide));
+}
+
+Pass Pass::of_text() const {
+  Pass pass = *this;
+  if (adapters != nullptr) pass.adapters = &adapters->of_text();
+  return pass;
 }
 
 }  // namespace lathe

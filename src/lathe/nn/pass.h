@@ -31,6 +31,8 @@ struct Pass {
   // The same in the type of scores, for what is added to them: a model loaded for inference in 16
   // bits has its tables so too.
   Var use_wide(const Parameter& p) const;
+  // The same for products with the rows of the encoder's text.
+  Pass of_text() const;
 };
 
 }  // namespace lathe

@@ -4,7 +4,6 @@
 
 #include "lathe/ops/common.h"
 #include "lathe/ops/elementwise.h"
-#include "lathe/ops/linear.h"
 
 namespace lathe::ops {
 namespace {
@@ -54,11 +53,6 @@ int64_t count_labels(std::string_view op, const Tensor& labels, int64_t vocabula
 kernels::ActivationId tanh_id() { return kernels::find_activation("tanh"); }
 
 }  // namespace
-
-Var logits(const Var& hidden, const OutputHead& head) {
-  const DType sums = accumulation_type(hidden.value.dtype());
-  return soft_cap(linear(hidden, head.weight, head.bias, sums), head.softcap);
-}
 
 LabelledRows labelled_rows(std::string_view op, const Var& hidden, const OutputHead& head,
                            const Tensor& labels) {

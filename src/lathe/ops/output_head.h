@@ -19,9 +19,6 @@ struct OutputHead {
   OutputHead(Var w) : weight(std::move(w)) {}
 };
 
-// hidden [.., C] -> logits [.., V] in the accumulation dtype.
-Var logits(const Var& hidden, const OutputHead& head);
-
 // The inputs of a head's losses, checked and flattened.
 struct LabelledRows {
   Tensor hidden;      // [N, C]

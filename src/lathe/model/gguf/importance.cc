@@ -22,7 +22,13 @@ class InputSquares : public Adapters {
     add(weight, x.value);
     return y;
   }
-  Var add_to_weight(const Pass&, const Parameter&, const Var& w) const override { return w; }
+  Var add_to_expert_product(const Pass&, const Parameter&, const Var&, const Var& y,
+                            const ops::ExpertPlan&) const override {
+    return y;
+  }
+  Var add_to_weight(const Pass&, const Parameter&, const Var& w, size_t) const override {
+    return w;
+  }
 
   void add(const Parameter& weight, const Tensor& input) const {
     const int64_t columns = weight.shape[1];

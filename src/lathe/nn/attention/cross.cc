@@ -56,8 +56,11 @@ class CrossAttention : public Attention {
  private:
   ops::KeyValues made_of_memory(const Forward& f) const {
     const int64_t width = options_.kv_heads * options_.head_dim;
+    const Pass of_text = f.pass->of_text();
+    Forward read = f;
+    read.pass = &of_text;
     const auto kv =
-        ops::split_channels(key_value_.forward(f, f.memory->states), std::array{width, width});
+        ops::split_channels(key_value_.forward(read, f.memory->states), std::array{width, width});
     return ops::KeyValues::packed(norms_.key(f, ops::split_heads(kv[0], options_.kv_heads)),
                                   ops::split_heads(kv[1], options_.kv_heads), f.memory->sequences);
   }

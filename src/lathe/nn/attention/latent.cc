@@ -101,16 +101,39 @@ class LatentAttention : public Attention {
 
   Var absorbed(const Forward& f, const PassPositions& positions, const Pieces& p) const {
     const int64_t rank = latent_.kv_lora_rank, value = latent_.v_head_dim;
-    // [H, nope + value, rank]
-    const Tensor up = whole_weight(*f.pass, key_value_up_.weight, p.latent.value.dtype())
-                          .value.reshape({options_.heads, nope_ + value, rank});
+    const auto ups =
+        whole_weights(*f.pass, key_value_up_.weight, p.latent.value.dtype(), p.latent.shape()[0]);
     const Var q =
-        ops::join_channels(ops::multiply_heads(p.q_nope.value, up.narrow(1, 0, nope_)), p.q_rope);
+        ops::join_channels(multiply_heads(p.q_nope.value, ups,
+                                          [&](const Tensor& up) { return up.narrow(1, 0, nope_); }),
+                           p.q_rope);
     const Var k = ops::join_channels(ops::split_heads(p.latent, 1), p.k_rope);
     ops::KeyValues kv = keys_and_values(f, options_, k, Var());
     kv.v = Var(kv.k.value.narrow(2, 0, rank));
     const Var sum = attend(f, options_, positions, q, kv, sinks_);
-    return ops::multiply_heads(sum.value, up.narrow(1, nope_, value).transpose(1, 2));
+    return multiply_heads(sum.value, ups, [&](const Tensor& up) {
+      return up.narrow(1, nope_, value).transpose(1, 2);
+    });
+  }
+
+  // ops::multiply_heads() of each row with its part of the matrix [H, nope + value, rank] of all
+  // heads.
+  template <class F>
+  Var multiply_heads(const Tensor& x, const std::vector<WeightOfRows>& ups, F&& part) const {
+    const auto product = [&](const WeightOfRows& up) {
+      return ops::multiply_heads(
+          x.narrow(0, up.first, up.rows),
+          part(up.weight.value.reshape(
+              {options_.heads, nope_ + latent_.v_head_dim, latent_.kv_lora_rank})));
+    };
+    if (ups.size() == 1) return Var(product(ups[0]));
+    Tensor all;
+    for (const WeightOfRows& up : ups) {
+      const Tensor some = product(up);
+      if (!all.defined()) all = Tensor(some.shape().with(0, x.size(0)), x.dtype(), x.device());
+      all.narrow(0, up.first, up.rows).copy_from(some);
+    }
+    return Var(all);
   }
 
   AttentionShape options_;

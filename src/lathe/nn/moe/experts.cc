@@ -29,7 +29,7 @@ ExpertLinear::ExpertLinear(const Options& o)
 }
 
 Var ExpertLinear::forward(const Forward& f, const Var& x, const ops::ExpertPlan& plan) const {
-  return ops::grouped_linear(x, whole_weight(*f.pass, weight_, x.value.dtype()), bias_ ? f.use(*bias_) : Var(), plan);
+  return expert_product(*f.pass, weight_, x, bias_, plan);
 }
 
 void ExpertLinear::visit(ModuleVisitor& v) {

@@ -25,7 +25,7 @@ Var LinearRouter::logits(const Forward& f, const Var& x) const {
   Var input = ops::cast(x, x.value.dtype() == DType::kF64 ? DType::kF64 : DType::kF32);
   if (f.training() && !config_.jitter_experts)
     input = ops::jitter(input, config_.router_jitter_noise, f.rng.fork("router_jitter"));
-  return ops::router_logits(input, whole_weight(*f.pass, weight_, input.value.dtype()), bias_ ? f.use(*bias_) : Var());
+  return scores(*f.pass, weight_, input, bias_);
 }
 
 int64_t LinearRouter::even_share(int64_t tokens, int64_t choices, double factor) const {
@@ -48,10 +48,10 @@ ops::ExpertPlan LinearRouter::plan(const Forward& f, const Tensor& choices) cons
   for (int64_t b = 0; b < sequences.count(); ++b)
     if (const auto most = capacity(f, sequences.length(b), choices.size(1)))
       capacities.push_back(*most);
-  return ops::plan_experts(
-      capacities.empty() ? choices
-                         : ops::drop_over_capacity(choices, experts(), sequences, capacities),
-      experts());
+  return ops::plan_experts(capacities.empty()
+                               ? choices
+                               : ops::drop_over_capacity(choices, experts(), sequences, capacities),
+                           experts());
 }
 
 }  // namespace lathe

@@ -25,9 +25,7 @@ class TokenGate : public Module {
       : weight_({1, width}, {Initializer::Kind::kNormal, init_std}) {}
 
   Var forward(const Forward& f, const Var& x) const {  // [N,C] -> [N,1], in (0, 1)
-    return ops::activation(
-        kernels::find_activation("sigmoid"),
-        ops::router_logits(x, whole_weight(*f.pass, weight_, x.value.dtype()), Var()));
+    return ops::activation(kernels::find_activation("sigmoid"), scores(*f.pass, weight_, x));
   }
   std::string_view kind() const override { return "TokenGate"; }
   void visit(ModuleVisitor& v) override { v.parameter("weight", weight_); }

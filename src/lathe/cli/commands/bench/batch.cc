@@ -11,6 +11,7 @@ namespace {
 
 struct BatchOptions {
   std::string model, precision = "bf16", weights = "native";
+  std::vector<std::string> adapter;
   int64_t sequences = 16, prompt_tokens = 256, new_tokens = 128;
   void visit(Visitor& v) {
     v.positional("model", model, kModelHelp);
@@ -19,6 +20,8 @@ struct BatchOptions {
     v.field("new_tokens", new_tokens, "tokens to generate for each", at_least(2));
     v.choice("precision", precision, precision_names(), "arithmetic and weights in memory");
     visit_weights(v, weights);
+    v.field("adapter", adapter,
+            "folders of LoRA adapters, which the requests have in turns; one given twice is two");
   }
 };
 
@@ -66,12 +69,19 @@ int run_batch(const BatchOptions& o, CommandContext& context) {
   const auto prompt = [&](uint64_t seed) {
     return random_prompt(seed, o.prompt_tokens, model->config().vocab_size);
   };
+  std::vector<std::shared_ptr<const LoraAdapter>> loras;
+  for (const std::string& folder : o.adapter)
+    loras.push_back(load_lora(folder, *model, context.log));
+  const std::vector<std::string> adapters = engine.load_adapters(loras);
   first_token(engine, prompt(1'000'000));  // wakes threads and memory
   const double cold = first_token(engine, prompt(2'000'000));
   const double warm = first_token(engine, prompt(2'000'000));
   const EngineStatistics before = engine.statistics();
-  for (int64_t i = 0; i < o.sequences; ++i)
-    submit(engine, request_of(prompt(static_cast<uint64_t>(i)), o.new_tokens));
+  for (int64_t i = 0; i < o.sequences; ++i) {
+    Request request = request_of(prompt(static_cast<uint64_t>(i)), o.new_tokens);
+    if (!adapters.empty()) request.adapters = {adapters[static_cast<size_t>(i) % adapters.size()]};
+    submit(engine, std::move(request));
+  }
   const auto start = Clock::now();
   engine.run();
   const double seconds = seconds_since(start);

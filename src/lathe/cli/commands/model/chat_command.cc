@@ -5,6 +5,7 @@
 
 #include "lathe/base/error.h"
 #include "lathe/cli/commands/commands.h"
+#include "lathe/cli/commands/model/adapter_options.h"
 #include "lathe/cli/commands/model/chat_loop.h"
 #include "lathe/cli/commands/model/model_input.h"
 #include "lathe/cli/frame/interrupt.h"
@@ -20,6 +21,7 @@ struct ChatOptions {
   std::string model, precision = "fp32", weights = "native";
   std::optional<std::string> system, chat_template;
   int64_t context = 4096;
+  AdapterOptions adapters;
   GenerationConfig generation;
 
   void visit(Visitor& v) {
@@ -30,6 +32,7 @@ struct ChatOptions {
             between(64, 1 << 20));
     v.choice("precision", precision, precision_names(), "arithmetic and weights in memory");
     visit_weights(v, weights);
+    adapters.visit(v);
     generation.visit(v);
   }
 };
@@ -62,7 +65,8 @@ int run_chat(const ChatOptions& o, CommandContext& context) {
                                         quantised_weights(o.weights));
   throw_if_interrupted();
   ChatSession session(*model, tokenizer, chat_template,
-                      generation_of(o.model, o.generation, model->config(), context), o.context);
+                      generation_of(o.model, o.generation, model->config(), context), o.context,
+                      o.adapters.load(*model, context.log));
   context.log.info("{}; /help lists the commands", session.description());
   const auto bytes = static_cast<double>(weight_bytes_per_token(*model));
   const double bandwidth = kernels::measure_read_bandwidth();

@@ -6,6 +6,7 @@
 #include "lathe/base/strings.h"
 #include "lathe/chat/text_stream.h"
 #include "lathe/cli/commands/commands.h"
+#include "lathe/cli/commands/model/adapter_options.h"
 #include "lathe/cli/commands/model/constraint_options.h"
 #include "lathe/cli/commands/model/model_input.h"
 #include "lathe/cli/frame/interrupt.h"
@@ -25,6 +26,7 @@ struct GenerateOptions {
   std::string precision = "fp32", weights = "fp32";
   bool special = true;
   ConstraintOptions constraint;
+  AdapterOptions adapters;
   GenerationConfig generation;
 
   void visit(Visitor& v) {
@@ -35,6 +37,7 @@ struct GenerateOptions {
     v.field("input", input, "JSON file with input_ids, instead of --prompt");
     v.choice("precision", precision, precision_names(), "arithmetic and weights in memory");
     visit_weights(v, weights);
+    adapters.visit(v);
     constraint.visit(v);
     generation.visit(v);
   }
@@ -72,6 +75,7 @@ GenerationConfig fitting(GenerationConfig config, Transformer& model, const IdRo
 
 int generate_ids(const GenerateOptions& o, Transformer& model, CommandContext& context) {
   GenerateRequest request;
+  request.adaptation = o.adapters.load(model, context.log);
   request.prompts = id_rows(read_json_file(*o.input), "input_ids");
   // Stop strings of the folder say nothing where ids are all there is; those of the command line
   // need a tokenizer.
@@ -102,6 +106,7 @@ int generate_text(const GenerateOptions& o, Transformer& model, CommandContext& 
   const Tokenizer tokenizer = load_tokenizer(o.model);
   check_tokenizer(tokenizer, model, o.model);
   GenerateRequest request;
+  request.adaptation = o.adapters.load(model, context.log);
   request.prompts = {
       tokenizer.encode(*o.prompt, {.special_as_text = !o.special, .add_special_tokens = true})};
   if (request.prompts[0].empty() && model.config().bos_token_id)

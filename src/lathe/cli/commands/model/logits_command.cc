@@ -6,6 +6,7 @@
 
 #include "lathe/base/strings.h"
 #include "lathe/cli/commands/commands.h"
+#include "lathe/cli/commands/model/adapter_options.h"
 #include "lathe/cli/commands/model/model_input.h"
 #include "lathe/cli/commands/model/output_paths.h"
 #include "lathe/cli/frame/interrupt.h"
@@ -26,6 +27,7 @@ struct LogitsOptions {
   std::string model, input, out;
   bool loss = false, grads = false;
   std::string device = "cpu", weights = "fp32";
+  AdapterOptions adapters;
 
   void visit(Visitor& v) {
     v.positional("model", model, kModelHelp);
@@ -39,6 +41,7 @@ struct LogitsOptions {
     v.choice("device", device, {"cpu", "ref"},
              "ref: computes everything in scalar double precision");
     visit_weights(v, weights);
+    adapters.visit(v);
   }
 };
 
@@ -180,8 +183,21 @@ class OutputFile {
   std::vector<ArraySpan> arrays_;
 };
 
+// Nothing if no adapter is given.
+std::optional<RowAdapters> adapters_for(const LogitsOptions& o, Transformer& model,
+                                        const ModelInputs& inputs, const Log& log) {
+  const Adaptation what = o.adapters.load(model, log);
+  if (what.empty()) return std::nullopt;
+  return std::make_optional<RowAdapters>(
+      std::vector<Adaptation>(static_cast<size_t>(inputs.rows.sequences.count()), what),
+      inputs.rows.sequences, inputs.text ? &inputs.text->sequences : nullptr);
+}
+
 int run_logits(const LogitsOptions& o, CommandContext& context) {
   check_outputs({{"--out", o.out}}, {{"the model", o.model}, {"--input", o.input}});
+  require(
+      !o.grads || !o.adapters.given(), ErrorKind::kUsage, "--grads",
+      "gradients through adapters are not computed; leave out --grads, --adapter or --steering");
   const Device device = o.device == "ref" ? Device::kRef : Device::kCpu;
   const DType dtype = device == Device::kRef ? DType::kF64 : DType::kF32;
   const bool native = quantised_weights(o.weights) == QuantisedWeights::kNative;
@@ -211,13 +227,16 @@ int run_logits(const LogitsOptions& o, CommandContext& context) {
   if (body.encoder)
     ids = in.decoder_ids.defined() ? in.decoder_ids
                                    : decoder_ids_from(in.labels, model->config(), o.input);
+  const ModelInputs inputs =
+      body.encoder ? ModelInputs{Rows::of(ids), rows_of_input(in)} : ModelInputs{rows_of_input(in)};
+  const auto adapters = adapters_for(o, *model, inputs, context.log);
+  settings.adapters = adapters ? &*adapters : nullptr;
   ModelPass pass(*model, settings);
-  const Var hidden = pass.hidden(body.encoder ? ModelInputs{Rows::of(ids), rows_of_input(in)}
-                                              : ModelInputs{rows_of_input(in)});
+  const Var hidden = pass.hidden(inputs);
   throw_if_interrupted();
   OutputFile out;
   const int64_t vocabulary = model->config().vocab_size;
-  const Tensor logits = model->logits({}, Var(hidden.value)).value;
+  const Tensor logits = model->logits({.adapters = settings.adapters}, Var(hidden.value)).value;
   out.add("logits", logits.reshape({ids.size(0), ids.size(1), vocabulary}));
   Json summary = {{"logits", {ids.size(0), ids.size(1), vocabulary}}};
   if (o.loss || o.grads) {
