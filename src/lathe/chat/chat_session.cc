@@ -19,8 +19,8 @@ double seconds_between(Clock::time_point a, Clock::time_point b) {
 
 bool is_from(const Json& message, std::string_view role) { return message["role"] == role; }
 
-EngineOptions options_for(const Transformer& model, int64_t context) {
-  EngineOptions o{.max_sequences = 1};
+EngineOptions options_for(const Transformer& model, int64_t context, const Speculation& s) {
+  EngineOptions o{.max_sequences = 1, .draft_tokens = s.draft_tokens};
   o.cache_tokens = std::min(context, model.longest_text().value_or(context)) + 2 * o.block_size;
   return o;
 }
@@ -61,11 +61,13 @@ bool Conversation::waits_for_answer() const {
 
 ChatSession::ChatSession(const Transformer& model, const Tokenizer& tokenizer,
                          const ChatTemplate& chat_template, GenerationConfig config,
-                         int64_t context, const Adaptation& adaptation)
+                         int64_t context, const Adaptation& adaptation,
+                         const Speculation& speculation)
     : tokenizer_(tokenizer),
       template_(chat_template),
       config_(std::move(config)),
-      engine_(model, options_for(model, context)),
+      engine_(model, options_for(model, context, speculation),
+              speculation.drafter(options_for(model, context, speculation))),
       adapters_(engine_.load_adapters(adaptation.loras)),
       steering_(adaptation.steering) {}
 
@@ -91,7 +93,10 @@ ChatAnswer ChatSession::answer(const Conversation& conversation,
   auto first = start, last = start;
   request.on_token = [&](const NewToken& token) {
     last = Clock::now();
-    if (token.index == 0) first = last;
+    if (token.index == 0) {
+      first = last;
+      out.passes = -engine_.statistics().steps;
+    }
     return stream.push(token.token) && !should_stop();
   };
   request.on_finish = [&](const Finished& end) {
@@ -99,6 +104,8 @@ ChatAnswer ChatSession::answer(const Conversation& conversation,
     out.prompt_tokens = end.prompt_tokens;
     out.cached_tokens = end.cached_tokens;
     out.new_tokens = end.new_tokens;
+    out.guessed_tokens = end.guessed_tokens;
+    out.accepted_tokens = end.accepted_tokens;
     error = end.error;
   };
   const Submission taken = engine_.submit(std::move(request));
@@ -106,6 +113,7 @@ ChatAnswer ChatSession::answer(const Conversation& conversation,
   engine_.run();
   if (error) std::rethrow_exception(error);
   out.text = replace_invalid_utf8(stream.finish());
+  if (out.new_tokens > 0) out.passes += engine_.statistics().steps;
   out.first_token_seconds = seconds_between(start, first);
   out.seconds = seconds_between(first, last);
   return out;

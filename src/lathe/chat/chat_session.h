@@ -8,6 +8,7 @@
 #include <string_view>
 
 #include "lathe/infer/engine.h"
+#include "lathe/infer/speculation/speculation.h"
 #include "lathe/text/chat_template.h"
 #include "lathe/text/tokenizer.h"
 
@@ -36,8 +37,10 @@ struct ChatAnswer {
   std::string text;
   FinishReason reason = FinishReason::kStopToken;
   int64_t prompt_tokens = 0, cached_tokens = 0, new_tokens = 0;
-  double first_token_seconds = 0;  // until the first token
-  double seconds = 0;              // from the first token to the last
+  int64_t passes = 0;                               // behind the first token
+  int64_t guessed_tokens = 0, accepted_tokens = 0;  // speculation
+  double first_token_seconds = 0;                   // until the first token
+  double seconds = 0;                               // from the first token to the last
 };
 
 // Used by one thread. Everything given must outlive it.
@@ -46,7 +49,7 @@ class ChatSession {
   // The cache holds `context` tokens, or as many as the model's positions allow if that is less.
   ChatSession(const Transformer& model, const Tokenizer& tokenizer,
               const ChatTemplate& chat_template, GenerationConfig config, int64_t context,
-              const Adaptation& adaptation = {});
+              const Adaptation& adaptation = {}, const Speculation& speculation = {});
 
   // The answer to the last message. `on_text` gets its parts as they are certain; once
   // `should_stop` says so, the answer ends there. Errors: kData for a conversation that is too long

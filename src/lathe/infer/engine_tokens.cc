@@ -8,6 +8,22 @@
 
 namespace lathe {
 
+std::string_view name_of(FinishReason reason) {
+  switch (reason) {
+    case FinishReason::kStopToken:
+      return "stop";
+    case FinishReason::kLength:
+      return "length";
+    case FinishReason::kStopped:
+      return "stopped";
+    case FinishReason::kCancelled:
+      return "cancelled";
+    case FinishReason::kFailed:
+      return "failed";
+  }
+  return "";
+}
+
 bool Engine::ends(const Job& job, int32_t token) const {
   const GenerationConfig& config = job.chain.config();
   if (config.ignore_eos) return false;

@@ -76,7 +76,9 @@ IdRows generate(const Transformer& model, const GenerationConfig& config,
   if (out.empty()) return out;
   check(model, config.max_new_tokens, request.prompts);
   if (config.max_new_tokens == 0) return out;
-  Engine engine(model, options_for(model, config.max_new_tokens, request.prompts));
+  EngineOptions options = options_for(model, config.max_new_tokens, request.prompts);
+  options.draft_tokens = request.speculation.draft_tokens;
+  Engine engine(model, options, request.speculation.drafter(options));
   const std::vector<std::string> adapters = engine.load_adapters(request.adaptation.loras);
   std::exception_ptr error;
   for (size_t row = 0; row < out.size(); ++row) {
@@ -84,7 +86,8 @@ IdRows generate(const Transformer& model, const GenerationConfig& config,
       out[row].push_back(token.token);
       return !request.on_token || request.on_token(row, token.token);
     };
-    const auto on_finish = [&](const Finished& end) {
+    const auto on_finish = [&, row](const Finished& end) {
+      if (request.on_finish) request.on_finish(row, end);
       if (!end.error || error) return;
       error = end.error;
       engine.stop(/*cancel_open=*/true);
@@ -102,6 +105,7 @@ IdRows generate(const Transformer& model, const GenerationConfig& config,
   }
   engine.run();
   if (error) std::rethrow_exception(error);
+  if (request.on_end) request.on_end(engine.statistics());
   return out;
 }
 

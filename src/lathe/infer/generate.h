@@ -5,12 +5,15 @@
 #include <memory>
 
 #include "lathe/infer/sampler/generation_config.h"
+#include "lathe/infer/speculation/speculation.h"
 #include "lathe/model/adapter/row_adapters.h"
 #include "lathe/model/transformer.h"
 
 namespace lathe {
 
-class Constraint;  // constraint/constraint.h
+class Constraint;         // constraint/constraint.h
+struct EngineStatistics;  // engine.h
+struct Finished;          // request.h
 
 struct GenerateRequest {
   IdRows prompts;  // none empty
@@ -19,6 +22,9 @@ struct GenerateRequest {
   std::function<bool(size_t row, int32_t token)> on_token;
   std::shared_ptr<const Constraint> constraint = {};  // as in request.h
   Adaptation adaptation = {};                         // of all rows
+  Speculation speculation = {};
+  std::function<void(size_t row, const Finished&)> on_finish = {};
+  std::function<void(const EngineStatistics&)> on_end = {};  // if nothing went wrong
 };
 
 // The maximum number of new tokens after a prompt of `length` tokens: they must fit into the trained

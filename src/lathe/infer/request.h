@@ -7,6 +7,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "lathe/infer/sampler/generation_config.h"
@@ -39,6 +40,9 @@ enum class FinishReason : uint8_t {
   kCancelled,
   kFailed,  // `error` has what was thrown: by a sampler, by the receiver, by the model
 };
+
+// "stop", "length", "stopped", "cancelled", "failed".
+std::string_view name_of(FinishReason reason);
 
 struct Finished {
   int64_t choice = 0;

@@ -3,9 +3,12 @@
 
 #include "lathe/cli/commands/bench/bench.h"
 #include "lathe/cli/commands/commands.h"
+#include "lathe/cli/commands/model/constraint_options.h"
 #include "lathe/cli/commands/model/model_input.h"
+#include "lathe/cli/commands/model/speculation_options.h"
 #include "lathe/infer/engine.h"
 #include "lathe/infer/generate.h"
+#include "lathe/io/mapped_file.h"
 #include "lathe/kernels/machine.h"
 #include "lathe/model/load_model.h"
 #include "lathe/model/summary.h"
@@ -13,18 +16,34 @@
 namespace lathe {
 namespace {
 
-struct DecodeOptions {
+struct DecodeBenchOptions {
   std::string model, precision = "bf16", weights = "native";
   int64_t new_tokens = 64;
+  std::optional<std::string> text;
+  ConstraintOptions constraint;
+  SpeculationOptions speculation;
   void visit(Visitor& v) {
     v.positional("model", model, kModelHelp);
     v.field("new_tokens", new_tokens, "tokens to generate", at_least(2));
+    v.field("text", text, "file whose text is continued, instead of two tokens");
     v.choice("precision", precision, precision_names(), "arithmetic and weights in memory");
     visit_weights(v, weights);
+    constraint.visit(v);
+    speculation.visit(v);
   }
 };
 
-int run_decode(const DecodeOptions& o, CommandContext& context) {
+// What is continued, and what the answer must fit.
+void read_texts(const DecodeBenchOptions& o, const Transformer& model,
+                const std::optional<Tokenizer>& tokenizer, GenerateRequest& request) {
+  request.prompts = {{1, 1}};
+  if (!tokenizer) return;
+  if (o.text) request.prompts = {tokenizer->encode(read_file(*o.text))};
+  const std::vector<int64_t>& ends = model.config().eos_token_ids();
+  request.constraint = o.constraint.make(*tokenizer, {ends.begin(), ends.end()});
+}
+
+int run_decode(const DecodeBenchOptions& o, CommandContext& context) {
   const auto model = load_for_inference(o.model, dtype_of_precision(o.precision), context.log,
                                         quantised_weights(o.weights));
   GenerationConfig config;
@@ -33,24 +52,48 @@ int run_decode(const DecodeOptions& o, CommandContext& context) {
   config.max_new_tokens = o.new_tokens + 1;
   // Timed from the first token on, so that the prompt's own pass does not count.
   std::vector<std::chrono::steady_clock::time_point> times;
-  const GenerateRequest request{{{1, 1}}, [&](size_t, int32_t) {
-                                  times.push_back(std::chrono::steady_clock::now());
-                                  return true;
-                                }};
-  const int64_t most = room_after(*model, 2) - 1;
+  std::optional<Tokenizer> tokenizer;
+  if (o.text || o.constraint.given()) tokenizer.emplace(load_tokenizer(o.model));
+  GenerateRequest request;
+  read_texts(o, *model, tokenizer, request);
+  request.on_token = [&](size_t, int32_t) {
+    times.push_back(std::chrono::steady_clock::now());
+    return true;
+  };
+  EngineStatistics end;
+  request.on_end = [&](const EngineStatistics& s) { end = s; };
+  const auto guesses = o.speculation.load(o.model, *model, dtype_of_precision(o.precision),
+                                          quantised_weights(o.weights), context.log);
+  request.speculation = guesses.speculation;
+  const int64_t length = std::ssize(request.prompts.front());
+  const int64_t most = room_after(*model, length) - 1;
   require(o.new_tokens <= most, ErrorKind::kUsage, "--new-tokens",
-          "{} tokens do not fit after the two tokens of the prompt; ask for at most {}",
-          o.new_tokens, most);
+          "{} tokens do not fit after the {} tokens of the prompt; ask for at most {}",
+          o.new_tokens, length, most);
   generate(*model, config, request);
+  require(times.size() > 1, ErrorKind::kData, "constraint",
+          "the answer has one token, which leaves nothing to measure; allow longer ones");
   const double seconds = std::chrono::duration<double>(times.back() - times.front()).count();
-  const double rate = static_cast<double>(o.new_tokens) / seconds;
+  const double rate = static_cast<double>(times.size() - 1) / seconds;
+  const double passes = static_cast<double>(end.steps - 1) / seconds;
   const auto bytes = static_cast<double>(weight_bytes_per_token(*model));
   const double read = kernels::measure_read_bandwidth();
   print_measured(
       context,
-      {{"tokens_per_s", rate}, {"weight_gbps", rate * bytes * 1e-9}, {"read_gbps", read * 1e-9}},
-      fmt::format("decode {}: {:.1f} tokens/s, weights read at {:.1f} GB/s of {:.1f} ({:.0f} %)\n",
-                  o.precision, rate, rate * bytes * 1e-9, read * 1e-9, 100 * rate * bytes / read));
+      {{"tokens_per_s", rate},
+       {"tokens_per_pass", rate / passes},
+       {"guessed_tokens", end.guessed_tokens},
+       {"accepted_tokens", end.accepted_tokens},
+       {"forced_tokens", end.forced_tokens},
+       {"bytes_per_pass", bytes},
+       {"weight_gbps", passes * bytes * 1e-9},
+       {"read_gbps", read * 1e-9},
+       {"share_of_bandwidth", passes * bytes / read}},
+      fmt::format(
+          "decode {}: {:.1f} tokens/s, {:.2f} a pass, weights read at {:.1f} GB/s of {:.1f} "
+          "({:.0f} %)\n",
+          o.precision, rate, rate / passes, passes * bytes * 1e-9, read * 1e-9,
+          100 * passes * bytes / read));
   return 0;
 }
 
@@ -119,7 +162,7 @@ int run_prefill(const PrefillOptions& o, CommandContext& context) {
 }  // namespace
 
 Command bench_decode_command() {
-  return make_command<DecodeOptions>(
+  return make_command<DecodeBenchOptions>(
       {.name = "decode", .summary = "tokens per second when decoding one sequence", .help = ""},
       run_decode);
 }

@@ -8,6 +8,7 @@
 #include "lathe/cli/commands/model/adapter_options.h"
 #include "lathe/cli/commands/model/chat_loop.h"
 #include "lathe/cli/commands/model/model_input.h"
+#include "lathe/cli/commands/model/speculation_options.h"
 #include "lathe/cli/frame/interrupt.h"
 #include "lathe/io/mapped_file.h"
 #include "lathe/kernels/machine.h"
@@ -22,6 +23,7 @@ struct ChatOptions {
   std::optional<std::string> system, chat_template;
   int64_t context = 4096;
   AdapterOptions adapters;
+  SpeculationOptions speculation;
   GenerationConfig generation;
 
   void visit(Visitor& v) {
@@ -33,21 +35,29 @@ struct ChatOptions {
     v.choice("precision", precision, precision_names(), "arithmetic and weights in memory");
     visit_weights(v, weights);
     adapters.visit(v);
+    speculation.visit(v);
     generation.visit(v);
   }
 };
 
 // "[31 tokens, 92.1 tokens/s, 61 % of the memory's rate; first after 0.12 s; 210 of 240 cached]"
 std::string describe(const ChatAnswer& a, double bytes, double bandwidth) {
-  const double rate = a.seconds > 0 ? static_cast<double>(a.new_tokens - 1) / a.seconds : 0;
+  const auto per_second = [&](int64_t count) {
+    return a.seconds > 0 ? static_cast<double>(count) / a.seconds : 0;
+  };
   const char* end = a.reason == FinishReason::kLength    ? ", cut at the limit"
                     : a.reason == FinishReason::kStopped ? ", stopped"
                                                          : "";
+  const std::string guesses =
+      a.guessed_tokens == 0
+          ? ""
+          : fmt::format("; {} of {} guesses were right", a.accepted_tokens, a.guessed_tokens);
   return fmt::format(
       "[{} tokens{}, {:.1f} tokens/s, {:.0f} % of the memory's rate; first after {:.2f} s; {} of {} "
-      "tokens were cached]",
-      a.new_tokens, end, rate, 100 * rate * bytes / bandwidth, a.first_token_seconds,
-      a.cached_tokens, a.prompt_tokens);
+      "tokens were cached{}]",
+      a.new_tokens, end, per_second(a.new_tokens - 1),
+      100 * per_second(a.passes) * bytes / bandwidth, a.first_token_seconds, a.cached_tokens,
+      a.prompt_tokens, guesses);
 }
 
 ChatTemplate template_for(const ChatOptions& o) {
@@ -63,10 +73,12 @@ int run_chat(const ChatOptions& o, CommandContext& context) {
   const ChatTemplate chat_template = template_for(o);
   const auto model = load_for_inference(o.model, dtype_of_precision(o.precision), context.log,
                                         quantised_weights(o.weights));
+  const auto guesses = o.speculation.load(o.model, *model, dtype_of_precision(o.precision),
+                                          quantised_weights(o.weights), context.log);
   throw_if_interrupted();
   ChatSession session(*model, tokenizer, chat_template,
                       generation_of(o.model, o.generation, model->config(), context), o.context,
-                      o.adapters.load(*model, context.log));
+                      o.adapters.load(*model, context.log), guesses.speculation);
   context.log.info("{}; /help lists the commands", session.description());
   const auto bytes = static_cast<double>(weight_bytes_per_token(*model));
   const double bandwidth = kernels::measure_read_bandwidth();

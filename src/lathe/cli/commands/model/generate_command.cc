@@ -9,6 +9,7 @@
 #include "lathe/cli/commands/model/adapter_options.h"
 #include "lathe/cli/commands/model/constraint_options.h"
 #include "lathe/cli/commands/model/model_input.h"
+#include "lathe/cli/commands/model/speculation_options.h"
 #include "lathe/cli/frame/interrupt.h"
 #include "lathe/infer/generate.h"
 #include "lathe/io/json_file.h"
@@ -27,6 +28,7 @@ struct GenerateOptions {
   bool special = true;
   ConstraintOptions constraint;
   AdapterOptions adapters;
+  SpeculationOptions speculation;
   GenerationConfig generation;
 
   void visit(Visitor& v) {
@@ -39,6 +41,7 @@ struct GenerateOptions {
     visit_weights(v, weights);
     adapters.visit(v);
     constraint.visit(v);
+    speculation.visit(v);
     generation.visit(v);
   }
 };
@@ -73,9 +76,29 @@ GenerationConfig fitting(GenerationConfig config, Transformer& model, const IdRo
   return config;
 }
 
-int generate_ids(const GenerateOptions& o, Transformer& model, CommandContext& context) {
+// A request with what the options say of all rows; `reasons` gets why each row ended.
+GenerateRequest request_of(const GenerateOptions& o, Transformer& model,
+                           const Speculation& speculation, std::vector<std::string>& reasons,
+                           CommandContext& context) {
   GenerateRequest request;
   request.adaptation = o.adapters.load(model, context.log);
+  request.speculation = speculation;
+  request.on_finish = [&reasons](size_t row, const Finished& end) {
+    reasons.resize(std::max(reasons.size(), row + 1));
+    reasons[row] = name_of(end.reason);
+  };
+  if (o.speculation.given())
+    request.on_end = [&context](const EngineStatistics& s) {
+      context.log.info(
+          "{}", describe_guesses(s.guessed_tokens, s.accepted_tokens, s.new_tokens, s.steps));
+    };
+  return request;
+}
+
+int generate_ids(const GenerateOptions& o, Transformer& model, const Speculation& speculation,
+                 CommandContext& context) {
+  std::vector<std::string> reasons;
+  GenerateRequest request = request_of(o, model, speculation, reasons, context);
   request.prompts = id_rows(read_json_file(*o.input), "input_ids");
   // Stop strings of the folder say nothing where ids are all there is; those of the command line
   // need a tokenizer.
@@ -95,28 +118,32 @@ int generate_ids(const GenerateOptions& o, Transformer& model, CommandContext& c
       generate(model, fitting(o.generation, model, request.prompts, context), request);
   const Json result = {{"output_ids", out}};
   if (context.json) {
-    context.print_json(result);
+    context.print_json({{"output_ids", out}, {"finish_reasons", reasons}});
   } else {
     context.out << result.dump() << "\n";
   }
   return 0;
 }
 
-int generate_text(const GenerateOptions& o, Transformer& model, CommandContext& context) {
+int generate_text(const GenerateOptions& o, Transformer& model, const Speculation& speculation,
+                  CommandContext& context) {
   const Tokenizer tokenizer = load_tokenizer(o.model);
   check_tokenizer(tokenizer, model, o.model);
-  GenerateRequest request;
-  request.adaptation = o.adapters.load(model, context.log);
+  std::vector<std::string> reasons;
+  GenerateRequest request = request_of(o, model, speculation, reasons, context);
   request.prompts = {
       tokenizer.encode(*o.prompt, {.special_as_text = !o.special, .add_special_tokens = true})};
   if (request.prompts[0].empty() && model.config().bos_token_id)
     request.prompts[0] = {static_cast<int32_t>(*model.config().bos_token_id)};
   request.constraint = constraint_for(o, model.config(), tokenizer);
   const GenerationConfig generation = fitting(o.generation, model, request.prompts, context);
-  if (!context.json) context.out << *o.prompt << std::flush;
-  TextStream stream(tokenizer, o.generation.stop, [&](std::string_view text) {
+  bool begun = context.json;
+  const auto show = [&](std::string_view text) {  // nothing before it is certain that all is well
+    if (!begun) context.out << *o.prompt;
+    begun = true;
     if (!context.json) context.out << text << std::flush;
-  });
+  };
+  TextStream stream(tokenizer, o.generation.stop, show);
   request.on_token = [&](size_t, int32_t token) {
     throw_if_interrupted();
     return stream.push(token);
@@ -124,9 +151,15 @@ int generate_text(const GenerateOptions& o, Transformer& model, CommandContext& 
   const IdRows out = generate(model, generation, request);
   const std::string text = stream.finish();
   if (context.json) {
-    context.print_json({{"prompt", *o.prompt}, {"text", text}, {"output_ids", out}});
+    context.print_json(
+        {{"prompt", *o.prompt}, {"text", text}, {"output_ids", out}, {"finish_reasons", reasons}});
   } else {
-    context.out << "\n";
+    show("\n");
+    if (request.constraint && reasons.front() == "length")
+      context.log.warn(
+          "the answer was cut after {} tokens and need not fit; give more with "
+          "--max-new-tokens",
+          out.front().size());
   }
   return 0;
 }
@@ -142,7 +175,10 @@ int run_generate(const GenerateOptions& options, CommandContext& context) {
   const auto model = load_for_inference(o.model, dtype_of_precision(o.precision), context.log,
                                         quantised_weights(o.weights));
   o.generation = generation_of(o.model, options.generation, model->config(), context);
-  return o.input ? generate_ids(o, *model, context) : generate_text(o, *model, context);
+  const auto guesses = o.speculation.load(o.model, *model, dtype_of_precision(o.precision),
+                                          quantised_weights(o.weights), context.log);
+  return o.input ? generate_ids(o, *model, guesses.speculation, context)
+                 : generate_text(o, *model, guesses.speculation, context);
 }
 
 }  // namespace
