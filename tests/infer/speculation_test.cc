@@ -1,9 +1,14 @@
 // What drafters guess and how deep; that guesses change no token is shown in engine_test.cc.
 #include <gtest/gtest.h>
 
+#include "infer/oracle.h"
 #include "lathe/base/error.h"
-#include "lathe/infer/paged_cache.h"
+#include "lathe/infer/engine.h"
+#include "lathe/infer/sampler/temperature.h"
 #include "lathe/infer/speculation/draft_depth.h"
+#include "lathe/infer/speculation/draft_model.h"
+#include "lathe/infer/speculation/extra_heads.h"
+#include "lathe/infer/speculation/ngram_table.h"
 #include "lathe/infer/speculation/prompt_lookup.h"
 
 namespace lathe::testing {
@@ -11,13 +16,17 @@ namespace {
 
 class OneDraft {
  public:
-  std::vector<int32_t> of(Drafter&& drafter, std::vector<int32_t> text, int64_t most,
+  std::vector<int32_t> of(Drafter&& drafter, std::vector<int32_t> text, int64_t most) {
+    return of(drafter, std::move(text), most);
+  }
+  std::vector<int32_t> of(Drafter& drafter, std::vector<int32_t> text, int64_t most,
                           std::span<const int32_t> encoder_text = {}) {
     Draft draft{.text = std::move(text),
                 .encoder_text = encoder_text,
                 .most = most,
                 .chooser = TokenChooser(request_, chain_, 0)};
     drafter.guess({&draft, 1});
+    drafter.forget(draft.sequence, {});
     return draft.guesses;
   }
 
@@ -49,8 +58,9 @@ TEST(PromptLookup, IsSilentWhereTheRunIsTooShort) {
 
 TEST(PromptLookup, QuotesTheTextOfAnEncoder) {
   OneDraft draft;
+  PromptLookup lookup;
   const Ids source = {3, 4, 5, 6, 7};
-  EXPECT_EQ(draft.of(PromptLookup(), {0, 4, 5}, 8, source), (Ids{6, 7}));
+  EXPECT_EQ(draft.of(lookup, {0, 4, 5}, 8, source), (Ids{6, 7}));
 }
 
 // The rate that the formula of the header gives.
@@ -134,6 +144,194 @@ TEST(PagedCache, TakesTokensBack) {
   EXPECT_THROW(cache.truncate(id, 3), Error);  // its block can be found
   cache.close(id);
   EXPECT_EQ(cache.pool(0).held(), 0);
+}
+
+// --- models that guess ------------------------------------------------------------------------
+
+std::vector<std::vector<int32_t>> texts_of(const Transformer& model,
+                                           std::unique_ptr<Drafter> drafter, double temperature,
+                                           EngineStatistics* statistics) {
+  Engine engine(model, {.block_size = 4, .cache_tokens = 400, .draft_tokens = 4},
+                std::move(drafter));
+  std::vector<std::vector<int32_t>> texts(5);
+  for (size_t i = 0; i < texts.size(); ++i) {
+    Request r{.prompt = Ids(3 + 2 * i, static_cast<int32_t>(i + 1))};
+    r.sampling.max_new_tokens = 30;
+    r.sampling.temperature = temperature;
+    r.sampling.ignore_eos = true;
+    r.stream = i;
+    r.on_token = [&texts, i](const NewToken& t) {
+      texts[i].push_back(t.token);
+      return true;
+    };
+    EXPECT_FALSE(engine.submit(std::move(r)).refusal);
+    if (i % 2 == 0) engine.step();
+  }
+  engine.run();
+  EXPECT_EQ(engine.cache().sequences(), 0);
+  *statistics = engine.statistics();
+  return texts;
+}
+
+// Its own draft: it draws what it will draw itself, at any temperature.
+TEST(DraftModel, ThatIsTheModelIsAlwaysRight) {
+  for (const bool window : {false, true}) {
+    ModelConfig c = tiny_config();
+    c.max_position_embeddings = 200;
+    if (window) c.sliding_window = 5;
+    const auto model = make_model(c, DType::kF32, Device::kCpu);
+    for (const double temperature : {0.0, 1.2}) {
+      EngineStatistics plain, guessed;
+      const auto want = texts_of(*model, nullptr, temperature, &plain);
+      const auto got =
+          texts_of(*model, std::make_unique<DraftModel>(*model, EngineOptions{.block_size = 4}),
+                   temperature, &guessed);
+      EXPECT_EQ(got, want);
+      EXPECT_GT(guessed.accepted_tokens, 5);
+      EXPECT_EQ(guessed.accepted_tokens, guessed.guessed_tokens);
+      EXPECT_LT(guessed.steps, plain.steps);
+    }
+  }
+}
+
+TEST(DraftModel, ThatIsAnotherChangesNothing) {
+  const auto model = make_model(tiny_config(), DType::kF32, Device::kCpu);
+  ModelConfig other = tiny_config();
+  other.num_hidden_layers = 1;
+  const auto draft = make_model(other, DType::kF32, Device::kCpu);
+  EngineStatistics plain, guessed;
+  const auto want = texts_of(*model, nullptr, 1.0, &plain);
+  EXPECT_EQ(texts_of(*model, std::make_unique<DraftModel>(*draft, EngineOptions()), 1.0, &guessed),
+            want);
+  EXPECT_GT(guessed.guessed_tokens, guessed.accepted_tokens);
+}
+
+TEST(DraftModel, SaysWhyItCannotGuess) {
+  ModelConfig c = tiny_config();
+  c.body = "prefix_decoder";
+  const auto model = make_model(c, DType::kF32, Device::kCpu);
+  EXPECT_THROW(DraftModel(*model, {}), Error);
+  const std::vector<std::string> a = {"x", "y"}, b = {"x", "z"}, longer = {"x", "y", "q"};
+  EXPECT_EQ(why_not_a_draft(a, a), "");
+  EXPECT_EQ(why_not_a_draft(a, b), "token 1 is y in its vocabulary and z in the model's");
+  EXPECT_EQ(why_not_a_draft(longer, a), "its vocabulary has 3 tokens and the model's 2");
+}
+
+// The chain of modules over a whole text, without a cache.
+Ids guesses_at_once(const Transformer& model, const Ids& text, int64_t modules) {
+  Ids all = text, guesses;
+  const int64_t rows = std::ssize(text) - 1;
+  ModelPass pass(model, {});
+  Var hidden = pass.hidden({.rows = Rows::of(IdRows{Ids(text.begin(), text.end() - 1)})});
+  for (int64_t depth = 1; depth <= modules; ++depth) {
+    const Ids ahead(all.begin() + depth, all.begin() + depth + rows);
+    hidden = pass.mtp_hidden(depth, hidden, Tensor::of<int32_t>(ahead, {rows}));
+    const Tensor last = hidden.value.narrow(0, rows - 1, 1).clone();
+    const Tensor logits = pass.logits(Var(last)).value.to(DType::kF32);
+    guesses.push_back(greedy_choice(logits.span<float>()));
+    all.push_back(guesses.back());
+  }
+  return guesses;
+}
+
+std::unique_ptr<Transformer> model_with_heads() {
+  ModelConfig c = tiny_config();
+  c.num_nextn_predict_layers = 3;
+  c.max_position_embeddings = 200;
+  return make_model(c, DType::kF32, Device::kCpu);
+}
+
+// A text that grows, as an engine that knows it would show it to its drafter.
+class Growing {
+ public:
+  Growing(const Transformer& model, int64_t number, int64_t first)
+      : model_(model), number_(number), seen_(first) {}
+  void grow(int64_t count) {
+    for (; count > 0; --count)
+      text_.push_back(static_cast<int32_t>(
+          Rng(5).fork(static_cast<uint64_t>(number_)).below(text_.size(), 11)));
+  }
+  void show(Drafter& drafter) {
+    const Ids computed(text_.begin(), text_.end() - 1);
+    const Tensor hidden = ModelPass(model_, {}).hidden({.rows = Rows::of(IdRows{computed})}).value;
+    drafter.see(number_, seen_, hidden.narrow(0, seen_, hidden.size(0) - seen_));
+    seen_ = hidden.size(0);
+  }
+  void see_again() { seen_ = std::max<int64_t>(0, seen_ - 3); }
+  Draft draft(int64_t most) const {
+    return {.sequence = number_,
+            .text = text_,
+            .most = most,
+            .chooser = TokenChooser(request_, chain_, 0)};
+  }
+
+ private:
+  const Transformer& model_;
+  int64_t number_, seen_;
+  Ids text_;
+  Request request_ = {.prompt = {}, .sampling = {.temperature = 0}};
+  SamplerChain chain_{GenerationConfig{.temperature = 0}};
+};
+
+TEST(ExtraHeads, GuessWhatTheChainOfModulesSays) {
+  const auto model = model_with_heads();
+  ExtraHeads heads(*model, {.block_size = 4});
+  Growing one(*model, 1, 0), two(*model, 2, 0);
+  one.grow(2), two.grow(9);
+  for (int round = 0; round < 12; ++round) {
+    SCOPED_TRACE(round);
+    for (Growing* each : {&one, &two}) each->show(heads);
+    std::vector<Draft> drafts = {one.draft(1 + round % 3), two.draft(3)};
+    heads.guess(drafts);
+    for (const Draft& draft : drafts) {
+      Ids want = guesses_at_once(*model, draft.text, 3);
+      want.resize(static_cast<size_t>(draft.most));
+      EXPECT_EQ(draft.guesses, want);
+    }
+    one.grow(1 + round % 4), two.grow(1);
+    if (round == 6) one.see_again();
+  }
+  heads.forget(1, {}), heads.forget(2, {});
+}
+
+TEST(ExtraHeads, AreSilentAboutTextsThatTheyHaveNotSeen) {
+  const auto model = model_with_heads();
+  ExtraHeads heads(*model, {.block_size = 4});
+  Growing text(*model, 1, 4);  // the beginning was found in a cache
+  text.grow(8);
+  std::vector<Draft> drafts = {text.draft(2)};
+  heads.guess(drafts);
+  EXPECT_TRUE(drafts[0].guesses.empty());
+  text.show(heads);
+  heads.guess(drafts);
+  EXPECT_EQ(drafts[0].guesses.size(), 2u);
+}
+
+TEST(ExtraHeads, ChangeNothing) {
+  const auto model = model_with_heads();
+  EngineStatistics plain, guessed;
+  const auto want = texts_of(*model, nullptr, 1.0, &plain);
+  EXPECT_EQ(texts_of(*model, std::make_unique<ExtraHeads>(*model, EngineOptions()), 1.0, &guessed),
+            want);
+  EXPECT_GT(guessed.guessed_tokens, 5);
+}
+
+TEST(ExtraHeads, AreRefusedWhereThereAreNone) {
+  const auto model = make_model(tiny_config(), DType::kF32, Device::kCpu);
+  EXPECT_THROW(ExtraHeads(*model, {}), Error);
+}
+
+TEST(NgramTable, RemembersEarlierTexts) {
+  NgramTable table(2, 3, 1 << 10);
+  table.forget(1, Ids{1, 2, 3, 4, 5});
+  OneDraft draft;
+  EXPECT_EQ(draft.of(table, {9, 2, 3}, 2), (Ids{4, 5}));
+  EXPECT_TRUE(draft.of(table, {9, 3, 2}, 2).empty());
+  // Newer ones replace older ones, and what the text itself says is newest.
+  table.forget(2, Ids{2, 3, 7});
+  EXPECT_EQ(draft.of(table, {9, 2, 3}, 1), (Ids{7}));
+  EXPECT_EQ(draft.of(table, {2, 3, 8, 2, 3}, 1), (Ids{8}));
+  EXPECT_THROW(NgramTable(3, 2), Error);
 }
 
 }  // namespace

@@ -54,4 +54,13 @@ std::vector<CacheGroup> cache_groups(const Transformer& model) {
   return std::move(cache.groups);
 }
 
+std::vector<CacheGroup> mtp_cache_groups(const Transformer& model, int64_t depth) {
+  const ModelInputs inputs{.rows = Rows::of(IdRows{{0}})};
+  NotingCache others, cache;
+  const Var hidden = ModelPass(model, {.cache = &others}).hidden(inputs);
+  const Pass pass{.cache = &cache};
+  model.mtp_hidden({&pass, &inputs.rows, Rng(0)}, depth, hidden, inputs.rows.ids);
+  return std::move(cache.groups);
+}
+
 }  // namespace lathe

@@ -35,5 +35,7 @@ struct CacheGroup {
 
 // Groups in the order of their first layers. Throws what the model's forward pass throws.
 std::vector<CacheGroup> cache_groups(const Transformer& model);
+// The same of its module number `depth`, from 1, for multi-token prediction (model/mtp.h).
+std::vector<CacheGroup> mtp_cache_groups(const Transformer& model, int64_t depth);
 
 }  // namespace lathe

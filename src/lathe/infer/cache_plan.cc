@@ -45,6 +45,11 @@ CachePlan plan_cache(const std::vector<CacheGroup>& groups, const EngineOptions&
   return plan;
 }
 
+PagedCache make_cache(const Transformer& model, const EngineOptions& options) {
+  const auto groups = cache_groups(model);
+  return PagedCache(groups, plan_cache(groups, options));
+}
+
 int64_t bytes_of(const std::vector<CacheGroup>& groups, const CachePlan& plan) {
   int64_t bytes = 0;
   for (size_t g = 0; g < groups.size(); ++g)

@@ -34,6 +34,7 @@ std::string why_prefixes_are_not_shared(const Transformer& model);
 // How the blocks of the cache are shared out: groups of layers that read everything get room for
 // cache_tokens, those that read a window as much of it as max_sequences can hold.
 CachePlan plan_cache(const std::vector<CacheGroup>& groups, const EngineOptions& options);
+PagedCache make_cache(const Transformer& model, const EngineOptions& options);
 int64_t bytes_of(const std::vector<CacheGroup>& groups, const CachePlan& plan);
 // The largest cache_tokens with which the cache is at most `bytes` large; 0 if none is.
 int64_t cache_tokens_in(int64_t bytes, const Transformer& model, EngineOptions options);

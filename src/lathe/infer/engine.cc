@@ -39,11 +39,6 @@ const EngineOptions& checked(const Transformer& model, const EngineOptions& o) {
   return o;
 }
 
-PagedCache planned_cache(const Transformer& model, const EngineOptions& options) {
-  const auto groups = cache_groups(model);
-  return PagedCache(groups, plan_cache(groups, options));
-}
-
 }  // namespace
 
 Engine::Engine(const Transformer& model, const EngineOptions& options,
@@ -51,7 +46,7 @@ Engine::Engine(const Transformer& model, const EngineOptions& options,
     : model_(model),
       options_(checked(model, options)),
       room_(model),
-      cache_(planned_cache(model, options)),
+      cache_(make_cache(model, options)),
       scheduler_(options.token_budget, options.max_sequences, !tokens_compete(model.config())),
       drafter_(std::move(drafter)),
       depth_(options.draft_tokens),

@@ -138,6 +138,7 @@ class Engine : private SchedulerHost {
   bool deliver(const Sequence& sequence, int32_t token, std::span<const float> raw);
   std::optional<Draft> draft_of(Sequence& sequence, int64_t decoding);
   void guess();
+  int64_t take_guesses(Sequence& sequence, std::span<const int32_t> guesses);
   void finish(int64_t id, FinishReason reason, std::exception_ptr error = nullptr);
   void fail_all(const std::vector<Scheduler::Share>& shares, const std::exception_ptr& error);
   void update_statistics();

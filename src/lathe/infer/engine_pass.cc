@@ -5,6 +5,7 @@
 
 #include "lathe/base/error.h"
 #include "lathe/infer/engine_state.h"
+#include "lathe/infer/rows_of.h"
 #include "lathe/model/model_pass.h"
 
 namespace lathe {
@@ -65,12 +66,9 @@ void Engine::choose_rows(const std::vector<Scheduler::Share>& shares, Computed& 
     lengths.push_back(std::ssize(pass.of.back().rows));
   }
   if (wanted.empty()) return;
-  const Tensor& hidden = pass.hidden;
-  const Tensor rows(hidden.shape().with(0, std::ssize(wanted)), hidden.dtype(), hidden.device());
-  for (size_t i = 0; i < wanted.size(); ++i)
-    rows.narrow(0, static_cast<int64_t>(i), 1).copy_from(hidden.narrow(0, wanted[i], 1));
   const auto adapters = adapters_of(shares, Sequences(lengths), nullptr);
-  pass.logits = model_.logits({.adapters = adapters.get()}, Var(rows)).value.to(DType::kF32);
+  const Var rows(rows_of(pass.hidden, wanted));
+  pass.logits = model_.logits({.adapters = adapters.get()}, rows).value.to(DType::kF32);
   const auto vocabulary = static_cast<size_t>(pass.logits.size(1));
   float* next = pass.logits.data<float>();
   for (LogitRows& of : pass.of)

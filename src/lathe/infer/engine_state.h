@@ -50,11 +50,6 @@ inline int64_t Engine::Sequence::room() const {
   return job->request.sampling.max_new_tokens - static_cast<int64_t>(new_tokens().size());
 }
 
-inline std::vector<int32_t> joined(std::vector<int32_t> a, std::span<const int32_t> b) {
-  a.insert(a.end(), b.begin(), b.end());
-  return a;
-}
-
 inline double seconds_since(std::chrono::steady_clock::time_point start) {
   return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
 }

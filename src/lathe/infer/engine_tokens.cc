@@ -140,15 +140,27 @@ void Engine::guess() {
       if (auto draft = draft_of(*sequence, std::ssize(decoding))) drafts.push_back(*draft);
   if (drafts.empty()) return;
   const auto start = std::chrono::steady_clock::now();
-  drafter_->guess(drafts);
-  int64_t guesses = 0;
-  for (Draft& draft : drafts) {
-    auto& ahead = sequences_.at(draft.sequence)->ahead;
-    const auto allowed = static_cast<int64_t>(draft.chooser.allowed(draft.guesses));
-    ahead.insert(ahead.end(), draft.guesses.begin(), draft.guesses.begin() + allowed);
-    guesses += allowed;
+  try {
+    drafter_->guess(drafts);
+  } catch (...) {
+    for (const Draft& draft : drafts)
+      finish(draft.sequence, FinishReason::kFailed, std::current_exception());
+    return;
   }
+  int64_t guesses = 0;
+  for (const Draft& draft : drafts)
+    guesses += take_guesses(*sequences_.at(draft.sequence), draft.guesses);
   if (guesses > 0) depth_.drafted(guesses, seconds_since(start));
+}
+
+// As many as are tokens of the model and fit the constraint.
+int64_t Engine::take_guesses(Sequence& sequence, std::span<const int32_t> guesses) {
+  const auto unknown = std::ranges::find_if(
+      guesses, [&](int32_t id) { return id < 0 || id >= model_.config().vocab_size; });
+  auto& ahead = sequence.ahead;
+  ahead.insert(ahead.end(), guesses.begin(), unknown);
+  ahead.resize(sequence.chooser.allowed(ahead));
+  return sequence.guesses();
 }
 
 void Engine::finish(int64_t id, FinishReason reason, std::exception_ptr error) {

@@ -29,7 +29,7 @@ class DraftModel : public Drafter {
   };
   bool prepare(const Draft& draft);
   bool fits(const Draft& draft) const;
-  Tensor feed(std::span<Draft* const> drafts);
+  Tensor compute(std::span<Draft* const> drafts, int64_t most);
   void drop(int64_t sequence);
 
   const Transformer& model_;

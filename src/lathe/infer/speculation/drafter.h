@@ -29,6 +29,12 @@ struct Draft {
   std::vector<int32_t> guesses = {};  // the answer
 };
 
+// `a` and behind it `b`.
+inline std::vector<int32_t> joined(std::vector<int32_t> a, std::span<const int32_t> b) {
+  a.insert(a.end(), b.begin(), b.end());
+  return a;
+}
+
 // Used by the thread that owns the engine.
 class Drafter {
  public:
