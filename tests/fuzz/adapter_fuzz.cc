@@ -15,7 +15,8 @@ namespace {
 std::unique_ptr<Transformer> small_model() {
   ModelConfig c = default_config(find_family("llama"));
   c.vocab_size = 5;
-  c.hidden_size = c.intermediate_size = 4;
+  c.hidden_size = 4;
+  c.intermediate_size = 4;
   c.num_attention_heads = 2;
   c.num_hidden_layers = 1;
   c.max_position_embeddings = 8;

@@ -285,6 +285,19 @@ TEST(EngineAdapters, WhatDoesNotFitIsRefusedInWords) {
   engine.load_adapter("german", random_lora(*model, Rng(1)));
   engine.load_adapter("italian", random_lora(*model, Rng(2)));
   expect(asking({1}, {"german", "french"}), "expected one of german, italian");
+  const auto foreign = [&](const std::function<void(ModelConfig&)>& change, DType dtype) {
+    ModelConfig c = tiny_config();
+    change(c);
+    const auto other = make_model(c, dtype, Device::kCpu);
+    return error_text([&] { engine.load_adapter("x", random_lora(*other, Rng(1))); });
+  };
+  const auto same = [](ModelConfig&) {};
+  EXPECT_EQ(foreign(same, DType::kF32), "no error");
+  for (const std::string& error :
+       {foreign(same, DType::kBF16),
+        foreign([](ModelConfig& c) { c.hidden_size = 8; }, DType::kF32),
+        foreign([](ModelConfig& c) { c.num_hidden_layers = 3; }, DType::kF32)})
+    EXPECT_NE(error.find("was loaded for another model"), std::string::npos) << error;
   Request r = asking({1}, {});
   r.steering = random_steering(*model, Rng(3));
   r.steering->scale = std::nan("");

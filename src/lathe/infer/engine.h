@@ -65,7 +65,8 @@ class Engine : private SchedulerHost {
   void cancel(uint64_t id);
 
   // Adapters that requests may name, at any time from any thread (adapter_registry.h). A request
-  // keeps what it was taken with; requests with different adapters run in one batch.
+  // keeps what it was taken with; requests with different adapters run in one batch. Error kData for
+  // an adapter that was loaded for another model.
   void load_adapter(const std::string& name, std::shared_ptr<const LoraAdapter> adapter);
   bool unload_adapter(const std::string& name);
   std::vector<std::string> adapters() const;

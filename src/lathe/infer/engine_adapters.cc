@@ -8,6 +8,8 @@
 namespace lathe {
 
 void Engine::load_adapter(const std::string& name, std::shared_ptr<const LoraAdapter> adapter) {
+  const std::string why = adapter != nullptr ? adapter->why_not(model_) : "";
+  require(why.empty(), ErrorKind::kData, name, "{}", why);
   adapters_.load(name, std::move(adapter));
 }
 

@@ -75,6 +75,24 @@ LoraAdapter::LoraAdapter(Updates products, Lookups lookups)
   identity_ = hasher.hex();
 }
 
+std::string LoraAdapter::why_not(const Transformer& model) const {
+  std::map<std::string_view, const Shape*> shapes;
+  for (const Parameter* p : model.parameters()) shapes[p->name] = &p->shape;
+  const auto fits = [&](const std::string& name, int64_t rows, int64_t columns, const Tensor& a) {
+    const auto found = shapes.find(name);
+    return found != shapes.end() && rows <= (*found->second)[0] && columns == (*found->second)[1] &&
+           a.dtype() == model.activations() && a.device() == model.device();
+  };
+  constexpr std::string_view kWhy =
+      "the adapter was loaded for another model: '{}' does not fit; load it for this one";
+  for (const auto& [name, updates] : products_)
+    for (const LowRankUpdate& u : updates)
+      if (!fits(name, u.first_row + u.b.size(0), u.a.size(1), u.a)) return fmt::format(kWhy, name);
+  for (const auto& [name, u] : lookups_)
+    if (!fits(name, u.a.size(0), u.b.size(0), u.a)) return fmt::format(kWhy, name);
+  return "";
+}
+
 std::span<const LowRankUpdate> LoraAdapter::product(std::string_view parameter) const {
   const auto found = products_.find(parameter);
   return found == products_.end() ? std::span<const LowRankUpdate>() : found->second;

@@ -61,6 +61,9 @@ class LoraAdapter {
   const Updates& products() const { return products_; }
   const Lookups& lookups() const { return lookups_; }
   size_t bytes() const { return bytes_; }
+  // What makes it unfit for a model (it was loaded for another), and what to do; empty if nothing
+  // does.
+  std::string why_not(const Transformer& model) const;
   // A hash of all of it: adapters with the same one compute the same.
   const std::string& identity() const { return identity_; }
 

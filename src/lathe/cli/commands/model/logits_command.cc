@@ -193,8 +193,8 @@ std::optional<RowAdapters> adapters_for(const LogitsOptions& o, Transformer& mod
       inputs.rows.sequences, inputs.text ? &inputs.text->sequences : nullptr);
 }
 
-int run_logits(const LogitsOptions& o, CommandContext& context) {
-  check_outputs({{"--out", o.out}}, {{"the model", o.model}, {"--input", o.input}});
+// Errors: kUsage for options that do not go together.
+std::unique_ptr<Transformer> load_for(const LogitsOptions& o, const Log& log) {
   require(
       !o.grads || !o.adapters.given(), ErrorKind::kUsage, "--grads",
       "gradients through adapters are not computed; leave out --grads, --adapter or --steering");
@@ -205,9 +205,13 @@ int run_logits(const LogitsOptions& o, CommandContext& context) {
       !native || (device == Device::kCpu && !o.grads), ErrorKind::kUsage, "--weights",
       "native weights have no gradients and are computed with on the cpu only; leave out --grads "
       "and --device ref, or this option");
-  const auto model =
-      native ? load_for_inference(o.model, dtype, context.log, QuantisedWeights::kNative)
-             : load_model(o.model, {.dtype = dtype, .device = device, .log = context.log});
+  return native ? load_for_inference(o.model, dtype, log, QuantisedWeights::kNative)
+                : load_model(o.model, {.dtype = dtype, .device = device, .log = log});
+}
+
+int run_logits(const LogitsOptions& o, CommandContext& context) {
+  check_outputs({{"--out", o.out}}, {{"the model", o.model}, {"--input", o.input}});
+  const auto model = load_for(o, context.log);
   const Body body = model->config().body_traits();
   const Input in = read_input(o.input, model->config());
   throw_if_interrupted();
