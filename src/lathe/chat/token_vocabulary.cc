@@ -1,16 +1,34 @@
 #include "lathe/chat/token_vocabulary.h"
 
+#include "lathe/base/error.h"
+
 namespace lathe {
 namespace {
 
-// The tokens of bytes in the middle of a text; others than these bytes if there are none. Some
-// tokenizers put a space before a text: behind a line break it is not part of it.
-std::vector<int32_t> encode_within(const Tokenizer& tokenizer, std::string_view bytes) {
-  const std::vector<int32_t> ids =
-      tokenizer.encode("\n" + std::string(bytes), {.special_as_text = true});
-  size_t length = 0, first = ids.size();
-  while (first > 0 && length < bytes.size()) length += tokenizer.token_bytes(ids[--first]).size();
+// The last tokens of `ids` that are just these bytes; empty if none are.
+std::vector<int32_t> tail(const Tokenizer& tokenizer, std::span<const int32_t> ids,
+                          std::string_view bytes) {
+  std::string joined;
+  size_t first = ids.size();
+  while (first > 0 && joined.size() < bytes.size())
+    joined = tokenizer.token_bytes(ids[--first]) + joined;
+  if (joined != bytes) return {};
   return {ids.begin() + static_cast<int64_t>(first), ids.end()};
+}
+
+// The tokens of bytes in the middle of a text. Some tokenizers put a space before a text: behind a
+// line break it is not part of it.
+std::vector<int32_t> encode_within(const Tokenizer& tokenizer, std::string_view bytes) {
+  for (const std::string_view before : {"", "\n"}) {
+    try {
+      const std::string text = std::string(before) + std::string(bytes);
+      const auto ids = tail(tokenizer, tokenizer.encode(text, {.special_as_text = true}), bytes);
+      if (!ids.empty()) return ids;
+    } catch (const Error& e) {  // a character without a token
+      if (e.kind() != ErrorKind::kData) throw;
+    }
+  }
+  return {};
 }
 
 }  // namespace
