@@ -29,7 +29,11 @@ ExpertLinear::ExpertLinear(const Options& o)
 }
 
 Var ExpertLinear::forward(const Forward& f, const Var& x, const ops::ExpertPlan& plan) const {
-  return ops::grouped_linear(x, whole_weight(*f.pass, weight_, x.value.dtype()), bias_ ? f.use(*bias_) : Var(), plan);
+  const Var bias = bias_ ? f.use(*bias_) : Var();
+  // What an adapter adds to a weight, it adds to the elements.
+  if (weight_.value.packed() != nullptr && f.pass->adapters == nullptr)
+    return ops::grouped_packed_linear(x, *weight_.value.packed(), bias, plan);
+  return ops::grouped_linear(x, whole_weight(*f.pass, weight_, x.value.dtype()), bias, plan);
 }
 
 void ExpertLinear::visit(ModuleVisitor& v) {
