@@ -46,10 +46,17 @@ constexpr BlockType kTable[] = {
     {41, "Q1_0", 128, 18},
 };
 
+// Of other files than GGUF.
+constexpr BlockType kOthers[] = {
+    {kNoGgufType, "NF4", 32, 20, decode_nf4},
+    {kNoGgufType, "FP4", 32, 20, decode_fp4},
+    {kNoGgufType, "INT8", 4, 8, decode_int8},
+};
+
 template <class Same>
-const BlockType* find_if(Same same) {
-  const auto* at = std::ranges::find_if(kTable, same);
-  return at == std::end(kTable) ? nullptr : at;
+const BlockType* find_if(std::span<const BlockType> types, Same same) {
+  const auto at = std::ranges::find_if(types, same);
+  return at == types.end() ? nullptr : &*at;
 }
 
 }  // namespace
@@ -57,11 +64,13 @@ const BlockType* find_if(Same same) {
 std::span<const BlockType> block_types() { return kTable; }
 
 const BlockType* find_block_type(uint32_t id) {
-  return find_if([&](const BlockType& type) { return type.id == id; });
+  return find_if(kTable, [&](const BlockType& type) { return type.id == id; });
 }
 
 const BlockType* find_block_type(std::string_view name) {
-  return find_if([&](const BlockType& type) { return type.name == name; });
+  const auto named = [&](const BlockType& type) { return type.name == name; };
+  const BlockType* of_gguf = find_if(kTable, named);
+  return of_gguf != nullptr ? of_gguf : find_if(kOthers, named);
 }
 
 std::vector<std::string> decodable_block_types() {

@@ -15,8 +15,10 @@
 
 namespace lathe {
 
+constexpr uint32_t kNoGgufType = UINT32_MAX;
+
 struct BlockType {
-  uint32_t id;            // in files
+  uint32_t id;            // in GGUF files; kNoGgufType for the formats of bitsandbytes.h
   std::string_view name;  // "F32", "Q4_K"; where safetensors has the type, its name there
   int64_t block;          // elements
   int64_t bytes;          // of a block
@@ -39,9 +41,10 @@ struct BlockType {
   double bits() const { return 8.0 * static_cast<double>(bytes) / static_cast<double>(block); }
 };
 
+// Those that GGUF files name.
 std::span<const BlockType> block_types();
 
-// nullptr for what is not in the table.
+// nullptr for what there is not. Only the second finds types without an id.
 const BlockType* find_block_type(uint32_t id);
 const BlockType* find_block_type(std::string_view name);
 

@@ -36,6 +36,11 @@ void decode_q2_k(ConstBytes in, Elements out);
 void decode_q3_k(ConstBytes in, Elements out);
 void decode_iq4_nl(ConstBytes in, Elements out);
 
+// bitsandbytes.h
+void decode_nf4(ConstBytes in, Elements out);
+void decode_fp4(ConstBytes in, Elements out);
+void decode_int8(ConstBytes in, Elements out);
+
 // Calls f(block, elements) for every block: a Layout, of which `bytes` is an array, and its elements.
 template <class Layout, size_t kElements, class F>
 void for_each_block(ConstBytes in, Elements out, F&& f) {
