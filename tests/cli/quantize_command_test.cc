@@ -93,6 +93,7 @@ TEST_F(Quantize, WhatDoesNotGoTogetherIsRefused) {
   refused({"--type", "Q8_0", "--tensor", "ffn"}, "expected REGEX=TYPE");
   refused({"--type", "Q8_0", "--tensor", "nowhere=Q4_0"}, "is in the name of no tensor");
   refused({"--type", "Q8_0", "--imatrix", file("none")}, "none");
+  refused({"--type", "Q8_0", "--error-feedback"}, "give --calibration TEXT");
   refused({"--type", "Q8_0", "--bill", file("x.gguf")}, "which is written too");
   refused({"--type", "Q8_0", "--bill", file("missing/bill.json")}, "there is no folder");
   // The model has no tokenizer, which is known before anything is written.

@@ -15,6 +15,12 @@
 
 namespace lathe {
 
+// What the scales of a block allow an element to be: scale·q + offset, q from lowest to highest.
+struct BlockGrid {
+  float scale = 0, offset = 0;
+  int lowest = 0, highest = 0;
+};
+
 constexpr uint32_t kNoGgufType = UINT32_MAX;
 
 struct BlockType {
@@ -36,6 +42,11 @@ struct BlockType {
   // two levels of scales (_K) search with w = 1.
   void (*encode)(std::span<const float> elements, std::span<const float> importance,
                  std::span<std::byte> blocks) = nullptr;
+
+  // Of the types that have scales and that Lathe writes, one block at a time: the grid of each element,
+  // and other integers q on it in the place of the block's.
+  void (*grid)(std::span<const std::byte> block, std::span<BlockGrid> elements) = nullptr;
+  void (*put)(std::span<const int> integers, std::span<std::byte> block) = nullptr;
 
   bool is_plain() const { return block == 1; }  // one element, no scale
   double bits() const { return 8.0 * static_cast<double>(bytes) / static_cast<double>(block); }

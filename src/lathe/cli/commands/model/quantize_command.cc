@@ -23,7 +23,7 @@ namespace {
 struct QuantizeOptions {
   std::string model, out;
   std::optional<std::string> type;
-  bool pure = false;
+  bool pure = false, error_feedback = false;
   std::vector<std::string> tensor;
   std::optional<double> budget_mib, budget_kl;
   std::optional<std::string> calibration, imatrix, eval, bill, curve;
@@ -46,6 +46,9 @@ struct QuantizeOptions {
     v.field("calibration", calibration,
             "text whose activations say which columns matter; errors are weighed by that");
     v.field("imatrix", imatrix, "the same from a file of llama-imatrix");
+    v.field("error_feedback", error_feedback,
+            "with --calibration: what rounding a column does to the outputs is made good by the "
+            "columns after it (GPTQ), for each tensor where that helps");
     v.field("eval", eval, "text on which the result is compared with the original");
     v.field("bill", bill, "JSON file for what is printed: errors, bytes, and the comparison");
     v.field("curve", curve, "SVG file for the sizes and their KL that a budget chooses from");
@@ -66,6 +69,8 @@ void check(const QuantizeOptions& o) {
           "is drawn for a budget only; give --budget-mib or --budget-kl, or leave it out");
   require(!o.calibration || !o.imatrix, ErrorKind::kUsage, "--imatrix",
           "and --calibration both say which columns matter; give one of them");
+  require(!o.error_feedback || o.calibration, ErrorKind::kUsage, "--error-feedback",
+          "needs a text that shows the inputs of each matrix; give --calibration TEXT");
   check_outputs({{"--out", o.out}, {"--bill", o.bill}, {"--curve", o.curve}},
                 {{"the model", o.model},
                  {"--calibration", o.calibration},
@@ -155,6 +160,11 @@ class Quantization {
                         [&](auto report) { return calibrate(*model_, ids, {.progress = report}); });
     }
     if (importances_) options_.importances = &*importances_;
+    if (o_.error_feedback) {
+      moments_.emplace(*model_, ids_of(*o_.calibration),
+                       CalibrationOptions{.progress = [](int64_t) { throw_if_interrupted(); }});
+      options_.moments = &*moments_;
+    }
   }
 
   void write(const std::string& path) {
@@ -263,6 +273,7 @@ class Quantization {
   std::optional<Tokenizer> tokenizer_;
   std::map<std::string, std::vector<int32_t>> ids_;  // of the texts, by path
   std::optional<Importances> importances_;
+  std::optional<InputMoments> moments_;
   WriteGgufOptions options_;
   QuantizeBill bill_;
 };
