@@ -108,6 +108,7 @@ class Quantization {
   const QuantizeBill& run() {
     if (o_.eval)
       ids_of(*o_.eval);  // a text that cannot be read is named before anything is written
+    if (o_.budget_mib) check_size(*o_.budget_mib);
     weigh_columns();
     if (o_.type) {
       options_.types.type = &writable_block_type(*o_.type);
@@ -211,20 +212,26 @@ class Quantization {
     options_.types.by_name = bill_.curve[point].types;
   }
 
-  void fit_size(double budget_mib) {
-    const auto planned_mib = [&](size_t point) {
-      take(point);
-      return static_cast<double>(planned_gguf_bytes(*model_, o_.out, options_)) / (1 << 20);
-    };
-    const double smallest = planned_mib(0);
+  double planned_mib() {
+    return static_cast<double>(planned_gguf_bytes(*model_, o_.out, options_)) / (1 << 20);
+  }
+
+  // Before anything is measured.
+  void check_size(double budget_mib) {
+    options_.types.by_name = smallest_types(tensors());
+    const double smallest = planned_mib();
     require(smallest <= budget_mib, ErrorKind::kUsage, "--budget-mib",
             "the smallest file that the types allow has {:.2f} MiB; ask for at least that",
             std::ceil(smallest * 100) / 100);  // rounded up, so that what it says is enough
+  }
+
+  void fit_size(double budget_mib) {
     // Sizes grow along the curve: the last that fits, by halving.
     size_t fits = 0, end = bill_.curve.size();
     while (end - fits > 1) {
       const size_t middle = fits + (end - fits) / 2;
-      (planned_mib(middle) <= budget_mib ? fits : end) = middle;
+      take(middle);
+      (planned_mib() <= budget_mib ? fits : end) = middle;
     }
     take(fits);
     write_and_compare();
