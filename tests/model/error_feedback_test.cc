@@ -60,7 +60,7 @@ std::vector<std::byte> one_by_one(std::vector<double> w, const Tensor& moments,
   for (size_t i = 0; i < n; ++i)
     for (size_t j = 0; j < n; ++j) h[i][j] = moments.data<float>()[i * n + j];
   for (size_t i = 0; i < n; ++i) mean += h[i][i] / static_cast<double>(n);
-  for (size_t i = 0; i < n; ++i) h[i][i] += 0.01 * mean;
+  for (size_t i = 0; i < n; ++i) h[i][i] += 0.1 * mean;
   auto inverse = inverse_of(h);
   const auto width = static_cast<size_t>(type.block), bytes = static_cast<size_t>(type.bytes);
   std::vector<std::byte> out(n / width * bytes);

@@ -50,7 +50,7 @@ class InputMoments {
 // For the tensors that are multiplied with the same inputs.
 class ErrorFeedback {
  public:
-  // `moments` f32 [I, I]; 1 % of the mean of its diagonal is added to it.
+  // `moments` f32 [I, I]; 10 % of the mean of its diagonal is added to it.
   explicit ErrorFeedback(const Tensor& moments);
 
   // values f32 [O, I], finite; `type` has a grid. Importance as for encode_tensor().
