@@ -4,18 +4,29 @@
 
 #include <chrono>
 
+#include "lathe/infer/beam_search.h"
 #include "lathe/infer/engine.h"
 #include "lathe/infer/speculation/draft_depth.h"
 #include "lathe/infer/token_chooser.h"
 
 namespace lathe {
 
+// A beam search: its sequences, in the order of the beams, and the rows that have come for the next
+// step.
+struct Engine::Beams {
+  BeamSearch search;
+  std::vector<int64_t> sequences = {};
+  std::map<int64_t, std::vector<float>> rows = {};  // by sequence
+};
+
 struct Engine::Job {
   uint64_t id = 0;
   Request request;
   SamplerChain chain;
-  int64_t prefix = 0;          // tokens at the beginning that see each other
-  int64_t cached_tokens = -1;  // until it begins
+  std::vector<int64_t> ends = {};  // tokens that end a text
+  int64_t prefix = 0;              // tokens at the beginning that see each other
+  int64_t cached_tokens = -1;      // until it begins
+  std::unique_ptr<Beams> beams = {};
   Adaptation adaptation = {};
   std::string adaptation_identity = {};
   PrefixIndex::Link root = {};  // of its prefixes

@@ -24,16 +24,6 @@ std::string_view name_of(FinishReason reason) {
   return "";
 }
 
-bool Engine::ends(const Job& job, int32_t token) const {
-  const GenerationConfig& config = job.chain.config();
-  if (config.ignore_eos) return false;
-  const auto names = [&](const std::vector<int64_t>& ids) {
-    return std::ranges::find(ids, token) != ids.end();
-  };
-  return config.eos_token_id.empty() ? names(model_.config().eos_token_ids())
-                                     : names(config.eos_token_id);
-}
-
 // Takes the tokens that the logits of a pass give: what is certain, then one after the other as long
 // as guesses come true.
 void Engine::advance(Sequence& sequence, const LogitRows& logits) {
@@ -100,7 +90,8 @@ bool Engine::append(Sequence& sequence, int32_t token, std::span<const float> ra
   const int64_t id = sequence.id;
   sequence.text.push_back(token);
   const bool wanted = deliver(sequence, token, raw);
-  if (ends(*sequence.job, token) || sequence.chooser.finished())
+  const std::vector<int64_t>& ends = sequence.job->ends;
+  if (std::ranges::find(ends, token) != ends.end() || sequence.chooser.finished())
     finish(id, FinishReason::kStopToken);
   else if (!wanted)
     finish(id, FinishReason::kStopped);
@@ -179,7 +170,25 @@ int64_t Engine::take_guesses(Sequence& sequence, std::span<const int32_t> guesse
   return sequence.guesses();
 }
 
+Finished Engine::ended(const Job& job, int64_t choice) const {
+  Finished end{.choice = choice};
+  end.prompt_tokens = std::ssize(job.request.prompt);
+  end.cached_tokens = std::max<int64_t>(0, job.cached_tokens);
+  return end;
+}
+
+void Engine::tell(const Job& job, const Finished& end) {
+  {
+    const std::lock_guard lock(mutex_);
+    ++statistics_.finished;
+    statistics_.guessed_tokens += end.guessed_tokens;
+    statistics_.accepted_tokens += end.accepted_tokens;
+  }
+  if (job.request.on_finish) job.request.on_finish(end);
+}
+
 void Engine::finish(int64_t id, FinishReason reason, std::exception_ptr error) {
+  if (const auto job = sequences_.at(id)->job; job->beams) return drop_beams(job, reason, error);
   const auto node = sequences_.extract(id);
   Sequence& sequence = *node.mapped();
   if (sequence.cache) publish(sequence, sequence.size() - 1);
@@ -192,22 +201,14 @@ void Engine::finish(int64_t id, FinishReason reason, std::exception_ptr error) {
   if (sequence.leads && sequence.choice == 0)
     for (const auto& [other, each] : sequences_)
       if (each->job == sequence.job) followers.push_back(other);
-  {
-    const std::lock_guard lock(mutex_);
-    ++statistics_.finished;
-    statistics_.guessed_tokens += sequence.guessed;
-    statistics_.accepted_tokens += sequence.accepted;
-  }
-  if (job.request.on_finish)
-    job.request.on_finish({.choice = sequence.choice,
-                           .reason = reason,
-                           .prompt_tokens = std::ssize(job.request.prompt),
-                           .cached_tokens = std::max<int64_t>(0, job.cached_tokens),
-                           .new_tokens = std::ssize(sequence.new_tokens()),
-                           .guessed_tokens = sequence.guessed,
-                           .accepted_tokens = sequence.accepted,
-                           .forced_tokens = sequence.forced,
-                           .error = error});
+  Finished end = ended(job, sequence.choice);
+  end.reason = reason;
+  end.new_tokens = std::ssize(sequence.new_tokens());
+  end.guessed_tokens = sequence.guessed;
+  end.accepted_tokens = sequence.accepted;
+  end.forced_tokens = sequence.forced;
+  end.error = error;
+  tell(job, end);
   for (const int64_t other : followers) finish(other, reason, error);
 }
 

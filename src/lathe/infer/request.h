@@ -50,6 +50,7 @@ struct Finished {
   int64_t prompt_tokens = 0;
   int64_t cached_tokens = 0;  // of the prompt, which earlier requests had computed
   int64_t new_tokens = 0;
+  double beam_score = 0;                            // of beam search (beam_search.h)
   int64_t guessed_tokens = 0, accepted_tokens = 0;  // speculation
   int64_t forced_tokens = 0;                        // by the constraint, without a pass each
   std::exception_ptr error = nullptr;

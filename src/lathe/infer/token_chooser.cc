@@ -1,6 +1,7 @@
 #include "lathe/infer/token_chooser.h"
 
 #include "lathe/base/error.h"
+#include "lathe/infer/logprobs.h"
 
 namespace lathe {
 
@@ -18,6 +19,13 @@ int32_t TokenChooser::next(std::span<float> logits, std::span<const int32_t> new
       chain_->next(logits, {request_->prompt, new_tokens}, stream_.fork(new_tokens.size()), state_);
   take(token);
   return token;
+}
+
+void TokenChooser::score(std::span<float> logits, std::span<const int32_t> new_tokens) {
+  const double sum = Logprobs(logits).log_sum();
+  for (float& logit : logits) logit = static_cast<float>(logit - sum);
+  if (matcher_) keep_allowed(*matcher_->mask(), logits);
+  chain_->process(logits, {request_->prompt, new_tokens});
 }
 
 void TokenChooser::take(int32_t token) {
