@@ -80,7 +80,32 @@ std::optional<Refusal> Engine::refuse(const Request& r) const {
   if (r.choices < 1 || r.choices > options_.max_sequences)
     return Refusal{Reason::kInvalid, "choices",
                    fmt::format("{}, expected 1 to {}", r.choices, options_.max_sequences)};
+  if (r.context_shift) return refuse_shift(r);
   return refuse_size(std::ssize(r.prompt), r.sampling.max_new_tokens, r.sampling.num_beams);
+}
+
+std::optional<Refusal> Engine::refuse_shift(const Request& r) const {
+  const auto [context, keep] = *r.context_shift;
+  const auto refusal = [](std::string message) {
+    return Refusal{Refusal::Reason::kInvalid, "context_shift", std::move(message)};
+  };
+  const Body body = model_.config().body_traits();
+  if (body.encoder || body.prefix || whole_passes_)
+    return refusal("needs a plain decoder whose tokens do not compete for experts");
+  if (r.sampling.num_beams > 1) return refusal("cannot be combined with beams; use one of them");
+  if (keep < 0 || context < keep + 2)
+    return refusal(
+        fmt::format("a window of {} tokens that keeps the first {}; expected at least 2 "
+                    "more than are kept",
+                    context, keep));
+  const int64_t length = std::ssize(r.prompt);
+  if (length > context)
+    return Refusal{
+        Refusal::Reason::kPromptTooLong, "prompt",
+        fmt::format("the prompt has {} tokens, but the window has {}; shorten it, or make "
+                    "the window larger",
+                    length, context)};
+  return refuse_size(length, context - length, 1);
 }
 
 // What does not fit into the trained positions, and what would not fit into the cache if it were
@@ -200,9 +225,7 @@ Engine::Sequence& Engine::new_sequence(const std::shared_ptr<Job>& job, int64_t 
                            ? std::vector<int32_t>{decoder_start(model_.config())}
                            : request.prompt,
                .chooser = TokenChooser(request, job->chain, choice)});
-  Sequence& sequence = *sequences_.at(id);
-  sequence.begin = sequence.text.size();
-  return sequence;
+  return *sequences_.at(id);
 }
 
 // Where choices can part after the prompt, one sequence reads it for all.
@@ -296,7 +319,8 @@ void Engine::start_over(Sequence& sequence) {
 int64_t Engine::chunk(int64_t id, int64_t most) {
   Sequence& sequence = *sequences_.at(id);
   if (!sequence.cache) open(sequence);
-  const int64_t all = sequence.size() + (computed_at_once_ ? 0 : sequence.certain);
+  const bool alone = computed_at_once_ || sequence.job->request.context_shift;
+  const int64_t all = sequence.size() + (alone ? 0 : sequence.certain);
   int64_t held = cache_.length(*sequence.cache), rest = all - held;
   if (rest == 0) return 0;  // a beam whose row has come
   if (model_.outgrows_cache(held, rest)) {

@@ -115,6 +115,7 @@ class Engine : private SchedulerHost {
 
   std::optional<Refusal> refuse(const Request& request) const;
   std::optional<Refusal> refuse_size(int64_t length, int64_t wanted, int64_t beams) const;
+  std::optional<Refusal> refuse_shift(const Request& request) const;
   std::optional<Refusal> refuse_beams(const Request& request) const;
   Adaptation adaptation_of(const Request& request) const;
   void group_by_adapters(std::vector<Scheduler::Share>& shares) const;

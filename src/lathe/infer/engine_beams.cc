@@ -67,7 +67,7 @@ void Engine::step_beams(const std::shared_ptr<Job>& job) {
 // The sequences take the places of the next beams: each has the text and the blocks of its parent.
 void Engine::become(const std::vector<BeamSearch::Beam>& next, const std::shared_ptr<Job>& job) {
   struct Child {
-    std::vector<int32_t> text;
+    std::vector<int32_t> text, answer;
     PagedCache::Id cache;
     TokenChooser chooser;
   };
@@ -75,8 +75,9 @@ void Engine::become(const std::vector<BeamSearch::Beam>& next, const std::shared
   std::vector<Child> children;
   for (const BeamSearch::Beam& beam : next) {
     const Sequence& parent = *sequences_.at(ids[static_cast<size_t>(beam.parent)]);
-    children.push_back({parent.text, cache_.fork(*parent.cache), parent.chooser});
+    children.push_back({parent.text, parent.answer, cache_.fork(*parent.cache), parent.chooser});
     children.back().text.push_back(beam.token);
+    children.back().answer.push_back(beam.token);
     children.back().chooser.take(beam.token);
   }
   for (; ids.size() > children.size(); ids.pop_back()) drop(ids.back());
@@ -92,6 +93,7 @@ void Engine::become(const std::vector<BeamSearch::Beam>& next, const std::shared
     if (sequence.cache) cache_.close(*sequence.cache);
     sequence.cache = children[i].cache;
     sequence.text = std::move(children[i].text);
+    sequence.answer = std::move(children[i].answer);
     sequence.chooser = std::move(children[i].chooser);
     sequence.read_text = true;
   }

@@ -137,7 +137,7 @@ void Engine::settle(const std::vector<Scheduler::Share>& shares, const Computed&
     const auto found = sequences_.find(shares[b].id);
     if (found == sequences_.end()) continue;
     const Sequence& sequence = *found->second;
-    if (sequence.job->beams) continue;  // nothing was guessed
+    if (sequence.job->beams || !sequence.cache) continue;  // nothing was guessed
     const auto row = static_cast<int64_t>(b);
     const int64_t context = pass.rows.context_of(row);
     const int64_t settled = std::min(pass.rows.length_of(row), sequence.size() - 1);

@@ -37,8 +37,9 @@ void Engine::advance(Sequence& sequence, const LogitRows& logits) {
       if (next.empty() && (!certain || takes_singly(sequence))) break;
       goes_on = certain ? take_certain(sequence, next) : take_next(sequence, next);
     }
-    if (sequences_.contains(id))
-      DraftDepth::record(sequence.drafts, guessed, sequence.accepted - accepted);
+    if (!sequences_.contains(id)) return;
+    DraftDepth::record(sequence.drafts, guessed, sequence.accepted - accepted);
+    if (sequence.shift()) start_over(sequence);
   } catch (...) {  // of the sampler or the receiver
     if (sequences_.contains(id)) finish(id, FinishReason::kFailed, std::current_exception());
   }
@@ -89,6 +90,7 @@ bool Engine::look_ahead(Sequence& sequence) {
 bool Engine::append(Sequence& sequence, int32_t token, std::span<const float> raw) {
   const int64_t id = sequence.id;
   sequence.text.push_back(token);
+  sequence.answer.push_back(token);
   const bool wanted = deliver(sequence, token, raw);
   const std::vector<int64_t>& ends = sequence.job->ends;
   if (std::ranges::find(ends, token) != ends.end() || sequence.chooser.finished())
@@ -120,10 +122,10 @@ bool Engine::deliver(const Sequence& sequence, int32_t token, std::span<const fl
 std::optional<Draft> Engine::draft_of(Sequence& sequence, int64_t decoding) {
   const int64_t most =
       std::min(depth_.choose(sequence.drafts, decoding), sequence.room() - sequence.certain - 1);
-  if (most <= 0) return std::nullopt;
+  if (most <= 0 || sequence.job->request.context_shift) return std::nullopt;
   Draft draft{.sequence = sequence.id,
               .text = joined(sequence.text, sequence.ahead),
-              .begin = sequence.begin,
+              .begin = sequence.text.size() - sequence.answer.size(),
               .most = most,
               .chooser = sequence.chooser};
   if (model_.config().body_traits().encoder) draft.encoder_text = sequence.job->request.prompt;

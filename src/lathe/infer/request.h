@@ -56,6 +56,13 @@ struct Finished {
   std::exception_ptr error = nullptr;
 };
 
+// A text may be longer than the model sees: as soon as it has more than `context` tokens, the older
+// half of those behind the first `keep` is lost, and the rest is read again as a text of its own.
+struct ContextShift {
+  int64_t context = 0;
+  int64_t keep = 4;
+};
+
 struct Request {
   // An encoder-decoder's prompt is what its encoder reads; a prefix decoder's is its prefix, without
   // a bos_token_id at the end, which starts the answer.
@@ -72,7 +79,9 @@ struct Request {
   // which add up, and steering vectors.
   std::vector<std::string> adapters = {};
   std::optional<Steering> steering = {};
-  bool speculate = true;     // if the engine has a drafter
+  bool speculate = true;  // if the engine has a drafter
+  // Without it a text ends where the model's positions end. Plain decoders only, one beam, no guesses.
+  std::optional<ContextShift> context_shift = {};
   int64_t priority = 0;      // higher ones go first
   std::string client = {};   // clients of equal priority get equal shares
   bool share_prefix = true;  // uses, and adds to, the cache of prefixes
