@@ -31,6 +31,17 @@ class Quantize : public ::testing::Test {
     return run(options);
   }
 
+  // The model in a folder of its own, with a tokenizer.
+  fs::path with_tokenizer() {
+    const fs::path model = folder_ / "model";
+    fs::copy(kModel, model);
+    folder_.write("model/tokenizer.json", R"({"pre_tokenizer": {"type": "ByteLevel",
+  "add_prefix_space": false, "trim_offsets": true, "use_regex": true}, "decoder": {"type":
+  "ByteLevel", "add_prefix_space": true, "trim_offsets": true, "use_regex": true}, "model": {"type":
+  "BPE", "merges": [], "vocab": {"a": 0, "b": 1, "c": 2}}, "added_tokens": []})");
+    return model;
+  }
+
   const TempFolder folder_;
 };
 
@@ -134,13 +145,33 @@ TEST_F(Quantize, WhatIsReadIsNotOverwritten) {
 }
 
 // A KL that no type reaches: what was at --out stays, and nothing else is left.
+TEST_F(Quantize, AnAdapterBecomesPartOfTheFileAndOfTheBill) {
+  const fs::path model = with_tokenizer();
+  const std::string adapter = (kModel.parent_path().parent_path() / "adapters" / "llama").string();
+  folder_.write("text", std::string(300, 'a') + std::string(300, 'b'));
+  const auto r = run({"quantize", model.string(), "--type", "Q8_0", "--adapter", adapter, "--eval",
+                      file("text"), "--out", file("q.gguf"), "--json"});
+  ASSERT_EQ(r.code, 0) << r.err;
+  const Json bill = Json::parse(r.out), ways = bill["adapter_ways"];
+  ASSERT_EQ(ways.size(), 3u);
+  EXPECT_EQ(ways[1]["kl_mean"], bill["kl_mean"]);
+  for (const Json& way : ways) {
+    EXPECT_GT(way["kl_mean"].get<double>(), 0) << way;
+    EXPECT_LT(way["kl_mean"].get<double>(), 0.1) << way;
+  }
+  EXPECT_FALSE(fs::exists(file("q.gguf.attempt")));
+  // In f32 the file is the merged model.
+  const auto plain = run(
+      {"quantize", model.string(), "--type", "F32", "--adapter", adapter, "--out", file("f.gguf")});
+  ASSERT_EQ(plain.code, 0) << plain.err;
+  ASSERT_EQ(run({"merge", model.string(), "--adapter", adapter, "--out", file("merged")}).code, 0);
+  const auto x = load_model(file("merged"), {}), y = load_model(file("f.gguf"), {});
+  const Tensor ids = testing::some_ids(1, 5, x->config().vocab_size);
+  EXPECT_EQ(largest_difference(logits_of(*x, ids), logits_of(*y, ids)), 0);
+}
+
 TEST_F(Quantize, ABudgetThatIsNotMetLeavesWhatWasThere) {
-  const fs::path model = folder_ / "model";
-  fs::copy(kModel, model);
-  folder_.write("model/tokenizer.json", R"({"pre_tokenizer": {"type": "ByteLevel",
-"add_prefix_space": false, "trim_offsets": true, "use_regex": true}, "decoder": {"type":
-"ByteLevel", "add_prefix_space": true, "trim_offsets": true, "use_regex": true}, "model": {"type":
-"BPE", "merges": [], "vocab": {"a": 0, "b": 1, "c": 2}}, "added_tokens": []})");
+  const fs::path model = with_tokenizer();
   std::string text;
   for (int i = 0; i < 200; ++i) text += "abcab";
   folder_.write("text", text);

@@ -23,7 +23,7 @@ struct EvaluationConfig {
 
   template <class V>
   void visit(V& v) {
-    v.positional("model", model, "folder of a model or of a checkpoint");
+    v.positional("model", model, "folder or .gguf of a model, or folder of a checkpoint");
     v.field("data", data, "token shard: the prefix of a .bin and .idx", required());
     v.field("seq_len", seq_len,
             "tokens per sample (default: the length that the model was trained with, else its "

@@ -39,6 +39,25 @@ std::vector<std::string> fallbacks(const std::vector<WrittenTensor>& tensors) {
   return names;
 }
 
+Json ways_json(const QuantizeBill& bill) {
+  Json ways = Json::array();
+  for (const auto& [how, d] : bill.adapter_ways)
+    ways.push_back({{"how", how},
+                    {"perplexity", d.perplexity},
+                    {"kl_mean", d.kl_mean},
+                    {"kl_p99", d.kl_p99},
+                    {"top1_agreement", d.top1_agreement}});
+  return ways;
+}
+
+void print_ways(const QuantizeBill& bill, std::ostream& out) {
+  out << fmt::format("{:<40} {:>10} {:>10} {:>10}\n", "the adapter", "perplexity", "KL mean",
+                     "KL 99 %");
+  for (const auto& [how, d] : bill.adapter_ways)
+    out << fmt::format("{:<40} {:>10.4f} {:>10.6f} {:>10.5f}\n", how, d.perplexity, d.kl_mean,
+                       d.kl_p99);
+}
+
 Json curve_json(const QuantizeBill& bill) {
   Json curve = Json::array();
   for (size_t i = 0; i < bill.curve.size(); ++i)
@@ -97,6 +116,7 @@ Json json_of(const QuantizeBill& bill) {
   }
   json["tensors"] = std::move(list);
   json["fallbacks"] = fallbacks(bill.tensors);
+  if (!bill.adapter_ways.empty()) json["adapter_ways"] = ways_json(bill);
   if (!bill.curve.empty()) json["curve"] = curve_json(bill);
   return json;
 }
@@ -120,8 +140,8 @@ void print(const QuantizeBill& bill, std::ostream& out) {
         "likeliest token {:.2f} %, over {} tokens\n",
         d->perplexity, d->perplexity_original, d->kl_mean, d->kl_p99, 100 * d->top1_agreement,
         d->tokens);
-  else
-    out << "give --eval TEXT to see what this costs in perplexity and KL\n";
+  if (!bill.adapter_ways.empty()) print_ways(bill, out);
+  if (!bill.divergence) out << "give --eval TEXT to see what this costs in perplexity and KL\n";
 }
 
 std::string draw_curve(const QuantizeBill& bill) {

@@ -19,6 +19,8 @@ struct QuantizeBill {
   std::filesystem::path from, to;  // the model, and the file that was written
   std::vector<WrittenTensor> tensors = {};
   std::optional<Divergence> divergence = {};  // from the original on a text
+  // Ways to keep an adapter, and what each loses against the original with the adapter in f32.
+  std::vector<std::pair<std::string, Divergence>> adapter_ways = {};
   // The sizes and costs to choose from, where a budget decided, and which was chosen.
   std::vector<BudgetPoint> curve = {};
   size_t chosen = 0;

@@ -12,6 +12,7 @@
 #include "lathe/io/atomic_file.h"
 #include "lathe/io/json_file.h"
 #include "lathe/io/mapped_file.h"
+#include "lathe/model/adapter/merge.h"
 #include "lathe/model/family.h"
 #include "lathe/model/gguf/architecture.h"
 #include "lathe/model/load_model.h"
@@ -24,7 +25,7 @@ struct QuantizeOptions {
   std::string model, out;
   std::optional<std::string> type;
   bool pure = false, error_feedback = false;
-  std::vector<std::string> tensor;
+  std::vector<std::string> tensor, adapter;
   std::optional<double> budget_mib, budget_kl;
   std::optional<std::string> calibration, imatrix, eval, bill, curve;
 
@@ -49,6 +50,9 @@ struct QuantizeOptions {
     v.field("error_feedback", error_feedback,
             "with --calibration: what rounding a column does to the outputs is made good by the "
             "columns after it (GPTQ), for each tensor where that helps");
+    v.field("adapter", adapter,
+            "folder of a LoRA adapter that becomes part of the weights first; with --eval the bill "
+            "also says what other ways to keep it would cost");
     v.field("eval", eval, "text on which the result is compared with the original");
     v.field("bill", bill, "JSON file for what is printed: errors, bytes, and the comparison");
     v.field("curve", curve, "SVG file for the sizes and their KL that a budget chooses from");
@@ -90,13 +94,7 @@ std::pair<std::string, const BlockType*> parse_override(const std::string& text)
 class Quantization {
  public:
   Quantization(const QuantizeOptions& o, CommandContext& context)
-      : o_(o),
-        context_(context),
-        // A budget tries types in place, and needs memory of its own for that.
-        model_(
-            load_model(o.model, {.dtype = DType::kF32,
-                                 .residence = o.has_budget() ? Residence::kOwn : Residence::kMapped,
-                                 .log = context.log})) {
+      : o_(o), context_(context), model_(load_adapted()) {
     throw_if_interrupted();
     for (const std::string& text : o.tensor)
       options_.types.overrides.push_back(parse_override(text));
@@ -121,6 +119,23 @@ class Quantization {
   }
 
  private:
+  std::unique_ptr<Transformer> load_base() {
+    // A budget tries types in place and an adapter changes weights: both need memory of their own.
+    const bool own = o_.has_budget() || !o_.adapter.empty();
+    return load_model(o_.model, {.dtype = DType::kF32,
+                                 .residence = own ? Residence::kOwn : Residence::kMapped,
+                                 .log = context_.log});
+  }
+
+  std::unique_ptr<Transformer> adapted(std::unique_ptr<Transformer> model) {
+    std::vector<std::shared_ptr<const LoraAdapter>> adapters;
+    for (const std::string& each : o_.adapter)
+      adapters.push_back(load_lora(each, *model, context_.log));
+    return merge_adapters(std::move(model), adapters);
+  }
+
+  std::unique_ptr<Transformer> load_adapted() { return adapted(load_base()); }
+
   const std::vector<int32_t>& ids_of(const std::string& path) {
     if (!tokenizer_) tokenizer_.emplace(load_tokenizer(o_.model));
     const auto known = ids_.find(path);
@@ -176,18 +191,41 @@ class Quantization {
                                   });
   }
 
-  // Of the file at `path` from the original.
-  Divergence compare(const std::string& path, const std::string& text) {
+  // Of another model from the original.
+  Divergence compare(const Transformer& other, const std::string& text) {
     const auto& ids = ids_of(text);
-    const auto quantised = load_model(path, {.dtype = DType::kF32, .log = context_.log});
     return with_progress("comparing", static_cast<double>(ids.size()), "tokens", [&](auto report) {
-      return divergence(*model_, *quantised, ids, {.progress = report});
+      return divergence(*model_, other, ids, {.progress = report});
     });
+  }
+
+  Divergence compare(const std::string& path, const std::string& text) {
+    return compare(*load_model(path, {.dtype = DType::kF32, .log = context_.log}), text);
   }
 
   void write_and_compare() {
     write(o_.out);
-    if (o_.eval) bill_.divergence = compare(o_.out, *o_.eval);
+    if (!o_.eval) return;
+    bill_.divergence = compare(o_.out, *o_.eval);
+    if (!o_.adapter.empty()) compare_ways();
+  }
+
+  // The other ways to keep an adapter: apart from a rounded base, and merged in 16 bits.
+  void compare_ways() {
+    const Attempt attempt{o_.out + ".attempt"};
+    WriteGgufOptions apart = options_;
+    apart.moments = nullptr;  // they are those of the adapted model
+    apart.progress = [](int64_t) { throw_if_interrupted(); };
+    const auto load_attempt = [&] {
+      return load_model(attempt.path, {.dtype = DType::kF32, .log = context_.log});
+    };
+    write_gguf(*load_base(), attempt.path, apart);
+    bill_.adapter_ways.emplace_back("apart, on the base in these types",
+                                    compare(*adapted(load_attempt()), *o_.eval));
+    bill_.adapter_ways.emplace_back("merged, then in these types: this file", *bill_.divergence);
+    apart.types = {.type = &writable_block_type("BF16"), .pure = true};
+    write_gguf(*model_, attempt.path, apart);
+    bill_.adapter_ways.emplace_back("merged in BF16", compare(*load_attempt(), *o_.eval));
   }
 
   void choose_by_budget() {
