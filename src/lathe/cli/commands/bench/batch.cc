@@ -4,7 +4,9 @@
 #include "lathe/cli/commands/commands.h"
 #include "lathe/cli/commands/model/model_input.h"
 #include "lathe/infer/engine.h"
+#include "lathe/kernels/machine.h"
 #include "lathe/model/load_model.h"
+#include "lathe/model/summary.h"
 
 namespace lathe {
 namespace {
@@ -89,20 +91,26 @@ int run_batch(const BatchOptions& o, CommandContext& context) {
   const double made = static_cast<double>(after.new_tokens - before.new_tokens);
   const double computed = static_cast<double>(after.tokens - before.tokens);
   const double steps = static_cast<double>(after.steps - before.steps);
+  const auto bytes = static_cast<double>(weight_bytes_per_token(*model));  // read once a step
+  const double read = kernels::measure_read_bandwidth();
   print_measured(
       context,
       {{"new_tokens_per_s", made / seconds},
        {"tokens_per_s", computed / seconds},
        {"tokens_per_step", computed / steps},
+       {"bytes_per_token", bytes * steps / computed},
+       {"read_gbps", read * 1e-9},
+       {"share_of_bandwidth", bytes * steps / seconds / read},
        {"cache_mib", static_cast<double>(engine.cache().bytes()) / (1 << 20)},
        {"first_token_cold_ms", 1e3 * cold},
        {"first_token_cached_ms", 1e3 * warm}},
-      fmt::format("{} sequences of {} and {} tokens, {}: {:.0f} new tokens/s, {:.0f} computed, "
-                  "{:.1f} a step\ncache: {}\nfirst token of a prompt: {:.1f} ms, {:.1f} ms when "
-                  "it is cached\n",
-                  o.sequences, o.prompt_tokens, o.new_tokens, o.precision, made / seconds,
-                  computed / seconds, computed / steps, engine.description(), 1e3 * cold,
-                  1e3 * warm));
+      fmt::format(
+          "{} sequences of {} and {} tokens, {}: {:.0f} new tokens/s, {:.0f} computed, "
+          "{:.1f} a step; weights read at {:.0f} % of the memory's rate\ncache: {}\nfirst token of a prompt: {:.1f} ms, {:.1f} ms when "
+          "it is cached\n",
+          o.sequences, o.prompt_tokens, o.new_tokens, o.precision, made / seconds,
+          computed / seconds, computed / steps, 100 * bytes * steps / seconds / read,
+          engine.description(), 1e3 * cold, 1e3 * warm));
   return 0;
 }
 

@@ -86,6 +86,7 @@ int run_decode(const DecodeBenchOptions& o, CommandContext& context) {
        {"accepted_tokens", end.accepted_tokens},
        {"forced_tokens", end.forced_tokens},
        {"bytes_per_pass", bytes},
+       {"bytes_per_token", bytes * passes / rate},
        {"weight_gbps", passes * bytes * 1e-9},
        {"read_gbps", read * 1e-9},
        {"share_of_bandwidth", passes * bytes / read}},
@@ -146,6 +147,8 @@ int run_prefill(const PrefillOptions& o, CommandContext& context) {
   const auto times = sorted_seconds(o.runs, read_prompt);
   const double rate = static_cast<double>(o.tokens) / times[times.size() / 2];
   const double flops = rate * body_flops(*model);
+  const auto bytes = static_cast<double>(weight_bytes_per_token(*model));  // read once
+  const double read = kernels::measure_read_bandwidth();
   const double limit = has_packed_weights(*model)
                            ? kernels::measure_int8_rate()
                            : kernels::measure_matrix_rate(dtype_of_precision(o.precision));
@@ -153,7 +156,10 @@ int run_prefill(const PrefillOptions& o, CommandContext& context) {
       context,
       {{"tokens_per_s", rate},
        {"matrix_gflops", limit * 1e-9},
-       {"share_of_matrix_rate", flops / limit}},
+       {"share_of_matrix_rate", flops / limit},
+       {"bytes_per_token", bytes / static_cast<double>(o.tokens)},
+       {"read_gbps", read * 1e-9},
+       {"share_of_bandwidth", rate * bytes / static_cast<double>(o.tokens) / read}},
       fmt::format("prefill of {} tokens, {}: {:.0f} tokens/s, {:.0f} % of the matrix rate\n",
                   o.tokens, o.precision, rate, 100 * flops / limit));
   return 0;
