@@ -5,8 +5,8 @@
 
 #include "lathe/base/error.h"
 #include "lathe/infer/engine_state.h"
-#include "lathe/infer/rows_of.h"
 #include "lathe/model/model_pass.h"
+#include "lathe/ops/pick_rows.h"
 
 namespace lathe {
 // The rows of a pass, which begins with them.
@@ -67,7 +67,7 @@ void Engine::choose_rows(const std::vector<Scheduler::Share>& shares, Computed& 
   }
   if (wanted.empty()) return;
   const auto adapters = adapters_of(shares, Sequences(lengths), nullptr);
-  const Var rows(rows_of(pass.hidden, wanted));
+  const Var rows(rows_at(pass.hidden, wanted));
   pass.logits = model_.logits({.adapters = adapters.get()}, rows).value.to(DType::kF32);
   const auto vocabulary = static_cast<size_t>(pass.logits.size(1));
   float* next = pass.logits.data<float>();

@@ -4,8 +4,8 @@
 
 #include "lathe/base/error.h"
 #include "lathe/base/printable.h"
-#include "lathe/infer/rows_of.h"
 #include "lathe/model/model_pass.h"
+#include "lathe/ops/pick_rows.h"
 
 namespace lathe {
 namespace {
@@ -82,7 +82,7 @@ Tensor DraftModel::compute(std::span<Draft* const> drafts, int64_t most) {
   ModelPass pass(model_, {.cache = &cache_});
   const Tensor hidden = pass.hidden(inputs).value;
   cache_.end_pass(inputs.rows);
-  return last_rows_of(hidden, inputs.rows.sequences);
+  return last_rows(hidden, inputs.rows.sequences);
 }
 
 void DraftModel::guess(std::span<Draft> drafts) {

@@ -3,7 +3,7 @@
 #include <algorithm>
 
 #include "lathe/base/error.h"
-#include "lathe/infer/rows_of.h"
+#include "lathe/ops/pick_rows.h"
 
 namespace lathe {
 namespace {
@@ -128,7 +128,7 @@ void ExtraHeads::guess_with(size_t m, std::span<Draft* const> drafts) {
   const Tensor out = model_.mtp_hidden({&pass, &rows, Rng(0)}, depth, Var(hidden), rows.ids).value;
   cache.end_pass(rows);
   const Tensor logits =
-      model_.logits(pass, Var(last_rows_of(out, rows.sequences))).value.to(DType::kF32);
+      model_.logits(pass, Var(last_rows(out, rows.sequences))).value.to(DType::kF32);
   for (size_t b = 0; b < drafts.size(); ++b) {
     const auto row = static_cast<int64_t>(b);
     settle(*drafts[b], m, out.narrow(0, rows.sequences.first(row), rows.sequences.length(row)));

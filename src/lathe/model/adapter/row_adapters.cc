@@ -5,6 +5,7 @@
 #include "lathe/base/error.h"
 #include "lathe/ops/common.h"
 #include "lathe/ops/moe_plan.h"
+#include "lathe/ops/pick_rows.h"
 
 namespace lathe {
 namespace {
@@ -16,13 +17,6 @@ template <class F>
 void for_each_update(const Adaptation& what, std::string_view parameter, F&& f) {
   for (const auto& lora : what.loras)
     for (const LowRankUpdate& update : lora->product(parameter)) f(update);
-}
-
-Tensor rows_at(const Tensor& x, const std::vector<int64_t>& rows) {
-  const Tensor out({std::ssize(rows), x.size(1)}, x.dtype(), x.device());
-  for (size_t i = 0; i < rows.size(); ++i)
-    out.narrow(0, static_cast<int64_t>(i), 1).copy_from(x.narrow(0, rows[i], 1));
-  return out;
 }
 
 }  // namespace
