@@ -114,6 +114,15 @@ TEST(Convert, WeightsKeepTheirType) {
   expect_equal_logits(folder / "half", folder / "a");
 }
 
+TEST(Convert, TakesAGgufFile) {
+  const TempFolder folder;
+  const std::string file = (folder / "from.gguf").string();
+  ASSERT_EQ(run_lathe({"quantize", golden("llama"), "--type", "F32", "--out", file}).code, 0);
+  const CommandResult r = run_convert(file, folder / "to", {"--experts", "2"});
+  ASSERT_EQ(r.code, 0) << r.err;
+  expect_equal_logits(golden("llama"), folder / "to");
+}
+
 // transformers prefers the older key where it finds both.
 TEST(Convert, AnOldScalingKeyIsNotCarriedAlongUnchanged) {
   const TempFolder folder;

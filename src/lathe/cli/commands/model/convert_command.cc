@@ -14,6 +14,7 @@
 #include "lathe/model/convert/conversion.h"
 #include "lathe/model/family.h"
 #include "lathe/model/folder.h"
+#include "lathe/model/gguf/gguf_model.h"
 #include "lathe/model/load_model.h"
 #include "lathe/text/tokenizer.h"
 
@@ -32,7 +33,7 @@ struct ConvertOptions {
   bool overwrite = false;
 
   void visit(Visitor& v) {
-    v.positional("model", model, "folder of the model, which is not changed");
+    v.positional("model", model, "folder or .gguf of the model, which is not changed");
     v.field("out", out, "folder to write", required());
     v.field(
         "tokenizer", tokenizer,
@@ -47,8 +48,10 @@ struct ConvertOptions {
   }
 };
 
-// The type that the folder says its weights have; float32 when it says nothing known.
+// The type that the folder says its weights have; float32 when it says nothing known, and of a GGUF
+// file, whose tensors differ.
 DType dtype_on_disk(const fs::path& folder) {
+  if (is_gguf_file(folder)) return DType::kF32;
   const Json json = read_json_file(folder / "config.json");
   for (const char* key : {"dtype", "torch_dtype"})
     for (const DType dtype : {DType::kBF16, DType::kF16})
