@@ -241,11 +241,15 @@ TEST(SchemaGrammar, LengthsMayRepeatWhatAPatternSays) {
               {"\"http://a.b/c\""}, {"\"\""});
 }
 
-TEST(SchemaGrammar, StandsBetweenTexts) {
-  const Grammar g =
-      schema_grammar({{"type", "integer"}}, {.before = "<call>\n", .behind = "\n</call>"});
-  EXPECT_EQ(fit(g, "<call>\n12\n</call>"), "yes");
-  EXPECT_EQ(fit(g, "<call>\n12\n"), "prefix");
+TEST(SchemaGrammar, IsPartOfALargerGrammar) {
+  GrammarBuilder b;
+  const RuleId root = b.declare("two values");
+  const ExprId number = schema_expr(b, {{"type", "integer"}});
+  b.define(root, b.sequence({b.text("<call>\n"), number, b.text(" "),
+                             schema_expr(b, {{"type", "null"}}), b.text("\n</call>")}));
+  const Grammar g = b.build(root);
+  EXPECT_EQ(fit(g, "<call>\n12 null\n</call>"), "yes");
+  EXPECT_EQ(fit(g, "<call>\n12 null\n"), "prefix");
   EXPECT_EQ(fit(g, "12"), "no");
 }
 
