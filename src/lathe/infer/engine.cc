@@ -79,6 +79,8 @@ std::optional<Refusal> Engine::refuse(const Request& r) const {
   if (r.choices < 1 || r.choices > options_.max_sequences)
     return Refusal{Reason::kInvalid, "choices",
                    fmt::format("{}, expected 1 to {}", r.choices, options_.max_sequences)};
+  if (r.thinking)
+    if (auto refusal = refuse_thinking(*r.thinking)) return refusal;
   return refuse_size(std::ssize(r.prompt), r.sampling.max_new_tokens);
 }
 
@@ -145,6 +147,11 @@ void Engine::cancel(uint64_t id) {
   wake_.notify_one();
 }
 
+void Engine::end_thinking(uint64_t id) {
+  const std::lock_guard lock(mutex_);
+  inbox_.thought_enough.push_back(id);
+}
+
 void Engine::stop(bool cancel_open) {
   const std::lock_guard lock(mutex_);
   stopping_ = true;
@@ -171,6 +178,7 @@ void Engine::take_inbox() {
     if (cancelled(sequence->job->id)) ending.push_back(id);
   for (const int64_t id : ending)
     if (sequences_.contains(id)) finish(id, FinishReason::kCancelled);
+  end_thoughts(inbox.thought_enough);
 }
 
 // Where choices can part after the prompt, one sequence reads it for all.

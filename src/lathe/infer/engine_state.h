@@ -28,8 +28,8 @@ struct Engine::Sequence {
   bool leads = false;              // its first logits are those of all choices
   std::vector<int32_t> text = {};  // what the decoder has: a beginning, then the new tokens
   size_t begin = 0;                // of the new tokens in it
-  // What is computed before it belongs to the text: first `certain` tokens, which the constraint
-  // forces, then guesses.
+  // What is computed before it belongs to the text: first `certain` tokens, which the constraint or
+  // the end of a thought forces, then guesses.
   std::vector<int32_t> ahead = {};
   int64_t certain = 0;
   std::optional<PagedCache::Id> cache = {};
