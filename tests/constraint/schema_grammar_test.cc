@@ -73,6 +73,14 @@ TEST(SchemaGrammar, BoundsNumbersByTheirDigits) {
               {"5", "5.0"});
 }
 
+// -3.4099999999999994 is the same double as the bound, and 8.1000000000000001 is 8.1.
+TEST(SchemaGrammar, ExclusiveBoundsAreNotPassedByRounding) {
+  expect_fits(R"({"type": "number", "exclusiveMaximum": -3.4099999999999993})",
+              {"-3.41", "-3.4099999999999997", "-4"}, {"-3.4099999999999994", "-3.4", "-3"});
+  expect_fits(R"({"type": "number", "exclusiveMinimum": 8.1, "maximum": 8.410000000000002})",
+              {"8.11", "8.100000000000001", "8.41"}, {"8.1000000000000001", "8.1", "8.42"});
+}
+
 TEST(SchemaGrammar, BoundsTexts) {
   expect_fits(R"({"type": "string", "minLength": 2, "maxLength": 3})",
               {"\"ab\"", "\"\xC3\xA9\xF0\x9F\x99\x82\"", "\"\\n\\u00e9\\ud83d\\ude42\""},
