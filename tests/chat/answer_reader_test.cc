@@ -104,6 +104,7 @@ TEST(AnswerReader, KnowsCallsOfEveryShape) {
   EXPECT_EQ(mistral.message.tool_calls[0].id, "abcdefghi");
   EXPECT_EQ(mistral.message.tool_calls[1].id, "123456789");
   EXPECT_EQ(read("{\"name\": \"a\", \"parameters\": {}}", kLlama).parts, "[C a][A {}]");
+  EXPECT_EQ(read("\n {\"name\": \"a\", \"parameters\": {}}", kLlama).parts, "[C a][A {}]");
   EXPECT_EQ(read("So {\"name\": \"a\", \"parameters\": {}}", kLlama).parts,
             "[X So {\"name\": \"a\", \"parameters\": {}}]");
   EXPECT_EQ(read("<|calls|><|call|>function<|sep|>a\n```json\n{\"k\": 1}\n```<|/call|>\n<|call|>"

@@ -161,6 +161,8 @@ TEST(ToolCallGrammar, AFreeAnswerMayTurnIntoCalls) {
   const ToolCallSyntax llama = syntax_of(kLlama);
   const std::string now = "{\"name\": \"now\", \"parameters\": {}}";
   EXPECT_EQ(fits(llama, automatic, now), "yes");
+  EXPECT_EQ(fits(llama, automatic, "\n\n" + now), "yes");
+  EXPECT_EQ(fits(llama, automatic, "\n\n" + now + "."), "no");
   EXPECT_EQ(fits(llama, automatic, "{\"name\": \"Ada\"}"), "no");
   EXPECT_EQ(fits(llama, automatic, "{\"names\": []}"), "yes");
   EXPECT_EQ(fits(llama, automatic, "It is {\"name\": \"Ada\"}."), "yes");

@@ -170,8 +170,8 @@ void AnswerReader::read_text(bool whole) {
   for (const std::string& s : format_.stop)
     if (!s.empty()) stop = std::min(stop, waiting_.find(s));
   if (trigger_) call = waiting_.find(trigger_->text.bytes);
-  if (trigger_ && trigger_->only_first && (call != 0 || !message_.content.empty()))
-    call = std::string::npos;
+  const bool first = message_.content.empty() && call == waiting_.find_first_not_of(kBlanks);
+  if (trigger_ && trigger_->only_first && !first) call = std::string::npos;
   if (call < stop) {
     const std::string before = waiting_.substr(0, call);
     give(Kind::kText, std::string_view(before).substr(0, call - blanks_at_end(before)));

@@ -144,7 +144,7 @@ class CallGrammar {
     return b_.sequence(std::move(parts));
   }
 
-  // Text that does not contain the letters of the trigger, or only not as its beginning; behind them
+  // Text that does not contain the letters of the trigger, or only not as its beginning behind blanks; behind them
   // come calls. One rule for each number of its characters that was just read, as in the search of
   // Knuth, Morris and Pratt (1977).
   ExprId text_until(const ToolCallSyntax::Trigger& trigger, ExprId calls, ExprId any) {
@@ -160,6 +160,7 @@ class CallGrammar {
         others = others.without(set);
       };
       add(wanted[read], read + 1 == wanted.size() ? calls : b_.use(rules[read + 1]));
+      if (trigger.only_first && read == 0) add(CharSet::of(" \n\t").with(others), b_.use(rules[0]));
       if (!trigger.only_first)
         for (size_t i = 0; i < wanted.size(); ++i)
           if (wanted[i].with(others).ranges() == wanted[i].ranges())
