@@ -91,6 +91,14 @@ TEST(Inspect, ErrorsNameTheChoices) {
             std::string::npos);
 }
 
+TEST(Inspect, LengthsThatNoNumberHoldsAreRefused) {
+  for (const char* length : {"9223372036854775807", "68719476737"})
+    EXPECT_NE(run_lathe({"inspect", "m26", "--seq-len", length, "--batch-size", "1"})
+                  .err.find("tokens in one pass; ask for fewer"),
+              std::string::npos)
+        << length;
+}
+
 TEST(Inspect, TheMatrixNamesEveryPairAndWhyNot) {
   const auto j = inspect({"--matrix"});
   size_t pairs = 0;

@@ -93,6 +93,7 @@ TEST_F(Quantize, WhatDoesNotGoTogetherIsRefused) {
   refused({"--type", "Q8_0", "--tensor", "ffn"}, "expected REGEX=TYPE");
   refused({"--type", "Q8_0", "--tensor", "nowhere=Q4_0"}, "is in the name of no tensor");
   refused({"--type", "Q8_0", "--imatrix", file("none")}, "none");
+  refused({"--type", "Q8_0", "--error-feedback"}, "give --calibration TEXT");
   refused({"--type", "Q8_0", "--bill", file("x.gguf")}, "which is written too");
   refused({"--type", "Q8_0", "--bill", file("missing/bill.json")}, "there is no folder");
   // The model has no tokenizer, which is known before anything is written.
@@ -153,6 +154,12 @@ TEST_F(Quantize, ABudgetThatIsNotMetLeavesWhatWasThere) {
   EXPECT_NE(refused.err.find("ask for at least that"), std::string::npos) << refused.err;
   EXPECT_EQ(fs::file_size(file("out.gguf")), 3u);
   EXPECT_FALSE(fs::exists(file("out.gguf.attempt")));
+  // Too small a file is known before anything is measured, so the text need not be long enough.
+  folder_.write("short", "ab");
+  const auto small = run({"quantize", model.string(), "--budget-mib", "0.001", "--eval",
+                          file("short"), "--out", file("out.gguf")});
+  EXPECT_NE(small.err.find("the smallest file that the types allow"), std::string::npos)
+      << small.err;
   const auto met = budget("10");
   EXPECT_EQ(met.code, 0) << met.err;
   EXPECT_GT(fs::file_size(file("out.gguf")), 3u);

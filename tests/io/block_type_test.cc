@@ -141,5 +141,33 @@ TEST(BlockType, DecodedNumbersStay) {
   }
 }
 
+// Any integers on the grid of a block can be put into it, and are what it decodes to.
+TEST(BlockType, IntegersOnTheGridAreDecoded) {
+  const auto x = normal(256, 12);
+  for (const BlockType& type : block_types()) {
+    EXPECT_EQ(type.grid != nullptr, type.encode != nullptr && !type.is_plain()) << type.name;
+    if (type.grid == nullptr) continue;
+    const auto block = static_cast<size_t>(type.block);
+    auto bytes = encode(type, std::span(x).first(block));
+    std::vector<BlockGrid> grid(block);
+    type.grid(bytes, grid);
+    std::vector<int> q(block);
+    std::vector<float> want(block);
+    const Rng rng(7);
+    for (size_t i = 0; i < block; ++i) {
+      const int span = grid[i].highest - grid[i].lowest + 1;
+      EXPECT_EQ(span, type.name == "Q8_0" ? 255 : 1 << (type.name[1] - '0')) << type.name;
+      q[i] = grid[i].lowest + static_cast<int>(rng.uniform(i) * static_cast<float>(span));
+      if (i < 2) q[i] = i == 0 ? grid[i].lowest : grid[i].highest;
+      want[i] = grid[i].scale * static_cast<float>(q[i]) + grid[i].offset;
+    }
+    type.put(q, bytes);
+    EXPECT_EQ(decode(type, bytes), want) << type.name;
+    std::vector<BlockGrid> after(block);
+    type.grid(bytes, after);
+    for (size_t i = 0; i < block; ++i) EXPECT_EQ(after[i].scale, grid[i].scale) << type.name;
+  }
+}
+
 }  // namespace
 }  // namespace lathe

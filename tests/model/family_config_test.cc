@@ -292,7 +292,7 @@ TEST_F(FamilyConfig, UnknownKeysAreNamedOnce) {
 
 TEST_F(FamilyConfig, QuantisedWeightsAreRefused) {
   EXPECT_NE(error("llama", R"({"quantization_config": {"quant_method": "gptq", "bits": 4}})")
-                .find("weights are quantised"),
+                .find("weights are quantised by the method \"gptq\""),
             std::string::npos);
   EXPECT_EQ(error("llama", R"({"quantization_config": null})"), "no error");
 }

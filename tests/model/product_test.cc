@@ -54,6 +54,9 @@ class DensePacked : public ops::PackedMatrix {
   Tensor lookup(const Tensor& ids, DType dtype) const override {
     return ops::embedding(Var(matrix_), ids, dtype).value;
   }
+  std::shared_ptr<const ops::PackedMatrix> rows(int64_t first, int64_t count) const override {
+    return std::make_shared<DensePacked>(matrix_.narrow(0, first, count));
+  }
 
  private:
   Tensor matrix_;

@@ -6,6 +6,7 @@
 
 #include <functional>
 
+#include "model/folder_testing.h"
 #include "model/grid.h"
 
 namespace lathe::testing {
@@ -74,6 +75,23 @@ TEST(ModelCost, CountsLongSequencesToo) {
   constexpr int64_t kTokens = 1 << 17;
   const double want = 128 - 1 + kTokens / 2.0 / 128;
   EXPECT_NEAR(visible_keys_in(c, kTokens), want, 2e-3 * want);
+}
+
+// Of four experts a token reads two; of the table of tokens one row.
+TEST(WeightBytes, AreThoseOfTheExpertsThatATokenChooses) {
+  ModelConfig c = family_config("mixtral");
+  c.tie_word_embeddings = false;
+  const auto model = make_model(c, DType::kF32, Device::kCpu);
+  int64_t all = 0, experts = 0;
+  for (const Parameter* p : model->parameters()) {
+    if (p->name == "embedding.weight") continue;
+    all += 4 * p->shape.numel();
+    if (p->name.find("experts") != std::string::npos) experts += 4 * p->shape.numel();
+  }
+  ASSERT_EQ(c.moe.num_experts, 4);
+  ASSERT_EQ(c.moe.num_experts_per_tok, 2);
+  EXPECT_EQ(experts, 4 * c.num_hidden_layers * 4 * 3 * c.ffn_width() * c.hidden_size);
+  EXPECT_EQ(weight_bytes_per_token(*model), all - experts / 2);
 }
 
 }  // namespace

@@ -4,6 +4,7 @@
 #include "io/temp_folder.h"
 #include "lathe/ops/embedding.h"
 #include "lathe/ops/linear.h"
+#include "lathe/ops/moe.h"
 #include "ops/harness.h"
 
 namespace lathe::testing {
@@ -41,6 +42,12 @@ class Eighths : public ops::PackedMatrix {
   Tensor lookup(const Tensor& ids, DType dtype) const override {
     return ops::embedding(Var(dense(dtype)), ids).value;
   }
+  std::shared_ptr<const ops::PackedMatrix> rows(int64_t first, int64_t count) const override {
+    auto some = std::make_shared<Eighths>(count, shape_[1]);
+    const auto from = values_.begin() + first * shape_[1];
+    some->values_.assign(from, from + count * shape_[1]);
+    return some;
+  }
 
  private:
   Tensor on(const Tensor& like) const { return dense(like.dtype()).to(like.device()); }
@@ -49,14 +56,25 @@ class Eighths : public ops::PackedMatrix {
   std::vector<int8_t> values_;
 };
 
+// Five tokens for three experts, of which the second has none.
+ops::ExpertPlan plan() {
+  const std::vector<int32_t> experts = {0, 2, 2, 0, 2};
+  return ops::plan_experts(Tensor::of<int32_t>(experts, {5, 1}), 3);
+}
+
 std::vector<Case> cases() {
-  static const Eighths w(4, 5);
+  static const Eighths w(4, 5), experts(3 * 4, 5);
   return {{"plain",
            {{{6, 5}}},
            [](const Vars& v) -> Vars { return {ops::packed_linear(v[0], w, Var())}; }},
           {"bias",
            {{{2, 3, 5}}, {{4}, Kind::kGain}},
            [](const Vars& v) -> Vars { return {ops::packed_linear(v[0], w, v[1])}; }},
+          {"experts",
+           {{{5, 5}}, {{3 * 4}, Kind::kGain}},
+           [](const Vars& v) -> Vars {
+             return {ops::grouped_packed_linear(v[0], experts, v[1], plan())};
+           }},
           {"one_row", {{{5}}, {{4}, Kind::kGain}}, [](const Vars& v) -> Vars {
              return {ops::packed_linear(v[0], w, v[1])};
            }}};
@@ -100,6 +118,21 @@ TEST(PackedMatrix, IsTheLinearOfItsElements) {
   }
 }
 
+TEST(PackedMatrix, IsTheGroupedLinearOfItsElements) {
+  const Eighths w(3 * 4, 5);
+  const Tensor x = tensor_of(random_values(25, Rng(1)), {5, 5}, DType::kF32, Device::kCpu),
+               bias = tensor_of(random_values(12, Rng(2)), {12}, DType::kF32, Device::kCpu);
+  const Product got = product_of(x, bias, [&](const Var& in, const Var& b) {
+    return ops::grouped_packed_linear(in, w, b, plan());
+  });
+  const Product want = product_of(x, bias, [&](const Var& in, const Var& b) {
+    return ops::grouped_linear(in, Var(w.dense(DType::kF32)), b, plan());
+  });
+  EXPECT_EQ(got.y.to_vector(), want.y.to_vector());
+  EXPECT_EQ(got.dx.to_vector(), want.dx.to_vector());
+  EXPECT_EQ(got.db.to_vector(), want.db.to_vector());
+}
+
 TEST(PackedMatrix, RefusesWhatDoesNotFit) {
   const Eighths w(4, 5);
   const auto f32 = [](const Shape& s) { return Var(Tensor::zeros(s, DType::kF32)); };
@@ -111,6 +144,10 @@ TEST(PackedMatrix, RefusesWhatDoesNotFit) {
               ops::packed_linear(f32({2, 5}), w, f32({5}));
             }),
             "[linear] bias has shape [5], expected [4]");
+  EXPECT_EQ(error_text([&] {
+              ops::grouped_packed_linear(f32({5, 5}), w, Var(), plan());
+            }),
+            "[grouped_packed_linear] x [5, 5] does not fit a weight [4, 5] of 3 experts");
 }
 
 }  // namespace

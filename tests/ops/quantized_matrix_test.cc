@@ -96,6 +96,23 @@ TEST(QuantizedMatrix, BackwardIsThatOfTheDenseMatrix) {
   }
 }
 
+TEST(QuantizedMatrix, RowsOfWholePartsAreAMatrix) {
+  Arena arena;
+  const Blocks q4("Q4_0", 5, 32), q8("Q8_0", 3, 32);
+  const std::vector parts{q4.rows(), q8.rows(), q4.rows()};
+  const ops::QuantizedMatrix w(32, parts, arena);
+  const auto some = w.rows(5, 8);
+  EXPECT_EQ(some->shape(), (Shape{8, 32}));
+  EXPECT_EQ(some->dense(DType::kF32).to_vector(), w.dense_rows(5, 8).to_vector());
+  EXPECT_EQ(some->bytes() + w.rows(0, 5)->bytes(), w.bytes());
+  const Tensor x = tensor_of(random_values(3 * 32, Rng(1)), {3, 32}, DType::kF32, Device::kCpu);
+  EXPECT_EQ(some->product(x, {}, DType::kF32).to_vector(),
+            w.product(x, {}, DType::kF32).narrow(1, 5, 8).to_vector());
+  EXPECT_THROW(w.rows(4, 4), Error);
+  EXPECT_THROW(w.rows(5, 4), Error);
+  EXPECT_THROW(w.rows(8, 6), Error);
+}
+
 TEST(QuantizedMatrix, RefusesOtherTypes) {
   Arena arena;
   const Blocks f16("F16", 2, 32), q8("Q8_0", 2, 32);

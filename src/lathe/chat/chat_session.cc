@@ -119,7 +119,9 @@ Request ChatSession::request_for(const Conversation& conversation) {
   const std::string text = template_.text(
       {{"messages", messages}, {"tools", abilities_.tools}, {"add_generation_prompt", true}});
   Request request{.prompt = tokenizer_.encode(text), .sampling = config_};
-  if (thinking_) request.thinking = thinking_->in(request.prompt, abilities_.thinking_budget);
+  const bool may_bound = config_.num_beams == 1 || abilities_.thinking_budget;
+  if (thinking_ && may_bound)
+    request.thinking = thinking_->in(request.prompt, abilities_.thinking_budget);
   const bool after_tool = !messages.empty() && is_from(messages.back(), "tool");
   if (!after_tool || abilities_.tool_choice.kind == ToolChoice::Kind::kAuto)
     request.constraint = constraint_;

@@ -76,17 +76,43 @@ std::optional<Refusal> Engine::refuse(const Request& r) const {
                      fmt::format("id {} is outside the vocabulary of {}; the tokenizer and the "
                                  "model must belong together",
                                  token, vocabulary)};
+  if (auto refusal = refuse_beams(r)) return refusal;
   if (r.choices < 1 || r.choices > options_.max_sequences)
     return Refusal{Reason::kInvalid, "choices",
                    fmt::format("{}, expected 1 to {}", r.choices, options_.max_sequences)};
   if (r.thinking)
-    if (auto refusal = refuse_thinking(*r.thinking)) return refusal;
-  return refuse_size(std::ssize(r.prompt), r.sampling.max_new_tokens);
+    if (auto refusal = refuse_thinking(r)) return refusal;
+  if (r.context_shift) return refuse_shift(r);
+  return refuse_size(std::ssize(r.prompt), r.sampling.max_new_tokens, r.sampling.num_beams);
+}
+
+std::optional<Refusal> Engine::refuse_shift(const Request& r) const {
+  const auto [context, keep] = *r.context_shift;
+  const auto refusal = [](std::string message) {
+    return Refusal{Refusal::Reason::kInvalid, "context_shift", std::move(message)};
+  };
+  const Body body = model_.config().body_traits();
+  if (body.encoder || body.prefix || whole_passes_)
+    return refusal("needs a plain decoder whose tokens do not compete for experts");
+  if (r.sampling.num_beams > 1) return refusal("cannot be combined with beams; use one of them");
+  if (keep < 0 || context < keep + 2)
+    return refusal(
+        fmt::format("a window of {} tokens that keeps the first {}; expected at least 2 "
+                    "more than are kept",
+                    context, keep));
+  const int64_t length = std::ssize(r.prompt);
+  if (length > context)
+    return Refusal{
+        Refusal::Reason::kPromptTooLong, "prompt",
+        fmt::format("the prompt has {} tokens, but the window has {}; shorten it, or make "
+                    "the window larger",
+                    length, context)};
+  return refuse_size(length, context - length, 1);
 }
 
 // What does not fit into the trained positions, and what would not fit into the cache if it were
 // alone in it.
-std::optional<Refusal> Engine::refuse_size(int64_t length, int64_t wanted) const {
+std::optional<Refusal> Engine::refuse_size(int64_t length, int64_t wanted, int64_t beams) const {
   using Reason = Refusal::Reason;
   if (auto why = room_.of_prompt(length); !why.empty())
     return Refusal{Reason::kPromptTooLong, "prompt", std::move(why)};
@@ -96,7 +122,7 @@ std::optional<Refusal> Engine::refuse_size(int64_t length, int64_t wanted) const
   const auto fits = [&](int64_t new_tokens) {
     const int64_t all = held + new_tokens;
     const int64_t most = computed_at_once_ ? all : std::max(options_.token_budget, held);
-    return cache_.fits(all + options_.block_size, most, length);
+    return cache_.fits(all + options_.block_size, most, length, beams);
   };
   const bool encoder = model_.config().body_traits().encoder;
   if (!fits(0))
@@ -112,6 +138,20 @@ std::optional<Refusal> Engine::refuse_size(int64_t length, int64_t wanted) const
   return std::nullopt;
 }
 
+// Which tokens end its texts, and the search for them. Errors: those of BeamSearch.
+void Engine::prepare_ends(Job& job) const {
+  const GenerationConfig& config = job.request.sampling;
+  if (!config.ignore_eos)
+    job.ends = config.eos_token_id.empty() ? model_.config().eos_token_ids() : config.eos_token_id;
+  std::vector<int32_t> ends(job.ends.begin(), job.ends.end());
+  if (job.request.constraint) {
+    const auto more = job.request.constraint->vocabulary().ends();
+    ends.insert(ends.end(), more.begin(), more.end());
+  }
+  BeamSearch search(config, std::move(ends));
+  if (config.num_beams > 1) job.beams = std::make_unique<Beams>(Beams{std::move(search)});
+}
+
 Submission Engine::submit(Request request) {
   if (auto refusal = refuse(request)) return {0, std::move(refusal)};
   std::unique_ptr<Job> job;
@@ -121,6 +161,7 @@ Submission Engine::submit(Request request) {
     part = "sampler";
     SamplerChain chain(request.sampling);
     job = std::make_unique<Job>(Job{0, std::move(request), std::move(chain)});
+    prepare_ends(*job);
     job->adaptation_identity = adaptation.identity();
     job->root = PrefixIndex::root(job->adaptation_identity);
     job->adaptation = std::move(adaptation);
@@ -181,26 +222,32 @@ void Engine::take_inbox() {
   end_thoughts(inbox.thought_enough);
 }
 
+Engine::Sequence& Engine::new_sequence(const std::shared_ptr<Job>& job, int64_t choice) {
+  const Request& request = job->request;
+  const int64_t id = next_sequence_++;
+  sequences_[id] = std::make_unique<Sequence>(
+      Sequence{.id = id,
+               .job = job,
+               .choice = choice,
+               .text = model_.config().body_traits().encoder
+                           ? std::vector<int32_t>{decoder_start(model_.config())}
+                           : request.prompt,
+               .chooser = TokenChooser(request, job->chain, choice)});
+  return *sequences_.at(id);
+}
+
 // Where choices can part after the prompt, one sequence reads it for all.
 void Engine::begin(std::unique_ptr<Job> owned) {
   const std::shared_ptr<Job> job = std::move(owned);
   const Request& request = job->request;
+  if (job->beams) return begin_beams(job);
   const bool together = !whole_passes_;
   std::vector<int64_t> empty;
   for (int64_t choice = 0; choice < request.choices; ++choice) {
-    auto sequence =
-        std::make_unique<Sequence>(Sequence{.id = next_sequence_++,
-                                            .job = job,
-                                            .choice = choice,
-                                            .leads = together,
-                                            .chooser = TokenChooser(request, job->chain, choice)});
-    sequence->text = model_.config().body_traits().encoder
-                         ? std::vector<int32_t>{decoder_start(model_.config())}
-                         : request.prompt;
-    sequence->begin = sequence->text.size();
-    look_ahead(*sequence);
-    const int64_t id = sequence->id;
-    sequences_[id] = std::move(sequence);
+    Sequence& sequence = new_sequence(job, choice);
+    sequence.leads = together;
+    look_ahead(sequence);
+    const int64_t id = sequence.id;
     if (request.sampling.max_new_tokens == 0) {
       empty.push_back(id);
     } else if (choice == 0 || !together) {
@@ -280,8 +327,10 @@ void Engine::start_over(Sequence& sequence) {
 int64_t Engine::chunk(int64_t id, int64_t most) {
   Sequence& sequence = *sequences_.at(id);
   if (!sequence.cache) open(sequence);
-  const int64_t all = sequence.size() + (computed_at_once_ ? 0 : sequence.certain);
+  const bool alone = computed_at_once_ || sequence.job->request.context_shift;
+  const int64_t all = sequence.size() + (alone ? 0 : sequence.certain);
   int64_t held = cache_.length(*sequence.cache), rest = all - held;
+  if (rest == 0) return 0;  // a beam whose row has come
   if (model_.outgrows_cache(held, rest)) {
     start_over(sequence);
     open(sequence);
@@ -325,7 +374,11 @@ bool Engine::reserve(int64_t id, int64_t tokens) {
   return reserved(tokens - guesses);
 }
 
-void Engine::preempt(int64_t id) { start_over(*sequences_.at(id)); }
+void Engine::preempt(int64_t id) {
+  Sequence& sequence = *sequences_.at(id);
+  start_over(sequence);
+  if (sequence.job->beams) sequence.job->beams->rows.erase(id);
+}
 
 namespace {
 

@@ -22,6 +22,7 @@
 #include <mutex>
 
 #include "lathe/infer/adapter_registry.h"
+#include "lathe/infer/beam_search.h"
 #include "lathe/infer/cache_plan.h"
 #include "lathe/infer/paged_cache.h"
 #include "lathe/infer/request.h"
@@ -100,6 +101,7 @@ class Engine : private SchedulerHost {
 
  private:
   struct Job;
+  struct Beams;
   struct Sequence;
   struct LogitRows;
   struct Computed;
@@ -116,8 +118,10 @@ class Engine : private SchedulerHost {
   void preempt(int64_t id) override;
 
   std::optional<Refusal> refuse(const Request& request) const;
-  std::optional<Refusal> refuse_thinking(const Thinking& thinking) const;
-  std::optional<Refusal> refuse_size(int64_t length, int64_t wanted) const;
+  std::optional<Refusal> refuse_size(int64_t length, int64_t wanted, int64_t beams) const;
+  std::optional<Refusal> refuse_shift(const Request& request) const;
+  std::optional<Refusal> refuse_beams(const Request& request) const;
+  std::optional<Refusal> refuse_thinking(const Request& request) const;
   Adaptation adaptation_of(const Request& request) const;
   void group_by_adapters(std::vector<Scheduler::Share>& shares) const;
   std::unique_ptr<RowAdapters> adapters_of(const std::vector<Scheduler::Share>& shares,
@@ -145,10 +149,24 @@ class Engine : private SchedulerHost {
   std::optional<Draft> draft_of(Sequence& sequence, int64_t decoding);
   void guess();
   int64_t take_guesses(Sequence& sequence, std::span<const int32_t> guesses);
+  // engine_beams.cc
+  void prepare_ends(Job& job) const;
+  void begin_beams(const std::shared_ptr<Job>& job);
+  void take_beam_row(Sequence& sequence, std::span<float> logits);
+  void step_beams(const std::shared_ptr<Job>& job);
+  void become(const std::vector<BeamSearch::Beam>& beams, const std::shared_ptr<Job>& job);
+  void end_beams(const std::shared_ptr<Job>& job);
+  void hand_over(const Job& job, int64_t choice, const BeamSearch::Hypothesis& answer);
+  void drop_beams(const std::shared_ptr<Job>& job, FinishReason reason,
+                  const std::exception_ptr& error);
+  void drop_all(Job& job);
+  void drop(int64_t id);
+  Sequence& new_sequence(const std::shared_ptr<Job>& job, int64_t choice);
+  Finished ended(const Job& job, int64_t choice) const;
+  void tell(const Job& job, const Finished& end);
   void finish(int64_t id, FinishReason reason, std::exception_ptr error = nullptr);
   void fail_all(const std::vector<Scheduler::Share>& shares, const std::exception_ptr& error);
   void update_statistics();
-  bool ends(const Job& job, int32_t token) const;
 
   const Transformer& model_;
   EngineOptions options_;

@@ -105,6 +105,10 @@ void Engine::take_logits(const std::vector<Scheduler::Share>& shares, const Comp
     Sequence& sequence = *sequences_.at(shares[b].id);
     if (cache_.length(*sequence.cache) < sequence.size()) continue;
     std::vector<int64_t> all{sequence.id};
+    if (sequence.job->beams) {
+      take_beam_row(sequence, pass.of[b].rows.front());
+      continue;
+    }
     if (sequence.leads) {
       fork_choices(sequence);
       all.clear();
@@ -133,6 +137,7 @@ void Engine::settle(const std::vector<Scheduler::Share>& shares, const Computed&
     const auto found = sequences_.find(shares[b].id);
     if (found == sequences_.end()) continue;
     const Sequence& sequence = *found->second;
+    if (sequence.job->beams || !sequence.cache) continue;  // nothing was guessed
     const auto row = static_cast<int64_t>(b);
     const int64_t context = pass.rows.context_of(row);
     const int64_t settled = std::min(pass.rows.length_of(row), sequence.size() - 1);

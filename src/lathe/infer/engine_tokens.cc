@@ -24,16 +24,6 @@ std::string_view name_of(FinishReason reason) {
   return "";
 }
 
-bool Engine::ends(const Job& job, int32_t token) const {
-  const GenerationConfig& config = job.chain.config();
-  if (config.ignore_eos) return false;
-  const auto names = [&](const std::vector<int64_t>& ids) {
-    return std::ranges::find(ids, token) != ids.end();
-  };
-  return config.eos_token_id.empty() ? names(model_.config().eos_token_ids())
-                                     : names(config.eos_token_id);
-}
-
 // Takes the tokens that the logits of a pass give: what is certain, then one after the other as long
 // as guesses come true.
 void Engine::advance(Sequence& sequence, const LogitRows& logits) {
@@ -47,8 +37,9 @@ void Engine::advance(Sequence& sequence, const LogitRows& logits) {
       if (next.empty() && (!certain || takes_singly(sequence))) break;
       goes_on = certain ? take_certain(sequence, next) : take_next(sequence, next);
     }
-    if (sequences_.contains(id))
-      DraftDepth::record(sequence.drafts, guessed, sequence.accepted - accepted);
+    if (!sequences_.contains(id)) return;
+    DraftDepth::record(sequence.drafts, guessed, sequence.accepted - accepted);
+    if (sequence.shift()) start_over(sequence);
   } catch (...) {  // of the sampler or the receiver
     if (sequences_.contains(id)) finish(id, FinishReason::kFailed, std::current_exception());
   }
@@ -97,13 +88,15 @@ bool Engine::look_ahead(Sequence& sequence) {
 
 void Engine::end_thoughts(const std::vector<uint64_t>& jobs) {
   for (const auto& [id, sequence] : sequences_) {
-    if (std::ranges::find(jobs, sequence->job->id) == jobs.end()) continue;
+    const Job& job = *sequence->job;
+    if (!job.request.thinking || std::ranges::find(jobs, job.id) == jobs.end()) continue;
     sequence->chooser.end_thinking();
     look_ahead(*sequence);
   }
 }
 
-std::optional<Refusal> Engine::refuse_thinking(const Thinking& t) const {
+std::optional<Refusal> Engine::refuse_thinking(const Request& request) const {
+  const Thinking& t = *request.thinking;
   const auto known = [&](int32_t id) { return id >= 0 && id < model_.config().vocab_size; };
   std::string why;
   if (!known(t.open) || !known(t.close) || !std::ranges::all_of(t.ending, known))
@@ -112,6 +105,8 @@ std::optional<Refusal> Engine::refuse_thinking(const Thinking& t) const {
     why = "what ends a thought must hold the closing tag";
   else if (t.budget && *t.budget < 0)
     why = fmt::format("the budget is {}, expected at least 0", *t.budget);
+  else if (request.sampling.num_beams > 1)
+    why = "cannot be bounded in beam search, which forces no tokens; use one beam";
   else
     return std::nullopt;
   return Refusal{Refusal::Reason::kInvalid, "thinking", why};
@@ -121,8 +116,10 @@ std::optional<Refusal> Engine::refuse_thinking(const Thinking& t) const {
 bool Engine::append(Sequence& sequence, int32_t token, std::span<const float> raw) {
   const int64_t id = sequence.id;
   sequence.text.push_back(token);
+  sequence.answer.push_back(token);
   const bool wanted = deliver(sequence, token, raw);
-  if (ends(*sequence.job, token) || sequence.chooser.finished())
+  const std::vector<int64_t>& ends = sequence.job->ends;
+  if (std::ranges::find(ends, token) != ends.end() || sequence.chooser.finished())
     finish(id, FinishReason::kStopToken);
   else if (!wanted)
     finish(id, FinishReason::kStopped);
@@ -151,10 +148,10 @@ bool Engine::deliver(const Sequence& sequence, int32_t token, std::span<const fl
 std::optional<Draft> Engine::draft_of(Sequence& sequence, int64_t decoding) {
   const int64_t most =
       std::min(depth_.choose(sequence.drafts, decoding), sequence.room() - sequence.certain - 1);
-  if (most <= 0) return std::nullopt;
+  if (most <= 0 || sequence.job->request.context_shift) return std::nullopt;
   Draft draft{.sequence = sequence.id,
               .text = joined(sequence.text, sequence.ahead),
-              .begin = sequence.begin,
+              .begin = sequence.text.size() - sequence.answer.size(),
               .most = most,
               .chooser = sequence.chooser};
   if (model_.config().body_traits().encoder) draft.encoder_text = sequence.job->request.prompt;
@@ -201,7 +198,25 @@ int64_t Engine::take_guesses(Sequence& sequence, std::span<const int32_t> guesse
   return sequence.guesses();
 }
 
+Finished Engine::ended(const Job& job, int64_t choice) const {
+  Finished end{.choice = choice};
+  end.prompt_tokens = std::ssize(job.request.prompt);
+  end.cached_tokens = std::max<int64_t>(0, job.cached_tokens);
+  return end;
+}
+
+void Engine::tell(const Job& job, const Finished& end) {
+  {
+    const std::lock_guard lock(mutex_);
+    ++statistics_.finished;
+    statistics_.guessed_tokens += end.guessed_tokens;
+    statistics_.accepted_tokens += end.accepted_tokens;
+  }
+  if (job.request.on_finish) job.request.on_finish(end);
+}
+
 void Engine::finish(int64_t id, FinishReason reason, std::exception_ptr error) {
+  if (const auto job = sequences_.at(id)->job; job->beams) return drop_beams(job, reason, error);
   const auto node = sequences_.extract(id);
   Sequence& sequence = *node.mapped();
   if (sequence.cache) publish(sequence, sequence.size() - 1);
@@ -214,23 +229,15 @@ void Engine::finish(int64_t id, FinishReason reason, std::exception_ptr error) {
   if (sequence.leads && sequence.choice == 0)
     for (const auto& [other, each] : sequences_)
       if (each->job == sequence.job) followers.push_back(other);
-  {
-    const std::lock_guard lock(mutex_);
-    ++statistics_.finished;
-    statistics_.guessed_tokens += sequence.guessed;
-    statistics_.accepted_tokens += sequence.accepted;
-  }
-  if (job.request.on_finish)
-    job.request.on_finish({.choice = sequence.choice,
-                           .reason = reason,
-                           .prompt_tokens = std::ssize(job.request.prompt),
-                           .cached_tokens = std::max<int64_t>(0, job.cached_tokens),
-                           .new_tokens = std::ssize(sequence.new_tokens()),
-                           .guessed_tokens = sequence.guessed,
-                           .accepted_tokens = sequence.accepted,
-                           .forced_tokens = sequence.forced,
-                           .thinking_tokens = sequence.chooser.thinking_tokens(),
-                           .error = error});
+  Finished end = ended(job, sequence.choice);
+  end.reason = reason;
+  end.new_tokens = std::ssize(sequence.new_tokens());
+  end.guessed_tokens = sequence.guessed;
+  end.accepted_tokens = sequence.accepted;
+  end.forced_tokens = sequence.forced;
+  end.thinking_tokens = sequence.chooser.thinking_tokens();
+  end.error = error;
+  tell(job, end);
   for (const int64_t other : followers) finish(other, reason, error);
 }
 

@@ -26,11 +26,22 @@ int64_t memory_room(const Transformer& model, int64_t length, int64_t rows) {
   return std::max<int64_t>(1, memory / token - Room(model).before(length));
 }
 
-void check(const Transformer& model, int64_t wanted, const IdRows& prompts) {
+// The new tokens after a prompt of `length` that are held at a time.
+int64_t held_new_tokens(const GenerationConfig& config, const GenerateRequest& request,
+                        int64_t length) {
+  if (!request.context_shift) return config.max_new_tokens;
+  return std::min(config.max_new_tokens,
+                  std::max<int64_t>(0, request.context_shift->context - length));
+}
+
+void check(const Transformer& model, const GenerationConfig& config,
+           const GenerateRequest& request) {
+  const IdRows& prompts = request.prompts;
   const Room room(model);
-  const auto rows = std::ssize(prompts);
+  const auto rows = std::ssize(prompts) * config.num_beams;
   for (size_t row = 0; row < prompts.size(); ++row) {
     const auto length = std::ssize(prompts[row]);
+    const int64_t wanted = held_new_tokens(config, request, length);
     require(length > 0, ErrorKind::kData, "generate",
             "prompt {} has no tokens; give at least one (a beginning-of-text token will do)", row);
     room_after(model, length, rows);
@@ -47,15 +58,19 @@ void check(const Transformer& model, int64_t wanted, const IdRows& prompts) {
 }
 
 // Room for all rows at once, so that none has to wait or to be computed again.
-EngineOptions options_for(const Transformer& model, int64_t new_tokens, const IdRows& prompts) {
+EngineOptions options_for(const Transformer& model, const GenerationConfig& config,
+                          const GenerateRequest& request) {
+  const IdRows& prompts = request.prompts;
   EngineOptions o{.token_budget = 2048, .commit_memory = false};
-  o.max_sequences = std::min<int64_t>(256, std::ssize(prompts));
+  o.max_sequences = std::min<int64_t>(256, std::ssize(prompts) * config.num_beams);
   o.max_queue = std::max<int64_t>(1, std::ssize(prompts));
   const Room room(model);
   o.cache_tokens = o.text_tokens = 0;
   for (const auto& prompt : prompts) {
     const auto rounded = [&](int64_t tokens) { return tokens + 2 * o.block_size; };
-    o.cache_tokens += rounded(room.before(std::ssize(prompt)) + new_tokens);
+    const auto length = std::ssize(prompt);
+    o.cache_tokens +=
+        config.num_beams * rounded(room.before(length) + held_new_tokens(config, request, length));
     o.text_tokens += rounded(std::ssize(prompt));
   }
   return o;
@@ -74,9 +89,9 @@ IdRows generate(const Transformer& model, const GenerationConfig& config,
                 const GenerateRequest& request) {
   IdRows out(request.prompts.size());
   if (out.empty()) return out;
-  check(model, config.max_new_tokens, request.prompts);
+  check(model, config, request);
   if (config.max_new_tokens == 0) return out;
-  EngineOptions options = options_for(model, config.max_new_tokens, request.prompts);
+  EngineOptions options = options_for(model, config, request);
   options.draft_tokens = request.speculation.draft_tokens;
   Engine engine(model, options, request.speculation.drafter(options));
   const std::vector<std::string> adapters = engine.load_adapters(request.adaptation.loras);
@@ -98,6 +113,7 @@ IdRows generate(const Transformer& model, const GenerationConfig& config,
                                             .constraint = request.constraint,
                                             .adapters = adapters,
                                             .steering = request.adaptation.steering,
+                                            .context_shift = request.context_shift,
                                             .share_prefix = false,
                                             .on_token = on_token,
                                             .on_finish = on_finish});

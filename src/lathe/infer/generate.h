@@ -4,6 +4,7 @@
 #include <functional>
 #include <memory>
 
+#include "lathe/infer/request.h"
 #include "lathe/infer/sampler/generation_config.h"
 #include "lathe/infer/speculation/speculation.h"
 #include "lathe/model/adapter/row_adapters.h"
@@ -13,7 +14,6 @@ namespace lathe {
 
 class Constraint;         // constraint/constraint.h
 struct EngineStatistics;  // engine.h
-struct Finished;          // request.h
 
 struct GenerateRequest {
   IdRows prompts;  // none empty
@@ -21,6 +21,7 @@ struct GenerateRequest {
   // all rows and is thrown on.
   std::function<bool(size_t row, int32_t token)> on_token;
   std::shared_ptr<const Constraint> constraint = {};  // as in request.h
+  std::optional<ContextShift> context_shift = {};     // as in request.h
   Adaptation adaptation = {};                         // of all rows
   Speculation speculation = {};
   std::function<void(size_t row, const Finished&)> on_finish = {};

@@ -14,6 +14,7 @@ class Logprobs {
   explicit Logprobs(std::span<const float> logits);
 
   float of(int32_t token) const;
+  double log_sum() const { return log_sum_; }  // log Σ exp(logit)
   // The `most` most likely tokens, most likely first, lowest id on ties.
   std::vector<TokenLogprob> top(int64_t most) const;
 

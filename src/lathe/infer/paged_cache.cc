@@ -235,13 +235,14 @@ bool PagedCache::reserve(Id id, int64_t count, int64_t text) {
   return true;
 }
 
-bool PagedCache::fits(int64_t length, int64_t most, int64_t text) const {
+bool PagedCache::fits(int64_t length, int64_t most, int64_t text, int64_t sequences) const {
   for (const Group& group : groups_) {
     const CacheGroup& layout = group.layout;
     int64_t tokens = layout.of_text() ? text : length;
     if (!layout.of_text() && layout.reach < length)
       tokens = std::min(tokens, layout.reach + kernels::kKeyTile + most + 2 * block_size_);
-    if (blocks_of(tokens, block_size_) > group.pool->size()) return false;
+    const int64_t holders = layout.of_text() ? 1 : sequences;
+    if (blocks_of(tokens, block_size_) > group.pool->size() / holders) return false;
   }
   return true;
 }

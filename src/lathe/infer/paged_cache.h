@@ -69,9 +69,9 @@ class PagedCache : public AttentionCache {
   // Makes room for `count` more tokens, and for a text of `text` tokens if it is the first time.
   // False if the blocks of a group do not suffice; what was taken for it then stays with `id`.
   bool reserve(Id id, int64_t count, int64_t text = 0);
-  // Whether reserve() could succeed for a sequence that is alone, if it grows to `length` tokens in
-  // passes of at most `most` each.
-  bool fits(int64_t length, int64_t most, int64_t text = 0) const;
+  // Whether reserve() could succeed for so many sequences that are alone and share nothing but a
+  // text, if each grows to `length` tokens in passes of at most `most`.
+  bool fits(int64_t length, int64_t most, int64_t text = 0, int64_t sequences = 1) const;
 
   // The sequences of the next pass, in the order of its rows, and the end of the pass.
   void begin_pass(std::vector<Id> ids);

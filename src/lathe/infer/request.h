@@ -51,10 +51,18 @@ struct Finished {
   int64_t prompt_tokens = 0;
   int64_t cached_tokens = 0;  // of the prompt, which earlier requests had computed
   int64_t new_tokens = 0;
+  double beam_score = 0;                            // of beam search (beam_search.h)
   int64_t guessed_tokens = 0, accepted_tokens = 0;  // speculation
   int64_t forced_tokens = 0;                        // by the constraint, without a pass each
   int64_t thinking_tokens = 0;                      // between the tags
   std::exception_ptr error = nullptr;
+};
+
+// A text may be longer than the model sees: as soon as it has more than `context` tokens, the older
+// half of those behind the first `keep` is lost, and the rest is read again as a text of its own.
+struct ContextShift {
+  int64_t context = 0;
+  int64_t keep = 4;
 };
 
 struct Request {
@@ -75,7 +83,9 @@ struct Request {
   // which add up, and steering vectors.
   std::vector<std::string> adapters = {};
   std::optional<Steering> steering = {};
-  bool speculate = true;     // if the engine has a drafter
+  bool speculate = true;  // if the engine has a drafter
+  // Without it a text ends where the model's positions end. Plain decoders only, one beam, no guesses.
+  std::optional<ContextShift> context_shift = {};
   int64_t priority = 0;      // higher ones go first
   std::string client = {};   // clients of equal priority get equal shares
   bool share_prefix = true;  // uses, and adds to, the cache of prefixes

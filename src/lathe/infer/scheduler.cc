@@ -120,6 +120,10 @@ std::vector<Scheduler::Share> Scheduler::plan(SchedulerHost& host) {
       open = share.has_value();
     } else {
       const int64_t id = running_[place].task.id, tokens = host.chunk(id, left);
+      if (tokens == 0) {
+        ++place;
+        continue;
+      }
       if (make_room(host, place, tokens)) share = Share{id, tokens};
       if (shares.empty() && running_.empty()) barrier_.reset();  // somebody has to go on
     }

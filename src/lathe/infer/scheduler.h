@@ -24,7 +24,7 @@ class SchedulerHost {
  public:
   virtual ~SchedulerHost() = default;
   // How many tokens of `id` the next pass should have, if it may have `most` (at least 1): more only
-  // if they cannot be parted.
+  // if they cannot be parted. 0 for one that waits for others.
   virtual int64_t chunk(int64_t id, int64_t most) = 0;
   // Whether the sequence reads its prompt still.
   virtual bool reads_prompt(int64_t id) const = 0;

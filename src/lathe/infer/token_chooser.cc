@@ -3,6 +3,7 @@
 #include <limits>
 
 #include "lathe/base/error.h"
+#include "lathe/infer/logprobs.h"
 
 namespace lathe {
 
@@ -36,6 +37,13 @@ void TokenChooser::constrain(std::span<float> logits) {
   const float of_open = open != nullptr ? *open : kNever;
   keep_allowed(*matcher_->mask(), logits);
   if (open != nullptr) *open = of_open;
+}
+
+void TokenChooser::score(std::span<float> logits, std::span<const int32_t> new_tokens) {
+  const double sum = Logprobs(logits).log_sum();
+  for (float& logit : logits) logit = static_cast<float>(logit - sum);
+  if (matcher_) constrain(logits);
+  chain_->process(logits, {request_->prompt, new_tokens});
 }
 
 void TokenChooser::take(int32_t token) {

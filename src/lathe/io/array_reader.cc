@@ -50,6 +50,11 @@ void ArrayReader::read_one(const fs::path& path, const Parse& parse) {
   index_names();
 }
 
+void ArrayReader::hold(std::vector<ArraySpan> arrays) {
+  arrays_ = std::move(arrays);
+  index_names();
+}
+
 void ArrayReader::index_names() {
   by_name_.reserve(arrays_.size());
   for (size_t i = 0; i < arrays_.size(); ++i) by_name_.emplace(arrays_[i].name, i);

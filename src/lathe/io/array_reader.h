@@ -47,6 +47,8 @@ class ArrayReader {
   void read(const std::filesystem::path& path, std::string_view plain, const Parse& parse);
   // One file, whatever its name.
   void read_one(const std::filesystem::path& path, const Parse& parse);
+  // Arrays whose bytes the derived class owns; call once.
+  void hold(std::vector<ArraySpan> arrays);
 
  private:
   void read_file(const std::filesystem::path& path, const Parse& parse);

@@ -113,7 +113,7 @@ void GgufWriter::announce(std::string_view name, std::string_view dtype,
   require(names_.emplace(name).second, ErrorKind::kFormat, where, "tensor '{}' is there already",
           name);
   const BlockType* type = find_block_type(dtype);
-  require(type != nullptr, ErrorKind::kFormat, where,
+  require(type != nullptr && type->id != kNoGgufType, ErrorKind::kFormat, where,
           "tensor '{}' has the type {}, which GGUF does not have", name, dtype);
   require(shape.size() <= kGgufMaxDimensions &&
               std::ranges::all_of(shape, [](int64_t n) { return n >= 0; }),

@@ -105,15 +105,24 @@ void check_layer_types(const Family& family, const Json& theirs, const ModelConf
           found->dump(), family.name, Json(computed).dump());
 }
 
-void check_not_quantised(const Json& theirs) {
-  const auto found = theirs.find("quantization_config");
-  require(found == theirs.end() || found->is_null() || found->empty(), ErrorKind::kConfig,
-          "config.json",
-          "the weights are quantised (quantization_config), expected unquantised weights; use the "
-          "folder from which they were quantised");
+bool is_true(const Json& object, const char* key) {
+  return object.contains(key) && object[key] == true;
 }
 
 }  // namespace
+
+bool is_bitsandbytes(const Json& theirs) {
+  const auto found = theirs.find("quantization_config");
+  if (found == theirs.end() || found->is_null() || found->empty()) return false;
+  // Older files say it by the first two alone.
+  const bool implied = is_true(*found, "load_in_4bit") || is_true(*found, "load_in_8bit");
+  const Json method = found->value("quant_method", Json(implied ? "bitsandbytes" : ""));
+  require(method == "bitsandbytes", ErrorKind::kConfig, "config.json",
+          "the weights are quantised by the method {} (quantization_config), expected none or "
+          "\"bitsandbytes\"; use the folder from which they were quantised, or a GGUF file of it",
+          method.dump());
+  return true;
+}
 
 void drop_what_does_not_compute(Json& config) {
   for (const auto& [key, member] : kSpecialIds) config.erase(key);
@@ -134,7 +143,7 @@ ModelConfig default_config(const Family& family) {
 
 ModelConfig read_family_config(const Family& family, const Json& json) {
   check_fixed(family, json);
-  check_not_quantised(json);
+  is_bitsandbytes(json);  // or it throws
   Json ours = Json::object();
   for_each_key(family, [&](const ConfigKey& key) { read_key(key, json, ours); });
   for (const ConfigKey& key : family.other_keys) read_key(key, json, ours);

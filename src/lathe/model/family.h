@@ -106,6 +106,9 @@ nlohmann::ordered_json write_family_config(const Family& family, const ModelConf
 // Whether the family can express `config` exactly, so that it is the same after writing and
 // reading.
 bool can_express(const Family& family, const ModelConfig& config);
+// Whether a config.json says that bitsandbytes quantised the weights. Throws kConfig for every other
+// method.
+bool is_bitsandbytes(const nlohmann::ordered_json& theirs);
 // A tree of ModelConfig's keys without those that two models computing the same may differ in: how
 // they are drawn and trained, and special ids.
 void drop_what_does_not_compute(nlohmann::ordered_json& config);

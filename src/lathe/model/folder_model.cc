@@ -5,6 +5,7 @@
 
 #include "lathe/base/error.h"
 #include "lathe/base/strings.h"
+#include "lathe/io/bitsandbytes.h"
 #include "lathe/io/json_file.h"
 #include "lathe/model/family.h"
 
@@ -86,7 +87,10 @@ ModelConfig FolderModel::config(const Log& log) const {
 // `model` was made from config(), or has other values for training only.
 StoredWeights FolderModel::weights(Transformer& model) const {
   const fs::path path = folder_ / "config.json";
-  return find_weights(model, family_of(read_json_file(path), path), open_weights(folder_));
+  const Json json = read_json_file(path);
+  std::shared_ptr<const ArrayReader> arrays = open_weights(folder_);
+  if (is_bitsandbytes(json)) arrays = std::make_shared<BitsandbytesReader>(arrays);
+  return find_weights(model, family_of(json, path), std::move(arrays));
 }
 
 }  // namespace lathe

@@ -12,8 +12,8 @@
 namespace lathe {
 
 // Collects the arrays of a file; a parameter stays packed if each of its rows is a row of blocks that
-// products can compute on, and layers only multiply with it or look its rows up: experts are
-// multiplied in groups, which needs their elements.
+// products can compute on, and layers only multiply with it or look its rows up. Each expert of a stack
+// has parts of its own (ops::PackedMatrix::rows).
 class PackedParameters {
  public:
   // The blocks of `array` must stay in place until place().
@@ -28,7 +28,11 @@ class PackedParameters {
     const BlockType* type = nullptr;
     const std::byte* blocks = nullptr;
   };
-  std::map<Parameter*, std::vector<Row>> rows_;
+  struct Rows {
+    std::vector<Row> all;
+    int64_t of_one = 0;  // of one expert; all rows of a matrix that is no stack
+  };
+  std::map<Parameter*, Rows> rows_;
   std::set<const Parameter*> excluded_;
 };
 

@@ -60,10 +60,10 @@ bool only_looked_up(const Parameter& p, const ModelConfig& c) {
          p.name == "token_types.weight" || (p.name == "embedding.weight" && !c.tie_word_embeddings);
 }
 
-// The part of a parameter that one token is multiplied with: of routed experts those it chooses.
-int64_t active(const Parameter& p, const ModelConfig& c) {
+// How much of the `n` elements or bytes of a parameter one token is multiplied with: of routed experts
+// those it chooses.
+int64_t active(const Parameter& p, const ModelConfig& c, int64_t n) {
   if (only_looked_up(p, c)) return 0;
-  const int64_t n = p.shape.numel();
   const bool routed = p.name.find(".ffn.experts.") != std::string::npos;
   return routed ? n / c.moe.num_experts * c.moe.choices() : n;
 }
@@ -181,8 +181,8 @@ ModelCost model_cost(const Transformer& model, const CostOptions& o) {
   for (const Parameter* p : model.parameters()) {
     const int64_t n = p->shape.numel();
     cost.parameters += n;
-    cost.multiplied += active(*p, c);
-    if (p->name.starts_with("encoder.")) of_encoder += active(*p, c);
+    cost.multiplied += active(*p, c, p->shape.numel());
+    if (p->name.starts_with("encoder.")) of_encoder += active(*p, c, p->shape.numel());
     if (p->shape.rank() >= 2) matrices += n;
   }
   const int64_t e = static_cast<int64_t>(size_of(o.compute));
@@ -199,8 +199,7 @@ ModelCost model_cost(const Transformer& model, const CostOptions& o) {
 int64_t weight_bytes_per_token(const Transformer& model) {
   int64_t bytes = 0;
   for (const Parameter* p : model.parameters())
-    if (!p->is_table || p->name == "head.weight" || model.config().tie_word_embeddings)
-      bytes += static_cast<int64_t>(p->value.bytes());
+    bytes += active(*p, model.config(), static_cast<int64_t>(p->value.bytes()));
   return bytes;
 }
 

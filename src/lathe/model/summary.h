@@ -54,7 +54,7 @@ struct ModelCost {
 ModelCost model_cost(const Transformer& model, const CostOptions& options);
 
 // Bytes of the weights, as they are in memory, that decoding one token reads: all but tables of which
-// only rows are looked up. Of experts all are counted.
+// only rows are looked up, and of experts those that a token chooses.
 int64_t weight_bytes_per_token(const Transformer& model);
 
 }  // namespace lathe

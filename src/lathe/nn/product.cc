@@ -50,8 +50,10 @@ Var scores(const Pass& pass, const Parameter& weight, const Var& x,
 
 Var expert_product(const Pass& pass, const Parameter& weight, const Var& x,
                    const std::optional<Parameter>& bias, const ops::ExpertPlan& plan) {
-  const Var y =
-      ops::grouped_linear(x, matrix(pass, weight, x.value.dtype()), use(pass, bias), plan);
+  const Var b = use(pass, bias);
+  const Var y = weight.value.packed() != nullptr
+                    ? ops::grouped_packed_linear(x, *weight.value.packed(), b, plan)
+                    : ops::grouped_linear(x, pass.use(weight), b, plan);
   return pass.adapters != nullptr ? pass.adapters->add_to_expert_product(pass, weight, x, y, plan)
                                   : y;
 }

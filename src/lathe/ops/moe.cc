@@ -59,6 +59,21 @@ void for_each_expert(const ExpertPlan& plan, F&& f) {
   }
 }
 
+// Of grouped products; checks what they are given.
+int64_t outputs_of_one(std::string_view op, const Var& x, const Shape& w, const Var& b,
+                       const ExpertPlan& plan) {
+  check_rows(op, x.value, plan);
+  require(w.rank() == 2 && w[1] == x.shape()[1] && w[0] > 0 && w[0] % plan.experts() == 0,
+          ErrorKind::kShape, op, "x {} does not fit a weight {} of {} experts", x.shape(), w,
+          plan.experts());
+  if (b.defined()) require_shape(op, "bias", b.value, {w[0]});
+  return w[0] / plan.experts();
+}
+
+Tensor bias_of_one(const Var& b, int64_t expert, int64_t outputs) {
+  return b.defined() ? b.value.narrow(0, expert * outputs, outputs) : Tensor();
+}
+
 void weight_gradient(const Tensor& dy, const Tensor& x, const ExpertPlan& plan,
                      const GradientTarget& dw) {
   const int64_t outputs = dy.size(1);
@@ -107,21 +122,14 @@ Var permute(const Var& x, const ExpertPlan& plan) {
 
 Var grouped_linear(const Var& x, const Var& w, const Var& b, const ExpertPlan& plan) {
   constexpr std::string_view kOp = "grouped_linear";
-  check_rows(kOp, x.value, plan);
-  require(w.value.rank() == 2 && w.shape()[1] == x.shape()[1] && w.shape()[0] > 0 &&
-              w.shape()[0] % plan.experts() == 0,
-          ErrorKind::kShape, kOp, "x {} does not fit a weight {} of {} experts", x.shape(),
-          w.shape(), plan.experts());
+  const int64_t outputs = outputs_of_one(kOp, x, w.shape(), b, plan);
   require_dtype(kOp, "weight", w.value, x.value.dtype());
-  if (b.defined()) require_shape(kOp, "bias", b.value, {w.shape()[0]});
-  const int64_t outputs = w.shape()[0] / plan.experts();
   const auto& k = kernels_of(x.value);
   Tensor y({plan.rows(), outputs}, x.value.dtype(), x.value.device());
   const auto product = tape_of({&x, &w, &b}) != nullptr ? k.matmul : k.row_matmul;  // see linear.cc
   for_each_expert(plan, [&](int64_t e, int64_t first, int64_t rows) {
-    const Tensor bias = b.defined() ? b.value.narrow(0, e * outputs, outputs) : Tensor();
     product(x.value.narrow(0, first, rows), w.value.narrow(0, e * outputs, outputs).transpose(0, 1),
-            bias.view(), y.narrow(0, first, rows), Write::kOverwrite);
+            bias_of_one(b, e, outputs).view(), y.narrow(0, first, rows), Write::kOverwrite);
   });
   auto backward = [x = x.ref(), w = w.ref(), b = b.ref(), saved = save(x), weight = w.value, plan,
                    outputs, &k](Gradients& g) {
@@ -137,6 +145,33 @@ Var grouped_linear(const Var& x, const Var& w, const Var& b, const ExpertPlan& p
     if (b.needs_grad()) bias_gradient(dy, plan, g.target(b));
   };
   return record(kOp, y, {&x, &w, &b}, std::move(backward));
+}
+
+Var grouped_packed_linear(const Var& x, const PackedMatrix& w, const Var& b,
+                          const ExpertPlan& plan) {
+  constexpr std::string_view kOp = "grouped_packed_linear";
+  const int64_t outputs = outputs_of_one(kOp, x, w.shape(), b, plan);
+  const DType type = x.value.dtype();
+  const Tensor y({plan.rows(), outputs}, type, x.value.device());
+  for_each_expert(plan, [&](int64_t e, int64_t first, int64_t rows) {
+    y.narrow(0, first, rows)
+        .copy_from(
+            w.rows(e * outputs, outputs)
+                ->product(x.value.narrow(0, first, rows), bias_of_one(b, e, outputs).view(), type));
+  });
+  auto backward = [x = x.ref(), b = b.ref(), shape = x.shape(), &w, plan, outputs](Gradients& g) {
+    const Tensor dy = rows_of_gradient(g.of_output());
+    if (x.needs_grad()) {
+      const Tensor dx(shape, dy.dtype(), dy.device());
+      for_each_expert(plan, [&](int64_t e, int64_t first, int64_t rows) {
+        dx.narrow(0, first, rows)
+            .copy_from(w.rows(e * outputs, outputs)->product_backward(dy.narrow(0, first, rows)));
+      });
+      g.add(x, dx);
+    }
+    if (b.needs_grad()) bias_gradient(dy, plan, g.target(b));
+  };
+  return record(kOp, y, {&x, &b}, std::move(backward));
 }
 
 Var combine(const Var& h, const Var& gates, const ExpertPlan& plan, const Shape& shape) {

@@ -6,6 +6,7 @@
 
 #include "lathe/autograd/tape.h"
 #include "lathe/ops/moe_plan.h"
+#include "lathe/ops/packed_matrix.h"
 
 namespace lathe::ops {
 
@@ -20,6 +21,11 @@ Var permute(const Var& x, const ExpertPlan& plan);
 // The products run one after the other, each on all threads, because oneDNN's products split their
 // work when they are prepared and must not run inside a parallel region.
 Var grouped_linear(const Var& x, const Var& w, const Var& b, const ExpertPlan& plan);
+
+// The same with a packed w, whose experts are parts of it (PackedMatrix::rows). w, which must outlive
+// the tape, has no gradient.
+Var grouped_packed_linear(const Var& x, const PackedMatrix& w, const Var& b,
+                          const ExpertPlan& plan);
 
 // h [R, C], gates (accumulation dtype) with one element per slot -> shape [.., C] with N rows: y[n]
 // = sum over the rows r of token n of gates[slot of r] · h[r], by expert; zero for a token all of

@@ -3,6 +3,8 @@
 // only provides what a layer needs of a matrix.
 #pragma once
 
+#include <memory>
+
 #include "lathe/autograd/tape.h"
 
 namespace lathe::ops {
@@ -22,6 +24,9 @@ class PackedMatrix {
   // Some of its rows: ids i32 [N], each a row -> [N,I] of `dtype`. Throws kData for an id that is
   // none.
   virtual Tensor lookup(const Tensor& ids, DType dtype) const = 0;
+  // Rows [first, first + count) as a matrix of its own that shares this one's memory: one expert of a
+  // stack of them. Throws kShape for rows that the layout cannot part from others.
+  virtual std::shared_ptr<const PackedMatrix> rows(int64_t first, int64_t count) const = 0;
 };
 
 // x [.., I] -> x·Wᵀ + b [.., O] of x's dtype. W, which must outlive the tape, has no gradient.

@@ -78,4 +78,18 @@ Tensor QuantizedMatrix::lookup(const Tensor& ids, DType dtype) const {
   return out.to(dtype);
 }
 
+std::shared_ptr<const PackedMatrix> QuantizedMatrix::rows(int64_t first, int64_t count) const {
+  const std::shared_ptr<QuantizedMatrix> some(new QuantizedMatrix(columns_));
+  int64_t at = 0;
+  for (size_t i = 0; i < parts_.size() && at < first + count; at += parts_[i++].rows) {
+    if (at < first) continue;
+    some->parts_.push_back(parts_[i]);
+    some->memory_.push_back(memory_[i]);
+    some->rows_ += parts_[i].rows;
+  }
+  require(at == first + count && some->rows_ == count, ErrorKind::kShape, "weights",
+          "rows {} to {} of a packed matrix are no whole parts of it", first, first + count);
+  return some;
+}
+
 }  // namespace lathe::ops

@@ -34,11 +34,14 @@ class QuantizedMatrix final : public PackedMatrix {
   Tensor product_backward(const Tensor& dy) const override;
   Tensor dense(DType dtype) const override;
   Tensor lookup(const Tensor& ids, DType dtype) const override;
+  // Of whole parts.
+  std::shared_ptr<const PackedMatrix> rows(int64_t first, int64_t count) const override;
 
   // Rows [first, first + count) as f32 [count, I].
   Tensor dense_rows(int64_t first, int64_t count) const;
 
  private:
+  explicit QuantizedMatrix(int64_t columns) : columns_(columns) {}
   void unpack(int64_t row, std::span<float> out) const;
 
   int64_t rows_ = 0, columns_;

@@ -45,9 +45,11 @@ class AdamW final : public Optimizer {
       spec.lr =
           info.lr * (p.parameter->is_table ? table_lr_ratio_ : 1.0) * rules_.lr_ratio(*p.parameter);
       spec.weight_decay = rules_.decay(*p.parameter);
-      const TensorView copy = optim::has_compute_copy(p) ? flat(p.compute()) : TensorView();
+      const bool casts = optim::has_compute_copy(p) && p.blocks == nullptr;
+      const TensorView copy = casts ? flat(p.compute()) : TensorView();
       kernels::kernels_for(p.master.device())
           .adamw(flat(p.master), flat(g), flat(s.m), flat(s.v), copy, spec);
+      if (!casts) optim::refresh_compute(p);
     }
   }
 

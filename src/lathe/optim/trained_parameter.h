@@ -3,6 +3,7 @@
 #pragma once
 
 #include "lathe/nn/parameter.h"
+#include "lathe/tensor/blocks/block_type.h"
 
 namespace lathe {
 
@@ -13,9 +14,12 @@ struct TrainedParameter {
   // f32, or f64 on Device::kRef: the value of the parameter itself, or what that is rounded from.
   Tensor master;
   GradBuffer* gradient;  // of master's shape and dtype; it may be absent until it is written
+  // What compute() is rounded to, whole blocks in a row (optim/block_rounding.h); nullptr: to its
+  // dtype alone.
+  const BlockType* blocks = nullptr;
 
   const std::string& name() const { return parameter->name; }
-  // What passes read: `master`, or its copy in 16 bits.
+  // What passes read: `master`, or its copy in 16 bits or rounded to blocks.
   const Tensor& compute() const { return parameter->value.tensor(); }
 };
 

@@ -3,6 +3,7 @@
 #include <cmath>
 
 #include "lathe/base/error.h"
+#include "lathe/optim/block_rounding.h"
 
 namespace lathe::optim {
 
@@ -57,7 +58,9 @@ Tensor gradient_of(std::string_view where, const TrainedParameter& p) {
 bool has_compute_copy(const TrainedParameter& p) { return !p.compute().shares_storage(p.master); }
 
 void refresh_compute(const TrainedParameter& p) {
-  if (has_compute_copy(p)) kernels::kernels_for(p.master.device()).cast(p.master, p.compute());
+  if (!has_compute_copy(p)) return;
+  if (p.blocks != nullptr) return p.compute().copy_from(rounded_to_blocks(p.master, *p.blocks));
+  kernels::kernels_for(p.master.device()).cast(p.master, p.compute());
 }
 
 }  // namespace lathe::optim

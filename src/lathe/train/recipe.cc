@@ -10,6 +10,7 @@
 #include "lathe/config/read_write.h"
 #include "lathe/config/recipe_file.h"
 #include "lathe/model/family.h"
+#include "lathe/model/gguf/tensor_types.h"
 #include "lathe/model/load_model.h"
 #include "lathe/model/model_recipe.h"
 #include "lathe/train/sample_source.h"
@@ -120,6 +121,12 @@ void check_together(const Recipe& r) {
           "sample texts need a tokenizer; set data.tokenizer, or sample_every = 0");
 }
 
+std::vector<std::string> quantised_types() {
+  std::vector<std::string> names = writable_block_types();
+  std::erase_if(names, [](const auto& name) { return writable_block_type(name).is_plain(); });
+  return names;
+}
+
 }  // namespace
 
 void DataConfig::visit(Visitor& v) {
@@ -159,6 +166,10 @@ void TrainConfig::visit(Visitor& v) {
   v.field("seq_len", seq_len, "tokens per sequence", at_least(1));
   v.choice("precision", precision, precision_names(),
            "arithmetic of the model; master weights and optimiser are fp32 in both");
+  v.choice(
+      "quantize", quantize, quantised_types(),
+      "passes read every matrix rounded as `lathe quantize --type T --pure` rounds it, and "
+      "gradients go straight through: the finished model loses nothing when it is quantised so");
   v.choice("recompute", recompute, {"none", "selective", "full"},
            "activations to recompute in the backward pass: less memory, more time", free);
   v.choice("device", device, {"cpu", "ref"}, "ref: scalar double precision, for checking",

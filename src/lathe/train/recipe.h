@@ -34,6 +34,7 @@ struct TrainConfig {
   int64_t batch_ramp = 0;
   int64_t seq_len = 512;
   std::string precision = "bf16";
+  std::optional<std::string> quantize;
   std::string recompute = "selective";
   std::string device = "cpu";
   int64_t seed = 1;

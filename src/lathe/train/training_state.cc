@@ -1,8 +1,12 @@
 #include "lathe/train/training_state.h"
 
+#include "lathe/model/family.h"
+#include "lathe/model/gguf/architecture.h"
+#include "lathe/model/gguf/tensor_types.h"
 #include "lathe/optim/clip.h"
 #include "lathe/optim/name_rules.h"
 #include "lathe/optim/optimizers.h"
+#include "lathe/optim/update.h"
 
 namespace lathe {
 namespace {
@@ -18,15 +22,26 @@ CheckpointTensor on_disk(const DiskTensor& t, const TensorOf& of) {
           [t, of](const Tensor& stored) { t.scatter(stored, of); }};
 }
 
+// What a GGUF file would have of the parameter.
+const BlockType* blocks_of(const Parameter& p, const Recipe& recipe) {
+  if (!recipe.train.quantize || p.shape.rank() < 2) return nullptr;
+  return &fitting_type(writable_block_type(*recipe.train.quantize), p.shape);
+}
+
 }  // namespace
 
 TrainingState::TrainingState(Transformer& model, const Recipe& recipe)
     : weights_(map_weights(model)), ema_decay_(recipe.train.ema_decay) {
+  if (recipe.train.quantize) gguf_architecture_of(family_for(model.config()));  // or it throws
   for (Parameter* p : model.parameters()) {
     const Tensor& master = masters_[p] = p->value.tensor();
-    if (p->trainable) trained_.push_back({p, master, &gradients_.add(*p)});
+    const BlockType* blocks = blocks_of(*p, recipe);
     if (p->rounds()) p->value = master.to(recipe.compute_dtype());
+    if (!p->trainable) continue;
+    if (blocks != nullptr) p->value = p->value.tensor().clone();
+    trained_.push_back({p, master, &gradients_.add(*p), blocks});
   }
+  round_to_blocks();
   NameRules(recipe.optim).require_matches(trained_);
   optimizer_ = make_optimizer(recipe.optim, trained_);
   if (ema_decay_ > 0) ema_ = std::make_unique<Ema>(ema_decay_, trained_);
@@ -66,6 +81,12 @@ void TrainingState::after_load(bool with_averages) {
     const Tensor& value = parameter->value.tensor();
     if (!value.shares_storage(master)) value.copy_from(master);
   }
+  round_to_blocks();
+}
+
+void TrainingState::round_to_blocks() {
+  for (const TrainedParameter& p : trained_)
+    if (p.blocks != nullptr) optim::refresh_compute(p);
 }
 
 int64_t TrainingState::bytes() const {

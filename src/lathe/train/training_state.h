@@ -20,8 +20,9 @@ namespace lathe {
 class TrainingState {
  public:
   // The values of `model`, which outlives the state, become the master copies; where the recipe
-  // computes in 16 bits, matrices of the model get values in that type. Error kConfig for a recipe
-  // whose rules fit no parameter.
+  // computes in 16 bits, matrices of the model get values in that type, and with train.quantize values
+  // that a file of that type has. Error kConfig for a recipe whose rules fit no parameter, and for
+  // train.quantize of a model that GGUF files cannot hold.
   TrainingState(Transformer& model, const Recipe& recipe);
 
   // The buffers of all trained parameters, for the passes of a step.
@@ -49,6 +50,8 @@ class TrainingState {
   int64_t bytes() const;
 
  private:
+  void round_to_blocks();
+
   std::vector<DiskTensor> weights_;  // of the model's file; finding its family takes a while
   double ema_decay_;
   std::map<const Parameter*, Tensor> masters_;  // of all parameters, as they are saved

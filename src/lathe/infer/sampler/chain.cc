@@ -111,6 +111,13 @@ int32_t SamplerChain::run(std::span<float> logits, const TokenHistory& history, 
   return chosen;
 }
 
+void SamplerChain::process(std::span<float> row, const TokenHistory& history) const {
+  SamplerState none;
+  const Rng unused(0);
+  for (const SamplerInfo* sampler : samplers_)
+    sampler->apply(config_, {history, unused, none}, row);
+}
+
 int32_t SamplerChain::next(std::span<float> logits, const TokenHistory& history, const Rng& rng,
                            SamplerState& state) const {
   return run(logits, history, rng, state, nullptr);

@@ -57,6 +57,10 @@ class SamplerChain {
   SamplerReport explain(std::span<float> logits, const TokenHistory& history, const Rng& rng,
                         SamplerState& state, int64_t most) const;
 
+  // What the samplers make of a row, without a choice: for beam search, of log-probabilities. Errors:
+  // as next().
+  void process(std::span<float> row, const TokenHistory& history) const;
+
   const GenerationConfig& config() const { return config_; }
 
  private:

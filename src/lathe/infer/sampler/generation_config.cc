@@ -60,6 +60,20 @@ void GenerationConfig::visit(Visitor& v) {
   v.field("sampler_order", sampler_order,
           "samplers in the order in which they run, which must name all that other keys turn on; "
           "without it they run in the order of the catalogue");
+  v.field("num_beams", num_beams,
+          "beam search: texts that are open at a time; 1 is off. Nothing is drawn, and the answer "
+          "comes at the end",
+          between(1, 256));
+  v.field("num_beam_groups", num_beam_groups, "beam search: groups of beams that avoid each other",
+          between(1, 256));
+  v.field("length_penalty", length_penalty,
+          "beam search: log-probabilities are divided by the length to this power; above 0 favours "
+          "longer answers",
+          between(-10, 10));
+  v.field("diversity_penalty", diversity_penalty,
+          "beam search: subtracted for each earlier group that takes the same token", at_least(0));
+  v.field("early_stopping", early_stopping,
+          "beam search: end as soon as there are as many whole answers as beams");
   v.field("seed", seed, "seed of the sampling; the same seed gives the same text", at_least(0));
   v.field("stop", stop, "strings that end the answer");
   v.field("eos_token_id", eos_token_id,

@@ -41,12 +41,18 @@ struct GenerationConfig {
   double mirostat_eta = 0.1;
   std::map<int64_t, double> logit_bias = {};
   std::vector<std::string> sampler_order = {};
+  int64_t num_beams = 1;
+  int64_t num_beam_groups = 1;
+  double length_penalty = 1.0;
+  double diversity_penalty = 0.0;
+  bool early_stopping = false;
   int64_t seed = 0;
   std::vector<std::string> stop = {};
   std::vector<int64_t> eos_token_id = {};
   bool ignore_eos = false;
 
-  bool greedy() const { return temperature == 0; }
+  // Whether nothing is drawn: the most likely token, or the most likely texts of a beam search.
+  bool greedy() const { return temperature == 0 || num_beams > 1; }
 
   void visit(Visitor& v);
 };

@@ -104,6 +104,14 @@ std::vector<TensorCosts> measure_costs(Transformer& model, const std::vector<Dis
   return out;
 }
 
+std::map<std::string, const BlockType*> smallest_types(const std::vector<DiskTensor>& tensors) {
+  std::map<std::string, const BlockType*> out;
+  for (const DiskTensor& tensor : tensors)
+    if (!stays_f32(tensor))
+      out[tensor.name] = std::ranges::min(candidates(tensor.shape), {}, &BlockType::bits);
+  return out;
+}
+
 std::vector<BudgetPoint> size_curve(const std::vector<TensorCosts>& costs) {
   struct Step {
     const TensorCosts* tensor;

@@ -41,6 +41,9 @@ std::vector<TensorCosts> measure_costs(Transformer& model, const std::vector<Dis
                                        std::span<const int32_t> text,
                                        const SensitivityOptions& options);
 
+// Those of the first point of the curve below, whatever the costs.
+std::map<std::string, const BlockType*> smallest_types(const std::vector<DiskTensor>& tensors);
+
 struct BudgetPoint {
   int64_t bytes;  // of the tensors that do not stay F32
   double kl;      // predicted

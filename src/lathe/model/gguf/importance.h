@@ -4,13 +4,12 @@
 #pragma once
 
 #include <filesystem>
-#include <functional>
 #include <map>
 #include <span>
 #include <string>
 #include <vector>
 
-#include "lathe/model/transformer.h"
+#include "lathe/model/gguf/calibration.h"
 
 namespace lathe {
 
@@ -20,14 +19,8 @@ using Importances = std::map<std::string, std::vector<float>>;
 // Those of one tensor; empty if there are none, or `all` is null.
 std::span<const float> importance_of(const Importances* all, const std::string& name);
 
-struct CalibrationOptions {
-  int64_t window = 512;                             // as in divergence.h
-  std::function<void(int64_t done)> progress = {};  // tokens; may throw
-};
-
-// Runs the model over a text. Matrices whose inputs no product shows (the table of tokens, experts
-// and routers) are left out. Throws kData for a text of fewer tokens than a window, and kConfig for a
-// model without a GGUF architecture.
+// Of the matrices that show_inputs() shows, and as it throws; kConfig for a model without a GGUF
+// architecture.
 Importances calibrate(Transformer& model, std::span<const int32_t> text,
                       const CalibrationOptions& options = {});
 

@@ -23,12 +23,6 @@ const BlockType& simpler(const BlockType& type) {
   return *find_block_type("F16");
 }
 
-const BlockType& fitting(const BlockType& wanted, const Shape& shape) {
-  const BlockType* type = &wanted;
-  while (!fits(*type, shape)) type = &simpler(*type);
-  return *type;
-}
-
 // What a matrix gets if no pattern names it.
 const BlockType& usual_type(const DiskTensor& tensor, const TypeChoice& choice,
                             std::string_view output) {
@@ -87,7 +81,7 @@ std::vector<TypedTensor> choose_types(const std::vector<DiskTensor>& tensors,
     const BlockType& wanted = named    ? *named
                               : matrix ? usual_type(tensor, choice, output)
                                        : *find_block_type("F32");
-    const BlockType& type = fitting(wanted, tensor.shape);
+    const BlockType& type = fitting_type(wanted, tensor.shape);
     out.push_back({&tensor, &type, &type != &wanted});
   }
   for (const Pattern& pattern : patterns)
@@ -100,6 +94,12 @@ std::vector<TypedTensor> choose_types(const std::vector<DiskTensor>& tensors,
 bool stays_f32(const DiskTensor& tensor) {
   return tensor.shape.rank() < 2 || tensor.name.find("ffn_gate_inp") != std::string::npos ||
          tensor.name.starts_with("position_embd");
+}
+
+const BlockType& fitting_type(const BlockType& wanted, const Shape& shape) {
+  const BlockType* type = &wanted;
+  while (!fits(*type, shape)) type = &simpler(*type);
+  return *type;
 }
 
 const BlockType& writable_block_type(std::string_view name) {

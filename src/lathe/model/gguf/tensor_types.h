@@ -44,6 +44,9 @@ std::vector<TypedTensor> choose_types(const std::vector<DiskTensor>& tensors,
 // Whether a tensor is a vector, a router or a table of positions, which stay F32 unless `pure`.
 bool stays_f32(const DiskTensor& tensor);
 
+// `wanted`, or the simpler type that rows of this shape get instead.
+const BlockType& fitting_type(const BlockType& wanted, const Shape& shape);
+
 // The type with this name, which Lathe can write; kUsage, listing those, for any other.
 const BlockType& writable_block_type(std::string_view name);
 std::vector<std::string> writable_block_types();

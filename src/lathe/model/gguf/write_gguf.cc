@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <optional>
 
 #include "lathe/base/error.h"
 #include "lathe/base/strings.h"
@@ -110,6 +111,42 @@ struct Begun {
   }
 };
 
+// Encodes the tensors of a file in their order.
+class TensorEncoder {
+ public:
+  explicit TensorEncoder(const WriteGgufOptions& options) : options_(options) {}
+
+  EncodedTensor encode(const TypedTensor& t, const Tensor& values, WrittenTensor& about) {
+    const auto importance = importance_of(options_.importances, about.name);
+    EncodedTensor plain = encode_tensor(about.name, values, *t.type, importance);
+    if (t.type->grid == nullptr || values.rank() != 2 || !prepare(*t.tensor)) return plain;
+    const auto error = [&](const EncodedTensor& encoded) {
+      return feedback_->output_error(values,
+                                     decode_tensor(encoded.blocks, *t.type, values.shape()));
+    };
+    EncodedTensor fed = feedback_->encode(values, *t.type, importance);
+    about.has_feedback = error(fed) < error(plain);
+    return about.has_feedback ? fed : plain;
+  }
+
+ private:
+  // Whether there is feedback for the tensor; matrices one below the other have the same.
+  bool prepare(const DiskTensor& tensor) {
+    if (options_.moments == nullptr) return false;
+    const Parameter* p = tensor.pieces.front().parameter;
+    if (p != of_) {
+      of_ = p;
+      feedback_.reset();
+      if (const Tensor* moments = options_.moments->of(tensor)) feedback_.emplace(*moments);
+    }
+    return feedback_.has_value();
+  }
+
+  const WriteGgufOptions& options_;
+  const Parameter* of_ = nullptr;
+  std::optional<ErrorFeedback> feedback_;
+};
+
 }  // namespace
 
 int64_t planned_gguf_bytes(Transformer& model, const fs::path& path,
@@ -126,17 +163,17 @@ std::vector<WrittenTensor> write_gguf(Transformer& model, const fs::path& path,
   for (const auto& [name, numbers] : begun.description.tables)
     writer.write(std::as_bytes(std::span(numbers)));
   std::vector<WrittenTensor> written;
+  TensorEncoder encoder(options);
   int64_t done = 0;
   for (const TypedTensor& t : begun.typed) {
-    const std::string& name = t.tensor->name;
-    const Tensor values = t.tensor->gather(value_of).to(DType::kF32);
-    const EncodedTensor encoded =
-        encode_tensor(name, values, *t.type, importance_of(options.importances, name));
+    Tensor values = t.tensor->gather(value_of).to(DType::kF32);
+    if (!values.contiguous()) values = values.clone();
+    WrittenTensor about{t.tensor->name, t.type, values.numel(), 0.0, t.is_fallback};
+    const EncodedTensor encoded = encoder.encode(t, values, about);
     writer.write(encoded.blocks);
-    const int64_t elements = values.numel();
-    const double rmse = std::sqrt(encoded.squared_error / static_cast<double>(elements));
-    written.push_back({name, t.type, elements, rmse, t.is_fallback});
-    if (options.progress) options.progress(done += elements);
+    about.rmse = std::sqrt(encoded.squared_error / static_cast<double>(about.elements));
+    written.push_back(about);
+    if (options.progress) options.progress(done += about.elements);
   }
   writer.commit();
   return written;

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "lathe/base/log.h"
+#include "lathe/model/gguf/error_feedback.h"
 #include "lathe/model/gguf/importance.h"
 #include "lathe/model/gguf/tensor_types.h"
 #include "lathe/model/transformer.h"
@@ -21,6 +22,9 @@ struct WriteGgufOptions {
   std::filesystem::path from;
   // Tensors that are missing here are rounded without.
   const Importances* importances = nullptr;
+  // Of the model: matrices in it are rounded with error feedback where that makes the error of their
+  // outputs smaller.
+  InputMoments* moments = nullptr;
   Log log = {};  // one warning with what llama.cpp's tokenizer leaves out
   // Called after each tensor with the elements that are done. May throw: nothing is written then.
   std::function<void(int64_t done)> progress = {};
@@ -32,6 +36,7 @@ struct WrittenTensor {
   int64_t elements;
   double rmse;  // sqrt(mean((decoded - original)²))
   bool is_fallback;
+  bool has_feedback = false;
 };
 
 // The file is replaced atomically. Errors: kConfig for a model that GGUF cannot express; kData,

@@ -15,8 +15,16 @@
 
 namespace lathe {
 
+// What the scales of a block allow an element to be: scale·q + offset, q from lowest to highest.
+struct BlockGrid {
+  float scale = 0, offset = 0;
+  int lowest = 0, highest = 0;
+};
+
+constexpr uint32_t kNoGgufType = UINT32_MAX;
+
 struct BlockType {
-  uint32_t id;            // in files
+  uint32_t id;            // in GGUF files; kNoGgufType for the formats of bitsandbytes.h
   std::string_view name;  // "F32", "Q4_K"; where safetensors has the type, its name there
   int64_t block;          // elements
   int64_t bytes;          // of a block
@@ -35,13 +43,19 @@ struct BlockType {
   void (*encode)(std::span<const float> elements, std::span<const float> importance,
                  std::span<std::byte> blocks) = nullptr;
 
+  // Of the types that have scales and that Lathe writes, one block at a time: the grid of each element,
+  // and other integers q on it in the place of the block's.
+  void (*grid)(std::span<const std::byte> block, std::span<BlockGrid> elements) = nullptr;
+  void (*put)(std::span<const int> integers, std::span<std::byte> block) = nullptr;
+
   bool is_plain() const { return block == 1; }  // one element, no scale
   double bits() const { return 8.0 * static_cast<double>(bytes) / static_cast<double>(block); }
 };
 
+// Those that GGUF files name.
 std::span<const BlockType> block_types();
 
-// nullptr for what is not in the table.
+// nullptr for what there is not. Only the second finds types without an id.
 const BlockType* find_block_type(uint32_t id);
 const BlockType* find_block_type(std::string_view name);
 

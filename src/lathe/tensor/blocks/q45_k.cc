@@ -135,26 +135,50 @@ void decode(ConstBytes in, Elements out) {
 }
 
 template <class Layout>
+Layout block_of(F16 d, F16 dmin, const PackedScales& scales, ConstIntegers q) {
+  Layout block{};
+  block.d = d;
+  block.dmin = dmin;
+  block.scales = scales;
+  for (size_t g = 0; g < kGroups; ++g)
+    for (size_t i = 0; i < kGroup; ++i) {
+      const int one = q[g * kGroup + i];
+      uint8_t& two = block.low[g / 2 * kGroup + i];
+      two = static_cast<uint8_t>(two | (one & 15) << (g % 2 == 0 ? 0 : 4));
+      if (one > 15) block.set_fifth(g, i);
+    }
+  return block;
+}
+
+template <class Layout>
 void encode(ConstElements in, ConstElements weights, Bytes out, int highest) {
   make_each_block<Layout, kElements>(in, weights, out, [&](const float* x, const float* w) {
     const auto most = static_cast<float>(highest);
     const Scales scales = search(x, w, most);
-    Layout block{};
-    block.d = scales.d;
-    block.dmin = scales.dmin;
-    block.scales = pack(scales.groups);
-    for (size_t g = 0; g < kGroups; ++g) {
-      const Affine fit = scales.of(g);
+    std::array<int, kElements> q;
+    for (size_t e = 0; e < kElements; ++e) {
+      const Affine fit = scales.of(e / kGroup);
       const float inverse = fit.scale > 0 ? 1 / fit.scale : 0;
-      for (size_t i = 0; i < kGroup; ++i) {
-        const int q =
-            static_cast<int>(nearest_within((x[g * kGroup + i] - fit.offset) * inverse, 0, most));
-        uint8_t& two = block.low[g / 2 * kGroup + i];
-        two = static_cast<uint8_t>(two | (q & 15) << (g % 2 == 0 ? 0 : 4));
-        if (q > 15) block.set_fifth(g, i);
-      }
+      q[e] = static_cast<int>(nearest_within((x[e] - fit.offset) * inverse, 0, most));
     }
-    return block;
+    return block_of<Layout>(scales.d, scales.dmin, pack(scales.groups), q);
+  });
+}
+
+template <class Layout>
+void grid(ConstBytes bytes, Grids out, int highest) {
+  const auto block = read_block<Layout>(bytes);
+  const Scales scales{block.d, block.dmin, unpack(block.scales)};
+  for (size_t e = 0; e < kElements; ++e) {
+    const Affine fit = scales.of(e / kGroup);
+    out[e] = {fit.scale, fit.offset, 0, highest};
+  }
+}
+
+template <class Layout>
+void put(ConstIntegers q, Bytes bytes) {
+  change_block<Layout>(bytes, [&](Layout& block) {
+    block = block_of<Layout>(block.d, block.dmin, block.scales, q);
   });
 }
 
@@ -164,5 +188,9 @@ void decode_q4_k(ConstBytes in, Elements out) { decode<Layout4>(in, out); }
 void decode_q5_k(ConstBytes in, Elements out) { decode<Layout5>(in, out); }
 void encode_q4_k(ConstElements in, ConstElements w, Bytes out) { encode<Layout4>(in, w, out, 15); }
 void encode_q5_k(ConstElements in, ConstElements w, Bytes out) { encode<Layout5>(in, w, out, 31); }
+void grid_q4_k(ConstBytes block, Grids out) { grid<Layout4>(block, out, 15); }
+void grid_q5_k(ConstBytes block, Grids out) { grid<Layout5>(block, out, 31); }
+void put_q4_k(ConstIntegers q, Bytes block) { put<Layout4>(q, block); }
+void put_q5_k(ConstIntegers q, Bytes block) { put<Layout5>(q, block); }
 
 }  // namespace lathe::blocks

@@ -19,6 +19,7 @@ namespace {
 
 constexpr size_t kGroups = 16, kGroup = 16, kElements = kGroups * kGroup, kHalf = 128, kRow = 32;
 constexpr float kLowest = -32, kHighest = 31;
+constexpr int kZero = 32;  // what the integer 0 stands at
 
 struct Layout {
   std::array<uint8_t, kElements / 2> low;
@@ -65,17 +66,27 @@ void choose_scales(const float* x, Weights w, Layout& block) {
   }
 }
 
-Layout make(const float* x, const float* importance) {
-  Layout block{};
-  choose_scales(x, Weights(importance), block);
+void set_integers(ConstIntegers integers, Layout& block) {
+  block.low = {};
+  block.high = {};
   for (size_t e = 0; e < kElements; ++e) {
-    const float scale = scale_of(block, e / kGroup);
-    const float inverse = scale != 0 ? 1 / scale : 0;
-    const int q = static_cast<int>(nearest_within(x[e] * inverse, kLowest, kHighest)) + 32;
+    const int q = integers[e] + kZero;
     const Place at = place_of(e);
     block.low[at.low] = static_cast<uint8_t>(block.low[at.low] | (q & 15) << at.low_shift);
     block.high[at.high] = static_cast<uint8_t>(block.high[at.high] | (q >> 4) << at.high_shift);
   }
+}
+
+Layout make(const float* x, const float* importance) {
+  Layout block{};
+  choose_scales(x, Weights(importance), block);
+  std::array<int, kElements> q;
+  for (size_t e = 0; e < kElements; ++e) {
+    const float scale = scale_of(block, e / kGroup);
+    const float inverse = scale != 0 ? 1 / scale : 0;
+    q[e] = static_cast<int>(nearest_within(x[e] * inverse, kLowest, kHighest));
+  }
+  set_integers(q, block);
   return block;
 }
 
@@ -87,13 +98,24 @@ void decode_q6_k(ConstBytes in, Elements out) {
       const Place at = place_of(e);
       const int q = (block.low[at.low] >> at.low_shift & 15) |
                     (block.high[at.high] >> at.high_shift & 3) << 4;
-      y[e] = scale_of(block, e / kGroup) * static_cast<float>(q - 32);
+      y[e] = scale_of(block, e / kGroup) * static_cast<float>(q - kZero);
     }
   });
 }
 
 void encode_q6_k(ConstElements in, ConstElements importance, Bytes out) {
   make_each_block<Layout, kElements>(in, importance, out, make);
+}
+
+void grid_q6_k(ConstBytes bytes, Grids out) {
+  const auto block = read_block<Layout>(bytes);
+  for (size_t e = 0; e < kElements; ++e)
+    out[e] = {scale_of(block, e / kGroup), 0, static_cast<int>(kLowest),
+              static_cast<int>(kHighest)};
+}
+
+void put_q6_k(ConstIntegers q, Bytes block) {
+  change_block<Layout>(block, [&](Layout& b) { set_integers(q, b); });
 }
 
 }  // namespace lathe::blocks

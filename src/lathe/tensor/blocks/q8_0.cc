@@ -49,4 +49,15 @@ void encode_q8_0(ConstElements in, ConstElements importance, Bytes out) {
   make_each_block<Layout, kElements>(in, importance, out, make);
 }
 
+void grid_q8_0(ConstBytes block, Grids out) {
+  constexpr int kMost = static_cast<int>(kHighest);
+  std::ranges::fill(out, BlockGrid{to_float(read_block<Layout>(block).d), 0, -kMost, kMost});
+}
+
+void put_q8_0(ConstIntegers q, Bytes block) {
+  change_block<Layout>(block, [&](Layout& b) {
+    for (size_t i = 0; i < kElements; ++i) b.q[i] = static_cast<int8_t>(q[i]);
+  });
+}
+
 }  // namespace lathe::blocks

@@ -125,6 +125,21 @@ void encode(ConstElements in, ConstElements importance, Bytes out) {
   make_each_block<typename F::Layout, kElements>(in, importance, out, F::make);
 }
 
+template <class F>
+void grid(ConstBytes block, Grids out) {
+  const auto c = F::unpack(read_block<typename F::Layout>(block));
+  std::ranges::fill(out, BlockGrid{c.d, c.m, -F::kMiddle, F::kHighest - F::kMiddle});
+}
+
+template <class F>
+void put(ConstIntegers q, Bytes block) {
+  change_block<typename F::Layout>(block, [&](typename F::Layout& b) {
+    auto c = F::unpack(b);
+    for (size_t i = 0; i < kElements; ++i) c.q[i] = q[i] + F::kMiddle;
+    b = F::pack(c);
+  });
+}
+
 using Q40 = Format<4, false>;
 using Q41 = Format<4, true>;
 using Q50 = Format<5, false>;
@@ -140,5 +155,13 @@ void encode_q4_0(ConstElements in, ConstElements w, Bytes out) { encode<Q40>(in,
 void encode_q4_1(ConstElements in, ConstElements w, Bytes out) { encode<Q41>(in, w, out); }
 void encode_q5_0(ConstElements in, ConstElements w, Bytes out) { encode<Q50>(in, w, out); }
 void encode_q5_1(ConstElements in, ConstElements w, Bytes out) { encode<Q51>(in, w, out); }
+void grid_q4_0(ConstBytes block, Grids out) { grid<Q40>(block, out); }
+void grid_q4_1(ConstBytes block, Grids out) { grid<Q41>(block, out); }
+void grid_q5_0(ConstBytes block, Grids out) { grid<Q50>(block, out); }
+void grid_q5_1(ConstBytes block, Grids out) { grid<Q51>(block, out); }
+void put_q4_0(ConstIntegers q, Bytes block) { put<Q40>(q, block); }
+void put_q4_1(ConstIntegers q, Bytes block) { put<Q41>(q, block); }
+void put_q5_0(ConstIntegers q, Bytes block) { put<Q50>(q, block); }
+void put_q5_1(ConstIntegers q, Bytes block) { put<Q51>(q, block); }
 
 }  // namespace lathe::blocks

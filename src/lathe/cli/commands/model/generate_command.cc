@@ -26,6 +26,8 @@ struct GenerateOptions {
   std::optional<std::string> input, prompt;
   std::string precision = "fp32", weights = "fp32";
   bool special = true;
+  std::optional<int64_t> context_shift;
+  int64_t context_keep = 4;
   ConstraintOptions constraint;
   AdapterOptions adapters;
   SpeculationOptions speculation;
@@ -39,6 +41,13 @@ struct GenerateOptions {
     v.field("input", input, "JSON file with input_ids, instead of --prompt");
     v.choice("precision", precision, precision_names(), "arithmetic and weights in memory");
     visit_weights(v, weights);
+    v.field(
+        "context_shift", context_shift,
+        "the model sees at most this many tokens: when there are more, the older half of them is "
+        "lost; without it an answer ends where the model's positions end",
+        at_least(2));
+    v.field("context_keep", context_keep, "first tokens that --context-shift never loses",
+            at_least(0));
     adapters.visit(v);
     constraint.visit(v);
     speculation.visit(v);
@@ -63,8 +72,10 @@ std::shared_ptr<const Constraint> constraint_for(const GenerateOptions& o, const
 
 // A number of new tokens that nobody asked for is made to fit; one that was asked for is refused by
 // the engine.
-GenerationConfig fitting(GenerationConfig config, Transformer& model, const IdRows& prompts,
-                         const CommandContext& context) {
+GenerationConfig fitting(GenerationConfig config, Transformer& model,
+                         const GenerateRequest& request, const CommandContext& context) {
+  const IdRows& prompts = request.prompts;
+  if (request.context_shift) return config;
   if (std::ranges::find(context.given, "max_new_tokens") != context.given.end()) return config;
   const int64_t wanted = config.max_new_tokens;
   for (const auto& prompt : prompts)
@@ -83,6 +94,7 @@ GenerateRequest request_of(const GenerateOptions& o, Transformer& model,
   GenerateRequest request;
   request.adaptation = o.adapters.load(model, context.log);
   request.speculation = speculation;
+  if (o.context_shift) request.context_shift = ContextShift{*o.context_shift, o.context_keep};
   request.on_finish = [&reasons](size_t row, const Finished& end) {
     reasons.resize(std::max(reasons.size(), row + 1));
     reasons[row] = name_of(end.reason);
@@ -114,8 +126,7 @@ int generate_ids(const GenerateOptions& o, Transformer& model, const Speculation
     throw_if_interrupted();
     return rows.empty() || rows[row].push(token);
   };
-  const IdRows out =
-      generate(model, fitting(o.generation, model, request.prompts, context), request);
+  const IdRows out = generate(model, fitting(o.generation, model, request, context), request);
   const Json result = {{"output_ids", out}};
   if (context.json) {
     context.print_json({{"output_ids", out}, {"finish_reasons", reasons}});
@@ -136,7 +147,7 @@ int generate_text(const GenerateOptions& o, Transformer& model, const Speculatio
   if (request.prompts[0].empty() && model.config().bos_token_id)
     request.prompts[0] = {static_cast<int32_t>(*model.config().bos_token_id)};
   request.constraint = constraint_for(o, model.config(), tokenizer);
-  const GenerationConfig generation = fitting(o.generation, model, request.prompts, context);
+  const GenerationConfig generation = fitting(o.generation, model, request, context);
   bool begun = context.json;
   const auto show = [&](std::string_view text) {  // nothing before it is certain that all is well
     if (!begun) context.out << *o.prompt;

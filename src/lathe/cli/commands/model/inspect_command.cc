@@ -21,6 +21,9 @@ namespace {
 namespace fs = std::filesystem;
 using Json = nlohmann::ordered_json;
 
+// Beyond, bytes of activations would not fit into 64 bits.
+constexpr int64_t kMostTokens = int64_t{1} << 36;
+
 struct InspectOptions {
   std::optional<std::string> target;
   bool matrix = false;
@@ -102,6 +105,9 @@ Subject find_subject(const InspectOptions& o, const CommandContext& context) {
           context.overrides.empty() ? "" : context.overrides[0], target);
   s.train.batch_size = o.batch_size.value_or(s.train.batch_size);
   s.train.seq_len = o.seq_len.value_or(s.train.seq_len);
+  require(s.train.batch_size <= kMostTokens / s.train.seq_len, ErrorKind::kUsage, "--seq-len",
+          "{} sequences of {} tokens are more than {} tokens in one pass; ask for fewer",
+          s.train.batch_size, s.train.seq_len, kMostTokens);
   s.train.precision = o.precision.value_or(s.train.precision);
   s.train.recompute = o.recompute.value_or(s.train.recompute);
   return s;

@@ -15,6 +15,7 @@
 #include "lathe/model/family.h"
 #include "lathe/model/load_model.h"
 #include "lathe/model/model_pass.h"
+#include "lathe/model/nf4.h"
 #include "lathe/model/weight_map.h"
 #include "lathe/ops/cross_entropy.h"
 
@@ -25,8 +26,8 @@ using Json = nlohmann::ordered_json;
 
 struct LogitsOptions {
   std::string model, input, out;
-  bool loss = false, grads = false;
-  std::string device = "cpu", weights = "fp32";
+  bool loss = false, grads = false, double_quant = false;
+  std::string device = "cpu", weights = "fp32", quantization = "none";
   AdapterOptions adapters;
 
   void visit(Visitor& v) {
@@ -41,6 +42,9 @@ struct LogitsOptions {
     v.choice("device", device, {"cpu", "ref"},
              "ref: computes everything in scalar double precision");
     visit_weights(v, weights);
+    v.choice("quantization", quantization, {"none", "nf4"},
+             "nf4: round the linear layers but the head to four bits first, as QLoRA does");
+    v.field("double_quant", double_quant, "with --quantization nf4: the scales of blocks too");
     adapters.visit(v);
   }
 };
@@ -200,13 +204,20 @@ std::unique_ptr<Transformer> load_for(const LogitsOptions& o, const Log& log) {
       "gradients through adapters are not computed; leave out --grads, --adapter or --steering");
   const Device device = o.device == "ref" ? Device::kRef : Device::kCpu;
   const DType dtype = device == Device::kRef ? DType::kF64 : DType::kF32;
+  const bool rounds = o.quantization == "nf4";
   const bool native = quantised_weights(o.weights) == QuantisedWeights::kNative;
   require(
       !native || (device == Device::kCpu && !o.grads), ErrorKind::kUsage, "--weights",
       "native weights have no gradients and are computed with on the cpu only; leave out --grads "
       "and --device ref, or this option");
-  return native ? load_for_inference(o.model, dtype, log, QuantisedWeights::kNative)
-                : load_model(o.model, {.dtype = dtype, .device = device, .log = log});
+  require(!native || !rounds, ErrorKind::kUsage, "--quantization",
+          "rounds decoded weights; leave out --weights native, or this option");
+  require(rounds || !o.double_quant, ErrorKind::kUsage, "--double-quant",
+          "says how --quantization nf4 rounds, which is not given");
+  auto model = native ? load_for_inference(o.model, dtype, log, QuantisedWeights::kNative)
+                      : load_model(o.model, {.dtype = dtype, .device = device, .log = log});
+  if (rounds) round_to_nf4(*model, o.double_quant);
+  return model;
 }
 
 int run_logits(const LogitsOptions& o, CommandContext& context) {

@@ -91,8 +91,10 @@ Json json_of(const QuantizeBill& bill) {
                  {"kl_p99", d->kl_p99},
                  {"top1_agreement", d->top1_agreement}});
   Json list = Json::array();
-  for (const WrittenTensor& t : bill.tensors)
+  for (const WrittenTensor& t : bill.tensors) {
     list.push_back({{"name", t.name}, {"type", t.type->name}, {"rmse", t.rmse}});
+    if (t.has_feedback) list.back()["error_feedback"] = true;
+  }
   json["tensors"] = std::move(list);
   json["fallbacks"] = fallbacks(bill.tensors);
   if (!bill.curve.empty()) json["curve"] = curve_json(bill);
@@ -106,6 +108,8 @@ void print(const QuantizeBill& bill, std::ostream& out) {
                      bits_per_weight(bill.tensors), types_in_words(bill.tensors));
   if (const auto types = source_types(bill.from); !types.empty())
     out << fmt::format("made from a file that was in {}\n", join(types, ", "));
+  if (const auto fed = std::ranges::count_if(bill.tensors, &WrittenTensor::has_feedback); fed > 0)
+    out << fmt::format("error feedback lowered the error of the outputs of {} matrices\n", fed);
   if (const auto names = fallbacks(bill.tensors); !names.empty())
     out << fmt::format(
         "rows are not whole blocks of the wanted type, so a simpler one is used for: {}\n",

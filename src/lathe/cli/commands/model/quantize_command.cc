@@ -23,7 +23,7 @@ namespace {
 struct QuantizeOptions {
   std::string model, out;
   std::optional<std::string> type;
-  bool pure = false;
+  bool pure = false, error_feedback = false;
   std::vector<std::string> tensor;
   std::optional<double> budget_mib, budget_kl;
   std::optional<std::string> calibration, imatrix, eval, bill, curve;
@@ -46,6 +46,9 @@ struct QuantizeOptions {
     v.field("calibration", calibration,
             "text whose activations say which columns matter; errors are weighed by that");
     v.field("imatrix", imatrix, "the same from a file of llama-imatrix");
+    v.field("error_feedback", error_feedback,
+            "with --calibration: what rounding a column does to the outputs is made good by the "
+            "columns after it (GPTQ), for each tensor where that helps");
     v.field("eval", eval, "text on which the result is compared with the original");
     v.field("bill", bill, "JSON file for what is printed: errors, bytes, and the comparison");
     v.field("curve", curve, "SVG file for the sizes and their KL that a budget chooses from");
@@ -66,6 +69,8 @@ void check(const QuantizeOptions& o) {
           "is drawn for a budget only; give --budget-mib or --budget-kl, or leave it out");
   require(!o.calibration || !o.imatrix, ErrorKind::kUsage, "--imatrix",
           "and --calibration both say which columns matter; give one of them");
+  require(!o.error_feedback || o.calibration, ErrorKind::kUsage, "--error-feedback",
+          "needs a text that shows the inputs of each matrix; give --calibration TEXT");
   check_outputs({{"--out", o.out}, {"--bill", o.bill}, {"--curve", o.curve}},
                 {{"the model", o.model},
                  {"--calibration", o.calibration},
@@ -103,6 +108,7 @@ class Quantization {
   const QuantizeBill& run() {
     if (o_.eval)
       ids_of(*o_.eval);  // a text that cannot be read is named before anything is written
+    if (o_.budget_mib) check_size(*o_.budget_mib);
     weigh_columns();
     if (o_.type) {
       options_.types.type = &writable_block_type(*o_.type);
@@ -155,6 +161,11 @@ class Quantization {
                         [&](auto report) { return calibrate(*model_, ids, {.progress = report}); });
     }
     if (importances_) options_.importances = &*importances_;
+    if (o_.error_feedback) {
+      moments_.emplace(*model_, ids_of(*o_.calibration),
+                       CalibrationOptions{.progress = [](int64_t) { throw_if_interrupted(); }});
+      options_.moments = &*moments_;
+    }
   }
 
   void write(const std::string& path) {
@@ -201,20 +212,26 @@ class Quantization {
     options_.types.by_name = bill_.curve[point].types;
   }
 
-  void fit_size(double budget_mib) {
-    const auto planned_mib = [&](size_t point) {
-      take(point);
-      return static_cast<double>(planned_gguf_bytes(*model_, o_.out, options_)) / (1 << 20);
-    };
-    const double smallest = planned_mib(0);
+  double planned_mib() {
+    return static_cast<double>(planned_gguf_bytes(*model_, o_.out, options_)) / (1 << 20);
+  }
+
+  // Before anything is measured.
+  void check_size(double budget_mib) {
+    options_.types.by_name = smallest_types(tensors());
+    const double smallest = planned_mib();
     require(smallest <= budget_mib, ErrorKind::kUsage, "--budget-mib",
             "the smallest file that the types allow has {:.2f} MiB; ask for at least that",
             std::ceil(smallest * 100) / 100);  // rounded up, so that what it says is enough
+  }
+
+  void fit_size(double budget_mib) {
     // Sizes grow along the curve: the last that fits, by halving.
     size_t fits = 0, end = bill_.curve.size();
     while (end - fits > 1) {
       const size_t middle = fits + (end - fits) / 2;
-      (planned_mib(middle) <= budget_mib ? fits : end) = middle;
+      take(middle);
+      (planned_mib() <= budget_mib ? fits : end) = middle;
     }
     take(fits);
     write_and_compare();
@@ -263,6 +280,7 @@ class Quantization {
   std::optional<Tokenizer> tokenizer_;
   std::map<std::string, std::vector<int32_t>> ids_;  // of the texts, by path
   std::optional<Importances> importances_;
+  std::optional<InputMoments> moments_;
   WriteGgufOptions options_;
   QuantizeBill bill_;
 };

@@ -1,0 +1,15 @@
+// The weights of a model as QLoRA has them under its adapters (Dettmers et al. 2023,
+// arXiv:2305.14314): rounded to four bits of NF4.
+#pragma once
+
+#include "lathe/model/transformer.h"
+
+namespace lathe {
+
+// Rounds the matrices of all linear layers but the output head (tensor/blocks/bitsandbytes.h), each
+// in the order that it has on disk, where bitsandbytes would find it; routers, which stay in full
+// precision, and tables are left as they are. With `quantise_scales` those of the blocks are rounded
+// too. The model has elements (no packed weights). Errors: kData for a weight that is not finite.
+void round_to_nf4(Transformer& model, bool quantise_scales);
+
+}  // namespace lathe
