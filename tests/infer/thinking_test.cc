@@ -146,6 +146,9 @@ TEST_F(EngineThinks, RefusesTagsThatItDoesNotHave) {
   t.ending = {6, 7};
   says(t, "must hold the closing tag");
   says(thinking(-1), "the budget is -1");
+  Request beams = asking(thinking(3));
+  beams.sampling.num_beams = 2;
+  EXPECT_NE(engine_.submit(beams).refusal->message.find("use one beam"), std::string::npos);
 }
 
 }  // namespace

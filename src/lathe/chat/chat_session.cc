@@ -142,7 +142,7 @@ ChatAnswer ChatSession::answer(const Conversation& conversation,
   Request request = request_for(conversation);
   AnswerReader reader(tokenizer_, {.calls = calls_ ? &*calls_ : nullptr,
                                    .thinking = thinking_ ? &*thinking_ : nullptr,
-                                   .opened = request.thinking && request.thinking->opened,
+                                   .opened = thinking_ && thinking_->in(request.prompt, {}).opened,
                                    .stop = config_.stop});
   std::vector<AnswerPart> parts;
   const auto hand_on = [&] {

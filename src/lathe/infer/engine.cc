@@ -188,11 +188,6 @@ void Engine::cancel(uint64_t id) {
   wake_.notify_one();
 }
 
-void Engine::end_thinking(uint64_t id) {
-  const std::lock_guard lock(mutex_);
-  inbox_.thought_enough.push_back(id);
-}
-
 void Engine::stop(bool cancel_open) {
   const std::lock_guard lock(mutex_);
   stopping_ = true;
