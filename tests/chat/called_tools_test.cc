@@ -99,6 +99,44 @@ TEST(CalledTools, AreWhatTheSchemasSayInEverySyntax) {
   }
 }
 
+// Messages with calls, as the template writes them, are cut into the tokens of a tokenizer with larger
+// pieces, and into smaller ones: no mask forbids one of them.
+TEST(CalledTools, OfTheTemplateAreAllowedHoweverTheyAreCut) {
+  std::string text;
+  for (int i = 0; i < 50; ++i)
+    text += R"([{"name": "get_weather", "arguments": {"town": "Oslo", "days": 3}}, "\n", {}]})";
+  const Tokenizer tokenizer = tool_tokenizer_of(text, 80);
+  const auto end = *tokenizer.id_of("<end>");
+  const std::vector<std::string> towns = {"Oslo", "\"}]\\", "", "K\xC3\xB6ln\n",
+                                          "\xF0\x9F\x99\x82</tool"};
+  for (const std::string& calls : {kHermes, kMistral, kLlama, kDeepseek}) {
+    const ChatTemplate chat_template = tool_template(calls);
+    const ToolCallSyntax syntax = tool_call_syntax(chat_template, tokenizer, std::vector{end});
+    const Constraint constraint(*tool_call_grammar(syntax, weather_tools(), tool_choice_of("auto")),
+                                token_vocabulary(tokenizer, {end}, syntax.marks()));
+    for (size_t i = 0; i < 4 * towns.size(); ++i) {
+      ChatMessage message;
+      const Json arguments = {{"town", towns[i % towns.size()]}, {"days", 1 + i % 9}};
+      message.tool_calls = {{"get_weather", arguments.dump(), "abcdefgh1"}};
+      if (syntax.next && i % 2 == 1) message.tool_calls.push_back({"now", "{}", "abcdefgh2"});
+      const Json turns = Json::array(
+          {{{"role", "user"}, {"content", "x"}}, message.as_turn(syntax.arguments_are_text)});
+      std::string answer = chat_template.text({{"messages", turns}});
+      answer = answer.substr(answer.rfind("<role>assistant:") + 16);
+      answer.resize(answer.rfind("<end>"));
+      const std::vector<double> dropouts = {0, 0.3, 1};
+      const auto ids = tokenizer.encode_with_dropout(answer, dropouts[i % dropouts.size()], Rng(i));
+      SCOPED_TRACE(answer);
+      Matcher matcher = constraint.matcher();
+      for (const int32_t id : ids) {
+        ASSERT_TRUE(has_bit(*matcher.mask(), id)) << tokenizer.token_bytes(id);
+        ASSERT_TRUE(matcher.accept(id));
+      }
+      EXPECT_TRUE(matcher.can_end());
+    }
+  }
+}
+
 TEST(CalledTools, ComeBehindTheThought) {
   const auto tags = thinking_tags(tool_template(kHermes), tool_tokenizer());
   const std::vector<Asked> all(12, {with_parameters(weather_tools()), tool_choice_of("required")});

@@ -172,6 +172,22 @@ TEST(ToolCallGrammar, NothingIsHeldWhereNoToolMayBeCalled) {
   EXPECT_FALSE(tool_call_grammar(syntax_of(kHermes), weather_tools(), tool_choice_of("none")));
 }
 
+TEST(ToolCallGrammar, DoesNotHoldFreeAnswersThatHaveMarksOfTheirOwn) {
+  const ChatTemplate channels(
+      "{% for m in messages %}<role>{{ m.role }}{% if m.tool_calls %} to={{ m.tool_calls[0].function.name"
+      " }}<|sep|>{{ m.tool_calls[0].function.arguments | tojson }}{% elif m.role == 'assistant' %}"
+      "<|call|>final<|sep|>{{ m.content }}{% else %}<|sep|>{{ m.content }}{% endif %}<end>{% endfor %}"
+      "{% if add_generation_prompt %}<role>assistant{% endif %}",
+      "t", Json::object());
+  const ToolCallSyntax s = tool_call_syntax(channels, tool_tokenizer(), tool_ends());
+  EXPECT_EQ(shown(s.open), " to=");
+  EXPECT_EQ(fits(s, tool_choice_of("required"), " to=now<|sep|>{}"), "yes");
+  const std::string message =
+      message_of([&] { tool_call_grammar(s, weather_tools(), tool_choice_of("auto")); });
+  EXPECT_NE(message.find("begins plain answers with tokens"), std::string::npos) << message;
+  EXPECT_FALSE(syntax_of(kHermes, "<think>\n\n</think>\n\n").marks_plain_answers);
+}
+
 TEST(ToolCallGrammar, RefusesToolsInWords) {
   const ToolCallSyntax s = syntax_of(kHermes);
   const auto says = [&](const char* tools, const char* choice, std::string_view part) {

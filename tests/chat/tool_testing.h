@@ -12,20 +12,21 @@
 namespace lathe::testing {
 
 // One token a byte; <end> and <role> are special, as are the marks that begin with "<|"; others are words of the text.
+inline Tokenizer tool_tokenizer_of(std::string_view sample, int64_t pieces) {
+  BpeTrainOptions options;
+  options.vocab_size = 258 + pieces;
+  options.special_tokens = {"<end>", "<role>"};
+  const std::string_view texts[] = {sample};
+  const Tokenizer bytes = train_bpe(texts, options).tokenizer;
+  std::vector<TokenToAdd> more;
+  for (const char* text : {"<tool_call>", "</tool_call>", "<think>", "</think>"})
+    more.push_back({text, false});
+  for (const char* text : {"<|calls|>", "<|call|>", "<|sep|>", "<|/call|>", "<|/calls|>"})
+    more.push_back({text, true});
+  return add_tokens(bytes, more, 0).tokenizer;
+}
 inline const Tokenizer& tool_tokenizer() {
-  static const Tokenizer tokenizer = [] {
-    BpeTrainOptions options;
-    options.vocab_size = 258;
-    options.special_tokens = {"<end>", "<role>"};
-    const std::string_view texts[] = {"a"};
-    const Tokenizer bytes = train_bpe(texts, options).tokenizer;
-    std::vector<TokenToAdd> more;
-    for (const char* text : {"<tool_call>", "</tool_call>", "<think>", "</think>"})
-      more.push_back({text, false});
-    for (const char* text : {"<|calls|>", "<|call|>", "<|sep|>", "<|/call|>", "<|/calls|>"})
-      more.push_back({text, true});
-    return add_tokens(bytes, more, 0).tokenizer;
-  }();
+  static const Tokenizer tokenizer = tool_tokenizer_of("a", 0);
   return tokenizer;
 }
 

@@ -226,6 +226,10 @@ std::optional<constraint::Grammar> tool_call_grammar(const ToolCallSyntax& synta
                                                      const Json& tools, const ToolChoice& choice) {
   using Kind = ToolChoice::Kind;
   if (choice.kind == Kind::kNone) return std::nullopt;
+  require(
+      choice.kind != Kind::kAuto || !syntax.marks_plain_answers, ErrorKind::kConfig, "tool_choice",
+      "\"auto\" is not supported for this model: its chat template begins plain answers with tokens "
+      "of their own; ask for \"required\", a function or \"none\"");
   const bool several = choice.parallel && choice.kind != Kind::kNamed;
   CallGrammar grammar(syntax, chosen(tools_of(tools), choice), several);
   return choice.kind == Kind::kAuto ? grammar.text_or_calls() : grammar.calls_only();

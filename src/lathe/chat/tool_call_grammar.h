@@ -31,7 +31,7 @@ ToolChoice tool_choice_of(const nlohmann::ordered_json& value, bool parallel = t
 // What an answer may be; nullopt if it may be anything. `tools` is OpenAI's list: {"type": "function",
 // "function": {"name", "description", "parameters"}}; without `parameters` a tool has none. In a free
 // answer the syntax holds from the first mark of a call on. Throws kConfig, naming the tool and the
-// place in its schema.
+// place in its schema, and for a free answer of a model whose plain answers have marks.
 std::optional<constraint::Grammar> tool_call_grammar(const ToolCallSyntax& syntax,
                                                      const nlohmann::ordered_json& tools,
                                                      const ToolChoice& choice);

@@ -5,6 +5,7 @@
 
 #include "lathe/base/error.h"
 #include "lathe/chat/probe_answer.h"
+#include "lathe/chat/thinking_tags.h"
 #include "lathe/constraint/grammar.h"
 
 namespace lathe {
@@ -169,6 +170,17 @@ void require_usable(const ToolCallSyntax& syntax, std::span<const int32_t> ends)
             "the chat template writes the token {}, which ends an answer, within a call", mark);
 }
 
+// Whether the template puts tokens before a plain answer that the prompt of a new one does not have; tags
+// of thoughts aside.
+bool marks_plain_answers(const Probe& probe) {
+  const AnswerPlace& place = probe.place;
+  if (!place.before.starts_with(place.prompt)) return false;
+  const auto tags = thinking_tags(probe.chat_template, probe.tokenizer);
+  return std::ranges::any_of(
+      marked_text(probe.tokenizer, place.before.substr(place.prompt.size())).tokens(),
+      [&](int32_t token) { return !tags || (token != tags->open && token != tags->close); });
+}
+
 bool looks_like_json(std::string_view text) {
   if (text.starts_with("{")) return true;
   if (!text.starts_with("[")) return false;
@@ -187,8 +199,9 @@ ToolCallSyntax tool_call_syntax(const ChatTemplate& chat_template, const Tokeniz
   for (const bool as_text : {false, true}) {
     try {
       if (as_text && !refused && !probe.writes_as_python()) break;
-      if (const auto syntax = syntax_from(probe, as_text)) {
+      if (auto syntax = syntax_from(probe, as_text)) {
         require_usable(*syntax, ends);
+        syntax->marks_plain_answers = marks_plain_answers(probe);
         return *syntax;
       }
     } catch (const Error&) {

@@ -22,6 +22,9 @@ struct ToolCallSyntax {
   std::optional<MarkedText> next;   // nullopt: a message has one call
   bool arguments_are_text = false;  // what the template wants of earlier calls: JSON as a text
 
+  // A plain answer begins with tokens of its own (channels), so that a free answer cannot be held to this.
+  bool marks_plain_answers = false;
+
   // What a free answer that turns into calls shows first: a token, or letters up to a blank.
   struct Trigger {
     MarkedText text;
