@@ -99,7 +99,8 @@ bool AnswerReader::take_tag(int32_t token) {
 
 bool AnswerReader::push(int32_t token, std::vector<AnswerPart>& out) {
   out_ = &out;
-  if (!tokenizer_.has(token) || take_tag(token)) return true;
+  if (!tokenizer_.has(token) || take_tag(token) || phase_ == Phase::kStopped)
+    return phase_ != Phase::kStopped;
   if (phase_ == Phase::kCalls) {
     if (std::ranges::find(marks_, token) != marks_.end())
       waiting_ += constraint::token_as_bytes(token);
