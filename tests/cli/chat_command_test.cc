@@ -31,12 +31,15 @@ std::string talk(const std::string& lines, Conversation& conversation) {
                       const auto last = said.messages().back()["content"].get<std::string>();
                       require(last != "bad", ErrorKind::kData, "model", "cannot answer this");
                       out << last << "!";
-                      return ChatAnswer{.text = last + "!"};
+                      return ChatAnswer{.message = {},
+                                        .turn = {{"role", "assistant"}, {"content", last + "!"}}};
                     },
                 .describe = [](const ChatAnswer&) { return std::string("[line]"); }};
   loop.run(conversation);
   return out.str();
 }
+
+ChatWish go_on(bool) { return ChatWish::kGoOn; }
 
 Json messages(std::vector<std::pair<std::string, std::string>> turns) {
   Json out = Json::array();
@@ -71,6 +74,21 @@ TEST(ChatLoop, AnErrorLeavesTheConversationAsItWas) {
       messages({{"user", "one"}, {"assistant", "one!"}, {"user", "two"}, {"assistant", "two!"}}));
 }
 
+TEST(ChatLoop, GivesToolsResultsBack) {
+  Conversation c;
+  c.add_user("x");
+  EXPECT_FALSE(c.add_tool_result("none was called"));
+  ChatMessage called;
+  called.tool_calls = {{"first", "{}"}, {"second", "{\"a\": 1}"}};
+  c.add_answer(called.as_turn(false));
+  EXPECT_EQ(talk("/tool one\n", c), "the next call waits for its tool\n");
+  EXPECT_EQ(talk("/tool two\n/tool three\n", c), "two!\n[line]\nno call waits for a tool\n");
+  EXPECT_EQ(c.messages()[3]["name"], "second");
+  EXPECT_EQ(c.messages()[3]["tool_call_id"], c.messages()[1]["tool_calls"][1]["id"]);
+  EXPECT_TRUE(c.undo());
+  EXPECT_TRUE(c.messages().empty());
+}
+
 TEST(ChatLoop, SavesAndHelps) {
   const TempFolder folder;
   Conversation c;
@@ -78,7 +96,7 @@ TEST(ChatLoop, SavesAndHelps) {
   const std::string out = talk("one\n/save " + path + "\n/save\n/help\n", c);
   EXPECT_EQ(read_json_file(path)["messages"], c.messages());
   EXPECT_NE(out.find("needs the path"), std::string::npos);
-  for (const char* command : {"/system", "/undo", "/retry", "/save", "/help", "/quit"})
+  for (const char* command : {"/system", "/undo", "/retry", "/tool", "/save", "/help", "/quit"})
     EXPECT_NE(out.find(command), std::string::npos) << command;
 }
 
@@ -103,16 +121,16 @@ TEST(ChatSession, AnswersTheSameAgainAndStops) {
   std::string streamed;
   const auto answer = [&] {
     return session.answer(
-        c, [&](std::string_view text) { streamed += text; }, [] { return false; });
+        c, [&](const AnswerPart& part) { streamed += part.text; }, go_on);
   };
   const ChatAnswer first = answer();
   EXPECT_EQ(first.new_tokens, 4);
   EXPECT_EQ(first.reason, FinishReason::kLength);
   EXPECT_EQ(first.cached_tokens, 0);
-  EXPECT_EQ(streamed, first.text);
+  EXPECT_EQ(streamed, first.message.content);
   const ChatAnswer again = answer();
-  EXPECT_EQ(again.text, first.text);
-  const ChatAnswer stopped = session.answer(c, {}, [] { return true; });
+  EXPECT_EQ(again.message.content, first.message.content);
+  const ChatAnswer stopped = session.answer(c, {}, [](bool) { return ChatWish::kStop; });
   EXPECT_EQ(stopped.new_tokens, 1);
   EXPECT_EQ(stopped.reason, FinishReason::kStopped);
   for (int i = 0; i < 4; ++i) c.add_user("abc");
@@ -140,7 +158,7 @@ TEST(ChatSession, AnswersWithAdapters) {
   c.add_user("ABCAB");
   const auto answer = [&](const Transformer& model, const Adaptation& adaptation) {
     ChatSession session(model, tokenizer, chat_template, config, 4096, adaptation);
-    return session.answer(c, {}, [] { return false; }).text;
+    return session.answer(c, {}, go_on).message.content;
   };
   auto model = load_model(goldens / "gpt2" / "model", {});
   const Adaptation adaptation{.loras = {load_lora(goldens / "adapters" / "gpt2", *model)}};

@@ -228,6 +228,49 @@ TEST(Matcher, SharesAConstraintBetweenThreads) {
   for (std::thread& thread : threads) thread.join();
 }
 
+// "<a>" as a token is read as itself alone, and letters that look like it are not it.
+TEST(Matcher, TellsATokenFromItsLetters) {
+  std::vector<std::string> tokens = {"<", "a", ">", "<a>", "<a>", "x", "", "\xFF", "<a"};
+  const auto encode = [](std::string_view text) {
+    std::vector<int32_t> ids;
+    for (const char c : text) ids.push_back(c == '<' ? 0 : c == 'a' ? 1 : c == '>' ? 2 : 5);
+    return ids;
+  };
+  const std::vector<int32_t> marks = {3};
+  const auto v = std::make_shared<TokenVocabulary>(tokens, std::vector<int32_t>{6}, encode, marks);
+  EXPECT_TRUE(v->is_mark(3));
+  EXPECT_FALSE(v->is_mark(4));
+  EXPECT_TRUE(v->bytes(7).empty()) << "a byte that no text has";
+  constraint::GrammarBuilder b;
+  const auto root = b.declare("root");
+  b.define(root, b.sequence({b.optional(b.text("<a>x")), b.token(3), b.text("xx"), b.token(3)}));
+  const Constraint constraint(b.build(root), v);
+  Matcher matcher = constraint.matcher();
+  const auto allowed = [&] {
+    std::vector<int32_t> ids;
+    for (int32_t id = 0; id < 9; ++id) {
+      Matcher fork = matcher;
+      EXPECT_EQ(has_bit(*matcher.mask(), id), fork.accept(id)) << id;
+      if (fork.undoable() > matcher.undoable()) ids.push_back(id);
+    }
+    return ids;
+  };
+  EXPECT_EQ(allowed(), (std::vector<int32_t>{0, 3, 4, 8}));
+  EXPECT_TRUE(matcher.forced_tokens().empty());
+  Matcher letters = matcher;
+  ASSERT_TRUE(letters.accept(4));
+  EXPECT_EQ(letters.forced_tokens(), (std::vector<int32_t>{5, 3, 5, 5, 3, 6}));
+  ASSERT_TRUE(matcher.accept(3));
+  EXPECT_EQ(allowed(), (std::vector<int32_t>{5}));
+  EXPECT_EQ(matcher.forced_tokens(), (std::vector<int32_t>{5, 5, 3, 6}));
+  EXPECT_EQ(matcher.forced_tokens(2), (std::vector<int32_t>{5}));
+  EXPECT_EQ(matcher.forced_tokens(4), (std::vector<int32_t>{5}));
+  EXPECT_THROW(TokenVocabulary(tokens, {6}, encode, std::vector<int32_t>{6}), Error);
+  EXPECT_THROW(TokenVocabulary(tokens, {6}, encode, std::vector<int32_t>{99}), Error);
+  EXPECT_THROW(b.text("a\xFF"), Error);
+  EXPECT_THROW(b.token(-1), Error);
+}
+
 TEST(TokenVocabulary, KnowsItsTokens) {
   EXPECT_THROW(TokenVocabulary({"a"}, {1}), Error);
   const TokenVocabulary v({"b", "", "ab", "a", "ab"}, {0});

@@ -73,6 +73,14 @@ TEST(SchemaGrammar, BoundsNumbersByTheirDigits) {
               {"5", "5.0"});
 }
 
+// -3.4099999999999994 is the same double as the bound, and 8.1000000000000001 is 8.1.
+TEST(SchemaGrammar, ExclusiveBoundsAreNotPassedByRounding) {
+  expect_fits(R"({"type": "number", "exclusiveMaximum": -3.4099999999999993})",
+              {"-3.41", "-3.4099999999999997", "-4"}, {"-3.4099999999999994", "-3.4", "-3"});
+  expect_fits(R"({"type": "number", "exclusiveMinimum": 8.1, "maximum": 8.410000000000002})",
+              {"8.11", "8.100000000000001", "8.41"}, {"8.1000000000000001", "8.1", "8.42"});
+}
+
 TEST(SchemaGrammar, BoundsTexts) {
   expect_fits(R"({"type": "string", "minLength": 2, "maxLength": 3})",
               {"\"ab\"", "\"\xC3\xA9\xF0\x9F\x99\x82\"", "\"\\n\\u00e9\\ud83d\\ude42\""},
@@ -241,11 +249,15 @@ TEST(SchemaGrammar, LengthsMayRepeatWhatAPatternSays) {
               {"\"http://a.b/c\""}, {"\"\""});
 }
 
-TEST(SchemaGrammar, StandsBetweenTexts) {
-  const Grammar g =
-      schema_grammar({{"type", "integer"}}, {.before = "<call>\n", .behind = "\n</call>"});
-  EXPECT_EQ(fit(g, "<call>\n12\n</call>"), "yes");
-  EXPECT_EQ(fit(g, "<call>\n12\n"), "prefix");
+TEST(SchemaGrammar, IsPartOfALargerGrammar) {
+  GrammarBuilder b;
+  const RuleId root = b.declare("two values");
+  const ExprId number = schema_expr(b, {{"type", "integer"}});
+  b.define(root, b.sequence({b.text("<call>\n"), number, b.text(" "),
+                             schema_expr(b, {{"type", "null"}}), b.text("\n</call>")}));
+  const Grammar g = b.build(root);
+  EXPECT_EQ(fit(g, "<call>\n12 null\n</call>"), "yes");
+  EXPECT_EQ(fit(g, "<call>\n12 null\n"), "prefix");
   EXPECT_EQ(fit(g, "12"), "no");
 }
 

@@ -93,6 +93,11 @@ std::vector<Planned> random_requests(const Rng& draw, const Sizes& sizes, int64_
     r.speculate = below("speculate", 4) > 0;
     if (below("constraint", 3) == 0)
       r.constraint = constraints[static_cast<size_t>(below("which", std::ssize(constraints)))];
+    if (below("thinking", 3) == 0) {
+      r.thinking =
+          Thinking{.open = 3, .close = 4, .ending = {6, 4, 5}, .opened = below("opened", 2) == 0};
+      if (below("bounded", 4) > 0) r.thinking->budget = below("budget", 3);
+    }
     all[i].arrival = below("arrival", 12);
     if (below("cancel", 4) == 0) all[i].cancelled = all[i].arrival + below("when", 9);
   }

@@ -38,7 +38,27 @@ inline Choice choice_alone(const Transformer& model, const Request& request, int
   std::optional<Matcher> matcher;
   std::vector<int32_t> forced;
   if (request.constraint) matcher = request.constraint->matcher();
-  if (matcher) forced = matcher->forced_tokens();
+  ThinkingState thinking(request.thinking ? &*request.thinking : nullptr, matcher.has_value());
+  const auto find_forced = [&] {
+    forced = thinking.forced();
+    if (!matcher || (forced.empty() && !thinking.over())) return;
+    for (const int32_t token : matcher->forced_tokens()) forced.push_back(token);
+  };
+  const auto take = [&](int32_t token) {
+    if (!thinking.take(token) && matcher) matcher->accept(token);
+  };
+  const auto mask = [&](std::span<float> next) {
+    if (thinking.inside())
+      for (const int32_t id : request.constraint->vocabulary().ends())
+        next[static_cast<size_t>(id)] = -std::numeric_limits<float>::infinity();
+    if (thinking.inside()) return;
+    const std::vector<float> all(next.begin(), next.end());
+    keep_allowed(*matcher->mask(), next);
+    if (!thinking.may_open()) return;
+    const auto open = static_cast<size_t>(request.thinking->open);
+    next[open] = all[open];
+  };
+  find_forced();
   while (std::ssize(out.tokens) < request.sampling.max_new_tokens) {
     if (model.outgrows_cache(cache->lengths()[0], std::ssize(text) - cache->lengths()[0])) start();
     const int64_t held = cache->lengths()[0];
@@ -59,13 +79,13 @@ inline Choice choice_alone(const Transformer& model, const Request& request, int
     if (!forced.empty()) {
       token = forced.front();
       forced.erase(forced.begin());
-      matcher->accept(token);
+      take(token);
     } else {
-      if (matcher) keep_allowed(*matcher->mask(), logits.span<float>());
+      if (matcher) mask(logits.span<float>());
       token = chain.next(logits.span<float>(), {request.prompt, out.tokens},
                          stream.fork(out.tokens.size()), sampling);
-      if (matcher) matcher->accept(token);
-      if (matcher) forced = matcher->forced_tokens();
+      take(token);
+      find_forced();
     }
     out.tokens.push_back(token);
     out.logprobs.push_back(Logprobs(raw).of(token));

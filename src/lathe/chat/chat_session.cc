@@ -4,8 +4,7 @@
 #include <chrono>
 
 #include "lathe/base/error.h"
-#include "lathe/base/utf8.h"
-#include "lathe/chat/text_stream.h"
+#include "lathe/chat/token_vocabulary.h"
 
 namespace lathe {
 namespace {
@@ -38,14 +37,33 @@ void Conversation::add_user(std::string_view text) {
   messages_.push_back({{"role", "user"}, {"content", text}});
 }
 
-void Conversation::add_assistant(std::string_view text) {
-  messages_.push_back({{"role", "assistant"}, {"content", text}});
+bool Conversation::undo() {
+  size_t count = messages_.size();
+  while (count > 0 && !is_from(messages_[count - 1], "user")) --count;
+  if (count == 0) return false;
+  messages_.erase(messages_.begin() + static_cast<int64_t>(count) - 1, messages_.end());
+  return true;
 }
 
-bool Conversation::undo() {
-  take_back_answer();
-  if (!waits_for_answer()) return false;
-  messages_.erase(messages_.size() - 1);
+// The results behind an answer belong to its calls in their order.
+const Json* Conversation::waiting_call() const {
+  size_t answer = messages_.size();
+  while (answer > 0 && is_from(messages_[answer - 1], "tool")) --answer;
+  if (answer == 0) return nullptr;
+  const Json& message = messages_[answer - 1];
+  const size_t given = messages_.size() - answer;
+  if (!message.contains("tool_calls") || given >= message["tool_calls"].size()) return nullptr;
+  return &message["tool_calls"][given];
+}
+
+bool Conversation::add_tool_result(std::string_view text) {
+  const Json* call = waiting_call();
+  if (call == nullptr) return false;
+  Json result = {{"role", "tool"},
+                 {"tool_call_id", (*call)["id"]},
+                 {"name", (*call)["function"]["name"]},
+                 {"content", text}};
+  messages_.push_back(std::move(result));
   return true;
 }
 
@@ -56,27 +74,57 @@ bool Conversation::take_back_answer() {
 }
 
 bool Conversation::waits_for_answer() const {
-  return !messages_.empty() && is_from(messages_.back(), "user");
+  if (messages_.empty()) return false;
+  return is_from(messages_.back(), "user") ||
+         (is_from(messages_.back(), "tool") && waiting_call() == nullptr);
 }
 
 ChatSession::ChatSession(const Transformer& model, const Tokenizer& tokenizer,
                          const ChatTemplate& chat_template, GenerationConfig config,
                          int64_t context, const Adaptation& adaptation,
-                         const Speculation& speculation)
+                         const Speculation& speculation, ChatAbilities abilities)
     : tokenizer_(tokenizer),
       template_(chat_template),
       config_(std::move(config)),
       engine_(model, options_for(model, context, speculation),
               speculation.drafter(options_for(model, context, speculation))),
       adapters_(engine_.load_adapters(adaptation.loras)),
-      steering_(adaptation.steering) {}
+      steering_(adaptation.steering),
+      abilities_(std::move(abilities)),
+      thinking_(thinking_tags(chat_template, tokenizer)) {
+  require(thinking_ || !abilities_.thinking_budget, ErrorKind::kUsage, "thinking_budget",
+          "the chat template has no tags between which the model thinks");
+  std::vector<int32_t> ends;
+  for (const int64_t id :
+       config_.eos_token_id.empty() ? model.config().eos_token_ids() : config_.eos_token_id)
+    if (tokenizer.has(id)) ends.push_back(static_cast<int32_t>(id));
+  if (!abilities_.tools.is_null()) prepare_tools(ends);
+}
 
-ChatAnswer ChatSession::answer(const Conversation& conversation,
-                               const std::function<void(std::string_view)>& on_text,
-                               const std::function<bool()>& should_stop) {
-  const std::string text =
-      template_.text({{"messages", conversation.messages()}, {"add_generation_prompt", true}});
+void ChatSession::prepare_tools(std::span<const int32_t> ends) {
+  require(
+      !ends.empty(), ErrorKind::kUsage, "tools",
+      "an answer that is held to calls ends with an end token, but the model names none that its "
+      "tokenizer has; give --eos-token-id");
+  calls_ = tool_call_syntax(template_, tokenizer_, ends);
+  auto grammar = tool_call_grammar(*calls_, abilities_.tools, abilities_.tool_choice);
+  if (!grammar) return;
+  constraint_ = std::make_shared<const Constraint>(
+      std::move(*grammar),
+      token_vocabulary(tokenizer_, {ends.begin(), ends.end()}, calls_->marks()));
+}
+
+Request ChatSession::request_for(const Conversation& conversation) {
+  const Json& messages = conversation.messages();
+  const std::string text = template_.text(
+      {{"messages", messages}, {"tools", abilities_.tools}, {"add_generation_prompt", true}});
   Request request{.prompt = tokenizer_.encode(text), .sampling = config_};
+  const bool may_bound = config_.num_beams == 1 || abilities_.thinking_budget;
+  if (thinking_ && may_bound)
+    request.thinking = thinking_->in(request.prompt, abilities_.thinking_budget);
+  const bool after_tool = !messages.empty() && is_from(messages.back(), "tool");
+  if (!after_tool || abilities_.tool_choice.kind == ToolChoice::Kind::kAuto)
+    request.constraint = constraint_;
   request.adapters = adapters_;
   request.steering = steering_;
   const int64_t room = engine_.room().new_tokens(std::ssize(request.prompt));
@@ -85,8 +133,23 @@ ChatAnswer ChatSession::answer(const Conversation& conversation,
   // Where there is no room at all, the engine says why.
   request.sampling.max_new_tokens =
       std::max<int64_t>(1, std::min({config_.max_new_tokens, room, held}));
+  return request;
+}
 
-  TextStream stream(tokenizer_, config_.stop, on_text);
+ChatAnswer ChatSession::answer(const Conversation& conversation,
+                               const std::function<void(const AnswerPart&)>& on_part,
+                               const std::function<ChatWish(bool thinking)>& wish) {
+  Request request = request_for(conversation);
+  AnswerReader reader(tokenizer_, {.calls = calls_ ? &*calls_ : nullptr,
+                                   .thinking = thinking_ ? &*thinking_ : nullptr,
+                                   .opened = thinking_ && thinking_->in(request.prompt, {}).opened,
+                                   .stop = config_.stop});
+  std::vector<AnswerPart> parts;
+  const auto hand_on = [&] {
+    if (on_part) std::ranges::for_each(parts, on_part);
+    parts.clear();
+  };
+  Submission taken;
   ChatAnswer out;
   std::exception_ptr error;
   const auto start = Clock::now();
@@ -97,22 +160,30 @@ ChatAnswer ChatSession::answer(const Conversation& conversation,
       first = last;
       out.passes = -engine_.statistics().steps;
     }
-    return stream.push(token.token) && !should_stop();
+    const bool wanted = reader.push(token.token, parts);
+    hand_on();
+    const ChatWish now = wish(reader.thinking());
+    if (now == ChatWish::kThinkNoMore) engine_.end_thinking(taken.id);
+    return wanted && now != ChatWish::kStop;
   };
   request.on_finish = [&](const Finished& end) {
     out.reason = end.reason;
     out.prompt_tokens = end.prompt_tokens;
     out.cached_tokens = end.cached_tokens;
     out.new_tokens = end.new_tokens;
+    out.thinking_tokens = end.thinking_tokens;
     out.guessed_tokens = end.guessed_tokens;
     out.accepted_tokens = end.accepted_tokens;
     error = end.error;
   };
-  const Submission taken = engine_.submit(std::move(request));
+  taken = engine_.submit(std::move(request));
   if (taken.refusal) throw Error(ErrorKind::kData, taken.refusal->where, taken.refusal->message);
   engine_.run();
   if (error) std::rethrow_exception(error);
-  out.text = replace_invalid_utf8(stream.finish());
+  reader.finish(parts);
+  hand_on();
+  out.message = reader.message();
+  out.turn = out.message.as_turn(calls_ && calls_->arguments_are_text);
   if (out.new_tokens > 0) out.passes += engine_.statistics().steps;
   out.first_token_seconds = seconds_between(start, first);
   out.seconds = seconds_between(first, last);

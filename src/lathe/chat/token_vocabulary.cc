@@ -1,5 +1,7 @@
 #include "lathe/chat/token_vocabulary.h"
 
+#include <algorithm>
+
 #include "lathe/base/error.h"
 
 namespace lathe {
@@ -34,7 +36,9 @@ std::vector<int32_t> encode_within(const Tokenizer& tokenizer, std::string_view 
 }  // namespace
 
 std::shared_ptr<const TokenVocabulary> token_vocabulary(const Tokenizer& tokenizer,
-                                                        std::vector<int32_t> ends) {
+                                                        std::vector<int32_t> ends,
+                                                        std::vector<int32_t> marks) {
+  std::erase_if(marks, [&](int32_t id) { return std::ranges::find(ends, id) != ends.end(); });
   std::vector<std::string> tokens(static_cast<size_t>(tokenizer.vocab_size()));
   for (size_t id = 0; id < tokens.size(); ++id) {
     const auto token = static_cast<int32_t>(id);
@@ -43,7 +47,7 @@ std::shared_ptr<const TokenVocabulary> token_vocabulary(const Tokenizer& tokeniz
   }
   return std::make_shared<const TokenVocabulary>(
       std::move(tokens), std::move(ends),
-      [&tokenizer](std::string_view bytes) { return encode_within(tokenizer, bytes); });
+      [&tokenizer](std::string_view bytes) { return encode_within(tokenizer, bytes); }, marks);
 }
 
 }  // namespace lathe

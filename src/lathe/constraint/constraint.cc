@@ -264,10 +264,14 @@ std::vector<int32_t> Matcher::forced_tokens(size_t limit) {
     bytes = force(place, limit);
     ends = must_end_at(place);
   }
+  // Of a token by itself that is only certain in part, nothing is.
+  if (const size_t mark = bytes.rfind(constraint::kTokenMark);
+      mark != std::string::npos && bytes.size() - mark < constraint::kTokenBytes)
+    bytes.resize(mark);
   const TokenVocabulary& vocabulary = *owner_->vocabulary_;
   std::vector<int32_t> ids = vocabulary.encode(bytes);
   if (ids.empty() && !bytes.empty()) return {};
-  if (!ends && !ids.empty())
+  if (!ends && !ids.empty() && !vocabulary.is_mark(ids.back()))
     ids.pop_back();
   else if (ends && vocabulary.ends().size() == 1)
     ids.push_back(vocabulary.ends().front());

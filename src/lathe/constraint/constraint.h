@@ -99,7 +99,7 @@ class Matcher {
   // The bytes that must come next, at most `limit`; empty where there is a choice or the text may end.
   std::string forced_bytes(size_t limit = 256);
   // The vocabulary's tokens of these bytes, which cost no forward pass each. The last of them is left
-  // out if bytes that follow could have become part of it; behind the end of the text comes the
+  // out, unless it is a mark, if bytes that follow could have become part of it; behind the end of the text comes the
   // token that ends it, if there is but one. Does not accept them.
   std::vector<int32_t> forced_tokens(size_t limit = 256);
 

@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "lathe/constraint/char_set.h"
@@ -14,6 +15,15 @@ using NodeId = uint32_t;
 
 inline constexpr uint32_t kUnbounded = UINT32_MAX;
 inline constexpr size_t kMaxNodes = 200'000;
+
+// A token by itself, as bytes: 0xFF and its id in four times seven bits. No text in UTF-8 has that byte and all
+// these are of one length, so neither letters nor another token can be read as it.
+inline constexpr char kTokenMark = '\xFF';
+inline constexpr size_t kTokenBytes = 5;
+inline constexpr int32_t kMaxMarkedToken = (1 << 28) - 1;
+std::string token_as_bytes(int32_t id);
+// The token that these bytes begin with.
+int32_t token_from_bytes(std::string_view bytes);
 
 struct GrammarNode {
   enum class Kind : uint8_t {

@@ -21,8 +21,20 @@ ExprId GrammarBuilder::add(Expr expr) {
   return static_cast<ExprId>(exprs_.size() - 1);
 }
 
-// In pieces: what writes the nodes of a piece goes as deep as it is long.
 ExprId GrammarBuilder::text(std::string_view bytes_of_text) {
+  require(bytes_of_text.find(kTokenMark) == std::string_view::npos, ErrorKind::kConfig, kWhere,
+          "a text has the byte 0xFF, which UTF-8 does not have; give texts in UTF-8");
+  return these_bytes(bytes_of_text);
+}
+
+ExprId GrammarBuilder::token(int32_t id) {
+  require(id >= 0 && id <= kMaxMarkedToken, ErrorKind::kConfig, kWhere,
+          "a grammar can name tokens 0 to {}; {} is none of them", kMaxMarkedToken, id);
+  return these_bytes(token_as_bytes(id));
+}
+
+// In pieces: what writes the nodes of a piece goes as deep as it is long.
+ExprId GrammarBuilder::these_bytes(std::string_view bytes_of_text) {
   constexpr size_t kPiece = 32;
   std::vector<ExprId> pieces;
   for (size_t at = 0; at < bytes_of_text.size(); at += kPiece) {

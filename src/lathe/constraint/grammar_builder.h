@@ -19,7 +19,10 @@ using RuleId = uint32_t;
 class GrammarBuilder {
  public:
   ExprId nothing() { return sequence({}); }  // the empty text
+  // Throws kConfig for bytes that no text in UTF-8 has.
   ExprId text(std::string_view bytes);
+  // This token itself, where the vocabulary has it among its marks; its text in letters is another thing.
+  ExprId token(int32_t id);
   // Any of these, at least one; what they begin with alike is read once.
   ExprId one_of_texts(std::vector<std::string> texts);
   ExprId one_of(const CharSet& set);  // a character, in UTF-8
@@ -71,6 +74,7 @@ class GrammarBuilder {
     ExprId expr = 0;
   };
   ExprId add(Expr expr);
+  ExprId these_bytes(std::string_view bytes);
   ExprId texts_from(std::span<const std::string> texts, size_t done);
 
   std::vector<Expr> exprs_;

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 #include <string>
 
 namespace lathe::constraint {
@@ -187,18 +188,34 @@ class Ranges {
   const uint32_t decimals_;
 };
 
-// Enough digits for every bound, and as many more as a double can tell apart from it.
+// As many digits behind the point as a double can tell apart from every bound.
+int decimals_told_apart(const NumberRange& range) {
+  double largest = 1;
+  for (const auto& limit : {range.low, range.high})
+    if (limit) largest = std::max(largest, std::abs(limit->value));
+  return kSignificant - static_cast<int>(std::to_string(static_cast<uint64_t>(largest)).size());
+}
+
+// Those, and enough for every bound.
 int decimals_for(const NumberRange& range) {
   if (range.decimals) return *range.decimals;
-  int most = 0;
-  double largest = 1;
-  for (const auto& limit : {range.low, range.high}) {
-    if (!limit) continue;
-    most = std::max(most, static_cast<int>(decimal_of(std::abs(limit->value)).fraction.size()));
-    largest = std::max(largest, std::abs(limit->value));
-  }
-  const int whole = static_cast<int>(std::to_string(static_cast<uint64_t>(largest)).size());
-  return std::max(most, kSignificant - whole);
+  int most = decimals_told_apart(range);
+  for (const auto& limit : {range.low, range.high})
+    if (limit)
+      most = std::max(most, static_cast<int>(decimal_of(std::abs(limit->value)).fraction.size()));
+  return most;
+}
+
+// With more digits than a double tells apart, a text beside an exclusive bound may be the bound itself:
+// then the next double is the first that is not.
+NumberRange with_next_doubles(NumberRange range) {
+  if (decimals_for(range) <= decimals_told_apart(range)) return range;
+  constexpr double kInfinity = std::numeric_limits<double>::infinity();
+  if (range.low && range.low->exclusive)
+    range.low = NumberLimit{std::nextafter(range.low->value, kInfinity), false};
+  if (range.high && range.high->exclusive)
+    range.high = NumberLimit{std::nextafter(range.high->value, -kInfinity), false};
+  return range;
 }
 
 std::optional<Bound> magnitude(const std::optional<NumberLimit>& limit) {
@@ -237,7 +254,8 @@ ExprId integers_between(GrammarBuilder& builder, const NumberRange& range) {
   return builder.choice(std::move(ways));
 }
 
-ExprId numbers_between(GrammarBuilder& builder, const NumberRange& range) {
+ExprId numbers_between(GrammarBuilder& builder, const NumberRange& wanted) {
+  const NumberRange range = with_next_doubles(wanted);
   Ranges ranges(builder, decimals_for(range));
   std::vector<ExprId> ways;
   const bool has_negative = !range.low || range.low->value < 0;

@@ -19,19 +19,17 @@ constexpr size_t kMaxSchemaText = 1 << 20;
 
 class SchemaCompiler {
  public:
-  SchemaCompiler(const SchemaJson& schema, const SchemaOptions& options)
-      : options_(options), reader_(schema), forms_(b_, options) {}
+  SchemaCompiler(GrammarBuilder& builder, const SchemaJson& schema, const SchemaOptions& options)
+      : b_(builder), reader_(schema), forms_(b_, options) {}
 
-  Grammar run() {
-    const RuleId root = b_.declare("the whole");
-    b_.define(root, b_.sequence(
-                        {b_.text(options_.before), use(reader_.root()), b_.text(options_.behind)}));
+  ExprId run() {
+    const ExprId whole = use(reader_.root());
     while (!todo_.empty()) {
       const auto [rule, schemas] = std::move(todo_.back());
       todo_.pop_back();
       b_.define(rule, value(schemas));
     }
-    return b_.build(root);
+    return whole;
   }
 
  private:
@@ -254,8 +252,7 @@ class SchemaCompiler {
     ways.push_back(b_.sequence({b_.text("{"), forms_.blanks(), inside, b_.text("}")}));
   }
 
-  const SchemaOptions& options_;
-  GrammarBuilder b_;
+  GrammarBuilder& b_;
   ShapeReader reader_;
   JsonForms forms_;
   std::map<Key, RuleId> rules_;
@@ -264,10 +261,18 @@ class SchemaCompiler {
 
 }  // namespace
 
-Grammar schema_grammar(const SchemaJson& schema, const SchemaOptions& options) {
+ExprId schema_expr(GrammarBuilder& builder, const SchemaJson& schema,
+                   const SchemaOptions& options) {
   require(schema.dump().size() <= kMaxSchemaText, ErrorKind::kConfig, "JSON schema",
           "the schema has more than {} bytes", kMaxSchemaText);
-  return SchemaCompiler(schema, options).run();
+  return SchemaCompiler(builder, schema, options).run();
+}
+
+Grammar schema_grammar(const SchemaJson& schema, const SchemaOptions& options) {
+  GrammarBuilder builder;
+  const RuleId root = builder.declare("the whole");
+  builder.define(root, schema_expr(builder, schema, options));
+  return builder.build(root);
 }
 
 Grammar json_grammar(const SchemaOptions& options) {

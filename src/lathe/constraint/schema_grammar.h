@@ -7,9 +7,8 @@
 #pragma once
 
 #include <nlohmann/json_fwd.hpp>
-#include <string>
 
-#include "lathe/constraint/grammar.h"
+#include "lathe/constraint/grammar_builder.h"
 
 namespace lathe::constraint {
 
@@ -22,11 +21,13 @@ enum class JsonBlanks {
 
 struct SchemaOptions {
   JsonBlanks blanks = JsonBlanks::kFree;
-  // What stands before and behind the value: the marks of a tool call in a model's template.
-  std::string before = {}, behind = {};
 };
 
-// Throws kConfig, naming the place as a JSON pointer.
+// Values that are valid by the schema, as a part of a larger grammar. Throws kConfig, naming the place as a JSON pointer.
+ExprId schema_expr(GrammarBuilder& builder, const nlohmann::ordered_json& schema,
+                   const SchemaOptions& options = {});
+
+// The same, which is all of the text.
 Grammar schema_grammar(const nlohmann::ordered_json& schema, const SchemaOptions& options = {});
 
 // Any JSON value; any JSON object.

@@ -14,19 +14,25 @@ namespace lathe {
 class TokenVocabulary {
  public:
   // `tokens`: by id, the bytes that each stands for in the middle of a text; empty for ids without a
-  // token and for special tokens, which no constraint allows. `ends`: the ids that end an answer,
-  // allowed where the constraint may end. `encode`: the tokenizer's tokens of some bytes, called from
-  // any thread; without it no tokens are known to be forced. Throws kConfig for an end that is no id.
+  // token and for special tokens, which no constraint allows; a token that holds the byte 0xFF, which
+  // no text has, counts among them. `ends`: the ids that end an answer, allowed where the constraint
+  // may end. `encode`: the tokenizer's tokens of some bytes, called from any thread; without it no
+  // tokens are known to be forced. `marks`: tokens that are read as themselves, whatever bytes they
+  // have: allowed where the grammar names them (GrammarBuilder::token), and nowhere else. Throws
+  // kConfig for an end or a mark that is no id, and for one that is both.
   using Encode = std::function<std::vector<int32_t>(std::string_view)>;
-  TokenVocabulary(std::vector<std::string> tokens, std::vector<int32_t> ends, Encode encode = {});
+  TokenVocabulary(std::vector<std::string> tokens, std::vector<int32_t> ends, Encode encode = {},
+                  std::span<const int32_t> marks = {});
 
   size_t size() const { return tokens_.size(); }
   const std::string& bytes(int32_t id) const { return tokens_[static_cast<size_t>(id)]; }
   bool has(int32_t id) const { return id >= 0 && static_cast<size_t>(id) < tokens_.size(); }
   std::span<const int32_t> ends() const { return ends_; }
   bool is_end(int32_t id) const;
+  bool is_mark(int32_t id) const;
   size_t longest() const { return longest_; }  // bytes
-  // The tokens of these bytes in the middle of a text; empty if there are none with just these bytes.
+  // The tokens of these bytes in the middle of a text, marks as themselves; empty if there are none with
+  // just these bytes.
   std::vector<int32_t> encode(std::string_view bytes) const;
 
   // The tree, each node before those below it. The root is not in it: its children have depth 1.
@@ -42,6 +48,7 @@ class TokenVocabulary {
 
  private:
   void build_tree();
+  bool encode_text(std::string_view text, std::vector<int32_t>& out) const;
 
   std::vector<std::string> tokens_;
   std::vector<int32_t> ends_;

@@ -80,6 +80,8 @@ std::optional<Refusal> Engine::refuse(const Request& r) const {
   if (r.choices < 1 || r.choices > options_.max_sequences)
     return Refusal{Reason::kInvalid, "choices",
                    fmt::format("{}, expected 1 to {}", r.choices, options_.max_sequences)};
+  if (r.thinking)
+    if (auto refusal = refuse_thinking(r)) return refusal;
   if (r.context_shift) return refuse_shift(r);
   return refuse_size(std::ssize(r.prompt), r.sampling.max_new_tokens, r.sampling.num_beams);
 }
@@ -212,6 +214,7 @@ void Engine::take_inbox() {
     if (cancelled(sequence->job->id)) ending.push_back(id);
   for (const int64_t id : ending)
     if (sequences_.contains(id)) finish(id, FinishReason::kCancelled);
+  end_thoughts(inbox.thought_enough);
 }
 
 Engine::Sequence& Engine::new_sequence(const std::shared_ptr<Job>& job, int64_t choice) {

@@ -65,6 +65,9 @@ class Engine : private SchedulerHost {
   // Ends what is left of it, with kCancelled; nothing if it has ended.
   void cancel(uint64_t id);
 
+  // Ends what its choices think, from their next token on (Request::thinking).
+  void end_thinking(uint64_t id);
+
   // Adapters that requests may name, at any time from any thread (adapter_registry.h). A request
   // keeps what it was taken with; requests with different adapters run in one batch. Error kData for
   // an adapter that was loaded for another model.
@@ -105,6 +108,7 @@ class Engine : private SchedulerHost {
   struct Inbox {
     std::vector<std::unique_ptr<Job>> jobs;
     std::vector<uint64_t> cancelled;
+    std::vector<uint64_t> thought_enough;
   };
 
   // SchedulerHost
@@ -117,11 +121,13 @@ class Engine : private SchedulerHost {
   std::optional<Refusal> refuse_size(int64_t length, int64_t wanted, int64_t beams) const;
   std::optional<Refusal> refuse_shift(const Request& request) const;
   std::optional<Refusal> refuse_beams(const Request& request) const;
+  std::optional<Refusal> refuse_thinking(const Request& request) const;
   Adaptation adaptation_of(const Request& request) const;
   void group_by_adapters(std::vector<Scheduler::Share>& shares) const;
   std::unique_ptr<RowAdapters> adapters_of(const std::vector<Scheduler::Share>& shares,
                                            const Sequences& rows, const Sequences* text) const;
   void take_inbox();
+  void end_thoughts(const std::vector<uint64_t>& jobs);
   void begin(std::unique_ptr<Job> job);
   void open(Sequence& sequence);
   void start_over(Sequence& sequence);

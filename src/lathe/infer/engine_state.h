@@ -40,8 +40,8 @@ struct Engine::Sequence {
   bool leads = false;                // its first logits are those of all choices
   std::vector<int32_t> text = {};    // what the decoder sees: a beginning, then the new tokens
   std::vector<int32_t> answer = {};  // the new tokens; also those that the text has lost again
-  // What is computed before it belongs to the text: first `certain` tokens, which the constraint
-  // forces, then guesses.
+  // What is computed before it belongs to the text: first `certain` tokens, which the constraint or
+  // the end of a thought forces, then guesses.
   std::vector<int32_t> ahead = {};
   int64_t certain = 0;
   std::optional<PagedCache::Id> cache = {};

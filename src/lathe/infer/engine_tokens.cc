@@ -209,6 +209,7 @@ void Engine::finish(int64_t id, FinishReason reason, std::exception_ptr error) {
   end.guessed_tokens = sequence.guessed;
   end.accepted_tokens = sequence.accepted;
   end.forced_tokens = sequence.forced;
+  end.thinking_tokens = sequence.chooser.thinking_tokens();
   end.error = error;
   tell(job, end);
   for (const int64_t other : followers) finish(other, reason, error);

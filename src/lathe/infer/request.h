@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "lathe/infer/sampler/generation_config.h"
+#include "lathe/infer/thinking.h"
 #include "lathe/model/adapter/steering.h"
 
 namespace lathe {
@@ -53,6 +54,7 @@ struct Finished {
   double beam_score = 0;                            // of beam search (beam_search.h)
   int64_t guessed_tokens = 0, accepted_tokens = 0;  // speculation
   int64_t forced_tokens = 0;                        // by the constraint, without a pass each
+  int64_t thinking_tokens = 0;                      // between the tags
   std::exception_ptr error = nullptr;
 };
 
@@ -75,6 +77,8 @@ struct Request {
   std::optional<int64_t> logprobs = {};  // how many of the most likely tokens are reported
   // What each choice must fit, before any sampler; the end tokens of its vocabulary end the choice.
   std::shared_ptr<const Constraint> constraint = {};
+  // What each choice thinks before it answers; the constraint holds behind it.
+  std::optional<Thinking> thinking = {};
   // What acts on this text beside the model: adapters by the names under which the engine has them,
   // which add up, and steering vectors.
   std::vector<std::string> adapters = {};

@@ -24,20 +24,25 @@ class TokenChooser {
   // Makes of logits [V] the log-probabilities that beam search adds up: after the softmax, what the
   // constraint forbids gets −inf, and the samplers that do not draw act. Chooses nothing.
   void score(std::span<float> logits, std::span<const int32_t> new_tokens);
-  // Takes a token that was chosen elsewhere: one that the constraint forces, or of a beam.
+  // Takes a token that was chosen elsewhere: one that is forced, or of a beam.
   void take(int32_t token);
 
-  // What must follow, token by token; empty without a constraint.
+  // What must follow, token by token: the end of a thought, what the constraint leaves no choice of.
   std::vector<int32_t> forced();
+  void end_thinking() { thinking_.end(); }
+  int64_t thinking_tokens() const { return thinking_.tokens(); }
   // How many of these tokens the constraint allows, one after the other.
   size_t allowed(std::span<const int32_t> tokens);
   bool finished() const { return matcher_ && matcher_->finished(); }  // the constraint has ended
 
  private:
+  void constrain(std::span<float> logits);
+
   const Request* request_;
   const SamplerChain* chain_;
   Rng stream_;
   std::optional<Matcher> matcher_;
+  ThinkingState thinking_;
   SamplerState state_;  // what samplers remember of the tokens so far
 };
 

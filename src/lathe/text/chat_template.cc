@@ -165,6 +165,12 @@ std::string ChatTemplate::text(const Json& conversation) const {
   return template_for(all["tools"]).render(all).text;
 }
 
+bool ChatTemplate::mentions(std::string_view letters) const {
+  return std::ranges::any_of(templates_, [&](const Named& t) {
+    return t.parsed.source().find(letters) != std::string::npos;
+  });
+}
+
 EncodedChat encode_chat(const Tokenizer& tokenizer, const ChatTemplate::Rendering& rendering) {
   EncodedChat out;
   if (!rendering.assistant) {

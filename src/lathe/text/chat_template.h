@@ -40,6 +40,8 @@ class ChatTemplate {
   Rendering render(const nlohmann::ordered_json& conversation) const;
   // The text alone, which costs one rendering instead of two for each turn.
   std::string text(const nlohmann::ordered_json& conversation) const;
+  // Whether these letters stand in the source of one of the templates.
+  bool mentions(std::string_view letters) const;
 
  private:
   struct Named {

@@ -23,7 +23,7 @@ constexpr const char* kSaves =
     "\n"
     "stopping and saving what was done (Ctrl-C again quits at once, without saving)\n";
 
-constexpr const char* kStopsAnswer = "\nstopping the answer (Ctrl-C again quits)\n";
+constexpr const char* kStopsAnswer = "\nending the thought or the answer (Ctrl-C again quits)\n";
 
 // The mutable globals: a signal handler has no other way to hand a value on.
 std::atomic<bool> g_requested{false};

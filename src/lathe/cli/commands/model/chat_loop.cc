@@ -33,6 +33,16 @@ class Turns {
     }
     answer();
   }
+  void tool(const std::string& text) {
+    if (!conversation_.add_tool_result(replace_invalid_utf8(text))) {
+      loop_.out << "no call waits for a tool\n";
+      return;
+    }
+    if (conversation_.waits_for_answer())
+      answer();
+    else
+      loop_.out << "the next call waits for its tool\n";
+  }
   void save(const std::string& path) {
     require(!path.empty(), ErrorKind::kUsage, "/save", "needs the path of a file: /save talk.json");
     write_json_file(path, {{"messages", conversation_.messages()}});
@@ -43,7 +53,7 @@ class Turns {
  private:
   void answer() {
     const ChatAnswer answer = loop_.answer(conversation_);
-    conversation_.add_assistant(answer.text);
+    conversation_.add_answer(answer.turn);
     loop_.out << "\n";
     if (const std::string line = loop_.describe(answer); !line.empty()) loop_.out << line << "\n";
     loop_.out << std::flush;
@@ -62,6 +72,7 @@ constexpr std::array kCommands = {
                  "what the model is told before everything; without text, nothing", &Turns::system},
     SlashCommand{"/undo", "", "takes the last question and its answer back", &Turns::undo},
     SlashCommand{"/retry", "", "answers the last question again", &Turns::retry},
+    SlashCommand{"/tool", "RESULT", "what the tool that was called gives back", &Turns::tool},
     SlashCommand{"/save", "FILE", "writes the conversation as JSON", &Turns::save},
     SlashCommand{"/help", "", "shows these lines", &Turns::help},
 };
