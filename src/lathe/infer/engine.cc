@@ -7,7 +7,6 @@
 #include "lathe/infer/prefix_file.h"
 
 namespace lathe {
-
 namespace {
 
 int32_t decoder_start(const ModelConfig& c) {
@@ -15,13 +14,6 @@ int32_t decoder_start(const ModelConfig& c) {
   require(id.has_value(), ErrorKind::kConfig, "decoder_start_token_id",
           "config.json sets neither this nor pad_token_id; the decoder needs an id to start with");
   return static_cast<int32_t>(*id);
-}
-
-// How many tokens of a prompt a prefix decoder sees from everywhere. A beginning-of-text token at
-// the end begins the answer (ChatGLM's <sop>).
-int64_t prefix_of(const std::vector<int32_t>& prompt, const ModelConfig& c) {
-  if (!c.body_traits().prefix) return 0;
-  return std::ssize(prompt) - (c.bos_token_id == prompt.back() ? 1 : 0);
 }
 
 const EngineOptions& checked(const Transformer& model, const EngineOptions& o) {
@@ -60,140 +52,6 @@ Engine::Engine(const Transformer& model, const EngineOptions& options,
 }
 
 Engine::~Engine() = default;
-
-// --- requests -------------------------------------------------------------------------------
-
-std::optional<Refusal> Engine::refuse(const Request& r) const {
-  using Reason = Refusal::Reason;
-  if (r.prompt.empty())
-    return Refusal{
-        Reason::kInvalid, "generate",
-        "the prompt has no tokens; give at least one (a beginning-of-text token will do)"};
-  const int64_t vocabulary = model_.config().vocab_size;
-  for (const int32_t token : r.prompt)
-    if (token < 0 || token >= vocabulary)
-      return Refusal{Reason::kInvalid, "prompt",
-                     fmt::format("id {} is outside the vocabulary of {}; the tokenizer and the "
-                                 "model must belong together",
-                                 token, vocabulary)};
-  if (auto refusal = refuse_beams(r)) return refusal;
-  if (r.choices < 1 || r.choices > options_.max_sequences)
-    return Refusal{Reason::kInvalid, "choices",
-                   fmt::format("{}, expected 1 to {}", r.choices, options_.max_sequences)};
-  if (r.thinking)
-    if (auto refusal = refuse_thinking(r)) return refusal;
-  if (r.context_shift) return refuse_shift(r);
-  return refuse_size(std::ssize(r.prompt), r.sampling.max_new_tokens, r.sampling.num_beams);
-}
-
-std::optional<Refusal> Engine::refuse_shift(const Request& r) const {
-  const auto [context, keep] = *r.context_shift;
-  const auto refusal = [](std::string message) {
-    return Refusal{Refusal::Reason::kInvalid, "context_shift", std::move(message)};
-  };
-  const Body body = model_.config().body_traits();
-  if (body.encoder || body.prefix || whole_passes_)
-    return refusal("needs a plain decoder whose tokens do not compete for experts");
-  if (r.sampling.num_beams > 1) return refusal("cannot be combined with beams; use one of them");
-  if (keep < 0 || context < keep + 2)
-    return refusal(
-        fmt::format("a window of {} tokens that keeps the first {}; expected at least 2 "
-                    "more than are kept",
-                    context, keep));
-  const int64_t length = std::ssize(r.prompt);
-  if (length > context)
-    return Refusal{
-        Refusal::Reason::kPromptTooLong, "prompt",
-        fmt::format("the prompt has {} tokens, but the window has {}; shorten it, or make "
-                    "the window larger",
-                    length, context)};
-  return refuse_size(length, context - length, 1);
-}
-
-// What does not fit into the trained positions, and what would not fit into the cache if it were
-// alone in it.
-std::optional<Refusal> Engine::refuse_size(int64_t length, int64_t wanted, int64_t beams) const {
-  using Reason = Refusal::Reason;
-  if (auto why = room_.of_prompt(length); !why.empty())
-    return Refusal{Reason::kPromptTooLong, "prompt", std::move(why)};
-  if (auto why = room_.of_new_tokens(length, wanted); !why.empty())
-    return Refusal{Reason::kTooManyTokens, "max_new_tokens", std::move(why)};
-  const int64_t held = room_.before(length);
-  const auto fits = [&](int64_t new_tokens) {
-    const int64_t all = held + new_tokens;
-    const int64_t most = computed_at_once_ ? all : std::max(options_.token_budget, held);
-    return cache_.fits(all + options_.block_size, most, length, beams);
-  };
-  const bool encoder = model_.config().body_traits().encoder;
-  if (!fits(0))
-    return Refusal{Reason::kPromptTooLong, "prompt",
-                   fmt::format("the prompt has {} tokens, more than the cache of {} holds; shorten "
-                               "it, or give the cache more memory",
-                               length, encoder ? options_.text_tokens : options_.cache_tokens)};
-  if (!fits(wanted))
-    return Refusal{Reason::kTooManyTokens, "max_new_tokens",
-                   fmt::format("{} new tokens do not fit after a prompt of {}: the cache holds {}; "
-                               "ask for fewer, or give the cache more memory",
-                               wanted, length, options_.cache_tokens)};
-  return std::nullopt;
-}
-
-// Which tokens end its texts, and the search for them. Errors: those of BeamSearch.
-void Engine::prepare_ends(Job& job) const {
-  const GenerationConfig& config = job.request.sampling;
-  if (!config.ignore_eos)
-    job.ends = config.eos_token_id.empty() ? model_.config().eos_token_ids() : config.eos_token_id;
-  std::vector<int32_t> ends(job.ends.begin(), job.ends.end());
-  if (job.request.constraint) {
-    const auto more = job.request.constraint->vocabulary().ends();
-    ends.insert(ends.end(), more.begin(), more.end());
-  }
-  BeamSearch search(config, std::move(ends));
-  if (config.num_beams > 1) job.beams = std::make_unique<Beams>(Beams{std::move(search)});
-}
-
-Submission Engine::submit(Request request) {
-  if (auto refusal = refuse(request)) return {0, std::move(refusal)};
-  std::unique_ptr<Job> job;
-  const char* part = "adapters";
-  try {
-    Adaptation adaptation = adaptation_of(request);
-    part = "sampler";
-    SamplerChain chain(request.sampling);
-    job = std::make_unique<Job>(Job{0, std::move(request), std::move(chain)});
-    prepare_ends(*job);
-    job->adaptation_identity = adaptation.identity();
-    job->root = PrefixIndex::root(job->adaptation_identity);
-    job->adaptation = std::move(adaptation);
-  } catch (const Error& e) {
-    return {0, Refusal{Refusal::Reason::kInvalid, part, e.what()}};
-  }
-  job->prefix = prefix_of(job->request.prompt, model_.config());
-  const std::lock_guard lock(mutex_);
-  if (stopping_)
-    return {0, Refusal{Refusal::Reason::kStopping, "engine", "it is stopping; ask another one"}};
-  const auto waiting = statistics_.waiting + std::ssize(inbox_.jobs);
-  if (waiting >= options_.max_queue)
-    return {0, Refusal{Refusal::Reason::kQueueFull, "engine",
-                       fmt::format("{} requests wait already; try again later", waiting)}};
-  const uint64_t id = job->id = next_id_++;
-  inbox_.jobs.push_back(std::move(job));
-  wake_.notify_one();
-  return {id, std::nullopt};
-}
-
-void Engine::cancel(uint64_t id) {
-  const std::lock_guard lock(mutex_);
-  inbox_.cancelled.push_back(id);
-  wake_.notify_one();
-}
-
-void Engine::stop(bool cancel_open) {
-  const std::lock_guard lock(mutex_);
-  stopping_ = true;
-  cancel_open_ = cancel_open_ || cancel_open;
-  wake_.notify_one();
-}
 
 // --- the owner's loop -----------------------------------------------------------------------
 
