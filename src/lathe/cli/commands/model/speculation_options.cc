@@ -2,11 +2,10 @@
 
 #include <algorithm>
 
+#include "lathe/base/catalogue.h"
 #include "lathe/base/error.h"
 #include "lathe/infer/speculation/draft_model.h"
-#include "lathe/infer/speculation/extra_heads.h"
-#include "lathe/infer/speculation/ngram_table.h"
-#include "lathe/infer/speculation/prompt_lookup.h"
+#include "lathe/infer/speculation/drafters.h"
 #include "lathe/text/tokenizer.h"
 
 namespace lathe {
@@ -40,10 +39,14 @@ void check_vocabularies(const std::string& draft, const Transformer& small,
 }  // namespace
 
 void SpeculationOptions::visit(Visitor& v) {
-  v.choice("speculate", speculate, {"none", "lookup", "ngram", "heads"},
-           "guess further tokens and check them in one pass, which changes the speed and no token: "
-           "as the text went on before (lookup), from n-grams of all texts (ngram), or with the "
-           "model's own modules for multi-token prediction (heads)");
+  std::vector<std::string> names = {"none"};
+  std::string help =
+      "guess further tokens and check them in one pass, which changes the speed and no token";
+  for (const DrafterInfo& drafter : kDrafters) {
+    names.emplace_back(drafter.name);
+    help += fmt::format("; {}: {}", drafter.name, drafter.summary);
+  }
+  v.choice("speculate", speculate, names, help);
   v.field("draft", draft,
           "folder or .gguf of a smaller model with the same tokenizer that guesses");
   v.field("draft_tokens", draft_tokens, "guesses in a pass, at most", between(1, 64));
@@ -63,12 +66,9 @@ SpeculationOptions::Loaded SpeculationOptions::load(const std::string& path,
     make = [small = out.draft.get()](const EngineOptions& o) {
       return std::make_unique<DraftModel>(*small, o);
     };
-  } else if (speculate == "lookup") {
-    make = [](const EngineOptions&) { return std::make_unique<PromptLookup>(); };
-  } else if (speculate == "ngram") {
-    make = [](const EngineOptions&) { return std::make_unique<NgramTable>(); };
-  } else if (speculate == "heads") {
-    make = [&model](const EngineOptions& o) { return std::make_unique<ExtraHeads>(model, o); };
+  } else if (speculate != "none") {
+    const DrafterInfo& drafter = find_in(kDrafters, "--speculate", speculate);
+    make = [&](const EngineOptions& o) { return drafter.make(model, o); };
   }
   return out;
 }
