@@ -146,7 +146,8 @@ void Engine::guess() {
   std::vector<Draft> drafts;
   for (Sequence* sequence : decoding)
     if (sequence->job->request.speculate)
-      if (auto draft = draft_of(*sequence, std::ssize(decoding))) drafts.push_back(*draft);
+      if (auto draft = draft_of(*sequence, std::ssize(decoding)))
+        drafts.push_back(std::move(*draft));
   if (drafts.empty()) return;
   const auto start = std::chrono::steady_clock::now();
   try {
