@@ -137,5 +137,15 @@ TEST(AnswerReader, EndsAtAStopString) {
             "one\n\ntwo");
 }
 
+// Nobody can answer it, and a template would write it wrongly.
+TEST(AnswerReader, ACallThatWasCutIsNoPartOfTheTurn) {
+  const std::string text = std::string(kCall) + "\n" + std::string(kCall.substr(0, 60));
+  const Read r = read(text);
+  ASSERT_EQ(r.message.tool_calls.size(), 2u);
+  for (const bool as_text : {false, true})
+    EXPECT_EQ(r.message.as_turn(as_text)["tool_calls"].size(), 1u);
+  EXPECT_FALSE(read(kCall.substr(0, 60)).message.as_turn(false).contains("tool_calls"));
+}
+
 }  // namespace
 }  // namespace lathe

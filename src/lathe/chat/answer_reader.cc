@@ -42,10 +42,9 @@ Json ChatMessage::as_turn(bool arguments_are_text) const {
   if (!reasoning_content.empty()) turn["reasoning_content"] = reasoning_content;
   for (size_t i = 0; i < tool_calls.size(); ++i) {
     const ToolCall& call = tool_calls[i];
-    Json arguments = call.arguments;
-    if (!arguments_are_text)
-      if (Json read = Json::parse(call.arguments, nullptr, false); !read.is_discarded())
-        arguments = std::move(read);
+    Json arguments = Json::parse(call.arguments, nullptr, false);
+    if (!arguments.is_object()) continue;  // it was cut
+    if (arguments_are_text) arguments = call.arguments;
     turn["tool_calls"].push_back(
         {{"id", call.id.empty() ? fmt::format("call{:05}", i) : call.id},
          {"type", "function"},

@@ -29,7 +29,8 @@ struct ChatMessage {
   std::string content, reasoning_content;
   std::vector<ToolCall> tool_calls;
   // {"role": "assistant", "content", "reasoning_content" and "tool_calls" if there are any}: as an
-  // earlier turn of the conversation. `arguments_are_text` as in ToolCallSyntax.
+  // earlier turn of the conversation, without a call that was cut. `arguments_are_text` as in
+  // ToolCallSyntax.
   nlohmann::ordered_json as_turn(bool arguments_are_text) const;
 };
 

@@ -70,9 +70,11 @@ std::optional<Pieces> take_apart(const Tokenizer& tokenizer, std::string_view te
   for (int i = 1; i <= calls; ++i) {
     const ProbeCall call(i);
     const size_t name = text.find(call.name, at);
-    require(name != std::string_view::npos, ErrorKind::kData, kWhere,
-            "the chat template does not write the names of the tools that are called; this model "
-            "cannot be held to calls");
+    require(
+        name != std::string_view::npos, ErrorKind::kData, kWhere,
+        "the chat template does not write the names of the tools that are called, so that this "
+        "model cannot be held to calls; give a template that does with --chat-template, or leave "
+        "the tools out");
     const auto arguments = arguments_in(text, call, at);
     if (!arguments) return std::nullopt;
     require(name + call.name.size() <= arguments->begin, ErrorKind::kData, kWhere,
