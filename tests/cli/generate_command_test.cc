@@ -72,6 +72,60 @@ TEST_F(GenerateCommand, AnAnswerFitsWhatItMust) {
   EXPECT_NE(generate(gpt2, "[1]", {"--regex", "a"}).err.find("need --prompt"), std::string::npos);
 }
 
+TEST_F(GenerateCommand, GuessesChangeNoTokenAndAreReported) {
+  const fs::path llama = model("llama");
+  const auto run = [&](const std::vector<std::string>& options) {
+    std::vector<std::string> all = {"--temperature",    "1.2", "--seed", "3", "--ignore-eos",
+                                    "--max-new-tokens", "20"};
+    all.insert(all.end(), options.begin(), options.end());
+    return generate(llama, "[1, 2, 1, 2, 1], [3, 4, 3, 4]", all);
+  };
+  const CommandResult plain = run({});
+  ASSERT_EQ(plain.code, 0) << plain.err;
+  EXPECT_EQ(Json::parse(plain.out)["finish_reasons"], Json({"length", "length"}));
+  for (const std::vector<std::string>& way : std::vector<std::vector<std::string>>{
+           {"--speculate", "lookup"}, {"--speculate", "ngram"}, {"--draft", llama.string()}}) {
+    const CommandResult r = run(way);
+    EXPECT_EQ(r.out, plain.out) << r.err;
+    EXPECT_NE(r.err.find("guesses were right"), std::string::npos) << r.err;
+  }
+}
+
+TEST_F(GenerateCommand, ADrafterThatCannotBeIsRefusedWithAdvice) {
+  const auto refused = [&](const std::vector<std::string>& options, const std::string& why) {
+    const CommandResult r = generate(model("llama"), "[1, 2]", options);
+    EXPECT_NE(r.code, 0);
+    EXPECT_NE(r.err.find(why), std::string::npos) << r.err;
+  };
+  refused({"--speculate", "heads"}, "train one with them");
+  refused({"--speculate", "lookup", "--draft", model("llama").string()}, "give one of them");
+  refused({"--draft", model("t5").string()}, "take a plain decoder");
+  const std::string larger = (folder_ / "larger").string();
+  ASSERT_EQ(
+      run_lathe({"convert", model("llama").string(), "--vocab-size", "50", "--out", larger}).code,
+      0);
+  refused({"--draft", larger},
+          "its vocabulary has 50 tokens and the model's 29; give a draft that was trained with the "
+          "same tokenizer, or --speculate lookup");
+}
+
+TEST_F(GenerateCommand, SearchesWithBeamsAndShiftsTheContext) {
+  const fs::path gpt2 = model("gpt2");
+  const CommandResult beams =
+      generate(gpt2, "[1, 2, 3]", {"--num-beams", "3", "--max-new-tokens", "5", "--ignore-eos"});
+  EXPECT_EQ(ids_of(beams).size(), 5u) << beams.err;
+  EXPECT_NE(generate(gpt2, "[1]", {"--num-beams", "4", "--num-beam-groups", "3"})
+                .err.find("equal groups"),
+            std::string::npos);
+  // More tokens than there are positions.
+  const std::vector<std::string> long_one = {"--max-new-tokens", "200", "--ignore-eos"};
+  EXPECT_NE(generate(gpt2, "[1, 2, 3]", long_one).code, 0);
+  std::vector<std::string> shifted = long_one;
+  shifted.insert(shifted.end(), {"--context-shift", "16", "--context-keep", "2"});
+  const CommandResult r = generate(gpt2, "[1, 2, 3]", shifted);
+  EXPECT_EQ(ids_of(r).size(), 200u) << r.err;
+}
+
 TEST_F(GenerateCommand, SpecialTokensInAPromptCanStayText) {
   const fs::path gpt2 = model("gpt2");
   folder_.write(gpt2.filename().string() + "/tokenizer.json", R"({"pre_tokenizer": {"type":
