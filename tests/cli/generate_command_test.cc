@@ -61,6 +61,12 @@ TEST_F(GenerateCommand, AnAnswerFitsWhatItMust) {
   };
   EXPECT_EQ(answer({"--choice", "cab", "--choice", "cab1"}).substr(0, 3), "cab");
   EXPECT_EQ(answer({"--regex", "(12){3}"}), "121212");
+  for (const char* choice : {"c", "cab1"})  // its end is forced
+    EXPECT_EQ(answer({"--choice", choice, "--choice", "b2", "--draft", gpt2.string()}),
+              answer({"--choice", choice, "--choice", "b2"}));
+  const CommandResult nothing = run_lathe(
+      {"generate", gpt2.string(), "--prompt", "ab", "--choice", "c", "--max-new-tokens", "0"});
+  EXPECT_EQ(nothing.code, 0) << nothing.err;
   folder_.write("s.json", R"({"type": "object", "properties": {"a": {"const": 1}},
                               "required": ["a"], "additionalProperties": false})");
   EXPECT_EQ(answer({"--json-schema", (folder_ / "s.json").string()}), "{\"a\":1}");
@@ -91,6 +97,34 @@ TEST_F(GenerateCommand, GuessesChangeNoTokenAndAreReported) {
   }
 }
 
+TEST_F(GenerateCommand, BeamsAreTheSameWithADrafter) {
+  const fs::path llama = model("llama");
+  const auto run = [&](const std::vector<std::string>& options) {
+    std::vector<std::string> all = {"--num-beams", "3", "--ignore-eos", "--max-new-tokens", "8"};
+    all.insert(all.end(), options.begin(), options.end());
+    return generate(llama, "[1, 2, 3, 4, 1, 2, 3, 4]", all).out;
+  };
+  const std::string plain = run({});
+  EXPECT_NE(plain.find("length"), std::string::npos);
+  EXPECT_EQ(run({"--speculate", "lookup"}), plain);
+  EXPECT_EQ(run({"--draft", llama.string()}), plain);
+}
+
+TEST_F(GenerateCommand, NoTokensAreAnAnswer) {
+  const CommandResult r = generate(model("llama"), "[1, 2], [3]", {"--max-new-tokens", "0"});
+  EXPECT_EQ(Json::parse(r.out),
+            Json::parse(R"({"output_ids": [[], []], "finish_reasons": ["length", "length"]})"));
+}
+
+TEST_F(GenerateCommand, OptionsWithoutEffectAreRefused) {
+  for (const char* option :
+       {"--context-keep", "--draft-tokens", "--steering-scale", "--steering-layers"}) {
+    const CommandResult r = generate(model("llama"), "[1, 2]", {option, "3"});
+    EXPECT_NE(r.code, 0) << option;
+    EXPECT_NE(r.err.find("has no effect without"), std::string::npos) << r.err;
+  }
+}
+
 TEST_F(GenerateCommand, ADrafterThatCannotBeIsRefusedWithAdvice) {
   const auto refused = [&](const std::vector<std::string>& options, const std::string& why) {
     const CommandResult r = generate(model("llama"), "[1, 2]", options);
@@ -100,6 +134,7 @@ TEST_F(GenerateCommand, ADrafterThatCannotBeIsRefusedWithAdvice) {
   refused({"--speculate", "heads"}, "train one with them");
   refused({"--speculate", "lookup", "--draft", model("llama").string()}, "give one of them");
   refused({"--draft", model("t5").string()}, "take a plain decoder");
+  refused({"--draft", model("llama-dynamic").string()}, "rotary scaling \"dynamic\"");
   const std::string larger = (folder_ / "larger").string();
   ASSERT_EQ(
       run_lathe({"convert", model("llama").string(), "--vocab-size", "50", "--out", larger}).code,
@@ -124,6 +159,14 @@ TEST_F(GenerateCommand, SearchesWithBeamsAndShiftsTheContext) {
   shifted.insert(shifted.end(), {"--context-shift", "16", "--context-keep", "2"});
   const CommandResult r = generate(gpt2, "[1, 2, 3]", shifted);
   EXPECT_EQ(ids_of(r).size(), 200u) << r.err;
+  shifted[shifted.size() - 3] = "17";
+  EXPECT_NE(
+      generate(gpt2, "[1, 2, 3]", shifted).err.find("16 positions were trained; ask for at most"),
+      std::string::npos);
+  EXPECT_EQ(ids_of(generate(model("llama"), "[1, 2, 3]",
+                            {"--max-new-tokens", "1", "--context-shift", "1000000"}))
+                .size(),
+            1u);
 }
 
 TEST_F(GenerateCommand, SpecialTokensInAPromptCanStayText) {

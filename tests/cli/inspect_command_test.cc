@@ -145,10 +145,9 @@ TEST(Inspect, ActivationBytesAreWhatTheTapeHolds) {
     const Var hidden = pass.hidden({Rows::of(ids)});
     const Var loss = ops::linear_cross_entropy(hidden, pass.head(), ids);
     const auto held = static_cast<double>(host_allocator().bytes_in_use() - before);
-    ModelCost cost = model_cost(model, {.seq_len = tokens,
-                                        .batch_size = batch,
-                                        .compute = DType::kF32,
-                                        .recompute = recompute});
+    ModelCost cost = model_cost(
+        model,
+        {.seq_len = tokens, .batch_size = batch, .compute = DType::kF32, .recompute = recompute});
     const auto chunk =
         static_cast<double>(4 * batch * tokens * c.vocab_size);  // logits are gone by now
     EXPECT_NEAR(held / (static_cast<double>(cost.activation_bytes) - chunk), 1.0, 0.2) << name;

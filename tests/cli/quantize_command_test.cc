@@ -160,6 +160,11 @@ TEST_F(Quantize, AnAdapterBecomesPartOfTheFileAndOfTheBill) {
     EXPECT_LT(way["kl_mean"].get<double>(), 0.1) << way;
   }
   EXPECT_FALSE(fs::exists(file("q.gguf.attempt")));
+  folder_.write("empty", "");
+  const auto empty = run({"quantize", model.string(), "--type", "Q8_0", "--eval", file("empty"),
+                          "--out", file("none.gguf")});
+  EXPECT_NE(empty.err.find("expected at least 2"), std::string::npos) << empty.err;
+  EXPECT_FALSE(fs::exists(file("none.gguf")));
   // In f32 the file is the merged model.
   const auto plain = run(
       {"quantize", model.string(), "--type", "F32", "--adapter", adapter, "--out", file("f.gguf")});

@@ -91,7 +91,7 @@ TEST(ContextShift, OnlyWhenAskedAndOnlyWhereItCanBe) {
   EXPECT_EQ(refused(ContextShift{10, 9}), "context_shift");
   EXPECT_EQ(refused(ContextShift{10, 2}, 2), "context_shift");
   EXPECT_EQ(refused(ContextShift{2, 0}), "prompt");
-  EXPECT_EQ(refused(ContextShift{40, 0}), "max_new_tokens");  // beyond the positions
+  EXPECT_EQ(refused(ContextShift{40, 0}), "context_shift");  // beyond the positions
 }
 
 }  // namespace

@@ -18,9 +18,11 @@ double seconds_between(Clock::time_point a, Clock::time_point b) {
 
 bool is_from(const Json& message, std::string_view role) { return message["role"] == role; }
 
-EngineOptions options_for(const Transformer& model, int64_t context, const Speculation& s) {
-  EngineOptions o{.max_sequences = 1, .draft_tokens = s.draft_tokens};
-  o.cache_tokens = std::min(context, model.longest_text().value_or(context)) + 2 * o.block_size;
+EngineOptions options_for(const Transformer& model, int64_t beams, int64_t context,
+                          const Speculation& s) {
+  EngineOptions o{.max_sequences = beams, .draft_tokens = s.draft_tokens};
+  o.cache_tokens =
+      beams * (std::min(context, model.longest_text().value_or(context)) + 2 * o.block_size);
   return o;
 }
 
@@ -86,8 +88,8 @@ ChatSession::ChatSession(const Transformer& model, const Tokenizer& tokenizer,
     : tokenizer_(tokenizer),
       template_(chat_template),
       config_(std::move(config)),
-      engine_(model, options_for(model, context, speculation),
-              speculation.drafter(options_for(model, context, speculation))),
+      engine_(model, options_for(model, config_.num_beams, context, speculation),
+              speculation.drafter(options_for(model, config_.num_beams, context, speculation))),
       adapters_(engine_.load_adapters(adaptation.loras)),
       steering_(adaptation.steering),
       abilities_(std::move(abilities)),
@@ -129,8 +131,8 @@ Request ChatSession::request_for(const Conversation& conversation) {
   request.adapters = adapters_;
   request.steering = steering_;
   const int64_t room = engine_.room().new_tokens(std::ssize(request.prompt));
-  const int64_t held = engine_.options().cache_tokens - std::ssize(request.prompt) -
-                       2 * engine_.options().block_size;
+  const int64_t held = engine_.options().cache_tokens / config_.num_beams -
+                       std::ssize(request.prompt) - 2 * engine_.options().block_size;
   // Where there is no room at all, the engine says why.
   request.sampling.max_new_tokens =
       std::max<int64_t>(1, std::min({config_.max_new_tokens, room, held}));

@@ -60,7 +60,12 @@ std::optional<Refusal> Engine::refuse_shift(const Request& r) const {
         fmt::format("the prompt has {} tokens, but the window has {}; shorten it, or make "
                     "the window larger",
                     length, context)};
-  return refuse_size(length, context - length, 1);
+  const int64_t longest = length + room_.new_tokens(length) - 1;
+  if (context > longest)
+    return refusal(
+        fmt::format("a window of {} tokens, but {} positions were trained; ask for at most that",
+                    context, longest));
+  return refuse_size(length, std::min(context - length, r.sampling.max_new_tokens), 1);
 }
 
 // What does not fit into the trained positions, and what would not fit into the cache if it were

@@ -130,6 +130,7 @@ std::optional<Draft> Engine::draft_of(Sequence& sequence, int64_t decoding) {
               .chooser = sequence.chooser};
   if (model_.config().body_traits().encoder) draft.encoder_text = sequence.job->request.prompt;
   for (const int32_t token : sequence.ahead) draft.chooser.take(token);
+  if (draft.chooser.finished()) return std::nullopt;
   return draft;
 }
 
@@ -139,7 +140,7 @@ void Engine::guess() {
   std::vector<Sequence*> decoding;
   for (const auto& [id, sequence] : sequences_) {
     sequence->drop_guesses();
-    if (sequence->cache && !sequence->leads &&
+    if (sequence->cache && !sequence->leads && !sequence->job->beams &&
         cache_.length(*sequence->cache) + 1 == sequence->size())
       decoding.push_back(sequence.get());
   }

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <limits>
+#include <stdexcept>
 
 #include "lathe/base/error.h"
 #include "lathe/base/process.h"
@@ -90,18 +91,24 @@ IdRows generate(const Transformer& model, const GenerationConfig& config,
   IdRows out(request.prompts.size());
   if (out.empty()) return out;
   check(model, config, request);
-  if (config.max_new_tokens == 0) return out;
+  if (config.max_new_tokens == 0) {
+    for (size_t row = 0; row < out.size() && request.on_finish; ++row)
+      request.on_finish(row, {.reason = FinishReason::kLength});
+    return out;
+  }
   EngineOptions options = options_for(model, config, request);
   options.draft_tokens = request.speculation.draft_tokens;
   Engine engine(model, options, request.speculation.drafter(options));
   const std::vector<std::string> adapters = engine.load_adapters(request.adaptation.loras);
   std::exception_ptr error;
+  size_t ended = 0;
   for (size_t row = 0; row < out.size(); ++row) {
     const auto on_token = [&, row](const NewToken& token) {
       out[row].push_back(token.token);
       return !request.on_token || request.on_token(row, token.token);
     };
     const auto on_finish = [&, row](const Finished& end) {
+      ++ended;
       if (request.on_finish) request.on_finish(row, end);
       if (!end.error || error) return;
       error = end.error;
@@ -121,6 +128,7 @@ IdRows generate(const Transformer& model, const GenerationConfig& config,
   }
   engine.run();
   if (error) std::rethrow_exception(error);
+  if (ended != out.size()) throw std::logic_error("the engine stopped before all rows had ended");
   if (request.on_end) request.on_end(engine.statistics());
   return out;
 }

@@ -5,6 +5,7 @@
 #include "lathe/base/error.h"
 #include "lathe/base/printable.h"
 #include "lathe/model/model_pass.h"
+#include "lathe/nn/position/rope.h"
 #include "lathe/ops/pick_rows.h"
 
 namespace lathe {
@@ -16,6 +17,10 @@ const Transformer& checked(const Transformer& draft) {
           ErrorKind::kData, "draft",
           "body \"{}\" cannot guess for another model{}; take a plain decoder", draft.config().body,
           tokens_compete(draft.config()) ? " when tokens compete for its experts" : "");
+  require(!moves_tokens(draft), ErrorKind::kData, "draft",
+          "its positions depend on the length of the text (rotary scaling \"{}\"), so that what it "
+          "has read cannot be kept; take a draft without that",
+          draft.config().position.get<RopeConfig>().scaling.kind);
   return draft;
 }
 
@@ -53,10 +58,6 @@ bool DraftModel::prepare(const Draft& draft) {
   cache_.truncate(known.cache, held);
   known.tokens.resize(static_cast<size_t>(held));
   const int64_t rest = std::ssize(text) + draft.most - 1 - held;
-  if (model_.outgrows_cache(held, rest)) {
-    drop(draft.sequence);
-    return held > 0 && prepare(draft);
-  }
   if (cache_.reserve(known.cache, rest)) return true;
   drop(draft.sequence);
   return false;

@@ -28,10 +28,9 @@ Tensor part(const Tensor& x, int64_t begin, int64_t end) {
 
 ExtraHeads::ExtraHeads(const Transformer& model, const EngineOptions& options) : model_(model) {
   const int64_t modules = model.config().num_nextn_predict_layers;
-  require(
-      modules > 0, ErrorKind::kData, "speculation",
-      "the model has no modules for multi-token prediction (num_nextn_predict_layers is 0); use "
-      "another way to guess, or train one with them");
+  require(modules > 0, ErrorKind::kData, "speculation",
+          "the model has no modules for multi-token prediction: num_nextn_predict_layers is 0, or "
+          "their weights are missing; use another way to guess, or train one with them");
   for (int64_t depth = 1; depth <= modules; ++depth) {
     const auto groups = mtp_cache_groups(model, depth);
     caches_.push_back(std::make_unique<PagedCache>(groups, plan_cache(groups, options)));

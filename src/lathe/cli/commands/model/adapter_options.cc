@@ -37,6 +37,8 @@ void AdapterOptions::visit(Visitor& v) {
 Adaptation AdapterOptions::load(Transformer& model, const Log& log) const {
   require(steering || !steering_layers, ErrorKind::kUsage, "--steering-layers",
           "has no effect without --steering");
+  require(steering || steering_scale == 1, ErrorKind::kUsage, "--steering-scale",
+          "has no effect without --steering");
   Adaptation what;
   for (const std::string& folder : adapter) {
     what.loras.push_back(load_lora(folder, model, log));
@@ -50,6 +52,9 @@ Adaptation AdapterOptions::load(Transformer& model, const Log& log) const {
   require(why.empty(), ErrorKind::kData, *steering, "{}", why);
   if (steering_layers)
     std::tie(what.steering->first, what.steering->last) = layers_from(*steering_layers);
+  const int64_t layers = model.config().num_hidden_layers;
+  require(!steering_layers || what.steering->last < layers, ErrorKind::kUsage, "--steering-layers",
+          "goes to {}, but the last layer is {}", what.steering->last, layers - 1);
   return what;
 }
 

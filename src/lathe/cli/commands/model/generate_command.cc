@@ -80,37 +80,47 @@ GenerationConfig fitting(GenerationConfig config, Transformer& model,
   const int64_t wanted = config.max_new_tokens;
   for (const auto& prompt : prompts)
     config.max_new_tokens =
-        std::min(config.max_new_tokens, room_after(model, std::ssize(prompt), std::ssize(prompts)));
+        std::min(config.max_new_tokens,
+                 room_after(model, std::ssize(prompt), std::ssize(prompts) * config.num_beams));
   if (config.max_new_tokens < wanted)
     context.log.info("writing at most {} tokens instead of {}: more do not fit after the prompt",
                      config.max_new_tokens, wanted);
   return config;
 }
 
-// A request with what the options say of all rows; `reasons` gets why each row ended.
+// What is known when all rows have ended.
+struct Ends {
+  std::vector<std::string> reasons;
+  std::optional<EngineStatistics> guesses;
+
+  void report(const CommandContext& context) const {
+    if (guesses)
+      context.log.info("{}", describe_guesses(guesses->guessed_tokens, guesses->accepted_tokens,
+                                              guesses->new_tokens, guesses->steps));
+  }
+};
+
+// A request with what the options say of all rows.
 GenerateRequest request_of(const GenerateOptions& o, Transformer& model,
-                           const Speculation& speculation, std::vector<std::string>& reasons,
-                           CommandContext& context) {
+                           const Speculation& speculation, Ends& ends,
+                           const CommandContext& context) {
   GenerateRequest request;
   request.adaptation = o.adapters.load(model, context.log);
   request.speculation = speculation;
   if (o.context_shift) request.context_shift = ContextShift{*o.context_shift, o.context_keep};
-  request.on_finish = [&reasons](size_t row, const Finished& end) {
-    reasons.resize(std::max(reasons.size(), row + 1));
-    reasons[row] = name_of(end.reason);
+  request.on_finish = [&ends](size_t row, const Finished& end) {
+    ends.reasons.resize(std::max(ends.reasons.size(), row + 1));
+    ends.reasons[row] = name_of(end.reason);
   };
   if (o.speculation.given())
-    request.on_end = [&context](const EngineStatistics& s) {
-      context.log.info(
-          "{}", describe_guesses(s.guessed_tokens, s.accepted_tokens, s.new_tokens, s.steps));
-    };
+    request.on_end = [&ends](const EngineStatistics& s) { ends.guesses = s; };
   return request;
 }
 
 int generate_ids(const GenerateOptions& o, Transformer& model, const Speculation& speculation,
                  CommandContext& context) {
-  std::vector<std::string> reasons;
-  GenerateRequest request = request_of(o, model, speculation, reasons, context);
+  Ends ends;
+  GenerateRequest request = request_of(o, model, speculation, ends, context);
   request.prompts = id_rows(read_json_file(*o.input), "input_ids");
   // Stop strings of the folder say nothing where ids are all there is; those of the command line
   // need a tokenizer.
@@ -129,10 +139,11 @@ int generate_ids(const GenerateOptions& o, Transformer& model, const Speculation
   const IdRows out = generate(model, fitting(o.generation, model, request, context), request);
   const Json result = {{"output_ids", out}};
   if (context.json) {
-    context.print_json({{"output_ids", out}, {"finish_reasons", reasons}});
+    context.print_json({{"output_ids", out}, {"finish_reasons", ends.reasons}});
   } else {
     context.out << result.dump() << "\n";
   }
+  ends.report(context);
   return 0;
 }
 
@@ -140,8 +151,8 @@ int generate_text(const GenerateOptions& o, Transformer& model, const Speculatio
                   CommandContext& context) {
   const Tokenizer tokenizer = load_tokenizer(o.model);
   check_tokenizer(tokenizer, model, o.model);
-  std::vector<std::string> reasons;
-  GenerateRequest request = request_of(o, model, speculation, reasons, context);
+  Ends ends;
+  GenerateRequest request = request_of(o, model, speculation, ends, context);
   request.prompts = {
       tokenizer.encode(*o.prompt, {.special_as_text = !o.special, .add_special_tokens = true})};
   if (request.prompts[0].empty() && model.config().bos_token_id)
@@ -162,22 +173,32 @@ int generate_text(const GenerateOptions& o, Transformer& model, const Speculatio
   const IdRows out = generate(model, generation, request);
   const std::string text = stream.finish();
   if (context.json) {
-    context.print_json(
-        {{"prompt", *o.prompt}, {"text", text}, {"output_ids", out}, {"finish_reasons", reasons}});
+    context.print_json({{"prompt", *o.prompt},
+                        {"text", text},
+                        {"output_ids", out},
+                        {"finish_reasons", ends.reasons}});
   } else {
     show("\n");
-    if (request.constraint && reasons.front() == "length")
+    if (request.constraint && ends.reasons.front() == "length")
       context.log.warn(
           "the answer was cut after {} tokens and need not fit; give more with "
           "--max-new-tokens",
           out.front().size());
   }
+  ends.report(context);
   return 0;
 }
 
 int run_generate(const GenerateOptions& options, CommandContext& context) {
   require(options.input.has_value() != options.prompt.has_value(), ErrorKind::kUsage, "generate",
           "give either --prompt TEXT or --input FILE.json");
+  const auto given = [&](const char* name) {
+    return std::ranges::find(context.given, name) != context.given.end();
+  };
+  require(options.context_shift || !given("context_keep"), ErrorKind::kUsage, "--context-keep",
+          "has no effect without --context-shift");
+  require(options.speculation.given() || !given("draft_tokens"), ErrorKind::kUsage,
+          "--draft-tokens", "has no effect without --speculate or --draft");
   require(options.special || options.prompt, ErrorKind::kUsage, "--no-special",
           "has no effect without --prompt");
   require(!options.constraint.given() || options.prompt, ErrorKind::kUsage, "generate",

@@ -104,8 +104,11 @@ class Quantization {
   }
 
   const QuantizeBill& run() {
-    if (o_.eval)
-      ids_of(*o_.eval);  // a text that cannot be read is named before anything is written
+    if (o_.eval) {  // a text that cannot be used is named before anything is written
+      const size_t tokens = ids_of(*o_.eval).size();
+      require(tokens >= 2, ErrorKind::kData, *o_.eval,
+              "the text has {} tokens, expected at least 2; give a longer text", tokens);
+    }
     if (o_.budget_mib) check_size(*o_.budget_mib);
     weigh_columns();
     if (o_.type) {
