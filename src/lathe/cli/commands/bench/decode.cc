@@ -71,8 +71,8 @@ int run_decode(const DecodeBenchOptions& o, CommandContext& context) {
           "{} tokens do not fit after the {} tokens of the prompt; ask for at most {}",
           o.new_tokens, length, most);
   generate(*model, config, request);
-  require(times.size() > 1, ErrorKind::kData, "constraint",
-          "the answer has one token, which leaves nothing to measure; allow longer ones");
+  require(times.size() > 1 && end.steps > 1, ErrorKind::kData, "constraint",
+          "the answer came in one pass, which leaves nothing to measure; allow longer ones");
   const double seconds = std::chrono::duration<double>(times.back() - times.front()).count();
   const double rate = static_cast<double>(times.size() - 1) / seconds;
   const double passes = static_cast<double>(end.steps - 1) / seconds;

@@ -55,8 +55,11 @@ struct ChatOptions {
 
 // "[31 tokens, 92.1 tokens/s, 61 % of the memory's rate; first after 0.12 s; 210 of 240 cached]"
 std::string describe(const ChatAnswer& a, double bytes, double bandwidth) {
+  // An answer that came all at once (beams, forced tokens) has no time of its own.
+  const bool at_once = a.passes <= 0;
+  const double seconds = at_once ? a.first_token_seconds + a.seconds : a.seconds;
   const auto per_second = [&](int64_t count) {
-    return a.seconds > 0 ? static_cast<double>(count) / a.seconds : 0;
+    return seconds > 0 ? static_cast<double>(count) / seconds : 0;
   };
   const char* end = a.reason == FinishReason::kLength    ? ", cut at the limit"
                     : a.reason == FinishReason::kStopped ? ", stopped"
@@ -70,7 +73,7 @@ std::string describe(const ChatAnswer& a, double bytes, double bandwidth) {
   return fmt::format(
       "[{} tokens{}{}, {:.1f} tokens/s, {:.0f} % of the memory's rate; first after {:.2f} s; {} of {} "
       "tokens were cached{}]",
-      a.new_tokens, thought, end, per_second(a.new_tokens - 1),
+      a.new_tokens, thought, end, per_second(at_once ? a.new_tokens : a.new_tokens - 1),
       100 * per_second(a.passes) * bytes / bandwidth, a.first_token_seconds, a.cached_tokens,
       a.prompt_tokens, guesses);
 }
