@@ -84,7 +84,7 @@ struct Request {
   std::vector<std::string> adapters = {};
   std::optional<Steering> steering = {};
   bool speculate = true;  // if the engine has a drafter
-  // Without it a text ends where the model's positions end. Plain decoders only, one beam, no guesses.
+  // Without it a text ends where a table of positions ends. Plain decoders only, one beam, no guesses.
   std::optional<ContextShift> context_shift = {};
   int64_t priority = 0;      // higher ones go first
   std::string client = {};   // clients of equal priority get equal shares

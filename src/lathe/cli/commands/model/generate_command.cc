@@ -44,7 +44,7 @@ struct GenerateOptions {
     v.field(
         "context_shift", context_shift,
         "the model sees at most this many tokens: when there are more, the older half of them is "
-        "lost; without it an answer ends where the model's positions end",
+        "lost; without it an answer ends where a table of positions ends",
         at_least(2));
     v.field("context_keep", context_keep, "first tokens that --context-shift never loses",
             at_least(0));
