@@ -36,27 +36,31 @@ double BeamSearch::score(double sum, int64_t length) const {
 std::vector<BeamSearch::Candidate> BeamSearch::candidates(
     const Group& group, std::span<const std::span<const float>> rows,
     std::span<const int32_t> taken) const {
-  std::vector<Candidate> all;
+  const auto better = [](const Candidate& a, const Candidate& b) {
+    if (a.judged != b.judged) return a.judged > b.judged;
+    return std::pair(a.parent, a.token) < std::pair(b.parent, b.token);
+  };
+  const auto count = static_cast<size_t>(each_) * (1 + ends_.size());
+  std::vector<Candidate> best;  // a heap, the worst of them first
   for (const int64_t member : group.members) {
     const auto row = rows[static_cast<size_t>(member)];
     for (size_t id = 0; id < row.size(); ++id) {
       if (row[id] == -std::numeric_limits<float>::infinity()) continue;
+      const auto token = static_cast<int32_t>(id);
       const double sum = texts_[static_cast<size_t>(member)].sum + row[id];
-      all.push_back({member, static_cast<int32_t>(id), sum, sum});
+      const auto times = static_cast<double>(std::ranges::count(taken, token));
+      const Candidate next{member, token, sum, sum - config_.diversity_penalty * times};
+      if (best.size() == count) {
+        if (!better(next, best.front())) continue;
+        std::ranges::pop_heap(best, better);
+        best.pop_back();
+      }
+      best.push_back(next);
+      std::ranges::push_heap(best, better);
     }
   }
-  if (config_.diversity_penalty > 0)
-    for (Candidate& c : all)
-      c.judged -=
-          config_.diversity_penalty * static_cast<double>(std::ranges::count(taken, c.token));
-  const auto count = std::min(all.size(), static_cast<size_t>(each_) * (1 + ends_.size()));
-  std::ranges::partial_sort(all, all.begin() + static_cast<std::ptrdiff_t>(count),
-                            [](const Candidate& a, const Candidate& b) {
-                              if (a.judged != b.judged) return a.judged > b.judged;
-                              return std::pair(a.parent, a.token) < std::pair(b.parent, b.token);
-                            });
-  all.resize(count);
-  return all;
+  std::ranges::sort_heap(best, better);
+  return best;
 }
 
 void BeamSearch::end(Group& group, const Candidate& candidate) {
