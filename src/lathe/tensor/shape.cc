@@ -18,7 +18,7 @@ Shape::Shape(std::span<const int64_t> dims) {
   for (int64_t d : dims) {
     total *= d;
     require(total <= (int64_t{1} << 56), ErrorKind::kShape, "shape", "{} elements are too many",
-            str());
+            *this);
   }
 }
 

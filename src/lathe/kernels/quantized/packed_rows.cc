@@ -12,6 +12,7 @@ namespace lathe::kernels {
 namespace {
 
 constexpr size_t kWords = kGroup / 4;  // of four elements
+constexpr size_t kGroupsOfBlock = 8;   // of the _K types
 constexpr uint32_t kLow = 0x0F0F0F0F;
 
 struct Pairing {
@@ -35,14 +36,11 @@ uint32_t word(const uint8_t* bytes) {
 
 // --- writing a strip
 
-// One row of a strip that is being written.
+// One row of a strip that is being written: the scales of a run, then its groups, or by turns.
 class RowWriter {
  public:
   RowWriter(const PackedRows& to, std::byte* strip, int64_t row)
-      : layout_(layout_of(to.form)),
-        scales_(strip),
-        integers_(strip + to.scale_bytes() + 4 * row),
-        row_(row) {}
+      : layout_(layout_of(to.form)), next_(strip), row_(row) {}
 
   // Two bytes or one for this row; what follows for the other rows is skipped.
   void scale16(const uint8_t* bits) { put_scale(bits, 2); }
@@ -63,21 +61,30 @@ class RowWriter {
     for (int64_t plane = 0; plane + 4 < layout_.bits && layout_.bits < 8; ++plane)
       put(4 + plane, high[plane]);
     integers_ += layout_.group_bytes();
+    if (--left_ == 0) next_ = integers_;
   }
 
  private:
+  void begin_run() {
+    scales_ = next_;
+    integers_ = next_ + layout_.scale_bytes();
+    left_ = layout_.run();
+  }
   void put(int64_t vector, uint32_t w) {
-    std::memcpy(integers_ + vector * kVectorBytes, &w, sizeof w);
+    std::memcpy(integers_ + 4 * row_ + vector * kVectorBytes, &w, sizeof w);
   }
   void put_scale(const uint8_t* bits, int64_t bytes) {
+    if (left_ == 0) begin_run();
     std::memcpy(scales_ + row_ * bytes, bits, static_cast<size_t>(bytes));
     scales_ += kStripRows * bytes;
   }
 
   PackedLayout layout_;
-  std::byte* scales_;
-  std::byte* integers_;
+  std::byte* next_;  // run
+  std::byte* scales_ = nullptr;
+  std::byte* integers_ = nullptr;
   int64_t row_;
+  int64_t left_ = 0;  // groups of the run that are not yet written
 };
 
 // --- the blocks of files (tensor/blocks says where their bits are)
@@ -122,7 +129,7 @@ void write_k(Block in, RowWriter& out) {
   out.scale16(in);
   out.scale16(in + 2);
   const Block fifth = in + 16, low = fifth + (kBits == 5 ? 32 : 0);
-  for (size_t g = 0; g < kGroupsOfK; ++g) {
+  for (size_t g = 0; g < kGroupsOfBlock; ++g) {
     const auto [s, t] = scales_of_k(in + 4, g);
     out.scale8(s);
     out.scale8(t);
@@ -139,7 +146,7 @@ void write_k(Block in, RowWriter& out) {
 void write_q6_k(Block in, RowWriter& out) {
   const Block scales = in + 192;
   out.scale16(scales + 16);
-  for (size_t g = 0; g < kGroupsOfK; ++g) {
+  for (size_t g = 0; g < kGroupsOfBlock; ++g) {
     out.scale8(scales[2 * g]);
     out.scale8(scales[2 * g + 1]);
     const size_t half = g / 4, j = g % 4;
@@ -193,24 +200,20 @@ struct Affine {
   float scale, offset;
 };
 
-// Of the half `half` of group g.
+// Of the half `half` of group g of a run, whose scales these are.
 Affine scale_at(PackedScales kind, const std::byte* scales, int64_t g, int64_t half, int64_t row) {
-  const int64_t k = g / kGroupsOfK, of_k = g % kGroupsOfK;
   switch (kind) {
     case PackedScales::kFlat:
       return {f16_at(scales + g * 2 * kStripRows, row), 0};
     case PackedScales::kAffine:
-      scales += g * 4 * kStripRows;
       return {f16_at(scales, row), f16_at(scales + 2 * kStripRows, row)};
     case PackedScales::kAffineK: {
-      scales += k * 20 * kStripRows;
-      const std::byte* two = scales + (4 + 2 * of_k) * kStripRows;
+      const std::byte* two = scales + (4 + 2 * g) * kStripRows;
       return {f16_at(scales, row) * integer_at(two, row),
               -(f16_at(scales + 2 * kStripRows, row) * integer_at(two + kStripRows, row))};
     }
     case PackedScales::kHalvesK: {
-      scales += k * 18 * kStripRows;
-      const auto s = std::to_integer<int8_t>(scales[(2 + 2 * of_k + half) * kStripRows + row]);
+      const auto s = std::to_integer<int8_t>(scales[(2 + 2 * g + half) * kStripRows + row]);
       return {f16_at(scales, row) * static_cast<float>(s), 0};
     }
   }
@@ -266,14 +269,19 @@ void pack_rows(const PackedRows& form, std::span<const std::byte* const> rows,
 
 void unpack_row(const PackedRows& from, int64_t row, std::span<float> out) {
   const PackedLayout layout = layout_of(from.form);
-  const std::byte* scales = from.scales(row / kStripRows);
-  const std::byte* group = from.integers(row / kStripRows);
+  const std::byte* scales = nullptr;
+  const std::byte* next = from.strip(row / kStripRows);
   row %= kStripRows;
   float* to = out.data();
-  for (int64_t g = 0; g < from.groups(); ++g, group += layout.group_bytes()) {
-    const Integers q = integers_at(layout.bits, group, row);
+  for (int64_t g = 0; g < from.groups(); ++g, next += layout.group_bytes()) {
+    const int64_t of_run = g % layout.run();
+    if (of_run == 0) {
+      scales = next;
+      next += layout.scale_bytes();
+    }
+    const Integers q = integers_at(layout.bits, next, row);
     for (size_t half = 0; half < 2; ++half) {
-      const Affine fit = scale_at(layout.scales, scales, g, static_cast<int64_t>(half), row);
+      const Affine fit = scale_at(layout.scales, scales, of_run, static_cast<int64_t>(half), row);
       for (size_t i = 0; i < q.size() / 2; ++i)
         *to++ =
             fit.scale * static_cast<float>(q[half * q.size() / 2 + i] - layout.zero) + fit.offset;

@@ -4,7 +4,9 @@
 // side by side, so that a vector register holds the same four elements of several rows, and one
 // instruction multiplies them with four elements of x for each row:
 //
-//   strip      the scales of all groups, padded to 64 bytes; then the integers of all groups
+//   strip      runs, one behind the other: a product reads memory in one ascending stream, which is
+//              what processors prefetch
+//   run        the scales of some groups, padded to 64 bytes; then the integers of each
 //   group      32 elements of each of 16 rows: vectors of 64 bytes, 4 bytes for each row
 //   integers   of 8 bits: vector j (0 to 7) holds elements 4j to 4j+3
 //              of 4: vector j (0 to 3) holds elements 4j to 4j+3 in the low halves of its bytes,
@@ -13,16 +15,17 @@
 //              of 6: the same and two vectors of the two high bits: bits 2j and 2j+1 of byte i are
 //                those of element 4j+i, in the second vector those of element 16+4j+i
 //
-// Integers q are unsigned; an element is scale·(q - zero) or scale·q + offset. Scales, for 16 rows
-// each, in the order of the groups:
+// Integers q are unsigned; an element is scale·(q - zero) or scale·q + offset. The scales of a run,
+// for 16 rows each:
 //
-//   flat       scale f16 of every group
-//   affine     scale f16 and offset f16 of every group
+//   flat       of 2 groups (1 at the end of an odd number): scale f16 of each
+//   affine     of 1 group: scale f16, offset f16
 //   affine_k   of 8 groups: d f16, dmin f16, and for each group s u8 and t u8: scale = d·s,
 //              offset = -(dmin·t)
 //   halves_k   of 8 groups: d f16, and for each half of a group (16 elements) s i8: scale = d·s
 //
-// The elements are those of the file's blocks exactly, and no form has more than 3 % more bytes.
+// The elements are those of the file's blocks exactly, and no form has more than 3 % more bytes,
+// padding of an odd number of groups and of an incomplete strip apart.
 #pragma once
 
 #include <cstddef>
@@ -38,7 +41,7 @@ enum class PackedScales : uint8_t { kFlat, kAffine, kAffineK, kHalvesK };
 // One for each type of blocks.
 enum class PackedForm : uint8_t { kQ8, kQ4, kQ4Affine, kQ5, kQ5Affine, kQ4K, kQ5K, kQ6K };
 
-constexpr int64_t kStripRows = 16, kGroup = 32, kGroupsOfK = 8, kVectorBytes = 64;
+constexpr int64_t kStripRows = 16, kGroup = 32, kVectorBytes = 64;
 
 struct PackedLayout {
   int bits;
@@ -46,20 +49,34 @@ struct PackedLayout {
   PackedScales scales;
 
   constexpr int64_t group_bytes() const { return kStripRows * kGroup * bits / 8; }
-  // Of the scales of `groups` groups.
-  constexpr int64_t scale_bytes(int64_t groups) const {
-    const int64_t k = groups / kGroupsOfK;
+  // Groups of a run.
+  constexpr int64_t run() const {
     switch (scales) {
       case PackedScales::kFlat:
-        return groups * kStripRows * 2;
+        return 2;
       case PackedScales::kAffine:
-        return groups * kStripRows * 4;
+        return 1;
       case PackedScales::kAffineK:
-        return k * kStripRows * (4 + 2 * kGroupsOfK);
       case PackedScales::kHalvesK:
-        return k * kStripRows * (2 + 2 * kGroupsOfK);
+        return 8;
+    }
+    return 1;
+  }
+  // Of the scales of a run.
+  constexpr int64_t scale_bytes() const {
+    switch (scales) {
+      case PackedScales::kFlat:
+      case PackedScales::kAffine:
+        return kStripRows * 4;
+      case PackedScales::kAffineK:
+        return kStripRows * (4 + 2 * run());
+      case PackedScales::kHalvesK:
+        return (kStripRows * (2 + 2 * run()) + kVectorBytes - 1) / kVectorBytes * kVectorBytes;
     }
     return 0;
+  }
+  constexpr int64_t strip_bytes(int64_t groups) const {
+    return (groups + run() - 1) / run() * scale_bytes() + groups * group_bytes();
   }
 };
 
@@ -93,13 +110,9 @@ struct PackedRows {
 
   int64_t strips() const { return (rows + kStripRows - 1) / kStripRows; }
   int64_t groups() const { return columns / kGroup; }
-  int64_t scale_bytes() const {
-    return (layout_of(form).scale_bytes(groups()) + kVectorBytes - 1) / kVectorBytes * kVectorBytes;
-  }
-  int64_t strip_bytes() const { return scale_bytes() + groups() * layout_of(form).group_bytes(); }
+  int64_t strip_bytes() const { return layout_of(form).strip_bytes(groups()); }
   int64_t bytes() const { return strips() * strip_bytes(); }
-  const std::byte* scales(int64_t strip) const { return data + strip * strip_bytes(); }
-  const std::byte* integers(int64_t strip) const { return scales(strip) + scale_bytes(); }
+  const std::byte* strip(int64_t s) const { return data + s * strip_bytes(); }
 };
 
 // A matrix whose rows have several forms: the parts one below the other, all of the same width.

@@ -252,7 +252,9 @@ template <class T>
 void forward_few(const AttentionCall& c, int64_t kv, const Queries& queries,
                  const ForwardBuffers<Operand<T>>& w, const ForwardOutputs& to) {
   forward_queries<T>(c, queries, w, to, [&](const ScoreTile& tile) {
-    convert_tile<T>(c, kv, {tile.s, tile.s + tile.columns}, w.keys, w.values);
+    const Range keys{tile.s, tile.s + tile.columns};
+    prefetch_rows<T>(c.v, c.sequence.key_rows, kv, keys);
+    convert_tile<T>(c, kv, keys, w.keys, w.values);
     return KeyTile<Operand<T>>{w.keys, w.values};
   });
 }

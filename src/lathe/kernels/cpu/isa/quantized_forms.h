@@ -42,25 +42,20 @@ struct Scales {
   Vec scale, offset;
 };
 
-// Of half `half` of group g, for kWidth rows from `row` on; the same for both halves unless the form
-// has scales for each.
+// Of half `half` of group g of a run, whose scales these are, for kWidth rows from `row` on; the same
+// for both halves unless the form has scales for each.
 template <PackedScales kScales>
 LATHE_INLINE Scales load_scales(const std::byte* scales, int64_t g, int half, int row) {
   constexpr int64_t kRow = kStripRows;
-  const int64_t k = g / kGroupsOfK, of_k = g % kGroupsOfK;
   if constexpr (kScales == PackedScales::kFlat)
     return {load_f16(scales + 2 * (g * kRow + row)), Vec{}};
-  if constexpr (kScales == PackedScales::kAffine) {
-    scales += 4 * g * kRow + 2 * row;
-    return {load_f16(scales), load_f16(scales + 2 * kRow)};
-  }
+  if constexpr (kScales == PackedScales::kAffine)
+    return {load_f16(scales + 2 * row), load_f16(scales + 2 * (kRow + row))};
   if constexpr (kScales == PackedScales::kAffineK) {
-    scales += k * (4 + 2 * kGroupsOfK) * kRow;
-    const std::byte* integers = scales + (4 + 2 * of_k) * kRow + row;
+    const std::byte* integers = scales + (4 + 2 * g) * kRow + row;
     return {load_f16(scales + 2 * row) * load_unsigned(integers),
             -(load_f16(scales + 2 * (kRow + row)) * load_unsigned(integers + kRow))};
   }
-  scales += k * (2 + 2 * kGroupsOfK) * kRow;
-  return {load_f16(scales + 2 * row) * load_signed(scales + (2 + 2 * of_k + half) * kRow + row),
+  return {load_f16(scales + 2 * row) * load_signed(scales + (2 + 2 * g + half) * kRow + row),
           Vec{}};
 }

@@ -11,6 +11,8 @@
 #include <bit>
 #include <cmath>
 #include <cstring>
+#include <span>
+#include <vector>
 
 #include "lathe/base/parallel.h"
 #include "lathe/kernels/cpu/isa/isa.h"
@@ -31,8 +33,6 @@ namespace {
 
 constexpr int kTileRows = kWidth == 16 ? 8 : kWidth == 8 ? 4 : 2;  // by the number of registers
 constexpr int64_t kCachedBytes = 128 * 1024;  // of the strips that stay in the second-level cache
-// What the first tile of a strip reads ahead; strips lie one behind the other, with their scales.
-constexpr int64_t kPrefetchAhead = 4096;
 constexpr int64_t kMultiplications = 128 * 1024;  // worth a thread
 
 // A group of a row of x: x ≈ scale·q.
@@ -182,26 +182,26 @@ LATHE_INLINE void multiply(const Call& c, int64_t strip, int lane, int64_t n, Ve
   constexpr bool kAffine = kKind == PackedScales::kAffine || kKind == PackedScales::kAffineK;
   constexpr int kParts = kKind == PackedScales::kHalvesK ? 2 : 1;
   constexpr int kWords = kWordsOfGroup / kParts;
-  const std::byte* scales = c.w.scales(strip);
-  const std::byte* group = c.w.integers(strip) + 4 * lane;
+  const std::byte* next = c.w.strip(strip);
   const int8_t* x = c.x.integers({n, R});
   const GroupOfX* of_x = c.x.groups({n, R});
-  for (int64_t g = 0, groups = c.w.groups(); g < groups; ++g) {
-    if (R == 1 || n == 0)
-      for (int64_t at = 0; at < kLayout.group_bytes(); at += kVectorBytes)
-        __builtin_prefetch(group + kPrefetchAhead + at, 0, 0);
-    Words w[kWordsOfGroup];
-    load_group<kLayout.bits>(group, w);
+  for (int64_t left = c.w.groups(); left > 0; left -= kLayout.run()) {
+    const std::byte* scales = next;
+    next += kLayout.scale_bytes();
+    for (int64_t g = 0; g < std::min(left, kLayout.run()); ++g) {
+      Words w[kWordsOfGroup];
+      load_group<kLayout.bits>(next + 4 * lane, w);
 #pragma GCC unroll 2
-    for (int part = 0; part < kParts; ++part) {
-      Ints dot[R];
-      begin_dots<kLayout.zero>(of_x, kParts == 2 ? part + 1 : 0, dot);
-      add_dots<kLayout.bits != 8, kWords>(w, part * kWords, x, dot);
-      add_scaled<kAffine>(load_scales<kKind>(scales, g, part, lane), of_x, dot, sum);
+      for (int part = 0; part < kParts; ++part) {
+        Ints dot[R];
+        begin_dots<kLayout.zero>(of_x, kParts == 2 ? part + 1 : 0, dot);
+        add_dots<kLayout.bits != 8, kWords>(w, part * kWords, x, dot);
+        add_scaled<kAffine>(load_scales<kKind>(scales, g, part, lane), of_x, dot, sum);
+      }
+      next += kLayout.group_bytes();
+      x += R * kGroup;
+      of_x += R;
     }
-    group += kLayout.group_bytes();
-    x += R * kGroup;
-    of_x += R;
   }
 }
 
@@ -239,39 +239,55 @@ int64_t tile_from(const Call& c, Range strips, int64_t n) {
   return R;
 }
 
+// The outputs of some strips.
 template <PackedForm kForm>
-void product(const Call& c) {
+void product(const Call& c, Range mine) {
   const int64_t rows = c.y.shape[0];
   const int64_t together = std::max<int64_t>(1, kCachedBytes / c.w.strip_bytes());
-  const int64_t grain = std::max<int64_t>(
-      1, kMultiplications / std::max<int64_t>(1, rows * kStripRows * c.w.columns));
-  parallel_ranges(c.w.strips(), grain, [&](Range mine, int) {
-    for (int64_t s = mine.begin; s < mine.end; s += together) {
-      const Range strips{s, std::min(s + together, mine.end)};
-      for (int64_t n = 0; n < rows;) n += tile_from<kForm>(c, strips, n);
-    }
-  });
+  for (int64_t s = mine.begin; s < mine.end; s += together) {
+    const Range strips{s, std::min(s + together, mine.end)};
+    for (int64_t n = 0; n < rows;) n += tile_from<kForm>(c, strips, n);
+  }
 }
 
-void product(const Call& c) {
+void product(const Call& c, Range strips) {
   switch (c.w.form) {
     case PackedForm::kQ8:
-      return product<PackedForm::kQ8>(c);
+      return product<PackedForm::kQ8>(c, strips);
     case PackedForm::kQ4:
-      return product<PackedForm::kQ4>(c);
+      return product<PackedForm::kQ4>(c, strips);
     case PackedForm::kQ4Affine:
-      return product<PackedForm::kQ4Affine>(c);
+      return product<PackedForm::kQ4Affine>(c, strips);
     case PackedForm::kQ5:
-      return product<PackedForm::kQ5>(c);
+      return product<PackedForm::kQ5>(c, strips);
     case PackedForm::kQ5Affine:
-      return product<PackedForm::kQ5Affine>(c);
+      return product<PackedForm::kQ5Affine>(c, strips);
     case PackedForm::kQ4K:
-      return product<PackedForm::kQ4K>(c);
+      return product<PackedForm::kQ4K>(c, strips);
     case PackedForm::kQ5K:
-      return product<PackedForm::kQ5K>(c);
+      return product<PackedForm::kQ5K>(c, strips);
     case PackedForm::kQ6K:
-      return product<PackedForm::kQ6K>(c);
+      return product<PackedForm::kQ6K>(c, strips);
   }
+}
+
+// All parts in one parallel loop over their strips: small parts, as those of keys and values, have
+// too few for one of their own.
+void product(std::span<const Call> calls) {
+  int64_t strips = 0;
+  for (const Call& c : calls) strips += c.w.strips();
+  const int64_t rows = calls[0].y.shape[0], columns = calls[0].w.columns;
+  const int64_t grain =
+      std::max<int64_t>(1, kMultiplications / std::max<int64_t>(1, rows * kStripRows * columns));
+  parallel_ranges(strips, grain, [&](Range mine, int) {
+    int64_t first = 0;
+    for (const Call& c : calls) {
+      const int64_t count = c.w.strips();
+      product(c, {std::clamp<int64_t>(mine.begin - first, 0, count),
+                  std::clamp<int64_t>(mine.end - first, 0, count)});
+      first += count;
+    }
+  });
 }
 
 }  // namespace
@@ -284,12 +300,13 @@ void quantized_matmul(const TensorView& x, const PackedParts& w, const TensorVie
   with_type(x.dtype, [&](auto type) { round_rows<decltype(type)>(x, rounded); });
   const Scratch wide_bias(bias && bias.dtype != DType::kF32 ? y.shape[1] : 0, 1);
   const float* b = floats_of(bias, y.shape[1], wide_bias.of_thread(0));
+  std::vector<Call> calls;
   int64_t first = 0;
   for (const PackedRows& part : w.parts) {
-    const Call call{rounded, part, b ? b + first : nullptr, y, first};
-    product(call);
+    calls.push_back({rounded, part, b ? b + first : nullptr, y, first});
     first += part.rows;
   }
+  product(calls);
 }
 
 }  // namespace lathe::kernels::LATHE_ISA_NAMESPACE
