@@ -17,8 +17,8 @@ struct EngineOptions {
   int64_t max_queue = 1024;        // requests that wait
   int64_t draft_tokens = 16;       // guesses of a sequence in a pass, at most
   bool commit_memory = true;       // see CachePlan
-  // In which keys and values are kept: f32, bf16 or int8; by default as they are computed. What a
-  // drafter keeps is not meant: it has room for few texts, and changes no token.
+  // In which keys and values are kept: f32, bf16 or int8; by default as they are computed. The cache
+  // of a drafter is not meant.
   std::optional<DType> cache_precision = {};
 };
 
