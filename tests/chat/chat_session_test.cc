@@ -44,7 +44,7 @@ class Chat : public ::testing::Test {
 
 TEST_F(Chat, ThinksUpToTheBudgetAndThenCalls) {
   Json tools = weather_tools();
-  ChatSession session(*model_, tool_tokenizer(), template_, config_, 2000, {}, {},
+  ChatSession session(*model_, tool_tokenizer(), template_, config_, {.context = 2000}, {}, {},
                       {.tools = tools,
                        .tool_choice = {.kind = ToolChoice::Kind::kRequired},
                        .thinking_budget = 12});
@@ -74,7 +74,7 @@ TEST_F(Chat, ThinksUpToTheBudgetAndThenCalls) {
 
 TEST_F(Chat, ThinksUntilTheReaderHasEnough) {
   config_.ignore_eos = true;
-  ChatSession session(*model_, tool_tokenizer(), template_, config_, 2000);
+  ChatSession session(*model_, tool_tokenizer(), template_, config_, {.context = 2000});
   EXPECT_EQ(answer(session).thinking_tokens, 300);
   const ChatAnswer a = answer(session, 7);
   EXPECT_EQ(a.thinking_tokens, 7);
@@ -84,7 +84,8 @@ TEST_F(Chat, ThinksUntilTheReaderHasEnough) {
 TEST_F(Chat, RefusesWhatTheTemplateDoesNotHave) {
   const ChatTemplate plain("{{ messages[-1].content }}", "t", Json::object());
   const auto open = [&](ChatAbilities abilities) {
-    ChatSession(*model_, tool_tokenizer(), plain, config_, 500, {}, {}, std::move(abilities));
+    ChatSession(*model_, tool_tokenizer(), plain, config_, {.context = 500}, {}, {},
+                std::move(abilities));
   };
   EXPECT_NO_THROW(open({}));
   EXPECT_THROW(open({.thinking_budget = 3}), Error);

@@ -115,7 +115,7 @@ TEST(ChatSession, AnswersTheSameAgainAndStops) {
   config.temperature = 0;
   config.ignore_eos = true;
   config.max_new_tokens = 4;
-  ChatSession session(*weights, tokenizer, chat_template, config, 4096);
+  ChatSession session(*weights, tokenizer, chat_template, config, {});
   Conversation c;
   c.add_user("abc");
   std::string streamed;
@@ -157,7 +157,7 @@ TEST(ChatSession, AnswersWithAdapters) {
   Conversation c;
   c.add_user("ABCAB");
   const auto answer = [&](const Transformer& model, const Adaptation& adaptation) {
-    ChatSession session(model, tokenizer, chat_template, config, 4096, adaptation);
+    ChatSession session(model, tokenizer, chat_template, config, {}, adaptation);
     return session.answer(c, {}, go_on).message.content;
   };
   auto model = load_model(goldens / "gpt2" / "model", {});

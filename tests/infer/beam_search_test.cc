@@ -141,7 +141,8 @@ TEST(BeamSearch, RefusesGroupsThatCannotBe) {
 // --- in the engine ----------------------------------------------------------------------------
 
 // The search with every text computed from its beginning.
-std::vector<BeamSearch::Hypothesis> beams_alone(const Transformer& model, const Request& request) {
+std::vector<BeamSearch::Hypothesis> beams_alone(const Transformer& model, const Request& request,
+                                                std::optional<DType> cache_precision) {
   BeamSearch search(request.sampling, {5});
   const SamplerChain chain(request.sampling);
   std::vector<Ids> texts = {{}};
@@ -150,7 +151,8 @@ std::vector<BeamSearch::Hypothesis> beams_alone(const Transformer& model, const 
     for (const Ids& text : texts) {
       Ids all = request.prompt;
       all.insert(all.end(), text.begin(), text.end());
-      ModelPass pass(model, {});
+      ContiguousCache cache(1, std::ssize(all), cache_precision);
+      ModelPass pass(model, {.cache = &cache});
       const Tensor hidden = pass.hidden({.rows = Rows::of(IdRows{all})}).value;
       const Tensor last = hidden.narrow(0, hidden.size(0) - 1, 1).clone();
       const Tensor logits = pass.logits(Var(last)).value.to(DType::kF32).clone();
@@ -192,6 +194,7 @@ TEST(BeamSearch, InTheEngineIsWhatItIsAlone) {
     EngineOptions options{.block_size = plan % 2 == 0 ? 4 : 3, .max_sequences = 6};
     options.token_budget = plan % 3 == 0 ? 5 : 100;
     options.cache_tokens = plan % 4 == 0 ? 100 : 1000;
+    if (plan % 3 == 1) options.cache_precision = DType::kI8;
     Engine engine(*model, options);
     std::vector<Request> requests;
     std::vector<std::map<int64_t, Ids>> got(6);
@@ -216,7 +219,7 @@ TEST(BeamSearch, InTheEngineIsWhatItIsAlone) {
     preemptions += engine.statistics().preemptions;
     for (size_t i = 0; i < requests.size(); ++i) {
       if (i == 3) continue;
-      const auto want = beams_alone(*model, requests[i]);
+      const auto want = beams_alone(*model, requests[i], options.cache_precision);
       ASSERT_EQ(std::ssize(ends[i]), requests[i].choices);
       for (int64_t c = 0; c < requests[i].choices; ++c) {
         EXPECT_EQ(got[i][c], want[static_cast<size_t>(c)].tokens) << "request " << i;

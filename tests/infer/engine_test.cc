@@ -18,6 +18,7 @@ namespace {
 // How long the texts of a plan are, and how much beside them the cache holds.
 struct Sizes {
   int64_t prompt = 12, new_tokens = 7;
+  std::optional<DType> cache_precision = {};
 };
 
 EngineOptions random_options(const Rng& draw, const Sizes& sizes) {
@@ -31,6 +32,7 @@ EngineOptions random_options(const Rng& draw, const Sizes& sizes) {
   const int64_t longest = sizes.prompt + sizes.new_tokens + 2 * o.block_size;
   o.cache_tokens = longest + of("cache", {0, 5, 40, 400});
   o.text_tokens = sizes.prompt + 2 * o.block_size + of("text", {0, 30});
+  o.cache_precision = sizes.cache_precision;
   return o;
 }
 
@@ -181,12 +183,13 @@ class KnowingDrafter : public Drafter {
 
 using Choices = std::vector<std::vector<Choice>>;
 
-Choices choices_alone(const Transformer& model, const std::vector<Planned>& all) {
+Choices choices_alone(const Transformer& model, const std::vector<Planned>& all,
+                      std::optional<DType> cache_precision) {
   Choices wanted;
   for (const Planned& planned : all) {
     wanted.emplace_back();
     for (int64_t c = 0; c < planned.request.choices; ++c)
-      wanted.back().push_back(choice_alone(model, planned.request, c));
+      wanted.back().push_back(choice_alone(model, planned.request, c, cache_precision));
   }
   return wanted;
 }
@@ -209,7 +212,7 @@ std::unique_ptr<Drafter> knowing_drafter(const Transformer& model, const Rng& dr
 void check_plan(const Transformer& model, const Rng& draw, const Sizes& sizes, Seen* seen) {
   set_thread_count(1 + static_cast<int>(draw.fork("threads").below(0, 3)));
   std::vector<Planned> all = random_requests(draw, sizes, model.config().vocab_size);
-  const Choices wanted = choices_alone(model, all);
+  const Choices wanted = choices_alone(model, all, sizes.cache_precision);
   Engine engine(model, random_options(draw, sizes), knowing_drafter(model, draw, all, wanted));
   run_plan(engine, all);
   expect_nothing_lost(engine);
@@ -329,6 +332,30 @@ TEST_P(EveryKind, IsWhatItIsAloneInRandomPlans) {
   }
 }
 
+// The tokens of a pass are read back from the cache, rounded, like those of earlier passes.
+TEST_P(EveryKind, IsWhatItIsAloneWithACacheInASmallerType) {
+  for (const auto& [dtype, kept] : {std::pair{DType::kF32, DType::kI8},
+                                    {DType::kBF16, DType::kI8},
+                                    {DType::kF32, DType::kBF16}}) {
+    const auto m = model(dtype);
+    const Sizes sizes{.cache_precision = kept};
+    const auto groups = cache_groups(*m);
+    const bool any = std::ranges::any_of(groups, [](const CacheGroup& group) {
+      return std::ranges::any_of(group.layers, &CachedRows::are_keys_and_values);
+    });
+    if (!any) {
+      EXPECT_NE(error_text([&] {
+                  Engine(*m, {.cache_precision = kept});
+                }).find("no layer of this model keeps keys and values"),
+                std::string::npos);
+      continue;
+    }
+    const Seen seen = check_plans(*m, 8, sizes);
+    EXPECT_EQ(seen.cached > 0, GetParam().shares);
+    EXPECT_TRUE(seen.preemptions > 0 || !GetParam().shares);
+  }
+}
+
 INSTANTIATE_TEST_SUITE_P(Engine, EveryKind, ::testing::ValuesIn(kinds()),
                          [](const auto& each) { return std::string(each.param.name); });
 
@@ -340,7 +367,9 @@ TEST(Engine, WindowsThatLeaveBlocksBehindChangeNothing) {
     c.layer_types = {"sliding_attention", all_layers ? "sliding_attention" : "full_attention"};
     c.max_position_embeddings = 1000;
     const auto m = make_model(c, DType::kF32, Device::kCpu);
-    EXPECT_GT(check_plans(*m, 4, {.prompt = 280, .new_tokens = 40}).cached, 0);
+    for (const auto kept : {std::optional<DType>(), std::optional(DType::kI8)})
+      EXPECT_GT(
+          check_plans(*m, 4, {.prompt = 280, .new_tokens = 40, .cache_precision = kept}).cached, 0);
   }
 }
 
@@ -568,9 +597,55 @@ TEST(Engine, TheCacheIsPlannedBeforeItStarts) {
   EXPECT_EQ(bytes_of(groups, plan_cache(groups, {.block_size = 8, .cache_tokens = 100})),
             13 * 8 * 256);
   EXPECT_EQ(describe(groups, plan_cache(groups, {.block_size = 8, .cache_tokens = 100})),
-            "13 blocks of 8 tokens in 2 layers, 26.0 KiB");
+            "13 blocks of 8 tokens in 2 layers as fp32, 26.0 KiB");
   EXPECT_EQ(cache_tokens_in(13 * 8 * 256, *model, {.block_size = 8}), 104);
   EXPECT_EQ(cache_tokens_in(100, *model, {.block_size = 8}), 0);
+}
+
+// The rows take a quarter of f32's and half of bf16's bytes, and each head two scales of 4.
+TEST(Engine, TheCacheMayBePlannedInASmallerType) {
+  const auto model = plain_model();
+  const EngineOptions options{.block_size = 8, .cache_tokens = 100, .cache_precision = DType::kI8};
+  const int64_t heads = model->config().kv_heads();
+  const int64_t token = 2 * (2 * 16 + 2 * heads * 4);
+  Engine engine(*model, options);
+  EXPECT_EQ(static_cast<int64_t>(engine.cache().bytes()), 13 * 8 * token);
+  EXPECT_EQ(engine.description(),
+            fmt::format("13 blocks of 8 tokens in 2 layers as int8, {:.1f} KiB",
+                        static_cast<double>(13 * 8 * token) / 1024));
+  EXPECT_EQ(cache_tokens_in(13 * 8 * token, *model, options), 104);
+  EXPECT_EQ(cache_kept(*model, DType::kI8).bytes_per_token, token);
+  EXPECT_EQ(cache_kept(*model, DType::kBF16).bytes_per_token, 128);
+  EXPECT_EQ(cache_kept(*model, {}).types, "fp32");
+  const auto half = make_model(tiny_config(), DType::kBF16, Device::kCpu);
+  EXPECT_EQ(error_text([&] { Engine(*half, {.cache_precision = DType::kF32}); }),
+            "[cache_precision] fp32, but keys and values are computed in bf16 and have no more "
+            "digits than that; take a smaller type, or the arithmetic with --precision fp32");
+}
+
+// What is no number fails the request that it came from, with either cache.
+TEST(Engine, KeysThatAreNoNumbersFailWithEitherCache) {
+  for (const float bad : {std::nanf(""), std::numeric_limits<float>::infinity()})
+    for (const auto kept : {std::optional<DType>(), std::optional(DType::kI8)}) {
+      const auto model = plain_model();
+      for (Parameter* p : model->parameters()) {
+        if (p->name.find("qkv.weight") == std::string::npos) continue;
+        const Tensor w = p->value.tensor();
+        w.data<float>()[w.numel() - 1] = bad;  // of a value
+      }
+      Engine engine(*model, {.block_size = 4, .cache_precision = kept});
+      Planned planned;
+      planned.request = asking({1, 2, 3, 4}, 3);
+      planned.request.logprobs = 0;
+      listen(planned);
+      engine.submit(planned.request);
+      engine.run();
+      const Finished& end = planned.ends.at(0);
+      EXPECT_EQ(end.reason, FinishReason::kFailed);
+      const std::string error = error_text([&] { std::rethrow_exception(end.error); });
+      EXPECT_NE(error.find("[sampler] the logit of token 0 is"), std::string::npos) << error;
+      expect_nothing_lost(engine);
+    }
 }
 
 }  // namespace

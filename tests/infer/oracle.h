@@ -17,8 +17,10 @@ struct Choice {
   friend bool operator==(const Choice&, const Choice&) = default;
 };
 
-// Until max_new_tokens or the end of the constraint; other ends of texts are not looked at.
-inline Choice choice_alone(const Transformer& model, const Request& request, int64_t choice) {
+// Until max_new_tokens or the end of the constraint; other ends of texts are not looked at. Keys and
+// values are kept as `cache_precision`, if given.
+inline Choice choice_alone(const Transformer& model, const Request& request, int64_t choice,
+                           std::optional<DType> cache_precision = {}) {
   const ModelConfig& c = model.config();
   const Body body = c.body_traits();
   const SamplerChain chain(request.sampling);
@@ -29,7 +31,8 @@ inline Choice choice_alone(const Transformer& model, const Request& request, int
   std::optional<ContiguousCache> cache;
   std::optional<ModelPass> pass;
   const auto start = [&] {
-    cache.emplace(1, static_cast<int64_t>(text.size()) + request.sampling.max_new_tokens);
+    cache.emplace(1, static_cast<int64_t>(text.size()) + request.sampling.max_new_tokens,
+                  cache_precision);
     pass.emplace(model, Pass{.cache = &*cache});
   };
   start();

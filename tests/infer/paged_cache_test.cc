@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include "io/temp_folder.h"
+#include "lathe/infer/cache_plan.h"
 #include "model/checks.h"
 
 namespace lathe::testing {
@@ -69,10 +70,11 @@ INSTANTIATE_TEST_SUITE_P(PagedCache, EveryModel, ::testing::ValuesIn(covering_va
 // One sequence at a time through a cache of `blocks` blocks of four tokens.
 class Texts {
  public:
-  explicit Texts(const Transformer& model, int64_t blocks)
+  explicit Texts(const Transformer& model, int64_t blocks,
+                 std::optional<DType> cache_precision = {})
       : model_(model),
         cache_(
-            cache_groups(model),
+            planned_groups(model, {.cache_precision = cache_precision}),
             {.block_size = 4, .blocks = std::vector<int64_t>(cache_groups(model).size(), blocks)}) {
   }
 
@@ -100,9 +102,9 @@ class Texts {
   PagedCache cache_;
 };
 
-TEST(PagedCache, SamplesShareBlocksUntilTheyPart) {
+void expect_samples_to_part(std::optional<DType> cache_precision) {
   const auto model = make_model(tiny_config(), DType::kF32, Device::kCpu);
-  Texts texts(*model, 8);
+  Texts texts(*model, 8, cache_precision);
   const PagedCache::Id one = texts.cache().open();
   texts.append(one, {1, 2, 3, 4, 5, 6});
   EXPECT_EQ(texts.cache().pool(0).held(), 2);
@@ -121,6 +123,11 @@ TEST(PagedCache, SamplesShareBlocksUntilTheyPart) {
   EXPECT_EQ(c, texts.fresh({1, 2, 3, 4, 5, 6, 9}));
   for (const auto id : {one, two, three}) texts.cache().close(id);
   EXPECT_EQ(texts.cache().pool(0).held(), 0);
+}
+
+TEST(PagedCache, SamplesShareBlocksUntilTheyPart) {
+  expect_samples_to_part({});
+  expect_samples_to_part(DType::kI8);
 }
 
 TEST(PagedCache, FindsPrefixesUntilTheirBlocksAreNeeded) {

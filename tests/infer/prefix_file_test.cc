@@ -34,23 +34,29 @@ Answer ask(Engine& engine, std::vector<int32_t> prompt) {
 const std::vector<int32_t> kPrompt = {1, 2, 3, 4, 5, 6, 7, 8, 9, 10};
 
 TEST(PrefixFile, AnEngineGoesOnWithThePrefixesOfAnother) {
-  for (const bool window : {false, true}) {
+  for (const auto& [window, kept] : {std::pair{false, std::optional<DType>()},
+                                     {true, {}},
+                                     {true, DType::kI8},
+                                     {false, DType::kBF16}}) {
     ModelConfig c = tiny_config();
+    EngineOptions options = kOptions;
+    options.cache_precision = kept;
     if (window) c.sliding_window = 3, c.layer_types = {"sliding_attention", "full_attention"};
     const auto model = make_model(c, DType::kF32, Device::kCpu);
     const TempFolder folder;
-    Engine first(*model, kOptions);
+    Engine first(*model, options);
     const Answer want = ask(first, kPrompt);
     EXPECT_EQ(want.cached, 0);
     EXPECT_EQ(first.save_cache(folder / "prefixes"), 3);  // 14 of 15 tokens were computed
-    Engine second(*model, kOptions);
+    Engine second(*model, options);
     EXPECT_EQ(second.load_cache(folder / "prefixes"), 3);
     const Answer got = ask(second, kPrompt);
     EXPECT_EQ(got.cached, 8);
     EXPECT_EQ(got.tokens, want.tokens);
     EXPECT_EQ(second.load_cache(folder / "prefixes"), 3);  // all there already
     EXPECT_EQ(ask(second, kPrompt).tokens, want.tokens);
-    Engine small(*model, {.block_size = 4, .cache_tokens = 8});
+    options.cache_tokens = 8;
+    Engine small(*model, options);
     EXPECT_EQ(small.load_cache(folder / "prefixes"), 2);  // as many as there is room for
   }
 }
@@ -74,6 +80,12 @@ TEST(PrefixFile, ForeignFilesAreRefused) {
   EXPECT_NE(error_of(*other, kOptions).find("its identity is"), std::string::npos);
   const auto half = make_model(tiny_config(), DType::kBF16, Device::kCpu);
   EXPECT_NE(error_of(*half, kOptions).find("its identity is"), std::string::npos);
+  EngineOptions int8 = kOptions;
+  int8.cache_precision = DType::kI8;
+  EXPECT_NE(
+      error_of(*model, int8)
+          .find("its cache_precision is \"fp32\", expected \"int8\"; save the prefixes again"),
+      std::string::npos);
   ModelConfig c = tiny_config();
   c.body = "prefix_decoder";
   const auto prefix = make_model(c, DType::kF32, Device::kCpu);

@@ -127,6 +127,22 @@ TEST(Account, AnAttentionByHand) {
   EXPECT_EQ(rows[2].work.bytes, 4 * (4 * kQ + 4 * kK + kLse + kOffsets));
 }
 
+// Of a cache of 20 rows the 5 that are keys are read: 4 bytes each and a scale, twice.
+TEST(Account, AnAttentionOnInt8Keys) {
+  const AttentionLayout decoding({{{1, 5}}, 2, 1, 4, 4});
+  const Tensor q = counting({1, 2, 4}, DType::kF32), out(q.shape(), DType::kF32),
+               k = Tensor::zeros({20, 1, 4}, DType::kI8),
+               scales = Tensor::zeros({20, 1}, DType::kF32);
+  Account account;
+  {
+    const AccountScope scope(account);
+    table().attention(q, k, k, out, {},
+                      {.rows = decoding.view(), .key_scales = scales, .value_scales = scales});
+  }
+  EXPECT_EQ(account.rows().at(0).shape, "1x1x5 2/1 heads x 4 f32 on i8");
+  EXPECT_EQ(account.rows().at(0).work.bytes, 4 * (2 * 8 + 2 + 2 + 1) + 2 * 5 * (4 + 4));
+}
+
 TEST(Account, TablesThatAreLookedUpAreReadInPart) {
   const Tensor big = counting({100, 8}, DType::kF32), out({3, 8}, DType::kF32);
   const std::vector<int32_t> three = {5, 0, 99};

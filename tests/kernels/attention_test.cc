@@ -21,6 +21,8 @@ enum : size_t {
   kFirst,
   kFirstKey,
   kBlocks,
+  kKeyScales,
+  kValueScales,
   kFirstTable,
   kOut = kFirstTable + kTables,
   kLse,
@@ -37,17 +39,32 @@ Spec indices(const Shape& shape, const std::vector<int32_t>& values) {
           }};
 }
 
-std::vector<Spec> operands_of(const AttentionSizes& z, const AttentionOptions& o) {
+// `keys`: the type in which keys and values are kept, kActivation for that of the queries.
+std::vector<Spec> operands_of(const AttentionSizes& z, const AttentionOptions& o, Kind kind) {
   const AttentionLayout layout(z);
   const Shape q{z.queries(), z.heads, z.depth}, out{z.queries(), z.heads, z.value_depth};
   const Shape k{layout.key_rows(), z.kv_heads, z.depth},
       v{layout.key_rows(), z.kv_heads, z.value_depth};
   // Rows that are nobody's keys are NaN, so that reading one shows.
-  const auto keys = [&](const Shape& shape) {
-    const int64_t row = shape[1] * shape[2];
-    return Spec{.shape = shape, .fill = [is_key = layout.is_key, row](int64_t i, double normal) {
-                  return is_key[static_cast<size_t>(i / row)] ? normal : std::nan("");
+  const auto of_keys = [&](const Shape& shape, Kind of, auto&& value) {
+    const int64_t row = shape.numel() / std::max<int64_t>(1, shape[0]);
+    return Spec{.shape = shape,
+                .kind = of,
+                .fill = [is_key = layout.is_key, row, value](int64_t i, double normal) {
+                  return is_key[static_cast<size_t>(i / row)] ? value(normal) : std::nan("");
                 }};
+  };
+  // Integers cannot be NaN; their scales are.
+  const bool int8 = kind == Kind::kInt8;
+  const auto keys = [&](const Shape& shape) {
+    if (!int8) return of_keys(shape, kind, [](double normal) { return normal; });
+    return Spec{.shape = shape, .kind = kind, .fill = [](int64_t, double normal) {
+                  return std::clamp(std::round(50 * normal), -127.0, 127.0);
+                }};
+  };
+  const auto scales = [&](const Shape& shape) {
+    return of_keys(int8 ? shape : Shape{0, 1}, Kind::kFloat,
+                   [](double normal) { return 0.02 * std::abs(normal); });
   };
   const Role to = Role::kOut;
   std::vector<Spec> operands = {{q},
@@ -58,7 +75,9 @@ std::vector<Spec> operands_of(const AttentionSizes& z, const AttentionOptions& o
                                 indices({z.batch()}, prefix_lengths(z)),
                                 indices({z.batch() + 1}, layout.first),
                                 indices({z.batch() + 1}, layout.first_key),
-                                indices({z.batch(), layout.blocks_each()}, layout.blocks)};
+                                indices({z.batch(), layout.blocks_each()}, layout.blocks),
+                                scales({layout.key_rows(), z.kv_heads}),
+                                scales({layout.key_rows(), z.kv_heads})};
   const auto add_tables = [&](Role role) {
     table_shapes(o, z).for_each([&](const std::optional<Shape>& shape) {
       operands.push_back({shape.value_or(Shape{1}), role, Kind::kFloat});
@@ -89,6 +108,8 @@ AttentionSpec spec_of(const AttentionSizes& z, const AttentionOptions& o, const 
   spec.rows = {v[kFirst], v[kFirstKey], v[kBlocks], AttentionLayout(z).block_size};
   if (o.segments) spec.query_segments = v[kQuerySegments], spec.key_segments = v[kKeySegments];
   if (o.prefix) spec.prefix = v[kPrefix];
+  if (v[kK].dtype == DType::kI8)
+    spec.key_scales = v[kKeyScales], spec.value_scales = v[kValueScales];
   spec.tables = tables_from(kFirstTable, z, o, v);
   return spec;
 }
@@ -101,14 +122,18 @@ Kernels::AttentionGradients gradients_of(const AttentionSizes& z, const Attentio
   return gradients;
 }
 
+Case forward_of(const std::string& name, const AttentionSizes& z, const AttentionOptions& o,
+                Kind keys = Kind::kActivation) {
+  return {name + "_forward", operands_of(z, o, keys), [z, o](const Kernels& k, const Views& v) {
+            k.attention(v[kQ], v[kK], v[kV], v[kOut], v[kLse], spec_of(z, o, v));
+          }};
+}
+
 std::vector<Case> cases_of(const std::string& name, const AttentionSizes& z,
                            const AttentionOptions& o) {
-  const std::vector<Spec> operands = operands_of(z, o);
-  const Case forward{name + "_forward", operands, [z, o](const Kernels& k, const Views& v) {
-                       k.attention(v[kQ], v[kK], v[kV], v[kOut], v[kLse], spec_of(z, o, v));
-                     }};
+  const Case forward = forward_of(name, z, o);
   const Case backward{name + "_backward",
-                      operands,
+                      forward.operands,
                       [z, o](const Kernels& k, const Views& v) {
                         const AttentionSpec spec = spec_of(z, o, v);
                         k.attention(v[kQ], v[kK], v[kV], v[kOut], v[kLse], spec);
@@ -201,8 +226,35 @@ std::vector<Case> ragged_cases() {
 }
 LATHE_KERNEL_SUITE(AttentionOfSequences, ragged_cases());
 
+// Keys and values as a cache keeps them in a smaller type, under all of these options.
+std::vector<Case> kept_cases() {
+  std::vector<Case> cases;
+  const auto add = [&](const std::string& name, const AttentionSizes& z,
+                       const AttentionOptions& o) {
+    cases.push_back(forward_of("int8_" + name, z, o, Kind::kInt8));
+    cases.push_back(forward_of("bf16_" + name, z, o, Kind::kBF16));
+  };
+  for (uint64_t i = 0; i < 84; ++i) {
+    const AttentionSizes& z = kSizes[i % std::size(kSizes)];
+    const AttentionOptions o = random_options(Draw(20000 + i), z);
+    add(fmt::format("{:03}_{}", i, name_of(o, z)), z, o);
+  }
+  for (uint64_t i = 0; i < 96; ++i) {
+    const Draw draw(21000 + i);
+    const AttentionSizes z = random_sizes(draw);
+    const AttentionOptions o = random_options(draw, z);
+    add(fmt::format("ragged_{:03}_{}", i, name_of(o, z)), z, o);
+  }
+  for (const int64_t queries : {1, 63, 65, 130})
+    add(fmt::format("wide_{}", queries), AttentionSizes::equal(1, queries, 130, 6, 2, 64, 80),
+        {.spec = {.scale = 0.1f}});
+  return cases;
+}
+LATHE_KERNEL_SUITE(AttentionOfKeptKeys, kept_cases());
+
 std::vector<Case> pair_cases() {
   std::vector<Case> cases = single_cases();
+  for (Case& c : kept_cases()) cases.push_back(std::move(c));
   for (Case& c : random_cases()) cases.push_back(std::move(c));
   for (Case& c : ragged_cases()) cases.push_back(std::move(c));
   for (Case& c : cases_of("wide_causal", AttentionSizes::equal(1, 130, 130, 2, 1, 64, 80),

@@ -30,6 +30,8 @@ enum class Kind {
   kActivation,  // the dtype of the run
   kFloat,       // f32 whatever the run: gradients of parameters, statistics, losses
   kIndex,       // i32
+  kBF16,        // bf16 whatever the run: what a cache keeps in a smaller type
+  kInt8,
 };
 
 struct Spec {
@@ -91,6 +93,8 @@ class Operand {
     const int64_t at = ref::offset_of(view_, i);
     if (view_.dtype == DType::kI32)
       view_.as<int32_t>()[at] = static_cast<int32_t>(value);
+    else if (view_.dtype == DType::kI8)
+      view_.as<int8_t>()[at] = static_cast<int8_t>(value);
     else
       ref::store(view_, at, value);
   }
@@ -126,9 +130,7 @@ class Operands {
   Operands(const Case& c, DType activation, DType floats, const Layout& layout) {
     for (size_t k = 0; k < c.operands.size(); ++k) {
       const Spec& spec = c.operands[k];
-      const DType dtype = spec.kind == Kind::kIndex        ? DType::kI32
-                          : spec.kind == Kind::kActivation ? activation
-                                                           : floats;
+      const DType dtype = dtype_of(spec.kind, activation, floats);
       operands_.emplace_back(spec, dtype, layout);
       const Rng rng = Rng(42).fork(k);
       for (int64_t i = 0; i < spec.shape.numel(); ++i)
@@ -151,6 +153,21 @@ class Operands {
   }
 
  private:
+  static DType dtype_of(Kind kind, DType activation, DType floats) {
+    switch (kind) {
+      case Kind::kActivation:
+        return activation;
+      case Kind::kFloat:
+        return floats;
+      case Kind::kIndex:
+        return DType::kI32;
+      case Kind::kBF16:
+        return DType::kBF16;
+      case Kind::kInt8:
+        return DType::kI8;
+    }
+    return activation;
+  }
   std::vector<Operand> operands_;
 };
 

@@ -4,6 +4,7 @@
 #include "kernels/attention_options.h"
 #include "kernels/every_table.h"
 #include "lathe/kernels/activation/activations.h"
+#include "lathe/tensor/int8_rows.h"
 
 namespace lathe::kernels::testing {
 namespace {
@@ -60,7 +61,7 @@ TEST(RowInvariance, Products) {
 // each with the keys up to its last query.
 class Stretches {
  public:
-  Stretches(const Kernels& kernels, DType dtype, uint64_t index)
+  Stretches(const Kernels& kernels, DType dtype, uint64_t index, bool int8)
       : kernels_(kernels),
         draw_(9000 + index),
         z_(size_of_one(draw_)),
@@ -71,7 +72,9 @@ class Stretches {
         tables_(table_shapes(o_, z_).map([&](const auto& shape) {
           return shape ? random_tensor(*shape, fmt::format("{}", *shape), wide(dtype)) : Tensor();
         })),
-        segments_(Tensor::of<int32_t>(key_segments(z_), {z_.keys()})) {}
+        segments_(Tensor::of<int32_t>(key_segments(z_), {z_.keys()})) {
+    if (int8) round_to_int8(k_, k_scales_), round_to_int8(v_, v_scales_);
+  }
 
   int64_t tokens() const { return z_.queries(); }
   std::string name() const { return name_of(o_, z_); }
@@ -92,6 +95,7 @@ class Stretches {
     const Tensor query_segments = segments_.narrow(0, begin, end - begin);
     if (o_.segments) spec.query_segments = query_segments, spec.key_segments = segments_;
     if (o_.prefix) spec.prefix = prefix;
+    spec.key_scales = k_scales_.view(), spec.value_scales = v_scales_.view();
     const DType dtype = q_.dtype();
     const Tensor out = spoiled({end - begin, z_.heads, z_.value_depth}, dtype),
                  lse = spoiled({z_.heads, end - begin}, wide(dtype));
@@ -135,15 +139,22 @@ class Stretches {
   Draw draw_;
   AttentionSizes z_;
   AttentionOptions o_;
-  Tensor q_, k_, v_;
+  static void round_to_int8(Tensor& x, Tensor& scales) {
+    const Tensor codes(x.shape(), DType::kI8);
+    scales = Tensor({x.size(0), x.size(1)}, DType::kF32);
+    quantize_rows(x, codes, scales);
+    x = codes;
+  }
+
+  Tensor q_, k_, v_, k_scales_, v_scales_;
   AttentionTables<Tensor> tables_;
   Tensor segments_;
 };
 
 TEST(RowInvariance, AttentionInStretches) {
   on_every_table([](const Kernels& kernels, DType dtype) {
-    for (uint64_t index = 0; index < 40; ++index) {
-      const Stretches one(kernels, dtype, index);
+    for (uint64_t index = 0; index < 60; ++index) {
+      const Stretches one(kernels, dtype, index, /*int8=*/index >= 40);
       SCOPED_TRACE(one.name());
       set_thread_count(1);
       const auto whole = one.attend(0, one.tokens());

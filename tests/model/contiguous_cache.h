@@ -4,19 +4,21 @@
 
 #include <algorithm>
 #include <map>
+#include <optional>
 #include <vector>
 
 #include "lathe/base/error.h"
 #include "lathe/nn/attention/cache.h"
+#include "lathe/tensor/int8_rows.h"
 
 namespace lathe::testing {
 
 class ContiguousCache : public AttentionCache {
  public:
   // Room for `capacity` tokens in each of `sequences`. A layer's memory is allocated when it first
-  // writes, with the widths and the dtype of what it writes.
-  ContiguousCache(int64_t sequences, int64_t capacity)
-      : capacity_(capacity), lengths_(static_cast<size_t>(sequences), 0) {}
+  // writes, with the widths and the dtype of what it writes; keys and values as `kept_as`, if given.
+  ContiguousCache(int64_t sequences, int64_t capacity, std::optional<DType> kept_as = {})
+      : capacity_(capacity), kept_as_(kept_as), lengths_(static_cast<size_t>(sequences), 0) {}
 
   // The number of tokens that each sequence holds: Rows::context of the next pass.
   const std::vector<int64_t>& lengths() const { return lengths_; }
@@ -32,7 +34,8 @@ class ContiguousCache : public AttentionCache {
  private:
   struct Store {
     CacheLayer layer;
-    Tensor k, v;  // kSelf: [sequences · capacity, K, D]; else packed as `sequences` says
+    // kSelf: [sequences · capacity, K, D]; else packed as `sequences` says; [.., K] the scales.
+    Tensor k, v, k_scales, v_scales;
     Sequences sequences;
     // kRecent, from a write to advance(): the data with the new rows, and where its sequences are.
     Tensor joined;
@@ -41,10 +44,15 @@ class ContiguousCache : public AttentionCache {
   using Key = std::pair<CacheLayer::Kind, int64_t>;
   static Key key_of(const CacheLayer& layer) { return {layer.kind, layer.index}; }
 
+  struct Kept {
+    Tensor rows, scales;
+  };
+  Kept kept(const Tensor& x, bool is_key_or_value) const;
   void write_behind(Store& store, const Rows& rows, const Tensor& k, const Tensor& v) const;
   void join_recent(Store& store, const Rows& rows, const Tensor& x) const;
 
   int64_t capacity_;
+  std::optional<DType> kept_as_;
   std::vector<int64_t> lengths_;
   std::map<Key, Store> stores_;
 };
@@ -58,8 +66,9 @@ inline void copy_rows(const Tensor& x, int64_t from, int64_t count, const Tensor
 inline void ContiguousCache::write(const CacheLayer& layer, const Rows& rows, const Tensor& k,
                                    const Tensor& v) {
   if (layer.kind == CacheLayer::Kind::kCross) {  // all texts in the first pass
-    stores_[key_of(layer)] = {layer,          k.clone(), v.defined() ? v.clone() : Tensor(),
-                              rows.sequences, {},        {}};
+    const Kept keys = kept(k, true), values = kept(v, true);
+    stores_[key_of(layer)] = {layer,         keys.rows,      values.rows, keys.scales,
+                              values.scales, rows.sequences, {},          {}};
     return;
   }
   const auto count = static_cast<int64_t>(lengths_.size());
@@ -80,10 +89,24 @@ inline void ContiguousCache::write(const CacheLayer& layer, const Rows& rows, co
     write_behind(store, rows, k, v);
 }
 
+// x as it is kept.
+inline ContiguousCache::Kept ContiguousCache::kept(const Tensor& x, bool is_key_or_value) const {
+  if (!x.defined()) return {};
+  if (!kept_as_ || !is_key_or_value) return {x.clone(), {}};
+  if (*kept_as_ != DType::kI8) return {x.to(*kept_as_), {}};
+  const Kept kept{Tensor(x.shape(), DType::kI8), Tensor({x.size(0), x.size(1)}, DType::kF32)};
+  quantize_rows(x, kept.rows, kept.scales);
+  return kept;
+}
+
 inline void ContiguousCache::write_behind(Store& store, const Rows& rows, const Tensor& k,
                                           const Tensor& v) const {
   const int64_t count = rows.sequences.count();
-  for (const auto& [to, x] : {std::pair{&store.k, &k}, {&store.v, &v}}) {
+  const Kept keys = kept(k, v.defined()), values = kept(v, true);
+  for (const auto& [to, x] : {std::pair{&store.k, &keys.rows},
+                              {&store.v, &values.rows},
+                              {&store.k_scales, &keys.scales},
+                              {&store.v_scales, &values.scales}}) {
     if (!x->defined()) continue;
     if (!to->defined())
       *to = Tensor(x->shape().with(0, count * capacity_), x->dtype(), x->device());
@@ -115,15 +138,19 @@ inline ops::KeyValues ContiguousCache::view(const CacheLayer& layer, const Rows&
   require(found != stores_.end(), ErrorKind::kShape, "cache", "layer {} was not written to",
           layer.index);
   const Store& store = found->second;
-  if (layer.kind == CacheLayer::Kind::kCross)
-    return ops::KeyValues::packed(Var(store.k), Var(store.v), store.sequences);
+  if (layer.kind == CacheLayer::Kind::kCross) {
+    ops::KeyValues kv = ops::KeyValues::packed(Var(store.k), Var(store.v), store.sequences);
+    kv.k_scales = store.k_scales, kv.v_scales = store.v_scales;
+    return kv;
+  }
   if (layer.kind == CacheLayer::Kind::kRecent)
     return ops::KeyValues::packed(Var(store.joined), Var(), store.joined_sequences);
   const auto count = static_cast<int64_t>(lengths_.size());
   Tensor blocks({count, 1}, DType::kI32);
   for (int64_t b = 0; b < count; ++b)
     blocks.data<int32_t>()[b] = static_cast<int32_t>(b * capacity_);
-  return {Var(store.k), Var(store.v), rows.keys(), blocks, capacity_};
+  return {Var(store.k), Var(store.v),   rows.keys(),   blocks,
+          capacity_,    store.k_scales, store.v_scales};
 }
 
 inline void ContiguousCache::advance(const Rows& rows) {
@@ -150,7 +177,7 @@ inline void ContiguousCache::advance(const Rows& rows) {
 inline size_t ContiguousCache::bytes() const {
   size_t total = 0;
   for (const auto& [key, store] : stores_)
-    for (const Tensor* t : {&store.k, &store.v, &store.joined})
+    for (const Tensor* t : {&store.k, &store.v, &store.k_scales, &store.v_scales, &store.joined})
       total += t->defined() ? t->bytes() : 0;
   return total;
 }

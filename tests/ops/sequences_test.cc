@@ -4,6 +4,7 @@
 #include "lathe/ops/depthwise_conv.h"
 #include "lathe/ops/moe_losses.h"
 #include "lathe/ops/moe_routing.h"
+#include "lathe/tensor/int8_rows.h"
 #include "ops/harness.h"
 
 namespace lathe::testing {
@@ -163,6 +164,54 @@ TEST(PagedAttention, RefusesBlocksThatDoNotFit) {
        [&] {
          attend_blocks(indices({0, 2, -1, 6}, {2, 2}), 2);
        }},
+  });
+}
+
+// Keys and values that a cache keeps in a smaller type.
+TEST(PagedAttention, TakesKeysInASmallerType) {
+  const Tensor q = normal({3, 4, 8}, 1, kPlaces[1]), k = normal({5, 2, 8}, 2, kPlaces[1]),
+               v = normal({5, 2, 8}, 3, kPlaces[1]);
+  const Sequences queries = sequences({3}), keys = sequences({5});
+  const auto attended = [&](const ops::KeyValues& kv) {
+    return ops::attention(Var(q), queries, kv, {.scale = 0.5f}, {}).value.to_vector();
+  };
+  const Values want = attended(ops::KeyValues::packed(Var(k), Var(v), keys));
+  ops::KeyValues int8 = ops::KeyValues::packed(Var(Tensor(k.shape(), DType::kI8)),
+                                               Var(Tensor(v.shape(), DType::kI8)), keys);
+  int8.k_scales = Tensor({5, 2}, DType::kF32), int8.v_scales = Tensor({5, 2}, DType::kF32);
+  quantize_rows(k, int8.k.value, int8.k_scales);
+  quantize_rows(v, int8.v.value, int8.v_scales);
+  const auto bf16 = ops::KeyValues::packed(Var(k.to(DType::kBF16)), Var(v.to(DType::kBF16)), keys);
+  for (const auto& kv : {int8, bf16}) {
+    const Values got = attended(kv);
+    double most = 0;
+    for (size_t i = 0; i < want.size(); ++i) most = std::max(most, std::abs(got[i] - want[i]));
+    EXPECT_LT(most, 0.05);
+    EXPECT_GT(most, 0);
+  }
+  const auto without_scales = ops::KeyValues::packed(int8.k, int8.v, keys);
+  const auto mixed = ops::KeyValues::packed(Var(k), Var(v.to(DType::kBF16)), keys);
+  auto with_scales = ops::KeyValues::packed(Var(k), Var(v), keys);
+  with_scales.k_scales = int8.k_scales;
+  auto short_of_scales = int8;
+  short_of_scales.v_scales = Tensor({4, 2}, DType::kF32);
+  Tape tape;
+  const auto kind = ErrorKind::kShape;
+  check({
+      {kind, "[attention] keys of int8 without key scales; int8 has them and no other type",
+       [&] { attended(without_scales); }},
+      {kind, "[attention] keys of float32 with key scales; int8 has them and no other type",
+       [&] { attended(with_scales); }},
+      {kind, "[attention] value scales has shape [4, 2], expected [5, 2]",
+       [&] { attended(short_of_scales); }},
+      {kind,
+       "[attention] q is float32, k float32 and v bfloat16: expected k and v of q's type, or both "
+       "bfloat16 or int8",
+       [&] { attended(mixed); }},
+      {kind,
+       "[attention] k and v are int8 for a q of float32, through which no gradient goes; record a "
+       "pass without a cache",
+       [&] { ops::attention(tape.leaf(q), queries, int8, {}, {}); }},
   });
 }
 

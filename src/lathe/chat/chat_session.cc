@@ -18,11 +18,13 @@ double seconds_between(Clock::time_point a, Clock::time_point b) {
 
 bool is_from(const Json& message, std::string_view role) { return message["role"] == role; }
 
-EngineOptions options_for(const Transformer& model, int64_t beams, int64_t context,
+EngineOptions options_for(const Transformer& model, int64_t beams, const ChatMemory& memory,
                           const Speculation& s) {
   EngineOptions o{.max_sequences = beams, .draft_tokens = s.draft_tokens};
+  const int64_t context = memory.context;
   o.cache_tokens =
       beams * (std::min(context, model.longest_text().value_or(context)) + 2 * o.block_size);
+  o.cache_precision = memory.cache_precision;
   return o;
 }
 
@@ -83,13 +85,13 @@ bool Conversation::waits_for_answer() const {
 
 ChatSession::ChatSession(const Transformer& model, const Tokenizer& tokenizer,
                          const ChatTemplate& chat_template, GenerationConfig config,
-                         int64_t context, const Adaptation& adaptation,
+                         const ChatMemory& memory, const Adaptation& adaptation,
                          const Speculation& speculation, ChatAbilities abilities)
     : tokenizer_(tokenizer),
       template_(chat_template),
       config_(std::move(config)),
-      engine_(model, options_for(model, config_.num_beams, context, speculation),
-              speculation.drafter(options_for(model, config_.num_beams, context, speculation))),
+      engine_(model, options_for(model, config_.num_beams, memory, speculation),
+              speculation.drafter(options_for(model, config_.num_beams, memory, speculation))),
       adapters_(engine_.load_adapters(adaptation.loras)),
       steering_(adaptation.steering),
       abilities_(std::move(abilities)),

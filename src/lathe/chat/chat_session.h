@@ -57,16 +57,22 @@ struct ChatAbilities {
   std::optional<int64_t> thinking_budget = {};  // tokens
 };
 
+// The memory of a chat.
+struct ChatMemory {
+  int64_t context = 4096;                     // tokens that the cache holds
+  std::optional<DType> cache_precision = {};  // as in EngineOptions
+};
+
 // What whoever reads an answer wants while it is written.
 enum class ChatWish : uint8_t { kGoOn, kThinkNoMore, kStop };
 
 // Used by one thread. Everything given must outlive it.
 class ChatSession {
  public:
-  // The cache holds `context` tokens, or as many as the model's positions allow if that is less. Errors:
+  // The cache holds fewer tokens where the model's positions allow fewer. Errors:
   // kData, kConfig and kUsage for abilities that the template or the model does not have.
   ChatSession(const Transformer& model, const Tokenizer& tokenizer,
-              const ChatTemplate& chat_template, GenerationConfig config, int64_t context,
+              const ChatTemplate& chat_template, GenerationConfig config, const ChatMemory& memory,
               const Adaptation& adaptation = {}, const Speculation& speculation = {},
               ChatAbilities abilities = {});
 

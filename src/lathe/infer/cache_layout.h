@@ -3,6 +3,8 @@
 // architecture without a list of them.
 #pragma once
 
+#include <optional>
+#include <string>
 #include <vector>
 
 #include "lathe/model/transformer.h"
@@ -15,11 +17,16 @@ struct CachedRows {
   CacheLayer layer;
   Shape k, v;  // of a token, [K,D]; v is empty where the layer writes none
   bool has_v = false;
-  DType dtype = DType::kF32;
+  DType dtype = DType::kF32;          // of what the layer writes
+  std::optional<DType> kept_as = {};  // a smaller type in which the cache keeps that: bf16 or int8
 
-  int64_t bytes() const {
-    return (k.numel() + (has_v ? v.numel() : 0)) * static_cast<int64_t>(size_of(dtype));
-  }
+  DType kept() const { return kept_as.value_or(dtype); }
+  // With the scales that int8 rows have (tensor/int8_rows.h), one f32 for each head.
+  bool has_scales() const { return kept() == DType::kI8; }
+  // Keys and values of attention. The others are latent vectors and the inputs of convolutions,
+  // which are few, and of which everything that follows is made.
+  bool are_keys_and_values() const { return has_v && layer.kind != CacheLayer::Kind::kRecent; }
+  int64_t bytes() const;
 };
 
 // Layers that need the same tokens of a sequence, and so share its block table: those of one kind
@@ -31,11 +38,16 @@ struct CacheGroup {
 
   bool of_text() const { return kind == CacheLayer::Kind::kCross; }  // of the encoder's text
   int64_t bytes_per_token() const;
+  std::string types() const;  // in which its layers keep their rows: "int8", "int8 and fp32"
 };
 
 // Groups in the order of their first layers. Throws what the model's forward pass throws.
 std::vector<CacheGroup> cache_groups(const Transformer& model);
 // The same of its module number `depth`, from 1, for multi-token prediction (model/mtp.h).
 std::vector<CacheGroup> mtp_cache_groups(const Transformer& model, int64_t depth);
+// The groups with keys and values kept as `precision` (f32, bf16 or int8); all else keeps its type.
+// Errors kConfig where that has no meaning: for a type with more digits than the layers write, and
+// where no layer keeps keys and values.
+std::vector<CacheGroup> kept_as(std::vector<CacheGroup> groups, DType precision);
 
 }  // namespace lathe

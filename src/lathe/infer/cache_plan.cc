@@ -45,8 +45,22 @@ CachePlan plan_cache(const std::vector<CacheGroup>& groups, const EngineOptions&
   return plan;
 }
 
+std::vector<CacheGroup> planned_groups(const Transformer& model, const EngineOptions& options) {
+  auto groups = cache_groups(model);
+  return options.cache_precision ? kept_as(std::move(groups), *options.cache_precision) : groups;
+}
+
+CacheKept cache_kept(const Transformer& model, std::optional<DType> cache_precision) {
+  CacheKept all;
+  for (const CacheGroup& group : planned_groups(model, {.cache_precision = cache_precision})) {
+    all.types += (all.types.empty() ? "" : "; ") + group.types();
+    all.bytes_per_token += group.bytes_per_token();
+  }
+  return all;
+}
+
 PagedCache make_cache(const Transformer& model, const EngineOptions& options) {
-  const auto groups = cache_groups(model);
+  const auto groups = planned_groups(model, options);
   return PagedCache(groups, plan_cache(groups, options));
 }
 
@@ -58,7 +72,7 @@ int64_t bytes_of(const std::vector<CacheGroup>& groups, const CachePlan& plan) {
 }
 
 int64_t cache_tokens_in(int64_t bytes, const Transformer& model, EngineOptions options) {
-  const auto groups = cache_groups(model);
+  const auto groups = planned_groups(model, options);
   int64_t low = 0, high = int64_t{1} << 40;  // low fits, high does not
   while (high - low > 1) {
     const int64_t middle = options.cache_tokens = low + (high - low) / 2;
@@ -72,13 +86,13 @@ std::string describe(const std::vector<CacheGroup>& groups, const CachePlan& pla
   for (size_t g = 0; g < groups.size(); ++g) {
     const CacheGroup& group = groups[g];
     const int64_t bytes = plan.blocks[g] * plan.block_size * group.bytes_per_token();
-    text += fmt::format("{}{} blocks of {} tokens in {} layers{}, {}", g > 0 ? "; " : "",
+    text += fmt::format("{}{} blocks of {} tokens in {} layers{} as {}, {}", g > 0 ? "; " : "",
                         plan.blocks[g], plan.block_size, group.layers.size(),
                         group.of_text() ? " of the encoder's text"
                         : group.reach == CacheLayer::kAll
                             ? ""
                             : fmt::format(" that reach {} back", group.reach),
-                        human_bytes(static_cast<double>(bytes)));
+                        group.types(), human_bytes(static_cast<double>(bytes)));
   }
   return text;
 }

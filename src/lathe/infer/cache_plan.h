@@ -1,6 +1,7 @@
 // The memory of an engine, planned from the model and a few numbers before it starts.
 #pragma once
 
+#include <optional>
 #include <string>
 
 #include "lathe/infer/paged_cache.h"
@@ -16,6 +17,9 @@ struct EngineOptions {
   int64_t max_queue = 1024;        // requests that wait
   int64_t draft_tokens = 16;       // guesses of a sequence in a pass, at most
   bool commit_memory = true;       // see CachePlan
+  // In which keys and values are kept: f32, bf16 or int8; by default as they are computed. The cache
+  // of a drafter is not meant.
+  std::optional<DType> cache_precision = {};
 };
 
 // Whether the tokens of a pass compete for experts (a capacity, expert choice), so that a token's
@@ -34,12 +38,20 @@ std::string why_prefixes_are_not_shared(const Transformer& model);
 // How the blocks of the cache are shared out: groups of layers that read everything get room for
 // cache_tokens, those that read a window as much of it as max_sequences can hold.
 CachePlan plan_cache(const std::vector<CacheGroup>& groups, const EngineOptions& options);
+// The groups of the model with the precision that the options ask for. Errors: those of kept_as().
+std::vector<CacheGroup> planned_groups(const Transformer& model, const EngineOptions& options);
+// How a cache of the model keeps what it keeps of a token, in all layers.
+struct CacheKept {
+  std::string types;  // "int8"; "int8; int8 and fp32" of two groups
+  int64_t bytes_per_token = 0;
+};
+CacheKept cache_kept(const Transformer& model, std::optional<DType> cache_precision);
 PagedCache make_cache(const Transformer& model, const EngineOptions& options);
 int64_t bytes_of(const std::vector<CacheGroup>& groups, const CachePlan& plan);
 // The largest cache_tokens with which the cache is at most `bytes` large; 0 if none is.
 int64_t cache_tokens_in(int64_t bytes, const Transformer& model, EngineOptions options);
 
-// "2,048 blocks of 16 tokens in 30 layers, 360 MiB", a part for each group.
+// "2,048 blocks of 16 tokens in 30 layers as bf16, 360 MiB", a part for each group.
 std::string describe(const std::vector<CacheGroup>& groups, const CachePlan& plan);
 
 }  // namespace lathe

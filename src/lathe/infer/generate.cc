@@ -15,15 +15,21 @@ namespace {
 
 int64_t memory_for_caches() { return physical_memory_bytes() / 2; }  // the rest is the model's
 
-int64_t bytes_per_token(const Transformer& model) {
-  return model_cost(model, {.compute = DType::kF32}).cache_bytes_per_token;
+// Of a cache in the type of the arithmetic, as much as one in f32.
+int64_t bytes_per_token(const Transformer& model, std::optional<DType> cache_precision) {
+  if (!cache_precision) return model_cost(model, {.compute = DType::kF32}).cache_bytes_per_token;
+  int64_t bytes = 0;
+  for (const CacheGroup& group : planned_groups(model, {.cache_precision = cache_precision}))
+    bytes += group.bytes_per_token();
+  return bytes;
 }
 
-// The new tokens after a prompt for which the memory of the machine suffices.
-int64_t memory_room(const Transformer& model, int64_t length, int64_t rows) {
+// The new tokens after a prompt for which the memory of the machine suffices, if each takes
+// `token_bytes` in a cache.
+int64_t memory_room(const Transformer& model, int64_t length, int64_t rows, int64_t token_bytes) {
   const int64_t memory = memory_for_caches();
   if (memory <= 0) return std::numeric_limits<int32_t>::max();
-  const int64_t token = std::max<int64_t>(1, bytes_per_token(model) * rows);
+  const int64_t token = std::max<int64_t>(1, token_bytes * rows);
   return std::max<int64_t>(1, memory / token - Room(model).before(length));
 }
 
@@ -35,25 +41,31 @@ int64_t held_new_tokens(const GenerationConfig& config, const GenerateRequest& r
                   std::max<int64_t>(0, request.context_shift->context - length));
 }
 
+void require_prompt_fits(const Room& room, int64_t length) {
+  if (const std::string why = room.of_prompt(length); !why.empty())
+    throw Error(ErrorKind::kData, "prompt", why);
+}
+
 void check(const Transformer& model, const GenerationConfig& config,
            const GenerateRequest& request) {
   const IdRows& prompts = request.prompts;
   const Room room(model);
   const auto rows = std::ssize(prompts) * config.num_beams;
+  const int64_t token_bytes = bytes_per_token(model, request.cache_precision);
   for (size_t row = 0; row < prompts.size(); ++row) {
     const auto length = std::ssize(prompts[row]);
     const int64_t wanted = held_new_tokens(config, request, length);
     require(length > 0, ErrorKind::kData, "generate",
             "prompt {} has no tokens; give at least one (a beginning-of-text token will do)", row);
-    room_after(model, length, rows);
-    const int64_t most = memory_room(model, length, rows);
+    require_prompt_fits(room, length);
+    const int64_t most = memory_room(model, length, rows, token_bytes);
     const std::string why = room.of_new_tokens(length, wanted);
     if (!why.empty() && room.new_tokens(length) <= most)
       throw Error(ErrorKind::kData, "max_new_tokens", why);
     require(wanted <= most, ErrorKind::kData, "max_new_tokens",
             "{} new tokens do not fit after a prompt of {}: keys and values need {} per token, and "
             "half of this machine's memory is {}; ask for at most {}",
-            wanted, length, human_bytes(static_cast<double>(bytes_per_token(model))),
+            wanted, length, human_bytes(static_cast<double>(token_bytes)),
             human_bytes(static_cast<double>(memory_for_caches())), most);
   }
 }
@@ -63,6 +75,7 @@ EngineOptions options_for(const Transformer& model, const GenerationConfig& conf
                           const GenerateRequest& request) {
   const IdRows& prompts = request.prompts;
   EngineOptions o{.token_budget = 2048, .commit_memory = false};
+  o.cache_precision = request.cache_precision;
   o.max_sequences = std::min<int64_t>(256, std::ssize(prompts) * config.num_beams);
   o.max_queue = std::max<int64_t>(1, std::ssize(prompts));
   const Room room(model);
@@ -79,11 +92,12 @@ EngineOptions options_for(const Transformer& model, const GenerationConfig& conf
 
 }  // namespace
 
-int64_t room_after(const Transformer& model, int64_t length, int64_t rows) {
+int64_t room_after(const Transformer& model, int64_t length, int64_t rows,
+                   std::optional<DType> cache_precision) {
   const Room room(model);
-  if (const std::string why = room.of_prompt(length); !why.empty())
-    throw Error(ErrorKind::kData, "prompt", why);
-  return std::min(room.new_tokens(length), memory_room(model, length, rows));
+  require_prompt_fits(room, length);
+  return std::min(room.new_tokens(length),
+                  memory_room(model, length, rows, bytes_per_token(model, cache_precision)));
 }
 
 IdRows generate(const Transformer& model, const GenerationConfig& config,

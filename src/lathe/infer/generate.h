@@ -24,14 +24,16 @@ struct GenerateRequest {
   std::optional<ContextShift> context_shift = {};     // as in request.h
   Adaptation adaptation = {};                         // of all rows
   Speculation speculation = {};
+  std::optional<DType> cache_precision = {};  // as in EngineOptions
   std::function<void(size_t row, const Finished&)> on_finish = {};
   std::function<void(const EngineStatistics&)> on_end = {};  // if nothing went wrong
 };
 
 // The maximum number of new tokens after a prompt of `length` tokens: they must fit into the trained
 // positions, if these are a table, and with the cache of `rows` such prompts into the memory of this
-// machine. Throws kData for a prompt that does not fit itself.
-int64_t room_after(const Transformer& model, int64_t length, int64_t rows = 1);
+// machine. Throws kData for a prompt that does not fit itself, and what kept_as() throws.
+int64_t room_after(const Transformer& model, int64_t length, int64_t rows = 1,
+                   std::optional<DType> cache_precision = {});
 
 // New tokens per row, without the prompt; the end-of-sequence token that ends a row is included.
 // Prompts and ends are as in request.h. A row's tokens depend only on its prompt and its index, not

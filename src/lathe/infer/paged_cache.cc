@@ -4,6 +4,7 @@
 #include <cstring>
 
 #include "lathe/base/error.h"
+#include "lathe/tensor/int8_rows.h"
 
 namespace lathe {
 namespace {
@@ -21,6 +22,13 @@ Shape with_rows(const Shape& row, int64_t rows) {
 // `count` rows of x from `from` on to the rows of `store` from `to` on.
 void copy_rows(const Tensor& x, int64_t from, int64_t count, const Tensor& store, int64_t to) {
   store.narrow(0, to, count).copy_from(x.narrow(0, from, count));
+}
+
+// The same in the type of `store`, to int8 with scales.
+void keep_rows(const Tensor& x, int64_t from, int64_t count, const Tensor& store,
+               const Tensor& scales, int64_t to) {
+  if (!scales.defined()) return copy_rows(x, from, count, store, to);
+  quantize_rows(x.narrow(0, from, count), store.narrow(0, to, count), scales.narrow(0, to, count));
 }
 
 // f(first row in the store, first token, tokens) for the stretches of [from, to) that lie in one
@@ -47,24 +55,33 @@ PagedCache::PagedCache(std::vector<CacheGroup> groups, const CachePlan& plan)
     Group group{std::move(groups[g]), nullptr, {}, {}};
     group.pool = std::make_unique<BlockPool>(plan.blocks[g],
                                              [this, g](int32_t block) { index_.forget(g, block); });
-    const auto rows_of_layer = [&](const Shape& row, DType dtype) {
-      const Shape all = with_rows(row, rows);
-      return plan.commit ? Tensor::zeros(all, dtype) : Tensor(all, dtype);
-    };
     for (const CachedRows& layer : group.layout.layers) {
       places_[{layer.layer.kind, layer.layer.index}] = {g, group.layers.size()};
-      group.layers.push_back({layer, rows_of_layer(layer.k, layer.dtype),
-                              layer.has_v ? rows_of_layer(layer.v, layer.dtype) : Tensor()});
+      group.layers.push_back(make_layer(layer, plan.commit, rows));
     }
     groups_.push_back(std::move(group));
   }
+}
+
+PagedCache::Layer PagedCache::make_layer(const CachedRows& rows, bool commit, int64_t count) {
+  const auto store = [&](const Shape& row, DType dtype) {
+    const Shape all = with_rows(row, count);
+    return commit ? Tensor::zeros(all, dtype) : Tensor(all, dtype);
+  };
+  Layer layer{
+      .rows = rows, .k = store(rows.k, rows.kept()), .v = {}, .k_scales = {}, .v_scales = {}};
+  if (rows.has_v) layer.v = store(rows.v, rows.kept());
+  if (!rows.has_scales()) return layer;
+  layer.k_scales = store(Shape{rows.k[0]}, DType::kF32);
+  layer.v_scales = store(Shape{rows.v[0]}, DType::kF32);
+  return layer;
 }
 
 size_t PagedCache::bytes() const {
   size_t total = 0;
   for (const Group& group : groups_)
     for (const Layer& layer : group.layers)
-      total += layer.k.bytes() + (layer.v.defined() ? layer.v.bytes() : 0);
+      layer.for_each([&](const Tensor& store) { total += store.bytes(); });
   return total;
 }
 
@@ -190,9 +207,9 @@ bool PagedCache::own(Group& group, int32_t& block) {
   const auto fresh = group.pool->take();
   if (!fresh) return false;
   for (const Layer& layer : group.layers)
-    for (const Tensor* store : {&layer.k, &layer.v})
-      if (store->defined())
-        copy_rows(*store, block * block_size_, block_size_, *store, *fresh * block_size_);
+    layer.for_each([&](const Tensor& store) {
+      copy_rows(store, block * block_size_, block_size_, store, *fresh * block_size_);
+    });
   group.pool->release(block, false);
   block = *fresh;
   return true;
@@ -295,9 +312,10 @@ void PagedCache::write_rows(const Layer& layer, const Group& group, const Sequen
             std::ssize(table.blocks) * block_size_);
     for_each_stretch(table.blocks, block_size_, begin, end,
                      [&](int64_t row, int64_t at, int64_t count) {
-                       copy_rows(k, rows.first(b) + at - begin, count, layer.k, row);
+                       const int64_t first = rows.first(b) + at - begin;
+                       keep_rows(k, first, count, layer.k, layer.k_scales, row);
                        if (layer.v.defined())
-                         copy_rows(v, rows.first(b) + at - begin, count, layer.v, row);
+                         keep_rows(v, first, count, layer.v, layer.v_scales, row);
                      });
   }
 }
@@ -342,20 +360,21 @@ ops::KeyValues PagedCache::view(const CacheLayer& layer, const Rows& rows) const
   const Group& group = group_of(layer);
   if (layer.kind == CacheLayer::Kind::kRecent) return recent(from, group, rows);
   if (layer.kind == CacheLayer::Kind::kSelf)
-    return {Var(from.k), Var(from.v), rows.keys(), group.blocks, block_size_};
+    return {Var(from.k), Var(from.v),   rows.keys(),  group.blocks,
+            block_size_, from.k_scales, from.v_scales};
   std::vector<int64_t> texts;
   for (const Id id : pass_) texts.push_back(at(id).text);
-  return {Var(from.k), Var(from.v), Sequences(texts), group.blocks, block_size_};
+  return {Var(from.k), Var(from.v),   Sequences(texts), group.blocks,
+          block_size_, from.k_scales, from.v_scales};
 }
 
 std::vector<std::span<std::byte>> PagedCache::rows_of(size_t g, int32_t block) const {
   std::vector<std::span<std::byte>> rows;
   for (const Layer& layer : groups_[g].layers)
-    for (const Tensor* store : {&layer.k, &layer.v}) {
-      if (!store->defined()) continue;
-      const Tensor part = store->narrow(0, block * block_size_, block_size_);
+    layer.for_each([&](const Tensor& store) {
+      const Tensor part = store.narrow(0, block * block_size_, block_size_);
       rows.emplace_back(part.raw(), part.bytes());
-    }
+    });
   return rows;
 }
 

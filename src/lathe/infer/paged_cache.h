@@ -88,7 +88,8 @@ class PagedCache : public AttentionCache {
   const BlockPool& pool(size_t g) const { return *groups_[g].pool; }
   const PrefixIndex& index() const { return index_; }
   size_t bytes() const;  // of all blocks
-  // The rows of a block in each layer of its group, keys first: what a file of prefixes keeps.
+  // The rows of a block in each layer of its group: keys, values, their scales. What a file of
+  // prefixes keeps.
   std::vector<std::span<std::byte>> rows_of(size_t g, int32_t block) const;
   // Makes a block of tokens behind `parent` findable, for reading such a file. Returns the blocks
   // that are to be filled, kAbsent in groups that are not `present` or have the tokens already;
@@ -103,7 +104,15 @@ class PagedCache : public AttentionCache {
  private:
   struct Layer {
     CachedRows rows;
-    Tensor k, v;  // [blocks · block_size, …]
+    Tensor k, v;                // [blocks · block_size, …]
+    Tensor k_scales, v_scales;  // [blocks · block_size, K], of int8 rows
+
+    // f(tensor) for those that there are.
+    template <class F>
+    void for_each(F&& f) const {
+      for (const Tensor* store : {&k, &v, &k_scales, &v_scales})
+        if (store->defined()) f(*store);
+    }
   };
   struct Group {
     CacheGroup layout;
@@ -131,6 +140,7 @@ class PagedCache : public AttentionCache {
   bool own(Group& group, int32_t& block);
   void release(size_t g, int32_t block);
   void release_unneeded(Sequence& sequence);
+  static Layer make_layer(const CachedRows& rows, bool commit, int64_t count);
   void write_rows(const Layer& layer, const Group& group, const Sequences& rows,
                   std::span<const int64_t> from, const Tensor& k, const Tensor& v) const;
   ops::KeyValues recent(const Layer& layer, const Group& group, const Rows& rows) const;

@@ -6,6 +6,7 @@
 #include <nlohmann/json.hpp>
 
 #include "lathe/base/error.h"
+#include "lathe/base/strings.h"
 #include "lathe/config/read_write.h"
 #include "lathe/io/safetensors.h"
 
@@ -16,11 +17,7 @@ using Link = PrefixIndex::Link;
 using Entry = PrefixIndex::Entry;
 
 constexpr const char* kFormat = "lathe.prefixes";
-constexpr const char* kVersion = "1";
-
-std::string dtype_of(DType t) {
-  return t == DType::kBF16 ? "BF16" : t == DType::kF64 ? "F64" : "F32";
-}
+constexpr const char* kVersion = "2";
 
 std::span<const std::byte> bytes_of(const std::vector<int32_t>& values) {
   return std::as_bytes(std::span(values));
@@ -48,6 +45,19 @@ struct Table {
   }
 };
 
+// How the names of the arrays with rows begin, in the order of PagedCache::rows_of().
+constexpr std::string_view kRows[] = {"k.", "v.", "k_scales.", "v_scales."};
+bool has_rows(std::string_view name) {
+  return std::ranges::any_of(kRows, [&](auto begin) { return name.starts_with(begin); });
+}
+
+// The types of the cache's groups: "int8", "bf16; bf16".
+std::string types_of(const PagedCache& cache) {
+  std::vector<std::string> types;
+  for (size_t g = 0; g < cache.groups(); ++g) types.push_back(cache.group(g).types());
+  return join(types, "; ");
+}
+
 // The arrays of a file of `count` entries, of which `present[g]` have a block in group g.
 std::vector<SafetensorsWriter::Announced> arrays_of(const PagedCache& cache, int64_t count,
                                                     const std::vector<int64_t>& present) {
@@ -56,15 +66,18 @@ std::vector<SafetensorsWriter::Announced> arrays_of(const PagedCache& cache, int
   for (size_t g = 0; g < cache.groups(); ++g) {
     arrays.push_back({fmt::format("present.{}", g), "I32", {count}});
     for (const CachedRows& layer : cache.group(g).layers) {
-      const auto add = [&](const char* what, const Shape& row) {
+      const auto add = [&](std::string_view what, DType dtype, const Shape& row) {
         std::vector<int64_t> shape{present[g], cache.block_size()};
         for (int i = 0; i < row.rank(); ++i) shape.push_back(row[i]);
-        arrays.push_back({fmt::format("{}.{}.{}.{}", what, g, static_cast<int>(layer.layer.kind),
+        arrays.push_back({fmt::format("{}{}.{}.{}", what, g, static_cast<int>(layer.layer.kind),
                                       layer.layer.index),
-                          dtype_of(layer.dtype), shape});
+                          std::string(safetensors_name(dtype)), shape});
       };
-      add("k", layer.k);
-      if (layer.has_v) add("v", layer.v);
+      add(kRows[0], layer.kept(), layer.k);
+      if (layer.has_v) add(kRows[1], layer.kept(), layer.v);
+      if (!layer.has_scales()) continue;
+      add(kRows[2], DType::kF32, Shape{layer.k[0]});
+      add(kRows[3], DType::kF32, Shape{layer.v[0]});
     }
   }
   return arrays;
@@ -91,6 +104,7 @@ SafetensorsMetadata metadata_of(const PagedCache& cache, const std::string& iden
           {"version", kVersion},
           {"identity", identity},
           {"block_size", std::to_string(cache.block_size())},
+          {"cache_precision", types_of(cache)},
           {"content", content}};
 }
 
@@ -145,6 +159,7 @@ class CheckedFile {
     expect("version", kVersion);
     expect("identity", identity);
     expect("block_size", std::to_string(cache.block_size()));
+    expect("cache_precision", types_of(cache));
     Hasher hasher;
     for (const ArraySpan& array : reader_.arrays()) hasher.update(array.bytes);
     expect("content", hasher.hex());
@@ -173,7 +188,7 @@ class CheckedFile {
                                 "or place",
                                 i, got.name, got.dtype, wanted[i].name, wanted[i].dtype));
       if (got.name.starts_with("present.")) g = i == 2 ? 0 : g + 1;
-      if (got.name.starts_with("k.") || got.name.starts_with("v.")) rows_[g].push_back(&got);
+      if (has_rows(got.name)) rows_[g].push_back(&got);
     }
   }
   void check_entries(const PagedCache& cache, int64_t vocabulary) const {

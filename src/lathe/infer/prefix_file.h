@@ -24,8 +24,8 @@ int64_t save_prefixes(const PagedCache& cache, const std::string& identity,
 
 // Adds the blocks of a file, as many as there are free blocks for, parents before their children;
 // nothing if an error is found. Returns how many entries were added. Errors: kIo; kFormat for a file
-// that is damaged, is not one of prefixes, or has another version, identity or block size, or ids
-// that are not below `vocabulary`.
+// that is damaged, is not one of prefixes, or has another version, identity, block size or type of
+// keys and values, or ids that are not below `vocabulary`.
 int64_t load_prefixes(PagedCache& cache, const std::string& identity, int64_t vocabulary,
                       const std::filesystem::path& path);
 

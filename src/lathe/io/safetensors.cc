@@ -25,9 +25,9 @@ struct OtherDtype {
   std::string_view name;
   int64_t size;
 };
-constexpr OtherDtype kOtherDtypes[] = {{"I16", 2},     {"I8", 1},   {"U64", 8},     {"U32", 4},
-                                       {"U16", 2},     {"BOOL", 1}, {"F8_E4M3", 1}, {"F8_E5M2", 1},
-                                       {"F8_E8M0", 1}, {"C64", 8}};
+constexpr OtherDtype kOtherDtypes[] = {{"I16", 2},     {"U64", 8},     {"U32", 4},
+                                       {"U16", 2},     {"BOOL", 1},    {"F8_E4M3", 1},
+                                       {"F8_E5M2", 1}, {"F8_E8M0", 1}, {"C64", 8}};
 
 struct Entry {
   ArraySpan array;

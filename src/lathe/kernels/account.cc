@@ -242,13 +242,17 @@ Description of_attention(const TensorView& q, const TensorView& k, const TensorV
   int64_t visible = 0;
   for (int64_t b = 0; b < rows.batch(); ++b) visible += Visibility(spec, rows.sequence(b)).pairs();
   const double pairs = static_cast<double>(h * visible);
-  return {fmt::format("{}x{}x{} {}/{} heads x {} {}", rows.batch(), rows.most_queries(),
-                      rows.most_keys(), h, k.shape[1], d, short_name(q.dtype)),
+  AttentionSpec rest = spec;  // of the scales too no more rows are read than are keys
+  rest.key_scales = rest.value_scales = {};
+  const int64_t scales = (spec.key_scales ? k.shape[1] : 0) + (spec.value_scales ? k.shape[1] : 0);
+  const std::string kept = k.dtype == q.dtype ? "" : " on " + short_name(k.dtype);
+  return {fmt::format("{}x{}x{} {}/{} heads x {} {}{}", rows.batch(), rows.most_queries(),
+                      rows.most_keys(), h, k.shape[1], d, short_name(q.dtype), kept),
           q.dtype,
           // Of a cache no more rows are read than are keys.
           {.flops = pairs * attention_flops(d, v.shape[2]).forward,
            .bytes = bytes_of(q) + rows_of_heads(k, rows.keys()) + rows_of_heads(v, rows.keys()) +
-                    traffic(spec)}};
+                    static_cast<double>(scales * rows.keys()) * sizeof(float) + traffic(rest)}};
 }
 template <>
 struct Formula<&Kernels::attention> {

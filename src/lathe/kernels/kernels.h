@@ -171,7 +171,8 @@ struct Kernels {
   // Milakov & Gimelshein 2018, arXiv:1805.02867); scores and what is visible: attention/spec.h. q
   // [N,H,D], k [R,K,D], v [R,K,Dv] (H a multiple of K; head h reads h / (H/K)), out [N,H,Dv], where
   // spec.rows says which rows belong to which sequence. lse f32 [H,N], contiguous, = log of the
-  // softmax denominator, optional, saved for the backward. A query that sees no key gives zeros,
+  // softmax denominator, optional, saved for the backward. k and v are of q's dtype, or of one and
+  // the same smaller type: bf16, or int8 with the spec's scales. A query that sees no key gives zeros,
   // and lse = its sink logit or -inf. Memory linear in T and S; tiles that are wholly hidden cost
   // nothing.
   void (*attention)(const TensorView& q, const TensorView& k, const TensorView& v,

@@ -106,6 +106,8 @@ void for_each_operand(const AttentionSpec& s, F&& f) {
   f(s.query_segments);
   f(s.key_segments);
   f(s.prefix);
+  f(s.key_scales);
+  f(s.value_scales);
   s.tables.for_each(f);
 }
 template <class F>

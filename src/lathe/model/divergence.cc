@@ -70,8 +70,11 @@ Divergence summary(const std::vector<Scored>& all, int64_t windows) {
   return d;
 }
 
-void check(const Transformer& a, const Transformer& b, std::span<const int32_t> text) {
-  const auto &p = a.config(), &q = b.config();
+}  // namespace
+
+void require_comparable(const Transformer& original, const Transformer& other,
+                        std::span<const int32_t> text) {
+  const auto &p = original.config(), &q = other.config();
   require(p.vocab_size == q.vocab_size, ErrorKind::kData, "divergence",
           "the models have {} and {} tokens, expected the same vocabulary", p.vocab_size,
           q.vocab_size);
@@ -84,10 +87,9 @@ void check(const Transformer& a, const Transformer& b, std::span<const int32_t> 
           "the text has {} tokens, expected at least 2; give a longer text", text.size());
 }
 
-}  // namespace
-
-Tensor next_token_logits(const Transformer& model, const std::vector<int32_t>& text) {
-  ModelPass pass(model, Pass{});
+Tensor next_token_logits(const Transformer& model, const std::vector<int32_t>& text,
+                         AttentionCache* cache) {
+  ModelPass pass(model, Pass{.cache = cache});
   const Var hidden = pass.hidden({.rows = Rows::of(IdRows{text})});
   const Tensor scored = hidden.value.narrow(0, 0, hidden.value.size(0) - 1);
   return pass.logits(Var(scored)).value.to(DType::kF32);
@@ -105,15 +107,25 @@ double mean_divergence(const Tensor& original, const Tensor& other) {
 
 Divergence divergence(const Transformer& original, const Transformer& other,
                       std::span<const int32_t> text, const DivergenceOptions& options) {
-  check(original, other, text);
+  require_comparable(original, other, text);
+  DivergenceOptions fitting = options;
+  fitting.window = original.window_of(options.window);
+  const auto of = [](const Transformer& model) {
+    return [&model](const std::vector<int32_t>& ids) { return next_token_logits(model, ids); };
+  };
+  return divergence_of(of(original), of(other), text, fitting);
+}
+
+Divergence divergence_of(const LogitsOfText& original, const LogitsOfText& other,
+                         std::span<const int32_t> text, const DivergenceOptions& options) {
   std::vector<Scored> all;
   int64_t windows = 0;
-  const auto window = static_cast<size_t>(original.window_of(options.window));
+  const auto window = static_cast<size_t>(options.window);
   for (size_t first = 0; first < text.size(); first += window) {
     const auto part = text.subspan(first, std::min(window, text.size() - first));
     if (part.size() < 2) continue;
     const std::vector<int32_t> ids(part.begin(), part.end());
-    const Tensor p = next_token_logits(original, ids), q = next_token_logits(other, ids);
+    const Tensor p = original(ids), q = other(ids);
     const size_t before = all.size();
     all.resize(before + part.size() - 1);
     parallel_for(std::ssize(part) - 1, 1, [&](int64_t t) {

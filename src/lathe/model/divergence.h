@@ -34,8 +34,18 @@ struct DivergenceOptions {
 Divergence divergence(const Transformer& original, const Transformer& other,
                       std::span<const int32_t> text, const DivergenceOptions& options = {});
 
-// The logits that the model gives for the token after each of a text's but the last, f32 [T-1,V].
-Tensor next_token_logits(const Transformer& model, const std::vector<int32_t>& text);
+// The logits that the model gives for the token after each of a text's but the last, f32 [T-1,V];
+// through the cache, if there is one, that its owner has made ready for a pass of the text.
+Tensor next_token_logits(const Transformer& model, const std::vector<int32_t>& text,
+                         AttentionCache* cache = nullptr);
+// Throws what divergence() throws for models and texts that it does not compare.
+void require_comparable(const Transformer& original, const Transformer& other,
+                        std::span<const int32_t> text);
+// The same comparison of any two ways to get such logits, of the same width. The windows are those
+// of the options.
+using LogitsOfText = std::function<Tensor(const std::vector<int32_t>& text)>;
+Divergence divergence_of(const LogitsOfText& original, const LogitsOfText& other,
+                         std::span<const int32_t> text, const DivergenceOptions& options);
 // The mean KL of two such tensors.
 double mean_divergence(const Tensor& original, const Tensor& other);
 

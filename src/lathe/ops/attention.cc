@@ -144,6 +144,28 @@ AttentionShape require_rows(const Var& q, const Sequences& queries, const KeyVal
   return {queries.count(), z[0], kv.keys.rows(), z[1], z[2], v[2], kv.keys.longest()};
 }
 
+// Keys of q's own type, or those of a cache in a smaller one.
+void require_types(const Var& q, const KeyValues& kv, bool recorded) {
+  const DType own = q.value.dtype(), k = kv.k.value.dtype();
+  const bool smaller = k == DType::kI8 || (own == DType::kF32 && k == DType::kBF16);
+  require(k == kv.v.value.dtype() && (k == own || smaller), ErrorKind::kShape, kAttention,
+          "q is {}, k {} and v {}: expected k and v of q's type, or both bfloat16 or int8",
+          name_of(own), name_of(k), name_of(kv.v.value.dtype()));
+  require(k == own || !recorded, ErrorKind::kShape, kAttention,
+          "k and v are {} for a q of {}, through which no gradient goes; record a pass without a "
+          "cache",
+          name_of(k), name_of(own));
+  for (const auto& [what, scales] :
+       {std::pair{"key scales", &kv.k_scales}, {"value scales", &kv.v_scales}}) {
+    require(scales->defined() == (k == DType::kI8), ErrorKind::kShape, kAttention,
+            "keys of {} {} {}; int8 has them and no other type", name_of(k),
+            scales->defined() ? "with" : "without", what);
+    if (!scales->defined()) continue;
+    require_dtype(kAttention, what, *scales, DType::kF32);
+    require_shape(kAttention, what, *scales, {kv.k.shape()[0], kv.k.shape()[1]});
+  }
+}
+
 // The backward writes the gradients of k and v key by key.
 void require_all_keys(const KeyValues& kv) {
   if (!kv.k.needs_grad() && !kv.v.needs_grad()) return;
@@ -235,6 +257,8 @@ kernels::AttentionSpec with_views(kernels::AttentionSpec spec, const Sequences& 
   spec.query_segments = in.segments.query.view();
   spec.key_segments = in.segments.key.view();
   spec.prefix = in.prefix.view();
+  spec.key_scales = kv.k_scales.view();
+  spec.value_scales = kv.v_scales.view();
   spec.tables = tables.map([](const Var& table) { return table.value.view(); });
   spec.distance_offset = in.distance_bias.offset;
   return spec;
@@ -288,6 +312,7 @@ Var attention(const Var& q, const Sequences& queries, const KeyValues& kv,
   require_all_keys(kv);
   spec = with_views(std::move(spec), queries, kv, inputs, tables);
   return tables.apply([&](const auto&... table) {
+    require_types(q, kv, tape_of({&q, &kv.k, &kv.v, &table...}) != nullptr);
     return checked_attention(q, queries, kv, spec, inputs, {&q, &kv.k, &kv.v, &table...});
   });
 }

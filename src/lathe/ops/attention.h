@@ -65,6 +65,8 @@ struct KeyValues {
   Sequences keys;  // M in all
   Tensor blocks;   // i32 [B,n]
   int64_t block_size = 1;
+  // f32 [R,K], where k and v are int8 (tensor/int8_rows.h), as a cache may keep them; else undefined.
+  Tensor k_scales = {}, v_scales = {};
 
   // Rows packed one sequence after the other.
   static KeyValues packed(const Var& k, const Var& v, const Sequences& keys);
@@ -73,7 +75,8 @@ struct KeyValues {
 // softmax(scores)·v with the masks, biases and options of `spec` (kernels/attention/spec.h), whose
 // rows, optional tensors and distance_offset are taken from the other arguments instead. q [N,H,D]
 // of the sequences `queries`, H a multiple of K -> [N,H,Dv]. k and v have a gradient only if every
-// row is one key of one sequence: those of a cache have none. Saves q, k, v, the output and one
+// row is one key of one sequence: those of a cache have none. Both may have a smaller type than q, bf16 or
+// int8, if nothing is recorded. Saves q, k, v, the output and one
 // number per query and head; nothing of size T·S. Throws kShape if anything does not fit, kConfig
 // for an invalid pattern.
 Var attention(const Var& q, const Sequences& queries, const KeyValues& kv,

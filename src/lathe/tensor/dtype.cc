@@ -13,6 +13,7 @@ static_assert(std::ranges::all_of(kDTypeNames,
 
 constexpr DType kWeightTypes[] = {DType::kF32, DType::kBF16, DType::kF16};
 constexpr DType kPrecisions[] = {DType::kBF16, DType::kF32};
+constexpr DType kCachePrecisions[] = {DType::kF32, DType::kBF16, DType::kI8};
 
 using Column = std::string_view DTypeNames::*;
 
@@ -71,6 +72,13 @@ DType weight_type(std::string_view name) {
 std::vector<std::string> precision_names() { return names(kPrecisions, &DTypeNames::precision); }
 DType dtype_of_precision(std::string_view name) {
   return find(kPrecisions, &DTypeNames::precision, "precision", name);
+}
+
+std::vector<std::string> cache_precision_names() {
+  return names(kCachePrecisions, &DTypeNames::precision);
+}
+DType dtype_of_cache_precision(std::string_view name) {
+  return find(kCachePrecisions, &DTypeNames::precision, "cache_precision", name);
 }
 
 }  // namespace lathe

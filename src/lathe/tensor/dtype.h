@@ -22,6 +22,7 @@ enum class DType : uint8_t {  // files hold names (DTypeNames), not these number
   kI32 = 4,
   kI64 = 5,
   kU8 = 6,
+  kI8 = 7,
 };
 
 struct BF16 {
@@ -68,6 +69,7 @@ constexpr size_t size_of(DType t) {
     case DType::kI64:
       return 8;
     case DType::kU8:
+    case DType::kI8:
       return 1;
   }
   return 0;
@@ -81,14 +83,14 @@ struct DTypeNames {
   DType type;
   std::string_view name;         // of PyTorch, config.json and our errors
   std::string_view safetensors;  // of safetensors
-  std::string_view precision;    // of recipes and commands; empty: no model computes in this type
+  std::string_view precision;    // of recipes and commands; empty: nothing is computed or cached so
 };
 // One row for each type, in the order of DType.
 inline constexpr DTypeNames kDTypeNames[] = {
     {DType::kF32, "float32", "F32", "fp32"}, {DType::kBF16, "bfloat16", "BF16", "bf16"},
     {DType::kF16, "float16", "F16", ""},     {DType::kF64, "float64", "F64", ""},
     {DType::kI32, "int32", "I32", ""},       {DType::kI64, "int64", "I64", ""},
-    {DType::kU8, "uint8", "U8", ""},
+    {DType::kU8, "uint8", "U8", ""},         {DType::kI8, "int8", "I8", "int8"},
 };
 
 constexpr const DTypeNames& dtype_names(DType t) { return kDTypeNames[static_cast<size_t>(t)]; }
@@ -97,12 +99,15 @@ constexpr std::string_view safetensors_name(DType t) { return dtype_names(t).saf
 constexpr std::string_view precision_name(DType t) { return dtype_names(t).precision; }
 std::optional<DType> dtype_from_safetensors(std::string_view name);
 
-// The types that weights may be written in ("float32", "bfloat16", "float16") and that a model may
-// compute in ("bf16", "fp32"). A name that is none of these is an Error kConfig.
+// The types that weights may be written in ("float32", "bfloat16", "float16"), that a model may
+// compute in ("bf16", "fp32"), and in which a cache may keep keys and values ("fp32", "bf16",
+// "int8"). A name that is none of these is an Error kConfig.
 std::vector<std::string> weight_type_names();
 DType weight_type(std::string_view name);
 std::vector<std::string> precision_names();
 DType dtype_of_precision(std::string_view name);
+std::vector<std::string> cache_precision_names();
+DType dtype_of_cache_precision(std::string_view name);
 
 template <class T>
 struct DTypeOf;
@@ -134,6 +139,10 @@ template <>
 struct DTypeOf<uint8_t> {
   static constexpr DType value = DType::kU8;
 };
+template <>
+struct DTypeOf<int8_t> {
+  static constexpr DType value = DType::kI8;
+};
 
 template <class T>
 struct TypeTag {
@@ -155,6 +164,7 @@ decltype(auto) visit_floating(DType t, F&& f) {
     case DType::kI32:
     case DType::kI64:
     case DType::kU8:
+    case DType::kI8:
       break;
   }
   fail(ErrorKind::kShape, "dtype", "{} is not a floating-point type", name_of(t));

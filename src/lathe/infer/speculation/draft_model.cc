@@ -24,12 +24,17 @@ const Transformer& checked(const Transformer& draft) {
   return draft;
 }
 
+EngineOptions in_its_own_type(EngineOptions options) {
+  options.cache_precision.reset();
+  return options;
+}
+
 }  // namespace
 
 DraftModel::DraftModel(const Transformer& draft, const EngineOptions& options)
     : model_(checked(draft)),
       token_budget_(options.token_budget),
-      cache_(make_cache(draft, options)) {}
+      cache_(make_cache(draft, in_its_own_type(options))) {}
 
 bool DraftModel::fits(const Draft& draft) const {
   const int64_t length = std::ssize(draft.text) + draft.most;

@@ -95,6 +95,9 @@ struct AttentionSpec {
       {};  // i32, of all queries and of all keys in their order, both or none:
   TensorView key_segments = {};  // packed documents, padding
   TensorView prefix = {};        // i32 [B] (Raffel et al. 2020, arXiv:1910.10683)
+  // f32 [R,K], both where k and v are int8 (tensor/int8_rows.h): row r of head h is its integers
+  // times the scale. The backward has no such keys.
+  TensorView key_scales = {}, value_scales = {};
   AttentionTables<TensorView> tables = {};
   int64_t distance_offset = 0;
 };

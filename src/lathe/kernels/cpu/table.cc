@@ -1,7 +1,7 @@
 // The cpu table: the kernels of the highest instruction-set level that the machine runs, each
 // behind a guard.
 //
-// The fast kernels take f32 and bf16 (and i32 ids) with a contiguous last dimension. The guard
+// The fast kernels take f32 and bf16 (and i32 ids, int8 keys) with a contiguous last dimension. The guard
 // looks at every operand and hands a call with any other dtype (f16, f64) or layout to the
 // reference kernel, which takes all of them; so the cpu table computes everything the ref table
 // does, only not everything fast. Some entries look at their operands themselves: cast (f16 and f64
@@ -81,7 +81,8 @@ const Selected& selected();
 
 bool plain(const TensorView& t) {
   if (!t) return true;
-  const bool dtype = t.dtype == DType::kF32 || t.dtype == DType::kBF16 || t.dtype == DType::kI32;
+  const bool dtype = t.dtype == DType::kF32 || t.dtype == DType::kBF16 || t.dtype == DType::kI32 ||
+                     t.dtype == DType::kI8;
   return dtype && (t.rank == 0 || t.shape[t.rank - 1] <= 1 || t.stride[t.rank - 1] == 1);
 }
 // Attention reads its tables as f32.

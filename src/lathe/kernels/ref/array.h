@@ -24,6 +24,8 @@ inline double load(const TensorView& t, int64_t offset) {
       return static_cast<double>(t.as<int64_t>()[offset]);
     case DType::kU8:
       return t.as<uint8_t>()[offset];
+    case DType::kI8:
+      return t.as<int8_t>()[offset];
   }
   return 0;
 }
@@ -46,6 +48,7 @@ inline void store(const TensorView& t, int64_t offset, double value) {
     case DType::kI32:
     case DType::kI64:
     case DType::kU8:
+    case DType::kI8:
       return;
   }
 }

@@ -27,6 +27,7 @@ struct Call {
   int64_t pairs_before;
   Visibility visibility;
   AttentionTables<Array> tables;
+  Array key_scales, value_scales;
 
   Call(const TensorView& q_view, const TensorView& k_view, const TensorView& v_view,
        const AttentionSpec& s, int64_t b)
@@ -43,7 +44,9 @@ struct Call {
         Dv(v.size(2)),
         pairs_before(s.rows.pairs_before(b)),
         visibility(s, sequence),
-        tables(s.tables.map([](const TensorView& view) { return Array(view); })) {}
+        tables(s.tables.map([](const TensorView& view) { return Array(view); })),
+        key_scales(s.key_scales),
+        value_scales(s.value_scales) {}
 
   int64_t query_row(int64_t t) const { return sequence.query_rows(t); }
   int64_t key_row(int64_t s) const { return sequence.key_rows(s); }
@@ -58,14 +61,18 @@ struct Call {
     return std::clamp(s - visibility.position(i.t), -w, w) + w;
   }
 
+  // What the integers of key s are multiplied with.
+  double factor(const Array& scales, const Query& i, int64_t s) const {
+    return scales ? scales(key_row(s), i.h / group) : 1.0;
+  }
   // k_s and v_s of the query's head with what Shaw's tables add to them.
   double key(const Query& i, int64_t s, int64_t d) const {
-    const double own = k(key_row(s), i.h / group, d);
+    const double own = k(key_row(s), i.h / group, d) * factor(key_scales, i, s);
     const Array& shaw = tables.shaw_keys;
     return shaw ? own + shaw(relative(shaw, i, s), d) : own;
   }
   double value(const Query& i, int64_t s, int64_t d) const {
-    const double own = v(key_row(s), i.h / group, d);
+    const double own = v(key_row(s), i.h / group, d) * factor(value_scales, i, s);
     const Array& shaw = tables.shaw_values;
     return shaw ? own + shaw(relative(shaw, i, s), d) : own;
   }

@@ -13,6 +13,7 @@ namespace {
 
 struct BatchOptions {
   std::string model, precision = "bf16", weights = "native";
+  std::optional<std::string> cache_precision;
   std::vector<std::string> adapter;
   int64_t sequences = 16, prompt_tokens = 256, new_tokens = 128;
   void visit(Visitor& v) {
@@ -22,6 +23,7 @@ struct BatchOptions {
     v.field("new_tokens", new_tokens, "tokens to generate for each", at_least(2));
     v.choice("precision", precision, precision_names(), "arithmetic and weights in memory");
     visit_weights(v, weights);
+    visit_cache_precision(v, cache_precision);
     v.field("adapter", adapter,
             "folders of LoRA adapters, which the requests have in turns; one given twice is two");
   }
@@ -67,7 +69,8 @@ int run_batch(const BatchOptions& o, CommandContext& context) {
   const int64_t each = o.prompt_tokens + o.new_tokens + 32;
   Engine engine(*model, {.cache_tokens = (o.sequences + 2) * each,
                          .text_tokens = (o.sequences + 2) * each,
-                         .max_sequences = o.sequences});
+                         .max_sequences = o.sequences,
+                         .cache_precision = cache_dtype(o.cache_precision)});
   const auto prompt = [&](uint64_t seed) {
     return random_prompt(seed, o.prompt_tokens, model->config().vocab_size);
   };
@@ -101,6 +104,7 @@ int run_batch(const BatchOptions& o, CommandContext& context) {
        {"bytes_per_token", bytes * steps / computed},
        {"read_gbps", read * 1e-9},
        {"share_of_bandwidth", bytes * steps / seconds / read},
+       {"cache_precision", cache_kept(*model, engine.options().cache_precision).types},
        {"cache_mib", static_cast<double>(engine.cache().bytes()) / (1 << 20)},
        {"first_token_cold_ms", 1e3 * cold},
        {"first_token_cached_ms", 1e3 * warm}},

@@ -18,6 +18,7 @@ Command bench_moe_command();
 Command bench_decode_command();
 Command bench_prefill_command();
 Command bench_batch_command();
+Command bench_cache_command();
 Command bench_checkpoint_command();
 
 // Prints the result of a measurement: `facts` with the keys level and threads as the command's

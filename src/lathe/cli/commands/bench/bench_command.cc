@@ -21,16 +21,17 @@ void print_measured(CommandContext& context, nlohmann::ordered_json facts,
 }
 
 Command bench_command() {
-  return command_group({.name = "bench",
-                        .summary = "measure this machine's limits and compare Lathe with them",
-                        .help = "  lathe bench machine\n"
-                                "  lathe bench kernels\n"
-                                "  lathe bench train --preset m26 --precision bf16 --steps 6\n"
-                                "  lathe bench step --preset m26 --explain\n"},
-                       {bench_machine_command(), bench_kernels_command(), bench_train_command(),
-                        bench_step_command(), bench_attention_command(), bench_moe_command(),
-                        bench_decode_command(), bench_prefill_command(), bench_batch_command(),
-                        bench_checkpoint_command(), bench_tokenizer_command()});
+  return command_group(
+      {.name = "bench",
+       .summary = "measure this machine's limits and compare Lathe with them",
+       .help = "  lathe bench machine\n"
+               "  lathe bench kernels\n"
+               "  lathe bench train --preset m26 --precision bf16 --steps 6\n"
+               "  lathe bench step --preset m26 --explain\n"},
+      {bench_machine_command(), bench_kernels_command(), bench_train_command(),
+       bench_step_command(), bench_attention_command(), bench_moe_command(), bench_decode_command(),
+       bench_prefill_command(), bench_batch_command(), bench_cache_command(),
+       bench_checkpoint_command(), bench_tokenizer_command()});
 }
 
 }  // namespace lathe

@@ -19,7 +19,7 @@ namespace {
 struct DecodeBenchOptions {
   std::string model, precision = "bf16", weights = "native";
   int64_t new_tokens = 64;
-  std::optional<std::string> text;
+  std::optional<std::string> text, cache_precision;
   ConstraintOptions constraint;
   SpeculationOptions speculation;
   void visit(Visitor& v) {
@@ -28,6 +28,7 @@ struct DecodeBenchOptions {
     v.field("text", text, "file whose text is continued, instead of two tokens");
     v.choice("precision", precision, precision_names(), "arithmetic and weights in memory");
     visit_weights(v, weights);
+    visit_cache_precision(v, cache_precision);
     constraint.visit(v);
     speculation.visit(v);
   }
@@ -65,8 +66,9 @@ int run_decode(const DecodeBenchOptions& o, CommandContext& context) {
   const auto guesses = o.speculation.load(o.model, *model, dtype_of_precision(o.precision),
                                           quantised_weights(o.weights), context.log);
   request.speculation = guesses.speculation;
+  request.cache_precision = cache_dtype(o.cache_precision);
   const int64_t length = std::ssize(request.prompts.front());
-  const int64_t most = room_after(*model, length) - 1;
+  const int64_t most = room_after(*model, length, 1, request.cache_precision) - 1;
   require(o.new_tokens <= most, ErrorKind::kUsage, "--new-tokens",
           "{} tokens do not fit after the {} tokens of the prompt; ask for at most {}",
           o.new_tokens, length, most);
@@ -78,6 +80,7 @@ int run_decode(const DecodeBenchOptions& o, CommandContext& context) {
   const double passes = static_cast<double>(end.steps - 1) / seconds;
   const auto bytes = static_cast<double>(weight_bytes_per_token(*model));
   const double read = kernels::measure_read_bandwidth();
+  const CacheKept kept = cache_kept(*model, request.cache_precision);
   print_measured(
       context,
       {{"tokens_per_s", rate},
@@ -89,17 +92,20 @@ int run_decode(const DecodeBenchOptions& o, CommandContext& context) {
        {"bytes_per_token", bytes * passes / rate},
        {"weight_gbps", passes * bytes * 1e-9},
        {"read_gbps", read * 1e-9},
-       {"share_of_bandwidth", passes * bytes / read}},
+       {"share_of_bandwidth", passes * bytes / read},
+       {"cache_precision", kept.types},
+       {"cache_bytes_per_token", kept.bytes_per_token}},
       fmt::format(
-          "decode {}: {:.1f} tokens/s, {:.2f} a pass, weights read at {:.1f} GB/s of {:.1f} "
+          "decode {}, cache {}: {:.1f} tokens/s, {:.2f} a pass, weights read at {:.1f} GB/s of {:.1f} "
           "({:.0f} %)\n",
-          o.precision, rate, rate / passes, passes * bytes * 1e-9, read * 1e-9,
+          o.precision, kept.types, rate, rate / passes, passes * bytes * 1e-9, read * 1e-9,
           100 * passes * bytes / read));
   return 0;
 }
 
 struct PrefillOptions {
   std::string model, precision = "bf16", weights = "native";
+  std::optional<std::string> cache_precision;
   int64_t tokens = 512, runs = 5;
   void visit(Visitor& v) {
     v.positional("model", model, kModelHelp);
@@ -107,6 +113,7 @@ struct PrefillOptions {
     v.field("runs", runs, "number of runs; the median is reported", at_least(1));
     v.choice("precision", precision, precision_names(), "arithmetic and weights in memory");
     visit_weights(v, weights);
+    visit_cache_precision(v, cache_precision);
   }
 };
 
@@ -136,7 +143,8 @@ int run_prefill(const PrefillOptions& o, CommandContext& context) {
   Engine engine(*model, {.cache_tokens = o.tokens + 64,
                          .text_tokens = o.tokens + 64,
                          .token_budget = std::max<int64_t>(o.tokens, 1),
-                         .max_sequences = 1});
+                         .max_sequences = 1,
+                         .cache_precision = cache_dtype(o.cache_precision)});
   const auto read_prompt = [&] {
     const Submission taken =
         engine.submit({.prompt = prompt, .sampling = config, .share_prefix = false});
@@ -149,6 +157,7 @@ int run_prefill(const PrefillOptions& o, CommandContext& context) {
   const double flops = rate * body_flops(*model);
   const auto bytes = static_cast<double>(weight_bytes_per_token(*model));  // read once
   const double read = kernels::measure_read_bandwidth();
+  const CacheKept kept = cache_kept(*model, engine.options().cache_precision);
   const double limit = has_packed_weights(*model)
                            ? kernels::measure_int8_rate()
                            : kernels::measure_matrix_rate(dtype_of_precision(o.precision));
@@ -159,9 +168,12 @@ int run_prefill(const PrefillOptions& o, CommandContext& context) {
        {"share_of_matrix_rate", flops / limit},
        {"bytes_per_token", bytes / static_cast<double>(o.tokens)},
        {"read_gbps", read * 1e-9},
-       {"share_of_bandwidth", rate * bytes / static_cast<double>(o.tokens) / read}},
-      fmt::format("prefill of {} tokens, {}: {:.0f} tokens/s, {:.0f} % of the matrix rate\n",
-                  o.tokens, o.precision, rate, 100 * flops / limit));
+       {"share_of_bandwidth", rate * bytes / static_cast<double>(o.tokens) / read},
+       {"cache_precision", kept.types},
+       {"cache_bytes_per_token", kept.bytes_per_token}},
+      fmt::format(
+          "prefill of {} tokens, {}, cache {}: {:.0f} tokens/s, {:.0f} % of the matrix rate\n",
+          o.tokens, o.precision, kept.types, rate, 100 * flops / limit));
   return 0;
 }
 

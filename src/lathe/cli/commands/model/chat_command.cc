@@ -24,6 +24,7 @@ struct ChatOptions {
   std::string model, precision = "fp32", weights = "native";
   std::optional<std::string> system, chat_template;
   int64_t context = 4096;
+  std::optional<std::string> cache_precision;
   std::optional<std::string> tools;
   std::string tool_choice = "auto";
   bool parallel_tool_calls = true;
@@ -47,6 +48,7 @@ struct ChatOptions {
             between(0, 1 << 20));
     v.choice("precision", precision, precision_names(), "arithmetic and weights in memory");
     visit_weights(v, weights);
+    visit_cache_precision(v, cache_precision);
     adapters.visit(v);
     speculation.visit(v);
     generation.visit(v);
@@ -150,7 +152,8 @@ int run_chat(const ChatOptions& o, CommandContext& context) {
                                           quantised_weights(o.weights), context.log);
   throw_if_interrupted();
   ChatSession session(*model, tokenizer, chat_template,
-                      generation_of(o.model, o.generation, model->config(), context), o.context,
+                      generation_of(o.model, o.generation, model->config(), context),
+                      {.context = o.context, .cache_precision = cache_dtype(o.cache_precision)},
                       o.adapters.load(*model, context.log), guesses.speculation,
                       abilities_of(o, context));
   context.log.info("{}; /help lists the commands", session.description());

@@ -28,6 +28,7 @@ struct GenerateOptions {
   bool special = true;
   std::optional<int64_t> context_shift;
   int64_t context_keep = 4;
+  std::optional<std::string> cache_precision;
   ConstraintOptions constraint;
   AdapterOptions adapters;
   SpeculationOptions speculation;
@@ -41,6 +42,7 @@ struct GenerateOptions {
     v.field("input", input, "JSON file with input_ids, instead of --prompt");
     v.choice("precision", precision, precision_names(), "arithmetic and weights in memory");
     visit_weights(v, weights);
+    visit_cache_precision(v, cache_precision);
     v.field(
         "context_shift", context_shift,
         "the model sees at most this many tokens: when there are more, the older half of them is "
@@ -81,7 +83,8 @@ GenerationConfig fitting(GenerationConfig config, Transformer& model,
   for (const auto& prompt : prompts)
     config.max_new_tokens =
         std::min(config.max_new_tokens,
-                 room_after(model, std::ssize(prompt), std::ssize(prompts) * config.num_beams));
+                 room_after(model, std::ssize(prompt), std::ssize(prompts) * config.num_beams,
+                            request.cache_precision));
   if (config.max_new_tokens < wanted)
     context.log.info("writing at most {} tokens instead of {}: more do not fit after the prompt",
                      config.max_new_tokens, wanted);
@@ -107,6 +110,7 @@ GenerateRequest request_of(const GenerateOptions& o, Transformer& model,
   GenerateRequest request;
   request.adaptation = o.adapters.load(model, context.log);
   request.speculation = speculation;
+  request.cache_precision = cache_dtype(o.cache_precision);
   if (o.context_shift) request.context_shift = ContextShift{*o.context_shift, o.context_keep};
   request.on_finish = [&ends](size_t row, const Finished& end) {
     ends.reasons.resize(std::max(ends.reasons.size(), row + 1));

@@ -64,6 +64,17 @@ QuantisedWeights quantised_weights(const std::string& weights) {
   return weights == "native" ? QuantisedWeights::kNative : QuantisedWeights::kDecoded;
 }
 
+void visit_cache_precision(Visitor& v, std::optional<std::string>& precision) {
+  v.choice("cache_precision", precision, cache_precision_names(),
+           "how keys and values of the text are kept: without it as they are computed; int8 takes "
+           "about half the memory of bf16 and rounds them (docs/inference.md)");
+}
+
+std::optional<DType> cache_dtype(const std::optional<std::string>& precision) {
+  if (!precision) return std::nullopt;
+  return dtype_of_cache_precision(*precision);
+}
+
 GenerationConfig generation_of(const std::string& folder, const GenerationConfig& line,
                                const ModelConfig& model, const CommandContext& context) {
   GenerationConfig config;

@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <filesystem>
 #include <nlohmann/json_fwd.hpp>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -34,5 +35,10 @@ GenerationConfig generation_of(const std::string& folder, const GenerationConfig
 // The option that says how quantised weights are computed with.
 void visit_weights(Visitor& v, std::string& weights);
 QuantisedWeights quantised_weights(const std::string& weights);
+
+// The option that says how keys and values are kept while a text is written, for
+// EngineOptions::cache_precision.
+void visit_cache_precision(Visitor& v, std::optional<std::string>& precision);
+std::optional<DType> cache_dtype(const std::optional<std::string>& precision);
 
 }  // namespace lathe

@@ -96,19 +96,29 @@ std::string types_in_words(const std::vector<WrittenTensor>& tensors) {
 
 }  // namespace
 
+Json json_of(const Divergence& d) {
+  return {{"windows", d.windows},
+          {"tokens", d.tokens},
+          {"perplexity", d.perplexity},
+          {"perplexity_original", d.perplexity_original},
+          {"kl_mean", d.kl_mean},
+          {"kl_p99", d.kl_p99},
+          {"top1_agreement", d.top1_agreement}};
+}
+
+std::string in_words(const Divergence& d) {
+  return fmt::format(
+      "perplexity {:.4f} (original {:.4f}), KL mean {:.6f}, 99th percentile {:.5f}, same likeliest "
+      "token {:.2f} %, over {} tokens\n",
+      d.perplexity, d.perplexity_original, d.kl_mean, d.kl_p99, 100 * d.top1_agreement, d.tokens);
+}
+
 Json json_of(const QuantizeBill& bill) {
   Json json = {{"type", bill.type},
                {"file_bytes", std::filesystem::file_size(bill.to)},
                {"bits_per_weight", bits_per_weight(bill.tensors)}};
   if (const auto types = source_types(bill.from); !types.empty()) json["source_types"] = types;
-  if (const auto& d = bill.divergence)
-    json.update({{"windows", d->windows},
-                 {"tokens", d->tokens},
-                 {"perplexity", d->perplexity},
-                 {"perplexity_original", d->perplexity_original},
-                 {"kl_mean", d->kl_mean},
-                 {"kl_p99", d->kl_p99},
-                 {"top1_agreement", d->top1_agreement}});
+  if (bill.divergence) json.update(json_of(*bill.divergence));
   Json list = Json::array();
   for (const WrittenTensor& t : bill.tensors) {
     list.push_back({{"name", t.name}, {"type", t.type->name}, {"rmse", t.rmse}});
@@ -134,12 +144,7 @@ void print(const QuantizeBill& bill, std::ostream& out) {
     out << fmt::format(
         "rows are not whole blocks of the wanted type, so a simpler one is used for: {}\n",
         join_some(names));
-  if (const auto& d = bill.divergence)
-    out << fmt::format(
-        "perplexity {:.4f} (original {:.4f}), KL mean {:.6f}, 99th percentile {:.5f}, same "
-        "likeliest token {:.2f} %, over {} tokens\n",
-        d->perplexity, d->perplexity_original, d->kl_mean, d->kl_p99, 100 * d->top1_agreement,
-        d->tokens);
+  if (bill.divergence) out << in_words(*bill.divergence);
   if (!bill.adapter_ways.empty()) print_ways(bill, out);
   if (!bill.divergence) out << "give --eval TEXT to see what this costs in perplexity and KL\n";
 }

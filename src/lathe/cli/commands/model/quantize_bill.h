@@ -26,6 +26,8 @@ struct QuantizeBill {
   size_t chosen = 0;
 };
 
+nlohmann::ordered_json json_of(const Divergence& d);
+std::string in_words(const Divergence& d);  // a line
 nlohmann::ordered_json json_of(const QuantizeBill& bill);
 void print(const QuantizeBill& bill, std::ostream& out);
 // The curve as SVG.

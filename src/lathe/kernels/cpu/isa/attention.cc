@@ -14,6 +14,9 @@
 // adds nothing: a query has the same bits alone and among others, and wherever a text was cut for a
 // cache (tests/kernels/row_invariance_test.cc). Few queries (decoding): those of all heads of the
 // group are the rows of one tile, and each tile of keys is converted when its turn comes.
+//
+// Of int8 keys and values the integers are multiplied, which bf16 holds exactly; a key's scale
+// multiplies its column of scores, a value's its column of weights.
 
 #include <algorithm>
 #include <cmath>
@@ -52,6 +55,7 @@ struct ForwardBuffers {
   E *keys, *values, *weights;
   float *shaw_keys, *shaw_values;
   float *related, *scores, *factors, *out, *maximum, *sum;
+  float *widened, *key_scales, *value_scales;  // only of keys in a smaller type than the queries'
 
   template <class Take>
   ForwardBuffers(const AttentionCall& c, Take&& take)
@@ -71,6 +75,10 @@ struct ForwardBuffers {
     out = take(kQueryTile * out_stride(c));
     maximum = take(kQueryTile);
     sum = take(kQueryTile);
+    const int64_t widest = std::max(c.width, c.value_width);
+    widened = take(c.k.dtype == c.q.dtype ? 0 : kKeyTile * widest);
+    key_scales = take(c.spec->key_scales ? kept : 0);
+    value_scales = take(c.spec->value_scales ? kept : 0);
   }
 };
 
@@ -122,16 +130,24 @@ void for_each_head(const Queries& queries, F&& f) {
     f(h, row);
 }
 
-// A converted tile of keys and values.
+// A converted tile of keys and values; the scales only where the call has some.
 template <class E>
 struct KeyTile {
-  const E *keys, *values;
+  E *keys, *values;
+  float *key_scales, *value_scales;
 };
+
+// Column j of a tile of scores times scales[j].
+void scale_columns(float* scores, int64_t rows, const float* scales) {
+  for (int64_t r = 0; r < rows; ++r, scores += kKeyTile)
+#pragma omp simd
+    for (int64_t j = 0; j < kKeyTile; ++j) scores[j] *= scales[j];
+}
 
 // out += weights · values of one tile of keys.
 template <class E>
-void absorb_values(const AttentionCall& c, const Queries& queries, ScoreTile tile, const E* values,
-                   const ForwardBuffers<E>& w) {
+void absorb_values(const AttentionCall& c, const Queries& queries, ScoreTile tile,
+                   const KeyTile<E>& converted, const ForwardBuffers<E>& w) {
   const int64_t stride = out_stride(c), count = queries.count();
   if (c.spec->dropout > 0.0f) {
     for_each_head(queries, [&](int64_t h, int64_t row) {
@@ -141,14 +157,15 @@ void absorb_values(const AttentionCall& c, const Queries& queries, ScoreTile til
 #pragma omp simd
     for (int64_t i = 0; i < count * kKeyTile; ++i) w.scores[i] *= w.factors[i];
   }
-  const TileOperand<E> p = along_keys(w.scores, count, w.weights);
-  tile_product<true, E>({count, c.value_depth, operand_length<E>(tile.columns), p.data, p.row,
-                         p.col, values, c.value_depth, w.out, stride});
   if (c.tables().shaw_values)
     for_each_head(queries, [&](int64_t, int64_t row) {
       collect_relations(c, tile, c.tables().shaw_values, w.scores + row * kKeyTile,
                         {w.out + row * stride + c.value_depth, stride});
     });
+  if (c.spec->value_scales) scale_columns(w.scores, count, converted.value_scales);
+  const TileOperand<E> p = along_keys(w.scores, count, w.weights);
+  tile_product<true, E>({count, c.value_depth, operand_length<E>(tile.columns), p.data, p.row,
+                         p.col, converted.values, c.value_depth, w.out, stride});
 }
 
 template <class T>
@@ -202,20 +219,36 @@ void forward_queries(const AttentionCall& c, const Queries& queries,
     const KeyTile<E> converted = key_tile(tile);
     tile_product<false, E>({count, kKeyTile, depth, w.query.left, depth, 1, converted.keys,
                             kKeyTile, w.scores, kKeyTile, c.spec->scale});
+    if (c.spec->key_scales) scale_columns(w.scores, count, converted.key_scales);
     for_each_head(queries, [&](int64_t h, int64_t row) {
       tile.h = h;
       finish_scores(c, tile, w.related + row * c.key_relations, w.scores + row * kKeyTile);
     });
     absorb_scores(c, count, w);
-    absorb_values(c, queries, tile, converted.values, w);
+    absorb_values(c, queries, tile, converted, w);
   });
   store_outputs<T>(c, queries, w, to);
 }
 
+// The place in the buffers of the tile that begins `s` keys behind the first that is kept.
+template <class E>
+KeyTile<E> tile_at(const AttentionCall& c, const ForwardBuffers<E>& w, int64_t s) {
+  return {w.keys + s * operand_length<E>(c.depth), w.values + operand_length<E>(s) * c.value_depth,
+          w.key_scales + s, w.value_scales + s};
+}
+
 template <class T, class E>
-void convert_tile(const AttentionCall& c, int64_t kv, Range keys, E* to_keys, E* to_values) {
-  load_transposed<T>(c.k, c.sequence.key_rows, kv, keys, c.depth, to_keys);
-  load_stacked<T>(c.v, c.sequence.key_rows, kv, keys, c.value_depth, to_values);
+void convert_tile(const AttentionCall& c, int64_t kv, Range keys, float* widened,
+                  const KeyTile<E>& to) {
+  const auto rows_of = [&](const TensorView& x) {
+    return RowsOfHead{x, c.sequence.key_rows, kv, keys};
+  };
+  const RowsOfHead k = rows_as<T>(rows_of(c.k), widened);
+  load_transposed<T>(k.x, k.at, k.head, k.rows, c.depth, to.keys);
+  const RowsOfHead v = rows_as<T>(rows_of(c.v), widened);
+  load_stacked<T>(v.x, v.at, v.head, v.rows, c.value_depth, to.values);
+  if (c.spec->key_scales) load_scales(rows_of(c.spec->key_scales), to.key_scales);
+  if (c.spec->value_scales) load_scales(rows_of(c.spec->value_scales), to.value_scales);
 }
 
 template <class E>
@@ -229,22 +262,14 @@ void convert_tables(const AttentionCall& c, const ForwardBuffers<E>& w) {
 template <class T>
 void forward_many(const AttentionCall& c, int64_t kv, const Queries& queries,
                   const ForwardBuffers<Operand<T>>& w, const ForwardOutputs& to) {
-  using E = Operand<T>;
-  const auto place = [&](int64_t s) {
-    return std::pair{w.keys + s * operand_length<E>(c.depth),
-                     w.values + operand_length<E>(s) * c.value_depth};
-  };
   for_each_tile(c, queries.heads.begin, queries.rows, [&](const ScoreTile& tile) {
-    const auto [keys, values] = place(tile.s);
-    convert_tile<T>(c, kv, {tile.s, tile.s + tile.columns}, keys, values);
+    convert_tile<T>(c, kv, {tile.s, tile.s + tile.columns}, w.widened, tile_at(c, w, tile.s));
   });
   for (int64_t h = queries.heads.begin; h < queries.heads.end; ++h)
     for (int64_t t = queries.rows.begin; t < queries.rows.end; t += kQueryTile) {
       const Range rows{t, std::min(t + kQueryTile, queries.rows.end)};
-      forward_queries<T>(c, {{h, h + 1}, rows}, w, to, [&](const ScoreTile& tile) {
-        const auto [keys, values] = place(tile.s);
-        return KeyTile<E>{keys, values};
-      });
+      forward_queries<T>(c, {{h, h + 1}, rows}, w, to,
+                         [&](const ScoreTile& tile) { return tile_at(c, w, tile.s); });
     }
 }
 
@@ -253,9 +278,10 @@ void forward_few(const AttentionCall& c, int64_t kv, const Queries& queries,
                  const ForwardBuffers<Operand<T>>& w, const ForwardOutputs& to) {
   forward_queries<T>(c, queries, w, to, [&](const ScoreTile& tile) {
     const Range keys{tile.s, tile.s + tile.columns};
-    prefetch_rows<T>(c.v, c.sequence.key_rows, kv, keys);
-    convert_tile<T>(c, kv, keys, w.keys, w.values);
-    return KeyTile<Operand<T>>{w.keys, w.values};
+    const KeyTile<Operand<T>> place = tile_at(c, w, 0);
+    prefetch_rows({c.v, c.sequence.key_rows, kv, keys});
+    convert_tile<T>(c, kv, keys, w.widened, place);
+    return place;
   });
 }
 
@@ -301,6 +327,9 @@ void forward(const AttentionCall& call, const ForwardOutputs& to) {
 void attention(const TensorView& q, const TensorView& k, const TensorView& v, const TensorView& out,
                const TensorView& lse, const AttentionSpec& spec) {
   const AttentionCall call(q, k, v, spec);
+  const bool known = k.dtype == v.dtype && (k.dtype == q.dtype || k.dtype == DType::kI8 ||
+                                            (q.dtype == DType::kF32 && k.dtype == DType::kBF16));
+  if (!known) return ref::attention(q, k, v, out, lse, spec);
   if (spec.rows.queries() * call.heads == 0) return;
   switch (q.dtype) {
     case DType::kF32:

@@ -70,16 +70,79 @@ static void load_rows(const TensorView& x, const RowIndex& at, int64_t h, Range 
   });
 }
 
+// An element of a smaller type as one of T, which holds it exactly.
+template <class T>
+LATHE_INLINE T widen_to(BF16 x) {
+  return widen(x);
+}
+template <class T>
+LATHE_INLINE T widen_to(int8_t x) {
+  const auto value = static_cast<float>(x);
+  if constexpr (std::is_same_v<T, BF16>) {
+    return BF16{static_cast<uint16_t>(__builtin_bit_cast(uint32_t, value) >> 16)};
+  } else {
+    return value;
+  }
+}
+
+// Rows of one head that a loader takes.
+struct RowsOfHead {
+  TensorView x;
+  RowIndex at;
+  int64_t head;
+  Range rows;
+};
+
 // Asks memory for rows that are read soon: those of one head lie too far apart for the processor to
 // foresee them.
-template <class T>
-static void prefetch_rows(const TensorView& x, const RowIndex& at, int64_t h, Range rows) {
-  constexpr int64_t kLine = 64 / static_cast<int64_t>(sizeof(T));
-  const int64_t width = x.shape[2];
-  for_each_row(at, rows, [&](int64_t, int64_t place) {
-    const T* row = row_of<T>(x, place, h);
-    for (int64_t d = 0; d < width; d += kLine) __builtin_prefetch(row + d, 0, 2);
+LATHE_INLINE void prefetch_rows(const RowsOfHead& from) {
+  constexpr int64_t kLine = 64;
+  const auto size = static_cast<int64_t>(size_of(from.x.dtype));
+  const auto* first = static_cast<const std::byte*>(from.x.data);
+  for_each_row(from.at, from.rows, [&](int64_t, int64_t place) {
+    const std::byte* row =
+        first + (place * from.x.stride[0] + from.head * from.x.stride[1]) * size;
+    for (int64_t at = 0; at < from.x.shape[2] * size; at += kLine)
+      __builtin_prefetch(row + at, 0, 2);
   });
+}
+
+template <class T, class S>
+static void widen_rows(const RowsOfHead& from, T* out) {
+  const int64_t width = from.x.shape[2];
+  for_each_row(from.at, from.rows, [&](int64_t, int64_t place) {
+    const S* row = row_of<S>(from.x, place, from.head);
+#pragma omp simd
+    for (int64_t d = 0; d < width; ++d) out[d] = widen_to<T>(row[d]);
+    out += width;
+  });
+}
+
+// The same rows in type T: where they are, or, if a cache keeps them in a smaller type, widened into
+// `buffer`, without the scales that int8 rows have.
+template <class T>
+static RowsOfHead rows_as(const RowsOfHead& from, float* buffer) {
+  static constexpr int32_t kFirst = 0;
+  if (from.x.dtype == DTypeOf<T>::value) return from;
+  T* const to = static_cast<T*>(static_cast<void*>(buffer));
+  if (from.x.dtype == DType::kI8)
+    widen_rows<T, int8_t>(from, to);
+  else if constexpr (std::is_same_v<T, float>)
+    widen_rows<T, BF16>(from, to);
+  RowsOfHead rows{from.x, {&kFirst, int64_t{1} << 62}, 0, {0, from.rows.size()}};
+  rows.x.data = to;
+  rows.x.dtype = DTypeOf<T>::value;
+  rows.x.stride[0] = rows.x.stride[1] = from.x.shape[2];
+  return rows;
+}
+
+// The scales of int8 rows, padded with zeros to a tile of keys.
+LATHE_INLINE void load_scales(const RowsOfHead& from, float* out) {
+  float* to = out;
+  for_each_row(from.at, from.rows, [&](int64_t, int64_t place) {
+    *to++ = from.x.as<float>()[place * from.x.stride[0] + from.head * from.x.stride[1]];
+  });
+  std::fill(to, out + kKeyTile, 0.0f);
 }
 
 // As B, where K are the rows: out[count][depth].
