@@ -21,6 +21,7 @@ enum : size_t {
   kFirst,
   kFirstKey,
   kBlocks,
+  kSinkQuery,
   kFirstTable,
   kOut = kFirstTable + kTables,
   kLse,
@@ -58,7 +59,8 @@ std::vector<Spec> operands_of(const AttentionSizes& z, const AttentionOptions& o
                                 indices({z.batch()}, prefix_lengths(z)),
                                 indices({z.batch() + 1}, layout.first),
                                 indices({z.batch() + 1}, layout.first_key),
-                                indices({z.batch(), layout.blocks_each()}, layout.blocks)};
+                                indices({z.batch(), layout.blocks_each()}, layout.blocks),
+                                {q}};
   const auto add_tables = [&](Role role) {
     table_shapes(o, z).for_each([&](const std::optional<Shape>& shape) {
       operands.push_back({shape.value_or(Shape{1}), role, Kind::kFloat});
@@ -89,6 +91,7 @@ AttentionSpec spec_of(const AttentionSizes& z, const AttentionOptions& o, const 
   spec.rows = {v[kFirst], v[kFirstKey], v[kBlocks], AttentionLayout(z).block_size};
   if (o.segments) spec.query_segments = v[kQuerySegments], spec.key_segments = v[kKeySegments];
   if (o.prefix) spec.prefix = v[kPrefix];
+  if (o.sink_query) spec.sink_query = v[kSinkQuery];
   spec.tables = tables_from(kFirstTable, z, o, v);
   return spec;
 }
@@ -107,6 +110,7 @@ std::vector<Case> cases_of(const std::string& name, const AttentionSizes& z,
   const Case forward{name + "_forward", operands, [z, o](const Kernels& k, const Views& v) {
                        k.attention(v[kQ], v[kK], v[kV], v[kOut], v[kLse], spec_of(z, o, v));
                      }};
+  if (o.sink_query) return {forward};  // it has no gradient
   const Case backward{name + "_backward",
                       operands,
                       [z, o](const Kernels& k, const Views& v) {
@@ -149,6 +153,11 @@ std::vector<Case> single_cases() {
       {"window1", {.spec = {.scale = 0.3f, .window = 1}}},
       {"window5_full", {.spec = {.scale = 0.3f, .causal = false, .window = 5}}},
       {"window_sinks", {.spec = {.scale = 0.3f, .window = 5, .sink_tokens = 2}}},
+      {"streamed", {.spec = {.scale = 0.3f, .window = 5, .sink_tokens = 2}, .sink_query = true}},
+      {"streamed_far", with([](AttentionOptions& o) {
+         o.spec.window = 3, o.spec.sink_tokens = 70, o.sink_query = true;
+         o.distances = 150, o.spec.distance_offset = 149;
+       })},
       {"strided",
        {.spec = {.scale = 0.3f, .pattern = {.kind = Pattern::kStrided, .block = 16, .stride = 3}}}},
       {"fixed",
