@@ -100,6 +100,30 @@ class Texts {
   PagedCache cache_;
 };
 
+// A step that fails between its forks and their sequences leaves nothing behind.
+TEST(PagedCache, AForkThatNobodyTakesIsClosed) {
+  const auto model = make_model(tiny_config(), DType::kF32, Device::kCpu);
+  Texts texts(*model, 8);
+  PagedCache& cache = texts.cache();
+  const PagedCache::Id one = cache.open();
+  texts.append(one, {1, 2, 3, 4, 5, 6});
+  PagedCache::Id taken = 0;
+  try {
+    std::vector<PagedCache::Fork> forks;
+    forks.emplace_back(cache, one);
+    forks.emplace_back(cache, one);  // moves the first
+    taken = forks[0].take();
+    EXPECT_EQ(cache.sequences(), 3);
+    throw std::runtime_error("in the middle");
+  } catch (const std::runtime_error&) {
+  }
+  EXPECT_EQ(cache.sequences(), 2);
+  cache.close(one);
+  EXPECT_EQ(cache.pool(0).held(), 2);
+  cache.close(taken);
+  EXPECT_EQ(cache.pool(0).held(), 0);
+}
+
 TEST(PagedCache, SamplesShareBlocksUntilTheyPart) {
   const auto model = make_model(tiny_config(), DType::kF32, Device::kCpu);
   Texts texts(*model, 8);
@@ -153,8 +177,8 @@ TEST(PagedCache, SaysWhenThereIsNoRoom) {
   const auto model = make_model(tiny_config(), DType::kF32, Device::kCpu);
   Texts texts(*model, 3);
   PagedCache& cache = texts.cache();
-  EXPECT_TRUE(cache.fits(12, 12));
-  EXPECT_FALSE(cache.fits(13, 13));
+  EXPECT_TRUE(cache.fits({.length = 12, .most = 12}));
+  EXPECT_FALSE(cache.fits({.length = 13, .most = 13}));
   const PagedCache::Id one = cache.open(), two = cache.open();
   EXPECT_FALSE(texts.append(one, {1, 2, 3, 4, 5}).empty());
   EXPECT_TRUE(texts.append(two, {1, 2, 3, 4, 5}).empty());

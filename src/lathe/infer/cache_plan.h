@@ -11,11 +11,15 @@ struct EngineOptions {
   int64_t block_size = 16;         // tokens in a block of the cache
   int64_t cache_tokens = 1 << 15;  // that the cache holds, of all sequences and kept prefixes
   int64_t text_tokens = 1 << 13;   // the same of encoders' texts
+  int64_t state_tokens = 0;        // the same of hidden states; 0: no contrastive search
   int64_t token_budget = 512;      // tokens of a pass
   int64_t max_sequences = 32;      // that run at once
   int64_t max_queue = 1024;        // requests that wait
   int64_t draft_tokens = 16;       // guesses of a sequence in a pass, at most
   bool commit_memory = true;       // see CachePlan
+  // All texts are streamed (nn/streaming.h): each holds a bounded number of tokens and may go on
+  // without end; a prompt longer than the window is streamed, too.
+  std::optional<Streaming> streaming = {};
 };
 
 // Whether the tokens of a pass compete for experts (a capacity, expert choice), so that a token's
@@ -30,6 +34,12 @@ bool moves_tokens(const Transformer& model);
 //   * where rotary scaling depends on the length of the text;
 //   * where the tokens of a pass compete for experts (a capacity, expert choice).
 std::string why_prefixes_are_not_shared(const Transformer& model);
+
+// The groups of an engine with these options.
+std::vector<CacheGroup> groups_of(const Transformer& model, const EngineOptions& options);
+// Why texts cannot be streamed by this model, and what to do instead; empty if they can be. It needs a
+// decoder that sees all earlier tokens, and positions of which only distances matter.
+std::string why_not_streamed(const Transformer& model);
 
 // How the blocks of the cache are shared out: groups of layers that read everything get room for
 // cache_tokens, those that read a window as much of it as max_sequences can hold.

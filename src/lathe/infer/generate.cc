@@ -15,45 +15,48 @@ namespace {
 
 int64_t memory_for_caches() { return physical_memory_bytes() / 2; }  // the rest is the model's
 
-int64_t bytes_per_token(const Transformer& model) {
-  return model_cost(model, {.compute = DType::kF32}).cache_bytes_per_token;
+int64_t bytes_per_token(const Transformer& model, bool states) {
+  return model_cost(model, {.compute = DType::kF32}).cache_bytes_per_token +
+         (states ? state_group(model).bytes_per_token() : 0);
 }
 
 // The new tokens after a prompt for which the memory of the machine suffices.
-int64_t memory_room(const Transformer& model, int64_t length, int64_t rows) {
+int64_t memory_room(const Transformer& model, int64_t length, int64_t rows, bool states) {
   const int64_t memory = memory_for_caches();
   if (memory <= 0) return std::numeric_limits<int32_t>::max();
-  const int64_t token = std::max<int64_t>(1, bytes_per_token(model) * rows);
+  const int64_t token = std::max<int64_t>(1, bytes_per_token(model, states) * rows);
   return std::max<int64_t>(1, memory / token - Room(model).before(length));
 }
 
 // The new tokens after a prompt of `length` that are held at a time.
 int64_t held_new_tokens(const GenerationConfig& config, const GenerateRequest& request,
                         int64_t length) {
-  if (!request.context_shift) return config.max_new_tokens;
-  return std::min(config.max_new_tokens,
-                  std::max<int64_t>(0, request.context_shift->context - length));
+  if (!request.context_shift && !request.streaming) return config.max_new_tokens;
+  const int64_t most = request.streaming ? request.streaming->sinks + request.streaming->window
+                                         : request.context_shift->context;
+  return std::min(config.max_new_tokens, std::max<int64_t>(0, most - length));
 }
 
 void check(const Transformer& model, const GenerationConfig& config,
            const GenerateRequest& request) {
   const IdRows& prompts = request.prompts;
   const Room room(model);
-  const auto rows = std::ssize(prompts) * config.num_beams;
+  const auto rows = std::ssize(prompts) * config.open_texts();
+  const bool states = config.contrastive();
   for (size_t row = 0; row < prompts.size(); ++row) {
     const auto length = std::ssize(prompts[row]);
     const int64_t wanted = held_new_tokens(config, request, length);
     require(length > 0, ErrorKind::kData, "generate",
             "prompt {} has no tokens; give at least one (a beginning-of-text token will do)", row);
-    room_after(model, length, rows);
-    const int64_t most = memory_room(model, length, rows);
+    room_after(model, length, rows, states);
+    const int64_t most = memory_room(model, length, rows, states);
     const std::string why = room.of_new_tokens(length, wanted);
     if (!why.empty() && room.new_tokens(length) <= most)
       throw Error(ErrorKind::kData, "max_new_tokens", why);
     require(wanted <= most, ErrorKind::kData, "max_new_tokens",
             "{} new tokens do not fit after a prompt of {}: keys and values need {} per token, and "
             "half of this machine's memory is {}; ask for at most {}",
-            wanted, length, human_bytes(static_cast<double>(bytes_per_token(model))),
+            wanted, length, human_bytes(static_cast<double>(bytes_per_token(model, states))),
             human_bytes(static_cast<double>(memory_for_caches())), most);
   }
 }
@@ -62,28 +65,32 @@ void check(const Transformer& model, const GenerationConfig& config,
 EngineOptions options_for(const Transformer& model, const GenerationConfig& config,
                           const GenerateRequest& request) {
   const IdRows& prompts = request.prompts;
-  EngineOptions o{.token_budget = 2048, .commit_memory = false};
-  o.max_sequences = std::min<int64_t>(256, std::ssize(prompts) * config.num_beams);
+  EngineOptions o{.token_budget = 2048, .commit_memory = false, .streaming = request.streaming};
+  o.max_sequences = std::min<int64_t>(256, std::ssize(prompts) * config.open_texts());
   o.max_queue = std::max<int64_t>(1, std::ssize(prompts));
   const Room room(model);
   o.cache_tokens = o.text_tokens = 0;
   for (const auto& prompt : prompts) {
     const auto rounded = [&](int64_t tokens) { return tokens + 2 * o.block_size; };
     const auto length = std::ssize(prompt);
-    o.cache_tokens +=
-        config.num_beams * rounded(room.before(length) + held_new_tokens(config, request, length));
+    // What a streamed text gives back is the plan's concern.
+    const int64_t more = request.streaming ? std::min<int64_t>(config.max_new_tokens,
+                                                               std::numeric_limits<int32_t>::max())
+                                           : held_new_tokens(config, request, length);
+    o.cache_tokens += config.open_texts() * rounded(room.before(length) + more);
     o.text_tokens += rounded(std::ssize(prompt));
   }
+  if (config.contrastive()) o.state_tokens = o.cache_tokens;
   return o;
 }
 
 }  // namespace
 
-int64_t room_after(const Transformer& model, int64_t length, int64_t rows) {
+int64_t room_after(const Transformer& model, int64_t length, int64_t rows, bool states) {
   const Room room(model);
   if (const std::string why = room.of_prompt(length); !why.empty())
     throw Error(ErrorKind::kData, "prompt", why);
-  return std::min(room.new_tokens(length), memory_room(model, length, rows));
+  return std::min(room.new_tokens(length), memory_room(model, length, rows, states));
 }
 
 IdRows generate(const Transformer& model, const GenerationConfig& config,

@@ -22,6 +22,7 @@ struct GenerateRequest {
   std::function<bool(size_t row, int32_t token)> on_token;
   std::shared_ptr<const Constraint> constraint = {};  // as in request.h
   std::optional<ContextShift> context_shift = {};     // as in request.h
+  std::optional<Streaming> streaming = {};            // as in EngineOptions
   Adaptation adaptation = {};                         // of all rows
   Speculation speculation = {};
   std::function<void(size_t row, const Finished&)> on_finish = {};
@@ -30,8 +31,9 @@ struct GenerateRequest {
 
 // The maximum number of new tokens after a prompt of `length` tokens: they must fit into the trained
 // positions, if these are a table, and with the cache of `rows` such prompts into the memory of this
-// machine. Throws kData for a prompt that does not fit itself.
-int64_t room_after(const Transformer& model, int64_t length, int64_t rows = 1);
+// machine, with the `states` of contrastive search if they are kept. Throws kData for a prompt that
+// does not fit itself.
+int64_t room_after(const Transformer& model, int64_t length, int64_t rows = 1, bool states = false);
 
 // New tokens per row, without the prompt; the end-of-sequence token that ends a row is included.
 // Prompts and ends are as in request.h. A row's tokens depend only on its prompt and its index, not
