@@ -219,7 +219,9 @@ TEST(ContrastiveSearch, HasNoCandidateThatMayNotFollow) {
   ContrastiveSearch search({.top_k = 4, .penalty_alpha = 0.5});
   search.expand(std::vector<float>{-INFINITY, 1, -INFINITY, 2});
   EXPECT_EQ(search.candidates().size(), 2u);
+  EXPECT_THROW(search.choose(std::vector<double>{0.1, NAN}), Error);
   EXPECT_THROW(search.expand(std::vector<float>{-INFINITY, -INFINITY}), Error);
+  EXPECT_THROW(search.expand(std::vector<float>{1, NAN}), Error);
 }
 
 TEST(ContrastiveSearch, KeepsItsStatesInPlannedMemory) {

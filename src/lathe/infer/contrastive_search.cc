@@ -7,6 +7,14 @@
 #include "lathe/infer/logprobs.h"
 
 namespace lathe {
+namespace {
+
+void require_number(double x) {
+  require(!std::isnan(x), ErrorKind::kNumeric, "contrastive search",
+          "a logit or a state is NaN; the model or its precision is broken");
+}
+
+}  // namespace
 
 ContrastiveSearch::ContrastiveSearch(const GenerationConfig& config)
     : alpha_(config.penalty_alpha), most_(config.top_k) {
@@ -26,6 +34,7 @@ size_t ContrastiveSearch::choose(std::span<const double> cosines) const {
   size_t best = 0;
   double best_score = -std::numeric_limits<double>::infinity();
   for (size_t i = 0; i < cosines.size(); ++i) {
+    require_number(cosines[i]);
     const double score = (1 - alpha_) * candidates_[i].probability - alpha_ * cosines[i];
     if (score <= best_score) continue;
     best = i;
@@ -36,6 +45,7 @@ size_t ContrastiveSearch::choose(std::span<const double> cosines) const {
 
 void ContrastiveSearch::expand(std::span<const float> logits) {
   candidates_.clear();
+  for (const float logit : logits) require_number(logit);
   for (const TokenLogprob& each : Logprobs(logits).top(most_))
     if (each.logprob > -std::numeric_limits<float>::infinity())
       candidates_.push_back({each.token, std::exp(static_cast<double>(each.logprob))});

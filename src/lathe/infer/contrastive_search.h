@@ -31,10 +31,10 @@ class ContrastiveSearch {
   // The candidates that are open, most likely first; none at the beginning.
   std::span<const Candidate> candidates() const { return candidates_; }
   // The index of the next token, the more likely one on ties, given the largest cosine of each with
-  // the text before it. There must be candidates.
+  // the text before it. There must be candidates. Errors: kNumeric for NaN.
   size_t choose(std::span<const double> cosines) const;
   // Opens the candidates that follow, from the logits [V] behind the chosen one, −inf where a token
-  // must not follow. Errors: kNumeric if none may.
+  // must not follow. Errors: kNumeric if none may, and for NaN.
   void expand(std::span<const float> logits);
 
  private:

@@ -3,7 +3,7 @@
 // candidates share them, and whoever gives up room computes them again.
 #include <algorithm>
 #include <cmath>
-#include <cstring>
+#include <limits>
 
 #include "lathe/base/error.h"
 #include "lathe/base/parallel.h"
@@ -109,7 +109,7 @@ void Engine::keep_states(const std::vector<Scheduler::Share>& shares, const Comp
     cache_.write({.kind = CacheLayer::Kind::kState}, pass.rows, unit_rows(pass.hidden), Tensor());
 }
 
-// max_j cos(h, h_j) of the last token's state with those of the tokens before it.
+// max_j cos(h, h_j) of the last token's state with those of the tokens before it; NaN if it is NaN.
 double Engine::largest_cosine(const Sequence& sequence) const {
   const size_t g = cache_.groups() - 1;  // groups_of() has the states last
   const std::vector<int32_t> table = cache_.table(*sequence.cache, g);
@@ -121,6 +121,7 @@ double Engine::largest_cosine(const Sequence& sequence) const {
   };
   const int64_t width = std::ssize(states(0)) / block;
   const float* mine = states(last / block).data() + last % block * width;
+  if (std::isnan(product(mine, mine, width))) return std::numeric_limits<double>::quiet_NaN();
   std::vector<float> largest(table.size(), -2);
   parallel_for(last / block + 1, 8, [&](int64_t b) {
     const float* row = states(b).data();
