@@ -189,7 +189,8 @@ inline AttentionOptions random_options(const Draw& draw, const AttentionSizes& z
   o.sink_logits = draw.maybe("sink_logits");
   o.shaw_keys = draw.of<int64_t>("shaw_keys", {0, 0, 1, 5, 33});
   o.shaw_values = draw.of<int64_t>("shaw_values", {0, 0, 5, 19});
-  o.sink_query = spec.sink_tokens > 0 && spec.window > 0 && draw.maybe("sink_query");
+  o.sink_query = spec.sink_tokens > 0 && spec.window > 0 && o.shaw_keys + o.shaw_values == 0 &&
+                 draw.of("sink_query", {false, true});
   return o;
 }
 
