@@ -251,13 +251,15 @@ std::vector<Refusal> attention_mask_refusals() {
        [] {
          attend({.sink_query = f32({2, 2, 4})}, {.sink_tokens = 1});
        },
-       "[attention] queries of sink tokens need a causal window with sink tokens"},
+       "[attention] queries of sink tokens need a causal window with sink tokens, and can be "
+       "combined neither with Shaw's tables nor with a backward pass"},
       {"attention_sink_query_shaw",
        [] {
          attend({.shaw_keys = Var(f32({3, 4})), .sink_query = f32({2, 2, 4})},
                 {.window = 2, .sink_tokens = 1});
        },
-       "can be combined neither with Shaw's tables nor with a backward pass"},
+       "[attention] queries of sink tokens need a causal window with sink tokens, and can be "
+       "combined neither with Shaw's tables nor with a backward pass"},
       {"attention_prefix",
        [] {
          attend({.prefix = i32({0, 0}, {2})});
