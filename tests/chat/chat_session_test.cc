@@ -81,6 +81,37 @@ TEST_F(Chat, ThinksUntilTheReaderHasEnough) {
   EXPECT_EQ(a.new_tokens, 300);
 }
 
+TEST_F(Chat, StreamsAConversationThatItsMemoryDoesNotHold) {
+  config_.ignore_eos = true;
+  config_.max_new_tokens = 40;
+  const auto talk = [&](const std::optional<Streaming>& streaming) {
+    conversation_ = {};
+    ChatSession session(*model_, tool_tokenizer(), template_, config_, {.context = 64}, {}, {},
+                        {.streaming = streaming});
+    for (int turn = 0; turn < 8; ++turn) {
+      conversation_.add_user("Hello again and again");
+      const ChatAnswer a = answer(session);
+      EXPECT_TRUE(!streaming || a.new_tokens == 40);
+      conversation_.add_answer(a.turn);
+    }
+  };
+  EXPECT_NO_THROW(talk(Streaming{24, 4}));
+  EXPECT_THROW(talk({}), Error);
+}
+
+TEST_F(Chat, SearchesContrastively) {
+  config_.temperature = 1;
+  config_.top_k = 3;
+  config_.penalty_alpha = 0.6;
+  config_.max_new_tokens = 20;
+  ChatSession session(*model_, tool_tokenizer(), template_, config_, {.context = 2000});
+  EXPECT_NE(session.description().find("of hidden states"), std::string::npos);
+  const ChatAnswer a = answer(session), again = answer(session);
+  EXPECT_GT(a.new_tokens, 0);
+  EXPECT_EQ(a.message.content, again.message.content);
+  EXPECT_GT(again.cached_tokens, 0);
+}
+
 TEST_F(Chat, RefusesWhatTheTemplateDoesNotHave) {
   const ChatTemplate plain("{{ messages[-1].content }}", "t", Json::object());
   const auto open = [&](ChatAbilities abilities) {

@@ -117,6 +117,9 @@ TEST_F(Adapters, WhatDoesNotFitSaysWhatToDo) {
   };
   error("gpt2/model", {"--adapter", golden("adapters/llama")}, "give that model, or an adapter");
   error("llama/model", {"--adapter", golden("llama/model")}, "adapter_config.json");
+  error("llama/model", {"--adapter", file("nowhere")},
+        "nowhere] the folder does not exist; give the folder of an adapter, as PEFT saves it");
+  error("llama/model", {"--adapter", golden("llama/model/config.json")}, "is not a folder");
   error("llama/model", {"--adapter", golden("adapters/llama"), "--grads"}, "leave out --grads");
   const std::string vectors = golden("steering/llama/vectors.gguf");
   error("llama/model", {"--steering-layers", "1"}, "has no effect without --steering");

@@ -125,6 +125,105 @@ TEST_F(GenerateCommand, OptionsWithoutEffectAreRefused) {
   }
 }
 
+// Beams and contrastive search draw nothing, one text has no groups.
+TEST_F(GenerateCommand, OptionsOfOtherWaysToSearchAreRefused) {
+  const fs::path llama = model("llama");
+  const auto refused = [&](const std::vector<std::string>& options, const std::string& why) {
+    std::vector<std::string> line = {"generate", llama.string(), "--input",
+                                     folder_.write("in.json", R"({"input_ids": [1, 2]})").string()};
+    line.insert(line.end(), options.begin(), options.end());
+    const CommandResult r = run_lathe(line);
+    EXPECT_NE(r.code, 0) << options[0];
+    EXPECT_NE(r.err.find(why), std::string::npos) << why << "\n" << r.err;
+  };
+  const std::vector<std::vector<std::string>> draws = {
+      {"--temperature", "0.7"},  {"--top-p", "0.5"},  {"--min-p", "0.1"},    {"--seed", "3"},
+      {"--dynatemp-range", "1"}, {"--mirostat", "2"}, {"--top-n-sigma", "1"}};
+  for (std::vector<std::string> draw : draws) {
+    std::vector<std::string> other = draw;
+    draw.insert(draw.end(), {"--num-beams", "2"});
+    refused(draw, "[" + draw[0] + "] has no effect on beam search (--num-beams), which draws");
+    other.insert(other.end(), {"--penalty-alpha", "0.5", "--top-k", "3"});
+    refused(other, "[" + draw[0] + "] has no effect on contrastive search (--penalty-alpha)");
+  }
+  refused({"--num-beams", "2", "--top-k", "4"}, "[--top-k] has no effect on beam search");
+  for (const auto& of_beams : std::vector<std::vector<std::string>>{{"--num-beam-groups", "2"},
+                                                                    {"--length-penalty", "2"},
+                                                                    {"--diversity-penalty", "1"},
+                                                                    {"--early-stopping"}})
+    refused(of_beams, "[" + of_beams[0] + "] has no effect without beams; set --num-beams");
+  refused({"--eos-token-id", "29"}, "[--eos-token-id] 29 is outside the vocabulary of 29");
+  // Told once where, not twice.
+  refused({"--num-beams", "4", "--num-beam-groups", "3"},
+          "[num_beams] 4 beams cannot be parted into 3 equal groups");
+}
+
+// How the folder would draw is left out, as transformers does it.
+TEST_F(GenerateCommand, ASearchLeavesTheFoldersDrawsOut) {
+  const fs::path llama = model("llama");
+  const auto run = [&](const std::vector<std::string>& options) {
+    return generate(llama, "[1, 2, 3]", options);
+  };
+  const std::vector<std::string> beams = {"--num-beams", "3", "--max-new-tokens", "6"},
+                                 contrast = {"--penalty-alpha",  "0.6", "--top-k", "3",
+                                             "--max-new-tokens", "6"};
+  const CommandResult of_beams = run(beams), of_contrast = run(contrast);
+  EXPECT_EQ(of_beams.code + of_contrast.code, 0) << of_beams.err << of_contrast.err;
+  write_json_file(llama / "generation_config.json",
+                  {{"do_sample", true}, {"temperature", 0.6}, {"top_p", 0.9}, {"top_k", 3}});
+  EXPECT_EQ(run(beams).out, of_beams.out);
+  EXPECT_EQ(run(contrast).out, of_contrast.out);
+  EXPECT_EQ(run({"--penalty-alpha", "0.6", "--max-new-tokens", "6"}).out, of_contrast.out);
+}
+
+TEST_F(GenerateCommand, StreamsBeyondThePositions) {
+  const fs::path llama = model("llama");
+  const std::vector<std::string> far = {"--max-new-tokens", "300", "--ignore-eos"};
+  const auto with = [&](const std::vector<std::string>& options) {
+    std::vector<std::string> all = far;
+    all.insert(all.end(), options.begin(), options.end());
+    return all;
+  };
+  const CommandResult r =
+      generate(llama, "[1, 2, 3], [4, 5]", with({"--stream-window", "6", "--stream-sinks", "2"}));
+  EXPECT_EQ(ids_of(r).size(), 300u) << r.err;
+  // One that is never full is none.
+  EXPECT_EQ(generate(llama, "[1, 2, 3]", with({"--stream-window", "400"})).out,
+            generate(llama, "[1, 2, 3]", far).out);
+  const auto refused = [&](const fs::path& path, const std::vector<std::string>& options,
+                           const std::string& why) {
+    const CommandResult wrong = generate(path, "[1, 2]", options);
+    EXPECT_NE(wrong.code, 0);
+    EXPECT_NE(wrong.err.find(why), std::string::npos) << wrong.err;
+  };
+  refused(llama, {"--stream-sinks", "2"}, "[--stream-sinks] has no effect without --stream-window");
+  refused(model("gpt2"), {"--stream-window", "6"},
+          "[stream_window] this model cannot stream a text: its positions (\"learned\")");
+  refused(model("t5"), {"--stream-window", "6"}, "an encoder reads the whole text at once");
+  refused(model("mistral"), {"--stream-window", "6"}, "has a window or a pattern of its own");
+  refused(llama, {"--stream-window", "6", "--speculate", "lookup"},
+          "[stream_window] a text that is streamed takes no guesses");
+  refused(llama, {"--stream-window", "6", "--context-shift", "12"}, "use one of them");
+}
+
+TEST_F(GenerateCommand, ContrastiveSearchIsRefusedWithAdvice) {
+  const auto refused = [&](const std::vector<std::string>& options, const std::string& why) {
+    const CommandResult r = generate(model("llama"), "[1, 2]", options);
+    EXPECT_NE(r.code, 0);
+    EXPECT_NE(r.err.find(why), std::string::npos) << r.err;
+  };
+  refused({"--penalty-alpha", "0.6"},
+          "[top_k] contrastive search (penalty_alpha) chooses among the 0 most likely tokens; set "
+          "it to 2 or more");
+  refused({"--penalty-alpha", "0.6", "--top-k", "1"}, "among the 1 most likely");
+  refused({"--penalty-alpha", "0.6", "--top-k", "3", "--num-beams", "2"},
+          "[penalty_alpha] cannot be combined with beams");
+  refused({"--penalty-alpha", "0.6", "--top-k", "3", "--speculate", "lookup"},
+          "[speculate] guesses cannot be checked");
+  refused({"--penalty-alpha", "0.6", "--top-k", "3", "--context-shift", "16"},
+          "[context_shift] cannot be combined with penalty_alpha");
+}
+
 TEST_F(GenerateCommand, ADrafterThatCannotBeIsRefusedWithAdvice) {
   const auto refused = [&](const std::vector<std::string>& options, const std::string& why) {
     const CommandResult r = generate(model("llama"), "[1, 2]", options);

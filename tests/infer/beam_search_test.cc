@@ -245,7 +245,7 @@ TEST(BeamSearch, IsRefusedWithAReason) {
   EXPECT_EQ(refused([](Request& r) { r.sampling.num_beams = 5; }), "num_beams");
   EXPECT_EQ(refused([](Request& r) { r.choices = 4, r.sampling.num_beams = 3; }), "choices");
   EXPECT_EQ(refused([](Request& r) { r.logprobs = 1; }), "logprobs");
-  EXPECT_EQ(refused([](Request& r) { r.sampling.num_beam_groups = 7; }), "sampler");
+  EXPECT_EQ(refused([](Request& r) { r.sampling.num_beam_groups = 7; }), "num_beams");
   EXPECT_EQ(refused([](Request& r) {
               r.sampling.num_beams = 4;
               r.sampling.max_new_tokens = 40;

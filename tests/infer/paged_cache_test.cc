@@ -74,7 +74,7 @@ class Texts {
                  std::optional<DType> cache_precision = {})
       : model_(model),
         cache_(
-            planned_groups(model, {.cache_precision = cache_precision}),
+            groups_of(model, {.cache_precision = cache_precision}),
             {.block_size = 4, .blocks = std::vector<int64_t>(cache_groups(model).size(), blocks)}) {
   }
 
@@ -101,6 +101,30 @@ class Texts {
   const Transformer& model_;
   PagedCache cache_;
 };
+
+// A step that fails between its forks and their sequences leaves nothing behind.
+TEST(PagedCache, AForkThatNobodyTakesIsClosed) {
+  const auto model = make_model(tiny_config(), DType::kF32, Device::kCpu);
+  Texts texts(*model, 8);
+  PagedCache& cache = texts.cache();
+  const PagedCache::Id one = cache.open();
+  texts.append(one, {1, 2, 3, 4, 5, 6});
+  PagedCache::Id taken = 0;
+  try {
+    std::vector<PagedCache::Fork> forks;
+    forks.emplace_back(cache, one);
+    forks.emplace_back(cache, one);  // moves the first
+    taken = forks[0].take();
+    EXPECT_EQ(cache.sequences(), 3);
+    throw std::runtime_error("in the middle");
+  } catch (const std::runtime_error&) {
+  }
+  EXPECT_EQ(cache.sequences(), 2);
+  cache.close(one);
+  EXPECT_EQ(cache.pool(0).held(), 2);
+  cache.close(taken);
+  EXPECT_EQ(cache.pool(0).held(), 0);
+}
 
 void expect_samples_to_part(std::optional<DType> cache_precision) {
   const auto model = make_model(tiny_config(), DType::kF32, Device::kCpu);
@@ -160,8 +184,8 @@ TEST(PagedCache, SaysWhenThereIsNoRoom) {
   const auto model = make_model(tiny_config(), DType::kF32, Device::kCpu);
   Texts texts(*model, 3);
   PagedCache& cache = texts.cache();
-  EXPECT_TRUE(cache.fits(12, 12));
-  EXPECT_FALSE(cache.fits(13, 13));
+  EXPECT_TRUE(cache.fits({.length = 12, .most = 12}));
+  EXPECT_FALSE(cache.fits({.length = 13, .most = 13}));
   const PagedCache::Id one = cache.open(), two = cache.open();
   EXPECT_FALSE(texts.append(one, {1, 2, 3, 4, 5}).empty());
   EXPECT_TRUE(texts.append(two, {1, 2, 3, 4, 5}).empty());

@@ -117,6 +117,7 @@ struct AttentionLayout {
 struct AttentionOptions {
   AttentionSpec spec;
   bool segments = false, prefix = false;
+  bool sink_query = false;
   int64_t distances = 0;   // R; 0 for none
   int64_t key_biases = 0;  // at least every number of keys; 0 for none
   bool sink_logits = false;
@@ -188,6 +189,8 @@ inline AttentionOptions random_options(const Draw& draw, const AttentionSizes& z
   o.sink_logits = draw.maybe("sink_logits");
   o.shaw_keys = draw.of<int64_t>("shaw_keys", {0, 0, 1, 5, 33});
   o.shaw_values = draw.of<int64_t>("shaw_values", {0, 0, 5, 19});
+  o.sink_query = spec.sink_tokens > 0 && spec.window > 0 && o.shaw_keys + o.shaw_values == 0 &&
+                 draw.of("sink_query", {false, true});
   return o;
 }
 
@@ -232,6 +235,7 @@ inline std::string name_of(const AttentionOptions& o, const AttentionSizes& z) {
   add(o.spec.pattern.kind == BlockPattern::Kind::kFixed, "fixed");
   add(o.spec.softcap > 0, "cap");
   add(o.spec.dropout > 0, "dropout");
+  add(o.sink_query, "sink_query");
   add(o.segments, "segments");
   add(o.prefix, "prefix");
   add(o.distances > 0, fmt::format("distances{}", o.distances));

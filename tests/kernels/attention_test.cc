@@ -23,6 +23,7 @@ enum : size_t {
   kBlocks,
   kKeyScales,
   kValueScales,
+  kSinkQuery,
   kFirstTable,
   kOut = kFirstTable + kTables,
   kLse,
@@ -77,7 +78,8 @@ std::vector<Spec> operands_of(const AttentionSizes& z, const AttentionOptions& o
                                 indices({z.batch() + 1}, layout.first_key),
                                 indices({z.batch(), layout.blocks_each()}, layout.blocks),
                                 scales({layout.key_rows(), z.kv_heads}),
-                                scales({layout.key_rows(), z.kv_heads})};
+                                scales({layout.key_rows(), z.kv_heads}),
+                                {q}};
   const auto add_tables = [&](Role role) {
     table_shapes(o, z).for_each([&](const std::optional<Shape>& shape) {
       operands.push_back({shape.value_or(Shape{1}), role, Kind::kFloat});
@@ -110,6 +112,7 @@ AttentionSpec spec_of(const AttentionSizes& z, const AttentionOptions& o, const 
   if (o.prefix) spec.prefix = v[kPrefix];
   if (v[kK].dtype == DType::kI8)
     spec.key_scales = v[kKeyScales], spec.value_scales = v[kValueScales];
+  if (o.sink_query) spec.sink_query = v[kSinkQuery];
   spec.tables = tables_from(kFirstTable, z, o, v);
   return spec;
 }
@@ -132,6 +135,7 @@ Case forward_of(const std::string& name, const AttentionSizes& z, const Attentio
 std::vector<Case> cases_of(const std::string& name, const AttentionSizes& z,
                            const AttentionOptions& o) {
   const Case forward = forward_of(name, z, o);
+  if (o.sink_query) return {forward};  // it has no gradient
   const Case backward{name + "_backward",
                       forward.operands,
                       [z, o](const Kernels& k, const Views& v) {
@@ -174,6 +178,11 @@ std::vector<Case> single_cases() {
       {"window1", {.spec = {.scale = 0.3f, .window = 1}}},
       {"window5_full", {.spec = {.scale = 0.3f, .causal = false, .window = 5}}},
       {"window_sinks", {.spec = {.scale = 0.3f, .window = 5, .sink_tokens = 2}}},
+      {"streamed", {.spec = {.scale = 0.3f, .window = 5, .sink_tokens = 2}, .sink_query = true}},
+      {"streamed_far", with([](AttentionOptions& o) {
+         o.spec.window = 3, o.spec.sink_tokens = 70, o.sink_query = true;
+         o.distances = 150, o.spec.distance_offset = 149;
+       })},
       {"strided",
        {.spec = {.scale = 0.3f, .pattern = {.kind = Pattern::kStrided, .block = 16, .stride = 3}}}},
       {"fixed",

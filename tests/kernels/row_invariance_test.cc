@@ -67,6 +67,7 @@ class Stretches {
         z_(size_of_one(draw_)),
         o_(options(draw_, z_)),
         q_(random_tensor({z_.queries(), z_.heads, z_.depth}, "q", dtype)),
+        sink_query_(random_tensor(q_.shape(), "sink_query", dtype)),
         k_(random_tensor({z_.queries(), z_.kv_heads, z_.depth}, "k", dtype)),
         v_(random_tensor({z_.queries(), z_.kv_heads, z_.value_depth}, "v", dtype)),
         tables_(table_shapes(o_, z_).map([&](const auto& shape) {
@@ -96,6 +97,8 @@ class Stretches {
     if (o_.segments) spec.query_segments = query_segments, spec.key_segments = segments_;
     if (o_.prefix) spec.prefix = prefix;
     spec.key_scales = k_scales_.view(), spec.value_scales = v_scales_.view();
+    const Tensor sink_query = sink_query_.narrow(0, begin, end - begin);
+    if (o_.sink_query) spec.sink_query = sink_query;
     const DType dtype = q_.dtype();
     const Tensor out = spoiled({end - begin, z_.heads, z_.value_depth}, dtype),
                  lse = spoiled({z_.heads, end - begin}, wide(dtype));
@@ -146,7 +149,7 @@ class Stretches {
     x = codes;
   }
 
-  Tensor q_, k_, v_, k_scales_, v_scales_;
+  Tensor q_, sink_query_, k_, v_, k_scales_, v_scales_;
   AttentionTables<Tensor> tables_;
   Tensor segments_;
 };

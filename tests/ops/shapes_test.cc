@@ -242,6 +242,24 @@ std::vector<Refusal> attention_mask_refusals() {
                        {.segments = {i32({0, 0}, {2}), {}}});
        },
        "[attention] segments of the queries without those of the keys"},
+      {"attention_sink_query",
+       [] {
+         attend({.sink_query = f32({2, 2, 3})}, {.window = 2, .sink_tokens = 1});
+       },
+       "[attention] queries of sink tokens has shape [2, 2, 3], expected [2, 2, 4]"},
+      {"attention_sink_query_without_window",
+       [] {
+         attend({.sink_query = f32({2, 2, 4})}, {.sink_tokens = 1});
+       },
+       "[attention] queries of sink tokens need a causal window with sink tokens, and can be "
+       "combined neither with Shaw's tables nor with a backward pass"},
+      {"attention_sink_query_shaw",
+       [] {
+         attend({.shaw_keys = Var(f32({3, 4})), .sink_query = f32({2, 2, 4})},
+                {.window = 2, .sink_tokens = 1});
+       },
+       "[attention] queries of sink tokens need a causal window with sink tokens, and can be "
+       "combined neither with Shaw's tables nor with a backward pass"},
       {"attention_prefix",
        [] {
          attend({.prefix = i32({0, 0}, {2})});

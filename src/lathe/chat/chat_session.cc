@@ -18,12 +18,17 @@ double seconds_between(Clock::time_point a, Clock::time_point b) {
 
 bool is_from(const Json& message, std::string_view role) { return message["role"] == role; }
 
-EngineOptions options_for(const Transformer& model, int64_t beams, const ChatMemory& memory,
-                          const Speculation& s) {
-  EngineOptions o{.max_sequences = beams, .draft_tokens = s.draft_tokens};
-  const int64_t context = memory.context;
+EngineOptions options_for(const Transformer& model, const GenerationConfig& config,
+                          const ChatMemory& memory, const Speculation& s,
+                          const std::optional<Streaming>& streaming) {
+  const int64_t texts = config.open_texts(), context = memory.context;
+  EngineOptions o{.max_sequences = texts, .draft_tokens = s.draft_tokens, .streaming = streaming};
   o.cache_tokens =
-      beams * (std::min(context, model.longest_text().value_or(context)) + 2 * o.block_size);
+      texts * (std::min(context, model.longest_text().value_or(context)) + 2 * o.block_size);
+  if (streaming)
+    o.cache_tokens =
+        texts * (streaming->sinks + streaming->window + o.token_budget + 4 * kernels::kKeyTile);
+  if (config.contrastive()) o.state_tokens = o.cache_tokens;
   o.cache_precision = memory.cache_precision;
   return o;
 }
@@ -90,8 +95,9 @@ ChatSession::ChatSession(const Transformer& model, const Tokenizer& tokenizer,
     : tokenizer_(tokenizer),
       template_(chat_template),
       config_(std::move(config)),
-      engine_(model, options_for(model, config_.num_beams, memory, speculation),
-              speculation.drafter(options_for(model, config_.num_beams, memory, speculation))),
+      engine_(model, options_for(model, config_, memory, speculation, abilities.streaming),
+              speculation.drafter(
+                  options_for(model, config_, memory, speculation, abilities.streaming))),
       adapters_(engine_.load_adapters(adaptation.loras)),
       steering_(adaptation.steering),
       abilities_(std::move(abilities)),
@@ -124,7 +130,7 @@ Request ChatSession::request_for(const Conversation& conversation) {
   const std::string text = template_.text(
       {{"messages", messages}, {"tools", abilities_.tools}, {"add_generation_prompt", true}});
   Request request{.prompt = tokenizer_.encode(text), .sampling = config_};
-  const bool may_bound = config_.num_beams == 1 || abilities_.thinking_budget;
+  const bool may_bound = !config_.searches() || abilities_.thinking_budget;
   if (thinking_ && may_bound)
     request.thinking = thinking_->in(request.prompt, abilities_.thinking_budget);
   const bool after_tool = !messages.empty() && is_from(messages.back(), "tool");
@@ -133,11 +139,11 @@ Request ChatSession::request_for(const Conversation& conversation) {
   request.adapters = adapters_;
   request.steering = steering_;
   const int64_t room = engine_.room().new_tokens(std::ssize(request.prompt));
-  const int64_t held = engine_.options().cache_tokens / config_.num_beams -
+  const int64_t held = engine_.options().cache_tokens / config_.open_texts() -
                        std::ssize(request.prompt) - 2 * engine_.options().block_size;
+  const int64_t most = engine_.options().streaming ? room : std::min(room, held);
   // Where there is no room at all, the engine says why.
-  request.sampling.max_new_tokens =
-      std::max<int64_t>(1, std::min({config_.max_new_tokens, room, held}));
+  request.sampling.max_new_tokens = std::max<int64_t>(1, std::min(config_.max_new_tokens, most));
   return request;
 }
 

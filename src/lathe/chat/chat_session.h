@@ -55,6 +55,7 @@ struct ChatAbilities {
   nlohmann::ordered_json tools = nullptr;  // OpenAI's list, or null
   ToolChoice tool_choice = {};
   std::optional<int64_t> thinking_budget = {};  // tokens
+  std::optional<Streaming> streaming = {};      // of conversations, as in EngineOptions
 };
 
 // The memory of a chat.
@@ -69,7 +70,8 @@ enum class ChatWish : uint8_t { kGoOn, kThinkNoMore, kStop };
 // Used by one thread. Everything given must outlive it.
 class ChatSession {
  public:
-  // The cache holds fewer tokens where the model's positions allow fewer. Errors:
+  // The cache holds fewer tokens where the model's positions allow fewer; a conversation that is
+  // streamed may be longer. Errors:
   // kData, kConfig and kUsage for abilities that the template or the model does not have.
   ChatSession(const Transformer& model, const Tokenizer& tokenizer,
               const ChatTemplate& chat_template, GenerationConfig config, const ChatMemory& memory,

@@ -24,10 +24,10 @@ class NotingCache : public AttentionCache {
     CachedRows kept{layer, row_of(k), Shape(), v.defined(), k.dtype(), {}};
     if (v.defined()) kept.v = row_of(v);
     const auto group = std::ranges::find_if(groups, [&](const CacheGroup& g) {
-      return g.kind == layer.kind && g.reach == layer.reach;
+      return g.kind == layer.kind && g.reach == layer.reach && g.sinks == layer.sinks;
     });
     if (group == groups.end())
-      groups.push_back({layer.kind, layer.reach, {kept}});
+      groups.push_back({layer.kind, layer.reach, layer.sinks, {kept}});
     else
       group->layers.push_back(kept);
   }
@@ -38,6 +38,17 @@ class NotingCache : public AttentionCache {
  private:
   ops::KeyValues last_;
 };
+
+// What the head reads of one token, computed through `cache`.
+Tensor state_of_one(const Transformer& model, AttentionCache& cache,
+                    const std::optional<Streaming>& streaming = {}) {
+  ModelPass pass(model, {.cache = &cache, .streaming = streaming});
+  const Body body = model.config().body_traits();
+  ModelInputs inputs{.rows = Rows::of(IdRows{{0}})};
+  if (body.encoder) inputs.text = Rows::of(IdRows{{0}});
+  if (body.prefix) inputs.rows.prefix = Tensor::of<int32_t>(std::vector<int32_t>{1}, {1});
+  return pass.hidden(inputs).value;
+}
 
 }  // namespace
 
@@ -83,15 +94,19 @@ std::string CacheGroup::types() const {
   return join(names, " and ");
 }
 
-std::vector<CacheGroup> cache_groups(const Transformer& model) {
+std::vector<CacheGroup> cache_groups(const Transformer& model,
+                                     const std::optional<Streaming>& streaming) {
   NotingCache cache;
-  ModelPass pass(model, {.cache = &cache});
-  const Body body = model.config().body_traits();
-  ModelInputs inputs{.rows = Rows::of(IdRows{{0}})};
-  if (body.encoder) inputs.text = Rows::of(IdRows{{0}});
-  if (body.prefix) inputs.rows.prefix = Tensor::of<int32_t>(std::vector<int32_t>{1}, {1});
-  pass.hidden(inputs);
+  state_of_one(model, cache, streaming);
   return std::move(cache.groups);
+}
+
+CacheGroup state_group(const Transformer& model) {
+  NotingCache unused;
+  CachedRows row;
+  row.layer.kind = CacheLayer::Kind::kState;
+  row.k = Shape{state_of_one(model, unused).size(1)};
+  return {.kind = row.layer.kind, .layers = {row}};
 }
 
 std::vector<CacheGroup> mtp_cache_groups(const Transformer& model, int64_t depth) {

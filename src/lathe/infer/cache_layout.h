@@ -29,21 +29,36 @@ struct CachedRows {
   int64_t bytes() const;
 };
 
-// Layers that need the same tokens of a sequence, and so share its block table: those of one kind
-// and reach.
+// Layers that need the same tokens of a sequence, and so share its block table: those of one kind,
+// reach and number of sinks.
 struct CacheGroup {
   CacheLayer::Kind kind = CacheLayer::Kind::kSelf;
   int64_t reach = CacheLayer::kAll;
+  int64_t sinks = 0;
   std::vector<CachedRows> layers;
 
-  bool of_text() const { return kind == CacheLayer::Kind::kCross; }  // of the encoder's text
+  bool of_text() const { return kind == CacheLayer::Kind::kCross; }    // of the encoder's text
+  bool of_states() const { return kind == CacheLayer::Kind::kState; }  // of what the head reads
   int64_t bytes_per_token() const;
   std::string types() const;  // in which its layers keep their rows: "int8", "int8 and fp32"
+  // Whether each sequence holds only so many tokens, however long it is.
+  bool bounded() const { return !of_text() && reach != CacheLayer::kAll; }
+  // The tokens at the beginning that are never given back: sinks, in whole tiles of keys, since
+  // kernels read these.
+  int64_t kept_first() const {
+    const int64_t tile = kernels::kKeyTile;
+    return bounded() ? (sinks + tile - 1) / tile * tile : 0;
+  }
 };
 
-// Groups in the order of their first layers. Throws what the model's forward pass throws.
-std::vector<CacheGroup> cache_groups(const Transformer& model);
-// The same of its module number `depth`, from 1, for multi-token prediction (model/mtp.h).
+// Groups in the order of their first layers, of texts that are streamed or not. Throws what the
+// model's forward pass throws.
+std::vector<CacheGroup> cache_groups(const Transformer& model,
+                                     const std::optional<Streaming>& streaming = {});
+// The group of the states that the head reads, f32 [C] of a token, for sequences that keep them
+// (PagedCache::open).
+CacheGroup state_group(const Transformer& model);
+// The same as cache_groups() of its module number `depth`, from 1, for multi-token prediction (model/mtp.h).
 std::vector<CacheGroup> mtp_cache_groups(const Transformer& model, int64_t depth);
 // The groups with keys and values kept as `precision` (f32, bf16 or int8); all else keeps its type.
 // Errors kConfig where that has no meaning: for a type with more digits than the layers write, and

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "lathe/base/strings.h"
+#include "lathe/model/layer_masks.h"
 
 namespace lathe {
 namespace {
@@ -27,6 +28,41 @@ std::string why_prefixes_are_not_shared(const Transformer& model) {
   return {};
 }
 
+std::string why_not_streamed(const Transformer& model) {
+  constexpr const char* kShift = "use --context-shift, which reads a shorter text again";
+  const ModelConfig& c = model.config();
+  const Body body = c.body_traits();
+  if (body.encoder) return "an encoder reads the whole text at once; give it a shorter text";
+  if (body.prefix)
+    return "the tokens of a prefix see each other at any distance; give it a shorter text";
+  if (tokens_compete(c))
+    return "the tokens of a pass compete for experts, so that a text cannot be cut into passes; "
+           "give it a shorter text";
+  for (int64_t layer = 0; layer < c.num_hidden_layers; ++layer) {
+    const auto mask = mask_of(c, layer);
+    if (mask.window > 0 || mask.pattern.kind != kernels::BlockPattern::Kind::kNone)
+      return fmt::format(
+          "layer {} has a window or a pattern of its own; its texts may be of any "
+          "length as they are",
+          layer);
+  }
+  if (!model.follows_distances())
+    return fmt::format(
+        "its positions (\"{}\") are more than distances between tokens, so that none "
+        "can be left out; {}",
+        c.position.kind, kShift);
+  if (moves_tokens(model))
+    return fmt::format("its rotary scaling follows the length of the text; {}", kShift);
+  return {};
+}
+
+std::vector<CacheGroup> groups_of(const Transformer& model, const EngineOptions& options) {
+  std::vector<CacheGroup> groups = cache_groups(model, options.streaming);
+  if (options.cache_precision) groups = kept_as(std::move(groups), *options.cache_precision);
+  if (options.state_tokens > 0) groups.push_back(state_group(model));
+  return groups;
+}
+
 CachePlan plan_cache(const std::vector<CacheGroup>& groups, const EngineOptions& o) {
   CachePlan plan{.block_size = o.block_size, .blocks = {}, .commit = o.commit_memory};
   const int64_t all = blocks_of(o.cache_tokens, o.block_size);
@@ -35,9 +71,13 @@ CachePlan plan_cache(const std::vector<CacheGroup>& groups, const EngineOptions&
       plan.blocks.push_back(blocks_of(o.text_tokens, o.block_size));
       continue;
     }
+    if (group.of_states()) {
+      plan.blocks.push_back(blocks_of(o.state_tokens, o.block_size));
+      continue;
+    }
     int64_t blocks = all;
     if (group.reach < o.cache_tokens) {
-      const int64_t each = group.reach + kernels::kKeyTile + 3 * o.block_size;
+      const int64_t each = group.reach + group.kept_first() + kernels::kKeyTile + 4 * o.block_size;
       blocks = std::min(all, blocks_of(o.max_sequences * each + o.token_budget, o.block_size));
     }
     plan.blocks.push_back(blocks);
@@ -45,14 +85,9 @@ CachePlan plan_cache(const std::vector<CacheGroup>& groups, const EngineOptions&
   return plan;
 }
 
-std::vector<CacheGroup> planned_groups(const Transformer& model, const EngineOptions& options) {
-  auto groups = cache_groups(model);
-  return options.cache_precision ? kept_as(std::move(groups), *options.cache_precision) : groups;
-}
-
 CacheKept cache_kept(const Transformer& model, std::optional<DType> cache_precision) {
   CacheKept all;
-  for (const CacheGroup& group : planned_groups(model, {.cache_precision = cache_precision})) {
+  for (const CacheGroup& group : groups_of(model, {.cache_precision = cache_precision})) {
     all.types += (all.types.empty() ? "" : "; ") + group.types();
     all.bytes_per_token += group.bytes_per_token();
   }
@@ -60,7 +95,7 @@ CacheKept cache_kept(const Transformer& model, std::optional<DType> cache_precis
 }
 
 PagedCache make_cache(const Transformer& model, const EngineOptions& options) {
-  const auto groups = planned_groups(model, options);
+  const auto groups = groups_of(model, options);
   return PagedCache(groups, plan_cache(groups, options));
 }
 
@@ -72,7 +107,7 @@ int64_t bytes_of(const std::vector<CacheGroup>& groups, const CachePlan& plan) {
 }
 
 int64_t cache_tokens_in(int64_t bytes, const Transformer& model, EngineOptions options) {
-  const auto groups = planned_groups(model, options);
+  const auto groups = groups_of(model, options);
   int64_t low = 0, high = int64_t{1} << 40;  // low fits, high does not
   while (high - low > 1) {
     const int64_t middle = options.cache_tokens = low + (high - low) / 2;
@@ -86,13 +121,20 @@ std::string describe(const std::vector<CacheGroup>& groups, const CachePlan& pla
   for (size_t g = 0; g < groups.size(); ++g) {
     const CacheGroup& group = groups[g];
     const int64_t bytes = plan.blocks[g] * plan.block_size * group.bytes_per_token();
-    text += fmt::format("{}{} blocks of {} tokens in {} layers{} as {}, {}", g > 0 ? "; " : "",
-                        plan.blocks[g], plan.block_size, group.layers.size(),
-                        group.of_text() ? " of the encoder's text"
-                        : group.reach == CacheLayer::kAll
-                            ? ""
-                            : fmt::format(" that reach {} back", group.reach),
-                        group.types(), human_bytes(static_cast<double>(bytes)));
+    const std::string of =
+        group.of_states()
+            ? " of hidden states"
+            : fmt::format(" in {} layers{}", group.layers.size(),
+                          group.of_text() ? " of the encoder's text"
+                          : group.reach == CacheLayer::kAll
+                              ? ""
+                              : fmt::format(" that reach {} back{}", group.reach,
+                                            group.sinks == 0 ? ""
+                                                             : fmt::format(", and to the first {}",
+                                                                           group.sinks)));
+    text += fmt::format("{}{} blocks of {} tokens{} as {}, {}", g > 0 ? "; " : "", plan.blocks[g],
+                        plan.block_size, of, group.types(),
+                        human_bytes(static_cast<double>(bytes)));
   }
   return text;
 }

@@ -12,6 +12,7 @@ struct EngineOptions {
   int64_t block_size = 16;         // tokens in a block of the cache
   int64_t cache_tokens = 1 << 15;  // that the cache holds, of all sequences and kept prefixes
   int64_t text_tokens = 1 << 13;   // the same of encoders' texts
+  int64_t state_tokens = 0;        // the same of hidden states; 0: no contrastive search
   int64_t token_budget = 512;      // tokens of a pass
   int64_t max_sequences = 32;      // that run at once
   int64_t max_queue = 1024;        // requests that wait
@@ -20,6 +21,9 @@ struct EngineOptions {
   // In which keys and values are kept: f32, bf16 or int8; by default as they are computed. The cache
   // of a drafter is not meant.
   std::optional<DType> cache_precision = {};
+  // All texts are streamed (nn/streaming.h): each holds a bounded number of tokens and may go on
+  // without end; a prompt longer than the window is streamed, too.
+  std::optional<Streaming> streaming = {};
 };
 
 // Whether the tokens of a pass compete for experts (a capacity, expert choice), so that a token's
@@ -35,11 +39,15 @@ bool moves_tokens(const Transformer& model);
 //   * where the tokens of a pass compete for experts (a capacity, expert choice).
 std::string why_prefixes_are_not_shared(const Transformer& model);
 
+// The groups of an engine with these options. Errors: those of kept_as().
+std::vector<CacheGroup> groups_of(const Transformer& model, const EngineOptions& options);
+// Why texts cannot be streamed by this model, and what to do instead; empty if they can be. It needs a
+// decoder that sees all earlier tokens, and positions of which only distances matter.
+std::string why_not_streamed(const Transformer& model);
+
 // How the blocks of the cache are shared out: groups of layers that read everything get room for
 // cache_tokens, those that read a window as much of it as max_sequences can hold.
 CachePlan plan_cache(const std::vector<CacheGroup>& groups, const EngineOptions& options);
-// The groups of the model with the precision that the options ask for. Errors: those of kept_as().
-std::vector<CacheGroup> planned_groups(const Transformer& model, const EngineOptions& options);
 // How a cache of the model keeps what it keeps of a token, in all layers.
 struct CacheKept {
   std::string types;  // "int8"; "int8; int8 and fp32" of two groups

@@ -16,6 +16,15 @@ int32_t decoder_start(const ModelConfig& c) {
   return static_cast<int32_t>(*id);
 }
 
+void check_streaming(const Transformer& model, const Streaming& s) {
+  require(s.window >= 1 && s.sinks >= 0, ErrorKind::kConfig, "stream_window",
+          "a window of {} tokens behind the first {}, expected at least 1 behind at least 0",
+          s.window, s.sinks);
+  const std::string why = why_not_streamed(model);
+  require(why.empty(), ErrorKind::kData, "stream_window", "this model cannot stream a text: {}",
+          why);
+}
+
 const EngineOptions& checked(const Transformer& model, const EngineOptions& o) {
   require(model.config().body_traits().causal, ErrorKind::kData, "generate",
           "body \"{}\" predicts hidden tokens in place and cannot continue a text",
@@ -28,6 +37,7 @@ const EngineOptions& checked(const Transformer& model, const EngineOptions& o) {
                                    {"max_queue", o.max_queue}})
     require(value > 0, ErrorKind::kConfig, key, "{}, expected at least 1", value);
   if (model.config().body_traits().encoder) decoder_start(model.config());
+  if (o.streaming) check_streaming(model, *o.streaming);
   return o;
 }
 
@@ -48,6 +58,8 @@ Engine::Engine(const Transformer& model, const EngineOptions& options,
   require(!drafter_ || !whole_passes_, ErrorKind::kData, "speculation",
           "guesses would compete for experts with the tokens of this model (a capacity, expert "
           "choice) and change them; generate without speculation");
+  require(!drafter_ || !options_.streaming, ErrorKind::kConfig, "stream_window",
+          "a text that is streamed takes no guesses; leave out the window, or the speculation");
   update_statistics();
 }
 
@@ -157,7 +169,7 @@ void Engine::fail_all(const std::vector<Scheduler::Share>& shares,
 
 void Engine::open(Sequence& sequence) {
   Job& job = *sequence.job;
-  sequence.cache = cache_.open(job.root);
+  sequence.cache = cache_.open(job.root, job.request.sampling.contrastive());
   int64_t cached = 0;
   if (shares_prefixes_ && job.request.share_prefix)
     cached = cache_.adopt(*sequence.cache, sequence.text, sequence.size() - 1);
@@ -243,14 +255,20 @@ void require_shared(const Transformer& model) {
 
 }  // namespace
 
+// Of the model and of what its tokens see.
+std::string Engine::prefix_identity() const {
+  const auto& s = options_.streaming;
+  return cache_identity(model_) + (s ? fmt::format("-{}-{}", s->sinks, s->window) : "");
+}
+
 int64_t Engine::save_cache(const std::filesystem::path& path) const {
   require_shared(model_);
-  return save_prefixes(cache_, cache_identity(model_), path);
+  return save_prefixes(cache_, prefix_identity(), path);
 }
 
 int64_t Engine::load_cache(const std::filesystem::path& path) {
   require_shared(model_);
-  return load_prefixes(cache_, cache_identity(model_), model_.config().vocab_size, path);
+  return load_prefixes(cache_, prefix_identity(), model_.config().vocab_size, path);
 }
 
 void Engine::update_statistics() {

@@ -118,9 +118,11 @@ class Engine : private SchedulerHost {
   void preempt(int64_t id) override;
 
   std::optional<Refusal> refuse(const Request& request) const;
-  std::optional<Refusal> refuse_size(int64_t length, int64_t wanted, int64_t beams) const;
+  std::optional<Refusal> refuse_size(const Request& request, int64_t wanted) const;
   std::optional<Refusal> refuse_shift(const Request& request) const;
+  std::optional<Refusal> refuse_search(const Request& request) const;
   std::optional<Refusal> refuse_beams(const Request& request) const;
+  std::optional<Refusal> refuse_contrastive(const Request& request) const;
   std::optional<Refusal> refuse_thinking(const Request& request) const;
   Adaptation adaptation_of(const Request& request) const;
   void group_by_adapters(std::vector<Scheduler::Share>& shares) const;
@@ -146,6 +148,7 @@ class Engine : private SchedulerHost {
   bool look_ahead(Sequence& sequence);
   bool append(Sequence& sequence, int32_t token, std::span<const float> raw);
   bool deliver(const Sequence& sequence, int32_t token, std::span<const float> raw);
+  std::optional<FinishReason> why_it_ends(const Sequence& sequence, bool wanted) const;
   std::optional<Draft> draft_of(Sequence& sequence, int64_t decoding);
   void guess();
   int64_t take_guesses(Sequence& sequence, std::span<const int32_t> guesses);
@@ -161,11 +164,17 @@ class Engine : private SchedulerHost {
                   const std::exception_ptr& error);
   void drop_all(Job& job);
   void drop(int64_t id);
+  // engine_contrast.cc
+  void keep_states(const std::vector<Scheduler::Share>& shares, const Computed& pass);
+  double largest_cosine(const Sequence& sequence) const;
+  void step_contrast(const std::shared_ptr<Job>& job);
+  bool end_contrast(const std::shared_ptr<Job>& job, const Sequence& text);
   Sequence& new_sequence(const std::shared_ptr<Job>& job, int64_t choice);
   Finished ended(const Job& job, int64_t choice) const;
   void tell(const Job& job, const Finished& end);
   void finish(int64_t id, FinishReason reason, std::exception_ptr error = nullptr);
   void fail_all(const std::vector<Scheduler::Share>& shares, const std::exception_ptr& error);
+  std::string prefix_identity() const;
   void update_statistics();
 
   const Transformer& model_;

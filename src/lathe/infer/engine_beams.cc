@@ -1,5 +1,5 @@
 // Beam search in the engine: the beams are sequences that decode together, and a step is taken when
-// the logits of all of them have come.
+// the logits of all of them have come. Other searches (engine_contrast.cc) go on in the same way.
 #include <algorithm>
 
 #include "lathe/base/error.h"
@@ -9,24 +9,10 @@ namespace lathe {
 
 std::optional<Refusal> Engine::refuse_beams(const Request& r) const {
   const int64_t beams = r.sampling.num_beams;
-  if (beams == 1) return std::nullopt;
-  const auto refusal = [](const char* where, std::string message) {
-    return Refusal{Refusal::Reason::kInvalid, where, std::move(message)};
-  };
-  if (whole_passes_)
-    return refusal("num_beams",
-                   "the tokens of this model compete for experts (a capacity, expert choice), so "
-                   "that a beam would depend on the pass it is in; use one beam");
-  if (beams > options_.max_sequences)
-    return refusal("num_beams", fmt::format("{} beams, but at most {} sequences run at once", beams,
-                                            options_.max_sequences));
-  if (r.choices > beams)
-    return refusal("choices", fmt::format("{} answers of {} beams; ask for fewer, or give more "
-                                          "beams",
-                                          r.choices, beams));
-  if (r.logprobs)
-    return refusal("logprobs", "are not reported for beams; leave them out, or use one beam");
-  return std::nullopt;
+  if (r.choices <= beams) return std::nullopt;
+  return Refusal{
+      Refusal::Reason::kInvalid, "choices",
+      fmt::format("{} answers of {} beams; ask for fewer, or give more beams", r.choices, beams)};
 }
 
 void Engine::begin_beams(const std::shared_ptr<Job>& job) {
@@ -37,15 +23,25 @@ void Engine::begin_beams(const std::shared_ptr<Job>& job) {
   scheduler_.add_waiting({.id = id,
                           .priority = request.priority,
                           .client = request.client,
-                          .slots = request.sampling.num_beams});
+                          .slots = request.sampling.open_texts()});
 }
 
 void Engine::take_beam_row(Sequence& sequence, std::span<float> logits) {
   const auto job = sequence.job;
+  Beams& open = *job->beams;
   try {
-    sequence.chooser.score(logits, sequence.new_tokens());
-    job->beams->rows[sequence.id].assign(logits.begin(), logits.end());
-    if (job->beams->rows.size() == job->beams->sequences.size()) step_beams(job);
+    Beams::Row row;
+    if (!open.contrastive())
+      sequence.chooser.score(logits, sequence.new_tokens());
+    else if (!sequence.answer.empty())
+      row.cosine = largest_cosine(sequence);
+    row.logits.assign(logits.begin(), logits.end());
+    open.rows[sequence.id] = std::move(row);
+    if (open.rows.size() < open.sequences.size()) return;
+    if (open.contrastive())
+      step_contrast(job);
+    else
+      step_beams(job);
   } catch (...) {  // of a sampler or the receiver
     if (!job->beams->sequences.empty())
       drop_beams(job, FinishReason::kFailed, std::current_exception());
@@ -55,8 +51,8 @@ void Engine::take_beam_row(Sequence& sequence, std::span<float> logits) {
 void Engine::step_beams(const std::shared_ptr<Job>& job) {
   Beams& beams = *job->beams;
   std::vector<std::span<const float>> rows;
-  for (const int64_t id : beams.sequences) rows.emplace_back(beams.rows.at(id));
-  const auto next = beams.search.step(rows);
+  for (const int64_t id : beams.sequences) rows.emplace_back(beams.rows.at(id).logits);
+  const auto next = beams.beam_search().step(rows);
   beams.rows.clear();
   if (next.empty())
     end_beams(job);
@@ -68,21 +64,22 @@ void Engine::step_beams(const std::shared_ptr<Job>& job) {
 void Engine::become(const std::vector<BeamSearch::Beam>& next, const std::shared_ptr<Job>& job) {
   struct Child {
     std::vector<int32_t> text, answer;
-    PagedCache::Id cache;
+    PagedCache::Fork cache;
     TokenChooser chooser;
   };
   std::vector<int64_t>& ids = job->beams->sequences;
   std::vector<Child> children;
   for (const BeamSearch::Beam& beam : next) {
     const Sequence& parent = *sequences_.at(ids[static_cast<size_t>(beam.parent)]);
-    children.push_back({parent.text, parent.answer, cache_.fork(*parent.cache), parent.chooser});
+    children.push_back(
+        {parent.text, parent.answer, PagedCache::Fork(cache_, *parent.cache), parent.chooser});
     children.back().text.push_back(beam.token);
     children.back().answer.push_back(beam.token);
     children.back().chooser.take(beam.token);
   }
   for (; ids.size() > children.size(); ids.pop_back()) drop(ids.back());
   while (ids.size() < children.size()) {
-    ids.push_back(new_sequence(job, std::ssize(ids)).id);
+    ids.push_back(new_sequence(job, 0).id);
     scheduler_.add_running({.id = ids.back(),
                             .priority = job->request.priority,
                             .client = job->request.client,
@@ -91,7 +88,7 @@ void Engine::become(const std::vector<BeamSearch::Beam>& next, const std::shared
   for (size_t i = 0; i < ids.size(); ++i) {
     Sequence& sequence = *sequences_.at(ids[i]);
     if (sequence.cache) cache_.close(*sequence.cache);
-    sequence.cache = children[i].cache;
+    sequence.cache = children[i].cache.take();
     sequence.text = std::move(children[i].text);
     sequence.answer = std::move(children[i].answer);
     sequence.chooser = std::move(children[i].chooser);
@@ -108,7 +105,7 @@ void Engine::drop(int64_t id) {
 // Hands the answers over, best first.
 void Engine::end_beams(const std::shared_ptr<Job>& job) {
   const Request& request = job->request;
-  const auto answers = job->beams->search.best(request.choices);
+  const auto answers = job->beams->beam_search().best(request.choices);
   require(std::ssize(answers) == request.choices, ErrorKind::kNumeric, "beam search",
           "{} different answers are possible, but {} are asked for", answers.size(),
           request.choices);
@@ -126,8 +123,8 @@ void Engine::hand_over(const Job& job, int64_t choice, const BeamSearch::Hypothe
   const auto& on_token = job.request.on_token;
   Finished end = ended(job, choice);
   end.beam_score = answer.score;
-  end.reason = job.beams->search.ends(answer.tokens.back()) ? FinishReason::kStopToken
-                                                            : FinishReason::kLength;
+  end.reason = job.beams->beam_search().ends(answer.tokens.back()) ? FinishReason::kStopToken
+                                                                   : FinishReason::kLength;
   try {
     for (const int32_t token : answer.tokens) {
       {
@@ -146,13 +143,14 @@ void Engine::hand_over(const Job& job, int64_t choice, const BeamSearch::Hypothe
   tell(job, end);
 }
 
-// Ends the search without an answer.
+// Ends a search that has no answer, or has told it.
 void Engine::drop_beams(const std::shared_ptr<Job>& job, FinishReason reason,
                         const std::exception_ptr& error) {
   drop_all(*job);
   for (int64_t choice = 0; choice < job->request.choices; ++choice) {
     Finished end = ended(*job, choice);
     end.reason = reason;
+    end.new_tokens = job->beams->told;
     end.error = error;
     tell(*job, end);
   }

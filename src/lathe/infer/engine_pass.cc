@@ -83,9 +83,11 @@ Engine::Computed Engine::run_pass(const std::vector<Scheduler::Share>& shares) {
   const ModelInputs inputs = begin_pass(shares);
   const auto adapters =
       adapters_of(shares, inputs.rows.sequences, inputs.text ? &inputs.text->sequences : nullptr);
-  ModelPass model(model_, {.cache = &cache_, .adapters = adapters.get()});
+  ModelPass model(model_,
+                  {.cache = &cache_, .streaming = options_.streaming, .adapters = adapters.get()});
   Computed pass{.rows = inputs.rows, .hidden = {}, .logits = {}, .of = {}};
   pass.hidden = model.hidden(inputs).value;
+  keep_states(shares, pass);
   cache_.end_pass(inputs.rows);
   for (const auto& share : shares) {
     const Sequence& sequence = *sequences_.at(share.id);
@@ -102,7 +104,9 @@ Engine::Computed Engine::run_pass(const std::vector<Scheduler::Share>& shares) {
 
 void Engine::take_logits(const std::vector<Scheduler::Share>& shares, const Computed& pass) {
   for (size_t b = 0; b < shares.size(); ++b) {
-    Sequence& sequence = *sequences_.at(shares[b].id);
+    const auto found = sequences_.find(shares[b].id);
+    if (found == sequences_.end()) continue;  // its search has failed at another row
+    Sequence& sequence = *found->second;
     if (cache_.length(*sequence.cache) < sequence.size()) continue;
     std::vector<int64_t> all{sequence.id};
     if (sequence.job->beams) {

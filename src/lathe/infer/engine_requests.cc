@@ -14,6 +14,14 @@ int64_t prefix_of(const std::vector<int32_t>& prompt, const ModelConfig& c) {
   return std::ssize(prompt) - (c.bos_token_id == prompt.back() ? 1 : 0);
 }
 
+// The two parts of "[where] what is wrong" (base/error.h).
+Refusal refusal_of(const Error& error) {
+  const std::string_view all = error.what();
+  const size_t end = all.find("] ");
+  return {Refusal::Reason::kInvalid, std::string(all.substr(1, end - 1)),
+          std::string(all.substr(end + 2))};
+}
+
 }  // namespace
 
 std::optional<Refusal> Engine::refuse(const Request& r) const {
@@ -29,14 +37,14 @@ std::optional<Refusal> Engine::refuse(const Request& r) const {
                      fmt::format("id {} is outside the vocabulary of {}; the tokenizer and the "
                                  "model must belong together",
                                  token, vocabulary)};
-  if (auto refusal = refuse_beams(r)) return refusal;
+  if (auto refusal = refuse_search(r)) return refusal;
   if (r.choices < 1 || r.choices > options_.max_sequences)
     return Refusal{Reason::kInvalid, "choices",
                    fmt::format("{}, expected 1 to {}", r.choices, options_.max_sequences)};
   if (r.thinking)
     if (auto refusal = refuse_thinking(r)) return refusal;
   if (r.context_shift) return refuse_shift(r);
-  return refuse_size(std::ssize(r.prompt), r.sampling.max_new_tokens, r.sampling.num_beams);
+  return refuse_size(r, r.sampling.max_new_tokens);
 }
 
 std::optional<Refusal> Engine::refuse_shift(const Request& r) const {
@@ -45,9 +53,13 @@ std::optional<Refusal> Engine::refuse_shift(const Request& r) const {
     return Refusal{Refusal::Reason::kInvalid, "context_shift", std::move(message)};
   };
   const Body body = model_.config().body_traits();
+  if (options_.streaming)
+    return refusal("loses tokens that this engine's stream_window keeps in view; use one of them");
   if (body.encoder || body.prefix || whole_passes_)
     return refusal("needs a plain decoder whose tokens do not compete for experts");
-  if (r.sampling.num_beams > 1) return refusal("cannot be combined with beams; use one of them");
+  if (r.sampling.searches())
+    return refusal(fmt::format("cannot be combined with {}; use one of them",
+                               r.sampling.num_beams > 1 ? "beams" : "penalty_alpha"));
   if (keep < 0 || context < keep + 2)
     return refusal(
         fmt::format("a window of {} tokens that keeps the first {}; expected at least 2 "
@@ -65,13 +77,14 @@ std::optional<Refusal> Engine::refuse_shift(const Request& r) const {
     return refusal(
         fmt::format("a window of {} tokens, but {} positions were trained; ask for at most that",
                     context, longest));
-  return refuse_size(length, std::min(context - length, r.sampling.max_new_tokens), 1);
+  return refuse_size(r, std::min(context - length, r.sampling.max_new_tokens));
 }
 
 // What does not fit into the trained positions, and what would not fit into the cache if it were
 // alone in it.
-std::optional<Refusal> Engine::refuse_size(int64_t length, int64_t wanted, int64_t beams) const {
+std::optional<Refusal> Engine::refuse_size(const Request& r, int64_t wanted) const {
   using Reason = Refusal::Reason;
+  const int64_t length = std::ssize(r.prompt);
   if (auto why = room_.of_prompt(length); !why.empty())
     return Refusal{Reason::kPromptTooLong, "prompt", std::move(why)};
   if (auto why = room_.of_new_tokens(length, wanted); !why.empty())
@@ -79,8 +92,13 @@ std::optional<Refusal> Engine::refuse_size(int64_t length, int64_t wanted, int64
   const int64_t held = room_.before(length);
   const auto fits = [&](int64_t new_tokens) {
     const int64_t all = held + new_tokens;
-    const int64_t most = computed_at_once_ ? all : std::max(options_.token_budget, held);
-    return cache_.fits(all + options_.block_size, most, length, beams);
+    int64_t most = computed_at_once_ ? all : std::max(options_.token_budget, held);
+    if (options_.streaming) most = options_.token_budget;
+    return cache_.fits({.length = all + options_.block_size,
+                        .most = most,
+                        .text = length,
+                        .sequences = r.sampling.open_texts(),
+                        .states = r.sampling.contrastive()});
   };
   const bool encoder = model_.config().body_traits().encoder;
   if (!fits(0))
@@ -96,7 +114,7 @@ std::optional<Refusal> Engine::refuse_size(int64_t length, int64_t wanted, int64
   return std::nullopt;
 }
 
-// Which tokens end its texts, and the search for them. Errors: those of BeamSearch.
+// Which tokens end its texts, and the search for them. Errors: those of the searches.
 void Engine::prepare_ends(Job& job) const {
   const GenerationConfig& config = job.request.sampling;
   if (!config.ignore_eos)
@@ -106,6 +124,10 @@ void Engine::prepare_ends(Job& job) const {
     const auto more = job.request.constraint->vocabulary().ends();
     ends.insert(ends.end(), more.begin(), more.end());
   }
+  if (config.contrastive()) {
+    job.beams = std::make_unique<Beams>(Beams{ContrastiveSearch(config)});
+    return;
+  }
   BeamSearch search(config, std::move(ends));
   if (config.num_beams > 1) job.beams = std::make_unique<Beams>(Beams{std::move(search)});
 }
@@ -113,10 +135,8 @@ void Engine::prepare_ends(Job& job) const {
 Submission Engine::submit(Request request) {
   if (auto refusal = refuse(request)) return {0, std::move(refusal)};
   std::unique_ptr<Job> job;
-  const char* part = "adapters";
   try {
     Adaptation adaptation = adaptation_of(request);
-    part = "sampler";
     SamplerChain chain(request.sampling);
     job = std::make_unique<Job>(Job{0, std::move(request), std::move(chain)});
     prepare_ends(*job);
@@ -124,7 +144,7 @@ Submission Engine::submit(Request request) {
     job->root = PrefixIndex::root(job->adaptation_identity);
     job->adaptation = std::move(adaptation);
   } catch (const Error& e) {
-    return {0, Refusal{Refusal::Reason::kInvalid, part, e.what()}};
+    return {0, refusal_of(e)};
   }
   job->prefix = prefix_of(job->request.prompt, model_.config());
   const std::lock_guard lock(mutex_);

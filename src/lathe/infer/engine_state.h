@@ -4,20 +4,30 @@
 
 #include <algorithm>
 #include <chrono>
+#include <variant>
 
 #include "lathe/infer/beam_search.h"
+#include "lathe/infer/contrastive_search.h"
 #include "lathe/infer/engine.h"
 #include "lathe/infer/speculation/draft_depth.h"
 #include "lathe/infer/token_chooser.h"
 
 namespace lathe {
 
-// A beam search: its sequences, in the order of the beams, and the rows that have come for the next
-// step.
+// A search: its open texts, the beams or candidates, in their order, and what has come of them for
+// the next step.
 struct Engine::Beams {
-  BeamSearch search;
+  struct Row {
+    std::vector<float> logits;
+    double cosine = 0;  // of contrastive search: largest_cosine()
+  };
+  std::variant<BeamSearch, ContrastiveSearch> search;
   std::vector<int64_t> sequences = {};
-  std::map<int64_t, std::vector<float>> rows = {};  // by sequence
+  std::map<int64_t, Row> rows = {};  // by sequence
+  int64_t told = 0;                  // tokens that the receiver has got
+
+  bool contrastive() const { return std::holds_alternative<ContrastiveSearch>(search); }
+  BeamSearch& beam_search() { return std::get<BeamSearch>(search); }
 };
 
 struct Engine::Job {

@@ -29,8 +29,11 @@ std::optional<Refusal> Engine::refuse_thinking(const Request& request) const {
     why = "what ends a thought must hold the closing tag";
   else if (t.budget && *t.budget < 0)
     why = fmt::format("the budget is {}, expected at least 0", *t.budget);
-  else if (request.sampling.num_beams > 1)
-    why = "cannot be bounded in beam search, which forces no tokens; use one beam";
+  else if (request.sampling.searches())
+    why = request.sampling.num_beams > 1
+              ? "cannot be bounded in beam search, which forces no tokens; use one beam"
+              : "cannot be bounded in contrastive search, which forces no tokens; leave out "
+                "penalty_alpha";
   else
     return std::nullopt;
   return Refusal{Refusal::Reason::kInvalid, "thinking", why};

@@ -91,15 +91,19 @@ bool Engine::append(Sequence& sequence, int32_t token, std::span<const float> ra
   const int64_t id = sequence.id;
   sequence.text.push_back(token);
   sequence.answer.push_back(token);
-  const bool wanted = deliver(sequence, token, raw);
+  const auto reason = why_it_ends(sequence, deliver(sequence, token, raw));
+  if (reason) finish(id, *reason);
+  return !reason;
+}
+
+// Nothing if the text goes on behind its last token; `wanted` is what the receiver says.
+std::optional<FinishReason> Engine::why_it_ends(const Sequence& sequence, bool wanted) const {
   const std::vector<int64_t>& ends = sequence.job->ends;
-  if (std::ranges::find(ends, token) != ends.end() || sequence.chooser.finished())
-    finish(id, FinishReason::kStopToken);
-  else if (!wanted)
-    finish(id, FinishReason::kStopped);
-  else if (sequence.room() <= 0)
-    finish(id, FinishReason::kLength);
-  return sequences_.contains(id);
+  if (std::ranges::find(ends, sequence.text.back()) != ends.end() || sequence.chooser.finished())
+    return FinishReason::kStopToken;
+  if (!wanted) return FinishReason::kStopped;
+  if (sequence.room() <= 0) return FinishReason::kLength;
+  return std::nullopt;
 }
 
 bool Engine::deliver(const Sequence& sequence, int32_t token, std::span<const float> raw) {

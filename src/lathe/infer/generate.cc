@@ -16,10 +16,11 @@ namespace {
 int64_t memory_for_caches() { return physical_memory_bytes() / 2; }  // the rest is the model's
 
 // Of a cache in the type of the arithmetic, as much as one in f32.
-int64_t bytes_per_token(const Transformer& model, std::optional<DType> cache_precision) {
-  if (!cache_precision) return model_cost(model, {.compute = DType::kF32}).cache_bytes_per_token;
-  int64_t bytes = 0;
-  for (const CacheGroup& group : planned_groups(model, {.cache_precision = cache_precision}))
+int64_t bytes_per_token(const Transformer& model, const KeptOfToken& kept) {
+  int64_t bytes = kept.states ? state_group(model).bytes_per_token() : 0;
+  if (!kept.cache_precision)
+    return bytes + model_cost(model, {.compute = DType::kF32}).cache_bytes_per_token;
+  for (const CacheGroup& group : groups_of(model, {.cache_precision = kept.cache_precision}))
     bytes += group.bytes_per_token();
   return bytes;
 }
@@ -36,9 +37,10 @@ int64_t memory_room(const Transformer& model, int64_t length, int64_t rows, int6
 // The new tokens after a prompt of `length` that are held at a time.
 int64_t held_new_tokens(const GenerationConfig& config, const GenerateRequest& request,
                         int64_t length) {
-  if (!request.context_shift) return config.max_new_tokens;
-  return std::min(config.max_new_tokens,
-                  std::max<int64_t>(0, request.context_shift->context - length));
+  if (!request.context_shift && !request.streaming) return config.max_new_tokens;
+  const int64_t most = request.streaming ? request.streaming->sinks + request.streaming->window
+                                         : request.context_shift->context;
+  return std::min(config.max_new_tokens, std::max<int64_t>(0, most - length));
 }
 
 void require_prompt_fits(const Room& room, int64_t length) {
@@ -50,8 +52,9 @@ void check(const Transformer& model, const GenerationConfig& config,
            const GenerateRequest& request) {
   const IdRows& prompts = request.prompts;
   const Room room(model);
-  const auto rows = std::ssize(prompts) * config.num_beams;
-  const int64_t token_bytes = bytes_per_token(model, request.cache_precision);
+  const auto rows = std::ssize(prompts) * config.open_texts();
+  const int64_t token_bytes =
+      bytes_per_token(model, {request.cache_precision, config.contrastive()});
   for (size_t row = 0; row < prompts.size(); ++row) {
     const auto length = std::ssize(prompts[row]);
     const int64_t wanted = held_new_tokens(config, request, length);
@@ -74,30 +77,34 @@ void check(const Transformer& model, const GenerationConfig& config,
 EngineOptions options_for(const Transformer& model, const GenerationConfig& config,
                           const GenerateRequest& request) {
   const IdRows& prompts = request.prompts;
-  EngineOptions o{.token_budget = 2048, .commit_memory = false};
+  EngineOptions o{.token_budget = 2048, .commit_memory = false, .streaming = request.streaming};
   o.cache_precision = request.cache_precision;
-  o.max_sequences = std::min<int64_t>(256, std::ssize(prompts) * config.num_beams);
+  o.max_sequences = std::min<int64_t>(256, std::ssize(prompts) * config.open_texts());
   o.max_queue = std::max<int64_t>(1, std::ssize(prompts));
   const Room room(model);
   o.cache_tokens = o.text_tokens = 0;
   for (const auto& prompt : prompts) {
     const auto rounded = [&](int64_t tokens) { return tokens + 2 * o.block_size; };
     const auto length = std::ssize(prompt);
-    o.cache_tokens +=
-        config.num_beams * rounded(room.before(length) + held_new_tokens(config, request, length));
+    // What a streamed text gives back is the plan's concern.
+    const int64_t more = request.streaming ? std::min<int64_t>(config.max_new_tokens,
+                                                               std::numeric_limits<int32_t>::max())
+                                           : held_new_tokens(config, request, length);
+    o.cache_tokens += config.open_texts() * rounded(room.before(length) + more);
     o.text_tokens += rounded(std::ssize(prompt));
   }
+  if (config.contrastive()) o.state_tokens = o.cache_tokens;
   return o;
 }
 
 }  // namespace
 
 int64_t room_after(const Transformer& model, int64_t length, int64_t rows,
-                   std::optional<DType> cache_precision) {
+                   const KeptOfToken& kept) {
   const Room room(model);
   require_prompt_fits(room, length);
   return std::min(room.new_tokens(length),
-                  memory_room(model, length, rows, bytes_per_token(model, cache_precision)));
+                  memory_room(model, length, rows, bytes_per_token(model, kept)));
 }
 
 IdRows generate(const Transformer& model, const GenerationConfig& config,

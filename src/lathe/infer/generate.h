@@ -22,6 +22,7 @@ struct GenerateRequest {
   std::function<bool(size_t row, int32_t token)> on_token;
   std::shared_ptr<const Constraint> constraint = {};  // as in request.h
   std::optional<ContextShift> context_shift = {};     // as in request.h
+  std::optional<Streaming> streaming = {};            // as in EngineOptions
   Adaptation adaptation = {};                         // of all rows
   Speculation speculation = {};
   std::optional<DType> cache_precision = {};  // as in EngineOptions
@@ -29,11 +30,16 @@ struct GenerateRequest {
   std::function<void(const EngineStatistics&)> on_end = {};  // if nothing went wrong
 };
 
+// What a cache keeps of a token beyond what every cache does.
+struct KeptOfToken {
+  std::optional<DType> cache_precision = {};  // as in EngineOptions
+  bool states = false;                        // those of contrastive search
+};
 // The maximum number of new tokens after a prompt of `length` tokens: they must fit into the trained
 // positions, if these are a table, and with the cache of `rows` such prompts into the memory of this
 // machine. Throws kData for a prompt that does not fit itself, and what kept_as() throws.
 int64_t room_after(const Transformer& model, int64_t length, int64_t rows = 1,
-                   std::optional<DType> cache_precision = {});
+                   const KeptOfToken& kept = {});
 
 // New tokens per row, without the prompt; the end-of-sequence token that ends a row is included.
 // Prompts and ends are as in request.h. A row's tokens depend only on its prompt and its index, not

@@ -85,18 +85,21 @@ size_t PagedCache::bytes() const {
   return total;
 }
 
-PagedCache::Id PagedCache::open(const PrefixIndex::Link& root) {
+PagedCache::Id PagedCache::open(const PrefixIndex::Link& root, bool keeps_states) {
   Sequence fresh;
   fresh.chain = root;
+  fresh.keeps_states = keeps_states;
   fresh.tables.resize(groups_.size());
+  for (size_t g = 0; g < groups_.size(); ++g) fresh.tables[g].head = head_of(groups_[g]);
   sequences_.emplace(next_id_, std::move(fresh));
   return next_id_++;
 }
 
 std::vector<int32_t> PagedCache::table(Id id, size_t g) const {
   const Table& table = at(id).tables[g];
-  std::vector<int32_t> blocks = table.blocks;
-  std::fill_n(blocks.begin(), table.first, PrefixIndex::kAbsent);
+  std::vector<int32_t> blocks(table.blocks.size(), PrefixIndex::kAbsent);
+  table.for_each(
+      [&](int64_t i) { blocks[static_cast<size_t>(i)] = table.blocks[static_cast<size_t>(i)]; });
   return blocks;
 }
 
@@ -109,8 +112,8 @@ void PagedCache::close(Id id) {
   Sequence& sequence = sequences_.at(id);
   for (size_t g = 0; g < groups_.size(); ++g) {
     const Table& table = sequence.tables[g];
-    for (auto i = static_cast<int64_t>(table.blocks.size()); i > table.first; --i)
-      release(g, table.blocks[static_cast<size_t>(i - 1)]);
+    for (int64_t i = std::ssize(table.blocks) - 1; i >= 0; --i)
+      if (table.holds(i)) release(g, table.blocks[static_cast<size_t>(i)]);
   }
   sequences_.erase(id);
 }
@@ -118,10 +121,14 @@ void PagedCache::close(Id id) {
 PagedCache::Id PagedCache::fork(Id id) {
   const Sequence copy = at(id);
   for (size_t g = 0; g < groups_.size(); ++g)
-    for (auto i = static_cast<size_t>(copy.tables[g].first); i < copy.tables[g].blocks.size(); ++i)
-      groups_[g].pool->hold(copy.tables[g].blocks[i]);
+    copy.tables[g].for_each(
+        [&](int64_t i) { groups_[g].pool->hold(copy.tables[g].blocks[static_cast<size_t>(i)]); });
   sequences_.emplace(next_id_, copy);
   return next_id_++;
+}
+
+int64_t PagedCache::head_of(const Group& group) const {
+  return blocks_of(group.layout.kept_first(), block_size_);
 }
 
 // Kernels read whole tiles of keys, of which a query may see one key.
@@ -142,18 +149,20 @@ int64_t PagedCache::adopt(Id id, std::span<const int32_t> tokens, int64_t most) 
   const auto length = [&] { return std::min(blocks * block_size_, most); };
   const auto all_hold = [&] {
     for (size_t g = 0; g < groups_.size(); ++g)
-      if (!groups_[g].layout.of_text() && !holds(g, first_needed(groups_[g], length()), blocks))
+      if (grows(groups_[g], sequence) && !(holds(g, 0, std::min(blocks, sequence.tables[g].head)) &&
+                                           holds(g, first_needed(groups_[g], length()), blocks)))
         return false;
     return true;
   };
   while (blocks > 0 && ((blocks - 1) * block_size_ >= most || !all_hold())) --blocks;
   if (blocks == 0) return 0;
   for (size_t g = 0; g < groups_.size(); ++g) {
-    if (groups_[g].layout.of_text()) continue;
+    if (!grows(groups_[g], sequence)) continue;
     Table& table = sequence.tables[g];
     table.first = first_needed(groups_[g], length());
     table.blocks.assign(static_cast<size_t>(blocks), PrefixIndex::kAbsent);
-    for (int64_t i = table.first; i < blocks; ++i) {
+    for (int64_t i = 0; i < blocks; ++i) {
+      if (!table.holds(i)) continue;
       const int32_t block = index_.at(chain[static_cast<size_t>(i)])->blocks[g];
       groups_[g].pool->hold(block);
       table.blocks[static_cast<size_t>(i)] = block;
@@ -173,7 +182,7 @@ void PagedCache::publish(Id id, std::span<const int32_t> tokens) {
     std::vector<int32_t> blocks;
     for (size_t g = 0; g < groups_.size(); ++g) {
       const Table& table = sequence.tables[g];
-      const bool has = !groups_[g].layout.of_text() && sequence.published >= table.first;
+      const bool has = grows(groups_[g], sequence) && table.holds(sequence.published);
       blocks.push_back(has ? table.blocks[static_cast<size_t>(sequence.published)]
                            : PrefixIndex::kAbsent);
     }
@@ -195,7 +204,7 @@ void PagedCache::truncate(Id id, int64_t length) {
   if (length == sequence.length) return;
   sequence.length = length;
   for (size_t g = 0; g < groups_.size(); ++g) {
-    if (groups_[g].layout.of_text()) continue;
+    if (!grows(groups_[g], sequence)) continue;
     std::vector<int32_t>& blocks = sequence.tables[g].blocks;
     for (; std::ssize(blocks) > blocks_of(length, block_size_); blocks.pop_back())
       release(g, blocks.back());
@@ -234,7 +243,7 @@ void PagedCache::release_unneeded(Sequence& sequence) {
     Table& table = sequence.tables[g];
     for (const int64_t end = first_needed(groups_[g], sequence.length); table.first < end;
          ++table.first)
-      release(g, table.blocks[static_cast<size_t>(table.first)]);
+      if (table.first >= table.head) release(g, table.blocks[static_cast<size_t>(table.first)]);
   }
 }
 
@@ -242,23 +251,27 @@ bool PagedCache::reserve(Id id, int64_t count, int64_t text) {
   Sequence& sequence = sequences_.at(id);
   release_unneeded(sequence);
   for (size_t g = 0; g < groups_.size(); ++g) {
-    const bool of_text = groups_[g].layout.of_text();
-    const bool enough =
-        of_text ? extend(groups_[g], sequence.tables[g], 0, text)
-                : extend(groups_[g], sequence.tables[g], sequence.length, sequence.length + count);
+    Group& group = groups_[g];
+    bool enough = true;
+    if (group.layout.of_text())
+      enough = extend(group, sequence.tables[g], 0, text);
+    else if (grows(group, sequence))
+      enough = extend(group, sequence.tables[g], sequence.length, sequence.length + count);
     if (!enough) return false;
   }
   if (text > 0) sequence.text = text;
   return true;
 }
 
-bool PagedCache::fits(int64_t length, int64_t most, int64_t text, int64_t sequences) const {
+bool PagedCache::fits(const Wanted& wanted) const {
   for (const Group& group : groups_) {
     const CacheGroup& layout = group.layout;
-    int64_t tokens = layout.of_text() ? text : length;
-    if (!layout.of_text() && layout.reach < length)
-      tokens = std::min(tokens, layout.reach + kernels::kKeyTile + most + 2 * block_size_);
-    const int64_t holders = layout.of_text() ? 1 : sequences;
+    if (layout.of_states() && !wanted.states) continue;
+    int64_t tokens = layout.of_text() ? wanted.text : wanted.length;
+    if (!layout.of_text() && layout.reach < tokens)
+      tokens = std::min(tokens, layout.reach + layout.kept_first() + kernels::kKeyTile +
+                                    wanted.most + 3 * block_size_);
+    const int64_t holders = layout.of_text() ? 1 : wanted.sequences;
     if (blocks_of(tokens, block_size_) > group.pool->size() / holders) return false;
   }
   return true;
@@ -266,7 +279,8 @@ bool PagedCache::fits(int64_t length, int64_t most, int64_t text, int64_t sequen
 
 const PagedCache::Layer& PagedCache::layer_of(const CacheLayer& layer) const {
   const auto place = places_.find({layer.kind, layer.index});
-  require(place != places_.end() && groups_[place->second.first].layout.reach == layer.reach,
+  require(place != places_.end() && groups_[place->second.first].layout.reach == layer.reach &&
+              groups_[place->second.first].layout.sinks == layer.sinks,
           ErrorKind::kShape, kWhere,
           "layer {} was not planned; make the cache from cache_groups() of this model",
           layer.index);
@@ -287,8 +301,9 @@ void PagedCache::begin_pass(std::vector<Id> ids) {
     int32_t* to = blocks.data<int32_t>();
     for (const Id id : pass_) {
       const Table& table = at(id).tables[g];
-      for (auto i = static_cast<size_t>(table.first); i < table.blocks.size(); ++i)
-        to[i] = static_cast<int32_t>(table.blocks[i] * block_size_);
+      table.for_each([&](int64_t i) {
+        to[i] = static_cast<int32_t>(table.blocks[static_cast<size_t>(i)] * block_size_);
+      });
       to += most;
     }
     groups_[g].blocks = blocks;
@@ -305,7 +320,9 @@ void PagedCache::write_rows(const Layer& layer, const Group& group, const Sequen
                             std::span<const int64_t> from, const Tensor& k, const Tensor& v) const {
   const auto g = static_cast<size_t>(&group - groups_.data());
   for (int64_t b = 0; b < rows.count(); ++b) {
-    const Table& table = at(pass_[static_cast<size_t>(b)]).tables[g];
+    const Sequence& sequence = at(pass_[static_cast<size_t>(b)]);
+    if (group.layout.of_states() && !sequence.keeps_states) continue;
+    const Table& table = sequence.tables[g];
     const int64_t begin = from[static_cast<size_t>(b)], end = begin + rows.length(b);
     require(end <= std::ssize(table.blocks) * block_size_, ErrorKind::kShape, kWhere,
             "{} tokens of sequence {}, but there is room for {}; reserve it", end, b,

@@ -5,8 +5,9 @@
 // Layers that read the same tokens form a group (cache_layout.h), with a pool of blocks and a table
 // per sequence of its own: block table[i] of a group holds the tokens [i·B, (i + 1)·B) in all its
 // layers. A group with a limited reach (sliding windows; the inputs of a causal convolution) gives
-// blocks back once no later token reads them. A group of the encoder's text is filled by the first
-// pass of a sequence and has no part in what follows.
+// blocks back once no later token reads them; the sinks of a streamed text stay. A group of the encoder's text is filled by the first
+// pass of a sequence and has no part in what follows. A group of hidden states has blocks only for
+// the sequences that keep them.
 //
 // Sequences share blocks. fork() makes a sequence that holds the same ones; a block is copied when
 // one of its holders is about to write to it. publish() makes full blocks findable by their tokens,
@@ -20,6 +21,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <utility>
 
 #include "lathe/infer/block_pool.h"
 #include "lathe/infer/cache_layout.h"
@@ -45,11 +47,26 @@ class PagedCache : public AttentionCache {
   PagedCache& operator=(const PagedCache&) = delete;
 
   // A sequence without tokens, and its end. Only sequences that begin at the same root share prefixes
-  // (PrefixIndex::root()).
-  Id open(const PrefixIndex::Link& root = {});
+  // (PrefixIndex::root()). With `keeps_states` it has room in a group of hidden states.
+  Id open(const PrefixIndex::Link& root = {}, bool keeps_states = false);
   void close(Id id);
   // A sequence that holds what `id` holds. Memory is needed only when they part.
   Id fork(Id id);
+  // A fork that is closed again unless somebody takes it.
+  class Fork {
+   public:
+    Fork(PagedCache& cache, Id of) : cache_(&cache), id_(cache.fork(of)) {}
+    Fork(Fork&& other) noexcept : cache_(other.cache_), id_(std::exchange(other.id_, {})) {}
+    Fork& operator=(Fork&&) = delete;
+    ~Fork() {
+      if (id_) cache_->close(*id_);
+    }
+    Id take() { return *std::exchange(id_, {}); }
+
+   private:
+    PagedCache* cache_;
+    std::optional<Id> id_;
+  };
   int64_t length(Id id) const { return at(id).length; }
   // The blocks of a sequence in group g; kAbsent for those that were given back.
   std::vector<int32_t> table(Id id, size_t g) const;
@@ -71,7 +88,11 @@ class PagedCache : public AttentionCache {
   bool reserve(Id id, int64_t count, int64_t text = 0);
   // Whether reserve() could succeed for so many sequences that are alone and share nothing but a
   // text, if each grows to `length` tokens in passes of at most `most`.
-  bool fits(int64_t length, int64_t most, int64_t text = 0, int64_t sequences = 1) const;
+  struct Wanted {
+    int64_t length = 0, most = 0, text = 0, sequences = 1;
+    bool states = false;
+  };
+  bool fits(const Wanted& wanted) const;
 
   // The sequences of the next pass, in the order of its rows, and the end of the pass.
   void begin_pass(std::vector<Id> ids);
@@ -122,7 +143,16 @@ class PagedCache : public AttentionCache {
   };
   struct Table {
     std::vector<int32_t> blocks;
-    int64_t first = 0;  // the blocks before it were given back
+    int64_t head = 0;   // the blocks before it stay
+    int64_t first = 0;  // those before it and not before `head` were given back
+
+    bool holds(int64_t i) const { return i < head || i >= first; }
+    // f(i) for the blocks that are held.
+    template <class F>
+    void for_each(F&& f) const {
+      for (int64_t i = 0; i < std::ssize(blocks); ++i)
+        if (holds(i)) f(i);
+    }
   };
   struct Sequence {
     int64_t length = 0, text = 0;
@@ -130,12 +160,18 @@ class PagedCache : public AttentionCache {
     std::optional<PrefixIndex::Link> chain = PrefixIndex::Link();
     int64_t published = 0;  // blocks
     int64_t kept_from = 0;  // what was given back leaves room for texts no shorter than this
+    bool keeps_states = false;
   };
 
   const Sequence& at(Id id) const { return sequences_.at(id); }
   const Layer& layer_of(const CacheLayer& layer) const;
   const Group& group_of(const CacheLayer& layer) const;
+  // Whether the tokens of the sequence are in the group.
+  static bool grows(const Group& group, const Sequence& sequence) {
+    return !group.layout.of_text() && (!group.layout.of_states() || sequence.keeps_states);
+  }
   int64_t first_needed(const Group& group, int64_t length) const;
+  int64_t head_of(const Group& group) const;
   bool extend(Group& group, Table& table, int64_t from, int64_t to);
   bool own(Group& group, int32_t& block);
   void release(size_t g, int32_t block);

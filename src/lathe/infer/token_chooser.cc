@@ -39,11 +39,15 @@ void TokenChooser::constrain(std::span<float> logits) {
   if (open != nullptr) *open = of_open;
 }
 
+void TokenChooser::process(std::span<float> logits, std::span<const int32_t> new_tokens) {
+  if (matcher_) constrain(logits);
+  chain_->process(logits, {request_->prompt, new_tokens});
+}
+
 void TokenChooser::score(std::span<float> logits, std::span<const int32_t> new_tokens) {
   const double sum = Logprobs(logits).log_sum();
   for (float& logit : logits) logit = static_cast<float>(logit - sum);
-  if (matcher_) constrain(logits);
-  chain_->process(logits, {request_->prompt, new_tokens});
+  process(logits, new_tokens);
 }
 
 void TokenChooser::take(int32_t token) {

@@ -21,8 +21,10 @@ class TokenChooser {
   // Token number new_tokens.size() of the choice, from its logits [V], which are overwritten. Errors:
   // those of the samplers; kNumeric if they choose what the constraint forbids.
   int32_t next(std::span<float> logits, std::span<const int32_t> new_tokens);
-  // Makes of logits [V] the log-probabilities that beam search adds up: after the softmax, what the
-  // constraint forbids gets −inf, and the samplers that do not draw act. Chooses nothing.
+  // What is left of logits [V] for a search: what the constraint forbids gets −inf, and the samplers
+  // that do not draw act. Chooses nothing.
+  void process(std::span<float> logits, std::span<const int32_t> new_tokens);
+  // Makes of logits [V] the log-probabilities that beam search adds up: the softmax, then process().
   void score(std::span<float> logits, std::span<const int32_t> new_tokens);
   // Takes a token that was chosen elsewhere: one that is forced, or of a beam.
   void take(int32_t token);

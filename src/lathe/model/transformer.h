@@ -57,6 +57,8 @@ class Transformer : public Module {
   bool outgrows_cache(int64_t held, int64_t more) const {
     return held > 0 && stack_->position().moves_tokens(held, held + more);
   }
+  // Whether what a token sees of others follows from distances alone (nn/streaming.h).
+  bool follows_distances() const { return stack_->position().follows_distances(); }
   // The most tokens of a text, including that of the encoder; absent if there is no limit.
   std::optional<int64_t> longest_text() const;
   std::optional<int64_t> longest_encoder_text() const;

@@ -3,6 +3,7 @@
 
 #include "lathe/autograd/tape.h"
 #include "lathe/nn/parameter_gradients.h"
+#include "lathe/nn/streaming.h"
 
 namespace lathe {
 
@@ -19,6 +20,7 @@ struct Pass {
   ParameterGradients* gradients = nullptr;        // of parameters; nullptr: they are constants
   bool training = false;                          // dropout acts
   AttentionCache* cache = nullptr;                // keys and values of earlier tokens
+  std::optional<Streaming> streaming = {};        // what its tokens see, if not all
   const Adapters* adapters = nullptr;             // added to products with weights
   RouterStatistics* router_statistics = nullptr;  // where routers report
   // What a loss that a layer adds by itself (a router's) counts: the share of this micro-batch in

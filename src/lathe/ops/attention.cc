@@ -247,6 +247,19 @@ void require_segments_and_prefix(const AttentionInputs& in, const AttentionShape
   if (in.prefix.defined()) require_indices("prefix", in.prefix, {z.B});
 }
 
+void require_sink_query(const AttentionInputs& in, const Var& q,
+                        const kernels::AttentionSpec& spec) {
+  const Tensor& sinks = in.sink_query;
+  if (!sinks.defined()) return;
+  require_dtype(kAttention, "queries of sink tokens", sinks, q.value.dtype());
+  require_shape(kAttention, "queries of sink tokens", sinks, q.shape());
+  require(spec.causal && spec.window > 0 && spec.sink_tokens > 0 && !in.shaw_keys.value.defined() &&
+              !in.shaw_values.value.defined() && !q.needs_grad(),
+          ErrorKind::kConfig, kAttention,
+          "queries of sink tokens need a causal window with sink tokens, and can be combined "
+          "neither with Shaw's tables nor with a backward pass");
+}
+
 kernels::AttentionSpec with_views(kernels::AttentionSpec spec, const Sequences& queries,
                                   const KeyValues& kv, const AttentionInputs& in,
                                   const Tables& tables) {
@@ -261,6 +274,7 @@ kernels::AttentionSpec with_views(kernels::AttentionSpec spec, const Sequences& 
   spec.value_scales = kv.v_scales.view();
   spec.tables = tables.map([](const Var& table) { return table.value.view(); });
   spec.distance_offset = in.distance_bias.offset;
+  spec.sink_query = in.sink_query.view();
   return spec;
 }
 
@@ -309,6 +323,7 @@ Var attention(const Var& q, const Sequences& queries, const KeyValues& kv,
   require_mask(spec, queries, kv.keys);
   require_segments_and_prefix(inputs, z);
   require_tables(tables, z, accumulation_type(q.value.dtype()));
+  require_sink_query(inputs, q, spec);
   require_all_keys(kv);
   spec = with_views(std::move(spec), queries, kv, inputs, tables);
   return tables.apply([&](const auto&... table) {

@@ -56,6 +56,7 @@ struct AttentionInputs {
   Tensor key_bias = {};                  // [H, at least every S], accumulation dtype
   Var sink_logits = {};                  // [H], accumulation dtype
   Var shaw_keys = {}, shaw_values = {};  // [2w+1,D], [2w+1,Dv], accumulation dtype
+  Tensor sink_query = {};                // [N,H,D], q for sink tokens (kernels/attention/spec.h)
 };
 
 // Keys and values, and which rows belong to which sequence: key s of sequence b, of keys.length(b),

@@ -74,6 +74,11 @@ void GenerationConfig::visit(Visitor& v) {
           "beam search: subtracted for each earlier group that takes the same token", at_least(0));
   v.field("early_stopping", early_stopping,
           "beam search: end as soon as there are as many whole answers as beams");
+  v.field(
+      "penalty_alpha", penalty_alpha,
+      "contrastive search: weight of the penalty for a candidate whose hidden state is like that "
+      "of a token before; the candidates are the top_k most likely tokens, at least 2. 0 is off",
+      between(0, 1));
   v.field("seed", seed, "seed of the sampling; the same seed gives the same text", at_least(0));
   v.field("stop", stop, "strings that end the answer");
   v.field("eos_token_id", eos_token_id,
@@ -97,7 +102,10 @@ GenerationConfig read_generation_config(const Json& tree, std::string_view where
   if (const auto sample = known.find("do_sample"); sample != known.end()) {
     require(sample->is_boolean(), ErrorKind::kConfig, where,
             "do_sample is {}, expected true or false", sample->dump());
-    if (!sample->get<bool>()) config.temperature = 0;
+    if (!sample->get<bool>())
+      config.temperature = 0;
+    else
+      config.penalty_alpha = 0;
   }
   return config;
 }

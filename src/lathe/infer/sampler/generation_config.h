@@ -46,19 +46,27 @@ struct GenerationConfig {
   double length_penalty = 1.0;
   double diversity_penalty = 0.0;
   bool early_stopping = false;
+  double penalty_alpha = 0.0;
   int64_t seed = 0;
   std::vector<std::string> stop = {};
   std::vector<int64_t> eos_token_id = {};
   bool ignore_eos = false;
 
-  // Whether nothing is drawn: the most likely token, or the most likely texts of a beam search.
-  bool greedy() const { return temperature == 0 || num_beams > 1; }
+  bool contrastive() const { return penalty_alpha > 0; }
+  // A search keeps several texts open at a time, and draws nothing.
+  bool searches() const { return num_beams > 1 || contrastive(); }
+  int64_t open_texts() const {
+    return num_beams > 1 ? num_beams : contrastive() && top_k > 1 ? top_k : 1;
+  }
+  // Whether nothing is drawn: the most likely token, or what a search finds.
+  bool greedy() const { return temperature == 0 || searches(); }
 
   void visit(Visitor& v);
 };
 
 // The content of a generation_config.json. Keys that Lathe does not know, and those that are null,
-// are ignored; "do_sample": false makes the temperature 0; eos_token_id may be one id or a list.
+// are ignored; "do_sample": false makes the temperature 0, and true the penalty_alpha, which
+// transformers reads only where nothing is drawn; eos_token_id may be one id or a list.
 // Throws kConfig for a wrong type or a value outside its limits.
 GenerationConfig read_generation_config(const nlohmann::ordered_json& tree, std::string_view where);
 

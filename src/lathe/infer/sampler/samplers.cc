@@ -1,5 +1,7 @@
 #include "lathe/infer/sampler/samplers.h"
 
+#include <algorithm>
+
 #include "lathe/infer/sampler/count_penalties.h"
 #include "lathe/infer/sampler/dry.h"
 #include "lathe/infer/sampler/dynamic_temperature.h"
@@ -109,5 +111,15 @@ constexpr SamplerInfo kTable[] = {
 }  // namespace
 
 const std::span<const SamplerInfo> kSamplers = kTable;
+
+const SamplerInfo* sampler_without_effect(const GenerationConfig& config) {
+  if (!config.searches()) return nullptr;
+  GenerationConfig draws = config;
+  if (draws.temperature == 0) draws.temperature = 1;  // asks for no draw either
+  if (draws.contrastive()) draws.top_k = 0;           // its candidates
+  const auto found = std::ranges::find_if(
+      kTable, [&](const SamplerInfo& s) { return s.samples_only && s.active(draws); });
+  return found == std::ranges::end(kTable) ? nullptr : found;
+}
 
 }  // namespace lathe

@@ -58,4 +58,8 @@ struct SamplerInfo {
 
 extern const std::span<const SamplerInfo> kSamplers;
 
+// The first sampler that the configuration turns on although nothing is drawn where it searches
+// (GenerationConfig::searches), so that it would have no effect; nullptr if there is none.
+const SamplerInfo* sampler_without_effect(const GenerationConfig& config);
+
 }  // namespace lathe

@@ -18,6 +18,12 @@
 // So a prefix is seen by every query at any distance, a sink token by every later one, and window
 // and pattern limit the rest. attention/visibility.h is this rule as code.
 //
+// With sink_query, positions are those in what a text streamed past a window keeps (Xiao et al.
+// 2023): a sink token is at most c = sink_tokens + window - 1 away from the query. Scores of the
+// sink tokens then have the row of sink_query, [N,H,D] like q, in place of q_t (queries turned to
+// the position min(p, c)), and their distances begin at min(p, c) in place of p. It has no
+// gradient, and cannot be combined with Shaw's tables.
+//
 // Tables are f32 (f64 with f64 activations on kRef), with a contiguous last dimension.
 #pragma once
 
@@ -98,8 +104,15 @@ struct AttentionSpec {
   // f32 [R,K], both where k and v are int8 (tensor/int8_rows.h): row r of head h is its integers
   // times the scale. The backward has no such keys.
   TensorView key_scales = {}, value_scales = {};
+  TensorView sink_query = {};    // [N,H,D]; needs a window and sink_tokens
   AttentionTables<TensorView> tables = {};
   int64_t distance_offset = 0;
+
+  // Where the query at position p stands as sink tokens see it.
+  int64_t position_for_sinks(int64_t p) const {
+    const int64_t farthest = sink_tokens + window - 1;
+    return sink_query && p > farthest ? farthest : p;
+  }
 };
 
 }  // namespace lathe::kernels

@@ -20,7 +20,7 @@ struct Query {
 
 // The operands of one sequence of a call, and what the two passes ask of them.
 struct Call {
-  Array q, k, v;
+  Array q, sink_query, k, v;
   const AttentionSpec& spec;
   AttentionSequence sequence;
   int64_t T, H, D, S, group, Dv;
@@ -32,6 +32,7 @@ struct Call {
   Call(const TensorView& q_view, const TensorView& k_view, const TensorView& v_view,
        const AttentionSpec& s, int64_t b)
       : q(q_view),
+        sink_query(s.sink_query),
         k(k_view),
         v(v_view),
         spec(s),
@@ -51,9 +52,12 @@ struct Call {
   int64_t query_row(int64_t t) const { return sequence.query_rows(t); }
   int64_t key_row(int64_t s) const { return sequence.key_rows(s); }
 
+  bool is_sink(int64_t s) const { return sink_query && s < spec.sink_tokens; }
+
   // The entry of the distance table, and of a Shaw table, for this query and key s.
   int64_t distance(const Query& i, int64_t s) const {
-    const int64_t at = s - visibility.position(i.t) + spec.distance_offset;
+    const int64_t p = visibility.position(i.t);
+    const int64_t at = s - (is_sink(s) ? spec.position_for_sinks(p) : p) + spec.distance_offset;
     return std::clamp<int64_t>(at, 0, tables.distance_bias.size(1) - 1);
   }
   int64_t relative(const Array& table, const Query& i, int64_t s) const {
@@ -78,8 +82,9 @@ struct Call {
   }
 
   double score(const Query& i, int64_t s) const {  // before the soft cap
+    const Array& query = is_sink(s) ? sink_query : q;
     double sum = 0;
-    for (int64_t d = 0; d < D; ++d) sum += q(query_row(i.t), i.h, d) * key(i, s, d);
+    for (int64_t d = 0; d < D; ++d) sum += query(query_row(i.t), i.h, d) * key(i, s, d);
     sum *= spec.scale;
     if (tables.distance_bias) sum += tables.distance_bias(i.h, distance(i, s));
     if (tables.key_bias) sum += tables.key_bias(i.h, s);

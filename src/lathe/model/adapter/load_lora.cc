@@ -39,7 +39,7 @@ class Loader {
  public:
   Loader(const fs::path& folder, Transformer& model, const Log& log)
       : log_(log),
-        config_(read_lora_config(folder / "adapter_config.json", log)),
+        config_(read_lora_config(checked(folder) / "adapter_config.json", log)),
         where_((folder / kFile).string()),
         reader_(std::make_shared<SafetensorsReader>(existing(folder))),
         model_(model),
@@ -71,6 +71,14 @@ class Loader {
     std::string module;
     const DiskTensor* place;
   };
+
+  static const fs::path& checked(const fs::path& folder) {
+    std::error_code error;
+    require(fs::is_directory(folder, error), ErrorKind::kIo, folder.string(),
+            "{}; give the folder of an adapter, as PEFT saves it (adapter_config.json and {})",
+            fs::exists(folder, error) ? "is not a folder" : "the folder does not exist", kFile);
+    return folder;
+  }
 
   static fs::path existing(const fs::path& folder) {
     std::error_code error;

@@ -82,9 +82,15 @@ ops::KeyValues keys_and_values(const Forward& f, const AttentionShape& options, 
 // in training. q [N,H,D] -> [N,H,Dv].
 Var attend_with(const Forward& f, const AttentionShape& options, const Var& q,
                 const ops::KeyValues& kv, const ops::AttentionInputs& inputs);
-// The same for self-attention, with the segments, prefix, positions and sinks of the sequence.
+// Queries [N,H,D], and those for the sink tokens of a streamed text (PassPositions).
+struct Queries {
+  Var of_all;
+  Var of_sinks = {};
+};
+// The same for self-attention, with the segments, prefix, positions and sinks of the sequence. A
+// streamed text has the pass's window and sinks in place of the layer's.
 Var attend(const Forward& f, const AttentionShape& options, const PassPositions& positions,
-           const Var& q, const ops::KeyValues& kv, const std::optional<Parameter>& sinks);
+           const Queries& q, const ops::KeyValues& kv, const std::optional<Parameter>& sinks);
 
 // In addition to the self-attention of a decoder with an encoder; reads Forward::memory.
 std::unique_ptr<Attention> make_cross_attention(const AttentionShape& options);

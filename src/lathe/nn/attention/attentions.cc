@@ -61,10 +61,18 @@ std::optional<Parameter> make_sinks(const AttentionShape& options) {
 namespace {
 
 // A window alone limits what is read; tokens that are seen from everywhere do not leave.
-int64_t reach_of(const AttentionShape& options, const Rows& rows) {
-  const bool limited = options.window > 0 && options.sink_tokens == 0 && !rows.prefix.defined() &&
+CacheLayer place_of(const Forward& f, const AttentionShape& options) {
+  CacheLayer place{.kind = CacheLayer::Kind::kSelf, .index = options.layer};
+  if (f.pass->streaming) {
+    place.reach = f.pass->streaming->window - 1;
+    place.sinks = f.pass->streaming->sinks;
+    return place;
+  }
+  const bool limited = options.window > 0 && options.sink_tokens == 0 &&
+                       !f.rows->prefix.defined() &&
                        options.pattern.kind == kernels::BlockPattern::Kind::kNone;
-  return limited ? options.window - 1 : CacheLayer::kAll;
+  if (limited) place.reach = options.window - 1;
+  return place;
 }
 
 }  // namespace
@@ -72,8 +80,7 @@ int64_t reach_of(const AttentionShape& options, const Rows& rows) {
 ops::KeyValues keys_and_values(const Forward& f, const AttentionShape& options, const Var& k,
                                const Var& v) {
   if (f.pass->cache == nullptr) return ops::KeyValues::packed(k, v, f.rows->sequences);
-  const CacheLayer place{
-      .kind = CacheLayer::Kind::kSelf, .index = options.layer, .reach = reach_of(options, *f.rows)};
+  const CacheLayer place = place_of(f, options);
   f.pass->cache->write(place, *f.rows, k.value, v.value);
   return f.pass->cache->view(place, *f.rows);
 }
@@ -95,14 +102,19 @@ Var attend_with(const Forward& f, const AttentionShape& options, const Var& q,
 }
 
 Var attend(const Forward& f, const AttentionShape& options, const PassPositions& positions,
-           const Var& q, const ops::KeyValues& kv, const std::optional<Parameter>& sinks) {
+           const Queries& q, const ops::KeyValues& kv, const std::optional<Parameter>& sinks) {
   ops::AttentionInputs inputs;
+  inputs.sink_query = q.of_sinks.value;
   inputs.segments = {f.rows->segments,
                      f.rows->key_segments.defined() ? f.rows->key_segments : f.rows->segments};
   inputs.prefix = f.rows->prefix;
   if (sinks) inputs.sink_logits = f.use_wide(*sinks);
-  positions.add_to_scores(f, site_of(options), q, inputs);
-  return attend_with(f, options, q, kv, inputs);
+  positions.add_to_scores(f, site_of(options), q.of_all, inputs);
+  if (!f.pass->streaming) return attend_with(f, options, q.of_all, kv, inputs);
+  AttentionShape streamed = options;
+  streamed.window = f.pass->streaming->window;
+  streamed.sink_tokens = f.pass->streaming->sinks;
+  return attend_with(f, streamed, q.of_all, kv, inputs);
 }
 
 }  // namespace lathe

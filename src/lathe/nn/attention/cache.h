@@ -12,13 +12,16 @@
 namespace lathe {
 
 struct CacheLayer {
-  enum class Kind : uint8_t { kSelf, kCross, kRecent };
+  // kState is not a layer's: what the head reads of each token, for those who ask for it.
+  enum class Kind : uint8_t { kSelf, kCross, kRecent, kState };
   static constexpr int64_t kAll = std::numeric_limits<int64_t>::max();
   Kind kind = Kind::kSelf;
   int64_t index = 0;
   // How many tokens before those of a pass the layer reads: a window, or the width of a convolution.
   // The same in every pass.
   int64_t reach = kAll;
+  // So many tokens at the beginning of a text are read by all, whatever the reach.
+  int64_t sinks = 0;
 };
 
 // Within a pass every layer first writes, then requests its view. The owner of the cache, not a

@@ -36,10 +36,13 @@ class GroupedAttention : public Attention {
   Var forward(const Forward& f, const PassPositions& positions, const Var& x) const override {
     const auto [q0, k0, v0] = ops::split_heads(
         qkv_.forward(f, x), {options_.heads, options_.kv_heads, options_.kv_heads});
-    const auto [q, k] =
-        positions.apply_to_heads(f, site_of(options_), norms_.query(f, q0), norms_.key(f, k0));
+    const AttentionSite site = site_of(options_);
+    const Var query = norms_.query(f, q0);
+    const Var for_sinks = positions.query_for_sinks(f, site, query);
+    const auto [q, k] = positions.apply_to_heads(f, site, query, norms_.key(f, k0));
     const ops::KeyValues kv = keys_and_values(f, options_, k, v0);
-    return output_.forward(f, ops::merge_heads(attend(f, options_, positions, q, kv, sinks_)));
+    return output_.forward(
+        f, ops::merge_heads(attend(f, options_, positions, {q, for_sinks}, kv, sinks_)));
   }
 
   std::string_view kind() const override { return "GroupedAttention"; }

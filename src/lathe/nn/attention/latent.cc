@@ -59,11 +59,13 @@ class LatentAttention : public Attention {
     const auto kv =
         ops::split_channels(key_value_down_.forward(f, x), std::array{latent_.kv_lora_rank, rope_});
     const Var latent = key_value_norm_->forward(f, ops::contiguous(kv[0]));
+    const AttentionSite site = site_of(options_);
+    const Var for_sinks = positions.query_for_sinks(f, site, q[1]);
     const auto [q_rope, k_rope] =
-        positions.apply_to_heads(f, site_of(options_), q[1], ops::split_heads(kv[1], 1));
-    const Var heads = f.pass->cache != nullptr
-                          ? absorbed(f, positions, {q[0], q_rope, latent, k_rope})
-                          : expanded(f, positions, {q[0], q_rope, latent, k_rope});
+        positions.apply_to_heads(f, site, q[1], ops::split_heads(kv[1], 1));
+    const Pieces pieces{q[0], q_rope, for_sinks, latent, k_rope};
+    const Var heads =
+        f.pass->cache != nullptr ? absorbed(f, positions, pieces) : expanded(f, positions, pieces);
     return output_.forward(f, ops::merge_heads(heads));
   }
 
@@ -86,14 +88,20 @@ class LatentAttention : public Attention {
   }
 
   struct Pieces {
-    Var q_nope, q_rope, latent, k_rope;
+    Var q_nope, q_rope, q_rope_for_sinks, latent, k_rope;
   };
+  static Queries join(const Var& nope, const Pieces& p) {
+    Queries q{ops::join_channels(nope, p.q_rope)};
+    if (p.q_rope_for_sinks.value.defined())
+      q.of_sinks = ops::join_channels(nope, p.q_rope_for_sinks);
+    return q;
+  }
 
   Var expanded(const Forward& f, const PassPositions& positions, const Pieces& p) const {
     const auto kv =
         ops::split_channels(ops::split_heads(key_value_up_.forward(f, p.latent), options_.heads),
                             std::array{nope_, latent_.v_head_dim});
-    return attend(f, options_, positions, ops::join_channels(p.q_nope, p.q_rope),
+    return attend(f, options_, positions, join(p.q_nope, p),
                   ops::KeyValues::packed(ops::join_channels(kv[0], p.k_rope),
                                          ops::contiguous(kv[1]), f.rows->sequences),
                   sinks_);
@@ -103,10 +111,9 @@ class LatentAttention : public Attention {
     const int64_t rank = latent_.kv_lora_rank, value = latent_.v_head_dim;
     const auto ups =
         whole_weights(*f.pass, key_value_up_.weight, p.latent.value.dtype(), p.latent.shape()[0]);
-    const Var q =
-        ops::join_channels(multiply_heads(p.q_nope.value, ups,
+    const Queries q = join(multiply_heads(p.q_nope.value, ups,
                                           [&](const Tensor& up) { return up.narrow(1, 0, nope_); }),
-                           p.q_rope);
+                           p);
     const Var k = ops::join_channels(ops::split_heads(p.latent, 1), p.k_rope);
     ops::KeyValues kv = keys_and_values(f, options_, k, Var());
     kv.v = Var(kv.k.value.narrow(2, 0, rank));

@@ -79,10 +79,13 @@ class Alibi : public Position {
       : heads_(shape.heads), by_key_(config.by_key()), causal_(!shape.sees_later) {}
 
   std::unique_ptr<PassPositions> begin(const Forward& f, const Tensor& x) const override {
-    const int64_t keys = f.rows->keys().longest();
+    int64_t keys = f.rows->keys().longest();
+    if (const auto& streaming = f.pass->streaming)  // none is farther away
+      keys = std::min(keys, streaming->window + streaming->sinks);
     if (by_key_) return std::make_unique<AlibiByKeyOfPass>(heads_, keys, x);
     return std::make_unique<AlibiOfPass>(ops::alibi_bias(heads_, keys, x, causal_));
   }
+  bool follows_distances() const override { return !by_key_; }
   std::string_view kind() const override { return "ALiBi"; }
 
  private:

@@ -6,6 +6,7 @@ namespace {
 class NoPosition : public Position {
  public:
   explicit NoPosition(const PositionShape&) {}
+  bool follows_distances() const override { return true; }
   std::string_view kind() const override { return "NoPosition"; }
 };
 

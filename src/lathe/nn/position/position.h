@@ -54,10 +54,21 @@ class PassPositions {
                                              const Var& k) const {
     return {q, k};
   }
+  // Of a pass that streams (nn/streaming.h): q [N,H,D], before apply_to_heads(), which it leaves as
+  // it is, at the positions from which sink tokens are seen. Undefined without sinks.
+  Var query_for_sinks(const Forward& f, const AttentionSite& site, const Var& q) const {
+    const auto& streaming = f.pass->streaming;
+    return streaming && streaming->sinks > 0 ? turned_for_sinks(f, site, q) : Var();
+  }
   // Biases and relations between positions, for q [N,H,D] and the keys of f.rows.
   virtual void add_to_scores(const Forward&, const AttentionSite&, const Var& q,
                              ops::AttentionInputs& inputs) const {
     (void)q, (void)inputs;
+  }
+
+ private:
+  virtual Var turned_for_sinks(const Forward&, const AttentionSite&, const Var& q) const {
+    return q;
   }
 };
 
@@ -77,6 +88,9 @@ class Position : public Module {
     (void)before, (void)after;
     return false;
   }
+  // Whether scores depend on distances alone, so that tokens may be left out between others
+  // (nn/streaming.h).
+  virtual bool follows_distances() const { return false; }
   // The longest sequence that has positions; 0 if there is no limit.
   virtual int64_t limit() const { return 0; }
   void visit(ModuleVisitor&) override {}

@@ -12,6 +12,7 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
+#include <limits>
 #include <numeric>
 
 #include "lathe/base/parallel.h"
@@ -32,6 +33,9 @@ struct Turns {
 struct Places {
   Tensor of_token;               // i32 [N]
   std::vector<int64_t> lengths;  // of each sequence: one more than its last position
+  // From here on angles are not rounded to f32: no model was trained there, and a text without end
+  // would lose the distances of its fast channels.
+  int64_t exact_from = std::numeric_limits<int64_t>::max();
 };
 
 // One set of frequencies, or of ways to make them from the length of a text.
@@ -55,7 +59,8 @@ class Rotation {
     if (alike && longest <= 2 * tokens)  // one row for each position
       return {tables({.rows = longest,
                       .position = [](int64_t row) { return row; },
-                      .frequencies = [&](int64_t) { return of_sequence[0]; }},
+                      .frequencies = [&](int64_t) { return of_sequence[0]; },
+                      .exact_from = places.exact_from},
                      type, device),
               places.of_token};
     std::vector<const RopeFrequencies*> of_token;
@@ -65,7 +70,8 @@ class Rotation {
     const auto* at = places.of_token.data<int32_t>();
     return {tables({.rows = tokens,
                     .position = [at](int64_t row) { return int64_t{at[row]}; },
-                    .frequencies = [&](int64_t row) { return of_token[static_cast<size_t>(row)]; }},
+                    .frequencies = [&](int64_t row) { return of_token[static_cast<size_t>(row)]; },
+                    .exact_from = places.exact_from},
                    type, device),
             counted(tokens)};
   }
@@ -89,6 +95,7 @@ class Rotation {
     int64_t rows;
     std::function<int64_t(int64_t)> position;
     std::function<const RopeFrequencies*(int64_t)> frequencies;
+    int64_t exact_from;
   };
   ops::RopeTables tables(const TableRows& of, DType type, Device device) const {
     const auto half = static_cast<int64_t>(usual_.values.size());
@@ -99,10 +106,12 @@ class Rotation {
       const int64_t p = of.position(row);
       const RopeFrequencies& frequencies = *of.frequencies(row);
       for (int64_t i = 0; i < half; ++i) {
-        const float angle = static_cast<float>(p) * frequencies.values[static_cast<size_t>(i)];
-        cosine[row * half + i] =
-            std::cos(static_cast<double>(angle)) * frequencies.attention_factor;
-        sine[row * half + i] = std::sin(static_cast<double>(angle)) * frequencies.attention_factor;
+        const float frequency = frequencies.values[static_cast<size_t>(i)];
+        const double angle = p < of.exact_from
+                                 ? static_cast<double>(static_cast<float>(p) * frequency)
+                                 : static_cast<double>(p) * static_cast<double>(frequency);
+        cosine[row * half + i] = std::cos(angle) * frequencies.attention_factor;
+        sine[row * half + i] = std::sin(angle) * frequencies.attention_factor;
       }
     });
     return {cosines.to(type), sines.to(type)};
@@ -131,6 +140,15 @@ std::vector<Places> places_in_text(const Rows& rows) {
   return {{rows.positions, lengths_of(rows.positions, rows.sequences)}};
 }
 
+// The places from which sink tokens are seen.
+std::vector<Places> places_for_sinks(const Rows& rows, const Streaming& streaming) {
+  const Tensor nearer(rows.positions.shape(), DType::kI32);
+  std::ranges::transform(rows.positions.span<int32_t>(), nearer.data<int32_t>(), [&](int32_t p) {
+    return static_cast<int32_t>(streaming.position_for_sinks(p));
+  });
+  return {{nearer, lengths_of(nearer, rows.sequences)}};
+}
+
 // The two places of every token: in the prefix, at whose last token all that follows stands, and
 // behind the prefix, counted from 1.
 std::vector<Places> places_around_blank(const Rows& rows) {
@@ -155,8 +173,12 @@ std::vector<Places> places_around_blank(const Rows& rows) {
 class RopeOfPass : public PassPositions {
  public:
   RopeOfPass(kernels::RopeLayout layout, int64_t width, std::vector<Turns> global,
-             std::vector<Turns> local)
-      : layout_(layout), width_(width), global_(std::move(global)), local_(std::move(local)) {}
+             std::vector<Turns> local, std::vector<Turns> sinks)
+      : layout_(layout),
+        width_(width),
+        global_(std::move(global)),
+        local_(std::move(local)),
+        sinks_(std::move(sinks)) {}
 
   std::pair<Var, Var> apply_to_heads(const Forward&, const AttentionSite& site, const Var& q,
                                      const Var& k) const override {
@@ -165,6 +187,9 @@ class RopeOfPass : public PassPositions {
   }
 
  private:
+  Var turned_for_sinks(const Forward&, const AttentionSite&, const Var& q) const override {
+    return ops::rope(q, sinks_[0].tables, sinks_[0].rows, layout_);
+  }
   Var rotated(const Var& x, const std::vector<Turns>& turns) const {
     if (turns.size() == 1) return ops::rope_in_place(x, turns[0].tables, turns[0].rows, layout_);
     const auto halves = ops::split_channels(x, std::array{width_, x.shape()[2] - width_});
@@ -175,6 +200,7 @@ class RopeOfPass : public PassPositions {
   kernels::RopeLayout layout_;
   int64_t width_;                      // channels that turn by the first place, of two
   std::vector<Turns> global_, local_;  // by place; local_ empty: as global_
+  std::vector<Turns> sinks_;           // of a pass that streams
 };
 
 class Rope : public Position {
@@ -194,20 +220,26 @@ class Rope : public Position {
   }
 
   std::unique_ptr<PassPositions> begin(const Forward& f, const Tensor& x) const override {
-    const auto places = blank_ ? places_around_blank(*f.rows) : places_in_text(*f.rows);
+    auto places = blank_ ? places_around_blank(*f.rows) : places_in_text(*f.rows);
+    const auto& streaming = f.pass->streaming;
+    if (streaming) places[0].exact_from = streaming->window + streaming->sinks;
     const DType type = x.dtype() == DType::kF64 ? DType::kF64 : DType::kF32;
-    const auto turns_of = [&](const Rotation& rotation) {
+    const auto turns_of = [&](const Rotation& rotation, const std::vector<Places>& at) {
       std::vector<Turns> turns;
-      for (const Places& p : places)
+      for (const Places& p : at)
         turns.push_back(rotation.of(p, f.rows->sequences, type, x.device()));
       return turns;
     };
-    return std::make_unique<RopeOfPass>(layout_, width_, turns_of(global_),
-                                        local_ ? turns_of(*local_) : std::vector<Turns>());
+    return std::make_unique<RopeOfPass>(
+        layout_, width_, turns_of(global_, places),
+        local_ ? turns_of(*local_, places) : std::vector<Turns>(),
+        streaming ? turns_of(global_, places_for_sinks(*f.rows, *streaming))
+                  : std::vector<Turns>());
   }
   bool moves_tokens(int64_t before, int64_t after) const override {
     return global_.differ(before, after);
   }
+  bool follows_distances() const override { return !blank_; }
   std::string_view kind() const override { return "Rope"; }
 
  private:

@@ -10,6 +10,7 @@
 #include "lathe/cli/commands/model/chat_loop.h"
 #include "lathe/cli/commands/model/model_input.h"
 #include "lathe/cli/commands/model/speculation_options.h"
+#include "lathe/cli/commands/model/stream_options.h"
 #include "lathe/cli/frame/interrupt.h"
 #include "lathe/io/json_file.h"
 #include "lathe/io/mapped_file.h"
@@ -30,6 +31,7 @@ struct ChatOptions {
   bool parallel_tool_calls = true;
   std::optional<int64_t> thinking_budget;
   AdapterOptions adapters;
+  StreamOptions stream;
   SpeculationOptions speculation;
   GenerationConfig generation;
 
@@ -50,6 +52,7 @@ struct ChatOptions {
     visit_weights(v, weights);
     visit_cache_precision(v, cache_precision);
     adapters.visit(v);
+    stream.visit(v);
     speculation.visit(v);
     generation.visit(v);
   }
@@ -86,7 +89,7 @@ ChatAbilities abilities_of(const ChatOptions& o, const CommandContext& context) 
   };
   require(o.tools || !(given("tool_choice") || given("parallel_tool_calls")), ErrorKind::kUsage,
           "chat", "--tool-choice and --parallel-tool-calls need --tools FILE.json");
-  ChatAbilities out{.thinking_budget = o.thinking_budget};
+  ChatAbilities out{.thinking_budget = o.thinking_budget, .streaming = o.stream.streaming(context)};
   if (!o.tools) return out;
   out.tools = read_json_file(*o.tools);
   nlohmann::ordered_json choice = o.tool_choice;

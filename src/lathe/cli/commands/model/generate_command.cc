@@ -10,6 +10,7 @@
 #include "lathe/cli/commands/model/constraint_options.h"
 #include "lathe/cli/commands/model/model_input.h"
 #include "lathe/cli/commands/model/speculation_options.h"
+#include "lathe/cli/commands/model/stream_options.h"
 #include "lathe/cli/frame/interrupt.h"
 #include "lathe/infer/generate.h"
 #include "lathe/io/json_file.h"
@@ -31,6 +32,7 @@ struct GenerateOptions {
   std::optional<std::string> cache_precision;
   ConstraintOptions constraint;
   AdapterOptions adapters;
+  StreamOptions stream;
   SpeculationOptions speculation;
   GenerationConfig generation;
 
@@ -50,6 +52,7 @@ struct GenerateOptions {
         at_least(2));
     v.field("context_keep", context_keep, "first tokens that --context-shift never loses",
             at_least(0));
+    stream.visit(v);
     adapters.visit(v);
     constraint.visit(v);
     speculation.visit(v);
@@ -77,14 +80,14 @@ std::shared_ptr<const Constraint> constraint_for(const GenerateOptions& o, const
 GenerationConfig fitting(GenerationConfig config, Transformer& model,
                          const GenerateRequest& request, const CommandContext& context) {
   const IdRows& prompts = request.prompts;
-  if (request.context_shift) return config;
+  if (request.context_shift || request.streaming) return config;
   if (std::ranges::find(context.given, "max_new_tokens") != context.given.end()) return config;
   const int64_t wanted = config.max_new_tokens;
   for (const auto& prompt : prompts)
     config.max_new_tokens =
         std::min(config.max_new_tokens,
-                 room_after(model, std::ssize(prompt), std::ssize(prompts) * config.num_beams,
-                            request.cache_precision));
+                 room_after(model, std::ssize(prompt), std::ssize(prompts) * config.open_texts(),
+                            {request.cache_precision, config.contrastive()}));
   if (config.max_new_tokens < wanted)
     context.log.info("writing at most {} tokens instead of {}: more do not fit after the prompt",
                      config.max_new_tokens, wanted);
@@ -111,6 +114,7 @@ GenerateRequest request_of(const GenerateOptions& o, Transformer& model,
   request.adaptation = o.adapters.load(model, context.log);
   request.speculation = speculation;
   request.cache_precision = cache_dtype(o.cache_precision);
+  request.streaming = o.stream.streaming(context);
   if (o.context_shift) request.context_shift = ContextShift{*o.context_shift, o.context_keep};
   request.on_finish = [&ends](size_t row, const Finished& end) {
     ends.reasons.resize(std::max(ends.reasons.size(), row + 1));

@@ -3,9 +3,11 @@
 #include <algorithm>
 #include <limits>
 #include <nlohmann/json.hpp>
+#include <sstream>
 
 #include "lathe/base/error.h"
 #include "lathe/config/read_write.h"
+#include "lathe/infer/sampler/samplers.h"
 #include "lathe/io/json_file.h"
 
 namespace lathe {
@@ -24,6 +26,54 @@ std::vector<int32_t> id_row(const Json& row, std::string_view key) {
     ids.push_back(x.get<int32_t>());
   }
   return ids;
+}
+
+// "num_beams" as an option.
+std::string option_of(std::string_view key) {
+  std::string option = "--" + std::string(key);
+  std::ranges::replace(option, '_', '-');
+  return option;
+}
+
+// What says how tokens are drawn, and so has no effect on a search.
+std::vector<std::string> keys_of_draws(const GenerationConfig& config) {
+  std::vector<std::string> keys = {"seed"};
+  for (const SamplerInfo& sampler : kSamplers) {
+    if (!sampler.samples_only) continue;
+    std::istringstream names{std::string(sampler.keys)};
+    for (std::string key; std::getline(names >> std::ws, key, ',');) keys.push_back(key);
+  }
+  if (config.contrastive()) std::erase(keys, "top_k");  // its candidates
+  return keys;
+}
+
+void refuse_without_effect(const GenerationConfig& config, const ModelConfig& model,
+                           const CommandContext& context) {
+  const auto given = [&](std::string_view key) {
+    return std::ranges::find(context.given, key) != context.given.end();
+  };
+  for (const char* key :
+       {"num_beam_groups", "length_penalty", "diversity_penalty", "early_stopping"})
+    require(config.num_beams > 1 || !given(key), ErrorKind::kUsage, option_of(key),
+            "has no effect without beams; set --num-beams to 2 or more, or leave it out");
+  for (const int64_t id : config.eos_token_id)
+    require(!given("eos_token_id") || id < model.vocab_size, ErrorKind::kUsage, "--eos-token-id",
+            "{} is outside the vocabulary of {}; give the id of a token", id, model.vocab_size);
+  if (!config.searches()) return;
+  for (const std::string& key : keys_of_draws(config))
+    require(!given(key) || (key == "temperature" && config.temperature == 0), ErrorKind::kUsage,
+            option_of(key), "has no effect on {}, which draws nothing; leave one of them out",
+            config.num_beams > 1 ? "beam search (--num-beams)"
+                                 : "contrastive search (--penalty-alpha)");
+}
+
+// The values of these keys as they are without a file.
+Json defaults_of(const std::vector<std::string>& keys) {
+  GenerationConfig defaults;
+  const Json all = write_config(defaults);
+  Json some = Json::object();
+  for (const std::string& key : keys) some[key] = all.at(key);
+  return some;
 }
 
 }  // namespace
@@ -90,6 +140,9 @@ GenerationConfig generation_of(const std::string& folder, const GenerationConfig
   for (const std::string& key : context.given)
     if (options.contains(key)) given[key] = options.at(key);
   read_config(config, given, "command line");
+  refuse_without_effect(config, model, context);
+  if (config.searches())  // how the folder would draw
+    read_config(config, defaults_of(keys_of_draws(config)), path.string());
   return config;
 }
 

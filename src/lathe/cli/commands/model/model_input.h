@@ -28,7 +28,9 @@ Tensor id_matrix(const IdRows& rows, std::string_view key);
 inline constexpr double kMostShardMib = double{int64_t{1} << 40};
 
 // The model folder's generation_config.json, where there is one, with what the command line gave on
-// top. Ids that end a text are those of both files.
+// top. Ids that end a text are those of both files. Where the result is a search, the folder's ways to
+// draw are left out. Errors kUsage for options that would have no effect: those of beams without
+// beams, those of draws with a search; and for an end token outside the vocabulary.
 GenerationConfig generation_of(const std::string& folder, const GenerationConfig& line,
                                const ModelConfig& model, const CommandContext& context);
 

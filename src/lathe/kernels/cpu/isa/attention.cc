@@ -51,15 +51,16 @@ int64_t out_stride(const AttentionCall& c) { return c.value_depth + c.value_rela
 // of work, the rest is for one tile.
 template <class E>
 struct ForwardBuffers {
-  QueryRows<E> query;
+  QueryRows<E> query, sink_query;
   E *keys, *values, *weights;
   float *shaw_keys, *shaw_values;
-  float *related, *scores, *factors, *out, *maximum, *sum;
+  float *related, *scores, *sink_scores, *factors, *out, *maximum, *sum;
   float *widened, *key_scales, *value_scales;  // only of keys in a smaller type than the queries'
 
   template <class Take>
   ForwardBuffers(const AttentionCall& c, Take&& take)
-      : query(c.depth, {.plain = bool(c.tables().shaw_keys)}, take) {
+      : query(c.depth, {.plain = bool(c.tables().shaw_keys)}, take),
+        sink_query(c.spec->sink_query ? c.depth : 0, {}, take) {
     const int64_t tile = kQueryTile * kKeyTile;
     const int64_t kept = c.spec->rows.most_queries() * c.group > kQueryTile
                              ? padded(c.most_keys, kKeyTile)
@@ -71,6 +72,7 @@ struct ForwardBuffers {
     shaw_values = take(c.value_relations * c.value_depth);
     related = take(kQueryTile * c.key_relations);
     scores = take(tile);
+    sink_scores = take(c.spec->sink_query ? tile : 0);
     factors = take(c.spec->dropout > 0.0f ? tile : 0);
     out = take(kQueryTile * out_stride(c));
     maximum = take(kQueryTile);
@@ -196,6 +198,9 @@ void begin_queries(const AttentionCall& c, const Queries& queries,
                    const ForwardBuffers<Operand<T>>& w) {
   const int64_t count = queries.count(), each = queries.rows.size();
   w.query.template load<T>(c.q, c.sequence.query_rows, queries.heads, queries.rows, c.depth);
+  if (c.spec->sink_query)
+    w.sink_query.template load<T>(c.spec->sink_query, c.sequence.query_rows, queries.heads,
+                                  queries.rows, c.depth);
   if (c.tables().shaw_keys)
     tile_product<false, float>({count, c.key_relations, c.depth, w.query.plain, c.depth, 1,
                                 w.shaw_keys, c.key_relations, w.related, c.key_relations,
@@ -208,23 +213,36 @@ void begin_queries(const AttentionCall& c, const Queries& queries,
   });
 }
 
+// scores = Q·Kᵀ of one tile of keys, in which sink tokens may meet queries of their own.
+template <class E>
+void multiply_keys(const AttentionCall& c, const Queries& queries, const ScoreTile& tile,
+                   const E* keys, const ForwardBuffers<E>& w) {
+  const int64_t count = queries.count(), depth = operand_length<E>(c.depth);
+  tile_product<false, E>({count, kKeyTile, depth, w.query.left, depth, 1, keys, kKeyTile, w.scores,
+                          kKeyTile, c.spec->scale});
+  const int64_t sinks = sink_columns(c, tile);
+  if (sinks == 0) return;
+  tile_product<false, E>({count, kKeyTile, depth, w.sink_query.left, depth, 1, keys, kKeyTile,
+                          w.sink_scores, kKeyTile, c.spec->scale});
+  for (int64_t r = 0; r < count; ++r)
+    std::copy_n(w.sink_scores + r * kKeyTile, sinks, w.scores + r * kKeyTile);
+}
+
 // key_tile(tile): its converted keys and values.
 template <class T, class F>
 void forward_queries(const AttentionCall& c, const Queries& queries,
                      const ForwardBuffers<Operand<T>>& w, const ForwardOutputs& to, F&& key_tile) {
   using E = Operand<T>;
-  const int64_t count = queries.count(), depth = operand_length<E>(c.depth);
   begin_queries<T>(c, queries, w);
   for_each_tile(c, queries.heads.begin, queries.rows, [&](ScoreTile tile) {
     const KeyTile<E> converted = key_tile(tile);
-    tile_product<false, E>({count, kKeyTile, depth, w.query.left, depth, 1, converted.keys,
-                            kKeyTile, w.scores, kKeyTile, c.spec->scale});
-    if (c.spec->key_scales) scale_columns(w.scores, count, converted.key_scales);
+    multiply_keys<E>(c, queries, tile, converted.keys, w);
+    if (c.spec->key_scales) scale_columns(w.scores, queries.count(), converted.key_scales);
     for_each_head(queries, [&](int64_t h, int64_t row) {
       tile.h = h;
       finish_scores(c, tile, w.related + row * c.key_relations, w.scores + row * kKeyTile);
     });
-    absorb_scores(c, count, w);
+    absorb_scores(c, queries.count(), w);
     absorb_values(c, queries, tile, converted, w);
   });
   store_outputs<T>(c, queries, w, to);

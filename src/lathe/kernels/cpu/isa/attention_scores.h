@@ -94,6 +94,26 @@ static void collect_relations(const AttentionCall& c, const ScoreTile& tile,
             sums.rows + r * sums.stride);
 }
 
+// The columns of a tile that are sink tokens with queries of their own (AttentionSpec::sink_query).
+static int64_t sink_columns(const AttentionCall& c, const ScoreTile& tile) {
+  if (!c.spec->sink_query) return 0;
+  return std::clamp<int64_t>(c.spec->sink_tokens - tile.s, 0, kKeyTile);
+}
+
+// The biases by distance of one row; sink tokens with queries of their own are nearer.
+static void add_distances(const AttentionCall& c, const ScoreTile& tile, int64_t t,
+                          const float* table, float* row) {
+  const int64_t p = c.position(t), nearer = c.spec->position_for_sinks(p);
+  const int64_t sinks = nearer == p ? 0 : sink_columns(c, tile);
+  float without[kKeyTile];
+  std::copy_n(row, sinks, without);
+  TableRow at = distance_row(c, t, tile.s);
+  spread(table, at, row);
+  at.first += p - nearer;
+  for (int64_t j = 0; j < sinks; ++j)
+    row[j] = without[j] + table[std::clamp<int64_t>(at.first + j, 0, at.count - 1)];
+}
+
 // `related`: the scaled queries' products with Shaw's keys, if there are any.
 static void add_biases(const AttentionCall& c, const ScoreTile& tile, float* related,
                        float* scores) {
@@ -101,7 +121,7 @@ static void add_biases(const AttentionCall& c, const ScoreTile& tile, float* rel
   if (tables.distance_bias) {
     const float* table = distance_table(c, tile.h);
     for (int64_t r = 0; r < tile.rows; ++r)
-      spread(table, distance_row(c, tile.t + r, tile.s), scores + r * kKeyTile);
+      add_distances(c, tile, tile.t + r, table, scores + r * kKeyTile);
   }
   if (tables.shaw_keys)
     add_relations(c, tile, tables.shaw_keys, {related, c.key_relations}, scores);
