@@ -95,7 +95,7 @@ TEST_F(Gguf, EveryArchitectureIsTheSameModelWhenReadAgain) {
       EXPECT_FALSE(calibrate(*model_, text, {.window = 8}).empty());
       ++families;
     }
-  EXPECT_EQ(families, 17);
+  EXPECT_EQ(families, 19);
 }
 
 // The rows of a head's two halves take turns in Llama's files: w[h, half, i] is row (h, i, half).
@@ -186,6 +186,146 @@ TEST_F(Gguf, WhatLlamaCppTakesForGrantedInCommandR) {
   theirs.tensors.insert("blk.0.attn_q_norm.weight");
   EXPECT_NE(error_text([&] { read_gguf_config(architecture, theirs, "f"); }).find("attn_q_norm"),
             std::string::npos);
+}
+
+// Of the matrix of all heads' keys and values, the part of each head: the keys' transposed.
+TEST_F(Gguf, DeepSeekKeysAndValuesOfAllHeadsAreTwoTensors) {
+  const fs::path path = write(expressible("deepseek_v2"), "F32");
+  const GgufReader file(path);
+  const auto& latent = model_->config().attention.get<LatentConfig>();
+  const int64_t rank = latent.kv_lora_rank, keys = latent.qk_nope_head_dim,
+                values = latent.v_head_dim;
+  const ArraySpan *k = file.find("blk.1.attn_k_b.weight"), *v = file.find("blk.1.attn_v_b.weight");
+  ASSERT_TRUE(k != nullptr && v != nullptr);
+  EXPECT_EQ(k->shape, (std::vector<int64_t>{2, rank, keys}));
+  EXPECT_EQ(v->shape, (std::vector<int64_t>{2, values, rank}));
+  const float* up = find_parameter(*model_, "layers.1.attention.key_value_up.weight")
+                        .value.tensor()
+                        .data<float>();
+  const auto at = [](const ArraySpan* array, int64_t i) {
+    return reinterpret_cast<const float*>(array->bytes.data())[i];
+  };
+  for (int64_t head = 0; head < 2; ++head)
+    for (int64_t c = 0; c < rank; ++c) {
+      const float* rows = up + head * (keys + values) * rank + c;
+      for (int64_t i = 0; i < keys; ++i)
+        EXPECT_EQ(at(k, (head * rank + c) * keys + i), rows[i * rank]);
+      for (int64_t i = 0; i < values; ++i)
+        EXPECT_EQ(at(v, (head * values + i) * rank + c), rows[(keys + i) * rank]);
+    }
+  const GgufMetadata& metadata = file.metadata();
+  const auto key = [&](const char* name) {
+    return metadata.need<int64_t>(std::string("deepseek2.attention.") + name);
+  };
+  EXPECT_EQ(key("head_count_kv"), 1);
+  EXPECT_EQ(key("key_length"), rank + latent.qk_rope_head_dim);
+  EXPECT_EQ(key("value_length"), rank);
+  EXPECT_EQ(key("key_length_mla"), keys + latent.qk_rope_head_dim);
+  EXPECT_EQ(key("value_length_mla"), values);
+}
+
+TEST_F(Gguf, DeepSeekKeepsModulesForFurtherTokens) {
+  ModelConfig c = expressible("deepseek_v3");
+  c.num_nextn_predict_layers = 1;
+  const fs::path path = write(c, "F32");
+  const GgufReader file(path);
+  EXPECT_EQ(file.metadata().need<int64_t>("deepseek2.block_count"), c.num_hidden_layers + 1);
+  EXPECT_EQ(file.metadata().need<int64_t>("deepseek2.nextn_predict_layers"), 1);
+  EXPECT_NE(file.find(fmt::format("blk.{}.nextn.eh_proj.weight", c.num_hidden_layers)), nullptr);
+  const auto back = load_model(path, {});
+  EXPECT_EQ(back->config().num_nextn_predict_layers, 1);
+  for (const Parameter* p : model_->parameters())
+    EXPECT_EQ(values_of(p->value.tensor()),
+              values_of(find_parameter(*back, p->name).value.tensor()))
+        << p->name;
+}
+
+GgufDescription tiny_deepseek() {
+  GgufDescription theirs;
+  theirs.keys = {{"context_length", 32},
+                 {"embedding_length", 8},
+                 {"block_count", 1},
+                 {"feed_forward_length", 8},
+                 {"attention.head_count", 2},
+                 {"attention.layer_norm_rms_epsilon", 1e-5},
+                 {"attention.kv_lora_rank", 4},
+                 {"attention.key_length_mla", 5},
+                 {"attention.value_length_mla", 3},
+                 {"rope.dimension_count", 2},
+                 {"expert_count", 4},
+                 {"expert_used_count", 2},
+                 {"expert_feed_forward_length", 4}};
+  theirs.vocabulary = 16;
+  return theirs;
+}
+
+TEST_F(Gguf, WhatDeepSeekFilesLeaveOut) {
+  GgufDescription theirs = tiny_deepseek();
+  const auto& architecture = find_gguf_architecture("deepseek2", "f");
+  const auto read = [&] { return read_gguf_config(architecture, theirs, "f"); };
+  const ModelConfig second = read();
+  EXPECT_EQ(second.model_type, "deepseek_v2");
+  EXPECT_EQ(second.attention.norm_eps, 1e-5);
+  EXPECT_EQ(second.attention.get<LatentConfig>().qk_nope_head_dim, 3);
+  EXPECT_FALSE(second.attention.get<LatentConfig>().q_lora_rank);
+  // A router with biases is V3's, whose defaults the absent keys do not mean.
+  theirs.tensors.insert("blk.0.exp_probs_b.bias");
+  const ModelConfig third = read();
+  EXPECT_EQ(third.model_type, "deepseek_v3");
+  EXPECT_EQ(third.moe.router, "sigmoid");
+  EXPECT_EQ(third.moe.n_group, 1);
+  EXPECT_EQ(third.moe.topk_group, 1);
+  EXPECT_EQ(third.moe.first_k_dense_replace, 0);
+  EXPECT_EQ(third.moe.n_shared_experts, 0);
+  EXPECT_EQ(third.moe.routed_scaling_factor, 1.0);
+  EXPECT_FALSE(third.moe.norm_topk_prob);
+  const auto error = [&](const char* key, const Json& value) {
+    GgufDescription changed = tiny_deepseek();
+    changed.keys[key] = value;
+    if (value.is_null()) changed.keys.erase(key);
+    return error_text([&] { read_gguf_config(architecture, changed, "f"); });
+  };
+  const std::string old = error("attention.key_length_mla", nullptr);
+  EXPECT_NE(old.find("'attn_kv_b'; convert the model again"), std::string::npos) << old;
+  const std::string function = error("expert_gating_func", 4);
+  EXPECT_NE(function.find("is 4, expected 1 (softmax) or 2 (sigmoid)"), std::string::npos)
+      << function;
+  const std::string width = error("rope.dimension_count", 5);
+  EXPECT_NE(width.find("expected 1 to less than the width of a head, 5"), std::string::npos)
+      << width;
+  const std::string further = error("nextn_predict_layers", 1);
+  EXPECT_NE(further.find("'nextn_predict_layers' is 1, expected 0 to less than"), std::string::npos)
+      << further;
+}
+
+// llama.cpp has one weight for the factors on rotary angles and on scores.
+TEST_F(Gguf, DeepSeekSaysHowYarnSharpens) {
+  ModelConfig c = expressible("deepseek_v2");
+  auto& scaling = c.position.get<RopeConfig>().scaling;
+  scaling.kind = "yarn";
+  scaling.factor = 4;
+  scaling.original_max_position_embeddings = 8;
+  scaling.mscale = scaling.mscale_all_dim = 0.707;
+  const fs::path path = write(c, "F32");
+  EXPECT_NEAR(GgufReader(path).metadata().need<float>("deepseek2.rope.scaling.yarn_log_multiplier"),
+              0.0707, 1e-7);
+  const auto back = load_model(path, {});
+  EXPECT_EQ(back->config().position.get<RopeConfig>().scaling.mscale_all_dim, 0.707);
+  const Tensor want = logits_of(*model_, some_ids(2, 9)), got = logits_of(*back, some_ids(2, 9));
+  EXPECT_LE(largest_difference(got, want), 2e-6 * largest_magnitude(want));
+  const auto refused = [&](const ModelConfig& config, const char* what) {
+    const std::string error =
+        write_error(*make_model(config, DType::kF32, Device::kCpu), {find_block_type("F32")});
+    EXPECT_NE(error.find(what), std::string::npos) << error;
+  };
+  scaling.mscale = 1.0;
+  refused(c, "position.scaling.mscale");
+  c = expressible("deepseek_v3");
+  c.position.get<RopeConfig>().rope_layout = "half";
+  refused(c, "position.rope_layout");
+  c = expressible("deepseek_v3");
+  c.norm.eps = 1e-5;
+  refused(c, "attention.norm_eps");
 }
 
 TEST_F(Gguf, RotaryDivisorsOfLlama3AreReadAsItsFormula) {

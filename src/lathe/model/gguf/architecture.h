@@ -88,5 +88,6 @@ const GgufArchitecture& gguf_bloom();
 const GgufArchitecture& gguf_falcon();
 const GgufArchitecture& gguf_command_r();
 const GgufArchitecture& gguf_glm4();
+const GgufArchitecture& gguf_deepseek2();
 
 }  // namespace lathe

@@ -11,12 +11,7 @@ using namespace gguf;
 constexpr GgufKey kSharedExpert[] = {
     {"expert_shared_feed_forward_length", "moe.shared_expert_intermediate_size"}};
 
-constexpr WeightRule kSharedExpertWeights[] = {
-    {"blk.{}.ffn_gate_inp_shexp", "layers.{}.ffn.shared_gate"},
-    {"blk.{}.ffn_gate_shexp", "layers.{}.ffn.shared.gate_up", 0},
-    {"blk.{}.ffn_up_shexp", "layers.{}.ffn.shared.gate_up", 1},
-    {"blk.{}.ffn_down_shexp", "layers.{}.ffn.shared.down"},
-};
+constexpr WeightRule kSharedGate[] = {{"blk.{}.ffn_gate_inp_shexp", "layers.{}.ffn.shared_gate"}};
 
 // llama.cpp scales the weights of a token's experts to a sum of 1 in Qwen 3, not in Qwen 2.
 template <bool kNormalised>
@@ -57,7 +52,8 @@ const GgufArchitecture& gguf_qwen2_moe() {
       .families = {{qwen2_moe_family}},
       .keys = {size_keys(), kv_head_keys(), head_width_keys(), rms_norm_keys(), rope_base_keys(),
                expert_keys(), expert_width_keys(), kSharedExpert},
-      .weights = {ends(), block_norms(), attention(), gated_ffn(), experts(), kSharedExpertWeights},
+      .weights = {ends(), block_norms(), attention(), gated_ffn(), experts(), shared_expert(),
+                  kSharedGate},
       .read = read_experts<false>,
       .write = write_rope_scaling,
   };
