@@ -11,10 +11,10 @@ using Json = nlohmann::ordered_json;
 
 std::span<const GgufArchitecture* const> gguf_architectures() {
   static const GgufArchitecture* const kAll[] = {
-      &gguf_llama(),     &gguf_qwen2(),     &gguf_qwen3(),    &gguf_qwen2_moe(),
-      &gguf_qwen3_moe(), &gguf_phi3(),      &gguf_olmo2(),    &gguf_gpt2(),
-      &gguf_gemma2(),    &gguf_gemma3(),    &gguf_gpt_neox(), &gguf_bloom(),
-      &gguf_falcon(),    &gguf_command_r(), &gguf_glm4(),     &gguf_deepseek2(),
+      &gguf_llama(),     &gguf_qwen2(), &gguf_qwen3(),  &gguf_qwen2_moe(), &gguf_qwen3_moe(),
+      &gguf_phi3(),      &gguf_olmo2(), &gguf_gpt2(),   &gguf_gemma2(),    &gguf_gemma3(),
+      &gguf_gpt_neox(),  &gguf_bloom(), &gguf_falcon(), &gguf_command_r(), &gguf_glm4(),
+      &gguf_deepseek2(), &gguf_t5(),
   };
   return kAll;
 }

@@ -89,5 +89,6 @@ const GgufArchitecture& gguf_falcon();
 const GgufArchitecture& gguf_command_r();
 const GgufArchitecture& gguf_glm4();
 const GgufArchitecture& gguf_deepseek2();
+const GgufArchitecture& gguf_t5();
 
 }  // namespace lathe

@@ -1,11 +1,10 @@
 // "t5": T5, Flan-T5 and UL2, an encoder (`enc.`) and a decoder (`dec.`).
 //
-// What no key says is as in those models: the gate of a gated layer is GELU in its tanh form, other
-// layers have ReLU; distances end at 128; the logits of a tied head are scaled by 1/√d. (llama.cpp
-// leaves that scale out, which changes no order of tokens.)
+// What no key says is as in those models: distances end at 128; the first T5 has ReLU and, with a tied
+// head, logits scaled by 1/√d; later ones have a gate of GELU in its tanh form and no such scale.
+// (llama.cpp leaves the scale out, which changes no order of tokens.)
 
 #include "lathe/base/error.h"
-#include "lathe/model/components.h"
 #include "lathe/model/gguf/shared.h"
 
 namespace lathe {
@@ -67,7 +66,7 @@ void read(const GgufDescription& theirs, Json& ours) {
   const bool gated = theirs.has("enc.blk.0.ffn_gate.weight");
   ours["ffn"]["kind"] = gated ? "gated" : "mlp";
   ours["hidden_act"] = gated ? "gelu_tanh" : "relu";
-  ours["scale_tied_head"] = ours["tie_word_embeddings"];
+  ours["scale_tied_head"] = !gated;
 }
 
 void write(const ModelConfig& config, GgufDescription& theirs) {
