@@ -447,6 +447,7 @@ TEST_F(Gguf, TypesFollowTheRules) {
   EXPECT_EQ(types(over)["blk.1.attn_q.weight"], "Q4_0");
   const DiskTensor router{"blk.0.ffn_gate_inp.weight", Shape{4, 32}, false, {}};
   EXPECT_TRUE(stays_f32(router));
+  EXPECT_TRUE(stays_f32({"enc.blk.0.attn_rel_b.weight", Shape{32, 32}, false, {}}));
   TypeChoice budget;
   EXPECT_EQ(choose_types({router}, budget).front().type->name, "F32");
   over.overrides = {{"nowhere", &q4}};

@@ -104,6 +104,7 @@ class Quantization {
   }
 
   const QuantizeBill& run() {
+    if (o_.eval || o_.has_budget()) check_predicts_next_token(model_->config());
     if (o_.eval) {  // a text that cannot be used is named before anything is written
       const size_t tokens = ids_of(*o_.eval).size();
       require(tokens >= 2, ErrorKind::kData, *o_.eval,
