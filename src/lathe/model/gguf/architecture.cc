@@ -27,16 +27,18 @@ const GgufArchitecture& find_gguf_architecture(std::string_view name, std::strin
        join(names_of(gguf_architectures()), ", "));
 }
 
-const GgufArchitecture& gguf_architecture_of(const Family& family) {
-  std::vector<std::string> written;
+const GgufArchitecture& gguf_architecture_of(const ModelConfig& config) {
+  const Family& family = family_for(config);
+  std::set<std::string> written;
   for (const GgufArchitecture* a : gguf_architectures())
     for (const auto& reading : a->families) {
-      if (&reading.family() == &family) return *a;
-      written.emplace_back(reading.family().name);
+      written.emplace(reading.family().name);
+      if (&reading.family() != &family) continue;
+      if (reading.is_written_as == nullptr || reading.is_written_as(config)) return *a;
     }
   fail(ErrorKind::kConfig, "model_type",
-       "models of the family \"{}\" have no GGUF architecture that Lathe writes; it writes {}",
-       family.name, join(written, ", "));
+       "this model of the family \"{}\" has no GGUF architecture that Lathe writes; it writes {}",
+       family.name, join(std::vector(written.begin(), written.end()), ", "));
 }
 
 namespace {

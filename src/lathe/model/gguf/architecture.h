@@ -41,11 +41,13 @@ struct GgufKey {
 
 struct GgufArchitecture {
   std::string_view name;  // "llama"
-  // The families that are written as this architecture; the first whose `is_read_as` is absent or
-  // true is what a file is read as.
+  // The families that are written as this architecture, or of which those models are that
+  // `is_written_as` accepts; the first whose `is_read_as` is absent or true is what a file is read
+  // as.
   struct Reading {
     const Family& (*family)();
     bool (*is_read_as)(const GgufDescription&) = nullptr;
+    bool (*is_written_as)(const ModelConfig&) = nullptr;
   };
   std::vector<Reading> families;
   std::vector<std::span<const GgufKey>> keys;
@@ -59,8 +61,8 @@ struct GgufArchitecture {
 std::span<const GgufArchitecture* const> gguf_architectures();
 // Throws kFormat, naming `where` and the known ones, for another name.
 const GgufArchitecture& find_gguf_architecture(std::string_view name, std::string_view where);
-// The architecture as which a model of this family is written; throws kConfig if there is none.
-const GgufArchitecture& gguf_architecture_of(const Family& family);
+// The architecture as which this model is written; throws kConfig if there is none.
+const GgufArchitecture& gguf_architecture_of(const ModelConfig& config);
 
 // Throws kFormat, naming `where`, for a key that is missing or has a value that cannot be; kConfig
 // for a setting that Lathe does not support.

@@ -147,7 +147,7 @@ class Quantization {
   }
 
   std::vector<DiskTensor> tensors() {
-    return map_weights(*model_, gguf_architecture_of(family_for(model_->config())));
+    return map_weights(*model_, gguf_architecture_of(model_->config()));
   }
 
   // A bar, and a function that moves it and lets Ctrl-C through.
