@@ -100,6 +100,16 @@ TEST_F(Gguf, EveryArchitectureIsTheSameModelWhenReadAgain) {
   EXPECT_EQ(families, 20);
 }
 
+TEST_F(Gguf, EveryArchitectureIsInTheDocumentation) {
+  std::ifstream page(fs::path(LATHE_TEST_DIR) / ".." / "docs" / "formats.md");
+  const std::string text((std::istreambuf_iterator<char>(page)), {});
+  const size_t section = text.find("### GGUF files");
+  ASSERT_NE(section, std::string::npos);
+  for (const GgufArchitecture* architecture : gguf_architectures())
+    EXPECT_NE(text.find(fmt::format("`{}`", architecture->name), section), std::string::npos)
+        << architecture->name;
+}
+
 // MiniMind has no architecture of its own; what its generations compute is another's.
 TEST_F(Gguf, MiniMindIsWrittenAsWhatItComputes) {
   const auto check = [&](const ModelConfig& config, const char* architecture) {

@@ -1,4 +1,4 @@
-// "t5": T5, Flan-T5 and UL2, an encoder (`enc.`) and a decoder (`dec.`).
+// "t5": T5 and Flan-T5, an encoder (`enc.`) and a decoder (`dec.`).
 //
 // What no key says is as in those models: distances end at 128; the first T5 has ReLU and, with a tied
 // head, logits scaled by 1/√d; later ones have a gate of GELU in its tanh form and no such scale.
