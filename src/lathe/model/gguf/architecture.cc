@@ -112,8 +112,10 @@ ModelConfig read_gguf_config(const GgufArchitecture& architecture, const GgufDes
   return config;
 }
 
-std::vector<DiskTensor> map_weights(Transformer& model, const GgufArchitecture& architecture) {
+std::vector<DiskTensor> map_weights(Transformer& model, const GgufArchitecture& architecture,
+                                    const GgufDescription* file) {
   WeightTables tables = architecture.weights;
+  if (architecture.weights_in != nullptr) tables.push_back(architecture.weights_in(file));
   if (architecture.weights_of != nullptr) tables.push_back(architecture.weights_of(model.config()));
   return map_weights(model, tables);
 }

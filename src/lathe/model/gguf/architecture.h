@@ -54,6 +54,8 @@ struct GgufArchitecture {
   WeightTables weights;
   // Weights whose names depend on the configuration, in addition to `weights`.
   std::span<const WeightRule> (*weights_of)(const ModelConfig& config) = nullptr;
+  // Weights that a file may have in another form than the one that is written; nullptr: the latter.
+  std::span<const WeightRule> (*weights_in)(const GgufDescription* file) = nullptr;
   void (*read)(const GgufDescription& theirs, nlohmann::ordered_json& ours) = nullptr;
   void (*write)(const ModelConfig& config, GgufDescription& theirs) = nullptr;
 };
@@ -71,8 +73,9 @@ ModelConfig read_gguf_config(const GgufArchitecture& architecture, const GgufDes
 // Throws kConfig, naming the keys, for a model that the architecture's keys cannot express.
 GgufDescription describe_as_gguf(const GgufArchitecture& architecture, Transformer& model);
 
-// With the names of the architecture (weight_map.h).
-std::vector<DiskTensor> map_weights(Transformer& model, const GgufArchitecture& architecture);
+// With the names of the architecture (weight_map.h): those of this file, or those that are written.
+std::vector<DiskTensor> map_weights(Transformer& model, const GgufArchitecture& architecture,
+                                    const GgufDescription* file = nullptr);
 
 // One function per architecture, in the files of this folder.
 const GgufArchitecture& gguf_llama();

@@ -1,7 +1,8 @@
 // "deepseek2": DeepSeek-V2 and DeepSeek-V3. llama.cpp attends in the absorbed form, so `key_length`
 // and `value_length` are widths of its cache, which has one head; those of the model's heads are
 // `key_length_mla` and `value_length_mla`. The matrix that makes keys and values of all heads is two
-// tensors, `attn_k_b` with the matrix of every head transposed, and `attn_v_b`.
+// tensors, `attn_k_b` with the matrix of every head transposed, and `attn_v_b`. Files of older
+// converters have it as it is, `attn_kv_b`, and in `key_length` and `value_length` the model's widths.
 //
 // What no key says: the norms of the narrow vectors have the epsilon of all others, and the factor on
 // rotary angles has the weight that the factor on scores has (`mscale` is `mscale_all_dim`). Routers
@@ -26,7 +27,6 @@ using namespace gguf;
 constexpr GgufKey kLatent[] = {
     {"attention.kv_lora_rank", "attention.kv_lora_rank"},
     {"attention.q_lora_rank", "attention.q_lora_rank"},
-    {"attention.value_length_mla", "attention.v_head_dim"},
     {"rope.dimension_count", "attention.qk_rope_head_dim"},
 };
 
@@ -56,10 +56,6 @@ constexpr WeightRule kWeights[] = {
     {"blk.{}.attn_q_b", "layers.{}.attention.query_up"},
     {"blk.{}.attn_kv_a_mqa", "layers.{}.attention.key_value_down"},
     {"blk.{}.attn_kv_a_norm", "layers.{}.attention.key_value_norm"},
-    {"blk.{}.attn_k_b.weight", "layers.{}.attention.key_value_up.weight", -1,
-     DiskLayout::kKeysOfHeads},
-    {"blk.{}.attn_v_b.weight", "layers.{}.attention.key_value_up.weight", -1,
-     DiskLayout::kValuesOfHeads},
     {"blk.{}.attn_output", "layers.{}.attention.output"},
     {"blk.{}.ffn_gate_inp.weight", "layers.{}.ffn.router.weight"},
     {"blk.{}.exp_probs_b.bias", "layers.{}.ffn.router.e_score_correction_bias"},
@@ -68,6 +64,24 @@ constexpr WeightRule kWeights[] = {
     {"blk.{}.nextn.eh_proj", kMtpJoin},
     {"blk.{}.nextn.shared_head_norm", "further.{}.norm"},
 };
+
+constexpr WeightRule kKeysAndValues[] = {
+    {"blk.{}.attn_k_b.weight", "layers.{}.attention.key_value_up.weight", -1,
+     DiskLayout::kKeysOfHeads},
+    {"blk.{}.attn_v_b.weight", "layers.{}.attention.key_value_up.weight", -1,
+     DiskLayout::kValuesOfHeads},
+};
+constexpr WeightRule kOldKeysAndValues[] = {
+    {"blk.{}.attn_kv_b", "layers.{}.attention.key_value_up"}};
+
+bool is_old(const GgufDescription& theirs) {
+  return !theirs.keys.contains("attention.key_length_mla");
+}
+
+std::span<const WeightRule> keys_and_values(const GgufDescription* file) {
+  if (file != nullptr && is_old(*file)) return kOldKeysAndValues;
+  return kKeysAndValues;
+}
 
 // `expert_gating_func`: enum llama_expert_gating_func_type of llama.cpp; 0 is for none named.
 constexpr int64_t kSoftmax = 1, kSigmoid = 2;
@@ -97,15 +111,13 @@ void read_temperature(const GgufDescription& theirs, Json& ours) {
 }
 
 void read_attention(const GgufDescription& theirs, Json& ours) {
-  require(theirs.keys.contains("attention.key_length_mla"), ErrorKind::kFormat, "gguf",
-          "key 'deepseek2.attention.key_length_mla' is missing, as in files of older converters, "
-          "which have keys and values of all heads in one tensor 'attn_kv_b'; convert the model "
-          "again with a newer one");
-  const int64_t width = integer(theirs, "attention.key_length_mla"),
-                rotating = integer(theirs, "rope.dimension_count");
+  const char *key = "attention.key_length_mla", *value = "attention.value_length_mla";
+  if (is_old(theirs)) key = "attention.key_length", value = "attention.value_length";
+  const int64_t width = integer(theirs, key), rotating = integer(theirs, "rope.dimension_count");
   require(rotating > 0 && rotating < width, ErrorKind::kFormat, "gguf",
-          "key 'rope.dimension_count' is {}, expected 1 to less than the width of a head, {}",
-          rotating, width);
+          "key 'rope.dimension_count' is {}, expected 1 to less than '{}', {}", rotating, key,
+          width);
+  ours["attention"]["v_head_dim"] = integer(theirs, value);
   ours["attention"]["qk_nope_head_dim"] = width - rotating;
   ours["attention"]["norm_eps"] = ours["norm"]["eps"];
 }
@@ -147,6 +159,7 @@ void write(const ModelConfig& config, GgufDescription& theirs) {
   theirs.keys["attention.head_count_kv"] = 1;
   theirs.keys["attention.key_length"] = latent.kv_lora_rank + latent.qk_rope_head_dim;
   theirs.keys["attention.value_length"] = latent.kv_lora_rank;
+  theirs.keys["attention.value_length_mla"] = latent.v_head_dim;
   theirs.keys["attention.key_length_mla"] = latent.qk_nope_head_dim + latent.qk_rope_head_dim;
   theirs.keys["expert_gating_func"] = config.moe.router == "sigmoid" ? kSigmoid : kSoftmax;
   write_temperature(config, theirs);
@@ -161,6 +174,7 @@ const GgufArchitecture& gguf_deepseek2() {
       .keys = {size_keys(), rms_norm_keys(), rope_base_keys(), vocabulary_keys(), expert_keys(),
                expert_width_keys(), kLatent, kExperts},
       .weights = {ends(), block_norms(), kWeights, gated_ffn(), expert_matrices(), shared_expert()},
+      .weights_in = keys_and_values,
       .read = read,
       .write = write,
   };
