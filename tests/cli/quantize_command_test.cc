@@ -45,6 +45,34 @@ class Quantize : public ::testing::Test {
   const TempFolder folder_;
 };
 
+TEST_F(Quantize, AnEncoderAndADecoder) {
+  const fs::path model = folder_ / "t5";
+  fs::copy(fs::path(LATHE_TEST_DIR) / "model" / "goldens" / "t5" / "model", model);
+  const auto own_distance =
+      run({"quantize", model.string(), "--out", file("t5.gguf"), "--type", "F32"});
+  EXPECT_NE(own_distance.err.find("position.relative_attention_max_distance"), std::string::npos)
+      << own_distance.err;
+  Json config = read_json_file(model / "config.json");
+  config["relative_attention_max_distance"] = 128;
+  write_json_file(model / "config.json", config);
+  const auto r = run({"quantize", model.string(), "--out", file("t5.gguf"), "--type", "F32"});
+  ASSERT_EQ(r.code, 0) << r.err;
+  for (const char* layer : {"\nenc.blk.0 ", "\ndec.blk.0 ", "\nenc.output_norm ", "\ntoken_embd "})
+    EXPECT_NE(r.out.find(layer), std::string::npos) << r.out;
+  std::ofstream(file("text")) << "aaaa";
+  for (const std::vector<std::string>& how : {std::vector<std::string>{"--type", "F32"},
+                                              std::vector<std::string>{"--budget-kl", "0.1"}}) {
+    std::vector<std::string> all = {"quantize",      model.string(), "--out",
+                                    file("no.gguf"), "--eval",       file("text")};
+    all.insert(all.end(), how.begin(), how.end());
+    const auto refused = run(all);
+    EXPECT_EQ(refused.code, 1);
+    EXPECT_NE(refused.err.find("does not predict the next token of a text"), std::string::npos)
+        << refused.err;
+    EXPECT_FALSE(fs::exists(file("no.gguf")));
+  }
+}
+
 TEST_F(Quantize, AnF32FileIsTheModelInEveryCommand) {
   ASSERT_EQ(quantize("f.gguf", {"--type", "F32"}).code, 0);
   std::ofstream(file("in.json")) << R"({"input_ids": [[1, 2, 3, 4, 5]]})";

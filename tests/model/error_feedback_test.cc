@@ -170,7 +170,7 @@ TEST_F(Moments, DiagonalIsTheImportance) {
   const Importances importances = calibrate(*model, text, {.window = 8});
   InputMoments together(*model, text, {.window = 8}), one_by_one(*model, text, {.window = 8}, 1);
   int matrices = 0;
-  for (const DiskTensor& t : map_weights(*model, gguf_architecture_of(family_for(config())))) {
+  for (const DiskTensor& t : map_weights(*model, gguf_architecture_of(config()))) {
     const Tensor* moments = together.of(t);
     ASSERT_EQ(moments != nullptr, t.shape.rank() == 2 && t.name != "token_embd.weight") << t.name;
     if (moments == nullptr) continue;
@@ -198,7 +198,7 @@ TEST_F(Moments, AFileTakesWhatIsBetter) {
   const auto fed = load_model(folder_ / "fed.gguf", {}),
              plain = load_model(folder_ / "plain.gguf", {});
   const auto tensors = [](Transformer& m) {
-    return map_weights(m, gguf_architecture_of(family_for(m.config())));
+    return map_weights(m, gguf_architecture_of(m.config()));
   };
   const auto of_model = tensors(*model), of_fed = tensors(*fed), of_plain = tensors(*plain);
   for (size_t i = 0; i < of_model.size(); ++i) {

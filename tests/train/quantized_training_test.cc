@@ -118,7 +118,7 @@ TEST_F(QuantizedTraining, WhatCannotBeIsRefused) {
             std::string::npos);
   EXPECT_NE(error(R"({"train": {"quantize": "Q2_K"}})").find("Q4_0"), std::string::npos);
   EXPECT_NE(error(R"({"model": {"model_type": "gptj", "num_key_value_heads": 2}})")
-                .find("have no GGUF architecture"),
+                .find("has no GGUF architecture"),
             std::string::npos)
       << error(R"({"model": {"model_type": "gptj", "num_key_value_heads": 2}})");
 }

@@ -78,13 +78,17 @@ void require_comparable(const Transformer& original, const Transformer& other,
   require(p.vocab_size == q.vocab_size, ErrorKind::kData, "divergence",
           "the models have {} and {} tokens, expected the same vocabulary", p.vocab_size,
           q.vocab_size);
-  for (const ModelConfig* c : {&p, &q})
-    require(c->body_traits().causal && !c->body_traits().encoder, ErrorKind::kData, "divergence",
-            "a model with body \"{}\" does not predict the next token of a text; only decoders can "
-            "be compared",
-            c->body);
+  for (const ModelConfig* c : {&p, &q}) check_predicts_next_token(*c);
   require(text.size() >= 2, ErrorKind::kData, "divergence",
           "the text has {} tokens, expected at least 2; give a longer text", text.size());
+}
+
+void check_predicts_next_token(const ModelConfig& c) {
+  require(
+      c.body_traits().causal && !c.body_traits().encoder, ErrorKind::kData, "divergence",
+      "a model with body \"{}\" does not predict the next token of a text; only decoders can be "
+      "compared",
+      c.body);
 }
 
 Tensor next_token_logits(const Transformer& model, const std::vector<int32_t>& text,

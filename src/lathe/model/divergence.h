@@ -29,6 +29,9 @@ struct DivergenceOptions {
   std::function<void(int64_t done)> progress = {};  // tokens of the text; may throw
 };
 
+// Throws kData for a model that does not predict the next token of a text.
+void check_predicts_next_token(const ModelConfig& config);
+
 // Both are causal models with the same vocabulary; computes in their arithmetic, sums in f64. Throws
 // kData for a text of fewer than two tokens and for models that do not fit each other.
 Divergence divergence(const Transformer& original, const Transformer& other,

@@ -44,6 +44,9 @@ enum class DiskLayout : uint8_t {
                   // value
   kPairedRows,    // rows i and i + D/2 of each head, which rotate together, are next to each other
   kPlusOne,       // a norm whose weight is an offset from 1 is stored with the 1
+  // Of the matrix that makes keys and values of all heads in latent attention:
+  kKeysOfHeads,    // the keys' rows, [heads, inputs, keys]
+  kValuesOfHeads,  // the values' rows, [heads, values, inputs]
 };
 
 // A module (every parameter right below it) or a single parameter, under its name on disk and in

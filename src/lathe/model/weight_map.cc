@@ -5,6 +5,7 @@
 
 #include "lathe/base/error.h"
 #include "lathe/model/family.h"
+#include "lathe/nn/attention/latent.h"
 
 namespace lathe {
 namespace {
@@ -19,6 +20,9 @@ int64_t first_row_of_part(const Parameter& p, size_t part) {
   return std::accumulate(p.parts.begin(), p.parts.begin() + static_cast<ptrdiff_t>(part),
                          int64_t{0});
 }
+
+// The shape of a tensor when the matrices in it are transposed.
+Shape matrices_turned(const Shape& shape) { return shape.with(-1, shape[-2]).with(-2, shape[-1]); }
 
 // Some rows as they are.
 WeightPiece plain_piece(Parameter& p, int64_t first_row, int64_t rows, int64_t disk_first = 0) {
@@ -73,11 +77,23 @@ DiskTensor stacked_experts(std::string name, Parameter& p, size_t part, size_t p
   return t;
 }
 
+// `each` rows of every head's rows, from the `within`-th on.
+DiskTensor rows_of_heads(std::string name, Parameter& p, int64_t heads, int64_t within,
+                         int64_t each) {
+  DiskTensor t{std::move(name), {heads, each, p.shape[1]}, false, {}};
+  for (int64_t head = 0; head < heads; ++head)
+    t.pieces.push_back(plain_piece(p, head * (p.shape[0] / heads) + within, each, head * each));
+  return t;
+}
+
 // Binds rules to the parameters of one model.
 class Binder {
  public:
   explicit Binder(Transformer& model)
-      : kv_heads_(model.config().kv_heads()), head_width_(model.config().head_width()) {
+      : kv_heads_(model.config().kv_heads()),
+        head_width_(model.config().head_width()),
+        heads_(model.config().num_attention_heads),
+        latent_(model.config().attention.get<LatentConfig>()) {
     for (Parameter* p : model.parameters()) by_name_[p->name] = p;
   }
 
@@ -116,24 +132,31 @@ class Binder {
 
   void bind_parameter(const WeightRule& rule, const std::string& disk, Parameter& p) {
     if (rule.parts_per_expert > 0) return bind_experts(rule, disk, p);
+    const int64_t keys = latent_.qk_nope_head_dim;
     if (rule.layout == DiskLayout::kGroupedHeads) {
       tensors_.push_back(grouped_heads(disk, p, kv_heads_));
+    } else if (rule.layout == DiskLayout::kKeysOfHeads) {
+      tensors_.push_back(rows_of_heads(disk, p, heads_, 0, keys));
+    } else if (rule.layout == DiskLayout::kValuesOfHeads) {
+      tensors_.push_back(rows_of_heads(disk, p, heads_, keys, latent_.v_head_dim));
     } else if (rule.part >= 0) {
       tensors_.push_back(one_part(disk, p, static_cast<size_t>(rule.part)));
     } else {
       tensors_.push_back(whole(disk, p));
     }
     DiskTensor& t = tensors_.back();
-    if (rule.layout == DiskLayout::kTransposed && p.shape.rank() == 2) {
+    if ((rule.layout == DiskLayout::kTransposed && p.shape.rank() == 2) ||
+        rule.layout == DiskLayout::kKeysOfHeads) {
       t.transposed = true;
-      t.shape = {t.shape[1], t.shape[0]};
+      t.shape = matrices_turned(t.shape);
     }
     if (rule.layout == DiskLayout::kPairedRows) t = paired_rows(std::move(t), head_width_);
     if (rule.layout == DiskLayout::kPlusOne && p.name.ends_with(".weight")) t.added = 1.0;
   }
 
   std::map<std::string, Parameter*> by_name_;
-  int64_t kv_heads_, head_width_;
+  int64_t kv_heads_, head_width_, heads_;
+  LatentConfig latent_;
   std::vector<DiskTensor> tensors_;
 };
 
@@ -173,27 +196,30 @@ bool DiskTensor::is_whole() const {
 }
 
 Tensor DiskTensor::gather(const TensorOf& of) const {
+  const Shape plain = transposed ? matrices_turned(shape) : shape;
+  Tensor out;
   if (pieces.size() == 1) {
-    const Tensor rows = rows_of(pieces[0], of);
-    const Tensor stored = transposed ? rows.transpose(0, 1) : rows.reshape(shape);
-    return added == 0.0 ? stored : plus(stored, added);
+    out = rows_of(pieces[0], of).reshape(plain);
+  } else {
+    const Tensor& like = of(*pieces[0].parameter);
+    out = Tensor(plain, like.dtype(), like.device());
+    for (const WeightPiece& piece : pieces)
+      region_on_disk(out, piece).copy_from(runs_of(rows_of(piece, of), piece.runs));
   }
-  const Tensor& like = of(*pieces[0].parameter);
-  const Tensor out(shape, like.dtype(), like.device());
-  for (const WeightPiece& piece : pieces)
-    region_on_disk(out, piece).copy_from(runs_of(rows_of(piece, of), piece.runs));
-  return out;
+  if (transposed) out = out.transpose(-2, -1);
+  return added == 0.0 ? out : plus(out, added);
 }
 
 void DiskTensor::scatter(const Tensor& on_disk, const TensorOf& of) const {
+  const Tensor value = added == 0.0 ? on_disk : plus(on_disk, -added);
+  const Tensor plain = transposed ? value.transpose(-2, -1) : value;
   if (pieces.size() == 1) {
-    const Tensor rows = rows_of(pieces[0], of);
-    const Tensor value = added == 0.0 ? on_disk : plus(on_disk, -added);
-    rows.copy_from(transposed ? value.transpose(0, 1) : value.reshape(rows.shape()));
+    rows_of(pieces[0], of).reshape(plain.shape()).copy_from(plain);
     return;
   }
+  const Tensor rows = transposed ? plain.clone() : plain;
   for (const WeightPiece& piece : pieces)
-    runs_of(rows_of(piece, of), piece.runs).copy_from(region_on_disk(on_disk, piece));
+    runs_of(rows_of(piece, of), piece.runs).copy_from(region_on_disk(rows, piece));
 }
 
 std::string name_on_disk(const WeightRule& rule, int64_t layer) {

@@ -23,7 +23,7 @@ struct WeightPiece {
 struct DiskTensor {
   std::string name;         // in the file
   Shape shape;              // there
-  bool transposed = false;  // stored [inputs, outputs]
+  bool transposed = false;  // every matrix is stored [inputs, outputs]; pieces count outputs
   std::vector<WeightPiece> pieces;
   double added = 0.0;  // what is stored is the value plus this
 

@@ -32,7 +32,7 @@ const BlockType* blocks_of(const Parameter& p, const Recipe& recipe) {
 
 TrainingState::TrainingState(Transformer& model, const Recipe& recipe)
     : weights_(map_weights(model)), ema_decay_(recipe.train.ema_decay) {
-  if (recipe.train.quantize) gguf_architecture_of(family_for(model.config()));  // or it throws
+  if (recipe.train.quantize) gguf_architecture_of(model.config());  // or it throws
   for (Parameter* p : model.parameters()) {
     const Tensor& master = masters_[p] = p->value.tensor();
     const BlockType* blocks = blocks_of(*p, recipe);

@@ -11,9 +11,10 @@ using Json = nlohmann::ordered_json;
 
 std::span<const GgufArchitecture* const> gguf_architectures() {
   static const GgufArchitecture* const kAll[] = {
-      &gguf_llama(),    &gguf_qwen2(), &gguf_qwen3(),  &gguf_qwen2_moe(), &gguf_qwen3_moe(),
-      &gguf_phi3(),     &gguf_olmo2(), &gguf_gpt2(),   &gguf_gemma2(),    &gguf_gemma3(),
-      &gguf_gpt_neox(), &gguf_bloom(), &gguf_falcon(), &gguf_command_r(), &gguf_glm4(),
+      &gguf_llama(),     &gguf_qwen2(), &gguf_qwen3(),  &gguf_qwen2_moe(), &gguf_qwen3_moe(),
+      &gguf_phi3(),      &gguf_olmo2(), &gguf_gpt2(),   &gguf_gemma2(),    &gguf_gemma3(),
+      &gguf_gpt_neox(),  &gguf_bloom(), &gguf_falcon(), &gguf_command_r(), &gguf_glm4(),
+      &gguf_deepseek2(), &gguf_t5(),
   };
   return kAll;
 }
@@ -26,16 +27,18 @@ const GgufArchitecture& find_gguf_architecture(std::string_view name, std::strin
        join(names_of(gguf_architectures()), ", "));
 }
 
-const GgufArchitecture& gguf_architecture_of(const Family& family) {
-  std::vector<std::string> written;
+const GgufArchitecture& gguf_architecture_of(const ModelConfig& config) {
+  const Family& family = family_for(config);
+  std::set<std::string> written;
   for (const GgufArchitecture* a : gguf_architectures())
     for (const auto& reading : a->families) {
-      if (&reading.family() == &family) return *a;
-      written.emplace_back(reading.family().name);
+      written.emplace(reading.family().name);
+      if (&reading.family() != &family) continue;
+      if (reading.is_written_as == nullptr || reading.is_written_as(config)) return *a;
     }
   fail(ErrorKind::kConfig, "model_type",
-       "models of the family \"{}\" have no GGUF architecture that Lathe writes; it writes {}",
-       family.name, join(written, ", "));
+       "this model of the family \"{}\" has no GGUF architecture that Lathe writes; it writes {}",
+       family.name, join(std::vector(written.begin(), written.end()), ", "));
 }
 
 namespace {
@@ -109,8 +112,10 @@ ModelConfig read_gguf_config(const GgufArchitecture& architecture, const GgufDes
   return config;
 }
 
-std::vector<DiskTensor> map_weights(Transformer& model, const GgufArchitecture& architecture) {
+std::vector<DiskTensor> map_weights(Transformer& model, const GgufArchitecture& architecture,
+                                    const GgufDescription* file) {
   WeightTables tables = architecture.weights;
+  if (architecture.weights_in != nullptr) tables.push_back(architecture.weights_in(file));
   if (architecture.weights_of != nullptr) tables.push_back(architecture.weights_of(model.config()));
   return map_weights(model, tables);
 }

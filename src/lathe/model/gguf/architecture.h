@@ -41,17 +41,21 @@ struct GgufKey {
 
 struct GgufArchitecture {
   std::string_view name;  // "llama"
-  // The families that are written as this architecture; the first whose `is_read_as` is absent or
-  // true is what a file is read as.
+  // The families that are written as this architecture, or of which those models are that
+  // `is_written_as` accepts; the first whose `is_read_as` is absent or true is what a file is read
+  // as.
   struct Reading {
     const Family& (*family)();
     bool (*is_read_as)(const GgufDescription&) = nullptr;
+    bool (*is_written_as)(const ModelConfig&) = nullptr;
   };
   std::vector<Reading> families;
   std::vector<std::span<const GgufKey>> keys;
   WeightTables weights;
   // Weights whose names depend on the configuration, in addition to `weights`.
   std::span<const WeightRule> (*weights_of)(const ModelConfig& config) = nullptr;
+  // Weights that a file may have in another form than the one that is written; nullptr: the latter.
+  std::span<const WeightRule> (*weights_in)(const GgufDescription* file) = nullptr;
   void (*read)(const GgufDescription& theirs, nlohmann::ordered_json& ours) = nullptr;
   void (*write)(const ModelConfig& config, GgufDescription& theirs) = nullptr;
 };
@@ -59,8 +63,8 @@ struct GgufArchitecture {
 std::span<const GgufArchitecture* const> gguf_architectures();
 // Throws kFormat, naming `where` and the known ones, for another name.
 const GgufArchitecture& find_gguf_architecture(std::string_view name, std::string_view where);
-// The architecture as which a model of this family is written; throws kConfig if there is none.
-const GgufArchitecture& gguf_architecture_of(const Family& family);
+// The architecture as which this model is written; throws kConfig if there is none.
+const GgufArchitecture& gguf_architecture_of(const ModelConfig& config);
 
 // Throws kFormat, naming `where`, for a key that is missing or has a value that cannot be; kConfig
 // for a setting that Lathe does not support.
@@ -69,8 +73,9 @@ ModelConfig read_gguf_config(const GgufArchitecture& architecture, const GgufDes
 // Throws kConfig, naming the keys, for a model that the architecture's keys cannot express.
 GgufDescription describe_as_gguf(const GgufArchitecture& architecture, Transformer& model);
 
-// With the names of the architecture (weight_map.h).
-std::vector<DiskTensor> map_weights(Transformer& model, const GgufArchitecture& architecture);
+// With the names of the architecture (weight_map.h): those of this file, or those that are written.
+std::vector<DiskTensor> map_weights(Transformer& model, const GgufArchitecture& architecture,
+                                    const GgufDescription* file = nullptr);
 
 // One function per architecture, in the files of this folder.
 const GgufArchitecture& gguf_llama();
@@ -88,5 +93,7 @@ const GgufArchitecture& gguf_bloom();
 const GgufArchitecture& gguf_falcon();
 const GgufArchitecture& gguf_command_r();
 const GgufArchitecture& gguf_glm4();
+const GgufArchitecture& gguf_deepseek2();
+const GgufArchitecture& gguf_t5();
 
 }  // namespace lathe

@@ -46,6 +46,10 @@ const Parameter& output_matrix(Transformer& model) {
 
 void show_inputs(Transformer& model, std::span<const int32_t> text,
                  const CalibrationOptions& options, const OnInputs& f) {
+  require(!model.config().body_traits().encoder, ErrorKind::kData, "calibration",
+          "a model with body \"{}\" reads two texts, and a calibration has one; give --imatrix, or "
+          "neither",
+          model.config().body);
   const auto window = static_cast<size_t>(model.window_of(options.window));
   require(text.size() >= window, ErrorKind::kData, "calibration",
           "the text has {} tokens, expected at least {}; give a longer one", text.size(), window);

@@ -19,7 +19,8 @@ using OnInputs = std::function<void(const Parameter& weight, const Tensor& x)>;
 
 // Calls `f` for every product of every window. Matrices whose inputs no product shows (experts,
 // routers, the table where tokens are looked up) are left out; the one that makes logits is shown.
-// Throws kData for a text of fewer tokens than a window.
+// Throws kData for a text of fewer tokens than a window, and for a model with an encoder and a
+// decoder.
 void show_inputs(Transformer& model, std::span<const int32_t> text,
                  const CalibrationOptions& options, const OnInputs& f);
 

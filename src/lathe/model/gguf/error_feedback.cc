@@ -176,7 +176,7 @@ class Tile {
 InputMoments::InputMoments(Transformer& model, std::span<const int32_t> text,
                            const CalibrationOptions& options, size_t most_bytes)
     : model_(model), text_(text), options_(options), most_bytes_(most_bytes) {
-  for (const DiskTensor& t : map_weights(model, gguf_architecture_of(family_for(model.config())))) {
+  for (const DiskTensor& t : map_weights(model, gguf_architecture_of(model.config()))) {
     const Parameter* p = t.pieces.front().parameter;
     if (p->shape.rank() == 2 && p->rounds() && p->name != "embedding.weight" && !run_.contains(p)) {
       order_.push_back(p);

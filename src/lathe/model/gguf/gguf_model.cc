@@ -129,7 +129,8 @@ ModelConfig GgufModel::config(const Log&) const {
 }
 
 StoredWeights GgufModel::weights(Transformer& model) const {
-  StoredWeights w{file_, map_weights(model, *architecture_), {}, {}};
+  const GgufDescription description = describe_gguf(*file_, *architecture_);
+  StoredWeights w{file_, map_weights(model, *architecture_, &description), {}, {}};
   std::set<const ArraySpan*> used;
   for (const DiskTensor& place : w.places) {
     const ArraySpan* array = file_->find(place.name);

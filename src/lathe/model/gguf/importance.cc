@@ -39,7 +39,7 @@ std::span<const float> importance_of(const Importances* all, const std::string& 
 
 Importances calibrate(Transformer& model, std::span<const int32_t> text,
                       const CalibrationOptions& options) {
-  const auto tensors = map_weights(model, gguf_architecture_of(family_for(model.config())));
+  const auto tensors = map_weights(model, gguf_architecture_of(model.config()));
   std::map<const Parameter*, Sum> sums;
   show_inputs(model, text, options,
               [&](const Parameter& weight, const Tensor& x) { sums[&weight].add(x); });

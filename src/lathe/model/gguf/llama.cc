@@ -1,4 +1,4 @@
-// "llama": Llama, Mistral without a window, and Mixtral. The rows of queries and keys are in the
+// "llama": Llama, Mistral without a window, Mixtral, and MiniMind 2. The rows of queries and keys are in the
 // order of the first implementation, which rotated neighbouring channels.
 
 #include "lathe/model/gguf/shared.h"
@@ -8,6 +8,11 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 using namespace gguf;
+
+// Of MiniMind 2, models with experts have one that all tokens share, which Llama files do not know.
+bool is_dense_minimind_2(const ModelConfig& c) {
+  return c.attention.qk_norm == "none" && !c.moe.enabled();
+}
 
 bool has_experts(const GgufDescription& theirs) { return integer(theirs, "expert_count") > 0; }
 
@@ -32,7 +37,10 @@ void write(const ModelConfig& config, GgufDescription& theirs) {
 const GgufArchitecture& gguf_llama() {
   static const GgufArchitecture architecture = {
       .name = "llama",
-      .families = {{mixtral_family, has_experts}, {llama_family}, {mistral_family}},
+      .families = {{mixtral_family, has_experts},
+                   {llama_family},
+                   {mistral_family},
+                   {minimind_family, nullptr, is_dense_minimind_2}},
       .keys = {size_keys(), kv_head_keys(), head_width_keys(), rms_norm_keys(), rope_base_keys(),
                vocabulary_keys(), expert_keys()},
       .weights = {ends(), block_norms(), paired_attention(), gated_ffn(), experts()},

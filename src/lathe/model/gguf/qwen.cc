@@ -1,4 +1,4 @@
-// Qwen 2 and 3, dense and with experts.
+// Qwen 2 and 3, dense and with experts, and MiniMind 3.
 
 #include "lathe/model/gguf/shared.h"
 
@@ -11,12 +11,12 @@ using namespace gguf;
 constexpr GgufKey kSharedExpert[] = {
     {"expert_shared_feed_forward_length", "moe.shared_expert_intermediate_size"}};
 
-constexpr WeightRule kSharedExpertWeights[] = {
-    {"blk.{}.ffn_gate_inp_shexp", "layers.{}.ffn.shared_gate"},
-    {"blk.{}.ffn_gate_shexp", "layers.{}.ffn.shared.gate_up", 0},
-    {"blk.{}.ffn_up_shexp", "layers.{}.ffn.shared.gate_up", 1},
-    {"blk.{}.ffn_down_shexp", "layers.{}.ffn.shared.down"},
-};
+constexpr WeightRule kSharedGate[] = {{"blk.{}.ffn_gate_inp_shexp", "layers.{}.ffn.shared_gate"}};
+
+// MiniMind 3 computes what Qwen 3 does.
+bool is_minimind_3(const ModelConfig& c) { return c.attention.qk_norm == "head"; }
+bool is_dense_minimind(const ModelConfig& c) { return is_minimind_3(c) && !c.moe.enabled(); }
+bool is_sparse_minimind(const ModelConfig& c) { return is_minimind_3(c) && c.moe.enabled(); }
 
 // llama.cpp scales the weights of a token's experts to a sum of 1 in Qwen 3, not in Qwen 2.
 template <bool kNormalised>
@@ -42,7 +42,7 @@ const GgufArchitecture& gguf_qwen2() {
 const GgufArchitecture& gguf_qwen3() {
   static const GgufArchitecture architecture = {
       .name = "qwen3",
-      .families = {{qwen3_family}},
+      .families = {{qwen3_family}, {minimind_family, nullptr, is_dense_minimind}},
       .keys = {size_keys(), kv_head_keys(), head_width_keys(), rms_norm_keys(), rope_base_keys()},
       .weights = {ends(), block_norms(), attention(), gated_ffn()},
       .read = read_rope_scaling,
@@ -57,7 +57,8 @@ const GgufArchitecture& gguf_qwen2_moe() {
       .families = {{qwen2_moe_family}},
       .keys = {size_keys(), kv_head_keys(), head_width_keys(), rms_norm_keys(), rope_base_keys(),
                expert_keys(), expert_width_keys(), kSharedExpert},
-      .weights = {ends(), block_norms(), attention(), gated_ffn(), experts(), kSharedExpertWeights},
+      .weights = {ends(), block_norms(), attention(), gated_ffn(), experts(), shared_expert(),
+                  kSharedGate},
       .read = read_experts<false>,
       .write = write_rope_scaling,
   };
@@ -67,7 +68,7 @@ const GgufArchitecture& gguf_qwen2_moe() {
 const GgufArchitecture& gguf_qwen3_moe() {
   static const GgufArchitecture architecture = {
       .name = "qwen3moe",
-      .families = {{qwen3_moe_family}},
+      .families = {{qwen3_moe_family}, {minimind_family, nullptr, is_sparse_minimind}},
       .keys = {size_keys(), kv_head_keys(), head_width_keys(), rms_norm_keys(), rope_base_keys(),
                expert_keys(), expert_width_keys()},
       .weights = {ends(), block_norms(), attention(), gated_ffn(), experts()},

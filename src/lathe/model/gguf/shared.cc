@@ -141,6 +141,17 @@ std::span<const WeightRule> experts() {
   return kWeights;
 }
 
+std::span<const WeightRule> expert_matrices() { return experts().subspan(1); }
+
+std::span<const WeightRule> shared_expert() {
+  static constexpr WeightRule kWeights[] = {
+      {"blk.{}.ffn_gate_shexp", "layers.{}.ffn.shared.gate_up", 0},
+      {"blk.{}.ffn_up_shexp", "layers.{}.ffn.shared.gate_up", 1},
+      {"blk.{}.ffn_down_shexp", "layers.{}.ffn.shared.down"},
+  };
+  return kWeights;
+}
+
 namespace {
 
 // nullptr when the key is absent.

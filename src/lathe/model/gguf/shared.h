@@ -25,6 +25,8 @@ std::span<const WeightRule> gated_ffn();        // gate, up, down
 std::span<const WeightRule> fused_gated_ffn();  // gate and up in one, down
 std::span<const WeightRule> plain_ffn();        // up, down
 std::span<const WeightRule> experts();          // router, and gate, up and down of all experts
+std::span<const WeightRule> expert_matrices();  // the same without the router
+std::span<const WeightRule> shared_expert();    // gate, up, down
 
 // Rotary scaling: keys `rope.scaling.*`, and divisors of frequencies as tables.
 void read_rope_scaling(const GgufDescription& theirs, nlohmann::ordered_json& ours);

@@ -93,7 +93,8 @@ std::vector<TypedTensor> choose_types(const std::vector<DiskTensor>& tensors,
 
 bool stays_f32(const DiskTensor& tensor) {
   return tensor.shape.rank() < 2 || tensor.name.find("ffn_gate_inp") != std::string::npos ||
-         tensor.name.starts_with("position_embd");
+         tensor.name.starts_with("position_embd") ||
+         tensor.name.find("attn_rel_b") != std::string::npos;
 }
 
 const BlockType& fitting_type(const BlockType& wanted, const Shape& shape) {

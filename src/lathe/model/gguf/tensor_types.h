@@ -41,7 +41,7 @@ struct TypedTensor {
 std::vector<TypedTensor> choose_types(const std::vector<DiskTensor>& tensors,
                                       const TypeChoice& choice);
 
-// Whether a tensor is a vector, a router or a table of positions, which stay F32 unless `pure`.
+// Whether a tensor is a vector, a router or a table of positions or distances, which stay F32 unless `pure`.
 bool stays_f32(const DiskTensor& tensor);
 
 // `wanted`, or the simpler type that rows of this shape get instead.

@@ -102,7 +102,7 @@ struct Begun {
   std::vector<TypedTensor> typed;  // of them
 
   Begun(Transformer& model, GgufWriter& writer, const WriteGgufOptions& options) {
-    const GgufArchitecture& architecture = gguf_architecture_of(family_for(model.config()));
+    const GgufArchitecture& architecture = gguf_architecture_of(model.config());
     description = describe_as_gguf(architecture, model);
     tensors = map_weights(model, architecture);
     typed = choose_types(tensors, options.types);

@@ -66,11 +66,13 @@ Json curve_json(const QuantizeBill& bill) {
   return curve;
 }
 
-// "blk.3" of "blk.3.ffn_up.weight", else the name without its ending.
+// "blk.3" of "blk.3.ffn_up.weight", "dec.blk.3" of "dec.blk.3.ffn_up.weight", else the name without
+// its ending.
 std::string layer_of(const std::string& name) {
-  const size_t first = name.find('.');
-  const size_t second = name.find('.', first + 1);
-  return name.starts_with("blk.") ? name.substr(0, second) : name.substr(0, first);
+  constexpr std::string_view kBlock = "blk.";
+  const size_t block = name.find(kBlock);
+  if (block == std::string::npos) return name.substr(0, name.rfind('.'));
+  return name.substr(0, name.find('.', block + kBlock.size()));
 }
 
 void print_errors_by_layer(const std::vector<WrittenTensor>& tensors, std::ostream& out) {

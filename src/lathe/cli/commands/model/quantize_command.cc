@@ -104,6 +104,7 @@ class Quantization {
   }
 
   const QuantizeBill& run() {
+    if (o_.eval || o_.has_budget()) check_predicts_next_token(model_->config());
     if (o_.eval) {  // a text that cannot be used is named before anything is written
       const size_t tokens = ids_of(*o_.eval).size();
       require(tokens >= 2, ErrorKind::kData, *o_.eval,
@@ -146,7 +147,7 @@ class Quantization {
   }
 
   std::vector<DiskTensor> tensors() {
-    return map_weights(*model_, gguf_architecture_of(family_for(model_->config())));
+    return map_weights(*model_, gguf_architecture_of(model_->config()));
   }
 
   // A bar, and a function that moves it and lets Ctrl-C through.
