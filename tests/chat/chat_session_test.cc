@@ -5,6 +5,7 @@
 
 #include "chat/tool_testing.h"
 #include "constraint/schema_validator.h"
+#include "io/temp_folder.h"
 #include "lathe/base/error.h"
 #include "model/grid.h"
 
@@ -97,6 +98,21 @@ TEST_F(Chat, StreamsAConversationThatItsMemoryDoesNotHold) {
   };
   EXPECT_NO_THROW(talk(Streaming{24, 4}));
   EXPECT_THROW(talk({}), Error);
+}
+
+TEST_F(Chat, RefusesAtOnceWhatNoAnswerCouldHave) {
+  config_.temperature = 1;
+  config_.penalty_alpha = 0.6;
+  const auto refused = [&](const ChatAbilities& abilities) {
+    return error_text([&] {
+      const ChatSession session(*model_, tool_tokenizer(), template_, config_, {.context = 500}, {},
+                                {}, abilities);
+    });
+  };
+  EXPECT_TRUE(refused({}).starts_with("[top_k] 0, but contrastive search"));
+  config_.top_k = 3;
+  EXPECT_EQ(refused({}), "no error");
+  EXPECT_TRUE(refused({.streaming = Streaming{24, 4}}).starts_with("[penalty_alpha] "));
 }
 
 TEST_F(Chat, SearchesContrastively) {

@@ -213,9 +213,11 @@ TEST_F(GenerateCommand, ContrastiveSearchIsRefusedWithAdvice) {
     EXPECT_NE(r.err.find(why), std::string::npos) << r.err;
   };
   refused({"--penalty-alpha", "0.6"},
-          "[top_k] contrastive search (penalty_alpha) chooses among the 0 most likely tokens; set "
-          "it to 2 or more");
-  refused({"--penalty-alpha", "0.6", "--top-k", "1"}, "among the 1 most likely");
+          "[top_k] 0, but contrastive search (penalty_alpha) chooses among so many of the most "
+          "likely tokens; set it to 2 to 256, e.g. 4");
+  refused({"--penalty-alpha", "0.6", "--top-k", "1"}, "[top_k] 1, but");
+  refused({"--penalty-alpha", "0.6", "--top-k", "4611686018427387905"},
+          "[top_k] 4611686018427387905, but");
   refused({"--penalty-alpha", "0.6", "--top-k", "3", "--num-beams", "2"},
           "[penalty_alpha] cannot be combined with beams");
   refused({"--penalty-alpha", "0.6", "--top-k", "3", "--speculate", "lookup"},

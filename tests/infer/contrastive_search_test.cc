@@ -5,6 +5,7 @@
 #include <cmath>
 
 #include "infer/oracle.h"
+#include "io/temp_folder.h"
 #include "lathe/base/error.h"
 #include "lathe/infer/engine.h"
 #include "lathe/infer/generate.h"
@@ -255,8 +256,8 @@ TEST(ContrastiveSearch, IsRefusedWithAReason) {
   begins(refused([](Request& r) { r.sampling.temperature = 0; }), "taken");
   begins(refused([](Request& r) { r.sampling.num_beams = 2; }),
          "penalty_alpha: cannot be combined with beams (num_beams)");
-  begins(refused([](Request& r) { r.sampling.top_k = 0; }), "top_k: contrastive search (penalty_");
-  begins(refused([](Request& r) { r.sampling.top_k = 1; }), "top_k: contrastive search (penalty_");
+  begins(refused([](Request& r) { r.sampling.top_k = 0; }), "top_k: 0, but contrastive search");
+  begins(refused([](Request& r) { r.sampling.top_k = 1; }), "top_k: 1, but contrastive search");
   begins(refused([](Request& r) { r.sampling.top_k = 5; }),
          "top_k: 5 candidates, but at most 4 sequences run at once");
   begins(refused([](Request& r) { r.sampling.temperature = 0.7; }),
@@ -306,6 +307,25 @@ TEST(ContrastiveSearch, OfGeneratePlansForItsStates) {
   }
   const IdRows got = generate(*model, config, request);
   for (size_t i = 0; i < got.size(); ++i) EXPECT_EQ(got[i], search_alone(*model, alone[i]));
+}
+
+// Its candidates are read, so that the last one needs a position as well.
+TEST(ContrastiveSearch, HasAPositionForItsLastToken) {
+  ModelConfig c = tiny_config();
+  c.position.kind = "learned";
+  c.max_position_embeddings = 16;
+  const auto model = make_model(c, DType::kF32, Device::kCpu);
+  GenerateRequest request;
+  request.prompts = {IdRows::value_type(14, 3)};
+  GenerationConfig config{.max_new_tokens = 3, .top_k = 2, .ignore_eos = true};
+  EXPECT_EQ(room_after(*model, 14), 3);
+  EXPECT_EQ(room_after(*model, 14, 1, {.states = true}), 2);
+  config.penalty_alpha = 0.6;
+  EXPECT_EQ(error_text([&] { generate(*model, config, request); }),
+            "[max_new_tokens] 3 new tokens do not fit after a prompt of 14: 16 positions were "
+            "trained; ask for at most 2");
+  config.max_new_tokens = 2;
+  EXPECT_EQ(generate(*model, config, request)[0].size(), 2u);
 }
 
 }  // namespace

@@ -172,6 +172,16 @@ TEST(Generate, ATextThatOutgrowsTheFirstLengthIsThatOfWholeForwardPasses) {
   }
 }
 
+TEST(Cache, ThatTakesMostOfTheMachinesMemoryIsRefused) {
+  const auto model = make_model(tiny_config(), DType::kF32, Device::kCpu);
+  const std::string why = error_text([&] {
+    require_memory(*model, {.cache_tokens = int64_t{1} << 44}, "make the context smaller");
+  });
+  EXPECT_TRUE(why.starts_with("[cache] 17592186044416 tokens in the cache take ")) << why;
+  EXPECT_TRUE(why.ends_with("; make the context smaller")) << why;
+  EXPECT_NO_THROW(require_memory(*model, {.cache_tokens = 64}, ""));
+}
+
 TEST(Generate, SaysAtTheStartWhatDoesNotFit) {
   ModelConfig c = tiny_config();
   c.position.kind = "learned";

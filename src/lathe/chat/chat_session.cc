@@ -5,6 +5,7 @@
 
 #include "lathe/base/error.h"
 #include "lathe/chat/token_vocabulary.h"
+#include "lathe/infer/contrastive_search.h"
 
 namespace lathe {
 namespace {
@@ -21,6 +22,7 @@ bool is_from(const Json& message, std::string_view role) { return message["role"
 EngineOptions options_for(const Transformer& model, const GenerationConfig& config,
                           const ChatMemory& memory, const Speculation& s,
                           const std::optional<Streaming>& streaming) {
+  if (config.contrastive()) ContrastiveSearch::check(config);
   const int64_t texts = config.open_texts(), context = memory.context;
   EngineOptions o{.max_sequences = texts, .draft_tokens = s.draft_tokens, .streaming = streaming};
   o.cache_tokens =
@@ -30,6 +32,10 @@ EngineOptions options_for(const Transformer& model, const GenerationConfig& conf
         texts * (streaming->sinks + streaming->window + o.token_budget + 4 * kernels::kKeyTile);
   if (config.contrastive()) o.state_tokens = o.cache_tokens;
   o.cache_precision = memory.cache_precision;
+  require_memory(model, o,
+                 streaming   ? "make stream_window smaller"
+                 : texts > 1 ? "make the context smaller, or keep fewer beams or candidates open"
+                             : "make the context smaller");
   return o;
 }
 
@@ -110,6 +116,15 @@ ChatSession::ChatSession(const Transformer& model, const Tokenizer& tokenizer,
        config_.eos_token_id.empty() ? model.config().eos_token_ids() : config_.eos_token_id)
     if (tokenizer.has(id)) ends.push_back(static_cast<int32_t>(id));
   if (!abilities_.tools.is_null()) prepare_tools(ends);
+  require_taken();
+}
+
+// What no answer could have is said before the first question.
+void ChatSession::require_taken() const {
+  Request any{.prompt = {0}, .sampling = config_};
+  any.sampling.max_new_tokens = 1;
+  if (const auto refusal = engine_.refuse(any))
+    throw Error(ErrorKind::kUsage, refusal->where, refusal->message);
 }
 
 void ChatSession::prepare_tools(std::span<const int32_t> ends) {
@@ -138,7 +153,7 @@ Request ChatSession::request_for(const Conversation& conversation) {
     request.constraint = constraint_;
   request.adapters = adapters_;
   request.steering = steering_;
-  const int64_t room = engine_.room().new_tokens(std::ssize(request.prompt));
+  const int64_t room = engine_.room().new_tokens(std::ssize(request.prompt), config_.contrastive());
   const int64_t held = engine_.options().cache_tokens / config_.open_texts() -
                        std::ssize(request.prompt) - 2 * engine_.options().block_size;
   const int64_t most = engine_.options().streaming ? room : std::min(room, held);

@@ -89,6 +89,7 @@ class ChatSession {
   std::string description() const { return engine_.description(); }
 
  private:
+  void require_taken() const;
   void prepare_tools(std::span<const int32_t> ends);
   Request request_for(const Conversation& conversation);
 

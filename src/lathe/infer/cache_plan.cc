@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "lathe/base/error.h"
+#include "lathe/base/process.h"
 #include "lathe/base/strings.h"
 #include "lathe/model/layer_masks.h"
 
@@ -106,6 +108,18 @@ int64_t bytes_of(const std::vector<CacheGroup>& groups, const CachePlan& plan) {
   return bytes;
 }
 
+int64_t memory_for_caches() { return physical_memory_bytes() / 2; }
+
+void require_memory(const Transformer& model, const EngineOptions& options,
+                    std::string_view advice) {
+  const auto groups = groups_of(model, options);
+  const int64_t bytes = bytes_of(groups, plan_cache(groups, options)), most = memory_for_caches();
+  require(most <= 0 || bytes <= most, ErrorKind::kConfig, "cache",
+          "{} tokens in the cache take {}, and half of this machine's memory is {}; {}",
+          options.cache_tokens, human_bytes(static_cast<double>(bytes)),
+          human_bytes(static_cast<double>(most)), advice);
+}
+
 int64_t cache_tokens_in(int64_t bytes, const Transformer& model, EngineOptions options) {
   const auto groups = groups_of(model, options);
   int64_t low = 0, high = int64_t{1} << 40;  // low fits, high does not
@@ -132,9 +146,9 @@ std::string describe(const std::vector<CacheGroup>& groups, const CachePlan& pla
                                             group.sinks == 0 ? ""
                                                              : fmt::format(", and to the first {}",
                                                                            group.sinks)));
-    text += fmt::format("{}{} blocks of {} tokens{} as {}, {}", g > 0 ? "; " : "", plan.blocks[g],
-                        plan.block_size, of, group.types(),
-                        human_bytes(static_cast<double>(bytes)));
+    text +=
+        fmt::format("{}{} blocks of {} tokens{} as {}, {}", g > 0 ? "; " : "", plan.blocks[g],
+                    plan.block_size, of, group.types(), human_bytes(static_cast<double>(bytes)));
   }
   return text;
 }

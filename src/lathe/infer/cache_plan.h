@@ -3,6 +3,7 @@
 
 #include <optional>
 #include <string>
+#include <string_view>
 
 #include "lathe/infer/paged_cache.h"
 
@@ -56,6 +57,12 @@ struct CacheKept {
 CacheKept cache_kept(const Transformer& model, std::optional<DType> cache_precision);
 PagedCache make_cache(const Transformer& model, const EngineOptions& options);
 int64_t bytes_of(const std::vector<CacheGroup>& groups, const CachePlan& plan);
+// What caches may take of this machine's memory: half of it, the rest is the model's. 0 if unknown.
+int64_t memory_for_caches();
+// Throws kConfig if the cache of these options would take more than that; `advice` says what to
+// change: "make --context smaller".
+void require_memory(const Transformer& model, const EngineOptions& options,
+                    std::string_view advice);
 // The largest cache_tokens with which the cache is at most `bytes` large; 0 if none is.
 int64_t cache_tokens_in(int64_t bytes, const Transformer& model, EngineOptions options);
 

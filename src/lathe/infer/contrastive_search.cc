@@ -18,14 +18,17 @@ void require_number(double x) {
 
 ContrastiveSearch::ContrastiveSearch(const GenerationConfig& config)
     : alpha_(config.penalty_alpha), most_(config.top_k) {
+  check(config);
+}
+
+void ContrastiveSearch::check(const GenerationConfig& config) {
   require(config.num_beams == 1, ErrorKind::kConfig, "penalty_alpha",
-          "contrastive search has one text that grows token by token, and cannot be combined with "
-          "{} beams (num_beams); use one of them",
-          config.num_beams);
-  require(most_ >= 2, ErrorKind::kConfig, "top_k",
-          "contrastive search (penalty_alpha) chooses among the {} most likely tokens; set it to 2 "
-          "or more, e.g. 4",
-          most_);
+          "cannot be combined with beams (num_beams): contrastive search has one text that grows "
+          "token by token; use one of them");
+  require(config.top_k >= 2 && config.top_k <= kMostCandidates, ErrorKind::kConfig, "top_k",
+          "{}, but contrastive search (penalty_alpha) chooses among so many of the most likely "
+          "tokens; set it to 2 to {}, e.g. 4",
+          config.top_k, kMostCandidates);
 }
 
 size_t ContrastiveSearch::choose(std::span<const double> cosines) const {

@@ -24,9 +24,13 @@ class ContrastiveSearch {
     double probability = 0;
   };
 
-  // penalty_alpha (α) and top_k (k) of `config`. Errors: kConfig with beams, and for fewer than two
-  // candidates.
+  static constexpr int64_t kMostCandidates = 256;
+
+  // penalty_alpha (α) and top_k (k) of `config`. Errors: those of check().
   explicit ContrastiveSearch(const GenerationConfig& config);
+  // Throws kConfig with beams, and for fewer than two candidates or more than kMostCandidates. What
+  // plans memory by the number of candidates calls it first.
+  static void check(const GenerationConfig& config);
 
   // The candidates that are open, most likely first; none at the beginning.
   std::span<const Candidate> candidates() const { return candidates_; }

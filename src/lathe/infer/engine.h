@@ -62,6 +62,8 @@ class Engine : private SchedulerHost {
 
   // Takes a request, or says why not.
   Submission submit(Request request);
+  // Why submit() would not take it, as far as that can be said without trying.
+  std::optional<Refusal> refuse(const Request& request) const;
   // Ends what is left of it, with kCancelled; nothing if it has ended.
   void cancel(uint64_t id);
 
@@ -117,7 +119,6 @@ class Engine : private SchedulerHost {
   bool reserve(int64_t id, int64_t tokens) override;
   void preempt(int64_t id) override;
 
-  std::optional<Refusal> refuse(const Request& request) const;
   std::optional<Refusal> refuse_size(const Request& request, int64_t wanted) const;
   std::optional<Refusal> refuse_shift(const Request& request) const;
   std::optional<Refusal> refuse_search(const Request& request) const;

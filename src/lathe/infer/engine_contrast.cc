@@ -50,11 +50,6 @@ std::optional<Refusal> Engine::refuse_search(const Request& r) const {
   const auto refusal = [](std::string_view where, std::string message) {
     return Refusal{Refusal::Reason::kInvalid, std::string(where), std::move(message)};
   };
-  if (beams && sampling.contrastive())
-    return refusal(
-        "penalty_alpha",
-        "cannot be combined with beams (num_beams): contrastive search has one text that "
-        "grows token by token; use one of them");
   if (whole_passes_)
     return refusal(key, fmt::format("the tokens of this model compete for experts (a capacity, "
                                     "expert choice), so that an open text would depend on the "

@@ -87,7 +87,7 @@ std::optional<Refusal> Engine::refuse_size(const Request& r, int64_t wanted) con
   const int64_t length = std::ssize(r.prompt);
   if (auto why = room_.of_prompt(length); !why.empty())
     return Refusal{Reason::kPromptTooLong, "prompt", std::move(why)};
-  if (auto why = room_.of_new_tokens(length, wanted); !why.empty())
+  if (auto why = room_.of_new_tokens(length, wanted, r.sampling.contrastive()); !why.empty())
     return Refusal{Reason::kTooManyTokens, "max_new_tokens", std::move(why)};
   const int64_t held = room_.before(length);
   const auto fits = [&](int64_t new_tokens) {

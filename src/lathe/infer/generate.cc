@@ -5,15 +5,13 @@
 #include <stdexcept>
 
 #include "lathe/base/error.h"
-#include "lathe/base/process.h"
 #include "lathe/base/strings.h"
+#include "lathe/infer/contrastive_search.h"
 #include "lathe/infer/engine.h"
 #include "lathe/model/summary.h"
 
 namespace lathe {
 namespace {
-
-int64_t memory_for_caches() { return physical_memory_bytes() / 2; }  // the rest is the model's
 
 // Of a cache in the type of the arithmetic, as much as one in f32.
 int64_t bytes_per_token(const Transformer& model, const KeptOfToken& kept) {
@@ -52,9 +50,10 @@ void check(const Transformer& model, const GenerationConfig& config,
            const GenerateRequest& request) {
   const IdRows& prompts = request.prompts;
   const Room room(model);
+  const bool contrastive = config.contrastive();
+  if (contrastive) ContrastiveSearch::check(config);
   const auto rows = std::ssize(prompts) * config.open_texts();
-  const int64_t token_bytes =
-      bytes_per_token(model, {request.cache_precision, config.contrastive()});
+  const int64_t token_bytes = bytes_per_token(model, {request.cache_precision, contrastive});
   for (size_t row = 0; row < prompts.size(); ++row) {
     const auto length = std::ssize(prompts[row]);
     const int64_t wanted = held_new_tokens(config, request, length);
@@ -62,8 +61,8 @@ void check(const Transformer& model, const GenerationConfig& config,
             "prompt {} has no tokens; give at least one (a beginning-of-text token will do)", row);
     require_prompt_fits(room, length);
     const int64_t most = memory_room(model, length, rows, token_bytes);
-    const std::string why = room.of_new_tokens(length, wanted);
-    if (!why.empty() && room.new_tokens(length) <= most)
+    const std::string why = room.of_new_tokens(length, wanted, contrastive);
+    if (!why.empty() && room.new_tokens(length, contrastive) <= most)
       throw Error(ErrorKind::kData, "max_new_tokens", why);
     require(wanted <= most, ErrorKind::kData, "max_new_tokens",
             "{} new tokens do not fit after a prompt of {}: keys and values need {} per token, and "
@@ -103,7 +102,7 @@ int64_t room_after(const Transformer& model, int64_t length, int64_t rows,
                    const KeptOfToken& kept) {
   const Room room(model);
   require_prompt_fits(room, length);
-  return std::min(room.new_tokens(length),
+  return std::min(room.new_tokens(length, kept.states),
                   memory_room(model, length, rows, bytes_per_token(model, kept)));
 }
 

@@ -6,16 +6,22 @@
 #include <limits>
 
 namespace lathe {
+namespace {
+
+constexpr int64_t kLongestText = std::numeric_limits<int32_t>::max();
+
+}  // namespace
 
 Room::Room(const Transformer& model)
     : encoder_(model.config().body_traits().encoder),
       longest_prompt_(encoder_ ? model.longest_encoder_text() : model.longest_text()),
       longest_text_(model.longest_text()) {}
 
-int64_t Room::new_tokens(int64_t length) const {
-  const int64_t room = std::numeric_limits<int32_t>::max() - before(length);
-  // The last new token is not read again and needs no position.
-  return longest_text_ ? std::min(room, *longest_text_ - before(length) + 1) : room;
+int64_t Room::new_tokens(int64_t length, bool last_is_read) const {
+  const int64_t room = kLongestText - before(length);
+  // A token that is not read needs no position.
+  const int64_t unread = last_is_read ? 0 : 1;
+  return longest_text_ ? std::min(room, *longest_text_ - before(length) + unread) : room;
 }
 
 std::string Room::of_prompt(int64_t length) const {
@@ -25,12 +31,13 @@ std::string Room::of_prompt(int64_t length) const {
       length, *longest_prompt_, *longest_prompt_);
 }
 
-std::string Room::of_new_tokens(int64_t length, int64_t wanted) const {
-  const int64_t most = new_tokens(length);
+std::string Room::of_new_tokens(int64_t length, int64_t wanted, bool last_is_read) const {
+  const int64_t most = new_tokens(length, last_is_read);
   if (wanted <= most) return {};
-  return fmt::format(
-      "{} new tokens do not fit after a prompt of {}: {} positions were trained; ask for at most {}",
-      wanted, length, longest_text_.value_or(std::numeric_limits<int32_t>::max()), most);
+  const std::string limit = longest_text_ ? fmt::format("{} positions were trained", *longest_text_)
+                                          : fmt::format("no text has more than {}", kLongestText);
+  return fmt::format("{} new tokens do not fit after a prompt of {}: {}; ask for at most {}",
+                     wanted, length, limit, most);
 }
 
 }  // namespace lathe

@@ -14,15 +14,16 @@ class Room {
 
   // The most tokens of a prompt; absent if there is no limit.
   std::optional<int64_t> longest_prompt() const { return longest_prompt_; }
-  // The most new tokens after a prompt of `length`, of which `length` fits itself.
-  int64_t new_tokens(int64_t length) const;
+  // The most new tokens after a prompt of `length`, of which `length` fits itself. Only where
+  // candidates are compared by what the model makes of them, the last new token is read, too.
+  int64_t new_tokens(int64_t length, bool last_is_read = false) const;
   // The tokens of the decoder before the first new one: an encoder's prompt is not among them.
   int64_t before(int64_t length) const { return encoder_ ? 1 : length; }
 
   // What is wrong with a prompt that is too long ("prompt"), and with too many new tokens
   // ("max_new_tokens"), as the message of an Error; empty if nothing is.
   std::string of_prompt(int64_t length) const;
-  std::string of_new_tokens(int64_t length, int64_t wanted) const;
+  std::string of_new_tokens(int64_t length, int64_t wanted, bool last_is_read = false) const;
 
  private:
   bool encoder_;

@@ -147,6 +147,9 @@ ChatTemplate template_for(const ChatOptions& o) {
 }
 
 int run_chat(const ChatOptions& o, CommandContext& context) {
+  require(!context.json, ErrorKind::kUsage, "--json",
+          "chat is a conversation and has no result to print; leave it out, or use `lathe generate "
+          "--json`");
   const Tokenizer tokenizer = load_tokenizer(o.model);
   const ChatTemplate chat_template = template_for(o);
   const auto model = load_for_inference(o.model, dtype_of_precision(o.precision), context.log,
