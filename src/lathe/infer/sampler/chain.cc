@@ -26,8 +26,8 @@ void check_logits(std::span<const float> logits) {
   if (numbers) return;
   const auto broken = std::ranges::find_if(logits, [](float l) { return !(l < kInfinity); });
   fail(ErrorKind::kNumeric, kWhere,
-       "the logit of token {} is {}; the model or its precision is broken",
-       broken - logits.begin(), *broken);
+       "the logit of token {} is {}; the model or its precision is broken", broken - logits.begin(),
+       *broken);
 }
 
 int64_t possible(std::span<const float> logits) {

@@ -104,7 +104,7 @@ struct AttentionSpec {
   // f32 [R,K], both where k and v are int8 (tensor/int8_rows.h): row r of head h is its integers
   // times the scale. The backward has no such keys.
   TensorView key_scales = {}, value_scales = {};
-  TensorView sink_query = {};    // [N,H,D]; needs a window and sink_tokens
+  TensorView sink_query = {};  // [N,H,D]; needs a window and sink_tokens
   AttentionTables<TensorView> tables = {};
   int64_t distance_offset = 0;
 

@@ -68,7 +68,8 @@ int run_decode(const DecodeBenchOptions& o, CommandContext& context) {
   request.speculation = guesses.speculation;
   request.cache_precision = cache_dtype(o.cache_precision);
   const int64_t length = std::ssize(request.prompts.front());
-  const int64_t most = room_after(*model, length, 1, {.cache_precision = request.cache_precision}) - 1;
+  const int64_t most =
+      room_after(*model, length, 1, {.cache_precision = request.cache_precision}) - 1;
   require(o.new_tokens <= most, ErrorKind::kUsage, "--new-tokens",
           "{} tokens do not fit after the {} tokens of the prompt; ask for at most {}",
           o.new_tokens, length, most);

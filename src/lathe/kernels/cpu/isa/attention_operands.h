@@ -100,8 +100,7 @@ LATHE_INLINE void prefetch_rows(const RowsOfHead& from) {
   const auto size = static_cast<int64_t>(size_of(from.x.dtype));
   const auto* first = static_cast<const std::byte*>(from.x.data);
   for_each_row(from.at, from.rows, [&](int64_t, int64_t place) {
-    const std::byte* row =
-        first + (place * from.x.stride[0] + from.head * from.x.stride[1]) * size;
+    const std::byte* row = first + (place * from.x.stride[0] + from.head * from.x.stride[1]) * size;
     for (int64_t at = 0; at < from.x.shape[2] * size; at += kLine)
       __builtin_prefetch(row + at, 0, 2);
   });
