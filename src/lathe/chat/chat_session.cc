@@ -98,12 +98,18 @@ ChatSession::ChatSession(const Transformer& model, const Tokenizer& tokenizer,
                          const ChatTemplate& chat_template, GenerationConfig config,
                          const ChatMemory& memory, const Adaptation& adaptation,
                          const Speculation& speculation, ChatAbilities abilities)
+    : ChatSession(model, tokenizer, chat_template, config,
+                  options_for(model, config, memory, speculation, abilities.streaming), adaptation,
+                  speculation, abilities) {}
+
+ChatSession::ChatSession(const Transformer& model, const Tokenizer& tokenizer,
+                         const ChatTemplate& chat_template, GenerationConfig config,
+                         const EngineOptions& options, const Adaptation& adaptation,
+                         const Speculation& speculation, ChatAbilities abilities)
     : tokenizer_(tokenizer),
       template_(chat_template),
       config_(std::move(config)),
-      engine_(model, options_for(model, config_, memory, speculation, abilities.streaming),
-              speculation.drafter(
-                  options_for(model, config_, memory, speculation, abilities.streaming))),
+      engine_(model, options, speculation.drafter(options)),
       adapters_(engine_.load_adapters(adaptation.loras)),
       steering_(adaptation.steering),
       abilities_(std::move(abilities)),

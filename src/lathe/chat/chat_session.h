@@ -89,6 +89,11 @@ class ChatSession {
   std::string description() const { return engine_.description(); }
 
  private:
+  // With the engine's options, which are found by asking the model.
+  ChatSession(const Transformer& model, const Tokenizer& tokenizer,
+              const ChatTemplate& chat_template, GenerationConfig config,
+              const EngineOptions& options, const Adaptation& adaptation,
+              const Speculation& speculation, ChatAbilities abilities);
   void require_taken() const;
   void prepare_tools(std::span<const int32_t> ends);
   Request request_for(const Conversation& conversation);
