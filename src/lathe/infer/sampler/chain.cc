@@ -20,14 +20,9 @@ constexpr std::string_view kWhere = "sampler";
 void check_logits(std::span<const float> logits) {
   require(!logits.empty() && logits.size() <= std::numeric_limits<int32_t>::max(),
           ErrorKind::kShape, kWhere, "a row of {} logits", logits.size());
-  constexpr float kInfinity = std::numeric_limits<float>::infinity();
-  bool numbers = true;  // of all at once: a comparison a token with a way out is not vectorised
-  for (const float logit : logits) numbers &= logit < kInfinity;
-  if (numbers) return;
-  const auto broken = std::ranges::find_if(logits, [](float l) { return !(l < kInfinity); });
-  fail(ErrorKind::kNumeric, kWhere,
-       "the logit of token {} is {}; the model or its precision is broken", broken - logits.begin(),
-       *broken);
+  for (size_t i = 0; i < logits.size(); ++i)
+    require(logits[i] < std::numeric_limits<float>::infinity(), ErrorKind::kNumeric, kWhere,
+            "the logit of token {} is {}; the model or its precision is broken", i, logits[i]);
 }
 
 int64_t possible(std::span<const float> logits) {
