@@ -14,7 +14,9 @@ PagedCache small_cache() {
   std::vector<CacheGroup> groups;
   for (const int64_t reach : {CacheLayer::kAll, int64_t{3}}) {
     const CacheLayer layer{.index = std::ssize(groups), .reach = reach};
-    groups.push_back({layer.kind, reach, {{layer, Shape{1, 2}, Shape{1, 3}, true, DType::kF32}}});
+    groups.push_back({.kind = layer.kind,
+                      .reach = reach,
+                      .layers = {{layer, Shape{1, 2}, Shape{1, 3}, true, DType::kF32}}});
   }
   return PagedCache(std::move(groups), {.block_size = 2, .blocks = {4, 4}});
 }
