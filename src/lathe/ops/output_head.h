@@ -58,6 +58,9 @@ class HeadChunks {
     for (int64_t first = 0; first < hidden_.size(0); first += rows_) f(chunk_at(first));
   }
 
+  // The chunk that begins at row `first`, a multiple of the chunks' rows.
+  Chunk chunk_at(int64_t first) const;
+
   // Room for the largest chunk's [n, V].
   Tensor room(DType dtype) const { return Tensor(logits_.shape(), dtype, hidden_.device()); }
 
@@ -67,8 +70,6 @@ class HeadChunks {
   void differentiate(const Chunk& chunk, const Tensor& dlogits, const HeadGradients& out) const;
 
  private:
-  Chunk chunk_at(int64_t first) const;
-
   Tensor hidden_;
   OutputHead head_;
   int64_t rows_;   // of a chunk

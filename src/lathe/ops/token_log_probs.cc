@@ -87,6 +87,16 @@ void put_entropies(const Distributions& d, const Tensor& entropies) {
 }
 
 template <class T>
+void put_collisions(const Distributions& d, const Tensor& collisions) {
+  for_labels(d.labels, [&](int64_t n, int32_t) {
+    double sum = 0;
+    for (const T logit : row_of<T>(d.logits, n))
+      sum += std::exp(2.0 * (logit - d.lse[static_cast<size_t>(n)]));
+    collisions.data<T>()[n] = static_cast<T>(std::log(sum));
+  });
+}
+
+template <class T>
 void put_top(const Distributions& d, const Tensor& ids, const Tensor& log_probs) {
   for_labels(d.labels, [&](int64_t n, int32_t) {
     const auto logits = row_of<T>(d.logits, n), out = row_of<T>(log_probs, n);
@@ -106,6 +116,7 @@ Results run_forward(const Problem& p, const Tensor& hidden, const TokenLogProbsO
   const DType sums = accumulation_type(hidden.dtype());
   const auto zeros = [&](const Shape& s) { return Tensor::zeros(s, sums, hidden.device()); };
   Results r{zeros(p.labels.shape()), options.entropy ? zeros(p.labels.shape()) : Tensor()};
+  if (options.collision) *options.collision = zeros(p.labels.shape());
   TopTokens* top = options.top;
   if (top) {
     top->log_probs = zeros({hidden.size(0), top->k});
@@ -119,6 +130,7 @@ Results run_forward(const Problem& p, const Tensor& hidden, const TokenLogProbsO
     visit_sums(sums, [&](auto tag) {
       using T = typename decltype(tag)::type;
       if (options.entropy) put_entropies<T>(d, c.of(r.entropies));
+      if (options.collision) put_collisions<T>(d, c.of(*options.collision));
       if (top) put_top<T>(d, c.of(top->ids), c.of(top->log_probs));
     });
   });

@@ -22,6 +22,9 @@ struct TokenLogProbsOptions {
   // If not null, receives the entropy −Σ p log p of every row: [N], with a gradient; 0 for ignored
   // labels.
   Var* entropy = nullptr;
+  // If not null, receives log Σ p² of every row, the probability that two draws are the same token:
+  // [N], without a gradient; 0 for ignored labels.
+  Tensor* collision = nullptr;
   TopTokens* top = nullptr;  // if not null, its k is read and the rest is filled
 };
 
