@@ -88,6 +88,27 @@ void read_special_ids(const Json& theirs, Json& ours) {
   }
 }
 
+constexpr std::string_view kClassifier = "ForSequenceClassification";
+
+// transformers names the class of a model, and gives the names of labels: two unless it says so.
+void read_labels(const Json& theirs, Json& ours) {
+  const Json classes = theirs.value("architectures", Json());
+  if (!classes.is_array() || classes.empty() || !classes[0].is_string()) return;
+  if (!classes[0].get<std::string>().ends_with(kClassifier)) return;
+  const Json names = theirs.value("id2label", Json());
+  ours["num_labels"] = names.is_object() ? static_cast<int64_t>(names.size()) : 2;
+}
+
+// "LlamaForCausalLM", or "LlamaForSequenceClassification" for a model with labels.
+std::string architecture_of(const Family& family, const ModelConfig& config) {
+  std::string name(family.architecture);
+  if (config.num_labels == 0) return name;
+  for (const std::string_view task : {"ForCausalLM", "LMHeadModel"})
+    if (name.ends_with(task))
+      return name.substr(0, name.size() - task.size()) + std::string(kClassifier);
+  return name;
+}
+
 // Which tokens a layer sees is said by layer_types in every family; where only some read it, the
 // others must not pass over a list that says something else than what they compute.
 void check_layer_types(const Family& family, const Json& theirs, const ModelConfig& config) {
@@ -149,6 +170,7 @@ ModelConfig read_family_config(const Family& family, const Json& json) {
   for (const ConfigKey& key : family.other_keys) read_key(key, json, ours);
   if (family.read != nullptr) family.read(json, ours);
   read_special_ids(json, ours);
+  read_labels(json, ours);
   ModelConfig config = default_config(family);
   read_config(config, ours, "config.json");
   config.model_type = std::string(family.name);
@@ -159,7 +181,7 @@ ModelConfig read_family_config(const Family& family, const Json& json) {
 Json write_family_config(const Family& family, const ModelConfig& config) {
   Json full = write_config(resolved(config));
   Json json;
-  json["architectures"] = {std::string(family.architecture)};
+  json["architectures"] = {architecture_of(family, config)};
   json["model_type"] = std::string(family.name);
   for (const FixedKey& key : family.fixed) json[std::string(key.theirs)] = Json::parse(key.value);
   for_each_key(family, [&](const ConfigKey& key) {
@@ -168,6 +190,8 @@ Json write_family_config(const Family& family, const ModelConfig& config) {
         key.spelling != nullptr && !value.is_null() ? key.spelling->write(value) : value;
   });
   if (family.write != nullptr) family.write(config, json);
+  for (int64_t label = 0; label < config.num_labels; ++label)
+    json["id2label"][fmt::format("{}", label)] = fmt::format("LABEL_{}", label);
   return json;
 }
 

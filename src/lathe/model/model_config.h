@@ -38,6 +38,7 @@ struct ModelConfig {
   bool lm_head_bias = false;
   bool head_transform = false;
   int64_t type_vocab_size = 0;
+  int64_t num_labels = 0;
   int64_t num_nextn_predict_layers = 0;
   std::string parallel_block = "none";
   std::vector<std::string> layer_types = {};  // repeated over the layers; empty: see layer_type()

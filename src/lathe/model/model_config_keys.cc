@@ -48,6 +48,11 @@ void ModelConfig::visit(Visitor& v) {
   v.field("head_transform", head_transform,
           "a dense layer, activation and norm before the output head (BERT)");
   v.field(
+      "num_labels", num_labels,
+      "number of scores of each token, from a matrix that takes the place of the output head: 1 for "
+      "a reward model or a critic; 0: the head predicts tokens",
+      between(0, 1 << 16));
+  v.field(
       "type_vocab_size", type_vocab_size,
       "number of token types, each with a vector that is added to the embedding (BERT's segments)",
       at_least(0));

@@ -32,6 +32,12 @@ void check_body(const ModelConfig& c) {
            fmt::format("predicting further tokens needs a causal decoder, but body = \"{}\" is not "
                        "one; use 0, or \"decoder\"",
                        c.body));
+  if (c.num_labels > 0 &&
+      (body.encoder || !body.causal || c.head_transform || c.num_nextn_predict_layers > 0))
+    refuse(
+        "num_labels",
+        "scores instead of an output head are computed for causal decoders only, without head_transform "
+        "and num_nextn_predict_layers; use 0, or body = \"decoder\"");
   if (body.encoder && c.parallel_block != "none")
     refuse("parallel_block",
            "the cross-attention of an encoder_decoder comes between attention and feed-forward; "

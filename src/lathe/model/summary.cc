@@ -57,7 +57,8 @@ class SummaryWalk : public ModuleVisitor {
 bool only_looked_up(const Parameter& p, const ModelConfig& c) {
   if (!p.is_table) return false;
   return p.name.starts_with("position.") || p.name.starts_with("encoder.position.") ||
-         p.name == "token_types.weight" || (p.name == "embedding.weight" && !c.tie_word_embeddings);
+         p.name == "token_types.weight" ||
+         (p.name == "embedding.weight" && (!c.tie_word_embeddings || c.num_labels > 0));
 }
 
 // How much of the `n` elements or bytes of a parameter one token is multiplied with: of routed experts

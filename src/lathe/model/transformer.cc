@@ -27,7 +27,9 @@ Transformer::Transformer(const ModelConfig& c)
   if (c.head_transform)
     head_transform_.emplace(c.hidden_size, kernels::find_activation(c.hidden_act), make_norm(c),
                             c.initializer_range);
-  if (!c.tie_word_embeddings) {
+  if (c.num_labels > 0) {
+    score_ = std::make_unique<Linear>(c.hidden_size, c.num_labels, false, c.initializer_range);
+  } else if (!c.tie_word_embeddings) {
     head_ =
         std::make_unique<Linear>(c.hidden_size, c.vocab_size, c.lm_head_bias, c.initializer_range);
     head_->weight.is_table = true;
@@ -164,7 +166,7 @@ Var Transformer::hidden(const Forward& f, Recompute recompute) const {
   check_context(*f.rows);
   Var x = run(*stack_, f, recompute);
   if (head_transform_) x = head_transform_->forward(f, x);
-  return ops::scale(x, config_.head_scale());
+  return score_ ? x : ops::scale(x, config_.head_scale());
 }
 
 Var Transformer::mtp_hidden(const Forward& base, int64_t depth, const Var& hidden,
@@ -177,7 +179,17 @@ Var Transformer::mtp_hidden(const Forward& base, int64_t depth, const Var& hidde
   return ops::scale(module.forward(f, *positions, hidden, ahead), config_.head_scale());
 }
 
+void Transformer::require_head() const {
+  require(
+      score_ == nullptr, ErrorKind::kConfig, "model",
+      "this model gives scores ({} of each text) instead of predicting tokens; it can be a reward "
+      "model or a critic (objective.name = \"reward\", objective.critic), for anything else give "
+      "the folder of a language model",
+      config_.num_labels);
+}
+
 ops::OutputHead Transformer::head(const Pass& pass) const {
+  require_head();
   const Parameter& weight = head_ ? head_->weight : embedding_.weight;
   ops::OutputHead head(whole_weight(pass, weight, activation_type(weight)));
   if (const auto& bias = head_ ? head_->bias : head_bias_) head.bias = pass.use(*bias);
@@ -185,7 +197,16 @@ ops::OutputHead Transformer::head(const Pass& pass) const {
   return head;
 }
 
+Var Transformer::scores(const Pass& pass, const Var& hidden) const {
+  require(
+      score_ != nullptr, ErrorKind::kConfig, "model",
+      "this model predicts tokens and has no scores; give a folder of a sequence classifier with "
+      "one label (architectures: \"...ForSequenceClassification\")");
+  return wide_product(pass, score_->weight, hidden, score_->bias);
+}
+
 Var Transformer::logits(const Pass& pass, const Var& hidden) const {
+  require_head();
   const Parameter& weight = head_ ? head_->weight : embedding_.weight;
   const Var y = wide_product(pass, weight, hidden, head_ ? head_->bias : head_bias_);
   return ops::soft_cap(y, config_.final_logit_softcapping);
@@ -222,6 +243,7 @@ void Transformer::visit(ModuleVisitor& v) {
   if (head_transform_) v.child("head_transform", *head_transform_);
   if (head_) v.child("head", *head_);
   if (head_bias_) v.parameter("head_bias", *head_bias_);
+  if (score_) v.child("score", *score_);
 }
 
 }  // namespace lathe

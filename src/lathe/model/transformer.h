@@ -66,9 +66,13 @@ class Transformer : public Module {
   int64_t window_of(int64_t wanted) const {
     return std::min(wanted, longest_text().value_or(wanted));
   }
-  // [.., C] -> logits [.., V] in the accumulation dtype.
+  // [.., C] -> logits [.., V] in the accumulation dtype. This and head() throw kConfig for a model
+  // that has scores instead.
   Var logits(const Pass& pass, const Var& hidden) const;
   ops::OutputHead head(const Pass& pass) const;
+  // With config().num_labels, which take the head's place: [N, C] -> scores [N, num_labels] in the
+  // accumulation dtype.
+  Var scores(const Pass& pass, const Var& hidden) const;
 
   std::vector<Parameter*> parameters();
   std::vector<const Parameter*> parameters() const;
@@ -81,6 +85,7 @@ class Transformer : public Module {
   Var embed(const Forward& f, const Tensor& ids) const;
   Var run(const Stack& stack, const Forward& f, Recompute recompute) const;
   void check_context(const Rows& rows) const;
+  void require_head() const;
 
   ModelConfig config_;
   // The type of activations that come from a table: set_activations(), the table's own type, or, if
@@ -97,6 +102,7 @@ class Transformer : public Module {
   std::optional<HeadTransform> head_transform_;
   std::unique_ptr<Linear> head_;        // absent when tied to the embedding
   std::optional<Parameter> head_bias_;  // with a tied head
+  std::unique_ptr<Linear> score_;       // instead of a head
 };
 
 }  // namespace lathe

@@ -241,10 +241,20 @@ std::vector<DiskTensor> map_weights(Transformer& model, const WeightTables& tabl
   return binder.finish();
 }
 
+namespace {
+
+// As the sequence classifiers of transformers call it, whatever the family.
+constexpr WeightRule kScores[] = {{"score", "score"}};
+
+}  // namespace
+
 std::vector<DiskTensor> map_weights(Transformer& model, const Family& family) {
   WeightTables tables = family.weights;
   if (family.weights_of != nullptr) tables.push_back(family.weights_of(model.config()));
-  if (!tables.empty()) return map_weights(model, tables);
+  if (!tables.empty()) {
+    tables.push_back(kScores);
+    return map_weights(model, tables);
+  }
   std::vector<DiskTensor> own;
   for (Parameter* p : model.parameters()) own.push_back(whole(p->name, *p));
   return own;
