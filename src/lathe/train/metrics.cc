@@ -1,16 +1,9 @@
 #include "lathe/train/metrics.h"
 
-#include <fcntl.h>
-
-#include <cerrno>
 #include <cmath>
-#include <fstream>
 #include <limits>
 #include <nlohmann/json.hpp>
 #include <string>
-
-#include "lathe/base/error.h"
-#include "lathe/io/atomic_file.h"
 
 namespace lathe {
 namespace {
@@ -38,20 +31,8 @@ Json spelled_number(double value) {
 }
 
 MetricsWriter::MetricsWriter(const std::filesystem::path& folder, int64_t last_step)
-    : path_(folder / "metrics.jsonl"), board_(folder / "tensorboard", last_step + 1) {
-  std::string kept, line;
-  std::ifstream in(path_);
-  while (std::getline(in, line)) {
-    // A line cut short by a kill is the last one and parses as nothing.
-    const Json record = Json::parse(line, nullptr, /*allow_exceptions=*/false);
-    if (!record.is_object() || record.value("step", last_step + 1) > last_step) continue;
-    kept += line + "\n";
-    note(record);
-  }
-  write_file_atomically(path_, kept);
-  file_ = Descriptor(::open(path_.c_str(), O_WRONLY | O_APPEND | O_CLOEXEC));
-  if (!file_.is_open()) fail_to_write(path_, errno);
-}
+    : lines_(folder / "metrics.jsonl", last_step, [this](const Json& line) { note(line); }),
+      board_(folder / "tensorboard", last_step + 1) {}
 
 void MetricsWriter::note(const Json& record) {
   const auto step = record.at("step").get<int64_t>();
@@ -72,7 +53,7 @@ int64_t MetricsWriter::last_with(const std::string& key) const {
 void MetricsWriter::write(const Json& record) {
   Json line = Json::object();
   for (const auto& [key, value] : record.items()) line[key] = spelled(value);
-  write_all(file_, line.dump() + "\n", path_);
+  lines_.write(line);
   note(record);
   const auto step = record.at("step").get<int64_t>();
   const bool validation = record.contains("val_loss");

@@ -10,8 +10,8 @@
 #include <optional>
 #include <string>
 
-#include "lathe/io/descriptor.h"
 #include "lathe/io/tensorboard.h"
+#include "lathe/train/step_lines.h"
 
 namespace lathe {
 
@@ -41,10 +41,9 @@ class MetricsWriter {
   static constexpr double kFlushSeconds = 5;
   void note(const nlohmann::ordered_json& record);
 
-  std::filesystem::path path_;
   std::map<std::string, int64_t> last_;  // step of each key's last line
   std::optional<Best> best_;
-  Descriptor file_;
+  StepLines lines_;
   TensorBoardWriter board_;
   std::chrono::steady_clock::time_point flushed_ = std::chrono::steady_clock::now();
 };

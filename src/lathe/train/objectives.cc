@@ -4,6 +4,7 @@
 
 #include "lathe/base/catalogue.h"
 #include "lathe/base/error.h"
+#include "lathe/train/objective/answer_objective.h"
 #include "lathe/train/task.h"
 
 namespace lathe {
@@ -13,11 +14,26 @@ Objective prefix_lm_objective();
 Objective span_corruption_objective();
 Objective masked_lm_objective();
 Objective ul2_objective();
+Objective sft_objective();
+Objective distill_objective();
+Objective dpo_objective();
+Objective kto_objective();
+Objective orpo_objective();
+Objective cpo_objective();
+Objective reward_objective();
+Objective ppo_objective();
+Objective grpo_objective();
+Objective rloo_objective();
+Objective reinforce_pp_objective();
 
 std::span<const Objective> objectives() {
   static const Objective kObjectives[] = {
-      next_token_objective(), prefix_lm_objective(), span_corruption_objective(),
-      masked_lm_objective(),  ul2_objective(),
+      next_token_objective(),   prefix_lm_objective(), span_corruption_objective(),
+      masked_lm_objective(),    ul2_objective(),       sft_objective(),
+      distill_objective(),      dpo_objective(),       kto_objective(),
+      orpo_objective(),         cpo_objective(),       reward_objective(),
+      ppo_objective(),          grpo_objective(),      rloo_objective(),
+      reinforce_pp_objective(),
   };
   return kObjectives;
 }
@@ -26,8 +42,13 @@ void ObjectiveConfig::visit(Visitor& v) {
   v.choice("name", name, names_of(objectives()),
            "what the model learns to predict; default: next_token for decoder, prefix_lm for "
            "prefix_decoder, span_corruption for encoder_decoder, masked_lm for encoder");
+  const auto chosen = std::ranges::find_if(
+      objectives(), [&](const Objective& o) { return name && o.name == *name; });
+  if (chosen != objectives().end() && chosen->answers != nullptr)
+    return components.of(chosen->name).visit(v);
   hiding.visit(v);
-  components.visit(v);
+  for (const Objective& o : objectives())
+    if (o.answers == nullptr) components.of(o.name).visit(v);
   language_model.visit(v);
 }
 
@@ -40,8 +61,6 @@ std::string objective_name(const ObjectiveConfig& config, const ModelConfig& mod
   return std::string(entry->name);
 }
 
-namespace {
-
 const Objective& find_objective(const ObjectiveConfig& config, const ModelConfig& model) {
   const std::string name = objective_name(config, model);
   const Objective& entry = find_in(objectives(), "objective.name", name);
@@ -50,6 +69,33 @@ const Objective& find_objective(const ObjectiveConfig& config, const ModelConfig
           fmt::join(entry.bodies, ", "));
   return entry;
 }
+
+namespace {
+
+const Objective& find_answer_objective(const ObjectiveConfig& config, const ModelConfig& model) {
+  const Objective& entry = find_objective(config, model);
+  require(
+      entry.answers != nullptr, ErrorKind::kConfig, "objective.name",
+      "{} learns from running text; here an objective over answers is needed, such as sft or dpo",
+      entry.name);
+  return entry;
+}
+
+}  // namespace
+
+std::unique_ptr<AnswerObjective> make_answer_objective(const ObjectiveConfig& config,
+                                                       const ModelConfig& model) {
+  const Objective& entry = find_answer_objective(config, model);
+  return entry.answers(config.components.of(entry.name));
+}
+
+std::map<std::string, std::string> models_of(const ObjectiveConfig& config,
+                                             const ModelConfig& model) {
+  const Objective& entry = find_answer_objective(config, model);
+  return entry.models(config.components.of(entry.name));
+}
+
+namespace {
 
 RowShape row_shape(const ObjectiveConfig& config, const ModelConfig& model, int64_t seq_len) {
   require(!model.body_traits().encoder || model.decoder_start(), ErrorKind::kConfig,

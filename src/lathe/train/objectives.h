@@ -12,6 +12,7 @@
 //   // objectives.cc: Objective my_objective();  and a line of the table
 #pragma once
 
+#include <map>
 #include <memory>
 #include <optional>
 #include <span>
@@ -26,6 +27,8 @@
 
 namespace lathe {
 
+class AnswerObjective;  // train/objective/answer_objective.h
+
 struct Objective {
   std::string_view name, summary, source;
   std::vector<std::string_view> bodies;  // that it can train; it is the default of the first
@@ -36,6 +39,10 @@ struct Objective {
   // The row format, if the objective is one of the language-model task; else nullptr.
   std::unique_ptr<RowFormat> (*format)(const RowShape& shape,
                                        const ComponentConfig& config) = nullptr;
+  // The loss, if the objective is one over answers (train/objective/), and the folders of the other
+  // models that it needs by what they are, "" for the starting weights; else nullptr.
+  std::unique_ptr<AnswerObjective> (*answers)(const ComponentConfig& config) = nullptr;
+  std::map<std::string, std::string> (*models)(const ComponentConfig& config) = nullptr;
 };
 std::span<const Objective> objectives();
 
@@ -64,7 +71,8 @@ Objective text_objective(const ComponentText& text, std::vector<std::string_view
   return o;
 }
 
-// The section [objective] of a recipe.
+// The section [objective] of a recipe. An objective over answers has its own keys and no others; those
+// of objectives over text are in one list.
 struct ObjectiveConfig {
   std::optional<std::string> name;  // default: the usual one of the body, see objective_name()
   HidingConfig hiding;
@@ -73,6 +81,14 @@ struct ObjectiveConfig {
   void visit(Visitor& v);
 };
 
+// The entry of the catalogue. Errors: kConfig for an unknown name and for one that does not fit the
+// body.
+const Objective& find_objective(const ObjectiveConfig& config, const ModelConfig& model);
+// Its loss, and its other models. Error kConfig for an objective over text.
+std::unique_ptr<AnswerObjective> make_answer_objective(const ObjectiveConfig& config,
+                                                       const ModelConfig& model);
+std::map<std::string, std::string> models_of(const ObjectiveConfig& config,
+                                             const ModelConfig& model);
 // The objective's name, or the default of the body.
 std::string objective_name(const ObjectiveConfig& config, const ModelConfig& model);
 // The longest rows of the run. Errors: kConfig for an objective that does not fit the body, the

@@ -13,6 +13,7 @@
 #include "lathe/model/gguf/tensor_types.h"
 #include "lathe/model/load_model.h"
 #include "lathe/model/model_recipe.h"
+#include "lathe/train/objective/answer_objective.h"
 #include "lathe/train/sample_source.h"
 #include "lathe/train/validation.h"
 
@@ -21,8 +22,8 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
-const std::vector<std::string> kSections = {"model",     "data",  "train",
-                                            "objective", "optim", "schedule"};
+const std::vector<std::string> kSections = {"model",  "data",  "train",   "objective",
+                                            "reward", "optim", "schedule"};
 
 // What a recipe says of a model that begins from a folder.
 struct FromFolder {
@@ -105,10 +106,31 @@ void check_shards(const DataConfig& data) {
   }
 }
 
+void check_answers(const Recipe& r) {
+  const auto refuse = [&](bool given, const char* key, std::string_view why) {
+    require(!given, ErrorKind::kConfig, key, "{} learns from prompts and answers, {}; leave it out",
+            objective_name(r.objective, r.model), why);
+  };
+  refuse(r.data.document_mask, "data.document_mask", "which never see each other");
+  refuse(r.train.quantize.has_value(), "train.quantize", "which is not combined with it yet");
+  refuse(r.train.batch_ramp > 0, "train.batch_ramp", "whose steps all have the same size");
+}
+
 void check_together(const Recipe& r) {
-  check_shards(r.data);
   check_objective(r.objective, r.model, r.train.seq_len);
-  require(!r.data.document_mask ||
+  if (r.learns_answers()) {
+    check_answers(r);
+  } else {
+    check_shards(r.data);
+    const DataConfig none;
+    require(
+        !r.data.packing && !r.data.mask_history && r.data.truncation_mode == none.truncation_mode,
+        ErrorKind::kConfig, "data",
+        "packing, truncation_mode and mask_history are for rows of prompts and answers, but {} learns "
+        "from running text; leave them out, or set objective.name to sft, dpo …",
+        objective_name(r.objective, r.model));
+  }
+  require(!r.data.document_mask || r.learns_answers() ||
               make_row_format(r.objective, r.model, r.train.seq_len)->is_plain_text(),
           ErrorKind::kConfig, "data.document_mask",
           "only objective.name = \"next_token\" can keep the documents of a row apart; leave it "
@@ -130,22 +152,36 @@ std::vector<std::string> quantised_types() {
 }  // namespace
 
 void DataConfig::visit(Visitor& v) {
-  v.field("train", train,
-          "token shards to train on: prefixes of a .bin and .idx. \"PREFIX:0.3\" takes that share "
-          "of the samples from the shard; shards without a share divide the rest in proportion to "
-          "their sizes",
-          required().when_resumed(OnResume::kFree));  // what counts is checked by content
+  v.field(
+      "train", train,
+      "what to train on. For objectives over running text token shards: prefixes of a .bin and .idx; "
+      "\"PREFIX:0.3\" takes that share of the samples from the shard, and shards without a share "
+      "divide the rest in proportion to their sizes. For objectives over answers files of rows (JSON "
+      "lines or arrays)",
+      required().when_resumed(OnResume::kFree));  // what counts is checked by content
   v.field("valid", valid,
-          "token shards to validate on, \"NAME=PREFIX\" to name one; val_loss, keep_best and "
+          "what to validate on, \"NAME=PREFIX\" to name a shard or file; val_loss, keep_best and "
           "patience use the first",
           when_resumed(OnResume::kFree));
   v.choice("order", order, {"shuffle", "sequential"}, "order of the samples");
   v.field("document_mask", document_mask,
           "tokens attend only to their own document, positions restart in each document, and no "
           "label crosses a boundary");
-  v.field("tokenizer", tokenizer,
-          "tokenizer of the shards, used for sample texts, bits per byte and the finished folder",
-          when_resumed(OnResume::kFree));
+  v.field(
+      "tokenizer", tokenizer,
+      "tokenizer of the shards, used for sample texts, bits per byte and the finished folder; of rows "
+      "of words, with its chat template (default: that of model.from)",
+      when_resumed(OnResume::kFree));
+  v.field(
+      "packing", packing,
+      "rows of answers: put several into one sequence of seq_len tokens, in which they do not see each "
+      "other; batch_size counts sequences");
+  v.choice(
+      "truncation_mode", truncation_mode, {"drop", "keep_start", "keep_end"},
+      "rows of answers that are longer than seq_len: leave them out, cut the end of the answer, or "
+      "cut the beginning of the prompt");
+  v.field("mask_history", mask_history,
+          "conversations: only the last answer is trained on, not those before it");
 }
 
 void TrainConfig::visit(Visitor& v) {
@@ -222,8 +258,19 @@ void Recipe::visit(Visitor& v) {
   v.group("data", data, "the training data");
   v.group("train", train, "the run");
   v.group("objective", objective, "the training objective");
+  if (learns_rollouts()) v.group("reward", reward, "what the model's answers are worth");
   v.group("optim", optim, "the optimiser");
   v.group("schedule", schedule, "the learning-rate schedule");
+}
+
+bool Recipe::learns_answers() const { return find_objective(objective, model).answers != nullptr; }
+
+bool Recipe::learns_rollouts() const {
+  return learns_answers() && make_answer_objective(objective, model)->rollouts() != nullptr;
+}
+
+std::optional<std::string> Recipe::tokenizer() const {
+  return data.tokenizer ? data.tokenizer : from;
 }
 
 DType Recipe::compute_dtype() const {
@@ -265,6 +312,12 @@ Recipe read_recipe(const Json& tree) {
   read_config(r.data, section("data"), "data");
   read_config(r.train, section("train"), "train");
   read_config(r.objective, section("objective"), "objective");
+  require(
+      r.learns_rollouts() || !tree.contains("reward"), ErrorKind::kConfig, "reward",
+      "{} learns from what stands in its data, so there is nothing to reward; leave the section out, or "
+      "set objective.name to grpo, rloo, ppo or reinforce_pp",
+      objective_name(r.objective, r.model));
+  read_config(r.reward, section("reward"), "reward");
   read_config(r.optim, section("optim"), "optim");
   read_config(r.schedule, section("schedule"), "schedule");
   if (!r.from) default_length(r.model, model, r);

@@ -13,6 +13,7 @@
 #include "lathe/optim/optimizers.h"
 #include "lathe/optim/schedule.h"
 #include "lathe/train/objectives.h"
+#include "lathe/train/reward/reward_config.h"
 
 namespace lathe {
 
@@ -22,6 +23,9 @@ struct DataConfig {
   std::string order = "shuffle";
   bool document_mask = false;
   std::optional<std::string> tokenizer;
+  bool packing = false;
+  std::string truncation_mode = "drop";
+  bool mask_history = false;
 
   void visit(Visitor& v);
 };
@@ -65,6 +69,7 @@ struct Recipe {
   ObjectiveConfig objective;
   OptimConfig optim;
   ScheduleConfig schedule;
+  RewardConfig reward;
 
   // Every section. For a model that starts `from` a folder, only the keys that may be set together
   // with that.
@@ -77,6 +82,12 @@ struct Recipe {
   DType compute_dtype() const;
   Device compute_device() const;
   Recompute recompute() const;
+  // Whether it learns from prompts and answers (train/objective/) and not from running text.
+  bool learns_answers() const;
+  // Whether the answers are its own, drawn while it trains and judged by [reward].
+  bool learns_rollouts() const;
+  // The tokenizer of rows of words: data.tokenizer, or that of model.from.
+  std::optional<std::string> tokenizer() const;
 };
 
 // Reads the tree of a recipe file with overrides applied. Throws kConfig for unknown sections or

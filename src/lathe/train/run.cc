@@ -55,6 +55,7 @@ int64_t TrainLoop::begin(Start start, std::optional<int64_t> from_step) {
         "reaches optim.lr; set schedule.warmup_steps lower",
         warmup, recipe_.train.steps);
   metrics_ = std::make_unique<MetricsWriter>(out, progress_.taken);
+  task_->begin(out, progress_.taken);
   write_json_file(out / "recipe.json", write_recipe(recipe_));
   return progress_.taken;
 }
@@ -148,6 +149,7 @@ void TrainLoop::train(Start start, std::optional<int64_t> from_step) {
   for (++s; s <= recipe_.train.steps && !is_out_of_patience(); ++s) {
     const StepReport report = step(s);
     record_step(report);
+    task_->record(s);
     if (callbacks_.on_step) callbacks_.on_step(report);
     count_skipped(report);
     after_step(s);
@@ -173,6 +175,7 @@ void TrainLoop::end_early() {
 void TrainLoop::write_model() {
   lineage_.write_model(model(), state_.values(true), recipe_, fs::path(recipe_.train.out) / "model",
                        progress_.taken, progress_.updates);
+  task_->write(recipe_.train.out);
 }
 
 // The last step whose update was finished, unless the weights failed or stand between two steps.

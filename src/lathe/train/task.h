@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <filesystem>
 #include <functional>
 #include <memory>
 #include <nlohmann/json_fwd.hpp>
@@ -12,6 +13,7 @@
 
 #include "lathe/io/manifest.h"
 #include "lathe/model/folder.h"
+#include "lathe/optim/optimizer.h"
 #include "lathe/train/recipe.h"
 #include "lathe/train/train_callbacks.h"
 #include "lathe/train/training_data.h"
@@ -61,15 +63,24 @@ class Task {
   // operation.
   virtual TaskStep gradients(int64_t step, ParameterGradients& gradients,
                              const StopCheck& stop_if_asked) = 0;
-  // After the optimiser's update with the last gradients; not when the step was skipped. Parameters
+  // After the optimiser's update with the last gradients, which was this one; not when the step was
+  // skipped. Parameters
   // without gradients and tensors of for_each_state() are changed here and nowhere else.
-  virtual void after_update() {}
+  virtual void after_update(const StepInfo& /*update*/) {}
 
   // Whether there is anything to evaluate on.
   virtual bool evaluates() const { return false; }
   virtual TaskEvaluation evaluate(int64_t step, const StopCheck& stop_if_asked);
   // Text that shows what the model does now; nullopt for none.
   virtual std::optional<std::string> sample(int64_t step);
+
+  // Before the first step of this process, and after restore(): where the run writes, and the last step
+  // whose results are kept; what an earlier process wrote of later ones is removed.
+  virtual void begin(const std::filesystem::path&, int64_t /*last_step*/) {}
+  // What the step just taken leaves in the run's folder beside metrics.
+  virtual void record(int64_t /*step*/) {}
+  // What the finished run leaves beside the model.
+  virtual void write(const std::filesystem::path& /*out*/) {}
 
   // Reads through everything it is made from, before the first step. Errors: kData, kIo.
   virtual TaskInputs check() = 0;

@@ -111,8 +111,9 @@ void TrainLoop::update(const StepReport& report) {
   updating_ = true;
   if (!report.skipped) {
     const double clip = clip_factor(report.grad_norm, recipe_.optim.grad_clip);
-    state_.update({.step = ++progress_.updates, .lr = report.lr, .grad_scale = clip});
-    task_->after_update();
+    const StepInfo info{.step = ++progress_.updates, .lr = report.lr, .grad_scale = clip};
+    state_.update(info);
+    task_->after_update(info);
   }
   updating_ = false;
   progress_.taken = report.step;

@@ -58,6 +58,12 @@ void TrainingState::use_averages(std::optional<EmaScope>& scope) {
   if (ema_) scope.emplace(*ema_, trained_);
 }
 
+void TrainingState::for_each_tensor(
+    const std::function<void(const std::string&, const Tensor&)>& f) {
+  for (const TrainedParameter& p : trained_) f(p.name(), p.master);
+  optimizer_->for_each_state([&](const std::string& name, Tensor& t) { f(name, t); });
+}
+
 TensorOf TrainingState::values(bool averages) {
   return [this, averages](Parameter& p) -> const Tensor& {
     return averages && ema_ && p.trainable ? ema_->average(p) : masters_.at(&p);

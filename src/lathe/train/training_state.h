@@ -34,6 +34,9 @@ class TrainingState {
   bool has_averages() const { return ema_ != nullptr; }
   // Puts averages, if there are any, in place of the weights for as long as `scope` lives.
   void use_averages(std::optional<EmaScope>& scope);
+  // Every tensor that going on depends on, in a fixed order, for a state that is part of another's
+  // checkpoint. Without averages.
+  void for_each_tensor(const std::function<void(const std::string&, const Tensor&)>& f);
 
   // The weights as a model's file has them: averages, if there are any and `averages`, or else the
   // master copies. As long as this lives, and no averages are in use.

@@ -6,12 +6,12 @@ namespace lathe {
 
 const std::vector<Command>& commands() {
   static const std::vector<Command> kCommands = {
-      demo_command(),       tokenizer_command(),  shard_command(),   data_command(),
-      train_command(),      generate_command(),   chat_command(),    logits_command(),
-      eval_command(),       convert_command(),    export_command(),  merge_command(),
-      quantize_command(),   dequantize_command(), inspect_command(), report_command(),
-      plot_command(),       runs_command(),       bench_command(),   lineage_command(),
-      completion_command(),
+      demo_command(),    tokenizer_command(),  shard_command(),      data_command(),
+      train_command(),   generate_command(),   chat_command(),       logits_command(),
+      loss_command(),    eval_command(),       convert_command(),    export_command(),
+      merge_command(),   quantize_command(),   dequantize_command(), inspect_command(),
+      report_command(),  plot_command(),       runs_command(),       bench_command(),
+      lineage_command(), completion_command(),
   };
   return kCommands;
 }

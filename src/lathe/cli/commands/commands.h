@@ -26,6 +26,7 @@ Command chat_command();
 Command inspect_command();
 Command lineage_command();
 Command logits_command();
+Command loss_command();
 Command plot_command();
 Command report_command();
 Command runs_command();

@@ -157,6 +157,19 @@ std::string components_markdown() {
          text_tables() + tokenizer_tables();
 }
 
+// The keys of each objective over answers, which are in the section only where it is chosen.
+std::string objective_sections() {
+  std::string text;
+  for (const auto& o : objectives()) {
+    if (o.answers == nullptr) continue;
+    ObjectiveConfig config;
+    config.name = std::string(o.name);
+    text += fmt::format("\n### {}\n\n{} ({}).\n\n{}", o.name, o.summary, o.source,
+                        recipe_section_markdown(config, OnResume::kBranch));
+  }
+  return text;
+}
+
 std::string recipe_markdown() {
   Recipe r;
   ModelSection model{r.model};
@@ -178,8 +191,9 @@ std::string recipe_markdown() {
          "optimiser depend on the old value. The paths in `data.train` are free; different "
          "content, weights or order is a branch.\n" +
          section("model", model, OnResume::kAnother) + section("data", r.data) +
-         section("train", r.train) + section("objective", r.objective) + section("optim", r.optim) +
-         section("schedule", r.schedule);
+         section("train", r.train) + section("objective", r.objective) +
+         "\nAn objective over answers has its own keys instead of those above, beside `name`:\n" +
+         objective_sections() + section("optim", r.optim) + section("schedule", r.schedule);
 }
 
 }  // namespace lathe

@@ -1,0 +1,30 @@
+#include "lathe/cli/commands/model/tensor_output.h"
+
+#include "lathe/model/family.h"
+#include "lathe/model/weight_map.h"
+
+namespace lathe {
+
+void TensorOutput::add(const std::string& name, const Tensor& t) {
+  const Tensor f32 = t.to(DType::kF32);
+  tensors_.push_back(f32);
+  const auto dims = f32.shape().dims();
+  arrays_.push_back({name, "F32", {dims.begin(), dims.end()}, {f32.raw(), f32.bytes()}});
+}
+
+void TensorOutput::add_gradients(const std::string& prefix, Transformer& model,
+                                 ParameterGradients& gradients) {
+  for (const DiskTensor& t : map_weights(model, find_family(model.config().model_type)))
+    add(prefix + t.name,
+        t.gather([&](Parameter& p) -> const Tensor& { return gradients.find(p)->tensor; }));
+}
+
+void add_all(Transformer& model, ParameterGradients& gradients) {
+  for (const Parameter* p : model.parameters()) {
+    GradBuffer& gradient = gradients.add(*p);
+    gradient.tensor.fill_zero();
+    gradient.written = true;
+  }
+}
+
+}  // namespace lathe

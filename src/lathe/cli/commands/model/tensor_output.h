@@ -1,0 +1,29 @@
+// Files of tensors that the proof tools write: `lathe logits`, `lathe loss`.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "lathe/io/safetensors.h"
+#include "lathe/model/transformer.h"
+#include "lathe/nn/parameter_gradients.h"
+
+namespace lathe {
+
+class TensorOutput {
+ public:
+  // In f32.
+  void add(const std::string& name, const Tensor& t);
+  // `prefix` and the name on disk for every parameter of the model.
+  void add_gradients(const std::string& prefix, Transformer& model, ParameterGradients& gradients);
+  void write(const std::string& path) const { write_safetensors(path, arrays_); }
+
+ private:
+  std::vector<Tensor> tensors_;
+  std::vector<ArraySpan> arrays_;
+};
+
+// Buffers for every parameter of the model, at 0, so that what nothing depends on is written, too.
+void add_all(Transformer& model, ParameterGradients& gradients);
+
+}  // namespace lathe

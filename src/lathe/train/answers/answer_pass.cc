@@ -1,0 +1,65 @@
+#include "lathe/train/answers/answer_pass.h"
+
+#include "lathe/base/error.h"
+#include "lathe/ops/dot.h"
+#include "lathe/ops/elementwise.h"
+#include "lathe/ops/embedding.h"
+#include "lathe/ops/token_log_probs.h"
+
+namespace lathe {
+namespace {
+
+// Rows of x by number: as of a table by id.
+Var rows_of(const Var& x, const Tensor& rows) { return ops::embedding(x, rows); }
+
+std::vector<uint8_t> equal(const Tensor& ids, const Tensor& labels) {
+  std::vector<uint8_t> same;
+  for (int64_t i = 0; i < labels.numel(); ++i)
+    same.push_back(ids.data<int32_t>()[i] == labels.data<int32_t>()[i]);
+  return same;
+}
+
+}  // namespace
+
+AnswerPass::AnswerPass(const Transformer& model, const Pass& pass, const AnswerBatch& batch,
+                       const ScoreOptions& options, const Rng& dropout, Recompute recompute)
+    : pass_(model, pass, dropout, recompute), tape_(pass.tape) {
+  hidden_ = rows_of(pass_.hidden(batch.inputs), batch.rows);
+  ops::TopTokens best;
+  Tensor collision;
+  logps_ = ops::token_log_probs(hidden_, pass_.head(), batch.labels,
+                                {.temperature = options.temperature,
+                                 .entropy = options.entropy ? &entropy_ : nullptr,
+                                 .collision = options.collision ? &collision : nullptr,
+                                 .top = options.best ? &best : nullptr});
+  scores_.logps = logps_.value.to_vector();
+  if (options.entropy) scores_.entropy = entropy_.value.to_vector();
+  if (options.collision) scores_.collision = collision.to_vector();
+  if (options.best) scores_.is_best = equal(best.ids, batch.labels);
+}
+
+void AnswerPass::backward(const std::vector<double>& dlogps, const std::vector<double>& dentropy,
+                          const Var& more) {
+  Var loss = ops::dot(logps_, dlogps);
+  if (!dentropy.empty()) loss = ops::add(loss, ops::dot(entropy_, dentropy));
+  if (more.defined()) loss = ops::add(loss, more);
+  tape_->backward(loss);
+}
+
+ValuePass::ValuePass(const Transformer& model, const Pass& pass, const AnswerBatch& batch, Of of,
+                     const Rng& dropout, Recompute recompute)
+    : pass_(model, pass, dropout, recompute), tape_(pass.tape) {
+  const Var hidden =
+      rows_of(pass_.hidden(batch.inputs), of == Of::kTokens ? batch.rows : batch.last_rows);
+  require(model.config().num_labels == 1, ErrorKind::kConfig, "model",
+          "a reward model or critic gives one score, but this one gives {}",
+          model.config().num_labels);
+  scores_ = model.scores(pass, hidden);
+  values_ = scores_.value.to_vector();
+}
+
+void ValuePass::backward(const std::vector<double>& dvalues) {
+  tape_->backward(ops::dot(scores_, dvalues));
+}
+
+}  // namespace lathe

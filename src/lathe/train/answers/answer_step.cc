@@ -1,0 +1,206 @@
+#include "lathe/train/answers/answer_step.h"
+
+#include <optional>
+
+#include "lathe/base/error.h"
+#include "lathe/ops/dot.h"
+
+namespace lathe {
+
+// A micro-batch before its loss, and what of it is known without a gradient.
+struct AnswerStep::Prepared {
+  AnswerBatch batch;
+  std::vector<double> old_logps, reference, old_values;
+  Advantages advantages;
+};
+
+namespace {
+
+// What a loss adds for the metrics of the whole step.
+void add(const AnswerLoss& loss, AnswerStepResult& result) {
+  result.loss += loss.loss.item();
+  for (const Measured& more : loss.metrics) {
+    const auto found = std::ranges::find(result.metrics, more.name, &Measured::name);
+    if (found == result.metrics.end()) {
+      result.metrics.push_back(more);
+    } else {
+      found->sum += more.sum;
+      found->weight += more.weight;
+    }
+  }
+}
+
+class Recording {
+ public:
+  // A tape only where there are gradients to write.
+  Recording(const AnswerStepSettings& settings, ParameterGradients* gradients)
+      : tape_({.keep_cheap = settings.recompute != Recompute::kSelective,
+               .before_each = settings.before_each}) {
+    if (gradients == nullptr) return;
+    pass.tape = &tape_;
+    pass.gradients = gradients;
+  }
+  Pass pass;
+
+ private:
+  Tape tape_;
+};
+
+}  // namespace
+
+AnswerBatchOptions AnswerStep::batch_options() const {
+  const ModelConfig& config = models_.policy->config();
+  return {.decoder_start = config.body_traits().encoder ? config.decoder_start() : std::nullopt,
+          .score_prompts = needs_.score_prompts,
+          .whole = needs_.scores};
+}
+
+std::vector<double> AnswerStep::log_probs(const Transformer& model,
+                                          const AnswerBatch& batch) const {
+  return AnswerPass(model, {}, batch, {.temperature = needs_.policy.temperature}).scores().logps;
+}
+
+std::vector<AnswerStep::Prepared> AnswerStep::prepare(
+    const std::vector<std::vector<const Example*>>& micro_batches) {
+  std::vector<Prepared> all;
+  for (const auto& examples : micro_batches) {
+    Prepared& micro = all.emplace_back();
+    micro.batch = make_answer_batch(examples, batch_options());
+    if (needs_.reference) micro.reference = log_probs(*models_.reference, micro.batch);
+    if (needs_.kind != ExampleKind::kRollout) continue;
+    micro.old_logps = micro.batch.at_scored(&Example::old_logps, "old_logps");
+    if (micro.old_logps.empty() && needs_.old_logps)
+      micro.old_logps = log_probs(*models_.policy, micro.batch);
+    if (!needs_.values) continue;
+    micro.old_values = micro.batch.at_scored(&Example::old_values, "old_values");
+    if (micro.old_values.empty())
+      micro.old_values =
+          ValuePass(*models_.critic, {}, micro.batch, ValuePass::Of::kTokens).values();
+  }
+  if (needs_.kind == ExampleKind::kRollout) add_advantages(all);
+  return all;
+}
+
+void AnswerStep::add_advantages(std::vector<Prepared>& all) const {
+  std::vector<RolloutBatch> step;
+  for (const Prepared& micro : all)
+    step.push_back({&micro.batch, micro.old_logps, micro.reference, micro.old_values});
+  std::vector<Advantages> advantages = objective_.advantages(step);
+  for (size_t m = 0; m < all.size(); ++m) all[m].advantages = std::move(advantages[m]);
+}
+
+// Of each prompt with the answer of the example before it.
+std::vector<double> AnswerStep::crossed_sums(const Transformer& model,
+                                             const AnswerBatch& batch) const {
+  std::vector<Example> crossed;
+  const size_t count = batch.examples.size();
+  for (size_t i = 0; i < count; ++i) {
+    Example& example = crossed.emplace_back();
+    example.place = batch.examples[i]->place;
+    example.prompt = batch.examples[i]->prompt;
+    example.answers = batch.examples[(i + count - 1) % count]->answers;
+  }
+  std::vector<const Example*> pointers;
+  for (const Example& example : crossed) pointers.push_back(&example);
+  const AnswerBatch other = make_answer_batch(pointers, batch_options());
+  return sums(Values(log_probs(model, other)), other.scored).numbers();
+}
+
+void AnswerStep::add_crossed(const AnswerBatch& batch, LossInput& in) const {
+  if (!needs_.crossed) return;
+  in.crossed = crossed_sums(*models_.policy, batch);
+  in.crossed_reference = crossed_sums(*models_.reference, batch);
+}
+
+void AnswerStep::run_tokens(const Prepared& micro, const AnswerStepSettings& settings,
+                            const Rng& dropout, AnswerStepResult& result,
+                            ParameterGradients* policy, ParameterGradients* critic) {
+  Recording recording(settings, policy), of_critic(settings, critic);
+  recording.pass.training = settings.training;
+  recording.pass.router_statistics = settings.training ? &result.routers : nullptr;
+  recording.pass.auxiliary_scale =
+      static_cast<double>(micro.batch.tokens()) / static_cast<double>(result.counts.tokens);
+  AnswerPass pass(*models_.policy, recording.pass, micro.batch, needs_.policy, dropout,
+                  settings.recompute);
+  ValueTape tape;
+  LossInput in{.batch = micro.batch,
+               .step = result.counts,
+               .policy = pass.scores(),
+               .reference = micro.reference,
+               .old_logps = micro.old_logps,
+               .old_values = micro.old_values,
+               .advantages = micro.advantages};
+  const Values logps = in.logps = tape.leaf(pass.scores().logps);
+  const Values entropy = in.entropy = tape.leaf(pass.scores().entropy);
+  std::optional<ValuePass> values;
+  if (needs_.values) {
+    of_critic.pass.training = settings.training;
+    values.emplace(*models_.critic, of_critic.pass, micro.batch, ValuePass::Of::kTokens,
+                   dropout.fork("critic"), settings.recompute);
+    in.values = tape.leaf(values->values());
+  }
+  Var divergence;
+  if (needs_.teacher) {
+    const AnswerPass teacher(*models_.teacher, {}, micro.batch, {});
+    divergence = ops::token_divergence(pass.hidden(), pass.head(), teacher.hidden().value,
+                                       teacher.head(), *needs_.teacher);
+    in.divergence = tape.leaf(divergence.value.to_vector());
+  }
+  add_crossed(micro.batch, in);
+  const AnswerLoss loss = objective_.loss(in);
+  add(loss, result);
+  result.micro_batches.back().policy = pass.scores();
+  if (policy == nullptr) return;
+  tape.backward(loss.loss);
+  const Var more =
+      divergence.defined() ? ops::dot(divergence, tape.gradient(in.divergence)) : Var();
+  pass.backward(tape.gradient(logps),
+                needs_.policy.entropy ? tape.gradient(entropy) : std::vector<double>(), more);
+  if (values && critic != nullptr) values->backward(tape.gradient(in.values));
+}
+
+void AnswerStep::run_scores(const Prepared& micro, const AnswerStepSettings& settings,
+                            const Rng& dropout, AnswerStepResult& result,
+                            ParameterGradients* policy) {
+  Recording recording(settings, policy);
+  recording.pass.training = settings.training;
+  ValuePass pass(*models_.policy, recording.pass, micro.batch, ValuePass::Of::kSequences, dropout,
+                 settings.recompute);
+  ValueTape tape;
+  const TokenScores none;
+  LossInput in{.batch = micro.batch, .step = result.counts, .policy = none};
+  in.scores = tape.leaf(pass.values());
+  const AnswerLoss loss = objective_.loss(in);
+  add(loss, result);
+  result.micro_batches.back().scores = pass.values();
+  if (policy == nullptr) return;
+  tape.backward(loss.loss);
+  pass.backward(tape.gradient(in.scores));
+}
+
+AnswerStepResult AnswerStep::run(const std::vector<std::vector<const Example*>>& micro_batches,
+                                 const AnswerStepSettings& settings, ParameterGradients* policy,
+                                 ParameterGradients* critic) {
+  std::vector<Prepared> prepared = prepare(micro_batches);
+  AnswerStepResult result;
+  for (const Prepared& micro : prepared) {
+    result.counts.examples += std::ssize(micro.batch.examples);
+    result.counts.sequences += micro.batch.sequences();
+    result.counts.tokens += micro.batch.tokens();
+    result.counts.first_tokens += micro.batch.scored.first(std::ssize(micro.batch.examples));
+  }
+  for (size_t m = 0; m < prepared.size(); ++m) {
+    const Rng dropout = settings.dropout.fork(m);
+    result.micro_batches.emplace_back();
+    if (needs_.scores)
+      run_scores(prepared[m], settings, dropout, result, policy);
+    else
+      run_tokens(prepared[m], settings, dropout, result, policy, critic);
+    result.routers.end_micro_batch();
+    result.micro_batches[m].advantages = std::move(prepared[m].advantages.advantages);
+    result.micro_batches[m].batch = std::move(prepared[m].batch);
+  }
+  return result;
+}
+
+}  // namespace lathe

@@ -1,0 +1,72 @@
+// One step of an objective over answers: from examples to the gradients of the models that are trained.
+#pragma once
+
+#include <functional>
+#include <vector>
+
+#include "lathe/model/transformer.h"
+#include "lathe/nn/moe/router_statistics.h"
+#include "lathe/train/objective/answer_objective.h"
+
+namespace lathe {
+
+struct AnswerModels {
+  Transformer* policy = nullptr;           // gets gradients
+  Transformer* critic = nullptr;           // and this, too
+  const Transformer* reference = nullptr;  // these do not
+  const Transformer* teacher = nullptr;
+};
+
+struct AnswerStepSettings {
+  bool training = false;  // dropout and the routers' losses act
+  Recompute recompute = Recompute::kNone;
+  Rng dropout{0};
+  std::function<void()> before_each = {};  // as Tape::Setup
+};
+
+struct AnswerStepResult {
+  double loss = 0;
+  StepCounts counts;
+  std::vector<Measured> metrics;  // summed over micro-batches
+  RouterStatistics routers;
+  // Of each micro-batch, for those who look closer.
+  struct Micro {
+    AnswerBatch batch;
+    TokenScores policy;
+    std::vector<double> scores;      // [S], of objectives of scores
+    std::vector<double> advantages;  // [n], of objectives of rollouts
+  };
+  std::vector<Micro> micro_batches;
+};
+
+// Not thread-safe.
+class AnswerStep {
+ public:
+  AnswerStep(const AnswerObjective& objective, const AnswerModels& models)
+      : objective_(objective), needs_(objective.needs()), models_(models) {}
+
+  // Adds the gradients of one step over these micro-batches of examples. Without `policy` it only
+  // computes the loss. Errors: kData for examples that the objective is not defined for.
+  AnswerStepResult run(const std::vector<std::vector<const Example*>>& micro_batches,
+                       const AnswerStepSettings& settings, ParameterGradients* policy,
+                       ParameterGradients* critic);
+
+ private:
+  struct Prepared;
+  AnswerBatchOptions batch_options() const;
+  std::vector<Prepared> prepare(const std::vector<std::vector<const Example*>>& micro_batches);
+  std::vector<double> log_probs(const Transformer& model, const AnswerBatch& batch) const;
+  void add_advantages(std::vector<Prepared>& all) const;
+  std::vector<double> crossed_sums(const Transformer& model, const AnswerBatch& batch) const;
+  void add_crossed(const AnswerBatch& batch, LossInput& in) const;
+  void run_tokens(const Prepared& micro, const AnswerStepSettings& settings, const Rng& dropout,
+                  AnswerStepResult& result, ParameterGradients* policy, ParameterGradients* critic);
+  void run_scores(const Prepared& micro, const AnswerStepSettings& settings, const Rng& dropout,
+                  AnswerStepResult& result, ParameterGradients* policy);
+
+  const AnswerObjective& objective_;
+  const AnswerNeeds needs_;
+  const AnswerModels models_;
+};
+
+}  // namespace lathe

@@ -1,0 +1,45 @@
+// The examples that a model learns from after pretraining: prompts and their answers, as token ids.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace lathe {
+
+// What follows a prompt.
+struct Answer {
+  std::vector<int32_t> ids;
+  std::vector<uint8_t> trained;  // of each id: whether the loss counts it
+
+  int64_t trained_count() const;
+};
+
+// What an objective learns from.
+enum class ExampleKind : uint8_t {
+  kSingle,    // one answer
+  kPair,      // a chosen answer and a rejected one
+  kLabelled,  // one answer, and whether it is good
+  kRollout,   // one answer that a policy gave, its reward, and the group of answers it belongs to
+  kPrompt,    // none: a policy gives the answers
+};
+// "single answers": for errors.
+std::string_view name_of(ExampleKind kind);
+
+struct Example {
+  std::string place;            // "file:line", for errors
+  std::vector<int32_t> prompt;  // what an encoder reads, in a body that has one
+  std::vector<Answer> answers;  // one; of a pair the chosen, then the rejected
+  std::optional<bool> label;
+  std::optional<double> margin;  // by how much the chosen answer is better, at least
+  double reward = 0;
+  int64_t group = 0;
+  // Of each id of the answer: its log-probability when it was drawn, and what a critic then said of
+  // the text before it; empty where that is not recorded.
+  std::vector<double> old_logps, old_values;
+  std::string row;  // of a prompt: what stood in the file, as JSON, for those who judge its answers
+};
+
+}  // namespace lathe

@@ -1,0 +1,117 @@
+#include "lathe/train/example/id_row.h"
+
+#include <cmath>
+#include <limits>
+#include <nlohmann/json.hpp>
+
+#include "lathe/base/error.h"
+
+namespace lathe {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+const Json& list_of(const Json& row, const char* key, const std::string& place) {
+  const auto found = row.find(key);
+  require(found != row.end() && found->is_array(), ErrorKind::kData, place,
+          "'{}' is {}, expected a list; its keys are {}", key,
+          found == row.end() ? "missing" : found->dump().substr(0, 40), [&] {
+            std::string keys;
+            for (const auto& [name, value] : row.items()) keys += (keys.empty() ? "" : ", ") + name;
+            return keys;
+          }());
+  return *found;
+}
+
+std::vector<int32_t> ids_of(const Json& row, const char* key, const std::string& place) {
+  std::vector<int32_t> ids;
+  for (const Json& id : list_of(row, key, place)) {
+    require(id.is_number_integer() && id >= 0 && id <= std::numeric_limits<int32_t>::max(),
+            ErrorKind::kData, place, "'{}' has {}, expected token ids from 0", key,
+            id.dump().substr(0, 40));
+    ids.push_back(id.get<int32_t>());
+  }
+  return ids;
+}
+
+// A list as long as `count`; empty if the row has none.
+std::vector<double> numbers_of(const Json& row, const char* key, size_t count,
+                               const std::string& place) {
+  if (!row.contains(key) || row.at(key).is_null()) return {};
+  std::vector<double> numbers;
+  for (const Json& number : list_of(row, key, place)) {
+    require(number.is_number() && std::isfinite(number.get<double>()), ErrorKind::kData, place,
+            "'{}' has {}, expected finite numbers", key, number.dump().substr(0, 40));
+    numbers.push_back(number.get<double>());
+  }
+  require(numbers.size() == count, ErrorKind::kData, place,
+          "'{}' has {} numbers for the {} ids of the answer, expected one for each", key,
+          numbers.size(), count);
+  return numbers;
+}
+
+Answer answer_of(const Json& row, const char* key, const std::string& place) {
+  Answer answer{.ids = ids_of(row, key, place), .trained = {}};
+  answer.trained.assign(answer.ids.size(), 1);
+  return answer;
+}
+
+void apply_mask(const Json& row, const char* key, const std::string& place, Answer& answer) {
+  const std::vector<double> mask = numbers_of(row, key, answer.ids.size(), place);
+  for (size_t i = 0; i < mask.size(); ++i) {
+    require(mask[i] == 0 || mask[i] == 1, ErrorKind::kData, place,
+            "'{}' has {}, expected 1 for ids that count and 0 for others", key, mask[i]);
+    if (mask[i] == 0) answer.trained[i] = 0;
+  }
+}
+
+double finite(const Json& row, const char* key, const std::string& place) {
+  const Json value = row.value(key, Json());
+  require(value.is_number() && std::isfinite(value.get<double>()), ErrorKind::kData, place,
+          "'{}' is {}, expected a finite number", key, value.dump().substr(0, 40));
+  return value.get<double>();
+}
+
+}  // namespace
+
+bool is_id_row(const Json& row) { return row.contains("prompt_ids"); }
+
+void read_judgement(const Json& row, ExampleKind kind, Example& example) {
+  const std::string& place = example.place;
+  if (kind == ExampleKind::kPair && row.contains("margin"))
+    example.margin = finite(row, "margin", place);
+  if (kind == ExampleKind::kLabelled) {
+    const Json label = row.value("label", Json());
+    require(label.is_boolean() || label == 0 || label == 1, ErrorKind::kData, place,
+            "'label' is {}, expected true for a good answer or false for a bad one", label.dump());
+    example.label = label.is_boolean() ? label.get<bool>() : label == 1;
+  }
+  if (kind != ExampleKind::kRollout) return;
+  example.reward = finite(row, "reward", place);
+  const Json group = row.value("group", Json(0));
+  require(group.is_number_integer(), ErrorKind::kData, place, "'group' is {}, expected an integer",
+          group.dump().substr(0, 40));
+  example.group = group.get<int64_t>();
+}
+
+Example example_of_ids(const Json& row, ExampleKind kind, const std::string& place) {
+  Example example;
+  example.place = place;
+  example.prompt = ids_of(row, "prompt_ids", place);
+  if (kind == ExampleKind::kPrompt) return example;
+  if (kind == ExampleKind::kPair) {
+    example.answers = {answer_of(row, "chosen_ids", place), answer_of(row, "rejected_ids", place)};
+  } else {
+    require(row.contains("completion_ids"), ErrorKind::kData, place,
+            "the row has no 'completion_ids', but the objective learns from {}", name_of(kind));
+    Answer& answer = example.answers.emplace_back(answer_of(row, "completion_ids", place));
+    apply_mask(row, "completion_mask", place, answer);
+    apply_mask(row, "tool_mask", place, answer);
+    example.old_logps = numbers_of(row, "old_logps", answer.ids.size(), place);
+    example.old_values = numbers_of(row, "old_values", answer.ids.size(), place);
+  }
+  read_judgement(row, kind, example);
+  return example;
+}
+
+}  // namespace lathe

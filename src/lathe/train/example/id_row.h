@@ -1,0 +1,23 @@
+// Examples from rows whose texts are token ids already:
+//   prompt_ids, completion_ids [, completion_mask | tool_mask]   one answer
+//   prompt_ids, chosen_ids, rejected_ids [, margin]               a pair
+//   … label                                                      a labelled answer
+//   … reward, group [, old_logps, old_values]                    a recorded rollout
+#pragma once
+
+#include <nlohmann/json_fwd.hpp>
+
+#include "lathe/train/example/example.h"
+
+namespace lathe {
+
+bool is_id_row(const nlohmann::ordered_json& row);
+// Errors: kData, naming `place` and the field.
+Example example_of_ids(const nlohmann::ordered_json& row, ExampleKind kind,
+                       const std::string& place);
+
+// Of rows of ids and of words: the label, margin, reward and group that `kind` needs. Error kData
+// for one that is missing or not what it should be.
+void read_judgement(const nlohmann::ordered_json& row, ExampleKind kind, Example& example);
+
+}  // namespace lathe

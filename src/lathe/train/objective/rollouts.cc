@@ -1,0 +1,104 @@
+#include "lathe/train/objective/rollouts.h"
+
+#include <cmath>
+#include <map>
+
+#include "lathe/base/error.h"
+
+namespace lathe {
+
+void RolloutConfig::visit(Visitor& v) {
+  v.field("num_generations", num_generations, "answers drawn for each prompt: a group",
+          at_least(1));
+  v.field("max_completion_length", max_completion_length, "the most tokens of an answer",
+          at_least(1));
+  v.field("temperature", temperature,
+          "of the distribution that answers are drawn from, and that log-probabilities refer to",
+          above(0));
+}
+
+Groups groups_of(const std::vector<RolloutBatch>& step, int64_t least) {
+  Groups groups;
+  std::map<int64_t, size_t> index;
+  std::vector<const Example*> first;
+  for (const RolloutBatch& micro : step) {
+    std::vector<size_t>& of = groups.of.emplace_back();
+    for (const Example* example : micro.batch->examples) {
+      const auto [found, is_new] = index.emplace(example->group, groups.sizes.size());
+      if (is_new) {
+        groups.sizes.push_back(0);
+        first.push_back(example);
+      }
+      ++groups.sizes[found->second];
+      of.push_back(found->second);
+    }
+  }
+  for (size_t g = 0; g < groups.sizes.size(); ++g)
+    require(
+        groups.sizes[g] >= least, ErrorKind::kData, first[g]->place,
+        "group {} has {} rollout(s), but an advantage compares at least {} of one prompt; draw more "
+        "(objective.num_generations), or give all rows of the group in one step",
+        first[g]->group, groups.sizes[g], least);
+  return groups;
+}
+
+std::vector<double> at_tokens(const std::vector<double>& of_sequences, const Runs& runs) {
+  return spread(Values(of_sequences), runs).numbers();
+}
+
+double kl_estimate(std::string_view kind, double policy, double reference) {
+  const double d = policy - reference;
+  if (kind == "k1") return d;
+  return kind == "k2" ? 0.5 * d * d : std::exp(-d) - 1 + d;
+}
+
+void visit_kl_estimator(Visitor& v, std::string& kind) {
+  v.choice("kl_estimator", kind, {"k1", "k2", "k3"},
+           "of the KL divergence from one token, with d = log policy - log reference: d, d²/2, "
+           "e^-d - 1 + d");
+}
+
+std::vector<double> token_rewards(const RolloutBatch& micro, std::string_view estimator,
+                                  double coefficient, double& kl) {
+  std::vector<double> rewards;
+  const Runs& runs = micro.batch->scored;
+  for (int64_t s = 0; s < runs.count(); ++s) {
+    for (int64_t t = runs.first(s); t < runs.first(s + 1); ++t) {
+      const auto i = static_cast<size_t>(t);
+      const double estimate = kl_estimate(estimator, micro.old_logps[i], micro.reference[i]);
+      kl += estimate;
+      rewards.push_back(-coefficient * estimate);
+    }
+    if (runs.length(s) > 0) rewards.back() += micro.batch->example_of(s).reward;
+  }
+  return rewards;
+}
+
+void whiten(std::vector<std::vector<double>*> numbers, bool unbiased, bool keep_mean) {
+  double sum = 0, count = 0, squares = 0;
+  for (const auto* each : numbers)
+    for (const double x : *each) sum += x, ++count;
+  if (count < 2) return;  // there is no variance
+  const double mean = sum / count;
+  for (const auto* each : numbers)
+    for (const double x : *each) squares += (x - mean) * (x - mean);
+  const double scale = 1 / std::sqrt(squares / (unbiased ? count - 1 : count) + 1e-8);
+  for (auto* each : numbers)
+    for (double& x : *each) x = (x - mean) * scale + (keep_mean ? mean : 0);
+}
+
+Values old_logps(const LossInput& in) {
+  return in.old_logps.empty() ? in.logps.detached() : Values(in.old_logps);
+}
+
+Surrogate clipped_surrogate(const LossInput& in, double cliprange) {
+  const Values ratio = exp(in.logps - old_logps(in)), advantages(in.advantages.advantages);
+  const Values plain = -advantages * ratio;
+  const Values clipped = -advantages * clamp(ratio, 1 - cliprange, 1 + cliprange);
+  Surrogate result{.loss = maximum(plain, clipped)};
+  for (size_t i = 0; i < ratio.size(); ++i)
+    result.clipped += std::abs(ratio[i] - 1) > cliprange && clipped[i] > plain[i];
+  return result;
+}
+
+}  // namespace lathe

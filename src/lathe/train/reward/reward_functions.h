@@ -1,0 +1,33 @@
+// The catalogue of verifiers: functions that give an answer a reward, chosen by reward.functions.
+//
+//   // exact_match.cc: one function, and its line in reward_functions.cc
+#pragma once
+
+#include <cstdint>
+#include <nlohmann/json_fwd.hpp>
+#include <span>
+#include <string_view>
+
+#include "lathe/train/reward/reward_config.h"
+
+namespace lathe {
+
+class Regex;  // text/split/regex.h
+
+// What a verifier sees of a rollout.
+struct RewardInput {
+  const nlohmann::ordered_json& row;  // the prompt's row of the data, with all its fields
+  std::string_view completion;        // the answer as text, without the token that ends it
+  int64_t tokens = 0;                 // of the answer
+  bool ended = false;                 // the model ended it itself, before max_completion_length
+  const Regex* pattern = nullptr;     // reward.pattern, of a whole answer
+};
+
+struct RewardFunction {
+  std::string_view name, summary;
+  // Errors: kData, naming the row's field that is missing.
+  double (*of)(const RewardInput& input, const RewardKeys& keys);
+};
+std::span<const RewardFunction> reward_functions();
+
+}  // namespace lathe

@@ -1,0 +1,29 @@
+// A file of JSON lines that a run adds to as it goes on, in which every step stands once.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <functional>
+#include <nlohmann/json_fwd.hpp>
+
+#include "lathe/io/descriptor.h"
+
+namespace lathe {
+
+class StepLines {
+ public:
+  // Opens it for more lines. Those of steps after `last_step` (written by a run that stopped before its
+  // next checkpoint) and what is no line are removed first; `kept` gets the others in their order. Throws
+  // kIo.
+  StepLines(std::filesystem::path path, int64_t last_step,
+            const std::function<void(const nlohmann::ordered_json& line)>& kept = {});
+
+  // `line` has "step". It is in the file when this returns.
+  void write(const nlohmann::ordered_json& line);
+
+ private:
+  std::filesystem::path path_;
+  Descriptor file_;
+};
+
+}  // namespace lathe

@@ -1,0 +1,161 @@
+#include "lathe/train/task/answer_task.h"
+
+#include "lathe/base/error.h"
+#include "lathe/model/load_model.h"
+#include "lathe/model/summary.h"
+#include "lathe/train/task/answer_data.h"
+#include "lathe/train/task/rollout_task.h"
+#include "lathe/train/validation.h"
+
+namespace lathe {
+namespace {
+
+void require_vocabulary(const Transformer& other, const Recipe& recipe, std::string_view what,
+                        const std::string& folder) {
+  require(
+      other.config().vocab_size == recipe.model.vocab_size, ErrorKind::kConfig,
+      fmt::format("objective.{}", what),
+      "{} has a vocabulary of {} tokens, but the model that is trained has {}; both must read the same "
+      "token ids, so give a model with the same tokenizer",
+      folder, other.config().vocab_size, recipe.model.vocab_size);
+}
+
+class AnswerTask : public Task {
+ public:
+  explicit AnswerTask(const TaskSetting& setting)
+      : recipe_(setting.recipe),
+        log_(setting.callbacks.log),
+        objective_(make_answer_objective(recipe_.objective, recipe_.model)),
+        model_(make_training_model(recipe_, log_)),
+        others_(recipe_, log_),
+        step_(*objective_, others_.with(*model_)),
+        data_(recipe_, read_examples(recipe_.data.train,
+                                     example_options(recipe_, objective_->needs().kind), log_)),
+        flops_per_token_(model_cost(*model_, {.seq_len = recipe_.train.seq_len}).training_flops) {
+    for (const std::string& text : recipe_.data.valid) {
+      NamedShard file = parse_named_shard(text);
+      ExampleSet set =
+          read_examples({file.prefix}, example_options(recipe_, objective_->needs().kind), log_);
+      validation_.push_back(
+          {std::move(file), std::make_unique<AnswerData>(recipe_, std::move(set))});
+    }
+  }
+
+  Transformer& model() override { return *model_; }
+
+  TaskStep gradients(int64_t step, ParameterGradients& gradients,
+                     const StopCheck& stop_if_asked) override {
+    const auto micro_batches = data_.micro_batches(step);
+    const Rng dropout = Rng(static_cast<uint64_t>(recipe_.train.seed))
+                            .fork("dropout")
+                            .fork(static_cast<uint64_t>(step));
+    const AnswerStepResult result = step_.run(micro_batches,
+                                              {.training = true,
+                                               .recompute = recipe_.recompute(),
+                                               .dropout = dropout,
+                                               .before_each = stop_if_asked},
+                                              &gradients, nullptr);
+    routers_ = result.routers;
+    TaskStep taken{.loss = result.loss};
+    for (const auto& micro : result.micro_batches)
+      taken.tokens += micro.batch.inputs.rows.tokens() +
+                      (micro.batch.inputs.text ? micro.batch.inputs.text->tokens() : 0);
+    taken.flops = flops_per_token_ * static_cast<double>(taken.tokens);
+    taken.numbers = numbers_of(result);
+    return taken;
+  }
+  void after_update(const StepInfo&) override { update_router_biases(routers_); }
+
+  bool evaluates() const override { return !validation_.empty(); }
+  TaskEvaluation evaluate(int64_t, const StopCheck& stop_if_asked) override {
+    TaskEvaluation all;
+    for (size_t i = 0; i < validation_.size(); ++i) {
+      const AnswerStepResult result = evaluate_on(*validation_[i].data, stop_if_asked);
+      if (i == 0) {
+        all.loss = result.loss;
+        all.numbers = numbers_of(result);
+      }
+      if (validation_.size() > 1)
+        all.numbers.emplace_back("loss." + validation_[i].file.name, result.loss);
+    }
+    return all;
+  }
+
+  TaskInputs check() override {
+    TaskInputs inputs;
+    inputs.data_hash = data_.set().hash;
+    return inputs;
+  }
+  int64_t samples_per_epoch() const override { return data_.size(); }
+
+ private:
+  struct Validation {
+    NamedShard file;
+    std::unique_ptr<AnswerData> data;
+  };
+
+  static NamedNumbers numbers_of(const AnswerStepResult& result) {
+    NamedNumbers numbers;
+    for (const Measured& each : result.metrics)
+      if (each.weight > 0) numbers.emplace_back(each.name, each.sum / each.weight);
+    numbers.emplace_back("trained_tokens", static_cast<double>(result.counts.tokens));
+    return numbers;
+  }
+
+  // Over the first validation_samples() packs, without gradients.
+  AnswerStepResult evaluate_on(const AnswerData& data, const StopCheck& stop_if_asked) {
+    const int64_t asked = recipe_.validation_samples();
+    const int64_t packs = asked == 0 ? data.size() : std::min(asked, data.size());
+    std::vector<std::vector<const Example*>> micro_batches;
+    for (int64_t first = 0; first < packs; first += recipe_.train.batch_size)
+      micro_batches.push_back(data.packs(first, std::min(recipe_.train.batch_size, packs - first)));
+    return step_.run(micro_batches, {.before_each = stop_if_asked}, nullptr, nullptr);
+  }
+
+  const Recipe recipe_;
+  const Log log_;
+  const std::unique_ptr<AnswerObjective> objective_;
+  const std::unique_ptr<Transformer> model_;
+  const OtherModels others_;
+  AnswerStep step_;
+  const AnswerData data_;
+  std::vector<Validation> validation_;
+  const double flops_per_token_;
+  RouterStatistics routers_;  // of the last step
+};
+
+}  // namespace
+
+OtherModels::OtherModels(const Recipe& recipe, const Log& log) {
+  for (const auto& [what, folder] : models_of(recipe.objective, recipe.model)) {
+    const std::string path = folder.empty() ? recipe.from.value_or("") : folder;
+    require(
+        !path.empty(), ErrorKind::kConfig, "objective." + what,
+        "the model starts from random weights, so there is none to stay near; set it to a folder, or "
+        "model.from");
+    std::unique_ptr<Transformer>& model = what == "teacher"  ? teacher_
+                                          : what == "critic" ? critic_
+                                                             : reference_;
+    // The critic is trained: it needs master copies.
+    const DType trained = recipe.compute_device() == Device::kRef ? DType::kF64 : DType::kF32;
+    model = load_model(path, {.dtype = what == "critic" ? trained : recipe.compute_dtype(),
+                              .device = recipe.compute_device(),
+                              .residence = Residence::kOwn,
+                              .log = log});
+    require_vocabulary(*model, recipe, what, path);
+  }
+}
+
+AnswerModels OtherModels::with(Transformer& policy) const {
+  return {.policy = &policy,
+          .critic = critic_.get(),
+          .reference = reference_.get(),
+          .teacher = teacher_.get()};
+}
+
+std::unique_ptr<Task> make_answer_task(const TaskSetting& setting) {
+  if (setting.recipe.learns_rollouts()) return make_rollout_task(setting);
+  return std::make_unique<AnswerTask>(setting);
+}
+
+}  // namespace lathe

@@ -1,0 +1,173 @@
+// Training on answers and on rollouts: exact resumption, learning, what is written.
+
+#include <cmath>
+
+#include "train/answers_run.h"
+
+namespace lathe::testing {
+namespace {
+
+class AnswersOf : public AnswersRun, public ::testing::WithParamInterface<AnswersSetting> {
+ protected:
+  // result() and what a task leaves beside it.
+  std::map<std::string, std::string> everything() const {
+    auto all = result();
+    for (const char* file : {"rollouts.jsonl", "critic/model.safetensors"})
+      if (fs::exists(out() / file)) all[file] = content_of(out() / file);
+    return all;
+  }
+  double mean_of(const std::string& key, size_t from, size_t count) const {
+    const std::vector<Json> lines = metrics();
+    double sum = 0;
+    for (size_t i = from; i < from + count; ++i) sum += lines.at(i).at(key).get<double>();
+    return sum / static_cast<double>(count);
+  }
+};
+
+TEST_P(AnswersOf, GivesTheSameBitsFromEveryStep) {
+  const Recipe r = read_recipe(answers_tree(GetParam()));
+  train(r);
+  const auto unbroken = everything();
+  fs::rename(out(), folder_ / "unbroken");
+  for (int64_t step = 1; step < r.train.steps; ++step) {
+    start_over();
+    fs::copy(folder_ / "unbroken", out(), fs::copy_options::recursive);
+    fs::remove_all(out() / "model");
+    for (const int64_t s : CheckpointStore(out() / "checkpoints").steps())
+      if (s > step) fs::remove_all(checkpoint(s));
+    train(r, TrainLoop::Start::kResume);
+    EXPECT_EQ(everything(), unbroken) << "resumed after step " << step;
+  }
+}
+
+TEST_P(AnswersOf, LearnsWhatItIsFor) {
+  Json tree = answers_tree(GetParam());
+  const bool draws = tree.contains("reward");
+  tree["train"]["steps"] = draws ? 60 : 40;
+  tree["train"]["checkpoint_every"] = 0;
+  tree["train"]["batch_size"] = draws ? 64 : 12;
+  tree["optim"]["lr"] = 0.02;
+  if (draws) tree["objective"]["max_completion_length"] = 1;
+  train(read_recipe(tree));
+  const auto last = static_cast<size_t>(draws ? 60 : 40) - 5;
+  if (draws) {
+    EXPECT_GT(mean_of("reward", last, 5), mean_of("reward", 0, 5) + 0.2);
+    return;
+  }
+  EXPECT_LT(mean_of("loss", last, 5), mean_of("loss", 0, 5) - 0.01);
+}
+
+INSTANTIATE_TEST_SUITE_P(, AnswersOf, ::testing::ValuesIn(answers_settings()),
+                         [](const auto& each) {
+                           return fmt::format("{}_{}", each.param.objective, each.param.body);
+                         });
+
+class Answers : public AnswersRun {
+ protected:
+  std::vector<Json> rollouts() const {
+    std::vector<Json> lines;
+    std::ifstream in(out() / "rollouts.jsonl");
+    for (std::string line; std::getline(in, line);) lines.push_back(Json::parse(line));
+    return lines;
+  }
+};
+
+TEST_F(Answers, AccumulationGivesTheGradientOfOneBatch) {
+  for (const char* name : {"sft", "dpo", "cpo", "distill", "grpo", "rloo", "ppo", "reinforce_pp"}) {
+    Json tree = answers_tree({name, "decoder"});
+    tree["train"]["steps"] = 1;
+    tree["data"]["order"] = "sequential";
+    std::vector<double> loss, norm;
+    for (const int64_t micro : {24, 8, 4}) {
+      if (tree.contains("reward") && micro == 24) continue;
+      start_over();
+      tree["train"]["batch_size"] = micro;
+      tree["train"]["grad_accumulation"] = (tree.contains("reward") ? 8 : 24) / micro;
+      train(read_recipe(tree));
+      loss.push_back(metrics()[0].at("loss").get<double>());
+      norm.push_back(metrics()[0].at("grad_norm").get<double>());
+    }
+    for (size_t i = 1; i < loss.size(); ++i) {
+      EXPECT_NEAR(loss[i], loss[0], 1e-5 * std::max(1.0, std::abs(loss[0]))) << name;
+      EXPECT_NEAR(norm[i], norm[0], 1e-4 * norm[0]) << name;
+    }
+  }
+}
+
+TEST_F(Answers, RolloutsAreRecordedAsTheModelDrewThem) {
+  Json tree = answers_tree({"grpo", "decoder"});
+  train(read_recipe(tree));
+  const std::vector<Json> lines = rollouts();
+  ASSERT_EQ(lines.size(), 6U * 8U);
+  for (const Json& line : lines) {
+    EXPECT_EQ(line.at("completion_ids").size(), line.at("old_logps").size());
+    const auto text = line.at("completion").get<std::string>();
+    bool in_pattern = !text.empty();
+    for (const char c : text) in_pattern = in_pattern && c >= ' ' && c <= 'P';
+    EXPECT_EQ(line.at("reward").get<double>(), in_pattern ? 1 : 0) << line.dump();
+  }
+  for (const Json& line : metrics())
+    EXPECT_LT(line.at("sampling/logp_difference_max").get<double>(), 1e-5);
+}
+
+TEST_F(Answers, AVerifierThatFailsIsCounted) {
+  Json tree = answers_tree({"grpo", "decoder"});
+  tree["train"]["steps"] = 1;
+  tree["reward"] = {{"command", "read a; echo 1; read a; echo 0; read a; echo nan"},
+                    {"timeout", 5}};
+  train(read_recipe(tree));
+  EXPECT_EQ(metrics()[0].at("reward_failures").get<double>(), 2);  // two of eight answers
+  EXPECT_NE(log_.find("said 'nan' instead of a finite number"), std::string::npos) << log_;
+  int failed = 0;
+  for (const Json& line : rollouts())
+    if (line.contains("failed")) {
+      ++failed;
+      EXPECT_NEAR(line.at("advantage").get<double>(), 0, 1e-9);
+    }
+  EXPECT_EQ(failed, 2);
+}
+
+TEST_F(Answers, AVerifierThatNeverAnswersEndsTheRunInWords) {
+  Json tree = answers_tree({"grpo", "decoder"});
+  for (const char* command : {"exit 3", "sleep 100", "/nowhere/at/all"}) {
+    start_over();
+    tree["reward"] = {{"command", command}, {"timeout", 0.05}};
+    const std::string text = error_text([&] { train(read_recipe(tree)); });
+    EXPECT_NE(
+        text.find(
+            "[reward.command] the verifier gave no finite number for any of the 8 rollouts of step 1"),
+        std::string::npos)
+        << text;
+  }
+}
+
+TEST_F(Answers, RefusesWhatCannotWork) {
+  const auto refusal = [&](const char* objective, const char* patch) {
+    Json tree = answers_tree({objective, "decoder"});
+    tree.merge_patch(Json::parse(patch));
+    start_over();
+    return error_text([&] { train(read_recipe(tree)); });
+  };
+  const auto expect = [](const std::string& text, const char* part) {
+    EXPECT_NE(text.find(part), std::string::npos) << text;
+  };
+  expect(
+      refusal("grpo", R"({"objective": {"num_generations": 3}})"),
+      "[objective.num_generations] 8 rollouts of a step (train.batch_size x grad_accumulation) are no whole "
+      "number of groups of 3");
+  expect(refusal("grpo", R"({"reward": null})"),
+         "[reward.functions] nothing gives a reward; name functions (exact_match …) or a command");
+  expect(refusal("grpo", R"({"reward": {"pattern": "("}})"),
+         "[reward.pattern] '(' is not a regular expression");
+  expect(refusal("grpo", R"({"reward": {"weights": [1, 2]}})"),
+         "[reward.weights] 2 weights for 1 rewards; give one for each");
+  expect(refusal("sft", R"({"reward": {"functions": ["ended"]}})"),
+         "[reward] sft learns from what stands in its data, so there is nothing to reward");
+  expect(refusal("sft", R"({"data": {"document_mask": true}})"), "[data.document_mask]");
+  expect(refusal("dpo", R"({"objective": {"loss": "exo_pair"}})"),
+         "[objective.label_smoothing] exo_pair takes its logarithm");
+  expect(refusal("sft", R"({"objective": {"beta": 0.1}})"), "unknown key 'beta'");
+}
+
+}  // namespace
+}  // namespace lathe::testing
