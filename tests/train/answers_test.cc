@@ -94,6 +94,22 @@ TEST_F(Answers, AccumulationGivesTheGradientOfOneBatch) {
   }
 }
 
+TEST_F(Answers, Bf16IsNearFp32) {
+  for (const AnswersSetting& s : answers_settings()) {
+    Json tree = answers_tree(s);
+    tree["train"]["steps"] = 1;
+    if (tree.contains("reward")) continue;  // draws other answers
+    double norm[2];
+    for (const bool half : {false, true}) {
+      start_over();
+      tree["train"]["precision"] = half ? "bf16" : "fp32";
+      train(read_recipe(tree));
+      norm[half] = metrics()[0].at("grad_norm").get<double>();
+    }
+    EXPECT_NEAR(norm[1], norm[0], 0.05 * norm[0]) << s;
+  }
+}
+
 TEST_F(Answers, RolloutsAreRecordedAsTheModelDrewThem) {
   Json tree = answers_tree({"grpo", "decoder"});
   train(read_recipe(tree));

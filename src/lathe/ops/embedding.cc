@@ -25,6 +25,8 @@ Var embedding(const Var& table, const Tensor& ids, std::optional<DType> out_dtyp
   k.embedding(table.value, flat, as_rows(out));
   return record("embedding", out, {&table}, [table = table.ref(), flat, &k](Gradients& g) {
     const GradientTarget d = g.target(table);
+    require_dtype("embedding", "the gradient of the table", d.target,
+                  accumulation_type(d.target.dtype()));
     if (d.write == kernels::Write::kOverwrite) d.target.fill_zero();
     k.embedding_backward(flat, as_rows(g.of_output()), d.target);
   });

@@ -321,12 +321,18 @@ Recipe read_recipe(const Json& tree) {
   read_config(r.optim, section("optim"), "optim");
   read_config(r.schedule, section("schedule"), "schedule");
   if (!r.from) default_length(r.model, model, r);
+  if (r.learns_answers() && make_answer_objective(r.objective, r.model)->needs().scores)
+    r.model.num_labels = std::max<int64_t>(1, r.model.num_labels);
   check_together(r);
   return r;
 }
 
 Recipe read_recipe(const std::string& path, std::span<const std::string> overrides) {
-  Json tree = load_recipe(path), given = Json::object();
+  return read_recipe(load_recipe(path), overrides);
+}
+
+Recipe read_recipe(Json tree, std::span<const std::string> overrides) {
+  Json given = Json::object();
   for (const std::string& assignment : overrides) apply_override(given, assignment);
   remove_replaced(tree, given);
   for (const std::string& assignment : overrides) apply_override(tree, assignment);

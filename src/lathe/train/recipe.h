@@ -93,8 +93,9 @@ struct Recipe {
 // Reads the tree of a recipe file with overrides applied. Throws kConfig for unknown sections or
 // keys, and for combinations that cannot work, with what to write instead.
 Recipe read_recipe(const nlohmann::ordered_json& tree);
-// Reads a file and applies `section.key=value` to it: a key replaces another key of the file that
+// The same after `section.key=value` was applied to the tree: a key replaces another key of the file that
 // sets the same thing in other units (train.budget, train.steps).
+Recipe read_recipe(nlohmann::ordered_json tree, std::span<const std::string> overrides);
 Recipe read_recipe(const std::string& path, std::span<const std::string> overrides);
 // Writes every key; read_recipe() returns an equal recipe.
 nlohmann::ordered_json write_recipe(const Recipe& recipe);

@@ -5,14 +5,18 @@
 namespace lathe {
 
 const std::vector<Command>& commands() {
-  static const std::vector<Command> kCommands = {
-      demo_command(),    tokenizer_command(),  shard_command(),      data_command(),
-      train_command(),   generate_command(),   chat_command(),       logits_command(),
-      loss_command(),    eval_command(),       convert_command(),    export_command(),
-      merge_command(),   quantize_command(),   dequantize_command(), inspect_command(),
-      report_command(),  plot_command(),       runs_command(),       bench_command(),
-      lineage_command(), completion_command(),
-  };
+  static const std::vector<Command> kCommands = [] {
+    std::vector<Command> all = {demo_command(), tokenizer_command(), shard_command(),
+                                data_command(), train_command()};
+    for (Command& preset : preset_commands()) all.push_back(std::move(preset));
+    for (Command& command : std::vector<Command>{
+             loss_command(), generate_command(), chat_command(), logits_command(), eval_command(),
+             convert_command(), export_command(), merge_command(), quantize_command(),
+             dequantize_command(), inspect_command(), report_command(), plot_command(),
+             runs_command(), bench_command(), lineage_command(), completion_command()})
+      all.push_back(std::move(command));
+    return all;
+  }();
   return kCommands;
 }
 

@@ -32,6 +32,7 @@ Command report_command();
 Command runs_command();
 Command shard_command();
 Command train_command();
+std::vector<Command> preset_commands();  // sft, dpo, grpo …
 Command tokenizer_command();
 
 // In the order in which the help lists them.

@@ -3,14 +3,11 @@
 #include "lathe/base/error.h"
 #include "lathe/ops/dot.h"
 #include "lathe/ops/elementwise.h"
-#include "lathe/ops/embedding.h"
+#include "lathe/ops/take_rows.h"
 #include "lathe/ops/token_log_probs.h"
 
 namespace lathe {
 namespace {
-
-// Rows of x by number: as of a table by id.
-Var rows_of(const Var& x, const Tensor& rows) { return ops::embedding(x, rows); }
 
 std::vector<uint8_t> equal(const Tensor& ids, const Tensor& labels) {
   std::vector<uint8_t> same;
@@ -24,7 +21,7 @@ std::vector<uint8_t> equal(const Tensor& ids, const Tensor& labels) {
 AnswerPass::AnswerPass(const Transformer& model, const Pass& pass, const AnswerBatch& batch,
                        const ScoreOptions& options, const Rng& dropout, Recompute recompute)
     : pass_(model, pass, dropout, recompute), tape_(pass.tape) {
-  hidden_ = rows_of(pass_.hidden(batch.inputs), batch.rows);
+  hidden_ = ops::take_rows(pass_.hidden(batch.inputs), batch.rows);
   ops::TopTokens best;
   Tensor collision;
   logps_ = ops::token_log_probs(hidden_, pass_.head(), batch.labels,
@@ -50,7 +47,7 @@ ValuePass::ValuePass(const Transformer& model, const Pass& pass, const AnswerBat
                      const Rng& dropout, Recompute recompute)
     : pass_(model, pass, dropout, recompute), tape_(pass.tape) {
   const Var hidden =
-      rows_of(pass_.hidden(batch.inputs), of == Of::kTokens ? batch.rows : batch.last_rows);
+      ops::take_rows(pass_.hidden(batch.inputs), of == Of::kTokens ? batch.rows : batch.last_rows);
   require(model.config().num_labels == 1, ErrorKind::kConfig, "model",
           "a reward model or critic gives one score, but this one gives {}",
           model.config().num_labels);

@@ -32,6 +32,16 @@ Json up_to(const Json& conversation, size_t messages, bool ask) {
   return part;
 }
 
+// What `encode` gives; its errors are those of the tokenizer.
+template <class F>
+auto encoded(F&& encode) {
+  try {
+    return encode();
+  } catch (const Error& error) {
+    throw NotEncodable(error.kind(), "text", error.what());
+  }
+}
+
 bool is_answer(const Json& message) { return message.value("role", Json()) == "assistant"; }
 
 // Leaves only the last stretch of 1s.
@@ -49,12 +59,17 @@ ExampleEncoder::ExampleEncoder(const std::string& folder, const EncodingOptions&
   if (ChatTemplate::exists(folder)) template_ = ChatTemplate::load(folder);
 }
 
+std::vector<int32_t> ExampleEncoder::ids_of(std::string_view text,
+                                            const EncodeOptions& options) const {
+  return encoded([&] { return tokenizer_.encode(text, options); });
+}
+
 Example ExampleEncoder::of_texts(const WordRow& row) const {
   Example example;
-  example.prompt = tokenizer_.encode(*row.prompt, {.add_special_tokens = options_.encoder});
+  example.prompt = ids_of(*row.prompt, {.add_special_tokens = options_.encoder});
   for (const std::string& text : row.texts) {
     Answer& answer = example.answers.emplace_back();
-    answer.ids = tokenizer_.encode(text);
+    answer.ids = ids_of(text);
     if (answer.ids.empty()) continue;
     if (options_.eos_token_id) answer.ids.push_back(static_cast<int32_t>(*options_.eos_token_id));
     answer.trained.assign(answer.ids.size(), 1);
@@ -66,10 +81,10 @@ std::vector<Example> ExampleEncoder::of_conversation(const Json& conversation) c
   if (options_.encoder) return of_turns(conversation);
   const ChatTemplate::Rendering whole = template_->render(conversation);
   if (!whole.assistant) return of_turns(conversation);
-  EncodedChat encoded = encode_chat(tokenizer_, whole);
-  if (options_.mask_history) keep_last(*encoded.assistant_mask);
+  EncodedChat chat = encoded([&] { return encode_chat(tokenizer_, whole); });
+  if (options_.mask_history) keep_last(*chat.assistant_mask);
   std::vector<Example> one;
-  one.push_back(split(encoded.ids, *encoded.assistant_mask));
+  one.push_back(split(chat.ids, *chat.assistant_mask));
   return one;
 }
 
@@ -95,17 +110,17 @@ Answer ExampleEncoder::behind(const std::string& prompt, const std::vector<int32
       whole.text.starts_with(prompt), ErrorKind::kData, folder_,
       "the chat template writes a prompt differently when its answer follows, so that the answer "
       "cannot be told from it; give rows of 'messages', or another template");
-  const EncodedChat encoded = encode_chat(tokenizer_, whole);
+  const EncodedChat chat = encoded([&] { return encode_chat(tokenizer_, whole); });
   Answer answer;
   const size_t first = prompt_ids.size();
-  if (encoded.ids.size() >= first &&
-      std::equal(prompt_ids.begin(), prompt_ids.end(), encoded.ids.begin())) {
-    answer.ids.assign(encoded.ids.begin() + static_cast<std::ptrdiff_t>(first), encoded.ids.end());
-    if (marked && encoded.assistant_mask)
-      answer.trained.assign(encoded.assistant_mask->begin() + static_cast<std::ptrdiff_t>(first),
-                            encoded.assistant_mask->end());
+  if (chat.ids.size() >= first &&
+      std::equal(prompt_ids.begin(), prompt_ids.end(), chat.ids.begin())) {
+    answer.ids.assign(chat.ids.begin() + static_cast<std::ptrdiff_t>(first), chat.ids.end());
+    if (marked && chat.assistant_mask)
+      answer.trained.assign(chat.assistant_mask->begin() + static_cast<std::ptrdiff_t>(first),
+                            chat.assistant_mask->end());
   } else {
-    answer.ids = tokenizer_.encode(std::string_view(whole.text).substr(prompt.size()));
+    answer.ids = ids_of(std::string_view(whole.text).substr(prompt.size()));
   }
   if (std::ranges::find(answer.trained, 1) == answer.trained.end())
     answer.trained.assign(answer.ids.size(), 1);
@@ -118,7 +133,7 @@ Example ExampleEncoder::of_answers(const WordRow& row) const {
   const std::string prompt =
       template_->text(up_to(row.conversation, row.conversation.at("messages").size(), true));
   Example example;
-  example.prompt = tokenizer_.encode(prompt);
+  example.prompt = ids_of(prompt);
   for (const Json& messages : row.answers) {
     Json whole = row.conversation;
     bool empty = true;
@@ -152,6 +167,8 @@ std::vector<Example> ExampleEncoder::encode(const WordRow& row, const std::strin
       examples = of_conversation(row.conversation);
     else
       examples.push_back(of_answers(row));
+  } catch (const NotEncodable& error) {
+    throw NotEncodable(error.kind(), place, error.what());
   } catch (const Error& error) {
     throw Error(error.kind(), place, error.what());
   }

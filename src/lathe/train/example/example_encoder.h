@@ -5,12 +5,19 @@
 #include <string>
 #include <vector>
 
+#include "lathe/base/error.h"
 #include "lathe/text/chat_template.h"
 #include "lathe/text/tokenizer.h"
 #include "lathe/train/example/example.h"
 #include "lathe/train/example/word_row.h"
 
 namespace lathe {
+
+// A text has a character for which the tokenizer has no token.
+class NotEncodable : public Error {
+ public:
+  using Error::Error;
+};
 
 struct EncodingOptions {
   bool encoder = false;       // the prompt is an encoder's text
@@ -30,10 +37,11 @@ class ExampleEncoder {
   // where a template writes earlier turns differently in a longer conversation, or with an encoder,
   // each turn is one. Answers to a prompt of messages are what the template writes behind that prompt
   // with add_generation_prompt; of a single answer, what it says the assistant wrote.
-  // Errors: kData, naming `place`; kUsage for messages where there is no template.
+  // Errors: kData, naming `place`, NotEncodable among them; kUsage for messages where there is no template.
   std::vector<Example> encode(const WordRow& row, const std::string& place) const;
 
  private:
+  std::vector<int32_t> ids_of(std::string_view text, const EncodeOptions& options = {}) const;
   Example of_texts(const WordRow& row) const;
   std::vector<Example> of_conversation(const nlohmann::ordered_json& conversation) const;
   std::vector<Example> of_turns(const nlohmann::ordered_json& conversation) const;

@@ -33,17 +33,23 @@ class Reading {
     make_encoder(rows);
     std::vector<std::vector<Example>> made(rows.size());
     std::vector<std::exception_ptr> errors(rows.size());
+    std::vector<std::string> lost(rows.size());
     parallel_for(std::ssize(rows), 8, [&](int64_t i) {
       const auto row = static_cast<size_t>(i);
       try {
         made[row] = examples_of(rows[row]);
+      } catch (const NotEncodable& error) {
+        lost[row] = error.what();
       } catch (...) {  // an exception cannot leave a parallel loop; the first is thrown below
         errors[row] = std::current_exception();
       }
     });
     for (size_t i = 0; i < rows.size(); ++i) {
       if (errors[i] != nullptr) std::rethrow_exception(errors[i]);
-      take(std::move(made[i]));
+      if (lost[i].empty())
+        take(std::move(made[i]));
+      else if (++set_.skipped["not_encodable"] == 1)
+        log_.warn("left out, as others for the same reason: {}", lost[i]);
     }
     set_.rows += std::ssize(rows);
   }
