@@ -13,10 +13,10 @@
 
 #include "lathe/io/manifest.h"
 #include "lathe/model/folder.h"
-#include "lathe/optim/optimizer.h"
 #include "lathe/train/recipe.h"
 #include "lathe/train/train_callbacks.h"
 #include "lathe/train/training_data.h"
+#include "lathe/train/training_state.h"
 
 namespace lathe {
 
@@ -55,8 +55,10 @@ class Task {
  public:
   virtual ~Task() = default;
 
-  // The model that is trained: its parameters are what the optimiser moves and a checkpoint holds.
+  // The model that is trained, or that what is trained acts on.
   virtual Transformer& model() = 0;
+  // What the optimiser moves and a checkpoint holds: all of model() unless a task says otherwise.
+  virtual Trained trained() { return all_of(model()); }
 
   // Forward and backward of `step` (from 1) into `gradients` of the model's parameters, none of
   // which counts as written before. Changes no parameter. `stop_if_asked` is called before every

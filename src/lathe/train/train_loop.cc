@@ -33,7 +33,7 @@ TrainLoop::TrainLoop(std::unique_ptr<Task> task, const Recipe& recipe,
       callbacks_(callbacks),
       facts_(facts),
       task_(std::move(task)),
-      state_(task_->model(), recipe_),
+      state_(task_->trained(), recipe_),
       lineage_{.command = facts_.command, .threads = thread_count()},
       checkpoints_(
           std::filesystem::path(recipe_.train.out) / "checkpoints",

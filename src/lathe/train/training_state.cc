@@ -30,10 +30,12 @@ const BlockType* blocks_of(const Parameter& p, const Recipe& recipe) {
 
 }  // namespace
 
-TrainingState::TrainingState(Transformer& model, const Recipe& recipe)
-    : weights_(map_weights(model)), ema_decay_(recipe.train.ema_decay) {
-  if (recipe.train.quantize) gguf_architecture_of(model.config());  // or it throws
-  for (Parameter* p : model.parameters()) {
+Trained all_of(Transformer& model) { return {model.parameters(), map_weights(model)}; }
+
+TrainingState::TrainingState(const Trained& trained, const Recipe& recipe)
+    : weights_(trained.weights), ema_decay_(recipe.train.ema_decay) {
+  if (recipe.train.quantize) gguf_architecture_of(recipe.model);  // or it throws
+  for (Parameter* p : trained.parameters) {
     const Tensor& master = masters_[p] = p->value.tensor();
     const BlockType* blocks = blocks_of(*p, recipe);
     if (p->rounds()) p->value = master.to(recipe.compute_dtype());

@@ -15,15 +15,24 @@
 
 namespace lathe {
 
+// What a run trains: parameters, of which those that are not trainable are only kept, and the tensors
+// of a file that they fill.
+struct Trained {
+  std::vector<Parameter*> parameters;
+  std::vector<DiskTensor> weights;
+};
+// All of a model, under the names of its family.
+Trained all_of(Transformer& model);
+
 // Not thread-safe; but a checkpoint's writer may read what content() names until something in here
 // is changed.
 class TrainingState {
  public:
-  // The values of `model`, which outlives the state, become the master copies; where the recipe
-  // computes in 16 bits, matrices of the model get values in that type, and with train.quantize values
-  // that a file of that type has. Error kConfig for a recipe whose rules fit no parameter, and for
-  // train.quantize of a model that GGUF files cannot hold.
-  TrainingState(Transformer& model, const Recipe& recipe);
+  // The values of the parameters, which outlive the state, become the master copies; where the recipe
+  // computes in 16 bits, matrices get values in that type, and with train.quantize values that a file of
+  // that type has. Error kConfig for a recipe whose rules fit no parameter, and for train.quantize of a
+  // model that GGUF files cannot hold.
+  TrainingState(const Trained& trained, const Recipe& recipe);
 
   // The buffers of all trained parameters, for the passes of a step.
   ParameterGradients& gradients() { return gradients_; }
