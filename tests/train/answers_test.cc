@@ -7,6 +7,16 @@
 namespace lathe::testing {
 namespace {
 
+class Answers : public AnswersRun {
+ protected:
+  std::vector<Json> rollouts() const {
+    std::vector<Json> lines;
+    std::ifstream in(out() / "rollouts.jsonl");
+    for (std::string line; std::getline(in, line);) lines.push_back(Json::parse(line));
+    return lines;
+  }
+};
+
 class AnswersOf : public AnswersRun, public ::testing::WithParamInterface<AnswersSetting> {
  protected:
   // result() and what a task leaves beside it.
@@ -40,6 +50,23 @@ TEST_P(AnswersOf, GivesTheSameBitsFromEveryStep) {
   }
 }
 
+// The reference is asked once for each example: a run that goes on in a later epoch asks it again.
+TEST_F(Answers, TheReferenceIsKeptOverEpochsToTheSameBits) {
+  for (const char* name : {"dpo", "kto"}) {
+    Json tree = answers_tree({name, "decoder"});
+    tree["train"]["batch_size"] = 10;
+    const Recipe r = read_recipe(tree);
+    start_over();
+    train(r);
+    const auto unbroken = result();
+    fs::remove_all(out() / "model");
+    for (const int64_t s : CheckpointStore(out() / "checkpoints").steps())
+      if (s > 3) fs::remove_all(checkpoint(s));
+    train(r, TrainLoop::Start::kResume);
+    EXPECT_EQ(result(), unbroken) << name;
+  }
+}
+
 TEST_P(AnswersOf, LearnsWhatItIsFor) {
   Json tree = answers_tree(GetParam());
   const bool draws = tree.contains("reward");
@@ -61,16 +88,6 @@ INSTANTIATE_TEST_SUITE_P(, AnswersOf, ::testing::ValuesIn(answers_settings()),
                          [](const auto& each) {
                            return fmt::format("{}_{}", each.param.objective, each.param.body);
                          });
-
-class Answers : public AnswersRun {
- protected:
-  std::vector<Json> rollouts() const {
-    std::vector<Json> lines;
-    std::ifstream in(out() / "rollouts.jsonl");
-    for (std::string line; std::getline(in, line);) lines.push_back(Json::parse(line));
-    return lines;
-  }
-};
 
 TEST_F(Answers, AccumulationGivesTheGradientOfOneBatch) {
   for (const char* name : {"sft", "dpo", "cpo", "distill", "grpo", "rloo", "ppo", "reinforce_pp"}) {

@@ -60,13 +60,31 @@ std::vector<double> AnswerStep::log_probs(const Transformer& model,
   return AnswerPass(model, {}, batch, {.temperature = needs_.policy.temperature}).scores().logps;
 }
 
+// A row's numbers do not depend on the others of a pass without a tape, so what was kept has the bits of
+// what would be computed now.
+std::vector<double> AnswerStep::reference_of(const AnswerBatch& batch) {
+  std::vector<double> all;
+  bool known = keeps_reference_;
+  for (int64_t s = 0; known && s < batch.sequences(); ++s) {
+    const auto found = reference_.find(&batch.answer_of(s));
+    known = found != reference_.end();
+    if (known) all.insert(all.end(), found->second.begin(), found->second.end());
+  }
+  if (known) return all;
+  all = log_probs(*models_.reference, batch);
+  for (int64_t s = 0; keeps_reference_ && s < batch.sequences(); ++s)
+    reference_[&batch.answer_of(s)].assign(all.begin() + batch.scored.first(s),
+                                           all.begin() + batch.scored.first(s + 1));
+  return all;
+}
+
 std::vector<AnswerStep::Prepared> AnswerStep::prepare(
     const std::vector<std::vector<const Example*>>& micro_batches) {
   std::vector<Prepared> all;
   for (const auto& examples : micro_batches) {
     Prepared& micro = all.emplace_back();
     micro.batch = make_answer_batch(examples, batch_options());
-    if (needs_.reference) micro.reference = log_probs(*models_.reference, micro.batch);
+    if (needs_.reference) micro.reference = reference_of(micro.batch);
     if (needs_.kind != ExampleKind::kRollout) continue;
     micro.old_logps = micro.batch.at_scored(&Example::old_logps, "old_logps");
     if (micro.old_logps.empty() && needs_.old_logps)

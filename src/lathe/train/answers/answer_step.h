@@ -2,6 +2,7 @@
 #pragma once
 
 #include <functional>
+#include <unordered_map>
 #include <vector>
 
 #include "lathe/model/transformer.h"
@@ -45,6 +46,10 @@ class AnswerStep {
   AnswerStep(const AnswerObjective& objective, const AnswerModels& models)
       : objective_(objective), needs_(objective.needs()), models_(models) {}
 
+  // Keeps what the reference says of each example, so that it is asked once: for examples that stay where
+  // they are and come again in later epochs.
+  void keep_reference() { keeps_reference_ = true; }
+
   // Adds the gradients of one step over these micro-batches of examples. Without `policy` it only
   // computes the loss. Errors: kData for examples that the objective is not defined for.
   AnswerStepResult run(const std::vector<std::vector<const Example*>>& micro_batches,
@@ -56,6 +61,7 @@ class AnswerStep {
   AnswerBatchOptions batch_options() const;
   std::vector<Prepared> prepare(const std::vector<std::vector<const Example*>>& micro_batches);
   std::vector<double> log_probs(const Transformer& model, const AnswerBatch& batch) const;
+  std::vector<double> reference_of(const AnswerBatch& batch);
   void add_advantages(std::vector<Prepared>& all) const;
   std::vector<double> crossed_sums(const Transformer& model, const AnswerBatch& batch) const;
   void add_crossed(const AnswerBatch& batch, LossInput& in) const;
@@ -67,6 +73,8 @@ class AnswerStep {
   const AnswerObjective& objective_;
   const AnswerNeeds needs_;
   const AnswerModels models_;
+  bool keeps_reference_ = false;
+  std::unordered_map<const Answer*, std::vector<double>> reference_;
 };
 
 }  // namespace lathe

@@ -32,6 +32,7 @@ class AnswerTask : public Task {
         data_(recipe_, read_examples(recipe_.data.train,
                                      example_options(recipe_, objective_->needs().kind), log_)),
         flops_per_token_(model_cost(*model_, {.seq_len = recipe_.train.seq_len}).training_flops) {
+    step_.keep_reference();
     for (const std::string& text : recipe_.data.valid) {
       NamedShard file = parse_named_shard(text);
       ExampleSet set =
