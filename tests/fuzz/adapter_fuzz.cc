@@ -3,8 +3,9 @@
 #include "fuzz/fuzz.h"
 #include "io/temp_folder.h"
 #include "lathe/io/safetensors.h"
+#include "lathe/model/adapter/applied_adapters.h"
 #include "lathe/model/adapter/merge.h"
-#include "lathe/model/adapter/row_adapters.h"
+#include "lathe/model/adapter/steering.h"
 #include "lathe/model/family.h"
 #include "lathe/model/model_pass.h"
 
@@ -57,13 +58,14 @@ void check(std::string_view bytes) {
   folder.write("adapter_model.safetensors",
                zero == std::string_view::npos ? "" : bytes.substr(zero + 1));
   auto model = small_model();
-  const std::vector adapters = {load_lora(folder.path(), *model)};
+  const std::vector<std::shared_ptr<const Adapter>> adapters = {
+      load_adapter(folder.path(), *model)};
   promise(adapters[0]->bytes() > 0);
   const Rows rows = Rows::of(IdRows{{1, 2}});
-  const RowAdapters acting({{.loras = adapters}}, rows.sequences);
+  const AppliedAdapters acting(adapters);
   ModelPass pass(*model, {.adapters = &acting});
   promise(pass.logits(pass.hidden({.rows = rows})).shape() == Shape({2, 5}));
-  merge_adapters(std::move(model), adapters);
+  if (adapters[0]->prompt() == nullptr) merge_adapters(std::move(model), adapters);
 }
 
 std::vector<Seed> seeds() {

@@ -16,12 +16,13 @@
 namespace lathe::testing {
 namespace {
 
-using Adapter = std::shared_ptr<const LoraAdapter>;
+using Lora = std::shared_ptr<const LoraAdapter>;
+using Wholes = std::map<const LoraAdapter*, std::shared_ptr<const Adapter>>;
 using MakeModel = std::function<std::unique_ptr<Transformer>()>;
 
 struct Planned {
   Request request;
-  std::vector<Adapter> loras = {};
+  std::vector<Lora> loras = {};
   int64_t arrival = 0;
   Choice got = {};
   Finished end = {};
@@ -38,7 +39,7 @@ void listen(Planned& planned) {
 
 // Few prompts, so that equal ones meet under different adapters.
 std::vector<Planned> random_requests(const Rng& draw, const Transformer& model,
-                                     const std::vector<Adapter>& loras, const Steering& steering) {
+                                     const std::vector<Lora>& loras, const Steering& steering) {
   std::vector<Planned> all(14);
   for (size_t i = 0; i < all.size(); ++i) {
     const Rng own = draw.fork(i);
@@ -78,8 +79,10 @@ Choice alone(const Transformer& model, const Planned& planned) {
   return copy.got;
 }
 
-void expect_merged(const MakeModel& make, const Planned& planned) {
-  const auto merged = merge_adapters(make(), planned.loras);
+void expect_merged(const MakeModel& make, const Planned& planned, const Wholes& wholes) {
+  std::vector<std::shared_ptr<const Adapter>> all;
+  for (const Lora& lora : planned.loras) all.push_back(wholes.at(lora.get()));
+  const auto merged = merge_adapters(make(), all);
   const Choice want = choice_alone(*merged, planned.request, 0);
   EXPECT_EQ(planned.got.tokens, want.tokens);
   for (size_t i = 0; i < want.logprobs.size(); ++i)
@@ -97,8 +100,13 @@ struct Seen {
 
 void check_plan(const MakeModel& make, const Rng& draw, DType dtype, Seen* seen) {
   const auto model = make();
-  const std::vector<Adapter> loras = {random_lora(*model, draw.fork("a")),
-                                      random_lora(*model, draw.fork("b"))};
+  std::vector<Lora> loras;
+  Wholes wholes;
+  for (const char* name : {"a", "b"}) {
+    const auto whole = random_adapter(*model, draw.fork(name));
+    loras.push_back(low_rank_updates(*whole, name));
+    wholes[loras.back().get()] = whole;
+  }
   const auto small = static_cast<int64_t>(draw.fork("cache").below(0, 3));
   const bool guesses = !tokens_compete(model->config()) && draw.fork("guesses").below(0, 2) == 0;
   Engine engine(*model,
@@ -133,7 +141,7 @@ void check_plan(const MakeModel& make, const Rng& draw, DType dtype, Seen* seen)
     SCOPED_TRACE(fmt::format("request {}", i));
     EXPECT_EQ(all[i].end.reason, FinishReason::kLength);
     EXPECT_EQ(all[i].got, alone(*model, all[i]));
-    if (dtype == DType::kF32 && !all[i].request.steering) expect_merged(make, all[i]);
+    if (dtype == DType::kF32 && !all[i].request.steering) expect_merged(make, all[i], wholes);
   }
   seen->cached += engine.statistics().cached_tokens;
   seen->preemptions += engine.statistics().preemptions;
@@ -310,7 +318,7 @@ TEST(EngineAdapters, WhatDoesNotFitIsRefusedInWords) {
 // Adapters come and go from one thread while another serves.
 TEST(EngineAdapters, AnyThreadMayLoadAndUnload) {
   const auto model = make_model(tiny_config(), DType::kF32, Device::kCpu);
-  const std::vector<Adapter> loras = {random_lora(*model, Rng(1)), random_lora(*model, Rng(2))};
+  const std::vector<Lora> loras = {random_lora(*model, Rng(1)), random_lora(*model, Rng(2))};
   Engine engine(*model, {.block_size = 4, .cache_tokens = 60, .max_sequences = 3});
   std::thread owner([&] { engine.serve(); });
   std::vector<Planned> all(30);

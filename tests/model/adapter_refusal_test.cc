@@ -49,21 +49,42 @@ class DamagedAdapter : public ::testing::Test {
 TEST_F(DamagedAdapter, OptionsThatAreNotSupportedAreNamed) {
   EXPECT_EQ(error(), "no error");
   for (const auto& [key, value] :
-       std::map<std::string, nlohmann::ordered_json>{{"use_dora", true},
-                                                     {"lora_bias", true},
-                                                     {"modules_to_save", {"lm_head"}},
-                                                     {"trainable_token_indices", {1, 2}},
-                                                     {"layer_replication", {{0, 1}, {0, 2}}},
+       std::map<std::string, nlohmann::ordered_json>{{"layer_replication", {{0, 1}, {0, 2}}},
                                                      {"use_qalora", true},
-                                                     {"alora_invocation_tokens", {3}},
-                                                     {"bias", "all"}}) {
+                                                     {"alora_invocation_tokens", {3}}}) {
     config_[key] = value;
-    expect(key + " is");
+    expect(key + " is set");
   }
-  for (const char* type : {"ADALORA", "IA3", "PROMPT_TUNING", "VERA", "X"}) {
+  for (const char* how : {"pissa", "pissa_niter_16", "olora", "corda"}) {
+    config_["init_lora_weights"] = how;
+    expect(fmt::format("init_lora_weights is \"{}\": such an adapter acts on a base", how));
+  }
+  config_["peft_type"] = "NOVEL";
+  expect(
+      "peft_type is \"NOVEL\", expected LORA, ADALORA, IA3, VERA, LOHA, LOKR, OFT, MISS, "
+      "PROMPT_TUNING, P_TUNING, PREFIX_TUNING, LN_TUNING; merge an adapter of another kind");
+  for (const char* type : {"ADALORA", "IA3", "VERA"}) {
     config_["peft_type"] = type;
-    expect(fmt::format("peft_type is \"{}\", but only \"LORA\" is supported", type));
+    expect(fmt::format("is a tensor of an adapter of kind LORA, but adapter_config.json says {}",
+                       type));
   }
+  config_["peft_type"] = "PROMPT_TUNING";
+  expect("there is no 'prompt_embeddings' in it");
+}
+
+// What the configuration says is in the file is asked for there.
+TEST_F(DamagedAdapter, TensorsThatTheConfigurationAsksForAreMissed) {
+  const auto set = [&](const char* key, const nlohmann::ordered_json& value, const char* part) {
+    config_[key] = value;
+    expect(part);
+  };
+  set("use_dora", true,
+      "'model.layers.0.mlp.down_proj' has 'lora_A.weight' but not 'lora_magnitude_vector'");
+  set("lora_bias", true, "but not 'lora_B.bias', which belongs to it; save the adapter again");
+  set("modules_to_save", {"lm_head"}, "has 'lm_head' in modules_to_save, but there is no tensor");
+  set("trainable_token_indices", {1, 2}, "has trainable_token_indices, but there is no tensor");
+  config_["trainable_token_indices"] = {{"embed_tokens", {1, 2}}, {"lm_head", {1, 2}}};
+  expect("names 2 tables, but only those of one can be trained");
 }
 
 TEST_F(DamagedAdapter, ADamagedConfigurationIsRefused) {
@@ -75,20 +96,22 @@ TEST_F(DamagedAdapter, ADamagedConfigurationIsRefused) {
   expect("no peft_type");
   config_ = nlohmann::ordered_json::array();
   expect("no peft_type");
-  set("r", 0, "r is 0, expected a rank from 1");
-  set("r", "3", "r is \"3\"");
-  set("r", int64_t{1} << 62, "expected a rank from 1 to 65536");
+  set("r", 0, "the rank of 'model.layers.0.mlp.down_proj' is 0, expected at least 1");
+  set("r", "3", "adapter_config.json] r is \"3\"");
+  set("r", int64_t{1} << 62, "expected an integer, between 0 and 65536");
   set("lora_alpha", nullptr, "no error");
   set("lora_alpha", "high", "lora_alpha is \"high\"");
   set("use_rslora", 1, "use_rslora is 1");
+  set("bias", "some", "bias is \"some\"");
   set("rank_pattern", {1}, "rank_pattern is not an object");
-  set("rank_pattern", {{"q_proj", 0}}, "rank_pattern of 'q_proj' is 0");
-  set("rank_pattern", {{"(", 3}}, "adapter_config.json");
+  set("rank_pattern", {{"q_proj", 0}}, "rank_pattern of 'q_proj' is 0, expected a rank from 1");
+  set("rank_pattern", {{"(", 3}}, "missing closing parenthesis");
   set("rank_pattern", {{"q_proj", 7}},
       "says that the rank of 'model.layers.0.self_attn.q_proj' is 7");
   set("alpha_pattern", {{"q_proj", "x"}}, "alpha_pattern of 'q_proj' is \"x\"");
   set("r", 4,
-      "has shape [3, 20], but adapter_config.json says that the rank of 'model.layers.0.mlp.down_proj' is 4");
+      "has shape [3, 20], expected [4, 20]: adapter_config.json says that the rank of "
+      "'model.layers.0.mlp.down_proj' is 4");
 }
 
 TEST_F(DamagedAdapter, TensorsThatDoNotBelongAreNamed) {
@@ -99,28 +122,31 @@ TEST_F(DamagedAdapter, TensorsThatDoNotBelongAreNamed) {
   };
   arrays_.clear();
   arrays_["x"] = Tensor::zeros({1}, DType::kF32);
-  expect("'x' is not a tensor of a LoRA adapter");
-  put(q + ".lora_magnitude_vector", {16}, "lora_magnitude_vector' is not a tensor of a LoRA");
-  put(q + ".lora_B.bias", {16}, "lora_B.bias' is not a tensor of a LoRA");
+  expect("'x' is not a tensor of an adapter of kind LORA, which are named 'base_model.model.");
+  put("base_model.model.x", {1},
+      "'base_model.model.x' [1] is neither a tensor of an adapter of kind LORA nor a value of this "
+      "model (llama)");
+  put(q + ".lora_magnitude_vector", {16},
+      "lora_magnitude_vector' is not a tensor of an adapter of kind LORA as adapter_config.json has");
+  put(q + ".lora_B.bias", {16}, "lora_B.bias' is not a tensor of an adapter of kind LORA as");
   put("base_model.model.lora_A.weight", {1}, "'base_model.model.lora_A.weight' names no module");
-  put(q + ".lora_embedding_A", {3, 16}, "belongs to a pair of another kind");
-  put(q + ".lora_A.weight", {3}, "has shape [3], expected a matrix");
+  put(q + ".lora_embedding_A", {3, 16}, "is not a table of embeddings in this model");
+  put(q + ".lora_A.weight", {3}, "has shape [3], expected [3, 16] for 'model.layers.0.self_attn.q");
   put(q + ".lora_A.weight", {3, 8},
-      "has shape [3, 8], but 'model.layers.0.self_attn.q_proj.weight' of this model has 16 inputs; "
-      "the adapter was made for another base ('llama'); give that model");
-  put(q + ".lora_B.weight", {24, 3}, "of this model has 16 outputs; the adapter was made for");
+      "has shape [3, 8], expected [3, 16] for 'model.layers.0.self_attn.q_proj.weight' of this "
+      "model, which has 16 outputs and 16 inputs; the adapter was made for another base ('llama'); "
+      "give that model");
+  put(q + ".lora_B.weight", {24, 3}, "has shape [24, 3], expected [16, 3] for");
   put(q + ".base_layer.weight", {16, 16}, "differs from 'model.layers.0.self_attn.q_proj.weight'");
   put(q + ".base_layer.weight", {4, 16}, "has shape [4, 16]");
-  put(tensor("layers.7.self_attn.q_proj.lora_A.weight"), {3, 16}, "one of the matrices A and B");
-  arrays_.erase(q + ".lora_B.weight");
-  expect("'model.layers.0.self_attn.q_proj' has one of the matrices A and B without the other");
-  arrays_[tensor("layers.7.mlp.up_proj.lora_B.weight")] = Tensor::zeros({20, 3}, DType::kF32);
-  put(tensor("layers.7.mlp.up_proj.lora_A.weight"), {3, 16},
-      "lora_A.weight' [3, 16] is for a module 'model.layers.7.mlp.up_proj', which this model "
+  put(tensor("layers.7.self_attn.q_proj.lora_A.weight"), {3, 16},
+      "lora_A.weight' [3, 16] is for a module 'model.layers.7.self_attn.q_proj', which this model "
       "(llama) does not have; the adapter was made for another base ('llama')");
-  arrays_[tensor("norm.lora_B.weight")] = Tensor::zeros({16, 3}, DType::kF32);
   put(tensor("norm.lora_A.weight"), {3, 16},
       "'model.norm', which this model (llama) does not have");
+  put(tensor("norm.weight"), {7}, "has shape [7], but 'model.norm.weight' of this model has shape");
+  arrays_.erase(q + ".lora_B.weight");
+  expect("'model.layers.0.self_attn.q_proj' has 'lora_A.weight' but not 'lora_B.weight'");
   arrays_[q + ".lora_A.weight"].data<float>()[2] = INFINITY;
   expect("has a value that is not finite");
   arrays_.clear();

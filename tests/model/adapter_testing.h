@@ -6,7 +6,7 @@
 
 #include "lathe/base/rng.h"
 #include "lathe/io/safetensors.h"
-#include "lathe/model/adapter/lora_config.h"
+#include "lathe/model/adapter/lora_adapter.h"
 #include "lathe/model/adapter/row_adapters.h"
 #include "model/grid.h"
 
@@ -27,7 +27,9 @@ inline Tensor array_of(const SafetensorsReader& reader, const std::string& name)
 
 inline std::filesystem::path base_of(const std::string& adapter) {
   return goldens() /
-         read_lora_config(goldens() / "adapters" / adapter / "adapter_config.json").base / "model";
+         read_adapter_config(goldens() / "adapters" / adapter / "adapter_config.json")
+             .base_model_name_or_path.value() /
+         "model";
 }
 
 inline ModelInputs inputs_of(const SafetensorsReader& given) {
@@ -62,29 +64,33 @@ inline void write_arrays(const std::filesystem::path& path, const Arrays& arrays
   write_safetensors(path, spans);
 }
 
-inline Tensor random_matrix(const Rng& rng, int64_t rows, int64_t columns, double std,
-                            const Transformer& like) {
-  Tensor t({rows, columns}, DType::kF32);
-  for (int64_t i = 0; i < t.numel(); ++i)
-    t.data<float>()[i] = static_cast<float>(std * rng.normal(static_cast<uint64_t>(i)));
-  return t.to(like.activations()).clone().to(like.device());
+// The adapter of `rows` rows of a parameter, or of the rows of a table that are looked up.
+inline AdaptedModule random_module(const Parameter& p, int64_t first, int64_t rows, int64_t rank,
+                                   bool lookup) {
+  ModuleSite site{.module = fmt::format("{}.{}{}", p.name, first, lookup ? ".rows" : ""),
+                  .outputs = lookup ? p.shape[1] : rows,
+                  .inputs = lookup ? rows : p.shape[1],
+                  .is_table = lookup,
+                  .rank = rank,
+                  .alpha = 0.75 * static_cast<double>(rank)};
+  return {.prefix = site.module + ".",
+          .site = site,
+          .at = {p.name, first, rows},
+          .adapter = module_adapters()[0].make_with_defaults(site),
+          .is_lookup = lookup};
 }
 
-// Updates of about two in three of the parts of all matrices that are multiplied, of the head, and
-// of the rows of the token table.
-inline std::shared_ptr<const LoraAdapter> random_lora(Transformer& model, const Rng& rng,
-                                                      double std = 0.3) {
-  LoraAdapter::Updates products;
-  LoraAdapter::Lookups lookups;
-  for (Parameter* p : model.parameters()) {
+// LoRAs of about two in three of the parts of all matrices that are multiplied, of the head, and of the
+// rows of the token table.
+inline std::shared_ptr<const Adapter> random_adapter(const Transformer& model, const Rng& rng,
+                                                     double std = 0.3) {
+  auto adapter = std::make_shared<Adapter>(AdapterConfig(), model);
+  for (const Parameter* p : model.parameters()) {
     if (p->shape.rank() != 2) continue;
     const Rng own = rng.fork(p->name);
-    const int64_t columns = p->shape[1];
     const bool table = p->is_table && p->name != "head.weight";
     if (table && p->name != "embedding.weight") continue;  // of positions or scores
-    if (p->name == "embedding.weight")
-      lookups[p->name] = {random_matrix(own.fork("ta"), p->shape[0], 2, std, model),
-                          random_matrix(own.fork("tb"), columns, 2, std, model), 1.5};
+    if (table) adapter->add(random_module(*p, 0, p->shape[0], 2, true));
     if (table && !model.config().tie_word_embeddings) continue;
     const std::vector<int64_t> parts = p->parts.empty() ? std::vector{p->shape[0]} : p->parts;
     int64_t first = 0;
@@ -92,12 +98,23 @@ inline std::shared_ptr<const LoraAdapter> random_lora(Transformer& model, const 
       const Rng of_part = own.fork(part);
       if (of_part.fork("has").below(0, 3) == 0) continue;
       const auto rank = 1 + static_cast<int64_t>(of_part.fork("rank").below(0, 3));
-      products[p->name].push_back(
-          {first, random_matrix(of_part.fork("a"), rank, columns, std, model),
-           random_matrix(of_part.fork("b"), parts[part], rank, std, model), 0.75});
+      adapter->add(random_module(*p, first, parts[part], rank, false));
     }
   }
-  return std::make_shared<const LoraAdapter>(std::move(products), std::move(lookups));
+  adapter->allocate(model);
+  for (Parameter* p : adapter->parameters()) {
+    const Tensor& value = p->value.tensor();
+    std::vector<double> values;
+    for (int64_t i = 0; i < p->shape.numel(); ++i)
+      values.push_back(std * rng.fork(p->name).normal(static_cast<uint64_t>(i)));
+    value.copy_from(Tensor::of<double>(values, p->shape, value.device()));
+  }
+  return adapter;
+}
+
+inline std::shared_ptr<const LoraAdapter> random_lora(const Transformer& model, const Rng& rng,
+                                                      double std = 0.3) {
+  return low_rank_updates(*random_adapter(model, rng, std), "random");
 }
 
 inline Steering random_steering(const Transformer& model, const Rng& rng) {

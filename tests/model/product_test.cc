@@ -65,8 +65,8 @@ class DensePacked : public ops::PackedMatrix {
 // W + W, and which parameters it met.
 class Doubling : public Adapters {
  public:
-  Var add_to_product(const Pass& pass, const Parameter& p, const Var& x,
-                     const Var& y) const override {
+  Var add_to_product(const Pass& pass, const Parameter& p, const Var& x, const Var& y,
+                     const Var&) const override {
     met_.insert(p.name);
     return ops::add(y, ops::linear(x, pass.use(p), Var()));
   }

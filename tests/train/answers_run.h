@@ -51,6 +51,12 @@ class AnswersRun : public Run {
     return c;
   }
 
+  static ModelConfig of_family(const std::string& family, ModelConfig config) {
+    config.model_type = family;
+    if (family != "lathe")
+      config.initializer_range = 0.5;  // for what only scales or shifts what is there
+    return config;
+  }
   // It has opinions: its distributions are far from uniform.
   static ModelConfig teacher_config(const std::string& body) {
     ModelConfig c = model_config(body);
@@ -95,11 +101,12 @@ class AnswersRun : public Run {
   }
 
   // The recipe of a setting: fp32, six steps.
-  Json answers_tree(const AnswersSetting& s) {
+  Json answers_tree(const AnswersSetting& s, const std::string& family = "lathe") {
     const auto& entry = find_in(objectives(), "objective.name", s.objective);
     const bool scores = s.objective == "reward";
     Json tree = recipe_;
-    tree["model"] = {{"from", model_folder("base", model_config(s.body, scores ? 1 : 0), 5)}};
+    tree["model"] = {
+        {"from", model_folder("base", of_family(family, model_config(s.body, scores ? 1 : 0)), 5)}};
     tree["objective"] = {{"name", s.objective}};
     if (s.objective == "distill")
       tree["objective"]["teacher"] = model_folder("teacher", teacher_config(s.body), 6);

@@ -89,6 +89,101 @@ INSTANTIATE_TEST_SUITE_P(, AnswersOf, ::testing::ValuesIn(answers_settings()),
                            return fmt::format("{}_{}", each.param.objective, each.param.body);
                          });
 
+struct AdapterSetting {
+  std::string name, objective, keys;
+  std::string precision = "fp32";
+};
+std::ostream& operator<<(std::ostream& out, const AdapterSetting& s) { return out << s.name; }
+
+std::vector<AdapterSetting> adapter_settings() {
+  const char* lora =
+      R"({"peft_type": "LORA", "r": 2, "lora_alpha": 4, "target_modules": "all-linear",
+                         "lora_dropout": 0.1})";
+  return {
+      {"lora", "sft", lora},
+      {"lora_bf16", "sft", lora, "bf16"},
+      {"lora_dpo", "dpo", lora},
+      {"lora_grpo", "grpo", lora},
+      {"dora", "sft",
+       R"({"peft_type": "LORA", "r": 2, "lora_alpha": 4, "use_dora": true, "target_modules": ["q_proj"]})"},
+      {"adalora", "sft",
+       R"({"peft_type": "ADALORA", "init_r": 4, "target_r": 2, "tinit": 1, "tfinal": 1, "deltaT": 1,
+                             "total_step": 6, "target_modules": ["q_proj", "down_proj"]})"},
+      {"adalora_bf16", "sft",
+       R"({"peft_type": "ADALORA", "init_r": 4, "target_r": 2, "tinit": 1, "tfinal": 1, "deltaT": 1,
+                             "total_step": 6, "target_modules": ["q_proj", "down_proj"]})",
+       "bf16"},
+      {"ia3", "sft",
+       R"({"peft_type": "IA3", "target_modules": ["k_proj", "down_proj"], "feedforward_modules": ["down_proj"]})"},
+      {"prompt", "sft", R"({"peft_type": "PROMPT_TUNING", "num_virtual_tokens": 3})"},
+      {"p_tuning", "sft",
+       R"({"peft_type": "P_TUNING", "num_virtual_tokens": 3, "encoder_hidden_size": 8})"},
+      {"prefix", "sft", R"({"peft_type": "PREFIX_TUNING", "num_virtual_tokens": 3})"},
+  };
+}
+
+class AdapterOf : public Answers, public ::testing::WithParamInterface<AdapterSetting> {};
+
+TEST_P(AdapterOf, LeavesTheBaseAloneAndResumesToTheSameBits) {
+  Json tree = answers_tree({GetParam().objective, "decoder"}, "llama");
+  tree["adapter"] = Json::parse(GetParam().keys);
+  tree["train"]["precision"] = GetParam().precision;
+  tree["optim"]["lr"] = 0.02;
+  const Recipe r = read_recipe(tree);
+  const std::string base = content_of(folder_ / "base" / "model.safetensors");
+  const auto everything = [this] {
+    auto all = result();
+    for (const char* file :
+         {"rollouts.jsonl", "adapter/adapter_model.safetensors", "adapter/adapter_config.json"})
+      if (fs::exists(out() / file)) all[file] = content_of(out() / file);
+    return all;
+  };
+  train(r);
+  const auto unbroken = everything();
+  EXPECT_FALSE(fs::exists(out() / "model"));
+  EXPECT_TRUE(fs::exists(out() / "adapter" / "adapter_model.safetensors"));
+  fs::rename(out(), folder_ / "unbroken");
+  for (int64_t step = 1; step < r.train.steps; step += 2) {
+    start_over();
+    fs::copy(folder_ / "unbroken", out(), fs::copy_options::recursive);
+    fs::remove_all(out() / "adapter");
+    for (const int64_t s : CheckpointStore(out() / "checkpoints").steps())
+      if (s > step) fs::remove_all(checkpoint(s));
+    train(r, TrainLoop::Start::kResume);
+    EXPECT_EQ(everything(), unbroken) << "resumed after step " << step;
+  }
+  EXPECT_EQ(content_of(folder_ / "base" / "model.safetensors"), base);
+}
+
+TEST_P(AdapterOf, LearnsAndGoesOnFromItsFolder) {
+  if (GetParam().objective != "sft") return;
+  Json tree = answers_tree({"sft", "decoder"}, "llama");
+  tree["adapter"] = Json::parse(GetParam().keys);
+  if (tree["adapter"].contains("total_step")) tree["adapter"]["total_step"] = 40;
+  tree["train"]["precision"] = GetParam().precision;
+  tree["train"]["steps"] = 40;
+  tree["train"]["checkpoint_every"] = 0;
+  tree["train"]["batch_size"] = 12;
+  tree["optim"]["lr"] = 0.1;
+  train(read_recipe(tree));
+  const auto losses = [this] {
+    std::vector<double> all;
+    for (const Json& line : metrics()) all.push_back(line.at("loss").get<double>());
+    return all;
+  };
+  const std::vector<double> first = losses();
+  EXPECT_LT(first.back(), first.front() - 0.01);
+  fs::rename(out(), folder_ / "first");
+  tree["adapter"] = {{"from", (folder_ / "first" / "adapter").string()}};
+  tree["train"]["steps"] = 1;
+  if (GetParam().name.starts_with("adalora")) return;  // its schedule is over
+  train(read_recipe(tree));
+  EXPECT_LT(losses().front(), first.front() - 0.005);
+}
+
+INSTANTIATE_TEST_SUITE_P(, AdapterOf, ::testing::ValuesIn(adapter_settings()),
+                         [](const auto& each) { return each.param.name; });
+
 TEST_F(Answers, AccumulationGivesTheGradientOfOneBatch) {
   for (const char* name : {"sft", "dpo", "cpo", "distill", "grpo", "rloo", "ppo", "reinforce_pp"}) {
     Json tree = answers_tree({name, "decoder"});

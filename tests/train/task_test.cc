@@ -38,7 +38,7 @@ class Walk : public Task {
             .flops = 1,
             .numbers = {{"walk.first", first()}, {"walk.step", static_cast<double>(step)}}};
   }
-  void after_update(const StepInfo&) override {
+  void after_update(const StepInfo&, const TensorOf&) override {
     const bool grow = ++moves_ % 3 == 0;
     Tensor next({row_.size(0) + (grow ? 1 : 0)}, DType::kI32);
     for (int64_t i = 0; i < next.size(0); ++i)

@@ -28,19 +28,28 @@ class ModelPass {
 
   // Encodes inputs.text, if it is given, and runs the rows; returns the input of the head, [N,C].
   // Further calls without a text use the one that was encoded before, which a cache holds if there
-  // is one. Errors: as Transformer::hidden().
+  // is one. Virtual tokens of the pass's adapters stand before each sequence, and have no rows in
+  // the result. Errors: as Transformer::hidden(); kConfig for virtual tokens together with a cache,
+  // an encoder, or several texts in one sequence.
   Var hidden(const ModelInputs& inputs);
+  // The input of the head that predicts the first token of each sequence from the last virtual one,
+  // [B,C], of the last call; undefined without virtual tokens that have rows.
+  const Var& before_first() const { return before_first_; }
   // Transformer::mtp_hidden() of the rows of the last call.
   Var mtp_hidden(int64_t depth, const Var& hidden, const Tensor& ids_ahead) const;
   ops::OutputHead head() const { return model_.head(pass_); }
   Var logits(const Var& hidden) const { return model_.logits(pass_, hidden); }
 
  private:
+  Var hidden_behind_virtual_tokens(const Rows& rows, int64_t count);
+  Var run(const Rows& rows) const;
+
   const Transformer& model_;
   Pass pass_;
   Rng rng_;
   Recompute recompute_;
   Rows rows_;
+  Var before_first_;
   std::optional<EncoderMemory> memory_;
 };
 

@@ -2,10 +2,13 @@
 
 #include <cmath>
 
-#include "lathe/base/parallel.h"
+#include "lathe/nn/adapters.h"
+#include "lathe/nn/initialize.h"
 #include "lathe/nn/position/rope.h"
 #include "lathe/nn/product.h"
 #include "lathe/ops/elementwise.h"
+#include "lathe/ops/moe_routing.h"
+#include "lathe/ops/rearrange.h"
 
 namespace lathe {
 namespace {
@@ -44,56 +47,8 @@ void Transformer::allocate(DType dtype, Device device) {
   for (Parameter* p : parameters()) p->value = Tensor(p->shape, dtype, device);
 }
 
-namespace {
-
-// The standard deviation of element i of a parameter whose parts may differ in it.
-class StdOf {
- public:
-  explicit StdOf(const Parameter& p) : common_(p.init.std) {
-    if (p.init.part_std.empty()) return;
-    const int64_t per_row = p.shape.numel() / p.shape[0];
-    int64_t end = 0;
-    for (size_t i = 0; i < p.parts.size(); ++i)
-      ends_.emplace_back(end += p.parts[i] * per_row, p.init.part_std[i]);
-  }
-  double operator()(int64_t i) const {
-    for (const auto& [end, own] : ends_)
-      if (i < end) return own;
-    return common_;
-  }
-
- private:
-  double common_;
-  std::vector<std::pair<int64_t, double>> ends_;
-};
-
-double fresh_value(const Initializer& init, const StdOf& deviation, const Rng& stream, int64_t i) {
-  switch (init.kind) {
-    case Initializer::Kind::kNormal:
-      return deviation(i) * stream.normal(static_cast<uint64_t>(i));
-    case Initializer::Kind::kZeros:
-      return 0.0;
-    case Initializer::Kind::kOnes:
-      return 1.0;
-  }
-  return 0.0;
-}
-
-}  // namespace
-
 void Transformer::initialize(const Rng& rng) {
-  for (Parameter* p : parameters()) {
-    const Rng stream = rng.fork(p->name);
-    const StdOf deviation(*p);
-    const Tensor& value = p->value.tensor();
-    visit_floating(value.dtype(), [&](auto tag) {
-      using T = typename decltype(tag)::type;
-      T* values = value.data<T>();
-      parallel_for(value.numel(), 1 << 14, [&](int64_t i) {
-        values[i] = from_double<T>(fresh_value(p->init, deviation, stream, i));
-      });
-    });
-  }
+  for (Parameter* p : parameters()) draw(*p, rng.fork(p->name));
 }
 
 DType Transformer::activation_type(const Parameter& table) const {
@@ -107,10 +62,29 @@ Device Transformer::device() const {
   return Device::kCpu;
 }
 
+namespace {
+
+// x [N,C], embedded ids, with the vectors of the adapters in the rows of virtual tokens.
+Var with_virtual_embeddings(const Forward& f, const Var& x) {
+  const int64_t count = f.rows->virtual_tokens, width = x.shape()[1];
+  if (count == 0) return x;
+  const Sequences& sequences = f.rows->sequences;
+  Tensor rows({sequences.count() * count}, DType::kI32);
+  for (int64_t i = 0; i < rows.numel(); ++i)
+    rows.data<int32_t>()[i] = static_cast<int32_t>(sequences.first(i / count) + i % count);
+  const Var each = ops::cast(f.pass->adapters->virtual_embeddings(*f.pass), x.value.dtype());
+  const Var nothing = Tensor({0, width}, x.value.dtype(), x.value.device());
+  return ops::replace_rows(
+      x, rows, ops::insert_before_each(nothing, Sequences::equal(sequences.count(), 0), each));
+}
+
+}  // namespace
+
 Var Transformer::embed(const Forward& f, const Tensor& ids) const {
-  const Var x = ops::scale(
-      embedding_.forward(f, ids, activation_type(embedding_.weight)),
-      config_.scale_embedding ? std::sqrt(static_cast<double>(config_.hidden_size)) : 1.0);
+  const Var x = with_virtual_embeddings(
+      f, ops::scale(
+             embedding_.forward(f, ids, activation_type(embedding_.weight)),
+             config_.scale_embedding ? std::sqrt(static_cast<double>(config_.hidden_size)) : 1.0));
   if (!token_types_) return x;
   const Tensor& types = f.rows->token_types;
   return ops::add(x, token_types_->forward(f, types.defined() ? types : zeros_like_ids(ids)));

@@ -29,10 +29,6 @@ WeightPiece plain_piece(Parameter& p, int64_t first_row, int64_t rows, int64_t d
   return {&p, first_row, rows, disk_first, 1, rows};
 }
 
-DiskTensor whole(std::string name, Parameter& p) {
-  return {std::move(name), p.shape, false, {plain_piece(p, 0, p.shape[0])}};
-}
-
 DiskTensor one_part(std::string name, Parameter& p, size_t part) {
   const int64_t rows = p.parts.at(part);
   return {std::move(name),
@@ -142,7 +138,7 @@ class Binder {
     } else if (rule.part >= 0) {
       tensors_.push_back(one_part(disk, p, static_cast<size_t>(rule.part)));
     } else {
-      tensors_.push_back(whole(disk, p));
+      tensors_.push_back(whole_tensor(disk, p));
     }
     DiskTensor& t = tensors_.back();
     if ((rule.layout == DiskLayout::kTransposed && p.shape.rank() == 2) ||
@@ -222,6 +218,10 @@ void DiskTensor::scatter(const Tensor& on_disk, const TensorOf& of) const {
     runs_of(rows_of(piece, of), piece.runs).copy_from(region_on_disk(rows, piece));
 }
 
+DiskTensor whole_tensor(std::string name, Parameter& p) {
+  return {std::move(name), p.shape, false, {plain_piece(p, 0, p.shape[0])}};
+}
+
 std::string name_on_disk(const WeightRule& rule, int64_t layer) {
   return replaced(rule.disk, "{}", layer);
 }
@@ -256,7 +256,7 @@ std::vector<DiskTensor> map_weights(Transformer& model, const Family& family) {
     return map_weights(model, tables);
   }
   std::vector<DiskTensor> own;
-  for (Parameter* p : model.parameters()) own.push_back(whole(p->name, *p));
+  for (Parameter* p : model.parameters()) own.push_back(whole_tensor(p->name, *p));
   return own;
 }
 

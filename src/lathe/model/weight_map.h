@@ -39,6 +39,9 @@ struct DiskTensor {
 // What a file usually has of a parameter: its value.
 inline const Tensor& value_of(Parameter& p) { return p.value.tensor(); }
 
+// The whole parameter as it is, under a name of its own.
+DiskTensor whole_tensor(std::string name, Parameter& p);
+
 std::string name_on_disk(const WeightRule& rule, int64_t layer);
 
 // With the names that these tables give, in their order, layer by layer; every row of every parameter

@@ -1,9 +1,11 @@
-// What adapters add to a model during a pass: low-rank updates of its weights (Hu et al. 2021,
-// arXiv:2106.09685), vectors added between its layers (Turner et al. 2023, arXiv:2308.10248), and
-// their like. The model itself does not change.
+// What adapters do to a model during a pass: updates of its weights (LoRA, Hu et al. 2021,
+// arXiv:2106.09685, and its relatives), values in place of its own (norms, biases), tokens and keys
+// before its text (Lester et al. 2021, arXiv:2104.08691; Li & Liang 2021, arXiv:2101.00190), vectors
+// added between its layers (Turner et al. 2023, arXiv:2308.10248). The model itself does not change.
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <vector>
 
 #include "lathe/nn/pass.h"
@@ -14,6 +16,12 @@ namespace ops {
 struct ExpertPlan;  // ops/moe_plan.h
 }
 
+// Keys and values that every token of a layer sees before those of the text, without rotation or
+// projection: [P,K,D] each.
+struct KeyValuePrefix {
+  Var k, v;
+};
+
 // Every product with a weight passes through nn/product.h, which calls one of these. An adapter of
 // the parameter `p` with the update ΔW gives the same result in all of them. All may record on the
 // tape of the pass, and may write to `y`, which nobody else holds. Thread-safe as the pass is.
@@ -23,9 +31,10 @@ struct ExpertPlan;  // ops/moe_plan.h
 class Adapters {
  public:
   virtual ~Adapters() = default;
-  // x [N,inputs], y = x·Wᵀ + b [N,outputs] -> y + x·ΔWᵀ; y itself for a parameter without adapter.
-  virtual Var add_to_product(const Pass& pass, const Parameter& p, const Var& x,
-                             const Var& y) const = 0;
+  // x [N,inputs], y = x·Wᵀ + b [N,outputs], b undefined if there is none -> y with what the adapter
+  // of W makes of it: y + x·ΔWᵀ; y itself for a parameter without adapter.
+  virtual Var add_to_product(const Pass& pass, const Parameter& p, const Var& x, const Var& y,
+                             const Var& b) const = 0;
   // The same for matrices of experts, one below the other in p: the rows of x and y are sorted by
   // expert as the plan says, each that of one token.
   virtual Var add_to_expert_product(const Pass& pass, const Parameter& p, const Var& x,
@@ -41,6 +50,19 @@ class Adapters {
   virtual Var add_to_lookup(const Pass&, const Parameter&, const Tensor& /*ids*/,
                             const Var& y) const {
     return y;
+  }
+  // What takes the place of the parameter's own value where it is used in this way; nothing for most.
+  // Not asked for rows with different adapters.
+  virtual std::optional<Var> replacement(const Pass&, const Parameter&, ParameterUse) const {
+    return std::nullopt;
+  }
+  // How many tokens stand before the text of each sequence that are no tokens of the vocabulary.
+  // Either the model reads their vectors [P,C] as it reads those of embedded ids, or its layers have
+  // keys and values of them, and they have no rows.
+  virtual int64_t virtual_tokens() const { return 0; }
+  virtual Var virtual_embeddings(const Pass&) const { return {}; }
+  virtual std::optional<KeyValuePrefix> prefix_of_layer(const Pass&, int64_t /*layer*/) const {
+    return std::nullopt;
   }
   // x [N,C], the output of layer `layer` (from 0) of the decoder.
   virtual Var add_to_layer_output(const Pass&, int64_t /*layer*/, const Var& x) const { return x; }

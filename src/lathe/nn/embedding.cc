@@ -12,8 +12,12 @@ Embedding::Embedding(int64_t rows, int64_t width, double init_std)
 
 Var Embedding::forward(const Forward& f, const Tensor& ids, std::optional<DType> out_dtype) const {
   const auto* packed = weight.value.packed();
-  const Var x = packed != nullptr ? Var(packed->lookup(ids, out_dtype.value_or(DType::kF32)))
-                                  : ops::embedding(f.use(weight), ids, out_dtype);
+  const auto other = f.pass->adapters != nullptr
+                         ? f.pass->adapters->replacement(*f.pass, weight, ParameterUse::kLookup)
+                         : std::nullopt;
+  const Var x = other               ? ops::embedding(*other, ids, out_dtype)
+                : packed != nullptr ? Var(packed->lookup(ids, out_dtype.value_or(DType::kF32)))
+                                    : ops::embedding(f.pass->own(weight), ids, out_dtype);
   return f.pass->adapters != nullptr ? f.pass->adapters->add_to_lookup(*f.pass, weight, ids, x) : x;
 }
 

@@ -4,7 +4,13 @@
 
 namespace lathe {
 
-Var Pass::use(const Parameter& p) const {
+Var Pass::use(const Parameter& p, ParameterUse use) const {
+  if (adapters != nullptr)
+    if (auto other = adapters->replacement(*this, p, use)) return *std::move(other);
+  return own(p);
+}
+
+Var Pass::own(const Parameter& p) const {
   GradBuffer* gradient = tape != nullptr && gradients != nullptr ? gradients->find(p) : nullptr;
   return gradient != nullptr ? tape->leaf(p.value.tensor(), gradient) : Var(p.value.tensor());
 }

@@ -12,13 +12,27 @@ namespace {
 
 Var use(const Pass& pass, const std::optional<Parameter>& p) { return p ? pass.use(*p) : Var(); }
 
-Var matrix(const Pass& pass, const Parameter& weight, DType packed_as) {
-  return weight.value.packed() != nullptr ? Var(weight.value.packed()->dense(packed_as))
-                                          : pass.use(weight);
+// What a product is taken with: elements, the model's own or an adapter's in their place, or a
+// packed matrix.
+struct Operand {
+  Var elements;
+  const ops::PackedMatrix* packed = nullptr;
+
+  Var dense(DType packed_as) const {
+    return packed != nullptr ? Var(packed->dense(packed_as)) : elements;
+  }
+};
+
+Operand operand(const Pass& pass, const Parameter& weight) {
+  if (pass.adapters != nullptr)
+    if (auto other = pass.adapters->replacement(pass, weight, ParameterUse::kProduct))
+      return {*std::move(other)};
+  if (weight.value.packed() != nullptr) return {Var(), weight.value.packed()};
+  return {pass.own(weight)};
 }
 
-Var adapted(const Pass& pass, const Parameter& weight, const Var& x, const Var& y) {
-  return pass.adapters != nullptr ? pass.adapters->add_to_product(pass, weight, x, y) : y;
+Var adapted(const Pass& pass, const Parameter& weight, const Var& x, const Var& y, const Var& b) {
+  return pass.adapters != nullptr ? pass.adapters->add_to_product(pass, weight, x, y, b) : y;
 }
 
 }  // namespace
@@ -26,40 +40,45 @@ Var adapted(const Pass& pass, const Parameter& weight, const Var& x, const Var& 
 Var product(const Pass& pass, const Parameter& weight, const Var& x,
             const std::optional<Parameter>& bias) {
   const Var b = use(pass, bias);
-  const Var y = weight.value.packed() != nullptr ? ops::packed_linear(x, *weight.value.packed(), b)
-                                                 : ops::linear(x, pass.use(weight), b);
-  return adapted(pass, weight, x, y);
+  const Operand w = operand(pass, weight);
+  const Var y =
+      w.packed != nullptr ? ops::packed_linear(x, *w.packed, b) : ops::linear(x, w.elements, b);
+  return adapted(pass, weight, x, y, b);
 }
 
 Var wide_product(const Pass& pass, const Parameter& weight, const Var& x,
                  const std::optional<Parameter>& bias) {
   const DType wide = ops::accumulation_type(x.value.dtype());
   const Var b = use(pass, bias);
-  if (weight.value.packed() != nullptr)
-    return adapted(pass, weight, x,
-                   ops::cast(ops::packed_linear(x, *weight.value.packed(), b), wide));
-  return adapted(pass, weight, x, ops::linear(x, pass.use(weight), b, wide));
+  const Operand w = operand(pass, weight);
+  const Var y = w.packed != nullptr ? ops::cast(ops::packed_linear(x, *w.packed, b), wide)
+                                    : ops::linear(x, w.elements, b, wide);
+  return adapted(pass, weight, x, y, b);
 }
 
 Var scores(const Pass& pass, const Parameter& weight, const Var& x,
            const std::optional<Parameter>& bias) {
   const Var wide = ops::cast(x, ops::accumulation_type(x.value.dtype()));
-  const Var w = matrix(pass, weight, x.value.dtype());
-  return adapted(pass, weight, wide, ops::router_logits(wide, w, use(pass, bias)));
+  const Var w = operand(pass, weight).dense(x.value.dtype()), b = use(pass, bias);
+  return adapted(pass, weight, wide, ops::router_logits(wide, w, b), b);
 }
 
 Var expert_product(const Pass& pass, const Parameter& weight, const Var& x,
                    const std::optional<Parameter>& bias, const ops::ExpertPlan& plan) {
   const Var b = use(pass, bias);
-  const Var y = weight.value.packed() != nullptr
-                    ? ops::grouped_packed_linear(x, *weight.value.packed(), b, plan)
-                    : ops::grouped_linear(x, pass.use(weight), b, plan);
+  const Operand w = operand(pass, weight);
+  const Var y = w.packed != nullptr ? ops::grouped_packed_linear(x, *w.packed, b, plan)
+                                    : ops::grouped_linear(x, w.elements, b, plan);
   return pass.adapters != nullptr ? pass.adapters->add_to_expert_product(pass, weight, x, y, plan)
                                   : y;
 }
 
+Var matrix_of(const Pass& pass, const Parameter& weight, DType packed_as) {
+  return operand(pass, weight).dense(packed_as);
+}
+
 Var whole_weight(const Pass& pass, const Parameter& weight, DType packed_as) {
-  const Var w = matrix(pass, weight, packed_as);
+  const Var w = matrix_of(pass, weight, packed_as);
   if (pass.adapters == nullptr) return w;
   require(pass.adapters->stretches().size() <= 1, ErrorKind::kShape, weight.name,
           "the rows of the pass have different adapters, but one matrix is asked for all of them");
@@ -71,7 +90,7 @@ std::vector<WeightOfRows> whole_weights(const Pass& pass, const Parameter& weigh
   const auto stretches =
       pass.adapters != nullptr ? pass.adapters->stretches() : std::vector<int64_t>();
   if (stretches.size() <= 1) return {{0, rows, whole_weight(pass, weight, packed_as)}};
-  const Var w = matrix(pass, weight, packed_as);
+  const Var w = matrix_of(pass, weight, packed_as);
   std::vector<WeightOfRows> all;
   int64_t first = 0;
   for (size_t i = 0; i < stretches.size(); first += stretches[i++])

@@ -26,6 +26,9 @@ Var scores(const Pass& pass, const Parameter& weight, const Var& x,
 Var expert_product(const Pass& pass, const Parameter& weight, const Var& x,
                    const std::optional<Parameter>& bias, const ops::ExpertPlan& plan);
 
+// The matrix itself, or what an adapter has in its place, without what adapters add to it. A packed
+// weight is made dense, of `packed_as`, without a gradient.
+Var matrix_of(const Pass& pass, const Parameter& weight, DType packed_as);
 // The matrix itself with what adapters add to it, for products in another order or by parts. A
 // packed weight is made dense, of `packed_as`, without a gradient. Error kShape if the rows of the
 // pass have different adapters.

@@ -6,8 +6,15 @@
 
 namespace lathe::ops {
 
-// a + b, equal shapes and dtypes.
+// a + b, of equal dtypes. b has the shape of a, or is [C] for an a [.., C]: added to each row.
 Var add(const Var& a, const Var& b);
+
+// a ⊙ b. b has the shape of a, or is [C] for an a [.., C]: a factor for each column. The result has
+// the dtype of a; gains may have the accumulation dtype. Saves both.
+Var multiply(const Var& a, const Var& b);
+
+// √(Σ x²) over all elements, a scalar in the accumulation dtype; its gradient at zero is zero.
+Var frobenius_norm(const Var& x);
 
 // alpha·x. alpha == 1 returns x.
 Var scale(const Var& x, double alpha);

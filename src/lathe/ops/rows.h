@@ -48,6 +48,9 @@ struct Rows {
   Tensor key_segments = {};           // i32 [M], with a context; absent: segments
   Tensor prefix = {};                 // i32 [B]: keys before it are seen by all
   Tensor token_types = {};            // i32 [N], for models with token types; absent: all 0
+  // So many rows at the beginning of each sequence are no tokens of the vocabulary: their ids mean
+  // nothing, and the adapters of the pass have their vectors.
+  int64_t virtual_tokens = 0;
 
   // ids i32 [B,T]: B sequences of T tokens.
   static Rows of(const Tensor& ids);

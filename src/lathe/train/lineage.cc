@@ -44,12 +44,12 @@ void Lineage::complete_checkpoint(const Recipe& recipe, const fs::path& folder,
   write_manifest(manifest_path(folder, true), manifest, manifest_path(final_path, true));
 }
 
-void Lineage::write_model(Transformer& model, const TensorOf& values, const Recipe& recipe,
-                          const fs::path& target, int64_t step, int64_t updates) const {
+void Lineage::write_result(std::string_view kind, const Recipe& recipe, const fs::path& target,
+                           int64_t step, int64_t updates,
+                           const std::function<void(const fs::path& folder)>& write) const {
   AtomicDirectory folder = make_output_folder({.path = target, .overwrite = true});
-  save_weights(model, folder.temporary(), {.dtype = DType::kF32, .values = values});
-  for (const auto& [name, text] : files) write_file_atomically(folder.temporary() / name, text);
-  Manifest manifest = this->manifest("model", recipe, step, updates);
+  write(folder.temporary());
+  Manifest manifest = this->manifest(kind, recipe, step, updates);
   add_outputs_of_folder(manifest, folder.temporary());
   write_manifest(manifest_path(folder.temporary(), true), manifest, manifest_path(target, true));
   folder.commit();

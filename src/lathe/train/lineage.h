@@ -3,6 +3,7 @@
 #pragma once
 
 #include <filesystem>
+#include <functional>
 #include <nlohmann/json_fwd.hpp>
 #include <string>
 #include <string_view>
@@ -29,9 +30,10 @@ struct Lineage {
   void complete_checkpoint(const Recipe& recipe, const std::filesystem::path& folder,
                            const std::filesystem::path& final_path,
                            const nlohmann::ordered_json& state) const;
-  // The finished model's folder, with `values` as its weights; it replaces an existing one.
-  void write_model(Transformer& model, const TensorOf& values, const Recipe& recipe,
-                   const std::filesystem::path& target, int64_t step, int64_t updates) const;
+  // A folder of an artefact of `kind`, which `write` fills; it replaces an existing one.
+  void write_result(std::string_view kind, const Recipe& recipe,
+                    const std::filesystem::path& target, int64_t step, int64_t updates,
+                    const std::function<void(const std::filesystem::path& folder)>& write) const;
 };
 
 }  // namespace lathe

@@ -22,8 +22,8 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
-const std::vector<std::string> kSections = {"model",  "data",  "train",   "objective",
-                                            "reward", "optim", "schedule"};
+const std::vector<std::string> kSections = {"model",   "data",   "train", "objective",
+                                            "adapter", "reward", "optim", "schedule"};
 
 // What a recipe says of a model that begins from a folder.
 struct FromFolder {
@@ -116,8 +116,20 @@ void check_answers(const Recipe& r) {
   refuse(r.train.batch_ramp > 0, "train.batch_ramp", "whose steps all have the same size");
 }
 
+void check_adapter(const Recipe& r) {
+  require(r.from.has_value(), ErrorKind::kConfig, "adapter",
+          "an adapter acts on a model that exists; set model.from to its folder");
+  require(
+      r.learns_answers(), ErrorKind::kConfig, "adapter",
+      "{} trains the whole model on running text; set objective.name to sft, dpo or another objective over "
+      "answers, or leave the section out",
+      objective_name(r.objective, r.model));
+  if (!r.adapter->from) check(r.adapter->config);
+}
+
 void check_together(const Recipe& r) {
   check_objective(r.objective, r.model, r.train.seq_len);
+  if (r.adapter) check_adapter(r);
   if (r.learns_answers()) {
     check_answers(r);
   } else {
@@ -182,6 +194,12 @@ void DataConfig::visit(Visitor& v) {
       "cut the beginning of the prompt");
   v.field("mask_history", mask_history,
           "conversations: only the last answer is trained on, not those before it");
+}
+
+void AdapterSection::visit(Visitor& v) {
+  v.field("from", from,
+          "folder of an adapter that is trained on, whose adapter_config.json decides");
+  if (!from) config.visit(v);
 }
 
 void TrainConfig::visit(Visitor& v) {
@@ -258,6 +276,7 @@ void Recipe::visit(Visitor& v) {
   v.group("data", data, "the training data");
   v.group("train", train, "the run");
   v.group("objective", objective, "the training objective");
+  if (adapter) v.group("adapter", *adapter, "what is trained in place of the model");
   if (learns_rollouts()) v.group("reward", reward, "what the model's answers are worth");
   v.group("optim", optim, "the optimiser");
   v.group("schedule", schedule, "the learning-rate schedule");
@@ -318,6 +337,7 @@ Recipe read_recipe(const Json& tree) {
       "set objective.name to grpo, rloo, ppo or reinforce_pp",
       objective_name(r.objective, r.model));
   read_config(r.reward, section("reward"), "reward");
+  if (tree.contains("adapter")) read_config(r.adapter.emplace(), section("adapter"), "adapter");
   read_config(r.optim, section("optim"), "optim");
   read_config(r.schedule, section("schedule"), "schedule");
   if (!r.from) default_length(r.model, model, r);

@@ -8,6 +8,7 @@
 #include <string>
 
 #include "lathe/config/visit.h"
+#include "lathe/model/adapter/adapter_config.h"
 #include "lathe/model/model_config.h"
 #include "lathe/model/transformer.h"
 #include "lathe/optim/optimizers.h"
@@ -61,6 +62,13 @@ struct TrainConfig {
   void visit(Visitor& v);
 };
 
+// The section [adapter]: the keys of adapter_config.json, or a folder to go on from.
+struct AdapterSection {
+  std::optional<std::string> from;
+  AdapterConfig config;
+  void visit(Visitor& v);
+};
+
 struct Recipe {
   std::optional<std::string> from;  // folder whose weights the run starts from
   ModelConfig model;
@@ -70,6 +78,7 @@ struct Recipe {
   OptimConfig optim;
   ScheduleConfig schedule;
   RewardConfig reward;
+  std::optional<AdapterSection> adapter;  // what is trained, if not the model
 
   // Every section. For a model that starts `from` a folder, only the keys that may be set together
   // with that.

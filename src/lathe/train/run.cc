@@ -20,7 +20,7 @@ using Json = nlohmann::ordered_json;
 
 void TrainLoop::refuse_used_folder() const {
   const fs::path out = recipe_.train.out;
-  for (const char* name : {"metrics.jsonl", "checkpoints", "model"})
+  for (const char* name : {"metrics.jsonl", "checkpoints", "model", "adapter"})
     require(!fs::exists(out / name), ErrorKind::kConfig, "train.out",
             "{} already holds a run ({} exists); add --resume to continue it, or choose another "
             "folder with --train.out=DIR",
@@ -40,7 +40,7 @@ int64_t TrainLoop::begin(Start start, std::optional<int64_t> from_step) {
   checkpoints_.remove_leftovers();
   remove_leftovers(out);
   // Refused now rather than at the end of the run, when it holds something else.
-  make_output_folder({.path = out / "model", .overwrite = true});
+  make_output_folder({.path = out / task_->result_name(), .overwrite = true});
   check();
   progress_.taken = start == Start::kFresh ? 0 : load_checkpoint(start, from_step);
   if (hours_) {  // of a run that begins; one that goes on keeps the steps that it had
@@ -173,8 +173,11 @@ void TrainLoop::end_early() {
 }
 
 void TrainLoop::write_model() {
-  lineage_.write_model(model(), state_.values(true), recipe_, fs::path(recipe_.train.out) / "model",
-                       progress_.taken, progress_.updates);
+  const std::string kind(task_->result_name());
+  lineage_.write_result(kind, recipe_, fs::path(recipe_.train.out) / kind, progress_.taken,
+                        progress_.updates, [this](const fs::path& folder) {
+                          task_->write_result(folder, state_.values(true), lineage_.files);
+                        });
   task_->write(recipe_.train.out);
 }
 

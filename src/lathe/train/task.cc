@@ -5,6 +5,7 @@
 
 #include "lathe/base/error.h"
 #include "lathe/base/process.h"
+#include "lathe/io/atomic_file.h"
 #include "lathe/model/load_model.h"
 #include "lathe/model/summary.h"
 
@@ -41,6 +42,12 @@ ModelFiles Task::files(const Recipe& recipe) {
   if (recipe.data.tokenizer)
     for (const auto& [name, text] : tokenizer_files(*recipe.data.tokenizer)) files[name] = text;
   return files;
+}
+
+void Task::write_result(const std::filesystem::path& folder, const TensorOf& values,
+                        const ModelFiles& files) {
+  save_weights(model(), folder, {.dtype = DType::kF32, .values = values});
+  for (const auto& [name, text] : files) write_file_atomically(folder / name, text);
 }
 
 nlohmann::ordered_json Task::state() const { return nullptr; }

@@ -65,10 +65,10 @@ class Task {
   // operation.
   virtual TaskStep gradients(int64_t step, ParameterGradients& gradients,
                              const StopCheck& stop_if_asked) = 0;
-  // After the optimiser's update with the last gradients, which was this one; not when the step was
-  // skipped. Parameters
+  // After the optimiser's update with the last gradients, which was this one, of these master copies; not
+  // when the step was skipped. Parameters
   // without gradients and tensors of for_each_state() are changed here and nowhere else.
-  virtual void after_update(const StepInfo& /*update*/) {}
+  virtual void after_update(const StepInfo& /*update*/, const TensorOf& /*masters*/) {}
 
   // Whether there is anything to evaluate on.
   virtual bool evaluates() const { return false; }
@@ -81,7 +81,12 @@ class Task {
   virtual void begin(const std::filesystem::path&, int64_t /*last_step*/) {}
   // What the step just taken leaves in the run's folder beside metrics.
   virtual void record(int64_t /*step*/) {}
-  // What the finished run leaves beside the model.
+  // What the finished run writes, and the name of its folder: by default "model", with `values` as the
+  // weights and files().
+  virtual std::string_view result_name() const { return "model"; }
+  virtual void write_result(const std::filesystem::path& folder, const TensorOf& values,
+                            const ModelFiles& files);
+  // What it leaves beside that.
   virtual void write(const std::filesystem::path& /*out*/) {}
 
   // Reads through everything it is made from, before the first step. Errors: kData, kIo.

@@ -113,7 +113,7 @@ void TrainLoop::update(const StepReport& report) {
     const double clip = clip_factor(report.grad_norm, recipe_.optim.grad_clip);
     const StepInfo info{.step = ++progress_.updates, .lr = report.lr, .grad_scale = clip};
     state_.update(info);
-    task_->after_update(info);
+    task_->after_update(info, state_.values(false));
   }
   updating_ = false;
   progress_.taken = report.step;

@@ -1,7 +1,9 @@
 #include "lathe/model/adapter/lora_adapter.h"
 
+#include "lathe/base/error.h"
 #include "lathe/io/hash.h"
 #include "lathe/ops/common.h"
+#include "lathe/ops/rearrange.h"
 
 namespace lathe {
 namespace {
@@ -101,6 +103,54 @@ std::span<const LowRankUpdate> LoraAdapter::product(std::string_view parameter) 
 const LookupUpdate* LoraAdapter::lookup(std::string_view parameter) const {
   const auto found = lookups_.find(parameter);
   return found == lookups_.end() ? nullptr : &found->second;
+}
+
+namespace {
+
+void check_low_rank(const Adapter& adapter, std::string_view where) {
+  const std::string& kind = adapter.config().peft_type;
+  const auto refuse = [&](const std::string& what, std::string_view advice) {
+    fail(ErrorKind::kConfig, where, "{} {}, which cannot be chosen for each request; {}", kind,
+         what, advice);
+  };
+  constexpr std::string_view kMerge = "`lathe merge` makes it part of the weights";
+  if (adapter.prompt() != nullptr)
+    refuse("puts virtual tokens before the text",
+           "`lathe logits` computes with it, for generating use another kind");
+  if (!adapter.replaced().empty())
+    refuse(fmt::format("has '{}' in place of the model's own", adapter.replaced()[0].name), kMerge);
+  for (const AdaptedModule& module : adapter.modules())
+    if (module.adapter->factors().empty())
+      refuse(fmt::format("changes '{}' by more than two narrow matrices", module.site.module),
+             kMerge);
+}
+
+}  // namespace
+
+std::shared_ptr<const LoraAdapter> low_rank_updates(const Adapter& adapter,
+                                                    std::string_view where) {
+  check_low_rank(adapter, where);
+  LoraAdapter::Updates products;
+  LoraAdapter::Lookups lookups;
+  for (const AdaptedModule& module : adapter.modules()) {
+    const RowsOfParameter& at = module.at;
+    int64_t first_row = at.first_row;
+    for (LowRankFactors& each : module.adapter->factors()) {
+      if (module.is_lookup) {
+        lookups[at.parameter] = {each.a, each.b, each.scale};
+        continue;
+      }
+      if (at.order.defined()) each.b = ops::take_rows(Var(each.b), at.order).value;
+      products[at.parameter].push_back({first_row, each.a, each.b, each.scale});
+      first_row += each.b.size(0);
+    }
+  }
+  return std::make_shared<const LoraAdapter>(std::move(products), std::move(lookups));
+}
+
+std::shared_ptr<const LoraAdapter> load_lora(const std::filesystem::path& folder,
+                                             Transformer& model, const Log& log) {
+  return low_rank_updates(*load_adapter(folder, model, log), folder.string());
 }
 
 }  // namespace lathe

@@ -1,14 +1,6 @@
-// A LoRA adapter (Hu et al. 2021, arXiv:2106.09685) of one model, as PEFT saves it: a folder with
-// adapter_config.json and adapter_model.safetensors. Its tensors name modules of the base,
-//   base_model.model.<module>.lora_A.weight            [r, inputs]
-//   base_model.model.<module>.lora_B.weight            [outputs, r]
-//   base_model.model.<module>.lora_embedding_A, _B     [r, vocabulary], [width, r]
-//   base_model.model.<…>.experts(.base_layer).lora_A.weight, .lora_B.weight
-//                                                      [E·r, inputs], [outputs, r·E]: of the stacked
-//       matrices gate_up_proj and down_proj of E experts (target_parameters); the shapes say which.
-//       Expert e has the rows e·r, e·r + 1, … of A and the columns e, e + E, … of B
-// which the table of the base's weights (model/weight_map.h) maps to rows of parameters. An adapter
-// of the output head acts on the head alone, also where that is tied to the token table.
+// Low-rank updates of one model (Hu et al. 2021, arXiv:2106.09685) as inference has them: the same
+// adapters (adapter.h) without what only training needs, so that each sequence of a pass can have its
+// own (row_adapters.h).
 #pragma once
 
 #include <filesystem>
@@ -19,6 +11,7 @@
 #include <vector>
 
 #include "lathe/base/log.h"
+#include "lathe/model/adapter/adapter.h"
 #include "lathe/model/transformer.h"
 
 namespace lathe {
@@ -74,10 +67,10 @@ class LoraAdapter {
   std::string identity_;
 };
 
-// In the type of the model's activations. Errors: those of read_lora_config(); kIo; kFormat for a
-// damaged file, tensors that are not a LoRA's, one of a pair without the other, values that are not
-// finite; kData for an adapter of another base: a module that the model does not have, or has in
-// another shape.
+// What `adapter` does, which must be low-rank updates and nothing else: LoRA, AdaLoRA, VeRA, MiSS. Error
+// kConfig, naming `where` and what it does beside, for another.
+std::shared_ptr<const LoraAdapter> low_rank_updates(const Adapter& adapter, std::string_view where);
+// The same of a folder. Errors: also those of load_adapter().
 std::shared_ptr<const LoraAdapter> load_lora(const std::filesystem::path& folder,
                                              Transformer& model, const Log& log = {});
 

@@ -4,7 +4,7 @@
 #include <map>
 
 #include "lathe/base/error.h"
-#include "lathe/ops/common.h"
+#include "lathe/model/adapter/applied_adapters.h"
 
 namespace lathe {
 namespace {
@@ -18,24 +18,67 @@ std::map<std::string, Parameter*> by_name(Transformer& model) {
   return all;
 }
 
-// Memory of its own, which may be written to.
-Tensor own_value(Parameter& p) {
+Var own_value(const Parameter& p) {
   require(
       p.value.packed() == nullptr, ErrorKind::kConfig, p.name,
       "the weight is quantised, and adding an adapter would round it again; load the model with "
       "--weights fp32, merge, and quantise the result");
-  const Tensor own = p.value.tensor().clone();
-  p.value = own;
-  return own;
+  return Var(p.value.tensor());
 }
 
-void add(const Tensor& delta, const Tensor& to) { ops::kernels_of(to).axpy(1.0, delta, to); }
+class Merger {
+ public:
+  // `parted`: the head has become a parameter of its own.
+  Merger(Transformer& model, bool parted) : parameters_(by_name(model)), parted_(parted) {}
+
+  void merge(const Adapter& adapter) const {
+    require(adapter.prompt() == nullptr, ErrorKind::kConfig, "merge",
+            "{} puts virtual tokens before a text, which are in no weight; use it as an adapter",
+            adapter.config().peft_type);
+    for (const ReplacedValue& value : adapter.replaced()) {
+      const bool table = value.at.parameter == kTable;
+      if (!parted_ || !table || value.in_lookups) put(value, *parameters_.at(value.at.parameter));
+      if (parted_ && table && value.in_products) put(value, *parameters_.at(kHead));
+    }
+    for (const AdaptedModule& module : adapter.modules()) {
+      const bool head = parted_ && module.at.parameter == kTable && !module.is_lookup;
+      Parameter& p = *parameters_.at(head ? kHead : module.at.parameter);
+      if (module.adapter->changes_bias()) put_bias(module, p.name);
+      p.value = with_module({}, module, own_value(p)).value;
+    }
+  }
+
+ private:
+  static void put(const ReplacedValue& value, Parameter& p) {
+    p.value = with_value({}, value, own_value(p)).value;
+  }
+
+  void put_bias(const AdaptedModule& module, const std::string& weight) const {
+    constexpr std::string_view kWeight = ".weight";
+    const auto found = parameters_.find(weight.substr(0, weight.size() - kWeight.size()) + ".bias");
+    if (found == parameters_.end() && !module.adapter->bias({}, Var()).defined())
+      return;  // scales a bias that is not there
+    require(found != parameters_.end(), ErrorKind::kConfig, "merge",
+            "the adapter adds a bias to '{}', which has none in this model and so no place for it; "
+            "use it as an adapter",
+            module.site.module);
+    Parameter& p = *found->second;
+    p.value = with_bias(module, own_value(p)).value;
+  }
+
+  std::map<std::string, Parameter*> parameters_;
+  bool parted_;
+};
 
 }  // namespace
 
-bool parts_tied_head(const Transformer& model, const LoraAdapter& adapter) {
-  return model.config().tie_word_embeddings &&
-         (!adapter.product(kTable).empty() || adapter.lookup(kTable) != nullptr);
+bool parts_tied_head(const Transformer& model, const Adapter& adapter) {
+  if (!model.config().tie_word_embeddings) return false;
+  const auto acts = [](const auto& each) { return each.at.parameter == kTable; };
+  return std::ranges::any_of(adapter.modules(), acts) ||
+         std::ranges::any_of(adapter.replaced(), [&](const ReplacedValue& each) {
+           return acts(each) && each.in_lookups != each.in_products;
+         });
 }
 
 std::unique_ptr<Transformer> with_own_head(std::unique_ptr<Transformer> model) {
@@ -56,21 +99,12 @@ std::unique_ptr<Transformer> with_own_head(std::unique_ptr<Transformer> model) {
 }
 
 std::unique_ptr<Transformer> merge_adapters(
-    std::unique_ptr<Transformer> model,
-    std::span<const std::shared_ptr<const LoraAdapter>> adapters) {
+    std::unique_ptr<Transformer> model, std::span<const std::shared_ptr<const Adapter>> adapters) {
   const bool parts = std::ranges::any_of(
       adapters, [&](const auto& each) { return parts_tied_head(*model, *each); });
   if (parts) model = with_own_head(std::move(model));
-  const auto parameters = by_name(*model);
-  for (const auto& adapter : adapters) {
-    for (const auto& [name, updates] : adapter->products()) {
-      const Tensor value = own_value(*parameters.at(parts && name == kTable ? kHead : name));
-      for (const LowRankUpdate& update : updates)
-        add(update.delta(), value.narrow(0, update.first_row, update.b.size(0)));
-    }
-    for (const auto& [name, update] : adapter->lookups())
-      add(update.delta(), own_value(*parameters.at(name)));
-  }
+  const Merger merger(*model, parts);
+  for (const auto& adapter : adapters) merger.merge(*adapter);
   return model;
 }
 

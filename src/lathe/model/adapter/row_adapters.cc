@@ -57,8 +57,8 @@ void RowAdapters::check(const Pass& pass, int64_t rows) const {
           "{} rows, expected the {} of the pass", rows, stretch_of_row_.size());
 }
 
-Var RowAdapters::add_to_product(const Pass& pass, const Parameter& p, const Var& x,
-                                const Var& y) const {
+Var RowAdapters::add_to_product(const Pass& pass, const Parameter& p, const Var& x, const Var& y,
+                                const Var&) const {
   const Tensor in = as_rows(x.value), out = as_rows(y.value);
   check(pass, in.size(0));
   for (const Stretch& s : stretches_)

@@ -34,8 +34,8 @@ class RowAdapters : public Adapters {
               const Sequences* text = nullptr);
 
   // All throw kShape for rows that are not those of the pass, kConfig for a pass with a tape.
-  Var add_to_product(const Pass& pass, const Parameter& p, const Var& x,
-                     const Var& y) const override;
+  Var add_to_product(const Pass& pass, const Parameter& p, const Var& x, const Var& y,
+                     const Var& b) const override;
   Var add_to_expert_product(const Pass& pass, const Parameter& p, const Var& x, const Var& y,
                             const ops::ExpertPlan& plan) const override;
   Var add_to_weight(const Pass& pass, const Parameter& p, const Var& w,

@@ -11,8 +11,8 @@ namespace {
 class Watch : public Adapters {
  public:
   explicit Watch(const OnInputs& f) : f_(f) {}
-  Var add_to_product(const Pass&, const Parameter& weight, const Var& x,
-                     const Var& y) const override {
+  Var add_to_product(const Pass&, const Parameter& weight, const Var& x, const Var& y,
+                     const Var&) const override {
     show(weight, x.value);
     return y;
   }

@@ -1,7 +1,9 @@
 #include "lathe/base/catalogue.h"
+#include "lathe/nn/adapters.h"
 #include "lathe/nn/attention/attention.h"
 #include "lathe/nn/attention/attention_config.h"
 #include "lathe/nn/attention/cache.h"
+#include "lathe/ops/rearrange.h"
 
 namespace lathe {
 
@@ -79,7 +81,15 @@ CacheLayer place_of(const Forward& f, const AttentionShape& options) {
 
 ops::KeyValues keys_and_values(const Forward& f, const AttentionShape& options, const Var& k,
                                const Var& v) {
-  if (f.pass->cache == nullptr) return ops::KeyValues::packed(k, v, f.rows->sequences);
+  if (f.pass->cache == nullptr) {
+    const Adapters* adapters = f.pass->adapters;
+    const auto prefix =
+        adapters != nullptr ? adapters->prefix_of_layer(*f.pass, options.layer) : std::nullopt;
+    if (!prefix) return ops::KeyValues::packed(k, v, f.rows->sequences);
+    const Sequences& own = f.rows->sequences;
+    return ops::KeyValues::packed(ops::insert_before_each(k, own, prefix->k),
+                                  ops::insert_before_each(v, own, prefix->v), f.rows->keys());
+  }
   const CacheLayer place = place_of(f, options);
   f.pass->cache->write(place, *f.rows, k.value, v.value);
   return f.pass->cache->view(place, *f.rows);

@@ -3,7 +3,7 @@
 #include "lathe/base/error.h"
 #include "lathe/ops/dot.h"
 #include "lathe/ops/elementwise.h"
-#include "lathe/ops/take_rows.h"
+#include "lathe/ops/rearrange.h"
 #include "lathe/ops/token_log_probs.h"
 
 namespace lathe {

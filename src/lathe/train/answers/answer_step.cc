@@ -4,6 +4,7 @@
 
 #include "lathe/base/error.h"
 #include "lathe/ops/dot.h"
+#include "lathe/ops/elementwise.h"
 
 namespace lathe {
 
@@ -28,6 +29,15 @@ void add(const AnswerLoss& loss, AnswerStepResult& result) {
       found->weight += more.weight;
     }
   }
+}
+
+// `more` with the adapter's own loss, which counts in the gradient alone.
+Var with_regularization(const AppliedAdapters& adapters, const Pass& pass, double share,
+                        const Var& more) {
+  const Var own = adapters.regularization(pass);
+  if (!own.defined()) return more;
+  const Var part = ops::scale(own, share);
+  return more.defined() ? ops::add(more, part) : part;
 }
 
 class Recording {
@@ -55,9 +65,18 @@ AnswerBatchOptions AnswerStep::batch_options() const {
           .whole = needs_.scores};
 }
 
-std::vector<double> AnswerStep::log_probs(const Transformer& model,
+// The adapter of the policy; nullptr without one.
+std::unique_ptr<AppliedAdapters> AnswerStep::acting(const Rng& rng) const {
+  if (models_.adapter == nullptr) return nullptr;
+  return std::make_unique<AppliedAdapters>(std::vector{models_.adapter}, std::nullopt, rng);
+}
+
+std::vector<double> AnswerStep::log_probs(const Transformer& model, const Adapters* adapters,
                                           const AnswerBatch& batch) const {
-  return AnswerPass(model, {}, batch, {.temperature = needs_.policy.temperature}).scores().logps;
+  return AnswerPass(model, {.adapters = adapters}, batch,
+                    {.temperature = needs_.policy.temperature})
+      .scores()
+      .logps;
 }
 
 // A row's numbers do not depend on the others of a pass without a tape, so what was kept has the bits of
@@ -71,7 +90,7 @@ std::vector<double> AnswerStep::reference_of(const AnswerBatch& batch) {
     if (known) all.insert(all.end(), found->second.begin(), found->second.end());
   }
   if (known) return all;
-  all = log_probs(*models_.reference, batch);
+  all = log_probs(*models_.reference, nullptr, batch);
   for (int64_t s = 0; keeps_reference_ && s < batch.sequences(); ++s)
     reference_[&batch.answer_of(s)].assign(all.begin() + batch.scored.first(s),
                                            all.begin() + batch.scored.first(s + 1));
@@ -88,7 +107,7 @@ std::vector<AnswerStep::Prepared> AnswerStep::prepare(
     if (needs_.kind != ExampleKind::kRollout) continue;
     micro.old_logps = micro.batch.at_scored(&Example::old_logps, "old_logps");
     if (micro.old_logps.empty() && needs_.old_logps)
-      micro.old_logps = log_probs(*models_.policy, micro.batch);
+      micro.old_logps = log_probs(*models_.policy, acting(Rng(0)).get(), micro.batch);
     if (!needs_.values) continue;
     micro.old_values = micro.batch.at_scored(&Example::old_values, "old_values");
     if (micro.old_values.empty())
@@ -108,7 +127,7 @@ void AnswerStep::add_advantages(std::vector<Prepared>& all) const {
 }
 
 // Of each prompt with the answer of the example before it.
-std::vector<double> AnswerStep::crossed_sums(const Transformer& model,
+std::vector<double> AnswerStep::crossed_sums(const Transformer& model, const Adapters* adapters,
                                              const AnswerBatch& batch) const {
   std::vector<Example> crossed;
   const size_t count = batch.examples.size();
@@ -121,19 +140,21 @@ std::vector<double> AnswerStep::crossed_sums(const Transformer& model,
   std::vector<const Example*> pointers;
   for (const Example& example : crossed) pointers.push_back(&example);
   const AnswerBatch other = make_answer_batch(pointers, batch_options());
-  return sums(Values(log_probs(model, other)), other.scored).numbers();
+  return sums(Values(log_probs(model, adapters, other)), other.scored).numbers();
 }
 
 void AnswerStep::add_crossed(const AnswerBatch& batch, LossInput& in) const {
   if (!needs_.crossed) return;
-  in.crossed = crossed_sums(*models_.policy, batch);
-  in.crossed_reference = crossed_sums(*models_.reference, batch);
+  in.crossed = crossed_sums(*models_.policy, acting(Rng(0)).get(), batch);
+  in.crossed_reference = crossed_sums(*models_.reference, nullptr, batch);
 }
 
 void AnswerStep::run_tokens(const Prepared& micro, const AnswerStepSettings& settings,
                             const Rng& dropout, AnswerStepResult& result,
                             ParameterGradients* policy, ParameterGradients* critic) {
   Recording recording(settings, policy), of_critic(settings, critic);
+  const auto adapters = acting(dropout.fork("adapter"));
+  recording.pass.adapters = adapters.get();
   recording.pass.training = settings.training;
   recording.pass.router_statistics = settings.training ? &result.routers : nullptr;
   recording.pass.auxiliary_scale =
@@ -170,8 +191,8 @@ void AnswerStep::run_tokens(const Prepared& micro, const AnswerStepSettings& set
   result.micro_batches.back().policy = pass.scores();
   if (policy == nullptr) return;
   tape.backward(loss.loss);
-  const Var more =
-      divergence.defined() ? ops::dot(divergence, tape.gradient(in.divergence)) : Var();
+  Var more = divergence.defined() ? ops::dot(divergence, tape.gradient(in.divergence)) : Var();
+  if (adapters) more = with_regularization(*adapters, recording.pass, in.share(), more);
   pass.backward(tape.gradient(logps),
                 needs_.policy.entropy ? tape.gradient(entropy) : std::vector<double>(), more);
   if (values && critic != nullptr) values->backward(tape.gradient(in.values));
@@ -181,6 +202,8 @@ void AnswerStep::run_scores(const Prepared& micro, const AnswerStepSettings& set
                             const Rng& dropout, AnswerStepResult& result,
                             ParameterGradients* policy) {
   Recording recording(settings, policy);
+  const auto adapters = acting(dropout.fork("adapter"));
+  recording.pass.adapters = adapters.get();
   recording.pass.training = settings.training;
   ValuePass pass(*models_.policy, recording.pass, micro.batch, ValuePass::Of::kSequences, dropout,
                  settings.recompute);

@@ -5,6 +5,7 @@
 #include <unordered_map>
 #include <vector>
 
+#include "lathe/model/adapter/applied_adapters.h"
 #include "lathe/model/transformer.h"
 #include "lathe/nn/moe/router_statistics.h"
 #include "lathe/train/objective/answer_objective.h"
@@ -12,9 +13,10 @@
 namespace lathe {
 
 struct AnswerModels {
-  Transformer* policy = nullptr;           // gets gradients
-  Transformer* critic = nullptr;           // and this, too
-  const Transformer* reference = nullptr;  // these do not
+  Transformer* policy = nullptr;                // gets gradients
+  std::shared_ptr<const Adapter> adapter = {};  // gets them instead, and acts on it
+  Transformer* critic = nullptr;                // and this, too
+  const Transformer* reference = nullptr;       // these do not
   const Transformer* teacher = nullptr;
 };
 
@@ -60,10 +62,13 @@ class AnswerStep {
   struct Prepared;
   AnswerBatchOptions batch_options() const;
   std::vector<Prepared> prepare(const std::vector<std::vector<const Example*>>& micro_batches);
-  std::vector<double> log_probs(const Transformer& model, const AnswerBatch& batch) const;
+  std::unique_ptr<AppliedAdapters> acting(const Rng& rng) const;
+  std::vector<double> log_probs(const Transformer& model, const Adapters* adapters,
+                                const AnswerBatch& batch) const;
   std::vector<double> reference_of(const AnswerBatch& batch);
   void add_advantages(std::vector<Prepared>& all) const;
-  std::vector<double> crossed_sums(const Transformer& model, const AnswerBatch& batch) const;
+  std::vector<double> crossed_sums(const Transformer& model, const Adapters* adapters,
+                                   const AnswerBatch& batch) const;
   void add_crossed(const AnswerBatch& batch, LossInput& in) const;
   void run_tokens(const Prepared& micro, const AnswerStepSettings& settings, const Rng& dropout,
                   AnswerStepResult& result, ParameterGradients* policy, ParameterGradients* critic);

@@ -26,12 +26,13 @@ class AnswerTask : public Task {
       : recipe_(setting.recipe),
         log_(setting.callbacks.log),
         objective_(make_answer_objective(recipe_.objective, recipe_.model)),
-        model_(make_training_model(recipe_, log_)),
+        policy_(recipe_, log_),
         others_(recipe_, log_),
-        step_(*objective_, others_.with(*model_)),
+        step_(*objective_, others_.with(policy_)),
         data_(recipe_, read_examples(recipe_.data.train,
                                      example_options(recipe_, objective_->needs().kind), log_)),
-        flops_per_token_(model_cost(*model_, {.seq_len = recipe_.train.seq_len}).training_flops) {
+        flops_per_token_(
+            model_cost(policy_.model(), {.seq_len = recipe_.train.seq_len}).training_flops) {
     step_.keep_reference();
     for (const std::string& text : recipe_.data.valid) {
       NamedShard file = parse_named_shard(text);
@@ -42,7 +43,8 @@ class AnswerTask : public Task {
     }
   }
 
-  Transformer& model() override { return *model_; }
+  Transformer& model() override { return policy_.model(); }
+  Trained trained() override { return policy_.trained(); }
 
   TaskStep gradients(int64_t step, ParameterGradients& gradients,
                      const StopCheck& stop_if_asked) override {
@@ -57,6 +59,7 @@ class AnswerTask : public Task {
                                                .before_each = stop_if_asked},
                                               &gradients, nullptr);
     routers_ = result.routers;
+    gradients_ = &gradients;
     TaskStep taken{.loss = result.loss};
     for (const auto& micro : result.micro_batches)
       taken.tokens += micro.batch.inputs.rows.tokens() +
@@ -65,7 +68,23 @@ class AnswerTask : public Task {
     taken.numbers = numbers_of(result);
     return taken;
   }
-  void after_update(const StepInfo&) override { update_router_biases(routers_); }
+  void after_update(const StepInfo& update, const TensorOf& masters) override {
+    update_router_biases(routers_);
+    policy_.after_update(update, *gradients_, masters);
+  }
+
+  std::string_view result_name() const override { return policy_.adapter() ? "adapter" : "model"; }
+  void write_result(const std::filesystem::path& folder, const TensorOf& values,
+                    const ModelFiles& files) override {
+    if (!policy_.adapter()) return Task::write_result(folder, values, files);
+    policy_.write_adapter(folder, values);
+  }
+  ModelFiles files(const Recipe& recipe) override {
+    return policy_.adapter() ? ModelFiles() : Task::files(recipe);
+  }
+  nlohmann::ordered_json state() const override { return policy_.state(); }
+  void restore(const nlohmann::ordered_json& state) override { policy_.restore(state); }
+  void for_each_state(const StateFn& f) const override { policy_.for_each_state(f); }
 
   bool evaluates() const override { return !validation_.empty(); }
   TaskEvaluation evaluate(int64_t, const StopCheck& stop_if_asked) override {
@@ -116,13 +135,15 @@ class AnswerTask : public Task {
   const Recipe recipe_;
   const Log log_;
   const std::unique_ptr<AnswerObjective> objective_;
-  const std::unique_ptr<Transformer> model_;
+  Policy policy_;
   const OtherModels others_;
   AnswerStep step_;
   const AnswerData data_;
   std::vector<Validation> validation_;
   const double flops_per_token_;
-  RouterStatistics routers_;  // of the last step
+  // Of the last step.
+  RouterStatistics routers_;
+  ParameterGradients* gradients_ = nullptr;
 };
 
 }  // namespace
@@ -134,6 +155,10 @@ OtherModels::OtherModels(const Recipe& recipe, const Log& log) {
         !path.empty(), ErrorKind::kConfig, "objective." + what,
         "the model starts from random weights, so there is none to stay near; set it to a folder, or "
         "model.from");
+    if (what == "reference" && folder.empty() && recipe.adapter) {
+      reference_is_base_ = true;  // which does not change
+      continue;
+    }
     std::unique_ptr<Transformer>& model = what == "teacher"  ? teacher_
                                           : what == "critic" ? critic_
                                                              : reference_;
@@ -147,10 +172,11 @@ OtherModels::OtherModels(const Recipe& recipe, const Log& log) {
   }
 }
 
-AnswerModels OtherModels::with(Transformer& policy) const {
-  return {.policy = &policy,
+AnswerModels OtherModels::with(Policy& policy) const {
+  return {.policy = &policy.model(),
+          .adapter = policy.adapter(),
           .critic = critic_.get(),
-          .reference = reference_.get(),
+          .reference = reference_is_base_ ? &policy.model() : reference_.get(),
           .teacher = teacher_.get()};
 }
 

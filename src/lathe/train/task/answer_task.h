@@ -5,6 +5,7 @@
 
 #include "lathe/train/answers/answer_step.h"
 #include "lathe/train/task.h"
+#include "lathe/train/task/policy.h"
 
 namespace lathe {
 
@@ -16,10 +17,11 @@ class OtherModels {
   OtherModels(const Recipe& recipe, const Log& log);
 
   // With `policy`, which outlives the result.
-  AnswerModels with(Transformer& policy) const;
+  AnswerModels with(Policy& policy) const;
 
  private:
   std::unique_ptr<Transformer> reference_, teacher_, critic_;
+  bool reference_is_base_ = false;  // of the policy's adapter
 };
 
 }  // namespace lathe

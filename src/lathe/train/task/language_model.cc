@@ -31,7 +31,9 @@ class LanguageModel : public Task {
   Transformer& model() override { return *model_; }
   TaskStep gradients(int64_t step, ParameterGradients& gradients,
                      const StopCheck& stop_if_asked) override;
-  void after_update(const StepInfo&) override { update_router_biases(sums_.routers); }
+  void after_update(const StepInfo&, const TensorOf&) override {
+    update_router_biases(sums_.routers);
+  }
   bool evaluates() const override { return data_.has_validation(); }
   TaskEvaluation evaluate(int64_t, const StopCheck& stop_if_asked) override {
     return data_.evaluate(*model_, stop_if_asked);

@@ -45,11 +45,13 @@ class RolloutTask : public Task {
  public:
   explicit RolloutTask(const TaskSetting& setting);
 
-  Transformer& model() override { return *model_; }
+  Transformer& model() override { return policy_.model(); }
+  Trained trained() override { return policy_.trained(); }
   TaskStep gradients(int64_t step, ParameterGradients& gradients,
                      const StopCheck& stop_if_asked) override;
-  void after_update(const StepInfo& update) override {
+  void after_update(const StepInfo& update, const TensorOf& masters) override {
     update_router_biases(routers_);
+    policy_.after_update(update, *gradients_, masters);
     if (critic_) critic_->update(update);
   }
 
@@ -60,7 +62,19 @@ class RolloutTask : public Task {
   void write(const std::filesystem::path& out) override {
     if (critic_) critic_->write(out / "critic");
   }
+  std::string_view result_name() const override { return policy_.adapter() ? "adapter" : "model"; }
+  void write_result(const std::filesystem::path& folder, const TensorOf& values,
+                    const ModelFiles& files) override {
+    if (!policy_.adapter()) return Task::write_result(folder, values, files);
+    policy_.write_adapter(folder, values);
+  }
+  ModelFiles files(const Recipe& recipe) override {
+    return policy_.adapter() ? ModelFiles() : Task::files(recipe);
+  }
+  nlohmann::ordered_json state() const override { return policy_.state(); }
+  void restore(const nlohmann::ordered_json& state) override { policy_.restore(state); }
   void for_each_state(const StateFn& f) const override {
+    policy_.for_each_state(f);
     if (critic_) critic_->for_each_state(f);
   }
   void record(int64_t step) override;
@@ -91,7 +105,7 @@ class RolloutTask : public Task {
   const Log log_;
   const std::unique_ptr<AnswerObjective> objective_;
   const RolloutConfig& draws_;
-  const std::unique_ptr<Transformer> model_;
+  Policy policy_;
   const OtherModels others_;
   std::unique_ptr<TrainedCritic> critic_;  // of objectives with values
   AnswerStep step_;
@@ -104,6 +118,7 @@ class RolloutTask : public Task {
   std::vector<Rollout> rollouts_;
   int64_t failures_ = 0;
   RouterStatistics routers_;
+  ParameterGradients* gradients_ = nullptr;
 };
 
 RolloutTask::RolloutTask(const TaskSetting& setting)
@@ -111,17 +126,18 @@ RolloutTask::RolloutTask(const TaskSetting& setting)
       log_(setting.callbacks.log),
       objective_(make_answer_objective(recipe_.objective, recipe_.model)),
       draws_(*objective_->rollouts()),
-      model_(make_training_model(recipe_, log_)),
+      policy_(recipe_, log_),
       others_(recipe_, log_),
       critic_(objective_->needs().values
-                  ? std::make_unique<TrainedCritic>(*others_.with(*model_).critic, recipe_)
+                  ? std::make_unique<TrainedCritic>(*others_.with(policy_).critic, recipe_)
                   : nullptr),
-      step_(*objective_, others_.with(*model_)),
+      step_(*objective_, others_.with(policy_)),
       prompts_(
           read_examples(recipe_.data.train, example_options(recipe_, ExampleKind::kPrompt), log_)),
       tokenizer_(load_tokenizer(recipe_.tokenizer().value())),
       rewards_(recipe_.reward, log_),
-      flops_per_token_(model_cost(*model_, {.seq_len = recipe_.train.seq_len}).training_flops) {}
+      flops_per_token_(
+          model_cost(policy_.model(), {.seq_len = recipe_.train.seq_len}).training_flops) {}
 
 std::vector<const Example*> RolloutTask::prompts_of(int64_t step) const {
   const int64_t each = rollouts_per_step() / draws_.num_generations;
@@ -143,7 +159,8 @@ void RolloutTask::draw(int64_t step, const StopCheck& stop_if_asked) {
                          .fork("rollouts")
                          .fork(static_cast<uint64_t>(step));
   const std::vector<const Example*> prompts = prompts_of(step);
-  auto drawn = sample_answers(*model_, prompts, draws_, stream, stop_if_asked);
+  auto drawn =
+      sample_answers(policy_.model(), policy_.for_engine(), prompts, draws_, stream, stop_if_asked);
   rollouts_.clear();
   for (size_t i = 0; i < prompts.size(); ++i)
     for (SampledAnswer& answer : drawn[i]) {
@@ -234,6 +251,7 @@ TaskStep RolloutTask::gradients(int64_t step, ParameterGradients& gradients,
                  .before_each = stop_if_asked},
                 &gradients, critic_ ? &critic_->fresh_gradients() : nullptr);
   routers_ = result.routers;
+  gradients_ = &gradients;
   take(result);
   TaskStep taken{.loss = result.loss};
   for (const auto& micro : result.micro_batches) taken.tokens += micro.batch.inputs.rows.tokens();

@@ -15,7 +15,9 @@ Recipe without_averages(Recipe recipe) {
 }  // namespace
 
 TrainedCritic::TrainedCritic(Transformer& model, const Recipe& recipe)
-    : model_(model), grad_clip_(recipe.optim.grad_clip), state_(all_of(model), without_averages(recipe)) {}
+    : model_(model),
+      grad_clip_(recipe.optim.grad_clip),
+      state_(all_of(model), without_averages(recipe)) {}
 
 ParameterGradients& TrainedCritic::fresh_gradients() {
   state_.gradients().clear();

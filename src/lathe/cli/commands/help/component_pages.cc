@@ -8,6 +8,8 @@
 #include "lathe/corpus/train_model.h"
 #include "lathe/infer/sampler/samplers.h"
 #include "lathe/kernels/activation/activations.h"
+#include "lathe/model/adapter/module_adapter.h"
+#include "lathe/model/adapter/prompt_encoder.h"
 #include "lathe/model/convert/conversion.h"
 #include "lathe/model/family.h"
 #include "lathe/model/model_recipe.h"
@@ -71,7 +73,9 @@ std::string model_tables() {
   Table preset("Presets", "`lathe inspect NAME`, `lathe bench train --preset NAME`",
                {"name", "what", "published", "source"});
   for (const Preset& p : presets()) preset.row({p.name, p.summary, p.published, p.source});
-  return family.text() + preset.text() + layers("Conversions", "lathe convert", conversions());
+  return family.text() + preset.text() + layers("Conversions", "lathe convert", conversions()) +
+         layers("Adapters of matrices", "peft_type", module_adapters()) +
+         layers("Adapters before the text", "peft_type", prompt_encoders());
 }
 
 // Bytes of state for each of the parameter's elements.

@@ -10,7 +10,7 @@ Command export_command() {
        .help = "Transformers can load the folder if it has the model's family; other models have "
                "model_type lathe.\n\n"
                "  lathe export runs/demo/model --out /tmp/mine --dtype bfloat16\n"},
-      run_export);
+      [](const ExportOptions& o, CommandContext& context) { return run_export(o, context); });
 }
 
 }  // namespace lathe

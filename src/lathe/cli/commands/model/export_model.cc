@@ -14,10 +14,12 @@
 namespace lathe {
 namespace {
 
-std::unique_ptr<Transformer> load(const ExportOptions& o, const Log& log) {
+std::unique_ptr<Transformer> load(const ExportOptions& o, const Log& log,
+                                  const std::optional<Combination>& combination) {
   auto model = load_model(o.model, {.dtype = DType::kF32, .log = log});
-  std::vector<std::shared_ptr<const LoraAdapter>> adapters;
-  for (const std::string& each : o.adapter) adapters.push_back(load_lora(each, *model, log));
+  std::vector<std::shared_ptr<const Adapter>> adapters;
+  for (const std::string& each : o.adapter) adapters.push_back(load_adapter(each, *model, log));
+  if (combination) adapters = {combine(adapters, *combination, *model)};
   return merge_adapters(std::move(model), adapters);
 }
 
@@ -41,17 +43,19 @@ void ExportOptions::visit(Visitor& v) {
   v.field("out", out, "folder to write", required());
   v.field(
       "adapter", adapter,
-      "folder of a LoRA adapter, as PEFT saves it, to make part of the weights; several add up");
+      "folder of an adapter, as PEFT saves it, to make part of the weights; several act one after "
+      "the other");
   v.choice("dtype", dtype, weight_type_names(), "type of the weights on disk");
   v.field("shard_mib", shard_mib, "largest size of one weight file, in MiB",
           between(1, kMostShardMib));
   v.field("overwrite", overwrite, "replace an existing folder if it is a model folder");
 }
 
-int run_export(const ExportOptions& o, CommandContext& context) {
+int run_export(const ExportOptions& o, CommandContext& context,
+               const std::optional<Combination>& combination) {
   AtomicDirectory folder = output_folder(o);
   const bool tied = read_model_config(o.model).tie_word_embeddings;
-  const auto model = load(o, context.log);
+  const auto model = load(o, context.log, combination);
   const bool untied = tied && !model->config().tie_word_embeddings;
   throw_if_interrupted();
   save_model(*model, folder.temporary(),

@@ -2,11 +2,13 @@
 // Face folder.
 #pragma once
 
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "lathe/cli/frame/command.h"
 #include "lathe/config/visit.h"
+#include "lathe/model/adapter/combine.h"
 
 namespace lathe {
 
@@ -19,6 +21,8 @@ struct ExportOptions {
   void visit(Visitor& v);
 };
 
-int run_export(const ExportOptions& options, CommandContext& context);
+// With `combination`, its adapters are combined into one first; else they act one after the other.
+int run_export(const ExportOptions& options, CommandContext& context,
+               const std::optional<Combination>& combination = {});
 
 }  // namespace lathe

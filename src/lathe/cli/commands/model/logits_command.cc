@@ -2,6 +2,7 @@
 // parameters have on disk.
 
 #include <algorithm>
+#include <array>
 #include <nlohmann/json.hpp>
 
 #include "lathe/base/strings.h"
@@ -18,6 +19,8 @@
 #include "lathe/model/nf4.h"
 #include "lathe/model/weight_map.h"
 #include "lathe/ops/cross_entropy.h"
+#include "lathe/ops/elementwise.h"
+#include "lathe/ops/rearrange.h"
 
 namespace lathe {
 namespace {
@@ -38,7 +41,9 @@ struct LogitsOptions {
             required());
     v.field("out", out, "safetensors file to write", required());
     v.field("loss", loss, "also write the mean cross entropy over the labels");
-    v.field("grads", grads, "also write grad.<name> for every parameter");
+    v.field("grads", grads,
+            "also write grad.<name> for every parameter, or, with --adapter, for every tensor that "
+            "the adapter trains");
     v.choice("device", device, {"cpu", "ref"},
              "ref: computes everything in scalar double precision");
     visit_weights(v, weights);
@@ -187,21 +192,45 @@ class OutputFile {
   std::vector<ArraySpan> arrays_;
 };
 
-// Nothing if no adapter is given.
-std::optional<RowAdapters> adapters_for(const LogitsOptions& o, Transformer& model,
-                                        const ModelInputs& inputs, const Log& log) {
-  const Adaptation what = o.adapters.load(model, log);
-  if (what.empty()) return std::nullopt;
-  return std::make_optional<RowAdapters>(
-      std::vector<Adaptation>(static_cast<size_t>(inputs.rows.sequences.count()), what),
-      inputs.rows.sequences, inputs.text ? &inputs.text->sequences : nullptr);
+// What the gradients are of: the adapters, if there are any, else the model.
+std::vector<const Parameter*> differentiated(const Transformer& model,
+                                             const AppliedModelAdapters& adapters) {
+  if (adapters.all.empty()) return model.parameters();
+  std::vector<const Parameter*> all;
+  for (const auto& adapter : adapters.all)
+    for (const Parameter* p : adapter->parameters())
+      if (p->trainable) all.push_back(p);
+  return all;
+}
+
+// A label that the last virtual token of an adapter predicts: the first of each text.
+Tensor first_labels(const Tensor& labels) {
+  Tensor first({labels.size(0)}, DType::kI32);
+  for (int64_t b = 0; b < labels.size(0); ++b)
+    first.data<int32_t>()[b] = std::max(labels.data<int32_t>()[b * labels.size(1)], -1);
+  return first;
+}
+
+// The mean over all labels, with what the adapters add.
+Var loss_of(const ModelPass& pass, const Var& hidden, const Tensor& labels, const Tensor& unmoved,
+            const AppliedModelAdapters& adapters, const Pass& settings) {
+  Var rows = hidden;
+  Tensor targets = labels.reshape({labels.numel()});
+  if (pass.before_first().defined()) {
+    const std::array both = {hidden, pass.before_first()};
+    rows = ops::join_rows(both);
+    Tensor all({targets.numel() + labels.size(0)}, DType::kI32);
+    all.narrow(0, 0, targets.numel()).copy_from(targets);
+    all.narrow(0, targets.numel(), labels.size(0)).copy_from(first_labels(unmoved));
+    targets = all;
+  }
+  const Var loss = ops::linear_cross_entropy(rows, pass.head(), targets);
+  const Var more = adapters.acting ? adapters.acting->regularization(settings) : Var();
+  return more.defined() ? ops::add(loss, more) : loss;
 }
 
 // Errors: kUsage for options that do not go together.
 std::unique_ptr<Transformer> load_for(const LogitsOptions& o, const Log& log) {
-  require(
-      !o.grads || !o.adapters.given(), ErrorKind::kUsage, "--grads",
-      "gradients through adapters are not computed; leave out --grads, --adapter or --steering");
   const Device device = o.device == "ref" ? Device::kRef : Device::kCpu;
   const DType dtype = device == Device::kRef ? DType::kF64 : DType::kF32;
   const bool rounds = o.quantization == "nf4";
@@ -226,13 +255,15 @@ int run_logits(const LogitsOptions& o, CommandContext& context) {
   const Body body = model->config().body_traits();
   const Input in = read_input(o.input, model->config());
   throw_if_interrupted();
+  const AppliedModelAdapters adapters = o.adapters.apply(*model, context.log);
   Pass settings;
+  settings.adapters = adapters.acting.get();
   Tape tape;
   ParameterGradients gradients;
   if (o.grads) {
     settings.tape = &tape;
     settings.gradients = &gradients;
-    for (const Parameter* p : model->parameters()) {
+    for (const Parameter* p : differentiated(*model, adapters)) {
       GradBuffer& gradient = gradients.add(*p);
       gradient.tensor.fill_zero();  // what nothing depends on is written, too
       gradient.written = true;
@@ -244,8 +275,6 @@ int run_logits(const LogitsOptions& o, CommandContext& context) {
                                    : decoder_ids_from(in.labels, model->config(), o.input);
   const ModelInputs inputs =
       body.encoder ? ModelInputs{Rows::of(ids), rows_of_input(in)} : ModelInputs{rows_of_input(in)};
-  const auto adapters = adapters_for(o, *model, inputs, context.log);
-  settings.adapters = adapters ? &*adapters : nullptr;
   ModelPass pass(*model, settings);
   const Var hidden = pass.hidden(inputs);
   throw_if_interrupted();
@@ -255,16 +284,19 @@ int run_logits(const LogitsOptions& o, CommandContext& context) {
   out.add("logits", logits.reshape({ids.size(0), ids.size(1), vocabulary}));
   Json summary = {{"logits", {ids.size(0), ids.size(1), vocabulary}}};
   if (o.loss || o.grads) {
-    const Var loss =
-        ops::linear_cross_entropy(hidden, pass.head(), labels_of(in, ids, body, o.input));
+    const Var loss = loss_of(pass, hidden, labels_of(in, ids, body, o.input),
+                             in.labels.defined() ? in.labels : ids, adapters, settings);
     out.add("loss", loss.value);
     summary["loss"] = loss.value.item();
     if (o.grads) tape.backward(loss);
   }
-  if (o.grads)
+  if (o.grads && adapters.all.empty())
     for (const DiskTensor& t : map_weights(*model, find_family(model->config().model_type)))
       out.add("grad." + t.name,
               t.gather([&](Parameter& p) -> const Tensor& { return gradients.find(p)->tensor; }));
+  if (o.grads && !adapters.all.empty())
+    for (const Parameter* p : differentiated(*model, adapters))
+      out.add("grad." + p->name, gradients.find(*p)->tensor);
   throw_if_interrupted();
   out.write(o.out);
   if (context.json) {

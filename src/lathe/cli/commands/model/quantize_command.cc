@@ -132,9 +132,9 @@ class Quantization {
   }
 
   std::unique_ptr<Transformer> adapted(std::unique_ptr<Transformer> model) {
-    std::vector<std::shared_ptr<const LoraAdapter>> adapters;
+    std::vector<std::shared_ptr<const Adapter>> adapters;
     for (const std::string& each : o_.adapter)
-      adapters.push_back(load_lora(each, *model, context_.log));
+      adapters.push_back(load_adapter(each, *model, context_.log));
     return merge_adapters(std::move(model), adapters);
   }
 

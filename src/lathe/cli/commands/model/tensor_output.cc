@@ -19,8 +19,8 @@ void TensorOutput::add_gradients(const std::string& prefix, Transformer& model,
         t.gather([&](Parameter& p) -> const Tensor& { return gradients.find(p)->tensor; }));
 }
 
-void add_all(Transformer& model, ParameterGradients& gradients) {
-  for (const Parameter* p : model.parameters()) {
+void add_all(const std::vector<Parameter*>& parameters, ParameterGradients& gradients) {
+  for (const Parameter* p : parameters) {
     GradBuffer& gradient = gradients.add(*p);
     gradient.tensor.fill_zero();
     gradient.written = true;

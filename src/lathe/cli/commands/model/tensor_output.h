@@ -23,7 +23,7 @@ class TensorOutput {
   std::vector<ArraySpan> arrays_;
 };
 
-// Buffers for every parameter of the model, at 0, so that what nothing depends on is written, too.
-void add_all(Transformer& model, ParameterGradients& gradients);
+// Buffers for all of them that can be trained, at 0, so that what nothing depends on is written, too.
+void add_all(const std::vector<Parameter*>& parameters, ParameterGradients& gradients);
 
 }  // namespace lathe

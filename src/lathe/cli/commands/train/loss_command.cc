@@ -21,11 +21,14 @@ struct LossOptions {
   std::string model;
   std::optional<std::string> out;
   bool grads = false;
+  std::optional<std::string> adapter;
 
   void visit(Visitor& v) {
     v.positional("model", model, "folder of a model, or a recipe (.toml or .json)");
     v.field("out", out, "safetensors file to write");
-    v.field("grads", grads, "with --out: also write grad.<name> for every parameter");
+    v.field("grads", grads,
+            "with --out: also write grad.<name> for every parameter, with an adapter for its own");
+    v.field("adapter", adapter, "folder of an adapter, as PEFT saves it");
   }
 };
 
@@ -33,6 +36,7 @@ Recipe recipe_of(const LossOptions& o, const CommandContext& context) {
   const bool is_recipe = o.model.ends_with(".toml") || o.model.ends_with(".json");
   Json tree = is_recipe ? load_recipe(o.model) : Json{{"model", {{"from", o.model}}}};
   tree["train"]["precision"] = "fp32";
+  if (o.adapter) tree["adapter"] = {{"from", *o.adapter}};
   for (const std::string& assignment : context.overrides) apply_override(tree, assignment);
   return read_recipe(tree);
 }
@@ -82,7 +86,8 @@ Tensor vector_of(const std::vector<double>& numbers) {
 }
 
 void write(const LossOptions& o, const AnswerStepResult& result, const Table& table,
-           const AnswerModels& models, ParameterGradients& policy, ParameterGradients& critic) {
+           const AnswerModels& models, const Trained& trained, ParameterGradients& policy,
+           ParameterGradients& critic) {
   const AnswerStepResult::Micro& micro = result.micro_batches[0];
   TensorOutput out;
   out.add("loss", Tensor::of<double>(std::vector<double>{result.loss}, {}));
@@ -90,7 +95,9 @@ void write(const LossOptions& o, const AnswerStepResult& result, const Table& ta
   if (!micro.scores.empty()) out.add("rewards", vector_of(micro.scores));
   if (!micro.advantages.empty()) out.add("advantages", table.of(micro.advantages));
   if (o.grads) {
-    out.add_gradients("grad.", *models.policy, policy);
+    for (const DiskTensor& t : trained.weights)
+      out.add("grad." + t.name,
+              t.gather([&](Parameter& p) -> const Tensor& { return policy.find(p)->tensor; }));
     if (models.critic != nullptr) out.add_gradients("grad.critic.", *models.critic, critic);
   }
   throw_if_interrupted();
@@ -119,20 +126,21 @@ int run_loss(const LossOptions& o, CommandContext& context) {
                                                               recipe.train.batch_size),
                                               context.log));
   throw_if_interrupted();
-  const auto policy = make_training_model(recipe, context.log);
+  Policy policy(recipe, context.log);
   const OtherModels others(recipe, context.log);
-  const AnswerModels models = others.with(*policy);
+  const AnswerModels models = others.with(policy);
+  const Trained trained = policy.trained();
   ParameterGradients gradients, of_critic;
   if (o.grads) {
-    add_all(*policy, gradients);
-    if (models.critic != nullptr) add_all(*models.critic, of_critic);
+    add_all(trained.parameters, gradients);
+    if (models.critic != nullptr) add_all(models.critic->parameters(), of_critic);
   }
   const AnswerStepResult result =
       AnswerStep(*objective, models)
           .run({data.packs(0, data.size())}, {.before_each = throw_if_interrupted},
                o.grads ? &gradients : nullptr, o.grads ? &of_critic : nullptr);
   const Table table(result.micro_batches[0].batch, data.all_packs());
-  if (o.out) write(o, result, table, models, gradients, of_critic);
+  if (o.out) write(o, result, table, models, trained, gradients, of_critic);
   const Json summary = summary_of(result, table, data.set());
   if (context.json) {
     context.print_json(summary);

@@ -1,0 +1,105 @@
+#include "lathe/train/task/policy.h"
+
+#include <nlohmann/json.hpp>
+
+#include "lathe/base/error.h"
+#include "lathe/model/load_model.h"
+
+namespace lathe {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+// The base of an adapter, which gets no master copies: in the type that passes read.
+std::unique_ptr<Transformer> load_base(const Recipe& recipe, const Log& log) {
+  require(recipe.from.has_value(), ErrorKind::kConfig, "adapter",
+          "an adapter acts on a model that exists; set model.from to its folder");
+  return load_model(
+      *recipe.from,
+      {.dtype = recipe.compute_dtype(), .device = recipe.compute_device(), .log = log});
+}
+
+// In f32 whatever the model computes in: its values become master copies.
+std::shared_ptr<Adapter> make_or_load(const AdapterSection& section, const Recipe& recipe,
+                                      Transformer& model, const Log& log) {
+  const DType activations = model.activations();
+  if (activations == DType::kBF16) model.set_activations(DType::kF32);
+  std::shared_ptr<Adapter> adapter =
+      section.from ? load_adapter(*section.from, model, log)
+                   : make_adapter(section.config, model,
+                                  Rng(static_cast<uint64_t>(recipe.train.seed)).fork("adapter"));
+  model.set_activations(activations);
+  if (!adapter->config().base_model_name_or_path)
+    adapter->config().base_model_name_or_path = recipe.from;
+  return adapter;
+}
+
+}  // namespace
+
+Policy::Policy(const Recipe& recipe, const Log& log) {
+  if (!recipe.adapter) {
+    model_ = make_training_model(recipe, log);
+    return;
+  }
+  model_ = load_base(recipe, log);
+  adapter_ = make_or_load(*recipe.adapter, recipe, *model_, log);
+  if (adapter_->config().peft_type == "ADALORA")
+    allocator_ = std::make_unique<RankAllocator>(*adapter_);
+}
+
+Trained Policy::trained() {
+  if (adapter_ == nullptr) return all_of(*model_);
+  Trained trained;
+  for (Parameter* p : adapter_->parameters()) {
+    trained.parameters.push_back(p);
+    trained.weights.push_back(whole_tensor(p->name, *p));
+  }
+  return trained;
+}
+
+std::shared_ptr<const LoraAdapter> Policy::for_engine() const {
+  return adapter_ == nullptr ? nullptr : low_rank_updates(*adapter_, "adapter.peft_type");
+}
+
+void Policy::after_update(const StepInfo& update, ParameterGradients& gradients,
+                          const TensorOf& masters) {
+  if (allocator_ == nullptr) return;
+  allocator_->update(update.step - 1, gradients, [&](Parameter& p, std::span<const int64_t> rows) {
+    for (const int64_t row : rows) {
+      p.value.tensor().narrow(0, row, 1).fill_zero();
+      masters(p).narrow(0, row, 1).fill_zero();
+    }
+  });
+}
+
+Json Policy::state() const {
+  if (allocator_ == nullptr || allocator_->state().empty()) return nullptr;
+  return {{"rank_pattern", adapter_->config().rank_pattern}};
+}
+
+void Policy::restore(const Json& state) {
+  if (state.is_null()) return;
+  adapter_->config().rank_pattern = state.at("rank_pattern").get<std::vector<std::string>>();
+  TensorsByName averages;
+  for (const Parameter* p : std::as_const(*adapter_).parameters())
+    for (const char* what : {"sensitivity.", "uncertainty."})
+      averages[what + p->name] = Tensor::zeros(p->shape, DType::kF64);
+  allocator_->restore(std::move(averages));
+}
+
+void Policy::for_each_state(const Task::StateFn& f) const {
+  if (allocator_ == nullptr) return;
+  for (const auto& [name, tensor] : allocator_->state()) f(name, tensor);
+}
+
+void Policy::write_adapter(const std::filesystem::path& folder, const TensorOf& values) {
+  std::vector<std::pair<Parameter*, Weight>> computed;
+  for (Parameter* p : adapter_->parameters()) {
+    computed.emplace_back(p, p->value);
+    p->value = values(*p);
+  }
+  save_adapter(*adapter_, *model_, folder);
+  for (auto& [p, value] : computed) p->value = std::move(value);
+}
+
+}  // namespace lathe

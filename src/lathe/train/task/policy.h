@@ -1,0 +1,44 @@
+// What a run over answers trains: a model, or an adapter on a model that stays as it is.
+#pragma once
+
+#include <filesystem>
+#include <memory>
+#include <nlohmann/json_fwd.hpp>
+
+#include "lathe/model/adapter/adapter.h"
+#include "lathe/model/adapter/lora_adapter.h"
+#include "lathe/model/adapter/rank_allocator.h"
+#include "lathe/train/task.h"
+
+namespace lathe {
+
+// Not thread-safe.
+class Policy {
+ public:
+  // Errors: those of loading, and of make_adapter() and load_adapter().
+  Policy(const Recipe& recipe, const Log& log);
+
+  Transformer& model() { return *model_; }
+  const std::shared_ptr<Adapter>& adapter() const {
+    return adapter_;
+  }  // nullptr: the model is trained
+  Trained trained();
+  // The adapter as the engine takes it; nullptr without one. Error kConfig for a kind that cannot be chosen
+  // per request.
+  std::shared_ptr<const LoraAdapter> for_engine() const;
+
+  // As in Task; `gradients` are those of the update.
+  void after_update(const StepInfo& update, ParameterGradients& gradients, const TensorOf& masters);
+  nlohmann::ordered_json state() const;
+  void restore(const nlohmann::ordered_json& state);
+  void for_each_state(const Task::StateFn& f) const;
+  // Writes the adapter's folder with these values.
+  void write_adapter(const std::filesystem::path& folder, const TensorOf& values);
+
+ private:
+  std::unique_ptr<Transformer> model_;
+  std::shared_ptr<Adapter> adapter_;
+  std::unique_ptr<RankAllocator> allocator_;  // of AdaLoRA
+};
+
+}  // namespace lathe
