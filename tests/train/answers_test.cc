@@ -92,6 +92,7 @@ INSTANTIATE_TEST_SUITE_P(, AnswersOf, ::testing::ValuesIn(answers_settings()),
 struct AdapterSetting {
   std::string name, objective, keys;
   std::string precision = "fp32";
+  bool four_bits = false;
 };
 std::ostream& operator<<(std::ostream& out, const AdapterSetting& s) { return out << s.name; }
 
@@ -102,6 +103,8 @@ std::vector<AdapterSetting> adapter_settings() {
   return {
       {"lora", "sft", lora},
       {"lora_bf16", "sft", lora, "bf16"},
+      {"qlora", "sft", lora, "bf16", true},
+      {"qlora_grpo", "grpo", lora, "fp32", true},
       {"lora_dpo", "dpo", lora},
       {"lora_grpo", "grpo", lora},
       {"dora", "sft",
@@ -127,6 +130,7 @@ class AdapterOf : public Answers, public ::testing::WithParamInterface<AdapterSe
 TEST_P(AdapterOf, LeavesTheBaseAloneAndResumesToTheSameBits) {
   Json tree = answers_tree({GetParam().objective, "decoder"}, "llama");
   tree["adapter"] = Json::parse(GetParam().keys);
+  if (GetParam().four_bits) tree["model"].update({{"quantization", "nf4"}, {"double_quant", true}});
   tree["train"]["precision"] = GetParam().precision;
   tree["optim"]["lr"] = 0.02;
   const Recipe r = read_recipe(tree);
@@ -160,6 +164,7 @@ TEST_P(AdapterOf, LearnsAndGoesOnFromItsFolder) {
   Json tree = answers_tree({"sft", "decoder"}, "llama");
   tree["adapter"] = Json::parse(GetParam().keys);
   if (tree["adapter"].contains("total_step")) tree["adapter"]["total_step"] = 40;
+  if (GetParam().four_bits) tree["model"]["quantization"] = "nf4";
   tree["train"]["precision"] = GetParam().precision;
   tree["train"]["steps"] = 40;
   tree["train"]["checkpoint_every"] = 0;
@@ -271,7 +276,7 @@ TEST_F(Answers, AVerifierThatNeverAnswersEndsTheRunInWords) {
 
 TEST_F(Answers, RefusesWhatCannotWork) {
   const auto refusal = [&](const char* objective, const char* patch) {
-    Json tree = answers_tree({objective, "decoder"});
+    Json tree = answers_tree({objective, "decoder"}, "llama");
     tree.merge_patch(Json::parse(patch));
     start_over();
     return error_text([&] { train(read_recipe(tree)); });
@@ -295,6 +300,15 @@ TEST_F(Answers, RefusesWhatCannotWork) {
   expect(refusal("dpo", R"({"objective": {"loss": "exo_pair"}})"),
          "[objective.label_smoothing] exo_pair takes its logarithm");
   expect(refusal("sft", R"({"objective": {"beta": 0.1}})"), "unknown key 'beta'");
+  expect(refusal("sft", R"({"model": {"quantization": "nf4"}})"),
+         "[model.quantization] weights in four bits cannot be trained; add a section [adapter]");
+  expect(refusal("sft", R"({"model": {"double_quant": true}})"), "[model.double_quant]");
+  expect(refusal("sft", R"({"adapter": {"peft_type": "LORRA"}})"), "LORA");
+  expect(refusal("sft", R"({"adapter": {"peft_type": "LORA", "target_modules": ["nowhere"]}})"),
+         "nowhere");
+  expect(refusal("sft", R"({"adapter": {"from": "/nowhere"}})"), "/nowhere");
+  expect(refusal("sft", R"({"adapter": {"peft_type": "ADALORA", "target_modules": ["q_proj"]}})"),
+         "[adapter.total_step] is not set");
 }
 
 }  // namespace

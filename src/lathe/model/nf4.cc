@@ -2,10 +2,12 @@
 
 #include <algorithm>
 #include <cmath>
+#include <map>
 
 #include "lathe/base/error.h"
 #include "lathe/base/parallel.h"
 #include "lathe/model/weight_map.h"
+#include "lathe/ops/nf4_matrix.h"
 #include "lathe/tensor/blocks/bitsandbytes.h"
 
 namespace lathe {
@@ -16,16 +18,43 @@ bool is_linear(const DiskTensor& place) {
   return p.rounds() && p.shape.rank() == 2 && !p.is_table && p.name != "head.weight";
 }
 
-void round_one(const DiskTensor& place, bool quantise_scales) {
+// The place's matrix, whose rows are outputs, whichever way they are stored.
+Tensor rows_of(const DiskTensor& place) {
   const Tensor stored = place.gather(value_of);
-  // Rows are outputs, whichever way they are stored.
   const Tensor rows =
       (place.transposed ? stored.transpose(0, 1) : stored).to(DType::kF32).to(Device::kCpu).clone();
   require(std::ranges::all_of(rows.span<float>(), [](float v) { return std::isfinite(v); }),
           ErrorKind::kData, place.name,
           "has an element that is not finite and cannot be quantised; mend the weights first");
+  return rows;
+}
+
+void round_one(const DiskTensor& place, bool quantise_scales) {
+  const Tensor rows = rows_of(place);
   round_to_nf4(rows.span<float>(), quantise_scales);
   place.scatter(place.transposed ? rows.transpose(0, 1) : rows, value_of);
+}
+
+// What will be a parameter's matrix.
+struct Packing {
+  std::vector<ops::Nf4Matrix::Row> rows;
+  std::vector<std::shared_ptr<const Nf4Numbers>> numbers;
+};
+
+void pack_one(const DiskTensor& place, const std::shared_ptr<const Nf4Numbers>& numbers,
+              std::map<Parameter*, Packing>& all) {
+  for (const WeightPiece& piece : place.pieces) {
+    Packing& packing = all[piece.parameter];
+    const int64_t columns = piece.parameter->shape[1];
+    packing.rows.resize(static_cast<size_t>(piece.parameter->shape[0]));
+    if (packing.numbers.empty() || packing.numbers.back() != numbers)
+      packing.numbers.push_back(numbers);
+    for (int64_t i = 0; i < piece.rows; ++i) {
+      const int64_t on_disk = piece.disk_first + i / piece.run() * piece.stride + i % piece.run();
+      packing.rows[static_cast<size_t>(piece.first_row + i)] = {
+          numbers.get(), static_cast<size_t>(on_disk * columns)};
+    }
+  }
 }
 
 }  // namespace
@@ -36,6 +65,23 @@ void round_to_nf4(Transformer& model, bool quantise_scales) {
     const DiskTensor& place = places[static_cast<size_t>(i)];
     if (is_linear(place)) round_one(place, quantise_scales);
   });
+}
+
+void pack_as_nf4(Transformer& model, bool quantise_scales) {
+  const std::vector<DiskTensor> places = map_weights(model);
+  std::vector<std::shared_ptr<const Nf4Numbers>> encoded(places.size());
+  parallel_dynamic(std::ssize(places), [&](int64_t i, int) {
+    const auto at = static_cast<size_t>(i);
+    if (is_linear(places[at]))
+      encoded[at] = std::make_shared<const Nf4Numbers>(
+          encode_nf4(rows_of(places[at]).span<float>(), quantise_scales));
+  });
+  std::map<Parameter*, Packing> all;
+  for (size_t i = 0; i < places.size(); ++i)
+    if (encoded[i] != nullptr) pack_one(places[i], encoded[i], all);
+  for (auto& [parameter, packing] : all)
+    parameter->value = Weight(std::make_shared<const ops::Nf4Matrix>(
+        parameter->shape[1], std::move(packing.rows), std::move(packing.numbers)));
 }
 
 }  // namespace lathe

@@ -11,5 +11,8 @@ namespace lathe {
 // precision, and tables are left as they are. With `quantise_scales` those of the blocks are rounded
 // too. The model has elements (no packed weights). Errors: kData for a weight that is not finite.
 void round_to_nf4(Transformer& model, bool quantise_scales);
+// The same, and the matrices stay in four bits (ops/nf4_matrix.h): a quarter of their memory in bf16. They
+// are constants then.
+void pack_as_nf4(Transformer& model, bool quantise_scales);
 
 }  // namespace lathe

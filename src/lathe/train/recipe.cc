@@ -29,20 +29,23 @@ const std::vector<std::string> kSections = {"model",   "data",   "train", "objec
 struct FromFolder {
   std::optional<std::string>& from;
   double &attention_dropout, &hidden_dropout;
+  BaseQuantisation& base;
 
   void visit(Visitor& v) {
     v.field("from", from, "folder of a model or of a checkpoint whose weights the run starts from",
             when_resumed(OnResume::kFree));
+    base.visit(v);
     visit_dropout(v, attention_dropout, hidden_dropout);
   }
 };
 
 // Dropout is a matter of training, so it may be set with `from`; everything else the folder
 // decides.
-ModelConfig model_from_folder(const std::string& folder, const Json& section) {
+ModelConfig model_from_folder(const std::string& folder, const Json& section,
+                              BaseQuantisation& base) {
   ModelConfig config = read_model_config(folder);
   std::optional<std::string> from;
-  FromFolder fields{from, config.attention_dropout, config.hidden_dropout};
+  FromFolder fields{from, config.attention_dropout, config.hidden_dropout, base};
   std::vector<std::string> known;
   for (const FieldInfo& field : describe(fields)) known.push_back(field.key);
   for (const auto& [key, value] : section.items())
@@ -130,6 +133,12 @@ void check_adapter(const Recipe& r) {
 void check_together(const Recipe& r) {
   check_objective(r.objective, r.model, r.train.seq_len);
   if (r.adapter) check_adapter(r);
+  require(
+      r.adapter || r.base.quantization == "none", ErrorKind::kConfig, "model.quantization",
+      "weights in four bits cannot be trained; add a section [adapter], which is trained on top of them, or "
+      "leave the key out");
+  require(r.base.quantization != "none" || !r.base.double_quant, ErrorKind::kConfig,
+          "model.double_quant", "says how quantization = \"nf4\" rounds, which is not set");
   if (r.learns_answers()) {
     check_answers(r);
   } else {
@@ -194,6 +203,12 @@ void DataConfig::visit(Visitor& v) {
       "cut the beginning of the prompt");
   v.field("mask_history", mask_history,
           "conversations: only the last answer is trained on, not those before it");
+}
+
+void BaseQuantisation::visit(Visitor& v) {
+  v.choice("quantization", quantization, {"none", "nf4"},
+           "with an adapter: keep the linear layers but the head in four bits, as QLoRA does");
+  v.field("double_quant", double_quant, "nf4: quantise the scales of blocks, too");
 }
 
 void AdapterSection::visit(Visitor& v) {
@@ -266,7 +281,7 @@ void TrainConfig::visit(Visitor& v) {
 void Recipe::visit(Visitor& v) {
   v.on_resume(OnResume::kAnother);
   if (from) {
-    FromFolder section{from, model.attention_dropout, model.hidden_dropout};
+    FromFolder section{from, model.attention_dropout, model.hidden_dropout, base};
     v.group("model", section, "the model");
   } else {
     ModelSection section{model};
@@ -323,7 +338,7 @@ Recipe read_recipe(const Json& tree) {
     require(model["from"].is_string(), ErrorKind::kConfig, "model.from",
             "expected a folder, got {}", model["from"].dump());
     r.from = model["from"].get<std::string>();
-    r.model = model_from_folder(*r.from, model);
+    r.model = model_from_folder(*r.from, model, r.base);
   } else {
     r.model = model_config_from_recipe(model);
   }

@@ -62,6 +62,13 @@ struct TrainConfig {
   void visit(Visitor& v);
 };
 
+// Keys of [model] for the base of an adapter.
+struct BaseQuantisation {
+  std::string quantization = "none";
+  bool double_quant = false;
+  void visit(Visitor& v);
+};
+
 // The section [adapter]: the keys of adapter_config.json, or a folder to go on from.
 struct AdapterSection {
   std::optional<std::string> from;
@@ -71,6 +78,7 @@ struct AdapterSection {
 
 struct Recipe {
   std::optional<std::string> from;  // folder whose weights the run starts from
+  BaseQuantisation base;            // of the model below an adapter
   ModelConfig model;
   DataConfig data;
   TrainConfig train;

@@ -115,13 +115,19 @@ std::span<const float> dynamic_levels() {
   return levels;
 }
 
+namespace {
+
+float scale_at(const QuantisedScales& scales, size_t i) {
+  return scales.levels[scales.codes[i]] * scales.maxima[i / static_cast<size_t>(scales.block)] +
+         scales.offset;
+}
+
+}  // namespace
+
 std::vector<float> decode_scales(const QuantisedScales& scales) {
   std::vector<float> out;
   out.reserve(scales.codes.size());
-  for (size_t i = 0; i < scales.codes.size(); ++i)
-    out.push_back(scales.levels[scales.codes[i]] *
-                      scales.maxima[i / static_cast<size_t>(scales.block)] +
-                  scales.offset);
+  for (size_t i = 0; i < scales.codes.size(); ++i) out.push_back(scale_at(scales, i));
   return out;
 }
 
@@ -173,17 +179,46 @@ std::vector<std::byte> int8_blocks(std::span<const std::byte> codes,
   return out;
 }
 
-void round_to_nf4(std::span<float> elements, bool quantise_scales) {
-  const size_t parts = parts_of(elements.size(), kNf4Block);
-  std::vector<float> scales(parts);
-  for (size_t part = 0; part < parts; ++part)
-    scales[part] = largest_magnitude(part_of(elements, part, kNf4Block));
-  const std::vector<float> read = quantise_scales ? decode_scales(encode_scales(scales)) : scales;
-  for (size_t i = 0; i < elements.size(); ++i) {
-    const size_t part = i / static_cast<size_t>(kNf4Block);
-    const float of_scale = elements[i] * (1 / std::max(scales[part], kSmallest));
-    elements[i] = kNf4[nearest_level(kNf4, std::clamp(of_scale, -1.0f, 1.0f))] * read[part];
+size_t Nf4Numbers::bytes() const {
+  return codes.size() + sizeof(float) * (scales.size() + quantised_scales.maxima.size()) +
+         quantised_scales.codes.size();
+}
+
+void Nf4Numbers::decode(size_t first, std::span<float> out) const {
+  constexpr auto kBlock = static_cast<size_t>(kNf4Block);
+  for (size_t i = 0; i < out.size();) {
+    const size_t block = (first + i) / kBlock;
+    const float scale = scales.empty() ? scale_at(quantised_scales, block) : scales[block];
+    const size_t end = std::min(out.size(), (block + 1) * kBlock - first);
+    for (; i < end; ++i) {
+      const size_t at = first + i;
+      const uint8_t two = codes[at / 2];
+      out[i] = kNf4[at % 2 == 0 ? two >> 4 : two & 15] * scale;
+    }
   }
+}
+
+Nf4Numbers encode_nf4(std::span<const float> elements, bool quantise_scales) {
+  Nf4Numbers out;
+  out.count = elements.size();
+  out.codes.resize((elements.size() + 1) / 2);
+  const size_t parts = parts_of(elements.size(), kNf4Block);
+  for (size_t part = 0; part < parts; ++part)
+    out.scales.push_back(largest_magnitude(part_of(elements, part, kNf4Block)));
+  for (size_t i = 0; i < elements.size(); ++i) {
+    const float scale = out.scales[i / static_cast<size_t>(kNf4Block)];
+    const float of_scale = elements[i] * (1 / std::max(scale, kSmallest));
+    const auto code = static_cast<uint8_t>(nearest_level(kNf4, std::clamp(of_scale, -1.0f, 1.0f)));
+    out.codes[i / 2] |= static_cast<uint8_t>(i % 2 == 0 ? code << 4 : code);
+  }
+  if (!quantise_scales) return out;
+  out.quantised_scales = encode_scales(out.scales);
+  out.scales.clear();
+  return out;
+}
+
+void round_to_nf4(std::span<float> elements, bool quantise_scales) {
+  encode_nf4(elements, quantise_scales).decode(0, elements);
 }
 
 namespace blocks {

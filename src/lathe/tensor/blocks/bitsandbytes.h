@@ -43,8 +43,21 @@ std::vector<std::byte> four_bit_blocks(std::span<const std::byte> codes,
 // blocks; scales has one for each row.
 std::vector<std::byte> int8_blocks(std::span<const std::byte> codes, std::span<const float> scales);
 
-// The finite elements rounded to NF4 in blocks of 64; scales stay f32, or are quantised too
-// ("double quantisation"). Between two levels the nearer is taken, the lower in the middle.
+// Numbers in NF4, in blocks of 64: two codes in each byte, that of the first element in the high half, and
+// a scale for each block, as f32 or quantised too ("double quantisation").
+struct Nf4Numbers {
+  size_t count = 0;
+  std::vector<uint8_t> codes;
+  std::vector<float> scales;  // of the blocks; empty where they are quantised
+  QuantisedScales quantised_scales;
+
+  size_t bytes() const;
+  // The elements [first, first + out.size()).
+  void decode(size_t first, std::span<float> out) const;
+};
+// Of finite elements. Between two levels the nearer is taken, the lower in the middle.
+Nf4Numbers encode_nf4(std::span<const float> elements, bool quantise_scales);
+// Each element as decode() gives it back.
 void round_to_nf4(std::span<float> elements, bool quantise_scales);
 
 }  // namespace lathe

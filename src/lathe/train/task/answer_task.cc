@@ -2,7 +2,6 @@
 
 #include "lathe/base/error.h"
 #include "lathe/model/load_model.h"
-#include "lathe/model/summary.h"
 #include "lathe/train/task/answer_data.h"
 #include "lathe/train/task/rollout_task.h"
 #include "lathe/train/validation.h"
@@ -31,8 +30,7 @@ class AnswerTask : public Task {
         step_(*objective_, others_.with(policy_)),
         data_(recipe_, read_examples(recipe_.data.train,
                                      example_options(recipe_, objective_->needs().kind), log_)),
-        flops_per_token_(
-            model_cost(policy_.model(), {.seq_len = recipe_.train.seq_len}).training_flops) {
+        flops_per_token_(policy_.flops_per_token(recipe_.train.seq_len)) {
     step_.keep_reference();
     for (const std::string& text : recipe_.data.valid) {
       NamedShard file = parse_named_shard(text);

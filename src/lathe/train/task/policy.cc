@@ -4,6 +4,8 @@
 
 #include "lathe/base/error.h"
 #include "lathe/model/load_model.h"
+#include "lathe/model/nf4.h"
+#include "lathe/model/summary.h"
 
 namespace lathe {
 namespace {
@@ -14,9 +16,11 @@ using Json = nlohmann::ordered_json;
 std::unique_ptr<Transformer> load_base(const Recipe& recipe, const Log& log) {
   require(recipe.from.has_value(), ErrorKind::kConfig, "adapter",
           "an adapter acts on a model that exists; set model.from to its folder");
-  return load_model(
+  auto model = load_model(
       *recipe.from,
       {.dtype = recipe.compute_dtype(), .device = recipe.compute_device(), .log = log});
+  if (recipe.base.quantization == "nf4") pack_as_nf4(*model, recipe.base.double_quant);
+  return model;
 }
 
 // In f32 whatever the model computes in: its values become master copies.
@@ -55,6 +59,12 @@ Trained Policy::trained() {
     trained.weights.push_back(whole_tensor(p->name, *p));
   }
   return trained;
+}
+
+// Below an adapter the gradients of activations are computed, and none of weights: two thirds.
+double Policy::flops_per_token(int64_t seq_len) {
+  const double all = model_cost(*model_, {.seq_len = seq_len}).training_flops;
+  return adapter_ == nullptr ? all : all * 2 / 3;
 }
 
 std::shared_ptr<const LoraAdapter> Policy::for_engine() const {

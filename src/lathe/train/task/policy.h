@@ -23,6 +23,8 @@ class Policy {
     return adapter_;
   }  // nullptr: the model is trained
   Trained trained();
+  // Forward and backward.
+  double flops_per_token(int64_t seq_len);
   // The adapter as the engine takes it; nullptr without one. Error kConfig for a kind that cannot be chosen
   // per request.
   std::shared_ptr<const LoraAdapter> for_engine() const;

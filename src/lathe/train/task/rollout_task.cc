@@ -7,7 +7,6 @@
 
 #include "lathe/base/error.h"
 #include "lathe/config/json_text.h"
-#include "lathe/model/summary.h"
 #include "lathe/text/tokenizer.h"
 #include "lathe/train/objective/rollout_config.h"
 #include "lathe/train/reward/rewards.h"
@@ -136,8 +135,7 @@ RolloutTask::RolloutTask(const TaskSetting& setting)
           read_examples(recipe_.data.train, example_options(recipe_, ExampleKind::kPrompt), log_)),
       tokenizer_(load_tokenizer(recipe_.tokenizer().value())),
       rewards_(recipe_.reward, log_),
-      flops_per_token_(
-          model_cost(policy_.model(), {.seq_len = recipe_.train.seq_len}).training_flops) {}
+      flops_per_token_(policy_.flops_per_token(recipe_.train.seq_len)) {}
 
 std::vector<const Example*> RolloutTask::prompts_of(int64_t step) const {
   const int64_t each = rollouts_per_step() / draws_.num_generations;

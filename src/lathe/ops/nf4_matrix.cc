@@ -1,0 +1,87 @@
+#include "lathe/ops/nf4_matrix.h"
+
+#include <algorithm>
+
+#include "lathe/base/parallel.h"
+#include "lathe/ops/common.h"
+
+namespace lathe::ops {
+namespace {
+
+constexpr int64_t kDecodedRows = 256;  // at a time: few enough for the cache
+
+// f(first, count) for the rows of a matrix.
+template <class F>
+void for_each_part(int64_t rows, F&& f) {
+  for (int64_t first = 0; first < rows; first += kDecodedRows)
+    f(first, std::min(kDecodedRows, rows - first));
+}
+
+// Elements [first, first + count) of a vector, if there is one.
+TensorView part_of(TensorView vector, int64_t first, int64_t count) {
+  if (!vector) return vector;
+  vector.data = vector.as<std::byte>() +
+                first * vector.stride[0] * static_cast<int64_t>(size_of(vector.dtype));
+  vector.shape[0] = count;
+  return vector;
+}
+
+}  // namespace
+
+size_t Nf4Matrix::bytes() const {
+  size_t bytes = 0;
+  for (const auto& numbers : numbers_) bytes += numbers->bytes();
+  return bytes;
+}
+
+Tensor Nf4Matrix::dense_rows(int64_t first, int64_t count, DType dtype) const {
+  const Tensor out({count, columns_}, DType::kF32);
+  parallel_for(count, 4, [&](int64_t i) {
+    const Row& row = rows_[static_cast<size_t>(first + i)];
+    row.numbers->decode(row.first,
+                        {out.data<float>() + i * columns_, static_cast<size_t>(columns_)});
+  });
+  return out.to(dtype);
+}
+
+Tensor Nf4Matrix::product(const Tensor& x, const TensorView& bias, DType out) const {
+  const Tensor y({x.size(0), std::ssize(rows_)}, out, x.device());
+  for_each_part(std::ssize(rows_), [&](int64_t first, int64_t count) {
+    const Tensor w = dense_rows(first, count, x.dtype()).to(x.device());
+    kernels_of(x).row_matmul(x, w.transpose(0, 1), part_of(bias, first, count),
+                             y.narrow(1, first, count), kernels::Write::kOverwrite);
+  });
+  return y;
+}
+
+Tensor Nf4Matrix::product_backward(const Tensor& dy) const {
+  const Tensor dx =
+      Tensor::zeros({dy.size(0), columns_}, accumulation_type(dy.dtype()), dy.device());
+  for_each_part(std::ssize(rows_), [&](int64_t first, int64_t count) {
+    const Tensor w = dense_rows(first, count, dy.dtype()).to(dy.device());
+    kernels_of(dy).matmul(dy.narrow(1, first, count), w, {}, dx, kernels::Write::kAccumulate);
+  });
+  return dx.to(dy.dtype());
+}
+
+Tensor Nf4Matrix::dense(DType dtype) const { return dense_rows(0, std::ssize(rows_), dtype); }
+
+Tensor Nf4Matrix::lookup(const Tensor& ids, DType dtype) const {
+  const Tensor out({ids.numel(), columns_}, DType::kF32);
+  for (int64_t i = 0; i < ids.numel(); ++i) {
+    const int32_t id = ids.data<int32_t>()[i];
+    require(id >= 0 && id < std::ssize(rows_), ErrorKind::kData, "embedding",
+            "id {} is outside the table of {} rows", id, rows_.size());
+    const Row& row = rows_[static_cast<size_t>(id)];
+    row.numbers->decode(row.first,
+                        {out.data<float>() + i * columns_, static_cast<size_t>(columns_)});
+  }
+  return out.to(dtype);
+}
+
+std::shared_ptr<const PackedMatrix> Nf4Matrix::rows(int64_t first, int64_t count) const {
+  return std::make_shared<Nf4Matrix>(
+      columns_, std::vector<Row>(rows_.begin() + first, rows_.begin() + first + count), numbers_);
+}
+
+}  // namespace lathe::ops
