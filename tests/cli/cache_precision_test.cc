@@ -60,6 +60,10 @@ TEST_F(CachePrecision, BenchmarksSayWhichAndItsBytes) {
       run_lathe({"bench", "batch", model, "--sequences", "2", "--prompt-tokens", "4",
                  "--new-tokens", "3", "--cache-precision", "int8"});
   EXPECT_NE(batch.out.find("layers as int8"), std::string::npos) << batch.out << batch.err;
+  // A model with two groups of layers, of the encoder's text and of its own.
+  const CommandResult t5 = run_lathe(
+      {"bench", "decode", golden("t5").string(), "--new-tokens", "4", "--cache-precision", "int8"});
+  EXPECT_NE(t5.out.find("cache int8: "), std::string::npos) << t5.out << t5.err;
 }
 
 TEST_F(CachePrecision, BenchCacheComparesTheTwoCaches) {

@@ -88,12 +88,10 @@ CachePlan plan_cache(const std::vector<CacheGroup>& groups, const EngineOptions&
 }
 
 CacheKept cache_kept(const Transformer& model, std::optional<DType> cache_precision) {
-  CacheKept all;
-  for (const CacheGroup& group : groups_of(model, {.cache_precision = cache_precision})) {
-    all.types += (all.types.empty() ? "" : "; ") + group.types();
-    all.bytes_per_token += group.bytes_per_token();
-  }
-  return all;
+  CacheGroup all;
+  for (const CacheGroup& group : groups_of(model, {.cache_precision = cache_precision}))
+    all.layers.insert(all.layers.end(), group.layers.begin(), group.layers.end());
+  return {.types = all.types(), .bytes_per_token = all.bytes_per_token()};
 }
 
 PagedCache make_cache(const Transformer& model, const EngineOptions& options) {

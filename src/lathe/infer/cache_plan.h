@@ -51,7 +51,7 @@ std::string why_not_streamed(const Transformer& model);
 CachePlan plan_cache(const std::vector<CacheGroup>& groups, const EngineOptions& options);
 // How a cache of the model keeps what it keeps of a token, in all layers.
 struct CacheKept {
-  std::string types;  // "int8"; "int8; int8 and fp32" of two groups
+  std::string types;  // each once: "int8", "int8 and fp32"
   int64_t bytes_per_token = 0;
 };
 CacheKept cache_kept(const Transformer& model, std::optional<DType> cache_precision);
