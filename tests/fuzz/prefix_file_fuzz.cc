@@ -47,8 +47,10 @@ std::vector<Seed> seeds() {
   cache.insert(first->link, std::vector<int32_t>{3, 4}, {true, false});
   for (size_t g = 0; g < cache.groups(); ++g)
     for (int32_t block = 0; block < cache.pool(g).size(); ++block)
-      for (const auto rows : cache.rows_of(g, block))
+      for (size_t store = 0; store < cache.stores(g); ++store) {
+        const auto rows = cache.rows_of(g, store, block);
         std::memset(rows.data(), 1 + block, rows.size());
+      }
   const TempFolder folder;
   save_prefixes(cache, "identity", folder / "two");
   return {{"two", content_of(folder / "two")}};
