@@ -9,12 +9,14 @@ namespace {
 
 constexpr int64_t kVocabulary = 50;
 
-// Two layers of different reach, without a model.
+// Two layers of different reach and type, without a model.
 PagedCache small_cache() {
   std::vector<CacheGroup> groups;
   for (const int64_t reach : {CacheLayer::kAll, int64_t{3}}) {
     const CacheLayer layer{.index = std::ssize(groups), .reach = reach};
-    groups.push_back({layer.kind, reach, {{layer, Shape{1, 2}, Shape{1, 3}, true, DType::kF32}}});
+    CachedRows rows{layer, Shape{1, 2}, Shape{1, 3}, true, DType::kF32};
+    if (reach != CacheLayer::kAll) rows.kept_as = DType::kI8;
+    groups.push_back({.kind = layer.kind, .reach = reach, .layers = {rows}});
   }
   return PagedCache(std::move(groups), {.block_size = 2, .blocks = {4, 4}});
 }
