@@ -344,7 +344,7 @@ TEST_P(EveryKind, IsWhatItIsAloneWithACacheInASmallerType) {
       return std::ranges::any_of(group.layers, &CachedRows::are_keys_and_values);
     });
     if (!any) {
-      EXPECT_NE(error_text([&] {
+      EXPECT_NE(error_text([&, kept = kept] {
                   Engine(*m, {.cache_precision = kept});
                 }).find("no layer of this model keeps keys and values"),
                 std::string::npos);
