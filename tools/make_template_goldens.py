@@ -201,6 +201,16 @@ plain text {{ n }} and {# no #}comment
 {{ d.update({}) }}
 {{ d.pop("a") }}
 {{ l.append is defined }}{{ s.__class__ is defined }}
+{% set _ = l.append(4) %}{{ l }}
+{% do l.append(4) %}
+{% set l = l + [4] %}{{ l }} {{ l.append is callable }}
+{{ l|map("string")|tojson }}
+{{ d.items()|tojson }}
+{{ range(3)|tojson }}
+{{ l|map("string")|list|tojson }} {{ (d|items|list)[1]|tojson }} {{ d|dictsort|tojson }}
+{{ "[1]"|from_json }}
+{{ "[1]"|fromjson }}
+{{ from_json("[1]") }}
 {{ s.__class__.__mro__ }}
 {{ l.index(2) }} {{ l.count(1) }} {{ (1, 1).count(1) }} {{ d.copy() == d }} {{ l.copy() }}
 {{ l.index(9) }}

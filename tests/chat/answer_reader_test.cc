@@ -68,6 +68,27 @@ TEST(ThinkingTags, AreFoundFromTheTemplateOrTheVocabulary) {
   EXPECT_FALSE(of("{{ raise_exception('no') }}"));
 }
 
+// <|channel|>analysis<|message|> … <|end|>, as gpt-oss thinks, and a line break before the tag.
+TEST(ThinkingTags, AreOneTokenEach) {
+  const auto of = [](const std::string& opening, const std::string& prompt) {
+    return thinking_tags(
+        ChatTemplate("{%- for m in messages %}<role>{{ m.role }}:{% if m.reasoning_content %}" +
+                         opening +
+                         "{{ m.reasoning_content }}</think>{% endif %}{{ m.content }}<end>"
+                         "{% endfor %}{% if add_generation_prompt %}<role>assistant:" +
+                         prompt + "{% endif %}",
+                     "t", Json::object()),
+        tool_tokenizer());
+  };
+  EXPECT_FALSE(of("<|call|>analysis<|sep|>", ""));
+  EXPECT_FALSE(of(" of itself<think>", ""));
+  ASSERT_TRUE(of("<|call|>analysis<|sep|>", "<|call|>analysis<|sep|>"));
+  EXPECT_EQ(of("<|call|>analysis<|sep|>", "<|call|>analysis<|sep|>")->open, id_of("<|sep|>"));
+  EXPECT_TRUE(of("<think>\n", "")->at_once);
+  EXPECT_TRUE(of("<think>\n", "<think>")->at_once);
+  EXPECT_FALSE(of("{{ '\n' }}<think>", "")->at_once);
+}
+
 TEST(ThinkingTags, SeeWhetherThePromptOpensAThought) {
   const auto opened = [](std::string_view prompt) {
     return tags().in(tool_tokenizer().encode(prompt), 5).opened;

@@ -128,6 +128,25 @@ TEST_F(Chat, SearchesContrastively) {
   EXPECT_GT(again.cached_tokens, 0);
 }
 
+// As GLM-4.6 does. The thought is still told from the answer.
+TEST_F(Chat, RefusesABudgetForThoughtsThatBeginWithBlanks) {
+  const ChatTemplate blanks(
+      "{%- for m in messages %}<role>{{ m.role }}:{% if m.reasoning_content %}{{ '\n' }}<think>"
+      "{{ m.reasoning_content }}</think>{% endif %}{{ m.content }}<end>{% endfor %}"
+      "{% if add_generation_prompt %}<role>assistant:{% endif %}",
+      "t", Json::object());
+  const auto open = [&](ChatAbilities abilities) {
+    const ChatSession session(*model_, tool_tokenizer(), blanks, config_, {.context = 500}, {}, {},
+                              std::move(abilities));
+  };
+  EXPECT_EQ(error_text([&] { open({}); }), "no error");
+  EXPECT_EQ(
+      error_text([&] { open({.thinking_budget = 3}); }),
+      "[thinking_budget] the chat template writes blanks before the tag that begins a thought, "
+      "and only a thought that begins with its tag can be bounded; leave it out, or give "
+      "another --chat-template");
+}
+
 TEST_F(Chat, RefusesWhatTheTemplateDoesNotHave) {
   const ChatTemplate plain("{{ messages[-1].content }}", "t", Json::object());
   const auto open = [&](ChatAbilities abilities) {
@@ -135,7 +154,10 @@ TEST_F(Chat, RefusesWhatTheTemplateDoesNotHave) {
                 std::move(abilities));
   };
   EXPECT_NO_THROW(open({}));
-  EXPECT_THROW(open({.thinking_budget = 3}), Error);
+  EXPECT_TRUE(
+      error_text([&] { open({.thinking_budget = 3}); })
+          .starts_with("[thinking_budget] the chat template and the vocabulary have no tags, of "
+                       "one token each"));
   EXPECT_THROW(open({.tools = weather_tools()}), Error);
 }
 

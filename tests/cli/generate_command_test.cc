@@ -206,6 +206,39 @@ TEST_F(GenerateCommand, StreamsBeyondThePositions) {
   refused(llama, {"--stream-window", "6", "--context-shift", "12"}, "use one of them");
 }
 
+// What the refusal of a stream advises, word by word.
+TEST_F(GenerateCommand, AContextIsShiftedWhereATextCannotBeStreamed) {
+  const auto with = [](std::vector<std::string> options) {
+    options.insert(options.end(), {"--max-new-tokens", "40", "--ignore-eos"});
+    return options;
+  };
+  const CommandResult refused = generate(model("gpt2"), "[1, 2]", with({"--stream-window", "6"}));
+  EXPECT_NE(refused.err.find("shorten the prompt to N tokens, at most 16, and use lathe generate "
+                             "--context-shift N"),
+            std::string::npos)
+      << refused.err;
+  const std::string longest = "[1, 2, 3, 4, 5, 6, 7, 8, 1, 2, 3, 4, 5, 6, 7, 8]";
+  const CommandResult shifted =
+      generate(model("gpt2"), longest.c_str(), with({"--context-shift", "16"}));
+  EXPECT_EQ(ids_of(shifted).size(), 40u) << shifted.err;
+  const std::string longer = "[1, " + longest.substr(1);
+  EXPECT_NE(generate(model("gpt2"), longer.c_str(), with({"--context-shift", "16"}))
+                .err.find("shorten it to at most 16"),
+            std::string::npos);
+  // One without a table of positions: N is the reader's choice, and the prompt's limit, too.
+  const std::string dynamic = "llama-dynamic";
+  EXPECT_NE(
+      generate(model(dynamic), longer.c_str(), with({"--stream-window", "6"}))
+          .err.find("shorten the prompt to N tokens and use lathe generate --context-shift N"),
+      std::string::npos);
+  EXPECT_NE(generate(model(dynamic), longer.c_str(), with({"--context-shift", "16"}))
+                .err.find("the prompt has 17 tokens, but the window has 16; shorten it"),
+            std::string::npos);
+  const CommandResult ended =
+      generate(model(dynamic), longest.c_str(), with({"--context-shift", "16"}));
+  EXPECT_EQ(ids_of(ended).size(), 40u) << ended.err;
+}
+
 TEST_F(GenerateCommand, ContrastiveSearchIsRefusedWithAdvice) {
   const auto refused = [&](const std::vector<std::string>& options, const std::string& why) {
     const CommandResult r = generate(model("llama"), "[1, 2]", options);

@@ -9,14 +9,14 @@ namespace {
 
 constexpr int64_t kVocabulary = 50;
 
-// Two layers of different reach, without a model.
+// Two layers of different reach and type, without a model.
 PagedCache small_cache() {
   std::vector<CacheGroup> groups;
   for (const int64_t reach : {CacheLayer::kAll, int64_t{3}}) {
     const CacheLayer layer{.index = std::ssize(groups), .reach = reach};
-    groups.push_back({.kind = layer.kind,
-                      .reach = reach,
-                      .layers = {{layer, Shape{1, 2}, Shape{1, 3}, true, DType::kF32}}});
+    CachedRows rows{layer, Shape{1, 2}, Shape{1, 3}, true, DType::kF32};
+    if (reach != CacheLayer::kAll) rows.kept_as = DType::kI8;
+    groups.push_back({.kind = layer.kind, .reach = reach, .layers = {rows}});
   }
   return PagedCache(std::move(groups), {.block_size = 2, .blocks = {4, 4}});
 }
@@ -49,8 +49,10 @@ std::vector<Seed> seeds() {
   cache.insert(first->link, std::vector<int32_t>{3, 4}, {true, false});
   for (size_t g = 0; g < cache.groups(); ++g)
     for (int32_t block = 0; block < cache.pool(g).size(); ++block)
-      for (const auto rows : cache.rows_of(g, block))
+      for (size_t store = 0; store < cache.stores(g); ++store) {
+        const auto rows = cache.rows_of(g, store, block);
         std::memset(rows.data(), 1 + block, rows.size());
+      }
   const TempFolder folder;
   save_prefixes(cache, "identity", folder / "two");
   return {{"two", content_of(folder / "two")}};

@@ -172,15 +172,10 @@ std::vector<BeamSearch::Hypothesis> beams_alone(const Transformer& model, const 
 
 Request beam_request(uint64_t seed) {
   const Rng draw(seed);
-  Request r;
-  for (uint64_t i = 0; i < 2 + draw.below(0, 7); ++i)
-    r.prompt.push_back(static_cast<int32_t>(draw.fork("ids").below(i, 11)));
+  Request r = request_to_search(seed);
   r.sampling.num_beams = 2 + static_cast<int64_t>(draw.below(1, 3));
-  r.sampling.max_new_tokens = 1 + static_cast<int64_t>(draw.below(2, 8));
   r.sampling.length_penalty = static_cast<double>(draw.below(3, 3));
   r.sampling.early_stopping = draw.below(4, 2) == 0;
-  r.sampling.repetition_penalty = draw.below(5, 2) == 0 ? 1.0 : 1.5;
-  r.sampling.eos_token_id = {5};
   r.choices = 1 + static_cast<int64_t>(draw.below(6, 2));
   return r;
 }

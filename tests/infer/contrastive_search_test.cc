@@ -81,14 +81,9 @@ Ids search_alone(const Transformer& model, const Request& request) {
 
 Request contrastive_request(uint64_t seed) {
   const Rng draw(seed);
-  Request r;
-  for (uint64_t i = 0; i < 2 + draw.below(0, 9); ++i)
-    r.prompt.push_back(static_cast<int32_t>(draw.fork("ids").below(i, 11)));
+  Request r = request_to_search(seed);
   r.sampling.top_k = 2 + static_cast<int64_t>(draw.below(1, 3));
   r.sampling.penalty_alpha = 0.2 + 0.2 * static_cast<double>(draw.below(3, 4));
-  r.sampling.max_new_tokens = 1 + static_cast<int64_t>(draw.below(2, 9));
-  r.sampling.repetition_penalty = draw.below(5, 2) == 0 ? 1.0 : 1.5;
-  r.sampling.eos_token_id = {5};
   return r;
 }
 

@@ -344,7 +344,7 @@ TEST_P(EveryKind, IsWhatItIsAloneWithACacheInASmallerType) {
       return std::ranges::any_of(group.layers, &CachedRows::are_keys_and_values);
     });
     if (!any) {
-      EXPECT_NE(error_text([&] {
+      EXPECT_NE(error_text([&, kept = kept] {
                   Engine(*m, {.cache_precision = kept});
                 }).find("no layer of this model keeps keys and values"),
                 std::string::npos);
@@ -617,6 +617,12 @@ TEST(Engine, TheCacheMayBePlannedInASmallerType) {
   EXPECT_EQ(cache_kept(*model, DType::kI8).bytes_per_token, token);
   EXPECT_EQ(cache_kept(*model, DType::kBF16).bytes_per_token, 128);
   EXPECT_EQ(cache_kept(*model, {}).types, "fp32");
+  ModelConfig two = tiny_config();  // groups: the encoder's text, and the decoder's own
+  two.body = "encoder_decoder";
+  two.decoder_start_token_id = 2;
+  const auto encoder = make_model(two, DType::kF32, Device::kCpu);
+  ASSERT_EQ(cache_groups(*encoder).size(), 2u);
+  EXPECT_EQ(cache_kept(*encoder, DType::kI8).types, "int8");
   const auto half = make_model(tiny_config(), DType::kBF16, Device::kCpu);
   EXPECT_EQ(error_text([&] { Engine(*half, {.cache_precision = DType::kF32}); }),
             "[cache_precision] fp32, but keys and values are computed in bf16 and have no more "

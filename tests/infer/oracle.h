@@ -17,6 +17,18 @@ struct Choice {
   friend bool operator==(const Choice&, const Choice&) = default;
 };
 
+// For a search of any kind: a prompt, a length and penalties that the seed chooses.
+inline Request request_to_search(uint64_t seed) {
+  const Rng draw(seed);
+  Request r;
+  for (uint64_t i = 0; i < 2 + draw.below(0, 7); ++i)
+    r.prompt.push_back(static_cast<int32_t>(draw.fork("ids").below(i, 11)));
+  r.sampling.max_new_tokens = 1 + static_cast<int64_t>(draw.below(2, 8));
+  r.sampling.repetition_penalty = draw.below(5, 2) == 0 ? 1.0 : 1.5;
+  r.sampling.eos_token_id = {5};
+  return r;
+}
+
 // Until max_new_tokens or the end of the constraint; other ends of texts are not looked at. Keys and
 // values are kept as `cache_precision`, if given.
 inline Choice choice_alone(const Transformer& model, const Request& request, int64_t choice,

@@ -306,8 +306,11 @@ TEST(Streaming, IsRefusedWithAReasonAndAnAdvice) {
   EXPECT_EQ(why([](ModelConfig&) {}), "taken");
   expect(why([](ModelConfig& c) { c.position.kind = "learned"; }),
          "[stream_window] this model cannot stream a text: its positions (\"learned\") are more "
-         "than distances between tokens, so that none can be left out; use --context-shift");
-  expect(why([](ModelConfig& c) { c.position.kind = "sinusoidal"; }), "use --context-shift");
+         "than distances between tokens, so that none can be left out; shorten the prompt to N "
+         "tokens, at most 24, and use lathe generate --context-shift N, which reads a shorter text "
+         "again wherever the answer outgrows them");
+  expect(why([](ModelConfig& c) { c.position.kind = "sinusoidal"; }),
+         "lathe generate --context-shift N");
   expect(why([](ModelConfig& c) { c.position.kind = "t5"; }), "(\"t5\")");
   expect(why([](ModelConfig& c) {
            c.position.kind = "alibi";
@@ -321,12 +324,14 @@ TEST(Streaming, IsRefusedWithAReasonAndAnAdvice) {
            c.decoder_start_token_id = 2;
          }),
          "an encoder reads the whole text at once; give it a shorter text");
-  expect(why([](ModelConfig& c) {
-           c.position.get<RopeConfig>().scaling.kind = "dynamic";
-           c.position.get<RopeConfig>().scaling.factor = 4.0;
-           c.max_position_embeddings = 8;
-         }),
-         "its rotary scaling follows the length of the text; use --context-shift");
+  expect(
+      why([](ModelConfig& c) {
+        c.position.get<RopeConfig>().scaling.kind = "dynamic";
+        c.position.get<RopeConfig>().scaling.factor = 4.0;
+        c.max_position_embeddings = 8;
+      }),
+      "its rotary scaling follows the length of the text; shorten the prompt to N tokens and use "
+      "lathe generate --context-shift N");
   expect(why([](ModelConfig& c) {
            set_keys(c.moe, R"({"router": "switch", "num_experts": 4, "expert_capacity": 2})");
          }),

@@ -62,6 +62,25 @@ TEST(Jinja, RefusesWhatIsNotSupportedByName) {
     EXPECT_NE(message(source).find("not supported"), std::string::npos) << source;
 }
 
+// As in the sandbox of transformers; the advice is followed.
+TEST(Jinja, SaysWhatToDoInsteadOfChangingAValue) {
+  const Json old = {{"l", {1, 2}}, {"d", {{"a", 1}}}};
+  EXPECT_EQ(
+      message("{% set _ = l.append(3) %}", old),
+      "[t] line 1, column 14: 'append' would change a value of type list, which the sandbox of "
+      "chat templates forbids; make a new one, e.g. old + [item]");
+  EXPECT_EQ(render("{% set l = l + [3] %}{{ l }}", old), "[1, 2, 3]");
+  EXPECT_EQ(
+      message("{{ d.update(b=2) }}", old),
+      "[t] line 1, column 6: 'update' would change a value of type dict, which the sandbox of "
+      "chat templates forbids; make a new one, e.g. dict(old, key=value)");
+  EXPECT_EQ(render("{{ dict(d, b=2) }}", old), "{'a': 1, 'b': 2}");
+  EXPECT_EQ(message("{{ l|map('string')|tojson }}", old),
+            "[t] line 1, column 20: tojson cannot write a value of type generator; make it a list "
+            "with the filter `list` first");
+  EXPECT_EQ(render("{{ l|map('string')|list|tojson }}", old), "[\"1\", \"2\"]");
+}
+
 TEST(Jinja, StopsAtItsLimits) {
   const auto stops = [](std::string_view source, std::string_view why) {
     EXPECT_NE(message(source).find(why), std::string::npos) << source << ": " << message(source);

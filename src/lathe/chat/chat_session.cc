@@ -115,8 +115,12 @@ ChatSession::ChatSession(const Transformer& model, const Tokenizer& tokenizer,
       abilities_(std::move(abilities)),
       thinking_(thinking_tags(chat_template, tokenizer)) {
   require(thinking_ || !abilities_.thinking_budget, ErrorKind::kUsage, "thinking_budget",
-          "the chat template and the vocabulary have no tags between which the model thinks; leave "
-          "it out, or give another --chat-template");
+          "the chat template and the vocabulary have no tags, of one token each, between which the "
+          "model thinks; leave it out, or give another --chat-template");
+  require(
+      !abilities_.thinking_budget || thinking_->at_once, ErrorKind::kUsage, "thinking_budget",
+      "the chat template writes blanks before the tag that begins a thought, and only a thought "
+      "that begins with its tag can be bounded; leave it out, or give another --chat-template");
   std::vector<int32_t> ends;
   for (const int64_t id :
        config_.eos_token_id.empty() ? model.config().eos_token_ids() : config_.eos_token_id)

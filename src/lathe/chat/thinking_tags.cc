@@ -14,18 +14,20 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
-// What a template writes before a thought, and between it and the answer.
+// What a template writes before a thought, and between it and the answer; `opening` is the end of the
+// first that the prompt does not have, empty where it begins otherwise.
 struct Around {
-  std::string before, between;
+  std::string before, opening, between;
 };
 
 std::optional<Around> around_a_thought(const ChatTemplate& chat_template) {
   constexpr std::string_view kThought = "a probing thought", kAnswer = "a probing answer";
-  std::string text;
+  std::string text, prompt;
   try {
     text = render_probe(
         chat_template,
         {{"role", "assistant"}, {"content", kAnswer}, {"reasoning_content", kThought}}, nullptr);
+    prompt = place_of_answer(chat_template, nullptr, "thinking").prompt;
   } catch (const Error&) {
     return std::nullopt;  // the template refuses the conversation; what it mentions may help
   }
@@ -33,7 +35,9 @@ std::optional<Around> around_a_thought(const ChatTemplate& chat_template) {
   if (thought == std::string::npos || answer == std::string::npos || thought > answer)
     return std::nullopt;
   const size_t end = thought + kThought.size();
-  return Around{text.substr(0, thought), text.substr(end, answer - end)};
+  Around around{text.substr(0, thought), {}, text.substr(end, answer - end)};
+  if (around.before.starts_with(prompt)) around.opening = around.before.substr(prompt.size());
+  return around;
 }
 
 std::optional<ThinkingTags> tags_around(const Around& around, const Tokenizer& tokenizer) {
@@ -79,9 +83,17 @@ Thinking ThinkingTags::in(std::span<const int32_t> prompt, std::optional<int64_t
 
 std::optional<ThinkingTags> thinking_tags(const ChatTemplate& chat_template,
                                           const Tokenizer& tokenizer) {
-  if (const auto around = around_a_thought(chat_template))
-    if (auto tags = tags_around(*around, tokenizer)) return tags;
-  return tags_of_vocabulary(chat_template, tokenizer);
+  const auto around = around_a_thought(chat_template);
+  auto tags = around ? tags_around(*around, tokenizer) : std::nullopt;
+  if (!tags) tags = tags_of_vocabulary(chat_template, tokenizer);
+  if (!tags || !around) return tags;
+  const std::string opening = marked_text(tokenizer, around->opening).bytes;
+  const size_t begin = std::min(opening.find_first_not_of(" \n\t\r"), opening.size());
+  if (begin == opening.size()) return tags;  // the prompt has the tag
+  if (!opening.substr(begin).starts_with(constraint::token_as_bytes(tags->open)))
+    return std::nullopt;  // it is the last of several tokens
+  tags->at_once = begin == 0;
+  return tags;
 }
 
 }  // namespace lathe

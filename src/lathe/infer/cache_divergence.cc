@@ -1,11 +1,18 @@
 #include "lathe/infer/cache_divergence.h"
 
+#include <algorithm>
 #include <stdexcept>
 
+#include "lathe/base/error.h"
 #include "lathe/infer/cache_plan.h"
 
 namespace lathe {
 namespace {
+
+bool is_smaller(const CacheGroup& group) {
+  return std::ranges::any_of(group.layers,
+                             [](const CachedRows& layer) { return layer.kept_as.has_value(); });
+}
 
 // The logits of a text that a cache of its own holds.
 LogitsOfText through_a_cache(const Transformer& model, std::vector<CacheGroup> groups) {
@@ -26,9 +33,13 @@ Divergence cache_divergence(const Transformer& model, DType cache_precision,
                             std::span<const int32_t> text, DivergenceOptions options) {
   require_comparable(model, model, text);
   options.window = model.window_of(options.window);
-  const auto groups = cache_groups(model);
-  return divergence_of(through_a_cache(model, groups),
-                       through_a_cache(model, kept_as(groups, cache_precision)), text, options);
+  const auto groups = cache_groups(model), smaller = kept_as(groups, cache_precision);
+  require(std::ranges::any_of(smaller, is_smaller), ErrorKind::kConfig, "cache_precision",
+          "{} is what keys and values are computed in, so that a cache would be compared with "
+          "itself; take a smaller type, e.g. int8",
+          precision_name(cache_precision));
+  return divergence_of(through_a_cache(model, groups), through_a_cache(model, smaller), text,
+                       options);
 }
 
 }  // namespace lathe

@@ -58,7 +58,8 @@ std::vector<CacheGroup> cache_groups(const Transformer& model,
 // The group of the states that the head reads, f32 [C] of a token, for sequences that keep them
 // (PagedCache::open).
 CacheGroup state_group(const Transformer& model);
-// The same as cache_groups() of its module number `depth`, from 1, for multi-token prediction (model/mtp.h).
+// The same as cache_groups() of its module number `depth`, from 1, for multi-token prediction
+// (model/mtp.h).
 std::vector<CacheGroup> mtp_cache_groups(const Transformer& model, int64_t depth);
 // The groups with keys and values kept as `precision` (f32, bf16 or int8); all else keeps its type.
 // Errors kConfig where that has no meaning: for a type with more digits than the layers write, and

@@ -12,6 +12,15 @@ namespace {
 
 int64_t blocks_of(int64_t tokens, int64_t size) { return (tokens + size - 1) / size; }
 
+// Shifting bounds the answer's growth, not the prompt, which must fit the window.
+std::string advice_to_shift(const Transformer& model) {
+  const auto most = model.longest_text();
+  return fmt::format(
+      "shorten the prompt to N tokens{} and use lathe generate --context-shift N, which reads a "
+      "shorter text again wherever the answer outgrows them",
+      most ? fmt::format(", at most {},", *most) : "");
+}
+
 }  // namespace
 
 bool tokens_compete(const ModelConfig& c) {
@@ -31,7 +40,6 @@ std::string why_prefixes_are_not_shared(const Transformer& model) {
 }
 
 std::string why_not_streamed(const Transformer& model) {
-  constexpr const char* kShift = "use --context-shift, which reads a shorter text again";
   const ModelConfig& c = model.config();
   const Body body = c.body_traits();
   if (body.encoder) return "an encoder reads the whole text at once; give it a shorter text";
@@ -52,9 +60,10 @@ std::string why_not_streamed(const Transformer& model) {
     return fmt::format(
         "its positions (\"{}\") are more than distances between tokens, so that none "
         "can be left out; {}",
-        c.position.kind, kShift);
+        c.position.kind, advice_to_shift(model));
   if (moves_tokens(model))
-    return fmt::format("its rotary scaling follows the length of the text; {}", kShift);
+    return fmt::format("its rotary scaling follows the length of the text; {}",
+                       advice_to_shift(model));
   return {};
 }
 
@@ -88,12 +97,10 @@ CachePlan plan_cache(const std::vector<CacheGroup>& groups, const EngineOptions&
 }
 
 CacheKept cache_kept(const Transformer& model, std::optional<DType> cache_precision) {
-  CacheKept all;
-  for (const CacheGroup& group : groups_of(model, {.cache_precision = cache_precision})) {
-    all.types += (all.types.empty() ? "" : "; ") + group.types();
-    all.bytes_per_token += group.bytes_per_token();
-  }
-  return all;
+  CacheGroup all;
+  for (const CacheGroup& group : groups_of(model, {.cache_precision = cache_precision}))
+    all.layers.insert(all.layers.end(), group.layers.begin(), group.layers.end());
+  return {.types = all.types(), .bytes_per_token = all.bytes_per_token()};
 }
 
 PagedCache make_cache(const Transformer& model, const EngineOptions& options) {

@@ -19,8 +19,8 @@ struct EngineOptions {
   int64_t max_queue = 1024;        // requests that wait
   int64_t draft_tokens = 16;       // guesses of a sequence in a pass, at most
   bool commit_memory = true;       // see CachePlan
-  // In which keys and values are kept: f32, bf16 or int8; by default as they are computed. The cache
-  // of a drafter is not meant.
+  // In which keys and values are kept: f32, bf16 or int8; by default as they are computed. The
+  // cache of a drafter is not meant.
   std::optional<DType> cache_precision = {};
   // All texts are streamed (nn/streaming.h): each holds a bounded number of tokens and may go on
   // without end; a prompt longer than the window is streamed, too.
@@ -42,8 +42,8 @@ std::string why_prefixes_are_not_shared(const Transformer& model);
 
 // The groups of an engine with these options. Errors: those of kept_as().
 std::vector<CacheGroup> groups_of(const Transformer& model, const EngineOptions& options);
-// Why texts cannot be streamed by this model, and what to do instead; empty if they can be. It needs a
-// decoder that sees all earlier tokens, and positions of which only distances matter.
+// Why texts cannot be streamed by this model, and what to do instead; empty if they can be. It
+// needs a decoder that sees all earlier tokens, and positions of which only distances matter.
 std::string why_not_streamed(const Transformer& model);
 
 // How the blocks of the cache are shared out: groups of layers that read everything get room for
@@ -51,7 +51,7 @@ std::string why_not_streamed(const Transformer& model);
 CachePlan plan_cache(const std::vector<CacheGroup>& groups, const EngineOptions& options);
 // How a cache of the model keeps what it keeps of a token, in all layers.
 struct CacheKept {
-  std::string types;  // "int8"; "int8; int8 and fp32" of two groups
+  std::string types;  // each once: "int8", "int8 and fp32"
   int64_t bytes_per_token = 0;
 };
 CacheKept cache_kept(const Transformer& model, std::optional<DType> cache_precision);

@@ -110,7 +110,7 @@ double Engine::largest_cosine(const Sequence& sequence) const {
   const std::vector<int32_t> table = cache_.table(*sequence.cache, g);
   const int64_t block = cache_.block_size(), last = sequence.size() - 1;
   const auto states = [&](int64_t b) {
-    const std::span<std::byte> bytes = cache_.rows_of(g, table[static_cast<size_t>(b)])[0];
+    const std::span<std::byte> bytes = cache_.rows_of(g, 0, table[static_cast<size_t>(b)]);
     return std::span(static_cast<const float*>(static_cast<const void*>(bytes.data())),
                      bytes.size() / sizeof(float));
   };

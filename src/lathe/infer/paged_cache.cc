@@ -52,12 +52,15 @@ PagedCache::PagedCache(std::vector<CacheGroup> groups, const CachePlan& plan)
           plan.block_size, plan.blocks.size(), groups.size());
   for (size_t g = 0; g < groups.size(); ++g) {
     const int64_t rows = plan.blocks[g] * block_size_;
-    Group group{std::move(groups[g]), nullptr, {}, {}};
+    Group group{std::move(groups[g]), nullptr, {}, {}, {}};
     group.pool = std::make_unique<BlockPool>(plan.blocks[g],
                                              [this, g](int32_t block) { index_.forget(g, block); });
     for (const CachedRows& layer : group.layout.layers) {
       places_[{layer.layer.kind, layer.layer.index}] = {g, group.layers.size()};
       group.layers.push_back(make_layer(layer, plan.commit, rows));
+      const Layer& made = group.layers.back();
+      for (const Tensor* store : {&made.k, &made.v, &made.k_scales, &made.v_scales})
+        if (store->defined()) group.stores.push_back(*store);
     }
     groups_.push_back(std::move(group));
   }
@@ -80,8 +83,7 @@ PagedCache::Layer PagedCache::make_layer(const CachedRows& rows, bool commit, in
 size_t PagedCache::bytes() const {
   size_t total = 0;
   for (const Group& group : groups_)
-    for (const Layer& layer : group.layers)
-      layer.for_each([&](const Tensor& store) { total += store.bytes(); });
+    for (const Tensor& store : group.stores) total += store.bytes();
   return total;
 }
 
@@ -215,10 +217,8 @@ bool PagedCache::own(Group& group, int32_t& block) {
   if (group.pool->holders(block) == 1) return true;
   const auto fresh = group.pool->take();
   if (!fresh) return false;
-  for (const Layer& layer : group.layers)
-    layer.for_each([&](const Tensor& store) {
-      copy_rows(store, block * block_size_, block_size_, store, *fresh * block_size_);
-    });
+  for (const Tensor& store : group.stores)
+    copy_rows(store, block * block_size_, block_size_, store, *fresh * block_size_);
   group.pool->release(block, false);
   block = *fresh;
   return true;
@@ -385,14 +385,10 @@ ops::KeyValues PagedCache::view(const CacheLayer& layer, const Rows& rows) const
           block_size_, from.k_scales, from.v_scales};
 }
 
-std::vector<std::span<std::byte>> PagedCache::rows_of(size_t g, int32_t block) const {
-  std::vector<std::span<std::byte>> rows;
-  for (const Layer& layer : groups_[g].layers)
-    layer.for_each([&](const Tensor& store) {
-      const Tensor part = store.narrow(0, block * block_size_, block_size_);
-      rows.emplace_back(part.raw(), part.bytes());
-    });
-  return rows;
+std::span<std::byte> PagedCache::rows_of(size_t g, size_t store, int32_t block) const {
+  const Tensor& all = groups_[g].stores[store];
+  const size_t bytes = all.bytes() / static_cast<size_t>(groups_[g].pool->size());
+  return {all.raw() + static_cast<size_t>(block) * bytes, bytes};
 }
 
 std::optional<PagedCache::Inserted> PagedCache::insert(const PrefixIndex::Link& parent,

@@ -5,9 +5,9 @@
 // Layers that read the same tokens form a group (cache_layout.h), with a pool of blocks and a table
 // per sequence of its own: block table[i] of a group holds the tokens [i·B, (i + 1)·B) in all its
 // layers. A group with a limited reach (sliding windows; the inputs of a causal convolution) gives
-// blocks back once no later token reads them; the sinks of a streamed text stay. A group of the encoder's text is filled by the first
-// pass of a sequence and has no part in what follows. A group of hidden states has blocks only for
-// the sequences that keep them.
+// blocks back once no later token reads them; the sinks of a streamed text stay. A group of the
+// encoder's text is filled by the first pass of a sequence and has no part in what follows. A group
+// of hidden states has blocks only for the sequences that keep them.
 //
 // Sequences share blocks. fork() makes a sequence that holds the same ones; a block is copied when
 // one of its holders is about to write to it. publish() makes full blocks findable by their tokens,
@@ -46,8 +46,8 @@ class PagedCache : public AttentionCache {
   PagedCache(const PagedCache&) = delete;
   PagedCache& operator=(const PagedCache&) = delete;
 
-  // A sequence without tokens, and its end. Only sequences that begin at the same root share prefixes
-  // (PrefixIndex::root()). With `keeps_states` it has room in a group of hidden states.
+  // A sequence without tokens, and its end. Only sequences that begin at the same root share
+  // prefixes (PrefixIndex::root()). With `keeps_states` it has room in a group of hidden states.
   Id open(const PrefixIndex::Link& root = {}, bool keeps_states = false);
   void close(Id id);
   // A sequence that holds what `id` holds. Memory is needed only when they part.
@@ -76,8 +76,8 @@ class PagedCache : public AttentionCache {
   // Returns how many. The last block may be known beyond that; what is written there again is what
   // it holds.
   int64_t adopt(Id id, std::span<const int32_t> tokens, int64_t most);
-  // Makes the full blocks of `id` findable by the tokens in them, as far as these go: those of guesses
-  // are not among them.
+  // Makes the full blocks of `id` findable by the tokens in them, as far as these go: those of
+  // guesses are not among them.
   void publish(Id id, std::span<const int32_t> tokens);
   // Takes the tokens from `length` on back, and gives back the blocks that only they need. Errors:
   // kUsage if one of them can be found, or was needed to stay within the reach of a layer.
@@ -98,8 +98,8 @@ class PagedCache : public AttentionCache {
   void begin_pass(std::vector<Id> ids);
   void end_pass(const Rows& rows);
 
-  // Errors: kShape for a layer that was not planned, and rows that do not continue their sequence or
-  // were not reserved.
+  // Errors: kShape for a layer that was not planned, and rows that do not continue their sequence
+  // or were not reserved.
   void write(const CacheLayer& layer, const Rows& rows, const Tensor& k, const Tensor& v) override;
   ops::KeyValues view(const CacheLayer& layer, const Rows& rows) const override;
 
@@ -109,9 +109,10 @@ class PagedCache : public AttentionCache {
   const BlockPool& pool(size_t g) const { return *groups_[g].pool; }
   const PrefixIndex& index() const { return index_; }
   size_t bytes() const;  // of all blocks
-  // The rows of a block in each layer of its group: keys, values, their scales. What a file of
-  // prefixes keeps.
-  std::vector<std::span<std::byte>> rows_of(size_t g, int32_t block) const;
+  // The arrays of a group: keys, values and their scales, layer by layer. What a file of prefixes
+  // keeps of a block is its rows in each.
+  size_t stores(size_t g) const { return groups_[g].stores.size(); }
+  std::span<std::byte> rows_of(size_t g, size_t store, int32_t block) const;
   // Makes a block of tokens behind `parent` findable, for reading such a file. Returns the blocks
   // that are to be filled, kAbsent in groups that are not `present` or have the tokens already;
   // nothing if a group has no free block or another text has the same hash.
@@ -127,19 +128,13 @@ class PagedCache : public AttentionCache {
     CachedRows rows;
     Tensor k, v;                // [blocks · block_size, …]
     Tensor k_scales, v_scales;  // [blocks · block_size, K], of int8 rows
-
-    // f(tensor) for those that there are.
-    template <class F>
-    void for_each(F&& f) const {
-      for (const Tensor* store : {&k, &v, &k_scales, &v_scales})
-        if (store->defined()) f(*store);
-    }
   };
   struct Group {
     CacheGroup layout;
     std::unique_ptr<BlockPool> pool;
     std::vector<Layer> layers;
-    Tensor blocks;  // of the pass: i32 [B,n], the first row of each block
+    std::vector<Tensor> stores;  // of all layers
+    Tensor blocks;               // of the pass: i32 [B,n], the first row of each block
   };
   struct Table {
     std::vector<int32_t> blocks;

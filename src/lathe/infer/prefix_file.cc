@@ -45,7 +45,7 @@ struct Table {
   }
 };
 
-// How the names of the arrays with rows begin, in the order of PagedCache::rows_of().
+// How the names of the arrays with rows begin, in the order of PagedCache::stores().
 constexpr std::string_view kRows[] = {"k.", "v.", "k_scales.", "v_scales."};
 bool has_rows(std::string_view name) {
   return std::ranges::any_of(kRows, [&](auto begin) { return name.starts_with(begin); });
@@ -90,11 +90,10 @@ void for_each_piece(const PagedCache& cache, const Table& table, F&& write) {
   write(bytes_of(table.tokens));
   for (size_t g = 0; g < cache.groups(); ++g) {
     write(bytes_of(table.present[g]));
-    const size_t stores = cache.pool(g).size() > 0 ? cache.rows_of(g, 0).size() : 0;
-    for (size_t store = 0; store < stores; ++store)
+    for (size_t store = 0; store < cache.stores(g); ++store)
       for (const Entry* entry : table.entries)
         if (entry->blocks[g] != PrefixIndex::kAbsent)
-          write(std::span<const std::byte>(cache.rows_of(g, entry->blocks[g])[store]));
+          write(std::span<const std::byte>(cache.rows_of(g, store, entry->blocks[g])));
   }
 }
 
@@ -131,11 +130,13 @@ class CheckedFile {
   }
   bool present(size_t g, int64_t i) const { return number(fmt::format("present.{}", g), i) == 1; }
   // Block `nth` of those that group g has, to the rows of a block of the cache.
-  void fill(size_t g, int64_t nth, const std::vector<std::span<std::byte>>& rows) const {
-    for (size_t store = 0; store < rows.size(); ++store)
-      std::ranges::copy(rows_[g][store]->bytes.subspan(
-                            static_cast<size_t>(nth) * rows[store].size(), rows[store].size()),
-                        rows[store].begin());
+  void fill(size_t g, int64_t nth, const PagedCache& cache, int32_t block) const {
+    for (size_t store = 0; store < cache.stores(g); ++store) {
+      const std::span<std::byte> rows = cache.rows_of(g, store, block);
+      std::ranges::copy(
+          rows_[g][store]->bytes.subspan(static_cast<size_t>(nth) * rows.size(), rows.size()),
+          rows.begin());
+    }
   }
   int64_t count = 0;
 
@@ -255,7 +256,7 @@ int64_t load_prefixes(PagedCache& cache, const std::string& identity, int64_t vo
     added += inserted.has_value();
     for (size_t g = 0; g < cache.groups(); ++g) {
       if (inserted && inserted->blocks[g] != PrefixIndex::kAbsent)
-        file.fill(g, nth[g], cache.rows_of(g, inserted->blocks[g]));
+        file.fill(g, nth[g], cache, inserted->blocks[g]);
       nth[g] += present[g];
     }
   }

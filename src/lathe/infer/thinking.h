@@ -1,5 +1,5 @@
-// What a text thinks before it answers: the tokens between two tags, with a budget. Which tags a model has is
-// found in its chat template (chat/thinking_tags.h).
+// What a text thinks before it answers: the tokens between two tags, with a budget. Which tags a
+// model has is found in its chat template (chat/thinking_tags.h).
 #pragma once
 
 #include <cstdint>
@@ -21,7 +21,8 @@ struct Thinking {
 class ThinkingState {
  public:
   // `thinking` may be null: then it is over at once. What it points to must outlive the state. With
-  // `constrained` what the template writes behind a thought is also forced where the model ended it.
+  // `constrained` what the template writes behind a thought is also forced where the model ended
+  // it.
   ThinkingState(const Thinking* thinking, bool constrained);
 
   bool may_open() const { return phase_ == Phase::kMayOpen; }

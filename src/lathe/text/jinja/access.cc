@@ -17,7 +17,13 @@ std::string kind_of(const Value& value) {
 
 // What templates may not touch: the insides of Python's objects, and what changes a value.
 Value forbidden(Heap& heap, const Value& object, std::string_view name) {
-  return heap.undefined(fmt::format("'{}' of {} is not open to templates", name, kind_of(object)));
+  if (!changes_values(object, name))
+    return heap.undefined(
+        fmt::format("'{}' of {} is not open to templates", name, kind_of(object)));
+  return heap.undefined(fmt::format(
+      "'{}' would change {}, which the sandbox of chat templates forbids; make a new one, e.g. {}",
+      name, kind_of(object),
+      object.get_if<Dict>() != nullptr ? "dict(old, key=value)" : "old + [item]"));
 }
 
 // A method or a fixed attribute; false if there is none of that name.
