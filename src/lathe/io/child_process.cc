@@ -6,6 +6,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <csignal>
@@ -48,52 +49,61 @@ ChildProcess::ChildProcess(const std::string& command) {
 
 ChildProcess::~ChildProcess() {
   ::kill(-pid_, SIGKILL);
-  ::waitpid(pid_, nullptr, 0);
+  while (::waitpid(pid_, nullptr, 0) < 0 && errno == EINTR) {
+  }
 }
 
-bool ChildProcess::wait_until(short events, Deadline deadline) const {
+// Which of the events are there; 0 at the deadline.
+short ChildProcess::wait_until(short events, Deadline deadline) const {
   for (;;) {
     const auto left =
         std::chrono::duration_cast<std::chrono::milliseconds>(deadline - Clock::now()).count();
-    if (left < 0) return false;
     pollfd poll{.fd = socket_.get(), .events = events, .revents = 0};
-    const int ready = ::poll(&poll, 1, static_cast<int>(left) + 1);
-    if (ready > 0) return true;
-    if (ready < 0 && errno != EINTR) return false;
+    const int ready = ::poll(&poll, 1, static_cast<int>(std::clamp<int64_t>(left + 1, 0, 60'000)));
+    if (ready > 0) return poll.revents;
+    if (left < 0 || (ready < 0 && errno != EINTR)) return 0;
   }
 }
 
-ChildProcess::Answer ChildProcess::send(std::string_view text, Deadline deadline) const {
-  while (!text.empty()) {
-    if (!wait_until(POLLOUT, deadline)) return Answer::kTimeout;
-    const ssize_t sent =
-        ::send(socket_.get(), text.data(), text.size(), MSG_NOSIGNAL | MSG_DONTWAIT);
-    if (sent < 0 && (errno == EINTR || errno == EAGAIN)) continue;
-    if (sent < 0) return Answer::kEnded;
-    text.remove_prefix(static_cast<size_t>(sent));
-  }
-  return Answer::kLine;
+// False if nobody reads any more.
+bool ChildProcess::send_some(std::string& unsent) const {
+  const ssize_t sent =
+      ::send(socket_.get(), unsent.data(), unsent.size(), MSG_NOSIGNAL | MSG_DONTWAIT);
+  if (sent < 0) return errno == EINTR || errno == EAGAIN;
+  unsent.erase(0, static_cast<size_t>(sent));
+  return true;
+}
+
+// Appends what there is to read; kEnded at its end.
+std::optional<ChildProcess::Answer> ChildProcess::receive() {
+  std::array<char, 4096> buffer{};
+  const ssize_t count = ::recv(socket_.get(), buffer.data(), buffer.size(), MSG_DONTWAIT);
+  if (count < 0 && (errno == EINTR || errno == EAGAIN)) return std::nullopt;
+  if (count <= 0) return Answer::kEnded;
+  read_.append(buffer.data(), static_cast<size_t>(count));
+  return std::nullopt;
 }
 
 ChildProcess::Answer ChildProcess::ask(std::string_view line, std::chrono::milliseconds timeout,
                                        std::string& answer) {
-  constexpr size_t kLongest = 1 << 20;
   const Deadline deadline = Clock::now() + timeout;
-  if (const Answer sent = send(std::string(line) + "\n", deadline); sent != Answer::kLine)
-    return sent;
+  if (const auto end = receive()) return *end;
+  if (!read_.empty()) return Answer::kUnasked;
+  std::string unsent = std::string(line) + "\n";
   for (;;) {
-    if (const size_t end = read_.find('\n'); end != std::string::npos) {
+    if (const size_t end = read_.find('\n'); end != std::string::npos && unsent.empty()) {
+      if (end > kLongest) return Answer::kTooLong;
       answer = read_.substr(0, end);
       read_.erase(0, end + 1);
       return Answer::kLine;
     }
-    if (read_.size() > kLongest) return Answer::kEnded;
-    if (!wait_until(POLLIN, deadline)) return Answer::kTimeout;
-    std::array<char, 4096> buffer{};
-    const ssize_t count = ::recv(socket_.get(), buffer.data(), buffer.size(), MSG_DONTWAIT);
-    if (count < 0 && (errno == EINTR || errno == EAGAIN)) continue;
-    if (count <= 0) return Answer::kEnded;
-    read_.append(buffer.data(), static_cast<size_t>(count));
+    if (read_.size() > kLongest) return Answer::kTooLong;
+    const short wanted = static_cast<short>(unsent.empty() ? POLLIN : POLLIN | POLLOUT);
+    const short ready = wait_until(wanted, deadline);
+    if (ready == 0) return Answer::kTimeout;
+    if ((ready & POLLOUT) != 0 && !send_some(unsent)) return Answer::kEnded;
+    if ((ready & (POLLIN | POLLHUP | POLLERR)) == 0) continue;
+    if (const auto end = receive()) return *end;
   }
 }
 
