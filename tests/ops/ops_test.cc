@@ -5,9 +5,11 @@
 #include "lathe/ops/channels.h"
 #include "lathe/ops/cross_entropy.h"
 #include "lathe/ops/depthwise_conv.h"
+#include "lathe/ops/dot.h"
 #include "lathe/ops/embedding.h"
 #include "lathe/ops/linear.h"
 #include "lathe/ops/norm.h"
+#include "lathe/ops/take_rows.h"
 #include "lathe/ops/token_log_probs.h"
 #include "ops/harness.h"
 
@@ -304,6 +306,24 @@ void add_token_log_probs(std::vector<Case>& all) {
   add("capped", {4, 2, -1}, 1.5, 2.5);
 }
 
+void add_rows(std::vector<Case>& all) {
+  all.push_back({"take_rows", {{{5, 3}}}, [](const Vars& v) -> Vars {
+                   return {ops::take_rows(v[0], indices({4, 0, 3}, {3}))};
+                 }});
+  all.push_back({"take_all_rows", {{{3, 4}}}, [](const Vars& v) -> Vars {
+                   return {ops::take_rows(v[0], indices({2, 0, 1}, {3}))};
+                 }});
+  all.push_back({"take_no_rows", {{{3, 4}}}, [](const Vars& v) -> Vars {
+                   const Var none = ops::take_rows(v[0], indices({}, {0}));
+                   EXPECT_EQ(none.shape(), Shape({0, 4}));
+                   return {v[0]};
+                 }});
+  // What stands before a dot is in the accumulation dtype, as losses are.
+  all.push_back({"dot", {{{2, 3}, Kind::kGain}}, [](const Vars& v) -> Vars {
+                   return {ops::dot(v[0], std::vector<double>{1, -2, 0, 0.5, 3, -0.25})};
+                 }});
+}
+
 std::vector<Case> cases() {
   std::vector<Case> all;
   add_linear(all);
@@ -316,6 +336,7 @@ std::vector<Case> cases() {
   add_attention_inputs(all);
   add_cross_entropy(all);
   add_token_log_probs(all);
+  add_rows(all);
   return all;
 }
 
