@@ -69,10 +69,21 @@ TEST(ChildProcess, SaysSoWhenTheProgramHasEnded) {
   }
 }
 
+// Whose input is closed will answer no more.
+TEST(ChildProcess, SaysSoWhenTheProgramClosesItsInput) {
+  ChildProcess program("read a; exec 0<&-; echo \"$a\"; exec sleep 1000");
+  EXPECT_EQ(asked(program, "x"), "x");
+  EXPECT_EQ(outcome(program, "x"), Answer::kEnded);
+}
+
+TEST(ChildProcess, MayOpenItsInputByName) {
+  ChildProcess program("while read -r a; do echo \"$a!\" > /dev/stdout; done < /dev/stdin");
+  for (int i = 0; i < 3; ++i) EXPECT_EQ(asked(program, "x"), "x!");
+}
+
 TEST(ChildProcess, GivesUpAtTheTimeout) {
-  for (const char* command :
-       {"exec sleep 1000", "read a; printf 1; exec sleep 1000",
-        "while :; do read a || exec sleep 1000; done", "exec 0<&-; sleep 1000"}) {
+  for (const char* command : {"exec sleep 1000", "read a; printf 1; exec sleep 1000",
+                              "while :; do read a || exec sleep 1000; done"}) {
     ChildProcess program(command);
     const auto begin = std::chrono::steady_clock::now();
     EXPECT_EQ(outcome(program, "x", kShort), Answer::kTimeout) << command;

@@ -33,13 +33,16 @@ class ChildProcess {
 
  private:
   using Deadline = std::chrono::steady_clock::time_point;
-  short wait_until(short events, Deadline deadline) const;
+  struct Ready {
+    bool to_read = false, to_write = false;
+  };
+  Ready wait_until(bool writing, Deadline deadline) const;
   bool send_some(std::string& unsent) const;
   std::optional<Answer> receive();
 
   pid_t pid_ = -1;
-  Descriptor socket_;
-  std::string read_;  // behind the last line
+  Descriptor input_, output_;  // of the program
+  std::string read_;           // behind the last line
 };
 
 }  // namespace lathe
