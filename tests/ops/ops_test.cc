@@ -5,6 +5,7 @@
 #include "lathe/ops/channels.h"
 #include "lathe/ops/cross_entropy.h"
 #include "lathe/ops/depthwise_conv.h"
+#include "lathe/ops/dot.h"
 #include "lathe/ops/embedding.h"
 #include "lathe/ops/linear.h"
 #include "lathe/ops/norm.h"
@@ -304,6 +305,13 @@ void add_token_log_probs(std::vector<Case>& all) {
   add("capped", {4, 2, -1}, 1.5, 2.5);
 }
 
+void add_dots(std::vector<Case>& all) {
+  // What stands before a dot is in the accumulation dtype, as losses are.
+  all.push_back({"dot", {{{2, 3}, Kind::kGain}}, [](const Vars& v) -> Vars {
+                   return {ops::dot(v[0], std::vector<double>{1, -2, 0, 0.5, 3, -0.25})};
+                 }});
+}
+
 std::vector<Case> cases() {
   std::vector<Case> all;
   add_linear(all);
@@ -316,6 +324,7 @@ std::vector<Case> cases() {
   add_attention_inputs(all);
   add_cross_entropy(all);
   add_token_log_probs(all);
+  add_dots(all);
   return all;
 }
 

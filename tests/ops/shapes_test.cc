@@ -7,10 +7,12 @@
 #include "lathe/ops/attention_bias.h"
 #include "lathe/ops/cross_entropy.h"
 #include "lathe/ops/depthwise_conv.h"
+#include "lathe/ops/dot.h"
 #include "lathe/ops/elementwise.h"
 #include "lathe/ops/embedding.h"
 #include "lathe/ops/linear.h"
 #include "lathe/ops/norm.h"
+#include "lathe/ops/token_divergence.h"
 #include "lathe/ops/token_log_probs.h"
 
 namespace lathe {
@@ -397,13 +399,79 @@ std::vector<Refusal> token_log_probs_refusals() {
   };
 }
 
+void diverge(const Shape& hidden, const Shape& head, const Shape& teacher,
+             const Shape& teacher_head, const ops::Divergence& divergence = {}) {
+  ops::token_divergence(f32(hidden), Var(f32(head)), f32(teacher), Var(f32(teacher_head)),
+                        divergence);
+}
+
+std::vector<Refusal> token_divergence_refusals() {
+  return {
+      {"token_divergence_vocabulary",
+       [] {
+         diverge({2, 3}, {5, 3}, {2, 4}, {6, 4});
+       },
+       "[token_divergence] the model has 5 tokens and the teacher 6"},
+      {"token_divergence_rows",
+       [] {
+         diverge({2, 3}, {5, 3}, {3, 4}, {5, 4});
+       },
+       "[token_divergence] hidden states [2, 3] and the teacher's [3, 4] do not belong together"},
+      {"token_divergence_rank",
+       [] {
+         diverge({2, 3}, {5, 3}, {1, 2, 4}, {5, 4});
+       },
+       "[token_divergence] hidden states [2, 3] and the teacher's [1, 2, 4] do not belong together"},
+      {"token_divergence_head",
+       [] {
+         diverge({2, 3}, {5, 4}, {2, 4}, {5, 4});
+       },
+       "[token_divergence] hidden [2, 3] does not fit a head [5, 4]"},
+      {"token_divergence_teacher_head",
+       [] {
+         diverge({2, 3}, {5, 3}, {2, 4}, {5, 3});
+       },
+       "[token_divergence] hidden [2, 4] does not fit a head [5, 3]"},
+      {"token_divergence_bias",
+       [] {
+         ops::OutputHead teacher(f32({5, 3}));
+         teacher.bias = f32({4});
+         ops::token_divergence(f32({2, 3}), Var(f32({5, 3})), f32({2, 3}), teacher, {});
+       },
+       "[token_divergence] bias has shape [4], expected [5]"},
+      {"token_divergence_temperature",
+       [] {
+         diverge({2, 3}, {5, 3}, {2, 4}, {5, 4}, {.temperature = 0});
+       },
+       "[token_divergence] the temperature is 0, expected a finite number above 0"},
+      {"token_divergence_weight",
+       [] {
+         diverge({2, 3}, {5, 3}, {2, 4}, {5, 4}, {.beta = 1});
+       },
+       "[token_divergence] the teacher's weight is 1, expected a number between 0 and 1"},
+  };
+}
+
+std::vector<Refusal> rows_refusals() {
+  static const std::vector<double> three = {1, 2, 3};
+  return {
+      {"dot_count",
+       [] {
+         ops::dot(f32({2, 2}), three);
+       },
+       "[dot] 3 weights for [2, 2]"},
+      {"dot_dtype", [] { ops::dot(Tensor::zeros({3}, DType::kBF16), three); },
+       "[dot] x is bfloat16, expected float32 or float64"},
+  };
+}
+
 std::vector<Refusal> refusals() {
   std::vector<Refusal> all;
   for (const auto& of_operation :
        {linear_refusals(), elementwise_refusals(), norm_refusals(), depthwise_conv_refusals(),
         embedding_refusals(), heads_refusals(), rope_refusals(), attention_mask_refusals(),
         attention_table_refusals(), attention_bias_refusals(), cross_entropy_refusals(),
-        token_log_probs_refusals()})
+        token_log_probs_refusals(), token_divergence_refusals(), rows_refusals()})
     all.insert(all.end(), of_operation.begin(), of_operation.end());
   return all;
 }

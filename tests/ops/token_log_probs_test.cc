@@ -282,6 +282,40 @@ TEST(TokenLogProbs, OfAnImpossibleTokenLeaveTheRestFinite) {
   EXPECT_LE(error_of(tape.grad(head.bias).to_vector(), want), 1e-14);
 }
 
+// log Σ p² of rows in two chunks, also where the likeliest token has all; without a gradient of its own.
+TEST(TokenLogProbs, CollisionsAreThatOfTwoDraws) {
+  const double none = -std::numeric_limits<double>::infinity();
+  Tensor collision;
+  ops::token_log_probs(ones(3), head_of({std::log(3.0), none, 0.0}),
+                       Tensor::of<int32_t>(std::vector{0, -1, 2}, {3}), {.collision = &collision});
+  const double want = std::log(0.75 * 0.75 + 0.25 * 0.25);
+  EXPECT_LE(error_of(collision.to_vector(), {want, 0, want}), 1e-14);
+  ops::token_log_probs(ones(1), head_of({2e4, 0, -2e4}), Tensor::of<int32_t>(std::vector{1}, {1}),
+                       {.collision = &collision});
+  EXPECT_EQ(collision.to_vector(), Values({0}));
+  ops::token_log_probs(ones(1), head_of(Values(64, 7.5)), Tensor::of<int32_t>(std::vector{1}, {1}),
+                       {.temperature = 0.5, .collision = &collision});
+  EXPECT_NEAR(collision.to_vector()[0], -std::log(64.0), 1e-14);
+}
+
+TEST(TokenLogProbs, CollisionsOfChunksAreThoseOfTheirDistributions) {
+  constexpr int64_t kRows = 300, kVocabulary = 17000;
+  const Var hidden =
+      tensor_of(random_values(kRows * 2, Rng(1)), {kRows, 2}, DType::kF32, Device::kCpu);
+  const ops::OutputHead head(tensor_of(random_values(kVocabulary * 2, Rng(2)), {kVocabulary, 2},
+                                       DType::kF32, Device::kCpu));
+  ops::TopTokens top{.k = kVocabulary};
+  Tensor collision;
+  ops::token_log_probs(hidden, head, Tensor::zeros({kRows}, DType::kI32),
+                       {.temperature = 0.7, .collision = &collision, .top = &top});
+  const Values log_probs = top.log_probs.to_vector(), got = collision.to_vector();
+  for (size_t n = 0; n < kRows; ++n) {
+    double sum = 0;
+    for (size_t v = 0; v < kVocabulary; ++v) sum += std::exp(2 * log_probs[n * kVocabulary + v]);
+    EXPECT_NEAR(got[n], std::log(sum), 1e-5) << n;
+  }
+}
+
 TEST(TokenLogProbs, OfNoRowsAreEmptyAndGiveNoGradient) {
   const Tensor hidden({0, 3}, DType::kF32), labels({0}, DType::kI32);
   GradBuffer buffer{Tensor({5, 3}, DType::kF32)};

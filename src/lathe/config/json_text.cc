@@ -6,6 +6,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <nlohmann/json.hpp>
 #include <unordered_set>
 
@@ -16,7 +17,7 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
-std::string position(std::string_view text, size_t byte, size_t first_line) {
+std::string position_of(std::string_view text, size_t byte, size_t first_line) {
   size_t line = first_line, column = 1;
   for (size_t i = 0; i < std::min(byte, text.size()); ++i) {
     if (text[i] == '\n') {
@@ -124,10 +125,13 @@ class Builder : public nlohmann::json_sax<Json> {
 Json parse_json(std::string_view text, std::string_view name, const JsonLimits& limits) {
   Builder builder(limits);
   if (Json::sax_parse(text.begin(), text.end(), &builder)) return std::move(builder.root);
-  if (builder.problem_byte == 0)
-    fail(limits.error_kind, name, "not valid JSON: {}", builder.problem);
+  std::string position;
+  if (builder.problem_byte > 0)
+    position = position_of(text, builder.problem_byte - 1, std::max<size_t>(1, limits.first_line));
+  else if (limits.first_line > 0)
+    position = fmt::format("{}", limits.first_line);
   fail(limits.error_kind,
-       fmt::format("{}:{}", name, position(text, builder.problem_byte - 1, limits.first_line)),
+       position.empty() ? std::string(name) : fmt::format("{}:{}", name, position),
        "not valid JSON: {}", builder.problem);
 }
 

@@ -22,19 +22,27 @@ class ChildProcess {
   ChildProcess(const ChildProcess&) = delete;
   ChildProcess& operator=(const ChildProcess&) = delete;
 
-  enum class Answer : uint8_t { kLine, kEnded, kTimeout };
+  // kUnasked: it had printed something before it was asked, so that answers and questions no longer
+  // correspond. Of what it prints only after the question nobody can know.
+  enum class Answer : uint8_t { kLine, kEnded, kTimeout, kTooLong, kUnasked };
+  static constexpr size_t kLongest = size_t{1} << 20;
   // Sends `line` and waits for a line, which is put into `answer` without its end. After anything but
-  // kLine the process is of no further use. Lines longer than a MiB count as kEnded.
+  // kLine the process is of no further use. kTooLong: a line of more than kLongest bytes. The program may
+  // begin to answer before it has read everything.
   Answer ask(std::string_view line, std::chrono::milliseconds timeout, std::string& answer);
 
  private:
   using Deadline = std::chrono::steady_clock::time_point;
-  bool wait_until(short events, Deadline deadline) const;
-  Answer send(std::string_view text, Deadline deadline) const;
+  struct Ready {
+    bool to_read = false, to_write = false;
+  };
+  Ready wait_until(bool writing, Deadline deadline) const;
+  bool send_some(std::string& unsent) const;
+  std::optional<Answer> receive();
 
   pid_t pid_ = -1;
-  Descriptor socket_;
-  std::string read_;  // behind the last line
+  Descriptor input_, output_;  // of the program
+  std::string read_;           // behind the last line
 };
 
 }  // namespace lathe

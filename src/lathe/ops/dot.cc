@@ -22,6 +22,8 @@ Tensor tensor_of(std::span<const double> numbers, const Tensor& like) {
 Var dot(const Var& x, std::span<const double> weights) {
   require(x.value.numel() == std::ssize(weights), ErrorKind::kShape, "dot", "{} weights for {}",
           weights.size(), x.shape());
+  require(x.value.dtype() == accumulation_type(x.value.dtype()), ErrorKind::kShape, "dot",
+          "x is {}, expected float32 or float64", name_of(x.value.dtype()));
   const std::vector<double> values = x.value.to_vector();
   const double sum = std::inner_product(values.begin(), values.end(), weights.begin(), 0.0);
   const Tensor gradient = tensor_of(weights, x.value);

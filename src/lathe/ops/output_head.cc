@@ -29,15 +29,6 @@ void differentiate_product(const Tensor& x, const OutputHead& head, const Tensor
   if (dw.target.defined()) k.matmul(dy.transpose(0, 1), x, TensorView(), dw.target, dw.write);
 }
 
-void check(std::string_view op, const Var& hidden, const OutputHead& head) {
-  require(head.weight.value.rank() == 2 && hidden.value.rank() >= 1 &&
-              hidden.shape()[-1] == head.weight.shape()[1],
-          ErrorKind::kShape, op, "hidden {} does not fit a head {}", hidden.shape(),
-          head.weight.shape());
-  require_dtype(op, "head", head.weight.value, hidden.value.dtype());
-  if (head.bias.defined()) require_shape(op, "bias", head.bias.value, {head.weight.shape()[0]});
-}
-
 int64_t count_labels(std::string_view op, const Tensor& labels, int64_t vocabulary) {
   int64_t count = 0;
   for (int32_t label : labels.span<int32_t>()) {
@@ -54,9 +45,18 @@ kernels::ActivationId tanh_id() { return kernels::find_activation("tanh"); }
 
 }  // namespace
 
+void check_head(std::string_view op, const Tensor& hidden, const OutputHead& head) {
+  require(head.weight.value.rank() == 2 && hidden.rank() >= 1 &&
+              hidden.shape()[-1] == head.weight.shape()[1],
+          ErrorKind::kShape, op, "hidden {} does not fit a head {}", hidden.shape(),
+          head.weight.shape());
+  require_dtype(op, "head", head.weight.value, hidden.dtype());
+  if (head.bias.defined()) require_shape(op, "bias", head.bias.value, {head.weight.shape()[0]});
+}
+
 LabelledRows labelled_rows(std::string_view op, const Var& hidden, const OutputHead& head,
                            const Tensor& labels) {
-  check(op, hidden, head);
+  check_head(op, hidden.value, head);
   require_dtype(op, "labels", labels, DType::kI32);
   const Tensor rows = as_rows(hidden.value);
   require(labels.numel() == rows.size(0), ErrorKind::kShape, op, "{} labels for {} rows",

@@ -145,13 +145,20 @@ void run_backward(const Problem& p, const Tensor& hidden, const std::vector<doub
 
 Var token_divergence(const Var& hidden, const OutputHead& head, const Tensor& teacher_hidden,
                      const OutputHead& teacher_head, const Divergence& divergence) {
+  check_head(kOp, hidden.value, head);
+  check_head(kOp, teacher_hidden, teacher_head);
   const Tensor rows = as_rows(hidden.value);
   require(head.weight.shape()[0] == teacher_head.weight.shape()[0], ErrorKind::kShape, kOp,
           "the model has {} tokens and the teacher {}", head.weight.shape()[0],
           teacher_head.weight.shape()[0]);
-  require(rows.size(0) == teacher_hidden.size(0) && rows.dtype() == teacher_hidden.dtype(),
+  require(teacher_hidden.rank() == 2 && rows.size(0) == teacher_hidden.size(0) &&
+              rows.dtype() == teacher_hidden.dtype(),
           ErrorKind::kShape, kOp, "hidden states {} and the teacher's {} do not belong together",
           hidden.shape(), teacher_hidden.shape());
+  require(divergence.temperature > 0 && std::isfinite(divergence.temperature), ErrorKind::kShape,
+          kOp, "the temperature is {}, expected a finite number above 0", divergence.temperature);
+  require(divergence.beta > 0 && divergence.beta < 1, ErrorKind::kShape, kOp,
+          "the teacher's weight is {}, expected a number between 0 and 1", divergence.beta);
   const Problem problem{head, teacher_head, teacher_hidden, divergence};
   return record(kOp, run_forward(problem, rows), {&hidden, &head.weight, &head.bias},
                 [problem, hidden = hidden.ref(), saved = save(hidden)](Gradients& g) {

@@ -1,6 +1,8 @@
 #include "lathe/train/example/example_file.h"
 
 #include <exception>
+#include <limits>
+#include <mutex>
 #include <nlohmann/json.hpp>
 
 #include "lathe/base/error.h"
@@ -30,7 +32,6 @@ class Reading {
 
   // Encodes the rows and appends what is left of their examples.
   void add(const std::vector<RowText>& rows) {
-    make_encoder(rows);
     std::vector<std::vector<Example>> made(rows.size());
     std::vector<std::exception_ptr> errors(rows.size());
     std::vector<std::string> lost(rows.size());
@@ -73,21 +74,29 @@ class Reading {
   }
 
  private:
-  // For rows of words alone, since rows of ids need no tokenizer.
-  void make_encoder(const std::vector<RowText>& rows) {
-    if (encoder_ || !options_.tokenizer) return;
-    for (const RowText& row : rows)
-      if (row.json.find("\"prompt_ids\"") == std::string::npos) {
+  // Made for the first row of words, since rows of ids need no tokenizer.
+  const ExampleEncoder& encoder(const std::string& place) {
+    require(
+        options_.tokenizer.has_value(), ErrorKind::kConfig, place,
+        "the row has words, but there is no tokenizer; set data.tokenizer, or model.from to a folder "
+        "that has one");
+    std::call_once(make_encoder_, [&] {
+      try {
         encoder_.emplace(*options_.tokenizer,
                          EncodingOptions{.encoder = options_.encoder,
                                          .mask_history = options_.mask_history,
                                          .prompts = options_.kind == ExampleKind::kPrompt,
                                          .eos_token_id = options_.eos_token_id});
-        return;
+      } catch (const Error&) {  // for every row, and not read again for each
+        encoder_error_ = std::current_exception();
       }
+    });
+    if (encoder_error_ != nullptr) std::rethrow_exception(encoder_error_);
+    return *encoder_;
   }
 
-  std::vector<Example> examples_of(const RowText& text) const {
+  // Thread-safe.
+  std::vector<Example> examples_of(const RowText& text) {
     const Json row = parse_json(text.json, text.place.substr(0, text.place.rfind(':')),
                                 {.first_line = text.line, .error_kind = ErrorKind::kData});
     require(row.is_object(), ErrorKind::kData, text.place, "the row is {}, expected an object",
@@ -96,11 +105,8 @@ class Reading {
     if (is_id_row(row)) {
       examples.push_back(example_of_ids(row, options_.kind, text.place));
     } else {
-      require(
-          encoder_.has_value(), ErrorKind::kConfig, text.place,
-          "the row has words, but there is no tokenizer; set data.tokenizer, or model.from to a folder "
-          "that has one");
-      examples = encoder_->encode(read_word_row(row, options_.kind, text.place), text.place);
+      const ExampleEncoder& words = encoder(text.place);
+      examples = words.encode(read_word_row(row, options_.kind, text.place), text.place);
       for (Example& example : examples) read_judgement(row, options_.kind, example);
     }
     for (Example& example : examples) {
@@ -124,7 +130,7 @@ class Reading {
   }
 
   void take(std::vector<Example> examples) {
-    if (examples.empty()) ++set_.skipped["without an answer of the assistant"];
+    if (examples.empty()) ++set_.skipped["empty_answer"];
     if (examples.size() > 1) ++set_.changed["conversations became a row for each turn"];
     for (Example& example : examples) {
       if (const std::string why = why_skipped(example); !why.empty())
@@ -136,13 +142,17 @@ class Reading {
 
   // Empty for an example that can be learnt from, which is shortened if it must be.
   std::string why_skipped(Example& example) {
+    const auto equal_answers = [&] {
+      return options_.kind == ExampleKind::kPair &&
+             example.answers[0].ids == example.answers[1].ids;
+    };
     for (const Answer& answer : example.answers)
       if (answer.trained_count() == 0) return "empty_answer";
-    if (options_.kind == ExampleKind::kPair && example.answers[0].ids == example.answers[1].ids)
-      return "equal_answers";
+    if (equal_answers()) return "equal_answers";
     if (example.prompt.empty()) return "empty_prompt";
     if (options_.seq_len == 0 || longest(example) <= options_.seq_len) return "";
     if (options_.truncation == "drop" || !shorten(example)) return "too_long";
+    if (equal_answers()) return "equal_answers";  // up to where they were cut
     ++set_.changed[fmt::format("shortened to {} tokens", options_.seq_len)];
     return "";
   }
@@ -178,7 +188,9 @@ class Reading {
 
   const ExampleOptions& options_;
   const Log& log_;
+  std::once_flag make_encoder_;
   std::optional<ExampleEncoder> encoder_;
+  std::exception_ptr encoder_error_;
   ExampleSet set_;
 };
 

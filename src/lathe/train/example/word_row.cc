@@ -63,7 +63,10 @@ Json tool_calls_of(const Json& value, const std::string& place) {
 Json message_of(const Json& turn, const std::string& place) {
   require(turn.is_object() && (turn.contains("role") || turn.contains("from")), ErrorKind::kData,
           place, "a message is {}, expected {{\"role\": …, \"content\": …}}", shortened(turn));
-  if (turn.contains("role")) return turn;
+  if (turn.contains("role")) {
+    text_of(turn, "role", place);  // or it throws
+    return turn;
+  }
   const std::string from = text_of(turn, "from", place);
   const Json& value = need(turn, "value", place);
   if (from == "function_call") {
@@ -187,21 +190,23 @@ class Reader {
       words_.answers.push_back(answer_messages(need(row_, key, place_), key, place_));
   }
 
-  // Two dialogues that begin alike: the prompt is what they have in common.
+  // Two dialogues that begin alike: the prompt is what they have in common, and each keeps a message at least.
   void read_whole_dialogues() {
     const Json chosen = answer_messages(need(row_, "chosen", place_), "chosen", place_);
     const Json rejected = answer_messages(need(row_, "rejected", place_), "rejected", place_);
     if (row_.at("chosen").is_string()) return read_whole_texts();
     size_t same = 0;
-    while (same < std::min(chosen.size(), rejected.size()) && chosen[same] == rejected[same])
+    while (same + 1 < std::min(chosen.size(), rejected.size()) && chosen[same] == rejected[same])
       ++same;
     messages() =
         Json(std::vector<Json>(chosen.begin(), chosen.begin() + static_cast<std::ptrdiff_t>(same)));
     for (const Json* whole : {&chosen, &rejected})
       words_.answers.emplace_back(
           std::vector<Json>(whole->begin() + static_cast<std::ptrdiff_t>(same), whole->end()));
-    require(same > 0, ErrorKind::kData, place_,
-            "'chosen' and 'rejected' begin with different messages, and there is no 'prompt'");
+    require(
+        same > 0, ErrorKind::kData, place_,
+        "'chosen' and 'rejected' have no message in common that answers follow, and there is no "
+        "'prompt'");
   }
 
   // As in hh-rlhf: what two texts have in common up to the last "Assistant:" is the prompt.
@@ -239,8 +244,10 @@ class Reader {
 
   // A prompt ends with what is to be answered.
   void drop_answers() {
-    if (kind_ != ExampleKind::kPrompt || words_.prompt) return;
+    if (kind_ != ExampleKind::kPrompt) return;
+    words_.texts.clear();
     words_.answers.clear();
+    if (words_.prompt) return;
     while (!messages().empty() && messages().back().value("role", "") == "assistant")
       messages().erase(messages().size() - 1);
     require(!messages().empty(), ErrorKind::kData, place_, "there is no message to answer");

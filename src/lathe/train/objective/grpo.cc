@@ -253,6 +253,7 @@ Values Grpo::averaged(const LossInput& in, const Values& each) const {
 
 AnswerLoss Grpo::loss(const LossInput& in) const {
   Terms t = terms_of(in);
+  const Values unclipped = t.ratio;
   Values each = policy_loss(in, t);
   Values entropy = in.entropy;
   double entropies = static_cast<double>(in.batch.tokens());
@@ -267,7 +268,7 @@ AnswerLoss Grpo::loss(const LossInput& in) const {
   if (c_.beta > 0) {
     const Values d = Values(in.reference) - in.logps;
     Values kl = exp(d) - d - 1.0;
-    if (c_.use_bias_correction_kl) kl = kl * t.ratio;
+    if (c_.use_bias_correction_kl) kl = kl * unclipped;
     each = each + c_.beta * kl;
     result.metrics.push_back(measured("kl", kl));
   }

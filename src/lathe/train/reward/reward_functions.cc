@@ -30,7 +30,12 @@ double exact_match(const RewardInput& in, const RewardKeys&) {
   return in.completion == answer_of(in) ? 1 : 0;
 }
 
-// The last number in a text, without the commas of thousands.
+bool is_letter_or_digit(char c) {
+  return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
+}
+
+// The last number in a text, without the commas of thousands. A minus behind a letter or digit ("9-5") is no
+// sign of the number.
 std::optional<double> last_number(std::string_view text) {
   std::optional<double> last;
   for (size_t i = 0; i < text.size(); ++i) {
@@ -38,7 +43,8 @@ std::optional<double> last_number(std::string_view text) {
       return at < text.size() && text[at] >= '0' && text[at] <= '9';
     };
     if (!is_digit(i)) continue;
-    const bool negative = i > 0 && text[i - 1] == '-';
+    const bool negative =
+        i > 0 && text[i - 1] == '-' && (i == 1 || !is_letter_or_digit(text[i - 2]));
     std::string digits;
     for (;
          is_digit(i) || (i < text.size() && (text[i] == ',' || text[i] == '.') && is_digit(i + 1));

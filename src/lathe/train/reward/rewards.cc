@@ -26,6 +26,21 @@ Regex whole(const std::string& pattern) {
   }
 }
 
+std::string what_failed(ChildProcess::Answer answer, double timeout) {
+  switch (answer) {
+    case ChildProcess::Answer::kTimeout:
+      return fmt::format("gave no answer within {} s", timeout);
+    case ChildProcess::Answer::kTooLong:
+      return fmt::format("printed a line of more than {} bytes", ChildProcess::kLongest);
+    case ChildProcess::Answer::kUnasked:
+      return "printed more than one line for an answer";
+    case ChildProcess::Answer::kEnded:
+    case ChildProcess::Answer::kLine:
+      break;
+  }
+  return "ended";
+}
+
 }  // namespace
 
 void RewardConfig::visit(Visitor& v) {
@@ -84,9 +99,7 @@ std::optional<double> Rewards::ask(const RewardInput& in) {
     if (parse_number(trimmed(text), reward) && std::isfinite(reward)) return reward;
     warn(fmt::format("said '{}' instead of a finite number", text.substr(0, 60)));
   } else {
-    warn(answer == ChildProcess::Answer::kTimeout
-             ? fmt::format("gave no answer within {} s", config_.timeout)
-             : "ended");
+    warn(what_failed(answer, config_.timeout));
   }
   program_.reset();
   return std::nullopt;

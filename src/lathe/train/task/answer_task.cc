@@ -179,7 +179,15 @@ AnswerModels OtherModels::with(Policy& policy) const {
 }
 
 std::unique_ptr<Task> make_answer_task(const TaskSetting& setting) {
-  if (setting.recipe.learns_rollouts()) return make_rollout_task(setting);
+  const Recipe& r = setting.recipe;
+  if (r.learns_rollouts()) return make_rollout_task(setting);
+  require(
+      r.train.batch_size > 1 || r.data.packing ||
+          !make_answer_objective(r.objective, r.model)->needs().crossed,
+      ErrorKind::kConfig, "train.batch_size",
+      "{} compares each prompt with the answer of another row of its batch, so that a batch of 1 teaches "
+      "nothing; use 2 or more, and objective.loss = \"apo_zero_unpaired\" for one row at a time",
+      objective_name(r.objective, r.model));
   return std::make_unique<AnswerTask>(setting);
 }
 

@@ -1,0 +1,232 @@
+// What answers are worth: functions, weights, a program.
+
+#include "lathe/train/reward/rewards.h"
+
+#include <gtest/gtest.h>
+
+#include <nlohmann/json.hpp>
+
+#include "io/temp_folder.h"
+#include "lathe/base/catalogue.h"
+#include "lathe/config/read_write.h"
+
+namespace lathe::testing {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+RewardConfig config_of(const char* section) {
+  RewardConfig config;
+  read_config(config, Json::parse(section), "reward");
+  return config;
+}
+
+class RewardsOf : public ::testing::Test {
+ protected:
+  RewardResult judged(const char* section, std::string_view completion, const char* row = "{}",
+                      int64_t tokens = 0, bool ended = false) {
+    const Json parsed = Json::parse(row);
+    return Rewards(config_of(section), log_)
+        .of({.row = parsed, .completion = completion, .tokens = tokens, .ended = ended});
+  }
+  double reward(const char* section, std::string_view completion, const char* row = "{}") {
+    return judged(section, completion, row).reward;
+  }
+  Rewards made(const char* section) { return {config_of(section), log_}; }
+
+  std::string said_;
+  const Log log_{[this](LogLevel, const std::string& text) { said_ += text + "\n"; }};
+};
+
+TEST_F(RewardsOf, ExactMatchComparesTheWholeAnswer) {
+  const char* exact = R"({"functions": ["exact_match"]})";
+  EXPECT_EQ(reward(exact, "42", R"({"answer": "42"})"), 1);
+  EXPECT_EQ(reward(exact, "42", R"({"answer": 42})"), 1);
+  EXPECT_EQ(reward(exact, " 42", R"({"answer": "42"})"), 0);
+  EXPECT_EQ(reward(exact, "", R"({"answer": ""})"), 1);
+  EXPECT_EQ(reward(exact, "true", R"({"answer": true})"), 1);
+  EXPECT_EQ(reward(exact, "größer", R"({"answer": "größer"})"), 1);
+  EXPECT_EQ(
+      error_text([&] { reward(exact, "42", R"({"question": "6*7"})"); }),
+      "[reward] the row {\"question\":\"6*7\"} has no 'answer' to compare with; add the field, or choose "
+      "another of reward.functions");
+}
+
+TEST_F(RewardsOf, NumberMatchComparesTheLastNumbers) {
+  const char* number = R"({"functions": ["number_match"]})";
+  struct Pair {
+    const char *completion, *answer;
+    double reward;
+  };
+  for (const Pair& p :
+       {Pair{"so it is 18.", "... #### 18", 1}, Pair{"1,234 apples", "1234", 1},
+        Pair{"3.50", "3.5", 1}, Pair{"-7", "-7", 1}, Pair{"7", "-7", 0}, Pair{"9-5", "5", 1},
+        Pair{"9 -5", "-5", 1}, Pair{"GPT-4", "4", 1}, Pair{"(-4)", "-4", 1}, Pair{"none", "4", 0},
+        Pair{"4", "none", 0}, Pair{"12, 13", "13", 1}, Pair{"4 or 5", "4", 0}, Pair{"5.", "5", 1},
+        Pair{"1000000.4", "1000000.1", 1}, Pair{"1.0", "1.1", 0}, Pair{"", "5", 0},
+        Pair{"−", "5", 0}})
+    EXPECT_EQ(reward(number, p.completion, Json({{"answer", p.answer}}).dump().c_str()), p.reward)
+        << p.completion << " | " << p.answer;
+}
+
+TEST_F(RewardsOf, FormatIsThatOfTheWholeAnswer) {
+  const char* either = R"({"functions": ["format"], "pattern": "a|b+"})";
+  EXPECT_EQ(reward(either, "a"), 1);
+  EXPECT_EQ(reward(either, "bbb"), 1);
+  EXPECT_EQ(reward(either, "ab"), 0);
+  EXPECT_EQ(reward(either, "a\n"), 0);
+  EXPECT_EQ(reward(either, ""), 0);
+  EXPECT_EQ(reward(R"({"functions": ["format"], "pattern": "x*"})", ""), 1);
+  EXPECT_EQ(reward(R"({"functions": ["format"], "pattern": "(?s)<a>.*</a>"})", "<a>1\n2</a>"), 1);
+  EXPECT_EQ(reward(R"({"functions": ["format"], "pattern": "."})", "\xff"), 0);
+}
+
+TEST_F(RewardsOf, LengthAndEndCountTokens) {
+  const char* band = R"({"functions": ["length_band"], "length_min": 2, "length_max": 4})";
+  for (const auto& [tokens, want] : std::map<int64_t, double>{{1, 0}, {2, 1}, {4, 1}, {5, 0}})
+    EXPECT_EQ(judged(band, "", "{}", tokens).reward, want) << tokens;
+  EXPECT_EQ(judged(R"({"functions": ["ended"]})", "", "{}", 3, true).reward, 1);
+  EXPECT_EQ(judged(R"({"functions": ["ended"]})", "", "{}", 3, false).reward, 0);
+}
+
+TEST_F(RewardsOf, RepetitionIsTheShareOfThreeWordsThatCameBefore) {
+  const char* again = R"({"functions": ["repetition"]})";
+  EXPECT_EQ(reward(again, "a b c d e"), 0);
+  EXPECT_EQ(reward(again, "a b"), 0);
+  EXPECT_EQ(reward(again, ""), 0);
+  EXPECT_DOUBLE_EQ(reward(again, "a a a a"), -0.5);
+  EXPECT_DOUBLE_EQ(reward(again, " a  b\nc\ta b c "), -0.25);
+}
+
+TEST_F(RewardsOf, AreWeighedInTheirOrder) {
+  const RewardResult r = judged(
+      R"({"functions": ["ended", "repetition"], "command": "while read -r a; do echo -0.25; done",
+          "weights": [2, 10, 4]})",
+      "a a a a", "{}", 4, true);
+  EXPECT_DOUBLE_EQ(r.reward, 2 - 5 - 1);
+  ASSERT_EQ(r.parts.size(), 3U);
+  EXPECT_EQ(r.parts[0].name, "ended");
+  EXPECT_EQ(r.parts[1].name, "repetition");
+  EXPECT_EQ(r.parts[2].name, "command");
+  EXPECT_EQ(r.parts[1].value, -0.5);  // as it is without its weight
+  EXPECT_FALSE(r.failed);
+}
+
+TEST_F(RewardsOf, AProgramGetsTheRowAndTheAnswer) {
+  TempFolder folder;
+  const std::string asked = (folder / "asked").string();
+  const Json section = {{"command", "while read -r a; do printf '%s\\n' \"$a\" >> '" + asked +
+                                        "'; echo ' 1e-1 '; done"}};
+  Rewards rewards = made(section.dump().c_str());
+  const Json row =
+      Json::parse(R"({"prompt": "a\nb", "tests": [1, {"x": null}], "completion": "old"})");
+  for (const std::string_view text : {"zwei\nLinien", "\xff|"}) {
+    const RewardResult r = rewards.of({.row = row, .completion = text});
+    EXPECT_EQ(r.reward, 0.1);
+    EXPECT_FALSE(r.failed);
+  }
+  std::ifstream lines(asked);
+  std::string line;
+  std::getline(lines, line);
+  Json want = row;
+  want["completion"] = "zwei\nLinien";
+  EXPECT_EQ(Json::parse(line), want);
+  std::getline(lines, line);
+  want["completion"] = "\xef\xbf\xbd|";
+  EXPECT_EQ(Json::parse(line), want);
+}
+
+TEST_F(RewardsOf, AProgramThatFailsIsStartedAgain) {
+  TempFolder folder;
+  const std::string starts = (folder / "starts").string();
+  const auto failing = [&](const std::string& behaviour, double timeout) {
+    std::ofstream(starts).close();
+    said_.clear();
+    const Json section = {{"command", "echo x >> '" + starts + "'; read a; " + behaviour},
+                          {"timeout", timeout}};
+    Rewards rewards = made(section.dump().c_str());
+    const Json row = Json::object();
+    for (int i = 0; i < 7; ++i) {
+      const RewardResult r = rewards.of({.row = row, .completion = "x"});
+      EXPECT_TRUE(r.failed) << behaviour;
+      EXPECT_TRUE(r.parts.empty());
+    }
+    EXPECT_EQ(content_of(starts), "x\nx\nx\nx\nx\nx\nx\n") << behaviour;
+  };
+  failing("exit 1", 20);
+  EXPECT_NE(said_.find(
+                "the verifier (reward.command) ended; the answer does not count and the program is "
+                "started again\n"),
+            std::string::npos)
+      << said_;
+  // Five warnings, of which the last says so.
+  EXPECT_EQ(std::ranges::count(said_, '\n'), 5) << said_;
+  EXPECT_NE(said_.find("; further failures are only counted, as reward_failures\n"),
+            std::string::npos);
+  failing("exec sleep 100", 0.03);
+  EXPECT_NE(said_.find("gave no answer within 0.03 s"), std::string::npos) << said_;
+  for (const char* answer : {"nan", "inf", "-inf", "1 2", "true", "0x1p3x", "", "1,5"}) {
+    failing(std::string("echo '") + answer + "'; exec sleep 100", 20);
+    EXPECT_NE(said_.find(fmt::format("said '{}' instead of a finite number", answer)),
+              std::string::npos)
+        << said_;
+  }
+  failing("head -c 2000000 /dev/zero; exec sleep 100", 20);
+  EXPECT_NE(said_.find("printed a line of more than 1048576 bytes"), std::string::npos) << said_;
+}
+
+TEST_F(RewardsOf, AProgramThatAnswersTwiceIsNotBelieved) {
+  Rewards rewards = made(R"({"command": "while read -r a; do printf '1\\n0\\n'; done"})");
+  const Json row = Json::object();
+  for (int i = 0; i < 6; ++i) {
+    const RewardResult r = rewards.of({.row = row, .completion = "x"});
+    // The first of each process is as good as any; after it nothing can be told.
+    EXPECT_EQ(r.failed, i % 2 == 1) << i;
+  }
+  EXPECT_NE(said_.find("printed more than one line for an answer"), std::string::npos) << said_;
+}
+
+TEST_F(RewardsOf, SectionsThatCannotWorkAreRefused) {
+  const auto refusal = [](const char* section) {
+    return error_text([&] { config_of(section).check(); });
+  };
+  EXPECT_EQ(
+      refusal("{}"),
+      "[reward.functions] nothing gives a reward; name functions (exact_match …) or a command");
+  EXPECT_EQ(refusal(R"({"functions": ["ended"], "weights": [1, 2]})"),
+            "[reward.weights] 2 weights for 1 rewards; give one for each");
+  EXPECT_EQ(refusal(R"({"functions": ["ended"], "command": "cat", "weights": [1]})"),
+            "[reward.weights] 1 weights for 2 rewards; give one for each");
+  EXPECT_EQ(
+      refusal(R"({"functions": ["length_band"]})"),
+      "[reward.length_max] length_band needs length_max of at least 1 and of at least length_min");
+  EXPECT_EQ(
+      refusal(R"({"functions": ["length_band"], "length_min": 5, "length_max": 4})"),
+      "[reward.length_max] length_band needs length_max of at least 1 and of at least length_min");
+  EXPECT_EQ(refusal(R"({"functions": ["format"]})"),
+            "[reward.pattern] the function format needs a pattern, and nothing else reads one");
+  EXPECT_EQ(refusal(R"({"functions": ["ended"], "pattern": "x"})"),
+            "[reward.pattern] the function format needs a pattern, and nothing else reads one");
+  EXPECT_NE(refusal(R"({"functions": ["format"], "pattern": "(x"})")
+                .find("[reward.pattern] '(x' is not a regular expression: "),
+            std::string::npos);
+  EXPECT_NE(refusal(R"({"functions": ["exact"]})").find("exact_match"), std::string::npos);
+  EXPECT_EQ(refusal(R"({"command": "cat", "timeout": 0})"), "?");
+}
+
+// Each function of the catalogue can be named, and gives a finite number for an answer of anything.
+TEST_F(RewardsOf, EveryFunctionOfTheCatalogueTakesEveryAnswer) {
+  for (const RewardFunction& f : reward_functions()) {
+    Json section = {{"functions", {std::string(f.name)}}, {"length_max", 3}};
+    if (f.name == "format") section["pattern"] = ".*";
+    for (const std::string text :
+         {"", " ", "\xff\xfe", "a\0b", "1e999", "--1", ",,,", "1,,2", "..."}) {
+      const RewardResult r = judged(section.dump().c_str(), text, R"({"answer": "1"})");
+      EXPECT_TRUE(std::isfinite(r.reward)) << f.name << " of " << text;
+      EXPECT_EQ(r.parts.at(0).name, f.name);
+    }
+  }
+}
+
+}  // namespace
+}  // namespace lathe::testing
