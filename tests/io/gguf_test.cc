@@ -299,11 +299,12 @@ TEST(Gguf, ListOfManyStringsIsViews) {
 }
 
 // Writes part `number` of `count` with one tensor.
-void write_part(const fs::path& path, int number, int count, const std::string& tensor) {
+void write_part(const fs::path& path, int number, int count, const std::string& tensor,
+                int32_t tensors = 2) {
   GgufWriter writer(path);
   writer.add("split.no", static_cast<uint16_t>(number));
   writer.add("split.count", static_cast<uint16_t>(count));
-  writer.add("split.tensors.count", int32_t{2});
+  writer.add("split.tensors.count", tensors);
   const std::array<float, 2> values = {1, 2};
   writer.announce(tensor, "F32", std::array<int64_t, 1>{2});
   writer.write(std::as_bytes(std::span(values)));
@@ -329,6 +330,26 @@ TEST(Gguf, PartsOfASplitFileAreOne) {
             std::string::npos);
   write_part(second, 1, 3, "b");
   EXPECT_NE(error_text([&] { GgufReader r(first); }).find("is not part 2 of 2"), std::string::npos);
+}
+
+// Names as short as output.weight lie in the list of tensors itself, which moves as it grows.
+TEST(Gguf, TensorsOfManyPartsAreFoundByTheirNames) {
+  const TempFolder folder;
+  constexpr int kParts = 40;
+  const auto path = [&](int part) {
+    return folder / fmt::format("m-{:05}-of-00040.gguf", part + 1);
+  };
+  for (int part = 0; part < kParts; ++part)
+    write_part(path(part), part, kParts, fmt::format("t{}", part), kParts);
+  const GgufReader all(path(0));
+  for (int part = 0; part < kParts; ++part) {
+    const ArraySpan* found = all.find(fmt::format("t{}", part));
+    ASSERT_NE(found, nullptr) << part;
+    EXPECT_EQ(found->name, fmt::format("t{}", part));
+  }
+  write_part(path(kParts - 1), kParts - 1, kParts, "t0", kParts);
+  EXPECT_NE(error_text([&] { GgufReader r(path(0)); }).find("'t0' is in another part, too"),
+            std::string::npos);
 }
 
 }  // namespace

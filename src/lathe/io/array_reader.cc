@@ -55,7 +55,9 @@ void ArrayReader::hold(std::vector<ArraySpan> arrays) {
   index_names();
 }
 
+// From the beginning: a list that grew has moved the names that were indexed.
 void ArrayReader::index_names() {
+  by_name_.clear();
   by_name_.reserve(arrays_.size());
   for (size_t i = 0; i < arrays_.size(); ++i) by_name_.emplace(arrays_[i].name, i);
 }
