@@ -426,19 +426,19 @@ std::vector<Refusal> token_divergence_refusals() {
        [] {
          diverge({2, 3}, {5, 4}, {2, 4}, {5, 4});
        },
-       "[token_divergence] hidden [2, 3] does not fit a head [5, 4]"},
+       "[output_head] hidden [2, 3] does not fit a head [5, 4]"},
       {"token_divergence_teacher_head",
        [] {
          diverge({2, 3}, {5, 3}, {2, 4}, {5, 3});
        },
-       "[token_divergence] hidden [2, 4] does not fit a head [5, 3]"},
+       "[output_head] hidden [2, 4] does not fit a head [5, 3]"},
       {"token_divergence_bias",
        [] {
          ops::OutputHead teacher(f32({5, 3}));
          teacher.bias = f32({4});
          ops::token_divergence(f32({2, 3}), Var(f32({5, 3})), f32({2, 3}), teacher, {});
        },
-       "[token_divergence] bias has shape [4], expected [5]"},
+       "[output_head] bias has shape [4], expected [5]"},
       {"token_divergence_temperature",
        [] {
          diverge({2, 3}, {5, 3}, {2, 4}, {5, 4}, {.temperature = 0});

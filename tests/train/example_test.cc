@@ -205,7 +205,7 @@ TEST_F(Examples, OfMessagesLearnWhatTheTemplateMarks) {
     expect(
         R"({"messages": [{"role": "user", "content": "1"}, {"role": "assistant", "content": "A"}],
             "tools": [{"name": "T"}]})",
-        {"<S>u:1<E><S>a: > A<E>"});
+        {"<S>T<S>u:1<E><S>a: > A<E>"});
   }
 }
 

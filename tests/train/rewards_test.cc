@@ -211,7 +211,8 @@ TEST_F(RewardsOf, SectionsThatCannotWorkAreRefused) {
                 .find("[reward.pattern] '(x' is not a regular expression: "),
             std::string::npos);
   EXPECT_NE(refusal(R"({"functions": ["exact"]})").find("exact_match"), std::string::npos);
-  EXPECT_EQ(refusal(R"({"command": "cat", "timeout": 0})"), "?");
+  EXPECT_EQ(refusal(R"({"command": "cat", "timeout": 0})"),
+            "[reward] timeout is 0 (an integer), expected a number, above 0. Write timeout = 10.0");
 }
 
 // Each function of the catalogue can be named, and gives a finite number for an answer of anything.

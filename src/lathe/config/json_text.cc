@@ -6,7 +6,6 @@
 
 #include <fmt/format.h>
 
-#include <algorithm>
 #include <nlohmann/json.hpp>
 #include <unordered_set>
 
@@ -127,8 +126,8 @@ Json parse_json(std::string_view text, std::string_view name, const JsonLimits& 
   if (Json::sax_parse(text.begin(), text.end(), &builder)) return std::move(builder.root);
   std::string position;
   if (builder.problem_byte > 0)
-    position = position_of(text, builder.problem_byte - 1, std::max<size_t>(1, limits.first_line));
-  else if (limits.first_line > 0)
+    position = position_of(text, builder.problem_byte - 1, limits.first_line);
+  else if (limits.first_line > 1)  // one text of several in a file; which line of it is not known
     position = fmt::format("{}", limits.first_line);
   fail(limits.error_kind,
        position.empty() ? std::string(name) : fmt::format("{}:{}", name, position),

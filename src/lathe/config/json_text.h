@@ -10,9 +10,9 @@
 namespace lathe {
 
 struct JsonLimits {
-  size_t depth = 64;           // nested arrays and objects
-  size_t values = 10'000'000;  // values in the whole text
-  size_t first_line = 0;       // of one text among several of a file, for errors; 0: it is the file
+  size_t depth = 64;                          // nested arrays and objects
+  size_t values = 10'000'000;                 // values in the whole text
+  size_t first_line = 1;                      // of the text in its file, for errors
   ErrorKind error_kind = ErrorKind::kConfig;  // what an invalid text throws
 };
 

@@ -29,6 +29,15 @@ void differentiate_product(const Tensor& x, const OutputHead& head, const Tensor
   if (dw.target.defined()) k.matmul(dy.transpose(0, 1), x, TensorView(), dw.target, dw.write);
 }
 
+void check(std::string_view op, const Var& hidden, const OutputHead& head) {
+  require(head.weight.value.rank() == 2 && hidden.value.rank() >= 1 &&
+              hidden.shape()[-1] == head.weight.shape()[1],
+          ErrorKind::kShape, op, "hidden {} does not fit a head {}", hidden.shape(),
+          head.weight.shape());
+  require_dtype(op, "head", head.weight.value, hidden.value.dtype());
+  if (head.bias.defined()) require_shape(op, "bias", head.bias.value, {head.weight.shape()[0]});
+}
+
 int64_t count_labels(std::string_view op, const Tensor& labels, int64_t vocabulary) {
   int64_t count = 0;
   for (int32_t label : labels.span<int32_t>()) {
@@ -45,18 +54,9 @@ kernels::ActivationId tanh_id() { return kernels::find_activation("tanh"); }
 
 }  // namespace
 
-void check_head(std::string_view op, const Tensor& hidden, const OutputHead& head) {
-  require(head.weight.value.rank() == 2 && hidden.rank() >= 1 &&
-              hidden.shape()[-1] == head.weight.shape()[1],
-          ErrorKind::kShape, op, "hidden {} does not fit a head {}", hidden.shape(),
-          head.weight.shape());
-  require_dtype(op, "head", head.weight.value, hidden.dtype());
-  if (head.bias.defined()) require_shape(op, "bias", head.bias.value, {head.weight.shape()[0]});
-}
-
 LabelledRows labelled_rows(std::string_view op, const Var& hidden, const OutputHead& head,
                            const Tensor& labels) {
-  check_head(op, hidden.value, head);
+  check(op, hidden, head);
   require_dtype(op, "labels", labels, DType::kI32);
   const Tensor rows = as_rows(hidden.value);
   require(labels.numel() == rows.size(0), ErrorKind::kShape, op, "{} labels for {} rows",
@@ -67,6 +67,7 @@ LabelledRows labelled_rows(std::string_view op, const Var& hidden, const OutputH
 
 HeadChunks::HeadChunks(const Tensor& hidden, const OutputHead& head)
     : hidden_(hidden), head_(head), rows_(chunk_rows(head.weight.shape()[0])) {
+  check("output_head", hidden, head);
   logits_ = Tensor({std::min(rows_, hidden.size(0)), head.weight.shape()[0]},
                    accumulation_type(hidden.dtype()), hidden.device());
   if (head.softcap != 0.0) ratio_ = room(logits_.dtype());

@@ -19,9 +19,6 @@ struct OutputHead {
   OutputHead(Var w) : weight(std::move(w)) {}
 };
 
-// hidden [.., C] and its head. Error kShape, naming `op`, if they do not fit.
-void check_head(std::string_view op, const Tensor& hidden, const OutputHead& head);
-
 // The inputs of a head's losses, checked and flattened.
 struct LabelledRows {
   Tensor hidden;      // [N, C]

@@ -145,8 +145,6 @@ void run_backward(const Problem& p, const Tensor& hidden, const std::vector<doub
 
 Var token_divergence(const Var& hidden, const OutputHead& head, const Tensor& teacher_hidden,
                      const OutputHead& teacher_head, const Divergence& divergence) {
-  check_head(kOp, hidden.value, head);
-  check_head(kOp, teacher_hidden, teacher_head);
   const Tensor rows = as_rows(hidden.value);
   require(head.weight.shape()[0] == teacher_head.weight.shape()[0], ErrorKind::kShape, kOp,
           "the model has {} tokens and the teacher {}", head.weight.shape()[0],

@@ -21,8 +21,7 @@ struct Divergence {
 // hidden [N, C], teacher_hidden [N, C'], two heads of one vocabulary -> the divergence of every row, [N]
 // in the accumulation dtype; with a gradient for the model's hidden states and head only:
 //   dlogits[v] = p[v]·(s[v] − Σ p·s) / temperature, where s = −q/p, log p − log q, (1 − β)(log p − log m)
-// The backward pass recomputes the logits. Error kShape for what does not fit,
-// such as a temperature or weight outside its range.
+// The backward pass recomputes the logits. Error kShape for what does not fit.
 Var token_divergence(const Var& hidden, const OutputHead& head, const Tensor& teacher_hidden,
                      const OutputHead& teacher_head, const Divergence& divergence);
 

@@ -1,0 +1,126 @@
+// lathe sft MODEL DATA and its kin: what they show is a recipe, and what they run trains.
+
+#include "cli/demo_testing.h"
+#include "lathe/train/presets.h"
+#include "train/answers_run.h"
+
+namespace lathe::testing {
+namespace {
+
+class PresetCommand : public AnswersRun, public ::testing::WithParamInterface<std::string_view> {
+ protected:
+  // The preset with a tiny model, its rows, and what a preset cannot know.
+  std::vector<std::string> command() {
+    const std::string name(GetParam());
+    const std::map<std::string, ExampleKind> kinds = {
+        {"sft", ExampleKind::kSingle},   {"distill", ExampleKind::kSingle},
+        {"kto", ExampleKind::kLabelled}, {"reward", ExampleKind::kPair},
+        {"dpo", ExampleKind::kPair},     {"orpo", ExampleKind::kPair},
+        {"simpo", ExampleKind::kPair}};
+    const auto kind = kinds.find(name);
+    const bool draws = kind == kinds.end();
+    std::vector<std::string> words = {name, model_folder("base", model_config("decoder"), 5),
+                                      draws ? prompts() : rows_file(kind->second),
+                                      "--train.out=" + out().string(), "--train.seq_len=24"};
+    if (name == "distill")
+      words.push_back("--objective.teacher=" +
+                      model_folder("teacher", teacher_config("decoder"), 6));
+    if (name == "ppo")
+      words.push_back("--objective.critic=" +
+                      model_folder("critic", model_config("decoder", 1), 7));
+    if (draws) words.emplace_back("--objective.max_completion_length=4");
+    return words;
+  }
+  std::string prompts() {
+    std::string text;
+    for (int i = 0; i < 9; ++i)
+      text += fmt::format("{{\"prompt\": \"P{}\", \"answer\": \"{}\"}}\n", i, i);
+    return folder_.write("prompts.jsonl", text).string();
+  }
+  static CommandResult run(std::vector<std::string> words, const std::vector<std::string>& more) {
+    words.insert(words.end(), more.begin(), more.end());
+    return run_lathe(words);
+  }
+};
+
+TEST_P(PresetCommand, ShowsARecipe) {
+  const std::vector<std::string> words = command();
+  const CommandResult shown = run(words, {"--show"}), json = run(words, {"--show", "--json"});
+  ASSERT_EQ(shown.code, 0) << shown.err;
+  ASSERT_EQ(json.code, 0) << json.err;
+  EXPECT_FALSE(fs::exists(out()));
+  const std::string toml = folder_.write("shown.toml", shown.out).string(),
+                    tree = folder_.write("shown.json", json.out).string();
+  for (const std::string& recipe : {toml, tree}) {
+    EXPECT_EQ(run_lathe({"train", recipe, "--show"}).out, shown.out);
+    EXPECT_EQ(run_lathe({"train", recipe, "--show", "--json"}).out, json.out);
+  }
+  const Json made = Json::parse(json.out);
+  EXPECT_EQ(made["model"]["from"], words[1]);
+  EXPECT_EQ(made["data"]["train"], Json({words[2]}));
+  // A key that is given takes the place of the preset's.
+  const CommandResult given =
+      run(words, {"--show", "--json", "--optim.lr=0.125", "--train.steps=2"});
+  ASSERT_EQ(given.code, 0) << given.err;
+  EXPECT_EQ(Json::parse(given.out)["optim"]["lr"], 0.125);
+  EXPECT_EQ(Json::parse(given.out)["train"]["steps"], 2);
+}
+
+TEST_P(PresetCommand, Trains) {
+  const std::vector<std::string> words = command();
+  const CommandResult r = run(words, {"--train.steps=2"});
+  ASSERT_EQ(r.code, 0) << r.err;
+  const std::vector<Json> lines = metrics();
+  ASSERT_EQ(lines.size(), 2U);
+  for (const Json& line : lines) EXPECT_TRUE(std::isfinite(line.at("loss").get<double>()));
+  EXPECT_TRUE(fs::exists(out() / "model" / "model.safetensors"));
+  EXPECT_TRUE(fs::exists(out() / "model" / "tokenizer.json"));
+  // What it writes is what it can go on from.
+  const CommandResult again = run(words, {"--train.steps=2"});
+  EXPECT_NE(again.code, 0);
+  EXPECT_EQ(run(words, {"--train.steps=2", "--resume"}).code, 0);
+}
+
+INSTANTIATE_TEST_SUITE_P(, PresetCommand, ::testing::ValuesIn([] {
+                           std::vector<std::string_view> names;
+                           for (const TrainPreset& preset : train_presets())
+                             names.push_back(preset.name);
+                           return names;
+                         }()),
+                         [](const auto& each) { return std::string(each.param); });
+
+using Presets = AnswersRun;
+
+TEST_F(Presets, NeedAModelAndRows) {
+  const std::string model = model_folder("base", model_config("decoder"), 5);
+  for (const std::vector<std::string>& words :
+       std::vector<std::vector<std::string>>{{"sft"}, {"sft", model}}) {
+    const CommandResult r = run_lathe(words);
+    EXPECT_EQ(r.code, 2) << r.err;
+  }
+  const CommandResult none =
+      run_lathe({"sft", model, (folder_ / "none.jsonl").string(), "--train.steps=1",
+                 "--train.seq_len=24", "--train.out=" + out().string()});
+  EXPECT_NE(none.code, 0);
+  EXPECT_NE(none.err.find("none.jsonl"), std::string::npos) << none.err;
+  const CommandResult long_rows =
+      run_lathe({"sft", model, rows_file(ExampleKind::kSingle), "--show"});
+  EXPECT_NE(long_rows.err.find("[train.seq_len] sft makes rows of up to 1024 tokens, more than "
+                               "model.max_position_embeddings = 64"),
+            std::string::npos)
+      << long_rows.err;
+}
+
+TEST_F(Presets, TakeSeveralFiles) {
+  const std::string model = model_folder("base", model_config("decoder"), 5);
+  const std::string a = folder_.write("a.jsonl", R"({"prompt": "A", "completion": "B"})").string(),
+                    b = folder_.write("b.jsonl", R"({"prompt": "C", "completion": "D"})").string();
+  const CommandResult r =
+      run_lathe({"sft", model, a, b, "--train.seq_len=24", "--train.out=" + out().string(),
+                 "--train.budget=2 epochs", "--train.batch_size=1"});
+  ASSERT_EQ(r.code, 0) << r.err;
+  EXPECT_EQ(metrics().size(), 4U);
+}
+
+}  // namespace
+}  // namespace lathe::testing
