@@ -272,5 +272,30 @@ TEST_F(Adapters, ThoseThatAreNoLowRankUpdatesAreNotGeneratedWith) {
             tokens(file("m")));
 }
 
+TEST_F(Adapters, VirtualTokensStandBeforeOneText) {
+  write_json_file(folder_ / "padded.json", {{"input_ids", {{1, 2, 3}, {6, 7, 0}}},
+                                            {"attention_mask", {{1, 1, 1}, {1, 1, 0}}}});
+  const auto error = [&](const std::string& base, std::vector<std::string> options,
+                         const std::string& part) {
+    options.insert(options.end(), {"--out", file("out.st")});
+    const CommandResult r = run("logits", golden(base + "/model"), options);
+    EXPECT_NE(r.code, 0);
+    EXPECT_NE(r.err.find(part), std::string::npos) << r.err;
+  };
+  const std::string prompt = golden("adapters/prompt"), prefix = golden("adapters/prefix");
+  for (const std::string& adapter : {prompt, prefix})
+    error("llama", {"--adapter", adapter, "--input", file("padded.json")},
+          "sequence 1 holds several texts that do not see each other (packing) or padding");
+  error("llama", {"--adapter", prompt, "--adapter", prefix, "--input", file("in.json")},
+        "two of the adapters put tokens before the text");
+  error("t5", {"--adapter", prompt, "--input", file("in.json")},
+        "PROMPT_TUNING puts virtual tokens before a text that is continued, but body");
+  const CommandResult r =
+      run("merge", golden("llama/model"), {"--adapter", prompt, "--out", file("m")});
+  EXPECT_NE(r.err.find("PROMPT_TUNING puts virtual tokens before a text, which are in no weight"),
+            std::string::npos)
+      << r.err;
+}
+
 }  // namespace
 }  // namespace lathe

@@ -196,7 +196,7 @@ TEST_P(AdaptersInTheEngine, EachRequestIsWhatItIsAloneAndMerged) {
     Seen seen;
     for (uint64_t plan = 0; plan < 8; ++plan) {
       SCOPED_TRACE(fmt::format("plan {}", plan));
-      check_plan(make, Rng(5).fork(plan), dtype, &seen);
+      check_plan(make, Rng(6).fork(plan), dtype, &seen);
     }
     EXPECT_EQ(seen.cached > 0, GetParam().shares);
     EXPECT_TRUE(seen.preemptions > 0 || !GetParam().shares);

@@ -137,6 +137,14 @@ TEST_F(FreshAdapter, WhatIsWrittenHasTheKeysOfItsKindOnly) {
                           "prefix_projection", "init_r"})
     EXPECT_FALSE(lora.contains(key)) << key;
   EXPECT_EQ(written(R"({"target_modules": "all-linear"})")["target_modules"], "all-linear");
+  const Json ia3 = written(R"({"peft_type": "IA3", "target_modules": ["q_proj", "down_proj"],
+                               "feedforward_modules": ".*down.*"})");
+  EXPECT_EQ(ia3["feedforward_modules"], ".*down.*");
+  EXPECT_EQ(ia3["target_modules"], (Json{"q_proj", "down_proj"}));
+  EXPECT_EQ(
+      written(
+          R"({"peft_type": "ADALORA", "tinit": 2, "target_modules": ["q_proj"]})")["total_step"],
+      3);
   const Json pissa = written(
       R"({"r": 2, "lora_alpha": 6, "init_lora_weights": "pissa", "target_modules": ["q_proj"]})");
   EXPECT_EQ(pissa["r"], 4);

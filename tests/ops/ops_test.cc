@@ -40,6 +40,9 @@ void add_linear(std::vector<Case>& all) {
   all.push_back({"embedding", {{{5, 4}, Kind::kWeight}}, [](const Vars& v) -> Vars {
                    return {ops::embedding(v[0], indices({4, 0, 4, 2, 4, 0}, {2, 3}))};
                  }});
+  all.push_back({"embedding_of_what_was_computed", {{{5, 4}}}, [](const Vars& v) -> Vars {
+                   return {ops::embedding(v[0], indices({4, 0, 4, 2, 4, 0}, {2, 3}))};
+                 }});
 }
 
 void add_elementwise(std::vector<Case>& all) {

@@ -25,10 +25,18 @@ Var embedding(const Var& table, const Tensor& ids, std::optional<DType> out_dtyp
   k.embedding(table.value, flat, as_rows(out));
   return record("embedding", out, {&table}, [table = table.ref(), flat, &k](Gradients& g) {
     const GradientTarget d = g.target(table);
-    require_dtype("embedding", "the gradient of the table", d.target,
-                  accumulation_type(d.target.dtype()));
-    if (d.write == kernels::Write::kOverwrite) d.target.fill_zero();
-    k.embedding_backward(flat, as_rows(g.of_output()), d.target);
+    const DType wide = accumulation_type(d.target.dtype());
+    if (d.target.dtype() == wide) {
+      if (d.write == kernels::Write::kOverwrite) d.target.fill_zero();
+      return k.embedding_backward(flat, as_rows(g.of_output()), d.target);
+    }
+    // A table that an operation made, in 16 bits: rows that occur often are summed in f32.
+    const Tensor sum = Tensor::zeros(d.target.shape(), wide, d.target.device());
+    k.embedding_backward(flat, as_rows(g.of_output()), sum);
+    if (d.write == kernels::Write::kOverwrite)
+      k.cast(sum, d.target);
+    else
+      k.axpy(1.0, sum, d.target);
   });
 }
 

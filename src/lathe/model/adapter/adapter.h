@@ -72,7 +72,6 @@ class Adapter : public Module {
   bool is_prefix() const { return is_prefix_; }
   int64_t prefix_layers() const { return prefix_layers_; }  // that have keys and values of it
   int64_t prefix_heads() const { return prefix_heads_; }    // of each layer
-  DType activations() const { return activations_; }
   int64_t virtual_tokens() const { return prompt_ != nullptr ? config_.num_virtual_tokens : 0; }
   // A loss to add to the model's own, without which training would go astray; undefined for most.
   Var regularization(const Pass& pass) const;

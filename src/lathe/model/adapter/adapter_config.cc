@@ -10,6 +10,7 @@
 #include "lathe/base/strings.h"
 #include "lathe/config/read_write.h"
 #include "lathe/io/json_file.h"
+#include "lathe/model/adapter/adalora.h"
 #include "lathe/model/adapter/module_adapter.h"
 #include "lathe/model/adapter/prompt_encoder.h"
 #include "lathe/text/split/regex.h"
@@ -320,6 +321,18 @@ std::set<std::string> keys_of(const ComponentConfig& config) {
   return keys;
 }
 
+// PEFT refuses what a kind does not have.
+std::set<std::string> keys_of_other_kinds(const AdapterConfig& config) {
+  std::set<std::string> others;
+  const auto collect = [&](const auto& table, const ComponentConfigs& configs) {
+    for (const auto& kind : table)
+      if (kind.name != config.peft_type) others.merge(keys_of(configs.of(kind.name)));
+  };
+  collect(module_adapters(), config.modules);
+  collect(prompt_encoders(), config.prompts);
+  return others;
+}
+
 }  // namespace
 
 AdapterConfig read_adapter_config(const std::filesystem::path& file, const Log& log) {
@@ -338,14 +351,7 @@ AdapterConfig read_adapter_config(const std::filesystem::path& file, const Log& 
 
 void write_adapter_config(const std::filesystem::path& file, const AdapterConfig& config,
                           const std::vector<std::pair<std::string, int64_t>>& sizes) {
-  // Keys of other kinds are left out: PEFT refuses what a kind does not have.
-  std::set<std::string> others;
-  const auto collect = [&](const auto& table, const ComponentConfigs& configs) {
-    for (const auto& kind : table)
-      if (kind.name != config.peft_type) others.merge(keys_of(configs.of(kind.name)));
-  };
-  collect(module_adapters(), config.modules);
-  collect(prompt_encoders(), config.prompts);
+  const std::set<std::string> others = keys_of_other_kinds(config);
   Json tree = {{"peft_type", config.peft_type}, {"inference_mode", true}};
   const Json written = write_config(config);
   for (const auto& [key, value] : written.items())
@@ -363,12 +369,18 @@ void write_adapter_config(const std::filesystem::path& file, const AdapterConfig
   if (config.peft_type != "LORA" && config.peft_type != "ADALORA" && config.peft_type != "OFT")
     drop({"bias", "ensure_weight_tying"});
   if (config.peft_type != "MISS") drop({"init_weights"});
-  // A lone expression or name is a string in PEFT; a list of plain names is a list.
-  if (const auto targets = tree.find("target_modules");
-      targets != tree.end() && targets->size() == 1) {
-    const auto only = targets->front().get<std::string>();
+  // A lone expression is a string in PEFT; a list has plain names.
+  for (const char* key : {"target_modules", "exclude_modules", "feedforward_modules"}) {
+    const auto names = tree.find(key);
+    if (names == tree.end() || names->size() != 1) continue;
+    const auto only = names->front().get<std::string>();
     if (only == "all-linear" || only.find_first_of("\\*+?()[]{}|^$") != std::string::npos)
-      *targets = only;
+      *names = only;
+  }
+  // PEFT opens no AdaLoRA without a schedule of ranks: the shortest where none is set.
+  if (config.peft_type == "ADALORA" && !tree.contains("total_step")) {
+    const auto& c = config.modules.get<AdaLoraConfig>();
+    tree["total_step"] = c.tinit + c.tfinal + 1;
   }
   for (const auto& [key, size] : sizes) tree[key] = size;
   write_json_file(file, tree);

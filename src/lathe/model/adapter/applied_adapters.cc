@@ -52,11 +52,16 @@ Var with_bias(const AdaptedModule& module, const Var& b) {
 }
 
 Var with_value(const Pass& pass, const ReplacedValue& value, const Var& own) {
-  Var v = ops::cast(pass.use(value.value), own.value.dtype());
-  if (value.only_rows.defined()) return ops::replace_rows(own, value.only_rows, v);
+  Var v = pass.use(value.value);
+  // The wider of the two types: gains and biases that are trained are in f32, whatever the model's.
+  const bool narrow = size_of(own.value.dtype()) < size_of(v.value.dtype());
+  const DType type = narrow ? v.value.dtype() : own.value.dtype();
+  v = ops::cast(v, type);
+  const Var wide = ops::cast(own, type);
+  if (value.only_rows.defined()) return ops::replace_rows(wide, value.only_rows, v);
   if (value.transposed) v = ops::transpose(v);
   if (value.added != 0) v = ops::shift(v, -value.added);
-  return put_rows(value.at, own, v);
+  return put_rows(value.at, wide, v);
 }
 
 AppliedAdapters::AppliedAdapters(std::vector<std::shared_ptr<const Adapter>> adapters,
@@ -212,7 +217,7 @@ std::optional<KeyValuePrefix> AppliedAdapters::prefix_of_layer(const Pass& pass,
                 heads = prompt_->prefix_heads();
   const auto part = [&](int64_t which) {
     const Var vectors = ops::narrow(all, 1, which * width, width);
-    return ops::reshape(ops::cast(vectors, prompt_->activations()), {count, heads, width / heads});
+    return ops::reshape(vectors, {count, heads, width / heads});
   };
   return KeyValuePrefix{part(2 * layer), part(2 * layer + 1)};
 }

@@ -26,6 +26,9 @@ Var own_value(const Parameter& p) {
   return Var(p.value.tensor());
 }
 
+// In the parameter's own type.
+void set(Parameter& p, const Var& value) { p.value = value.value.to(p.value.tensor().dtype()); }
+
 class Merger {
  public:
   // `parted`: the head has become a parameter of its own.
@@ -44,13 +47,13 @@ class Merger {
       const bool head = parted_ && module.at.parameter == kTable && !module.is_lookup;
       Parameter& p = *parameters_.at(head ? kHead : module.at.parameter);
       if (module.adapter->changes_bias()) put_bias(module, p.name);
-      p.value = with_module({}, module, own_value(p)).value;
+      set(p, with_module({}, module, own_value(p)));
     }
   }
 
  private:
   static void put(const ReplacedValue& value, Parameter& p) {
-    p.value = with_value({}, value, own_value(p)).value;
+    set(p, with_value({}, value, own_value(p)));
   }
 
   void put_bias(const AdaptedModule& module, const std::string& weight) const {
@@ -63,7 +66,7 @@ class Merger {
             "use it as an adapter",
             module.site.module);
     Parameter& p = *found->second;
-    p.value = with_bias(module, own_value(p)).value;
+    set(p, with_bias(module, own_value(p)));
   }
 
   std::map<std::string, Parameter*> parameters_;

@@ -7,6 +7,7 @@
 #include "lathe/nn/initialize.h"
 #include "lathe/ops/elementwise.h"
 #include "lathe/ops/linear.h"
+#include "lathe/ops/moe_routing.h"
 #include "lathe/ops/rearrange.h"
 #include "lathe/text/split/regex.h"
 
@@ -48,6 +49,10 @@ TensorsByName ModuleAdapter::saved() const {
   for_each_parameter(const_cast<ModuleAdapter&>(*this),
                      [&](const std::string& path, Parameter& p) { all[path] = p.value.tensor(); });
   return all;
+}
+
+Var plus(const Var& w, const Var& delta) {
+  return ops::add(ops::cast(w, delta.value.dtype()), delta);
 }
 
 Var matmul(const Var& a, const Var& b) { return ops::linear(a, ops::transpose(b), Var()); }

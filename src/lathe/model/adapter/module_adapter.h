@@ -103,6 +103,8 @@ ModuleAdapterKind module_adapter(const ComponentText& text) {
   return component<ModuleAdapter, ModuleSite, Class, Config, ModuleAdapterTraits>(text);
 }
 
+// w + delta, in delta's dtype: a base may be kept in a narrower one.
+Var plus(const Var& w, const Var& delta);
 // a·b of matrices.
 Var matmul(const Var& a, const Var& b);
 // diag(factors)·w.

@@ -3,6 +3,7 @@
 #include "lathe/nn/attention/attention.h"
 #include "lathe/nn/attention/attention_config.h"
 #include "lathe/nn/attention/cache.h"
+#include "lathe/ops/moe_routing.h"
 #include "lathe/ops/rearrange.h"
 
 namespace lathe {
@@ -87,8 +88,10 @@ ops::KeyValues keys_and_values(const Forward& f, const AttentionShape& options, 
         adapters != nullptr ? adapters->prefix_of_layer(*f.pass, options.layer) : std::nullopt;
     if (!prefix) return ops::KeyValues::packed(k, v, f.rows->sequences);
     const Sequences& own = f.rows->sequences;
-    return ops::KeyValues::packed(ops::insert_before_each(k, own, prefix->k),
-                                  ops::insert_before_each(v, own, prefix->v), f.rows->keys());
+    const auto before = [&](const Var& x, const Var& each) {
+      return ops::insert_before_each(x, own, ops::cast(each, x.value.dtype()));
+    };
+    return ops::KeyValues::packed(before(k, prefix->k), before(v, prefix->v), f.rows->keys());
   }
   const CacheLayer place = place_of(f, options);
   f.pass->cache->write(place, *f.rows, k.value, v.value);

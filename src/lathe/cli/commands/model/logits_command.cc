@@ -229,6 +229,29 @@ Var loss_of(const ModelPass& pass, const Var& hidden, const Tensor& labels, cons
   return more.defined() ? ops::add(loss, more) : loss;
 }
 
+// By the names that the parameters have on disk.
+void add_gradients(OutputFile& out, Transformer& model, const AppliedModelAdapters& adapters,
+                   ParameterGradients& gradients) {
+  if (!adapters.all.empty()) {
+    for (const Parameter* p : differentiated(model, adapters))
+      out.add("grad." + p->name, gradients.find(*p)->tensor);
+    return;
+  }
+  for (const DiskTensor& t : map_weights(model, find_family(model.config().model_type)))
+    out.add("grad." + t.name,
+            t.gather([&](Parameter& p) -> const Tensor& { return gradients.find(p)->tensor; }));
+}
+
+// Room for the gradients of what is differentiated; what nothing depends on is zero.
+void add_buffers(ParameterGradients& gradients, const Transformer& model,
+                 const AppliedModelAdapters& adapters) {
+  for (const Parameter* p : differentiated(model, adapters)) {
+    GradBuffer& gradient = gradients.add(*p);
+    gradient.tensor.fill_zero();
+    gradient.written = true;
+  }
+}
+
 // Errors: kUsage for options that do not go together.
 std::unique_ptr<Transformer> load_for(const LogitsOptions& o, const Log& log) {
   const Device device = o.device == "ref" ? Device::kRef : Device::kCpu;
@@ -263,11 +286,7 @@ int run_logits(const LogitsOptions& o, CommandContext& context) {
   if (o.grads) {
     settings.tape = &tape;
     settings.gradients = &gradients;
-    for (const Parameter* p : differentiated(*model, adapters)) {
-      GradBuffer& gradient = gradients.add(*p);
-      gradient.tensor.fill_zero();  // what nothing depends on is written, too
-      gradient.written = true;
-    }
+    add_buffers(gradients, *model, adapters);
   }
   Tensor ids = in.ids;  // whose successors are predicted
   if (body.encoder)
@@ -290,13 +309,7 @@ int run_logits(const LogitsOptions& o, CommandContext& context) {
     summary["loss"] = loss.value.item();
     if (o.grads) tape.backward(loss);
   }
-  if (o.grads && adapters.all.empty())
-    for (const DiskTensor& t : map_weights(*model, find_family(model->config().model_type)))
-      out.add("grad." + t.name,
-              t.gather([&](Parameter& p) -> const Tensor& { return gradients.find(p)->tensor; }));
-  if (o.grads && !adapters.all.empty())
-    for (const Parameter* p : differentiated(*model, adapters))
-      out.add("grad." + p->name, gradients.find(*p)->tensor);
+  if (o.grads) add_gradients(out, *model, adapters, gradients);
   throw_if_interrupted();
   out.write(o.out);
   if (context.json) {

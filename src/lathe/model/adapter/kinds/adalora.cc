@@ -59,7 +59,7 @@ class AdaLora : public ModuleAdapter {
   Var weight(const Pass& pass, const Var& w) const override {
     if (is_empty()) return w;
     const Var a = scale_rows_of(pass.use(a_), values(pass));
-    return ops::add(w, ops::scale(matmul(pass.use(b_), a), scale_));
+    return plus(w, ops::scale(matmul(pass.use(b_), a), scale_));
   }
   std::vector<LowRankFactors> factors() const override {
     const Tensor& like = b_.value.tensor();

@@ -30,7 +30,7 @@ class LoHa : public ModuleAdapter {
   Var added(const Pass& pass, const Product& p) const override {
     return ops::linear(p.x, delta(pass), Var(), p.out);
   }
-  Var weight(const Pass& pass, const Var& w) const override { return ops::add(w, delta(pass)); }
+  Var weight(const Pass& pass, const Var& w) const override { return plus(w, delta(pass)); }
 
  private:
   Var delta(const Pass& pass) const {

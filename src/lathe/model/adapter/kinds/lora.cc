@@ -109,9 +109,9 @@ class LoraAdapterModule : public ModuleAdapter {
   }
 
   Var weight(const Pass& pass, const Var& w) const override {
-    if (site_.experts > 0) return ops::add(w, delta_of_experts(pass));
-    if (site_.is_table) return ops::add(w, ops::transpose(delta(pass)));
-    const Var sum = ops::add(w, delta(pass));
+    if (site_.experts > 0) return plus(w, delta_of_experts(pass));
+    if (site_.is_table) return plus(w, ops::transpose(delta(pass)));
+    const Var sum = plus(w, delta(pass));
     return magnitude_ ? scale_rows_of(sum, length_factors(pass, sum)) : sum;
   }
 
@@ -228,7 +228,7 @@ class LoraAdapterModule : public ModuleAdapter {
   Var added_by_dora(const Pass& pass, const Product& p) const {
     Pass constant = pass;
     constant.tape = nullptr;
-    const Var factors = length_factors(pass, ops::add(Var(p.w().value), delta(constant)));
+    const Var factors = length_factors(pass, plus(Var(p.w().value), delta(constant)));
     Var base = p.y();
     if (const Var b = p.b(); b.defined()) base = ops::add(base, ops::scale(b, -1));
     const Var sum = ops::multiply(ops::add(base, update(pass, p)), factors);

@@ -47,7 +47,7 @@ class Miss : public ModuleAdapter {
     return ops::linear(sums, up(pass), Var(), p.out);
   }
   Var weight(const Pass& pass, const Var& w) const override {
-    return ops::add(w, matmul(up(pass), Var(pieces(w.value.dtype()))));
+    return plus(w, matmul(up(pass), Var(pieces(w.value.dtype()))));
   }
   std::vector<LowRankFactors> factors() const override {
     return {{pieces(block_.value.tensor().dtype()), up({}).value, 1.0}};

@@ -8,6 +8,7 @@
 #include "lathe/ops/elementwise.h"
 #include "lathe/ops/linear.h"
 #include "lathe/ops/moe.h"
+#include "lathe/ops/moe_routing.h"
 #include "lathe/ops/rearrange.h"
 
 namespace lathe {
@@ -73,7 +74,7 @@ class Oft : public ModuleAdapter {
     return ops::linear(turned(p.x, rotation_less_identity(pass), false), p.w(), Var(), p.out);
   }
   Var weight(const Pass& pass, const Var& w) const override {
-    return ops::add(w, turned(w, rotation_less_identity(pass), true));
+    return plus(w, turned(w, rotation_less_identity(pass), true));
   }
 
  private:
@@ -82,7 +83,8 @@ class Oft : public ModuleAdapter {
     const int64_t rows = x.shape()[0];
     const Var grouped =
         ops::reshape(ops::rearrange(x, {rows, blocks_, size_}, {1, 0, 2}), {blocks_ * rows, size_});
-    const Var w = transposed ? m : transposed_blocks(m, blocks_);
+    const Var own = ops::cast(m, x.value.dtype());
+    const Var w = transposed ? own : transposed_blocks(own, blocks_);
     const Var product = product_of_blocks(grouped, w, blocks_);
     return ops::reshape(ops::rearrange(product, {blocks_, rows, size_}, {1, 0, 2}),
                         {rows, blocks_ * size_});

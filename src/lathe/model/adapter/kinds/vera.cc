@@ -44,12 +44,12 @@ class Vera : public ModuleAdapter {
   }
 
   Var added(const Pass& pass, const Product& p) const override {
-    const Var narrow = ops::multiply(ops::linear(p.x, Var(down_), Var()), pass.use(d_));
-    return ops::multiply(ops::linear(narrow, Var(up_), Var(), p.out), pass.use(b_));
+    const Var narrow = ops::multiply(ops::linear(p.x, of_type(down_, p.x), Var()), pass.use(d_));
+    return ops::multiply(ops::linear(narrow, of_type(up_, narrow), Var(), p.out), pass.use(b_));
   }
   Var weight(const Pass& pass, const Var& w) const override {
     const Var up = ops::multiply(Var(up_), pass.use(d_));
-    return ops::add(w, scale_rows_of(matmul(up, Var(down_)), pass.use(b_)));
+    return plus(w, scale_rows_of(matmul(up, Var(down_)), pass.use(b_)));
   }
   std::vector<LowRankFactors> factors() const override {
     const Var up = ops::multiply(Var(up_), Var(d_.value.tensor()));
@@ -57,6 +57,9 @@ class Vera : public ModuleAdapter {
   }
 
  private:
+  // They are no parameters, which training would keep in the type of its passes.
+  static Var of_type(const Tensor& t, const Var& like) { return Var(t.to(like.value.dtype())); }
+
   ModuleSite site_;
   VeraConfig config_;
   Parameter d_, b_;
