@@ -2,6 +2,8 @@
 
 #include <cmath>
 
+#include "lathe/io/safetensors.h"
+#include "lathe/model/load_model.h"
 #include "train/answers_run.h"
 
 namespace lathe::testing {
@@ -272,6 +274,52 @@ TEST_F(Answers, AVerifierThatNeverAnswersEndsTheRunInWords) {
         std::string::npos)
         << text;
   }
+}
+
+// Its weights, and scores that begin small and random in place of its head.
+TEST_F(Answers, ARewardModelBeginsFromALanguageModel) {
+  const fs::path language = model_folder("language", model_config("decoder"), 9);
+  Json tree = answers_tree({"reward", "decoder"});
+  tree["model"]["from"] = language.string();
+  tree["train"]["steps"] = 1;
+  tree["optim"]["lr"] = 1e-30;
+  train(read_recipe(tree));
+  EXPECT_NE(log_.find(language.string() +
+                      " predicts tokens: it gets 1 score(s) for each text in place of its "
+                      "output head"),
+            std::string::npos)
+      << log_;
+  const auto before = load_model(language, {}), after = load_model(out() / "model", {});
+  std::map<std::string, Tensor> theirs;
+  for (const Parameter* p : before->parameters()) theirs[p->name] = p->value.tensor();
+  for (const Parameter* p : after->parameters()) {
+    const std::vector<double> values = p->value.tensor().to_vector();
+    if (theirs.contains(p->name)) {
+      EXPECT_EQ(values, theirs[p->name].to_vector()) << p->name;
+      continue;
+    }
+    EXPECT_EQ(p->name, "score.weight");
+    EXPECT_EQ(p->shape, Shape({1, 16}));
+    EXPECT_NE(values, std::vector<double>(16, 0.0));
+  }
+  EXPECT_FALSE(theirs.contains("score.weight"));
+  EXPECT_TRUE(SafetensorsReader(out() / "model").find("score.weight") != nullptr);
+  EXPECT_EQ(read_model_config(out() / "model").num_labels, 1);
+  // It can be the critic of the next run, and cannot be its policy.
+  fs::rename(out() / "model", folder_ / "judge");
+  start_over();
+  tree = answers_tree({"ppo", "decoder"});
+  tree["train"]["steps"] = 1;
+  tree["objective"]["critic"] = (folder_ / "judge").string();
+  train(read_recipe(tree));
+  EXPECT_TRUE(fs::exists(out() / "critic" / "model.safetensors"));
+  start_over();
+  tree = answers_tree({"grpo", "decoder"});
+  tree["model"]["from"] = (folder_ / "judge").string();
+  EXPECT_NE(error_text([&] {
+              train(read_recipe(tree));
+            }).find("this model gives scores (1 of each text)"),
+            std::string::npos);
 }
 
 TEST_F(Answers, RefusesWhatCannotWork) {

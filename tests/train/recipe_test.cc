@@ -94,7 +94,7 @@ TEST_F(Recipes, AFolderDecidesItsModel) {
   EXPECT_EQ(error_text([&] { read_recipe(tree); }),
             "[model] 'hidden_size' cannot be set together with from = \"" + path +
                 "\": the folder's config.json decides. Keys that may be given: from, "
-                "attention_dropout, hidden_dropout");
+                "quantization, double_quant, attention_dropout, hidden_dropout");
   tree["model"] = Json{{"from", (folder_ / "nowhere").string()}};
   EXPECT_NE(error_text([&] { read_recipe(tree); }).find("nowhere"), std::string::npos);
 }

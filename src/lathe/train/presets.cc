@@ -1,8 +1,10 @@
 #include "lathe/train/presets.h"
 
+#include <algorithm>
 #include <nlohmann/json.hpp>
 
 #include "lathe/config/recipe_file.h"
+#include "lathe/model/load_model.h"
 
 namespace lathe {
 namespace {
@@ -11,7 +13,6 @@ namespace {
 constexpr std::string_view kCommon = R"(
 [train]
 batch_size = 8
-seq_len = 1024
 checkpoint_every = 200
 [optim]
 lr = 2e-5
@@ -21,6 +22,8 @@ beta2 = 0.999
 name = "cosine"
 warmup_ratio = 0.03
 )";
+
+constexpr int64_t kTokens = 1024;  // of a row, where the model reads that many
 
 constexpr TrainPreset kPresets[] = {
     {"sft", "fine-tune a model on conversations, instructions or completions",
@@ -109,6 +112,7 @@ nlohmann::ordered_json preset_recipe(const TrainPreset& preset, const std::strin
   tree.merge_patch(parse_toml(preset.recipe, preset.name));
   tree["model"]["from"] = model;
   tree["data"]["train"] = data;
+  tree["train"]["seq_len"] = std::min(kTokens, read_model_config(model).max_position_embeddings);
   tree["train"]["out"] = "runs/" + std::string(preset.name);
   return tree;
 }

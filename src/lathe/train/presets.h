@@ -16,7 +16,8 @@ struct TrainPreset {
 };
 std::span<const TrainPreset> train_presets();
 
-// The recipe's tree for a model and files of rows. Every value may be overridden.
+// The recipe's tree for a model and files of rows. Every value may be overridden. Errors: those of
+// read_model_config().
 nlohmann::ordered_json preset_recipe(const TrainPreset& preset, const std::string& model,
                                      const std::vector<std::string>& data);
 

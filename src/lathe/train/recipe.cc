@@ -356,6 +356,8 @@ Recipe read_recipe(const Json& tree) {
   read_config(r.optim, section("optim"), "optim");
   read_config(r.schedule, section("schedule"), "schedule");
   if (!r.from) default_length(r.model, model, r);
+  if (r.from && r.learns_answers() && !is_given(tree, "train", "seq_len"))
+    r.train.seq_len = std::min(r.train.seq_len, r.model.max_position_embeddings);
   if (r.learns_answers() && make_answer_objective(r.objective, r.model)->needs().scores)
     r.model.num_labels = std::max<int64_t>(1, r.model.num_labels);
   check_together(r);

@@ -13,7 +13,7 @@ using Json = nlohmann::ordered_json;
 
 void read(const Json& theirs, Json& ours) {
   ours = theirs;
-  for (const char* key : {"architectures", "model_type", "dtype", "torch_dtype"}) ours.erase(key);
+  for (const char* key : {"architectures", "model_type", "dtype", "torch_dtype", "id2label"}) ours.erase(key);
 }
 
 void write(const ModelConfig& config, Json& theirs) {
