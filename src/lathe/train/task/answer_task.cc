@@ -19,13 +19,13 @@ void require_vocabulary(const Transformer& other, const Recipe& recipe, std::str
       folder, other.config().vocab_size, recipe.model.vocab_size);
 }
 
-class AnswerTask : public Task {
+class AnswerTask : public PolicyTask {
  public:
   explicit AnswerTask(const TaskSetting& setting)
-      : recipe_(setting.recipe),
+      : PolicyTask(setting.recipe, setting.callbacks.log),
+        recipe_(setting.recipe),
         log_(setting.callbacks.log),
         objective_(make_answer_objective(recipe_.objective, recipe_.model)),
-        policy_(recipe_, log_),
         others_(recipe_, log_),
         step_(*objective_, others_.with(policy_)),
         data_(recipe_, read_examples(recipe_.data.train,
@@ -41,9 +41,6 @@ class AnswerTask : public Task {
     }
   }
 
-  Transformer& model() override { return policy_.model(); }
-  Trained trained() override { return policy_.trained(); }
-
   TaskStep gradients(int64_t step, ParameterGradients& gradients,
                      const StopCheck& stop_if_asked) override {
     const auto micro_batches = data_.micro_batches(step);
@@ -56,8 +53,7 @@ class AnswerTask : public Task {
                                                .dropout = dropout,
                                                .before_each = stop_if_asked},
                                               &gradients, nullptr);
-    routers_ = result.routers;
-    gradients_ = &gradients;
+    remember(gradients, result.routers);
     TaskStep taken{.loss = result.loss};
     for (const auto& micro : result.micro_batches)
       taken.tokens += micro.batch.inputs.rows.tokens() +
@@ -66,24 +62,6 @@ class AnswerTask : public Task {
     taken.numbers = numbers_of(result);
     return taken;
   }
-  void after_update(const StepInfo& update, const TensorOf& masters) override {
-    update_router_biases(routers_);
-    policy_.after_update(update, *gradients_, masters);
-  }
-
-  std::string_view result_name() const override { return policy_.adapter() ? "adapter" : "model"; }
-  void write_result(const std::filesystem::path& folder, const TensorOf& values,
-                    const ModelFiles& files) override {
-    if (!policy_.adapter()) return Task::write_result(folder, values, files);
-    policy_.write_adapter(folder, values);
-  }
-  ModelFiles files(const Recipe& recipe) override {
-    return policy_.adapter() ? ModelFiles() : Task::files(recipe);
-  }
-  nlohmann::ordered_json state() const override { return policy_.state(); }
-  void restore(const nlohmann::ordered_json& state) override { policy_.restore(state); }
-  void for_each_state(const StateFn& f) const override { policy_.for_each_state(f); }
-
   bool evaluates() const override { return !validation_.empty(); }
   TaskEvaluation evaluate(int64_t, const StopCheck& stop_if_asked) override {
     TaskEvaluation all;
@@ -133,15 +111,11 @@ class AnswerTask : public Task {
   const Recipe recipe_;
   const Log log_;
   const std::unique_ptr<AnswerObjective> objective_;
-  Policy policy_;
   const OtherModels others_;
   AnswerStep step_;
   const AnswerData data_;
   std::vector<Validation> validation_;
   const double flops_per_token_;
-  // Of the last step.
-  RouterStatistics routers_;
-  ParameterGradients* gradients_ = nullptr;
 };
 
 }  // namespace

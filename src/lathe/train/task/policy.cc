@@ -16,9 +16,9 @@ using Json = nlohmann::ordered_json;
 std::unique_ptr<Transformer> load_base(const Recipe& recipe, const Log& log) {
   require(recipe.from.has_value(), ErrorKind::kConfig, "adapter",
           "an adapter acts on a model that exists; set model.from to its folder");
-  auto model = load_model(
-      *recipe.from,
-      {.dtype = recipe.compute_dtype(), .device = recipe.compute_device(), .log = log});
+  auto model =
+      load_model(*recipe.from,
+                 {.dtype = recipe.compute_dtype(), .device = recipe.compute_device(), .log = log});
   if (recipe.base.quantization == "nf4") pack_as_nf4(*model, recipe.base.double_quant);
   return model;
 }
@@ -110,6 +110,28 @@ void Policy::write_adapter(const std::filesystem::path& folder, const TensorOf& 
   }
   save_adapter(*adapter_, *model_, folder);
   for (auto& [p, value] : computed) p->value = std::move(value);
+}
+
+std::string_view PolicyTask::result_name() const { return policy_.adapter() ? "adapter" : "model"; }
+
+void PolicyTask::write_result(const std::filesystem::path& folder, const TensorOf& values,
+                              const ModelFiles& files) {
+  if (!policy_.adapter()) return Task::write_result(folder, values, files);
+  policy_.write_adapter(folder, values);
+}
+
+ModelFiles PolicyTask::files(const Recipe& recipe) {
+  return policy_.adapter() ? ModelFiles() : Task::files(recipe);
+}
+
+void PolicyTask::remember(ParameterGradients& gradients, const RouterStatistics& routers) {
+  gradients_ = &gradients;
+  routers_ = routers;
+}
+
+void PolicyTask::after_update(const StepInfo& update, const TensorOf& masters) {
+  update_router_biases(routers_);
+  policy_.after_update(update, *gradients_, masters);
 }
 
 }  // namespace lathe

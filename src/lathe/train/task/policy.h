@@ -8,6 +8,7 @@
 #include "lathe/model/adapter/adapter.h"
 #include "lathe/model/adapter/lora_adapter.h"
 #include "lathe/model/adapter/rank_allocator.h"
+#include "lathe/nn/moe/router_statistics.h"
 #include "lathe/train/task.h"
 
 namespace lathe {
@@ -41,6 +42,33 @@ class Policy {
   std::unique_ptr<Transformer> model_;
   std::shared_ptr<Adapter> adapter_;
   std::unique_ptr<RankAllocator> allocator_;  // of AdaLoRA
+};
+
+// What tasks that train a policy have in common: everything but what a step is.
+class PolicyTask : public Task {
+ public:
+  PolicyTask(const Recipe& recipe, const Log& log) : policy_(recipe, log) {}
+
+  Transformer& model() override { return policy_.model(); }
+  Trained trained() override { return policy_.trained(); }
+  std::string_view result_name() const override;
+  void write_result(const std::filesystem::path& folder, const TensorOf& values,
+                    const ModelFiles& files) override;
+  ModelFiles files(const Recipe& recipe) override;
+  nlohmann::ordered_json state() const override { return policy_.state(); }
+  void restore(const nlohmann::ordered_json& state) override { policy_.restore(state); }
+  void for_each_state(const StateFn& f) const override { policy_.for_each_state(f); }
+  void after_update(const StepInfo& update, const TensorOf& masters) override;
+
+ protected:
+  // At the end of gradients(): what after_update() goes by.
+  void remember(ParameterGradients& gradients, const RouterStatistics& routers);
+
+  Policy policy_;
+
+ private:
+  RouterStatistics routers_;  // of the last step
+  ParameterGradients* gradients_ = nullptr;
 };
 
 }  // namespace lathe

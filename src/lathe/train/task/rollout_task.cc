@@ -40,17 +40,14 @@ double mean_of(const std::vector<Rollout>& rollouts,
   return sum / static_cast<double>(rollouts.size());
 }
 
-class RolloutTask : public Task {
+class RolloutTask : public PolicyTask {
  public:
   explicit RolloutTask(const TaskSetting& setting);
 
-  Transformer& model() override { return policy_.model(); }
-  Trained trained() override { return policy_.trained(); }
   TaskStep gradients(int64_t step, ParameterGradients& gradients,
                      const StopCheck& stop_if_asked) override;
   void after_update(const StepInfo& update, const TensorOf& masters) override {
-    update_router_biases(routers_);
-    policy_.after_update(update, *gradients_, masters);
+    PolicyTask::after_update(update, masters);
     if (critic_) critic_->update(update);
   }
 
@@ -61,19 +58,8 @@ class RolloutTask : public Task {
   void write(const std::filesystem::path& out) override {
     if (critic_) critic_->write(out / "critic");
   }
-  std::string_view result_name() const override { return policy_.adapter() ? "adapter" : "model"; }
-  void write_result(const std::filesystem::path& folder, const TensorOf& values,
-                    const ModelFiles& files) override {
-    if (!policy_.adapter()) return Task::write_result(folder, values, files);
-    policy_.write_adapter(folder, values);
-  }
-  ModelFiles files(const Recipe& recipe) override {
-    return policy_.adapter() ? ModelFiles() : Task::files(recipe);
-  }
-  nlohmann::ordered_json state() const override { return policy_.state(); }
-  void restore(const nlohmann::ordered_json& state) override { policy_.restore(state); }
   void for_each_state(const StateFn& f) const override {
-    policy_.for_each_state(f);
+    PolicyTask::for_each_state(f);
     if (critic_) critic_->for_each_state(f);
   }
   void record(int64_t step) override;
@@ -104,7 +90,6 @@ class RolloutTask : public Task {
   const Log log_;
   const std::unique_ptr<AnswerObjective> objective_;
   const RolloutConfig& draws_;
-  Policy policy_;
   const OtherModels others_;
   std::unique_ptr<TrainedCritic> critic_;  // of objectives with values
   AnswerStep step_;
@@ -116,16 +101,14 @@ class RolloutTask : public Task {
   // Of the last step.
   std::vector<Rollout> rollouts_;
   int64_t failures_ = 0;
-  RouterStatistics routers_;
-  ParameterGradients* gradients_ = nullptr;
 };
 
 RolloutTask::RolloutTask(const TaskSetting& setting)
-    : recipe_(setting.recipe),
+    : PolicyTask(setting.recipe, setting.callbacks.log),
+      recipe_(setting.recipe),
       log_(setting.callbacks.log),
       objective_(make_answer_objective(recipe_.objective, recipe_.model)),
       draws_(*objective_->rollouts()),
-      policy_(recipe_, log_),
       others_(recipe_, log_),
       critic_(objective_->needs().values
                   ? std::make_unique<TrainedCritic>(*others_.with(policy_).critic, recipe_)
@@ -248,8 +231,7 @@ TaskStep RolloutTask::gradients(int64_t step, ParameterGradients& gradients,
                  .dropout = dropout,
                  .before_each = stop_if_asked},
                 &gradients, critic_ ? &critic_->fresh_gradients() : nullptr);
-  routers_ = result.routers;
-  gradients_ = &gradients;
+  remember(gradients, result.routers);
   take(result);
   TaskStep taken{.loss = result.loss};
   for (const auto& micro : result.micro_batches) taken.tokens += micro.batch.inputs.rows.tokens();

@@ -10,9 +10,9 @@
 #include "lathe/cli/commands/model/adapter_options.h"
 #include "lathe/cli/commands/model/model_input.h"
 #include "lathe/cli/commands/model/output_paths.h"
+#include "lathe/cli/commands/model/tensor_output.h"
 #include "lathe/cli/frame/interrupt.h"
 #include "lathe/io/json_file.h"
-#include "lathe/io/safetensors.h"
 #include "lathe/model/family.h"
 #include "lathe/model/load_model.h"
 #include "lathe/model/model_pass.h"
@@ -177,21 +177,6 @@ Tensor decoder_ids_from(const Tensor& labels, const ModelConfig& c, const std::s
   return ids;
 }
 
-class OutputFile {
- public:
-  void add(const std::string& name, const Tensor& t) {
-    const Tensor f32 = t.to(DType::kF32);
-    tensors_.push_back(f32);
-    const auto dims = f32.shape().dims();
-    arrays_.push_back({name, "F32", {dims.begin(), dims.end()}, {f32.raw(), f32.bytes()}});
-  }
-  void write(const std::string& path) const { write_safetensors(path, arrays_); }
-
- private:
-  std::vector<Tensor> tensors_;
-  std::vector<ArraySpan> arrays_;
-};
-
 // What the gradients are of: the adapters, if there are any, else the model.
 std::vector<const Parameter*> differentiated(const Transformer& model,
                                              const AppliedModelAdapters& adapters) {
@@ -230,16 +215,14 @@ Var loss_of(const ModelPass& pass, const Var& hidden, const Tensor& labels, cons
 }
 
 // By the names that the parameters have on disk.
-void add_gradients(OutputFile& out, Transformer& model, const AppliedModelAdapters& adapters,
+void add_gradients(TensorOutput& out, Transformer& model, const AppliedModelAdapters& adapters,
                    ParameterGradients& gradients) {
   if (!adapters.all.empty()) {
     for (const Parameter* p : differentiated(model, adapters))
       out.add("grad." + p->name, gradients.find(*p)->tensor);
     return;
   }
-  for (const DiskTensor& t : map_weights(model, find_family(model.config().model_type)))
-    out.add("grad." + t.name,
-            t.gather([&](Parameter& p) -> const Tensor& { return gradients.find(p)->tensor; }));
+  out.add_gradients("grad.", map_weights(model, find_family(model.config().model_type)), gradients);
 }
 
 // Room for the gradients of what is differentiated; what nothing depends on is zero.
@@ -297,7 +280,7 @@ int run_logits(const LogitsOptions& o, CommandContext& context) {
   ModelPass pass(*model, settings);
   const Var hidden = pass.hidden(inputs);
   throw_if_interrupted();
-  OutputFile out;
+  TensorOutput out;
   const int64_t vocabulary = model->config().vocab_size;
   const Tensor logits = model->logits({.adapters = settings.adapters}, Var(hidden.value)).value;
   out.add("logits", logits.reshape({ids.size(0), ids.size(1), vocabulary}));

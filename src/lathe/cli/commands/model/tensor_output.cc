@@ -1,8 +1,5 @@
 #include "lathe/cli/commands/model/tensor_output.h"
 
-#include "lathe/model/family.h"
-#include "lathe/model/weight_map.h"
-
 namespace lathe {
 
 void TensorOutput::add(const std::string& name, const Tensor& t) {
@@ -12,9 +9,9 @@ void TensorOutput::add(const std::string& name, const Tensor& t) {
   arrays_.push_back({name, "F32", {dims.begin(), dims.end()}, {f32.raw(), f32.bytes()}});
 }
 
-void TensorOutput::add_gradients(const std::string& prefix, Transformer& model,
+void TensorOutput::add_gradients(const std::string& prefix, const std::vector<DiskTensor>& tensors,
                                  ParameterGradients& gradients) {
-  for (const DiskTensor& t : map_weights(model, find_family(model.config().model_type)))
+  for (const DiskTensor& t : tensors)
     add(prefix + t.name,
         t.gather([&](Parameter& p) -> const Tensor& { return gradients.find(p)->tensor; }));
 }

@@ -5,7 +5,7 @@
 #include <vector>
 
 #include "lathe/io/safetensors.h"
-#include "lathe/model/transformer.h"
+#include "lathe/model/weight_map.h"
 #include "lathe/nn/parameter_gradients.h"
 
 namespace lathe {
@@ -14,8 +14,9 @@ class TensorOutput {
  public:
   // In f32.
   void add(const std::string& name, const Tensor& t);
-  // `prefix` and the name on disk for every parameter of the model.
-  void add_gradients(const std::string& prefix, Transformer& model, ParameterGradients& gradients);
+  // Under `prefix` and their names on disk.
+  void add_gradients(const std::string& prefix, const std::vector<DiskTensor>& tensors,
+                     ParameterGradients& gradients);
   void write(const std::string& path) const { write_safetensors(path, arrays_); }
 
  private:

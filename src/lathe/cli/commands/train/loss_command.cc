@@ -95,10 +95,9 @@ void write(const LossOptions& o, const AnswerStepResult& result, const Table& ta
   if (!micro.scores.empty()) out.add("rewards", vector_of(micro.scores));
   if (!micro.advantages.empty()) out.add("advantages", table.of(micro.advantages));
   if (o.grads) {
-    for (const DiskTensor& t : trained.weights)
-      out.add("grad." + t.name,
-              t.gather([&](Parameter& p) -> const Tensor& { return policy.find(p)->tensor; }));
-    if (models.critic != nullptr) out.add_gradients("grad.critic.", *models.critic, critic);
+    out.add_gradients("grad.", trained.weights, policy);
+    if (models.critic != nullptr)
+      out.add_gradients("grad.critic.", all_of(*models.critic).weights, critic);
   }
   throw_if_interrupted();
   out.write(*o.out);
