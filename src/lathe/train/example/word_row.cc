@@ -115,6 +115,14 @@ class Reader {
     read_form();
     if (row_.contains("system") && !words_.prompt && !row_.at("system").is_null())
       add_system(text_of(row_, "system", place_));
+    if (words_.prompt)
+      for (const char* key : {"system", "tools"})
+        require(
+            !row_.contains(key) || row_.at(key).empty() || row_.at(key) == "", ErrorKind::kData,
+            place_,
+            "'{}' stands beside a prompt that is text, where no template writes it; give the prompt as "
+            "messages, or leave it out",
+            key);
     read_tools(row_, place_, words_.conversation);
     split_last_answer();
     drop_answers();

@@ -29,15 +29,18 @@ struct Rollout {
   std::string completion;
   RewardResult reward;
   bool ended = false;
+  bool counts = true;    // in the loss
   double advantage = 0;  // of its first token
   double logps_off = 0;  // the largest |old - new| log-probability of its tokens
 };
 
+// Over those that were judged.
 double mean_of(const std::vector<Rollout>& rollouts,
                const std::function<double(const Rollout&)>& f) {
-  double sum = 0;
-  for (const Rollout& each : rollouts) sum += f(each);
-  return sum / static_cast<double>(rollouts.size());
+  double sum = 0, count = 0;
+  for (const Rollout& each : rollouts)
+    if (!each.reward.failed) sum += f(each), ++count;
+  return sum / count;
 }
 
 class RolloutTask : public PolicyTask {
@@ -80,8 +83,8 @@ class RolloutTask : public PolicyTask {
   std::vector<const Example*> prompts_of(int64_t step) const;
   void draw(int64_t step, const StopCheck& stop_if_asked);
   std::string text_of(const SampledAnswer& answer) const;
-  void judge(int64_t step);
-  void replace_failed(int64_t step);
+  void judge(int64_t step, const StopCheck& stop_if_asked);
+  void leave_out_failed();
   std::vector<std::vector<const Example*>> micro_batches() const;
   void take(const AnswerStepResult& result);
   NamedNumbers numbers(const AnswerStepResult& result) const;
@@ -169,9 +172,10 @@ std::string RolloutTask::text_of(const SampledAnswer& answer) const {
   return tokenizer_.decode(ids);
 }
 
-void RolloutTask::judge(int64_t step) {
+void RolloutTask::judge(int64_t step, const StopCheck& stop_if_asked) {
   failures_ = 0;
   for (Rollout& rollout : rollouts_) {
+    stop_if_asked();
     const Json row = parse_json(rollout.prompt->row, rollout.prompt->place);
     rollout.reward =
         rewards_.of({.row = row,
@@ -181,32 +185,30 @@ void RolloutTask::judge(int64_t step) {
     rollout.example.reward = rollout.reward.reward;
     failures_ += rollout.reward.failed ? 1 : 0;
   }
+  leave_out_failed();
   require(
-      failures_ < std::ssize(rollouts_), ErrorKind::kData, "reward.command",
-      "the verifier gave no finite number for any of the {} rollouts of step {}; run it by hand on a line of "
-      "data.train with a field \"completion\": '{}'",
-      rollouts_.size(), step, recipe_.reward.command.value_or(""));
-  if (failures_ > 0) replace_failed(step);
+      std::ranges::any_of(rollouts_, &Rollout::counts), ErrorKind::kData, "reward.command",
+      "the verifier gave no finite number for {} of the {} rollouts of step {}, which leaves none to compare; "
+      "run it by hand on a line of data.train with a field \"completion\": '{}'",
+      failures_, rollouts_.size(), step, recipe_.reward.command.value_or(""));
 }
 
-// A rollout without a reward counts as the mean of its group, so that nothing is learnt from it.
-void RolloutTask::replace_failed(int64_t) {
-  for (Rollout& rollout : rollouts_) {
-    if (!rollout.reward.failed) continue;
-    double sum = 0, count = 0;
-    for (const Rollout& other : rollouts_)
-      if (other.example.group == rollout.example.group && !other.reward.failed)
-        sum += other.example.reward, ++count;
-    rollout.example.reward = count > 0 ? sum / count : 0;
-  }
+// Nothing is learnt from a rollout without a reward, nor from one that is left alone in its group.
+void RolloutTask::leave_out_failed() {
+  std::map<int64_t, int64_t> judged;
+  for (const Rollout& each : rollouts_) judged[each.example.group] += each.reward.failed ? 0 : 1;
+  const int64_t least = draws_.num_generations > 1 ? 2 : 1;
+  for (Rollout& each : rollouts_)
+    each.counts = !each.reward.failed && judged[each.example.group] >= least;
 }
 
 // batch_size rollouts each, the longest first: what will not fit fails in the first step.
 std::vector<std::vector<const Example*>> RolloutTask::micro_batches() const {
   std::vector<std::vector<const Example*>> all;
-  for (size_t i = 0; i < rollouts_.size(); ++i) {
-    if (i % static_cast<size_t>(recipe_.train.batch_size) == 0) all.emplace_back();
-    all.back().push_back(&rollouts_[i].example);
+  for (const Rollout& each : rollouts_) {
+    if (!each.counts) continue;
+    if (all.empty() || std::ssize(all.back()) == recipe_.train.batch_size) all.emplace_back();
+    all.back().push_back(&each.example);
   }
   const auto tokens = [](const std::vector<const Example*>& micro) {
     int64_t sum = 0;
@@ -220,7 +222,7 @@ std::vector<std::vector<const Example*>> RolloutTask::micro_batches() const {
 TaskStep RolloutTask::gradients(int64_t step, ParameterGradients& gradients,
                                 const StopCheck& stop_if_asked) {
   draw(step, stop_if_asked);
-  judge(step);
+  judge(step, stop_if_asked);
   const Rng dropout = Rng(static_cast<uint64_t>(recipe_.train.seed))
                           .fork("dropout")
                           .fork(static_cast<uint64_t>(step));
