@@ -211,8 +211,12 @@ TEST_F(RewardsOf, SectionsThatCannotWorkAreRefused) {
                 .find("[reward.pattern] '(x' is not a regular expression: "),
             std::string::npos);
   EXPECT_NE(refusal(R"({"functions": ["exact"]})").find("exact_match"), std::string::npos);
-  EXPECT_EQ(refusal(R"({"command": "cat", "timeout": 0})"),
-            "[reward] timeout is 0 (an integer), expected a number, above 0. Write timeout = 10.0");
+  EXPECT_EQ(
+      refusal(R"({"command": "cat", "timeout": 0})"),
+      "[reward] timeout is 0 (an integer), expected a number, between 0.001 and 86400. Write timeout = "
+      "10.0");
+  EXPECT_EQ(refusal(R"({"functions": ["exact_match"], "length_max": 5})"),
+            "[reward.length_max] only the function length_band reads length_min and length_max");
 }
 
 // Each function of the catalogue can be named, and gives a finite number for an answer of anything.

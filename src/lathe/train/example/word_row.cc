@@ -115,7 +115,7 @@ class Reader {
     read_form();
     if (row_.contains("system") && !words_.prompt && !row_.at("system").is_null())
       add_system(text_of(row_, "system", place_));
-    if (words_.prompt)
+    if (words_.prompt && kind_ != ExampleKind::kPrompt)  // those fields may be for the verifier
       for (const char* key : {"system", "tools"})
         require(
             !row_.contains(key) || row_.at(key).empty() || row_.at(key) == "", ErrorKind::kData,

@@ -10,7 +10,7 @@
 //       return {.loss = loss * in.share(), .metrics = {…}};
 //     }
 //   };
-//   Objective dpo_objective() { return answer_objective<Dpo, DpoConfig>({.name = "dpo", …}, needs); }
+//   Objective dpo_objective() { return answer_objective<Dpo, DpoConfig>({.name = "dpo", …}); }
 #pragma once
 
 #include <memory>

@@ -50,7 +50,7 @@ void RewardConfig::visit(Visitor& v) {
       "command", command,
       "program that gives a reward: started once, it gets a JSON line for each answer (the row's fields and "
       "`completion`) and prints a number");
-  v.field("timeout", timeout, "seconds that it may take for an answer", above(0));
+  v.field("timeout", timeout, "seconds that it may take for an answer", between(0.001, 86400));
   v.field(
       "weights", weights,
       "what the rewards are multiplied by, in the order of functions, then of the command; default: 1");
@@ -71,6 +71,8 @@ void RewardConfig::check() const {
   const auto uses = [&](std::string_view name) {
     return std::ranges::find(functions, name) != functions.end();
   };
+  refuse(!uses("length_band") && (length_min > 0 || length_max > 0), "length_max",
+         "only the function length_band reads length_min and length_max");
   refuse(uses("length_band") && length_max < std::max<int64_t>(1, length_min), "length_max",
          "length_band needs length_max of at least 1 and of at least length_min");
   refuse(uses("format") == pattern.empty(), "pattern",
