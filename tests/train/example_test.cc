@@ -356,7 +356,7 @@ TEST_F(Examples, OfLabelledWords) {
 TEST_F(Examples, OfPromptsKeepTheirRows) {
   options_.kind = ExampleKind::kPrompt;
   const char* rows[] = {
-      R"({"prompt": "HI", "answer": "YO"})",
+      R"({"prompt": "HI", "answer": "YO", "system": "calculator"})",
       R"({"prompt": "HI", "completion": "YO"})",
       R"({"prompt": "HI", "chosen": "YO", "rejected": "NO"})",
       R"({"prompt": [{"role": "user", "content": "HI"}], "answer": 4})",
