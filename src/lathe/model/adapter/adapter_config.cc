@@ -278,8 +278,7 @@ Json recipe_keys(const Json& tree, const std::string& where, std::vector<std::st
       keys[key] = value.front();
     } else if (known.contains(key)) {
       keys[key] = value;
-    } else if (std::ranges::find(kNotNeeded, key) == std::end(kNotNeeded) && !is_off(value) &&
-               std::ranges::none_of(kUnsupported, [&](const auto& u) { return u.key == key; })) {
+    } else if (std::ranges::find(kNotNeeded, key) == std::end(kNotNeeded) && !is_off(value)) {
       unknown.push_back(key);
     }
   }

@@ -131,8 +131,9 @@ void RankAllocator::update(int64_t step, ParameterGradients& gradients, const Ze
 void RankAllocator::restore(TensorsByName state) {
   for (const auto& [name, t] : state) {
     const size_t dot = name.find('.');
-    const auto fits = [&](const Parameter* p) {
-      return dot != std::string::npos && p->name == name.substr(dot + 1) && p->shape == t.shape();
+    const std::string kept = dot == std::string::npos ? "" : name.substr(dot + 1);
+    const auto fits = [&kept, &shape = t.shape()](const Parameter* p) {
+      return p->name == kept && p->shape == shape;
     };
     require(std::ranges::any_of(
                 triplets_,
