@@ -90,5 +90,70 @@ TEST(Allocator, ReusesBlocksAndCountsThem) {
   EXPECT_EQ(static_cast<void*>(Tensor({1000, 1000}, DType::kF32).raw()), first);
 }
 
+TEST(Allocator, CountsByTheOutermostLabel) {
+  HostAllocator& allocator = host_allocator();
+  const auto bytes_of = [&](std::string_view label) {
+    for (const auto& [name, bytes] : allocator.peak_by_label())
+      if (name == label) return bytes;
+    return size_t{0};
+  };
+  allocator.reset_peak();
+  {
+    const MemoryLabel outer("outer of the test");
+    const MemoryLabel inner("inner of the test");
+    const Tensor t({1000, 100}, DType::kF32);
+  }
+  EXPECT_EQ(bytes_of("outer of the test"), 400000);
+  EXPECT_EQ(bytes_of("inner of the test"), 0);
+  EXPECT_STREQ(MemoryLabel::current(), "");
+  allocator.reset_peak();
+  EXPECT_EQ(bytes_of("outer of the test"), 0);
+}
+
+TEST(Allocator, KeepsOfABlockTheMostThatWasAskedFor) {
+  HostAllocator allocator;
+  std::byte* const first = allocator.allocate(1 << 20);
+  allocator.release(first, 1 << 20);
+  const size_t less = (1 << 20) - 100;  // of the same size class
+  EXPECT_EQ(allocator.allocate(less), first);
+  EXPECT_EQ(allocator.bytes_in_use(), less);
+  EXPECT_EQ(allocator.bytes_touched(), 1 << 20);
+  allocator.release(first, less);
+  allocator.trim();
+  EXPECT_EQ(allocator.bytes_touched(), 0);
+}
+
+TEST(DryMemory, FloatsAreZerosAndIntegersAreKept) {
+  const Tensor source = Tensor::of<float>(std::vector<float>{1, 2, 3}, {3});
+  {
+    const DryMemory dry;
+    EXPECT_THROW(DryMemory(), Error);
+    const Tensor copy = source.clone();
+    EXPECT_FALSE(copy.holds_values());
+    EXPECT_EQ(copy.to_vector(), (std::vector<double>{0, 0, 0}));
+    copy.copy_from(source);
+    EXPECT_EQ(source.to(DType::kF64).to_vector(), (std::vector<double>{0, 0, 0}));
+    const Tensor ids = Tensor::of<int32_t>(std::vector<int32_t>{7, -1}, {2});
+    EXPECT_EQ(ids.clone().span<int32_t>()[1], -1);
+    // A block that held integers holds zeros again.
+    for (const int64_t size : {int64_t{2}, int64_t{1} << 20}) {
+      void* place = nullptr;
+      {
+        const Tensor held({size}, DType::kI32);
+        std::ranges::fill(held.span<int32_t>(), -1);
+        place = held.raw();
+      }
+      const Tensor again({size}, DType::kF32);
+      EXPECT_EQ(static_cast<void*>(again.raw()), place);
+      EXPECT_EQ(again.span<float>()[static_cast<size_t>(size) - 1], 0);
+    }
+    EXPECT_GE(dry.allocator().peak_bytes(), 4 << 20);
+    // More than any machine has.
+    const Tensor vast({1 << 20, 1 << 20}, DType::kF32);
+    EXPECT_EQ(vast.data<float>()[int64_t{1} << 39], 0);
+  }
+  EXPECT_EQ(source.clone().to_vector(), (std::vector<double>{1, 2, 3}));
+}
+
 }  // namespace
 }  // namespace lathe

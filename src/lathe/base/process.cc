@@ -16,6 +16,13 @@ int64_t peak_resident_bytes() {
   return static_cast<int64_t>(usage.ru_maxrss) * 1024;
 }
 
+int64_t resident_bytes() {
+  std::ifstream in("/proc/self/statm");
+  int64_t mapped = 0, resident = 0;
+  if (!(in >> mapped >> resident)) return 0;
+  return resident * ::sysconf(_SC_PAGESIZE);
+}
+
 int64_t physical_memory_bytes() {
   const int64_t pages = ::sysconf(_SC_PHYS_PAGES), size = ::sysconf(_SC_PAGESIZE);
   return std::max<int64_t>(0, pages) * std::max<int64_t>(0, size);

@@ -9,6 +9,9 @@ namespace lathe {
 // The most RAM that this process has used so far, in bytes.
 int64_t peak_resident_bytes();
 
+// The RAM that it uses now, in bytes; 0 if the system does not report it.
+int64_t resident_bytes();
+
 // RAM of the machine, in bytes; 0 if the system does not report it.
 int64_t physical_memory_bytes();
 

@@ -23,7 +23,7 @@ Tensor rows_of(const DiskTensor& place) {
   const Tensor stored = place.gather(value_of);
   const Tensor rows =
       (place.transposed ? stored.transpose(0, 1) : stored).to(DType::kF32).to(Device::kCpu).clone();
-  require(std::ranges::all_of(rows.span<float>(), [](float v) { return std::isfinite(v); }),
+  require(!rows.holds_values() || std::ranges::all_of(rows.span<float>(), [](float v) { return std::isfinite(v); }),
           ErrorKind::kData, place.name,
           "has an element that is not finite and cannot be quantised; mend the weights first");
   return rows;
@@ -31,7 +31,7 @@ Tensor rows_of(const DiskTensor& place) {
 
 void round_one(const DiskTensor& place, bool quantise_scales) {
   const Tensor rows = rows_of(place);
-  round_to_nf4(rows.span<float>(), quantise_scales);
+  round_to_nf4(rows, quantise_scales);
   place.scatter(place.transposed ? rows.transpose(0, 1) : rows, value_of);
 }
 
@@ -73,8 +73,8 @@ void pack_as_nf4(Transformer& model, bool quantise_scales) {
   parallel_dynamic(std::ssize(places), [&](int64_t i, int) {
     const auto at = static_cast<size_t>(i);
     if (is_linear(places[at]))
-      encoded[at] = std::make_shared<const Nf4Numbers>(
-          encode_nf4(rows_of(places[at]).span<float>(), quantise_scales));
+      encoded[at] =
+          std::make_shared<const Nf4Numbers>(encode_nf4(rows_of(places[at]), quantise_scales));
   });
   std::map<Parameter*, Packing> all;
   for (size_t i = 0; i < places.size(); ++i)

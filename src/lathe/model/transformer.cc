@@ -48,7 +48,8 @@ void Transformer::allocate(DType dtype, Device device) {
 }
 
 void Transformer::initialize(const Rng& rng) {
-  for (Parameter* p : parameters()) draw(*p, rng.fork(p->name));
+  for (Parameter* p : parameters())
+    if (p->value.tensor().holds_values()) draw(*p, rng.fork(p->name));
 }
 
 DType Transformer::activation_type(const Parameter& table) const {

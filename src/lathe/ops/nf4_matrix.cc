@@ -36,6 +36,7 @@ size_t Nf4Matrix::bytes() const {
 
 Tensor Nf4Matrix::dense_rows(int64_t first, int64_t count, DType dtype) const {
   const Tensor out({count, columns_}, DType::kF32);
+  if (!out.holds_values()) return out.to(dtype);
   parallel_for(count, 4, [&](int64_t i) {
     const Row& row = rows_[static_cast<size_t>(first + i)];
     row.numbers->decode(row.first,

@@ -3,6 +3,7 @@
 #include <sys/mman.h>
 
 #include <algorithm>
+#include <atomic>
 #include <bit>
 #include <cstdlib>
 #include <cstring>
@@ -14,6 +15,10 @@ namespace lathe {
 namespace {
 
 constexpr size_t kHugePage = size_t{2} << 20;
+constexpr size_t kAddressesFrom = size_t{64} << 10;  // smaller blocks of dry memory are real
+
+std::atomic<const char*> current_label = "";
+HostAllocator* dry_allocator = nullptr;
 
 size_t size_class(size_t bytes) {
   if (bytes <= 1024) return std::max<size_t>((bytes + 63) / 64 * 64, 64);
@@ -34,43 +39,97 @@ std::byte* fresh(void* data, [[maybe_unused]] size_t size) {
 
 HostAllocator::~HostAllocator() { trim(); }
 
-std::byte* HostAllocator::allocate(size_t bytes) {
+std::byte* HostAllocator::from_system(size_t size) {
+  void* data = nullptr;
+  bool there = false;
+  if (backing_ == Backing::kAddresses && size >= kAddressesFrom) {
+    data = mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE,
+                -1, 0);
+    there = data != MAP_FAILED;
+  } else {
+    there = posix_memalign(&data, size >= kHugePage ? kHugePage : 64, size) == 0;
+    if (there && backing_ == Backing::kAddresses) std::memset(data, 0, size);
+  }
+  require(there, ErrorKind::kDevice, "allocate",
+          "out of memory: {} requested, {} already in use; use a smaller batch_size or seq_len, or "
+          "recompute = \"full\"",
+          human_bytes(static_cast<double>(size)), human_bytes(static_cast<double>(in_use_)));
+  // Whole huge pages only: the tail would take one of its own, up to half of a block of 2.75 MiB. A
+  // hint, whose failure changes only speed.
+  if (backing_ == Backing::kMemory && size >= kHugePage)
+    madvise(data, size / kHugePage * kHugePage, MADV_HUGEPAGE);
+  return static_cast<std::byte*>(data);
+}
+
+void HostAllocator::to_system(std::byte* block, size_t size) {
+  if (backing_ == Backing::kAddresses && size >= kAddressesFrom) {
+    munmap(block, size);
+  } else {
+    std::free(block);
+  }
+}
+
+void HostAllocator::count(const char* label, size_t bytes, bool taken) {
+  auto found =
+      std::ranges::find(by_label_, std::string_view(label), &BytesByLabel::value_type::first);
+  if (found == by_label_.end()) found = by_label_.insert(found, {label, 0});
+  if (!taken) {
+    in_use_ -= bytes;
+    found->second -= bytes;
+    return;
+  }
+  in_use_ += bytes;
+  found->second += bytes;
+  if (in_use_ <= peak_) return;
+  peak_ = in_use_;
+  peak_by_label_ = by_label_;
+}
+
+std::byte* HostAllocator::allocate(size_t bytes, const char* label) {
   require(bytes <= (size_t{1} << 56), ErrorKind::kDevice, "allocate", "{} bytes requested", bytes);
   const size_t size = size_class(bytes);
   const std::lock_guard lock(mutex_);
-  in_use_ += size;
-  peak_ = std::max(peak_, in_use_);
-  auto found = free_.find(size);
-  if (found != free_.end() && !found->second.empty()) {
-    std::byte* data = found->second.back();
-    found->second.pop_back();
-    return fresh(data, size);
+  std::vector<std::byte*>& kept = free_[size];
+  std::byte* data = nullptr;
+  if (kept.empty()) {
+    data = from_system(size);
+  } else {
+    data = kept.back();
+    kept.pop_back();
   }
-  void* data = nullptr;
-  if (posix_memalign(&data, size >= kHugePage ? kHugePage : 64, size) != 0) {
-    const size_t held = in_use_ -= size;
-    fail(ErrorKind::kDevice, "allocate",
-         "out of memory: {} requested, {} already in use; use a smaller batch_size or seq_len, or "
-         "recompute = \"full\"",
-         human_bytes(static_cast<double>(size)), human_bytes(static_cast<double>(held)));
+  count(label, bytes, true);
+  size_t& touched = touched_[data];
+  if (bytes > touched) {
+    touched_bytes_ += bytes - touched;
+    touched = bytes;
+    peak_touched_ = std::max(peak_touched_, touched_bytes_);
   }
-  // Whole huge pages only: the tail would take one of its own, up to half of a block of 2.75 MiB. A
-  // hint, whose failure changes only speed.
-  if (size >= kHugePage) madvise(data, size / kHugePage * kHugePage, MADV_HUGEPAGE);
-  return fresh(data, size);
+  return backing_ == Backing::kMemory ? fresh(data, size) : data;
 }
 
-void HostAllocator::release(std::byte* data, size_t bytes) {
+void HostAllocator::release(std::byte* data, size_t bytes, const char* label) {
   const size_t size = size_class(bytes);
+  if (backing_ == Backing::kAddresses) {  // zeros again
+    if (size < kAddressesFrom) {
+      std::memset(data, 0, size);
+    } else {
+      madvise(data, size, MADV_DONTNEED);
+    }
+  }
   const std::lock_guard lock(mutex_);
-  in_use_ -= size;
+  count(label, bytes, false);
   free_[size].push_back(data);
 }
 
 void HostAllocator::trim() {
   const std::lock_guard lock(mutex_);
   for (auto& [size, blocks] : free_)
-    for (std::byte* block : blocks) std::free(block);
+    for (std::byte* block : blocks) {
+      const auto touched = touched_.find(block);
+      touched_bytes_ -= touched->second;
+      touched_.erase(touched);
+      to_system(block, size);
+    }
   free_.clear();
 }
 
@@ -84,9 +143,26 @@ size_t HostAllocator::peak_bytes() const {
   return peak_;
 }
 
+BytesByLabel HostAllocator::peak_by_label() const {
+  const std::lock_guard lock(mutex_);
+  return peak_by_label_;
+}
+
+size_t HostAllocator::bytes_touched() const {
+  const std::lock_guard lock(mutex_);
+  return touched_bytes_;
+}
+
+size_t HostAllocator::peak_touched() const {
+  const std::lock_guard lock(mutex_);
+  return peak_touched_;
+}
+
 void HostAllocator::reset_peak() {
   const std::lock_guard lock(mutex_);
+  peak_touched_ = touched_bytes_;
   peak_ = in_use_;
+  peak_by_label_ = by_label_;
 }
 
 HostAllocator& host_allocator() {
@@ -95,13 +171,28 @@ HostAllocator& host_allocator() {
   return *allocator;
 }
 
-Allocator& allocator_of(Device device) {
+HostAllocator& allocator_of(Device device) {
   switch (device) {
     case Device::kCpu:
     case Device::kRef:
-      return host_allocator();
+      return dry_allocator != nullptr ? *dry_allocator : host_allocator();
   }
   fail(ErrorKind::kDevice, "allocate", "no memory for device {}", static_cast<int>(device));
 }
+
+DryMemory::DryMemory() {
+  require(dry_allocator == nullptr, ErrorKind::kDevice, "allocate", "memory is dry already");
+  dry_allocator = &allocator_;
+}
+
+DryMemory::~DryMemory() { dry_allocator = nullptr; }
+
+MemoryLabel::MemoryLabel(const char* name) : outer_(current_label) {
+  if (*outer_ == '\0') current_label = name;
+}
+
+MemoryLabel::~MemoryLabel() { current_label = outer_; }
+
+const char* MemoryLabel::current() { return current_label; }
 
 }  // namespace lathe

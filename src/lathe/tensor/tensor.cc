@@ -172,7 +172,7 @@ Tensor Tensor::split_last(int64_t groups) const {
 
 Tensor Tensor::clone() const {
   Tensor t(shape_, dtype_, device());
-  copy_same_type(view(), t.view());
+  t.copy_from(*this);
   return t;
 }
 
@@ -186,13 +186,14 @@ Tensor Tensor::to(DType dtype) const {
 Tensor Tensor::to(Device device) const {
   if (device == this->device()) return *this;
   Tensor t(shape_, dtype_, device);
-  copy_same_type(view(), t.view());
+  t.copy_from(*this);
   return t;
 }
 
 void Tensor::copy_from(const Tensor& source) const {
   require(source.shape() == shape_, ErrorKind::kShape, "copy", "{} into {}", source.shape(),
           shape_);
+  if (loses_values()) return;
   if (source.dtype() == dtype_) {
     copy_same_type(source.view(), view());
   } else {
@@ -202,6 +203,7 @@ void Tensor::copy_from(const Tensor& source) const {
 
 void Tensor::fill_zero() const {
   require(contiguous(), ErrorKind::kShape, "fill_zero", "tensor {} is not contiguous", shape_);
+  if (loses_values()) return;  // which are zeros
   parallel_ranges(static_cast<int64_t>(bytes()), 1 << 20, [&](Range r, int) {
     std::memset(raw() + r.begin, 0, static_cast<size_t>(r.size()));
   });

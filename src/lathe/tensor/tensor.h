@@ -62,6 +62,8 @@ class Tensor {
   bool contiguous() const;
   // True when no other Tensor shares the storage, so that it may be overwritten.
   bool unique() const { return storage_.use_count() == 1 && !storage_->borrowed(); }
+  // False in DryMemory.
+  bool holds_values() const { return storage_ == nullptr || storage_->holds_values(); }
   bool shares_storage(const Tensor& other) const { return storage_ == other.storage_; }
 
   TensorView view() const;
@@ -97,6 +99,9 @@ class Tensor {
   std::vector<double> to_vector() const;
 
  private:
+  // What is written to it: floating numbers in DryMemory.
+  bool loses_values() const { return is_floating(dtype_) && !holds_values(); }
+
   std::shared_ptr<Storage> storage_;
   int64_t offset_ = 0;
   Shape shape_;

@@ -1,13 +1,12 @@
 #include "lathe/train/task.h"
 
-#include <map>
 #include <nlohmann/json.hpp>
 
 #include "lathe/base/error.h"
 #include "lathe/base/process.h"
 #include "lathe/io/atomic_file.h"
-#include "lathe/model/load_model.h"
 #include "lathe/model/summary.h"
+#include "lathe/train/task/scores.h"
 
 namespace lathe {
 namespace {
@@ -58,36 +57,16 @@ std::vector<ShardPlan> Task::data_plan(int64_t) const { return {}; }
 
 std::vector<int64_t> Task::documents_seen(int64_t) const { return {}; }
 
-namespace {
-
-// A language model's weights for a model with scores, which begin small and random.
-void begin_with_scores(Transformer& model, const Recipe& recipe, const Log& log) {
-  const auto base = load_model(
-      *recipe.from, {.dtype = model.activations(), .device = model.device(), .log = log});
-  model.initialize(Rng(static_cast<uint64_t>(recipe.train.seed)).fork("init"));
-  std::map<std::string_view, Parameter*> theirs;
-  for (Parameter* p : base->parameters()) theirs[p->name] = p;
-  for (Parameter* p : model.parameters())
-    if (const auto found = theirs.find(p->name); found != theirs.end())
-      p->value.tensor().copy_from(found->second->value.tensor());
-  log.info("{} predicts tokens: it gets {} score(s) for each text in place of its output head",
-           *recipe.from, model.config().num_labels);
-}
-
-}  // namespace
-
 std::unique_ptr<Transformer> make_training_model(const Recipe& recipe, const Log& log) {
   auto model = std::make_unique<Transformer>(recipe.model);
-  require_memory(*model, recipe);
   const Device device = recipe.compute_device();
+  if (allocator_of(device).holds_values()) require_memory(*model, recipe);
   model->allocate(device == Device::kRef ? DType::kF64 : DType::kF32, device);
-  if (recipe.from && recipe.model.num_labels > 0 &&
-      read_model_config(*recipe.from).num_labels == 0) {
-    begin_with_scores(*model, recipe, log);
-  } else if (recipe.from) {
-    load_weights(*model, *recipe.from, log);
+  const Rng rng = Rng(static_cast<uint64_t>(recipe.train.seed)).fork("init");
+  if (recipe.from) {
+    load_or_begin_scores(*model, *recipe.from, rng, log);
   } else {
-    model->initialize(Rng(static_cast<uint64_t>(recipe.train.seed)).fork("init"));
+    model->initialize(rng);
   }
   return model;
 }

@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -15,6 +16,12 @@
 namespace lathe {
 
 class Transformer;
+struct ExampleOptions;
+struct ExampleSet;
+
+// Rows of prompts and answers (train/example/example_file.h).
+using ReadExamples = std::function<std::shared_ptr<const ExampleSet>(
+    const std::vector<std::string>& files, const ExampleOptions& options, const Log& log)>;
 
 // What a step or an evaluation measured in addition to its loss, in the order in which it is shown.
 using NamedNumbers = std::vector<std::pair<std::string, double>>;
@@ -39,6 +46,9 @@ struct EvalReport {
 // Every member may be empty.
 struct TrainCallbacks {
   Log log;
+  // By default read_examples(): to show how far it is, to read once for several tasks, to try rows
+  // that are in no file.
+  ReadExamples read_examples;
   // Everything has been read and checked, and the first step begins; before this, a run has nothing
   // to save.
   std::function<void()> on_start;

@@ -38,14 +38,22 @@ TrainingState::TrainingState(const Trained& trained, const Recipe& recipe)
   for (Parameter* p : trained.parameters) {
     const Tensor& master = masters_[p] = p->value.tensor();
     const BlockType* blocks = blocks_of(*p, recipe);
-    if (p->rounds()) p->value = master.to(recipe.compute_dtype());
+    {
+      const MemoryLabel label("copies of weights that passes read");
+      if (p->rounds()) p->value = master.to(recipe.compute_dtype());
+      if (p->trainable && blocks != nullptr) p->value = p->value.tensor().clone();
+    }
     if (!p->trainable) continue;
-    if (blocks != nullptr) p->value = p->value.tensor().clone();
+    const MemoryLabel label("gradients");
     trained_.push_back({p, master, &gradients_.add(*p), blocks});
   }
   round_to_blocks();
   NameRules(recipe.optim).require_matches(trained_);
-  optimizer_ = make_optimizer(recipe.optim, trained_);
+  {
+    const MemoryLabel label("optimiser state");
+    optimizer_ = make_optimizer(recipe.optim, trained_);
+  }
+  const MemoryLabel label("averages of the weights");
   if (ema_decay_ > 0) ema_ = std::make_unique<Ema>(ema_decay_, trained_);
 }
 

@@ -27,6 +27,7 @@ Command inspect_command();
 Command lineage_command();
 Command logits_command();
 Command loss_command();
+Command plan_command();
 Command plot_command();
 Command report_command();
 Command runs_command();

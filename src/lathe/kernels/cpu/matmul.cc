@@ -12,6 +12,8 @@
 #include <optional>
 #include <unordered_map>
 
+#include "lathe/kernels/cpu/scratch.h"
+
 namespace lathe::kernels::cpu {
 namespace {
 
@@ -92,7 +94,7 @@ void run(const Primitive& p, const TensorView& a, const TensorView& b, const Ten
          const TensorView& c) {
   const size_t scratch_bytes = p.scratch.get_size();
   HostAllocator& memory = host_allocator();
-  std::byte* scratch = scratch_bytes > 0 ? memory.allocate(scratch_bytes) : nullptr;
+  std::byte* scratch = scratch_bytes > 0 ? memory.allocate(scratch_bytes, Scratch::kLabel) : nullptr;
   dnnl::stream stream(engine());
   std::unordered_map<int, Memory> arguments = {{DNNL_ARG_SRC, Memory(p.a, engine(), a.data)},
                                                {DNNL_ARG_WEIGHTS, Memory(p.b, engine(), b.data)},
@@ -102,7 +104,7 @@ void run(const Primitive& p, const TensorView& a, const TensorView& b, const Ten
     arguments.emplace(DNNL_ARG_SCRATCHPAD, Memory(p.scratch, engine(), scratch));
   p.run.execute(stream, arguments);
   stream.wait();
-  if (scratch != nullptr) memory.release(scratch, scratch_bytes);
+  if (scratch != nullptr) memory.release(scratch, scratch_bytes, Scratch::kLabel);
 }
 
 }  // namespace

@@ -7,11 +7,14 @@ namespace lathe::kernels {
 
 class Scratch {
  public:
+  // What accounts of memory call it.
+  static constexpr const char* kLabel = "kernels";
+
   Scratch(int64_t floats_per_thread, int threads)
       : stride_((floats_per_thread + 15) / 16 * 16),
         bytes_(static_cast<size_t>(stride_ * threads) * sizeof(float)),
-        data_(host_allocator().allocate(bytes_)) {}
-  ~Scratch() { host_allocator().release(data_, bytes_); }
+        data_(host_allocator().allocate(bytes_, kLabel)) {}
+  ~Scratch() { host_allocator().release(data_, bytes_, kLabel); }
   Scratch(const Scratch&) = delete;
   Scratch& operator=(const Scratch&) = delete;
 

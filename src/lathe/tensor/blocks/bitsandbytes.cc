@@ -179,46 +179,62 @@ std::vector<std::byte> int8_blocks(std::span<const std::byte> codes,
   return out;
 }
 
+Nf4Numbers::Nf4Numbers(size_t count_of_numbers, bool quantise_scales)
+    : count(count_of_numbers), codes({static_cast<int64_t>((count + 1) / 2)}, DType::kU8) {
+  const auto blocks = static_cast<int64_t>(parts_of(count, kNf4Block));
+  if (!quantise_scales) scales = Tensor({blocks}, DType::kF32);
+}
+
 size_t Nf4Numbers::bytes() const {
-  return codes.size() + sizeof(float) * (scales.size() + quantised_scales.maxima.size()) +
-         quantised_scales.codes.size();
+  return codes.bytes() + (scales.defined() ? scales.bytes() : 0) +
+         sizeof(float) * quantised_scales.maxima.size() + quantised_scales.codes.size();
 }
 
 void Nf4Numbers::decode(size_t first, std::span<float> out) const {
   constexpr auto kBlock = static_cast<size_t>(kNf4Block);
+  const uint8_t* const q = codes.data<uint8_t>();
   for (size_t i = 0; i < out.size();) {
     const size_t block = (first + i) / kBlock;
-    const float scale = scales.empty() ? scale_at(quantised_scales, block) : scales[block];
+    const float scale =
+        scales.defined() ? scales.data<float>()[block] : scale_at(quantised_scales, block);
     const size_t end = std::min(out.size(), (block + 1) * kBlock - first);
     for (; i < end; ++i) {
       const size_t at = first + i;
-      const uint8_t two = codes[at / 2];
+      const uint8_t two = q[at / 2];
       out[i] = kNf4[at % 2 == 0 ? two >> 4 : two & 15] * scale;
     }
   }
 }
 
-Nf4Numbers encode_nf4(std::span<const float> elements, bool quantise_scales) {
-  Nf4Numbers out;
-  out.count = elements.size();
-  out.codes.resize((elements.size() + 1) / 2);
-  const size_t parts = parts_of(elements.size(), kNf4Block);
-  for (size_t part = 0; part < parts; ++part)
-    out.scales.push_back(largest_magnitude(part_of(elements, part, kNf4Block)));
-  for (size_t i = 0; i < elements.size(); ++i) {
-    const float scale = out.scales[i / static_cast<size_t>(kNf4Block)];
-    const float of_scale = elements[i] * (1 / std::max(scale, kSmallest));
-    const auto code = static_cast<uint8_t>(nearest_level(kNf4, std::clamp(of_scale, -1.0f, 1.0f)));
-    out.codes[i / 2] |= static_cast<uint8_t>(i % 2 == 0 ? code << 4 : code);
+Nf4Numbers encode_nf4(const Tensor& elements, bool quantise_scales) {
+  const std::span<const float> x = elements.span<float>();
+  Nf4Numbers out(x.size(), quantise_scales);
+  const size_t parts = parts_of(x.size(), kNf4Block);
+  std::vector<float> scales;
+  if (!elements.holds_values()) {  // nor do the codes
+    scales.resize(parts);
+  } else {
+    out.codes.fill_zero();
+    for (size_t part = 0; part < parts; ++part)
+      scales.push_back(largest_magnitude(part_of(x, part, kNf4Block)));
+    for (size_t i = 0; i < x.size(); ++i) {
+      const float scale = scales[i / static_cast<size_t>(kNf4Block)];
+      const float of_scale = x[i] * (1 / std::max(scale, kSmallest));
+      const auto code =
+          static_cast<uint8_t>(nearest_level(kNf4, std::clamp(of_scale, -1.0f, 1.0f)));
+      out.codes.data<uint8_t>()[i / 2] |= static_cast<uint8_t>(i % 2 == 0 ? code << 4 : code);
+    }
   }
-  if (!quantise_scales) return out;
-  out.quantised_scales = encode_scales(out.scales);
-  out.scales.clear();
+  if (quantise_scales) {
+    out.quantised_scales = encode_scales(scales);
+  } else {
+    std::ranges::copy(scales, out.scales.data<float>());
+  }
   return out;
 }
 
-void round_to_nf4(std::span<float> elements, bool quantise_scales) {
-  encode_nf4(elements, quantise_scales).decode(0, elements);
+void round_to_nf4(const Tensor& elements, bool quantise_scales) {
+  encode_nf4(elements, quantise_scales).decode(0, elements.span<float>());
 }
 
 namespace blocks {

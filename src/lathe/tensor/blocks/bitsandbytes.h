@@ -14,6 +14,8 @@
 #include <span>
 #include <vector>
 
+#include "lathe/tensor/tensor.h"
+
 namespace lathe {
 
 // In the order of their codes. Those of NF4 are quantiles of the normal distribution, scaled to
@@ -46,18 +48,21 @@ std::vector<std::byte> int8_blocks(std::span<const std::byte> codes, std::span<c
 // Numbers in NF4, in blocks of 64: two codes in each byte, that of the first element in the high half, and
 // a scale for each block, as f32 or quantised too ("double quantisation").
 struct Nf4Numbers {
+  // Of numbers that are still to be written.
+  Nf4Numbers(size_t count, bool quantise_scales);
+
   size_t count = 0;
-  std::vector<uint8_t> codes;
-  std::vector<float> scales;  // of the blocks; empty where they are quantised
+  Tensor codes;   // u8
+  Tensor scales;  // of the blocks, f32; undefined where they are quantised
   QuantisedScales quantised_scales;
 
   size_t bytes() const;
   // The elements [first, first + out.size()).
   void decode(size_t first, std::span<float> out) const;
 };
-// Of finite elements. Between two levels the nearer is taken, the lower in the middle.
-Nf4Numbers encode_nf4(std::span<const float> elements, bool quantise_scales);
-// Each element as decode() gives it back.
-void round_to_nf4(std::span<float> elements, bool quantise_scales);
+// Of finite elements, f32 and contiguous. Between two levels the nearer is taken, the lower in the middle.
+Nf4Numbers encode_nf4(const Tensor& elements, bool quantise_scales);
+// Each element becomes what decode() gives back.
+void round_to_nf4(const Tensor& elements, bool quantise_scales);
 
 }  // namespace lathe

@@ -23,9 +23,9 @@ struct PpoConfig {
     rollouts.visit(v);
     v.field(
         "critic", critic,
-        "folder of a model with one score (a sequence classifier with one label), which learns the "
-        "value of each token",
-        required());
+        "folder of a model with one score (a sequence classifier with one label), which learns the value of "
+        "each token; one that predicts tokens gets a score that begins small and random; default: the "
+        "starting weights");
     v.field(
         "reference", reference,
         "folder of the model to stay near; default: the starting weights, with an adapter the base");

@@ -67,10 +67,17 @@ ExampleOptions example_options(const Recipe& recipe, ExampleKind kind,
           .rows = rows};
 }
 
-AnswerData::AnswerData(const Recipe& recipe, ExampleSet set)
+std::shared_ptr<const ExampleSet> examples_for(const TrainCallbacks& callbacks,
+                                               const std::vector<std::string>& files,
+                                               const ExampleOptions& options) {
+  if (callbacks.read_examples) return callbacks.read_examples(files, options, callbacks.log);
+  return std::make_shared<const ExampleSet>(read_examples(files, options, callbacks.log));
+}
+
+AnswerData::AnswerData(const Recipe& recipe, std::shared_ptr<const ExampleSet> set)
     : set_(std::move(set)),
-      packs_(recipe.data.packing ? pack_examples(set_.examples, recipe.train.seq_len)
-                                 : one_each(set_.examples)),
+      packs_(recipe.data.packing ? pack_examples(set_->examples, recipe.train.seq_len)
+                                 : one_each(set_->examples)),
       batch_size_(recipe.train.batch_size),
       micro_batches_(recipe.train.grad_accumulation),
       shuffle_(recipe.data.order == "shuffle"),

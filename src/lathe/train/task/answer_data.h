@@ -2,11 +2,13 @@
 #pragma once
 
 #include <functional>
+#include <memory>
 #include <vector>
 
 #include "lathe/base/log.h"
 #include "lathe/train/example/example_file.h"
 #include "lathe/train/recipe.h"
+#include "lathe/train/train_callbacks.h"
 
 namespace lathe {
 
@@ -21,11 +23,15 @@ std::vector<Pack> pack_examples(const std::vector<Example>& examples, int64_t se
 ExampleOptions example_options(const Recipe& recipe, ExampleKind kind,
                                std::optional<int64_t> rows = {});
 
+// The rows of `files`, as the surroundings of a run read them. Errors: those of read_examples().
+std::shared_ptr<const ExampleSet> examples_for(const TrainCallbacks& callbacks,
+                                               const std::vector<std::string>& files,
+                                               const ExampleOptions& options);
+
 // Const members are thread-safe.
 class AnswerData {
  public:
-  // Errors: those of read_examples().
-  AnswerData(const Recipe& recipe, ExampleSet set);
+  AnswerData(const Recipe& recipe, std::shared_ptr<const ExampleSet> set);
   AnswerData(const AnswerData&) = delete;
   AnswerData& operator=(const AnswerData&) = delete;
 
@@ -35,13 +41,13 @@ class AnswerData {
   std::vector<const Example*> packs(int64_t first, int64_t count) const;
 
   int64_t size() const { return std::ssize(packs_); }
-  const ExampleSet& set() const { return set_; }
+  const ExampleSet& set() const { return *set_; }
   const std::vector<Pack>& all_packs() const { return packs_; }
 
  private:
   const Pack& pack_at(int64_t position) const;
 
-  ExampleSet set_;
+  std::shared_ptr<const ExampleSet> set_;
   std::vector<Pack> packs_;
   const int64_t batch_size_, micro_batches_;
   const bool shuffle_;

@@ -4,6 +4,7 @@
 #include "lathe/model/load_model.h"
 #include "lathe/train/task/answer_data.h"
 #include "lathe/train/task/rollout_task.h"
+#include "lathe/train/task/scores.h"
 #include "lathe/train/validation.h"
 
 namespace lathe {
@@ -19,6 +20,19 @@ void require_vocabulary(const Transformer& other, const Recipe& recipe, std::str
       folder, other.config().vocab_size, recipe.model.vocab_size);
 }
 
+// It is trained, so it needs master copies.
+std::unique_ptr<Transformer> load_critic(const std::string& folder, const Recipe& recipe,
+                                         const Log& log) {
+  ModelConfig config = read_model_config(folder, log);
+  if (config.num_labels == 0) config.num_labels = 1;
+  auto model = std::make_unique<Transformer>(config);
+  const Device device = recipe.compute_device();
+  model->allocate(device == Device::kRef ? DType::kF64 : DType::kF32, device);
+  load_or_begin_scores(*model, folder, Rng(static_cast<uint64_t>(recipe.train.seed)).fork("critic"),
+                       log);
+  return model;
+}
+
 class AnswerTask : public PolicyTask {
  public:
   explicit AnswerTask(const TaskSetting& setting)
@@ -28,14 +42,14 @@ class AnswerTask : public PolicyTask {
         objective_(make_answer_objective(recipe_.objective, recipe_.model)),
         others_(recipe_, log_),
         step_(*objective_, others_.with(policy_)),
-        data_(recipe_, read_examples(recipe_.data.train,
-                                     example_options(recipe_, objective_->needs().kind), log_)),
+        data_(recipe_, examples_for(setting.callbacks, recipe_.data.train,
+                                    example_options(recipe_, objective_->needs().kind))),
         flops_per_token_(policy_.flops_per_token(recipe_.train.seq_len)) {
     step_.keep_reference();
     for (const std::string& text : recipe_.data.valid) {
       NamedShard file = parse_named_shard(text);
-      ExampleSet set =
-          read_examples({file.prefix}, example_options(recipe_, objective_->needs().kind), log_);
+      auto set = examples_for(setting.callbacks, {file.prefix},
+                              example_options(recipe_, objective_->needs().kind));
       validation_.push_back(
           {std::move(file), std::make_unique<AnswerData>(recipe_, std::move(set))});
     }
@@ -134,12 +148,14 @@ OtherModels::OtherModels(const Recipe& recipe, const Log& log) {
     std::unique_ptr<Transformer>& model = what == "teacher"  ? teacher_
                                           : what == "critic" ? critic_
                                                              : reference_;
-    // The critic is trained: it needs master copies.
-    const DType trained = recipe.compute_device() == Device::kRef ? DType::kF64 : DType::kF32;
-    model = load_model(path, {.dtype = what == "critic" ? trained : recipe.compute_dtype(),
-                              .device = recipe.compute_device(),
-                              .residence = Residence::kOwn,
-                              .log = log});
+    const MemoryLabel label(what == "teacher"  ? "teacher"
+                            : what == "critic" ? "critic"
+                                               : "reference");
+    model = what == "critic" ? load_critic(path, recipe, log)
+                             : load_model(path, {.dtype = recipe.compute_dtype(),
+                                                 .device = recipe.compute_device(),
+                                                 .residence = Residence::kOwn,
+                                                 .log = log});
     require_vocabulary(*model, recipe, what, path);
   }
 }

@@ -41,11 +41,14 @@ std::shared_ptr<Adapter> make_or_load(const AdapterSection& section, const Recip
 }  // namespace
 
 Policy::Policy(const Recipe& recipe, const Log& log) {
-  if (!recipe.adapter) {
-    model_ = make_training_model(recipe, log);
-    return;
+  {
+    const MemoryLabel label("weights");
+    model_ = recipe.adapter ? load_base(recipe, log) : make_training_model(recipe, log);
   }
-  model_ = load_base(recipe, log);
+  // What loading took for a while, in sizes that steps do not need.
+  allocator_of(model_->device()).trim();
+  if (!recipe.adapter) return;
+  const MemoryLabel label("adapter");
   adapter_ = make_or_load(*recipe.adapter, recipe, *model_, log);
   if (adapter_->config().peft_type == "ADALORA")
     allocator_ = std::make_unique<RankAllocator>(*adapter_);

@@ -43,6 +43,11 @@ double mean_of(const std::vector<Rollout>& rollouts,
   return sum / count;
 }
 
+std::unique_ptr<TrainedCritic> make_critic(Transformer& model, const Recipe& recipe) {
+  const MemoryLabel label("critic");
+  return std::make_unique<TrainedCritic>(model, recipe);
+}
+
 class RolloutTask : public PolicyTask {
  public:
   explicit RolloutTask(const TaskSetting& setting);
@@ -69,11 +74,11 @@ class RolloutTask : public PolicyTask {
 
   TaskInputs check() override {
     TaskInputs inputs;
-    inputs.data_hash = prompts_.hash;
+    inputs.data_hash = prompts_->hash;
     return inputs;
   }
   int64_t samples_per_epoch() const override {
-    return std::ssize(prompts_.examples) * draws_.num_generations;
+    return std::ssize(prompts_->examples) * draws_.num_generations;
   }
 
  private:
@@ -96,7 +101,7 @@ class RolloutTask : public PolicyTask {
   const OtherModels others_;
   std::unique_ptr<TrainedCritic> critic_;  // of objectives with values
   AnswerStep step_;
-  const ExampleSet prompts_;
+  const std::shared_ptr<const ExampleSet> prompts_;
   const Tokenizer tokenizer_;
   Rewards rewards_;
   const double flops_per_token_;
@@ -113,19 +118,18 @@ RolloutTask::RolloutTask(const TaskSetting& setting)
       objective_(make_answer_objective(recipe_.objective, recipe_.model)),
       draws_(*objective_->rollouts()),
       others_(recipe_, log_),
-      critic_(objective_->needs().values
-                  ? std::make_unique<TrainedCritic>(*others_.with(policy_).critic, recipe_)
-                  : nullptr),
+      critic_(objective_->needs().values ? make_critic(*others_.with(policy_).critic, recipe_)
+                                         : nullptr),
       step_(*objective_, others_.with(policy_)),
-      prompts_(
-          read_examples(recipe_.data.train, example_options(recipe_, ExampleKind::kPrompt), log_)),
+      prompts_(examples_for(setting.callbacks, recipe_.data.train,
+                            example_options(recipe_, ExampleKind::kPrompt))),
       tokenizer_(load_tokenizer(recipe_.tokenizer().value())),
       rewards_(recipe_.reward, log_),
       flops_per_token_(policy_.flops_per_token(recipe_.train.seq_len)) {}
 
 std::vector<const Example*> RolloutTask::prompts_of(int64_t step) const {
   const int64_t each = rollouts_per_step() / draws_.num_generations;
-  const int64_t size = std::ssize(prompts_.examples);
+  const int64_t size = std::ssize(prompts_->examples);
   const Rng order = Rng(static_cast<uint64_t>(recipe_.train.seed)).fork("rows");
   std::vector<const Example*> prompts;
   for (int64_t position = (step - 1) * each; position < step * each; ++position) {
@@ -133,7 +137,7 @@ std::vector<const Example*> RolloutTask::prompts_of(int64_t step) const {
     const int64_t row = recipe_.data.order == "shuffle"
                             ? permuted(order.fork(static_cast<uint64_t>(epoch)), within, size)
                             : within;
-    prompts.push_back(&prompts_.examples[static_cast<size_t>(row)]);
+    prompts.push_back(&prompts_->examples[static_cast<size_t>(row)]);
   }
   return prompts;
 }

@@ -52,6 +52,16 @@ Request request_for(const Example& prompt, const RolloutConfig& config, const Rn
   return request;
 }
 
+// Of a plan of memory, which draws nothing.
+std::vector<std::vector<SampledAnswer>> longest_answers(const std::vector<const Example*>& prompts,
+                                                        const RolloutConfig& config) {
+  const auto length = static_cast<size_t>(config.max_completion_length);
+  const SampledAnswer longest{.ids = std::vector<int32_t>(length),
+                              .logps = std::vector<double>(length)};
+  return {prompts.size(),
+          std::vector<SampledAnswer>(static_cast<size_t>(config.num_generations), longest)};
+}
+
 }  // namespace
 
 std::vector<std::vector<SampledAnswer>> sample_answers(
@@ -60,6 +70,7 @@ std::vector<std::vector<SampledAnswer>> sample_answers(
     const std::function<void()>& stop_if_asked) {
   std::vector<std::vector<SampledAnswer>> all(prompts.size());
   std::exception_ptr error;
+  const MemoryLabel label("rollouts");
   Engine engine(model, options_for(model, prompts, config));
   if (adapter != nullptr) engine.load_adapter(kAdapter, adapter);
   for (size_t i = 0; i < prompts.size(); ++i) {
@@ -72,6 +83,10 @@ std::vector<std::vector<SampledAnswer>> sample_answers(
           "the prompt cannot be answered: {}; lower objective.max_completion_length, or shorten the "
           "prompt",
           taken.refusal->message);
+  }
+  if (!allocator_of(model.device()).holds_values()) {
+    engine.step();
+    return longest_answers(prompts, config);
   }
   while (engine.step()) {
     stop_if_asked();

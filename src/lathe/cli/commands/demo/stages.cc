@@ -173,7 +173,7 @@ std::string training_stage(const Demo& d) {
   TrainLoop loop(recipe, display.callbacks(), display.facts());
   display.announce(loop);
   loop.run(TrainLoop::Start::kResume);
-  display.finish();
+  display.finish(loop);
   const RunData run = read_run(d.state.folder());
   const ValidationPoint& first = run.validations.front();
   const ValidationPoint& last = run.validations.back();

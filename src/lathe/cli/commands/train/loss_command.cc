@@ -120,10 +120,11 @@ int run_loss(const LossOptions& o, CommandContext& context) {
   if (o.out) check_outputs({{"--out", *o.out}}, {{"the model", o.model}});
   const Recipe recipe = recipe_of(o, context);
   const auto objective = make_answer_objective(recipe.objective, recipe.model);
-  const AnswerData data(recipe, read_examples(recipe.data.train,
-                                              example_options(recipe, objective->needs().kind,
-                                                              recipe.train.batch_size),
-                                              context.log));
+  const AnswerData data(
+      recipe, std::make_shared<const ExampleSet>(read_examples(
+                  recipe.data.train,
+                  example_options(recipe, objective->needs().kind, recipe.train.batch_size),
+                  context.log, [](int64_t) { throw_if_interrupted(); })));
   throw_if_interrupted();
   Policy policy(recipe, context.log);
   const OtherModels others(recipe, context.log);

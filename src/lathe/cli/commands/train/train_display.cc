@@ -27,6 +27,9 @@ TrainDisplay::TrainDisplay(const Recipe& recipe, CommandContext& context)
 TrainCallbacks TrainDisplay::callbacks() {
   TrainCallbacks h;
   h.log = context_.log;
+  h.read_examples = [this](const auto& files, const auto& options, const Log& log) {
+    return read(files, options, log);
+  };
   h.on_step = [this](const StepReport& r) { on_step(r); };
   h.on_eval = [this](const EvalReport& r) {
     last_eval_ = r;
@@ -42,6 +45,38 @@ TrainCallbacks TrainDisplay::callbacks() {
   h.on_start = context_.begin_to_save;
   h.should_stop = interrupt_requested;
   return h;
+}
+
+std::shared_ptr<const ExampleSet> TrainDisplay::read(const std::vector<std::string>& files,
+                                                     const ExampleOptions& options,
+                                                     const Log& log) {
+  std::shared_ptr<const ExampleSet>& kept = read_[files];
+  if (kept != nullptr) return kept;
+  Progress progress(context_.progress, "reading rows", 0, "rows");
+  kept = std::make_shared<const ExampleSet>(
+      read_examples(files, options, log, [&progress](int64_t rows) {
+        throw_if_interrupted();
+        progress.update(static_cast<double>(rows));
+      }));
+  progress.finish();
+  return kept;
+}
+
+void TrainDisplay::plan_memory() {
+  if (recipe_.compute_device() != Device::kCpu) return;
+  const int64_t steps = recipe_.learns_rollouts() ? 1 : 8;  // rows differ in length
+  memory_ = lathe::plan_memory(recipe_, callbacks().read_examples, steps);
+  const auto total = static_cast<double>(memory_->total());
+  const auto there = static_cast<double>(physical_memory_bytes());
+  std::vector<std::string> parts;
+  for (const MemoryPart& part : memory_->parts)
+    parts.push_back(part.name + " " + human_bytes(static_cast<double>(part.bytes)));
+  context_.log.info("memory: {} planned ({})", human_bytes(total), join(parts, ", "));
+  if (there > 0 && total > there)
+    context_.log.warn(
+        "this machine has {}: the run will not fit; make train.batch_size smaller and "
+        "train.grad_accumulation larger, or set train.recompute = \"full\"",
+        human_bytes(there));
 }
 
 TrainFacts TrainDisplay::facts() const {
@@ -61,12 +96,35 @@ std::string TrainDisplay::sample(Transformer& model) const {
                                                      throw_if_interrupted);
 }
 
+namespace {
+
+// What a step learns from: rows of prompts and answers differ in length.
+std::string size_of_step(const Recipe& recipe) {
+  const TrainConfig& t = recipe.train;
+  const int64_t rows = t.batch_size * t.grad_accumulation;
+  if (!recipe.learns_answers()) return fmt::format("{} tokens", rows * t.seq_len);
+  if (recipe.learns_rollouts()) return fmt::format("{} rollouts", rows);
+  if (recipe.data.packing) return fmt::format("{} rows of {} tokens", rows, t.seq_len);
+  return fmt::format("{} rows", rows);
+}
+
+// "135M parameters", or of an adapter "1.2M parameters above 135M".
+std::string trained_parameters(TrainLoop& loop) {
+  const int64_t below = loop.model().parameter_count();
+  int64_t trained = 0;
+  for (const Parameter* p : loop.task().trained().parameters) trained += p->shape.numel();
+  const std::string all = human_count(static_cast<double>(below));
+  if (!loop.recipe().adapter) return all + " parameters";
+  return fmt::format("{} parameters above {}", human_count(static_cast<double>(trained)), all);
+}
+
+}  // namespace
+
 void TrainDisplay::announce(TrainLoop& loop) const {
   const TrainConfig& t = loop.recipe().train;
   context_.log.info(
-      "{} parameters, {} steps of {} tokens, {} on {} threads{}",
-      human_count(static_cast<double>(loop.model().parameter_count())), t.steps,
-      t.batch_size * t.grad_accumulation * t.seq_len, t.precision, thread_count(),
+      "{}, {} steps of {}, {} on {} threads{}", trained_parameters(loop), t.steps,
+      size_of_step(recipe_), t.precision, thread_count(),
       matrix_flops_ > 0 ? fmt::format(" (matrix rate {:.0f} GFLOP/s)", matrix_flops_ * 1e-9) : "");
   for (const ShardPlan& shard : loop.data_plan())
     context_.log.info("{:.2f} epochs of {} ({} documents, {} tokens)", shard.epochs, shard.prefix,
@@ -91,19 +149,28 @@ void TrainDisplay::on_step(const StepReport& r) {
   progress_->update(static_cast<double>(r.step), note);
 }
 
-void TrainDisplay::finish() {
+void TrainDisplay::finish(TrainLoop& loop) {
   if (progress_) progress_->finish();
-  context_.log.info("the model is in {}/model", recipe_.train.out);
+  if (memory_)
+    context_.log.info("memory: {} at most, {} planned",
+                      human_bytes(static_cast<double>(peak_resident_bytes())),
+                      human_bytes(static_cast<double>(memory_->total())));
+  const std::string_view result = loop.task().result_name();
+  context_.log.info("the {} is in {}/{}", result, recipe_.train.out, result);
 }
 
-nlohmann::ordered_json TrainDisplay::summary() const {
+nlohmann::ordered_json TrainDisplay::summary(TrainLoop& loop) const {
+  const std::string result(loop.task().result_name());
   nlohmann::ordered_json json = {{"out", recipe_.train.out},
-                                 {"model", recipe_.train.out + "/model"}};
+                                 {result, recipe_.train.out + "/" + result}};
   if (last_step_) {
     json["steps"] = last_step_->step;
     json["loss"] = last_step_->loss;
   }
   if (last_eval_) json["val_loss"] = last_eval_->loss;
+  constexpr double kMiB = 1 << 20;
+  json["peak_memory_mib"] = static_cast<double>(peak_resident_bytes()) / kMiB;
+  if (memory_) json["planned_memory_mib"] = static_cast<double>(memory_->total()) / kMiB;
   return json;
 }
 

@@ -2,6 +2,7 @@
 // `demo`.
 #pragma once
 
+#include <map>
 #include <memory>
 #include <nlohmann/json_fwd.hpp>
 #include <optional>
@@ -9,6 +10,8 @@
 #include "lathe/cli/frame/command.h"
 #include "lathe/report/running_mean.h"
 #include "lathe/text/tokenizer.h"
+#include "lathe/train/example/example_file.h"
+#include "lathe/train/memory_plan.h"
 #include "lathe/train/train_loop.h"
 
 namespace lathe {
@@ -21,18 +24,25 @@ class TrainDisplay {
 
   TrainCallbacks callbacks();
   TrainFacts facts() const;
+  // Plans the run's memory, and says so; warns where there is less. Rows are read once for it and the
+  // run.
+  void plan_memory();
   void announce(TrainLoop& loop) const;  // one paragraph: sizes, machine, plan
-  void finish();
-  nlohmann::ordered_json summary() const;
+  void finish(TrainLoop& loop);
+  nlohmann::ordered_json summary(TrainLoop& loop) const;
 
  private:
   void on_step(const StepReport& report);
   std::string sample(Transformer& model) const;
+  std::shared_ptr<const ExampleSet> read(const std::vector<std::string>& files,
+                                         const ExampleOptions& options, const Log& log);
 
   const Recipe recipe_;
   CommandContext& context_;
   std::optional<Tokenizer> tokenizer_;
   double matrix_flops_ = 0;
+  std::map<std::vector<std::string>, std::shared_ptr<const ExampleSet>> read_;
+  std::optional<MemoryPlan> memory_;
   std::unique_ptr<Progress> progress_;
   std::optional<StepReport> last_step_;
   std::optional<EvalReport> last_eval_;

@@ -55,7 +55,7 @@ int check_run(TrainLoop& loop, CommandContext& context) {
   }
   const auto number = [&](const char* key) { return plan.at(key).get<double>(); };
   context.out << fmt::format(
-      "recipe and shards are valid; nothing was started\n"
+      "the recipe and its data are valid; nothing was started\n"
       "parameters  {}\n"
       "steps       {} of about {:.3g} s\n"
       "time        about {}\n"
@@ -105,17 +105,18 @@ int run_recipe(const Recipe& recipe, const RunOptions& o, CommandContext& contex
     return 0;
   }
   TrainDisplay display(recipe, context);
+  display.plan_memory();
   TrainLoop loop(recipe, display.callbacks(), display.facts());
   if (o.check) return check_run(loop, context);
   display.announce(loop);
   loop.run(start, o.from_step);
-  display.finish();
+  display.finish(loop);
   const std::vector<ShardPlan> plan = loop.data_plan();
   const std::vector<int64_t> seen = loop.documents_seen();
   for (size_t i = 0; i < seen.size(); ++i)
     context.log.info("the run saw {} of the {} documents of {}", seen[i], plan[i].documents,
                      plan[i].prefix);
-  if (context.json) context.print_json(display.summary());
+  if (context.json) context.print_json(display.summary(loop));
   return 0;
 }
 

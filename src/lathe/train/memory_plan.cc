@@ -1,0 +1,124 @@
+#include "lathe/train/memory_plan.h"
+
+#include <algorithm>
+#include <nlohmann/json.hpp>
+#include <numeric>
+
+#include "lathe/base/process.h"
+#include "lathe/kernels/dry_run.h"
+#include "lathe/train/example/example_file.h"
+#include "lathe/train/objective/answer_objective.h"
+#include "lathe/train/objective/rollout_config.h"
+#include "lathe/train/objectives.h"
+#include "lathe/train/train_loop.h"
+
+namespace lathe {
+namespace {
+
+// The parts of tensors' memory that a dry run met, the largest first.
+std::vector<MemoryPart> parts_of(const HostAllocator& allocator) {
+  std::vector<MemoryPart> parts;
+  for (const auto& [label, bytes] : allocator.peak_by_label())
+    if (bytes > 0)
+      parts.push_back(
+          {label.empty() ? "activations" : std::string(label), static_cast<int64_t>(bytes)});
+  std::ranges::stable_sort(parts, std::greater(), &MemoryPart::bytes);
+  const auto kept = static_cast<int64_t>(allocator.peak_touched() - allocator.peak_bytes());
+  parts.push_back({"kept for later", kept});
+  return parts;
+}
+
+Answer answer_of(int64_t tokens, int32_t id) {
+  const auto count = static_cast<size_t>(tokens);
+  return {.ids = std::vector<int32_t>(count, id), .trained = std::vector<uint8_t>(count, 1)};
+}
+
+// Two that differ, of a pair.
+Example longest_example(ExampleKind kind, int64_t prompt, int64_t answer) {
+  Example example;
+  example.place = "plan:1";
+  example.prompt = answer_of(prompt, 0).ids;
+  example.row = "{}";
+  if (kind == ExampleKind::kLabelled) example.label = true;
+  if (kind == ExampleKind::kPrompt) return example;
+  example.answers.push_back(answer_of(answer, 0));
+  if (kind == ExampleKind::kPair) example.answers.push_back(answer_of(answer, 1));
+  return example;
+}
+
+}  // namespace
+
+int64_t MemoryPlan::total() const {
+  return std::accumulate(parts.begin(), parts.end(), int64_t{0},
+                         [](int64_t sum, const MemoryPart& part) { return sum + part.bytes; });
+}
+
+MemoryPlan plan_memory(Recipe recipe, const ReadExamples& read_examples, int64_t steps) {
+  if (recipe.learns_rollouts()) {
+    recipe.reward = RewardConfig();
+    recipe.reward.functions = {"ended"};
+  }
+  recipe.train.spike_skip = 1e9;  // losses of zeros may be infinite
+  TrainCallbacks callbacks;
+  callbacks.read_examples = read_examples;
+  MemoryPlan plan;
+  {
+    const kernels::DryRun dry;
+    {
+      TrainLoop loop(recipe, callbacks, {});
+      const int64_t count = std::min(steps, loop.recipe().train.steps);
+      for (int64_t step = 1; step <= count; ++step) loop.step(step);
+    }
+    plan.parts = parts_of(dry.allocator());
+  }
+  plan.parts.push_back({"program and data", resident_bytes()});
+  return plan;
+}
+
+ReadExamples longest_examples(const Recipe& recipe) {
+  const auto objective = make_answer_objective(recipe.objective, recipe.model);
+  const RolloutConfig* rollouts = objective->rollouts();
+  const int64_t drawn = rollouts != nullptr ? rollouts->max_completion_length : 0;
+  return [drawn](const std::vector<std::string>&, const ExampleOptions& options, const Log&) {
+    const int64_t most = options.seq_len, answer = drawn > 0 ? drawn : most / 2;
+    const int64_t prompt = options.encoder ? most : std::max<int64_t>(1, most - answer);
+    auto set = std::make_shared<ExampleSet>();
+    set->examples.push_back(longest_example(options.kind, prompt, options.encoder ? most : answer));
+    set->rows = 1;
+    return std::shared_ptr<const ExampleSet>(std::move(set));
+  };
+}
+
+namespace {
+
+// Changes of a recipe that take ever less memory, each list longer than the one before.
+std::vector<std::vector<std::string>> smaller_recipes(const TrainConfig& t) {
+  constexpr int64_t kShortest = 128;
+  std::vector<std::vector<std::string>> all = {{}};
+  std::vector<std::string> batch;
+  for (int64_t size = t.batch_size, more = t.grad_accumulation; size % 2 == 0;) {
+    batch = {fmt::format("train.batch_size={}", size /= 2),
+             fmt::format("train.grad_accumulation={}", more *= 2)};
+    all.push_back(batch);
+  }
+  if (t.recompute != "full") batch.push_back("train.recompute=full");
+  all.push_back(batch);
+  for (int64_t length = t.seq_len / 2; length >= kShortest; length /= 2) {
+    all.push_back(batch);
+    all.back().push_back(fmt::format("train.seq_len={}", length));
+  }
+  return all;
+}
+
+}  // namespace
+
+std::optional<MemoryFit> fit_memory(const nlohmann::ordered_json& tree, int64_t bytes) {
+  for (std::vector<std::string>& changes : smaller_recipes(read_recipe(tree).train)) {
+    const Recipe recipe = read_recipe(tree, changes);
+    MemoryPlan plan = plan_memory(recipe, longest_examples(recipe), 1);
+    if (plan.total() <= bytes) return MemoryFit{std::move(changes), std::move(plan)};
+  }
+  return std::nullopt;
+}
+
+}  // namespace lathe

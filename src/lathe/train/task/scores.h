@@ -1,0 +1,18 @@
+// Models with scores that begin from models that predict tokens: reward models and critics.
+#pragma once
+
+#include <string>
+
+#include "lathe/base/log.h"
+#include "lathe/base/rng.h"
+#include "lathe/model/transformer.h"
+
+namespace lathe {
+
+// Fills `model`, which has memory, from a folder. Where it has scores and the folder's model has none,
+// they begin small and random, drawn from `rng`, and everything else is the folder's. Errors: those of
+// load_weights().
+void load_or_begin_scores(Transformer& model, const std::string& folder, const Rng& rng,
+                          const Log& log);
+
+}  // namespace lathe

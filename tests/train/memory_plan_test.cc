@@ -1,0 +1,145 @@
+// A plan of memory against what the same steps take, and what makes a run fit.
+
+#include "lathe/train/memory_plan.h"
+
+#include "lathe/base/process.h"
+#include "lathe/model/load_model.h"
+#include "lathe/train/train_loop.h"
+#include "train/answers_run.h"
+
+namespace lathe::testing {
+namespace {
+
+std::map<std::string, double> by_name(const MemoryPlan& plan) {
+  std::map<std::string, double> all;
+  for (const MemoryPart& part : plan.parts) all[part.name] = static_cast<double>(part.bytes);
+  return all;
+}
+
+class MemoryPlans : public AnswersRun {
+ protected:
+  // What the host's allocator counts while the run takes the steps that were planned.
+  std::map<std::string, double> measured(const Recipe& recipe, int64_t steps) {
+    host_allocator().trim();
+    std::map<std::string, double> before, after;
+    host_allocator().reset_peak();
+    for (const auto& [label, bytes] : host_allocator().peak_by_label())
+      before[std::string(label)] = static_cast<double>(bytes);
+    {
+      TrainLoop loop(recipe);
+      for (int64_t step = 1; step <= steps; ++step) loop.step(step);
+    }
+    for (const auto& [label, bytes] : host_allocator().peak_by_label())
+      after[label.empty() ? "activations" : std::string(label)] =
+          static_cast<double>(bytes) - before[std::string(label)];
+    return after;
+  }
+
+  void expect_planned(const Json& tree, const std::string& what) {
+    const Recipe recipe = read_recipe(tree);
+    const MemoryPlan plan = plan_memory(recipe, {}, 2);
+    auto planned = by_name(plan);
+    auto taken = measured(recipe, 2);
+    double most = 0;
+    for (const auto& [name, bytes] : taken) {
+      most += bytes;
+      if (name == "activations" || name == "kernels") continue;
+      EXPECT_EQ(planned[name], bytes) << what << ": " << name;
+    }
+    // What kernels take for themselves is not planned, and moves the moment of the most.
+    const double sum =
+        static_cast<double>(plan.total()) - planned["program and data"] - planned["kept for later"];
+    EXPECT_LE(sum, most) << what;
+    EXPECT_GE(sum, most - taken["kernels"]) << what;
+  }
+};
+
+TEST_F(MemoryPlans, EqualsWhatTheStepsTake) {
+  for (const AnswersSetting& setting : answers_settings()) {
+    const bool draws = answers_tree(setting).contains("reward");
+    if (draws) continue;  // how long answers become is not known before
+    expect_planned(answers_tree(setting), setting.objective + " " + setting.body);
+  }
+}
+
+TEST_F(MemoryPlans, EqualsWhatAdaptersTake) {
+  Json tree = answers_tree({"dpo", "decoder"});
+  for (const char* kind : {"LORA", "ADALORA", "IA3", "PREFIX_TUNING"}) {
+    tree["adapter"] = {{"peft_type", kind}};
+    if (kind != std::string("PREFIX_TUNING")) tree["adapter"]["target_modules"] = {"all-linear"};
+    if (kind == std::string("ADALORA")) tree["adapter"]["total_step"] = 10;
+    expect_planned(tree, kind);
+  }
+  tree["adapter"] = {{"peft_type", "LORA"}, {"target_modules", {"all-linear"}}};
+  tree["model"]["quantization"] = "nf4";
+  expect_planned(tree, "QLoRA");
+}
+
+TEST_F(MemoryPlans, RolloutsAreNotLongerThanPlanned) {
+  for (const char* name : {"grpo", "ppo"}) {
+    const Json tree = answers_tree({name, "decoder"});
+    const Recipe recipe = read_recipe(tree);
+    const MemoryPlan plan = plan_memory(recipe, longest_examples(recipe), 1);
+    auto planned = by_name(plan);
+    double most = 0;
+    for (const auto& [part, bytes] : measured(recipe, 2)) most += part == "kernels" ? 0 : bytes;
+    EXPECT_LE(most, static_cast<double>(plan.total()) - planned["program and data"]) << name;
+    EXPECT_GT(most, 0.2 * (static_cast<double>(plan.total()) - planned["program and data"]))
+        << name;
+  }
+}
+
+// A hundred billion parameters, of which nothing is allocated.
+TEST_F(MemoryPlans, NeedsNoMemoryItself) {
+  Json tree = answers_tree({"sft", "decoder"});
+  tree["model"] = {{"vocab_size", 100000},       {"hidden_size", 16384},
+                   {"num_hidden_layers", 40},    {"num_attention_heads", 128},
+                   {"intermediate_size", 32768}, {"max_position_embeddings", 4096},
+                   {"eos_token_id", 1},          {"num_key_value_heads", 8}};
+  tree["train"]["seq_len"] = 2048;
+  tree["train"]["precision"] = "bf16";
+  const Recipe recipe = read_recipe(tree);
+  const int64_t before = peak_resident_bytes();
+  const MemoryPlan plan = plan_memory(recipe, longest_examples(recipe), 1);
+  EXPECT_LT(peak_resident_bytes() - before, int64_t{1} << 30);
+  auto parts = by_name(plan);
+  Transformer model(recipe.model);
+  const auto parameters = static_cast<double>(model.parameter_count());
+  EXPECT_GT(parameters, 80e9);
+  EXPECT_EQ(parts["weights"], 4 * parameters);
+  EXPECT_EQ(parts["gradients"], 4 * parameters);
+  EXPECT_EQ(parts["optimiser state"], 8 * parameters);
+  EXPECT_GT(parts["activations"], 1e9);
+  // Nothing of it stays.
+  Tensor t = Tensor::zeros({2}, DType::kF32);
+  EXPECT_TRUE(t.holds_values());
+}
+
+TEST_F(MemoryPlans, WhatMakesItFitDoes) {
+  Json tree = answers_tree({"sft", "decoder"});
+  tree["train"].update({{"batch_size", 8}, {"seq_len", 64}, {"recompute", "none"}});
+  const Recipe recipe = read_recipe(tree);
+  const MemoryPlan whole = plan_memory(recipe, longest_examples(recipe), 1);
+  const int64_t activations = static_cast<int64_t>(by_name(whole)["activations"]);
+
+  EXPECT_TRUE(fit_memory(tree, whole.total() + (1 << 20))->changes.empty());
+  const int64_t less = whole.total() - activations / 2;
+  const auto fit = fit_memory(tree, less);
+  ASSERT_TRUE(fit.has_value());
+  ASSERT_GE(fit->changes.size(), 2);
+  const Recipe changed = read_recipe(tree, fit->changes);
+  EXPECT_EQ(changed.train.batch_size * changed.train.grad_accumulation, 8);
+  EXPECT_LE(plan_memory(changed, longest_examples(changed), 1).total(), less);
+  EXPECT_FALSE(fit_memory(tree, 1000).has_value());
+}
+
+// As `lathe ppo` does by default.
+TEST_F(MemoryPlans, ACriticBeginsFromTheModelItself) {
+  Json tree = answers_tree({"ppo", "decoder"});
+  tree["objective"].erase("critic");
+  train(read_recipe(tree));
+  EXPECT_EQ(read_model_config(out() / "critic").num_labels, 1);
+}
+
+}  // namespace
+}  // namespace lathe::testing
