@@ -64,6 +64,15 @@ TEST(OutputFolder, ReplacesAModelFolderWhenAsked) {
   EXPECT_EQ(entries_in(folder.path()), 2u);
 }
 
+TEST(OutputFolder, ReplacesAFolderOfAnAdapterWhenAsked) {
+  const TempFolder folder;
+  for (const char* part :
+       {"adapter_config.json", "adapter_model.safetensors", "encoder.safetensors"})
+    folder.write(std::string("adapter/") + part, "old");
+  write_into({folder / "adapter", /*overwrite=*/true, {}});
+  EXPECT_EQ(entries_in(folder / "adapter"), 1u);
+}
+
 TEST(OutputFolder, KeepsWhatIsNoModel) {
   const TempFolder folder;
   folder.write("notes/a.txt", "x");

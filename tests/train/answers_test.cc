@@ -69,6 +69,55 @@ TEST_F(Answers, TheReferenceIsKeptOverEpochsToTheSameBits) {
   }
 }
 
+// A critic above the policy's base, with an adapter of its own.
+TEST_F(Answers, ACriticSharesTheBaseOfAnAdapter) {
+  Json tree = answers_tree({"ppo", "decoder"});
+  tree["objective"].erase("critic");
+  tree["adapter"] = {{"peft_type", "LORA"}, {"target_modules", {"all-linear"}}};
+  tree["optim"]["lr"] = 0.02;
+  const Recipe r = read_recipe(tree);
+  train(r);
+  const auto everything = [&] {
+    std::map<std::string, std::string> all;
+    for (const char* file : {"rollouts.jsonl", "adapter/adapter_model.safetensors",
+                             "critic/adapter_model.safetensors"})
+      all[file] = content_of(out() / file);
+    return all;
+  };
+  const auto unbroken = everything();
+  EXPECT_LT(metrics().back()["value_loss"], metrics().front()["value_loss"]);
+  for (const int64_t s : CheckpointStore(out() / "checkpoints").steps())
+    if (s > 3) fs::remove_all(checkpoint(s));
+  train(r, TrainLoop::Start::kResume);
+  EXPECT_EQ(everything(), unbroken);
+
+  // What it wrote begins another run's critic, and nothing of it is in the base.
+  const fs::path critic = folder_ / "critic_adapter";
+  fs::copy(out() / "critic", critic, fs::copy_options::recursive);
+  tree["objective"]["critic"] = critic.string();
+  const Recipe again = read_recipe(tree);
+  start_over();
+  train(again);
+  EXPECT_NE(content_of(out() / "critic/adapter_model.safetensors"),
+            unbroken.at("critic/adapter_model.safetensors"));
+  EXPECT_NE(
+      content_of(out() / "critic/adapter_model.safetensors").find("base_model.model.score.weight"),
+      std::string::npos);
+
+  tree["objective"].erase("critic");
+  tree["adapter"]["peft_type"] = "ADALORA";
+  tree["adapter"]["total_step"] = 10;
+  start_over();
+  try {
+    train(read_recipe(tree));
+    ADD_FAILURE() << "accepted";
+  } catch (const Error& error) {
+    EXPECT_TRUE(std::string(error.what()).find("or use adapter.peft_type = \"LORA\"") !=
+                std::string::npos)
+        << error.what();
+  }
+}
+
 TEST_P(AnswersOf, LearnsWhatItIsFor) {
   Json tree = answers_tree(GetParam());
   const bool draws = tree.contains("reward");

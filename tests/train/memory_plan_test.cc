@@ -141,5 +141,27 @@ TEST_F(MemoryPlans, ACriticBeginsFromTheModelItself) {
   EXPECT_EQ(read_model_config(out() / "critic").num_labels, 1);
 }
 
+// Policy, reference and critic above one base: what InstructGPT holds four models for.
+TEST_F(MemoryPlans, PpoThroughAdaptersTakesLittleMoreThanSft) {
+  ModelConfig config = model_config("decoder");
+  config.hidden_size = 128;
+  config.intermediate_size = 384;
+  config.num_hidden_layers = 8;
+  config.vocab_size = 4096;
+  config.max_position_embeddings = 512;
+  const auto planned = [&](const char* objective) {
+    Json tree = answers_tree({objective, "decoder"});
+    tree["model"] = {{"from", model_folder("larger", config, 5)}};
+    tree["adapter"] = {{"peft_type", "LORA"}, {"target_modules", {"all-linear"}}};
+    tree["objective"].erase("critic");
+    tree["train"].update({{"batch_size", 4}, {"seq_len", 512}});
+    if (objective == std::string("ppo")) tree["objective"]["max_completion_length"] = 256;
+    const Recipe recipe = read_recipe(tree);
+    const MemoryPlan plan = plan_memory(recipe, longest_examples(recipe), 1);
+    return static_cast<double>(plan.total()) - by_name(plan)["program and data"];
+  };
+  EXPECT_LT(planned("ppo"), 1.3 * planned("sft"));
+}
+
 }  // namespace
 }  // namespace lathe::testing

@@ -21,12 +21,13 @@ std::optional<std::string> why_kept(const fs::path& folder) {
     const std::string name = entry.path().filename().string();
     const auto kind = model_file_kind(name);
     if (!kind || !entry.is_regular_file(error))
-      return fmt::format("it holds '{}', which is not part of a model folder", name);
+      return fmt::format("it holds '{}', which is not part of a folder of a model or an adapter", name);
     empty = false;
-    model = model || name == "config.json" || kind == ModelFileKind::kManifest;
+    model = model || name == "config.json" || name == "adapter_config.json" ||
+            kind == ModelFileKind::kManifest;
   }
   if (empty || model) return std::nullopt;
-  return "it is not a model folder: it has no config.json";
+  return "it is neither a model folder nor one of an adapter: it has no config.json";
 }
 
 bool lies_in(const fs::path& path, const fs::path& folder) {

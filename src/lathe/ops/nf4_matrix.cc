@@ -8,13 +8,15 @@
 namespace lathe::ops {
 namespace {
 
-constexpr int64_t kDecodedRows = 256;  // at a time: few enough for the cache
+// Elements that are decoded at a time: many enough for a fast product, few enough for the last cache.
+constexpr int64_t kDecoded = 4 << 20;
 
 // f(first, count) for the rows of a matrix.
 template <class F>
-void for_each_part(int64_t rows, F&& f) {
-  for (int64_t first = 0; first < rows; first += kDecodedRows)
-    f(first, std::min(kDecodedRows, rows - first));
+void for_each_part(const Shape& shape, F&& f) {
+  const int64_t rows = shape[0];
+  const int64_t most = std::max<int64_t>(1, kDecoded / std::max<int64_t>(1, shape[1]));
+  for (int64_t first = 0; first < rows; first += most) f(first, std::min(most, rows - first));
 }
 
 // Elements [first, first + count) of a vector, if there is one.
@@ -35,19 +37,27 @@ size_t Nf4Matrix::bytes() const {
 }
 
 Tensor Nf4Matrix::dense_rows(int64_t first, int64_t count, DType dtype) const {
-  const Tensor out({count, columns_}, DType::kF32);
+  const DType decoded = dtype == DType::kBF16 ? DType::kBF16 : DType::kF32;
+  const Tensor out({count, columns_}, decoded);
   if (!out.holds_values()) return out.to(dtype);
-  parallel_for(count, 4, [&](int64_t i) {
-    const Row& row = rows_[static_cast<size_t>(first + i)];
-    row.numbers->decode(row.first,
-                        {out.data<float>() + i * columns_, static_cast<size_t>(columns_)});
-  });
+  const auto fill = [&](auto* values) {
+    parallel_for(count, 4, [&](int64_t i) {
+      const Row& row = rows_[static_cast<size_t>(first + i)];
+      row.numbers->decode(row.first,
+                          std::span(values + i * columns_, static_cast<size_t>(columns_)));
+    });
+  };
+  if (decoded == DType::kBF16) {
+    fill(out.data<BF16>());
+  } else {
+    fill(out.data<float>());
+  }
   return out.to(dtype);
 }
 
 Tensor Nf4Matrix::product(const Tensor& x, const TensorView& bias, DType out) const {
   const Tensor y({x.size(0), std::ssize(rows_)}, out, x.device());
-  for_each_part(std::ssize(rows_), [&](int64_t first, int64_t count) {
+  for_each_part(shape(), [&](int64_t first, int64_t count) {
     const Tensor w = dense_rows(first, count, x.dtype()).to(x.device());
     kernels_of(x).row_matmul(x, w.transpose(0, 1), part_of(bias, first, count),
                              y.narrow(1, first, count), kernels::Write::kOverwrite);
@@ -58,7 +68,7 @@ Tensor Nf4Matrix::product(const Tensor& x, const TensorView& bias, DType out) co
 Tensor Nf4Matrix::product_backward(const Tensor& dy) const {
   const Tensor dx =
       Tensor::zeros({dy.size(0), columns_}, accumulation_type(dy.dtype()), dy.device());
-  for_each_part(std::ssize(rows_), [&](int64_t first, int64_t count) {
+  for_each_part(shape(), [&](int64_t first, int64_t count) {
     const Tensor w = dense_rows(first, count, dy.dtype()).to(dy.device());
     kernels_of(dy).matmul(dy.narrow(1, first, count), w, {}, dx, kernels::Write::kAccumulate);
   });

@@ -190,21 +190,40 @@ size_t Nf4Numbers::bytes() const {
          sizeof(float) * quantised_scales.maxima.size() + quantised_scales.codes.size();
 }
 
-void Nf4Numbers::decode(size_t first, std::span<float> out) const {
+namespace {
+
+template <class T>
+void decode_nf4(const Nf4Numbers& numbers, size_t first, std::span<T> out) {
   constexpr auto kBlock = static_cast<size_t>(kNf4Block);
-  const uint8_t* const q = codes.data<uint8_t>();
+  const uint8_t* const codes = numbers.codes.data<uint8_t>();
+  const float* const scales = numbers.scales.defined() ? numbers.scales.data<float>() : nullptr;
   for (size_t i = 0; i < out.size();) {
     const size_t block = (first + i) / kBlock;
     const float scale =
-        scales.defined() ? scales.data<float>()[block] : scale_at(quantised_scales, block);
+        scales != nullptr ? scales[block] : scale_at(numbers.quantised_scales, block);
+    std::array<T, 16> levels;
+    for (size_t q = 0; q < levels.size(); ++q) levels[q] = from_double<T>(kNf4[q] * scale);
     const size_t end = std::min(out.size(), (block + 1) * kBlock - first);
-    for (; i < end; ++i) {
-      const size_t at = first + i;
-      const uint8_t two = q[at / 2];
-      out[i] = kNf4[at % 2 == 0 ? two >> 4 : two & 15] * scale;
+    if ((first + i) % 2 == 1) {
+      out[i] = levels[codes[(first + i) / 2] & 15];
+      ++i;
+    }
+    for (; i + 1 < end; i += 2) {
+      const uint8_t two = codes[(first + i) / 2];
+      out[i] = levels[two >> 4];
+      out[i + 1] = levels[two & 15];
+    }
+    if (i < end) {
+      out[i] = levels[codes[(first + i) / 2] >> 4];
+      ++i;
     }
   }
 }
+
+}  // namespace
+
+void Nf4Numbers::decode(size_t first, std::span<float> out) const { decode_nf4(*this, first, out); }
+void Nf4Numbers::decode(size_t first, std::span<BF16> out) const { decode_nf4(*this, first, out); }
 
 Nf4Numbers encode_nf4(const Tensor& elements, bool quantise_scales) {
   const std::span<const float> x = elements.span<float>();

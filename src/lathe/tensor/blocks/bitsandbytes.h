@@ -59,6 +59,7 @@ struct Nf4Numbers {
   size_t bytes() const;
   // The elements [first, first + out.size()).
   void decode(size_t first, std::span<float> out) const;
+  void decode(size_t first, std::span<BF16> out) const;
 };
 // Of finite elements, f32 and contiguous. Between two levels the nearer is taken, the lower in the middle.
 Nf4Numbers encode_nf4(const Tensor& elements, bool quantise_scales);

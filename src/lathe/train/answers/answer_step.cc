@@ -40,6 +40,13 @@ Var with_regularization(const AppliedAdapters& adapters, const Pass& pass, doubl
   return more.defined() ? ops::add(more, part) : part;
 }
 
+// nullptr without one.
+std::unique_ptr<AppliedAdapters> acting(const std::shared_ptr<const Adapter>& adapter,
+                                        const Rng& rng = Rng(0)) {
+  if (adapter == nullptr) return nullptr;
+  return std::make_unique<AppliedAdapters>(std::vector{adapter}, std::nullopt, rng);
+}
+
 class Recording {
  public:
   // A tape only where there are gradients to write.
@@ -63,12 +70,6 @@ AnswerBatchOptions AnswerStep::batch_options() const {
   return {.decoder_start = config.body_traits().encoder ? config.decoder_start() : std::nullopt,
           .score_prompts = needs_.score_prompts,
           .whole = needs_.scores};
-}
-
-// The adapter of the policy; nullptr without one.
-std::unique_ptr<AppliedAdapters> AnswerStep::acting(const Rng& rng) const {
-  if (models_.adapter == nullptr) return nullptr;
-  return std::make_unique<AppliedAdapters>(std::vector{models_.adapter}, std::nullopt, rng);
 }
 
 std::vector<double> AnswerStep::log_probs(const Transformer& model, const Adapters* adapters,
@@ -107,12 +108,10 @@ std::vector<AnswerStep::Prepared> AnswerStep::prepare(
     if (needs_.kind != ExampleKind::kRollout) continue;
     micro.old_logps = micro.batch.at_scored(&Example::old_logps, "old_logps");
     if (micro.old_logps.empty() && needs_.old_logps)
-      micro.old_logps = log_probs(*models_.policy, acting(Rng(0)).get(), micro.batch);
+      micro.old_logps = log_probs(*models_.policy, acting(models_.adapter).get(), micro.batch);
     if (!needs_.values) continue;
     micro.old_values = micro.batch.at_scored(&Example::old_values, "old_values");
-    if (micro.old_values.empty())
-      micro.old_values =
-          ValuePass(*models_.critic, {}, micro.batch, ValuePass::Of::kTokens).values();
+    if (micro.old_values.empty()) micro.old_values = values_of(micro.batch, {}, Rng(0));
   }
   if (needs_.kind == ExampleKind::kRollout) add_advantages(all);
   return all;
@@ -145,15 +144,35 @@ std::vector<double> AnswerStep::crossed_sums(const Transformer& model, const Ada
 
 void AnswerStep::add_crossed(const AnswerBatch& batch, LossInput& in) const {
   if (!needs_.crossed) return;
-  in.crossed = crossed_sums(*models_.policy, acting(Rng(0)).get(), batch);
+  in.crossed = crossed_sums(*models_.policy, acting(models_.adapter).get(), batch);
   in.crossed_reference = crossed_sums(*models_.reference, nullptr, batch);
 }
 
-void AnswerStep::run_tokens(const Prepared& micro, const AnswerStepSettings& settings,
-                            const Rng& dropout, AnswerStepResult& result,
-                            ParameterGradients* policy, ParameterGradients* critic) {
-  Recording recording(settings, policy), of_critic(settings, critic);
-  const auto adapters = acting(dropout.fork("adapter"));
+std::vector<double> AnswerStep::values_of(const AnswerBatch& batch,
+                                          const AnswerStepSettings& settings,
+                                          const Rng& dropout) const {
+  const auto adapters = acting(models_.critic_adapter, dropout.fork("adapter"));
+  const Pass pass{.training = settings.training, .adapters = adapters.get()};
+  return ValuePass(*models_.critic, pass, batch, ValuePass::Of::kTokens, dropout).values();
+}
+
+void AnswerStep::learn_values(const AnswerBatch& batch, const AnswerStepSettings& settings,
+                              const Rng& dropout, ParameterGradients& critic,
+                              const std::vector<double>& dvalues) const {
+  Recording recording(settings, &critic);
+  const auto adapters = acting(models_.critic_adapter, dropout.fork("adapter"));
+  recording.pass.adapters = adapters.get();
+  recording.pass.training = settings.training;
+  ValuePass(*models_.critic, recording.pass, batch, ValuePass::Of::kTokens, dropout,
+            settings.recompute)
+      .backward(dvalues);
+}
+
+std::vector<double> AnswerStep::run_tokens(const Prepared& micro,
+                                           const AnswerStepSettings& settings, const Rng& dropout,
+                                           AnswerStepResult& result, ParameterGradients* policy) {
+  Recording recording(settings, policy);
+  const auto adapters = acting(models_.adapter, dropout.fork("adapter"));
   recording.pass.adapters = adapters.get();
   recording.pass.training = settings.training;
   recording.pass.router_statistics = settings.training ? &result.routers : nullptr;
@@ -171,13 +190,8 @@ void AnswerStep::run_tokens(const Prepared& micro, const AnswerStepSettings& set
                .advantages = micro.advantages};
   const Values logps = in.logps = tape.leaf(pass.scores().logps);
   const Values entropy = in.entropy = tape.leaf(pass.scores().entropy);
-  std::optional<ValuePass> values;
-  if (needs_.values) {
-    of_critic.pass.training = settings.training;
-    values.emplace(*models_.critic, of_critic.pass, micro.batch, ValuePass::Of::kTokens,
-                   dropout.fork("critic"), settings.recompute);
-    in.values = tape.leaf(values->values());
-  }
+  if (needs_.values)
+    in.values = tape.leaf(values_of(micro.batch, settings, dropout.fork("critic")));
   Var divergence;
   if (needs_.teacher) {
     const AnswerPass teacher(*models_.teacher, {}, micro.batch, {});
@@ -189,20 +203,20 @@ void AnswerStep::run_tokens(const Prepared& micro, const AnswerStepSettings& set
   const AnswerLoss loss = objective_.loss(in);
   add(loss, result);
   result.micro_batches.back().policy = pass.scores();
-  if (policy == nullptr) return;
+  if (policy == nullptr) return {};
   tape.backward(loss.loss);
   Var more = divergence.defined() ? ops::dot(divergence, tape.gradient(in.divergence)) : Var();
   if (adapters) more = with_regularization(*adapters, recording.pass, in.share(), more);
   pass.backward(tape.gradient(logps),
                 needs_.policy.entropy ? tape.gradient(entropy) : std::vector<double>(), more);
-  if (values && critic != nullptr) values->backward(tape.gradient(in.values));
+  return needs_.values ? tape.gradient(in.values) : std::vector<double>();
 }
 
 void AnswerStep::run_scores(const Prepared& micro, const AnswerStepSettings& settings,
                             const Rng& dropout, AnswerStepResult& result,
                             ParameterGradients* policy) {
   Recording recording(settings, policy);
-  const auto adapters = acting(dropout.fork("adapter"));
+  const auto adapters = acting(models_.adapter, dropout.fork("adapter"));
   recording.pass.adapters = adapters.get();
   recording.pass.training = settings.training;
   ValuePass pass(*models_.policy, recording.pass, micro.batch, ValuePass::Of::kSequences, dropout,
@@ -233,10 +247,14 @@ AnswerStepResult AnswerStep::run(const std::vector<std::vector<const Example*>>&
   for (size_t m = 0; m < prepared.size(); ++m) {
     const Rng dropout = settings.dropout.fork(m);
     result.micro_batches.emplace_back();
-    if (needs_.scores)
+    if (needs_.scores) {
       run_scores(prepared[m], settings, dropout, result, policy);
-    else
-      run_tokens(prepared[m], settings, dropout, result, policy, critic);
+    } else {
+      const std::vector<double> dvalues =
+          run_tokens(prepared[m], settings, dropout, result, policy);
+      if (critic != nullptr && !dvalues.empty())
+        learn_values(prepared[m].batch, settings, dropout.fork("critic"), *critic, dvalues);
+    }
     result.routers.end_micro_batch();
     result.micro_batches[m].advantages = std::move(prepared[m].advantages.advantages);
     result.micro_batches[m].batch = std::move(prepared[m].batch);

@@ -16,7 +16,8 @@ struct AnswerModels {
   Transformer* policy = nullptr;                // gets gradients
   std::shared_ptr<const Adapter> adapter = {};  // gets them instead, and acts on it
   Transformer* critic = nullptr;                // and this, too
-  const Transformer* reference = nullptr;       // these do not
+  std::shared_ptr<Adapter> critic_adapter = {};
+  const Transformer* reference = nullptr;  // these do not
   const Transformer* teacher = nullptr;
 };
 
@@ -62,7 +63,13 @@ class AnswerStep {
   struct Prepared;
   AnswerBatchOptions batch_options() const;
   std::vector<Prepared> prepare(const std::vector<std::vector<const Example*>>& micro_batches);
-  std::unique_ptr<AppliedAdapters> acting(const Rng& rng) const;
+  // What the critic says, without a tape.
+  std::vector<double> values_of(const AnswerBatch& batch, const AnswerStepSettings& settings,
+                                const Rng& dropout) const;
+  // Its gradients, of Σ values·dvalues, in a pass of its own.
+  void learn_values(const AnswerBatch& batch, const AnswerStepSettings& settings,
+                    const Rng& dropout, ParameterGradients& critic,
+                    const std::vector<double>& dvalues) const;
   std::vector<double> log_probs(const Transformer& model, const Adapters* adapters,
                                 const AnswerBatch& batch) const;
   std::vector<double> reference_of(const AnswerBatch& batch);
@@ -70,8 +77,10 @@ class AnswerStep {
   std::vector<double> crossed_sums(const Transformer& model, const Adapters* adapters,
                                    const AnswerBatch& batch) const;
   void add_crossed(const AnswerBatch& batch, LossInput& in) const;
-  void run_tokens(const Prepared& micro, const AnswerStepSettings& settings, const Rng& dropout,
-                  AnswerStepResult& result, ParameterGradients* policy, ParameterGradients* critic);
+  // The gradients of the policy; returns those of the critic's values.
+  std::vector<double> run_tokens(const Prepared& micro, const AnswerStepSettings& settings,
+                                 const Rng& dropout, AnswerStepResult& result,
+                                 ParameterGradients* policy);
   void run_scores(const Prepared& micro, const AnswerStepSettings& settings, const Rng& dropout,
                   AnswerStepResult& result, ParameterGradients* policy);
 

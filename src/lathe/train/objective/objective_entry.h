@@ -9,7 +9,7 @@
 
 namespace lathe {
 
-// The task of objectives over answers (train/task/answer_task.h).
+// The task of objectives over answers (train/task/answer_task.cc).
 std::unique_ptr<Task> make_answer_task(const TaskSetting& setting);
 
 // `Class` is constructed from Config. Optional: Config::check(RowShape, KeyErrors), and Config::models(), the

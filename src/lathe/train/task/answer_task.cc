@@ -1,37 +1,11 @@
-#include "lathe/train/task/answer_task.h"
-
 #include "lathe/base/error.h"
-#include "lathe/model/load_model.h"
 #include "lathe/train/task/answer_data.h"
+#include "lathe/train/task/other_models.h"
 #include "lathe/train/task/rollout_task.h"
-#include "lathe/train/task/scores.h"
 #include "lathe/train/validation.h"
 
 namespace lathe {
 namespace {
-
-void require_vocabulary(const Transformer& other, const Recipe& recipe, std::string_view what,
-                        const std::string& folder) {
-  require(
-      other.config().vocab_size == recipe.model.vocab_size, ErrorKind::kConfig,
-      fmt::format("objective.{}", what),
-      "{} has a vocabulary of {} tokens, but the model that is trained has {}; both must read the same "
-      "token ids, so give a model with the same tokenizer",
-      folder, other.config().vocab_size, recipe.model.vocab_size);
-}
-
-// It is trained, so it needs master copies.
-std::unique_ptr<Transformer> load_critic(const std::string& folder, const Recipe& recipe,
-                                         const Log& log) {
-  ModelConfig config = read_model_config(folder, log);
-  if (config.num_labels == 0) config.num_labels = 1;
-  auto model = std::make_unique<Transformer>(config);
-  const Device device = recipe.compute_device();
-  model->allocate(device == Device::kRef ? DType::kF64 : DType::kF32, device);
-  load_or_begin_scores(*model, folder, Rng(static_cast<uint64_t>(recipe.train.seed)).fork("critic"),
-                       log);
-  return model;
-}
 
 class AnswerTask : public PolicyTask {
  public:
@@ -40,8 +14,8 @@ class AnswerTask : public PolicyTask {
         recipe_(setting.recipe),
         log_(setting.callbacks.log),
         objective_(make_answer_objective(recipe_.objective, recipe_.model)),
-        others_(recipe_, log_),
-        step_(*objective_, others_.with(policy_)),
+        others_(recipe_, policy_, log_),
+        step_(*objective_, others_.all()),
         data_(recipe_, examples_for(setting.callbacks, recipe_.data.train,
                                     example_options(recipe_, objective_->needs().kind))),
         flops_per_token_(policy_.flops_per_token(recipe_.train.seq_len)) {
@@ -133,40 +107,6 @@ class AnswerTask : public PolicyTask {
 };
 
 }  // namespace
-
-OtherModels::OtherModels(const Recipe& recipe, const Log& log) {
-  for (const auto& [what, folder] : models_of(recipe.objective, recipe.model)) {
-    const std::string path = folder.empty() ? recipe.from.value_or("") : folder;
-    require(
-        !path.empty(), ErrorKind::kConfig, "objective." + what,
-        "the model starts from random weights, so there is none to stay near; set it to a folder, or "
-        "model.from");
-    if (what == "reference" && folder.empty() && recipe.adapter) {
-      reference_is_base_ = true;  // which does not change
-      continue;
-    }
-    std::unique_ptr<Transformer>& model = what == "teacher"  ? teacher_
-                                          : what == "critic" ? critic_
-                                                             : reference_;
-    const MemoryLabel label(what == "teacher"  ? "teacher"
-                            : what == "critic" ? "critic"
-                                               : "reference");
-    model = what == "critic" ? load_critic(path, recipe, log)
-                             : load_model(path, {.dtype = recipe.compute_dtype(),
-                                                 .device = recipe.compute_device(),
-                                                 .residence = Residence::kOwn,
-                                                 .log = log});
-    require_vocabulary(*model, recipe, what, path);
-  }
-}
-
-AnswerModels OtherModels::with(Policy& policy) const {
-  return {.policy = &policy.model(),
-          .adapter = policy.adapter(),
-          .critic = critic_.get(),
-          .reference = reference_is_base_ ? &policy.model() : reference_.get(),
-          .teacher = teacher_.get()};
-}
 
 std::unique_ptr<Task> make_answer_task(const TaskSetting& setting) {
   const Recipe& r = setting.recipe;

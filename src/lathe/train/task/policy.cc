@@ -6,6 +6,7 @@
 #include "lathe/model/load_model.h"
 #include "lathe/model/nf4.h"
 #include "lathe/model/summary.h"
+#include "lathe/train/task/trained_adapter.h"
 
 namespace lathe {
 namespace {
@@ -23,16 +24,14 @@ std::unique_ptr<Transformer> load_base(const Recipe& recipe, const Log& log) {
   return model;
 }
 
-// In f32 whatever the model computes in: its values become master copies.
 std::shared_ptr<Adapter> make_or_load(const AdapterSection& section, const Recipe& recipe,
                                       Transformer& model, const Log& log) {
-  const DType activations = model.activations();
-  if (activations == DType::kBF16) model.set_activations(DType::kF32);
-  std::shared_ptr<Adapter> adapter =
-      section.from ? load_adapter(*section.from, model, log)
-                   : make_adapter(section.config, model,
-                                  Rng(static_cast<uint64_t>(recipe.train.seed)).fork("adapter"));
-  model.set_activations(activations);
+  std::shared_ptr<Adapter> adapter = with_master_copies(model, [&] {
+    return section.from
+               ? load_adapter(*section.from, model, log)
+               : make_adapter(section.config, model,
+                              Rng(static_cast<uint64_t>(recipe.train.seed)).fork("adapter"));
+  });
   if (!adapter->config().base_model_name_or_path)
     adapter->config().base_model_name_or_path = recipe.from;
   return adapter;
@@ -54,15 +53,7 @@ Policy::Policy(const Recipe& recipe, const Log& log) {
     allocator_ = std::make_unique<RankAllocator>(*adapter_);
 }
 
-Trained Policy::trained() {
-  if (adapter_ == nullptr) return all_of(*model_);
-  Trained trained;
-  for (Parameter* p : adapter_->parameters()) {
-    trained.parameters.push_back(p);
-    trained.weights.push_back(whole_tensor(p->name, *p));
-  }
-  return trained;
-}
+Trained Policy::trained() { return trained_of(*model_, adapter_.get()); }
 
 // Below an adapter the gradients of activations are computed, and none of weights: two thirds.
 double Policy::flops_per_token(int64_t seq_len) {
@@ -105,22 +96,12 @@ void Policy::for_each_state(const Task::StateFn& f) const {
   for (const auto& [name, tensor] : allocator_->state()) f(name, tensor);
 }
 
-void Policy::write_adapter(const std::filesystem::path& folder, const TensorOf& values) {
-  std::vector<std::pair<Parameter*, Weight>> computed;
-  for (Parameter* p : adapter_->parameters()) {
-    computed.emplace_back(p, p->value);
-    p->value = values(*p);
-  }
-  save_adapter(*adapter_, *model_, folder);
-  for (auto& [p, value] : computed) p->value = std::move(value);
-}
-
 std::string_view PolicyTask::result_name() const { return policy_.adapter() ? "adapter" : "model"; }
 
 void PolicyTask::write_result(const std::filesystem::path& folder, const TensorOf& values,
                               const ModelFiles& files) {
   if (!policy_.adapter()) return Task::write_result(folder, values, files);
-  policy_.write_adapter(folder, values);
+  save_trained_adapter(*policy_.adapter(), policy_.model(), values, folder);
 }
 
 ModelFiles PolicyTask::files(const Recipe& recipe) {

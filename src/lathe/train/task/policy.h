@@ -35,8 +35,6 @@ class Policy {
   nlohmann::ordered_json state() const;
   void restore(const nlohmann::ordered_json& state);
   void for_each_state(const Task::StateFn& f) const;
-  // Writes the adapter's folder with these values.
-  void write_adapter(const std::filesystem::path& folder, const TensorOf& values);
 
  private:
   std::unique_ptr<Transformer> model_;

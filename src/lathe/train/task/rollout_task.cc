@@ -13,7 +13,7 @@
 #include "lathe/train/sample_source.h"
 #include "lathe/train/step_lines.h"
 #include "lathe/train/task/answer_data.h"
-#include "lathe/train/task/answer_task.h"
+#include "lathe/train/task/other_models.h"
 #include "lathe/train/task/sampling.h"
 #include "lathe/train/task/trained_critic.h"
 
@@ -43,9 +43,9 @@ double mean_of(const std::vector<Rollout>& rollouts,
   return sum / count;
 }
 
-std::unique_ptr<TrainedCritic> make_critic(Transformer& model, const Recipe& recipe) {
+std::unique_ptr<TrainedCritic> make_critic(const AnswerModels& models, const Recipe& recipe) {
   const MemoryLabel label("critic");
-  return std::make_unique<TrainedCritic>(model, recipe);
+  return std::make_unique<TrainedCritic>(*models.critic, models.critic_adapter, recipe);
 }
 
 class RolloutTask : public PolicyTask {
@@ -117,10 +117,9 @@ RolloutTask::RolloutTask(const TaskSetting& setting)
       log_(setting.callbacks.log),
       objective_(make_answer_objective(recipe_.objective, recipe_.model)),
       draws_(*objective_->rollouts()),
-      others_(recipe_, log_),
-      critic_(objective_->needs().values ? make_critic(*others_.with(policy_).critic, recipe_)
-                                         : nullptr),
-      step_(*objective_, others_.with(policy_)),
+      others_(recipe_, policy_, log_),
+      critic_(objective_->needs().values ? make_critic(others_.all(), recipe_) : nullptr),
+      step_(*objective_, others_.all()),
       prompts_(examples_for(setting.callbacks, recipe_.data.train,
                             example_options(recipe_, ExampleKind::kPrompt))),
       tokenizer_(load_tokenizer(recipe_.tokenizer().value())),

@@ -3,8 +3,18 @@
 #include <map>
 
 #include "lathe/model/load_model.h"
+#include "lathe/nn/initialize.h"
 
 namespace lathe {
+namespace {
+
+std::map<std::string_view, Parameter*> by_name(Transformer& model) {
+  std::map<std::string_view, Parameter*> all;
+  for (Parameter* p : model.parameters()) all[p->name] = p;
+  return all;
+}
+
+}  // namespace
 
 void load_or_begin_scores(Transformer& model, const std::string& folder, const Rng& rng,
                           const Log& log) {
@@ -13,13 +23,29 @@ void load_or_begin_scores(Transformer& model, const std::string& folder, const R
   const auto base =
       load_model(folder, {.dtype = model.activations(), .device = model.device(), .log = log});
   model.initialize(rng);
-  std::map<std::string_view, Parameter*> theirs;
-  for (Parameter* p : base->parameters()) theirs[p->name] = p;
+  const auto theirs = by_name(*base);
   for (Parameter* p : model.parameters())
     if (const auto found = theirs.find(p->name); found != theirs.end())
       p->value.tensor().copy_from(found->second->value.tensor());
   log.info("{} predicts tokens: it gets {} score(s) for each text in place of its output head",
            folder, model.config().num_labels);
+}
+
+std::unique_ptr<Transformer> share_with_score(Transformer& base, const Rng& rng) {
+  ModelConfig config = base.config();
+  config.num_labels = 1;
+  auto model = std::make_unique<Transformer>(config);
+  model->set_activations(base.activations());
+  const auto theirs = by_name(base);
+  for (Parameter* p : model->parameters()) {
+    if (const auto found = theirs.find(p->name); found != theirs.end()) {
+      p->value = found->second->value;
+      continue;
+    }
+    p->value = Tensor(p->shape, DType::kF32);
+    draw(*p, rng.fork(p->name));
+  }
+  return model;
 }
 
 }  // namespace lathe

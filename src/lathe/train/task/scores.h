@@ -1,6 +1,7 @@
 // Models with scores that begin from models that predict tokens: reward models and critics.
 #pragma once
 
+#include <memory>
 #include <string>
 
 #include "lathe/base/log.h"
@@ -14,5 +15,9 @@ namespace lathe {
 // load_weights().
 void load_or_begin_scores(Transformer& model, const std::string& folder, const Rng& rng,
                           const Log& log);
+
+// A model with one score in place of a head, which begins small and random, drawn from `rng`. All else
+// it shares with `base`: it takes no memory, and what changes there changes here.
+std::unique_ptr<Transformer> share_with_score(Transformer& base, const Rng& rng);
 
 }  // namespace lathe

@@ -3,6 +3,7 @@
 #include "lathe/io/output_folder.h"
 #include "lathe/model/folder.h"
 #include "lathe/optim/clip.h"
+#include "lathe/train/task/trained_adapter.h"
 
 namespace lathe {
 namespace {
@@ -14,10 +15,12 @@ Recipe without_averages(Recipe recipe) {
 
 }  // namespace
 
-TrainedCritic::TrainedCritic(Transformer& model, const Recipe& recipe)
+TrainedCritic::TrainedCritic(Transformer& model, std::shared_ptr<Adapter> adapter,
+                             const Recipe& recipe)
     : model_(model),
+      adapter_(std::move(adapter)),
       grad_clip_(recipe.optim.grad_clip),
-      state_(all_of(model), without_averages(recipe)) {}
+      state_(trained_of(model, adapter_.get()), without_averages(recipe)) {}
 
 ParameterGradients& TrainedCritic::fresh_gradients() {
   state_.gradients().clear();
@@ -37,7 +40,12 @@ void TrainedCritic::for_each_state(const Task::StateFn& f) const {
 
 void TrainedCritic::write(const std::filesystem::path& folder) {
   AtomicDirectory out = make_output_folder({.path = folder, .overwrite = true});
-  save_model(model_, out.temporary(), {.dtype = DType::kF32, .values = state_.values(false)});
+  const TensorOf values = state_.values(false);
+  if (adapter_ != nullptr) {
+    save_trained_adapter(*adapter_, model_, values, out.temporary());
+  } else {
+    save_model(model_, out.temporary(), {.dtype = DType::kF32, .values = values});
+  }
   out.commit();
 }
 

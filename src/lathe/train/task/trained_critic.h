@@ -3,17 +3,20 @@
 #pragma once
 
 #include <filesystem>
+#include <memory>
 
+#include "lathe/model/adapter/adapter.h"
 #include "lathe/optim/optimizer.h"
 #include "lathe/train/task.h"
 #include "lathe/train/training_state.h"
 
 namespace lathe {
 
-// The model outlives it. Not thread-safe.
+// Not thread-safe.
 class TrainedCritic {
  public:
-  TrainedCritic(Transformer& model, const Recipe& recipe);
+  // All of the model is trained, or the adapter above it. The model outlives it.
+  TrainedCritic(Transformer& model, std::shared_ptr<Adapter> adapter, const Recipe& recipe);
 
   // For the next backward pass; none counts as written.
   ParameterGradients& fresh_gradients();
@@ -22,11 +25,12 @@ class TrainedCritic {
   // After its state was restored, if it was.
   void begin() { state_.after_load(false); }
   void for_each_state(const Task::StateFn& f) const;
-  // As a model folder, which replaces an existing one.
+  // As a folder of the model or the adapter, which replaces an existing one.
   void write(const std::filesystem::path& folder);
 
  private:
   Transformer& model_;
+  const std::shared_ptr<Adapter> adapter_;
   const double grad_clip_;
   mutable TrainingState state_;
 };

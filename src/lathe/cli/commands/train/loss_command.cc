@@ -10,7 +10,8 @@
 #include "lathe/cli/frame/interrupt.h"
 #include "lathe/config/recipe_file.h"
 #include "lathe/train/task/answer_data.h"
-#include "lathe/train/task/answer_task.h"
+#include "lathe/train/task/other_models.h"
+#include "lathe/train/task/trained_adapter.h"
 
 namespace lathe {
 namespace {
@@ -85,9 +86,14 @@ Tensor vector_of(const std::vector<double>& numbers) {
   return Tensor::of<double>(numbers, {std::ssize(numbers)});
 }
 
+// What is trained, and its gradients.
+struct Learner {
+  Trained trained;
+  ParameterGradients gradients;
+};
+
 void write(const LossOptions& o, const AnswerStepResult& result, const Table& table,
-           const AnswerModels& models, const Trained& trained, ParameterGradients& policy,
-           ParameterGradients& critic) {
+           Learner& policy, Learner& critic) {
   const AnswerStepResult::Micro& micro = result.micro_batches[0];
   TensorOutput out;
   out.add("loss", Tensor::of<double>(std::vector<double>{result.loss}, {}));
@@ -95,9 +101,8 @@ void write(const LossOptions& o, const AnswerStepResult& result, const Table& ta
   if (!micro.scores.empty()) out.add("rewards", vector_of(micro.scores));
   if (!micro.advantages.empty()) out.add("advantages", table.of(micro.advantages));
   if (o.grads) {
-    out.add_gradients("grad.", trained.weights, policy);
-    if (models.critic != nullptr)
-      out.add_gradients("grad.critic.", all_of(*models.critic).weights, critic);
+    out.add_gradients("grad.", policy.trained.weights, policy.gradients);
+    out.add_gradients("grad.critic.", critic.trained.weights, critic.gradients);
   }
   throw_if_interrupted();
   out.write(*o.out);
@@ -127,20 +132,19 @@ int run_loss(const LossOptions& o, CommandContext& context) {
                   context.log, [](int64_t) { throw_if_interrupted(); })));
   throw_if_interrupted();
   Policy policy(recipe, context.log);
-  const OtherModels others(recipe, context.log);
-  const AnswerModels models = others.with(policy);
-  const Trained trained = policy.trained();
-  ParameterGradients gradients, of_critic;
-  if (o.grads) {
-    add_all(trained.parameters, gradients);
-    if (models.critic != nullptr) add_all(models.critic->parameters(), of_critic);
-  }
+  const OtherModels others(recipe, policy, context.log);
+  const AnswerModels models = others.all();
+  Learner learner{policy.trained(), {}}, critic;
+  if (models.critic != nullptr)
+    critic.trained = trained_of(*models.critic, models.critic_adapter.get());
+  if (o.grads)
+    for (Learner* each : {&learner, &critic}) add_all(each->trained.parameters, each->gradients);
   const AnswerStepResult result =
       AnswerStep(*objective, models)
           .run({data.packs(0, data.size())}, {.before_each = throw_if_interrupted},
-               o.grads ? &gradients : nullptr, o.grads ? &of_critic : nullptr);
+               o.grads ? &learner.gradients : nullptr, o.grads ? &critic.gradients : nullptr);
   const Table table(result.micro_batches[0].batch, data.all_packs());
-  if (o.out) write(o, result, table, models, trained, gradients, of_critic);
+  if (o.out) write(o, result, table, learner, critic);
   const Json summary = summary_of(result, table, data.set());
   if (context.json) {
     context.print_json(summary);
