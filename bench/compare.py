@@ -7,6 +7,7 @@ the faster of eager and torch.compile). A limit is what the machine allows: the 
 import argparse
 import json
 import os
+import statistics
 import subprocess
 import sys
 import tempfile
@@ -107,6 +108,33 @@ class Comparison:
                     for _ in range(5))
         self.add("start to first token, warm", "ms", start * 1e3)
 
+    def tune(self, steps="6", sequences="4", tokens="512"):
+        """LoRA and QLoRA beside PEFT in bf16, which has no four bits on a CPU."""
+        if not self.options.rows:
+            raise RuntimeError("give --rows FILE.jsonl, some hundred rows with the keys of Alpaca")
+        model, rows = self.path("smollm2"), self.options.rows
+        theirs = [self.peer("peft_step.py", mode, model, rows, steps, sequences, tokens) for mode in ("eager", "compile")]
+        for name, keys in (("LoRA", []), ("QLoRA", ["--model.quantization=nf4"])):
+            with tempfile.TemporaryDirectory() as folder:
+                out = os.path.join(folder, "run")
+                ours = last_json(run([
+                    self.options.lathe, "sft", model, rows, f"--train.out={out}", f"--train.steps={steps}",
+                    f"--train.batch_size={sequences}", f"--train.seq_len={tokens}", "--data.packing=true",
+                    "--adapter.peft_type=LORA", "--adapter.r=8", "--adapter.lora_alpha=16",
+                    '--adapter.target_modules=["q_proj","v_proj"]', "--train.checkpoint_every=0", *keys, "--json"]))
+                with open(os.path.join(out, "metrics.jsonl"), encoding="utf8") as file:
+                    step_ms = statistics.median([json.loads(text)["step_ms"] for text in file][1:])
+            self.add(f"{name} step, {sequences} x {tokens} tokens", "ms", step_ms, min(t["step_ms"] for t in theirs), "PEFT",
+                     less_is_better=True)
+            self.add(f"{name}, memory", "MiB", ours["peak_memory_mib"], min(t["peak_rss_mib"] for t in theirs), "PEFT",
+                     less_is_better=True)
+
+    def rollouts(self):
+        model = self.path("smollm2")
+        ours = self.bench("batch", model, "--sequences", "32", "--prompt-tokens", "64", "--new-tokens", "128")
+        theirs = self.peer("transformers_generate.py", model, "32", "64", "128")
+        self.add("32 rollouts of 128 tokens bf16", "tokens/s", ours["tokens_per_s"], theirs["tokens_per_s"], "transformers")
+
     def timed(self, command):
         """Wall seconds and peak MiB of the command alone."""
         start = time.perf_counter()
@@ -166,7 +194,7 @@ def line(row):
             f"{cell(row['ratio'], 8, '.2f')}{cell(row['limit'], 11, '.4g')}{cell(row['share'], 8, '.0%')}")
 
 
-SECTIONS = ("train", "small", "attention", "decode", "tokenizer", "checkpoint")
+SECTIONS = ("train", "small", "attention", "decode", "tune", "rollouts", "tokenizer", "checkpoint")
 
 
 def parse():
@@ -180,6 +208,7 @@ def parse():
                         help="text for the tokenizer section; may be given several times, the first is trained on")
     parser.add_argument("--tokenizer", action="append",
                         help="a tokenizer to measure there: a .model, tokenizer.json, vocab.txt or .tiktoken; several times")
+    parser.add_argument("--rows", help="rows with the keys of Alpaca (JSON lines) for the tune section")
     parser.add_argument("--json", help="file for the rows")
     options = parser.parse_args()
     unknown = set(options.only.split(",")) - set(SECTIONS)

@@ -123,6 +123,19 @@ TEST(Allocator, KeepsOfABlockTheMostThatWasAskedFor) {
   EXPECT_EQ(allocator.bytes_touched(), 0);
 }
 
+TEST(Allocator, TakesALargerBlockWhereAClassHasNone) {
+  HostAllocator allocator;
+  std::byte* const large = allocator.allocate(1 << 20);
+  allocator.release(large, 1 << 20);
+  EXPECT_EQ(allocator.allocate(600 << 10), large);
+  std::byte* const other = allocator.allocate(600 << 10);
+  EXPECT_NE(other, large);
+  allocator.release(large, 600 << 10);
+  EXPECT_EQ(allocator.allocate(1 << 20), large);  // as large as it was
+  allocator.release(large, 1 << 20);
+  EXPECT_NE(allocator.allocate(100 << 10), large);  // not for less than half
+}
+
 TEST(DryMemory, FloatsAreZerosAndIntegersAreKept) {
   const Tensor source = Tensor::of<float>(std::vector<float>{1, 2, 3}, {3});
   {

@@ -105,6 +105,10 @@ TEST_F(Answers, ACriticSharesTheBaseOfAnAdapter) {
       std::string::npos);
 
   tree["objective"].erase("critic");
+  tree["train"]["precision"] = "bf16";
+  start_over();
+  train(read_recipe(tree));
+
   tree["adapter"]["peft_type"] = "ADALORA";
   tree["adapter"]["total_step"] = 10;
   start_over();

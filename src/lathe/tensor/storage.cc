@@ -85,30 +85,39 @@ void HostAllocator::count(const char* label, size_t bytes, bool taken) {
   peak_by_label_ = by_label_;
 }
 
+std::byte* HostAllocator::free_block(size_t size) {
+  for (auto kept = free_.lower_bound(size); kept != free_.end() && kept->first <= 2 * size;
+       ++kept) {
+    if (kept->second.empty()) continue;
+    std::byte* const data = kept->second.back();
+    kept->second.pop_back();
+    return data;
+  }
+  return nullptr;
+}
+
 std::byte* HostAllocator::allocate(size_t bytes, const char* label) {
   require(bytes <= (size_t{1} << 56), ErrorKind::kDevice, "allocate", "{} bytes requested", bytes);
   const size_t size = size_class(bytes);
   const std::lock_guard lock(mutex_);
-  std::vector<std::byte*>& kept = free_[size];
-  std::byte* data = nullptr;
-  if (kept.empty()) {
+  std::byte* data = free_block(size);
+  if (data == nullptr) {
     data = from_system(size);
-  } else {
-    data = kept.back();
-    kept.pop_back();
+    blocks_[data].size = size;
   }
   count(label, bytes, true);
-  size_t& touched = touched_[data];
-  if (bytes > touched) {
-    touched_bytes_ += bytes - touched;
-    touched = bytes;
+  Block& block = blocks_.at(data);
+  if (bytes > block.touched) {
+    touched_bytes_ += bytes - block.touched;
+    block.touched = bytes;
     peak_touched_ = std::max(peak_touched_, touched_bytes_);
   }
-  return backing_ == Backing::kMemory ? fresh(data, size) : data;
+  return backing_ == Backing::kMemory ? fresh(data, block.size) : data;
 }
 
 void HostAllocator::release(std::byte* data, size_t bytes, const char* label) {
-  const size_t size = size_class(bytes);
+  const std::lock_guard lock(mutex_);
+  const size_t size = blocks_.at(data).size;
   if (backing_ == Backing::kAddresses) {  // zeros again
     if (size < kAddressesFrom) {
       std::memset(data, 0, size);
@@ -116,7 +125,6 @@ void HostAllocator::release(std::byte* data, size_t bytes, const char* label) {
       madvise(data, size, MADV_DONTNEED);
     }
   }
-  const std::lock_guard lock(mutex_);
   count(label, bytes, false);
   free_[size].push_back(data);
 }
@@ -124,11 +132,11 @@ void HostAllocator::release(std::byte* data, size_t bytes, const char* label) {
 void HostAllocator::trim() {
   const std::lock_guard lock(mutex_);
   for (auto& [size, blocks] : free_)
-    for (std::byte* block : blocks) {
-      const auto touched = touched_.find(block);
-      touched_bytes_ -= touched->second;
-      touched_.erase(touched);
-      to_system(block, size);
+    for (std::byte* data : blocks) {
+      const auto block = blocks_.find(data);
+      touched_bytes_ -= block->second.touched;
+      blocks_.erase(block);
+      to_system(data, size);
     }
   free_.clear();
 }

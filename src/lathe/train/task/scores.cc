@@ -42,7 +42,7 @@ std::unique_ptr<Transformer> share_with_score(Transformer& base, const Rng& rng)
       p->value = found->second->value;
       continue;
     }
-    p->value = Tensor(p->shape, DType::kF32);
+    p->value = Tensor(p->shape, base.activations());
     draw(*p, rng.fork(p->name));
   }
   return model;
