@@ -11,7 +11,7 @@ const std::vector<Command>& commands() {
     for (Command& preset : preset_commands()) all.push_back(std::move(preset));
     for (Command& command : std::vector<Command>{
              loss_command(), generate_command(), chat_command(), logits_command(), eval_command(),
-             convert_command(), export_command(), merge_command(), quantize_command(),
+             convert_command(), extend_command(), export_command(), merge_command(), quantize_command(),
              dequantize_command(), inspect_command(), report_command(), plot_command(),
              runs_command(), bench_command(), lineage_command(), completion_command()})
       all.push_back(std::move(command));
