@@ -117,14 +117,14 @@ class Reader {
     if (row_.contains("system") && !words_.prompt && !row_.at("system").is_null())
       add_system(text_of(row_, "system", place_));
     if (words_.prompt && kind_ != ExampleKind::kPrompt)  // those fields may be for the verifier
-      for (const char* key : {"system", "tools"})
+      for (const char* key : {"system", "tools", "chat_template_kwargs"})
         require(
             !row_.contains(key) || row_.at(key).empty() || row_.at(key) == "", ErrorKind::kData,
             place_,
             "'{}' stands beside a prompt that is text, where no template writes it; give the prompt as "
             "messages, or leave it out",
             key);
-    read_tools(row_, place_, words_.conversation);
+    if (!words_.prompt) read_tools(row_, place_, words_.conversation);  // else no template reads them
     split_last_answer();
     drop_answers();
     check_count();
