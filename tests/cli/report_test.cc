@@ -35,6 +35,23 @@ TEST(Report, DrawsARunAndEscapesItsTexts) {
   EXPECT_NE(content_of(folder / "svg/loss.svg").find("<style>"), std::string::npos);
 }
 
+TEST(Report, ShowsWhatTheRunForgot) {
+  const TempFolder folder;
+  folder.write("metrics.jsonl", R"({"step":0,"old_loss.<web>":2.5,"old_loss.code":1.25})"
+                                "\n"
+                                R"({"step":1,"loss":3})"
+                                "\n"
+                                R"({"step":1,"old_loss.<web>":2.75,"old_loss.code":"NaN"})"
+                                "\n");
+  ASSERT_EQ(run_lathe({"report", folder.path().string()}).code, 0);
+  const std::string page = content_of(folder / "report.html");
+  EXPECT_NE(page.find("<td>&lt;web&gt;</td><td class=\"n\">2.500</td><td class=\"n\">2.750</td><td "
+                      "class=\"n\">+0.250</td>"),
+            std::string::npos);
+  EXPECT_NE(page.find("<td>code</td><td class=\"n\">1.250</td><td class=\"n\">not finite</td>"),
+            std::string::npos);
+}
+
 // The last one: the legend has a stroke of the same class.
 std::string path_with(const std::string& page, const std::string& class_name) {
   const size_t at = page.rfind("<path class=\"" + class_name + "\" d=\"M");

@@ -74,6 +74,11 @@ TEST_F(Runs, StateFollowsTheLockAndTheModel) {
   EXPECT_EQ(row("a")["state"], "finished");
   write_run("a", 2, 3);  // made longer, and stopped again: the model is that of its first end
   EXPECT_EQ(row("a")["state"], "stopped");
+  write_run("b", 2, 2);  // of an adapter, which is its result
+  EXPECT_EQ(row("b")["state"], "stopped");
+  folder_.write("b/adapter/lathe.manifest.json",
+                R"({"lathe_manifest":1,"kind":"adapter","facts":{"steps":2}})");
+  EXPECT_EQ(row("b")["state"], "finished");
 }
 
 TEST_F(Runs, ADamagedRunIsARowWithANote) {

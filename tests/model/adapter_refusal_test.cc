@@ -61,7 +61,7 @@ TEST_F(DamagedAdapter, OptionsThatAreNotSupportedAreNamed) {
   }
   config_["peft_type"] = "NOVEL";
   expect(
-      "peft_type is \"NOVEL\", expected LORA, ADALORA, IA3, VERA, LOHA, LOKR, OFT, MISS, "
+      "peft_type is \"NOVEL\", expected LORA, ADALORA, IA3, VERA, LOHA, LOKR, OFT, MISS, BOTTLENECK, "
       "PROMPT_TUNING, P_TUNING, PREFIX_TUNING, LN_TUNING; merge an adapter of another kind");
   for (const char* type : {"ADALORA", "IA3", "VERA"}) {
     config_["peft_type"] = type;

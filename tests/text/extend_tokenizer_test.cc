@@ -220,6 +220,72 @@ TEST(ExtendTokenizer, UnigramIsCutAsBeforeAndThenJoined) {
   EXPECT_GT(joined, 30u);
 }
 
+TEST(AddPieces, AreReachedByMergingAndOldTextDecodesAsBefore) {
+  const Tokenizer old = byte_level();
+  const std::vector<std::string> pieces = {" banana", "quixotic", "天地", "ababab", " catsat"};
+  const TokenizerWithPieces made = add_pieces(old, pieces);
+  const Tokenizer& now = made.tokenizer;
+  EXPECT_EQ(now.vocab_size(), old.vocab_size() + std::ssize(pieces) + made.steps);
+  EXPECT_GT(made.steps, 0);
+  for (int32_t id = 0; id < old.vocab_size(); ++id)
+    EXPECT_EQ(now.token_bytes(id), old.token_bytes(id));
+  for (size_t i = 0; i < pieces.size(); ++i) {
+    EXPECT_GE(made.ids[i], old.vocab_size());
+    EXPECT_EQ(now.token_bytes(made.ids[i]), pieces[i]);
+    EXPECT_EQ(now.encode(pieces[i]), Ids{made.ids[i]}) << pieces[i];
+  }
+  EXPECT_EQ(now.encode("a banana"), (Ids{old.encode("a")[0], made.ids[0]}));
+  // Texts of old tokens are the same bytes in as many tokens or fewer; those that the new merges do not
+  // touch are the same tokens.
+  testing::Dice dice(11);
+  size_t shorter = 0;
+  for (int i = 0; i < 400; ++i) {
+    std::string text;
+    for (uint64_t n = 1 + dice.below(40); n > 0; --n)
+      text.push_back("abtchen quixo,"[dice.below(14)]);
+    const Ids before = old.encode(text), after = now.encode(text);
+    EXPECT_EQ(now.decode(after), text);
+    EXPECT_EQ(after, joined_further(before, merges_of(now), static_cast<size_t>(old.merge_count())))
+        << text;
+    shorter += after.size() < before.size();
+  }
+  EXPECT_GT(shorter, 30u);
+  EXPECT_EQ(now.encode(kEnglish), old.encode(kEnglish));
+}
+
+TEST(AddPieces, TakesTokensThatAreThereOnTheWay) {
+  const Tokenizer old = byte_level();
+  // "xyz" needs "xy", and "xyzw" then only one more.
+  const TokenizerWithPieces made = add_pieces(old, std::vector<std::string>{"xyz", "xyzw", "xy"});
+  EXPECT_EQ(made.steps, 0);
+  EXPECT_EQ(made.tokenizer.vocab_size(), old.vocab_size() + 3);
+  // A token of the old ones that its own merges did not reach from here: no second one is made.
+  const TokenizerWithPieces again = add_pieces(made.tokenizer, std::vector<std::string>{"xyxy"});
+  EXPECT_EQ(again.steps, 0);
+  EXPECT_EQ(again.tokenizer.encode("xyxy"), again.ids);
+  // The merges that were there first come first.
+  EXPECT_EQ(again.tokenizer.encode("xyxyz"), (Ids{made.ids[2], made.ids[0]}));
+}
+
+TEST(AddPieces, RefusesWhatCannotBeFound) {
+  const Tokenizer old = byte_level();
+  const auto error = [&](std::vector<std::string> pieces) {
+    return error_of([&] { add_pieces(old, pieces); });
+  };
+  EXPECT_NE(error({""}).find("an empty token cannot be found"), std::string::npos);
+  EXPECT_NE(error({"ab\xFF"}).find("is not valid UTF-8"), std::string::npos);
+  EXPECT_NE(error({"xy", "xy"}).find("'xy' is listed twice"), std::string::npos);
+  EXPECT_NE(error({" the"}).find("' the' is a token already; leave it out"), std::string::npos);
+  EXPECT_NE(error({"<|end|>"}).find("'<|end|>' is a token already"), std::string::npos);
+  EXPECT_NE(error({"two words"}).find("'two words' would never be found"), std::string::npos);
+  const Tokenizer words = Tokenizer::from_json(
+      R"({"model": {"type": "WordLevel", "vocab": {"a": 0, "?": 1}, "unk_token": "?"}})", "w");
+  EXPECT_NE(error_of([&] {
+              add_pieces(words, std::vector<std::string>{"b"});
+            }).find("expected byte-level BPE"),
+            std::string::npos);
+}
+
 TEST(ExtendTokenizer, SaysWhatCannotBe) {
   const Tokenizer old = byte_level();
   EXPECT_NE(error_of([&] { extended(old, {"xy xy"}, 40); }).find("give more text"),

@@ -88,7 +88,10 @@ class AnswersRun : public Run {
       };
       Json row = {{"prompt_ids", ids(0, 1 + i % 4)}};
       const int length = 1 + i % 5;
-      if (kind == ExampleKind::kPair) {
+      if (kind == ExampleKind::kRanking && i % 3 == 0) {
+        row["answers_ids"] = {std::vector<int>(static_cast<size_t>(length), 70), ids(50, 1 + i % 3),
+                              ids(30, 4)};
+      } else if (kind == ExampleKind::kPair || kind == ExampleKind::kRanking) {
         row["chosen_ids"] = std::vector<int>(static_cast<size_t>(length), 70);
         row["rejected_ids"] = ids(50, 1 + i % 3);
       } else {

@@ -1,7 +1,10 @@
 // Training on answers and on rollouts: exact resumption, learning, what is written.
 
 #include <cmath>
+#include <set>
 
+#include "lathe/io/hash.h"
+#include "lathe/io/manifest.h"
 #include "lathe/io/safetensors.h"
 #include "lathe/model/load_model.h"
 #include "train/answers_run.h"
@@ -375,6 +378,86 @@ TEST_F(Answers, ARewardModelBeginsFromALanguageModel) {
             std::string::npos);
 }
 
+TEST_F(Answers, EmbeddingNoiseIsThereInTrainingAloneAndResumesToTheSameBits) {
+  for (const char* adapter :
+       {"", R"({"peft_type": "LORA", "r": 2, "target_modules": ["q_proj"]})"}) {
+    Json tree = answers_tree({"sft", "decoder"}, "llama");
+    tree["data"]["valid"] = tree["data"]["train"];
+    if (*adapter != 0) tree["adapter"] = Json::parse(adapter);
+    // Nothing learns, so that only noise can change a loss.
+    tree["optim"]["lr"] = 0;
+    const auto losses = [&](double alpha, const char* key) {
+      start_over();
+      tree["train"]["neftune_noise_alpha"] = alpha;
+      train(read_recipe(tree));
+      std::vector<double> all;
+      for (const Json& line : metrics())
+        if (line.contains(key)) all.push_back(line.at(key).get<double>());
+      return all;
+    };
+    EXPECT_EQ(losses(0, "val_loss"), losses(5, "val_loss"));
+    const std::vector<double> quiet = losses(0, "loss"), noisy = losses(5, "loss");
+    for (size_t i = 0; i < quiet.size(); ++i) EXPECT_NE(quiet[i], noisy[i]);
+    EXPECT_EQ(losses(5, "loss"), noisy);
+    tree["optim"]["lr"] = 0.01;
+    losses(5, "loss");
+    const auto unbroken = result();
+    for (const char* made : {"model", "adapter"}) fs::remove_all(out() / made);
+    for (const int64_t s : CheckpointStore(out() / "checkpoints").steps())
+      if (s > 2) fs::remove_all(checkpoint(s));
+    train(read_recipe(tree), TrainLoop::Start::kResume);
+    EXPECT_EQ(result(), unbroken);
+  }
+}
+
+// What a manifest of a run in `folder` names, as "kind path"; each with the hash of what is there.
+std::set<std::string> named_inputs(const fs::path& folder) {
+  std::set<std::string> named;
+  for (const ArtefactRef& input : read_manifest(manifest_path(folder, true)).inputs) {
+    EXPECT_EQ(input.hash, hash_artefact(input.path)) << input.path;
+    named.insert(input.kind + " " + input.path);
+  }
+  return named;
+}
+
+TEST_F(Answers, TheManifestNamesAllThatTheRunReads) {
+  const auto at = [&](const char* name) { return (folder_ / name).string(); };
+  Json tree = answers_tree({"dpo", "decoder"}, "llama");
+  model_folder("other", model_config("decoder"), 8);
+  fs::copy_file(at("rows.jsonl"), at("held.jsonl"));
+  tree["objective"]["reference"] = at("other");
+  tree["data"]["valid"] = {"held=" + at("held.jsonl")};
+  tree["data"]["tokenizer"] = at("other");
+  tree["adapter"] = Json::parse(R"({"peft_type": "LORA", "r": 2, "target_modules": ["q_proj"]})");
+  tree["train"]["steps"] = 1;
+  train(read_recipe(tree));
+  const std::set<std::string> all = {"rows " + at("rows.jsonl"), "rows " + at("held.jsonl"),
+                                     "model " + at("base"), "reference " + at("other"),
+                                     "tokenizer " + at("other")};
+  EXPECT_EQ(named_inputs(out() / "adapter"), all);
+  EXPECT_EQ(named_inputs(checkpoint(1)), all);
+  EXPECT_FALSE(fs::exists(checkpoint(1) / "config.json"));  // as docs/formats.md says
+
+  fs::rename(out() / "adapter", folder_ / "first");
+  start_over();
+  tree["adapter"] = {{"from", at("first")}};
+  train(read_recipe(tree));
+  EXPECT_TRUE(named_inputs(out() / "adapter").contains("adapter " + at("first")));
+
+  start_over();
+  tree = answers_tree({"ppo", "decoder"});
+  tree["train"]["steps"] = 1;
+  train(read_recipe(tree));
+  EXPECT_EQ(named_inputs(out() / "model"),
+            std::set<std::string>(
+                {"rows " + at("rows.jsonl"), "model " + at("base"), "critic " + at("critic")}));
+  start_over();
+  tree = answers_tree({"distill", "decoder"});
+  tree["train"]["steps"] = 1;
+  train(read_recipe(tree));
+  EXPECT_TRUE(named_inputs(out() / "model").contains("teacher " + at("teacher")));
+}
+
 TEST_F(Answers, RefusesWhatCannotWork) {
   const auto refusal = [&](const char* objective, const char* patch) {
     Json tree = answers_tree({objective, "decoder"}, "llama");
@@ -401,6 +484,9 @@ TEST_F(Answers, RefusesWhatCannotWork) {
   expect(refusal("dpo", R"({"objective": {"loss": "exo_pair"}})"),
          "[objective.label_smoothing] exo_pair takes its logarithm");
   expect(refusal("sft", R"({"objective": {"beta": 0.1}})"), "unknown key 'beta'");
+  expect(
+      refusal("grpo", R"({"train": {"neftune_noise_alpha": 5}})"),
+      "[train.neftune_noise_alpha] is for objectives over given answers, such as sft; grpo compares");
   expect(refusal("sft", R"({"model": {"quantization": "nf4"}})"),
          "[model.quantization] weights in four bits cannot be trained; add a section [adapter]");
   expect(refusal("sft", R"({"model": {"double_quant": true}})"), "[model.double_quant]");

@@ -38,7 +38,8 @@ std::unique_ptr<AnswerObjective> make_objective(const Json& section) {
 // The examples that an input describes: their tokens are of no matter.
 std::vector<Example> examples_of(const Json& input, ExampleKind kind) {
   const Json& lengths = input.at("lengths");
-  const size_t each = kind == ExampleKind::kPair ? 2 : 1, count = lengths.size() / each;
+  const size_t each = kind == ExampleKind::kPair || kind == ExampleKind::kRanking ? 2 : 1,
+               count = lengths.size() / each;
   std::vector<Example> examples(count);
   for (size_t i = 0; i < count; ++i) {
     Example& example = examples[i];

@@ -6,6 +6,7 @@
 #include "lathe/base/error.h"
 #include "lathe/corpus/line_reader.h"
 #include "lathe/io/json_file.h"
+#include "lathe/train/example/data_card.h"
 #include "lathe/train/metrics.h"
 
 namespace lathe {
@@ -18,9 +19,17 @@ double number(const Json& record, const char* key) {
   return metric_value(record, key).value_or(std::numeric_limits<double>::quiet_NaN());
 }
 
+void add_old_losses(const Json& record, double step, RunData& run) {
+  constexpr std::string_view kPrefix = "old_loss.";
+  for (const auto& [key, value] : record.items())
+    if (key.starts_with(kPrefix))
+      run.old_losses[key.substr(kPrefix.size())].push_back({step, number(record, key.c_str())});
+}
+
 void add_record(const Json& record, RunData& run) {
   const double step = number(record, "step");
   if (!std::isfinite(step)) return;
+  add_old_losses(record, step, run);
   if (record.contains("val_loss")) {
     run.validations.push_back(
         {step, number(record, "val_loss"), number(record, "val_bits_per_byte")});
@@ -64,8 +73,14 @@ RunData read_run(const fs::path& folder) {
   }
   require(!run.steps.empty(), ErrorKind::kData, metrics.string(), "holds no training step yet");
   run.recipe = read_if_there(folder / "recipe.json");
+  run.data_card = read_if_there(folder / kDataCardFile);
   run.demo = read_if_there(folder / "demo.json");
   return run;
+}
+
+fs::path result_of_run(const fs::path& folder) {
+  std::error_code error;
+  return folder / (fs::exists(folder / "adapter", error) ? "adapter" : "model");
 }
 
 }  // namespace lathe

@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <map>
 #include <nlohmann/json.hpp>
 #include <optional>
 #include <string>
@@ -21,6 +22,11 @@ struct ValidationPoint {
   double step, loss, bits_per_byte;
 };
 
+// The loss on a set of data.replay_valid after so many steps.
+struct OldLoss {
+  double step, loss;
+};
+
 struct SampleText {
   int64_t step = 0;
   std::string text;
@@ -31,12 +37,18 @@ struct RunData {
   std::vector<StepPoint> steps;
   std::vector<ValidationPoint> validations;
   std::vector<SampleText> samples;
-  nlohmann::ordered_json recipe;  // null when the run has none
-  nlohmann::ordered_json demo;    // null when `lathe demo` did not make this run
+  std::map<std::string, std::vector<OldLoss>> old_losses;  // by the set's name, in order of steps
+  nlohmann::ordered_json recipe;                           // null when the run has none
+  nlohmann::ordered_json data_card;  // of the rows that it learns from; null when it has none
+  nlohmann::ordered_json demo;       // null when `lathe demo` did not make this run
 };
 
 // Errors: kIo when there is no metrics.jsonl, kData when it holds no step; kFormat naming the line
 // for text that is not a JSON object (a last line that a kill cut short is ignored).
 RunData read_run(const std::filesystem::path& folder);
+
+// Where the run in `folder` writes what it made: its model, or the adapter that it trains. Exists once the
+// run has ended.
+std::filesystem::path result_of_run(const std::filesystem::path& folder);
 
 }  // namespace lathe

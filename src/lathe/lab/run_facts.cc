@@ -29,7 +29,7 @@ void count_parameters(const RunData& run, RunFacts& facts) {
 
 std::optional<Manifest> newest_manifest(const fs::path& run) {
   std::error_code error;
-  if (const fs::path path = manifest_path(run / "model", true); fs::exists(path, error))
+  if (const fs::path path = manifest_path(result_of_run(run), true); fs::exists(path, error))
     return read_manifest(path);
   const CheckpointStore checkpoints(run / "checkpoints");
   const std::vector<int64_t> steps = checkpoints.steps();

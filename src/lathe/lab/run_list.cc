@@ -38,9 +38,9 @@ void read_progress(RunRow& row, const RunData& run) {
     add_note(row, "recipe.json does not say how many steps are planned");
 }
 
-// A run that goes on after its end still has the model of its first end.
-bool has_model_of(const fs::path& folder, int64_t step) {
-  const fs::path path = manifest_path(folder / "model", true);
+// A run that goes on after its end still has the result of its first end.
+bool has_result_of(const fs::path& folder, int64_t step) {
+  const fs::path path = manifest_path(result_of_run(folder), true);
   std::error_code error;
   if (!fs::exists(path, error)) return false;
   const Manifest manifest = read_manifest(path);
@@ -51,7 +51,7 @@ bool has_model_of(const fs::path& folder, int64_t step) {
 
 RunState state_of(const fs::path& folder, int64_t step) {
   if (is_locked(folder)) return RunState::kRunning;
-  return has_model_of(folder, step) ? RunState::kFinished : RunState::kStopped;
+  return has_result_of(folder, step) ? RunState::kFinished : RunState::kStopped;
 }
 
 RunRow row_of(const fs::path& folder) {
@@ -97,7 +97,8 @@ class Search {
     std::error_code error;
     if (!entry.is_directory(error) || entry.is_symlink(error) || name.starts_with('.'))
       return false;
-    return !in_run || (name != "checkpoints" && name != "model" && name != "tensorboard");
+    return !in_run ||
+           (name != "checkpoints" && name != "model" && name != "adapter" && name != "tensorboard");
   }
   void add_unreadable(const fs::path& folder, const std::error_code& error) {
     RunRow row;

@@ -7,6 +7,7 @@
 #include "lathe/base/strings.h"
 #include "lathe/io/atomic_file.h"
 #include "lathe/io/manifest.h"
+#include "lathe/lab/data_card_page.h"
 #include "lathe/lab/run_facts.h"
 #include "lathe/report/html.h"
 #include "lathe/report/page.h"
@@ -65,6 +66,29 @@ std::string charts(const RunData& run) {
   for (const NamedChart& c : run_charts(run))
     html += card(draw_chart(c.spec, ChartUse::kPage), c.name == "loss" ? " wide" : "");
   return html + "</div>\n";
+}
+
+std::string data(const RunData& run) {
+  return run.data_card.is_object() ? data_card_summary(run.data_card) : "";
+}
+
+// What the run forgot: the first and the last loss on each set of data.replay_valid.
+std::string old_mixture(const RunData& run) {
+  if (run.old_losses.empty()) return "";
+  std::string rows;
+  for (const auto& [name, losses] : run.old_losses) {
+    const OldLoss &before = losses.front(), &after = losses.back();
+    rows += fmt::format(
+        "<tr><td>{}</td><td class=\"n\">{}</td><td class=\"n\">{}</td><td class=\"n\">{}</td></tr>\n",
+        html_escaped(name), loss_text(before.loss),
+        losses.size() > 1 ? loss_text(after.loss) : "not yet",
+        losses.size() > 1 ? fmt::format("{:+.3f}", after.loss - before.loss) : "");
+  }
+  return "<h2>Loss on the old mixture</h2>\n" +
+         card(
+             "<table><tr><th>set</th><th>before the first step</th><th>after the last</th>"
+             "<th>difference</th></tr>" +
+             rows + "</table>");
 }
 
 std::string stages(const Json& demo) {
@@ -150,10 +174,10 @@ std::string lineage_item(const LineageNode& node) {
 }
 
 std::string lineage(const RunData& run) {
-  const fs::path model = run.folder / "model";
+  const fs::path made = result_of_run(run.folder);
   std::error_code error;
-  if (!fs::exists(manifest_path(model, true), error)) return "";
-  return "<h2>Lineage</h2>\n" + card("<ul>" + lineage_item(trace_lineage(model)) + "</ul>");
+  if (!fs::exists(manifest_path(made, true), error)) return "";
+  return "<h2>Lineage</h2>\n" + card("<ul>" + lineage_item(trace_lineage(made)) + "</ul>");
 }
 
 std::string title_of(const RunData& run) {
@@ -176,8 +200,9 @@ std::string introduction(const RunData& run) {
 std::string report_page(const RunData& run) {
   const RunFacts facts = read_facts(run);
   return html_page(title_of(run), introduction(run) + tiles(run, facts) + charts(run) +
-                                      generations(run.demo) + samples(run) + stages(run.demo) +
-                                      machine(facts) + recipe(run.recipe) + lineage(run));
+                                      old_mixture(run) + data(run) + generations(run.demo) +
+                                      samples(run) + stages(run.demo) + machine(facts) +
+                                      recipe(run.recipe) + lineage(run));
 }
 
 void write_report(const fs::path& run, const fs::path& file) {

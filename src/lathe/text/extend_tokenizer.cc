@@ -1,6 +1,8 @@
 #include "lathe/text/extend_tokenizer.h"
 
 #include <algorithm>
+#include <map>
+#include <set>
 #include <unordered_map>
 #include <unordered_set>
 
@@ -263,7 +265,117 @@ void check(const Tokenizer& old, const ExtendOptions& options) {
           "a memory limit of {} bytes is too small, expected at least 1 MiB", options.memory_bytes);
 }
 
+// Merges for given pieces.
+class PieceAdder {
+ public:
+  PieceAdder(const TokenizerData& data, ExtensibleModel& model) : data_(data), model_(model) {}
+
+  int32_t add(const std::string& piece) {
+    check(piece);
+    for (;;) {
+      const std::vector<int32_t> ids = ids_of(piece);
+      require(std::ranges::find(ids, data_.model->unknown_id()) == ids.end(), ErrorKind::kConfig,
+              kWhere, "'{}' has a byte that the tokenizer has no token for; leave it out", piece);
+      if (ids.size() == 1) return ids[0];
+      join(ids[0], ids[1], piece);
+    }
+  }
+  const Growth& growth() const { return growth_; }
+
+ private:
+  void check(const std::string& piece) {
+    require(!piece.empty(), ErrorKind::kConfig, kWhere, "an empty token cannot be found in a text");
+    require(is_valid_utf8(piece), ErrorKind::kConfig, kWhere, "'{}' is not valid UTF-8",
+            replace_invalid_utf8(piece));
+    require(asked_.insert(piece).second, ErrorKind::kConfig, kWhere, "'{}' is listed twice", piece);
+    const auto same = [&](const AddedToken& token) { return token.content == piece; };
+    require(!data_.vocabulary().find(piece) && std::ranges::none_of(data_.added, same),
+            ErrorKind::kConfig, kWhere, "'{}' is a token already; leave it out", piece);
+  }
+
+  // As the old model cuts the piece, and then the new merges in the order of their ranks.
+  std::vector<int32_t> ids_of(const std::string& piece) {
+    std::vector<int32_t> ids;
+    model_.encode(piece, ids);
+    for (;;) {
+      size_t best = growth_.merges.size();
+      for (size_t i = 0; i + 1 < ids.size(); ++i)
+        if (const auto found = ranks_.find({ids[i], ids[i + 1]}); found != ranks_.end())
+          best = std::min(best, found->second);
+      if (best == growth_.merges.size()) return ids;
+      apply(growth_.merges[best], ids);
+    }
+  }
+
+  static void apply(const Merge& merge, std::vector<int32_t>& ids) {
+    size_t to = 0;
+    for (size_t i = 0; i < ids.size(); ++i, ++to) {
+      const bool pair = i + 1 < ids.size() && ids[i] == merge.left && ids[i + 1] == merge.right;
+      ids[to] = pair ? merge.result : ids[i];
+      i += pair ? 1 : 0;
+    }
+    ids.resize(to);
+  }
+
+  std::string bytes_of(int32_t id) const {
+    const int32_t fresh = id - data_.vocab_size;
+    return fresh < 0 ? std::string(data_.vocabulary().bytes(id))
+                     : growth_.pieces[static_cast<size_t>(fresh)];
+  }
+
+  // A merge of the two, to the token with their bytes if there is one.
+  void join(int32_t left, int32_t right, const std::string& piece) {
+    const std::string both = bytes_of(left) + bytes_of(right);
+    const std::string spelled = to_byte_alphabet(both);
+    for (const AddedToken& token : data_.added)
+      require(token.content != spelled, ErrorKind::kConfig, kWhere,
+              "'{}' would need a token that is spelled '{}', as an added token is; leave it out",
+              piece, spelled);
+    const auto there = data_.vocabulary().find(both);
+    const auto fresh = std::ranges::find(growth_.pieces, both);
+    int32_t result =
+        there.value_or(data_.vocab_size + static_cast<int32_t>(fresh - growth_.pieces.begin()));
+    if (!there && fresh == growth_.pieces.end()) {
+      require(result <= Vocabulary::kMaxId, ErrorKind::kConfig, kWhere,
+              "there are no ids left for '{}'", piece);
+      growth_.pieces.push_back(both);
+    }
+    ranks_[{left, right}] = growth_.merges.size();
+    growth_.merges.push_back({left, right, result});
+  }
+
+  const TokenizerData& data_;
+  ExtensibleModel& model_;
+  Growth growth_;
+  std::map<std::pair<int32_t, int32_t>, size_t> ranks_;  // of the new merges
+  std::set<std::string> asked_;
+};
+
 }  // namespace
+
+TokenizerWithPieces add_pieces(const Tokenizer& old, std::span<const std::string> pieces) {
+  const TokenizerData& data = old.data();
+  ExtensibleModel model(*data.model);
+  require(
+      !model.of_characters(), ErrorKind::kUsage, kWhere,
+      "this tokenizer's model is {}, to which single pieces cannot be added; expected byte-level BPE. "
+      "Learn pieces from text instead, or add them as special tokens",
+      data.model->type());
+  PieceAdder adder(data, model);
+  std::vector<int32_t> ids;
+  for (const std::string& piece : pieces) ids.push_back(adder.add(piece));
+  Tokenizer made = grown(data, model, adder.growth());
+  for (size_t i = 0; i < pieces.size(); ++i) {
+    const std::vector<int32_t> found = made.encode(pieces[i]);
+    require(
+        found == std::vector<int32_t>{ids[i]}, ErrorKind::kConfig, kWhere,
+        "'{}' would never be found: what normalises and cuts texts before they are merged makes {} "
+        "tokens of it; add it as a special token, which is found before that, or leave it out",
+        pieces[i], found.size());
+  }
+  const auto added = std::ssize(adder.growth().pieces);
+  return {std::move(made), std::move(ids), added - std::ssize(pieces)};
+}
 
 ExtendedTokenizer extend_tokenizer(const Tokenizer& old, const CorpusFeed& feed,
                                    const ExtendOptions& options, const TrainProgress& progress) {

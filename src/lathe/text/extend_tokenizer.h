@@ -20,6 +20,9 @@
 #pragma once
 
 #include <cstdint>
+#include <span>
+#include <string>
+#include <vector>
 
 #include "lathe/text/tokenizer.h"
 #include "lathe/text/train/train_options.h"
@@ -44,5 +47,19 @@ struct ExtendedTokenizer {
 ExtendedTokenizer extend_tokenizer(const Tokenizer& old, const CorpusFeed& feed,
                                    const ExtendOptions& options,
                                    const TrainProgress& progress = {});
+
+// Given pieces instead of learned ones: each is a token that merging reaches from the tokens that it was
+// before, so text around it is cut as before. Where it was more than two, the merges on the way there make
+// further tokens. A text of old tokens may become shorter, and decodes to the same bytes.
+struct TokenizerWithPieces {
+  Tokenizer tokenizer;       // what its tokenizer.json says
+  std::vector<int32_t> ids;  // of the pieces, in the order asked for
+  int64_t steps = 0;         // tokens on the way to them, which nobody asked for
+};
+
+// Deterministic. Throws kUsage unless the model is byte-level BPE; kConfig, naming the piece, for one that
+// is empty, not UTF-8, listed twice or a token already, and for one that merging does not reach: because a
+// pre-tokeniser cuts it, or a normaliser changes it.
+TokenizerWithPieces add_pieces(const Tokenizer& old, std::span<const std::string> pieces);
 
 }  // namespace lathe

@@ -37,12 +37,13 @@ std::vector<int32_t> bytes_of_tokens(const fs::path& model, const Log& log) {
 ValidationOptions validation_options(const EvaluationConfig& o, const ModelConfig& config,
                                      const Log& log) {
   const std::optional<Recipe> trained = training_recipe(o.model);
+  const bool on_text = trained && !trained->learns_answers();
   require(
-      trained || config.body == "decoder", ErrorKind::kConfig, o.model,
-      "has body \"{}\" and does not say how it was trained, expected \"decoder\": only a decoder "
+      on_text || config.body == "decoder", ErrorKind::kConfig, o.model,
+      "has body \"{}\" and does not say how it was trained on text, expected \"decoder\": only a decoder "
       "predicts every token from those before it; for others give data.valid to `lathe train`",
       config.body);
-  const ObjectiveConfig objective = trained ? trained->objective : ObjectiveConfig();
+  const ObjectiveConfig objective = on_text ? trained->objective : ObjectiveConfig();
   ValidationOptions options{
       .batch_size = o.batch_size, .vocab_size = config.vocab_size, .buckets = o.buckets};
   options.seq_len =

@@ -42,7 +42,8 @@ Example longest_example(ExampleKind kind, int64_t prompt, int64_t answer) {
   if (kind == ExampleKind::kLabelled) example.label = true;
   if (kind == ExampleKind::kPrompt) return example;
   example.answers.push_back(answer_of(answer, 0));
-  if (kind == ExampleKind::kPair) example.answers.push_back(answer_of(answer, 1));
+  if (kind == ExampleKind::kPair || kind == ExampleKind::kRanking)
+    example.answers.push_back(answer_of(answer, 1));
   return example;
 }
 

@@ -50,6 +50,11 @@ int64_t MetricsWriter::last_with(const std::string& key) const {
   return found == last_.end() ? 0 : found->second;
 }
 
+bool MetricsWriter::has_of(const std::string& key, int64_t step) const {
+  const auto found = last_.find(key);
+  return found != last_.end() && found->second == step;
+}
+
 void MetricsWriter::write(const Json& record) {
   Json line = Json::object();
   for (const auto& [key, value] : record.items()) line[key] = spelled(value);

@@ -29,6 +29,8 @@ class MetricsWriter {
   void flush() { board_.flush(); }
   // The step of the last line that has `key`; 0 if there is none.
   int64_t last_with(const std::string& key) const;
+  // Whether the last line that has `key` is of this step.
+  bool has_of(const std::string& key, int64_t step) const;
   struct Best {
     int64_t step;
     double loss;

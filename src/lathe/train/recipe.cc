@@ -93,20 +93,52 @@ void remove_replaced(Json& file, const Json& overrides) {
   }
 }
 
-// Every shard has a prefix, and every validation set a name of its own.
-void check_shards(const DataConfig& data) {
-  for (const std::string& text : data.train)
-    require(!parse_shard_choice(text).prefix.empty(), ErrorKind::kConfig, "data.train",
+// Every shard has a prefix.
+void check_shards(const std::vector<std::string>& choices, const char* key) {
+  for (const std::string& text : choices)
+    require(!parse_shard_choice(text, key).prefix.empty(), ErrorKind::kConfig, key,
             "'{}' names no shard; give the prefix of a .bin and .idx", text);
+}
+
+// And every validation set a name of its own.
+void check_named_shards(const std::vector<std::string>& sets, const char* key) {
   std::set<std::string> names;
-  for (const std::string& text : data.valid) {
+  for (const std::string& text : sets) {
     const NamedShard shard = parse_named_shard(text);
-    require(!shard.prefix.empty(), ErrorKind::kConfig, "data.valid",
+    require(!shard.prefix.empty(), ErrorKind::kConfig, key,
             "'{}' names no shard; give the prefix of a .bin and .idx, as in \"NAME=PREFIX\"", text);
-    require(names.insert(shard.name).second, ErrorKind::kConfig, "data.valid",
+    require(names.insert(shard.name).second, ErrorKind::kConfig, key,
             "two sets are named '{}'; give one of them another name, as in \"NAME={}\"", shard.name,
             shard.prefix);
   }
+}
+
+void check_replay(const Recipe& r) {
+  check_shards(r.data.replay, "data.replay");
+  check_named_shards(r.data.replay_valid, "data.replay_valid");
+  require(
+      r.data.replay_valid.empty() || (r.model.body == "decoder" && r.model.num_labels == 0),
+      ErrorKind::kConfig, "data.replay_valid",
+      "is for decoders, which have a loss of the next token; this model has body = \"{}\"{}; leave it "
+      "out",
+      r.model.body, r.model.num_labels > 0 ? " and scores in place of its head" : "");
+  if (r.data.replay.empty()) {
+    require(r.data.replay_share == DataConfig().replay_share, ErrorKind::kConfig,
+            "data.replay_share", "says how much of data.replay is read, which is not set");
+    return;
+  }
+  require(r.learns_answers(), ErrorKind::kConfig, "data.replay",
+          "is for objectives over answers; {} learns from running text, so put the old shards into "
+          "data.train, with their share as in \"PREFIX:0.1\"",
+          objective_name(r.objective, r.model));
+  require(!r.learns_rollouts(), ErrorKind::kConfig, "data.replay",
+          "is for objectives over given answers; {} draws its own; leave it out",
+          objective_name(r.objective, r.model));
+  require(
+      r.model.body == "decoder" && r.model.num_labels == 0, ErrorKind::kConfig, "data.replay",
+      "the next token of replayed text is predicted by a decoder with its head; {} with body = \"{}\" "
+      "has none; leave it out",
+      objective_name(r.objective, r.model), r.model.body);
 }
 
 void check_answers(const Recipe& r) {
@@ -133,6 +165,14 @@ void check_adapter(const Recipe& r) {
 void check_together(const Recipe& r) {
   check_objective(r.objective, r.model, r.train.seq_len);
   if (r.adapter) check_adapter(r);
+  check_replay(r);
+  require(r.train.neftune_noise_alpha == 0 || (r.learns_answers() && !r.learns_rollouts()),
+          ErrorKind::kConfig, "train.neftune_noise_alpha",
+          "is for objectives over given answers, such as sft; {} {}; leave it out",
+          objective_name(r.objective, r.model),
+          r.learns_answers()
+              ? "compares its model with the one that drew its answers, which has no noise"
+              : "learns from running text");
   require(
       r.adapter || r.base.quantization == "none", ErrorKind::kConfig, "model.quantization",
       "weights in four bits cannot be trained; add a section [adapter], which is trained on top of them, or "
@@ -142,7 +182,8 @@ void check_together(const Recipe& r) {
   if (r.learns_answers()) {
     check_answers(r);
   } else {
-    check_shards(r.data);
+    check_shards(r.data.train, "data.train");
+    check_named_shards(r.data.valid, "data.valid");
     const DataConfig none;
     require(
         !r.data.packing && !r.data.mask_history && r.data.truncation_mode == none.truncation_mode,
@@ -203,6 +244,20 @@ void DataConfig::visit(Visitor& v) {
       "cut the beginning of the prompt");
   v.field("mask_history", mask_history,
           "conversations: only the last answer is trained on, not those before it");
+  v.field(
+      "replay", replay,
+      "token shards of the pretraining mixture, as train has them for running text, whose text is "
+      "replayed between the answers so that the model keeps what it knew");
+  v.field(
+      "replay_share", replay_share,
+      "with replay: share s of the trained tokens of a step that are replayed; the loss is (1 - s) x "
+      "the objective + s x the mean loss of the replayed tokens",
+      Limits{.minimum = 0, .maximum = 1, .exclusive_minimum = true, .exclusive_maximum = true});
+  v.field(
+      "replay_valid", replay_valid,
+      "token shards of what the model knew, \"NAME=PREFIX\" to name one: the loss of the next token "
+      "on them is measured before the first step and after the last",
+      when_resumed(OnResume::kFree));
 }
 
 void BaseQuantisation::visit(Visitor& v) {
@@ -276,6 +331,11 @@ void TrainConfig::visit(Visitor& v) {
   v.field("max_skipped", max_skipped,
           "end the run after this many skipped steps in a row, because it no longer learns",
           free_from(1));
+  v.field(
+      "neftune_noise_alpha", neftune_noise_alpha,
+      "objectives over given answers: noise on the embeddings of training passes, uniform in plus or "
+      "minus alpha / sqrt(L d) for a sequence of L tokens of width d (NEFTune, which used 5); 0 is off",
+      at_least(0));
 }
 
 void Recipe::visit(Visitor& v) {

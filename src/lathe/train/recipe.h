@@ -27,6 +27,9 @@ struct DataConfig {
   bool packing = false;
   std::string truncation_mode = "drop";
   bool mask_history = false;
+  std::vector<std::string> replay;  // parse_shard_choice()
+  double replay_share = 0.1;
+  std::vector<std::string> replay_valid;  // parse_named_shard()
 
   void visit(Visitor& v);
 };
@@ -58,6 +61,7 @@ struct TrainConfig {
   double ema_decay = 0.0;
   double spike_skip = 0.0;
   int64_t max_skipped = 50;
+  double neftune_noise_alpha = 0.0;
 
   void visit(Visitor& v);
 };

@@ -85,6 +85,23 @@ void TrainLoop::report_evaluation(int64_t step) {
   if (callbacks_.on_eval) callbacks_.on_eval(report);
 }
 
+// Of `step` 0 before the first, and of the last.
+void TrainLoop::report_old_losses(int64_t step) {
+  std::optional<EmaScope> averaged;
+  use_averages(averaged);
+  const NamedNumbers losses = task_->old_losses([this] { stop_if_asked(); });
+  if (losses.empty() || metrics_->has_of("old_loss." + losses[0].first, step)) return;
+  Json record = {{"step", step}};
+  for (const auto& [name, loss] : losses) {
+    record["old_loss." + name] = loss;
+    callbacks_.log.info(
+        "{}: loss on {} (data.replay_valid) {:.4f}",
+        step == 0 ? std::string("before the first step") : fmt::format("after step {}", step), name,
+        loss);
+  }
+  metrics_->write(record);
+}
+
 void TrainLoop::write_sample(int64_t step) {
   std::optional<EmaScope> averaged;
   use_averages(averaged);
@@ -145,6 +162,7 @@ bool TrainLoop::is_out_of_patience() const {
 void TrainLoop::train(Start start, std::optional<int64_t> from_step) {
   int64_t s = begin(start, from_step);
   if (callbacks_.on_start) callbacks_.on_start();
+  if (s == 0) report_old_losses(0);
   if (s > 0) validate_and_sample(s);  // what a kill between saving and validating left out
   for (++s; s <= recipe_.train.steps && !is_out_of_patience(); ++s) {
     const StepReport report = step(s);
@@ -155,6 +173,7 @@ void TrainLoop::train(Start start, std::optional<int64_t> from_step) {
     after_step(s);
   }
   if (s <= recipe_.train.steps) end_early();
+  report_old_losses(progress_.taken);
   write_model();
   metrics_->flush();
 }

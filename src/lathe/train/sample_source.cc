@@ -10,22 +10,23 @@
 
 namespace lathe {
 
-ShardChoice parse_shard_choice(std::string_view text) {
+ShardChoice parse_shard_choice(std::string_view text, std::string_view key) {
   const size_t colon = text.rfind(':');
   if (colon == std::string_view::npos) return {std::string(text)};
   double weight = 0;
   const char* end = text.data() + text.size();
   const auto parsed = std::from_chars(text.data() + colon + 1, end, weight);
   if (parsed.ec != std::errc() || parsed.ptr != end) return {std::string(text)};  // of the path
-  require(weight > 0 && std::isfinite(weight), ErrorKind::kConfig, "data.train",
+  require(weight > 0 && std::isfinite(weight), ErrorKind::kConfig, key,
           "'{}' has the weight {}, expected a number above 0 after the colon, as in \"{}:0.3\"",
           text, weight, text.substr(0, colon));
   return {std::string(text.substr(0, colon)), weight};
 }
 
-std::vector<ShardChoice> parse_shard_choices(const std::vector<std::string>& texts) {
+std::vector<ShardChoice> parse_shard_choices(const std::vector<std::string>& texts,
+                                             std::string_view key) {
   std::vector<ShardChoice> choices;
-  for (const std::string& text : texts) choices.push_back(parse_shard_choice(text));
+  for (const std::string& text : texts) choices.push_back(parse_shard_choice(text, key));
   if (choices.size() == 1) choices[0].weight.reset();
   return choices;
 }

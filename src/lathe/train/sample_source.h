@@ -20,14 +20,15 @@
 namespace lathe {
 
 // "PREFIX" or "PREFIX:WEIGHT", where WEIGHT is the share of the samples that come from the shard.
-// Throws kConfig for a weight that is not above 0.
+// Throws kConfig, naming the `key` of the recipe, for a weight that is not above 0.
 struct ShardChoice {
   std::string prefix;
   std::optional<double> weight = {};
 };
-ShardChoice parse_shard_choice(std::string_view text);
-// The shards of data.train. The weight of a single shard has no effect, so it is dropped.
-std::vector<ShardChoice> parse_shard_choices(const std::vector<std::string>& texts);
+ShardChoice parse_shard_choice(std::string_view text, std::string_view key = "data.train");
+// The shards of a key. The weight of a single shard has no effect, so it is dropped.
+std::vector<ShardChoice> parse_shard_choices(const std::vector<std::string>& texts,
+                                             std::string_view key = "data.train");
 
 // The share of each shard: its weight; shards without a weight divide the rest in proportion to
 // their numbers of samples. If all have a weight, the weights are divided by their sum. Throws

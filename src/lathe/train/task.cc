@@ -34,6 +34,8 @@ std::optional<double> find_number(const NamedNumbers& numbers, std::string_view 
 
 TaskEvaluation Task::evaluate(int64_t, const StopCheck&) { return {}; }
 
+NamedNumbers Task::old_losses(const StopCheck&) { return {}; }
+
 std::optional<std::string> Task::sample(int64_t) { return std::nullopt; }
 
 ModelFiles Task::files(const Recipe& recipe) {

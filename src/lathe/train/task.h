@@ -73,6 +73,9 @@ class Task {
   // Whether there is anything to evaluate on.
   virtual bool evaluates() const { return false; }
   virtual TaskEvaluation evaluate(int64_t step, const StopCheck& stop_if_asked);
+  // The loss on what the model knew before the run, by name, which is measured before the first step and
+  // after the last; empty for none.
+  virtual NamedNumbers old_losses(const StopCheck& stop_if_asked);
   // Text that shows what the model does now; nullopt for none.
   virtual std::optional<std::string> sample(int64_t step);
 

@@ -108,6 +108,7 @@ class TrainLoop {
   void record_step(const StepReport& report);
   void validate_and_sample(int64_t step);
   void report_evaluation(int64_t step);
+  void report_old_losses(int64_t step);
   void write_sample(int64_t step);
   void keep_if_best(int64_t step);
   bool is_out_of_patience() const;

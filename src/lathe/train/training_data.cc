@@ -6,28 +6,36 @@
 
 namespace lathe {
 
-TrainingData open_training_data(const Recipe& recipe, std::shared_ptr<const RowFormat> format) {
-  const TrainConfig& t = recipe.train;
-  TrainingData data;
-  const std::vector<ShardChoice> choices = parse_shard_choices(recipe.data.train);
-  std::vector<const TokenShard*> shards;
+OpenShards open_shards(const std::vector<std::string>& texts, std::string_view key,
+                       const SampleSource::Options& options) {
+  const std::vector<ShardChoice> choices = parse_shard_choices(texts, key);
+  require(!choices.empty(), ErrorKind::kConfig, key,
+          "no shard is given; give the prefix of a .bin and .idx");
+  std::vector<std::unique_ptr<TokenShard>> shards;
+  std::vector<const TokenShard*> read;
   std::vector<int64_t> samples;
   for (const ShardChoice& choice : choices) {
-    data.shards.push_back(std::make_unique<TokenShard>(choice.prefix));
-    shards.push_back(data.shards.back().get());
-    samples.push_back((shards.back()->num_tokens() - 1) / t.seq_len);
+    shards.push_back(std::make_unique<TokenShard>(choice.prefix));
+    read.push_back(shards.back().get());
+    samples.push_back((read.back()->num_tokens() - 1) / options.seq_len);
   }
-  require(!shards.empty(), ErrorKind::kConfig, "data.train",
-          "no shard is given; give the prefix of a .bin and .idx");
-  data.loader = std::make_unique<DataLoader>(
-      SampleSource(std::move(shards), shard_shares(choices, samples),
-                   {.seq_len = t.seq_len,
-                    .shuffle = recipe.data.order == "shuffle",
-                    .rng = Rng(static_cast<uint64_t>(t.seed)).fork("order")}),
-      std::move(format),
-      LoaderOptions{.batch_size = t.batch_size,
-                    .vocab_size = recipe.model.vocab_size,
-                    .document_mask = recipe.data.document_mask});
+  SampleSource source(std::move(read), shard_shares(choices, samples), options);
+  return {std::move(shards), std::move(source)};
+}
+
+TrainingData open_training_data(const Recipe& recipe, std::shared_ptr<const RowFormat> format) {
+  const TrainConfig& t = recipe.train;
+  OpenShards open = open_shards(recipe.data.train, "data.train",
+                                {.seq_len = t.seq_len,
+                                 .shuffle = recipe.data.order == "shuffle",
+                                 .rng = Rng(static_cast<uint64_t>(t.seed)).fork("order")});
+  TrainingData data;
+  data.shards = std::move(open.shards);
+  data.loader =
+      std::make_unique<DataLoader>(std::move(open.source), std::move(format),
+                                   LoaderOptions{.batch_size = t.batch_size,
+                                                 .vocab_size = recipe.model.vocab_size,
+                                                 .document_mask = recipe.data.document_mask});
   return data;
 }
 

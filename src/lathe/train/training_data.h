@@ -11,6 +11,16 @@
 
 namespace lathe {
 
+// Shards, and the source that reads from them.
+struct OpenShards {
+  std::vector<std::unique_ptr<TokenShard>> shards;  // in the order of their choices
+  SampleSource source;
+};
+// Of texts as parse_shard_choice() takes them; `key` is where they stand in the recipe. Errors: kConfig,
+// kIo, kFormat, kData.
+OpenShards open_shards(const std::vector<std::string>& choices, std::string_view key,
+                       const SampleSource::Options& options);
+
 struct TrainingData {
   std::vector<std::unique_ptr<TokenShard>> shards;  // in the recipe's order
   std::unique_ptr<DataLoader> loader;               // reads from them

@@ -68,8 +68,9 @@ ValidationSet::ValidationSet(NamedShard shard, const ValidationOptions& options)
       samples_(options.samples == 0 ? loader_.samples_per_epoch()
                                     : std::min(options.samples, loader_.samples_per_epoch())) {}
 
-void ValidationSet::add(Transformer& model, const Batch& batch, ValidationLoss& loss) const {
-  ModelPass pass(model, {});
+void ValidationSet::add(Transformer& model, const Adapters* adapters, const Batch& batch,
+                        ValidationLoss& loss) const {
+  ModelPass pass(model, {.adapters = adapters});
   const Var hidden = pass.hidden(inputs_of(batch));
   Tensor losses;
   ops::linear_cross_entropy(hidden, pass.head(), batch.labels,
@@ -88,12 +89,13 @@ void ValidationSet::add(Transformer& model, const Batch& batch, ValidationLoss& 
 }
 
 ValidationLoss ValidationSet::measure(Transformer& model,
-                                      const std::function<void(int64_t)>& on_progress) const {
+                                      const std::function<void(int64_t)>& on_progress,
+                                      const Adapters* adapters) const {
   ValidationLoss loss{
       make_buckets(options_.format->longest().ids, options_.buckets), {}, samples_, 0};
   for (int64_t first = 0; first < samples_; first += options_.batch_size) {
     const Batch batch = loader_.rows(first, std::min(options_.batch_size, samples_ - first));
-    if (batch.label_count > 0) add(model, batch, loss);
+    if (batch.label_count > 0) add(model, adapters, batch, loss);
     if (on_progress) on_progress(std::min(samples_, first + options_.batch_size));
   }
   require(loss.labels() > 0, ErrorKind::kData, shard_name_.prefix,

@@ -64,10 +64,12 @@ class ValidationSet {
   // `on_progress` gets the number of samples that are done; if it throws, the measurement ends.
   // Throws kData if there is nothing to predict.
   ValidationLoss measure(Transformer& model,
-                         const std::function<void(int64_t samples)>& on_progress = {}) const;
+                         const std::function<void(int64_t samples)>& on_progress = {},
+                         const Adapters* adapters = nullptr) const;
 
  private:
-  void add(Transformer& model, const Batch& batch, ValidationLoss& loss) const;
+  void add(Transformer& model, const Adapters* adapters, const Batch& batch,
+           ValidationLoss& loss) const;
 
   NamedShard shard_name_;
   ValidationOptions options_;

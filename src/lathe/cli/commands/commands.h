@@ -18,6 +18,7 @@ Command data_command();
 Command demo_command();
 Command eval_command();
 Command export_command();
+Command extend_command();
 Command merge_command();
 Command quantize_command();
 Command dequantize_command();

@@ -22,11 +22,12 @@ ModuleAdapterKind loha_adapter();
 ModuleAdapterKind lokr_adapter();
 ModuleAdapterKind oft_adapter();
 ModuleAdapterKind miss_adapter();
+ModuleAdapterKind bottleneck_adapter();
 
 std::span<const ModuleAdapterKind> module_adapters() {
-  static const ModuleAdapterKind kKinds[] = {lora_adapter(), adalora_adapter(), ia3_adapter(),
-                                             vera_adapter(), loha_adapter(),    lokr_adapter(),
-                                             oft_adapter(),  miss_adapter()};
+  static const ModuleAdapterKind kKinds[] = {
+      lora_adapter(), adalora_adapter(), ia3_adapter(),  vera_adapter(),      loha_adapter(),
+      lokr_adapter(), oft_adapter(),     miss_adapter(), bottleneck_adapter()};
   return kKinds;
 }
 

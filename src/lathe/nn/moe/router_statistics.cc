@@ -10,7 +10,7 @@ double mean_load(const RouterReport& r) {
   return std::accumulate(r.load.begin(), r.load.end(), 0.0) / static_cast<double>(r.load.size());
 }
 
-void add(RouterReport& total, const RouterReport& r) {
+void add_report(RouterReport& total, const RouterReport& r) {
   total.load.resize(r.load.size(), 0.0);
   for (size_t e = 0; e < r.load.size(); ++e) total.load[e] += r.load[e];
   total.tokens += r.tokens;
@@ -48,9 +48,15 @@ void RouterStatistics::report(const Router* router, RouterReport report) {
 
 void RouterStatistics::end_micro_batch() {
   for (size_t i = 0; i < pending_.size(); ++i) {
-    if (pending_[i]) add(totals_[i], *pending_[i]);
+    if (pending_[i]) add_report(totals_[i], *pending_[i]);
     pending_[i].reset();
   }
+}
+
+void RouterStatistics::add(const RouterStatistics& more) {
+  end_micro_batch();
+  for (size_t i = 0; i < more.routers_.size(); ++i) report(more.routers_[i], more.totals_[i]);
+  end_micro_batch();
 }
 
 std::optional<RouterSummary> RouterStatistics::summary() const {

@@ -39,6 +39,8 @@ class RouterStatistics {
   // replaces the first, so that recomputation counts once.
   void report(const Router* router, RouterReport report);
   void end_micro_batch();
+  // The micro-batches that `more` has completed count here, too.
+  void add(const RouterStatistics& more);
 
   // Sums over the completed micro-batches, in the order in which routers first reported.
   const std::vector<RouterReport>& layers() const { return totals_; }

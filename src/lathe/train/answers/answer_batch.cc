@@ -1,5 +1,7 @@
 #include "lathe/train/answers/answer_batch.h"
 
+#include <algorithm>
+
 #include "lathe/base/error.h"
 
 namespace lathe {
@@ -17,11 +19,16 @@ class Maker {
   }
 
   AnswerBatch make() {
-    const size_t answers = batch_.examples.front()->answers.size();
+    size_t answers = 0;
+    for (const Example* example : batch_.examples)
+      answers = std::max(answers, example->answers.size());
     for (size_t answer = 0; answer < answers; ++answer)
-      for (const Example* example : batch_.examples) {
-        options_.decoder_start ? add_decoded(*example, example->answers[answer])
-                               : add(*example, answer);
+      for (size_t i = 0; i < batch_.examples.size(); ++i) {
+        const Example& example = *batch_.examples[i];
+        if (answer >= example.answers.size()) continue;
+        batch_.places.push_back({i, answer});
+        options_.decoder_start ? add_decoded(example, example.answers[answer])
+                               : add(example, answer);
       }
     batch_.inputs.rows = Rows::of(sequences_);
     if (options_.decoder_start) batch_.inputs.text = Rows::of(texts_);

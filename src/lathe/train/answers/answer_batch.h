@@ -20,9 +20,14 @@ struct AnswerBatchOptions {
 };
 
 struct AnswerBatch {
-  // Sequence s is answer s / examples.size() of example s % examples.size(): of pairs all chosen come
-  // first, then all rejected.
+  // Sequences are the first answers of all examples, then the second answers of those that have one, and so
+  // on: of pairs all chosen come first, then all rejected.
   std::vector<const Example*> examples;
+  // Of each sequence, the places of its example and of its answer there.
+  struct Place {
+    size_t example, answer;
+  };
+  std::vector<Place> places;
   ModelInputs inputs;
   Tensor rows;                     // i32 [n], the rows that predict the scored tokens
   Tensor labels;                   // i32 [n], these tokens
@@ -34,17 +39,17 @@ struct AnswerBatch {
   int64_t sequences() const { return scored.count(); }
   int64_t tokens() const { return scored.total(); }
   const Example& example_of(int64_t sequence) const {
-    return *examples[static_cast<size_t>(sequence) % examples.size()];
+    return *examples[places[static_cast<size_t>(sequence)].example];
   }
   const Answer& answer_of(int64_t sequence) const {
-    return example_of(sequence).answers[static_cast<size_t>(sequence) / examples.size()];
+    return example_of(sequence).answers[places[static_cast<size_t>(sequence)].answer];
   }
   // Numbers that an example has for each id of its answer (old_logps, …) at the scored tokens; empty if
   // no example has them. Error kData if only some have.
   std::vector<double> at_scored(std::vector<double> Example::*numbers, std::string_view name) const;
 };
 
-// All examples have the same number of answers. The examples must outlive the batch.
+// The examples must outlive the batch.
 AnswerBatch make_answer_batch(std::span<const Example* const> examples,
                               const AnswerBatchOptions& options);
 

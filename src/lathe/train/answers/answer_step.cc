@@ -5,6 +5,7 @@
 #include "lathe/base/error.h"
 #include "lathe/ops/dot.h"
 #include "lathe/ops/elementwise.h"
+#include "lathe/train/answers/embedding_noise.h"
 
 namespace lathe {
 
@@ -16,6 +17,15 @@ struct AnswerStep::Prepared {
 };
 
 namespace {
+
+// `adapters` with the noise of the settings around them; nothing where there is none.
+std::optional<EmbeddingNoise> noise_around(const Adapters* adapters, const AnswerBatch& batch,
+                                           const AnswerStepSettings& settings, const Rng& rng) {
+  std::optional<EmbeddingNoise> noise;
+  if (settings.training && settings.embedding_noise > 0)
+    noise.emplace(settings.embedding_noise, batch.inputs, rng, adapters);
+  return noise;
+}
 
 // What a loss adds for the metrics of the whole step.
 void add(const AnswerLoss& loss, AnswerStepResult& result) {
@@ -173,11 +183,12 @@ std::vector<double> AnswerStep::run_tokens(const Prepared& micro,
                                            AnswerStepResult& result, ParameterGradients* policy) {
   Recording recording(settings, policy);
   const auto adapters = acting(models_.adapter, dropout.fork("adapter"));
-  recording.pass.adapters = adapters.get();
+  const auto noise = noise_around(adapters.get(), micro.batch, settings, dropout);
+  recording.pass.adapters = noise ? &*noise : static_cast<const Adapters*>(adapters.get());
   recording.pass.training = settings.training;
   recording.pass.router_statistics = settings.training ? &result.routers : nullptr;
-  recording.pass.auxiliary_scale =
-      static_cast<double>(micro.batch.tokens()) / static_cast<double>(result.counts.tokens);
+  recording.pass.auxiliary_scale = settings.scale * static_cast<double>(micro.batch.tokens()) /
+                                   static_cast<double>(result.counts.tokens);
   AnswerPass pass(*models_.policy, recording.pass, micro.batch, needs_.policy, dropout,
                   settings.recompute);
   ValueTape tape;
@@ -204,9 +215,10 @@ std::vector<double> AnswerStep::run_tokens(const Prepared& micro,
   add(loss, result);
   result.micro_batches.back().policy = pass.scores();
   if (policy == nullptr) return {};
-  tape.backward(loss.loss);
+  tape.backward(settings.scale * loss.loss);
   Var more = divergence.defined() ? ops::dot(divergence, tape.gradient(in.divergence)) : Var();
-  if (adapters) more = with_regularization(*adapters, recording.pass, in.share(), more);
+  if (adapters)
+    more = with_regularization(*adapters, recording.pass, settings.scale * in.share(), more);
   pass.backward(tape.gradient(logps),
                 needs_.policy.entropy ? tape.gradient(entropy) : std::vector<double>(), more);
   return needs_.values ? tape.gradient(in.values) : std::vector<double>();
@@ -217,7 +229,8 @@ void AnswerStep::run_scores(const Prepared& micro, const AnswerStepSettings& set
                             ParameterGradients* policy) {
   Recording recording(settings, policy);
   const auto adapters = acting(models_.adapter, dropout.fork("adapter"));
-  recording.pass.adapters = adapters.get();
+  const auto noise = noise_around(adapters.get(), micro.batch, settings, dropout);
+  recording.pass.adapters = noise ? &*noise : static_cast<const Adapters*>(adapters.get());
   recording.pass.training = settings.training;
   ValuePass pass(*models_.policy, recording.pass, micro.batch, ValuePass::Of::kSequences, dropout,
                  settings.recompute);
@@ -229,7 +242,7 @@ void AnswerStep::run_scores(const Prepared& micro, const AnswerStepSettings& set
   add(loss, result);
   result.micro_batches.back().scores = pass.values();
   if (policy == nullptr) return;
-  tape.backward(loss.loss);
+  tape.backward(settings.scale * loss.loss);
   pass.backward(tape.gradient(in.scores));
 }
 

@@ -24,7 +24,9 @@ struct AnswerModels {
 struct AnswerStepSettings {
   bool training = false;  // dropout and the routers' losses act
   Recompute recompute = Recompute::kNone;
+  double embedding_noise = 0;  // alpha of EmbeddingNoise, for the model that is trained
   Rng dropout{0};
+  double scale = 1.0;  // of the gradients; the loss that is reported does not have it
   std::function<void()> before_each = {};  // as Tape::Setup
 };
 

@@ -14,6 +14,8 @@ std::string_view name_of(ExampleKind kind) {
       return "single answers";
     case ExampleKind::kPair:
       return "pairs of a chosen and a rejected answer";
+    case ExampleKind::kRanking:
+      return "two or more answers, from the best to the worst";
     case ExampleKind::kLabelled:
       return "answers with a label";
     case ExampleKind::kRollout:

@@ -21,6 +21,7 @@ struct Answer {
 enum class ExampleKind : uint8_t {
   kSingle,    // one answer
   kPair,      // a chosen answer and a rejected one
+  kRanking,   // two answers or more, from the best to the worst; a pair is one of two
   kLabelled,  // one answer, and whether it is good
   kRollout,   // one answer that a policy gave, its reward, and the group of answers it belongs to
   kPrompt,    // none: a policy gives the answers
@@ -31,9 +32,9 @@ std::string_view name_of(ExampleKind kind);
 struct Example {
   std::string place;            // "file:line", for errors
   std::vector<int32_t> prompt;  // what an encoder reads, in a body that has one
-  std::vector<Answer> answers;  // one; of a pair the chosen, then the rejected
+  std::vector<Answer> answers;  // one; of pairs and rankings from the best to the worst
   std::optional<bool> label;
-  std::optional<double> margin;  // by how much the chosen answer is better, at least
+  std::optional<double> margin;  // by how much a better answer is better, at least
   double reward = 0;
   int64_t group = 0;
   // Of each id of the answer: its log-probability when it was drawn, and what a critic then said of

@@ -143,8 +143,10 @@ class Reading {
   // Empty for an example that can be learnt from, which is shortened if it must be.
   std::string why_skipped(Example& example) {
     const auto equal_answers = [&] {
-      return options_.kind == ExampleKind::kPair &&
-             example.answers[0].ids == example.answers[1].ids;
+      for (size_t i = 0; i < example.answers.size(); ++i)
+        for (size_t j = 0; j < i; ++j)
+          if (example.answers[i].ids == example.answers[j].ids) return true;
+      return false;
     };
     for (const Answer& answer : example.answers)
       if (answer.trained_count() == 0) return "empty_answer";

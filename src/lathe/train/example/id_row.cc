@@ -3,6 +3,7 @@
 #include <cmath>
 #include <limits>
 #include <nlohmann/json.hpp>
+#include <numeric>
 
 #include "lathe/base/error.h"
 
@@ -36,7 +37,8 @@ std::vector<int32_t> ids_of(const Json& row, const char* key, const std::string&
 
 // A list as long as `count`; empty if the row has none.
 std::vector<double> numbers_of(const Json& row, const char* key, size_t count,
-                               const std::string& place) {
+                               const std::string& place,
+                               std::string_view of = "ids of the answer") {
   if (!row.contains(key) || row.at(key).is_null()) return {};
   std::vector<double> numbers;
   for (const Json& number : list_of(row, key, place)) {
@@ -45,8 +47,8 @@ std::vector<double> numbers_of(const Json& row, const char* key, size_t count,
     numbers.push_back(number.get<double>());
   }
   require(numbers.size() == count, ErrorKind::kData, place,
-          "'{}' has {} numbers for the {} ids of the answer, expected one for each", key,
-          numbers.size(), count);
+          "'{}' has {} numbers for the {} {}, expected one for each", key, numbers.size(), count,
+          of);
   return numbers;
 }
 
@@ -54,6 +56,15 @@ Answer answer_of(const Json& row, const char* key, const std::string& place) {
   Answer answer{.ids = ids_of(row, key, place), .trained = {}};
   answer.trained.assign(answer.ids.size(), 1);
   return answer;
+}
+
+std::vector<Answer> ranked_answers(const Json& row, const std::string& place) {
+  std::vector<Answer> answers;
+  for (const Json& ids : list_of(row, "answers_ids", place))
+    answers.push_back(answer_of({{"answers_ids", ids}}, "answers_ids", place));
+  std::vector<Answer> ranked;
+  for (const size_t i : read_ranking(row, answers.size(), place)) ranked.push_back(answers[i]);
+  return ranked;
 }
 
 void apply_mask(const Json& row, const char* key, const std::string& place, Answer& answer) {
@@ -74,11 +85,34 @@ double finite(const Json& row, const char* key, const std::string& place) {
 
 }  // namespace
 
+std::vector<size_t> read_ranking(const Json& row, size_t answers, const std::string& place) {
+  require(answers >= 2, ErrorKind::kData, place, "there are {} answers, expected two or more",
+          answers);
+  std::vector<size_t> ranking(answers);
+  std::iota(ranking.begin(), ranking.end(), 0);
+  if (!row.contains("ranking") || row.at("ranking").is_null()) return ranking;
+  const std::vector<double> given = numbers_of(row, "ranking", answers, place, "answers");
+  std::vector<bool> there(answers);
+  for (size_t i = 0; i < answers; ++i) {
+    const double place_of = given[i];
+    require(
+        place_of >= 0 && place_of < static_cast<double>(answers) &&
+            place_of == std::floor(place_of) && !there[static_cast<size_t>(place_of)],
+        ErrorKind::kData, place,
+        "'ranking' is {}, expected each of 0 to {} once: the answers from the best to the worst, "
+        "counted from 0",
+        row.at("ranking").dump().substr(0, 60), answers - 1);
+    there[static_cast<size_t>(place_of)] = true;
+    ranking[i] = static_cast<size_t>(place_of);
+  }
+  return ranking;
+}
+
 bool is_id_row(const Json& row) { return row.contains("prompt_ids"); }
 
 void read_judgement(const Json& row, ExampleKind kind, Example& example) {
   const std::string& place = example.place;
-  if (kind == ExampleKind::kPair && row.contains("margin"))
+  if ((kind == ExampleKind::kPair || kind == ExampleKind::kRanking) && row.contains("margin"))
     example.margin = finite(row, "margin", place);
   if (kind == ExampleKind::kLabelled) {
     const Json label = row.value("label", Json());
@@ -99,7 +133,9 @@ Example example_of_ids(const Json& row, ExampleKind kind, const std::string& pla
   example.place = place;
   example.prompt = ids_of(row, "prompt_ids", place);
   if (kind == ExampleKind::kPrompt) return example;
-  if (kind == ExampleKind::kPair) {
+  if (kind == ExampleKind::kRanking && row.contains("answers_ids")) {
+    example.answers = ranked_answers(row, place);
+  } else if (kind == ExampleKind::kPair || kind == ExampleKind::kRanking) {
     example.answers = {answer_of(row, "chosen_ids", place), answer_of(row, "rejected_ids", place)};
   } else {
     require(row.contains("completion_ids"), ErrorKind::kData, place,

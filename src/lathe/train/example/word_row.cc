@@ -4,6 +4,7 @@
 
 #include "lathe/base/error.h"
 #include "lathe/config/json_text.h"
+#include "lathe/train/example/id_row.h"
 
 namespace lathe {
 namespace {
@@ -116,14 +117,14 @@ class Reader {
     if (row_.contains("system") && !words_.prompt && !row_.at("system").is_null())
       add_system(text_of(row_, "system", place_));
     if (words_.prompt && kind_ != ExampleKind::kPrompt)  // those fields may be for the verifier
-      for (const char* key : {"system", "tools"})
+      for (const char* key : {"system", "tools", "chat_template_kwargs"})
         require(
             !row_.contains(key) || row_.at(key).empty() || row_.at(key) == "", ErrorKind::kData,
             place_,
             "'{}' stands beside a prompt that is text, where no template writes it; give the prompt as "
             "messages, or leave it out",
             key);
-    read_tools(row_, place_, words_.conversation);
+    if (!words_.prompt) read_tools(row_, place_, words_.conversation);  // else no template reads them
     split_last_answer();
     drop_answers();
     check_count();
@@ -134,8 +135,10 @@ class Reader {
   bool has(const char* key) const { return row_.contains(key) && !row_.at(key).is_null(); }
   Json& messages() { return words_.conversation["messages"]; }
 
+  bool is_ranked() const { return kind_ == ExampleKind::kRanking && has("answers"); }
+
   void read_form() {
-    if (has("prompt") || has("chosen")) return read_prompt();
+    if (has("prompt") || has("chosen") || is_ranked()) return read_prompt();
     if (has("messages")) {
       messages() = messages_of(row_.at("messages"), "messages", place_);
     } else if (has("conversations")) {
@@ -182,7 +185,9 @@ class Reader {
 
   void read_prompt() {
     std::vector<const char*> keys = {"completion"};
-    if (has("chosen") || kind_ == ExampleKind::kPair) keys = {"chosen", "rejected"};
+    if (has("chosen") || kind_ == ExampleKind::kPair || kind_ == ExampleKind::kRanking)
+      keys = {"chosen", "rejected"};
+    if (is_ranked()) keys.clear();                    // they are in a list
     if (kind_ == ExampleKind::kPrompt) keys.clear();  // answers beside it are for those who judge
     const char* given = has("prompt")          ? "prompt"
                         : has("conversations") ? "conversations"
@@ -191,11 +196,28 @@ class Reader {
     if (row_.at(given).is_string()) {
       words_.prompt = text_of(row_, given, place_);
       for (const char* key : keys) words_.texts.push_back(text_of(row_, key, place_));
+      if (is_ranked())
+        for (const Json& answer : ranked_answers())
+          words_.texts.push_back(text_of({{"answers", answer}}, "answers", place_));
       return;
     }
     messages() = messages_of(row_.at(given), given, place_);
     for (const char* key : keys)
       words_.answers.push_back(answer_messages(need(row_, key, place_), key, place_));
+    if (is_ranked())
+      for (const Json& answer : ranked_answers())
+        words_.answers.push_back(answer_messages(answer, "answers", place_));
+  }
+
+  // From the best to the worst.
+  Json ranked_answers() const {
+    const Json& answers = row_.at("answers");
+    require(answers.is_array(), ErrorKind::kData, place_,
+            "'answers' is {}, expected a list of two answers or more, the best first",
+            shortened(answers));
+    Json ranked = Json::array();
+    for (const size_t i : read_ranking(row_, answers.size(), place_)) ranked.push_back(answers[i]);
+    return ranked;
   }
 
   // Two dialogues that begin alike: the prompt is what they have in common, and each keeps a message at least.
@@ -264,10 +286,11 @@ class Reader {
   void check_count() const {
     const size_t count = words_.prompt ? words_.texts.size() : words_.answers.size();
     const bool conversation = count == 0;
-    const bool fits = kind_ == ExampleKind::kPair     ? count == 2
-                      : kind_ == ExampleKind::kPrompt ? conversation
-                      : kind_ == ExampleKind::kSingle ? count <= 1
-                                                      : count == 1;
+    const bool fits = kind_ == ExampleKind::kPair      ? count == 2
+                      : kind_ == ExampleKind::kRanking ? count >= 2
+                      : kind_ == ExampleKind::kPrompt  ? conversation
+                      : kind_ == ExampleKind::kSingle  ? count <= 1
+                                                       : count == 1;
     require(fits, ErrorKind::kData, place_,
             "the row has {} answers, but the objective learns from {}", count, name_of(kind_));
   }

@@ -1,6 +1,10 @@
 #include "lathe/base/error.h"
+#include "lathe/io/hash.h"
+#include "lathe/io/json_file.h"
+#include "lathe/train/example/data_card.h"
 #include "lathe/train/task/answer_data.h"
 #include "lathe/train/task/other_models.h"
+#include "lathe/train/task/replay.h"
 #include "lathe/train/task/rollout_task.h"
 #include "lathe/train/validation.h"
 
@@ -20,6 +24,7 @@ class AnswerTask : public PolicyTask {
                                     example_options(recipe_, objective_->needs().kind))),
         flops_per_token_(policy_.flops_per_token(recipe_.train.seq_len)) {
     step_.keep_reference();
+    if (!recipe_.data.replay.empty()) replay_.emplace(recipe_, others_.all());
     for (const std::string& text : recipe_.data.valid) {
       NamedShard file = parse_named_shard(text);
       auto set = examples_for(setting.callbacks, {file.prefix},
@@ -35,20 +40,30 @@ class AnswerTask : public PolicyTask {
     const Rng dropout = Rng(static_cast<uint64_t>(recipe_.train.seed))
                             .fork("dropout")
                             .fork(static_cast<uint64_t>(step));
-    const AnswerStepResult result = step_.run(micro_batches,
-                                              {.training = true,
-                                               .recompute = recipe_.recompute(),
-                                               .dropout = dropout,
-                                               .before_each = stop_if_asked},
-                                              &gradients, nullptr);
-    remember(gradients, result.routers);
-    TaskStep taken{.loss = result.loss};
+    const AnswerStepSettings settings{.training = true,
+                                      .recompute = recipe_.recompute(),
+                                      .embedding_noise = recipe_.train.neftune_noise_alpha,
+                                      .dropout = dropout,
+                                      .scale = replay_ ? 1 - replay_->share() : 1.0,
+                                      .before_each = stop_if_asked};
+    AnswerStepResult result = step_.run(micro_batches, settings, &gradients, nullptr);
+    TaskStep taken{.loss = result.loss, .numbers = numbers_of(result)};
     for (const auto& micro : result.micro_batches)
       taken.tokens += micro.batch.inputs.rows.tokens() +
                       (micro.batch.inputs.text ? micro.batch.inputs.text->tokens() : 0);
+    if (replay_) replay(step, settings, gradients, result, taken);
     taken.flops = flops_per_token_ * static_cast<double>(taken.tokens);
-    taken.numbers = numbers_of(result);
+    remember(gradients, result.routers);
     return taken;
+  }
+  // The card of the rows, for the run's report.
+  void begin(const std::filesystem::path& out, int64_t) override {
+    if (std::filesystem::exists(out / kDataCardFile)) return;
+    DataCardOptions options;
+    options.examples.kind = objective_->needs().kind;
+    DataCard card = make_data_card(recipe_.data.train, options, log_);
+    add_tokens(data_.set(), card);
+    write_json_file(out / kDataCardFile, card.to_json());
   }
   bool evaluates() const override { return !validation_.empty(); }
   TaskEvaluation evaluate(int64_t, const StopCheck& stop_if_asked) override {
@@ -66,8 +81,15 @@ class AnswerTask : public PolicyTask {
   }
 
   TaskInputs check() override {
-    TaskInputs inputs;
-    inputs.data_hash = data_.set().hash;
+    TaskInputs inputs = inputs_of(recipe_, data_.set().hash);
+    if (!replay_) return inputs;
+    Manifest replayed;
+    for (const auto& shard : replay_->shards()) {
+      shard->check_ids(recipe_.model.vocab_size);
+      add_input(replayed, shard->prefix(), "shard");
+      inputs.data_hash = hash_text(inputs.data_hash + replayed.inputs.back().hash);
+    }
+    inputs.artefacts.insert(inputs.artefacts.end(), replayed.inputs.begin(), replayed.inputs.end());
     return inputs;
   }
   int64_t samples_per_epoch() const override { return data_.size(); }
@@ -77,6 +99,18 @@ class AnswerTask : public PolicyTask {
     NamedShard file;
     std::unique_ptr<AnswerData> data;
   };
+
+  // Replayed text beside the answers of `result`: its gradients, and what it adds to the step.
+  void replay(int64_t step, const AnswerStepSettings& settings, ParameterGradients& gradients,
+              AnswerStepResult& result, TaskStep& taken) {
+    const AnswerStepResult old = replay_->run(step, result.counts.tokens, settings, gradients);
+    result.routers.add(old.routers);
+    taken.loss = settings.scale * result.loss + replay_->share() * old.loss;
+    taken.tokens += old.counts.tokens;  // each row has as many rows of the pass
+    taken.numbers.emplace_back("objective_loss", result.loss);
+    taken.numbers.emplace_back("replay_loss", old.loss);
+    taken.numbers.emplace_back("replay_tokens", static_cast<double>(old.counts.tokens));
+  }
 
   static NamedNumbers numbers_of(const AnswerStepResult& result) {
     NamedNumbers numbers;
@@ -101,6 +135,7 @@ class AnswerTask : public PolicyTask {
   const std::unique_ptr<AnswerObjective> objective_;
   const OtherModels others_;
   AnswerStep step_;
+  std::optional<Replay> replay_;
   const AnswerData data_;
   std::vector<Validation> validation_;
   const double flops_per_token_;

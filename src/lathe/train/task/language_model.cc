@@ -6,6 +6,7 @@
 #include "lathe/train/batch_pass.h"
 #include "lathe/train/task.h"
 #include "lathe/train/task/mtp.h"
+#include "lathe/train/task/old_mixture.h"
 #include "lathe/train/task/text_data.h"
 
 namespace lathe {
@@ -38,8 +39,11 @@ class LanguageModel : public Task {
   TaskEvaluation evaluate(int64_t, const StopCheck& stop_if_asked) override {
     return data_.evaluate(*model_, stop_if_asked);
   }
+  NamedNumbers old_losses(const StopCheck& stop_if_asked) override {
+    return old_mixture_.losses(*model_, nullptr, stop_if_asked);
+  }
   std::optional<std::string> sample(int64_t step) override;
-  TaskInputs check() override { return data_.check(); }
+  TaskInputs check() override;
   int64_t samples_per_epoch() const override { return data_.samples_per_epoch(); }
   std::vector<ShardPlan> data_plan(int64_t steps) const override { return data_.plan(steps); }
   std::vector<int64_t> documents_seen(int64_t steps) const override {
@@ -66,6 +70,7 @@ class LanguageModel : public Task {
   std::shared_ptr<const RowFormat> format_;
   const double flops_per_step_;  // once the batch ramp is over
   TextData data_;
+  const OldMixture old_mixture_;
   Sums sums_;  // of the last step
 };
 
@@ -80,7 +85,16 @@ LanguageModel::LanguageModel(const TaskSetting& setting)
       model_(make_training_model(recipe_, setting.callbacks.log)),
       format_(make_row_format(recipe_.objective, recipe_.model, recipe_.train.seq_len)),
       flops_per_step_(flops_of_step(*model_, recipe_.train, format_->longest())),
-      data_(setting, format_) {}
+      data_(setting, format_),
+      old_mixture_(recipe_) {}
+
+TaskInputs LanguageModel::check() {
+  TaskInputs inputs = data_.check();
+  Manifest old;
+  old_mixture_.add_inputs(old);
+  inputs.artefacts.insert(inputs.artefacts.end(), old.inputs.begin(), old.inputs.end());
+  return inputs;
+}
 
 double LanguageModel::backward(const Pass& settings, const Rng& rng, const Batch& batch,
                                double normalizer) {

@@ -3,10 +3,12 @@
 #include <nlohmann/json.hpp>
 
 #include "lathe/base/error.h"
+#include "lathe/model/adapter/applied_adapters.h"
 #include "lathe/model/load_model.h"
 #include "lathe/model/nf4.h"
 #include "lathe/model/summary.h"
 #include "lathe/train/task/trained_adapter.h"
+#include "lathe/train/validation.h"
 
 namespace lathe {
 namespace {
@@ -106,6 +108,25 @@ void PolicyTask::write_result(const std::filesystem::path& folder, const TensorO
 
 ModelFiles PolicyTask::files(const Recipe& recipe) {
   return policy_.adapter() ? ModelFiles() : Task::files(recipe);
+}
+
+TaskInputs PolicyTask::inputs_of(const Recipe& recipe, std::string data_hash) const {
+  Manifest inputs;
+  for (const std::string& file : recipe.data.train) add_input(inputs, file, "rows");
+  for (const std::string& text : recipe.data.valid)
+    add_input(inputs, parse_named_shard(text).prefix, "rows");
+  for (const auto& [what, folder] : models_of(recipe.objective, recipe.model))
+    if (!folder.empty()) add_input(inputs, folder, what);
+  if (recipe.adapter && recipe.adapter->from) add_input(inputs, *recipe.adapter->from, "adapter");
+  old_mixture_.add_inputs(inputs);
+  return {std::move(inputs.inputs), std::move(data_hash)};
+}
+
+NamedNumbers PolicyTask::old_losses(const StopCheck& stop_if_asked) {
+  std::optional<AppliedAdapters> adapters;
+  if (policy_.adapter())
+    adapters.emplace(std::vector<std::shared_ptr<const Adapter>>{policy_.adapter()});
+  return old_mixture_.losses(policy_.model(), adapters ? &*adapters : nullptr, stop_if_asked);
 }
 
 void PolicyTask::remember(ParameterGradients& gradients, const RouterStatistics& routers) {

@@ -10,6 +10,7 @@
 #include "lathe/model/adapter/rank_allocator.h"
 #include "lathe/nn/moe/router_statistics.h"
 #include "lathe/train/task.h"
+#include "lathe/train/task/old_mixture.h"
 
 namespace lathe {
 
@@ -45,7 +46,7 @@ class Policy {
 // What tasks that train a policy have in common: everything but what a step is.
 class PolicyTask : public Task {
  public:
-  PolicyTask(const Recipe& recipe, const Log& log) : policy_(recipe, log) {}
+  PolicyTask(const Recipe& recipe, const Log& log) : policy_(recipe, log), old_mixture_(recipe) {}
 
   Transformer& model() override { return policy_.model(); }
   Trained trained() override { return policy_.trained(); }
@@ -57,14 +58,20 @@ class PolicyTask : public Task {
   void restore(const nlohmann::ordered_json& state) override { policy_.restore(state); }
   void for_each_state(const StateFn& f) const override { policy_.for_each_state(f); }
   void after_update(const StepInfo& update, const TensorOf& masters) override;
+  NamedNumbers old_losses(const StopCheck& stop_if_asked) override;
 
  protected:
+  // What a run over answers reads, beside model.from and data.tokenizer, which the loop names: the files of
+  // rows, the objective's other models, and an adapter that it goes on from. `data_hash` is that of the
+  // rows it learns from. Error kIo for one that has gone since it was read.
+  TaskInputs inputs_of(const Recipe& recipe, std::string data_hash) const;
   // At the end of gradients(): what after_update() goes by.
   void remember(ParameterGradients& gradients, const RouterStatistics& routers);
 
   Policy policy_;
 
  private:
+  const OldMixture old_mixture_;
   RouterStatistics routers_;  // of the last step
   ParameterGradients* gradients_ = nullptr;
 };

@@ -72,11 +72,7 @@ class RolloutTask : public PolicyTask {
   }
   void record(int64_t step) override;
 
-  TaskInputs check() override {
-    TaskInputs inputs;
-    inputs.data_hash = prompts_->hash;
-    return inputs;
-  }
+  TaskInputs check() override { return inputs_of(recipe_, prompts_->hash); }
   int64_t samples_per_epoch() const override {
     return std::ssize(prompts_->examples) * draws_.num_generations;
   }

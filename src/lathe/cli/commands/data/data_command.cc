@@ -6,6 +6,7 @@
 #include "lathe/base/strings.h"
 #include "lathe/base/utf8.h"
 #include "lathe/cli/commands/commands.h"
+#include "lathe/cli/commands/data/data.h"
 #include "lathe/text/tokenizer.h"
 #include "lathe/train/budget.h"
 #include "lathe/train/training_data.h"
@@ -128,21 +129,24 @@ int run_data_show(const DataShowOptions& o, CommandContext& context) {
 
 }  // namespace
 
+Command data_show_command() {
+  return make_command<DataShowOptions>(
+      {.name = "show",
+       .summary = "print a batch as the model sees it: text, ids, labels, mask, documents",
+       .help = "Opens the shards of a recipe and shows the rows of one step as `lathe train` "
+               "gives them to the model:\n"
+               "the token at each position, the label to predict (- for none), and the "
+               "document of each token.\n\n"
+               "  lathe data show recipes/small.toml\n"
+               "  lathe data show recipes/small.toml --step 100 --rows 1 --tokens 60\n"
+               "  lathe data show recipes/small.toml --data.document_mask=true --json\n",
+       .takes_overrides = true},
+      run_data_show);
+}
+
 Command data_command() {
-  return command_group(
-      {.name = "data", .summary = "look at what a model learns from"},
-      {make_command<DataShowOptions>(
-          {.name = "show",
-           .summary = "print a batch as the model sees it: text, ids, labels, mask, documents",
-           .help = "Opens the shards of a recipe and shows the rows of one step as `lathe train` "
-                   "gives them to the model:\n"
-                   "the token at each position, the label to predict (- for none), and the "
-                   "document of each token.\n\n"
-                   "  lathe data show recipes/small.toml\n"
-                   "  lathe data show recipes/small.toml --step 100 --rows 1 --tokens 60\n"
-                   "  lathe data show recipes/small.toml --data.document_mask=true --json\n",
-           .takes_overrides = true},
-          run_data_show)});
+  return command_group({.name = "data", .summary = "look at what a model learns from"},
+                       {data_show_command(), data_card_command()});
 }
 
 }  // namespace lathe

@@ -3,6 +3,7 @@
 #include <nlohmann/json.hpp>
 
 #include "lathe/cli/commands/commands.h"
+#include "lathe/cli/commands/model/converted_folder.h"
 #include "lathe/cli/commands/model/model_input.h"
 #include "lathe/cli/commands/model/new_tokenizer.h"
 #include "lathe/cli/frame/interrupt.h"
@@ -14,7 +15,6 @@
 #include "lathe/model/convert/conversion.h"
 #include "lathe/model/family.h"
 #include "lathe/model/folder.h"
-#include "lathe/model/gguf/gguf_model.h"
 #include "lathe/model/load_model.h"
 #include "lathe/text/tokenizer.h"
 
@@ -32,6 +32,11 @@ struct ConvertOptions {
   int64_t shard_mib = 5120;
   bool overwrite = false;
 
+  ConvertedFolder saving() const {
+    return {.from = model,
+            .dtype = dtype ? std::optional(weight_type(*dtype)) : std::nullopt,
+            .shard_bytes = shard_mib << 20};
+  }
   void visit(Visitor& v) {
     v.positional("model", model, "folder or .gguf of the model, which is not changed");
     v.field("out", out, "folder to write", required());
@@ -47,17 +52,6 @@ struct ConvertOptions {
     v.field("overwrite", overwrite, "replace an existing folder if it is a model folder");
   }
 };
-
-// The type that the folder says its weights have; float32 when it says nothing known, and of a GGUF
-// file, whose tensors differ.
-DType dtype_on_disk(const fs::path& folder) {
-  if (is_gguf_file(folder)) return DType::kF32;
-  const Json json = read_json_file(folder / "config.json");
-  for (const char* key : {"dtype", "torch_dtype"})
-    for (const DType dtype : {DType::kBF16, DType::kF16})
-      if (json.contains(key) && json[key] == name_of(dtype)) return dtype;
-  return DType::kF32;
-}
 
 // Rows of the vocabulary that the folder's tokenizer has tokens for; absent when it has none that
 // can be read, which is no reason not to convert the model.
@@ -129,17 +123,6 @@ ConversionOptions completed(const ConvertOptions& o, const std::optional<NewToke
   return options;
 }
 
-void write_model(const ConvertOptions& o, const std::optional<NewTokenizer>& tokenizer,
-                 Transformer& model, const fs::path& folder) {
-  const SaveOptions options = {.dtype = o.dtype ? weight_type(*o.dtype) : dtype_on_disk(o.model),
-                               .shard_bytes = o.shard_mib << 20,
-                               .like = o.model};
-  ModelFiles files = model_files(model, options);
-  if (tokenizer) tokenizer->put_into(files, model.config());
-  for (const auto& [name, text] : files) write_file_atomically(folder / name, text);
-  save_weights(model, folder, options);
-}
-
 void write_convert_manifest(const ConvertOptions& o, const std::vector<Change>& changes,
                             const fs::path& folder, const CommandContext& context) {
   Manifest manifest = new_manifest("model", context.command_line());
@@ -164,7 +147,7 @@ int run_convert(const ConvertOptions& o, CommandContext& context) {
   throw_if_interrupted();
   const auto model = convert(std::move(source), options);
   throw_if_interrupted();
-  write_model(o, tokenizer, *model, folder.temporary());
+  write_converted_model(*model, tokenizer ? &*tokenizer : nullptr, o.saving(), folder.temporary());
   const std::vector<Change> changes = changes_between(before, after);
   for (const std::string& note : conversion_notes(before, options)) context.log.info("{}", note);
   write_convert_manifest(o, changes, folder.temporary(), context);

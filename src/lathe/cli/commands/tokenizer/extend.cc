@@ -5,16 +5,13 @@
 #include "lathe/base/printable.h"
 #include "lathe/base/strings.h"
 #include "lathe/base/utf8.h"
-#include "lathe/cli/commands/data/corpus_input.h"
+#include "lathe/cli/commands/tokenizer/extending.h"
 #include "lathe/cli/commands/tokenizer/tokenizer.h"
 #include "lathe/cli/frame/interrupt.h"
 #include "lathe/config/read_write.h"
-#include "lathe/corpus/document_feed.h"
 #include "lathe/corpus/tokenizer_folder.h"
 #include "lathe/io/mapped_file.h"
-#include "lathe/lab/tokenizer_comparison.h"
 #include "lathe/text/chat_tokens.h"
-#include "lathe/text/extend_tokenizer.h"
 
 namespace lathe {
 namespace {
@@ -54,57 +51,6 @@ struct ExtendCommandOptions {
     documents.visit(v);
   }
 };
-
-ExtendedTokenizer learn(const ExtendCommandOptions& options, const Tokenizer& old,
-                        CommandContext& context, CorpusInput& input) {
-  std::optional<Progress> bar;
-  const auto feed = [&](CorpusReceiver& receiver) {
-    DocumentFeed documents(receiver);
-    input.finish(
-        read_documents(input.files(), options.documents, documents, input.hook("reading")));
-  };
-  const auto learning = [&](std::string_view phase, int64_t done, int64_t total) {
-    throw_if_interrupted();
-    if (!bar) bar.emplace(context.progress, std::string(phase), static_cast<double>(total), "");
-    bar->update(static_cast<double>(done));
-  };
-  ExtendedTokenizer extended = extend_tokenizer(
-      old, feed, {.add = options.add, .memory_bytes = options.memory_mib << 20}, learning);
-  if (bar) bar->finish();
-  return extended;
-}
-
-// What the old and the new tokenizer make of a text.
-struct Fertility {
-  TextLength before, after;
-
-  Fertility& operator+=(const Fertility& o) {
-    before += o.before;
-    after += o.after;
-    return *this;
-  }
-  static Json of(const TextLength& length) {
-    return {{"tokens", length.tokens},
-            {"tokens_per_character", length.tokens_per_character()},
-            {"bytes_per_token", length.bytes_per_token()},
-            {"unknown_tokens", length.unknown}};
-  }
-  Json facts() const { return {{"before", of(before)}, {"after", of(after)}}; }
-};
-
-// By file.
-std::vector<Fertility> measure(const ExtendCommandOptions& options, const Tokenizer& before,
-                               const Tokenizer& after, CorpusInput& input) {
-  std::vector<Fertility> fertility(input.files().size());
-  const auto receive = [&](Document&& document) {
-    throw_if_interrupted();
-    fertility[document.place.file] +=
-        {text_length(before, document.text), text_length(after, document.text)};
-    return true;
-  };
-  for_each_document(input.files(), options.documents, receive, input.hook("measuring"));
-  return fertility;
-}
 
 Json facts_of(const ExtendCommandOptions& options, const ExtendedTokenizer& extended,
               const CorpusInput& input, const std::vector<Fertility>& fertility) {
@@ -159,13 +105,11 @@ Tokenizer with_pieces(const ExtendCommandOptions& options, const Tokenizer& old,
                       CommandContext& context, Json& facts, Manifest& manifest) {
   CorpusInput input(options.text, context);
   require_read_twice(input, "to learn and to measure");
-  ExtendedTokenizer extended = learn(options, old, context, input);
-  if (extended.stats.forgotten > 0)
-    context.log.warn(
-        "{} rare words were dropped to stay within {} MiB; raise --memory-mib for an exact result",
-        extended.stats.forgotten, options.memory_mib);
-  facts.update(
-      facts_of(options, extended, input, measure(options, old, extended.tokenizer, input)));
+  ExtendedTokenizer extended =
+      learn_pieces(old, {.add = options.add, .memory_bytes = options.memory_mib << 20},
+                   options.documents, input, context);
+  facts.update(facts_of(options, extended, input,
+                        measure_fertility(old, extended.tokenizer, options.documents, input)));
   manifest.inputs = input.manifest_inputs();
   return std::move(extended.tokenizer);
 }
