@@ -24,6 +24,7 @@ struct AnswerStepSettings {
   bool training = false;  // dropout and the routers' losses act
   Recompute recompute = Recompute::kNone;
   Rng dropout{0};
+  std::optional<double> kl_coef = {};      // as RolloutBatch
   std::function<void()> before_each = {};  // as Tape::Setup
 };
 
@@ -61,12 +62,13 @@ class AnswerStep {
  private:
   struct Prepared;
   AnswerBatchOptions batch_options() const;
-  std::vector<Prepared> prepare(const std::vector<std::vector<const Example*>>& micro_batches);
+  std::vector<Prepared> prepare(const std::vector<std::vector<const Example*>>& micro_batches,
+                                std::optional<double> kl_coef);
   std::unique_ptr<AppliedAdapters> acting(const Rng& rng) const;
   std::vector<double> log_probs(const Transformer& model, const Adapters* adapters,
                                 const AnswerBatch& batch) const;
   std::vector<double> reference_of(const AnswerBatch& batch);
-  void add_advantages(std::vector<Prepared>& all) const;
+  void add_advantages(std::vector<Prepared>& all, std::optional<double> kl_coef) const;
   std::vector<double> crossed_sums(const Transformer& model, const Adapters* adapters,
                                    const AnswerBatch& batch) const;
   void add_crossed(const AnswerBatch& batch, LossInput& in) const;

@@ -36,7 +36,7 @@ std::vector<int32_t> ids_of(const Json& row, const char* key, const std::string&
 
 // A list as long as `count`; empty if the row has none.
 std::vector<double> numbers_of(const Json& row, const char* key, size_t count,
-                               const std::string& place) {
+                               std::string_view of_what, const std::string& place) {
   if (!row.contains(key) || row.at(key).is_null()) return {};
   std::vector<double> numbers;
   for (const Json& number : list_of(row, key, place)) {
@@ -45,8 +45,8 @@ std::vector<double> numbers_of(const Json& row, const char* key, size_t count,
     numbers.push_back(number.get<double>());
   }
   require(numbers.size() == count, ErrorKind::kData, place,
-          "'{}' has {} numbers for the {} ids of the answer, expected one for each", key,
-          numbers.size(), count);
+          "'{}' has {} numbers for the {} {}, expected one for each", key, numbers.size(), count,
+          of_what);
   return numbers;
 }
 
@@ -57,7 +57,8 @@ Answer answer_of(const Json& row, const char* key, const std::string& place) {
 }
 
 void apply_mask(const Json& row, const char* key, const std::string& place, Answer& answer) {
-  const std::vector<double> mask = numbers_of(row, key, answer.ids.size(), place);
+  const std::vector<double> mask =
+      numbers_of(row, key, answer.ids.size(), "ids of the answer", place);
   for (size_t i = 0; i < mask.size(); ++i) {
     require(mask[i] == 0 || mask[i] == 1, ErrorKind::kData, place,
             "'{}' has {}, expected 1 for ids that count and 0 for others", key, mask[i]);
@@ -70,6 +71,22 @@ double finite(const Json& row, const char* key, const std::string& place) {
   require(value.is_number() && std::isfinite(value.get<double>()), ErrorKind::kData, place,
           "'{}' is {}, expected a finite number", key, value.dump().substr(0, 40));
   return value.get<double>();
+}
+
+// `rewards`, an object of numbers by part, and `reward_weights`, a list in its order.
+std::vector<RewardTerm> terms_of(const Json& row, const std::string& place) {
+  const Json parts = row.value("rewards", Json());
+  if (parts.is_null()) return {};
+  require(parts.is_object(), ErrorKind::kData, place,
+          "'rewards' is {}, expected an object with a number for each part of the reward",
+          parts.dump().substr(0, 40));
+  std::vector<RewardTerm> terms;
+  for (const auto& [name, value] : parts.items())
+    terms.push_back({.value = finite(parts, name.c_str(), place)});
+  const std::vector<double> weights =
+      numbers_of(row, "reward_weights", terms.size(), "parts of the reward", place);
+  for (size_t i = 0; i < weights.size(); ++i) terms[i].weight = weights[i];
+  return terms;
 }
 
 }  // namespace
@@ -88,6 +105,7 @@ void read_judgement(const Json& row, ExampleKind kind, Example& example) {
   }
   if (kind != ExampleKind::kRollout) return;
   example.reward = finite(row, "reward", place);
+  example.rewards = terms_of(row, place);
   const Json group = row.value("group", Json(0));
   require(group.is_number_integer(), ErrorKind::kData, place, "'group' is {}, expected an integer",
           group.dump().substr(0, 40));
@@ -107,8 +125,9 @@ Example example_of_ids(const Json& row, ExampleKind kind, const std::string& pla
     Answer& answer = example.answers.emplace_back(answer_of(row, "completion_ids", place));
     apply_mask(row, "completion_mask", place, answer);
     apply_mask(row, "tool_mask", place, answer);
-    example.old_logps = numbers_of(row, "old_logps", answer.ids.size(), place);
-    example.old_values = numbers_of(row, "old_values", answer.ids.size(), place);
+    example.old_logps = numbers_of(row, "old_logps", answer.ids.size(), "ids of the answer", place);
+    example.old_values =
+        numbers_of(row, "old_values", answer.ids.size(), "ids of the answer", place);
   }
   read_judgement(row, kind, example);
   return example;

@@ -2,7 +2,7 @@
 //   prompt_ids, completion_ids [, completion_mask | tool_mask]   one answer
 //   prompt_ids, chosen_ids, rejected_ids [, margin]               a pair
 //   … label                                                      a labelled answer
-//   … reward, group [, old_logps, old_values]                    a recorded rollout
+//   … reward, group [, old_logps, old_values, rewards, reward_weights]   a recorded rollout
 #pragma once
 
 #include <nlohmann/json_fwd.hpp>

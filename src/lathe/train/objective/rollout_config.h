@@ -2,7 +2,11 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
 
+#include "lathe/config/component.h"
 #include "lathe/config/visit.h"
 
 namespace lathe {
@@ -12,6 +16,33 @@ struct RolloutConfig {
   int64_t max_completion_length = 256;
   double temperature = 1.0;
   void visit(Visitor& v);
+
+  // Of objectives that compare the answers of a group: visit() does not have them.
+  bool dynamic_sampling = false;
+  std::optional<int64_t> max_num_gen_batches;  // default: 10
+  bool mask_truncated_completions = false;
+  std::string multi_objective_aggregation = "sum_then_normalize";  // of grpo
+  void visit_groups(Visitor& v);
+  void check_groups(const KeyErrors& keys) const;
+};
+
+// A coefficient of the KL divergence in the reward that follows what is measured (Ziegler et al. 2019,
+// arXiv:1909.08593, section 2.2).
+struct KlControl {
+  double initial = 0, target = 0, horizon = 0;
+  // After a step of `answers` answers with a mean KL of `kl`:
+  // coefficient · (1 + clip(kl / target − 1, ±0.2) · answers / horizon).
+  double next(double coefficient, double kl, double answers) const;
+};
+
+// Text of pretraining in every step of reinforcement (PPO-ptx of Ouyang et al. 2022, arXiv:2203.02155): to the
+// loss is added ptx_coef times the mean negative log-likelihood of its tokens.
+struct PretrainingMixConfig {
+  double ptx_coef = 0;
+  std::vector<std::string> ptx_data;      // parse_shard_choice()
+  std::optional<int64_t> ptx_batch_size;  // default: 8
+  void visit(Visitor& v);
+  void check(const KeyErrors& keys) const;
 };
 
 }  // namespace lathe

@@ -1,5 +1,6 @@
 #include "lathe/train/objective/rollouts.h"
 
+#include <algorithm>
 #include <cmath>
 #include <map>
 
@@ -15,6 +16,53 @@ void RolloutConfig::visit(Visitor& v) {
   v.field("temperature", temperature,
           "of the distribution that answers are drawn from, and that log-probabilities refer to",
           above(0));
+}
+
+void RolloutConfig::visit_groups(Visitor& v) {
+  v.field(
+      "dynamic_sampling", dynamic_sampling,
+      "leave out groups whose answers are all worth the same, and draw answers to further prompts until the "
+      "step is full (DAPO, arXiv:2503.14476)");
+  v.field(
+      "max_num_gen_batches", max_num_gen_batches,
+      "with dynamic_sampling: how often a step draws, at most; after that it has fewer groups; default: 10",
+      at_least(1));
+  v.field(
+      "mask_truncated_completions", mask_truncated_completions,
+      "learn nothing from the tokens of answers that were cut at max_completion_length; their rewards still "
+      "count in the group's mean");
+}
+
+void RolloutConfig::check_groups(const KeyErrors& keys) const {
+  if (max_num_gen_batches && !dynamic_sampling)
+    keys.refuse(
+        "max_num_gen_batches",
+        "without dynamic_sampling every step draws once; set dynamic_sampling = true, or leave it out");
+}
+
+double KlControl::next(double coefficient, double kl, double answers) const {
+  constexpr double kMost = 0.2;
+  return coefficient * (1 + std::clamp(kl / target - 1, -kMost, kMost) * answers / horizon);
+}
+
+void PretrainingMixConfig::visit(Visitor& v) {
+  v.field("ptx_coef", ptx_coef,
+          "weight of the loss on text of pretraining, which is added (InstructGPT: 27.8)",
+          at_least(0));
+  v.field("ptx_data", ptx_data,
+          "with ptx_coef: token shards, as data.train of a pretraining has them");
+  v.field("ptx_batch_size", ptx_batch_size,
+          "rows of train.seq_len tokens of it in a step; default: 8", at_least(1));
+}
+
+void PretrainingMixConfig::check(const KeyErrors& keys) const {
+  if (ptx_coef > 0 && ptx_data.empty())
+    keys.refuse("ptx_data",
+                "ptx_coef weighs the loss on text of pretraining, and there is none; give the "
+                "prefix of a .bin and .idx");
+  if (ptx_coef == 0 && (!ptx_data.empty() || ptx_batch_size))
+    keys.refuse(ptx_data.empty() ? "ptx_batch_size" : "ptx_data",
+                "nothing reads it while ptx_coef is 0; set ptx_coef, or leave it out");
 }
 
 Groups groups_of(const std::vector<RolloutBatch>& step, int64_t least) {

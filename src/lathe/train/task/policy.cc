@@ -88,7 +88,7 @@ Json Policy::state() const {
 }
 
 void Policy::restore(const Json& state) {
-  if (state.is_null()) return;
+  if (!state.contains("rank_pattern")) return;
   adapter_->config().rank_pattern = state.at("rank_pattern").get<std::vector<std::string>>();
   TensorsByName averages;
   for (const Parameter* p : std::as_const(*adapter_).parameters())

@@ -56,14 +56,14 @@ Request request_for(const Example& prompt, const RolloutConfig& config, const Rn
 
 std::vector<std::vector<SampledAnswer>> sample_answers(
     const Transformer& model, const std::shared_ptr<const LoraAdapter>& adapter,
-    const std::vector<const Example*>& prompts, const RolloutConfig& config, const Rng& stream,
-    const std::function<void()>& stop_if_asked) {
+    const std::vector<const Example*>& prompts, const RolloutConfig& config,
+    const std::vector<Rng>& streams, const std::function<void()>& stop_if_asked) {
   std::vector<std::vector<SampledAnswer>> all(prompts.size());
   std::exception_ptr error;
   Engine engine(model, options_for(model, prompts, config));
   if (adapter != nullptr) engine.load_adapter(kAdapter, adapter);
   for (size_t i = 0; i < prompts.size(); ++i) {
-    Request request = request_for(*prompts[i], config, stream.fork(i), all[i], error);
+    Request request = request_for(*prompts[i], config, streams[i], all[i], error);
     if (adapter != nullptr) request.adapters = {kAdapter};
     const Submission taken = engine.submit(std::move(request));
     if (taken.refusal)

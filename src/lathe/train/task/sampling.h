@@ -17,12 +17,12 @@ struct SampledAnswer {
   bool ended = false;
 };
 
-// num_generations answers to each prompt, in order, of the model with the adapter, if there is one. Answer c to prompt i draws from a stream that `stream`,
-// i and c name, so it does not depend on the others. Errors: kData for prompts that leave no room, those of
+// num_generations answers to each prompt, in order, of the model with the adapter, if there is one. Answer c to
+// prompt i draws from a stream that streams[i] and c name, so it does not depend on the others. Errors: kData for prompts that leave no room, those of
 // the engine, and what `stop_if_asked` throws, which is called between passes.
 std::vector<std::vector<SampledAnswer>> sample_answers(
     const Transformer& model, const std::shared_ptr<const LoraAdapter>& adapter,
-    const std::vector<const Example*>& prompts, const RolloutConfig& config, const Rng& stream,
-    const std::function<void()>& stop_if_asked);
+    const std::vector<const Example*>& prompts, const RolloutConfig& config,
+    const std::vector<Rng>& streams, const std::function<void()>& stop_if_asked);
 
 }  // namespace lathe
