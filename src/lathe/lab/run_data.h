@@ -9,6 +9,8 @@
 #include <string>
 #include <vector>
 
+#include "lathe/train/rollout_watch.h"
+
 namespace lathe {
 
 // NaN means that the line has no such number, or NaN itself; both are drawn as a gap.
@@ -31,8 +33,9 @@ struct RunData {
   std::vector<StepPoint> steps;
   std::vector<ValidationPoint> validations;
   std::vector<SampleText> samples;
-  nlohmann::ordered_json recipe;  // null when the run has none
-  nlohmann::ordered_json demo;    // null when `lathe demo` did not make this run
+  std::vector<RolloutFlag> flags;  // of its reinforcement, at the last step
+  nlohmann::ordered_json recipe;   // null when the run has none
+  nlohmann::ordered_json demo;     // null when `lathe demo` did not make this run
 };
 
 // Errors: kIo when there is no metrics.jsonl, kData when it holds no step; kFormat naming the line

@@ -9,11 +9,12 @@ const std::vector<Command>& commands() {
     std::vector<Command> all = {demo_command(), tokenizer_command(), shard_command(),
                                 data_command(), train_command()};
     for (Command& preset : preset_commands()) all.push_back(std::move(preset));
-    for (Command& command : std::vector<Command>{
-             loss_command(), generate_command(), chat_command(), logits_command(), eval_command(),
-             convert_command(), export_command(), merge_command(), quantize_command(),
-             dequantize_command(), inspect_command(), report_command(), plot_command(),
-             runs_command(), bench_command(), lineage_command(), completion_command()})
+    for (Command& command :
+         std::vector<Command>{loss_command(), generate_command(), chat_command(), logits_command(),
+                              eval_command(), convert_command(), export_command(), merge_command(),
+                              quantize_command(), dequantize_command(), inspect_command(),
+                              report_command(), plot_command(), runs_command(), rollouts_command(),
+                              bench_command(), lineage_command(), completion_command()})
       all.push_back(std::move(command));
     return all;
   }();
