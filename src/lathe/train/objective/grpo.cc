@@ -38,7 +38,7 @@ struct GrpoConfig {
     return {{"reference", reference.value_or("")}};
   }
   void check(const RowShape&, const KeyErrors& keys) const {
-    rollouts.check_groups(keys);
+    rollouts.check(keys);
     if (rollouts.multi_objective_aggregation == "normalize_then_sum" && scale_rewards != "group")
       keys.refuse(
           "scale_rewards",

@@ -55,6 +55,7 @@ struct PpoConfig {
     pretraining.visit(v);
   }
   void check(const RowShape&, const KeyErrors& keys) const {
+    rollouts.check(keys);
     if (horizon && !target_kl)
       keys.refuse(
           "horizon",

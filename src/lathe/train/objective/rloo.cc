@@ -30,7 +30,7 @@ struct RlooConfig {
         "with beta: folder of the model to stay near; default: the starting weights, with an adapter "
         "the base");
   }
-  void check(const RowShape&, const KeyErrors& keys) const { rollouts.check_groups(keys); }
+  void check(const RowShape&, const KeyErrors& keys) const { rollouts.check(keys); }
   std::map<std::string, std::string> models() const {
     if (beta == 0) return {};
     return {{"reference", reference.value_or("")}};

@@ -11,11 +11,26 @@
 
 namespace lathe {
 
+// Tools that answers may call, in the syntax of the model's chat template. What a tool says is put into the answer as
+// tokens that are not learnt, and the model goes on.
+struct RolloutToolConfig {
+  std::vector<std::string> tools;
+  std::optional<std::string> tool_command;
+  std::optional<double> tool_timeout;  // default: 10
+  std::optional<int64_t>
+      max_tool_calling_iterations;  // default: as many as max_completion_length has room for
+  bool any() const { return !tools.empty() || tool_command.has_value(); }
+  void visit(Visitor& v);
+  void check(const KeyErrors& keys) const;
+};
+
 struct RolloutConfig {
   int64_t num_generations = 8;
   int64_t max_completion_length = 256;
   double temperature = 1.0;
+  RolloutToolConfig tools;
   void visit(Visitor& v);
+  void check(const KeyErrors& keys) const;
 
   // Of objectives that compare the answers of a group: visit() does not have them.
   bool dynamic_sampling = false;
@@ -23,7 +38,6 @@ struct RolloutConfig {
   bool mask_truncated_completions = false;
   std::string multi_objective_aggregation = "sum_then_normalize";  // of grpo
   void visit_groups(Visitor& v);
-  void check_groups(const KeyErrors& keys) const;
 };
 
 // A coefficient of the KL divergence in the reward that follows what is measured (Ziegler et al. 2019,

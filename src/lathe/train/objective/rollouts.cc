@@ -4,7 +4,9 @@
 #include <cmath>
 #include <map>
 
+#include "lathe/base/catalogue.h"
 #include "lathe/base/error.h"
+#include "lathe/chat/tools/tool.h"
 
 namespace lathe {
 
@@ -16,6 +18,7 @@ void RolloutConfig::visit(Visitor& v) {
   v.field("temperature", temperature,
           "of the distribution that answers are drawn from, and that log-probabilities refer to",
           above(0));
+  tools.visit(v);
 }
 
 void RolloutConfig::visit_groups(Visitor& v) {
@@ -33,7 +36,33 @@ void RolloutConfig::visit_groups(Visitor& v) {
       "count in the group's mean");
 }
 
-void RolloutConfig::check_groups(const KeyErrors& keys) const {
+void RolloutToolConfig::visit(Visitor& v) {
+  v.choice(
+      "tools", tools, names_of(lathe::tools()),
+      "tools that answers may call, in the syntax of the model's chat template; a row's `tools` chooses among "
+      "them");
+  v.field(
+      "tool_command", tool_command,
+      "program that answers calls of other tools that a row's `tools` describe: started once, it gets a JSON "
+      "line for each call (`name`, `arguments`) and prints a line");
+  v.field("tool_timeout", tool_timeout, "seconds that it may take for a call; default: 10",
+          between(0.001, 86400));
+  v.field(
+      "max_tool_calling_iterations", max_tool_calling_iterations,
+      "how often an answer may go on behind calls; default: while max_completion_length has room",
+      at_least(1));
+}
+
+void RolloutToolConfig::check(const KeyErrors& keys) const {
+  if (tool_timeout && !tool_command)
+    keys.refuse("tool_timeout",
+                "only a program can take too long; set tool_command, or leave it out");
+  if (max_tool_calling_iterations && !any())
+    keys.refuse("max_tool_calling_iterations", "there are no tools; set tools, or leave it out");
+}
+
+void RolloutConfig::check(const KeyErrors& keys) const {
+  tools.check(keys);
   if (max_num_gen_batches && !dynamic_sampling)
     keys.refuse(
         "max_num_gen_batches",

@@ -135,6 +135,10 @@ double soft_overlong(const RewardInput& in, const RewardKeys& keys, const Regex*
   return static_cast<double>(safe - length) / static_cast<double>(keys.soft_punish_cache);
 }
 
+double tool_use(const RewardInput& in, const RewardKeys&, const Regex*) {
+  return !in.tool_calls.empty() && std::ranges::none_of(in.tool_calls, &ToolUse::failed) ? 1 : 0;
+}
+
 }  // namespace
 
 std::span<const RewardFunction> reward_functions() {
@@ -155,6 +159,7 @@ std::span<const RewardFunction> reward_functions() {
        "0 for answers of up to max_completion_len - soft_punish_cache tokens, falling to -1 at "
        "max_completion_len",
        soft_overlong},
+      {"tool_use", "1 if the answer called a tool (objective.tools) and no call failed", tool_use},
   };
   return kFunctions;
 }

@@ -9,6 +9,7 @@
 #include <string_view>
 
 #include "lathe/train/reward/reward_config.h"
+#include "lathe/train/reward/tool_use.h"
 
 namespace lathe {
 
@@ -22,6 +23,7 @@ struct RewardInput {
   bool ended = false;                 // the model ended it itself, before max_completion_length
   std::span<const int32_t> prompt = {};
   std::string_view place = {};  // of the row: "file:line", for errors
+  std::span<const ToolUse> tool_calls = {};
 
   // Without the token that ends it.
   int64_t tokens() const { return std::ssize(ids) - (ended ? 1 : 0); }

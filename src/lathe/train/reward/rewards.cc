@@ -27,21 +27,6 @@ Regex whole(const std::string& pattern) {
   }
 }
 
-std::string what_failed(ChildProcess::Answer answer, double timeout) {
-  switch (answer) {
-    case ChildProcess::Answer::kTimeout:
-      return fmt::format("gave no answer within {} s", timeout);
-    case ChildProcess::Answer::kTooLong:
-      return fmt::format("printed a line of more than {} bytes", ChildProcess::kLongest);
-    case ChildProcess::Answer::kUnasked:
-      return "printed more than one line for an answer";
-    case ChildProcess::Answer::kEnded:
-    case ChildProcess::Answer::kLine:
-      break;
-  }
-  return "ended";
-}
-
 }  // namespace
 
 void RewardConfig::visit(Visitor& v) {
@@ -138,6 +123,7 @@ std::optional<double> Rewards::ask(const RewardInput& in) {
   const double timeout = config_.timeout.value_or(10);
   nlohmann::ordered_json line = in.row;
   line["completion"] = in.completion;
+  if (!in.tool_calls.empty()) line["tool_calls"] = json_of(in.tool_calls);
   if (program_ == nullptr) program_ = std::make_unique<ChildProcess>(*config_.command);
   std::string text;
   const ChildProcess::Answer answer =

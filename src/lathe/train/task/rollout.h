@@ -11,7 +11,10 @@ namespace lathe {
 struct Rollout {
   const Example* prompt;
   Example example;
-  std::string completion;
+  std::string completion;  // the last turn, as text
+  std::string transcript;  // with tools: all turns, and what the tools said
+  std::vector<ToolUse> tool_calls = {};
+  std::vector<uint8_t> tool_mask = {};  // with tools, of each id: whether the model wrote it
   RewardResult reward;
   bool ended = false;
   bool retokenized = false;  // its text, encoded again, gives other ids

@@ -26,6 +26,16 @@ Moments moments_of(const std::vector<Rollout>& rollouts,
   return {mean, std::sqrt(squares / count)};
 }
 
+// Calls of an answer, and the share of calls that failed, under TRL's names.
+void add_tool_numbers(const std::vector<Rollout>& rollouts, NamedNumbers& all) {
+  if (rollouts[0].tool_mask.empty()) return;
+  double calls = 0, failures = 0;
+  for (const Rollout& each : rollouts)
+    for (const ToolUse& use : each.tool_calls) ++calls, failures += use.failed ? 1 : 0;
+  all.emplace_back("tools/call_frequency", calls / static_cast<double>(rollouts.size()));
+  all.emplace_back("tools/failure_frequency", calls > 0 ? failures / calls : 0);
+}
+
 }  // namespace
 
 NamedNumbers rollout_numbers(const std::vector<Rollout>& rollouts,
@@ -57,6 +67,7 @@ NamedNumbers rollout_numbers(const std::vector<Rollout>& rollouts,
   mean("completions/mean_length",
        [](const Rollout& r) { return static_cast<double>(r.example.answers[0].ids.size()); });
   mean("completions/clipped_ratio", [](const Rollout& r) { return r.ended ? 0.0 : 1.0; });
+  add_tool_numbers(rollouts, all);
   mean("sampling/retokenized_ratio", [](const Rollout& r) { return r.retokenized ? 1.0 : 0.0; });
   all.emplace_back("sampling/logp_difference_max",
                    std::ranges::max(rollouts, {}, &Rollout::logps_off).logps_off);
@@ -80,6 +91,11 @@ Json rollout_line(const Rollout& rollout, int64_t step) {
                {"old_logps", rollout.example.old_logps},
                {"advantage", rollout.advantage},
                {"ended", rollout.ended}};
+  if (!rollout.tool_mask.empty()) {
+    line["tool_mask"] = rollout.tool_mask;
+    line["transcript"] = rollout.transcript;
+    line["tool_calls"] = json_of(rollout.tool_calls);
+  }
   if (rollout.reward.failed) line["failed"] = true;
   if (rollout.collapsed && !rollout.counts) line["filtered"] = true;
   return line;

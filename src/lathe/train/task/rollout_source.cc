@@ -5,6 +5,7 @@
 #include <iterator>
 #include <map>
 #include <nlohmann/json.hpp>
+#include <numeric>
 #include <set>
 
 #include "lathe/base/error.h"
@@ -35,19 +36,44 @@ void take_first(std::vector<Rollout>& rollouts, int64_t groups) {
   for (Rollout& each : rollouts) each.counts = each.collapsed && each.example.group < groups;
 }
 
+ExampleOptions prompt_options(const Recipe& recipe, const RolloutConfig& config) {
+  ExampleOptions options = example_options(recipe, ExampleKind::kPrompt);
+  if (config.tools.any()) options.tools = offered_tools(config.tools).dump();
+  return options;
+}
+
+// What the model wrote, behind what stands there.
+void append(Rollout& rollout, const SampledAnswer& answer) {
+  Example& example = rollout.example;
+  example.answers[0].ids.insert(example.answers[0].ids.end(), answer.ids.begin(), answer.ids.end());
+  example.old_logps.insert(example.old_logps.end(), answer.logps.begin(), answer.logps.end());
+  rollout.tool_mask.resize(example.answers[0].ids.size(), 1);
+  rollout.ended = answer.ended;
+}
+
 }  // namespace
 
 RolloutSource::RolloutSource(const Recipe& recipe, const RolloutConfig& config, const Log& log)
     : recipe_(recipe),
       config_(config),
-      prompts_(
-          read_examples(recipe_.data.train, example_options(recipe_, ExampleKind::kPrompt), log)),
+      prompts_(read_examples(recipe_.data.train, prompt_options(recipe_, config_), log)),
       tokenizer_(load_tokenizer(recipe_.tokenizer().value())),
       rewards_(recipe_.reward, log,
                {.tokenizer = &tokenizer_,
                 .dtype = recipe_.compute_dtype(),
                 .device = recipe_.compute_device()}),
-      log_(log) {}
+      log_(log) {
+  if (!config_.tools.any()) return;
+  require(
+      !recipe_.model.body_traits().encoder, ErrorKind::kConfig, "objective.tools",
+      "a model with an encoder reads its prompt once, and cannot go on behind a tool's answer; leave tools out");
+  std::vector<int32_t> ends;
+  for (const int64_t id : recipe_.model.eos_token_ids())
+    if (tokenizer_.has(id)) ends.push_back(static_cast<int32_t>(id));
+  turns_.emplace(config_.tools, *recipe_.tokenizer(), tokenizer_, ends, log_);
+  for (const Example& each : prompts_.examples)
+    tools_of_row(parse_json(each.row, each.place), config_.tools, each.place);
+}
 
 std::optional<int64_t> RolloutSource::position() const {
   return config_.dynamic_sampling ? std::optional(position_) : std::nullopt;
@@ -69,48 +95,115 @@ std::vector<const Example*> RolloutSource::prompts_at(int64_t first, int64_t cou
 
 std::vector<Rollout> RolloutSource::answers_to(const std::vector<const Example*>& prompts,
                                                int64_t first_group, const Rng& stream,
-                                               Policy& policy,
-                                               const StopCheck& stop_if_asked) const {
+                                               Policy& policy, const StopCheck& stop_if_asked) {
+  std::vector<SampleRequest> requests;
   std::vector<Rng> streams;
-  for (size_t i = 0; i < prompts.size(); ++i)
+  for (size_t i = 0; i < prompts.size(); ++i) {
     streams.push_back(stream.fork(static_cast<uint64_t>(first_group) + i));
-  auto drawn =
-      sample_answers(policy.model(), policy.for_engine(), prompts, config_, streams, stop_if_asked);
+    requests.push_back({.prompt = prompts[i]->prompt,
+                        .place = prompts[i]->place,
+                        .choices = config_.num_generations,
+                        .max_tokens = config_.max_completion_length,
+                        .stream = streams.back()});
+  }
+  auto drawn = sample_answers(policy.model(), policy.for_engine(), requests, config_.temperature,
+                              stop_if_asked);
   std::vector<Rollout> rollouts;
   for (size_t i = 0; i < prompts.size(); ++i)
     for (SampledAnswer& answer : drawn[i]) {
       Rollout& rollout = rollouts.emplace_back();
       rollout.prompt = prompts[i];
-      rollout.ended = answer.ended;
-      rollout.completion = text_of(answer);
-      rollout.retokenized = changes_when_encoded(answer, rollout.completion);
-      Example& example = rollout.example;
-      example.place = prompts[i]->place;
-      example.prompt = prompts[i]->prompt;
-      example.group = first_group + static_cast<int64_t>(i);
-      // The engine gives them at temperature 1; the loss refers to what was drawn from, where the model's
-      // own take their place.
-      if (config_.temperature == 1.0) example.old_logps = std::move(answer.logps);
-      example.answers.push_back({.ids = std::move(answer.ids), .trained = {}});
-      example.answers[0].trained.assign(example.answers[0].ids.size(), 1);
+      rollout.example.place = prompts[i]->place;
+      rollout.example.prompt = prompts[i]->prompt;
+      rollout.example.group = first_group + static_cast<int64_t>(i);
+      rollout.example.answers.emplace_back();
+      append(rollout, answer);
     }
+  go_on(rollouts, streams, policy, stop_if_asked);
+  // The engine gives them at temperature 1; the loss refers to what was drawn from, where the model's own take
+  // their place.
+  for (Rollout& each : rollouts)
+    if (config_.temperature != 1.0) each.example.old_logps.clear();
   return rollouts;
 }
 
+// The tools' answers to the turn that begins at `begin`, put behind it; false if it calls none, or if there is no
+// room for another turn.
+bool RolloutSource::append_reply(Rollout& rollout, int64_t begin) {
+  std::vector<int32_t>& ids = rollout.example.answers[0].ids;
+  if (!rollout.ended) return false;
+  std::vector<int32_t> before = rollout.example.prompt;
+  before.insert(before.end(), ids.begin(), ids.begin() + begin);
+  auto reply = turns_->reply_to(before, std::span(ids).subspan(static_cast<size_t>(begin)),
+                                tools_of_row(parse_json(rollout.prompt->row, rollout.prompt->place),
+                                             config_.tools, rollout.prompt->place));
+  if (!reply) return false;
+  std::ranges::move(reply->uses, std::back_inserter(rollout.tool_calls));
+  if (std::ssize(ids) + std::ssize(reply->ids) >= config_.max_completion_length) {
+    rollout.ended = false;  // it is cut in the middle of its conversation
+    return false;
+  }
+  ids.insert(ids.end(), reply->ids.begin(), reply->ids.end());
+  rollout.tool_mask.resize(ids.size(), 0);
+  rollout.example.old_logps.resize(ids.size(), 0);
+  return true;
+}
+
+// Turn by turn, as long as answers call tools: what was written stays as it is, and the model goes on behind it.
+void RolloutSource::go_on(std::vector<Rollout>& rollouts, const std::vector<Rng>& streams,
+                          Policy& policy, const StopCheck& stop_if_asked) {
+  std::vector<int64_t> begins(rollouts.size(), 0);
+  std::vector<size_t> open(turns_ ? rollouts.size() : 0);
+  std::iota(open.begin(), open.end(), 0);
+  const int64_t most =
+      config_.tools.max_tool_calling_iterations.value_or(config_.max_completion_length);
+  for (int64_t turn = 1; turn <= most && !open.empty(); ++turn) {
+    std::vector<SampleRequest> requests;
+    std::erase_if(open, [&](size_t i) { return !append_reply(rollouts[i], begins[i]); });
+    for (const size_t i : open) {
+      const Example& example = rollouts[i].example;
+      const std::vector<int32_t>& ids = example.answers[0].ids;
+      begins[i] = std::ssize(ids);
+      SampleRequest& request = requests.emplace_back();
+      request.prompt = example.prompt;
+      request.prompt.insert(request.prompt.end(), ids.begin(), ids.end());
+      request.place = example.place;
+      request.max_tokens = config_.max_completion_length - std::ssize(ids);
+      request.stream = streams[i / static_cast<size_t>(config_.num_generations)].fork("turn").fork(
+          static_cast<uint64_t>(turn));
+      request.first_choice = i % static_cast<size_t>(config_.num_generations);
+    }
+    if (requests.empty()) break;
+    const auto drawn = sample_answers(policy.model(), policy.for_engine(), requests,
+                                      config_.temperature, stop_if_asked);
+    for (size_t k = 0; k < open.size(); ++k) append(rollouts[open[k]], drawn[k][0]);
+  }
+  for (size_t i = 0; i < rollouts.size(); ++i) read_texts(rollouts[i], begins[i]);
+}
+
+void RolloutSource::read_texts(Rollout& rollout, int64_t last_turn) const {
+  Answer& answer = rollout.example.answers[0];
+  rollout.completion = text_of({answer.ids.begin() + last_turn, answer.ids.end()}, rollout.ended);
+  rollout.retokenized = changes_when_encoded(rollout);
+  answer.trained = rollout.tool_mask;
+  if (turns_)
+    rollout.transcript = text_of(answer.ids, false);
+  else
+    rollout.tool_mask.clear();
+}
+
 // Without the token that ends it, and without ids that only fill the model's table.
-std::string RolloutSource::text_of(const SampledAnswer& answer) const {
-  std::vector<int32_t> ids = answer.ids;
-  if (answer.ended) ids.pop_back();
+std::string RolloutSource::text_of(std::vector<int32_t> ids, bool ended) const {
+  if (ended) ids.pop_back();
   std::erase_if(ids, [&](int32_t id) { return id >= tokenizer_.vocab_size(); });
   return tokenizer_.decode(ids);
 }
 
-bool RolloutSource::changes_when_encoded(const SampledAnswer& answer,
-                                         const std::string& text) const {
-  std::vector<int32_t> ids = answer.ids;
-  if (answer.ended) ids.pop_back();
+bool RolloutSource::changes_when_encoded(const Rollout& rollout) const {
+  std::vector<int32_t> ids = rollout.example.answers[0].ids;
+  if (rollout.ended) ids.pop_back();
   try {
-    return tokenizer_.encode(text) != ids;
+    return tokenizer_.encode(text_of(ids, false)) != ids;
   } catch (const Error& error) {  // half a character, in a vocabulary without bytes
     if (error.kind() != ErrorKind::kData) throw;
     return true;
@@ -128,7 +221,8 @@ void RolloutSource::judge(std::vector<Rollout>& rollouts, const StopCheck& stop_
                       .ids = each.example.answers[0].ids,
                       .ended = each.ended,
                       .prompt = each.example.prompt,
-                      .place = each.prompt->place});
+                      .place = each.prompt->place,
+                      .tool_calls = each.tool_calls});
   }
   std::vector<RewardResult> results = rewards_.of(inputs, stop_if_asked);
   for (size_t i = 0; i < rollouts.size(); ++i) {

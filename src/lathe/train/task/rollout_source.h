@@ -11,6 +11,7 @@
 #include "lathe/train/task/policy.h"
 #include "lathe/train/task/rollout.h"
 #include "lathe/train/task/sampling.h"
+#include "lathe/train/task/tool_turns.h"
 
 namespace lathe {
 
@@ -35,9 +36,13 @@ class RolloutSource {
   std::vector<const Example*> prompts_at(int64_t first, int64_t count) const;
   std::vector<Rollout> answers_to(const std::vector<const Example*>& prompts, int64_t first_group,
                                   const Rng& stream, Policy& policy,
-                                  const StopCheck& stop_if_asked) const;
-  std::string text_of(const SampledAnswer& answer) const;
-  bool changes_when_encoded(const SampledAnswer& answer, const std::string& text) const;
+                                  const StopCheck& stop_if_asked);
+  void go_on(std::vector<Rollout>& rollouts, const std::vector<Rng>& streams, Policy& policy,
+             const StopCheck& stop_if_asked);
+  bool append_reply(Rollout& rollout, int64_t begin);
+  std::string text_of(std::vector<int32_t> ids, bool ended) const;
+  bool changes_when_encoded(const Rollout& rollout) const;
+  void read_texts(Rollout& rollout, int64_t last_turn) const;
   void judge(std::vector<Rollout>& rollouts, const StopCheck& stop_if_asked);
   void leave_out_failed(std::vector<Rollout>& rollouts) const;
   void find_collapsed(std::vector<Rollout>& rollouts) const;
@@ -50,6 +55,7 @@ class RolloutSource {
   const ExampleSet prompts_;
   const Tokenizer tokenizer_;
   Rewards rewards_;
+  std::optional<ToolTurns> turns_;
   const Log log_;
   int64_t position_ = 0, next_position_ = 0;  // among the prompts, with dynamic sampling
   int64_t short_steps_ = 0;

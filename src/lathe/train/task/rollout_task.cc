@@ -180,10 +180,16 @@ void RolloutTask::take(const AnswerStepResult& result) {
       const auto count = static_cast<size_t>(micro.batch.scored.length(s));
       const std::span now = std::span(micro.policy.logps).subspan(first, count);
       rollout.advantage = micro.advantages[first];
+      const std::vector<uint8_t>& trained = rollout.example.answers[0].trained;
       std::vector<double>& old = rollout.example.old_logps;
-      if (old.empty()) old.assign(now.begin(), now.end());
-      for (size_t i = 0; i < count; ++i)
-        rollout.logps_off = std::max(rollout.logps_off, std::abs(old[i] - now[i]));
+      const bool known = !old.empty();
+      old.resize(trained.size(), 0);
+      auto next = now.begin();
+      for (size_t i = 0; i < trained.size(); ++i) {
+        if (trained[i] == 0) continue;
+        if (!known) old[i] = *next;
+        rollout.logps_off = std::max(rollout.logps_off, std::abs(old[i] - *next++));
+      }
     }
 }
 
