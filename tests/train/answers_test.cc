@@ -147,7 +147,8 @@ INSTANTIATE_TEST_SUITE_P(, AdapterOf, ::testing::ValuesIn(adapter_settings()),
                          [](const auto& each) { return each.param.name; });
 
 TEST_F(Answers, AccumulationGivesTheGradientOfOneBatch) {
-  for (const char* name : {"sft", "dpo", "cpo", "distill", "grpo", "rloo", "ppo", "reinforce_pp"}) {
+  for (const char* name :
+       {"sft", "dpo", "cpo", "distill", "grpo", "rloo", "ppo", "reinforce_pp", "online_dpo"}) {
     Json tree = answers_tree({name, "decoder"});
     tree["train"]["steps"] = 1;
     tree["data"]["order"] = "sequential";

@@ -238,6 +238,33 @@ TEST_F(Rollouts, AnAdapterLearnsTextToo) {
             metrics()[0].at("ptx_loss").get<double>() - 0.1);
 }
 
+// A group is compared within one micro-batch, also where an answer of another one was not judged.
+TEST_F(Rollouts, OnlineDpoKeepsGroupsTogether) {
+  Json tree = answers_tree({"online_dpo", "decoder"});
+  tree["train"].update({{"steps", 2}, {"batch_size", 4}, {"grad_accumulation", 3}});
+  tree["objective"]["num_generations"] = 4;
+  tree["reward"] = {
+      {"command", "n=0; while read -r a; do n=$((n+1)); [ $n = 3 ] && echo nan || echo $n; done"}};
+  train(read_recipe(tree));
+  int failed = 0;
+  std::map<Group, double> balance;
+  for (const Json& line : rollouts()) {
+    failed += line.value("failed", false) ? 1 : 0;
+    balance[{line.at("step").get<int64_t>(), line.at("group").get<int64_t>()}] +=
+        line.at("advantage").get<double>();
+  }
+  EXPECT_GE(failed, 1);
+  EXPECT_EQ(balance.size(), 6U);
+  for (const auto& [group, sum] : balance) EXPECT_EQ(sum, 0) << group.first << " " << group.second;
+  EXPECT_NE(
+      refusal("online_dpo", R"({"train": {"batch_size": 2, "grad_accumulation": 4}})")
+          .find("[train.batch_size] 2 answers of a micro-batch are no whole number of groups of 4"),
+      std::string::npos);
+  EXPECT_NE(refusal("online_dpo", R"({"objective": {"num_generations": 1}})")
+                .find("[objective.num_generations] a pair needs two answers"),
+            std::string::npos);
+}
+
 TEST_F(Rollouts, KeysWithoutEffectAreRefused) {
   const auto expect = [&](const char* objective, const char* keys, const char* want) {
     const std::string text =

@@ -19,8 +19,8 @@ void for_each_rollout(const fs::path& run, const std::function<void(Json& line)>
   std::error_code error;
   require(
       fs::exists(file, error), ErrorKind::kIo, run.string(),
-      "holds no rollouts.jsonl; give the folder of a run that draws answers (objective grpo, rloo, ppo or "
-      "reinforce_pp)");
+      "holds no rollouts.jsonl; give the folder of a run that draws answers (objective grpo, rloo, ppo, "
+      "reinforce_pp or online_dpo)");
   constexpr size_t kLongestLine = size_t{64} << 20;
   LineReader lines(file, kLongestLine);
   std::string_view text;

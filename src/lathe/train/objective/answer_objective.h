@@ -51,6 +51,7 @@ struct AnswerNeeds {
   bool scores = false;         // the model that is trained gives scores of whole sequences
   bool score_prompts = false;  // as AnswerBatchOptions::score_prompts
   bool crossed = false;        // each prompt also with the answer of the example before
+  bool whole_groups = false;   // the rollouts of a group are in one micro-batch
   bool old_logps = false;      // recorded, or the model's own: for what advantages depend on
   std::optional<ops::Divergence> teacher = {};
   ScoreOptions policy = {};  // beside log-probabilities

@@ -112,12 +112,20 @@ RolloutTask::RolloutTask(const TaskSetting& setting)
   if (kl_control_) kl_coef_ = kl_control_->initial;
 }
 
-// batch_size rollouts each, the longest first: what will not fit fails in the first step.
+// Up to batch_size rollouts each, the longest first: what will not fit fails in the first step.
 std::vector<std::vector<const Example*>> RolloutTask::micro_batches() const {
+  const bool whole = objective_->needs().whole_groups;
+  std::map<int64_t, int64_t> sizes;  // of groups
+  for (const Rollout& each : rollouts_) sizes[each.example.group] += each.counts ? 1 : 0;
   std::vector<std::vector<const Example*>> all;
   for (const Rollout& each : rollouts_) {
     if (!each.counts) continue;
-    if (all.empty() || std::ssize(all.back()) == recipe_.train.batch_size) all.emplace_back();
+    const int64_t group = each.example.group;
+    const bool begins = all.empty() || all.back().back()->group != group;
+    const int64_t room =
+        all.empty() ? 0 : recipe_.train.batch_size - static_cast<int64_t>(all.back().size());
+    const int64_t needed = !whole ? 1 : begins ? sizes[group] : 0;
+    if (all.empty() || room < needed) all.emplace_back();
     all.back().push_back(&each.example);
   }
   const auto tokens = [](const std::vector<const Example*>& micro) {
@@ -250,6 +258,12 @@ std::unique_ptr<Task> make_rollout_task(const TaskSetting& setting) {
       "{} rollouts of a step (train.batch_size x grad_accumulation) are no whole number of groups of {}; make "
       "one a multiple of the other",
       r.train.batch_size * r.train.grad_accumulation, group);
+  require(
+      !objective->needs().whole_groups || r.train.batch_size % group == 0, ErrorKind::kConfig,
+      "train.batch_size",
+      "{} answers of a micro-batch are no whole number of groups of {}, and a pair is compared within one; "
+      "make batch_size a multiple of objective.num_generations",
+      r.train.batch_size, group);
   require(
       r.tokenizer().has_value(), ErrorKind::kConfig, "data.tokenizer",
       "the answers are judged as text, so a tokenizer is needed; set it, or model.from to a folder that has "
