@@ -512,6 +512,27 @@ def reinforce_pp(c):
     return c.mean(policy), metrics
 
 
+def online_dpo(c):
+    """The losses of trl.experimental.online_dpo, which stand in the middle of a training step, with pairs of more answers."""
+    rewards, beta, ratio = c.flat("rewards"), c.get("beta", 0.1), ((c.logps - c.reference) * c.mask).sum(1)
+    signs, pairs = torch.zeros_like(rewards), []
+    for group in by_group(c):
+        best, worst = group[rewards[group].argmax()], group[rewards[group].argmin()]
+        if rewards[best] > rewards[worst]:
+            signs[best], signs[worst] = 1.0, -1.0
+            pairs.append((best, worst))
+    c.advantages_list = c.list(signs[:, None].expand(-1, c.width))
+    metrics = {"entropy": c.mean(c.entropy).item(), "kl": ratio.mean().item()}
+    groups = len(c.lengths) / c.get("num_generations", 2)
+    if not pairs:
+        return c.logps.sum() * 0.0, {"entropy": metrics["entropy"]}
+    best, worst = (torch.stack(side) for side in zip(*pairs))
+    logits = ratio[best] - ratio[worst]
+    each = (logits - 1 / (2 * beta)) ** 2 if c.get("loss", "sigmoid") == "ipo" else -F.logsigmoid(beta * logits)
+    metrics["objective/scores_margin"] = (rewards[best] - rewards[worst]).mean().item()
+    return each.sum() / groups, {**metrics, **pair_metrics(beta * ratio[best], beta * ratio[worst])}
+
+
 # ------------------------------------------------------------------------------------------------ cases
 
 DPO_LOSSES = (
@@ -590,9 +611,13 @@ def cases():
     yield "far_rollouts", "ppo", {"kl_coef": 0.3, "whiten_rewards": True, **more}
     yield "fresh_rollouts", "ppo", {"gamma": 0.5, "lam": 0.0, "kl_coef": 0.0}
     yield "rollouts", "reinforce_pp", {"cliprange": 0.05, "kl_coef": 0.0}
+    yield "fresh_rollouts", "online_dpo", {"beta": 0.3}
+    yield "far_rollouts", "online_dpo", {"beta": 0.3, "loss": "ipo"}
+    yield "rollouts", "online_dpo", {"beta": 0.3, "num_generations": 3}
+    yield "equal_rewards", "online_dpo", {}
 
 
-LOSSES = {f.__name__: f for f in (sft, distill, dpo, kto, cpo, orpo, reward, grpo, rloo, ppo, reinforce_pp)}
+LOSSES = {f.__name__: f for f in (sft, distill, dpo, kto, cpo, orpo, reward, grpo, rloo, ppo, reinforce_pp, online_dpo)}
 
 
 NEEDED = {"distill": {"teacher": "T"}, "ppo": {"critic": "C"}}  # folders, which no loss reads

@@ -103,6 +103,37 @@ class AnswersRun : public Run {
     return folder_.write("rows.jsonl", text).string();
   }
 
+  std::vector<Json> rollouts() const {
+    std::vector<Json> lines;
+    std::ifstream in(out() / "rollouts.jsonl");
+    for (std::string line; std::getline(in, line);) lines.push_back(Json::parse(line));
+    return lines;
+  }
+
+  // result() and what a task leaves beside it.
+  std::map<std::string, std::string> everything() const {
+    auto all = result();
+    for (const char* file : {"rollouts.jsonl", "critic/model.safetensors",
+                             "adapter/adapter_model.safetensors", "adapter/adapter_config.json"})
+      if (fs::exists(out() / file)) all[file] = content_of(out() / file);
+    return all;
+  }
+  // Trains, and then goes on from every `stride`th step.
+  void expect_same_bits_from_every_step(const Recipe& r, int64_t stride = 1) {
+    train(r);
+    const auto unbroken = everything();
+    fs::rename(out(), folder_ / "unbroken");
+    for (int64_t step = 1; step < r.train.steps; step += stride) {
+      start_over();
+      fs::copy(folder_ / "unbroken", out(), fs::copy_options::recursive);
+      fs::remove_all(out() / (r.adapter ? "adapter" : "model"));
+      for (const int64_t s : CheckpointStore(out() / "checkpoints").steps())
+        if (s > step) fs::remove_all(checkpoint(s));
+      train(r, TrainLoop::Start::kResume);
+      EXPECT_EQ(everything(), unbroken) << "resumed after step " << step;
+    }
+  }
+
   // The recipe of a setting: fp32, six steps.
   Json answers_tree(const AnswersSetting& s, const std::string& family = "lathe") {
     const auto& entry = find_in(objectives(), "objective.name", s.objective);

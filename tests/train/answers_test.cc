@@ -12,25 +12,10 @@
 namespace lathe::testing {
 namespace {
 
-class Answers : public AnswersRun {
- protected:
-  std::vector<Json> rollouts() const {
-    std::vector<Json> lines;
-    std::ifstream in(out() / "rollouts.jsonl");
-    for (std::string line; std::getline(in, line);) lines.push_back(Json::parse(line));
-    return lines;
-  }
-};
+class Answers : public AnswersRun {};
 
 class AnswersOf : public AnswersRun, public ::testing::WithParamInterface<AnswersSetting> {
  protected:
-  // result() and what a task leaves beside it.
-  std::map<std::string, std::string> everything() const {
-    auto all = result();
-    for (const char* file : {"rollouts.jsonl", "critic/model.safetensors"})
-      if (fs::exists(out() / file)) all[file] = content_of(out() / file);
-    return all;
-  }
   double mean_of(const std::string& key, size_t from, size_t count) const {
     const std::vector<Json> lines = metrics();
     double sum = 0;
@@ -40,19 +25,7 @@ class AnswersOf : public AnswersRun, public ::testing::WithParamInterface<Answer
 };
 
 TEST_P(AnswersOf, GivesTheSameBitsFromEveryStep) {
-  const Recipe r = read_recipe(answers_tree(GetParam()));
-  train(r);
-  const auto unbroken = everything();
-  fs::rename(out(), folder_ / "unbroken");
-  for (int64_t step = 1; step < r.train.steps; ++step) {
-    start_over();
-    fs::copy(folder_ / "unbroken", out(), fs::copy_options::recursive);
-    fs::remove_all(out() / "model");
-    for (const int64_t s : CheckpointStore(out() / "checkpoints").steps())
-      if (s > step) fs::remove_all(checkpoint(s));
-    train(r, TrainLoop::Start::kResume);
-    EXPECT_EQ(everything(), unbroken) << "resumed after step " << step;
-  }
+  expect_same_bits_from_every_step(read_recipe(answers_tree(GetParam())));
 }
 
 // The reference is asked once for each example: a run that goes on in a later epoch asks it again.
@@ -193,27 +166,9 @@ TEST_P(AdapterOf, LeavesTheBaseAloneAndResumesToTheSameBits) {
   tree["optim"]["lr"] = 0.02;
   const Recipe r = read_recipe(tree);
   const std::string base = content_of(folder_ / "base" / "model.safetensors");
-  const auto everything = [this] {
-    auto all = result();
-    for (const char* file :
-         {"rollouts.jsonl", "adapter/adapter_model.safetensors", "adapter/adapter_config.json"})
-      if (fs::exists(out() / file)) all[file] = content_of(out() / file);
-    return all;
-  };
-  train(r);
-  const auto unbroken = everything();
+  expect_same_bits_from_every_step(r, 2);
   EXPECT_FALSE(fs::exists(out() / "model"));
   EXPECT_TRUE(fs::exists(out() / "adapter" / "adapter_model.safetensors"));
-  fs::rename(out(), folder_ / "unbroken");
-  for (int64_t step = 1; step < r.train.steps; step += 2) {
-    start_over();
-    fs::copy(folder_ / "unbroken", out(), fs::copy_options::recursive);
-    fs::remove_all(out() / "adapter");
-    for (const int64_t s : CheckpointStore(out() / "checkpoints").steps())
-      if (s > step) fs::remove_all(checkpoint(s));
-    train(r, TrainLoop::Start::kResume);
-    EXPECT_EQ(everything(), unbroken) << "resumed after step " << step;
-  }
   EXPECT_EQ(content_of(folder_ / "base" / "model.safetensors"), base);
 }
 
@@ -248,7 +203,8 @@ INSTANTIATE_TEST_SUITE_P(, AdapterOf, ::testing::ValuesIn(adapter_settings()),
                          [](const auto& each) { return each.param.name; });
 
 TEST_F(Answers, AccumulationGivesTheGradientOfOneBatch) {
-  for (const char* name : {"sft", "dpo", "cpo", "distill", "grpo", "rloo", "ppo", "reinforce_pp"}) {
+  for (const char* name :
+       {"sft", "dpo", "cpo", "distill", "grpo", "rloo", "ppo", "reinforce_pp", "online_dpo"}) {
     Json tree = answers_tree({name, "decoder"});
     tree["train"]["steps"] = 1;
     tree["data"]["order"] = "sequential";
@@ -472,8 +428,9 @@ TEST_F(Answers, RefusesWhatCannotWork) {
       refusal("grpo", R"({"objective": {"num_generations": 3}})"),
       "[objective.num_generations] 8 rollouts of a step (train.batch_size x grad_accumulation) are no whole "
       "number of groups of 3");
-  expect(refusal("grpo", R"({"reward": null})"),
-         "[reward.functions] nothing gives a reward; name functions (exact_match …) or a command");
+  expect(
+      refusal("grpo", R"({"reward": null})"),
+      "[reward.functions] nothing gives a reward; name functions (exact_match …), a model or a command");
   expect(refusal("grpo", R"({"reward": {"pattern": "("}})"),
          "[reward.pattern] '(' is not a regular expression");
   expect(refusal("grpo", R"({"reward": {"weights": [1, 2]}})"),

@@ -218,7 +218,9 @@ TEST_P(ObjectiveGolden, OfMicroBatchesAddsUp) {
   const Json& objective = golden().at("objective");
   const bool by_batch =
       objective.value("top_entropy_quantile", 1.0) < 1 || objective.value("entropy_coef", 0.0) > 0;
-  if (!input().contains("groups") || by_batch) GTEST_SKIP() << "is not a sum over micro-batches";
+  const bool by_group = objective.at("name") == "online_dpo";
+  if (!input().contains("groups") || by_batch || by_group)
+    GTEST_SKIP() << "is not a sum over micro-batches";
   const size_t count = input().at("prompts").size();
   Step step(objective, input());
   step.run({{0, 1}, {1, count}});
@@ -283,10 +285,49 @@ TEST(Objectives, OfDistantModelsStayFinite) {
   }
 }
 
+// Numbers of TRL's formula (multi_objective_aggregation of GRPOTrainer) in double precision, of two micro-batches.
+TEST(Objectives, OfSeveralRewardsNormaliseEachInItsGroup) {
+  const double parts[][2] = {{1, 0}, {0, 2}, {0.5, 1}, {1, 4}, {1, 0}, {1, -1}};
+  std::vector<Example> examples(6);
+  for (size_t i = 0; i < 6; ++i) {
+    examples[i].place = fmt::format("rows:{}", i + 1);
+    examples[i].prompt = {3};
+    examples[i].answers.push_back({.ids = {4}, .trained = {1}});
+    examples[i].group = i < 3 ? 7 : 8;
+    examples[i].rewards = {{.value = parts[i][0], .weight = 1},
+                           {.value = parts[i][1], .weight = 0.5}};
+  }
+  std::vector<AnswerBatch> batches;
+  for (const auto& [first, last] : {std::pair<size_t, size_t>{0, 2}, {2, 6}}) {
+    std::vector<const Example*> some;
+    for (size_t i = first; i < last; ++i) some.push_back(&examples[i]);
+    batches.push_back(make_answer_batch(some, {}));
+  }
+  std::vector<RolloutBatch> step(2);
+  for (size_t m = 0; m < 2; ++m) step[m].batch = &batches[m];
+  const auto advantages = [&] {
+    const auto objective =
+        make_objective({{"name", "grpo"}, {"multi_objective_aggregation", "normalize_then_sum"}});
+    Numbers all;
+    for (const Advantages& each : objective->advantages(step))
+      all.insert(all.end(), each.advantages.begin(), each.advantages.end());
+    return all;
+  };
+  expect_near(advantages(),
+              {1.1176374629383172, -1.1176374629383172, 0, 1.267614062651296, -0.4225380208837653,
+               -0.8450760417675305},
+              kTight);
+  examples[4].rewards.pop_back();
+  EXPECT_EQ(error_text(advantages),
+            "[rows:5] the row has 1 parts of a reward in 'rewards' and another one 2, but "
+            "normalize_then_sum needs the same parts of all; give them, or set "
+            "objective.multi_objective_aggregation = \"sum_then_normalize\"");
+}
+
 TEST(Objectives, RefuseAGroupOfOne) {
   Json input = goldens().inputs.at("rollouts");
   input["groups"] = {0, 0, 0, 4, 5};
-  for (const char* name : {"grpo", "rloo"})
+  for (const char* name : {"grpo", "rloo", "online_dpo"})
     EXPECT_EQ(
         error_text([&] {
           Step({{"name", name}}, input).run({{0, 5}});

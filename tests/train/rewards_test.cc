@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 
 #include <nlohmann/json.hpp>
+#include <numeric>
 
 #include "io/temp_folder.h"
 #include "lathe/base/catalogue.h"
@@ -23,14 +24,25 @@ RewardConfig config_of(const char* section) {
 
 class RewardsOf : public ::testing::Test {
  protected:
+  // Of `tokens` different tokens.
   RewardResult judged(const char* section, std::string_view completion, const char* row = "{}",
                       int64_t tokens = 0, bool ended = false) {
+    std::vector<int32_t> ids(static_cast<size_t>(tokens + (ended ? 1 : 0)));
+    std::iota(ids.begin(), ids.end(), 0);
     const Json parsed = Json::parse(row);
-    return Rewards(config_of(section), log_)
-        .of({.row = parsed, .completion = completion, .tokens = tokens, .ended = ended});
+    Rewards rewards(config_of(section), log_);
+    return of(rewards, {.row = parsed, .completion = completion, .ids = ids, .ended = ended});
+  }
+  static RewardResult of(Rewards& rewards, const RewardInput& in) {
+    return rewards.of({&in, 1}).at(0);
   }
   double reward(const char* section, std::string_view completion, const char* row = "{}") {
     return judged(section, completion, row).reward;
+  }
+  double of_ids(const char* section, const std::vector<int32_t>& ids, bool ended = true) {
+    const Json row = Json::object();
+    Rewards rewards(config_of(section), log_);
+    return of(rewards, {.row = row, .completion = "", .ids = ids, .ended = ended}).reward;
   }
   Rewards made(const char* section) { return {config_of(section), log_}; }
 
@@ -58,13 +70,33 @@ TEST_F(RewardsOf, NumberMatchComparesTheLastNumbers) {
     const char *completion, *answer;
     double reward;
   };
-  for (const Pair& p :
-       {Pair{"so it is 18.", "... #### 18", 1}, Pair{"1,234 apples", "1234", 1},
-        Pair{"3.50", "3.5", 1}, Pair{"-7", "-7", 1}, Pair{"7", "-7", 0}, Pair{"9-5", "5", 1},
-        Pair{"9 -5", "-5", 1}, Pair{"GPT-4", "4", 1}, Pair{"(-4)", "-4", 1}, Pair{"none", "4", 0},
-        Pair{"4", "none", 0}, Pair{"12, 13", "13", 1}, Pair{"4 or 5", "4", 0}, Pair{"5.", "5", 1},
-        Pair{"1000000.4", "1000000.1", 1}, Pair{"1.0", "1.1", 0}, Pair{"", "5", 0},
-        Pair{"−", "5", 0}})
+  for (const Pair& p : {Pair{"so it is 18.", "... #### 18", 1},
+                        Pair{"1,234 apples", "1234", 1},
+                        Pair{"3.50", "3.5", 1},
+                        Pair{"-7", "-7", 1},
+                        Pair{"7", "-7", 0},
+                        Pair{"9-5", "5", 1},
+                        Pair{"9 -5", "-5", 1},
+                        Pair{"GPT-4", "4", 1},
+                        Pair{"(-4)", "-4", 1},
+                        Pair{"none", "4", 0},
+                        Pair{"4", "none", 0},
+                        Pair{"12, 13", "13", 1},
+                        Pair{"4 or 5", "4", 0},
+                        Pair{"5.", "5", 1},
+                        Pair{"1000000.4", "1000000.1", 1},
+                        Pair{"1.0", "1.1", 0},
+                        Pair{"", "5", 0},
+                        Pair{"−", "5", 0},
+                        Pair{"\\boxed{7}, not 8", "7", 1},
+                        Pair{"\\boxed{1} \\boxed{\\text{2}} 3", "2", 1},
+                        Pair{"\\boxed{7", "7", 1},
+                        Pair{"\\boxed{x} 4", "4", 0},
+                        Pair{"#### 18 of 20", "18", 1},
+                        Pair{"1 #### 2 #### $1,003", "1003", 1},
+                        Pair{"#### none, or 4", "4", 1},
+                        Pair{"17+25=42", "42", 1},
+                        Pair{"42", "17+25=42", 1}})
     EXPECT_EQ(reward(number, p.completion, Json({{"answer", p.answer}}).dump().c_str()), p.reward)
         << p.completion << " | " << p.answer;
 }
@@ -89,27 +121,57 @@ TEST_F(RewardsOf, LengthAndEndCountTokens) {
   EXPECT_EQ(judged(R"({"functions": ["ended"]})", "", "{}", 3, false).reward, 0);
 }
 
-TEST_F(RewardsOf, RepetitionIsTheShareOfThreeWordsThatCameBefore) {
+TEST_F(RewardsOf, RepetitionIsTheShareOfTokensThatCameBefore) {
   const char* again = R"({"functions": ["repetition"]})";
-  EXPECT_EQ(reward(again, "a b c d e"), 0);
-  EXPECT_EQ(reward(again, "a b"), 0);
-  EXPECT_EQ(reward(again, ""), 0);
-  EXPECT_DOUBLE_EQ(reward(again, "a a a a"), -0.5);
-  EXPECT_DOUBLE_EQ(reward(again, " a  b\nc\ta b c "), -0.25);
+  EXPECT_EQ(of_ids(again, {1, 2, 3, 4, 0}), 0);
+  EXPECT_EQ(of_ids(again, {5, 5, 0}), 0);  // the end is no token of the answer
+  EXPECT_EQ(of_ids(again, {}, false), 0);
+  EXPECT_DOUBLE_EQ(of_ids(again, {5, 5, 5, 5, 0}), -0.5);
+  EXPECT_DOUBLE_EQ(of_ids(again, {1, 2, 3, 1, 2, 3}, false), -0.25);
+  // The example of the paper's pairs.
+  const char* pairs = R"({"functions": ["repetition"], "ngram_size": 2})";
+  EXPECT_EQ(of_ids(pairs, {1, 2, 3, 4}, false), 0);
+  EXPECT_DOUBLE_EQ(of_ids(pairs, {5, 5, 5, 5, 5}, false), -0.75);
+}
+
+TEST_F(RewardsOf, SoftOverlongFallsToMinusOne) {
+  const char* soft =
+      R"({"functions": ["soft_overlong"], "max_completion_len": 100, "soft_punish_cache": 20})";
+  const auto of_length = [&](const char* section, size_t length) {
+    return of_ids(section, std::vector<int32_t>(length, 1));
+  };
+  for (const auto& [length, want] :
+       std::map<size_t, double>{{0, 0}, {80, 0}, {81, -0.05}, {90, -0.5}, {100, -1}, {101, -1}})
+    EXPECT_DOUBLE_EQ(of_length(soft, length), want) << length;
+  const char* hard = R"({"functions": ["soft_overlong"], "max_completion_len": 3})";
+  EXPECT_EQ(of_length(hard, 3), 0);
+  EXPECT_EQ(of_length(hard, 4), -1);
 }
 
 TEST_F(RewardsOf, AreWeighedInTheirOrder) {
   const RewardResult r = judged(
       R"({"functions": ["ended", "repetition"], "command": "while read -r a; do echo -0.25; done",
           "weights": [2, 10, 4]})",
-      "a a a a", "{}", 4, true);
-  EXPECT_DOUBLE_EQ(r.reward, 2 - 5 - 1);
+      "a", "{}", 4, true);
+  EXPECT_DOUBLE_EQ(r.reward, 2 - 0 - 1);
   ASSERT_EQ(r.parts.size(), 3U);
   EXPECT_EQ(r.parts[0].name, "ended");
   EXPECT_EQ(r.parts[1].name, "repetition");
   EXPECT_EQ(r.parts[2].name, "command");
-  EXPECT_EQ(r.parts[1].value, -0.5);  // as it is without its weight
+  EXPECT_EQ(r.parts[2].value, -0.25);  // as it is without its weight
+  EXPECT_EQ(r.parts[2].weight, 4);
   EXPECT_FALSE(r.failed);
+}
+
+TEST_F(RewardsOf, AWeightOfZeroOnlyRecords) {
+  const RewardResult r =
+      judged(R"({"functions": ["ended", "length_band"], "length_max": 9, "weights": [0, 3]})", "",
+             "{}", 4, true);
+  EXPECT_EQ(r.reward, 3);
+  ASSERT_EQ(r.parts.size(), 2U);
+  EXPECT_EQ(r.parts[0].name, "ended");
+  EXPECT_EQ(r.parts[0].value, 1);
+  EXPECT_EQ(r.parts[0].weight, 0);
 }
 
 TEST_F(RewardsOf, AProgramGetsTheRowAndTheAnswer) {
@@ -121,7 +183,7 @@ TEST_F(RewardsOf, AProgramGetsTheRowAndTheAnswer) {
   const Json row =
       Json::parse(R"({"prompt": "a\nb", "tests": [1, {"x": null}], "completion": "old"})");
   for (const std::string_view text : {"zwei\nLinien", "\xff|"}) {
-    const RewardResult r = rewards.of({.row = row, .completion = text});
+    const RewardResult r = of(rewards, {.row = row, .completion = text});
     EXPECT_EQ(r.reward, 0.1);
     EXPECT_FALSE(r.failed);
   }
@@ -147,7 +209,7 @@ TEST_F(RewardsOf, AProgramThatFailsIsStartedAgain) {
     Rewards rewards = made(section.dump().c_str());
     const Json row = Json::object();
     for (int i = 0; i < 7; ++i) {
-      const RewardResult r = rewards.of({.row = row, .completion = "x"});
+      const RewardResult r = of(rewards, {.row = row, .completion = "x"});
       EXPECT_TRUE(r.failed) << behaviour;
       EXPECT_TRUE(r.parts.empty());
     }
@@ -179,7 +241,7 @@ TEST_F(RewardsOf, AProgramThatAnswersTwiceIsNotBelieved) {
   Rewards rewards = made(R"({"command": "while read -r a; do printf '1\\n0\\n'; done"})");
   const Json row = Json::object();
   for (int i = 0; i < 6; ++i) {
-    const RewardResult r = rewards.of({.row = row, .completion = "x"});
+    const RewardResult r = of(rewards, {.row = row, .completion = "x"});
     // The first of each process is as good as any; after it nothing can be told.
     EXPECT_EQ(r.failed, i % 2 == 1) << i;
   }
@@ -192,7 +254,7 @@ TEST_F(RewardsOf, SectionsThatCannotWorkAreRefused) {
   };
   EXPECT_EQ(
       refusal("{}"),
-      "[reward.functions] nothing gives a reward; name functions (exact_match …) or a command");
+      "[reward.functions] nothing gives a reward; name functions (exact_match …), a model or a command");
   EXPECT_EQ(refusal(R"({"functions": ["ended"], "weights": [1, 2]})"),
             "[reward.weights] 2 weights for 1 rewards; give one for each");
   EXPECT_EQ(refusal(R"({"functions": ["ended"], "command": "cat", "weights": [1]})"),
@@ -214,7 +276,31 @@ TEST_F(RewardsOf, SectionsThatCannotWorkAreRefused) {
   EXPECT_EQ(
       refusal(R"({"command": "cat", "timeout": 0})"),
       "[reward] timeout is 0 (an integer), expected a number, between 0.001 and 86400. Write timeout = "
-      "10.0");
+      "0.001");
+  EXPECT_EQ(refusal(R"({"functions": ["ended"], "timeout": 5})"),
+            "[reward.timeout] only a command can take too long; leave the key out");
+  EXPECT_EQ(
+      refusal(R"({"functions": ["ended"], "model": ["a"], "command": "cat", "weights": [1, 2]})"),
+      "[reward.weights] 2 weights for 3 rewards; give one for each");
+  EXPECT_EQ(
+      refusal(R"({"functions": ["ended", "format"], "pattern": "x", "weights": [0, 0]})"),
+      "[reward.weights] every weight is 0, so that nothing is learnt; give one reward another weight");
+  EXPECT_EQ(
+      refusal(R"({"functions": ["ended", "ended"]})"),
+      "[reward.functions] a function is named twice; name it once, with the sum of the weights");
+  EXPECT_EQ(
+      refusal(R"({"functions": ["ended"], "ngram_size": 2})"),
+      "[reward.ngram_size] only the function repetition reads ngram_size; add it to reward.functions, or "
+      "leave the key out");
+  EXPECT_EQ(
+      refusal(R"({"functions": ["ended"], "soft_punish_cache": 2})"),
+      "[reward.max_completion_len] only the function soft_overlong reads max_completion_len and "
+      "soft_punish_cache; add it to reward.functions, or leave the keys out");
+  for (const char* keys : {"", R"(, "max_completion_len": 3, "soft_punish_cache": 4)"})
+    EXPECT_EQ(
+        refusal((std::string(R"({"functions": ["soft_overlong"])") + keys + "}").c_str()),
+        "[reward.max_completion_len] soft_overlong needs max_completion_len of at least 1 and of at "
+        "least soft_punish_cache");
   EXPECT_EQ(refusal(R"({"functions": ["exact_match"], "length_max": 5})"),
             "[reward.length_max] only the function length_band reads length_min and length_max");
 }
@@ -222,7 +308,9 @@ TEST_F(RewardsOf, SectionsThatCannotWorkAreRefused) {
 // Each function of the catalogue can be named, and gives a finite number for an answer of anything.
 TEST_F(RewardsOf, EveryFunctionOfTheCatalogueTakesEveryAnswer) {
   for (const RewardFunction& f : reward_functions()) {
-    Json section = {{"functions", {std::string(f.name)}}, {"length_max", 3}};
+    Json section = {{"functions", {std::string(f.name)}}};
+    if (f.name == "length_band") section["length_max"] = 3;
+    if (f.name == "soft_overlong") section["max_completion_len"] = 3;
     if (f.name == "format") section["pattern"] = ".*";
     for (const std::string text :
          {"", " ", "\xff\xfe", "a\0b", "1e999", "--1", ",,,", "1,,2", "..."}) {

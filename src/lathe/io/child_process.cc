@@ -136,4 +136,19 @@ ChildProcess::Answer ChildProcess::ask(std::string_view line, std::chrono::milli
   }
 }
 
+std::string what_failed(ChildProcess::Answer answer, double timeout) {
+  switch (answer) {
+    case ChildProcess::Answer::kTimeout:
+      return fmt::format("gave no answer within {} s", timeout);
+    case ChildProcess::Answer::kTooLong:
+      return fmt::format("printed a line of more than {} bytes", ChildProcess::kLongest);
+    case ChildProcess::Answer::kUnasked:
+      return "printed more than one line for an answer";
+    case ChildProcess::Answer::kEnded:
+    case ChildProcess::Answer::kLine:
+      break;
+  }
+  return "ended";
+}
+
 }  // namespace lathe

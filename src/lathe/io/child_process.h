@@ -45,4 +45,7 @@ class ChildProcess {
   std::string read_;           // behind the last line
 };
 
+// What a program did in place of answering within `timeout` seconds: "gave no answer within 10 s".
+std::string what_failed(ChildProcess::Answer answer, double timeout);
+
 }  // namespace lathe

@@ -48,6 +48,13 @@ Json read_if_there(const fs::path& path) {
   return fs::exists(path, error) ? read_json_file(path) : Json();
 }
 
+std::string precision_of(const Json& recipe) {
+  const Json::json_pointer precision("/train/precision");
+  const bool known =
+      recipe.is_object() && recipe.contains(precision) && recipe[precision].is_string();
+  return known ? recipe[precision].get<std::string>() : "bf16";
+}
+
 }  // namespace
 
 RunData read_run(const fs::path& folder) {
@@ -57,6 +64,10 @@ RunData read_run(const fs::path& folder) {
   std::error_code error;
   require(fs::exists(metrics, error), ErrorKind::kIo, folder.string(),
           "holds no metrics.jsonl; give the folder of a training run (train.out of its recipe)");
+  run.recipe = read_if_there(folder / "recipe.json");
+  run.demo = read_if_there(folder / "demo.json");
+  run.flags = watch.flags();
+  RolloutWatch watch(precision_of(run.recipe));
   constexpr size_t kLongestLine = 16 << 20;
   LineReader lines(metrics, kLongestLine);
   std::string_view line;
@@ -67,6 +78,7 @@ RunData read_run(const fs::path& folder) {
     const Json record = Json::parse(line, nullptr, /*allow_exceptions=*/false);
     if (record.is_object()) {
       add_record(record, run);
+      watch.add([&](const std::string& name) { return metric_value(record, name); });
     } else {
       broken = fmt::format("line {}", lines.line_number());
     }

@@ -10,6 +10,8 @@
 #include <string>
 #include <vector>
 
+#include "lathe/train/rollout_watch.h"
+
 namespace lathe {
 
 // NaN means that the line has no such number, or NaN itself; both are drawn as a gap.
@@ -38,6 +40,7 @@ struct RunData {
   std::vector<ValidationPoint> validations;
   std::vector<SampleText> samples;
   std::map<std::string, std::vector<OldLoss>> old_losses;  // by the set's name, in order of steps
+  std::vector<RolloutFlag> flags;                          // of its reinforcement, at the last step
   nlohmann::ordered_json recipe;                           // null when the run has none
   nlohmann::ordered_json data_card;  // of the rows that it learns from; null when it has none
   nlohmann::ordered_json demo;       // null when `lathe demo` did not make this run

@@ -27,6 +27,7 @@ void read_progress(RunRow& row, const RunData& run) {
   row.steps = static_cast<int64_t>(run.steps.back().step);
   row.loss = run.steps.back().loss;
   if (!run.validations.empty()) row.val_loss = run.validations.back().loss;
+  for (const RolloutFlag& flag : run.flags) add_note(row, flag.name);
   if (!run.recipe.is_object()) {
     add_note(row, "there is no recipe.json, so the number of planned steps is not known");
     return;

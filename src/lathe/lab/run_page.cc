@@ -91,6 +91,16 @@ std::string old_mixture(const RunData& run) {
              rows + "</table>");
 }
 
+std::string flags(const RunData& run) {
+  if (run.flags.empty()) return "";
+  std::string rows;
+  for (const RolloutFlag& flag : run.flags)
+    rows +=
+        fmt::format("<tr><td>{}</td><td>{}</td><td class=\"soft\">{}</td></tr>\n",
+                    html_escaped(flag.name), html_escaped(flag.finding), html_escaped(flag.advice));
+  return "<h2>What looks wrong</h2>\n" + card("<table>" + rows + "</table>");
+}
+
 std::string stages(const Json& demo) {
   if (!demo.is_object() || !demo.contains("stages") || demo["stages"].empty()) return "";
   double longest = 1e-9;
@@ -199,7 +209,7 @@ std::string introduction(const RunData& run) {
 
 std::string report_page(const RunData& run) {
   const RunFacts facts = read_facts(run);
-  return html_page(title_of(run), introduction(run) + tiles(run, facts) + charts(run) +
+  return html_page(title_of(run), introduction(run) + tiles(run, facts) + flags(run) + charts(run) +
                                       old_mixture(run) + data(run) + generations(run.demo) +
                                       samples(run) + stages(run.demo) + machine(facts) +
                                       recipe(run.recipe) + lineage(run));

@@ -409,7 +409,7 @@ Recipe read_recipe(const Json& tree) {
   require(
       r.learns_rollouts() || !tree.contains("reward"), ErrorKind::kConfig, "reward",
       "{} learns from what stands in its data, so there is nothing to reward; leave the section out, or "
-      "set objective.name to grpo, rloo, ppo or reinforce_pp",
+      "set objective.name to grpo, rloo, ppo, reinforce_pp or online_dpo",
       objective_name(r.objective, r.model));
   read_config(r.reward, section("reward"), "reward");
   if (tree.contains("adapter")) read_config(r.adapter.emplace(), section("adapter"), "adapter");

@@ -32,6 +32,7 @@ Command plan_command();
 Command plot_command();
 Command report_command();
 Command runs_command();
+Command rollouts_command();
 Command shard_command();
 Command train_command();
 std::vector<Command> preset_commands();  // sft, dpo, grpo …

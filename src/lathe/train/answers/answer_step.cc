@@ -84,6 +84,7 @@ AnswerBatchOptions AnswerStep::batch_options() const {
 
 std::vector<double> AnswerStep::log_probs(const Transformer& model, const Adapters* adapters,
                                           const AnswerBatch& batch) const {
+  if (batch.tokens() == 0) return {};
   return AnswerPass(model, {.adapters = adapters}, batch,
                     {.temperature = needs_.policy.temperature})
       .scores()
@@ -109,7 +110,7 @@ std::vector<double> AnswerStep::reference_of(const AnswerBatch& batch) {
 }
 
 std::vector<AnswerStep::Prepared> AnswerStep::prepare(
-    const std::vector<std::vector<const Example*>>& micro_batches) {
+    const std::vector<std::vector<const Example*>>& micro_batches, std::optional<double> kl_coef) {
   std::vector<Prepared> all;
   for (const auto& examples : micro_batches) {
     Prepared& micro = all.emplace_back();
@@ -121,16 +122,17 @@ std::vector<AnswerStep::Prepared> AnswerStep::prepare(
       micro.old_logps = log_probs(*models_.policy, acting(models_.adapter).get(), micro.batch);
     if (!needs_.values) continue;
     micro.old_values = micro.batch.at_scored(&Example::old_values, "old_values");
-    if (micro.old_values.empty()) micro.old_values = values_of(micro.batch, {}, Rng(0));
+    if (micro.old_values.empty() && micro.batch.tokens() > 0)
+      micro.old_values = values_of(micro.batch, {}, Rng(0));
   }
-  if (needs_.kind == ExampleKind::kRollout) add_advantages(all);
+  if (needs_.kind == ExampleKind::kRollout) add_advantages(all, kl_coef);
   return all;
 }
 
-void AnswerStep::add_advantages(std::vector<Prepared>& all) const {
+void AnswerStep::add_advantages(std::vector<Prepared>& all, std::optional<double> kl_coef) const {
   std::vector<RolloutBatch> step;
   for (const Prepared& micro : all)
-    step.push_back({&micro.batch, micro.old_logps, micro.reference, micro.old_values});
+    step.push_back({&micro.batch, micro.old_logps, micro.reference, micro.old_values, kl_coef});
   std::vector<Advantages> advantages = objective_.advantages(step);
   for (size_t m = 0; m < all.size(); ++m) all[m].advantages = std::move(advantages[m]);
 }
@@ -249,7 +251,7 @@ void AnswerStep::run_scores(const Prepared& micro, const AnswerStepSettings& set
 AnswerStepResult AnswerStep::run(const std::vector<std::vector<const Example*>>& micro_batches,
                                  const AnswerStepSettings& settings, ParameterGradients* policy,
                                  ParameterGradients* critic) {
-  std::vector<Prepared> prepared = prepare(micro_batches);
+  std::vector<Prepared> prepared = prepare(micro_batches, settings.kl_coef);
   AnswerStepResult result;
   for (const Prepared& micro : prepared) {
     result.counts.examples += std::ssize(micro.batch.examples);
@@ -262,7 +264,8 @@ AnswerStepResult AnswerStep::run(const std::vector<std::vector<const Example*>>&
     result.micro_batches.emplace_back();
     if (needs_.scores) {
       run_scores(prepared[m], settings, dropout, result, policy);
-    } else {
+    } else if (prepared[m].batch.tokens() >
+               0) {  // else its answers count in nothing but means of groups
       const std::vector<double> dvalues =
           run_tokens(prepared[m], settings, dropout, result, policy);
       if (critic != nullptr && !dvalues.empty())

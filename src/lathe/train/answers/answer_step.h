@@ -27,6 +27,7 @@ struct AnswerStepSettings {
   double embedding_noise = 0;  // alpha of EmbeddingNoise, for the model that is trained
   Rng dropout{0};
   double scale = 1.0;  // of the gradients; the loss that is reported does not have it
+  std::optional<double> kl_coef = {};      // as RolloutBatch
   std::function<void()> before_each = {};  // as Tape::Setup
 };
 
@@ -64,7 +65,8 @@ class AnswerStep {
  private:
   struct Prepared;
   AnswerBatchOptions batch_options() const;
-  std::vector<Prepared> prepare(const std::vector<std::vector<const Example*>>& micro_batches);
+  std::vector<Prepared> prepare(const std::vector<std::vector<const Example*>>& micro_batches,
+                                std::optional<double> kl_coef);
   // What the critic says, without a tape.
   std::vector<double> values_of(const AnswerBatch& batch, const AnswerStepSettings& settings,
                                 const Rng& dropout) const;
@@ -75,7 +77,7 @@ class AnswerStep {
   std::vector<double> log_probs(const Transformer& model, const Adapters* adapters,
                                 const AnswerBatch& batch) const;
   std::vector<double> reference_of(const AnswerBatch& batch);
-  void add_advantages(std::vector<Prepared>& all) const;
+  void add_advantages(std::vector<Prepared>& all, std::optional<double> kl_coef) const;
   std::vector<double> crossed_sums(const Transformer& model, const Adapters* adapters,
                                    const AnswerBatch& batch) const;
   void add_crossed(const AnswerBatch& batch, LossInput& in) const;

@@ -17,6 +17,11 @@ struct Answer {
   int64_t trained_count() const;
 };
 
+// A part of an answer's reward, before its weight.
+struct RewardTerm {
+  double value = 0, weight = 1;
+};
+
 // What an objective learns from.
 enum class ExampleKind : uint8_t {
   kSingle,    // one answer
@@ -36,6 +41,7 @@ struct Example {
   std::optional<bool> label;
   std::optional<double> margin;  // by how much a better answer is better, at least
   double reward = 0;
+  std::vector<RewardTerm> rewards;  // its parts; empty where they are not recorded
   int64_t group = 0;
   // Of each id of the answer: its log-probability when it was drawn, and what a critic then said of
   // the text before it; empty where that is not recorded.

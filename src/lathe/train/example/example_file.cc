@@ -106,7 +106,9 @@ class Reading {
       examples.push_back(example_of_ids(row, options_.kind, text.place));
     } else {
       const ExampleEncoder& words = encoder(text.place);
-      examples = words.encode(read_word_row(row, options_.kind, text.place), text.place);
+      WordRow read = read_word_row(row, options_.kind, text.place);
+      if (!options_.tools.empty()) offer_tools(read, text.place);
+      examples = words.encode(read, text.place);
       for (Example& example : examples) read_judgement(row, options_.kind, example);
     }
     for (Example& example : examples) {
@@ -114,6 +116,23 @@ class Reading {
       if (options_.kind == ExampleKind::kPrompt) example.row = text.json;
     }
     return examples;
+  }
+
+  // Rows that name their tools get the schemas of these; rows that say nothing, all.
+  void offer_tools(WordRow& row, const std::string& place) const {
+    require(
+        !row.prompt, ErrorKind::kData, place,
+        "tools are called in a conversation, but the prompt is a text; give it as messages, or leave "
+        "objective.tools out");
+    const Json offered = Json::parse(options_.tools);
+    Json& own = row.conversation["tools"];
+    if (own.is_null() || own.empty()) own = offered;
+    if (!own.is_array() || !std::ranges::all_of(own, &Json::is_string)) return;
+    Json chosen = Json::array();
+    for (const Json& tool : offered)
+      if (std::ranges::find(own, tool.at("function").at("name")) != own.end())
+        chosen.push_back(tool);
+    own = std::move(chosen);
   }
 
   void check_ids(const Example& example) const {

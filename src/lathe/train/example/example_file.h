@@ -23,7 +23,8 @@ struct ExampleOptions {
   bool mask_history = false;        // as in EncodingOptions
   int64_t seq_len = 0;              // the most tokens of an example; 0: any number
   std::string truncation = "drop";  // of longer ones: "drop", "keep_start", "keep_end"
-  std::optional<int64_t> rows;      // of the files, from their beginning; absent: all
+  std::string tools = {};  // JSON: OpenAI's list, for conversations that have none of their own
+  std::optional<int64_t> rows;  // of the files, from their beginning; absent: all
 };
 
 struct ExampleSet {

@@ -37,8 +37,7 @@ std::vector<int32_t> ids_of(const Json& row, const char* key, const std::string&
 
 // A list as long as `count`; empty if the row has none.
 std::vector<double> numbers_of(const Json& row, const char* key, size_t count,
-                               const std::string& place,
-                               std::string_view of = "ids of the answer") {
+                               std::string_view of_what, const std::string& place) {
   if (!row.contains(key) || row.at(key).is_null()) return {};
   std::vector<double> numbers;
   for (const Json& number : list_of(row, key, place)) {
@@ -48,7 +47,7 @@ std::vector<double> numbers_of(const Json& row, const char* key, size_t count,
   }
   require(numbers.size() == count, ErrorKind::kData, place,
           "'{}' has {} numbers for the {} {}, expected one for each", key, numbers.size(), count,
-          of);
+          of_what);
   return numbers;
 }
 
@@ -68,7 +67,8 @@ std::vector<Answer> ranked_answers(const Json& row, const std::string& place) {
 }
 
 void apply_mask(const Json& row, const char* key, const std::string& place, Answer& answer) {
-  const std::vector<double> mask = numbers_of(row, key, answer.ids.size(), place);
+  const std::vector<double> mask =
+      numbers_of(row, key, answer.ids.size(), "ids of the answer", place);
   for (size_t i = 0; i < mask.size(); ++i) {
     require(mask[i] == 0 || mask[i] == 1, ErrorKind::kData, place,
             "'{}' has {}, expected 1 for ids that count and 0 for others", key, mask[i]);
@@ -83,6 +83,22 @@ double finite(const Json& row, const char* key, const std::string& place) {
   return value.get<double>();
 }
 
+// `rewards`, an object of numbers by part, and `reward_weights`, a list in its order.
+std::vector<RewardTerm> terms_of(const Json& row, const std::string& place) {
+  const Json parts = row.value("rewards", Json());
+  if (parts.is_null()) return {};
+  require(parts.is_object(), ErrorKind::kData, place,
+          "'rewards' is {}, expected an object with a number for each part of the reward",
+          parts.dump().substr(0, 40));
+  std::vector<RewardTerm> terms;
+  for (const auto& [name, value] : parts.items())
+    terms.push_back({.value = finite(parts, name.c_str(), place)});
+  const std::vector<double> weights =
+      numbers_of(row, "reward_weights", terms.size(), "parts of the reward", place);
+  for (size_t i = 0; i < weights.size(); ++i) terms[i].weight = weights[i];
+  return terms;
+}
+
 }  // namespace
 
 std::vector<size_t> read_ranking(const Json& row, size_t answers, const std::string& place) {
@@ -91,7 +107,7 @@ std::vector<size_t> read_ranking(const Json& row, size_t answers, const std::str
   std::vector<size_t> ranking(answers);
   std::iota(ranking.begin(), ranking.end(), 0);
   if (!row.contains("ranking") || row.at("ranking").is_null()) return ranking;
-  const std::vector<double> given = numbers_of(row, "ranking", answers, place, "answers");
+  const std::vector<double> given = numbers_of(row, "ranking", answers, "answers", place);
   std::vector<bool> there(answers);
   for (size_t i = 0; i < answers; ++i) {
     const double place_of = given[i];
@@ -122,6 +138,7 @@ void read_judgement(const Json& row, ExampleKind kind, Example& example) {
   }
   if (kind != ExampleKind::kRollout) return;
   example.reward = finite(row, "reward", place);
+  example.rewards = terms_of(row, place);
   const Json group = row.value("group", Json(0));
   require(group.is_number_integer(), ErrorKind::kData, place, "'group' is {}, expected an integer",
           group.dump().substr(0, 40));
@@ -143,8 +160,9 @@ Example example_of_ids(const Json& row, ExampleKind kind, const std::string& pla
     Answer& answer = example.answers.emplace_back(answer_of(row, "completion_ids", place));
     apply_mask(row, "completion_mask", place, answer);
     apply_mask(row, "tool_mask", place, answer);
-    example.old_logps = numbers_of(row, "old_logps", answer.ids.size(), place);
-    example.old_values = numbers_of(row, "old_values", answer.ids.size(), place);
+    example.old_logps = numbers_of(row, "old_logps", answer.ids.size(), "ids of the answer", place);
+    example.old_values =
+        numbers_of(row, "old_values", answer.ids.size(), "ids of the answer", place);
   }
   read_judgement(row, kind, example);
   return example;

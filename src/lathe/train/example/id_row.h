@@ -3,7 +3,7 @@
 //   prompt_ids, chosen_ids, rejected_ids [, margin]               a pair
 //   prompt_ids, answers_ids [, ranking, margin]                   a ranking
 //   … label                                                      a labelled answer
-//   … reward, group [, old_logps, old_values]                    a recorded rollout
+//   … reward, group [, old_logps, old_values, rewards, reward_weights]   a recorded rollout
 #pragma once
 
 #include <nlohmann/json_fwd.hpp>

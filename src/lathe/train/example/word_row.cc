@@ -124,7 +124,8 @@ class Reader {
             "'{}' stands beside a prompt that is text, where no template writes it; give the prompt as "
             "messages, or leave it out",
             key);
-    if (!words_.prompt) read_tools(row_, place_, words_.conversation);  // else no template reads them
+    if (!words_.prompt)
+      read_tools(row_, place_, words_.conversation);  // else no template reads them
     split_last_answer();
     drop_answers();
     check_count();

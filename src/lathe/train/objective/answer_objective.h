@@ -25,7 +25,10 @@
 
 namespace lathe {
 
-struct RolloutConfig;  // rollout_config.h
+// rollout_config.h
+struct RolloutConfig;
+struct KlControl;
+struct PretrainingMixConfig;
 
 // What a step has in all its micro-batches together.
 struct StepCounts {
@@ -48,6 +51,7 @@ struct AnswerNeeds {
   bool scores = false;         // the model that is trained gives scores of whole sequences
   bool score_prompts = false;  // as AnswerBatchOptions::score_prompts
   bool crossed = false;        // each prompt also with the answer of the example before
+  bool whole_groups = false;   // the rollouts of a group are in one micro-batch
   bool old_logps = false;      // recorded, or the model's own: for what advantages depend on
   std::optional<ops::Divergence> teacher = {};
   ScoreOptions policy = {};  // beside log-probabilities
@@ -63,6 +67,7 @@ struct Advantages {
 struct RolloutBatch {
   const AnswerBatch* batch;
   std::vector<double> old_logps, reference, old_values;  // [n]; reference and values if needed
+  std::optional<double> kl_coef = {};                    // in place of the recipe's: kl_control()
 };
 
 // Of one micro-batch. Values are on one tape; vectors are constants. Empty where they were not needed.
@@ -105,6 +110,11 @@ class AnswerObjective {
   // How the rollouts that it learns from are drawn; nullptr for an objective that learns from given
   // answers.
   virtual const RolloutConfig* rollouts() const { return nullptr; }
+  // How the coefficient of the KL divergence in its rewards is adapted; nullopt: it is not. The metric "kl" is
+  // what it follows.
+  virtual std::optional<KlControl> kl_control() const;
+  // The text of pretraining that it learns beside the rollouts; nullptr for none.
+  virtual const PretrainingMixConfig* pretraining() const { return nullptr; }
 };
 
 // Weighted by what the step's mean is over.

@@ -1,7 +1,8 @@
 // Group-relative policy optimisation (Shao et al. 2024, arXiv:2402.03300) and its variants. The advantage A
 // of an answer is its reward minus its group's mean, divided by the group's (or the batch's) standard
-// deviation + 1e-4. With ρ = π/π_old of a token, or of a sequence the mean of its log-ratios (GSPO, Zheng et
-// al. 2025, arXiv:2507.18071), the loss of a token is
+// deviation + 1e-4; of several rewards each can be standardised so before they are added, and then their sum
+// over the batch (GDPO, arXiv:2601.05242). With ρ = π/π_old of a token, or of a sequence the mean of its
+// log-ratios (GSPO, Zheng et al. 2025, arXiv:2507.18071), the loss of a token is
 //   grpo, bnpo, dr_grpo, dapo, luspo   −min(min(ρ, δ)·A, clip(ρ, 1 − ε, 1 + ε_high)·A)
 //   cispo   −sg(min(ρ, ε_high))·A·log π                      MiniMax 2025, arXiv:2506.13585
 //   sapo    −4/τ·σ(τ(ρ − 1))·A, τ by the sign of A           Gao et al. 2025, arXiv:2511.20347
@@ -36,6 +37,14 @@ struct GrpoConfig {
     if (beta == 0) return {};
     return {{"reference", reference.value_or("")}};
   }
+  void check(const RowShape&, const KeyErrors& keys) const {
+    rollouts.check(keys);
+    if (rollouts.multi_objective_aggregation == "normalize_then_sum" && scale_rewards != "group")
+      keys.refuse(
+          "scale_rewards",
+          "normalize_then_sum divides each part by its group's deviation and the sum by the batch's, "
+          "whatever scale_rewards says; leave it out");
+  }
   bool clips() const { return loss != "cispo" && loss != "sapo" && loss != "vespo"; }
 };
 
@@ -43,6 +52,7 @@ void GrpoConfig::visit(Visitor& v) {
   v.choice("loss", loss, {"grpo", "bnpo", "dr_grpo", "dapo", "cispo", "sapo", "luspo", "vespo"},
            "the loss of a token, and what it is averaged over");
   rollouts.visit(v);
+  rollouts.visit_groups(v);
   v.field("beta", beta, "weight of the KL divergence to the reference; 0 needs none", at_least(0));
   v.field("use_bias_correction_kl", use_bias_correction_kl,
           "multiply the KL divergence by the ratio of the policies");
@@ -54,6 +64,11 @@ void GrpoConfig::visit(Visitor& v) {
           above(0));
   v.choice("scale_rewards", scale_rewards, {"group", "batch", "none"},
            "whose standard deviation advantages are divided by");
+  v.choice(
+      "multi_objective_aggregation", rollouts.multi_objective_aggregation,
+      {"sum_then_normalize", "normalize_then_sum"},
+      "of several rewards: normalize_then_sum standardises each in its group before the weights, and "
+      "the sum over the batch (GDPO, arXiv:2601.05242)");
   v.choice("importance_sampling_level", importance_sampling_level, {"token", "sequence"},
            "sequence: one ratio for each answer (GSPO)");
   v.field("top_entropy_quantile", top_entropy_quantile,
@@ -77,8 +92,25 @@ void GrpoConfig::visit(Visitor& v) {
       "the base");
 }
 
-double deviation(double squares, int64_t count) {
-  return std::sqrt(squares / static_cast<double>(count - 1));
+// Numbers minus the mean of their group, and the group's standard deviation (over n − 1), for each.
+struct Spread {
+  std::vector<double> centred, deviation;
+};
+Spread spread_of(const std::vector<double>& x, const std::vector<size_t>& group, size_t groups) {
+  std::vector<double> sums(groups), squares(groups), sizes(groups);
+  for (size_t i = 0; i < x.size(); ++i) sums[group[i]] += x[i], ++sizes[group[i]];
+  Spread result;
+  for (size_t i = 0; i < x.size(); ++i) {
+    result.centred.push_back(x[i] - sums[group[i]] / sizes[group[i]]);
+    squares[group[i]] += result.centred[i] * result.centred[i];
+  }
+  for (const size_t g : group) result.deviation.push_back(std::sqrt(squares[g] / (sizes[g] - 1)));
+  return result;
+}
+std::vector<double> standardised(const Spread& spread) {
+  std::vector<double> result = spread.centred;
+  for (size_t i = 0; i < result.size(); ++i) result[i] /= spread.deviation[i] + 1e-4;
+  return result;
 }
 
 class Grpo : public AnswerObjective {
@@ -104,6 +136,8 @@ class Grpo : public AnswerObjective {
     std::vector<uint8_t> clipped;
   };
 
+  std::vector<double> relative(const std::vector<const Example*>& answers,
+                               const std::vector<size_t>& group, size_t groups) const;
   Terms terms_of(const LossInput& in) const;
   Values policy_loss(const LossInput& in, Terms& t) const;
   Values clipped_loss(Terms& t) const;
@@ -117,34 +151,57 @@ class Grpo : public AnswerObjective {
   const GrpoConfig c_;
 };
 
+// The weighted sum of the parts, each standardised in its group, of every answer.
+std::vector<double> sums_of_normalised(const std::vector<const Example*>& answers,
+                                       const std::vector<size_t>& group, size_t groups) {
+  std::vector<double> sums(answers.size());
+  const size_t parts = answers[0]->rewards.size();
+  for (const Example* each : answers)
+    require(
+        parts > 0 && each->rewards.size() == parts, ErrorKind::kData, each->place,
+        "the row has {} parts of a reward in 'rewards' and another one {}, but normalize_then_sum needs the "
+        "same parts of all; give them, or set objective.multi_objective_aggregation = "
+        "\"sum_then_normalize\"",
+        each->rewards.size(), parts);
+  for (size_t k = 0; k < parts; ++k) {
+    std::vector<double> part;
+    for (const Example* each : answers) part.push_back(each->rewards[k].value);
+    const std::vector<double> normal = standardised(spread_of(part, group, groups));
+    for (size_t i = 0; i < sums.size(); ++i) sums[i] += answers[i]->rewards[k].weight * normal[i];
+  }
+  return sums;
+}
+
+std::vector<double> Grpo::relative(const std::vector<const Example*>& answers,
+                                   const std::vector<size_t>& group, size_t groups) const {
+  const std::vector<size_t> batch(answers.size(), 0);
+  if (c_.rollouts.multi_objective_aggregation == "normalize_then_sum")
+    return standardised(spread_of(sums_of_normalised(answers, group, groups), batch, 1));
+  std::vector<double> rewards;
+  for (const Example* each : answers) rewards.push_back(each->reward);
+  Spread own = spread_of(rewards, group, groups);
+  if (c_.scale_rewards == "none") return own.centred;
+  if (c_.scale_rewards == "batch") own.deviation = spread_of(rewards, batch, 1).deviation;
+  return standardised(own);
+}
+
 std::vector<Advantages> Grpo::advantages(const std::vector<RolloutBatch>& step) const {
   const Groups groups = groups_of(step, 2);
-  std::vector<double> sums(groups.sizes.size()), squares(groups.sizes.size());
-  double total = 0, total_squares = 0;
-  int64_t count = 0;
-  const auto for_each = [&](auto&& f) {
-    for (size_t m = 0; m < step.size(); ++m)
-      for (size_t s = 0; s < groups.of[m].size(); ++s)
-        f(m, groups.of[m][s], step[m].batch->examples[s]->reward);
-  };
-  for_each([&](size_t, size_t g, double reward) { sums[g] += reward, total += reward, ++count; });
-  const auto mean = [&](size_t g) { return sums[g] / static_cast<double>(groups.sizes[g]); };
-  for_each([&](size_t, size_t g, double reward) {
-    squares[g] += (reward - mean(g)) * (reward - mean(g));
-    const double off = reward - total / static_cast<double>(count);
-    total_squares += off * off;
-  });
-  std::vector<std::vector<double>> of_sequences(step.size());
-  for_each([&](size_t m, size_t g, double reward) {
-    double scale = 1;
-    if (c_.scale_rewards == "group") scale = deviation(squares[g], groups.sizes[g]) + 1e-4;
-    if (c_.scale_rewards == "batch") scale = deviation(total_squares, count) + 1e-4;
-    of_sequences[m].push_back((reward - mean(g)) / scale);
-  });
-  std::vector<Advantages> all;
-  for (size_t m = 0; m < step.size(); ++m)
-    all.push_back({.advantages = at_tokens(of_sequences[m], step[m].batch->scored)});
-  return all;
+  std::vector<const Example*> answers;
+  std::vector<size_t> group;
+  for (size_t m = 0; m < step.size(); ++m) {
+    answers.insert(answers.end(), step[m].batch->examples.begin(), step[m].batch->examples.end());
+    group.insert(group.end(), groups.of[m].begin(), groups.of[m].end());
+  }
+  const std::vector<double> all = relative(answers, group, groups.sizes.size());
+  std::vector<Advantages> result;
+  auto next = all.begin();
+  for (const RolloutBatch& micro : step) {
+    const auto end = next + micro.batch->sequences();
+    result.push_back({.advantages = at_tokens({next, end}, micro.batch->scored)});
+    next = end;
+  }
+  return result;
 }
 
 Grpo::Terms Grpo::terms_of(const LossInput& in) const {

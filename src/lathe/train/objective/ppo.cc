@@ -5,6 +5,7 @@
 //   R_t = A_t + V_t; advantages are whitened over all tokens of the step
 //   loss = mean max(−ρA, −clip(ρ, 1 ± ε)A)
 //        + vf_coef·½ mean max((v − R)², (clip(v, V ± ε_v) − R)²) − entropy_coef·mean entropy
+// c can follow a target (KlControl), and text of pretraining can be learnt beside (PretrainingMixConfig).
 #include "lathe/train/objective/objective_entry.h"
 #include "lathe/train/objective/rollouts.h"
 
@@ -18,6 +19,8 @@ struct PpoConfig {
   double gamma = 1, lam = 0.95, entropy_coef = 0;
   std::string kl_estimator = "k1";
   bool whiten_rewards = false;
+  std::optional<double> target_kl, horizon;
+  PretrainingMixConfig pretraining;
 
   void visit(Visitor& v) {
     rollouts.visit(v);
@@ -31,6 +34,14 @@ struct PpoConfig {
         "folder of the model to stay near; default: the starting weights, with an adapter the base");
     v.field("kl_coef", kl_coef, "weight of the KL divergence to the reference in the reward",
             at_least(0));
+    v.field(
+        "target_kl", target_kl,
+        "KL divergence of an answer, in nats, that kl_coef is raised or lowered towards after each step "
+        "(Ziegler et al. 2019, arXiv:1909.08593); default: it stays as it is",
+        above(0));
+    v.field("horizon", horizon,
+            "with target_kl: answers in which kl_coef changes by at most a fifth; default: 10000",
+            above(0));
     visit_kl_estimator(v, kl_estimator);
     v.field("cliprange", cliprange, "how far a ratio may be from 1 before it is clipped", above(0));
     v.field("cliprange_value", cliprange_value, "the same for values, from what they were",
@@ -41,6 +52,18 @@ struct PpoConfig {
     v.field("whiten_rewards", whiten_rewards,
             "divide rewards by their standard deviation over the step");
     v.field("entropy_coef", entropy_coef, "weight of the entropy, which is rewarded", at_least(0));
+    pretraining.visit(v);
+  }
+  void check(const RowShape&, const KeyErrors& keys) const {
+    rollouts.check(keys);
+    if (horizon && !target_kl)
+      keys.refuse(
+          "horizon",
+          "without target_kl the coefficient stays kl_coef; set target_kl, or leave it out");
+    if (target_kl && kl_coef == 0)
+      keys.refuse("kl_coef",
+                  "target_kl multiplies it after each step, and 0 stays 0; use a number above 0");
+    pretraining.check(keys);
   }
   std::map<std::string, std::string> models() const {
     return {{"reference", reference.value_or("")}, {"critic", critic.value_or("")}};
@@ -61,12 +84,22 @@ class Ppo : public AnswerObjective {
 
   const RolloutConfig* rollouts() const override { return &c_.rollouts; }
 
+  std::optional<KlControl> kl_control() const override {
+    if (!c_.target_kl) return std::nullopt;
+    return KlControl{c_.kl_coef, *c_.target_kl, c_.horizon.value_or(10000)};
+  }
+
+  const PretrainingMixConfig* pretraining() const override {
+    return c_.pretraining.ptx_coef > 0 ? &c_.pretraining : nullptr;
+  }
+
   std::vector<Advantages> advantages(const std::vector<RolloutBatch>& step) const override {
     std::vector<Advantages> all;
     std::vector<std::vector<double>> rewards;
     for (const RolloutBatch& micro : step) {
       all.emplace_back();
-      rewards.push_back(token_rewards(micro, c_.kl_estimator, c_.kl_coef, all.back().kl));
+      rewards.push_back(
+          token_rewards(micro, c_.kl_estimator, micro.kl_coef.value_or(c_.kl_coef), all.back().kl));
     }
     if (c_.whiten_rewards) whiten(pointers(rewards), true, true);
     std::vector<std::vector<double>*> whitened;

@@ -23,6 +23,7 @@ struct ReinforceConfig {
         "reference", reference,
         "folder of the model to stay near; default: the starting weights, with an adapter the base");
   }
+  void check(const RowShape&, const KeyErrors& keys) const { rollouts.check(keys); }
   std::map<std::string, std::string> models() const {
     return {{"reference", reference.value_or("")}};
   }

@@ -16,6 +16,7 @@ struct RlooConfig {
 
   void visit(Visitor& v) {
     rollouts.visit(v);
+    rollouts.visit_groups(v);
     v.field("beta", beta,
             "weight of the KL divergence to the reference in the reward; 0 needs none",
             at_least(0));
@@ -29,6 +30,7 @@ struct RlooConfig {
         "with beta: folder of the model to stay near; default: the starting weights, with an adapter "
         "the base");
   }
+  void check(const RowShape&, const KeyErrors& keys) const { rollouts.check(keys); }
   std::map<std::string, std::string> models() const {
     if (beta == 0) return {};
     return {{"reference", reference.value_or("")}};

@@ -1,9 +1,12 @@
 #include "lathe/train/objective/rollouts.h"
 
+#include <algorithm>
 #include <cmath>
 #include <map>
 
+#include "lathe/base/catalogue.h"
 #include "lathe/base/error.h"
+#include "lathe/chat/tools/tool.h"
 
 namespace lathe {
 
@@ -15,6 +18,80 @@ void RolloutConfig::visit(Visitor& v) {
   v.field("temperature", temperature,
           "of the distribution that answers are drawn from, and that log-probabilities refer to",
           above(0));
+  tools.visit(v);
+}
+
+void RolloutConfig::visit_groups(Visitor& v) {
+  v.field(
+      "dynamic_sampling", dynamic_sampling,
+      "leave out groups whose answers are all worth the same, and draw answers to further prompts until the "
+      "step is full (DAPO, arXiv:2503.14476)");
+  v.field(
+      "max_num_gen_batches", max_num_gen_batches,
+      "with dynamic_sampling: how often a step draws, at most; after that it has fewer groups; default: 10",
+      at_least(1));
+  v.field(
+      "mask_truncated_completions", mask_truncated_completions,
+      "learn nothing from the tokens of answers that were cut at max_completion_length; their rewards still "
+      "count in the group's mean");
+}
+
+void RolloutToolConfig::visit(Visitor& v) {
+  v.choice(
+      "tools", tools, names_of(lathe::tools()),
+      "tools that answers may call, in the syntax of the model's chat template; a row's `tools` chooses among "
+      "them");
+  v.field(
+      "tool_command", tool_command,
+      "program that answers calls of other tools that a row's `tools` describe: started once, it gets a JSON "
+      "line for each call (`name`, `arguments`) and prints a line");
+  v.field("tool_timeout", tool_timeout, "seconds that it may take for a call; default: 10",
+          between(0.001, 86400));
+  v.field(
+      "max_tool_calling_iterations", max_tool_calling_iterations,
+      "how often an answer may go on behind calls; default: while max_completion_length has room",
+      at_least(1));
+}
+
+void RolloutToolConfig::check(const KeyErrors& keys) const {
+  if (tool_timeout && !tool_command)
+    keys.refuse("tool_timeout",
+                "only a program can take too long; set tool_command, or leave it out");
+  if (max_tool_calling_iterations && !any())
+    keys.refuse("max_tool_calling_iterations", "there are no tools; set tools, or leave it out");
+}
+
+void RolloutConfig::check(const KeyErrors& keys) const {
+  tools.check(keys);
+  if (max_num_gen_batches && !dynamic_sampling)
+    keys.refuse(
+        "max_num_gen_batches",
+        "without dynamic_sampling every step draws once; set dynamic_sampling = true, or leave it out");
+}
+
+double KlControl::next(double coefficient, double kl, double answers) const {
+  constexpr double kMost = 0.2;
+  return coefficient * (1 + std::clamp(kl / target - 1, -kMost, kMost) * answers / horizon);
+}
+
+void PretrainingMixConfig::visit(Visitor& v) {
+  v.field("ptx_coef", ptx_coef,
+          "weight of the loss on text of pretraining, which is added (InstructGPT: 27.8)",
+          at_least(0));
+  v.field("ptx_data", ptx_data,
+          "with ptx_coef: token shards, as data.train of a pretraining has them");
+  v.field("ptx_batch_size", ptx_batch_size,
+          "rows of train.seq_len tokens of it in a step; default: 8", at_least(1));
+}
+
+void PretrainingMixConfig::check(const KeyErrors& keys) const {
+  if (ptx_coef > 0 && ptx_data.empty())
+    keys.refuse("ptx_data",
+                "ptx_coef weighs the loss on text of pretraining, and there is none; give the "
+                "prefix of a .bin and .idx");
+  if (ptx_coef == 0 && (!ptx_data.empty() || ptx_batch_size))
+    keys.refuse(ptx_data.empty() ? "ptx_batch_size" : "ptx_data",
+                "nothing reads it while ptx_coef is 0; set ptx_coef, or leave it out");
 }
 
 Groups groups_of(const std::vector<RolloutBatch>& step, int64_t least) {

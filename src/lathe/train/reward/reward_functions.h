@@ -9,6 +9,7 @@
 #include <string_view>
 
 #include "lathe/train/reward/reward_config.h"
+#include "lathe/train/reward/tool_use.h"
 
 namespace lathe {
 
@@ -18,15 +19,21 @@ class Regex;  // text/split/regex.h
 struct RewardInput {
   const nlohmann::ordered_json& row;  // the prompt's row of the data, with all its fields
   std::string_view completion;        // the answer as text, without the token that ends it
-  int64_t tokens = 0;                 // of the answer
+  std::span<const int32_t> ids = {};  // of the answer, with the token that ends it
   bool ended = false;                 // the model ended it itself, before max_completion_length
-  const Regex* pattern = nullptr;     // reward.pattern, of a whole answer
+  std::span<const int32_t> prompt = {};
+  std::string_view place = {};  // of the row: "file:line", for errors
+  std::span<const ToolUse> tool_calls = {};
+
+  // Without the token that ends it.
+  int64_t tokens() const { return std::ssize(ids) - (ended ? 1 : 0); }
 };
 
 struct RewardFunction {
   std::string_view name, summary;
-  // Errors: kData, naming the row's field that is missing.
-  double (*of)(const RewardInput& input, const RewardKeys& keys);
+  // `pattern` is reward.pattern, of a whole answer, or nullptr. Errors: kData, naming the row's field that is
+  // missing.
+  double (*of)(const RewardInput& input, const RewardKeys& keys, const Regex* pattern);
 };
 std::span<const RewardFunction> reward_functions();
 

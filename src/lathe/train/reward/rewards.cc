@@ -2,6 +2,7 @@
 
 #include <cmath>
 #include <nlohmann/json.hpp>
+#include <set>
 
 #include "lathe/base/catalogue.h"
 #include "lathe/base/error.h"
@@ -26,57 +27,87 @@ Regex whole(const std::string& pattern) {
   }
 }
 
-std::string what_failed(ChildProcess::Answer answer, double timeout) {
-  switch (answer) {
-    case ChildProcess::Answer::kTimeout:
-      return fmt::format("gave no answer within {} s", timeout);
-    case ChildProcess::Answer::kTooLong:
-      return fmt::format("printed a line of more than {} bytes", ChildProcess::kLongest);
-    case ChildProcess::Answer::kUnasked:
-      return "printed more than one line for an answer";
-    case ChildProcess::Answer::kEnded:
-    case ChildProcess::Answer::kLine:
-      break;
-  }
-  return "ended";
-}
-
 }  // namespace
 
 void RewardConfig::visit(Visitor& v) {
   v.choice("functions", functions, names_of(reward_functions()),
            "what gives an answer its reward; the rewards of several are added");
   v.field(
+      "model", model,
+      "folders of reward models: sequence classifiers with one label, which score prompt and answer");
+  v.field(
       "command", command,
       "program that gives a reward: started once, it gets a JSON line for each answer (the row's fields and "
       "`completion`) and prints a number");
-  v.field("timeout", timeout, "seconds that it may take for an answer", between(0.001, 86400));
+  v.field("timeout", timeout, "command: seconds that it may take for an answer; default: 10",
+          between(0.001, 86400));
   v.field(
       "weights", weights,
-      "what the rewards are multiplied by, in the order of functions, then of the command; default: 1");
+      "what the rewards are multiplied by, in the order of functions, then of models, then of the command; "
+      "default: 1. With 0 a reward is only recorded");
   v.field("pattern", pattern, "format: regular expression that a whole answer must match");
   v.field("length_min", length_min, "length_band: the fewest tokens", at_least(0));
   v.field("length_max", length_max, "length_band: the most tokens", at_least(0));
+  v.field("ngram_size", ngram_size, "repetition: tokens of an n-gram; default: 3", at_least(1));
+  v.field("max_completion_len", max_completion_len,
+          "soft_overlong: the length whose punishment is -1", at_least(0));
+  v.field("soft_punish_cache", soft_punish_cache,
+          "soft_overlong: how many tokens before that the punishment begins", at_least(0));
 }
 
-void RewardConfig::check() const {
-  const auto refuse = [](bool wrong, const char* key, std::string_view why) {
-    require(!wrong, ErrorKind::kConfig, std::string("reward.") + key, "{}", why);
-  };
-  refuse(functions.empty() && !command, "functions",
-         "nothing gives a reward; name functions (exact_match …) or a command");
-  require(weights.empty() || weights.size() == functions.size() + (command ? 1 : 0),
-          ErrorKind::kConfig, "reward.weights", "{} weights for {} rewards; give one for each",
-          weights.size(), functions.size() + (command ? 1 : 0));
+std::vector<std::string> RewardConfig::parts() const {
+  std::vector<std::string> names = functions;
+  for (size_t i = 0; i < model.size(); ++i)
+    names.push_back(i == 0 ? "model" : fmt::format("model_{}", i + 1));
+  if (command) names.emplace_back("command");
+  return names;
+}
+
+namespace {
+
+void refuse(bool wrong, const char* key, std::string_view why) {
+  require(!wrong, ErrorKind::kConfig, std::string("reward.") + key, "{}", why);
+}
+
+void check_keys_of_functions(const RewardConfig& c) {
   const auto uses = [&](std::string_view name) {
-    return std::ranges::find(functions, name) != functions.end();
+    return std::ranges::find(c.functions, name) != c.functions.end();
   };
-  refuse(!uses("length_band") && (length_min > 0 || length_max > 0), "length_max",
+  refuse(!uses("length_band") && (c.length_min > 0 || c.length_max > 0), "length_max",
          "only the function length_band reads length_min and length_max");
-  refuse(uses("length_band") && length_max < std::max<int64_t>(1, length_min), "length_max",
+  refuse(uses("length_band") && c.length_max < std::max<int64_t>(1, c.length_min), "length_max",
          "length_band needs length_max of at least 1 and of at least length_min");
-  refuse(uses("format") == pattern.empty(), "pattern",
+  refuse(uses("format") == c.pattern.empty(), "pattern",
          "the function format needs a pattern, and nothing else reads one");
+  refuse(
+      !uses("repetition") && c.ngram_size, "ngram_size",
+      "only the function repetition reads ngram_size; add it to reward.functions, or leave the key out");
+  refuse(
+      !uses("soft_overlong") && (c.max_completion_len > 0 || c.soft_punish_cache > 0),
+      "max_completion_len",
+      "only the function soft_overlong reads max_completion_len and soft_punish_cache; add it to "
+      "reward.functions, or leave the keys out");
+  refuse(uses("soft_overlong") &&
+             (c.max_completion_len < 1 || c.soft_punish_cache > c.max_completion_len),
+         "max_completion_len",
+         "soft_overlong needs max_completion_len of at least 1 and of at least soft_punish_cache");
+}
+
+}  // namespace
+
+void RewardConfig::check() const {
+  const size_t count = parts().size();
+  refuse(count == 0, "functions",
+         "nothing gives a reward; name functions (exact_match …), a model or a command");
+  require(weights.empty() || weights.size() == count, ErrorKind::kConfig, "reward.weights",
+          "{} weights for {} rewards; give one for each", weights.size(), count);
+  refuse(!weights.empty() && std::ranges::all_of(weights, [](double w) { return w == 0; }),
+         "weights", "every weight is 0, so that nothing is learnt; give one reward another weight");
+  refuse(timeout && !command, "timeout", "only a command can take too long; leave the key out");
+  const std::set<std::string> names(functions.begin(), functions.end());
+  refuse(names.size() < functions.size(), "functions",
+         "a function is named twice; name it once, with the sum of the weights");
+  check_keys_of_functions(*this);
   if (!pattern.empty()) whole(pattern);  // or it throws
 }
 
@@ -89,43 +120,57 @@ void Rewards::warn(std::string_view what) {
 }
 
 std::optional<double> Rewards::ask(const RewardInput& in) {
+  const double timeout = config_.timeout.value_or(10);
   nlohmann::ordered_json line = in.row;
   line["completion"] = in.completion;
+  if (!in.tool_calls.empty()) line["tool_calls"] = json_of(in.tool_calls);
   if (program_ == nullptr) program_ = std::make_unique<ChildProcess>(*config_.command);
   std::string text;
   const ChildProcess::Answer answer =
       program_->ask(line.dump(-1, ' ', false, nlohmann::ordered_json::error_handler_t::replace),
-                    std::chrono::milliseconds(static_cast<int64_t>(config_.timeout * 1e3)), text);
+                    std::chrono::milliseconds(static_cast<int64_t>(timeout * 1e3)), text);
   if (answer == ChildProcess::Answer::kLine) {
     double reward = 0;
     if (parse_number(trimmed(text), reward) && std::isfinite(reward)) return reward;
     warn(fmt::format("said '{}' instead of a finite number", text.substr(0, 60)));
   } else {
-    warn(what_failed(answer, config_.timeout));
+    warn(what_failed(answer, timeout));
   }
   program_.reset();
   return std::nullopt;
 }
 
-Rewards::Rewards(RewardConfig config, Log log) : config_(std::move(config)), log_(std::move(log)) {
+Rewards::Rewards(RewardConfig config, Log log, const RewardModelSetting& setting)
+    : config_(std::move(config)), log_(std::move(log)) {
   if (!config_.pattern.empty()) pattern_.emplace(whole(config_.pattern));
+  for (const std::string& folder : config_.model)
+    models_.push_back(std::make_unique<RewardModel>(folder, setting, log_));
 }
 
-RewardResult Rewards::of(RewardInput in) {
-  in.pattern = pattern_ ? &*pattern_ : nullptr;
-  RewardResult result;
-  const auto add = [&](std::string name, double value) {
-    const size_t i = result.parts.size();
-    result.reward += value * (config_.weights.empty() ? 1.0 : config_.weights[i]);
-    result.parts.push_back({std::move(name), value});
+std::vector<RewardResult> Rewards::of(std::span<const RewardInput> inputs,
+                                      const std::function<void()>& before_each) {
+  std::vector<RewardResult> results(inputs.size());
+  const std::vector<std::string> names = config_.parts();
+  const auto add = [&](RewardResult& result, double value) {
+    const size_t part = result.parts.size();
+    result.reward += value * config_.weight(part);
+    result.parts.push_back({names[part], value, config_.weight(part)});
   };
-  for (const std::string& name : config_.functions)
-    add(name, find_in(reward_functions(), "reward.functions", name).of(in, config_));
-  if (!config_.command) return result;
-  const std::optional<double> said = ask(in);
-  result.failed = !said;
-  if (said) add("command", *said);
-  return result;
+  for (size_t i = 0; i < inputs.size(); ++i)
+    for (const std::string& name : config_.functions)
+      add(results[i], find_in(reward_functions(), "reward.functions", name)
+                          .of(inputs[i], config_, pattern_ ? &*pattern_ : nullptr));
+  for (const auto& model : models_) {
+    const std::vector<double> scores = model->scores(inputs, before_each);
+    for (size_t i = 0; i < inputs.size(); ++i) add(results[i], scores[i]);
+  }
+  for (size_t i = 0; config_.command && i < inputs.size(); ++i) {
+    if (before_each) before_each();
+    const std::optional<double> said = ask(inputs[i]);
+    results[i].failed = !said;
+    if (said) add(results[i], *said);
+  }
+  return results;
 }
 
 }  // namespace lathe

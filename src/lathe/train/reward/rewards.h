@@ -1,7 +1,8 @@
-// The section [reward]: what the answers of a policy are worth, by functions (reward_functions.h) and by
-// a program.
+// The section [reward]: what the answers of a policy are worth, by functions (reward_functions.h), by
+// reward models and by a program.
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -12,25 +13,30 @@
 #include "lathe/text/split/regex.h"
 #include "lathe/train/reward/reward_config.h"
 #include "lathe/train/reward/reward_functions.h"
+#include "lathe/train/reward/reward_model.h"
 
 namespace lathe {
 
 struct RewardPart {
   std::string name;
-  double value = 0;
+  double value = 0, weight = 1;
 };
 struct RewardResult {
   double reward = 0;              // Σ weight · part
-  std::vector<RewardPart> parts;  // by function; "command" of the program
+  std::vector<RewardPart> parts;  // as RewardConfig::parts(); without that of a program that failed
   bool failed = false;            // the program gave no number; the reward means nothing
 };
 
 // Starts the program at the first answer and again after it has failed. Not thread-safe.
 class Rewards {
  public:
-  Rewards(RewardConfig config, Log log);
+  // Loads the reward models. Errors: those of RewardModel.
+  Rewards(RewardConfig config, Log log, const RewardModelSetting& setting = {});
 
-  RewardResult of(RewardInput input);
+  // Of each answer, in order. `before_each` is called before each pass of a model and each question to the
+  // program, and may throw.
+  std::vector<RewardResult> of(std::span<const RewardInput> inputs,
+                               const std::function<void()>& before_each = {});
 
  private:
   std::optional<double> ask(const RewardInput& input);
@@ -39,6 +45,7 @@ class Rewards {
   const RewardConfig config_;
   const Log log_;
   std::optional<Regex> pattern_;
+  std::vector<std::unique_ptr<RewardModel>> models_;
   std::unique_ptr<ChildProcess> program_;
   int64_t warnings_ = 0;
 };

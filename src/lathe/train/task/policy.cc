@@ -84,7 +84,7 @@ Json Policy::state() const {
 }
 
 void Policy::restore(const Json& state) {
-  if (state.is_null()) return;
+  if (!state.contains("rank_pattern")) return;
   adapter_->config().rank_pattern = state.at("rank_pattern").get<std::vector<std::string>>();
   TensorsByName averages;
   for (const Parameter* p : std::as_const(*adapter_).parameters())
@@ -117,6 +117,7 @@ TaskInputs PolicyTask::inputs_of(const Recipe& recipe, std::string data_hash) co
     add_input(inputs, parse_named_shard(text).prefix, "rows");
   for (const auto& [what, folder] : models_of(recipe.objective, recipe.model))
     if (!folder.empty()) add_input(inputs, folder, what);
+  for (const std::string& folder : recipe.reward.model) add_input(inputs, folder, "reward model");
   if (recipe.adapter && recipe.adapter->from) add_input(inputs, *recipe.adapter->from, "adapter");
   old_mixture_.add_inputs(inputs);
   return {std::move(inputs.inputs), std::move(data_hash)};

@@ -2,46 +2,27 @@
 
 #include <algorithm>
 #include <cmath>
+#include <fstream>
 #include <map>
 #include <nlohmann/json.hpp>
+#include <set>
 
 #include "lathe/base/error.h"
 #include "lathe/config/json_text.h"
-#include "lathe/text/tokenizer.h"
+#include "lathe/train/metrics.h"
 #include "lathe/train/objective/rollout_config.h"
-#include "lathe/train/reward/rewards.h"
-#include "lathe/train/sample_source.h"
+#include "lathe/train/rollout_watch.h"
 #include "lathe/train/step_lines.h"
-#include "lathe/train/task/answer_data.h"
 #include "lathe/train/task/other_models.h"
-#include "lathe/train/task/sampling.h"
+#include "lathe/train/task/pretraining_mix.h"
+#include "lathe/train/task/rollout_report.h"
+#include "lathe/train/task/rollout_source.h"
 #include "lathe/train/task/trained_critic.h"
 
 namespace lathe {
 namespace {
 
 using Json = nlohmann::ordered_json;
-
-// One answer with what it is worth.
-struct Rollout {
-  const Example* prompt;
-  Example example;
-  std::string completion;
-  RewardResult reward;
-  bool ended = false;
-  bool counts = true;    // in the loss
-  double advantage = 0;  // of its first token
-  double logps_off = 0;  // the largest |old - new| log-probability of its tokens
-};
-
-// Over those that were judged.
-double mean_of(const std::vector<Rollout>& rollouts,
-               const std::function<double(const Rollout&)>& f) {
-  double sum = 0, count = 0;
-  for (const Rollout& each : rollouts)
-    if (!each.reward.failed) sum += f(each), ++count;
-  return sum / count;
-}
 
 std::unique_ptr<TrainedCritic> make_critic(const AnswerModels& models, const Recipe& recipe) {
   const MemoryLabel label("critic");
@@ -57,37 +38,44 @@ class RolloutTask : public PolicyTask {
   void after_update(const StepInfo& update, const TensorOf& masters) override {
     PolicyTask::after_update(update, masters);
     if (critic_) critic_->update(update);
+    source_.advance();
+    kl_coef_ = next_kl_coef_;
   }
 
   void begin(const std::filesystem::path& out, int64_t last_step) override {
     file_.emplace(out / "rollouts.jsonl", last_step);
     if (critic_) critic_->begin();
+    watch_earlier_steps(out / "metrics.jsonl");
   }
   void write(const std::filesystem::path& out) override {
     if (critic_) critic_->write(out / "critic");
   }
+  Json state() const override;
+  void restore(const Json& state) override;
   void for_each_state(const StateFn& f) const override {
     PolicyTask::for_each_state(f);
     if (critic_) critic_->for_each_state(f);
   }
   void record(int64_t step) override;
 
-  TaskInputs check() override { return inputs_of(recipe_, prompts_->hash); }
+  TaskInputs check() override {
+    TaskInputs inputs = inputs_of(recipe_, source_.prompts().hash);
+    if (!mix_) return inputs;
+    const TaskInputs more = mix_->check();
+    inputs.artefacts.insert(inputs.artefacts.end(), more.artefacts.begin(), more.artefacts.end());
+    inputs.data_hash += more.data_hash;
+    return inputs;
+  }
   int64_t samples_per_epoch() const override {
-    return std::ssize(prompts_->examples) * draws_.num_generations;
+    return std::ssize(source_.prompts().examples) * draws_.num_generations;
   }
 
  private:
-  int64_t rollouts_per_step() const {
-    return recipe_.train.batch_size * recipe_.train.grad_accumulation;
-  }
-  std::vector<const Example*> prompts_of(int64_t step) const;
-  void draw(int64_t step, const StopCheck& stop_if_asked);
-  std::string text_of(const SampledAnswer& answer) const;
-  void judge(int64_t step, const StopCheck& stop_if_asked);
-  void leave_out_failed();
   std::vector<std::vector<const Example*>> micro_batches() const;
   void take(const AnswerStepResult& result);
+  void watch_earlier_steps(const std::filesystem::path& metrics);
+  void warn();
+  void adapt_kl_coef(const AnswerStepResult& result, NamedNumbers& numbers);
   NamedNumbers numbers(const AnswerStepResult& result) const;
 
   const Recipe recipe_;
@@ -97,14 +85,17 @@ class RolloutTask : public PolicyTask {
   const OtherModels others_;
   std::unique_ptr<TrainedCritic> critic_;  // of objectives with values
   AnswerStep step_;
-  const std::shared_ptr<const ExampleSet> prompts_;
-  const Tokenizer tokenizer_;
-  Rewards rewards_;
+  RolloutSource source_;
+  const std::optional<KlControl> kl_control_;
+  const std::unique_ptr<PretrainingMix> mix_;
   const double flops_per_token_;
   std::optional<StepLines> file_;
+  RolloutWatch watch_;
+  std::set<std::string> warned_;  // of which flags
   // Of the last step.
   std::vector<Rollout> rollouts_;
-  int64_t failures_ = 0;
+  NamedNumbers numbers_;
+  std::optional<double> kl_coef_, next_kl_coef_;  // with a KlControl
 };
 
 RolloutTask::RolloutTask(const TaskSetting& setting)
@@ -116,97 +107,30 @@ RolloutTask::RolloutTask(const TaskSetting& setting)
       others_(recipe_, policy_, log_),
       critic_(objective_->needs().values ? make_critic(others_.all(), recipe_) : nullptr),
       step_(*objective_, others_.all()),
-      prompts_(examples_for(setting.callbacks, recipe_.data.train,
-                            example_options(recipe_, ExampleKind::kPrompt))),
-      tokenizer_(load_tokenizer(recipe_.tokenizer().value())),
-      rewards_(recipe_.reward, log_),
-      flops_per_token_(policy_.flops_per_token(recipe_.train.seq_len)) {}
-
-std::vector<const Example*> RolloutTask::prompts_of(int64_t step) const {
-  const int64_t each = rollouts_per_step() / draws_.num_generations;
-  const int64_t size = std::ssize(prompts_->examples);
-  const Rng order = Rng(static_cast<uint64_t>(recipe_.train.seed)).fork("rows");
-  std::vector<const Example*> prompts;
-  for (int64_t position = (step - 1) * each; position < step * each; ++position) {
-    const int64_t epoch = position / size, within = position % size;
-    const int64_t row = recipe_.data.order == "shuffle"
-                            ? permuted(order.fork(static_cast<uint64_t>(epoch)), within, size)
-                            : within;
-    prompts.push_back(&prompts_->examples[static_cast<size_t>(row)]);
-  }
-  return prompts;
+      source_(recipe_, draws_, setting.callbacks),
+      kl_control_(objective_->kl_control()),
+      mix_(objective_->pretraining() == nullptr
+               ? nullptr
+               : std::make_unique<PretrainingMix>(recipe_, *objective_->pretraining())),
+      flops_per_token_(policy_.flops_per_token(recipe_.train.seq_len)),
+      watch_(recipe_.train.precision) {
+  if (kl_control_) kl_coef_ = kl_control_->initial;
 }
 
-void RolloutTask::draw(int64_t step, const StopCheck& stop_if_asked) {
-  const Rng stream = Rng(static_cast<uint64_t>(recipe_.train.seed))
-                         .fork("rollouts")
-                         .fork(static_cast<uint64_t>(step));
-  const std::vector<const Example*> prompts = prompts_of(step);
-  auto drawn =
-      sample_answers(policy_.model(), policy_.for_engine(), prompts, draws_, stream, stop_if_asked);
-  rollouts_.clear();
-  for (size_t i = 0; i < prompts.size(); ++i)
-    for (SampledAnswer& answer : drawn[i]) {
-      Rollout& rollout = rollouts_.emplace_back();
-      rollout.prompt = prompts[i];
-      rollout.ended = answer.ended;
-      rollout.completion = text_of(answer);
-      Example& example = rollout.example;
-      example.place = prompts[i]->place;
-      example.prompt = prompts[i]->prompt;
-      example.group = static_cast<int64_t>(i);
-      // The engine gives them at temperature 1; the loss refers to what was drawn from, where the model's
-      // own take their place.
-      if (draws_.temperature == 1.0) example.old_logps = std::move(answer.logps);
-      example.answers.push_back({.ids = std::move(answer.ids), .trained = {}});
-      example.answers[0].trained.assign(example.answers[0].ids.size(), 1);
-    }
-}
-
-// Without the token that ends it, and without ids that only fill the model's table.
-std::string RolloutTask::text_of(const SampledAnswer& answer) const {
-  std::vector<int32_t> ids = answer.ids;
-  if (answer.ended) ids.pop_back();
-  std::erase_if(ids, [&](int32_t id) { return id >= tokenizer_.vocab_size(); });
-  return tokenizer_.decode(ids);
-}
-
-void RolloutTask::judge(int64_t step, const StopCheck& stop_if_asked) {
-  failures_ = 0;
-  for (Rollout& rollout : rollouts_) {
-    stop_if_asked();
-    const Json row = parse_json(rollout.prompt->row, rollout.prompt->place);
-    rollout.reward =
-        rewards_.of({.row = row,
-                     .completion = rollout.completion,
-                     .tokens = std::ssize(rollout.example.answers[0].ids) - (rollout.ended ? 1 : 0),
-                     .ended = rollout.ended});
-    rollout.example.reward = rollout.reward.reward;
-    failures_ += rollout.reward.failed ? 1 : 0;
-  }
-  leave_out_failed();
-  require(
-      std::ranges::any_of(rollouts_, &Rollout::counts), ErrorKind::kData, "reward.command",
-      "the verifier gave no finite number for {} of the {} rollouts of step {}, which leaves none to compare; "
-      "run it by hand on a line of data.train with a field \"completion\": '{}'",
-      failures_, rollouts_.size(), step, recipe_.reward.command.value_or(""));
-}
-
-// Nothing is learnt from a rollout without a reward, nor from one that is left alone in its group.
-void RolloutTask::leave_out_failed() {
-  std::map<int64_t, int64_t> judged;
-  for (const Rollout& each : rollouts_) judged[each.example.group] += each.reward.failed ? 0 : 1;
-  const int64_t least = draws_.num_generations > 1 ? 2 : 1;
-  for (Rollout& each : rollouts_)
-    each.counts = !each.reward.failed && judged[each.example.group] >= least;
-}
-
-// batch_size rollouts each, the longest first: what will not fit fails in the first step.
+// Up to batch_size rollouts each, the longest first: what will not fit fails in the first step.
 std::vector<std::vector<const Example*>> RolloutTask::micro_batches() const {
+  const bool whole = objective_->needs().whole_groups;
+  std::map<int64_t, int64_t> sizes;  // of groups
+  for (const Rollout& each : rollouts_) sizes[each.example.group] += each.counts ? 1 : 0;
   std::vector<std::vector<const Example*>> all;
   for (const Rollout& each : rollouts_) {
     if (!each.counts) continue;
-    if (all.empty() || std::ssize(all.back()) == recipe_.train.batch_size) all.emplace_back();
+    const int64_t group = each.example.group;
+    const bool begins = all.empty() || all.back().back()->group != group;
+    const int64_t room =
+        all.empty() ? 0 : recipe_.train.batch_size - static_cast<int64_t>(all.back().size());
+    const int64_t needed = !whole ? 1 : begins ? sizes[group] : 0;
+    if (all.empty() || room < needed) all.emplace_back();
     all.back().push_back(&each.example);
   }
   const auto tokens = [](const std::vector<const Example*>& micro) {
@@ -220,8 +144,7 @@ std::vector<std::vector<const Example*>> RolloutTask::micro_batches() const {
 
 TaskStep RolloutTask::gradients(int64_t step, ParameterGradients& gradients,
                                 const StopCheck& stop_if_asked) {
-  draw(step, stop_if_asked);
-  judge(step, stop_if_asked);
+  rollouts_ = source_.draw(step, policy_, stop_if_asked);
   const Rng dropout = Rng(static_cast<uint64_t>(recipe_.train.seed))
                           .fork("dropout")
                           .fork(static_cast<uint64_t>(step));
@@ -230,15 +153,32 @@ TaskStep RolloutTask::gradients(int64_t step, ParameterGradients& gradients,
                 {.training = true,
                  .recompute = recipe_.recompute(),
                  .dropout = dropout,
+                 .kl_coef = kl_coef_,
                  .before_each = stop_if_asked},
                 &gradients, critic_ ? &critic_->fresh_gradients() : nullptr);
   remember(gradients, result.routers);
   take(result);
   TaskStep taken{.loss = result.loss};
   for (const auto& micro : result.micro_batches) taken.tokens += micro.batch.inputs.rows.tokens();
-  taken.flops = flops_per_token_ * static_cast<double>(taken.tokens);
   taken.numbers = numbers(result);
+  if (kl_control_) adapt_kl_coef(result, taken.numbers);
+  if (mix_) {
+    const double loss = mix_->add_gradients(step, policy_, gradients, stop_if_asked);
+    taken.loss += mix_->coefficient() * loss;
+    taken.tokens += mix_->tokens();
+    taken.numbers.emplace_back("ptx_loss", loss);
+  }
+  taken.flops = flops_per_token_ * static_cast<double>(taken.tokens);
+  numbers_ = taken.numbers;
   return taken;
+}
+
+void RolloutTask::adapt_kl_coef(const AnswerStepResult& result, NamedNumbers& numbers) {
+  numbers.emplace_back("kl_coef", *kl_coef_);
+  next_kl_coef_ = kl_coef_;
+  const auto kl = std::ranges::find(result.metrics, "kl", &Measured::name);
+  if (kl != result.metrics.end() && kl->weight > 0)
+    next_kl_coef_ = kl_control_->next(*kl_coef_, kl->sum / kl->weight, kl->weight);
 }
 
 // What the step made of each rollout.
@@ -248,57 +188,67 @@ void RolloutTask::take(const AnswerStepResult& result) {
   for (const auto& micro : result.micro_batches)
     for (int64_t s = 0; s < micro.batch.sequences(); ++s) {
       Rollout& rollout = *by_example.at(&micro.batch.example_of(s));
+      if (micro.batch.scored.length(s) == 0) continue;
       const auto first = static_cast<size_t>(micro.batch.scored.first(s));
       const auto count = static_cast<size_t>(micro.batch.scored.length(s));
       const std::span now = std::span(micro.policy.logps).subspan(first, count);
       rollout.advantage = micro.advantages[first];
+      const std::vector<uint8_t>& trained = rollout.example.answers[0].trained;
       std::vector<double>& old = rollout.example.old_logps;
-      if (old.empty()) old.assign(now.begin(), now.end());
-      for (size_t i = 0; i < count; ++i)
-        rollout.logps_off = std::max(rollout.logps_off, std::abs(old[i] - now[i]));
+      const bool known = !old.empty();
+      old.resize(trained.size(), 0);
+      auto next = now.begin();
+      for (size_t i = 0; i < trained.size(); ++i) {
+        if (trained[i] == 0) continue;
+        if (!known) old[i] = *next;
+        rollout.logps_off = std::max(rollout.logps_off, std::abs(old[i] - *next++));
+      }
     }
 }
 
+Json RolloutTask::state() const {
+  Json state = PolicyTask::state();
+  if (const auto position = source_.position()) state["prompts_used"] = *position;
+  if (kl_coef_) state["kl_coef"] = *kl_coef_;
+  return state;
+}
+
+void RolloutTask::restore(const Json& state) {
+  PolicyTask::restore(state);
+  if (state.contains("prompts_used")) source_.set_position(state.at("prompts_used").get<int64_t>());
+  if (kl_coef_ && state.contains("kl_coef")) kl_coef_ = state.at("kl_coef").get<double>();
+}
+
 NamedNumbers RolloutTask::numbers(const AnswerStepResult& result) const {
-  NamedNumbers all;
-  const double reward = mean_of(rollouts_, [](const Rollout& r) { return r.example.reward; });
-  const double square = mean_of(rollouts_, [&](const Rollout& r) {
-    return (r.example.reward - reward) * (r.example.reward - reward);
-  });
-  all.emplace_back("reward", reward);
-  all.emplace_back("reward_std", std::sqrt(square));
-  if (recipe_.reward.command) all.emplace_back("reward_failures", static_cast<double>(failures_));
-  for (size_t i = 0; i < recipe_.reward.functions.size(); ++i)
-    all.emplace_back("rewards/" + recipe_.reward.functions[i] + "/mean",
-                     mean_of(rollouts_, [&](const Rollout& r) { return r.reward.parts[i].value; }));
-  all.emplace_back("completions/mean_length", mean_of(rollouts_, [](const Rollout& r) {
-                     return static_cast<double>(r.example.answers[0].ids.size());
-                   }));
-  all.emplace_back("completions/clipped_ratio",
-                   mean_of(rollouts_, [](const Rollout& r) { return r.ended ? 0.0 : 1.0; }));
-  all.emplace_back("sampling/logp_difference_max",
-                   std::ranges::max(rollouts_, {}, &Rollout::logps_off).logps_off);
-  for (const Measured& each : result.metrics)
+  NamedNumbers all = rollout_numbers(rollouts_, recipe_.reward.parts());
+  for (const Measured& each : result.metrics) {
     if (each.weight > 0) all.emplace_back(each.name, each.sum / each.weight);
+    if (each.name == "kl" && result.counts.tokens > 0)
+      all.emplace_back("kl_per_token", each.sum / static_cast<double>(result.counts.tokens));
+  }
   return all;
 }
 
 void RolloutTask::record(int64_t step) {
-  for (const Rollout& each : rollouts_) {
-    Json parts = Json::object();
-    for (const RewardPart& part : each.reward.parts) parts[part.name] = part.value;
-    Json line = {{"step", step},
-                 {"group", each.example.group},
-                 {"prompt_ids", each.example.prompt},
-                 {"completion_ids", each.example.answers[0].ids},
-                 {"completion", each.completion},
-                 {"reward", each.example.reward},
-                 {"rewards", parts},
-                 {"old_logps", each.example.old_logps},
-                 {"advantage", each.advantage}};
-    if (each.reward.failed) line["failed"] = true;
-    file_->write(line);
+  for (const Rollout& each : rollouts_) file_->write(rollout_line(each, step));
+  watch_.add([&](const std::string& name) { return find_number(numbers_, name); });
+  warn();
+}
+
+// A run that goes on knows what it has seen, and does not tell it again.
+void RolloutTask::watch_earlier_steps(const std::filesystem::path& metrics) {
+  std::ifstream in(metrics);
+  for (std::string line; std::getline(in, line);) {
+    const Json record = parse_json(line, metrics.string());
+    watch_.add([&](const std::string& name) { return metric_value(record, name); });
   }
+  for (const RolloutFlag& flag : watch_.flags()) warned_.insert(flag.name);
+}
+
+void RolloutTask::warn() {
+  for (const RolloutFlag& flag : watch_.flags())
+    if (warned_.insert(flag.name).second)
+      log_.warn("{}: {}; {}", flag.name, flag.finding, flag.advice);
 }
 
 }  // namespace
@@ -314,10 +264,23 @@ std::unique_ptr<Task> make_rollout_task(const TaskSetting& setting) {
       "one a multiple of the other",
       r.train.batch_size * r.train.grad_accumulation, group);
   require(
+      !objective->needs().whole_groups || r.train.batch_size % group == 0, ErrorKind::kConfig,
+      "train.batch_size",
+      "{} answers of a micro-batch are no whole number of groups of {}, and a pair is compared within one; "
+      "make batch_size a multiple of objective.num_generations",
+      r.train.batch_size, group);
+  require(
       r.tokenizer().has_value(), ErrorKind::kConfig, "data.tokenizer",
       "the answers are judged as text, so a tokenizer is needed; set it, or model.from to a folder that has "
       "one");
   r.reward.check();
+  const int64_t punished = r.reward.max_completion_len - r.reward.soft_punish_cache;
+  require(
+      r.reward.max_completion_len == 0 || punished < objective->rollouts()->max_completion_length,
+      ErrorKind::kConfig, "reward.max_completion_len",
+      "soft_overlong punishes answers of more than {} tokens, but objective.max_completion_length lets none "
+      "become longer than {}; lower max_completion_len or raise soft_punish_cache",
+      punished, objective->rollouts()->max_completion_length);
   return std::make_unique<RolloutTask>(setting);
 }
 

@@ -11,33 +11,37 @@ namespace {
 constexpr const char* kAdapter = "policy";  // of the engine
 
 // Room for all that can run at once.
-EngineOptions options_for(const Transformer& model, const std::vector<const Example*>& prompts,
-                          const RolloutConfig& config) {
+EngineOptions options_for(const Transformer& model, const std::vector<SampleRequest>& requests) {
   constexpr int64_t kMostAtOnce = 256, kTokensOfPass = 2048;
-  int64_t longest = 0;
-  for (const Example* prompt : prompts) longest = std::max(longest, std::ssize(prompt->prompt));
+  int64_t prompt = 0, answer = 0, whole = 0, answers = 0;
+  for (const SampleRequest& each : requests) {
+    prompt = std::max(prompt, std::ssize(each.prompt));
+    answer = std::max(answer, each.max_tokens);
+    whole = std::max(whole, std::ssize(each.prompt) + each.max_tokens);
+    answers += each.choices;
+  }
   EngineOptions options;
-  options.max_sequences = std::min(std::ssize(prompts) * config.num_generations, kMostAtOnce);
-  options.max_queue = std::ssize(prompts);
+  options.max_sequences = std::min(answers, kMostAtOnce);
+  options.max_queue = std::ssize(requests);
   options.token_budget = std::max(kTokensOfPass, options.max_sequences);
   const auto blocks = [&](int64_t tokens) {
     return (tokens + options.block_size - 1) / options.block_size + 1;
   };
-  const int64_t answer = config.max_completion_length;
   options.cache_tokens = options.block_size * options.max_sequences *
-                         blocks(answer + (model.config().body_traits().encoder ? 1 : longest));
-  options.text_tokens = options.block_size * std::ssize(prompts) * blocks(longest);
+                         blocks(model.config().body_traits().encoder ? answer + 1 : whole);
+  options.text_tokens = options.block_size * std::ssize(requests) * blocks(prompt);
   return options;
 }
 
-Request request_for(const Example& prompt, const RolloutConfig& config, const Rng& stream,
+Request request_for(const SampleRequest& wanted, double temperature,
                     std::vector<SampledAnswer>& answers, std::exception_ptr& error) {
-  answers.resize(static_cast<size_t>(config.num_generations));
-  Request request{.prompt = prompt.prompt};
-  request.sampling.max_new_tokens = config.max_completion_length;
-  request.sampling.temperature = config.temperature;
-  request.sampling.seed = static_cast<int64_t>(stream.key() >> 1);  // not negative
-  request.choices = config.num_generations;
+  answers.resize(static_cast<size_t>(wanted.choices));
+  Request request{.prompt = wanted.prompt};
+  request.sampling.max_new_tokens = wanted.max_tokens;
+  request.sampling.temperature = temperature;
+  request.sampling.seed = static_cast<int64_t>(wanted.stream.key() >> 1);  // not negative
+  request.stream = wanted.first_choice;
+  request.choices = wanted.choices;
   request.logprobs = 0;
   request.on_token = [&answers](const NewToken& token) {
     SampledAnswer& answer = answers[static_cast<size_t>(token.choice)];
@@ -53,40 +57,43 @@ Request request_for(const Example& prompt, const RolloutConfig& config, const Rn
 }
 
 // Of a plan of memory, which draws nothing.
-std::vector<std::vector<SampledAnswer>> longest_answers(const std::vector<const Example*>& prompts,
-                                                        const RolloutConfig& config) {
-  const auto length = static_cast<size_t>(config.max_completion_length);
-  const SampledAnswer longest{.ids = std::vector<int32_t>(length),
-                              .logps = std::vector<double>(length)};
-  return {prompts.size(),
-          std::vector<SampledAnswer>(static_cast<size_t>(config.num_generations), longest)};
+std::vector<std::vector<SampledAnswer>> longest_answers(
+    const std::vector<SampleRequest>& requests) {
+  std::vector<std::vector<SampledAnswer>> all;
+  for (const SampleRequest& request : requests) {
+    const auto length = static_cast<size_t>(request.max_tokens);
+    const SampledAnswer longest{.ids = std::vector<int32_t>(length),
+                                .logps = std::vector<double>(length)};
+    all.emplace_back(static_cast<size_t>(request.choices), longest);
+  }
+  return all;
 }
 
 }  // namespace
 
 std::vector<std::vector<SampledAnswer>> sample_answers(
     const Transformer& model, const std::shared_ptr<const LoraAdapter>& adapter,
-    const std::vector<const Example*>& prompts, const RolloutConfig& config, const Rng& stream,
+    const std::vector<SampleRequest>& requests, double temperature,
     const std::function<void()>& stop_if_asked) {
-  std::vector<std::vector<SampledAnswer>> all(prompts.size());
+  std::vector<std::vector<SampledAnswer>> all(requests.size());
   std::exception_ptr error;
   const MemoryLabel label("rollouts");
-  Engine engine(model, options_for(model, prompts, config));
+  Engine engine(model, options_for(model, requests));
   if (adapter != nullptr) engine.load_adapter(kAdapter, adapter);
-  for (size_t i = 0; i < prompts.size(); ++i) {
-    Request request = request_for(*prompts[i], config, stream.fork(i), all[i], error);
+  for (size_t i = 0; i < requests.size(); ++i) {
+    Request request = request_for(requests[i], temperature, all[i], error);
     if (adapter != nullptr) request.adapters = {kAdapter};
     const Submission taken = engine.submit(std::move(request));
     if (taken.refusal)
       fail(
-          ErrorKind::kData, prompts[i]->place,
+          ErrorKind::kData, requests[i].place,
           "the prompt cannot be answered: {}; lower objective.max_completion_length, or shorten the "
           "prompt",
           taken.refusal->message);
   }
   if (!allocator_of(model.device()).holds_values()) {
     engine.step();
-    return longest_answers(prompts, config);
+    return longest_answers(requests);
   }
   while (engine.step()) {
     stop_if_asked();

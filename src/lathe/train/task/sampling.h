@@ -3,11 +3,11 @@
 #pragma once
 
 #include <functional>
+#include <string>
 #include <vector>
 
+#include "lathe/base/rng.h"
 #include "lathe/model/adapter/lora_adapter.h"
-#include "lathe/train/example/example.h"
-#include "lathe/train/objective/rollout_config.h"
 
 namespace lathe {
 
@@ -17,12 +17,19 @@ struct SampledAnswer {
   bool ended = false;
 };
 
-// num_generations answers to each prompt, in order, of the model with the adapter, if there is one. Answer c to prompt i draws from a stream that `stream`,
-// i and c name, so it does not depend on the others. Errors: kData for prompts that leave no room, those of
-// the engine, and what `stop_if_asked` throws, which is called between passes.
+struct SampleRequest {
+  std::vector<int32_t> prompt;
+  std::string place;  // of the row, for errors
+  int64_t choices = 1, max_tokens = 1;
+  Rng stream{0};              // answer c draws from a stream that this and first_choice + c name,
+  uint64_t first_choice = 0;  // so it does not depend on the others
+};
+
+// The answers to each request, in order, of the model with the adapter, if there is one. Errors: kData for prompts
+// that leave no room, those of the engine, and what `stop_if_asked` throws, which is called between passes.
 std::vector<std::vector<SampledAnswer>> sample_answers(
     const Transformer& model, const std::shared_ptr<const LoraAdapter>& adapter,
-    const std::vector<const Example*>& prompts, const RolloutConfig& config, const Rng& stream,
+    const std::vector<SampleRequest>& requests, double temperature,
     const std::function<void()>& stop_if_asked);
 
 }  // namespace lathe

@@ -125,6 +125,9 @@ int run_loss(const LossOptions& o, CommandContext& context) {
   if (o.out) check_outputs({{"--out", *o.out}}, {{"the model", o.model}});
   const Recipe recipe = recipe_of(o, context);
   const auto objective = make_answer_objective(recipe.objective, recipe.model);
+  require(
+      objective->pretraining() == nullptr, ErrorKind::kConfig, "objective.ptx_coef",
+      "lathe loss computes the loss of the rows of data.train alone; leave ptx_coef and ptx_data out");
   const AnswerData data(
       recipe, std::make_shared<const ExampleSet>(read_examples(
                   recipe.data.train,

@@ -1,0 +1,35 @@
+// rollouts.jsonl of a reinforcement run, read back: its steps, and answers chosen among them.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <map>
+#include <nlohmann/json.hpp>
+#include <optional>
+#include <vector>
+
+namespace lathe {
+
+struct RolloutStep {
+  int64_t step = 0, rollouts = 0, groups = 0;
+  int64_t filtered = 0, failed = 0;             // answers that were not learnt from
+  double reward = 0, reward_std = 0, best = 0;  // of the judged ones; deviation over n
+  double length = 0;                            // mean, in tokens
+  std::map<std::string, double> parts = {};     // means of the reward's parts, before weights
+};
+
+// In the order of the file. Errors: kIo if the run has no rollouts.jsonl; kFormat, naming the line, for a damaged
+// one (a last line that a kill cut short is ignored).
+std::vector<RolloutStep> rollout_steps(const std::filesystem::path& run);
+
+struct RolloutQuery {
+  std::optional<int64_t> step = {}, group = {};
+  // How many of the highest or lowest reward, best or worst first; the earlier of equal ones. Answers without a
+  // reward are then left out. Neither: all, in the order of the file.
+  std::optional<int64_t> best = {}, worst = {};
+};
+// The lines. Errors: as above; kUsage, saying which steps there are, if nothing fits.
+std::vector<nlohmann::ordered_json> find_rollouts(const std::filesystem::path& run,
+                                                  const RolloutQuery& query);
+
+}  // namespace lathe

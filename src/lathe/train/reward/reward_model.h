@@ -1,0 +1,54 @@
+// A reward model: a sequence classifier with one label, whose score of prompt and answer is the reward.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "lathe/base/log.h"
+#include "lathe/model/transformer.h"
+#include "lathe/text/tokenizer.h"
+#include "lathe/train/example/example_encoder.h"
+#include "lathe/train/reward/reward_functions.h"
+
+namespace lathe {
+
+// Of the run that asks for rewards.
+struct RewardModelSetting {
+  const Tokenizer* tokenizer = nullptr;  // of the policy; outlives the reward model
+  DType dtype = DType::kF32;
+  Device device = Device::kCpu;
+};
+
+// Thread-safe.
+class RewardModel {
+ public:
+  // Errors: those of load_model(); kConfig, naming reward.model, for a model that gives no score and for one
+  // without a tokenizer whose vocabulary is not the policy's.
+  RewardModel(const std::string& folder, const RewardModelSetting& setting, const Log& log);
+
+  // One for each answer. With the policy's tokenizer it reads the policy's ids as they were drawn; with another
+  // one, the row through its own chat template, or prompt and answer as text through its own tokenizer, with its
+  // end-of-text token behind an answer that was ended. An answer's score does not depend on the others.
+  // Errors: kData, naming the row, for a text that is longer than the model reads; those of ExampleEncoder;
+  // what `before_each` throws, which is called before each pass.
+  std::vector<double> scores(std::span<const RewardInput> inputs,
+                             const std::function<void()>& before_each) const;
+
+  // Whether it reads the policy's ids.
+  bool shares_ids() const { return !encoder_; }
+
+ private:
+  Example example_of(const RewardInput& input) const;
+  Example encoded(const RewardInput& input) const;
+
+  const std::string folder_;
+  const Tokenizer* policy_tokenizer_;
+  std::unique_ptr<Transformer> model_;
+  std::optional<ExampleEncoder> encoder_;  // of a model with another vocabulary
+};
+
+}  // namespace lathe

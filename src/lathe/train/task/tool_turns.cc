@@ -1,0 +1,169 @@
+#include "lathe/train/task/tool_turns.h"
+
+#include <algorithm>
+
+#include "lathe/base/catalogue.h"
+#include "lathe/base/error.h"
+#include "lathe/base/utf8.h"
+#include "lathe/chat/tools/tool.h"
+
+namespace lathe {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+// The errors of what is made from the folder name the key that asks for it.
+template <class F>
+auto for_tools(F&& make) {
+  try {
+    return make();
+  } catch (const Error& error) {
+    throw Error(error.kind(), "objective.tools", error.what());
+  }
+}
+
+ChatTemplate template_of(const std::string& folder) {
+  require(
+      ChatTemplate::exists(folder), ErrorKind::kConfig, "objective.tools",
+      "{} has no chat template (chat_template.jinja, or chat_template in tokenizer_config.json), in whose "
+      "syntax tools are called; put one there, or leave tools out",
+      folder);
+  return ChatTemplate::load(folder);
+}
+
+const Tool* find_tool(std::string_view name) {
+  const auto found = std::ranges::find(tools(), name, &Tool::name);
+  return found == tools().end() ? nullptr : &*found;
+}
+
+}  // namespace
+
+Json offered_tools(const RolloutToolConfig& config) {
+  Json list = Json::array();
+  for (const std::string& name : config.tools)
+    list.push_back(tool_schema(find_in(tools(), "objective.tools", name)));
+  return list;
+}
+
+std::set<std::string> tools_of_row(const Json& row, const RolloutToolConfig& config,
+                                   const std::string& place) {
+  const Json own = row.value("tools", Json());
+  if (!own.is_array() || own.empty()) return {config.tools.begin(), config.tools.end()};
+  std::set<std::string> names;
+  for (const Json& tool : own) {
+    Json name = tool;
+    if (tool.is_object()) {
+      const Json function = tool.value("function", tool);
+      name = function.is_object() ? function.value("name", Json()) : Json();
+    }
+    require(name.is_string(), ErrorKind::kData, place,
+            "'tools' has {}, expected names of tools, or a list of functions as OpenAI has it",
+            tool.dump().substr(0, 60));
+    const auto text = name.get<std::string>();
+    const bool known = std::ranges::find(config.tools, text) != config.tools.end();
+    require(
+        known || (config.tool_command && !tool.is_string()), ErrorKind::kData, place,
+        "'tools' names '{}', which objective.tools does not have; add it there, or answer calls of it with a "
+        "program (objective.tool_command), which needs the whole schema in the row",
+        text);
+    names.insert(text);
+  }
+  return names;
+}
+
+ToolTurns::ToolTurns(const RolloutToolConfig& config, const std::string& folder,
+                     const Tokenizer& tokenizer, std::span<const int32_t> ends, Log log)
+    : config_(config),
+      folder_(folder),
+      tokenizer_(tokenizer),
+      log_(std::move(log)),
+      template_(template_of(folder)),
+      syntax_(for_tools([&] { return tool_call_syntax(template_, tokenizer, ends); })),
+      thinking_(for_tools([&] { return thinking_tags(template_, tokenizer); })) {}
+
+// The program's answer to a call.
+std::string ToolTurns::ask(const ToolCall& call, const Json& arguments) {
+  if (!program_) program_ = std::make_unique<ChildProcess>(*config_.tool_command);
+  const Json line = {{"name", call.name}, {"arguments", arguments}};
+  const auto timeout =
+      std::chrono::milliseconds(static_cast<int64_t>(config_.tool_timeout.value_or(10) * 1e3));
+  std::string answer;
+  const auto outcome =
+      program_->ask(line.dump(-1, ' ', false, Json::error_handler_t::replace), timeout, answer);
+  if (outcome == ChildProcess::Answer::kLine) return answer;
+  program_.reset();
+  fail(ErrorKind::kData, call.name, "the program {}",
+       what_failed(outcome, config_.tool_timeout.value_or(10)));
+}
+
+ToolUse ToolTurns::use(const ToolCall& call, const std::set<std::string>& allowed) {
+  ToolUse use{.name = call.name, .arguments = call.arguments};
+  try {
+    require(allowed.contains(call.name), ErrorKind::kData, "tool", "there is no tool '{}'",
+            call.name.substr(0, 60));
+    const Json arguments = Json::parse(call.arguments, nullptr, false);
+    require(arguments.is_object(), ErrorKind::kData, "arguments",
+            "they are {}, expected a JSON object",
+            arguments.is_discarded() ? "no JSON" : arguments.dump().substr(0, 40));
+    const Tool* own = find_tool(call.name);
+    const bool built_in =
+        own != nullptr && std::ranges::find(config_.tools, call.name) != config_.tools.end();
+    use.result = built_in ? own->call(arguments) : ask(call, arguments);
+  } catch (const Error& error) {  // the model gets to know what was wrong, and goes on
+    if (error.kind() != ErrorKind::kData) throw;
+    use.failed = true;
+    use.result = std::string("error: ") + error.what();
+  }
+  use.result = replace_invalid_utf8(use.result);
+  return use;
+}
+
+// What the template writes behind the end of `turn` when the tools have answered. The turn itself is not encoded
+// again: only what stands behind the token that ended it.
+std::vector<int32_t> ToolTurns::continuation(const Json& turn, const std::vector<ToolUse>& uses,
+                                             int32_t end) const {
+  Json conversation = {{"messages", Json::array({{{"role", "user"}, {"content", "?"}}, turn})},
+                       {"tools", offered_tools(config_)}};
+  const std::string before = template_.text(conversation);
+  for (size_t i = 0; i < uses.size(); ++i)
+    conversation["messages"].push_back({{"role", "tool"},
+                                        {"tool_call_id", turn["tool_calls"][i]["id"]},
+                                        {"name", uses[i].name},
+                                        {"content", uses[i].result}});
+  conversation["add_generation_prompt"] = true;
+  const std::string whole = template_.text(conversation);
+  const std::vector<int32_t> only = {end};
+  const std::string mark = tokenizer_.decode(only);
+  const size_t found = before.rfind(mark);
+  const size_t from = found == std::string::npos ? before.size() : found + mark.size();
+  require(
+      whole.size() > from && whole.compare(0, from, before, 0, from) == 0, ErrorKind::kData,
+      "objective.tools",
+      "the chat template of {} writes a call differently when its result follows, so that the conversation "
+      "cannot go on behind it; use another template",
+      folder_);
+  return tokenizer_.encode(std::string_view(whole).substr(from));
+}
+
+std::optional<ToolTurns::Reply> ToolTurns::reply_to(std::span<const int32_t> prompt,
+                                                    std::span<const int32_t> turn,
+                                                    const std::set<std::string>& allowed) {
+  AnswerReader reader(tokenizer_, {.calls = &syntax_,
+                                   .thinking = thinking_ ? &*thinking_ : nullptr,
+                                   .opened = thinking_ && thinking_->in(prompt, {}).opened});
+  std::vector<AnswerPart> parts;
+  for (const int32_t id : turn.first(turn.size() - 1)) reader.push(id, parts);
+  reader.finish(parts);
+  ChatMessage message = reader.message();
+  if (message.tool_calls.empty()) return std::nullopt;
+  Reply reply;
+  for (ToolCall& call : message.tool_calls) {
+    reply.uses.push_back(use(call, allowed));
+    // The template shows what is a call.
+    if (!Json::parse(call.arguments, nullptr, false).is_object()) call.arguments = "{}";
+  }
+  reply.ids = continuation(message.as_turn(syntax_.arguments_are_text), reply.uses, turn.back());
+  return reply;
+}
+
+}  // namespace lathe
