@@ -65,8 +65,8 @@ RunData read_run(const fs::path& folder) {
   require(fs::exists(metrics, error), ErrorKind::kIo, folder.string(),
           "holds no metrics.jsonl; give the folder of a training run (train.out of its recipe)");
   run.recipe = read_if_there(folder / "recipe.json");
+  run.data_card = read_if_there(folder / kDataCardFile);
   run.demo = read_if_there(folder / "demo.json");
-  run.flags = watch.flags();
   RolloutWatch watch(precision_of(run.recipe));
   constexpr size_t kLongestLine = 16 << 20;
   LineReader lines(metrics, kLongestLine);
@@ -84,9 +84,7 @@ RunData read_run(const fs::path& folder) {
     }
   }
   require(!run.steps.empty(), ErrorKind::kData, metrics.string(), "holds no training step yet");
-  run.recipe = read_if_there(folder / "recipe.json");
-  run.data_card = read_if_there(folder / kDataCardFile);
-  run.demo = read_if_there(folder / "demo.json");
+  run.flags = watch.flags();
   return run;
 }
 
