@@ -324,11 +324,11 @@ TEST_F(LossCommand, RefusesWhatCannotBeComputed) {
   expect(
       refusal(model, {"--data.train=" + mixed, "--objective.name=grpo", "--train.batch_size=2"}),
       ":2] this row lacks 'old_logps' and others of its batch have it; give it for all rows or for none");
-  const std::string critic = model_folder("critic", model_config("decoder"), 7);
+  const std::string critic = model_folder("critic", model_config("decoder", 2), 7);
   rows(R"({"prompt_ids": [65], "completion_ids": [73], "reward": 1})");
   expect(refusal(model, {"--data.train=" + rollouts, "--objective.name=ppo",
                          "--objective.critic=" + critic}),
-         "a reward model or critic gives one score, but this one gives 0");
+         "a reward model or critic gives one score, but this one gives 2");
 }
 
 }  // namespace

@@ -45,6 +45,21 @@ TEST_F(Answers, TheReferenceIsKeptOverEpochsToTheSameBits) {
   }
 }
 
+// A reward model above a language model: the score is part of the adapter.
+TEST_F(Answers, AnAdapterOfARewardModelBeginsFromALanguageModel) {
+  Json tree = answers_tree({"reward", "decoder"});
+  tree["model"] = {{"from", model_folder("language", model_config("decoder"), 5)}};
+  tree["adapter"] = {{"peft_type", "LORA"}, {"target_modules", {"all-linear"}}};
+  tree["train"]["steps"] = 30;
+  tree["optim"]["lr"] = 0.02;
+  train(read_recipe(tree));
+  EXPECT_LT(metrics().back()["loss"].get<double>(), 0.5 * metrics().front()["loss"].get<double>());
+  EXPECT_NE(
+      content_of(out() / "adapter/adapter_model.safetensors").find("base_model.model.score.weight"),
+      std::string::npos);
+  EXPECT_NE(content_of(out() / "adapter/adapter_config.json").find("SEQ_CLS"), std::string::npos);
+}
+
 // A critic above the policy's base, with an adapter of its own.
 TEST_F(Answers, ACriticSharesTheBaseOfAnAdapter) {
   Json tree = answers_tree({"ppo", "decoder"});

@@ -13,9 +13,11 @@
 namespace lathe {
 namespace {
 
+// What the last layer says, tokens or scores, is left as it is.
 bool is_linear(const DiskTensor& place) {
   const Parameter& p = *place.pieces.front().parameter;
-  return p.rounds() && p.shape.rank() == 2 && !p.is_table && p.name != "head.weight";
+  return p.rounds() && p.shape.rank() == 2 && !p.is_table && p.name != "head.weight" &&
+         p.name != "score.weight";
 }
 
 // The place's matrix, whose rows are outputs, whichever way they are stored.

@@ -1,5 +1,6 @@
 #include "lathe/train/task/policy.h"
 
+#include <algorithm>
 #include <nlohmann/json.hpp>
 
 #include "lathe/base/error.h"
@@ -7,6 +8,7 @@
 #include "lathe/model/load_model.h"
 #include "lathe/model/nf4.h"
 #include "lathe/model/summary.h"
+#include "lathe/train/task/scores.h"
 #include "lathe/train/task/trained_adapter.h"
 #include "lathe/train/validation.h"
 
@@ -19,11 +21,21 @@ using Json = nlohmann::ordered_json;
 std::unique_ptr<Transformer> load_base(const Recipe& recipe, const Log& log) {
   require(recipe.from.has_value(), ErrorKind::kConfig, "adapter",
           "an adapter acts on a model that exists; set model.from to its folder");
-  auto model =
-      load_model(*recipe.from,
-                 {.dtype = recipe.compute_dtype(), .device = recipe.compute_device(), .log = log});
+  auto model = std::make_unique<Transformer>(recipe.model);
+  model->allocate(recipe.compute_dtype(), recipe.compute_device());
+  load_or_begin_scores(*model, *recipe.from,
+                       Rng(static_cast<uint64_t>(recipe.train.seed)).fork("init"), log);
   if (recipe.base.quantization == "nf4") pack_as_nf4(*model, recipe.base.double_quant);
   return model;
+}
+
+// As PEFT does: a score is trained as a whole.
+AdapterConfig with_score(AdapterConfig config, const ModelConfig& model) {
+  auto& saved = config.modules_to_save;
+  if (model.num_labels == 0) return config;
+  config.task_type = "SEQ_CLS";
+  if (std::ranges::find(saved, "score") == saved.end()) saved.emplace_back("score");
+  return config;
 }
 
 std::shared_ptr<Adapter> make_or_load(const AdapterSection& section, const Recipe& recipe,
@@ -31,7 +43,7 @@ std::shared_ptr<Adapter> make_or_load(const AdapterSection& section, const Recip
   std::shared_ptr<Adapter> adapter = with_master_copies(model, [&] {
     return section.from
                ? load_adapter(*section.from, model, log)
-               : make_adapter(section.config, model,
+               : make_adapter(with_score(section.config, model.config()), model,
                               Rng(static_cast<uint64_t>(recipe.train.seed)).fork("adapter"));
   });
   if (!adapter->config().base_model_name_or_path)
