@@ -93,12 +93,14 @@ void TrainDisplay::on_step(const StepReport& r) {
 
 void TrainDisplay::finish() {
   if (progress_) progress_->finish();
-  context_.log.info("the model is in {}/model", recipe_.train.out);
+  const char* made = recipe_.adapter ? "adapter" : "model";
+  context_.log.info("the {} is in {}/{}", made, recipe_.train.out, made);
 }
 
 nlohmann::ordered_json TrainDisplay::summary() const {
+  const std::string made = recipe_.adapter ? "adapter" : "model";
   nlohmann::ordered_json json = {{"out", recipe_.train.out},
-                                 {"model", recipe_.train.out + "/model"}};
+                                 {made, recipe_.train.out + "/" + made}};
   if (last_step_) {
     json["steps"] = last_step_->step;
     json["loss"] = last_step_->loss;
