@@ -116,6 +116,12 @@ INPUTS = {
         "scores": [0.4, -1.2, 0.9, -1.3],
         "margins": [0.5, -2.0],
     },
+    "steps": {
+        "prompts": [1, 2],
+        "lengths": [3, 1],
+        "step_labels": [1, 0, 1, 1],
+        "scores": [0.3, -0.7, 1.2, 0.4, -20.0, 25.0, 0.6, 0.5],
+    },
     "rollouts": rollout_input(9, [0, 0, 0, 4, 4], [2, 3, 1, 4, 2], [1.0, 0.0, 0.5, -2.0, 1.0], 0.5),
     "far_rollouts": rollout_input(10, [1, 0, 1, 0], [3, 2, 4, 1], [1.0, 3.0, -1.0, 0.0], 2.5),
     "fresh_rollouts": rollout_input(11, [0, 0, 1, 1], [2, 3, 1, 2], [1.0, 0.0, 0.0, 0.0], 0, recorded=False),
@@ -349,6 +355,14 @@ def reward(c):
     return loss, recorded(t, "accuracy", "margin", "min_reward", "mean_reward", "max_reward")
 
 
+# The loss of transformers' token classifiers, which TRL's PRMTrainer trains.
+def prm(c):
+    scores, labels = c.leaves["scores"].reshape(-1, 2), torch.tensor(c.given["step_labels"])
+    accuracy = (scores.argmax(1) == labels).double().mean().item()
+    metrics = {"accuracy": accuracy, "probability_right": scores.softmax(1)[:, 1].mean().item()}
+    return F.cross_entropy(scores, labels), metrics
+
+
 def by_group(c):
     groups = c.given["groups"]
     for group in sorted(set(groups)):
@@ -578,6 +592,7 @@ def cases():
     yield "scores", "reward", {}
     yield "scores", "reward", {"center_rewards_coefficient": 0.02}
     yield "margins", "reward", {"center_rewards_coefficient": 0.1}
+    yield "steps", "prm", {}
     for loss in GRPO_LOSSES.split():
         high = {"epsilon_high": 1.1} if loss == "cispo" else {}
         yield "rollouts", "grpo", {"loss": loss, "max_completion_length": 7, **high}
@@ -617,7 +632,7 @@ def cases():
     yield "equal_rewards", "online_dpo", {}
 
 
-LOSSES = {f.__name__: f for f in (sft, distill, dpo, kto, cpo, orpo, reward, grpo, rloo, ppo, reinforce_pp, online_dpo)}
+LOSSES = {f.__name__: f for f in (sft, distill, dpo, kto, cpo, orpo, reward, prm, grpo, rloo, ppo, reinforce_pp, online_dpo)}
 
 
 NEEDED = {"distill": {"teacher": "T"}, "ppo": {"critic": "C"}}  # folders, which no loss reads

@@ -112,7 +112,8 @@ class LossOf : public LossCommand, public ::testing::WithParamInterface<AnswersS
 TEST_P(LossOf, HasAGradientOfEveryWeight) {
   const AnswersSetting& s = GetParam();
   ModelConfig config = teacher_config(s.body);
-  config.num_labels = s.objective == "reward" ? 1 : 0;
+  config.num_labels = s.objective == "reward" ? 1 : s.objective == "prm" ? 2 : 0;
+  config.lm_head_bias = s.objective == "prm";
   const std::string model = model_folder("base", config, 5);
   std::vector<std::string> given = options(s, "");
   given[0] = "--data.train=" + rows_of(kind_of(s.objective, given));

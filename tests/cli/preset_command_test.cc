@@ -66,6 +66,21 @@ TEST_P(PresetCommand, ShowsARecipe) {
   EXPECT_EQ(Json::parse(given.out)["train"]["steps"], 2);
 }
 
+TEST_P(PresetCommand, SaysWhereTheAdapterIs) {
+  if (GetParam() != "sft") GTEST_SKIP() << "the same for all of them";
+  std::vector<std::string> words = command();
+  words[1] = model_folder("llama", of_family("llama", model_config("decoder")), 5);
+  const CommandResult r =
+      run(words, {"--train.steps=1", "--adapter.peft_type=LORA", "--adapter.r=2",
+                  "--adapter.target_modules=all-linear", "--json"});
+  ASSERT_EQ(r.code, 0) << r.err;
+  const Json said = Json::parse(r.out);
+  EXPECT_EQ(said["adapter"], (out() / "adapter").string());
+  EXPECT_FALSE(said.contains("model"));
+  EXPECT_NE(r.err.find("the adapter is in " + (out() / "adapter").string()), std::string::npos)
+      << r.err;
+}
+
 TEST_P(PresetCommand, Trains) {
   const std::vector<std::string> words = command();
   const CommandResult r = run(words, {"--train.steps=2"});

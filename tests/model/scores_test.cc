@@ -93,14 +93,16 @@ INSTANTIATE_TEST_SUITE_P(, ScoresOf, ::testing::Values("llama", "qwen3", "gpt2")
 
 using Scores = Folder;
 
-// Every family of decoders of transformers, with one label and with three.
+// Every family of decoders of transformers, with one label and with three of texts, and two of tokens, which
+// have a bias.
 TEST_F(Scores, EachFamilyReadsWhatItWrites) {
   int families_with = 0;
   for (const Family* family : families())
-    for (const int64_t labels : {1, 3}) {
+    for (const int64_t labels : {1, 3, 2}) {
       SCOPED_TRACE(fmt::format("{} {}", family->name, labels));
       ModelConfig c = family_config(std::string(family->name));
       c.num_labels = labels;
+      c.lm_head_bias = labels == 2;
       if (c.body != "decoder" || c.num_nextn_predict_layers > 0) continue;
       ++families_with;
       ASSERT_TRUE(can_express(*family, c));
@@ -113,8 +115,14 @@ TEST_F(Scores, EachFamilyReadsWhatItWrites) {
       EXPECT_EQ(static_cast<int64_t>(scores.size()), 10 * labels);
       EXPECT_EQ(scores, scores_of(*model_, ids));
       const SafetensorsReader file(folder);
-      ASSERT_NE(file.find("score.weight"), nullptr);
-      EXPECT_EQ(file.find("score.weight")->shape, (std::vector<int64_t>{labels, c.hidden_size}));
+      const bool other = labels == 2 && (family->name == "gpt2" || family->name == "gpt_neox" ||
+                                         family->name == "bloom" || family->name == "falcon");
+      const std::string name = other ? "classifier" : "score";
+      ASSERT_NE(file.find(name + ".weight"), nullptr);
+      EXPECT_EQ(file.find(name + ".weight")->shape, (std::vector<int64_t>{labels, c.hidden_size}));
+      EXPECT_EQ(file.find(name + ".bias") != nullptr, labels == 2);
+      const std::string architecture = read_json_file(folder / "config.json")["architectures"][0];
+      EXPECT_EQ(architecture.ends_with("ForTokenClassification"), labels == 2) << architecture;
       EXPECT_EQ(file.find("lm_head.weight"), nullptr);
     }
   EXPECT_GT(families_with, 20);
@@ -157,7 +165,8 @@ TEST_F(Scores, ModelsWithThemPredictNothing) {
   EXPECT_EQ(
       error_text([&] { scores_of(*language, ids); }),
       "[model] this model predicts tokens and has no scores; give a folder of a sequence classifier with one "
-      "label (architectures: \"...ForSequenceClassification\")");
+      "label (architectures: \"...ForSequenceClassification\"), or of a token classifier with two where steps are "
+      "judged (\"...ForTokenClassification\")");
 }
 
 TEST_F(Scores, BodiesWithoutThemAreRefused) {

@@ -22,7 +22,7 @@ inline std::vector<AnswersSetting> answers_settings() {
     if (o.answers == nullptr) continue;
     for (const std::string_view body : o.bodies) {
       // Scores instead of a head are there for decoders only.
-      const bool scores = o.name == "reward" || o.name == "ppo";
+      const bool scores = o.name == "reward" || o.name == "ppo" || o.name == "prm";
       if (scores && body != "decoder") continue;
       all.push_back({std::string(o.name), std::string(body)});
     }
@@ -88,7 +88,14 @@ class AnswersRun : public Run {
       };
       Json row = {{"prompt_ids", ids(0, 1 + i % 4)}};
       const int length = 1 + i % 5;
-      if (kind == ExampleKind::kRanking && i % 3 == 0) {
+      if (kind == ExampleKind::kSteps) {
+        const bool right = i % 2 == 0;
+        std::vector<int> first = ids(50, length), second = ids(60, 2);
+        first.push_back(right ? 70 : 71);
+        second.push_back(70);
+        row["steps_ids"] = {first, second};
+        row["labels"] = {right, true};
+      } else if (kind == ExampleKind::kRanking && i % 3 == 0) {
         row["answers_ids"] = {std::vector<int>(static_cast<size_t>(length), 70), ids(50, 1 + i % 3),
                               ids(30, 4)};
       } else if (kind == ExampleKind::kPair || kind == ExampleKind::kRanking) {

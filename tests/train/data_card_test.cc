@@ -144,6 +144,8 @@ TEST_F(DataCards, KnowWhatRowsAreFor) {
   EXPECT_EQ(kind(chat("a", "b")), ExampleKind::kSingle);
   EXPECT_EQ(kind({{"prompt", "a"}, {"chosen", "b"}, {"rejected", "c"}}), ExampleKind::kRanking);
   EXPECT_EQ(kind({{"prompt", "a"}, {"answer", "b"}}), ExampleKind::kPrompt);
+  EXPECT_EQ(kind({{"prompt", "a"}, {"completions", {"b"}}, {"labels", {true}}}),
+            ExampleKind::kSteps);
 }
 
 }  // namespace

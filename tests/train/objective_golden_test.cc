@@ -41,6 +41,7 @@ std::vector<Example> examples_of(const Json& input, ExampleKind kind) {
   const size_t each = kind == ExampleKind::kPair || kind == ExampleKind::kRanking ? 2 : 1,
                count = lengths.size() / each;
   std::vector<Example> examples(count);
+  size_t steps = 0;  // before the example's
   for (size_t i = 0; i < count; ++i) {
     Example& example = examples[i];
     example.place = fmt::format("rows:{}", i + 1);
@@ -49,6 +50,11 @@ std::vector<Example> examples_of(const Json& input, ExampleKind kind) {
       const auto length = lengths.at(a * count + i).get<size_t>();
       example.answers.push_back(
           {.ids = std::vector<int32_t>(length, 4), .trained = std::vector<uint8_t>(length, 1)});
+    }
+    if (input.contains("step_labels")) {
+      const auto first = input.at("step_labels").begin() + static_cast<std::ptrdiff_t>(steps);
+      steps += example.answers[0].ids.size();
+      example.step_labels.assign(first, first + std::ssize(example.answers[0].ids));
     }
     if (input.contains("labels")) example.label = input.at("labels").at(i) == 1;
     if (input.contains("margins")) example.margin = input.at("margins").at(i).get<double>();

@@ -88,24 +88,31 @@ void read_special_ids(const Json& theirs, Json& ours) {
   }
 }
 
-constexpr std::string_view kClassifier = "ForSequenceClassification";
+// Both have their scores in a matrix `score`, in the head's place; that of a token classifier has a bias.
+constexpr std::string_view kClassifier = "ForSequenceClassification",
+                           kTokenClassifier = "ForTokenClassification";
 
 // transformers names the class of a model, and gives the names of labels: two unless it says so.
 void read_labels(const Json& theirs, Json& ours) {
   const Json classes = theirs.value("architectures", Json());
   if (!classes.is_array() || classes.empty() || !classes[0].is_string()) return;
-  if (!classes[0].get<std::string>().ends_with(kClassifier)) return;
+  const auto name = classes[0].get<std::string>();
+  const bool of_tokens = name.ends_with(kTokenClassifier);
+  if (!name.ends_with(kClassifier) && !of_tokens) return;
+  ours["lm_head_bias"] = of_tokens;
   const Json names = theirs.value("id2label", Json());
   ours["num_labels"] = names.is_object() ? static_cast<int64_t>(names.size()) : 2;
 }
 
-// "LlamaForCausalLM", or "LlamaForSequenceClassification" for a model with labels.
+// "LlamaForCausalLM"; for a model with labels "LlamaForSequenceClassification", or with a bias
+// "LlamaForTokenClassification".
 std::string architecture_of(const Family& family, const ModelConfig& config) {
   std::string name(family.architecture);
   if (config.num_labels == 0) return name;
   for (const std::string_view task : {"ForCausalLM", "LMHeadModel"})
     if (name.ends_with(task))
-      return name.substr(0, name.size() - task.size()) + std::string(kClassifier);
+      return name.substr(0, name.size() - task.size()) +
+             std::string(config.lm_head_bias ? kTokenClassifier : kClassifier);
   return name;
 }
 

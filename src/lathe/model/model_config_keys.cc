@@ -44,7 +44,8 @@ void ModelConfig::visit(Visitor& v) {
           "output head and token embedding share one matrix");
   v.field("attention_bias", attention_bias, "biases in the query, key and value projections");
   v.field("mlp_bias", mlp_bias, "biases in the feed-forward layer");
-  v.field("lm_head_bias", lm_head_bias, "a bias in the output head");
+  v.field("lm_head_bias", lm_head_bias,
+          "a bias in the output head, or beside the scores that take its place");
   v.field("head_transform", head_transform,
           "a dense layer, activation and norm before the output head (BERT)");
   v.field(

@@ -31,7 +31,8 @@ Transformer::Transformer(const ModelConfig& c)
     head_transform_.emplace(c.hidden_size, kernels::find_activation(c.hidden_act), make_norm(c),
                             c.initializer_range);
   if (c.num_labels > 0) {
-    score_ = std::make_unique<Linear>(c.hidden_size, c.num_labels, false, c.initializer_range);
+    score_ =
+        std::make_unique<Linear>(c.hidden_size, c.num_labels, c.lm_head_bias, c.initializer_range);
   } else if (!c.tie_word_embeddings) {
     head_ =
         std::make_unique<Linear>(c.hidden_size, c.vocab_size, c.lm_head_bias, c.initializer_range);
@@ -176,7 +177,8 @@ Var Transformer::scores(const Pass& pass, const Var& hidden) const {
   require(
       score_ != nullptr, ErrorKind::kConfig, "model",
       "this model predicts tokens and has no scores; give a folder of a sequence classifier with "
-      "one label (architectures: \"...ForSequenceClassification\")");
+      "one label (architectures: \"...ForSequenceClassification\"), or of a token classifier with two where "
+      "steps are judged (\"...ForTokenClassification\")");
   return wide_product(pass, score_->weight, hidden, score_->bias);
 }
 

@@ -1,5 +1,6 @@
 #include "lathe/model/weight_map.h"
 
+#include <algorithm>
 #include <map>
 #include <numeric>
 
@@ -243,8 +244,18 @@ std::vector<DiskTensor> map_weights(Transformer& model, const WeightTables& tabl
 
 namespace {
 
-// As the sequence classifiers of transformers call it, whatever the family.
+// As the sequence classifiers of transformers call it, whatever the family, and the token classifiers of most;
+// those of some older families, which alone have a bias, have another name.
 constexpr WeightRule kScores[] = {{"score", "score"}};
+constexpr WeightRule kClassifier[] = {{"classifier", "score"}};
+constexpr std::string_view kClassifierFamilies[] = {"bloom", "falcon", "gpt2", "gpt_neox"};
+
+std::span<const WeightRule> score_rules(const Family& family, const ModelConfig& config) {
+  const bool other = config.lm_head_bias && std::ranges::find(kClassifierFamilies, family.name) !=
+                                                std::end(kClassifierFamilies);
+  if (other) return kClassifier;
+  return kScores;
+}
 
 }  // namespace
 
@@ -252,7 +263,7 @@ std::vector<DiskTensor> map_weights(Transformer& model, const Family& family) {
   WeightTables tables = family.weights;
   if (family.weights_of != nullptr) tables.push_back(family.weights_of(model.config()));
   if (!tables.empty()) {
-    tables.push_back(kScores);
+    tables.push_back(score_rules(family, model.config()));
     return map_weights(model, tables);
   }
   std::vector<DiskTensor> own;

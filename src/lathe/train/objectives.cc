@@ -21,6 +21,7 @@ Objective kto_objective();
 Objective orpo_objective();
 Objective cpo_objective();
 Objective reward_objective();
+Objective prm_objective();
 Objective ppo_objective();
 Objective grpo_objective();
 Objective rloo_objective();
@@ -29,12 +30,12 @@ Objective online_dpo_objective();
 
 std::span<const Objective> objectives() {
   static const Objective kObjectives[] = {
-      next_token_objective(),   prefix_lm_objective(),  span_corruption_objective(),
-      masked_lm_objective(),    ul2_objective(),        sft_objective(),
-      distill_objective(),      dpo_objective(),        kto_objective(),
-      orpo_objective(),         cpo_objective(),        reward_objective(),
-      ppo_objective(),          grpo_objective(),       rloo_objective(),
-      reinforce_pp_objective(), online_dpo_objective(),
+      next_token_objective(), prefix_lm_objective(),    span_corruption_objective(),
+      masked_lm_objective(),  ul2_objective(),          sft_objective(),
+      distill_objective(),    dpo_objective(),          kto_objective(),
+      orpo_objective(),       cpo_objective(),          reward_objective(),
+      prm_objective(),        ppo_objective(),          grpo_objective(),
+      rloo_objective(),       reinforce_pp_objective(), online_dpo_objective(),
   };
   return kObjectives;
 }

@@ -141,11 +141,24 @@ void check_replay(const Recipe& r) {
       objective_name(r.objective, r.model), r.model.body);
 }
 
+// A language model gets the scores that the objective needs in its head's place: one of a text, or two of a
+// token with a bias, as transformers' sequence and token classifiers have them.
+void begin_scores(ModelConfig& model, const AnswerNeeds& needs) {
+  if (model.num_labels > 0 || (!needs.scores && !needs.step_scores)) return;
+  model.num_labels = needs.step_scores ? 2 : 1;
+  model.lm_head_bias = needs.step_scores;
+}
+
 void check_answers(const Recipe& r) {
   const auto refuse = [&](bool given, const char* key, std::string_view why) {
     require(!given, ErrorKind::kConfig, key, "{} learns from prompts and answers, {}; leave it out",
             objective_name(r.objective, r.model), why);
   };
+  const auto needs = make_answer_objective(r.objective, r.model)->needs();
+  require(needs.kind == ExampleKind::kSteps || r.data.step_separator == DataConfig().step_separator,
+          ErrorKind::kConfig, "data.step_separator",
+          "stands between the steps of answers, which {} has none of",
+          objective_name(r.objective, r.model));
   refuse(r.data.document_mask, "data.document_mask", "which never see each other");
   refuse(r.train.quantize.has_value(), "train.quantize", "which is not combined with it yet");
   refuse(r.train.batch_ramp > 0, "train.batch_ramp", "whose steps all have the same size");
@@ -244,6 +257,8 @@ void DataConfig::visit(Visitor& v) {
       "cut the beginning of the prompt");
   v.field("mask_history", mask_history,
           "conversations: only the last answer is trained on, not those before it");
+  v.field("step_separator", step_separator,
+          "answers in steps: the text behind each step, whose last token is judged");
   v.field(
       "replay", replay,
       "token shards of the pretraining mixture, as train has them for running text, whose text is "
@@ -418,8 +433,8 @@ Recipe read_recipe(const Json& tree) {
   if (!r.from) default_length(r.model, model, r);
   if (r.from && r.learns_answers() && !is_given(tree, "train", "seq_len"))
     r.train.seq_len = std::min(r.train.seq_len, r.model.max_position_embeddings);
-  if (r.learns_answers() && make_answer_objective(r.objective, r.model)->needs().scores)
-    r.model.num_labels = std::max<int64_t>(1, r.model.num_labels);
+  if (r.learns_answers())
+    begin_scores(r.model, make_answer_objective(r.objective, r.model)->needs());
   check_together(r);
   return r;
 }

@@ -27,6 +27,7 @@ struct DataConfig {
   bool packing = false;
   std::string truncation_mode = "drop";
   bool mask_history = false;
+  std::string step_separator = "\n";
   std::vector<std::string> replay;  // parse_shard_choice()
   double replay_share = 0.1;
   std::vector<std::string> replay_valid;  // parse_named_shard()

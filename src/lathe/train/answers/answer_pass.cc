@@ -47,14 +47,30 @@ void AnswerPass::backward(const std::vector<double>& dlogps, const std::vector<d
   tape_->backward(loss);
 }
 
+namespace {
+
+// The rows whose hidden states the scores are made from.
+Tensor rows_of(const AnswerBatch& batch, ValuePass::Of of) {
+  if (of == ValuePass::Of::kSequences) return batch.last_rows;
+  if (of == ValuePass::Of::kTokens) return batch.rows;
+  Tensor own(batch.rows.shape(), DType::kI32);  // behind the row that predicts the token
+  for (int64_t i = 0; i < own.numel(); ++i)
+    own.data<int32_t>()[i] = batch.rows.data<int32_t>()[i] + 1;
+  return own;
+}
+
+}  // namespace
+
 ValuePass::ValuePass(const Transformer& model, const Pass& pass, const AnswerBatch& batch, Of of,
                      const Rng& dropout, Recompute recompute)
     : pass_(model, pass, dropout, recompute), tape_(pass.tape) {
-  const Var hidden =
-      ops::take_rows(pass_.hidden(batch.inputs), of == Of::kTokens ? batch.rows : batch.last_rows);
-  require(model.config().num_labels == 1, ErrorKind::kConfig, "model",
-          "a reward model or critic gives one score, but this one gives {}",
-          model.config().num_labels);
+  const Var hidden = ops::take_rows(pass_.hidden(batch.inputs), rows_of(batch, of));
+  const int64_t labels = model.config().num_labels;
+  require(labels == (of == Of::kStepEnds ? 2 : 1), ErrorKind::kConfig, "model",
+          "{}, but this one gives {}",
+          of == Of::kStepEnds ? "a model that judges steps gives two scores"
+                              : "a reward model or critic gives one score",
+          labels);
   scores_ = model.scores(pass, hidden);
   values_ = scores_.value.to_vector();
 }

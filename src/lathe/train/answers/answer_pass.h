@@ -50,10 +50,11 @@ class AnswerPass {
 };
 
 // The scores of a model with num_labels 1: of the text before each scored token [n], or of each whole
-// sequence [S] (AnswerBatchOptions::whole).
+// sequence [S]; or those of a model with num_labels 2 at each scored token itself [n, 2]. The latter two need
+// AnswerBatchOptions::whole.
 class ValuePass {
  public:
-  enum class Of : uint8_t { kTokens, kSequences };
+  enum class Of : uint8_t { kTokens, kSequences, kStepEnds };
   ValuePass(const Transformer& model, const Pass& pass, const AnswerBatch& batch, Of of,
             const Rng& dropout = Rng(0), Recompute recompute = Recompute::kNone);
 

@@ -79,7 +79,7 @@ AnswerBatchOptions AnswerStep::batch_options() const {
   const ModelConfig& config = models_.policy->config();
   return {.decoder_start = config.body_traits().encoder ? config.decoder_start() : std::nullopt,
           .score_prompts = needs_.score_prompts,
-          .whole = needs_.scores};
+          .whole = needs_.scores || needs_.step_scores};
 }
 
 std::vector<double> AnswerStep::log_probs(const Transformer& model, const Adapters* adapters,
@@ -234,7 +234,8 @@ void AnswerStep::run_scores(const Prepared& micro, const AnswerStepSettings& set
   const auto noise = noise_around(adapters.get(), micro.batch, settings, dropout);
   recording.pass.adapters = noise ? &*noise : static_cast<const Adapters*>(adapters.get());
   recording.pass.training = settings.training;
-  ValuePass pass(*models_.policy, recording.pass, micro.batch, ValuePass::Of::kSequences, dropout,
+  ValuePass pass(*models_.policy, recording.pass, micro.batch,
+                 needs_.step_scores ? ValuePass::Of::kStepEnds : ValuePass::Of::kSequences, dropout,
                  settings.recompute);
   ValueTape tape;
   const TokenScores none;
@@ -262,7 +263,7 @@ AnswerStepResult AnswerStep::run(const std::vector<std::vector<const Example*>>&
   for (size_t m = 0; m < prepared.size(); ++m) {
     const Rng dropout = settings.dropout.fork(m);
     result.micro_batches.emplace_back();
-    if (needs_.scores) {
+    if (needs_.scores || needs_.step_scores) {
       run_scores(prepared[m], settings, dropout, result, policy);
     } else if (prepared[m].batch.tokens() >
                0) {  // else its answers count in nothing but means of groups

@@ -40,7 +40,7 @@ struct AnswerStepResult {
   struct Micro {
     AnswerBatch batch;
     TokenScores policy;
-    std::vector<double> scores;      // [S], of objectives of scores
+    std::vector<double> scores;      // [S], of objectives of scores; [n, 2] of steps
     std::vector<double> advantages;  // [n], of objectives of rollouts
   };
   std::vector<Micro> micro_batches;

@@ -53,8 +53,8 @@ std::string form_of(const Json& row) {
   if (row.contains("instruction")) return "instruction, output";
   std::string form;
   for (const char* key :
-       {"prompt_ids", "completion_ids", "chosen_ids", "rejected_ids", "answers_ids", "prompt",
-        "question", "completion", "chosen", "rejected", "answers"})
+       {"prompt_ids", "completion_ids", "chosen_ids", "rejected_ids", "answers_ids", "steps_ids",
+        "prompt", "question", "completion", "completions", "chosen", "rejected", "answers"})
     if (row.contains(key)) form += (form.empty() ? "" : ", ") + std::string(key);
   return form;
 }
@@ -71,7 +71,8 @@ RowWords words_of(const Json& row, ExampleKind kind, const std::string& place) {
   words.form = form_of(row);
   if (is_id_row(row)) {
     words.prompt = row.at("prompt_ids").dump();
-    for (const char* key : {"completion_ids", "chosen_ids", "rejected_ids", "answers_ids"})
+    for (const char* key :
+         {"completion_ids", "chosen_ids", "rejected_ids", "answers_ids", "steps_ids"})
       if (row.contains(key)) words.answers += row.at(key).dump() + "\n";
     return words;
   }
@@ -339,6 +340,7 @@ ExampleKind kind_of_rows(const std::string& file) {
   };
   if (any({"chosen", "answers", "chosen_ids", "answers_ids", "response_chosen"}))
     return ExampleKind::kRanking;
+  if (any({"completions", "steps_ids"})) return ExampleKind::kSteps;
   if (any({"completion", "completion_ids", "messages", "conversations", "output"}))
     return ExampleKind::kSingle;
   return ExampleKind::kPrompt;

@@ -76,7 +76,7 @@ DataCard make_data_card(const std::vector<std::string>& files, const DataCardOpt
 // What training makes of the rows, as they were read: lengths in tokens, and what was left out.
 void add_tokens(const ExampleSet& set, DataCard& card);
 
-// The kind of a file's rows by the fields of the first one: rankings, single answers, or prompts.
+// The kind of a file's rows by the fields of the first one: rankings, steps, single answers, or prompts.
 ExampleKind kind_of_rows(const std::string& file);
 
 }  // namespace lathe

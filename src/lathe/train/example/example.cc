@@ -16,6 +16,8 @@ std::string_view name_of(ExampleKind kind) {
       return "pairs of a chosen and a rejected answer";
     case ExampleKind::kRanking:
       return "two or more answers, from the best to the worst";
+    case ExampleKind::kSteps:
+      return "answers in steps, each right or wrong";
     case ExampleKind::kLabelled:
       return "answers with a label";
     case ExampleKind::kRollout:

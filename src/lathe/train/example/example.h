@@ -27,6 +27,7 @@ enum class ExampleKind : uint8_t {
   kSingle,    // one answer
   kPair,      // a chosen answer and a rejected one
   kRanking,   // two answers or more, from the best to the worst; a pair is one of two
+  kSteps,     // one answer in steps, and whether each of them is right
   kLabelled,  // one answer, and whether it is good
   kRollout,   // one answer that a policy gave, its reward, and the group of answers it belongs to
   kPrompt,    // none: a policy gives the answers
@@ -39,6 +40,8 @@ struct Example {
   std::vector<int32_t> prompt;  // what an encoder reads, in a body that has one
   std::vector<Answer> answers;  // one; of pairs and rankings from the best to the worst
   std::optional<bool> label;
+  // Of an answer in steps: whether the step that each trained token ends is right.
+  std::vector<uint8_t> step_labels;
   std::optional<double> margin;  // by how much a better answer is better, at least
   double reward = 0;
   std::vector<RewardTerm> rewards;  // its parts; empty where they are not recorded

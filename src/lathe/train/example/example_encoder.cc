@@ -77,6 +77,21 @@ Example ExampleEncoder::of_texts(const WordRow& row) const {
   return example;
 }
 
+// Prompt, steps and separators are encoded apart; the last token of each separator is what is judged.
+Example ExampleEncoder::of_steps(const WordRow& row) const {
+  Example example;
+  example.prompt = ids_of(*row.prompt);
+  const std::vector<int32_t> separator = ids_of(*options_.step_separator);
+  Answer& answer = example.answers.emplace_back();
+  for (const std::string& text : row.texts) {
+    for (const std::vector<int32_t>& ids : {ids_of(text), separator})
+      answer.ids.insert(answer.ids.end(), ids.begin(), ids.end());
+    answer.trained.resize(answer.ids.size(), 0);
+    answer.trained.back() = 1;
+  }
+  return example;
+}
+
 std::vector<Example> ExampleEncoder::of_conversation(const Json& conversation) const {
   if (options_.encoder) return of_turns(conversation);
   const ChatTemplate::Rendering whole = template_->render(conversation);
@@ -159,7 +174,9 @@ std::vector<Example> ExampleEncoder::encode(const WordRow& row, const std::strin
       folder_);
   std::vector<Example> examples;
   try {
-    if (row.prompt)
+    if (options_.step_separator)
+      examples.push_back(of_steps(row));
+    else if (row.prompt)
       examples.push_back(of_texts(row));
     else if (row.answers.empty() && options_.prompts)
       examples.push_back(of_answers(row));

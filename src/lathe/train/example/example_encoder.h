@@ -24,6 +24,8 @@ struct EncodingOptions {
   bool mask_history = false;  // of a conversation only the last answer is learnt
   bool prompts = false;       // a conversation is a prompt
   std::optional<int64_t> eos_token_id = {};
+  std::optional<std::string> step_separator =
+      {};  // texts are the steps of one answer, with this behind each
 };
 
 // Const members are thread-safe.
@@ -43,6 +45,7 @@ class ExampleEncoder {
  private:
   std::vector<int32_t> ids_of(std::string_view text, const EncodeOptions& options = {}) const;
   Example of_texts(const WordRow& row) const;
+  Example of_steps(const WordRow& row) const;
   std::vector<Example> of_conversation(const nlohmann::ordered_json& conversation) const;
   std::vector<Example> of_turns(const nlohmann::ordered_json& conversation) const;
   Example of_answers(const WordRow& row) const;

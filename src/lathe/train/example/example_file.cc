@@ -82,11 +82,15 @@ class Reading {
         "that has one");
     std::call_once(make_encoder_, [&] {
       try {
-        encoder_.emplace(*options_.tokenizer,
-                         EncodingOptions{.encoder = options_.encoder,
-                                         .mask_history = options_.mask_history,
-                                         .prompts = options_.kind == ExampleKind::kPrompt,
-                                         .eos_token_id = options_.eos_token_id});
+        encoder_.emplace(
+            *options_.tokenizer,
+            EncodingOptions{.encoder = options_.encoder,
+                            .mask_history = options_.mask_history,
+                            .prompts = options_.kind == ExampleKind::kPrompt,
+                            .eos_token_id = options_.eos_token_id,
+                            .step_separator = options_.kind == ExampleKind::kSteps
+                                                  ? std::optional(options_.step_separator)
+                                                  : std::nullopt});
       } catch (const Error&) {  // for every row, and not read again for each
         encoder_error_ = std::current_exception();
       }
@@ -204,6 +208,8 @@ class Reading {
         if (!numbers->empty()) numbers->resize(static_cast<size_t>(room));
       if (answer.trained_count() == 0) return false;
     }
+    if (!example.step_labels.empty())
+      example.step_labels.resize(static_cast<size_t>(example.answers[0].trained_count()));
     return true;
   }
 

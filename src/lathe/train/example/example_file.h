@@ -19,10 +19,11 @@ struct ExampleOptions {
   std::optional<std::string> tokenizer;  // folder; for rows of words
   int64_t vocab_size = 0;
   std::optional<int64_t> eos_token_id;
-  bool encoder = false;             // the prompt is an encoder's text
-  bool mask_history = false;        // as in EncodingOptions
-  int64_t seq_len = 0;              // the most tokens of an example; 0: any number
-  std::string truncation = "drop";  // of longer ones: "drop", "keep_start", "keep_end"
+  bool encoder = false;               // the prompt is an encoder's text
+  bool mask_history = false;          // as in EncodingOptions
+  std::string step_separator = "\n";  // the same, for answers in steps
+  int64_t seq_len = 0;                // the most tokens of an example; 0: any number
+  std::string truncation = "drop";    // of longer ones: "drop", "keep_start", "keep_end"
   std::string tools = {};  // JSON: OpenAI's list, for conversations that have none of their own
   std::optional<int64_t> rows;  // of the files, from their beginning; absent: all
 };

@@ -101,6 +101,37 @@ std::vector<RewardTerm> terms_of(const Json& row, const std::string& place) {
 
 }  // namespace
 
+namespace {
+
+Answer answer_in_steps(const Json& row, const std::string& place) {
+  Answer answer;
+  for (const Json& step : list_of(row, "steps_ids", place)) {
+    const std::vector<int32_t> ids = ids_of({{"steps_ids", step}}, "steps_ids", place);
+    require(!ids.empty(), ErrorKind::kData, place, "'steps_ids' has a step without ids");
+    answer.ids.insert(answer.ids.end(), ids.begin(), ids.end());
+    answer.trained.resize(answer.ids.size(), 0);
+    answer.trained.back() = 1;
+  }
+  return answer;
+}
+
+bool truth_of(const Json& label, const char* key, const std::string& place) {
+  require(label.is_boolean() || label == 0 || label == 1, ErrorKind::kData, place,
+          "'{}' is {}, expected true for what is right or good, or false", key,
+          label.dump().substr(0, 40));
+  return label.is_boolean() ? label.get<bool>() : label == 1;
+}
+
+void read_step_labels(const Json& row, Example& example) {
+  for (const Json& label : list_of(row, "labels", example.place))
+    example.step_labels.push_back(truth_of(label, "labels", example.place) ? 1 : 0);
+  const int64_t steps = example.answers[0].trained_count();
+  require(std::ssize(example.step_labels) == steps, ErrorKind::kData, example.place,
+          "'labels' has {} for {} steps, expected one for each", example.step_labels.size(), steps);
+}
+
+}  // namespace
+
 std::vector<size_t> read_ranking(const Json& row, size_t answers, const std::string& place) {
   require(answers >= 2, ErrorKind::kData, place, "there are {} answers, expected two or more",
           answers);
@@ -130,6 +161,7 @@ void read_judgement(const Json& row, ExampleKind kind, Example& example) {
   const std::string& place = example.place;
   if ((kind == ExampleKind::kPair || kind == ExampleKind::kRanking) && row.contains("margin"))
     example.margin = finite(row, "margin", place);
+  if (kind == ExampleKind::kSteps) read_step_labels(row, example);
   if (kind == ExampleKind::kLabelled) {
     const Json label = row.value("label", Json());
     require(label.is_boolean() || label == 0 || label == 1, ErrorKind::kData, place,
@@ -150,7 +182,9 @@ Example example_of_ids(const Json& row, ExampleKind kind, const std::string& pla
   example.place = place;
   example.prompt = ids_of(row, "prompt_ids", place);
   if (kind == ExampleKind::kPrompt) return example;
-  if (kind == ExampleKind::kRanking && row.contains("answers_ids")) {
+  if (kind == ExampleKind::kSteps) {
+    example.answers = {answer_in_steps(row, place)};
+  } else if (kind == ExampleKind::kRanking && row.contains("answers_ids")) {
     example.answers = ranked_answers(row, place);
   } else if (kind == ExampleKind::kPair || kind == ExampleKind::kRanking) {
     example.answers = {answer_of(row, "chosen_ids", place), answer_of(row, "rejected_ids", place)};

@@ -2,6 +2,7 @@
 //   prompt_ids, completion_ids [, completion_mask | tool_mask]   one answer
 //   prompt_ids, chosen_ids, rejected_ids [, margin]               a pair
 //   prompt_ids, answers_ids [, ranking, margin]                   a ranking
+//   prompt_ids, steps_ids, labels                                an answer in steps; the last id of each is judged
 //   … label                                                      a labelled answer
 //   … reward, group [, old_logps, old_values, rewards, reward_weights]   a recorded rollout
 #pragma once

@@ -139,6 +139,7 @@ class Reader {
   bool is_ranked() const { return kind_ == ExampleKind::kRanking && has("answers"); }
 
   void read_form() {
+    if (kind_ == ExampleKind::kSteps) return read_steps();
     if (has("prompt") || has("chosen") || is_ranked()) return read_prompt();
     if (has("messages")) {
       messages() = messages_of(row_.at("messages"), "messages", place_);
@@ -208,6 +209,17 @@ class Reader {
     if (is_ranked())
       for (const Json& answer : ranked_answers())
         words_.answers.push_back(answer_messages(answer, "answers", place_));
+  }
+
+  // As TRL has them.
+  void read_steps() {
+    words_.prompt = text_of(row_, "prompt", place_);
+    const Json& steps = need(row_, "completions", place_);
+    require(steps.is_array() && !steps.empty(), ErrorKind::kData, place_,
+            "'completions' is {}, expected a list of texts, the steps of one answer",
+            shortened(steps));
+    for (const Json& step : steps)
+      words_.texts.push_back(text_of({{"completions", step}}, "completions", place_));
   }
 
   // From the best to the worst.
@@ -289,6 +301,7 @@ class Reader {
     const bool conversation = count == 0;
     const bool fits = kind_ == ExampleKind::kPair      ? count == 2
                       : kind_ == ExampleKind::kRanking ? count >= 2
+                      : kind_ == ExampleKind::kSteps   ? count >= 1
                       : kind_ == ExampleKind::kPrompt  ? conversation
                       : kind_ == ExampleKind::kSingle  ? count <= 1
                                                        : count == 1;

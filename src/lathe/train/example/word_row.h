@@ -4,6 +4,7 @@
 //   instruction, input, output [, system]      Alpaca; a list of two outputs is a pair
 //   prompt, completion                         text, or messages
 //   [prompt,] chosen, rejected                 text, or messages; beside conversations one message each
+//   prompt, completions, labels                an answer in steps, of texts
 //   prompt, answers [, ranking]                a ranking: texts, or answers to messages
 //   question, response_chosen, response_rejected [, system]
 #pragma once
@@ -20,7 +21,8 @@ namespace lathe {
 // Either texts, which are encoded as they are, or messages, which a chat template writes.
 struct WordRow {
   std::optional<std::string> prompt;  // of texts
-  std::vector<std::string> texts;     // its answers: one, or from the best to the worst
+  std::vector<std::string>
+      texts;  // its answers: one, or from the best to the worst; the steps of one
 
   // {"messages": […], "tools": …, further variables of the template}: the prompt of `answers`, or,
   // if these are empty, a conversation whose assistant turns are learnt.

@@ -49,6 +49,7 @@ struct AnswerNeeds {
   bool reference = false;      // log-probabilities of a model that is not trained
   bool values = false;         // of a critic, which is trained, too
   bool scores = false;         // the model that is trained gives scores of whole sequences
+  bool step_scores = false;    // it gives two scores of each scored token, at that token
   bool score_prompts = false;  // as AnswerBatchOptions::score_prompts
   bool crossed = false;        // each prompt also with the answer of the example before
   bool whole_groups = false;   // the rollouts of a group are in one micro-batch
@@ -76,7 +77,7 @@ struct LossInput {
   const StepCounts& step;
   Values logps = {}, entropy = {}, divergence = {};  // [n]
   Values values = {};                                // [n], the critic's
-  Values scores = {};                                // [S]
+  Values scores = {};                                // [S], or [n, 2] of steps
   const TokenScores& policy;                         // what `logps` were made from
   std::vector<double> reference = {};                // [n], log-probabilities
   // Sums over answers, of the examples whose prompts got another's answer.

@@ -62,6 +62,7 @@ ExampleOptions example_options(const Recipe& recipe, ExampleKind kind,
           .eos_token_id = recipe.model.eos_token_id,
           .encoder = recipe.model.body_traits().encoder,
           .mask_history = recipe.data.mask_history,
+          .step_separator = recipe.data.step_separator,
           .seq_len = recipe.train.seq_len,
           .truncation = recipe.data.truncation_mode,
           .rows = rows};

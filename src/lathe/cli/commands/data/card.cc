@@ -34,7 +34,7 @@ struct DataCardCommandOptions {
     v.field(
         "objective", objective,
         "the objective that will be trained, which says what a row needs (default: by the first "
-        "row: reward, sft, or grpo)");
+        "row: reward, prm, sft, or grpo)");
     v.field(
         "against", against,
         "a file of other text, such as pretraining text or a test set, in which rows are looked for; "
