@@ -67,8 +67,7 @@ TEST(Arithmetic, SaysWhatItCannotRead) {
             "[calculator] the result is too large (at character 8 of '9**9**9')");
   EXPECT_EQ(refusal("(0-1)**0.5"),
             "[calculator] a negative number has no such power (at character 11 of '(0-1)**0.5')");
-  for (const char* text :
-       {"1.2.3", ".", "x", "import os", "1//2", "5%0", "1)", "1,000", "\xff"})
+  for (const char* text : {"1.2.3", ".", "x", "import os", "1//2", "5%0", "1)", "1,000", "\xff"})
     EXPECT_NE(refusal(text), "no error") << text;
   EXPECT_NE(refusal(std::string(101, '(') + "1").find("nested too deeply"), std::string::npos);
   EXPECT_NE(refusal(std::string(500, '-') + "1").find("nested too deeply"), std::string::npos);

@@ -123,6 +123,10 @@ TEST_F(RolloutsCommand, ShowsPromptAnswerAndParts) {
             "step 1, group 1: reward 3 (exact_match 3, ended 1), advantage 1.5, 3 tokens, cut\n"
             "  prompt\n    ab\n    c\n  answer\n    xy\n\n");
   EXPECT_EQ(json({"--best", "1"}).at("rollouts")[0].at("prompt"), "ab\nc");
+  lines_[3]["transcript"] = "<call>1+1</call> 2 xy";  // of an answer with tools
+  write();
+  EXPECT_NE(run({"--best", "1"}).out.find("  answer\n    <call>1+1</call> 2 xy\n"),
+            std::string::npos);
   std::filesystem::remove_all(folder_ / "tokenizer");
   EXPECT_NE(run({"--best", "1"}).out.find("[97,98,10,99]"), std::string::npos);
 }

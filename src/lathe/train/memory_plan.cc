@@ -44,6 +44,7 @@ Example longest_example(ExampleKind kind, int64_t prompt, int64_t answer) {
   example.answers.push_back(answer_of(answer, 0));
   if (kind == ExampleKind::kPair || kind == ExampleKind::kRanking)
     example.answers.push_back(answer_of(answer, 1));
+  if (kind == ExampleKind::kSteps) example.step_labels.assign(static_cast<size_t>(answer), 1);
   return example;
 }
 

@@ -38,14 +38,14 @@ std::unique_ptr<Transformer> load_critic(const std::string& folder, const Recipe
 }
 
 // The policy's adapter, for a model with a score, which is trained as a whole.
-AdapterConfig critic_adapter(AdapterConfig config) {
+AdapterConfig critic_adapter(AdapterConfig config, Transformer& critic) {
   require(
       config.peft_type != "ADALORA", ErrorKind::kConfig, "objective.critic",
       "ranks are only taken from the policy's adapter, not from a critic's; name the folder of a "
       "model with one score, or use adapter.peft_type = \"LORA\"");
   config.task_type = "SEQ_CLS";
   config.trainable_token_indices.clear();
-  config.modules_to_save = {"score"};
+  config.modules_to_save = {score_module(critic)};
   return config;
 }
 
@@ -92,8 +92,8 @@ void OtherModels::make_shared_critic(const std::string& folder, const Recipe& re
   const Rng rng = critic_stream(recipe);
   critic_ = share_with_score(policy_.model(), rng);
   critic_adapter_ = with_master_copies(*critic_, [&] {
-    return folder.empty() ? make_adapter(critic_adapter(policy_.adapter()->config()), *critic_,
-                                         rng.fork("adapter"))
+    return folder.empty() ? make_adapter(critic_adapter(policy_.adapter()->config(), *critic_),
+                                         *critic_, rng.fork("adapter"))
                           : load_adapter(folder, *critic_, log);
   });
   if (!critic_adapter_->config().base_model_name_or_path)

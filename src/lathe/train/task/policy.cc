@@ -29,12 +29,13 @@ std::unique_ptr<Transformer> load_base(const Recipe& recipe, const Log& log) {
   return model;
 }
 
-// As PEFT does: a score is trained as a whole.
-AdapterConfig with_score(AdapterConfig config, const ModelConfig& model) {
+// As PEFT does: scores are trained as a whole.
+AdapterConfig with_scores(AdapterConfig config, Transformer& model) {
+  if (model.config().num_labels == 0) return config;
+  const std::string module = score_module(model);
+  if (!config.task_type) config.task_type = "SEQ_CLS";
   auto& saved = config.modules_to_save;
-  if (model.num_labels == 0) return config;
-  config.task_type = "SEQ_CLS";
-  if (std::ranges::find(saved, "score") == saved.end()) saved.emplace_back("score");
+  if (std::ranges::find(saved, module) == saved.end()) saved.push_back(module);
   return config;
 }
 
@@ -43,7 +44,7 @@ std::shared_ptr<Adapter> make_or_load(const AdapterSection& section, const Recip
   std::shared_ptr<Adapter> adapter = with_master_copies(model, [&] {
     return section.from
                ? load_adapter(*section.from, model, log)
-               : make_adapter(with_score(section.config, model.config()), model,
+               : make_adapter(with_scores(section.config, model), model,
                               Rng(static_cast<uint64_t>(recipe.train.seed)).fork("adapter"));
   });
   if (!adapter->config().base_model_name_or_path)

@@ -2,7 +2,9 @@
 
 #include <map>
 
+#include "lathe/base/error.h"
 #include "lathe/model/load_model.h"
+#include "lathe/model/weight_map.h"
 #include "lathe/nn/initialize.h"
 
 namespace lathe {
@@ -46,6 +48,14 @@ std::unique_ptr<Transformer> share_with_score(Transformer& base, const Rng& rng)
     draw(*p, rng.fork(p->name));
   }
   return model;
+}
+
+std::string score_module(Transformer& model) {
+  constexpr std::string_view kOurs = "score.weight", kEnd = ".weight";
+  for (const DiskTensor& place : map_weights(model))
+    if (place.pieces.front().parameter->name == kOurs && place.name.ends_with(kEnd))
+      return place.name.substr(0, place.name.size() - kEnd.size());
+  fail(ErrorKind::kConfig, "model", "gives no scores, but an objective needs them");
 }
 
 }  // namespace lathe

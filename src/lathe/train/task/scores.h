@@ -20,4 +20,7 @@ void load_or_begin_scores(Transformer& model, const std::string& folder, const R
 // it shares with `base`: it takes no memory, and what changes there changes here.
 std::unique_ptr<Transformer> share_with_score(Transformer& base, const Rng& rng);
 
+// What a model file calls the module that gives the scores: "score", "classifier".
+std::string score_module(Transformer& model);
+
 }  // namespace lathe

@@ -81,7 +81,8 @@ std::string text_of(const Json& line, const std::optional<Tokenizer>& tokenizer)
       line.at("step").get<int64_t>(), line.at("group").get<int64_t>(),
       line.at("reward").get<double>(), parts, parts.empty() ? "" : ")",
       line.value("advantage", 0.0), line.value("completion_ids", Json::array()).size(), marks,
-      indented(prompt_of(line, tokenizer)), indented(line.value("completion", std::string())));
+      indented(prompt_of(line, tokenizer)),
+      indented(line.value("transcript", line.value("completion", std::string()))));
 }
 
 void show_steps(const RunData& run, CommandContext& context) {
