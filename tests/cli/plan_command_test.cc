@@ -9,8 +9,7 @@ namespace {
 class PlanCommand : public AnswersRun {
  protected:
   CommandResult fit(const std::vector<std::string>& more) {
-    std::vector<std::string> words = {"plan", "fit",
-                                      model_folder("base", model_config("decoder"), 5)};
+    std::vector<std::string> words = {"plan", "fit", model_folder("base", larger_config(), 5)};
     words.insert(words.end(), more.begin(), more.end());
     return run_lathe(words);
   }

@@ -51,6 +51,17 @@ class AnswersRun : public Run {
     return c;
   }
 
+  // Of which activations take more than the program does.
+  static ModelConfig larger_config() {
+    ModelConfig c = model_config("decoder");
+    c.hidden_size = 128;
+    c.intermediate_size = 384;
+    c.num_hidden_layers = 8;
+    c.vocab_size = 4096;
+    c.max_position_embeddings = 512;
+    return c;
+  }
+
   static ModelConfig of_family(const std::string& family, ModelConfig config) {
     config.model_type = family;
     if (family != "lathe")
