@@ -71,6 +71,7 @@ schedule.warmup_ratio = 0.1
     {"ppo", "reinforce with a critic (objective.critic) and rewards",
      "prompt, and what the reward needs", R"(
 objective.name = "ppo"
+objective.num_generations = 1
 train.batch_size = 32
 train.budget = "1 epochs"
 optim.lr = 1e-6
