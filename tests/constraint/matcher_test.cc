@@ -1,6 +1,7 @@
 // Masks against the definition (every token tried by itself), undoing, forks, forced text, limits.
 #include <gtest/gtest.h>
 
+#include <nlohmann/json.hpp>
 #include <thread>
 
 #include "constraint/matching.h"
