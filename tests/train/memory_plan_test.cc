@@ -89,6 +89,18 @@ TEST_F(MemoryPlans, RolloutsAreNotLongerThanPlanned) {
   }
 }
 
+// A program that judges is not started, but the models that do are there.
+TEST_F(MemoryPlans, RewardModelsCount) {
+  Json tree = answers_tree({"grpo", "decoder"});
+  const std::string judge = model_folder("judge", model_config("decoder", 1), 8);
+  tree["reward"] = {{"model", {judge}}, {"command", "echo no > " + (folder_ / "started").string()}};
+  const Recipe recipe = read_recipe(tree);
+  auto planned = by_name(plan_memory(recipe, longest_examples(recipe), 1));
+  EXPECT_FALSE(fs::exists(folder_ / "started"));
+  Transformer model(read_model_config(judge));
+  EXPECT_GE(planned["reward models"], 4 * static_cast<double>(model.parameter_count()));
+}
+
 // A hundred billion parameters, of which nothing is allocated.
 TEST_F(MemoryPlans, NeedsNoMemoryItself) {
   Json tree = answers_tree({"sft", "decoder"});

@@ -57,8 +57,7 @@ std::byte* HostAllocator::from_system(size_t size) {
   // Whole huge pages only: the tail would take one of its own, up to half of a block of 2.75 MiB. A
   // hint, whose failure changes only speed. Of addresses without memory, one page of zeros serves all
   // that is read.
-  if (size >= kHugePage)
-    madvise(data, size / kHugePage * kHugePage, MADV_HUGEPAGE);
+  if (size >= kHugePage) madvise(data, size / kHugePage * kHugePage, MADV_HUGEPAGE);
   return static_cast<std::byte*>(data);
 }
 

@@ -38,7 +38,7 @@ Example longest_example(ExampleKind kind, int64_t prompt, int64_t answer) {
   Example example;
   example.place = "plan:1";
   example.prompt = answer_of(prompt, 0).ids;
-  example.row = "{}";
+  example.row = R"({"prompt": "?"})";
   if (kind == ExampleKind::kLabelled) example.label = true;
   if (kind == ExampleKind::kPrompt) return example;
   example.answers.push_back(answer_of(answer, 0));
@@ -56,9 +56,12 @@ int64_t MemoryPlan::total() const {
 }
 
 MemoryPlan plan_memory(Recipe recipe, const ReadExamples& read_examples, int64_t steps) {
-  if (recipe.learns_rollouts()) {
-    recipe.reward = RewardConfig();
-    recipe.reward.functions = {"ended"};
+  if (recipe
+          .learns_rollouts()) {  // no command is started, and rows need not have what functions read
+    RewardConfig reward;
+    reward.functions = {"ended"};
+    reward.model = recipe.reward.model;
+    recipe.reward = std::move(reward);
   }
   recipe.train.spike_skip = 1e9;  // losses of zeros may be infinite
   TrainCallbacks callbacks;
@@ -93,7 +96,7 @@ ReadExamples longest_examples(const Recipe& recipe) {
 
 namespace {
 
-// Changes of a recipe that take ever less memory, each list longer than the one before.
+// Changes of a recipe that take ever less memory.
 std::vector<std::vector<std::string>> smaller_recipes(const TrainConfig& t) {
   constexpr int64_t kShortest = 128;
   std::vector<std::vector<std::string>> all = {{}};
@@ -103,8 +106,10 @@ std::vector<std::vector<std::string>> smaller_recipes(const TrainConfig& t) {
              fmt::format("train.grad_accumulation={}", more *= 2)};
     all.push_back(batch);
   }
-  if (t.recompute != "full") batch.push_back("train.recompute=full");
-  all.push_back(batch);
+  if (t.recompute != "full") {
+    batch.push_back("train.recompute=full");
+    all.push_back(batch);
+  }
   for (int64_t length = t.seq_len / 2; length >= kShortest; length /= 2) {
     all.push_back(batch);
     all.back().push_back(fmt::format("train.seq_len={}", length));

@@ -32,8 +32,8 @@ struct MemoryPlan {
   int64_t total() const;
 };
 
-// Of the first `steps` steps of the recipe, or of all if it has fewer. Rewards are not computed: no
-// command is started. Errors: those of make_task(), but not that the machine is too small.
+// Of the first `steps` steps of the recipe, or of all if it has fewer. Of rewards only the models are
+// asked: no command is started. Errors: those of make_task(), but not that the machine is too small.
 MemoryPlan plan_memory(Recipe recipe, const ReadExamples& read_examples, int64_t steps);
 
 // Examples without a file: as long as train.seq_len lets them be, prompt and answer half of it each,

@@ -26,6 +26,7 @@ std::unique_ptr<Transformer> load_judge(const std::string& folder,
       config.num_labels == 1   ? std::string("has an encoder")
       : config.num_labels == 0 ? std::string("predicts tokens")
                                : fmt::format("has {} labels", config.num_labels));
+  const MemoryLabel label("reward models");
   return load_model(
       folder,
       {.dtype = setting.dtype, .device = setting.device, .residence = Residence::kOwn, .log = log});

@@ -32,8 +32,7 @@ std::unique_ptr<Transformer> load_critic(const std::string& folder, const Recipe
   auto model = std::make_unique<Transformer>(config);
   const Device device = recipe.compute_device();
   model->allocate(device == Device::kRef ? DType::kF64 : DType::kF32, device);
-  load_or_begin_scores(*model, folder, Rng(static_cast<uint64_t>(recipe.train.seed)).fork("critic"),
-                       log);
+  load_or_begin_scores(*model, folder, critic_stream(recipe), log);
   return model;
 }
 
