@@ -169,7 +169,7 @@ TEST_F(Plot, ErrorsSayWhatToDo) {
     EXPECT_FALSE(std::filesystem::exists(at("out.svg")));
   };
   expect_error({at("old")}, "a validation loss needs data.valid");
-  expect_error({at("old"), "--y", "loss", "--x", "flops"}, "FLOPs need a run of this version");
+  expect_error({at("old"), "--y", "loss", "--x", "flops"}, "FLOPs a run of this version");
   expect_error({at("a"), "--x", "position"}, "lathe eval MODEL --data SHARD --out FILE");
   expect_error({at("foreign.json"), "--x", "position", "--y", "loss"}, "leave it out");
   expect_error({at("foreign.json"), "--x", "position"}, "has no loss by position");

@@ -147,5 +147,48 @@ TEST_F(RolloutsCommand, RefusesInWords) {
   EXPECT_NE(error({}).find("holds no rollouts.jsonl"), std::string::npos);
 }
 
+TEST_F(RolloutsCommand, ShowsAndComparesHeldOutAnswers) {
+  std::string text;
+  for (const int step : {0, 9})
+    for (int group = 0; group < 4; ++group) {
+      Json answer = line(step, group, step == 9 && group < 3 ? 1 : 0.5);
+      answer.erase("advantage");
+      text += answer.dump() + "\n";
+    }
+  folder_.write("run/valid_rollouts.jsonl", text);
+  const Json steps = json({"--held-out"}).at("steps");
+  ASSERT_EQ(steps.size(), 2U);
+  EXPECT_EQ(steps[0].at("step"), 0);
+  EXPECT_DOUBLE_EQ(steps[1].at("reward").get<double>(), 0.875);
+  EXPECT_EQ(rewards({"--held-out", "--step", "9", "--worst", "1"}), std::vector<double>{0.5});
+  const std::string out = (folder_ / "run").string();
+  const Json won = json({"--against", out, "--against-step", "0"});
+  EXPECT_DOUBLE_EQ(won.at("win_rate").get<double>(), 0.875);
+  EXPECT_EQ(won.at("first").at("step"), 9);
+  EXPECT_EQ(won.at("second").at("step"), 0);
+  EXPECT_DOUBLE_EQ(json({"--against", out, "--against-step", "0", "--part", "ended"})
+                       .at("win_rate")
+                       .get<double>(),
+                   0.5);
+  const CommandResult shown = run({"--against", out, "--against-step", "0"});
+  EXPECT_NE(shown.out.find("4 prompts: won 75.0 %, equal 25.0 %, lost 0.0 %\n"
+                           "win rate 0.875 (standard error 0.125), at equal lengths 0.875\n"),
+            std::string::npos)
+      << shown.out;
+}
+
+TEST_F(RolloutsCommand, RefusesHalfAComparison) {
+  const auto says = [&](std::vector<std::string> options, const std::string& want) {
+    const CommandResult r = run(std::move(options));
+    EXPECT_NE(r.code, 0);
+    EXPECT_NE(r.err.find(want), std::string::npos) << r.err;
+  };
+  const std::string out = (folder_ / "run").string();
+  says({"--part", "model"}, "[--part] nothing is compared; name a run with --against");
+  says({"--against", out, "--best", "3"}, "[--against] compares all answers of a step");
+  says({"--against", out},
+       "holds no valid_rollouts.jsonl; give the folder of a run that draws answers");
+}
+
 }  // namespace
 }  // namespace lathe

@@ -31,28 +31,41 @@ double x_of(const StepPoint& p, CurveX x) {
   return std::numeric_limits<double>::quiet_NaN();
 }
 
-bool is_of_validation(CurveY y) {
-  return y == CurveY::kValidationLoss || y == CurveY::kBitsPerByte;
-}
-
-// A validation knows its step only; how far training was then stands in the line of that step.
-std::vector<ChartPoint> validation_points(const RunData& run, CurveY y, CurveX x) {
-  std::map<double, double> place;
+// A validation knows its step only; how far training was then stands in the line of that step, and before the
+// first there was none.
+std::vector<ChartPoint> points_of(const RunData& run, double ValidationPoint::*y, CurveX x) {
+  std::map<double, double> place = {{0, 0}};
   for (const StepPoint& p : run.steps) place[p.step] = x_of(p, x);
   std::vector<ChartPoint> points;
   for (const ValidationPoint& p : run.validations) {
     const auto at = place.find(p.step);
-    if (at != place.end())
-      points.push_back({at->second, y == CurveY::kBitsPerByte ? p.bits_per_byte : p.loss});
+    if (at != place.end()) points.push_back({at->second, p.*y});
   }
   return points;
 }
 
-std::vector<ChartPoint> step_points(const RunData& run, CurveY y, CurveX x) {
+std::vector<ChartPoint> points_of(const RunData& run, double StepPoint::*y, CurveX x) {
   std::vector<ChartPoint> points;
-  for (const StepPoint& p : run.steps)
-    points.push_back({x_of(p, x), y == CurveY::kLoss ? p.loss : p.grad_norm});
+  for (const StepPoint& p : run.steps) points.push_back({x_of(p, x), p.*y});
   return points;
+}
+
+std::vector<ChartPoint> points_of(const RunData& run, CurveY y, CurveX x) {
+  switch (y) {
+    case CurveY::kValidationLoss:
+      return points_of(run, &ValidationPoint::loss, x);
+    case CurveY::kBitsPerByte:
+      return points_of(run, &ValidationPoint::bits_per_byte, x);
+    case CurveY::kValidationReward:
+      return points_of(run, &ValidationPoint::reward, x);
+    case CurveY::kLoss:
+      return points_of(run, &StepPoint::loss, x);
+    case CurveY::kGradientNorm:
+      return points_of(run, &StepPoint::grad_norm, x);
+    case CurveY::kReward:
+      return points_of(run, &StepPoint::reward, x);
+  }
+  return {};
 }
 
 std::vector<ChartPoint> position_points(const fs::path& source) {
@@ -82,13 +95,12 @@ std::vector<ChartPoint> read_curve(const fs::path& source, CurveY y, CurveX x) {
             "has no finite loss by position; evaluate the model again");
     return points;
   }
-  const RunData run = read_run(source);
-  auto points = is_of_validation(y) ? validation_points(run, y, x) : step_points(run, y, x);
-  require(std::ranges::any_of(points, is_finite), ErrorKind::kData,
-          (source / "metrics.jsonl").string(),
-          "holds no finite numbers of this kind: bits per byte need data.valid and data.tokenizer, "
-          "a validation loss needs data.valid, and FLOPs need a run of this version. Choose others "
-          "with --y and --x");
+  auto points = points_of(read_run(source), y, x);
+  require(
+      std::ranges::any_of(points, is_finite), ErrorKind::kData, (source / "metrics.jsonl").string(),
+      "holds no finite numbers of this kind: bits per byte need data.valid and data.tokenizer, "
+      "a validation loss needs data.valid, a reward a run that draws answers, and FLOPs a run of this "
+      "version. Choose others with --y and --x");
   return points;
 }
 

@@ -11,7 +11,14 @@
 namespace lathe {
 
 // The axes that `lathe plot` can draw. Positions come from `lathe eval`, everything else from runs.
-enum class CurveY { kValidationLoss, kLoss, kBitsPerByte, kGradientNorm };
+enum class CurveY {
+  kValidationLoss,
+  kLoss,
+  kBitsPerByte,
+  kGradientNorm,
+  kValidationReward,
+  kReward
+};
 enum class CurveX { kStep, kTokens, kFlops, kPosition };
 
 // `source` is the folder of a training run or, for kPosition, a file that `lathe eval --out` wrote.

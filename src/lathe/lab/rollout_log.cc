@@ -7,6 +7,7 @@
 
 #include "lathe/base/error.h"
 #include "lathe/corpus/line_reader.h"
+#include "lathe/train/task/held_out_prompts.h"
 
 namespace lathe {
 namespace {
@@ -14,13 +15,27 @@ namespace {
 namespace fs = std::filesystem;
 using Json = nlohmann::ordered_json;
 
-void for_each_rollout(const fs::path& run, const std::function<void(Json& line)>& f) {
-  const fs::path file = run / "rollouts.jsonl";
+fs::path file_of(const fs::path& run, RolloutKind kind) {
   std::error_code error;
-  require(
-      fs::exists(file, error), ErrorKind::kIo, run.string(),
-      "holds no rollouts.jsonl; give the folder of a run that draws answers (objective grpo, rloo, ppo, "
-      "reinforce_pp or online_dpo)");
+  const bool held_out = kind == RolloutKind::kHeldOut;
+  const fs::path file = run / (held_out ? kHeldOutRolloutsFile : "rollouts.jsonl");
+  require(fs::exists(file, error), ErrorKind::kIo, run.string(),
+          "holds no {}; give the folder of a run that draws answers (objective grpo, rloo, ppo, "
+          "reinforce_pp or online_dpo){}",
+          file.filename().string(),
+          held_out ? " and has data.valid, the prompts that it does not learn from" : "");
+  return file;
+}
+
+double reward_of(const Json& line) { return line.at("reward").get<double>(); }
+
+}  // namespace
+
+bool is_judged(const Json& line) { return !line.value("failed", false); }
+
+void for_each_rollout(const fs::path& run, RolloutKind kind,
+                      const std::function<void(Json& line)>& f) {
+  const fs::path file = file_of(run, kind);
   constexpr size_t kLongestLine = size_t{64} << 20;
   LineReader lines(file, kLongestLine);
   std::string_view text;
@@ -38,8 +53,7 @@ void for_each_rollout(const fs::path& run, const std::function<void(Json& line)>
   }
 }
 
-bool is_judged(const Json& line) { return !line.value("failed", false); }
-double reward_of(const Json& line) { return line.at("reward").get<double>(); }
+namespace {
 
 // A step while its lines are read: sums in place of means.
 class Summary {
@@ -91,10 +105,10 @@ void keep_first(std::vector<Json>& lines, int64_t count,
 
 }  // namespace
 
-std::vector<RolloutStep> rollout_steps(const fs::path& run) {
+std::vector<RolloutStep> rollout_steps(const fs::path& run, RolloutKind kind) {
   std::vector<RolloutStep> steps;
   std::optional<Summary> now;
-  for_each_rollout(run, [&](const Json& line) {
+  for_each_rollout(run, kind, [&](const Json& line) {
     const auto step = line.at("step").get<int64_t>();
     if (now && now->step() != step) steps.push_back(now->take()), now.reset();
     if (!now) now.emplace(step);
@@ -111,7 +125,7 @@ std::vector<Json> find_rollouts(const fs::path& run, const RolloutQuery& query) 
   };
   std::vector<Json> found;
   std::optional<int64_t> first, last;
-  for_each_rollout(run, [&](Json& line) {
+  for_each_rollout(run, query.kind, [&](Json& line) {
     last = line.at("step").get<int64_t>();
     first = first.value_or(*last);
     if (query.step && *last != *query.step) return;

@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <functional>
 #include <map>
 #include <nlohmann/json.hpp>
 #include <optional>
@@ -18,11 +19,21 @@ struct RolloutStep {
   std::map<std::string, double> parts = {};     // means of the reward's parts, before weights
 };
 
-// In the order of the file. Errors: kIo if the run has no rollouts.jsonl; kFormat, naming the line, for a damaged
-// one (a last line that a kill cut short is ignored).
-std::vector<RolloutStep> rollout_steps(const std::filesystem::path& run);
+// rollouts.jsonl has what a run learnt from, valid_rollouts.jsonl its answers to the prompts of data.valid.
+enum class RolloutKind { kLearnt, kHeldOut };
+
+// Each line of the file in its order. Errors: kIo if the run has no such file; kFormat, naming the line, for a
+// damaged one (a last line that a kill cut short is ignored).
+void for_each_rollout(const std::filesystem::path& run, RolloutKind kind,
+                      const std::function<void(nlohmann::ordered_json& line)>& f);
+// Whether the answer has a reward.
+bool is_judged(const nlohmann::ordered_json& line);
+
+// In the order of the file. Errors: as above.
+std::vector<RolloutStep> rollout_steps(const std::filesystem::path& run, RolloutKind kind);
 
 struct RolloutQuery {
+  RolloutKind kind = RolloutKind::kLearnt;
   std::optional<int64_t> step = {}, group = {};
   // How many of the highest or lowest reward, best or worst first; the earlier of equal ones. Answers without a
   // reward are then left out. Neither: all, in the order of the file.

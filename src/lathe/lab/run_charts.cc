@@ -31,15 +31,29 @@ ChartSeries validation_series(const RunData& run, double ValidationPoint::*y) {
   return {.name = "", .color = 2, .dots = true, .points = points_of(run.validations, y)};
 }
 
+// In a chart of the steps, if there are any such numbers.
+void add_validation(const RunData& run, double ValidationPoint::*y, const char* name,
+                    ChartSpec& spec) {
+  ChartSeries series = validation_series(run, y);
+  series.name = name;
+  if (std::ranges::any_of(series.points, is_finite)) spec.series.push_back(std::move(series));
+}
+
 ChartSpec loss_chart(const RunData& run) {
   ChartSpec spec = raw_and_smooth("Loss, nats a token", "training, smoothed", 1,
                                   points_of(run.steps, &StepPoint::loss));
   spec.width = 760;
   spec.height = 330;
-  if (!run.validations.empty()) {
-    spec.series.push_back(validation_series(run, &ValidationPoint::loss));
-    spec.series.back().name = "validation";
-  }
+  add_validation(run, &ValidationPoint::loss, "validation", spec);
+  return spec;
+}
+
+ChartSpec reward_chart(const RunData& run) {
+  ChartSpec spec = raw_and_smooth("Mean reward", "answers that were learnt from, smoothed", 1,
+                                  points_of(run.steps, &StepPoint::reward));
+  spec.width = 760;
+  spec.height = 330;
+  add_validation(run, &ValidationPoint::reward, "answers to held-out prompts", spec);
   return spec;
 }
 
@@ -65,8 +79,10 @@ bool shows_something(const NamedChart& chart) {
 }  // namespace
 
 std::vector<NamedChart> run_charts(const RunData& run) {
+  const bool learns_rollouts =
+      std::ranges::any_of(run.steps, [](const StepPoint& p) { return std::isfinite(p.reward); });
   std::vector<NamedChart> all = {
-      {"loss", loss_chart(run)},
+      {learns_rollouts ? "reward" : "loss", learns_rollouts ? reward_chart(run) : loss_chart(run)},
       {"bits-per-byte",
        {.title = "Validation, bits a byte",
         .series = {validation_series(run, &ValidationPoint::bits_per_byte)}}},

@@ -31,15 +31,15 @@ void add_record(const Json& record, RunData& run) {
   if (!std::isfinite(step)) return;
   add_old_losses(record, step, run);
   if (record.contains("val_loss")) {
-    run.validations.push_back(
-        {step, number(record, "val_loss"), number(record, "val_bits_per_byte")});
+    run.validations.push_back({step, number(record, "val_loss"),
+                               number(record, "val_bits_per_byte"), number(record, "val_reward")});
   } else if (record.contains("sample") && record["sample"].is_string()) {
     run.samples.push_back({static_cast<int64_t>(step), record["sample"].get<std::string>()});
   } else if (record.contains("loss")) {
     run.steps.push_back({step, number(record, "loss"), number(record, "lr"),
                          number(record, "grad_norm"), number(record, "tokens_per_s"),
                          number(record, "tokens"), number(record, "step_ms"), number(record, "mfu"),
-                         number(record, "flops")});
+                         number(record, "flops"), number(record, "reward")});
   }
 }
 

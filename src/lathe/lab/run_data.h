@@ -17,11 +17,13 @@ namespace lathe {
 // NaN means that the line has no such number, or NaN itself; both are drawn as a gap.
 struct StepPoint {
   double step, loss, lr, grad_norm, tokens_per_s, tokens, step_ms, mfu;
-  double flops;  // of training up to here
+  double flops;   // of training up to here
+  double reward;  // of reinforcement: the mean of the step's answers
 };
 
 struct ValidationPoint {
   double step, loss, bits_per_byte;
+  double reward;  // of answers to held-out prompts; then the loss is minus that
 };
 
 // The loss on a set of data.replay_valid after so many steps.

@@ -42,7 +42,10 @@ std::string tiles(const RunData& run, const RunFacts& facts) {
   std::string html = "<div class=\"tiles\">";
   if (!run.validations.empty()) {
     const ValidationPoint& v = run.validations.back();
-    html += tile(loss_text(v.loss), "validation loss at the end");
+    if (std::isfinite(v.reward))
+      html += tile(fmt::format("{:.3f}", v.reward), "mean reward on held-out prompts at the end");
+    else
+      html += tile(loss_text(v.loss), "validation loss at the end");
     if (std::isfinite(v.bits_per_byte))
       html += tile(fmt::format("{:.3f}", v.bits_per_byte), "bits a byte");
   } else {
@@ -64,7 +67,8 @@ std::string tiles(const RunData& run, const RunFacts& facts) {
 std::string charts(const RunData& run) {
   std::string html = "<h2>Curves</h2>\n<div class=\"charts\">\n";
   for (const NamedChart& c : run_charts(run))
-    html += card(draw_chart(c.spec, ChartUse::kPage), c.name == "loss" ? " wide" : "");
+    html += card(draw_chart(c.spec, ChartUse::kPage),
+                 c.name == "loss" || c.name == "reward" ? " wide" : "");
   return html + "</div>\n";
 }
 

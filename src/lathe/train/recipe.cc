@@ -327,6 +327,7 @@ void TrainConfig::visit(Visitor& v) {
           free_from(0));
   v.field("eval_every", eval_every, "steps between validations; 0 validates only at the end",
           free_from(0));
+  v.field("eval_on_start", eval_on_start, "validate before the first step, too", free);
   v.field("eval_batches", eval_batches,
           "samples per validation, in micro-batches, instead of eval_samples", free_from(1));
   if (!eval_batches)

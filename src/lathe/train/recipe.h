@@ -54,6 +54,7 @@ struct TrainConfig {
   bool keep_best = false;
   int64_t patience = 0;
   int64_t eval_every = 250;
+  bool eval_on_start = false;
   int64_t eval_samples = 128;
   std::optional<int64_t> eval_batches;
   int64_t sample_every = 0;

@@ -102,6 +102,12 @@ void TrainLoop::report_old_losses(int64_t step) {
   metrics_->write(record);
 }
 
+// What the run begins from.
+void TrainLoop::measure_the_start() {
+  report_old_losses(0);
+  if (recipe_.train.eval_on_start && !metrics_->has_of("val_loss", 0)) report_evaluation(0);
+}
+
 void TrainLoop::write_sample(int64_t step) {
   std::optional<EmaScope> averaged;
   use_averages(averaged);
@@ -162,7 +168,7 @@ bool TrainLoop::is_out_of_patience() const {
 void TrainLoop::train(Start start, std::optional<int64_t> from_step) {
   int64_t s = begin(start, from_step);
   if (callbacks_.on_start) callbacks_.on_start();
-  if (s == 0) report_old_losses(0);
+  if (s == 0) measure_the_start();
   if (s > 0) validate_and_sample(s);  // what a kill between saving and validating left out
   for (++s; s <= recipe_.train.steps && !is_out_of_patience(); ++s) {
     const StepReport report = step(s);
@@ -184,7 +190,7 @@ void TrainLoop::end_early() {
       "ended after step {} of {}: {} validations in a row had no lower loss than the {:.4f} of "
       "step {}{}",
       progress_.taken, recipe_.train.steps, best->since, best->loss, best->step,
-      recipe_.train.keep_best ? ", whose weights are in checkpoints/best" : "");
+      recipe_.train.keep_best && best->step > 0 ? ", whose weights are in checkpoints/best" : "");
   finish_checkpoint();
   if (is_saved(progress_.taken)) return;
   save_checkpoint(progress_.taken);

@@ -109,6 +109,7 @@ class TrainLoop {
   void validate_and_sample(int64_t step);
   void report_evaluation(int64_t step);
   void report_old_losses(int64_t step);
+  void measure_the_start();
   void write_sample(int64_t step);
   void keep_if_best(int64_t step);
   bool is_out_of_patience() const;

@@ -28,6 +28,9 @@ struct RolloutConfig {
   int64_t num_generations = 8;
   int64_t max_completion_length = 256;
   double temperature = 1.0;
+  // Of answers to held-out prompts (data.valid).
+  std::optional<int64_t> num_generations_eval;  // default: 1
+  std::optional<double> temperature_eval;       // default: 0
   RolloutToolConfig tools;
   void visit(Visitor& v);
   void check(const KeyErrors& keys) const;

@@ -18,6 +18,10 @@ void RolloutConfig::visit(Visitor& v) {
   v.field("temperature", temperature,
           "of the distribution that answers are drawn from, and that log-probabilities refer to",
           above(0));
+  v.field("num_generations_eval", num_generations_eval,
+          "answers to each prompt of data.valid; default: 1", at_least(1));
+  v.field("temperature_eval", temperature_eval,
+          "their temperature; default: 0, always the most likely token", at_least(0));
   tools.visit(v);
 }
 
@@ -63,6 +67,10 @@ void RolloutToolConfig::check(const KeyErrors& keys) const {
 
 void RolloutConfig::check(const KeyErrors& keys) const {
   tools.check(keys);
+  if (num_generations_eval.value_or(1) > 1 && temperature_eval.value_or(0) == 0)
+    keys.refuse("num_generations_eval",
+                "at a temperature of 0 all answers to a prompt are the same; set temperature_eval, "
+                "or leave it out");
   if (max_num_gen_batches && !dynamic_sampling)
     keys.refuse(
         "max_num_gen_batches",

@@ -38,8 +38,8 @@ void add_tool_numbers(const std::vector<Rollout>& rollouts, NamedNumbers& all) {
 
 }  // namespace
 
-NamedNumbers rollout_numbers(const std::vector<Rollout>& rollouts,
-                             const std::vector<std::string>& parts) {
+NamedNumbers answer_numbers(const std::vector<Rollout>& rollouts,
+                            const std::vector<std::string>& parts) {
   NamedNumbers all;
   const auto mean = [&](std::string name, const std::function<double(const Rollout&)>& f) {
     all.emplace_back(std::move(name), moments_of(rollouts, f).mean);
@@ -57,6 +57,16 @@ NamedNumbers rollout_numbers(const std::vector<Rollout>& rollouts,
     all.emplace_back("rewards/" + parts[i] + "/mean", part.mean);
     all.emplace_back("rewards/" + parts[i] + "/std", part.deviation);
   }
+  mean("completions/mean_length",
+       [](const Rollout& r) { return static_cast<double>(r.example.answers[0].ids.size()); });
+  mean("completions/clipped_ratio", [](const Rollout& r) { return r.ended ? 0.0 : 1.0; });
+  add_tool_numbers(rollouts, all);
+  return all;
+}
+
+NamedNumbers rollout_numbers(const std::vector<Rollout>& rollouts,
+                             const std::vector<std::string>& parts) {
+  NamedNumbers all = answer_numbers(rollouts, parts);
   std::map<int64_t, bool> collapsed;
   for (const Rollout& each : rollouts) collapsed[each.example.group] |= each.collapsed;
   all.emplace_back("frac_reward_zero_std",
@@ -64,11 +74,9 @@ NamedNumbers rollout_numbers(const std::vector<Rollout>& rollouts,
                        collapsed, [](const auto& group) { return group.second; })) /
                        static_cast<double>(collapsed.size()));
   all.emplace_back("sampling/groups", static_cast<double>(collapsed.size()));
-  mean("completions/mean_length",
-       [](const Rollout& r) { return static_cast<double>(r.example.answers[0].ids.size()); });
-  mean("completions/clipped_ratio", [](const Rollout& r) { return r.ended ? 0.0 : 1.0; });
-  add_tool_numbers(rollouts, all);
-  mean("sampling/retokenized_ratio", [](const Rollout& r) { return r.retokenized ? 1.0 : 0.0; });
+  all.emplace_back("sampling/retokenized_ratio", moments_of(rollouts, [](const Rollout& r) {
+                                                   return r.retokenized ? 1.0 : 0.0;
+                                                 }).mean);
   all.emplace_back("sampling/logp_difference_max",
                    std::ranges::max(rollouts, {}, &Rollout::logps_off).logps_off);
   return all;

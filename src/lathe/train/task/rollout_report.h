@@ -9,7 +9,10 @@
 
 namespace lathe {
 
-// `parts` are RewardConfig::parts().
+// Of answers that are only judged: rewards, lengths, calls of tools. `parts` are RewardConfig::parts().
+NamedNumbers answer_numbers(const std::vector<Rollout>& rollouts,
+                            const std::vector<std::string>& parts);
+// And of those that a step learns from: their groups, and how they were sampled.
 NamedNumbers rollout_numbers(const std::vector<Rollout>& rollouts,
                              const std::vector<std::string>& parts);
 

@@ -57,7 +57,7 @@ RolloutSource::RolloutSource(const Recipe& recipe, const RolloutConfig& config,
                              const TrainCallbacks& callbacks)
     : recipe_(recipe),
       config_(config),
-      prompts_(examples_for(callbacks, recipe_.data.train, prompt_options(recipe_, config_))),
+      prompts_(read(recipe_.data.train, callbacks)),
       tokenizer_(load_tokenizer(recipe_.tokenizer().value())),
       rewards_(recipe_.reward, callbacks.log,
                {.tokenizer = &tokenizer_,
@@ -72,8 +72,15 @@ RolloutSource::RolloutSource(const Recipe& recipe, const RolloutConfig& config,
   for (const int64_t id : recipe_.model.eos_token_ids())
     if (tokenizer_.has(id)) ends.push_back(static_cast<int32_t>(id));
   turns_.emplace(config_.tools, *recipe_.tokenizer(), tokenizer_, ends, log_);
-  for (const Example& each : prompts_->examples)
-    tools_of_row(parse_json(each.row, each.place), config_.tools, each.place);
+}
+
+std::shared_ptr<const ExampleSet> RolloutSource::read(const std::vector<std::string>& files,
+                                                      const TrainCallbacks& callbacks) const {
+  auto prompts = examples_for(callbacks, files, prompt_options(recipe_, config_));
+  if (config_.tools.any())
+    for (const Example& each : prompts->examples)
+      tools_of_row(parse_json(each.row, each.place), config_.tools, each.place);
+  return prompts;
 }
 
 std::optional<int64_t> RolloutSource::position() const {
@@ -95,19 +102,20 @@ std::vector<const Example*> RolloutSource::prompts_at(int64_t first, int64_t cou
 }
 
 std::vector<Rollout> RolloutSource::answers_to(const std::vector<const Example*>& prompts,
-                                               int64_t first_group, const Rng& stream,
-                                               Policy& policy, const StopCheck& stop_if_asked) {
+                                               int64_t first_group, const Draw& draw,
+                                               const Rng& stream, Policy& policy,
+                                               const StopCheck& stop_if_asked) {
   std::vector<SampleRequest> requests;
   std::vector<Rng> streams;
   for (size_t i = 0; i < prompts.size(); ++i) {
     streams.push_back(stream.fork(static_cast<uint64_t>(first_group) + i));
     requests.push_back({.prompt = prompts[i]->prompt,
                         .place = prompts[i]->place,
-                        .choices = config_.num_generations,
+                        .choices = draw.choices,
                         .max_tokens = config_.max_completion_length,
                         .stream = streams.back()});
   }
-  auto drawn = sample_answers(policy.model(), policy.for_engine(), requests, config_.temperature,
+  auto drawn = sample_answers(policy.model(), policy.for_engine(), requests, draw.temperature,
                               stop_if_asked);
   std::vector<Rollout> rollouts;
   for (size_t i = 0; i < prompts.size(); ++i)
@@ -120,11 +128,11 @@ std::vector<Rollout> RolloutSource::answers_to(const std::vector<const Example*>
       rollout.example.answers.emplace_back();
       append(rollout, answer);
     }
-  go_on(rollouts, streams, policy, stop_if_asked);
+  go_on(rollouts, draw, streams, policy, stop_if_asked);
   // The engine gives them at temperature 1; the loss refers to what was drawn from, where the model's own take
   // their place.
   for (Rollout& each : rollouts)
-    if (config_.temperature != 1.0) each.example.old_logps.clear();
+    if (draw.temperature != 1.0) each.example.old_logps.clear();
   return rollouts;
 }
 
@@ -151,8 +159,10 @@ bool RolloutSource::append_reply(Rollout& rollout, int64_t begin) {
 }
 
 // Turn by turn, as long as answers call tools: what was written stays as it is, and the model goes on behind it.
-void RolloutSource::go_on(std::vector<Rollout>& rollouts, const std::vector<Rng>& streams,
-                          Policy& policy, const StopCheck& stop_if_asked) {
+void RolloutSource::go_on(std::vector<Rollout>& rollouts, const Draw& draw,
+                          const std::vector<Rng>& streams, Policy& policy,
+                          const StopCheck& stop_if_asked) {
+  const auto choices = static_cast<size_t>(draw.choices);
   std::vector<int64_t> begins(rollouts.size(), 0);
   std::vector<size_t> open(turns_ ? rollouts.size() : 0);
   std::iota(open.begin(), open.end(), 0);
@@ -170,13 +180,12 @@ void RolloutSource::go_on(std::vector<Rollout>& rollouts, const std::vector<Rng>
       request.prompt.insert(request.prompt.end(), ids.begin(), ids.end());
       request.place = example.place;
       request.max_tokens = config_.max_completion_length - std::ssize(ids);
-      request.stream = streams[i / static_cast<size_t>(config_.num_generations)].fork("turn").fork(
-          static_cast<uint64_t>(turn));
-      request.first_choice = i % static_cast<size_t>(config_.num_generations);
+      request.stream = streams[i / choices].fork("turn").fork(static_cast<uint64_t>(turn));
+      request.first_choice = i % choices;
     }
     if (requests.empty()) break;
     const auto drawn = sample_answers(policy.model(), policy.for_engine(), requests,
-                                      config_.temperature, stop_if_asked);
+                                      draw.temperature, stop_if_asked);
     for (size_t k = 0; k < open.size(); ++k) append(rollouts[open[k]], drawn[k][0]);
   }
   for (size_t i = 0; i < rollouts.size(); ++i) read_texts(rollouts[i], begins[i]);
@@ -233,17 +242,16 @@ void RolloutSource::judge(std::vector<Rollout>& rollouts, const StopCheck& stop_
       example.rewards.push_back({part.value, part.weight});
     rollouts[i].reward = std::move(results[i]);
   }
-  leave_out_failed(rollouts);
-  find_collapsed(rollouts);
 }
 
-void RolloutSource::require_some(const std::vector<Rollout>& rollouts, int64_t step) const {
+void RolloutSource::require_some(const std::vector<Rollout>& rollouts,
+                                 const std::string& whose) const {
   require(
       std::ranges::any_of(rollouts, &Rollout::counts), ErrorKind::kData, "reward.command",
-      "the verifier gave no finite number for {} of the {} rollouts of step {}, which leaves none to compare; "
+      "the verifier gave no finite number for {} of the {} rollouts of {}, which leaves none to compare; "
       "run it by hand on a line of data.train with a field \"completion\": '{}'",
       std::ranges::count_if(rollouts, [](const Rollout& r) { return r.reward.failed; }),
-      rollouts.size(), step, recipe_.reward.command.value_or(""));
+      rollouts.size(), whose, recipe_.reward.command.value_or(""));
 }
 
 // Nothing is learnt from a rollout without a reward, nor from one that is left alone in its group.
@@ -291,30 +299,51 @@ void RolloutSource::say_if_short(int64_t step, int64_t groups, int64_t wanted) {
       short_steps_ == kMost ? "; further such steps are not told" : "");
 }
 
+std::vector<Rollout> RolloutSource::held_out(const std::vector<const Example*>& prompts,
+                                             const Rng& stream, Policy& policy,
+                                             const StopCheck& stop_if_asked) {
+  const Draw draw{config_.num_generations_eval.value_or(1), config_.temperature_eval.value_or(0)};
+  const int64_t count = std::ssize(prompts);
+  const int64_t at_once = std::max<int64_t>(1, rollouts_of_step() / draw.choices);
+  std::vector<Rollout> all;
+  for (int64_t first = 0; first < count; first += at_once) {
+    const std::vector<const Example*> some(prompts.begin() + first,
+                                           prompts.begin() + std::min(first + at_once, count));
+    std::vector<Rollout> more = answers_to(some, first, draw, stream, policy, stop_if_asked);
+    judge(more, stop_if_asked);
+    std::ranges::move(more, std::back_inserter(all));
+  }
+  for (Rollout& each : all) each.counts = !each.reward.failed;
+  require_some(all, "data.valid");
+  return all;
+}
+
 std::vector<Rollout> RolloutSource::draw(int64_t step, Policy& policy,
                                          const StopCheck& stop_if_asked) {
   const Rng stream = Rng(static_cast<uint64_t>(recipe_.train.seed))
                          .fork("rollouts")
                          .fork(static_cast<uint64_t>(step));
-  const int64_t wanted =
-      recipe_.train.batch_size * recipe_.train.grad_accumulation / config_.num_generations;
+  const int64_t wanted = rollouts_of_step() / config_.num_generations;
   const int64_t start = config_.dynamic_sampling ? position_ : (step - 1) * wanted;
   const int64_t draws = config_.dynamic_sampling ? config_.max_num_gen_batches.value_or(10) : 1;
+  const Draw draw{config_.num_generations, config_.temperature};
   std::vector<Rollout> all;
   int64_t groups = 0, prompts = 0;
   for (int64_t i = 0; i < draws && groups < wanted; ++i) {
     const int64_t missing = wanted - groups;
-    std::vector<Rollout> more =
-        answers_to(prompts_at(start + prompts, missing), prompts, stream, policy, stop_if_asked);
+    std::vector<Rollout> more = answers_to(prompts_at(start + prompts, missing), prompts, draw,
+                                           stream, policy, stop_if_asked);
     prompts += missing;
     judge(more, stop_if_asked);
+    leave_out_failed(more);
+    find_collapsed(more);
     if (config_.dynamic_sampling) groups += leave_out_collapsed(more);
     std::ranges::move(more, std::back_inserter(all));
   }
   next_position_ = start + prompts;
   if (config_.dynamic_sampling) say_if_short(step, groups, wanted);
   if (config_.dynamic_sampling && groups == 0) take_first(all, wanted);
-  require_some(all, step);
+  require_some(all, fmt::format("step {}", step));
   for (Rollout& each : all)
     if (config_.mask_truncated_completions && !each.ended)
       std::ranges::fill(each.example.answers[0].trained, 0);

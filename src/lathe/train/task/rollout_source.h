@@ -24,6 +24,13 @@ class RolloutSource {
   // The rollouts of a step, from 1, group by group: a pure function of the weights, the recipe, the step and the
   // position. Error kData if the verifier judged none of them.
   std::vector<Rollout> draw(int64_t step, Policy& policy, const StopCheck& stop_if_asked);
+  // Prompts with what this source needs of them. Errors: as of the constructor.
+  std::shared_ptr<const ExampleSet> read(const std::vector<std::string>& files,
+                                         const TrainCallbacks& callbacks) const;
+  // Answers to one prompt after the other, which no step learns from, judged; as many at once as a step has
+  // rollouts, so that they need no more memory. `stream` names what they are drawn with. Error kData if the verifier judged none of them.
+  std::vector<Rollout> held_out(const std::vector<const Example*>& prompts, const Rng& stream,
+                                Policy& policy, const StopCheck& stop_if_asked);
   // The step that was drawn last has been taken.
   void advance() { position_ = next_position_; }
   // With dynamic sampling, how many prompts earlier steps have used: what a checkpoint keeps.
@@ -33,12 +40,19 @@ class RolloutSource {
   const ExampleSet& prompts() const { return *prompts_; }
 
  private:
+  struct Draw {
+    int64_t choices;  // of each prompt
+    double temperature;
+  };
+  int64_t rollouts_of_step() const {
+    return recipe_.train.batch_size * recipe_.train.grad_accumulation;
+  }
   std::vector<const Example*> prompts_at(int64_t first, int64_t count) const;
   std::vector<Rollout> answers_to(const std::vector<const Example*>& prompts, int64_t first_group,
-                                  const Rng& stream, Policy& policy,
+                                  const Draw& draw, const Rng& stream, Policy& policy,
                                   const StopCheck& stop_if_asked);
-  void go_on(std::vector<Rollout>& rollouts, const std::vector<Rng>& streams, Policy& policy,
-             const StopCheck& stop_if_asked);
+  void go_on(std::vector<Rollout>& rollouts, const Draw& draw, const std::vector<Rng>& streams,
+             Policy& policy, const StopCheck& stop_if_asked);
   bool append_reply(Rollout& rollout, int64_t begin);
   std::string text_of(std::vector<int32_t> ids, bool ended) const;
   bool changes_when_encoded(const Rollout& rollout) const;
@@ -47,7 +61,7 @@ class RolloutSource {
   void leave_out_failed(std::vector<Rollout>& rollouts) const;
   void find_collapsed(std::vector<Rollout>& rollouts) const;
   int64_t leave_out_collapsed(std::vector<Rollout>& rollouts) const;
-  void require_some(const std::vector<Rollout>& rollouts, int64_t step) const;
+  void require_some(const std::vector<Rollout>& rollouts, const std::string& whose) const;
   void say_if_short(int64_t step, int64_t groups, int64_t wanted);
 
   const Recipe recipe_;

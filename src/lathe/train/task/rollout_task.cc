@@ -13,6 +13,7 @@
 #include "lathe/train/objective/rollout_config.h"
 #include "lathe/train/rollout_watch.h"
 #include "lathe/train/step_lines.h"
+#include "lathe/train/task/held_out_prompts.h"
 #include "lathe/train/task/other_models.h"
 #include "lathe/train/task/pretraining_mix.h"
 #include "lathe/train/task/rollout_report.h"
@@ -45,6 +46,7 @@ class RolloutTask : public PolicyTask {
   void begin(const std::filesystem::path& out, int64_t last_step) override {
     file_.emplace(out / "rollouts.jsonl", last_step);
     if (critic_) critic_->begin();
+    held_out_.begin(out);
     watch_earlier_steps(out / "metrics.jsonl");
   }
   void write(const std::filesystem::path& out) override {
@@ -57,6 +59,10 @@ class RolloutTask : public PolicyTask {
     if (critic_) critic_->for_each_state(f);
   }
   void record(int64_t step) override;
+  bool evaluates() const override { return !held_out_.empty(); }
+  TaskEvaluation evaluate(int64_t step, const StopCheck& stop_if_asked) override {
+    return held_out_.evaluate(step, source_, policy_, stop_if_asked);
+  }
 
   TaskInputs check() override {
     TaskInputs inputs = inputs_of(recipe_, source_.prompts().hash);
@@ -86,6 +92,7 @@ class RolloutTask : public PolicyTask {
   std::unique_ptr<TrainedCritic> critic_;  // of objectives with values
   AnswerStep step_;
   RolloutSource source_;
+  HeldOutPrompts held_out_;
   const std::optional<KlControl> kl_control_;
   const std::unique_ptr<PretrainingMix> mix_;
   const double flops_per_token_;
@@ -108,6 +115,7 @@ RolloutTask::RolloutTask(const TaskSetting& setting)
       critic_(objective_->needs().values ? make_critic(others_.all(), recipe_) : nullptr),
       step_(*objective_, others_.all()),
       source_(recipe_, draws_, setting.callbacks),
+      held_out_(recipe_, source_, setting.callbacks),
       kl_control_(objective_->kl_control()),
       mix_(objective_->pretraining() == nullptr
                ? nullptr
@@ -273,6 +281,12 @@ std::unique_ptr<Task> make_rollout_task(const TaskSetting& setting) {
       r.tokenizer().has_value(), ErrorKind::kConfig, "data.tokenizer",
       "the answers are judged as text, so a tokenizer is needed; set it, or model.from to a folder that has "
       "one");
+  const RolloutConfig& draws = *objective->rollouts();
+  require(
+      !r.data.valid.empty() || (!draws.num_generations_eval && !draws.temperature_eval),
+      ErrorKind::kConfig,
+      draws.num_generations_eval ? "objective.num_generations_eval" : "objective.temperature_eval",
+      "there are no held-out prompts; name a file of them in data.valid, or leave the key out");
   r.reward.check();
   const int64_t punished = r.reward.max_completion_len - r.reward.soft_punish_cache;
   require(

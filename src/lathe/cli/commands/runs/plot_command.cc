@@ -22,14 +22,24 @@ struct Named {
   Value value;
   const char* text;  // on the picture
 };
-constexpr Named<CurveY> kYs[] = {{"val_loss", CurveY::kValidationLoss, "Validation loss"},
-                                 {"loss", CurveY::kLoss, "Training loss"},
-                                 {"bits_per_byte", CurveY::kBitsPerByte, "Validation, bits a byte"},
-                                 {"grad_norm", CurveY::kGradientNorm, "Gradient norm"}};
+constexpr Named<CurveY> kYs[] = {
+    {"val_loss", CurveY::kValidationLoss, "Validation loss"},
+    {"loss", CurveY::kLoss, "Training loss"},
+    {"bits_per_byte", CurveY::kBitsPerByte, "Validation, bits a byte"},
+    {"grad_norm", CurveY::kGradientNorm, "Gradient norm"},
+    {"val_reward", CurveY::kValidationReward, "Mean reward, held-out prompts"},
+    {"reward", CurveY::kReward, "Mean reward"}};
 constexpr Named<CurveX> kXs[] = {{"step", CurveX::kStep, "step"},
                                  {"tokens", CurveX::kTokens, "tokens"},
                                  {"flops", CurveX::kFlops, "FLOPs"},
                                  {"position", CurveX::kPosition, "position"}};
+
+template <class Value, size_t N>
+std::vector<std::string> names_in(const Named<Value> (&table)[N]) {
+  std::vector<std::string> names;
+  for (const auto& n : table) names.emplace_back(n.name);
+  return names;
+}
 
 template <class Value, size_t N>
 const Named<Value>& named(const Named<Value> (&table)[N], const std::string& name) {
@@ -47,8 +57,8 @@ struct PlotOptions {
         "runs", runs,
         "folders of training runs; with --x position, files that `lathe eval --out` wrote");
     v.field("out", out, "SVG file to write", required());
-    v.choice("y", y, {kYs[0].name, kYs[1].name, kYs[2].name, kYs[3].name}, "quantity to plot");
-    v.choice("x", x, {kXs[0].name, kXs[1].name, kXs[2].name, kXs[3].name},
+    v.choice("y", y, names_in(kYs), "quantity to plot");
+    v.choice("x", x, names_in(kXs),
              "horizontal axis; tokens and flops are those of the training so far");
     v.field("label", label,
             "name of a curve, in the order of the runs (default: the last part of its path)");
@@ -90,7 +100,7 @@ Curve curve_of(const PlotOptions& o, const std::string& source,
                const std::optional<std::string>& label) {
   Curve curve{label.value_or(name_of(source)),
               read_curve(source, named(kYs, o.y).value, named(kXs, o.x).value)};
-  if (o.y == "loss" || o.y == "grad_norm") {
+  if (o.y == "loss" || o.y == "grad_norm" || o.y == "reward") {
     curve.raw = std::move(curve.points);
     curve.points = smoothed(curve.raw, 0.9);
   }
@@ -203,11 +213,23 @@ ChartSpec chart_of(const PlotOptions& o, const std::vector<Curve>& curves,
   return spec;
 }
 
+// What is better the higher it is.
+bool rises(const PlotOptions& o) { return o.y == "reward" || o.y == "val_reward"; }
+
+// Where the curve first is as good as the reference in the end.
+std::optional<double> reaches(const PlotOptions& o, const Curve& curve, const Curve& reference) {
+  if (!rises(o)) return first_at_or_below(curve.points, reference.last());
+  std::vector<ChartPoint> mirrored = curve.points;
+  for (ChartPoint& p : mirrored) p.y = -p.y;
+  return first_at_or_below(mirrored, -reference.last());
+}
+
 // "; reaches the 3.0000 of dense at 3e+09, 75 % of 4e+09"
-std::string comparison(const Curve& curve, const Curve& reference) {
-  const auto reached = first_at_or_below(curve.points, reference.last());
+std::string comparison(const PlotOptions& o, const Curve& curve, const Curve& reference) {
+  const auto reached = reaches(o, curve, reference);
   if (!reached)
-    return fmt::format("; stays above the {:.4f} of {}", reference.last(), reference.label);
+    return fmt::format("; stays {} the {:.4f} of {}", rises(o) ? "below" : "above",
+                       reference.last(), reference.label);
   return fmt::format("; reaches the {:.4f} of {} at {:.4g}, {:.0f} % of {:.4g}", reference.last(),
                      reference.label, *reached, 100 * *reached / reference.end().x,
                      reference.end().x);
@@ -219,14 +241,14 @@ std::string line_of(const PlotOptions& o, const Curve& c, const Curve& reference
     const ChartSpan& span = *std::ranges::find(c.band, c.end().x, &ChartSpan::x);
     text += fmt::format(", mean of {} runs from {:.4f} to {:.4f}", c.runs, span.low, span.high);
   }
-  if (&c != &reference && o.x != "position") text += comparison(c, reference);
+  if (&c != &reference && o.x != "position") text += comparison(o, c, reference);
   if (c.gaps() > 0)
     text += fmt::format("; {} of {} values are missing or not finite", c.gaps(), c.points.size());
   return text + "\n";
 }
 
-Json json_of(const Curve& c, const Curve& reference) {
-  const auto reached = first_at_or_below(c.points, reference.last());
+Json json_of(const PlotOptions& o, const Curve& c, const Curve& reference) {
+  const auto reached = reaches(o, c, reference);
   Json json = {{"label", c.label},
                {"last", c.last()},
                {"at", c.end().x},
@@ -240,7 +262,7 @@ void report(const PlotOptions& o, const std::vector<Curve>& curves, const Curve&
             CommandContext& context) {
   Json list = Json::array();
   for (const Curve& c : curves) {
-    list.push_back(json_of(c, reference));
+    list.push_back(json_of(o, c, reference));
     if (!context.json) context.out << line_of(o, c, reference);
   }
   if (context.json)
@@ -269,7 +291,8 @@ Command plot_command() {
        .help =
            "Prints the last value of every curve, and where it first falls to the last value of "
            "the first curve\n"
-           "(or of --level): how much sooner one run learns what another does.\n\n"
+           "(or of --level; a reward first rises to it): how much sooner one run learns what another "
+           "does.\n\n"
            "  lathe plot runs/demo runs/demo-2 --out loss.svg\n"
            "  lathe plot runs/dense runs/moe --x flops --label dense --label experts --out "
            "moe.svg\n"

@@ -11,6 +11,19 @@
 
 namespace lathe {
 
+namespace {
+
+std::string text_of(const EvalReport& r) {
+  if (const auto reward = find_number(r.numbers, "reward"))
+    return fmt::format("reward {:.4f} on held-out prompts, answers of {:.0f} tokens", *reward,
+                       find_number(r.numbers, "completions/mean_length").value());
+  const auto bits = find_number(r.numbers, "bits_per_byte");
+  return fmt::format("validation loss {:.4f}{}", r.loss,
+                     bits ? fmt::format(", {:.4f} bits per byte", *bits) : "");
+}
+
+}  // namespace
+
 TrainDisplay::TrainDisplay(const Recipe& recipe, CommandContext& context)
     : recipe_(recipe), context_(context) {
   if (recipe_.data.tokenizer) {
@@ -33,9 +46,7 @@ TrainCallbacks TrainDisplay::callbacks() {
   h.on_step = [this](const StepReport& r) { on_step(r); };
   h.on_eval = [this](const EvalReport& r) {
     last_eval_ = r;
-    const auto bits = find_number(r.numbers, "bits_per_byte");
-    context_.log.info("step {}: validation loss {:.4f}{}", r.step, r.loss,
-                      bits ? fmt::format(", {:.4f} bits per byte", *bits) : "");
+    context_.log.info("step {}: {}", r.step, text_of(r));
   };
   h.on_sample = [this](int64_t step, const std::string& text) {
     context_.log.info("step {} writes: {}", step, text);
