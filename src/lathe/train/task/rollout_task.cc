@@ -107,7 +107,7 @@ RolloutTask::RolloutTask(const TaskSetting& setting)
       others_(recipe_, policy_, log_),
       critic_(objective_->needs().values ? make_critic(others_.all(), recipe_) : nullptr),
       step_(*objective_, others_.all()),
-      source_(recipe_, draws_, setting.callbacks),
+      source_(recipe_, draws_, policy_, setting.callbacks),
       kl_control_(objective_->kl_control()),
       mix_(objective_->pretraining() == nullptr
                ? nullptr
