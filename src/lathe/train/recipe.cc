@@ -113,6 +113,15 @@ void check_named_shards(const std::vector<std::string>& sets, const char* key) {
   }
 }
 
+// What a run over answers has beside them, as train/task/pretraining_text.h learns it.
+void check_text_beside(const Recipe& r, const char* key) {
+  require(
+      r.model.body == "decoder" && r.model.num_labels == 0, ErrorKind::kConfig, key,
+      "the next token of replayed text is predicted by a decoder with its head; {} with body = \"{}\" "
+      "has none; leave it out",
+      objective_name(r.objective, r.model), r.model.body);
+}
+
 void check_replay(const Recipe& r) {
   check_shards(r.data.replay, "data.replay");
   check_named_shards(r.data.replay_valid, "data.replay_valid");
@@ -131,14 +140,12 @@ void check_replay(const Recipe& r) {
           "is for objectives over answers; {} learns from running text, so put the old shards into "
           "data.train, with their share as in \"PREFIX:0.1\"",
           objective_name(r.objective, r.model));
-  require(!r.learns_rollouts(), ErrorKind::kConfig, "data.replay",
-          "is for objectives over given answers; {} draws its own; leave it out",
-          objective_name(r.objective, r.model));
   require(
-      r.model.body == "decoder" && r.model.num_labels == 0, ErrorKind::kConfig, "data.replay",
-      "the next token of replayed text is predicted by a decoder with its head; {} with body = \"{}\" "
-      "has none; leave it out",
-      objective_name(r.objective, r.model), r.model.body);
+      !r.learns_rollouts(), ErrorKind::kConfig, "data.replay",
+      "is for objectives over given answers; {} draws its own; leave it out, or use objective.name = \"ppo\" "
+      "with ptx_data and ptx_coef",
+      objective_name(r.objective, r.model));
+  check_text_beside(r, "data.replay");
 }
 
 // A language model gets the scores that the objective needs in its head's place: one of a text, or two of a
@@ -154,7 +161,9 @@ void check_answers(const Recipe& r) {
     require(!given, ErrorKind::kConfig, key, "{} learns from prompts and answers, {}; leave it out",
             objective_name(r.objective, r.model), why);
   };
-  const auto needs = make_answer_objective(r.objective, r.model)->needs();
+  const auto objective = make_answer_objective(r.objective, r.model);
+  const AnswerNeeds needs = objective->needs();
+  if (objective->pretraining() != nullptr) check_text_beside(r, "objective.ptx_data");
   require(needs.kind == ExampleKind::kSteps || r.data.step_separator == DataConfig().step_separator,
           ErrorKind::kConfig, "data.step_separator",
           "stands between the steps of answers, which {} has none of",

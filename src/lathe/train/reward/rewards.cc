@@ -34,7 +34,8 @@ void RewardConfig::visit(Visitor& v) {
            "what gives an answer its reward; the rewards of several are added");
   v.field(
       "model", model,
-      "folders of reward models: sequence classifiers with one label, which score prompt and answer");
+      "folders of reward models, which score prompt and answer: sequence classifiers with one label, or adapters "
+      "with a score of their own above the model that the policy starts from");
   v.field(
       "command", command,
       "program that gives a reward: started once, it gets a JSON line for each answer (the row's fields and "

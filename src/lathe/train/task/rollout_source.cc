@@ -53,7 +53,7 @@ void append(Rollout& rollout, const SampledAnswer& answer) {
 
 }  // namespace
 
-RolloutSource::RolloutSource(const Recipe& recipe, const RolloutConfig& config,
+RolloutSource::RolloutSource(const Recipe& recipe, const RolloutConfig& config, Policy& policy,
                              const TrainCallbacks& callbacks)
     : recipe_(recipe),
       config_(config),
@@ -62,7 +62,9 @@ RolloutSource::RolloutSource(const Recipe& recipe, const RolloutConfig& config,
       rewards_(recipe_.reward, callbacks.log,
                {.tokenizer = &tokenizer_,
                 .dtype = recipe_.compute_dtype(),
-                .device = recipe_.compute_device()}),
+                .device = recipe_.compute_device(),
+                .from = recipe_.from,
+                .base = policy.adapter() ? &policy.model() : nullptr}),
       log_(callbacks.log) {
   if (!config_.tools.any()) return;
   require(

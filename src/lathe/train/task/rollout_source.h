@@ -19,7 +19,9 @@ namespace lathe {
 class RolloutSource {
  public:
   // Reads the prompts and loads reward models. Errors: those of read_examples(), load_tokenizer() and Rewards.
-  RolloutSource(const Recipe& recipe, const RolloutConfig& config, const TrainCallbacks& callbacks);
+  // The policy outlives it.
+  RolloutSource(const Recipe& recipe, const RolloutConfig& config, Policy& policy,
+                const TrainCallbacks& callbacks);
 
   // The rollouts of a step, from 1, group by group: a pure function of the weights, the recipe, the step and the
   // position. Error kData if the verifier judged none of them.
