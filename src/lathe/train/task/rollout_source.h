@@ -21,6 +21,9 @@ class RolloutSource {
   // Reads the prompts and loads reward models. Errors: those of read_examples(), load_tokenizer() and Rewards.
   RolloutSource(const Recipe& recipe, const RolloutConfig& config, const TrainCallbacks& callbacks);
 
+  // Error kConfig if programs that the model writes cannot run here (PythonSandbox::prepare()).
+  void check();
+
   // The rollouts of a step, from 1, group by group: a pure function of the weights, the recipe, the step and the
   // position. Error kData if the verifier judged none of them.
   std::vector<Rollout> draw(int64_t step, Policy& policy, const StopCheck& stop_if_asked);
@@ -39,7 +42,9 @@ class RolloutSource {
                                   const StopCheck& stop_if_asked);
   void go_on(std::vector<Rollout>& rollouts, const std::vector<Rng>& streams, Policy& policy,
              const StopCheck& stop_if_asked);
-  bool append_reply(Rollout& rollout, int64_t begin);
+  void append_replies(std::vector<Rollout>& rollouts, const std::vector<int64_t>& begins,
+                      std::vector<size_t>& open, const StopCheck& stop_if_asked);
+  bool append_reply(Rollout& rollout, std::optional<ToolTurns::Reply> reply) const;
   std::string text_of(std::vector<int32_t> ids, bool ended) const;
   bool changes_when_encoded(const Rollout& rollout) const;
   void read_texts(Rollout& rollout, int64_t last_turn) const;

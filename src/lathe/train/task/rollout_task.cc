@@ -59,6 +59,7 @@ class RolloutTask : public PolicyTask {
   void record(int64_t step) override;
 
   TaskInputs check() override {
+    source_.check();
     TaskInputs inputs = inputs_of(recipe_, source_.prompts().hash);
     if (!mix_) return inputs;
     const TaskInputs more = mix_->check();
