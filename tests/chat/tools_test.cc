@@ -117,7 +117,8 @@ TEST(Units, AreConverted) {
 TEST(Tools, AnswerCallsAndSayWhatIsMissing) {
   const auto call = [](std::string_view name, const char* arguments) {
     for (const Tool& tool : tools())
-      if (tool.name == name) return tool.call(Json::parse(arguments));
+      if (tool.name == name)
+        return (tool.runs_programs() ? tool.program : tool.call)(Json::parse(arguments));
     return std::string("no such tool");
   };
   EXPECT_EQ(call("calculator", R"({"expression": "2*21"})"), "42");
@@ -131,6 +132,34 @@ TEST(Tools, AnswerCallsAndSayWhatIsMissing) {
             "[arguments] 'value' is true, expected a number");
   EXPECT_EQ(error_text([&] { call("units", R"({"value": 1e308, "from": "km", "to": "nm"})"); }),
             "[units] the result is too large");
+  EXPECT_EQ(call("python", R"({"code": "1 + 1"})"), "1 + 1");
+  EXPECT_EQ(error_text([&] { call("python", "{}"); }), "[arguments] 'code' is missing");
+}
+
+TEST(Tools, ProgramsAnswerWithWhatTheyPrint) {
+  using End = SandboxResult::End;
+  const auto answer = [](const SandboxResult& result) {
+    std::string text;
+    const std::string error = error_text([&] { text = program_answer(result, {.seconds = 3}); });
+    return error == "no error" ? text : "error: " + error;
+  };
+  const auto ended = [&](int status, const char* output, const char* errors) {
+    return answer({.end = End::kExit, .status = status, .output = output, .errors = errors});
+  };
+  EXPECT_EQ(ended(0, "42\n\n", ""), "42");
+  EXPECT_EQ(ended(0, "", ""), "(it printed nothing)");
+  EXPECT_EQ(ended(0, "1\n2\n", "a warning\n"), "1\n2");
+  EXPECT_EQ(ended(1, "1\n", "Traceback\n  x\nNameError: name 'x' is not defined\n"),
+            "error: [python] 1\nNameError: name 'x' is not defined");
+  EXPECT_EQ(ended(137, "", ""), "error: [python] it ended with status 137");
+  EXPECT_EQ(answer({.end = End::kTimeout, .output = "so far\n", .errors = ""}),
+            "error: [python] so far\nit took more than 3 s");
+  EXPECT_EQ(answer({.end = End::kTooMuchOutput, .output = "", .errors = ""}),
+            "error: [python] it printed too much");
+  EXPECT_EQ(answer({.end = End::kRefused, .output = "", .errors = "bwrap: no"}),
+            "error: [python] it could not be run in the sandbox: bwrap: no");
+  EXPECT_EQ(answer({.end = End::kExit, .output = std::string(5000, 'x'), .errors = ""}),
+            std::string(2000, 'x') + "\n... (3000 bytes more)");
 }
 
 TEST(Tools, HaveSchemas) {

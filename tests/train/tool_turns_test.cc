@@ -2,6 +2,7 @@
 
 #include "lathe/train/task/tool_turns.h"
 
+#include "io/sandbox_testing.h"
 #include "lathe/base/utf8.h"
 #include "train/answers_run.h"
 
@@ -56,8 +57,10 @@ class ToolTurnsOf : public AnswersRun {
     if (!fs::exists(folder)) talking_folder("talker");
     const Tokenizer tokenizer = load_tokenizer(folder);
     const std::vector<int32_t> ends = {kEnd};
-    ToolTurns turns(config, folder, tokenizer, ends, {});
-    const auto got = turns.reply_to({}, tokenizer.encode(turn), allowed);
+    ToolTurns turns(config, {}, folder, tokenizer, ends, {});
+    const std::vector<int32_t> ids = tokenizer.encode(turn);
+    const ToolTurns::Turn asked{.prompt = {}, .turn = ids, .allowed = allowed};
+    const auto got = turns.replies_to({&asked, 1}, {}).at(0);
     if (!got) return "none";
     uses_ = got->uses;
     return tokenizer.decode(got->ids);
@@ -112,6 +115,43 @@ TEST_F(ToolTurnsOf, AProgramAnswersOtherTools) {
   EXPECT_EQ(reply(config, call("look", "{}") + "<end>", {"look"}),
             "<tool>error: [look] the program gave no answer within 0.05 s<end><a>");
   EXPECT_TRUE(uses_.at(0).failed);
+}
+
+TEST_F(ToolTurnsOf, PythonAnswersWithWhatAProgramPrints) {
+  if (const auto reason = no_python()) GTEST_SKIP() << *reason;
+  RolloutToolConfig config;
+  config.tools = {"calculator", "python"};
+  const auto python = [](const char* code) { return call("python", Json{{"code", code}}.dump()); };
+  EXPECT_EQ(
+      reply(config,
+            python("for i in range(2):\n  print(i * 21)") +
+                call("calculator", R"({"expression": "2+3"})") + python("print('no'); 1/0") +
+                python("open('/etc/passwd')") + "<end>",
+            {"calculator", "python"}),
+      "<tool>0\n21<end><tool>5<end><tool>error: [python] no\nZeroDivisionError: division by zero<end>"
+      "<tool>error: [python] FileNotFoundError: [Errno 2] No such file or directory: '/etc/passwd'<end><a>");
+  ASSERT_EQ(uses_.size(), 4U);
+  EXPECT_FALSE(uses_[0].failed);
+  EXPECT_FALSE(uses_[1].failed);
+  EXPECT_TRUE(uses_[2].failed);
+  EXPECT_TRUE(uses_[3].failed);
+}
+
+TEST_F(ToolTurnsOf, ToolsThatCannotRunHereEndTheRunAtItsStart) {
+  if (const auto reason = no_sandbox()) GTEST_SKIP() << *reason;
+  const std::string folder = talking_folder("talker");
+  const Tokenizer tokenizer = load_tokenizer(folder);
+  const std::vector<int32_t> ends = {kEnd};
+  RolloutToolConfig config;
+  config.tools = {"calculator"};
+  ToolTurns harmless(config, {.python = "python4711"}, folder, tokenizer, ends, {});
+  EXPECT_EQ(error_text([&] { harmless.check(); }), "no error");
+  config.tools.emplace_back("python");
+  ToolTurns turns(config, {.python = "python4711"}, folder, tokenizer, ends, {});
+  EXPECT_EQ(error_text([&] {
+              turns.check();
+            }).find("[sandbox.python] it is 'python4711', and there is no "),
+            0U);
 }
 
 TEST_F(ToolTurnsOf, ARowChoosesItsTools) {

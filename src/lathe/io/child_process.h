@@ -1,26 +1,23 @@
 // A program that answers lines: it gets one on its standard input and prints one on its standard output.
 #pragma once
 
-#include <sys/types.h>
-
 #include <chrono>
 #include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
-#include "lathe/io/descriptor.h"
+#include "lathe/io/started_process.h"
 
 namespace lathe {
 
-// Runs in a process group of its own, which ends with the object. Its standard error is ours. Not
-// thread-safe.
+// It ends with the object. Its standard error is ours. Not thread-safe.
 class ChildProcess {
  public:
   // Starts `/bin/sh -c command`. Throws kIo.
   explicit ChildProcess(const std::string& command);
-  ~ChildProcess();
-  ChildProcess(const ChildProcess&) = delete;
-  ChildProcess& operator=(const ChildProcess&) = delete;
+  // Starts the program at a path with arguments. Throws kIo.
+  explicit ChildProcess(const std::vector<std::string>& command);
 
   // kUnasked: it had printed something before it was asked, so that answers and questions no longer
   // correspond. Of what it prints only after the question nobody can know.
@@ -37,12 +34,10 @@ class ChildProcess {
     bool to_read = false, to_write = false;
   };
   Ready wait_until(bool writing, Deadline deadline) const;
-  bool send_some(std::string& unsent) const;
-  std::optional<Answer> receive();
 
-  pid_t pid_ = -1;
-  Descriptor input_, output_;  // of the program
-  std::string read_;           // behind the last line
+  Pipe input_, output_;  // of the program: our ends
+  StartedProcess process_;
+  std::string read_;  // behind the last line
 };
 
 // What a program did in place of answering within `timeout` seconds: "gave no answer within 10 s".

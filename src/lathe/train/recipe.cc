@@ -7,6 +7,7 @@
 
 #include "lathe/base/error.h"
 #include "lathe/base/strings.h"
+#include "lathe/chat/tools/tool.h"
 #include "lathe/config/read_write.h"
 #include "lathe/config/recipe_file.h"
 #include "lathe/model/family.h"
@@ -14,6 +15,8 @@
 #include "lathe/model/load_model.h"
 #include "lathe/model/model_recipe.h"
 #include "lathe/train/objective/answer_objective.h"
+#include "lathe/train/objective/rollout_config.h"
+#include "lathe/train/reward/reward_functions.h"
 #include "lathe/train/sample_source.h"
 #include "lathe/train/validation.h"
 
@@ -22,8 +25,8 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
-const std::vector<std::string> kSections = {"model",   "data",   "train", "objective",
-                                            "adapter", "reward", "optim", "schedule"};
+const std::vector<std::string> kSections = {"model",  "data",    "train", "objective", "adapter",
+                                            "reward", "sandbox", "optim", "schedule"};
 
 // What a recipe says of a model that begins from a folder.
 struct FromFolder {
@@ -378,6 +381,7 @@ void Recipe::visit(Visitor& v) {
   v.group("objective", objective, "the training objective");
   if (adapter) v.group("adapter", *adapter, "what is trained in place of the model");
   if (learns_rollouts()) v.group("reward", reward, "what the model's answers are worth");
+  if (runs_programs()) v.group("sandbox", sandbox, "where programs that the model wrote run");
   v.group("optim", optim, "the optimiser");
   v.group("schedule", schedule, "the learning-rate schedule");
 }
@@ -386,6 +390,18 @@ bool Recipe::learns_answers() const { return find_objective(objective, model).an
 
 bool Recipe::learns_rollouts() const {
   return learns_answers() && make_answer_objective(objective, model)->rollouts() != nullptr;
+}
+
+bool Recipe::runs_programs() const {
+  if (!learns_rollouts()) return false;
+  const auto drawing = make_answer_objective(objective, model);
+  const auto runs = [](const auto& catalogue, const std::vector<std::string>& names) {
+    return std::ranges::any_of(catalogue, [&](const auto& each) {
+      return each.runs_programs() && std::ranges::find(names, each.name) != names.end();
+    });
+  };
+  return runs(reward_functions(), reward.functions) ||
+         runs(tools(), drawing->rollouts()->tools.tools);
 }
 
 std::optional<std::string> Recipe::tokenizer() const {
@@ -437,6 +453,11 @@ Recipe read_recipe(const Json& tree) {
       "set objective.name to grpo, rloo, ppo, reinforce_pp or online_dpo",
       objective_name(r.objective, r.model));
   read_config(r.reward, section("reward"), "reward");
+  require(
+      r.runs_programs() || !tree.contains("sandbox"), ErrorKind::kConfig, "sandbox",
+      "nothing runs programs that the model wrote; leave the section out, or add unit_tests to reward.functions or "
+      "python to objective.tools");
+  read_config(r.sandbox, section("sandbox"), "sandbox");
   if (tree.contains("adapter")) read_config(r.adapter.emplace(), section("adapter"), "adapter");
   read_config(r.optim, section("optim"), "optim");
   read_config(r.schedule, section("schedule"), "schedule");

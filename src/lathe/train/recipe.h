@@ -8,6 +8,7 @@
 #include <string>
 
 #include "lathe/config/visit.h"
+#include "lathe/io/sandbox/python.h"
 #include "lathe/model/adapter/adapter_config.h"
 #include "lathe/model/model_config.h"
 #include "lathe/model/transformer.h"
@@ -92,6 +93,7 @@ struct Recipe {
   OptimConfig optim;
   ScheduleConfig schedule;
   RewardConfig reward;
+  SandboxConfig sandbox;
   std::optional<AdapterSection> adapter;  // what is trained, if not the model
 
   // Every section. For a model that starts `from` a folder, only the keys that may be set together
@@ -109,6 +111,8 @@ struct Recipe {
   bool learns_answers() const;
   // Whether the answers are its own, drawn while it trains and judged by [reward].
   bool learns_rollouts() const;
+  // Whether programs that the model wrote run, in the [sandbox].
+  bool runs_programs() const;
   // The tokenizer of rows of words: data.tokenizer, or that of model.from.
   std::optional<std::string> tokenizer() const;
 };

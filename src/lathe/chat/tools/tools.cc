@@ -24,6 +24,8 @@ std::string units(const Json& arguments) {
   return number_text(value);
 }
 
+std::string python(const Json& arguments) { return text_argument(arguments, "code"); }
+
 constexpr std::string_view kCalculator = R"({"type": "object", "properties": {
   "expression": {"type": "string", "description": "numbers, + - * / % ** and parentheses"}},
   "required": ["expression"]})";
@@ -34,9 +36,15 @@ constexpr std::string_view kUnitsSchema = R"({"type": "object", "properties": {
   "to": {"type": "string", "description": "the unit that is wanted, such as mile"}},
   "required": ["value", "from", "to"]})";
 
+constexpr std::string_view kPythonSchema = R"({"type": "object", "properties": {
+  "code": {"type": "string", "description": "a whole program, which prints what you want to know"}},
+  "required": ["code"]})";
+
 constexpr Tool kTools[] = {
     {"calculator", "Computes the value of an arithmetic expression.", kCalculator, calculator},
     {"units", "Converts a measurement to another unit.", kUnitsSchema, units},
+    {"python", "Runs a Python program and gives what it prints. Nothing is kept for the next one.",
+     kPythonSchema, nullptr, python},
 };
 
 const Json& argument(const Json& arguments, const char* name) {
@@ -56,6 +64,30 @@ Json tool_schema(const Tool& tool) {
            {{"name", tool.name},
             {"description", tool.summary},
             {"parameters", Json::parse(tool.parameters)}}}};
+}
+
+std::string program_answer(const SandboxResult& result, const SandboxConfig& config) {
+  constexpr size_t kMost = 2000;
+  using End = SandboxResult::End;
+  std::string output = result.output.substr(0, result.output.find_last_not_of('\n') + 1);
+  if (output.size() > kMost)
+    output = fmt::format("{}\n... ({} bytes more)", output.substr(0, kMost), output.size() - kMost);
+  const std::string before = output.empty() ? "" : output + "\n";
+  switch (result.end) {
+    case End::kTimeout:
+      fail(ErrorKind::kData, "python", "{}it took more than {} s", before, config.seconds);
+    case End::kTooMuchOutput:
+      fail(ErrorKind::kData, "python", "{}it printed too much", before);
+    case End::kRefused:
+      fail(ErrorKind::kData, "python", "it could not be run in the sandbox: {}", result.errors);
+    case End::kExit:
+      break;
+  }
+  if (result.status == 0) return output.empty() ? "(it printed nothing)" : output;
+  const std::string errors = result.errors.substr(0, result.errors.find_last_not_of('\n') + 1);
+  const std::string last = errors.substr(errors.rfind('\n') + 1).substr(0, kMost);
+  fail(ErrorKind::kData, "python", "{}{}", before,
+       last.empty() ? fmt::format("it ended with status {}", result.status) : last);
 }
 
 std::string text_argument(const Json& arguments, const char* name) {

@@ -16,6 +16,7 @@ struct RewardKeys {
   int64_t length_min = 0, length_max = 0;
   int64_t max_completion_len = 0, soft_punish_cache = 0;
   std::optional<int64_t> ngram_size;  // default: 3
+  bool partial_credit = false;
 };
 
 struct RewardConfig : RewardKeys {

@@ -160,6 +160,10 @@ std::span<const RewardFunction> reward_functions() {
        "max_completion_len",
        soft_overlong},
       {"tool_use", "1 if the answer called a tool (objective.tools) and no call failed", tool_use},
+      {"unit_tests",
+       "1 if the Python code of the answer passes the row's `tests`, in a sandbox ([sandbox]); with partial_credit the "
+       "share that it passes",
+       nullptr},
   };
   return kFunctions;
 }

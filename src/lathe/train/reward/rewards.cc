@@ -7,6 +7,7 @@
 #include "lathe/base/catalogue.h"
 #include "lathe/base/error.h"
 #include "lathe/config/literal.h"
+#include "lathe/train/reward/unit_tests.h"
 
 namespace lathe {
 namespace {
@@ -54,6 +55,8 @@ void RewardConfig::visit(Visitor& v) {
           "soft_overlong: the length whose punishment is -1", at_least(0));
   v.field("soft_punish_cache", soft_punish_cache,
           "soft_overlong: how many tokens before that the punishment begins", at_least(0));
+  v.field("partial_credit", partial_credit,
+          "unit_tests: the share of tests that pass; otherwise 1 if all pass, else 0");
 }
 
 std::vector<std::string> RewardConfig::parts() const {
@@ -88,6 +91,9 @@ void check_keys_of_functions(const RewardConfig& c) {
       "max_completion_len",
       "only the function soft_overlong reads max_completion_len and soft_punish_cache; add it to "
       "reward.functions, or leave the keys out");
+  refuse(
+      !uses("unit_tests") && c.partial_credit, "partial_credit",
+      "only the function unit_tests reads partial_credit; add it to reward.functions, or leave the key out");
   refuse(uses("soft_overlong") &&
              (c.max_completion_len < 1 || c.soft_punish_cache > c.max_completion_len),
          "max_completion_len",
@@ -141,36 +147,70 @@ std::optional<double> Rewards::ask(const RewardInput& in) {
   return std::nullopt;
 }
 
-Rewards::Rewards(RewardConfig config, Log log, const RewardModelSetting& setting)
-    : config_(std::move(config)), log_(std::move(log)) {
+Rewards::Rewards(RewardConfig config, Log log, const RewardModelSetting& setting,
+                 const SandboxConfig& sandbox)
+    : config_(std::move(config)), log_(std::move(log)), python_(sandbox, "reward.functions") {
   if (!config_.pattern.empty()) pattern_.emplace(whole(config_.pattern));
   for (const std::string& folder : config_.model)
     models_.push_back(std::make_unique<RewardModel>(folder, setting, log_));
+}
+
+void Rewards::check() {
+  for (const std::string& name : config_.functions)
+    if (find_in(reward_functions(), "reward.functions", name).runs_programs()) python_.prepare();
+}
+
+Rewards::Column Rewards::of_function(const RewardFunction& function,
+                                     std::span<const RewardInput> inputs,
+                                     const std::function<void()>& before_each,
+                                     std::vector<RewardResult>& results) {
+  Column column;
+  if (!function.runs_programs()) {
+    for (const RewardInput& in : inputs)
+      column.emplace_back(function.of(in, config_, pattern_ ? &*pattern_ : nullptr));
+    return column;
+  }
+  for (const UnitTestResult& result : unit_tests(inputs, config_, python_, before_each)) {
+    results[column.size()].tests = result.end;
+    column.push_back(result.value);
+  }
+  return column;
+}
+
+// In the order of RewardConfig::parts().
+std::vector<Rewards::Column> Rewards::columns(std::span<const RewardInput> inputs,
+                                              const std::function<void()>& before_each,
+                                              std::vector<RewardResult>& results) {
+  std::vector<Column> all;
+  for (const std::string& name : config_.functions)
+    all.push_back(of_function(find_in(reward_functions(), "reward.functions", name), inputs,
+                              before_each, results));
+  for (const auto& model : models_) {
+    const std::vector<double> scores = model->scores(inputs, before_each);
+    all.emplace_back(scores.begin(), scores.end());
+  }
+  if (!config_.command) return all;
+  Column& said = all.emplace_back();
+  for (const RewardInput& in : inputs) {
+    if (before_each) before_each();
+    said.push_back(ask(in));
+  }
+  return all;
 }
 
 std::vector<RewardResult> Rewards::of(std::span<const RewardInput> inputs,
                                       const std::function<void()>& before_each) {
   std::vector<RewardResult> results(inputs.size());
   const std::vector<std::string> names = config_.parts();
-  const auto add = [&](RewardResult& result, double value) {
-    const size_t part = result.parts.size();
-    result.reward += value * config_.weight(part);
-    result.parts.push_back({names[part], value, config_.weight(part)});
-  };
+  const std::vector<Column> all = columns(inputs, before_each, results);
   for (size_t i = 0; i < inputs.size(); ++i)
-    for (const std::string& name : config_.functions)
-      add(results[i], find_in(reward_functions(), "reward.functions", name)
-                          .of(inputs[i], config_, pattern_ ? &*pattern_ : nullptr));
-  for (const auto& model : models_) {
-    const std::vector<double> scores = model->scores(inputs, before_each);
-    for (size_t i = 0; i < inputs.size(); ++i) add(results[i], scores[i]);
-  }
-  for (size_t i = 0; config_.command && i < inputs.size(); ++i) {
-    if (before_each) before_each();
-    const std::optional<double> said = ask(inputs[i]);
-    results[i].failed = !said;
-    if (said) add(results[i], *said);
-  }
+    for (size_t part = 0; part < all.size(); ++part) {
+      const std::optional<double>& value = all[part][i];
+      results[i].failed = results[i].failed || !value;
+      if (!value) continue;
+      results[i].reward += *value * config_.weight(part);
+      results[i].parts.push_back({names[part], *value, config_.weight(part)});
+    }
   return results;
 }
 

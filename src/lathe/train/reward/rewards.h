@@ -10,6 +10,7 @@
 
 #include "lathe/base/log.h"
 #include "lathe/io/child_process.h"
+#include "lathe/io/sandbox/python.h"
 #include "lathe/text/split/regex.h"
 #include "lathe/train/reward/reward_config.h"
 #include "lathe/train/reward/reward_functions.h"
@@ -23,22 +24,33 @@ struct RewardPart {
 };
 struct RewardResult {
   double reward = 0;              // Σ weight · part
-  std::vector<RewardPart> parts;  // as RewardConfig::parts(); without that of a program that failed
-  bool failed = false;            // the program gave no number; the reward means nothing
+  std::vector<RewardPart> parts;  // as RewardConfig::parts(); without what gave no number
+  bool failed = false;  // the command or the sandbox gave no number; the reward means nothing
+  std::optional<PythonVerdict::End> tests = {};  // how the program of unit_tests ended
 };
 
 // Starts the program at the first answer and again after it has failed. Not thread-safe.
 class Rewards {
  public:
   // Loads the reward models. Errors: those of RewardModel.
-  Rewards(RewardConfig config, Log log, const RewardModelSetting& setting = {});
+  Rewards(RewardConfig config, Log log, const RewardModelSetting& setting = {},
+          const SandboxConfig& sandbox = {});
+
+  // Error kConfig if a function runs programs and cannot here (PythonSandbox::prepare()).
+  void check();
 
   // Of each answer, in order. `before_each` is called before each pass of a model and each question to the
-  // program, and may throw.
+  // program, and while programs of answers run, and may throw.
   std::vector<RewardResult> of(std::span<const RewardInput> inputs,
                                const std::function<void()>& before_each = {});
 
  private:
+  using Column = std::vector<std::optional<double>>;  // of one part, for each answer
+  Column of_function(const RewardFunction& function, std::span<const RewardInput> inputs,
+                     const std::function<void()>& before_each, std::vector<RewardResult>& results);
+  std::vector<Column> columns(std::span<const RewardInput> inputs,
+                              const std::function<void()>& before_each,
+                              std::vector<RewardResult>& results);
   std::optional<double> ask(const RewardInput& input);
   void warn(std::string_view what);
 
@@ -47,6 +59,7 @@ class Rewards {
   std::optional<Regex> pattern_;
   std::vector<std::unique_ptr<RewardModel>> models_;
   std::unique_ptr<ChildProcess> program_;
+  PythonSandbox python_;
   int64_t warnings_ = 0;
 };
 

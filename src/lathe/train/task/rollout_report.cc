@@ -36,6 +36,20 @@ void add_tool_numbers(const std::vector<Rollout>& rollouts, NamedNumbers& all) {
   all.emplace_back("tools/failure_frequency", calls > 0 ? failures / calls : 0);
 }
 
+// How programs of answers ended that did not come to the end of their tests.
+void add_test_numbers(const std::vector<Rollout>& rollouts, NamedNumbers& all) {
+  using End = PythonVerdict::End;
+  const auto count = [&](const char* name, std::initializer_list<End> ends) {
+    const auto is = [&](const Rollout& r) {
+      return r.reward.tests && std::ranges::find(ends, *r.reward.tests) != ends.end();
+    };
+    all.emplace_back(name, static_cast<double>(std::ranges::count_if(rollouts, is)));
+  };
+  count("unit_tests/errors", {End::kFailed, End::kTooMuchOutput});
+  count("unit_tests/timeouts", {End::kTimeout});
+  count("unit_tests/refused", {End::kRefused});
+}
+
 }  // namespace
 
 NamedNumbers answer_numbers(const std::vector<Rollout>& rollouts,
@@ -47,7 +61,8 @@ NamedNumbers answer_numbers(const std::vector<Rollout>& rollouts,
   const Moments reward = moments_of(rollouts, [](const Rollout& r) { return r.example.reward; });
   all.emplace_back("reward", reward.mean);
   all.emplace_back("reward_std", reward.deviation);
-  if (!parts.empty() && parts.back() == "command")
+  const bool tests = std::ranges::find(parts, "unit_tests") != parts.end();
+  if (tests || (!parts.empty() && parts.back() == "command"))
     all.emplace_back("reward_failures", std::ranges::count_if(rollouts, [](const Rollout& r) {
                        return r.reward.failed;
                      }));
@@ -61,6 +76,7 @@ NamedNumbers answer_numbers(const std::vector<Rollout>& rollouts,
        [](const Rollout& r) { return static_cast<double>(r.example.answers[0].ids.size()); });
   mean("completions/clipped_ratio", [](const Rollout& r) { return r.ended ? 0.0 : 1.0; });
   add_tool_numbers(rollouts, all);
+  if (tests) add_test_numbers(rollouts, all);
   return all;
 }
 

@@ -64,7 +64,8 @@ RolloutSource::RolloutSource(const Recipe& recipe, const RolloutConfig& config, 
                 .dtype = recipe_.compute_dtype(),
                 .device = recipe_.compute_device(),
                 .from = recipe_.from,
-                .base = policy.adapter() ? &policy.model() : nullptr}),
+                .base = policy.adapter() ? &policy.model() : nullptr},
+               recipe_.sandbox),
       log_(callbacks.log) {
   if (!config_.tools.any()) return;
   require(
@@ -73,7 +74,7 @@ RolloutSource::RolloutSource(const Recipe& recipe, const RolloutConfig& config, 
   std::vector<int32_t> ends;
   for (const int64_t id : recipe_.model.eos_token_ids())
     if (tokenizer_.has(id)) ends.push_back(static_cast<int32_t>(id));
-  turns_.emplace(config_.tools, *recipe_.tokenizer(), tokenizer_, ends, log_);
+  turns_.emplace(config_.tools, recipe_.sandbox, *recipe_.tokenizer(), tokenizer_, ends, log_);
 }
 
 std::shared_ptr<const ExampleSet> RolloutSource::read(const std::vector<std::string>& files,
@@ -83,6 +84,11 @@ std::shared_ptr<const ExampleSet> RolloutSource::read(const std::vector<std::str
     for (const Example& each : prompts->examples)
       tools_of_row(parse_json(each.row, each.place), config_.tools, each.place);
   return prompts;
+}
+
+void RolloutSource::check() {
+  rewards_.check();
+  if (turns_) turns_->check();
 }
 
 std::optional<int64_t> RolloutSource::position() const {
@@ -138,17 +144,31 @@ std::vector<Rollout> RolloutSource::answers_to(const std::vector<const Example*>
   return rollouts;
 }
 
-// The tools' answers to the turn that begins at `begin`, put behind it; false if it calls none, or if there is no
-// room for another turn.
-bool RolloutSource::append_reply(Rollout& rollout, int64_t begin) {
-  std::vector<int32_t>& ids = rollout.example.answers[0].ids;
-  if (!rollout.ended) return false;
-  std::vector<int32_t> before = rollout.example.prompt;
-  before.insert(before.end(), ids.begin(), ids.begin() + begin);
-  auto reply = turns_->reply_to(before, std::span(ids).subspan(static_cast<size_t>(begin)),
-                                tools_of_row(parse_json(rollout.prompt->row, rollout.prompt->place),
-                                             config_.tools, rollout.prompt->place));
+// The tools' answers to the turns that begin at `begins`, put behind them. What calls none, or has no room for another
+// turn, is no longer open.
+void RolloutSource::append_replies(std::vector<Rollout>& rollouts,
+                                   const std::vector<int64_t>& begins, std::vector<size_t>& open,
+                                   const StopCheck& stop_if_asked) {
+  std::erase_if(open, [&](size_t i) { return !rollouts[i].ended; });
+  std::vector<ToolTurns::Turn> turns;
+  for (const size_t i : open) {
+    const Rollout& rollout = rollouts[i];
+    const std::vector<int32_t>& ids = rollout.example.answers[0].ids;
+    std::vector<int32_t> before = rollout.example.prompt;
+    before.insert(before.end(), ids.begin(), ids.begin() + begins[i]);
+    turns.push_back({.prompt = std::move(before),
+                     .turn = std::span(ids).subspan(static_cast<size_t>(begins[i])),
+                     .allowed = tools_of_row(parse_json(rollout.prompt->row, rollout.prompt->place),
+                                             config_.tools, rollout.prompt->place)});
+  }
+  auto replies = turns_->replies_to(turns, stop_if_asked);
+  auto reply = replies.begin();
+  std::erase_if(open, [&](size_t i) { return !append_reply(rollouts[i], std::move(*reply++)); });
+}
+
+bool RolloutSource::append_reply(Rollout& rollout, std::optional<ToolTurns::Reply> reply) const {
   if (!reply) return false;
+  std::vector<int32_t>& ids = rollout.example.answers[0].ids;
   std::ranges::move(reply->uses, std::back_inserter(rollout.tool_calls));
   if (std::ssize(ids) + std::ssize(reply->ids) >= config_.max_completion_length) {
     rollout.ended = false;  // it is cut in the middle of its conversation
@@ -172,7 +192,7 @@ void RolloutSource::go_on(std::vector<Rollout>& rollouts, const Draw& draw,
       config_.tools.max_tool_calling_iterations.value_or(config_.max_completion_length);
   for (int64_t turn = 1; turn <= most && !open.empty(); ++turn) {
     std::vector<SampleRequest> requests;
-    std::erase_if(open, [&](size_t i) { return !append_reply(rollouts[i], begins[i]); });
+    append_replies(rollouts, begins, open, stop_if_asked);
     for (const size_t i : open) {
       const Example& example = rollouts[i].example;
       const std::vector<int32_t>& ids = example.answers[0].ids;
@@ -248,8 +268,14 @@ void RolloutSource::judge(std::vector<Rollout>& rollouts, const StopCheck& stop_
 
 void RolloutSource::require_some(const std::vector<Rollout>& rollouts,
                                  const std::string& whose) const {
+  const bool some = std::ranges::any_of(rollouts, &Rollout::counts);
   require(
-      std::ranges::any_of(rollouts, &Rollout::counts), ErrorKind::kData, "reward.command",
+      some || recipe_.reward.command, ErrorKind::kData, "reward.functions",
+      "the sandbox could run too few of the {} programs of {} (unit_tests), which leaves none to compare; "
+      "has the system run out of processes or memory?",
+      rollouts.size(), whose);
+  require(
+      some, ErrorKind::kData, "reward.command",
       "the verifier gave no finite number for {} of the {} rollouts of {}, which leaves none to compare; "
       "run it by hand on a line of data.train with a field \"completion\": '{}'",
       std::ranges::count_if(rollouts, [](const Rollout& r) { return r.reward.failed; }),

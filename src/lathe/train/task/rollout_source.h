@@ -23,6 +23,9 @@ class RolloutSource {
   RolloutSource(const Recipe& recipe, const RolloutConfig& config, Policy& policy,
                 const TrainCallbacks& callbacks);
 
+  // Error kConfig if programs that the model writes cannot run here (PythonSandbox::prepare()).
+  void check();
+
   // The rollouts of a step, from 1, group by group: a pure function of the weights, the recipe, the step and the
   // position. Error kData if the verifier judged none of them.
   std::vector<Rollout> draw(int64_t step, Policy& policy, const StopCheck& stop_if_asked);
@@ -55,7 +58,9 @@ class RolloutSource {
                                   const StopCheck& stop_if_asked);
   void go_on(std::vector<Rollout>& rollouts, const Draw& draw, const std::vector<Rng>& streams,
              Policy& policy, const StopCheck& stop_if_asked);
-  bool append_reply(Rollout& rollout, int64_t begin);
+  void append_replies(std::vector<Rollout>& rollouts, const std::vector<int64_t>& begins,
+                      std::vector<size_t>& open, const StopCheck& stop_if_asked);
+  bool append_reply(Rollout& rollout, std::optional<ToolTurns::Reply> reply) const;
   std::string text_of(std::vector<int32_t> ids, bool ended) const;
   bool changes_when_encoded(const Rollout& rollout) const;
   void read_texts(Rollout& rollout, int64_t last_turn) const;

@@ -65,6 +65,7 @@ class RolloutTask : public PolicyTask {
   }
 
   TaskInputs check() override {
+    source_.check();
     TaskInputs inputs = inputs_of(recipe_, source_.prompts().hash);
     if (mix_) mix_->add_inputs(inputs);
     return inputs;

@@ -71,15 +71,22 @@ std::set<std::string> tools_of_row(const Json& row, const RolloutToolConfig& con
   return names;
 }
 
-ToolTurns::ToolTurns(const RolloutToolConfig& config, const std::string& folder,
-                     const Tokenizer& tokenizer, std::span<const int32_t> ends, Log log)
+ToolTurns::ToolTurns(const RolloutToolConfig& config, const SandboxConfig& sandbox,
+                     const std::string& folder, const Tokenizer& tokenizer,
+                     std::span<const int32_t> ends, Log log)
     : config_(config),
       folder_(folder),
       tokenizer_(tokenizer),
       log_(std::move(log)),
       template_(template_of(folder)),
       syntax_(for_tools([&] { return tool_call_syntax(template_, tokenizer, ends); })),
-      thinking_(for_tools([&] { return thinking_tags(template_, tokenizer); })) {}
+      thinking_(for_tools([&] { return thinking_tags(template_, tokenizer); })),
+      python_(sandbox, "objective.tools") {}
+
+void ToolTurns::check() {
+  for (const std::string& name : config_.tools)
+    if (find_in(tools(), "objective.tools", name).runs_programs()) python_.prepare();
+}
 
 // The program's answer to a call.
 std::string ToolTurns::ask(const ToolCall& call, const Json& arguments) {
@@ -96,9 +103,26 @@ std::string ToolTurns::ask(const ToolCall& call, const Json& arguments) {
        what_failed(outcome, config_.tool_timeout.value_or(10)));
 }
 
-ToolUse ToolTurns::use(const ToolCall& call, const std::set<std::string>& allowed) {
-  ToolUse use{.name = call.name, .arguments = call.arguments};
+namespace {
+
+// What `f` gives is what the model is told; what it refuses, too, and the model goes on.
+template <class F>
+void tell(ToolUse& use, F&& f) {
   try {
+    use.result = f();
+  } catch (const Error& error) {
+    if (error.kind() != ErrorKind::kData) throw;
+    use.failed = true;
+    use.result = std::string("error: ") + error.what();
+  }
+  use.result = replace_invalid_utf8(use.result);
+}
+
+}  // namespace
+
+void ToolTurns::answer(const ToolCall& call, const std::set<std::string>& allowed, ToolUse& use,
+                       std::vector<Program>& programs) {
+  tell(use, [&]() -> std::string {
     require(allowed.contains(call.name), ErrorKind::kData, "tool", "there is no tool '{}'",
             call.name.substr(0, 60));
     const Json arguments = Json::parse(call.arguments, nullptr, false);
@@ -106,16 +130,22 @@ ToolUse ToolTurns::use(const ToolCall& call, const std::set<std::string>& allowe
             "they are {}, expected a JSON object",
             arguments.is_discarded() ? "no JSON" : arguments.dump().substr(0, 40));
     const Tool* own = find_tool(call.name);
-    const bool built_in =
-        own != nullptr && std::ranges::find(config_.tools, call.name) != config_.tools.end();
-    use.result = built_in ? own->call(arguments) : ask(call, arguments);
-  } catch (const Error& error) {  // the model gets to know what was wrong, and goes on
-    if (error.kind() != ErrorKind::kData) throw;
-    use.failed = true;
-    use.result = std::string("error: ") + error.what();
-  }
-  use.result = replace_invalid_utf8(use.result);
-  return use;
+    if (own == nullptr || std::ranges::find(config_.tools, call.name) == config_.tools.end())
+      return ask(call, arguments);
+    if (own->program == nullptr) return own->call(arguments);
+    programs.push_back({own->program(arguments), &use});
+    return {};
+  });
+}
+
+void ToolTurns::run(std::span<const Program> programs, const std::function<void()>& while_waiting) {
+  if (programs.empty()) return;
+  python_.prepare();
+  std::vector<SandboxJob> jobs;
+  for (const Program& each : programs) jobs.push_back(python_.job(each.text));
+  const std::vector<SandboxResult> results = python_.run(jobs, while_waiting);
+  for (size_t i = 0; i < programs.size(); ++i)
+    tell(*programs[i].use, [&] { return program_answer(results[i], python_.config()); });
 }
 
 // What the template writes behind the end of `turn` when the tools have answered. The turn itself is not encoded
@@ -145,25 +175,39 @@ std::vector<int32_t> ToolTurns::continuation(const Json& turn, const std::vector
   return tokenizer_.encode(std::string_view(whole).substr(from));
 }
 
-std::optional<ToolTurns::Reply> ToolTurns::reply_to(std::span<const int32_t> prompt,
-                                                    std::span<const int32_t> turn,
-                                                    const std::set<std::string>& allowed) {
+ChatMessage ToolTurns::message_of(const Turn& turn) const {
   AnswerReader reader(tokenizer_, {.calls = &syntax_,
                                    .thinking = thinking_ ? &*thinking_ : nullptr,
-                                   .opened = thinking_ && thinking_->in(prompt, {}).opened});
+                                   .opened = thinking_ && thinking_->in(turn.prompt, {}).opened});
   std::vector<AnswerPart> parts;
-  for (const int32_t id : turn.first(turn.size() - 1)) reader.push(id, parts);
+  for (const int32_t id : turn.turn.first(turn.turn.size() - 1)) reader.push(id, parts);
   reader.finish(parts);
-  ChatMessage message = reader.message();
-  if (message.tool_calls.empty()) return std::nullopt;
-  Reply reply;
-  for (ToolCall& call : message.tool_calls) {
-    reply.uses.push_back(use(call, allowed));
-    // The template shows what is a call.
-    if (!Json::parse(call.arguments, nullptr, false).is_object()) call.arguments = "{}";
+  return reader.message();
+}
+
+std::vector<std::optional<ToolTurns::Reply>> ToolTurns::replies_to(
+    std::span<const Turn> turns, const std::function<void()>& while_waiting) {
+  std::vector<ChatMessage> messages;
+  std::vector<std::optional<Reply>> replies(turns.size());
+  std::vector<Program> programs;
+  for (size_t i = 0; i < turns.size(); ++i) {
+    const ChatMessage& message = messages.emplace_back(message_of(turns[i]));
+    if (message.tool_calls.empty()) continue;
+    std::vector<ToolUse>& uses = replies[i].emplace().uses;
+    for (const ToolCall& call : message.tool_calls)
+      uses.push_back({.name = call.name, .arguments = call.arguments});
+    for (size_t k = 0; k < uses.size(); ++k)
+      answer(message.tool_calls[k], turns[i].allowed, uses[k], programs);
   }
-  reply.ids = continuation(message.as_turn(syntax_.arguments_are_text), reply.uses, turn.back());
-  return reply;
+  run(programs, while_waiting);
+  for (size_t i = 0; i < turns.size(); ++i) {
+    if (!replies[i]) continue;
+    for (ToolCall& call : messages[i].tool_calls)  // the template shows what is a call
+      if (!Json::parse(call.arguments, nullptr, false).is_object()) call.arguments = "{}";
+    replies[i]->ids = continuation(messages[i].as_turn(syntax_.arguments_are_text),
+                                   replies[i]->uses, turns[i].turn.back());
+  }
+  return replies;
 }
 
 }  // namespace lathe

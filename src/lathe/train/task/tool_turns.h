@@ -2,6 +2,7 @@
 // conversation goes on, as tokens.
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <nlohmann/json.hpp>
 #include <optional>
@@ -13,6 +14,7 @@
 #include "lathe/base/log.h"
 #include "lathe/chat/answer_reader.h"
 #include "lathe/io/child_process.h"
+#include "lathe/io/sandbox/python.h"
 #include "lathe/train/objective/rollout_config.h"
 #include "lathe/train/task/rollout.h"
 
@@ -32,21 +34,38 @@ class ToolTurns {
  public:
   // `folder` is that of the policy's tokenizer, `ends` the ids that end a turn. Errors: kConfig for a folder without a
   // chat template; kData for a template that writes no calls.
-  ToolTurns(const RolloutToolConfig& config, const std::string& folder, const Tokenizer& tokenizer,
-            std::span<const int32_t> ends, Log log);
+  ToolTurns(const RolloutToolConfig& config, const SandboxConfig& sandbox,
+            const std::string& folder, const Tokenizer& tokenizer, std::span<const int32_t> ends,
+            Log log);
 
+  // Error kConfig if a tool runs programs and cannot here (PythonSandbox::prepare()).
+  void check();
+
+  struct Turn {
+    std::vector<int32_t> prompt;    // all that stands before it
+    std::span<const int32_t> turn;  // of the policy; ends with one of `ends`
+    std::set<std::string> allowed;  // tools_of_row()
+  };
   struct Reply {
     std::vector<int32_t>
         ids;  // what the template writes between the end of the turn and the next answer
     std::vector<ToolUse> uses;  // in the order of the calls
   };
-  // To a turn of the policy, which ends with one of `ends`; nullopt if it calls no tool. What a tool refuses, an
-  // unknown tool and arguments that are no JSON object are answered with a text that begins with "error:".
-  std::optional<Reply> reply_to(std::span<const int32_t> prompt, std::span<const int32_t> turn,
-                                const std::set<std::string>& allowed);
+  // To each turn, in order; nullopt for one that calls no tool. What a tool refuses, an unknown tool and arguments that
+  // are no JSON object are answered with a text that begins with "error:". Programs of all turns run in parallel;
+  // `while_waiting` is called meanwhile and may throw.
+  std::vector<std::optional<Reply>> replies_to(std::span<const Turn> turns,
+                                               const std::function<void()>& while_waiting);
 
  private:
-  ToolUse use(const ToolCall& call, const std::set<std::string>& allowed);
+  struct Program {  // of a call, which `use` waits for
+    std::string text;
+    ToolUse* use;
+  };
+  ChatMessage message_of(const Turn& turn) const;
+  void answer(const ToolCall& call, const std::set<std::string>& allowed, ToolUse& use,
+              std::vector<Program>& programs);
+  void run(std::span<const Program> programs, const std::function<void()>& while_waiting);
   std::string ask(const ToolCall& call, const nlohmann::ordered_json& arguments);
   std::vector<int32_t> continuation(const nlohmann::ordered_json& turn,
                                     const std::vector<ToolUse>& uses, int32_t end) const;
@@ -59,6 +78,7 @@ class ToolTurns {
   const ToolCallSyntax syntax_;
   const std::optional<ThinkingTags> thinking_;
   std::unique_ptr<ChildProcess> program_;
+  PythonSandbox python_;
 };
 
 }  // namespace lathe

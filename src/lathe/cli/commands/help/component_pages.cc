@@ -197,7 +197,9 @@ std::string recipe_markdown() {
          section("model", model, OnResume::kAnother) + section("data", r.data) +
          section("train", r.train) + section("objective", r.objective) +
          "\nAn objective over answers has its own keys instead of those above, beside `name`:\n" +
-         objective_sections() + section("optim", r.optim) + section("schedule", r.schedule);
+         objective_sections() + "\nObjectives of rollouts read two more sections.\n" +
+         section("reward", r.reward) + section("sandbox", r.sandbox) + section("optim", r.optim) +
+         section("schedule", r.schedule);
 }
 
 }  // namespace lathe
