@@ -34,6 +34,13 @@ unpacked "$data/preference/llms_from_scratch/instruction-data-with-preference.js
   jq -c '{prompt: [{role: "user", content: ([.instruction, .input] | map(select(. != "")) | join("\n\n"))}],
           chosen: [{role: "assistant", content: .chosen}], rejected: [{role: "assistant", content: .rejected}]}' |
   split polite 150
+# Chinese pairs that people ranked, or a model.
+{
+  unpacked "$data/preference/oasst/oaast_rm_zh.json.zst" | jq -c '{prompt: (.instruction + .input), chosen: .output[0], rejected: .output[1]}'
+  unpacked "$data/preference/medicalgpt/dpo_zh_500.jsonl.zst" | jq -c '{prompt: .conversations[0].value, chosen, rejected}'
+} | jq -c 'select((.prompt | length) <= 120 and (.chosen | length) <= 200 and (.rejected | length) <= 200)
+    | {prompt: [{role: "user", content: .prompt}], chosen: [{role: "assistant", content: .chosen}], rejected: [{role: "assistant", content: .rejected}]}' |
+  split chinese-pairs 80
 for part in train valid; do
   jq -c '{prompt}' "$out/polite-$part.jsonl" >"$out/requests-$part.jsonl"
 done
@@ -46,11 +53,11 @@ problems() {
   }' | LC_ALL=C sort -k1,1 | cut -d' ' -f2-
 }
 
-# Sums, answered at once. 100 are held out; 400 are shown four times, and the others are only asked.
+# Sums, answered at once. 100 are held out; 400 are shown twelve times, and the others are only asked.
 sum_rows() { awk '{printf "{\"prompt\": [{\"role\": \"user\", \"content\": \"%d+%d=?\"}], \"completion\": [{\"role\": \"assistant\", \"content\": \"%d\"}], \"answer\": \"%d\"}\n", $1, $2, $3, $3}'; }
 problems 2 30 + | sum_rows >"$out/sums.jsonl"
 head -100 "$out/sums.jsonl" >"$out/sums-valid.jsonl"
-for _ in 1 2 3 4; do sed -n 101,500p "$out/sums.jsonl"; done >"$out/sums-train.jsonl"
+for _ in {1..12}; do sed -n 101,500p "$out/sums.jsonl"; done >"$out/sums-train.jsonl"
 sed -n '501,$p' "$out/sums.jsonl" | jq -c 'del(.completion)' >"$out/sums-prompts.jsonl"
 
 # Products, which such a model cannot work out: half of the examples ask the calculator, half only say the result.

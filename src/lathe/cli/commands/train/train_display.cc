@@ -119,14 +119,19 @@ std::string size_of_step(const Recipe& recipe) {
   return fmt::format("{} rows", rows);
 }
 
-// "135M parameters", or of an adapter "1.2M parameters above 135M".
-std::string trained_parameters(TrainLoop& loop) {
-  const int64_t below = loop.model().parameter_count();
+int64_t trained_parameters(TrainLoop& loop) {
+  if (!loop.recipe().adapter) return loop.model().parameter_count();
   int64_t trained = 0;
   for (const Parameter* p : loop.task().trained().parameters) trained += p->shape.numel();
-  const std::string all = human_count(static_cast<double>(below));
-  if (!loop.recipe().adapter) return all + " parameters";
-  return fmt::format("{} parameters above {}", human_count(static_cast<double>(trained)), all);
+  return trained;
+}
+
+// "135M parameters", or of an adapter "1.2M parameters above 135M".
+std::string trained_text(TrainLoop& loop) {
+  const std::string trained = human_count(static_cast<double>(trained_parameters(loop)));
+  if (!loop.recipe().adapter) return trained + " parameters";
+  return fmt::format("{} parameters above {}", trained,
+                     human_count(static_cast<double>(loop.model().parameter_count())));
 }
 
 }  // namespace
@@ -134,8 +139,8 @@ std::string trained_parameters(TrainLoop& loop) {
 void TrainDisplay::announce(TrainLoop& loop) const {
   const TrainConfig& t = loop.recipe().train;
   context_.log.info(
-      "{}, {} steps of {}, {} on {} threads{}", trained_parameters(loop), t.steps,
-      size_of_step(recipe_), t.precision, thread_count(),
+      "{}, {} steps of {}, {} on {} threads{}", trained_text(loop), t.steps, size_of_step(recipe_),
+      t.precision, thread_count(),
       matrix_flops_ > 0 ? fmt::format(" (matrix rate {:.0f} GFLOP/s)", matrix_flops_ * 1e-9) : "");
   for (const ShardPlan& shard : loop.data_plan())
     context_.log.info("{:.2f} epochs of {} ({} documents, {} tokens)", shard.epochs, shard.prefix,
@@ -174,6 +179,7 @@ nlohmann::ordered_json TrainDisplay::summary(TrainLoop& loop) const {
   const std::string result(loop.task().result_name());
   nlohmann::ordered_json json = {{"out", recipe_.train.out},
                                  {result, recipe_.train.out + "/" + result}};
+  json["trained_parameters"] = trained_parameters(loop);
   if (last_step_) {
     json["steps"] = last_step_->step;
     json["loss"] = last_step_->loss;
