@@ -53,11 +53,11 @@ problems() {
   }' | LC_ALL=C sort -k1,1 | cut -d' ' -f2-
 }
 
-# Sums, answered at once. 100 are held out; 400 are shown twelve times, and the others are only asked.
+# Sums, answered at once. 100 are held out, 400 are shown with their answers, and the others are only asked.
 sum_rows() { awk '{printf "{\"prompt\": [{\"role\": \"user\", \"content\": \"%d+%d=?\"}], \"completion\": [{\"role\": \"assistant\", \"content\": \"%d\"}], \"answer\": \"%d\"}\n", $1, $2, $3, $3}'; }
 problems 2 30 + | sum_rows >"$out/sums.jsonl"
 head -100 "$out/sums.jsonl" >"$out/sums-valid.jsonl"
-for _ in {1..12}; do sed -n 101,500p "$out/sums.jsonl"; done >"$out/sums-train.jsonl"
+sed -n 101,500p "$out/sums.jsonl" >"$out/sums-train.jsonl"
 sed -n '501,$p' "$out/sums.jsonl" | jq -c 'del(.completion)' >"$out/sums-prompts.jsonl"
 
 # Products, which such a model cannot work out: half of the examples ask the calculator, half only say the result.
@@ -72,7 +72,8 @@ product_rows() {
   }'
 }
 product_prompts() { awk '{printf "{\"prompt\": [{\"role\": \"user\", \"content\": \"%d*%d=?\"}], \"answer\": \"%d\"}\n", $1, $2, $3}'; }
-sed -n 101,1500p "$out/products.txt" | product_rows >"$out/products-train.jsonl"
+sed -n 101,1400p "$out/products.txt" | product_rows >"$out/products-train.jsonl"
+sed -n 1401,1500p "$out/products.txt" | product_rows >"$out/tools-valid.jsonl"
 head -100 "$out/products.txt" | product_prompts >"$out/products-valid.jsonl"
 sed -n '1501,$p' "$out/products.txt" | product_prompts >"$out/products-prompts.jsonl"
 

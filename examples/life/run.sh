@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# A model's whole life in ten stages, each of them minutes on two cores: run.sh [dense|experts] [FOLDER]
+# A model's whole life in eight stages, each of them minutes on two cores: run.sh [dense|experts] [FOLDER]
 # DATA=DIR names the folder of public data whose files data.sh reads.
 kind=${1:-dense}
 [[ $kind = dense || $kind = experts ]] || { echo "usage: run.sh [dense|experts] [FOLDER]" >&2; exit 2; }
@@ -40,31 +40,42 @@ rollouts=("${answers[@]}" --train.batch_size=128 --optim.lr=1e-4)
 experts=()
 [ $kind = dense ] || experts=(--model.moe.num_experts=8)
 stage 1-pretrain train "$example/pretrain.toml" "${experts[@]}"
-stage 2-sft sft "$(model 1-pretrain)" $rows/{english,chinese,sums,products}-train.jsonl "${old[@]}" "${answers[@]}" \
-  --data.valid="['all=$rows/english-valid.jsonl', 'chinese=$rows/chinese-valid.jsonl']" \
+stage 2-sft sft "$(model 1-pretrain)" $rows/{english,chinese}-train.jsonl "${old[@]}" "${answers[@]}" \
+  --data.valid="['english=$rows/english-valid.jsonl', 'chinese=$rows/chinese-valid.jsonl']" \
   --train.batch_size=32 --train.budget='1 epochs' --optim.lr=1e-3
 stage 3-lora sft "$(model 2-sft)" $rows/identity-train.jsonl "${old[@]}" "${answers[@]}" --data.valid=$rows/identity-valid.jsonl \
   --train.steps=60 --train.batch_size=16 --optim.lr=3e-3 \
   --adapter.peft_type=LORA --adapter.r=8 --adapter.target_modules=all-linear
+
+# Preferences: from the pairs at once, and by way of a model that scores answers.
 stage 4-dpo dpo "$(model 2-sft)" $rows/polite-train.jsonl "${old[@]}" "${answers[@]}" --data.valid=$rows/polite-valid.jsonl \
   --train.batch_size=32 --train.budget='2 epochs' --optim.lr=3e-5
 stage 5-reward reward "$(model 2-sft)" $rows/polite-train.jsonl "${answers[@]}" --data.valid=$rows/polite-valid.jsonl \
   --train.batch_size=32 --train.budget='2 epochs' --optim.lr=3e-4
-stage 6-ppo ppo "$(model 2-sft)" $rows/requests-train.jsonl "${rollouts[@]}" --data.valid=$rows/requests-valid.jsonl \
+stage 5-ppo ppo "$(model 2-sft)" $rows/requests-train.jsonl "${rollouts[@]}" --data.valid=$rows/requests-valid.jsonl \
   --reward.functions='[]' --reward.model="['$(model 5-reward)']" --objective.critic="$(model 5-reward)" --objective.max_completion_length=48 \
   --train.steps=60
-stage 7-grpo grpo "$(model 2-sft)" $rows/sums-prompts.jsonl "${rollouts[@]}" --data.valid=$rows/sums-valid.jsonl \
-  --objective.max_completion_length=8 --objective.loss=dapo --train.steps=300
-stage 8-cispo grpo "$(model 2-sft)" $rows/sums-prompts.jsonl "${rollouts[@]}" --data.valid=$rows/sums-valid.jsonl \
-  --objective.max_completion_length=8 --objective.loss=cispo --train.steps=300
+
+# Rewards that can be checked: a start from examples, and then its own answers to other sums.
+stage 6-sums sft "$(model 2-sft)" $rows/sums-train.jsonl "${answers[@]}" --data.valid=$rows/sums-valid.jsonl \
+  --train.steps=200 --train.batch_size=32 --optim.lr=1e-3
+for loss in grpo cispo; do
+  stage 6-$loss grpo "$(model 6-sums)" $rows/sums-prompts.jsonl "${rollouts[@]}" --data.valid=$rows/sums-valid.jsonl \
+    --objective.max_completion_length=8 --objective.loss=$loss --train.steps=600
+done
+
 # A student of a third of the size, from labels alone and from what the teacher thinks of every token.
-stage 9-student train "$example/pretrain.toml" --model.hidden_size=96 --model.intermediate_size=256 --model.num_attention_heads=3 \
+stage 7-student train "$example/pretrain.toml" --model.hidden_size=96 --model.intermediate_size=256 --model.num_attention_heads=3 \
   --model.num_key_value_heads=3 --train.steps=200
-student=(sft "$(model 9-student)" $rows/english-train.jsonl "${answers[@]}" --data.valid=$rows/english-valid.jsonl
+student=("$(model 7-student)" $rows/english-train.jsonl "${answers[@]}" --data.valid=$rows/english-valid.jsonl
   --train.batch_size=32 --train.budget='1 epochs' --optim.lr=1e-3)
-stage 9-labels "${student[@]}"
-stage 9-distill "${student[@]/#sft/distill}" --objective.teacher="$(model 2-sft)" --objective.ce_weight=0.5
-stage 10-agent grpo "$(model 2-sft)" $rows/products-prompts.jsonl "${rollouts[@]}" --data.valid=$rows/products-valid.jsonl \
+stage 7-labels sft "${student[@]}"
+stage 7-distill distill "${student[@]}" --objective.teacher="$(model 2-sft)" --objective.ce_weight=0.5
+
+# A tool: a start from conversations, half of which call it, and then whatever gives the right product.
+stage 8-tools sft "$(model 2-sft)" $rows/products-train.jsonl "${answers[@]}" --data.valid=$rows/tools-valid.jsonl \
+  --train.steps=100 --train.batch_size=32 --optim.lr=1e-3
+stage 8-agent grpo "$(model 8-tools)" $rows/products-prompts.jsonl "${rollouts[@]}" --data.valid=$rows/products-valid.jsonl \
   --objective.tools='["calculator"]' --reward.functions='["exact_match", "tool_use"]' --reward.weights='[1, 0]' \
   --objective.max_completion_length=96 --objective.loss=dapo --train.steps=60
 
@@ -86,13 +97,13 @@ row() {
   row 4-dpo val_rewards/accuracies 'polite answer preferred'
   row 4-dpo old_loss.text 'loss of the old text'
   row 5-reward val_accuracy 'polite answer scored higher'
-  row 6-ppo val_reward 'score of its answers'
-  row 7-grpo val_reward 'sums that are right'
-  row 8-cispo val_reward 'sums that are right'
-  row 9-labels val_loss 'loss of English answers, student'
-  row 9-distill val_loss 'the same, with the teacher'
-  row 10-agent val_rewards/exact_match/mean 'products that are right'
-  row 10-agent val_rewards/tool_use/mean 'products with a call that worked'
+  row 5-ppo val_reward 'score of its answers'
+  row 6-grpo val_reward 'sums that are right'
+  row 6-cispo val_reward 'sums that are right'
+  row 7-labels val_loss 'loss of English answers, small student'
+  row 7-distill val_nll 'the same, with the teacher'
+  row 8-agent val_rewards/exact_match/mean 'products that are right'
+  row 8-agent val_rewards/tool_use/mean 'products with a call that worked'
 } | tee "$out/table.md"
-build/lathe rollouts "$out/6-ppo" --against "$out/6-ppo" --against-step 0 >&2
+build/lathe rollouts "$out/5-ppo" --against "$out/5-ppo" --against-step 0 >&2
 echo "life: a page for each stage is in $out; talk to it with: build/lathe chat $out/2-sft/model" >&2
