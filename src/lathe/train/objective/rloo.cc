@@ -30,7 +30,10 @@ struct RlooConfig {
         "with beta: folder of the model to stay near; default: the starting weights, with an adapter "
         "the base");
   }
-  void check(const RowShape&, const KeyErrors& keys) const { rollouts.check(keys); }
+  void check(const RowShape&, const KeyErrors& keys) const {
+    rollouts.check(keys);
+    refuse_unread(keys, reference && beta == 0, "reference", "beta above 0");
+  }
   std::map<std::string, std::string> models() const {
     if (beta == 0) return {};
     return {{"reference", reference.value_or("")}};
