@@ -125,14 +125,12 @@ struct Spread {
   std::vector<double> centred, deviation;
 };
 Spread spread_of(const std::vector<double>& x, const std::vector<size_t>& group, size_t groups) {
-  std::vector<double> sums(groups), squares(groups), sizes(groups);
-  for (size_t i = 0; i < x.size(); ++i) sums[group[i]] += x[i], ++sizes[group[i]];
+  const std::vector<Moments> moments = moments_of(x, group, groups);
   Spread result;
   for (size_t i = 0; i < x.size(); ++i) {
-    result.centred.push_back(x[i] - sums[group[i]] / sizes[group[i]]);
-    squares[group[i]] += result.centred[i] * result.centred[i];
+    result.centred.push_back(x[i] - moments[group[i]].mean);
+    result.deviation.push_back(moments[group[i]].deviation(true));
   }
-  for (const size_t g : group) result.deviation.push_back(std::sqrt(squares[g] / (sizes[g] - 1)));
   return result;
 }
 std::vector<double> standardised(const Spread& spread) {
