@@ -39,7 +39,8 @@ class RolloutSource {
   std::vector<Rollout> answers_to(const std::vector<const Example*>& prompts, int64_t first_group,
                                   const Rng& stream, Policy& policy,
                                   const StopCheck& stop_if_asked);
-  void go_on(std::vector<Rollout>& rollouts, const std::vector<Rng>& streams, Policy& policy,
+  std::shared_ptr<const PromptRow> row_of(const Example& prompt) const;
+  void go_on(std::vector<Rollout>& rollouts, const std::vector<Rng>& streams, RolloutEngine& engine,
              const StopCheck& stop_if_asked);
   bool append_reply(Rollout& rollout, int64_t begin);
   std::string text_of(std::vector<int32_t> ids, bool ended) const;
