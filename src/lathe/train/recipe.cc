@@ -159,6 +159,28 @@ void begin_scores(ModelConfig& model, const AnswerNeeds& needs) {
   model.lm_head_bias = needs.step_scores;
 }
 
+// Kinds whose rows may be conversations of several answers that are learnt.
+bool has_turns(ExampleKind kind) {
+  return kind == ExampleKind::kSingle || kind == ExampleKind::kLabelled;
+}
+
+void check_rollouts(const Recipe& r) {
+  const auto refuse = [&](bool given, const char* key, std::string_view why) {
+    require(!given, ErrorKind::kConfig, key, "{} learns from answers that it draws itself, {}",
+            objective_name(r.objective, r.model), why);
+  };
+  refuse(
+      !r.data.valid.empty(), "data.valid",
+      "which given ones say nothing of; leave it out (data.replay_valid measures what the model forgets)");
+  refuse(
+      r.data.packing, "data.packing",
+      "each in a sequence of its own; leave it out, and set train.batch_size, which counts answers");
+  refuse(
+      r.data.truncation_mode == "keep_start", "data.truncation_mode",
+      "so that a row has no answer whose end could be cut; leave it out, or cut the beginning of long "
+      "prompts with \"keep_end\"");
+}
+
 void check_answers(const Recipe& r) {
   const auto refuse = [&](bool given, const char* key, std::string_view why) {
     require(!given, ErrorKind::kConfig, key, "{} learns from prompts and answers, {}; leave it out",
@@ -172,6 +194,14 @@ void check_answers(const Recipe& r) {
           "stands between the steps of answers, which {} has none of",
           objective_name(r.objective, r.model));
   refuse(r.data.document_mask, "data.document_mask", "which never see each other");
+  refuse(
+      r.train.sample_every > 0, "train.sample_every",
+      "of which its run writes no samples (lathe generate shows what the finished model answers)");
+  require(!r.data.mask_history || has_turns(needs.kind), ErrorKind::kConfig, "data.mask_history",
+          "says which answers of a conversation are learnt, but {} learns from {}; leave it out",
+          objective_name(r.objective, r.model),
+          r.learns_rollouts() ? "answers that it draws itself" : "answers to one prompt");
+  if (r.learns_rollouts()) check_rollouts(r);
   refuse(r.train.quantize.has_value(), "train.quantize", "which is not combined with it yet");
   refuse(r.train.batch_ramp > 0, "train.batch_ramp", "whose steps all have the same size");
 }
@@ -226,6 +256,10 @@ void check_together(const Recipe& r) {
   require(r.train.device == "cpu" || r.train.precision == "fp32", ErrorKind::kConfig,
           "train.precision",
           "the ref device computes in double precision; write precision = \"fp32\"");
+  require((!r.train.keep_best && r.train.patience == 0) || !r.data.valid.empty(),
+          ErrorKind::kConfig, r.train.keep_best ? "train.keep_best" : "train.patience",
+          "goes by the validation loss, and nothing is validated on{}",
+          r.learns_rollouts() ? "; leave it out" : "; set data.valid, or leave it out");
   require(r.train.sample_every == 0 || r.data.tokenizer, ErrorKind::kConfig, "train.sample_every",
           "sample texts need a tokenizer; set data.tokenizer, or sample_every = 0");
 }

@@ -17,6 +17,12 @@ namespace lathe {
 
 using Json = nlohmann::ordered_json;
 
+// What the row of a prompt says, read once for all answers and turns.
+struct PromptRow {
+  Json fields;
+  std::set<std::string> tools;  // that answers may call
+};
+
 namespace {
 
 // Two answers are worth the same if their rewards are, or, where each part of the reward is normalised by
@@ -81,9 +87,14 @@ std::shared_ptr<const ExampleSet> RolloutSource::read(const std::vector<std::str
                                                       const TrainCallbacks& callbacks) const {
   auto prompts = examples_for(callbacks, files, prompt_options(recipe_, config_));
   if (config_.tools.any())
-    for (const Example& each : prompts->examples)
-      tools_of_row(parse_json(each.row, each.place), config_.tools, each.place);
+    for (const Example& each : prompts->examples) row_of(each);
   return prompts;
+}
+
+std::shared_ptr<const PromptRow> RolloutSource::row_of(const Example& prompt) const {
+  PromptRow row{.fields = parse_json(prompt.row, prompt.place), .tools = {}};
+  if (config_.tools.any()) row.tools = tools_of_row(row.fields, config_.tools, prompt.place);
+  return std::make_shared<const PromptRow>(std::move(row));
 }
 
 void RolloutSource::check() {
@@ -123,20 +134,23 @@ std::vector<Rollout> RolloutSource::answers_to(const std::vector<const Example*>
                         .max_tokens = config_.max_completion_length,
                         .stream = streams.back()});
   }
-  auto drawn = sample_answers(policy.model(), policy.for_engine(), requests, draw.temperature,
-                              stop_if_asked);
+  RolloutEngine engine(policy.model(), policy.for_engine(), requests, draw.temperature);
+  const auto drawn = engine.answers(requests, stop_if_asked);
   std::vector<Rollout> rollouts;
-  for (size_t i = 0; i < prompts.size(); ++i)
-    for (SampledAnswer& answer : drawn[i]) {
+  for (size_t i = 0; i < prompts.size(); ++i) {
+    const std::shared_ptr<const PromptRow> row = row_of(*prompts[i]);
+    for (const SampledAnswer& answer : drawn[i]) {
       Rollout& rollout = rollouts.emplace_back();
       rollout.prompt = prompts[i];
+      rollout.row = row;
       rollout.example.place = prompts[i]->place;
       rollout.example.prompt = prompts[i]->prompt;
       rollout.example.group = first_group + static_cast<int64_t>(i);
       rollout.example.answers.emplace_back();
       append(rollout, answer);
     }
-  go_on(rollouts, draw, streams, policy, stop_if_asked);
+  }
+  go_on(rollouts, draw, streams, engine, stop_if_asked);
   // The engine gives them at temperature 1; the loss refers to what was drawn from, where the model's own take
   // their place.
   for (Rollout& each : rollouts)
@@ -158,8 +172,7 @@ void RolloutSource::append_replies(std::vector<Rollout>& rollouts,
     before.insert(before.end(), ids.begin(), ids.begin() + begins[i]);
     turns.push_back({.prompt = std::move(before),
                      .turn = std::span(ids).subspan(static_cast<size_t>(begins[i])),
-                     .allowed = tools_of_row(parse_json(rollout.prompt->row, rollout.prompt->place),
-                                             config_.tools, rollout.prompt->place)});
+                     .allowed = rollout.row->tools});
   }
   auto replies = turns_->replies_to(turns, stop_if_asked);
   auto reply = replies.begin();
@@ -182,7 +195,7 @@ bool RolloutSource::append_reply(Rollout& rollout, std::optional<ToolTurns::Repl
 
 // Turn by turn, as long as answers call tools: what was written stays as it is, and the model goes on behind it.
 void RolloutSource::go_on(std::vector<Rollout>& rollouts, const Draw& draw,
-                          const std::vector<Rng>& streams, Policy& policy,
+                          const std::vector<Rng>& streams, RolloutEngine& engine,
                           const StopCheck& stop_if_asked) {
   const auto choices = static_cast<size_t>(draw.choices);
   std::vector<int64_t> begins(rollouts.size(), 0);
@@ -206,8 +219,7 @@ void RolloutSource::go_on(std::vector<Rollout>& rollouts, const Draw& draw,
       request.first_choice = i % choices;
     }
     if (requests.empty()) break;
-    const auto drawn = sample_answers(policy.model(), policy.for_engine(), requests,
-                                      draw.temperature, stop_if_asked);
+    const auto drawn = engine.answers(requests, stop_if_asked);
     for (size_t k = 0; k < open.size(); ++k) append(rollouts[open[k]], drawn[k][0]);
   }
   for (size_t i = 0; i < rollouts.size(); ++i) read_texts(rollouts[i], begins[i]);
@@ -243,19 +255,15 @@ bool RolloutSource::changes_when_encoded(const Rollout& rollout) const {
 }
 
 void RolloutSource::judge(std::vector<Rollout>& rollouts, const StopCheck& stop_if_asked) {
-  std::map<const Example*, Json> rows;
   std::vector<RewardInput> inputs;
-  for (const Rollout& each : rollouts) {
-    const auto [row, is_new] = rows.try_emplace(each.prompt);
-    if (is_new) row->second = parse_json(each.prompt->row, each.prompt->place);
-    inputs.push_back({.row = row->second,
+  for (const Rollout& each : rollouts)
+    inputs.push_back({.row = each.row->fields,
                       .completion = each.completion,
                       .ids = each.example.answers[0].ids,
                       .ended = each.ended,
                       .prompt = each.example.prompt,
                       .place = each.prompt->place,
                       .tool_calls = each.tool_calls});
-  }
   std::vector<RewardResult> results = rewards_.of(inputs, stop_if_asked);
   for (size_t i = 0; i < rollouts.size(); ++i) {
     Example& example = rollouts[i].example;

@@ -56,8 +56,9 @@ class RolloutSource {
   std::vector<Rollout> answers_to(const std::vector<const Example*>& prompts, int64_t first_group,
                                   const Draw& draw, const Rng& stream, Policy& policy,
                                   const StopCheck& stop_if_asked);
+  std::shared_ptr<const PromptRow> row_of(const Example& prompt) const;
   void go_on(std::vector<Rollout>& rollouts, const Draw& draw, const std::vector<Rng>& streams,
-             Policy& policy, const StopCheck& stop_if_asked);
+             RolloutEngine& engine, const StopCheck& stop_if_asked);
   void append_replies(std::vector<Rollout>& rollouts, const std::vector<int64_t>& begins,
                       std::vector<size_t>& open, const StopCheck& stop_if_asked);
   bool append_reply(Rollout& rollout, std::optional<ToolTurns::Reply> reply) const;
