@@ -271,10 +271,6 @@ TEST_F(Rollouts, DataWithoutEffectIsRefused) {
     EXPECT_NE(text.find(want), std::string::npos) << text;
   };
   expect(
-      R"({"data": {"valid": ["rows.jsonl"]}})",
-      "[data.valid] grpo learns from answers that it draws itself, which given ones say nothing of; leave it "
-      "out (data.replay_valid");
-  expect(
       R"({"data": {"packing": true}})",
       "[data.packing] grpo learns from answers that it draws itself, each in a sequence of its own; leave it "
       "out, and set train.batch_size");

@@ -170,9 +170,6 @@ void check_rollouts(const Recipe& r) {
             objective_name(r.objective, r.model), why);
   };
   refuse(
-      !r.data.valid.empty(), "data.valid",
-      "which given ones say nothing of; leave it out (data.replay_valid measures what the model forgets)");
-  refuse(
       r.data.packing, "data.packing",
       "each in a sequence of its own; leave it out, and set train.batch_size, which counts answers");
   refuse(
