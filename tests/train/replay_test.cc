@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "lathe/io/manifest.h"
+#include "lathe/model/load_model.h"
 #include "lathe/train/evaluation.h"
 #include "lathe/train/example/example_file.h"
 #include "lathe/train/task/pretraining_text.h"
@@ -156,6 +157,39 @@ TEST_F(ReplayRun, StepsReadTheirOwnRowsWhateverStoodBefore) {
   EXPECT_EQ(ids(1, 1).size(), 1u);  // a third of a token
   EXPECT_EQ(ids(1, 1)[0].size(), 1u);
   EXPECT_EQ(ids(1, 1000).size(), 4u);
+}
+
+// Text beside rollouts has a weight above 1 (ptx_coef), by which the routers' own losses must not grow.
+TEST_F(ReplayRun, BalancesRoutersOnlyWhereItIsToldTo) {
+  ModelConfig config = model_config("decoder");
+  config.moe.num_experts = 4;
+  config.moe.num_experts_per_tok = 2;
+  config.moe.router_aux_loss_coef = 0.5;
+  Json tree = this->tree();
+  tree["model"]["from"] = model_folder("experts", config, 5);
+  const Recipe r = read_recipe(tree);
+  const auto model = load_model(*r.from, {});
+  const auto gradient = [&](bool balances) {
+    PretrainingText text(r, {.policy = model.get()},
+                         {.shards = {old_shard("old")},
+                          .key = "objective.ptx_data",
+                          .weight = 3,
+                          .most_rows = 2,
+                          .balances_routers = balances});
+    ParameterGradients gradients;
+    for (Parameter* p : model->parameters()) gradients.add(*p);
+    const PretrainingText::Learnt learnt = text.run(1, 0, {.training = true}, gradients);
+    EXPECT_EQ(learnt.tokens, 48);
+    EXPECT_EQ(learnt.trained_tokens, 48);
+    EXPECT_EQ(learnt.routers.layers().empty(), !balances);
+    double squares = 0;
+    for (Parameter* p : model->parameters())
+      if (p->name.find("router") != std::string::npos)
+        for (const double g : gradients.find(*p)->tensor.to_vector()) squares += g * g;
+    EXPECT_GT(squares, 0);
+    return squares;
+  };
+  EXPECT_GT(std::abs(gradient(true) - gradient(false)), 0.05 * gradient(false));
 }
 
 TEST_F(ReplayRun, MeasuresTheOldMixtureBeforeAndAfter) {

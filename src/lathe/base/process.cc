@@ -1,5 +1,8 @@
 #include "lathe/base/process.h"
 
+#ifdef __GLIBC__
+#include <malloc.h>
+#endif
 #include <sys/resource.h>
 #include <unistd.h>
 
@@ -21,6 +24,12 @@ int64_t resident_bytes() {
   int64_t mapped = 0, resident = 0;
   if (!(in >> mapped >> resident)) return 0;
   return resident * ::sysconf(_SC_PAGESIZE);
+}
+
+void return_freed_memory() {
+#ifdef __GLIBC__
+  ::malloc_trim(0);
+#endif
 }
 
 int64_t physical_memory_bytes() {

@@ -11,6 +11,8 @@ int64_t peak_resident_bytes();
 
 // The RAM that it uses now, in bytes; 0 if the system does not report it.
 int64_t resident_bytes();
+// Gives the system back what the program has freed and the C library has kept (glibc; elsewhere nothing).
+void return_freed_memory();
 
 // RAM of the machine, in bytes; 0 if the system does not report it.
 int64_t physical_memory_bytes();

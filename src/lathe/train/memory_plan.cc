@@ -76,6 +76,8 @@ MemoryPlan plan_memory(Recipe recipe, const ReadExamples& read_examples, int64_t
     }
     plan.parts = parts_of(dry.allocator());
   }
+  // The small blocks of the dry run were real, and are in the parts above.
+  return_freed_memory();
   plan.parts.push_back({"program and data", resident_bytes()});
   return plan;
 }
@@ -119,13 +121,19 @@ std::vector<std::vector<std::string>> smaller_recipes(const TrainConfig& t) {
 
 }  // namespace
 
-std::optional<MemoryFit> fit_memory(const nlohmann::ordered_json& tree, int64_t bytes) {
+MemoryFitting fit_memory(const nlohmann::ordered_json& tree, int64_t bytes,
+                         const std::function<void()>& before_each) {
+  MemoryFitting result;
   for (std::vector<std::string>& changes : smaller_recipes(read_recipe(tree).train)) {
+    if (before_each) before_each();
     const Recipe recipe = read_recipe(tree, changes);
     MemoryPlan plan = plan_memory(recipe, longest_examples(recipe), 1);
-    if (plan.total() <= bytes) return MemoryFit{std::move(changes), std::move(plan)};
+    if (changes.empty()) result.unchanged = plan;
+    if (plan.total() > bytes) continue;
+    result.fit = MemoryFit{std::move(changes), std::move(plan)};
+    break;
   }
-  return std::nullopt;
+  return result;
 }
 
 }  // namespace lathe

@@ -9,6 +9,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <nlohmann/json_fwd.hpp>
 #include <optional>
 #include <string>
@@ -45,9 +46,15 @@ struct MemoryFit {
   std::vector<std::string> changes;
   MemoryPlan plan;
 };
+struct MemoryFitting {
+  MemoryPlan unchanged;          // of the recipe as it is
+  std::optional<MemoryFit> fit;  // nullopt if none of those tried does
+};
 // The first of these whose longest_examples() fit into `bytes`: the recipe as it is; smaller
 // micro-batches and more of them, which gives the same steps; in addition train.recompute = "full"; in
-// addition shorter texts. nullopt if none does. Errors: those of read_recipe() and plan_memory().
-std::optional<MemoryFit> fit_memory(const nlohmann::ordered_json& recipe, int64_t bytes);
+// addition shorter texts. Each is planned once; `before_each` is called before, and may throw. Errors:
+// those of read_recipe() and plan_memory().
+MemoryFitting fit_memory(const nlohmann::ordered_json& recipe, int64_t bytes,
+                         const std::function<void()>& before_each = {});
 
 }  // namespace lathe

@@ -177,9 +177,11 @@ std::string objective_sections() {
 std::string recipe_markdown() {
   Recipe r;
   ModelSection model{r.model};
+  AdapterSection adapter;
   const auto section = [](const char* name, ConfigRef config,
-                          OnResume unless_said = OnResume::kBranch) {
-    return fmt::format("\n## [{}]\n\n{}", name, recipe_section_markdown(config, unless_said));
+                          OnResume unless_said = OnResume::kBranch, const char* when = "") {
+    return fmt::format("\n## [{}]\n\n{}{}", name, when,
+                       recipe_section_markdown(config, unless_said));
   };
   return "# Recipe\n\n"
          "Every key of a recipe, written by `lathe help --recipe`. On the command line of `lathe "
@@ -197,9 +199,14 @@ std::string recipe_markdown() {
          section("model", model, OnResume::kAnother) + section("data", r.data) +
          section("train", r.train) + section("objective", r.objective) +
          "\nAn objective over answers has its own keys instead of those above, beside `name`:\n" +
-         objective_sections() + "\nObjectives of rollouts read two more sections.\n" +
-         section("reward", r.reward) + section("sandbox", r.sandbox) + section("optim", r.optim) +
-         section("schedule", r.schedule);
+         objective_sections() +
+         section(
+             "adapter", adapter, OnResume::kBranch,
+             "For objectives over answers: the model stays as it is, and an adapter of it is trained.\n\n") +
+         section("reward", r.reward, OnResume::kBranch, "For objectives of rollouts.\n\n") +
+         section("sandbox", r.sandbox, OnResume::kBranch,
+                 "For programs that the model writes: unit_tests, and the tool python.\n\n") +
+         section("optim", r.optim) + section("schedule", r.schedule);
 }
 
 }  // namespace lathe

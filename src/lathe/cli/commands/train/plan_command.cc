@@ -75,11 +75,9 @@ void plan(Way& way, const FitOptions& o, const std::vector<std::string>& overrid
   if (o.objective == "distill") tree["objective"]["teacher"] = o.model;
   for (const std::string& each : overrides) apply_override(tree, each);
   for (const std::string& each : way.recipe) apply_override(tree, each);
-  const Recipe recipe = read_recipe(tree);
-  throw_if_interrupted();
-  way.plan = plan_memory(recipe, longest_examples(recipe), 1);
-  throw_if_interrupted();
-  way.fit = way.plan.total() <= bytes ? MemoryFit{{}, way.plan} : fit_memory(tree, bytes);
+  MemoryFitting found = fit_memory(tree, bytes, throw_if_interrupted);
+  way.plan = std::move(found.unchanged);
+  way.fit = std::move(found.fit);
 }
 
 // All names, the earlier columns' first.

@@ -75,7 +75,8 @@ std::shared_ptr<const ExampleSet> TrainDisplay::read(const std::vector<std::stri
 
 void TrainDisplay::plan_memory() {
   if (recipe_.compute_device() != Device::kCpu) return;
-  const int64_t steps = recipe_.learns_rollouts() ? 1 : 8;  // rows differ in length
+  // Rows differ in length; of rollouts only prompts do, whose answers are taken to be as long as they may be.
+  const int64_t steps = recipe_.learns_rollouts() ? 4 : 8;
   memory_ = lathe::plan_memory(recipe_, callbacks().read_examples, steps);
   const auto total = static_cast<double>(memory_->total());
   const auto there = static_cast<double>(physical_memory_bytes());
