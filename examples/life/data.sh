@@ -60,7 +60,7 @@ head -100 "$out/sums.jsonl" >"$out/sums-valid.jsonl"
 sed -n 101,500p "$out/sums.jsonl" >"$out/sums-train.jsonl"
 sed -n '501,$p' "$out/sums.jsonl" | jq -c 'del(.completion)' >"$out/sums-prompts.jsonl"
 
-# Products, which such a model cannot work out: half of the examples ask the calculator, half only say the result.
+# Products, which such a model cannot work out: a third of the examples asks the calculator, the others only say the result.
 calculator='{"type":"function","function":{"name":"calculator","description":"Computes the value of an arithmetic expression.","parameters":{"type":"object","properties":{"expression":{"type":"string","description":"numbers, + - * / % ** and parentheses"}},"required":["expression"]}}}'
 problems 11 60 '*' >"$out/products.txt"
 product_rows() {
@@ -68,7 +68,7 @@ product_rows() {
     ask = sprintf("{\"role\": \"user\", \"content\": \"%d*%d=?\"}", $1, $2)
     say = sprintf("{\"role\": \"assistant\", \"content\": \"%d\"}", $3)
     call = sprintf("{\"role\": \"assistant\", \"content\": \"\", \"tool_calls\": [{\"type\": \"function\", \"function\": {\"name\": \"calculator\", \"arguments\": {\"expression\": \"%d*%d\"}}}]}", $1, $2)
-    printf "{\"messages\": [%s, %s%s], \"tools\": [%s]}\n", ask, NR % 2 ? call ", {\"role\": \"tool\", \"content\": \"" $3 "\"}, " : "", say, tools
+    printf "{\"messages\": [%s, %s%s], \"tools\": [%s]}\n", ask, NR % 3 == 0 ? call ", {\"role\": \"tool\", \"content\": \"" $3 "\"}, " : "", say, tools
   }'
 }
 product_prompts() { awk '{printf "{\"prompt\": [{\"role\": \"user\", \"content\": \"%d*%d=?\"}], \"answer\": \"%d\"}\n", $1, $2, $3}'; }

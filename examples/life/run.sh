@@ -72,9 +72,9 @@ student=("$(model 7-student)" $rows/english-train.jsonl "${answers[@]}" --data.v
 stage 7-labels sft "${student[@]}"
 stage 7-distill distill "${student[@]}" --objective.teacher="$(model 2-sft)" --objective.ce_weight=0.5
 
-# A tool: a start from conversations, half of which call it, and then whatever gives the right product.
+# A tool: a start from conversations, a third of which call it, and then whatever gives the right product.
 stage 8-tools sft "$(model 2-sft)" $rows/products-train.jsonl "${answers[@]}" --data.valid=$rows/tools-valid.jsonl \
-  --train.steps=100 --train.batch_size=32 --optim.lr=1e-3
+  --train.steps=250 --train.batch_size=32 --optim.lr=1e-3
 stage 8-agent grpo "$(model 8-tools)" $rows/products-prompts.jsonl "${rollouts[@]}" --data.valid=$rows/products-valid.jsonl \
   --objective.tools='["calculator"]' --reward.functions='["exact_match", "tool_use"]' --reward.weights='[1, 0]' \
   --objective.max_completion_length=96 --objective.loss=dapo --train.steps=60
