@@ -24,7 +24,7 @@ if [ ! -e $data/tokenizer ]; then
     rows "$cot" 801 1521 >$data/$kind-prompts.jsonl
   done
   rows 0 201 800 >$data/direct-sft.jsonl
-  rows 1 201 400 >$data/cot-sft.jsonl
+  rows 1 201 350 >$data/cot-sft.jsonl
   echo '0123456789+=;' >$data/characters.txt
   build/lathe tokenizer train $data/characters.txt --model char --vocab-size 16 --character-coverage 1 \
     --special-token '<|endoftext|>' --out $data/tokenizer
@@ -37,9 +37,9 @@ life() {
   train grpo.toml "$name" --train.seed="$2" --train.steps="$4" --model.from="$out/$name-sft/model" \
     --data.train="$data/$1-prompts.jsonl" --data.valid="$data/$1-valid.jsonl"
 }
-# In steps there is more to a row: 200 rows bring it as far as 600 without, and fewer answers teach it.
+# In steps there is more to a row: 150 rows bring it as far as 600 without, and fewer answers teach it.
 for seed in "${seeds[@]}"; do
-  at_once life direct "$seed" 400 1500 -- life cot "$seed" 200 500
+  at_once life direct "$seed" 400 1000 -- life cot "$seed" 120 400
 done
 
 curves=() labels=()
