@@ -53,8 +53,8 @@ stage 4-dpo dpo "$(model 2-sft)" $rows/polite-train.jsonl "${old[@]}" "${answers
 stage 5-reward reward "$(model 2-sft)" $rows/polite-train.jsonl "${answers[@]}" --data.valid=$rows/polite-valid.jsonl \
   --train.batch_size=32 --train.budget='2 epochs' --optim.lr=3e-4
 stage 5-ppo ppo "$(model 2-sft)" $rows/requests-train.jsonl "${rollouts[@]}" --data.valid=$rows/requests-valid.jsonl \
-  --reward.functions='[]' --reward.model="['$(model 5-reward)']" --objective.critic="$(model 5-reward)" --objective.max_completion_length=48 \
-  --train.steps=60
+  --reward.functions='["ended"]' --reward.model="['$(model 5-reward)']" --objective.critic="$(model 5-reward)" \
+  --objective.max_completion_length=48 --objective.kl_coef=0.1 --optim.lr=5e-5 --train.steps=60
 
 # Rewards that can be checked: a start from examples, and then its own answers to other sums.
 stage 6-sums sft "$(model 2-sft)" $rows/sums-train.jsonl "${answers[@]}" --data.valid=$rows/sums-valid.jsonl \
@@ -97,7 +97,8 @@ row() {
   row 4-dpo val_rewards/accuracies 'polite answer preferred'
   row 4-dpo old_loss.text 'loss of the old text'
   row 5-reward val_accuracy 'polite answer scored higher'
-  row 5-ppo val_reward 'score of its answers'
+  row 5-ppo val_rewards/model/mean 'score of its answers'
+  row 5-ppo val_completions/mean_length 'tokens of its answers'
   row 6-grpo val_reward 'sums that are right'
   row 6-cispo val_reward 'sums that are right'
   row 7-labels val_loss 'loss of English answers, small student'
