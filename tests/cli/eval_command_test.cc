@@ -131,6 +131,32 @@ TEST_F(Eval, RepeatsTheValidationOfTraining) {
   }
 }
 
+TEST_F(Eval, AdaptersAct) {
+  const std::string model = golden("llama"), merged = (folder_ / "merged").string();
+  const std::string adapters =
+      (std::filesystem::path(LATHE_TEST_DIR) / "model/goldens/adapters").string();
+  const std::vector<std::string> two = {"--adapter", adapters + "/llama", "--adapter",
+                                        adapters + "/llama-patterns"};
+  std::vector<std::string> merge = {"merge", model, "--out", merged},
+                           asked = {"--seq-len", "7", "--json", "--out",
+                                    (folder_ / "out.json").string()};
+  merge.insert(merge.end(), two.begin(), two.end());
+  ASSERT_EQ(run_lathe(merge).code, 0);
+  const auto loss = [&](const std::string& of, const std::vector<std::string>& with) {
+    std::vector<std::string> all = asked;
+    all.insert(all.end(), with.begin(), with.end());
+    const CommandResult r = eval(of, all);
+    EXPECT_EQ(r.code, 0) << r.err;
+    return nlohmann::json::parse(r.out).at("loss").get<double>();
+  };
+  const double whole = loss(merged, {}), plain = loss(model, {});
+  EXPECT_NEAR(loss(model, two), whole, 1e-5);
+  EXPECT_EQ(read_json_file(folder_ / "out.json")["adapter"].size(), 2U);
+  EXPECT_NE(run_lathe({"lineage", (folder_ / "out.json").string()}).out.find("llama-patterns"),
+            std::string::npos);
+  EXPECT_GT(std::abs(whole - plain), 1e-3);
+}
+
 TEST_F(Eval, ErrorsSayWhatIsExpected) {
   EXPECT_NE(eval(golden("llama"), {"--seq-len", "50"}).err.find("50 tokens are fewer than"),
             std::string::npos);

@@ -330,6 +330,9 @@ TEST_F(LossCommand, RefusesWhatCannotBeComputed) {
   expect(refusal(model, {"--data.train=" + rollouts, "--objective.name=ppo",
                          "--objective.critic=" + critic}),
          "a reward model or critic gives one score, but this one gives 2");
+  expect(
+      refusal(model, {data, "--objective.name=sft", "--data.replay=old"}),
+      "[data.replay] lathe loss computes the loss of the rows of data.train alone; leave replay");
 }
 
 }  // namespace

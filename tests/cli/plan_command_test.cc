@@ -1,6 +1,7 @@
 // lathe plan fit: the columns, the way to make it fit, and what it refuses.
 
 #include "cli/demo_testing.h"
+#include "lathe/train/presets.h"
 #include "train/answers_run.h"
 
 namespace lathe::testing {
@@ -36,17 +37,14 @@ TEST_F(PlanCommand, PrintsWhatEachWayTakes) {
 }
 
 TEST_F(PlanCommand, EveryPresetCanBePlanned) {
-  for (const char* preset :
-       {"sft", "reward", "dpo", "kto", "orpo", "simpo", "ppo", "grpo", "rloo", "distill"}) {
-    const CommandResult r = fit({"--objective", preset, "--objective.max_completion_length=8"});
-    const bool draws = std::string_view("ppo grpo rloo").find(preset) != std::string_view::npos;
-    if (!draws) {
-      EXPECT_EQ(fit({"--objective", preset}).code, 0) << fit({"--objective", preset}).err;
-      continue;
-    }
+  for (const TrainPreset& preset : train_presets()) {
+    std::vector<std::string> words = {"--objective", std::string(preset.name)};
+    if (preset.data.ends_with("reward needs"))
+      words.emplace_back("--objective.max_completion_length=8");
+    const CommandResult r = fit(words);
     ASSERT_EQ(r.code, 0) << r.err;
     EXPECT_NE(r.out.find("LORA on NF4"), std::string::npos) << r.out;
-    EXPECT_EQ(r.out.find("critic") != std::string::npos, std::string(preset) == "ppo") << r.out;
+    EXPECT_EQ(r.out.find("critic") != std::string::npos, preset.name == "ppo") << r.out;
   }
 }
 

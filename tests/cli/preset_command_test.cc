@@ -16,7 +16,7 @@ class PresetCommand : public AnswersRun, public ::testing::WithParamInterface<st
         {"sft", ExampleKind::kSingle},   {"distill", ExampleKind::kSingle},
         {"kto", ExampleKind::kLabelled}, {"reward", ExampleKind::kPair},
         {"dpo", ExampleKind::kPair},     {"orpo", ExampleKind::kPair},
-        {"simpo", ExampleKind::kPair}};
+        {"prm", ExampleKind::kSteps},    {"simpo", ExampleKind::kPair}};
     const auto kind = kinds.find(name);
     const bool draws = kind == kinds.end();
     std::vector<std::string> words = {name, model_folder("base", model_config("decoder"), 5),
@@ -120,6 +120,47 @@ TEST_F(Presets, NeedAModelAndRows) {
   EXPECT_NE(none.err.find("none.jsonl"), std::string::npos) << none.err;
   const CommandResult shown = run_lathe({"sft", model, rows_file(ExampleKind::kSingle), "--show"});
   EXPECT_NE(shown.out.find("seq_len = 64"), std::string::npos) << "as many as the model reads";
+}
+
+// A reward model, or one that judges steps, as an adapter of a model that predicts tokens: what `lathe merge` makes of
+// both has its losses.
+TEST_F(Presets, AnAdapterThatGivesScoresIsMergedIntoAClassifier) {
+  const std::string base = model_folder("llama", of_family("llama", model_config("decoder")), 5);
+  const std::string adapter = (out() / "adapter").string(), merged = (folder_ / "merged").string();
+  const std::pair<const char*, const char*> classes[] = {
+      {"reward", "LlamaForSequenceClassification"}, {"prm", "LlamaForTokenClassification"}};
+  for (const auto& [objective, name] : classes) {
+    const bool steps = objective == std::string("prm");
+    const std::string rows = rows_file(steps ? ExampleKind::kSteps : ExampleKind::kPair);
+    start_over();
+    folder_.write("adapted.json",
+                  Json{{"model", {{"from", base}}},
+                       {"adapter", {{"peft_type", "LORA"}, {"target_modules", {"all-linear"}}}},
+                       {"data", {{"train", rows}}},
+                       {"objective", {{"name", objective}}},
+                       {"train", {{"steps", 5}, {"out", out().string()}, {"seq_len", 24}}},
+                       {"optim", {{"lr", 0.05}}}}
+                      .dump());
+    ASSERT_EQ(run_lathe({"train", (folder_ / "adapted.json").string()}).code, 0);
+    const CommandResult r =
+        run_lathe({"merge", base, "--adapter", adapter, "--out", merged, "--json", "--overwrite"});
+    ASSERT_EQ(r.code, 0) << r.err;
+    EXPECT_FALSE(Json::parse(r.out)["untied"].get<bool>());
+    const Json config = Json::parse(content_of(folder_ / "merged" / "config.json"));
+    EXPECT_EQ(config["architectures"], Json({name}));
+    EXPECT_EQ(config["id2label"].size(), steps ? 2U : 1U);
+    EXPECT_TRUE(fs::exists(folder_ / "merged" / "tokenizer.json"));
+    const auto loss = [&](const std::string& model, const std::vector<std::string>& more) {
+      std::vector<std::string> words = {"loss", model, "--data.train=" + rows, "--json",
+                                        "--objective.name=" + std::string(objective)};
+      words.insert(words.end(), more.begin(), more.end());
+      const CommandResult said = run_lathe(words);
+      EXPECT_EQ(said.code, 0) << said.err;
+      return Json::parse(said.out)["loss"].get<double>();
+    };
+    EXPECT_NEAR(loss(merged, {}), loss(base, {"--adapter", adapter}), 1e-5) << objective;
+    EXPECT_GT(std::abs(loss(merged, {}) - loss(base, {})), 1e-3) << objective;
+  }
 }
 
 TEST_F(Presets, TakeSeveralFiles) {

@@ -131,8 +131,9 @@ class AnswersRun : public Run {
   // result() and what a task leaves beside it.
   std::map<std::string, std::string> everything() const {
     auto all = result();
-    for (const char* file : {"rollouts.jsonl", "critic/model.safetensors",
-                             "adapter/adapter_model.safetensors", "adapter/adapter_config.json"})
+    for (const char* file :
+         {"rollouts.jsonl", "critic/model.safetensors", "critic/adapter_model.safetensors",
+          "adapter/adapter_model.safetensors", "adapter/adapter_config.json"})
       if (fs::exists(out() / file)) all[file] = content_of(out() / file);
     return all;
   }

@@ -60,6 +60,59 @@ TEST_F(Answers, AnAdapterOfARewardModelBeginsFromALanguageModel) {
   EXPECT_NE(content_of(out() / "adapter/adapter_config.json").find("SEQ_CLS"), std::string::npos);
 }
 
+// Keys that nothing would read, and what to do.
+TEST_F(Answers, KeysWithoutEffectAreRefused) {
+  const auto refusal = [&](const char* objective, const char* patch) {
+    Json tree = answers_tree({objective, "decoder"});
+    tree.merge_patch(Json::parse(patch));
+    return error_text([&] { read_recipe(tree); });
+  };
+  const auto expect = [&](const char* objective, const std::string& keys, const std::string& want) {
+    const std::string text = refusal(objective, (R"({"objective": {)" + keys + "}}").c_str());
+    EXPECT_NE(text.find(want), std::string::npos) << keys << ": " << text;
+  };
+  for (const char* loss : {"hinge", "ipo", "nca_pair", "bco_pair", "sppo_hard", "apo_zero",
+                           "apo_down", "discopop", "sigmoid_norm"})
+    expect("dpo", fmt::format(R"("loss": "{}", "label_smoothing": 0.1)", loss),
+           "[objective.label_smoothing] nothing reads it without loss = \"sigmoid\", \"robust\"");
+  for (const char* loss :
+       {"nca_pair", "bco_pair", "sppo_hard", "aot", "aot_unpaired", "apo_zero", "apo_down"})
+    expect("dpo", fmt::format(R"("loss": "{}", "f_divergence_type": "forward_kl")", loss),
+           "[objective.f_divergence_type] nothing reads it without a loss of the difference");
+  expect("dpo", R"("f_alpha_divergence_coef": 0.7, "f_divergence_type": "forward_kl")",
+         "[objective.f_alpha_divergence_coef] nothing reads it without f_divergence_type = "
+         "\"alpha_divergence\"; set that, or leave the key out");
+  expect("dpo", R"("discopop_tau": 0.7)",
+         "[objective.discopop_tau] nothing reads it without loss = \"discopop\"");
+  expect("cpo", R"("simpo_gamma": 0.7)",
+         "[objective.simpo_gamma] nothing reads it without loss = \"simpo\"");
+  for (const char* loss : {"hinge", "ipo"})
+    expect("cpo", fmt::format(R"("loss": "{}", "label_smoothing": 0.1)", loss),
+           "[objective.label_smoothing] nothing reads it without loss = \"sigmoid\" or \"simpo\"");
+  expect("distill", R"("jsd_beta": 0.7)",
+         "[objective.jsd_beta] nothing reads it without divergence = \"jsd\"");
+  for (
+      const char* keys :
+      {R"("discopop_tau": 0.7, "loss": "discopop")", R"("loss": "aot", "label_smoothing": 0.1)",
+       R"("loss": "hinge", "f_divergence_type": "alpha_divergence", "f_alpha_divergence_coef": 0.7)"})
+    expect("dpo", keys, "no error");
+  expect("cpo", R"("loss": "simpo", "simpo_gamma": 0.7, "label_smoothing": 0.1)", "no error");
+  expect("distill", R"("divergence": "jsd", "jsd_beta": 0.7)", "no error");
+  EXPECT_EQ(
+      refusal("dpo", R"({"data": {"mask_history": true}})"),
+      "[data.mask_history] says which answers of a conversation are learnt, but dpo learns from answers to "
+      "one prompt; leave it out");
+  EXPECT_EQ(refusal("kto", R"({"data": {"mask_history": true}})"), "no error");
+  EXPECT_EQ(
+      refusal("sft", R"({"train": {"sample_every": 3}, "data": {"tokenizer": "x"}})"),
+      "[train.sample_every] sft learns from prompts and answers, of which its run writes no samples (lathe "
+      "generate shows what the finished model answers); leave it out");
+  EXPECT_EQ(
+      refusal("sft", R"({"train": {"patience": 3}})"),
+      "[train.patience] goes by the validation loss, and nothing is validated on; set data.valid, or "
+      "leave it out");
+}
+
 // A critic above the policy's base, with an adapter of its own.
 TEST_F(Answers, ACriticSharesTheBaseOfAnAdapter) {
   Json tree = answers_tree({"ppo", "decoder"});

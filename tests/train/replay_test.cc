@@ -1,12 +1,12 @@
 // Text of the old mixture between answers: what the step's loss is, which text it reads, and what is
 // measured before and after a run.
 
-#include "lathe/train/task/replay.h"
-
 #include <cmath>
 
 #include "lathe/io/manifest.h"
 #include "lathe/train/evaluation.h"
+#include "lathe/train/example/example_file.h"
+#include "lathe/train/task/pretraining_text.h"
 #include "train/answers_run.h"
 
 namespace lathe::testing {
@@ -34,9 +34,9 @@ class ReplayRun : public AnswersRun {
   }
   static double number(const Json& line, const char* key) { return line.at(key).get<double>(); }
   // The gradient norm and the loss of the first step.
-  std::pair<double, double> first_step(const Json& tree) {
+  std::pair<double, double> first_step(const Json& tree, const TrainCallbacks& callbacks) {
     start_over();
-    train(read_recipe(tree));
+    TrainLoop(read_recipe(tree), callbacks).run(TrainLoop::Start::kFresh);
     return {number(metrics()[0], "grad_norm"), number(metrics()[0], "loss")};
   }
 };
@@ -60,7 +60,7 @@ TEST_F(ReplayRun, TheLossIsTheStatedMixture) {
     EXPECT_EQ(number(first, "objective_loss"), alone) << objective << ": the same answers";
     EXPECT_EQ(number(first, "replay_tokens"), std::round(trained * kShare / (1 - kShare)));
     // A model that knows nothing yet.
-    EXPECT_NEAR(number(first, "replay_loss"), std::log(kTokens), 1.5);
+    EXPECT_NEAR(number(first, "replay_loss") / std::log(kTokens), 1.5, 0.75);
   }
 }
 
@@ -71,26 +71,28 @@ TEST_F(ReplayRun, TheGradientHasTheSharesOfTheLoss) {
   for (int t = 0; t < 26; ++t) text.push_back(40 + t * t % 23);
   const std::string same = write_shard(folder_ / "same", {text}, kTokens);
   with["data"]["replay"] = {same};
-  with["data"]["train"] =
-      folder_
-          .write("same.jsonl",
-                 Json({{"prompt_ids", {text[0]}},
-                       {"completion_ids", std::vector<int32_t>(text.begin() + 1, text.end() - 1)}})
-                     .dump())
-          .string();
-  // Three sequences of 24 tokens replay one and the same.
+  // Three sequences of 24 tokens replay one and the same, the last of a row of 25 that are predicted.
   with["train"]["seq_len"] = 25;
   with["train"]["steps"] = 1;
+  TrainCallbacks callbacks;
+  callbacks.read_examples = [&](const auto&, const auto&, const auto&) {
+    auto set = std::make_shared<ExampleSet>();
+    Example& example = set->examples.emplace_back();
+    example.prompt = {text[0], text[1]};
+    example.answers.push_back({.ids = {text.begin() + 2, text.end()}, .trained = {}});
+    example.answers[0].trained.assign(24, 1);
+    return set;
+  };
   Json without = with;
   for (const char* key : {"replay", "replay_share"}) without["data"].erase(key);
-  const auto [norm, loss] = first_step(without);
-  const auto [mixed_norm, mixed_loss] = first_step(with);
+  const auto [norm, loss] = first_step(without, callbacks);
+  const auto [mixed_norm, mixed_loss] = first_step(with, callbacks);
   EXPECT_EQ(number(metrics()[0], "replay_tokens"), 24);
   EXPECT_NEAR(mixed_loss, loss, 1e-6 * loss);
   EXPECT_NEAR(mixed_norm, norm, 1e-5 * norm);
   // Not because one of them counts for nothing.
   with["data"]["replay"] = {old_shard("other")};
-  EXPECT_GT(std::abs(first_step(with).first - norm), 1e-3 * norm);
+  EXPECT_GT(std::abs(first_step(with, callbacks).first - norm), 1e-3 * norm);
 }
 
 TEST_F(ReplayRun, ResumesToTheSameBitsFromEveryStep) {
@@ -126,11 +128,11 @@ TEST_F(ReplayRun, StepsReadTheirOwnRowsWhateverStoodBefore) {
   tree["train"]["batch_size"] = 12;  // 12 · 1/3: four rows at most
   const Recipe r = read_recipe(tree);
   Transformer model(r.model);
-  Replay replay(r, {.policy = &model});
+  const auto replay = make_replay(r, {.policy = &model});
   const auto ids = [&](int64_t step, int64_t trained) {
     std::vector<std::vector<int32_t>> all;
-    for (const Example& row : replay.rows(step, trained)) {
-      EXPECT_EQ(row.prompt.size(), 1u);
+    for (const Example& row : replay->rows(step, trained)) {
+      EXPECT_EQ(row.prompt.size() + row.answers[0].ids.size(), 9u) << "the whole row is read";
       EXPECT_EQ(row.answers[0].trained_count(), std::ssize(row.answers[0].ids));
       all.push_back(row.answers[0].ids);
     }
@@ -140,7 +142,13 @@ TEST_F(ReplayRun, StepsReadTheirOwnRowsWhateverStoodBefore) {
   const auto twenty = ids(2, 60);  // 60 · 1/3
   ASSERT_EQ(twenty.size(), 3u);
   EXPECT_EQ(twenty[0].size(), 8u);
-  EXPECT_EQ(twenty[2].size(), 4u);
+  EXPECT_EQ(twenty[2].size(), 4u);  // the last four of a row
+  EXPECT_EQ(ids(2, 72)[2], [&] {
+    const std::vector<Example> rows = replay->rows(2, 60);
+    std::vector<int32_t> whole(rows[2].prompt.begin() + 1, rows[2].prompt.end());
+    whole.insert(whole.end(), twenty[2].begin(), twenty[2].end());
+    return whole;
+  }());
   const auto eight = ids(2, 24);
   ASSERT_EQ(eight.size(), 1u);
   EXPECT_EQ(eight[0], twenty[0]);
@@ -212,8 +220,16 @@ TEST_F(ReplayRun, RefusesWhatCannotWork) {
   const auto expect = [](const std::string& text, const char* part) {
     EXPECT_NE(text.find(part), std::string::npos) << text;
   };
-  expect(refusal("grpo", "decoder", Json::object()),
-         "[data.replay] is for objectives over given answers; grpo");
+  expect(
+      refusal("grpo", "decoder", Json::object()),
+      "[data.replay] is for objectives over given answers; grpo draws its own; leave it out, or use "
+      "objective.name = \"ppo\" with ptx_data");
+  expect(
+      refusal(
+          "grpo", "encoder_decoder",
+          {{"data", {{"replay", nullptr}}},
+           {"objective", {{"name", "ppo"}, {"ptx_coef", 1.0}, {"ptx_data", {old_shard("old")}}}}}),
+      "[objective.ptx_data] the next token of replayed text is predicted by a decoder with its head; ppo");
   expect(refusal("reward", "decoder", Json::object()),
          "[data.replay] the next token of replayed text");
   expect(refusal("sft", "encoder_decoder", Json::object()),

@@ -2,8 +2,11 @@
 
 #include "lathe/train/reward/reward_model.h"
 
+#include "lathe/model/adapter/merge.h"
 #include "lathe/model/load_model.h"
+#include "lathe/model/scores.h"
 #include "lathe/train/answers/answer_pass.h"
+#include "lathe/train/memory_plan.h"
 #include "train/answers_run.h"
 
 namespace lathe::testing {
@@ -166,6 +169,181 @@ TEST_F(RewardModelOf, JudgesTheAnswersOfARun) {
     EXPECT_TRUE(line.contains("rewards/format/mean"));
     EXPECT_TRUE(line.contains("rewards/model/std"));
   }
+}
+
+// Reward models that are adapters above the policy's base.
+class RewardAdapter : public RewardModelOf {
+ protected:
+  RewardAdapter() {
+    Json tree = answers_tree({"reward", "decoder"});
+    tree["model"] = {{"from", base_ = model_folder("base", base_config(), 5)}};
+    tree["adapter"] = {{"peft_type", "LORA"}, {"target_modules", {"all-linear"}}};
+    tree["train"].update({{"steps", 4}, {"out", (folder_ / "judged").string()}});
+    tree["optim"]["lr"] = 0.05;
+    train(read_recipe(tree));
+    adapter_ = (folder_ / "judged" / "adapter").string();
+  }
+  static ModelConfig base_config() {
+    ModelConfig c = model_config("decoder");
+    c.model_type = "llama";
+    c.initializer_range = 0.5;
+    return c;
+  }
+  // PPO whose policy is an adapter of the base, too.
+  Json ppo() {
+    Json tree = answers_tree({"ppo", "decoder"});
+    tree["objective"].erase("critic");
+    tree["model"] = {{"from", base_ = model_folder("base", base_config(), 5)}};
+    tree["adapter"] = {{"peft_type", "LORA"}, {"target_modules", {"all-linear"}}};
+    tree["reward"] = {{"model", {adapter_}}};
+    tree["optim"]["lr"] = 0.02;
+    return tree;
+  }
+  std::string refusal(const Json& tree) {
+    start_over();
+    return error_text([&] { train(read_recipe(tree)); });
+  }
+  std::vector<double> scores(const RewardModel& model) const {
+    const Json row = Json::object();
+    std::vector<RewardInput> inputs;
+    std::vector<std::vector<int32_t>> prompts, answers;
+    for (const Asked& each : asked_) {
+      prompts.push_back(policy_.encode(each.prompt));
+      answers.push_back(policy_.encode(each.completion));
+    }
+    for (size_t i = 0; i < asked_.size(); ++i)
+      inputs.push_back({.row = row, .completion = "", .ids = answers[i], .prompt = prompts[i]});
+    return model.scores(inputs, {});
+  }
+  // The base with the adapter in its weights.
+  std::string merged() {
+    const auto base = load_model(base_, {});
+    auto model = share_with_scores(*base, scores_of_adapter(adapter_), Rng(0));
+    const std::shared_ptr<const Adapter> adapter = load_adapter(adapter_, *model);
+    model = merge_adapters(std::move(model), {&adapter, 1});
+    fs::create_directories(folder_ / "merged");
+    save_model(*model, folder_ / "merged", {.like = base_});
+    return (folder_ / "merged").string();
+  }
+
+  std::string base_, adapter_;
+};
+
+// A product with W + BA is rounded otherwise than the sum of the products with W and with B and A.
+TEST_F(RewardAdapter, GivesTheScoresOfTheMergedModel) {
+  const auto base = load_model(base_, {});
+  const RewardModel shared(adapter_, {.tokenizer = &policy_, .from = base_, .base = base.get()},
+                           {});
+  const RewardModel own(adapter_, {.tokenizer = &policy_, .from = base_}, {});
+  EXPECT_TRUE(shared.shares_ids());
+  EXPECT_EQ(scores(shared), scores(own));
+  const std::vector<double> got = scores(shared), wanted = scores(judge(merged()));
+  for (size_t i = 0; i < got.size(); ++i)
+    EXPECT_NEAR(got[i], wanted[i], 1e-5 * (1 + std::abs(wanted[i]))) << i;
+  EXPECT_GT(std::abs(got[0] - got[1]), 1e-3);
+}
+
+// Policy, reference, reward model and critic are one base and three adapters.
+TEST_F(RewardAdapter, JudgesAboveTheBaseOfThePolicy) {
+  const Recipe r = read_recipe(ppo());
+  expect_same_bits_from_every_step(r, 2);
+  const RewardModel alone(adapter_, {.tokenizer = &policy_, .from = base_}, {});
+  const std::vector<Json> lines = rollouts();
+  ASSERT_EQ(lines.size(), 48U);
+  for (const Json& line : lines) {
+    const auto prompt = line.at("prompt_ids").get<std::vector<int32_t>>(),
+               answer = line.at("completion_ids").get<std::vector<int32_t>>();
+    const Json row = Json::object();
+    const RewardInput in{.row = row, .completion = "", .ids = answer, .prompt = prompt};
+    EXPECT_EQ(line.at("reward").get<double>(), alone.scores({&in, 1}, {}).at(0));
+  }
+}
+
+TEST_F(RewardAdapter, TakesNoMemoryOfABase) {
+  const auto taken = [&](const Json& tree) {
+    const Recipe recipe = read_recipe(tree);
+    int64_t bytes = 0;
+    for (const MemoryPart& part : plan_memory(recipe, longest_examples(recipe), 1).parts)
+      if (part.name == "reward models") bytes += part.bytes;
+    return bytes;
+  };
+  const auto file =
+      static_cast<int64_t>(fs::file_size(fs::path(adapter_) / "adapter_model.safetensors"));
+  const auto whole = static_cast<int64_t>(fs::file_size(fs::path(base_) / "model.safetensors"));
+  Json tree = ppo();
+  EXPECT_GT(taken(tree), file / 2);
+  EXPECT_LT(taken(tree), file + 4096);
+  // A policy that trains all of its model changes what the adapter was made for: it has its own.
+  tree.erase("adapter");
+  EXPECT_GT(taken(tree), whole - 64 * kTokens * 4);
+  tree["train"]["steps"] = 1;
+  start_over();
+  train(read_recipe(tree));
+}
+
+TEST_F(RewardAdapter, ActsOnABaseInFourBits) {
+  Json tree = ppo();
+  tree["model"]["quantization"] = "nf4";
+  tree["train"]["steps"] = 1;
+  start_over();
+  train(read_recipe(tree));
+  for (const Json& line : rollouts()) EXPECT_TRUE(std::isfinite(line.at("reward").get<double>()));
+}
+
+TEST_F(RewardAdapter, RefusesAnotherBase) {
+  Json tree = ppo();
+  const std::string other = model_folder("other", base_config(), 6);
+  tree["model"]["from"] = other;
+  EXPECT_EQ(refusal(tree), "[reward.model] " + adapter_ + " is an adapter of " + base_ +
+                               ", but the run starts from " + other +
+                               ", another model; make a model of its own of it with `lathe merge " +
+                               base_ + " --adapter " + adapter_ + " --out DIR`, and give that DIR");
+  tree["reward"]["model"] = {merged()};  // as it says
+  EXPECT_EQ(refusal(tree), "no error");
+
+  // A copy is the same model, with other names of files beside its weights.
+  fs::copy(base_, folder_ / "copy");
+  folder_.write("copy/README.md", "a copy");
+  tree["model"]["from"] = (folder_ / "copy").string();
+  tree["reward"]["model"] = {adapter_};
+  EXPECT_EQ(refusal(tree), "no error");
+  EXPECT_EQ(log_.find("not here to be compared"), std::string::npos) << log_;
+  // So it may be, of one that has gone.
+  fs::rename(folder_ / "base", folder_ / "moved");
+  EXPECT_EQ(refusal(tree), "no error");
+  EXPECT_NE(
+      log_.find("says that it was made for '" + base_ + "', which is not here to be compared"),
+      std::string::npos)
+      << log_;
+}
+
+TEST_F(RewardAdapter, RefusesWhatGivesNoScore) {
+  Json tree = ppo();
+  tree["train"]["steps"] = 1;
+  train(read_recipe(tree));
+  fs::rename(out() / "adapter", folder_ / "policy");
+  fs::rename(out() / "critic", folder_ / "value");
+  tree["reward"]["model"] = {(folder_ / "policy").string()};
+  EXPECT_EQ(refusal(tree),
+            "[reward.model] " + (folder_ / "policy").string() +
+                " is an adapter with no score of a text, but a reward model gives one "
+                "(score.weight, in modules_to_save); train one with lathe reward MODEL "
+                "DATA --adapter.peft_type=LORA");
+  tree["reward"]["model"] = {adapter_};
+  tree["objective"]["critic"] = (folder_ / "value").string();
+  EXPECT_EQ(refusal(tree), "no error");
+  tree["model"]["from"] = model_folder("other", base_config(), 6);
+  tree["reward"] = {{"functions", {"ended"}}};
+  EXPECT_NE(refusal(tree).find("[objective.critic] " + (folder_ / "value").string() +
+                               " is an adapter of " + base_),
+            std::string::npos)
+      << refusal(tree);
+  // It is no adapter of a model that predicts tokens.
+  const auto base = load_model(base_, {});
+  EXPECT_NE(error_text([&] { load_adapter(adapter_, *base); })
+                .find("the adapter gives scores in place of the next token, but this model (llama) "
+                      "predicts tokens; make a model of both with lathe merge, or"),
+            std::string::npos);
 }
 
 }  // namespace

@@ -265,6 +265,35 @@ TEST_F(Rollouts, OnlineDpoKeepsGroupsTogether) {
             std::string::npos);
 }
 
+TEST_F(Rollouts, DataWithoutEffectIsRefused) {
+  const auto expect = [&](const char* patch, const char* want) {
+    const std::string text = refusal("grpo", patch);
+    EXPECT_NE(text.find(want), std::string::npos) << text;
+  };
+  expect(
+      R"({"data": {"valid": ["rows.jsonl"]}})",
+      "[data.valid] grpo learns from answers that it draws itself, which given ones say nothing of; leave it "
+      "out (data.replay_valid");
+  expect(
+      R"({"data": {"packing": true}})",
+      "[data.packing] grpo learns from answers that it draws itself, each in a sequence of its own; leave it "
+      "out, and set train.batch_size");
+  expect(
+      R"({"data": {"truncation_mode": "keep_start"}})",
+      "[data.truncation_mode] grpo learns from answers that it draws itself, so that a row has no answer");
+  expect(R"({"data": {"truncation_mode": "keep_end"}})", "no error");
+  expect(
+      R"({"data": {"mask_history": true}})",
+      "[data.mask_history] says which answers of a conversation are learnt, but grpo learns from answers "
+      "that it draws itself; leave it out");
+  expect(
+      R"({"train": {"sample_every": 5}})",
+      "[train.sample_every] grpo learns from prompts and answers, of which its run writes no samples");
+  expect(
+      R"({"train": {"keep_best": true}})",
+      "[train.keep_best] goes by the validation loss, and nothing is validated on; leave it out");
+}
+
 TEST_F(Rollouts, KeysWithoutEffectAreRefused) {
   const auto expect = [&](const char* objective, const char* keys, const char* want) {
     const std::string text =
@@ -284,6 +313,36 @@ TEST_F(Rollouts, KeysWithoutEffectAreRefused) {
   expect("ppo", R"({"ptx_coef": 5})", "[objective.ptx_data] ptx_coef weighs the loss on text");
   expect("ppo", R"({"ptx_data": ["x"]})",
          "[objective.ptx_data] nothing reads it while ptx_coef is 0");
+  expect("grpo", R"({"reference": "x"})",
+         "[objective.reference] nothing reads it without beta above 0");
+  expect("rloo", R"({"reference": "x"})",
+         "[objective.reference] nothing reads it without beta above 0");
+  expect("grpo", R"({"use_bias_correction_kl": true})",
+         "[objective.use_bias_correction_kl] nothing reads it without beta above 0");
+  expect("grpo", R"({"loss": "sapo", "epsilon": 0.1})",
+         "[objective.epsilon] nothing reads it without");
+  expect("grpo", R"({"loss": "cispo", "epsilon": 0.1, "epsilon_high": 4})",
+         "[objective.epsilon] nothing reads it without another loss than cispo");
+  expect("grpo", R"({"loss": "vespo", "epsilon_high": 0.1})",
+         "[objective.epsilon_high] nothing reads it without a loss that bounds the ratio");
+  expect("grpo", R"({"loss": "cispo", "delta": 2})",
+         "[objective.delta] nothing reads it without a loss that clips");
+  expect("grpo", R"({"loss": "vespo", "importance_sampling_level": "sequence"})",
+         "[objective.importance_sampling_level] nothing reads it without another loss than vespo");
+  for (const char* key : {"sapo_temperature_pos", "sapo_temperature_neg"})
+    expect("grpo", fmt::format(R"({{"{}": 4}})", key).c_str(),
+           fmt::format("[objective.{}] nothing reads it without loss = \"sapo\"; set that, or", key)
+               .c_str());
+  for (const char* key : {"vespo_k_pos", "vespo_lambda_pos", "vespo_k_neg", "vespo_lambda_neg"})
+    expect("grpo", fmt::format(R"({{"{}": 4, "loss": "sapo"}})", key).c_str(),
+           fmt::format("[objective.{}] nothing reads it without loss = \"vespo\"", key).c_str());
+  // What the errors advise is accepted.
+  for (const char* keys :
+       {R"({"loss": "sapo", "sapo_temperature_pos": 4})", R"({"loss": "vespo", "vespo_k_pos": 4})",
+        R"({"loss": "cispo", "epsilon_high": 4})", R"({"delta": 2, "epsilon": 0.1})",
+        R"({"loss": "vespo", "importance_sampling_level": "sequence", "beta": 0.1,
+            "use_bias_correction_kl": true})"})
+    expect("grpo", keys, "no error");
   expect("ppo", R"({"ptx_batch_size": 4})",
          "[objective.ptx_batch_size] nothing reads it while ptx_coef is 0");
   EXPECT_NE(

@@ -4,6 +4,9 @@
 
 #include "io/sandbox_testing.h"
 #include "lathe/base/utf8.h"
+#include "lathe/model/load_model.h"
+#include "lathe/train/memory_plan.h"
+#include "lathe/train/task/sampling.h"
 #include "train/answers_run.h"
 
 namespace lathe::testing {
@@ -285,6 +288,76 @@ TEST_F(RolloutsWithTools, RefuseWhatCannotWork) {
   fs::remove(folder_ / "talker/chat_template.jinja");
   const std::string id_row = folder_.write("ids.jsonl", "{\"prompt_ids\": [65]}\n").string();
   expect(refusal(Json{{"data", {{"train", id_row}}}}.dump().c_str()), "has no chat template");
+
+  // One that writes no calls; what the error advises works.
+  const std::string talker = (folder_ / "talker").string();
+  folder_.write("talker/chat_template.jinja",
+                "{% for m in messages %}<user>{{ m.content }}<end>{% endfor %}<a>");
+  expect(
+      refusal("{}"),
+      "the chat template does not write the names of the tools that are called, so that a model cannot be "
+      "held to calls; put a template in whose syntax tools can be called into " +
+          talker +
+          " (chat_template.jinja), set data.tokenizer to a folder that has one, or leave tools out");
+  EXPECT_EQ(refusal("{}").find("[objective.tools]"), 0U) << refusal("{}");
+  const Json other = {{"data", {{"tokenizer", (folder_ / "fresh").string()}}}};
+  EXPECT_EQ(refusal(other.dump().c_str()), "no error");
+  EXPECT_EQ(refusal(R"({"objective": {"tools": []}, "reward": {"functions": ["ended"]}})"),
+            "no error");
+  folder_.write("talker/chat_template.jinja", kTemplate);
+  EXPECT_EQ(refusal("{}"), "no error");
+}
+
+// What an engine knows of the turn before changes nothing of the next one.
+TEST_F(RolloutsWithTools, GoOnAsInANewEngine) {
+  const auto model = load_model((folder_ / "talker").string(), {});
+  const Tokenizer tokenizer = load_tokenizer((folder_ / "talker").string());
+  std::vector<SampleRequest> first;
+  for (uint64_t i = 0; i < 2; ++i)
+    first.push_back({.prompt = tokenizer.encode(i == 0 ? "<user>7*8?<end><a>" : "<user>8<end><a>"),
+                     .place = "",
+                     .choices = 3,
+                     .max_tokens = 60,
+                     .stream = Rng(5).fork(i)});
+  RolloutEngine engine(*model, nullptr, first, 1.0);
+  const auto drawn = engine.answers(first, [] {});
+  std::vector<SampleRequest> second;
+  for (size_t i = 0; i < 2; ++i)
+    for (uint64_t c = 0; c < 3; ++c) {
+      SampleRequest& next = second.emplace_back();
+      next.prompt = first[i].prompt;
+      next.prompt.insert(next.prompt.end(), drawn[i][c].ids.begin(), drawn[i][c].ids.end());
+      next.max_tokens = 60 - std::ssize(drawn[i][c].ids) + 1;
+      next.stream = first[i].stream.fork("turn");
+      next.first_choice = c;
+    }
+  const auto known = engine.answers(second, [] {});
+  const auto fresh = RolloutEngine(*model, nullptr, second, 1.0).answers(second, [] {});
+  ASSERT_EQ(known.size(), 6U);
+  for (size_t i = 0; i < known.size(); ++i) {
+    EXPECT_EQ(known[i][0].ids, fresh[i][0].ids) << i;
+    EXPECT_EQ(known[i][0].logps, fresh[i][0].logps) << i;
+    EXPECT_FALSE(known[i][0].ids.empty());
+  }
+}
+
+TEST_F(RolloutsWithTools, ArePlanned) {
+  const Recipe recipe = read_recipe(recipe_);
+  const MemoryPlan plan = plan_memory(recipe, longest_examples(recipe), 1);
+  std::map<std::string, int64_t> parts;
+  for (const MemoryPart& part : plan.parts) parts[part.name] = part.bytes;
+  host_allocator().trim();
+  std::map<std::string, int64_t> before;
+  host_allocator().reset_peak();
+  for (const auto& [label, bytes] : host_allocator().peak_by_label())
+    before[std::string(label)] = static_cast<int64_t>(bytes);
+  TrainLoop loop(recipe);
+  for (int64_t step = 1; step <= 3; ++step) loop.step(step);
+  int64_t most = 0;
+  for (const auto& [label, bytes] : host_allocator().peak_by_label())
+    if (label != "kernels") most += static_cast<int64_t>(bytes) - before[std::string(label)];
+  EXPECT_LE(most, plan.total() - parts["program and data"]);
+  EXPECT_GT(5 * most, plan.total() - parts["program and data"]);
 }
 
 }  // namespace

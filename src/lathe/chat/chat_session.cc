@@ -142,7 +142,12 @@ void ChatSession::prepare_tools(std::span<const int32_t> ends) {
       !ends.empty(), ErrorKind::kUsage, "tools",
       "an answer that is held to calls ends with an end token, but the model names none that its "
       "tokenizer has; give --eos-token-id");
-  calls_ = tool_call_syntax(template_, tokenizer_, ends);
+  try {
+    calls_ = tool_call_syntax(template_, tokenizer_, ends);
+  } catch (const Error& error) {
+    fail(error.kind(), "tools",
+         "{}; give another template with --chat-template, or leave the tools out", error.what());
+  }
   auto grammar = tool_call_grammar(*calls_, abilities_.tools, abilities_.tool_choice);
   if (!grammar) return;
   constraint_ = std::make_shared<const Constraint>(

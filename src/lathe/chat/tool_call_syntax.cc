@@ -72,9 +72,8 @@ std::optional<Pieces> take_apart(const Tokenizer& tokenizer, std::string_view te
     const size_t name = text.find(call.name, at);
     require(
         name != std::string_view::npos, ErrorKind::kData, kWhere,
-        "the chat template does not write the names of the tools that are called, so that this "
-        "model cannot be held to calls; give a template that does with --chat-template, or leave "
-        "the tools out");
+        "the chat template does not write the names of the tools that are called, so that a model "
+        "cannot be held to calls");
     const auto arguments = arguments_in(text, call, at);
     if (!arguments) return std::nullopt;
     require(name + call.name.size() <= arguments->begin, ErrorKind::kData, kWhere,

@@ -6,6 +6,7 @@
 
 #include "lathe/config/json_text.h"
 #include "lathe/io/manifest.h"
+#include "lathe/model/adapter/applied_adapters.h"
 #include "lathe/model/load_model.h"
 #include "lathe/text/tokenizer.h"
 #include "lathe/train/recipe.h"
@@ -66,22 +67,26 @@ Evaluation evaluate(const EvaluationConfig& config, const Log& log,
       validation_options(config, read_model_config(config.model), log);
   const ValidationSet set(NamedShard{.name = "data", .prefix = config.data}, options);
   const auto model = load_model(config.model, {.dtype = DType::kF32, .log = log});
+  std::vector<std::shared_ptr<const Adapter>> adapters;
+  for (const std::string& each : config.adapter)
+    adapters.push_back(load_adapter(each, *model, log));
+  const AppliedAdapters acting(std::move(adapters));
   return {.seq_len = options.seq_len,
           .samples = set.samples(),
           .samples_in_shard = (set.shard().num_tokens() - 1) / options.seq_len,
-          .loss = set.measure(*model, [&](int64_t done) {
-            if (progress) progress(done, set.samples());
-          })};
+          .loss = set.measure(
+              *model,
+              [&](int64_t done) {
+                if (progress) progress(done, set.samples());
+              },
+              config.adapter.empty() ? nullptr : &acting)};
 }
 
 Json Evaluation::to_json(const EvaluationConfig& config) const {
-  Json result = {{"model", config.model},
-                 {"data", config.data},
-                 {"seq_len", seq_len},
-                 {"samples", samples},
-                 {"samples_in_shard", samples_in_shard},
-                 {"tokens", loss.labels()},
-                 {"loss", loss.loss()}};
+  Json result = {{"model", config.model},   {"adapter", config.adapter},
+                 {"data", config.data},     {"seq_len", seq_len},
+                 {"samples", samples},      {"samples_in_shard", samples_in_shard},
+                 {"tokens", loss.labels()}, {"loss", loss.loss()}};
   if (const auto bits = loss.bits_per_byte()) result["bits_per_byte"] = *bits;
   for (const auto& [kind, sum] : loss.kinds) result["by_kind"][kind] = sum.mean();
   result["by_position"] = Json::array();

@@ -9,6 +9,7 @@
 #include <nlohmann/json_fwd.hpp>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "lathe/base/log.h"
 #include "lathe/config/visit.h"
@@ -18,6 +19,7 @@ namespace lathe {
 
 struct EvaluationConfig {
   std::string model, data;
+  std::vector<std::string> adapter;
   std::optional<int64_t> seq_len, samples;
   int64_t batch_size = 8, buckets = 16;
 
@@ -25,6 +27,8 @@ struct EvaluationConfig {
   void visit(V& v) {
     v.positional("model", model, "folder or .gguf of a model, or folder of a checkpoint");
     v.field("data", data, "token shard: the prefix of a .bin and .idx", required());
+    v.field("adapter", adapter,
+            "folder of an adapter, as PEFT saves it; several act one after the other");
     v.field("seq_len", seq_len,
             "tokens per sample (default: the length that the model was trained with, else its "
             "max_position_embeddings); may be larger than that",
@@ -50,7 +54,7 @@ struct Evaluation {
 using EvaluationProgress = std::function<void(int64_t done, int64_t all)>;
 
 // Computes in fp32. Errors: kConfig for a model with another body than a decoder that does not say
-// how it was trained, and those of reading the model and the shard.
+// how it was trained, and those of reading the model, the adapters and the shard.
 Evaluation evaluate(const EvaluationConfig& config, const Log& log,
                     const EvaluationProgress& progress = {});
 

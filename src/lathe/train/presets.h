@@ -12,7 +12,8 @@ namespace lathe {
 struct TrainPreset {
   std::string_view name, summary;
   std::string_view data;    // what a row of the data has
-  std::string_view recipe;  // TOML: what differs from the defaults; `out` and the model are added
+  std::string_view kind;    // TOML: what differs from the defaults, as in others of its kind
+  std::string_view recipe;  // and in this one alone; `out` and the model are added
 };
 std::span<const TrainPreset> train_presets();
 

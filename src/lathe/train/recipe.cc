@@ -116,6 +116,15 @@ void check_named_shards(const std::vector<std::string>& sets, const char* key) {
   }
 }
 
+// What a run over answers has beside them, as train/task/pretraining_text.h learns it.
+void check_text_beside(const Recipe& r, const char* key) {
+  require(
+      r.model.body == "decoder" && r.model.num_labels == 0, ErrorKind::kConfig, key,
+      "the next token of replayed text is predicted by a decoder with its head; {} with body = \"{}\" "
+      "has none; leave it out",
+      objective_name(r.objective, r.model), r.model.body);
+}
+
 void check_replay(const Recipe& r) {
   check_shards(r.data.replay, "data.replay");
   check_named_shards(r.data.replay_valid, "data.replay_valid");
@@ -134,14 +143,12 @@ void check_replay(const Recipe& r) {
           "is for objectives over answers; {} learns from running text, so put the old shards into "
           "data.train, with their share as in \"PREFIX:0.1\"",
           objective_name(r.objective, r.model));
-  require(!r.learns_rollouts(), ErrorKind::kConfig, "data.replay",
-          "is for objectives over given answers; {} draws its own; leave it out",
-          objective_name(r.objective, r.model));
   require(
-      r.model.body == "decoder" && r.model.num_labels == 0, ErrorKind::kConfig, "data.replay",
-      "the next token of replayed text is predicted by a decoder with its head; {} with body = \"{}\" "
-      "has none; leave it out",
-      objective_name(r.objective, r.model), r.model.body);
+      !r.learns_rollouts(), ErrorKind::kConfig, "data.replay",
+      "is for objectives over given answers; {} draws its own; leave it out, or use objective.name = \"ppo\" "
+      "with ptx_data and ptx_coef",
+      objective_name(r.objective, r.model));
+  check_text_beside(r, "data.replay");
 }
 
 // A language model gets the scores that the objective needs in its head's place: one of a text, or two of a
@@ -152,17 +159,49 @@ void begin_scores(ModelConfig& model, const AnswerNeeds& needs) {
   model.lm_head_bias = needs.step_scores;
 }
 
+// Kinds whose rows may be conversations of several answers that are learnt.
+bool has_turns(ExampleKind kind) {
+  return kind == ExampleKind::kSingle || kind == ExampleKind::kLabelled;
+}
+
+void check_rollouts(const Recipe& r) {
+  const auto refuse = [&](bool given, const char* key, std::string_view why) {
+    require(!given, ErrorKind::kConfig, key, "{} learns from answers that it draws itself, {}",
+            objective_name(r.objective, r.model), why);
+  };
+  refuse(
+      !r.data.valid.empty(), "data.valid",
+      "which given ones say nothing of; leave it out (data.replay_valid measures what the model forgets)");
+  refuse(
+      r.data.packing, "data.packing",
+      "each in a sequence of its own; leave it out, and set train.batch_size, which counts answers");
+  refuse(
+      r.data.truncation_mode == "keep_start", "data.truncation_mode",
+      "so that a row has no answer whose end could be cut; leave it out, or cut the beginning of long "
+      "prompts with \"keep_end\"");
+}
+
 void check_answers(const Recipe& r) {
   const auto refuse = [&](bool given, const char* key, std::string_view why) {
     require(!given, ErrorKind::kConfig, key, "{} learns from prompts and answers, {}; leave it out",
             objective_name(r.objective, r.model), why);
   };
-  const auto needs = make_answer_objective(r.objective, r.model)->needs();
+  const auto objective = make_answer_objective(r.objective, r.model);
+  const AnswerNeeds needs = objective->needs();
+  if (objective->pretraining() != nullptr) check_text_beside(r, "objective.ptx_data");
   require(needs.kind == ExampleKind::kSteps || r.data.step_separator == DataConfig().step_separator,
           ErrorKind::kConfig, "data.step_separator",
           "stands between the steps of answers, which {} has none of",
           objective_name(r.objective, r.model));
   refuse(r.data.document_mask, "data.document_mask", "which never see each other");
+  refuse(
+      r.train.sample_every > 0, "train.sample_every",
+      "of which its run writes no samples (lathe generate shows what the finished model answers)");
+  require(!r.data.mask_history || has_turns(needs.kind), ErrorKind::kConfig, "data.mask_history",
+          "says which answers of a conversation are learnt, but {} learns from {}; leave it out",
+          objective_name(r.objective, r.model),
+          r.learns_rollouts() ? "answers that it draws itself" : "answers to one prompt");
+  if (r.learns_rollouts()) check_rollouts(r);
   refuse(r.train.quantize.has_value(), "train.quantize", "which is not combined with it yet");
   refuse(r.train.batch_ramp > 0, "train.batch_ramp", "whose steps all have the same size");
 }
@@ -217,6 +256,10 @@ void check_together(const Recipe& r) {
   require(r.train.device == "cpu" || r.train.precision == "fp32", ErrorKind::kConfig,
           "train.precision",
           "the ref device computes in double precision; write precision = \"fp32\"");
+  require((!r.train.keep_best && r.train.patience == 0) || !r.data.valid.empty(),
+          ErrorKind::kConfig, r.train.keep_best ? "train.keep_best" : "train.patience",
+          "goes by the validation loss, and nothing is validated on{}",
+          r.learns_rollouts() ? "; leave it out" : "; set data.valid, or leave it out");
   require(r.train.sample_every == 0 || r.data.tokenizer, ErrorKind::kConfig, "train.sample_every",
           "sample texts need a tokenizer; set data.tokenizer, or sample_every = 0");
 }

@@ -5,8 +5,8 @@
 #include "lathe/base/error.h"
 #include "lathe/base/process.h"
 #include "lathe/io/atomic_file.h"
+#include "lathe/model/scores.h"
 #include "lathe/model/summary.h"
-#include "lathe/train/task/scores.h"
 
 namespace lathe {
 namespace {

@@ -10,6 +10,7 @@
 #include "lathe/model/adapter/adapter.h"
 #include "lathe/model/adapter/prompt_sites.h"
 #include "lathe/model/adapter/sites.h"
+#include "lathe/model/scores.h"
 #include "lathe/model/stored_weights.h"
 
 namespace lathe {
@@ -65,6 +66,12 @@ class Loader {
         adapter_(std::make_unique<Adapter>(config_, model)) {}
 
   std::unique_ptr<Adapter> load() {
+    require(
+        scores_of_adapter(folder_).labels == 0 || sites_.model().config().num_labels > 0,
+        ErrorKind::kData, where_,
+        "the adapter gives scores in place of the next token, but this model ({}) predicts tokens; make a "
+        "model of both with lathe merge, or judge answers with it as reward.model",
+        sites_.family().name);
     if (config_.is_prompt()) return load_prompt();
     if (kind_ != nullptr) endings_ = kind_->traits({}, own()).tensors;
     for (const ArraySpan& array : reader_->arrays()) sort(array);

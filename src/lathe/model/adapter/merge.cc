@@ -76,7 +76,7 @@ class Merger {
 }  // namespace
 
 bool parts_tied_head(const Transformer& model, const Adapter& adapter) {
-  if (!model.config().tie_word_embeddings) return false;
+  if (!model.config().tie_word_embeddings || model.config().num_labels > 0) return false;
   const auto acts = [](const auto& each) { return each.at.parameter == kTable; };
   return std::ranges::any_of(adapter.modules(), acts) ||
          std::ranges::any_of(adapter.replaced(), [&](const ReplacedValue& each) {

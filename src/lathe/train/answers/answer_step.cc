@@ -188,9 +188,12 @@ std::vector<double> AnswerStep::run_tokens(const Prepared& micro,
   const auto noise = noise_around(adapters.get(), micro.batch, settings, dropout);
   recording.pass.adapters = noise ? &*noise : static_cast<const Adapters*>(adapters.get());
   recording.pass.training = settings.training;
-  recording.pass.router_statistics = settings.training ? &result.routers : nullptr;
-  recording.pass.auxiliary_scale = settings.scale * static_cast<double>(micro.batch.tokens()) /
-                                   static_cast<double>(result.counts.tokens);
+  const bool balances = settings.training && settings.balances_routers;
+  recording.pass.router_statistics = balances ? &result.routers : nullptr;
+  recording.pass.auxiliary_scale =
+      !settings.balances_routers ? 0.0
+                                 : settings.scale * static_cast<double>(micro.batch.tokens()) /
+                                       static_cast<double>(result.counts.tokens);
   AnswerPass pass(*models_.policy, recording.pass, micro.batch, needs_.policy, dropout,
                   settings.recompute);
   ValueTape tape;

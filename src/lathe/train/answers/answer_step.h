@@ -26,6 +26,8 @@ struct AnswerStepSettings {
   Recompute recompute = Recompute::kNone;
   double embedding_noise = 0;  // alpha of EmbeddingNoise, for the model that is trained
   Rng dropout{0};
+  bool balances_routers =
+      true;            // training: whether the routers' losses and statistics are of these tokens
   double scale = 1.0;  // of the gradients; the loss that is reported does not have it
   std::optional<double> kl_coef = {};      // as RolloutBatch
   std::function<void()> before_each = {};  // as Tape::Setup

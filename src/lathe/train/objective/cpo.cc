@@ -24,6 +24,12 @@ struct CpoConfig {
     v.field("label_smoothing", label_smoothing,
             "share of pairs whose labels are taken to be the wrong way round", between(0, 0.5));
   }
+  void check(const RowShape&, const KeyErrors& keys) const {
+    refuse_unread(keys, simpo_gamma != CpoConfig().simpo_gamma && loss != "simpo", "simpo_gamma",
+                  "loss = \"simpo\"");
+    refuse_unread(keys, label_smoothing != 0 && is_one_of(loss, {"hinge", "ipo"}),
+                  "label_smoothing", "loss = \"sigmoid\" or \"simpo\"");
+  }
 };
 
 class Cpo : public AnswerObjective {

@@ -24,6 +24,10 @@ struct DistillConfig {
             "weight of the cross entropy with the data; the rest is the divergence's",
             between(0, 1));
   }
+  void check(const RowShape&, const KeyErrors& keys) const {
+    refuse_unread(keys, jsd_beta != DistillConfig().jsd_beta && divergence != "jsd", "jsd_beta",
+                  "divergence = \"jsd\"");
+  }
   std::map<std::string, std::string> models() const { return {{"teacher", teacher.value_or("")}}; }
 };
 

@@ -39,6 +39,24 @@ struct DpoConfig {
                   "exo_pair takes its logarithm: use a small number above 0, 1e-3");
     if (loss == "robust" && label_smoothing >= 0.5)
       keys.refuse("label_smoothing", "robust divides by 1 - 2·label_smoothing: use less than 0.5");
+    const DpoConfig usual;
+    refuse_unread(keys,
+                  label_smoothing != 0 &&
+                      !is_one_of(loss, {"sigmoid", "robust", "exo_pair", "aot", "aot_unpaired"}),
+                  "label_smoothing",
+                  "loss = \"sigmoid\", \"robust\", \"exo_pair\", \"aot\" or \"aot_unpaired\"");
+    refuse_unread(keys,
+                  f_divergence_type != usual.f_divergence_type &&
+                      is_one_of(loss, {"nca_pair", "bco_pair", "sppo_hard", "aot", "aot_unpaired",
+                                       "apo_zero", "apo_down"}),
+                  "f_divergence_type",
+                  "a loss of the difference of two ratios, such as loss = \"sigmoid\"");
+    refuse_unread(keys,
+                  f_alpha_divergence_coef != usual.f_alpha_divergence_coef &&
+                      f_divergence_type != "alpha_divergence",
+                  "f_alpha_divergence_coef", "f_divergence_type = \"alpha_divergence\"");
+    refuse_unread(keys, discopop_tau != usual.discopop_tau && loss != "discopop", "discopop_tau",
+                  "loss = \"discopop\"");
   }
   std::map<std::string, std::string> models() const {
     return {{"reference", reference.value_or("")}};

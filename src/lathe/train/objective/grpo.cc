@@ -37,16 +37,44 @@ struct GrpoConfig {
     if (beta == 0) return {};
     return {{"reference", reference.value_or("")}};
   }
-  void check(const RowShape&, const KeyErrors& keys) const {
-    rollouts.check(keys);
-    if (rollouts.multi_objective_aggregation == "normalize_then_sum" && scale_rewards != "group")
-      keys.refuse(
-          "scale_rewards",
-          "normalize_then_sum divides each part by its group's deviation and the sum by the batch's, "
-          "whatever scale_rewards says; leave it out");
-  }
-  bool clips() const { return loss != "cispo" && loss != "sapo" && loss != "vespo"; }
+  void check(const RowShape&, const KeyErrors& keys) const;
+  bool clips() const { return !is_one_of(loss, {"cispo", "sapo", "vespo"}); }
 };
+
+void GrpoConfig::check(const RowShape&, const KeyErrors& keys) const {
+  rollouts.check(keys);
+  if (rollouts.multi_objective_aggregation == "normalize_then_sum" && scale_rewards != "group")
+    keys.refuse("scale_rewards",
+                "normalize_then_sum divides each part by its group's deviation and the sum by the "
+                "batch's, whatever scale_rewards says; leave it out");
+  const GrpoConfig usual;
+  const bool bounded = clips() || loss == "cispo", corrects = use_bias_correction_kl && beta > 0;
+  refuse_unread(keys, reference && beta == 0, "reference", "beta above 0");
+  refuse_unread(keys, use_bias_correction_kl && beta == 0, "use_bias_correction_kl",
+                "beta above 0");
+  refuse_unread(keys, epsilon != usual.epsilon && !bounded, "epsilon",
+                "a loss that bounds the ratio (grpo, bnpo, dr_grpo, dapo, luspo, cispo)");
+  refuse_unread(keys, epsilon_high && !bounded, "epsilon_high",
+                "a loss that bounds the ratio (grpo, bnpo, dr_grpo, dapo, luspo, cispo)");
+  refuse_unread(keys, epsilon != usual.epsilon && epsilon_high && loss == "cispo", "epsilon",
+                "another loss than cispo, of which epsilon_high is the largest ratio");
+  refuse_unread(keys, delta && !clips(), "delta",
+                "a loss that clips (grpo, bnpo, dr_grpo, dapo, luspo)");
+  refuse_unread(
+      keys,
+      importance_sampling_level != usual.importance_sampling_level && loss == "vespo" && !corrects,
+      "importance_sampling_level", "another loss than vespo, which weighs whole answers");
+  const auto of_loss = [&](const char* name, const char* key, double value, double default_value) {
+    refuse_unread(keys, value != default_value && loss != name, key,
+                  fmt::format("loss = \"{}\"", name));
+  };
+  of_loss("sapo", "sapo_temperature_pos", sapo_temperature_pos, usual.sapo_temperature_pos);
+  of_loss("sapo", "sapo_temperature_neg", sapo_temperature_neg, usual.sapo_temperature_neg);
+  of_loss("vespo", "vespo_k_pos", vespo_k_pos, usual.vespo_k_pos);
+  of_loss("vespo", "vespo_lambda_pos", vespo_lambda_pos, usual.vespo_lambda_pos);
+  of_loss("vespo", "vespo_k_neg", vespo_k_neg, usual.vespo_k_neg);
+  of_loss("vespo", "vespo_lambda_neg", vespo_lambda_neg, usual.vespo_lambda_neg);
+}
 
 void GrpoConfig::visit(Visitor& v) {
   v.choice("loss", loss, {"grpo", "bnpo", "dr_grpo", "dapo", "cispo", "sapo", "luspo", "vespo"},
@@ -97,14 +125,12 @@ struct Spread {
   std::vector<double> centred, deviation;
 };
 Spread spread_of(const std::vector<double>& x, const std::vector<size_t>& group, size_t groups) {
-  std::vector<double> sums(groups), squares(groups), sizes(groups);
-  for (size_t i = 0; i < x.size(); ++i) sums[group[i]] += x[i], ++sizes[group[i]];
+  const std::vector<Moments> moments = moments_of(x, group, groups);
   Spread result;
   for (size_t i = 0; i < x.size(); ++i) {
-    result.centred.push_back(x[i] - sums[group[i]] / sizes[group[i]]);
-    squares[group[i]] += result.centred[i] * result.centred[i];
+    result.centred.push_back(x[i] - moments[group[i]].mean);
+    result.deviation.push_back(moments[group[i]].deviation(true));
   }
-  for (const size_t g : group) result.deviation.push_back(std::sqrt(squares[g] / (sizes[g] - 1)));
   return result;
 }
 std::vector<double> standardised(const Spread& spread) {

@@ -1,6 +1,8 @@
 // The catalogue's entry of an objective over answers.
 #pragma once
 
+#include <algorithm>
+#include <initializer_list>
 #include <map>
 
 #include "lathe/base/catalogue.h"
@@ -11,6 +13,17 @@ namespace lathe {
 
 // The task of objectives over answers (train/task/answer_task.cc).
 std::unique_ptr<Task> make_answer_task(const TaskSetting& setting);
+
+// Refuses a key that was set although what reads it was not: `without`, as 'loss = "ipo"'.
+inline void refuse_unread(const KeyErrors& keys, bool unread, std::string_view key,
+                          std::string_view without) {
+  if (unread)
+    keys.refuse(
+        key, fmt::format("nothing reads it without {}; set that, or leave the key out", without));
+}
+inline bool is_one_of(std::string_view name, std::initializer_list<std::string_view> names) {
+  return std::ranges::find(names, name) != names.end();
+}
 
 // `Class` is constructed from Config. Optional: Config::check(RowShape, KeyErrors), and Config::models(), the
 // folders of other models by what they are ("reference"), "" for the starting weights.

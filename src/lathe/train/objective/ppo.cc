@@ -101,13 +101,13 @@ class Ppo : public AnswerObjective {
       rewards.push_back(
           token_rewards(micro, c_.kl_estimator, micro.kl_coef.value_or(c_.kl_coef), all.back().kl));
     }
-    if (c_.whiten_rewards) whiten(pointers(rewards), true, true);
+    if (c_.whiten_rewards) whiten(pointers(rewards), {.keep_mean = true});
     std::vector<std::vector<double>*> whitened;
     for (size_t m = 0; m < step.size(); ++m) {
       estimate(step[m], rewards[m], all[m]);
       whitened.push_back(&all[m].advantages);
     }
-    whiten(whitened, true, false);
+    whiten(whitened, {});
     return all;
   }
 

@@ -54,7 +54,7 @@ class ReinforcePlusPlus : public AnswerObjective {
     }
     std::vector<std::vector<double>*> lists;
     for (Advantages& each : all) lists.push_back(&each.advantages);
-    whiten(lists, false, false);
+    whiten(lists, {.unbiased = false});
     return all;
   }
 

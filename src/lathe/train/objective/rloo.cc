@@ -30,7 +30,10 @@ struct RlooConfig {
         "with beta: folder of the model to stay near; default: the starting weights, with an adapter "
         "the base");
   }
-  void check(const RowShape&, const KeyErrors& keys) const { rollouts.check(keys); }
+  void check(const RowShape&, const KeyErrors& keys) const {
+    rollouts.check(keys);
+    refuse_unread(keys, reference && beta == 0, "reference", "beta above 0");
+  }
   std::map<std::string, std::string> models() const {
     if (beta == 0) return {};
     return {{"reference", reference.value_or("")}};
@@ -68,7 +71,7 @@ class Rloo : public AnswerObjective {
       }
       pointers.push_back(&rewards[m]);
     }
-    if (c_.normalize_advantages) normalise(pointers);
+    if (c_.normalize_advantages) whiten(pointers, {.within = 0, .beside = 1e-4});
     for (size_t m = 0; m < step.size(); ++m)
       all[m].advantages = at_tokens(rewards[m], step[m].batch->scored);
     return all;
@@ -105,18 +108,6 @@ class Rloo : public AnswerObjective {
       rewards.push_back(micro.batch->example_of(s).reward - c_.beta * own);
     }
     return rewards;
-  }
-
-  // (A − mean) / (standard deviation over n − 1, + 1e-4).
-  static void normalise(const std::vector<std::vector<double>*>& numbers) {
-    double sum = 0, count = 0, squares = 0;
-    for (const auto* each : numbers)
-      for (const double x : *each) sum += x, ++count;
-    for (const auto* each : numbers)
-      for (const double x : *each) squares += (x - sum / count) * (x - sum / count);
-    const double scale = std::sqrt(squares / (count - 1)) + 1e-4;
-    for (auto* each : numbers)
-      for (double& x : *each) x = (x - sum / count) / scale;
   }
 
   const RlooConfig c_;

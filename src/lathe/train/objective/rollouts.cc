@@ -153,17 +153,29 @@ std::vector<double> token_rewards(const RolloutBatch& micro, std::string_view es
   return rewards;
 }
 
-void whiten(std::vector<std::vector<double>*> numbers, bool unbiased, bool keep_mean) {
-  double sum = 0, count = 0, squares = 0;
-  for (const auto* each : numbers)
-    for (const double x : *each) sum += x, ++count;
-  if (count < 2) return;  // there is no variance
-  const double mean = sum / count;
-  for (const auto* each : numbers)
-    for (const double x : *each) squares += (x - mean) * (x - mean);
-  const double scale = 1 / std::sqrt(squares / (unbiased ? count - 1 : count) + 1e-8);
+std::vector<Moments> moments_of(const std::vector<double>& x, const std::vector<size_t>& group,
+                                size_t groups) {
+  std::vector<Moments> all(groups);
+  for (size_t i = 0; i < x.size(); ++i) {
+    all[group[i]].mean += x[i];
+    ++all[group[i]].count;
+  }
+  for (Moments& each : all) each.mean /= each.count;
+  for (size_t i = 0; i < x.size(); ++i) {
+    const double distance = x[i] - all[group[i]].mean;
+    all[group[i]].squares += distance * distance;
+  }
+  return all;
+}
+
+void whiten(const std::vector<std::vector<double>*>& numbers, const Whitening& how) {
+  std::vector<double> flat;
+  for (const auto* each : numbers) flat.insert(flat.end(), each->begin(), each->end());
+  if (flat.size() < 2) return;  // there is no variance
+  const Moments all = moments_of(flat, std::vector<size_t>(flat.size(), 0), 1)[0];
+  const double scale = 1 / (all.deviation(how.unbiased, how.within) + how.beside);
   for (auto* each : numbers)
-    for (double& x : *each) x = (x - mean) * scale + (keep_mean ? mean : 0);
+    for (double& x : *each) x = (x - all.mean) * scale + (how.keep_mean ? all.mean : 0);
 }
 
 Values old_logps(const LossInput& in) {

@@ -2,6 +2,7 @@
 // divergence.
 #pragma once
 
+#include <cmath>
 #include <string>
 #include <string_view>
 
@@ -31,9 +32,25 @@ void visit_kl_estimator(Visitor& v, std::string& kind);
 std::vector<double> token_rewards(const RolloutBatch& micro, std::string_view estimator,
                                   double coefficient, double& kl);
 
-// x minus its mean over all numbers, divided by √(variance + 1e-8); the variance over n − 1 if
-// `unbiased`, else over n. With `keep_mean` the mean is added again.
-void whiten(std::vector<std::vector<double>*> numbers, bool unbiased, bool keep_mean);
+// What a mean and a standard deviation are made of.
+struct Moments {
+  double count = 0, mean = 0, squares = 0;  // squares: Σ (x − mean)²
+  // Over n − 1 if `unbiased`, else over n.
+  double deviation(bool unbiased, double added = 0) const {
+    return std::sqrt(squares / (unbiased ? count - 1 : count) + added);
+  }
+};
+// Of the numbers of each group; group[i] is that of x[i].
+std::vector<Moments> moments_of(const std::vector<double>& x, const std::vector<size_t>& group,
+                                size_t groups);
+
+// x minus its mean over all numbers, divided by √(variance + within) + beside; less than two are left as they are.
+struct Whitening {
+  bool unbiased = true;    // as in Moments::deviation()
+  bool keep_mean = false;  // which is added again
+  double within = 1e-8, beside = 0;
+};
+void whiten(const std::vector<std::vector<double>*>& numbers, const Whitening& how);
 
 // The clipped surrogate of PPO (Schulman et al. 2017, arXiv:1707.06347), for each token
 // −min(ρA, clip(ρ, 1 − ε, 1 + ε)A) with ρ = π/π_old, and the number of tokens where the clip acts.

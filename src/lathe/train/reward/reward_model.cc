@@ -5,7 +5,9 @@
 #include <numeric>
 
 #include "lathe/base/error.h"
+#include "lathe/model/adapter/adapter_base.h"
 #include "lathe/model/load_model.h"
+#include "lathe/model/scores.h"
 #include "lathe/train/answers/answer_pass.h"
 
 namespace lathe {
@@ -15,34 +17,60 @@ using Json = nlohmann::ordered_json;
 
 constexpr int64_t kTokensOfPass = 4096;
 
-std::unique_ptr<Transformer> load_judge(const std::string& folder,
-                                        const RewardModelSetting& setting, const Log& log) {
-  const ModelConfig config = read_model_config(folder, log);
-  require(
-      config.num_labels == 1 && !config.body_traits().encoder, ErrorKind::kConfig, "reward.model",
-      "{} {}, but a reward model is a decoder with one score of a text (…ForSequenceClassification with one "
-      "label); train one with lathe reward",
-      folder,
-      config.num_labels == 1   ? std::string("has an encoder")
-      : config.num_labels == 0 ? std::string("predicts tokens")
-                               : fmt::format("has {} labels", config.num_labels));
-  const MemoryLabel label("reward models");
-  return load_model(
-      folder,
-      {.dtype = setting.dtype, .device = setting.device, .residence = Residence::kOwn, .log = log});
-}
-
 int64_t length_of(const Example& example) {
   return std::ssize(example.prompt) + std::ssize(example.answers[0].ids);
 }
 
 }  // namespace
 
+void RewardModel::load_model_of(const RewardModelSetting& setting, const Log& log) {
+  const ModelConfig config = read_model_config(folder_, log);
+  require(
+      config.num_labels == 1 && !config.body_traits().encoder, ErrorKind::kConfig, "reward.model",
+      "{} {}, but a reward model is a decoder with one score of a text (…ForSequenceClassification with one "
+      "label); train one with lathe reward",
+      folder_,
+      config.num_labels == 1   ? std::string("has an encoder")
+      : config.num_labels == 0 ? std::string("predicts tokens")
+                               : fmt::format("has {} labels", config.num_labels));
+  model_ = load_model(
+      folder_,
+      {.dtype = setting.dtype, .device = setting.device, .residence = Residence::kOwn, .log = log});
+}
+
+// Of the base only what the policy does not have is loaded.
+void RewardModel::load_adapter_of(const RewardModelSetting& setting, const Log& log) {
+  require(
+      setting.from.has_value(), ErrorKind::kConfig, "reward.model",
+      "{} is an adapter, but the policy starts from random weights and not from the model that it was made "
+      "for; set model.from to that, or give the folder of a whole model (lathe merge)",
+      folder_);
+  const ScoreShape scores = scores_of_adapter(folder_);
+  require(
+      scores.labels == 1, ErrorKind::kConfig, "reward.model",
+      "{} is an adapter with {} of a text, but a reward model gives one (score.weight, in modules_to_save); "
+      "train one with lathe reward MODEL DATA --adapter.peft_type=LORA",
+      folder_,
+      scores.labels == 0 ? std::string("no score") : fmt::format("{} scores", scores.labels));
+  require_base(folder_, *setting.from, "reward.model", log);
+  std::unique_ptr<Transformer> own;
+  if (setting.base == nullptr)
+    own = load_model(*setting.from, {.dtype = setting.dtype,
+                                     .device = setting.device,
+                                     .residence = Residence::kOwn,
+                                     .log = log});
+  model_ = share_with_scores(own ? *own : *setting.base, scores, Rng(0));
+  const std::shared_ptr<const Adapter> adapter = load_adapter(folder_, *model_, log);
+  adapter_ = std::make_unique<AppliedAdapters>(std::vector{adapter});
+}
+
 RewardModel::RewardModel(const std::string& folder, const RewardModelSetting& setting,
                          const Log& log)
-    : folder_(folder),
-      policy_tokenizer_(setting.tokenizer),
-      model_(load_judge(folder, setting, log)) {
+    : folder_(folder), policy_tokenizer_(setting.tokenizer) {
+  {
+    const MemoryLabel label("reward models");
+    is_adapter(folder) ? load_adapter_of(setting, log) : load_model_of(setting, log);
+  }
   const int64_t own = model_->config().vocab_size, needed = policy_tokenizer_->vocab_size();
   if (!has_tokenizer(folder)) {
     require(
@@ -88,13 +116,17 @@ Example RewardModel::example_of(const RewardInput& in) const {
   }
   example.place = in.place;
   example.answers[0].trained.assign(example.answers[0].ids.size(), 0);
-  const int64_t most = model_->config().max_position_embeddings;
+  const int64_t most = most_tokens();
   require(
       length_of(example) > 0 && length_of(example) <= most, ErrorKind::kData, example.place,
       "prompt and answer are {} tokens for the reward model {}, which reads 1 to {}; shorten the prompt, or "
       "lower objective.max_completion_length",
       length_of(example), folder_, most);
   return example;
+}
+
+int64_t RewardModel::most_tokens() const {
+  return model_->config().max_position_embeddings - (adapter_ ? adapter_->virtual_tokens() : 0);
 }
 
 std::vector<double> RewardModel::scores(std::span<const RewardInput> inputs,
@@ -115,7 +147,7 @@ std::vector<double> RewardModel::scores(std::span<const RewardInput> inputs,
       tokens += length_of(*batch.back());
     }
     const AnswerBatch made = make_answer_batch(batch, {.whole = true});
-    const ValuePass pass(*model_, {}, made, ValuePass::Of::kSequences);
+    const ValuePass pass(*model_, {.adapters = adapter_.get()}, made, ValuePass::Of::kSequences);
     for (size_t i = first; i < end; ++i) scores[order[i]] = pass.values()[i - first];
     first = end;
   }

@@ -35,7 +35,8 @@ void RewardConfig::visit(Visitor& v) {
            "what gives an answer its reward; the rewards of several are added");
   v.field(
       "model", model,
-      "folders of reward models: sequence classifiers with one label, which score prompt and answer");
+      "folders of reward models, which score prompt and answer: sequence classifiers with one label, or adapters "
+      "with a score of their own above the model that the policy starts from");
   visit_program(v,
                 {.command = "command",
                  .timeout = "timeout",

@@ -4,7 +4,7 @@
 #include "lathe/train/example/data_card.h"
 #include "lathe/train/task/answer_data.h"
 #include "lathe/train/task/other_models.h"
-#include "lathe/train/task/replay.h"
+#include "lathe/train/task/pretraining_text.h"
 #include "lathe/train/task/rollout_task.h"
 #include "lathe/train/validation.h"
 
@@ -20,10 +20,10 @@ class AnswerTask : public PolicyTask {
         objective_(make_answer_objective(recipe_.objective, recipe_.model)),
         others_(recipe_, policy_, log_),
         step_(*objective_, others_.all()),
+        replay_(make_replay(recipe_, others_.all())),
         data_(recipe_, examples_for(setting.callbacks, recipe_.data.train, training_options())),
         flops_per_token_(policy_.flops_per_token(recipe_.train.seq_len)) {
     step_.keep_reference();
-    if (!recipe_.data.replay.empty()) replay_.emplace(recipe_, others_.all());
     for (const std::string& text : recipe_.data.valid) {
       NamedShard file = parse_named_shard(text);
       auto set = examples_for(setting.callbacks, {file.prefix},
@@ -43,7 +43,7 @@ class AnswerTask : public PolicyTask {
                                       .recompute = recipe_.recompute(),
                                       .embedding_noise = recipe_.train.neftune_noise_alpha,
                                       .dropout = dropout,
-                                      .scale = replay_ ? 1 - replay_->share() : 1.0,
+                                      .scale = replay_ ? 1 - replay_->weight() : 1.0,
                                       .before_each = stop_if_asked};
     AnswerStepResult result = step_.run(micro_batches, settings, &gradients, nullptr);
     TaskStep taken{.loss = result.loss, .numbers = numbers_of(result)};
@@ -79,14 +79,7 @@ class AnswerTask : public PolicyTask {
 
   TaskInputs check() override {
     TaskInputs inputs = inputs_of(recipe_, data_.set().hash);
-    if (!replay_) return inputs;
-    Manifest replayed;
-    for (const auto& shard : replay_->shards()) {
-      shard->check_ids(recipe_.model.vocab_size);
-      add_input(replayed, shard->prefix(), "shard");
-      inputs.data_hash = hash_text(inputs.data_hash + replayed.inputs.back().hash);
-    }
-    inputs.artefacts.insert(inputs.artefacts.end(), replayed.inputs.begin(), replayed.inputs.end());
+    if (replay_) replay_->add_inputs(inputs);
     return inputs;
   }
   int64_t samples_per_epoch() const override { return data_.size(); }
@@ -107,13 +100,14 @@ class AnswerTask : public PolicyTask {
   // Replayed text beside the answers of `result`: its gradients, and what it adds to the step.
   void replay(int64_t step, const AnswerStepSettings& settings, ParameterGradients& gradients,
               AnswerStepResult& result, TaskStep& taken) {
-    const AnswerStepResult old = replay_->run(step, result.counts.tokens, settings, gradients);
+    const PretrainingText::Learnt old =
+        replay_->run(step, result.counts.tokens, settings, gradients);
     result.routers.add(old.routers);
-    taken.loss = settings.scale * result.loss + replay_->share() * old.loss;
-    taken.tokens += old.counts.tokens;  // each row has as many rows of the pass
+    taken.loss = settings.scale * result.loss + replay_->weight() * old.loss;
+    taken.tokens += old.tokens;
     taken.numbers.emplace_back("objective_loss", result.loss);
     taken.numbers.emplace_back("replay_loss", old.loss);
-    taken.numbers.emplace_back("replay_tokens", static_cast<double>(old.counts.tokens));
+    taken.numbers.emplace_back("replay_tokens", static_cast<double>(old.trained_tokens));
   }
 
   static NamedNumbers numbers_of(const AnswerStepResult& result) {
@@ -139,7 +133,7 @@ class AnswerTask : public PolicyTask {
   const std::unique_ptr<AnswerObjective> objective_;
   const OtherModels others_;
   AnswerStep step_;
-  std::optional<Replay> replay_;
+  const std::unique_ptr<PretrainingText> replay_;
   const AnswerData data_;
   std::vector<Validation> validation_;
   const double flops_per_token_;

@@ -3,8 +3,9 @@
 #include <algorithm>
 
 #include "lathe/base/error.h"
+#include "lathe/model/adapter/adapter_base.h"
 #include "lathe/model/load_model.h"
-#include "lathe/train/task/scores.h"
+#include "lathe/model/scores.h"
 #include "lathe/train/task/trained_adapter.h"
 
 namespace lathe {
@@ -52,10 +53,6 @@ const char* label_of(std::string_view what) {
   return what == "teacher" ? "teacher" : what == "critic" ? "critic" : "reference";
 }
 
-bool is_adapter(const std::string& folder) {
-  return std::filesystem::exists(std::filesystem::path(folder) / "adapter_config.json");
-}
-
 }  // namespace
 
 OtherModels::OtherModels(const Recipe& recipe, Policy& policy, const Log& log) : policy_(policy) {
@@ -88,8 +85,9 @@ OtherModels::OtherModels(const Recipe& recipe, Policy& policy, const Log& log) :
 
 void OtherModels::make_shared_critic(const std::string& folder, const Recipe& recipe,
                                      const Log& log) {
+  if (!folder.empty()) require_base(folder, recipe.from.value(), "objective.critic", log);
   const Rng rng = critic_stream(recipe);
-  critic_ = share_with_score(policy_.model(), rng);
+  critic_ = share_with_scores(policy_.model(), {}, rng);
   critic_adapter_ = with_master_copies(*critic_, [&] {
     return folder.empty() ? make_adapter(critic_adapter(policy_.adapter()->config(), *critic_),
                                          *critic_, rng.fork("adapter"))

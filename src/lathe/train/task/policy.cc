@@ -7,8 +7,8 @@
 #include "lathe/model/adapter/applied_adapters.h"
 #include "lathe/model/load_model.h"
 #include "lathe/model/nf4.h"
+#include "lathe/model/scores.h"
 #include "lathe/model/summary.h"
-#include "lathe/train/task/scores.h"
 #include "lathe/train/task/trained_adapter.h"
 #include "lathe/train/validation.h"
 

@@ -1,6 +1,7 @@
 // One answer of a policy to a prompt, with what it is worth.
 #pragma once
 
+#include <memory>
 #include <string>
 
 #include "lathe/train/example/example.h"
@@ -8,8 +9,11 @@
 
 namespace lathe {
 
+struct PromptRow;  // rollout_source.cc
+
 struct Rollout {
   const Example* prompt;
+  std::shared_ptr<const PromptRow> row;  // that of the prompt
   Example example;
   std::string completion;  // the last turn, as text
   std::string transcript;  // with tools: all turns, and what the tools said

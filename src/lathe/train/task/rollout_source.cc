@@ -17,6 +17,12 @@ namespace lathe {
 
 using Json = nlohmann::ordered_json;
 
+// What the row of a prompt says, read once for all answers and turns.
+struct PromptRow {
+  Json fields;
+  std::set<std::string> tools;  // that answers may call
+};
+
 namespace {
 
 // Two answers are worth the same if their rewards are, or, where each part of the reward is normalised by
@@ -53,7 +59,7 @@ void append(Rollout& rollout, const SampledAnswer& answer) {
 
 }  // namespace
 
-RolloutSource::RolloutSource(const Recipe& recipe, const RolloutConfig& config,
+RolloutSource::RolloutSource(const Recipe& recipe, const RolloutConfig& config, Policy& policy,
                              const TrainCallbacks& callbacks)
     : recipe_(recipe),
       config_(config),
@@ -62,7 +68,9 @@ RolloutSource::RolloutSource(const Recipe& recipe, const RolloutConfig& config,
       rewards_(recipe_.reward, callbacks.log,
                {.tokenizer = &tokenizer_,
                 .dtype = recipe_.compute_dtype(),
-                .device = recipe_.compute_device()},
+                .device = recipe_.compute_device(),
+                .from = recipe_.from,
+                .base = policy.adapter() ? &policy.model() : nullptr},
                recipe_.sandbox),
       log_(callbacks.log) {
   if (!config_.tools.any()) return;
@@ -73,8 +81,13 @@ RolloutSource::RolloutSource(const Recipe& recipe, const RolloutConfig& config,
   for (const int64_t id : recipe_.model.eos_token_ids())
     if (tokenizer_.has(id)) ends.push_back(static_cast<int32_t>(id));
   turns_.emplace(config_.tools, recipe_.sandbox, *recipe_.tokenizer(), tokenizer_, ends, log_);
-  for (const Example& each : prompts_->examples)
-    tools_of_row(parse_json(each.row, each.place), config_.tools, each.place);
+  for (const Example& each : prompts_->examples) row_of(each);
+}
+
+std::shared_ptr<const PromptRow> RolloutSource::row_of(const Example& prompt) const {
+  PromptRow row{.fields = parse_json(prompt.row, prompt.place), .tools = {}};
+  if (turns_) row.tools = tools_of_row(row.fields, config_.tools, prompt.place);
+  return std::make_shared<const PromptRow>(std::move(row));
 }
 
 void RolloutSource::check() {
@@ -113,20 +126,23 @@ std::vector<Rollout> RolloutSource::answers_to(const std::vector<const Example*>
                         .max_tokens = config_.max_completion_length,
                         .stream = streams.back()});
   }
-  auto drawn = sample_answers(policy.model(), policy.for_engine(), requests, config_.temperature,
-                              stop_if_asked);
+  RolloutEngine engine(policy.model(), policy.for_engine(), requests, config_.temperature);
+  const auto drawn = engine.answers(requests, stop_if_asked);
   std::vector<Rollout> rollouts;
-  for (size_t i = 0; i < prompts.size(); ++i)
-    for (SampledAnswer& answer : drawn[i]) {
+  for (size_t i = 0; i < prompts.size(); ++i) {
+    const std::shared_ptr<const PromptRow> row = row_of(*prompts[i]);
+    for (const SampledAnswer& answer : drawn[i]) {
       Rollout& rollout = rollouts.emplace_back();
       rollout.prompt = prompts[i];
+      rollout.row = row;
       rollout.example.place = prompts[i]->place;
       rollout.example.prompt = prompts[i]->prompt;
       rollout.example.group = first_group + static_cast<int64_t>(i);
       rollout.example.answers.emplace_back();
       append(rollout, answer);
     }
-  go_on(rollouts, streams, policy, stop_if_asked);
+  }
+  go_on(rollouts, streams, engine, stop_if_asked);
   // The engine gives them at temperature 1; the loss refers to what was drawn from, where the model's own take
   // their place.
   for (Rollout& each : rollouts)
@@ -148,8 +164,7 @@ void RolloutSource::append_replies(std::vector<Rollout>& rollouts,
     before.insert(before.end(), ids.begin(), ids.begin() + begins[i]);
     turns.push_back({.prompt = std::move(before),
                      .turn = std::span(ids).subspan(static_cast<size_t>(begins[i])),
-                     .allowed = tools_of_row(parse_json(rollout.prompt->row, rollout.prompt->place),
-                                             config_.tools, rollout.prompt->place)});
+                     .allowed = rollout.row->tools});
   }
   auto replies = turns_->replies_to(turns, stop_if_asked);
   auto reply = replies.begin();
@@ -172,7 +187,7 @@ bool RolloutSource::append_reply(Rollout& rollout, std::optional<ToolTurns::Repl
 
 // Turn by turn, as long as answers call tools: what was written stays as it is, and the model goes on behind it.
 void RolloutSource::go_on(std::vector<Rollout>& rollouts, const std::vector<Rng>& streams,
-                          Policy& policy, const StopCheck& stop_if_asked) {
+                          RolloutEngine& engine, const StopCheck& stop_if_asked) {
   std::vector<int64_t> begins(rollouts.size(), 0);
   std::vector<size_t> open(turns_ ? rollouts.size() : 0);
   std::iota(open.begin(), open.end(), 0);
@@ -195,8 +210,7 @@ void RolloutSource::go_on(std::vector<Rollout>& rollouts, const std::vector<Rng>
       request.first_choice = i % static_cast<size_t>(config_.num_generations);
     }
     if (requests.empty()) break;
-    const auto drawn = sample_answers(policy.model(), policy.for_engine(), requests,
-                                      config_.temperature, stop_if_asked);
+    const auto drawn = engine.answers(requests, stop_if_asked);
     for (size_t k = 0; k < open.size(); ++k) append(rollouts[open[k]], drawn[k][0]);
   }
   for (size_t i = 0; i < rollouts.size(); ++i) read_texts(rollouts[i], begins[i]);
@@ -232,19 +246,15 @@ bool RolloutSource::changes_when_encoded(const Rollout& rollout) const {
 }
 
 void RolloutSource::judge(std::vector<Rollout>& rollouts, const StopCheck& stop_if_asked) {
-  std::map<const Example*, Json> rows;
   std::vector<RewardInput> inputs;
-  for (const Rollout& each : rollouts) {
-    const auto [row, is_new] = rows.try_emplace(each.prompt);
-    if (is_new) row->second = parse_json(each.prompt->row, each.prompt->place);
-    inputs.push_back({.row = row->second,
+  for (const Rollout& each : rollouts)
+    inputs.push_back({.row = each.row->fields,
                       .completion = each.completion,
                       .ids = each.example.answers[0].ids,
                       .ended = each.ended,
                       .prompt = each.example.prompt,
                       .place = each.prompt->place,
                       .tool_calls = each.tool_calls});
-  }
   std::vector<RewardResult> results = rewards_.of(inputs, stop_if_asked);
   for (size_t i = 0; i < rollouts.size(); ++i) {
     Example& example = rollouts[i].example;

@@ -19,7 +19,9 @@ namespace lathe {
 class RolloutSource {
  public:
   // Reads the prompts and loads reward models. Errors: those of read_examples(), load_tokenizer() and Rewards.
-  RolloutSource(const Recipe& recipe, const RolloutConfig& config, const TrainCallbacks& callbacks);
+  // The policy outlives it.
+  RolloutSource(const Recipe& recipe, const RolloutConfig& config, Policy& policy,
+                const TrainCallbacks& callbacks);
 
   // Error kConfig if programs that the model writes cannot run here (PythonSandbox::prepare()).
   void check();
@@ -40,7 +42,8 @@ class RolloutSource {
   std::vector<Rollout> answers_to(const std::vector<const Example*>& prompts, int64_t first_group,
                                   const Rng& stream, Policy& policy,
                                   const StopCheck& stop_if_asked);
-  void go_on(std::vector<Rollout>& rollouts, const std::vector<Rng>& streams, Policy& policy,
+  std::shared_ptr<const PromptRow> row_of(const Example& prompt) const;
+  void go_on(std::vector<Rollout>& rollouts, const std::vector<Rng>& streams, RolloutEngine& engine,
              const StopCheck& stop_if_asked);
   void append_replies(std::vector<Rollout>& rollouts, const std::vector<int64_t>& begins,
                       std::vector<size_t>& open, const StopCheck& stop_if_asked);

@@ -14,7 +14,7 @@
 #include "lathe/train/rollout_watch.h"
 #include "lathe/train/step_lines.h"
 #include "lathe/train/task/other_models.h"
-#include "lathe/train/task/pretraining_mix.h"
+#include "lathe/train/task/pretraining_text.h"
 #include "lathe/train/task/rollout_report.h"
 #include "lathe/train/task/rollout_source.h"
 #include "lathe/train/task/trained_critic.h"
@@ -61,10 +61,7 @@ class RolloutTask : public PolicyTask {
   TaskInputs check() override {
     source_.check();
     TaskInputs inputs = inputs_of(recipe_, source_.prompts().hash);
-    if (!mix_) return inputs;
-    const TaskInputs more = mix_->check();
-    inputs.artefacts.insert(inputs.artefacts.end(), more.artefacts.begin(), more.artefacts.end());
-    inputs.data_hash += more.data_hash;
+    if (mix_) mix_->add_inputs(inputs);
     return inputs;
   }
   int64_t samples_per_epoch() const override {
@@ -88,7 +85,7 @@ class RolloutTask : public PolicyTask {
   AnswerStep step_;
   RolloutSource source_;
   const std::optional<KlControl> kl_control_;
-  const std::unique_ptr<PretrainingMix> mix_;
+  const std::unique_ptr<PretrainingText> mix_;
   const double flops_per_token_;
   std::optional<StepLines> file_;
   RolloutWatch watch_;
@@ -108,11 +105,9 @@ RolloutTask::RolloutTask(const TaskSetting& setting)
       others_(recipe_, policy_, log_),
       critic_(objective_->needs().values ? make_critic(others_.all(), recipe_) : nullptr),
       step_(*objective_, others_.all()),
-      source_(recipe_, draws_, setting.callbacks),
+      source_(recipe_, draws_, policy_, setting.callbacks),
       kl_control_(objective_->kl_control()),
-      mix_(objective_->pretraining() == nullptr
-               ? nullptr
-               : std::make_unique<PretrainingMix>(recipe_, *objective_->pretraining())),
+      mix_(make_pretraining_mix(recipe_, others_.all(), objective_->pretraining())),
       flops_per_token_(policy_.flops_per_token(recipe_.train.seq_len)),
       watch_(recipe_.train.precision) {
   if (kl_control_) kl_coef_ = kl_control_->initial;
@@ -149,14 +144,13 @@ TaskStep RolloutTask::gradients(int64_t step, ParameterGradients& gradients,
   const Rng dropout = Rng(static_cast<uint64_t>(recipe_.train.seed))
                           .fork("dropout")
                           .fork(static_cast<uint64_t>(step));
-  const AnswerStepResult result =
-      step_.run(micro_batches(),
-                {.training = true,
-                 .recompute = recipe_.recompute(),
-                 .dropout = dropout,
-                 .kl_coef = kl_coef_,
-                 .before_each = stop_if_asked},
-                &gradients, critic_ ? &critic_->fresh_gradients() : nullptr);
+  const AnswerStepSettings settings{.training = true,
+                                    .recompute = recipe_.recompute(),
+                                    .dropout = dropout,
+                                    .kl_coef = kl_coef_,
+                                    .before_each = stop_if_asked};
+  const AnswerStepResult result = step_.run(micro_batches(), settings, &gradients,
+                                            critic_ ? &critic_->fresh_gradients() : nullptr);
   remember(gradients, result.routers);
   take(result);
   TaskStep taken{.loss = result.loss};
@@ -164,10 +158,10 @@ TaskStep RolloutTask::gradients(int64_t step, ParameterGradients& gradients,
   taken.numbers = numbers(result);
   if (kl_control_) adapt_kl_coef(result, taken.numbers);
   if (mix_) {
-    const double loss = mix_->add_gradients(step, policy_, gradients, stop_if_asked);
-    taken.loss += mix_->coefficient() * loss;
-    taken.tokens += mix_->tokens();
-    taken.numbers.emplace_back("ptx_loss", loss);
+    const PretrainingText::Learnt text = mix_->run(step, result.counts.tokens, settings, gradients);
+    taken.loss += mix_->weight() * text.loss;
+    taken.tokens += text.tokens;
+    taken.numbers.emplace_back("ptx_loss", text.loss);
   }
   taken.flops = flops_per_token_ * static_cast<double>(taken.tokens);
   numbers_ = taken.numbers;

@@ -10,7 +10,7 @@ namespace {
 
 constexpr const char* kAdapter = "policy";  // of the engine
 
-// Room for all that can run at once.
+// Room for all that can run at once. Behind answers each is a request of its own.
 EngineOptions options_for(const Transformer& model, const std::vector<SampleRequest>& requests) {
   constexpr int64_t kMostAtOnce = 256, kTokensOfPass = 2048;
   int64_t prompt = 0, answer = 0, whole = 0, answers = 0;
@@ -22,7 +22,7 @@ EngineOptions options_for(const Transformer& model, const std::vector<SampleRequ
   }
   EngineOptions options;
   options.max_sequences = std::min(answers, kMostAtOnce);
-  options.max_queue = std::ssize(requests);
+  options.max_queue = answers;
   options.token_budget = std::max(kTokensOfPass, options.max_sequences);
   const auto blocks = [&](int64_t tokens) {
     return (tokens + options.block_size - 1) / options.block_size + 1;
@@ -71,19 +71,28 @@ std::vector<std::vector<SampledAnswer>> longest_answers(
 
 }  // namespace
 
-std::vector<std::vector<SampledAnswer>> sample_answers(
-    const Transformer& model, const std::shared_ptr<const LoraAdapter>& adapter,
-    const std::vector<SampleRequest>& requests, double temperature,
-    const std::function<void()>& stop_if_asked) {
+RolloutEngine::RolloutEngine(const Transformer& model,
+                             const std::shared_ptr<const LoraAdapter>& adapter,
+                             const std::vector<SampleRequest>& first, double temperature)
+    : temperature_(temperature),
+      adapted_(adapter != nullptr),
+      draws_(allocator_of(model.device()).holds_values()) {
+  const MemoryLabel label("rollouts");
+  engine_ = std::make_unique<Engine>(model, options_for(model, first));
+  if (adapted_) engine_->load_adapter(kAdapter, adapter);
+}
+
+RolloutEngine::~RolloutEngine() = default;
+
+std::vector<std::vector<SampledAnswer>> RolloutEngine::answers(
+    const std::vector<SampleRequest>& requests, const std::function<void()>& stop_if_asked) {
   std::vector<std::vector<SampledAnswer>> all(requests.size());
   std::exception_ptr error;
   const MemoryLabel label("rollouts");
-  Engine engine(model, options_for(model, requests));
-  if (adapter != nullptr) engine.load_adapter(kAdapter, adapter);
   for (size_t i = 0; i < requests.size(); ++i) {
-    Request request = request_for(requests[i], temperature, all[i], error);
-    if (adapter != nullptr) request.adapters = {kAdapter};
-    const Submission taken = engine.submit(std::move(request));
+    Request request = request_for(requests[i], temperature_, all[i], error);
+    if (adapted_) request.adapters = {kAdapter};
+    const Submission taken = engine_->submit(std::move(request));
     if (taken.refusal)
       fail(
           ErrorKind::kData, requests[i].place,
@@ -91,11 +100,11 @@ std::vector<std::vector<SampledAnswer>> sample_answers(
           "prompt",
           taken.refusal->message);
   }
-  if (!allocator_of(model.device()).holds_values()) {
-    engine.step();
+  if (!draws_) {
+    engine_->step();
     return longest_answers(requests);
   }
-  while (engine.step()) {
+  while (engine_->step()) {
     stop_if_asked();
     if (error != nullptr) std::rethrow_exception(error);
   }

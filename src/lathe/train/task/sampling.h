@@ -3,6 +3,7 @@
 #pragma once
 
 #include <functional>
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -10,6 +11,8 @@
 #include "lathe/model/adapter/lora_adapter.h"
 
 namespace lathe {
+
+class Engine;
 
 struct SampledAnswer {
   std::vector<int32_t> ids;   // with the token that ended it, if one did
@@ -25,11 +28,26 @@ struct SampleRequest {
   uint64_t first_choice = 0;  // so it does not depend on the others
 };
 
-// The answers to each request, in order, of the model with the adapter, if there is one. Errors: kData for prompts
-// that leave no room, those of the engine, and what `stop_if_asked` throws, which is called between passes.
-std::vector<std::vector<SampledAnswer>> sample_answers(
-    const Transformer& model, const std::shared_ptr<const LoraAdapter>& adapter,
-    const std::vector<SampleRequest>& requests, double temperature,
-    const std::function<void()>& stop_if_asked);
+// The engine of one draw, in which answers go on turn by turn: what an earlier turn computed of a text is known to
+// the next one. Not thread-safe.
+class RolloutEngine {
+ public:
+  // With room for answers to `first` and for what goes on behind each of them, up to its max_tokens in all. The
+  // model, whose weights do not change meanwhile, outlives it. `adapter` acts on it, if given. Errors: those of
+  // the engine.
+  RolloutEngine(const Transformer& model, const std::shared_ptr<const LoraAdapter>& adapter,
+                const std::vector<SampleRequest>& first, double temperature);
+  ~RolloutEngine();
+
+  // The answers to each request, in order. Errors: kData for prompts that leave no room, those of the engine, and
+  // what `stop_if_asked` throws, which is called between passes.
+  std::vector<std::vector<SampledAnswer>> answers(const std::vector<SampleRequest>& requests,
+                                                  const std::function<void()>& stop_if_asked);
+
+ private:
+  const double temperature_;
+  const bool adapted_, draws_;  // draws_: not for a plan of memory
+  std::unique_ptr<Engine> engine_;
+};
 
 }  // namespace lathe

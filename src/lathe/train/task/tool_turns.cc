@@ -12,13 +12,17 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
-// The errors of what is made from the folder name the key that asks for it.
+// The errors of what is made from the folder's template name the key that asks for it, and what to do.
 template <class F>
-auto for_tools(F&& make) {
+auto for_tools(const std::string& folder, F&& make) {
   try {
     return make();
   } catch (const Error& error) {
-    throw Error(error.kind(), "objective.tools", error.what());
+    fail(
+        error.kind(), "objective.tools",
+        "{}; put a template in whose syntax tools can be called into {} (chat_template.jinja), set "
+        "data.tokenizer to a folder that has one, or leave tools out",
+        error.what(), folder);
   }
 }
 
@@ -26,7 +30,7 @@ ChatTemplate template_of(const std::string& folder) {
   require(
       ChatTemplate::exists(folder), ErrorKind::kConfig, "objective.tools",
       "{} has no chat template (chat_template.jinja, or chat_template in tokenizer_config.json), in whose "
-      "syntax tools are called; put one there, or leave tools out",
+      "syntax tools are called; put one there, set data.tokenizer to a folder that has one, or leave tools out",
       folder);
   return ChatTemplate::load(folder);
 }
@@ -79,8 +83,8 @@ ToolTurns::ToolTurns(const RolloutToolConfig& config, const SandboxConfig& sandb
       tokenizer_(tokenizer),
       log_(std::move(log)),
       template_(template_of(folder)),
-      syntax_(for_tools([&] { return tool_call_syntax(template_, tokenizer, ends); })),
-      thinking_(for_tools([&] { return thinking_tags(template_, tokenizer); })),
+      syntax_(for_tools(folder, [&] { return tool_call_syntax(template_, tokenizer, ends); })),
+      thinking_(for_tools(folder, [&] { return thinking_tags(template_, tokenizer); })),
       program_(config_.tool_command, config_.tool_timeout),
       python_(sandbox, "objective.tools") {}
 
@@ -164,7 +168,7 @@ std::vector<int32_t> ToolTurns::continuation(const Json& turn, const std::vector
       whole.size() > from && whole.compare(0, from, before, 0, from) == 0, ErrorKind::kData,
       "objective.tools",
       "the chat template of {} writes a call differently when its result follows, so that the conversation "
-      "cannot go on behind it; use another template",
+      "cannot go on behind it; put another one there (chat_template.jinja), or leave tools out",
       folder_);
   return tokenizer_.encode(std::string_view(whole).substr(from));
 }

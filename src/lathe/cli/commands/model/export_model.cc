@@ -10,13 +10,24 @@
 #include "lathe/model/adapter/merge.h"
 #include "lathe/model/folder.h"
 #include "lathe/model/load_model.h"
+#include "lathe/model/scores.h"
 
 namespace lathe {
 namespace {
 
+// With room for those that an adapter brings along, as a reward model's does.
+std::unique_ptr<Transformer> with_scores(std::unique_ptr<Transformer> model,
+                                         const std::vector<std::string>& adapters) {
+  for (const std::string& each : adapters)
+    if (const ScoreShape scores = scores_of_adapter(each);
+        scores.labels > 0 && model->config().num_labels == 0)
+      model = share_with_scores(*model, scores, Rng(0));
+  return model;
+}
+
 std::unique_ptr<Transformer> load(const ExportOptions& o, const Log& log,
                                   const std::optional<Combination>& combination) {
-  auto model = load_model(o.model, {.dtype = DType::kF32, .log = log});
+  auto model = with_scores(load_model(o.model, {.dtype = DType::kF32, .log = log}), o.adapter);
   std::vector<std::shared_ptr<const Adapter>> adapters;
   for (const std::string& each : o.adapter) adapters.push_back(load_adapter(each, *model, log));
   if (combination) adapters = {combine(adapters, *combination, *model)};

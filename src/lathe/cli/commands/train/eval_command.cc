@@ -57,6 +57,7 @@ void write_result(const EvalOptions& o, const Json& result, const std::string& c
   write_json_file(*o.out, result);
   Manifest manifest = new_manifest("evaluation", command);
   add_input(manifest, o.evaluation.model, "model");
+  for (const std::string& each : o.evaluation.adapter) add_input(manifest, each, "adapter");
   add_input(manifest, o.evaluation.data, "shard");
   add_output(manifest, *o.out, "evaluation");
   write_manifest(manifest_path(*o.out, false), manifest);

@@ -128,6 +128,9 @@ int run_loss(const LossOptions& o, CommandContext& context) {
   require(
       objective->pretraining() == nullptr, ErrorKind::kConfig, "objective.ptx_coef",
       "lathe loss computes the loss of the rows of data.train alone; leave ptx_coef and ptx_data out");
+  require(
+      recipe.data.replay.empty(), ErrorKind::kConfig, "data.replay",
+      "lathe loss computes the loss of the rows of data.train alone; leave replay and replay_share out");
   const AnswerData data(
       recipe, std::make_shared<const ExampleSet>(read_examples(
                   recipe.data.train,

@@ -1,14 +1,18 @@
-#include "lathe/train/task/scores.h"
+#include "lathe/model/scores.h"
 
 #include <map>
 
 #include "lathe/base/error.h"
+#include "lathe/io/safetensors.h"
 #include "lathe/model/load_model.h"
 #include "lathe/model/weight_map.h"
 #include "lathe/nn/initialize.h"
 
 namespace lathe {
 namespace {
+
+// As model files name what gives the scores (model/weight_map.cc).
+constexpr std::string_view kScoreModules[] = {"score", "classifier"};
 
 std::map<std::string_view, Parameter*> by_name(Transformer& model) {
   std::map<std::string_view, Parameter*> all;
@@ -33,9 +37,11 @@ void load_or_begin_scores(Transformer& model, const std::string& folder, const R
            folder, model.config().num_labels);
 }
 
-std::unique_ptr<Transformer> share_with_score(Transformer& base, const Rng& rng) {
+std::unique_ptr<Transformer> share_with_scores(Transformer& base, const ScoreShape& scores,
+                                               const Rng& rng) {
   ModelConfig config = base.config();
-  config.num_labels = 1;
+  config.num_labels = scores.labels;
+  config.lm_head_bias = scores.bias;
   auto model = std::make_unique<Transformer>(config);
   model->set_activations(base.activations());
   const auto theirs = by_name(base);
@@ -56,6 +62,21 @@ std::string score_module(Transformer& model) {
     if (place.pieces.front().parameter->name == kOurs && place.name.ends_with(kEnd))
       return place.name.substr(0, place.name.size() - kEnd.size());
   fail(ErrorKind::kConfig, "model", "gives no scores, but an objective needs them");
+}
+
+ScoreShape scores_of_adapter(const std::filesystem::path& folder) {
+  const std::filesystem::path file = folder / "adapter_model.safetensors";
+  if (!std::filesystem::exists(file)) return {.labels = 0};
+  const SafetensorsReader reader(file);
+  for (const std::string_view module : kScoreModules) {
+    const auto find = [&](const char* what) {
+      return reader.find(fmt::format("base_model.model.{}.{}", module, what));
+    };
+    const ArraySpan* weight = find("weight");
+    if (weight != nullptr && !weight->shape.empty())
+      return {.labels = weight->shape[0], .bias = find("bias") != nullptr};
+  }
+  return {.labels = 0};
 }
 
 }  // namespace lathe
