@@ -192,11 +192,11 @@ TEST(Muon, TablesAndVectorsGoToAdamW) {
   for (const size_t i : {0, 3})
     EXPECT_NE(mixed.list[i].master.to_vector(), plain.list[i].master.to_vector());
   std::vector<std::string> names;
-  muon->for_each_state([&](const std::string& name, Tensor&) { names.push_back(name); });
+  muon->for_each_state([&](const StateTensor& state) { names.push_back(state.name); });
   EXPECT_EQ(names, (std::vector<std::string>{"muon.momentum/attention.qkv.weight",
-                                             "muon.momentum/experts.weight",
                                              "adamw.m/embedding.weight", "adamw.v/embedding.weight",
-                                             "adamw.m/norm.weight", "adamw.v/norm.weight"}));
+                                             "adamw.m/norm.weight", "adamw.v/norm.weight",
+                                             "muon.momentum/experts.weight"}));
 }
 
 }  // namespace

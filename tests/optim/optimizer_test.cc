@@ -1,13 +1,17 @@
 // Every optimiser against its formula written plainly in double, and what all of them promise.
 #include <gtest/gtest.h>
+#include <sys/resource.h>
 
 #include <cmath>
+#include <csignal>
 #include <map>
 
+#include "io/temp_folder.h"
 #include "lathe/base/catalogue.h"
 #include "lathe/base/error.h"
 #include "lathe/optim/adafactor.h"
 #include "lathe/optim/blocks.h"
+#include "lathe/tensor/storage.h"
 #include "optim/optim_testing.h"
 
 namespace lathe {
@@ -231,44 +235,133 @@ TEST_P(EveryOptimizer, SaysWhatItsStateTakes) {
     }
     const int64_t told = make_optimizer(c, {})->state_bytes(without_memory);
     int64_t held = 0;
-    make_optimizer(c, all.list)->for_each_state([&](const std::string&, Tensor& t) {
-      held += static_cast<int64_t>(t.bytes());
-    });
+    const auto optimizer = make_optimizer(c, all.list);
+    optimizer->for_each_state(
+        [&](const StateTensor& state) { held += static_cast<int64_t>(state.read().bytes()); });
+    EXPECT_EQ(optimizer->resident_bytes(), held);
     EXPECT_EQ(told, place.dtype == DType::kF64 ? held / 2 : held);
   }
+}
+
+// The state after some steps, by name.
+std::map<std::string, Tensor> state_of(Optimizer& optimizer) {
+  std::map<std::string, Tensor> all;
+  optimizer.for_each_state([&](const StateTensor& state) {
+    EXPECT_TRUE(all.emplace(state.name, state.read().clone()).second) << "twice: " << state.name;
+    EXPECT_EQ(all.at(state.name).shape(), state.shape);
+    EXPECT_EQ(all.at(state.name).dtype(), state.dtype);
+  });
+  return all;
+}
+void expect_same(const std::map<std::string, Tensor>& a, const std::map<std::string, Tensor>& b) {
+  ASSERT_EQ(a.size(), b.size());
+  for (const auto& [name, tensor] : a)
+    EXPECT_EQ(tensor.to_vector(), b.at(name).to_vector()) << name;
+}
+void random_step(Optimizer& optimizer, Parameters& all, int64_t t) {
+  random_gradients(all, static_cast<uint64_t>(t));
+  optimizer.step(all.list, {.step = t, .lr = 0.01, .grad_scale = 0.5});
+}
+void restore(Optimizer& optimizer, const std::map<std::string, Tensor>& saved) {
+  size_t restored = 0;
+  optimizer.for_each_state([&](const StateTensor& state) {
+    state.write(saved.at(state.name));
+    ++restored;
+  });
+  EXPECT_EQ(restored, saved.size());
 }
 
 TEST_P(EveryOptimizer, RestoredStateGivesTheSameBits) {
   Parameters straight = mixture(kCpu), stopped = mixture(kCpu);
   const OptimConfig c = config_of(GetParam());
-  const auto step = [](Optimizer& o, Parameters& all, int64_t t) {
-    random_gradients(all, static_cast<uint64_t>(t));
-    o.step(all.list, {.step = t, .lr = 0.01, .grad_scale = 0.5});
-  };
   const auto whole = make_optimizer(c, straight.list), first = make_optimizer(c, stopped.list);
-  for (int64_t t = 1; t <= 6; ++t) step(*whole, straight, t);
-
-  for (int64_t t = 1; t <= 3; ++t) step(*first, stopped, t);
-  std::map<std::string, Tensor> saved;
-  first->for_each_state([&](const std::string& name, Tensor& t) {
-    EXPECT_TRUE(saved.emplace(name, t.clone()).second) << "twice: " << name;
-  });
+  for (int64_t t = 1; t <= 6; ++t) random_step(*whole, straight, t);
+  for (int64_t t = 1; t <= 3; ++t) random_step(*first, stopped, t);
   const auto second = make_optimizer(c, stopped.list);
-  size_t restored = 0;
-  second->for_each_state([&](const std::string& name, Tensor& t) {
-    t.copy_from(saved.at(name));
-    ++restored;
-  });
-  EXPECT_EQ(restored, saved.size());
-  for (int64_t t = 4; t <= 6; ++t) step(*second, stopped, t);
-
+  restore(*second, state_of(*first));
+  for (int64_t t = 4; t <= 6; ++t) random_step(*second, stopped, t);
   for (size_t i = 0; i < straight.list.size(); ++i)
     EXPECT_EQ(straight.list[i].master.to_vector(), stopped.list[i].master.to_vector());
-  std::map<std::string, Tensor> end;
-  whole->for_each_state([&](const std::string& name, Tensor& t) { end[name] = t; });
-  second->for_each_state([&](const std::string& name, Tensor& t) {
-    EXPECT_EQ(t.to_vector(), end.at(name).to_vector()) << name;
-  });
+  expect_same(state_of(*whole), state_of(*second));
+}
+
+// More than is read at once, and parts of which nothing is in the file yet.
+TEST_P(EveryOptimizer, PagedStateGivesTheSameBits) {
+  const TempFolder folder;
+  for (const Place& place : kPlaces) {
+    Parameters memory = mixture(place), disk = mixture(place);
+    for (Parameters* all : {&memory, &disk})
+      for (const int64_t rows : {9000, 3, 11000, 20000})
+        if (place.device == Device::kCpu)  // the specification takes its time
+          all->add(parameter("large." + std::to_string(rows), {rows, 64}, place,
+                             normals(static_cast<size_t>(rows * 64), static_cast<uint64_t>(rows))));
+    OptimConfig c = config_of(GetParam());
+    const auto whole = make_optimizer(c, memory.list);
+    c.paged = true;
+    c.paged_dir = folder.path().string();
+    const auto first = make_optimizer(c, disk.list);
+    expect_same(state_of(*whole), state_of(*first));  // zeros
+    for (int64_t t = 1; t <= 2; ++t) random_step(*whole, memory, t);
+    for (int64_t t = 1; t <= 2; ++t) random_step(*first, disk, t);
+    const auto second = make_optimizer(c, disk.list);
+    restore(*second, state_of(*first));
+    random_step(*whole, memory, 3);
+    random_step(*second, disk, 3);
+    for (size_t i = 0; i < memory.list.size(); ++i)
+      EXPECT_EQ(memory.list[i].master.to_vector(), disk.list[i].master.to_vector());
+    expect_same(state_of(*whole), state_of(*second));
+    EXPECT_LT(second->resident_bytes(), whole->resident_bytes() + 1);
+    EXPECT_EQ(entries_in(folder.path()), 0U);  // the file has no name
+  }
+}
+
+TEST(PagedState, TakesWhatThreeParametersNeed) {
+  const TempFolder folder;
+  OptimConfig c;
+  c.paged = true;
+  c.paged_dir = folder.path().string();
+  Parameters all;
+  const int64_t mebi = 1 << 18;  // of f32, as AdamW has two
+  for (const int64_t size : {8, 1, 1, 1, 3, 6, 5})
+    all.add(parameter(fmt::format("w{}", all.list.size()), {size * mebi}, kCpu,
+                      normals(static_cast<size_t>(size * mebi), 1)));
+  const auto optimizer = make_optimizer(c, all.list);
+  EXPECT_EQ(optimizer->resident_bytes(), (3 + 6 + 5) * 2 * mebi * 4);
+  EXPECT_EQ(optimizer->state_bytes({}), 0);
+  random_step(*optimizer, all, 1);  // makes gradients, too
+  host_allocator().reset_peak();
+  const auto before = static_cast<int64_t>(host_allocator().bytes_in_use());
+  optimizer->step(all.list, {.step = 2, .lr = 0.01});
+  EXPECT_LE(static_cast<int64_t>(host_allocator().peak_bytes()) - before,
+            optimizer->resident_bytes());
+}
+
+TEST(PagedState, SaysWhereThereIsNoRoom) {
+  OptimConfig c;
+  c.paged_dir = "/tmp";
+  Parameters all = mixture(kCpu);
+  EXPECT_EQ(
+      error_text([&] { make_optimizer(c, all.list); }),
+      "[optim.paged_dir] the state of the optimiser is in memory; set optim.paged = true, or leave the key out");
+  c.paged = true;
+  c.paged_dir = "/nowhere/at/all";
+  const auto nowhere = make_optimizer(c, all.list);
+  EXPECT_EQ(error_text([&] { random_step(*nowhere, all, 1); }).find("[/nowhere/at/all] "), 0U);
+  // A file may have no more than so many bytes, as on a disk that is full.
+  const TempFolder folder;
+  c.paged_dir = folder.path().string();
+  const auto full = make_optimizer(c, all.list);
+  rlimit before{};
+  ::getrlimit(RLIMIT_FSIZE, &before);
+  const rlimit few{.rlim_cur = 64, .rlim_max = before.rlim_max};
+  ::signal(SIGXFSZ, SIG_IGN);
+  ::setrlimit(RLIMIT_FSIZE, &few);
+  const std::string text = error_text([&] { random_step(*full, all, 1); });
+  ::setrlimit(RLIMIT_FSIZE, &before);
+  ::signal(SIGXFSZ, SIG_DFL);
+  EXPECT_EQ(text.find("[" + folder.path().string() + "] no room for a scratch file of "), 0U)
+      << text;
+  EXPECT_NE(text.find("free some space, or choose a folder on another disk"), std::string::npos);
 }
 
 TEST_P(EveryOptimizer, PartsAreIndependent) {
@@ -347,9 +440,9 @@ TEST_P(EveryOptimizer, RefusesWhatItCannotTrain) {
   EXPECT_THROW(optimizer->step(all.list, {.step = 0, .lr = 0.1}), Error);
   EXPECT_THROW(optimizer->step(all.list, {.step = 1, .lr = std::nan("")}), Error);
   EXPECT_THROW(optimizer->step(all.list, {.step = 1, .lr = 0.1, .grad_scale = INFINITY}), Error);
-  optimizer->for_each_state(
-      [](const std::string&, Tensor& t) { t = Tensor::zeros({1}, DType::kF32); });
-  EXPECT_THROW(optimizer->step(all.list, {.step = 1, .lr = 0.1}), Error);
+  optimizer->for_each_state([](const StateTensor& state) {
+    EXPECT_THROW(state.write(Tensor::zeros({1}, DType::kF32)), Error) << state.name;
+  });
   Parameters half;
   half.add(parameter("w", {2, 2}, kCpu, {1, 2, 3, 4}));
   half.list[0].master = half.list[0].master.to(DType::kBF16);

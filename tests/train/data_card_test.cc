@@ -138,6 +138,37 @@ TEST_F(DataCards, OfARunStandInItsFolder) {
   EXPECT_EQ(got.at("skipped"), Json::object());
 }
 
+// It is made with the reading of the rows, which are not read again for it.
+TEST_F(DataCards, AreThoseOfTheSetThatWasRead) {
+  const Recipe recipe = read_recipe(answers_tree({"sft", "decoder"}));
+  TrainCallbacks callbacks = logging();
+  int64_t read = 0;
+  callbacks.read_examples = [&](const auto& files, const auto& options, const Log& log) {
+    ++read;
+    EXPECT_TRUE(options.card);
+    auto set = std::make_shared<ExampleSet>(read_examples(files, options, log));
+    DataCard card = *set->card;
+    EXPECT_EQ(card.rows, 24);
+    card.rows = 1234;
+    set->card = std::make_shared<const DataCard>(card);
+    return set;
+  };
+  TrainLoop(recipe, callbacks).run(TrainLoop::Start::kFresh);
+  EXPECT_EQ(read, 1);
+  std::ifstream in(out() / kDataCardFile);
+  EXPECT_EQ(Json::parse(in).at("rows"), 1234);
+  // A run that goes on has one already.
+  fs::remove_all(checkpoint(6));
+  fs::remove_all(out() / "model");
+  callbacks.read_examples = [&](const auto& files, const auto& options, const Log& log) {
+    EXPECT_FALSE(options.card);
+    auto set = std::make_shared<ExampleSet>(read_examples(files, options, log));
+    EXPECT_EQ(set->card, nullptr);
+    return set;
+  };
+  TrainLoop(recipe, callbacks).run(TrainLoop::Start::kResume);
+}
+
 TEST_F(DataCards, KnowWhatRowsAreFor) {
   const auto kind = [&](const Json& row) { return kind_of_rows(rows({row})); };
   EXPECT_EQ(kind(pair("a", "b")), ExampleKind::kSingle);

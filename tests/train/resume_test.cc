@@ -35,6 +35,8 @@ std::vector<Setting> settings() {
     all.push_back({"optimizer_bf16_" + std::string(o.name),
                    R"({"train": {"precision": "bf16", "ema_decay": 0.9}, "optim": {"name": ")" +
                        std::string(o.name) + R"("}})"});
+    all.push_back({"optimizer_paged_" + std::string(o.name),
+                   R"({"optim": {"paged": true, "name": ")" + std::string(o.name) + R"("}})"});
   }
   return all;
 }

@@ -66,7 +66,7 @@ class Walk : public Task {
     moves_ = state.at("moves").get<int64_t>();
     row_ = Tensor({state.at("length").get<int64_t>()}, DType::kI32);
   }
-  void for_each_state(const StateFn& f) const override { f("row", row_); }
+  void for_each_state(const StateFn& f) const override { f(as_it_is("row", row_)); }
 
  private:
   double first() const { return row_.data<int32_t>()[0]; }

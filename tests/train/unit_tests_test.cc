@@ -95,6 +95,7 @@ TEST_F(UnitTestsOf, KeysAndSectionsThatNothingReadsAreRefused) {
       error_text([&] { config.check(); }),
       "[reward.partial_credit] only the function unit_tests reads partial_credit; add it to reward.functions, or "
       "leave the key out");
+  recipe_["data"].erase("valid");
   recipe_["objective"] = {{"name", "grpo"}};
   recipe_["reward"] = {{"functions", {"ended"}}};
   recipe_["sandbox"] = {{"seconds", 2}};

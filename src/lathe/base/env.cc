@@ -1,5 +1,7 @@
 #include "lathe/base/env.h"
 
+#include <unistd.h>
+
 #include <cstdlib>
 
 namespace lathe {
@@ -9,5 +11,7 @@ std::optional<std::string> environment(const std::string& name) {
   if (value == nullptr) return std::nullopt;
   return std::string(value);
 }
+
+char** whole_environment() { return ::environ; }
 
 }  // namespace lathe

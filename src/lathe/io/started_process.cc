@@ -13,6 +13,7 @@
 #include <cstring>
 #include <ctime>
 
+#include "lathe/base/env.h"
 #include "lathe/base/error.h"
 
 namespace lathe {
@@ -103,7 +104,7 @@ StartedProcess::StartedProcess(const std::vector<std::string>& command,
   for (const std::string& word : command) words.push_back(const_cast<char*>(word.c_str()));
   words.push_back(nullptr);
   const int error = ::posix_spawn(&pid_, words[0], &setting.actions, &setting.attributes,
-                                  words.data(), ::environ);
+                                  words.data(), whole_environment());
   require(error == 0, ErrorKind::kIo, command.front(), "the program cannot be started: {}",
           std::strerror(error));
   ended_ = Descriptor(static_cast<int>(::syscall(SYS_pidfd_open, pid_, 0)));

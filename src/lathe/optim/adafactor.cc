@@ -4,7 +4,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <map>
 #include <vector>
 
 #include "lathe/base/parallel.h"
@@ -26,8 +25,6 @@ void AdafactorConfig::visit(Visitor& v) {
 }
 
 namespace {
-
-constexpr std::string_view kWhere = "adafactor";
 
 // One matrix, or a vector as a matrix of one row.
 template <class T>
@@ -114,73 +111,28 @@ class Adafactor final : public Optimizer {
   Adafactor(const OptimConfig& shared, const AdafactorConfig& config)
       : config_(config), rules_(shared) {}
 
-  void prepare(std::span<const TrainedParameter> parameters) override {
-    for (const TrainedParameter& p : parameters) state_of(p);
+  void update(const TrainedParameter& p, const Tensor& gradient, std::span<const Tensor> state,
+              const StepInfo& info) const override {
+    if (p.master.numel() == 0) return;
+    StepInfo own = info;
+    own.lr *= rules_.lr_ratio(*p.parameter);
+    optim::visit_master(p, [&](auto tag) {
+      using T = typename decltype(tag)::type;
+      p.master.rank() < 2 ? step_vector<T>(p, gradient, state[0], own)
+                          : step_matrices<T>(p, gradient, state[0], state[1], own);
+    });
+    optim::refresh_compute(p);
   }
 
-  void step(std::span<const TrainedParameter> parameters, const StepInfo& info) override {
-    optim::check_step(kWhere, info);
-    for (const TrainedParameter& p : parameters) {
-      const State& state = state_of(p);
-      check(p, state);
-      const Tensor g = optim::gradient_of(kWhere, p);
-      if (p.master.numel() == 0) continue;
-      StepInfo own = info;
-      own.lr *= rules_.lr_ratio(*p.parameter);
-      optim::visit_master(p, [&](auto tag) {
-        using T = typename decltype(tag)::type;
-        p.master.rank() < 2 ? step_vector<T>(p, g, state, own) : step_matrices<T>(p, g, state, own);
-      });
-      optim::refresh_compute(p);
-    }
-  }
-
-  std::vector<Shape> state_shapes(const Parameter& p) const override {
-    if (p.shape.rank() < 2) return {p.shape};
-    return {row_shape(p), col_shape(p)};
-  }
-
-  void for_each_state(const StateFn& f) override {
-    for (auto& [name, s] : states_) {
-      if (s.v.defined()) f("adafactor.v/" + name, s.v);
-      if (s.row.defined()) f("adafactor.row/" + name, s.row);
-      if (s.col.defined()) f("adafactor.col/" + name, s.col);
-    }
+  std::vector<StateShape> state_of(const Parameter& p) const override {
+    if (p.shape.rank() < 2) return {{"adafactor.v", p.shape}};
+    const int64_t cols = p.shape[-1];
+    return {{"adafactor.row", {cols > 0 ? p.shape.numel() / cols : 0}},
+            {"adafactor.col", {static_cast<int64_t>(optim::matrix_blocks(p).size()), cols}}};
   }
 
  private:
-  struct State {
-    Tensor v, row, col;
-  };
-
-  static Shape row_shape(const Parameter& p) {
-    const int64_t cols = p.shape[-1];
-    return {cols > 0 ? p.shape.numel() / cols : 0};
-  }
-  static Shape col_shape(const Parameter& p) {
-    return {static_cast<int64_t>(optim::matrix_blocks(p).size()), p.shape[-1]};
-  }
-
-  State& state_of(const TrainedParameter& p) {
-    const auto found = states_.find(p.name());
-    if (found != states_.end()) return found->second;
-    optim::check_parameter(kWhere, p);
-    const std::vector<Shape> shapes = state_shapes(*p.parameter);
-    State s;
-    if (shapes.size() == 1) {
-      s.v = optim::zeros_like(p, shapes[0]);
-    } else {
-      s.row = optim::zeros_like(p, shapes[0]);
-      s.col = optim::zeros_like(p, shapes[1]);
-    }
-    return states_[p.name()] = s;
-  }
-
-  static void check(const TrainedParameter& p, const State& s) {
-    if (p.master.rank() < 2) return optim::check_state(kWhere, p, s.v, p.master.shape());
-    optim::check_state(kWhere, p, s.row, row_shape(*p.parameter));
-    optim::check_state(kWhere, p, s.col, col_shape(*p.parameter));
-  }
+  std::string_view name() const override { return "adafactor"; }
 
   double beta(const StepInfo& info) const {
     return 1 - std::pow(static_cast<double>(info.step), -config_.decay_exponent);
@@ -191,10 +143,10 @@ class Adafactor final : public Optimizer {
   }
 
   template <class T>
-  void step_vector(const TrainedParameter& p, const Tensor& g, const State& state,
+  void step_vector(const TrainedParameter& p, const Tensor& g, const Tensor& squares,
                    const StepInfo& info) const {
     const Slice<T> s{p.master.data<T>(), g.data<T>(), 1, p.master.numel(), info.grad_scale};
-    T* v = state.v.data<T>();
+    T* v = squares.data<T>();
     const double b = beta(info);
     parallel_for(s.cols, optim::kGrain, [&, eps = config_.eps1](int64_t i) {
       v[i] = static_cast<T>(b * v[i] + (1 - b) * (s.square(i) + eps));
@@ -204,15 +156,15 @@ class Adafactor final : public Optimizer {
   }
 
   template <class T>
-  void step_matrices(const TrainedParameter& p, const Tensor& g, const State& state,
-                     const StepInfo& info) const {
+  void step_matrices(const TrainedParameter& p, const Tensor& g, const Tensor& rows,
+                     const Tensor& cols, const StepInfo& info) const {
     int64_t first_row = 0, index = 0;
     const double keep = 1 - info.lr * rules_.decay(*p.parameter);
     for (const optim::MatrixBlock& block : optim::matrix_blocks(*p.parameter)) {
       const Slice<T> s{p.master.data<T>() + block.offset, g.data<T>() + block.offset, block.rows,
                        block.cols, info.grad_scale};
-      T* row = state.row.data<T>() + first_row;
-      T* col = state.col.data<T>() + index * block.cols;
+      T* row = rows.data<T>() + first_row;
+      T* col = cols.data<T>() + index * block.cols;
       update_factors(s, row, col, beta(info), config_.eps1);
       step_factored(s, row, col, keep, alpha(s, info));
       first_row += block.rows;
@@ -238,7 +190,6 @@ class Adafactor final : public Optimizer {
 
   AdafactorConfig config_;
   NameRules rules_;
-  std::map<std::string, State> states_;
 };
 
 }  // namespace

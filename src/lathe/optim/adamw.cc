@@ -1,7 +1,6 @@
 #include "lathe/optim/adamw.h"
 
 #include <cmath>
-#include <map>
 
 #include "lathe/optim/name_rules.h"
 #include "lathe/optim/optimizers.h"
@@ -9,8 +8,6 @@
 
 namespace lathe {
 namespace {
-
-constexpr std::string_view kWhere = "adamw";
 
 TensorView flat(const Tensor& t) { return t.reshape({t.numel()}).view(); }
 
@@ -23,12 +20,8 @@ class AdamW final : public Optimizer {
         rules_(config),
         table_lr_ratio_(config.table_lr_ratio) {}
 
-  void prepare(std::span<const TrainedParameter> parameters) override {
-    for (const TrainedParameter& p : parameters) state_of(p);
-  }
-
-  void step(std::span<const TrainedParameter> parameters, const StepInfo& info) override {
-    optim::check_step(kWhere, info);
+  void update(const TrainedParameter& p, const Tensor& gradient, std::span<const Tensor> state,
+              const StepInfo& info) const override {
     const double t = static_cast<double>(info.step);
     kernels::AdamWSpec spec{};
     spec.beta1 = beta1_;
@@ -37,48 +30,26 @@ class AdamW final : public Optimizer {
     spec.grad_scale = info.grad_scale;
     spec.correction1 = 1 - std::pow(beta1_, t);
     spec.correction2 = 1 - std::pow(beta2_, t);
-    for (const TrainedParameter& p : parameters) {
-      const State& s = state_of(p);
-      optim::check_state(kWhere, p, s.m, p.master.shape());
-      optim::check_state(kWhere, p, s.v, p.master.shape());
-      const Tensor g = optim::gradient_of(kWhere, p);
-      spec.lr =
-          info.lr * (p.parameter->is_table ? table_lr_ratio_ : 1.0) * rules_.lr_ratio(*p.parameter);
-      spec.weight_decay = rules_.decay(*p.parameter);
-      const bool casts = optim::has_compute_copy(p) && p.blocks == nullptr;
-      const TensorView copy = casts ? flat(p.compute()) : TensorView();
-      kernels::kernels_for(p.master.device())
-          .adamw(flat(p.master), flat(g), flat(s.m), flat(s.v), copy, spec);
-      if (!casts) optim::refresh_compute(p);
-    }
+    spec.lr =
+        info.lr * (p.parameter->is_table ? table_lr_ratio_ : 1.0) * rules_.lr_ratio(*p.parameter);
+    spec.weight_decay = rules_.decay(*p.parameter);
+    const bool casts = optim::has_compute_copy(p) && p.blocks == nullptr;
+    const TensorView copy = casts ? flat(p.compute()) : TensorView();
+    kernels::kernels_for(p.master.device())
+        .adamw(flat(p.master), flat(gradient), flat(state[0]), flat(state[1]), copy, spec);
+    if (!casts) optim::refresh_compute(p);
   }
 
-  std::vector<Shape> state_shapes(const Parameter& p) const override { return {p.shape, p.shape}; }
-
-  void for_each_state(const StateFn& f) override {
-    for (auto& [name, s] : states_) {
-      f("adamw.m/" + name, s.m);
-      f("adamw.v/" + name, s.v);
-    }
+  std::vector<StateShape> state_of(const Parameter& p) const override {
+    return {{"adamw.m", p.shape}, {"adamw.v", p.shape}};
   }
 
  private:
-  struct State {
-    Tensor m, v;
-  };
-
-  State& state_of(const TrainedParameter& p) {
-    const auto found = states_.find(p.name());
-    if (found != states_.end()) return found->second;
-    optim::check_parameter(kWhere, p);
-    const std::vector<Shape> shapes = state_shapes(*p.parameter);
-    return states_[p.name()] = {optim::zeros_like(p, shapes[0]), optim::zeros_like(p, shapes[1])};
-  }
+  std::string_view name() const override { return "adamw"; }
 
   double beta1_, beta2_, eps_;
   NameRules rules_;
   double table_lr_ratio_;
-  std::map<std::string, State> states_;
 };
 
 }  // namespace

@@ -8,8 +8,6 @@
 // AdamW's and weight_decay as many times larger; the paper trains language models with β1 = 0.95,
 // β2 = 0.98. State: "lion.m/…": half of AdamW's.
 
-#include <map>
-
 #include "lathe/base/parallel.h"
 #include "lathe/optim/name_rules.h"
 #include "lathe/optim/optimizers.h"
@@ -18,39 +16,28 @@
 namespace lathe {
 namespace {
 
-constexpr std::string_view kWhere = "lion";
-
 class Lion final : public Optimizer {
  public:
   explicit Lion(const OptimConfig& config)
       : beta1_(config.beta1), beta2_(config.beta2), rules_(config) {}
 
-  void prepare(std::span<const TrainedParameter> parameters) override {
-    for (const TrainedParameter& p : parameters) state_of(p);
+  void update(const TrainedParameter& p, const Tensor& gradient, std::span<const Tensor> state,
+              const StepInfo& info) const override {
+    optim::visit_master(
+        p, [&](auto tag) { move<typename decltype(tag)::type>(p, gradient, state[0], info); });
+    optim::refresh_compute(p);
   }
 
-  void step(std::span<const TrainedParameter> parameters, const StepInfo& info) override {
-    optim::check_step(kWhere, info);
-    for (const TrainedParameter& p : parameters) {
-      const Tensor& m = state_of(p);
-      optim::check_state(kWhere, p, m, p.master.shape());
-      const Tensor g = optim::gradient_of(kWhere, p);
-      optim::visit_master(p,
-                          [&](auto tag) { update<typename decltype(tag)::type>(p, g, m, info); });
-      optim::refresh_compute(p);
-    }
-  }
-
-  std::vector<Shape> state_shapes(const Parameter& p) const override { return {p.shape}; }
-
-  void for_each_state(const StateFn& f) override {
-    for (auto& [name, m] : states_) f("lion.m/" + name, m);
+  std::vector<StateShape> state_of(const Parameter& p) const override {
+    return {{"lion.m", p.shape}};
   }
 
  private:
+  std::string_view name() const override { return "lion"; }
+
   template <class T>
-  void update(const TrainedParameter& p, const Tensor& gradient, const Tensor& momentum,
-              const StepInfo& info) const {
+  void move(const TrainedParameter& p, const Tensor& gradient, const Tensor& momentum,
+            const StepInfo& info) const {
     T* w = p.master.data<T>();
     T* m = momentum.data<T>();
     const T* g = gradient.data<T>();
@@ -69,16 +56,8 @@ class Lion final : public Optimizer {
     });
   }
 
-  Tensor& state_of(const TrainedParameter& p) {
-    const auto found = states_.find(p.name());
-    if (found != states_.end()) return found->second;
-    optim::check_parameter(kWhere, p);
-    return states_[p.name()] = optim::zeros_like(p, state_shapes(*p.parameter)[0]);
-  }
-
   double beta1_, beta2_;
   NameRules rules_;
-  std::map<std::string, Tensor> states_;
 };
 
 }  // namespace

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <map>
 #include <vector>
 
 #include "lathe/base/error.h"
@@ -42,40 +41,21 @@ class Muon final : public Optimizer {
             "adjust_lr is '{}', expected 'match_rms_adamw' or 'original'", config_.adjust_lr);
   }
 
-  void prepare(std::span<const TrainedParameter> parameters) override {
-    const Split split = split_of(parameters);
-    for (const TrainedParameter& p : split.matrices) state_of(p);
-    adamw_->prepare(split.others);
-  }
-
-  void step(std::span<const TrainedParameter> parameters, const StepInfo& info) override {
-    optim::check_step(kWhere, info);
-    const Split split = split_of(parameters);
-    for (const TrainedParameter& p : split.matrices) step_matrix(p, info);
+  void update(const TrainedParameter& p, const Tensor& gradient, std::span<const Tensor> state,
+              const StepInfo& info) const override {
+    if (orthogonalised(*p.parameter)) return move_matrix(p, gradient, state[0], info);
     StepInfo other = info;
     other.lr *= config_.adamw_lr_ratio;
-    adamw_->step(split.others, other);
+    adamw_->update(p, gradient, state, other);
   }
 
-  std::vector<Shape> state_shapes(const Parameter& p) const override {
-    return orthogonalised(p) ? std::vector<Shape>{p.shape} : adamw_->state_shapes(p);
-  }
-
-  void for_each_state(const StateFn& f) override {
-    for (auto& [name, m] : states_) f("muon.momentum/" + name, m);
-    adamw_->for_each_state(f);
+  std::vector<StateShape> state_of(const Parameter& p) const override {
+    if (orthogonalised(p)) return {{"muon.momentum", p.shape}};
+    return adamw_->state_of(p);
   }
 
  private:
-  struct Split {
-    std::vector<TrainedParameter> matrices, others;
-  };
-  static Split split_of(std::span<const TrainedParameter> parameters) {
-    Split split;
-    for (const TrainedParameter& p : parameters)
-      (orthogonalised(*p.parameter) ? split.matrices : split.others).push_back(p);
-    return split;
-  }
+  std::string_view name() const override { return "muon"; }
 
   double scale_of(const optim::MatrixBlock& block) const {
     const double rows = static_cast<double>(block.rows), cols = static_cast<double>(block.cols);
@@ -83,10 +63,8 @@ class Muon final : public Optimizer {
     return 0.2 * std::sqrt(std::max(rows, cols));
   }
 
-  void step_matrix(const TrainedParameter& p, const StepInfo& info) {
-    const Tensor& m = state_of(p);
-    optim::check_state(kWhere, p, m, p.master.shape());
-    const Tensor g = optim::gradient_of(kWhere, p);
+  void move_matrix(const TrainedParameter& p, const Tensor& g, const Tensor& m,
+                   const StepInfo& info) const {
     const Tensor u(Shape{p.master.numel()}, p.master.dtype(), p.master.device());
     optim::visit_master(
         p, [&](auto tag) { average<typename decltype(tag)::type>(g, m, u, info.grad_scale); });
@@ -123,17 +101,9 @@ class Muon final : public Optimizer {
     });
   }
 
-  Tensor& state_of(const TrainedParameter& p) {
-    const auto found = states_.find(p.name());
-    if (found != states_.end()) return found->second;
-    optim::check_parameter(kWhere, p);
-    return states_[p.name()] = optim::zeros_like(p, state_shapes(*p.parameter)[0]);
-  }
-
   MuonConfig config_;
   NameRules rules_;
   std::unique_ptr<Optimizer> adamw_;
-  std::map<std::string, Tensor> states_;
 };
 
 }  // namespace

@@ -1,6 +1,7 @@
 #include "lathe/optim/optimizers.h"
 
 #include "lathe/base/catalogue.h"
+#include "lathe/base/error.h"
 
 namespace lathe {
 
@@ -40,6 +41,13 @@ void OptimConfig::visit(Visitor& v) {
           "rule applies");
   v.field("decay_by_name", decay_by_name,
           "weight decay of parameters by name, \"*.bias:0.1\", instead of weight_decay");
+  v.field(
+      "paged", paged,
+      "keep the state of the optimiser on disk: a step reads and writes it, and memory holds what three "
+      "parameters need",
+      when_resumed(OnResume::kFree));
+  v.field("paged_dir", paged_dir, "with paged: folder for that; default: train.out",
+          when_resumed(OnResume::kFree));
   v.field("grad_clip", grad_clip, "largest global gradient norm; 0 does not clip", at_least(0));
   components.visit_as_groups(v);
 }
@@ -49,17 +57,12 @@ std::unique_ptr<Optimizer> make_optimizer(const OptimConfig& config,
   const OptimizerEntry& entry = find_in(optimizers(), "optim.name", config.name);
   const ComponentConfig& own = config.components.of(entry.name);
   entry.check(config, own, KeyErrors("optim." + config.name));
+  require(config.paged || !config.paged_dir, ErrorKind::kConfig, "optim.paged_dir",
+          "the state of the optimiser is in memory; set optim.paged = true, or leave the key out");
   std::unique_ptr<Optimizer> optimizer = entry.make(config, own);
+  if (config.paged) optimizer->keep_state_in(store_on_disk(config.paged_dir.value_or(".")));
   optimizer->prepare(parameters);
   return optimizer;
-}
-
-int64_t Optimizer::state_bytes(std::span<Parameter* const> parameters) const {
-  int64_t bytes = 0;
-  for (const Parameter* p : parameters)
-    for (const Shape& shape : state_shapes(*p))
-      bytes += shape.numel() * static_cast<int64_t>(size_of(DType::kF32));
-  return bytes;
 }
 
 }  // namespace lathe

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -38,13 +39,16 @@ struct OptimConfig {
   double weight_decay = 0.1;
   std::vector<std::string> lr_by_name = {}, decay_by_name = {};
   double grad_clip = 1.0;
+  bool paged = false;                    // the state is on disk (state_store.h)
+  std::optional<std::string> paged_dir;  // where; default: train.out
   ComponentConfigs components{optimizers()};
 
   void visit(Visitor& v);
 };
 
 // The optimiser that the recipe names, with the state of `parameters` made and zero. Error kConfig
-// for a name that is not in the catalogue, with the nearest one, and for keys that cannot work.
+// for a name that is not in the catalogue, with the nearest one, and for keys that cannot work. A paged
+// state without paged_dir is in the working folder.
 std::unique_ptr<Optimizer> make_optimizer(const OptimConfig& config,
                                           std::span<const TrainedParameter> parameters);
 

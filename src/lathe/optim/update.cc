@@ -37,16 +37,12 @@ void check_state(std::string_view where, const TrainedParameter& p, const Tensor
           state.defined() ? state.shape().str() : "", name_of(p.master.dtype()), shape.str());
 }
 
-Tensor zeros_like(const TrainedParameter& p, const Shape& shape) {
-  return Tensor::zeros(shape, p.master.dtype(), p.master.device());
-}
-
 Tensor gradient_of(std::string_view where, const TrainedParameter& p) {
   const Tensor& g = p.gradient->tensor;
   if (!g.defined()) {
     require(!p.gradient->written, ErrorKind::kShape, where,
             "gradient of '{}' is written but absent", p.name());
-    return zeros_like(p, p.master.shape());
+    return Tensor::zeros(p.master.shape(), p.master.dtype(), p.master.device());
   }
   require(g.shape() == p.master.shape() && g.dtype() == p.master.dtype() && g.contiguous(),
           ErrorKind::kShape, where, "gradient of '{}' is {} {}, expected {} {}", p.name(),

@@ -17,12 +17,9 @@ void check_step(std::string_view where, const StepInfo& info);
 // Throws unless the parameter is trainable and its master copy can be changed in place.
 void check_parameter(std::string_view where, const TrainedParameter& parameter);
 
-// Throws unless `state` is what zeros_like() gave, as after a restore it may not be.
+// Throws unless `state` is a contiguous tensor of the master copy's dtype, on its device, and of this shape.
 void check_state(std::string_view where, const TrainedParameter& parameter, const Tensor& state,
                  const Shape& shape);
-
-// Zeros of the master copy's dtype on its device.
-Tensor zeros_like(const TrainedParameter& parameter, const Shape& shape);
 
 // The gradient, of the master copy's shape and dtype; zeros when nothing was written (the buffer is
 // then cleared, which nobody reads).

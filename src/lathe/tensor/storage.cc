@@ -179,7 +179,7 @@ HostAllocator& host_allocator() {
   return *allocator;
 }
 
-HostAllocator& allocator_of(Device device) {
+Allocator& allocator_of(Device device) {
   switch (device) {
     case Device::kCpu:
     case Device::kRef:

@@ -46,6 +46,8 @@ class Allocator {
   // 64-byte aligned; throws Error kDevice
   virtual std::byte* allocate(size_t bytes, const char* label = "") = 0;
   virtual void release(std::byte* data, size_t bytes, const char* label = "") = 0;
+  virtual void trim() = 0;                // returns blocks that it keeps to the system
+  virtual bool holds_values() const = 0;  // not so in DryMemory
 };
 
 using BytesByLabel = std::vector<std::pair<std::string_view, size_t>>;  // as first met
@@ -65,7 +67,8 @@ class HostAllocator final : public Allocator {
   ~HostAllocator() override;
   std::byte* allocate(size_t bytes, const char* label = "") override;
   void release(std::byte* data, size_t bytes, const char* label = "") override;
-  void trim();  // returns cached blocks to the operating system
+  void trim() override;
+  bool holds_values() const override { return backing_ == Backing::kMemory; }
 
   size_t bytes_in_use() const;  // as they were asked for
   size_t peak_bytes() const;    // largest bytes_in_use since the last reset_peak()
@@ -75,7 +78,6 @@ class HostAllocator final : public Allocator {
   size_t bytes_touched() const;
   size_t peak_touched() const;
   void reset_peak();
-  bool holds_values() const { return backing_ == Backing::kMemory; }
 
  private:
   // Of a block: its size class, and the most of it that was asked for.
@@ -117,7 +119,7 @@ class DryMemory {
 };
 
 // The allocator for the tensors of a device: the host's memory for both.
-HostAllocator& allocator_of(Device device);
+Allocator& allocator_of(Device device);
 
 class Storage {
  public:
@@ -147,7 +149,7 @@ class Storage {
   bool holds_values() const { return allocator_ == nullptr || allocator_->holds_values(); }
 
  private:
-  HostAllocator* allocator_ = nullptr;
+  Allocator* allocator_ = nullptr;
   const char* label_ = "";
   std::byte* data_;
   size_t bytes_;

@@ -61,8 +61,9 @@ void TrainLoop::Progress::read(const Json& state) {
 // Of the model and the optimiser, and then of the task.
 CheckpointContent TrainLoop::checkpoint_content(bool with_averages) {
   CheckpointContent content = state_.content(with_averages);
-  task_->for_each_state([&](const std::string& name, const Tensor& tensor) {
-    content.optimizer.push_back(as_it_is(std::string(kTask) + name, tensor));
+  task_->for_each_state([&](CheckpointTensor tensor) {
+    tensor.name = std::string(kTask) + tensor.name;
+    content.optimizer.push_back(std::move(tensor));
   });
   return content;
 }

@@ -104,7 +104,7 @@ class Task {
   virtual nlohmann::ordered_json state() const;
   virtual void restore(const nlohmann::ordered_json& state);
   // Every tensor that belongs to the state, contiguous, in a fixed order.
-  using StateFn = std::function<void(const std::string& name, const Tensor& tensor)>;
+  using StateFn = std::function<void(CheckpointTensor tensor)>;
   virtual void for_each_state(const StateFn&) const {}
 
   // Samples that an epoch has.

@@ -1,5 +1,6 @@
 #include "lathe/train/training_state.h"
 
+#include "lathe/base/error.h"
 #include "lathe/model/family.h"
 #include "lathe/model/gguf/architecture.h"
 #include "lathe/model/gguf/tensor_types.h"
@@ -20,6 +21,10 @@ CheckpointTensor on_disk(const DiskTensor& t, const TensorOf& of) {
   const DType dtype = of(*t.pieces[0].parameter).dtype();
   return {t.name, t.shape, dtype, [t, of] { return t.gather(of); },
           [t, of](const Tensor& stored) { t.scatter(stored, of); }};
+}
+
+CheckpointTensor of_state(const StateTensor& t) {
+  return {t.name, t.shape, t.dtype, t.read, t.write};
 }
 
 // What a GGUF file would have of the parameter.
@@ -51,7 +56,12 @@ TrainingState::TrainingState(const Trained& trained, const Recipe& recipe)
   NameRules(recipe.optim).require_matches(trained_);
   {
     const MemoryLabel label("optimiser state");
-    optimizer_ = make_optimizer(recipe.optim, trained_);
+    OptimConfig config = recipe.optim;
+    require(!config.paged_dir || std::filesystem::is_directory(*config.paged_dir),
+            ErrorKind::kConfig, "optim.paged_dir",
+            "there is no folder {}; make it, or name another", config.paged_dir.value_or(""));
+    if (config.paged && !config.paged_dir) config.paged_dir = recipe.train.out;
+    optimizer_ = make_optimizer(config, trained_);
   }
   const MemoryLabel label("averages of the weights");
   if (ema_decay_ > 0) ema_ = std::make_unique<Ema>(ema_decay_, trained_);
@@ -68,10 +78,9 @@ void TrainingState::use_averages(std::optional<EmaScope>& scope) {
   if (ema_) scope.emplace(*ema_, trained_);
 }
 
-void TrainingState::for_each_tensor(
-    const std::function<void(const std::string&, const Tensor&)>& f) {
-  for (const TrainedParameter& p : trained_) f(p.name(), p.master);
-  optimizer_->for_each_state([&](const std::string& name, Tensor& t) { f(name, t); });
+void TrainingState::for_each_tensor(const std::function<void(CheckpointTensor)>& f) {
+  for (const TrainedParameter& p : trained_) f(as_it_is(p.name(), p.master));
+  optimizer_->for_each_state([&](const StateTensor& state) { f(of_state(state)); });
 }
 
 TensorOf TrainingState::values(bool averages) {
@@ -84,7 +93,7 @@ CheckpointContent TrainingState::content(bool with_averages) {
   CheckpointContent content;
   for (const DiskTensor& t : weights_) content.model.push_back(on_disk(t, values(with_averages)));
   optimizer_->for_each_state(
-      [&](const std::string& name, Tensor& t) { content.optimizer.push_back(as_it_is(name, t)); });
+      [&](const StateTensor& state) { content.optimizer.push_back(of_state(state)); });
   if (with_averages)
     for (const TrainedParameter& p : trained_)
       content.optimizer.push_back(as_it_is(std::string(kMaster) + p.name(), p.master));
@@ -112,9 +121,7 @@ int64_t TrainingState::bytes() const {
     const Weight& value = parameter->value;
     if (!value.tensor().shares_storage(master)) bytes += static_cast<int64_t>(value.bytes());
   }
-  optimizer_->for_each_state(
-      [&](const std::string&, Tensor& t) { bytes += static_cast<int64_t>(t.bytes()); });
-  return bytes;
+  return bytes + optimizer_->resident_bytes();
 }
 
 }  // namespace lathe

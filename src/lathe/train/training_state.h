@@ -45,7 +45,7 @@ class TrainingState {
   void use_averages(std::optional<EmaScope>& scope);
   // Every tensor that going on depends on, in a fixed order, for a state that is part of another's
   // checkpoint. Without averages.
-  void for_each_tensor(const std::function<void(const std::string&, const Tensor&)>& f);
+  void for_each_tensor(const std::function<void(CheckpointTensor)>& f);
 
   // The weights as a model's file has them: averages, if there are any and `averages`, or else the
   // master copies. As long as this lives, and no averages are in use.
@@ -58,7 +58,7 @@ class TrainingState {
   // now.
   void after_load(bool with_averages);
 
-  // Bytes of weights, gradients, averages and the optimiser's state.
+  // Bytes of memory of weights, gradients, averages and the optimiser's state.
   int64_t bytes() const;
 
  private:

@@ -1,6 +1,7 @@
 #include "lathe/io/sandbox/python.h"
 
 #include <fmt/ranges.h>
+#include <unistd.h>
 
 #include <nlohmann/json.hpp>
 
@@ -64,7 +65,6 @@ void PythonSandbox::prepare() {
   if (sandbox_) return;
   const Sandbox sandbox(limits_of(config_), where_, search_path_);
   std::vector<std::string> tried;
-  bool unreadable = false;
   for (const auto& path : find_programs(config_.python, search_path_)) {
     const std::optional<Interpreter> found = interpreter_at(path);
     if (!found) {
@@ -78,7 +78,6 @@ void PythonSandbox::prepare() {
       sandbox_.emplace(std::move(with_python));
       return;
     }
-    unreadable = unreadable || interpreter_.starts_with("/root/");
     tried.push_back(fmt::format("{} does not run in the sandbox ({})", path.string(),
                                 said.end == SandboxResult::End::kTimeout
                                     ? "it took too long"
@@ -91,7 +90,9 @@ void PythonSandbox::prepare() {
       config_.python,
       tried.empty() ? "there is no such program in PATH"
                     : fmt::format("{}", fmt::join(tried, "; ")),
-      unreadable ? ", one that every user may read, such as /usr/bin/python3" : "");
+      !tried.empty() && ::geteuid() == 0
+          ? ", one that every user may read, such as /usr/bin/python3"
+          : "");
 }
 
 SandboxJob PythonSandbox::job(std::string_view program, std::string input) const {

@@ -16,14 +16,6 @@ class Watch : public Adapters {
     show(weight, x.value);
     return y;
   }
-  Var add_to_expert_product(const Pass&, const Parameter&, const Var&, const Var& y,
-                            const ops::ExpertPlan&) const override {
-    return y;
-  }
-  Var add_to_weight(const Pass&, const Parameter&, const Var& w, size_t) const override {
-    return w;
-  }
-
   void show(const Parameter& weight, const Tensor& x) const {
     f_(weight, x.to(DType::kF32).reshape({x.numel() / weight.shape[1], weight.shape[1]}));
   }

@@ -60,55 +60,12 @@ EmbeddingNoise::EmbeddingNoise(double alpha, const ModelInputs& inputs, const Rn
 
 Var EmbeddingNoise::add_to_lookup(const Pass& pass, const Parameter& p, const Tensor& ids,
                                   const Var& y) const {
-  const Var sum = around_ != nullptr ? around_->add_to_lookup(pass, p, ids, y) : y;
+  const Var sum = Adapters::add_to_lookup(pass, p, ids, y);
   if (p.name != kTable) return sum;
   const int64_t width = sum.shape()[-1];
   const Tensor noise = drawn(bounds_of_rows(sequences_, alpha_, ids.numel(), width), width, rng_);
   return ops::add(sum,
                   Var(noise.reshape(sum.shape()).to(sum.value.dtype()).to(sum.value.device())));
-}
-
-// All else is as it is without the noise.
-
-Var EmbeddingNoise::add_to_product(const Pass& pass, const Parameter& p, const Var& x, const Var& y,
-                                   const Var& b) const {
-  return around_ != nullptr ? around_->add_to_product(pass, p, x, y, b) : y;
-}
-
-Var EmbeddingNoise::add_to_expert_product(const Pass& pass, const Parameter& p, const Var& x,
-                                          const Var& y, const ops::ExpertPlan& plan) const {
-  return around_ != nullptr ? around_->add_to_expert_product(pass, p, x, y, plan) : y;
-}
-
-Var EmbeddingNoise::add_to_weight(const Pass& pass, const Parameter& p, const Var& w,
-                                  size_t stretch) const {
-  return around_ != nullptr ? around_->add_to_weight(pass, p, w, stretch) : w;
-}
-
-std::vector<int64_t> EmbeddingNoise::stretches() const {
-  return around_ != nullptr ? around_->stretches() : std::vector<int64_t>();
-}
-
-std::optional<Var> EmbeddingNoise::replacement(const Pass& pass, const Parameter& p,
-                                               ParameterUse use) const {
-  return around_ != nullptr ? around_->replacement(pass, p, use) : std::nullopt;
-}
-
-int64_t EmbeddingNoise::virtual_tokens() const {
-  return around_ != nullptr ? around_->virtual_tokens() : 0;
-}
-
-Var EmbeddingNoise::virtual_embeddings(const Pass& pass) const {
-  return around_ != nullptr ? around_->virtual_embeddings(pass) : Var();
-}
-
-std::optional<KeyValuePrefix> EmbeddingNoise::prefix_of_layer(const Pass& pass,
-                                                              int64_t layer) const {
-  return around_ != nullptr ? around_->prefix_of_layer(pass, layer) : std::nullopt;
-}
-
-Var EmbeddingNoise::add_to_layer_output(const Pass& pass, int64_t layer, const Var& x) const {
-  return around_ != nullptr ? around_->add_to_layer_output(pass, layer, x) : x;
 }
 
 const Adapters& EmbeddingNoise::of_text() const {

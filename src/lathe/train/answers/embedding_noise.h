@@ -20,32 +20,18 @@ class EmbeddingNoise : public Adapters {
   // stream is that of column c in row r, which counts the tokens of all sequences.
   EmbeddingNoise(double alpha, const ModelInputs& inputs, const Rng& rng, const Adapters* around);
 
-  Var add_to_product(const Pass& pass, const Parameter& p, const Var& x, const Var& y,
-                     const Var& b) const override;
-  Var add_to_expert_product(const Pass& pass, const Parameter& p, const Var& x, const Var& y,
-                            const ops::ExpertPlan& plan) const override;
-  Var add_to_weight(const Pass& pass, const Parameter& p, const Var& w,
-                    size_t stretch) const override;
-  std::vector<int64_t> stretches() const override;
   // Virtual tokens before the sequences, which have rows here, get none and do not count in L.
   Var add_to_lookup(const Pass& pass, const Parameter& p, const Tensor& ids,
                     const Var& y) const override;
-  std::optional<Var> replacement(const Pass& pass, const Parameter& p,
-                                 ParameterUse use) const override;
-  int64_t virtual_tokens() const override;
-  Var virtual_embeddings(const Pass& pass) const override;
-  std::optional<KeyValuePrefix> prefix_of_layer(const Pass& pass, int64_t layer) const override;
-  Var add_to_layer_output(const Pass& pass, int64_t layer, const Var& x) const override;
   const Adapters& of_text() const override;
 
  private:
   EmbeddingNoise(double alpha, const Sequences& sequences, const Rng& rng, const Adapters* around)
-      : alpha_(alpha), sequences_(sequences), rng_(rng), around_(around) {}
+      : Adapters(around), alpha_(alpha), sequences_(sequences), rng_(rng) {}
 
   const double alpha_;
   const Sequences& sequences_;
   const Rng rng_;
-  const Adapters* around_;
   std::unique_ptr<EmbeddingNoise> text_;  // of the encoder's
 };
 

@@ -128,34 +128,33 @@ void for_each_text(const std::string& file, const std::function<void(std::string
   }
 }
 
-class Maker {
+Json facts(const Lengths& lengths) {
+  Json buckets = Json::array();
+  for (const Lengths::Bucket& bucket : lengths.histogram())
+    buckets.push_back({bucket.first, bucket.last, bucket.count});
+  return {{"count", lengths.count()},        {"mean", lengths.mean()},
+          {"median", lengths.quantile(0.5)}, {"p95", lengths.quantile(0.95)},
+          {"longest", lengths.quantile(1)},  {"histogram", std::move(buckets)}};
+}
+
+}  // namespace
+
+class DataCardMaker::Rows {
  public:
-  Maker(const DataCardOptions& options, const std::function<void(int64_t)>& on_progress)
-      : options_(options), on_progress_(on_progress), near_(kResemblance) {
+  explicit Rows(const DataCardOptions& options)
+      : kind_(options.examples.kind), compares_(!options.against.empty()), near_(kResemblance) {
     card_.ngram = options.ngram;
   }
 
-  void add_file(const std::string& file) {
-    JsonValues values(PackedFile(file), kMaxRowBytes);
-    std::string_view value;
-    while (values.next(value)) {
-      const std::string place = fmt::format("{}:{}", file, values.line_number());
-      const Json row = parse_json(std::string(value), file,
-                                  {.first_line = static_cast<size_t>(values.line_number()),
-                                   .error_kind = ErrorKind::kData});
-      require(row.is_object(), ErrorKind::kData, place, "the row is {}, expected an object",
-              row.type_name());
-      add(words_of(row, options_.examples.kind, place), place);
-    }
-  }
+  void add(const Json& row, const std::string& place) { add(words_of(row, kind_, place), place); }
 
-  void compare_with(const std::string& file) {
+  void compare_with(const std::string& file, const std::function<void()>& on_document) {
     std::set<uint32_t> rows;
     for_each_text(file, [&](std::string_view text) {
       for (const uint64_t gram : ngram_hashes(word_hashes(text), static_cast<size_t>(card_.ngram)))
         if (const auto found = grams_.find(gram); found != grams_.end())
           rows.insert(found->second.begin(), found->second.end());
-      if (on_progress_) on_progress_(card_.rows);
+      if (on_document) on_document();
     });
     card_.overlaps.push_back({file, std::ssize(rows)});
     for (const uint32_t row : rows) note(fmt::format("{} is in {}", places_[row], file));
@@ -199,8 +198,7 @@ class Maker {
     AnswersOf& same = answers_[hash_text(row.prompt)];
     if (same.rows++ == 0) same.first = number;
     same.different.insert(answers);
-    if (!options_.against.empty()) remember(words, number);
-    if (on_progress_) on_progress_(card_.rows);
+    if (compares_) remember(words, number);
   }
 
   void find_duplicates(const std::string& whole, const std::vector<uint64_t>& words,
@@ -227,8 +225,8 @@ class Maker {
     }
   }
 
-  const DataCardOptions& options_;
-  const std::function<void(int64_t)>& on_progress_;
+  const ExampleKind kind_;
+  const bool compares_;
   DataCard card_;
   NearDuplicates near_;
   std::vector<uint32_t> compared_;  // the rows that near_ has, in its order
@@ -238,16 +236,16 @@ class Maker {
   std::unordered_map<uint64_t, std::vector<uint32_t>> grams_;
 };
 
-Json facts(const Lengths& lengths) {
-  Json buckets = Json::array();
-  for (const Lengths::Bucket& bucket : lengths.histogram())
-    buckets.push_back({bucket.first, bucket.last, bucket.count});
-  return {{"count", lengths.count()},        {"mean", lengths.mean()},
-          {"median", lengths.quantile(0.5)}, {"p95", lengths.quantile(0.95)},
-          {"longest", lengths.quantile(1)},  {"histogram", std::move(buckets)}};
-}
+DataCardMaker::DataCardMaker(const DataCardOptions& options)
+    : rows_(std::make_unique<Rows>(options)) {}
+DataCardMaker::~DataCardMaker() = default;
 
-}  // namespace
+void DataCardMaker::add(const Json& row, const std::string& place) { rows_->add(row, place); }
+void DataCardMaker::compare_with(const std::string& file,
+                                 const std::function<void()>& on_document) {
+  rows_->compare_with(file, on_document);
+}
+DataCard DataCardMaker::finish() { return rows_->finish(); }
 
 double Lengths::mean() const {
   if (all_.empty()) return 0;
@@ -319,13 +317,46 @@ void add_tokens(const ExampleSet& set, DataCard& card) {
   }
 }
 
+namespace {
+
+// The rows of files that nothing is made of but a card.
+void for_each_row(const std::string& file, const OnRow& receive) {
+  JsonValues values(PackedFile(file), kMaxRowBytes);
+  std::string_view value;
+  while (values.next(value)) {
+    const std::string place = fmt::format("{}:{}", file, values.line_number());
+    const Json row = parse_json(
+        std::string(value), file,
+        {.first_line = static_cast<size_t>(values.line_number()), .error_kind = ErrorKind::kData});
+    require(row.is_object(), ErrorKind::kData, place, "the row is {}, expected an object",
+            row.type_name());
+    receive(row, place);
+  }
+}
+
+}  // namespace
+
 DataCard make_data_card(const std::vector<std::string>& files, const DataCardOptions& options,
                         const Log& log, const std::function<void(int64_t)>& on_progress) {
-  Maker maker(options, on_progress);
-  for (const std::string& file : files) maker.add_file(file);
-  for (const std::string& file : options.against) maker.compare_with(file);
+  DataCardMaker maker(options);
+  int64_t rows = 0;
+  const auto step = [&] {
+    if (on_progress) on_progress(rows);
+  };
+  const OnRow add = [&](const Json& row, const std::string& place) {
+    maker.add(row, place);
+    ++rows;
+    step();
+  };
+  std::optional<ExampleSet> set;
+  if (options.examples.tokenizer) {
+    set = read_examples(files, options.examples, log, {}, add);
+  } else {
+    for (const std::string& file : files) for_each_row(file, add);
+  }
+  for (const std::string& file : options.against) maker.compare_with(file, step);
   DataCard card = maker.finish();
-  if (options.examples.tokenizer) add_tokens(read_examples(files, options.examples, log), card);
+  if (set) add_tokens(*set, card);
   return card;
 }
 

@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <functional>
 #include <map>
+#include <memory>
 #include <nlohmann/json_fwd.hpp>
 #include <string>
 #include <vector>
@@ -68,8 +69,28 @@ struct DataCardOptions {
   int64_t ngram = 13;  // words (Brown et al. 2020, arXiv:2005.14165, appendix C)
 };
 
-// `on_progress` gets the number of rows and of files compared with; may throw, which ends the reading. Errors:
-// those of read_examples() and of reading the other files.
+// A card of rows that come one after the other. Not thread-safe.
+class DataCardMaker {
+ public:
+  explicit DataCardMaker(const DataCardOptions& options);
+  ~DataCardMaker();
+  DataCardMaker(const DataCardMaker&) = delete;
+  DataCardMaker& operator=(const DataCardMaker&) = delete;
+
+  // `place` is "FILE:LINE". Error kData for a row that is not of the kind of the options.
+  void add(const nlohmann::ordered_json& row, const std::string& place);
+  // Behind all rows; of a maker whose options name files to compare with. `on_document` may throw.
+  void compare_with(const std::string& file, const std::function<void()>& on_document);
+  // Without tokens. Once.
+  DataCard finish();
+
+ private:
+  class Rows;
+  std::unique_ptr<Rows> rows_;
+};
+
+// `on_progress` gets the number of rows; may throw, which ends the reading. Errors: those of read_examples() and of
+// reading the other files.
 DataCard make_data_card(const std::vector<std::string>& files, const DataCardOptions& options,
                         const Log& log = {}, const std::function<void(int64_t)>& on_progress = {});
 

@@ -10,6 +10,7 @@
 #include "lathe/config/json_text.h"
 #include "lathe/corpus/json_values.h"
 #include "lathe/io/hash.h"
+#include "lathe/train/example/data_card.h"
 #include "lathe/train/example/example_encoder.h"
 #include "lathe/train/example/id_row.h"
 
@@ -28,17 +29,22 @@ struct RowText {
 
 class Reading {
  public:
-  Reading(const ExampleOptions& options, const Log& log) : options_(options), log_(log) {}
+  Reading(const ExampleOptions& options, const Log& log, const OnRow& on_row)
+      : options_(options), log_(log), on_row_(on_row) {
+    if (options.card) card_.emplace(DataCardOptions{.examples = options, .against = {}});
+  }
 
   // Encodes the rows and appends what is left of their examples.
   void add(const std::vector<RowText>& rows) {
     std::vector<std::vector<Example>> made(rows.size());
     std::vector<std::exception_ptr> errors(rows.size());
     std::vector<std::string> lost(rows.size());
+    std::vector<Json> parsed(rows.size());
     parallel_for(std::ssize(rows), 8, [&](int64_t i) {
       const auto row = static_cast<size_t>(i);
       try {
-        made[row] = examples_of(rows[row]);
+        parsed[row] = parsed_row(rows[row]);
+        made[row] = examples_of(rows[row], parsed[row]);
       } catch (const NotEncodable& error) {
         lost[row] = error.what();
       } catch (...) {  // an exception cannot leave a parallel loop; the first is thrown below
@@ -47,6 +53,8 @@ class Reading {
     });
     for (size_t i = 0; i < rows.size(); ++i) {
       if (errors[i] != nullptr) std::rethrow_exception(errors[i]);
+      if (card_) card_->add(parsed[i], rows[i].place);
+      if (on_row_) on_row_(parsed[i], rows[i].place);
       if (lost[i].empty())
         take(std::move(made[i]));
       else if (++set_.skipped["not_encodable"] == 1)
@@ -70,6 +78,7 @@ class Reading {
     if (!set_.skipped.empty())
       log_.warn("of {} rows these were left out: {}", set_.rows, said(set_.skipped));
     if (!set_.changed.empty()) log_.info("of {} rows: {}", set_.rows, said(set_.changed));
+    if (card_) set_.card = std::make_shared<const DataCard>(card_->finish());
     return std::move(set_);
   }
 
@@ -99,12 +108,16 @@ class Reading {
     return *encoder_;
   }
 
-  // Thread-safe.
-  std::vector<Example> examples_of(const RowText& text) {
-    const Json row = parse_json(text.json, text.place.substr(0, text.place.rfind(':')),
-                                {.first_line = text.line, .error_kind = ErrorKind::kData});
+  static Json parsed_row(const RowText& text) {
+    Json row = parse_json(text.json, text.place.substr(0, text.place.rfind(':')),
+                          {.first_line = text.line, .error_kind = ErrorKind::kData});
     require(row.is_object(), ErrorKind::kData, text.place, "the row is {}, expected an object",
             row.type_name());
+    return row;
+  }
+
+  // Thread-safe.
+  std::vector<Example> examples_of(const RowText& text, const Json& row) {
     std::vector<Example> examples;
     if (is_id_row(row)) {
       examples.push_back(example_of_ids(row, options_.kind, text.place));
@@ -215,6 +228,8 @@ class Reading {
 
   const ExampleOptions& options_;
   const Log& log_;
+  const OnRow& on_row_;
+  std::optional<DataCardMaker> card_;
   std::once_flag make_encoder_;
   std::optional<ExampleEncoder> encoder_;
   std::exception_ptr encoder_error_;
@@ -224,8 +239,9 @@ class Reading {
 }  // namespace
 
 ExampleSet read_examples(const std::vector<std::string>& files, const ExampleOptions& options,
-                         const Log& log, const std::function<void(int64_t rows)>& on_progress) {
-  Reading reading(options, log);
+                         const Log& log, const std::function<void(int64_t rows)>& on_progress,
+                         const OnRow& on_row) {
+  Reading reading(options, log, on_row);
   Hasher hasher;
   std::vector<RowText> rows;
   int64_t left = options.rows.value_or(std::numeric_limits<int64_t>::max()), read = 0;

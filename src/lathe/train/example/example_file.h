@@ -5,6 +5,8 @@
 #include <cstdint>
 #include <functional>
 #include <map>
+#include <memory>
+#include <nlohmann/json_fwd.hpp>
 #include <optional>
 #include <string>
 #include <vector>
@@ -13,6 +15,8 @@
 #include "lathe/train/example/example.h"
 
 namespace lathe {
+
+struct DataCard;
 
 struct ExampleOptions {
   ExampleKind kind = ExampleKind::kSingle;
@@ -26,6 +30,7 @@ struct ExampleOptions {
   std::string truncation = "drop";    // of longer ones: "drop", "keep_start", "keep_end"
   std::string tools = {};  // JSON: OpenAI's list, for conversations that have none of their own
   std::optional<int64_t> rows;  // of the files, from their beginning; absent: all
+  bool card = false;            // whether the set has a card of its rows
 };
 
 struct ExampleSet {
@@ -34,14 +39,19 @@ struct ExampleSet {
   std::map<std::string, int64_t> skipped;  // why, and how many: "equal_answers", "empty_answer" …
   std::map<std::string, int64_t> changed;  // the same of what was shortened or divided
   std::string hash;                        // of the files
+  std::shared_ptr<const DataCard> card;    // with ExampleOptions::card (data_card.h)
 };
 
+// A row of the files, and "FILE:LINE".
+using OnRow = std::function<void(const nlohmann::ordered_json& row, const std::string& place)>;
+
 // In the order of the files; several threads encode. `on_progress` gets the number of rows read so
-// far and may throw, which ends the reading. What is skipped or changed is counted, and said in `log`.
+// far and may throw, which ends the reading; `on_row` gets each row, in order. What is skipped or changed is counted, and said in `log`.
 // Errors: kIo, kFormat; kData, naming file and line, for a row that is not what the objective learns
 // from or has ids outside the vocabulary, and if no example is left.
 ExampleSet read_examples(const std::vector<std::string>& files, const ExampleOptions& options,
                          const Log& log = {},
-                         const std::function<void(int64_t rows)>& on_progress = {});
+                         const std::function<void(int64_t rows)>& on_progress = {},
+                         const OnRow& on_row = {});
 
 }  // namespace lathe

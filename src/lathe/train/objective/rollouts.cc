@@ -7,6 +7,7 @@
 #include "lathe/base/catalogue.h"
 #include "lathe/base/error.h"
 #include "lathe/chat/tools/tool.h"
+#include "lathe/train/answering_program.h"
 
 namespace lathe {
 
@@ -45,12 +46,13 @@ void RolloutToolConfig::visit(Visitor& v) {
       "tools", tools, names_of(lathe::tools()),
       "tools that answers may call, in the syntax of the model's chat template; a row's `tools` chooses among "
       "them");
-  v.field(
-      "tool_command", tool_command,
-      "program that answers calls of other tools that a row's `tools` describe: started once, it gets a JSON "
-      "line for each call (`name`, `arguments`) and prints a line");
-  v.field("tool_timeout", tool_timeout, "seconds that it may take for a call; default: 10",
-          between(0.001, 86400));
+  visit_program(v,
+                {.command = "tool_command",
+                 .timeout = "tool_timeout",
+                 .does = "answers calls of other tools that a row's `tools` describe",
+                 .question = "call (`name`, `arguments`)",
+                 .answer = "a line"},
+                tool_command, tool_timeout);
   v.field(
       "max_tool_calling_iterations", max_tool_calling_iterations,
       "how often an answer may go on behind calls; default: while max_completion_length has room",

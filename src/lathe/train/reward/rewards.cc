@@ -37,12 +37,13 @@ void RewardConfig::visit(Visitor& v) {
       "model", model,
       "folders of reward models, which score prompt and answer: sequence classifiers with one label, or adapters "
       "with a score of their own above the model that the policy starts from");
-  v.field(
-      "command", command,
-      "program that gives a reward: started once, it gets a JSON line for each answer (the row's fields and "
-      "`completion`) and prints a number");
-  v.field("timeout", timeout, "command: seconds that it may take for an answer; default: 10",
-          between(0.001, 86400));
+  visit_program(v,
+                {.command = "command",
+                 .timeout = "timeout",
+                 .does = "gives a reward",
+                 .question = "answer (the row's fields and `completion`)",
+                 .answer = "a number"},
+                command, timeout);
   v.field(
       "weights", weights,
       "what the rewards are multiplied by, in the order of functions, then of models, then of the command; "
@@ -127,29 +128,26 @@ void Rewards::warn(std::string_view what) {
 }
 
 std::optional<double> Rewards::ask(const RewardInput& in) {
-  const double timeout = config_.timeout.value_or(10);
   nlohmann::ordered_json line = in.row;
   line["completion"] = in.completion;
   if (!in.tool_calls.empty()) line["tool_calls"] = json_of(in.tool_calls);
-  if (program_ == nullptr) program_ = std::make_unique<ChildProcess>(*config_.command);
-  std::string text;
-  const ChildProcess::Answer answer =
-      program_->ask(line.dump(-1, ' ', false, nlohmann::ordered_json::error_handler_t::replace),
-                    std::chrono::milliseconds(static_cast<int64_t>(timeout * 1e3)), text);
-  if (answer == ChildProcess::Answer::kLine) {
+  std::string failure;
+  if (const std::optional<std::string> text = program_.ask(line, failure)) {
     double reward = 0;
-    if (parse_number(trimmed(text), reward) && std::isfinite(reward)) return reward;
-    warn(fmt::format("said '{}' instead of a finite number", text.substr(0, 60)));
-  } else {
-    warn(what_failed(answer, timeout));
+    if (parse_number(trimmed(*text), reward) && std::isfinite(reward)) return reward;
+    failure = fmt::format("said '{}' instead of a finite number", text->substr(0, 60));
+    program_.restart();
   }
-  program_.reset();
+  warn(failure);
   return std::nullopt;
 }
 
 Rewards::Rewards(RewardConfig config, Log log, const RewardModelSetting& setting,
                  const SandboxConfig& sandbox)
-    : config_(std::move(config)), log_(std::move(log)), python_(sandbox, "reward.functions") {
+    : config_(std::move(config)),
+      log_(std::move(log)),
+      program_(config_.command, config_.timeout),
+      python_(sandbox, "reward.functions") {
   if (!config_.pattern.empty()) pattern_.emplace(whole(config_.pattern));
   for (const std::string& folder : config_.model)
     models_.push_back(std::make_unique<RewardModel>(folder, setting, log_));

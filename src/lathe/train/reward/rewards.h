@@ -9,9 +9,9 @@
 #include <vector>
 
 #include "lathe/base/log.h"
-#include "lathe/io/child_process.h"
 #include "lathe/io/sandbox/python.h"
 #include "lathe/text/split/regex.h"
+#include "lathe/train/answering_program.h"
 #include "lathe/train/reward/reward_config.h"
 #include "lathe/train/reward/reward_functions.h"
 #include "lathe/train/reward/reward_model.h"
@@ -29,7 +29,7 @@ struct RewardResult {
   std::optional<PythonVerdict::End> tests = {};  // how the program of unit_tests ended
 };
 
-// Starts the program at the first answer and again after it has failed. Not thread-safe.
+// Not thread-safe.
 class Rewards {
  public:
   // Loads the reward models. Errors: those of RewardModel.
@@ -58,7 +58,7 @@ class Rewards {
   const Log log_;
   std::optional<Regex> pattern_;
   std::vector<std::unique_ptr<RewardModel>> models_;
-  std::unique_ptr<ChildProcess> program_;
+  AnsweringProgram program_;
   PythonSandbox python_;
   int64_t warnings_ = 0;
 };

@@ -21,8 +21,7 @@ class AnswerTask : public PolicyTask {
         others_(recipe_, policy_, log_),
         step_(*objective_, others_.all()),
         replay_(make_replay(recipe_, others_.all())),
-        data_(recipe_, examples_for(setting.callbacks, recipe_.data.train,
-                                    example_options(recipe_, objective_->needs().kind))),
+        data_(recipe_, examples_for(setting.callbacks, recipe_.data.train, training_options())),
         flops_per_token_(policy_.flops_per_token(recipe_.train.seq_len)) {
     step_.keep_reference();
     for (const std::string& text : recipe_.data.valid) {
@@ -56,12 +55,10 @@ class AnswerTask : public PolicyTask {
     remember(gradients, result.routers);
     return taken;
   }
-  // The card of the rows, for the run's report.
+  // The card of the rows, for the run's report; one that goes on has it.
   void begin(const std::filesystem::path& out, int64_t) override {
-    if (std::filesystem::exists(out / kDataCardFile)) return;
-    DataCardOptions options;
-    options.examples.kind = objective_->needs().kind;
-    DataCard card = make_data_card(recipe_.data.train, options, log_);
+    if (data_.set().card == nullptr || std::filesystem::exists(out / kDataCardFile)) return;
+    DataCard card = *data_.set().card;
     add_tokens(data_.set(), card);
     write_json_file(out / kDataCardFile, card.to_json());
   }
@@ -92,6 +89,13 @@ class AnswerTask : public PolicyTask {
     NamedShard file;
     std::unique_ptr<AnswerData> data;
   };
+
+  ExampleOptions training_options() const {
+    ExampleOptions options = example_options(recipe_, objective_->needs().kind);
+    options.card =
+        !std::filesystem::exists(std::filesystem::path(recipe_.train.out) / kDataCardFile);
+    return options;
+  }
 
   // Replayed text beside the answers of `result`: its gradients, and what it adds to the step.
   void replay(int64_t step, const AnswerStepSettings& settings, ParameterGradients& gradients,

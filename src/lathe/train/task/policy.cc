@@ -108,7 +108,7 @@ void Policy::restore(const Json& state) {
 
 void Policy::for_each_state(const Task::StateFn& f) const {
   if (allocator_ == nullptr) return;
-  for (const auto& [name, tensor] : allocator_->state()) f(name, tensor);
+  for (const auto& [name, tensor] : allocator_->state()) f(as_it_is(name, tensor));
 }
 
 std::string_view PolicyTask::result_name() const { return policy_.adapter() ? "adapter" : "model"; }

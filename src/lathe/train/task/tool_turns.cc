@@ -85,6 +85,7 @@ ToolTurns::ToolTurns(const RolloutToolConfig& config, const SandboxConfig& sandb
       template_(template_of(folder)),
       syntax_(for_tools(folder, [&] { return tool_call_syntax(template_, tokenizer, ends); })),
       thinking_(for_tools(folder, [&] { return thinking_tags(template_, tokenizer); })),
+      program_(config_.tool_command, config_.tool_timeout),
       python_(sandbox, "objective.tools") {}
 
 void ToolTurns::check() {
@@ -94,17 +95,10 @@ void ToolTurns::check() {
 
 // The program's answer to a call.
 std::string ToolTurns::ask(const ToolCall& call, const Json& arguments) {
-  if (!program_) program_ = std::make_unique<ChildProcess>(*config_.tool_command);
-  const Json line = {{"name", call.name}, {"arguments", arguments}};
-  const auto timeout =
-      std::chrono::milliseconds(static_cast<int64_t>(config_.tool_timeout.value_or(10) * 1e3));
-  std::string answer;
-  const auto outcome =
-      program_->ask(line.dump(-1, ' ', false, Json::error_handler_t::replace), timeout, answer);
-  if (outcome == ChildProcess::Answer::kLine) return answer;
-  program_.reset();
-  fail(ErrorKind::kData, call.name, "the program {}",
-       what_failed(outcome, config_.tool_timeout.value_or(10)));
+  std::string failure;
+  auto answer = program_.ask({{"name", call.name}, {"arguments", arguments}}, failure);
+  require(answer.has_value(), ErrorKind::kData, call.name, "the program {}", failure);
+  return std::move(*answer);
 }
 
 namespace {

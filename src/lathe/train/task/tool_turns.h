@@ -3,7 +3,6 @@
 #pragma once
 
 #include <functional>
-#include <memory>
 #include <nlohmann/json.hpp>
 #include <optional>
 #include <set>
@@ -13,8 +12,8 @@
 
 #include "lathe/base/log.h"
 #include "lathe/chat/answer_reader.h"
-#include "lathe/io/child_process.h"
 #include "lathe/io/sandbox/python.h"
+#include "lathe/train/answering_program.h"
 #include "lathe/train/objective/rollout_config.h"
 #include "lathe/train/task/rollout.h"
 
@@ -77,7 +76,7 @@ class ToolTurns {
   const ChatTemplate template_;
   const ToolCallSyntax syntax_;
   const std::optional<ThinkingTags> thinking_;
-  std::unique_ptr<ChildProcess> program_;
+  AnsweringProgram program_;
   PythonSandbox python_;
 };
 

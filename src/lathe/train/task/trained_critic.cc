@@ -34,8 +34,10 @@ void TrainedCritic::update(const StepInfo& update) {
 }
 
 void TrainedCritic::for_each_state(const Task::StateFn& f) const {
-  state_.for_each_tensor(
-      [&](const std::string& name, const Tensor& tensor) { f("critic/" + name, tensor); });
+  state_.for_each_tensor([&](CheckpointTensor tensor) {
+    tensor.name = "critic/" + tensor.name;
+    f(std::move(tensor));
+  });
 }
 
 void TrainedCritic::write(const std::filesystem::path& folder) {
