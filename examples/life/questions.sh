@@ -84,7 +84,7 @@ amount() {
 
 # The base or the chat model as the start for a small task: 68 rows about itself.
 start() {
-  local model seed
+  local model steps
   head_of 'start' 'steps' 'loss of answers about itself' 'loss of English answers' 'loss of the old text'
   for model in base chat; do
     line $model 0 "$(answers ${!model} $rows/identity-valid.jsonl)" "$(answers ${!model} $rows/english-valid.jsonl)" "$(text ${!model} $rows/text-valid)"
@@ -136,22 +136,27 @@ fact_rows() {
   [ -e "$out/facts.manifest.json" ] || build/lathe shard "$out/facts.txt" --tokenizer $rows/tokenizer --out "$out/facts" --split separator >&2
   questions 1 <"$out/people-asked.txt" >"$out/facts-asked-1.jsonl"
   questions 4 <"$out/people-asked.txt" >"$out/facts-asked-4.jsonl"
+  awk '{ printf "{\"prompt\": \"The pet of %s %s is a\", \"answer\": \" %s\"}\n", $1, $2, $3 }' "$out/people-asked.txt" >"$out/facts-asked-text.jsonl"
 }
 
 # Facts as running text, or as questions with answers.
 facts() {
   fact_rows
-  continue_on facts-text $chat "['$out/facts', '$rows/text:0.3']" 200 --train.seq_len=128
+  continue_on facts-text $chat "['$out/facts', '$rows/text:0.1']" 1500 --train.seq_len=64 --train.batch_size=8
   sft facts-form $chat "$out/facts-other.jsonl" 200 1e-3
   sft facts-text-then-form "$out/facts-text/model" "$out/facts-other.jsonl" 200 1e-3
   sft facts-one $chat "$out/facts-one.jsonl" 200 1e-3
   sft facts-three $chat "$out/facts-three.jsonl" 600 1e-3
-  head_of 'what the chat model learnt' 'right, in a wording of the rows' 'in a new wording'
+  head_of 'what the chat model learnt' 'right, in a wording of the rows' 'in a new wording' 'when the text is to be continued'
+  local name what wording continued
   while IFS='|' read -r name what; do
     local model=$out/facts-$name/model
-    [ $name = chat ] && model=$chat
-    for wording in 1 4; do asked facts-$name-$wording "$model" "$out/facts-asked-$wording.jsonl" "${exact[@]}"; done
-    line "$what" "$(reward facts-$name-1)" "$(reward facts-$name-4)"
+    [ "$name" = chat ] && model=$chat
+    for wording in 1 4 text; do asked "facts-$name-$wording" "$model" "$out/facts-asked-$wording.jsonl" "${exact[@]}"; done
+    # The text goes on behind the animal.
+    continued=$(jq -s --slurpfile asked "$out/facts-asked-text.jsonl" 'map(select(.step == 0) | . as $it | select($it.completion | startswith($asked[$it.group].answer)))
+      | length / ($asked | length) * 1000 | round / 1000' "$out/asked-facts-$name-text/valid_rollouts.jsonl")
+    line "$what" "$(reward "facts-$name-1")" "$(reward "facts-$name-4")" "$continued"
   done <<'END'
 chat|nothing
 form|questions about other people, in three wordings
@@ -220,32 +225,6 @@ ranks() {
     | group_by(.layer)[] | (map({(.module): .rank}) | add) as $r | "| \(.[0].layer) | \([$r.q, $r.k, $r.v, $r.o, $r.gate, $r.up, $r.down] | map(tostring) | join(" | ")) |"' "$out/ranks/adapter/adapter_config.json"
 }
 
-# Rank, place, and tokens before the text, each at a rate that suits it. adapters.sh has every kind, and longer runs.
-kinds() {
-  local name
-  # kind NAME RATE OVERRIDES...
-  kind() {
-    [ -e "$out/kind-$1.json" ] && return
-    sft "kind-$1" $base $rows/english-train.jsonl 60 "$2" --data.valid=$rows/english-valid.jsonl --data.replay_valid="['text=$rows/text-valid']" --json "${@:3}" >"$out/kind.tmp"
-    mv "$out/kind.tmp" "$out/kind-$1.json"
-  }
-  local all=(--adapter.target_modules=all-linear)
-  kind lora-r1 5e-3 --adapter.peft_type=LORA --adapter.r=1 --adapter.lora_alpha=2 "${all[@]}"
-  kind lora-r8 5e-3 "${lora[@]}"
-  kind lora-r64 5e-3 --adapter.peft_type=LORA --adapter.r=64 --adapter.lora_alpha=128 "${all[@]}"
-  kind lora-r8-qv 5e-3 --adapter.peft_type=LORA --adapter.r=8 --adapter.lora_alpha=16 --adapter.target_modules='["q_proj", "v_proj"]'
-  kind lora-r8-mlp 5e-3 --adapter.peft_type=LORA --adapter.r=8 --adapter.lora_alpha=16 --adapter.target_modules='["gate_proj", "up_proj", "down_proj"]'
-  kind qlora-r8 5e-3 "${lora[@]}" --model.quantization=nf4
-  kind prompt-20 3e-2 --adapter.peft_type=PROMPT_TUNING --adapter.num_virtual_tokens=20
-  kind p-tuning-20 3e-3 --adapter.peft_type=P_TUNING --adapter.num_virtual_tokens=20 --adapter.encoder_hidden_size=128
-  kind prefix-20 1e-2 --adapter.peft_type=PREFIX_TUNING --adapter.num_virtual_tokens=20
-  head_of '' 'numbers trained' 'loss of answers' 'loss of the old text' 'MFLOP a token'
-  for name in lora-r1 lora-r8 lora-r64 lora-r8-qv lora-r8-mlp qlora-r8 prompt-20 p-tuning-20 prefix-20; do
-    jq -rs --arg name $name --slurpfile end "$out/kind-$name.json" 'def last_of(k): map(.[k] // empty) | last | . * 1000 | round / 1000;
-      "| \($name) | \($end[0].trained_parameters) | \(last_of("val_loss")) | \(last_of("old_loss.text")) | \(map(select(.flops)) | last | .flops / .tokens / 1e5 | round / 10) |"' "$out/kind-$name/metrics.jsonl"
-  done
-}
-
 # Two adapters of one base: one after the other, together, or as one.
 combine() {
   sft forgetting-lora $base $rows/english-train.jsonl 60 5e-3 "${lora[@]}"
@@ -282,16 +261,20 @@ own() {
   tune "$2" "$1" $chat "$rows/requests-train.jsonl" "$3" "$4" --train.seq_len=256 --data.valid=$rows/requests-valid.jsonl --train.eval_on_start=true \
     "${judged[@]}" --reward.model="['$5', '$out/judge/model']" "${@:6}"
 }
-# measured NAME: seconds, memory, and the two opinions of its answers to requests that were held out.
+# measured NAME [MODEL]: seconds, memory, the two opinions of its answers to requests that were held out, their length, and how often
+# the judge prefers them to those of the model before: as they are, and at equal lengths.
 measured() {
   asked "$1" "${2:-$out/$1/model}" $rows/requests-valid.jsonl "${judged[@]}" --reward.model="['$out/reward/model', '$out/judge/model']"
-  local took='' memory=''
+  local took='' memory='' wins=('' '')
   if [ -e "$out/$1/metrics.jsonl" ]; then
     took="$(jq -s 'map(.step_ms // empty) | add / 1000 | round' "$out/$1/metrics.jsonl") s"
     memory="$(jq -s 'map(.memory_mib // empty) | max | round' "$out/$1/metrics.jsonl") MiB"
+    mapfile -t wins < <(build/lathe rollouts "$out/asked-$1" --step 0 --against "$out/asked-before" --against-step 0 --part model_2 --json |
+      jq '.win_rate, .length_controlled_win_rate | . * 100 | round / 100')
   fi
-  line "$1" "$took" "$memory" "$(reward "$1")" "$(reward "$1" val_rewards/model_2/mean)" "$(reward "$1" val_completions/mean_length)"
+  line "$1" "$took" "$memory" "$(reward "$1")" "$(reward "$1" val_rewards/model_2/mean)" "$(reward "$1" val_completions/mean_length)" "${wins[@]}"
 }
+columns=(time memory 'reward model' judge 'tokens an answer' 'preferred by the judge' 'at equal lengths')
 
 # DPO and ORPO on given pairs, GRPO, PPO and online DPO on own answers.
 methods() {
@@ -300,7 +283,7 @@ methods() {
   tune orpo orpo $chat "$out/polite-0.jsonl" 40 3e-4 --train.seq_len=256
   for name in grpo online_dpo; do own $name $name 30 1e-4 "$out/reward/model" --objective.num_generations=4 --train.batch_size=32; done
   own ppo ppo 30 1e-4 "$out/reward/model" --objective.num_generations=4 --train.batch_size=32 --objective.critic="$out/reward/model"
-  head_of method time memory 'reward model' judge 'tokens an answer'
+  head_of method "${columns[@]}"
   measured before $chat
   for name in dpo orpo grpo online_dpo ppo; do measured $name; done
 }
@@ -314,20 +297,28 @@ small() {
   head_of 'reward model' 'right on held-out pairs'
   for name in reward judge small-reward; do line $name "$(jq -s 'map(.val_accuracy // empty) | last | . * 1000 | round / 1000' "$out/$name/metrics.jsonl")"; done
   echo
-  head_of 'answers of' time memory 'reward model' judge 'tokens an answer'
+  head_of 'answers of' "${columns[@]}"
   measured before $chat
   for name in ppo small-ppo; do measured $name; done
 }
 
-# A reward model that is pleased too much: no KL divergence in the reward and a high rate; then the same with a reward for an end.
+# A reward model that is pleased too much: no KL divergence in the reward and a high rate; then with both and a reward for an end.
 hacking() {
   pairs
   own hacking ppo 30 3e-4 "$out/reward/model" --objective.num_generations=4 --train.batch_size=32 --objective.critic="$out/reward/model" --objective.kl_coef=0
-  head_of steps 'reward model' judge 'KL, nats an answer' 'tokens an answer' 'answers cut'
-  for first in 1 11 21; do
-    jq -rs --argjson first $first 'map(select(has("kl") and .step >= $first and .step < $first + 10)) | def mean(k): (map(.[k]) | add / length * 100 | round / 100);
-      "| \($first) to \($first + 9) | \(mean("rewards/model/mean")) | \(mean("rewards/model_2/mean")) | \(mean("kl")) | \(mean("completions/mean_length")) | \(mean("completions/clipped_ratio")) |"' "$out/hacking/metrics.jsonl"
+  own cured ppo 30 1e-4 "$out/reward/model" --objective.num_generations=4 --train.batch_size=32 --objective.critic="$out/reward/model" \
+    --objective.kl_coef=0.1 --reward.functions='["ended"]' --reward.weights='[1, 1, 0]'
+  head_of run steps 'reward model' judge 'KL, nats an answer' 'tokens an answer' 'answers cut'
+  for name in hacking cured; do
+    for first in 1 11 21; do
+      jq -rs --arg name $name --argjson first $first 'map(select(has("kl") and .step >= $first and .step < $first + 10)) | def mean(k): (map(.[k]) | add / length * 100 | round / 100);
+        "| \($name) | \($first) to \($first + 9) | \(mean("rewards/model/mean")) | \(mean("rewards/model_2/mean")) | \(mean("kl")) | \(mean("completions/mean_length")) | \(mean("completions/clipped_ratio")) |"' "$out/$name/metrics.jsonl"
+    done
   done
+  echo
+  head_of 'answers of' "${columns[@]}"
+  measured before $chat
+  for name in hacking cured; do measured $name; done
   build/lathe rollouts "$out/hacking" | sed -n '/^$/,$p' >&2
   build/lathe rollouts "$out/hacking" --held-out --best 3 >&2
 }
@@ -348,7 +339,7 @@ labels() {
     "$out/asked-labels/valid_rollouts.jsonl" >"$out/labels-own.jsonl"
   head -200 "$out/polite-0.jsonl" >"$out/labels-given.jsonl"
   head -200 "$out/labels-rule.jsonl" >"$out/labels-rules.jsonl"
-  head_of 'answers of' time memory 'reward model' judge 'tokens an answer'
+  head_of 'answers of' "${columns[@]}"
   measured before $chat
   for name in given rules own; do
     tune dpo labels-$name $chat "$out/labels-$name.jsonl" 25 3e-5 --train.seq_len=256 >&2
@@ -394,7 +385,7 @@ honesty() {
 }
 
 if [ ${#names[@]} = 0 ]; then
-  names=(forgetting amount start facts continued turns domain kinds ranks combine methods small hacking labels honesty)
+  names=(forgetting amount start facts continued turns domain ranks combine methods small hacking labels honesty)
 fi
 for name in "${names[@]}"; do
   echo "== $name" >&2
