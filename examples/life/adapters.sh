@@ -36,8 +36,8 @@ tune lokr-r8 5e-3 --adapter.peft_type=LOKR --adapter.r=8 --adapter.alpha=16 "${l
 tune vera-r64 2e-2 --adapter.peft_type=VERA --adapter.r=64 "${linear[@]}"
 tune oft 2e-3 --adapter.peft_type=OFT --adapter.oft_block_size=16 "${linear[@]}"
 tune ia3 2e-2 --adapter.peft_type=IA3 --adapter.target_modules='["k_proj", "v_proj", "down_proj"]' --adapter.feedforward_modules='["down_proj"]'
-tune ln-tuning 1e-2 --adapter.peft_type=LN_TUNING
-tune bottleneck 3e-3 --adapter.peft_type=BOTTLENECK
+tune ln-tuning 1e-2 --adapter.peft_type=LN_TUNING --adapter.target_modules='["input_layernorm", "post_attention_layernorm", "norm"]'
+tune bottleneck 3e-3 --adapter.peft_type=BOTTLENECK --adapter.target_modules='["o_proj", "down_proj"]'
 tune prompt-20 3e-2 --adapter.peft_type=PROMPT_TUNING --adapter.num_virtual_tokens=20
 tune p-tuning-20 3e-3 --adapter.peft_type=P_TUNING --adapter.num_virtual_tokens=20 --adapter.encoder_hidden_size=128
 tune prefix-20 1e-2 --adapter.peft_type=PREFIX_TUNING --adapter.num_virtual_tokens=20

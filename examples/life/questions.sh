@@ -37,8 +37,9 @@ head_of() { line "$@"; printf '|'; printf -- '---|%.0s' "$@"; echo; }
 
 # What answers cost of the old text, and what helps. The base learns from 960 English instructions.
 forgetting() {
-  local english=$rows/english-train.jsonl name
+  local english=$rows/english-train.jsonl name seed weight
   sft forgetting-full $base $english 60 1e-3
+  for seed in 2 3; do sft forgetting-full-seed-$seed $base $english 60 1e-3 --train.seed=$seed; done
   sft forgetting-small-rate $base $english 60 1e-4
   sft forgetting-replay-0.1 $base $english 60 1e-3 --data.replay="['$rows/text']" --data.replay_share=0.1
   sft forgetting-replay-0.3 $base $english 60 1e-3 --data.replay="['$rows/text']" --data.replay_share=0.3
@@ -48,7 +49,7 @@ forgetting() {
   done
   head_of '' 'loss of answers' 'loss of the old text'
   line 'before' "$(answers $base $rows/english-valid.jsonl)" "$(text $base $rows/text-valid)"
-  for name in full small-rate replay-0.1 replay-0.3 lora-at-1 lora-at-0.5; do
+  for name in full full-seed-2 full-seed-3 small-rate replay-0.1 replay-0.3 lora-at-1 lora-at-0.5; do
     line $name "$(answers "$out/forgetting-$name/model" $rows/english-valid.jsonl)" "$(text "$out/forgetting-$name/model" $rows/text-valid)"
   done
 }
@@ -261,29 +262,47 @@ own() {
   tune "$2" "$1" $chat "$rows/requests-train.jsonl" "$3" "$4" --train.seq_len=256 --data.valid=$rows/requests-valid.jsonl --train.eval_on_start=true \
     "${judged[@]}" --reward.model="['$5', '$out/judge/model']" "${@:6}"
 }
-# measured NAME [MODEL]: seconds, memory, the two opinions of its answers to requests that were held out, their length, and how often
-# the judge prefers them to those of the model before: as they are, and at equal lengths.
+# measured NAME [MODEL]: the two opinions of its answers to requests that were held out, their length, and how often the judge prefers
+# them to those of the model before: as they are, and at equal lengths.
 measured() {
   asked "$1" "${2:-$out/$1/model}" $rows/requests-valid.jsonl "${judged[@]}" --reward.model="['$out/reward/model', '$out/judge/model']"
-  local took='' memory='' wins=('' '')
-  if [ -e "$out/$1/metrics.jsonl" ]; then
-    took="$(jq -s 'map(.step_ms // empty) | add / 1000 | round' "$out/$1/metrics.jsonl") s"
-    memory="$(jq -s 'map(.memory_mib // empty) | max | round' "$out/$1/metrics.jsonl") MiB"
+  local wins=('' '')
+  [ "$1" = before ] ||
     mapfile -t wins < <(build/lathe rollouts "$out/asked-$1" --step 0 --against "$out/asked-before" --against-step 0 --part model_2 --json |
       jq '.win_rate, .length_controlled_win_rate | . * 100 | round / 100')
-  fi
-  line "$1" "$took" "$memory" "$(reward "$1")" "$(reward "$1" val_rewards/model_2/mean)" "$(reward "$1" val_completions/mean_length)" "${wins[@]}"
+  line "$1" "$(reward "$1")" "$(reward "$1" val_rewards/model_2/mean)" "$(reward "$1" val_completions/mean_length)" "${wins[@]}"
 }
-columns=(time memory 'reward model' judge 'tokens an answer' 'preferred by the judge' 'at equal lengths')
+columns=('reward model' judge 'tokens an answer' 'preferred by the judge' 'at equal lengths')
 
 # DPO and ORPO on given pairs, GRPO, PPO and online DPO on own answers.
 methods() {
   pairs
-  tune dpo dpo $chat "$out/polite-0.jsonl" 40 3e-5 --train.seq_len=256
-  tune orpo orpo $chat "$out/polite-0.jsonl" 40 3e-4 --train.seq_len=256
-  for name in grpo online_dpo; do own $name $name 30 1e-4 "$out/reward/model" --objective.num_generations=4 --train.batch_size=32; done
-  own ppo ppo 30 1e-4 "$out/reward/model" --objective.num_generations=4 --train.batch_size=32 --objective.critic="$out/reward/model"
-  head_of method "${columns[@]}"
+  local own_answers=(--objective.num_generations=4 --train.batch_size=32) name
+  # learn NAME STEPS FOLDER
+  learn() {
+    case $1 in
+      dpo) tune dpo "$3" $chat "$out/polite-0.jsonl" "$2" 3e-5 --train.seq_len=256 ;;
+      orpo) tune orpo "$3" $chat "$out/polite-0.jsonl" "$2" 3e-4 --train.seq_len=256 ;;
+      ppo) own "$3" ppo "$2" 1e-4 "$out/reward/model" "${own_answers[@]}" --objective.critic="$out/reward/model" ;;
+      *) own "$3" "$1" "$2" 1e-4 "$out/reward/model" "${own_answers[@]}" ;;
+    esac
+  }
+  # What a step costs, whatever else the machine does: processor seconds of ten steps less those of two.
+  cost() {
+    local steps TIMEFORMAT=%U
+    for steps in 2 10; do
+      [ -e "$out/cost-$1-$steps.seconds" ] || { rm -rf "$out/cost"; { time learn "$1" $steps cost >&2 2>"$out/cost.log"; } 2>"$out/cost-$1-$steps.seconds"; }
+    done
+    jq -n "$(cat "$out/cost-$1-10.seconds") - $(cat "$out/cost-$1-2.seconds") | . / 8 * 100 | round / 100"
+  }
+  for name in dpo orpo; do learn $name 40 $name >&2; done
+  for name in grpo online_dpo ppo; do learn $name 30 $name >&2; done
+  head_of method 'processor seconds a step' memory
+  for name in dpo orpo grpo online_dpo ppo; do
+    line $name "$(cost $name)" "$(jq -s 'map(.memory_mib // empty) | max | round' "$out/$name/metrics.jsonl") MiB"
+  done
+  echo
+  head_of 'answers of' "${columns[@]}"
   measured before $chat
   for name in dpo orpo grpo online_dpo ppo; do measured $name; done
 }
