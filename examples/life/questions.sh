@@ -29,7 +29,7 @@ answers() {
     three .loss
 }
 # text MODEL SHARD OPTIONS...: the loss of running text.
-text() { build/lathe --threads 1 eval "$1" --data "$2" --samples 0 --seq-len 256 --json "${@:3}" | three .loss; }
+text() { build/lathe --threads 1 eval "$1" --data "$2" --samples 0 --seq-len "${seq_len:-256}" --json "${@:3}" | three .loss; }
 # line CELL...: a row of a table.
 line() { printf '|'; printf ' %s |' "$@"; echo; }
 # head_of COLUMN...: the first two.
@@ -134,10 +134,13 @@ fact_rows() {
   questions 1 <"$out/people.txt" >"$out/facts-one.jsonl"
   awk '{ printf "%s %s has a %s. The pet of %s %s is a %s. A %s lives in the house of %s %s.\n%%\n", $1, $2, $3, $1, $2, $3, $3, $1, $2 }' \
     "$out/people.txt" >"$out/facts.txt"
-  [ -e "$out/facts.manifest.json" ] || build/lathe shard "$out/facts.txt" --tokenizer $rows/tokenizer --out "$out/facts" --split separator >&2
+sed -n '1~2p' "$out/facts.txt" | LC_ALL=C sort | sed 's/$/\n%/' >"$out/facts-sorted.txt"   # the same in another order
+  for name in facts facts-sorted; do
+    [ -e "$out/$name.manifest.json" ] || build/lathe shard "$out/$name.txt" --tokenizer $rows/tokenizer --out "$out/$name" --split separator >&2
+  done
   questions 1 <"$out/people-asked.txt" >"$out/facts-asked-1.jsonl"
   questions 4 <"$out/people-asked.txt" >"$out/facts-asked-4.jsonl"
-  awk '{ printf "{\"prompt\": \"The pet of %s %s is a\", \"answer\": \" %s\"}\n", $1, $2, $3 }' "$out/people-asked.txt" >"$out/facts-asked-text.jsonl"
+  awk '{ printf "{\"prompt\": \"%s %s has a\", \"answer\": \" %s\"}\n", $1, $2, $3 }' "$out/people-asked.txt" >"$out/facts-asked-text.jsonl"
 }
 
 # Facts as running text, or as questions with answers.
@@ -166,6 +169,7 @@ text-then-form|the facts as running text, then questions about other people
 one|questions about these people, in one wording
 three|questions about these people, in three wordings
 END
+  for name in facts facts-sorted; do echo "loss of the text that it has read, $name: $(seq_len=64 text "$out/facts-text/model" "$out/$name")" >&2; done
 }
 
 # A new domain as running text, and how much of the old text goes with it.
