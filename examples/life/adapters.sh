@@ -11,7 +11,7 @@ steps=${STEPS:-150} rows=runs/life/data base=runs/life/dense/1-pretrain/model
 tune() {
   local name=$1
   [ -e "$out/$name/adapter" ] || [ -e "$out/$name/model" ] ||
-    build/lathe sft $base $rows/english-train.jsonl --data.valid=$rows/english-valid.jsonl --data.replay_valid="['text=$rows/text-valid']" \
+    build/lathe --threads 1 sft $base $rows/english-train.jsonl --data.valid=$rows/english-valid.jsonl --data.replay_valid="['text=$rows/text-valid']" \
       --train.out="$out/$name" --train.steps="$steps" --train.batch_size="${ROWS:-32}" --train.seq_len=256 --train.eval_on_start=true --train.eval_every=0 \
       --train.eval_samples=0 --train.checkpoint_every=0 --optim.lr="$2" "${@:3}" --resume --json >"$out/$name.json"
 }
