@@ -47,7 +47,7 @@ TEST_F(Completion, CompletesCommandsAndOptions) {
   EXPECT_EQ(offered({"lathe", "tok"}), Set{"tokenizer"});
   EXPECT_EQ(offered({"lathe", "tokenizer", "tra"}), Set{"train"});
   EXPECT_EQ(offered({"lathe", "plot", "--log-"}), (Set{"--log-x", "--log-y"}));
-  EXPECT_EQ(offered({"lathe", "plot", "--y", "val"}), Set{"val_loss"});
+  EXPECT_EQ(offered({"lathe", "plot", "--y", "val_l"}), Set{"val_loss"});
   EXPECT_EQ(offered({"lathe", "plot", "some"}), Set{"some-file"});
 }
 
