@@ -72,6 +72,7 @@ TEST_F(HeldOut, ChangeNothing) {
   train(read_recipe(tree));
   const auto rollouts = lines("rollouts.jsonl");
   tree["data"].erase("valid");
+  tree["train"].erase("eval_on_start");
   start_over();
   train(read_recipe(tree));
   EXPECT_EQ(lines("rollouts.jsonl"), rollouts);
@@ -158,7 +159,13 @@ TEST_F(HeldOut, WhatHasNoEffectIsRefused) {
               "the same; set temperature_eval, or leave it out"),
       std::string::npos);
   EXPECT_NE(
-      refusal(R"({"data": {"valid": null}, "objective": {"temperature_eval": 1}})")
+      refusal(R"({"data": {"valid": null}})")
+          .find("[train.eval_on_start] there is nothing to validate on; set data.valid, or leave "
+                "it out"),
+      std::string::npos);
+  EXPECT_NE(
+      refusal(
+          R"({"data": {"valid": null}, "train": {"eval_on_start": false}, "objective": {"temperature_eval": 1}})")
           .find("[objective.temperature_eval] there are no held-out prompts; name a file of them "
                 "in data.valid, or leave the key out"),
       std::string::npos);

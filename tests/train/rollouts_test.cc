@@ -287,7 +287,8 @@ TEST_F(Rollouts, DataWithoutEffectIsRefused) {
       "[train.sample_every] grpo learns from prompts and answers, of which its run writes no samples");
   expect(
       R"({"train": {"keep_best": true}})",
-      "[train.keep_best] goes by the validation loss, and nothing is validated on; leave it out");
+      "[train.keep_best] goes by the validation loss, and nothing is validated on; set data.valid, or "
+      "leave it out");
 }
 
 TEST_F(Rollouts, KeysWithoutEffectAreRefused) {

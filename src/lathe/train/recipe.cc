@@ -253,10 +253,13 @@ void check_together(const Recipe& r) {
   require(r.train.device == "cpu" || r.train.precision == "fp32", ErrorKind::kConfig,
           "train.precision",
           "the ref device computes in double precision; write precision = \"fp32\"");
-  require((!r.train.keep_best && r.train.patience == 0) || !r.data.valid.empty(),
-          ErrorKind::kConfig, r.train.keep_best ? "train.keep_best" : "train.patience",
-          "goes by the validation loss, and nothing is validated on{}",
-          r.learns_rollouts() ? "; leave it out" : "; set data.valid, or leave it out");
+  require(
+      (!r.train.keep_best && r.train.patience == 0) || !r.data.valid.empty(), ErrorKind::kConfig,
+      r.train.keep_best ? "train.keep_best" : "train.patience",
+      "goes by the validation loss, and nothing is validated on; set data.valid, or leave it out");
+  require(!r.train.eval_on_start || !r.data.valid.empty(), ErrorKind::kConfig,
+          "train.eval_on_start",
+          "there is nothing to validate on; set data.valid, or leave it out");
   require(r.train.sample_every == 0 || r.data.tokenizer, ErrorKind::kConfig, "train.sample_every",
           "sample texts need a tokenizer; set data.tokenizer, or sample_every = 0");
 }

@@ -31,8 +31,8 @@ struct RewardInput {
 
 struct RewardFunction {
   std::string_view name, summary;
-  // nullptr: it runs programs, for all answers together (unit_tests.h). `pattern` is reward.pattern, of a whole answer, or nullptr. Errors: kData, naming the row's field that is
-  // missing.
+  // nullptr: it runs programs, for all answers together (unit_tests.h). `pattern` is reward.pattern, of a whole
+  // answer, or nullptr. Errors: kData, naming the row's field that is missing.
   double (*of)(const RewardInput& input, const RewardKeys& keys, const Regex* pattern);
   bool runs_programs() const { return of == nullptr; }
 };

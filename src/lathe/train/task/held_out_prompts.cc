@@ -2,7 +2,6 @@
 
 #include <nlohmann/json.hpp>
 
-#include "lathe/train/step_lines.h"
 #include "lathe/train/task/rollout_report.h"
 
 namespace lathe {
@@ -16,8 +15,15 @@ HeldOutPrompts::HeldOutPrompts(const Recipe& recipe, const RolloutSource& source
   }
 }
 
+void HeldOutPrompts::begin(const std::filesystem::path& out, int64_t last_step) {
+  if (empty()) return;
+  path_ = out / kHeldOutRolloutsFile;
+  last_step_ = last_step;
+  file_.emplace(path_, last_step);
+}
+
 TaskEvaluation HeldOutPrompts::evaluate(int64_t step, RolloutSource& source, Policy& policy,
-                                        const StopCheck& stop_if_asked) const {
+                                        const StopCheck& stop_if_asked) {
   const Rng stream = Rng(static_cast<uint64_t>(recipe_.train.seed)).fork("held-out");
   const auto asked = static_cast<size_t>(recipe_.validation_samples());
   std::vector<Answers> all;
@@ -35,19 +41,19 @@ TaskEvaluation HeldOutPrompts::evaluate(int64_t step, RolloutSource& source, Pol
     }
     if (sets_.size() > 1) result.numbers.emplace_back("reward." + set.name, reward);
   }
-  if (out_) write(step, all);
+  if (file_) write(step, all);
   return result;
 }
 
-// Opened anew each time: a validation that a kill cut short is written again.
-void HeldOutPrompts::write(int64_t step, const std::vector<Answers>& all) const {
-  StepLines file(*out_ / kHeldOutRolloutsFile, step - 1);
+// A validation that a kill cut short is written again, without what it had written.
+void HeldOutPrompts::write(int64_t step, const std::vector<Answers>& all) {
+  if (step <= last_step_) file_.emplace(path_, step - 1);
   for (const Answers& answers : all)
     for (const Rollout& each : answers.rollouts) {
       nlohmann::ordered_json line = rollout_line(each, step);
       for (const char* key : {"advantage", "old_logps", "filtered"}) line.erase(key);
       if (all.size() > 1) line["set"] = answers.set->name;
-      file.write(line);
+      file_->write(line);
     }
 }
 

@@ -8,6 +8,7 @@
 #include <optional>
 #include <vector>
 
+#include "lathe/train/step_lines.h"
 #include "lathe/train/task/rollout_source.h"
 #include "lathe/train/validation.h"
 
@@ -23,11 +24,12 @@ class HeldOutPrompts {
                  const TrainCallbacks& callbacks);
 
   bool empty() const { return sets_.empty(); }
-  void begin(const std::filesystem::path& out) { out_ = out; }
+  // Where answers are written, and the last step whose results are kept.
+  void begin(const std::filesystem::path& out, int64_t last_step);
   // The first validation_samples() prompts of each set. What they are drawn with is the same at every step.
   // Error kData if the verifier judged none of them.
   TaskEvaluation evaluate(int64_t step, RolloutSource& source, Policy& policy,
-                          const StopCheck& stop_if_asked) const;
+                          const StopCheck& stop_if_asked);
 
  private:
   struct Set {
@@ -38,11 +40,13 @@ class HeldOutPrompts {
     const Set* set;
     std::vector<Rollout> rollouts;
   };
-  void write(int64_t step, const std::vector<Answers>& all) const;
+  void write(int64_t step, const std::vector<Answers>& all);
 
   const Recipe recipe_;
   std::vector<Set> sets_;
-  std::optional<std::filesystem::path> out_;
+  std::filesystem::path path_;
+  std::optional<StepLines> file_;
+  int64_t last_step_ = 0;  // before this process
 };
 
 }  // namespace lathe

@@ -46,7 +46,7 @@ class RolloutTask : public PolicyTask {
   void begin(const std::filesystem::path& out, int64_t last_step) override {
     file_.emplace(out / "rollouts.jsonl", last_step);
     if (critic_) critic_->begin();
-    held_out_.begin(out);
+    held_out_.begin(out, last_step);
     watch_earlier_steps(out / "metrics.jsonl");
   }
   void write(const std::filesystem::path& out) override {
