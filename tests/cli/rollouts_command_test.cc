@@ -186,6 +186,7 @@ TEST_F(RolloutsCommand, RefusesHalfAComparison) {
   const std::string out = (folder_ / "run").string();
   says({"--part", "model"}, "[--part] nothing is compared; name a run with --against");
   says({"--against", out, "--best", "3"}, "[--against] compares all answers of a step");
+  says({"--against", out, "--held-out"}, "[--against] compares all answers of a step");
   says({"--against", out},
        "holds no valid_rollouts.jsonl; give the folder of a run that draws answers");
 }

@@ -39,20 +39,24 @@ void add_validation(const RunData& run, double ValidationPoint::*y, const char* 
   if (std::ranges::any_of(series.points, is_finite)) spec.series.push_back(std::move(series));
 }
 
-ChartSpec loss_chart(const RunData& run) {
-  ChartSpec spec = raw_and_smooth("Loss, nats a token", "training, smoothed", 1,
-                                  points_of(run.steps, &StepPoint::loss));
+// What the run is about, in the width of the page.
+ChartSpec main_chart(ChartSpec spec) {
   spec.width = 760;
   spec.height = 330;
+  return spec;
+}
+
+ChartSpec loss_chart(const RunData& run) {
+  ChartSpec spec = main_chart(raw_and_smooth("Loss, nats a token", "training, smoothed", 1,
+                                             points_of(run.steps, &StepPoint::loss)));
   add_validation(run, &ValidationPoint::loss, "validation", spec);
   return spec;
 }
 
 ChartSpec reward_chart(const RunData& run) {
-  ChartSpec spec = raw_and_smooth("Mean reward", "answers that were learnt from, smoothed", 1,
-                                  points_of(run.steps, &StepPoint::reward));
-  spec.width = 760;
-  spec.height = 330;
+  ChartSpec spec =
+      main_chart(raw_and_smooth("Mean reward", "answers that were learnt from, smoothed", 1,
+                                points_of(run.steps, &StepPoint::reward)));
   add_validation(run, &ValidationPoint::reward, "answers to held-out prompts", spec);
   return spec;
 }

@@ -157,8 +157,11 @@ void check_options(const RolloutsOptions& o) {
   require(o.against || (!o.against_step && !o.part), ErrorKind::kUsage,
           o.part ? "--part" : "--against-step",
           "nothing is compared; name a run with --against, or leave it out");
-  require(!o.against || (!o.group && !o.best && !o.worst), ErrorKind::kUsage, "--against",
-          "compares all answers of a step; leave --group, --best and --worst out");
+  require(
+      !o.against || (!o.held_out && !o.group && !o.best && !o.worst), ErrorKind::kUsage,
+      "--against",
+      "compares all answers of a step to held-out prompts; leave --held-out, --group, --best and "
+      "--worst out");
   require(!o.best || !o.worst, ErrorKind::kUsage, "--worst",
           "the best and the worst answers are two lists; ask for one of them");
 }
