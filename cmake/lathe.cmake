@@ -81,10 +81,7 @@ function(lathe_test_program target label layer)
     return()
   endif()
   add_executable(${target} ${ARGN})
-  target_link_libraries(${target} PRIVATE lathe_${layer} GTest::gtest GTest::gtest_main)
-  target_include_directories(${target} PRIVATE ${CMAKE_SOURCE_DIR}/tests)
-  target_compile_definitions(${target} PRIVATE LATHE_TEST_DIR="${CMAKE_SOURCE_DIR}/tests"
-                             LATHE_PROGRAM="${CMAKE_BINARY_DIR}/lathe")
+  target_link_libraries(${target} PRIVATE lathe_${layer} lathe_test_paths GTest::gtest GTest::gtest_main)
   target_compile_options(${target} PRIVATE $<$<CONFIG:Release>:-O1>)  # most of a test's time is spent in the library
   lathe_use_pch(${target} lathe_test_pch)
   # Threads that wait by spinning take the processor from other tests.

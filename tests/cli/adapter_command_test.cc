@@ -9,6 +9,7 @@
 #include "io/temp_folder.h"
 #include "lathe/io/json_file.h"
 #include "lathe/io/safetensors.h"
+#include "paths.h"
 
 namespace lathe {
 namespace {
@@ -19,7 +20,7 @@ using Json = nlohmann::ordered_json;
 class Adapters : public ::testing::Test {
  protected:
   static std::string golden(const std::string& name) {
-    return (fs::path(LATHE_TEST_DIR) / "model" / "goldens" / name).string();
+    return (testing::tests_folder() / "model" / "goldens" / name).string();
   }
   Adapters() {
     write_json_file(folder_ / "in.json", {{"input_ids", {{1, 2, 3, 4, 5}, {6, 7, 8, 9, 10}}}});
@@ -198,7 +199,7 @@ TEST_P(AdapterGradients, AreThoseOfPeft) {
 std::vector<std::string> adapters_with_gradients() {
   std::vector<std::string> names;
   for (const auto& entry :
-       fs::directory_iterator(fs::path(LATHE_TEST_DIR) / "model" / "goldens" / "adapters"))
+       fs::directory_iterator(testing::tests_folder() / "model" / "goldens" / "adapters"))
     if (SafetensorsReader(entry.path() / "forward.safetensors").find("loss") != nullptr)
       names.push_back(entry.path().filename().string());
   std::ranges::sort(names);

@@ -6,6 +6,7 @@
 
 #include "cli/demo_testing.h"
 #include "io/temp_folder.h"
+#include "paths.h"
 
 namespace lathe {
 namespace {
@@ -16,7 +17,7 @@ using Json = nlohmann::ordered_json;
 class CachePrecision : public ::testing::Test {
  protected:
   static fs::path golden(const char* name) {
-    return fs::path(LATHE_TEST_DIR) / "model" / "goldens" / name / "model";
+    return testing::tests_folder() / "model" / "goldens" / name / "model";
   }
   // A golden with a tokenizer of three letters.
   fs::path with_tokenizer(const char* name) {

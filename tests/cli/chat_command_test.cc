@@ -12,6 +12,7 @@
 #include "lathe/io/json_file.h"
 #include "lathe/model/adapter/merge.h"
 #include "lathe/model/load_model.h"
+#include "paths.h"
 
 namespace lathe {
 namespace {
@@ -103,7 +104,7 @@ TEST(ChatLoop, SavesAndHelps) {
 TEST(ChatSession, AnswersTheSameAgainAndStops) {
   const TempFolder folder;
   const fs::path model = folder / "model";
-  fs::copy(fs::path(LATHE_TEST_DIR) / "model" / "goldens" / "gpt2" / "model", model);
+  fs::copy(testing::tests_folder() / "model" / "goldens" / "gpt2" / "model", model);
   folder.write("model/tokenizer.json", R"({"pre_tokenizer": null, "decoder": {"type": "Fuse"},
 "model": {"type": "BPE", "merges": [], "vocab": {"a": 0, "b": 1, "c": 2, "u": 3, "s": 4, "e": 5,
 "r": 6, ":": 7, ".": 8}}, "added_tokens": []})");
@@ -139,7 +140,7 @@ TEST(ChatSession, AnswersTheSameAgainAndStops) {
 
 // A conversation has its adapters, as the model has into which they were merged.
 TEST(ChatSession, AnswersWithAdapters) {
-  const fs::path goldens = fs::path(LATHE_TEST_DIR) / "model" / "goldens";
+  const fs::path goldens = testing::tests_folder() / "model" / "goldens";
   const TempFolder folder;
   Json vocabulary = Json::object();
   for (int id = 0; id < 29; ++id) vocabulary[std::string(1, static_cast<char>('A' + id))] = id;
@@ -172,7 +173,7 @@ TEST(ChatSession, AnswersWithAdapters) {
 
 TEST(ChatCommand, AModelWithoutATemplateIsRefused) {
   const TempFolder folder;
-  fs::copy(fs::path(LATHE_TEST_DIR) / "model" / "goldens" / "gpt2" / "model", folder / "model");
+  fs::copy(testing::tests_folder() / "model" / "goldens" / "gpt2" / "model", folder / "model");
   folder.write(
       "model/tokenizer.json",
       R"({"model": {"type": "BPE", "merges": [], "vocab": {"a": 0}}, "added_tokens": []})");

@@ -11,6 +11,7 @@
 #include "lathe/io/json_file.h"
 #include "lathe/model/load_model.h"
 #include "model/grid.h"
+#include "paths.h"
 
 namespace lathe {
 namespace {
@@ -22,7 +23,7 @@ using testing::logits_of;
 using testing::some_ids;
 
 fs::path golden(const std::string& name) {
-  return fs::path(LATHE_TEST_DIR) / "model" / "goldens" / name / "model";
+  return testing::tests_folder() / "model" / "goldens" / name / "model";
 }
 
 CommandResult run_convert(const fs::path& model, const fs::path& out,
@@ -46,7 +47,7 @@ void expect_equal_logits(const fs::path& a, const fs::path& b) {
 TEST(Convert, WhatPromisesTheSameAnswersGivesThemForEveryFamily) {
   const TempFolder folder;
   int number = 0;
-  for (const auto& entry : fs::directory_iterator(fs::path(LATHE_TEST_DIR) / "model" / "goldens")) {
+  for (const auto& entry : fs::directory_iterator(testing::tests_folder() / "model" / "goldens")) {
     if (!fs::exists(entry.path() / "model")) continue;
     const std::string name = entry.path().filename();
     SCOPED_TRACE(name);

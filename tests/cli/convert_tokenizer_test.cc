@@ -11,6 +11,7 @@
 #include "lathe/model/load_model.h"
 #include "lathe/text/tokenizer.h"
 #include "model/grid.h"
+#include "paths.h"
 
 namespace lathe {
 namespace {
@@ -21,7 +22,7 @@ using Json = nlohmann::json;
 
 constexpr int32_t kTokens = 29;  // of the models
 
-const fs::path kGoldens = fs::path(LATHE_TEST_DIR) / "model" / "goldens";
+const fs::path kGoldens = testing::tests_folder() / "model" / "goldens";
 
 // A tokenizer.json whose token `id` is the character U+4E00 + old_ids[id]; then come the merges of
 // neighbours in `merged` ("the first two characters").

@@ -3,12 +3,13 @@
 
 #include "cli/demo_testing.h"
 #include "io/temp_folder.h"
+#include "paths.h"
 
 namespace lathe {
 namespace {
 
 std::string page_named(const char* file) {
-  return content_of(std::filesystem::path(LATHE_TEST_DIR).parent_path() / "docs" / file);
+  return content_of(testing::tests_folder().parent_path() / "docs" / file);
 }
 
 TEST(Docs, GeneratedPagesAreUpToDate) {

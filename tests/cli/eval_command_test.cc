@@ -12,6 +12,7 @@
 #include "lathe/io/json_file.h"
 #include "lathe/model/load_model.h"
 #include "model/grid.h"
+#include "paths.h"
 
 namespace lathe {
 namespace {
@@ -19,7 +20,7 @@ namespace {
 using testing::logits_of;
 
 std::string golden(const std::string& name) {
-  return (std::filesystem::path(LATHE_TEST_DIR) / "model" / "goldens" / name / "model").string();
+  return (testing::tests_folder() / "model" / "goldens" / name / "model").string();
 }
 
 class Eval : public ::testing::Test {
@@ -133,8 +134,7 @@ TEST_F(Eval, RepeatsTheValidationOfTraining) {
 
 TEST_F(Eval, AdaptersAct) {
   const std::string model = golden("llama"), merged = (folder_ / "merged").string();
-  const std::string adapters =
-      (std::filesystem::path(LATHE_TEST_DIR) / "model/goldens/adapters").string();
+  const std::string adapters = (testing::tests_folder() / "model/goldens/adapters").string();
   const std::vector<std::string> two = {"--adapter", adapters + "/llama", "--adapter",
                                         adapters + "/llama-patterns"};
   std::vector<std::string> merge = {"merge", model, "--out", merged},

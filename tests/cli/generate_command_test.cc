@@ -7,6 +7,7 @@
 #include "cli/demo_testing.h"
 #include "io/temp_folder.h"
 #include "lathe/io/json_file.h"
+#include "paths.h"
 
 namespace lathe {
 namespace {
@@ -18,7 +19,7 @@ class GenerateCommand : public ::testing::Test {
  protected:
   // A golden's model folder with `patch` laid over its config.json.
   fs::path model(const std::string& golden, const char* patch = "{}") {
-    const fs::path from = fs::path(LATHE_TEST_DIR) / "model" / "goldens" / golden / "model";
+    const fs::path from = testing::tests_folder() / "model" / "goldens" / golden / "model";
     const fs::path to = folder_ / ("model-" + std::to_string(count_++));
     fs::copy(from, to);
     Json json = read_json_file(to / "config.json");

@@ -11,6 +11,7 @@
 #include "lathe/io/safetensors.h"
 #include "lathe/model/load_model.h"
 #include "model/grid.h"
+#include "paths.h"
 
 namespace lathe {
 namespace {
@@ -20,7 +21,7 @@ using Json = nlohmann::ordered_json;
 using testing::largest_difference;
 using testing::logits_of;
 
-const fs::path kModel = fs::path(LATHE_TEST_DIR) / "model" / "goldens" / "llama" / "model";
+const fs::path kModel = testing::tests_folder() / "model" / "goldens" / "llama" / "model";
 
 class Quantize : public ::testing::Test {
  protected:
@@ -47,7 +48,7 @@ class Quantize : public ::testing::Test {
 
 TEST_F(Quantize, AnEncoderAndADecoder) {
   const fs::path model = folder_ / "t5";
-  fs::copy(fs::path(LATHE_TEST_DIR) / "model" / "goldens" / "t5" / "model", model);
+  fs::copy(testing::tests_folder() / "model" / "goldens" / "t5" / "model", model);
   const auto own_distance =
       run({"quantize", model.string(), "--out", file("t5.gguf"), "--type", "F32"});
   EXPECT_NE(own_distance.err.find("position.relative_attention_max_distance"), std::string::npos)

@@ -11,6 +11,7 @@
 #include "lathe/base/parallel.h"
 #include "lathe/constraint/regex_grammar.h"
 #include "lathe/model/load_model.h"
+#include "paths.h"
 
 namespace lathe::testing {
 namespace {
@@ -376,8 +377,7 @@ TEST(Engine, WindowsThatLeaveBlocksBehindChangeNothing) {
 class EveryGolden : public ::testing::TestWithParam<std::string> {};
 
 TEST_P(EveryGolden, IsWhatItIsAloneInRandomPlans) {
-  const auto folder =
-      std::filesystem::path(LATHE_TEST_DIR) / "model" / "goldens" / GetParam() / "model";
+  const auto folder = tests_folder() / "model" / "goldens" / GetParam() / "model";
   for (const DType dtype : {DType::kF32, DType::kBF16})
     check_plans(*load_model(folder, {.dtype = dtype}), 3, {.prompt = 9, .new_tokens = 5});
 }

@@ -10,6 +10,7 @@
 #include "lathe/config/read_write.h"
 #include "lathe/infer/sampler/probabilities.h"
 #include "lathe/infer/sampler/samplers.h"
+#include "paths.h"
 
 namespace lathe {
 namespace {
@@ -17,7 +18,7 @@ namespace {
 using Json = nlohmann::ordered_json;
 
 TEST(SamplerGoldens, EqualTransformers) {
-  std::ifstream file(LATHE_TEST_DIR "/infer/goldens/samplers.json");
+  std::ifstream file(testing::tests_folder() / "infer/goldens/samplers.json");
   ASSERT_TRUE(file.is_open());
   const Json goldens = Json::parse(file);
   ASSERT_EQ(goldens["cases"].size(), 48u);

@@ -11,12 +11,13 @@
 
 #include "lathe/base/rng.h"
 #include "lathe/io/gguf.h"
+#include "paths.h"
 
 namespace lathe {
 namespace {
 
 const GgufReader& goldens() {
-  static const GgufReader file(std::string(LATHE_TEST_DIR) + "/io/goldens/blocks.gguf");
+  static const GgufReader file((testing::tests_folder() / "io/goldens/blocks.gguf").string());
   return file;
 }
 

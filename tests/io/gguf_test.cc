@@ -6,12 +6,13 @@
 
 #include "io/temp_folder.h"
 #include "lathe/io/gguf_writer.h"
+#include "paths.h"
 
 namespace lathe {
 namespace {
 
 namespace fs = std::filesystem;
-const fs::path kSmall = fs::path(LATHE_TEST_DIR) / "io" / "goldens" / "small.gguf";
+const fs::path kSmall = testing::tests_folder() / "io" / "goldens" / "small.gguf";
 
 std::span<const std::byte> bytes_of(std::string_view text) {
   return std::as_bytes(std::span(text));

@@ -7,13 +7,13 @@
 #include <string>
 
 #include "lathe/io/packed_file.h"
+#include "paths.h"
 
 namespace lathe::testing {
 
 inline std::filesystem::path shared_data() {
   const char* set = std::getenv("LATHE_SHARED_DATA");
-  return set != nullptr ? std::filesystem::path(set)
-                        : std::filesystem::path(LATHE_TEST_DIR) / "../../shared/data";
+  return set != nullptr ? std::filesystem::path(set) : tests_folder() / "../../shared/data";
 }
 
 // The content of a file, unpacked if it is packed.

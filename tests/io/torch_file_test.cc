@@ -9,15 +9,16 @@
 #include "io/torch_testing.h"
 #include "lathe/io/safetensors.h"
 #include "lathe/io/torch_pickle.h"
+#include "paths.h"
 
 namespace lathe::testing {
 namespace {
 
 namespace fs = std::filesystem;
 
-const fs::path kGoldens = fs::path(LATHE_TEST_DIR) / "io" / "goldens";
+const fs::path kGoldens = tests_folder() / "io" / "goldens";
 const fs::path kLlama =
-    fs::path(LATHE_TEST_DIR) / "model" / "goldens" / "llama" / "model" / "model.safetensors";
+    tests_folder() / "model" / "goldens" / "llama" / "model" / "model.safetensors";
 
 std::string text_of(std::span<const std::byte> bytes) {
   return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};

@@ -16,6 +16,7 @@
 
 #include "io/temp_folder.h"
 #include "lathe/base/rng.h"
+#include "paths.h"
 
 namespace lathe::testing {
 
@@ -37,7 +38,7 @@ class Program {
   Program(const fs::path& folder, const std::vector<std::string>& arguments,
           const Surroundings& around = {})
       : out_(folder / "stdout"), err_(folder / "stderr") {
-    std::vector<std::string> words = {LATHE_PROGRAM};
+    std::vector<std::string> words = {built_program()};
     words.insert(words.end(), arguments.begin(), arguments.end());
     std::vector<char*> argv;
     for (std::string& w : words) argv.push_back(w.data());

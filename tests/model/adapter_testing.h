@@ -9,12 +9,11 @@
 #include "lathe/model/adapter/lora_adapter.h"
 #include "lathe/model/adapter/row_adapters.h"
 #include "model/grid.h"
+#include "paths.h"
 
 namespace lathe::testing {
 
-inline std::filesystem::path goldens() {
-  return std::filesystem::path(LATHE_TEST_DIR) / "model" / "goldens";
-}
+inline std::filesystem::path goldens() { return tests_folder() / "model" / "goldens"; }
 
 inline Tensor array_of(const SafetensorsReader& reader, const std::string& name) {
   const ArraySpan* array = reader.find(name);

@@ -12,6 +12,7 @@
 #include "lathe/tensor/blocks/bitsandbytes.h"
 #include "lathe/tensor/blocks/block_type.h"
 #include "model/folder_testing.h"
+#include "paths.h"
 
 namespace lathe::testing {
 namespace {
@@ -19,7 +20,7 @@ namespace {
 using Json = nlohmann::ordered_json;
 
 fs::path golden(const std::string& name) {
-  return fs::path(LATHE_TEST_DIR) / "model" / "goldens" / "bitsandbytes" / name;
+  return tests_folder() / "model" / "goldens" / "bitsandbytes" / name;
 }
 
 // The largest difference to the weights in NAME.safetensors, in units of their largest magnitude.
@@ -100,7 +101,8 @@ TEST_F(Bitsandbytes, OtherMethodsAreNamed) {
   EXPECT_NE(config_error({{"bits", 4}}).find("quantised by the method"), std::string::npos);
   EXPECT_NE(config_error(3).find("a key that llama models need"), std::string::npos);
   EXPECT_EQ(config_error(nullptr), "no error");
-  EXPECT_EQ(config_error({{"load_in_4bit", true}}), "no error");  // not a quantised array among them
+  EXPECT_EQ(config_error({{"load_in_4bit", true}}),
+            "no error");  // not a quantised array among them
 }
 
 TEST_F(Bitsandbytes, DamageIsNamed) {

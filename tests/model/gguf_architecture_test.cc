@@ -10,6 +10,7 @@
 #include "lathe/model/gguf/calibration.h"
 #include "lathe/model/gguf/importance.h"
 #include "model/gguf_testing.h"
+#include "paths.h"
 
 namespace lathe::testing {
 namespace {
@@ -41,7 +42,7 @@ TEST_F(Gguf, EveryArchitectureIsTheSameModelWhenReadAgain) {
 }
 
 TEST_F(Gguf, EveryArchitectureIsInTheDocumentation) {
-  std::ifstream page(fs::path(LATHE_TEST_DIR) / ".." / "docs" / "formats.md");
+  std::ifstream page(tests_folder() / ".." / "docs" / "formats.md");
   const std::string text((std::istreambuf_iterator<char>(page)), {});
   const size_t section = text.find("### GGUF files");
   ASSERT_NE(section, std::string::npos);

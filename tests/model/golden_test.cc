@@ -13,6 +13,7 @@
 #include "lathe/model/load_model.h"
 #include "lathe/model/weight_map.h"
 #include "model/checks.h"
+#include "paths.h"
 
 namespace lathe::testing {
 namespace {
@@ -47,7 +48,7 @@ ModelInputs inputs_of(const Transformer& model, const SafetensorsReader& inputs)
 class Golden : public ::testing::TestWithParam<std::string> {};
 
 TEST_P(Golden, LogitsLossAndGradientsAreThoseOfTransformers) {
-  const fs::path folder = fs::path(LATHE_TEST_DIR) / "model" / "goldens" / GetParam();
+  const fs::path folder = tests_folder() / "model" / "goldens" / GetParam();
   const SafetensorsReader want(folder / "forward.safetensors");
   for (const Arithmetic& a : {Arithmetic{DType::kF64, Device::kRef}, {DType::kF32, Device::kCpu}}) {
     const auto model = load_model(folder / "model", {.dtype = a.dtype, .device = a.device});
@@ -81,7 +82,7 @@ TEST_P(Golden, LogitsLossAndGradientsAreThoseOfTransformers) {
 
 // Saved again and loaded again, it is the same model of the same family.
 TEST_P(Golden, TheFolderComesBackUnchanged) {
-  const fs::path from = fs::path(LATHE_TEST_DIR) / "model" / "goldens" / GetParam() / "model";
+  const fs::path from = tests_folder() / "model" / "goldens" / GetParam() / "model";
   const TempFolder folder;
   const auto model = load_model(from, {});
   save_model(*model, folder.path(), {});
@@ -98,7 +99,7 @@ TEST_P(Golden, TheFolderComesBackUnchanged) {
 
 // A file's bf16 weights left as they are are the same model as widened ones.
 TEST_P(Golden, WeightsStayAsStoredWithoutLoss) {
-  const fs::path from = fs::path(LATHE_TEST_DIR) / "model" / "goldens" / GetParam();
+  const fs::path from = tests_folder() / "model" / "goldens" / GetParam();
   const SafetensorsReader inputs(from / "forward.safetensors");
   const TempFolder folder;
   save_model(*load_model(from / "model", {}), folder.path(), {.dtype = DType::kBF16});
@@ -117,7 +118,7 @@ TEST_P(Golden, WeightsStayAsStoredWithoutLoss) {
 
 std::vector<std::string> every_golden() {
   std::vector<std::string> names;
-  for (const auto& entry : fs::directory_iterator(fs::path(LATHE_TEST_DIR) / "model" / "goldens"))
+  for (const auto& entry : fs::directory_iterator(tests_folder() / "model" / "goldens"))
     if (fs::exists(entry.path() / "forward.safetensors"))
       names.push_back(entry.path().filename().string());
   std::ranges::sort(names);
@@ -128,8 +129,8 @@ std::vector<std::string> every_golden() {
 TEST(Goldens, EveryFamilyOfTransformersHasOne) {
   std::set<std::string> seen = {"lathe"};
   for (const std::string& name : every_golden())
-    seen.insert(read_model_config(fs::path(LATHE_TEST_DIR) / "model" / "goldens" / name / "model")
-                    .model_type);
+    seen.insert(
+        read_model_config(tests_folder() / "model" / "goldens" / name / "model").model_type);
   for (const std::string& family : family_names()) EXPECT_TRUE(seen.contains(family)) << family;
 }
 

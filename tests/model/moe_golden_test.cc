@@ -9,6 +9,7 @@
 #include "lathe/nn/moe/moe.h"
 #include "lathe/nn/moe/router_statistics.h"
 #include "model/grid.h"
+#include "paths.h"
 
 namespace lathe::testing {
 namespace {
@@ -65,8 +66,7 @@ struct Arithmetic {
 class MoeGoldenTest : public ::testing::TestWithParam<MoeGolden> {
  protected:
   MoeGoldenTest()
-      : file_(std::filesystem::path(LATHE_TEST_DIR) / "model" / "goldens" / "moe" /
-              (GetParam().name + ".safetensors")) {}
+      : file_(tests_folder() / "model" / "goldens" / "moe" / (GetParam().name + ".safetensors")) {}
 
   Tensor read(const std::string& name) const {
     const ArraySpan* array = file_.find(name);

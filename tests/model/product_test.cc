@@ -17,6 +17,7 @@
 #include "lathe/ops/linear.h"
 #include "lathe/ops/moe.h"
 #include "model/checks.h"
+#include "paths.h"
 
 namespace lathe::testing {
 namespace {
@@ -162,7 +163,7 @@ INSTANTIATE_TEST_SUITE_P(, Products, ::testing::ValuesIn(covering_variants(2)),
 TEST(ProductsOfFamilies, AWeightInAnotherFormReachesEachOfThem) {
   namespace fs = std::filesystem;
   size_t families = 0;
-  for (const auto& entry : fs::directory_iterator(fs::path(LATHE_TEST_DIR) / "model" / "goldens")) {
+  for (const auto& entry : fs::directory_iterator(tests_folder() / "model" / "goldens")) {
     if (!fs::exists(entry.path() / "model" / "config.json")) continue;
     SCOPED_TRACE(entry.path().filename().string());
     const auto model =

@@ -10,12 +10,13 @@
 #include "lathe/ops/dot.h"
 #include "model/checks.h"
 #include "model/folder_testing.h"
+#include "paths.h"
 
 namespace lathe::testing {
 namespace {
 
 fs::path golden(const std::string& name) {
-  return fs::path(LATHE_TEST_DIR) / "model" / "goldens" / "scores" / name;
+  return tests_folder() / "model" / "goldens" / "scores" / name;
 }
 
 Tensor read_array(const SafetensorsReader& reader, const std::string& name) {

@@ -6,6 +6,7 @@
 #include "lathe/model/folder.h"
 #include "lathe/model/load_model.h"
 #include "model/grid.h"
+#include "paths.h"
 
 namespace lathe::testing {
 namespace {
@@ -13,7 +14,7 @@ namespace {
 namespace fs = std::filesystem;
 
 TEST(TorchFolder, LoadsAsTheSafetensorsDo) {
-  const fs::path tests = LATHE_TEST_DIR, llama = tests / "model" / "goldens" / "llama" / "model";
+  const fs::path tests = tests_folder(), llama = tests / "model" / "goldens" / "llama" / "model";
   const TempFolder folder;
   fs::copy(llama / "config.json", folder / "config.json");
   EXPECT_NE(error_text([&] { load_model(folder.path(), {}); }).find("has no weights"),

@@ -10,6 +10,7 @@
 #include "lathe/text/library_class.h"
 #include "lathe/text/normalize/normalizer.h"
 #include "lathe/text/split/pretokenizer.h"
+#include "paths.h"
 
 namespace lathe {
 namespace {
@@ -18,7 +19,7 @@ using text_json::Json;
 
 const Json& goldens() {
   static const Json json = [] {
-    std::ifstream file(LATHE_TEST_DIR "/text/goldens/components.json");
+    std::ifstream file(testing::tests_folder() / "text/goldens/components.json");
     return Json::parse(file);
   }();
   return json;

@@ -12,6 +12,7 @@
 #include "lathe/text/format/sentencepiece_reader.h"
 #include "lathe/text/normalize/charsmap_rules.h"
 #include "lathe/text/split/pretokenizer.h"
+#include "paths.h"
 
 namespace lathe {
 namespace {
@@ -21,7 +22,7 @@ using Ids = std::vector<int32_t>;
 
 const json& goldens() {
   static const json all = [] {
-    std::ifstream file(LATHE_TEST_DIR "/text/goldens/sentencepiece.json");
+    std::ifstream file(testing::tests_folder() / "text/goldens/sentencepiece.json");
     return json::parse(file);
   }();
   return all;

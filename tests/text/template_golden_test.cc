@@ -9,6 +9,7 @@
 #include "lathe/base/utf8.h"
 #include "lathe/text/chat_template.h"
 #include "lathe/text/jinja/template.h"
+#include "paths.h"
 
 namespace lathe {
 namespace {
@@ -16,7 +17,7 @@ namespace {
 using Json = nlohmann::ordered_json;
 
 Json goldens() {
-  std::ifstream file(LATHE_TEST_DIR "/text/goldens/templates.json");
+  std::ifstream file(testing::tests_folder() / "text/goldens/templates.json");
   return Json::parse(file);
 }
 

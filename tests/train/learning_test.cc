@@ -6,6 +6,7 @@
 #include "lathe/model/load_model.h"
 #include "lathe/model/model_pass.h"
 #include "lathe/optim/optimizers.h"
+#include "paths.h"
 #include "train/run.h"
 
 namespace lathe::testing {
@@ -123,7 +124,7 @@ class GoldenSteps : public ::testing::TestWithParam<std::string> {};
 
 TEST_P(GoldenSteps, FollowPyTorch) {
   const TempFolder folder;
-  const fs::path golden = fs::path(LATHE_TEST_DIR) / "model" / "goldens" / GetParam();
+  const fs::path golden = tests_folder() / "model" / "goldens" / GetParam();
   const Json steps = read_json_file(golden / "steps.json");
   Json tree;
   tree["model"]["from"] = (golden / "model").string();

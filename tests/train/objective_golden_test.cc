@@ -9,6 +9,7 @@
 #include "lathe/train/objective/answer_objective.h"
 #include "lathe/train/objectives.h"
 #include "nlohmann/json.hpp"
+#include "paths.h"
 #include "train/run.h"
 
 namespace lathe::testing {
@@ -21,7 +22,7 @@ struct Goldens {
 };
 const Goldens& goldens() {
   static const Goldens all = [] {
-    std::ifstream file(LATHE_TEST_DIR "/train/goldens/objectives.json");
+    std::ifstream file(tests_folder() / "train/goldens/objectives.json");
     const Json json = Json::parse(file);
     return Goldens{json.at("inputs"), json.at("cases")};
   }();

@@ -5,6 +5,7 @@
 
 #include "lathe/config/recipe_file.h"
 #include "lathe/model/folder.h"
+#include "paths.h"
 #include "train/run.h"
 
 namespace lathe::testing {
@@ -22,7 +23,7 @@ class Recipes : public Run {
 
 TEST_F(Recipes, OfTheProjectCanBeRead) {
   int read = 0;
-  for (const auto& file : fs::directory_iterator(fs::path(LATHE_TEST_DIR) / ".." / "recipes")) {
+  for (const auto& file : fs::directory_iterator(tests_folder() / ".." / "recipes")) {
     const Json tree = load_recipe(file.path());
     if (tree["model"].contains("from")) continue;  // a folder that a run has to make first
     EXPECT_EQ(error_text([&] { read_recipe(tree); }), "no error") << file.path();
@@ -160,7 +161,7 @@ TEST_F(Recipes, SayInWhatAndHowTheyCompute) {
 // Those that go on from a model need one that is there; the rest of the file is read as it stands.
 TEST(RecipeFiles, OfTheProjectAreRead) {
   namespace fs = std::filesystem;
-  const fs::path root = fs::path(LATHE_TEST_DIR).parent_path();
+  const fs::path root = tests_folder().parent_path();
   int files = 0;
   for (const char* folder : {"recipes", "examples"})
     for (const auto& entry : fs::recursive_directory_iterator(root / folder)) {
