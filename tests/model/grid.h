@@ -6,6 +6,7 @@
 #include <cmath>
 #include <cstdint>
 #include <functional>
+#include <map>
 #include <memory>
 #include <nlohmann/json.hpp>
 #include <set>
@@ -95,16 +96,20 @@ class Covering {
 
   // The meetings among what `p` has fixed; with `must` < size only those with that dimension.
   std::vector<Meeting> meetings_of(const Pick& p, size_t must) const {
+    const bool has_must = must < p.size();
     std::vector<Meeting> out;
     Meeting m;
     const std::function<void(size_t)> extend = [&](size_t from) {
-      if (m.size() == strength_) {
-        const bool has = std::ranges::any_of(m, [&](const auto& x) { return x.first == must; });
-        if (must == p.size() || has) out.push_back(m);
+      if (m.size() + has_must == strength_) {
+        out.push_back(m);
+        if (has_must) {
+          const std::pair fixed(must, p[must]);
+          out.back().insert(std::ranges::lower_bound(out.back(), fixed), fixed);
+        }
         return;
       }
       for (size_t d = from; d < p.size(); ++d) {
-        if (p[d] == kOpen) continue;
+        if (p[d] == kOpen || d == must) continue;
         m.emplace_back(d, p[d]);
         extend(d + 1);
         m.pop_back();
@@ -177,9 +182,13 @@ inline std::vector<Variant> special_variants() {
 }
 
 // Every choice with every other (strength 2), or with every two others (strength 3).
-inline std::vector<Variant> covering_variants(size_t strength) {
+// Several tests of a program ask for the same ones, and each process of a test for those of all: they are found once.
+inline const std::vector<Variant>& covering_variants(size_t strength) {
+  static std::map<size_t, std::vector<Variant>> known;
+  const auto [at, is_new] = known.try_emplace(strength);
+  std::vector<Variant>& chosen = at->second;
+  if (!is_new) return chosen;
   const auto dims = dimensions();
-  std::vector<Variant> chosen;
   for (const Pick& p : Covering(dims, strength).picks()) chosen.push_back(variant_of(dims, p));
   for (Variant& v : special_variants()) chosen.push_back(std::move(v));
   return chosen;

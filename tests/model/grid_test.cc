@@ -10,10 +10,7 @@
 namespace lathe::testing {
 namespace {
 
-const std::vector<Variant>& variants() {
-  static const std::vector<Variant> all = covering_variants(2);
-  return all;
-}
+const std::vector<Variant>& variants() { return covering_variants(2); }
 
 template <class F>
 void for_each_model(DType dtype, Device device, F&& f) {
