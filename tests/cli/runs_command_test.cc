@@ -58,6 +58,22 @@ TEST_F(Runs, AreFoundAtAnyDepthWithTheirLosses) {
   EXPECT_NE(text.out.find("stopped  2 of 2  3.0000    2.5000"), std::string::npos) << text.out;
 }
 
+TEST_F(Runs, OfRewardsShowThemInsteadOfALoss) {
+  write_run("plain", 1, 1);
+  const auto header = [&] { return run_lathe({"runs", folder_.path().string()}).out; };
+  EXPECT_EQ(header().find("reward"), std::string::npos) << header();
+  folder_.write("rl/metrics.jsonl",
+                "{\"step\":1,\"loss\":0.125,\"reward\":0.75}\n"
+                "{\"step\":1,\"val_loss\":-0.5,\"val_reward\":0.5}\n");
+  const auto run = row("rl");
+  EXPECT_EQ(run["reward"], 0.75);
+  EXPECT_EQ(run["val_reward"], 0.5);
+  EXPECT_TRUE(run["val_loss"].is_null()) << run;
+  EXPECT_TRUE(row("plain")["val_reward"].is_null());
+  EXPECT_NE(header().find("reward  val reward"), std::string::npos) << header();
+  EXPECT_NE(header().find("0.1250         -  0.7500      0.5000"), std::string::npos) << header();
+}
+
 TEST_F(Runs, StateFollowsTheLockAndTheModel) {
   write_run("a", 1, 2);
   folder_.write("a/.lock", "process 1 on elsewhere\n");

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <cmath>
 #include <limits>
 #include <set>
 
@@ -26,7 +27,12 @@ void add_note(RunRow& row, const std::string& note) {
 void read_progress(RunRow& row, const RunData& run) {
   row.steps = static_cast<int64_t>(run.steps.back().step);
   row.loss = run.steps.back().loss;
-  if (!run.validations.empty()) row.val_loss = run.validations.back().loss;
+  if (const double reward = run.steps.back().reward; !std::isnan(reward)) row.reward = reward;
+  if (!run.validations.empty()) {
+    const ValidationPoint& last = run.validations.back();
+    const bool is_reward = !std::isnan(last.reward);
+    (is_reward ? row.val_reward : row.val_loss) = is_reward ? last.reward : last.loss;
+  }
   for (const RolloutFlag& flag : run.flags) add_note(row, flag.name);
   if (!run.recipe.is_object()) {
     add_note(row, "there is no recipe.json, so the number of planned steps is not known");

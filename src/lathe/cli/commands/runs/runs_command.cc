@@ -1,6 +1,8 @@
 // lathe runs: what is there, what is going on, and how good it is.
 
+#include <algorithm>
 #include <cmath>
+#include <functional>
 #include <nlohmann/json.hpp>
 
 #include "lathe/base/strings.h"
@@ -30,46 +32,63 @@ Json json_of(const RunRow& row) {
   json["planned_steps"] = row.planned ? Json(*row.planned) : Json();
   json["loss"] = number(row.loss);
   json["val_loss"] = number(row.val_loss);
+  json["reward"] = number(row.reward);
+  json["val_reward"] = number(row.val_reward);
   json["age_seconds"] = number(row.age_seconds);
   json["note"] = row.note;
   return json;
 }
 
-std::string loss_text(const std::optional<double>& loss) {
-  if (!loss) return "-";
-  return std::isnan(*loss) ? "NaN" : fmt::format("{:.4f}", *loss);
+std::string cell_of(const std::optional<double>& value) {
+  if (!value) return "-";
+  return std::isnan(*value) ? "NaN" : fmt::format("{:.4f}", *value);
 }
 
-std::vector<std::string> cells_of(const RunRow& row) {
-  const std::string planned = row.planned ? fmt::format(" of {}", *row.planned) : "";
-  return {row.folder.string(),
-          name_of(row.state),
-          std::to_string(row.steps) + planned,
-          loss_text(row.loss),
-          loss_text(row.val_loss),
-          row.age_seconds ? human_time(*row.age_seconds) : "-",
-          row.note};
+struct Column {
+  std::string title;
+  bool is_number;
+  std::function<std::string(const RunRow&)> cell;
+};
+
+// Those of rewards where a run has one.
+std::vector<Column> columns_of(const std::vector<RunRow>& runs) {
+  const auto value = [](const char* title, std::optional<double> RunRow::*member) {
+    return Column{title, true, [member](const RunRow& row) { return cell_of(row.*member); }};
+  };
+  std::vector<Column> columns = {
+      {"run", false, [](const RunRow& row) { return row.folder.string(); }},
+      {"state", false, [](const RunRow& row) { return std::string(name_of(row.state)); }},
+      {"steps", true,
+       [](const RunRow& row) {
+         return std::to_string(row.steps) +
+                (row.planned ? fmt::format(" of {}", *row.planned) : "");
+       }},
+      value("loss", &RunRow::loss),
+      value("val loss", &RunRow::val_loss)};
+  for (const Column& each :
+       {value("reward", &RunRow::reward), value("val reward", &RunRow::val_reward)})
+    if (std::ranges::any_of(runs, [&](const RunRow& row) { return each.cell(row) != "-"; }))
+      columns.push_back(each);
+  columns.push_back({"age", true, [](const RunRow& row) {
+                       return row.age_seconds ? human_time(*row.age_seconds) : "-";
+                     }});
+  columns.push_back({"", false, [](const RunRow& row) { return row.note; }});
+  return columns;
 }
 
 std::string table_of(const std::vector<RunRow>& runs) {
-  std::vector<std::vector<std::string>> rows = {
-      {"run", "state", "steps", "loss", "val loss", "age", ""}};
-  for (const RunRow& run : runs) rows.push_back(cells_of(run));
-  std::vector<size_t> widths(rows[0].size(), 0);
-  for (const auto& row : rows)
-    for (size_t i = 0; i < row.size(); ++i) widths[i] = std::max(widths[i], row[i].size());
-  std::string text;
-  for (const auto& row : rows) {
-    std::string line;
-    for (size_t i = 0; i < row.size(); ++i) {
-      const bool is_number = i >= 2 && i <= 5, is_last = i + 1 == row.size();
-      line += is_last ? row[i]
-                      : fmt::format(fmt::runtime(is_number ? "{:>{}}  " : "{:<{}}  "), row[i],
-                                    widths[i]);
-    }
-    line.erase(line.find_last_not_of(' ') + 1);
-    text += line + "\n";
+  std::vector<std::string> lines(runs.size() + 1);
+  for (const Column& column : columns_of(runs)) {
+    std::vector<std::string> cells = {column.title};
+    for (const RunRow& run : runs) cells.push_back(column.cell(run));
+    const size_t width = std::ranges::max(cells, {}, &std::string::size).size();
+    for (size_t i = 0; i < cells.size(); ++i)
+      lines[i] += column.is_number ? fmt::format("{:>{}}  ", cells[i], width)
+                                   : fmt::format("{:<{}}  ", cells[i], width);
   }
+  std::string text;
+  for (const std::string& line : lines)
+    text += line.substr(0, line.find_last_not_of(' ') + 1) + "\n";
   return text;
 }
 
@@ -97,13 +116,15 @@ Command runs_command() {
   return make_command<RunsOptions>(
       {.name = "runs",
        .summary = "list training runs with their progress and losses",
-       .help = "Every folder with a metrics.jsonl is a run; the most recently written one comes "
-               "first. A run is running\n"
-               "while a process holds its folder, finished once its model is written, and stopped "
-               "otherwise; `lathe train\n"
-               "RECIPE --resume` continues it. A damaged run is listed with its error.\n\n"
-               "  lathe runs\n"
-               "  lathe runs runs old-runs --json\n"},
+       .help =
+           "Every folder with a metrics.jsonl is a run; the most recently written one comes "
+           "first. A run is running\n"
+           "while a process holds its folder, finished once its model is written, and stopped "
+           "otherwise; `lathe train\n"
+           "RECIPE --resume` continues it. A damaged run is listed with its error. Runs that learn from "
+           "rewards are\nvalidated by rewards, not by a loss.\n\n"
+           "  lathe runs\n"
+           "  lathe runs runs old-runs --json\n"},
       run_runs);
 }
 
