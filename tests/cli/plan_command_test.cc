@@ -66,6 +66,21 @@ TEST_F(PlanCommand, SaysWhatMakesItFit) {
       << none.out;
 }
 
+// Before it takes shorter texts; of an adapter it would be next to nothing.
+TEST_F(PlanCommand, PutsTheStateOfAnOptimiserOnDiskWhereItIsLarge) {
+  const std::vector<std::string> smallest = {"--json", "--train.batch_size=1",
+                                             "--train.recompute=full"};
+  const Json plan = Json::parse(fit(smallest).out);
+  for (const size_t way : {size_t{0}, size_t{1}}) {
+    std::vector<std::string> words = smallest;
+    const double total = plan["ways"][way]["total_mib"].get<double>();
+    words.insert(words.end(), {"--memory-gib", std::to_string((total - 0.1) / 1024)});
+    const Json advice = Json::parse(fit(words).out)["ways"][way]["to_fit"];
+    ASSERT_TRUE(advice.is_array()) << advice;
+    EXPECT_EQ(advice[0] == "optim.paged=true", way == 0) << advice;
+  }
+}
+
 TEST_F(PlanCommand, RefusesWhatItCannotPlan) {
   const auto refusal = [&](const std::vector<std::string>& words) { return fit(words).err; };
   EXPECT_NE(refusal({"--objective", "dqo"}).find("Did you mean 'dpo'"), std::string::npos)

@@ -11,6 +11,7 @@
 #include "lathe/train/objective/rollout_config.h"
 #include "lathe/train/objectives.h"
 #include "lathe/train/train_loop.h"
+#include "lathe/train/training_state.h"
 
 namespace lathe {
 namespace {
@@ -49,6 +50,12 @@ Example longest_example(ExampleKind kind, int64_t prompt, int64_t answer) {
 }
 
 }  // namespace
+
+int64_t MemoryPlan::bytes_of(std::string_view name) const {
+  int64_t bytes = 0;
+  for (const MemoryPart& part : parts) bytes += part.name == name ? part.bytes : 0;
+  return bytes;
+}
 
 int64_t MemoryPlan::total() const {
   return std::accumulate(parts.begin(), parts.end(), int64_t{0},
@@ -98,22 +105,28 @@ ReadExamples longest_examples(const Recipe& recipe) {
 
 namespace {
 
-// Changes of a recipe that take ever less memory.
-std::vector<std::vector<std::string>> smaller_recipes(const TrainConfig& t) {
+// Changes of a recipe that take ever less memory than `plan`, its own: first those that give the same steps.
+std::vector<std::vector<std::string>> smaller_recipes(const Recipe& recipe,
+                                                      const MemoryPlan& plan) {
   constexpr int64_t kShortest = 128;
-  std::vector<std::vector<std::string>> all = {{}};
-  std::vector<std::string> batch;
+  const TrainConfig& t = recipe.train;
+  std::vector<std::vector<std::string>> all;
+  std::vector<std::string> changes;
   for (int64_t size = t.batch_size, more = t.grad_accumulation; size % 2 == 0;) {
-    batch = {fmt::format("train.batch_size={}", size /= 2),
-             fmt::format("train.grad_accumulation={}", more *= 2)};
-    all.push_back(batch);
+    changes = {fmt::format("train.batch_size={}", size /= 2),
+               fmt::format("train.grad_accumulation={}", more *= 2)};
+    all.push_back(changes);
   }
   if (t.recompute != "full") {
-    batch.push_back("train.recompute=full");
-    all.push_back(batch);
+    changes.push_back("train.recompute=full");
+    all.push_back(changes);
+  }
+  if (!recipe.optim.paged && plan.bytes_of(kOptimizerState) > plan.total() / 20) {
+    changes.push_back("optim.paged=true");
+    all.push_back(changes);
   }
   for (int64_t length = t.seq_len / 2; length >= kShortest; length /= 2) {
-    all.push_back(batch);
+    all.push_back(changes);
     all.back().push_back(fmt::format("train.seq_len={}", length));
   }
   return all;
@@ -123,12 +136,18 @@ std::vector<std::vector<std::string>> smaller_recipes(const TrainConfig& t) {
 
 MemoryFitting fit_memory(const nlohmann::ordered_json& tree, int64_t bytes,
                          const std::function<void()>& before_each) {
-  MemoryFitting result;
-  for (std::vector<std::string>& changes : smaller_recipes(read_recipe(tree).train)) {
+  const auto plan_of = [&](const std::vector<std::string>& changes) {
     if (before_each) before_each();
     const Recipe recipe = read_recipe(tree, changes);
-    MemoryPlan plan = plan_memory(recipe, longest_examples(recipe), 1);
-    if (changes.empty()) result.unchanged = plan;
+    return plan_memory(recipe, longest_examples(recipe), 1);
+  };
+  MemoryFitting result = {.unchanged = plan_of({}), .fit = std::nullopt};
+  if (result.unchanged.total() <= bytes) {
+    result.fit = MemoryFit{{}, result.unchanged};
+    return result;
+  }
+  for (std::vector<std::string>& changes : smaller_recipes(read_recipe(tree), result.unchanged)) {
+    MemoryPlan plan = plan_of(changes);
     if (plan.total() > bytes) continue;
     result.fit = MemoryFit{std::move(changes), std::move(plan)};
     break;

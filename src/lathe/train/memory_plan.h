@@ -13,6 +13,7 @@
 #include <nlohmann/json_fwd.hpp>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "lathe/train/recipe.h"
@@ -30,6 +31,7 @@ struct MemoryPart {
 struct MemoryPlan {
   std::vector<MemoryPart> parts;
 
+  int64_t bytes_of(std::string_view name) const;  // 0 without such a part
   int64_t total() const;
 };
 
@@ -52,7 +54,7 @@ struct MemoryFitting {
 };
 // The first of these whose longest_examples() fit into `bytes`: the recipe as it is; smaller
 // micro-batches and more of them, which gives the same steps; in addition train.recompute = "full"; in
-// addition shorter texts. Each is planned once; `before_each` is called before, and may throw. Errors:
+// addition optim.paged, where the state is a twentieth of it all or more; in addition shorter texts. Each is planned once; `before_each` is called before, and may throw. Errors:
 // those of read_recipe() and plan_memory().
 MemoryFitting fit_memory(const nlohmann::ordered_json& recipe, int64_t bytes,
                          const std::function<void()>& before_each = {});

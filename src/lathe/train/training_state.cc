@@ -55,7 +55,7 @@ TrainingState::TrainingState(const Trained& trained, const Recipe& recipe)
   round_to_blocks();
   NameRules(recipe.optim).require_matches(trained_);
   {
-    const MemoryLabel label("optimiser state");
+    const MemoryLabel label(kOptimizerState);
     OptimConfig config = recipe.optim;
     require(!config.paged_dir || std::filesystem::is_directory(*config.paged_dir),
             ErrorKind::kConfig, "optim.paged_dir",

@@ -15,6 +15,9 @@
 
 namespace lathe {
 
+// What plans and runs call the optimiser's part of memory.
+inline constexpr const char* kOptimizerState = "optimiser state";
+
 // What a run trains: parameters, of which those that are not trainable are only kept, and the tensors
 // of a file that they fill.
 struct Trained {

@@ -89,12 +89,6 @@ std::vector<std::string> part_names(const std::vector<Way>& ways) {
   return names;
 }
 
-int64_t bytes_of(const MemoryPlan& plan, std::string_view name) {
-  int64_t bytes = 0;
-  for (const MemoryPart& part : plan.parts) bytes += part.name == name ? part.bytes : 0;
-  return bytes;
-}
-
 std::string mib(int64_t bytes) {
   return fmt::format("{:.1f} MiB", static_cast<double>(bytes) / (1 << 20));
 }
@@ -124,7 +118,7 @@ void print(const std::vector<Way>& ways, int64_t bytes, std::ostream& out) {
   };
   line("", [](const Way& way) { return way.name; });
   for (const std::string& name : part_names(ways))
-    line(name, [&](const Way& way) { return mib(bytes_of(way.plan, name)); });
+    line(name, [&](const Way& way) { return mib(way.plan.bytes_of(name)); });
   line("together", [](const Way& way) { return mib(way.plan.total()); });
   out << fmt::format("\nThere is {}.\n", human_bytes(static_cast<double>(bytes)));
   for (const Way& way : ways) {
