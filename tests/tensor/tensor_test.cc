@@ -62,6 +62,19 @@ TEST(Tensor, ViewsShareStorage) {
   EXPECT_EQ(t.transpose(0, 1).clone().to_vector()[6], 5);
 }
 
+TEST(Tensor, StridedViewsMayOverlapButStayWithinTheStorage) {
+  const Tensor t = Tensor::of<float>(std::vector<float>{0, 1, 2, 3, 4, 5, 6, 7}, {2, 4});
+  const Tensor pairs = t.strided({7, 2}, std::vector<int64_t>{1, 1});
+  EXPECT_EQ(pairs.narrow(0, 3, 2).clone().to_vector(), (std::vector<double>{3, 4, 4, 5}));
+  EXPECT_TRUE(pairs.shares_storage(t));
+  EXPECT_EQ(t.narrow(0, 1, 1).strided({2, 2}, std::vector<int64_t>{2, 1}).to_vector(),
+            (std::vector<double>{4, 5, 6, 7}));
+  EXPECT_THROW(t.strided({8, 2}, std::vector<int64_t>{1, 1}), Error);
+  EXPECT_THROW(t.narrow(0, 1, 1).strided({3, 2}, std::vector<int64_t>{2, 1}), Error);
+  EXPECT_THROW(t.strided({2, 2}, std::vector<int64_t>{-1, 1}), Error);
+  EXPECT_THROW(t.strided({2, 2}, std::vector<int64_t>{1}), Error);
+}
+
 TEST(Tensor, ConvertsThroughEveryFloatingType) {
   const std::vector<float> values = {0.5f, -2.0f, 3.0f, 1024.0f};
   const Tensor t = Tensor::of<float>(values, {2, 2});

@@ -20,6 +20,8 @@ struct CachedRows {
   DType dtype = DType::kF32;          // of what the layer writes
   std::optional<DType> kept_as = {};  // a smaller type in which the cache keeps that: bf16 or int8
 
+  // Of keys and of values; 1 for rows without heads.
+  int64_t heads() const { return are_keys_and_values() && k[0] == v[0] ? k[0] : 1; }
   DType kept() const { return kept_as.value_or(dtype); }
   // With the scales that int8 rows have (tensor/int8_rows.h), one f32 for each head.
   bool has_scales() const { return kept() == DType::kI8; }

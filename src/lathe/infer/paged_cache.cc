@@ -25,20 +25,21 @@ void copy_rows(const Tensor& x, int64_t from, int64_t count, const Tensor& store
 }
 
 // The same in the type of `store`, to int8 with scales.
-void keep_rows(const Tensor& x, int64_t from, int64_t count, const Tensor& store,
-               const Tensor& scales, int64_t to) {
-  if (!scales.defined()) return copy_rows(x, from, count, store, to);
-  quantize_rows(x.narrow(0, from, count), store.narrow(0, to, count), scales.narrow(0, to, count));
+void keep_rows(const Tensor& x, int64_t from, int64_t count, const BlockStore& store,
+               const BlockStore& scales, int64_t to) {
+  if (!scales.defined()) return copy_rows(x, from, count, store.rows(), to);
+  quantize_rows(x.narrow(0, from, count), store.rows().narrow(0, to, count),
+                scales.rows().narrow(0, to, count));
 }
 
-// f(first row in the store, first token, tokens) for the stretches of [from, to) that lie in one
+// f(block, first token in it, first token, tokens) for the stretches of [from, to) that lie in one
 // block each.
 template <class F>
 void for_each_stretch(std::span<const int32_t> blocks, int64_t size, int64_t from, int64_t to,
                       F&& f) {
   for (int64_t at = from; at < to;) {
     const int64_t end = std::min(to, (at / size + 1) * size);
-    f(blocks[static_cast<size_t>(at / size)] * size + at % size, at, end - at);
+    f(blocks[static_cast<size_t>(at / size)], at % size, at, end - at);
     at = end;
   }
 }
@@ -51,25 +52,26 @@ PagedCache::PagedCache(std::vector<CacheGroup> groups, const CachePlan& plan)
           "blocks of {} tokens for {} groups of layers, expected at least 1 and {}",
           plan.block_size, plan.blocks.size(), groups.size());
   for (size_t g = 0; g < groups.size(); ++g) {
-    const int64_t rows = plan.blocks[g] * block_size_;
     Group group{std::move(groups[g]), nullptr, {}, {}, {}};
     group.pool = std::make_unique<BlockPool>(plan.blocks[g],
                                              [this, g](int32_t block) { index_.forget(g, block); });
     for (const CachedRows& layer : group.layout.layers) {
       places_[{layer.layer.kind, layer.layer.index}] = {g, group.layers.size()};
-      group.layers.push_back(make_layer(layer, plan.commit, rows));
+      group.layers.push_back(make_layer(layer, plan.blocks[g], plan.commit));
       const Layer& made = group.layers.back();
-      for (const Tensor* store : {&made.k, &made.v, &made.k_scales, &made.v_scales})
+      group.blocks[made.k.heads()];
+      for (const BlockStore* store : {&made.k, &made.v, &made.k_scales, &made.v_scales})
         if (store->defined()) group.stores.push_back(*store);
     }
     groups_.push_back(std::move(group));
   }
 }
 
-PagedCache::Layer PagedCache::make_layer(const CachedRows& rows, bool commit, int64_t count) {
+PagedCache::Layer PagedCache::make_layer(const CachedRows& rows, int64_t blocks,
+                                         bool commit) const {
+  const int64_t heads = rows.heads();
   const auto store = [&](const Shape& row, DType dtype) {
-    const Shape all = with_rows(row, count);
-    return commit ? Tensor::zeros(all, dtype) : Tensor(all, dtype);
+    return BlockStore(row, heads, dtype, blocks, block_size_, commit);
   };
   Layer layer{
       .rows = rows, .k = store(rows.k, rows.kept()), .v = {}, .k_scales = {}, .v_scales = {}};
@@ -83,7 +85,7 @@ PagedCache::Layer PagedCache::make_layer(const CachedRows& rows, bool commit, in
 size_t PagedCache::bytes() const {
   size_t total = 0;
   for (const Group& group : groups_)
-    for (const Tensor& store : group.stores) total += store.bytes();
+    for (const BlockStore& store : group.stores) total += store.all().bytes();
   return total;
 }
 
@@ -217,8 +219,7 @@ bool PagedCache::own(Group& group, int32_t& block) {
   if (group.pool->holders(block) == 1) return true;
   const auto fresh = group.pool->take();
   if (!fresh) return false;
-  for (const Tensor& store : group.stores)
-    copy_rows(store, block * block_size_, block_size_, store, *fresh * block_size_);
+  for (const BlockStore& store : group.stores) store.copy_block(block, *fresh);
   group.pool->release(block, false);
   block = *fresh;
   return true;
@@ -297,16 +298,17 @@ void PagedCache::begin_pass(std::vector<Id> ids) {
     size_t most = 1;
     for (const Id id : pass_) most = std::max(most, at(id).tables[g].blocks.size());
     const auto rows = std::ssize(pass_);
-    Tensor blocks = Tensor::zeros({rows, static_cast<int64_t>(most)}, DType::kI32);
-    int32_t* to = blocks.data<int32_t>();
-    for (const Id id : pass_) {
-      const Table& table = at(id).tables[g];
-      table.for_each([&](int64_t i) {
-        to[i] = static_cast<int32_t>(table.blocks[static_cast<size_t>(i)] * block_size_);
-      });
-      to += most;
+    for (auto& [heads, blocks] : groups_[g].blocks) {
+      blocks = Tensor::zeros({rows, static_cast<int64_t>(most)}, DType::kI32);
+      int32_t* to = blocks.data<int32_t>();
+      for (const Id id : pass_) {
+        const Table& table = at(id).tables[g];
+        table.for_each([&](int64_t i) {
+          to[i] = static_cast<int32_t>(table.blocks[static_cast<size_t>(i)] * heads * block_size_);
+        });
+        to += most;
+      }
     }
-    groups_[g].blocks = blocks;
   }
 }
 
@@ -328,8 +330,9 @@ void PagedCache::write_rows(const Layer& layer, const Group& group, const Sequen
             "{} tokens of sequence {}, but there is room for {}; reserve it", end, b,
             std::ssize(table.blocks) * block_size_);
     for_each_stretch(table.blocks, block_size_, begin, end,
-                     [&](int64_t row, int64_t at, int64_t count) {
+                     [&](int64_t block, int64_t inside, int64_t at, int64_t count) {
                        const int64_t first = rows.first(b) + at - begin;
+                       const int64_t row = layer.k.first_row(block) + inside;
                        keep_rows(k, first, count, layer.k, layer.k_scales, row);
                        if (layer.v.defined())
                          keep_rows(v, first, count, layer.v, layer.v_scales, row);
@@ -365,8 +368,9 @@ ops::KeyValues PagedCache::recent(const Layer& layer, const Group& group, const 
   for (int64_t b = 0; b < all.count(); ++b) {
     const int64_t end = rows.length_of(b), begin = end - all.length(b);
     for_each_stretch(at(pass_[static_cast<size_t>(b)]).tables[g].blocks, block_size_, begin, end,
-                     [&](int64_t row, int64_t at, int64_t count) {
-                       copy_rows(layer.k, row, count, joined, all.first(b) + at - begin);
+                     [&](int64_t block, int64_t inside, int64_t at, int64_t count) {
+                       copy_rows(layer.k.rows(), layer.k.first_row(block) + inside, count, joined,
+                                 all.first(b) + at - begin);
                      });
   }
   return ops::KeyValues::packed(Var(joined), Var(), all);
@@ -376,17 +380,19 @@ ops::KeyValues PagedCache::view(const CacheLayer& layer, const Rows& rows) const
   const Layer& from = layer_of(layer);
   const Group& group = group_of(layer);
   if (layer.kind == CacheLayer::Kind::kRecent) return recent(from, group, rows);
-  if (layer.kind == CacheLayer::Kind::kSelf)
-    return {Var(from.k), Var(from.v),   rows.keys(),  group.blocks,
-            block_size_, from.k_scales, from.v_scales};
-  std::vector<int64_t> texts;
-  for (const Id id : pass_) texts.push_back(at(id).text);
-  return {Var(from.k), Var(from.v),   Sequences(texts), group.blocks,
-          block_size_, from.k_scales, from.v_scales};
+  Sequences keys = rows.keys();
+  if (layer.kind == CacheLayer::Kind::kCross) {
+    std::vector<int64_t> texts;
+    for (const Id id : pass_) texts.push_back(at(id).text);
+    keys = Sequences(texts);
+  }
+  return {
+      Var(from.k.rows()),   Var(from.v.rows()),  keys, group.blocks.at(from.k.heads()), block_size_,
+      from.k_scales.rows(), from.v_scales.rows()};
 }
 
 std::span<std::byte> PagedCache::rows_of(size_t g, size_t store, int32_t block) const {
-  const Tensor& all = groups_[g].stores[store];
+  const Tensor& all = groups_[g].stores[store].all();
   const size_t bytes = all.bytes() / static_cast<size_t>(groups_[g].pool->size());
   return {all.raw() + static_cast<size_t>(block) * bytes, bytes};
 }

@@ -9,6 +9,8 @@
 // encoder's text is filled by the first pass of a sequence and has no part in what follows. A group
 // of hidden states has blocks only for the sequences that keep them.
 //
+// In a block each head's rows lie one behind the other (block_store.h): a step of many sequences mostly waits for them.
+//
 // Sequences share blocks. fork() makes a sequence that holds the same ones; a block is copied when
 // one of its holders is about to write to it. publish() makes full blocks findable by their tokens,
 // and adopt() begins a sequence with what is found. Whether what is found is what would have been
@@ -24,6 +26,7 @@
 #include <utility>
 
 #include "lathe/infer/block_pool.h"
+#include "lathe/infer/block_store.h"
 #include "lathe/infer/cache_layout.h"
 #include "lathe/infer/prefix_index.h"
 
@@ -126,15 +129,16 @@ class PagedCache : public AttentionCache {
  private:
   struct Layer {
     CachedRows rows;
-    Tensor k, v;                // [blocks · block_size, …]
-    Tensor k_scales, v_scales;  // [blocks · block_size, K], of int8 rows
+    BlockStore k, v;
+    BlockStore k_scales, v_scales;  // [K] of a token, of int8 rows
   };
   struct Group {
     CacheGroup layout;
     std::unique_ptr<BlockPool> pool;
     std::vector<Layer> layers;
-    std::vector<Tensor> stores;  // of all layers
-    Tensor blocks;               // of the pass: i32 [B,n], the first row of each block
+    std::vector<BlockStore> stores;  // of all layers
+    // Of the pass: i32 [B,n], the first row of each block in stores of so many heads.
+    std::map<int64_t, Tensor> blocks;
   };
   struct Table {
     std::vector<int32_t> blocks;
@@ -171,7 +175,7 @@ class PagedCache : public AttentionCache {
   bool own(Group& group, int32_t& block);
   void release(size_t g, int32_t block);
   void release_unneeded(Sequence& sequence);
-  static Layer make_layer(const CachedRows& rows, bool commit, int64_t count);
+  Layer make_layer(const CachedRows& rows, int64_t blocks, bool commit) const;
   void write_rows(const Layer& layer, const Group& group, const Sequences& rows,
                   std::span<const int64_t> from, const Tensor& k, const Tensor& v) const;
   ops::KeyValues recent(const Layer& layer, const Group& group, const Rows& rows) const;

@@ -17,7 +17,7 @@ using Link = PrefixIndex::Link;
 using Entry = PrefixIndex::Entry;
 
 constexpr const char* kFormat = "lathe.prefixes";
-constexpr const char* kVersion = "2";
+constexpr const char* kVersion = "3";
 
 std::span<const std::byte> bytes_of(const std::vector<int32_t>& values) {
   return std::as_bytes(std::span(values));
@@ -67,8 +67,9 @@ std::vector<SafetensorsWriter::Announced> arrays_of(const PagedCache& cache, int
     arrays.push_back({fmt::format("present.{}", g), "I32", {count}});
     for (const CachedRows& layer : cache.group(g).layers) {
       const auto add = [&](std::string_view what, DType dtype, const Shape& row) {
-        std::vector<int64_t> shape{present[g], cache.block_size()};
-        for (int i = 0; i < row.rank(); ++i) shape.push_back(row[i]);
+        std::vector<int64_t> shape{present[g]};
+        const Shape block = BlockStore::block_shape(row, layer.heads(), cache.block_size());
+        for (int i = 0; i < block.rank(); ++i) shape.push_back(block[i]);
         arrays.push_back({fmt::format("{}{}.{}.{}", what, g, static_cast<int>(layer.layer.kind),
                                       layer.layer.index),
                           std::string(safetensors_name(dtype)), shape});

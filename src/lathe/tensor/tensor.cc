@@ -147,6 +147,24 @@ Tensor Tensor::narrow(int dim, int64_t start, int64_t length) const {
   return t;
 }
 
+Tensor Tensor::strided(const Shape& shape, std::span<const int64_t> strides) const {
+  require(static_cast<int64_t>(strides.size()) == shape.rank(), ErrorKind::kShape, "strided",
+          "{} strides for {}", strides.size(), shape);
+  Tensor t = *this;
+  t.shape_ = shape;
+  int64_t last = offset_;
+  for (int d = 0; d < shape.rank(); ++d) {
+    t.strides_[static_cast<size_t>(d)] = strides[static_cast<size_t>(d)];
+    require(strides[static_cast<size_t>(d)] >= 0, ErrorKind::kShape, "strided", "a stride of {}",
+            strides[static_cast<size_t>(d)]);
+    last += (shape[d] - 1) * strides[static_cast<size_t>(d)];
+  }
+  const auto end = static_cast<size_t>(last + 1) * size_of(dtype_);
+  require(shape.numel() == 0 || end <= storage_->bytes(), ErrorKind::kShape, "strided",
+          "{} ends at byte {} of {}", shape, end, storage_->bytes());
+  return t;
+}
+
 Tensor Tensor::transpose(int a, int b) const {
   if (a < 0) a += rank();
   if (b < 0) b += rank();

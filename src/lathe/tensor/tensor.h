@@ -87,6 +87,9 @@ class Tensor {
   Tensor reshape(const Shape& shape) const;  // contiguous tensors only
   Tensor narrow(int dim, int64_t start, int64_t length) const;
   Tensor transpose(int a, int b) const;
+  // Any view of the same storage that begins where this one does and ends no later than the storage. Its elements may
+  // overlap; then it is only read, or written where they do not.
+  Tensor strided(const Shape& shape, std::span<const int64_t> strides) const;
   // The last dimension seen as `shape` (contiguous within it): [.., H·D] -> [.., H, D].
   Tensor split_last(int64_t groups) const;
 
