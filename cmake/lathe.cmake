@@ -6,10 +6,11 @@
 #     spends its time in lower ones: it is compiled with -O1, which takes a third less time.
 #   lathe_layers(VARIABLE [BELOW NAME])
 #     the folders that src/lathe/layers.txt lists, lowest first; only those before NAME.
-#   lathe_test(NAME [IN_MEMORY])
-#     one test program NAME_tests from tests/NAME/*_test.cc; tests whose file ends in _slow_test.cc
-#     get the label `slow`, all others `fast`. IN_MEMORY keeps their temporary files in memory where
-#     the machine can: tests that save many small folders would mostly wait for the disk.
+#   lathe_test(NAME [IN_MEMORY] [LONG])
+#     one test program NAME_tests from tests/NAME/*_test.cc, whose suites are tests of ctest; those of files that end
+#     in _slow_test.cc get the label `slow`, all others `fast`, or `long` where together they take more than some
+#     seconds: fast ones are for every change. IN_MEMORY keeps temporary files in memory where the machine can: tests
+#     that save many small folders would mostly wait for the disk.
 
 add_library(lathe_flags INTERFACE)
 target_compile_options(lathe_flags INTERFACE -Wall -Wextra -Wshadow -Werror -fno-math-errno -ffp-contract=off)
@@ -100,11 +101,15 @@ include([[${CMAKE_SOURCE_DIR}/cmake/test_suites.cmake]])
 endfunction()
 
 function(lathe_test name)
-  cmake_parse_arguments(LATHE_TEST "IN_MEMORY" "" "" ${ARGN})
+  cmake_parse_arguments(LATHE_TEST "IN_MEMORY;LONG" "" "" ${ARGN})
+  set(label fast)
+  if(LATHE_TEST_LONG)
+    set(label long)
+  endif()
   file(GLOB all CONFIGURE_DEPENDS *_test.cc)
   set(slow ${all})
   list(FILTER slow INCLUDE REGEX "_slow_test.cc$")
   list(FILTER all EXCLUDE REGEX "_slow_test.cc$")
-  lathe_test_program(${name}_tests fast ${name} ${all})
+  lathe_test_program(${name}_tests ${label} ${name} ${all})
   lathe_test_program(${name}_slow_tests slow ${name} ${slow})
 endfunction()

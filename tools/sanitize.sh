@@ -3,7 +3,7 @@
 #   tools/sanitize.sh address [FOLDER...] [CTEST ARGUMENT...]   AddressSanitizer, LeakSanitizer, UndefinedBehaviorSanitizer
 #   tools/sanitize.sh thread [FOLDER...] [CTEST ARGUMENT...]    ThreadSanitizer
 # FOLDERs of tests/ (`kernels text`) build and run these alone; without one, everything. Arguments from the first that
-# begins with a dash go to ctest; without any the tests labelled fast run (`-L slow`, `-R NAME` choose others).
+# begins with a dash go to ctest; without any those labelled slow are left out (`-L slow`, `-R SUITE` choose others).
 #
 # Neither finds memory that is read before it is written, since tensors get theirs back from one another: here all of
 # it holds NaN at first (tensor/storage.cc).
@@ -29,7 +29,7 @@ while [ $# -gt 0 ] && [[ $1 != -* ]]; do
   folders+=("tests/$1")
   shift
 done
-[ $# -gt 0 ] || set -- -L '^fast$'
+[ $# -gt 0 ] || set -- -LE '^slow$'
 
 tools/setup.sh tools/packages-clang.txt
 build=build-$kind
