@@ -136,6 +136,8 @@ TaskInputs PolicyTask::inputs_of(const Recipe& recipe, std::string data_hash) co
   return {std::move(inputs.inputs), std::move(data_hash)};
 }
 
+nlohmann::ordered_json PolicyTask::state() const { return policy_.state(); }
+
 NamedNumbers PolicyTask::old_losses(const StopCheck& stop_if_asked) {
   std::optional<AppliedAdapters> adapters;
   if (policy_.adapter())

@@ -54,7 +54,7 @@ class PolicyTask : public Task {
   void write_result(const std::filesystem::path& folder, const TensorOf& values,
                     const ModelFiles& files) override;
   ModelFiles files(const Recipe& recipe) override;
-  nlohmann::ordered_json state() const override { return policy_.state(); }
+  nlohmann::ordered_json state() const override;
   void restore(const nlohmann::ordered_json& state) override { policy_.restore(state); }
   void for_each_state(const StateFn& f) const override { policy_.for_each_state(f); }
   void after_update(const StepInfo& update, const TensorOf& masters) override;
