@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <charconv>
 #include <cmath>
+#include <optional>
 
 #include "lathe/base/catalogue.h"
 #include "lathe/base/error.h"
@@ -68,8 +69,9 @@ class Maker {
     adapter_->allocate(sites_.model());
     start_values();
     draw_shared();
-    for (const auto& [module, matrix] : starts_)
-      module->start(matrix, rng_.fork(names_.at(module)));
+    for (const auto& [module, at] :
+         starts_)  // one matrix after the other, which may be decoded for it
+      module->start(at ? matrix(*at) : Tensor(), rng_.fork(names_.at(module)));
     adapter_->share();
     return std::move(adapter_);
   }
@@ -149,8 +151,9 @@ class Maker {
                           .adapter = kind_->make(found.site, own),
                           .is_lookup = found.is_lookup};
     names_[adapted.adapter.get()] = module;
+    const bool has_matrix = found.site.experts == 0 && !found.is_lookup;
     starts_.emplace_back(adapted.adapter.get(),
-                         found.site.experts > 0 || found.is_lookup ? Tensor() : matrix(found.at));
+                         has_matrix ? std::optional(found.at) : std::nullopt);
     adapted_.push_back(module);
     adapter_->add(std::move(adapted));
   }
@@ -278,7 +281,7 @@ class Maker {
   std::unique_ptr<Adapter> adapter_;
   std::map<std::string, const Parameter*> own_;
   std::map<const ModuleAdapter*, std::string> names_;
-  std::vector<std::pair<ModuleAdapter*, Tensor>> starts_;
+  std::vector<std::pair<ModuleAdapter*, std::optional<RowsOfParameter>>> starts_;
   std::vector<std::string> adapted_;
 };
 
