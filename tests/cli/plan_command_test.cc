@@ -66,6 +66,13 @@ TEST_F(PlanCommand, SaysWhatMakesItFit) {
       << none.out;
 }
 
+// Neither reading the base nor beginning the adapter needs it as elements.
+TEST_F(PlanCommand, FourBitsTakeLessFromTheBeginning) {
+  const Json plan = Json::parse(fit({"--json", "--train.batch_size=1", "--train.seq_len=16"}).out);
+  const auto total = [&](size_t way) { return plan["ways"][way]["total_mib"].get<double>(); };
+  EXPECT_LT(total(2), total(1)) << plan;
+}
+
 // Before it takes shorter texts; of an adapter it would be next to nothing.
 TEST_F(PlanCommand, PutsTheStateOfAnOptimiserOnDiskWhereItIsLarge) {
   const std::vector<std::string> smallest = {"--json", "--train.batch_size=1",

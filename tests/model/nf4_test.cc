@@ -6,7 +6,10 @@
 
 #include <cmath>
 
+#include "io/temp_folder.h"
 #include "lathe/model/family.h"
+#include "lathe/model/folder.h"
+#include "lathe/model/load_model.h"
 #include "lathe/model/transformer.h"
 #include "lathe/ops/nf4_matrix.h"
 
@@ -53,6 +56,34 @@ TEST_P(Nf4, PackedMatricesAreTheRoundedOnes) {
       EXPECT_LT(b[i]->value.bytes(), a[i]->value.bytes() / 5) << a[i]->name;
     }
     EXPECT_GE(count, 8);
+  }
+}
+
+// Also where a file has other rows together than the model, or in another order.
+TEST_P(Nf4, ReadingPacksWhatWasRead) {
+  const TempFolder folder;
+  std::filesystem::create_directory(folder / "model");
+  save_model(*small_model(GetParam()), folder / "model", {});
+  for (const bool scales : {false, true}) {
+    const auto load = [&] {
+      return std::make_unique<Transformer>(read_model_config(folder / "model"));
+    };
+    const auto whole = load(), streamed = load();
+    whole->allocate(DType::kBF16);
+    load_weights(*whole, folder / "model");
+    pack_as_nf4(*whole, scales);
+    load_as_nf4(*streamed, folder / "model", DType::kBF16, Device::kCpu, scales);
+    EXPECT_EQ(streamed->activations(), whole->activations());
+    const auto a = whole->parameters(), b = streamed->parameters();
+    for (size_t i = 0; i < a.size(); ++i) {
+      ASSERT_EQ(a[i]->value.packed() == nullptr, b[i]->value.packed() == nullptr) << a[i]->name;
+      const auto values = [](const Parameter& p) {
+        return (p.value.packed() != nullptr ? p.value.packed()->dense(DType::kF32)
+                                            : p.value.tensor())
+            .to_vector();
+      };
+      EXPECT_EQ(values(*a[i]), values(*b[i])) << a[i]->name;
+    }
   }
 }
 

@@ -13,12 +13,6 @@ namespace fs = std::filesystem;
 
 namespace {
 
-void warn_of_unused(const StoredWeights& w, const fs::path& path, const Log& log) {
-  if (!w.unused.empty())
-    log.warn("{}: the model does not use {} tensors, which are ignored: {}", path.string(),
-             w.unused.size(), join_some(w.unused));
-}
-
 // Into parameters that have memory of their own.
 void copy_weights(const StoredWeights& w) {
   parallel_dynamic(static_cast<int64_t>(w.places.size()), [&](int64_t i, int) {
@@ -82,7 +76,7 @@ ModelConfig read_model_config(const fs::path& path, const Log& log) {
 void load_weights(Transformer& model, const fs::path& path, const Log& log) {
   const auto weights = open_stored_model(path)->weights(model);
   copy_weights(weights);
-  warn_of_unused(weights, path, log);
+  weights.warn_of_unused(path, log);
 }
 
 std::unique_ptr<Transformer> load_model(const fs::path& path, const LoadOptions& options) {
@@ -99,7 +93,7 @@ std::unique_ptr<Transformer> load_model(const fs::path& path, const LoadOptions&
   } else {
     place_weights(*model, weights, options.dtype, options.residence == Residence::kMapped);
   }
-  warn_of_unused(weights, path, options.log);
+  weights.warn_of_unused(path, options.log);
   return model;
 }
 
@@ -114,7 +108,7 @@ std::unique_ptr<Transformer> load_for_inference(const fs::path& path, DType dtyp
   const bool native = quantised == QuantisedWeights::kNative;
   place_weights(*model, native ? pack_weights(weights) : weights, dtype,
                 /*map=*/memory > 0 && bytes > memory / 2);
-  warn_of_unused(weights, path, log);
+  weights.warn_of_unused(path, log);
   return model;
 }
 

@@ -2,10 +2,12 @@
 
 #include <algorithm>
 #include <cmath>
+#include <iterator>
 #include <map>
 
 #include "lathe/base/error.h"
 #include "lathe/base/parallel.h"
+#include "lathe/model/stored_model.h"
 #include "lathe/model/weight_map.h"
 #include "lathe/ops/nf4_matrix.h"
 #include "lathe/tensor/blocks/bitsandbytes.h"
@@ -25,7 +27,8 @@ Tensor rows_of(const DiskTensor& place) {
   const Tensor stored = place.gather(value_of);
   const Tensor rows =
       (place.transposed ? stored.transpose(0, 1) : stored).to(DType::kF32).to(Device::kCpu).clone();
-  require(!rows.holds_values() || std::ranges::all_of(rows.span<float>(), [](float v) { return std::isfinite(v); }),
+  require(!rows.holds_values() ||
+              std::ranges::all_of(rows.span<float>(), [](float v) { return std::isfinite(v); }),
           ErrorKind::kData, place.name,
           "has an element that is not finite and cannot be quantised; mend the weights first");
   return rows;
@@ -59,6 +62,20 @@ void pack_one(const DiskTensor& place, const std::shared_ptr<const Nf4Numbers>& 
   }
 }
 
+// Those of the places in `set`, which are all of their parameters'.
+void pack_set(std::span<const DiskTensor> places, std::span<const size_t> set,
+              bool quantise_scales) {
+  std::map<Parameter*, Packing> all;
+  for (const size_t at : set)
+    if (is_linear(places[at]))
+      pack_one(places[at],
+               std::make_shared<const Nf4Numbers>(encode_nf4(rows_of(places[at]), quantise_scales)),
+               all);
+  for (auto& [parameter, packing] : all)
+    parameter->value = Weight(std::make_shared<const ops::Nf4Matrix>(
+        parameter->shape[1], std::move(packing.rows), std::move(packing.numbers)));
+}
+
 }  // namespace
 
 void round_to_nf4(Transformer& model, bool quantise_scales) {
@@ -71,19 +88,33 @@ void round_to_nf4(Transformer& model, bool quantise_scales) {
 
 void pack_as_nf4(Transformer& model, bool quantise_scales) {
   const std::vector<DiskTensor> places = map_weights(model);
-  std::vector<std::shared_ptr<const Nf4Numbers>> encoded(places.size());
-  parallel_dynamic(std::ssize(places), [&](int64_t i, int) {
-    const auto at = static_cast<size_t>(i);
-    if (is_linear(places[at]))
-      encoded[at] =
-          std::make_shared<const Nf4Numbers>(encode_nf4(rows_of(places[at]), quantise_scales));
+  const auto sets = independent_sets(places);
+  parallel_dynamic(std::ssize(sets), [&](int64_t i, int) {
+    pack_set(places, sets[static_cast<size_t>(i)], quantise_scales);
   });
-  std::map<Parameter*, Packing> all;
-  for (size_t i = 0; i < places.size(); ++i)
-    if (encoded[i] != nullptr) pack_one(places[i], encoded[i], all);
-  for (auto& [parameter, packing] : all)
-    parameter->value = Weight(std::make_shared<const ops::Nf4Matrix>(
-        parameter->shape[1], std::move(packing.rows), std::move(packing.numbers)));
+}
+
+void load_as_nf4(Transformer& model, const std::filesystem::path& path, DType dtype, Device device,
+                 bool quantise_scales, const Log& log) {
+  const StoredWeights weights = open_stored_model(path)->weights(model);
+  const size_t stored = weights.places.size();
+  // Behind those of the file, whose rows may be in another order, those that say where blocks run.
+  std::vector<DiskTensor> places = weights.places;
+  std::ranges::move(map_weights(model), std::back_inserter(places));
+  model.set_activations(dtype);
+  const auto sets = independent_sets(places);
+  parallel_dynamic(std::ssize(sets), [&](int64_t i, int) {
+    const std::vector<size_t>& set = sets[static_cast<size_t>(i)];
+    for (const size_t at : set)
+      for (const WeightPiece& piece : places[at].pieces)
+        if (!piece.parameter->value.tensor().defined())
+          piece.parameter->value = Tensor(piece.parameter->shape, dtype, device);
+    std::vector<size_t> own;
+    for (const size_t at : set)
+      at < stored ? places[at].scatter(weights.tensor(at), value_of) : own.push_back(at);
+    pack_set(places, own, quantise_scales);
+  });
+  weights.warn_of_unused(path, log);
 }
 
 }  // namespace lathe

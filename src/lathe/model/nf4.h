@@ -2,6 +2,9 @@
 // arXiv:2305.14314): rounded to four bits of NF4.
 #pragma once
 
+#include <filesystem>
+
+#include "lathe/base/log.h"
 #include "lathe/model/transformer.h"
 
 namespace lathe {
@@ -14,5 +17,10 @@ void round_to_nf4(Transformer& model, bool quantise_scales);
 // The same, and the matrices stay in four bits (ops/nf4_matrix.h): a quarter of their memory in bf16. They
 // are constants then.
 void pack_as_nf4(Transformer& model, bool quantise_scales);
+// Reads the model at `path` into one that has no memory, in `dtype`, as load_weights() and then pack_as_nf4() would, but
+// each matrix is packed before the next is read: of a large model only one for each thread is there as elements.
+// Errors: those of both.
+void load_as_nf4(Transformer& model, const std::filesystem::path& path, DType dtype, Device device,
+                 bool quantise_scales, const Log& log = {});
 
 }  // namespace lathe

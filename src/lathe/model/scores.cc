@@ -22,10 +22,13 @@ std::map<std::string_view, Parameter*> by_name(Transformer& model) {
 
 }  // namespace
 
+bool begins_scores(const Transformer& model, const std::filesystem::path& folder) {
+  return model.config().num_labels > 0 && read_model_config(folder).num_labels == 0;
+}
+
 void load_or_begin_scores(Transformer& model, const std::string& folder, const Rng& rng,
                           const Log& log) {
-  if (model.config().num_labels == 0 || read_model_config(folder).num_labels > 0)
-    return load_weights(model, folder, log);
+  if (!begins_scores(model, folder)) return load_weights(model, folder, log);
   const auto base =
       load_model(folder, {.dtype = model.activations(), .device = model.device(), .log = log});
   model.initialize(rng);

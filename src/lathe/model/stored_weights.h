@@ -9,11 +9,13 @@
 //   - tied matrices are stored once, under either name, or twice
 #pragma once
 
+#include <filesystem>
 #include <memory>
 #include <optional>
 #include <string>
 #include <vector>
 
+#include "lathe/base/log.h"
 #include "lathe/io/array_reader.h"
 #include "lathe/model/weight_map.h"
 
@@ -28,6 +30,8 @@ struct StoredWeights {
   // The array of a place: stored_tensor(), stored_dtype().
   Tensor tensor(size_t place) const;
   DType dtype(size_t place) const;
+  // One warning that names the unused arrays of the model at `path`, if there are any.
+  void warn_of_unused(const std::filesystem::path& path, const Log& log) const;
 };
 
 // `family` is the one that config.json names. Errors: kIo, and kFormat for an array that is missing

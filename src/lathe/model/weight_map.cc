@@ -223,6 +223,30 @@ DiskTensor whole_tensor(std::string name, Parameter& p) {
   return {std::move(name), p.shape, false, {plain_piece(p, 0, p.shape[0])}};
 }
 
+std::vector<std::vector<size_t>> independent_sets(std::span<const DiskTensor> places) {
+  std::vector<size_t> leader(places.size());  // the first place of the set, by way of others
+  const auto find = [&](size_t i) {
+    while (leader[i] != i) i = leader[i] = leader[leader[i]];
+    return i;
+  };
+  std::map<const Parameter*, size_t> first;
+  for (size_t i = 0; i < places.size(); ++i) {
+    leader[i] = i;
+    for (const WeightPiece& piece : places[i].pieces) {
+      const size_t a = find(first.emplace(piece.parameter, i).first->second), b = find(i);
+      leader[std::max(a, b)] = std::min(a, b);
+    }
+  }
+  std::vector<std::vector<size_t>> sets;
+  std::map<size_t, size_t> number;  // of a leader's set
+  for (size_t i = 0; i < places.size(); ++i) {
+    const auto [at, is_new] = number.emplace(find(i), sets.size());
+    if (is_new) sets.emplace_back();
+    sets[at->second].push_back(i);
+  }
+  return sets;
+}
+
 std::string name_on_disk(const WeightRule& rule, int64_t layer) {
   return replaced(rule.disk, "{}", layer);
 }

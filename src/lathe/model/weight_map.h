@@ -1,6 +1,7 @@
 // The mapping between the tensors on disk and (rows of) the parameters of one model.
 #pragma once
 
+#include <span>
 #include <string>
 #include <vector>
 
@@ -41,6 +42,10 @@ inline const Tensor& value_of(Parameter& p) { return p.value.tensor(); }
 
 // The whole parameter as it is, under a name of its own.
 DiskTensor whole_tensor(std::string name, Parameter& p);
+
+// The numbers of the places, in sets: no parameter is in places of two. So one set can be read, or taken in another
+// form, without the others.
+std::vector<std::vector<size_t>> independent_sets(std::span<const DiskTensor> places);
 
 std::string name_on_disk(const WeightRule& rule, int64_t layer);
 

@@ -22,10 +22,16 @@ std::unique_ptr<Transformer> load_base(const Recipe& recipe, const Log& log) {
   require(recipe.from.has_value(), ErrorKind::kConfig, "adapter",
           "an adapter acts on a model that exists; set model.from to its folder");
   auto model = std::make_unique<Transformer>(recipe.model);
+  const bool packs = recipe.base.quantization == "nf4";
+  if (packs && !begins_scores(*model, *recipe.from)) {
+    load_as_nf4(*model, *recipe.from, recipe.compute_dtype(), recipe.compute_device(),
+                recipe.base.double_quant, log);
+    return model;
+  }
   model->allocate(recipe.compute_dtype(), recipe.compute_device());
   load_or_begin_scores(*model, *recipe.from,
                        Rng(static_cast<uint64_t>(recipe.train.seed)).fork("init"), log);
-  if (recipe.base.quantization == "nf4") pack_as_nf4(*model, recipe.base.double_quant);
+  if (packs) pack_as_nf4(*model, recipe.base.double_quant);
   return model;
 }
 
