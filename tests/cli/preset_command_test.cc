@@ -131,8 +131,9 @@ TEST_F(Presets, AnAdapterThatGivesScoresIsMergedIntoAClassifier) {
   const std::string adapter = (out() / "adapter").string(), merged = (folder_ / "merged").string();
   const std::pair<const char*, const char*> classes[] = {
       {"reward", "LlamaForSequenceClassification"}, {"prm", "LlamaForTokenClassification"}};
-  for (const auto& [objective, name] : classes) {
-    const bool steps = objective == std::string("prm");
+  for (const auto& [called, name] : classes) {
+    const std::string objective = called;
+    const bool steps = objective == "prm";
     const std::string rows = rows_file(steps ? ExampleKind::kSteps : ExampleKind::kPair);
     start_over();
     folder_.write("adapted.json",
@@ -154,7 +155,7 @@ TEST_F(Presets, AnAdapterThatGivesScoresIsMergedIntoAClassifier) {
     EXPECT_TRUE(fs::exists(folder_ / "merged" / "tokenizer.json"));
     const auto loss = [&](const std::string& model, const std::vector<std::string>& more) {
       std::vector<std::string> words = {"loss", model, "--data.train=" + rows, "--json",
-                                        "--objective.name=" + std::string(objective)};
+                                        "--objective.name=" + objective};
       words.insert(words.end(), more.begin(), more.end());
       const CommandResult said = run_lathe(words);
       EXPECT_EQ(said.code, 0) << said.err;

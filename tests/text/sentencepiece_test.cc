@@ -117,7 +117,7 @@ TEST(SentencePieceFile, IsReadAsItWasWritten) {
   file.normalizer.name = "custom";
   file.normalizer.add_dummy_prefix = false;
   file.normalizer.precompiled_charsmap = CharsMap::build({{U"a", U"b"}}).compiled();
-  file.denormalizer.emplace();
+  file.denormalizer = SentencePieceFile::NormalizerSpec{};
   file.denormalizer->name = "de";
   file.denormalizer->escape_whitespaces = false;
   file.self_test = {{"a b", "\u2581a \u2581 b"}};
@@ -258,7 +258,7 @@ TEST(SentencePieceDecoder, BytesAndUnknowns) {
 
 TEST(SentencePieceDecoder, Denormalizer) {
   File file = small_file();
-  file.denormalizer.emplace();
+  file.denormalizer = SentencePieceFile::NormalizerSpec{};
   file.denormalizer->add_dummy_prefix = false;
   file.denormalizer->remove_extra_whitespaces = false;
   file.denormalizer->escape_whitespaces = false;

@@ -1,7 +1,10 @@
 // HumanEval's problems (Chen et al. 2021, arXiv:2107.03374), where its file is there: their solutions pass their
 // tests, and other answers do not.
 
+#include <gtest/gtest.h>
+
 #include <nlohmann/json.hpp>
+#include <sstream>
 
 #include "io/sandbox_testing.h"
 #include "io/shared_data.h"

@@ -292,24 +292,25 @@ const PagedCache::Group& PagedCache::group_of(const CacheLayer& layer) const {
   return groups_[places_.at({layer.kind, layer.index}).first];
 }
 
+Tensor PagedCache::first_rows(size_t g, int64_t heads) const {
+  size_t most = 1;
+  for (const Id id : pass_) most = std::max(most, at(id).tables[g].blocks.size());
+  const Tensor rows = Tensor::zeros({std::ssize(pass_), static_cast<int64_t>(most)}, DType::kI32);
+  int32_t* to = rows.data<int32_t>();
+  for (const Id id : pass_) {
+    const Table& table = at(id).tables[g];
+    table.for_each([&](int64_t i) {
+      to[i] = static_cast<int32_t>(table.blocks[static_cast<size_t>(i)] * heads * block_size_);
+    });
+    to += most;
+  }
+  return rows;
+}
+
 void PagedCache::begin_pass(std::vector<Id> ids) {
   pass_ = std::move(ids);
-  for (size_t g = 0; g < groups_.size(); ++g) {
-    size_t most = 1;
-    for (const Id id : pass_) most = std::max(most, at(id).tables[g].blocks.size());
-    const auto rows = std::ssize(pass_);
-    for (auto& [heads, blocks] : groups_[g].blocks) {
-      blocks = Tensor::zeros({rows, static_cast<int64_t>(most)}, DType::kI32);
-      int32_t* to = blocks.data<int32_t>();
-      for (const Id id : pass_) {
-        const Table& table = at(id).tables[g];
-        table.for_each([&](int64_t i) {
-          to[i] = static_cast<int32_t>(table.blocks[static_cast<size_t>(i)] * heads * block_size_);
-        });
-        to += most;
-      }
-    }
-  }
+  for (size_t g = 0; g < groups_.size(); ++g)
+    for (auto& each : groups_[g].blocks) each.second = first_rows(g, each.first);
 }
 
 void PagedCache::end_pass(const Rows& rows) {

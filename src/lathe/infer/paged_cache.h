@@ -171,6 +171,8 @@ class PagedCache : public AttentionCache {
   }
   int64_t first_needed(const Group& group, int64_t length) const;
   int64_t head_of(const Group& group) const;
+  // Of the sequences of the pass, in stores of so many heads.
+  Tensor first_rows(size_t g, int64_t heads) const;
   bool extend(Group& group, Table& table, int64_t from, int64_t to);
   bool own(Group& group, int32_t& block);
   void release(size_t g, int32_t block);

@@ -1,3 +1,5 @@
+#include <nlohmann/json.hpp>
+
 #include "lathe/base/error.h"
 #include "lathe/io/hash.h"
 #include "lathe/io/json_file.h"
