@@ -19,6 +19,6 @@ foreach(line IN LISTS listed)
   endif()
   set(suite ${CMAKE_MATCH_1})
   set(test ${name}.${suite})  # properties are set by name, in all folders: two programs may have a suite of one name
-  add_test(${test} ${program} --gtest_filter=${suite}.* --gtest_brief=1)
+  add_test(${test} ${program} --gtest_filter=${suite}.*)  # not brief: after a crash the last line names the case
   set_tests_properties(${test} PROPERTIES LABELS ${label} TIMEOUT ${timeout} ${environment})
 endforeach()

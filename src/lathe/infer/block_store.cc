@@ -5,18 +5,15 @@
 #include "lathe/base/error.h"
 
 namespace lathe {
-namespace {
 
-Shape behind(int64_t first, const Shape& rest) {
-  std::vector<int64_t> dims{first};
-  for (int i = 0; i < rest.rank(); ++i) dims.push_back(rest[i]);
+Shape rows_shape(int64_t count, const Shape& row) {
+  std::vector<int64_t> dims{count};
+  for (int i = 0; i < row.rank(); ++i) dims.push_back(row[i]);
   return Shape(dims);
 }
 
-}  // namespace
-
 Shape BlockStore::block_shape(const Shape& row, int64_t heads, int64_t block_size) {
-  if (heads == 1) return behind(block_size, row);
+  if (heads == 1) return rows_shape(block_size, row);
   std::vector<int64_t> dims{heads, block_size};
   for (int i = 1; i < row.rank(); ++i) dims.push_back(row[i]);
   return Shape(dims);
@@ -31,7 +28,7 @@ BlockStore::BlockStore(const Shape& row, int64_t heads, DType dtype, int64_t blo
           "cache",
           "{} blocks of {} tokens and {} heads are more rows than can be numbered; plan fewer",
           blocks, block_size, heads);
-  const Shape all = behind(blocks, block_shape(row, heads, block_size));
+  const Shape all = rows_shape(blocks, block_shape(row, heads, block_size));
   all_ = commit ? Tensor::zeros(all, dtype) : Tensor(all, dtype);
   const int64_t count = blocks == 0 ? 0 : first_row(blocks - 1) + block_size;
   std::vector<int64_t> strides(static_cast<size_t>(row.rank()) + 1, 1);  // of the rows
@@ -41,7 +38,7 @@ BlockStore::BlockStore(const Shape& row, int64_t heads, DType dtype, int64_t blo
     strides[0] = row.numel() / heads;
     strides[1] = strides[0] * block_size;
   }
-  rows_ = all_.strided(behind(count, row), strides);
+  rows_ = all_.strided(rows_shape(count, row), strides);
 }
 
 void BlockStore::copy_block(int64_t from, int64_t to) const {

@@ -6,6 +6,9 @@
 
 namespace lathe {
 
+// `count` rows: [count, row].
+Shape rows_shape(int64_t count, const Shape& row);
+
 // Not thread-safe; different rows may be written by several threads.
 class BlockStore {
  public:

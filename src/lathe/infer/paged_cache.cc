@@ -13,12 +13,6 @@ constexpr std::string_view kWhere = "cache";
 
 int64_t blocks_of(int64_t tokens, int64_t size) { return (tokens + size - 1) / size; }
 
-Shape with_rows(const Shape& row, int64_t rows) {
-  std::vector<int64_t> dims{rows};
-  for (int i = 0; i < row.rank(); ++i) dims.push_back(row[i]);
-  return Shape(dims);
-}
-
 // `count` rows of x from `from` on to the rows of `store` from `to` on.
 void copy_rows(const Tensor& x, int64_t from, int64_t count, const Tensor& store, int64_t to) {
   store.narrow(0, to, count).copy_from(x.narrow(0, from, count));
@@ -59,7 +53,7 @@ PagedCache::PagedCache(std::vector<CacheGroup> groups, const CachePlan& plan)
       places_[{layer.layer.kind, layer.layer.index}] = {g, group.layers.size()};
       group.layers.push_back(make_layer(layer, plan.blocks[g], plan.commit));
       const Layer& made = group.layers.back();
-      group.blocks[made.k.heads()];
+      group.blocks.try_emplace(made.k.heads());  // filled by begin_pass()
       for (const BlockStore* store : {&made.k, &made.v, &made.k_scales, &made.v_scales})
         if (store->defined()) group.stores.push_back(*store);
     }
@@ -365,7 +359,7 @@ ops::KeyValues PagedCache::recent(const Layer& layer, const Group& group, const 
   for (int64_t b = 0; b < rows.sequences.count(); ++b)
     lengths.push_back(std::min(rows.context_of(b), group.layout.reach) + rows.sequences.length(b));
   const Sequences all(lengths);
-  const Tensor joined(with_rows(layer.rows.k, all.rows()), layer.rows.dtype);
+  const Tensor joined(rows_shape(all.rows(), layer.rows.k), layer.rows.dtype);
   for (int64_t b = 0; b < all.count(); ++b) {
     const int64_t end = rows.length_of(b), begin = end - all.length(b);
     for_each_stretch(at(pass_[static_cast<size_t>(b)]).tables[g].blocks, block_size_, begin, end,
@@ -381,15 +375,16 @@ ops::KeyValues PagedCache::view(const CacheLayer& layer, const Rows& rows) const
   const Layer& from = layer_of(layer);
   const Group& group = group_of(layer);
   if (layer.kind == CacheLayer::Kind::kRecent) return recent(from, group, rows);
-  Sequences keys = rows.keys();
-  if (layer.kind == CacheLayer::Kind::kCross) {
-    std::vector<int64_t> texts;
-    for (const Id id : pass_) texts.push_back(at(id).text);
-    keys = Sequences(texts);
-  }
-  return {
-      Var(from.k.rows()),   Var(from.v.rows()),  keys, group.blocks.at(from.k.heads()), block_size_,
-      from.k_scales.rows(), from.v_scales.rows()};
+  const auto texts = [&] {
+    std::vector<int64_t> lengths;
+    for (const Id id : pass_) lengths.push_back(at(id).text);
+    return Sequences(lengths);
+  };
+  Sequences keys = layer.kind == CacheLayer::Kind::kCross ? texts() : rows.keys();
+  return {Var(from.k.rows()),  Var(from.v.rows()),
+          std::move(keys),     group.blocks.at(from.k.heads()),
+          block_size_,         from.k_scales.rows(),
+          from.v_scales.rows()};
 }
 
 std::span<std::byte> PagedCache::rows_of(size_t g, size_t store, int32_t block) const {

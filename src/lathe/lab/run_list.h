@@ -19,13 +19,12 @@ const char* name_of(RunState state);
 struct RunRow {
   std::filesystem::path folder;
   RunState state = RunState::kStopped;
-  int64_t steps = 0;                     // the last one in metrics.jsonl
-  std::optional<int64_t> planned;        // train.steps of recipe.json
-  std::optional<double> loss, val_loss;  // the last ones; may be NaN
-  std::optional<double> reward,
-      val_reward;                     // of runs that learn from rewards, which have no val_loss
-  std::optional<double> age_seconds;  // since metrics.jsonl was last written
-  std::string note;                   // what is damaged or missing; empty: nothing
+  int64_t steps = 0;                         // the last one in metrics.jsonl
+  std::optional<int64_t> planned;            // train.steps of recipe.json
+  std::optional<double> loss, val_loss;      // the last ones; may be NaN
+  std::optional<double> reward, val_reward;  // of runs that learn from rewards, without a val_loss
+  std::optional<double> age_seconds;         // since metrics.jsonl was last written
+  std::string note;                          // what is damaged or missing; empty: nothing
 };
 
 // A run is a folder with a metrics.jsonl. The note of a row says if a folder cannot be entered or

@@ -69,8 +69,8 @@ class Maker {
     adapter_->allocate(sites_.model());
     start_values();
     draw_shared();
-    for (const auto& [module, at] :
-         starts_)  // one matrix after the other, which may be decoded for it
+    // One matrix after the other: each may be decoded for it.
+    for (const auto& [module, at] : starts_)
       module->start(at ? matrix(*at) : Tensor(), rng_.fork(names_.at(module)));
     adapter_->share();
     return std::move(adapter_);

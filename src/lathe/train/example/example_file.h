@@ -46,7 +46,8 @@ struct ExampleSet {
 using OnRow = std::function<void(const nlohmann::ordered_json& row, const std::string& place)>;
 
 // In the order of the files; several threads encode. `on_progress` gets the number of rows read so
-// far and may throw, which ends the reading; `on_row` gets each row, in order. What is skipped or changed is counted, and said in `log`.
+// far and may throw, which ends the reading; `on_row` gets each row, in order. What is skipped or changed is counted,
+// and said in `log`.
 // Errors: kIo, kFormat; kData, naming file and line, for a row that is not what the objective learns
 // from or has ids outside the vocabulary, and if no example is left.
 ExampleSet read_examples(const std::vector<std::string>& files, const ExampleOptions& options,
