@@ -19,7 +19,7 @@ struct ScoreShape {
 
 // Whether the model has scores and the folder's has none. Errors: those of read_model_config().
 bool begins_scores(const Transformer& model, const std::filesystem::path& folder);
-// Fills `model`, which has memory, from a folder. Where it begins_scores(), they begin small and random, drawn
+// Fills `model`, which has memory, from a folder. Where begins_scores(), its scores begin small and random, drawn
 // from `rng`, and everything else is the folder's. Errors: those of load_weights().
 void load_or_begin_scores(Transformer& model, const std::string& folder, const Rng& rng,
                           const Log& log);
