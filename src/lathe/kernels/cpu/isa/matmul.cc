@@ -12,7 +12,8 @@
 // weights, whose K is all tokens): a unit is a larger block of C and packs its part of B itself,
 // slice by slice, while the lines of the next slice are fetched ahead.
 //
-// Few rows (decoding): see matmul_few.h.
+// Few rows (decoding) and some tens of them (decoding many sequences): see matmul_few.h and
+// matmul_tens.h.
 //
 // Every element of C is summed over K from the first operand to the last in one register lane, then
 // come the bias and what C held. So it has the same bits whatever the number of rows, the blocks
@@ -33,7 +34,7 @@
 
 namespace lathe::kernels::LATHE_ISA_NAMESPACE {
 #include "lathe/kernels/cpu/isa/loops.h"
-#include "lathe/kernels/cpu/isa/matmul_few.h"
+#include "lathe/kernels/cpu/isa/matmul_tens.h"
 
 namespace {
 
@@ -78,20 +79,7 @@ struct Place {
   int64_t m, n, rows, columns;
 };
 
-// C (=|+=) sum + bias, rounded, at the right edge, where not all columns count.
-template <class T>
-void finish_edge(const Product& p, const Place& at, const float* sum) {
-  for (int64_t r = 0; r < at.rows; ++r, sum += kPanelColumns) {
-    T* c = p.c.as<T>() + (at.m + r) * p.c.stride[0] + at.n;
-    for (int64_t i = 0; i < at.columns; ++i) {
-      const float start =
-          (p.bias ? p.bias[at.n + i] : 0.0f) + (p.accumulate ? to_float(c[i]) : 0.0f);
-      put(c[i], sum[i] + start);
-    }
-  }
-}
-
-// The same elsewhere.
+// C (=|+=) sum + bias, rounded, where all columns count.
 template <class T>
 LATHE_INLINE void finish(const Product& p, const Place& at, const Tile& sum) {
 #pragma GCC unroll 16
@@ -128,7 +116,9 @@ void register_block(const Product& p, const Place& at, const E* a, const E* b, R
 #pragma GCC unroll 4
     for (int v = 0; v < kPanelVectors; ++v)
       store(partial + (r * kPanelVectors + v) * kWidth, sum[r][v]);
-  if (last) finish_edge<C>(p, at, partial);
+  if (!last) return;
+  for (int64_t r = 0; r < at.rows; ++r)
+    put_run<C>(p, at.m + r, {at.n, at.n + at.columns}, partial + r * kPanelColumns);
 }
 
 // Asks for part `part` of `parts` of the panel that comes next, so that it waits in the
@@ -349,10 +339,11 @@ void multiply_as(const TensorView& a, const TensorView& b, const TensorView& bia
                   c.shape[0],
                   c.shape[1],
                   operand_length<OperandOf<A, B>>(a.shape[1])};
-  if (a.shape[0] <= kMostFew && a.stride[1] == 1 && b.stride[0] == 1)
-    multiply_few<A, B, C>(p);
-  else
-    multiply_packed<A, B, C>(p);
+  const bool weights_by_rows = a.stride[1] == 1 && b.stride[0] == 1;
+  if (weights_by_rows && p.m <= kMostFew) return multiply_few<A, B, C>(p);
+  if constexpr (std::is_same_v<OperandOf<A, B>, Pair>)
+    if (weights_by_rows && p.m <= kMostTens) return multiply_tens<C>(p);
+  multiply_packed<A, B, C>(p);
 }
 
 template <class A, class B>

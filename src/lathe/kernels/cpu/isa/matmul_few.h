@@ -81,17 +81,33 @@ struct FewColumns {
   }
 };
 
-// Row r of C, columns from n on, (=|+=) sum[r] + bias.
+// Some columns of row m of C (=|+=) sums + bias.
+template <class C>
+static void put_run(const Product& p, int64_t m, Range columns, const float* sums) {
+  C* c = p.c.as<C>() + m * p.c.stride[0] + columns.begin;
+  const float* bias = p.bias != nullptr ? p.bias + columns.begin : nullptr;
+  int64_t i = 0;
+  for (; i + kWidth <= columns.size(); i += kWidth) {
+    Vec value = load(sums + i);
+    if (bias != nullptr) value += load(bias + i);
+    if (p.accumulate) value += load(c + i);
+    store(c + i, value);
+  }
+  for (; i < columns.size(); ++i) {
+    float value = sums[i];
+    if (bias != nullptr) value += bias[i];
+    if (p.accumulate) value += to_float(c[i]);
+    put(c[i], value);
+  }
+}
+
+// The columns from n on of the first R rows of C.
 template <class C, int R>
 static void put_columns(const Product& p, int64_t n, const Vec (&sum)[R]) {
+  float run[kWidth];
   for (int r = 0; r < R; ++r) {
-    C* c = p.c.as<C>() + r * p.c.stride[0] + n;
-    for (int64_t i = 0; i < std::min<int64_t>(kWidth, p.n - n); ++i) {
-      float value = sum[r][i];
-      if (p.bias) value += p.bias[n + i];
-      if (p.accumulate) value += to_float(c[i]);
-      put(c[i], value);
-    }
+    store(run, sum[r]);
+    put_run<C>(p, r, {n, std::min(n + kWidth, p.n)}, run);
   }
 }
 
