@@ -17,7 +17,7 @@ namespace lathe::testing {
 namespace {
 
 // Shapes whose rows are no whole blocks of 64, fused and permuted on disk, and stored the other way round.
-std::unique_ptr<Transformer> small_model(const std::string& family) {
+std::unique_ptr<Transformer> small_model(const std::string& family, DType dtype = DType::kF32) {
   ModelConfig c = default_config(find_family(family));
   c.vocab_size = 50;
   c.hidden_size = family == "gpt_neox" ? 32 : 24;  // an even number of channels rotates
@@ -30,61 +30,44 @@ std::unique_ptr<Transformer> small_model(const std::string& family) {
     c.moe.moe_intermediate_size = 20;
   }
   auto model = std::make_unique<Transformer>(c);
-  model->allocate(DType::kF32);
+  model->allocate(dtype);
   model->initialize(Rng(3));
   return model;
 }
 
-class Nf4 : public ::testing::TestWithParam<const char*> {};
-
-TEST_P(Nf4, PackedMatricesAreTheRoundedOnes) {
-  for (const bool scales : {false, true}) {
-    const auto rounded = small_model(GetParam()), packed = small_model(GetParam());
-    round_to_nf4(*rounded, scales);
-    pack_as_nf4(*packed, scales);
-    const auto a = rounded->parameters(), b = packed->parameters();
-    int count = 0;
-    for (size_t i = 0; i < a.size(); ++i) {
-      if (b[i]->value.packed() == nullptr) {
-        EXPECT_EQ(a[i]->value.tensor().to_vector(), b[i]->value.tensor().to_vector()) << a[i]->name;
-        continue;
-      }
-      ++count;
-      EXPECT_EQ(a[i]->value.tensor().to_vector(),
-                b[i]->value.packed()->dense(DType::kF32).to_vector())
-          << a[i]->name;
-      EXPECT_LT(b[i]->value.bytes(), a[i]->value.bytes() / 5) << a[i]->name;
-    }
-    EXPECT_GE(count, 8);
-  }
-}
-
-// Also where a file has other rows together than the model, or in another order.
-TEST_P(Nf4, ReadingPacksWhatWasRead) {
+// Read in four bits from where `model` is saved.
+std::unique_ptr<Transformer> packed(Transformer& model, DType dtype, bool scales) {
   const TempFolder folder;
   std::filesystem::create_directory(folder / "model");
-  save_model(*small_model(GetParam()), folder / "model", {});
-  for (const bool scales : {false, true}) {
-    const auto load = [&] {
-      return std::make_unique<Transformer>(read_model_config(folder / "model"));
-    };
-    const auto whole = load(), streamed = load();
-    whole->allocate(DType::kBF16);
-    load_weights(*whole, folder / "model");
-    pack_as_nf4(*whole, scales);
-    load_as_nf4(*streamed, folder / "model", DType::kBF16, Device::kCpu, scales);
-    EXPECT_EQ(streamed->activations(), whole->activations());
-    const auto a = whole->parameters(), b = streamed->parameters();
-    for (size_t i = 0; i < a.size(); ++i) {
-      ASSERT_EQ(a[i]->value.packed() == nullptr, b[i]->value.packed() == nullptr) << a[i]->name;
-      const auto values = [](const Parameter& p) {
-        return (p.value.packed() != nullptr ? p.value.packed()->dense(DType::kF32)
-                                            : p.value.tensor())
-            .to_vector();
-      };
-      EXPECT_EQ(values(*a[i]), values(*b[i])) << a[i]->name;
+  save_model(model, folder / "model", {});
+  auto read = std::make_unique<Transformer>(model.config());
+  load_as_nf4(*read, folder / "model", dtype, Device::kCpu, scales);
+  return read;
+}
+
+class Nf4 : public ::testing::TestWithParam<const char*> {};
+
+// Also where a file has other rows together than the model, or in another order.
+TEST_P(Nf4, PackedMatricesAreTheRoundedOnes) {
+  for (const bool scales : {false, true})
+    for (const DType dtype : {DType::kF32, DType::kBF16}) {
+      const auto rounded = small_model(GetParam(), dtype);
+      const auto read = packed(*rounded, dtype, scales);
+      round_to_nf4(*rounded, scales);
+      EXPECT_EQ(read->activations(), dtype);
+      const auto a = rounded->parameters(), b = read->parameters();
+      int count = 0;
+      for (size_t i = 0; i < a.size(); ++i) {
+        const ops::PackedMatrix* w = b[i]->value.packed();
+        const Tensor values = w != nullptr ? w->dense(dtype) : b[i]->value.tensor();
+        EXPECT_EQ(a[i]->value.tensor().to_vector(), values.to_vector()) << a[i]->name;
+        if (w == nullptr) continue;
+        ++count;
+        EXPECT_LT(b[i]->value.bytes(), a[i]->value.bytes() / (dtype == DType::kF32 ? 5 : 2))
+            << a[i]->name;
+      }
+      EXPECT_GE(count, 8);
     }
-  }
 }
 
 INSTANTIATE_TEST_SUITE_P(, Nf4,
@@ -93,8 +76,7 @@ INSTANTIATE_TEST_SUITE_P(, Nf4,
                          [](const auto& each) { return std::string(each.param); });
 
 TEST(Nf4Matrix, ProductsAreThoseOfItsElements) {
-  const auto model = small_model("llama");
-  pack_as_nf4(*model, false);
+  const auto model = packed(*small_model("llama"), DType::kF32, false);
   for (const Parameter* p : model->parameters()) {
     const ops::PackedMatrix* w = p->value.packed();
     if (w == nullptr) continue;

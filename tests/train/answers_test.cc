@@ -204,6 +204,7 @@ std::vector<AdapterSetting> adapter_settings() {
       {"lora_bf16", "sft", lora, "bf16"},
       {"qlora", "sft", lora, "bf16", true},
       {"qlora_grpo", "grpo", lora, "fp32", true},
+      {"qlora_reward", "reward", lora, "bf16", true},
       {"lora_dpo", "dpo", lora},
       {"lora_grpo", "grpo", lora},
       {"dora", "sft",

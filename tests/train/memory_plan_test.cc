@@ -75,6 +75,15 @@ TEST_F(MemoryPlans, EqualsWhatAdaptersTake) {
   expect_planned(tree, "QLoRA");
 }
 
+// A base that gets scores is not read whole before it is packed either.
+TEST_F(MemoryPlans, ARewardModelBeginsInFourBits) {
+  Json tree = answers_tree({"reward", "decoder"});
+  tree["adapter"] = {{"peft_type", "LORA"}, {"target_modules", {"all-linear"}}};
+  tree["model"]["quantization"] = "nf4";
+  tree["model"]["from"] = model_folder("predicts", model_config("decoder", 0), 8);
+  expect_planned(tree, "reward through QLoRA");
+}
+
 TEST_F(MemoryPlans, RolloutsAreNotLongerThanPlanned) {
   for (const char* name : {"grpo", "ppo"}) {
     const Json tree = answers_tree({name, "decoder"});

@@ -121,6 +121,14 @@ std::vector<fs::path> ArrayReader::files() const {
   return paths;
 }
 
+void ArrayReader::drop(const ArraySpan& array) const {
+  const std::byte *const begin = array.bytes.data(), *const end = begin + array.bytes.size();
+  for (const MappedFile& file : files_) {
+    const std::span<const std::byte> all = file.bytes();
+    if (begin >= all.data() && end <= all.data() + all.size()) return file.drop(array.bytes);
+  }
+}
+
 bool has_weights(const fs::path& folder) {
   return holds(folder, SafetensorsReader::kFileName) || holds(folder, TorchReader::kFileName);
 }

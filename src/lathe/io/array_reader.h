@@ -32,6 +32,9 @@ class ArrayReader {
   const std::vector<ArraySpan>& arrays() const { return arrays_; }
   const ArraySpan* find(std::string_view name) const;  // null when absent
   std::vector<std::filesystem::path> files() const;
+  // Gives back the memory of an array that has been copied and will not be read soon; nothing for one that is not in a
+  // mapping of this reader.
+  void drop(const ArraySpan& array) const;
 
  protected:
   ArrayReader() = default;

@@ -49,6 +49,15 @@ MappedFile& MappedFile::operator=(MappedFile&& other) noexcept {
   return *this;
 }
 
+void MappedFile::drop(std::span<const std::byte> part) const {
+  if (part.empty()) return;
+  const auto page = static_cast<size_t>(::sysconf(_SC_PAGESIZE));
+  const auto first = static_cast<size_t>(part.data() - data_);
+  const size_t begin = (first + page - 1) / page * page, end = (first + part.size()) / page * page;
+  // A hint, too.
+  if (begin < end) ::madvise(const_cast<std::byte*>(data_) + begin, end - begin, MADV_DONTNEED);
+}
+
 std::string read_file(const std::filesystem::path& path, size_t max_bytes) {
   const Descriptor file = open_to_read(path);
   std::string text;

@@ -25,6 +25,9 @@ class MappedFile {
 
   std::span<const std::byte> bytes() const { return {data_, size_}; }
   const std::filesystem::path& path() const { return path_; }
+  // Gives back the memory of the pages that lie wholly in a part of bytes(): what has been read once and copied. They
+  // come from the file again when they are touched.
+  void drop(std::span<const std::byte> part) const;
 
  private:
   std::filesystem::path path_;

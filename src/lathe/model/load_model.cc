@@ -16,8 +16,7 @@ namespace {
 // Into parameters that have memory of their own.
 void copy_weights(const StoredWeights& w) {
   parallel_dynamic(static_cast<int64_t>(w.places.size()), [&](int64_t i, int) {
-    const auto at = static_cast<size_t>(i);
-    w.places[at].scatter(w.tensor(at), value_of);
+    w.copy(static_cast<size_t>(i));
   });
 }
 

@@ -86,14 +86,6 @@ void round_to_nf4(Transformer& model, bool quantise_scales) {
   });
 }
 
-void pack_as_nf4(Transformer& model, bool quantise_scales) {
-  const std::vector<DiskTensor> places = map_weights(model);
-  const auto sets = independent_sets(places);
-  parallel_dynamic(std::ssize(sets), [&](int64_t i, int) {
-    pack_set(places, sets[static_cast<size_t>(i)], quantise_scales);
-  });
-}
-
 void load_as_nf4(Transformer& model, const std::filesystem::path& path, DType dtype, Device device,
                  bool quantise_scales, const Log& log) {
   const StoredWeights weights = open_stored_model(path)->weights(model);
@@ -111,7 +103,7 @@ void load_as_nf4(Transformer& model, const std::filesystem::path& path, DType dt
           piece.parameter->value = Tensor(piece.parameter->shape, dtype, device);
     std::vector<size_t> own;
     for (const size_t at : set)
-      at < stored ? places[at].scatter(weights.tensor(at), value_of) : own.push_back(at);
+      at < stored ? weights.copy(at) : own.push_back(at);
     pack_set(places, own, quantise_scales);
   });
   weights.warn_of_unused(path, log);

@@ -22,13 +22,25 @@ std::map<std::string_view, Parameter*> by_name(Transformer& model) {
 
 }  // namespace
 
-bool begins_scores(const Transformer& model, const std::filesystem::path& folder) {
-  return model.config().num_labels > 0 && read_model_config(folder).num_labels == 0;
+bool begins_scores(const ModelConfig& config, const std::filesystem::path& folder) {
+  return config.num_labels > 0 && read_model_config(folder).num_labels == 0;
+}
+
+ModelConfig without_scores(ModelConfig config, const std::filesystem::path& folder) {
+  config.num_labels = 0;
+  config.lm_head_bias = read_model_config(folder).lm_head_bias;
+  return config;
+}
+
+std::string scores_begin(const std::filesystem::path& folder, const ModelConfig& config) {
+  return fmt::format(
+      "{} predicts tokens: it gets {} score(s) for each text in place of its output head",
+      folder.string(), config.num_labels);
 }
 
 void load_or_begin_scores(Transformer& model, const std::string& folder, const Rng& rng,
                           const Log& log) {
-  if (!begins_scores(model, folder)) return load_weights(model, folder, log);
+  if (!begins_scores(model.config(), folder)) return load_weights(model, folder, log);
   const auto base =
       load_model(folder, {.dtype = model.activations(), .device = model.device(), .log = log});
   model.initialize(rng);
@@ -36,8 +48,7 @@ void load_or_begin_scores(Transformer& model, const std::string& folder, const R
   for (Parameter* p : model.parameters())
     if (const auto found = theirs.find(p->name); found != theirs.end())
       p->value.tensor().copy_from(found->second->value.tensor());
-  log.info("{} predicts tokens: it gets {} score(s) for each text in place of its output head",
-           folder, model.config().num_labels);
+  log.info("{}", scores_begin(folder, model.config()));
 }
 
 std::unique_ptr<Transformer> share_with_scores(Transformer& base, const ScoreShape& scores,

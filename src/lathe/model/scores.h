@@ -17,8 +17,11 @@ struct ScoreShape {
   bool bias = false;  // as token classifiers have it
 };
 
-// Whether the model has scores and the folder's has none. Errors: those of read_model_config().
-bool begins_scores(const Transformer& model, const std::filesystem::path& folder);
+// Whether a model of this configuration has scores and the folder's has none; the configuration of the latter, and a
+// line that says so. Errors: those of read_model_config().
+bool begins_scores(const ModelConfig& config, const std::filesystem::path& folder);
+ModelConfig without_scores(ModelConfig config, const std::filesystem::path& folder);
+std::string scores_begin(const std::filesystem::path& folder, const ModelConfig& config);
 // Fills `model`, which has memory, from a folder. Where begins_scores(), its scores begin small and random, drawn
 // from `rng`, and everything else is the folder's. Errors: those of load_weights().
 void load_or_begin_scores(Transformer& model, const std::string& folder, const Rng& rng,

@@ -172,6 +172,11 @@ Tensor stored_tensor(const ArraySpan& array, std::shared_ptr<const void> owner) 
 Tensor StoredWeights::tensor(size_t place) const { return stored_tensor(*arrays[place], reader); }
 DType StoredWeights::dtype(size_t place) const { return stored_dtype(*arrays[place]); }
 
+void StoredWeights::copy(size_t place) const {
+  places[place].scatter(tensor(place), value_of);
+  reader->drop(*arrays[place]);
+}
+
 void StoredWeights::warn_of_unused(const std::filesystem::path& path, const Log& log) const {
   if (!unused.empty())
     log.warn("{}: the model does not use {} tensors, which are ignored: {}", path.string(),

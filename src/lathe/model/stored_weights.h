@@ -30,6 +30,8 @@ struct StoredWeights {
   // The array of a place: stored_tensor(), stored_dtype().
   Tensor tensor(size_t place) const;
   DType dtype(size_t place) const;
+  // Copies the array of a place into the parameters there, and gives back the memory of reading it.
+  void copy(size_t place) const;
   // One warning that names the unused arrays of the model at `path`, if there are any.
   void warn_of_unused(const std::filesystem::path& path, const Log& log) const;
 };

@@ -11,8 +11,18 @@
 namespace lathe {
 namespace {
 
-constexpr int64_t kBatch = int64_t{4}
-                           << 20;  // bytes of small tensors that are read and written together
+// How many of the next `count` states are read and written together: as many small ones as fit into 4 MiB, or one.
+// bytes_of(i) is what the i-th takes.
+template <class BytesOf>
+size_t batch_size(size_t count, const BytesOf& bytes_of) {
+  constexpr int64_t kMost = int64_t{4} << 20;
+  size_t size = 0;
+  for (int64_t bytes = 0; size < count; ++size) {
+    bytes += bytes_of(size);
+    if (size > 0 && bytes > kMost) break;
+  }
+  return size;
+}
 
 void require_shape(const std::string& name, const Tensor& values, const Shape& shape) {
   require(values.defined() && values.shape() == shape, ErrorKind::kShape, name,
@@ -38,10 +48,7 @@ class MemoryStore final : public StateStore {
       }
   }
 
-  int64_t resident_bytes() const override {
-    return std::accumulate(entries_.begin(), entries_.end(), int64_t{0},
-                           [](int64_t sum, const Entry& entry) { return sum + entry.bytes(); });
-  }
+  int64_t resident_bytes() const override { return bytes_of(entries_); }
 
  private:
   void make(Entry& entry) override {
@@ -81,9 +88,10 @@ class DiskStore final : public StateStore {
 
   int64_t resident_bytes() const override {
     std::vector<int64_t> batches;
-    for (const Entry& entry : entries_) {
-      if (batches.empty() || batches.back() + entry.bytes() > kBatch) batches.push_back(0);
-      batches.back() += entry.bytes();
+    for (std::span<const Entry> rest = entries_; !rest.empty();) {
+      const size_t size = batch_size(rest.size(), [&](size_t i) { return rest[i].bytes(); });
+      batches.push_back(bytes_of(rest.first(size)));
+      rest = rest.subspan(size);
     }
     int64_t most = 0;
     for (size_t i = 0; i < batches.size(); ++i)
@@ -118,18 +126,16 @@ class DiskStore final : public StateStore {
     if (rest.empty()) return nullptr;
     const MemoryLabel label(label_);
     auto batch = std::make_unique<Batch>();
-    int64_t bytes = 0;
-    for (const TrainedParameter& p : rest) {
+    batch->parameters =
+        rest.first(batch_size(rest.size(), [&](size_t i) { return entry_of(rest[i]).bytes(); }));
+    for (const TrainedParameter& p : batch->parameters) {
       Entry& entry = entry_of(p);
-      if (!batch->entries.empty() && bytes + entry.bytes() > kBatch) break;
-      bytes += entry.bytes();
       batch->entries.push_back(&entry);
       std::vector<Tensor>& tensors = batch->tensors.emplace_back();
       for (const Shape& shape : entry.shapes)
         tensors.push_back(entry.written ? Tensor(shape, entry.dtype, entry.device)
                                         : Tensor::zeros(shape, entry.dtype, entry.device));
     }
-    batch->parameters = rest.first(batch->entries.size());
     move(*batch, [](const ScratchFile& file, const Entry& entry, const std::vector<Tensor>& all) {
       if (!entry.written) return;
       int64_t at = entry.offset;
@@ -215,6 +221,11 @@ int64_t StateStore::Entry::bytes() const {
   int64_t sum = 0;
   for (const Shape& shape : shapes) sum += shape.numel() * static_cast<int64_t>(size_of(dtype));
   return sum;
+}
+
+int64_t StateStore::bytes_of(std::span<const Entry> entries) {
+  return std::accumulate(entries.begin(), entries.end(), int64_t{0},
+                         [](int64_t sum, const Entry& entry) { return sum + entry.bytes(); });
 }
 
 void StateStore::add(const TrainedParameter& p, std::span<const StateShape> shapes) {

@@ -62,6 +62,7 @@ class StateStore {
     bool written = false;              // there; otherwise zeros
     int64_t bytes() const;
   };
+  static int64_t bytes_of(std::span<const Entry> entries);
   virtual void make(Entry& entry) = 0;
   Entry& entry_of(const TrainedParameter& p) { return entries_[index_.at(p.name())]; }
 

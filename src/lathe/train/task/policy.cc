@@ -17,22 +17,26 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
-// The base of an adapter, which gets no master copies: in the type that passes read.
+// The base of an adapter, which gets no master copies: in the type that passes read, or in four bits. Scores that
+// it has not begin above what it has.
 std::unique_ptr<Transformer> load_base(const Recipe& recipe, const Log& log) {
   require(recipe.from.has_value(), ErrorKind::kConfig, "adapter",
           "an adapter acts on a model that exists; set model.from to its folder");
-  auto model = std::make_unique<Transformer>(recipe.model);
-  const bool packs = recipe.base.quantization == "nf4";
-  if (packs && !begins_scores(*model, *recipe.from)) {
-    load_as_nf4(*model, *recipe.from, recipe.compute_dtype(), recipe.compute_device(),
+  const std::filesystem::path folder = *recipe.from;
+  const bool begins = begins_scores(recipe.model, folder);
+  auto model =
+      std::make_unique<Transformer>(begins ? without_scores(recipe.model, folder) : recipe.model);
+  if (recipe.base.quantization == "nf4") {
+    load_as_nf4(*model, folder, recipe.compute_dtype(), recipe.compute_device(),
                 recipe.base.double_quant, log);
-    return model;
+  } else {
+    model->allocate(recipe.compute_dtype(), recipe.compute_device());
+    load_weights(*model, folder, log);
   }
-  model->allocate(recipe.compute_dtype(), recipe.compute_device());
-  load_or_begin_scores(*model, *recipe.from,
-                       Rng(static_cast<uint64_t>(recipe.train.seed)).fork("init"), log);
-  if (packs) pack_as_nf4(*model, recipe.base.double_quant);
-  return model;
+  if (!begins) return model;
+  log.info("{}", scores_begin(folder, recipe.model));
+  return share_with_scores(*model, {recipe.model.num_labels, recipe.model.lm_head_bias},
+                           Rng(static_cast<uint64_t>(recipe.train.seed)).fork("init"));
 }
 
 // As PEFT does: scores are trained as a whole.
