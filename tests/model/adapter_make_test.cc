@@ -106,6 +106,41 @@ TEST_F(FreshAdapter, WhatCannotBeMadeSaysWhy) {
             std::string::npos);
 }
 
+// As a file has them one by one, or as Lathe's own has them stacked.
+TEST_F(FreshAdapter, ExpertsAreNamedByTheirStacks) {
+  ModelConfig own;
+  own.model_type = "lathe";
+  own.vocab_size = 20;
+  own.hidden_size = 16;
+  own.num_attention_heads = 2;
+  own.num_hidden_layers = 1;
+  own.intermediate_size = 8;
+  own.moe.num_experts = 2;
+  own.moe.num_experts_per_tok = 1;
+  Transformer stacked(own);
+  stacked.allocate(DType::kF32);
+  stacked.initialize(Rng(1));
+  const auto one_by_one = load_model(goldens() / "qwen3_moe" / "model", {});
+  for (auto& [model, name] : {std::pair<Transformer&, const char*>{stacked, "gate_up.weight"},
+                              {*one_by_one, "experts.0.gate_proj.weight"}}) {
+    const std::string keys = R"({"target_modules": "all-linear", "target_parameters": [")";
+    const std::string refused =
+        error_text([&] { make_adapter(config(keys + name + "\"]}"), model, Rng(1)); });
+    EXPECT_TRUE(refused.starts_with("[adapter.target_parameters] [" + std::string(name) +
+                                    "] names no parameter of this model ("))
+        << refused;
+    EXPECT_NE(refused.find("; its parameters end with gate_up_proj, down_proj, embed"),
+              std::string::npos)
+        << refused;
+    // As it says.
+    const auto adapter =
+        make_adapter(config(keys + R"(gate_up_proj", "down_proj"]})"), model, Rng(1));
+    EXPECT_EQ(std::ranges::count_if(adapter->modules(),
+                                    [](const AdaptedModule& m) { return m.site.experts > 0; }),
+              2 * model.config().num_hidden_layers);
+  }
+}
+
 TEST_F(FreshAdapter, EachModuleDrawsFromItsOwnStream) {
   const auto some = make_adapter(config(R"({"target_modules": ["q_proj"]})"), *model_, Rng(1)),
              more = make_adapter(config(R"({"target_modules": ["o_proj", "q_proj"]})"), *model_,

@@ -89,6 +89,14 @@ MemoryPlan plan_memory(Recipe recipe, const ReadExamples& read_examples, int64_t
   return plan;
 }
 
+std::vector<MemoryPart> memory_taken() {
+  const HostAllocator& allocator = host_allocator();
+  std::vector<MemoryPart> parts = parts_of(allocator);
+  parts.push_back({"program and data",
+                   peak_resident_bytes() - static_cast<int64_t>(allocator.peak_touched())});
+  return parts;
+}
+
 ReadExamples longest_examples(const Recipe& recipe) {
   const auto objective = make_answer_objective(recipe.objective, recipe.model);
   const RolloutConfig* rollouts = objective->rollouts();

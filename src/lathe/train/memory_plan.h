@@ -39,6 +39,9 @@ struct MemoryPlan {
 // asked: no command is started. Errors: those of make_task(), but not that the machine is too small.
 MemoryPlan plan_memory(Recipe recipe, const ReadExamples& read_examples, int64_t steps);
 
+// What the process took of memory so far, in the same parts, at the moment of the most: also "kernels".
+std::vector<MemoryPart> memory_taken();
+
 // Examples without a file: as long as train.seq_len lets them be, prompt and answer half of it each,
 // with rollouts the prompt as long as objective.max_completion_length leaves it.
 ReadExamples longest_examples(const Recipe& recipe);

@@ -127,7 +127,7 @@ void AdapterConfig::visit(Visitor& v) {
   v.field("task_type", task_type, "PEFT's name of the task: CAUSAL_LM, SEQ_2_SEQ_LM");
   v.field("target_modules", target_modules,
           "modules by the end of their names, a regular expression for whole names, or all-linear: "
-          "the linear layers but the head");
+          "the linear layers but the head and stacked experts");
   v.field("exclude_modules", exclude_modules, "modules that are left alone, named in the same way");
   v.field("layers_to_transform", layers_to_transform, "only in these layers, counted from 0",
           at_least(0));

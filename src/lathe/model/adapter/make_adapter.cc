@@ -77,11 +77,15 @@ class Maker {
   }
 
  private:
+  // Experts are stacked here, whether the file has them one by one or not.
+  static bool is_expert(const std::string& module) {
+    return module.find(".experts.") != std::string::npos;
+  }
+
   bool is_target(const std::string& module) const {
     const auto& names = config_.target_modules;
     if (names_module(config_.exclude_modules, module, kWhere) ||
-        names_module_or_parent(config_.modules_to_save, module) ||
-        module.find(".experts.") != std::string::npos)
+        names_module_or_parent(config_.modules_to_save, module) || is_expert(module))
       return false;
     const bool all = names.size() == 1 && names[0] == "all-linear";
     if (all ? sites_.is_table(module) || sites_.is_head(module) || sites_.is_router(module)
@@ -106,12 +110,21 @@ class Maker {
   }
 
   // The last parts of their names.
+  static void add_last(std::vector<std::string>& all, const std::string& module,
+                       std::string_view end) {
+    const std::string last = module.substr(module.rfind('.') + 1) + std::string(end);
+    if (std::ranges::find(all, last) == all.end()) all.push_back(last);
+  }
   std::string some_modules() const {
     std::vector<std::string> all;
-    for (const std::string& module : sites_.modules()) {
-      const std::string last = module.substr(module.rfind('.') + 1);
-      if (std::ranges::find(all, last) == all.end()) all.push_back(last);
-    }
+    for (const std::string& module : sites_.modules()) add_last(all, module, "");
+    return join(all, ", ");
+  }
+  std::string some_parameters() const {
+    std::vector<std::string> all;
+    for (const AdapterSites::Site& stack : sites_.experts()) add_last(all, stack.site.module, "");
+    for (const std::string& module : sites_.modules())
+      if (!is_expert(module)) add_last(all, module, ".weight");
     return join(all, ", ");
   }
 
@@ -130,11 +143,11 @@ class Maker {
         add(sites[i], name);
       }
     for (const std::string& module : sites_.modules())
-      if (names_module(config_.target_parameters, module + ".weight", kWhere))
+      if (!is_expert(module) && names_module(config_.target_parameters, module + ".weight", kWhere))
         add(*sites_.matrix(module, false, kWhere), module);
     require(adapter_->modules().size() > before, ErrorKind::kConfig, "adapter.target_parameters",
-            "[{}] names no parameter of this model ({})", join(config_.target_parameters, ", "),
-            sites_.family().name);
+            "[{}] names no parameter of this model ({}); its parameters end with {}",
+            join(config_.target_parameters, ", "), sites_.family().name, some_parameters());
   }
 
   void add(AdapterSites::Site found, const std::string& module) {

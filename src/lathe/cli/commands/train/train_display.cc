@@ -22,6 +22,14 @@ std::string text_of(const EvalReport& r) {
                      bits ? fmt::format(", {:.4f} bits per byte", *bits) : "");
 }
 
+std::string text_of(const std::vector<MemoryPart>& all) {
+  std::vector<std::string> parts;
+  parts.reserve(all.size());
+  for (const MemoryPart& part : all)
+    parts.push_back(part.name + " " + human_bytes(static_cast<double>(part.bytes)));
+  return join(parts, ", ");
+}
+
 }  // namespace
 
 TrainDisplay::TrainDisplay(const Recipe& recipe, CommandContext& context)
@@ -80,10 +88,7 @@ void TrainDisplay::plan_memory() {
   memory_ = lathe::plan_memory(recipe_, callbacks().read_examples, steps);
   const auto total = static_cast<double>(memory_->total());
   const auto there = static_cast<double>(physical_memory_bytes());
-  std::vector<std::string> parts;
-  for (const MemoryPart& part : memory_->parts)
-    parts.push_back(part.name + " " + human_bytes(static_cast<double>(part.bytes)));
-  context_.log.info("memory: {} planned ({})", human_bytes(total), join(parts, ", "));
+  context_.log.info("memory: {} planned ({})", human_bytes(total), text_of(memory_->parts));
   if (there > 0 && total > there)
     context_.log.warn(
         "this machine has {}: the run will not fit; make train.batch_size smaller and "
@@ -169,9 +174,10 @@ void TrainDisplay::on_step(const StepReport& r) {
 void TrainDisplay::finish(TrainLoop& loop) {
   if (progress_) progress_->finish();
   if (memory_)
-    context_.log.info("memory: {} at most, {} planned",
+    context_.log.info("memory: {} at most, {} planned ({})",
                       human_bytes(static_cast<double>(peak_resident_bytes())),
-                      human_bytes(static_cast<double>(memory_->total())));
+                      human_bytes(static_cast<double>(memory_->total())),
+                      text_of(memory_taken()));
   const std::string_view result = loop.task().result_name();
   context_.log.info("the {} is in {}/{}", result, recipe_.train.out, result);
 }
