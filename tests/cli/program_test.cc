@@ -73,6 +73,9 @@ const std::vector<Command>& toy_commands() {
       command_group(
           {.name = "group", .summary = "several", .help = ""},
           {make_command<ToyOptions>({.name = "inner", .summary = "one", .help = ""}, run_toy)}),
+      with_children(
+          make_command<ToyOptions>({.name = "both", .summary = "itself and another"}, run_toy),
+          {make_command<ToyOptions>({.name = "inner", .summary = "one", .help = ""}, run_toy)}),
   };
   return kToys;
 }
@@ -119,6 +122,20 @@ Result run_map(const std::vector<std::string>& arguments) {
       [](const MapOptions& o, CommandContext& c) { return c.print_json(write_config(o)), 0; })};
   const int code = run_program({commands}, arguments, {out, err, {}});
   return {code, out.str(), err.str()};
+}
+
+TEST(Program, ACommandMayLeadToOthers) {
+  const auto called = [](const std::vector<std::string>& arguments) {
+    const auto j = nlohmann::json::parse(run(arguments).out);
+    return j["name"].get<std::string>() + ": " + j["options"]["input"].get<std::string>();
+  };
+  EXPECT_EQ(called({"both", "a.txt"}), "both: a.txt");
+  EXPECT_EQ(called({"both", "--seed", "3", "inner"}), "both: inner");
+  EXPECT_EQ(called({"both", "inner", "a.txt"}), "both inner: a.txt");
+  EXPECT_EQ(called({"both", "./inner"}), "both: ./inner");
+  const std::string help = run({"both", "--help"}).out;
+  EXPECT_NE(help.find("usage: lathe both INPUT"), std::string::npos) << help;
+  EXPECT_NE(help.find("in place of the first argument:\n  inner"), std::string::npos) << help;
 }
 
 TEST(Program, MapsAreIntegersWithNumbers) {
@@ -175,7 +192,7 @@ TEST(Program, UsageErrorsExitWithTwoAndNameTheFix) {
   } table[] = {
       {{"tyo"},
        "lathe: error: [command line] unknown command 'tyo'. Did you mean 'toy'? Commands: toy, "
-       "group\n"},
+       "group, both\n"},
       {{"group", "inenr"},
        "lathe group: error: [command line] unknown command 'group inenr'. Did you mean 'inner'? "
        "Commands: inner\n"},
@@ -310,7 +327,7 @@ TEST(Program, TheCatalogueIsWellFormed) {
       << err.str();
   for (const auto& command : commands()) {
     EXPECT_FALSE(command.text.summary.empty()) << command.text.name;
-    EXPECT_NE(command.children.empty(), command.bind == nullptr) << command.text.name;
+    EXPECT_TRUE(command.bind != nullptr || !command.children.empty()) << command.text.name;
     EXPECT_NE(out.str().find("## lathe " + command.text.name), std::string::npos);
   }
 }

@@ -71,7 +71,7 @@ struct BoundCommand {
 
 struct Command {
   CommandText text;
-  std::function<BoundCommand()> bind;  // empty if there are children
+  std::function<BoundCommand()> bind;  // empty for a word that only groups others
   std::vector<Command> children;
 };
 
@@ -84,6 +84,12 @@ Command make_command(CommandText text, int (*run)(const Options&, CommandContext
                                 [options, run](CommandContext& c) { return run(*options, c); }};
           },
           {}};
+}
+
+// A command whose first argument may also be the name of another: `lathe eval MODEL`, `lathe eval make`.
+inline Command with_children(Command command, std::vector<Command> children) {
+  command.children = std::move(children);
+  return command;
 }
 
 // A word that only groups others, as in `lathe tokenizer train`.

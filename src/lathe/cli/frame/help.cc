@@ -89,7 +89,7 @@ std::vector<Row> global_rows(Reader reader) {
 
 std::string usage(const Command& command, const std::string& name) {
   std::string text = "usage: lathe " + name;
-  if (!command.children.empty()) return text + " COMMAND [options]\n";
+  if (!command.bind) return text + " COMMAND [options]\n";
   const auto fields = describe(command.bind().options);
   for (const auto& field : fields)
     if (field.positional)
@@ -113,8 +113,11 @@ std::string help_of(const Command& command, const std::string& name, Reader read
     std::vector<Row> rows;
     for (const auto& child : command.children)
       rows.push_back({child.text.name, child.text.summary});
-    return text + "\ncommands:\n" + table(rows);
+    text += fmt::format(
+        "\n{}:\n{}", command.bind ? "other commands, in place of the first argument" : "commands",
+        table(rows));
   }
+  if (!command.bind) return text;
   std::vector<Row> arguments, options;
   for (const auto& field : describe(command.bind().options))
     (field.positional ? arguments : options).push_back({left_of(field), right_of(field)});

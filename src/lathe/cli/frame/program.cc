@@ -35,6 +35,14 @@ const Command& find_command(std::span<const Command> commands, const std::string
        did_you_mean(word, names), join(names, ", "));
 }
 
+// Whether `word` goes on down the tree: a group has no other arguments.
+bool leads_to_child(const Command& command, const std::string& word) {
+  if (command.children.empty() || word.starts_with("-")) return false;
+  return !command.bind || std::ranges::any_of(command.children, [&](const Command& child) {
+    return child.text.name == word;
+  });
+}
+
 // Follows words of `rest` down the tree; removes them and adds them to `name`.
 const Command& descend(std::span<const Command> commands, Arguments& rest, std::string& name) {
   const Command* command = nullptr;
@@ -44,7 +52,7 @@ const Command& descend(std::span<const Command> commands, Arguments& rest, std::
     rest.erase(rest.begin());
     command = &next;
     commands = next.children;
-  } while (!command->children.empty() && !rest.empty() && !rest.front().starts_with("-"));
+  } while (!rest.empty() && leads_to_child(*command, rest.front()));
   return *command;
 }
 

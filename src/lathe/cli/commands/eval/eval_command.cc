@@ -2,7 +2,7 @@
 
 #include <nlohmann/json.hpp>
 
-#include "lathe/cli/commands/commands.h"
+#include "lathe/cli/commands/eval/eval.h"
 #include "lathe/cli/frame/interrupt.h"
 #include "lathe/io/json_file.h"
 #include "lathe/io/manifest.h"
@@ -77,7 +77,7 @@ int run_eval(const EvalOptions& o, CommandContext& context) {
 }  // namespace
 
 Command eval_command() {
-  return make_command<EvalOptions>(
+  Command eval = make_command<EvalOptions>(
       {.name = "eval",
        .summary = "measure a model's loss on a token shard, in total and by position",
        .help = "Reports the mean loss in nats per token, bits per byte if the folder has a "
@@ -91,6 +91,7 @@ Command eval_command() {
                "  lathe eval runs/demo/model --data runs/demo/data-valid --seq-len 1024 --out "
                "long.json\n"},
       run_eval);
+  return with_children(std::move(eval), {eval_make_command()});
 }
 
 }  // namespace lathe

@@ -1,0 +1,10 @@
+// The commands below `lathe eval`.
+#pragma once
+
+#include "lathe/cli/commands/commands.h"
+
+namespace lathe {
+
+Command eval_make_command();
+
+}  // namespace lathe

@@ -1,0 +1,68 @@
+#include "lathe/eval/generated/generated.h"
+
+#include <unordered_set>
+
+#include "lathe/base/error.h"
+#include "lathe/eval/generated/kinds.h"
+
+namespace lathe {
+namespace {
+
+constexpr int64_t kMostWords = 256;
+
+constexpr GeneratedKind kKinds[] = {
+    {"addition", "12+34=, the sum of two numbers", "digits of each number", 1, 17, make_addition},
+    {"copy", "copy: q w e ->, the same words again", "words", 2, kMostWords, make_copy},
+    {"reverse", "reverse: q w e ->, the words from the last to the first", "words", 2, kMostWords,
+     make_reverse},
+    {"sort", "sort: 5 17 2 ->, the numbers in ascending order", "numbers", 2, kMostWords,
+     make_sort},
+    {"recall", "recall: k 3 m 7 ? m ->, the digit behind the key that is asked for", "keys", 2,
+     kMostWords, make_recall},
+    {"hop", "hop: a=b c=d b=c ? a 2 ->, where so many arrows lead from there", "arrows", 2,
+     kMostWords, make_hop},
+    {"induction", "induction: q w e w ->, what followed the last word when it came before", "words",
+     3, kMostWords, make_induction},
+};
+
+GeneratedItem with_shots(const GeneratedKind& kind, const GeneratedOptions& o, const Rng& rng,
+                         GeneratedItem item) {
+  std::string before;
+  for (int64_t shot = 0; shot < o.shots; ++shot) {
+    const GeneratedItem solved =
+        kind.make(rng.fork("shot").fork(static_cast<uint64_t>(shot)), o.size);
+    before += solved.prompt + solved.target + "\n";
+  }
+  item.prompt = before + item.prompt;
+  return item;
+}
+
+}  // namespace
+
+std::span<const GeneratedKind> generated_kinds() { return kKinds; }
+
+std::vector<GeneratedItem> make_items(const GeneratedKind& kind, const GeneratedOptions& o) {
+  require(o.size >= kind.smallest && o.size <= kind.largest, ErrorKind::kConfig, "size",
+          "{} is out of range; '{}' takes {} to {} {}", o.size, kind.name, kind.smallest,
+          kind.largest, kind.size);
+  constexpr uint64_t kTries = 1000;
+  std::vector<GeneratedItem> items;
+  std::unordered_set<std::string> seen;
+  const Rng root = Rng(o.seed).fork(kind.name);
+  while (std::ssize(items) < o.items) {
+    const Rng rng = root.fork(items.size());
+    uint64_t attempt = 0;
+    GeneratedItem item = kind.make(rng.fork(attempt), o.size);
+    while (!seen.insert(item.prompt).second) {
+      require(
+          ++attempt < kTries, ErrorKind::kConfig, "items",
+          "'{}' of size {} has hardly more than {} different prompts; ask for fewer, or for a larger size",
+          kind.name, o.size, items.size());
+      item = kind.make(rng.fork(attempt), o.size);
+    }
+    items.push_back(with_shots(kind, o, rng, std::move(item)));
+  }
+  return items;
+}
+
+}  // namespace lathe

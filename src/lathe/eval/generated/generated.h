@@ -1,0 +1,42 @@
+// Tasks whose answers are known because they are made: what models of 1 to 100 million parameters can be measured on,
+// where questions of public benchmarks are noise.
+//
+// A kind has a size, by which its items become harder. Item i of a seed is the same whatever else is made, and no
+// prompt comes twice. `chance` is how often a guess is right that knows what an answer looks like, and the words of the
+// prompt, but not the rule.
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "lathe/base/rng.h"
+
+namespace lathe {
+
+struct GeneratedItem {
+  std::string prompt, target;  // a text is the prompt and, at once, the target
+  double chance = 0;
+};
+
+struct GeneratedKind {
+  std::string_view name, summary;
+  std::string_view size;  // what it counts
+  int64_t smallest, largest;
+  GeneratedItem (*make)(const Rng& rng, int64_t size);  // pure
+};
+
+std::span<const GeneratedKind> generated_kinds();
+
+struct GeneratedOptions {
+  int64_t size = 4, items = 100,
+          shots = 0;  // shots: solved ones of the same kind in lines before each
+  uint64_t seed = 0;
+};
+
+// Throws kConfig for a size that the kind does not have, and where it has fewer different prompts than are asked for.
+std::vector<GeneratedItem> make_items(const GeneratedKind& kind, const GeneratedOptions& options);
+
+}  // namespace lathe

@@ -1,0 +1,16 @@
+// The kinds, each in a file of its own; what they are stands in the catalogue (generated.cc).
+#pragma once
+
+#include "lathe/eval/generated/generated.h"
+
+namespace lathe {
+
+GeneratedItem make_addition(const Rng& rng, int64_t size);
+GeneratedItem make_copy(const Rng& rng, int64_t size);
+GeneratedItem make_reverse(const Rng& rng, int64_t size);
+GeneratedItem make_sort(const Rng& rng, int64_t size);
+GeneratedItem make_recall(const Rng& rng, int64_t size);
+GeneratedItem make_hop(const Rng& rng, int64_t size);
+GeneratedItem make_induction(const Rng& rng, int64_t size);
+
+}  // namespace lathe

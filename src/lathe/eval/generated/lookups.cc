@@ -1,0 +1,48 @@
+// What is asked for is a word of the prompt. A guess is one of those that it could be.
+#include <set>
+
+#include "lathe/eval/generated/draws.h"
+#include "lathe/eval/generated/kinds.h"
+
+namespace lathe {
+
+// Keys are words, values digits.
+GeneratedItem make_recall(const Rng& rng, int64_t size) {
+  Draws draws(rng);
+  const std::vector<std::string> keys = draws.words(size);
+  std::string prompt = "recall:";
+  std::vector<std::string> values;
+  for (const std::string& key : keys) {
+    values.push_back(std::to_string(draws.below(10)));
+    prompt += " " + key + " " + values.back();
+  }
+  const auto asked = static_cast<size_t>(draws.below(size));
+  const std::set<std::string> different(values.begin(), values.end());
+  return {prompt + " ? " + keys[asked] + " ->", " " + values[asked],
+          1 / static_cast<double>(different.size())};
+}
+
+// Arrows of one chain, in any order; some of them are followed, at least two.
+GeneratedItem make_hop(const Rng& rng, int64_t size) {
+  Draws draws(rng);
+  const std::vector<std::string> chain = draws.words(size + 1);
+  std::vector<size_t> order(static_cast<size_t>(size));
+  for (size_t i = 0; i < order.size(); ++i) order[i] = i;
+  draws.shuffle(order);
+  std::string prompt = "hop:";
+  for (const size_t i : order) prompt += " " + chain[i] + "=" + chain[i + 1];
+  const int64_t hops = draws.between(2, size), start = draws.between(0, size - hops);
+  return {prompt + " ? " + chain[static_cast<size_t>(start)] + " " + std::to_string(hops) + " ->",
+          " " + chain[static_cast<size_t>(start + hops)], 1 / static_cast<double>(size)};
+}
+
+// The last word came once before; what followed it there follows here.
+GeneratedItem make_induction(const Rng& rng, int64_t size) {
+  Draws draws(rng);
+  const std::vector<std::string> words = draws.words(size);
+  const auto again = static_cast<size_t>(draws.below(size - 1));
+  return {"induction:" + after_blanks(words) + " " + words[again] + " ->", " " + words[again + 1],
+          1 / static_cast<double>(size - 1)};
+}
+
+}  // namespace lathe
