@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <numeric>
 #include <string>
 #include <utility>
 #include <vector>
@@ -29,10 +30,11 @@ class Draws {
 
   // Different numbers below n.
   std::vector<int64_t> different(int64_t count, int64_t n) {
-    std::vector<int64_t> all;
-    while (std::ssize(all) < count)
-      if (const int64_t one = below(n); std::ranges::find(all, one) == all.end())
-        all.push_back(one);
+    std::vector<int64_t> all(static_cast<size_t>(n));
+    std::iota(all.begin(), all.end(), 0);
+    for (int64_t i = 0; i < count; ++i)
+      std::swap(all[static_cast<size_t>(i)], all[static_cast<size_t>(i + below(n - i))]);
+    all.resize(static_cast<size_t>(count));
     return all;
   }
 

@@ -41,28 +41,28 @@ GeneratedItem with_shots(const GeneratedKind& kind, const GeneratedOptions& o, c
 
 std::span<const GeneratedKind> generated_kinds() { return kKinds; }
 
-std::vector<GeneratedItem> make_items(const GeneratedKind& kind, const GeneratedOptions& o) {
+void make_items(const GeneratedKind& kind, const GeneratedOptions& o,
+                const std::function<void(const GeneratedItem&)>& use) {
   require(o.size >= kind.smallest && o.size <= kind.largest, ErrorKind::kConfig, "size",
           "{} is out of range; '{}' takes {} to {} {}", o.size, kind.name, kind.smallest,
           kind.largest, kind.size);
   constexpr uint64_t kTries = 1000;
-  std::vector<GeneratedItem> items;
-  std::unordered_set<std::string> seen;
+  // Prompts by their hashes: should two share one, the later is drawn again.
+  std::unordered_set<uint64_t> seen;
   const Rng root = Rng(o.seed).fork(kind.name);
-  while (std::ssize(items) < o.items) {
-    const Rng rng = root.fork(items.size());
+  for (int64_t i = 0; i < o.items; ++i) {
+    const Rng rng = root.fork(static_cast<uint64_t>(i));
     uint64_t attempt = 0;
     GeneratedItem item = kind.make(rng.fork(attempt), o.size);
-    while (!seen.insert(item.prompt).second) {
+    while (!seen.insert(Rng().fork(item.prompt).key()).second) {
       require(
           ++attempt < kTries, ErrorKind::kConfig, "items",
           "'{}' of size {} has hardly more than {} different prompts; ask for fewer, or for a larger size",
-          kind.name, o.size, items.size());
+          kind.name, o.size, i);
       item = kind.make(rng.fork(attempt), o.size);
     }
-    items.push_back(with_shots(kind, o, rng, std::move(item)));
+    use(with_shots(kind, o, rng, std::move(item)));
   }
-  return items;
 }
 
 }  // namespace lathe

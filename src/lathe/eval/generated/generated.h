@@ -1,12 +1,13 @@
 // Tasks whose answers are known because they are made: what models of 1 to 100 million parameters can be measured on,
 // where questions of public benchmarks are noise.
 //
-// A kind has a size, by which its items become harder. Item i of a seed is the same whatever else is made, and no
+// A kind has a size, by which its items become harder. Item i of a seed is the same however many are made, and no
 // prompt comes twice. `chance` is how often a guess is right that knows what an answer looks like, and the words of the
 // prompt, but not the rule.
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -31,12 +32,13 @@ struct GeneratedKind {
 std::span<const GeneratedKind> generated_kinds();
 
 struct GeneratedOptions {
-  int64_t size = 4, items = 100,
-          shots = 0;  // shots: solved ones of the same kind in lines before each
+  int64_t size = 4, items = 100;
+  int64_t shots = 0;  // solved ones of the same kind, in the lines before each
   uint64_t seed = 0;
 };
 
-// Throws kConfig for a size that the kind does not have, and where it has fewer different prompts than are asked for.
-std::vector<GeneratedItem> make_items(const GeneratedKind& kind, const GeneratedOptions& options);
+// Calls use(item) for one after the other. Throws kConfig for a size that the kind does not have, and where it has fewer different prompts than are asked for.
+void make_items(const GeneratedKind& kind, const GeneratedOptions& options,
+                const std::function<void(const GeneratedItem&)>& use);
 
 }  // namespace lathe

@@ -1,4 +1,4 @@
-// The kinds, each in a file of its own; what they are stands in the catalogue (generated.cc).
+// The kinds; what they are stands in the catalogue (generated.cc).
 #pragma once
 
 #include "lathe/eval/generated/generated.h"

@@ -6,19 +6,19 @@
 
 namespace lathe {
 
-// Keys are words, values digits.
+// Keys are words, values digits, which are not all the same.
 GeneratedItem make_recall(const Rng& rng, int64_t size) {
   Draws draws(rng);
   const std::vector<std::string> keys = draws.words(size);
+  std::vector<int64_t> values = draws.different(2, 10);
+  while (std::ssize(values) < size) values.push_back(draws.below(10));
+  draws.shuffle(values);
   std::string prompt = "recall:";
-  std::vector<std::string> values;
-  for (const std::string& key : keys) {
-    values.push_back(std::to_string(draws.below(10)));
-    prompt += " " + key + " " + values.back();
-  }
+  for (size_t i = 0; i < keys.size(); ++i)
+    prompt += " " + keys[i] + " " + std::to_string(values[i]);
   const auto asked = static_cast<size_t>(draws.below(size));
-  const std::set<std::string> different(values.begin(), values.end());
-  return {prompt + " ? " + keys[asked] + " ->", " " + values[asked],
+  const std::set<int64_t> different(values.begin(), values.end());
+  return {prompt + " ? " + keys[asked] + " ->", " " + std::to_string(values[asked]),
           1 / static_cast<double>(different.size())};
 }
 
@@ -26,11 +26,11 @@ GeneratedItem make_recall(const Rng& rng, int64_t size) {
 GeneratedItem make_hop(const Rng& rng, int64_t size) {
   Draws draws(rng);
   const std::vector<std::string> chain = draws.words(size + 1);
-  std::vector<size_t> order(static_cast<size_t>(size));
-  for (size_t i = 0; i < order.size(); ++i) order[i] = i;
-  draws.shuffle(order);
   std::string prompt = "hop:";
-  for (const size_t i : order) prompt += " " + chain[i] + "=" + chain[i + 1];
+  for (const int64_t arrow : draws.different(size, size)) {
+    const auto from = static_cast<size_t>(arrow);
+    prompt += " " + chain[from] + "=" + chain[from + 1];
+  }
   const int64_t hops = draws.between(2, size), start = draws.between(0, size - hops);
   return {prompt + " ? " + chain[static_cast<size_t>(start)] + " " + std::to_string(hops) + " ->",
           " " + chain[static_cast<size_t>(start + hops)], 1 / static_cast<double>(size)};

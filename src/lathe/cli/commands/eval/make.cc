@@ -34,26 +34,30 @@ int run_make(const MakeOptions& o, CommandContext& context) {
   const GeneratedKind& kind = find_in(generated_kinds(), "kind", o.kind);
   GeneratedOptions options = o.items;
   options.seed = static_cast<uint64_t>(o.seed);
-  const std::vector<GeneratedItem> items = make_items(kind, options);
   AtomicFile file(o.out);
-  double chance = 0;
-  for (const GeneratedItem& item : items) {
-    chance += item.chance / static_cast<double>(items.size());
+  Progress progress(context.progress, "making", static_cast<double>(options.items), "items");
+  GeneratedItem example;
+  double chance = 0, done = 0;
+  make_items(kind, options, [&](const GeneratedItem& item) {
+    if (done == 0) example = item;
+    chance += item.chance / static_cast<double>(options.items);
     file.write(
         Json{{"prompt", item.prompt}, {"target", item.target}, {"chance", item.chance}}.dump() +
         "\n");
-  }
+    progress.update(++done, "");
+  });
+  progress.finish();
   file.commit();
   Manifest manifest = new_manifest("generated task", context.command_line());
   add_output(manifest, o.out, "items");
   write_manifest(manifest_path(o.out, false), manifest);
   if (context.json) {
     context.print_json(
-        {{"out", o.out}, {"kind", o.kind}, {"items", items.size()}, {"chance", chance}});
+        {{"out", o.out}, {"kind", o.kind}, {"items", options.items}, {"chance", chance}});
   } else {
     context.out << fmt::format(
-        "{} items in {}; a guess is right {:.2g} of the time, for example\n{}{}\n", items.size(),
-        o.out, chance, items[0].prompt, items[0].target);
+        "{} items in {}; a guess is right {:.2g} of the time, for example\n{}{}\n", options.items,
+        o.out, chance, example.prompt, example.target);
   }
   return 0;
 }
