@@ -1,0 +1,60 @@
+// A task as its TOML file says it: where its rows are, how a row becomes a question, and how an answer is judged.
+// Templates are Jinja (text/jinja/template.h), without any code of their own.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "lathe/config/visit.h"
+
+namespace lathe {
+
+enum class TaskKind : uint8_t {
+  kChoices,        // the likelier of some continuations
+  kLoglikelihood,  // of one continuation
+  kPerplexity,     // of a whole text
+  kGenerate,       // what the model writes
+};
+
+// The part of an answer that is compared: the first group that matched.
+struct AnswerFilter {
+  std::string name, regex, which = "first";
+  void visit(Visitor& v);
+};
+
+struct CodeLimits {
+  double seconds = 10;
+  std::string memory = "512M";
+  void visit(Visitor& v);
+};
+
+struct TaskConfig {
+  std::filesystem::path file;
+
+  std::string name, kind;
+  std::string data;
+  std::optional<std::string> shots_from;
+  std::string shots_order = "first";
+  std::vector<std::string> prompt, choices;
+  std::optional<std::string> gold, target, shot_prompt, shot_target, uncond_prompt, group;
+  std::string delimiter = " ", separator = "\n\n", description;
+  std::vector<std::string> metrics, normalize, stop;
+  std::vector<AnswerFilter> filters;
+  int64_t max_tokens = 256, samples = 1;
+  double temperature = 0;
+  std::optional<std::string> scorer, program;
+  CodeLimits limits;
+
+  void visit(Visitor& v);  // all but filters and limits, which are tables
+  TaskKind task_kind() const;
+  std::filesystem::path data_path() const;
+  std::filesystem::path shots_path() const;  // data_path() without shots_from
+};
+
+// Errors: kIo; kConfig naming file and key, for a key that is unknown, missing for the kind or of no use to it.
+TaskConfig read_task_config(const std::filesystem::path& file);
+
+}  // namespace lathe
