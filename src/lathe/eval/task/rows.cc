@@ -17,8 +17,9 @@ constexpr size_t kMostRowBytes = size_t{64} << 20, kMostCsvBytes = size_t{1} << 
 void read_json(TaskRows& all) {
   JsonValues values(PackedFile(all.file), kMostRowBytes);
   for (std::string_view text; values.next(text);) {
-    Json row = parse_json(text, all.file.string(),
-                          {.first_line = static_cast<size_t>(values.line_number()), .error_kind = ErrorKind::kData});
+    Json row = parse_json(
+        text, all.file.string(),
+        {.first_line = static_cast<size_t>(values.line_number()), .error_kind = ErrorKind::kData});
     all.rows.push_back({std::move(row), values.line_number()});
     require(all.rows.back().fields.is_object(), ErrorKind::kData, all.place(all.rows.size() - 1),
             "the row is {}, expected an object", all.rows.back().fields.type_name());
@@ -28,13 +29,15 @@ void read_json(TaskRows& all) {
 // Records of RFC 4180: fields between commas, of which one between quotes may have commas and line ends, and quotes twice.
 class CsvReader {
  public:
-  CsvReader(std::string text, std::string where) : text_(std::move(text)), where_(std::move(where)) {
+  CsvReader(std::string text, std::string where)
+      : text_(std::move(text)), where_(std::move(where)) {
     if (text_.starts_with("\xEF\xBB\xBF")) at_ = 3;
   }
 
   // nullopt at the end.
   std::optional<std::vector<std::string>> next() {
-    while (at_ < text_.size() && (text_[at_] == '\n' || text_[at_] == '\r')) line_ += text_[at_++] == '\n';
+    while (at_ < text_.size() && (text_[at_] == '\n' || text_[at_] == '\r'))
+      line_ += text_[at_++] == '\n';
     if (at_ == text_.size()) return std::nullopt;
     begin_ = line_;
     std::vector<std::string> fields;
@@ -65,7 +68,8 @@ class CsvReader {
         return field + plain();
       }
     }
-    fail(ErrorKind::kData, fmt::format("{}:{}", where_, begin_), "a quote is opened and never closed");
+    fail(ErrorKind::kData, fmt::format("{}:{}", where_, begin_),
+         "a quote is opened and never closed");
   }
 
   std::string text_, where_;
@@ -77,13 +81,14 @@ void read_csv(TaskRows& all) {
   PackedFile file(all.file);
   std::string text;
   while (file.append_to(text))
-    require(text.size() <= kMostCsvBytes, ErrorKind::kData, all.file.string(), "is larger than {} bytes",
-            kMostCsvBytes);
+    require(text.size() <= kMostCsvBytes, ErrorKind::kData, all.file.string(),
+            "is larger than {} bytes", kMostCsvBytes);
   CsvReader csv(std::move(text), all.file.string());
   const auto names = csv.next();
   if (!names) return;
   while (const auto fields = csv.next()) {
-    require(fields->size() == names->size(), ErrorKind::kData, fmt::format("{}:{}", all.file.string(), csv.line()),
+    require(fields->size() == names->size(), ErrorKind::kData,
+            fmt::format("{}:{}", all.file.string(), csv.line()),
             "the record has {} fields, but the first one names {}", fields->size(), names->size());
     Json row = Json::object();
     for (size_t i = 0; i < names->size(); ++i) row[(*names)[i]] = (*fields)[i];
@@ -99,7 +104,9 @@ bool is_csv(std::filesystem::path name) {
 
 }  // namespace
 
-std::string TaskRows::place(size_t row) const { return fmt::format("{}:{}", file.string(), rows[row].line); }
+std::string TaskRows::place(size_t row) const {
+  return fmt::format("{}:{}", file.string(), rows[row].line);
+}
 
 TaskRows read_task_rows(const std::filesystem::path& file) {
   TaskRows all{.file = file, .rows = {}};

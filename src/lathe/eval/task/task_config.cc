@@ -20,7 +20,10 @@ struct KindRule {
 
 const std::vector<KindRule>& kinds() {
   static const std::vector<KindRule> kKinds = {
-      {"choices", TaskKind::kChoices, {"gold"}, {"stop", "samples", "temperature", "max_tokens", "filters"}},
+      {"choices",
+       TaskKind::kChoices,
+       {"gold"},
+       {"stop", "samples", "temperature", "max_tokens", "filters"}},
       {"loglikelihood",
        TaskKind::kLoglikelihood,
        {"prompt", "target"},
@@ -28,7 +31,8 @@ const std::vector<KindRule>& kinds() {
       {"perplexity",
        TaskKind::kPerplexity,
        {"target"},
-       {"prompt", "choices", "gold", "shots_from", "stop", "samples", "temperature", "max_tokens", "filters"}},
+       {"prompt", "choices", "gold", "shots_from", "stop", "samples", "temperature", "max_tokens",
+        "filters"}},
       {"generate", TaskKind::kGenerate, {"prompt"}, {"choices", "gold", "uncond_prompt"}},
   };
   return kKinds;
@@ -45,40 +49,46 @@ void read_table(Json& tree, const char* key, S& value, const std::string& where)
 void read_filters(Json& tree, std::vector<AnswerFilter>& filters, const std::string& where) {
   if (!tree.contains("filters")) return;
   require(tree["filters"].is_array(), ErrorKind::kConfig, where,
-          "filters is {}, expected a list of tables {{name, regex, which}}", tree["filters"].type_name());
+          "filters is {}, expected a list of tables {{name, regex, which}}",
+          tree["filters"].type_name());
   for (const Json& each : tree["filters"])
-    read_config(filters.emplace_back(), each, fmt::format("{}: filters[{}]", where, filters.size() - 1));
+    read_config(filters.emplace_back(), each,
+                fmt::format("{}: filters[{}]", where, filters.size() - 1));
   tree.erase("filters");
 }
 
 void check_kind(const TaskConfig& c, const Json& tree, const std::string& where) {
   const KindRule& rule = find_in(kinds(), fmt::format("{}: kind", where), c.kind);
   for (const std::string_view key : rule.needs)
-    require(tree.contains(key), ErrorKind::kConfig, where, "{} is missing, which a task of kind '{}' needs", key,
-            c.kind);
+    require(tree.contains(key), ErrorKind::kConfig, where,
+            "{} is missing, which a task of kind '{}' needs", key, c.kind);
   for (const std::string_view key : rule.useless)
-    require(!tree.contains(key), ErrorKind::kConfig, where, "{} means nothing to a task of kind '{}'; leave it out",
-            key, c.kind);
+    require(!tree.contains(key), ErrorKind::kConfig, where,
+            "{} means nothing to a task of kind '{}'; leave it out", key, c.kind);
 }
 
 // Either one prompt and its choices, or a prompt for each choice and what follows them all.
 void check_choices(const TaskConfig& c, const std::string& where) {
   if (c.task_kind() != TaskKind::kChoices) {
-    require(c.prompt.size() <= 1, ErrorKind::kConfig, where, "prompt is a list, which only a task of choices has");
+    require(c.prompt.size() <= 1, ErrorKind::kConfig, where,
+            "prompt is a list, which only a task of choices has");
     return;
   }
   require(c.choices.empty() != c.prompt.empty() || !c.choices.empty(), ErrorKind::kConfig, where,
           "prompt and choices are missing, which a task of choices needs");
-  require(c.choices.empty() ? c.target.has_value() : c.prompt.size() == 1, ErrorKind::kConfig, where,
-          "there is {}; write one prompt and choices, or a prompt for each choice and the target that follows them",
-          c.choices.empty() ? "a prompt, but neither choices nor a target" : "more than one prompt beside choices");
+  require(
+      c.choices.empty() ? c.target.has_value() : c.prompt.size() == 1, ErrorKind::kConfig, where,
+      "there is {}; write one prompt and choices, or a prompt for each choice and the target that follows them",
+      c.choices.empty() ? "a prompt, but neither choices nor a target"
+                        : "more than one prompt beside choices");
 }
 
 }  // namespace
 
 void AnswerFilter::visit(Visitor& v) {
   v.field("name", name, "in the metric's name", required());
-  v.field("regex", regex, "what is looked for; the first group that matched is the answer", required());
+  v.field("regex", regex, "what is looked for; the first group that matched is the answer",
+          required());
   v.choice("which", which, {"first", "last"}, "which of several places");
 }
 
@@ -90,9 +100,11 @@ void CodeLimits::visit(Visitor& v) {
 void TaskConfig::visit(Visitor& v) {
   v.field("name", name, "name of the task", required());
   v.choice("kind", kind, names_of(kinds()), "what is asked of the model", required());
-  v.field("data", data, "rows: JSON lines, JSON or CSV, packed or not; relative to this file", required());
+  v.field("data", data, "rows: JSON lines, JSON or CSV, packed or not; relative to this file",
+          required());
   v.field("shots_from", shots_from, "rows for shots; without it those of data");
-  v.choice("shots_order", shots_order, {"first", "seeded"}, "which rows are shots: the first, or drawn for each item");
+  v.choice("shots_order", shots_order, {"first", "seeded"},
+           "which rows are shots: the first, or drawn for each item");
   v.field("prompt", prompt, "template, or one for each choice");
   v.field("choices", choices, "templates of the choices, or one that gives a list");
   v.field("gold", gold, "template that gives the number of the right choice, from 0");
@@ -109,8 +121,10 @@ void TaskConfig::visit(Visitor& v) {
   v.field("max_tokens", max_tokens, "longest answer", at_least(1));
   v.field("samples", samples, "answers to each item", at_least(1));
   v.field("temperature", temperature, "0: the likeliest token", at_least(0));
-  v.choice("scorer", scorer, {"ifeval", "tool_call", "python", "judge"}, "what judges answers, if not a comparison");
-  v.field("program", program, "with scorer = \"python\": template of the program, with the answer as response");
+  v.choice("scorer", scorer, {"ifeval", "tool_call", "python", "judge"},
+           "what judges answers, if not a comparison");
+  v.field("program", program,
+          "with scorer = \"python\": template of the program, with the answer as response");
   v.field("group", group, "template; items with the same value are one cluster");
 }
 

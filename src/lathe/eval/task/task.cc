@@ -1,0 +1,201 @@
+#include "lathe/eval/task/task.h"
+
+#include <algorithm>
+
+#include "lathe/base/error.h"
+#include "lathe/config/literal.h"
+#include "lathe/text/jinja/template.h"
+
+namespace lathe {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+const jinja::RenderOptions kStrict{.undefined = jinja::OnUndefined::kError};
+
+// A template of a key. Chat templates lose a line end at their end; these keep it.
+class KeyTemplate {
+  template <class F>
+  auto at(const TaskRows& rows, size_t row, F&& f) const {
+    try {
+      return f();
+    } catch (const Error& error) {
+      fail(ErrorKind::kData, rows.place(row), "{}: {}", key_, error.what());
+    }
+  }
+
+ public:
+  KeyTemplate(const std::string& file, const char* key, const std::string& source)
+      : key_(key),
+        end_(source.ends_with('\n') ? "\n" : ""),
+        template_(jinja::Template::parse(source, fmt::format("{}: {}", file, key))) {}
+
+  std::string text(const TaskRows& rows, size_t row) const {
+    return at(rows, row,
+              [&] { return template_.render(rows.rows[row].fields, kStrict).text + end_; });
+  }
+  Json value(const TaskRows& rows, size_t row) const {
+    return at(rows, row, [&] { return template_.evaluate(rows.rows[row].fields, kStrict); });
+  }
+  const char* key() const { return key_; }
+
+ private:
+  const char* key_;
+  std::string end_;
+  jinja::Template template_;
+};
+
+std::string text_of(const Json& value) {
+  return value.is_string() ? value.get<std::string>() : value.dump();
+}
+
+}  // namespace
+
+struct EvalTask::Templates {
+  std::vector<KeyTemplate> prompts, choices;
+  std::optional<KeyTemplate> gold, target, shot_prompt, shot_target, description, group;
+
+  explicit Templates(const TaskConfig& c) {
+    const std::string file = c.file.string();
+    for (const std::string& each : c.prompt) prompts.emplace_back(file, "prompt", each);
+    for (const std::string& each : c.choices) choices.emplace_back(file, "choices", each);
+    const auto optional = [&](std::optional<KeyTemplate>& to, const char* key,
+                              const std::optional<std::string>& source) {
+      if (source) to.emplace(file, key, *source);
+    };
+    optional(gold, "gold", c.gold);
+    optional(target, "target", c.target);
+    optional(shot_prompt, "shot_prompt", c.shot_prompt);
+    optional(shot_target, "shot_target", c.shot_target);
+    optional(description, "description",
+             c.description.empty() ? std::nullopt : std::optional(c.description));
+    optional(group, "group", c.group);
+  }
+};
+
+// One row's parts.
+class EvalTask::Renderer {
+ public:
+  Renderer(const EvalTask& task, const TaskRows& rows, size_t row)
+      : task_(task), t_(*task.templates_), rows_(rows), row_(row) {}
+
+  std::string text(const KeyTemplate& of) const { return of.text(rows_, row_); }
+
+  std::vector<std::string> choices() const {
+    std::vector<std::string> all;
+    if (t_.choices.size() == 1) {
+      const Json list = t_.choices[0].value(rows_, row_);
+      require(list.is_array() && !list.empty(), ErrorKind::kData, place(),
+              "choices are {}, expected a list of texts",
+              list.is_array() ? std::string("an empty list") : list.dump().substr(0, 60));
+      for (const Json& each : list) all.push_back(text_of(each));
+    } else {
+      for (const KeyTemplate& each : t_.choices) all.push_back(text(each));
+    }
+    for (const std::string& choice : all)
+      require(!choice.empty(), ErrorKind::kData, place(),
+              "one of the choices is empty, so that nothing could be measured");
+    return all;
+  }
+
+  int64_t gold(int64_t choices) const {
+    const Json value = t_.gold->value(rows_, row_);
+    int64_t gold = -1;
+    if (value.is_number_integer()) {
+      gold = value.get<int64_t>();
+    } else {
+      require(value.is_string() && parse_number(value.get<std::string>(), gold), ErrorKind::kData,
+              place(), "gold is {}, expected the number of a choice, from 0",
+              value.dump().substr(0, 60));
+    }
+    require(gold >= 0 && gold < choices, ErrorKind::kData, place(),
+            "gold is {}, but there are {} choices, numbered from 0", gold, choices);
+    return gold;
+  }
+
+  std::string place() const { return rows_.place(row_); }
+
+ private:
+  const EvalTask& task_;
+  const Templates& t_;
+  const TaskRows& rows_;
+  size_t row_;
+};
+
+EvalTask::EvalTask(TaskConfig config, int64_t shots, const Rng& rng)
+    : config_(std::move(config)),
+      rows_(read_task_rows(config_.data_path())),
+      shots_(shots),
+      rng_(rng.fork(config_.name)) {
+  if (config_.shots_from && shots > 0) other_rows_ = read_task_rows(config_.shots_path());
+  const int64_t most = other_rows_ ? std::ssize(other_rows_->rows) : size() - 1;
+  require(shots <= most, ErrorKind::kConfig, "shots",
+          "{} shots are asked for, but {} has {} rows beside the item; ask for at most {}", shots,
+          config_.shots_path().string(), most, most);
+  templates_ = std::make_unique<const Templates>(config_);
+}
+EvalTask::~EvalTask() = default;
+EvalTask::EvalTask(EvalTask&&) noexcept = default;
+
+std::vector<size_t> EvalTask::shots_of(int64_t id) const {
+  const TaskRows& rows = other_rows_ ? *other_rows_ : rows_;
+  const auto own = static_cast<size_t>(id);
+  std::vector<size_t> all;
+  if (config_.shots_order == "first") {
+    for (size_t row = 0; std::ssize(all) < shots_; ++row)
+      if (other_rows_ || row != own) all.push_back(row);
+    return all;
+  }
+  const Rng rng = rng_.fork("shots").fork(static_cast<uint64_t>(id));
+  for (uint64_t draw = 0; std::ssize(all) < shots_; ++draw) {
+    const auto row = static_cast<size_t>(rng.below(draw, rows.rows.size()));
+    if ((other_rows_ || row != own) && std::ranges::find(all, row) == all.end()) all.push_back(row);
+  }
+  return all;
+}
+
+std::string EvalTask::shot(size_t row) const {
+  const Renderer r(*this, other_rows_ ? *other_rows_ : rows_, row);
+  const Templates& t = *templates_;
+  // Of a prompt for each choice the right one.
+  size_t gold = 0;
+  std::vector<std::string> choices;
+  const bool needs_gold =
+      (!t.shot_prompt && t.prompts.size() > 1) || (!t.shot_target && !t.choices.empty());
+  if (needs_gold) {
+    if (!t.choices.empty()) choices = r.choices();
+    gold =
+        static_cast<size_t>(r.gold(choices.empty() ? std::ssize(t.prompts) : std::ssize(choices)));
+  }
+  const std::string prompt =
+      r.text(t.shot_prompt ? *t.shot_prompt : t.prompts[t.prompts.size() > 1 ? gold : 0]);
+  const std::string answer = t.shot_target     ? r.text(*t.shot_target)
+                             : choices.empty() ? r.text(*t.target)
+                                               : choices[gold];
+  return prompt + config_.delimiter + answer + config_.separator;
+}
+
+EvalItem EvalTask::item(int64_t id) const {
+  const Templates& t = *templates_;
+  const Renderer r(*this, rows_, static_cast<size_t>(id));
+  EvalItem item;
+  item.id = id;
+  std::string before = t.description ? r.text(*t.description) : "";
+  for (const size_t row : shots_of(id)) before += shot(row);
+  for (const KeyTemplate& prompt : t.prompts) item.prompts.push_back(before + r.text(prompt));
+  if (item.prompts.empty()) item.prompts.push_back(before);
+  if (t.target) item.target = r.text(*t.target);
+  if (!t.choices.empty()) item.choices = r.choices();
+  if (t.gold)
+    item.gold = r.gold(t.choices.empty() ? std::ssize(t.prompts) : std::ssize(item.choices));
+  if (t.group) item.group = r.text(*t.group);
+  const TaskKind kind = config_.task_kind();
+  const std::string delimiter = kind == TaskKind::kPerplexity ? "" : config_.delimiter;
+  if (kind == TaskKind::kGenerate) return item;
+  if (item.choices.empty())
+    item.continuations.assign(item.prompts.size(), delimiter + *item.target);
+  for (const std::string& choice : item.choices) item.continuations.push_back(delimiter + choice);
+  return item;
+}
+
+}  // namespace lathe

@@ -1,0 +1,60 @@
+// A task with its rows: what is asked of a model, item by item.
+//
+//   request      = description + shots + prompt
+//   shot         = prompt + delimiter + answer + separator
+//   continuation = delimiter + choice or target
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <nlohmann/json.hpp>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "lathe/base/rng.h"
+#include "lathe/eval/task/rows.h"
+#include "lathe/eval/task/task_config.h"
+
+namespace lathe {
+
+struct EvalItem {
+  int64_t id = 0;  // the row, from 0
+  // One, or one for each continuation; what follows them, none where the model writes.
+  std::vector<std::string> prompts, continuations;
+  std::vector<std::string> choices;  // without delimiter
+  std::optional<int64_t> gold;       // which of them is right
+  std::optional<std::string> target;
+  std::optional<std::string> group;
+};
+
+class EvalTask {
+ public:
+  // Reads the rows. Errors: those of read_task_rows(); kConfig for a template that is none, and for more shots than
+  // there are rows.
+  EvalTask(TaskConfig config, int64_t shots, const Rng& rng);
+  ~EvalTask();
+  EvalTask(EvalTask&&) noexcept;
+
+  const TaskConfig& config() const { return config_; }
+  const TaskRows& rows() const { return rows_; }
+  int64_t size() const { return std::ssize(rows_.rows); }
+  // Thread-safe. Errors: kData, naming file, line and key.
+  EvalItem item(int64_t id) const;
+
+ private:
+  struct Templates;
+  class Renderer;
+
+  std::vector<size_t> shots_of(int64_t id) const;
+  std::string shot(size_t row) const;
+
+  TaskConfig config_;
+  TaskRows rows_;
+  std::optional<TaskRows> other_rows_;  // of shots
+  int64_t shots_;
+  Rng rng_;
+  std::unique_ptr<const Templates> templates_;
+};
+
+}  // namespace lathe
