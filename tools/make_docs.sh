@@ -7,6 +7,7 @@ lathe=${1:-build/lathe}
 "$lathe" help --components >docs/components.md
 "$lathe" help --recipe >docs/recipe.md
 "$lathe" help --combinations >docs/combinations.md
+"$lathe" help --tasks >docs/tasks.md
 
 # A table inside a page: what stands between its two comments.
 page=docs/normalisation.md

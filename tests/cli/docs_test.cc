@@ -16,7 +16,8 @@ TEST(Docs, GeneratedPagesAreUpToDate) {
   const std::pair<const char*, const char*> pages[] = {{"--markdown", "commands.md"},
                                                        {"--components", "components.md"},
                                                        {"--recipe", "recipe.md"},
-                                                       {"--combinations", "combinations.md"}};
+                                                       {"--combinations", "combinations.md"},
+                                                       {"--tasks", "tasks.md"}};
   for (const auto& [option, file] : pages) {
     const std::string page = page_named(file);
     const std::string made = run_lathe({"help", option}).out;

@@ -165,5 +165,52 @@ TEST_F(Eval, ErrorsSayWhatIsExpected) {
   EXPECT_NE(eval(golden("gpt2"), {"--seq-len", "49"}).err.find("position"), std::string::npos);
 }
 
+TEST_F(Eval, TasksAreRendered) {
+  folder_.write("rows.jsonl", R"({"q": "1+1", "c": ["2", "3"], "g": 0}
+{"q": "2+2", "c": ["5", "4"], "g": 1}
+)");
+  folder_.write("sums.toml",
+                "name = \"sums\"\nkind = \"choices\"\ndata = \"rows.jsonl\"\nprompt = \"{{q}}\"\n"
+                "choices = \"{{c}}\"\ngold = \"{{g}}\"\nmetrics = [\"acc\"]\n");
+  folder_.write("list", (folder_ / "sums.toml").string() + "\n");
+  const auto render = [&](const std::string& tasks, const std::string& out) {
+    return run_lathe({"eval", "--tasks", tasks, "--render", "--shots", "1", "--out",
+                      (folder_ / out).string(), "--json"});
+  };
+  const CommandResult r = render((folder_ / "sums.toml").string(), "out");
+  EXPECT_EQ(r.out, "{\"tasks\":{\"sums\":{\"n\":2}},\"computed\":0}\n") << r.err;
+  const std::string items = content_of(folder_ / "out/items.jsonl");
+  EXPECT_EQ(
+      items.substr(0, items.find('\n')),
+      R"({"task":"sums","id":0,"prompt":"2+2 4\n\n1+1","continuations":[" 2"," 3"],"gold":0})");
+  EXPECT_EQ(render("@" + (folder_ / "list").string(), "again").code, 0);
+  EXPECT_EQ(content_of(folder_ / "again/items.jsonl"), items);
+  // A used folder is left as it is.
+  EXPECT_NE(render((folder_ / "sums.toml").string(), "out").err.find("out"), std::string::npos);
+  EXPECT_NE(render((folder_ / "sums.toml").string(), "out").code, 0);
+  EXPECT_EQ(content_of(folder_ / "out/items.jsonl"), items);
+  EXPECT_NE(render("sums", "new").err.find("'sums' is no task file; give the path of a .toml file"),
+            std::string::npos);
+}
+
+TEST_F(Eval, WhatBelongsToTheOtherUseIsRefused) {
+  const auto refusal = [](const std::vector<std::string>& arguments) {
+    std::vector<std::string> all = {"eval"};
+    all.insert(all.end(), arguments.begin(), arguments.end());
+    return run_lathe(all).err;
+  };
+  EXPECT_NE(refusal({}).find("nothing is measured; name a token shard with --data, or tasks with"),
+            std::string::npos);
+  EXPECT_NE(refusal({"m", "--data", "d", "--tasks", "t.toml"}).find("both --data and --tasks"),
+            std::string::npos);
+  EXPECT_NE(refusal({"m", "--data", "d", "--shots", "2"}).find("--shots means nothing with --data"),
+            std::string::npos);
+  EXPECT_NE(
+      refusal({"--tasks", "t.toml", "--seq-len", "2"}).find("--seq-len means nothing with --tasks"),
+      std::string::npos);
+  EXPECT_NE(refusal({"--data", "d"}).find("MODEL is missing"), std::string::npos);
+  EXPECT_NE(refusal({"--tasks", "t.toml"}).find("add --render"), std::string::npos);
+}
+
 }  // namespace
 }  // namespace lathe

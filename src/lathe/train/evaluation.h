@@ -18,15 +18,13 @@
 namespace lathe {
 
 struct EvaluationConfig {
-  std::string model, data;
+  std::string model, data;  // which visit() does not have
   std::vector<std::string> adapter;
   std::optional<int64_t> seq_len, samples;
   int64_t batch_size = 8, buckets = 16;
 
   template <class V>
   void visit(V& v) {
-    v.positional("model", model, "folder or .gguf of a model, or folder of a checkpoint");
-    v.field("data", data, "token shard: the prefix of a .bin and .idx", required());
     v.field("adapter", adapter,
             "folder of an adapter, as PEFT saves it; several act one after the other");
     v.field("seq_len", seq_len,

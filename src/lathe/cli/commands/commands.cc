@@ -25,6 +25,7 @@ Program lathe_program() {
   static constexpr HelpPage kPages[] = {{"--components", components_markdown},
                                         {"--recipe", recipe_markdown},
                                         {"--combinations", combinations_markdown},
+                                        {"--tasks", tasks_markdown},
                                         {"--normalizers", normalizers_markdown}};
   return {commands(), kPages};
 }

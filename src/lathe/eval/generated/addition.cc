@@ -1,6 +1,6 @@
 #include <cmath>
 
-#include "lathe/eval/generated/draws.h"
+#include "lathe/eval/draws.h"
 #include "lathe/eval/generated/kinds.h"
 
 namespace lathe {

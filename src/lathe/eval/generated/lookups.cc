@@ -1,7 +1,7 @@
 // What is asked for is a word of the prompt. A guess is one of those that it could be.
 #include <set>
 
-#include "lathe/eval/generated/draws.h"
+#include "lathe/eval/draws.h"
 #include "lathe/eval/generated/kinds.h"
 
 namespace lathe {

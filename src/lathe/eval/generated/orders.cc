@@ -1,7 +1,7 @@
 // What is asked for are the words of the prompt in an order. A guess has them in any.
 #include <cmath>
 
-#include "lathe/eval/generated/draws.h"
+#include "lathe/eval/draws.h"
 #include "lathe/eval/generated/kinds.h"
 
 namespace lathe {

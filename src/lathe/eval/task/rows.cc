@@ -14,15 +14,22 @@ using Json = nlohmann::ordered_json;
 
 constexpr size_t kMostRowBytes = size_t{64} << 20, kMostCsvBytes = size_t{1} << 30;
 
+Json parsed(std::string_view text, const std::string& place) {
+  try {
+    return parse_json(text, place, {.error_kind = ErrorKind::kData});
+  } catch (const Error& error) {
+    fail(ErrorKind::kData, place, "the row that begins here cannot be read: {}", error.what());
+  }
+}
+
 void read_json(TaskRows& all) {
   JsonValues values(PackedFile(all.file), kMostRowBytes);
   for (std::string_view text; values.next(text);) {
-    Json row = parse_json(
-        text, all.file.string(),
-        {.first_line = static_cast<size_t>(values.line_number()), .error_kind = ErrorKind::kData});
-    all.rows.push_back({std::move(row), values.line_number()});
-    require(all.rows.back().fields.is_object(), ErrorKind::kData, all.place(all.rows.size() - 1),
-            "the row is {}, expected an object", all.rows.back().fields.type_name());
+    const std::string place = fmt::format("{}:{}", all.file.string(), values.line_number());
+    all.rows.push_back({parsed(text, place), values.line_number()});
+    const Json& row = all.rows.back().fields;
+    require(row.is_object(), ErrorKind::kData, place, "the row is {}, expected an object",
+            row.type_name());
   }
 }
 

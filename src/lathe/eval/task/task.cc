@@ -1,9 +1,11 @@
 #include "lathe/eval/task/task.h"
 
 #include <algorithm>
+#include <numeric>
 
 #include "lathe/base/error.h"
 #include "lathe/config/literal.h"
+#include "lathe/eval/draws.h"
 #include "lathe/text/jinja/template.h"
 
 namespace lathe {
@@ -138,20 +140,16 @@ EvalTask::~EvalTask() = default;
 EvalTask::EvalTask(EvalTask&&) noexcept = default;
 
 std::vector<size_t> EvalTask::shots_of(int64_t id) const {
-  const TaskRows& rows = other_rows_ ? *other_rows_ : rows_;
-  const auto own = static_cast<size_t>(id);
-  std::vector<size_t> all;
-  if (config_.shots_order == "first") {
-    for (size_t row = 0; std::ssize(all) < shots_; ++row)
-      if (other_rows_ || row != own) all.push_back(row);
-    return all;
-  }
-  const Rng rng = rng_.fork("shots").fork(static_cast<uint64_t>(id));
-  for (uint64_t draw = 0; std::ssize(all) < shots_; ++draw) {
-    const auto row = static_cast<size_t>(rng.below(draw, rows.rows.size()));
-    if ((other_rows_ || row != own) && std::ranges::find(all, row) == all.end()) all.push_back(row);
-  }
-  return all;
+  const bool may_be_own = !other_rows_;
+  const int64_t others = may_be_own ? size() - 1 : std::ssize(other_rows_->rows);
+  std::vector<int64_t> all(static_cast<size_t>(shots_));
+  std::iota(all.begin(), all.end(), 0);
+  if (config_.shots_order == "seeded")
+    all = Draws(rng_.fork("shots").fork(static_cast<uint64_t>(id))).different(shots_, others);
+  std::vector<size_t> rows;
+  for (const int64_t row : all)  // numbered without the item itself
+    rows.push_back(static_cast<size_t>(row + (may_be_own && row >= id ? 1 : 0)));
+  return rows;
 }
 
 std::string EvalTask::shot(size_t row) const {

@@ -1,9 +1,11 @@
 #include "lathe/eval/task/task_config.h"
 
+#include <algorithm>
 #include <nlohmann/json.hpp>
 
 #include "lathe/base/catalogue.h"
 #include "lathe/base/error.h"
+#include "lathe/config/literal.h"
 #include "lathe/config/read_write.h"
 #include "lathe/config/recipe_file.h"
 
@@ -11,32 +13,6 @@ namespace lathe {
 namespace {
 
 using Json = nlohmann::ordered_json;
-
-struct KindRule {
-  std::string_view name;
-  TaskKind kind;
-  std::vector<std::string_view> needs, useless;  // keys
-};
-
-const std::vector<KindRule>& kinds() {
-  static const std::vector<KindRule> kKinds = {
-      {"choices",
-       TaskKind::kChoices,
-       {"gold"},
-       {"stop", "samples", "temperature", "max_tokens", "filters"}},
-      {"loglikelihood",
-       TaskKind::kLoglikelihood,
-       {"prompt", "target"},
-       {"choices", "gold", "stop", "samples", "temperature", "max_tokens", "filters"}},
-      {"perplexity",
-       TaskKind::kPerplexity,
-       {"target"},
-       {"prompt", "choices", "gold", "shots_from", "stop", "samples", "temperature", "max_tokens",
-        "filters"}},
-      {"generate", TaskKind::kGenerate, {"prompt"}, {"choices", "gold", "uncond_prompt"}},
-  };
-  return kKinds;
-}
 
 // Takes a table out of the tree.
 template <class S>
@@ -58,13 +34,32 @@ void read_filters(Json& tree, std::vector<AnswerFilter>& filters, const std::str
 }
 
 void check_kind(const TaskConfig& c, const Json& tree, const std::string& where) {
-  const KindRule& rule = find_in(kinds(), fmt::format("{}: kind", where), c.kind);
-  for (const std::string_view key : rule.needs)
+  const TaskKindRule& rule = find_in(task_kinds(), fmt::format("{}: kind", where), c.kind);
+  for (const std::string& key : rule.needs)
     require(tree.contains(key), ErrorKind::kConfig, where,
             "{} is missing, which a task of kind '{}' needs", key, c.kind);
-  for (const std::string_view key : rule.useless)
+  for (const std::string& key : rule.useless)
     require(!tree.contains(key), ErrorKind::kConfig, where,
             "{} means nothing to a task of kind '{}'; leave it out", key, c.kind);
+}
+
+// "pass@8" is "pass@K".
+std::string name_of_metric(const std::string& metric) {
+  constexpr std::string_view kPass = "pass@";
+  int64_t samples = 0;
+  if (metric.starts_with(kPass) && parse_number(metric.substr(kPass.size()), samples) &&
+      samples > 0)
+    return "pass@K";
+  return metric;
+}
+
+void check_metrics(const TaskConfig& c, const std::string& where) {
+  require(!c.metrics.empty(), ErrorKind::kConfig, where, "metrics is empty; name what is measured");
+  const TaskKindRule& rule = find_in(task_kinds(), "kind", c.kind);
+  for (const std::string& metric : c.metrics)
+    if (std::ranges::find(rule.metrics, name_of_metric(metric)) == rule.metrics.end())
+      fail_unknown_name(ErrorKind::kConfig, fmt::format("{}: metrics", where), metric,
+                        rule.metrics);
 }
 
 // Either one prompt and its choices, or a prompt for each choice and what follows them all.
@@ -74,16 +69,48 @@ void check_choices(const TaskConfig& c, const std::string& where) {
             "prompt is a list, which only a task of choices has");
     return;
   }
-  require(c.choices.empty() != c.prompt.empty() || !c.choices.empty(), ErrorKind::kConfig, where,
-          "prompt and choices are missing, which a task of choices needs");
+  const bool one_prompt = !c.choices.empty() && c.prompt.size() == 1;
+  const bool prompt_each = c.choices.empty() && c.prompt.size() > 1 && c.target;
   require(
-      c.choices.empty() ? c.target.has_value() : c.prompt.size() == 1, ErrorKind::kConfig, where,
-      "there is {}; write one prompt and choices, or a prompt for each choice and the target that follows them",
-      c.choices.empty() ? "a prompt, but neither choices nor a target"
-                        : "more than one prompt beside choices");
+      one_prompt || prompt_each, ErrorKind::kConfig, where,
+      "a task of choices has one prompt and choices, or a list of prompts, one for each choice, "
+      "and the target that follows them; here are {} prompts, {} choices and {} target",
+      c.prompt.size(), c.choices.empty() ? "no" : "some", c.target ? "a" : "no");
 }
 
 }  // namespace
+
+const std::vector<TaskKindRule>& task_kinds() {
+  static const std::vector<TaskKindRule> kKinds = {
+      {"choices",
+       "the likelier of some continuations",
+       TaskKind::kChoices,
+       {"gold"},
+       {"stop", "samples", "temperature", "max_tokens", "filters"},
+       {"acc", "acc_norm", "acc_bytes", "acc_tokens", "acc_uncond", "bits_per_byte"}},
+      {"loglikelihood",
+       "the log-likelihood of one continuation",
+       TaskKind::kLoglikelihood,
+       {"prompt", "target"},
+       {"choices", "gold", "stop", "samples", "temperature", "max_tokens", "filters"},
+       {"acc", "perplexity", "bits_per_byte"}},
+      {"perplexity",
+       "the log-likelihood of a whole text",
+       TaskKind::kPerplexity,
+       {"target"},
+       {"prompt", "choices", "gold", "shots_from", "stop", "samples", "temperature", "max_tokens",
+        "filters"},
+       {"word_perplexity", "byte_perplexity", "bits_per_byte"}},
+      {"generate",
+       "what the model writes",
+       TaskKind::kGenerate,
+       {"prompt"},
+       {"choices", "gold", "uncond_prompt"},
+       {"exact_match", "majority", "pass@K", "prompt_strict", "prompt_loose", "instruction_strict",
+        "instruction_loose"}},
+  };
+  return kKinds;
+}
 
 void AnswerFilter::visit(Visitor& v) {
   v.field("name", name, "in the metric's name", required());
@@ -99,7 +126,7 @@ void CodeLimits::visit(Visitor& v) {
 
 void TaskConfig::visit(Visitor& v) {
   v.field("name", name, "name of the task", required());
-  v.choice("kind", kind, names_of(kinds()), "what is asked of the model", required());
+  v.choice("kind", kind, names_of(task_kinds()), "what is asked of the model", required());
   v.field("data", data, "rows: JSON lines, JSON or CSV, packed or not; relative to this file",
           required());
   v.field("shots_from", shots_from, "rows for shots; without it those of data");
@@ -128,7 +155,7 @@ void TaskConfig::visit(Visitor& v) {
   v.field("group", group, "template; items with the same value are one cluster");
 }
 
-TaskKind TaskConfig::task_kind() const { return find_in(kinds(), "kind", kind).kind; }
+TaskKind TaskConfig::task_kind() const { return find_in(task_kinds(), "kind", kind).kind; }
 
 std::filesystem::path TaskConfig::data_path() const { return file.parent_path() / data; }
 
@@ -147,6 +174,7 @@ TaskConfig read_task_config(const std::filesystem::path& file) {
   read_config(config, tree, where);
   check_kind(config, whole, where);
   check_choices(config, where);
+  check_metrics(config, where);
   return config;
 }
 

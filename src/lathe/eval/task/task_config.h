@@ -6,6 +6,7 @@
 #include <filesystem>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "lathe/config/visit.h"
@@ -18,6 +19,14 @@ enum class TaskKind : uint8_t {
   kPerplexity,     // of a whole text
   kGenerate,       // what the model writes
 };
+
+struct TaskKindRule {
+  std::string_view name, summary;
+  TaskKind kind;
+  std::vector<std::string> needs, useless;  // keys
+  std::vector<std::string> metrics;
+};
+const std::vector<TaskKindRule>& task_kinds();
 
 // The part of an answer that is compared: the first group that matched.
 struct AnswerFilter {

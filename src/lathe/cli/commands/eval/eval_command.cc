@@ -1,9 +1,14 @@
-// lathe eval: train/evaluation.h, shown.
+// lathe eval: train/evaluation.h, shown, and tasks.
 
+#include <algorithm>
 #include <nlohmann/json.hpp>
 
+#include "lathe/base/error.h"
 #include "lathe/cli/commands/eval/eval.h"
+#include "lathe/cli/commands/eval/tasks.h"
 #include "lathe/cli/frame/interrupt.h"
+#include "lathe/cli/frame/parse.h"
+#include "lathe/config/read_write.h"
 #include "lathe/io/json_file.h"
 #include "lathe/io/manifest.h"
 #include "lathe/train/evaluation.h"
@@ -14,12 +19,19 @@ namespace {
 using Json = nlohmann::ordered_json;
 
 struct EvalOptions {
+  std::optional<std::string> model, data, out;
   EvaluationConfig evaluation;
-  std::optional<std::string> out;
+  TaskOptions tasks;
 
   void visit(Visitor& v) {
+    v.positional("model", model, "folder or .gguf of a model, or folder of a checkpoint", {});
+    v.field("data", data,
+            "token shard, of which the loss is measured: the prefix of a .bin and .idx");
     evaluation.visit(v);
-    v.field("out", out, "also write the result to this file, for `lathe plot --x position`");
+    tasks.visit(v);
+    v.field("out", out,
+            "with --data: also write the result to this file, for `lathe plot --x position`; with "
+            "--tasks: folder to write");
   }
 };
 
@@ -63,7 +75,30 @@ void write_result(const EvalOptions& o, const Json& result, const std::string& c
   write_manifest(manifest_path(*o.out, false), manifest);
 }
 
-int run_eval(const EvalOptions& o, CommandContext& context) {
+// Options of one of the two uses, given beside the other.
+void refuse_options_of(ConfigRef unused, const char* other, const CommandContext& context) {
+  for (const FieldInfo& field : describe(unused))
+    require(std::ranges::find(context.given, field.key) == context.given.end(), ErrorKind::kUsage,
+            "command line", "--{} means nothing with {}; leave one of them out",
+            option_name(field.key).substr(2), other);
+}
+
+int run_eval(const EvalOptions& given, CommandContext& context) {
+  EvalOptions o = given;
+  require(o.data.has_value() != !o.tasks.tasks.empty(), ErrorKind::kUsage, "command line",
+          "{}; name a token shard with --data, or tasks with --tasks",
+          o.data ? "there are both --data and --tasks" : "nothing is measured");
+  if (!o.tasks.tasks.empty()) {
+    refuse_options_of(o.evaluation, "--tasks", context);
+    require(!o.model, ErrorKind::kUsage, "command line", "--render needs no model; leave '{}' out",
+            *o.model);
+    return run_tasks(o.tasks, o.out, context);
+  }
+  refuse_options_of(o.tasks, "--data", context);
+  require(o.model.has_value(), ErrorKind::kUsage, "command line",
+          "MODEL is missing, whose loss is measured; see `lathe help eval`");
+  o.evaluation.model = *o.model;
+  o.evaluation.data = *o.data;
   const Json result = measure(o.evaluation, context).to_json(o.evaluation);
   if (o.out) write_result(o, result, context.command_line());
   if (context.json) {
@@ -79,17 +114,21 @@ int run_eval(const EvalOptions& o, CommandContext& context) {
 Command eval_command() {
   Command eval = make_command<EvalOptions>(
       {.name = "eval",
-       .summary = "measure a model's loss on a token shard, in total and by position",
-       .help = "Reports the mean loss in nats per token, bits per byte if the folder has a "
-               "tokenizer, and the loss of each\n"
-               "range of positions, in fp32. For a model that Lathe trained it repeats the "
-               "validation: the same samples,\n"
-               "length and objective. A --seq-len beyond that of training shows how well a model "
-               "handles longer texts.\n\n"
-               "  lathe eval runs/demo/model --data runs/demo/data-valid\n"
-               "  lathe eval runs/demo/model --data runs/demo/data-valid --samples 0\n"
-               "  lathe eval runs/demo/model --data runs/demo/data-valid --seq-len 1024 --out "
-               "long.json\n"},
+       .summary = "measure a model's loss on a token shard; render tasks",
+       .help =
+           "Reports the mean loss in nats per token, bits per byte if the folder has a "
+           "tokenizer, and the loss of each\n"
+           "range of positions, in fp32. For a model that Lathe trained it repeats the "
+           "validation: the same samples,\n"
+           "length and objective. A --seq-len beyond that of training shows how well a model "
+           "handles longer texts.\n\n"
+           "With --tasks and --render it writes what a model would be asked, item by item, to OUT/items.jsonl: the\n"
+           "prompt with its shots and the continuations of a task file (docs/tasks.md). Nothing is asked yet.\n\n"
+           "  lathe eval runs/demo/model --data runs/demo/data-valid\n"
+           "  lathe eval runs/demo/model --data runs/demo/data-valid --samples 0\n"
+           "  lathe eval runs/demo/model --data runs/demo/data-valid --seq-len 1024 --out "
+           "long.json\n"
+           "  lathe eval --tasks arc.toml,piqa.toml --shots 5 --render --out rendered\n"},
       run_eval);
   return with_children(std::move(eval), {eval_make_command()});
 }

@@ -8,6 +8,7 @@ namespace lathe {
 
 std::string components_markdown();  // docs/components.md
 std::string recipe_markdown();      // docs/recipe.md
+std::string tasks_markdown();       // docs/tasks.md
 // The table in docs/normalisation.md: what the normalisers do to some texts.
 std::string normalizers_markdown();
 

@@ -1,4 +1,4 @@
-// Random choices of one item, one after the other.
+// Random choices, one after the other.
 #pragma once
 
 #include <algorithm>

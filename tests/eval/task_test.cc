@@ -1,0 +1,208 @@
+// What a task file asks of a model, and what is refused.
+#include "lathe/eval/task/task.h"
+
+#include <gtest/gtest.h>
+
+#include <set>
+
+#include "io/temp_folder.h"
+
+namespace lathe {
+namespace {
+
+using Texts = std::vector<std::string>;
+
+constexpr const char* kChoices = R"(name = "t"
+kind = "choices"
+data = "rows.jsonl"
+prompt = "Q: {{q}}\nA:"
+choices = "{{c}}"
+gold = "{{g}}"
+metrics = ["acc"]
+)";
+constexpr const char* kRows = R"({"q": "one", "c": ["x", "y"], "g": 1}
+{"q": "two", "c": ["v", "w"], "g": 0}
+{"q": "three", "c": ["r", "s"], "g": 1}
+)";
+
+class Tasks : public ::testing::Test {
+ protected:
+  Tasks() { folder_.write("rows.jsonl", kRows); }
+
+  EvalTask read(const std::string& toml, int64_t shots = 0, uint64_t seed = 0) {
+    folder_.write("task.toml", toml);
+    return {read_task_config(folder_ / "task.toml"), shots, Rng(seed)};
+  }
+  // Without the folder's name.
+  std::string refusal(const std::string& toml, int64_t shots = 0) {
+    std::string text = error_text([&] {
+      const EvalTask task = read(toml, shots);
+      for (int64_t id = 0; id < task.size(); ++id) task.item(id);
+    });
+    const std::string folder = (folder_ / "").string();
+    for (size_t at = 0; (at = text.find(folder)) != std::string::npos;)
+      text.erase(at, folder.size());
+    return text;
+  }
+  static std::string changed(std::string text, const std::string& from, const std::string& to) {
+    const size_t at = text.find(from);
+    EXPECT_NE(at, std::string::npos) << from;
+    return text.replace(at, from.size(), to);
+  }
+
+  TempFolder folder_;
+};
+
+TEST_F(Tasks, AnItemIsShotsAPromptAndWhatMayFollow) {
+  const EvalTask task = read(std::string(kChoices) + "description = \"About {{q}}.\\n\\n\"\n", 2);
+  const EvalItem item = task.item(1);
+  EXPECT_EQ(item.prompts, Texts{"About two.\n\nQ: one\nA: y\n\nQ: three\nA: s\n\nQ: two\nA:"});
+  EXPECT_EQ(item.continuations, (Texts{" v", " w"}));
+  EXPECT_EQ(item.choices, (Texts{"v", "w"}));
+  EXPECT_EQ(item.gold, 0);
+}
+
+TEST_F(Tasks, DrawnShotsAreOthersFromItemToItemAndNeverTheItem) {
+  std::string rows;
+  for (int i = 0; i < 20; ++i)
+    rows += R"({"q": "q)" + std::to_string(i) + R"(", "c": ["x", "y"], "g": 0})" + "\n";
+  folder_.write("rows.jsonl", rows);
+  const std::string toml = std::string(kChoices) + "shots_order = \"seeded\"\n";
+  const EvalTask task = read(toml, 19), same = read(toml, 19), other = read(toml, 19, 1);
+  std::vector<std::string> before;
+  for (int64_t id = 0; id < task.size(); ++id) {
+    const std::string prompt = task.item(id).prompts[0];
+    EXPECT_EQ(prompt, same.item(id).prompts[0]);
+    EXPECT_NE(prompt, other.item(id).prompts[0]);
+    for (int64_t row = 0; row < task.size(); ++row) {
+      const std::string question = "Q: q" + std::to_string(row) + "\n";
+      const size_t at = prompt.find(question);
+      ASSERT_NE(at, std::string::npos) << prompt;
+      EXPECT_EQ(prompt.find(question, at + 1), std::string::npos);
+      EXPECT_EQ(row == id, prompt.ends_with(question + "A:"));
+    }
+    before.push_back(prompt.substr(0, 6));
+  }
+  EXPECT_GT(std::set<std::string>(before.begin(), before.end()).size(), 5U);
+}
+
+TEST_F(Tasks, ShotsMayComeFromElsewhereAndLookDifferent) {
+  folder_.write("shots.jsonl",
+                R"([{"question": "s0", "a": "yes"}, {"question": "s1", "a": "no"}])");
+  const EvalTask task = read(std::string(kChoices) +
+                                 "shots_from = \"shots.jsonl\"\nshot_prompt = \"S: {{question}}\"\n"
+                                 "shot_target = \"{{a}}\"\nseparator = \"|\"\ndelimiter = \"=\"\n",
+                             2);
+  EXPECT_EQ(task.item(0).prompts, Texts{"S: s0=yes|S: s1=no|Q: one\nA:"});
+  EXPECT_EQ(task.item(0).continuations, (Texts{"=x", "=y"}));
+}
+
+TEST_F(Tasks, APromptForEachChoiceHasOneTarget) {
+  const EvalTask task = read(R"(name = "t"
+kind = "choices"
+data = "rows.jsonl"
+prompt = ["{{q}} {{c[0]}}", "{{q}} {{c[1]}}"]
+target = "end"
+gold = "{{g}}"
+metrics = ["acc"]
+)",
+                             1);
+  EXPECT_EQ(task.item(0).prompts, (Texts{"two v end\n\none x", "two v end\n\none y"}));
+  EXPECT_EQ(task.item(0).continuations, (Texts{" end", " end"}));
+}
+
+TEST_F(Tasks, OtherKinds) {
+  const std::string head = "name = \"t\"\ndata = \"rows.jsonl\"\n";
+  EvalItem item = read(head +
+                       "kind = \"loglikelihood\"\nprompt = \"{{q}}\"\ntarget = \"{{c[g]}}\"\n"
+                       "metrics = [\"acc\"]\n")
+                      .item(0);
+  EXPECT_EQ(item.prompts, Texts{"one"});
+  EXPECT_EQ(item.continuations, Texts{" y"});
+  item =
+      read(head + "kind = \"perplexity\"\ntarget = \"{{q}}\\n\"\nmetrics = [\"byte_perplexity\"]\n")
+          .item(0);
+  EXPECT_EQ(item.prompts, Texts{""});
+  EXPECT_EQ(item.continuations, Texts{"one\n"});  // with its line end
+  item = read(head +
+              "kind = \"generate\"\nprompt = \"{{q}}\"\ntarget = \"{{g}}\"\ngroup = \"{{g}}\"\n"
+              "metrics = [\"exact_match\", \"pass@4\"]\nsamples = 8\n"
+              "filters = [{name = \"n\", regex = \"[0-9]+\", which = \"last\"}]\n")
+             .item(0);
+  EXPECT_EQ(item.prompts, Texts{"one"});
+  EXPECT_EQ(item.continuations, Texts{});
+  EXPECT_EQ(item.target, "1");
+  EXPECT_EQ(item.group, "1");
+}
+
+TEST_F(Tasks, RowsOfCsv) {
+  folder_.write("rows.csv",
+                "\xEF\xBB\xBFq,c,g\r\n\"one, or \"\"1\"\"\",x y,0\r\n\"two\nlines\",,1\r\n");
+  const TaskRows rows = read_task_rows(folder_ / "rows.csv");
+  ASSERT_EQ(rows.rows.size(), 2U);
+  EXPECT_EQ(rows.rows[0].fields["q"], "one, or \"1\"");
+  EXPECT_EQ(rows.rows[0].fields["c"], "x y");
+  EXPECT_EQ(rows.rows[1].fields["q"], "two\nlines");
+  EXPECT_EQ(rows.rows[1].fields["c"], "");
+  EXPECT_EQ(rows.rows[1].fields["g"], "1");
+  EXPECT_EQ(rows.rows[1].line, 3);
+  folder_.write("short.csv", "a,b\n1,2\n1\n");
+  EXPECT_NE(error_text([&] {
+              read_task_rows(folder_ / "short.csv");
+            }).find("short.csv:3] the record has 1 fields, but the first one names 2"),
+            std::string::npos);
+  folder_.write("open.csv", "a,b\n1,\"2\n3,4\n");
+  EXPECT_NE(error_text([&] {
+              read_task_rows(folder_ / "open.csv");
+            }).find("open.csv:2] a quote is opened and never closed"),
+            std::string::npos);
+}
+
+TEST_F(Tasks, WhatIsRefusedIsNamed) {
+  const auto row = [&](const std::string& text) {
+    folder_.write("rows.jsonl", kRows + text + "\n");
+    const std::string error = refusal(kChoices);
+    folder_.write("rows.jsonl", kRows);
+    return error;
+  };
+  EXPECT_TRUE(row(R"({"c": ["x"], "g": 0})").starts_with("[rows.jsonl:4] prompt: "));
+  EXPECT_EQ(row(R"({"q": "a", "c": [], "g": 0})"),
+            "[rows.jsonl:4] choices are an empty list, expected a list of texts");
+  EXPECT_EQ(row(R"({"q": "a", "c": ["x", ""], "g": 0})"),
+            "[rows.jsonl:4] one of the choices is empty, so that nothing could be measured");
+  EXPECT_EQ(row(R"({"q": "a", "c": ["x", "y"], "g": 2})"),
+            "[rows.jsonl:4] gold is 2, but there are 2 choices, numbered from 0");
+  EXPECT_EQ(row(R"({"q": "a", "c": ["x", "y"], "g": 0.5})"),
+            "[rows.jsonl:4] gold is 0.5, expected the number of a choice, from 0");
+  EXPECT_EQ(row("[1]"), "[rows.jsonl:4] the row is array, expected an object");
+  EXPECT_TRUE(row(R"({"q": "a", "c": ["x")")
+                  .starts_with("[rows.jsonl:4] the row that begins here cannot be read: "));
+  EXPECT_EQ(refusal(kChoices, 3),
+            "[shots] 3 shots are asked for, but rows.jsonl has 2 rows beside the item; ask for at "
+            "most 2");
+  EXPECT_EQ(refusal(kChoices, 2), "no error");  // as it says
+  const std::string choices(kChoices);
+  const auto begins = [&](const std::string& toml, const std::string& text) {
+    const std::string error = refusal(toml);
+    EXPECT_TRUE(error.starts_with(text)) << error;
+  };
+  begins(changed(choices, "choices = ", "chioces = "),
+         "[task.toml] unknown key 'chioces'. Did you mean 'choices'?");
+  begins(changed(choices, "\"choices\"\n", "\"choice\"\n"), "[task.toml] kind is \"choice\"");
+  begins(changed(choices, "[\"acc\"]", "[\"accc\"]"),
+         "[task.toml: metrics] unknown name 'accc'. Did you mean 'acc'?");
+  begins(changed(choices, "[\"acc\"]", "[]"), "[task.toml] metrics is empty");
+  begins(changed(choices, "gold = \"{{g}}\"\n", ""),
+         "[task.toml] gold is missing, which a task of kind 'choices' needs");
+  begins(choices + "stop = [\"x\"]\n",
+         "[task.toml] stop means nothing to a task of kind 'choices'");
+  begins(changed(choices, "choices = \"{{c}}\"\n", ""),
+         "[task.toml] a task of choices has one prompt and choices, or a list of prompts");
+  begins(changed(choices, "{{q}}", "{{ q "), "[task.toml: prompt] line 1, column ");
+  begins(changed(choices, "rows.jsonl", "none.jsonl"), "[none.jsonl] cannot be opened");
+  folder_.write("rows.jsonl", "\n");
+  EXPECT_EQ(refusal(choices), "[rows.jsonl] has no rows");
+}
+
+}  // namespace
+}  // namespace lathe
