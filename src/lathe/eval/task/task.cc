@@ -1,6 +1,5 @@
 #include "lathe/eval/task/task.h"
 
-#include <algorithm>
 #include <numeric>
 
 #include "lathe/base/error.h"
