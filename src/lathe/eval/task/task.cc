@@ -78,7 +78,7 @@ struct EvalTask::Templates {
 class EvalTask::Renderer {
  public:
   Renderer(const EvalTask& task, const TaskRows& rows, size_t row)
-      : task_(task), t_(*task.templates_), rows_(rows), row_(row) {}
+      : t_(*task.templates_), rows_(rows), row_(row) {}
 
   std::string text(const KeyTemplate& of) const { return of.text(rows_, row_); }
 
@@ -117,7 +117,6 @@ class EvalTask::Renderer {
   std::string place() const { return rows_.place(row_); }
 
  private:
-  const EvalTask& task_;
   const Templates& t_;
   const TaskRows& rows_;
   size_t row_;
