@@ -121,12 +121,11 @@ TEST_F(FreshAdapter, ExpertsAreNamedByTheirStacks) {
   stacked.allocate(DType::kF32);
   stacked.initialize(Rng(1));
   const auto one_by_one = load_model(goldens() / "qwen3_moe" / "model", {});
-  for (auto& [model, name] : {std::pair<Transformer&, const char*>{stacked, "gate_up.weight"},
-                              {*one_by_one, "experts.0.gate_proj.weight"}}) {
+  const auto expect_stacks = [](Transformer& model, const std::string& name) {
     const std::string keys = R"({"target_modules": "all-linear", "target_parameters": [")";
     const std::string refused =
         error_text([&] { make_adapter(config(keys + name + "\"]}"), model, Rng(1)); });
-    EXPECT_TRUE(refused.starts_with("[adapter.target_parameters] [" + std::string(name) +
+    EXPECT_TRUE(refused.starts_with("[adapter.target_parameters] [" + name +
                                     "] names no parameter of this model ("))
         << refused;
     EXPECT_NE(refused.find("; its parameters end with gate_up_proj, down_proj, embed"),
@@ -138,7 +137,9 @@ TEST_F(FreshAdapter, ExpertsAreNamedByTheirStacks) {
     EXPECT_EQ(std::ranges::count_if(adapter->modules(),
                                     [](const AdaptedModule& m) { return m.site.experts > 0; }),
               2 * model.config().num_hidden_layers);
-  }
+  };
+  expect_stacks(stacked, "gate_up.weight");
+  expect_stacks(*one_by_one, "experts.0.gate_proj.weight");
 }
 
 TEST_F(FreshAdapter, EachModuleDrawsFromItsOwnStream) {
