@@ -181,6 +181,22 @@ TEST_F(Tasks, WhatIsRefusedIsNamed) {
             "[shots] 3 shots are asked for, but rows.jsonl has 2 rows beside the item; ask for at "
             "most 2");
   EXPECT_EQ(refusal(kChoices, 2), "no error");  // as it says
+  const std::string data = "name = \"t\"\ndata = \"rows.jsonl\"\n",
+                    whole = data +
+                           "kind = \"perplexity\"\ntarget = \"{{q}}\"\nmetrics = "
+                           "[\"byte_perplexity\"]\n",
+                    write = data +
+                            "kind = \"generate\"\nprompt = \"{{q}}\"\nmetrics = "
+                            "[\"exact_match\"]\n";
+  EXPECT_EQ(refusal(whole, 1),
+            "[shots] task.toml says nothing that a shot asks; set shot_prompt there, or ask for 0 "
+            "shots");
+  EXPECT_EQ(refusal(whole + "shot_prompt = \"Q:\"\n", 1), "no error");  // as it says
+  EXPECT_EQ(refusal(write, 1),
+            "[shots] task.toml says nothing that a shot answers; set target or shot_target there, "
+            "or ask for 0 shots");
+  EXPECT_EQ(refusal(write + "target = \"{{g}}\"\n", 1), "no error");
+  EXPECT_EQ(refusal(write, 0), "no error");
   const std::string choices(kChoices);
   const auto begins = [&](const std::string& toml, const std::string& text) {
     const std::string error = refusal(toml);

@@ -38,7 +38,6 @@ class KeyTemplate {
   Json value(const TaskRows& rows, size_t row) const {
     return at(rows, row, [&] { return template_.evaluate(rows.rows[row].fields, kStrict); });
   }
-  const char* key() const { return key_; }
 
  private:
   const char* key_;
@@ -133,6 +132,12 @@ EvalTask::EvalTask(TaskConfig config, int64_t shots, const Rng& rng)
           "{} shots are asked for, but {} has {} rows beside the item; ask for at most {}", shots,
           config_.shots_path().string(), most, most);
   templates_ = std::make_unique<const Templates>(config_);
+  const Templates& t = *templates_;
+  const bool asks = t.shot_prompt || !t.prompts.empty();
+  const bool answers = t.shot_target || !t.choices.empty() || t.target;
+  require(shots == 0 || (asks && answers), ErrorKind::kConfig, "shots",
+          "{} says nothing that a shot {}; set {} there, or ask for 0 shots", config_.file.string(),
+          asks ? "answers" : "asks", asks ? "target or shot_target" : "shot_prompt");
 }
 EvalTask::~EvalTask() = default;
 EvalTask::EvalTask(EvalTask&&) noexcept = default;
