@@ -210,6 +210,9 @@ TEST_F(Eval, WhatBelongsToTheOtherUseIsRefused) {
       std::string::npos);
   EXPECT_NE(refusal({"--data", "d"}).find("MODEL is missing"), std::string::npos);
   EXPECT_NE(refusal({"--tasks", "t.toml"}).find("add --render"), std::string::npos);
+  EXPECT_NE(refusal({"m", "--tasks", "t.toml"}).find("add --render"), std::string::npos);
+  EXPECT_NE(refusal({"m", "--tasks", "t.toml", "--render"}).find("leave 'm' out"),
+            std::string::npos);
 }
 
 }  // namespace

@@ -151,6 +151,9 @@ TEST_F(Tasks, RowsOfCsv) {
               read_task_rows(folder_ / "short.csv");
             }).find("short.csv:3] the record has 1 fields, but the first one names 2"),
             std::string::npos);
+  folder_.write("latin.csv", "a,b\n1,\xE9\n");
+  EXPECT_NE(error_text([&] { read_task_rows(folder_ / "latin.csv"); }).find("is not UTF-8"),
+            std::string::npos);
   folder_.write("open.csv", "a,b\n1,\"2\n3,4\n");
   EXPECT_NE(error_text([&] {
               read_task_rows(folder_ / "open.csv");
@@ -183,8 +186,8 @@ TEST_F(Tasks, WhatIsRefusedIsNamed) {
   EXPECT_EQ(refusal(kChoices, 2), "no error");  // as it says
   const std::string data = "name = \"t\"\ndata = \"rows.jsonl\"\n",
                     whole = data +
-                           "kind = \"perplexity\"\ntarget = \"{{q}}\"\nmetrics = "
-                           "[\"byte_perplexity\"]\n",
+                            "kind = \"perplexity\"\ntarget = \"{{q}}\"\nmetrics = "
+                            "[\"byte_perplexity\"]\n",
                     write = data +
                             "kind = \"generate\"\nprompt = \"{{q}}\"\nmetrics = "
                             "[\"exact_match\"]\n";

@@ -3,6 +3,7 @@
 #include <optional>
 
 #include "lathe/base/error.h"
+#include "lathe/base/utf8.h"
 #include "lathe/config/json_text.h"
 #include "lathe/corpus/json_values.h"
 #include "lathe/io/packed_file.h"
@@ -90,6 +91,8 @@ void read_csv(TaskRows& all) {
   while (file.append_to(text))
     require(text.size() <= kMostCsvBytes, ErrorKind::kData, all.file.string(),
             "is larger than {} bytes", kMostCsvBytes);
+  require(replace_invalid_utf8(text) == text, ErrorKind::kData, all.file.string(),
+          "is not UTF-8; convert it, for example with iconv");
   CsvReader csv(std::move(text), all.file.string());
   const auto names = csv.next();
   if (!names) return;

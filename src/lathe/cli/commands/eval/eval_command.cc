@@ -90,8 +90,8 @@ int run_eval(const EvalOptions& given, CommandContext& context) {
           o.data ? "there are both --data and --tasks" : "nothing is measured");
   if (!o.tasks.tasks.empty()) {
     refuse_options_of(o.evaluation, "--tasks", context);
-    require(!o.model, ErrorKind::kUsage, "command line", "--render needs no model; leave '{}' out",
-            *o.model);
+    require(!o.tasks.render || !o.model, ErrorKind::kUsage, "command line",
+            "--render needs no model; leave '{}' out", *o.model);
     return run_tasks(o.tasks, o.out, context);
   }
   refuse_options_of(o.tasks, "--data", context);

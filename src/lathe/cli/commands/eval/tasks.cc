@@ -75,8 +75,7 @@ Json write_items(const std::vector<EvalTask>& tasks, const TaskOptions& o,
   Json counts = Json::object();
   for (const EvalTask& task : tasks) {
     for (int64_t id = 0; id < items_of(task, o); ++id) {
-      items.write(
-          json_of(task, task.item(id)).dump(-1, ' ', false, Json::error_handler_t::replace) + "\n");
+      items.write(json_of(task, task.item(id)).dump() + "\n");
       progress.update(++done, "");
     }
     counts[task.config().name] = {{"n", items_of(task, o)}};
@@ -99,7 +98,7 @@ void TaskOptions::visit(Visitor& v) {
 int run_tasks(const TaskOptions& o, const std::optional<std::string>& out,
               CommandContext& context) {
   require(o.render, ErrorKind::kUsage, "--tasks",
-          "models are not asked yet; add --render to see what would be");
+          "models are not asked yet; add --render to see what would be, without a model");
   require(out.has_value(), ErrorKind::kUsage, "--out", "is missing; name a folder to write");
   const std::vector<EvalTask> tasks = read_tasks(o);
   AtomicDirectory folder(*out);
