@@ -1,0 +1,37 @@
+// A line of items.jsonl: what was asked, what came back, and what it is worth.
+#pragma once
+
+#include <nlohmann/json.hpp>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "lathe/eval/task/task.h"
+
+namespace lathe {
+
+// What came back for an item. Of the first four one entry for each continuation.
+struct EvalAnswer {
+  std::vector<double> logprobs;  // Σ log p of the continuation's tokens
+  std::vector<bool> greedy;      // whether each of these is the likeliest
+  std::vector<int64_t> tokens;   // their number
+  std::vector<double> uncond;    // Σ log p behind uncond_prompt, where a metric asks for it
+  bool truncated = false;        // the model sees less than was asked
+  std::vector<std::string> responses;
+};
+
+struct EvalRecord {
+  std::string task;
+  EvalItem item;
+  EvalAnswer answer;
+  nlohmann::ordered_json filtered = nullptr;  // what was compared, by filter
+  std::string reason;                         // why a program failed
+  // By name, of this item: a number, or a list with one for each instruction.
+  nlohmann::ordered_json metrics = nlohmann::ordered_json::object();
+};
+
+nlohmann::ordered_json json_of(const EvalRecord& record);
+// Errors: kData at `place` for a line that is none of these.
+EvalRecord record_of(const nlohmann::ordered_json& line, std::string_view place);
+
+}  // namespace lathe

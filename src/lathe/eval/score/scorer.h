@@ -1,0 +1,62 @@
+// The catalogue of what judges texts that a model wrote, chosen by `scorer` in a task's file.
+//
+//   // ifeval.cc: a class, and its line in scorers.cc
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <nlohmann/json.hpp>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "lathe/eval/task/task.h"
+
+namespace lathe {
+
+// An item with the texts that a model wrote to it.
+struct Answered {
+  const EvalItem& item;
+  const nlohmann::ordered_json& row;  // of the data, with all its fields
+  std::string place;                  // of the row: "file:line", for errors
+  std::span<const std::string> responses;
+};
+
+// The verdicts of one filter. The metrics exact_match, majority and pass@K follow from them (pass_metrics.h).
+struct Judged {
+  std::string filter;              // its name, or empty where there is one
+  std::vector<std::string> texts;  // what was judged of each response
+  std::vector<bool> right;         // of each response
+};
+
+struct Score {
+  std::vector<Judged> judged = {};
+  // Metrics of the scorer's own, by name: a number, or a list with one for each instruction.
+  nlohmann::ordered_json metrics = nlohmann::ordered_json::object();
+  std::string reason =
+      {};  // why the first response is wrong, where the scorer knows more than that
+};
+
+class Scorer {
+ public:
+  virtual ~Scorer() = default;
+  // One for each item, in order. `while_waiting` is called at least every 100 ms while something else computes, and
+  // may throw. Errors: kData, naming the row's place and its field that cannot be used.
+  virtual std::vector<Score> scores(std::span<const Answered> items,
+                                    const std::function<void()>& while_waiting) = 0;
+};
+
+struct ScorerRule {
+  std::string_view name, summary;
+  std::vector<std::string> metrics;  // that follow from it
+  bool runs_programs = false;        // needs --allow-code
+  // Of a task that names it. Errors: kConfig, naming the task's file and key.
+  std::unique_ptr<Scorer> (*make)(const EvalTask& task);
+};
+const std::vector<ScorerRule>& scorers();
+
+// That of the task: the one it names, or the comparison with its target (comparison.h).
+std::unique_ptr<Scorer> make_scorer(const EvalTask& task);
+
+}  // namespace lathe
