@@ -6,7 +6,7 @@
 #include <functional>
 #include <nlohmann/json_fwd.hpp>
 
-#include "lathe/io/descriptor.h"
+#include "lathe/io/json_lines.h"
 
 namespace lathe {
 
@@ -19,11 +19,10 @@ class StepLines {
             const std::function<void(const nlohmann::ordered_json& line)>& kept = {});
 
   // `line` has "step". It is in the file when this returns.
-  void write(const nlohmann::ordered_json& line);
+  void write(const nlohmann::ordered_json& line) { lines_.write(line); }
 
  private:
-  std::filesystem::path path_;
-  Descriptor file_;
+  JsonLines lines_;
 };
 
 }  // namespace lathe
