@@ -133,10 +133,8 @@ struct Regex::Compiled {
   ~Compiled() { pcre2_code_free(code); }
 };
 
-namespace {
-
 // What one search needs beside the expression; made per call so that searches can run side by side.
-class Search {
+class Regex::Search {
  public:
   explicit Search(const pcre2_code* code)
       : code_(code),
@@ -153,7 +151,7 @@ class Search {
   }
 
   // The first match at or after `from`.
-  bool find(std::string_view text, size_t from, size_t* begin, size_t* end) {
+  bool find(std::string_view text, size_t from) {
     require(data_ != nullptr && context_ != nullptr, ErrorKind::kDevice, kWhere, "out of memory");
     int rc = match(text, from);
     if (rc == PCRE2_ERROR_JIT_STACKLIMIT && stack_ == nullptr) {
@@ -166,14 +164,22 @@ class Search {
       PCRE2_UCHAR message[256] = {};
       pcre2_get_error_message(rc, message, sizeof message);
       fail(ErrorKind::kData, kWhere,
-           "the pre-tokeniser's expression gave up at byte {} of a text of {} bytes: {}; cut the "
-           "text into shorter documents",
+           "an expression gave up at byte {} of a text of {} bytes: {}; cut the text into shorter "
+           "parts, or write an expression that backtracks less",
            from, text.size(), reinterpret_cast<const char*>(message));
     }
-    const PCRE2_SIZE* offsets = pcre2_get_ovector_pointer(data_);
-    *begin = offsets[0];
-    *end = offsets[1];
     return true;
+  }
+
+  size_t begin() const { return pcre2_get_ovector_pointer(data_)[0]; }
+  size_t end() const { return pcre2_get_ovector_pointer(data_)[1]; }
+  Groups groups(std::string_view text) const {
+    const PCRE2_SIZE* offsets = pcre2_get_ovector_pointer(data_);
+    Groups groups(pcre2_get_ovector_count(data_));
+    for (size_t g = 0; g < groups.size(); ++g)
+      if (offsets[2 * g] != PCRE2_UNSET)
+        groups[g] = text.substr(offsets[2 * g], offsets[2 * g + 1] - offsets[2 * g]);
+    return groups;
   }
 
  private:
@@ -187,23 +193,23 @@ class Search {
   pcre2_jit_stack* stack_ = nullptr;
 };
 
-}  // namespace
-
-Regex::Regex(std::string_view oniguruma, std::string_view origin)
-    : source_(oniguruma), compiled_(std::make_unique<Compiled>()) {
-  require(oniguruma.size() <= kMaxPattern, ErrorKind::kFormat, kWhere,
-          "{}: an expression of {} bytes, expected at most {}", origin, oniguruma.size(),
+Regex::Regex(std::string_view expression, std::string_view origin, Dialect dialect)
+    : source_(expression), compiled_(std::make_unique<Compiled>()) {
+  require(expression.size() <= kMaxPattern, ErrorKind::kFormat, kWhere,
+          "{}: an expression of {} bytes, expected at most {}", origin, expression.size(),
           kMaxPattern);
-  const std::string pattern = translate(oniguruma, origin);
+  const bool oniguruma = dialect == Dialect::kOniguruma;
+  const std::string pattern = oniguruma ? translate(expression, origin) : std::string(expression);
   int error = 0;
   PCRE2_SIZE at = 0;
-  const uint32_t options = PCRE2_UTF | PCRE2_UCP | PCRE2_MULTILINE | PCRE2_NEVER_BACKSLASH_C;
+  const uint32_t options = PCRE2_UTF | PCRE2_UCP | PCRE2_NEVER_BACKSLASH_C |
+                           (oniguruma ? uint32_t{PCRE2_MULTILINE} : uint32_t{0});
   compiled_->code = pcre2_compile(reinterpret_cast<PCRE2_SPTR>(pattern.data()), pattern.size(),
                                   options, &error, &at, nullptr);
   if (compiled_->code == nullptr) {
     PCRE2_UCHAR message[256] = {};
     pcre2_get_error_message(error, message, sizeof message);
-    fail(ErrorKind::kFormat, kWhere, "{}: '{}' (translated: '{}') at {}: {}", origin, oniguruma,
+    fail(ErrorKind::kFormat, kWhere, "{}: '{}' (translated: '{}') at {}: {}", origin, expression,
          pattern, at, reinterpret_cast<const char*>(message));
   }
   // Without JIT on this machine the interpreter runs the same expression, only slower.
@@ -214,15 +220,16 @@ Regex::Regex(Regex&&) noexcept = default;
 Regex& Regex::operator=(Regex&&) noexcept = default;
 Regex::~Regex() = default;
 
-void Regex::for_each_match(std::string_view text,
-                           const std::function<void(size_t, size_t)>& f) const {
+template <class F>
+void Regex::search(std::string_view text, F&& f) const {
   Search search(compiled_->code);
-  size_t from = 0, begin = 0, end = 0, last_end = SIZE_MAX;
-  while (from <= text.size() && search.find(text, from, &begin, &end)) {
+  size_t from = 0, last_end = SIZE_MAX;
+  while (from <= text.size() && search.find(text, from)) {
+    const size_t begin = search.begin(), end = search.end();
     require(begin <= end && begin >= from, ErrorKind::kFormat, kWhere,
             "'{}' moves its match backwards (\\K); not supported", source_);
     // An empty match right behind the last match is none.
-    if (begin < end || end != last_end) f(begin, end);
+    if (begin < end || end != last_end) f(search);
     from = last_end = end;
     if (begin == end) {  // an empty match: go on behind the next character
       if (end == text.size()) return;
@@ -230,6 +237,26 @@ void Regex::for_each_match(std::string_view text,
       while (from < text.size() && (static_cast<uint8_t>(text[from]) & 0xC0) == 0x80) ++from;
     }
   }
+}
+
+void Regex::for_each_match(std::string_view text,
+                           const std::function<void(size_t, size_t)>& f) const {
+  search(text, [&](const Search& match) { f(match.begin(), match.end()); });
+}
+
+void Regex::for_each_match(std::string_view text,
+                           const std::function<void(const Groups&)>& f) const {
+  search(text, [&](const Search& match) { f(match.groups(text)); });
+}
+
+std::string Regex::removed_from(std::string_view text) const {
+  std::string left;
+  size_t at = 0;
+  search(text, [&](const Search& match) {
+    left += text.substr(at, match.begin() - at);
+    at = match.end();
+  });
+  return left += text.substr(at);
 }
 
 }  // namespace lathe
