@@ -4,19 +4,22 @@
 #include <nlohmann/json.hpp>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "lathe/eval/task/task.h"
 
 namespace lathe {
 
-// What came back for an item. Of the first four one entry for each continuation.
+// What came back for an item. All lists but the last have one entry for each continuation.
 struct EvalAnswer {
   std::vector<double> logprobs;  // Σ log p of the continuation's tokens
   std::vector<bool> greedy;      // whether each of these is the likeliest
   std::vector<int64_t> tokens;   // their number
   std::vector<double> uncond;    // Σ log p behind uncond_prompt, where a metric asks for it
-  bool truncated = false;        // the model sees less than was asked
+  // Of choices and targets: each token of the continuation as text, and its log p.
+  std::vector<std::vector<std::pair<std::string, float>>> per_token;
+  bool truncated = false;  // the model sees less than was asked
   std::vector<std::string> responses;
 };
 

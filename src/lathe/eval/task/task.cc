@@ -53,7 +53,7 @@ std::string text_of(const Json& value) {
 
 struct EvalTask::Templates {
   std::vector<KeyTemplate> prompts, choices;
-  std::optional<KeyTemplate> gold, target, shot_prompt, shot_target, description, group;
+  std::optional<KeyTemplate> gold, target, shot_prompt, shot_target, description, group, uncond;
 
   explicit Templates(const TaskConfig& c) {
     const std::string file = c.file.string();
@@ -70,6 +70,7 @@ struct EvalTask::Templates {
     optional(description, "description",
              c.description.empty() ? std::nullopt : std::optional(c.description));
     optional(group, "group", c.group);
+    optional(uncond, "uncond_prompt", c.uncond_prompt);
   }
 };
 
@@ -190,6 +191,7 @@ EvalItem EvalTask::item(int64_t id) const {
   if (t.gold)
     item.gold = r.gold(t.choices.empty() ? std::ssize(t.prompts) : std::ssize(item.choices));
   if (t.group) item.group = r.text(*t.group);
+  if (t.uncond) item.uncond = r.text(*t.uncond);
   const TaskKind kind = config_.task_kind();
   const std::string delimiter = kind == TaskKind::kPerplexity ? "" : config_.delimiter;
   if (kind == TaskKind::kGenerate) return item;

@@ -26,6 +26,7 @@ struct EvalItem {
   std::optional<int64_t> gold;       // which of them is right
   std::optional<std::string> target;
   std::optional<std::string> group;
+  std::optional<std::string> uncond;  // what choices follow for acc_uncond
 };
 
 class EvalTask {

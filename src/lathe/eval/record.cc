@@ -1,0 +1,89 @@
+#include "lathe/eval/record.h"
+
+#include "lathe/base/error.h"
+
+namespace lathe {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+// A list of one is the thing itself.
+Json one_or_list(const std::vector<std::string>& all) {
+  return all.size() == 1 ? Json(all[0]) : Json(all);
+}
+
+template <class T>
+void put(Json& json, const char* key, const std::vector<T>& list) {
+  if (!list.empty()) json[key] = list;
+}
+
+template <class T>
+T value_at(const Json& line, const char* key, T otherwise = {}) {
+  const auto found = line.find(key);
+  return found == line.end() ? std::move(otherwise) : found->get<T>();
+}
+
+std::vector<std::string> texts_at(const Json& line, const char* key) {
+  const auto found = line.find(key);
+  if (found == line.end()) return {};
+  if (found->is_string()) return {found->get<std::string>()};
+  return found->get<std::vector<std::string>>();
+}
+
+template <class T>
+std::optional<T> optional_at(const Json& line, const char* key) {
+  const auto found = line.find(key);
+  return found == line.end() ? std::nullopt : std::optional(found->get<T>());
+}
+
+}  // namespace
+
+Json json_of(const EvalRecord& r) {
+  Json json = {{"task", r.task}, {"id", r.item.id}, {"prompt", one_or_list(r.item.prompts)}};
+  json["continuations"] = r.item.continuations;
+  if (r.item.gold) json["gold"] = *r.item.gold;
+  if (r.item.target) json["target"] = *r.item.target;
+  if (r.item.group) json["group"] = *r.item.group;
+  const EvalAnswer& a = r.answer;
+  put(json, "logprobs", a.logprobs);
+  put(json, "greedy", a.greedy);
+  put(json, "tokens", a.tokens);
+  put(json, "uncond", a.uncond);
+  put(json, "per_token", a.per_token);
+  if (a.truncated) json["truncated"] = true;
+  if (!a.responses.empty())
+    json[a.responses.size() == 1 ? "response" : "responses"] = one_or_list(a.responses);
+  if (!r.filtered.is_null()) json["filtered"] = r.filtered;
+  if (!r.reason.empty()) json["reason"] = r.reason;
+  if (!r.metrics.empty()) json["metrics"] = r.metrics;
+  return json;
+}
+
+EvalRecord record_of(const Json& line, std::string_view place) {
+  try {
+    EvalRecord r;
+    r.task = line.at("task").get<std::string>();
+    r.item.id = line.at("id").get<int64_t>();
+    r.item.prompts = texts_at(line, "prompt");
+    r.item.continuations = texts_at(line, "continuations");
+    r.item.gold = optional_at<int64_t>(line, "gold");
+    r.item.target = optional_at<std::string>(line, "target");
+    r.item.group = optional_at<std::string>(line, "group");
+    r.answer.logprobs = value_at<std::vector<double>>(line, "logprobs");
+    r.answer.greedy = value_at<std::vector<bool>>(line, "greedy");
+    r.answer.tokens = value_at<std::vector<int64_t>>(line, "tokens");
+    r.answer.uncond = value_at<std::vector<double>>(line, "uncond");
+    r.answer.per_token =
+        value_at<std::vector<std::vector<std::pair<std::string, float>>>>(line, "per_token");
+    r.answer.truncated = value_at<bool>(line, "truncated");
+    r.answer.responses = texts_at(line, line.contains("response") ? "response" : "responses");
+    r.filtered = value_at<Json>(line, "filtered", nullptr);
+    r.reason = value_at<std::string>(line, "reason");
+    r.metrics = value_at<Json>(line, "metrics", Json::object());
+    return r;
+  } catch (const nlohmann::json::exception& error) {
+    fail(ErrorKind::kData, place, "is no item of an evaluation: {}", error.what());
+  }
+}
+
+}  // namespace lathe

@@ -1,0 +1,34 @@
+// items.jsonl while a run writes it: each line as soon as its item is finished, so that a run that is killed loses none.
+#pragma once
+
+#include <filesystem>
+#include <map>
+#include <span>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "lathe/eval/record.h"
+#include "lathe/io/json_lines.h"
+
+namespace lathe {
+
+class ItemFile {
+ public:
+  // Keeps the lines that are there. Errors: kIo; kData for a line that is no item.
+  explicit ItemFile(const std::filesystem::path& file);
+
+  bool has(const std::string& task, int64_t id) const { return kept_.contains({task, id}); }
+  void write(const EvalRecord& record);
+  // Of the items of a task with these numbers, which are all there.
+  std::vector<EvalRecord> records(const std::string& task, int64_t count) const;
+  // Puts the lines in the order of the tasks and of their items.
+  void sort(std::span<const std::string> tasks) const;
+
+ private:
+  std::filesystem::path path_;
+  std::map<std::pair<std::string, int64_t>, EvalRecord> kept_;
+  JsonLines lines_;
+};
+
+}  // namespace lathe

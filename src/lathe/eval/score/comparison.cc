@@ -1,0 +1,106 @@
+#include "lathe/eval/score/comparison.h"
+
+#include "lathe/base/error.h"
+#include "lathe/base/utf8.h"
+#include "lathe/eval/score/pass_metrics.h"
+#include "lathe/text/jinja/characters.h"
+#include "lathe/text/split/regex.h"
+
+namespace lathe {
+namespace {
+
+Regex expression(const std::string& source, const std::string& file, const std::string& key) {
+  try {
+    return Regex(source, key, Regex::Dialect::kPython);
+  } catch (const Error& error) {
+    fail(ErrorKind::kConfig, file, "{}", error.what());
+  }
+}
+
+class Comparison : public Scorer {
+ public:
+  explicit Comparison(const EvalTask& task) {
+    const TaskConfig& c = task.config();
+    const std::string file = c.file.string();
+    require(c.target.has_value(), ErrorKind::kConfig, file,
+            "has no target, with which answers could be compared; set target, or a scorer");
+    for (const AnswerFilter& filter : c.filters)
+      filters_.push_back({c.filters.size() > 1 ? filter.name : "",
+                          expression(filter.regex, file, "filters." + filter.name),
+                          filter.which == "last"});
+    for (const std::string& each : c.normalize)
+      removed_.push_back(expression(each, file, "normalize"));
+  }
+
+  std::vector<Score> scores(std::span<const Answered> items,
+                            const std::function<void()>& while_waiting) override {
+    std::vector<Score> all;
+    for (const Answered& item : items) {
+      while_waiting();
+      Score& score = all.emplace_back();
+      const std::string target = compared(*item.item.target);
+      if (filters_.empty()) {
+        score.judged.push_back(judged("", item.responses, target, nullptr));
+        continue;
+      }
+      for (const Filter& filter : filters_)
+        score.judged.push_back(judged(filter.name, item.responses, target, &filter));
+    }
+    return all;
+  }
+
+ private:
+  struct Filter {
+    std::string name;
+    Regex regex;
+    bool last;
+
+    std::string found_in(const std::string& text) const {
+      std::optional<std::string> found;
+      regex.for_each_match(text, [&](const Regex::Groups& groups) {
+        if (found && !last) return;
+        found = group_of(groups);
+      });
+      return found ? std::string(jinja::strip_left(jinja::strip_right(*found)))
+                   : std::string(kInvalidAnswer);
+    }
+
+   private:
+    // The whole match where there are no groups.
+    static std::string group_of(const Regex::Groups& groups) {
+      if (groups.size() == 1) return std::string(groups[0].value_or(""));
+      for (size_t g = 1; g < groups.size(); ++g)
+        if (groups[g] && !groups[g]->empty()) return std::string(*groups[g]);
+      return groups.size() == 2 ? "" : std::string(kInvalidAnswer);
+    }
+  };
+
+  std::string compared(const std::string& text) const {
+    if (removed_.empty()) return std::string(jinja::strip_left(jinja::strip_right(text)));
+    std::string left = text;
+    for (const Regex& each : removed_) left = each.removed_from(left);
+    return jinja::lower_case_of(left);
+  }
+
+  Judged judged(std::string name, std::span<const std::string> responses, const std::string& target,
+                const Filter* filter) const {
+    Judged judged{.filter = std::move(name), .texts = {}, .right = {}};
+    for (const std::string& response : responses) {
+      const std::string text = replace_invalid_utf8(response);
+      judged.texts.push_back(filter ? filter->found_in(text) : text);
+      judged.right.push_back(compared(judged.texts.back()) == target);
+    }
+    return judged;
+  }
+
+  std::vector<Filter> filters_;
+  std::vector<Regex> removed_;
+};
+
+}  // namespace
+
+std::unique_ptr<Scorer> make_comparison(const EvalTask& task) {
+  return std::make_unique<Comparison>(task);
+}
+
+}  // namespace lathe
