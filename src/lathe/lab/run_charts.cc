@@ -74,6 +74,21 @@ ChartSpec speed_chart(const RunData& run) {
   return spec;
 }
 
+// With the 95 % interval around each point.
+NamedChart task_chart(const std::string& name, const std::vector<TaskScore>& scores) {
+  constexpr double kQuantile = 1.96;
+  ChartSeries series{.name = "", .color = 5, .dots = true, .points = {}};
+  for (const TaskScore& score : scores) {
+    series.points.push_back({score.step, score.value});
+    if (std::isfinite(score.error))
+      series.band.push_back({score.step, score.value - kQuantile * score.error,
+                             score.value + kQuantile * score.error});
+  }
+  const size_t dot = name.rfind('.');
+  return {"eval-" + name,
+          {.title = name.substr(0, dot) + ", " + name.substr(dot + 1), .series = {series}}};
+}
+
 bool shows_something(const NamedChart& chart) {
   return std::ranges::any_of(chart.spec.series, [](const ChartSeries& s) {
     return std::ranges::any_of(s.points, is_finite);
@@ -94,6 +109,7 @@ std::vector<NamedChart> run_charts(const RunData& run) {
       {"gradient-norm", raw_and_smooth("Gradient norm, before clipping", "smoothed", 4,
                                        points_of(run.steps, &StepPoint::grad_norm))},
       {"tokens-per-second", speed_chart(run)}};
+  for (const auto& [name, scores] : run.task_scores) all.push_back(task_chart(name, scores));
   std::erase_if(all, [](const NamedChart& chart) { return !shows_something(chart); });
   return all;
 }

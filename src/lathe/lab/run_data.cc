@@ -26,10 +26,19 @@ void add_old_losses(const Json& record, double step, RunData& run) {
       run.old_losses[key.substr(kPrefix.size())].push_back({step, number(record, key.c_str())});
 }
 
+void add_task_scores(const Json& record, double step, RunData& run) {
+  constexpr std::string_view kPrefix = "eval.", kError = "_stderr";
+  for (const auto& [key, value] : record.items())
+    if (key.starts_with(kPrefix) && !key.ends_with(kError))
+      run.task_scores[key.substr(kPrefix.size())].push_back(
+          {step, number(record, key.c_str()), number(record, (key + std::string(kError)).c_str())});
+}
+
 void add_record(const Json& record, RunData& run) {
   const double step = number(record, "step");
   if (!std::isfinite(step)) return;
   add_old_losses(record, step, run);
+  add_task_scores(record, step, run);
   if (record.contains("val_loss")) {
     run.validations.push_back({step, number(record, "val_loss"),
                                number(record, "val_bits_per_byte"), number(record, "val_reward")});

@@ -31,6 +31,11 @@ struct OldLoss {
   double step, loss;
 };
 
+// A metric of a task of [eval]; the error is NaN where there is none.
+struct TaskScore {
+  double step, value, error;
+};
+
 struct SampleText {
   int64_t step = 0;
   std::string text;
@@ -42,8 +47,9 @@ struct RunData {
   std::vector<ValidationPoint> validations;
   std::vector<SampleText> samples;
   std::map<std::string, std::vector<OldLoss>> old_losses;  // by the set's name, in order of steps
-  std::vector<RolloutFlag> flags;                          // of its reinforcement, at the last step
-  nlohmann::ordered_json recipe;                           // null when the run has none
+  std::map<std::string, std::vector<TaskScore>> task_scores;  // by "TASK.METRIC", in order of steps
+  std::vector<RolloutFlag> flags;    // of its reinforcement, at the last step
+  nlohmann::ordered_json recipe;     // null when the run has none
   nlohmann::ordered_json data_card;  // of the rows that it learns from; null when it has none
   nlohmann::ordered_json demo;       // null when `lathe demo` did not make this run
 };

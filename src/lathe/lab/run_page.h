@@ -16,7 +16,7 @@ struct NamedChart {
   ChartSpec spec;
 };
 
-// Loss, bits per byte, learning rate, gradient norm and tokens per second, if the run has numbers
+// Loss, bits per byte, learning rate, gradient norm, tokens per second and the metrics of tasks, if the run has numbers
 // for them.
 std::vector<NamedChart> run_charts(const RunData& run);
 
