@@ -36,7 +36,7 @@ TEST_F(Recipes, AreRefusedWithTheFix) {
   EXPECT_EQ(refusal("{}"), "no error");
   EXPECT_EQ(refusal(R"({"trian": {}})"),
             "[recipe] unknown section [trian]. Did you mean 'train'? Sections: model, data, train, "
-            "objective, adapter, reward, sandbox, optim, schedule");
+            "objective, adapter, reward, sandbox, optim, schedule, eval");
   EXPECT_EQ(refusal(R"({"train": 3})"),
             "[recipe] 'train' is a section: write [train] and its keys below");
   EXPECT_EQ(refusal(R"({"train": {"seq_len": 33}})"),

@@ -26,7 +26,7 @@ namespace {
 using Json = nlohmann::ordered_json;
 
 const std::vector<std::string> kSections = {"model",  "data",    "train", "objective", "adapter",
-                                            "reward", "sandbox", "optim", "schedule"};
+                                            "reward", "sandbox", "optim", "schedule",  "eval"};
 
 // What a recipe says of a model that begins from a folder.
 struct FromFolder {
@@ -214,7 +214,18 @@ void check_adapter(const Recipe& r) {
   if (!r.adapter->from) check(r.adapter->config);
 }
 
+void check_eval(const Recipe& r) {
+  if (r.eval.tasks.empty()) return;
+  require(
+      !r.adapter, ErrorKind::kConfig, "eval.tasks",
+      "are measured on the weights of a whole model, which an adapter is not; leave them out, and "
+      "merge a checkpoint with `lathe merge` to measure it with `lathe eval`");
+  require(r.model.num_labels == 0, ErrorKind::kConfig, "eval.tasks",
+          "are texts, but the run trains scores; leave them out");
+}
+
 void check_together(const Recipe& r) {
+  check_eval(r);
   check_objective(r.objective, r.model, r.train.seq_len);
   if (r.adapter) check_adapter(r);
   check_replay(r);
@@ -418,6 +429,7 @@ void Recipe::visit(Visitor& v) {
   if (runs_programs()) v.group("sandbox", sandbox, "where programs that the model wrote run");
   v.group("optim", optim, "the optimiser");
   v.group("schedule", schedule, "the learning-rate schedule");
+  v.group("eval", eval, "tasks that are measured while it trains");
 }
 
 bool Recipe::learns_answers() const { return find_objective(objective, model).answers != nullptr; }
@@ -495,6 +507,7 @@ Recipe read_recipe(const Json& tree) {
   if (tree.contains("adapter")) read_config(r.adapter.emplace(), section("adapter"), "adapter");
   read_config(r.optim, section("optim"), "optim");
   read_config(r.schedule, section("schedule"), "schedule");
+  read_config(r.eval, section("eval"), "eval");
   if (!r.from) default_length(r.model, model, r);
   if (r.from && r.learns_answers() && !is_given(tree, "train", "seq_len"))
     r.train.seq_len = std::min(r.train.seq_len, r.model.max_position_embeddings);

@@ -14,6 +14,7 @@
 #include "lathe/model/transformer.h"
 #include "lathe/optim/optimizers.h"
 #include "lathe/optim/schedule.h"
+#include "lathe/train/in_run_evaluation_config.h"
 #include "lathe/train/objectives.h"
 #include "lathe/train/reward/reward_config.h"
 
@@ -94,6 +95,7 @@ struct Recipe {
   ScheduleConfig schedule;
   RewardConfig reward;
   SandboxConfig sandbox;
+  InRunEvalConfig eval;
   std::optional<AdapterSection> adapter;  // what is trained, if not the model
 
   // Every section. For a model that starts `from` a folder, only the keys that may be set together

@@ -1,5 +1,6 @@
 // A run around the steps: where it begins, what it writes while it goes, how it ends.
 
+#include <chrono>
 #include <nlohmann/json.hpp>
 
 #include "lathe/base/error.h"
@@ -15,6 +16,8 @@ namespace {
 
 namespace fs = std::filesystem;
 using Json = nlohmann::ordered_json;
+
+constexpr const char* kTasksMeasured = "eval_seconds";
 
 }  // namespace
 
@@ -42,6 +45,8 @@ int64_t TrainLoop::begin(Start start, std::optional<int64_t> from_step) {
   // Refused now rather than at the end of the run, when it holds something else.
   make_output_folder({.path = out / task_->result_name(), .overwrite = true});
   check();
+  if (!recipe_.eval.tasks.empty())
+    tasks_ = std::make_unique<InRunEvaluation>(recipe_.eval, recipe_.tokenizer(), callbacks_.log);
   progress_.taken = start == Start::kFresh ? 0 : load_checkpoint(start, from_step);
   if (hours_) {  // of a run that begins; one that goes on keeps the steps that it had
     recipe_.train.steps = steps_in(*hours_);
@@ -74,6 +79,7 @@ void TrainLoop::record_step(const StepReport& r) {
   for (const auto& [name, value] : r.numbers) record[name] = value;
   if (r.skipped) record["skipped"] = true;
   metrics_->write(record);
+  seconds_per_token_ = r.seconds / static_cast<double>(std::max<int64_t>(1, r.tokens));
 }
 
 void TrainLoop::report_evaluation(int64_t step) {
@@ -122,12 +128,30 @@ double TrainLoop::finish_checkpoint() {
   return checkpoints_.write_seconds();
 }
 
+// With the weights that validation uses.
+void TrainLoop::measure_tasks(int64_t step) {
+  const int64_t every = recipe_.eval.every > 0 ? recipe_.eval.every : recipe_.train.eval_every;
+  if (!tasks_ || !is_due(step, every) || metrics_->has_of(kTasksMeasured, step)) return;
+  if (step != recipe_.train.steps && !tasks_->affordable(seconds_per_token_)) return;
+  std::optional<EmaScope> averaged;
+  use_averages(averaged);
+  Json record = {{"step", step}};
+  const auto start = std::chrono::steady_clock::now();
+  const NamedNumbers numbers = tasks_->measure(model(), [this] { stop_if_asked(); });
+  for (const auto& [name, value] : numbers) record[name] = value;
+  record[kTasksMeasured] =
+      std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  metrics_->write(record);
+  if (callbacks_.on_tasks) callbacks_.on_tasks(step, numbers);
+}
+
 void TrainLoop::validate_and_sample(int64_t step) {
   const TrainConfig& t = recipe_.train;
   if (is_due(step, t.eval_every) && metrics_->last_with("val_loss") < step) {
     report_evaluation(step);
     keep_if_best(step);
   }
+  measure_tasks(step);
   if (t.sample_every > 0 && is_due(step, t.sample_every) && metrics_->last_with("sample") < step)
     write_sample(step);
 }

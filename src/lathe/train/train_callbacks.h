@@ -55,6 +55,8 @@ struct TrainCallbacks {
   std::function<void(const StepReport&)> on_step;
   std::function<void(const EvalReport&)> on_eval;
   std::function<void(int64_t step, const std::string& text)> on_sample;
+  // What the tasks of [eval] say: InRunEvaluation::measure().
+  std::function<void(int64_t step, const NamedNumbers& numbers)> on_tasks;
   // A text that the model generates now, with the weights that validation uses.
   std::function<std::string(Transformer& model)> sample;
   // Called before every operation of a step and every batch of a validation; true saves the last

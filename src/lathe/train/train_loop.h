@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "lathe/train/checkpoint.h"
+#include "lathe/train/in_run_evaluation.h"
 #include "lathe/train/lineage.h"
 #include "lathe/train/loss_statistics.h"
 #include "lathe/train/metrics.h"
@@ -110,6 +111,7 @@ class TrainLoop {
   void report_evaluation(int64_t step);
   void report_old_losses(int64_t step);
   void measure_the_start();
+  void measure_tasks(int64_t step);
   void write_sample(int64_t step);
   void keep_if_best(int64_t step);
   bool is_out_of_patience() const;
@@ -133,6 +135,8 @@ class TrainLoop {
   std::optional<double> hours_;  // train.budget, until the run begins
   Lineage lineage_;
   std::unique_ptr<MetricsWriter> metrics_;
+  std::unique_ptr<InRunEvaluation> tasks_;  // of [eval], if there are any
+  double seconds_per_token_ = 0;            // of the last step
   Progress progress_;
   bool updating_ = false;        // weights are between two steps
   CheckpointStore checkpoints_;  // after what it reads from, so that it is destroyed first

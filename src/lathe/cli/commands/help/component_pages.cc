@@ -206,7 +206,11 @@ std::string recipe_markdown() {
          section("reward", r.reward, OnResume::kBranch, "For objectives of rollouts.\n\n") +
          section("sandbox", r.sandbox, OnResume::kBranch,
                  "For programs that the model writes: unit_tests, and the tool python.\n\n") +
-         section("optim", r.optim) + section("schedule", r.schedule);
+         section("optim", r.optim) + section("schedule", r.schedule) +
+         section(
+             "eval", r.eval, OnResume::kBranch,
+             "Tasks ([tasks.md](tasks.md)) that are measured on the run's own weights while it trains; their "
+             "numbers are in `metrics.jsonl` as `eval.TASK.METRIC`.\n\n");
 }
 
 }  // namespace lathe

@@ -30,6 +30,22 @@ std::string text_of(const std::vector<MemoryPart>& all) {
   return join(parts, ", ");
 }
 
+// "addition exact_match 0.3100 ± 0.0465, copy acc 0.5000": errors stand behind their values.
+std::string text_of_tasks(const NamedNumbers& numbers) {
+  constexpr std::string_view kPrefix = "eval.", kError = "_stderr";
+  std::string text;
+  for (const auto& [name, value] : numbers) {
+    if (name.ends_with(kError)) {
+      text += fmt::format(" ± {:.4f}", value);
+      continue;
+    }
+    std::string shown = name.substr(kPrefix.size());
+    shown[shown.rfind('.')] = ' ';
+    text += fmt::format("{}{} {:.4f}", text.empty() ? "" : ", ", shown, value);
+  }
+  return text;
+}
+
 }  // namespace
 
 TrainDisplay::TrainDisplay(const Recipe& recipe, CommandContext& context)
@@ -58,6 +74,9 @@ TrainCallbacks TrainDisplay::callbacks() {
   };
   h.on_sample = [this](int64_t step, const std::string& text) {
     context_.log.info("step {} writes: {}", step, text);
+  };
+  h.on_tasks = [this](int64_t step, const NamedNumbers& numbers) {
+    context_.log.info("step {}: {}", step, text_of_tasks(numbers));
   };
   if (tokenizer_ && recipe_.train.sample_every > 0)
     h.sample = [this](Transformer& model) { return sample(model); };

@@ -1,0 +1,102 @@
+#include "lathe/train/in_run_evaluation.h"
+
+#include <algorithm>
+
+#include "lathe/base/error.h"
+#include "lathe/eval/ask/model_source.h"
+#include "lathe/eval/score/scorer.h"
+
+namespace lathe {
+namespace {
+
+const std::string& required(const std::optional<std::string>& tokenizer) {
+  require(tokenizer.has_value(), ErrorKind::kConfig, "eval.tasks",
+          "are texts, and the run knows no tokenizer; set data.tokenizer to its folder");
+  return *tokenizer;
+}
+
+int64_t tokens_of(const AskedTask& asked, const Tokenizer& tokenizer) {
+  int64_t tokens = 0;
+  for (const EvalItem& item : asked.items) {
+    for (const auto* texts : {&item.prompts, &item.continuations})
+      for (const std::string& text : *texts) tokens += std::ssize(tokenizer.encode(text));
+    if (item.continuations.empty())
+      tokens += asked.task.config().max_tokens * asked.task.config().samples;
+  }
+  return tokens;
+}
+
+double seconds_since(std::chrono::steady_clock::time_point start) {
+  return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+}
+
+}  // namespace
+
+void InRunEvalConfig::visit(Visitor& v) {
+  const auto free = when_resumed(OnResume::kFree);
+  v.field("tasks", tasks, "task files that are measured on the run's weights while it trains",
+          free);
+  v.field("shots", shots, "solved items before each", at_least(0).when_resumed(OnResume::kFree));
+  v.field("limit", limit, "items of each task, from the first",
+          at_least(1).when_resumed(OnResume::kFree));
+  v.field("every", every, "steps between two measurements; 0: with each validation",
+          at_least(0).when_resumed(OnResume::kFree));
+  v.field("seed", seed, "of the shots that are drawn", at_least(0).when_resumed(OnResume::kFree));
+  v.field(
+      "share", share,
+      "of the run's time that they may take: one that does not fit waits for a later step, but the "
+      "last step is always measured",
+      above(0).when_resumed(OnResume::kFree));
+}
+
+InRunEvaluation::InRunEvaluation(const InRunEvalConfig& config,
+                                 const std::optional<std::string>& tokenizer, Log log)
+    : config_(config),
+      log_(std::move(log)),
+      tokenizer_path_(required(tokenizer)),
+      tokenizer_(load_tokenizer(tokenizer_path_)) {
+  for (const std::string& file : config.tasks) {
+    EvalTask task(read_task_config(file), config.shots, Rng(static_cast<uint64_t>(config.seed)));
+    const auto& scorer = task.config().scorer;
+    require(!scorer || !find_in(scorers(), "scorer", *scorer).runs_programs, ErrorKind::kConfig,
+            "eval.tasks",
+            "{} runs programs that the model wrote, which a run does not do; measure a checkpoint "
+            "with `lathe eval CHECKPOINT --tasks {} --allow-code`",
+            file, file);
+    tasks_.push_back(ask_of(std::move(task), config.limit));
+    tokens_ += tokens_of(tasks_.back(), tokenizer_);
+  }
+}
+
+bool InRunEvaluation::affordable(double seconds_per_token) {
+  const double cost = last_.value_or(seconds_per_token * static_cast<double>(tokens_));
+  if (spent_ + cost <= config_.share * seconds_since(start_)) return true;
+  if (!said_)
+    log_.info(
+        "eval.tasks take about {:.2g} s; they are measured once that is {:.3g} % of the run's time "
+        "(eval.share), and at its end",
+        cost, 100 * config_.share);
+  said_ = true;
+  return false;
+}
+
+NamedNumbers InRunEvaluation::measure(const Transformer& model,
+                                      const std::function<void()>& before_each) {
+  const auto start = std::chrono::steady_clock::now();
+  ModelSource source(model, tokenizer_, request_rules(model, tokenizer_, tokenizer_path_),
+                     config_.seed);
+  NamedNumbers numbers;
+  for (const AskedTask& asked : tasks_) {
+    const std::vector<EvalRecord> records = answers_of(asked, source, before_each);
+    for (const MetricResult& each : totals_of(asked.task.config(), records)) {
+      const std::string name = fmt::format("eval.{}.{}", asked.name(), each.name);
+      numbers.emplace_back(name, each.estimate.value);
+      if (each.estimate.error) numbers.emplace_back(name + "_stderr", *each.estimate.error);
+    }
+  }
+  last_ = seconds_since(start);
+  spent_ += *last_;
+  return numbers;
+}
+
+}  // namespace lathe

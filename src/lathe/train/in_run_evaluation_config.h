@@ -1,0 +1,20 @@
+// The section [eval] of a recipe.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "lathe/config/visit.h"
+
+namespace lathe {
+
+struct InRunEvalConfig {
+  std::vector<std::string> tasks;
+  int64_t shots = 0, limit = 100, every = 0, seed = 0;
+  double share = 0.02;
+
+  void visit(Visitor& v);
+};
+
+}  // namespace lathe
