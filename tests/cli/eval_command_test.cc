@@ -209,8 +209,9 @@ TEST_F(Eval, WhatBelongsToTheOtherUseIsRefused) {
       refusal({"--tasks", "t.toml", "--seq-len", "2"}).find("--seq-len means nothing with --tasks"),
       std::string::npos);
   EXPECT_NE(refusal({"--data", "d"}).find("MODEL is missing"), std::string::npos);
-  EXPECT_NE(refusal({"--tasks", "t.toml"}).find("add --render"), std::string::npos);
-  EXPECT_NE(refusal({"m", "--tasks", "t.toml"}).find("add --render"), std::string::npos);
+  EXPECT_NE(refusal({"--tasks", "t.toml"}).find("see what would be asked with --render"),
+            std::string::npos);
+  EXPECT_NE(refusal({"m", "--tasks", "t.toml"}).find("[--out] is missing"), std::string::npos);
   EXPECT_NE(refusal({"m", "--tasks", "t.toml", "--render"}).find("leave 'm' out"),
             std::string::npos);
 }

@@ -6,5 +6,7 @@
 namespace lathe {
 
 Command eval_make_command();
+Command eval_diff_command();
+Command eval_signal_command();
 
 }  // namespace lathe

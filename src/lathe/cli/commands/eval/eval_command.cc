@@ -85,14 +85,12 @@ void refuse_options_of(ConfigRef unused, const char* other, const CommandContext
 
 int run_eval(const EvalOptions& given, CommandContext& context) {
   EvalOptions o = given;
-  require(o.data.has_value() != !o.tasks.tasks.empty(), ErrorKind::kUsage, "command line",
+  require(o.data.has_value() != o.tasks.given(), ErrorKind::kUsage, "command line",
           "{}; name a token shard with --data, or tasks with --tasks",
           o.data ? "there are both --data and --tasks" : "nothing is measured");
-  if (!o.tasks.tasks.empty()) {
+  if (o.tasks.given()) {
     refuse_options_of(o.evaluation, "--tasks", context);
-    require(!o.tasks.render || !o.model, ErrorKind::kUsage, "command line",
-            "--render needs no model; leave '{}' out", *o.model);
-    return run_tasks(o.tasks, o.out, context);
+    return run_tasks(o.tasks, o.model, o.out, context);
   }
   refuse_options_of(o.tasks, "--data", context);
   require(o.model.has_value(), ErrorKind::kUsage, "command line",
@@ -130,7 +128,8 @@ Command eval_command() {
            "long.json\n"
            "  lathe eval --tasks arc.toml,piqa.toml --shots 5 --render --out rendered\n"},
       run_eval);
-  return with_children(std::move(eval), {eval_make_command()});
+  return with_children(std::move(eval),
+                       {eval_diff_command(), eval_make_command(), eval_signal_command()});
 }
 
 }  // namespace lathe

@@ -13,12 +13,17 @@ struct TaskOptions {
   std::vector<std::string> tasks;
   int64_t shots = 0, seed = 0;
   std::optional<int64_t> limit;
-  bool render = false;
+  std::string precision = "fp32", weights = "fp32";
+  std::optional<std::string> model_name, responses, receipt;
+  int64_t retries = 3, concurrency = 4;
+  std::string format = "lathe";
+  bool allow_code = false, resume = false, render = false;
 
+  bool given() const { return !tasks.empty() || receipt; }
   void visit(Visitor& v);
 };
 
-int run_tasks(const TaskOptions& options, const std::optional<std::string>& out,
-              CommandContext& context);
+int run_tasks(const TaskOptions& options, const std::optional<std::string>& model,
+              const std::optional<std::string>& out, CommandContext& context);
 
 }  // namespace lathe

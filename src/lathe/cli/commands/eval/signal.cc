@@ -1,0 +1,60 @@
+// lathe eval signal: lab/task_signal.h, shown.
+
+#include <nlohmann/json.hpp>
+
+#include "lathe/cli/commands/eval/eval.h"
+#include "lathe/lab/task_signal.h"
+
+namespace lathe {
+namespace {
+
+struct SignalOptions {
+  std::vector<std::string> runs;
+  int64_t last = 5;
+
+  void visit(Visitor& v) {
+    v.positional("runs", runs, "folders of training runs with tasks in [eval]");
+    v.field("last", last, "measurements at the end of each run", at_least(2));
+  }
+};
+
+int run_signal(const SignalOptions& o, CommandContext& context) {
+  const std::vector<TaskSignal> all = task_signals({o.runs.begin(), o.runs.end()}, o.last);
+  if (context.json) {
+    nlohmann::ordered_json list = nlohmann::ordered_json::array();
+    for (const TaskSignal& each : all)
+      list.push_back({{"name", each.name},
+                      {"runs", each.runs},
+                      {"points", each.points},
+                      {"mean", each.mean},
+                      {"signal", each.signal},
+                      {"noise", each.noise},
+                      {"ratio", each.ratio()}});
+    context.print_json({{"metrics", list}});
+    return 0;
+  }
+  context.out << fmt::format("{:<40} {:>5} {:>9} {:>8} {:>8} {:>7}\n", "task.metric", "runs",
+                             "mean", "signal", "noise", "ratio");
+  for (const TaskSignal& each : all)
+    context.out << fmt::format("{:<40} {:>5} {:>9.4f} {:>8.4f} {:>8.4f} {:>7}\n", each.name,
+                               each.runs, each.mean, each.signal, each.noise,
+                               each.noise > 0 ? fmt::format("{:.1f}", each.ratio()) : "–");
+  return 0;
+}
+
+}  // namespace
+
+Command eval_signal_command() {
+  return make_command<SignalOptions>(
+      {.name = "signal",
+       .summary = "which tasks tell models apart",
+       .help =
+           "For each metric that runs measured while they trained ([eval] of a recipe): the signal, which is "
+           "the largest\ndifference between the runs' last scores over their mean; the noise, which is the "
+           "deviation of a run's last\nmeasurements over their mean; and their ratio (Heineman et al. 2025, "
+           "arXiv:2508.13144). A small model is judged\nby what has a large ratio; a ratio near 1 is noise.\n\n"
+           "  lathe eval signal runs/small runs/large\n"},
+      run_signal);
+}
+
+}  // namespace lathe

@@ -1,0 +1,371 @@
+// lathe eval --tasks on a tiny model whose tokens are letters: what is written, gone on with, repeated and compared.
+
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <fstream>
+#include <nlohmann/json.hpp>
+
+#include "cli/demo_testing.h"
+#include "io/temp_folder.h"
+#include "lathe/corpus/token_shard.h"
+#include "lathe/io/json_file.h"
+#include "lathe/io/sha256.h"
+#include "lathe/model/load_model.h"
+#include "model/grid.h"
+#include "paths.h"
+
+namespace lathe {
+namespace {
+
+namespace fs = std::filesystem;
+using Json = nlohmann::ordered_json;
+
+constexpr const char* kTask = R"(name = "letters"
+kind = "choices"
+data = "rows.jsonl"
+prompt = "{{q}}:"
+choices = "{{c}}"
+gold = "{{g}}"
+metrics = ["acc", "acc_norm", "bits_per_byte"]
+)";
+
+class EvalTasks : public ::testing::Test {
+ protected:
+  EvalTasks() {
+    fs::copy(testing::tests_folder() / "model" / "goldens" / "llama" / "model", folder_ / "model");
+    Json vocab = Json::object();
+    int32_t id = 0;
+    for (char c = 'a'; c <= 'v'; ++c) vocab[std::string(1, c)] = id++;
+    for (const char* c : {" ", ":", "?", "\n"}) vocab[c] = id++;
+    Json added = Json::array();
+    for (const auto& [token, content] : {std::pair{26, "<s>"}, {27, "</s>"}})
+      added.push_back({{"id", token},
+                       {"content", content},
+                       {"single_word", false},
+                       {"lstrip", false},
+                       {"rstrip", false},
+                       {"normalized", false},
+                       {"special", true}});
+    const Json tokenizer = {
+        {"pre_tokenizer", nullptr},
+        {"decoder", {{"type", "Fuse"}}},
+        {"model", {{"type", "BPE"}, {"merges", Json::array()}, {"vocab", vocab}}},
+        {"added_tokens", added}};
+    write_json_file(folder_ / "model" / "tokenizer.json", tokenizer);
+    write_json_file(folder_ / "model" / "tokenizer_config.json",
+                    {{"bos_token", "<s>"}, {"eos_token", "</s>"}});
+    std::string rows;
+    for (int i = 0; i < 12; ++i)
+      rows += Json{{"q", std::string(1 + i % 3, static_cast<char>('a' + i))},
+                   {"c", {"b", "cd", "a"}},
+                   {"g", i % 3},
+                   {"group", i / 4}}
+                  .dump() +
+              "\n";
+    folder_.write("rows.jsonl", rows);
+    folder_.write("letters.toml", kTask);
+  }
+
+  std::string path(const char* name) const { return (folder_ / name).string(); }
+  CommandResult eval(const char* out, std::vector<std::string> more = {},
+                     const char* task = "letters.toml") const {
+    std::vector<std::string> line = {"eval",  path("model"), "--tasks", path(task),
+                                     "--out", path(out),     "--json"};
+    line.insert(line.end(), more.begin(), more.end());
+    return run_lathe(line);
+  }
+  std::vector<Json> items(const char* out) const {
+    std::vector<Json> all;
+    std::ifstream in(folder_ / out / "items.jsonl");
+    for (std::string line; std::getline(in, line);) all.push_back(Json::parse(line));
+    return all;
+  }
+
+  TempFolder folder_;
+};
+
+TEST_F(EvalTasks, AnItemHasWhatWasAskedAndWhatTheModelSays) {
+  const CommandResult r = eval("out", {"--shots", "2"});
+  ASSERT_EQ(r.code, 0) << r.err;
+  const auto all = items("out");
+  ASSERT_EQ(all.size(), 12u);
+  const Json& item = all[4];
+  EXPECT_EQ(item["prompt"], "a: b\n\nbb: cd\n\nee:");
+  EXPECT_EQ(item["continuations"], Json({" b", " cd", " a"}));
+  EXPECT_EQ(item["gold"], 1);
+  EXPECT_EQ(item["tokens"], Json({2, 3, 2}));
+  // From the logits of the whole text.
+  const auto model = load_model(folder_ / "model", {});
+  const auto id = [](char c) { return c == ' ' ? 22 : c == ':' ? 23 : c == '\n' ? 25 : c - 'a'; };
+  const std::string prompt = item["prompt"];
+  for (size_t c = 0; c < 3; ++c) {
+    const std::string text = prompt + item["continuations"][c].get<std::string>();
+    Tensor ids({1, std::ssize(text)}, DType::kI32);
+    for (size_t t = 0; t < text.size(); ++t) ids.data<int32_t>()[t] = id(text[t]);
+    const Tensor logits = testing::logits_of(*model, ids);
+    double sum = 0;
+    for (size_t t = prompt.size(); t < text.size(); ++t) {
+      const float* row = logits.data<float>() + (t - 1) * 29;
+      double total = 0;
+      for (int v = 0; v < 29; ++v) total += std::exp(static_cast<double>(row[v]));
+      sum += row[id(text[t])] - std::log(total);
+    }
+    EXPECT_NEAR(item["logprobs"][c].get<double>(), sum, 1e-4);
+  }
+  // The first with the largest log-likelihood.
+  const auto logprobs = item["logprobs"].get<std::vector<double>>();
+  const auto best = std::ranges::max_element(logprobs) - logprobs.begin();
+  EXPECT_EQ(item["metrics"]["acc"], best == 1 ? 1 : 0);
+  EXPECT_NEAR(item["metrics"]["bits_per_byte"].get<double>(), -logprobs[1] / 2 / std::log(2),
+              1e-12);
+  const Json results = Json::parse(r.out);
+  EXPECT_EQ(results, read_json_file(folder_ / "out" / "results.json"));
+  EXPECT_EQ(results["computed"], 12);
+  double right = 0;
+  for (const Json& each : all) right += each["metrics"]["acc"].get<double>();
+  EXPECT_NEAR(results["tasks"]["letters"]["metrics"]["acc"]["value"].get<double>(), right / 12,
+              1e-12);
+}
+
+TEST_F(EvalTasks, AReceiptSaysWhatAScoreFollowsFrom) {
+  ASSERT_EQ(eval("out", {"--shots", "1", "--seed", "3", "--limit", "5"}).code, 0);
+  const Json receipt = read_json_file(folder_ / "out" / "receipt.json");
+  EXPECT_EQ(receipt["model_sha256"], sha256_of_file(folder_ / "model" / "model.safetensors"));
+  EXPECT_EQ(receipt["tokenizer_sha256"], sha256_of_file(folder_ / "model" / "tokenizer.json"));
+  const Json& task = receipt["tasks"]["letters"];
+  EXPECT_EQ(task["data_sha256"], sha256_of_file(folder_ / "rows.jsonl"));
+  EXPECT_EQ(task["task_sha256"], sha256_of_file(folder_ / "letters.toml"));
+  std::string requests;
+  for (const Json& item : items("out"))
+    for (const Json& continuation : item["continuations"])
+      requests += item["prompt"].get<std::string>() + '\0' + continuation.get<std::string>() + "\n";
+  EXPECT_EQ(task["prompt_sha256"], sha256_of_text(requests));
+
+  const std::string file = path("out/receipt.json");
+  const CommandResult again =
+      run_lathe({"eval", "--receipt", file, "--out", path("again"), "--json"});
+  ASSERT_EQ(again.code, 0) << again.err;
+  EXPECT_EQ(content_of(folder_ / "again" / "items.jsonl"),
+            content_of(folder_ / "out" / "items.jsonl"));
+  EXPECT_NE(
+      run_lathe({"eval", path("model"), "--receipt", file, "--out", path("x")}).err.find("leave"),
+      std::string::npos);
+  const std::string rows = content_of(folder_ / "rows.jsonl");
+  folder_.write("rows.jsonl", rows + "\n");
+  const CommandResult changed = run_lathe({"eval", "--receipt", file, "--out", path("x")});
+  EXPECT_NE(changed.code, 0);
+  EXPECT_NE(changed.err.find("rows.jsonl] is not what it was"), std::string::npos) << changed.err;
+  folder_.write("rows.jsonl", rows);
+  std::string weights = content_of(folder_ / "model" / "model.safetensors");
+  weights.back() = static_cast<char>(weights.back() + 1);
+  folder_.write("model/model.safetensors", weights);
+  EXPECT_NE(run_lathe({"eval", "--receipt", file, "--out", path("x")})
+                .err.find("model] is not what it was"),
+            std::string::npos);
+}
+
+// What is there is kept, a line that was cut is done again, and the order is that of the items.
+TEST_F(EvalTasks, ARunGoesOnWithWhatItHas) {
+  ASSERT_EQ(eval("whole").code, 0);
+  ASSERT_EQ(eval("cut").code, 0);
+  const std::string whole = content_of(folder_ / "whole" / "items.jsonl");
+  std::istringstream in(whole);
+  std::string kept;
+  std::vector<std::string> lines;
+  for (std::string line; std::getline(in, line);) lines.push_back(line);
+  for (const size_t i : {7, 2, 3}) kept += lines[i] + "\n";
+  folder_.write("cut/items.jsonl", kept + lines[5].substr(0, 40));
+  EXPECT_NE(eval("cut").err.find("add --resume"), std::string::npos);
+  const CommandResult r = eval("cut", {"--resume"});
+  ASSERT_EQ(r.code, 0) << r.err;
+  EXPECT_EQ(Json::parse(r.out)["computed"], 9);
+  EXPECT_EQ(content_of(folder_ / "cut" / "items.jsonl"), whole);
+  EXPECT_EQ(Json::parse(eval("cut", {"--resume"}).out)["computed"], 0);
+  const CommandResult other = eval("cut", {"--resume", "--shots", "1"});
+  EXPECT_NE(other.code, 0);
+  EXPECT_NE(other.err.find("another run, which differs in shots, prompt_sha256"), std::string::npos)
+      << other.err;
+  folder_.write("files/a.txt", "mine");
+  EXPECT_NE(eval("files", {"--resume"}).err.find("is no folder of an evaluation"),
+            std::string::npos);
+}
+
+TEST_F(EvalTasks, GroupsAreClusters) {
+  folder_.write("groups.toml", std::string(kTask) + "group = \"{{group}}\"\n");
+  const Json grouped = Json::parse(eval("grouped", {}, "groups.toml").out);
+  const Json plain = Json::parse(eval("plain").out);
+  const Json &a = grouped["tasks"]["letters"]["metrics"]["bits_per_byte"],
+             &b = plain["tasks"]["letters"]["metrics"]["bits_per_byte"];
+  EXPECT_EQ(a["value"], b["value"]);
+  EXPECT_NE(a["stderr"], b["stderr"]);
+}
+
+TEST_F(EvalTasks, TargetsTextsAndChoicesWithoutAPrompt) {
+  folder_.write("target.toml",
+                "name = \"target\"\nkind = \"loglikelihood\"\ndata = \"rows.jsonl\"\nprompt = "
+                "\"{{q}}:\"\ntarget = \"{{c[1]}}\"\nmetrics = [\"acc\", \"perplexity\", "
+                "\"bits_per_byte\"]\n");
+  folder_.write(
+      "text.toml",
+      "name = \"text\"\nkind = \"perplexity\"\ndata = \"rows.jsonl\"\ntarget = \"{{q * 30}} "
+      "{{q}}\"\nmetrics = [\"word_perplexity\", \"byte_perplexity\", \"bits_per_byte\"]\n");
+  folder_.write("uncond.toml",
+                "uncond_prompt = \"?\"\n" +
+                    std::string(kTask).replace(std::string(kTask).find("letters"), 7, "uncond"));
+  std::string uncond = content_of(folder_ / "uncond.toml");
+  uncond.replace(uncond.find("\"acc_norm\""), 10, "\"acc_uncond\"");
+  folder_.write("uncond.toml", uncond);
+  const CommandResult r =
+      run_lathe({"eval", path("model"), "--tasks",
+                 path("target.toml") + "," + path("text.toml") + "," + path("uncond.toml"), "--out",
+                 path("out"), "--json"});
+  ASSERT_EQ(r.code, 0) << r.err;
+  const Json tasks = Json::parse(r.out)["tasks"];
+  double loss = 0, texts = 0, bytes = 0;
+  int64_t words = 0;
+  for (const Json& item : items("out")) {
+    if (item["task"] == "target") loss -= item["logprobs"][0].get<double>();
+    if (item["task"] == "text") {
+      texts -= item["logprobs"][0].get<double>();
+      bytes += static_cast<double>(item["continuations"][0].get<std::string>().size());
+      words += 2;
+      EXPECT_EQ(item["tokens"][0].get<size_t>(),
+                item["continuations"][0].get<std::string>().size());
+    }
+    if (item["task"] == "uncond") {
+      std::vector<double> gain;
+      for (size_t c = 0; c < 3; ++c)
+        gain.push_back(item["logprobs"][c].get<double>() - item["uncond"][c].get<double>());
+      EXPECT_EQ(
+          item["metrics"]["acc_uncond"],
+          std::ranges::max_element(gain) - gain.begin() == item["gold"].get<int64_t>() ? 1 : 0);
+    }
+  }
+  const auto value = [&](const char* task, const char* metric) {
+    return tasks[task]["metrics"][metric]["value"].get<double>();
+  };
+  EXPECT_NEAR(value("target", "perplexity"), std::exp(loss / 12), 1e-9);
+  EXPECT_NEAR(value("text", "word_perplexity") / std::exp(texts / static_cast<double>(words)), 1,
+              1e-9);
+  EXPECT_NEAR(value("text", "byte_perplexity"), std::exp(texts / bytes), 1e-9);
+  EXPECT_NEAR(value("text", "bits_per_byte"), texts / bytes / std::log(2), 1e-9);
+}
+
+TEST_F(EvalTasks, PromptsLongerThanTheModelAreCutAndCounted) {
+  std::string rows = content_of(folder_ / "rows.jsonl");
+  rows +=
+      R"({"q": "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa", "c": ["b", "cd", "a"], "g": 0})";
+  folder_.write("rows.jsonl", rows);
+  const CommandResult r = eval("out");
+  ASSERT_EQ(r.code, 0) << r.err;
+  EXPECT_EQ(Json::parse(r.out)["tasks"]["letters"]["truncated"], 1);
+  EXPECT_EQ(items("out")[12]["truncated"], true);
+  EXPECT_FALSE(items("out")[11].contains("truncated"));
+}
+
+TEST_F(EvalTasks, TwoRunsAreComparedItemByItem) {
+  ASSERT_EQ(eval("a").code, 0);
+  ASSERT_EQ(eval("b", {"--shots", "2"}).code, 0);
+  const CommandResult r = run_lathe({"eval", "diff", path("a"), path("b"), "--json"});
+  ASSERT_EQ(r.code, 0) << r.err;
+  const Json d = Json::parse(r.out)["tasks"]["letters"];
+  const auto a = items("a"), b = items("b");
+  Json changed = Json::array();
+  double sum = 0;
+  for (size_t i = 0; i < a.size(); ++i) {
+    const double step = b[i]["metrics"]["acc"].get<double>() - a[i]["metrics"]["acc"].get<double>();
+    sum += step;
+    if (step != 0) changed.push_back(i);
+  }
+  EXPECT_EQ(d["changed"], changed);
+  EXPECT_NEAR(d["difference"].get<double>(), sum / 12, 1e-12);
+  EXPECT_EQ(d["why"], Json({"shots", "prompt_sha256"}));
+  const CommandResult shown =
+      run_lathe({"eval", "diff", path("a"), path("b"), "--metric", "bits_per_byte"});
+  EXPECT_NE(shown.out.find("letters, bits_per_byte: "), std::string::npos) << shown.out;
+  EXPECT_NE(shown.out.find("what differs: shots, prompt_sha256"), std::string::npos) << shown.out;
+  EXPECT_NE(run_lathe({"eval", "diff", path("a"), path("b"), "--metric", "x"})
+                .err.find("has no metric 'x'"),
+            std::string::npos);
+  EXPECT_NE(run_lathe({"eval", "diff", path("a"), path("model")})
+                .err.find("is no folder of an evaluation"),
+            std::string::npos);
+}
+
+// On the run's own weights, without a change to them: the finished model says the same.
+TEST_F(EvalTasks, ARunMeasuresTasksWhileItTrains) {
+  std::vector<int32_t> tokens;
+  for (int i = 0; i < 200; ++i) tokens.push_back(i * i % 26);
+  TokenShardWriter writer(folder_ / "data", 28);
+  writer.add_document(tokens);
+  writer.finish();
+  folder_.write("run.toml",
+                "[model]\nmodel_type = \"lathe\"\nvocab_size = 28\nhidden_size = 16\n"
+                "num_hidden_layers = 1\nnum_attention_heads = 2\nmax_position_embeddings = 64\n"
+                "bos_token_id = 26\neos_token_id = 27\n"
+                "[data]\ntrain = [\"" +
+                    path("data") + "\"]\ntokenizer = \"" + path("model") +
+                    "\"\n"
+                    "[train]\nsteps = 4\nbatch_size = 2\nseq_len = 8\nprecision = \"fp32\"\n"
+                    "eval_every = 2\nema_decay = 0.5\n");
+  const auto train = [&](const char* out, std::vector<std::string> more) {
+    more.insert(more.begin(), {"train", path("run.toml"), "--train.out=" + path(out)});
+    return run_lathe(more);
+  };
+  const CommandResult with =
+      train("with", {"--eval.tasks=" + path("letters.toml"), "--eval.share=1000000"});
+  ASSERT_EQ(with.code, 0) << with.err;
+  EXPECT_NE(with.err.find("step 4: letters acc "), std::string::npos) << with.err;
+  ASSERT_EQ(train("without", {}).code, 0);
+  EXPECT_EQ(content_of(folder_ / "with" / "model" / "model.safetensors"),
+            content_of(folder_ / "without" / "model" / "model.safetensors"));
+  const CommandResult after = run_lathe({"eval", path("with/model"), "--tasks",
+                                         path("letters.toml"), "--out", path("out"), "--json"});
+  ASSERT_EQ(after.code, 0) << after.err;
+  const Json metrics = Json::parse(after.out)["tasks"]["letters"]["metrics"];
+  std::vector<int64_t> steps;
+  std::ifstream lines(folder_ / "with" / "metrics.jsonl");
+  for (std::string line; std::getline(lines, line);) {
+    const Json record = Json::parse(line);
+    if (!record.contains("eval.letters.bits_per_byte")) continue;
+    steps.push_back(record["step"]);
+    if (record["step"] != 4) continue;
+    for (const char* metric : {"acc", "acc_norm", "bits_per_byte"})
+      EXPECT_NEAR(record[std::string("eval.letters.") + metric].get<double>(),
+                  metrics[metric]["value"].get<double>(), 1e-6);
+  }
+  EXPECT_EQ(steps, (std::vector<int64_t>{2, 4}));
+  // With a small share only the end is measured.
+  const CommandResult seldom = train("seldom", {"--eval.tasks=" + path("letters.toml"),
+                                                "--eval.share=1e-9", "--train.eval_every=1"});
+  EXPECT_NE(seldom.err.find("eval.share"), std::string::npos) << seldom.err;
+  EXPECT_NE(seldom.err.find("step 4: letters acc "), std::string::npos) << seldom.err;
+  EXPECT_EQ(seldom.err.find("step 2: letters acc "), std::string::npos) << seldom.err;
+}
+
+TEST_F(EvalTasks, SaysWhatIsMissingOrTooMuch) {
+  const auto refusal = [&](std::vector<std::string> line) {
+    line.insert(line.begin(), "eval");
+    const CommandResult r = run_lathe(line);
+    EXPECT_NE(r.code, 0);
+    return r.err;
+  };
+  const std::string task = path("letters.toml"), model = path("model");
+  EXPECT_NE(refusal({model, "--tasks", task}).find("[--out] is missing"), std::string::npos);
+  EXPECT_NE(refusal({"--tasks", task, "--out", path("x")}).find("nothing answers"),
+            std::string::npos);
+  EXPECT_NE(refusal({"http://127.0.0.1:1/v1", "--tasks", task, "--out", path("x")})
+                .find("[--model-name] is missing"),
+            std::string::npos);
+  EXPECT_NE(refusal({model, "--model-name", "m", "--tasks", task, "--out", path("x")})
+                .find("leave it out"),
+            std::string::npos);
+  EXPECT_NE(
+      refusal({"http://127.0.0.1:1/v1", "--model-name", "m", "--tasks", task, "--out", path("x")})
+          .find("log-likelihoods, which a server's chat interface does not give"),
+      std::string::npos);
+}
+
+}  // namespace
+}  // namespace lathe
