@@ -6,6 +6,7 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <memory>
 #include <nlohmann/json.hpp>
 #include <optional>
@@ -26,12 +27,14 @@ struct EvalItem {
   std::optional<int64_t> gold;       // which of them is right
   std::optional<std::string> target;
   std::optional<std::string> group;
+  std::optional<double> chance;  // how often a guess is right
 };
 
 class EvalTask {
  public:
-  // Reads the rows. Errors: those of read_task_rows(); kConfig for a template that is none, and for more shots than
-  // there are rows.
+  // Reads the rows. Errors: those of read_task_rows() and join_rows(), of which one for a missing file says how to get
+  // it, if the task does; kConfig for a template that is none, and for more shots than there are rows, or rows of the
+  // item's shots_group.
   EvalTask(TaskConfig config, int64_t shots, const Rng& rng);
   ~EvalTask();
   EvalTask(EvalTask&&) noexcept;
@@ -47,6 +50,7 @@ class EvalTask {
   class Renderer;
 
   std::vector<size_t> shots_of(int64_t id) const;
+  std::vector<size_t> shots_of_group(int64_t id) const;
   std::string shot(size_t row) const;
 
   TaskConfig config_;
@@ -55,6 +59,7 @@ class EvalTask {
   int64_t shots_;
   Rng rng_;
   std::unique_ptr<const Templates> templates_;
+  std::map<std::string, std::vector<size_t>> groups_of_shots_;  // by shots_group
 };
 
 }  // namespace lathe

@@ -6,5 +6,6 @@
 namespace lathe {
 
 Command eval_make_command();
+Command eval_tasks_command();
 
 }  // namespace lathe

@@ -7,6 +7,7 @@
 
 #include "lathe/base/error.h"
 #include "lathe/base/strings.h"
+#include "lathe/eval/builtin/builtin_tasks.h"
 #include "lathe/eval/task/task.h"
 #include "lathe/io/atomic_file.h"
 #include "lathe/io/manifest.h"
@@ -35,20 +36,26 @@ std::vector<std::string> names_of_tasks(const std::vector<std::string>& given) {
     else
       add(each, ',');
   }
-  require(!names.empty(), ErrorKind::kUsage, "--tasks", "names no task; give the files of some");
+  require(!names.empty(), ErrorKind::kUsage, "--tasks",
+          "names no task; give the names or files of some");
   return names;
 }
 
-std::vector<EvalTask> read_tasks(const TaskOptions& o) {
+std::vector<EvalTask> read_tasks(const TaskOptions& o, const Log& log) {
   std::vector<EvalTask> tasks;
   std::set<std::string> names;
-  for (const std::string& file : names_of_tasks(o.tasks)) {
-    require(std::filesystem::path(file).extension() == ".toml", ErrorKind::kUsage, "--tasks",
-            "'{}' is no task file; give the path of a .toml file", file);
-    tasks.emplace_back(read_task_config(file), o.shots, Rng(static_cast<uint64_t>(o.seed)));
-    const std::string& name = tasks.back().config().name;
-    require(names.insert(name).second, ErrorKind::kConfig, file,
-            "is named '{}', as another of these tasks is; change one of the names", name);
+  for (const std::string& given : names_of_tasks(o.tasks)) {
+    for (TaskConfig& config : tasks_named(given, o.task_data)) {
+      tasks.emplace_back(std::move(config), o.shots, Rng(static_cast<uint64_t>(o.seed)));
+      const TaskConfig& c = tasks.back().config();
+      require(names.insert(c.name).second, ErrorKind::kConfig, c.file.string(),
+              "is named '{}', as another of these tasks is; change one of the names, or name it "
+              "once",
+              c.name);
+      if (c.rows && *c.rows != tasks.back().size())
+        log.warn("{} has {} rows, but {} expects {}; results are not those of the whole set",
+                 c.data_path().string(), tasks.back().size(), c.name, *c.rows);
+    }
   }
   return tasks;
 }
@@ -63,6 +70,7 @@ Json json_of(const EvalTask& task, const EvalItem& item) {
   json["continuations"] = item.continuations;
   if (item.gold) json["gold"] = *item.gold;
   if (item.group) json["group"] = *item.group;
+  if (item.chance) json["chance"] = *item.chance;
   return json;
 }
 
@@ -88,7 +96,10 @@ Json write_items(const std::vector<EvalTask>& tasks, const TaskOptions& o,
 }  // namespace
 
 void TaskOptions::visit(Visitor& v) {
-  v.field("tasks", tasks, "task files, A,B or @FILE for a list with one a line");
+  v.field("tasks", tasks,
+          "built-in tasks and suites (`lathe eval tasks`), and task files: A,B or @FILE for a list "
+          "with one a line");
+  v.field("task_data", task_data, "folder with the data of built-in tasks");
   v.field("shots", shots, "solved items before each", at_least(0));
   v.field("seed", seed, "of the shots that are drawn", at_least(0));
   v.field("limit", limit, "items of each task, from the first (default: all)", at_least(1));
@@ -100,11 +111,12 @@ int run_tasks(const TaskOptions& o, const std::optional<std::string>& out,
   require(o.render, ErrorKind::kUsage, "--tasks",
           "models are not asked yet; add --render to see what would be, without a model");
   require(out.has_value(), ErrorKind::kUsage, "--out", "is missing; name a folder to write");
-  const std::vector<EvalTask> tasks = read_tasks(o);
+  const std::vector<EvalTask> tasks = read_tasks(o, context.log);
   AtomicDirectory folder(*out);
   const Json counts = write_items(tasks, o, folder.temporary() / "items.jsonl", context);
   Manifest manifest = new_manifest("rendered tasks", context.command_line());
-  for (const EvalTask& task : tasks) add_input(manifest, task.config().file.string(), "task");
+  for (const EvalTask& task : tasks)
+    if (!task.config().is_builtin) add_input(manifest, task.config().file.string(), "task");
   write_manifest(manifest_path(folder.temporary(), true), manifest);
   folder.commit();
   if (context.json) {
