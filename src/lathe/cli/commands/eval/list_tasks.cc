@@ -32,13 +32,14 @@ Json listed() {
 }
 
 void print(const Json& list, std::ostream& out) {
-  constexpr const char* kLine = "{:<16} {:<13} {:>5}  {:<28} {}\n";
-  out << fmt::format(fmt::runtime(kLine), "task", "kind", "rows", "metrics", "license");
+  const auto line = [&](const std::string& name, const std::string& kind, const std::string& rows,
+                        const std::string& license, const std::string& metrics) {
+    out << fmt::format("{:<16} {:<13} {:>5}  {:<15} {}\n", name, kind, rows, license, metrics);
+  };
+  line("task", "kind", "rows", "license", "metrics");
   for (const auto& [name, task] : list["tasks"].items())
-    out << fmt::format(fmt::runtime(kLine), name, task["kind"].get<std::string>(),
-                       task["rows"].get<int64_t>(),
-                       join_some(task["metrics"].get<std::vector<std::string>>()),
-                       task["license"].get<std::string>());
+    line(name, task["kind"], std::to_string(task["rows"].get<int64_t>()), task["license"],
+         join(task["metrics"].get<std::vector<std::string>>(), ", "));
   out << "\nsuite\n";
   for (const auto& [name, suite] : list["suites"].items())
     out << fmt::format("{:<16} {}\n", name,
