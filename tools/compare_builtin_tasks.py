@@ -21,6 +21,7 @@ import io
 import json
 import os
 import random
+import re
 import shutil
 import subprocess
 import sys
@@ -104,7 +105,9 @@ def as_public(task, rows):
             words = text.split(" ")
             for _ in range(rng.randrange(4)):
                 words.insert(rng.randrange(len(words) + 1), rng.choice(marks))
-            return " ".join(words)
+            out = " ".join(words)
+            # A choice of which nothing is left is refused, and none of the set is.
+            return out if re.sub(r"\[.*?\]", "", out.replace(" [title]", ". ")).strip() else text
 
         def raw(row):
             label, _, scene = row["query"].partition(": ")

@@ -1,5 +1,5 @@
 // Tasks that the program knows: files of tasks/ in the form of every task file (task/task_config.h), whose questions are
-// those of public sets and are asked as lm-evaluation-harness 0.4.13 asks them. The questions are not part of the
+// those of public sets and are asked as lm-evaluation-harness 0.4.13 asks them, where it has them. They are not part of the
 // program: each task says under `get` how its data is got, and lies below a folder of tasks' data.
 //
 // A new task is one file in tasks/, a new suite one in suites/.

@@ -15,7 +15,7 @@ namespace {
 std::string builtin_tables() {
   std::string text =
       "\n## Built-in tasks\n\n"
-      "Named in `--tasks` without a file; asked as lm-evaluation-harness 0.4.13 asks them. Their questions are not part "
+      "Named in `--tasks` without a file; asked as lm-evaluation-harness 0.4.13 asks them, where it has them. Their questions are not part "
       "of the program: `lathe eval tasks NAME` prints a task's file, which says under `get` what belongs below the "
       "folder `--task-data`. A file may be packed (.gz, .zst).\n\n";
   MarkdownTable tasks({"task", "kind", "metrics", "rows", "data", "license", "source"});
