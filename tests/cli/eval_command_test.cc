@@ -216,12 +216,39 @@ TEST_F(Eval, BuiltInTasksAreListedPrintedAndRendered) {
       << built_in.err;
   // Its printed file, put beside the data, asks the same.
   folder_.write("data/mine.toml", run_lathe({"eval", "tasks", "piqa"}).out);
-  EXPECT_EQ(render((folder_ / "data/mine.toml").string(), "mine").code, 0);
+  EXPECT_EQ(run_lathe({"eval", "--tasks", (folder_ / "data/mine.toml").string(), "--render",
+                       "--out", (folder_ / "mine").string()})
+                .code,
+            0);
+  EXPECT_NE(render((folder_ / "data/mine.toml").string(), "none").err.find("--task-data means"),
+            std::string::npos);
   const std::string items = content_of(folder_ / "built-in/items.jsonl");
   EXPECT_EQ(items,
             "{\"task\":\"piqa\",\"id\":0,\"prompt\":\"Question: g\\nAnswer:\",\"continuations\":["
             "\" a\",\" b\"],\"gold\":1,\"chance\":0.5}\n");
   EXPECT_EQ(content_of(folder_ / "mine/items.jsonl"), items);
+}
+
+TEST_F(Eval, MadeItemsOfSeveralSizesStateThem) {
+  const auto make = [&](const std::vector<std::string>& options) {
+    std::vector<std::string> all = {
+        "eval", "make", "copy", "--items", "4", "--out", (folder_ / "made.jsonl").string()};
+    all.insert(all.end(), options.begin(), options.end());
+    return run_lathe(all);
+  };
+  EXPECT_EQ(make({"--sizes", "2..3"}).code, 0);
+  std::istringstream lines(content_of(folder_ / "made.jsonl"));
+  std::vector<int> sizes;
+  for (std::string line; std::getline(lines, line);)
+    sizes.push_back(nlohmann::json::parse(line).at("size"));
+  EXPECT_EQ(sizes, (std::vector<int>{2, 3, 2, 3}));
+  EXPECT_EQ(make({"--size", "2"}).code, 0);
+  EXPECT_EQ(content_of(folder_ / "made.jsonl").find("size"), std::string::npos);
+  EXPECT_NE(make({"--sizes", "2-3"}).err.find("'2-3' is no range of sizes, expected as in 2..8"),
+            std::string::npos);
+  EXPECT_NE(make({"--sizes", "2..3", "--size", "2"}).err.find("both --size and --sizes"),
+            std::string::npos);
+  EXPECT_NE(make({"--sizes", "3..2"}).err.find("3..2 has no size"), std::string::npos);
 }
 
 TEST_F(Eval, WhatBelongsToTheOtherUseIsRefused) {

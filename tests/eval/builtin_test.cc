@@ -311,6 +311,11 @@ TEST(BuiltinTasks, AMissingFileSaysHowToGetItAndDoingSoHelps) {
   EXPECT_NE(joined.find("possible_answer/BFCL_v4_multiple.json] does not exist. To get it: "),
             std::string::npos)
       << joined;
+  folder.write("bbh/bbh/navigate.json", R"({"examples":[{"input":"a","target":"b"}]})");
+  const std::string prompt = error_text([&] { read("bbh", folder.path()); });
+  EXPECT_NE(prompt.find("bbh/cot-prompts/navigate.txt] does not exist. To get it: "),
+            std::string::npos)
+      << prompt;
 }
 
 TEST(BuiltinTasks, ANameIsAFileATaskOrASuite) {

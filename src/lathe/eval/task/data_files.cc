@@ -77,4 +77,13 @@ std::string with_fields(const std::string& name, const nlohmann::ordered_json& r
   return out;
 }
 
+void require_data(const TaskConfig& config, const std::filesystem::path& name) {
+  if (!config.get || !data_files(name).empty()) return;
+  fail(ErrorKind::kIo, name.string(), "does not exist. To get it: {}{}", *config.get,
+       config.is_builtin ? fmt::format(". Keep these names below {}, or name the folder that they "
+                                       "are in with --task-data",
+                                       config.folder.string())
+                         : "");
+}
+
 }  // namespace lathe

@@ -3,7 +3,10 @@
 
 #include <filesystem>
 #include <nlohmann/json.hpp>
+#include <string>
 #include <vector>
+
+#include "lathe/eval/task/task_config.h"
 
 namespace lathe {
 
@@ -21,5 +24,9 @@ std::vector<DataFile> data_files(const std::filesystem::path& name);
 // that is no text.
 std::string with_fields(const std::string& name, const nlohmann::ordered_json& row,
                         const std::string& place);
+
+// Errors: kIo for a file of a task that says how it is got, and that does not exist. Others are errors when they are
+// opened.
+void require_data(const TaskConfig& config, const std::filesystem::path& name);
 
 }  // namespace lathe

@@ -25,11 +25,11 @@ std::string whole_text(const std::filesystem::path& file) {
 // One join; its files are read once.
 class Join {
  public:
-  Join(const RowJoin& config, const std::filesystem::path& folder, TaskRows& rows)
-      : config_(config), folder_(folder), rows_(rows) {}
+  Join(const TaskConfig& task, const RowJoin& config, TaskRows& rows)
+      : task_(task), config_(config), rows_(rows) {}
 
   void add_to(Json& fields, const std::string& place) {
-    const std::filesystem::path name = folder_ / with_fields(config_.file, fields, place);
+    const std::filesystem::path name = task_.folder / with_fields(config_.file, fields, place);
     if (config_.as) {
       const auto [text, is_new] = texts_.try_emplace(name);
       if (is_new) text->second = whole_text(found(name));
@@ -51,6 +51,7 @@ class Join {
   using RowsByValue = std::map<std::string, Json>;
 
   std::filesystem::path found(const std::filesystem::path& name) {
+    require_data(task_, name);
     const std::vector<DataFile> files = data_files(name);
     rows_.files.push_back(files.empty() ? name : files[0].file);
     return rows_.files.back();  // one that is missing is an error when it is opened
@@ -69,8 +70,8 @@ class Join {
     return all;
   }
 
+  const TaskConfig& task_;
   const RowJoin& config_;
-  const std::filesystem::path& folder_;
   TaskRows& rows_;
   std::map<std::filesystem::path, std::string> texts_;
   std::map<std::filesystem::path, RowsByValue> others_;
@@ -78,10 +79,9 @@ class Join {
 
 }  // namespace
 
-void join_rows(TaskRows& rows, const std::vector<RowJoin>& joins,
-               const std::filesystem::path& folder) {
-  for (const RowJoin& config : joins) {
-    Join join(config, folder, rows);
+void join_rows(TaskRows& rows, const TaskConfig& config) {
+  for (const RowJoin& each : config.join) {
+    Join join(config, each, rows);
     for (size_t row = 0; row < rows.rows.size(); ++row)
       join.add_to(rows.rows[row].fields, rows.place(row));
   }

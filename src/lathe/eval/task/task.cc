@@ -57,22 +57,10 @@ std::string text_of(const Json& value) {
   return value.is_string() ? value.get<std::string>() : value.dump();
 }
 
-// Of a task that says how its files are got.
-void require_data(const TaskConfig& config, const std::filesystem::path& name) {
-  if (!config.get || !data_files(name).empty()) return;
-  fail(ErrorKind::kIo, name.string(), "does not exist. To get it: {}{}", *config.get,
-       config.is_builtin ? fmt::format(". Keep these names below {}, or name the folder that they "
-                                       "are in with --task-data",
-                                       config.folder.string())
-                         : "");
-}
-
 TaskRows rows_of(const TaskConfig& config) {
   require_data(config, config.data_path());
   TaskRows rows = read_task_rows(config.data_path(), config.records);
-  for (const RowJoin& join : config.join)  // the others are looked for row by row
-    if (join.file.find('{') == std::string::npos) require_data(config, config.folder / join.file);
-  join_rows(rows, config.join, config.folder);
+  join_rows(rows, config);
   return rows;
 }
 

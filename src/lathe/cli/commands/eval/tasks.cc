@@ -112,6 +112,10 @@ int run_tasks(const TaskOptions& o, const std::optional<std::string>& out,
           "models are not asked yet; add --render to see what would be, without a model");
   require(out.has_value(), ErrorKind::kUsage, "--out", "is missing; name a folder to write");
   const std::vector<EvalTask> tasks = read_tasks(o, context.log);
+  require(std::ranges::find(context.given, "task_data") == context.given.end() ||
+              std::ranges::any_of(tasks, [](const EvalTask& t) { return t.config().is_builtin; }),
+          ErrorKind::kUsage, "command line",
+          "--task-data means nothing here: none of these tasks is built in; leave it out");
   AtomicDirectory folder(*out);
   const Json counts = write_items(tasks, o, folder.temporary() / "items.jsonl", context);
   Manifest manifest = new_manifest("rendered tasks", context.command_line());
