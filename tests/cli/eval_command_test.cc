@@ -189,8 +189,66 @@ TEST_F(Eval, TasksAreRendered) {
   EXPECT_NE(render((folder_ / "sums.toml").string(), "out").err.find("out"), std::string::npos);
   EXPECT_NE(render((folder_ / "sums.toml").string(), "out").code, 0);
   EXPECT_EQ(content_of(folder_ / "out/items.jsonl"), items);
-  EXPECT_NE(render("sums", "new").err.find("'sums' is no task file; give the path of a .toml file"),
+  EXPECT_NE(render("sums", "new").err.find("'sums' is no built-in task or suite."),
             std::string::npos);
+}
+
+TEST_F(Eval, BuiltInTasksAreListedPrintedAndRendered) {
+  const nlohmann::json list = nlohmann::json::parse(run_lathe({"eval", "tasks", "--json"}).out);
+  EXPECT_EQ(list["tasks"]["piqa"]["rows"], 1838);
+  EXPECT_EQ(list["suites"]["chinese"]["tasks"], (std::vector<std::string>{"ceval", "cmmlu"}));
+  const std::string table = run_lathe({"eval", "tasks"}).out;
+  EXPECT_NE(table.find("piqa             choices        1838  AFL 3.0         acc, acc_norm\n"),
+            std::string::npos)
+      << table;
+  EXPECT_NE(run_lathe({"eval", "tasks", "pica"}).err.find("Did you mean 'piqa'?"),
+            std::string::npos);
+  const auto render = [&](const std::string& task, const std::string& out) {
+    return run_lathe({"eval", "--tasks", task, "--render", "--task-data",
+                      (folder_ / "data").string(), "--out", (folder_ / out).string()});
+  };
+  EXPECT_NE(render("piqa", "none").err.find("piqa/validation.jsonl] does not exist. To get it: "),
+            std::string::npos);
+  folder_.write("data/piqa/validation.jsonl", R"({"goal":"g","sol1":"a","sol2":"b","label":1})");
+  const CommandResult built_in = render("piqa", "built-in");
+  EXPECT_EQ(built_in.code, 0) << built_in.err;
+  EXPECT_NE(built_in.err.find("has 1 rows, but piqa expects 1838"), std::string::npos)
+      << built_in.err;
+  // Its printed file, put beside the data, asks the same.
+  folder_.write("data/mine.toml", run_lathe({"eval", "tasks", "piqa"}).out);
+  EXPECT_EQ(run_lathe({"eval", "--tasks", (folder_ / "data/mine.toml").string(), "--render",
+                       "--out", (folder_ / "mine").string()})
+                .code,
+            0);
+  EXPECT_NE(render((folder_ / "data/mine.toml").string(), "none").err.find("--task-data means"),
+            std::string::npos);
+  const std::string items = content_of(folder_ / "built-in/items.jsonl");
+  EXPECT_EQ(items,
+            "{\"task\":\"piqa\",\"id\":0,\"prompt\":\"Question: g\\nAnswer:\",\"continuations\":["
+            "\" a\",\" b\"],\"gold\":1,\"chance\":0.5}\n");
+  EXPECT_EQ(content_of(folder_ / "mine/items.jsonl"), items);
+}
+
+TEST_F(Eval, MadeItemsOfSeveralSizesStateThem) {
+  const auto make = [&](const std::vector<std::string>& options) {
+    std::vector<std::string> all = {
+        "eval", "make", "copy", "--items", "4", "--out", (folder_ / "made.jsonl").string()};
+    all.insert(all.end(), options.begin(), options.end());
+    return run_lathe(all);
+  };
+  EXPECT_EQ(make({"--sizes", "2..3"}).code, 0);
+  std::istringstream lines(content_of(folder_ / "made.jsonl"));
+  std::vector<int> sizes;
+  for (std::string line; std::getline(lines, line);)
+    sizes.push_back(nlohmann::json::parse(line).at("size"));
+  EXPECT_EQ(sizes, (std::vector<int>{2, 3, 2, 3}));
+  EXPECT_EQ(make({"--size", "2"}).code, 0);
+  EXPECT_EQ(content_of(folder_ / "made.jsonl").find("size"), std::string::npos);
+  EXPECT_NE(make({"--sizes", "2-3"}).err.find("'2-3' is no range of sizes, expected as in 2..8"),
+            std::string::npos);
+  EXPECT_NE(make({"--sizes", "2..3", "--size", "2"}).err.find("both --size and --sizes"),
+            std::string::npos);
+  EXPECT_NE(make({"--sizes", "3..2"}).err.find("3..2 has no size"), std::string::npos);
 }
 
 TEST_F(Eval, WhatBelongsToTheOtherUseIsRefused) {

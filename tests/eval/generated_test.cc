@@ -4,6 +4,8 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <array>
+#include <cctype>
 #include <cmath>
 #include <map>
 #include <set>
@@ -32,6 +34,13 @@ Words words_of(const std::string& prompt) {
   return words;
 }
 
+// Where the target begins in a solved line.
+size_t end_of_prompt(std::string_view kind, const std::string& line) {
+  if (kind == "addition" || kind == "addition_of_many") return line.find('=') + 1;
+  if (kind == "instructions" || kind == "cot_addition") return line.find(':') + 1;
+  return line.rfind("->") + 2;
+}
+
 std::string joined(const Words& words) {
   std::string text;
   for (const std::string& word : words) text += " " + word;
@@ -42,14 +51,93 @@ size_t place_of(const Words& words, const std::string& word) {
   return static_cast<size_t>(std::ranges::find(words, word) - words.begin());
 }
 
-std::string truth(std::string_view kind, const std::string& prompt) {
-  if (kind == "addition") {
-    const std::string line = prompt.substr(prompt.rfind('\n') + 1);
-    const size_t plus = line.find('+');
-    EXPECT_EQ(line.back(), '=');
-    return std::to_string(std::stoll(line.substr(0, plus)) + std::stoll(line.substr(plus + 1)));
+Words split(const std::string& text, const std::string& between) {
+  Words parts;
+  size_t at = 0;
+  for (size_t end; (end = text.find(between, at)) != std::string::npos; at = end + between.size())
+    parts.push_back(text.substr(at, end - at));
+  parts.push_back(text.substr(at));
+  return parts;
+}
+
+// "12+34+56=" or "12+34+56 step by step:".
+std::string truth_of_sum(const std::string& line) {
+  const Words numbers = split(line.substr(0, line.find_first_of(" =")), "+");
+  std::string steps;
+  int64_t sum = std::stoll(numbers[0]);
+  for (size_t i = 1; i < numbers.size(); ++i) {
+    const std::string before = std::to_string(sum);
+    sum += std::stoll(numbers[i]);
+    steps += (i == 1 ? " " : "; ") + before + "+" + numbers[i] + "=" + std::to_string(sum);
   }
+  return line.ends_with("=") ? std::to_string(sum) : steps;
+}
+
+// From the first two examples; the others must agree.
+std::string truth_of_line(const std::string& line) {
+  const Words parts = split(line.substr(8), ";");
+  std::vector<std::array<double, 2>> points;
+  for (size_t i = 0; i + 1 < parts.size(); ++i) {
+    std::istringstream in(parts[i]);
+    double x = 0, y = 0;
+    in >> x >> y;
+    points.push_back({x, y});
+  }
+  const double a = (points[1][1] - points[0][1]) / (points[1][0] - points[0][0]),
+               b = points[0][1] - a * points[0][0];
+  for (const auto& [x, y] : points) EXPECT_NEAR(a * x + b, y, 1e-9) << line;
+  EXPECT_TRUE(a >= 1 && a <= 9 && b >= 0 && b <= 9) << line;
+  return " " + std::to_string(std::lround(a * std::stod(parts.back()) + b));
+}
+
+std::string truth_of_instruction(const std::string& line) {
+  const size_t list = line.find("words ") + 6, with = line.find(", with a ");
+  std::string asked = line.substr(list, with - list);
+  const size_t last = asked.find(" and ");
+  Words words = split(asked.substr(0, last), ", ");
+  asked = asked.substr(last + 5);
+  words.push_back(asked.substr(0, asked.find(' ')));
+  asked = asked.substr(asked.find(' ') + 1);
+  std::string separator = line.substr(with + 9, line.find(" between them:") - with - 9), text;
+  separator = std::map<std::string, std::string>{
+      {"blank", " "},
+      {"comma", ","},
+      {"hyphen", "-"},
+      {"slash",
+       "/"}}.at(separator);
+  if (asked == "in alphabetical order")
+    words = [&] {
+      const std::set<std::string> ordered(words.begin(), words.end());
+      return Words(ordered.begin(), ordered.end());
+    }();
+  if (asked == "from the last to the first") std::ranges::reverse(words);
+  const std::map<std::string, int> times = {{"each two times in a row", 2},
+                                            {"each three times in a row", 3},
+                                            {"each four times in a row", 4}};
+  for (std::string word : words) {
+    if (line.starts_with("Write the first letters of ")) word = word.substr(0, 1);
+    if (asked == "in capital letters")
+      std::ranges::transform(word, word.begin(), [](unsigned char c) { return std::toupper(c); });
+    for (int i = times.contains(asked) ? times.at(asked) : 1; i > 0; --i)
+      text += (text.empty() ? "" : separator) + word;
+  }
+  return " " + text;
+}
+
+std::string truth(std::string_view kind, const std::string& prompt) {
+  const std::string line = prompt.substr(prompt.rfind('\n') + 1);
+  if (kind.find("addition") != std::string_view::npos) return truth_of_sum(line);
+  if (kind == "linear") return truth_of_line(line);
+  if (kind == "instructions") return truth_of_instruction(line);
   Words words = words_of(prompt);
+  if (kind == "labels") {  // dax -> A; wug -> B; dax ->
+    std::map<std::string, std::string> labels;
+    words = split(line.substr(8), "; ");
+    for (size_t i = 0; i + 1 < words.size(); ++i)
+      labels[words[i].substr(0, 3)] = words[i].substr(7);
+    EXPECT_EQ(words.back().substr(3), " ->");
+    return " " + labels.at(words.back().substr(0, 3));
+  }
   if (kind == "copy") return joined(words);
   if (kind == "reverse") {
     std::ranges::reverse(words);
@@ -138,6 +226,52 @@ TEST(Generated, AGuessIsRightAsOftenAsItIsSaid) {
   });
 }
 
+TEST(Generated, LabelsAreGuessedAmongThoseShown) {
+  const auto items =
+      made(find_in(generated_kinds(), "kind", "labels"), {.size = 8, .items = 200, .seed = 4});
+  for (const GeneratedItem& item : items) {
+    std::set<std::string> labels;
+    for (const std::string& each : split(item.prompt, "-> ")) labels.insert(each.substr(0, 1));
+    labels.erase("l");  // what stands before the first
+    EXPECT_EQ(item.chance, 1.0 / static_cast<double>(labels.size())) << item.prompt;
+    EXPECT_EQ(labels.size(), 4U) << item.prompt;
+  }
+}
+
+// Whoever follows any instruction is right as often as it is said.
+TEST(Generated, AnInstructionIsGuessedAmongAll) {
+  const auto items = made(find_in(generated_kinds(), "kind", "instructions"),
+                          {.size = 2, .items = 400, .seed = 6});
+  double more = 0;
+  for (const GeneratedItem& item : items) {
+    EXPECT_GE(item.chance, 1.0 / 28) << item.prompt;
+    more += item.chance > 1.0 / 28;
+    const bool in_order = item.prompt.find("in alphabetical order") != std::string::npos ||
+                          item.prompt.find("to the first") != std::string::npos;
+    // Two instructions with one answer: the words from the last to the first are in order as well.
+    EXPECT_TRUE(in_order || item.chance == 1.0 / 28) << item.prompt;
+  }
+  EXPECT_GT(more, 20);
+}
+
+TEST(Generated, SizesTakeTurns) {
+  for (const GeneratedKind& kind : generated_kinds()) {
+    const auto items = made(kind, {.size = 3, .items = 20, .last_size = 5, .shots = 1, .seed = 1});
+    for (size_t i = 0; i < items.size(); ++i) {
+      EXPECT_EQ(items[i].size, static_cast<int64_t>(3 + i % 3));
+      EXPECT_EQ(items[i].target, truth(kind.name, items[i].prompt)) << items[i].prompt;
+    }
+  }
+  const GeneratedKind& reverse = find_in(generated_kinds(), "kind", "reverse");
+  const auto items = made(reverse, {.size = 2, .items = 30, .last_size = 9});
+  for (const GeneratedItem& item : items)
+    EXPECT_EQ(std::ssize(words_of(item.prompt)), item.size) << item.prompt;
+  EXPECT_EQ(error_text([&] { made(reverse, {.size = 4, .last_size = 2}); }),
+            "[sizes] 4..2 has no size; expected the smaller first");
+  EXPECT_EQ(error_text([&] { made(reverse, {.size = 2, .last_size = 300}); }),
+            "[size] 300 is out of range; 'reverse' takes 2 to 256 words");
+}
+
 TEST(Generated, ASeedGivesTheSameItemsHoweverManyAreMade) {
   const GeneratedKind& kind = find_in(generated_kinds(), "kind", "recall");
   const auto some = made(kind, {.items = 5, .seed = 7}),
@@ -156,7 +290,7 @@ TEST(Generated, ShotsAreSolvedAndStandBefore) {
       std::string line;
       for (int shot = 0; shot < 2; ++shot) {
         ASSERT_TRUE(std::getline(lines, line));
-        const size_t end = kind.name == "addition" ? line.find('=') + 1 : line.find("->") + 2;
+        const size_t end = end_of_prompt(kind.name, line);
         EXPECT_EQ(line.substr(end), truth(kind.name, line.substr(0, end))) << item.prompt;
       }
       EXPECT_EQ(item.target, truth(kind.name, item.prompt));

@@ -161,6 +161,126 @@ TEST_F(Tasks, RowsOfCsv) {
             std::string::npos);
 }
 
+TEST_F(Tasks, RowsOfSeveralFilesHaveTheFieldOfTheirName) {
+  folder_.write("v/b_val.jsonl", R"({"examples": [{"q": "3"}]})");
+  folder_.write("v/a_b_val.jsonl", R"({"examples": [{"q": "1"}, {"q": "2"}]})");
+  folder_.write("v/_val.jsonl", "none");  // nothing stands for the field
+  folder_.write("v/c_dev.jsonl", "none");
+  const std::string toml =
+      "name = \"t\"\nkind = \"generate\"\ndata = \"v/{subject}_val.jsonl\"\n"
+      "records = \"examples\"\nprompt = \"{{subject}} {{q}}\"\nmetrics = [\"exact_match\"]\n";
+  const EvalTask task = read(toml);
+  ASSERT_EQ(task.size(), 3);
+  EXPECT_EQ(task.rows().files, (std::vector<std::filesystem::path>{folder_ / "v/a_b_val.jsonl",
+                                                                   folder_ / "v/b_val.jsonl"}));
+  EXPECT_EQ(task.item(0).prompts, Texts{"a_b 1"});
+  EXPECT_EQ(task.item(2).prompts, Texts{"b 3"});
+  EXPECT_EQ(task.rows().place(2), (folder_ / "v/b_val.jsonl").string() + ":1");
+  EXPECT_EQ(refusal(changed(toml, "{subject}_val", "{subject_val")),
+            "[v/{subject_val.jsonl] a file's name has one {field} at most, expected as in "
+            "val/{subject}_val.csv");
+  EXPECT_TRUE(refusal(changed(toml, "v/{subject}_val", "w/{subject}_val"))
+                  .starts_with("[w/{subject}_val.jsonl] cannot be opened"));
+  EXPECT_EQ(refusal(changed(toml, "\"examples\"", "\"rows\"")),
+            "[v/a_b_val.jsonl:1] has no list 'rows', which records names");
+  folder_.write("v/x_val.csv", "q\n1\n");
+  EXPECT_EQ(refusal(changed(toml, "_val.jsonl", "_val.csv")),
+            "[v/x_val.csv] records is for JSON, not for CSV");
+}
+
+TEST_F(Tasks, APackedFileIsFoundByThePlainName) {
+  // Its first bytes say whether it is packed, not its name.
+  std::filesystem::rename(folder_ / "rows.jsonl", folder_ / "rows.jsonl.gz");
+  EXPECT_EQ(read(kChoices).size(), 3);
+}
+
+TEST_F(Tasks, RowsAreJoined) {
+  folder_.write("rows.jsonl", R"({"id": 1, "q": "one", "k": "x"}
+{"id": 2, "q": "two", "k": "y"}
+)");
+  folder_.write("answers.jsonl", R"({"id": 2, "a": "B", "q": "not this"}
+{"id": 1, "a": "A"}
+)");
+  folder_.write("about-x.txt", "ex\n");
+  folder_.write("about-y.txt", "why\n");
+  const std::string toml =
+      "name = \"t\"\nkind = \"generate\"\ndata = \"rows.jsonl\"\n"
+      "prompt = \"{{about}}{{q}}\"\ntarget = \"{{a}}\"\nmetrics = [\"exact_match\"]\n"
+      "join = [{file = \"answers.jsonl\", on = \"id\"}, {file = \"about-{k}.txt\", as = "
+      "\"about\"}]\n";
+  const EvalTask task = read(toml);
+  EXPECT_EQ(task.item(0).prompts, Texts{"ex\none"});
+  EXPECT_EQ(task.item(1).prompts, Texts{"why\ntwo"});
+  EXPECT_EQ(task.item(0).target, "A");
+  EXPECT_EQ(task.item(1).target, "B");
+  EXPECT_EQ(task.rows().files.size(), 4U);
+  EXPECT_EQ(refusal(changed(toml, ", on = \"id\"", "")),
+            "[task.toml] join of 'answers.jsonl' has neither 'on' nor 'as'; it takes 'on', a field "
+            "that both rows have, or 'as', the name of a field for the file's text");
+  EXPECT_EQ(refusal(changed(toml, "\"id\"", "\"no\"")),
+            "[answers.jsonl:1] the row has no 'no' to join by");
+  EXPECT_EQ(refusal(changed(toml, "\"id\"", "\"a\"")),
+            "[rows.jsonl:1] the row has no 'a' to join by");
+  EXPECT_EQ(refusal(changed(toml, "{k}", "{id}")),
+            "[rows.jsonl:1] the row has no text 'id', which the name of the file about-{id}.txt "
+            "asks for");
+  folder_.write("answers.jsonl", R"({"id": 1, "a": "A"})");
+  EXPECT_EQ(refusal(toml), "[rows.jsonl:2] answers.jsonl has no row whose 'id' is 2");
+  folder_.write("answers.jsonl", "{\"id\": 1}\n{\"id\": 1}\n");
+  EXPECT_EQ(refusal(toml), "[answers.jsonl:2] a row before this one has the same 'id'");
+}
+
+TEST_F(Tasks, MacrosServeAllTemplates) {
+  const std::string toml = changed(changed(kChoices, "\"Q: {{q}}\\nA:\"", "\" {{loud(q)}}\""),
+                                   "\"{{c}}\"", "\"{{[loud(c[0]), mark]}}\"");
+  const std::string macros =
+      "macros = \"{% macro loud(x) %}{{x|upper}}{% endmacro %}\\n{%- set mark = '!' -%}\\n\"\n";
+  const EvalTask task = read(toml + macros);
+  EXPECT_EQ(task.item(0).prompts, Texts{" ONE"});  // its blank stays
+  EXPECT_EQ(task.item(0).continuations, (Texts{" X", " !"}));
+  EXPECT_EQ(refusal(toml + "macros = \"x\"\n"),
+            "[task.toml] macros has more than macro and set blocks; end each of them with -%}, so "
+            "that no line is between them");
+}
+
+TEST_F(Tasks, AChanceIsANumberOrATemplate) {
+  EXPECT_EQ(read(std::string(kChoices) + "chance = 0.25\n").item(0).chance, 0.25);
+  EXPECT_EQ(read(std::string(kChoices) + "chance = \"{{1 / c|length}}\"\n").item(0).chance, 0.5);
+  EXPECT_EQ(read(kChoices).item(0).chance, std::nullopt);
+  EXPECT_EQ(refusal(std::string(kChoices) + "chance = 2\n"),
+            "[rows.jsonl:1] chance is \"2\", expected a number from 0 to 1");
+}
+
+TEST_F(Tasks, DrawnShotsOfAGroupAreOthersOfIt) {
+  std::string rows;
+  for (int i = 0; i < 12; ++i)
+    rows += R"({"q": "q)" + std::to_string(i) + R"(", "c": ["x", "y"], "g": )" +
+            std::to_string(i % 2) + "}\n";
+  folder_.write("rows.jsonl", rows);
+  const std::string toml =
+      std::string(kChoices) + "shots_order = \"seeded\"\nshots_group = \"{{g}}\"\n";
+  const EvalTask task = read(toml, 5);
+  std::set<std::string> orders;
+  for (int64_t id = 0; id < 12; ++id) {
+    const std::string prompt = task.item(id).prompts[0];
+    for (int64_t row = 0; row < 12; ++row)
+      EXPECT_EQ(prompt.find("Q: q" + std::to_string(row) + "\n") != std::string::npos,
+                row % 2 == id % 2)
+          << prompt;
+    EXPECT_TRUE(prompt.ends_with("Q: q" + std::to_string(id) + "\nA:"));
+    orders.insert(prompt.substr(0, 12));
+  }
+  EXPECT_GT(orders.size(), 4U);
+  EXPECT_EQ(refusal(toml, 6),
+            "[shots] 6 shots are asked for, but rows.jsonl has 5 rows of shots_group '0' for "
+            "rows.jsonl:1; ask for at most 5");
+}
+
+TEST_F(Tasks, AMissingFileSaysHowToGetIt) {
+  EXPECT_EQ(refusal(changed(kChoices, "rows.jsonl", "none.jsonl") + "get = \"ask Ann\"\n"),
+            "[none.jsonl] does not exist. To get it: ask Ann");
+}
+
 TEST_F(Tasks, WhatIsRefusedIsNamed) {
   const auto row = [&](const std::string& text) {
     folder_.write("rows.jsonl", kRows + text + "\n");

@@ -149,6 +149,10 @@ TEST(Jinja, AnExpressionAloneKeepsItsType) {
   EXPECT_EQ(value("{{ l|map('upper') }}", {{"l", {"a", "b"}}}), Json::parse("[\"A\", \"B\"]"));
   EXPECT_EQ(value(" {{ 1 }}"), Json(" 1"));
   EXPECT_EQ(value("{{ 1 }}{{ 2 }}"), Json("12"));
+  // What only defines writes nothing.
+  EXPECT_EQ(value("{% macro f(x) %}<{{ x }}>{% endmacro %}\n{% set a = 1 %}\n{{ [f(a), a] }}"),
+            Json::parse("[\"<1>\", 1]"));
+  EXPECT_EQ(value("{% if true %}{% endif %}{{ 1 }}"), Json("1"));
 }
 
 TEST(Jinja, TheClockIsTheCallers) {

@@ -44,6 +44,7 @@ Json json_of(const EvalRecord& r) {
   if (r.item.gold) json["gold"] = *r.item.gold;
   if (r.item.target) json["target"] = *r.item.target;
   if (r.item.group) json["group"] = *r.item.group;
+  if (r.item.chance) json["chance"] = *r.item.chance;
   const EvalAnswer& a = r.answer;
   put(json, "logprobs", a.logprobs);
   put(json, "greedy", a.greedy);
@@ -69,6 +70,7 @@ EvalRecord record_of(const Json& line, std::string_view place) {
     r.item.gold = optional_at<int64_t>(line, "gold");
     r.item.target = optional_at<std::string>(line, "target");
     r.item.group = optional_at<std::string>(line, "group");
+    r.item.chance = optional_at<double>(line, "chance");
     r.answer.logprobs = value_at<std::vector<double>>(line, "logprobs");
     r.answer.greedy = value_at<std::vector<bool>>(line, "greedy");
     r.answer.tokens = value_at<std::vector<int64_t>>(line, "tokens");

@@ -4,6 +4,7 @@
 
 #include "lathe/base/error.h"
 #include "lathe/eval/ask/model_source.h"
+#include "lathe/eval/builtin/builtin_tasks.h"
 #include "lathe/eval/score/scorer.h"
 
 namespace lathe {
@@ -55,17 +56,20 @@ InRunEvaluation::InRunEvaluation(const InRunEvalConfig& config,
       log_(std::move(log)),
       tokenizer_path_(required(tokenizer)),
       tokenizer_(load_tokenizer(tokenizer_path_)) {
-  for (const std::string& file : config.tasks) {
-    EvalTask task(read_task_config(file), config.shots, Rng(static_cast<uint64_t>(config.seed)));
-    const auto& scorer = task.config().scorer;
-    require(!scorer || !find_in(scorers(), "scorer", *scorer).runs_programs, ErrorKind::kConfig,
-            "eval.tasks",
-            "{} runs programs that the model wrote, which a run does not do; measure a checkpoint "
-            "with `lathe eval CHECKPOINT --tasks {} --allow-code`",
-            file, file);
-    tasks_.push_back(ask_of(std::move(task), config.limit));
-    tokens_ += tokens_of(tasks_.back(), tokenizer_);
-  }
+  for (const std::string& name : config.tasks)
+    for (TaskConfig& task : tasks_named(name, config.task_data)) add(std::move(task));
+}
+
+void InRunEvaluation::add(TaskConfig config) {
+  require(
+      !config.scorer || !find_in(scorers(), "scorer", *config.scorer).runs_programs,
+      ErrorKind::kConfig, "eval.tasks",
+      "{} runs programs that the model wrote, which a run does not do; measure a checkpoint with "
+      "`lathe eval CHECKPOINT --tasks {} --allow-code`",
+      config.name, config.name);
+  EvalTask task(std::move(config), config_.shots, Rng(static_cast<uint64_t>(config_.seed)));
+  tasks_.push_back(ask_of(std::move(task), config_.limit));
+  tokens_ += tokens_of(tasks_.back(), tokenizer_);
 }
 
 bool InRunEvaluation::affordable(double seconds_per_token) {

@@ -32,6 +32,8 @@ class InRunEvaluation {
   NamedNumbers measure(const Transformer& model, const std::function<void()>& before_each);
 
  private:
+  void add(TaskConfig config);
+
   InRunEvalConfig config_;
   Log log_;
   std::string tokenizer_path_;

@@ -11,6 +11,7 @@ namespace lathe {
 
 struct InRunEvalConfig {
   std::vector<std::string> tasks;
+  std::string task_data = "task-data";
   int64_t shots = 0, limit = 100, every = 0, seed = 0;
   double share = 0.02;
 

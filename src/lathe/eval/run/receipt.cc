@@ -44,17 +44,34 @@ fs::path tokenizer_file(const fs::path& model) {
   return {};
 }
 
+std::string path_of(const fs::path& file) { return fs::absolute(file).lexically_normal().string(); }
+
+// Of one file its hash; of several, that of their hashes, one a line.
+std::string sha256_of(const Json& files) {
+  if (files.size() == 1) return files.begin().value();
+  std::string hashes;
+  for (const auto& [file, hash] : files.items()) hashes += hash.get<std::string>() + "\n";
+  return sha256_of_text(hashes);
+}
+
+Json hashes_of(const TaskRows& rows) {
+  Json files = Json::object();
+  for (const fs::path& file : rows.files) files[path_of(file)] = sha256_of_file(file);
+  return files;
+}
+
 Json json_of(const AskedTask& asked) {
   const TaskConfig& config = asked.task.config();
-  Json json = {{"file", fs::absolute(config.file).lexically_normal().string()},
+  const Json data = hashes_of(asked.task.rows());
+  Json json = {{"file", config.is_builtin ? Json(nullptr) : Json(path_of(config.file))},
                {"items", asked.items.size()},
                {"prompt_sha256", asked.prompt_sha256},
-               {"data", fs::absolute(config.data_path()).lexically_normal().string()},
-               {"data_sha256", sha256_of_file(config.data_path())},
-               {"task_sha256", sha256_of_file(config.file)}};
-  if (config.shots_from) {
-    json["shots_from"] = fs::absolute(config.shots_path()).lexically_normal().string();
-    json["shots_sha256"] = sha256_of_file(config.shots_path());
+               {"data_sha256", sha256_of(data)},
+               {"task_sha256", sha256_of_text(config.text)},
+               {"data", data}};
+  if (const TaskRows* shots = asked.task.shots_rows()) {
+    json["shots_data"] = hashes_of(*shots);
+    json["shots_sha256"] = sha256_of(json["shots_data"]);
   }
   return json;
 }
@@ -120,14 +137,14 @@ std::vector<std::string> differences(const Json& a, const Json& b, const std::st
 
 void require_unchanged(const Json& receipt) {
   const Json tasks = at(receipt, "tasks");
-  for (const auto& [name, task] : tasks.items())
-    for (const auto& [file, hash] : {std::pair{"file", "task_sha256"},
-                                     {"data", "data_sha256"},
-                                     {"shots_from", "shots_sha256"}}) {
-      const Json path = at(task, file);
-      if (path.is_string())
-        require_hash(path, sha256_of_file(path.get<std::string>()), at(task, hash));
-    }
+  for (const auto& [name, task] : tasks.items()) {
+    if (const Json file = at(task, "file"); file.is_string())
+      require_hash(file, sha256_of_file(file.get<std::string>()), at(task, "task_sha256"));
+    for (const char* data : {"data", "shots_data"})
+      if (const Json files = at(task, data); files.is_object())
+        for (const auto& [file, hash] : files.items())
+          require_hash(file, sha256_of_file(file), hash);
+  }
   if (const Json responses = at(at(receipt, "options"), "responses"); responses.is_string())
     require_hash(responses, sha256_of_file(responses.get<std::string>()),
                  at(receipt, "responses_sha256"));

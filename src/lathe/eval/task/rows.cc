@@ -1,11 +1,10 @@
 #include "lathe/eval/task/rows.h"
 
-#include <optional>
-
 #include "lathe/base/error.h"
 #include "lathe/base/utf8.h"
 #include "lathe/config/json_text.h"
 #include "lathe/corpus/json_values.h"
+#include "lathe/eval/task/data_files.h"
 #include "lathe/io/packed_file.h"
 
 namespace lathe {
@@ -23,14 +22,30 @@ Json parsed(std::string_view text, const std::string& place) {
   }
 }
 
-void read_json(TaskRows& all) {
-  JsonValues values(PackedFile(all.file), kMostRowBytes);
+struct RowReader {
+  const std::filesystem::path& file;
+  const std::optional<std::string>& records;
+  std::vector<TaskRow>& rows;
+
+  void add(Json fields, int64_t line) {
+    require(fields.is_object(), ErrorKind::kData, place(line), "the row is {}, expected an object",
+            fields.type_name());
+    rows.push_back({std::move(fields), line});
+  }
+  void add_records(Json whole, int64_t line) {
+    require(whole.is_object() && whole.contains(*records) && whole[*records].is_array(),
+            ErrorKind::kData, place(line), "has no list '{}', which records names", *records);
+    for (Json& each : whole[*records]) add(std::move(each), line);
+  }
+  std::string place(int64_t line) const { return fmt::format("{}:{}", file.string(), line); }
+};
+
+void read_json(RowReader& to) {
+  JsonValues values(PackedFile(to.file), kMostRowBytes);
   for (std::string_view text; values.next(text);) {
-    const std::string place = fmt::format("{}:{}", all.file.string(), values.line_number());
-    all.rows.push_back({parsed(text, place), values.line_number()});
-    const Json& row = all.rows.back().fields;
-    require(row.is_object(), ErrorKind::kData, place, "the row is {}, expected an object",
-            row.type_name());
+    const int64_t line = values.line_number();
+    Json value = parsed(text, to.place(line));
+    to.records ? to.add_records(std::move(value), line) : to.add(std::move(value), line);
   }
 }
 
@@ -85,24 +100,24 @@ class CsvReader {
   int64_t line_ = 1, begin_ = 1;
 };
 
-void read_csv(TaskRows& all) {
-  PackedFile file(all.file);
+void read_csv(RowReader& to) {
+  require(!to.records, ErrorKind::kConfig, to.file.string(), "records is for JSON, not for CSV");
+  PackedFile file(to.file);
   std::string text;
   while (file.append_to(text))
-    require(text.size() <= kMostCsvBytes, ErrorKind::kData, all.file.string(),
+    require(text.size() <= kMostCsvBytes, ErrorKind::kData, to.file.string(),
             "is larger than {} bytes", kMostCsvBytes);
-  require(replace_invalid_utf8(text) == text, ErrorKind::kData, all.file.string(),
+  require(replace_invalid_utf8(text) == text, ErrorKind::kData, to.file.string(),
           "is not UTF-8; convert it, for example with iconv");
-  CsvReader csv(std::move(text), all.file.string());
+  CsvReader csv(std::move(text), to.file.string());
   const auto names = csv.next();
   if (!names) return;
   while (const auto fields = csv.next()) {
-    require(fields->size() == names->size(), ErrorKind::kData,
-            fmt::format("{}:{}", all.file.string(), csv.line()),
+    require(fields->size() == names->size(), ErrorKind::kData, to.place(csv.line()),
             "the record has {} fields, but the first one names {}", fields->size(), names->size());
     Json row = Json::object();
     for (size_t i = 0; i < names->size(); ++i) row[(*names)[i]] = (*fields)[i];
-    all.rows.push_back({std::move(row), csv.line()});
+    to.add(std::move(row), csv.line());
   }
 }
 
@@ -115,13 +130,25 @@ bool is_csv(std::filesystem::path name) {
 }  // namespace
 
 std::string TaskRows::place(size_t row) const {
-  return fmt::format("{}:{}", file.string(), rows[row].line);
+  return fmt::format("{}:{}", files[rows[row].file].string(), rows[row].line);
 }
 
-TaskRows read_task_rows(const std::filesystem::path& file) {
-  TaskRows all{.file = file, .rows = {}};
-  is_csv(file) ? read_csv(all) : read_json(all);
-  require(!all.rows.empty(), ErrorKind::kData, file.string(), "has no rows");
+TaskRows read_task_rows(const std::filesystem::path& file,
+                        const std::optional<std::string>& records) {
+  TaskRows all{.file = file, .files = {}, .rows = {}};
+  std::vector<DataFile> files = data_files(file);
+  if (files.empty()) files.push_back({.file = file});  // the error of a file that is missing
+  for (const DataFile& each : files) {
+    const size_t first = all.rows.size();
+    RowReader reader{each.file, records, all.rows};
+    is_csv(each.file) ? read_csv(reader) : read_json(reader);
+    for (size_t row = first; row < all.rows.size(); ++row) {
+      all.rows[row].file = all.files.size();
+      all.rows[row].fields.update(each.fields);
+    }
+    require(all.rows.size() > first, ErrorKind::kData, each.file.string(), "has no rows");
+    all.files.push_back(each.file);
+  }
   return all;
 }
 

@@ -5,12 +5,19 @@
 #include "lathe/base/error.h"
 #include "lathe/config/literal.h"
 #include "lathe/eval/draws.h"
+#include "lathe/eval/task/data_files.h"
+#include "lathe/eval/task/joins.h"
 #include "lathe/text/jinja/template.h"
 
 namespace lathe {
 namespace {
 
 using Json = nlohmann::ordered_json;
+
+// The comment keeps blanks at the beginning of a template from macros that remove what follows them.
+std::string after_macros(const std::string& macros, const std::string& source) {
+  return macros.empty() ? source : macros + "{# +#}" + source;
+}
 
 const jinja::RenderOptions kStrict{.undefined = jinja::OnUndefined::kError};
 
@@ -26,10 +33,11 @@ class KeyTemplate {
   }
 
  public:
-  KeyTemplate(const std::string& file, const char* key, const std::string& source)
+  KeyTemplate(const TaskConfig& config, const char* key, const std::string& source)
       : key_(key),
         end_(source.ends_with('\n') ? "\n" : ""),
-        template_(jinja::Template::parse(source, fmt::format("{}: {}", file, key))) {}
+        template_(jinja::Template::parse(after_macros(config.macros, source),
+                                         fmt::format("{}: {}", config.file.string(), key))) {}
 
   std::string text(const TaskRows& rows, size_t row) const {
     return at(rows, row,
@@ -49,19 +57,31 @@ std::string text_of(const Json& value) {
   return value.is_string() ? value.get<std::string>() : value.dump();
 }
 
+TaskRows rows_of(const TaskConfig& config) {
+  require_data(config, config.data_path());
+  TaskRows rows = read_task_rows(config.data_path(), config.records);
+  join_rows(rows, config);
+  return rows;
+}
+
 }  // namespace
 
 struct EvalTask::Templates {
   std::vector<KeyTemplate> prompts, choices;
-  std::optional<KeyTemplate> gold, target, shot_prompt, shot_target, description, group, uncond;
+  std::optional<KeyTemplate> gold, target, shot_prompt, shot_target, description, group, uncond,
+      chance, shots_group;
 
   explicit Templates(const TaskConfig& c) {
-    const std::string file = c.file.string();
-    for (const std::string& each : c.prompt) prompts.emplace_back(file, "prompt", each);
-    for (const std::string& each : c.choices) choices.emplace_back(file, "choices", each);
+    require(
+        jinja::Template::parse(c.macros, fmt::format("{}: macros", c.file.string())).only_defines(),
+        ErrorKind::kConfig, c.file.string(),
+        "macros has more than macro and set blocks; end each of them with -%}}, so that no "
+        "line is between them");
+    for (const std::string& each : c.prompt) prompts.emplace_back(c, "prompt", each);
+    for (const std::string& each : c.choices) choices.emplace_back(c, "choices", each);
     const auto optional = [&](std::optional<KeyTemplate>& to, const char* key,
                               const std::optional<std::string>& source) {
-      if (source) to.emplace(file, key, *source);
+      if (source) to.emplace(c, key, *source);
     };
     optional(gold, "gold", c.gold);
     optional(target, "target", c.target);
@@ -71,6 +91,8 @@ struct EvalTask::Templates {
              c.description.empty() ? std::nullopt : std::optional(c.description));
     optional(group, "group", c.group);
     optional(uncond, "uncond_prompt", c.uncond_prompt);
+    optional(chance, "chance", c.chance);
+    optional(shots_group, "shots_group", c.shots_group);
   }
 };
 
@@ -114,6 +136,18 @@ class EvalTask::Renderer {
     return gold;
   }
 
+  double chance() const {
+    const Json value = t_.chance->value(rows_, row_);
+    double chance = -1;
+    if (value.is_number())
+      chance = value.get<double>();
+    else if (value.is_string() && !parse_number(value.get<std::string>(), chance))
+      chance = -1;
+    require(chance >= 0 && chance <= 1, ErrorKind::kData, place(),
+            "chance is {}, expected a number from 0 to 1", value.dump().substr(0, 60));
+    return chance;
+  }
+
   std::string place() const { return rows_.place(row_); }
 
  private:
@@ -124,10 +158,13 @@ class EvalTask::Renderer {
 
 EvalTask::EvalTask(TaskConfig config, int64_t shots, const Rng& rng)
     : config_(std::move(config)),
-      rows_(read_task_rows(config_.data_path())),
+      rows_(rows_of(config_)),
       shots_(shots),
       rng_(rng.fork(config_.name)) {
-  if (config_.shots_from && shots > 0) other_rows_ = read_task_rows(config_.shots_path());
+  if (config_.shots_from && shots > 0) {
+    require_data(config_, config_.shots_path());
+    other_rows_ = read_task_rows(config_.shots_path(), config_.records);
+  }
   const int64_t most = other_rows_ ? std::ssize(other_rows_->rows) : size() - 1;
   require(shots <= most, ErrorKind::kConfig, "shots",
           "{} shots are asked for, but {} has {} rows beside the item; ask for at most {}", shots,
@@ -139,11 +176,38 @@ EvalTask::EvalTask(TaskConfig config, int64_t shots, const Rng& rng)
   require(shots == 0 || (asks && answers), ErrorKind::kConfig, "shots",
           "{} says nothing that a shot {}; set {} there, or ask for 0 shots", config_.file.string(),
           asks ? "answers" : "asks", asks ? "target or shot_target" : "shot_prompt");
+  if (!t.shots_group || shots == 0) return;
+  const TaskRows& candidates = other_rows_ ? *other_rows_ : rows_;
+  for (size_t row = 0; row < candidates.rows.size(); ++row)
+    groups_of_shots_[t.shots_group->text(candidates, row)].push_back(row);
 }
 EvalTask::~EvalTask() = default;
 EvalTask::EvalTask(EvalTask&&) noexcept = default;
 
+// Candidates in the order of the rows, without the item itself.
+std::vector<size_t> EvalTask::shots_of_group(int64_t id) const {
+  const std::string group = templates_->shots_group->text(rows_, static_cast<size_t>(id));
+  const auto found = groups_of_shots_.find(group);
+  std::vector<size_t> all = found == groups_of_shots_.end() ? std::vector<size_t>() : found->second;
+  if (!other_rows_) std::erase(all, static_cast<size_t>(id));
+  require(
+      shots_ <= std::ssize(all), ErrorKind::kConfig, "shots",
+      "{} shots are asked for, but {} has {} rows of shots_group '{}' for {}; ask for at most {}",
+      shots_, config_.shots_path().string(), all.size(), group,
+      rows_.place(static_cast<size_t>(id)), all.size());
+  if (config_.shots_order == "seeded") {
+    std::vector<size_t> drawn;
+    const Rng rng = rng_.fork("shots").fork(static_cast<uint64_t>(id));
+    for (const int64_t each : Draws(rng).different(shots_, std::ssize(all)))
+      drawn.push_back(all[static_cast<size_t>(each)]);
+    return drawn;
+  }
+  all.resize(static_cast<size_t>(shots_));
+  return all;
+}
+
 std::vector<size_t> EvalTask::shots_of(int64_t id) const {
+  if (shots_ > 0 && templates_->shots_group) return shots_of_group(id);
   const bool may_be_own = !other_rows_;
   const int64_t others = may_be_own ? size() - 1 : std::ssize(other_rows_->rows);
   std::vector<int64_t> all(static_cast<size_t>(shots_));
@@ -192,6 +256,7 @@ EvalItem EvalTask::item(int64_t id) const {
     item.gold = r.gold(t.choices.empty() ? std::ssize(t.prompts) : std::ssize(item.choices));
   if (t.group) item.group = r.text(*t.group);
   if (t.uncond) item.uncond = r.text(*t.uncond);
+  if (t.chance) item.chance = r.chance();
   const TaskKind kind = config_.task_kind();
   const std::string delimiter = kind == TaskKind::kPerplexity ? "" : config_.delimiter;
   if (kind == TaskKind::kGenerate) return item;

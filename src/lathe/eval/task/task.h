@@ -6,6 +6,7 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <memory>
 #include <nlohmann/json.hpp>
 #include <optional>
@@ -27,18 +28,22 @@ struct EvalItem {
   std::optional<std::string> target;
   std::optional<std::string> group;
   std::optional<std::string> uncond;  // what choices follow for acc_uncond
+  std::optional<double> chance;       // how often a guess is right
 };
 
 class EvalTask {
  public:
-  // Reads the rows. Errors: those of read_task_rows(); kConfig for a template that is none, and for more shots than
-  // there are rows.
+  // Reads the rows. Errors: those of read_task_rows() and join_rows(), of which one for a missing file says how to get
+  // it, if the task does; kConfig for a template that is none, and for more shots than there are rows, or rows of the
+  // item's shots_group.
   EvalTask(TaskConfig config, int64_t shots, const Rng& rng);
   ~EvalTask();
   EvalTask(EvalTask&&) noexcept;
 
   const TaskConfig& config() const { return config_; }
   const TaskRows& rows() const { return rows_; }
+  // Those of shots where they are others; null where shots come from rows().
+  const TaskRows* shots_rows() const { return other_rows_ ? &*other_rows_ : nullptr; }
   int64_t size() const { return std::ssize(rows_.rows); }
   // Thread-safe. Errors: kData, naming file, line and key.
   EvalItem item(int64_t id) const;
@@ -48,6 +53,7 @@ class EvalTask {
   class Renderer;
 
   std::vector<size_t> shots_of(int64_t id) const;
+  std::vector<size_t> shots_of_group(int64_t id) const;
   std::string shot(size_t row) const;
 
   TaskConfig config_;
@@ -56,6 +62,7 @@ class EvalTask {
   int64_t shots_;
   Rng rng_;
   std::unique_ptr<const Templates> templates_;
+  std::map<std::string, std::vector<size_t>> groups_of_shots_;  // by shots_group
 };
 
 }  // namespace lathe

@@ -8,11 +8,14 @@
 #include "lathe/config/literal.h"
 #include "lathe/config/read_write.h"
 #include "lathe/config/recipe_file.h"
+#include "lathe/io/mapped_file.h"
 
 namespace lathe {
 namespace {
 
 using Json = nlohmann::ordered_json;
+
+constexpr size_t kMostTaskBytes = size_t{4} << 20;
 
 // Takes a table out of the tree.
 template <class S>
@@ -22,15 +25,24 @@ void read_table(Json& tree, const char* key, S& value, const std::string& where)
   tree.erase(key);
 }
 
-void read_filters(Json& tree, std::vector<AnswerFilter>& filters, const std::string& where) {
-  if (!tree.contains("filters")) return;
-  require(tree["filters"].is_array(), ErrorKind::kConfig, where,
-          "filters is {}, expected a list of tables {{name, regex, which}}",
-          tree["filters"].type_name());
-  for (const Json& each : tree["filters"])
-    read_config(filters.emplace_back(), each,
-                fmt::format("{}: filters[{}]", where, filters.size() - 1));
-  tree.erase("filters");
+// And a list of tables.
+template <class S>
+void read_tables(Json& tree, const char* key, const char* keys, std::vector<S>& all,
+                 const std::string& where) {
+  if (!tree.contains(key)) return;
+  require(tree[key].is_array(), ErrorKind::kConfig, where,
+          "{} is {}, expected a list of tables {{{}}}", key, tree[key].type_name(), keys);
+  for (const Json& each : tree[key])
+    read_config(all.emplace_back(), each, fmt::format("{}: {}[{}]", where, key, all.size() - 1));
+  tree.erase(key);
+}
+
+void check_joins(const TaskConfig& c, const std::string& where) {
+  for (const RowJoin& join : c.join)
+    require(join.on.has_value() != join.as.has_value(), ErrorKind::kConfig, where,
+            "join of '{}' has {}; it takes 'on', a field that both rows have, or 'as', the name of "
+            "a field for the file's text",
+            join.file, join.on ? "both 'on' and 'as'" : "neither 'on' nor 'as'");
 }
 
 void check_kind(const TaskConfig& c, const Json& tree, const std::string& where) {
@@ -119,6 +131,13 @@ void AnswerFilter::visit(Visitor& v) {
   v.choice("which", which, {"first", "last"}, "which of several places");
 }
 
+void RowJoin::visit(Visitor& v) {
+  v.field("file", file, "another file; {field} in its name is that of the row", required());
+  v.field("on", on,
+          "a field of both: the rest of the fields of its row with the same value is added");
+  v.field("as", as, "name of a field that gets the file's whole text");
+}
+
 void CodeLimits::visit(Visitor& v) {
   v.field("seconds", seconds, "time of one program", above(0));
   v.field("memory", memory, "memory of one program, as 512M");
@@ -127,11 +146,19 @@ void CodeLimits::visit(Visitor& v) {
 void TaskConfig::visit(Visitor& v) {
   v.field("name", name, "name of the task", required());
   v.choice("kind", kind, names_of(task_kinds()), "what is asked of the model", required());
-  v.field("data", data, "rows: JSON lines, JSON or CSV, packed or not; relative to this file",
+  v.field("data", data,
+          "rows: JSON lines, JSON or CSV, packed or not; relative to this file. {field} in the "
+          "file's name: all files that match, in order of their names; what it stands for is a "
+          "field of their rows",
           required());
+  v.field("records", records,
+          "the field of the file's one object that has the rows, if it is not them itself");
   v.field("shots_from", shots_from, "rows for shots; without it those of data");
   v.choice("shots_order", shots_order, {"first", "seeded"},
            "which rows are shots: the first, or drawn for each item");
+  v.field("shots_group", shots_group,
+          "template; shots of an item are only rows for which it gives the same");
+  v.field("macros", macros, "Jinja's macro and set blocks, which all templates can use");
   v.field("prompt", prompt, "template, or one for each choice");
   v.field("choices", choices, "templates of the choices, or one that gives a list");
   v.field("gold", gold, "template that gives the number of the right choice, from 0");
@@ -153,29 +180,43 @@ void TaskConfig::visit(Visitor& v) {
   v.field("program", program,
           "with scorer = \"python\": template of the program, with the answer as response");
   v.field("group", group, "template; items with the same value are one cluster");
+  v.field("chance", chance, "number, or template that gives it: how often a guess is right");
+  v.field("rows", rows, "how many rows there should be; another number is a warning", at_least(1));
+  v.field("source", source, "where the questions come from");
+  v.field("license", license, "of the data");
+  v.field("get", get, "how to get the data; an error says it when a file is missing");
 }
 
 TaskKind TaskConfig::task_kind() const { return find_in(task_kinds(), "kind", kind).kind; }
 
-std::filesystem::path TaskConfig::data_path() const { return file.parent_path() / data; }
+std::filesystem::path TaskConfig::data_path() const { return folder / data; }
 
 std::filesystem::path TaskConfig::shots_path() const {
-  return shots_from ? file.parent_path() / *shots_from : data_path();
+  return shots_from ? folder / *shots_from : data_path();
+}
+
+TaskConfig parse_task_config(std::string text, const std::string& name,
+                             const std::filesystem::path& folder) {
+  Json tree = parse_toml(text, name);
+  if (tree.contains("chance") && tree["chance"].is_number()) tree["chance"] = tree["chance"].dump();
+  const Json whole = tree;
+  TaskConfig config;
+  config.file = name;
+  config.folder = folder;
+  config.text = std::move(text);
+  read_tables(tree, "filters", "name, regex, which", config.filters, name);
+  read_tables(tree, "join", "file, on or as", config.join, name);
+  read_table(tree, "limits", config.limits, name);
+  read_config(config, tree, name);
+  check_kind(config, whole, name);
+  check_choices(config, name);
+  check_metrics(config, name);
+  check_joins(config, name);
+  return config;
 }
 
 TaskConfig read_task_config(const std::filesystem::path& file) {
-  const std::string where = file.string();
-  const Json whole = load_recipe(file);
-  Json tree = whole;
-  TaskConfig config;
-  config.file = file;
-  read_filters(tree, config.filters, where);
-  read_table(tree, "limits", config.limits, where);
-  read_config(config, tree, where);
-  check_kind(config, whole, where);
-  check_choices(config, where);
-  check_metrics(config, where);
-  return config;
+  return parse_task_config(read_file(file, kMostTaskBytes), file.string(), file.parent_path());
 }
 
 }  // namespace lathe

@@ -40,24 +40,39 @@ struct CodeLimits {
   void visit(Visitor& v);
 };
 
+// Fields that rows get from elsewhere.
+struct RowJoin {
+  std::string file;
+  std::optional<std::string> on, as;
+  void visit(Visitor& v);
+};
+
 struct TaskConfig {
-  std::filesystem::path file;
+  std::filesystem::path file;    // or what errors call it
+  std::filesystem::path folder;  // where its data lies
+  std::string text;              // the TOML
+  bool is_builtin = false;       // builtin/builtin_tasks.h
 
   std::string name, kind;
   std::string data;
   std::optional<std::string> shots_from;
   std::string shots_order = "first";
   std::vector<std::string> prompt, choices;
+  std::string macros;
   std::optional<std::string> gold, target, shot_prompt, shot_target, uncond_prompt, group;
+  std::optional<std::string> shots_group, chance, records;
+  std::optional<std::string> source, license, get;
+  std::optional<int64_t> rows;
   std::string delimiter = " ", separator = "\n\n", description;
   std::vector<std::string> metrics, normalize, stop;
   std::vector<AnswerFilter> filters;
+  std::vector<RowJoin> join;
   int64_t max_tokens = 256, samples = 1;
   double temperature = 0;
   std::optional<std::string> scorer, program;
   CodeLimits limits;
 
-  void visit(Visitor& v);  // all but filters and limits, which are tables
+  void visit(Visitor& v);  // all but filters, join and limits, which are tables
   TaskKind task_kind() const;
   std::filesystem::path data_path() const;
   std::filesystem::path shots_path() const;  // data_path() without shots_from
@@ -65,5 +80,8 @@ struct TaskConfig {
 
 // Errors: kIo; kConfig naming file and key, for a key that is unknown, missing for the kind or of no use to it.
 TaskConfig read_task_config(const std::filesystem::path& file);
+// The same from a text, which errors call `name`, with its data below `folder`.
+TaskConfig parse_task_config(std::string text, const std::string& name,
+                             const std::filesystem::path& folder);
 
 }  // namespace lathe

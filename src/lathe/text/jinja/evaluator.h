@@ -33,7 +33,7 @@ class Evaluator : public Runtime {
   void set_variable(std::string_view name, Value value) { scope_->set(name, std::move(value)); }
 
   // What the statements write.
-  std::string run(const Body& body);
+  std::string run(std::span<const Statement> body);
   Value evaluate(const Expr& expr);
   // The byte of the template that is worked on, for errors.
   uint32_t at() const { return at_; }
@@ -67,7 +67,7 @@ class Evaluator : public Runtime {
   std::string captured(const Body& body);
 
   // statements.cc
-  Flow execute(const Body& body);
+  Flow execute(std::span<const Statement> body);
   Flow execute(const Print&), execute(const Data&), execute(const If&), execute(const For&);
   Flow execute(const Set&), execute(const SetBlock&), execute(const MacroOf&);
   Flow execute(const CallBlock&), execute(const FilterBlock&), execute(const With&);

@@ -6,7 +6,7 @@
 
 namespace lathe::jinja {
 
-std::string Evaluator::run(const Body& body) {
+std::string Evaluator::run(std::span<const Statement> body) {
   execute(body);
   return std::move(root_);
 }
@@ -17,7 +17,7 @@ void Evaluator::write(std::string_view text) {
   out_->append(text);
 }
 
-Evaluator::Flow Evaluator::execute(const Body& body) {
+Evaluator::Flow Evaluator::execute(std::span<const Statement> body) {
   for (const Statement& statement : body) {
     const Deeper deeper(*this);
     at_ = statement.at;

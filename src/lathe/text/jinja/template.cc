@@ -29,6 +29,11 @@ TextSpan in_bytes(std::string_view text, const CharacterSpan& span) {
   return {begin, begin + byte_of(text.substr(begin), span.end - span.begin)};
 }
 
+bool is_definition(const Statement& statement) {
+  return std::holds_alternative<MacroOf>(statement.node) ||
+         std::holds_alternative<Set>(statement.node);
+}
+
 }  // namespace
 
 struct Template::Parsed {
@@ -60,6 +65,9 @@ Template& Template::operator=(Template&&) noexcept = default;
 Template::~Template() = default;
 
 const std::string& Template::source() const { return parsed_->source; }
+bool Template::only_defines() const {
+  return std::ranges::all_of(parsed_->tree.body, is_definition);
+}
 bool Template::has_generations() const { return parsed_->tree.has_generations; }
 
 Template Template::parse(std::string_view source, std::string_view name) {
@@ -88,11 +96,13 @@ Rendered Template::render(const Json& variables, const RenderOptions& options) c
 }
 
 Json Template::evaluate(const Json& variables, const RenderOptions& options) const {
-  const Print* alone =
-      parsed_->tree.body.size() == 1 ? std::get_if<Print>(&parsed_->tree.body[0].node) : nullptr;
-  if (alone == nullptr) return render(variables, options).text;
+  const Body& body = parsed_->tree.body;
+  const Print* printed = body.empty() ? nullptr : std::get_if<Print>(&body.back().node);
+  if (printed == nullptr || !std::all_of(body.begin(), body.end() - 1, is_definition))
+    return render(variables, options).text;
   return parsed_->with_evaluator(variables, options, [&](Heap& heap, Evaluator& evaluator) {
-    const Value value = evaluator.evaluate(*alone->value);
+    evaluator.run(std::span(body).first(body.size() - 1));
+    const Value value = evaluator.evaluate(*printed->value);
     if (value.is_undefined() && options.undefined == OnUndefined::kEmpty) return Json("");
     if (const Undefined* u = value.get_if<Undefined>()) fault("{}", *u->why);
     return to_json(heap, value);

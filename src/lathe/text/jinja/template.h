@@ -58,12 +58,14 @@ class Template {
   // `variables` is an object. Throws kData, with line and column, for what the template cannot do,
   // for what it refuses itself (raise_exception), and at a limit.
   Rendered render(const nlohmann::ordered_json& variables, const RenderOptions& options = {}) const;
-  // The value of a template that is one {{ … }} and nothing else; the text of any other. Throws kData as above, and for
-  // a value that JSON does not have.
+  // The value of a template that is one {{ … }}, with nothing but {% macro %} and {% set name = … %} before it; the text
+  // of any other. Throws kData as above, and for a value that JSON does not have.
   nlohmann::ordered_json evaluate(const nlohmann::ordered_json& variables,
                                   const RenderOptions& options = {}) const;
 
   const std::string& source() const;
+  bool only_defines()
+      const;  // nothing but {% macro %} and {% set name = … %}, so that it writes nothing
   bool has_generations() const;  // whether a {% generation %} stands in it
 
  private:

@@ -8,5 +8,6 @@ namespace lathe {
 Command eval_make_command();
 Command eval_diff_command();
 Command eval_signal_command();
+Command eval_tasks_command();
 
 }  // namespace lathe

@@ -121,15 +121,16 @@ Command eval_command() {
            "length and objective. A --seq-len beyond that of training shows how well a model "
            "handles longer texts.\n\n"
            "With --tasks and --render it writes what a model would be asked, item by item, to OUT/items.jsonl: the\n"
-           "prompt with its shots and the continuations of a task file (docs/tasks.md). Nothing is asked yet.\n\n"
+           "prompt with its shots and the continuations. `lathe eval tasks` lists the tasks that are built in, whose data is\n"
+           "looked for below --task-data; docs/tasks.md says how a task file is written. Nothing is asked yet.\n\n"
            "  lathe eval runs/demo/model --data runs/demo/data-valid\n"
            "  lathe eval runs/demo/model --data runs/demo/data-valid --samples 0\n"
            "  lathe eval runs/demo/model --data runs/demo/data-valid --seq-len 1024 --out "
            "long.json\n"
-           "  lathe eval --tasks arc.toml,piqa.toml --shots 5 --render --out rendered\n"},
+           "  lathe eval --tasks arc_easy,mine.toml --shots 5 --render --out rendered\n"},
       run_eval);
-  return with_children(std::move(eval),
-                       {eval_diff_command(), eval_make_command(), eval_signal_command()});
+  return with_children(std::move(eval), {eval_diff_command(), eval_make_command(),
+                                         eval_signal_command(), eval_tasks_command()});
 }
 
 }  // namespace lathe

@@ -1,10 +1,13 @@
 // lathe eval make: tasks whose answers are known.
 
+#include <algorithm>
 #include <nlohmann/json.hpp>
 
 #include "lathe/base/catalogue.h"
+#include "lathe/base/error.h"
 #include "lathe/base/strings.h"
 #include "lathe/cli/commands/eval/eval.h"
+#include "lathe/config/literal.h"
 #include "lathe/eval/generated/generated.h"
 #include "lathe/io/atomic_file.h"
 #include "lathe/io/manifest.h"
@@ -17,23 +20,47 @@ using Json = nlohmann::ordered_json;
 struct MakeOptions {
   std::string kind, out;
   GeneratedOptions items;
+  std::optional<std::string> sizes;
   int64_t seed = 0;
 
   void visit(Visitor& v) {
     v.positional("kind", kind, "what is asked: " + join(names_of(generated_kinds()), ", "));
     v.field("size", items.size, "how hard: how many words, numbers or digits", at_least(1));
+    v.field("sizes", sizes,
+            "A..B instead of --size: from item to item the next of these sizes, which each item "
+            "states as size");
     v.field("items", items.items, "how many", between(1, 1000000));
     v.field("shots", items.shots, "solved ones in the lines before each", between(0, 64));
     v.field("seed", seed, "the same seed gives the same file", at_least(0));
-    v.field("out", out, "file to write, one JSON object a line: prompt, target, chance",
+    v.field("out", out, "file to write, one JSON object a line: prompt, target, chance (size)",
             required());
   }
 };
 
-int run_make(const MakeOptions& o, CommandContext& context) {
-  const GeneratedKind& kind = find_in(generated_kinds(), "kind", o.kind);
+GeneratedOptions options_of(const MakeOptions& o, const CommandContext& context) {
   GeneratedOptions options = o.items;
   options.seed = static_cast<uint64_t>(o.seed);
+  if (!o.sizes) return options;
+  require(std::ranges::find(context.given, "size") == context.given.end(), ErrorKind::kUsage,
+          "command line", "there are both --size and --sizes; leave one of them out");
+  const size_t dots = o.sizes->find("..");
+  int64_t last = 0;
+  require(dots != std::string::npos && parse_number(o.sizes->substr(0, dots), options.size) &&
+              parse_number(o.sizes->substr(dots + 2), last),
+          ErrorKind::kUsage, "--sizes", "'{}' is no range of sizes, expected as in 2..8", *o.sizes);
+  options.last_size = last;
+  return options;
+}
+
+Json json_of(const GeneratedItem& item, bool with_size) {
+  Json json = {{"prompt", item.prompt}, {"target", item.target}, {"chance", item.chance}};
+  if (with_size) json["size"] = item.size;
+  return json;
+}
+
+int run_make(const MakeOptions& o, CommandContext& context) {
+  const GeneratedKind& kind = find_in(generated_kinds(), "kind", o.kind);
+  const GeneratedOptions options = options_of(o, context);
   AtomicFile file(o.out);
   Progress progress(context.progress, "making", static_cast<double>(options.items), "items");
   GeneratedItem example;
@@ -41,9 +68,7 @@ int run_make(const MakeOptions& o, CommandContext& context) {
   make_items(kind, options, [&](const GeneratedItem& item) {
     if (done == 0) example = item;
     chance += item.chance / static_cast<double>(options.items);
-    file.write(
-        Json{{"prompt", item.prompt}, {"target", item.target}, {"chance", item.chance}}.dump() +
-        "\n");
+    file.write(json_of(item, o.sizes.has_value()).dump() + "\n");
     progress.update(++done, "");
   });
   progress.finish();
@@ -65,7 +90,7 @@ int run_make(const MakeOptions& o, CommandContext& context) {
 std::string kinds_text() {
   std::string text;
   for (const GeneratedKind& kind : generated_kinds())
-    text += fmt::format("  {:<10} {} (size: {}, {} to {})\n", kind.name, kind.summary, kind.size,
+    text += fmt::format("  {:<16} {} (size: {}, {} to {})\n", kind.name, kind.summary, kind.size,
                         kind.smallest, kind.largest);
   return text;
 }
@@ -82,6 +107,7 @@ Command eval_make_command() {
            kinds_text() +
            "\n"
            "  lathe eval make addition --size 2 --items 1000 --out sums.jsonl\n"
+           "  lathe eval make reverse --sizes 2..16 --items 1500 --out reverse.jsonl\n"
            "  lathe eval make induction --size 8 --shots 3 --seed 1 --out induction.jsonl\n"},
       run_make);
 }

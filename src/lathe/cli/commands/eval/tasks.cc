@@ -14,6 +14,7 @@
 #include "lathe/eval/ask/model_source.h"
 #include "lathe/eval/ask/recorded_source.h"
 #include "lathe/eval/ask/server_source.h"
+#include "lathe/eval/builtin/builtin_tasks.h"
 #include "lathe/eval/run/eval_run.h"
 #include "lathe/eval/run/lm_eval_layout.h"
 #include "lathe/eval/run/receipt.h"
@@ -52,27 +53,37 @@ std::vector<std::string> names_of_tasks(const std::vector<std::string>& given) {
     else
       add(each, ',');
   }
-  require(!names.empty(), ErrorKind::kUsage, "--tasks", "names no task; give the files of some");
+  require(!names.empty(), ErrorKind::kUsage, "--tasks",
+          "names no task; give the names or files of some");
   return names;
 }
 
-std::vector<EvalTask> read_tasks(const TaskOptions& o) {
+std::vector<EvalTask> read_tasks(const TaskOptions& o, const Log& log) {
   std::vector<EvalTask> tasks;
   std::set<std::string> names;
-  for (const std::string& file : names_of_tasks(o.tasks)) {
-    require(std::filesystem::path(file).extension() == ".toml", ErrorKind::kUsage, "--tasks",
-            "'{}' is no task file; give the path of a .toml file", file);
-    tasks.emplace_back(read_task_config(file), o.shots, Rng(static_cast<uint64_t>(o.seed)));
-    const std::string& name = tasks.back().config().name;
-    require(names.insert(name).second, ErrorKind::kConfig, file,
-            "is named '{}', as another of these tasks is; change one of the names", name);
+  for (const std::string& given : names_of_tasks(o.tasks)) {
+    for (TaskConfig& config : tasks_named(given, o.task_data)) {
+      tasks.emplace_back(std::move(config), o.shots, Rng(static_cast<uint64_t>(o.seed)));
+      const TaskConfig& c = tasks.back().config();
+      require(names.insert(c.name).second, ErrorKind::kConfig, c.file.string(),
+              "is named '{}', as another of these tasks is; change one of the names, or name it "
+              "once",
+              c.name);
+      if (c.rows && *c.rows != tasks.back().size())
+        log.warn("{} has {} rows, but {} expects {}; results are not those of the whole set",
+                 c.data_path().string(), tasks.back().size(), c.name, *c.rows);
+    }
   }
   return tasks;
 }
 
 // Renders all, so that a row that cannot be asked is known before anything is computed.
 std::vector<AskedTask> ask_all(const TaskOptions& o, CommandContext& context) {
-  std::vector<EvalTask> tasks = read_tasks(o);
+  std::vector<EvalTask> tasks = read_tasks(o, context.log);
+  require(std::ranges::find(context.given, "task_data") == context.given.end() ||
+              std::ranges::any_of(tasks, [](const EvalTask& t) { return t.config().is_builtin; }),
+          ErrorKind::kUsage, "command line",
+          "--task-data means nothing here: none of these tasks is built in; leave it out");
   double all = 0, before = 0;
   for (const EvalTask& task : tasks)
     all += static_cast<double>(std::min(task.size(), o.limit.value_or(task.size())));
@@ -103,7 +114,8 @@ int render(const TaskOptions& o, const std::string& out, CommandContext& context
   items.commit();
   Manifest manifest = new_manifest("rendered tasks", context.command_line());
   for (const AskedTask& asked : tasks)
-    add_input(manifest, asked.task.config().file.string(), "task");
+    if (!asked.task.config().is_builtin)
+      add_input(manifest, asked.task.config().file.string(), "task");
   write_manifest(manifest_path(folder.temporary(), true), manifest);
   folder.commit();
   if (context.json) {
@@ -127,8 +139,11 @@ std::string absolute(const std::string& path) {
 // The options that a receipt keeps, and back.
 Json json_of(const TaskOptions& o, const std::optional<std::string>& model) {
   Json tasks = Json::array();
-  for (const std::string& each : names_of_tasks(o.tasks)) tasks.push_back(absolute(each));
+  std::error_code ignored;
+  for (const std::string& each : names_of_tasks(o.tasks))
+    tasks.push_back(fs::exists(each, ignored) ? absolute(each) : each);
   Json json = {{"tasks", tasks},
+               {"task_data", absolute(o.task_data)},
                {"shots", o.shots},
                {"seed", o.seed},
                {"limit", o.limit ? Json(*o.limit) : Json(nullptr)},
@@ -155,6 +170,7 @@ Repeated options_of_receipt(const std::string& file) {
     Repeated repeated;
     TaskOptions& options = repeated.options;
     options.tasks = o.at("tasks").get<std::vector<std::string>>();
+    options.task_data = o.at("task_data").get<std::string>();
     options.shots = o.at("shots").get<int64_t>();
     options.seed = o.at("seed").get<int64_t>();
     if (!o.at("limit").is_null()) options.limit = o.at("limit").get<int64_t>();
@@ -323,7 +339,10 @@ int evaluate_tasks(const TaskOptions& o, const std::optional<std::string>& model
 }  // namespace
 
 void TaskOptions::visit(Visitor& v) {
-  v.field("tasks", tasks, "task files, A,B or @FILE for a list with one a line");
+  v.field("tasks", tasks,
+          "built-in tasks and suites (`lathe eval tasks`), and task files: A,B or @FILE for a list "
+          "with one a line");
+  v.field("task_data", task_data, "folder with the data of built-in tasks");
   v.field("shots", shots, "solved items before each", at_least(0));
   v.field("seed", seed, "of the shots that are drawn", at_least(0));
   v.field("limit", limit, "items of each task, from the first (default: all)", at_least(1));

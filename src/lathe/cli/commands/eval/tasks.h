@@ -11,6 +11,7 @@ namespace lathe {
 
 struct TaskOptions {
   std::vector<std::string> tasks;
+  std::string task_data = "task-data";
   int64_t shots = 0, seed = 0;
   std::optional<int64_t> limit;
   std::string precision = "fp32", weights = "fp32";

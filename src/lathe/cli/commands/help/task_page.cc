@@ -6,9 +6,32 @@
 #include "lathe/cli/commands/help/markdown_table.h"
 #include "lathe/cli/commands/help/pages.h"
 #include "lathe/config/read_write.h"
+#include "lathe/eval/builtin/builtin_tasks.h"
 #include "lathe/eval/task/task_config.h"
 
 namespace lathe {
+namespace {
+
+std::string builtin_tables() {
+  std::string text =
+      "\n## Built-in tasks\n\n"
+      "Named in `--tasks` without a file; asked as lm-evaluation-harness 0.4.13 asks them, where it has them. Their questions are not part "
+      "of the program: `lathe eval tasks NAME` prints a task's file, which says under `get` what belongs below the "
+      "folder `--task-data`. A file may be packed (.gz, .zst).\n\n";
+  MarkdownTable tasks({"task", "kind", "metrics", "rows", "data", "license", "source"});
+  for (const EmbeddedText& each : embedded_tasks()) {
+    const TaskConfig c = read_builtin_task(each.name, "");
+    tasks.row({fmt::format("`{}`", c.name), c.kind, join(c.metrics, ", "), std::to_string(*c.rows),
+               fmt::format("`{}`", c.data), *c.license, *c.source});
+  }
+  text += tasks.text() + "\n## Suites\n\nA suite's name stands for its tasks.\n\n";
+  MarkdownTable suites({"suite", "tasks", "what they have in common"});
+  for (const TaskSuite& suite : task_suites())
+    suites.row({fmt::format("`{}`", suite.name), join(suite.tasks, ", "), suite.summary});
+  return text + suites.text();
+}
+
+}  // namespace
 
 std::string tasks_markdown() {
   std::string text =
@@ -35,9 +58,12 @@ std::string tasks_markdown() {
                join(rule.metrics, ", ")});
   text += kinds.text() + "\n## Keys\n\n" + config_markdown(TaskConfig());
   text += "\n## [[filters]]\n\n" + config_markdown(AnswerFilter());
+  text +=
+      "\n## [[join]]\n\nFields that the rows of `data` get from elsewhere; one that they have stays as it is.\n\n" +
+      config_markdown(RowJoin());
   text += "\n## [limits]\n\nOf programs, with `scorer = \"python\"`.\n\n" +
           config_markdown(CodeLimits());
-  return text;
+  return text + builtin_tables();
 }
 
 }  // namespace lathe
