@@ -191,6 +191,59 @@ TEST_F(EvalTasks, ARunGoesOnWithWhatItHas) {
             std::string::npos);
 }
 
+// By what was asked of whom: another folder, another name of the task, fewer items; but not other shots.
+TEST_F(EvalTasks, WhatIsKnownIsNotAskedAgain) {
+  const auto computed = [&](const char* out, std::vector<std::string> more, const char* task) {
+    more.insert(more.end(), {"--cache", path("cache")});
+    const CommandResult r = eval(out, more, task);
+    EXPECT_EQ(r.code, 0) << r.err;
+    return Json::parse(r.out)["computed"].get<int64_t>();
+  };
+  EXPECT_EQ(computed("first", {}, "letters.toml"), 12);
+  std::string other = kTask;
+  other.replace(other.find("letters"), 7, "renamed");
+  folder_.write("renamed.toml", other);
+  EXPECT_EQ(computed("second", {"--limit", "7"}, "renamed.toml"), 0);
+  EXPECT_EQ(computed("third", {"--shots", "1"}, "letters.toml"), 12);
+  EXPECT_EQ(computed("fourth", {"--precision", "bf16"}, "letters.toml"), 12);
+  ASSERT_EQ(eval("without").code, 0);
+  EXPECT_EQ(computed("fifth", {}, "letters.toml"), 0);
+  EXPECT_EQ(content_of(folder_ / "fifth" / "items.jsonl"),
+            content_of(folder_ / "without" / "items.jsonl"));
+  folder_.write("wrong/answers.jsonl", "{\"a\": 1}\n");
+  EXPECT_NE(eval("x", {"--cache", path("wrong")}).err.find("is no cache of answers"),
+            std::string::npos);
+}
+
+TEST_F(EvalTasks, GuessingIsKnownAndTakenOffInSuites) {
+  const CommandResult r = eval("out");
+  EXPECT_NEAR(Json::parse(r.out)["tasks"]["letters"]["chance"].get<double>(), 1.0 / 3, 1e-12);
+}
+
+TEST_F(EvalTasks, ResultsInTheLayoutOfTheHarness) {
+  const CommandResult r = eval("out", {"--format", "lm-eval", "--limit", "3"});
+  ASSERT_EQ(r.code, 0) << r.err;
+  fs::path results, samples;
+  for (const auto& entry : fs::recursive_directory_iterator(folder_ / "out" / "lm-eval")) {
+    const std::string name = entry.path().filename().string();
+    if (name.starts_with("results_")) results = entry.path();
+    if (name.starts_with("samples_letters_")) samples = entry.path();
+  }
+  const Json json = read_json_file(results);
+  const Json mine = Json::parse(r.out)["tasks"]["letters"]["metrics"];
+  EXPECT_EQ(json["results"]["letters"]["acc,none"], mine["acc"]["value"]);
+  EXPECT_EQ(json["results"]["letters"]["acc_norm_stderr,none"], mine["acc_norm"]["stderr"]);
+  EXPECT_EQ(json["n-samples"]["letters"]["effective"], 3);
+  std::ifstream in(samples);
+  std::string line;
+  std::getline(in, line);
+  const Json sample = Json::parse(line);
+  EXPECT_EQ(sample["doc_id"], 0);
+  EXPECT_EQ(sample["arguments"]["gen_args_1"]["arg_1"], " cd");
+  EXPECT_EQ(sample["target"], "0");
+  EXPECT_EQ(sample["resps"].size(), 3u);
+}
+
 TEST_F(EvalTasks, GroupsAreClusters) {
   folder_.write("groups.toml", std::string(kTask) + "group = \"{{group}}\"\n");
   const Json grouped = Json::parse(eval("grouped", {}, "groups.toml").out);

@@ -38,14 +38,8 @@ std::optional<T> optional_at(const Json& line, const char* key) {
 
 }  // namespace
 
-Json json_of(const EvalRecord& r) {
-  Json json = {{"task", r.task}, {"id", r.item.id}, {"prompt", one_or_list(r.item.prompts)}};
-  json["continuations"] = r.item.continuations;
-  if (r.item.gold) json["gold"] = *r.item.gold;
-  if (r.item.target) json["target"] = *r.item.target;
-  if (r.item.group) json["group"] = *r.item.group;
-  if (r.item.chance) json["chance"] = *r.item.chance;
-  const EvalAnswer& a = r.answer;
+Json json_of(const EvalAnswer& a) {
+  Json json = Json::object();
   put(json, "logprobs", a.logprobs);
   put(json, "greedy", a.greedy);
   put(json, "tokens", a.tokens);
@@ -54,6 +48,30 @@ Json json_of(const EvalRecord& r) {
   if (a.truncated) json["truncated"] = true;
   if (!a.responses.empty())
     json[a.responses.size() == 1 ? "response" : "responses"] = one_or_list(a.responses);
+  return json;
+}
+
+EvalAnswer answer_of(const Json& line) {
+  EvalAnswer a;
+  a.logprobs = value_at<std::vector<double>>(line, "logprobs");
+  a.greedy = value_at<std::vector<bool>>(line, "greedy");
+  a.tokens = value_at<std::vector<int64_t>>(line, "tokens");
+  a.uncond = value_at<std::vector<double>>(line, "uncond");
+  a.per_token =
+      value_at<std::vector<std::vector<std::pair<std::string, float>>>>(line, "per_token");
+  a.truncated = value_at<bool>(line, "truncated");
+  a.responses = texts_at(line, line.contains("response") ? "response" : "responses");
+  return a;
+}
+
+Json json_of(const EvalRecord& r) {
+  Json json = {{"task", r.task}, {"id", r.item.id}, {"prompt", one_or_list(r.item.prompts)}};
+  json["continuations"] = r.item.continuations;
+  if (r.item.gold) json["gold"] = *r.item.gold;
+  if (r.item.target) json["target"] = *r.item.target;
+  if (r.item.group) json["group"] = *r.item.group;
+  if (r.item.chance) json["chance"] = *r.item.chance;
+  json.update(json_of(r.answer));
   if (!r.filtered.is_null()) json["filtered"] = r.filtered;
   if (!r.reason.empty()) json["reason"] = r.reason;
   if (!r.metrics.empty()) json["metrics"] = r.metrics;
@@ -71,14 +89,7 @@ EvalRecord record_of(const Json& line, std::string_view place) {
     r.item.target = optional_at<std::string>(line, "target");
     r.item.group = optional_at<std::string>(line, "group");
     r.item.chance = optional_at<double>(line, "chance");
-    r.answer.logprobs = value_at<std::vector<double>>(line, "logprobs");
-    r.answer.greedy = value_at<std::vector<bool>>(line, "greedy");
-    r.answer.tokens = value_at<std::vector<int64_t>>(line, "tokens");
-    r.answer.uncond = value_at<std::vector<double>>(line, "uncond");
-    r.answer.per_token =
-        value_at<std::vector<std::vector<std::pair<std::string, float>>>>(line, "per_token");
-    r.answer.truncated = value_at<bool>(line, "truncated");
-    r.answer.responses = texts_at(line, line.contains("response") ? "response" : "responses");
+    r.answer = answer_of(line);
     r.filtered = value_at<Json>(line, "filtered", nullptr);
     r.reason = value_at<std::string>(line, "reason");
     r.metrics = value_at<Json>(line, "metrics", Json::object());

@@ -33,6 +33,8 @@ struct EvalRecord {
   nlohmann::ordered_json metrics = nlohmann::ordered_json::object();
 };
 
+nlohmann::ordered_json json_of(const EvalAnswer& answer);
+EvalAnswer answer_of(const nlohmann::ordered_json& json);  // of what json_of() gave
 nlohmann::ordered_json json_of(const EvalRecord& record);
 // Errors: kData at `place` for a line that is none of these.
 EvalRecord record_of(const nlohmann::ordered_json& line, std::string_view place);

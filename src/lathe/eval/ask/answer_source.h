@@ -1,5 +1,5 @@
 // Where the answers to a task's items come from: a model in this process (model_source.h), a file of recorded answers
-// (recorded_source.h), a server.
+// (recorded_source.h), a server (server_source.h), what is known already (cached_source.h).
 #pragma once
 
 #include <cstdint>
@@ -15,6 +15,7 @@ namespace lathe {
 struct NumberedAnswer {
   size_t item = 0;  // its place among them
   EvalAnswer answer;
+  bool known = false;  // from a cache (cached_source.h)
 };
 
 class AnswerSource {

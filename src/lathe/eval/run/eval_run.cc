@@ -94,6 +94,30 @@ class Judge {
   std::unique_ptr<Scorer> scorer_;
 };
 
+// What guessing gets: said by the item, or one of so many choices.
+std::optional<double> chance_of(const EvalRecord& record) {
+  if (record.item.chance) return record.item.chance;
+  if (!record.item.gold || record.answer.logprobs.empty()) return std::nullopt;
+  return 1.0 / static_cast<double>(record.answer.logprobs.size());
+}
+
+std::optional<double> mean_chance(std::span<const EvalRecord> records) {
+  double sum = 0;
+  for (const EvalRecord& record : records) {
+    const auto chance = chance_of(record);
+    if (!chance) return std::nullopt;
+    sum += *chance;
+  }
+  return records.empty() ? std::nullopt : std::optional(sum / static_cast<double>(records.size()));
+}
+
+// Of the metrics of a task's results the first that is a share of right answers; null if none is.
+Json share_in(const Json& metrics) {
+  for (const auto& [name, m] : metrics.items())
+    if (name.find("perplexity") == std::string::npos && name != "bits_per_byte") return m;
+  return nullptr;
+}
+
 Json json_of(const Estimate& estimate) {
   Json json = {{"value", estimate.value}, {"stderr", nullptr}, {"ci95", nullptr}};
   if (estimate.error) json["stderr"] = *estimate.error;
@@ -133,7 +157,7 @@ int64_t answer_all(const std::vector<AskedTask>& tasks, AnswerSource& source, It
     source.ask(asked.task, open, [&](std::span<NumberedAnswer> answers) {
       for (const EvalRecord& record : judge.judged(answers, open, progress)) file.write(record);
       done += std::ssize(answers);
-      computed += std::ssize(answers);
+      computed += std::ranges::count(answers, false, &NumberedAnswer::known);
       progress();
     });
   }
@@ -160,11 +184,27 @@ Json results_of(const std::vector<AskedTask>& tasks, const ItemFile& file) {
     for (const MetricResult& each : totals_of(asked.task.config(), records))
       metrics[each.name] = json_of(each.estimate);
     all[asked.name()] = {{"n", records.size()}, {"metrics", std::move(metrics)}};
+    if (const auto chance = mean_chance(records)) all[asked.name()]["chance"] = *chance;
     const auto truncated = std::ranges::count_if(
         records, [](const EvalRecord& each) { return each.answer.truncated; });
     if (truncated > 0) all[asked.name()]["truncated"] = truncated;
   }
   return {{"tasks", std::move(all)}};
+}
+
+Json suite_result(const Json& results, std::span<const std::string> tasks) {
+  double sum = 0, variance = 0;
+  for (const std::string& name : tasks) {
+    const Json& task = results["tasks"][name];
+    const Json share = share_in(task["metrics"]);
+    if (share.is_null()) return nullptr;
+    const double room = 1 - task.value("chance", 0.0);
+    sum += (share["value"].get<double>() - task.value("chance", 0.0)) / room;
+    if (share["stderr"].is_null()) return nullptr;
+    variance += std::pow(share["stderr"].get<double>() / room, 2);
+  }
+  const auto n = static_cast<double>(tasks.size());
+  return {{"tasks", tasks.size()}, {"value", sum / n}, {"stderr", std::sqrt(variance) / n}};
 }
 
 }  // namespace lathe

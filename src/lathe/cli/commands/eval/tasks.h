@@ -15,7 +15,7 @@ struct TaskOptions {
   int64_t shots = 0, seed = 0;
   std::optional<int64_t> limit;
   std::string precision = "fp32", weights = "fp32";
-  std::optional<std::string> model_name, responses, receipt;
+  std::optional<std::string> model_name, responses, receipt, cache;
   int64_t retries = 3, concurrency = 4;
   std::string format = "lathe";
   bool allow_code = false, resume = false, render = false;

@@ -1,0 +1,273 @@
+#include "lathe/cli/commands/eval/evaluate.h"
+
+#include <algorithm>
+#include <chrono>
+#include <nlohmann/json.hpp>
+
+#include "lathe/base/catalogue.h"
+#include "lathe/base/env.h"
+#include "lathe/base/error.h"
+#include "lathe/base/strings.h"
+#include "lathe/cli/commands/eval/asked_tasks.h"
+#include "lathe/cli/commands/model/model_input.h"
+#include "lathe/cli/frame/interrupt.h"
+#include "lathe/eval/ask/cached_source.h"
+#include "lathe/eval/ask/model_source.h"
+#include "lathe/eval/ask/recorded_source.h"
+#include "lathe/eval/ask/server_source.h"
+#include "lathe/eval/builtin/builtin_tasks.h"
+#include "lathe/eval/run/lm_eval_layout.h"
+#include "lathe/eval/run/receipt.h"
+#include "lathe/eval/score/scorer.h"
+#include "lathe/io/atomic_file.h"
+#include "lathe/io/folder_lock.h"
+#include "lathe/io/json_file.h"
+#include "lathe/io/manifest.h"
+#include "lathe/io/sha256.h"
+#include "lathe/kernels/kernels.h"
+#include "lathe/lab/eval_page.h"
+#include "lathe/model/load_model.h"
+
+namespace lathe {
+namespace {
+
+namespace fs = std::filesystem;
+using Json = nlohmann::ordered_json;
+
+std::string absolute(const std::string& path) {
+  return is_address(path) ? path : fs::absolute(path).lexically_normal().string();
+}
+
+// The options that a receipt keeps, and back.
+Json json_of(const TaskOptions& o, const std::optional<std::string>& model) {
+  Json tasks = Json::array();
+  std::error_code ignored;
+  for (const std::string& each : names_of_tasks(o.tasks))
+    tasks.push_back(fs::exists(each, ignored) ? absolute(each) : each);
+  Json json = {{"tasks", tasks},
+               {"task_data", absolute(o.task_data)},
+               {"shots", o.shots},
+               {"seed", o.seed},
+               {"limit", o.limit ? Json(*o.limit) : Json(nullptr)},
+               {"precision", o.precision},
+               {"weights", o.weights},
+               {"allow_code", o.allow_code}};
+  json["model"] = model ? Json(absolute(*model)) : Json(nullptr);
+  json["model_name"] = o.model_name ? Json(*o.model_name) : Json(nullptr);
+  json["responses"] = o.responses ? Json(absolute(*o.responses)) : Json(nullptr);
+  return json;
+}
+
+// A model with its tokenizer, as a source of answers.
+class LoadedModel : public AnswerSource {
+ public:
+  LoadedModel(const std::string& path, const TaskOptions& o, const Log& log)
+      : model_(load_for_inference(path, dtype_of_precision(o.precision), log,
+                                  quantised_weights(o.weights))),
+        tokenizer_(load_tokenizer(path)),
+        source_(*model_, tokenizer_, request_rules(*model_, tokenizer_, path), o.seed) {}
+  void ask(const EvalTask& task, std::span<const EvalItem> items,
+           const std::function<void(std::span<NumberedAnswer>)>& take) override {
+    source_.ask(task, items, take);
+  }
+
+ private:
+  std::unique_ptr<Transformer> model_;
+  Tokenizer tokenizer_;
+  ModelSource source_;
+};
+
+std::unique_ptr<AnswerSource> make_source(const TaskOptions& o,
+                                          const std::optional<std::string>& model,
+                                          ReceiptSource& named, const Log& log) {
+  if (o.responses) {
+    named.responses_sha256 = sha256_of_file(*o.responses);
+    return std::make_unique<RecordedSource>(*o.responses);
+  }
+  if (is_address(*model)) {
+    named.model = fmt::format("{} {}", *model, *o.model_name);
+    return std::make_unique<ServerSource>(ServerSetting{.url = *model,
+                                                        .model = *o.model_name,
+                                                        .retries = o.retries,
+                                                        .concurrency = o.concurrency,
+                                                        .key = environment("OPENAI_API_KEY")});
+  }
+  named = source_of_model(*model);
+  named.precision = o.precision;
+  named.kernels = kernels::cpu_kernels().level;
+  return std::make_unique<LoadedModel>(*model, o, log);
+}
+
+std::unique_ptr<AnswerSource> with_cache(std::unique_ptr<AnswerSource> source, const TaskOptions& o,
+                                         const ReceiptSource& named) {
+  const std::string whom =
+      fmt::format("{} {} {} {} {} {} {}", named.model_sha256.value_or(named.model.value_or("")),
+                  named.tokenizer_sha256.value_or(""), named.precision.value_or(""), o.weights,
+                  named.kernels.value_or(""), o.seed, lathe_version());
+  return std::make_unique<CachedSource>(std::move(source), whom, *o.cache);
+}
+
+Json suites_of(const TaskOptions& o, const Json& results) {
+  Json suites = Json::object();
+  const std::vector<std::string> names = names_of_tasks(o.tasks);
+  for (const TaskSuite& suite : task_suites())
+    if (std::ranges::find(names, suite.name) != names.end())
+      suites[suite.name] = suite_result(results, suite.tasks);
+  return suites;
+}
+
+void check_code(const TaskOptions& o, const std::vector<AskedTask>& tasks) {
+  for (const AskedTask& asked : tasks) {
+    const auto& scorer = asked.task.config().scorer;
+    require(!scorer || o.allow_code || !find_in(scorers(), "scorer", *scorer).runs_programs,
+            ErrorKind::kUsage, asked.task.config().file.string(),
+            "judges answers by running them as programs, which happens only on request; add "
+            "--allow-code to run them in a sandbox");
+  }
+}
+
+// The folder of a run that is new, or goes on.
+class RunFolder {
+ public:
+  RunFolder(const std::string& path, bool resume) : path_(path) {
+    std::error_code ignored;
+    const bool used = fs::exists(path_, ignored) && !fs::is_empty(path_, ignored);
+    require(!used || resume, ErrorKind::kUsage, path,
+            "is there already; add --resume to go on with what it has, or name another folder with "
+            "--out");
+    require(!used || fs::exists(path_ / "receipt.json", ignored), ErrorKind::kUsage, path,
+            "is no folder of an evaluation (it has no receipt.json); name another one with --out");
+    fs::create_directories(path_);
+    lock_.emplace(path_);
+  }
+
+  // Begins a receipt, or checks that the one that is there says the same.
+  void begin(const Json& receipt) const {
+    std::error_code ignored;
+    const fs::path file = path_ / "receipt.json";
+    if (!fs::exists(file, ignored)) return write_json_file(file, receipt);
+    const Json before = read_json_file(file);
+    std::vector<std::string> changed;
+    for (const auto& [task, facts] : receipt["tasks"].items())
+      for (std::string& name : differences(before, receipt, task))
+        if (std::ranges::find(changed, name) == changed.end()) changed.push_back(std::move(name));
+    require(changed.empty(), ErrorKind::kUsage, path_.string(),
+            "is the folder of another run, which differs in {}; name another one with --out",
+            join(changed, ", "));
+  }
+  fs::path operator/(const char* name) const { return path_ / name; }
+
+ private:
+  fs::path path_;
+  std::optional<FolderLock> lock_;
+};
+
+void print_suites(const Json& results, std::ostream& out) {
+  if (!results.contains("suites")) return;
+  for (const auto& [name, suite] : results["suites"].items())
+    if (!suite.is_null())
+      out << fmt::format("suite {}, {} tasks: {:.4f} ± {:.4f} (0 is chance, 1 is all right)\n",
+                         name, suite["tasks"].get<int64_t>(), suite["value"].get<double>(),
+                         suite["stderr"].get<double>());
+}
+
+void print_results(const Json& results, std::ostream& out) {
+  size_t widest = 4;
+  for (const auto& [name, task] : results["tasks"].items()) widest = std::max(widest, name.size());
+  out << fmt::format("{:<{}}  items  {:<22} {:>9}  {:>7}  95 % interval\n", "task", widest,
+                     "metric", "value", "± error");
+  for (const auto& [name, task] : results["tasks"].items())
+    for (const auto& [metric, m] : task["metrics"].items()) {
+      out << fmt::format("{:<{}}  {:>5}  {:<22} {:>9.4f}", name, widest, task["n"].get<int64_t>(),
+                         metric, m["value"].get<double>());
+      if (!m["stderr"].is_null())
+        out << fmt::format("  {:>7.4f}  {:.4f} to {:.4f}", m["stderr"].get<double>(),
+                           m["ci95"][0].get<double>(), m["ci95"][1].get<double>());
+      out << '\n';
+    }
+}
+
+}  // namespace
+
+bool is_address(const std::string& model) {
+  return model.starts_with("http://") || model.starts_with("https://");
+}
+
+RepeatedRun run_of_receipt(const std::string& file) {
+  const Json receipt = read_json_file(file);
+  try {
+    const Json& o = receipt.at("options");
+    const auto text = [&](const char* key) {
+      return o.at(key).is_null() ? std::nullopt : std::optional(o.at(key).get<std::string>());
+    };
+    RepeatedRun repeated;
+    TaskOptions& options = repeated.options;
+    options.tasks = o.at("tasks").get<std::vector<std::string>>();
+    options.task_data = o.at("task_data").get<std::string>();
+    options.shots = o.at("shots").get<int64_t>();
+    options.seed = o.at("seed").get<int64_t>();
+    if (!o.at("limit").is_null()) options.limit = o.at("limit").get<int64_t>();
+    options.precision = o.at("precision").get<std::string>();
+    options.weights = o.at("weights").get<std::string>();
+    options.allow_code = o.at("allow_code").get<bool>();
+    options.responses = text("responses");
+    options.model_name = text("model_name");
+    repeated.model = text("model");
+    require_unchanged(receipt);
+    return repeated;
+  } catch (const Json::exception& error) {
+    fail(ErrorKind::kFormat, file, "is no receipt of an evaluation: {}", error.what());
+  }
+}
+
+int evaluate_tasks(const TaskOptions& o, const std::optional<std::string>& model,
+                   const std::string& out, CommandContext& context) {
+  const auto start = std::chrono::steady_clock::now();
+  RunFolder folder(out, o.resume);
+  const std::vector<AskedTask> tasks = ask_all(o, context);
+  check_code(o, tasks);
+  ReceiptSource named;
+  std::unique_ptr<AnswerSource> source = make_source(o, model, named, context.log);
+  if (o.cache && !o.responses) source = with_cache(std::move(source), o, named);
+  Json receipt = receipt_of({.command = context.command_line(),
+                             .options = json_of(o, model),
+                             .shots = o.shots,
+                             .seed = o.seed},
+                            named, tasks);
+  folder.begin(receipt);
+  ItemFile items(folder / "items.jsonl");
+  std::optional<Progress> progress;
+  const int64_t computed = answer_all(tasks, *source, items, [&](const EvalProgress& at) {
+    throw_if_interrupted();
+    if (!progress)
+      progress.emplace(context.progress, "evaluating", static_cast<double>(at.all), "items");
+    progress->update(static_cast<double>(at.done), at.task.name());
+  });
+  if (progress) progress->finish();
+  std::vector<std::string> names;
+  for (const AskedTask& asked : tasks) names.push_back(asked.name());
+  items.sort(names);
+  Json results = results_of(tasks, items);
+  if (Json suites = suites_of(o, results); !suites.empty()) results["suites"] = std::move(suites);
+  results["computed"] = computed;
+  write_json_file(folder / "results.json", results);
+  if (computed > 0) {
+    receipt["seconds"] =
+        std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+    write_json_file(folder / "receipt.json", receipt);
+  }
+  write_file_atomically(folder / "report.html", eval_page(out));
+  if (o.format == "lm-eval")
+    write_lm_eval_layout(folder / "lm-eval", tasks, items, results, receipt);
+  if (context.json) {
+    context.print_json(results);
+  } else {
+    print_results(results, context.out);
+    print_suites(results, context.out);
+    context.out << "items, results and receipt are in " << out << ", drawn in " << out
+                << "/report.html\n";
+  }
+  return 0;
+}
+
+}  // namespace lathe
