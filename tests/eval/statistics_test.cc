@@ -42,7 +42,7 @@ TEST(Statistics, ARatioIsOfTheSums) {
 }
 
 TEST(Statistics, NoneAndAllOfAFewSayLittle) {
-  const Estimate none = ratio_estimate(std::vector<double>(10, 0.0));
+  const Estimate none = share_estimate(std::vector<double>(10, 0.0));
   EXPECT_EQ(none.value, 0);
   EXPECT_EQ(none.ci95->first, 0);
   EXPECT_NEAR(none.ci95->second, 0.2775, 1e-4);  // Wilson's
@@ -66,7 +66,7 @@ TEST(Statistics, IntervalsHoldThePlantedTruth) {
     const auto holds = [](const Estimate& e) {
       return e.ci95->first <= 0.35 && 0.35 <= e.ci95->second;
     };
-    plain += holds(ratio_estimate(x));
+    plain += holds(share_estimate(x));
     clustered += holds(ratio_estimate(y, {}, clusters));
     ignored += holds(ratio_estimate(y));
   }

@@ -71,6 +71,7 @@ Json json_of(const EvalRecord& r) {
   if (r.item.target) json["target"] = *r.item.target;
   if (r.item.group) json["group"] = *r.item.group;
   if (r.item.chance) json["chance"] = *r.item.chance;
+  if (r.item.difficulty) json["difficulty"] = *r.item.difficulty;
   json.update(json_of(r.answer));
   if (!r.filtered.is_null()) json["filtered"] = r.filtered;
   if (!r.reason.empty()) json["reason"] = r.reason;
@@ -89,6 +90,7 @@ EvalRecord record_of(const Json& line, std::string_view place) {
     r.item.target = optional_at<std::string>(line, "target");
     r.item.group = optional_at<std::string>(line, "group");
     r.item.chance = optional_at<double>(line, "chance");
+    r.item.difficulty = optional_at<double>(line, "difficulty");
     r.answer = answer_of(line);
     r.filtered = value_at<Json>(line, "filtered", nullptr);
     r.reason = value_at<std::string>(line, "reason");

@@ -11,6 +11,7 @@
 #include "lathe/eval/record.h"
 #include "lathe/eval/task/rows.h"
 #include "lathe/io/json_file.h"
+#include "lathe/report/chart.h"
 #include "lathe/report/html.h"
 #include "lathe/report/page.h"
 
@@ -51,11 +52,14 @@ std::string interval(const Json& m, double low, double high, double chance) {
   return svg + "</svg>";
 }
 
+bool is_share(const std::string& metric) {
+  return metric.find("perplexity") == std::string::npos && metric != "bits_per_byte";
+}
+
 // A share lies between 0 and 1; anything else is drawn around its interval.
 std::string drawn(const Json& m, const std::string& name, double chance) {
   const double value = m["value"].get<double>();
-  const bool share = name.find("perplexity") == std::string::npos && name != "bits_per_byte";
-  if (share) return interval(m, 0, 1, chance);
+  if (is_share(name)) return interval(m, 0, 1, chance);
   const double high = m["ci95"].is_null() ? value : m["ci95"][1].get<double>();
   return interval(m, 0, 1.25 * std::max(high, 1e-9), 0);
 }
@@ -139,9 +143,34 @@ std::string item_of(const EvalRecord& r) {
   return html + "</details>\n";
 }
 
+// A metric by difficulty with its intervals, and what guessing gets.
+std::string curves_of(const Json& task) {
+  if (!task.contains("by_difficulty") || task["by_difficulty"].size() < 2) return {};
+  std::string html;
+  for (const auto& [name, total] : task["metrics"].items()) {
+    ChartSeries series{.name = name, .color = 1, .dots = true, .points = {}};
+    ChartSeries chance{.name = "chance", .color = 4, .faint = true, .points = {}};
+    for (const Json& part : task["by_difficulty"]) {
+      const double x = part["difficulty"].get<double>();
+      const Json& m = part["metrics"][name];
+      series.points.push_back({x, m["value"].get<double>()});
+      if (!m["ci95"].is_null())
+        series.band.push_back({x, m["ci95"][0].get<double>(), m["ci95"][1].get<double>()});
+      if (part.contains("chance") && is_share(name))
+        chance.points.push_back({x, part["chance"].get<double>()});
+    }
+    ChartSpec spec{.title = name + " by difficulty", .x_label = "difficulty", .series = {series}};
+    spec.from_zero = true;
+    if (!chance.points.empty()) spec.series.push_back(chance);
+    html += card(draw_chart(spec, ChartUse::kPage));
+  }
+  return "<div class=\"charts\">" + html + "</div>";
+}
+
 std::string task_of(const std::string& name, const Json& task,
                     const std::vector<EvalRecord>& records) {
-  std::string html = "<h2>" + html_escaped(name) + "</h2>\n" + card(metrics_table(task));
+  std::string html =
+      "<h2>" + html_escaped(name) + "</h2>\n" + card(metrics_table(task)) + curves_of(task);
   std::string items;
   size_t shown = 0, all = 0;
   for (const EvalRecord& record : records) {

@@ -58,13 +58,14 @@ Estimate ratio_estimate(std::span<const double> values, std::span<const double> 
   const auto g = static_cast<double>(groups);
   const double error = std::sqrt(g / (g - 1) * squares) / weight;
   result.error = error;
-  const auto is_share = [](double x) { return x == 0 || x == 1; };
-  if (weights.empty() && clusters.empty() && std::ranges::all_of(values, is_share)) {
-    result.ci95 = wilson(result.value, n);
-  } else {
-    const double t = quantile(boost::math::students_t(g - 1), kTail);
-    result.ci95 = {result.value - t * error, result.value + t * error};
-  }
+  const double t = quantile(boost::math::students_t(g - 1), kTail);
+  result.ci95 = {result.value - t * error, result.value + t * error};
+  return result;
+}
+
+Estimate share_estimate(std::span<const double> values) {
+  Estimate result = ratio_estimate(values);
+  if (result.error) result.ci95 = wilson(result.value, static_cast<double>(values.size()));
   return result;
 }
 

@@ -4,8 +4,7 @@
 //   s = √(G/(G−1) · Σ_g (Σ_{i∈g} (x_i − R·w_i))²) / Σ w
 // over G clusters of items that share a text (Liang and Zeger 1986; Miller 2024, arXiv:2411.00640); each item is a cluster
 // of its own where none are given, and s then is the sample deviation over √n. The interval is R ± t·s with the quantile
-// of Student's t for G − 1 degrees of freedom. For shares of single items it is Wilson's (1927), which also says
-// something where all or none are right.
+// of Student's t for G − 1 degrees of freedom.
 //
 // All functions are pure.
 #pragma once
@@ -27,6 +26,10 @@ struct Estimate {
 // x_i, w_i, and the number of each item's cluster; `weights` and `clusters` may be empty. At least one item.
 Estimate ratio_estimate(std::span<const double> values, std::span<const double> weights = {},
                         std::span<const size_t> clusters = {});
+
+// Of items that are right (1) or wrong (0), each its own cluster: the same value and error, and Wilson's interval (1927),
+// which also says something where all or none are right.
+Estimate share_estimate(std::span<const double> values);
 
 // The same of e^R and of R/ln 2, whose errors follow by the delta method.
 Estimate exponential(const Estimate& of);

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <map>
 
 #include "lathe/base/error.h"
 #include "lathe/eval/score/pass_metrics.h"
@@ -125,6 +126,29 @@ Json json_of(const Estimate& estimate) {
   return json;
 }
 
+Json metrics_of(const TaskConfig& task, std::span<const EvalRecord> records) {
+  Json metrics = Json::object();
+  for (const MetricResult& each : totals_of(task, records))
+    metrics[each.name] = json_of(each.estimate);
+  return metrics;
+}
+
+// The same of the items of each difficulty, the easiest first; null where they have none.
+Json by_difficulty(const TaskConfig& task, std::span<const EvalRecord> records) {
+  std::map<double, std::vector<EvalRecord>> groups;
+  for (const EvalRecord& record : records) {
+    if (!record.item.difficulty) return nullptr;
+    groups[*record.item.difficulty].push_back(record);
+  }
+  Json all = Json::array();
+  for (const auto& [difficulty, group] : groups) {
+    all.push_back(
+        {{"difficulty", difficulty}, {"n", group.size()}, {"metrics", metrics_of(task, group)}});
+    if (const auto chance = mean_chance(group)) all.back()["chance"] = *chance;
+  }
+  return all;
+}
+
 }  // namespace
 
 AskedTask ask_of(EvalTask task, std::optional<int64_t> limit,
@@ -180,11 +204,11 @@ Json results_of(const std::vector<AskedTask>& tasks, const ItemFile& file) {
   Json all = Json::object();
   for (const AskedTask& asked : tasks) {
     const auto records = file.records(asked.name(), std::ssize(asked.items));
-    Json metrics = Json::object();
-    for (const MetricResult& each : totals_of(asked.task.config(), records))
-      metrics[each.name] = json_of(each.estimate);
+    Json metrics = metrics_of(asked.task.config(), records);
     all[asked.name()] = {{"n", records.size()}, {"metrics", std::move(metrics)}};
     if (const auto chance = mean_chance(records)) all[asked.name()]["chance"] = *chance;
+    if (Json parts = by_difficulty(asked.task.config(), records); !parts.is_null())
+      all[asked.name()]["by_difficulty"] = std::move(parts);
     const auto truncated = std::ranges::count_if(
         records, [](const EvalRecord& each) { return each.answer.truncated; });
     if (truncated > 0) all[asked.name()]["truncated"] = truncated;

@@ -41,7 +41,8 @@ int64_t answer_all(const std::vector<AskedTask>& tasks, AnswerSource& source, It
 std::vector<EvalRecord> answers_of(const AskedTask& asked, AnswerSource& source,
                                    const std::function<void()>& before_each);
 
-// {"tasks": {T: {"n", "metrics": {M: {"value", "stderr", "ci95"}}, "chance" where it is known, "truncated" items}}}.
+// {"tasks": {T: {"n", "metrics": {M: {"value", "stderr", "ci95"}}, "chance" where it is known, "truncated" items,
+// "by_difficulty": [{"difficulty", "n", "metrics", "chance"}] where items have one}}}.
 nlohmann::ordered_json results_of(const std::vector<AskedTask>& tasks, const ItemFile& file);
 
 // Of a suite: the mean over its tasks of (value − chance) / (1 − chance) of each one's first share of right answers, 0 for

@@ -50,7 +50,7 @@ double value_of(const Json& metric) {
   return metric.empty() ? 0 : sum / static_cast<double>(metric.size());
 }
 
-bool is_share(double x) { return x == 0 || x == 1; }
+bool is_verdict(double x) { return x == 0 || x == 1; }
 
 // The items of both, pair by pair.
 struct Pairs {
@@ -85,7 +85,7 @@ TaskDifference difference_of(const Pairs& pairs) {
   const std::vector<size_t> clusters = clusters_of(pairs.records);
   result.difference = ratio_estimate(differences, {}, clusters);
   const bool shares =
-      std::ranges::all_of(pairs.a, is_share) && std::ranges::all_of(pairs.b, is_share);
+      std::ranges::all_of(pairs.a, is_verdict) && std::ranges::all_of(pairs.b, is_verdict);
   const int64_t groups = clusters.empty() ? result.n : std::ranges::max(clusters) + int64_t{1};
   result.p = shares ? mcnemar_p(up, down) : paired_t_p(result.difference, groups);
   const Estimate single = ratio_estimate(differences);

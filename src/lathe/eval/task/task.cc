@@ -1,5 +1,6 @@
 #include "lathe/eval/task/task.h"
 
+#include <cmath>
 #include <numeric>
 
 #include "lathe/base/error.h"
@@ -69,7 +70,7 @@ TaskRows rows_of(const TaskConfig& config) {
 struct EvalTask::Templates {
   std::vector<KeyTemplate> prompts, choices;
   std::optional<KeyTemplate> gold, target, shot_prompt, shot_target, description, group, uncond,
-      chance, shots_group;
+      chance, difficulty, shots_group;
 
   explicit Templates(const TaskConfig& c) {
     require(
@@ -92,6 +93,7 @@ struct EvalTask::Templates {
     optional(group, "group", c.group);
     optional(uncond, "uncond_prompt", c.uncond_prompt);
     optional(chance, "chance", c.chance);
+    optional(difficulty, "difficulty", c.difficulty);
     optional(shots_group, "shots_group", c.shots_group);
   }
 };
@@ -137,20 +139,34 @@ class EvalTask::Renderer {
   }
 
   double chance() const {
-    const Json value = t_.chance->value(rows_, row_);
-    double chance = -1;
-    if (value.is_number())
-      chance = value.get<double>();
-    else if (value.is_string() && !parse_number(value.get<std::string>(), chance))
-      chance = -1;
-    require(chance >= 0 && chance <= 1, ErrorKind::kData, place(),
-            "chance is {}, expected a number from 0 to 1", value.dump().substr(0, 60));
-    return chance;
+    const auto chance = number(*t_.chance);
+    require(chance && *chance >= 0 && *chance <= 1, ErrorKind::kData, place(),
+            "chance is {}, expected a number from 0 to 1", shown(*t_.chance));
+    return *chance;
+  }
+
+  double difficulty() const {
+    const auto difficulty = number(*t_.difficulty);
+    require(difficulty && std::isfinite(*difficulty), ErrorKind::kData, place(),
+            "difficulty is {}, expected a number", shown(*t_.difficulty));
+    return *difficulty;
   }
 
   std::string place() const { return rows_.place(row_); }
 
  private:
+  // What a template gives as a number, or as a text of one.
+  std::optional<double> number(const KeyTemplate& of) const {
+    const Json value = of.value(rows_, row_);
+    double number = 0;
+    if (value.is_number()) return value.get<double>();
+    if (value.is_string() && parse_number(value.get<std::string>(), number)) return number;
+    return std::nullopt;
+  }
+  std::string shown(const KeyTemplate& of) const {
+    return of.value(rows_, row_).dump().substr(0, 60);
+  }
+
   const Templates& t_;
   const TaskRows& rows_;
   size_t row_;
@@ -257,6 +273,7 @@ EvalItem EvalTask::item(int64_t id) const {
   if (t.group) item.group = r.text(*t.group);
   if (t.uncond) item.uncond = r.text(*t.uncond);
   if (t.chance) item.chance = r.chance();
+  if (t.difficulty) item.difficulty = r.difficulty();
   const TaskKind kind = config_.task_kind();
   const std::string delimiter = kind == TaskKind::kPerplexity ? "" : config_.delimiter;
   if (kind == TaskKind::kGenerate) return item;

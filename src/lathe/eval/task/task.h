@@ -29,6 +29,7 @@ struct EvalItem {
   std::optional<std::string> group;
   std::optional<std::string> uncond;  // what choices follow for acc_uncond
   std::optional<double> chance;       // how often a guess is right
+  std::optional<double> difficulty;   // a size, a depth: scores are shown by it, too
 };
 
 class EvalTask {

@@ -181,6 +181,8 @@ void TaskConfig::visit(Visitor& v) {
           "with scorer = \"python\": template of the program, with the answer as response");
   v.field("group", group, "template; items with the same value are one cluster");
   v.field("chance", chance, "number, or template that gives it: how often a guess is right");
+  v.field("difficulty", difficulty,
+          "template of a number, such as a size or a depth, by which scores are shown, too");
   v.field("rows", rows, "how many rows there should be; another number is a warning", at_least(1));
   v.field("source", source, "where the questions come from");
   v.field("license", license, "of the data");

@@ -8,6 +8,7 @@
 #include "lathe/base/strings.h"
 #include "lathe/cli/commands/eval/eval.h"
 #include "lathe/config/literal.h"
+#include "lathe/eval/draws.h"
 #include "lathe/eval/generated/generated.h"
 #include "lathe/io/atomic_file.h"
 #include "lathe/io/manifest.h"
@@ -22,6 +23,8 @@ struct MakeOptions {
   GeneratedOptions items;
   std::optional<std::string> sizes;
   int64_t seed = 0;
+  std::string as = "items";
+  bool shuffled = false;
 
   void visit(Visitor& v) {
     v.positional("kind", kind, "what is asked: " + join(names_of(generated_kinds()), ", "));
@@ -32,6 +35,11 @@ struct MakeOptions {
     v.field("items", items.items, "how many", between(1, 1000000));
     v.field("shots", items.shots, "solved ones in the lines before each", between(0, 64));
     v.field("seed", seed, "the same seed gives the same file", at_least(0));
+    v.choice("as", as, {"items", "text"},
+             "items to ask, or documents to train on: {\"text\": prompt and target}");
+    v.field("shuffled", shuffled,
+            "give each item the target of another: what a control is trained on, which nothing but "
+            "guessing can answer");
     v.field("out", out, "file to write, one JSON object a line: prompt, target, chance (size)",
             required());
   }
@@ -52,37 +60,74 @@ GeneratedOptions options_of(const MakeOptions& o, const CommandContext& context)
   return options;
 }
 
-Json json_of(const GeneratedItem& item, bool with_size) {
+// Each target goes to another item, in an order that the seed chooses.
+void shuffle_targets(std::vector<GeneratedItem>& items, uint64_t seed) {
+  std::vector<std::string> targets;
+  for (const GeneratedItem& item : items) targets.push_back(item.target);
+  Draws(Rng(seed).fork("shuffled")).shuffle(targets);
+  for (size_t i = 0; i < items.size(); ++i) items[i].target = targets[i];
+}
+
+Json json_of(const GeneratedItem& item, const MakeOptions& o) {
+  if (o.as == "text") return {{"text", item.prompt + item.target}};
   Json json = {{"prompt", item.prompt}, {"target", item.target}, {"chance", item.chance}};
-  if (with_size) json["size"] = item.size;
+  if (o.sizes) json["size"] = item.size;
   return json;
+}
+
+// Where the file of the task lies: beside its items, with the ending .toml.
+std::filesystem::path task_path(const MakeOptions& o) {
+  return std::filesystem::path(o.out).replace_extension(".toml");
+}
+
+// The task file for these items, unless there is one: somebody may have changed it.
+void write_task(const MakeOptions& o, const CommandContext& context) {
+  const std::filesystem::path out = o.out, task = task_path(o);
+  std::error_code ignored;
+  if (std::filesystem::exists(task, ignored))
+    return context.log.info("{} is there already and stays as it is", task.string());
+  std::string text = fmt::format(
+      "# {}. Written by `lathe eval make`; change it as you like (docs/tasks.md).\n"
+      "name = {}\nkind = \"loglikelihood\"\ndata = {}\nprompt = \"{{{{prompt}}}}\"\n"
+      "target = \"{{{{target}}}}\"\ndelimiter = \"\"\nchance = \"{{{{chance}}}}\"\n",
+      find_in(generated_kinds(), "kind", o.kind).summary, Json(task.stem().string()).dump(),
+      Json(out.filename().string()).dump());
+  if (o.sizes) text += "difficulty = \"{{size}}\"\n";
+  write_file_atomically(task, text + "metrics = [\"acc\", \"bits_per_byte\"]\n");
 }
 
 int run_make(const MakeOptions& o, CommandContext& context) {
   const GeneratedKind& kind = find_in(generated_kinds(), "kind", o.kind);
   const GeneratedOptions options = options_of(o, context);
-  AtomicFile file(o.out);
+  require(task_path(o) != o.out, ErrorKind::kUsage, "--out",
+          "{} is where the file of the task belongs; give the items another ending, such as .jsonl",
+          o.out);
   Progress progress(context.progress, "making", static_cast<double>(options.items), "items");
-  GeneratedItem example;
-  double chance = 0, done = 0;
+  std::vector<GeneratedItem> items;
+  double chance = 0;
   make_items(kind, options, [&](const GeneratedItem& item) {
-    if (done == 0) example = item;
+    items.push_back(item);
     chance += item.chance / static_cast<double>(options.items);
-    file.write(json_of(item, o.sizes.has_value()).dump() + "\n");
-    progress.update(++done, "");
+    progress.update(static_cast<double>(items.size()), "");
   });
+  if (o.shuffled) shuffle_targets(items, options.seed);
+  AtomicFile file(o.out);
+  for (const GeneratedItem& item : items) file.write(json_of(item, o).dump() + "\n");
   progress.finish();
   file.commit();
   Manifest manifest = new_manifest("generated task", context.command_line());
   add_output(manifest, o.out, "items");
   write_manifest(manifest_path(o.out, false), manifest);
+  if (o.as == "items") write_task(o, context);
   if (context.json) {
     context.print_json(
         {{"out", o.out}, {"kind", o.kind}, {"items", options.items}, {"chance", chance}});
   } else {
+    const std::string asked =
+        o.as == "items" ? ", asked by " + task_path(o).string() : std::string(", to train on");
     context.out << fmt::format(
-        "{} items in {}; a guess is right {:.2g} of the time, for example\n{}{}\n", options.items,
-        o.out, chance, example.prompt, example.target);
+        "{} items in {}{}; a guess is right {:.2g} of the time, for example\n{}{}\n", options.items,
+        o.out, asked, chance, items[0].prompt, items[0].target);
   }
   return 0;
 }
@@ -108,7 +153,8 @@ Command eval_make_command() {
            "\n"
            "  lathe eval make addition --size 2 --items 1000 --out sums.jsonl\n"
            "  lathe eval make reverse --sizes 2..16 --items 1500 --out reverse.jsonl\n"
-           "  lathe eval make induction --size 8 --shots 3 --seed 1 --out induction.jsonl\n"},
+           "  lathe eval make induction --size 8 --shots 3 --seed 1 --out induction.jsonl\n"
+           "  lathe eval make induction --size 8 --items 100000 --seed 2 --as text --out train.jsonl\n"},
       run_make);
 }
 
