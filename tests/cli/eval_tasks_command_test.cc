@@ -244,6 +244,35 @@ TEST_F(EvalTasks, ResultsInTheLayoutOfTheHarness) {
   EXPECT_EQ(sample["resps"].size(), 3u);
 }
 
+TEST_F(EvalTasks, RecordedAnswersAreJudgedWithoutThoughts) {
+  folder_.write("sums.jsonl", R"({"q": "3+4", "a": "7", "n": 1}
+{"q": "9+9", "a": "18", "n": 2}
+)");
+  folder_.write("sums.toml",
+                "name = \"sums\"\nkind = \"generate\"\ndata = \"sums.jsonl\"\nprompt = \"{{q}}\"\n"
+                "target = \"{{a}}\"\nmetrics = [\"exact_match\"]\nthink_end = \"</think>\"\n"
+                "difficulty = \"{{n}}\"\n");
+  folder_.write("answers.jsonl", R"({"task": "sums", "id": 0, "responses": ["8? no </think> 7"]}
+{"task": "sums", "id": 1, "responses": ["17"]}
+{"task": "other", "id": 1, "responses": ["17"]}
+)");
+  const auto score = [&](const char* out) {
+    return run_lathe({"eval", "--tasks", path("sums.toml"), "--responses", path("answers.jsonl"),
+                      "--out", path(out), "--json"});
+  };
+  const CommandResult r = score("out");
+  ASSERT_EQ(r.code, 0) << r.err;
+  const Json task = Json::parse(r.out)["tasks"]["sums"];
+  EXPECT_EQ(task["metrics"]["exact_match"]["value"], 0.5);
+  EXPECT_EQ(task["by_difficulty"][0]["metrics"]["exact_match"]["value"], 1.0);
+  EXPECT_EQ(task["by_difficulty"][1]["metrics"]["exact_match"]["value"], 0.0);
+  EXPECT_EQ(items("out")[0]["response"], "8? no </think> 7");
+  folder_.write("answers.jsonl", R"({"task": "sums", "id": 0, "responses": ["7"]})");
+  EXPECT_NE(score("few").err.find("has no answer to item 1 of task 'sums'"), std::string::npos);
+  folder_.write("answers.jsonl", R"({"task": "sums", "id": 0, "responses": []})");
+  EXPECT_NE(score("none").err.find("answers.jsonl:1] has no `responses`"), std::string::npos);
+}
+
 TEST_F(EvalTasks, GroupsAreClusters) {
   folder_.write("groups.toml", std::string(kTask) + "group = \"{{group}}\"\n");
   const Json grouped = Json::parse(eval("grouped", {}, "groups.toml").out);

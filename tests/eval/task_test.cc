@@ -343,5 +343,64 @@ TEST_F(Tasks, WhatIsRefusedIsNamed) {
   EXPECT_EQ(refusal(choices), "[rows.jsonl] has no rows");
 }
 
+// What a template would be given, as text.
+ChatForm written(bool shots_as_turns) {
+  return {.text =
+              [](const nlohmann::ordered_json& messages) {
+                std::string text;
+                for (const auto& each : messages)
+                  text += "<" + each["role"].get<std::string>() + ">" +
+                          each["content"].get<std::string>();
+                return text + "<assistant>";
+              },
+          .system = "Be brief. ",
+          .shots_as_turns = shots_as_turns};
+}
+
+TEST_F(Tasks, AConversationHasTheDescriptionAsSystemMessageAndShotsInItOrAsTurns) {
+  folder_.write("task.toml", std::string(kChoices) + "description = \"Choose.\"\n");
+  const auto item = [&](bool as_turns) {
+    return EvalTask(read_task_config(folder_ / "task.toml"), 1, Rng(0), written(as_turns)).item(1);
+  };
+  EXPECT_EQ(item(false).prompts,
+            Texts{"<system>Be brief. Choose.<user>Q: one\nA: y\n\nQ: two\nA:<assistant>"});
+  EXPECT_EQ(
+      item(true).prompts,
+      Texts{"<system>Be brief. Choose.<user>Q: one\nA:<assistant>y<user>Q: two\nA:<assistant>"});
+  EXPECT_EQ(item(true).continuations, (Texts{"v", "w"}));  // without the delimiter
+}
+
+TEST_F(Tasks, ChoicesArePermutedWithTheNumberOfTheRightOne) {
+  std::string rows;
+  for (int i = 0; i < 40; ++i)
+    rows += R"({"q": "x", "c": ["a", "b", "right", "d"], "g": 2})"
+            "\n";
+  folder_.write("rows.jsonl", rows);
+  const std::string toml =
+      changed(kChoices, "Q: {{q}}\\nA:", "{{c|join(',')}}") + "permute = \"c\"\n";
+  const EvalTask task = read(toml), same = read(toml), other = read(toml, 0, 1);
+  std::set<int64_t> places;
+  int64_t different = 0;
+  for (int64_t id = 0; id < task.size(); ++id) {
+    const EvalItem item = task.item(id);
+    EXPECT_EQ(item.choices[static_cast<size_t>(*item.gold)], "right");
+    EXPECT_EQ(item.prompts[0], item.choices[0] + "," + item.choices[1] + "," + item.choices[2] +
+                                   "," + item.choices[3]);
+    EXPECT_EQ(item.prompts, same.item(id).prompts);
+    different += item.prompts != other.item(id).prompts;
+    places.insert(*item.gold);
+  }
+  EXPECT_EQ(places.size(), 4u);
+  EXPECT_GT(different, 20);
+  EXPECT_EQ(refusal(std::string(kChoices) + "permute = \"q\"\n"),
+            "[rows.jsonl:1] has no list 'q', which permute names");
+}
+
+TEST_F(Tasks, DifficultyIsANumber) {
+  EXPECT_EQ(read(std::string(kChoices) + "difficulty = \"{{q|length}}\"\n").item(2).difficulty, 5);
+  EXPECT_EQ(refusal(std::string(kChoices) + "difficulty = \"{{q}}\"\n"),
+            "[rows.jsonl:1] difficulty is \"one\", expected a number");
+}
+
 }  // namespace
 }  // namespace lathe

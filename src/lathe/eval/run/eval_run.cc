@@ -8,6 +8,7 @@
 #include "lathe/eval/score/pass_metrics.h"
 #include "lathe/eval/score/scorer.h"
 #include "lathe/io/sha256.h"
+#include "lathe/text/jinja/characters.h"
 
 namespace lathe {
 namespace {
@@ -74,13 +75,15 @@ class Judge {
  private:
   void score(std::vector<EvalRecord>& records, const std::function<void()>& while_waiting) {
     std::vector<Answered> answered;
+    std::vector<std::vector<std::string>> texts;
+    for (const EvalRecord& record : records) texts.push_back(judged_texts(record));
     for (const EvalRecord& record : records) {
       const auto row = static_cast<size_t>(record.item.id);
       const TaskRows& rows = asked_.task.rows();
       answered.push_back({.item = record.item,
                           .row = rows.rows[row].fields,
                           .place = rows.place(row),
-                          .responses = record.answer.responses});
+                          .responses = texts[answered.size()]});
     }
     const std::vector<Score> scores = scorer_->scores(answered, while_waiting);
     for (size_t i = 0; i < records.size(); ++i) {
@@ -89,6 +92,17 @@ class Judge {
       if (asked_.task.config().filters.size() > 0) records[i].filtered = filtered_of(scores[i]);
       records[i].reason = scores[i].reason;
     }
+  }
+
+  // Without thoughts.
+  std::vector<std::string> judged_texts(const EvalRecord& record) const {
+    std::vector<std::string> texts = record.answer.responses;
+    const auto& end = asked_.task.config().think_end;
+    if (!end || end->empty()) return texts;
+    for (std::string& text : texts)
+      if (const size_t at = text.rfind(*end); at != std::string::npos)
+        text = jinja::strip_left(std::string_view(text).substr(at + end->size()));
+    return texts;
   }
 
   const AskedTask& asked_;

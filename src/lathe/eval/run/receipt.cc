@@ -18,6 +18,7 @@ using Json = nlohmann::ordered_json;
 constexpr std::array kOfTheRun = {"model_sha256", "tokenizer_sha256", "precision",
                                   "kernels",      "responses_sha256", "seed",
                                   "shots"};
+constexpr std::array kOfTheOptions = {"weights", "chat", "system", "shots_as_turns"};
 constexpr std::array kOfATask = {"prompt_sha256", "data_sha256", "shots_sha256", "task_sha256"};
 
 template <class T>
@@ -129,6 +130,7 @@ std::vector<std::string> differences(const Json& a, const Json& b, const std::st
       if (at(x, key) != at(y, key)) names.emplace_back(key);
   };
   compare(a, b, kOfTheRun);
+  compare(at(a, "options"), at(b, "options"), kOfTheOptions);
   const auto of_task = [&](const Json& receipt) { return at(at(receipt, "tasks"), task.c_str()); };
   const Json x = of_task(a), y = of_task(b);
   if (x.is_object() && y.is_object()) compare(x, y, kOfATask);

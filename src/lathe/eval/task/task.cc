@@ -1,5 +1,6 @@
 #include "lathe/eval/task/task.h"
 
+#include <algorithm>
 #include <cmath>
 #include <numeric>
 
@@ -25,11 +26,11 @@ const jinja::RenderOptions kStrict{.undefined = jinja::OnUndefined::kError};
 // A template of a key. Chat templates lose a line end at their end; these keep it.
 class KeyTemplate {
   template <class F>
-  auto at(const TaskRows& rows, size_t row, F&& f) const {
+  auto at(const std::string& place, F&& f) const {
     try {
       return f();
     } catch (const Error& error) {
-      fail(ErrorKind::kData, rows.place(row), "{}: {}", key_, error.what());
+      fail(ErrorKind::kData, place, "{}: {}", key_, error.what());
     }
   }
 
@@ -40,12 +41,12 @@ class KeyTemplate {
         template_(jinja::Template::parse(after_macros(config.macros, source),
                                          fmt::format("{}: {}", config.file.string(), key))) {}
 
-  std::string text(const TaskRows& rows, size_t row) const {
-    return at(rows, row,
-              [&] { return template_.render(rows.rows[row].fields, kStrict).text + end_; });
+  // `place` is the row's, for errors.
+  std::string text(const Json& fields, const std::string& place) const {
+    return at(place, [&] { return template_.render(fields, kStrict).text + end_; });
   }
-  Json value(const TaskRows& rows, size_t row) const {
-    return at(rows, row, [&] { return template_.evaluate(rows.rows[row].fields, kStrict); });
+  Json value(const Json& fields, const std::string& place) const {
+    return at(place, [&] { return template_.evaluate(fields, kStrict); });
   }
 
  private:
@@ -101,15 +102,25 @@ struct EvalTask::Templates {
 // One row's parts.
 class EvalTask::Renderer {
  public:
-  Renderer(const EvalTask& task, const TaskRows& rows, size_t row)
-      : t_(*task.templates_), rows_(rows), row_(row) {}
+  // `order`, if it is not empty: where each element of the task's field `permute` comes from.
+  Renderer(const EvalTask& task, const TaskRows& rows, size_t row, std::vector<int64_t> order = {})
+      : t_(*task.templates_),
+        rows_(rows),
+        row_(row),
+        order_(std::move(order)),
+        fields_(rows.rows[row].fields) {
+    if (order_.empty()) return;
+    Json& list = fields_[*task.config_.permute];
+    const Json as_given = list;
+    for (size_t i = 0; i < order_.size(); ++i) list[i] = as_given[static_cast<size_t>(order_[i])];
+  }
 
-  std::string text(const KeyTemplate& of) const { return of.text(rows_, row_); }
+  std::string text(const KeyTemplate& of) const { return of.text(fields_, place()); }
 
   std::vector<std::string> choices() const {
     std::vector<std::string> all;
     if (t_.choices.size() == 1) {
-      const Json list = t_.choices[0].value(rows_, row_);
+      const Json list = t_.choices[0].value(fields_, place());
       require(list.is_array() && !list.empty(), ErrorKind::kData, place(),
               "choices are {}, expected a list of texts",
               list.is_array() ? std::string("an empty list") : list.dump().substr(0, 60));
@@ -124,7 +135,7 @@ class EvalTask::Renderer {
   }
 
   int64_t gold(int64_t choices) const {
-    const Json value = t_.gold->value(rows_, row_);
+    const Json value = t_.gold->value(rows_.rows[row_].fields, place());
     int64_t gold = -1;
     if (value.is_number_integer()) {
       gold = value.get<int64_t>();
@@ -135,7 +146,11 @@ class EvalTask::Renderer {
     }
     require(gold >= 0 && gold < choices, ErrorKind::kData, place(),
             "gold is {}, but there are {} choices, numbered from 0", gold, choices);
-    return gold;
+    if (order_.empty()) return gold;
+    const auto found = std::ranges::find(order_, gold);
+    require(found != order_.end(), ErrorKind::kData, place(),
+            "gold is {}, but the list that is permuted has {} elements", gold, order_.size());
+    return found - order_.begin();
   }
 
   double chance() const {
@@ -157,26 +172,32 @@ class EvalTask::Renderer {
  private:
   // What a template gives as a number, or as a text of one.
   std::optional<double> number(const KeyTemplate& of) const {
-    const Json value = of.value(rows_, row_);
+    const Json value = of.value(fields_, place());
     double number = 0;
     if (value.is_number()) return value.get<double>();
     if (value.is_string() && parse_number(value.get<std::string>(), number)) return number;
     return std::nullopt;
   }
   std::string shown(const KeyTemplate& of) const {
-    return of.value(rows_, row_).dump().substr(0, 60);
+    return of.value(fields_, place()).dump().substr(0, 60);
   }
 
   const Templates& t_;
   const TaskRows& rows_;
   size_t row_;
+  std::vector<int64_t> order_;
+  Json fields_;
 };
 
-EvalTask::EvalTask(TaskConfig config, int64_t shots, const Rng& rng)
+EvalTask::EvalTask(TaskConfig config, int64_t shots, const Rng& rng, std::optional<ChatForm> chat)
     : config_(std::move(config)),
       rows_(rows_of(config_)),
       shots_(shots),
-      rng_(rng.fork(config_.name)) {
+      rng_(rng.fork(config_.name)),
+      chat_(std::move(chat)) {
+  require(!chat_ || config_.task_kind() != TaskKind::kPerplexity, ErrorKind::kConfig,
+          config_.file.string(),
+          "measures whole texts, which are no conversation; leave --chat out");
   if (config_.shots_from && shots > 0) {
     require_data(config_, config_.shots_path());
     other_rows_ = read_task_rows(config_.shots_path(), config_.records);
@@ -195,14 +216,16 @@ EvalTask::EvalTask(TaskConfig config, int64_t shots, const Rng& rng)
   if (!t.shots_group || shots == 0) return;
   const TaskRows& candidates = other_rows_ ? *other_rows_ : rows_;
   for (size_t row = 0; row < candidates.rows.size(); ++row)
-    groups_of_shots_[t.shots_group->text(candidates, row)].push_back(row);
+    groups_of_shots_[t.shots_group->text(candidates.rows[row].fields, candidates.place(row))]
+        .push_back(row);
 }
 EvalTask::~EvalTask() = default;
 EvalTask::EvalTask(EvalTask&&) noexcept = default;
 
 // Candidates in the order of the rows, without the item itself.
 std::vector<size_t> EvalTask::shots_of_group(int64_t id) const {
-  const std::string group = templates_->shots_group->text(rows_, static_cast<size_t>(id));
+  const auto own = static_cast<size_t>(id);
+  const std::string group = templates_->shots_group->text(rows_.rows[own].fields, rows_.place(own));
   const auto found = groups_of_shots_.find(group);
   std::vector<size_t> all = found == groups_of_shots_.end() ? std::vector<size_t>() : found->second;
   if (!other_rows_) std::erase(all, static_cast<size_t>(id));
@@ -236,7 +259,7 @@ std::vector<size_t> EvalTask::shots_of(int64_t id) const {
   return rows;
 }
 
-std::string EvalTask::shot(size_t row) const {
+EvalTask::Shot EvalTask::shot(size_t row) const {
   const Renderer r(*this, other_rows_ ? *other_rows_ : rows_, row);
   const Templates& t = *templates_;
   // Of a prompt for each choice the right one.
@@ -254,18 +277,61 @@ std::string EvalTask::shot(size_t row) const {
   const std::string answer = t.shot_target     ? r.text(*t.shot_target)
                              : choices.empty() ? r.text(*t.target)
                                                : choices[gold];
-  return prompt + config_.delimiter + answer + config_.separator;
+  return {prompt, answer};
+}
+
+// Empty where the task does not permute.
+std::vector<int64_t> EvalTask::order_of_choices(int64_t id) const {
+  if (!config_.permute) return {};
+  const auto row = static_cast<size_t>(id);
+  const auto list = rows_.rows[row].fields.find(*config_.permute);
+  require(list != rows_.rows[row].fields.end() && list->is_array(), ErrorKind::kData,
+          rows_.place(row), "has no list '{}', which permute names", *config_.permute);
+  const auto count = std::ssize(*list);
+  return Draws(rng_.fork("choices").fork(static_cast<uint64_t>(id))).different(count, count);
+}
+
+Json EvalTask::messages(const std::string& description, const std::vector<Shot>& shots,
+                        const std::string& prompt) const {
+  Json all = Json::array();
+  const auto add = [&](const char* role, const std::string& content) {
+    all.push_back({{"role", role}, {"content", content}});
+  };
+  const std::string system = chat_->system + description;
+  if (!system.empty()) add("system", system);
+  std::string before;
+  for (const Shot& each : shots) {
+    if (chat_->shots_as_turns) {
+      add("user", each.prompt);
+      add("assistant", each.answer);
+    } else {
+      before += each.prompt + config_.delimiter + each.answer + config_.separator;
+    }
+  }
+  add("user", before + prompt);
+  return all;
+}
+
+std::string EvalTask::prompt_text(const std::string& description, const std::vector<Shot>& shots,
+                                  const std::string& prompt) const {
+  if (chat_) return chat_->text(messages(description, shots, prompt));
+  std::string text = description;
+  for (const Shot& each : shots)
+    text += each.prompt + config_.delimiter + each.answer + config_.separator;
+  return text + prompt;
 }
 
 EvalItem EvalTask::item(int64_t id) const {
   const Templates& t = *templates_;
-  const Renderer r(*this, rows_, static_cast<size_t>(id));
+  const Renderer r(*this, rows_, static_cast<size_t>(id), order_of_choices(id));
   EvalItem item;
   item.id = id;
-  std::string before = t.description ? r.text(*t.description) : "";
-  for (const size_t row : shots_of(id)) before += shot(row);
-  for (const KeyTemplate& prompt : t.prompts) item.prompts.push_back(before + r.text(prompt));
-  if (item.prompts.empty()) item.prompts.push_back(before);
+  const std::string description = t.description ? r.text(*t.description) : "";
+  std::vector<Shot> shots;
+  for (const size_t row : shots_of(id)) shots.push_back(shot(row));
+  for (const KeyTemplate& prompt : t.prompts)
+    item.prompts.push_back(prompt_text(description, shots, r.text(prompt)));
+  if (item.prompts.empty()) item.prompts.push_back(prompt_text(description, shots, ""));
   if (t.target) item.target = r.text(*t.target);
   if (!t.choices.empty()) item.choices = r.choices();
   if (t.gold)
@@ -275,7 +341,7 @@ EvalItem EvalTask::item(int64_t id) const {
   if (t.chance) item.chance = r.chance();
   if (t.difficulty) item.difficulty = r.difficulty();
   const TaskKind kind = config_.task_kind();
-  const std::string delimiter = kind == TaskKind::kPerplexity ? "" : config_.delimiter;
+  const std::string delimiter = kind == TaskKind::kPerplexity || chat_ ? "" : config_.delimiter;
   if (kind == TaskKind::kGenerate) return item;
   if (item.choices.empty())
     item.continuations.assign(item.prompts.size(), delimiter + *item.target);

@@ -3,9 +3,12 @@
 //   request      = description + shots + prompt
 //   shot         = prompt + delimiter + answer + separator
 //   continuation = delimiter + choice or target
+//
+// or a conversation of these parts (ChatForm).
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <memory>
 #include <nlohmann/json.hpp>
@@ -32,12 +35,23 @@ struct EvalItem {
   std::optional<double> difficulty;   // a size, a depth: scores are shown by it, too
 };
 
+// Items as conversations: what a chat template makes of them, up to where the answer begins.
+//   system      `system`, and the task's description behind it
+//   user        shots and prompt in one turn; with `shots_as_turns` each shot's prompt is a turn of the user, and its answer
+//               one of the assistant
+// Choices and targets follow without a delimiter.
+struct ChatForm {
+  std::function<std::string(const nlohmann::ordered_json& messages)> text;
+  std::string system;
+  bool shots_as_turns = false;
+};
+
 class EvalTask {
  public:
   // Reads the rows. Errors: those of read_task_rows() and join_rows(), of which one for a missing file says how to get
   // it, if the task does; kConfig for a template that is none, and for more shots than there are rows, or rows of the
   // item's shots_group.
-  EvalTask(TaskConfig config, int64_t shots, const Rng& rng);
+  EvalTask(TaskConfig config, int64_t shots, const Rng& rng, std::optional<ChatForm> chat = {});
   ~EvalTask();
   EvalTask(EvalTask&&) noexcept;
 
@@ -55,13 +69,22 @@ class EvalTask {
 
   std::vector<size_t> shots_of(int64_t id) const;
   std::vector<size_t> shots_of_group(int64_t id) const;
-  std::string shot(size_t row) const;
+  struct Shot {
+    std::string prompt, answer;
+  };
+  Shot shot(size_t row) const;
+  std::vector<int64_t> order_of_choices(int64_t id) const;
+  std::string prompt_text(const std::string& description, const std::vector<Shot>& shots,
+                          const std::string& prompt) const;
+  nlohmann::ordered_json messages(const std::string& description, const std::vector<Shot>& shots,
+                                  const std::string& prompt) const;
 
   TaskConfig config_;
   TaskRows rows_;
   std::optional<TaskRows> other_rows_;  // of shots
   int64_t shots_;
   Rng rng_;
+  std::optional<ChatForm> chat_;
   std::unique_ptr<const Templates> templates_;
   std::map<std::string, std::vector<size_t>> groups_of_shots_;  // by shots_group
 };

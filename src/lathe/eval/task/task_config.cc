@@ -161,6 +161,10 @@ void TaskConfig::visit(Visitor& v) {
   v.field("macros", macros, "Jinja's macro and set blocks, which all templates can use");
   v.field("prompt", prompt, "template, or one for each choice");
   v.field("choices", choices, "templates of the choices, or one that gives a list");
+  v.field(
+      "permute", permute,
+      "field of the rows, a list of choices, whose elements stand in an order that the seed draws "
+      "for each item; gold is the number before that");
   v.field("gold", gold, "template that gives the number of the right choice, from 0");
   v.field("target", target, "template of the right answer");
   v.field("delimiter", delimiter, "between prompt and answer");
@@ -171,6 +175,9 @@ void TaskConfig::visit(Visitor& v) {
   v.field("uncond_prompt", uncond_prompt, "what choices follow for acc_uncond");
   v.field("metrics", metrics, "what is measured", required());
   v.field("normalize", normalize, "expressions that are removed before answers are compared");
+  v.field(
+      "think_end", think_end,
+      "what ends a model's thoughts, such as </think>: only what follows the last one is judged");
   v.field("stop", stop, "texts that end an answer");
   v.field("max_tokens", max_tokens, "longest answer", at_least(1));
   v.field("samples", samples, "answers to each item", at_least(1));

@@ -4,19 +4,38 @@
 #include <set>
 
 #include "lathe/base/error.h"
+#include "lathe/cli/commands/eval/evaluate.h"
 #include "lathe/cli/frame/interrupt.h"
 #include "lathe/eval/builtin/builtin_tasks.h"
 #include "lathe/io/mapped_file.h"
+#include "lathe/text/chat_template.h"
 
 namespace lathe {
 namespace {
 
-std::vector<EvalTask> read_tasks(const TaskOptions& o, const Log& log) {
+std::optional<ChatForm> chat_form(const TaskOptions& o, const std::optional<std::string>& model) {
+  if (!o.chat) return std::nullopt;
+  require(
+      model && !is_address(*model), ErrorKind::kUsage, "--chat",
+      "needs the folder of a model, whose chat template it is; a server applies its own to every "
+      "prompt");
+  const auto chat = std::make_shared<ChatTemplate>(ChatTemplate::load(*model));
+  return ChatForm{
+      .text =
+          [chat](const nlohmann::ordered_json& messages) {
+            return chat->text({{"messages", messages}, {"add_generation_prompt", true}});
+          },
+      .system = o.system,
+      .shots_as_turns = o.shots_as_turns};
+}
+
+std::vector<EvalTask> read_tasks(const TaskOptions& o, const std::optional<ChatForm>& chat,
+                                 const Log& log) {
   std::vector<EvalTask> tasks;
   std::set<std::string> names;
   for (const std::string& given : names_of_tasks(o.tasks)) {
     for (TaskConfig& config : tasks_named(given, o.task_data)) {
-      tasks.emplace_back(std::move(config), o.shots, Rng(static_cast<uint64_t>(o.seed)));
+      tasks.emplace_back(std::move(config), o.shots, Rng(static_cast<uint64_t>(o.seed)), chat);
       const TaskConfig& c = tasks.back().config();
       require(names.insert(c.name).second, ErrorKind::kConfig, c.file.string(),
               "is named '{}', as another of these tasks is; change one of the names, or name it "
@@ -54,8 +73,9 @@ std::vector<std::string> names_of_tasks(const std::vector<std::string>& given) {
   return names;
 }
 
-std::vector<AskedTask> ask_all(const TaskOptions& o, CommandContext& context) {
-  std::vector<EvalTask> tasks = read_tasks(o, context.log);
+std::vector<AskedTask> ask_all(const TaskOptions& o, const std::optional<std::string>& model,
+                               CommandContext& context) {
+  std::vector<EvalTask> tasks = read_tasks(o, chat_form(o, model), context.log);
   require(std::ranges::find(context.given, "task_data") == context.given.end() ||
               std::ranges::any_of(tasks, [](const EvalTask& t) { return t.config().is_builtin; }),
           ErrorKind::kUsage, "command line",

@@ -49,6 +49,9 @@ Json json_of(const TaskOptions& o, const std::optional<std::string>& model) {
                {"shots", o.shots},
                {"seed", o.seed},
                {"limit", o.limit ? Json(*o.limit) : Json(nullptr)},
+               {"chat", o.chat},
+               {"system", o.system},
+               {"shots_as_turns", o.shots_as_turns},
                {"precision", o.precision},
                {"weights", o.weights},
                {"allow_code", o.allow_code}};
@@ -207,6 +210,9 @@ RepeatedRun run_of_receipt(const std::string& file) {
     options.shots = o.at("shots").get<int64_t>();
     options.seed = o.at("seed").get<int64_t>();
     if (!o.at("limit").is_null()) options.limit = o.at("limit").get<int64_t>();
+    options.chat = o.at("chat").get<bool>();
+    options.system = o.at("system").get<std::string>();
+    options.shots_as_turns = o.at("shots_as_turns").get<bool>();
     options.precision = o.at("precision").get<std::string>();
     options.weights = o.at("weights").get<std::string>();
     options.allow_code = o.at("allow_code").get<bool>();
@@ -224,7 +230,7 @@ int evaluate_tasks(const TaskOptions& o, const std::optional<std::string>& model
                    const std::string& out, CommandContext& context) {
   const auto start = std::chrono::steady_clock::now();
   RunFolder folder(out, o.resume);
-  const std::vector<AskedTask> tasks = ask_all(o, context);
+  const std::vector<AskedTask> tasks = ask_all(o, model, context);
   check_code(o, tasks);
   ReceiptSource named;
   std::unique_ptr<AnswerSource> source = make_source(o, model, named, context.log);

@@ -14,8 +14,9 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
-int render(const TaskOptions& o, const std::string& out, CommandContext& context) {
-  const std::vector<AskedTask> tasks = ask_all(o, context);
+int render(const TaskOptions& o, const std::optional<std::string>& model, const std::string& out,
+           CommandContext& context) {
+  const std::vector<AskedTask> tasks = ask_all(o, model, context);
   AtomicDirectory folder(out);
   AtomicFile items(folder.temporary() / "items.jsonl");
   Json counts = Json::object();
@@ -52,6 +53,10 @@ void TaskOptions::visit(Visitor& v) {
   v.field("shots", shots, "solved items before each", at_least(0));
   v.field("seed", seed, "of the shots that are drawn", at_least(0));
   v.field("limit", limit, "items of each task, from the first (default: all)", at_least(1));
+  v.field("chat", chat, "ask through the model's chat template: prompts are turns of the user");
+  v.field("system", system, "with --chat: the system message, before a task's description");
+  v.field("shots_as_turns", shots_as_turns,
+          "with --chat: each shot is a turn of the user and one of the assistant");
   v.choice("precision", precision, precision_names(), "arithmetic and weights in memory");
   visit_weights(v, weights);
   v.field("model_name", model_name, "of a model that is asked through a server: its name there");
@@ -85,10 +90,12 @@ int run_tasks(const TaskOptions& given, const std::optional<std::string>& named,
     repeated.options.resume = given.resume;
     return evaluate_tasks(repeated.options, repeated.model, folder(), context);
   }
-  require(!(given.render && named) && !(given.responses && named), ErrorKind::kUsage,
+  require(given.chat || (given.system.empty() && !given.shots_as_turns), ErrorKind::kUsage,
+          "command line", "--system and --shots-as-turns mean nothing without --chat; add it");
+  require(!(given.render && named && !given.chat) && !(given.responses && named), ErrorKind::kUsage,
           "command line", "{} needs no model; leave '{}' out",
           given.render ? "--render" : "--responses", named.value_or(""));
-  if (given.render) return render(given, folder(), context);
+  if (given.render) return render(given, named, folder(), context);
   require(
       named || given.responses, ErrorKind::kUsage, "command line",
       "nothing answers; name a model, or recorded answers with --responses, or see what would be "
