@@ -273,6 +273,33 @@ TEST_F(EvalTasks, RecordedAnswersAreJudgedWithoutThoughts) {
   EXPECT_NE(score("none").err.find("answers.jsonl:1] has no `responses`"), std::string::npos);
 }
 
+TEST_F(EvalTasks, ItemsInTheCorpusAreCountedAndTheOthersScored) {
+  std::string rows, seen;
+  for (int i = 0; i < 6; ++i) {
+    std::string text;
+    for (int w = 0; w < 14; ++w) text += "w" + std::to_string(w * (i + 1)) + " ";
+    if (i == 2 || i == 4) seen += "before " + text + "behind\n";
+    rows += Json{{"q", "ab"}, {"note", text}, {"c", {"b", "cd", "a"}}, {"g", i % 3}}.dump() + "\n";
+  }
+  folder_.write("rows.jsonl", rows);
+  folder_.write("corpus.txt", seen);
+  const CommandResult r = eval("out", {"--corpus", path("corpus.txt")});
+  ASSERT_EQ(r.code, 0) << r.err;
+  const Json task = Json::parse(r.out)["tasks"]["letters"];
+  EXPECT_EQ(task["contamination"]["items"], 2);
+  EXPECT_EQ(task["contamination"]["too_short"], 0);
+  EXPECT_EQ(task["contamination"]["clean"]["n"], 4);
+  double clean = 0;
+  for (const Json& item : items("out"))
+    if (item["id"] != 2 && item["id"] != 4) clean += item["metrics"]["acc"].get<double>();
+  EXPECT_NEAR(task["contamination"]["clean"]["metrics"]["acc"]["value"].get<double>(), clean / 4,
+              1e-12);
+  EXPECT_EQ(read_json_file(folder_ / "out" /
+                           "receipt.json")["tasks"]["letters"]["contamination"]["items"],
+            2);
+  EXPECT_FALSE(Json::parse(eval("none").out)["tasks"]["letters"].contains("contamination"));
+}
+
 TEST_F(EvalTasks, GroupsAreClusters) {
   folder_.write("groups.toml", std::string(kTask) + "group = \"{{group}}\"\n");
   const Json grouped = Json::parse(eval("grouped", {}, "groups.toml").out);

@@ -5,6 +5,7 @@
 #include <map>
 
 #include "lathe/base/error.h"
+#include "lathe/eval/run/contamination.h"
 #include "lathe/eval/score/pass_metrics.h"
 #include "lathe/eval/score/scorer.h"
 #include "lathe/io/sha256.h"
@@ -228,6 +229,18 @@ Json results_of(const std::vector<AskedTask>& tasks, const ItemFile& file) {
     if (truncated > 0) all[asked.name()]["truncated"] = truncated;
   }
   return {{"tasks", std::move(all)}};
+}
+
+Json contamination_result(const AskedTask& asked, const ItemFile& file,
+                          const Contamination& contamination, size_t task) {
+  const std::set<int64_t>& found = contamination.found(task);
+  std::vector<EvalRecord> clean;
+  for (EvalRecord& record : file.records(asked.name(), std::ssize(asked.items)))
+    if (!found.contains(record.item.id)) clean.push_back(std::move(record));
+  return {{"items", found.size()},
+          {"too_short", contamination.too_short(task)},
+          {"ngram", contamination.ngram()},
+          {"clean", {{"n", clean.size()}, {"metrics", metrics_of(asked.task.config(), clean)}}}};
 }
 
 Json suite_result(const Json& results, std::span<const std::string> tasks) {

@@ -45,6 +45,11 @@ std::vector<EvalRecord> answers_of(const AskedTask& asked, AnswerSource& source,
 // "by_difficulty": [{"difficulty", "n", "metrics", "chance"}] where items have one}}}.
 nlohmann::ordered_json results_of(const std::vector<AskedTask>& tasks, const ItemFile& file);
 
+// {"items" that were found, "too_short", "ngram", "clean": {"n", "metrics"} of all others}.
+class Contamination;  // contamination.h
+nlohmann::ordered_json contamination_result(const AskedTask& asked, const ItemFile& file,
+                                            const Contamination& contamination, size_t task);
+
 // Of a suite: the mean over its tasks of (value − chance) / (1 − chance) of each one's first share of right answers, 0 for
 // guessing and 1 for all right; null where a task has no share, or only one item.
 nlohmann::ordered_json suite_result(const nlohmann::ordered_json& results,

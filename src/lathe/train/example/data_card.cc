@@ -11,11 +11,10 @@
 
 #include "lathe/base/error.h"
 #include "lathe/config/json_text.h"
-#include "lathe/corpus/documents.h"
 #include "lathe/corpus/json_values.h"
 #include "lathe/corpus/language.h"
 #include "lathe/corpus/near_duplicates.h"
-#include "lathe/corpus/text_format.h"
+#include "lathe/corpus/whole_texts.h"
 #include "lathe/corpus/word_hashes.h"
 #include "lathe/io/hash.h"
 #include "lathe/train/example/id_row.h"
@@ -97,37 +96,6 @@ RowWords words_of(const Json& row, ExampleKind kind, const std::string& place) {
   return words;
 }
 
-// Every text in a value.
-void add_texts(const Json& value, std::string& text) {
-  if (value.is_string()) text += value.get<std::string>() + "\n";
-  if (value.is_structured())
-    for (const Json& part : value) add_texts(part, text);
-}
-
-// Documents of a file of other text: the values of JSON with all their texts, or a plain text as a whole.
-void for_each_text(const std::string& file, const std::function<void(std::string_view)>& receive) {
-  PackedFile packed(file);
-  const TextFormat format = text_format(packed.peek(kHeadBytes), file);
-  if (format == TextFormat::kPlain) {
-    const std::filesystem::path files[] = {file};
-    for_each_document(files, {}, [&](Document&& document) {
-      receive(document.text);
-      return true;
-    });
-    return;
-  }
-  JsonValues values(std::move(packed), kMaxRowBytes);
-  std::string_view value;
-  while (values.next(value)) {
-    const Json json = parse_json(
-        std::string(value), file,
-        {.first_line = static_cast<size_t>(values.line_number()), .error_kind = ErrorKind::kData});
-    std::string text;
-    add_texts(json, text);
-    receive(text);
-  }
-}
-
 Json facts(const Lengths& lengths) {
   Json buckets = Json::array();
   for (const Lengths::Bucket& bucket : lengths.histogram())
@@ -150,7 +118,7 @@ class DataCardMaker::Rows {
 
   void compare_with(const std::string& file, const std::function<void()>& on_document) {
     std::set<uint32_t> rows;
-    for_each_text(file, [&](std::string_view text) {
+    for_each_whole_text(file, [&](std::string_view text) {
       for (const uint64_t gram : ngram_hashes(word_hashes(text), static_cast<size_t>(card_.ngram)))
         if (const auto found = grams_.find(gram); found != grams_.end())
           rows.insert(found->second.begin(), found->second.end());

@@ -16,6 +16,7 @@
 #include "lathe/eval/ask/recorded_source.h"
 #include "lathe/eval/ask/server_source.h"
 #include "lathe/eval/builtin/builtin_tasks.h"
+#include "lathe/eval/run/contamination.h"
 #include "lathe/eval/run/lm_eval_layout.h"
 #include "lathe/eval/run/receipt.h"
 #include "lathe/eval/score/scorer.h"
@@ -119,6 +120,28 @@ Json suites_of(const TaskOptions& o, const Json& results) {
   return suites;
 }
 
+// The score on items that no text has which the model has learnt from, beside that on all.
+void add_contamination(const TaskOptions& o, const std::optional<std::string>& model,
+                       const std::vector<AskedTask>& tasks, const ItemFile& items, Json& results,
+                       CommandContext& context) {
+  std::vector<fs::path> texts(o.corpus.begin(), o.corpus.end());
+  if (texts.empty() && o.contamination && model && !is_address(*model))
+    texts = texts_of_lineage(*model);
+  if (texts.empty() || !o.contamination) return;
+  Contamination contamination(tasks);
+  Progress progress(context.progress, "looking for items in texts",
+                    static_cast<double>(texts.size()), "files");
+  double done = 0;
+  for (const fs::path& text : texts) {
+    contamination.look_in(text, throw_if_interrupted);
+    progress.update(++done, text.filename().string());
+  }
+  progress.finish();
+  for (size_t t = 0; t < tasks.size(); ++t)
+    results["tasks"][tasks[t].name()]["contamination"] =
+        contamination_result(tasks[t], items, contamination, t);
+}
+
 void check_code(const TaskOptions& o, const std::vector<AskedTask>& tasks) {
   for (const AskedTask& asked : tasks) {
     const auto& scorer = asked.task.config().scorer;
@@ -174,6 +197,14 @@ void print_suites(const Json& results, std::ostream& out) {
                          suite["stderr"].get<double>());
 }
 
+// The first metric on the other items, where there are both.
+std::string clean_score(const Json& task) {
+  const Json& metrics = task["contamination"]["clean"]["metrics"];
+  if (task["contamination"]["items"] == 0 || metrics.empty()) return "";
+  return fmt::format("; {} on the others is {:.4f}", metrics.begin().key(),
+                     metrics.begin().value()["value"].get<double>());
+}
+
 void print_results(const Json& results, std::ostream& out) {
   size_t widest = 4;
   for (const auto& [name, task] : results["tasks"].items()) widest = std::max(widest, name.size());
@@ -188,6 +219,11 @@ void print_results(const Json& results, std::ostream& out) {
                            m["ci95"][0].get<double>(), m["ci95"][1].get<double>());
       out << '\n';
     }
+  for (const auto& [name, task] : results["tasks"].items())
+    if (task.contains("contamination"))
+      out << fmt::format("{}: {} of {} items are in text that the model has learnt from{}\n", name,
+                         task["contamination"]["items"].get<int64_t>(), task["n"].get<int64_t>(),
+                         clean_score(task));
 }
 
 }  // namespace
@@ -255,8 +291,13 @@ int evaluate_tasks(const TaskOptions& o, const std::optional<std::string>& model
   items.sort(names);
   Json results = results_of(tasks, items);
   if (Json suites = suites_of(o, results); !suites.empty()) results["suites"] = std::move(suites);
+  add_contamination(o, model, tasks, items, results, context);
   results["computed"] = computed;
   write_json_file(folder / "results.json", results);
+  for (const AskedTask& asked : tasks)
+    if (const Json& task = results["tasks"][asked.name()]; task.contains("contamination"))
+      receipt["tasks"][asked.name()]["contamination"] = {{"items", task["contamination"]["items"]},
+                                                         {"ngram", task["contamination"]["ngram"]}};
   if (computed > 0) {
     receipt["seconds"] =
         std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();

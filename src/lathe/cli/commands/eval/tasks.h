@@ -18,6 +18,8 @@ struct TaskOptions {
   std::optional<std::string> model_name, responses, receipt, cache;
   int64_t retries = 3, concurrency = 4;
   std::string format = "lathe";
+  std::vector<std::string> corpus;
+  bool contamination = true;
   std::string system;
   bool chat = false, shots_as_turns = false;
   bool allow_code = false, resume = false, render = false;
