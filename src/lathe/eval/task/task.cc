@@ -7,6 +7,7 @@
 #include "lathe/eval/draws.h"
 #include "lathe/eval/task/data_files.h"
 #include "lathe/eval/task/joins.h"
+#include "lathe/eval/task/key_template.h"
 #include "lathe/text/jinja/template.h"
 
 namespace lathe {
@@ -14,44 +15,9 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
-// The comment keeps blanks at the beginning of a template from macros that remove what follows them.
-std::string after_macros(const std::string& macros, const std::string& source) {
-  return macros.empty() ? source : macros + "{# +#}" + source;
+std::string text_in(const KeyTemplate& of, const TaskRows& rows, size_t row) {
+  return of.rendered(rows.rows[row].fields, rows.place(row)).text;
 }
-
-const jinja::RenderOptions kStrict{.undefined = jinja::OnUndefined::kError};
-
-// A template of a key. Chat templates lose a line end at their end; these keep it.
-class KeyTemplate {
-  template <class F>
-  auto at(const TaskRows& rows, size_t row, F&& f) const {
-    try {
-      return f();
-    } catch (const Error& error) {
-      fail(ErrorKind::kData, rows.place(row), "{}: {}", key_, error.what());
-    }
-  }
-
- public:
-  KeyTemplate(const TaskConfig& config, const char* key, const std::string& source)
-      : key_(key),
-        end_(source.ends_with('\n') ? "\n" : ""),
-        template_(jinja::Template::parse(after_macros(config.macros, source),
-                                         fmt::format("{}: {}", config.file.string(), key))) {}
-
-  std::string text(const TaskRows& rows, size_t row) const {
-    return at(rows, row,
-              [&] { return template_.render(rows.rows[row].fields, kStrict).text + end_; });
-  }
-  Json value(const TaskRows& rows, size_t row) const {
-    return at(rows, row, [&] { return template_.evaluate(rows.rows[row].fields, kStrict); });
-  }
-
- private:
-  const char* key_;
-  std::string end_;
-  jinja::Template template_;
-};
 
 std::string text_of(const Json& value) {
   return value.is_string() ? value.get<std::string>() : value.dump();
@@ -102,12 +68,12 @@ class EvalTask::Renderer {
   Renderer(const EvalTask& task, const TaskRows& rows, size_t row)
       : t_(*task.templates_), rows_(rows), row_(row) {}
 
-  std::string text(const KeyTemplate& of) const { return of.text(rows_, row_); }
+  std::string text(const KeyTemplate& of) const { return text_in(of, rows_, row_); }
 
   std::vector<std::string> choices() const {
     std::vector<std::string> all;
     if (t_.choices.size() == 1) {
-      const Json list = t_.choices[0].value(rows_, row_);
+      const Json list = t_.choices[0].value(rows_.rows[row_].fields, place());
       require(list.is_array() && !list.empty(), ErrorKind::kData, place(),
               "choices are {}, expected a list of texts",
               list.is_array() ? std::string("an empty list") : list.dump().substr(0, 60));
@@ -122,7 +88,7 @@ class EvalTask::Renderer {
   }
 
   int64_t gold(int64_t choices) const {
-    const Json value = t_.gold->value(rows_, row_);
+    const Json value = t_.gold->value(rows_.rows[row_].fields, place());
     int64_t gold = -1;
     if (value.is_number_integer()) {
       gold = value.get<int64_t>();
@@ -137,7 +103,7 @@ class EvalTask::Renderer {
   }
 
   double chance() const {
-    const Json value = t_.chance->value(rows_, row_);
+    const Json value = t_.chance->value(rows_.rows[row_].fields, place());
     double chance = -1;
     if (value.is_number())
       chance = value.get<double>();
@@ -179,14 +145,14 @@ EvalTask::EvalTask(TaskConfig config, int64_t shots, const Rng& rng)
   if (!t.shots_group || shots == 0) return;
   const TaskRows& candidates = other_rows_ ? *other_rows_ : rows_;
   for (size_t row = 0; row < candidates.rows.size(); ++row)
-    groups_of_shots_[t.shots_group->text(candidates, row)].push_back(row);
+    groups_of_shots_[text_in(*t.shots_group, candidates, row)].push_back(row);
 }
 EvalTask::~EvalTask() = default;
 EvalTask::EvalTask(EvalTask&&) noexcept = default;
 
 // Candidates in the order of the rows, without the item itself.
 std::vector<size_t> EvalTask::shots_of_group(int64_t id) const {
-  const std::string group = templates_->shots_group->text(rows_, static_cast<size_t>(id));
+  const std::string group = text_in(*templates_->shots_group, rows_, static_cast<size_t>(id));
   const auto found = groups_of_shots_.find(group);
   std::vector<size_t> all = found == groups_of_shots_.end() ? std::vector<size_t>() : found->second;
   if (!other_rows_) std::erase(all, static_cast<size_t>(id));
