@@ -74,11 +74,35 @@ TEST(Language, FollowsFromScriptAndFunctionWords) {
       {"el", "Η Αθήνα είναι η πρωτεύουσα."},
       {"he", "ירושלים היא עיר"},
       {"th", "กรุงเทพ"},
+      {"bg", "Това е добре, че хората се чувстват като у дома."},
+      {"fi", "Tämä on hyvä, mutta hän ei tiedä, että se oli täällä."},
+      {"sw", "Hii ni nchi ya watu wengi na lugha za Afrika."},
+      {"ar", "هذا الكتاب من المكتبة التي في المدينة."},
+      {"fa", "این کتاب از کتابخانه است و در شهر را می بیند."},
+      {"ur", "یہ کتاب شہر کے کتب خانے سے ہے اور اس میں کہانیاں ہیں۔"},
+      {"hi", "यह किताब शहर के पुस्तकालय से है।"},
+      {"mr", "हे पुस्तक आहे आणि ते चांगले नाही."},
+      {"ne", "यो किताब हो र राम्रो छ।"},
+      {"kn", "ಇದು ಪುಸ್ತಕ"},
       {"Latin", "Xylophon Qwertz"},
+      {"Arabic", "كتاب"},
+      {"Devanagari", "किताब"},
       {"none", "x = (1 + 2) * [3, 4]; // {}"},
       {"none", ""},
   };
   for (const auto& [language, text] : texts) EXPECT_EQ(language_of(text), language) << text;
+}
+
+TEST(Language, MayBeWhatATextLeavesOpen) {
+  EXPECT_TRUE(may_be_in("Ciao!", "it"));
+  EXPECT_FALSE(may_be_in("Ciao!", "ru"));
+  EXPECT_FALSE(may_be_in("What is the capital of France?", "it"));
+  EXPECT_TRUE(may_be_in("1 + 1 = 2", "it"));
+  const std::vector<std::string> all = known_languages();
+  for (const char* each : {"en", "ja", "sw", "ur", "kn"})
+    EXPECT_NE(std::ranges::find(all, each), all.end()) << each;
+  for (const char* each : {"Latin", "none"})
+    EXPECT_EQ(std::ranges::find(all, each), all.end()) << each;
 }
 
 }  // namespace

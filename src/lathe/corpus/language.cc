@@ -15,14 +15,17 @@ struct Block {
   char32_t first, last;
   std::string_view script;
 };
+// Without the digits and marks of a sentence's end that stand among the letters.
 constexpr Block kBlocks[] = {
-    {0x41, 0x5A, "Latin"},    {0x61, 0x7A, "Latin"},      {0xC0, 0x24F, "Latin"},
-    {0x370, 0x3FF, "el"},     {0x400, 0x52F, "Cyrillic"}, {0x530, 0x58F, "hy"},
-    {0x590, 0x5FF, "he"},     {0x600, 0x6FF, "Arabic"},   {0x900, 0x97F, "hi"},
-    {0x980, 0x9FF, "bn"},     {0xB80, 0xBFF, "ta"},       {0xC00, 0xC7F, "te"},
-    {0xE00, 0xE7F, "th"},     {0x10A0, 0x10FF, "ka"},     {0x1E00, 0x1EFF, "Latin"},
-    {0x3040, 0x30FF, "ja"},   {0x3400, 0x9FFF, "zh"},     {0xAC00, 0xD7AF, "ko"},
-    {0x20000, 0x31FFF, "zh"},
+    {0x41, 0x5A, "Latin"},     {0x61, 0x7A, "Latin"},        {0xC0, 0x24F, "Latin"},
+    {0x370, 0x3FF, "el"},      {0x400, 0x52F, "Cyrillic"},   {0x530, 0x58F, "hy"},
+    {0x590, 0x5FF, "he"},      {0x620, 0x65F, "Arabic"},     {0x66E, 0x6D3, "Arabic"},
+    {0x6D5, 0x6FF, "Arabic"},  {0x900, 0x963, "Devanagari"}, {0x971, 0x97F, "Devanagari"},
+    {0x980, 0x9FF, "bn"},      {0xA00, 0xA7F, "pa"},         {0xA80, 0xAFF, "gu"},
+    {0xB80, 0xBFF, "ta"},      {0xC00, 0xC7F, "te"},         {0xC80, 0xCFF, "kn"},
+    {0xD00, 0xD7F, "ml"},      {0xE00, 0xE7F, "th"},         {0x10A0, 0x10FF, "ka"},
+    {0x1E00, 0x1EFF, "Latin"}, {0x3040, 0x30FF, "ja"},       {0x3400, 0x9FFF, "zh"},
+    {0xAC00, 0xD7AF, "ko"},    {0x20000, 0x31FFF, "zh"},
 };
 
 struct FunctionWords {
@@ -74,6 +77,29 @@ const std::vector<FunctionWords>& function_words() {
        {"yang", "dan", "untuk", "dengan", "ini", "itu", "dari", "tidak", "pada", "adalah", "ke"}},
       {"ru", "Cyrillic", {"и", "в", "не", "на", "что", "с", "это", "как", "по", "для", "из", "к"}},
       {"uk", "Cyrillic", {"і", "в", "не", "на", "що", "з", "це", "як", "та", "для", "до", "є"}},
+      {"bg",
+       "Cyrillic",
+       {"и", "в", "не", "на", "се", "са", "че", "като", "това", "ще", "от", "е", "към", "със"}},
+      {"fi",
+       "Latin",
+       {"ja", "ei", "että", "kun", "ovat", "joka", "mutta", "myös", "oli", "hän", "tämä", "kuin"}},
+      {"sw",
+       "Latin",
+       {"na", "ya", "wa", "kwa", "ni", "katika", "za", "kama", "hii", "cha", "kuwa"}},
+      {"ar",
+       "Arabic",
+       {"في", "من", "على", "إلى", "أن", "هذا", "هذه", "التي", "الذي", "عن", "مع", "كان", "لا"}},
+      {"fa", "Arabic", {"و", "در", "به", "از", "که", "این", "را", "با", "است", "برای", "آن", "می"}},
+      {"ur", "Arabic", {"کے", "میں", "کی", "ہے", "اور", "کو", "سے", "کا", "نے", "پر", "یہ", "ہیں"}},
+      {"hi",
+       "Devanagari",
+       {"है", "और", "के", "में", "की", "को", "का", "से", "यह", "हैं", "कि", "पर", "लिए"}},
+      {"mr",
+       "Devanagari",
+       {"आहे", "आणि", "हे", "ते", "आहेत", "नाही", "मध्ये", "एक", "तो", "ही", "करा", "होते", "साठी"}},
+      {"ne",
+       "Devanagari",
+       {"छ", "र", "हो", "छन्", "यो", "पनि", "मा", "लागि", "गर्न", "थियो", "भएको", "तथा", "हुन्छ"}},
   };
   return kWords;
 }
@@ -123,11 +149,8 @@ Counts count(std::string_view text) {
   return counts;
 }
 
-}  // namespace
-
-std::string language_of(std::string_view text) {
-  const Counts counts = count(text);
-  if (counts.all == 0 || counts.other > counts.all) return "none";
+// Of a text that has letters.
+std::string likeliest(const Counts& counts) {
   const auto most =
       std::ranges::max_element(counts.letters, {}, [](const auto& each) { return each.second; });
   // Japanese is written in Han, too; more than a twentieth of kana tells it apart.
@@ -147,6 +170,31 @@ std::string language_of(std::string_view text) {
     best = each.language;
   }
   return std::string(best);
+}
+
+}  // namespace
+
+std::string language_of(std::string_view text) {
+  const Counts counts = count(text);
+  return counts.all == 0 || counts.other > counts.all ? "none" : likeliest(counts);
+}
+
+std::vector<std::string> known_languages() {
+  std::set<std::string> all;
+  for (const Block& block : kBlocks)
+    if (block.script.size() == 2) all.emplace(block.script);
+  for (const FunctionWords& each : function_words()) all.emplace(each.language);
+  return {all.begin(), all.end()};
+}
+
+bool may_be_in(std::string_view text, std::string_view language) {
+  const Counts counts = count(text);
+  if (counts.all == 0) return true;
+  const std::string found = likeliest(counts);
+  if (found == language) return true;
+  return std::ranges::any_of(function_words(), [&](const FunctionWords& each) {
+    return each.language == language && each.script == found;
+  });
 }
 
 }  // namespace lathe

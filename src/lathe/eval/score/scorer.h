@@ -48,7 +48,7 @@ class Scorer {
 };
 
 struct ScorerRule {
-  std::string_view name, summary;
+  std::string_view name, summary, source;
   std::vector<std::string> metrics;  // that follow from it
   bool runs_programs = false;        // needs --allow-code
   // Of a task that names it. Errors: kConfig, naming the task's file and key.

@@ -9,6 +9,7 @@
 #include "lathe/eval/draws.h"
 #include "lathe/eval/task/data_files.h"
 #include "lathe/eval/task/joins.h"
+#include "lathe/eval/task/key_template.h"
 #include "lathe/text/jinja/template.h"
 
 namespace lathe {
@@ -16,44 +17,9 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
-// The comment keeps blanks at the beginning of a template from macros that remove what follows them.
-std::string after_macros(const std::string& macros, const std::string& source) {
-  return macros.empty() ? source : macros + "{# +#}" + source;
+std::string text_in(const KeyTemplate& of, const TaskRows& rows, size_t row) {
+  return of.rendered(rows.rows[row].fields, rows.place(row)).text;
 }
-
-const jinja::RenderOptions kStrict{.undefined = jinja::OnUndefined::kError};
-
-// A template of a key. Chat templates lose a line end at their end; these keep it.
-class KeyTemplate {
-  template <class F>
-  auto at(const std::string& place, F&& f) const {
-    try {
-      return f();
-    } catch (const Error& error) {
-      fail(ErrorKind::kData, place, "{}: {}", key_, error.what());
-    }
-  }
-
- public:
-  KeyTemplate(const TaskConfig& config, const char* key, const std::string& source)
-      : key_(key),
-        end_(source.ends_with('\n') ? "\n" : ""),
-        template_(jinja::Template::parse(after_macros(config.macros, source),
-                                         fmt::format("{}: {}", config.file.string(), key))) {}
-
-  // `place` is the row's, for errors.
-  std::string text(const Json& fields, const std::string& place) const {
-    return at(place, [&] { return template_.render(fields, kStrict).text + end_; });
-  }
-  Json value(const Json& fields, const std::string& place) const {
-    return at(place, [&] { return template_.evaluate(fields, kStrict); });
-  }
-
- private:
-  const char* key_;
-  std::string end_;
-  jinja::Template template_;
-};
 
 std::string text_of(const Json& value) {
   return value.is_string() ? value.get<std::string>() : value.dump();
@@ -115,7 +81,7 @@ class EvalTask::Renderer {
     for (size_t i = 0; i < order_.size(); ++i) list[i] = as_given[static_cast<size_t>(order_[i])];
   }
 
-  std::string text(const KeyTemplate& of) const { return of.text(fields_, place()); }
+  std::string text(const KeyTemplate& of) const { return of.rendered(fields_, place()).text; }
 
   std::vector<std::string> choices() const {
     std::vector<std::string> all;
@@ -216,16 +182,14 @@ EvalTask::EvalTask(TaskConfig config, int64_t shots, const Rng& rng, std::option
   if (!t.shots_group || shots == 0) return;
   const TaskRows& candidates = other_rows_ ? *other_rows_ : rows_;
   for (size_t row = 0; row < candidates.rows.size(); ++row)
-    groups_of_shots_[t.shots_group->text(candidates.rows[row].fields, candidates.place(row))]
-        .push_back(row);
+    groups_of_shots_[text_in(*t.shots_group, candidates, row)].push_back(row);
 }
 EvalTask::~EvalTask() = default;
 EvalTask::EvalTask(EvalTask&&) noexcept = default;
 
 // Candidates in the order of the rows, without the item itself.
 std::vector<size_t> EvalTask::shots_of_group(int64_t id) const {
-  const auto own = static_cast<size_t>(id);
-  const std::string group = templates_->shots_group->text(rows_.rows[own].fields, rows_.place(own));
+  const std::string group = text_in(*templates_->shots_group, rows_, static_cast<size_t>(id));
   const auto found = groups_of_shots_.find(group);
   std::vector<size_t> all = found == groups_of_shots_.end() ? std::vector<size_t>() : found->second;
   if (!other_rows_) std::erase(all, static_cast<size_t>(id));

@@ -8,6 +8,7 @@
 #include "lathe/config/literal.h"
 #include "lathe/config/read_write.h"
 #include "lathe/config/recipe_file.h"
+#include "lathe/eval/score/scorer.h"
 #include "lathe/io/mapped_file.h"
 
 namespace lathe {
@@ -67,11 +68,38 @@ std::string name_of_metric(const std::string& metric) {
 
 void check_metrics(const TaskConfig& c, const std::string& where) {
   require(!c.metrics.empty(), ErrorKind::kConfig, where, "metrics is empty; name what is measured");
-  const TaskKindRule& rule = find_in(task_kinds(), "kind", c.kind);
+  const std::vector<std::string>& known =
+      c.scorer ? find_in(scorers(), fmt::format("{}: scorer", where), *c.scorer).metrics
+               : find_in(task_kinds(), "kind", c.kind).metrics;
   for (const std::string& metric : c.metrics)
-    if (std::ranges::find(rule.metrics, name_of_metric(metric)) == rule.metrics.end())
-      fail_unknown_name(ErrorKind::kConfig, fmt::format("{}: metrics", where), metric,
-                        rule.metrics);
+    if (std::ranges::find(known, name_of_metric(metric)) == known.end())
+      fail_unknown_name(ErrorKind::kConfig,
+                        fmt::format("{}: metrics{}", where,
+                                    c.scorer ? fmt::format(" of scorer '{}'", *c.scorer) : ""),
+                        metric, known);
+}
+
+// Keys that some scorers alone have a use for.
+void check_scorer(const TaskConfig& c, const Json& tree, const std::string& where) {
+  const bool runs_programs =
+      c.scorer && find_in(scorers(), fmt::format("{}: scorer", where), *c.scorer).runs_programs;
+  for (const char* key : {"program", "limits"})
+    require(runs_programs || !tree.contains(key), ErrorKind::kConfig, where,
+            "{} means something to scorer = \"python\" alone; set that, or leave {} out", key, key);
+  for (const char* key : {"filters", "normalize"})
+    require(
+        !c.scorer || !tree.contains(key), ErrorKind::kConfig, where,
+        "{} is of the comparison with the target, and scorer '{}' compares nothing with it; leave "
+        "one of the two out",
+        key, *c.scorer);
+  require(!runs_programs || c.program, ErrorKind::kConfig, where,
+          "program is missing, which scorer '{}' needs: the template of what is run, with the "
+          "answer as {{{{response}}}}",
+          *c.scorer);
+  require(
+      c.limits.mebibytes().has_value(), ErrorKind::kConfig, where,
+      "limits.memory is '{}', expected a number of MiB or GiB, as 512M or 2G, from 32M to 1024G",
+      c.limits.memory);
 }
 
 // Either one prompt and its choices, or a prompt for each choice and what follows them all.
@@ -98,28 +126,29 @@ const std::vector<TaskKindRule>& task_kinds() {
        "the likelier of some continuations",
        TaskKind::kChoices,
        {"gold"},
-       {"stop", "samples", "temperature", "max_tokens", "filters"},
+       {"stop", "samples", "temperature", "max_tokens", "filters", "normalize", "scorer", "program",
+        "limits"},
        {"acc", "acc_norm", "acc_bytes", "acc_tokens", "acc_uncond", "bits_per_byte"}},
       {"loglikelihood",
        "the log-likelihood of one continuation",
        TaskKind::kLoglikelihood,
        {"prompt", "target"},
-       {"choices", "gold", "stop", "samples", "temperature", "max_tokens", "filters"},
+       {"choices", "gold", "stop", "samples", "temperature", "max_tokens", "filters", "normalize",
+        "scorer", "program", "limits"},
        {"acc", "perplexity", "bits_per_byte"}},
       {"perplexity",
        "the log-likelihood of a whole text",
        TaskKind::kPerplexity,
        {"target"},
        {"prompt", "choices", "gold", "shots_from", "stop", "samples", "temperature", "max_tokens",
-        "filters"},
+        "filters", "normalize", "scorer", "program", "limits"},
        {"word_perplexity", "byte_perplexity", "bits_per_byte"}},
       {"generate",
        "what the model writes",
        TaskKind::kGenerate,
        {"prompt"},
        {"choices", "gold", "uncond_prompt"},
-       {"exact_match", "majority", "pass@K", "prompt_strict", "prompt_loose", "instruction_strict",
-        "instruction_loose"}},
+       {"exact_match", "majority", "pass@K"}},
   };
   return kKinds;
 }
@@ -139,8 +168,21 @@ void RowJoin::visit(Visitor& v) {
 }
 
 void CodeLimits::visit(Visitor& v) {
-  v.field("seconds", seconds, "time of one program", above(0));
-  v.field("memory", memory, "memory of one program, as 512M");
+  v.field("seconds", seconds, "time of one program", between(0.01, 86400));
+  v.field("memory", memory, "memory of one program, as 512M or 2G");
+}
+
+std::optional<int64_t> CodeLimits::mebibytes() const {
+  int64_t number = 0;
+  if (memory.empty() ||
+      !parse_number(std::string_view(memory).substr(0, memory.size() - 1), number))
+    return std::nullopt;
+  constexpr int64_t kLeast = 32, kMost = 1 << 20;  // MiB
+  if (number < 1 || number > kMost) return std::nullopt;
+  if (memory.back() == 'G') number *= 1024;
+  if ((memory.back() != 'M' && memory.back() != 'G') || number < kLeast || number > kMost)
+    return std::nullopt;
+  return number;
 }
 
 void TaskConfig::visit(Visitor& v) {
@@ -182,8 +224,7 @@ void TaskConfig::visit(Visitor& v) {
   v.field("max_tokens", max_tokens, "longest answer", at_least(1));
   v.field("samples", samples, "answers to each item", at_least(1));
   v.field("temperature", temperature, "0: the likeliest token", at_least(0));
-  v.choice("scorer", scorer, {"ifeval", "tool_call", "python", "judge"},
-           "what judges answers, if not a comparison");
+  v.choice("scorer", scorer, names_of(scorers()), "what judges answers, if not a comparison");
   v.field("program", program,
           "with scorer = \"python\": template of the program, with the answer as response");
   v.field("group", group, "template; items with the same value are one cluster");
@@ -220,6 +261,7 @@ TaskConfig parse_task_config(std::string text, const std::string& name,
   check_kind(config, whole, name);
   check_choices(config, name);
   check_metrics(config, name);
+  check_scorer(config, whole, name);
   check_joins(config, name);
   return config;
 }

@@ -24,7 +24,7 @@ struct TaskKindRule {
   std::string_view name, summary;
   TaskKind kind;
   std::vector<std::string> needs, useless;  // keys
-  std::vector<std::string> metrics;
+  std::vector<std::string> metrics;         // of a task without a scorer (score/scorer.h)
 };
 const std::vector<TaskKindRule>& task_kinds();
 
@@ -38,6 +38,8 @@ struct CodeLimits {
   double seconds = 10;
   std::string memory = "512M";
   void visit(Visitor& v);
+  // The memory; nullopt for a text that is none.
+  std::optional<int64_t> mebibytes() const;
 };
 
 // Fields that rows get from elsewhere.

@@ -76,6 +76,16 @@ bool is_word_character(char32_t c) {
   return u_isalpha(u) || u_getIntPropertyValue(u, UCHAR_NUMERIC_TYPE) != U_NT_NONE;
 }
 
+bool has_case(std::string_view text, bool upper) {
+  bool any = false;
+  for (const char32_t c : characters_of(text)) {
+    const auto u = static_cast<UChar32>(c);
+    if (upper ? u_isULowercase(u) || u_istitle(u) : u_isUUppercase(u) || u_istitle(u)) return false;
+    any = any || (upper ? u_isUUppercase(u) : u_isULowercase(u));
+  }
+  return any;
+}
+
 std::vector<char32_t> characters_of(std::string_view text) {
   std::vector<char32_t> out;
   out.reserve(text.size());

@@ -19,6 +19,8 @@ bool ends_line(char32_t c);
 bool is_printable(char32_t c);
 // \w of regular expressions, without the underscore.
 bool is_word_character(char32_t c);
+// str.isupper() or str.islower(): all that has a case has this one, and something has.
+bool has_case(std::string_view text, bool upper);
 
 std::vector<char32_t> characters_of(std::string_view text);
 std::string text_of(const std::vector<char32_t>& characters);

@@ -302,18 +302,8 @@ bool is_blank(UChar32 c) { return is_space(static_cast<char32_t>(c)); }
 bool is_seven_bits(UChar32 c) { return c < 0x80; }
 bool prints(UChar32 c) { return is_printable(static_cast<char32_t>(c)); }
 
-// Whether all that has a case has this one, and something has.
-Value has_case(Invocation& call, bool upper) {
-  bool any = false;
-  for (const char32_t c : characters_of(self_of(call))) {
-    const auto u = static_cast<UChar32>(c);
-    if (upper ? u_isULowercase(u) || u_istitle(u) : u_isUUppercase(u) || u_istitle(u)) return false;
-    any = any || (upper ? u_isUUppercase(u) : u_isULowercase(u));
-  }
-  return any;
-}
-Value islower(Invocation& call) { return has_case(call, false); }
-Value isupper(Invocation& call) { return has_case(call, true); }
+Value islower(Invocation& call) { return has_case(self_of(call), false); }
+Value isupper(Invocation& call) { return has_case(self_of(call), true); }
 Value istitle(Invocation& call) {
   const std::string_view text = self_of(call);
   return title_case(text) == text && lower_case_of(text) != upper_case(text);

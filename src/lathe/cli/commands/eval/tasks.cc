@@ -69,6 +69,12 @@ void TaskOptions::visit(Visitor& v) {
            "lm-eval: also write results and samples in the layout of lm-evaluation-harness, below "
            "OUT/lm-eval");
   v.field(
+      "corpus", corpus,
+      "text that the model has learnt from, where items are looked for (default: the texts that its "
+      "manifests name, if they are there)");
+  v.field("contamination", contamination,
+          "look for items in the text that the model has learnt from");
+  v.field(
       "cache", cache,
       "folder of answers that are known by what was asked of which model: other runs use and add to "
       "it");

@@ -1,0 +1,55 @@
+#include "lathe/eval/score/tool_call.h"
+
+#include "lathe/base/error.h"
+#include "lathe/base/utf8.h"
+#include "lathe/eval/score/calls/allowed_calls.h"
+#include "lathe/eval/score/calls/written_calls.h"
+
+namespace lathe {
+namespace {
+
+std::vector<AllowedCall> allowed_by(const Answered& item) {
+  const auto truth = item.row.find("ground_truth");
+  require(truth != item.row.end() && truth->is_array(), ErrorKind::kData, item.place,
+          "ground_truth is {}, expected a list of the calls that are right, empty for none",
+          truth == item.row.end() ? "absent" : truth->type_name());
+  std::vector<AllowedCall> all;
+  for (const auto& each : *truth) all.emplace_back(each, item.row, item.place);
+  return all;
+}
+
+// Empty for calls that are allowed.
+std::string fault_of(const std::vector<AllowedCall>& allowed, const std::string& response) {
+  const auto written = calls_in(response);
+  if (!written && !allowed.empty()) return "it is no call";
+  return difference_of(allowed, written.value_or(std::vector<WrittenCall>()));
+}
+
+class ToolCallScorer : public Scorer {
+ public:
+  std::vector<Score> scores(std::span<const Answered> items,
+                            const std::function<void()>& while_waiting) override {
+    std::vector<Score> all;
+    for (const Answered& item : items) {
+      while_waiting();
+      const std::vector<AllowedCall> allowed = allowed_by(item);
+      Score& score = all.emplace_back();
+      Judged& judged = score.judged.emplace_back();
+      for (const std::string& response : item.responses) {
+        judged.texts.push_back(replace_invalid_utf8(response));
+        const std::string fault = fault_of(allowed, judged.texts.back());
+        if (judged.right.empty()) score.reason = fault;
+        judged.right.push_back(fault.empty());
+      }
+    }
+    return all;
+  }
+};
+
+}  // namespace
+
+std::unique_ptr<Scorer> make_tool_call(const EvalTask&) {
+  return std::make_unique<ToolCallScorer>();
+}
+
+}  // namespace lathe

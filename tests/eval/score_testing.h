@@ -1,0 +1,69 @@
+// Answers to the rows of a made task, judged by its scorer.
+#pragma once
+
+#include <fmt/format.h>
+
+#include <nlohmann/json.hpp>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "io/temp_folder.h"
+#include "lathe/eval/score/pass_metrics.h"
+#include "lathe/eval/score/scorer.h"
+
+namespace lathe::testing {
+
+class Judging {
+ public:
+  using Json = nlohmann::ordered_json;
+
+  // `keys`: lines of TOML beside name, kind, data and prompt.
+  Judging(const std::string& keys, const std::vector<Json>& rows) {
+    std::string lines;
+    for (const Json& row : rows) lines += row.dump() + "\n";
+    folder_.write("rows.jsonl", lines);
+    task_.emplace(parse_task_config("name = \"t\"\nkind = \"generate\"\ndata = \"rows.jsonl\"\n"
+                                    "prompt = \"{{prompt}}\"\n" +
+                                        keys,
+                                    "t.toml", folder_.path()),
+                  0, Rng(0));
+    scorer_ = make_scorer(*task_);
+  }
+
+  // Of the first rows: responses[i] to row i.
+  std::vector<Score> scores(const std::vector<std::vector<std::string>>& responses) {
+    std::vector<EvalItem> items;
+    for (size_t i = 0; i < responses.size(); ++i)
+      items.push_back(task_->item(static_cast<int64_t>(i)));
+    std::vector<Answered> answered;
+    for (size_t i = 0; i < responses.size(); ++i)
+      answered.push_back({.item = items[i],
+                          .row = task_->rows().rows[i].fields,
+                          .place = fmt::format("rows.jsonl:{}", i + 1),
+                          .responses = responses[i]});
+    return scorer_->scores(answered, [] {});
+  }
+  Score score(const std::vector<std::string>& responses) { return scores({responses}).at(0); }
+
+  // All metrics of the first row.
+  Json metrics(const std::vector<std::string>& responses) {
+    const Score made = score(responses);
+    Json all = made.metrics;
+    add_pass_metrics(task_->config(), made, all);
+    return all;
+  }
+
+ private:
+  TempFolder folder_;
+  std::optional<EvalTask> task_;
+  std::unique_ptr<Scorer> scorer_;
+};
+
+// The refusal of a task or of an answer to its row, without the folder.
+inline std::string refusal_of(const std::string& keys, const nlohmann::ordered_json& row,
+                              const std::string& response = "x") {
+  return error_text([&] { Judging(keys, {row}).metrics({response}); });
+}
+
+}  // namespace lathe::testing
