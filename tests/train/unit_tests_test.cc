@@ -9,24 +9,6 @@
 namespace lathe::testing {
 namespace {
 
-TEST(CodeOf, IsTheLastBlockOrAllOfIt) {
-  for (const auto& [answer, code] : std::vector<std::pair<std::string, std::string>>{
-           {"", ""},
-           {"x = 1\n", "x = 1\n"},
-           {"So:\n```python\nx = 1\n```\nor\n```\ny = 2\n```\nDone.", "y = 2\n"},
-           {"```py\nx = 1\n", "x = 1\n"},
-           {"```\na\n```\n```python\nb", "b"},
-           {"~~~~\na\n~~~\nb\n~~~~\n", "a\n~~~\nb\n"},
-           {"  ````\n```\nx\n```\n````", "```\nx\n```\n"},
-           {"```\nx = '''\n```python\n'''\n```\n", "x = '''\n```python\n'''\n"},
-           {"say ```x``` and\n```y``` too", "say ```x``` and\n```y``` too"},
-           {"    ```\nx", "    ```\nx"},
-           {"```", ""},
-           {"```\n```", ""},
-           {"```\r\nx\r\n```\r\n", "x\r\n"}})
-    EXPECT_EQ(code_of(answer), code) << answer;
-}
-
 class UnitTestsOf : public AnswersRun {
  protected:
   static PythonTests made(const std::string& row, const std::string& completion) {

@@ -13,11 +13,7 @@
 
 namespace lathe {
 
-// The code of an answer: its last block between fences (``` or ~~~, as in Markdown; the last one may lack its end),
-// or, without one, all of it.
-std::string_view code_of(std::string_view answer);
-
-// The program of an answer and its tests: the row's `tests` (a text, or a list of texts), or `test` as HumanEval has it
+// The program of an answer (text/fenced_code.h) and its tests: the row's `tests` (a text, or a list of texts), or `test` as HumanEval has it
 // (Chen et al. 2021, arXiv:2107.03374). With `entry_point`, the name of a function, `check(ENTRY_POINT)` is called
 // behind tests that define check(), and a `prompt` that is text and has the head of that function stands before the
 // code, which completes it or defines it again. Error kData, naming the place, for a row without tests.
