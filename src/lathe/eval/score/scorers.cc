@@ -16,7 +16,7 @@ const std::vector<ScorerRule>& scorers() {
        false,
        make_ifeval},
       {"tool_call",
-       "calls of functions, compared with those that the row allows in `ground_truth`",
+       "calls of functions, compared with those that `target`, or the row's `ground_truth`, allows",
        "Patil et al. 2025, Berkeley Function Calling Leaderboard",
        {"exact_match", "pass@K"},
        false,

@@ -8,13 +8,24 @@
 namespace lathe {
 namespace {
 
+// The task's target, where it has one, or the row's ground_truth.
+nlohmann::ordered_json truth_of(const Answered& item) {
+  if (item.item.target)
+    return nlohmann::ordered_json::parse(*item.item.target, nullptr, /*allow_exceptions=*/false);
+  const auto found = item.row.find("ground_truth");
+  return found == item.row.end() ? nlohmann::ordered_json() : *found;
+}
+
 std::vector<AllowedCall> allowed_by(const Answered& item) {
-  const auto truth = item.row.find("ground_truth");
-  require(truth != item.row.end() && truth->is_array(), ErrorKind::kData, item.place,
-          "ground_truth is {}, expected a list of the calls that are right, empty for none",
-          truth == item.row.end() ? "absent" : truth->type_name());
+  const nlohmann::ordered_json truth = truth_of(item);
+  require(truth.is_array(), ErrorKind::kData, item.place,
+          "{} is {}, expected a list of the calls that are right, empty for none",
+          item.item.target ? "target" : "ground_truth",
+          truth.is_null()        ? "absent"
+          : truth.is_discarded() ? "no JSON"
+                                 : truth.type_name());
   std::vector<AllowedCall> all;
-  for (const auto& each : *truth) all.emplace_back(each, item.row, item.place);
+  for (const auto& each : truth) all.emplace_back(each, item.row, item.place);
   return all;
 }
 

@@ -1,6 +1,7 @@
 #include "lathe/eval/score/calls/written_calls.h"
 
 #include "lathe/eval/score/calls/python_calls.h"
+#include "lathe/text/fenced_code.h"
 #include "lathe/text/jinja/characters.h"
 
 namespace lathe {
@@ -11,18 +12,6 @@ using Calls = std::optional<std::vector<WrittenCall>>;
 
 std::string_view stripped(std::string_view text) {
   return jinja::strip_left(jinja::strip_right(text));
-}
-
-// Without a fence and the name of a language behind its beginning.
-std::string_view without_fence(std::string_view text) {
-  constexpr std::string_view kFence = "```";
-  if (!text.starts_with(kFence) || !text.ends_with(kFence) || text.size() < 2 * kFence.size())
-    return text;
-  text = text.substr(kFence.size(), text.size() - 2 * kFence.size());
-  const size_t line = text.find('\n');
-  if (line != std::string_view::npos && text.find_first_of("[{( ") > line)
-    text.remove_prefix(line + 1);
-  return stripped(text);
 }
 
 std::optional<WrittenCall> call_of(const Json& json) {
@@ -70,7 +59,8 @@ Calls tagged_calls(std::string_view text) {
 
 Calls calls_in(std::string_view text) {
   if (Calls tagged = tagged_calls(text)) return tagged;
-  const std::string_view alone = without_fence(stripped(text));
+  std::string_view alone = stripped(code_of(text));
+  if (alone.ends_with("```")) alone.remove_suffix(3);  // a fence at the end of the last line
   const Json json = Json::parse(alone, nullptr, false);
   return json.is_structured() ? calls_of(json) : python_calls_in(alone);
 }
