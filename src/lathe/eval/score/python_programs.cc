@@ -18,7 +18,7 @@ constexpr const char* kKey = "program";
 // treated as those around the braces were.
 std::string with_marked_response(const TaskConfig& config) {
   const std::string& source = *config.program;
-  const Regex uses(R"(\{\{[-+]?(?:(?!\}\})[\s\S])*?\bresponse\b[\s\S]*?\}\})", kKey,
+  const Regex uses(R"(\{\{(?:(?!\}\})[\s\S])*?(?<![\w.'"])response(?![\w'"])[\s\S]*?\}\})", kKey,
                    Regex::Dialect::kPython);
   size_t begin = 0, end = 0;
   uses.for_each_match(source, [&](size_t b, size_t e) {

@@ -7,6 +7,8 @@
 #include "lathe/cli/commands/help/pages.h"
 #include "lathe/config/read_write.h"
 #include "lathe/eval/builtin/builtin_tasks.h"
+#include "lathe/eval/score/ifeval/instruction.h"
+#include "lathe/eval/score/scorer.h"
 #include "lathe/eval/task/task_config.h"
 
 namespace lathe {
@@ -31,6 +33,45 @@ std::string builtin_tables() {
   return text + suites.text();
 }
 
+std::string instruction_table() {
+  MarkdownTable all({"instruction", "what it asks for", "arguments"});
+  for (const InstructionRule& rule : instructions())
+    all.row(
+        {fmt::format("`{}`", rule.name), std::string(rule.summary), join(rule.arguments, ", ")});
+  return "\n## Instructions\n\nThose of scorer `ifeval`, by their names in `instruction_id_list`, with what `kwargs` "
+         "has for each.\n\n" +
+         all.text();
+}
+
+std::string judging() {
+  std::string text =
+      "\n## How an answer is judged\n\n"
+      "Without `scorer` an answer is compared with `target`. Each of `filters` finds a text in it, that of the first or "
+      "last match of its expression: the first group that matched, or all of the match where it has no groups, without "
+      "outer blanks; where nothing matches, `[invalid]`, which has no vote in `majority`. With several filters a metric is "
+      "measured for each, as `exact_match@NAME`. Then the two are equal, but for outer blanks; with `normalize`, once "
+      "what its expressions match is removed from both, and without regard to case. Expressions are those of Python's "
+      "`re`; `(?s)` at the beginning lets the dot match line ends, `(?i)` ignores case. As lm-evaluation-harness does it.\n\n"
+      "```\n"
+      "target = \"{{answer}}\"\n"
+      "filters = [{name = \"strict\", regex = '#### (\\-?[0-9.,]+)'}, {name = \"last\", regex = '-?[0-9]+', which = "
+      "\"last\"}]\n"
+      "normalize = [\",\", '\\$', '(?s).*#### ']\n"
+      "metrics = [\"exact_match\"]\n"
+      "```\n\n"
+      "With `samples` = n answers to an item, of which c are right, `pass@K` is 1 − C(n−c, K) / C(n, K), without bias (Chen "
+      "et al. 2021, arXiv 2107.03374); `exact_match` is of the first.\n\n"
+      "## Scorers\n\n"
+      "What judges answers instead, by `scorer`. `python` runs them, only with `--allow-code`: what stands behind "
+      "the last `{{ … response … }}` of `program` runs behind the rest, so that an answer cannot leave before its tests "
+      "or replace them.\n\n";
+  MarkdownTable table({"scorer", "what it judges", "metrics", "source"});
+  for (const ScorerRule& rule : scorers())
+    table.row({fmt::format("`{}`", rule.name), std::string(rule.summary), join(rule.metrics, ", "),
+               std::string(rule.source)});
+  return text + table.text() + instruction_table();
+}
+
 }  // namespace
 
 std::string tasks_markdown() {
@@ -38,8 +79,8 @@ std::string tasks_markdown() {
       "# Task files\n\n"
       "Every key of a task file, written by `lathe help --tasks`. A task is a TOML file: where its rows are, how a row "
       "becomes a question, and how an answer is judged. What is called a template is Jinja, with the row's fields as "
-      "variables; an unknown one is an error, and a value that is one `{{ … }}` keeps its type. So far a task can be "
-      "rendered: `lathe eval --tasks FILE --shots K --render --out DIR`.\n\n"
+      "variables; an unknown one is an error, and a value that is one `{{ … }}` keeps its type. "
+      "`lathe eval --tasks FILE --shots K --render --out DIR` shows what a task asks.\n\n"
       "```\n"
       "name = \"arc_easy\"\n"
       "kind = \"choices\"\n"
@@ -56,14 +97,16 @@ std::string tasks_markdown() {
   for (const TaskKindRule& rule : task_kinds())
     kinds.row({fmt::format("`{}`", rule.name), std::string(rule.summary), join(rule.needs, ", "),
                join(rule.metrics, ", ")});
-  text += kinds.text() + "\n## Keys\n\n" + config_markdown(TaskConfig());
+  text += kinds.text() +
+          "\nA task of kind `generate` with a scorer measures what that gives.\n\n## Keys\n\n" +
+          config_markdown(TaskConfig());
   text += "\n## [[filters]]\n\n" + config_markdown(AnswerFilter());
   text +=
       "\n## [[join]]\n\nFields that the rows of `data` get from elsewhere; one that they have stays as it is.\n\n" +
       config_markdown(RowJoin());
   text += "\n## [limits]\n\nOf programs, with `scorer = \"python\"`.\n\n" +
           config_markdown(CodeLimits());
-  return text + builtin_tables();
+  return text + judging() + builtin_tables();
 }
 
 }  // namespace lathe
