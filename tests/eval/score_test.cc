@@ -142,6 +142,18 @@ TEST(Scorers, ATaskThatCannotBeJudgedIsRefused) {
       refused(kCompared + "limits = {seconds = 3}\n"),
       "[t.toml] limits means something to scorer = \"python\" alone; set that, or leave limits "
       "out");
+  for (const char* key :
+       {"scorer = \"python\"", "program = \"{{response}}\"", "normalize = [\"a\"]",
+        "limits = {seconds = 1}", "think_end = \"</think>\""}) {
+    const std::string text = error_text([&] {
+      parse_task_config(
+          "name = \"t\"\nkind = \"perplexity\"\ndata = \"d.jsonl\"\ntarget = "
+          "\"{{a}}\"\nmetrics = [\"bits_per_byte\"]\n" +
+              std::string(key) + "\n",
+          "t.toml", ".");
+    });
+    EXPECT_NE(text.find("means nothing to a task of kind 'perplexity'"), std::string::npos) << text;
+  }
   for (const char* memory : {"512", "M", "", "8M", "1.5G", "9999G", "512MB"})
     EXPECT_EQ(
         refused("scorer = \"python\"\nprogram = \"{{response}}\"\nmetrics = [\"pass@1\"]\n"

@@ -28,6 +28,7 @@ TEST(WrittenCalls, AsJson) {
             R"(f{} g{"b":[1.5]})");
   EXPECT_EQ(read("```json\n[{\"name\": \"f\", \"arguments\": {}}]\n```"), "f{}");
   EXPECT_EQ(read("```\n{\"name\": \"f\", \"arguments\": {}}```"), "f{}");
+  EXPECT_EQ(read("So:\n```\n{\"name\": \"f\", \"arguments\": {}}\n```\nDone."), "f{}");
   EXPECT_EQ(read(R"([{"type": "function", "function": {"name": "f", "arguments": "{\"a\": 2}"}}])"),
             R"(f{"a":2})");
   EXPECT_EQ(read("[]"), "");
@@ -136,6 +137,21 @@ TEST(ToolCall, NothingToCall) {
   EXPECT_EQ(fault(row, "None of the functions helps."), "");
   EXPECT_EQ(fault(row, "[]"), "");
   EXPECT_EQ(fault(row, "f(a=1)"), "it has 1 calls, expected 0");
+}
+
+TEST(ToolCall, TheTaskMaySayInItsTargetWhatIsRight) {
+  const std::string keys = kKeys + "target = \"{{t}}\"\n";
+  const auto right = [&](const char* target, const char* response) {
+    return Judging(keys, {{{"prompt", "?"}, {"t", target}}}).metrics({response})["exact_match"] ==
+           1;
+  };
+  EXPECT_TRUE(right(R"([{"f": {"a": [1]}}])", "f(a=1)"));
+  EXPECT_FALSE(right(R"([{"f": {"a": [1]}}])", "f(a=2)"));
+  EXPECT_TRUE(right("[]", "None helps."));
+  EXPECT_EQ(
+      refusal_of(keys, {{"prompt", "?"}, {"t", "f(a=1)"}}),
+      "[rows.jsonl:1] target is no JSON, expected a list of the calls that are right, empty for "
+      "none");
 }
 
 TEST(ToolCall, RefusesWhatItCannotCompareWith) {

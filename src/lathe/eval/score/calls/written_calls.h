@@ -14,10 +14,11 @@ struct WrittenCall {
   nlohmann::ordered_json arguments;  // an object
 };
 
-// The calls that make up a text in one of these forms; nullopt for any other text, which calls nothing:
+// The calls that make up a text, or its last block between fences (text/fenced_code.h), in one of these forms; nullopt
+// for any other text, which calls nothing:
 //   <tool_call>{"name": …, "arguments": {…}}</tool_call>   once or more, with any text around
-//   [{"name": …, "arguments": {…}}, …] or one such object   alone or in a fence ```; also with "parameters", with
-//                                                           arguments as a text of JSON, and below "function"
+//   [{"name": …, "arguments": {…}}, …] or one such object   also with "parameters", with arguments as a text of JSON, and
+//                                                           below "function"
 //   [f(a=1, b="x"), m.g(c=[True, None])] or one such call   Python: named arguments that are literals; a name that is
 //                                                           none is a text, a tuple a list
 // Pure.
