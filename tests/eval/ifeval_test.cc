@@ -1,6 +1,7 @@
 // Instructions that a program can check, beside the verdicts of lm-evaluation-harness (tools/make_ifeval_goldens.py).
 #include <gtest/gtest.h>
 
+#include <chrono>
 #include <map>
 #include <set>
 
@@ -152,6 +153,33 @@ TEST(IfEval, RefusesWhatItCannotCheck) {
   EXPECT_EQ(refusal_of(std::string(kKeys) + "samples = 2\n", {{"prompt", "p"}}),
             "[t.toml] samples is 2, but scorer 'ifeval' judges one answer to each item; leave "
             "samples out");
+}
+
+// What makes expressions and scanners go back and forth.
+TEST(IfEval, HostileAnswersAreJudgedSoon) {
+  const Json arguments = Json::parse(R"({"keywords": ["x"], "keyword": "x", "frequency": 1,
+      "relation": "at least", "forbidden_words": ["x"], "letter": "x", "let_frequency": 1,
+      "let_relation": "at least", "language": "it", "num_sentences": 1, "num_paragraphs": 1,
+      "num_words": 1, "nth_paragraph": 1, "first_word": "x", "num_placeholders": 1,
+      "postscript_marker": "P.S.", "num_bullets": 1, "num_highlights": 1, "section_spliter": "x",
+      "num_sections": 1, "prompt_to_repeat": "x", "end_phrase": "x", "capital_frequency": 1,
+      "capital_relation": "at least"})");
+  for (const InstructionRule& rule : instructions()) {
+    Json kwargs = Json::object();
+    for (const std::string& key : rule.arguments) kwargs[key] = arguments.at(key);
+    Judging judging(kKeys, {row_of(std::string(rule.name), kwargs)});
+    for (const char* part : {" ",  "\n", "\n ", "[",   "*",  "* ", "<",   "<<a",     "-", "'",
+                             "\"", "A",  ".",   "***", "p.", "x ", "[1,", "{\"a\":", "é", "\xff"}) {
+      std::string text = "z";
+      while (text.size() < 100000) text += part;
+      text += "\nx]>*-S.";
+      const auto begin = std::chrono::steady_clock::now();
+      judging.metrics({text});
+      const auto seconds =
+          std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
+      EXPECT_LT(seconds, 5) << rule.name << " " << part;
+    }
+  }
 }
 
 TEST(IfEval, EveryRowOfThePublicSetCanBeJudged) {

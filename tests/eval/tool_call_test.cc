@@ -66,6 +66,18 @@ TEST(WrittenCalls, InPython) {
   EXPECT_EQ(read("f(a=" + std::string(100000, '[')), "none");
 }
 
+TEST(WrittenCalls, TooDeepForACall) {
+  for (const size_t depth : {size_t{100}, size_t{200000}}) {
+    const std::string value = std::string(depth, '[') + "1" + std::string(depth, ']');
+    EXPECT_EQ(read("{\"name\": \"f\", \"arguments\": {\"a\": " + value + "}}"), "none");
+    EXPECT_EQ(read("{\"name\": \"f\", \"arguments\": \"{\\\"a\\\": " + value + "}\"}"), "none");
+    EXPECT_EQ(read("<tool_call>" + value + "</tool_call>"), "none");
+    EXPECT_EQ(read(value), "none");
+    EXPECT_EQ(read("f(a=" + value + ")"), "none");
+  }
+  EXPECT_EQ(read("{\"name\": \"f\", \"arguments\": {\"a\": [[[[1]]]]}}"), R"(f{"a":[[[[1]]]]})");
+}
+
 Json row_of(const Json& truth) { return {{"prompt", "?"}, {"ground_truth", truth}}; }
 Json described(const Json& truth) {
   Json row = row_of(truth);

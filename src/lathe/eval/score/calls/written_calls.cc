@@ -14,6 +14,18 @@ std::string_view stripped(std::string_view text) {
   return jinja::strip_left(jinja::strip_right(text));
 }
 
+// Discarded where it is none, or too deep for what goes down into it.
+Json json_in(std::string_view text) {
+  constexpr int kMostDepth = 64;
+  bool too_deep = false;
+  const auto watch = [&](int depth, Json::parse_event_t, Json&) {
+    too_deep = too_deep || depth > kMostDepth;
+    return !too_deep;
+  };
+  Json json = Json::parse(text, watch, /*allow_exceptions=*/false);
+  return too_deep ? Json(Json::value_t::discarded) : json;
+}
+
 std::optional<WrittenCall> call_of(const Json& json) {
   if (!json.is_object()) return std::nullopt;
   if (const auto inner = json.find("function"); inner != json.end()) {
@@ -24,8 +36,7 @@ std::optional<WrittenCall> call_of(const Json& json) {
   auto arguments = json.find("arguments");
   if (arguments == json.end()) arguments = json.find("parameters");
   if (name == json.end() || !name->is_string() || arguments == json.end()) return std::nullopt;
-  Json read = arguments->is_string() ? Json::parse(arguments->get<std::string>(), nullptr, false)
-                                     : *arguments;
+  Json read = arguments->is_string() ? json_in(arguments->get<std::string>()) : *arguments;
   if (!read.is_object()) return std::nullopt;
   return WrittenCall{.name = name->get<std::string>(), .arguments = std::move(read)};
 }
@@ -47,7 +58,7 @@ Calls tagged_calls(std::string_view text) {
   for (size_t at = text.find(kOpen); at != std::string_view::npos; at = text.find(kOpen, at)) {
     at += kOpen.size();
     const size_t end = std::min(text.find(kClose, at), text.size());
-    const Calls some = calls_of(Json::parse(text.substr(at, end - at), nullptr, false));
+    const Calls some = calls_of(json_in(text.substr(at, end - at)));
     if (!some) return std::nullopt;
     all.insert(all.end(), some->begin(), some->end());
     at = end;
@@ -61,7 +72,7 @@ Calls calls_in(std::string_view text) {
   if (Calls tagged = tagged_calls(text)) return tagged;
   std::string_view alone = stripped(code_of(text));
   if (alone.ends_with("```")) alone.remove_suffix(3);  // a fence at the end of the last line
-  const Json json = Json::parse(alone, nullptr, false);
+  const Json json = json_in(alone);
   return json.is_structured() ? calls_of(json) : python_calls_in(alone);
 }
 

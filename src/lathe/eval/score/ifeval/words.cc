@@ -129,7 +129,7 @@ bool ends_sentence(std::string_view word, std::string_view next) {
   if (!is_abbreviation(jinja::lower_case_of(word))) return true;
   const std::string first =
       jinja::lower_case_of(next.substr(0, std::min(next.find_first_of(".,;:!?'"), next.size())));
-  return word != "I" && word.size() > 1 && has_capital_first(next) && is_first_word(first);
+  return word.size() > 1 && has_capital_first(next) && is_first_word(first);
 }
 
 }  // namespace
