@@ -97,6 +97,9 @@ TEST(Language, MayBeWhatATextLeavesOpen) {
   EXPECT_TRUE(may_be_in("Ciao!", "it"));
   EXPECT_FALSE(may_be_in("Ciao!", "ru"));
   EXPECT_FALSE(may_be_in("What is the capital of France?", "it"));
+  EXPECT_FALSE(may_be_in("Complete the sentence.", "it")) << "one word says enough";
+  EXPECT_TRUE(may_be_in("東京は日本の首都です。", "ja"));
+  EXPECT_FALSE(may_be_in("東京は日本の首都です。", "zh"));
   EXPECT_TRUE(may_be_in("1 + 1 = 2", "it"));
   const std::vector<std::string> all = known_languages();
   for (const char* each : {"en", "ja", "sw", "ur", "kn"})

@@ -149,34 +149,42 @@ Counts count(std::string_view text) {
   return counts;
 }
 
-// Of a text that has letters.
-std::string likeliest(const Counts& counts) {
+// The script that most letters are in, of a text that has some; a language where one alone has it.
+std::string_view script_of(const Counts& counts) {
   const auto most =
       std::ranges::max_element(counts.letters, {}, [](const auto& each) { return each.second; });
   // Japanese is written in Han, too; more than a twentieth of kana tells it apart.
   const auto kana = counts.letters.find("ja");
-  if (most->first == "zh" && kana != counts.letters.end() && kana->second * 20 > counts.all)
-    return "ja";
-  std::string_view best = most->first;
-  int64_t highest = 1;  // two function words at least
-  for (const FunctionWords& each : function_words()) {
-    if (each.script != most->first) continue;
-    int64_t found = 0;
-    for (const std::string_view word : each.words)
-      if (const auto at = counts.words.find(std::string(word)); at != counts.words.end())
-        found += at->second;
-    if (found <= highest) continue;
-    highest = found;
-    best = each.language;
-  }
-  return std::string(best);
+  const bool is_japanese =
+      most->first == "zh" && kana != counts.letters.end() && kana->second * 20 > counts.all;
+  return is_japanese ? "ja" : most->first;
+}
+
+// How many words of the text are the language's.
+int64_t words_of(const FunctionWords& language, const Counts& counts) {
+  int64_t found = 0;
+  for (const std::string_view word : language.words)
+    if (const auto at = counts.words.find(std::string(word)); at != counts.words.end())
+      found += at->second;
+  return found;
 }
 
 }  // namespace
 
 std::string language_of(std::string_view text) {
   const Counts counts = count(text);
-  return counts.all == 0 || counts.other > counts.all ? "none" : likeliest(counts);
+  if (counts.all == 0 || counts.other > counts.all) return "none";
+  const std::string_view script = script_of(counts);
+  std::string_view best = script;
+  int64_t highest = 1;  // two function words at least
+  for (const FunctionWords& each : function_words()) {
+    if (each.script != script) continue;
+    const int64_t found = words_of(each, counts);
+    if (found <= highest) continue;
+    highest = found;
+    best = each.language;
+  }
+  return std::string(best);
 }
 
 std::vector<std::string> known_languages() {
@@ -190,10 +198,13 @@ std::vector<std::string> known_languages() {
 bool may_be_in(std::string_view text, std::string_view language) {
   const Counts counts = count(text);
   if (counts.all == 0) return true;
-  const std::string found = likeliest(counts);
-  if (found == language) return true;
-  return std::ranges::any_of(function_words(), [&](const FunctionWords& each) {
-    return each.language == language && each.script == found;
+  const std::string_view script = script_of(counts);
+  if (script == language) return true;
+  const auto own = std::ranges::find(function_words(), language, &FunctionWords::language);
+  if (own == function_words().end() || own->script != script) return false;
+  const int64_t found = words_of(*own, counts);
+  return std::ranges::none_of(function_words(), [&](const FunctionWords& each) {
+    return each.script == script && words_of(each, counts) > found;
   });
 }
 

@@ -18,8 +18,8 @@ std::string language_of(std::string_view text);
 // The codes that it gives.
 std::vector<std::string> known_languages();
 
-// Whether the likeliest language of the letters is this one of them, or is open: they say their script alone, or there
-// are none.
+// Whether a text may be in this one of them: most of its letters are in the language's script, and no other language of
+// that script has more function words there. So may a text without letters be, and a short one in several.
 bool may_be_in(std::string_view text, std::string_view language);
 
 }  // namespace lathe
