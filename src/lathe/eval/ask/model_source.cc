@@ -187,6 +187,38 @@ EngineOptions engine_options(const Transformer& model, std::span<const Writing> 
   return o;
 }
 
+// What the engine is asked for one item; `finished` gets it once all its texts are written.
+Request request_for(const TaskConfig& task, const Rng& rng, Writing& writing, size_t item,
+                    std::vector<NumberedAnswer>& finished) {
+  Request request{.prompt = writing.prompt, .choices = task.samples};
+  request.sampling.max_new_tokens = task.max_tokens;
+  request.sampling.temperature = task.temperature;
+  request.sampling.seed = static_cast<int64_t>(rng.key() >> 1);
+  request.on_token = [&writing](const NewToken& token) {
+    return writing.streams[static_cast<size_t>(token.choice)].push(token.token);
+  };
+  request.on_finish = [&writing, &finished, item](const Finished& end) {
+    if (end.error) writing.error = end.error;
+    if (--writing.open > 0 || writing.error) return;
+    NumberedAnswer answer{.item = item, .answer = {}};
+    answer.answer.truncated = writing.truncated;
+    for (TextStream& stream : writing.streams) answer.answer.responses.push_back(stream.finish());
+    finished.push_back(std::move(answer));
+  };
+  return request;
+}
+
+// `all` and `finished` must outlive the engine's requests.
+void run(Engine& engine, std::span<const Writing> all, std::vector<NumberedAnswer>& finished,
+         const Take& take) {
+  while (engine.step()) {
+    take(finished);
+    finished.clear();
+    for (const Writing& each : all)
+      if (each.error) std::rethrow_exception(each.error);
+  }
+}
+
 }  // namespace
 
 void ModelSource::generate(const EvalTask& task, std::span<const EvalItem> items,
@@ -210,32 +242,13 @@ void ModelSource::generate(const EvalTask& task, std::span<const EvalItem> items
   std::vector<NumberedAnswer> finished;
   const Rng rng = Rng(static_cast<uint64_t>(seed_)).fork("samples").fork(config.name);
   for (size_t i = 0; i < items.size(); ++i) {
-    Request request{.prompt = all[i].prompt, .choices = config.samples};
-    request.sampling.max_new_tokens = config.max_tokens;
-    request.sampling.temperature = config.temperature;
-    request.sampling.seed =
-        static_cast<int64_t>(rng.fork(static_cast<uint64_t>(items[i].id)).key() >> 1);
-    request.on_token = [&writing = all[i]](const NewToken& token) {
-      return writing.streams[static_cast<size_t>(token.choice)].push(token.token);
-    };
-    request.on_finish = [&writing = all[i], &finished, i](const Finished& end) {
-      if (end.error) writing.error = end.error;
-      if (--writing.open > 0) return;
-      NumberedAnswer answer{.item = i, .answer = {}};
-      answer.answer.truncated = writing.truncated;
-      for (TextStream& stream : writing.streams) answer.answer.responses.push_back(stream.finish());
-      if (!writing.error) finished.push_back(std::move(answer));
-    };
-    if (const Submission taken = engine.submit(std::move(request)); taken.refusal)
+    const Rng own = rng.fork(static_cast<uint64_t>(items[i].id));
+    const Submission taken = engine.submit(request_for(config, own, all[i], i, finished));
+    if (taken.refusal)
       fail(ErrorKind::kData, task.rows().place(static_cast<size_t>(items[i].id)), "{}: {}",
            taken.refusal->where, taken.refusal->message);
   }
-  while (engine.step()) {
-    take(finished);
-    finished.clear();
-    for (const Writing& each : all)
-      if (each.error) std::rethrow_exception(each.error);
-  }
+  run(engine, all, finished, take);
 }
 
 }  // namespace lathe

@@ -54,8 +54,7 @@ Json json_of(const TaskOptions& o, const std::optional<std::string>& model) {
                {"system", o.system},
                {"shots_as_turns", o.shots_as_turns},
                {"precision", o.precision},
-               {"weights", o.weights},
-               {"allow_code", o.allow_code}};
+               {"weights", o.weights}};
   json["model"] = model ? Json(absolute(*model)) : Json(nullptr);
   json["model_name"] = o.model_name ? Json(*o.model_name) : Json(nullptr);
   json["responses"] = o.responses ? Json(absolute(*o.responses)) : Json(nullptr);
@@ -142,6 +141,13 @@ void add_contamination(const TaskOptions& o, const std::optional<std::string>& m
         contamination_result(tasks[t], items, contamination, t);
 }
 
+void add_contamination(const Json& results, Json& receipt) {
+  for (const auto& [name, task] : results["tasks"].items())
+    if (task.contains("contamination"))
+      receipt["tasks"][name]["contamination"] = {{"items", task["contamination"]["items"]},
+                                                 {"ngram", task["contamination"]["ngram"]}};
+}
+
 void check_code(const TaskOptions& o, const std::vector<AskedTask>& tasks) {
   for (const AskedTask& asked : tasks) {
     const auto& scorer = asked.task.config().scorer;
@@ -167,11 +173,14 @@ class RunFolder {
     lock_.emplace(path_);
   }
 
-  // Begins a receipt, or checks that the one that is there says the same.
-  void begin(const Json& receipt) const {
+  // Begins a receipt, or checks that the one that is there says the same. Returns the seconds that were spent before.
+  double begin(const Json& receipt) const {
     std::error_code ignored;
     const fs::path file = path_ / "receipt.json";
-    if (!fs::exists(file, ignored)) return write_json_file(file, receipt);
+    if (!fs::exists(file, ignored)) {
+      write_json_file(file, receipt);
+      return 0;
+    }
     const Json before = read_json_file(file);
     std::vector<std::string> changed;
     for (const auto& [task, facts] : receipt["tasks"].items())
@@ -180,6 +189,7 @@ class RunFolder {
     require(changed.empty(), ErrorKind::kUsage, path_.string(),
             "is the folder of another run, which differs in {}; name another one with --out",
             join(changed, ", "));
+    return before.value("seconds", 0.0);
   }
   fs::path operator/(const char* name) const { return path_ / name; }
 
@@ -226,6 +236,29 @@ void print_results(const Json& results, std::ostream& out) {
                          clean_score(task));
 }
 
+void print_all(const Json& results, const std::string& folder, std::ostream& out) {
+  print_results(results, out);
+  print_suites(results, out);
+  out << fmt::format("items, results and receipt are in {0}, drawn in {0}/report.html\n", folder);
+}
+
+// Asks for what the file does not have; leaves it in the order of tasks and items.
+int64_t answer(const std::vector<AskedTask>& tasks, AnswerSource& source, ItemFile& items,
+               CommandContext& context) {
+  std::optional<Progress> progress;
+  const int64_t computed = answer_all(tasks, source, items, [&](const EvalProgress& at) {
+    throw_if_interrupted();
+    if (!progress)
+      progress.emplace(context.progress, "evaluating", static_cast<double>(at.all), "items");
+    progress->update(static_cast<double>(at.done), at.task.name());
+  });
+  if (progress) progress->finish();
+  std::vector<std::string> names;
+  for (const AskedTask& asked : tasks) names.push_back(asked.name());
+  items.sort(names);
+  return computed;
+}
+
 }  // namespace
 
 bool is_address(const std::string& model) {
@@ -251,7 +284,6 @@ RepeatedRun run_of_receipt(const std::string& file) {
     options.shots_as_turns = o.at("shots_as_turns").get<bool>();
     options.precision = o.at("precision").get<std::string>();
     options.weights = o.at("weights").get<std::string>();
-    options.allow_code = o.at("allow_code").get<bool>();
     options.responses = text("responses");
     options.model_name = text("model_name");
     repeated.model = text("model");
@@ -276,44 +308,25 @@ int evaluate_tasks(const TaskOptions& o, const std::optional<std::string>& model
                              .shots = o.shots,
                              .seed = o.seed},
                             named, tasks);
-  folder.begin(receipt);
+  const double before = folder.begin(receipt);
   ItemFile items(folder / "items.jsonl");
-  std::optional<Progress> progress;
-  const int64_t computed = answer_all(tasks, *source, items, [&](const EvalProgress& at) {
-    throw_if_interrupted();
-    if (!progress)
-      progress.emplace(context.progress, "evaluating", static_cast<double>(at.all), "items");
-    progress->update(static_cast<double>(at.done), at.task.name());
-  });
-  if (progress) progress->finish();
-  std::vector<std::string> names;
-  for (const AskedTask& asked : tasks) names.push_back(asked.name());
-  items.sort(names);
+  const int64_t computed = answer(tasks, *source, items, context);
   Json results = results_of(tasks, items);
   if (Json suites = suites_of(o, results); !suites.empty()) results["suites"] = std::move(suites);
   add_contamination(o, model, tasks, items, results, context);
   results["computed"] = computed;
+  receipt["seconds"] =
+      before + std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  add_contamination(results, receipt);
   write_json_file(folder / "results.json", results);
-  for (const AskedTask& asked : tasks)
-    if (const Json& task = results["tasks"][asked.name()]; task.contains("contamination"))
-      receipt["tasks"][asked.name()]["contamination"] = {{"items", task["contamination"]["items"]},
-                                                         {"ngram", task["contamination"]["ngram"]}};
-  if (computed > 0) {
-    receipt["seconds"] =
-        std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
-    write_json_file(folder / "receipt.json", receipt);
-  }
+  if (computed > 0) write_json_file(folder / "receipt.json", receipt);
   write_file_atomically(folder / "report.html", eval_page(out));
   if (o.format == "lm-eval")
     write_lm_eval_layout(folder / "lm-eval", tasks, items, results, receipt);
-  if (context.json) {
+  if (context.json)
     context.print_json(results);
-  } else {
-    print_results(results, context.out);
-    print_suites(results, context.out);
-    context.out << "items, results and receipt are in " << out << ", drawn in " << out
-                << "/report.html\n";
-  }
+  else
+    print_all(results, out, context.out);
   return 0;
 }
 

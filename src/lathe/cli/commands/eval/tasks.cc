@@ -94,6 +94,7 @@ int run_tasks(const TaskOptions& given, const std::optional<std::string>& named,
             "names tasks and model itself; leave --tasks and the model out");
     RepeatedRun repeated = run_of_receipt(*given.receipt);
     repeated.options.resume = given.resume;
+    repeated.options.allow_code = given.allow_code;
     return evaluate_tasks(repeated.options, repeated.model, folder(), context);
   }
   require(given.chat || (given.system.empty() && !given.shots_as_turns), ErrorKind::kUsage,
