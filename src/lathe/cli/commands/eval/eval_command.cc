@@ -1,4 +1,4 @@
-// lathe eval: train/evaluation.h, shown, and tasks.
+// lathe eval: tasks (tasks.cc), and train/evaluation.h, shown.
 
 #include <algorithm>
 #include <nlohmann/json.hpp>
@@ -112,22 +112,27 @@ int run_eval(const EvalOptions& given, CommandContext& context) {
 Command eval_command() {
   Command eval = make_command<EvalOptions>(
       {.name = "eval",
-       .summary = "measure a model's loss on a token shard; render tasks",
+       .summary = "measure what a model can do: tasks, or the loss of a token shard",
        .help =
-           "Reports the mean loss in nats per token, bits per byte if the folder has a "
-           "tokenizer, and the loss of each\n"
-           "range of positions, in fp32. For a model that Lathe trained it repeats the "
-           "validation: the same samples,\n"
-           "length and objective. A --seq-len beyond that of training shows how well a model "
+           "With --tasks a model is asked the items of tasks: built-in ones (`lathe eval tasks`), whose data is looked for "
+           "below\n--task-data, or task files (docs/tasks.md). OUT then has the items with what came back, the scores with "
+           "their\nintervals, a receipt from which the run can be repeated, and a page; docs/evaluation.md explains them. MODEL is "
+           "a folder\nor .gguf, or the address of a server with OpenAI's interface. A run that was stopped goes on with "
+           "--resume.\n\n"
+           "With --data it reports the mean loss of a token shard in nats per token, bits per byte if the folder has a "
+           "tokenizer,\nand the loss of each range of positions, in fp32. For a model that Lathe trained it repeats the "
+           "validation: the same\nsamples, length and objective. A --seq-len beyond that of training shows how well a model "
            "handles longer texts.\n\n"
-           "With --tasks and --render it writes what a model would be asked, item by item, to OUT/items.jsonl: the\n"
-           "prompt with its shots and the continuations. `lathe eval tasks` lists the tasks that are built in, whose data is\n"
-           "looked for below --task-data; docs/tasks.md says how a task file is written. Nothing is asked yet.\n\n"
+           "  lathe eval runs/demo/model --tasks sums.toml --out scores\n"
+           "  lathe eval MODEL --tasks hellaswag,arc_easy --task-data data --shots 5 --out scores\n"
+           "  lathe eval http://127.0.0.1:8000/v1 --model-name m --tasks gsm8k --out scores\n"
+           "  lathe eval --tasks gsm8k --responses answers.jsonl --out scores\n"
+           "  lathe eval --tasks arc_easy,mine.toml --shots 5 --render --out rendered\n"
+           "  lathe eval --receipt scores/receipt.json --out again\n"
            "  lathe eval runs/demo/model --data runs/demo/data-valid\n"
            "  lathe eval runs/demo/model --data runs/demo/data-valid --samples 0\n"
            "  lathe eval runs/demo/model --data runs/demo/data-valid --seq-len 1024 --out "
-           "long.json\n"
-           "  lathe eval --tasks arc_easy,mine.toml --shots 5 --render --out rendered\n"},
+           "long.json\n"},
       run_eval);
   return with_children(std::move(eval), {eval_diff_command(), eval_make_command(),
                                          eval_signal_command(), eval_tasks_command()});
