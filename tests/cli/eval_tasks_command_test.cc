@@ -453,6 +453,29 @@ TEST_F(EvalTasks, ARunMeasuresTasksWhileItTrains) {
   EXPECT_EQ(seldom.err.find("step 2: letters acc "), std::string::npos) << seldom.err;
 }
 
+TEST_F(EvalTasks, RefusesOptionsThatWouldDoNothing) {
+  const auto refusal = [&](std::vector<std::string> line) {
+    line.insert(line.begin(), "eval");
+    line.insert(line.end(), {"--out", path("x")});
+    return run_lathe(line).err;
+  };
+  const std::string task = path("letters.toml"), nothing = " means nothing with ";
+  EXPECT_NE(
+      refusal({"--receipt", "r.json", "--shots", "2"}).find("--shots" + nothing + "--receipt"),
+      std::string::npos);
+  EXPECT_NE(
+      refusal({"--tasks", task, "--render", "--cache", "c"}).find("--cache" + nothing + "--render"),
+      std::string::npos);
+  EXPECT_NE(refusal({"--tasks", task, "--responses", "r", "--precision", "bf16"})
+                .find("--precision" + nothing + "--responses"),
+            std::string::npos);
+  EXPECT_NE(refusal({path("model"), "--tasks", task, "--retries", "1"}).find("--retries" + nothing),
+            std::string::npos);
+  EXPECT_NE(refusal({"http://h/v1", "--model-name", "m", "--tasks", task, "--weights", "native"})
+                .find("--weights" + nothing + "a server"),
+            std::string::npos);
+}
+
 TEST_F(EvalTasks, SaysWhatIsMissingOrTooMuch) {
   const auto refusal = [&](std::vector<std::string> line) {
     line.insert(line.begin(), "eval");

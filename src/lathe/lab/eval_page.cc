@@ -8,6 +8,7 @@
 
 #include "lathe/base/error.h"
 #include "lathe/base/strings.h"
+#include "lathe/eval/measure/metrics.h"
 #include "lathe/eval/record.h"
 #include "lathe/eval/task/rows.h"
 #include "lathe/io/json_file.h"
@@ -50,10 +51,6 @@ std::string interval(const Json& m, double low, double high, double chance) {
   svg += fmt::format("<rect x=\"{:.2f}\" y=\"2\" width=\"0.8\" height=\"10\" fill=\"var(--ink)\"/>",
                      place(m["value"].get<double>()) - 0.4);
   return svg + "</svg>";
-}
-
-bool is_share(const std::string& metric) {
-  return metric.find("perplexity") == std::string::npos && metric != "bits_per_byte";
 }
 
 // A share lies between 0 and 1; anything else is drawn around its interval.

@@ -13,7 +13,7 @@ namespace {
 
 using Take = std::function<void(std::span<NumberedAnswer>)>;
 
-// Whatever is asked of an item is between its texts here and those of the next one.
+// Enough for passes at the full rate; a run that is killed computes at most so many again.
 constexpr size_t kItemsAtOnce = 64;
 
 bool asks_without_prompt(const TaskConfig& config) {

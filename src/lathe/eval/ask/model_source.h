@@ -27,9 +27,6 @@ class ModelSource : public AnswerSource {
   void ask(const EvalTask& task, std::span<const EvalItem> items,
            const std::function<void(std::span<NumberedAnswer>)>& take) override;
 
-  // Tokens of all passes so far, and of what was asked, where nothing is shared.
-  int64_t computed_tokens() const { return likelihoods_.computed_tokens(); }
-
  private:
   class Texts;
 

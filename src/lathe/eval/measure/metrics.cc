@@ -103,7 +103,6 @@ Estimate mean_of(std::span<const EvalRecord> records, const std::string& name,
     sums.push_back(sum_of(value));
     counts.push_back(value.is_array() ? static_cast<double>(value.size()) : 1);
   }
-  const auto is_verdict = [](double x) { return x == 0 || x == 1; };
   if (!lists && clusters.empty() && std::ranges::all_of(sums, is_verdict))
     return share_estimate(sums);
   return ratio_estimate(sums, lists ? std::span<const double>(counts) : std::span<const double>(),
@@ -163,6 +162,10 @@ const std::vector<MetricRule>& likelihood_metrics() {
        in_bits},
   };
   return kMetrics;
+}
+
+bool is_share(std::string_view metric) {
+  return metric.find("perplexity") == std::string_view::npos && metric != "bits_per_byte";
 }
 
 Json likelihood_metrics_of(const TaskConfig& task, const EvalRecord& record) {

@@ -29,6 +29,9 @@ const std::vector<MetricRule>& likelihood_metrics();
 // record.metrics of a task that is not of kind generate: those that its file names.
 nlohmann::ordered_json likelihood_metrics_of(const TaskConfig& task, const EvalRecord& record);
 
+// Whether a metric, by its name, is a share of right answers, from 0 to 1.
+bool is_share(std::string_view metric);
+
 struct MetricResult {
   std::string name;
   Estimate estimate;

@@ -27,6 +27,9 @@ struct Estimate {
 Estimate ratio_estimate(std::span<const double> values, std::span<const double> weights = {},
                         std::span<const size_t> clusters = {});
 
+// Right or wrong.
+inline bool is_verdict(double x) { return x == 0 || x == 1; }
+
 // Of items that are right (1) or wrong (0), each its own cluster: the same value and error, and Wilson's interval (1927),
 // which also says something where all or none are right.
 Estimate share_estimate(std::span<const double> values);

@@ -130,7 +130,7 @@ std::optional<double> mean_chance(std::span<const EvalRecord> records) {
 // Of the metrics of a task's results the first that is a share of right answers; null if none is.
 Json share_in(const Json& metrics) {
   for (const auto& [name, m] : metrics.items())
-    if (name.find("perplexity") == std::string::npos && name != "bits_per_byte") return m;
+    if (is_share(name)) return m;
   return nullptr;
 }
 

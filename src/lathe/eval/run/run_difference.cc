@@ -50,8 +50,6 @@ double value_of(const Json& metric) {
   return metric.empty() ? 0 : sum / static_cast<double>(metric.size());
 }
 
-bool is_verdict(double x) { return x == 0 || x == 1; }
-
 // The items of both, pair by pair.
 struct Pairs {
   std::vector<double> a, b;

@@ -302,7 +302,7 @@ int evaluate_tasks(const TaskOptions& o, const std::optional<std::string>& model
   check_code(o, tasks);
   ReceiptSource named;
   std::unique_ptr<AnswerSource> source = make_source(o, model, named, context.log);
-  if (o.cache && !o.responses) source = with_cache(std::move(source), o, named);
+  if (o.cache) source = with_cache(std::move(source), o, named);
   Json receipt = receipt_of({.command = context.command_line(),
                              .options = json_of(o, model),
                              .shots = o.shots,

@@ -1,5 +1,6 @@
 #include "lathe/cli/commands/eval/tasks.h"
 
+#include <algorithm>
 #include <nlohmann/json.hpp>
 
 #include "lathe/base/error.h"
@@ -41,6 +42,35 @@ int render(const TaskOptions& o, const std::optional<std::string>& model, const 
     context.out << fmt::format("{}: {} items\n", name, count["n"].get<int64_t>());
   context.out << "they are in " << out << "/items.jsonl\n";
   return 0;
+}
+
+// Options that have no effect in this use of the command.
+std::vector<std::string> useless_options(const TaskOptions& o,
+                                         const std::optional<std::string>& model) {
+  if (o.receipt)
+    return {"task_data", "shots",          "seed",      "limit",   "chat",      "system",
+            "render",    "shots_as_turns", "precision", "weights", "responses", "model_name"};
+  if (o.render)
+    return {"precision", "weights",    "model_name", "retries", "concurrency",   "responses",
+            "format",    "allow_code", "cache",      "corpus",  "contamination", "resume"};
+  if (o.responses) return {"precision", "weights", "model_name", "retries", "concurrency", "cache"};
+  if (model && is_address(*model)) return {"precision", "weights"};
+  return {"retries", "concurrency"};
+}
+
+void refuse_useless(const TaskOptions& o, const std::optional<std::string>& model,
+                    const CommandContext& context) {
+  const std::string use = o.receipt                     ? "--receipt, which says it itself"
+                          : o.render                    ? "--render"
+                          : o.responses                 ? "--responses"
+                          : model && is_address(*model) ? "a server"
+                                                        : "a model's folder";
+  for (std::string option : useless_options(o, model))
+    if (std::ranges::find(context.given, option) != context.given.end()) {
+      std::ranges::replace(option, '_', '-');
+      fail(ErrorKind::kUsage, "command line", "--{} means nothing with {}; leave one of them out",
+           option, use);
+    }
 }
 
 }  // namespace
@@ -89,6 +119,9 @@ int run_tasks(const TaskOptions& given, const std::optional<std::string>& named,
     require(out.has_value(), ErrorKind::kUsage, "--out", "is missing; name a folder to write");
     return *out;
   };
+  refuse_useless(given, named, context);
+  require(given.contamination || given.corpus.empty(), ErrorKind::kUsage, "command line",
+          "--corpus means nothing with --no-contamination; leave one of them out");
   if (given.receipt) {
     require(given.tasks.empty() && !named, ErrorKind::kUsage, "--receipt",
             "names tasks and model itself; leave --tasks and the model out");
