@@ -15,6 +15,13 @@
 
 namespace lathe {
 
+// How far a run has come.
+struct RunTotals {
+  int64_t steps = 0, updates = 0;  // updates without those that were skipped
+  int64_t tokens = 0;
+  double flops = 0;  // of the model, forward and backward
+};
+
 struct Lineage {
   std::string command = {};
   int64_t threads = 0;                     // of the run, wherever a file is written
@@ -23,16 +30,15 @@ struct Lineage {
   ModelFiles files = {};                   // Task::files
   std::vector<std::string> branches = {};  // "after step 12: optim.lr: 0.01, now 0.001"
 
-  // The manifest of an artefact of `kind` ("checkpoint", "model") after so many steps and updates.
-  Manifest manifest(std::string_view kind, const Recipe& recipe, int64_t step,
-                    int64_t updates) const;
+  // The manifest of an artefact of `kind` ("checkpoint", "model").
+  Manifest manifest(std::string_view kind, const Recipe& recipe, const RunTotals& totals) const;
   // CheckpointOptions::complete. Runs on the writing thread: reads only what a run does not change.
   void complete_checkpoint(const Recipe& recipe, const std::filesystem::path& folder,
                            const std::filesystem::path& final_path,
                            const nlohmann::ordered_json& state) const;
   // A folder of an artefact of `kind`, which `write` fills; it replaces an existing one.
   void write_result(std::string_view kind, const Recipe& recipe,
-                    const std::filesystem::path& target, int64_t step, int64_t updates,
+                    const std::filesystem::path& target, const RunTotals& totals,
                     const std::function<void(const std::filesystem::path& folder)>& write) const;
 };
 

@@ -223,8 +223,12 @@ void TrainLoop::end_early() {
 
 void TrainLoop::write_model() {
   const std::string kind(task_->result_name());
-  lineage_.write_result(kind, recipe_, fs::path(recipe_.train.out) / kind, progress_.taken,
-                        progress_.updates, [this](const fs::path& folder) {
+  lineage_.write_result(kind, recipe_, fs::path(recipe_.train.out) / kind,
+                        {.steps = progress_.taken,
+                         .updates = progress_.updates,
+                         .tokens = progress_.tokens,
+                         .flops = progress_.flops},
+                        [this](const fs::path& folder) {
                           task_->write_result(folder, state_.values(true), lineage_.files);
                         });
   task_->write(recipe_.train.out);
