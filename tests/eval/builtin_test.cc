@@ -54,6 +54,26 @@ const std::vector<Example>& examples() {
        {"Question: Q?\nAnswer:"},
        {" x", " y", " z"},
        2},
+      {"arc_easy_mc",
+       {{"arc_easy/validation.jsonl", kArc}},
+       {"Question: Q?\n A. x\n B. y\n C. z\nAnswer:"},
+       {" A", " B", " C"},
+       2},
+      {"arc_challenge_mc",
+       {{"arc_challenge/validation.jsonl", kArc}},
+       {"Question: Q?\n A. x\n B. y\n C. z\nAnswer:"},
+       {" A", " B", " C"},
+       2},
+      {"openbookqa_mc",
+       {{"openbookqa/test.jsonl", kOpenBook}},
+       {"Question: Sun is\n A. x\n B. y\nAnswer:"},
+       {" A", " B"},
+       1},
+      {"commonsense_qa_cloze",
+       {{"commonsense_qa/validation.jsonl", kCommonSense}},
+       {"Question: Q?\nAnswer:"},
+       {" a", " b", " c", " d", " e"},
+       3},
       {"piqa",
        {{"piqa/validation.jsonl", R"({"goal":"Go","sol1":"a","sol2":"b","label":1})"}},
        {"Question: Go\nAnswer:"},
@@ -108,6 +128,12 @@ const std::vector<Example>& examples() {
                     "physics.\n\nQ?") +
         kOptions + "Answer:"},
        {" A", " B", " C", " D"},
+       2},
+      {"mmlu_cloze",
+       {{"mmlu/test.jsonl",
+         R"({"question":"Q? ","subject":"high_school_physics","choices":["a","b","c","d"],"answer":2})"}},
+       {"The following are questions (with answers) about high school physics.\n\nQuestion: Q?\nAnswer:"},
+       {" a", " b", " c", " d"},
        2},
       {"ceval",
        {{"ceval/val/law_val.csv", "id,question,A,B,C,D,answer\n0,问,a,b,c,d,D\n"}},
@@ -386,10 +412,8 @@ TEST(BuiltinTasks, RowsOfThePublicSets) {
   for (const auto& [name, fetched] : files) link(name, fetched);
   int read_tasks = 0;
   for (const EmbeddedText& each : embedded_tasks()) {
-    const std::string folder_of = std::string(each.name).substr(0, each.name.find('_'));
-    if (!std::filesystem::exists(folder / std::string(each.name)) &&
-        !std::filesystem::exists(folder / folder_of))
-      continue;
+    const std::filesystem::path lies = read_builtin_task(each.name, "").data;
+    if (!std::filesystem::exists(folder / *lies.begin())) continue;
     SCOPED_TRACE(each.name);
     const EvalTask task = read(std::string(each.name), folder.path());
     EXPECT_EQ(task.size(), *task.config().rows);
@@ -397,7 +421,7 @@ TEST(BuiltinTasks, RowsOfThePublicSets) {
       EXPECT_FALSE(task.item(id).prompts.at(0).empty());
     ++read_tasks;
   }
-  EXPECT_EQ(read_tasks, 21);
+  EXPECT_EQ(read_tasks, 25);
 }
 
 }  // namespace

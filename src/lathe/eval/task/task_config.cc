@@ -228,6 +228,9 @@ void TaskConfig::visit(Visitor& v) {
   v.field("program", program,
           "with scorer = \"python\": template of the program, with the answer as response");
   v.field("group", group, "template; items with the same value are one cluster");
+  v.field("questions", questions,
+          "what the rows ask, where tasks ask the same in several forms: their scores are drawn "
+          "together by `lathe eval runs`");
   v.field("chance", chance, "number, or template that gives it: how often a guess is right");
   v.field("difficulty", difficulty,
           "template of a number, such as a size or a depth, by which scores are shown, too");

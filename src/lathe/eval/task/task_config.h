@@ -62,7 +62,7 @@ struct TaskConfig {
   std::vector<std::string> prompt, choices;
   std::string macros;
   std::optional<std::string> gold, target, shot_prompt, shot_target, uncond_prompt, group;
-  std::optional<std::string> shots_group, chance, difficulty, records, permute, think_end;
+  std::optional<std::string> shots_group, questions, chance, difficulty, records, permute, think_end;
   std::optional<std::string> source, license, get;
   std::optional<int64_t> rows;
   std::string delimiter = " ", separator = "\n\n", description;
