@@ -203,10 +203,6 @@ Manifest read_manifest(const fs::path& path) {
   return manifest;
 }
 
-namespace {
-
-// A parent is looked for beside the manifest first: a tree that was copied or moved still holds
-// together.
 fs::path locate(const ArtefactRef& ref, const fs::path& folder) {
   if (!ref.relative_path.empty()) {
     const fs::path near = (folder / ref.relative_path).lexically_normal();
@@ -214,6 +210,8 @@ fs::path locate(const ArtefactRef& ref, const fs::path& folder) {
   }
   return ref.path;
 }
+
+namespace {
 
 void trace(LineageNode& node, const fs::path& path, std::vector<fs::path>& above) {
   const auto manifest_file = find_manifest(path);

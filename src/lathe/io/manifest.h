@@ -62,6 +62,10 @@ void write_manifest(const std::filesystem::path& path, Manifest manifest,
 // Throws kIo, or kFormat for a file that is not a manifest.
 Manifest read_manifest(const std::filesystem::path& path);
 
+// Where an input or output of the manifest in `folder` is: beside it, so that a tree that was copied or moved still holds
+// together, or else where it was.
+std::filesystem::path locate(const ArtefactRef& ref, const std::filesystem::path& folder);
+
 struct LineageNode {
   enum class State {
     kIntact,      // there, with the recorded hash

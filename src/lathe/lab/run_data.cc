@@ -27,11 +27,14 @@ void add_old_losses(const Json& record, double step, RunData& run) {
 }
 
 void add_task_scores(const Json& record, double step, RunData& run) {
-  constexpr std::string_view kPrefix = "eval.", kError = "_stderr";
+  constexpr std::string_view kPrefix = "eval.", kError = "_stderr", kChance = "_chance";
+  const auto beside = [&](const std::string& key, std::string_view ending) {
+    return number(record, (key + std::string(ending)).c_str());
+  };
   for (const auto& [key, value] : record.items())
-    if (key.starts_with(kPrefix) && !key.ends_with(kError))
+    if (key.starts_with(kPrefix) && !key.ends_with(kError) && !key.ends_with(kChance))
       run.task_scores[key.substr(kPrefix.size())].push_back(
-          {step, number(record, key.c_str()), number(record, (key + std::string(kError)).c_str())});
+          {step, number(record, key.c_str()), beside(key, kError), beside(key, kChance)});
 }
 
 void add_record(const Json& record, RunData& run) {

@@ -31,9 +31,9 @@ struct OldLoss {
   double step, loss;
 };
 
-// A metric of a task of [eval]; the error is NaN where there is none.
+// A metric of a task of [eval]; error and chance are NaN where there is none.
 struct TaskScore {
-  double step, value, error;
+  double step, value, error, chance;
 };
 
 struct SampleText {

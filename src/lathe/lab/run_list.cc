@@ -6,12 +6,12 @@
 #include <chrono>
 #include <cmath>
 #include <limits>
-#include <set>
 
 #include "lathe/base/error.h"
 #include "lathe/config/json_text.h"
 #include "lathe/io/folder_lock.h"
 #include "lathe/io/manifest.h"
+#include "lathe/lab/folder_search.h"
 #include "lathe/lab/run_data.h"
 
 namespace lathe {
@@ -81,43 +81,6 @@ RunRow row_of(const fs::path& folder) {
   return row;
 }
 
-class Search {
- public:
-  void look_into(const fs::path& folder) {
-    std::error_code error;
-    // Two roots may overlap.
-    if (!seen_.insert(fs::weakly_canonical(folder, error)).second) return;
-    const bool is_run = fs::exists(folder / "metrics.jsonl", error);
-    if (is_run) rows_.push_back(row_of(folder));
-    std::vector<fs::path> below;
-    fs::directory_iterator it(folder, error);
-    for (; !error && it != fs::directory_iterator(); it.increment(error))
-      if (const std::string name = it->path().filename().string(); is_searched(*it, name, is_run))
-        below.push_back(it->path());
-    if (error) add_unreadable(folder, error);
-    for (const fs::path& path : below) look_into(path);
-  }
-  std::vector<RunRow> take() { return std::move(rows_); }
-
- private:
-  static bool is_searched(const fs::directory_entry& entry, const std::string& name, bool in_run) {
-    std::error_code error;
-    if (!entry.is_directory(error) || entry.is_symlink(error) || name.starts_with('.'))
-      return false;
-    return !in_run ||
-           (name != "checkpoints" && name != "model" && name != "adapter" && name != "tensorboard");
-  }
-  void add_unreadable(const fs::path& folder, const std::error_code& error) {
-    RunRow row;
-    row.folder = folder;
-    add_note(row, fmt::format("the folder cannot be listed: {}", error.message()));
-    rows_.push_back(std::move(row));
-  }
-
-  std::set<fs::path> seen_;
-  std::vector<RunRow> rows_;
-};
-
 }  // namespace
 
 const char* name_of(RunState state) {
@@ -133,14 +96,18 @@ const char* name_of(RunState state) {
 }
 
 std::vector<RunRow> list_runs(const std::vector<fs::path>& roots) {
-  Search search;
-  for (const fs::path& root : roots) {
-    std::error_code error;
-    require(fs::is_directory(root, error), ErrorKind::kIo, root.string(),
-            "is not a folder; give a folder that has training runs below it");
-    search.look_into(root);
-  }
-  std::vector<RunRow> rows = search.take();
+  std::vector<RunRow> rows;
+  visit_folders(
+      roots,
+      [&](const fs::path& folder) {
+        std::error_code error;
+        if (fs::exists(folder / "metrics.jsonl", error)) rows.push_back(row_of(folder));
+      },
+      [&](const fs::path& folder, const std::error_code& error) {
+        RunRow& row = rows.emplace_back();
+        row.folder = folder;
+        add_note(row, fmt::format("the folder cannot be listed: {}", error.message()));
+      });
   static constexpr double kOldest = std::numeric_limits<double>::infinity();
   std::ranges::stable_sort(rows, [](const RunRow& a, const RunRow& b) {
     const double x = a.age_seconds.value_or(kOldest), y = b.age_seconds.value_or(kOldest);

@@ -28,9 +28,8 @@ struct RunRow {
 };
 
 // A run is a folder with a metrics.jsonl. The note of a row says if a folder cannot be entered or
-// the files of a run cannot be read. Links to folders are not followed, and the checkpoints and the
-// model of a run are not searched. The most recently written run comes first. Errors: kIo for a
-// `root` that is not a folder.
+// the files of a run cannot be read. What is searched: folder_search.h. The most recently written run comes first. Errors: kIo
+// for a root that is not a folder.
 std::vector<RunRow> list_runs(const std::vector<std::filesystem::path>& roots);
 
 }  // namespace lathe

@@ -92,10 +92,12 @@ NamedNumbers InRunEvaluation::measure(const Transformer& model,
   NamedNumbers numbers;
   for (const AskedTask& asked : tasks_) {
     const std::vector<EvalRecord> records = answers_of(asked, source, before_each);
+    const auto chance = mean_chance(records);
     for (const MetricResult& each : totals_of(asked.task.config(), records)) {
       const std::string name = fmt::format("eval.{}.{}", asked.name(), each.name);
       numbers.emplace_back(name, each.estimate.value);
       if (each.estimate.error) numbers.emplace_back(name + "_stderr", *each.estimate.error);
+      if (chance && is_share(each.name)) numbers.emplace_back(name + "_chance", *chance);
     }
   }
   last_ = seconds_since(start);

@@ -27,7 +27,8 @@ class InRunEvaluation {
 
   // Whether another one fits into the share now; says so once if not. `seconds_per_token` is that of training.
   bool affordable(double seconds_per_token);
-  // Of the first `limit` items of each task: "eval.TASK.METRIC" and "eval.TASK.METRIC_stderr". `before_each` is called
+  // Of the first `limit` items of each task: "eval.TASK.METRIC", "eval.TASK.METRIC_stderr" and, of a share of right
+  // answers where it is known, "eval.TASK.METRIC_chance". `before_each` is called
   // before each pass, and may throw.
   NamedNumbers measure(const Transformer& model, const std::function<void()>& before_each);
 

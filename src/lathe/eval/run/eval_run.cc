@@ -117,16 +117,6 @@ std::optional<double> chance_of(const EvalRecord& record) {
   return 1.0 / static_cast<double>(record.answer.logprobs.size());
 }
 
-std::optional<double> mean_chance(std::span<const EvalRecord> records) {
-  double sum = 0;
-  for (const EvalRecord& record : records) {
-    const auto chance = chance_of(record);
-    if (!chance) return std::nullopt;
-    sum += *chance;
-  }
-  return records.empty() ? std::nullopt : std::optional(sum / static_cast<double>(records.size()));
-}
-
 // Of the metrics of a task's results the first that is a share of right answers; null if none is.
 Json share_in(const Json& metrics) {
   for (const auto& [name, m] : metrics.items())
@@ -165,6 +155,16 @@ Json by_difficulty(const TaskConfig& task, std::span<const EvalRecord> records) 
 }
 
 }  // namespace
+
+std::optional<double> mean_chance(std::span<const EvalRecord> records) {
+  double sum = 0;
+  for (const EvalRecord& record : records) {
+    const auto chance = chance_of(record);
+    if (!chance) return std::nullopt;
+    sum += *chance;
+  }
+  return records.empty() ? std::nullopt : std::optional(sum / static_cast<double>(records.size()));
+}
 
 AskedTask ask_of(EvalTask task, std::optional<int64_t> limit,
                  const std::function<void(int64_t)>& done) {
@@ -221,6 +221,8 @@ Json results_of(const std::vector<AskedTask>& tasks, const ItemFile& file) {
     const auto records = file.records(asked.name(), std::ssize(asked.items));
     Json metrics = metrics_of(asked.task.config(), records);
     all[asked.name()] = {{"n", records.size()}, {"metrics", std::move(metrics)}};
+    if (const auto& questions = asked.task.config().questions)
+      all[asked.name()]["questions"] = *questions;
     if (const auto chance = mean_chance(records)) all[asked.name()]["chance"] = *chance;
     if (Json parts = by_difficulty(asked.task.config(), records); !parts.is_null())
       all[asked.name()]["by_difficulty"] = std::move(parts);

@@ -41,7 +41,11 @@ int64_t answer_all(const std::vector<AskedTask>& tasks, AnswerSource& source, It
 std::vector<EvalRecord> answers_of(const AskedTask& asked, AnswerSource& source,
                                    const std::function<void()>& before_each);
 
-// {"tasks": {T: {"n", "metrics": {M: {"value", "stderr", "ci95"}}, "chance" where it is known, "truncated" items,
+// How often a guess at one of these items is right; nullopt where it is not known of one of them.
+std::optional<double> mean_chance(std::span<const EvalRecord> records);
+
+// {"tasks": {T: {"n", "metrics": {M: {"value", "stderr", "ci95"}}, "questions" where the task names
+// them, "chance" where it is known, "truncated" items,
 // "by_difficulty": [{"difficulty", "n", "metrics", "chance"}] where items have one}}}.
 nlohmann::ordered_json results_of(const std::vector<AskedTask>& tasks, const ItemFile& file);
 

@@ -5,6 +5,7 @@
 
 #include "lathe/base/error.h"
 #include "lathe/base/parallel.h"
+#include "lathe/eval/run/training_flops.h"
 #include "lathe/io/array_reader.h"
 #include "lathe/io/manifest.h"
 #include "lathe/io/sha256.h"
@@ -95,6 +96,7 @@ ReceiptSource source_of_model(const fs::path& model) {
   ReceiptSource source;
   source.model = fs::absolute(model).lexically_normal().string();
   source.model_sha256 = weights_sha256(model);
+  source.training_flops = training_flops(model);
   if (const fs::path file = tokenizer_file(model); !file.empty())
     source.tokenizer_sha256 = sha256_of_file(file);
   return source;
@@ -110,6 +112,7 @@ Json receipt_of(const ReceiptRun& run, const ReceiptSource& source,
                   {"model_sha256", or_null(source.model_sha256)},
                   {"tokenizer_sha256", or_null(source.tokenizer_sha256)},
                   {"responses_sha256", or_null(source.responses_sha256)},
+                  {"training_flops", or_null(source.training_flops)},
                   {"precision", or_null(source.precision)},
                   {"kernels", or_null(source.kernels)},
                   {"threads", facts.threads},

@@ -19,6 +19,7 @@ struct ReceiptSource {
   std::optional<std::string> model;  // a path, or an address and a name
   std::optional<std::string> model_sha256, tokenizer_sha256, responses_sha256;
   std::optional<std::string> precision, kernels;
+  std::optional<double> training_flops;  // training_flops.h
 };
 // Hashes what is at `model`: the weights' file, or the hashes of its shards one a line, and the tokenizer's.
 ReceiptSource source_of_model(const std::filesystem::path& model);

@@ -134,8 +134,9 @@ Command eval_command() {
            "  lathe eval runs/demo/model --data runs/demo/data-valid --seq-len 1024 --out "
            "long.json\n"},
       run_eval);
-  return with_children(std::move(eval), {eval_diff_command(), eval_make_command(),
-                                         eval_signal_command(), eval_tasks_command()});
+  return with_children(std::move(eval),
+                       {eval_diff_command(), eval_make_command(), eval_runs_command(),
+                        eval_signal_command(), eval_tasks_command()});
 }
 
 }  // namespace lathe

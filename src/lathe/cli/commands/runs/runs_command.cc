@@ -7,6 +7,8 @@
 
 #include "lathe/base/strings.h"
 #include "lathe/cli/commands/commands.h"
+#include "lathe/cli/frame/table.h"
+#include "lathe/lab/folder_search.h"
 #include "lathe/lab/run_list.h"
 #include "lathe/train/metrics.h"
 
@@ -77,24 +79,16 @@ std::vector<Column> columns_of(const std::vector<RunRow>& runs) {
 }
 
 std::string table_of(const std::vector<RunRow>& runs) {
-  std::vector<std::string> lines(runs.size() + 1);
+  std::vector<TableColumn> columns;
   for (const Column& column : columns_of(runs)) {
-    std::vector<std::string> cells = {column.title};
-    for (const RunRow& run : runs) cells.push_back(column.cell(run));
-    const size_t width = std::ranges::max(cells, {}, &std::string::size).size();
-    for (size_t i = 0; i < cells.size(); ++i)
-      lines[i] += column.is_number ? fmt::format("{:>{}}  ", cells[i], width)
-                                   : fmt::format("{:<{}}  ", cells[i], width);
+    columns.push_back({column.title, column.is_number, {}});
+    for (const RunRow& run : runs) columns.back().cells.push_back(column.cell(run));
   }
-  std::string text;
-  for (const std::string& line : lines)
-    text += line.substr(0, line.find_last_not_of(' ') + 1) + "\n";
-  return text;
+  return table_text(columns);
 }
 
 int run_runs(const RunsOptions& o, CommandContext& context) {
-  std::vector<fs::path> roots(o.folder.begin(), o.folder.end());
-  if (roots.empty()) roots.push_back(fs::is_directory("runs") ? "runs" : ".");
+  const std::vector<fs::path> roots = searched_folders(o.folder);
   const std::vector<RunRow> runs = list_runs(roots);
   if (context.json) {
     Json list = Json::array();
