@@ -81,6 +81,8 @@ class EvalTasks : public ::testing::Test {
     for (std::string line; std::getline(in, line);) all.push_back(Json::parse(line));
     return all;
   }
+  void write_recipe() const;
+  CommandResult train(const char* out, std::vector<std::string> more) const;
 
   TempFolder folder_;
 };
@@ -402,8 +404,8 @@ TEST_F(EvalTasks, TwoRunsAreComparedItemByItem) {
             std::string::npos);
 }
 
-// On the run's own weights, without a change to them: the finished model says the same.
-TEST_F(EvalTasks, ARunMeasuresTasksWhileItTrains) {
+// A recipe in run.toml, of a model with the tokenizer of the others here.
+void EvalTasks::write_recipe() const {
   std::vector<int32_t> tokens;
   for (int i = 0; i < 200; ++i) tokens.push_back(i * i % 26);
   TokenShardWriter writer(folder_ / "data", 28);
@@ -418,10 +420,16 @@ TEST_F(EvalTasks, ARunMeasuresTasksWhileItTrains) {
                     "\"\n"
                     "[train]\nsteps = 4\nbatch_size = 2\nseq_len = 8\nprecision = \"fp32\"\n"
                     "eval_every = 2\nema_decay = 0.5\n");
-  const auto train = [&](const char* out, std::vector<std::string> more) {
-    more.insert(more.begin(), {"train", path("run.toml"), "--train.out=" + path(out)});
-    return run_lathe(more);
-  };
+}
+
+CommandResult EvalTasks::train(const char* out, std::vector<std::string> more) const {
+  more.insert(more.begin(), {"train", path("run.toml"), "--train.out=" + path(out)});
+  return run_lathe(more);
+}
+
+// On the run's own weights, without a change to them: the finished model says the same.
+TEST_F(EvalTasks, ARunMeasuresTasksWhileItTrains) {
+  write_recipe();
   const CommandResult with =
       train("with", {"--eval.tasks=" + path("letters.toml"), "--eval.share=1000000"});
   ASSERT_EQ(with.code, 0) << with.err;
@@ -451,6 +459,33 @@ TEST_F(EvalTasks, ARunMeasuresTasksWhileItTrains) {
   EXPECT_NE(seldom.err.find("eval.share"), std::string::npos) << seldom.err;
   EXPECT_NE(seldom.err.find("step 4: letters acc "), std::string::npos) << seldom.err;
   EXPECT_EQ(seldom.err.find("step 2: letters acc "), std::string::npos) << seldom.err;
+}
+
+TEST_F(EvalTasks, WhatModelsScoredIsListedByCompute) {
+  write_recipe();
+  ASSERT_EQ(train("run", {"--eval.tasks=" + path("letters.toml"), "--eval.share=1000000"}).code, 0);
+  ASSERT_EQ(run_lathe({"eval", path("run/model"), "--tasks", path("letters.toml"), "--out",
+                       path("scores")})
+                .code,
+            0);
+  const CommandResult r =
+      run_lathe({"eval", "runs", folder_.path().string(), "--html", path("all.html"), "--json"});
+  ASSERT_EQ(r.code, 0) << r.err;
+  const Json scores = Json::parse(r.out)["scores"], ladders = Json::parse(r.out)["ladders"];
+  ASSERT_EQ(scores.size(), 3u);
+  EXPECT_EQ(scores[0]["folder"], path("scores"));
+  EXPECT_GT(scores[1]["flops"].get<double>(), 0);
+  EXPECT_EQ(scores[2]["flops"], scores[0]["flops"]) << "the model is that of the last step";
+  EXPECT_EQ(scores[2]["run"], scores[0]["run"]);
+  ASSERT_EQ(ladders.size(), 2u);
+  EXPECT_EQ(ladders[0]["metric"], "acc");
+  EXPECT_EQ(ladders[1]["metric"], "bits_per_byte");
+  EXPECT_EQ(ladders[0]["rungs"].size(), 3u);
+  EXPECT_NE(content_of(folder_ / "all.html").find("FLOPs of training"), std::string::npos);
+  const CommandResult text = run_lathe({"eval", "runs", folder_.path().string()});
+  EXPECT_NE(text.out.find("letters bits_per_byte has"), std::string::npos) << text.out;
+  const CommandResult other = run_lathe({"eval", "runs", folder_.path().string(), "--tasks", "x"});
+  EXPECT_NE(other.err.find("there is no evaluation of x below"), std::string::npos) << other.err;
 }
 
 TEST_F(EvalTasks, RefusesOptionsThatWouldDoNothing) {

@@ -128,7 +128,10 @@ int run_eval_runs(const EvalRunsOptions& o, CommandContext& context) {
     return 0;
   }
   if (models.empty()) {
-    context.log.info("there is no evaluation below {}", roots[0].string());
+    std::vector<std::string> names;
+    for (const fs::path& root : roots) names.push_back(root.string());
+    context.log.info("there is no evaluation{} below {}",
+                     o.tasks.empty() ? "" : " of " + join(o.tasks, ", "), join(names, ", "));
     return 0;
   }
   context.out << table_of(models);
