@@ -481,7 +481,7 @@ TEST_F(EvalTasks, WhatModelsScoredIsListedByCompute) {
   EXPECT_EQ(ladders[0]["metric"], "acc");
   EXPECT_EQ(ladders[1]["metric"], "bits_per_byte");
   EXPECT_EQ(ladders[0]["rungs"].size(), 3u);
-  EXPECT_NE(content_of(folder_ / "all.html").find("FLOPs of training"), std::string::npos);
+  EXPECT_NE(content_of(folder_ / "all.html").find("By the compute of training"), std::string::npos);
   const CommandResult text = run_lathe({"eval", "runs", folder_.path().string()});
   EXPECT_NE(text.out.find("letters bits_per_byte has"), std::string::npos) << text.out;
   const CommandResult other = run_lathe({"eval", "runs", folder_.path().string(), "--tasks", "x"});

@@ -18,6 +18,7 @@ namespace {
 constexpr std::string_view kStyle = R"(
 .scores { overflow-x: auto } .scores td, .scores th { white-space: nowrap }
 .scores span { color: var(--soft) }
+.tiles, ul { margin-bottom: 14px }
 )";
 
 std::string place_of(const ScoredModel& model) {
@@ -56,18 +57,17 @@ std::string cell_of(const Estimate* score) {
 std::string table_of(std::span<const ScoredModel> models) {
   const std::vector<const ScoredModel*> shown = shown_scores(models);
   const auto columns = columns_of(shown);
-  std::string html =
-      "<tr><th>evaluation or run</th><th>model</th><th>time</th><th>FLOPs</th><th>shots</th>";
+  std::string html = "<tr><th>evaluation or run</th><th>FLOPs</th><th>shots</th>";
   for (const auto& [task, metric] : columns)
     html += fmt::format("<th>{}<br><span>{}</span></th>", html_escaped(task), html_escaped(metric));
-  html += "</tr>\n";
+  html += "<th>model</th><th>time</th></tr>\n";
   for (const ScoredModel* model : shown) {
-    html += fmt::format(
-        "<tr><td>{}</td><td>{}</td><td>{}</td><td class=\"n\">{}</td><td class=\"n\">{}</td>",
-        html_escaped(place_of(*model)), html_escaped(model->model), html_escaped(model->started),
-        model->flops ? fmt::format("{:.3g}", *model->flops) : "", model->shots);
+    html += fmt::format("<tr><td>{}</td><td class=\"n\">{}</td><td class=\"n\">{}</td>",
+                        html_escaped(place_of(*model)),
+                        model->flops ? fmt::format("{:.3g}", *model->flops) : "", model->shots);
     for (const auto& [task, metric] : columns) html += cell_of(score_of(*model, task, metric));
-    html += "</tr>\n";
+    html += fmt::format("<td>{}</td><td>{}</td></tr>\n", html_escaped(model->model),
+                        html_escaped(model->started));
     if (!model->note.empty())
       html += fmt::format("<tr><td colspan=\"{}\">{}</td></tr>\n", 5 + columns.size(),
                           html_escaped(model->note));
@@ -108,7 +108,7 @@ std::string chart_of(std::span<const Ladder> ladders) {
   const bool share = is_share(ladders[0].metric);
   ChartSpec spec{
       .title = ladders[0].questions + (ladders.size() > 1 ? "" : ", " + ladders[0].metric),
-      .x_label = "FLOPs of training",
+      .x_label = "FLOPs",
       .series = {}};
   spec.x_scale = AxisScale::kLog;
   spec.from_zero = share;
@@ -143,7 +143,7 @@ std::string ladders_html(std::span<const Ladder> ladders) {
   }
   for (const Ladder& ladder : ladders)
     texts += "<li>" + html_escaped(ladder_text(ladder)) + "</li>\n";
-  return "<h2>By compute</h2>\n<p>Intervals of 95 %. Accuracy can stay at chance for long and then rise at once where "
+  return "<h2>By the compute of training</h2>\n<p>Intervals of 95 %. Accuracy can stay at chance for long and then rise at once where "
          "the likelihood of the right answer has grown all the time.</p>\n<ul>" +
          texts + "</ul>\n<div class=\"charts\">" + charts + "</div>\n";
 }
