@@ -186,17 +186,17 @@ def for_datasets(task, rows):
 
 
 class Harness:
-    """The harness's task, on these rows."""
+    """The harness's task, on these rows; with `scored` also its filters and metrics."""
 
-    def __init__(self, task, subject, rows, shots, folder):
+    def __init__(self, task, subject, rows, shots, folder, scored=False):
         import lm_eval
         from lm_eval.api.task import ConfigurableTask
         from lm_eval.tasks._yaml_loader import load_yaml
         tasks = os.path.join(os.path.dirname(lm_eval.__file__), "tasks")
         config = load_yaml(os.path.join(tasks, PLACES[task][0].format(subject)),
                            resolve_func=task not in WITHOUT_FUNCTIONS)
-        for key in ("dataset_name", "training_split", "validation_split", "filter_list", "process_results",
-                    "fewshot_split", "tag", "num_fewshot", "task_alias", "group"):
+        for key in ("dataset_name", "training_split", "validation_split", "fewshot_split", "tag", "num_fewshot",
+                    "task_alias", "group", *(() if scored else ("filter_list", "process_results"))):
             config.pop(key, None)
         if task not in BUILT_IN_SHOTS:
             config.pop("fewshot_config", None)
@@ -204,9 +204,10 @@ class Harness:
         if shots:
             files["dev"] = self.file(folder, "dev", task, shots)
             config.update(fewshot_split="dev", fewshot_config={"sampler": "first_n"})
-        config.update(dataset_path="json", dataset_kwargs={"data_files": files}, test_split="test",
-                      metric_list=[{"metric": "acc" if "choice" in config["output_type"] else
-                                    "perplexity" if config["output_type"] == "loglikelihood" else "exact_match"}])
+        config.update(dataset_path="json", dataset_kwargs={"data_files": files}, test_split="test")
+        if not scored:
+            config["metric_list"] = [{"metric": "acc" if "choice" in config["output_type"] else "perplexity"
+                                      if config["output_type"] == "loglikelihood" else "exact_match"}]
         self.task = ConfigurableTask(config=config)
         self.docs = list(self.task.test_docs())
 
