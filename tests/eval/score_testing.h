@@ -34,14 +34,14 @@ class Judging {
   // Of the first rows: responses[i] to row i.
   std::vector<Score> scores(const std::vector<std::vector<std::string>>& responses) {
     std::vector<EvalItem> items;
-    for (size_t i = 0; i < responses.size(); ++i)
+    for (size_t i = 0; i < responses.size(); ++i) {
       items.push_back(task_->item(static_cast<int64_t>(i)));
+      items.back().place = fmt::format("rows.jsonl:{}", i + 1);
+    }
     std::vector<Answered> answered;
     for (size_t i = 0; i < responses.size(); ++i)
-      answered.push_back({.item = items[i],
-                          .row = task_->rows().rows[i].fields,
-                          .place = fmt::format("rows.jsonl:{}", i + 1),
-                          .responses = responses[i]});
+      answered.push_back(
+          {.item = items[i], .row = task_->rows().rows[i].fields, .responses = responses[i]});
     return scorer_->scores(answered, [] {});
   }
   Score score(const std::vector<std::string>& responses) { return scores({responses}).at(0); }

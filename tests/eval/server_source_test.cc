@@ -131,7 +131,7 @@ class Servers : public ::testing::Test {
     for (int64_t id = 0; id < of.size(); ++id) items.push_back(of.item(id));
     std::map<size_t, std::string> answers;
     error_ = error_text([&] {
-      ServerSource(std::move(setting)).ask(of, items, [&](std::span<NumberedAnswer> some) {
+      ServerSource(std::move(setting)).ask(of.config(), items, [&](std::span<NumberedAnswer> some) {
         for (const NumberedAnswer& each : some) answers[each.item] = each.answer.responses.at(0);
       });
     });

@@ -31,10 +31,7 @@ void check_task(TaskConfig config, int64_t shots) {
   if (task.config().task_kind() != TaskKind::kGenerate || task.config().scorer) return;
   const std::vector<std::string> responses = {"so 7", "#### 1,200", "\xff", ""};
   const EvalItem item = task.item(0);
-  const Answered answered{.item = item,
-                          .row = task.rows().rows[0].fields,
-                          .place = task.rows().place(0),
-                          .responses = responses};
+  const Answered answered{.item = item, .row = task.rows().rows[0].fields, .responses = responses};
   for (const Score& score : make_scorer(task)->scores(std::span(&answered, 1), [] {}))
     for (const Judged& judged : score.judged)
       promise(judged.right.size() == responses.size() && judged.texts.size() == responses.size());

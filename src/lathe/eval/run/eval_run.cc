@@ -26,11 +26,10 @@ void hash_requests(Sha256& hash, const EvalItem& item) {
   }
 }
 
-void require_numbers(const AskedTask& asked, const EvalRecord& record) {
+void require_numbers(const EvalRecord& record) {
   for (const double each : record.answer.logprobs)
     require(
-        std::isfinite(each), ErrorKind::kData,
-        asked.task.rows().place(static_cast<size_t>(record.item.id)),
+        std::isfinite(each), ErrorKind::kData, record.item.place,
         "the model gives this item the log-likelihood {}; its weights are damaged, or too large "
         "for the precision",
         each);
@@ -63,7 +62,7 @@ class Judge {
       record.task = asked_.name();
       record.item = items[each.item];
       record.answer = std::move(each.answer);
-      require_numbers(asked_, record);
+      require_numbers(record);
     }
     if (scorer_)
       score(records, while_waiting);
@@ -80,10 +79,8 @@ class Judge {
     for (const EvalRecord& record : records) texts.push_back(judged_texts(record));
     for (const EvalRecord& record : records) {
       const auto row = static_cast<size_t>(record.item.id);
-      const TaskRows& rows = asked_.task.rows();
       answered.push_back({.item = record.item,
-                          .row = rows.rows[row].fields,
-                          .place = rows.place(row),
+                          .row = asked_.task.rows().rows[row].fields,
                           .responses = texts[answered.size()]});
     }
     const std::vector<Score> scores = scorer_->scores(answered, while_waiting);
@@ -193,7 +190,7 @@ int64_t answer_all(const std::vector<AskedTask>& tasks, AnswerSource& source, It
     progress();
     if (open.empty()) continue;
     Judge judge(asked);
-    source.ask(asked.task, open, [&](std::span<NumberedAnswer> answers) {
+    source.ask(asked.task.config(), open, [&](std::span<NumberedAnswer> answers) {
       for (const EvalRecord& record : judge.judged(answers, open, progress)) file.write(record);
       done += std::ssize(answers);
       computed += std::ranges::count(answers, false, &NumberedAnswer::known);
@@ -207,7 +204,7 @@ std::vector<EvalRecord> answers_of(const AskedTask& asked, AnswerSource& source,
                                    const std::function<void()>& before_each) {
   Judge judge(asked);
   std::vector<EvalRecord> records;
-  source.ask(asked.task, asked.items, [&](std::span<NumberedAnswer> answers) {
+  source.ask(asked.task.config(), asked.items, [&](std::span<NumberedAnswer> answers) {
     before_each();
     std::ranges::move(judge.judged(answers, asked.items, before_each), std::back_inserter(records));
   });

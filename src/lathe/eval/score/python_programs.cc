@@ -63,8 +63,8 @@ class PythonPrograms : public Scorer {
   PythonTests program_of(const Answered& item, const std::string& response) const {
     Json fields = item.row;
     fields["response"] = replace_invalid_utf8(response);
-    const jinja::Rendered rendered = program_.rendered(fields, item.place);
-    require(!rendered.generations.empty(), ErrorKind::kData, item.place,
+    const jinja::Rendered rendered = program_.rendered(fields, item.item.place);
+    require(!rendered.generations.empty(), ErrorKind::kData, item.item.place,
             "program leaves the response out, so that nothing of it would be run");
     const size_t end = rendered.generations.back().end;
     return {.program = rendered.text.substr(0, end), .tests = {rendered.text.substr(end)}};
@@ -75,11 +75,11 @@ class PythonPrograms : public Scorer {
     Judged& judged = score.judged.emplace_back();
     for (size_t i = 0; i < verdicts.size(); ++i) {
       const PythonVerdict& verdict = verdicts[i];
-      require(verdict.end != End::kRefused, ErrorKind::kDevice, item.place,
+      require(verdict.end != End::kRefused, ErrorKind::kDevice, item.item.place,
               "the sandbox could not be made for an answer to this item, and nothing was run: {}; "
               "free some memory or processes, and go on with --resume",
               verdict.error);
-      require(verdict.end != End::kBadTests, ErrorKind::kData, item.place,
+      require(verdict.end != End::kBadTests, ErrorKind::kData, item.item.place,
               "what stands behind the response in program is no Python by itself: {}",
               verdict.error);
       judged.texts.push_back(item.responses[i]);

@@ -19,7 +19,6 @@ namespace lathe {
 struct Answered {
   const EvalItem& item;
   const nlohmann::ordered_json& row;  // of the data, with all its fields
-  std::string place;                  // of the row: "file:line", for errors
   std::span<const std::string> responses;
 };
 
@@ -42,7 +41,7 @@ class Scorer {
  public:
   virtual ~Scorer() = default;
   // One for each item, in order. `while_waiting` is called at least every 100 ms while something else computes, and
-  // may throw. Errors: kData, naming the row's place and its field that cannot be used.
+  // may throw. Errors: kData, naming the item's place and its field that cannot be used.
   virtual std::vector<Score> scores(std::span<const Answered> items,
                                     const std::function<void()>& while_waiting) = 0;
 };

@@ -18,14 +18,14 @@ nlohmann::ordered_json truth_of(const Answered& item) {
 
 std::vector<AllowedCall> allowed_by(const Answered& item) {
   const nlohmann::ordered_json truth = truth_of(item);
-  require(truth.is_array(), ErrorKind::kData, item.place,
+  require(truth.is_array(), ErrorKind::kData, item.item.place,
           "{} is {}, expected a list of the calls that are right, empty for none",
           item.item.target ? "target" : "ground_truth",
           truth.is_null()        ? "absent"
           : truth.is_discarded() ? "no JSON"
                                  : truth.type_name());
   std::vector<AllowedCall> all;
-  for (const auto& each : truth) all.emplace_back(each, item.row, item.place);
+  for (const auto& each : truth) all.emplace_back(each, item.row, item.item.place);
   return all;
 }
 

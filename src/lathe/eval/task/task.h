@@ -23,7 +23,8 @@
 namespace lathe {
 
 struct EvalItem {
-  int64_t id = 0;  // the row, from 0
+  int64_t id = 0;     // the row, from 0
+  std::string place;  // of the row: "FILE:LINE", for errors
   // One, or one for each continuation; what follows them, none where the model writes.
   std::vector<std::string> prompts, continuations;
   std::vector<std::string> choices;  // without delimiter

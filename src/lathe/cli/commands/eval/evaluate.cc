@@ -69,7 +69,7 @@ class LoadedModel : public AnswerSource {
                                   quantised_weights(o.weights))),
         tokenizer_(load_tokenizer(path)),
         source_(*model_, tokenizer_, request_rules(*model_, tokenizer_, path), o.seed) {}
-  void ask(const EvalTask& task, std::span<const EvalItem> items,
+  void ask(const TaskConfig& task, std::span<const EvalItem> items,
            const std::function<void(std::span<NumberedAnswer>)>& take) override {
     source_.ask(task, items, take);
   }
