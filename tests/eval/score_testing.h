@@ -42,7 +42,10 @@ class Judging {
     for (size_t i = 0; i < responses.size(); ++i)
       answered.push_back(
           {.item = items[i], .row = task_->rows().rows[i].fields, .responses = responses[i]});
-    return scorer_->scores(answered, [] {});
+    std::vector<Score> all(answered.size());
+    scorer_->score(
+        answered, [&](size_t item, Score score) { all[item] = std::move(score); }, [] {});
+    return all;
   }
   Score score(const std::vector<std::string>& responses) { return scores({responses}).at(0); }
 

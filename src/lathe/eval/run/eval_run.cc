@@ -47,49 +47,57 @@ Json filtered_of(const Score& score) {
 }
 
 // Judges answers of a task.
-class Judge {
+class Judging {
  public:
-  explicit Judge(const AskedTask& asked) : asked_(asked) {
+  explicit Judging(const AskedTask& asked) : asked_(asked) {
     if (asked.task.config().task_kind() == TaskKind::kGenerate) scorer_ = make_scorer(asked.task);
   }
 
   // `items` are those that the answers are numbered by.
-  std::vector<EvalRecord> judged(std::span<NumberedAnswer> answers, std::span<const EvalItem> items,
-                                 const std::function<void()>& while_waiting) {
+  static std::vector<EvalRecord> records_of(const std::string& task,
+                                            std::span<NumberedAnswer> answers,
+                                            std::span<const EvalItem> items) {
     std::vector<EvalRecord> records;
     for (NumberedAnswer& each : answers) {
       EvalRecord& record = records.emplace_back();
-      record.task = asked_.name();
+      record.task = task;
       record.item = items[each.item];
       record.answer = std::move(each.answer);
       require_numbers(record);
     }
-    if (scorer_)
-      score(records, while_waiting);
-    else
-      for (EvalRecord& record : records)
-        record.metrics = likelihood_metrics_of(asked_.task.config(), record);
     return records;
   }
 
+  // Gives each record, with its metrics, to `take` once they are known.
+  void judge(std::vector<EvalRecord> records, const std::function<void(EvalRecord&)>& take,
+             const std::function<void()>& while_waiting) {
+    if (scorer_) return score(records, take, while_waiting);
+    for (EvalRecord& record : records) {
+      record.metrics = likelihood_metrics_of(asked_.task.config(), record);
+      take(record);
+    }
+  }
+
  private:
-  void score(std::vector<EvalRecord>& records, const std::function<void()>& while_waiting) {
+  void score(std::vector<EvalRecord>& records, const std::function<void(EvalRecord&)>& take,
+             const std::function<void()>& while_waiting) {
     std::vector<Answered> answered;
     std::vector<std::vector<std::string>> texts;
     for (const EvalRecord& record : records) texts.push_back(judged_texts(record));
-    for (const EvalRecord& record : records) {
-      const auto row = static_cast<size_t>(record.item.id);
-      answered.push_back({.item = record.item,
-                          .row = asked_.task.rows().rows[row].fields,
-                          .responses = texts[answered.size()]});
-    }
-    const std::vector<Score> scores = scorer_->scores(answered, while_waiting);
-    for (size_t i = 0; i < records.size(); ++i) {
-      records[i].metrics = scores[i].metrics;
-      add_pass_metrics(asked_.task.config(), scores[i], records[i].metrics);
-      if (asked_.task.config().filters.size() > 0) records[i].filtered = filtered_of(scores[i]);
-      records[i].reason = scores[i].reason;
-    }
+    for (const EvalRecord& record : records)
+      answered.push_back(
+          {.item = record.item,
+           .row = asked_.task.rows().rows[static_cast<size_t>(record.item.id)].fields,
+           .responses = texts[answered.size()]});
+    const auto take_score = [&](size_t i, const Score& score) {
+      EvalRecord& record = records[i];
+      record.metrics = score.metrics;
+      add_pass_metrics(asked_.task.config(), score, record.metrics);
+      if (asked_.task.config().filters.size() > 0) record.filtered = filtered_of(score);
+      record.reason = score.reason;
+      take(record);
+    };
+    scorer_->score(answered, take_score, while_waiting);
   }
 
   // Without thoughts.
@@ -189,9 +197,10 @@ int64_t answer_all(const std::vector<AskedTask>& tasks, AnswerSource& source, It
     const auto progress = [&] { on_progress({.task = asked, .done = done, .all = all}); };
     progress();
     if (open.empty()) continue;
-    Judge judge(asked);
+    Judging judging(asked);
+    const auto write = [&](const EvalRecord& record) { file.write(record); };
     source.ask(asked.task.config(), open, [&](std::span<NumberedAnswer> answers) {
-      for (const EvalRecord& record : judge.judged(answers, open, progress)) file.write(record);
+      judging.judge(Judging::records_of(asked.name(), answers, open), write, progress);
       done += std::ssize(answers);
       computed += std::ranges::count(answers, false, &NumberedAnswer::known);
       progress();
@@ -202,11 +211,12 @@ int64_t answer_all(const std::vector<AskedTask>& tasks, AnswerSource& source, It
 
 std::vector<EvalRecord> answers_of(const AskedTask& asked, AnswerSource& source,
                                    const std::function<void()>& before_each) {
-  Judge judge(asked);
+  Judging judging(asked);
   std::vector<EvalRecord> records;
+  const auto keep = [&](EvalRecord& record) { records.push_back(std::move(record)); };
   source.ask(asked.task.config(), asked.items, [&](std::span<NumberedAnswer> answers) {
     before_each();
-    std::ranges::move(judge.judged(answers, asked.items, before_each), std::back_inserter(records));
+    judging.judge(Judging::records_of(asked.name(), answers, asked.items), keep, before_each);
   });
   std::ranges::sort(records, {}, [](const EvalRecord& record) { return record.item.id; });
   return records;

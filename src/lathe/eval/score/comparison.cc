@@ -32,21 +32,12 @@ class Comparison : public Scorer {
       removed_.push_back(expression(each, file, "normalize"));
   }
 
-  std::vector<Score> scores(std::span<const Answered> items,
-                            const std::function<void()>& while_waiting) override {
-    std::vector<Score> all;
-    for (const Answered& item : items) {
+  void score(std::span<const Answered> items, const TakeScore& take,
+             const std::function<void()>& while_waiting) override {
+    for (size_t i = 0; i < items.size(); ++i) {
       while_waiting();
-      Score& score = all.emplace_back();
-      const std::string target = compared(*item.item.target);
-      if (filters_.empty()) {
-        score.judged.push_back(judged("", item.responses, target, nullptr));
-        continue;
-      }
-      for (const Filter& filter : filters_)
-        score.judged.push_back(judged(filter.name, item.responses, target, &filter));
+      take(i, score_of(items[i]));
     }
-    return all;
   }
 
  private:
@@ -74,6 +65,15 @@ class Comparison : public Scorer {
       return groups.size() == 2 ? "" : std::string(kInvalidAnswer);
     }
   };
+
+  Score score_of(const Answered& item) const {
+    Score score;
+    const std::string target = compared(*item.item.target);
+    if (filters_.empty()) score.judged.push_back(judged("", item.responses, target, nullptr));
+    for (const Filter& filter : filters_)
+      score.judged.push_back(judged(filter.name, item.responses, target, &filter));
+    return score;
+  }
 
   std::string compared(const std::string& text) const {
     if (removed_.empty()) return std::string(jinja::strip_left(jinja::strip_right(text)));

@@ -71,18 +71,16 @@ bool follows(const Instruction& instruction, const std::string& text) {
 
 class IfEval : public Scorer {
  public:
-  std::vector<Score> scores(std::span<const Answered> items,
-                            const std::function<void()>& while_waiting) override {
-    std::vector<Score> all;
-    for (const Answered& item : items) {
+  void score(std::span<const Answered> items, const TakeScore& take,
+             const std::function<void()>& while_waiting) override {
+    for (size_t i = 0; i < items.size(); ++i) {
       while_waiting();
-      all.push_back(score(instructions_of(item), replace_invalid_utf8(item.responses[0])));
+      take(i, score_of(instructions_of(items[i]), replace_invalid_utf8(items[i].responses[0])));
     }
-    return all;
   }
 
  private:
-  static Score score(const std::vector<Instruction>& instructions, const std::string& response) {
+  static Score score_of(const std::vector<Instruction>& instructions, const std::string& response) {
     Score score;
     Json strict = Json::array(), loose = Json::array();
     const std::vector<std::string> forms = loose_forms(response);

@@ -43,20 +43,19 @@ class PythonPrograms : public Scorer {
                  .memory = config_.limits.mebibytes().value()},
                 config_.file.string() + ": scorer") {}
 
-  std::vector<Score> scores(std::span<const Answered> items,
-                            const std::function<void()>& while_waiting) override {
+  void score(std::span<const Answered> items, const TakeScore& take,
+             const std::function<void()>& while_waiting) override {
     std::vector<PythonTests> programs;
     for (const Answered& item : items)
       for (const std::string& response : item.responses)
         programs.push_back(program_of(item, response));
     const std::vector<PythonVerdict> verdicts = run_tests(python_, programs, while_waiting);
-    std::vector<Score> all;
     size_t next = 0;
-    for (const Answered& item : items) {
-      all.push_back(score_of(item, std::span(verdicts).subspan(next, item.responses.size())));
-      next += item.responses.size();
+    for (size_t i = 0; i < items.size(); ++i) {
+      const size_t count = items[i].responses.size();
+      take(i, score_of(items[i], std::span(verdicts).subspan(next, count)));
+      next += count;
     }
-    return all;
   }
 
  private:

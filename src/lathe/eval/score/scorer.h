@@ -37,13 +37,16 @@ struct Score {
       {};  // why the first response is wrong, where the scorer knows more than that
 };
 
+using TakeScore = std::function<void(size_t item, Score)>;
+
 class Scorer {
  public:
   virtual ~Scorer() = default;
-  // One for each item, in order. `while_waiting` is called at least every 100 ms while something else computes, and
+  // Gives each item's to `take` once, as soon as it is known, with the item's place among them: what was given stays,
+  // whatever happens to the others. `while_waiting` is called at least every 100 ms while something else computes, and
   // may throw. Errors: kData, naming the item's place and its field that cannot be used.
-  virtual std::vector<Score> scores(std::span<const Answered> items,
-                                    const std::function<void()>& while_waiting) = 0;
+  virtual void score(std::span<const Answered> items, const TakeScore& take,
+                     const std::function<void()>& while_waiting) = 0;
 };
 
 struct ScorerRule {

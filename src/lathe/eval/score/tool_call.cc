@@ -38,22 +38,26 @@ std::string fault_of(const std::vector<AllowedCall>& allowed, const std::string&
 
 class ToolCallScorer : public Scorer {
  public:
-  std::vector<Score> scores(std::span<const Answered> items,
-                            const std::function<void()>& while_waiting) override {
-    std::vector<Score> all;
-    for (const Answered& item : items) {
+  void score(std::span<const Answered> items, const TakeScore& take,
+             const std::function<void()>& while_waiting) override {
+    for (size_t i = 0; i < items.size(); ++i) {
       while_waiting();
-      const std::vector<AllowedCall> allowed = allowed_by(item);
-      Score& score = all.emplace_back();
-      Judged& judged = score.judged.emplace_back();
-      for (const std::string& response : item.responses) {
-        judged.texts.push_back(replace_invalid_utf8(response));
-        const std::string fault = fault_of(allowed, judged.texts.back());
-        if (judged.right.empty()) score.reason = fault;
-        judged.right.push_back(fault.empty());
-      }
+      take(i, score_of(items[i]));
     }
-    return all;
+  }
+
+ private:
+  static Score score_of(const Answered& item) {
+    const std::vector<AllowedCall> allowed = allowed_by(item);
+    Score score;
+    Judged& judged = score.judged.emplace_back();
+    for (const std::string& response : item.responses) {
+      judged.texts.push_back(replace_invalid_utf8(response));
+      const std::string fault = fault_of(allowed, judged.texts.back());
+      if (judged.right.empty()) score.reason = fault;
+      judged.right.push_back(fault.empty());
+    }
+    return score;
   }
 };
 
