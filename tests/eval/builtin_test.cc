@@ -382,6 +382,7 @@ TEST(BuiltinTasks, RowsOfThePublicSets) {
       {"humaneval", "humaneval"},
       {"ifeval", "ifeval"},
       {"bfcl", "bfcl/bfcl_eval/data"},
+      {"mt_bench", "mt_bench/mt_bench"},
   };
   for (const auto& [name, fetched] : files) link(name, fetched);
   int read_tasks = 0;
@@ -397,7 +398,7 @@ TEST(BuiltinTasks, RowsOfThePublicSets) {
       EXPECT_FALSE(task.item(id).prompts.at(0).empty());
     ++read_tasks;
   }
-  EXPECT_EQ(read_tasks, 21);
+  EXPECT_EQ(read_tasks, 22);
 }
 
 }  // namespace

@@ -36,6 +36,7 @@ CachedSource::CachedSource(std::unique_ptr<AnswerSource> source, std::string of_
 std::string CachedSource::key_of(const TaskConfig& task, const EvalItem& item) const {
   Json key = {of_whom_, task.kind, item.prompts, item.continuations};
   if (item.uncond) key.push_back(*item.uncond);
+  if (item.system) key.push_back({"system", *item.system});
   if (std::ranges::find(task.metrics, "acc_uncond") != task.metrics.end()) key.push_back("uncond");
   if (task.task_kind() == TaskKind::kGenerate) {
     key.push_back({task.stop, task.max_tokens, task.samples, task.temperature});

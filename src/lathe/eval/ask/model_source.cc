@@ -161,6 +161,11 @@ void ModelSource::ask_likelihoods(const TaskConfig& task, std::span<const EvalIt
 
 namespace {
 
+// Without a chat template the message of the system is what the text begins with.
+std::string text_of(const EvalItem& item) {
+  return (item.system ? *item.system + "\n\n" : "") + item.prompts[0];
+}
+
 // An item while its texts are written.
 struct Writing {
   std::vector<int32_t> prompt;
@@ -229,7 +234,7 @@ void ModelSource::generate(const TaskConfig& task, std::span<const EvalItem> ite
       task.samples);
   std::vector<Writing> all(items.size());
   for (size_t i = 0; i < items.size(); ++i) {
-    RequestEncoder::Prompt prompt = encoder_.prompt(items[i].prompts[0], task.max_tokens);
+    RequestEncoder::Prompt prompt = encoder_.prompt(text_of(items[i]), task.max_tokens);
     all[i].prompt = std::move(prompt.tokens);
     all[i].truncated = prompt.truncated;
     all[i].open = static_cast<size_t>(task.samples);

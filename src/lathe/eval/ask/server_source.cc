@@ -6,6 +6,7 @@
 
 #include "lathe/base/error.h"
 #include "lathe/base/printable.h"
+#include "lathe/eval/ask/chat_source.h"
 
 namespace lathe {
 namespace {
@@ -50,7 +51,7 @@ ServerSource::ServerSource(ServerSetting setting) : setting_(std::move(setting))
 
 HttpRequest ServerSource::request_for(const TaskConfig& task, const EvalItem& item) const {
   Json body = {{"model", setting_.model},
-               {"messages", {{{"role", "user"}, {"content", item.prompts[0]}}}},
+               {"messages", messages_of(item)},
                {"temperature", task.temperature},
                {"max_tokens", task.max_tokens}};
   if (!task.stop.empty()) body["stop"] = task.stop;

@@ -35,7 +35,7 @@ std::optional<AnswerPattern::Found> AnswerPattern::in(std::string_view text) con
     matched = true;
     found.reset();
     if (const auto group = group_of(groups))
-      found = {static_cast<size_t>(group->data() - text.data()),
+      found = {groups[0] ? static_cast<size_t>(groups[0]->data() - text.data()) : text.size(),
                std::string(jinja::strip_left(jinja::strip_right(*group)))};
   });
   return found;

@@ -19,7 +19,7 @@ class AnswerPattern {
                 const std::string& key);
 
   struct Found {
-    size_t begin = 0;  // of that, in bytes
+    size_t begin = 0;  // of the match, in bytes
     std::string text;
   };
   // In valid UTF-8. None, too, where of several groups none took part. Errors: kData, as Regex.

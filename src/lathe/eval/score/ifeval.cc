@@ -104,7 +104,7 @@ class IfEval : public Scorer {
 
 }  // namespace
 
-std::unique_ptr<Scorer> make_ifeval(const EvalTask& task) {
+std::unique_ptr<Scorer> make_ifeval(const EvalTask& task, const ScorerContext&) {
   const TaskConfig& config = task.config();
   require(config.samples == 1, ErrorKind::kConfig, config.file.string(),
           "samples is {}, but scorer 'ifeval' judges one answer to each item; leave samples out",

@@ -102,7 +102,7 @@ class PythonPrograms : public Scorer {
 
 }  // namespace
 
-std::unique_ptr<Scorer> make_python_programs(const EvalTask& task) {
+std::unique_ptr<Scorer> make_python_programs(const EvalTask& task, const ScorerContext&) {
   return std::make_unique<PythonPrograms>(task);
 }
 

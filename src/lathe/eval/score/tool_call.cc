@@ -63,7 +63,7 @@ class ToolCallScorer : public Scorer {
 
 }  // namespace
 
-std::unique_ptr<Scorer> make_tool_call(const EvalTask&) {
+std::unique_ptr<Scorer> make_tool_call(const EvalTask&, const ScorerContext&) {
   return std::make_unique<ToolCallScorer>();
 }
 

@@ -106,6 +106,10 @@ std::string tasks_markdown() {
       config_markdown(RowJoin());
   text += "\n## [limits]\n\nOf programs, with `scorer = \"python\"`.\n\n" +
           config_markdown(CodeLimits());
+  text +=
+      "\n## [judge]\n\nWhat another model is asked about an answer, with `scorer = \"judge\"`: either `rating`, or "
+      "`baseline` with what says which of the two answers is better.\n\n" +
+      config_markdown(JudgeConfig());
   return text + judging() + builtin_tables();
 }
 
