@@ -83,22 +83,25 @@ Json at(const Json& object, const char* key) {
   return found == object.end() ? Json(nullptr) : *found;
 }
 
-void require_hash(const std::string& file, const std::string& now, const Json& then) {
-  require(then.is_null() || now == then.get<std::string>(), ErrorKind::kData, file,
+void require_hash(const std::string& file, const std::optional<std::string>& now,
+                  const Json& then) {
+  const auto shown = [](const Json& hash) {
+    return hash.is_null() ? "none" : hash.get<std::string>().substr(0, 12);
+  };
+  require(or_null(now) == then, ErrorKind::kData, file,
           "is not what it was when the receipt was written: its SHA-256 was {}, and is {}; put the "
           "old one back, or run the tasks anew with --tasks",
-          then.get<std::string>().substr(0, 12), now.substr(0, 12));
+          shown(then), shown(or_null(now)));
 }
 
-// Of a model or judge in a receipt; a server, or none, has no hashes.
-void require_source_unchanged(const Json& then) {
+// Of a model or judge in a receipt, which now is another source; a server, or none, has no hashes.
+void require_source_unchanged(const Json& then, ReceiptSource (*source_of)(const fs::path&)) {
   if (at(then, "model_sha256").is_null()) return;
   const auto model = at(then, "model").get<std::string>();
-  const ReceiptSource now = source_of_judge(model);
-  require_hash(model, now.model_sha256.value_or(""), at(then, "model_sha256"));
-  require_hash(tokenizer_file(model).string(), now.tokenizer_sha256.value_or(""),
-               at(then, "tokenizer_sha256"));
-  require_hash(model + ": the chat template", now.chat_template_sha256.value_or(""),
+  const ReceiptSource now = source_of(model);
+  require_hash(model, now.model_sha256, at(then, "model_sha256"));
+  require_hash(tokenizer_file(model).string(), now.tokenizer_sha256, at(then, "tokenizer_sha256"));
+  require_hash(model + ": the chat template", now.chat_template_sha256,
                at(then, "chat_template_sha256"));
 }
 
@@ -185,8 +188,8 @@ void require_unchanged(const Json& receipt) {
   if (const Json responses = at(at(receipt, "options"), "responses"); responses.is_string())
     require_hash(responses, sha256_of_file(responses.get<std::string>()),
                  at(receipt, "responses_sha256"));
-  require_source_unchanged(receipt);
-  require_source_unchanged(at(receipt, "judge"));
+  require_source_unchanged(receipt, source_of_model);
+  require_source_unchanged(at(receipt, "judge"), source_of_judge);
 }
 
 }  // namespace lathe
