@@ -9,6 +9,7 @@
 #include "cli/letters_model.h"
 #include "eval/openai_server.h"
 #include "io/temp_folder.h"
+#include "lathe/corpus/token_shard.h"
 #include "lathe/io/json_file.h"
 #include "lathe/io/sha256.h"
 
@@ -195,6 +196,26 @@ TEST_F(EvalJudge, AFolderJudgesByItsHashes) {
   EXPECT_NE(run_lathe({"eval", "--receipt", path("templated/receipt.json"), "--out", path("x")})
                 .err.find("model: the chat template] is not what it was"),
             std::string::npos);
+}
+
+TEST_F(EvalJudge, ARunThatTrainsAsksNone) {
+  TokenShardWriter writer(folder_ / "data", 28);
+  writer.add_document(std::vector<int32_t>(100, 1));
+  writer.finish();
+  folder_.write("run.toml",
+                "[model]\nmodel_type = \"lathe\"\nvocab_size = 28\nhidden_size = 16\n"
+                "num_hidden_layers = 1\nnum_attention_heads = 2\nmax_position_embeddings = 64\n"
+                "[data]\ntrain = [\"" +
+                    path("data") + "\"]\ntokenizer = \"" + path("model") +
+                    "\"\n[train]\nsteps = 1\nbatch_size = 1\nseq_len = 8\n");
+  const CommandResult r = run_lathe({"train", path("run.toml"), "--train.out=" + path("run"),
+                                     "--eval.tasks=" + path("rated.toml")});
+  EXPECT_NE(r.code, 0);
+  EXPECT_NE(
+      r.err.find("[eval.tasks] rated asks another model about answers, which a run does not do; "
+                 "measure a checkpoint with `lathe eval CHECKPOINT --tasks rated --judge JUDGE`"),
+      std::string::npos)
+      << r.err;
 }
 
 TEST_F(EvalJudge, SaysWhatIsMissingOrTooMuch) {
