@@ -7,13 +7,13 @@
 #include <nlohmann/json.hpp>
 
 #include "cli/demo_testing.h"
+#include "cli/letters_model.h"
 #include "io/temp_folder.h"
 #include "lathe/corpus/token_shard.h"
 #include "lathe/io/json_file.h"
 #include "lathe/io/sha256.h"
 #include "lathe/model/load_model.h"
 #include "model/grid.h"
-#include "paths.h"
 
 namespace lathe {
 namespace {
@@ -33,28 +33,7 @@ metrics = ["acc", "acc_norm", "bits_per_byte"]
 class EvalTasks : public ::testing::Test {
  protected:
   EvalTasks() {
-    fs::copy(testing::tests_folder() / "model" / "goldens" / "llama" / "model", folder_ / "model");
-    Json vocab = Json::object();
-    int32_t id = 0;
-    for (char c = 'a'; c <= 'v'; ++c) vocab[std::string(1, c)] = id++;
-    for (const char* c : {" ", ":", "?", "\n"}) vocab[c] = id++;
-    Json added = Json::array();
-    for (const auto& [token, content] : {std::pair{26, "<s>"}, {27, "</s>"}})
-      added.push_back({{"id", token},
-                       {"content", content},
-                       {"single_word", false},
-                       {"lstrip", false},
-                       {"rstrip", false},
-                       {"normalized", false},
-                       {"special", true}});
-    const Json tokenizer = {
-        {"pre_tokenizer", nullptr},
-        {"decoder", {{"type", "Fuse"}}},
-        {"model", {{"type", "BPE"}, {"merges", Json::array()}, {"vocab", vocab}}},
-        {"added_tokens", added}};
-    write_json_file(folder_ / "model" / "tokenizer.json", tokenizer);
-    write_json_file(folder_ / "model" / "tokenizer_config.json",
-                    {{"bos_token", "<s>"}, {"eos_token", "</s>"}});
+    testing::make_letters_model(folder_ / "model");
     std::string rows;
     for (int i = 0; i < 12; ++i)
       rows += Json{{"q", std::string(1 + i % 3, static_cast<char>('a' + i))},

@@ -408,6 +408,7 @@ TEST(BuiltinTasks, RowsOfThePublicSets) {
       {"humaneval", "humaneval"},
       {"ifeval", "ifeval"},
       {"bfcl", "bfcl/bfcl_eval/data"},
+      {"mt_bench", "mt_bench/mt_bench"},
   };
   for (const auto& [name, fetched] : files) link(name, fetched);
   int read_tasks = 0;

@@ -89,30 +89,39 @@ std::string keys_of(const ScorerRule& rule) {
   if (rule.runs_programs) keys += "program = \"{{response}}\"\n";
   return keys;
 }
-std::string toml_of(const std::string& metric) {
+std::string toml_of(const ScorerRule& rule, const std::string& metric) {
   const std::string name = metric == "pass@K" ? "pass@1" : metric;
-  return "metrics = [\"" + name + "\"]\n";
+  std::string text = "metrics = [\"" + name + "\"]\n";
+  if (rule.asks_judge && metric == "rating")
+    text += "judge = {prompt = \"{{response}}\", rating = \"[0-9]\", lowest = 1, highest = 9}\n";
+  else if (rule.asks_judge)
+    text +=
+        "judge = {prompt = \"{{first}}{{second}}\", baseline = \"b\", first = \"A\", second = "
+        "\"B\"}\n";
+  return text;
 }
 
 TEST(Scorers, EachSaysWhatItIsAndMeasuresWhatItSays) {
+  FakeSource judge([](const std::string&) { return "7"; });
   std::set<std::string_view> names;
   for (const ScorerRule& rule : scorers()) {
     EXPECT_TRUE(names.insert(rule.name).second) << rule.name;
     EXPECT_FALSE(rule.summary.empty() || rule.source.empty()) << rule.name;
     EXPECT_FALSE(rule.metrics.empty()) << rule.name;
     for (const std::string& metric : rule.metrics)
-      EXPECT_EQ(error_text([&] { Judging(keys_of(rule) + toml_of(metric), {row_of("")}); }),
-                "no error")
+      EXPECT_EQ(
+          error_text([&] { Judging(keys_of(rule) + toml_of(rule, metric), {row_of("")}, &judge); }),
+          "no error")
           << rule.name;
     EXPECT_NE(
         error_text([&] {
-          Judging(keys_of(rule) + toml_of("majority"), {row_of("")});
+          Judging(keys_of(rule) + toml_of(rule, "majority"), {row_of("")});
         }).find(fmt::format("[t.toml: metrics of scorer '{}'] unknown name 'majority'", rule.name)),
         std::string::npos)
         << rule.name;
     for (const char* key : {"normalize = [\"a\"]\n", "filters = [{name = \"f\", regex = \"a\"}]\n"})
       EXPECT_NE(error_text([&] {
-                  Judging(keys_of(rule) + toml_of(rule.metrics[0]) + key, {row_of("")});
+                  Judging(keys_of(rule) + toml_of(rule, rule.metrics[0]) + key, {row_of("")});
                 }).find("is of the comparison with the target, and scorer '"),
                 std::string::npos)
           << rule.name << key;
@@ -125,9 +134,9 @@ TEST(Scorers, ATaskThatCannotBeJudgedIsRefused) {
       refused("metrics = [\"exact_match\"]\n"),
       "[t.toml] has no target, with which answers could be compared; set target, or a scorer");
   EXPECT_EQ(
-      refused(kCompared + "scorer = \"judge\"\n"),
-      "[t.toml] scorer is \"judge\" (a string), expected one of 'ifeval', 'tool_call', 'python'. "
-      "Write scorer = \"ifeval\"");
+      refused(kCompared + "scorer = \"jury\"\n"),
+      "[t.toml] scorer is \"jury\" (a string), expected one of 'ifeval', 'tool_call', 'python', "
+      "'judge'. Write scorer = \"ifeval\"");
   EXPECT_NE(refused(kCompared + "scorer = \"ifevl\"\n").find("ifeval"), std::string::npos);
   EXPECT_NE(refused("target = \"a\"\nmetrics = [\"prompt_strict\"]\n").find("prompt_strict"),
             std::string::npos);

@@ -1,113 +1,15 @@
 // A server of this process that fails, asks to wait and says nonsense.
 #include "lathe/eval/ask/server_source.h"
 
-#include <arpa/inet.h>
 #include <gtest/gtest.h>
-#include <sys/socket.h>
-#include <unistd.h>
 
-#include <atomic>
-#include <mutex>
-#include <thread>
-
+#include "eval/openai_server.h"
 #include "io/temp_folder.h"
 
-namespace lathe {
+namespace lathe::testing {
 namespace {
 
 using Json = nlohmann::ordered_json;
-
-// Answers one request after the other, each on a connection of its own.
-class Server {
- public:
-  struct Reply {
-    int status = 200;
-    std::string body, headers = {};
-  };
-  explicit Server(std::function<Reply(size_t number, const Json& request)> reply)
-      : reply_(std::move(reply)), listener_(::socket(AF_INET, SOCK_STREAM, 0)) {
-    sockaddr_in address{};
-    address.sin_family = AF_INET;
-    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    socklen_t size = sizeof address;
-    auto* at = reinterpret_cast<sockaddr*>(&address);
-    if (::bind(listener_, at, size) != 0 || ::listen(listener_, 16) != 0 ||
-        ::getsockname(listener_, at, &size) != 0)
-      throw std::runtime_error("no server");
-    port_ = ntohs(address.sin_port);
-    thread_ = std::thread([this] { serve(); });
-  }
-  ~Server() {
-    ending_ = true;
-    ::shutdown(listener_, SHUT_RDWR);
-    thread_.join();
-    ::close(listener_);
-  }
-
-  std::string url() const { return "http://127.0.0.1:" + std::to_string(port_) + "/v1/"; }
-  std::vector<Json> requests() {
-    const std::lock_guard lock(mutex_);
-    return requests_;
-  }
-  std::vector<std::string> heads() {
-    const std::lock_guard lock(mutex_);
-    return heads_;
-  }
-
- private:
-  void serve() {
-    while (!ending_) {
-      const int connection = ::accept(listener_, nullptr, nullptr);
-      if (connection < 0) continue;
-      answer(connection);
-      ::close(connection);
-    }
-  }
-
-  void answer(int connection) {
-    std::string text;
-    char buffer[4096];
-    size_t body = std::string::npos, length = 0;
-    while (body == std::string::npos || text.size() < body + length) {
-      const ssize_t got = ::recv(connection, buffer, sizeof buffer, 0);
-      if (got <= 0) return;
-      text.append(buffer, static_cast<size_t>(got));
-      if (const size_t end = text.find("\r\n\r\n"); end != std::string::npos) {
-        body = end + 4;
-        length = std::stoul(text.substr(text.find("Content-Length:") + 15));
-      }
-    }
-    const Json request = Json::parse(text.substr(body));
-    size_t number = 0;
-    {
-      const std::lock_guard lock(mutex_);
-      number = requests_.size();
-      requests_.push_back(request);
-      heads_.push_back(text.substr(0, body));
-    }
-    const Reply reply = reply_(number, request);
-    const std::string out =
-        "HTTP/1.1 " + std::to_string(reply.status) + " x\r\nConnection: close\r\n" + reply.headers +
-        "Content-Length: " + std::to_string(reply.body.size()) + "\r\n\r\n" + reply.body;
-    ::send(connection, out.data(), out.size(), MSG_NOSIGNAL);
-  }
-
-  std::function<Reply(size_t, const Json&)> reply_;
-  int listener_;
-  uint16_t port_ = 0;
-  std::atomic<bool> ending_ = false;
-  std::mutex mutex_;
-  std::vector<Json> requests_;
-  std::vector<std::string> heads_;
-  std::thread thread_;
-};
-
-std::string completion(const std::vector<std::string>& texts) {
-  Json choices = Json::array();
-  for (const std::string& text : texts)
-    choices.push_back({{"message", {{"role", "assistant"}, {"content", text}}}});
-  return Json{{"choices", choices}}.dump();
-}
 
 class Servers : public ::testing::Test {
  protected:
@@ -131,7 +33,7 @@ class Servers : public ::testing::Test {
     for (int64_t id = 0; id < of.size(); ++id) items.push_back(of.item(id));
     std::map<size_t, std::string> answers;
     error_ = error_text([&] {
-      ServerSource(std::move(setting)).ask(of, items, [&](std::span<NumberedAnswer> some) {
+      ServerSource(std::move(setting)).ask(of.config(), items, [&](std::span<NumberedAnswer> some) {
         for (const NumberedAnswer& each : some) answers[each.item] = each.answer.responses.at(0);
       });
     });
@@ -159,6 +61,19 @@ TEST_F(Servers, AreAskedAsOpenAIs) {
   EXPECT_EQ(request["stop"], Json({"\n"}));
   EXPECT_EQ(server.heads()[0].find("POST /v1/chat/completions "), 0u);
   EXPECT_NE(server.heads()[0].find("Authorization: Bearer secret\r\n"), std::string::npos);
+}
+
+// Only where there is one: a turn of the user alone is what most servers expect.
+TEST_F(Servers, GetAMessageOfTheSystemFirst) {
+  Server server([](size_t, const Json&) { return Server::Reply{.body = completion({"x"})}; });
+  const EvalTask of = task();
+  EvalItem item = of.item(0);
+  item.system = "be strict";
+  ServerSource({.url = server.url(), .model = "m"})
+      .ask(of.config(), std::span(&item, 1), [](std::span<NumberedAnswer>) {});
+  EXPECT_EQ(server.requests().at(0)["messages"],
+            Json({{{"role", "system"}, {"content", "be strict"}},
+                  {{"role", "user"}, {"content", "say 0"}}}));
 }
 
 TEST_F(Servers, AreAskedAgainWhenTheyFail) {
@@ -210,4 +125,4 @@ TEST_F(Servers, ThatAreNotThere) {
 }
 
 }  // namespace
-}  // namespace lathe
+}  // namespace lathe::testing

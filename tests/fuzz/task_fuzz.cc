@@ -31,13 +31,15 @@ void check_task(TaskConfig config, int64_t shots) {
   if (task.config().task_kind() != TaskKind::kGenerate || task.config().scorer) return;
   const std::vector<std::string> responses = {"so 7", "#### 1,200", "\xff", ""};
   const EvalItem item = task.item(0);
-  const Answered answered{.item = item,
-                          .row = task.rows().rows[0].fields,
-                          .place = task.rows().place(0),
-                          .responses = responses};
-  for (const Score& score : make_scorer(task)->scores(std::span(&answered, 1), [] {}))
+  const Answered answered{.item = item, .row = task.rows().rows[0].fields, .responses = responses};
+  int64_t scores = 0;
+  const auto check_score = [&](size_t, const Score& score) {
+    ++scores;
     for (const Judged& judged : score.judged)
       promise(judged.right.size() == responses.size() && judged.texts.size() == responses.size());
+  };
+  make_scorer(task)->score(std::span(&answered, 1), check_score, [] {});
+  promise(scores == 1);
 }
 
 }  // namespace

@@ -75,6 +75,7 @@ Json json_of(const EvalRecord& r) {
   json.update(json_of(r.answer));
   if (!r.filtered.is_null()) json["filtered"] = r.filtered;
   if (!r.reason.empty()) json["reason"] = r.reason;
+  if (!r.judgements.is_null()) json["judgements"] = r.judgements;
   if (!r.metrics.empty()) json["metrics"] = r.metrics;
   return json;
 }
@@ -94,6 +95,7 @@ EvalRecord record_of(const Json& line, std::string_view place) {
     r.answer = answer_of(line);
     r.filtered = value_at<Json>(line, "filtered", nullptr);
     r.reason = value_at<std::string>(line, "reason");
+    r.judgements = value_at<Json>(line, "judgements", nullptr);
     r.metrics = value_at<Json>(line, "metrics", Json::object());
     return r;
   } catch (const nlohmann::json::exception& error) {

@@ -27,10 +27,12 @@ struct EvalRecord {
   std::string task;
   EvalItem item;
   EvalAnswer answer;
-  nlohmann::ordered_json filtered = nullptr;  // what was compared, by filter
-  std::string reason;                         // why a program failed
-  // By name, of this item: a number, or a list with one for each instruction.
+  nlohmann::ordered_json filtered = nullptr;    // what was compared, by filter
+  std::string reason;                           // why a program failed
+  nlohmann::ordered_json judgements = nullptr;  // what a judge was asked and wrote (score/judge.h)
+  // By name, of this item: a number, or a list with one for each instruction. Empty where a judge is still to be asked.
   nlohmann::ordered_json metrics = nlohmann::ordered_json::object();
+  bool known = false;  // all of it, from caches; no part of the line
 };
 
 nlohmann::ordered_json json_of(const EvalAnswer& answer);

@@ -120,6 +120,23 @@ std::string head_of(const EvalRecord& r) {
                      r.item.id, html_escaped(metrics));
 }
 
+// What a judge wrote of each response; what it was asked is folded away.
+std::string judgements_of(const EvalRecord& r) {
+  std::string html;
+  for (const Json& each : r.judgements) {
+    std::string head = "the judge: " + each["verdict"].dump();
+    if (each["verdict"].is_null()) head = "the judge gave no verdict";
+    if (each.contains("response_is"))
+      head += ", with the answer as the " + each["response_is"].get<std::string>();
+    html += "<b>" + html_escaped(head) + "</b><pre>" +
+            html_escaped(each["text"].get<std::string>().substr(0, kPromptShown)) +
+            "</pre>\n<details><summary>what it was asked</summary><pre>" +
+            html_escaped(each["prompt"].get<std::string>().substr(0, kPromptShown)) +
+            "</pre></details>\n";
+  }
+  return html;
+}
+
 std::string item_of(const EvalRecord& r) {
   std::string html = "<details><summary>" + head_of(r) + "</summary>\n";
   for (const std::string& prompt : r.item.prompts) {
@@ -136,6 +153,7 @@ std::string item_of(const EvalRecord& r) {
     html += "<b>target</b><pre>" + html_escaped(*r.item.target) + "</pre>\n";
   if (!r.filtered.is_null())
     html += "<b>compared</b><pre>" + html_escaped(r.filtered.dump()) + "</pre>\n";
+  html += judgements_of(r);
   if (!r.reason.empty()) html += "<b>why</b><pre>" + html_escaped(r.reason) + "</pre>\n";
   return html + "</details>\n";
 }
@@ -149,6 +167,7 @@ std::string curves_of(const Json& task) {
     ChartSeries chance{.name = "chance", .color = 4, .faint = true, .points = {}};
     for (const Json& part : task["by_difficulty"]) {
       const double x = part["difficulty"].get<double>();
+      if (!part["metrics"].contains(name)) continue;  // no item of it has a verdict
       const Json& m = part["metrics"][name];
       series.points.push_back({x, m["value"].get<double>()});
       if (!m["ci95"].is_null())

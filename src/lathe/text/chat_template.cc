@@ -165,6 +165,12 @@ std::string ChatTemplate::text(const Json& conversation) const {
   return template_for(all["tools"]).render(all).text;
 }
 
+std::string ChatTemplate::sources() const {
+  Json all = {special_tokens_};
+  for (const Named& each : templates_) all.push_back({each.name, each.parsed.source()});
+  return all.dump(-1, ' ', false, Json::error_handler_t::replace);
+}
+
 bool ChatTemplate::mentions(std::string_view letters) const {
   return std::ranges::any_of(templates_, [&](const Named& t) {
     return t.parsed.source().find(letters) != std::string::npos;

@@ -42,6 +42,8 @@ class ChatTemplate {
   std::string text(const nlohmann::ordered_json& conversation) const;
   // Whether these letters stand in the source of one of the templates.
   bool mentions(std::string_view letters) const;
+  // All that its texts follow from, as JSON: the special tokens, and names and sources of the templates.
+  std::string sources() const;
 
  private:
   struct Named {

@@ -62,11 +62,14 @@ InRunEvaluation::InRunEvaluation(const InRunEvalConfig& config,
 
 void InRunEvaluation::add(TaskConfig config) {
   require(
-      !config.scorer || !find_in(scorers(), "scorer", *config.scorer).runs_programs,
-      ErrorKind::kConfig, "eval.tasks",
+      !runs_programs(config), ErrorKind::kConfig, "eval.tasks",
       "{} runs programs that the model wrote, which a run does not do; measure a checkpoint with "
       "`lathe eval CHECKPOINT --tasks {} --allow-code`",
       config.name, config.name);
+  require(!asks_judge(config), ErrorKind::kConfig, "eval.tasks",
+          "{} asks another model about answers, which a run does not do; measure a checkpoint with "
+          "`lathe eval CHECKPOINT --tasks {} --judge JUDGE`",
+          config.name, config.name);
   EvalTask task(std::move(config), config_.shots, Rng(static_cast<uint64_t>(config_.seed)));
   tasks_.push_back(ask_of(std::move(task), config_.limit));
   tokens_ += tokens_of(tasks_.back(), tokenizer_);

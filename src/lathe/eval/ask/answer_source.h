@@ -25,7 +25,7 @@ class AnswerSource {
   // stop what waits by an exception. What was given to it is safe: after an error the others can be asked again.
   // An item's answer does not depend on which others are asked. Errors: kConfig for a kind of task that the source
   // cannot answer; kData, naming the item; those of the source.
-  virtual void ask(const EvalTask& task, std::span<const EvalItem> items,
+  virtual void ask(const TaskConfig& task, std::span<const EvalItem> items,
                    const std::function<void(std::span<NumberedAnswer>)>& take) = 0;
 };
 

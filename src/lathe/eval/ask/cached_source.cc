@@ -33,19 +33,19 @@ CachedSource::CachedSource(std::unique_ptr<AnswerSource> source, std::string of_
       }) {}
 
 // What is drawn depends on the item's own stream, too.
-std::string CachedSource::key_of(const EvalTask& task, const EvalItem& item) const {
-  const TaskConfig& c = task.config();
-  Json key = {of_whom_, c.kind, item.prompts, item.continuations};
+std::string CachedSource::key_of(const TaskConfig& task, const EvalItem& item) const {
+  Json key = {of_whom_, task.kind, item.prompts, item.continuations};
   if (item.uncond) key.push_back(*item.uncond);
-  if (std::ranges::find(c.metrics, "acc_uncond") != c.metrics.end()) key.push_back("uncond");
-  if (c.task_kind() == TaskKind::kGenerate) {
-    key.push_back({c.stop, c.max_tokens, c.samples, c.temperature});
-    if (c.temperature > 0) key.push_back({c.name, item.id});
+  if (item.system) key.push_back({"system", *item.system});
+  if (std::ranges::find(task.metrics, "acc_uncond") != task.metrics.end()) key.push_back("uncond");
+  if (task.task_kind() == TaskKind::kGenerate) {
+    key.push_back({task.stop, task.max_tokens, task.samples, task.temperature});
+    if (task.temperature > 0) key.push_back({task.name, item.id});
   }
   return sha256_of_text(key.dump(-1, ' ', false, Json::error_handler_t::replace));
 }
 
-void CachedSource::ask(const EvalTask& task, std::span<const EvalItem> items,
+void CachedSource::ask(const TaskConfig& task, std::span<const EvalItem> items,
                        const std::function<void(std::span<NumberedAnswer>)>& take) {
   std::vector<NumberedAnswer> found;
   std::vector<EvalItem> open;

@@ -19,11 +19,11 @@ class CachedSource : public AnswerSource {
   CachedSource(std::unique_ptr<AnswerSource> source, std::string of_whom,
                const std::filesystem::path& folder);
 
-  void ask(const EvalTask& task, std::span<const EvalItem> items,
+  void ask(const TaskConfig& task, std::span<const EvalItem> items,
            const std::function<void(std::span<NumberedAnswer>)>& take) override;
 
  private:
-  std::string key_of(const EvalTask& task, const EvalItem& item) const;
+  std::string key_of(const TaskConfig& task, const EvalItem& item) const;
 
   std::unique_ptr<AnswerSource> source_;
   std::string of_whom_;

@@ -52,8 +52,8 @@ ModelSource::ModelSource(const Transformer& model, const Tokenizer& tokenizer, R
       likelihoods_(model),
       seed_(seed) {}
 
-void ModelSource::ask(const EvalTask& task, std::span<const EvalItem> items, const Take& take) {
-  if (task.config().task_kind() == TaskKind::kGenerate) return generate(task, items, take);
+void ModelSource::ask(const TaskConfig& task, std::span<const EvalItem> items, const Take& take) {
+  if (task.task_kind() == TaskKind::kGenerate) return generate(task, items, take);
   for (size_t first = 0; first < items.size(); first += kItemsAtOnce)
     ask_likelihoods(task, items.subspan(first, std::min(kItemsAtOnce, items.size() - first)), first,
                     take);
@@ -62,7 +62,7 @@ void ModelSource::ask(const EvalTask& task, std::span<const EvalItem> items, con
 // The texts of some items, and their likelihoods as answers.
 class ModelSource::Texts {
  public:
-  Texts(const Tokenizer& tokenizer, const RequestEncoder& encoder, const EvalTask& task,
+  Texts(const Tokenizer& tokenizer, const RequestEncoder& encoder, const TaskConfig& task,
         std::span<const EvalItem> items)
       : tokenizer_(tokenizer),
         encoder_(encoder),
@@ -73,8 +73,7 @@ class ModelSource::Texts {
       try {
         add(item);
       } catch (const Error& error) {
-        fail(ErrorKind::kData, task.rows().place(static_cast<size_t>(items[item].id)), "{}",
-             error.what());
+        fail(ErrorKind::kData, items[item].place, "{}", error.what());
       }
     }
   }
@@ -120,12 +119,12 @@ class ModelSource::Texts {
     answer.logprobs.assign(count, 0.0);
     answer.greedy.assign(count, true);
     answer.tokens.assign(count, 0);
-    if (task_.config().task_kind() != TaskKind::kPerplexity) answer.per_token.resize(count);
-    const bool unconditional = asks_without_prompt(task_.config());
+    if (task_.task_kind() != TaskKind::kPerplexity) answer.per_token.resize(count);
+    const bool unconditional = asks_without_prompt(task_);
     if (unconditional) answer.uncond.assign(count, 0.0);
     for (size_t c = 0; c < count; ++c) {
       const std::string& prompt = item.prompts[item.prompts.size() > 1 ? c : 0];
-      if (task_.config().task_kind() == TaskKind::kPerplexity) {
+      if (task_.task_kind() == TaskKind::kPerplexity) {
         for (ScoredText& window : encoder_.windows(prompt + item.continuations[c]))
           add_text(std::move(window), {number, c});
         continue;
@@ -145,14 +144,14 @@ class ModelSource::Texts {
 
   const Tokenizer& tokenizer_;
   const RequestEncoder& encoder_;
-  const EvalTask& task_;
+  const TaskConfig& task_;
   std::span<const EvalItem> items_;
   std::vector<EvalAnswer> answers_;
   std::vector<ScoredText> texts_;
   std::vector<Place> places_;
 };
 
-void ModelSource::ask_likelihoods(const EvalTask& task, std::span<const EvalItem> items,
+void ModelSource::ask_likelihoods(const TaskConfig& task, std::span<const EvalItem> items,
                                   size_t first, const Take& take) {
   Texts texts(tokenizer_, encoder_, task, items);
   const auto likelihoods = likelihoods_.of(texts.all(), [&] { take({}); });
@@ -161,6 +160,11 @@ void ModelSource::ask_likelihoods(const EvalTask& task, std::span<const EvalItem
 }
 
 namespace {
+
+// Without a chat template the message of the system is what the text begins with.
+std::string text_of(const EvalItem& item) {
+  return (item.system ? *item.system + "\n\n" : "") + item.prompts[0];
+}
 
 // An item while its texts are written.
 struct Writing {
@@ -221,32 +225,30 @@ void run(Engine& engine, std::span<const Writing> all, std::vector<NumberedAnswe
 
 }  // namespace
 
-void ModelSource::generate(const EvalTask& task, std::span<const EvalItem> items,
+void ModelSource::generate(const TaskConfig& task, std::span<const EvalItem> items,
                            const Take& take) {
-  const TaskConfig& config = task.config();
   require(
-      config.samples == 1 || config.temperature > 0, ErrorKind::kConfig, config.file.string(),
+      task.samples == 1 || task.temperature > 0, ErrorKind::kConfig, task.file.string(),
       "samples is {} and temperature 0, with which all of them are the same; set a temperature, "
       "or samples = 1",
-      config.samples);
+      task.samples);
   std::vector<Writing> all(items.size());
   for (size_t i = 0; i < items.size(); ++i) {
-    RequestEncoder::Prompt prompt = encoder_.prompt(items[i].prompts[0], config.max_tokens);
+    RequestEncoder::Prompt prompt = encoder_.prompt(text_of(items[i]), task.max_tokens);
     all[i].prompt = std::move(prompt.tokens);
     all[i].truncated = prompt.truncated;
-    all[i].open = static_cast<size_t>(config.samples);
-    for (int64_t s = 0; s < config.samples; ++s)
-      all[i].streams.emplace_back(tokenizer_, config.stop);
+    all[i].open = static_cast<size_t>(task.samples);
+    for (int64_t s = 0; s < task.samples; ++s) all[i].streams.emplace_back(tokenizer_, task.stop);
   }
-  Engine engine(model_, engine_options(model_, all, config));
+  Engine engine(model_, engine_options(model_, all, task));
   std::vector<NumberedAnswer> finished;
-  const Rng rng = Rng(static_cast<uint64_t>(seed_)).fork("samples").fork(config.name);
+  const Rng rng = Rng(static_cast<uint64_t>(seed_)).fork("samples").fork(task.name);
   for (size_t i = 0; i < items.size(); ++i) {
     const Rng own = rng.fork(static_cast<uint64_t>(items[i].id));
-    const Submission taken = engine.submit(request_for(config, own, all[i], i, finished));
+    const Submission taken = engine.submit(request_for(task, own, all[i], i, finished));
     if (taken.refusal)
-      fail(ErrorKind::kData, task.rows().place(static_cast<size_t>(items[i].id)), "{}: {}",
-           taken.refusal->where, taken.refusal->message);
+      fail(ErrorKind::kData, items[i].place, "{}: {}", taken.refusal->where,
+           taken.refusal->message);
   }
   run(engine, all, finished, take);
 }

@@ -24,15 +24,15 @@ class ModelSource : public AnswerSource {
   ModelSource(const Transformer& model, const Tokenizer& tokenizer, RequestRules rules,
               int64_t seed);
 
-  void ask(const EvalTask& task, std::span<const EvalItem> items,
+  void ask(const TaskConfig& task, std::span<const EvalItem> items,
            const std::function<void(std::span<NumberedAnswer>)>& take) override;
 
  private:
   class Texts;
 
-  void ask_likelihoods(const EvalTask& task, std::span<const EvalItem> items, size_t first,
+  void ask_likelihoods(const TaskConfig& task, std::span<const EvalItem> items, size_t first,
                        const std::function<void(std::span<NumberedAnswer>)>& take);
-  void generate(const EvalTask& task, std::span<const EvalItem> items,
+  void generate(const TaskConfig& task, std::span<const EvalItem> items,
                 const std::function<void(std::span<NumberedAnswer>)>& take);
 
   const Transformer& model_;

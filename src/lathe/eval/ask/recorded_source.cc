@@ -39,20 +39,19 @@ RecordedSource::RecordedSource(const std::filesystem::path& file) : file_(file) 
   }
 }
 
-void RecordedSource::ask(const EvalTask& task, std::span<const EvalItem> items,
+void RecordedSource::ask(const TaskConfig& task, std::span<const EvalItem> items,
                          const std::function<void(std::span<NumberedAnswer>)>& take) {
-  const TaskConfig& config = task.config();
-  require(config.task_kind() == TaskKind::kGenerate, ErrorKind::kConfig, config.file.string(),
+  require(task.task_kind() == TaskKind::kGenerate, ErrorKind::kConfig, task.file.string(),
           "is of kind '{}', whose items are log-likelihoods, not texts; name a model instead of "
           "--responses",
-          config.kind);
+          task.kind);
   std::vector<NumberedAnswer> answers;
   for (size_t i = 0; i < items.size(); ++i) {
-    const auto found = responses_.find({config.name, items[i].id});
+    const auto found = responses_.find({task.name, items[i].id});
     require(found != responses_.end(), ErrorKind::kData, file_.string(),
             "has no answer to item {} of task '{}'; add the row {{\"task\": \"{}\", \"id\": {}, "
             "\"responses\": […]}}, or ask for fewer items with --limit",
-            items[i].id, config.name, config.name, items[i].id);
+            items[i].id, task.name, task.name, items[i].id);
     NumberedAnswer answer{.item = i, .answer = {}};
     answer.answer.responses = found->second;
     answers.push_back(std::move(answer));

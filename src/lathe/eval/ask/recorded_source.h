@@ -17,7 +17,7 @@ class RecordedSource : public AnswerSource {
   explicit RecordedSource(const std::filesystem::path& file);
 
   // Errors: kData if there is no row for an item; kConfig for a task whose items are not answered by texts.
-  void ask(const EvalTask& task, std::span<const EvalItem> items,
+  void ask(const TaskConfig& task, std::span<const EvalItem> items,
            const std::function<void(std::span<NumberedAnswer>)>& take) override;
 
  private:

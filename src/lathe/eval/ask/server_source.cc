@@ -6,6 +6,7 @@
 
 #include "lathe/base/error.h"
 #include "lathe/base/printable.h"
+#include "lathe/eval/ask/chat_source.h"
 
 namespace lathe {
 namespace {
@@ -50,7 +51,7 @@ ServerSource::ServerSource(ServerSetting setting) : setting_(std::move(setting))
 
 HttpRequest ServerSource::request_for(const TaskConfig& task, const EvalItem& item) const {
   Json body = {{"model", setting_.model},
-               {"messages", {{{"role", "user"}, {"content", item.prompts[0]}}}},
+               {"messages", messages_of(item)},
                {"temperature", task.temperature},
                {"max_tokens", task.max_tokens}};
   if (!task.stop.empty()) body["stop"] = task.stop;
@@ -63,7 +64,7 @@ HttpRequest ServerSource::request_for(const TaskConfig& task, const EvalItem& it
 // The items of one task on their way.
 class ServerSource::Asking {
  public:
-  Asking(const ServerSource& source, const EvalTask& task, std::span<const EvalItem> items,
+  Asking(const ServerSource& source, const TaskConfig& task, std::span<const EvalItem> items,
          const std::function<void(std::span<NumberedAnswer>)>& take)
       : source_(source), task_(task), items_(items), take_(take) {
     for (size_t i = 0; i < items.size(); ++i) waiting_.push_back({.item = i});
@@ -91,7 +92,7 @@ class ServerSource::Asking {
            static_cast<int64_t>(client_.open()) < source_.setting_.concurrency) {
       const size_t item = waiting_.front().item;
       waiting_.pop_front();
-      client_.post(item, source_.request_for(task_.config(), items_[item]));
+      client_.post(item, source_.request_for(task_, items_[item]));
     }
   }
 
@@ -99,7 +100,7 @@ class ServerSource::Asking {
     if (reply.status == 200) {
       NumberedAnswer answer{.item = item, .answer = {}};
       std::string wrong;
-      answer.answer.responses = texts_of(reply.body, task_.config().samples, wrong);
+      answer.answer.responses = texts_of(reply.body, task_.samples, wrong);
       if (wrong.empty())
         answers_.push_back(std::move(answer));
       else
@@ -126,11 +127,11 @@ class ServerSource::Asking {
     if (!error_.empty()) return;
     error_ = fmt::format(
         "{}, to item {} of task '{}'; the answers so far are kept: mend that, and go on with --resume",
-        what, items_[item].id, task_.config().name);
+        what, items_[item].id, task_.name);
   }
 
   const ServerSource& source_;
-  const EvalTask& task_;
+  const TaskConfig& task_;
   std::span<const EvalItem> items_;
   const std::function<void(std::span<NumberedAnswer>)>& take_;
   HttpClient client_;
@@ -140,14 +141,13 @@ class ServerSource::Asking {
   std::string error_;
 };
 
-void ServerSource::ask(const EvalTask& task, std::span<const EvalItem> items,
+void ServerSource::ask(const TaskConfig& task, std::span<const EvalItem> items,
                        const std::function<void(std::span<NumberedAnswer>)>& take) {
   require(
-      task.config().task_kind() == TaskKind::kGenerate, ErrorKind::kConfig,
-      task.config().file.string(),
+      task.task_kind() == TaskKind::kGenerate, ErrorKind::kConfig, task.file.string(),
       "is of kind '{}': its items are log-likelihoods, which a server's chat interface does not "
       "give; evaluate a model's folder",
-      task.config().kind);
+      task.kind);
   Asking(*this, task, items, take).run();
 }
 

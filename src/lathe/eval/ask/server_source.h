@@ -25,7 +25,7 @@ class ServerSource : public AnswerSource {
 
   // Errors: kConfig for a task that needs log-likelihoods, which this interface does not give; kIo, with what the server
   // answered, once a request failed more than `retries` times: answers to requests that were open then are still taken.
-  void ask(const EvalTask& task, std::span<const EvalItem> items,
+  void ask(const TaskConfig& task, std::span<const EvalItem> items,
            const std::function<void(std::span<NumberedAnswer>)>& take) override;
 
  private:

@@ -1,6 +1,7 @@
 #include "lathe/eval/measure/metrics.h"
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <map>
 #include <numbers>
@@ -92,17 +93,21 @@ double sum_of(const Json& value) {
   return sum;
 }
 
-// The mean of an item's numbers, which are one or a list.
-Estimate mean_of(std::span<const EvalRecord> records, const std::string& name,
-                 std::span<const size_t> clusters) {
+// The mean of the items' numbers, of which each has one or a list; none where all lists are empty.
+std::optional<Estimate> mean_of(std::span<const EvalRecord> records, const std::string& name,
+                                std::span<const size_t> of_items) {
   std::vector<double> sums, counts;
+  std::vector<size_t> clusters;
   bool lists = false;
-  for (const EvalRecord& r : records) {
-    const Json& value = r.metrics.at(name);
+  for (size_t i = 0; i < records.size(); ++i) {
+    const Json& value = records[i].metrics.at(name);
+    if (value.is_array() && value.empty()) continue;
     lists = lists || value.is_array();
     sums.push_back(sum_of(value));
     counts.push_back(value.is_array() ? static_cast<double>(value.size()) : 1);
+    if (!of_items.empty()) clusters.push_back(of_items[i]);
   }
+  if (sums.empty()) return std::nullopt;
   if (!lists && clusters.empty() && std::ranges::all_of(sums, is_verdict))
     return share_estimate(sums);
   return ratio_estimate(sums, lists ? std::span<const double>(counts) : std::span<const double>(),
@@ -165,7 +170,9 @@ const std::vector<MetricRule>& likelihood_metrics() {
 }
 
 bool is_share(std::string_view metric) {
-  return metric.find("perplexity") == std::string_view::npos && metric != "bits_per_byte";
+  constexpr std::array kOthers = {"bits_per_byte", "rating", "consistency", "no_verdict"};
+  return metric.find("perplexity") == std::string_view::npos &&
+         std::ranges::find(kOthers, metric) == kOthers.end();
 }
 
 Json likelihood_metrics_of(const TaskConfig& task, const EvalRecord& record) {
@@ -197,8 +204,9 @@ std::vector<MetricResult> totals_of(const TaskConfig& task, std::span<const Eval
   const std::vector<size_t> clusters = clusters_of(records);
   for (const auto& [name, value] : records[0].metrics.items()) {
     const MetricRule* rule = rule_of(task.task_kind(), name);
-    results.push_back({name, rule && rule->loss ? total_of(*rule, records, clusters)
-                                                : mean_of(records, name, clusters)});
+    const std::optional<Estimate> estimate =
+        rule && rule->loss ? total_of(*rule, records, clusters) : mean_of(records, name, clusters);
+    if (estimate) results.push_back({name, *estimate});
   }
   return results;
 }

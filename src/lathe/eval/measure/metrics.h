@@ -29,14 +29,15 @@ const std::vector<MetricRule>& likelihood_metrics();
 // record.metrics of a task that is not of kind generate: those that its file names.
 nlohmann::ordered_json likelihood_metrics_of(const TaskConfig& task, const EvalRecord& record);
 
-// Whether a metric, by its name, is a share of right answers, from 0 to 1.
+// Whether a metric, by its name, is a share of right answers, or of comparisons that are won, from 0 to 1.
 bool is_share(std::string_view metric);
 
 struct MetricResult {
   std::string name;
   Estimate estimate;
 };
-// Of all its items, which have the same metrics. Items of a group are a cluster. Empty without items.
+// Of all its items, which have the same metrics; one of which no item has a number is left out. Items of a group are a
+// cluster. Empty without items.
 std::vector<MetricResult> totals_of(const TaskConfig& task, std::span<const EvalRecord> records);
 
 // Of each item the number of its cluster; empty where there are no groups.

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <map>
+#include <set>
 
 #include "lathe/base/error.h"
 #include "lathe/eval/run/contamination.h"
@@ -26,11 +27,10 @@ void hash_requests(Sha256& hash, const EvalItem& item) {
   }
 }
 
-void require_numbers(const AskedTask& asked, const EvalRecord& record) {
+void require_numbers(const EvalRecord& record) {
   for (const double each : record.answer.logprobs)
     require(
-        std::isfinite(each), ErrorKind::kData,
-        asked.task.rows().place(static_cast<size_t>(record.item.id)),
+        std::isfinite(each), ErrorKind::kData, record.item.place,
         "the model gives this item the log-likelihood {}; its weights are damaged, or too large "
         "for the precision",
         each);
@@ -48,51 +48,70 @@ Json filtered_of(const Score& score) {
 }
 
 // Judges answers of a task.
-class Judge {
+class Judging {
  public:
-  explicit Judge(const AskedTask& asked) : asked_(asked) {
-    if (asked.task.config().task_kind() == TaskKind::kGenerate) scorer_ = make_scorer(asked.task);
+  Judging(const AskedTask& asked, const ScorerContext& context) : asked_(asked) {
+    if (asked.task.config().task_kind() == TaskKind::kGenerate)
+      scorer_ = make_scorer(asked.task, context);
+  }
+
+  // Whether all these could be judged, whatever is answered.
+  void check(std::span<const EvalItem> items) const {
+    const std::vector<std::string> empty(1);
+    for (const EvalItem& item : items)
+      if (scorer_) scorer_->check(answered(item, empty));
   }
 
   // `items` are those that the answers are numbered by.
-  std::vector<EvalRecord> judged(std::span<NumberedAnswer> answers, std::span<const EvalItem> items,
-                                 const std::function<void()>& while_waiting) {
+  static std::vector<EvalRecord> records_of(const std::string& task,
+                                            std::span<NumberedAnswer> answers,
+                                            std::span<const EvalItem> items) {
     std::vector<EvalRecord> records;
     for (NumberedAnswer& each : answers) {
       EvalRecord& record = records.emplace_back();
-      record.task = asked_.name();
+      record.task = task;
       record.item = items[each.item];
       record.answer = std::move(each.answer);
-      require_numbers(asked_, record);
+      record.known = each.known;
+      require_numbers(record);
     }
-    if (scorer_)
-      score(records, while_waiting);
-    else
-      for (EvalRecord& record : records)
-        record.metrics = likelihood_metrics_of(asked_.task.config(), record);
     return records;
   }
 
+  // Gives each record, with its metrics, to `take` once they are known.
+  void judge(std::vector<EvalRecord> records, const std::function<void(EvalRecord&)>& take,
+             const std::function<void()>& while_waiting) {
+    if (scorer_) return score(records, take, while_waiting);
+    for (EvalRecord& record : records) {
+      record.metrics = likelihood_metrics_of(asked_.task.config(), record);
+      take(record);
+    }
+  }
+
  private:
-  void score(std::vector<EvalRecord>& records, const std::function<void()>& while_waiting) {
-    std::vector<Answered> answered;
+  void score(std::vector<EvalRecord>& records, const std::function<void(EvalRecord&)>& take,
+             const std::function<void()>& while_waiting) {
+    std::vector<Answered> all;
     std::vector<std::vector<std::string>> texts;
     for (const EvalRecord& record : records) texts.push_back(judged_texts(record));
-    for (const EvalRecord& record : records) {
-      const auto row = static_cast<size_t>(record.item.id);
-      const TaskRows& rows = asked_.task.rows();
-      answered.push_back({.item = record.item,
-                          .row = rows.rows[row].fields,
-                          .place = rows.place(row),
-                          .responses = texts[answered.size()]});
-    }
-    const std::vector<Score> scores = scorer_->scores(answered, while_waiting);
-    for (size_t i = 0; i < records.size(); ++i) {
-      records[i].metrics = scores[i].metrics;
-      add_pass_metrics(asked_.task.config(), scores[i], records[i].metrics);
-      if (asked_.task.config().filters.size() > 0) records[i].filtered = filtered_of(scores[i]);
-      records[i].reason = scores[i].reason;
-    }
+    for (size_t i = 0; i < records.size(); ++i) all.push_back(answered(records[i].item, texts[i]));
+    const auto take_score = [&](size_t i, const Score& score) {
+      EvalRecord& record = records[i];
+      record.metrics = score.metrics;
+      add_pass_metrics(asked_.task.config(), score, record.metrics);
+      if (asked_.task.config().filters.size() > 0) record.filtered = filtered_of(score);
+      record.reason = score.reason;
+      record.judgements = score.judgements;
+      record.known = record.known && score.known;
+      take(record);
+    };
+    scorer_->score(all, take_score, while_waiting);
+  }
+
+  Answered answered(const EvalItem& item, std::span<const std::string> responses) const {
+    return {.item = item,
+            .row = asked_.task.rows().rows[static_cast<size_t>(item.id)].fields,
+            .responses = responses};
   }
 
   // Without thoughts.
@@ -180,36 +199,112 @@ AskedTask ask_of(EvalTask task, std::optional<int64_t> limit,
   return asked;
 }
 
-int64_t answer_all(const std::vector<AskedTask>& tasks, AnswerSource& source, ItemFile& file,
-                   const std::function<void(const EvalProgress&)>& on_progress) {
-  int64_t all = 0, done = 0, computed = 0;
-  for (const AskedTask& asked : tasks) all += std::ssize(asked.items);
-  for (const AskedTask& asked : tasks) {
-    std::vector<EvalItem> open;
+namespace {
+
+// A task on its way through a run.
+class TaskRun {
+ public:
+  TaskRun(const AskedTask& asked, const EvalSources& sources, ItemFile& file)
+      : asked_(asked),
+        sources_(sources),
+        file_(file),
+        judging_(asked, {.judge = sources.judge}),
+        waits_(asks_judge(asked.task.config())) {
     for (const EvalItem& item : asked.items)
-      if (!file.has(asked.name(), item.id)) open.push_back(item);
-    done += std::ssize(asked.items) - std::ssize(open);
-    const auto progress = [&] { on_progress({.task = asked, .done = done, .all = all}); };
-    progress();
-    if (open.empty()) continue;
-    Judge judge(asked);
-    source.ask(asked.task, open, [&](std::span<NumberedAnswer> answers) {
-      for (const EvalRecord& record : judge.judged(answers, open, progress)) file.write(record);
-      done += std::ssize(answers);
-      computed += std::ranges::count(answers, false, &NumberedAnswer::known);
-      progress();
+      if (!file.answered(asked.name(), item.id)) open_.push_back(item);
+    judging_.check(asked.items);
+  }
+
+  // Returns how many items are new. `progress` is called with the number of items that are finished.
+  int64_t run(const std::function<void(double)>& progress) {
+    const auto report = [&] { progress(done()); };
+    report();
+    if (!open_.empty()) answer(report);
+    if (waits_) judge(report);
+    return std::ssize(fresh_);
+  }
+
+ private:
+  // An item that waits for its judge is half done.
+  double done() const {
+    const auto all = std::ssize(asked_.items);
+    const int64_t answered = all - std::ssize(open_) + answered_;
+    if (!waits_) return static_cast<double>(answered);
+    return static_cast<double>(answered + file_.judged(asked_.name())) / 2;
+  }
+
+  void write(const EvalRecord& record) {
+    file_.write(record);
+    if (!record.known) fresh_.insert(record.item.id);
+  }
+
+  void answer(const std::function<void()>& report) {
+    sources_.answers.ask(asked_.task.config(), open_, [&](std::span<NumberedAnswer> answers) {
+      std::vector<EvalRecord> records = Judging::records_of(asked_.name(), answers, open_);
+      const auto count = std::ssize(records);
+      const auto take = [&](const EvalRecord& record) { write(record); };
+      if (waits_)
+        std::ranges::for_each(records, take);
+      else
+        judging_.judge(std::move(records), take, report);
+      answered_ += count;
+      report();
     });
+  }
+
+  // All that wait at once: a judge answers many questions together.
+  void judge(const std::function<void()>& report) {
+    std::vector<EvalRecord> records;
+    for (const EvalItem& item : asked_.items) {
+      const EvalRecord& record = file_.record(asked_.name(), item.id);
+      if (!record.metrics.empty()) continue;
+      records.push_back(record);
+      records.back().item = item;  // with what the file does not have of it
+      records.back().known = true;
+    }
+    if (records.empty()) return;
+    judging_.judge(
+        std::move(records), [&](const EvalRecord& record) { write(record); }, report);
+    report();
+  }
+
+  const AskedTask& asked_;
+  const EvalSources& sources_;
+  ItemFile& file_;
+  Judging judging_;
+  bool waits_;  // answers, until all are there
+  std::vector<EvalItem> open_;
+  int64_t answered_ = 0;     // of the open ones
+  std::set<int64_t> fresh_;  // items that something was computed for
+};
+
+}  // namespace
+
+int64_t answer_all(const std::vector<AskedTask>& tasks, const EvalSources& sources, ItemFile& file,
+                   const std::function<void(const EvalProgress&)>& on_progress) {
+  int64_t all = 0, before = 0, computed = 0;
+  std::vector<std::unique_ptr<TaskRun>> runs;
+  for (const AskedTask& asked : tasks) {
+    all += std::ssize(asked.items);
+    runs.push_back(std::make_unique<TaskRun>(asked, sources, file));
+  }
+  for (size_t t = 0; t < tasks.size(); ++t) {
+    computed += runs[t]->run([&](double done) {
+      on_progress({.task = tasks[t], .done = static_cast<double>(before) + done, .all = all});
+    });
+    before += std::ssize(tasks[t].items);
   }
   return computed;
 }
 
 std::vector<EvalRecord> answers_of(const AskedTask& asked, AnswerSource& source,
                                    const std::function<void()>& before_each) {
-  Judge judge(asked);
+  Judging judging(asked, {});
   std::vector<EvalRecord> records;
-  source.ask(asked.task, asked.items, [&](std::span<NumberedAnswer> answers) {
+  const auto keep = [&](EvalRecord& record) { records.push_back(std::move(record)); };
+  source.ask(asked.task.config(), asked.items, [&](std::span<NumberedAnswer> answers) {
     before_each();
-    std::ranges::move(judge.judged(answers, asked.items, before_each), std::back_inserter(records));
+    judging.judge(Judging::records_of(asked.name(), answers, asked.items), keep, before_each);
   });
   std::ranges::sort(records, {}, [](const EvalRecord& record) { return record.item.id; });
   return records;

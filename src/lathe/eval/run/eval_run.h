@@ -26,18 +26,25 @@ struct AskedTask {
 AskedTask ask_of(EvalTask task, std::optional<int64_t> limit,
                  const std::function<void(int64_t done)>& done = {});
 
-struct EvalProgress {
-  const AskedTask& task;
-  int64_t done = 0, all = 0;  // items of all tasks
+struct EvalSources {
+  AnswerSource& answers;
+  AnswerSource* judge = nullptr;  // of tasks whose scorer asks one
 };
 
-// Asks for the items that `file` does not have, and judges and writes each answer as it comes. Returns how many. `on_progress`
-// is called often, and may throw, which ends the run; what was written stays. Errors: those of the source and scorers;
-// kData for a log-likelihood that is no number.
-int64_t answer_all(const std::vector<AskedTask>& tasks, AnswerSource& source, ItemFile& file,
+struct EvalProgress {
+  const AskedTask& task;
+  double done = 0;  // of all tasks; items that are answered and not judged count half
+  int64_t all = 0;
+};
+
+// Asks for the items that `file` does not have, and judges and writes each answer as it comes. Where a judge is asked,
+// answers are written as they come, and again with its verdict, once all of the task's are there. Returns of how many
+// items something was computed, not known to a cache. `on_progress` is called often, and may throw, which ends the run;
+// what was written stays. Errors: those of the sources and scorers; kData for a log-likelihood that is no number.
+int64_t answer_all(const std::vector<AskedTask>& tasks, const EvalSources& sources, ItemFile& file,
                    const std::function<void(const EvalProgress&)>& on_progress);
 
-// The same of one task, in memory alone: its items in their order.
+// The same of one task that asks no judge, in memory alone: its items in their order.
 std::vector<EvalRecord> answers_of(const AskedTask& asked, AnswerSource& source,
                                    const std::function<void()>& before_each);
 

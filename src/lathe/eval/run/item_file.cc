@@ -7,12 +7,22 @@ namespace lathe {
 ItemFile::ItemFile(const std::filesystem::path& file)
     : path_(file), lines_(file, [&](const nlohmann::ordered_json& line) {
         EvalRecord record = record_of(line, file.string());
-        return kept_.emplace(std::pair{record.task, record.item.id}, std::move(record)).second;
+        return keep(std::move(record));
       }) {}
+
+bool ItemFile::keep(EvalRecord record) {
+  const std::pair key{record.task, record.item.id};
+  const auto found = kept_.find(key);
+  if (found != kept_.end() && (!found->second.metrics.empty() || record.metrics.empty()))
+    return false;
+  if (!record.metrics.empty()) ++judged_[record.task];
+  kept_.insert_or_assign(key, std::move(record));
+  return true;
+}
 
 void ItemFile::write(const EvalRecord& record) {
   lines_.write(json_of(record));
-  kept_.emplace(std::pair{record.task, record.item.id}, record);
+  keep(record);
 }
 
 std::vector<EvalRecord> ItemFile::records(const std::string& task, int64_t count) const {

@@ -9,6 +9,7 @@
 #include "lathe/io/array_reader.h"
 #include "lathe/io/manifest.h"
 #include "lathe/io/sha256.h"
+#include "lathe/text/chat_template.h"
 
 namespace lathe {
 namespace {
@@ -16,9 +17,9 @@ namespace {
 namespace fs = std::filesystem;
 using Json = nlohmann::ordered_json;
 
-constexpr std::array kOfTheRun = {"model_sha256", "tokenizer_sha256", "precision",
-                                  "kernels",      "responses_sha256", "seed",
-                                  "shots"};
+constexpr std::array kOfTheRun = {"responses_sha256", "seed", "shots"};
+constexpr std::array kOfASource = {"model_sha256", "tokenizer_sha256", "chat_template_sha256",
+                                   "precision", "kernels"};
 constexpr std::array kOfTheOptions = {"weights", "chat", "system", "shots_as_turns"};
 constexpr std::array kOfATask = {"prompt_sha256", "data_sha256", "shots_sha256", "task_sha256"};
 
@@ -83,11 +84,26 @@ Json at(const Json& object, const char* key) {
   return found == object.end() ? Json(nullptr) : *found;
 }
 
-void require_hash(const std::string& file, const std::string& now, const Json& then) {
-  require(then.is_null() || now == then.get<std::string>(), ErrorKind::kData, file,
+void require_hash(const std::string& file, const std::optional<std::string>& now,
+                  const Json& then) {
+  const auto shown = [](const Json& hash) {
+    return hash.is_null() ? "none" : hash.get<std::string>().substr(0, 12);
+  };
+  require(or_null(now) == then, ErrorKind::kData, file,
           "is not what it was when the receipt was written: its SHA-256 was {}, and is {}; put the "
           "old one back, or run the tasks anew with --tasks",
-          then.get<std::string>().substr(0, 12), now.substr(0, 12));
+          shown(then), shown(or_null(now)));
+}
+
+// Of a model or judge in a receipt, which now is another source; a server, or none, has no hashes.
+void require_source_unchanged(const Json& then, ReceiptSource (*source_of)(const fs::path&)) {
+  if (at(then, "model_sha256").is_null()) return;
+  const auto model = at(then, "model").get<std::string>();
+  const ReceiptSource now = source_of(model);
+  require_hash(model, now.model_sha256, at(then, "model_sha256"));
+  require_hash(tokenizer_file(model).string(), now.tokenizer_sha256, at(then, "tokenizer_sha256"));
+  require_hash(model + ": the chat template", now.chat_template_sha256,
+               at(then, "chat_template_sha256"));
 }
 
 }  // namespace
@@ -102,7 +118,14 @@ ReceiptSource source_of_model(const fs::path& model) {
   return source;
 }
 
-Json receipt_of(const ReceiptRun& run, const ReceiptSource& source,
+ReceiptSource source_of_judge(const fs::path& judge) {
+  ReceiptSource source = source_of_model(judge);
+  if (ChatTemplate::exists(judge.string()))
+    source.chat_template_sha256 = sha256_of_text(ChatTemplate::load(judge.string()).sources());
+  return source;
+}
+
+Json receipt_of(const ReceiptRun& run, const ReceiptSource& source, const ReceiptSource* judge,
                 std::span<const AskedTask> tasks) {
   const Manifest facts = new_manifest("evaluation", run.command);
   Json receipt = {{"version", facts.version},
@@ -121,6 +144,13 @@ Json receipt_of(const ReceiptRun& run, const ReceiptSource& source,
                   {"machine", facts.cpu},
                   {"started", facts.created},
                   {"seconds", 0}};
+  if (judge)
+    receipt["judge"] = {{"model", or_null(judge->model)},
+                        {"model_sha256", or_null(judge->model_sha256)},
+                        {"tokenizer_sha256", or_null(judge->tokenizer_sha256)},
+                        {"chat_template_sha256", or_null(judge->chat_template_sha256)},
+                        {"precision", or_null(judge->precision)},
+                        {"kernels", or_null(judge->kernels)}};
   receipt["tasks"] = Json::object();
   for (const AskedTask& asked : tasks) receipt["tasks"][asked.name()] = json_of(asked);
   return receipt;
@@ -128,10 +158,18 @@ Json receipt_of(const ReceiptRun& run, const ReceiptSource& source,
 
 std::vector<std::string> differences(const Json& a, const Json& b, const std::string& task) {
   std::vector<std::string> names;
-  const auto compare = [&](const Json& x, const Json& y, auto keys) {
+  const auto compare = [&](const Json& x, const Json& y, auto keys, const std::string& of = "") {
     for (const char* key : keys)
-      if (at(x, key) != at(y, key)) names.emplace_back(key);
+      if (at(x, key) != at(y, key)) names.push_back(of + key);
   };
+  // A server's weights are not known: it is known by its address and name.
+  const auto compare_sources = [&](const Json& x, const Json& y, const std::string& of) {
+    compare(x, y, kOfASource, of);
+    if (at(x, "model_sha256").is_null() && at(y, "model_sha256").is_null())
+      compare(x, y, std::array{"model"}, of);
+  };
+  compare_sources(a, b, "");
+  compare_sources(at(a, "judge"), at(b, "judge"), "judge.");
   compare(a, b, kOfTheRun);
   compare(at(a, "options"), at(b, "options"), kOfTheOptions);
   const auto of_task = [&](const Json& receipt) { return at(at(receipt, "tasks"), task.c_str()); };
@@ -153,12 +191,8 @@ void require_unchanged(const Json& receipt) {
   if (const Json responses = at(at(receipt, "options"), "responses"); responses.is_string())
     require_hash(responses, sha256_of_file(responses.get<std::string>()),
                  at(receipt, "responses_sha256"));
-  if (at(receipt, "model_sha256").is_null()) return;
-  const auto model = at(receipt, "model").get<std::string>();
-  const ReceiptSource now = source_of_model(model);
-  require_hash(model, now.model_sha256.value_or(""), at(receipt, "model_sha256"));
-  require_hash(tokenizer_file(model).string(), now.tokenizer_sha256.value_or(""),
-               at(receipt, "tokenizer_sha256"));
+  require_source_unchanged(receipt, source_of_model);
+  require_source_unchanged(at(receipt, "judge"), source_of_judge);
 }
 
 }  // namespace lathe

@@ -41,13 +41,19 @@ Run read_run(const fs::path& folder) {
   return run;
 }
 
-// One number of an item: the mean of a list.
+// One number of an item: the mean of a list that is not empty.
 double value_of(const Json& metric) {
   if (metric.is_boolean()) return metric.get<bool>() ? 1 : 0;
   if (!metric.is_array()) return metric.get<double>();
   double sum = 0;
   for (const Json& each : metric) sum += value_of(each);
-  return metric.empty() ? 0 : sum / static_cast<double>(metric.size());
+  return sum / static_cast<double>(metric.size());
+}
+
+// Not where a judge gave no verdict, which is an empty list.
+bool has_value(const EvalRecord& record, const std::string& metric) {
+  const auto found = record.metrics.find(metric);
+  return found != record.metrics.end() && !(found->is_array() && found->empty());
 }
 
 // The items of both, pair by pair.
@@ -60,8 +66,7 @@ Pairs pairs_of(const Items& a, const Items& b, const std::string& metric) {
   Pairs pairs;
   for (const auto& [id, of_a] : a) {
     const auto of_b = b.find(id);
-    if (of_b == b.end() || !of_a.metrics.contains(metric) || !of_b->second.metrics.contains(metric))
-      continue;
+    if (of_b == b.end() || !has_value(of_a, metric) || !has_value(of_b->second, metric)) continue;
     pairs.a.push_back(value_of(of_a.metrics[metric]));
     pairs.b.push_back(value_of(of_b->second.metrics[metric]));
     pairs.records.push_back(of_a);

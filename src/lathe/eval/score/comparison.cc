@@ -2,20 +2,12 @@
 
 #include "lathe/base/error.h"
 #include "lathe/base/utf8.h"
+#include "lathe/eval/score/answer_pattern.h"
 #include "lathe/eval/score/pass_metrics.h"
 #include "lathe/text/jinja/characters.h"
-#include "lathe/text/split/regex.h"
 
 namespace lathe {
 namespace {
-
-Regex expression(const std::string& source, const std::string& file, const std::string& key) {
-  try {
-    return Regex(source, key, Regex::Dialect::kPython);
-  } catch (const Error& error) {
-    fail(ErrorKind::kConfig, file, "{}", error.what());
-  }
-}
 
 class Comparison : public Scorer {
  public:
@@ -25,55 +17,40 @@ class Comparison : public Scorer {
     require(c.target.has_value(), ErrorKind::kConfig, file,
             "has no target, with which answers could be compared; set target, or a scorer");
     for (const AnswerFilter& filter : c.filters)
-      filters_.push_back({c.filters.size() > 1 ? filter.name : "",
-                          expression(filter.regex, file, "filters." + filter.name),
-                          filter.which == "last"});
+      filters_.push_back(
+          {c.filters.size() > 1 ? filter.name : "",
+           AnswerPattern(filter.regex, filter.which, file, "filters." + filter.name)});
     for (const std::string& each : c.normalize)
-      removed_.push_back(expression(each, file, "normalize"));
+      removed_.push_back(task_expression(each, file, "normalize"));
   }
 
-  std::vector<Score> scores(std::span<const Answered> items,
-                            const std::function<void()>& while_waiting) override {
-    std::vector<Score> all;
-    for (const Answered& item : items) {
+  void score(std::span<const Answered> items, const TakeScore& take,
+             const std::function<void()>& while_waiting) override {
+    for (size_t i = 0; i < items.size(); ++i) {
       while_waiting();
-      Score& score = all.emplace_back();
-      const std::string target = compared(*item.item.target);
-      if (filters_.empty()) {
-        score.judged.push_back(judged("", item.responses, target, nullptr));
-        continue;
-      }
-      for (const Filter& filter : filters_)
-        score.judged.push_back(judged(filter.name, item.responses, target, &filter));
+      take(i, score_of(items[i]));
     }
-    return all;
   }
 
  private:
   struct Filter {
     std::string name;
-    Regex regex;
-    bool last;
-
-    std::string found_in(const std::string& text) const {
-      std::optional<std::string> found;
-      regex.for_each_match(text, [&](const Regex::Groups& groups) {
-        if (found && !last) return;
-        found = group_of(groups);
-      });
-      return found ? std::string(jinja::strip_left(jinja::strip_right(*found)))
-                   : std::string(kInvalidAnswer);
-    }
-
-   private:
-    // The whole match where there are no groups.
-    static std::string group_of(const Regex::Groups& groups) {
-      if (groups.size() == 1) return std::string(groups[0].value_or(""));
-      for (size_t g = 1; g < groups.size(); ++g)
-        if (groups[g] && !groups[g]->empty()) return std::string(*groups[g]);
-      return groups.size() == 2 ? "" : std::string(kInvalidAnswer);
-    }
+    AnswerPattern pattern;
   };
+
+  Score score_of(const Answered& item) const {
+    Score score;
+    const std::string target = compared(*item.item.target);
+    if (filters_.empty()) score.judged.push_back(judged("", item.responses, target, nullptr));
+    for (const Filter& filter : filters_)
+      score.judged.push_back(judged(filter.name, item.responses, target, &filter));
+    return score;
+  }
+
+  static std::string found_by(const AnswerPattern& pattern, const std::string& text) {
+    const auto found = pattern.in(text);
+    return found ? found->text : std::string(kInvalidAnswer);
+  }
 
   std::string compared(const std::string& text) const {
     if (removed_.empty()) return std::string(jinja::strip_left(jinja::strip_right(text)));
@@ -87,7 +64,7 @@ class Comparison : public Scorer {
     Judged judged{.filter = std::move(name), .texts = {}, .right = {}};
     for (const std::string& response : responses) {
       const std::string text = replace_invalid_utf8(response);
-      judged.texts.push_back(filter ? filter->found_in(text) : text);
+      judged.texts.push_back(filter ? found_by(filter->pattern, text) : text);
       judged.right.push_back(compared(judged.texts.back()) == target);
     }
     return judged;

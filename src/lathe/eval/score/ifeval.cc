@@ -20,7 +20,7 @@ struct Instruction {
 const Json& list_of(const Answered& item, const char* key) {
   const auto found = item.row.find(key);
   require(found != item.row.end() && found->is_array() && !found->empty(), ErrorKind::kData,
-          item.place, "{} is {}, expected a list, as IFEval's rows have it", key,
+          item.item.place, "{} is {}, expected a list, as IFEval's rows have it", key,
           found == item.row.end() ? "absent"
           : found->empty()        ? "empty"
                                   : found->type_name());
@@ -30,16 +30,16 @@ const Json& list_of(const Answered& item, const char* key) {
 std::vector<Instruction> instructions_of(const Answered& item) {
   const Json& names = list_of(item, "instruction_id_list");
   const Json& kwargs = list_of(item, "kwargs");
-  require(names.size() == kwargs.size(), ErrorKind::kData, item.place,
+  require(names.size() == kwargs.size(), ErrorKind::kData, item.item.place,
           "kwargs has {} entries for {} instructions; it needs one for each", kwargs.size(),
           names.size());
   std::vector<Instruction> all;
   for (size_t i = 0; i < names.size(); ++i) {
-    require(names[i].is_string() && kwargs[i].is_object(), ErrorKind::kData, item.place,
+    require(names[i].is_string() && kwargs[i].is_object(), ErrorKind::kData, item.item.place,
             "instruction {} is {} with kwargs of type {}, expected a name and an object", i + 1,
             names[i].dump(), kwargs[i].type_name());
     const auto name = names[i].get<std::string>();
-    all.push_back({name, instruction_check(name, kwargs[i], item.place)});
+    all.push_back({name, instruction_check(name, kwargs[i], item.item.place)});
   }
   return all;
 }
@@ -71,18 +71,16 @@ bool follows(const Instruction& instruction, const std::string& text) {
 
 class IfEval : public Scorer {
  public:
-  std::vector<Score> scores(std::span<const Answered> items,
-                            const std::function<void()>& while_waiting) override {
-    std::vector<Score> all;
-    for (const Answered& item : items) {
+  void score(std::span<const Answered> items, const TakeScore& take,
+             const std::function<void()>& while_waiting) override {
+    for (size_t i = 0; i < items.size(); ++i) {
       while_waiting();
-      all.push_back(score(instructions_of(item), replace_invalid_utf8(item.responses[0])));
+      take(i, score_of(instructions_of(items[i]), replace_invalid_utf8(items[i].responses[0])));
     }
-    return all;
   }
 
  private:
-  static Score score(const std::vector<Instruction>& instructions, const std::string& response) {
+  static Score score_of(const std::vector<Instruction>& instructions, const std::string& response) {
     Score score;
     Json strict = Json::array(), loose = Json::array();
     const std::vector<std::string> forms = loose_forms(response);
@@ -106,7 +104,7 @@ class IfEval : public Scorer {
 
 }  // namespace
 
-std::unique_ptr<Scorer> make_ifeval(const EvalTask& task) {
+std::unique_ptr<Scorer> make_ifeval(const EvalTask& task, const ScorerContext&) {
   const TaskConfig& config = task.config();
   require(config.samples == 1, ErrorKind::kConfig, config.file.string(),
           "samples is {}, but scorer 'ifeval' judges one answer to each item; leave samples out",

@@ -14,6 +14,6 @@ namespace lathe {
 //   instruction_strict, instruction_loose  a list of booleans, one for each instruction
 //   prompt_strict, prompt_loose            1 if all are true, else 0
 // Errors: kConfig for a task of several samples; kData for a row without these fields, or with other arguments.
-std::unique_ptr<Scorer> make_ifeval(const EvalTask& task);
+std::unique_ptr<Scorer> make_ifeval(const EvalTask& task, const ScorerContext&);
 
 }  // namespace lathe

@@ -43,28 +43,27 @@ class PythonPrograms : public Scorer {
                  .memory = config_.limits.mebibytes().value()},
                 config_.file.string() + ": scorer") {}
 
-  std::vector<Score> scores(std::span<const Answered> items,
-                            const std::function<void()>& while_waiting) override {
+  void score(std::span<const Answered> items, const TakeScore& take,
+             const std::function<void()>& while_waiting) override {
     std::vector<PythonTests> programs;
     for (const Answered& item : items)
       for (const std::string& response : item.responses)
         programs.push_back(program_of(item, response));
     const std::vector<PythonVerdict> verdicts = run_tests(python_, programs, while_waiting);
-    std::vector<Score> all;
     size_t next = 0;
-    for (const Answered& item : items) {
-      all.push_back(score_of(item, std::span(verdicts).subspan(next, item.responses.size())));
-      next += item.responses.size();
+    for (size_t i = 0; i < items.size(); ++i) {
+      const size_t count = items[i].responses.size();
+      take(i, score_of(items[i], std::span(verdicts).subspan(next, count)));
+      next += count;
     }
-    return all;
   }
 
  private:
   PythonTests program_of(const Answered& item, const std::string& response) const {
     Json fields = item.row;
     fields["response"] = replace_invalid_utf8(response);
-    const jinja::Rendered rendered = program_.rendered(fields, item.place);
-    require(!rendered.generations.empty(), ErrorKind::kData, item.place,
+    const jinja::Rendered rendered = program_.rendered(fields, item.item.place);
+    require(!rendered.generations.empty(), ErrorKind::kData, item.item.place,
             "program leaves the response out, so that nothing of it would be run");
     const size_t end = rendered.generations.back().end;
     return {.program = rendered.text.substr(0, end), .tests = {rendered.text.substr(end)}};
@@ -75,11 +74,11 @@ class PythonPrograms : public Scorer {
     Judged& judged = score.judged.emplace_back();
     for (size_t i = 0; i < verdicts.size(); ++i) {
       const PythonVerdict& verdict = verdicts[i];
-      require(verdict.end != End::kRefused, ErrorKind::kDevice, item.place,
+      require(verdict.end != End::kRefused, ErrorKind::kDevice, item.item.place,
               "the sandbox could not be made for an answer to this item, and nothing was run: {}; "
               "free some memory or processes, and go on with --resume",
               verdict.error);
-      require(verdict.end != End::kBadTests, ErrorKind::kData, item.place,
+      require(verdict.end != End::kBadTests, ErrorKind::kData, item.item.place,
               "what stands behind the response in program is no Python by itself: {}",
               verdict.error);
       judged.texts.push_back(item.responses[i]);
@@ -103,7 +102,7 @@ class PythonPrograms : public Scorer {
 
 }  // namespace
 
-std::unique_ptr<Scorer> make_python_programs(const EvalTask& task) {
+std::unique_ptr<Scorer> make_python_programs(const EvalTask& task, const ScorerContext&) {
   return std::make_unique<PythonPrograms>(task);
 }
 

@@ -15,6 +15,6 @@ namespace lathe {
 //
 // Errors: kConfig, naming the task's file, for a program without {{ response }}, and where no sandbox can be made;
 // kData, naming the row, for a template that cannot be rendered and for a rest that is no Python.
-std::unique_ptr<Scorer> make_python_programs(const EvalTask& task);
+std::unique_ptr<Scorer> make_python_programs(const EvalTask& task, const ScorerContext&);
 
 }  // namespace lathe

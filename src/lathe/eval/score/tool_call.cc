@@ -18,14 +18,14 @@ nlohmann::ordered_json truth_of(const Answered& item) {
 
 std::vector<AllowedCall> allowed_by(const Answered& item) {
   const nlohmann::ordered_json truth = truth_of(item);
-  require(truth.is_array(), ErrorKind::kData, item.place,
+  require(truth.is_array(), ErrorKind::kData, item.item.place,
           "{} is {}, expected a list of the calls that are right, empty for none",
           item.item.target ? "target" : "ground_truth",
           truth.is_null()        ? "absent"
           : truth.is_discarded() ? "no JSON"
                                  : truth.type_name());
   std::vector<AllowedCall> all;
-  for (const auto& each : truth) all.emplace_back(each, item.row, item.place);
+  for (const auto& each : truth) all.emplace_back(each, item.row, item.item.place);
   return all;
 }
 
@@ -38,28 +38,32 @@ std::string fault_of(const std::vector<AllowedCall>& allowed, const std::string&
 
 class ToolCallScorer : public Scorer {
  public:
-  std::vector<Score> scores(std::span<const Answered> items,
-                            const std::function<void()>& while_waiting) override {
-    std::vector<Score> all;
-    for (const Answered& item : items) {
+  void score(std::span<const Answered> items, const TakeScore& take,
+             const std::function<void()>& while_waiting) override {
+    for (size_t i = 0; i < items.size(); ++i) {
       while_waiting();
-      const std::vector<AllowedCall> allowed = allowed_by(item);
-      Score& score = all.emplace_back();
-      Judged& judged = score.judged.emplace_back();
-      for (const std::string& response : item.responses) {
-        judged.texts.push_back(replace_invalid_utf8(response));
-        const std::string fault = fault_of(allowed, judged.texts.back());
-        if (judged.right.empty()) score.reason = fault;
-        judged.right.push_back(fault.empty());
-      }
+      take(i, score_of(items[i]));
     }
-    return all;
+  }
+
+ private:
+  static Score score_of(const Answered& item) {
+    const std::vector<AllowedCall> allowed = allowed_by(item);
+    Score score;
+    Judged& judged = score.judged.emplace_back();
+    for (const std::string& response : item.responses) {
+      judged.texts.push_back(replace_invalid_utf8(response));
+      const std::string fault = fault_of(allowed, judged.texts.back());
+      if (judged.right.empty()) score.reason = fault;
+      judged.right.push_back(fault.empty());
+    }
+    return score;
   }
 };
 
 }  // namespace
 
-std::unique_ptr<Scorer> make_tool_call(const EvalTask&) {
+std::unique_ptr<Scorer> make_tool_call(const EvalTask&, const ScorerContext&) {
   return std::make_unique<ToolCallScorer>();
 }
 

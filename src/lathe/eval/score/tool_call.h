@@ -12,6 +12,6 @@ namespace lathe {
 // any order; with an empty list, if it calls nothing. The list is the task's target, as JSON, or else the row's
 // `ground_truth`. The reason says the first difference of the first response. Errors: kData, naming the row, for one
 // without such a list.
-std::unique_ptr<Scorer> make_tool_call(const EvalTask& task);
+std::unique_ptr<Scorer> make_tool_call(const EvalTask& task, const ScorerContext&);
 
 }  // namespace lathe

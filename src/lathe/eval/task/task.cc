@@ -290,6 +290,7 @@ EvalItem EvalTask::item(int64_t id) const {
   const Renderer r(*this, rows_, static_cast<size_t>(id), order_of_choices(id));
   EvalItem item;
   item.id = id;
+  item.place = r.place();
   const std::string description = t.description ? r.text(*t.description) : "";
   std::vector<Shot> shots;
   for (const size_t row : shots_of(id)) shots.push_back(shot(row));

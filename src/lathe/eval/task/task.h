@@ -23,11 +23,13 @@
 namespace lathe {
 
 struct EvalItem {
-  int64_t id = 0;  // the row, from 0
+  int64_t id = 0;     // the row, from 0
+  std::string place;  // of the row: "FILE:LINE", for errors
   // One, or one for each continuation; what follows them, none where the model writes.
   std::vector<std::string> prompts, continuations;
-  std::vector<std::string> choices;  // without delimiter
-  std::optional<int64_t> gold;       // which of them is right
+  std::vector<std::string> choices;   // without delimiter
+  std::optional<int64_t> gold;        // which of them is right
+  std::optional<std::string> system;  // a message before the prompt (ask/chat_source.h)
   std::optional<std::string> target;
   std::optional<std::string> group;
   std::optional<std::string> uncond;  // what choices follow for acc_uncond

@@ -102,6 +102,24 @@ void check_scorer(const TaskConfig& c, const Json& tree, const std::string& wher
       c.limits.memory);
 }
 
+void check_judge(const TaskConfig& c, const std::string& file) {
+  const bool asks =
+      c.scorer && find_in(scorers(), fmt::format("{}: scorer", file), *c.scorer).asks_judge;
+  require(asks || !c.judge, ErrorKind::kConfig, file,
+          "judge means something to scorer = \"judge\" alone; set that, or leave judge out");
+  if (!asks) return;
+  require(c.judge.has_value(), ErrorKind::kConfig, file,
+          "has no table [judge], which scorer '{}' needs: what the judge is asked, and how its "
+          "verdict is read",
+          *c.scorer);
+  c.judge->check(file + ": judge");
+  for (const std::string& metric : c.metrics)
+    require(metric == "no_verdict" || (metric == "rating") == c.judge->rating.has_value(),
+            ErrorKind::kConfig, file, "metrics has '{}', which a judge with '{}' does not give; {}",
+            metric, c.judge->rating ? "rating" : "baseline",
+            c.judge->rating ? "name rating" : "name win_rate, consistency");
+}
+
 // Either one prompt and its choices, or a prompt for each choice and what follows them all.
 void check_choices(const TaskConfig& c, const std::string& where) {
   if (c.task_kind() != TaskKind::kChoices) {
@@ -127,21 +145,21 @@ const std::vector<TaskKindRule>& task_kinds() {
        TaskKind::kChoices,
        {"gold"},
        {"stop", "samples", "temperature", "max_tokens", "filters", "normalize", "scorer", "program",
-        "limits", "think_end"},
+        "limits", "judge", "think_end"},
        {"acc", "acc_norm", "acc_bytes", "acc_tokens", "acc_uncond", "bits_per_byte"}},
       {"loglikelihood",
        "the log-likelihood of one continuation",
        TaskKind::kLoglikelihood,
        {"prompt", "target"},
        {"choices", "gold", "stop", "samples", "temperature", "max_tokens", "filters", "normalize",
-        "scorer", "program", "limits", "think_end"},
+        "scorer", "program", "limits", "judge", "think_end"},
        {"acc", "perplexity", "bits_per_byte"}},
       {"perplexity",
        "the log-likelihood of a whole text",
        TaskKind::kPerplexity,
        {"target"},
        {"prompt", "choices", "gold", "shots_from", "stop", "samples", "temperature", "max_tokens",
-        "filters", "normalize", "scorer", "program", "limits", "think_end"},
+        "filters", "normalize", "scorer", "program", "limits", "judge", "think_end"},
        {"word_perplexity", "byte_perplexity", "bits_per_byte"}},
       {"generate",
        "what the model writes",
@@ -260,11 +278,13 @@ TaskConfig parse_task_config(std::string text, const std::string& name,
   read_tables(tree, "filters", "name, regex, which", config.filters, name);
   read_tables(tree, "join", "file, on or as", config.join, name);
   read_table(tree, "limits", config.limits, name);
+  if (tree.contains("judge")) read_table(tree, "judge", config.judge.emplace(), name);
   read_config(config, tree, name);
   check_kind(config, whole, name);
   check_choices(config, name);
   check_metrics(config, name);
   check_scorer(config, whole, name);
+  check_judge(config, name);
   check_joins(config, name);
   return config;
 }

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "lathe/config/visit.h"
+#include "lathe/eval/task/judge_config.h"
 
 namespace lathe {
 
@@ -73,8 +74,9 @@ struct TaskConfig {
   double temperature = 0;
   std::optional<std::string> scorer, program;
   CodeLimits limits;
+  std::optional<JudgeConfig> judge;
 
-  void visit(Visitor& v);  // all but filters, join and limits, which are tables
+  void visit(Visitor& v);  // all but filters, join, limits and judge, which are tables
   TaskKind task_kind() const;
   std::filesystem::path data_path() const;
   std::filesystem::path shots_path() const;  // data_path() without shots_from

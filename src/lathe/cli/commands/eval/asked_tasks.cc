@@ -4,7 +4,7 @@
 #include <set>
 
 #include "lathe/base/error.h"
-#include "lathe/cli/commands/eval/evaluate.h"
+#include "lathe/cli/commands/eval/answering.h"
 #include "lathe/cli/frame/interrupt.h"
 #include "lathe/eval/builtin/builtin_tasks.h"
 #include "lathe/io/mapped_file.h"

@@ -5,16 +5,11 @@
 #include <nlohmann/json.hpp>
 
 #include "lathe/base/catalogue.h"
-#include "lathe/base/env.h"
 #include "lathe/base/error.h"
 #include "lathe/base/strings.h"
+#include "lathe/cli/commands/eval/answering.h"
 #include "lathe/cli/commands/eval/asked_tasks.h"
-#include "lathe/cli/commands/model/model_input.h"
 #include "lathe/cli/frame/interrupt.h"
-#include "lathe/eval/ask/cached_source.h"
-#include "lathe/eval/ask/model_source.h"
-#include "lathe/eval/ask/recorded_source.h"
-#include "lathe/eval/ask/server_source.h"
 #include "lathe/eval/builtin/builtin_tasks.h"
 #include "lathe/eval/run/contamination.h"
 #include "lathe/eval/run/lm_eval_layout.h"
@@ -24,10 +19,7 @@
 #include "lathe/io/folder_lock.h"
 #include "lathe/io/json_file.h"
 #include "lathe/io/manifest.h"
-#include "lathe/io/sha256.h"
-#include "lathe/kernels/kernels.h"
 #include "lathe/lab/eval_page.h"
-#include "lathe/model/load_model.h"
 
 namespace lathe {
 namespace {
@@ -57,57 +49,10 @@ Json json_of(const TaskOptions& o, const std::optional<std::string>& model) {
                {"weights", o.weights}};
   json["model"] = model ? Json(absolute(*model)) : Json(nullptr);
   json["model_name"] = o.model_name ? Json(*o.model_name) : Json(nullptr);
+  json["judge"] = o.judge ? Json(absolute(*o.judge)) : Json(nullptr);
+  json["judge_name"] = o.judge_name ? Json(*o.judge_name) : Json(nullptr);
   json["responses"] = o.responses ? Json(absolute(*o.responses)) : Json(nullptr);
   return json;
-}
-
-// A model with its tokenizer, as a source of answers.
-class LoadedModel : public AnswerSource {
- public:
-  LoadedModel(const std::string& path, const TaskOptions& o, const Log& log)
-      : model_(load_for_inference(path, dtype_of_precision(o.precision), log,
-                                  quantised_weights(o.weights))),
-        tokenizer_(load_tokenizer(path)),
-        source_(*model_, tokenizer_, request_rules(*model_, tokenizer_, path), o.seed) {}
-  void ask(const EvalTask& task, std::span<const EvalItem> items,
-           const std::function<void(std::span<NumberedAnswer>)>& take) override {
-    source_.ask(task, items, take);
-  }
-
- private:
-  std::unique_ptr<Transformer> model_;
-  Tokenizer tokenizer_;
-  ModelSource source_;
-};
-
-std::unique_ptr<AnswerSource> make_source(const TaskOptions& o,
-                                          const std::optional<std::string>& model,
-                                          ReceiptSource& named, const Log& log) {
-  if (o.responses) {
-    named.responses_sha256 = sha256_of_file(*o.responses);
-    return std::make_unique<RecordedSource>(*o.responses);
-  }
-  if (is_address(*model)) {
-    named.model = fmt::format("{} {}", *model, *o.model_name);
-    return std::make_unique<ServerSource>(ServerSetting{.url = *model,
-                                                        .model = *o.model_name,
-                                                        .retries = o.retries,
-                                                        .concurrency = o.concurrency,
-                                                        .key = environment("OPENAI_API_KEY")});
-  }
-  named = source_of_model(*model);
-  named.precision = o.precision;
-  named.kernels = kernels::cpu_kernels().level;
-  return std::make_unique<LoadedModel>(*model, o, log);
-}
-
-std::unique_ptr<AnswerSource> with_cache(std::unique_ptr<AnswerSource> source, const TaskOptions& o,
-                                         const ReceiptSource& named) {
-  const std::string whom =
-      fmt::format("{} {} {} {} {} {} {}", named.model_sha256.value_or(named.model.value_or("")),
-                  named.tokenizer_sha256.value_or(""), named.precision.value_or(""), o.weights,
-                  named.kernels.value_or(""), o.seed, lathe_version());
-  return std::make_unique<CachedSource>(std::move(source), whom, *o.cache);
 }
 
 Json suites_of(const TaskOptions& o, const Json& results) {
@@ -150,12 +95,24 @@ void add_contamination(const Json& results, Json& receipt) {
 
 void check_code(const TaskOptions& o, const std::vector<AskedTask>& tasks) {
   for (const AskedTask& asked : tasks) {
-    const auto& scorer = asked.task.config().scorer;
-    require(!scorer || o.allow_code || !find_in(scorers(), "scorer", *scorer).runs_programs,
-            ErrorKind::kUsage, asked.task.config().file.string(),
+    require(o.allow_code || !runs_programs(asked.task.config()), ErrorKind::kUsage,
+            asked.task.config().file.string(),
             "judges answers by running them as programs, which happens only on request; add "
             "--allow-code to run them in a sandbox");
   }
+}
+
+// A judge is named for the tasks that ask one, and only for them.
+void check_judge(const TaskOptions& o, const std::vector<AskedTask>& tasks) {
+  const auto asks = [](const AskedTask& asked) { return asks_judge(asked.task.config()); };
+  const auto found = std::ranges::find_if(tasks, asks);
+  require(o.judge || found == tasks.end(), ErrorKind::kUsage,
+          found == tasks.end() ? "" : found->task.config().file.string(),
+          "asks a judge, another model, about answers; name one with --judge: a folder, or the "
+          "address of a server with --judge-name");
+  require(
+      !o.judge || found != tasks.end(), ErrorKind::kUsage, "--judge",
+      "means nothing here: none of these tasks asks a judge (scorer = \"judge\"); leave it out");
 }
 
 // The folder of a run that is new, or goes on.
@@ -243,14 +200,14 @@ void print_all(const Json& results, const std::string& folder, std::ostream& out
 }
 
 // Asks for what the file does not have; leaves it in the order of tasks and items.
-int64_t answer(const std::vector<AskedTask>& tasks, AnswerSource& source, ItemFile& items,
+int64_t answer(const std::vector<AskedTask>& tasks, const EvalSources& sources, ItemFile& items,
                CommandContext& context) {
   std::optional<Progress> progress;
-  const int64_t computed = answer_all(tasks, source, items, [&](const EvalProgress& at) {
+  const int64_t computed = answer_all(tasks, sources, items, [&](const EvalProgress& at) {
     throw_if_interrupted();
     if (!progress)
       progress.emplace(context.progress, "evaluating", static_cast<double>(at.all), "items");
-    progress->update(static_cast<double>(at.done), at.task.name());
+    progress->update(at.done, at.task.name());
   });
   if (progress) progress->finish();
   std::vector<std::string> names;
@@ -260,10 +217,6 @@ int64_t answer(const std::vector<AskedTask>& tasks, AnswerSource& source, ItemFi
 }
 
 }  // namespace
-
-bool is_address(const std::string& model) {
-  return model.starts_with("http://") || model.starts_with("https://");
-}
 
 RepeatedRun run_of_receipt(const std::string& file) {
   const Json receipt = read_json_file(file);
@@ -286,6 +239,10 @@ RepeatedRun run_of_receipt(const std::string& file) {
     options.weights = o.at("weights").get<std::string>();
     options.responses = text("responses");
     options.model_name = text("model_name");
+    if (o.contains("judge")) {
+      options.judge = text("judge");
+      options.judge_name = text("judge_name");
+    }
     repeated.model = text("model");
     require_unchanged(receipt);
     return repeated;
@@ -300,17 +257,17 @@ int evaluate_tasks(const TaskOptions& o, const std::optional<std::string>& model
   RunFolder folder(out, o.resume);
   const std::vector<AskedTask> tasks = ask_all(o, model, context);
   check_code(o, tasks);
-  ReceiptSource named;
-  std::unique_ptr<AnswerSource> source = make_source(o, model, named, context.log);
-  if (o.cache) source = with_cache(std::move(source), o, named);
+  check_judge(o, tasks);
+  const Answering answering = answering_of(o, model, context.log);
+  const Answering judge = judge_of(o, context.log);
   Json receipt = receipt_of({.command = context.command_line(),
                              .options = json_of(o, model),
                              .shots = o.shots,
                              .seed = o.seed},
-                            named, tasks);
+                            answering.named, judge.source ? &judge.named : nullptr, tasks);
   const double before = folder.begin(receipt);
   ItemFile items(folder / "items.jsonl");
-  const int64_t computed = answer(tasks, *source, items, context);
+  const int64_t computed = answer(tasks, {*answering.source, judge.source.get()}, items, context);
   Json results = results_of(tasks, items);
   if (Json suites = suites_of(o, results); !suites.empty()) results["suites"] = std::move(suites);
   add_contamination(o, model, tasks, items, results, context);

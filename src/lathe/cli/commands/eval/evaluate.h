@@ -8,9 +8,6 @@
 
 namespace lathe {
 
-// Whether a model is asked through a server.
-bool is_address(const std::string& model);
-
 // The same options as those of the run that wrote this receipt.json, but for allow_code: who repeats a run decides whether
 // programs run. Errors: kFormat for another file; those of
 // require_unchanged().

@@ -4,6 +4,7 @@
 #include <nlohmann/json.hpp>
 
 #include "lathe/base/error.h"
+#include "lathe/cli/commands/eval/answering.h"
 #include "lathe/cli/commands/eval/asked_tasks.h"
 #include "lathe/cli/commands/eval/evaluate.h"
 #include "lathe/cli/commands/model/model_input.h"
@@ -48,14 +49,22 @@ int render(const TaskOptions& o, const std::optional<std::string>& model, const 
 std::vector<std::string> useless_options(const TaskOptions& o,
                                          const std::optional<std::string>& model) {
   if (o.receipt)
-    return {"task_data", "shots",          "seed",      "limit",   "chat",      "system",
-            "render",    "shots_as_turns", "precision", "weights", "responses", "model_name"};
+    return {"task_data", "shots",     "seed",       "limit",          "chat",
+            "system",    "render",    "judge",      "shots_as_turns", "precision",
+            "weights",   "responses", "model_name", "judge_name"};
   if (o.render)
-    return {"precision", "weights",    "model_name", "retries", "concurrency",   "responses",
-            "format",    "allow_code", "cache",      "corpus",  "contamination", "resume"};
-  if (o.responses) return {"precision", "weights", "model_name", "retries", "concurrency", "cache"};
-  if (model && is_address(*model)) return {"precision", "weights"};
-  return {"retries", "concurrency"};
+    return {"precision",   "weights", "model_name", "judge",        "judge_name",
+            "retries",     "format",  "responses",  "allow_code",   "cache",
+            "concurrency", "corpus",  "resume",     "contamination"};
+  std::vector<std::string> useless;
+  const auto any = [&](bool server) {
+    return (model && is_address(*model) == server) || (o.judge && is_address(*o.judge) == server);
+  };
+  if (!any(/*server=*/false)) useless.insert(useless.end(), {"precision", "weights"});
+  if (!any(/*server=*/true)) useless.insert(useless.end(), {"retries", "concurrency"});
+  if (o.responses) useless.emplace_back("model_name");
+  if (o.responses && !o.judge) useless.emplace_back("cache");
+  return useless;
 }
 
 void refuse_useless(const TaskOptions& o, const std::optional<std::string>& model,
@@ -71,6 +80,20 @@ void refuse_useless(const TaskOptions& o, const std::optional<std::string>& mode
       fail(ErrorKind::kUsage, "command line", "--{} means nothing with {}; leave one of them out",
            option, use);
     }
+}
+
+// A server has models by name, and a folder has one. `whom`: "model", "judge".
+void check_name(const char* whom, const std::optional<std::string>& model,
+                const std::optional<std::string>& name) {
+  const std::string option = fmt::format("--{}-name", whom);
+  require(model || !name, ErrorKind::kUsage, option,
+          "is the name of a {0} at a server, and there is no {0}; leave it out", whom);
+  require(!model || !name || is_address(*model), ErrorKind::kUsage, option,
+          "is the name of a {0} at a server, but the {0} is a folder; leave it out, or give an "
+          "address http://HOST:PORT/v1",
+          whom);
+  require(!model || name || !is_address(*model), ErrorKind::kUsage, option,
+          "is missing: the name under which the server has the {}", whom);
 }
 
 }  // namespace
@@ -94,6 +117,10 @@ void TaskOptions::visit(Visitor& v) {
   v.field("concurrency", concurrency, "requests to a server at a time", at_least(1));
   v.field("responses", responses,
           "score recorded answers, with no model: JSON lines {\"task\", \"id\", \"responses\"}");
+  v.field(
+      "judge", judge,
+      "with tasks that ask a judge about answers: its folder or .gguf, or the address of a server");
+  v.field("judge_name", judge_name, "of a judge that is asked through a server: its name there");
   v.field("allow_code", allow_code, "let a task run programs that a model wrote, in a sandbox");
   v.choice("format", format, {"lathe", "lm-eval"},
            "lm-eval: also write results and samples in the layout of lm-evaluation-harness, below "
@@ -140,12 +167,8 @@ int run_tasks(const TaskOptions& given, const std::optional<std::string>& named,
       named || given.responses, ErrorKind::kUsage, "command line",
       "nothing answers; name a model, or recorded answers with --responses, or see what would be "
       "asked with --render");
-  require(!named || is_address(*named) == given.model_name.has_value(), ErrorKind::kUsage,
-          "--model-name", "{}",
-          given.model_name
-              ? "is the name of a model at a server, but the model is a folder; leave it "
-                "out, or give an address http://HOST:PORT/v1"
-              : "is missing: the name under which the server has the model");
+  check_name("model", named, given.model_name);
+  check_name("judge", given.judge, given.judge_name);
   return evaluate_tasks(given, named, folder(), context);
 }
 

@@ -15,7 +15,7 @@ struct TaskOptions {
   int64_t shots = 0, seed = 0;
   std::optional<int64_t> limit;
   std::string precision = "fp32", weights = "fp32";
-  std::optional<std::string> model_name, responses, receipt, cache;
+  std::optional<std::string> model_name, responses, receipt, cache, judge, judge_name;
   int64_t retries = 3, concurrency = 4;
   std::string format = "lathe";
   std::vector<std::string> corpus;

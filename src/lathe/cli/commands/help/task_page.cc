@@ -43,6 +43,35 @@ std::string instruction_table() {
          all.text();
 }
 
+std::string judge_text() {
+  return "\n## A judge\n\n"
+         "`judge` asks another model, which `--judge` names, once about each answer, or in both orders where it compares it with a "
+         "`baseline`. Its prompt sees the row's fields, `request`, which the model was asked, and `response`, or `first` and "
+         "`second`; these names win over fields of the row. The answer is the value of a variable, so that nothing in it is read "
+         "as a template; a prompt has to hold for an empty answer, too, which is tried before anything is asked. Expressions find "
+         "as `filters` do, in the first or last place by `which`.\n\n"
+         "- `rating`: the mean of the numbers found, in their own range. One below `lowest` or above `highest` is no verdict.\n"
+         "- `win_rate`: 1 for an answer that is preferred in both orders, 0 where the baseline is, ½ for all other pairs. The "
+         "verdict is that of `first`, `second` and `tie` which matches first (or last); of two that match at the same place "
+         "none is.\n"
+         "- `consistency`: the share of pairs with the same verdict in both orders. A judge that goes by the place has a low "
+         "one.\n"
+         "- `no_verdict`: the share of answers without a verdict, or with one in one order alone: nothing matched, or the judge "
+         "reads fewer tokens than the question has. They are no part of the other metrics, and it is always "
+         "given.\n\n"
+         "```\n"
+         "scorer = \"judge\"\n"
+         "metrics = [\"win_rate\", \"consistency\"]\n"
+         "[judge]\n"
+         "prompt = \"Question: {{question}}\\n\\nAnswer A: {{first}}\\n\\nAnswer B: {{second}}\\n\\nWhich is better? "
+         "End with [[A]], [[B]] or, for a tie, [[C]].\"\n"
+         "baseline = \"{{answer_of_another_model}}\"\n"
+         "first = '\\[\\[A\\]\\]'\n"
+         "second = '\\[\\[B\\]\\]'\n"
+         "tie = '\\[\\[C\\]\\]'\n"
+         "```\n";
+}
+
 std::string judging() {
   std::string text =
       "\n## How an answer is judged\n\n"
@@ -69,7 +98,7 @@ std::string judging() {
   for (const ScorerRule& rule : scorers())
     table.row({fmt::format("`{}`", rule.name), std::string(rule.summary), join(rule.metrics, ", "),
                std::string(rule.source)});
-  return text + table.text() + instruction_table();
+  return text + table.text() + judge_text() + instruction_table();
 }
 
 }  // namespace
@@ -106,6 +135,10 @@ std::string tasks_markdown() {
       config_markdown(RowJoin());
   text += "\n## [limits]\n\nOf programs, with `scorer = \"python\"`.\n\n" +
           config_markdown(CodeLimits());
+  text +=
+      "\n## [judge]\n\nWhat another model is asked about an answer, with `scorer = \"judge\"`: either `rating`, or "
+      "`baseline` with what says which of the two answers is better.\n\n" +
+      config_markdown(JudgeConfig());
   return text + judging() + builtin_tables();
 }
 
