@@ -273,6 +273,39 @@ TEST_F(EvalTasks, RecordedAnswersAreJudgedWithoutThoughts) {
   EXPECT_NE(score("none").err.find("answers.jsonl:1] has no `responses`"), std::string::npos);
 }
 
+TEST_F(EvalTasks, ScoresByTwoNumbersAreDrawnAsAGrid) {
+  folder_.write(
+      "grid.toml",
+      std::string(kTask) + "difficulty = {length = \"{{q|length}}\", group = \"{{group}}\"}\n");
+  folder_.write("line.toml", std::string(kTask) + "difficulty = \"{{q|length}}\"\n");
+  const CommandResult grid = eval("grid", {}, "grid.toml"), line = eval("line", {}, "line.toml");
+  ASSERT_EQ(grid.code, 0) << grid.err;
+  ASSERT_EQ(line.code, 0) << line.err;
+  // Lengths 1 to 3 take turns, and a group is four rows.
+  const Json parts = Json::parse(grid.out)["tasks"]["letters"]["by_difficulty"];
+  ASSERT_EQ(parts.size(), 9U);
+  EXPECT_EQ(parts[0]["difficulty"], (Json{{"length", 1.0}, {"group", 0.0}}));
+  EXPECT_EQ(parts[0]["n"], 2);  // rows 0 and 3
+  EXPECT_EQ(parts[8]["difficulty"], (Json{{"length", 3.0}, {"group", 2.0}}));
+  double right = 0;
+  for (const Json& part : parts)
+    right += part["n"].get<double>() * part["metrics"]["acc"]["value"].get<double>();
+  EXPECT_NEAR(right / 12,
+              Json::parse(grid.out)["tasks"]["letters"]["metrics"]["acc"]["value"].get<double>(),
+              1e-12);
+  EXPECT_EQ(Json::parse(line.out)["tasks"]["letters"]["by_difficulty"][0]["difficulty"], 1.0);
+  const std::string page = content_of(folder_ / "grid/report.html");
+  EXPECT_NE(page.find("acc_norm by length and group"), std::string::npos);
+  size_t cells = 0;
+  for (size_t at = page.find("class=\"value\""); at != std::string::npos;
+       at = page.find("class=\"value\"", at + 1))
+    ++cells;
+  EXPECT_EQ(cells, 27U);  // of three metrics
+  const std::string other = content_of(folder_ / "line/report.html");
+  EXPECT_NE(other.find("acc_norm by difficulty"), std::string::npos);
+  EXPECT_EQ(other.find("class=\"value\""), std::string::npos);
+}
+
 TEST_F(EvalTasks, ItemsInTheCorpusAreCountedAndTheOthersScored) {
   std::string rows, seen;
   for (int i = 0; i < 6; ++i) {

@@ -42,7 +42,7 @@ std::vector<EvalRecord> answers_of(const AskedTask& asked, AnswerSource& source,
                                    const std::function<void()>& before_each);
 
 // {"tasks": {T: {"n", "metrics": {M: {"value", "stderr", "ci95"}}, "chance" where it is known, "truncated" items,
-// "by_difficulty": [{"difficulty", "n", "metrics", "chance"}] where items have one}}}.
+// "by_difficulty": [{"difficulty" as items have it, "n", "metrics", "chance"}] where they have one}}}.
 nlohmann::ordered_json results_of(const std::vector<AskedTask>& tasks, const ItemFile& file);
 
 // {"items" that were found, "too_short", "ngram", "clean": {"n", "metrics"} of all others}.
