@@ -435,6 +435,85 @@ TEST_F(EvalTasks, TwoRunsAreComparedItemByItem) {
             std::string::npos);
 }
 
+TEST_F(EvalTasks, AdaptersActAndAreInTheReceipt) {
+  const fs::path goldens = testing::tests_folder() / "model" / "goldens" / "adapters";
+  fs::copy(goldens / "llama", folder_ / "adapter", fs::copy_options::recursive);
+  ASSERT_EQ(
+      run_lathe({"merge", path("model"), "--adapter", path("adapter"), "--out", path("merged")})
+          .code,
+      0);
+  for (const char* file : {"tokenizer.json", "tokenizer_config.json"})
+    fs::copy_file(folder_ / "model" / file, folder_ / "merged" / file,
+                  fs::copy_options::overwrite_existing);
+  folder_.write("write.toml",
+                "name = \"write\"\nkind = \"generate\"\ndata = \"rows.jsonl\"\nprompt = "
+                "\"{{q}}:\"\ntarget = \"a\"\nmax_tokens = 6\nmetrics = [\"exact_match\"]\n");
+  const std::vector<std::string> with = {"--adapter", path("adapter")};
+  for (const char* task : {"letters.toml", "write.toml"}) {
+    const std::string out = std::string("with-") + task, plain = std::string("plain-") + task,
+                      merged = std::string("merged-") + task;
+    const CommandResult r = eval(out.c_str(), with, task);
+    ASSERT_EQ(r.code, 0) << r.err;
+    ASSERT_EQ(eval(plain.c_str(), {}, task).code, 0);
+    ASSERT_EQ(
+        run_lathe({"eval", path("merged"), "--tasks", path(task), "--out", path(merged.c_str())})
+            .code,
+        0);
+    const auto got = items(out.c_str()), want = items(merged.c_str()), base = items(plain.c_str());
+    ASSERT_EQ(got.size(), want.size());
+    int changed = 0;
+    for (size_t i = 0; i < got.size(); ++i) {
+      if (got[i].contains("response")) {
+        EXPECT_EQ(got[i]["response"], want[i]["response"]);
+        changed += got[i]["response"] != base[i]["response"];
+        continue;
+      }
+      for (size_t c = 0; c < 3; ++c)
+        EXPECT_NEAR(got[i]["logprobs"][c].get<double>(), want[i]["logprobs"][c].get<double>(),
+                    1e-4);
+      changed += std::abs(got[i]["logprobs"][0].get<double>() -
+                          base[i]["logprobs"][0].get<double>()) > 1e-3;
+    }
+    EXPECT_GT(changed, 0) << task;
+  }
+  const std::string receipt = path("with-letters.toml/receipt.json");
+  const Json facts = read_json_file(receipt);
+  EXPECT_EQ(
+      facts["adapter_sha256"],
+      sha256_of_text(sha256_of_file(folder_ / "adapter" / "adapter_config.json") + "\n" +
+                     sha256_of_file(folder_ / "adapter" / "adapter_model.safetensors") + "\n"));
+  EXPECT_TRUE(read_json_file(path("plain-letters.toml/receipt.json"))["adapter_sha256"].is_null());
+  ASSERT_EQ(run_lathe({"eval", "--receipt", receipt, "--out", path("again")}).code, 0);
+  EXPECT_EQ(content_of(folder_ / "again/items.jsonl"),
+            content_of(folder_ / "with-letters.toml/items.jsonl"));
+  const Json why = Json::parse(
+      run_lathe({"eval", "diff", path("plain-letters.toml"), path("with-letters.toml"), "--json"})
+          .out)["tasks"]["letters"]["why"];
+  EXPECT_EQ(why, Json({"adapter_sha256"}));
+  EXPECT_NE(eval("with-letters.toml", {"--resume"}).err.find("differs in adapter_sha256"),
+            std::string::npos);
+  // What is known of the model is not known of the model with an adapter.
+  const auto computed = [&](const char* out, std::vector<std::string> more) {
+    more.insert(more.end(), {"--cache", path("cache")});
+    return Json::parse(eval(out, more).out)["computed"].get<int64_t>();
+  };
+  EXPECT_EQ(computed("c1", {}), 12);
+  EXPECT_EQ(computed("c2", with), 12);
+  EXPECT_EQ(computed("c3", with), 0);
+  // A change of the adapter is seen.
+  std::string config = content_of(folder_ / "adapter/adapter_config.json");
+  folder_.write("adapter/adapter_config.json", config + "\n");
+  EXPECT_NE(run_lathe({"eval", "--receipt", receipt, "--out", path("x")})
+                .err.find("adapter] is not what it was"),
+            std::string::npos);
+  const std::string other = eval("x", {"--adapter", (goldens / "loha").string()}).err;
+  EXPECT_NE(other.find("`lathe merge` makes it part of the weights"), std::string::npos) << other;
+  EXPECT_NE(run_lathe({"eval", "--tasks", path("letters.toml"), "--render", "--adapter",
+                       path("adapter"), "--out", path("x")})
+                .err.find("--adapter means nothing with --render"),
+            std::string::npos);
+}
+
 // On the run's own weights, without a change to them: the finished model says the same.
 TEST_F(EvalTasks, ARunMeasuresTasksWhileItTrains) {
   std::vector<int32_t> tokens;

@@ -85,10 +85,13 @@ bool InRunEvaluation::affordable(double seconds_per_token) {
 }
 
 NamedNumbers InRunEvaluation::measure(const Transformer& model,
+                                      std::shared_ptr<const LoraAdapter> adapter,
                                       const std::function<void()>& before_each) {
   const auto start = std::chrono::steady_clock::now();
+  std::vector<std::shared_ptr<const LoraAdapter>> adapters;
+  if (adapter) adapters.push_back(std::move(adapter));
   ModelSource source(model, tokenizer_, request_rules(model, tokenizer_, tokenizer_path_),
-                     config_.seed);
+                     config_.seed, std::move(adapters));
   NamedNumbers numbers;
   for (const AskedTask& asked : tasks_) {
     const std::vector<EvalRecord> records = answers_of(asked, source, before_each);

@@ -3,11 +3,13 @@
 
 #include <chrono>
 #include <functional>
+#include <memory>
 #include <optional>
 #include <vector>
 
 #include "lathe/base/log.h"
 #include "lathe/eval/run/eval_run.h"
+#include "lathe/model/adapter/lora_adapter.h"
 #include "lathe/model/transformer.h"
 #include "lathe/text/tokenizer.h"
 #include "lathe/train/in_run_evaluation_config.h"
@@ -28,8 +30,9 @@ class InRunEvaluation {
   // Whether another one fits into the share now; says so once if not. `seconds_per_token` is that of training.
   bool affordable(double seconds_per_token);
   // Of the first `limit` items of each task: "eval.TASK.METRIC" and "eval.TASK.METRIC_stderr". `before_each` is called
-  // before each pass, and may throw.
-  NamedNumbers measure(const Transformer& model, const std::function<void()>& before_each);
+  // before each pass, and may throw. `adapter` acts on the model, if given.
+  NamedNumbers measure(const Transformer& model, std::shared_ptr<const LoraAdapter> adapter,
+                       const std::function<void()>& before_each);
 
  private:
   void add(TaskConfig config);

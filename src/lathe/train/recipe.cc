@@ -216,10 +216,6 @@ void check_adapter(const Recipe& r) {
 
 void check_eval(const Recipe& r) {
   if (r.eval.tasks.empty()) return;
-  require(
-      !r.adapter, ErrorKind::kConfig, "eval.tasks",
-      "are measured on the weights of a whole model, which an adapter is not; leave them out, and "
-      "merge a checkpoint with `lathe merge` to measure it with `lathe eval`");
   require(r.model.num_labels == 0, ErrorKind::kConfig, "eval.tasks",
           "are texts, but the run trains scores; leave them out");
 }

@@ -5,6 +5,7 @@
 
 #include "lathe/base/error.h"
 #include "lathe/base/parallel.h"
+#include "lathe/base/strings.h"
 #include "lathe/io/array_reader.h"
 #include "lathe/io/manifest.h"
 #include "lathe/io/sha256.h"
@@ -15,9 +16,9 @@ namespace {
 namespace fs = std::filesystem;
 using Json = nlohmann::ordered_json;
 
-constexpr std::array kOfTheRun = {"model_sha256", "tokenizer_sha256", "precision",
-                                  "kernels",      "responses_sha256", "seed",
-                                  "shots"};
+constexpr std::array kOfTheRun = {"model_sha256", "adapter_sha256", "tokenizer_sha256",
+                                  "precision",    "kernels",        "responses_sha256",
+                                  "seed",         "shots"};
 constexpr std::array kOfTheOptions = {"weights", "chat", "system", "shots_as_turns"};
 constexpr std::array kOfATask = {"prompt_sha256", "data_sha256", "shots_sha256", "task_sha256"};
 
@@ -83,7 +84,8 @@ Json at(const Json& object, const char* key) {
 }
 
 void require_hash(const std::string& file, const std::string& now, const Json& then) {
-  require(then.is_null() || now == then.get<std::string>(), ErrorKind::kData, file,
+  if (then.is_null()) return;
+  require(now == then.get<std::string>(), ErrorKind::kData, file,
           "is not what it was when the receipt was written: its SHA-256 was {}, and is {}; put the "
           "old one back, or run the tasks anew with --tasks",
           then.get<std::string>().substr(0, 12), now.substr(0, 12));
@@ -91,12 +93,17 @@ void require_hash(const std::string& file, const std::string& now, const Json& t
 
 }  // namespace
 
-ReceiptSource source_of_model(const fs::path& model) {
+ReceiptSource source_of_model(const fs::path& model, std::span<const std::string> adapters) {
   ReceiptSource source;
   source.model = fs::absolute(model).lexically_normal().string();
   source.model_sha256 = weights_sha256(model);
   if (const fs::path file = tokenizer_file(model); !file.empty())
     source.tokenizer_sha256 = sha256_of_file(file);
+  std::string hashes;
+  for (const fs::path folder : adapters)
+    for (const char* file : {"adapter_config.json", "adapter_model.safetensors"})
+      hashes += sha256_of_file(folder / file) + "\n";
+  if (!adapters.empty()) source.adapter_sha256 = sha256_of_text(hashes);
   return source;
 }
 
@@ -108,6 +115,7 @@ Json receipt_of(const ReceiptRun& run, const ReceiptSource& source,
                   {"options", run.options},
                   {"model", or_null(source.model)},
                   {"model_sha256", or_null(source.model_sha256)},
+                  {"adapter_sha256", or_null(source.adapter_sha256)},
                   {"tokenizer_sha256", or_null(source.tokenizer_sha256)},
                   {"responses_sha256", or_null(source.responses_sha256)},
                   {"precision", or_null(source.precision)},
@@ -152,8 +160,13 @@ void require_unchanged(const Json& receipt) {
                  at(receipt, "responses_sha256"));
   if (at(receipt, "model_sha256").is_null()) return;
   const auto model = at(receipt, "model").get<std::string>();
-  const ReceiptSource now = source_of_model(model);
+  std::vector<std::string> adapters;
+  if (const Json named = at(at(receipt, "options"), "adapter"); named.is_array())
+    adapters = named.get<std::vector<std::string>>();
+  const ReceiptSource now = source_of_model(model, adapters);
   require_hash(model, now.model_sha256.value_or(""), at(receipt, "model_sha256"));
+  require_hash(adapters.empty() ? "adapter" : join(adapters, ", "), now.adapter_sha256.value_or(""),
+               at(receipt, "adapter_sha256"));
   require_hash(tokenizer_file(model).string(), now.tokenizer_sha256.value_or(""),
                at(receipt, "tokenizer_sha256"));
 }

@@ -17,11 +17,13 @@ namespace lathe {
 // What answers, as a receipt names it. Absent: there is none, as of a server's weights.
 struct ReceiptSource {
   std::optional<std::string> model;  // a path, or an address and a name
-  std::optional<std::string> model_sha256, tokenizer_sha256, responses_sha256;
+  std::optional<std::string> model_sha256, adapter_sha256, tokenizer_sha256, responses_sha256;
   std::optional<std::string> precision, kernels;
 };
-// Hashes what is at `model`: the weights' file, or the hashes of its shards one a line, and the tokenizer's.
-ReceiptSource source_of_model(const std::filesystem::path& model);
+// Hashes what is at `model`: the weights' file, or the hashes of its shards one a line, and the tokenizer's; and of
+// adapters, which are folders, the hashes of adapter_config.json and weights, one a line. Error kIo for one that is missing.
+ReceiptSource source_of_model(const std::filesystem::path& model,
+                              std::span<const std::string> adapters = {});
 
 struct ReceiptRun {
   std::string command;

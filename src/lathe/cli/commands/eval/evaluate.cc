@@ -9,6 +9,7 @@
 #include "lathe/base/error.h"
 #include "lathe/base/strings.h"
 #include "lathe/cli/commands/eval/asked_tasks.h"
+#include "lathe/cli/commands/model/adapter_options.h"
 #include "lathe/cli/commands/model/model_input.h"
 #include "lathe/cli/frame/interrupt.h"
 #include "lathe/eval/ask/cached_source.h"
@@ -56,6 +57,8 @@ Json json_of(const TaskOptions& o, const std::optional<std::string>& model) {
                {"precision", o.precision},
                {"weights", o.weights}};
   json["model"] = model ? Json(absolute(*model)) : Json(nullptr);
+  json["adapter"] = Json::array();
+  for (const std::string& each : o.adapter) json["adapter"].push_back(absolute(each));
   json["model_name"] = o.model_name ? Json(*o.model_name) : Json(nullptr);
   json["responses"] = o.responses ? Json(absolute(*o.responses)) : Json(nullptr);
   return json;
@@ -68,7 +71,8 @@ class LoadedModel : public AnswerSource {
       : model_(load_for_inference(path, dtype_of_precision(o.precision), log,
                                   quantised_weights(o.weights))),
         tokenizer_(load_tokenizer(path)),
-        source_(*model_, tokenizer_, request_rules(*model_, tokenizer_, path), o.seed) {}
+        source_(*model_, tokenizer_, request_rules(*model_, tokenizer_, path), o.seed,
+                AdapterOptions{.adapter = o.adapter}.load(*model_, log).loras) {}
   void ask(const EvalTask& task, std::span<const EvalItem> items,
            const std::function<void(std::span<NumberedAnswer>)>& take) override {
     source_.ask(task, items, take);
@@ -95,7 +99,7 @@ std::unique_ptr<AnswerSource> make_source(const TaskOptions& o,
                                                         .concurrency = o.concurrency,
                                                         .key = environment("OPENAI_API_KEY")});
   }
-  named = source_of_model(*model);
+  named = source_of_model(*model, o.adapter);
   named.precision = o.precision;
   named.kernels = kernels::cpu_kernels().level;
   return std::make_unique<LoadedModel>(*model, o, log);
@@ -103,10 +107,11 @@ std::unique_ptr<AnswerSource> make_source(const TaskOptions& o,
 
 std::unique_ptr<AnswerSource> with_cache(std::unique_ptr<AnswerSource> source, const TaskOptions& o,
                                          const ReceiptSource& named) {
-  const std::string whom =
+  std::string whom =
       fmt::format("{} {} {} {} {} {} {}", named.model_sha256.value_or(named.model.value_or("")),
                   named.tokenizer_sha256.value_or(""), named.precision.value_or(""), o.weights,
                   named.kernels.value_or(""), o.seed, lathe_version());
+  if (named.adapter_sha256) whom += " " + *named.adapter_sha256;
   return std::make_unique<CachedSource>(std::move(source), whom, *o.cache);
 }
 
@@ -275,6 +280,7 @@ RepeatedRun run_of_receipt(const std::string& file) {
     RepeatedRun repeated;
     TaskOptions& options = repeated.options;
     options.tasks = o.at("tasks").get<std::vector<std::string>>();
+    if (o.contains("adapter")) options.adapter = o["adapter"].get<std::vector<std::string>>();
     options.task_data = o.at("task_data").get<std::string>();
     options.shots = o.at("shots").get<int64_t>();
     options.seed = o.at("seed").get<int64_t>();

@@ -48,13 +48,15 @@ int render(const TaskOptions& o, const std::optional<std::string>& model, const 
 std::vector<std::string> useless_options(const TaskOptions& o,
                                          const std::optional<std::string>& model) {
   if (o.receipt)
-    return {"task_data", "shots",          "seed",      "limit",   "chat",      "system",
-            "render",    "shots_as_turns", "precision", "weights", "responses", "model_name"};
+    return {"adapter", "task_data",      "shots",     "seed",    "limit",     "chat",      "system",
+            "render",  "shots_as_turns", "precision", "weights", "responses", "model_name"};
   if (o.render)
-    return {"precision", "weights",    "model_name", "retries", "concurrency",   "responses",
-            "format",    "allow_code", "cache",      "corpus",  "contamination", "resume"};
-  if (o.responses) return {"precision", "weights", "model_name", "retries", "concurrency", "cache"};
-  if (model && is_address(*model)) return {"precision", "weights"};
+    return {"adapter",     "precision",     "weights", "model_name", "retries",
+            "concurrency", "responses",     "format",  "allow_code", "cache",
+            "corpus",      "contamination", "resume"};
+  if (o.responses)
+    return {"adapter", "precision", "weights", "model_name", "retries", "concurrency", "cache"};
+  if (model && is_address(*model)) return {"adapter", "precision", "weights"};
   return {"retries", "concurrency"};
 }
 
