@@ -557,6 +557,49 @@ TEST_F(EvalTasks, ARunMeasuresTasksWhileItTrains) {
                   metrics[metric]["value"].get<double>(), 1e-6);
   }
   EXPECT_EQ(steps, (std::vector<int64_t>{2, 4}));
+  // Of two tasks the one with the larger ratio, by a file that says so.
+  folder_.write("words.toml", [] {
+    std::string task = kTask;
+    return task.replace(task.find("letters"), 7, "words");
+  }());
+  ASSERT_EQ(
+      train("other", {"--eval.tasks=" + path("letters.toml"), "--eval.tasks=" + path("words.toml"),
+                      "--eval.share=1000000", "--train.seed=5"})
+          .code,
+      0);
+  ASSERT_EQ(train("third", {"--eval.tasks=" + path("letters.toml"), "--eval.share=1000000"}).code,
+            0);
+  const CommandResult signals = run_lathe({"eval", "signal", path("with"), path("other"),
+                                           path("third"), "--out", path("signal.json"), "--json"});
+  ASSERT_EQ(signals.code, 0) << signals.err;
+  EXPECT_EQ(read_json_file(path("signal.json")), Json::parse(signals.out));
+  EXPECT_TRUE(fs::exists(path("signal.json.manifest.json")));
+  const auto best = [&](const char* out, const char* number) {
+    return train(out,
+                 {"--eval.tasks=" + path("letters.toml"), "--eval.tasks=" + path("words.toml"),
+                  "--eval.signal=" + path("signal.json"), std::string("--eval.best=") + number});
+  };
+  const CommandResult chosen = best("chosen", "1");
+  ASSERT_EQ(chosen.code, 0) << chosen.err;
+  EXPECT_NE(chosen.err.find("of 2 tasks the best by the ratio of signal to noise are measured: "
+                            "letters ("),
+            std::string::npos)
+      << chosen.err;
+  EXPECT_NE(chosen.err.find("step 4: letters "), std::string::npos);
+  EXPECT_EQ(chosen.err.find("step 4: words "), std::string::npos);
+  EXPECT_NE(best("two", "2").err.find("signal.json] has 1 of eval.tasks (letters, words)"),
+            std::string::npos);
+  EXPECT_NE(best("three", "3").err.find("[eval.best] is 3, but eval.tasks are 2 tasks"),
+            std::string::npos);
+  EXPECT_NE(train("x", {"--eval.tasks=" + path("letters.toml"), "--eval.best=1"})
+                .err.find("[eval.best] needs eval.signal"),
+            std::string::npos);
+  EXPECT_NE(train("x", {"--eval.tasks=" + path("letters.toml"), "--eval.signal=x.json"})
+                .err.find("[eval.signal] chooses nothing without eval.best"),
+            std::string::npos);
+  EXPECT_NE(train("x", {"--eval.signal=x.json", "--eval.best=1"})
+                .err.find("[eval.best] chooses among eval.tasks, of which there are none"),
+            std::string::npos);
   // With a small share only the end is measured.
   const CommandResult seldom = train("seldom", {"--eval.tasks=" + path("letters.toml"),
                                                 "--eval.share=1e-9", "--train.eval_every=1"});

@@ -92,6 +92,11 @@ TEST_F(MemoryPlans, TasksOfARunAreCounted) {
       task("scored", "kind = \"loglikelihood\"\nmetrics = [\"acc\"]\n"),
       task("written", "kind = \"generate\"\nmax_tokens = 5\nmetrics = [\"exact_match\"]\n")};
   Json tree = answers_tree({"sft", "decoder"});
+  ModelConfig config = model_config("decoder");  // which writes only what the tokenizer has
+  config.vocab_size = kSampleSize;
+  config.eos_token_id = 0;
+  config.decoder_start_token_id = {};
+  tree["model"]["from"] = model_folder("writes", config, 9);
   for (const bool adapter : {false, true}) {
     if (adapter) {
       tree["adapter"] = {{"peft_type", "LORA"}, {"target_modules", {"all-linear"}}};

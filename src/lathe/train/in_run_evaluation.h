@@ -22,8 +22,8 @@ namespace lathe {
 // the last one did. What is trained does not depend on it. Used by one thread.
 class InRunEvaluation {
  public:
-  // Reads and renders the tasks. Errors: those of read_task_config() and EvalTask; kConfig without a tokenizer, and for
-  // tasks that run programs.
+  // Reads and renders the tasks. Errors: those of read_task_config(), best_tasks() and EvalTask; kConfig without a
+  // tokenizer, and for tasks that run programs.
   InRunEvaluation(const InRunEvalConfig& config, const std::optional<std::string>& tokenizer,
                   Log log);
 
@@ -35,6 +35,7 @@ class InRunEvaluation {
                        const std::function<void()>& before_each);
 
  private:
+  void keep_best(std::vector<TaskConfig>& tasks) const;  // says which, and why
   void add(TaskConfig config);
 
   InRunEvalConfig config_;
