@@ -244,11 +244,63 @@ TEST_F(Eval, MadeItemsOfSeveralSizesStateThem) {
   EXPECT_EQ(sizes, (std::vector<int>{2, 3, 2, 3}));
   EXPECT_EQ(make({"--size", "2"}).code, 0);
   EXPECT_EQ(content_of(folder_ / "made.jsonl").find("size"), std::string::npos);
-  EXPECT_NE(make({"--sizes", "2-3"}).err.find("'2-3' is no range of sizes, expected as in 2..8"),
+  EXPECT_NE(make({"--sizes", "2-3"})
+                .err.find("'2-3' is no range or list of numbers, expected as in "
+                          "2..8 or 2,4,8"),
             std::string::npos);
   EXPECT_NE(make({"--sizes", "2..3", "--size", "2"}).err.find("both --size and --sizes"),
             std::string::npos);
-  EXPECT_NE(make({"--sizes", "3..2"}).err.find("3..2 has no size"), std::string::npos);
+  EXPECT_NE(make({"--sizes", "3..2"}).err.find("3..2 has no number; expected the smaller first"),
+            std::string::npos);
+  EXPECT_NE(make({"--sizes", "2,5,"}).err.find("'2,5,' is no range or list"), std::string::npos);
+  EXPECT_NE(make({"--depths", "5"}).err.find("--depths means nothing with 'copy'"),
+            std::string::npos);
+}
+
+TEST_F(Eval, NeedlesAreMadeFromATextForEachSizeAndDepth) {
+  std::string text;
+  for (int i = 0; i < 200; ++i) text += "Sentence number s" + std::to_string(i) + " of the text. ";
+  const std::string book = folder_.write("book.txt", text).string();
+  const auto make = [&](const std::vector<std::string>& options) {
+    std::vector<std::string> all = {"eval", "make", "needle", "--out",
+                                    (folder_ / "needle.jsonl").string()};
+    all.insert(all.end(), options.begin(), options.end());
+    return run_lathe(all);
+  };
+  const CommandResult r =
+      make({"--text", book, "--sizes", "50,200", "--depths", "0,50", "--items", "8"});
+  ASSERT_EQ(r.code, 0) << r.err;
+  EXPECT_EQ(r.err.find("fewer than"), std::string::npos) << r.err;
+  std::istringstream lines(content_of(folder_ / "needle.jsonl"));
+  std::vector<std::pair<int, int>> cells;
+  for (std::string line; std::getline(lines, line);) {
+    const auto item = nlohmann::json::parse(line);
+    cells.emplace_back(item.at("size"), item.at("depth"));
+    EXPECT_EQ(item.at("prompt").get<std::string>().starts_with("The number of"),
+              item.at("depth") == 0);
+  }
+  EXPECT_EQ(cells,
+            (std::vector<std::pair<int, int>>{
+                {50, 0}, {200, 0}, {50, 50}, {200, 50}, {50, 0}, {200, 0}, {50, 50}, {200, 50}}));
+  EXPECT_NE(content_of(folder_ / "needle.toml")
+                .find("difficulty = {words = \"{{size}}\", depth = \"{{depth}}\"}"),
+            std::string::npos);
+  EXPECT_NE(content_of(folder_ / "needle.jsonl.manifest.json").find("book.txt"), std::string::npos);
+  const CommandResult render = run_lathe({"eval", "--tasks", (folder_ / "needle.toml").string(),
+                                          "--render", "--out", (folder_ / "asked").string()});
+  EXPECT_EQ(render.code, 0) << render.err;
+  EXPECT_NE(content_of(folder_ / "asked/items.jsonl")
+                .find("\"difficulty\":{\"words\":200.0,\"depth\":50.0}"),
+            std::string::npos);
+  EXPECT_NE(make({"--text", book, "--sizes", "50,200", "--items", "8"})
+                .err.find("8 items are fewer than the 10 pairs of a size and a depth"),
+            std::string::npos);
+  EXPECT_NE(make({"--text", book}).err.find("[--sizes] is missing: how many words the text"),
+            std::string::npos);
+  EXPECT_NE(make({"--text", book, "--size", "5000"}).err.find("book.txt] has 1200 words"),
+            std::string::npos);
+  EXPECT_NE(make({"--size", "50", "--depths", "0,101"}).err.find("101 is out of range; a depth is"),
+            std::string::npos);
 }
 
 TEST_F(Eval, WhatBelongsToTheOtherUseIsRefused) {

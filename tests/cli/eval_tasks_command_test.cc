@@ -254,6 +254,39 @@ TEST_F(EvalTasks, RecordedAnswersAreJudgedWithoutThoughts) {
   EXPECT_NE(score("none").err.find("answers.jsonl:1] has no `responses`"), std::string::npos);
 }
 
+TEST_F(EvalTasks, ScoresByTwoNumbersAreDrawnAsAGrid) {
+  folder_.write(
+      "grid.toml",
+      std::string(kTask) + "difficulty = {length = \"{{q|length}}\", group = \"{{group}}\"}\n");
+  folder_.write("line.toml", std::string(kTask) + "difficulty = \"{{q|length}}\"\n");
+  const CommandResult grid = eval("grid", {}, "grid.toml"), line = eval("line", {}, "line.toml");
+  ASSERT_EQ(grid.code, 0) << grid.err;
+  ASSERT_EQ(line.code, 0) << line.err;
+  // Lengths 1 to 3 take turns, and a group is four rows.
+  const Json parts = Json::parse(grid.out)["tasks"]["letters"]["by_difficulty"];
+  ASSERT_EQ(parts.size(), 9U);
+  EXPECT_EQ(parts[0]["difficulty"], (Json{{"length", 1.0}, {"group", 0.0}}));
+  EXPECT_EQ(parts[0]["n"], 2);  // rows 0 and 3
+  EXPECT_EQ(parts[8]["difficulty"], (Json{{"length", 3.0}, {"group", 2.0}}));
+  double right = 0;
+  for (const Json& part : parts)
+    right += part["n"].get<double>() * part["metrics"]["acc"]["value"].get<double>();
+  EXPECT_NEAR(right / 12,
+              Json::parse(grid.out)["tasks"]["letters"]["metrics"]["acc"]["value"].get<double>(),
+              1e-12);
+  EXPECT_EQ(Json::parse(line.out)["tasks"]["letters"]["by_difficulty"][0]["difficulty"], 1.0);
+  const std::string page = content_of(folder_ / "grid/report.html");
+  EXPECT_NE(page.find("acc_norm by length and group"), std::string::npos);
+  size_t cells = 0;
+  for (size_t at = page.find("class=\"value\""); at != std::string::npos;
+       at = page.find("class=\"value\"", at + 1))
+    ++cells;
+  EXPECT_EQ(cells, 27U);  // of three metrics
+  const std::string other = content_of(folder_ / "line/report.html");
+  EXPECT_NE(other.find("acc_norm by difficulty"), std::string::npos);
+  EXPECT_EQ(other.find("class=\"value\""), std::string::npos);
+}
+
 TEST_F(EvalTasks, ItemsInTheCorpusAreCountedAndTheOthersScored) {
   std::string rows, seen;
   for (int i = 0; i < 6; ++i) {
@@ -383,6 +416,85 @@ TEST_F(EvalTasks, TwoRunsAreComparedItemByItem) {
             std::string::npos);
 }
 
+TEST_F(EvalTasks, AdaptersActAndAreInTheReceipt) {
+  const fs::path goldens = testing::tests_folder() / "model" / "goldens" / "adapters";
+  fs::copy(goldens / "llama", folder_ / "adapter", fs::copy_options::recursive);
+  ASSERT_EQ(
+      run_lathe({"merge", path("model"), "--adapter", path("adapter"), "--out", path("merged")})
+          .code,
+      0);
+  for (const char* file : {"tokenizer.json", "tokenizer_config.json"})
+    fs::copy_file(folder_ / "model" / file, folder_ / "merged" / file,
+                  fs::copy_options::overwrite_existing);
+  folder_.write("write.toml",
+                "name = \"write\"\nkind = \"generate\"\ndata = \"rows.jsonl\"\nprompt = "
+                "\"{{q}}:\"\ntarget = \"a\"\nmax_tokens = 6\nmetrics = [\"exact_match\"]\n");
+  const std::vector<std::string> with = {"--adapter", path("adapter")};
+  for (const char* task : {"letters.toml", "write.toml"}) {
+    const std::string out = std::string("with-") + task, plain = std::string("plain-") + task,
+                      merged = std::string("merged-") + task;
+    const CommandResult r = eval(out.c_str(), with, task);
+    ASSERT_EQ(r.code, 0) << r.err;
+    ASSERT_EQ(eval(plain.c_str(), {}, task).code, 0);
+    ASSERT_EQ(
+        run_lathe({"eval", path("merged"), "--tasks", path(task), "--out", path(merged.c_str())})
+            .code,
+        0);
+    const auto got = items(out.c_str()), want = items(merged.c_str()), base = items(plain.c_str());
+    ASSERT_EQ(got.size(), want.size());
+    int changed = 0;
+    for (size_t i = 0; i < got.size(); ++i) {
+      if (got[i].contains("response")) {
+        EXPECT_EQ(got[i]["response"], want[i]["response"]);
+        changed += got[i]["response"] != base[i]["response"];
+        continue;
+      }
+      for (size_t c = 0; c < 3; ++c)
+        EXPECT_NEAR(got[i]["logprobs"][c].get<double>(), want[i]["logprobs"][c].get<double>(),
+                    1e-4);
+      changed += std::abs(got[i]["logprobs"][0].get<double>() -
+                          base[i]["logprobs"][0].get<double>()) > 1e-3;
+    }
+    EXPECT_GT(changed, 0) << task;
+  }
+  const std::string receipt = path("with-letters.toml/receipt.json");
+  const Json facts = read_json_file(receipt);
+  EXPECT_EQ(
+      facts["adapter_sha256"],
+      sha256_of_text(sha256_of_file(folder_ / "adapter" / "adapter_config.json") + "\n" +
+                     sha256_of_file(folder_ / "adapter" / "adapter_model.safetensors") + "\n"));
+  EXPECT_TRUE(read_json_file(path("plain-letters.toml/receipt.json"))["adapter_sha256"].is_null());
+  ASSERT_EQ(run_lathe({"eval", "--receipt", receipt, "--out", path("again")}).code, 0);
+  EXPECT_EQ(content_of(folder_ / "again/items.jsonl"),
+            content_of(folder_ / "with-letters.toml/items.jsonl"));
+  const Json why = Json::parse(
+      run_lathe({"eval", "diff", path("plain-letters.toml"), path("with-letters.toml"), "--json"})
+          .out)["tasks"]["letters"]["why"];
+  EXPECT_EQ(why, Json({"adapter_sha256"}));
+  EXPECT_NE(eval("with-letters.toml", {"--resume"}).err.find("differs in adapter_sha256"),
+            std::string::npos);
+  // What is known of the model is not known of the model with an adapter.
+  const auto computed = [&](const char* out, std::vector<std::string> more) {
+    more.insert(more.end(), {"--cache", path("cache")});
+    return Json::parse(eval(out, more).out)["computed"].get<int64_t>();
+  };
+  EXPECT_EQ(computed("c1", {}), 12);
+  EXPECT_EQ(computed("c2", with), 12);
+  EXPECT_EQ(computed("c3", with), 0);
+  // A change of the adapter is seen.
+  std::string config = content_of(folder_ / "adapter/adapter_config.json");
+  folder_.write("adapter/adapter_config.json", config + "\n");
+  EXPECT_NE(run_lathe({"eval", "--receipt", receipt, "--out", path("x")})
+                .err.find("adapter] is not what it was"),
+            std::string::npos);
+  const std::string other = eval("x", {"--adapter", (goldens / "loha").string()}).err;
+  EXPECT_NE(other.find("`lathe merge` makes it part of the weights"), std::string::npos) << other;
+  EXPECT_NE(run_lathe({"eval", "--tasks", path("letters.toml"), "--render", "--adapter",
+                       path("adapter"), "--out", path("x")})
+                .err.find("--adapter means nothing with --render"),
+            std::string::npos);
+}
+
 // A recipe in run.toml, of a model with the tokenizer of the others here.
 void EvalTasks::write_recipe() const {
   std::vector<int32_t> tokens;
@@ -465,6 +577,55 @@ TEST_F(EvalTasks, WhatModelsScoredIsListedByCompute) {
   EXPECT_NE(text.out.find("letters bits_per_byte has"), std::string::npos) << text.out;
   const CommandResult other = run_lathe({"eval", "runs", folder_.path().string(), "--tasks", "x"});
   EXPECT_NE(other.err.find("there is no evaluation of x below"), std::string::npos) << other.err;
+}
+
+// Of two tasks the one with the larger ratio of signal to noise, by a file that says so.
+TEST_F(EvalTasks, ARunMeasuresTheTasksWithTheBestSignal) {
+  write_recipe();
+  ASSERT_EQ(train("with", {"--eval.tasks=" + path("letters.toml"), "--eval.share=1000000"}).code,
+            0);
+  folder_.write("words.toml", [] {
+    std::string task = kTask;
+    return task.replace(task.find("letters"), 7, "words");
+  }());
+  ASSERT_EQ(
+      train("other", {"--eval.tasks=" + path("letters.toml"), "--eval.tasks=" + path("words.toml"),
+                      "--eval.share=1000000", "--train.seed=5"})
+          .code,
+      0);
+  ASSERT_EQ(train("third", {"--eval.tasks=" + path("letters.toml"), "--eval.share=1000000"}).code,
+            0);
+  const CommandResult signals = run_lathe({"eval", "signal", path("with"), path("other"),
+                                           path("third"), "--out", path("signal.json"), "--json"});
+  ASSERT_EQ(signals.code, 0) << signals.err;
+  EXPECT_EQ(read_json_file(path("signal.json")), Json::parse(signals.out));
+  EXPECT_TRUE(fs::exists(path("signal.json.manifest.json")));
+  const auto best = [&](const char* out, const char* number) {
+    return train(out,
+                 {"--eval.tasks=" + path("letters.toml"), "--eval.tasks=" + path("words.toml"),
+                  "--eval.signal=" + path("signal.json"), std::string("--eval.best=") + number});
+  };
+  const CommandResult chosen = best("chosen", "1");
+  ASSERT_EQ(chosen.code, 0) << chosen.err;
+  EXPECT_NE(chosen.err.find("of 2 tasks the best by the ratio of signal to noise are measured: "
+                            "letters ("),
+            std::string::npos)
+      << chosen.err;
+  EXPECT_NE(chosen.err.find("step 4: letters "), std::string::npos);
+  EXPECT_EQ(chosen.err.find("step 4: words "), std::string::npos);
+  EXPECT_NE(best("two", "2").err.find("signal.json] has 1 of eval.tasks (letters, words)"),
+            std::string::npos);
+  EXPECT_NE(best("three", "3").err.find("[eval.best] is 3, but eval.tasks are 2 tasks"),
+            std::string::npos);
+  EXPECT_NE(train("x", {"--eval.tasks=" + path("letters.toml"), "--eval.best=1"})
+                .err.find("[eval.best] needs eval.signal"),
+            std::string::npos);
+  EXPECT_NE(train("x", {"--eval.tasks=" + path("letters.toml"), "--eval.signal=x.json"})
+                .err.find("[eval.signal] chooses nothing without eval.best"),
+            std::string::npos);
+  EXPECT_NE(train("x", {"--eval.signal=x.json", "--eval.best=1"})
+                .err.find("[eval.best] chooses among eval.tasks, of which there are none"),
+            std::string::npos);
 }
 
 TEST_F(EvalTasks, RefusesOptionsThatWouldDoNothing) {

@@ -124,6 +124,63 @@ TEST_F(Presets, NeedAModelAndRows) {
   EXPECT_NE(shown.out.find("seq_len = 64"), std::string::npos) << "as many as the model reads";
 }
 
+// What a run measures on the adapter that it trains is what the finished adapter does on its base.
+TEST_F(Presets, TasksAreMeasuredOnTheAdapterThatIsTrained) {
+  const std::string base = model_folder("llama", of_family("llama", model_config("decoder")), 5);
+  std::string rows;
+  for (int i = 0; i < 6; ++i)
+    rows += fmt::format("{{\"prompt\": \"P{}\", \"answer\": \"{}\"}}\n", i, i);
+  folder_.write("digits.jsonl", rows);
+  const std::string task =
+      folder_
+          .write("digits.toml",
+                 "name = \"digits\"\nkind = \"loglikelihood\"\ndata = \"digits.jsonl\"\n"
+                 "prompt = \"{{prompt}}\"\ntarget = \"{{answer}}\"\ndelimiter = \"\"\n"
+                 "metrics = [\"acc\", \"perplexity\"]\n")
+          .string();
+  const auto train = [&](const std::string& kind, const std::vector<std::string>& more) {
+    std::vector<std::string> words = {"sft",
+                                      base,
+                                      rows_file(ExampleKind::kSingle),
+                                      "--train.out=" + out().string(),
+                                      "--train.seq_len=24",
+                                      "--train.precision=fp32",
+                                      "--train.steps=3",
+                                      "--eval.tasks=" + task,
+                                      "--eval.every=1",
+                                      "--eval.share=1000000",
+                                      "--adapter.peft_type=" + kind};
+    words.insert(words.end(), more.begin(), more.end());
+    return run_lathe(words);
+  };
+  const CommandResult none = train(
+      "IA3", {"--adapter.target_modules=all-linear", "--adapter.feedforward_modules=down_proj"});
+  EXPECT_NE(none.code, 0);
+  EXPECT_NE(none.err.find("[eval.tasks] cannot be measured on this adapter"), std::string::npos)
+      << none.err;
+  const CommandResult r = train("LORA", {"--adapter.r=2", "--adapter.target_modules=all-linear",
+                                         "--optim.lr=0.1", "--train.ema_decay=0.5"});
+  ASSERT_EQ(r.code, 0) << r.err;
+  const auto evaluated = [&](const std::vector<std::string>& with, const char* to) {
+    std::vector<std::string> words = {
+        "eval", base, "--tasks", task, "--out", (folder_ / to).string(), "--json"};
+    words.insert(words.end(), with.begin(), with.end());
+    const CommandResult result = run_lathe(words);
+    EXPECT_EQ(result.code, 0) << result.err;
+    return Json::parse(result.out)["tasks"]["digits"]["metrics"]["perplexity"]["value"]
+        .get<double>();
+  };
+  std::vector<double> measured;
+  for (const Json& line : metrics())
+    if (line.contains("eval.digits.perplexity"))
+      measured.push_back(line["eval.digits.perplexity"].get<double>());
+  ASSERT_EQ(measured.size(), 3U);
+  const double finished = evaluated({"--adapter", (out() / "adapter").string()}, "with");
+  EXPECT_NEAR(measured[2], finished, 1e-6 * finished);
+  EXPECT_GT(std::abs(evaluated({}, "without") - finished), 1e-3 * finished);
+  EXPECT_GT(std::abs(measured[0] - measured[2]), 1e-3 * finished);
+}
+
 // A reward model, or one that judges steps, as an adapter of a model that predicts tokens: what `lathe merge` makes of
 // both has its losses.
 TEST_F(Presets, AnAdapterThatGivesScoresIsMergedIntoAClassifier) {

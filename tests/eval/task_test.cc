@@ -397,9 +397,24 @@ TEST_F(Tasks, ChoicesArePermutedWithTheNumberOfTheRightOne) {
 }
 
 TEST_F(Tasks, DifficultyIsANumber) {
-  EXPECT_EQ(read(std::string(kChoices) + "difficulty = \"{{q|length}}\"\n").item(2).difficulty, 5);
+  EXPECT_EQ(read(std::string(kChoices) + "difficulty = \"{{q|length}}\"\n").item(2).difficulty,
+            (Difficulty{{"", 5}}));
   EXPECT_EQ(refusal(std::string(kChoices) + "difficulty = \"{{q}}\"\n"),
             "[rows.jsonl:1] difficulty is \"one\", expected a number");
+  const auto with = [](const char* table) {
+    return std::string(kChoices) + "difficulty = {" + table + "}\n";
+  };
+  EXPECT_EQ(read(with("size = \"{{q|length}}\", depth = \"7\"")).item(2).difficulty,
+            (Difficulty{{"size", 5}, {"depth", 7}}));
+  EXPECT_EQ(read(with("size = \"{{q|length}}\"")).item(2).difficulty, (Difficulty{{"size", 5}}));
+  EXPECT_EQ(refusal(with("size = \"1\", depth = \"{{q}}\"")),
+            "[rows.jsonl:1] difficulty.depth is \"one\", expected a number");
+  EXPECT_EQ(refusal(with("")),
+            "[task.toml] difficulty has 0 templates; scores are shown by one or two of them");
+  EXPECT_EQ(refusal(with("a = \"1\", b = \"2\", c = \"3\"")),
+            "[task.toml] difficulty has 3 templates; scores are shown by one or two of them");
+  EXPECT_EQ(refusal(with("a = 1")),
+            "[task.toml] difficulty.a is 1, expected a template of a number");
 }
 
 }  // namespace

@@ -10,6 +10,7 @@
 #include "lathe/base/parallel.h"
 #include "lathe/model/load_model.h"
 #include "lathe/model/model_pass.h"
+#include "model/adapter_testing.h"
 #include "model/grid.h"
 #include "paths.h"
 
@@ -37,7 +38,8 @@ std::vector<ScoredText> random_texts(const Rng& draw, int64_t vocabulary, int64_
 }
 
 // log p of a scored token, and the likeliest one, from one pass over the whole text.
-TextLikelihood in_one_pass(const Transformer& model, const ScoredText& text) {
+TextLikelihood in_one_pass(const Transformer& model, const ScoredText& text,
+                           const Adaptation& adaptation = {}) {
   const Body body = model.config().body_traits();
   std::vector<int32_t> read(text.tokens.begin(), text.tokens.end() - 1);
   ModelInputs inputs;
@@ -50,7 +52,9 @@ TextLikelihood in_one_pass(const Transformer& model, const ScoredText& text) {
   inputs.rows = Rows::of(IdRows{read});
   if (body.prefix)
     inputs.rows.prefix = Tensor::of<int32_t>(std::vector{static_cast<int32_t>(text.context)}, {1});
-  const Tensor logits = logits_of(model, inputs).to(DType::kF32);
+  const Tensor logits =
+      (adaptation.empty() ? logits_of(model, inputs) : logits_with(model, inputs, adaptation))
+          .to(DType::kF32);
   TextLikelihood result;
   for (int64_t t = text.context; t < std::ssize(text.tokens); ++t) {
     const float* row = logits.data<float>() + (t - 1 - skipped) * model.config().vocab_size;
@@ -81,6 +85,31 @@ void check(const Transformer& model, int64_t longest = 14) {
     for (size_t t = 0; t < want.logprobs.size(); ++t)
       EXPECT_NEAR(got[i].logprobs[t], want.logprobs[t], 2e-4);
     EXPECT_EQ(got[i].greedy, want.greedy);
+  }
+}
+
+// Each text gets what it gets alone, and what a pass with all of it says, with adapters of embedding, layers and head.
+TEST(TextLikelihood, AdaptersActOnEveryText) {
+  for (const char* family : {"llama", "t5"}) {
+    SCOPED_TRACE(family);
+    const auto model = load_model(tests_folder() / "model" / "goldens" / family / "model", {});
+    const Adaptation adaptation{
+        .loras = {random_lora(*model, Rng(1)), random_lora(*model, Rng(2))}};
+    const auto texts = random_texts(Rng(6), model->config().vocab_size, 9);
+    const auto got =
+        TextLikelihoods(*model, {.pass_tokens = 7, .cache_tokens = 150, .adaptation = adaptation})
+            .of(texts);
+    double differ = 0;
+    for (size_t i = 0; i < texts.size(); ++i) {
+      const auto alone =
+          TextLikelihoods(*model, {.adaptation = adaptation}).of(std::span(&texts[i], 1))[0];
+      EXPECT_EQ(got[i].logprobs, alone.logprobs);
+      const TextLikelihood want = in_one_pass(*model, texts[i], adaptation);
+      for (size_t t = 0; t < want.logprobs.size(); ++t)
+        EXPECT_NEAR(got[i].logprobs[t], want.logprobs[t], 5e-4);
+      differ = std::max(differ, std::abs(want.sum() - in_one_pass(*model, texts[i]).sum()));
+    }
+    EXPECT_GT(differ, 0.1);
   }
 }
 

@@ -75,6 +75,54 @@ TEST_F(MemoryPlans, EqualsWhatAdaptersTake) {
   expect_planned(tree, "QLoRA");
 }
 
+// Tasks that are scored and tasks that are written, on a model and on an adapter with averages.
+TEST_F(MemoryPlans, TasksOfARunAreCounted) {
+  std::string rows;
+  for (int i = 0; i < 80; ++i) rows += fmt::format("{{\"q\": \"P{}P{}\"}}\n", i, i * i);
+  folder_.write("tasks.jsonl", rows);
+  const auto task = [&](const char* name, const std::string& more) {
+    return folder_
+        .write(std::string(name) + ".toml",
+               fmt::format("name = \"{}\"\ndata = \"tasks.jsonl\"\nprompt = \"{{{{q}}}}\"\n"
+                           "target = \"7\"\n{}",
+                           name, more))
+        .string();
+  };
+  const std::vector<std::string> tasks = {
+      task("scored", "kind = \"loglikelihood\"\nmetrics = [\"acc\"]\n"),
+      task("written", "kind = \"generate\"\nmax_tokens = 5\nmetrics = [\"exact_match\"]\n")};
+  Json tree = answers_tree({"sft", "decoder"});
+  ModelConfig config = model_config("decoder");  // which writes only what the tokenizer has
+  config.vocab_size = kSampleSize;
+  config.eos_token_id = 0;
+  config.decoder_start_token_id = {};
+  tree["model"]["from"] = model_folder("writes", config, 9);
+  for (const bool adapter : {false, true}) {
+    if (adapter) {
+      tree["adapter"] = {{"peft_type", "LORA"}, {"target_modules", {"all-linear"}}};
+      tree["train"]["ema_decay"] = 0.5;
+    }
+    for (const auto& some : {std::vector{tasks[0]}, std::vector{tasks[1]}, tasks}) {
+      tree["eval"] = {{"tasks", some}};
+      const Recipe recipe = read_recipe(tree);
+      const MemoryPlan plan = plan_memory(recipe, {}, 2);
+      const auto planned = static_cast<double>(plan.total() - plan.bytes_of("program and data"));
+      host_allocator().trim();
+      host_allocator().reset_peak();
+      const auto before = static_cast<double>(host_allocator().peak_touched());
+      {
+        TrainLoop loop(recipe);
+        for (int64_t step = 1; step <= 2; ++step) loop.step(step);
+        InRunEvaluation evaluation(recipe.eval, recipe.tokenizer(), Log());
+        EXPECT_FALSE(loop.measure(evaluation).empty());
+      }
+      const double taken = static_cast<double>(host_allocator().peak_touched()) - before;
+      EXPECT_NEAR(planned, taken, 0.1 * taken) << some.size();
+      EXPECT_GT(static_cast<double>(plan.bytes_of("tasks of [eval]")), 0.2 * taken);
+    }
+  }
+}
+
 // A base that gets scores is not read whole before it is packed either.
 TEST_F(MemoryPlans, ARewardModelBeginsInFourBits) {
   Json tree = answers_tree({"reward", "decoder"});

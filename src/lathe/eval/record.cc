@@ -38,6 +38,20 @@ std::optional<T> optional_at(const Json& line, const char* key) {
 
 }  // namespace
 
+Json json_of(const Difficulty& difficulty) {
+  if (difficulty.size() == 1 && difficulty[0].first.empty()) return difficulty[0].second;
+  Json json = Json::object();
+  for (const auto& [name, value] : difficulty) json[name] = value;
+  return json;
+}
+
+Difficulty difficulty_of(const Json& json) {
+  if (!json.is_object()) return {{"", json.get<double>()}};
+  Difficulty all;
+  for (const auto& [name, value] : json.items()) all.emplace_back(name, value.get<double>());
+  return all;
+}
+
 Json json_of(const EvalAnswer& a) {
   Json json = Json::object();
   put(json, "logprobs", a.logprobs);
@@ -71,7 +85,7 @@ Json json_of(const EvalRecord& r) {
   if (r.item.target) json["target"] = *r.item.target;
   if (r.item.group) json["group"] = *r.item.group;
   if (r.item.chance) json["chance"] = *r.item.chance;
-  if (r.item.difficulty) json["difficulty"] = *r.item.difficulty;
+  if (!r.item.difficulty.empty()) json["difficulty"] = json_of(r.item.difficulty);
   json.update(json_of(r.answer));
   if (!r.filtered.is_null()) json["filtered"] = r.filtered;
   if (!r.reason.empty()) json["reason"] = r.reason;
@@ -91,7 +105,7 @@ EvalRecord record_of(const Json& line, std::string_view place) {
     r.item.target = optional_at<std::string>(line, "target");
     r.item.group = optional_at<std::string>(line, "group");
     r.item.chance = optional_at<double>(line, "chance");
-    r.item.difficulty = optional_at<double>(line, "difficulty");
+    if (line.contains("difficulty")) r.item.difficulty = difficulty_of(line["difficulty"]);
     r.answer = answer_of(line);
     r.filtered = value_at<Json>(line, "filtered", nullptr);
     r.reason = value_at<std::string>(line, "reason");

@@ -35,6 +35,10 @@ struct EvalRecord {
   bool known = false;  // all of it, from caches; no part of the line
 };
 
+// A number, or by name where they have names: {"words": 500, "depth": 25}.
+nlohmann::ordered_json json_of(const Difficulty& difficulty);
+Difficulty difficulty_of(const nlohmann::ordered_json& json);  // of what json_of() gave
+
 nlohmann::ordered_json json_of(const EvalAnswer& answer);
 EvalAnswer answer_of(const nlohmann::ordered_json& json);  // of what json_of() gave
 nlohmann::ordered_json json_of(const EvalRecord& record);

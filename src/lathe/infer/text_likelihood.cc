@@ -172,7 +172,8 @@ class TextLikelihoods::Window {
     Rows rows = Rows::of(ids);
     rows.context = context;
     cache_.begin_pass(std::move(caches));
-    ModelPass pass(of_.model_, {.cache = &cache_});
+    const auto adapters = of_.acting_on(rows.sequences);
+    ModelPass pass(of_.model_, {.cache = &cache_, .adapters = adapters.get()});
     const Tensor hidden = pass.hidden({.rows = rows}).value;
     cache_.end_pass(rows);
     of_.computed_ += rows.tokens();
@@ -215,6 +216,13 @@ TextLikelihoods::TextLikelihoods(const Transformer& model, const LikelihoodOptio
           "config.json sets neither this nor pad_token_id; the decoder needs an id to start with");
 }
 TextLikelihoods::~TextLikelihoods() = default;
+
+std::unique_ptr<RowAdapters> TextLikelihoods::acting_on(const Sequences& rows,
+                                                        const Sequences* text) const {
+  if (options_.adaptation.empty()) return nullptr;
+  return std::make_unique<RowAdapters>(
+      std::vector(static_cast<size_t>(rows.count()), options_.adaptation), rows, text);
+}
 
 void TextLikelihoods::check(std::span<const ScoredText> texts) const {
   const auto most = model_.longest_text();
@@ -305,7 +313,8 @@ TextLikelihood TextLikelihoods::alone(const ScoredText& text) {
   of.rows = Rows::of(IdRows{read});
   if (body.prefix)
     of.rows.prefix = Tensor::of<int32_t>(std::vector{static_cast<int32_t>(text.context)}, {1});
-  ModelPass pass(model_, {});
+  const auto adapters = acting_on(of.rows.sequences, of.text ? &of.text->sequences : nullptr);
+  ModelPass pass(model_, {.adapters = adapters.get()});
   const Tensor hidden = pass.hidden(of).value;
   computed_ += of.rows.tokens();
   std::vector<Target> targets;
@@ -331,8 +340,10 @@ void TextLikelihoods::take(const Tensor& hidden, std::span<const Target> targets
   for (size_t first = 0; first < rows.size(); first += kHeadRows) {
     const auto some =
         std::span(rows).subspan(first).first(std::min<size_t>(kHeadRows, rows.size() - first));
-    const Tensor logits = model_.logits({}, Var(rows_at(hidden, some))).value.to(DType::kF32);
     const auto count = std::ssize(some);
+    const auto adapters = acting_on(Sequences::equal(1, count));
+    const Tensor logits = model_.logits({.adapters = adapters.get()}, Var(rows_at(hidden, some)))
+                              .value.to(DType::kF32);
     const auto row = [&](int64_t n) {
       return std::span<const float>(logits.data<float>() + n * logits.size(1),
                                     static_cast<size_t>(logits.size(1)));

@@ -15,6 +15,7 @@
 #include <vector>
 
 #include "lathe/infer/paged_cache.h"
+#include "lathe/model/adapter/row_adapters.h"
 #include "lathe/model/transformer.h"
 
 namespace lathe {
@@ -35,6 +36,7 @@ struct TextLikelihood {
 struct LikelihoodOptions {
   int64_t pass_tokens = 2048;   // of a pass, at most
   int64_t cache_tokens = 8192;  // held at once; more where a text is longer
+  Adaptation adaptation = {};   // acts on all texts; it must fit the model
 };
 
 // Used by one thread. The model must outlive it.
@@ -61,6 +63,9 @@ class TextLikelihoods {
   void run_windows(std::span<const ScoredText> texts, const std::function<void()>& before_each,
                    std::vector<TextLikelihood>& results);
   TextLikelihood alone(const ScoredText& text);
+  // Null where nothing acts beside the weights.
+  std::unique_ptr<RowAdapters> acting_on(const Sequences& rows,
+                                         const Sequences* text = nullptr) const;
   void take(const Tensor& hidden, std::span<const Target> targets,
             std::span<const ScoredText> texts, std::vector<TextLikelihood>& results) const;
 

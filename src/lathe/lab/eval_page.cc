@@ -13,6 +13,7 @@
 #include "lathe/eval/task/rows.h"
 #include "lathe/io/json_file.h"
 #include "lathe/report/chart.h"
+#include "lathe/report/heat_map.h"
 #include "lathe/report/html.h"
 #include "lathe/report/page.h"
 
@@ -158,35 +159,65 @@ std::string item_of(const EvalRecord& r) {
   return html + "</details>\n";
 }
 
-// A metric by difficulty with its intervals, and what guessing gets.
-std::string curves_of(const Json& task) {
-  if (!task.contains("by_difficulty") || task["by_difficulty"].size() < 2) return {};
-  std::string html;
-  for (const auto& [name, total] : task["metrics"].items()) {
-    ChartSeries series{.name = name, .color = 1, .dots = true, .points = {}};
-    ChartSeries chance{.name = "chance", .color = 4, .faint = true, .points = {}};
-    for (const Json& part : task["by_difficulty"]) {
-      const double x = part["difficulty"].get<double>();
-      if (!part["metrics"].contains(name)) continue;  // no item of it has a verdict
-      const Json& m = part["metrics"][name];
-      series.points.push_back({x, m["value"].get<double>()});
-      if (!m["ci95"].is_null())
-        series.band.push_back({x, m["ci95"][0].get<double>(), m["ci95"][1].get<double>()});
-      if (part.contains("chance") && is_share(name))
-        chance.points.push_back({x, part["chance"].get<double>()});
-    }
-    ChartSpec spec{.title = name + " by difficulty", .x_label = "difficulty", .series = {series}};
-    spec.from_zero = true;
-    if (!chance.points.empty()) spec.series.push_back(chance);
-    html += card(draw_chart(spec, ChartUse::kPage));
+// A metric by one number, with its intervals and what guessing gets.
+std::string curve_of(const Json& parts, const std::string& metric) {
+  ChartSeries series{.name = metric, .color = 1, .dots = true, .points = {}};
+  ChartSeries chance{.name = "chance", .color = 4, .faint = true, .points = {}};
+  std::string by = "difficulty";
+  for (const Json& part : parts) {
+    const auto [name, x] = difficulty_of(part["difficulty"])[0];
+    if (!name.empty()) by = name;
+    if (!part["metrics"].contains(metric)) continue;  // no item of it has a verdict
+    const Json& m = part["metrics"][metric];
+    series.points.push_back({x, m["value"].get<double>()});
+    if (!m["ci95"].is_null())
+      series.band.push_back({x, m["ci95"][0].get<double>(), m["ci95"][1].get<double>()});
+    if (part.contains("chance") && is_share(metric))
+      chance.points.push_back({x, part["chance"].get<double>()});
   }
+  ChartSpec spec{.title = metric + " by " + by, .x_label = by, .series = {series}};
+  spec.from_zero = true;
+  if (!chance.points.empty()) spec.series.push_back(chance);
+  return draw_chart(spec, ChartUse::kPage);
+}
+
+// A metric by two numbers.
+std::string grid_of(const Json& parts, const std::string& metric) {
+  HeatMapSpec spec;
+  spec.high = 0;
+  for (const Json& part : parts) {
+    if (!part["metrics"].contains(metric)) continue;  // no item of it has a verdict
+    const Difficulty at = difficulty_of(part["difficulty"]);
+    const Json& m = part["metrics"][metric];
+    const auto value = m["value"].get<double>();
+    spec.x_label = at[0].first;
+    spec.y_label = at[1].first;
+    spec.high = std::max(spec.high, value);
+    std::string note = fmt::format("{} of {}", metric, counted(part["n"].get<int64_t>(), "item"));
+    if (!m["ci95"].is_null())
+      note += fmt::format(", 95 % interval {:.4f} to {:.4f}", m["ci95"][0].get<double>(),
+                          m["ci95"][1].get<double>());
+    spec.cells.push_back({at[0].second, at[1].second, value, note});
+  }
+  spec.title = fmt::format("{} by {} and {}", metric, spec.x_label, spec.y_label);
+  if (is_share(metric) || spec.high == 0) spec.high = 1;
+  return draw_heat_map(spec);
+}
+
+std::string by_difficulty(const Json& task) {
+  if (!task.contains("by_difficulty") || task["by_difficulty"].size() < 2) return {};
+  const Json& parts = task["by_difficulty"];
+  const bool two = difficulty_of(parts[0]["difficulty"]).size() == 2;
+  std::string html;
+  for (const auto& [name, total] : task["metrics"].items())
+    html += card(two ? grid_of(parts, name) : curve_of(parts, name));
   return "<div class=\"charts\">" + html + "</div>";
 }
 
 std::string task_of(const std::string& name, const Json& task,
                     const std::vector<EvalRecord>& records) {
   std::string html =
-      "<h2>" + html_escaped(name) + "</h2>\n" + card(metrics_table(task)) + curves_of(task);
+      "<h2>" + html_escaped(name) + "</h2>\n" + card(metrics_table(task)) + by_difficulty(task);
   std::string items;
   size_t shown = 0, all = 0;
   for (const EvalRecord& record : records) {

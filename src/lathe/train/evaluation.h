@@ -18,15 +18,13 @@
 namespace lathe {
 
 struct EvaluationConfig {
-  std::string model, data;  // which visit() does not have
-  std::vector<std::string> adapter;
+  std::string model, data;           // which visit() does not have,
+  std::vector<std::string> adapter;  // nor these folders; several act one after the other
   std::optional<int64_t> seq_len, samples;
   int64_t batch_size = 8, buckets = 16;
 
   template <class V>
   void visit(V& v) {
-    v.field("adapter", adapter,
-            "folder of an adapter, as PEFT saves it; several act one after the other");
     v.field("seq_len", seq_len,
             "tokens per sample (default: the length that the model was trained with, else its "
             "max_position_embeddings); may be larger than that",

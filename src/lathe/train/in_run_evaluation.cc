@@ -3,9 +3,11 @@
 #include <algorithm>
 
 #include "lathe/base/error.h"
+#include "lathe/base/strings.h"
 #include "lathe/eval/ask/model_source.h"
 #include "lathe/eval/builtin/builtin_tasks.h"
 #include "lathe/eval/score/scorer.h"
+#include "lathe/train/task_choice.h"
 
 namespace lathe {
 namespace {
@@ -48,6 +50,11 @@ void InRunEvalConfig::visit(Visitor& v) {
       "of the run's time that they may take: one that does not fit waits for a later step, but the "
       "last step is always measured",
       above(0).when_resumed(OnResume::kFree));
+  v.field("signal", signal,
+          "what `lathe eval signal RUNS --out FILE` wrote, by which `best` chooses", free);
+  v.field("best", best,
+          "of the tasks measure only so many: those with the largest ratio of signal to noise",
+          at_least(1).when_resumed(OnResume::kFree));
 }
 
 InRunEvaluation::InRunEvaluation(const InRunEvalConfig& config,
@@ -56,8 +63,24 @@ InRunEvaluation::InRunEvaluation(const InRunEvalConfig& config,
       log_(std::move(log)),
       tokenizer_path_(required(tokenizer)),
       tokenizer_(load_tokenizer(tokenizer_path_)) {
+  std::vector<TaskConfig> tasks;
   for (const std::string& name : config.tasks)
-    for (TaskConfig& task : tasks_named(name, config.task_data)) add(std::move(task));
+    for (TaskConfig& task : tasks_named(name, config.task_data)) tasks.push_back(std::move(task));
+  if (config.best) keep_best(tasks);
+  for (TaskConfig& task : tasks) add(std::move(task));
+}
+
+void InRunEvaluation::keep_best(std::vector<TaskConfig>& tasks) const {
+  std::vector<std::string> names, said;
+  for (const TaskConfig& task : tasks) names.push_back(task.name);
+  const std::vector<ChosenTask> chosen = best_tasks(*config_.signal, names, *config_.best);
+  for (const ChosenTask& each : chosen)
+    said.push_back(fmt::format("{} ({}: {:.1f})", each.name, each.metric, each.ratio));
+  log_.info("of {} the best by the ratio of signal to noise are measured: {}",
+            counted(std::ssize(tasks), "task"), join(said, ", "));
+  std::erase_if(tasks, [&](const TaskConfig& task) {
+    return std::ranges::find(chosen, task.name, &ChosenTask::name) == chosen.end();
+  });
 }
 
 void InRunEvaluation::add(TaskConfig config) {
@@ -88,10 +111,13 @@ bool InRunEvaluation::affordable(double seconds_per_token) {
 }
 
 NamedNumbers InRunEvaluation::measure(const Transformer& model,
+                                      std::shared_ptr<const LoraAdapter> adapter,
                                       const std::function<void()>& before_each) {
   const auto start = std::chrono::steady_clock::now();
+  std::vector<std::shared_ptr<const LoraAdapter>> adapters;
+  if (adapter) adapters.push_back(std::move(adapter));
   ModelSource source(model, tokenizer_, request_rules(model, tokenizer_, tokenizer_path_),
-                     config_.seed);
+                     config_.seed, std::move(adapters));
   NamedNumbers numbers;
   for (const AskedTask& asked : tasks_) {
     const std::vector<EvalRecord> records = answers_of(asked, source, before_each);

@@ -3,11 +3,13 @@
 
 #include <chrono>
 #include <functional>
+#include <memory>
 #include <optional>
 #include <vector>
 
 #include "lathe/base/log.h"
 #include "lathe/eval/run/eval_run.h"
+#include "lathe/model/adapter/lora_adapter.h"
 #include "lathe/model/transformer.h"
 #include "lathe/text/tokenizer.h"
 #include "lathe/train/in_run_evaluation_config.h"
@@ -20,8 +22,8 @@ namespace lathe {
 // the last one did. What is trained does not depend on it. Used by one thread.
 class InRunEvaluation {
  public:
-  // Reads and renders the tasks. Errors: those of read_task_config() and EvalTask; kConfig without a tokenizer, and for
-  // tasks that run programs.
+  // Reads and renders the tasks. Errors: those of read_task_config(), best_tasks() and EvalTask; kConfig without a
+  // tokenizer, and for tasks that run programs.
   InRunEvaluation(const InRunEvalConfig& config, const std::optional<std::string>& tokenizer,
                   Log log);
 
@@ -29,10 +31,12 @@ class InRunEvaluation {
   bool affordable(double seconds_per_token);
   // Of the first `limit` items of each task: "eval.TASK.METRIC", "eval.TASK.METRIC_stderr" and, of a share of right
   // answers where it is known, "eval.TASK.METRIC_chance". `before_each` is called
-  // before each pass, and may throw.
-  NamedNumbers measure(const Transformer& model, const std::function<void()>& before_each);
+  // before each pass, and may throw. `adapter` acts on the model, if given.
+  NamedNumbers measure(const Transformer& model, std::shared_ptr<const LoraAdapter> adapter,
+                       const std::function<void()>& before_each);
 
  private:
+  void keep_best(std::vector<TaskConfig>& tasks) const;  // says which, and why
   void add(TaskConfig config);
 
   InRunEvalConfig config_;

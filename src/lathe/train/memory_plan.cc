@@ -16,6 +16,8 @@
 namespace lathe {
 namespace {
 
+constexpr std::string_view kEvaluation = "tasks of [eval]";
+
 // The parts of tensors' memory that a dry run met, the largest first.
 std::vector<MemoryPart> parts_of(const HostAllocator& allocator) {
   std::vector<MemoryPart> parts;
@@ -49,6 +51,13 @@ Example longest_example(ExampleKind kind, int64_t prompt, int64_t answer) {
   return example;
 }
 
+// What measuring tasks takes beyond what the steps leave to it.
+int64_t evaluation_bytes(TrainLoop& loop, InRunEvaluation& tasks, const kernels::DryRun& dry) {
+  const size_t before = dry.allocator().peak_touched();
+  loop.measure(tasks);
+  return static_cast<int64_t>(dry.allocator().peak_touched() - before);
+}
+
 }  // namespace
 
 int64_t MemoryPlan::bytes_of(std::string_view name) const {
@@ -74,14 +83,19 @@ MemoryPlan plan_memory(Recipe recipe, const ReadExamples& read_examples, int64_t
   TrainCallbacks callbacks;
   callbacks.read_examples = read_examples;
   MemoryPlan plan;
+  std::unique_ptr<InRunEvaluation> tasks;  // whose texts are data
+  if (!recipe.eval.tasks.empty())
+    tasks = std::make_unique<InRunEvaluation>(recipe.eval, recipe.tokenizer(), Log());
   {
     const kernels::DryRun dry;
     {
       TrainLoop loop(recipe, callbacks, {});
       const int64_t count = std::min(steps, loop.recipe().train.steps);
       for (int64_t step = 1; step <= count; ++step) loop.step(step);
+      plan.parts = parts_of(dry.allocator());
+      if (tasks)
+        plan.parts.push_back({std::string(kEvaluation), evaluation_bytes(loop, *tasks, dry)});
     }
-    plan.parts = parts_of(dry.allocator());
   }
   // The small blocks of the dry run were real, and are in the parts above.
   return_freed_memory();
@@ -92,8 +106,8 @@ MemoryPlan plan_memory(Recipe recipe, const ReadExamples& read_examples, int64_t
 std::vector<MemoryPart> memory_taken() {
   const HostAllocator& allocator = host_allocator();
   std::vector<MemoryPart> parts = parts_of(allocator);
-  parts.push_back({"program and data",
-                   peak_resident_bytes() - static_cast<int64_t>(allocator.peak_touched())});
+  parts.push_back(
+      {"program and data", peak_resident_bytes() - static_cast<int64_t>(allocator.peak_touched())});
   return parts;
 }
 

@@ -26,8 +26,9 @@ struct MemoryPart {
   int64_t bytes = 0;
 };
 
-// Of the moment at which tensors take most. The last parts are "kept for later": blocks that are free
-// then, but were needed before and stay with the process, and "program and data".
+// Of the moment at which tensors of steps take most. The last parts are "kept for later": blocks that are free
+// then, but were needed before and stay with the process; "tasks of [eval]", where there are some: what measuring them
+// takes beyond all that; and "program and data".
 struct MemoryPlan {
   std::vector<MemoryPart> parts;
 

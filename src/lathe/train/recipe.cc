@@ -215,11 +215,16 @@ void check_adapter(const Recipe& r) {
 }
 
 void check_eval(const Recipe& r) {
-  if (r.eval.tasks.empty()) return;
   require(
-      !r.adapter, ErrorKind::kConfig, "eval.tasks",
-      "are measured on the weights of a whole model, which an adapter is not; leave them out, and "
-      "merge a checkpoint with `lathe merge` to measure it with `lathe eval`");
+      !r.eval.best || r.eval.signal, ErrorKind::kConfig, "eval.best",
+      "needs eval.signal, by which the tasks are chosen; set it to what `lathe eval signal RUNS "
+      "--out FILE` wrote, or leave eval.best out");
+  require(!r.eval.signal || r.eval.best, ErrorKind::kConfig, "eval.signal",
+          "chooses nothing without eval.best; set that to the number of tasks to measure, or leave "
+          "eval.signal out");
+  require(!r.eval.best || !r.eval.tasks.empty(), ErrorKind::kConfig, "eval.best",
+          "chooses among eval.tasks, of which there are none; name some");
+  if (r.eval.tasks.empty()) return;
   require(r.model.num_labels == 0, ErrorKind::kConfig, "eval.tasks",
           "are texts, but the run trains scores; leave them out");
 }

@@ -19,6 +19,18 @@ using Json = nlohmann::ordered_json;
 
 constexpr const char* kTasksMeasured = "eval_seconds";
 
+// Before the run, rather than at its first measurement.
+void require_measurable(Task& task) {
+  try {
+    task.adapter_for_engine();
+  } catch (const Error& error) {
+    fail(error.kind(), "eval.tasks",
+         "cannot be measured on this adapter ({}); leave them out, and measure a checkpoint that "
+         "`lathe merge` made a model of",
+         error.what());
+  }
+}
+
 }  // namespace
 
 void TrainLoop::refuse_used_folder() const {
@@ -45,8 +57,10 @@ int64_t TrainLoop::begin(Start start, std::optional<int64_t> from_step) {
   // Refused now rather than at the end of the run, when it holds something else.
   make_output_folder({.path = out / task_->result_name(), .overwrite = true});
   check();
-  if (!recipe_.eval.tasks.empty())
+  if (!recipe_.eval.tasks.empty()) {
+    require_measurable(*task_);
     tasks_ = std::make_unique<InRunEvaluation>(recipe_.eval, recipe_.tokenizer(), callbacks_.log);
+  }
   progress_.taken = start == Start::kFresh ? 0 : load_checkpoint(start, from_step);
   if (hours_) {  // of a run that begins; one that goes on keeps the steps that it had
     recipe_.train.steps = steps_in(*hours_);
@@ -128,16 +142,19 @@ double TrainLoop::finish_checkpoint() {
   return checkpoints_.write_seconds();
 }
 
-// With the weights that validation uses.
+NamedNumbers TrainLoop::measure(InRunEvaluation& tasks) {
+  std::optional<EmaScope> averaged;
+  use_averages(averaged);
+  return tasks.measure(model(), task_->adapter_for_engine(), [this] { stop_if_asked(); });
+}
+
 void TrainLoop::measure_tasks(int64_t step) {
   const int64_t every = recipe_.eval.every > 0 ? recipe_.eval.every : recipe_.train.eval_every;
   if (!tasks_ || !is_due(step, every) || metrics_->has_of(kTasksMeasured, step)) return;
   if (step != recipe_.train.steps && !tasks_->affordable(seconds_per_token_)) return;
-  std::optional<EmaScope> averaged;
-  use_averages(averaged);
   Json record = {{"step", step}};
   const auto start = std::chrono::steady_clock::now();
-  const NamedNumbers numbers = tasks_->measure(model(), [this] { stop_if_asked(); });
+  const NamedNumbers numbers = measure(*tasks_);
   for (const auto& [name, value] : numbers) record[name] = value;
   record[kTasksMeasured] =
       std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();

@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "lathe/io/manifest.h"
+#include "lathe/model/adapter/lora_adapter.h"
 #include "lathe/model/folder.h"
 #include "lathe/train/recipe.h"
 #include "lathe/train/train_callbacks.h"
@@ -57,6 +58,9 @@ class Task {
 
   // The model that is trained, or that what is trained acts on.
   virtual Transformer& model() = 0;
+  // The adapter that is trained above model(), as the engine takes it; nullptr without one. Error kConfig for a kind that
+  // cannot be chosen per request.
+  virtual std::shared_ptr<const LoraAdapter> adapter_for_engine() { return nullptr; }
   // What the optimiser moves and a checkpoint holds: all of model() unless a task says otherwise.
   virtual Trained trained() { return all_of(model()); }
 

@@ -54,6 +54,8 @@ class TrainLoop {
   double finish_checkpoint();
   // Throws kConfig for a task that has nothing to evaluate on.
   EvalReport evaluate(int64_t step);
+  // What tasks say of the weights that validation uses; for run() and for plans of its memory.
+  NamedNumbers measure(InRunEvaluation& tasks);
 
   // Its model's weights may be changed after finish_checkpoint(), and read at any time.
   Task& task() { return *task_; }

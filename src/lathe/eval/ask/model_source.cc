@@ -6,6 +6,7 @@
 #include "lathe/base/utf8.h"
 #include "lathe/chat/text_stream.h"
 #include "lathe/infer/engine.h"
+#include "lathe/tensor/storage.h"
 #include "lathe/text/tokenizer_facts.h"
 
 namespace lathe {
@@ -45,11 +46,12 @@ RequestRules request_rules(const Transformer& model, const Tokenizer& tokenizer,
 }
 
 ModelSource::ModelSource(const Transformer& model, const Tokenizer& tokenizer, RequestRules rules,
-                         int64_t seed)
+                         int64_t seed, std::vector<std::shared_ptr<const LoraAdapter>> adapters)
     : model_(model),
       tokenizer_(tokenizer),
+      adapters_(std::move(adapters)),
       encoder_(tokenizer, std::move(rules)),
-      likelihoods_(model),
+      likelihoods_(model, {.adaptation = {.loras = adapters_}}),
       seed_(seed) {}
 
 void ModelSource::ask(const TaskConfig& task, std::span<const EvalItem> items, const Take& take) {
@@ -241,14 +243,22 @@ void ModelSource::generate(const TaskConfig& task, std::span<const EvalItem> ite
     for (int64_t s = 0; s < task.samples; ++s) all[i].streams.emplace_back(tokenizer_, task.stop);
   }
   Engine engine(model_, engine_options(model_, all, task));
+  const std::vector<std::string> adapters = engine.load_adapters(adapters_);
   std::vector<NumberedAnswer> finished;
   const Rng rng = Rng(static_cast<uint64_t>(seed_)).fork("samples").fork(task.name);
   for (size_t i = 0; i < items.size(); ++i) {
     const Rng own = rng.fork(static_cast<uint64_t>(items[i].id));
-    const Submission taken = engine.submit(request_for(task, own, all[i], i, finished));
+    Request request = request_for(task, own, all[i], i, finished);
+    request.adapters = adapters;
+    const Submission taken = engine.submit(std::move(request));
     if (taken.refusal)
       fail(ErrorKind::kData, items[i].place, "{}: {}", taken.refusal->where,
            taken.refusal->message);
+  }
+  if (!allocator_of(model_.device())
+           .holds_values()) {  // a plan: one pass of prompts takes the most
+    engine.step();
+    return;
   }
   run(engine, all, finished, take);
 }

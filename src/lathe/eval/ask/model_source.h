@@ -21,8 +21,9 @@ RequestRules request_rules(const Transformer& model, const Tokenizer& tokenizer,
 class ModelSource : public AnswerSource {
  public:
   // Number k of the samples of an item draws from a stream of the seed, the task's name and the item's number.
+  // `adapters` act on the model, one after the other, and must fit it.
   ModelSource(const Transformer& model, const Tokenizer& tokenizer, RequestRules rules,
-              int64_t seed);
+              int64_t seed, std::vector<std::shared_ptr<const LoraAdapter>> adapters = {});
 
   void ask(const TaskConfig& task, std::span<const EvalItem> items,
            const std::function<void(std::span<NumberedAnswer>)>& take) override;
@@ -37,6 +38,7 @@ class ModelSource : public AnswerSource {
 
   const Transformer& model_;
   const Tokenizer& tokenizer_;
+  std::vector<std::shared_ptr<const LoraAdapter>> adapters_;
   RequestEncoder encoder_;
   TextLikelihoods likelihoods_;
   int64_t seed_;

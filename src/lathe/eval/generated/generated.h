@@ -8,7 +8,6 @@
 
 #include <cstdint>
 #include <functional>
-#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -18,30 +17,46 @@
 
 namespace lathe {
 
+class Haystack;  // haystack.h
+
 struct GeneratedItem {
   std::string prompt, target;  // a text is the prompt and, at once, the target
   double chance = 0;
-  int64_t size = 0;  // set by make_items()
+  int64_t size = 0, depth = 0;  // set by make_items(); depth: of kinds that have one
+};
+
+// What an item is to be like.
+struct ItemShape {
+  int64_t size = 0;
+  // Of kinds in a text alone:
+  int64_t depth = 0;  // where in it, in per cent of its words
+  int64_t distractors = 0;
+  const Haystack* text = nullptr;  // null: made sentences
 };
 
 struct GeneratedKind {
   std::string_view name, summary;
   std::string_view size;  // what it counts
   int64_t smallest, largest;
-  GeneratedItem (*make)(const Rng& rng, int64_t size);  // pure
+  GeneratedItem (*make)(const Rng& rng, const ItemShape& shape);  // pure
+  bool in_text = false;
 };
 
 std::span<const GeneratedKind> generated_kinds();
 
 struct GeneratedOptions {
-  int64_t size = 4, items = 100;
-  std::optional<int64_t> last_size = {};  // the sizes up to this one take turns
-  int64_t shots = 0;                      // solved ones of the same kind, in the lines before each
+  std::vector<int64_t> sizes = {4};  // they take turns; once all had theirs, the next depth begins
+  int64_t items = 100;
+  int64_t shots = 0;  // solved ones of the same kind, in the lines before each
   uint64_t seed = 0;
+  // Of kinds in a text alone.
+  std::vector<int64_t> depths = {50};
+  int64_t distractors = 0;
+  const Haystack* text = nullptr;  // must outlive make_items()
 };
 
 // Calls use(item) for one after the other. Throws kConfig for a size that the kind does not have, and where it has
-// fewer different prompts than are asked for.
+// fewer different prompts than are asked for; kData for a text that is too short.
 void make_items(const GeneratedKind& kind, const GeneratedOptions& options,
                 const std::function<void(const GeneratedItem&)>& use);
 

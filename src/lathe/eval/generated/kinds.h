@@ -18,6 +18,8 @@ GeneratedItem make_instructions(const Rng& rng, int64_t size);
 GeneratedItem make_addition_of_many(const Rng& rng, int64_t size);
 GeneratedItem make_cot_addition(const Rng& rng, int64_t size);
 
+GeneratedItem make_needle(const Rng& rng, const ItemShape& shape);
+
 constexpr int64_t kLinearArguments = 21;  // from 0 to 20, all different in an item
 
 }  // namespace lathe

@@ -159,15 +159,16 @@ Json metrics_of(const TaskConfig& task, std::span<const EvalRecord> records) {
 
 // The same of the items of each difficulty, the easiest first; null where they have none.
 Json by_difficulty(const TaskConfig& task, std::span<const EvalRecord> records) {
-  std::map<double, std::vector<EvalRecord>> groups;
+  std::map<Difficulty, std::vector<EvalRecord>> groups;
   for (const EvalRecord& record : records) {
-    if (!record.item.difficulty) return nullptr;
-    groups[*record.item.difficulty].push_back(record);
+    if (record.item.difficulty.empty()) return nullptr;
+    groups[record.item.difficulty].push_back(record);
   }
   Json all = Json::array();
   for (const auto& [difficulty, group] : groups) {
-    all.push_back(
-        {{"difficulty", difficulty}, {"n", group.size()}, {"metrics", metrics_of(task, group)}});
+    all.push_back({{"difficulty", lathe::json_of(difficulty)},
+                   {"n", group.size()},
+                   {"metrics", metrics_of(task, group)}});
     if (const auto chance = mean_chance(group)) all.back()["chance"] = *chance;
   }
   return all;

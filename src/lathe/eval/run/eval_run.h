@@ -53,7 +53,7 @@ std::optional<double> mean_chance(std::span<const EvalRecord> records);
 
 // {"tasks": {T: {"n", "metrics": {M: {"value", "stderr", "ci95"}}, "questions" where the task names
 // them, "chance" where it is known, "truncated" items,
-// "by_difficulty": [{"difficulty", "n", "metrics", "chance"}] where items have one}}}.
+// "by_difficulty": [{"difficulty" as items have it, "n", "metrics", "chance"}] where items have one}}}.
 nlohmann::ordered_json results_of(const std::vector<AskedTask>& tasks, const ItemFile& file);
 
 // {"items" that were found, "too_short", "ngram", "clean": {"n", "metrics"} of all others}.

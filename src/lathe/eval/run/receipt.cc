@@ -5,6 +5,7 @@
 
 #include "lathe/base/error.h"
 #include "lathe/base/parallel.h"
+#include "lathe/base/strings.h"
 #include "lathe/eval/run/training_flops.h"
 #include "lathe/io/array_reader.h"
 #include "lathe/io/manifest.h"
@@ -18,7 +19,7 @@ namespace fs = std::filesystem;
 using Json = nlohmann::ordered_json;
 
 constexpr std::array kOfTheRun = {"responses_sha256", "seed", "shots"};
-constexpr std::array kOfASource = {"model_sha256", "tokenizer_sha256", "chat_template_sha256",
+constexpr std::array kOfASource = {"model_sha256", "adapter_sha256", "tokenizer_sha256", "chat_template_sha256",
                                    "precision", "kernels"};
 constexpr std::array kOfTheOptions = {"weights", "chat", "system", "shots_as_turns"};
 constexpr std::array kOfATask = {"prompt_sha256", "data_sha256", "shots_sha256", "task_sha256"};
@@ -95,12 +96,21 @@ void require_hash(const std::string& file, const std::optional<std::string>& now
           shown(then), shown(or_null(now)));
 }
 
-// Of a model or judge in a receipt, which now is another source; a server, or none, has no hashes.
-void require_source_unchanged(const Json& then, ReceiptSource (*source_of)(const fs::path&)) {
-  if (at(then, "model_sha256").is_null()) return;
-  const auto model = at(then, "model").get<std::string>();
-  const ReceiptSource now = source_of(model);
+// A server, or none, has no hashes.
+bool has_hashes(const Json& source) { return !at(source, "model_sha256").is_null(); }
+
+std::vector<std::string> adapters_of(const Json& receipt) {
+  const Json named = at(at(receipt, "options"), "adapter");
+  return named.is_array() ? named.get<std::vector<std::string>>() : std::vector<std::string>{};
+}
+
+// Of a model or judge in a receipt, which now is another source.
+void require_source_unchanged(const Json& then, const ReceiptSource& now,
+                              const std::vector<std::string>& adapters) {
+  const std::string& model = *now.model;
   require_hash(model, now.model_sha256, at(then, "model_sha256"));
+  require_hash(adapters.empty() ? "adapter" : join(adapters, ", "), now.adapter_sha256,
+               at(then, "adapter_sha256"));
   require_hash(tokenizer_file(model).string(), now.tokenizer_sha256, at(then, "tokenizer_sha256"));
   require_hash(model + ": the chat template", now.chat_template_sha256,
                at(then, "chat_template_sha256"));
@@ -108,13 +118,18 @@ void require_source_unchanged(const Json& then, ReceiptSource (*source_of)(const
 
 }  // namespace
 
-ReceiptSource source_of_model(const fs::path& model) {
+ReceiptSource source_of_model(const fs::path& model, std::span<const std::string> adapters) {
   ReceiptSource source;
   source.model = fs::absolute(model).lexically_normal().string();
   source.model_sha256 = weights_sha256(model);
   source.training_flops = training_flops(model);
   if (const fs::path file = tokenizer_file(model); !file.empty())
     source.tokenizer_sha256 = sha256_of_file(file);
+  std::string hashes;
+  for (const fs::path folder : adapters)
+    for (const char* file : {"adapter_config.json", "adapter_model.safetensors"})
+      hashes += sha256_of_file(folder / file) + "\n";
+  if (!adapters.empty()) source.adapter_sha256 = sha256_of_text(hashes);
   return source;
 }
 
@@ -133,6 +148,7 @@ Json receipt_of(const ReceiptRun& run, const ReceiptSource& source, const Receip
                   {"options", run.options},
                   {"model", or_null(source.model)},
                   {"model_sha256", or_null(source.model_sha256)},
+                  {"adapter_sha256", or_null(source.adapter_sha256)},
                   {"tokenizer_sha256", or_null(source.tokenizer_sha256)},
                   {"responses_sha256", or_null(source.responses_sha256)},
                   {"training_flops", or_null(source.training_flops)},
@@ -191,8 +207,13 @@ void require_unchanged(const Json& receipt) {
   if (const Json responses = at(at(receipt, "options"), "responses"); responses.is_string())
     require_hash(responses, sha256_of_file(responses.get<std::string>()),
                  at(receipt, "responses_sha256"));
-  require_source_unchanged(receipt, source_of_model);
-  require_source_unchanged(at(receipt, "judge"), source_of_judge);
+  if (has_hashes(receipt)) {
+    const std::vector<std::string> adapters = adapters_of(receipt);
+    const auto model = at(receipt, "model").get<std::string>();
+    require_source_unchanged(receipt, source_of_model(model, adapters), adapters);
+  }
+  if (const Json judge = at(receipt, "judge"); has_hashes(judge))
+    require_source_unchanged(judge, source_of_judge(at(judge, "model").get<std::string>()), {});
 }
 
 }  // namespace lathe

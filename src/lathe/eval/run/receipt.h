@@ -18,12 +18,15 @@ namespace lathe {
 struct ReceiptSource {
   std::optional<std::string> model = {};  // a path, or an address and a name
   std::optional<std::string> model_sha256 = {}, tokenizer_sha256 = {}, responses_sha256 = {};
+  std::optional<std::string> adapter_sha256 = {};
   std::optional<std::string> chat_template_sha256 = {};  // of a judge that has one
   std::optional<std::string> precision = {}, kernels = {};
   std::optional<double> training_flops = {};  // training_flops.h
 };
-// Hashes what is at `model`: the weights' file, or the hashes of its shards one a line, and the tokenizer's.
-ReceiptSource source_of_model(const std::filesystem::path& model);
+// Hashes what is at `model`: the weights' file, or the hashes of its shards one a line, and the tokenizer's; and of
+// adapters, which are folders, the hashes of adapter_config.json and weights, one a line. Error kIo for one that is missing.
+ReceiptSource source_of_model(const std::filesystem::path& model,
+                              std::span<const std::string> adapters = {});
 // And the chat template's, with the texts of its special tokens: a judge is asked through it.
 ReceiptSource source_of_judge(const std::filesystem::path& judge);
 

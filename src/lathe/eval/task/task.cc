@@ -35,9 +35,9 @@ TaskRows rows_of(const TaskConfig& config) {
 }  // namespace
 
 struct EvalTask::Templates {
-  std::vector<KeyTemplate> prompts, choices;
+  std::vector<KeyTemplate> prompts, choices, difficulties;
   std::optional<KeyTemplate> gold, target, shot_prompt, shot_target, description, group, uncond,
-      chance, difficulty, shots_group;
+      chance, shots_group;
 
   explicit Templates(const TaskConfig& c) {
     require(
@@ -47,6 +47,8 @@ struct EvalTask::Templates {
         "line is between them");
     for (const std::string& each : c.prompt) prompts.emplace_back(c, "prompt", each);
     for (const std::string& each : c.choices) choices.emplace_back(c, "choices", each);
+    for (const NumberTemplate& each : c.difficulties)
+      difficulties.emplace_back(c, "difficulty", each.source);
     const auto optional = [&](std::optional<KeyTemplate>& to, const char* key,
                               const std::optional<std::string>& source) {
       if (source) to.emplace(c, key, *source);
@@ -60,7 +62,6 @@ struct EvalTask::Templates {
     optional(group, "group", c.group);
     optional(uncond, "uncond_prompt", c.uncond_prompt);
     optional(chance, "chance", c.chance);
-    optional(difficulty, "difficulty", c.difficulty);
     optional(shots_group, "shots_group", c.shots_group);
   }
 };
@@ -126,11 +127,17 @@ class EvalTask::Renderer {
     return *chance;
   }
 
-  double difficulty() const {
-    const auto difficulty = number(*t_.difficulty);
-    require(difficulty && std::isfinite(*difficulty), ErrorKind::kData, place(),
-            "difficulty is {}, expected a number", shown(*t_.difficulty));
-    return *difficulty;
+  Difficulty difficulty(const std::vector<NumberTemplate>& named) const {
+    Difficulty all;
+    for (size_t i = 0; i < named.size(); ++i) {
+      const std::string& name = named[i].name;
+      const auto value = number(t_.difficulties[i]);
+      require(value && std::isfinite(*value), ErrorKind::kData, place(),
+              "difficulty{} is {}, expected a number", name.empty() ? "" : "." + name,
+              shown(t_.difficulties[i]));
+      all.emplace_back(name, *value);
+    }
+    return all;
   }
 
   std::string place() const { return rows_.place(row_); }
@@ -304,7 +311,7 @@ EvalItem EvalTask::item(int64_t id) const {
   if (t.group) item.group = r.text(*t.group);
   if (t.uncond) item.uncond = r.text(*t.uncond);
   if (t.chance) item.chance = r.chance();
-  if (t.difficulty) item.difficulty = r.difficulty();
+  item.difficulty = r.difficulty(config_.difficulties);
   const TaskKind kind = config_.task_kind();
   const std::string delimiter = kind == TaskKind::kPerplexity || chat_ ? "" : config_.delimiter;
   if (kind == TaskKind::kGenerate) return item;

@@ -14,6 +14,7 @@
 #include <nlohmann/json.hpp>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "lathe/base/rng.h"
@@ -21,6 +22,9 @@
 #include "lathe/eval/task/task_config.h"
 
 namespace lathe {
+
+// One or two numbers with their names; empty for a task that says none. The name of one may be empty.
+using Difficulty = std::vector<std::pair<std::string, double>>;
 
 struct EvalItem {
   int64_t id = 0;     // the row, from 0
@@ -34,7 +38,7 @@ struct EvalItem {
   std::optional<std::string> group;
   std::optional<std::string> uncond;  // what choices follow for acc_uncond
   std::optional<double> chance;       // how often a guess is right
-  std::optional<double> difficulty;   // a size, a depth: scores are shown by it, too
+  Difficulty difficulty;              // a size, a depth: scores are shown by it, too
 };
 
 // Items as conversations: what a chat template makes of them, up to where the answer begins.

@@ -38,6 +38,19 @@ void read_tables(Json& tree, const char* key, const char* keys, std::vector<S>& 
   tree.erase(key);
 }
 
+void read_difficulties(Json& tree, TaskConfig& config, const std::string& where) {
+  if (!tree.contains("difficulty") || !tree["difficulty"].is_object()) return;
+  for (const auto& [name, source] : tree["difficulty"].items()) {
+    require(source.is_string() && !name.empty(), ErrorKind::kConfig, where,
+            "difficulty.{} is {}, expected a template of a number", name, source.dump());
+    config.difficulties.push_back({name, source.get<std::string>()});
+  }
+  require(config.difficulties.size() == 1 || config.difficulties.size() == 2, ErrorKind::kConfig,
+          where, "difficulty has {} templates; scores are shown by one or two of them",
+          config.difficulties.size());
+  tree.erase("difficulty");
+}
+
 void check_joins(const TaskConfig& c, const std::string& where) {
   for (const RowJoin& join : c.join)
     require(join.on.has_value() != join.as.has_value(), ErrorKind::kConfig, where,
@@ -250,8 +263,10 @@ void TaskConfig::visit(Visitor& v) {
           "what the rows ask, where tasks ask the same in several forms: their scores are drawn "
           "together by `lathe eval runs`");
   v.field("chance", chance, "number, or template that gives it: how often a guess is right");
-  v.field("difficulty", difficulty,
-          "template of a number, such as a size or a depth, by which scores are shown, too");
+  v.field(
+      "difficulty", difficulty,
+      "template of a number, such as a size or a depth, by which scores are shown, too; or a table "
+      "of one or two of them: {words = \"{{size}}\", depth = \"{{depth}}\"}");
   v.field("rows", rows, "how many rows there should be; another number is a warning", at_least(1));
   v.field("source", source, "where the questions come from");
   v.field("license", license, "of the data");
@@ -279,7 +294,9 @@ TaskConfig parse_task_config(std::string text, const std::string& name,
   read_tables(tree, "join", "file, on or as", config.join, name);
   read_table(tree, "limits", config.limits, name);
   if (tree.contains("judge")) read_table(tree, "judge", config.judge.emplace(), name);
+  read_difficulties(tree, config, name);
   read_config(config, tree, name);
+  if (config.difficulty) config.difficulties = {{"", *config.difficulty}};
   check_kind(config, whole, name);
   check_choices(config, name);
   check_metrics(config, name);

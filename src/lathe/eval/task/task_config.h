@@ -50,6 +50,10 @@ struct RowJoin {
   void visit(Visitor& v);
 };
 
+struct NumberTemplate {
+  std::string name, source;
+};
+
 struct TaskConfig {
   std::filesystem::path file;    // or what errors call it
   std::filesystem::path folder;  // where its data lies
@@ -64,6 +68,7 @@ struct TaskConfig {
   std::string macros;
   std::optional<std::string> gold, target, shot_prompt, shot_target, uncond_prompt, group;
   std::optional<std::string> shots_group, questions, chance, difficulty, records, permute, think_end;
+  std::vector<NumberTemplate> difficulties;  // `difficulty`, or each of the table of that name
   std::optional<std::string> source, license, get;
   std::optional<int64_t> rows;
   std::string delimiter = " ", separator = "\n\n", description;
@@ -76,7 +81,7 @@ struct TaskConfig {
   CodeLimits limits;
   std::optional<JudgeConfig> judge;
 
-  void visit(Visitor& v);  // all but filters, join, limits and judge, which are tables
+  void visit(Visitor& v);  // all but filters, join, limits, judge and difficulties, which are tables
   TaskKind task_kind() const;
   std::filesystem::path data_path() const;
   std::filesystem::path shots_path() const;  // data_path() without shots_from

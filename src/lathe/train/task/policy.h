@@ -49,6 +49,7 @@ class PolicyTask : public Task {
   PolicyTask(const Recipe& recipe, const Log& log) : policy_(recipe, log), old_mixture_(recipe) {}
 
   Transformer& model() override { return policy_.model(); }
+  std::shared_ptr<const LoraAdapter> adapter_for_engine() override { return policy_.for_engine(); }
   Trained trained() override { return policy_.trained(); }
   std::string_view result_name() const override;
   void write_result(const std::filesystem::path& folder, const TensorOf& values,

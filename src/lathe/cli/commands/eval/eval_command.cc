@@ -20,6 +20,7 @@ using Json = nlohmann::ordered_json;
 
 struct EvalOptions {
   std::optional<std::string> model, data, out;
+  std::vector<std::string> adapter;
   EvaluationConfig evaluation;
   TaskOptions tasks;
 
@@ -27,6 +28,9 @@ struct EvalOptions {
     v.positional("model", model, "folder or .gguf of a model, or folder of a checkpoint", {});
     v.field("data", data,
             "token shard, of which the loss is measured: the prefix of a .bin and .idx");
+    v.field("adapter", adapter,
+            "folder of an adapter, as PEFT saves it; several act one after the other (with --tasks "
+            "low-rank updates alone)");
     evaluation.visit(v);
     tasks.visit(v);
     v.field("out", out,
@@ -90,6 +94,7 @@ int run_eval(const EvalOptions& given, CommandContext& context) {
           o.data ? "there are both --data and --tasks" : "nothing is measured");
   if (o.tasks.given()) {
     refuse_options_of(o.evaluation, "--tasks", context);
+    o.tasks.adapter = o.adapter;
     return run_tasks(o.tasks, o.model, o.out, context);
   }
   refuse_options_of(o.tasks, "--data", context);
@@ -97,6 +102,7 @@ int run_eval(const EvalOptions& given, CommandContext& context) {
           "MODEL is missing, whose loss is measured; see `lathe help eval`");
   o.evaluation.model = *o.model;
   o.evaluation.data = *o.data;
+  o.evaluation.adapter = o.adapter;
   const Json result = measure(o.evaluation, context).to_json(o.evaluation);
   if (o.out) write_result(o, result, context.command_line());
   if (context.json) {
@@ -126,6 +132,7 @@ Command eval_command() {
            "  lathe eval runs/demo/model --tasks sums.toml --out scores\n"
            "  lathe eval MODEL --tasks hellaswag,arc_easy --task-data data --shots 5 --out scores\n"
            "  lathe eval http://127.0.0.1:8000/v1 --model-name m --tasks gsm8k --out scores\n"
+           "  lathe eval MODEL --adapter runs/sft/adapter --tasks gsm8k --out scores\n"
            "  lathe eval --tasks gsm8k --responses answers.jsonl --out scores\n"
            "  lathe eval MODEL --chat --tasks mt_bench --judge http://127.0.0.1:8000/v1 --judge-name j --out scores\n"
            "  lathe eval --tasks mine.toml --responses answers.jsonl --judge JUDGE --out scores\n"

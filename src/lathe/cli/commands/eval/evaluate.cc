@@ -48,6 +48,8 @@ Json json_of(const TaskOptions& o, const std::optional<std::string>& model) {
                {"precision", o.precision},
                {"weights", o.weights}};
   json["model"] = model ? Json(absolute(*model)) : Json(nullptr);
+  json["adapter"] = Json::array();
+  for (const std::string& each : o.adapter) json["adapter"].push_back(absolute(each));
   json["model_name"] = o.model_name ? Json(*o.model_name) : Json(nullptr);
   json["judge"] = o.judge ? Json(absolute(*o.judge)) : Json(nullptr);
   json["judge_name"] = o.judge_name ? Json(*o.judge_name) : Json(nullptr);
@@ -228,6 +230,7 @@ RepeatedRun run_of_receipt(const std::string& file) {
     RepeatedRun repeated;
     TaskOptions& options = repeated.options;
     options.tasks = o.at("tasks").get<std::vector<std::string>>();
+    if (o.contains("adapter")) options.adapter = o["adapter"].get<std::vector<std::string>>();
     options.task_data = o.at("task_data").get<std::string>();
     options.shots = o.at("shots").get<int64_t>();
     options.seed = o.at("seed").get<int64_t>();

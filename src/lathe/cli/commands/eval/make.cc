@@ -10,6 +10,7 @@
 #include "lathe/config/literal.h"
 #include "lathe/eval/draws.h"
 #include "lathe/eval/generated/generated.h"
+#include "lathe/eval/generated/haystack.h"
 #include "lathe/io/atomic_file.h"
 #include "lathe/io/manifest.h"
 
@@ -21,18 +22,30 @@ using Json = nlohmann::ordered_json;
 struct MakeOptions {
   std::string kind, out;
   GeneratedOptions items;
+  int64_t size = 4, seed = 0;
   std::optional<std::string> sizes;
-  int64_t seed = 0;
+  std::string depths = "0,25,50,75,100";
+  std::vector<std::string> text;
   std::string as = "items";
   bool shuffled = false;
 
   void visit(Visitor& v) {
     v.positional("kind", kind, "what is asked: " + join(names_of(generated_kinds()), ", "));
-    v.field("size", items.size, "how hard: how many words, numbers or digits", at_least(1));
-    v.field("sizes", sizes,
-            "A..B instead of --size: from item to item the next of these sizes, which each item "
-            "states as size");
+    v.field("size", size, "how hard: how many words, numbers or digits", at_least(1));
+    v.field(
+        "sizes", sizes,
+        "A..B or A,B,C instead of --size: from item to item the next of these sizes, which each "
+        "item states as size");
     v.field("items", items.items, "how many", between(1, 1000000));
+    v.field(
+        "depths", depths,
+        "of needle: A,B,C or A..B, where the sentence stands in the text, in per cent of its "
+        "words; once each size had a turn the next depth begins, which each item states as depth");
+    v.field("text", text,
+            "of needle: file or folder with the text around it, whose sentences are kept whole "
+            "(default: made sentences)");
+    v.field("distractors", items.distractors,
+            "of needle: other sentences of its kind, with other names and numbers", between(0, 64));
     v.field("shots", items.shots, "solved ones in the lines before each", between(0, 64));
     v.field("seed", seed, "the same seed gives the same file", at_least(0));
     v.choice("as", as, {"items", "text"},
@@ -45,18 +58,71 @@ struct MakeOptions {
   }
 };
 
-GeneratedOptions options_of(const MakeOptions& o, const CommandContext& context) {
+bool is_given(const CommandContext& context, const char* option) {
+  return std::ranges::find(context.given, option) != context.given.end();
+}
+
+// "2..5" and "2,4,8" as numbers.
+std::vector<int64_t> numbers_of(const std::string& text, const char* option) {
+  const auto number = [&](const std::string& part) {
+    int64_t value = 0;
+    require(parse_number(part, value), ErrorKind::kUsage, option,
+            "'{}' is no range or list of numbers, expected as in 2..8 or 2,4,8", text);
+    return value;
+  };
+  std::vector<int64_t> numbers;
+  if (const size_t dots = text.find(".."); dots != std::string::npos) {
+    const int64_t first = number(text.substr(0, dots)), last = number(text.substr(dots + 2));
+    constexpr int64_t kMost = 100000;
+    require(first <= last &&
+                    last - first<kMost, ErrorKind::kUsage, option,
+                                 "{} has {}; expected the smaller first, and at most {} numbers",
+                                 text, first>
+                               last
+                ? "no number"
+                : "too many",
+            kMost);
+    for (int64_t each = first; each <= last; ++each) numbers.push_back(each);
+    return numbers;
+  }
+  for (size_t at = 0, end = 0; end != std::string::npos; at = end + 1) {
+    end = text.find(',', at);
+    numbers.push_back(number(text.substr(at, end - at)));
+  }
+  return numbers;
+}
+
+// Options that only some kinds have.
+void check_kind(const GeneratedKind& kind, const MakeOptions& o, const CommandContext& context) {
+  if (kind.in_text)
+    return require(o.sizes || is_given(context, "size"), ErrorKind::kUsage, "--sizes",
+                   "is missing: how many words the text of '{}' has, as in --sizes 500,1000,2000",
+                   kind.name);
+  for (const char* option : {"depths", "text", "distractors"})
+    require(!is_given(context, option), ErrorKind::kUsage, "command line",
+            "--{} means nothing with '{}', which asks nothing of a text; leave it out", option,
+            kind.name);
+}
+
+GeneratedOptions options_of(const MakeOptions& o, const GeneratedKind& kind,
+                            const CommandContext& context) {
+  check_kind(kind, o, context);
   GeneratedOptions options = o.items;
   options.seed = static_cast<uint64_t>(o.seed);
-  if (!o.sizes) return options;
-  require(std::ranges::find(context.given, "size") == context.given.end(), ErrorKind::kUsage,
-          "command line", "there are both --size and --sizes; leave one of them out");
-  const size_t dots = o.sizes->find("..");
-  int64_t last = 0;
-  require(dots != std::string::npos && parse_number(o.sizes->substr(0, dots), options.size) &&
-              parse_number(o.sizes->substr(dots + 2), last),
-          ErrorKind::kUsage, "--sizes", "'{}' is no range of sizes, expected as in 2..8", *o.sizes);
-  options.last_size = last;
+  require(!o.sizes || !is_given(context, "size"), ErrorKind::kUsage, "command line",
+          "there are both --size and --sizes; leave one of them out");
+  options.sizes = o.sizes ? numbers_of(*o.sizes, "--sizes") : std::vector{o.size};
+  if (!kind.in_text) return options;
+  options.depths = numbers_of(o.depths, "--depths");
+  for (const int64_t depth : options.depths)
+    require(depth >= 0 && depth <= 100, ErrorKind::kUsage, "--depths",
+            "{} is out of range; a depth is from 0, before the text, to 100, behind it", depth);
+  const auto cells = std::ssize(options.sizes) * std::ssize(options.depths);
+  if (options.items < cells)
+    context.log.warn(
+        "{} items are fewer than the {} pairs of a size and a depth, of which some "
+        "have none; ask for more with --items",
+        options.items, cells);
   return options;
 }
 
@@ -71,7 +137,9 @@ void shuffle_targets(std::vector<GeneratedItem>& items, uint64_t seed) {
 Json json_of(const GeneratedItem& item, const MakeOptions& o) {
   if (o.as == "text") return {{"text", item.prompt + item.target}};
   Json json = {{"prompt", item.prompt}, {"target", item.target}, {"chance", item.chance}};
-  if (o.sizes) json["size"] = item.size;
+  const bool in_text = find_in(generated_kinds(), "kind", o.kind).in_text;
+  if (o.sizes || in_text) json["size"] = item.size;
+  if (in_text) json["depth"] = item.depth;
   return json;
 }
 
@@ -86,22 +154,35 @@ void write_task(const MakeOptions& o, const CommandContext& context) {
   std::error_code ignored;
   if (std::filesystem::exists(task, ignored))
     return context.log.info("{} is there already and stays as it is", task.string());
+  const GeneratedKind& kind = find_in(generated_kinds(), "kind", o.kind);
   std::string text = fmt::format(
       "# {}. Written by `lathe eval make`; change it as you like (docs/tasks.md).\n"
       "name = {}\nkind = \"loglikelihood\"\ndata = {}\nprompt = \"{{{{prompt}}}}\"\n"
       "target = \"{{{{target}}}}\"\ndelimiter = \"\"\nchance = \"{{{{chance}}}}\"\n",
-      find_in(generated_kinds(), "kind", o.kind).summary, Json(task.stem().string()).dump(),
-      Json(out.filename().string()).dump());
-  if (o.sizes) text += "difficulty = \"{{size}}\"\n";
+      kind.summary, Json(task.stem().string()).dump(), Json(out.filename().string()).dump());
+  if (kind.in_text)
+    text += "difficulty = {words = \"{{size}}\", depth = \"{{depth}}\"}\n";
+  else if (o.sizes)
+    text += "difficulty = \"{{size}}\"\n";
   write_file_atomically(task, text + "metrics = [\"acc\", \"bits_per_byte\"]\n");
+}
+
+// Of a long prompt its last lines.
+std::string end_of(const std::string& prompt) {
+  constexpr size_t kMost = 1000;
+  if (prompt.size() <= kMost) return prompt;
+  const size_t space = prompt.find_first_of(" \n", prompt.size() - kMost);
+  return "…" + prompt.substr(space == std::string::npos ? prompt.size() - kMost : space);
 }
 
 int run_make(const MakeOptions& o, CommandContext& context) {
   const GeneratedKind& kind = find_in(generated_kinds(), "kind", o.kind);
-  const GeneratedOptions options = options_of(o, context);
+  GeneratedOptions options = options_of(o, kind, context);
   require(task_path(o) != o.out, ErrorKind::kUsage, "--out",
           "{} is where the file of the task belongs; give the items another ending, such as .jsonl",
           o.out);
+  std::optional<Haystack> text;
+  if (!o.text.empty()) options.text = &text.emplace(Haystack::of_files(o.text));
   Progress progress(context.progress, "making", static_cast<double>(options.items), "items");
   std::vector<GeneratedItem> items;
   double chance = 0;
@@ -116,6 +197,7 @@ int run_make(const MakeOptions& o, CommandContext& context) {
   progress.finish();
   file.commit();
   Manifest manifest = new_manifest("generated task", context.command_line());
+  for (const std::string& each : o.text) add_input(manifest, each, "text");
   add_output(manifest, o.out, "items");
   write_manifest(manifest_path(o.out, false), manifest);
   if (o.as == "items") write_task(o, context);
@@ -127,7 +209,7 @@ int run_make(const MakeOptions& o, CommandContext& context) {
         o.as == "items" ? ", asked by " + task_path(o).string() : std::string(", to train on");
     context.out << fmt::format(
         "{} items in {}{}; a guess is right {:.2g} of the time, for example\n{}{}\n", options.items,
-        o.out, asked, chance, items[0].prompt, items[0].target);
+        o.out, asked, chance, end_of(items[0].prompt), items[0].target);
   }
   return 0;
 }
@@ -154,6 +236,7 @@ Command eval_make_command() {
            "  lathe eval make addition --size 2 --items 1000 --out sums.jsonl\n"
            "  lathe eval make reverse --sizes 2..16 --items 1500 --out reverse.jsonl\n"
            "  lathe eval make induction --size 8 --shots 3 --seed 1 --out induction.jsonl\n"
+           "  lathe eval make needle --text book.txt --sizes 500,1000,2000 --items 60 --out needle.jsonl\n"
            "  lathe eval make induction --size 8 --items 100000 --seed 2 --as text --out train.jsonl\n"},
       run_make);
 }

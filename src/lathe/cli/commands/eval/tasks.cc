@@ -49,11 +49,11 @@ int render(const TaskOptions& o, const std::optional<std::string>& model, const 
 std::vector<std::string> useless_options(const TaskOptions& o,
                                          const std::optional<std::string>& model) {
   if (o.receipt)
-    return {"task_data", "shots",     "seed",       "limit",          "chat",
+    return {"adapter", "task_data", "shots",     "seed",       "limit",          "chat",
             "system",    "render",    "judge",      "shots_as_turns", "precision",
             "weights",   "responses", "model_name", "judge_name"};
   if (o.render)
-    return {"precision",   "weights", "model_name", "judge",        "judge_name",
+    return {"adapter", "precision",   "weights", "model_name", "judge",        "judge_name",
             "retries",     "format",  "responses",  "allow_code",   "cache",
             "concurrency", "corpus",  "resume",     "contamination"};
   std::vector<std::string> useless;
@@ -62,6 +62,7 @@ std::vector<std::string> useless_options(const TaskOptions& o,
   };
   if (!any(/*server=*/false)) useless.insert(useless.end(), {"precision", "weights"});
   if (!any(/*server=*/true)) useless.insert(useless.end(), {"retries", "concurrency"});
+  if (!model || is_address(*model)) useless.emplace_back("adapter");
   if (o.responses) useless.emplace_back("model_name");
   if (o.responses && !o.judge) useless.emplace_back("cache");
   return useless;

@@ -11,6 +11,7 @@ namespace lathe {
 
 struct TaskOptions {
   std::vector<std::string> tasks;
+  std::vector<std::string> adapter;  // folders, which visit() does not have
   std::string task_data = "task-data";
   int64_t shots = 0, seed = 0;
   std::optional<int64_t> limit;

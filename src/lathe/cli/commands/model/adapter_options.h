@@ -19,8 +19,8 @@ struct AppliedModelAdapters {
 };
 
 struct AdapterOptions {
-  std::vector<std::string> adapter;
-  std::optional<std::string> steering, steering_layers;
+  std::vector<std::string> adapter = {};
+  std::optional<std::string> steering = {}, steering_layers = {};
   double steering_scale = 1;
 
   void visit(Visitor& v);
