@@ -116,9 +116,4 @@ bool library_matmul(const TensorView& a, const TensorView& b, const TensorView& 
   return p.has_value();
 }
 
-bool library_has_matrix_tiles() {
-  constexpr auto kTiles = static_cast<unsigned>(dnnl::cpu_isa::avx512_core_amx);  // a set of bits
-  return (static_cast<unsigned>(dnnl::get_effective_cpu_isa()) & kTiles) == kTiles;
-}
-
 }  // namespace lathe::kernels::cpu

@@ -18,8 +18,5 @@ inline bool few_rows(const TensorView& a, const TensorView& b) {
 bool library_matmul(const TensorView& a, const TensorView& b, const TensorView& bias,
                     const TensorView& c, Write write);
 
-// Whether oneDNN multiplies bf16 in matrix tiles (AMX) here: the processor has them, and the
-// operating system lets this process use them.
-bool library_has_matrix_tiles();
 
 }  // namespace lathe::kernels::cpu

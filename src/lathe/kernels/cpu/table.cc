@@ -13,6 +13,10 @@
 
 #if defined(__x86_64__)
 #include <cpuid.h>
+#if defined(__linux__)
+#include <sys/syscall.h>
+#include <unistd.h>
+#endif
 #endif
 
 namespace lathe::kernels {
@@ -30,7 +34,7 @@ struct Level {
   void (*fill)(Kernels&);
   bool (*supported)();
   Library library;
-  void (*add_vnni)(Kernels&) = nullptr;  // where the machine has it beside this level
+  void (*add)(Kernels&) = nullptr;  // what the machine has beside this level
 };
 
 #if defined(__x86_64__)
@@ -52,6 +56,21 @@ bool has_avx2_vnni() {
 }
 bool has_avx512_vnni() { return has_avx512() && __builtin_cpu_supports("avx512vnni"); }
 bool has_avx512_bf16() { return has_avx512_vnni() && __builtin_cpu_supports("avx512bf16"); }
+// Asks Linux, which answers with an error where it does not know them.
+bool may_use_matrix_tiles() {
+#if defined(__linux__)
+  constexpr long kRequest = 0x1023, kTileData = 18;  // ARCH_REQ_XCOMP_PERM of asm/prctl.h, a component of the XSAVE area
+  return syscall(SYS_arch_prctl, kRequest, kTileData) == 0;
+#else
+  return false;
+#endif
+}
+// Matrix tiles and their products of bf16 (bits 24 and 22 of EDX in leaf 7), which Linux lets a process use that asks.
+bool has_amx_bf16() {
+  unsigned a = 0, b = 0, c = 0, d = 0;
+  if (!has_avx512_bf16() || __get_cpuid_count(7, 0, &a, &b, &c, &d) == 0) return false;
+  return (d >> 24 & 1) != 0 && (d >> 22 & 1) != 0 && may_use_matrix_tiles();
+}
 #endif
 
 constexpr Level kLevels[] = {
@@ -67,8 +86,13 @@ constexpr Level kLevels[] = {
        if (has_avx512_vnni()) table.quantized_matmul = isa_avx512_vnni::quantized_matmul;
      }},
     {"avx512_bf16", isa_avx512_bf16::fill, has_avx512_bf16, Library::kF32},
-    {"amx_bf16", isa_avx512_bf16::fill,
-     [] { return has_avx512_bf16() && cpu::library_has_matrix_tiles(); }, Library::kEverything},
+    {"amx_bf16", isa_avx512_bf16::fill, has_amx_bf16, Library::kEverything,
+     [](Kernels& table) {
+       table.matmul = isa_amx_bf16::matmul;
+       table.row_matmul = isa_amx_bf16::row_matmul;
+       table.attention = isa_amx_bf16::attention;
+       table.attention_backward = isa_amx_bf16::attention_backward;
+     }},
 #endif
 };
 
@@ -155,7 +179,7 @@ Selected build(const Level& level) {
   s.fast.name = "cpu";
   s.fast.level = level.name;
   level.fill(s.fast);
-  if (level.add_vnni != nullptr) level.add_vnni(s.fast);
+  if (level.add != nullptr) level.add(s.fast);
   s.guarded = s.fast;
   for_each_slot([&](auto slot) { s.guarded.*slot.member = Guard<slot.member>::call; });
   // These look at their operands themselves.

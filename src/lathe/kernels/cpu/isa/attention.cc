@@ -322,6 +322,7 @@ void forward(const AttentionCall& call, const ForwardOutputs& to) {
   using Buffers = ForwardBuffers<Operand<T>>;
   const Scratch scratch(floats_of<Buffers>(call), thread_count());
   parallel_dynamic(call.batch() * call.kv_heads * parts.count(), [&](int64_t unit, int thread) {
+    const MatrixTiles in_use;
     AttentionCall c = call;
     const int64_t whole = unit / parts.count(), part = unit % parts.count();
     c.enter(whole / c.kv_heads);

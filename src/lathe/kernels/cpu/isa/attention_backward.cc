@@ -338,6 +338,7 @@ void backward(const BackwardCall& call) {
   using Buffers = BackwardBuffers<Operand<T>>;
   const Scratch scratch(floats_of<Buffers>(call), thread_count());
   parallel_dynamic(call.batch() * call.kv_heads, [&](int64_t unit, int thread) {
+    const MatrixTiles in_use;
     BackwardCall c = call;
     c.enter(unit / c.kv_heads);
     const int64_t kv = unit % c.kv_heads;

@@ -253,12 +253,37 @@ LATHE_INLINE TileOperand<Pair> along_keys(const float* scores, int64_t rows, Pai
   return {buffer, kKeyTile / 2, 1};
 }
 
+// Rows of keys in which two queries are a pair, zeros beyond the last one.
+static void transpose_pairs(const float* scores, int64_t rows, Pair* to) {
+  constexpr int64_t kSquare = kWidth;
+  for (int64_t r = 0; r < kQueryTile; r += 2 * kSquare)
+    for (int64_t j = 0; j < kKeyTile; j += kSquare) {
+      Vec square[kSquare];
+#pragma GCC unroll 16
+      for (int64_t i = 0; i < kSquare; ++i) {
+        const float* even = scores + (r + 2 * i) * kKeyTile + j;
+        Pair pairs[kSquare];
+        store_pairs(pairs, r + 2 * i < rows ? load(even) : Vec{},
+                    r + 2 * i + 1 < rows ? load(even + kKeyTile) : Vec{});
+        __builtin_memcpy(&square[i], pairs, sizeof(Vec));
+      }
+      transpose(square);
+#pragma GCC unroll 16
+      for (int64_t i = 0; i < kSquare; ++i)
+        __builtin_memcpy(to + (j + i) * (kQueryTile / 2) + r / 2, &square[i], sizeof(Vec));
+    }
+}
+
 // K are the queries.
 LATHE_INLINE TileOperand<float> along_queries(const float* scores, int64_t, float*) {
   return {scores, 1, kKeyTile};
 }
 LATHE_INLINE TileOperand<Pair> along_queries(const float* scores, int64_t rows, Pair* buffer) {
   Pair* to = buffer;
+  if constexpr (kHasMatrixTiles) {
+    transpose_pairs(scores, rows, to);
+    return {buffer, kQueryTile / 2, 1};
+  }
   for (int64_t r = 0; r < rows; r += 2, to += kKeyTile, scores += 2 * kKeyTile)
     for (int64_t j = 0; j < kKeyTile; j += kWidth)
       store_pairs(to + j, load(scores + j), r + 1 < rows ? load(scores + kKeyTile + j) : Vec{});

@@ -2,9 +2,11 @@
 // the tiles that are not hidden, and the placement of buffers. Include inside the level.h frame.
 #pragma once
 
-#include "lathe/kernels/cpu/isa/simd.h"
+#include "lathe/kernels/cpu/isa/matrix_tiles.h"
 
 constexpr int64_t kQueryTile = 64;
+// Widths are padded to whole vectors, and to whole steps along K of matrix tiles.
+constexpr int64_t kWidthUnit = kHasMatrixTiles ? 2 * kTile : kWidth;
 constexpr float kNothing = -std::numeric_limits<float>::infinity();
 
 // Geometry of one call and of the current sequence, and the few pointers that every tile needs.
@@ -12,8 +14,8 @@ struct AttentionCall {
   TensorView q, k, v;
   const AttentionSpec* spec;
   int64_t most_keys, heads, kv_heads, group, width, value_width;
-  int64_t depth, value_depth;  // widths padded to whole vectors
-  // Rows of Shaw's tables, padded likewise; 0 when absent.
+  int64_t depth, value_depth;  // widths padded to kWidthUnit
+  // Rows of Shaw's tables, padded to whole vectors; 0 when absent.
   int64_t key_relations, value_relations;
   // Fields of the sequence that enter() has chosen.
   AttentionSequence sequence;
@@ -32,8 +34,8 @@ struct AttentionCall {
         group(heads / kv_heads),
         width(q.shape[2]),
         value_width(v.shape[2]),
-        depth(padded(width, kWidth)),
-        value_depth(padded(value_width, kWidth)),
+        depth(padded(width, kWidthUnit)),
+        value_depth(padded(value_width, kWidthUnit)),
         key_relations(s.tables.shaw_keys ? padded(s.tables.shaw_keys.shape[0], kWidth) : 0),
         value_relations(s.tables.shaw_values ? padded(s.tables.shaw_values.shape[0], kWidth) : 0),
         visibility(s, sequence) {}

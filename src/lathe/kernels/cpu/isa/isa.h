@@ -25,6 +25,17 @@ LATHE_DECLARE_KERNEL(quantized_matmul)
 namespace isa_avx512_vnni {
 LATHE_DECLARE_KERNEL(quantized_matmul)
 }
+// For the tests.
+namespace isa_emulated_bf16 {
+LATHE_DECLARE_KERNEL(matmul)
+}
+// Products in matrix tiles, which come with some processors of avx512_bf16.
+namespace isa_amx_bf16 {
+LATHE_DECLARE_KERNEL(matmul)
+LATHE_DECLARE_KERNEL(row_matmul)
+LATHE_DECLARE_KERNEL(attention)
+LATHE_DECLARE_KERNEL(attention_backward)
+}
 }  // namespace lathe::kernels
 
 #undef LATHE_DECLARE_LEVEL

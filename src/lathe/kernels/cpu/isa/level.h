@@ -10,10 +10,21 @@
 // flag would also compile the inline functions of standard headers for that level, and the linker
 // could then pick such a copy for a machine that cannot run it. Functions called from hot loops but
 // defined in headers above must be always_inline.
-#if defined(LATHE_ISA_avx512) || defined(LATHE_ISA_avx512_vnni) || defined(LATHE_ISA_avx512_bf16)
+#if defined(LATHE_ISA_avx512_bf16) || defined(LATHE_ISA_amx_bf16)
+#define LATHE_HAS_BF16_PAIRS
+#endif
+#if defined(LATHE_ISA_avx512) || defined(LATHE_ISA_avx512_vnni) || defined(LATHE_HAS_BF16_PAIRS)
 #define LATHE_HAS_AVX512
 #elif defined(LATHE_ISA_avx2) || defined(LATHE_ISA_avx2_vnni)
 #define LATHE_HAS_AVX2
+#endif
+// The tests compile what multiplies bf16 in pairs (pair.h) or in tiles (matrix_tiles.h) once more, with the shapes of
+// these levels and without their instructions.
+#if defined(LATHE_ISA_emulated_bf16) || defined(LATHE_ISA_emulated_amx)
+#define LATHE_EMULATES_BF16_PAIRS
+#endif
+#if defined(LATHE_ISA_amx_bf16) || defined(LATHE_ISA_emulated_amx)
+#define LATHE_HAS_MATRIX_TILES
 #endif
 #if defined(LATHE_HAS_AVX2) || defined(LATHE_HAS_AVX512)
 #include <immintrin.h>  // its functions carry their own targets
@@ -50,6 +61,10 @@ LATHE_BEGIN_TARGET(
 LATHE_BEGIN_TARGET(
     "avx512f,avx512bw,avx512dq,avx512vl,avx512bf16,avx512vnni,avx2,fma,f16c,bmi,bmi2",
     "avx512f,avx512bw,avx512dq,avx512vl,avx512bf16,avx512vnni,avx2,fma,f16c,bmi,bmi2,prefer-vector-width=512")
+#elif defined(LATHE_ISA_amx_bf16)
+LATHE_BEGIN_TARGET(
+    "amx-tile,amx-bf16,avx512f,avx512bw,avx512dq,avx512vl,avx512bf16,avx512vnni,avx2,fma,f16c,bmi,bmi2",
+    "amx-tile,amx-bf16,avx512f,avx512bw,avx512dq,avx512vl,avx512bf16,avx512vnni,avx2,fma,f16c,bmi,bmi2,prefer-vector-width=512")
 #else
 #define LATHE_NO_TARGET
 #endif

@@ -9,7 +9,7 @@ struct Pair {
   uint32_t bits;
 };
 
-#if defined(LATHE_ISA_avx512_bf16) || defined(LATHE_ISA_emulated_bf16)
+#if defined(LATHE_HAS_BF16_PAIRS) || defined(LATHE_EMULATES_BF16_PAIRS)
 constexpr bool kHasPairProducts = true;
 #else
 constexpr bool kHasPairProducts = false;
@@ -34,7 +34,7 @@ LATHE_INLINE E* as_operands(float* memory) {
   return static_cast<E*>(static_cast<void*>(memory));
 }
 
-#if defined(LATHE_ISA_avx512_bf16)
+#if defined(LATHE_HAS_BF16_PAIRS)
 typedef uint16_t Lanes __attribute__((vector_size(64)));
 #endif
 
@@ -48,7 +48,7 @@ LATHE_INLINE Vec add_product(Vec sum, float a, Vec b) { return sum + a * b; }
 
 LATHE_INLINE Vec add_product(Vec sum, Pair a, Words b) {
   const Words pair = Words{} + a.bits;
-#if defined(LATHE_ISA_avx512_bf16)
+#if defined(LATHE_HAS_BF16_PAIRS)
   return (Vec)_mm512_dpbf16_ps((__m512)sum, (__m512bh)pair, (__m512bh)b);
 #else
   sum += (Vec)(pair << 16) * (Vec)(b << 16);
@@ -58,7 +58,7 @@ LATHE_INLINE Vec add_product(Vec sum, Pair a, Words b) {
 
 // Rounds two vectors to bf16 and stores them as pairs.
 LATHE_INLINE void store_pairs(Pair* to, Vec even, Vec odd) {
-#if defined(LATHE_ISA_avx512_bf16)
+#if defined(LATHE_HAS_BF16_PAIRS)
   const auto both = (Lanes)_mm512_cvtne2ps_pbh((__m512)odd, (__m512)even);
   const Lanes pairs =
       __builtin_shufflevector(both, both, 0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23, 8,

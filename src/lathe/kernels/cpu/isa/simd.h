@@ -7,9 +7,8 @@
 // level.h frame, after the namespace is opened.
 #pragma once
 
-// Floats in a register. The tests compile what multiplies pairs (pair.h) once more with the shapes
-// of avx512_bf16 and without its instructions, as level emulated_bf16.
-#if defined(LATHE_HAS_AVX512) || defined(LATHE_ISA_emulated_bf16)
+// Floats in a register.
+#if defined(LATHE_HAS_AVX512) || defined(LATHE_EMULATES_BF16_PAIRS)
 constexpr int kWidth = 16;
 #elif defined(LATHE_HAS_AVX2)
 constexpr int kWidth = 8;
