@@ -272,7 +272,9 @@ std::vector<Case> pair_cases() {
   return cases;
 }
 class AttentionPairs : public ::testing::TestWithParam<Case> {};
-TEST_P(AttentionPairs, AgreeWithTheReference) { check_bf16(GetParam(), pair_kernels()); }
+TEST_P(AttentionPairs, AgreeWithTheReference) {
+  for (const Kernels* k : {&pair_kernels(), &tile_kernels()}) check_bf16(GetParam(), *k);
+}
 INSTANTIATE_TEST_SUITE_P(, AttentionPairs, ::testing::ValuesIn(pair_cases()), case_name);
 
 // A query that decodes sees what its row of the whole forward saw.

@@ -4,11 +4,11 @@
 
 #include "lathe/kernels/slots.h"
 
-#define LATHE_DECLARE_EMULATED(level)    \
-  namespace lathe::kernels::level {      \
-  LATHE_DECLARE_KERNEL(matmul)           \
-  LATHE_DECLARE_KERNEL(row_matmul)       \
-  LATHE_DECLARE_KERNEL(attention)        \
+#define LATHE_DECLARE_EMULATED(level)      \
+  namespace lathe::kernels::level {        \
+  LATHE_DECLARE_KERNEL(matmul)             \
+  LATHE_DECLARE_KERNEL(row_matmul)         \
+  LATHE_DECLARE_KERNEL(attention)          \
   LATHE_DECLARE_KERNEL(attention_backward) \
   }
 LATHE_DECLARE_EMULATED(isa_emulated_bf16)

@@ -72,7 +72,8 @@ LATHE_KERNEL_SUITE(EmptyRowMatmulKernel, matmul_cases(kEmptySizes, &Kernels::row
 
 class MatmulPairs : public ::testing::TestWithParam<Sizes> {};
 TEST_P(MatmulPairs, AgreeWithTheReference) {
-  for (const Case& c : matmul_cases({GetParam()})) check_bf16(c, pair_kernels());
+  for (const Case& c : matmul_cases({GetParam()}))
+    for (const Kernels* k : {&pair_kernels(), &tile_kernels()}) check_bf16(c, *k);
 }
 INSTANTIATE_TEST_SUITE_P(, MatmulPairs, ::testing::ValuesIn(kSizes), [](const auto& sizes) {
   return fmt::format("{}x{}x{}", sizes.param.m, sizes.param.n, sizes.param.k);
@@ -90,7 +91,7 @@ TEST(LargeProduct, IsSoundInBothLayoutsAndTheSameForAnyThreads) {
     return t;
   };
   const int threads = thread_count();
-  for (const Kernels* k : {&cpu_kernels(), &pair_kernels()})
+  for (const Kernels* k : {&cpu_kernels(), &pair_kernels(), &tile_kernels()})
     for (const DType type : {DType::kF32, DType::kBF16})
       for (const bool across : {false, true}) {
         SCOPED_TRACE(fmt::format("{} {} {}", k->level, name_of(type), across));

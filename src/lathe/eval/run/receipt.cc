@@ -19,8 +19,8 @@ namespace fs = std::filesystem;
 using Json = nlohmann::ordered_json;
 
 constexpr std::array kOfTheRun = {"responses_sha256", "seed", "shots"};
-constexpr std::array kOfASource = {"model_sha256", "adapter_sha256", "tokenizer_sha256", "chat_template_sha256",
-                                   "precision", "kernels"};
+constexpr std::array kOfASource = {"model_sha256",         "adapter_sha256", "tokenizer_sha256",
+                                   "chat_template_sha256", "precision",      "kernels"};
 constexpr std::array kOfTheOptions = {"weights", "chat", "system", "shots_as_turns"};
 constexpr std::array kOfATask = {"prompt_sha256", "data_sha256", "shots_sha256", "task_sha256"};
 

@@ -67,7 +67,8 @@ struct TaskConfig {
   std::vector<std::string> prompt, choices;
   std::string macros;
   std::optional<std::string> gold, target, shot_prompt, shot_target, uncond_prompt, group;
-  std::optional<std::string> shots_group, questions, chance, difficulty, records, permute, think_end;
+  std::optional<std::string> shots_group, questions, chance, difficulty, records, permute,
+      think_end;
   std::vector<NumberTemplate> difficulties;  // `difficulty`, or each of the table of that name
   std::optional<std::string> source, license, get;
   std::optional<int64_t> rows;
@@ -81,7 +82,8 @@ struct TaskConfig {
   CodeLimits limits;
   std::optional<JudgeConfig> judge;
 
-  void visit(Visitor& v);  // all but filters, join, limits, judge and difficulties, which are tables
+  void visit(
+      Visitor& v);  // all but filters, join, limits, judge and difficulties, which are tables
   TaskKind task_kind() const;
   std::filesystem::path data_path() const;
   std::filesystem::path shots_path() const;  // data_path() without shots_from

@@ -94,7 +94,8 @@ void run(const Primitive& p, const TensorView& a, const TensorView& b, const Ten
          const TensorView& c) {
   const size_t scratch_bytes = p.scratch.get_size();
   HostAllocator& memory = host_allocator();
-  std::byte* scratch = scratch_bytes > 0 ? memory.allocate(scratch_bytes, Scratch::kLabel) : nullptr;
+  std::byte* scratch =
+      scratch_bytes > 0 ? memory.allocate(scratch_bytes, Scratch::kLabel) : nullptr;
   dnnl::stream stream(engine());
   std::unordered_map<int, Memory> arguments = {{DNNL_ARG_SRC, Memory(p.a, engine(), a.data)},
                                                {DNNL_ARG_WEIGHTS, Memory(p.b, engine(), b.data)},

@@ -18,5 +18,4 @@ inline bool few_rows(const TensorView& a, const TensorView& b) {
 bool library_matmul(const TensorView& a, const TensorView& b, const TensorView& bias,
                     const TensorView& c, Write write);
 
-
 }  // namespace lathe::kernels::cpu

@@ -25,8 +25,9 @@ namespace {
 // Products of many rows that oneDNN computes, where it has a kernel; isa/matmul.cc does the others.
 // At AVX2 that is faster in f32 by 5 % and, since it need not widen whole matrices, ours in bf16.
 // With AVX-512 only oneDNN's have been measured (LOG.md): a step reached 77 % of the rate in f32,
-// two thirds in bf16, so its bf16 products are replaced by ours where these multiply pairs, which
-// is a prediction. Where there are matrix tiles, oneDNN alone uses them.
+// two thirds in bf16, so its bf16 products are replaced by ours where these multiply pairs. In
+// matrix tiles ours are those of inference alone (isa/matmul_tiles.cc); gradients need layouts that
+// oneDNN has.
 enum class Library : uint8_t { kNothing, kF32, kEverything };
 
 struct Level {
@@ -59,7 +60,9 @@ bool has_avx512_bf16() { return has_avx512_vnni() && __builtin_cpu_supports("avx
 // Asks Linux, which answers with an error where it does not know them.
 bool may_use_matrix_tiles() {
 #if defined(__linux__)
-  constexpr long kRequest = 0x1023, kTileData = 18;  // ARCH_REQ_XCOMP_PERM of asm/prctl.h, a component of the XSAVE area
+  constexpr long kRequest = 0x1023,
+                 kTileData =
+                     18;  // ARCH_REQ_XCOMP_PERM of asm/prctl.h, a component of the XSAVE area
   return syscall(SYS_arch_prctl, kRequest, kTileData) == 0;
 #else
   return false;

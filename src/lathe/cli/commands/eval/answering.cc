@@ -54,7 +54,8 @@ Answering in_process(const TaskOptions& o, const std::string& model,
                      const Log& log) {
   named.precision = o.precision;
   named.kernels = kernels::cpu_kernels().level;
-  return {.source = std::make_unique<LoadedModel>(model, adapters, o, log), .named = std::move(named)};
+  return {.source = std::make_unique<LoadedModel>(model, adapters, o, log),
+          .named = std::move(named)};
 }
 
 Answering with_cache(Answering of, const TaskOptions& o, const fs::path& folder) {
@@ -80,15 +81,17 @@ Answering answering_of(const TaskOptions& o, const std::optional<std::string>& m
   if (o.responses)
     return {.source = std::make_unique<RecordedSource>(*o.responses),
             .named = {.responses_sha256 = sha256_of_file(*o.responses)}};
-  Answering all = is_address(*model) ? at_server(o, *model, *o.model_name)
-                                     : in_process(o, *model, o.adapter, source_of_model(*model, o.adapter), log);
+  Answering all = is_address(*model)
+                      ? at_server(o, *model, *o.model_name)
+                      : in_process(o, *model, o.adapter, source_of_model(*model, o.adapter), log);
   return o.cache ? with_cache(std::move(all), o, *o.cache) : std::move(all);
 }
 
 Answering judge_of(const TaskOptions& o, const Log& log) {
   if (!o.judge) return {};
-  Answering judge = is_address(*o.judge) ? at_server(o, *o.judge, *o.judge_name)
-                                         : in_process(o, *o.judge, {}, source_of_judge(*o.judge), log);
+  Answering judge = is_address(*o.judge)
+                        ? at_server(o, *o.judge, *o.judge_name)
+                        : in_process(o, *o.judge, {}, source_of_judge(*o.judge), log);
   if (judge.named.chat_template_sha256)
     judge.source =
         std::make_unique<ChatSource>(std::move(judge.source), ChatTemplate::load(*o.judge));

@@ -49,13 +49,13 @@ int render(const TaskOptions& o, const std::optional<std::string>& model, const 
 std::vector<std::string> useless_options(const TaskOptions& o,
                                          const std::optional<std::string>& model) {
   if (o.receipt)
-    return {"adapter", "task_data", "shots",     "seed",       "limit",          "chat",
-            "system",    "render",    "judge",      "shots_as_turns", "precision",
-            "weights",   "responses", "model_name", "judge_name"};
+    return {"adapter",   "task_data", "shots",     "seed",       "limit",
+            "chat",      "system",    "render",    "judge",      "shots_as_turns",
+            "precision", "weights",   "responses", "model_name", "judge_name"};
   if (o.render)
-    return {"adapter", "precision",   "weights", "model_name", "judge",        "judge_name",
-            "retries",     "format",  "responses",  "allow_code",   "cache",
-            "concurrency", "corpus",  "resume",     "contamination"};
+    return {"adapter",    "precision",   "weights", "model_name", "judge",
+            "judge_name", "retries",     "format",  "responses",  "allow_code",
+            "cache",      "concurrency", "corpus",  "resume",     "contamination"};
   std::vector<std::string> useless;
   const auto any = [&](bool server) {
     return (model && is_address(*model) == server) || (o.judge && is_address(*o.judge) == server);

@@ -35,7 +35,7 @@ LATHE_DECLARE_KERNEL(matmul)
 LATHE_DECLARE_KERNEL(row_matmul)
 LATHE_DECLARE_KERNEL(attention)
 LATHE_DECLARE_KERNEL(attention_backward)
-}
+}  // namespace isa_amx_bf16
 }  // namespace lathe::kernels
 
 #undef LATHE_DECLARE_LEVEL

@@ -34,8 +34,9 @@ namespace pairs = isa_avx512_bf16;
 namespace pairs = isa_emulated_bf16;
 #endif
 
-constexpr int64_t kStep = 2 * kTile;        // values along K of a tile
-constexpr int64_t kBlock = 2 * kTile;       // rows of the left operand, and of the right one, that are multiplied at once
+constexpr int64_t kStep = 2 * kTile;  // values along K of a tile
+constexpr int64_t kBlock =
+    2 * kTile;  // rows of the left operand, and of the right one, that are multiplied at once
 constexpr int64_t kSquare = kTile * kTile;  // words of a tile
 
 // A matrix that is contiguous along K.
@@ -44,7 +45,9 @@ struct Rows {
   int64_t count, stride, values;
 };
 
-Rows rows_of(const TensorView& x, int k) { return {x.as<BF16>(), x.shape[1 - k], x.stride[1 - k], x.shape[k]}; }
+Rows rows_of(const TensorView& x, int k) {
+  return {x.as<BF16>(), x.shape[1 - k], x.stride[1 - k], x.shape[k]};
+}
 
 // `count` rows from `first` on and `values` values from `k` on as rows of `to`, beside zeros up to `rows` and `width`.
 void copy_padded(const Rows& x, int64_t first, int64_t k, int64_t rows, int64_t width, BF16* to) {
@@ -133,8 +136,7 @@ void multiply_block(const LeftBlock& left, const Pair* right, float* sums) {
     }
     add_step<2, kTiles>(left.rows + k, left.stride * kSize, right, kTile, kSquare);
   }
-  if (left.rest != nullptr)
-    add_step<2, kTiles>(left.rest, kStep * kSize, right, kTile, kSquare);
+  if (left.rest != nullptr) add_step<2, kTiles>(left.rest, kStep * kSize, right, kTile, kSquare);
   store_sums<2, kTiles>(sums, kBlock);
   settle_memory();
 }
@@ -179,8 +181,8 @@ struct Units {
   // As many panels as stay in the second-level cache, and blocks enough to be worth a thread; less where there would be
   // too few units for all threads.
   static Units of(int64_t blocks, const Right& right) {
-    constexpr int64_t kCache = int64_t{1} << 18;     // words
-    constexpr int64_t kWorth = int64_t{1} << 16;     // values of the left operand, times panels
+    constexpr int64_t kCache = int64_t{1} << 18;  // words
+    constexpr int64_t kWorth = int64_t{1} << 16;  // values of the left operand, times panels
     const int64_t panels = std::clamp<int64_t>(kCache / right.panel_words(), 1, right.panels());
     Units u{std::max<int64_t>(1, kWorth / (kBlock * kStep * right.steps() * panels)), panels};
     const int64_t wanted = 4 * thread_count();
@@ -201,8 +203,10 @@ void multiply(const Product& p, const Rows& left, const Right& right, bool acros
     const MatrixTiles in_use;
     float* const sums = scratch.of_thread(thread);
     auto* const copy = static_cast<BF16*>(static_cast<void*>(sums + kBlock * kBlock));
-    const Range mine{unit % along * size.blocks, std::min((unit % along + 1) * size.blocks, blocks)};
-    const int64_t first = unit / along * size.panels, last = std::min(first + size.panels, right.panels());
+    const Range mine{unit % along * size.blocks,
+                     std::min((unit % along + 1) * size.blocks, blocks)};
+    const int64_t first = unit / along * size.panels,
+                  last = std::min(first + size.panels, right.panels());
     for (int64_t b = mine.begin; b < mine.end; ++b) {
       const LeftBlock block = left_block(left, b * kBlock, copy);
       for (int64_t i = first; i < last; ++i) {
@@ -210,7 +214,8 @@ void multiply(const Product& p, const Rows& left, const Right& right, bool acros
           multiply_block<1>(block, i == first, right.panel(i), sums);
         else
           multiply_block<2>(block, i == first, right.panel(i), sums);
-        put_block<C>(p, across ? i * kBlock : b * kBlock, across ? b * kBlock : i * kBlock, across, sums);
+        put_block<C>(p, across ? i * kBlock : b * kBlock, across ? b * kBlock : i * kBlock, across,
+                     sums);
       }
     }
   });
@@ -223,8 +228,14 @@ void matmul(const TensorView& a, const TensorView& b, const TensorView& bias, co
   if (a.dtype != DType::kBF16 || b.dtype != DType::kBF16 || a.stride[1] != 1 || b.stride[0] != 1)
     return pairs::matmul(a, b, bias, c, write);
   const Scratch wide_bias(bias && bias.dtype != DType::kF32 ? c.shape[1] : 0, 1);
-  const Product p{a, b, c, floats_of(bias, c.shape[1], wide_bias.of_thread(0)),
-                  write == Write::kAccumulate, c.shape[0], c.shape[1], a.shape[1]};
+  const Product p{a,
+                  b,
+                  c,
+                  floats_of(bias, c.shape[1], wide_bias.of_thread(0)),
+                  write == Write::kAccumulate,
+                  c.shape[0],
+                  c.shape[1],
+                  a.shape[1]};
   const Rows x = rows_of(a, 1), w = rows_of(b, 0);
   const bool across = x.count <= w.count;
   with_type(c.dtype, [&](auto type) {
