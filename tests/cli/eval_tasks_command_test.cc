@@ -588,11 +588,11 @@ TEST_F(EvalTasks, ARunMeasuresTheTasksWithTheBestSignal) {
     std::string task = kTask;
     return task.replace(task.find("letters"), 7, "words");
   }());
-  ASSERT_EQ(
-      train("other", {"--eval.tasks=" + path("letters.toml"), "--eval.tasks=" + path("words.toml"),
-                      "--eval.share=1000000", "--train.seed=5"})
-          .code,
-      0);
+  ASSERT_EQ(train("other", {"--eval.tasks=[\"" + path("letters.toml") + "\", \"" +
+                                path("words.toml") + "\"]",
+                            "--eval.share=1000000", "--train.seed=5"})
+                .code,
+            0);
   ASSERT_EQ(train("third", {"--eval.tasks=" + path("letters.toml"), "--eval.share=1000000"}).code,
             0);
   const CommandResult signals = run_lathe({"eval", "signal", path("with"), path("other"),
@@ -602,7 +602,7 @@ TEST_F(EvalTasks, ARunMeasuresTheTasksWithTheBestSignal) {
   EXPECT_TRUE(fs::exists(path("signal.json.manifest.json")));
   const auto best = [&](const char* out, const char* number) {
     return train(out,
-                 {"--eval.tasks=" + path("letters.toml"), "--eval.tasks=" + path("words.toml"),
+                 {"--eval.tasks=[\"" + path("letters.toml") + "\", \"" + path("words.toml") + "\"]",
                   "--eval.signal=" + path("signal.json"), std::string("--eval.best=") + number});
   };
   const CommandResult chosen = best("chosen", "1");

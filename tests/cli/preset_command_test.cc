@@ -126,7 +126,11 @@ TEST_F(Presets, NeedAModelAndRows) {
 
 // What a run measures on the adapter that it trains is what the finished adapter does on its base.
 TEST_F(Presets, TasksAreMeasuredOnTheAdapterThatIsTrained) {
-  const std::string base = model_folder("llama", of_family("llama", model_config("decoder")), 5);
+  ModelConfig config = of_family("llama", model_config("decoder"));
+  config.vocab_size = kSampleSize;  // what it writes is what the tokenizer has
+  config.eos_token_id = 0;
+  config.decoder_start_token_id = {};
+  const std::string base = model_folder("llama", config, 5);
   std::string rows;
   for (int i = 0; i < 6; ++i)
     rows += fmt::format("{{\"prompt\": \"P{}\", \"answer\": \"{}\"}}\n", i, i);

@@ -235,14 +235,15 @@ TEST(BuiltinTasks, EachSaysWhereItIsFrom) {
     EXPECT_EQ(c.name, each.name);
     EXPECT_EQ(c.text, each.text);
     EXPECT_TRUE(c.source && c.license && c.get && c.rows);
-    EXPECT_TRUE(c.chance || c.kind == "loglikelihood");  // no guess has a chance at any word
+    // No guess has a chance at any word, and a rating is no share.
+    EXPECT_TRUE(c.chance || c.judge || c.kind == "loglikelihood");
     EXPECT_EQ(c.get->find("://"), std::string::npos);
     EXPECT_EQ(c.data_path(), "data/" + c.data);
   }
 }
 
 TEST(BuiltinTasks, ARowOfThePublicSetIsAskedAsTheHarnessAsks) {
-  Texts tested;
+  Texts tested = {"mt_bench"};  // which the harness does not have: judge_test.cc
   for (const Example& example : examples()) {
     SCOPED_TRACE(example.task);
     TempFolder folder;
@@ -429,7 +430,7 @@ TEST(BuiltinTasks, RowsOfThePublicSets) {
       EXPECT_FALSE(task.item(id).prompts.at(0).empty());
     ++read_tasks;
   }
-  EXPECT_EQ(read_tasks, 25);
+  EXPECT_EQ(read_tasks, 26);
 }
 
 }  // namespace

@@ -19,10 +19,9 @@ using Json = nlohmann::ordered_json;
 
 constexpr const char* kTasksMeasured = "eval_seconds";
 
-// Before the run, rather than at its first measurement.
-void require_measurable(Task& task) {
+std::shared_ptr<const LoraAdapter> measurable_adapter(Task& task) {
   try {
-    task.adapter_for_engine();
+    return task.adapter_for_engine();
   } catch (const Error& error) {
     fail(error.kind(), "eval.tasks",
          "cannot be measured on this adapter ({}); leave them out, and measure a checkpoint that "
@@ -58,7 +57,7 @@ int64_t TrainLoop::begin(Start start, std::optional<int64_t> from_step) {
   make_output_folder({.path = out / task_->result_name(), .overwrite = true});
   check();
   if (!recipe_.eval.tasks.empty()) {
-    require_measurable(*task_);
+    measurable_adapter(*task_);  // refused now rather than at the first measurement
     tasks_ = std::make_unique<InRunEvaluation>(recipe_.eval, recipe_.tokenizer(), callbacks_.log);
   }
   progress_.taken = start == Start::kFresh ? 0 : load_checkpoint(start, from_step);
@@ -145,7 +144,7 @@ double TrainLoop::finish_checkpoint() {
 NamedNumbers TrainLoop::measure(InRunEvaluation& tasks) {
   std::optional<EmaScope> averaged;
   use_averages(averaged);
-  return tasks.measure(model(), task_->adapter_for_engine(), [this] { stop_if_asked(); });
+  return tasks.measure(model(), measurable_adapter(*task_), [this] { stop_if_asked(); });
 }
 
 void TrainLoop::measure_tasks(int64_t step) {
