@@ -243,7 +243,7 @@ TEST(BuiltinTasks, EachSaysWhereItIsFrom) {
 }
 
 TEST(BuiltinTasks, ARowOfThePublicSetIsAskedAsTheHarnessAsks) {
-  Texts tested = {"mt_bench"};  // which the harness does not have: judge_test.cc
+  Texts tested = {"mt_bench"};  // which the harness does not have: judge_test.cc tests it
   for (const Example& example : examples()) {
     SCOPED_TRACE(example.task);
     TempFolder folder;

@@ -8,6 +8,7 @@
 #include "eval/score_testing.h"
 #include "lathe/eval/ask/cached_source.h"
 #include "lathe/eval/ask/chat_source.h"
+#include "lathe/eval/builtin/builtin_tasks.h"
 #include "lathe/eval/run/eval_run.h"
 
 namespace lathe::testing {
@@ -54,6 +55,36 @@ TEST(JudgeRating, AnythingElseIsNoVerdict) {
   EXPECT_EQ(score.metrics, kNoVerdict) << "the judge did not see the whole question";
   EXPECT_EQ(score.reason, "the judge gave no verdict");
   EXPECT_EQ(score.judgements[0]["truncated"], true);
+}
+
+// The first turn is asked; the judge sees it with the answer and, where there are some, notes on a right one.
+TEST(JudgeRating, OfMtBenchIsTheLastOneInBrackets) {
+  const Json plain = {
+      {"question_id", 81}, {"category", "writing"}, {"turns", {"Why?", "And how?"}}};
+  Json noted = plain;
+  noted["reference"] = {"Because of {{ it }}.", "So."};
+  TempFolder folder;
+  folder.write("mt_bench/question.jsonl", plain.dump() + "\n" + noted.dump() + "\n");
+  const EvalTask task(read_builtin_task("mt_bench", folder.path()), 0, Rng(0));
+  FakeSource judge([](const std::string&) { return "Not a [[2]], since … [[7.5]]"; });
+  const auto scorer = make_scorer(task, {.judge = &judge});
+  const std::vector<std::string> responses = {"I {{ 7 }} know."};
+  for (int64_t i = 0; i < 2; ++i) {
+    const EvalItem item = task.item(i);
+    EXPECT_EQ(item.prompts, std::vector<std::string>{"Why?"});
+    const Answered answered{.item = item,
+                            .row = task.rows().rows[static_cast<size_t>(i)].fields,
+                            .responses = responses};
+    scorer->score(
+        std::span(&answered, 1),
+        [](size_t, const Score& score) { EXPECT_EQ(score.metrics["rating"], 7.5); }, [] {});
+    const std::string& asked = judge.asked.at(static_cast<size_t>(i)).prompts[0];
+    EXPECT_NE(asked.find("<question>\nWhy?\n</question>"), std::string::npos) << asked;
+    EXPECT_NE(asked.find("<answer>\nI {{ 7 }} know.\n</answer>"), std::string::npos) << asked;
+    EXPECT_EQ(asked.find("And how?"), std::string::npos);
+    EXPECT_EQ(asked.find("Because of {{ it }}.") != std::string::npos, i == 1) << asked;
+    EXPECT_EQ(asked.find("<notes>") != std::string::npos, i == 1);
+  }
 }
 
 TEST(JudgeRating, OfSeveralAnswersIsAList) {
