@@ -28,7 +28,7 @@ inline std::vector<double> part(const Tensor& t, int dim, int64_t first, int64_t
 
 inline DType wide(DType t) { return t == DType::kF64 ? t : DType::kF32; }
 
-// f(table, dtype): every level of this machine, the emulated one, and the reference.
+// f(table, dtype): every level of this machine, the emulated ones, and the reference.
 template <class F>
 void on_every_table(F&& f) {
   const MachineState restore;
@@ -43,6 +43,7 @@ void on_every_table(F&& f) {
   }
   for (DType dtype : {DType::kF32, DType::kBF16, DType::kF64}) call(ref_kernels(), "ref", dtype);
   call(pair_kernels(), "emulated pairs", DType::kBF16);
+  call(tile_kernels(), "emulated tiles", DType::kBF16);
 }
 
 }  // namespace lathe::kernels::testing

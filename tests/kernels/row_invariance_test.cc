@@ -2,7 +2,6 @@
 // computed with it, nor on the number of threads. The engine's answers are the same in every batch
 // because of this.
 #include "kernels/attention_options.h"
-#include "kernels/emulated.h"
 #include "kernels/every_table.h"
 #include "lathe/kernels/activation/activations.h"
 #include "lathe/tensor/int8_rows.h"
@@ -56,9 +55,6 @@ TEST(RowInvariance, Products) {
     }
     expect_products_of_rows(kernels, dtype, {131, 70}, DType::kBF16, DType::kF32);
   });
-  for (const Kernels* kernels : {&pair_kernels(), &tile_kernels()})
-    for (const ProductSize& z : {ProductSize{5, 3}, {64, 48}, {131, 70}})
-      expect_products_of_rows(*kernels, DType::kBF16, z, DType::kBF16, DType::kBF16);
 }
 
 // What stands in for matrix tiles in tests does what the processor does.

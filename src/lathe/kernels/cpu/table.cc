@@ -60,9 +60,8 @@ bool has_avx512_bf16() { return has_avx512_vnni() && __builtin_cpu_supports("avx
 // Asks Linux, which answers with an error where it does not know them.
 bool may_use_matrix_tiles() {
 #if defined(__linux__)
-  constexpr long kRequest = 0x1023,
-                 kTileData =
-                     18;  // ARCH_REQ_XCOMP_PERM of asm/prctl.h, a component of the XSAVE area
+  constexpr long kRequest = 0x1023;  // ARCH_REQ_XCOMP_PERM of asm/prctl.h
+  constexpr long kTileData = 18;     // the component of the XSAVE area
   return syscall(SYS_arch_prctl, kRequest, kTileData) == 0;
 #else
   return false;

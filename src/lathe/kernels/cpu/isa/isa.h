@@ -25,17 +25,20 @@ LATHE_DECLARE_KERNEL(quantized_matmul)
 namespace isa_avx512_vnni {
 LATHE_DECLARE_KERNEL(quantized_matmul)
 }
-// For the tests.
-namespace isa_emulated_bf16 {
-LATHE_DECLARE_KERNEL(matmul)
-}
-// Products in matrix tiles, which come with some processors of avx512_bf16.
-namespace isa_amx_bf16 {
-LATHE_DECLARE_KERNEL(matmul)
-LATHE_DECLARE_KERNEL(row_matmul)
-LATHE_DECLARE_KERNEL(attention)
-LATHE_DECLARE_KERNEL(attention_backward)
-}  // namespace isa_amx_bf16
+
+// Dense products and those of attention: in matrix tiles, which come with some processors of avx512_bf16; and for the tests
+// in pairs and in tiles without the instructions for them (LATHE_EMULATES_BF16_PAIRS).
+#define LATHE_DECLARE_PRODUCTS(level)      \
+  namespace level {                        \
+  LATHE_DECLARE_KERNEL(matmul)             \
+  LATHE_DECLARE_KERNEL(row_matmul)         \
+  LATHE_DECLARE_KERNEL(attention)          \
+  LATHE_DECLARE_KERNEL(attention_backward) \
+  }
+LATHE_DECLARE_PRODUCTS(isa_amx_bf16)
+LATHE_DECLARE_PRODUCTS(isa_emulated_bf16)
+LATHE_DECLARE_PRODUCTS(isa_emulated_amx)
 }  // namespace lathe::kernels
 
+#undef LATHE_DECLARE_PRODUCTS
 #undef LATHE_DECLARE_LEVEL

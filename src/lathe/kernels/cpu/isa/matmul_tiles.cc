@@ -2,8 +2,8 @@
 // (matrix_tiles.h). All others are those of avx512_bf16.
 //
 // One operand, the left, is read in place: 16 of its rows by 32 values are a tile. The other, the right, whose tiles need
-// pairs of values of 16 rows side by side, is packed once. The right one is the smaller, since packing costs a fifth to a
-// tenth of what a row of products does; if that is x, tiles of y are transposed at the end. So decoding reads weights once
+// pairs of values of 16 rows side by side, is packed once. The right one is the smaller, so that the
+// least is packed; if that is x, tiles of y are transposed at the end. So decoding reads weights once
 // and in place, and a vocabulary is never packed.
 //
 // Whichever is left, each element is summed over K in the same order, 32 values at a time, the last ones beside zeros;
@@ -35,8 +35,8 @@ namespace pairs = isa_emulated_bf16;
 #endif
 
 constexpr int64_t kStep = 2 * kTile;  // values along K of a tile
-constexpr int64_t kBlock =
-    2 * kTile;  // rows of the left operand, and of the right one, that are multiplied at once
+// Rows of the left operand, and of the right one, that are multiplied at once.
+constexpr int64_t kBlock = 2 * kTile;
 constexpr int64_t kSquare = kTile * kTile;  // words of a tile
 
 // A matrix that is contiguous along K.

@@ -82,16 +82,17 @@ static void store_tile(const EmulatedTile& tile, void* to, int64_t bytes) {
 static void multiply_tiles(EmulatedTile& c, const EmulatedTile& a, const EmulatedTile& b) {
   const auto even = [](uint32_t pair) { return __builtin_bit_cast(float, pair << 16); };
   const auto odd = [](uint32_t pair) { return __builtin_bit_cast(float, pair & 0xFFFF0000u); };
-  for (int64_t m = 0; m < kTile; ++m)
-    for (int64_t n = 0; n < kTile; ++n) {
-      float sums[2] = {};
-      for (int64_t k = 0; k < kTile; ++k) {
-        sums[0] += even(a.words[m][k]) * even(b.words[k][n]);
-        sums[1] += odd(a.words[m][k]) * odd(b.words[k][n]);
+  for (int64_t m = 0; m < kTile; ++m) {
+    float evens[kTile] = {}, odds[kTile] = {};
+    for (int64_t k = 0; k < kTile; ++k)
+      for (int64_t n = 0; n < kTile; ++n) {
+        evens[n] += even(a.words[m][k]) * even(b.words[k][n]);
+        odds[n] += odd(a.words[m][k]) * odd(b.words[k][n]);
       }
-      const float sum = __builtin_bit_cast(float, c.words[m][n]) + (sums[0] + sums[1]);
-      c.words[m][n] = __builtin_bit_cast(uint32_t, sum);
-    }
+    for (int64_t n = 0; n < kTile; ++n)
+      c.words[m][n] = __builtin_bit_cast(
+          uint32_t, __builtin_bit_cast(float, c.words[m][n]) + (evens[n] + odds[n]));
+  }
 }
 #define LATHE_TILE_ZERO(tile) (tiles[tile] = EmulatedTile{})
 #define LATHE_TILE_LOAD(tile, from, bytes) load_tile(tiles[tile], from, bytes)

@@ -65,9 +65,12 @@ static void matrix_tile(const TileProduct<Pair>& t, int64_t m, int64_t n) {
   const int64_t whole = t.k / kTile * kTile, a_bytes = t.a_row * int64_t{sizeof(Pair)};
   const Pair *a = t.a + m * t.a_row, *b = t.b + n;
   float* const c = t.c + m * t.ldc + n;
-  Pair rest[kTile * C * kTile] = {};  // of B, beside zeros
-  for (int64_t k = whole; k < t.k; ++k)
-    std::copy_n(b + k * t.ldb, C * kTile, rest + (k - whole) * C * kTile);
+  Pair rest[kTile * C * kTile];  // of B, beside zeros
+  if (whole < t.k) {
+    std::fill(std::begin(rest), std::end(rest), Pair{});
+    for (int64_t k = whole; k < t.k; ++k)
+      std::copy_n(b + k * t.ldb, C * kTile, rest + (k - whole) * C * kTile);
+  }
   settle_memory();
   if constexpr (kAdd)
     load_sums<R, C>(c, t.ldc);
@@ -92,7 +95,8 @@ static void product_in_matrix_tiles(const TileProduct<Pair>& t) {
   int64_t n = 0;
   for (; n + 2 * kTile <= t.n; n += 2 * kTile) matrix_tiles<2, kAdd>(t, n);
   if (n < t.n) matrix_tiles<1, kAdd>(t, n);
-  for (int64_t r = 0; !kAdd && r < t.m; ++r)
+  if (kAdd || t.factor == 1.0f) return;
+  for (int64_t r = 0; r < t.m; ++r)
     for (n = 0; n < t.n; n += kWidth)
       store(t.c + r * t.ldc + n, load(t.c + r * t.ldc + n) * t.factor);
 }
