@@ -1,5 +1,4 @@
-#include "kernels/emulated.h"
-#include "kernels/harness.h"
+#include "kernels/every_table.h"
 
 namespace lathe::kernels::testing {
 namespace {
@@ -119,6 +118,64 @@ TEST(LargeProduct, IsSoundInBothLayoutsAndTheSameForAnyThreads) {
           ASSERT_NEAR(results[0][static_cast<size_t>(m * kN + n)], sum, 1e-3) << m << " " << n;
         }
       }
+}
+
+// x is split into pieces of bf16 where tiles multiply it: nothing of it may be lost.
+TEST(FloatsByWeightsInBf16, AreAsAccurateAsFloats) {
+  const auto levels = cpu_levels();
+  const MachineState restore;
+  const auto check = [](const Kernels& k, int64_t rows, int64_t columns, int64_t depth) {
+    SCOPED_TRACE(fmt::format("{} {} {} {}", k.level, rows, columns, depth));
+    const Tensor x = random_tensor({rows, depth}, "x", DType::kF32),
+                 w = random_tensor({columns, depth}, "w", DType::kBF16);
+    Tensor y({rows, columns}, DType::kF32);
+    k.row_matmul(x, transposed(w), TensorView(), y, Write::kOverwrite);
+    const std::vector<double> a = x.to_vector(), b = w.to_vector(), c = y.to_vector();
+    for (int64_t m = 0; m < rows; ++m)
+      for (int64_t n = 0; n < columns; ++n) {
+        double sum = 0, size = 0;
+        for (int64_t i = 0; i < depth; ++i) {
+          const double product =
+              a[static_cast<size_t>(m * depth + i)] * b[static_cast<size_t>(n * depth + i)];
+          sum += product, size += std::abs(product);
+        }
+        // Rounding errors have random signs: what is left of them is some units in the last place.
+        ASSERT_NEAR(c[static_cast<size_t>(m * columns + n)], sum, 2.4e-7 * size) << m << " " << n;
+      }
+  };
+  const auto check_all = [&](const Kernels& k) {
+    for (const Sizes& z :
+         {Sizes{1, 40, 64}, {20, 70, 300}, {70, 20, 300}, {40, 33, 5}, {33, 40, 1000}})
+      check(k, z.m, z.n, z.k);
+  };
+  check_all(tile_kernels());
+  for (const std::string& level : levels) {
+    select_cpu_level(level);
+    check_all(cpu_kernels());
+  }
+}
+
+// An infinity stays one, and what is not a number too: beside each other row, which knows nothing of it.
+TEST(FloatsByWeightsInBf16, KeepWhatIsNotFinite) {
+  for (const Kernels* k : {&tile_kernels(), &cpu_kernels()})
+    for (const int64_t columns : {2, 40}) {
+      Tensor x({4, 40}, DType::kF32), y({4, columns}, DType::kF32);
+      std::ranges::fill(x.span<float>(), 1.0f);
+      const Tensor w = x.narrow(0, 0, 1).clone().to(DType::kBF16);
+      Tensor weights({columns, 40}, DType::kBF16);
+      for (int64_t n = 0; n < columns; ++n) weights.narrow(0, n, 1).copy_from(w);
+      x.data<float>()[40 + 7] = std::numeric_limits<float>::infinity();
+      x.data<float>()[80 + 33] = std::nanf("");
+      x.data<float>()[120] = 3.4e38f;  // beyond the largest of bf16
+      k->row_matmul(x, transposed(weights), TensorView(), y, Write::kOverwrite);
+      const std::vector<double> c = y.to_vector();
+      for (int64_t n = 0; n < columns; ++n) {
+        EXPECT_EQ(c[static_cast<size_t>(n)], 40.0);
+        EXPECT_EQ(c[static_cast<size_t>(columns + n)], std::numeric_limits<double>::infinity());
+        EXPECT_TRUE(std::isnan(c[static_cast<size_t>(2 * columns + n)]));
+        EXPECT_NEAR(c[static_cast<size_t>(3 * columns + n)], 3.4e38, 1e33);
+      }
+    }
 }
 
 }  // namespace

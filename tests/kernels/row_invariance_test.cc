@@ -55,16 +55,19 @@ TEST(RowInvariance, Products) {
     }
     expect_products_of_rows(kernels, dtype, {131, 70}, DType::kBF16, DType::kF32);
   });
+  expect_products_of_rows(tile_kernels(), DType::kF32, {131, 70}, DType::kBF16, DType::kF32);
 }
 
 // What stands in for matrix tiles in tests does what the processor does.
 TEST(MatrixTiles, AreEmulatedToTheBit) {
   if (cpu_kernels().level != "amx_bf16") GTEST_SKIP() << "this processor has no matrix tiles";
-  const Tensor x = random_tensor({70, 600}, "x", DType::kBF16);
   const Tensor w = random_tensor({90, 600}, "w", DType::kBF16);
   const Tensor bias = random_tensor({90}, "bias", DType::kBF16);
-  EXPECT_EQ(bytes_of(product(cpu_kernels(), x, w, bias, DType::kF32)),
-            bytes_of(product(tile_kernels(), x, w, bias, DType::kF32)));
+  for (const DType type : {DType::kBF16, DType::kF32}) {
+    const Tensor x = random_tensor({70, 600}, "x", type);
+    EXPECT_EQ(bytes_of(product(cpu_kernels(), x, w, bias, DType::kF32)),
+              bytes_of(product(tile_kernels(), x, w, bias, DType::kF32)));
+  }
 }
 
 // One sequence under random options: its queries in one call, and in stretches as a cache gets them,
