@@ -4,6 +4,7 @@
 #include <chrono>
 #include <cstring>
 #include <dnnl.hpp>
+#include <string_view>
 
 namespace lathe::kernels {
 namespace {
@@ -56,6 +57,12 @@ double measure_matrix_rate(DType dtype) {
                           : packed_product_rate(Type::f32, Type::f32, Type::f32);
   // Without bf16 instructions bf16 products run in f32.
   return rate > 0 ? rate : packed_product_rate(Type::f32, Type::f32, Type::f32);
+}
+
+double measure_matrix_rate(DType activations, DType weights) {
+  const bool pieces = activations == DType::kF32 && weights == DType::kBF16 &&
+                      std::string_view(cpu_kernels().level) == "amx_bf16";
+  return pieces ? measure_matrix_rate(DType::kBF16) / 3 : measure_matrix_rate(activations);
 }
 
 double measure_int8_rate() {

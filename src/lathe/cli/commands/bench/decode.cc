@@ -125,10 +125,15 @@ double body_flops(const Transformer& model) {
   return 2.0 * static_cast<double>(all - c.vocab_size * c.hidden_size);
 }
 
-// Whether products are computed on integers of 8 bits.
-bool has_packed_weights(const Transformer& model) {
-  return std::ranges::any_of(model.parameters(),
-                             [](const Parameter* p) { return p->value.packed() != nullptr; });
+// The most that the machine multiplies a second, in the types of this model's products.
+double product_limit(const Transformer& model, DType compute) {
+  DType weights = DType::kBF16;
+  for (const Parameter* p : model.parameters()) {
+    if (p->value.packed() != nullptr) return kernels::measure_int8_rate();
+    const Tensor& w = p->value.tensor();
+    if (w.rank() > 1 && w.dtype() != DType::kBF16) weights = compute;
+  }
+  return kernels::measure_matrix_rate(compute, weights);
 }
 
 int run_prefill(const PrefillOptions& o, CommandContext& context) {
@@ -159,9 +164,7 @@ int run_prefill(const PrefillOptions& o, CommandContext& context) {
   const auto bytes = static_cast<double>(weight_bytes_per_token(*model));  // read once
   const double read = kernels::measure_read_bandwidth();
   const CacheKept kept = cache_kept(*model, engine.options().cache_precision);
-  const double limit = has_packed_weights(*model)
-                           ? kernels::measure_int8_rate()
-                           : kernels::measure_matrix_rate(dtype_of_precision(o.precision));
+  const double limit = product_limit(*model, dtype_of_precision(o.precision));
   print_measured(
       context,
       {{"tokens_per_s", rate},
