@@ -14,6 +14,18 @@ kinds=("$@")
 items=${ITEMS:-100000}
 steps=${STEPS:-3000}
 
+# What is trained on. Of induction one token in ten says anything; copying asks for the same look-up at every word, so
+# texts of it stand beside.
+make_texts() {
+  local kind=$1 size=$2 file=$3
+  shift 3
+  "$lathe" eval make "$kind" --size "$size" --items "$items" --seed 1 --as text "$@" --out "$file"
+  [ "$kind" = induction ] || return 0
+  "$lathe" eval make copy --sizes 4..10 --items "$items" --seed 3 --as text "$@" --out "$file.copies"
+  cat "$file.copies" >>"$file"
+  rm "$file.copies"
+}
+
 make_kind() {
   local kind=$1 size=$2 folder=$3
   mkdir -p "$folder"
@@ -22,9 +34,11 @@ make_kind() {
   "$lathe" eval make "$kind" --size "$size" --items 2000 --seed 2 --out "$folder/made.jsonl"
   awk 'NR == FNR { seen[$0]; next } !($0 in seen) && n++ < 1000' "$folder/seen.jsonl" "$folder/made.jsonl" >"$folder/asked.jsonl"
   sed -e 's/^name = .*/name = "'"$kind"'"/' -e 's/^data = .*/data = "asked.jsonl"/' "$folder/made.toml" >"$folder/asked.toml"
-  "$lathe" eval make "$kind" --size "$size" --items "$items" --seed 1 --as text --out "$folder/train.jsonl"
-  "$lathe" eval make "$kind" --size "$size" --items "$items" --seed 1 --as text --shuffled --out "$folder/control.jsonl"
-  [ -d "$folder/tokenizer" ] || "$lathe" tokenizer train "$folder/train.jsonl" --vocab-size 257 --special-token '<|endoftext|>' --out "$folder/tokenizer"
+  make_texts "$kind" "$size" "$folder/train.jsonl"
+  make_texts "$kind" "$size" "$folder/control.jsonl" --shuffled
+  # Digits stay tokens of their own, a blank and a letter become one.
+  [ -d "$folder/tokenizer" ] || "$lathe" tokenizer train "$folder/train.jsonl" --vocab-size 300 --digits single \
+    --special-token '<|endoftext|>' --out "$folder/tokenizer"
   for part in train control; do
     "$lathe" shard "$folder/$part.jsonl" --tokenizer "$folder/tokenizer" --out "$folder/$part" --val-fraction 0.01
   done
