@@ -37,7 +37,7 @@ make_kind() {
   make_texts "$kind" "$size" "$folder/train.jsonl"
   make_texts "$kind" "$size" "$folder/control.jsonl" --shuffled
   # Digits stay tokens of their own, a blank and a letter become one.
-  [ -d "$folder/tokenizer" ] || "$lathe" tokenizer train "$folder/train.jsonl" --vocab-size 300 --digits single \
+  [ -d "$folder/tokenizer" ] || "$lathe" tokenizer train "$folder/train.jsonl" --vocab-size 300 --pattern qwen2 \
     --special-token '<|endoftext|>' --out "$folder/tokenizer"
   for part in train control; do
     "$lathe" shard "$folder/$part.jsonl" --tokenizer "$folder/tokenizer" --out "$folder/$part" --val-fraction 0.01
