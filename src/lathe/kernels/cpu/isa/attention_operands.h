@@ -254,7 +254,7 @@ LATHE_INLINE TileOperand<Pair> along_keys(const float* scores, int64_t rows, Pai
 }
 
 // Rows of keys in which two queries are a pair, zeros beyond the last one.
-static void transpose_pairs(const float* scores, int64_t rows, Pair* to) {
+static inline void transpose_pairs(const float* scores, int64_t rows, Pair* to) {
   constexpr int64_t kSquare = kWidth;
   for (int64_t r = 0; r < kQueryTile; r += 2 * kSquare)
     for (int64_t j = 0; j < kKeyTile; j += kSquare) {
