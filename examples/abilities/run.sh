@@ -14,16 +14,14 @@ kinds=("$@")
 items=${ITEMS:-100000}
 steps=${STEPS:-3000}
 
-# What is trained on. Of induction one token in ten says anything; copying asks for the same look-up at every word, so
-# texts of it stand beside.
+# What is trained on: the files FOLDER/PART*.jsonl. Of induction one token in ten says anything; copying asks for the same
+# look-up at every word, so texts of it stand beside.
 make_texts() {
-  local kind=$1 size=$2 file=$3
+  local kind=$1 size=$2 part=$3
   shift 3
-  "$lathe" eval make "$kind" --size "$size" --items "$items" --seed 1 --as text "$@" --out "$file"
+  "$lathe" eval make "$kind" --size "$size" --items "$items" --seed 1 --as text "$@" --out "$part.jsonl"
   [ "$kind" = induction ] || return 0
-  "$lathe" eval make copy --sizes 4..10 --items "$items" --seed 3 --as text "$@" --out "$file.copies"
-  cat "$file.copies" >>"$file"
-  rm "$file.copies"
+  "$lathe" eval make copy --sizes 4..10 --items "$items" --seed 3 --as text "$@" --out "$part-copies.jsonl"
 }
 
 make_kind() {
@@ -34,13 +32,13 @@ make_kind() {
   "$lathe" eval make "$kind" --size "$size" --items 2000 --seed 2 --out "$folder/made.jsonl"
   awk 'NR == FNR { seen[$0]; next } !($0 in seen) && n++ < 1000' "$folder/seen.jsonl" "$folder/made.jsonl" >"$folder/asked.jsonl"
   sed -e 's/^name = .*/name = "'"$kind"'"/' -e 's/^data = .*/data = "asked.jsonl"/' "$folder/made.toml" >"$folder/asked.toml"
-  make_texts "$kind" "$size" "$folder/train.jsonl"
-  make_texts "$kind" "$size" "$folder/control.jsonl" --shuffled
+  make_texts "$kind" "$size" "$folder/train"
+  make_texts "$kind" "$size" "$folder/control" --shuffled
   # Digits stay tokens of their own, a blank and a letter become one.
-  [ -d "$folder/tokenizer" ] || "$lathe" tokenizer train "$folder/train.jsonl" --vocab-size 300 --pattern qwen2 \
+  [ -d "$folder/tokenizer" ] || "$lathe" tokenizer train "$folder"/train*.jsonl --vocab-size 300 --pattern qwen2 \
     --special-token '<|endoftext|>' --out "$folder/tokenizer"
   for part in train control; do
-    "$lathe" shard "$folder/$part.jsonl" --tokenizer "$folder/tokenizer" --out "$folder/$part" --val-fraction 0.01
+    "$lathe" shard "$folder/$part"*.jsonl --tokenizer "$folder/tokenizer" --out "$folder/$part" --val-fraction 0.01
   done
 }
 
