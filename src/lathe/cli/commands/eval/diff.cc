@@ -35,8 +35,10 @@ void print(const TaskDifference& d, std::ostream& out) {
   if (d.p_holm != d.p) out << fmt::format(", {:.4g} for all tasks together (Holm)", d.p_holm);
   out << fmt::format("\n  {} changed", counted(std::ssize(d.changed), "item"));
   if (!d.changed.empty()) out << ": " << ids_of(d.changed);
-  out << fmt::format("\n  a difference of one point needs about {:.0f} items\n",
-                     d.items_for_one_point);
+  out << (d.items_for_one_point > 0
+              ? fmt::format("\n  a difference of one point needs about {:.0f} items\n",
+                            d.items_for_one_point)
+              : "\n  no pair differs, so nothing says how many items a difference of one point needs\n");
   out << "  what differs: " << (d.why.empty() ? "nothing that is recorded" : join(d.why, ", "))
       << "\n";
 }
