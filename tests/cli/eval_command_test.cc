@@ -229,6 +229,39 @@ TEST_F(Eval, BuiltInTasksAreListedPrintedAndRendered) {
   EXPECT_EQ(content_of(folder_ / "mine/items.jsonl"), items);
 }
 
+// What a control is trained on: the same prompts and the same targets, of which none stands where it belongs.
+TEST_F(Eval, ShuffledTargetsBelongToOtherItems) {
+  const auto made = [&](const std::string& items, const std::vector<std::string>& options) {
+    std::vector<std::string> all = {"eval",   "make",  "copy",
+                                    "--size", "6",     "--items",
+                                    items,    "--out", (folder_ / "made.jsonl").string()};
+    all.insert(all.end(), options.begin(), options.end());
+    return run_lathe(all);
+  };
+  const auto column = [&](const char* key) {
+    std::istringstream lines(content_of(folder_ / "made.jsonl"));
+    std::vector<std::string> values;
+    for (std::string line; std::getline(lines, line);)
+      values.push_back(nlohmann::json::parse(line).at(key));
+    return values;
+  };
+  for (const std::string items : {"2", "3", "40"}) {
+    ASSERT_EQ(made(items, {}).code, 0);
+    auto prompts = column("prompt"), targets = column("target");
+    ASSERT_EQ(made(items, {"--shuffled"}).code, 0);
+    auto others = column("target");
+    EXPECT_EQ(column("prompt"), prompts);
+    ASSERT_EQ(others.size(), targets.size());
+    for (size_t i = 0; i < targets.size(); ++i) EXPECT_NE(others[i], targets[i]) << items;
+    std::ranges::sort(targets);
+    std::ranges::sort(others);
+    EXPECT_EQ(others, targets);
+  }
+  const CommandResult one = made("1", {"--shuffled"});
+  EXPECT_EQ(one.code, 2);
+  EXPECT_NE(one.err.find("ask for more with --items"), std::string::npos) << one.err;
+}
+
 TEST_F(Eval, MadeItemsOfSeveralSizesStateThem) {
   const auto make = [&](const std::vector<std::string>& options) {
     std::vector<std::string> all = {

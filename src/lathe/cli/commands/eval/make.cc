@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <nlohmann/json.hpp>
+#include <numeric>
+#include <utility>
 
 #include "lathe/base/catalogue.h"
 #include "lathe/base/error.h"
@@ -126,12 +128,15 @@ GeneratedOptions options_of(const MakeOptions& o, const GeneratedKind& kind,
   return options;
 }
 
-// Each target goes to another item, in an order that the seed chooses.
+// Each target goes to another item: to the next in a ring whose order the seed chooses.
 void shuffle_targets(std::vector<GeneratedItem>& items, uint64_t seed) {
-  std::vector<std::string> targets;
-  for (const GeneratedItem& item : items) targets.push_back(item.target);
-  Draws(Rng(seed).fork("shuffled")).shuffle(targets);
-  for (size_t i = 0; i < items.size(); ++i) items[i].target = targets[i];
+  require(items.size() > 1, ErrorKind::kUsage, "--shuffled",
+          "one item has no other whose target it could get; ask for more with --items");
+  std::vector<size_t> ring(items.size());
+  std::iota(ring.begin(), ring.end(), size_t{0});
+  Draws(Rng(seed).fork("shuffled")).shuffle(ring);
+  std::string target = items[ring.back()].target;
+  for (const size_t item : ring) std::swap(items[item].target, target);
 }
 
 Json json_of(const GeneratedItem& item, const MakeOptions& o) {
