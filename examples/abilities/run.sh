@@ -12,7 +12,7 @@ shift || true
 kinds=("$@")
 [ $# -gt 0 ] || kinds=(induction:8 addition:3)
 items=${ITEMS:-100000}
-steps=${STEPS:-3000}
+steps=${STEPS:-1500}
 
 # What is trained on: the files FOLDER/PART*.jsonl. Of induction one token in ten says anything; copying asks for the same
 # look-up at every word, so texts of it stand beside.
