@@ -46,13 +46,12 @@ Reply::~Reply() {
                [c = connection_, n = number_, r = unanswered_()] { c->begin_answer(n, r, true); });
 }
 
+// Posted with the lock held: behind client_has_gone() nothing more is.
 void Reply::send(HttpResponse response) {
   require_sound(response.headers);
-  {
-    const std::lock_guard lock(mutex_);
-    if (begun_ || ended_ || gone_) return;
-    begun_ = ended_ = true;
-  }
+  const std::lock_guard lock(mutex_);
+  if (begun_ || ended_ || gone_) return;
+  begun_ = ended_ = true;
   asio::post(executor_, [c = connection_, n = number_, r = std::move(response)]() mutable {
     c->begin_answer(n, std::move(r), true);
   });
@@ -60,32 +59,26 @@ void Reply::send(HttpResponse response) {
 
 void Reply::begin(HttpResponse head) {
   require_sound(head.headers);
-  {
-    const std::lock_guard lock(mutex_);
-    if (begun_ || ended_ || gone_) return;
-    begun_ = true;
-  }
+  const std::lock_guard lock(mutex_);
+  if (begun_ || ended_ || gone_) return;
+  begun_ = true;
   asio::post(executor_, [c = connection_, n = number_, r = std::move(head)]() mutable {
     c->begin_answer(n, std::move(r), false);
   });
 }
 
 void Reply::write(std::string piece) {
-  {
-    const std::lock_guard lock(mutex_);
-    if (!begun_ || ended_ || gone_ || piece.empty()) return;
-  }
+  const std::lock_guard lock(mutex_);
+  if (!begun_ || ended_ || gone_ || piece.empty()) return;
   asio::post(executor_, [c = connection_, n = number_, p = std::move(piece)]() mutable {
     c->write_piece(n, std::move(p));
   });
 }
 
 void Reply::end() {
-  {
-    const std::lock_guard lock(mutex_);
-    if (!begun_ || ended_ || gone_) return;
-    ended_ = true;
-  }
+  const std::lock_guard lock(mutex_);
+  if (!begun_ || ended_ || gone_) return;
+  ended_ = true;
   asio::post(executor_, [c = connection_, n = number_] { c->end_answer(n); });
 }
 

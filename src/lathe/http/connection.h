@@ -41,13 +41,15 @@ class AnyConnection : public std::enable_shared_from_this<AnyConnection> {
   // Idle ones end; others when their answer is complete.
   virtual void drain() = 0;
   virtual void close() = 0;
+  // The same, and whoever answers is told that the client has gone.
+  virtual void leave() = 0;
   // Of the answer to request `number`, which is dropped if another one is open.
   virtual void begin_answer(uint64_t number, HttpResponse response, bool whole) = 0;
   virtual void write_piece(uint64_t number, std::string piece) = 0;
   virtual void end_answer(uint64_t number) = 0;
 };
 
-// The way back that a handler gets.
+// The way back that a handler gets. It may outlive the server, whose end is that of all clients.
 class Reply : public HttpReply, public std::enable_shared_from_this<Reply> {
  public:
   Reply(std::shared_ptr<AnyConnection> connection, asio::any_io_executor executor, uint64_t number,
@@ -82,6 +84,7 @@ class Connection final : public AnyConnection {
   void turn_away(int status, std::string_view message) override;
   void drain() override;
   void close() override;
+  void leave() override;
   void begin_answer(uint64_t number, HttpResponse response, bool whole) override;
   void write_piece(uint64_t number, std::string piece) override;
   void end_answer(uint64_t number) override;
@@ -109,7 +112,6 @@ class Connection final : public AnyConnection {
   void write();
   void on_written(ErrorCode error);
   void linger();
-  void leave();  // the client has gone
   void set_deadline(std::chrono::milliseconds time);
   void on_deadline();
 

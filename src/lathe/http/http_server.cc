@@ -19,9 +19,10 @@ using http::ErrorCode;
 using http::tcp;
 namespace asio = boost::asio;
 
-struct HttpServer::State {
+// Shared with connections, which replies keep.
+struct HttpServer::State : std::enable_shared_from_this<State> {
   State(HttpServerOptions options, HttpHandler handler, Log log);
-  ~State();
+  void end();
   void bind();
   void load_certificate();
   void accept();
@@ -40,7 +41,6 @@ struct HttpServer::State {
   std::list<std::weak_ptr<AnyConnection>> connections;
   std::atomic<int64_t> count{0};
   bool said_full = false;
-  // Last, so that it ends first: handlers use all of the above.
   asio::thread_pool pool;
 };
 
@@ -62,8 +62,8 @@ HttpServer::State::State(HttpServerOptions options, HttpHandler handler_, Log lo
   };
 }
 
-// Answers that handlers still make, in other threads, find their connections closed.
-HttpServer::State::~State() {
+// Handlers end first; what they answer later finds that its client has gone.
+void HttpServer::State::end() {
   pool.join();
   close_all();
   io.restart();
@@ -133,7 +133,7 @@ void HttpServer::State::accept() {
 void HttpServer::State::take(tcp::socket socket) {
   const bool full = count >= serving.options.most_connections;
   ++count;
-  const auto closed = [this] { --count; };
+  const auto closed = [self = shared_from_this()] { --self->count; };
   std::shared_ptr<AnyConnection> connection;
   if (tls)
     connection = std::make_shared<http::Connection<asio::ssl::stream<tcp::socket>>>(
@@ -165,17 +165,17 @@ void HttpServer::State::close_all() {
   acceptor.close(ignored);
   pause.cancel();
   for (const auto& weak : connections)
-    if (const auto connection = weak.lock()) connection->close();
+    if (const auto connection = weak.lock()) connection->leave();
 }
 
 HttpServer::HttpServer(HttpServerOptions options, HttpHandler handler, Log log)
-    : state_(std::make_unique<State>(std::move(options), std::move(handler), std::move(log))) {
+    : state_(std::make_shared<State>(std::move(options), std::move(handler), std::move(log))) {
   std::signal(SIGPIPE, SIG_IGN);  // a client that leaves is an error of its write
   state_->load_certificate();
   state_->bind();
 }
 
-HttpServer::~HttpServer() = default;
+HttpServer::~HttpServer() { state_->end(); }
 
 std::string HttpServer::host() const {
   return state_->acceptor.local_endpoint().address().to_string();

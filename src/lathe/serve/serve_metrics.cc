@@ -64,11 +64,6 @@ void ServeMetrics::next_token(const std::string& model, double seconds) {
   models_[model].next.add(seconds);
 }
 
-void ServeMetrics::queued(const std::string& model, double seconds) {
-  const std::lock_guard lock(mutex_);
-  models_[model].waited.add(seconds);
-}
-
 void ServeMetrics::tokens(const std::string& model, int64_t prompt, int64_t cached, int64_t written,
                           int64_t drafted, int64_t accepted) {
   const std::lock_guard lock(mutex_);
@@ -114,7 +109,6 @@ std::string ServeMetrics::text(std::span<const Gauge> gauges) const {
             &OfModel::first);
   histogram("lathe_time_per_output_token_seconds", "from one token of a request to its next",
             &OfModel::next);
-  histogram("lathe_queue_seconds", "from the request to its place in the engine", &OfModel::waited);
   return out;
 }
 

@@ -32,10 +32,9 @@ class ServeMetrics {
  public:
   void request(std::string_view endpoint, int status);
   void cancelled(const std::string& model);
-  // From the request to its first token, from each token to the next, and from the request to its place in the engine.
+  // From the request to its first token, and from each token of it to the next.
   void first_token(const std::string& model, double seconds);
   void next_token(const std::string& model, double seconds);
-  void queued(const std::string& model, double seconds);
   void tokens(const std::string& model, int64_t prompt, int64_t cached, int64_t written,
               int64_t drafted, int64_t accepted);
 
@@ -49,7 +48,7 @@ class ServeMetrics {
  private:
   struct OfModel {
     uint64_t cancelled = 0, prompt = 0, cached = 0, written = 0, drafted = 0, accepted = 0;
-    Histogram first, next, waited;
+    Histogram first, next;
   };
   mutable std::mutex mutex_;
   std::map<std::pair<std::string, int>, uint64_t> requests_;
