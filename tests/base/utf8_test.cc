@@ -54,5 +54,23 @@ TEST(Utf8, TailsThatCannotBecomeValidAreNotIncomplete) {
   EXPECT_EQ(incomplete_utf8_tail(""), 0u);
 }
 
+// The examples of table 3-8 and 3-11 of the Unicode standard, and what is cut at the end.
+TEST(Utf8, ReadableTextHasOneMarkForEachBrokenSequence) {
+  const std::string mark = "\xEF\xBF\xBD";
+  const auto marks = [&](int n) {
+    std::string out;
+    for (int i = 0; i < n; ++i) out += mark;
+    return out;
+  };
+  EXPECT_EQ(readable_utf8("\x61\xF1\x80\x80\xE1\x80\xC2\x62\x80\x63\x80\xBF\x64"),
+            "a" + marks(3) + "b" + mark + "c" + marks(2) + "d");
+  EXPECT_EQ(readable_utf8("\xC0\xAF\xE0\x80\xBF\xF0\x81\x82\x41"), marks(8) + "A");
+  EXPECT_EQ(readable_utf8("\xED\xA0\x80\xED\xBF\xBF\xED\xAF\x41"), marks(8) + "A");
+  EXPECT_EQ(readable_utf8("\xF4\x91\x92\x93\xFF\x41\x80\xBF\x42"), marks(5) + "A" + marks(2) + "B");
+  EXPECT_EQ(readable_utf8("\xE1\x80\xE2\xF0\x91\x92\xF1\xBF\x41"), marks(4) + "A");
+  EXPECT_EQ(readable_utf8("x\xF0\x9F\x98"), "x" + mark);
+  EXPECT_EQ(readable_utf8("\xE7\x8C\xAB"), "\xE7\x8C\xAB");
+}
+
 }  // namespace
 }  // namespace lathe

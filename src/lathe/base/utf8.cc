@@ -56,20 +56,48 @@ size_t incomplete_utf8_tail(std::string_view text) {
   return 0;
 }
 
-std::string replace_invalid_utf8(std::string_view text) {
+namespace {
+
+// How many bytes from `p` on begin a valid sequence; requires that the unit there is none.
+uint32_t size_of_beginning(const uint8_t* p, const uint8_t* end) {
+  const uint32_t lead = p[0];
+  const uint32_t needs = lead < 0xC2 || lead >= 0xF5 ? 1 : lead < 0xE0 ? 2 : lead < 0xF0 ? 3 : 4;
+  uint32_t size = 1;
+  for (; size < needs && p + size < end; ++size) {
+    // The second byte of some leads is restricted.
+    const uint32_t low = size > 1 ? 0x80 : lead == 0xE0 ? 0xA0 : lead == 0xF0 ? 0x90 : 0x80;
+    const uint32_t high = size > 1 ? 0xBF : lead == 0xED ? 0x9F : lead == 0xF4 ? 0x8F : 0xBF;
+    if (p[size] < low || p[size] > high) break;
+  }
+  return size;
+}
+
+template <class Size>
+std::string with_replacements(std::string_view text, Size&& size_of_invalid) {
   std::string out;
   out.reserve(text.size());
   const uint8_t *p = as_bytes(text), *end = p + text.size();
   while (p < end) {
     const CodePoint c = decode_utf8(p, end);
-    if (c.value == kInvalidByte) {
-      append_utf8(out, 0xFFFD);
-    } else {
+    if (c.value != kInvalidByte) {
       out.append(reinterpret_cast<const char*>(p), c.size);
+      p += c.size;
+      continue;
     }
-    p += c.size;
+    append_utf8(out, 0xFFFD);
+    p += size_of_invalid(p, end);
   }
   return out;
+}
+
+}  // namespace
+
+std::string replace_invalid_utf8(std::string_view text) {
+  return with_replacements(text, [](const uint8_t*, const uint8_t*) { return 1; });
+}
+
+std::string readable_utf8(std::string_view text) {
+  return with_replacements(text, size_of_beginning);
 }
 
 }  // namespace lathe

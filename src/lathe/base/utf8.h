@@ -88,6 +88,10 @@ size_t incomplete_utf8_tail(std::string_view text);
 // `text` with every invalid byte replaced by U+FFFD.
 std::string replace_invalid_utf8(std::string_view text);
 
+// The same as other programs show it (Unicode 15, section 3.9; Python, browsers): a sequence that is cut short is one
+// U+FFFD, however many of its bytes are there.
+std::string readable_utf8(std::string_view text);
+
 inline const uint8_t* as_bytes(std::string_view text) {
   return reinterpret_cast<const uint8_t*>(text.data());
 }

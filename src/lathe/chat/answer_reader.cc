@@ -124,7 +124,7 @@ void AnswerReader::finish(std::vector<AnswerPart>& out) {
 }
 
 void AnswerReader::give(Kind kind, std::string_view text) {
-  const std::string piece = replace_invalid_utf8(text);
+  const std::string piece = readable_utf8(text);
   if (piece.empty()) return;
   if (kind == Kind::kThought)
     message_.reasoning_content += piece;

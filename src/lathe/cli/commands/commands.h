@@ -24,6 +24,7 @@ Command quantize_command();
 Command dequantize_command();
 Command generate_command();
 Command chat_command();
+Command serve_command();
 Command inspect_command();
 Command lineage_command();
 Command logits_command();

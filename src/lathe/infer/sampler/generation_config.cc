@@ -10,7 +10,7 @@ namespace lathe {
 void GenerationConfig::visit(Visitor& v) {
   v.field("max_new_tokens", max_new_tokens, "maximum number of tokens to generate", at_least(0));
   v.field("temperature", temperature, "divides the logits; 0 always takes the most likely token",
-          at_least(0));
+          between(0, 100));
   v.field("top_k", top_k, "keep this many of the most likely tokens; 0 keeps all", at_least(0));
   v.field("top_p", top_p,
           "keep the most likely tokens that together have this probability; 1 keeps all",

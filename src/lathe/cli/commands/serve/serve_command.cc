@@ -1,0 +1,198 @@
+#include <unistd.h>
+
+#include <atomic>
+#include <chrono>
+#include <filesystem>
+#include <nlohmann/json.hpp>
+#include <thread>
+
+#include "lathe/base/error.h"
+#include "lathe/cli/commands/commands.h"
+#include "lathe/cli/commands/model/model_input.h"
+#include "lathe/cli/frame/interrupt.h"
+#include "lathe/http/http_server.h"
+#include "lathe/io/mapped_file.h"
+#include "lathe/serve/api.h"
+
+namespace lathe {
+namespace {
+
+struct ServeOptions {
+  std::vector<std::string> models;
+  std::string host = "127.0.0.1";
+  int64_t port = 8080;
+  std::string precision = "fp32", weights = "native";
+  int64_t parallel = 16;
+  std::optional<int64_t> context, cache_mib;
+  int64_t max_queue = 256;
+  std::optional<std::string> chat_template;
+  std::vector<std::string> api_key;
+  std::optional<std::string> api_key_file;
+  std::vector<std::string> cors_origin, allowed_host;
+  int64_t max_body_mib = 32;
+  double header_timeout = 10, idle_timeout = 60, drain_seconds = 30;
+  std::optional<std::string> tls_cert, tls_key;
+
+  void visit(Visitor& v) {
+    v.positional(
+        "models", models,
+        "model folders or .gguf files, each also as NAME=MODEL; without a name it is the last part of the path");
+    v.field("host", host, "address on which requests are taken; 127.0.0.1 is this machine alone");
+    v.field("port", port, "port; 0 takes any that is free", between(0, 65535));
+    v.choice("precision", precision, precision_names(), "arithmetic and weights in memory");
+    visit_weights(v, weights);
+    v.field("parallel", parallel, "texts that are written at once", between(1, 1024));
+    v.field(
+        "context", context,
+        "tokens of a text, prompt and answer; by default what the model was trained for, at most 8192",
+        between(16, 1 << 24));
+    v.field("cache_mib", cache_mib,
+            "memory of each model's cache; by default room for --parallel texts of 2048 tokens",
+            between(1, 1 << 24));
+    v.field("max_queue", max_queue, "requests that wait; more are answered with 429",
+            between(1, 1 << 20));
+    v.field("chat_template", chat_template, "Jinja file instead of the models' own chat templates");
+    v.field("api_key", api_key, "key that clients must give; may be repeated");
+    v.field("api_key_file", api_key_file, "file with such keys, one a line");
+    v.field("cors_origin", cors_origin,
+            "origin of web pages that may ask, such as https://app.example; may be repeated");
+    v.field("allowed_host", allowed_host,
+            "name by which this server may be called beside localhost; may be repeated");
+    v.field("max_body_mib", max_body_mib, "size of a request, at most", between(1, 4096));
+    v.field("header_timeout", header_timeout, "seconds that the headers of a request may take",
+            above(0));
+    v.field("idle_timeout", idle_timeout, "seconds between two requests of a connection", above(0));
+    v.field("drain_seconds", drain_seconds,
+            "seconds that open requests may take when the server is asked to end", at_least(0));
+    v.field("tls_cert", tls_cert, "PEM file with the certificate, for https");
+    v.field("tls_key", tls_key, "PEM file with its key");
+  }
+};
+
+ServedModelOptions model_options(const ServeOptions& o, const std::string& given) {
+  ServedModelOptions out;
+  out.dtype = dtype_of_precision(o.precision);
+  out.weights = quantised_weights(o.weights);
+  out.parallel = o.parallel;
+  out.context = o.context;
+  if (o.cache_mib) out.cache_bytes = *o.cache_mib << 20;
+  out.max_queue = o.max_queue;
+  if (o.chat_template) out.chat_template = read_file(*o.chat_template);
+  const size_t equals = given.find('=');
+  out.path = equals == std::string::npos ? given : given.substr(equals + 1);
+  std::filesystem::path path(out.path);
+  if (!path.has_filename()) path = path.parent_path();  // a folder with '/' behind it
+  out.name = equals == std::string::npos ? path.filename().string() : given.substr(0, equals);
+  if (equals == std::string::npos && out.name.ends_with(".gguf"))
+    out.name.resize(out.name.size() - 5);
+  require(!out.name.empty(), ErrorKind::kUsage, "models",
+          "'{}' gives a model no name; write NAME=MODEL", given);
+  return out;
+}
+
+std::vector<std::string> keys_of(const ServeOptions& o) {
+  std::vector<std::string> keys = o.api_key;
+  if (o.api_key_file) {
+    std::istringstream lines(read_file(*o.api_key_file));
+    for (std::string line; std::getline(lines, line);) {
+      while (!line.empty() && (line.back() == '\r' || line.back() == ' ')) line.pop_back();
+      if (!line.empty()) keys.push_back(line);
+    }
+    require(!keys.empty(), ErrorKind::kUsage, *o.api_key_file, "has no keys; write one a line");
+  }
+  for (const std::string& key : keys)
+    require(!key.empty(), ErrorKind::kUsage, "--api-key",
+            "an empty key would let everyone in; leave it out instead");
+  return keys;
+}
+
+std::chrono::milliseconds milliseconds(double seconds) {
+  return std::chrono::milliseconds(static_cast<int64_t>(seconds * 1000));
+}
+
+HttpServerOptions http_options(const ServeOptions& o) {
+  HttpServerOptions out;
+  out.host = o.host;
+  out.port = static_cast<uint16_t>(o.port);
+  out.allowed_hosts = o.allowed_host;
+  out.cors_origins = o.cors_origin;
+  out.most_body_bytes = static_cast<size_t>(o.max_body_mib) << 20;
+  out.header_timeout = milliseconds(o.header_timeout);
+  out.idle_timeout = milliseconds(o.idle_timeout);
+  out.tls_certificate = o.tls_cert.value_or("");
+  out.tls_key = o.tls_key.value_or("");
+  out.refusal = Api::refusal;
+  return out;
+}
+
+// Ends the server when the program is asked to end.
+class Watch {
+ public:
+  Watch(HttpServer& server, Api& api, double drain_seconds)
+      : thread_([this, &server, &api, drain_seconds] { watch(server, api, drain_seconds); }) {}
+  ~Watch() {
+    over_ = true;
+    thread_.join();
+  }
+
+ private:
+  void watch(HttpServer& server, Api& api, double drain_seconds) {
+    constexpr auto kPause = std::chrono::milliseconds(20);
+    while (!over_ && !interrupt_requested()) std::this_thread::sleep_for(kPause);
+    if (over_) return;
+    api.drain();
+    server.drain();
+    const auto last = std::chrono::steady_clock::now() + milliseconds(drain_seconds);
+    while (!over_ && std::chrono::steady_clock::now() < last) std::this_thread::sleep_for(kPause);
+    if (!over_) server.stop();
+  }
+
+  std::atomic<bool> over_ = false;
+  std::thread thread_;
+};
+
+int run_serve(const ServeOptions& o, CommandContext& context) {
+  require(o.tls_cert.has_value() == o.tls_key.has_value(), ErrorKind::kUsage, "--tls-cert",
+          "a certificate and its key belong together; give both --tls-cert and --tls-key");
+  std::vector<ServedModelOptions> wanted;
+  for (const std::string& given : o.models) wanted.push_back(model_options(o, given));
+  ServedModels models(std::move(wanted), context.log);
+  throw_if_interrupted();
+  Api api(models, {.keys = keys_of(o)}, context.log);
+  HttpServer server(
+      http_options(o),
+      [&](const HttpRequest& request, const std::shared_ptr<HttpReply>& reply) {
+        api.handle(request, reply);
+      },
+      context.log);
+  context.begin_to_save();  // Ctrl-C lets open requests end
+  const std::string listening = fmt::format("{}:{}", server.host(), server.port());
+  const nlohmann::ordered_json hello = {
+      {"listening", listening},
+      {"url", fmt::format("{}://{}", server.secure() ? "https" : "http", listening)},
+      {"models", models.names()},
+      {"pid", ::getpid()}};
+  context.out << hello.dump() << std::endl;
+  const Watch watch(server, api, o.drain_seconds);
+  server.run();
+  return 0;
+}
+
+}  // namespace
+
+Command serve_command() {
+  return make_command<ServeOptions>(
+      {.name = "serve",
+       .summary = "answer requests over HTTP",
+       .help =
+           "Loads models and answers the interface of OpenAI: /v1/chat/completions, /v1/completions, /v1/models,\n"
+           "and /tokenize, /detokenize, /apply-template, /health, /metrics, /slots. When it takes requests it prints\n"
+           "one line of JSON with its address. Ctrl-C (or SIGTERM) lets open requests end, the second one does not.\n\n"
+           "  lathe serve runs/demo/model\n"
+           "  lathe serve small=model.gguf large=/models/large --port 8080 --parallel 8\n"
+           "  curl http://127.0.0.1:8080/v1/chat/completions -H 'Content-Type: application/json' \\\n"
+           "    -d '{\"messages\": [{\"role\": \"user\", \"content\": \"What is a llama?\"}]}'\n"},
+      run_serve);
+}
+
+}  // namespace lathe

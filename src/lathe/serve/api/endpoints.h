@@ -1,0 +1,20 @@
+// The functions behind the endpoints; api.cc lists them with their methods and paths.
+#pragma once
+
+#include "lathe/serve/api/endpoint.h"
+
+namespace lathe {
+
+void chat_completions(ApiContext& context, const ApiCall& call);
+void completions(ApiContext& context, const ApiCall& call);
+void list_models(ApiContext& context, const ApiCall& call);
+void show_model(ApiContext& context, const ApiCall& call);
+void tokenize(ApiContext& context, const ApiCall& call);
+void detokenize(ApiContext& context, const ApiCall& call);
+void apply_template(ApiContext& context, const ApiCall& call);
+void cancel_request(ApiContext& context, const ApiCall& call);
+void health(ApiContext& context, const ApiCall& call);
+void metrics(ApiContext& context, const ApiCall& call);
+void slots(ApiContext& context, const ApiCall& call);
+
+}  // namespace lathe

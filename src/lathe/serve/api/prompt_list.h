@@ -1,0 +1,21 @@
+// Prompts as texts or as ids, one or several: `prompt` of completions, `input` of embeddings.
+#pragma once
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "lathe/serve/request_fields.h"
+#include "lathe/serve/served_model.h"
+
+namespace lathe {
+
+struct PromptList {
+  std::vector<std::vector<int32_t>> ids;
+  std::vector<std::string> texts;  // of the same; what ids stand for where ids were given
+};
+
+// A text, a list of texts, a list of ids, or a list of such lists; none of them empty. Errors: ApiError 400 for `key`.
+PromptList read_prompts(RequestFields& fields, std::string_view key, const ServedModel& model);
+
+}  // namespace lathe

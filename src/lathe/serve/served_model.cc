@@ -1,0 +1,124 @@
+#include "lathe/serve/served_model.h"
+
+#include <algorithm>
+#include <chrono>
+#include <filesystem>
+
+#include "lathe/base/error.h"
+#include "lathe/chat/token_vocabulary.h"
+#include "lathe/io/json_file.h"
+#include "lathe/serve/api_error.h"
+
+namespace lathe {
+namespace {
+
+constexpr int64_t kLongestByDefault = 8192, kCachedByDefault = 2048;
+
+// As transformers reads it, with the ids of the model's configuration among those that end a text.
+GenerationConfig defaults_in(const std::string& folder, const ModelConfig& model) {
+  GenerationConfig config;
+  const std::filesystem::path path = std::filesystem::path(folder) / "generation_config.json";
+  if (std::filesystem::exists(path))
+    config = read_generation_config(read_json_file(path), path.string());
+  for (const int64_t id : model.eos_token_ids())
+    if (std::ranges::find(config.eos_token_id, id) == config.eos_token_id.end())
+      config.eos_token_id.push_back(id);
+  return config;
+}
+
+}  // namespace
+
+ServedModel::ServedModel(ServedModelOptions options, const Log& log)
+    : options_(std::move(options)),
+      tokenizer_(load_tokenizer(options_.path)),
+      model_(load_for_inference(options_.path, options_.dtype, log, options_.weights)),
+      defaults_(defaults_in(options_.path, model_->config())),
+      loaded_at_(std::chrono::duration_cast<std::chrono::seconds>(
+                     std::chrono::system_clock::now().time_since_epoch())
+                     .count()) {
+  if (options_.chat_template || ChatTemplate::exists(options_.path))
+    template_ = ChatTemplate::load(options_.path, options_.chat_template);
+  if (template_) thinking_ = thinking_tags(*template_, tokenizer_);
+  for (const int64_t id : defaults_.eos_token_id)
+    if (tokenizer_.has(id)) ends_.push_back(static_cast<int32_t>(id));
+  const int64_t longest = model_->longest_text().value_or(model_->config().max_position_embeddings);
+  context_ = std::min(longest, options_.context.value_or(kLongestByDefault));
+  start_engine();
+  if (engine_) log.info("{}: {}", name(), engine_->description());
+}
+
+ServedModel::~ServedModel() {
+  if (!engine_) return;
+  engine_->stop(/*cancel_open=*/true);
+  thread_.join();
+}
+
+void ServedModel::start_engine() {
+  EngineOptions o{.max_sequences = options_.parallel,
+                  .max_queue = options_.parallel + options_.max_queue};
+  o.cache_tokens = std::max(context_, options_.parallel * std::min(context_, kCachedByDefault)) +
+                   options_.parallel * 2 * o.block_size;
+  if (options_.cache_bytes) {
+    o.cache_tokens = cache_tokens_in(*options_.cache_bytes, *model_, o);
+    require(o.cache_tokens > 0, ErrorKind::kConfig, "cache_mib",
+            "{} MiB hold no text of {}; give more", *options_.cache_bytes >> 20, name());
+  }
+  try {
+    engine_ = std::make_unique<Engine>(*model_, o);
+  } catch (const Error& error) {
+    if (error.kind() != ErrorKind::kData) throw;
+    why_no_engine_ = message_without_place(error);
+    return;
+  }
+  require_memory(*model_, o, "make --parallel, --context or --cache-mib smaller");
+  thread_ = std::thread([this] { engine_->serve(); });
+}
+
+Engine& ServedModel::engine() const {
+  if (!engine_)
+    throw ApiError(400, fmt::format("{} writes no text: {}", name(), why_no_engine_), "model");
+  return *engine_;
+}
+
+const ChatTemplate& ServedModel::chat_template() const {
+  if (!template_)
+    throw ApiError(400, fmt::format("{} has no chat template; ask /v1/completions", name()),
+                   "model");
+  return *template_;
+}
+
+const ToolCallSyntax& ServedModel::calls() const {
+  const std::lock_guard lock(mutex_);
+  if (!calls_ && why_no_calls_.empty()) {
+    try {
+      calls_ = tool_call_syntax(chat_template(), tokenizer_, ends_);
+    } catch (const Error& error) {
+      why_no_calls_ = message_without_place(error);
+    }
+  }
+  if (!calls_)
+    throw ApiError(400, fmt::format("{} cannot be held to calls: {}", name(), why_no_calls_),
+                   "tools");
+  return *calls_;
+}
+
+std::shared_ptr<const TokenVocabulary> ServedModel::vocabulary(
+    const std::vector<int32_t>& marks) const {
+  const std::lock_guard lock(mutex_);
+  auto& known = vocabularies_[marks];
+  if (!known) known = token_vocabulary(tokenizer_, ends_, marks);
+  return known;
+}
+
+bool ServedModel::admit(int64_t texts) {
+  const int64_t most = options_.parallel + options_.max_queue;
+  if ((open_texts_ += texts) <= most) return true;
+  open_texts_ -= texts;
+  return false;
+}
+
+void ServedModel::drain() {
+  if (engine_) engine_->stop();
+}
+
+}  // namespace lathe
