@@ -4,70 +4,17 @@
 #include <gtest/gtest.h>
 
 #include <chrono>
-#include <fstream>
 #include <set>
 
-#include "cli/letters_model.h"
-#include "io/temp_folder.h"
-#include "lathe/io/json_file.h"
-#include "serve/recorded_reply.h"
+#include "serve/served_api.h"
 
 namespace lathe {
 namespace {
 
-using Json = nlohmann::ordered_json;
 using testing::events_of;
+using testing::Json;
 using testing::RecordedReply;
-
-constexpr const char* kTemplate =
-    "{% for m in messages %}{{ m['role'][0] }}:{{ m['content'] }}\n{% endfor %}"
-    "{% if add_generation_prompt %}a:{% endif %}";
-
-class ServedApi : public ::testing::Test {
- protected:
-  static ServedModelOptions options(const std::filesystem::path& folder) {
-    testing::make_letters_model(folder);
-    std::ofstream(folder / "chat_template.jinja") << kTemplate;
-    return {.name = "letters", .path = folder.string(), .parallel = 4, .max_queue = 8};
-  }
-  HttpResponse ask(const std::string& method, const std::string& path, const Json& body = nullptr,
-                   HttpHeaders headers = {}) {
-    const auto reply = send(method, path, body, std::move(headers));
-    return reply->wait();
-  }
-  std::shared_ptr<RecordedReply> send(const std::string& method, const std::string& path,
-                                      const Json& body, HttpHeaders headers = {}) {
-    HttpRequest request{.method = method, .path = path, .headers = std::move(headers)};
-    if (body.is_string())
-      request.body = body.get<std::string>();
-    else if (!body.is_null())
-      request.body = body.dump();
-    auto reply = std::make_shared<RecordedReply>();
-    api_.handle(request, reply);
-    return reply;
-  }
-  Json chat(Json more) {
-    Json body = {{"model", "letters"}, {"messages", {{{"role", "user"}, {"content", "abc de"}}}}};
-    body.update(more);
-    return body;
-  }
-  Json asked(Json more) {
-    const HttpResponse r = ask("POST", "/v1/chat/completions", chat(std::move(more)));
-    EXPECT_EQ(r.status, 200) << r.body;
-    return Json::parse(r.body);
-  }
-  // Status, and the key that the error names.
-  std::pair<int, std::string> refused(Json more, const std::string& path = "/v1/chat/completions") {
-    const HttpResponse r = ask("POST", path, chat(std::move(more)));
-    const Json error = Json::parse(r.body).value("error", Json::object());
-    EXPECT_FALSE(error.value("message", "").empty()) << r.body;
-    return {r.status, error.contains("param") && error["param"].is_string() ? error["param"] : ""};
-  }
-
-  TempFolder folder_;
-  ServedModels models_{{options(folder_ / "letters")}, Log()};
-  Api api_{models_, {}, Log()};
-};
+using testing::ServedApi;
 
 TEST_F(ServedApi, AStreamIsTheWholeInPieces) {
   const Json options = {
@@ -186,8 +133,10 @@ TEST_F(ServedApi, BodiesThatAreNoRequests) {
   EXPECT_EQ(r.status, 405);
   EXPECT_TRUE(std::ranges::find(r.headers, std::pair<std::string, std::string>("Allow", "POST")) !=
               r.headers.end());
-  EXPECT_EQ(ask("POST", "/v1/chat/completions", chat(Json::object()), {{"Content-Type", "text/plain"}}).status,
-            415);
+  EXPECT_EQ(
+      ask("POST", "/v1/chat/completions", chat(Json::object()), {{"Content-Type", "text/plain"}})
+          .status,
+      415);
 }
 
 TEST_F(ServedApi, AClientThatLeavesFreesItsPlace) {
@@ -225,7 +174,8 @@ TEST_F(ServedApi, TextsAndTokens) {
   EXPECT_EQ(tokens, Json({0, 1, 22, 2}));
   EXPECT_EQ(Json::parse(ask("POST", "/detokenize", {{"tokens", tokens}}).body)["content"], "ab c");
   EXPECT_EQ(ask("POST", "/detokenize", {{"tokens", {99999}}}).status, 400);
-  EXPECT_EQ(Json::parse(ask("POST", "/apply-template", chat(Json::object())).body)["prompt"], "u:abc de\na:");
+  EXPECT_EQ(Json::parse(ask("POST", "/apply-template", chat(Json::object())).body)["prompt"],
+            "u:abc de\na:");
 }
 
 TEST(ServedApiKeys, OnlyHealthIsOpenToAll) {

@@ -167,8 +167,13 @@ void AnswerReader::read_text(bool whole) {
   if (skips_blanks_) waiting_.erase(0, waiting_.find_first_not_of(kBlanks));
   if (!waiting_.empty()) skips_blanks_ = false;
   size_t stop = std::string::npos, call = std::string::npos;
-  for (const std::string& s : format_.stop)
-    if (!s.empty()) stop = std::min(stop, waiting_.find(s));
+  std::string_view found;
+  for (const std::string& s : format_.stop) {
+    const size_t at = s.empty() ? std::string::npos : waiting_.find(s);
+    if (at >= stop) continue;
+    stop = at;
+    found = s;
+  }
   if (trigger_) call = waiting_.find(trigger_->text.bytes);
   const bool first = message_.content.empty() && call == waiting_.find_first_not_of(kBlanks);
   if (trigger_ && trigger_->only_first && !first) call = std::string::npos;
@@ -183,6 +188,7 @@ void AnswerReader::read_text(bool whole) {
   if (stop != std::string::npos) {
     give(Kind::kText, std::string_view(waiting_).substr(0, stop));
     waiting_.clear();
+    stop_string_ = found;
     phase_ = Phase::kStopped;
     return;
   }

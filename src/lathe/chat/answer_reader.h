@@ -53,6 +53,8 @@ class AnswerReader {
   // Appends the rest.
   void finish(std::vector<AnswerPart>& out);
   const ChatMessage& message() const { return message_; }
+  // The one that ended the answer; empty if none has.
+  const std::string& stop_string() const { return stop_string_; }
   bool thinking() const { return phase_ == Phase::kThought; }
 
  private:
@@ -87,6 +89,7 @@ class AnswerReader {
   std::string opening_;  // of a call whose name was not read yet
   std::string next_id_;
   ChatMessage message_;
+  std::string stop_string_;
   std::vector<AnswerPart>* out_ = nullptr;
 };
 

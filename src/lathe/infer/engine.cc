@@ -175,6 +175,7 @@ void Engine::open(Sequence& sequence) {
     cached = cache_.adopt(*sequence.cache, sequence.text, sequence.size() - 1);
   if (job.cached_tokens >= 0) return;
   job.cached_tokens = cached;
+  if (job.request.on_begin) job.request.on_begin();
   const std::lock_guard lock(mutex_);
   statistics_.prompt_tokens += std::ssize(job.request.prompt);
   statistics_.cached_tokens += cached;

@@ -89,8 +89,9 @@ struct Request {
   int64_t priority = 0;      // higher ones go first
   std::string client = {};   // clients of equal priority get equal shares
   bool share_prefix = true;  // uses, and adds to, the cache of prefixes
-  // Called on the engine's thread; they must not block. `on_token` ends its choice by returning
-  // false. Both may be empty.
+  // Called on the engine's thread; they must not block, and may be empty. `on_begin`, which must not throw: once, when
+  // the request has left the queue. `on_token` ends its choice by returning false.
+  std::function<void()> on_begin = {};
   std::function<bool(const NewToken&)> on_token = {};
   std::function<void(const Finished&)> on_finish = {};  // once for each choice, its last call
 };

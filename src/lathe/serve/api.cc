@@ -18,6 +18,11 @@ constexpr Endpoint kEndpoints[] = {
     {"GET", "/v1/models/", show_model},
     {"POST", "/v1/chat/completions", chat_completions},
     {"POST", "/v1/completions", completions},
+    {"POST", "/v1/responses", responses},
+    {"GET", "/v1/responses/", show_response},
+    {"DELETE", "/v1/responses/", forget_response},
+    {"POST", "/v1/messages", messages},
+    {"POST", "/v1/messages/count_tokens", count_tokens},
     {"POST", "/v1/cancel", cancel_request},
     {"POST", "/tokenize", tokenize},
     {"POST", "/detokenize", detokenize},
@@ -73,7 +78,10 @@ std::string_view given_key(const HttpRequest& request) {
 }  // namespace
 
 Api::Api(ServedModels& models, ApiOptions options, Log log)
-    : models_(models), options_(std::move(options)), log_(std::move(log)) {}
+    : models_(models),
+      options_(std::move(options)),
+      log_(std::move(log)),
+      responses_(options_.responses) {}
 
 // Its place in the list. All are compared: the time says nothing about which it was.
 size_t Api::key_of(const HttpRequest& request) const {
@@ -103,16 +111,17 @@ void Api::handle(const HttpRequest& request, const std::shared_ptr<HttpReply>& h
   try {
     const Endpoint& endpoint = endpoint_of(request, allowed);
     label = endpoint.path;
-    std::string client = request.client;
+    std::string owner;
     if (!options_.keys.empty() && !endpoint.open_to_all)
-      client = fmt::format("key {}", key_of(request));
+      owner = fmt::format("key {}", key_of(request));
     if (draining_) throw ApiError(503, "draining", {}, "stopping");
     require_json(request);
-    ApiContext context{models_, metrics_, open_};
+    ApiContext context{models_, metrics_, open_, responses_};
     const ApiCall call{
         .request = request,
         .rest = request.path.substr(std::min(request.path.size(), endpoint.path.size())),
-        .client = std::move(client),
+        .client = owner.empty() ? request.client : owner,
+        .owner = owner,
         .reply = std::make_shared<ApiReply>(http, request.path, endpoint.path, metrics_)};
     endpoint.handle(context, call);
   } catch (const ApiError& error) {

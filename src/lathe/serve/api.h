@@ -10,13 +10,15 @@
 #include "lathe/base/log.h"
 #include "lathe/http/http_server.h"
 #include "lathe/serve/open_requests.h"
+#include "lathe/serve/response_store.h"
 #include "lathe/serve/serve_metrics.h"
 #include "lathe/serve/served_models.h"
 
 namespace lathe {
 
 struct ApiOptions {
-  std::vector<std::string> keys;  // of which a client gives one; empty: nobody needs any
+  std::vector<std::string> keys = {};  // of which a client gives one; empty: nobody needs any
+  int64_t responses = 1000;            // of /v1/responses that are kept
 };
 
 // Thread-safe.
@@ -39,6 +41,7 @@ class Api {
   Log log_;
   ServeMetrics metrics_;
   OpenRequests open_;
+  ResponseStore responses_;
   std::atomic<bool> draining_ = false;
 };
 

@@ -102,10 +102,13 @@ Request Generation::request_for(size_t prompt, int64_t first, int64_t count) {
   r.logprobs = request_.logprobs;
   r.constraint = request_.constraint;
   if (request_.reads_thoughts && model_.thinking() && !r.sampling.searches())
-    r.thinking = model_.thinking()->in(r.prompt, {});
+    r.thinking = model_.thinking()->in(r.prompt, request_.thinking_budget);
   r.priority = request_.priority;
   r.client = request_.client;
   r.share_prefix = request_.cache_prompt;
+  r.on_begin = [self = shared_from_this()] {
+    self->metrics_.queued(self->model_.name(), seconds_since(self->start_));
+  };
   r.on_token = [self = shared_from_this(), base](const NewToken& token) {
     return self->take(base + token.choice, token);
   };
@@ -153,7 +156,7 @@ void Generation::finish(int64_t index, const Finished& end) {
     told.answer = index;
     answer.reader.finish(told.parts);
     told.reason = end.reason == FinishReason::kLength ? "length" : "stop";
-    told.by_stop_string = answer.stopped;
+    if (answer.stopped) told.stop_string = answer.reader.stop_string();
     told.message = &answer.reader.message();
     writer_->end(told);
   }

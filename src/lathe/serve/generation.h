@@ -23,8 +23,9 @@ struct GenerationRequest {
   int64_t choices = 1;  // to each prompt
   std::optional<int64_t> logprobs = {};
   std::shared_ptr<const Constraint> constraint = {};
-  bool reads_calls = false;     // answers may have calls of tools
-  bool reads_thoughts = false;  // and thoughts
+  bool reads_calls = false;                     // answers may have calls of tools
+  bool reads_thoughts = false;                  // and thoughts
+  std::optional<int64_t> thinking_budget = {};  // tokens of each
   bool cache_prompt = true;
   int64_t priority = 0;
   std::string client = {};
@@ -41,7 +42,7 @@ struct AnswerEnd {
   int64_t answer = 0;
   std::vector<AnswerPart> parts;     // the rest of the text
   std::string_view reason = "stop";  // or "length"
-  bool by_stop_string = false;
+  std::string stop_string = {};      // that ended it, if one did
   const ChatMessage* message = nullptr;
 };
 

@@ -22,10 +22,15 @@ Json parse(std::string_view body) {
 
 }  // namespace
 
-RequestFields::RequestFields(std::string_view body) : body_(parse(body)) {
-  if (!body_.is_object()) throw ApiError(400, "the body must be a JSON object");
-  for (auto it = body_.begin(); it != body_.end();)
-    it = it->is_null() ? body_.erase(it) : std::next(it);
+RequestFields::RequestFields(std::string_view body) : RequestFields(of(parse(body))) {}
+
+RequestFields RequestFields::of(Json object) {
+  if (!object.is_object()) throw ApiError(400, "the body must be a JSON object");
+  for (auto it = object.begin(); it != object.end();)
+    it = it->is_null() ? object.erase(it) : std::next(it);
+  RequestFields out;
+  out.body_ = std::move(object);
+  return out;
 }
 
 bool RequestFields::has(std::string_view key) const { return body_.contains(key); }

@@ -17,6 +17,7 @@ class RequestFields {
  public:
   // A strict parser with limits (config/json_text.h); the text must be an object.
   explicit RequestFields(std::string_view body);
+  static RequestFields of(nlohmann::ordered_json object);
 
   // The value of a key, which counts as known from then on; null where it is absent.
   const nlohmann::ordered_json& get(std::string_view key);
@@ -40,6 +41,7 @@ class RequestFields {
   std::vector<std::string> unknown() const;
 
  private:
+  RequestFields() = default;
   static constexpr std::string_view kPlace = "request.json";
   std::vector<std::string> keys_of_values() const;
   void read_one(const std::string& key,

@@ -54,6 +54,11 @@ void ServeMetrics::cancelled(const std::string& model) {
   ++models_[model].cancelled;
 }
 
+void ServeMetrics::queued(const std::string& model, double seconds) {
+  const std::lock_guard lock(mutex_);
+  models_[model].queue.add(seconds);
+}
+
 void ServeMetrics::first_token(const std::string& model, double seconds) {
   const std::lock_guard lock(mutex_);
   models_[model].first.add(seconds);
@@ -105,6 +110,7 @@ std::string ServeMetrics::text(std::span<const Gauge> gauges) const {
     head(out, name, "histogram", help);
     for (const auto& [model, m] : models_) (m.*value).write(out, name, label_of_model(model));
   };
+  histogram("lathe_queue_seconds", "from the request until it leaves the queue", &OfModel::queue);
   histogram("lathe_time_to_first_token_seconds", "from the request to its first token",
             &OfModel::first);
   histogram("lathe_time_per_output_token_seconds", "from one token of a request to its next",

@@ -32,7 +32,8 @@ class ServeMetrics {
  public:
   void request(std::string_view endpoint, int status);
   void cancelled(const std::string& model);
-  // From the request to its first token, and from each token of it to the next.
+  // From the request until it leaves the queue, until its first token, and from each token of it to the next.
+  void queued(const std::string& model, double seconds);
   void first_token(const std::string& model, double seconds);
   void next_token(const std::string& model, double seconds);
   void tokens(const std::string& model, int64_t prompt, int64_t cached, int64_t written,
@@ -48,7 +49,7 @@ class ServeMetrics {
  private:
   struct OfModel {
     uint64_t cancelled = 0, prompt = 0, cached = 0, written = 0, drafted = 0, accepted = 0;
-    Histogram first, next;
+    Histogram queue, first, next;
   };
   mutable std::mutex mutex_;
   std::map<std::pair<std::string, int>, uint64_t> requests_;

@@ -1,8 +1,7 @@
 // POST /v1/chat/completions.
-#include "lathe/serve/api/chat_prompt.h"
+#include "lathe/serve/api/chat_request.h"
 #include "lathe/serve/api/endpoints.h"
 #include "lathe/serve/api/openai_form.h"
-#include "lathe/serve/api/text_fields.h"
 
 namespace lathe {
 namespace {
@@ -118,19 +117,7 @@ void chat_completions(ApiContext& context, const ApiCall& call) {
   ChatFields f;
   read_text_fields(f, fields, model);
   if (f.top_logprobs > 0 && !f.logprobs) refuse("top_logprobs", "needs \"logprobs\": true");
-  auto calls = calls_grammar(chat, model);
-  auto free_form = f.constraint_grammar();
-  if ((calls ? 1 : 0) + (format ? 1 : 0) + (free_form ? 1 : 0) > 1)
-    refuse(calls ? "tools" : "response_format",
-           "give at most one of `tools`, `response_format`, `grammar`, `regex` and `choice`");
-
-  GenerationRequest request =
-      f.request(model, {model.tokenizer().encode(prompt_text(chat, model))}, "messages");
-  request.reads_calls = calls.has_value();
-  request.reads_thoughts = true;
-  if (calls) request.constraint = constraint_of(std::move(*calls), model, model.calls().marks());
-  if (format) request.constraint = constraint_of(std::move(*format), model);
-  if (free_form) request.constraint = constraint_of(std::move(*free_form), model);
+  GenerationRequest request = chat_request(chat, f, std::move(format), model);
   if (f.logprobs) request.logprobs = f.top_logprobs;
   note_ignored(call, fields);
 

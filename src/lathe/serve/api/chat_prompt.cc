@@ -91,6 +91,20 @@ bool arguments_are_text(const ServedModel& model) {
   }
 }
 
+// What the answer begins with is not in `messages` any more.
+void read_beginning(RequestFields& fields, ChatPrompt& chat) {
+  const Json& goes_on = fields.get("continue_final_message");
+  if (!goes_on.is_null() && !goes_on.is_boolean())
+    refuse("continue_final_message", "a {}, expected true or false", goes_on.type_name());
+  if (goes_on != true) return;
+  const Json& last = chat.messages.back();
+  if (last["role"] != "assistant" || !last["content"].is_string() || last.contains("tool_calls"))
+    refuse("continue_final_message", "the last message is no text of the assistant");
+  chat.beginning = last["content"].get<std::string>();
+  chat.messages.erase(chat.messages.size() - 1);
+  if (chat.messages.empty()) refuse("messages", "expected a message before the one that goes on");
+}
+
 void read_tools(RequestFields& fields, ChatPrompt& chat) {
   const Json& tools = fields.get("tools");
   const Json& choice = fields.get("tool_choice");
@@ -131,6 +145,7 @@ ChatPrompt read_chat(RequestFields& fields, const ServedModel& model) {
   const bool as_text = has_calls && arguments_are_text(model);
   for (size_t i = 0; i < messages.size(); ++i)
     chat.messages.push_back(message_of(messages[i], i, as_text));
+  read_beginning(fields, chat);
   const Json& variables = fields.get("chat_template_kwargs");
   if (!variables.is_null() && !variables.is_object())
     refuse("chat_template_kwargs", "a {}, expected an object", variables.type_name());
@@ -144,7 +159,7 @@ std::string prompt_text(const ChatPrompt& chat, const ServedModel& model) {
   all["tools"] = chat.tools;
   all["add_generation_prompt"] = true;
   try {
-    return model.chat_template().text(all);
+    return model.chat_template().text(all) + chat.beginning.value_or("");
   } catch (const Error& error) {
     throw ApiError(400, message_without_place(error), "messages");
   }

@@ -18,9 +18,10 @@ struct ChatPrompt {
   nlohmann::ordered_json tools = nullptr;
   nlohmann::ordered_json template_variables = nlohmann::ordered_json::object();
   ToolChoice tool_choice = {.kind = ToolChoice::Kind::kNone};
+  std::optional<std::string> beginning = {};  // of the answer: the last message, which goes on
 };
 
-// Reads `messages`, `tools`, `tool_choice`, `parallel_tool_calls` and `chat_template_kwargs`.
+// Reads `messages`, `tools`, `tool_choice`, `parallel_tool_calls`, `chat_template_kwargs` and `continue_final_message`.
 ChatPrompt read_chat(RequestFields& fields, const ServedModel& model);
 
 // As the model reads it. Errors: ApiError 400 for what its template refuses.

@@ -12,6 +12,7 @@
 #include "lathe/serve/generation.h"
 #include "lathe/serve/open_requests.h"
 #include "lathe/serve/request_fields.h"
+#include "lathe/serve/response_store.h"
 #include "lathe/serve/serve_metrics.h"
 #include "lathe/serve/served_models.h"
 
@@ -52,6 +53,7 @@ struct ApiContext {
   ServedModels& models;
   ServeMetrics& metrics;
   OpenRequests& open;
+  ResponseStore& responses;
 };
 
 // A request as endpoints see it.
@@ -59,6 +61,7 @@ struct ApiCall {
   const HttpRequest& request;
   std::string rest;    // of the path, behind an endpoint's that ends with '/'
   std::string client;  // who asks, for fair shares: the key's number, or the address
+  std::string owner;   // of what is kept: the key's number; empty where nobody needs a key
   std::shared_ptr<ApiReply> reply;
 };
 

@@ -7,6 +7,11 @@ namespace lathe {
 
 void chat_completions(ApiContext& context, const ApiCall& call);
 void completions(ApiContext& context, const ApiCall& call);
+void responses(ApiContext& context, const ApiCall& call);
+void show_response(ApiContext& context, const ApiCall& call);
+void forget_response(ApiContext& context, const ApiCall& call);
+void messages(ApiContext& context, const ApiCall& call);
+void count_tokens(ApiContext& context, const ApiCall& call);
 void list_models(ApiContext& context, const ApiCall& call);
 void show_model(ApiContext& context, const ApiCall& call);
 void tokenize(ApiContext& context, const ApiCall& call);

@@ -43,6 +43,8 @@ void TextFields::visit(Visitor& v) {
           "the answer has the ids of the prompt and of its tokens");
   v.field("cache_prompt", cache_prompt, "prompts use the cache of prefixes and add to it");
   v.field("priority", priority, "requests with a higher one go first", between(-1000, 1000));
+  v.field("thinking_budget", thinking_budget,
+          "tokens of a thought, at most; 0: the model does not think", at_least(0));
   v.field("grammar", grammar, "a grammar in GBNF that the answer fits");
   v.field("regex", regex, "a regular expression that the whole answer matches");
   v.field("choice", choice, "the answer is one of these texts");

@@ -21,6 +21,7 @@ struct TextFields {
   bool return_token_ids = false;
   bool cache_prompt = true;
   int64_t priority = 0;
+  std::optional<int64_t> thinking_budget;
   std::optional<std::string> grammar,
       regex;  // what the answer must fit, as `lathe generate` has them
   std::vector<std::string> choice;

@@ -24,7 +24,7 @@ struct ServeOptions {
   std::string precision = "fp32", weights = "native";
   int64_t parallel = 16;
   std::optional<int64_t> context, cache_mib;
-  int64_t max_queue = 256;
+  int64_t max_queue = 256, response_store = 1000;
   std::optional<std::string> chat_template;
   std::vector<std::string> api_key;
   std::optional<std::string> api_key_file;
@@ -51,6 +51,9 @@ struct ServeOptions {
             between(1, 1 << 24));
     v.field("max_queue", max_queue, "requests that wait; more are answered with 429",
             between(1, 1 << 20));
+    v.field("response_store", response_store,
+            "answers of /v1/responses that are kept, the newest ones; 0 keeps none",
+            between(0, 1 << 24));
     v.field("chat_template", chat_template, "Jinja file instead of the models' own chat templates");
     v.field("api_key", api_key, "key that clients must give; may be repeated");
     v.field("api_key_file", api_key_file, "file with such keys, one a line");
@@ -158,7 +161,7 @@ int run_serve(const ServeOptions& o, CommandContext& context) {
   for (const std::string& given : o.models) wanted.push_back(model_options(o, given));
   ServedModels models(std::move(wanted), context.log);
   throw_if_interrupted();
-  Api api(models, {.keys = keys_of(o)}, context.log);
+  Api api(models, {.keys = keys_of(o), .responses = o.response_store}, context.log);
   HttpServer server(
       http_options(o),
       [&](const HttpRequest& request, const std::shared_ptr<HttpReply>& reply) {
@@ -185,8 +188,8 @@ Command serve_command() {
       {.name = "serve",
        .summary = "answer requests over HTTP",
        .help =
-           "Loads models and answers the interface of OpenAI: /v1/chat/completions, /v1/completions, /v1/models,\n"
-           "and /tokenize, /detokenize, /apply-template, /health, /metrics, /slots. When it takes requests it prints\n"
+           "Loads models and answers the interfaces of OpenAI (/v1/chat/completions, /v1/completions, /v1/responses,\n"
+           "/v1/models) and Anthropic (/v1/messages). docs/serving.md has all paths. When it takes requests it prints\n"
            "one line of JSON with its address. Ctrl-C (or SIGTERM) lets open requests end, the second one does not.\n\n"
            "  lathe serve runs/demo/model\n"
            "  lathe serve small=model.gguf large=/models/large --port 8080 --parallel 8\n"
