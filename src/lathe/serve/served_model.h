@@ -2,6 +2,7 @@
 #pragma once
 
 #include <atomic>
+#include <functional>
 #include <map>
 #include <memory>
 #include <mutex>
@@ -14,6 +15,7 @@
 #include "lathe/chat/thinking_tags.h"
 #include "lathe/chat/tool_call_syntax.h"
 #include "lathe/infer/engine.h"
+#include "lathe/infer/speculation/speculation.h"
 #include "lathe/model/load_model.h"
 #include "lathe/text/chat_template.h"
 
@@ -30,7 +32,9 @@ struct ServedModelOptions {
       {};  // tokens of a text; by default what was trained, at most 8192
   std::optional<int64_t> cache_bytes = {};  // by default room for as many texts of 2048 tokens
   int64_t max_queue = 256;                  // texts that wait
-  std::optional<std::string> chat_template = {};  // the text of another one
+  std::optional<std::string> chat_template = {};     // the text of another one
+  std::map<std::string, std::string> adapters = {};  // folders by the names that requests give
+  std::function<Speculation(const Transformer&)> speculation = {};
 };
 
 // Thread-safe.
@@ -72,10 +76,12 @@ class ServedModel {
 
  private:
   void start_engine();
+  void load_adapters(const Log& log);
 
   ServedModelOptions options_;
   Tokenizer tokenizer_;
   std::unique_ptr<Transformer> model_;
+  Speculation speculation_;
   std::optional<ChatTemplate> template_;
   std::optional<ThinkingTags> thinking_;
   GenerationConfig defaults_;
