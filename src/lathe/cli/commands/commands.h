@@ -25,6 +25,8 @@ Command dequantize_command();
 Command generate_command();
 Command chat_command();
 Command serve_command();
+Command index_command();
+Command search_command();
 Command inspect_command();
 Command lineage_command();
 Command logits_command();

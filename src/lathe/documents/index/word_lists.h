@@ -1,0 +1,26 @@
+// The lists of words of an index (postings.h): each write adds a segment, and many segments become one.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <string>
+
+#include "lathe/documents/index/database.h"
+#include "lathe/documents/index/postings.h"
+
+namespace lathe {
+
+class WordLists {
+ public:
+  // Pieces come in ascending order. `times`: how often each word stands in it.
+  void add(int64_t piece, const std::map<std::string, int64_t>& times);
+  // Into the index, within a transaction of the caller.
+  void write(Database& index);
+  // In a transaction of its own; pieces that are gone are left out.
+  static void merge_if_many(Database& index);
+
+ private:
+  std::map<std::string, PostingsWriter> lists_;
+};
+
+}  // namespace lathe
