@@ -48,7 +48,7 @@ class Cutter {
         take(stretch);
     }
     // A heading with nothing under it.
-    if (heading_) add_piece({heading_->begin, heading_->end, {}}, 0);
+    if (heading_) add_piece({heading_->begin, heading_->end, {}, 0});
     end_chunk();
     return std::move(out_);
   }
@@ -61,7 +61,7 @@ class Cutter {
     if (heading_) {  // two in a row stand together
       heading_words_ += "\n" + heading.words;
     } else {
-      heading_ = Piece{heading.begin, heading.end, {}};
+      heading_ = Piece{heading.begin, heading.end, {}, 0};
       heading_words_ = heading.words;
     }
   }
@@ -73,13 +73,12 @@ class Cutter {
         has_words ? std::string_view(stretch.words) : part(text_, stretch.begin, stretch.end);
     const int64_t tokens = o_.tokens(said);
     if (tokens <= o_.chunk_tokens && std::ssize(said) <= kLongestPiece)
-      return add_piece({stretch.begin, stretch.end, std::string(said)}, tokens);
+      return add_piece({stretch.begin, stretch.end, std::string(said), tokens});
     // With markup the place of a sentence is not known: all of its pieces stand for the whole stretch.
     for (const auto& [begin, end, count] : parts_of(said))
-      add_piece(
-          {has_words ? stretch.begin : stretch.begin + begin,
-           has_words ? stretch.end : stretch.begin + end, std::string(part(said, begin, end))},
-          count);
+      add_piece({has_words ? stretch.begin : stretch.begin + begin,
+                 has_words ? stretch.end : stretch.begin + end, std::string(part(said, begin, end)),
+                 count});
   }
 
   struct Part {
@@ -111,22 +110,22 @@ class Cutter {
     return out;
   }
 
-  void add_piece(Piece piece, int64_t tokens) {
+  void add_piece(Piece piece) {
     if (heading_) {
       piece.begin = heading_->begin;
       piece.words = heading_words_ + (piece.words.empty() ? "" : "\n") + piece.words;
-      tokens += o_.tokens(heading_words_);
+      piece.tokens += o_.tokens(heading_words_);
       heading_.reset();
     }
     const bool fits =
-        tokens_ + tokens <= o_.chunk_tokens && piece.end - open_.begin <= kLongestPiece;
+        tokens_ + piece.tokens <= o_.chunk_tokens && piece.end - open_.begin <= kLongestPiece;
     if (!open_.pieces.empty() && !fits) end_chunk();
     if (open_.pieces.empty()) {
       open_.begin = piece.begin;
       open_.trail = trail();
     }
     open_.end = std::max(open_.end, piece.end);
-    tokens_ += tokens;
+    tokens_ += piece.tokens;
     open_.pieces.push_back(std::move(piece));
   }
 

@@ -20,6 +20,7 @@ struct CutOptions {
 struct Piece {
   int64_t begin = 0, end = 0;  // bytes of the file
   std::string words;           // what is searched
+  int64_t tokens = 0;          // of them
 };
 
 struct Chunk {

@@ -195,14 +195,13 @@ class Update {
   }
 
   void add_piece(int64_t chunk, const Piece& piece) {
-    std::map<std::string, int64_t> times;
+    WordLists::Counts times;
     int64_t words = 0;
     for_each_word(piece.words, [&](const std::string& word) {
       ++times[word];
       ++words;
     });
-    const int64_t tokens = count_tokens(piece.words);
-    add_piece_.bind(chunk, piece.begin, piece.end, words, tokens).run();
+    add_piece_.bind(chunk, piece.begin, piece.end, words, piece.tokens).run();
     const int64_t id = index_->last_id();
     words_.add(id, times);
     if (request_.encoder) pieces_.push_back({id, hash_text(piece.words), piece.words});

@@ -1,5 +1,6 @@
 #include "lathe/documents/index/word_lists.h"
 
+#include <algorithm>
 #include <vector>
 
 namespace lathe {
@@ -57,7 +58,7 @@ class Merged {
 
 }  // namespace
 
-void WordLists::add(int64_t piece, const std::map<std::string, int64_t>& times) {
+void WordLists::add(int64_t piece, const Counts& times) {
   for (const auto& [word, count] : times) lists_[word].add(piece, count);
 }
 
@@ -65,7 +66,11 @@ void WordLists::write(Database& index) {
   if (lists_.empty()) return;
   const int64_t segment = segments_in(index);
   Statement add(index, "INSERT INTO postings VALUES(?1, ?2, ?3)");
-  for (const auto& [word, list] : lists_) add.bind(word, segment, list.bytes()).run();
+  std::vector<const std::pair<const std::string, PostingsWriter>*> sorted;  // as the table is
+  for (const auto& entry : lists_) sorted.push_back(&entry);
+  std::ranges::sort(sorted, {},
+                    [](const auto* entry) -> const std::string& { return entry->first; });
+  for (const auto* entry : sorted) add.bind(entry->first, segment, entry->second.bytes()).run();
   set_segments(index, segment + 1);
   lists_.clear();
 }

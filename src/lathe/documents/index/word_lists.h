@@ -2,8 +2,8 @@
 #pragma once
 
 #include <cstdint>
-#include <map>
 #include <string>
+#include <unordered_map>
 
 #include "lathe/documents/index/database.h"
 #include "lathe/documents/index/postings.h"
@@ -12,15 +12,16 @@ namespace lathe {
 
 class WordLists {
  public:
-  // Pieces come in ascending order. `times`: how often each word stands in it.
-  void add(int64_t piece, const std::map<std::string, int64_t>& times);
+  // How often each word stands in a piece. Pieces come in ascending order.
+  using Counts = std::unordered_map<std::string, int64_t>;
+  void add(int64_t piece, const Counts& times);
   // Into the index, within a transaction of the caller.
   void write(Database& index);
   // In a transaction of its own; pieces that are gone are left out.
   static void merge_if_many(Database& index);
 
  private:
-  std::map<std::string, PostingsWriter> lists_;
+  std::unordered_map<std::string, PostingsWriter> lists_;
 };
 
 }  // namespace lathe
