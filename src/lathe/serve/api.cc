@@ -18,6 +18,8 @@ constexpr Endpoint kEndpoints[] = {
     {"GET", "/v1/models/", show_model},
     {"POST", "/v1/chat/completions", chat_completions},
     {"POST", "/v1/completions", completions},
+    {"POST", "/v1/embeddings", embeddings},
+    {"POST", "/v1/rerank", rerank},
     {"POST", "/v1/responses", responses},
     {"GET", "/v1/responses/", show_response},
     {"DELETE", "/v1/responses/", forget_response},

@@ -45,6 +45,7 @@ ServedModel::ServedModel(ServedModelOptions options, const Log& log)
   context_ = std::min(longest, options_.context.value_or(kLongestByDefault));
   start_engine();
   load_adapters(log);
+  make_encoder(log);
   if (engine_) log.info("{}: {}", name(), engine_->description());
 }
 
@@ -78,8 +79,39 @@ void ServedModel::start_engine() {
 }
 
 void ServedModel::load_adapters(const Log& log) {
+  require(engine_ || options_.adapters.empty(), ErrorKind::kConfig, "--adapter",
+          "{} writes no text, so requests cannot choose adapters: {}", name(), why_no_engine_);
   for (const auto& [name, folder] : options_.adapters)
-    engine().load_adapter(name, load_lora(folder, *model_, log));
+    engine_->load_adapter(name, load_lora(folder, *model_, log));
+}
+
+void ServedModel::make_encoder(const Log& log) {
+  const ModelConfig& config = model_->config();
+  try {
+    encoder_ = std::make_unique<SentenceEncoder>(*model_, tokenizer_,
+                                                 read_sentence_config(options_.path, config, log));
+  } catch (const Error& error) {
+    const bool for_vectors = !engine_ && config.num_labels == 0;
+    if (for_vectors) throw;
+    why_no_encoder_ = message_without_place(error);
+  }
+  try {
+    relevance_ = std::make_unique<Relevance>(*model_, tokenizer_, encoder_.get());
+  } catch (const Error& error) {
+    why_no_relevance_ = message_without_place(error);
+  }
+}
+
+const SentenceEncoder& ServedModel::encoder() const {
+  if (!encoder_)
+    throw ApiError(400, fmt::format("{} gives no vectors: {}", name(), why_no_encoder_), "model");
+  return *encoder_;
+}
+
+const Relevance& ServedModel::relevance() const {
+  if (!relevance_)
+    throw ApiError(400, fmt::format("{} ranks no texts: {}", name(), why_no_relevance_), "model");
+  return *relevance_;
 }
 
 Engine& ServedModel::engine() const {

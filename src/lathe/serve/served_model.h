@@ -14,6 +14,8 @@
 #include "lathe/base/log.h"
 #include "lathe/chat/thinking_tags.h"
 #include "lathe/chat/tool_call_syntax.h"
+#include "lathe/embed/relevance.h"
+#include "lathe/embed/sentence_encoder.h"
 #include "lathe/infer/engine.h"
 #include "lathe/infer/speculation/speculation.h"
 #include "lathe/model/load_model.h"
@@ -61,6 +63,11 @@ class ServedModel {
   // ApiError 400 where the model has none: an encoder, a model without a template.
   Engine& engine() const;
   const ChatTemplate& chat_template() const;
+  // For vectors of texts; ApiError 400 where the model gives none (two stacks, scores). A folder that is made for
+  // vectors alone must not be wrong in this: then the constructor throws.
+  const SentenceEncoder& encoder() const;
+  // For ranking texts; ApiError 400 where the model ranks none.
+  const Relevance& relevance() const;
   // How it calls tools; ApiError 400 for `tools` where its template has no calls that are understood.
   const ToolCallSyntax& calls() const;
   const std::optional<ThinkingTags>& thinking() const { return thinking_; }
@@ -77,6 +84,7 @@ class ServedModel {
  private:
   void start_engine();
   void load_adapters(const Log& log);
+  void make_encoder(const Log& log);
 
   ServedModelOptions options_;
   Tokenizer tokenizer_;
@@ -89,6 +97,9 @@ class ServedModel {
   int64_t context_ = 0, loaded_at_ = 0;
   std::unique_ptr<Engine> engine_;
   std::string why_no_engine_;
+  std::unique_ptr<const SentenceEncoder> encoder_;
+  std::unique_ptr<const Relevance> relevance_;
+  std::string why_no_encoder_, why_no_relevance_;
   std::thread thread_;
   std::atomic<int64_t> open_texts_ = 0;
 
