@@ -27,6 +27,7 @@ Command chat_command();
 Command serve_command();
 Command index_command();
 Command search_command();
+Command ask_command();
 Command inspect_command();
 Command lineage_command();
 Command logits_command();

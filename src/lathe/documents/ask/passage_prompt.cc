@@ -31,7 +31,7 @@ Disarmed::Disarmed(const Tokenizer& tokenizer) {
 std::string Disarmed::text(std::string text) const {
   for (const std::string& special : special_)
     for (size_t at = text.find(special); at != std::string::npos; at = text.find(special, at))
-      text.insert(at + 1, " ");
+      text.insert(at + 1, 1, ' ');
   return text;
 }
 
@@ -40,10 +40,9 @@ Json passage_messages(std::span<const FoundChunk> passages, std::string_view que
   std::string shown;
   for (const size_t i : order_of(passages.size())) {
     const FoundChunk& one = passages[i];
-    const std::string heading = one.trail.empty() ? one.title : one.trail;
-    shown +=
-        fmt::format("[{}]{}\n{}\n\n", i + 1, heading.empty() ? "" : " " + disarmed.text(heading),
-                    disarmed.text(std::string(without_blanks(one.text))));
+    const std::string heading = disarmed.text(one.trail.empty() ? one.title : one.trail);
+    shown += fmt::format("[{}]{}{}\n{}\n\n", i + 1, heading.empty() ? "" : " ", heading,
+                         disarmed.text(std::string(without_blanks(one.text))));
   }
   Json messages = Json::array();
   messages.push_back(

@@ -1,39 +1,15 @@
 #include "lathe/documents/ask/support.h"
 
 #include <cmath>
-#include <unordered_set>
 
 #include "lathe/documents/cut/sentences.h"
 #include "lathe/documents/cut/words.h"
 #include "lathe/documents/read/readers.h"
 
 namespace lathe {
-namespace {
-
-using Words = std::unordered_set<std::string>;
-
-Words words_of(std::string_view text) {
-  Words out;
-  for_each_word(text, [&](const std::string& word) { out.insert(word); });
-  return out;
-}
-
-}  // namespace
-
-double covered(std::string_view said, std::string_view text, const WordWeight& weight) {
-  const Words there = words_of(text);
-  double all = 0, shared = 0;
-  for (const std::string& word : words_of(said)) {
-    const double w = weight(word);
-    all += w;
-    if (there.contains(word)) shared += w;
-  }
-  return all > 0 ? shared / all : 1;
-}
-
 Quote quote_for(const FoundChunk& chunk, std::string_view said, std::string_view question,
                 const WordWeight& weight) {
-  const Words in_answer = words_of(said), in_question = words_of(question);
+  const auto in_answer = different_words(said), in_question = different_words(question);
   Quote best;
   double most = -1;
   // Lines end sentences, too: headings, items and rows have no stops.
@@ -46,7 +22,7 @@ Quote quote_for(const FoundChunk& chunk, std::string_view said, std::string_view
       begin = end;
       double score = 0, words = 1;
       for_each_word(sentence, [&](const std::string&) { ++words; });
-      for (const std::string& word : words_of(sentence))
+      for (const std::string& word : different_words(sentence))
         score += weight(word) *
                  ((in_answer.contains(word) ? 1 : 0) + (in_question.contains(word) ? 1 : 0));
       score /= std::sqrt(std::sqrt(words));

@@ -16,6 +16,8 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <unordered_map>
+#include <utility>
 #include <vector>
 
 #include "lathe/documents/document_encoder.h"
@@ -31,6 +33,9 @@ struct FoundChunk {
   std::string path;
   int64_t begin = 0, end = 0;  // bytes of the file
   double score = 0;
+  double cosine = 0;  // of the question and the chunk's nearest piece; 0 without vectors
+  double coverage =
+      0;             // the share of the question's words, by weight, that it and its headings have
   std::string text;  // those bytes, as they were read
   std::string title, trail;
   int64_t chunk = 0;  // its number in the index
@@ -51,6 +56,8 @@ class DocumentIndex {
   // for vectors where there are none.
   std::vector<FoundChunk> search(std::string_view question, std::span<const float> vector,
                                  SearchMode mode, int64_t k);
+  // ln(1 + (N − n + ½) / (n + ½)) of a word in the form of for_each_word().
+  double weight(const std::string& word);
 
  private:
   struct Piece {
@@ -61,10 +68,16 @@ class DocumentIndex {
     double score;
   };
   void load_pieces();
+  // Which pieces have a word, by their places in pieces_, and how often.
+  std::vector<std::pair<size_t, double>> pieces_with(const std::string& word);
+  double weight_of(size_t pieces) const;
   std::vector<Scored> by_words(std::string_view question);
+  double cosine(size_t piece, std::span<const float> vector) const;
   std::vector<Scored> by_vector(std::span<const float> vector) const;
+  std::vector<Scored> fused(std::vector<Scored> words, std::vector<Scored> vectors,
+                            size_t most) const;
   std::vector<Scored> best_of_chunks(std::vector<Scored> pieces, size_t most) const;
-  FoundChunk found(const Scored& piece);
+  FoundChunk found(const Scored& piece, std::string_view question, std::span<const float> vector);
 
   std::unique_ptr<Database> index_;
   IndexSettings settings_;
@@ -72,6 +85,7 @@ class DocumentIndex {
   std::vector<Piece> pieces_;   // in the order of paths and places
   std::vector<int64_t> by_id_;  // places in pieces_; -1: gone
   double mean_words_ = 0;
+  std::unordered_map<std::string, double> weights_;  // that were asked for
 };
 
 }  // namespace lathe

@@ -5,6 +5,7 @@
 #include "lathe/cli/commands/commands.h"
 #include "lathe/cli/frame/interrupt.h"
 #include "lathe/documents/index/index_update.h"
+#include "lathe/documents/model_document_encoder.h"
 
 namespace lathe {
 namespace {
@@ -64,6 +65,11 @@ int run_index(const IndexOptions& o, CommandContext& context) {
     if (!progress) progress.emplace(context.progress, "indexing", static_cast<double>(total), "B");
     progress->update(static_cast<double>(done));
   };
+  std::unique_ptr<ModelDocumentEncoder> encoder;
+  if (o.encoder)
+    encoder = std::make_unique<ModelDocumentEncoder>(*o.encoder, context.log,
+                                                     [] { throw_if_interrupted(); });
+  request.encoder = encoder.get();
   context.begin_to_save();
   const IndexReport report = update_index(request);
   if (progress) progress->finish();

@@ -4,6 +4,7 @@
 #include "lathe/base/error.h"
 #include "lathe/base/utf8.h"
 #include "lathe/cli/commands/commands.h"
+#include "lathe/cli/commands/documents/index_encoder.h"
 #include "lathe/cli/frame/interrupt.h"
 #include "lathe/documents/search/document_index.h"
 #include "lathe/io/mapped_file.h"
@@ -61,6 +62,8 @@ Json as_json(const std::vector<FoundChunk>& found) {
                        {"start", one.begin},
                        {"end", one.end},
                        {"score", one.score},
+                       {"cosine", one.cosine},
+                       {"coverage", one.coverage},
                        {"text", one.text},
                        {"title", one.title},
                        {"headings", one.trail}});
@@ -82,9 +85,12 @@ int run_search(const SearchOptions& o, CommandContext& context) {
   const std::vector<std::string> queries = queries_of(o);
   DocumentIndex index(o.index);
   const SearchMode mode = mode_of(o, index);
+  const auto encoder = mode == SearchMode::kBm25 ? nullptr : encoder_of(index, context.log);
+  std::vector<float> vector(encoder ? static_cast<size_t>(encoder->dimensions()) : 0);
   for (const std::string& query : queries) {
     throw_if_interrupted();
-    const std::vector<FoundChunk> found = index.search(query, {}, mode, o.k);
+    if (encoder) encoder->encode(std::span(&query, 1), vector.data());
+    const std::vector<FoundChunk> found = index.search(query, vector, mode, o.k);
     if (context.json)
       context.out << as_json(found).dump(-1, ' ', false, Json::error_handler_t::replace) << "\n";
     else
