@@ -15,8 +15,8 @@ namespace lathe {
 namespace {
 
 constexpr double kK1 = 1.2, kB = 0.75;
-constexpr double kRankOffset = 60;
-constexpr size_t kFused = 200;  // places of each list that count
+constexpr double kVectorsShare = 0.3;
+constexpr size_t kFused = 100;  // places of each list that count
 
 std::vector<std::string> words_of(std::string_view question) {
   std::vector<std::string> out;
@@ -25,6 +25,14 @@ std::vector<std::string> words_of(std::string_view question) {
     if (seen.insert(word).second) out.push_back(word);
   });
   return out;
+}
+
+double deviation_of(std::span<const double> values) {
+  const auto count = static_cast<double>(values.size());
+  double sum = 0, squares = 0;
+  for (const double value : values) sum += value;
+  for (const double value : values) squares += (value - sum / count) * (value - sum / count);
+  return std::sqrt(squares / count);
 }
 
 }  // namespace
@@ -151,14 +159,22 @@ std::vector<DocumentIndex::Scored> DocumentIndex::fused(std::vector<Scored> word
                                                         std::vector<Scored> vectors,
                                                         size_t most) const {
   std::unordered_map<int64_t, Scored> chunks;
-  for (auto* list : {&words, &vectors}) {
-    const auto places = best_of_chunks(std::move(*list), std::max(most, kFused));
-    for (size_t i = 0; i < places.size(); ++i) {
-      const auto [it, fresh] = chunks.try_emplace(pieces_[places[i].piece].chunk, places[i]);
-      if (fresh) it->second.score = 0;
-      it->second.score += 1 / (kRankOffset + static_cast<double>(i + 1));
+  const auto add = [&](std::vector<Scored> list, double share, bool zero_beyond) {
+    list = best_of_chunks(std::move(list), std::max(most, kFused));
+    std::vector<double> scores;
+    for (size_t i = 0; i < std::min(list.size(), kFused); ++i) scores.push_back(list[i].score);
+    if (zero_beyond) scores.resize(kFused);
+    if (scores.empty()) return;
+    const double deviation = deviation_of(scores);
+    for (const Scored& one : list) {
+      const double above = std::max(0.0, one.score - scores.back());
+      Scored& sum =
+          chunks.try_emplace(pieces_[one.piece].chunk, Scored{one.piece, 0}).first->second;
+      if (deviation > 0) sum.score += share * above / deviation;
     }
-  }
+  };
+  add(std::move(words), 1 - kVectorsShare, /*zero_beyond=*/true);
+  add(std::move(vectors), kVectorsShare, /*zero_beyond=*/false);
   std::vector<Scored> all;
   for (const auto& [chunk, one] : chunks) all.push_back(one);
   return best_of_chunks(std::move(all), most);

@@ -5,8 +5,14 @@
 //
 //   score = Σ_words ln(1 + (N − n + ½) / (n + ½)) · f·(k1 + 1) / (f + k1·(1 − b + b·|d| / mean|d|))
 //
-// By vectors: the cosine of question and piece, over all of them. A chunk has the score of its best piece. Both together
-// (hybrid): the sum of 1 / (60 + place) over both lists (reciprocal rank fusion, Cormack et al. 2009).
+// By vectors: the cosine of question and piece, over all of them. A chunk has the score of its best piece.
+// Both together (hybrid): each list's first 100 chunks, what words do not find counting as 0; with σ their deviation and
+// s₁₀₀ the last score,
+//
+//   score = 0.7·(s_words − s₁₀₀)/σ_words + 0.3·(s_vector − s₁₀₀)/σ_vector, where a chunk that is not in a list has 0 of it.
+//
+// So a list that tells nothing apart, such as that of an encoder which does not know the language, moves little, which
+// it does in a fusion by places (docs/documents.md).
 // Among equal ones the order is that of paths and places in the file, so that a result follows from the files alone.
 #pragma once
 
