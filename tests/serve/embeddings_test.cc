@@ -138,6 +138,10 @@ TEST_F(Vectors, WhatIsWrongIsNamed) {
            {{{"input", "a"}, {"dimensions", 0}}, "dimensions", "at least 1"},
            {{{"input", "a"}, {"dimensions", "3"}}, "dimensions", "integer"},
            {{{"input", "a"}, {"encoding_format", "int8"}}, "encoding_format", "base64"},
+           {{{"input", "a"}, {"lora", "x"}}, "lora", "adapters act on"},
+           {{{"input", "a"}, {"truncate_prompt_tokens", 5}},
+            "truncate_prompt_tokens",
+            "nothing is cut"},
            {{{"input", "a"}, {"model", "cross"}}, "model", "score(s)"}}) {
     Json body = {{"model", "sentence"}};
     body.update(more);
@@ -257,8 +261,8 @@ TEST_F(Rerank, WhatIsWrongIsNamed) {
 TEST(VectorFolders, ThatAreWrongAreRefusedAtTheStart) {
   const testing::SentenceFolder folder;
   folder.modules({{"Pooling", "../x"}});
-  const std::string said = error_text(
-      [&] { ServedModel({.name = "m", .path = folder.path().string()}, Log()); });
+  const std::string said =
+      error_text([&] { ServedModel({.name = "m", .path = folder.path().string()}, Log()); });
   EXPECT_NE(said.find("expected a folder inside this one"), std::string::npos) << said;
 }
 
