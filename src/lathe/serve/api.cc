@@ -101,6 +101,10 @@ HttpResponse Api::refusal(int status, std::string_view message, std::string_view
   return error_response(ApiError(status, std::string(message)), path);
 }
 
+void Api::end_overdue() {
+  if (options_.request_seconds) open_.end_older_than(*options_.request_seconds);
+}
+
 void Api::handle(const HttpRequest& request, const std::shared_ptr<HttpReply>& http) {
   std::string_view label = "unknown";
   std::vector<std::string> allowed;

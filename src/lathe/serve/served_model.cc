@@ -44,6 +44,7 @@ ServedModel::ServedModel(ServedModelOptions options, const Log& log)
   const int64_t longest = model_->longest_text().value_or(model_->config().max_position_embeddings);
   context_ = std::min(longest, options_.context.value_or(kLongestByDefault));
   start_engine();
+  load_adapters(log);
   make_encoder(log);
   if (engine_) log.info("{}: {}", name(), engine_->description());
 }
@@ -59,13 +60,15 @@ void ServedModel::start_engine() {
                   .max_queue = options_.parallel + options_.max_queue};
   o.cache_tokens = std::max(context_, options_.parallel * std::min(context_, kCachedByDefault)) +
                    options_.parallel * 2 * o.block_size;
+  if (options_.speculation) speculation_ = options_.speculation(*model_);
+  o.draft_tokens = speculation_.draft_tokens;
   if (options_.cache_bytes) {
     o.cache_tokens = cache_tokens_in(*options_.cache_bytes, *model_, o);
     require(o.cache_tokens > 0, ErrorKind::kConfig, "cache_mib",
             "{} MiB hold no text of {}; give more", *options_.cache_bytes >> 20, name());
   }
   try {
-    engine_ = std::make_unique<Engine>(*model_, o);
+    engine_ = std::make_unique<Engine>(*model_, o, speculation_.drafter(o));
   } catch (const Error& error) {
     if (error.kind() != ErrorKind::kData) throw;
     why_no_engine_ = message_without_place(error);
@@ -73,6 +76,13 @@ void ServedModel::start_engine() {
   }
   require_memory(*model_, o, "make --parallel, --context or --cache-mib smaller");
   thread_ = std::thread([this] { engine_->serve(); });
+}
+
+void ServedModel::load_adapters(const Log& log) {
+  require(engine_ || options_.adapters.empty(), ErrorKind::kConfig, "--adapter",
+          "{} writes no text, so requests cannot choose adapters: {}", name(), why_no_engine_);
+  for (const auto& [name, folder] : options_.adapters)
+    engine_->load_adapter(name, load_lora(folder, *model_, log));
 }
 
 void ServedModel::make_encoder(const Log& log) {

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <atomic>
+#include <functional>
 #include <map>
 #include <memory>
 #include <mutex>
@@ -16,6 +17,7 @@
 #include "lathe/embed/relevance.h"
 #include "lathe/embed/sentence_encoder.h"
 #include "lathe/infer/engine.h"
+#include "lathe/infer/speculation/speculation.h"
 #include "lathe/model/load_model.h"
 #include "lathe/text/chat_template.h"
 
@@ -32,7 +34,9 @@ struct ServedModelOptions {
       {};  // tokens of a text; by default what was trained, at most 8192
   std::optional<int64_t> cache_bytes = {};  // by default room for as many texts of 2048 tokens
   int64_t max_queue = 256;                  // texts that wait
-  std::optional<std::string> chat_template = {};  // the text of another one
+  std::optional<std::string> chat_template = {};     // the text of another one
+  std::map<std::string, std::string> adapters = {};  // folders by the names that requests give
+  std::function<Speculation(const Transformer&)> speculation = {};
 };
 
 // Thread-safe.
@@ -79,11 +83,13 @@ class ServedModel {
 
  private:
   void start_engine();
+  void load_adapters(const Log& log);
   void make_encoder(const Log& log);
 
   ServedModelOptions options_;
   Tokenizer tokenizer_;
   std::unique_ptr<Transformer> model_;
+  Speculation speculation_;
   std::optional<ChatTemplate> template_;
   std::optional<ThinkingTags> thinking_;
   GenerationConfig defaults_;
