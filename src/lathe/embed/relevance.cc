@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <functional>
 #include <numeric>
 
 #include "lathe/base/error.h"
@@ -57,15 +58,14 @@ Relevance::Scores Relevance::of(std::string_view query, std::span<const std::str
   for (size_t i = 0; i < texts.size(); ++i)
     require(!texts[i].empty(), ErrorKind::kData, "rerank", "text {} is empty", i);
   most = std::min(most, model_.longest_text().value_or(most));
-  switch (kind_) {
-    case Kind::kPair:
-      return of_pairs(query, texts, most, between);
-    case Kind::kCosine:
-      return of_vectors(query, texts, std::min(most, encoder_->longest()), between);
-    case Kind::kLikelihood:
-      break;
-  }
-  return of_likelihoods(query, texts, most, between);
+  const Scores out = kind_ == Kind::kPair ? of_pairs(query, texts, most, between)
+                     : kind_ == Kind::kCosine
+                         ? of_vectors(query, texts, std::min(most, encoder_->longest()), between)
+                         : of_likelihoods(query, texts, most, between);
+  for (const double score : out.of_texts)
+    require(std::isfinite(score), ErrorKind::kNumeric, "rerank",
+            "a score is not finite; compute in fp32, or check the weights");
+  return out;
 }
 
 std::vector<double> Relevance::scores_of_pairs(std::span<const TextPair> pairs) const {

@@ -41,7 +41,7 @@ class Relevance {
   };
   // A text's score does not depend on the others. `most`: tokens that a sequence may have, at most what the model reads;
   // nothing is cut. `between` is called between passes and may throw. Errors: kData, with the text's number from 0, for
-  // what is empty or too long.
+  // what is empty or too long; kNumeric for scores that are not finite.
   Scores of(std::string_view query, std::span<const std::string> texts, int64_t most,
             const std::function<void()>& between = {}) const;
 

@@ -29,12 +29,20 @@ bool lacks_mtp_modules(const ArrayReader& weights, const Family& family, const M
 // What the arrays that lie in a folder say beside its config.json.
 void follow_weights(const ArrayReader& weights, const Family& family, ModelConfig& c) {
   if (lacks_mtp_modules(weights, family, c)) c.num_nextn_predict_layers = 0;
-  // A decoder that is named as one without a head may have been saved with it nevertheless.
-  if (const auto head = matrix_on_disk(family, "head"); !c.lm_head && c.body_traits().causal)
-    c.lm_head = head && find_array(weights, *head, family) != nullptr;
   if (!c.tie_word_embeddings || !has_head_of_its_own(weights, family)) return;
   c.logit_scale = c.head_scale();
   c.tie_word_embeddings = c.scale_tied_head = false;
+}
+
+// A decoder whose class has no head may have been saved with one nevertheless.
+ModelConfig read_with_head(const Family& family, Json json, ModelConfig without,
+                           const fs::path& folder) {
+  const auto head = matrix_on_disk(family, "head");
+  if (without.lm_head || !without.body_traits().causal || !head || !has_weights(folder))
+    return without;
+  if (find_array(*open_weights(folder), *head, family) == nullptr) return without;
+  json.erase("architectures");
+  return read_family_config(family, json);
 }
 
 // Small models often keep the special ids of the family's usual tokenizer; an id that cannot occur
@@ -71,11 +79,10 @@ ModelConfig FolderModel::config(const Log& log) const {
   const Json json = read_json_file(path);
   const Family& family = family_of(json, path);
   try {
-    ModelConfig config = read_family_config(family, json);
+    ModelConfig config = read_with_head(family, json, read_family_config(family, json), folder_);
     drop_impossible_ids(config);
     validate(config);
-    const bool asks =
-        config.tie_word_embeddings || config.num_nextn_predict_layers > 0 || !config.lm_head;
+    const bool asks = config.tie_word_embeddings || config.num_nextn_predict_layers > 0;
     if (asks && has_weights(folder_)) follow_weights(*open_weights(folder_), family, config);
     warn_of_unknown_keys(family, json, path, log);
     return config;

@@ -64,6 +64,7 @@ void embeddings(ApiContext& context, const ApiCall& call) {
   const ServedModel& model = model_of(context, fields);
   const SentenceEncoder& encoder = model.encoder();
   fields.get("user");  // says who asks, which changes nothing
+  refuse_other_keys(fields);
   const PromptList input = read_prompts(fields, "input", model, encoder.config().special_tokens);
   EmbeddingFields f;
   fields.read(f);

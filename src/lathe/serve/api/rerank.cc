@@ -69,8 +69,7 @@ void rerank(ApiContext& context, const ApiCall& call) {
   const ServedModel& model = model_of(context, fields);
   const Relevance& relevance = model.relevance();
   fields.get("user");
-  fields.expect("max_tokens_per_doc", {}, "nothing is cut; give a long document in parts");
-  fields.expect("max_chunks_per_doc", {}, "nothing is cut; give a long document in parts");
+  refuse_other_keys(fields);
   const std::vector<std::string> documents = read_documents(fields);
   RerankFields f;
   fields.read(f);

@@ -22,6 +22,13 @@ void while_client_waits(ApiContext& context, const ApiCall& call, const ServedMo
   }
 }
 
+void refuse_other_keys(RequestFields& fields) {
+  const nlohmann::ordered_json none[] = {nlohmann::ordered_json::array()};
+  fields.expect("lora", none, "adapters act on texts that are written");
+  for (const char* key : {"truncate_prompt_tokens", "max_tokens_per_doc", "max_chunks_per_doc"})
+    fields.expect(key, {}, "nothing is cut; give a long text in parts");
+}
+
 void require_room(std::span<const std::vector<int32_t>> texts, int64_t most,
                   std::string_view param) {
   for (size_t i = 0; i < texts.size(); ++i)

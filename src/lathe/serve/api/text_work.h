@@ -17,6 +17,9 @@ void while_client_waits(ApiContext& context, const ApiCall& call, const ServedMo
                         std::string_view param,
                         const std::function<void(const std::function<void()>& between)>& work);
 
+// Refuses keys that ask for what is not done here: adapters, and texts that are cut.
+void refuse_other_keys(RequestFields& fields);
+
 // ApiError 400 with code context_length_exceeded for a text with more tokens than `most`.
 void require_room(std::span<const std::vector<int32_t>> texts, int64_t most,
                   std::string_view param);
