@@ -13,12 +13,14 @@
 #include "lathe/serve/response_store.h"
 #include "lathe/serve/serve_metrics.h"
 #include "lathe/serve/served_models.h"
+#include "lathe/serve/vote_file.h"
 
 namespace lathe {
 
 struct ApiOptions {
   std::vector<std::string> keys = {};  // of which a client gives one; empty: nobody needs any
   int64_t responses = 1000;            // of /v1/responses that are kept
+  VoteFile* votes = nullptr;           // must outlive the server; null: none are kept
 };
 
 // Thread-safe.

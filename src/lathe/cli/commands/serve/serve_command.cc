@@ -27,7 +27,7 @@ struct ServeOptions {
   int64_t max_queue = 256, response_store = 1000;
   std::optional<std::string> chat_template;
   std::vector<std::string> api_key;
-  std::optional<std::string> api_key_file;
+  std::optional<std::string> api_key_file, votes;
   std::vector<std::string> cors_origin, allowed_host;
   int64_t max_body_mib = 32;
   double header_timeout = 10, idle_timeout = 60, drain_seconds = 30;
@@ -57,6 +57,8 @@ struct ServeOptions {
     v.field("chat_template", chat_template, "Jinja file instead of the models' own chat templates");
     v.field("api_key", api_key, "key that clients must give; may be repeated");
     v.field("api_key_file", api_key_file, "file with such keys, one a line");
+    v.field("votes", votes,
+            "file to which votes of the page are added, as pairs that lathe train objective=dpo reads");
     v.field("cors_origin", cors_origin,
             "origin of web pages that may ask, such as https://app.example; may be repeated");
     v.field("allowed_host", allowed_host,
@@ -157,11 +159,17 @@ class Watch {
 int run_serve(const ServeOptions& o, CommandContext& context) {
   require(o.tls_cert.has_value() == o.tls_key.has_value(), ErrorKind::kUsage, "--tls-cert",
           "a certificate and its key belong together; give both --tls-cert and --tls-key");
+  std::optional<VoteFile> votes;
+  if (o.votes) votes.emplace(*o.votes);
   std::vector<ServedModelOptions> wanted;
   for (const std::string& given : o.models) wanted.push_back(model_options(o, given));
   ServedModels models(std::move(wanted), context.log);
   throw_if_interrupted();
-  Api api(models, {.keys = keys_of(o), .responses = o.response_store}, context.log);
+  Api api(models,
+          {.keys = keys_of(o),
+           .responses = o.response_store,
+           .votes = votes ? &*votes : nullptr},
+          context.log);
   HttpServer server(
       http_options(o),
       [&](const HttpRequest& request, const std::shared_ptr<HttpReply>& reply) {

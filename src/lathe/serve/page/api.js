@@ -1,0 +1,71 @@
+// Requests to the server, with the key that it may want.
+import {byId} from './dom.js';
+
+const kKey = 'lathe-key';
+
+// What the server refused, in its own words.
+export class ServerError extends Error {
+  constructor(status, message, param) {
+    super(message);
+    this.status = status;
+    this.param = param;
+  }
+}
+
+let asking = null;
+
+// Several requests may need a key at once; people are asked once.
+function askForKey(wasWrong) {
+  asking ??= new Promise((resolve) => {
+    const dialog = byId('key-dialog'), field = byId('key');
+    byId('key-wrong').hidden = !wasWrong;
+    const use = () => {
+      if (!field.value.trim()) return;
+      localStorage.setItem(kKey, field.value.trim());
+      field.value = '';
+      asking = null;
+      dialog.close();
+      resolve();
+    };
+    byId('use-key').onclick = use;
+    field.onkeydown = (event) => { if (event.key === 'Enter') use(); };
+    dialog.oncancel = (event) => event.preventDefault();  // without a key nothing works
+    dialog.showModal();
+    field.focus();
+  });
+  return asking;
+}
+
+async function errorOf(response) {
+  let error = {};
+  try {
+    error = (await response.json()).error ?? {};
+  } catch {
+    // Something between the browser and the server answered.
+  }
+  return new ServerError(response.status, error.message ?? `The server answered with status ${response.status}.`, error.param);
+}
+
+// A response whose status is good; ServerError otherwise. With a body it is a POST of JSON.
+export async function request(path, body, signal) {
+  for (;;) {
+    const key = localStorage.getItem(kKey), headers = {};
+    if (key) headers.Authorization = `Bearer ${key}`;
+    if (body) headers['Content-Type'] = 'application/json';
+    const response = await fetch(new URL(path, document.baseURI),
+                                 {method: body ? 'POST' : 'GET', headers, body: body && JSON.stringify(body), signal});
+    if (response.ok) return response;
+    if (response.status !== 401) throw await errorOf(response);
+    // Another tab or request may have found a better key meanwhile.
+    if (localStorage.getItem(kKey) === key) await askForKey(key !== null);
+  }
+}
+
+export async function listModels() {
+  return (await (await request('v1/models')).json()).data;
+}
+
+// A preference, kept by the server for training.
+export async function sendVote(record) {
+  await request('v1/votes', record);
+}
