@@ -70,6 +70,6 @@ export async function writeAnswer(node, body, signal, changed) {
   node.timing = {
     first_ms: first === null ? null : Math.round(first - start),
     total_ms: Math.round(end - start),
-    tokens_per_second: first === null || end - first < 1 ? null : Math.round(tokens / (end - first) * 10000) / 10,
+    tokens_per_second: first === null ? null : Math.round(tokens / (end - start) * 10000) / 10,
   };
 }

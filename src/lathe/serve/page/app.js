@@ -110,7 +110,7 @@ function beginKeys() {
     else if (isNarrow.matches && !byId('panel').hidden) panel.toggle(false);
   });
   addEventListener('pointerdown', (event) => { if (!event.target.closest('#token-card, .token')) closeCard(); });
-  isNarrow.addEventListener('change', () => { if (isNarrow.matches) byId('panel').hidden = true; });
+  isNarrow.addEventListener('change', () => { if (isNarrow.matches) panel.toggle(false); });
 }
 
 function setCompare(on) {

@@ -10,6 +10,12 @@ function extend(element, text) {
   else element.textContent = text;
 }
 
+// The beginning of a text, which ends with a whole character.
+function wholeCharacters(text, count) {
+  const isHalf = count < text.length && /[\uD800-\uDBFF]/.test(text[count - 1] ?? '');
+  return text.slice(0, isHalf ? count - 1 : count);
+}
+
 function fold(kind, title) {
   const summary = make('summary', {}, title), body = make('pre');
   const details = make('details', {class: `fold ${kind}`}, summary, body);
@@ -72,7 +78,7 @@ export class MessageView {
 
   walk() {
     const {branch, branches} = this.place, {node, acts} = this;
-    if (branches < 2) return make('span');
+    if (branches < 2) return '';
     return make('span', {class: 'walk', role: 'group', 'aria-label': 'Branches'},
                 iconButton('back', 'Earlier branch', () => acts.walk(node, -1), {'data-testid': 'branch-prev', disabled: branch === 0}),
                 make('span', {data: {testid: 'branch-count'}}, `${branch + 1}/${branches}`),
@@ -92,8 +98,8 @@ export class MessageView {
     return row;
   }
 
-  // What has come of the answer. Cheap enough for every picture of the screen.
-  update() {
+  // What has come of the answer, or so many characters of it. Cheap enough for every picture of the screen.
+  update(count = this.node.text.length) {
     const {node, place} = this;
     if (node.thought) this.fold('thought', 'Thoughts', node.thought);
     (node.calls ?? []).forEach((call, i) => this.fold(`call${i}`, `Calls ${call.name}`, place.writing ? call.arguments : readable(call.arguments)));
@@ -103,7 +109,7 @@ export class MessageView {
     if (way !== this.way) this.forget(way);
     if (way === 'plain') extend(this.text, node.text);
     else if (way === 'tokens') showTokens(this.text, node, (i, other) => this.acts.takeToken(node, i, other));
-    else showMarkdown(this.text, node.text);
+    else showMarkdown(this.text, wholeCharacters(node.text, count));
     this.text.classList.toggle('waiting', place.writing && !node.text);
   }
 

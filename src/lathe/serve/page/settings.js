@@ -66,7 +66,7 @@ export class SettingsPanel {
     };
     this.updates = [];  // each shows the settings in one field
     byId('panel').append(
-        make('div', {class: 'row head'}, make('h2', {}, 'Settings'), iconButton('close', 'Close the settings', () => this.toggle(false))),
+        make('div', {class: 'row head'}, make('h2', {}, 'Settings'), iconButton('close', 'Close the settings', () => { this.toggle(false); byId('settings').focus(); })),
         this.presetRow(),
         this.text('system', 'System prompt', 'Who the model is, and how it should answer', 5, 'system'),
         ...kNumbers.map((spec) => this.number(spec)),
@@ -85,7 +85,6 @@ export class SettingsPanel {
   toggle(open = byId('panel').hidden) {
     byId('panel').hidden = !open;
     byId('settings').setAttribute('aria-expanded', String(open));
-    if (!open) byId('settings').focus();
   }
 
   field(name, tip, element) {

@@ -2,8 +2,9 @@
 import {writeAnswer} from './answer.js';
 import {sendVote} from './api.js';
 import {addNode, branches, choose, copyUpTo, messagesFor, newId, nodeOf, shownPath, touch} from './chats.js';
-import {byId, make, notice, oncePerFrame} from './dom.js';
+import {byId, make, notice} from './dom.js';
 import {MessageView} from './message.js';
+import {reveal} from './reveal.js';
 import {parametersOf} from './settings.js';
 
 const kSaveEach = 1000;  // ms, while an answer is written
@@ -75,7 +76,7 @@ export class Talk {
       node.parameters = parameters;
       const body = {model: node.model, messages, ...parameters};
       if (node.text) Object.assign(body, {messages: [...messages, {role: 'assistant', content: node.text}], continue_final_message: true});
-      await writeAnswer(node, body, stop.signal, this.drawing(chat, node));
+      await this.writeAndDraw(chat, node, body, stop.signal);
     } catch (error) {
       node.error = `The other keys of the request are not JSON: ${error.message}. Correct them in the settings.`;
     }
@@ -84,15 +85,18 @@ export class Talk {
     if (chat === this.chat) this.keepAtEnd(() => this.render());
   }
 
-  // Draws what has come at most once per picture of the screen.
-  drawing(chat, node) {
-    let saved = performance.now();
-    return oncePerFrame(() => {
-      if (chat === this.chat && this.running.has(node)) this.keepAtEnd(() => this.views.get(node)?.update());
-      if (performance.now() - saved < kSaveEach || !this.running.has(node)) return;
+  async writeAndDraw(chat, node, body, signal) {
+    let saved = performance.now(), chunks = 0, isOver = false;
+    const draw = (count) => {
+      if (chat === this.chat) this.keepAtEnd(() => this.views.get(node)?.update(count));
+      if (performance.now() - saved < kSaveEach) return;
       saved = performance.now();
       this.hooks.save(chat);
-    });
+    };
+    const drawing = reveal({text: () => node.text, version: () => chunks, isOver: () => isOver, signal, draw});
+    await writeAnswer(node, body, signal, () => ++chunks);
+    isOver = true;
+    await drawing;
   }
 
   keepAtEnd(change) {
