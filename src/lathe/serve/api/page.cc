@@ -57,7 +57,8 @@ void send_file(const ApiCall& call, const EmbeddedText& file) {
 void front_page(ApiContext&, const ApiCall& call) { send_file(call, file_named(kFront)); }
 
 void page_file(ApiContext&, const ApiCall& call) {
-  if (call.rest == kFront) throw ApiError(404, "there is nothing at this path");  // its links fit `/`
+  if (call.rest == kFront)
+    throw ApiError(404, "there is nothing at this path");  // its links fit `/`
   send_file(call, file_named(call.rest));
 }
 

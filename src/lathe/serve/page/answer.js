@@ -57,6 +57,7 @@ export async function writeAnswer(node, body, signal, changed) {
         }
         takeChoice(node, choice);
       }
+      if (chunk.ignored) node.ignored = chunk.ignored;
       if (chunk.usage) Object.assign(node, {usage: chunk.usage, seed: chunk.seed});
       changed();
     });

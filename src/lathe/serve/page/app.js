@@ -120,8 +120,8 @@ function setCompare(on) {
 }
 
 function changeTheme() {
-  const root = document.documentElement, dark = matchMedia('(prefers-color-scheme: dark)').matches;
-  root.dataset.theme = (root.dataset.theme ?? (dark ? 'dark' : 'light')) === 'dark' ? 'light' : 'dark';
+  const root = document.documentElement;
+  root.dataset.theme = root.dataset.theme === 'dark' ? 'light' : 'dark';
   localStorage.setItem(kTheme, root.dataset.theme);
 }
 

@@ -31,14 +31,15 @@ function readable(json) {
 }
 
 function factsOf(node) {
-  const facts = [node.model], {timing, usage} = node;
+  const facts = [], {timing, usage} = node;
   if (usage) facts.push(`${usage.completion_tokens} tokens`);
   if (timing?.tokens_per_second) facts.push(`${timing.tokens_per_second} tokens/s`);
   if (timing?.first_ms !== null && timing?.first_ms !== undefined) facts.push(`first after ${timing.first_ms} ms`);
   if (node.seed !== undefined) facts.push(`seed ${node.seed}`);
   const ends = {length: 'cut at the limit', stopped: 'stopped'};
   if (ends[node.finish]) facts.push(ends[node.finish]);
-  return facts.filter(Boolean).join(' · ');
+  if (node.ignored) facts.push(`the server does not know ${node.ignored}`);
+  return facts.join(' · ');
 }
 
 export class MessageView {

@@ -142,7 +142,7 @@ export class SettingsPanel {
     fill();
     return make('div', {class: 'field'}, make('label', {for: 'presets'}, 'Preset'),
                 make('div', {class: 'row'}, list, iconButton('close', 'Delete this preset', drop)),
-                make('div', {class: 'row'}, name, make('button', {on: {click: keep}}, 'Keep')));
+                make('div', {class: 'row'}, name, make('button', {on: {click: keep}}, 'Save')));
   }
 
   // Presets that say nothing of a setting leave it as it is.

@@ -15,10 +15,12 @@ async function* eventsOf(response) {
   }
 }
 
-// Calls take(chunk) for each chunk of the answer. Ends with the answer; aborting the signal ends it, and the server's work.
+// Calls take(chunk) for each chunk of the answer; one with `ignored` names keys of the request that mean nothing there. Ends with the answer; aborting the signal ends it, and the server's work.
 export async function streamAnswer(body, signal, take) {
   const asked = {...body, stream: true, stream_options: {include_usage: true}};
   const response = await request('v1/chat/completions', asked, signal);
+  const ignored = response.headers.get('Lathe-Ignored');
+  if (ignored) take({choices: [], ignored});
   for await (const data of eventsOf(response)) {
     if (data === '[DONE]') return;
     const chunk = JSON.parse(data);

@@ -162,10 +162,16 @@ export class Talk {
     return last?.pair ? branches(this.chat, last.parent).filter((node) => node.pair === last.pair) : [];
   }
 
+  // Whether the answers of a pair are still without their names. One that failed is none to choose from.
+  isBlind(pair) {
+    if (!isPair(pair) || pair[0].vote) return false;
+    return this.isWriting() || (pair.some((node) => node.text) && !pair.some((node) => node.error));
+  }
+
   // `side`: 0 left, 1 right; null: neither is better.
   async vote(side) {
     const pair = this.pairAtEnd();
-    if (!isPair(pair) || pair[0].vote) return;
+    if (!this.isBlind(pair) || this.isWriting()) return;
     pair.forEach((node, i) => { node.vote = side === null ? 'tie' : side === i ? 'better' : 'worse'; });
     choose(this.chat, pair[side ?? 0]);
     this.hooks.save(this.chat);
@@ -189,13 +195,15 @@ export class Talk {
 
   showNode(node, blind) {
     const all = branches(this.chat, node.parent), view = this.viewOf(node);
-    view.show({writing: this.running.has(node), busy: this.isWriting(), blind, branch: all.indexOf(node), branches: all.length,
+    // Two that stand side by side are no branches to walk between.
+    const branchesToWalk = this.pairAtEnd().includes(node) && isPair(all) ? 1 : all.length;
+    view.show({writing: this.running.has(node), busy: this.isWriting(), blind, branch: all.indexOf(node), branches: branchesToWalk,
                probabilities: this.chat.settings.probabilities === true});
     return view.element;
   }
 
   render() {
-    const path = shownPath(this.chat), pair = this.pairAtEnd(), blind = isPair(pair) && !pair[0].vote;
+    const path = shownPath(this.chat), pair = this.pairAtEnd(), blind = this.isBlind(pair);
     const single = isPair(pair) ? path.slice(0, -1) : path;
     const elements = single.map((node) => this.showNode(node));
     if (isPair(pair)) elements.push(make('div', {class: 'pair'}, ...pair.map((node, i) => this.showNode(node, blind ? ['Left', 'Right'][i] : undefined))));

@@ -19,7 +19,7 @@ const number = (value) => Number.isFinite(value) ? value : undefined;
 // Files may come from anywhere: only what a message is made of is taken, each of its own type.
 function nodeFrom(given) {
   const node = {id: text(given.id), parent: text(given.parent), role: given.role === 'user' ? 'user' : 'assistant', text: text(given.text), created: text(given.created)};
-  for (const key of ['thought', 'model', 'error', 'finish', 'vote', 'pair']) if (text(given[key])) node[key] = given[key];
+  for (const key of ['thought', 'model', 'error', 'finish', 'vote', 'pair', 'ignored']) if (text(given[key])) node[key] = given[key];
   for (const key of ['parameters', 'timing', 'usage']) if (given[key]) node[key] = object(given[key]);
   if (number(given.seed) !== undefined) node.seed = given.seed;
   if (given.attachments) node.attachments = list(given.attachments).map((file) => ({name: text(file?.name), text: text(file?.text)}));

@@ -57,8 +57,9 @@ struct ServeOptions {
     v.field("chat_template", chat_template, "Jinja file instead of the models' own chat templates");
     v.field("api_key", api_key, "key that clients must give; may be repeated");
     v.field("api_key_file", api_key_file, "file with such keys, one a line");
-    v.field("votes", votes,
-            "file to which votes of the page are added, as pairs that lathe train objective=dpo reads");
+    v.field(
+        "votes", votes,
+        "file to which votes of the page are added, as pairs that lathe train objective=dpo reads");
     v.field("cors_origin", cors_origin,
             "origin of web pages that may ask, such as https://app.example; may be repeated");
     v.field("allowed_host", allowed_host,
@@ -166,9 +167,7 @@ int run_serve(const ServeOptions& o, CommandContext& context) {
   ServedModels models(std::move(wanted), context.log);
   throw_if_interrupted();
   Api api(models,
-          {.keys = keys_of(o),
-           .responses = o.response_store,
-           .votes = votes ? &*votes : nullptr},
+          {.keys = keys_of(o), .responses = o.response_store, .votes = votes ? &*votes : nullptr},
           context.log);
   HttpServer server(
       http_options(o),
