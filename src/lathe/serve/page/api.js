@@ -28,7 +28,11 @@ function askForKey(wasWrong) {
       resolve();
     };
     byId('use-key').onclick = use;
-    field.onkeydown = (event) => { if (event.key === 'Enter') use(); };
+    field.onkeydown = (event) => {
+      if (event.key !== 'Enter') return;
+      event.preventDefault();  // the key would go on to the prompt, which gets the focus
+      use();
+    };
     dialog.oncancel = (event) => event.preventDefault();  // without a key nothing works
     dialog.showModal();
     field.focus();
@@ -53,7 +57,8 @@ export async function request(path, body, signal) {
     if (key) headers.Authorization = `Bearer ${key}`;
     if (body) headers['Content-Type'] = 'application/json';
     const response = await fetch(new URL(path, document.baseURI),
-                                 {method: body ? 'POST' : 'GET', headers, body: body && JSON.stringify(body), signal});
+                                 {method: body ? 'POST' : 'GET', headers, body: body && JSON.stringify(body), signal})
+        .catch((error) => { throw signal?.aborted ? error : new Error('The server does not answer. Is it still running?'); });
     if (response.ok) return response;
     if (response.status !== 401) throw await errorOf(response);
     // Another tab or request may have found a better key meanwhile.

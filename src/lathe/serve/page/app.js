@@ -168,6 +168,16 @@ async function readChats() {
   showChats();
 }
 
+// Another tab may have changed the chats while this one was not seen.
+async function readAgain() {
+  if (document.hidden || talk.running.size) return;
+  const read = await allChats(), current = read.find((chat) => chat.id === talk.chat.id);
+  chats = read.map((chat) => chat === current && chat.changed <= talk.chat.changed ? talk.chat : chat);
+  if (current && current.changed > talk.chat.changed) talk.open(current);
+  showChats();
+}
+
+document.addEventListener('visibilitychange', readAgain);
 beginButtons();
 beginComposer();
 beginKeys();
