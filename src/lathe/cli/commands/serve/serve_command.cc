@@ -59,7 +59,7 @@ struct ServeOptions {
     v.field("api_key_file", api_key_file, "file with such keys, one a line");
     v.field(
         "votes", votes,
-        "file to which votes of the page are added, as pairs that lathe train objective=dpo reads");
+        "file to which the page's votes are added, as pairs that lathe dpo learns from");
     v.field("cors_origin", cors_origin,
             "origin of web pages that may ask, such as https://app.example; may be repeated");
     v.field("allowed_host", allowed_host,
@@ -196,8 +196,9 @@ Command serve_command() {
        .summary = "answer requests over HTTP",
        .help =
            "Loads models and answers the interfaces of OpenAI (/v1/chat/completions, /v1/completions, /v1/responses,\n"
-           "/v1/models) and Anthropic (/v1/messages). docs/serving.md has all paths. When it takes requests it prints\n"
-           "one line of JSON with its address. Ctrl-C (or SIGTERM) lets open requests end, the second one does not.\n\n"
+           "/v1/models) and Anthropic (/v1/messages). docs/serving.md has all paths; at / there is a page to chat with.\n"
+           "When it takes requests it prints one line of JSON with its address. Ctrl-C (or SIGTERM) lets open requests\n"
+           "end, the second one does not.\n\n"
            "  lathe serve runs/demo/model\n"
            "  lathe serve small=model.gguf large=/models/large --port 8080 --parallel 8\n"
            "  curl http://127.0.0.1:8080/v1/chat/completions -H 'Content-Type: application/json' \\\n"
