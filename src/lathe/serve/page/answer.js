@@ -7,8 +7,9 @@ function takeTokens(node, entries, text, kind) {
   node.tokens ??= [];
   let rest = text;
   entries.forEach((entry, i) => {
-    const own = i === entries.length - 1 ? rest
-        : !entry.token.includes('\uFFFD') && rest.startsWith(entry.token) ? entry.token : '';
+    const own = i === entries.length - 1                                ? rest :
+        !entry.token.includes('\uFFFD') && rest.startsWith(entry.token) ? entry.token :
+                                                                          '';
     rest = rest.slice(own.length);
     node.tokens.push({
       text: own,
@@ -35,8 +36,9 @@ function takeChoice(node, choice) {
   if (delta.reasoning_content) node.thought = (node.thought ?? '') + delta.reasoning_content;
   if (delta.tool_calls) takeCalls(node, delta.tool_calls);
   if (choice.logprobs?.content)
-    takeTokens(node, choice.logprobs.content, delta.content ?? delta.reasoning_content ?? '',
-               delta.reasoning_content && !delta.content ? 'thought' : 'text');
+    takeTokens(
+        node, choice.logprobs.content, delta.content ?? delta.reasoning_content ?? '',
+        delta.reasoning_content && !delta.content ? 'thought' : 'text');
   if (choice.finish_reason) node.finish = choice.finish_reason;
 }
 

@@ -14,18 +14,21 @@ export class ServerError extends Error {
 
 let asking = null;
 
-// Several requests may need a key at once; people are asked once.
+// Several requests may need a key at once; people are asked once. An Error where they give none.
 function askForKey(wasWrong) {
-  asking ??= new Promise((resolve) => {
+  asking ??= new Promise((resolve, reject) => {
     const dialog = byId('key-dialog'), field = byId('key');
     byId('key-wrong').hidden = !wasWrong;
     const use = () => {
       if (!field.value.trim()) return;
       localStorage.setItem(kKey, field.value.trim());
       field.value = '';
-      asking = null;
-      dialog.close();
       resolve();
+      dialog.close();
+    };
+    dialog.onclose = () => {
+      asking = null;
+      reject(new Error('Without a key the server does not answer.'));  // has no effect where one was given
     };
     byId('use-key').onclick = use;
     field.onkeydown = (event) => {
@@ -33,7 +36,6 @@ function askForKey(wasWrong) {
       event.preventDefault();  // the key would go on to the prompt, which gets the focus
       use();
     };
-    dialog.oncancel = (event) => event.preventDefault();  // without a key nothing works
     dialog.showModal();
     field.focus();
   });
@@ -47,7 +49,8 @@ async function errorOf(response) {
   } catch {
     // Something between the browser and the server answered.
   }
-  return new ServerError(response.status, error.message ?? `The server answered with status ${response.status}.`, error.param);
+  return new ServerError(
+      response.status, error.message ?? `The server answered with status ${response.status}.`, error.param);
 }
 
 // A response whose status is good; ServerError otherwise. With a body it is a POST of JSON.
@@ -56,9 +59,13 @@ export async function request(path, body, signal) {
     const key = localStorage.getItem(kKey), headers = {};
     if (key) headers.Authorization = `Bearer ${key}`;
     if (body) headers['Content-Type'] = 'application/json';
-    const response = await fetch(new URL(path, document.baseURI),
-                                 {method: body ? 'POST' : 'GET', headers, body: body && JSON.stringify(body), signal})
-        .catch((error) => { throw signal?.aborted ? error : new Error('The server does not answer. Is it still running?'); });
+    const response =
+        await fetch(
+            new URL(path, document.baseURI),
+            {method: body ? 'POST' : 'GET', headers, body: body && JSON.stringify(body), signal})
+            .catch((error) => {
+              throw signal?.aborted ? error : new Error('The server does not answer. Is it still running?');
+            });
     if (response.ok) return response;
     if (response.status !== 401) throw await errorOf(response);
     // Another tab or request may have found a better key meanwhile.
@@ -66,11 +73,7 @@ export async function request(path, body, signal) {
   }
 }
 
-export async function listModels() {
-  return (await (await request('v1/models')).json()).data;
-}
+export async function listModels() { return (await (await request('v1/models')).json()).data; }
 
 // A preference, kept by the server for training.
-export async function sendVote(record) {
-  await request('v1/votes', record);
-}
+export async function sendVote(record) { await request('v1/votes', record); }

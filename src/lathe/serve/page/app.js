@@ -16,10 +16,22 @@ const isNarrow = matchMedia('(max-width: 800px)');
 let chats = [];         // all that are kept, the newest first
 let isTouched = false;  // whether people did something before the chats were read
 
-const models = listModels().then((list) => list.map((model) => model.id));
+let asked = null;  // the names of the models, once they are known
+
 const talk = new Talk(newChat(lastSettings()), {save, opened, models});
-const panel = new SettingsPanel(() => talk.chat.settings, () => { talk.render(); if (talk.chat.nodes.length) save(talk.chat); });
+const panel = new SettingsPanel(() => talk.chat.settings, () => {
+  talk.render();
+  if (talk.chat.nodes.length) save(talk.chat);
+});
 const sidebar = new Sidebar({chats: () => chats, current: () => talk.chat, open: (chat) => talk.open(chat), drop});
+function models() {
+  asked ??= listModels().then((list) => list.map((model) => model.id), (error) => {
+    asked = null;
+    throw error;
+  });
+  return asked;
+}
+
 const showChats = oncePerFrame(() => sidebar.show());
 
 async function save(chat) {
@@ -29,16 +41,14 @@ async function save(chat) {
   showChats();
   try {
     await saveChat(chat);
-  } catch (error) {
-    notice(`This chat is not kept: ${error.message}. Export it, or delete others.`);
-  }
+  } catch (error) { notice(`This chat is not kept: ${error.message}. Export it, or delete others.`); }
 }
 
 function opened(chat) {
   isTouched = true;
   localStorage.setItem(kOpen, chat.id);
   panel.show();
-  showModels();
+  showModels().catch(tellModels);
   showChats();
 }
 
@@ -56,19 +66,30 @@ async function drop(chat) {
   if (chat === talk.chat) startChat();
   showChats();
   await dropChat(chat);
-  notice('The chat is deleted.', {name: 'Undo', run: () => { delete chat.isDropped; save(chat); }});
+  notice('The chat is deleted.', {
+    name: 'Undo',
+    run: () => {
+      delete chat.isDropped;
+      save(chat);
+    }
+  });
 }
 
 async function showModels() {
-  const names = await models, {settings} = talk.chat;
+  const names = await models(), {settings} = talk.chat;
   if (!names.includes(settings.model)) settings.model = names[0];
   if (!names.includes(settings.other)) settings.other = names.find((name) => name !== settings.model) ?? names[0];
   for (const [id, key] of [['model', 'model'], ['other-model', 'other']]) {
     byId(id).replaceChildren(...names.map((name) => make('option', {value: name}, name)));
     byId(id).value = settings[key];
-    byId(id).onchange = () => { settings[key] = byId(id).value; panel.changed(); };
+    byId(id).onchange = () => {
+      settings[key] = byId(id).value;
+      panel.changed();
+    };
   }
 }
+
+const tellModels = (error) => notice(`The models of the server are not known: ${error.message}`);
 
 function send() {
   const field = byId('prompt');
@@ -96,7 +117,10 @@ function beginComposer() {
     send();
   });
   byId('send').addEventListener('click', send);
-  byId('stop').addEventListener('click', () => { talk.stop(); field.focus(); });
+  byId('stop').addEventListener('click', () => {
+    talk.stop();
+    field.focus();
+  });
   beginAttachments();
 }
 
@@ -104,13 +128,21 @@ function beginKeys() {
   addEventListener('keydown', (event) => {
     if (event.key !== 'Escape' || event.defaultPrevented) return;
     const token = closeCard();
-    if (token) token.focus();
-    else if (talk.isWriting()) talk.stop();
-    else if (sidebar.isOpen()) sidebar.toggle(false);
-    else if (isNarrow.matches && !byId('panel').hidden) panel.toggle(false);
+    if (token)
+      token.focus();
+    else if (talk.isWriting())
+      talk.stop();
+    else if (sidebar.isOpen())
+      sidebar.toggle(false);
+    else if (isNarrow.matches && !byId('panel').hidden)
+      panel.toggle(false);
   });
-  addEventListener('pointerdown', (event) => { if (!event.target.closest('#token-card, .token')) closeCard(); });
-  isNarrow.addEventListener('change', () => { if (isNarrow.matches) panel.toggle(false); });
+  addEventListener('pointerdown', (event) => {
+    if (!event.target.closest('#token-card, .token')) closeCard();
+  });
+  isNarrow.addEventListener('change', () => {
+    if (isNarrow.matches) panel.toggle(false);
+  });
 }
 
 function setCompare(on) {
@@ -131,9 +163,7 @@ async function importChats(event) {
     for (const chat of read) await save(chat);
     talk.open(read[0]);
     notice(read.length === 1 ? 'The chat is here.' : `${read.length} chats are here.`);
-  } catch (error) {
-    notice(error.message);
-  }
+  } catch (error) { notice(error.message); }
   event.target.value = '';
 }
 
@@ -143,7 +173,8 @@ function exportChats(some, name) {
 }
 
 function beginButtons() {
-  const icons = {'open-sidebar': 'menu', compare: 'compare', theme: 'theme', settings: 'settings', send: 'send', stop: 'stop'};
+  const icons =
+      {'open-sidebar': 'menu', compare: 'compare', theme: 'theme', settings: 'settings', send: 'send', stop: 'stop'};
   for (const [id, name] of Object.entries(icons)) byId(id).prepend(icon(name));
   byId('attach').prepend(icon('attach'));
   byId('compare').append(make('span', {class: 'name'}, 'Compare'));
@@ -182,6 +213,6 @@ beginButtons();
 beginComposer();
 beginKeys();
 talk.render();
-showModels().catch((error) => notice(`The models of the server are not known: ${error.message}`));
+showModels().catch(tellModels);
 readChats();
 byId('prompt').focus();

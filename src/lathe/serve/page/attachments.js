@@ -8,11 +8,12 @@ let attached = [];
 function show() {
   const list = byId('attached');
   list.hidden = attached.length === 0;
-  list.replaceChildren(...attached.map((file) => make('li', {}, file.name, iconButton('close', `Leave out ${file.name}`, () => {
-    attached = attached.filter((each) => each !== file);
-    show();
-    byId('prompt').focus();
-  }))));
+  list.replaceChildren(
+      ...attached.map((file) => make('li', {}, file.name, iconButton('close', `Leave out ${file.name}`, () => {
+                                       attached = attached.filter((each) => each !== file);
+                                       show();
+                                       byId('prompt').focus();
+                                     }))));
 }
 
 async function textOf(file) {
@@ -30,9 +31,7 @@ async function attach(files) {
   for (const file of files) {
     try {
       attached.push({name: file.name, text: await textOf(file)});
-    } catch (error) {
-      notice(error.message);
-    }
+    } catch (error) { notice(error.message); }
   }
   show();
 }
@@ -52,7 +51,9 @@ export function beginAttachments() {
     event.target.value = '';
     byId('prompt').focus();
   });
-  addEventListener('dragover', (event) => { if (event.dataTransfer.types.includes('Files')) event.preventDefault(); });
+  addEventListener('dragover', (event) => {
+    if (event.dataTransfer.types.includes('Files')) event.preventDefault();
+  });
   addEventListener('drop', (event) => {
     if (!event.dataTransfer.files.length) return;
     event.preventDefault();

@@ -5,7 +5,15 @@ export const newId = () => Array.from(crypto.getRandomValues(new Uint32Array(3))
 
 export function newChat(settings) {
   const now = new Date().toISOString();
-  return {id: newId(), title: '', created: now, changed: now, settings: structuredClone(settings), nodes: [], chosen: {}};
+  return {
+    id: newId(),
+    title: '',
+    created: now,
+    changed: now,
+    settings: structuredClone(settings),
+    nodes: [],
+    chosen: {}
+  };
 }
 
 export const branches = (chat, parent) => chat.nodes.filter((node) => node.parent === parent);
@@ -29,9 +37,7 @@ export function pathTo(chat, node) {
   return path;
 }
 
-export function choose(chat, node) {
-  chat.chosen[node.parent] = node.id;
-}
+export function choose(chat, node) { chat.chosen[node.parent] = node.id; }
 
 export function addNode(chat, parent, role, more) {
   const node = {id: newId(), parent, role, text: '', created: new Date().toISOString(), ...more};
@@ -42,9 +48,7 @@ export function addNode(chat, parent, role, more) {
   return node;
 }
 
-export function touch(chat) {
-  chat.changed = new Date().toISOString();
-}
+export function touch(chat) { chat.changed = new Date().toISOString(); }
 
 function titleOf(node) {
   const words = (node.text || node.attachments?.[0]?.name || '').trim().replace(/\s+/g, ' ');

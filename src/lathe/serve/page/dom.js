@@ -7,10 +7,14 @@ export const byId = (id) => document.getElementById(id);
 export function make(tag, attributes = {}, ...children) {
   const element = document.createElement(tag);
   for (const [name, value] of Object.entries(attributes)) {
-    if (name === 'on') for (const [event, f] of Object.entries(value)) element.addEventListener(event, f);
-    else if (name === 'data') Object.assign(element.dataset, value);
-    else if (value === true) element.setAttribute(name, '');
-    else if (value !== false && value !== undefined) element.setAttribute(name, value);
+    if (name === 'on')
+      for (const [event, f] of Object.entries(value)) element.addEventListener(event, f);
+    else if (name === 'data')
+      Object.assign(element.dataset, value);
+    else if (value === true)
+      element.setAttribute(name, '');
+    else if (value !== false && value !== undefined)
+      element.setAttribute(name, value);
   }
   element.append(...children.filter((child) => child !== null && child !== undefined));
   return element;
@@ -23,7 +27,8 @@ const kPaths = {
   settings: 'M4 7h9m4 0h3M4 17h3m4 0h9M15 5v4M9 15v4',
   send: 'M12 19V5M6 11l6-6 6 6',
   stop: 'M7 7h10v10H7z',
-  attach: 'M19 11l-7.5 7.5a4.5 4.5 0 0 1-6.4-6.400L13 4.300a3 3 0 0 1 4.3 4.300l-7.8 7.700a1.5 1.5 0 0 1-2.1-2.100L14 7.6',
+  attach:
+      'M19 11l-7.5 7.5a4.5 4.5 0 0 1-6.4-6.400L13 4.300a3 3 0 0 1 4.3 4.300l-7.8 7.700a1.5 1.5 0 0 1-2.1-2.100L14 7.6',
   copy: 'M9 9h10v11H9zM5 15V4h10',
   edit: 'M4 20h4L19 9l-4-4L4 16z',
   again: 'M20 5v5h-5M20 10a8 8 0 1 0 0 5',
@@ -47,15 +52,37 @@ export function icon(name) {
 
 // A button that shows an icon alone; its name is for screen readers, and in its tip.
 export function iconButton(name, label, click, attributes = {}) {
-  return make('button', {class: 'plain small', 'aria-label': label, title: label, on: {click}, ...attributes}, icon(name));
+  return make(
+      'button', {class: 'plain small', 'aria-label': label, title: label, on: {click}, ...attributes}, icon(name));
 }
 
 // A line that goes away by itself, with something that can be done about it.
 export function notice(text, action) {
   const line = make('div', {class: 'notice'}, text);
-  if (action) line.append(make('button', {class: 'plain', on: {click: () => { line.remove(); action.run(); }}}, action.name));
+  if (action)
+    line.append(make(
+        'button', {
+          class: 'plain',
+          on: {
+            click: () => {
+              line.remove();
+              action.run();
+            }
+          }
+        },
+        action.name));
   byId('notices').append(line);
   setTimeout(() => line.remove(), action ? 9000 : 6000);
+}
+
+export async function copyText(text) {
+  try {
+    await navigator.clipboard.writeText(text);
+    return true;
+  } catch {
+    notice('The browser lets a page copy only over https or from this machine; mark the text and copy it yourself.');
+    return false;
+  }
 }
 
 // Runs f at most once between two pictures of the screen, however often it is asked.
@@ -64,6 +91,9 @@ export function oncePerFrame(f) {
   return () => {
     if (due) return;
     due = true;
-    requestAnimationFrame(() => { due = false; f(); });
+    requestAnimationFrame(() => {
+      due = false;
+      f();
+    });
   };
 }

@@ -8,11 +8,23 @@ const kForms = [
   {letter: '`', form: /(`+)([^`]|[^`][\s\S]{0,4000}?[^`])\1(?!`)/y, make: codeSpan},
   {letter: '*', form: /(\*\*)(?=\S)([\s\S]{0,4000}?[^\s*])\*\*(?!\*)/y, make: emphasis('strong')},
   {letter: '*', form: /(\*)(?=[^\s*])([\s\S]{0,4000}?[^\s*])\*(?!\*)/y, make: emphasis('em')},
-  {letter: '_', form: /(?<![\p{L}\p{N}_])(__)(?=\S)([\s\S]{0,4000}?[^\s_])__(?![\p{L}\p{N}_])/uy, make: emphasis('strong')},
-  {letter: '_', form: /(?<![\p{L}\p{N}_])(_)(?=[^\s_])([\s\S]{0,4000}?[^\s_])_(?![\p{L}\p{N}_])/uy, make: emphasis('em')},
+  {
+    letter: '_',
+    form: /(?<![\p{L}\p{N}_])(__)(?=\S)([\s\S]{0,4000}?[^\s_])__(?![\p{L}\p{N}_])/uy,
+    make: emphasis('strong')
+  },
+  {
+    letter: '_',
+    form: /(?<![\p{L}\p{N}_])(_)(?=[^\s_])([\s\S]{0,4000}?[^\s_])_(?![\p{L}\p{N}_])/uy,
+    make: emphasis('em')
+  },
   {letter: '~', form: /(~~)(?=\S)([\s\S]{0,4000}?[^\s~])~~(?!~)/y, make: emphasis('del')},
   {letter: '!', form: /(!\[)([^\[\]]{0,1000})(\]\(\s*<?([^\s()<>]{1,2000})>?(?:\s+"[^"]{0,500}")?\s*\))/y, make: link},
-  {letter: '[', form: /(\[)([^\[\]]{1,1000})(\]\(\s*<?([^\s()<>]{1,2000}(?:\([^\s()<>]{0,500}\))?)>?(?:\s+"[^"]{0,500}")?\s*\))/y, make: link},
+  {
+    letter: '[',
+    form: /(\[)([^\[\]]{1,1000})(\]\(\s*<?([^\s()<>]{1,2000}(?:\([^\s()<>]{0,500}\))?)>?(?:\s+"[^"]{0,500}")?\s*\))/y,
+    make: link
+  },
   {letter: 'h', form: /(?<![\p{L}\p{N}])https?:\/\/[^\s<>"'`|\\]{1,2000}[^\s<>"'`|\\.,;:!?)*_~\]]/uy, make: bareLink},
   {letter: '\\', form: /(\\)([!-\/:-@\[-`{-~])/y, make: escaped},
 ];
@@ -21,9 +33,7 @@ const kSpecial = /[`*_~!\[\\]|https?:/g;
 // A mark of Markdown: in the text, but not to be seen.
 export const mark = (text) => make('span', {class: 'mark'}, text);
 
-function codeSpan(match) {
-  return [mark(match[1]), make('code', {}, match[2]), mark(match[1])];
-}
+function codeSpan(match) { return [mark(match[1]), make('code', {}, match[2]), mark(match[1])]; }
 
 function emphasis(tag) {
   return (match, depth) => {
@@ -41,7 +51,8 @@ function isSafe(address) {
   }
 }
 
-const linkTo = (address, ...children) => make('a', {href: address, target: '_blank', rel: 'noopener noreferrer nofollow'}, ...children);
+const linkTo = (address, ...children) =>
+    make('a', {href: address, target: '_blank', rel: 'noopener noreferrer nofollow'}, ...children);
 
 // Pictures are links, too: loading one would tell its server who reads.
 function link(match, depth) {
@@ -53,13 +64,9 @@ function link(match, depth) {
   return text ? [mark(before), element, mark(behind)] : [mark(all), element];
 }
 
-function bareLink(match) {
-  return [isSafe(match[0]) ? linkTo(match[0], match[0]) : match[0]];
-}
+function bareLink(match) { return [isSafe(match[0]) ? linkTo(match[0], match[0]) : match[0]]; }
 
-function escaped(match) {
-  return [mark(match[1]), match[2]];
-}
+function escaped(match) { return [mark(match[1]), match[2]]; }
 
 function madeAt(text, at, depth) {
   for (const {letter, form, make: makeIt} of kForms) {

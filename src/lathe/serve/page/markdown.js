@@ -1,7 +1,7 @@
 // Markdown to elements. No text is lost: the marks of Markdown stay in the element, hidden, so that its textContent is the
 // source but for blanks. No HTML is ever read: a tag in the source is text as any other.
-import {make} from './dom.js';
 import {code} from './code.js';
+import {make} from './dom.js';
 import {addInline, mark} from './inline.js';
 
 const kFence = /^ {0,3}(`{3,}|~{3,})([^`]*)$/;
@@ -54,7 +54,9 @@ function endOf(kind, lines, i) {
   if (kind === 'heading' || kind === 'rule') return i + 1;
   if (kind === 'list') return endOfList(lines, i);
   let at = kind === 'table' ? i + 2 : i + 1;
-  while (at < lines.length && (kind === 'table' ? lines[at].includes('|') && !isBlank(lines[at]) : kindAt(lines, at) === kind)) ++at;
+  while (at < lines.length &&
+         (kind === 'table' ? lines[at].includes('|') && !isBlank(lines[at]) : kindAt(lines, at) === kind))
+    ++at;
   return at;
 }
 
@@ -92,13 +94,16 @@ function quote(lines) {
 // Items are at the indentation of the first one; what is deeper belongs to the item above it.
 function list(lines, depth) {
   const first = kItem.exec(lines[0]), ordered = /\d/.test(first[2]);
-  const element = make(ordered ? 'ol' : 'ul', {start: ordered && first[2] !== '1.' ? String(parseInt(first[2])) : undefined});
+  const element =
+      make(ordered ? 'ol' : 'ul', {start: ordered && first[2] !== '1.' ? String(parseInt(first[2])) : undefined});
   for (let i = 0; i < lines.length;) {
     const [all, indent, sign] = kItem.exec(lines[i]);
     let end = i + 1;
     while (end < lines.length && !(kItem.exec(lines[end])?.[1].length < indent.length + 2)) ++end;
-    const inner = [lines[i].slice(all.length), ...lines.slice(i + 1, end)
-        .map((line) => line.replace(new RegExp(`^ {0,${all.length}}`), ''))];
+    const inner = [
+      lines[i].slice(all.length),
+      ...lines.slice(i + 1, end).map((line) => line.replace(new RegExp(`^ {0,${all.length}}`), ''))
+    ];
     element.append(item(sign, inner, depth));
     i = end;
   }
@@ -110,7 +115,9 @@ function item(sign, lines, depth) {
   const task = /^\[([ xX])\] /.exec(lines[0]);
   if (task) {
     element.classList.add('task');
-    element.append(mark(task[0]), make('input', {type: 'checkbox', disabled: true, checked: task[1] !== ' ', 'aria-label': 'Task'}));
+    element.append(
+        mark(task[0]),
+        make('input', {type: 'checkbox', disabled: true, checked: task[1] !== ' ', 'aria-label': 'Task'}));
     lines = [lines[0].slice(task[0].length), ...lines.slice(1)];
   }
   for (const block of blocksOf(lines)) element.append(elementOf(block, depth + 1));
@@ -122,8 +129,10 @@ function cellsOf(line) {
   const cells = [], parts = line.trim().split(/(?<!\\)(\|)/);
   let bar = '';
   parts.forEach((part, i) => {
-    if (part === '|') bar += part;
-    else if (!(isBlank(part) && (i === 0 || i === parts.length - 1))) cells.push({bar, text: part.trim()}), bar = '';
+    if (part === '|')
+      bar += part;
+    else if (!(isBlank(part) && (i === 0 || i === parts.length - 1)))
+      cells.push({bar, text: part.trim()}), bar = '';
   });
   return {cells, end: bar};
 }
@@ -178,6 +187,4 @@ export function showMarkdown(container, source) {
 }
 
 // Before something else is shown in it.
-export function forgetMarkdown(container) {
-  shown.delete(container);
-}
+export function forgetMarkdown(container) { shown.delete(container); }

@@ -7,7 +7,10 @@ const calm = matchMedia('(prefers-reduced-motion: reduce)');
 // The next picture. A page that nobody sees has none, but its answers go on.
 const nextPicture = () => new Promise((resolve) => {
   const late = setTimeout(resolve, 250);
-  requestAnimationFrame(() => { clearTimeout(late); resolve(); });
+  requestAnimationFrame(() => {
+    clearTimeout(late);
+    resolve();
+  });
 });
 
 // draw(count) is called at most once per picture, with so many characters of text(), when that or version() has changed.

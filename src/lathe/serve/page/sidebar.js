@@ -21,23 +21,36 @@ export class Sidebar {
     document.body.classList.toggle('sidebar-open', open);
     byId('shade').hidden = !open;
     byId('open-sidebar').setAttribute('aria-expanded', String(open));
+    if (open) byId('new-chat').focus();
   }
 
-  isOpen() {
-    return document.body.classList.contains('sidebar-open');
-  }
+  isOpen() { return document.body.classList.contains('sidebar-open'); }
 
   show() {
     const words = byId('search').value.toLowerCase().split(/\s+/).filter(Boolean);
     const found = this.hooks.chats().filter((chat) => matches(chat, words));
     byId('chats').replaceChildren(...found.map((chat) => this.row(chat)));
-    if (!found.length) byId('chats').append(make('li', {class: 'none'}, words.length ? 'No chat has these words.' : 'Chats are kept here.'));
+    if (!found.length)
+      byId('chats').append(
+          make('li', {class: 'none'}, words.length ? 'No chat has these words.' : 'Chats are kept here.'));
   }
 
   row(chat) {
     const isCurrent = chat === this.hooks.current();
-    const open = make('button', {class: 'chat', 'aria-current': isCurrent ? 'true' : undefined, on: {click: () => { this.toggle(false); this.hooks.open(chat); }}},
-                      make('span', {}, chat.title || 'Untitled'), make('small', {}, dateOf(chat)));
-    return make('li', {class: isCurrent ? 'current' : ''}, open, iconButton('close', `Delete ${chat.title || 'this chat'}`, () => this.hooks.drop(chat)));
+    const open = make(
+        'button', {
+          class: 'chat',
+          'aria-current': isCurrent ? 'true' : undefined,
+          on: {
+            click: () => {
+              this.toggle(false);
+              this.hooks.open(chat);
+            }
+          }
+        },
+        make('span', {}, chat.title || 'Untitled'), make('small', {}, dateOf(chat)));
+    return make(
+        'li', {class: isCurrent ? 'current' : ''}, open,
+        iconButton('close', `Delete ${chat.title || 'this chat'}`, () => this.hooks.drop(chat)));
   }
 }

@@ -15,7 +15,8 @@ async function* eventsOf(response) {
   }
 }
 
-// Calls take(chunk) for each chunk of the answer; one with `ignored` names keys of the request that mean nothing there. Ends with the answer; aborting the signal ends it, and the server's work.
+// Calls take(chunk) for each chunk of the answer; one with `ignored` names keys of the request that mean nothing there.
+// Ends with the answer; aborting the signal ends it, and the server's work.
 export async function streamAnswer(body, signal, take) {
   const asked = {...body, stream: true, stream_options: {include_usage: true}};
   const response = await request('v1/chat/completions', asked, signal);

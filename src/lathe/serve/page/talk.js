@@ -11,14 +11,22 @@ const kSaveEach = 1000;  // ms, while an answer is written
 
 const isPair = (nodes) => nodes.length === 2;
 
+// The request that writes a node. What the node holds already is the beginning of the answer.
+function bodyFor(chat, node) {
+  const messages = messagesFor(chat, nodeOf(chat, node.parent)),
+        body = {model: node.model, messages, ...node.parameters};
+  if (!node.text) return body;
+  return {...body, messages: [...messages, {role: 'assistant', content: node.text}], continue_final_message: true};
+}
+
 export class Talk {
-  // hooks: save(chat), opened(chat), models (a promise of their names).
+  // hooks: save(chat), opened(chat), models() (a promise of their names).
   constructor(chat, hooks) {
     this.chat = chat;
     this.hooks = hooks;
     this.compare = false;
-    this.views = new Map();     // of nodes
-    this.running = new Map();   // nodes that are written, with their chat and what stops them
+    this.views = new Map();    // of nodes
+    this.running = new Map();  // nodes that are written, with their chat and what stops them
   }
 
   open(chat) {
@@ -29,12 +37,11 @@ export class Talk {
     this.toEnd();
   }
 
-  isWriting() {
-    return [...this.running.values()].some(({chat}) => chat === this.chat);
-  }
+  isWriting() { return [...this.running.values()].some(({chat}) => chat === this.chat); }
 
   stop(of = this.chat) {
-    for (const {chat, stop} of this.running.values()) if (chat === of) stop.abort();
+    for (const {chat, stop} of this.running.values())
+      if (chat === of) stop.abort();
   }
 
   send(text, attachments) {
@@ -56,7 +63,6 @@ export class Talk {
     this.write(models.map((model) => addNode(this.chat, question.id, 'assistant', {model, pair})));
   }
 
-  // What the nodes hold already is the beginning of their answers.
   async write(nodes) {
     const {chat} = this;
     for (const node of nodes) this.running.set(node, {chat, stop: new AbortController()});
@@ -64,23 +70,19 @@ export class Talk {
     this.toEnd();
     this.hooks.save(chat);
     await Promise.all(nodes.map((node) => this.writeOne(chat, node)));
-    touch(chat);
-    if (chat === this.chat) byId('spoken').textContent = nodes.length > 1 ? 'Both answers are there.' : nodes[0].text.slice(0, 4000);
+    if (chat === this.chat)
+      byId('spoken').textContent = nodes.length > 1 ? 'Both answers are there.' : nodes[0].text.slice(0, 4000);
   }
 
   async writeOne(chat, node) {
     const {stop} = this.running.get(node);
     try {
-      const parameters = parametersOf(chat.settings), messages = messagesFor(chat, nodeOf(chat, node.parent));
-      node.model ??= (await this.hooks.models)[0];
-      node.parameters = parameters;
-      const body = {model: node.model, messages, ...parameters};
-      if (node.text) Object.assign(body, {messages: [...messages, {role: 'assistant', content: node.text}], continue_final_message: true});
-      await this.writeAndDraw(chat, node, body, stop.signal);
-    } catch (error) {
-      node.error = `The other keys of the request are not JSON: ${error.message}. Correct them in the settings.`;
-    }
+      node.model ??= (await this.hooks.models())[0];
+      node.parameters = parametersOf(chat.settings);
+      await this.writeAndDraw(chat, node, bodyFor(chat, node), stop.signal);
+    } catch (error) { node.error = error.message; }
     this.running.delete(node);
+    touch(chat);
     this.hooks.save(chat);
     if (chat === this.chat) this.keepAtEnd(() => this.render());
   }
@@ -105,19 +107,19 @@ export class Talk {
     if (was) this.toEnd();
   }
 
-  toEnd() {
-    byId('talk').scrollTop = byId('talk').scrollHeight;
-  }
+  toEnd() { byId('talk').scrollTop = byId('talk').scrollHeight; }
 
   regenerate(node) {
-    if (!this.isWriting()) this.answer(nodeOf(this.chat, node.parent));
+    const question = nodeOf(this.chat, node.parent);
+    if (question && !this.isWriting()) this.answer(question);
   }
 
   // Another question makes another answer; another answer stands as people wrote it.
   edit(node, text) {
     if (this.isWriting()) return;
     const {attachments, model} = node;
-    if (node.role === 'user') return this.answer(addNode(this.chat, node.parent, 'user', attachments ? {text, attachments} : {text}));
+    if (node.role === 'user')
+      return this.answer(addNode(this.chat, node.parent, 'user', attachments ? {text, attachments} : {text}));
     addNode(this.chat, node.parent, 'assistant', {text, model, finish: 'stopped'});
     this.hooks.save(this.chat);
     this.render();
@@ -129,7 +131,11 @@ export class Talk {
     choose(this.chat, next);
     this.hooks.save(this.chat);
     this.render();
-    this.views.get(next).element.querySelector(`[data-testid='branch-${step < 0 ? 'prev' : 'next'}']:not(:disabled), [data-testid^='branch-']:not(:disabled)`)?.focus();
+    this.views.get(next)
+        .element
+        .querySelector(`[data-testid='branch-${
+            step < 0 ? 'prev' : 'next'}']:not(:disabled), [data-testid^='branch-']:not(:disabled)`)
+        ?.focus();
   }
 
   copyChat(node) {
@@ -145,7 +151,8 @@ export class Talk {
   // A branch that has another token at the i-th place, and goes on from there.
   takeToken(node, i, other) {
     if (this.isWriting()) return;
-    const tokens = structuredClone(node.tokens), behind = tokens.slice(i).reduce((sum, token) => sum + (token.kind === 'text' ? token.text.length : 0), 0);
+    const tokens = structuredClone(node.tokens),
+          behind = tokens.slice(i).reduce((sum, token) => sum + (token.kind === 'text' ? token.text.length : 0), 0);
     const {token, logprob} = tokens[i], top = tokens[i].top;
     if (!top.some((each) => each.token === token)) top.push({token, logprob});
     this.write([addNode(this.chat, node.parent, 'assistant', {
@@ -172,7 +179,9 @@ export class Talk {
   async vote(side) {
     const pair = this.pairAtEnd();
     if (!this.isBlind(pair) || this.isWriting()) return;
-    pair.forEach((node, i) => { node.vote = side === null ? 'tie' : side === i ? 'better' : 'worse'; });
+    pair.forEach((node, i) => {
+      node.vote = side === null ? 'tie' : side === i ? 'better' : 'worse';
+    });
     choose(this.chat, pair[side ?? 0]);
     this.hooks.save(this.chat);
     this.render();
@@ -180,12 +189,15 @@ export class Talk {
     if (side === null) return notice(names);
     const chosen = pair[side], rejected = pair[1 - side];
     try {
-      await sendVote({prompt: messagesFor(this.chat, nodeOf(this.chat, chosen.parent)), chosen: chosen.text, rejected: rejected.text,
-                      model_chosen: chosen.model, model_rejected: rejected.model});
+      await sendVote({
+        prompt: messagesFor(this.chat, nodeOf(this.chat, chosen.parent)),
+        chosen: chosen.text,
+        rejected: rejected.text,
+        model_chosen: chosen.model,
+        model_rejected: rejected.model
+      });
       notice(`${names} The server keeps your vote.`);
-    } catch (error) {
-      notice(`${names} Your vote is not kept: ${error.message}.`);
-    }
+    } catch (error) { notice(`${names} Your vote is not kept: ${error.message}.`); }
   }
 
   viewOf(node) {
@@ -197,8 +209,14 @@ export class Talk {
     const all = branches(this.chat, node.parent), view = this.viewOf(node);
     // Two that stand side by side are no branches to walk between.
     const branchesToWalk = this.pairAtEnd().includes(node) && isPair(all) ? 1 : all.length;
-    view.show({writing: this.running.has(node), busy: this.isWriting(), blind, branch: all.indexOf(node), branches: branchesToWalk,
-               probabilities: this.chat.settings.probabilities === true});
+    view.show({
+      writing: this.running.has(node),
+      busy: this.isWriting(),
+      blind,
+      branch: all.indexOf(node),
+      branches: branchesToWalk,
+      probabilities: this.chat.settings.probabilities === true
+    });
     return view.element;
   }
 
@@ -206,7 +224,10 @@ export class Talk {
     const path = shownPath(this.chat), pair = this.pairAtEnd(), blind = this.isBlind(pair);
     const single = isPair(pair) ? path.slice(0, -1) : path;
     const elements = single.map((node) => this.showNode(node));
-    if (isPair(pair)) elements.push(make('div', {class: 'pair'}, ...pair.map((node, i) => this.showNode(node, blind ? ['Left', 'Right'][i] : undefined))));
+    if (isPair(pair))
+      elements.push(make(
+          'div', {class: 'pair'},
+          ...pair.map((node, i) => this.showNode(node, blind ? ['Left', 'Right'][i] : undefined))));
     byId('messages').replaceChildren(...elements);
     const writing = this.isWriting();
     byId('hello').hidden = path.length > 0;

@@ -21,10 +21,21 @@ export function closeCard() {
 
 function rowOf(other, isChosen, choose) {
   const cannot = isChosen || other.token === '' || other.token.includes('\uFFFD');
-  const row = make('button', {class: isChosen ? 'chosen' : '', disabled: cannot, title: isChosen ? 'This one was chosen' : 'Go on from here with this one',
-                              on: {click: () => { closeCard(); choose(other); }}},
-                   make('code', {}, visible(other.token)), make('meter', {min: '0', max: '1', value: String(Math.exp(other.logprob))}),
-                   make('span', {}, percent(other.logprob)));
+  const row = make(
+      'button', {
+        class: isChosen ? 'chosen' : '',
+        disabled: cannot,
+        title: isChosen ? 'This one was chosen' : 'Go on from here with this one',
+        on: {
+          click: () => {
+            closeCard();
+            choose(other);
+          }
+        }
+      },
+      make('code', {}, visible(other.token)),
+      make('meter', {min: '0', max: '1', value: String(Math.exp(other.logprob))}),
+      make('span', {}, percent(other.logprob)));
   return make('li', {}, row);
 }
 
@@ -32,8 +43,10 @@ function showCard(span, token, choose) {
   const card = byId('token-card');
   const others = token.top.some((other) => other.token === token.token) ? token.top : [token, ...token.top];
   const hint = others.length > 1 ? 'Click a token, then another one, to go on from there.' : '';
-  card.replaceChildren(make('p', {}, make('code', {}, visible(token.token)), ` ${percent(token.logprob)}`),
-                       make('ul', {}, ...others.map((other) => rowOf(other, other.token === token.token, choose))), make('small', {}, hint));
+  card.replaceChildren(
+      make('p', {}, make('code', {}, visible(token.token)), ` ${percent(token.logprob)}`),
+      make('ul', {}, ...others.map((other) => rowOf(other, other.token === token.token, choose))),
+      make('small', {}, hint));
   card.hidden = false;
   const at = span.getClientRects()[0] ?? span.getBoundingClientRect(), size = card.getBoundingClientRect();
   const below = at.bottom + size.height + 12 < innerHeight;
@@ -52,19 +65,29 @@ function pin(span, token, choose) {
 
 function spanOf(token, choose) {
   const step = stepOf(token.logprob);
-  const span = make('span', {class: `token p${step < 0 ? 4 : step}`, tabindex: '-1', data: {logprob: String(token.logprob)}}, token.text);
+  const span = make(
+      'span', {class: `token p${step < 0 ? 4 : step}`, tabindex: '-1', data: {logprob: String(token.logprob)}},
+      token.text);
   if (token.text === '') span.dataset.token = visible(token.token);
   span.addEventListener('pointerenter', () => {
     if (pinned) return;
     byId('token-card').classList.remove('pinned');
     showCard(span, token, choose);
   });
-  span.addEventListener('pointerleave', () => { if (!pinned) closeCard(); });
+  span.addEventListener('pointerleave', () => {
+    if (!pinned) closeCard();
+  });
   span.addEventListener('click', () => pin(span, token, choose));
   span.addEventListener('keydown', (event) => {
-    if (event.key === 'Enter') { event.preventDefault(); pin(span, token, choose); }
+    if (event.key === 'Enter') {
+      event.preventDefault();
+      pin(span, token, choose);
+    }
     const next = {ArrowRight: 'nextElementSibling', ArrowLeft: 'previousElementSibling'}[event.key];
-    if (next && span[next]) { event.preventDefault(); span[next].focus(); }
+    if (next && span[next]) {
+      event.preventDefault();
+      span[next].focus();
+    }
   });
   return span;
 }
@@ -72,7 +95,8 @@ function spanOf(token, choose) {
 // Shows the text of `node` as tokens; what no token is known of stands before them. A text that grows gets spans behind
 // those that are there. choose(i, other) is called for another token in place of the i-th of node.tokens.
 export function showTokens(container, node, choose) {
-  const own = node.tokens.map((token, i) => ({token, i})).filter(({token}) => token.kind === 'text' && token.token !== '');
+  const own =
+      node.tokens.map((token, i) => ({token, i})).filter(({token}) => token.kind === 'text' && token.token !== '');
   let spans = container.querySelectorAll(':scope > .token').length;
   if (spans === 0 || spans > own.length) {
     const known = node.tokens.reduce((sum, token) => sum + (token.kind === 'text' ? token.text.length : 0), 0);

@@ -18,12 +18,22 @@ const number = (value) => Number.isFinite(value) ? value : undefined;
 
 // Files may come from anywhere: only what a message is made of is taken, each of its own type.
 function nodeFrom(given) {
-  const node = {id: text(given.id), parent: text(given.parent), role: given.role === 'user' ? 'user' : 'assistant', text: text(given.text), created: text(given.created)};
-  for (const key of ['thought', 'model', 'error', 'finish', 'vote', 'pair', 'ignored']) if (text(given[key])) node[key] = given[key];
-  for (const key of ['parameters', 'timing', 'usage']) if (given[key]) node[key] = object(given[key]);
+  const node = {
+    id: text(given.id),
+    parent: text(given.parent),
+    role: given.role === 'user' ? 'user' : 'assistant',
+    text: text(given.text),
+    created: text(given.created)
+  };
+  for (const key of ['thought', 'model', 'error', 'finish', 'vote', 'pair', 'ignored'])
+    if (text(given[key])) node[key] = given[key];
+  for (const key of ['parameters', 'timing', 'usage'])
+    if (given[key]) node[key] = object(given[key]);
   if (number(given.seed) !== undefined) node.seed = given.seed;
-  if (given.attachments) node.attachments = list(given.attachments).map((file) => ({name: text(file?.name), text: text(file?.text)}));
-  if (given.calls) node.calls = list(given.calls).map((call) => ({name: text(call?.name), arguments: text(call?.arguments)}));
+  if (given.attachments)
+    node.attachments = list(given.attachments).map((file) => ({name: text(file?.name), text: text(file?.text)}));
+  if (given.calls)
+    node.calls = list(given.calls).map((call) => ({name: text(call?.name), arguments: text(call?.arguments)}));
   if (given.tokens) node.tokens = list(given.tokens).map(tokenFrom);
   return node;
 }
@@ -36,7 +46,8 @@ function tokenFrom(given) {
 // Every message follows one that is there, and none follows itself, however far around.
 function keepTree(nodes) {
   const kept = new Map();
-  for (const node of nodes) if (node.id && !kept.has(node.id) && (node.parent === '' || kept.has(node.parent))) kept.set(node.id, node);
+  for (const node of nodes)
+    if (node.id && !kept.has(node.id) && (node.parent === '' || kept.has(node.parent))) kept.set(node.id, node);
   return [...kept.values()];
 }
 
@@ -51,7 +62,8 @@ function chatFrom(given, settings) {
 
 function settingsFrom(given) {
   const out = {parameters: object(given.parameters)};
-  for (const key of ['system', 'stop', 'extra', 'model', 'other']) if (typeof given[key] === 'string') out[key] = given[key];
+  for (const key of ['system', 'stop', 'extra', 'model', 'other'])
+    if (typeof given[key] === 'string') out[key] = given[key];
   return out;
 }
 
@@ -60,8 +72,10 @@ function chatFromMessages(messages, settings) {
   const chat = newChat(settings);
   let parent = '';
   for (const each of messages.map(object)) {
-    if (each.role === 'system') chat.settings.system = text(each.content);
-    else parent = addNode(chat, parent, each.role === 'user' ? 'user' : 'assistant', {text: text(each.content)}).id;
+    if (each.role === 'system')
+      chat.settings.system = text(each.content);
+    else
+      parent = addNode(chat, parent, each.role === 'user' ? 'user' : 'assistant', {text: text(each.content)}).id;
   }
   return chat;
 }
@@ -72,11 +86,10 @@ export async function readFile(file, settings) {
   let all;
   try {
     all = JSON.parse(await file.text());
-  } catch {
-    throw new Error(`${file.name} is not JSON; choose a file that this page exported.`);
-  }
-  const chats = Array.isArray(all?.messages) ? [chatFromMessages(all.messages, settings)]
-      : all?.format === kFormat ? list(all.chats).map((chat) => chatFrom(object(chat), settings)) : [];
+  } catch { throw new Error(`${file.name} is not JSON; choose a file that this page exported.`); }
+  const chats = Array.isArray(all?.messages) ? [chatFromMessages(all.messages, settings)] :
+      all?.format === kFormat                ? list(all.chats).map((chat) => chatFrom(object(chat), settings)) :
+                                               [];
   if (!chats.some((chat) => chat.nodes.length))
     throw new Error(`${file.name} has no chats; choose a file that this page exported, or one with "messages".`);
   for (const chat of chats) chat.id = newId();
