@@ -5,7 +5,7 @@ import {newChat} from './chats.js';
 import {byId, icon, make, notice, oncePerFrame} from './dom.js';
 import {lastSettings, SettingsPanel} from './settings.js';
 import {Sidebar} from './sidebar.js';
-import {allChats, dropChat, saveChat} from './store.js';
+import {allChats, dropChat, keepsChats, saveChat} from './store.js';
 import {Talk} from './talk.js';
 import {closeCard} from './tokens.js';
 import {readFile, saveFile} from './transfer.js';
@@ -15,8 +15,7 @@ const isNarrow = matchMedia('(max-width: 800px)');
 
 let chats = [];         // all that are kept, the newest first
 let isTouched = false;  // whether people did something before the chats were read
-
-let asked = null;  // the names of the models, once they are known
+let asked = null;       // the names of the models, which are asked for once
 
 const talk = new Talk(newChat(lastSettings()), {save, opened, models});
 const panel = new SettingsPanel(() => talk.chat.settings, () => {
@@ -24,6 +23,8 @@ const panel = new SettingsPanel(() => talk.chat.settings, () => {
   if (talk.chat.nodes.length) save(talk.chat);
 });
 const sidebar = new Sidebar({chats: () => chats, current: () => talk.chat, open: (chat) => talk.open(chat), drop});
+const showChats = oncePerFrame(() => sidebar.show());
+
 function models() {
   asked ??= listModels().then((list) => list.map((model) => model.id), (error) => {
     asked = null;
@@ -31,8 +32,6 @@ function models() {
   });
   return asked;
 }
-
-const showChats = oncePerFrame(() => sidebar.show());
 
 async function save(chat) {
   if (!chat.nodes.length || chat.isDropped) return;
@@ -193,6 +192,7 @@ function beginButtons() {
 
 // The chat that was open when the page was left, unless people have begun another one meanwhile.
 async function readChats() {
+  if (!await keepsChats()) notice('This browser keeps no chats; export those that you want to see again.');
   chats = [...chats, ...(await allChats()).filter((chat) => !chats.some((each) => each.id === chat.id))];
   const last = chats.find((chat) => chat.id === localStorage.getItem(kOpen));
   if (last && !isTouched) talk.open(last);

@@ -66,7 +66,8 @@ export class MessageView {
     }
   }
 
-  // `place` says where it stands: {writing, probabilities, hidden name as `blind`, branch, branches, busy}.
+  // `place` says where it stands: whether it is `writing`, or anything is (`busy`); `blind`, the name that hides the model's;
+  // `branch` of so many `branches`; whether to show `probabilities`.
   show(place) {
     this.place = place;
     const {node} = this, mine = node.role === 'user';

@@ -59,7 +59,7 @@ export function parametersOf(settings) {
   const stops = (settings.stop ?? '').split('\n').filter(Boolean).map((line) => line.replaceAll('\\n', '\n'));
   if (stops.length) all.stop = stops;
   if (settings.probabilities) Object.assign(all, {logprobs: true, top_logprobs: 5});
-  if (settings.extra?.trim()) { Object.assign(all, extraOf(settings.extra)); }
+  if (settings.extra?.trim()) Object.assign(all, extraOf(settings.extra));
   return all;
 }
 

@@ -15,9 +15,11 @@ function open() {
     request.onupgradeneeded = () => request.result.createObjectStore(kStore, {keyPath: 'id'});
     request.onsuccess = () => resolve(request.result);
     request.onerror = () => resolve(null);
-  });
+  }).catch(() => null);  // browsers may forbid it altogether
   return database;
 }
+
+export const keepsChats = async () => await open() !== null;
 
 async function withStore(mode, f) {
   const opened = await open();

@@ -131,11 +131,9 @@ export class Talk {
     choose(this.chat, next);
     this.hooks.save(this.chat);
     this.render();
-    this.views.get(next)
-        .element
-        .querySelector(`[data-testid='branch-${
-            step < 0 ? 'prev' : 'next'}']:not(:disabled), [data-testid^='branch-']:not(:disabled)`)
-        ?.focus();
+    // The button that was pressed belongs to the branch that is gone: its like in the other one gets the focus.
+    const buttons = [...this.views.get(next).element.querySelectorAll('.walk button:not(:disabled)')];
+    (step < 0 ? buttons.at(0) : buttons.at(-1))?.focus();
   }
 
   copyChat(node) {
