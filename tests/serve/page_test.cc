@@ -69,6 +69,12 @@ TEST_F(ServedApi, OnlyThePageIsBehindItsPaths) {
   EXPECT_EQ(header(posted, "Allow"), "GET");
 }
 
+// The page offers models that write answers, and not those that make vectors.
+TEST_F(ServedApi, ModelsSayWhetherTheyWrite) {
+  const Json models = Json::parse(ask("GET", "/v1/models").body);
+  EXPECT_EQ(models["data"][0]["writes"], true);
+}
+
 TEST_F(ServedApi, ThePageNeedsNoKeyAndVotesDo) {
   Api api(models_, {.keys = {"sesame"}}, Log());
   const auto status = [&](const char* method, const char* path) {

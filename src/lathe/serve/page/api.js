@@ -73,7 +73,13 @@ export async function request(path, body, signal) {
   }
 }
 
-export async function listModels() { return (await (await request('v1/models')).json()).data; }
+// The names of those that write answers; others make vectors of texts.
+export async function listModels() {
+  const {data} = await (await request('v1/models')).json();
+  const names = data.filter((model) => model.writes).map((model) => model.id);
+  if (!names.length) throw new Error('none of them writes answers; start the server with one that does.');
+  return names;
+}
 
 // A preference, kept by the server for training.
 export async function sendVote(record) { await request('v1/votes', record); }

@@ -26,7 +26,7 @@ const sidebar = new Sidebar({chats: () => chats, current: () => talk.chat, open:
 const showChats = oncePerFrame(() => sidebar.show());
 
 function models() {
-  asked ??= listModels().then((list) => list.map((model) => model.id), (error) => {
+  asked ??= listModels().catch((error) => {
     asked = null;
     throw error;
   });
@@ -88,7 +88,7 @@ async function showModels() {
   }
 }
 
-const tellModels = (error) => notice(`The models of the server are not known: ${error.message}`);
+const tellModels = (error) => notice(`The models of the server cannot be used: ${error.message}`);
 
 function send() {
   const field = byId('prompt');
