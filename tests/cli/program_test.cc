@@ -80,9 +80,10 @@ const std::vector<Command>& toy_commands() {
   return kToys;
 }
 
-Result run(const std::vector<std::string>& arguments) {
+Result run(const std::vector<std::string>& arguments,
+           const std::vector<Command>& commands = toy_commands()) {
   std::ostringstream out, err;
-  const int code = run_program({toy_commands()}, arguments, {out, err, {}});
+  const int code = run_program({commands}, arguments, {out, err, {}});
   return {code, out.str(), err.str()};
 }
 
@@ -183,6 +184,69 @@ TEST(Program, TheOptionsGivenAreKnown) {
   EXPECT_EQ(given({"toy", "in", "--seed=1", "--no-cache", "--max_new_tokens", "5", "--json"}),
             (std::vector<std::string>{"max_new_tokens", "seed", "cache"}))
       << "also with the value of the default";
+}
+
+struct SettingsOptions {
+  std::vector<std::string> models;
+  int64_t max_queue = 5;
+  std::string host = "here";
+  bool follow = false;
+  std::vector<std::string> keys;
+  std::optional<std::string> config;
+  void visit(Visitor& v) {
+    v.positional("models", models, "what to serve");
+    v.field("max_queue", max_queue, "how many wait", at_least(1));
+    v.field("host", host, "where");
+    v.field("follow", follow, "go on");
+    v.field("keys", keys, "who may");
+    v.field("config", config, "file");
+  }
+};
+
+int run_settings(const SettingsOptions& o, CommandContext& context) {
+  context.print_json({{"options", write_config(o)}, {"given", context.given}});
+  return 0;
+}
+
+TEST(Program, OptionsFromTheLineTheEnvironmentAndAFile) {
+  const std::vector<Command> commands = {make_command<SettingsOptions>(
+      {.name = "hold", .summary = "x", .takes_settings = true}, run_settings)};
+  const TempFolder folder;
+  const std::string file = (folder / "a.toml").string();
+  std::ofstream(file)
+      << "models = [\"a\", \"b\"]\nmax_queue = 7\nhost = \"file\"\nkeys = [\"k\"]\n";
+  const auto options = [&](std::vector<std::string> line) {
+    const Result r = run(std::move(line), commands);
+    EXPECT_EQ(r.code, 0) << r.err;
+    return r.code == 0 ? nlohmann::json::parse(r.out)["options"] : nlohmann::json();
+  };
+  const auto from_file = options({"hold", "--config", file, "--max-queue", "9"});
+  EXPECT_EQ(from_file["models"], (std::vector<std::string>{"a", "b"}));
+  EXPECT_EQ(from_file["max_queue"], 9);
+  EXPECT_EQ(from_file["host"], "file");
+
+  ::setenv("LATHE_HOLD_CONFIG", file.c_str(), 1);
+  ::setenv("LATHE_HOLD_HOST", "environment", 1);
+  ::setenv("LATHE_HOLD_FOLLOW", "true", 1);
+  ::setenv("LATHE_HOLD_KEYS", "one,two", 1);
+  const auto from_all = options({"hold", "c"});
+  EXPECT_EQ(from_all["models"], (std::vector<std::string>{"c"}));
+  EXPECT_EQ(from_all["max_queue"], 7);
+  EXPECT_EQ(from_all["host"], "environment");
+  EXPECT_EQ(from_all["follow"], true);
+  EXPECT_EQ(from_all["keys"], (std::vector<std::string>{"one", "two"}));
+  ::setenv("LATHE_HOLD_MAX_QUEUE", "none", 1);
+  const Result wrong = run({"hold", "c"}, commands);
+  EXPECT_EQ(wrong.code, 2);
+  EXPECT_NE(wrong.err.find("LATHE_HOLD_MAX_QUEUE is 'none'"), std::string::npos) << wrong.err;
+  for (const char* name : {"CONFIG", "HOST", "FOLLOW", "KEYS", "MAX_QUEUE"})
+    ::unsetenv((std::string("LATHE_HOLD_") + name).c_str());
+  EXPECT_EQ(run({"hold"}, commands).code, 2);
+
+  std::ofstream(file) << "max_queu = 7\n";
+  const Result unknown = run({"hold", "c", "--config", file}, commands);
+  EXPECT_NE(unknown.err.find("max_queu"), std::string::npos);
+  EXPECT_NE(unknown.code, 0);
 }
 
 TEST(Program, UsageErrorsExitWithTwoAndNameTheFix) {

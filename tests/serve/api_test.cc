@@ -178,6 +178,24 @@ TEST_F(ServedApi, TextsAndTokens) {
             "u:abc de\na:");
 }
 
+TEST_F(ServedApi, WhatTakesTooLongEndsWithAnError) {
+  Api hasty(models_, {.request_seconds = 0.0001}, Log());
+  const auto reply = std::make_shared<RecordedReply>();
+  const Json body = chat({{"max_tokens", 4000}, {"ignore_eos", true}, {"stream", true}});
+  hasty.handle({.method = "POST", .path = "/v1/chat/completions", .body = body.dump()}, reply);
+  ASSERT_TRUE(reply->wait_for_beginning());
+  hasty.end_overdue();
+  const auto events = events_of(reply->wait().body);
+  EXPECT_EQ(events.back()["error"]["code"], "timeout");
+  EXPECT_LT(events.size(), 4000u);
+}
+
+TEST_F(ServedApi, AdaptersThatAreNotThereAreNamed) {
+  EXPECT_EQ(refused({{"lora", "mine"}}), (std::pair<int, std::string>{400, "lora"}));
+  EXPECT_EQ(refused({{"lora", 5}}), (std::pair<int, std::string>{400, "lora"}));
+  EXPECT_EQ(asked({{"lora", Json::array()}, {"max_tokens", 2}})["choices"].size(), 1u);
+}
+
 TEST(ServedApiKeys, OnlyHealthIsOpenToAll) {
   ServedModels none({}, Log());
   Api api(none, {.keys = {"one", "two"}}, Log());

@@ -25,7 +25,10 @@ inline constexpr const char* kTemplate =
 class ServedApi : public ::testing::Test {
  protected:
   static ServedModelOptions options(const std::filesystem::path& folder) {
-    testing::make_letters_model(folder);
+    make_letters_model(folder);
+    nlohmann::ordered_json config = read_json_file(folder / "config.json");
+    config["max_position_embeddings"] = 4096;  // answers that are long enough to be stopped
+    write_json_file(folder / "config.json", config);
     std::ofstream(folder / "chat_template.jinja") << kTemplate;
     return {.name = "letters", .path = folder.string(), .parallel = 4, .max_queue = 8};
   }

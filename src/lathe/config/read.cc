@@ -131,7 +131,7 @@ class Reader : public Visitor {
     level.known.emplace_back(field.name);
     const Json* value = find(field.name);
     if (value == nullptr) {
-      if (field.limits.is_required)
+      if (field.limits.is_required && !options_.partial)
         fail(ErrorKind::kConfig, where_, "{}{} is missing ({}), expected {}; write {}",
              level.prefix, field.name, field.help, expectation(field), example(field, nullptr));
       return;

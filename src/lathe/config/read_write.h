@@ -47,6 +47,7 @@ std::string recipe_section_markdown(ConfigRef config, OnResume unless_said);
 struct ReadOptions {
   // Receives keys that the struct does not know, as dotted paths; null: such a key is an error.
   std::vector<std::string>* unknown = nullptr;
+  bool partial = false;  // keys that are required may be missing: they come from elsewhere
 };
 
 // Implementation of read_config below: may leave `config` half read if it throws.

@@ -211,6 +211,9 @@ TextLikelihoods::TextLikelihoods(const Transformer& model, const LikelihoodOptio
       c.body_traits().causal, ErrorKind::kData, "likelihood",
       "body \"{}\" predicts hidden tokens in place and gives a text no probability; take a decoder",
       c.body);
+  require(c.lm_head && c.num_labels == 0, ErrorKind::kData, "likelihood",
+          "the model has {} and predicts no tokens; take a language model",
+          c.lm_head ? "scores in place of an output head" : "no output head");
   require(!c.body_traits().encoder || c.decoder_start(), ErrorKind::kConfig,
           "decoder_start_token_id",
           "config.json sets neither this nor pad_token_id; the decoder needs an id to start with");

@@ -42,7 +42,7 @@ struct LikelihoodOptions {
 // Used by one thread. The model must outlive it.
 class TextLikelihoods {
  public:
-  // Errors: kData for a body that predicts hidden tokens in place; kConfig for an encoder whose decoder has no id to
+  // Errors: kData for a body that predicts hidden tokens in place, and for a model without an output head; kConfig for an encoder whose decoder has no id to
   // start with.
   explicit TextLikelihoods(const Transformer& model, const LikelihoodOptions& options = {});
   ~TextLikelihoods();

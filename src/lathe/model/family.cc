@@ -88,32 +88,62 @@ void read_special_ids(const Json& theirs, Json& ours) {
   }
 }
 
-// Both have their scores in a matrix `score`, in the head's place; that of a token classifier has a bias.
+// Both have their scores in a matrix in the head's place. That of a token classifier has a bias; that of an encoder
+// always has one, and a sequence classifier has a pooler before it.
 constexpr std::string_view kClassifier = "ForSequenceClassification",
-                           kTokenClassifier = "ForTokenClassification";
+                           kTokenClassifier = "ForTokenClassification", kWithoutHead = "Model";
 
-// transformers names the class of a model, and gives the names of labels: two unless it says so.
-void read_labels(const Json& theirs, Json& ours) {
+// The name of transformers' class; empty where the file does not say it.
+std::string class_in(const Json& theirs) {
   const Json classes = theirs.value("architectures", Json());
-  if (!classes.is_array() || classes.empty() || !classes[0].is_string()) return;
-  const auto name = classes[0].get<std::string>();
+  if (!classes.is_array() || classes.empty() || !classes[0].is_string()) return {};
+  return classes[0].get<std::string>();
+}
+
+// The class names the kind of a model, and its labels are named: they are two unless the file says so.
+// This program's own files have it all among their keys.
+void read_labels(const Family& family, const Json& theirs, Json& ours) {
+  const std::string name = class_in(theirs);
   const bool of_tokens = name.ends_with(kTokenClassifier);
-  if (!name.ends_with(kClassifier) && !of_tokens) return;
-  ours["lm_head_bias"] = of_tokens;
+  if (family.keys.empty() || (!name.ends_with(kClassifier) && !of_tokens)) return;
+  const bool encoder = family.defaults().body == "encoder";
+  ours["lm_head_bias"] = of_tokens || encoder;
+  if (encoder) {
+    ours["head_transform"] = false;
+    ours["pooler"] = !of_tokens;
+  }
   const Json names = theirs.value("id2label", Json());
   ours["num_labels"] = names.is_object() ? static_cast<int64_t>(names.size()) : 2;
 }
 
+// "Llama" of "LlamaForCausalLM": what transformers' names of the family's classes begin with.
+std::string stem_of(const Family& family) {
+  const std::string_view name = family.architecture;
+  for (const std::string_view task : {"ForCausalLM", "LMHeadModel", "ForMaskedLM"})
+    if (name.ends_with(task)) return std::string(name.substr(0, name.size() - task.size()));
+  return {};
+}
+
+// "BertModel": the class of a model without a head. Decoders with a tied one are often saved so, too, and lose
+// nothing, because their head is the token table.
+void read_headless(const Family& family, const Json& theirs, ModelConfig& config) {
+  const std::string stem = stem_of(family);
+  if (family.keys.empty() || stem.empty() || class_in(theirs) != stem + std::string(kWithoutHead))
+    return;
+  if (config.body_traits().causal && config.tie_word_embeddings) return;
+  config.lm_head = config.tie_word_embeddings = config.scale_tied_head = false;
+  config.lm_head_bias = config.head_transform = false;
+}
+
 // "LlamaForCausalLM"; for a model with labels "LlamaForSequenceClassification", or with a bias
-// "LlamaForTokenClassification".
+// "LlamaForTokenClassification"; without a head "LlamaModel".
 std::string architecture_of(const Family& family, const ModelConfig& config) {
-  std::string name(family.architecture);
-  if (config.num_labels == 0) return name;
-  for (const std::string_view task : {"ForCausalLM", "LMHeadModel"})
-    if (name.ends_with(task))
-      return name.substr(0, name.size() - task.size()) +
-             std::string(config.lm_head_bias ? kTokenClassifier : kClassifier);
-  return name;
+  const std::string stem = stem_of(family);
+  if (stem.empty() || (config.num_labels == 0 && config.lm_head))
+    return std::string(family.architecture);
+  if (!config.lm_head) return stem + std::string(kWithoutHead);
+  const bool of_tokens = config.lm_head_bias && !config.pooler;
+  return stem + std::string(of_tokens ? kTokenClassifier : kClassifier);
 }
 
 // Which tokens a layer sees is said by layer_types in every family; where only some read it, the
@@ -177,10 +207,11 @@ ModelConfig read_family_config(const Family& family, const Json& json) {
   for (const ConfigKey& key : family.other_keys) read_key(key, json, ours);
   if (family.read != nullptr) family.read(json, ours);
   read_special_ids(json, ours);
-  read_labels(json, ours);
+  read_labels(family, json, ours);
   ModelConfig config = default_config(family);
   read_config(config, ours, "config.json");
   config.model_type = std::string(family.name);
+  read_headless(family, json, config);
   check_layer_types(family, json, config);
   return config;
 }

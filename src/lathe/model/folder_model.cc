@@ -29,6 +29,9 @@ bool lacks_mtp_modules(const ArrayReader& weights, const Family& family, const M
 // What the arrays that lie in a folder say beside its config.json.
 void follow_weights(const ArrayReader& weights, const Family& family, ModelConfig& c) {
   if (lacks_mtp_modules(weights, family, c)) c.num_nextn_predict_layers = 0;
+  // A decoder that is named as one without a head may have been saved with it nevertheless.
+  if (const auto head = matrix_on_disk(family, "head"); !c.lm_head && c.body_traits().causal)
+    c.lm_head = head && find_array(weights, *head, family) != nullptr;
   if (!c.tie_word_embeddings || !has_head_of_its_own(weights, family)) return;
   c.logit_scale = c.head_scale();
   c.tie_word_embeddings = c.scale_tied_head = false;
@@ -71,7 +74,8 @@ ModelConfig FolderModel::config(const Log& log) const {
     ModelConfig config = read_family_config(family, json);
     drop_impossible_ids(config);
     validate(config);
-    const bool asks = config.tie_word_embeddings || config.num_nextn_predict_layers > 0;
+    const bool asks =
+        config.tie_word_embeddings || config.num_nextn_predict_layers > 0 || !config.lm_head;
     if (asks && has_weights(folder_)) follow_weights(*open_weights(folder_), family, config);
     warn_of_unknown_keys(family, json, path, log);
     return config;

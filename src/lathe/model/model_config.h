@@ -32,6 +32,7 @@ struct ModelConfig {
       intermediate_size;  // default: 4·hidden_size (mlp), 8/3 of it (gated), to 64
   int64_t max_position_embeddings = 2048;
   std::string hidden_act = "silu";
+  bool lm_head = true;
   bool tie_word_embeddings = false;
   bool attention_bias = false;
   bool mlp_bias = false;
@@ -39,6 +40,7 @@ struct ModelConfig {
   bool head_transform = false;
   int64_t type_vocab_size = 0;
   int64_t num_labels = 0;
+  bool pooler = false;
   int64_t num_nextn_predict_layers = 0;
   std::string parallel_block = "none";
   std::vector<std::string> layer_types = {};  // repeated over the layers; empty: see layer_type()

@@ -40,6 +40,9 @@ void ModelConfig::visit(Visitor& v) {
           at_least(1));
   v.choice("hidden_act", hidden_act, kernels::activation_names(),
            "activation of the feed-forward layer");
+  v.field(
+      "lm_head", lm_head,
+      "an output head that predicts tokens; false: the model gives hidden states only, for embeddings");
   v.field("tie_word_embeddings", tie_word_embeddings,
           "output head and token embedding share one matrix");
   v.field("attention_bias", attention_bias, "biases in the query, key and value projections");
@@ -53,6 +56,8 @@ void ModelConfig::visit(Visitor& v) {
       "number of scores of each token, from a matrix that takes the place of the output head: 1 for "
       "a reward model or a critic; 0: the head predicts tokens",
       between(0, 1 << 16));
+  v.field("pooler", pooler,
+          "a dense layer and tanh before the scores (BERT's sequence classifiers)");
   v.field(
       "type_vocab_size", type_vocab_size,
       "number of token types, each with a vector that is added to the embedding (BERT's segments)",

@@ -32,12 +32,22 @@ void check_body(const ModelConfig& c) {
            fmt::format("predicting further tokens needs a causal decoder, but body = \"{}\" is not "
                        "one; use 0, or \"decoder\"",
                        c.body));
-  if (c.num_labels > 0 &&
-      (body.encoder || !body.causal || c.head_transform || c.num_nextn_predict_layers > 0))
+  if (c.num_labels > 0 && (body.encoder || c.head_transform || c.num_nextn_predict_layers > 0))
+    refuse("num_labels",
+           "scores instead of an output head are computed for models of one stack only, without "
+           "head_transform and num_nextn_predict_layers; use 0, or body = \"decoder\"");
+  if (c.pooler && (c.num_labels == 0 || body.causal))
     refuse(
-        "num_labels",
-        "scores instead of an output head are computed for causal decoders only, without head_transform "
-        "and num_nextn_predict_layers; use 0, or body = \"decoder\"");
+        "pooler",
+        "it stands before the scores of an encoder (num_labels); use false, or body = \"encoder\" with "
+        "num_labels");
+  if (!c.lm_head && (c.tie_word_embeddings || c.lm_head_bias || c.head_transform ||
+                     c.num_labels > 0 || c.num_nextn_predict_layers > 0 || body.encoder))
+    refuse(
+        "lm_head",
+        "a model without an output head is a decoder or an encoder that has nothing in its place and nothing "
+        "that belongs to it (tie_word_embeddings, lm_head_bias, head_transform, num_labels, "
+        "num_nextn_predict_layers); use true, or leave these out");
   if (body.encoder && c.parallel_block != "none")
     refuse("parallel_block",
            "the cross-attention of an encoder_decoder comes between attention and feed-forward; "

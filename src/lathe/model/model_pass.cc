@@ -89,6 +89,12 @@ Var ModelPass::hidden(const ModelInputs& inputs) {
                             : run(rows_);
 }
 
+Var ModelPass::states(const Rows& rows) const {
+  require(pass_.adapters == nullptr || pass_.adapters->virtual_tokens() == 0, ErrorKind::kConfig,
+          "adapters", "virtual tokens are computed for the output head only; leave them out");
+  return model_.states({&pass_, &rows, rng_}, recompute_);
+}
+
 Var ModelPass::run(const Rows& rows) const {
   return model_.hidden({&pass_, &rows, rng_, memory_ ? &*memory_ : nullptr}, recompute_);
 }

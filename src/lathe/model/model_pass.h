@@ -32,6 +32,9 @@ class ModelPass {
   // the result. Errors: as Transformer::hidden(); kConfig for virtual tokens together with a cache,
   // an encoder, or several texts in one sequence.
   Var hidden(const ModelInputs& inputs);
+  // The states behind the last norm instead, Transformer::states(), of a model of one text: [N,C]. Errors as hidden(),
+  // and kConfig for virtual tokens.
+  Var states(const Rows& rows) const;
   // The input of the head that predicts the first token of each sequence from the last virtual one,
   // [B,C], of the last call; undefined without virtual tokens that have rows.
   const Var& before_first() const { return before_first_; }

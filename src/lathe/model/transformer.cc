@@ -33,7 +33,9 @@ Transformer::Transformer(const ModelConfig& c)
   if (c.num_labels > 0) {
     score_ =
         std::make_unique<Linear>(c.hidden_size, c.num_labels, c.lm_head_bias, c.initializer_range);
-  } else if (!c.tie_word_embeddings) {
+    if (c.pooler)
+      pooler_ = std::make_unique<Linear>(c.hidden_size, c.hidden_size, true, c.initializer_range);
+  } else if (!c.tie_word_embeddings && c.lm_head) {
     head_ =
         std::make_unique<Linear>(c.hidden_size, c.vocab_size, c.lm_head_bias, c.initializer_range);
     head_->weight.is_table = true;
@@ -134,14 +136,19 @@ void Transformer::check_context(const Rows& rows) const {
   }
 }
 
-Var Transformer::hidden(const Forward& f, Recompute recompute) const {
+Var Transformer::states(const Forward& f, Recompute recompute) const {
   require(encoder_ == nullptr || f.memory != nullptr, ErrorKind::kData, "model",
           "there is no text for the encoder, to which the decoder of this model attends");
   require(encoder_ != nullptr || f.memory == nullptr, ErrorKind::kData, "model",
           "an encoder's output was given, but body \"{}\" does not attend to one", config_.body);
   check_context(*f.rows);
-  Var x = run(*stack_, f, recompute);
+  return run(*stack_, f, recompute);
+}
+
+Var Transformer::hidden(const Forward& f, Recompute recompute) const {
+  Var x = states(f, recompute);
   if (head_transform_) x = head_transform_->forward(f, x);
+  if (pooler_) x = ops::activation(kernels::find_activation("tanh"), pooler_->forward(f, x));
   return score_ ? x : ops::scale(x, config_.head_scale());
 }
 
@@ -156,6 +163,10 @@ Var Transformer::mtp_hidden(const Forward& base, int64_t depth, const Var& hidde
 }
 
 void Transformer::require_head() const {
+  require(
+      config_.lm_head, ErrorKind::kConfig, "model",
+      "this model has no output head: it gives hidden states, from which embeddings are made, and predicts no "
+      "tokens; give the folder of a language model (architectures: \"...ForCausalLM\", \"...ForMaskedLM\")");
   require(
       score_ == nullptr, ErrorKind::kConfig, "model",
       "this model gives scores ({} of each text) instead of predicting tokens; it can be a reward "
@@ -220,6 +231,7 @@ void Transformer::visit(ModuleVisitor& v) {
   if (head_transform_) v.child("head_transform", *head_transform_);
   if (head_) v.child("head", *head_);
   if (head_bias_) v.parameter("head_bias", *head_bias_);
+  if (pooler_) v.child("pooler", *pooler_);
   if (score_) v.child("score", *score_);
 }
 

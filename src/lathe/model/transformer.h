@@ -46,6 +46,9 @@ class Transformer : public Module {
   // other positions in the longer text (outgrows_cache), and an encoder's output that is missing or
   // not expected.
   Var hidden(const Forward& f, Recompute recompute = Recompute::kNone) const;
+  // The same before anything that belongs to the head (head_transform, the pooler, logit scales): the output of
+  // the last norm, transformers' last_hidden_state, [N,C]. Errors as hidden().
+  Var states(const Forward& f, Recompute recompute = Recompute::kNone) const;
   // Multi-token prediction: the output of module `depth`, from 1 to
   // config().num_nextn_predict_layers, from the hidden states of f.rows that the model (depth 1) or
   // the previous module produced, and the tokens `depth` later, i32 [N].
@@ -67,11 +70,12 @@ class Transformer : public Module {
     return std::min(wanted, longest_text().value_or(wanted));
   }
   // [.., C] -> logits [.., V] in the accumulation dtype. This and head() throw kConfig for a model
-  // that has scores instead.
+  // that has scores instead, or nothing.
   Var logits(const Pass& pass, const Var& hidden) const;
   ops::OutputHead head(const Pass& pass) const;
-  // With config().num_labels, which take the head's place: [N, C] -> scores [N, num_labels] in the
-  // accumulation dtype.
+  // With config().num_labels, which take the head's place: [N, C], hidden(), -> scores [N, num_labels] in the
+  // accumulation dtype. transformers' score of a text is that of its last token, or of the first where the body
+  // is an encoder.
   Var scores(const Pass& pass, const Var& hidden) const;
 
   std::vector<Parameter*> parameters();
@@ -100,7 +104,8 @@ class Transformer : public Module {
   std::unique_ptr<Stack> stack_;    // and these at the top: "layers.0" …
   std::vector<std::unique_ptr<MtpModule>> mtp_;
   std::optional<HeadTransform> head_transform_;
-  std::unique_ptr<Linear> head_;        // absent when tied to the embedding
+  std::unique_ptr<Linear> pooler_;      // before score_
+  std::unique_ptr<Linear> head_;        // absent when tied to the embedding, or not there at all
   std::optional<Parameter> head_bias_;  // with a tied head
   std::unique_ptr<Linear> score_;       // instead of a head
 };

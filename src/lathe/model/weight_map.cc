@@ -269,10 +269,10 @@ std::vector<DiskTensor> map_weights(Transformer& model, const WeightTables& tabl
 namespace {
 
 // As the sequence classifiers of transformers call it, whatever the family, and the token classifiers of most;
-// those of some older families, which alone have a bias, have another name.
+// those of some older families, which have a bias, have another name.
 constexpr WeightRule kScores[] = {{"score", "score"}};
 constexpr WeightRule kClassifier[] = {{"classifier", "score"}};
-constexpr std::string_view kClassifierFamilies[] = {"bloom", "falcon", "gpt2", "gpt_neox"};
+constexpr std::string_view kClassifierFamilies[] = {"bert", "bloom", "falcon", "gpt2", "gpt_neox"};
 
 std::span<const WeightRule> score_rules(const Family& family, const ModelConfig& config) {
   const bool other = config.lm_head_bias && std::ranges::find(kClassifierFamilies, family.name) !=

@@ -18,6 +18,8 @@ constexpr Endpoint kEndpoints[] = {
     {"GET", "/v1/models/", show_model},
     {"POST", "/v1/chat/completions", chat_completions},
     {"POST", "/v1/completions", completions},
+    {"POST", "/v1/embeddings", embeddings},
+    {"POST", "/v1/rerank", rerank},
     {"POST", "/v1/responses", responses},
     {"GET", "/v1/responses/", show_response},
     {"DELETE", "/v1/responses/", forget_response},
@@ -100,6 +102,10 @@ size_t Api::key_of(const HttpRequest& request) const {
 
 HttpResponse Api::refusal(int status, std::string_view message, std::string_view path) {
   return error_response(ApiError(status, std::string(message)), path);
+}
+
+void Api::end_overdue() {
+  if (options_.request_seconds) open_.end_older_than(*options_.request_seconds);
 }
 
 void Api::handle(const HttpRequest& request, const std::shared_ptr<HttpReply>& http) {

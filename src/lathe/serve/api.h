@@ -19,8 +19,9 @@ namespace lathe {
 
 struct ApiOptions {
   std::vector<std::string> keys = {};  // of which a client gives one; empty: nobody needs any
-  int64_t responses = 1000;            // of /v1/responses that are kept
-  VoteFile* votes = nullptr;           // must outlive the server; null: none are kept
+  std::optional<double> request_seconds = {};  // that an answer may take
+  int64_t responses = 1000;                    // of /v1/responses that are kept
+  VoteFile* votes = nullptr;                   // must outlive the server; null: none are kept
 };
 
 // Thread-safe.
@@ -32,6 +33,8 @@ class Api {
   void handle(const HttpRequest& request, const std::shared_ptr<HttpReply>& reply);
   // The answer to what is no request (HttpServerOptions::refusal).
   static HttpResponse refusal(int status, std::string_view message, std::string_view path);
+  // Ends requests that take longer than ApiOptions::request_seconds; to be called now and then.
+  void end_overdue();
   // From now on /health says so.
   void drain() { draining_ = true; }
 

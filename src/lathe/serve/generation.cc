@@ -104,6 +104,7 @@ Request Generation::request_for(size_t prompt, int64_t first, int64_t count) {
   if (request_.reads_thoughts && model_.thinking() && !r.sampling.searches())
     r.thinking = model_.thinking()->in(r.prompt, request_.thinking_budget);
   r.priority = request_.priority;
+  r.adapters = request_.adapters;
   r.client = request_.client;
   r.share_prefix = request_.cache_prompt;
   r.on_begin = [self = shared_from_this()] {
@@ -149,9 +150,8 @@ void Generation::finish(int64_t index, const Finished& end) {
   metrics_.tokens(model_.name(), index % request_.choices == 0 ? end.prompt_tokens : 0,
                   index % request_.choices == 0 ? end.cached_tokens : 0, end.new_tokens,
                   end.guessed_tokens, end.accepted_tokens);
-  if (end.reason == FinishReason::kFailed) {
-    if (!error_) error_ = error_of(end.error);
-  } else if (!quiet_) {
+  if (end.reason == FinishReason::kFailed && !error_) error_ = error_of(end.error);
+  if (!error_ && !quiet_) {
     AnswerEnd told;
     told.answer = index;
     answer.reader.finish(told.parts);
@@ -180,6 +180,15 @@ void Generation::cancel(bool quietly) {
     ids = ids_;
   }
   for (const uint64_t id : ids) model_.engine().cancel(id);
+}
+
+void Generation::fail(const ApiError& error) {
+  {
+    const std::lock_guard lock(mutex_);
+    if (open_ == 0) return;
+    if (!error_) error_ = error;
+  }
+  cancel(/*quietly=*/false);
 }
 
 Generation::State Generation::state() const {

@@ -28,6 +28,7 @@ struct GenerationRequest {
   std::optional<int64_t> thinking_budget = {};  // tokens of each
   bool cache_prompt = true;
   int64_t priority = 0;
+  std::vector<std::string> adapters = {};
   std::string client = {};
 };
 
@@ -71,6 +72,8 @@ class Generation : public std::enable_shared_from_this<Generation> {
 
   // Ends what is left. With `quietly` nobody is told: the client has gone.
   void cancel(bool quietly);
+  // Ends what is left with an error.
+  void fail(const ApiError& error);
 
   struct State {
     std::string model;

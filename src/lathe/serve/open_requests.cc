@@ -23,13 +23,26 @@ std::shared_ptr<Generation> OpenRequests::find(const std::string& id) {
   return it == open_.end() ? nullptr : it->second.lock();
 }
 
-std::vector<std::pair<std::string, Generation::State>> OpenRequests::states() {
+std::vector<std::pair<std::string, std::shared_ptr<Generation>>> OpenRequests::all() {
   const std::lock_guard lock(mutex_);
   forget_ended();
-  std::vector<std::pair<std::string, Generation::State>> out;
+  std::vector<std::pair<std::string, std::shared_ptr<Generation>>> out;
   for (const auto& [id, weak] : open_)
-    if (const auto generation = weak.lock()) out.emplace_back(id, generation->state());
+    if (auto generation = weak.lock()) out.emplace_back(id, std::move(generation));
   return out;
+}
+
+std::vector<std::pair<std::string, Generation::State>> OpenRequests::states() {
+  std::vector<std::pair<std::string, Generation::State>> out;
+  for (const auto& [id, generation] : all()) out.emplace_back(id, generation->state());
+  return out;
+}
+
+void OpenRequests::end_older_than(double seconds) {
+  for (const auto& [id, generation] : all())
+    if (generation->state().seconds > seconds)
+      generation->fail(
+          ApiError(504, fmt::format("not answered within {} seconds", seconds), {}, "timeout"));
 }
 
 }  // namespace lathe

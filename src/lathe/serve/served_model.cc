@@ -44,6 +44,8 @@ ServedModel::ServedModel(ServedModelOptions options, const Log& log)
   const int64_t longest = model_->longest_text().value_or(model_->config().max_position_embeddings);
   context_ = std::min(longest, options_.context.value_or(kLongestByDefault));
   start_engine();
+  load_adapters(log);
+  make_encoder(log);
   if (engine_) log.info("{}: {}", name(), engine_->description());
 }
 
@@ -58,13 +60,15 @@ void ServedModel::start_engine() {
                   .max_queue = options_.parallel + options_.max_queue};
   o.cache_tokens = std::max(context_, options_.parallel * std::min(context_, kCachedByDefault)) +
                    options_.parallel * 2 * o.block_size;
+  if (options_.speculation) speculation_ = options_.speculation(*model_);
+  o.draft_tokens = speculation_.draft_tokens;
   if (options_.cache_bytes) {
     o.cache_tokens = cache_tokens_in(*options_.cache_bytes, *model_, o);
     require(o.cache_tokens > 0, ErrorKind::kConfig, "cache_mib",
             "{} MiB hold no text of {}; give more", *options_.cache_bytes >> 20, name());
   }
   try {
-    engine_ = std::make_unique<Engine>(*model_, o);
+    engine_ = std::make_unique<Engine>(*model_, o, speculation_.drafter(o));
   } catch (const Error& error) {
     if (error.kind() != ErrorKind::kData) throw;
     why_no_engine_ = message_without_place(error);
@@ -72,6 +76,42 @@ void ServedModel::start_engine() {
   }
   require_memory(*model_, o, "make --parallel, --context or --cache-mib smaller");
   thread_ = std::thread([this] { engine_->serve(); });
+}
+
+void ServedModel::load_adapters(const Log& log) {
+  require(engine_ || options_.adapters.empty(), ErrorKind::kConfig, "--adapter",
+          "{} writes no text, so requests cannot choose adapters: {}", name(), why_no_engine_);
+  for (const auto& [name, folder] : options_.adapters)
+    engine_->load_adapter(name, load_lora(folder, *model_, log));
+}
+
+void ServedModel::make_encoder(const Log& log) {
+  const ModelConfig& config = model_->config();
+  try {
+    encoder_ = std::make_unique<SentenceEncoder>(*model_, tokenizer_,
+                                                 read_sentence_config(options_.path, config, log));
+  } catch (const Error& error) {
+    const bool for_vectors = !engine_ && config.num_labels == 0;
+    if (for_vectors) throw;
+    why_no_encoder_ = message_without_place(error);
+  }
+  try {
+    relevance_ = std::make_unique<Relevance>(*model_, tokenizer_, encoder_.get());
+  } catch (const Error& error) {
+    why_no_relevance_ = message_without_place(error);
+  }
+}
+
+const SentenceEncoder& ServedModel::encoder() const {
+  if (!encoder_)
+    throw ApiError(400, fmt::format("{} gives no vectors: {}", name(), why_no_encoder_), "model");
+  return *encoder_;
+}
+
+const Relevance& ServedModel::relevance() const {
+  if (!relevance_)
+    throw ApiError(400, fmt::format("{} ranks no texts: {}", name(), why_no_relevance_), "model");
+  return *relevance_;
 }
 
 Engine& ServedModel::engine() const {

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <atomic>
+#include <functional>
 #include <map>
 #include <memory>
 #include <mutex>
@@ -13,7 +14,10 @@
 #include "lathe/base/log.h"
 #include "lathe/chat/thinking_tags.h"
 #include "lathe/chat/tool_call_syntax.h"
+#include "lathe/embed/relevance.h"
+#include "lathe/embed/sentence_encoder.h"
 #include "lathe/infer/engine.h"
+#include "lathe/infer/speculation/speculation.h"
 #include "lathe/model/load_model.h"
 #include "lathe/text/chat_template.h"
 
@@ -30,7 +34,9 @@ struct ServedModelOptions {
       {};  // tokens of a text; by default what was trained, at most 8192
   std::optional<int64_t> cache_bytes = {};  // by default room for as many texts of 2048 tokens
   int64_t max_queue = 256;                  // texts that wait
-  std::optional<std::string> chat_template = {};  // the text of another one
+  std::optional<std::string> chat_template = {};     // the text of another one
+  std::map<std::string, std::string> adapters = {};  // folders by the names that requests give
+  std::function<Speculation(const Transformer&)> speculation = {};
 };
 
 // Thread-safe.
@@ -57,6 +63,11 @@ class ServedModel {
   // ApiError 400 where the model has none: an encoder, a model without a template.
   Engine& engine() const;
   const ChatTemplate& chat_template() const;
+  // For vectors of texts; ApiError 400 where the model gives none (two stacks, scores). A folder that is made for
+  // vectors alone must not be wrong in this: then the constructor throws.
+  const SentenceEncoder& encoder() const;
+  // For ranking texts; ApiError 400 where the model ranks none.
+  const Relevance& relevance() const;
   // How it calls tools; ApiError 400 for `tools` where its template has no calls that are understood.
   const ToolCallSyntax& calls() const;
   const std::optional<ThinkingTags>& thinking() const { return thinking_; }
@@ -72,10 +83,13 @@ class ServedModel {
 
  private:
   void start_engine();
+  void load_adapters(const Log& log);
+  void make_encoder(const Log& log);
 
   ServedModelOptions options_;
   Tokenizer tokenizer_;
   std::unique_ptr<Transformer> model_;
+  Speculation speculation_;
   std::optional<ChatTemplate> template_;
   std::optional<ThinkingTags> thinking_;
   GenerationConfig defaults_;
@@ -83,6 +97,9 @@ class ServedModel {
   int64_t context_ = 0, loaded_at_ = 0;
   std::unique_ptr<Engine> engine_;
   std::string why_no_engine_;
+  std::unique_ptr<const SentenceEncoder> encoder_;
+  std::unique_ptr<const Relevance> relevance_;
+  std::string why_no_encoder_, why_no_relevance_;
   std::thread thread_;
   std::atomic<int64_t> open_texts_ = 0;
 

@@ -229,7 +229,18 @@ void check_eval(const Recipe& r) {
           "are texts, but the run trains scores; leave them out");
 }
 
+void check_head(const ModelConfig& model) {
+  require(
+      model.lm_head, ErrorKind::kConfig, "model.lm_head",
+      "the model has no output head, and so nothing that a loss could be of; start from a language model");
+  require(
+      model.num_labels == 0 || model.body_traits().causal, ErrorKind::kConfig, "model.num_labels",
+      "scores of a text are trained at its last token, which in an encoder is no other than the rest; use "
+      "body = \"decoder\"");
+}
+
 void check_together(const Recipe& r) {
+  check_head(r.model);
   check_eval(r);
   check_objective(r.objective, r.model, r.train.seq_len);
   if (r.adapter) check_adapter(r);

@@ -10,7 +10,8 @@ const std::vector<Command>& commands() {
                                 data_command(), train_command()};
     for (Command& preset : preset_commands()) all.push_back(std::move(preset));
     for (Command& command : std::vector<Command>{
-             plan_command(),     loss_command(),   generate_command(), chat_command(), serve_command(),
+             plan_command(),     loss_command(),   generate_command(), chat_command(),
+             serve_command(),    index_command(),  search_command(),   ask_command(),
              logits_command(),   eval_command(),   convert_command(),  extend_command(),
              export_command(),   merge_command(),  quantize_command(), dequantize_command(),
              inspect_command(),  report_command(), plot_command(),     runs_command(),

@@ -60,6 +60,9 @@ struct CommandText {
   std::string summary;           // one line, lower case, no full stop
   std::string help = {};         // what it does and examples
   bool takes_overrides = false;  // collect `--section.key=value` instead of refusing it
+  // Options that the line does not give come from the environment, LATHE_NAME_OPTION (a list with commas), and then from
+  // the TOML file that the field `config` names.
+  bool takes_settings = false;
 };
 
 // A command with a fresh set of its options.

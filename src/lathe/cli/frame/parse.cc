@@ -9,11 +9,14 @@
 #include <CLI/Config.hpp>
 #include <CLI/Formatter.hpp>
 #include <algorithm>
+#include <sstream>
 
+#include "lathe/base/env.h"
 #include "lathe/base/error.h"
 #include "lathe/base/strings.h"
 #include "lathe/config/literal.h"
 #include "lathe/config/read_write.h"
+#include "lathe/config/recipe_file.h"
 
 namespace lathe {
 namespace {
@@ -140,6 +143,16 @@ void refuse_option(const std::string& argument, const Values& known, const std::
                           : fmt::format(" `lathe help {}` lists them", name));
 }
 
+bool contains(const Values& keys, const std::string& key) {
+  return std::ranges::find(keys, key) != keys.end();
+}
+
+void require_given(const FieldSpec& field, const std::string& shown, bool given,
+                   const std::string& command) {
+  require(given || !field.limits.is_required || is_optional(field.value), ErrorKind::kUsage, kWhere,
+          "{} is missing ({}){}", shown, field.help, advice(command));
+}
+
 // The named fields of a struct as options of CLI11.
 class OptionSet {
  public:
@@ -156,9 +169,9 @@ class OptionSet {
     });
   }
 
-  // Sets the fields from what `app` parsed and returns the keys of those that the line gave.
-  Values assign(const std::string& command) const {
-    Values given;
+  // Sets the fields from what `app` parsed and adds the keys of those that the line gave to `given`, which has those that
+  // were set before.
+  void assign(const std::string& command, Values& given) const {
     size_t index = 0;
     for_each_field(fields_, [&](const std::string& key, const FieldSpec& field) {
       if (field.positional) return;
@@ -166,13 +179,11 @@ class OptionSet {
       const std::string shown = option_name(key);
       if (option.count() > 0) {
         Assigner(field, shown, option.results()).assign();
-        given.push_back(key);
+        if (!contains(given, key)) given.push_back(key);
       } else {
-        require(!field.limits.is_required || is_optional(field.value), ErrorKind::kUsage, kWhere,
-                "{} is missing ({}){}", shown, field.help, advice(command));
+        require_given(field, shown, contains(given, key), command);
       }
     });
-    return given;
   }
 
  private:
@@ -180,24 +191,61 @@ class OptionSet {
   std::vector<CLI::Option*> options_;  // in the order of visit()
 };
 
-// Gives the positional arguments to the positional fields: one each, a list takes the rest.
-void assign_positionals(ConfigRef options, const Values& given, const std::string& name) {
+// Gives the positional arguments to the positional fields: one each, a list takes the rest. `given`: keys set before.
+void assign_positionals(ConfigRef options, const Values& arguments, const Values& given,
+                        const std::string& name) {
   size_t next = 0;
   for_each_field(options, [&](const std::string& key, const FieldSpec& field) {
     if (!field.positional) return;
-    if (next == given.size()) {
-      require(!field.limits.is_required || is_optional(field.value), ErrorKind::kUsage, kWhere,
-              "{} is missing ({}){}", key, field.help, advice(name));
-      return;
-    }
-    const size_t count = is_list(field) ? given.size() - next : 1;
-    const Values values(given.begin() + static_cast<ptrdiff_t>(next),
-                        given.begin() + static_cast<ptrdiff_t>(next + count));
+    if (next == arguments.size()) return require_given(field, key, contains(given, key), name);
+    const size_t count = is_list(field) ? arguments.size() - next : 1;
+    const Values values(arguments.begin() + static_cast<ptrdiff_t>(next),
+                        arguments.begin() + static_cast<ptrdiff_t>(next + count));
     next += count;
     Assigner(field, key, values).assign();
   });
-  require(next == given.size(), ErrorKind::kUsage, kWhere, "unexpected argument '{}'{}",
-          next < given.size() ? given[next] : "", advice(name));
+  require(next == arguments.size(), ErrorKind::kUsage, kWhere, "unexpected argument '{}'{}",
+          next < arguments.size() ? arguments[next] : "", advice(name));
+}
+
+// "LATHE_SERVE_MAX_QUEUE"
+std::string variable_of(const std::string& command, const std::string& key) {
+  std::string out = "LATHE_";
+  for (const char c : command + "_" + key)
+    out += c == ' ' || c == '.' || c == '-' ? '_' : static_cast<char>(std::toupper(c));
+  return out;
+}
+
+Values between_commas(const std::string& text) {
+  Values out;
+  std::istringstream parts(text);
+  for (std::string part; std::getline(parts, part, ',');) out.push_back(part);
+  return out;
+}
+
+std::optional<std::string> last_value(const CLI::App& app, const std::string& option) {
+  const Values values = app.get_option(option)->results();
+  return values.empty() ? std::nullopt : std::optional(values.back());
+}
+
+// Values from the file that `config` names, and over them those of the environment.
+Values read_settings(ConfigRef options, std::optional<std::string> config,
+                     const std::string& command) {
+  Values given;
+  if (!config) config = environment(variable_of(command, "config"));
+  if (config) {
+    const auto tree = load_recipe(*config);
+    read_config_in_place(options, tree, *config, {.partial = true});
+    for (const auto& [key, value] : tree.items()) given.push_back(key);
+  }
+  for_each_field(options, [&](const std::string& key, const FieldSpec& field) {
+    const std::string variable = variable_of(command, key);
+    const auto value = environment(variable);
+    if (!value) return;
+    Assigner(field, variable, is_list(field) ? between_commas(*value) : Values{*value}).assign();
+    given.push_back(key);
+  });
+  return given;
 }
 
 }  // namespace
@@ -247,9 +295,12 @@ ParsedLine parse_arguments(const Command& command, BoundCommand& bound,
   if (separator != arguments.end())
     positionals.insert(positionals.end(), separator + 1, arguments.end());
 
-  parsed.given = own.assign(name);
-  assign_positionals(bound.options, positionals, name);
-  global.assign(name);
+  if (command.text.takes_settings)
+    parsed.given = read_settings(bound.options, last_value(app, "--config"), name);
+  assign_positionals(bound.options, positionals, parsed.given, name);
+  own.assign(name, parsed.given);
+  Values of_global;
+  global.assign(name, of_global);
   return parsed;
 }
 

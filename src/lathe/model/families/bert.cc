@@ -1,5 +1,6 @@
-// BERT with its head for masked tokens: a post-norm encoder, learned positions, kinds of tokens.
-// What older checkpoints have beside it, a pooler and a head for pairs of sentences, is left alone.
+// BERT with its head for masked tokens, with scores (BertForSequenceClassification, BertForTokenClassification), or
+// without either (BertModel): a post-norm encoder, learned positions, kinds of tokens. What checkpoints have beside
+// it, a pooler that no scores follow and a head for pairs of sentences, is left alone.
 
 #include <nlohmann/json.hpp>
 
@@ -35,6 +36,7 @@ constexpr WeightRule kWeights[] = {
     {"bert.encoder.layer.{}.intermediate.dense", "layers.{}.ffn.up"},
     {"bert.encoder.layer.{}.output.dense", "layers.{}.ffn.down"},
     {"bert.encoder.layer.{}.output.LayerNorm", "layers.{}.ffn_norm"},
+    {"bert.pooler.dense", "pooler"},
     {"cls.predictions.transform.dense", "head_transform.dense"},
     {"cls.predictions.transform.LayerNorm", "head_transform.norm"},
     {"cls.predictions.bias", "head_bias"},

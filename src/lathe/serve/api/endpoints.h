@@ -7,6 +7,8 @@ namespace lathe {
 
 void chat_completions(ApiContext& context, const ApiCall& call);
 void completions(ApiContext& context, const ApiCall& call);
+void embeddings(ApiContext& context, const ApiCall& call);
+void rerank(ApiContext& context, const ApiCall& call);
 void responses(ApiContext& context, const ApiCall& call);
 void show_response(ApiContext& context, const ApiCall& call);
 void forget_response(ApiContext& context, const ApiCall& call);

@@ -99,8 +99,9 @@ class MessagesWriter : public BlockWriter {
   }
 
   void finish(const AnswerEnd& end, const GenerationUsage& usage, bool streams) override {
-    const Json reason = {{"stop_reason", stop_reason(end)},
-                         {"stop_sequence", end.stop_string.empty() ? Json() : Json(end.stop_string)}};
+    const Json reason = {
+        {"stop_reason", stop_reason(end)},
+        {"stop_sequence", end.stop_string.empty() ? Json() : Json(end.stop_string)}};
     const Json counts = {{"input_tokens", usage.prompt_tokens},
                          {"output_tokens", usage.new_tokens}};
     if (streams) {

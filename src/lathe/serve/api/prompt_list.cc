@@ -16,10 +16,12 @@ bool is_ids(const Json& value) {
          std::ranges::all_of(value, [](const Json& id) { return id.is_number_integer(); });
 }
 
-void add_text(PromptList& out, const Json& text, std::string_view key, const ServedModel& model) {
+void add_text(PromptList& out, const Json& text, std::string_view key, const ServedModel& model,
+              bool special) {
   out.texts.push_back(text.get<std::string>());
-  out.ids.push_back(model.tokenizer().encode(out.texts.back()));
-  if (out.ids.back().empty()) refuse(key, "an empty text has no tokens");
+  out.ids.push_back(model.tokenizer().encode(out.texts.back(), {.add_special_tokens = special}));
+  if (out.texts.back().empty() || out.ids.back().empty())
+    refuse(key, "an empty text has no tokens");
 }
 
 void add_ids(PromptList& out, const Json& list, std::string_view key, const ServedModel& model) {
@@ -38,11 +40,12 @@ void add_ids(PromptList& out, const Json& list, std::string_view key, const Serv
 
 }  // namespace
 
-PromptList read_prompts(RequestFields& fields, std::string_view key, const ServedModel& model) {
+PromptList read_prompts(RequestFields& fields, std::string_view key, const ServedModel& model,
+                        bool add_special_tokens) {
   const Json& value = fields.get(key);
   PromptList out;
   if (value.is_string()) {
-    add_text(out, value, key, model);
+    add_text(out, value, key, model, add_special_tokens);
   } else if (is_ids(value)) {
     add_ids(out, value, key, model);
   } else {
@@ -52,7 +55,8 @@ PromptList read_prompts(RequestFields& fields, std::string_view key, const Serve
     for (const Json& one : value) {
       if (!one.is_string() && !is_ids(one))
         refuse(key, "expected texts, or lists of ids, of which none is empty");
-      one.is_string() ? add_text(out, one, key, model) : add_ids(out, one, key, model);
+      one.is_string() ? add_text(out, one, key, model, add_special_tokens)
+                      : add_ids(out, one, key, model);
     }
   }
   return out;

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <random>
 
+#include "lathe/base/strings.h"
 #include "lathe/constraint/choice_grammar.h"
 #include "lathe/constraint/constraint.h"
 #include "lathe/constraint/gbnf.h"
@@ -28,6 +29,22 @@ bool read_include_usage(RequestFields& fields) {
     include = value.get<bool>();
   }
   return include;
+}
+
+// A name, or a list of names.
+std::vector<std::string> read_adapters(RequestFields& fields, const ServedModel& model) {
+  const Json& given = fields.get("lora");
+  if (given.is_null()) return {};
+  std::vector<std::string> out;
+  const std::vector<std::string> known = model.engine().adapters();
+  for (const Json& name : given.is_array() ? given : Json::array({given})) {
+    if (!name.is_string()) refuse("lora", "expected the name of an adapter, or a list of names");
+    out.push_back(name.get<std::string>());
+    if (std::ranges::find(known, out.back()) == known.end())
+      refuse("lora", "{} has no adapter '{}'; it has: {}", model.name(), out.back(),
+             known.empty() ? "none" : join(known, ", "));
+  }
+  return out;
 }
 
 }  // namespace
@@ -57,6 +74,7 @@ void TextFields::visit(Visitor& v) {
 void TextFields::begin(RequestFields& fields, const ServedModel& model) {
   sampling = model.defaults();
   include_usage = read_include_usage(fields);
+  adapters = read_adapters(fields, model);
   has_seed = fields.has("seed");
   has_own_limit = fields.has("max_new_tokens");
 }
@@ -93,6 +111,7 @@ GenerationRequest TextFields::request(const ServedModel& model,
   GenerationRequest out{.prompts = std::move(prompts), .sampling = sampling, .choices = n};
   out.cache_prompt = cache_prompt;
   out.priority = priority;
+  out.adapters = adapters;
   // What is left behind the longest prompt; max_tokens is an upper bound.
   int64_t room = model.context();
   for (const auto& prompt : out.prompts) {

@@ -27,6 +27,7 @@ struct TextFields {
   std::vector<std::string> choice;
   std::optional<std::string> user, safety_identifier,
       prompt_cache_key;                          // labels, without effect on the answer
+  std::vector<std::string> adapters;             // of `lora`, a name or several
   bool has_seed = false, has_own_limit = false;  // whether `seed` and `max_new_tokens` are there
 
   void visit(Visitor& v);

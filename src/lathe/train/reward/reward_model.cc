@@ -26,11 +26,12 @@ int64_t length_of(const Example& example) {
 void RewardModel::load_model_of(const RewardModelSetting& setting, const Log& log) {
   const ModelConfig config = read_model_config(folder_, log);
   require(
-      config.num_labels == 1 && !config.body_traits().encoder, ErrorKind::kConfig, "reward.model",
+      config.num_labels == 1 && !config.body_traits().encoder && config.body_traits().causal,
+      ErrorKind::kConfig, "reward.model",
       "{} {}, but a reward model is a decoder with one score of a text (…ForSequenceClassification with one "
       "label); train one with lathe reward",
       folder_,
-      config.num_labels == 1   ? std::string("has an encoder")
+      config.num_labels == 1   ? std::string("has or is an encoder")
       : config.num_labels == 0 ? std::string("predicts tokens")
                                : fmt::format("has {} labels", config.num_labels));
   model_ = load_model(

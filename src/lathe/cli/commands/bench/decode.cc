@@ -65,7 +65,7 @@ int run_decode(const DecodeBenchOptions& o, CommandContext& context) {
   request.on_end = [&](const EngineStatistics& s) { end = s; };
   const auto guesses = o.speculation.load(o.model, *model, dtype_of_precision(o.precision),
                                           quantised_weights(o.weights), context.log);
-  request.speculation = guesses.speculation;
+  request.speculation = guesses;
   request.cache_precision = cache_dtype(o.cache_precision);
   const int64_t length = std::ssize(request.prompts.front());
   const int64_t most =

@@ -160,8 +160,7 @@ int run_chat(const ChatOptions& o, CommandContext& context) {
   ChatSession session(*model, tokenizer, chat_template,
                       generation_of(o.model, o.generation, model->config(), context),
                       {.context = o.context, .cache_precision = cache_dtype(o.cache_precision)},
-                      o.adapters.load(*model, context.log), guesses.speculation,
-                      abilities_of(o, context));
+                      o.adapters.load(*model, context.log), guesses, abilities_of(o, context));
   context.log.info("{}; /help lists the commands", session.description());
   const auto bytes = static_cast<double>(weight_bytes_per_token(*model));
   const double bandwidth = kernels::measure_read_bandwidth();

@@ -217,8 +217,8 @@ int run_generate(const GenerateOptions& options, CommandContext& context) {
   o.generation = generation_of(o.model, options.generation, model->config(), context);
   const auto guesses = o.speculation.load(o.model, *model, dtype_of_precision(o.precision),
                                           quantised_weights(o.weights), context.log);
-  return o.input ? generate_ids(o, *model, guesses.speculation, context)
-                 : generate_text(o, *model, guesses.speculation, context);
+  return o.input ? generate_ids(o, *model, guesses, context)
+                 : generate_text(o, *model, guesses, context);
 }
 
 }  // namespace

@@ -52,23 +52,18 @@ void SpeculationOptions::visit(Visitor& v) {
   v.field("draft_tokens", draft_tokens, "guesses in a pass, at most", between(1, 64));
 }
 
-SpeculationOptions::Loaded SpeculationOptions::load(const std::string& path,
-                                                    const Transformer& model, DType dtype,
-                                                    QuantisedWeights weights,
-                                                    const Log& log) const {
+Speculation SpeculationOptions::load(const std::string& path, const Transformer& model, DType dtype,
+                                     QuantisedWeights weights, const Log& log) const {
   require(!draft || speculate == "none", ErrorKind::kUsage, "--draft",
           "and --speculate {} are two ways to guess; give one of them", speculate);
-  Loaded out{.draft = nullptr, .speculation = {.draft_tokens = draft_tokens}};
-  auto& make = out.speculation.make;
+  Speculation out{.draft_tokens = draft_tokens};
   if (draft) {
-    out.draft = load_for_inference(*draft, dtype, log, weights);
-    check_vocabularies(*draft, *out.draft, path, model);
-    make = [small = out.draft.get()](const EngineOptions& o) {
-      return std::make_unique<DraftModel>(*small, o);
-    };
+    std::shared_ptr<const Transformer> small = load_for_inference(*draft, dtype, log, weights);
+    check_vocabularies(*draft, *small, path, model);
+    out.make = [small](const EngineOptions& o) { return std::make_unique<DraftModel>(*small, o); };
   } else if (speculate != "none") {
     const DrafterInfo& drafter = find_in(kDrafters, "--speculate", speculate);
-    make = [&](const EngineOptions& o) { return drafter.make(model, o); };
+    out.make = [&](const EngineOptions& o) { return drafter.make(model, o); };
   }
   return out;
 }

@@ -21,15 +21,11 @@ struct SpeculationOptions {
   void visit(Visitor& v);
   bool given() const { return speculate != "none" || draft; }
 
-  // What the options ask for, with the draft model that it may need.
-  struct Loaded {
-    std::unique_ptr<Transformer> draft;
-    Speculation speculation;
-  };
-  // `model` is what was loaded from `path`. Errors: kUsage for both ways at once; kData for a draft
-  // with another vocabulary, and those of reading it.
-  Loaded load(const std::string& path, const Transformer& model, DType dtype,
-              QuantisedWeights weights, const Log& log) const;
+  // What the options ask for, with the draft model that it may need: it must outlive the engine. `model` is what was
+  // loaded from `path`. Errors: kUsage for both ways at once; kData for a draft with another vocabulary, and those of
+  // reading it.
+  Speculation load(const std::string& path, const Transformer& model, DType dtype,
+                   QuantisedWeights weights, const Log& log) const;
 };
 
 // "speculation: 81 of 96 guesses were right, 3.4 tokens a pass".

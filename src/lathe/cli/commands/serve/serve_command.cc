@@ -9,6 +9,7 @@
 #include "lathe/base/error.h"
 #include "lathe/cli/commands/commands.h"
 #include "lathe/cli/commands/model/model_input.h"
+#include "lathe/cli/commands/model/speculation_options.h"
 #include "lathe/cli/frame/interrupt.h"
 #include "lathe/http/http_server.h"
 #include "lathe/io/mapped_file.h"
@@ -26,12 +27,15 @@ struct ServeOptions {
   std::optional<int64_t> context, cache_mib;
   int64_t max_queue = 256, response_store = 1000;
   std::optional<std::string> chat_template;
+  std::vector<std::string> adapter;
+  SpeculationOptions speculation;
   std::vector<std::string> api_key;
   std::optional<std::string> api_key_file, votes;
   std::vector<std::string> cors_origin, allowed_host;
   int64_t max_body_mib = 32;
   double header_timeout = 10, idle_timeout = 60, drain_seconds = 30;
-  std::optional<std::string> tls_cert, tls_key;
+  std::optional<double> request_timeout;
+  std::optional<std::string> tls_cert, tls_key, config;
 
   void visit(Visitor& v) {
     v.positional(
@@ -55,11 +59,15 @@ struct ServeOptions {
             "answers of /v1/responses that are kept, the newest ones; 0 keeps none",
             between(0, 1 << 24));
     v.field("chat_template", chat_template, "Jinja file instead of the models' own chat templates");
+    v.field(
+        "adapter", adapter,
+        "NAME=DIR: an adapter, as PEFT saves it, that requests choose by `lora`; with several models "
+        "MODEL/NAME=DIR; may be repeated");
+    speculation.visit(v);
     v.field("api_key", api_key, "key that clients must give; may be repeated");
     v.field("api_key_file", api_key_file, "file with such keys, one a line");
-    v.field(
-        "votes", votes,
-        "file to which the page's votes are added, as pairs that lathe dpo learns from");
+    v.field("votes", votes,
+            "file to which the page's votes are added, as pairs that lathe dpo learns from");
     v.field("cors_origin", cors_origin,
             "origin of web pages that may ask, such as https://app.example; may be repeated");
     v.field("allowed_host", allowed_host,
@@ -68,14 +76,19 @@ struct ServeOptions {
     v.field("header_timeout", header_timeout, "seconds that the headers of a request may take",
             above(0));
     v.field("idle_timeout", idle_timeout, "seconds between two requests of a connection", above(0));
+    v.field("request_timeout", request_timeout,
+            "seconds that an answer may take; longer ones end with an error", above(0));
     v.field("drain_seconds", drain_seconds,
             "seconds that open requests may take when the server is asked to end", at_least(0));
     v.field("tls_cert", tls_cert, "PEM file with the certificate, for https");
     v.field("tls_key", tls_key, "PEM file with its key");
+    v.field("config", config,
+            "TOML file with any of these options (max_queue = 64); the line and the environment "
+            "(LATHE_SERVE_MAX_QUEUE=64) come before it");
   }
 };
 
-ServedModelOptions model_options(const ServeOptions& o, const std::string& given) {
+ServedModelOptions model_options(const ServeOptions& o, const std::string& given, const Log& log) {
   ServedModelOptions out;
   out.dtype = dtype_of_precision(o.precision);
   out.weights = quantised_weights(o.weights);
@@ -91,9 +104,35 @@ ServedModelOptions model_options(const ServeOptions& o, const std::string& given
   out.name = equals == std::string::npos ? path.filename().string() : given.substr(0, equals);
   if (equals == std::string::npos && out.name.ends_with(".gguf"))
     out.name.resize(out.name.size() - 5);
+  if (o.speculation.given())
+    out.speculation = [&o, &log, path = out.path](const Transformer& model) {
+      return o.speculation.load(path, model, dtype_of_precision(o.precision),
+                                quantised_weights(o.weights), log);
+    };
   require(!out.name.empty(), ErrorKind::kUsage, "models",
           "'{}' gives a model no name; write NAME=MODEL", given);
   return out;
+}
+
+// "NAME=DIR" or "MODEL/NAME=DIR" to the models that they belong to.
+void share_adapters(const ServeOptions& o, std::vector<ServedModelOptions>& models) {
+  for (const std::string& given : o.adapter) {
+    const size_t equals = given.find('=');
+    require(equals != std::string::npos && equals > 0, ErrorKind::kUsage, "--adapter",
+            "'{}' has no name; write NAME=DIR", given);
+    std::string name = given.substr(0, equals);
+    ServedModelOptions* owner = models.size() == 1 ? &models.front() : nullptr;
+    for (ServedModelOptions& model : models) {
+      if (!name.starts_with(model.name + "/")) continue;
+      owner = &model;
+      name.erase(0, model.name.size() + 1);
+      break;
+    }
+    require(owner != nullptr, ErrorKind::kUsage, "--adapter",
+            "'{}' names none of several models; write MODEL/NAME=DIR", given);
+    require(owner->adapters.emplace(name, given.substr(equals + 1)).second, ErrorKind::kUsage,
+            "--adapter", "two adapters are called '{}'; give one another name", name);
+  }
 }
 
 std::vector<std::string> keys_of(const ServeOptions& o) {
@@ -144,12 +183,18 @@ class Watch {
  private:
   void watch(HttpServer& server, Api& api, double drain_seconds) {
     constexpr auto kPause = std::chrono::milliseconds(20);
-    while (!over_ && !interrupt_requested()) std::this_thread::sleep_for(kPause);
+    while (!over_ && !interrupt_requested()) {
+      std::this_thread::sleep_for(kPause);
+      api.end_overdue();
+    }
     if (over_) return;
     api.drain();
     server.drain();
     const auto last = std::chrono::steady_clock::now() + milliseconds(drain_seconds);
-    while (!over_ && std::chrono::steady_clock::now() < last) std::this_thread::sleep_for(kPause);
+    while (!over_ && std::chrono::steady_clock::now() < last) {
+      std::this_thread::sleep_for(kPause);
+      api.end_overdue();
+    }
     if (!over_) server.stop();
   }
 
@@ -163,11 +208,15 @@ int run_serve(const ServeOptions& o, CommandContext& context) {
   std::optional<VoteFile> votes;
   if (o.votes) votes.emplace(*o.votes);
   std::vector<ServedModelOptions> wanted;
-  for (const std::string& given : o.models) wanted.push_back(model_options(o, given));
+  for (const std::string& given : o.models) wanted.push_back(model_options(o, given, context.log));
+  share_adapters(o, wanted);
   ServedModels models(std::move(wanted), context.log);
   throw_if_interrupted();
   Api api(models,
-          {.keys = keys_of(o), .responses = o.response_store, .votes = votes ? &*votes : nullptr},
+          {.keys = keys_of(o),
+           .request_seconds = o.request_timeout,
+           .responses = o.response_store,
+           .votes = votes ? &*votes : nullptr},
           context.log);
   HttpServer server(
       http_options(o),
@@ -202,7 +251,8 @@ Command serve_command() {
            "  lathe serve runs/demo/model\n"
            "  lathe serve small=model.gguf large=/models/large --port 8080 --parallel 8\n"
            "  curl http://127.0.0.1:8080/v1/chat/completions -H 'Content-Type: application/json' \\\n"
-           "    -d '{\"messages\": [{\"role\": \"user\", \"content\": \"What is a llama?\"}]}'\n"},
+           "    -d '{\"messages\": [{\"role\": \"user\", \"content\": \"What is a llama?\"}]}'\n",
+       .takes_settings = true},
       run_serve);
 }
 

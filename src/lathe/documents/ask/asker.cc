@@ -1,0 +1,137 @@
+#include "lathe/documents/ask/asker.h"
+
+#include <algorithm>
+#include <cmath>
+#include <set>
+
+#include "lathe/base/error.h"
+#include "lathe/chat/token_vocabulary.h"
+#include "lathe/constraint/constraint.h"
+#include "lathe/documents/ask/answer_text.h"
+#include "lathe/infer/generate.h"
+
+namespace lathe {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+struct Confidence {
+  double cosine, coverage, bias;
+};
+constexpr Confidence kWithVectors = {8, 6, -6}, kOfWords = {0, 8, -4};
+
+std::vector<int32_t> ends_of(const Transformer& model, const GenerationConfig& generation) {
+  std::vector<int32_t> ends(generation.eos_token_id.begin(), generation.eos_token_id.end());
+  for (const int64_t id : model.config().eos_token_ids())
+    if (std::ranges::find(ends, id) == ends.end()) ends.push_back(static_cast<int32_t>(id));
+  return ends;
+}
+
+}  // namespace
+
+double confidence_of(const FoundChunk& found, bool has_vectors) {
+  const Confidence& c = has_vectors ? kWithVectors : kOfWords;
+  return 1 / (1 + std::exp(-(c.cosine * found.cosine + c.coverage * found.coverage + c.bias)));
+}
+
+DocumentAsker::DocumentAsker(DocumentIndex& index, DocumentEncoder* encoder,
+                             const Transformer& model, const Tokenizer& tokenizer,
+                             const ChatTemplate& chat_template, GenerationConfig generation,
+                             AskOptions options)
+    : index_(index),
+      encoder_(encoder),
+      model_(model),
+      tokenizer_(tokenizer),
+      template_(chat_template),
+      generation_(std::move(generation)),
+      options_(options),
+      disarmed_(tokenizer),
+      weight_([this](const std::string& word) { return index_.weight(word); }) {
+  require(!index_.has_vectors() ||
+              (encoder_ && encoder_->identity() == index_.settings().encoder_identity),
+          ErrorKind::kConfig, "index",
+          "was made with another encoder than the one that asks; give {}",
+          index_.settings().encoder_path);
+}
+
+std::vector<FoundChunk> DocumentAsker::find(const std::string& question) {
+  if (!index_.has_vectors())
+    return index_.search(question, {}, SearchMode::kBm25, options_.passages);
+  std::vector<float> vector(static_cast<size_t>(index_.settings().dimensions));
+  encoder_->encode(std::span(&question, 1), vector.data());
+  return index_.search(question, vector, SearchMode::kHybrid, options_.passages);
+}
+
+// How many of them fit.
+size_t DocumentAsker::shown_of(const std::vector<FoundChunk>& found) const {
+  int64_t tokens = 0;
+  size_t count = 0;
+  for (const FoundChunk& one : found) {
+    tokens += std::ssize(tokenizer_.encode(one.text));
+    if (count > 0 && tokens > options_.passage_tokens) break;
+    ++count;
+  }
+  return count;
+}
+
+std::string DocumentAsker::write(const DocumentAnswer& answer, size_t shown,
+                                 const std::string& question, const Json& history,
+                                 const std::function<void(std::string_view)>& on_text) {
+  const Json messages =
+      passage_messages(std::span(answer.retrieved).first(shown), question, history, disarmed_);
+  const std::string prompt =
+      template_.text({{"messages", messages}, {"tools", nullptr}, {"add_generation_prompt", true}});
+  GenerateRequest request;
+  request.prompts = {tokenizer_.encode(prompt)};
+  request.constraint = std::make_shared<const Constraint>(
+      answer_grammar(static_cast<int64_t>(shown)),
+      token_vocabulary(tokenizer_, ends_of(model_, generation_)));
+  StreamDecoder decoder(tokenizer_, {.skip_special = true});
+  std::string text;
+  request.on_token = [&](size_t, int32_t token) {
+    const std::string piece = decoder.push(token);
+    text += piece;
+    if (on_text && !piece.empty()) on_text(piece);
+    return true;
+  };
+  GenerationConfig config = generation_;
+  config.max_new_tokens =
+      std::min(options_.new_tokens, room_after(model_, std::ssize(request.prompts.front())));
+  generate(model_, config, request);
+  return text + decoder.finish();
+}
+
+// What was cut before its mark has none, and is left out.
+void DocumentAsker::add_citations(DocumentAnswer& answer, const std::string& question) {
+  std::set<int64_t> cited;
+  std::string kept;
+  for (const AnswerSentence& sentence : sentences_of_answer(answer.text)) {
+    if (sentence.passage < 1 || sentence.passage > std::ssize(answer.retrieved)) continue;
+    const FoundChunk& chunk = answer.retrieved[static_cast<size_t>(sentence.passage - 1)];
+    answer.sentences.push_back(
+        {sentence.text, sentence.passage, covered(sentence.text, chunk.text, weight_)});
+    kept += fmt::format("{}{} [{}]", kept.empty() ? "" : " ", sentence.text, sentence.passage);
+    if (!cited.insert(sentence.passage).second) continue;
+    Quote quote = quote_for(chunk, sentence.text, question, weight_);
+    answer.citations.push_back(
+        {sentence.passage, chunk.path, quote.begin, quote.end, std::move(quote.text)});
+  }
+  answer.text = kept;
+}
+
+DocumentAnswer DocumentAsker::ask(const std::string& question, const Json& history,
+                                  const std::function<void(std::string_view)>& on_text) {
+  DocumentAnswer answer;
+  answer.retrieved = find(question);
+  for (const FoundChunk& one : answer.retrieved)
+    answer.confidence = std::max(answer.confidence, confidence_of(one, index_.has_vectors()));
+  if (answer.confidence >= options_.confidence) {
+    answer.text = write(answer, shown_of(answer.retrieved), question, history, on_text);
+    if (answer.text != kNotInDocuments) add_citations(answer, question);
+  }
+  answer.abstained = answer.citations.empty();
+  if (answer.abstained) answer.text = kNotInDocuments;
+  return answer;
+}
+
+}  // namespace lathe

@@ -1,0 +1,21 @@
+// The sentences of passages that support what is said of them, by the words that both have.
+#pragma once
+
+#include <string>
+#include <string_view>
+
+#include "lathe/documents/search/document_index.h"
+#include "lathe/documents/search/word_overlap.h"
+
+namespace lathe {
+
+struct Quote {
+  int64_t begin = 0, end = 0;  // bytes of the file
+  std::string text;
+};
+// The sentence of a chunk that shares most with what is said of it and what was asked: the weight of the words that both
+// have, divided by the fourth root of its length in words, so that long sentences do not win by their length alone.
+Quote quote_for(const FoundChunk& chunk, std::string_view said, std::string_view question,
+                const WordWeight& weight);
+
+}  // namespace lathe
