@@ -1,4 +1,4 @@
-# cmake -DOUTPUT=FILE.cc -DFUNCTION=NAME -DHEADER=lathe/… -DFOLDER=DIR -DENDING=.toml -P embed_texts.cmake: a source
+# cmake -DOUTPUT=FILE.cc -DFUNCTION=NAME -DHEADER=lathe/… -DFOLDER=DIR [-DENDING=.toml] -P embed_texts.cmake: a source
 # with the texts of a folder's files, so that the program stands alone. FUNCTION, which HEADER declares, returns them
 # in order of their names.
 file(GLOB files ${FOLDER}/*${ENDING})
@@ -7,7 +7,9 @@ set(source "// Made by cmake/embed_texts.cmake.\n#include \"${HEADER}\"\n\nnames
 string(APPEND source "std::span<const EmbeddedText> ${FUNCTION}() {\n  static constexpr EmbeddedText kTexts[] = {\n")
 foreach(file IN LISTS files)
   get_filename_component(name ${file} NAME)
-  string(REPLACE "${ENDING}" "" name "${name}")
+  if(ENDING)
+    string(REPLACE "${ENDING}" "" name "${name}")
+  endif()
   file(READ ${file} text)
   string(APPEND source "      {\"${name}\", R\"EMBEDDED(${text})EMBEDDED\"},\n")
 endforeach()

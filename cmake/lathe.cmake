@@ -4,6 +4,8 @@
 #     one static library lathe_NAME from every .cc below the folder (isa/ folders excepted: they are
 #     compiled once per instruction-set level by the layer itself), linked to the lower layers that it uses. COLD is a layer that
 #     spends its time in lower ones: it is compiled with -O1, which takes a third less time.
+#   lathe_embed(LAYER FUNCTION NAME HEADER lathe/… FOLDER DIR [ENDING .toml])
+#     the files of a folder (those with this ending) as texts of the program: NAME(), which HEADER declares, returns them.
 #   lathe_layers(VARIABLE [BELOW NAME])
 #     the folders that src/lathe/layers.txt lists, lowest first; only those before NAME.
 #   lathe_test(NAME [IN_MEMORY] [LONG])
@@ -75,6 +77,20 @@ function(lathe_layer name)
     target_compile_options(lathe_${name} PRIVATE $<$<CONFIG:Release>:-O1>)
   endif()
   lathe_use_pch(lathe_${name} lathe_pch)
+endfunction()
+
+function(lathe_embed layer)
+  cmake_parse_arguments(ARG "" "FUNCTION;HEADER;FOLDER;ENDING" "" ${ARGN})
+  set(folder ${CMAKE_CURRENT_SOURCE_DIR}/${ARG_FOLDER})
+  set(output ${CMAKE_CURRENT_BINARY_DIR}/${ARG_FUNCTION}.cc)
+  set(script ${CMAKE_SOURCE_DIR}/cmake/embed_texts.cmake)
+  file(GLOB texts CONFIGURE_DEPENDS ${folder}/*${ARG_ENDING})
+  add_custom_command(
+    OUTPUT ${output}
+    COMMAND ${CMAKE_COMMAND} -DOUTPUT=${output} -DFUNCTION=${ARG_FUNCTION} -DHEADER=${ARG_HEADER} -DFOLDER=${folder}
+            -DENDING=${ARG_ENDING} -P ${script}
+    DEPENDS ${texts} ${script} VERBATIM)
+  target_sources(lathe_${layer} PRIVATE ${output})
 endfunction()
 
 function(lathe_test_program target label layer)

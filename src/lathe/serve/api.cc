@@ -29,11 +29,14 @@ constexpr Endpoint kEndpoints[] = {
     {"POST", "/tokenize", tokenize},
     {"POST", "/detokenize", detokenize},
     {"POST", "/apply-template", apply_template},
+    {"GET", "/", front_page, /*open_to_all=*/true},
+    {"GET", "/page/", page_file, /*open_to_all=*/true},
+    {"POST", "/v1/votes", add_vote},
 };
 
-// An endpoint whose path ends with '/' has all that begin with it.
+// An endpoint whose path ends with '/' has all that begin with it; the root is only itself.
 bool is_at(const Endpoint& endpoint, std::string_view path) {
-  if (!endpoint.path.ends_with('/')) return path == endpoint.path;
+  if (!endpoint.path.ends_with('/') || endpoint.path == "/") return path == endpoint.path;
   return path.starts_with(endpoint.path) && path.size() > endpoint.path.size();
 }
 
@@ -122,7 +125,7 @@ void Api::handle(const HttpRequest& request, const std::shared_ptr<HttpReply>& h
       owner = fmt::format("key {}", key_of(request));
     if (draining_) throw ApiError(503, "draining", {}, "stopping");
     require_json(request);
-    ApiContext context{models_, metrics_, open_, responses_};
+    ApiContext context{models_, metrics_, open_, responses_, options_.votes};
     const ApiCall call{
         .request = request,
         .rest = request.path.substr(std::min(request.path.size(), endpoint.path.size())),

@@ -13,6 +13,7 @@
 #include "lathe/serve/response_store.h"
 #include "lathe/serve/serve_metrics.h"
 #include "lathe/serve/served_models.h"
+#include "lathe/serve/vote_file.h"
 
 namespace lathe {
 
@@ -20,6 +21,7 @@ struct ApiOptions {
   std::vector<std::string> keys = {};  // of which a client gives one; empty: nobody needs any
   std::optional<double> request_seconds = {};  // that an answer may take
   int64_t responses = 1000;                    // of /v1/responses that are kept
+  VoteFile* votes = nullptr;                   // must outlive the server; null: none are kept
 };
 
 // Thread-safe.

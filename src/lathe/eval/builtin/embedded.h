@@ -2,15 +2,12 @@
 #pragma once
 
 #include <span>
-#include <string_view>
+
+#include "lathe/base/embedded_text.h"
 
 namespace lathe {
 
-struct EmbeddedText {
-  std::string_view name, text;  // the file's name without .toml
-};
-
-// In order of their names.
+// In order of their names, which are the files' without .toml.
 std::span<const EmbeddedText> embedded_tasks();
 std::span<const EmbeddedText> embedded_suites();
 

@@ -47,6 +47,11 @@ void ApiReply::text(std::string body, std::string_view content_type) {
   http_->send({.headers = headers(content_type), .body = std::move(body)});
 }
 
+void ApiReply::send(HttpResponse response) {
+  count(response.status);
+  http_->send(std::move(response));
+}
+
 void ApiReply::error(const ApiError& error) {
   if (streams_) {
     event(error_body(error, path_), path_.starts_with("/v1/messages") ? "error" : "");

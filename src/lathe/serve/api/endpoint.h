@@ -15,6 +15,7 @@
 #include "lathe/serve/response_store.h"
 #include "lathe/serve/serve_metrics.h"
 #include "lathe/serve/served_models.h"
+#include "lathe/serve/vote_file.h"
 
 namespace lathe {
 
@@ -28,6 +29,7 @@ class ApiReply {
   void ignore(std::vector<std::string> keys) { ignored_ = std::move(keys); }
   void json(const nlohmann::ordered_json& body, int status = 200);
   void text(std::string body, std::string_view content_type);
+  void send(HttpResponse response);  // in a form of its own
   // An error in the form of the path; behind the beginning of a stream an event, and the stream's end.
   void error(const ApiError& error);
 
@@ -54,6 +56,7 @@ struct ApiContext {
   ServeMetrics& metrics;
   OpenRequests& open;
   ResponseStore& responses;
+  VoteFile* votes;  // null: none are kept
 };
 
 // A request as endpoints see it.

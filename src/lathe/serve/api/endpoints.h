@@ -23,5 +23,8 @@ void cancel_request(ApiContext& context, const ApiCall& call);
 void health(ApiContext& context, const ApiCall& call);
 void metrics(ApiContext& context, const ApiCall& call);
 void slots(ApiContext& context, const ApiCall& call);
+void front_page(ApiContext& context, const ApiCall& call);
+void page_file(ApiContext& context, const ApiCall& call);
+void add_vote(ApiContext& context, const ApiCall& call);
 
 }  // namespace lathe

@@ -12,6 +12,7 @@ Json description(const ServedModel& model) {
           {"created", model.loaded_at()},
           {"owned_by", "lathe"},
           {"context_length", model.context()},
+          {"writes", model.writes()},
           {"state", "loaded"}};
 }
 

@@ -30,7 +30,7 @@ struct ServeOptions {
   std::vector<std::string> adapter;
   SpeculationOptions speculation;
   std::vector<std::string> api_key;
-  std::optional<std::string> api_key_file;
+  std::optional<std::string> api_key_file, votes;
   std::vector<std::string> cors_origin, allowed_host;
   int64_t max_body_mib = 32;
   double header_timeout = 10, idle_timeout = 60, drain_seconds = 30;
@@ -66,6 +66,8 @@ struct ServeOptions {
     speculation.visit(v);
     v.field("api_key", api_key, "key that clients must give; may be repeated");
     v.field("api_key_file", api_key_file, "file with such keys, one a line");
+    v.field("votes", votes,
+            "file to which the page's votes are added, as pairs that lathe dpo learns from");
     v.field("cors_origin", cors_origin,
             "origin of web pages that may ask, such as https://app.example; may be repeated");
     v.field("allowed_host", allowed_host,
@@ -203,13 +205,18 @@ class Watch {
 int run_serve(const ServeOptions& o, CommandContext& context) {
   require(o.tls_cert.has_value() == o.tls_key.has_value(), ErrorKind::kUsage, "--tls-cert",
           "a certificate and its key belong together; give both --tls-cert and --tls-key");
+  std::optional<VoteFile> votes;
+  if (o.votes) votes.emplace(*o.votes);
   std::vector<ServedModelOptions> wanted;
   for (const std::string& given : o.models) wanted.push_back(model_options(o, given, context.log));
   share_adapters(o, wanted);
   ServedModels models(std::move(wanted), context.log);
   throw_if_interrupted();
   Api api(models,
-          {.keys = keys_of(o), .request_seconds = o.request_timeout, .responses = o.response_store},
+          {.keys = keys_of(o),
+           .request_seconds = o.request_timeout,
+           .responses = o.response_store,
+           .votes = votes ? &*votes : nullptr},
           context.log);
   HttpServer server(
       http_options(o),
@@ -238,8 +245,9 @@ Command serve_command() {
        .summary = "answer requests over HTTP",
        .help =
            "Loads models and answers the interfaces of OpenAI (/v1/chat/completions, /v1/completions, /v1/responses,\n"
-           "/v1/models) and Anthropic (/v1/messages). docs/serving.md has all paths. When it takes requests it prints\n"
-           "one line of JSON with its address. Ctrl-C (or SIGTERM) lets open requests end, the second one does not.\n\n"
+           "/v1/models) and Anthropic (/v1/messages). docs/serving.md has all paths; at / there is a page to chat with.\n"
+           "When it takes requests it prints one line of JSON with its address. Ctrl-C (or SIGTERM) lets open requests\n"
+           "end, the second one does not.\n\n"
            "  lathe serve runs/demo/model\n"
            "  lathe serve small=model.gguf large=/models/large --port 8080 --parallel 8\n"
            "  curl http://127.0.0.1:8080/v1/chat/completions -H 'Content-Type: application/json' \\\n"
