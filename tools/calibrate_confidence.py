@@ -5,7 +5,7 @@
 
 Half of the passages of BoolQ and SciQ (rows with `passage` or `support`, and `question`) become documents, with planted
 facts; all questions are asked. A question is answerable if its passage is indexed. Prints the logistic regression of
-that on the cosine and the coverage of what `lathe search` finds, and at which threshold what share is right. Three
+that on what `lathe search` finds, and at which threshold what share is right. Three
 quarters of the questions are fitted, the rest judged. Needs nothing but Python.
 """
 import argparse
@@ -71,9 +71,15 @@ def solved(a, b):
     return [a[i][n] / a[i][i] for i in range(n)]
 
 
-def best(results, w):
-    """The largest logit of what was found."""
-    return max((sum(a * b for a, b in zip(w, (r["cosine"], r["coverage"], 1))) for r in results), default=-9)
+def features(results, vectors):
+    """As documents/ask/asker.cc has them."""
+    def lead(key):
+        values = sorted((r[key] for r in results), reverse=True)
+        return values[0] - (values[1] if len(values) > 1 else 0)
+    coverage = max(r["coverage"] for r in results)
+    if not vectors:
+        return (coverage, lead("coverage"), 1.0)
+    return (max(r["cosine"] for r in results), coverage, results[0]["score"], lead("cosine"), 1.0)
 
 
 def main():
@@ -101,13 +107,13 @@ def main():
         encoder = ["--encoder", o.encoder] if o.encoder else []
         subprocess.run([o.lathe, "index", docs, "--out", index, *encoder], check=True, stdout=subprocess.DEVNULL)
         found = search(o.lathe, index, [q for _, q, _ in pairs], folder)
-    points = [((r["cosine"], r["coverage"], 1.0), is_there) for (_, _, is_there), results in zip(pairs, found)
-              for r in [max(results, key=lambda r: r["cosine"] + r["coverage"])] if results]
+    points = [(features(r, o.encoder), is_there) for (_, _, is_there), r in zip(pairs, found) if r]
     cut = len(points) * 3 // 4
     w = fitted(points[:cut])
-    print("cosine {:.2f}, coverage {:.2f}, bias {:.2f}".format(*w))
-    judged = [(best(results, w), is_there) for (_, _, is_there), results in zip(pairs[cut:], found[cut:])]
-    for threshold in (0.3, 0.4, 0.5, 0.6, 0.7):
+    names = ("cosine", "coverage", "score", "lead of the cosine", "bias") if o.encoder else ("coverage", "its lead", "bias")
+    print(", ".join(f"{name} {value:.2f}" for name, value in zip(names, w)))
+    judged = [(sum(a * b for a, b in zip(w, x)), is_there) for x, is_there in points[cut:]]
+    for threshold in (0.1, 0.2, 0.3, 0.4, 0.5):
         logit = math.log(threshold / (1 - threshold))
         rate = lambda label: sum(x < logit for x, y in judged if y == label) / sum(y == label for _, y in judged)
         print(f"confidence {threshold}: abstains on {rate(False):.3f} without an answer, on {rate(True):.3f} with one")

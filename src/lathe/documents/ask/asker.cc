@@ -15,10 +15,16 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
-struct Confidence {
-  double cosine, coverage, bias;
+// The largest value, and by how much it exceeds the second.
+struct Largest {
+  double value = 0, lead = 0;
 };
-constexpr Confidence kWithVectors = {8, 6, -6}, kOfWords = {0, 8, -4};
+Largest largest(std::span<const FoundChunk> found, double FoundChunk::*key) {
+  std::vector<double> values;
+  for (const FoundChunk& one : found) values.push_back(one.*key);
+  std::ranges::sort(values, std::greater<>());
+  return {values[0], values[0] - (values.size() > 1 ? values[1] : 0)};
+}
 
 std::vector<int32_t> ends_of(const Transformer& model, const GenerationConfig& generation) {
   std::vector<int32_t> ends(generation.eos_token_id.begin(), generation.eos_token_id.end());
@@ -29,9 +35,14 @@ std::vector<int32_t> ends_of(const Transformer& model, const GenerationConfig& g
 
 }  // namespace
 
-double confidence_of(const FoundChunk& found, bool has_vectors) {
-  const Confidence& c = has_vectors ? kWithVectors : kOfWords;
-  return 1 / (1 + std::exp(-(c.cosine * found.cosine + c.coverage * found.coverage + c.bias)));
+double confidence_of(std::span<const FoundChunk> found, bool has_vectors) {
+  if (found.empty()) return 0;
+  const Largest cosine = largest(found, &FoundChunk::cosine);
+  const Largest coverage = largest(found, &FoundChunk::coverage);
+  const double logit = has_vectors ? 2.7 * cosine.value + 7.6 * coverage.value +
+                                         0.53 * found.front().score + 7.9 * cosine.lead - 9.5
+                                   : 5.9 * coverage.value + 6.4 * coverage.lead - 4.1;
+  return 1 / (1 + std::exp(-logit));
 }
 
 DocumentAsker::DocumentAsker(DocumentIndex& index, DocumentEncoder* encoder,
@@ -123,8 +134,7 @@ DocumentAnswer DocumentAsker::ask(const std::string& question, const Json& histo
                                   const std::function<void(std::string_view)>& on_text) {
   DocumentAnswer answer;
   answer.retrieved = find(question);
-  for (const FoundChunk& one : answer.retrieved)
-    answer.confidence = std::max(answer.confidence, confidence_of(one, index_.has_vectors()));
+  answer.confidence = confidence_of(answer.retrieved, index_.has_vectors());
   if (answer.confidence >= options_.confidence) {
     answer.text = write(answer, shown_of(answer.retrieved), question, history, on_text);
     if (answer.text != kNotInDocuments) add_citations(answer, question);

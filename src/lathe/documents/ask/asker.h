@@ -26,7 +26,7 @@ struct AskOptions {
   int64_t passages = 5;           // that are shown, at most
   int64_t passage_tokens = 1200;  // of them together, at most; the best one is always shown
   int64_t new_tokens = 200;
-  double confidence = 0.5;  // below it the model is not asked (see confidence_of())
+  double confidence = 0.3;  // below it the model is not asked (see confidence_of())
 };
 
 struct Citation {
@@ -50,10 +50,14 @@ struct DocumentAnswer {
   bool abstained = false;
 };
 
-// How sure the search is that a passage answers the question, from 0 to 1: σ(a·cosine + b·coverage + c). The three numbers
-// are a logistic regression of "the passage of this question is in the index" on questions of BoolQ, SciQ and planted
-// facts, with all-MiniLM-L6-v2 (tools/calibrate_confidence.py); others for an index of words alone.
-double confidence_of(const FoundChunk& found, bool has_vectors);
+// How sure the search is that the documents answer the question, from 0 to 1: the logistic regression of "its passage is in
+// the index" on
+//   with vectors   the largest cosine, the largest coverage, the first score, and by how much the largest cosine exceeds
+//                  the second
+//   of words       the largest coverage, and by how much it exceeds the second
+// fitted by tools/calibrate_confidence.py to questions of BoolQ and SciQ and planted facts, with all-MiniLM-L6-v2. 0 where
+// nothing was found.
+double confidence_of(std::span<const FoundChunk> found, bool has_vectors);
 
 // Used by one thread. What it is given must outlive it.
 class DocumentAsker {
