@@ -3,7 +3,8 @@
 
 FOLDER is an encoder such as all-MiniLM-L6-v2, TEXT a file that is cut into texts of so many words (evenly many of each length between the two). Ours are
 asked over HTTP, with all that is a part of it; theirs are sorted by length and padded in batches of 32, as sentence-transformers does, with the tokenizer's
-time. Prints one JSON line: texts a second of each turn, the ratio of the medians, and the largest difference of a value.
+time. Prints one JSON line: texts a second of each turn, the ratio of the medians, the same of processor time (which other programs on the machine disturb
+less; --threads 1 or OMP_WAIT_POLICY=passive keeps waiting out of it), and the largest difference of a value.
 """
 import argparse
 import base64
@@ -51,7 +52,15 @@ class Ours:
         return torch.stack([torch.frombuffer(bytearray(base64.b64decode(d["embedding"])), dtype=torch.float32) for d in data])
 
 
+    def seconds(self):
+        """Processor time so far."""
+        fields = open(f"/proc/{self.process.pid}/stat").read().rsplit(")", 1)[1].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
 class Theirs:
+    seconds = staticmethod(time.process_time)
+
     def __init__(self, o):
         torch.set_num_threads(o.threads)
         self.words = transformers.AutoTokenizer.from_pretrained(o.folder)
@@ -76,18 +85,22 @@ def main():
     os.environ["TOKENIZERS_PARALLELISM"] = "false"
     texts = cut(open(o.text, encoding="utf8", errors="replace").read(), o.texts, *o.words)
     ours, theirs, speeds = Ours(o), Theirs(o), dict(lathe=[], transformers=[])
+    used = dict(lathe=[], transformers=[])
     try:
         difference = (ours(texts[:32]) - theirs(texts[:32])).abs().max().item()
         for _ in range(o.turns):
             for name, f in (("lathe", ours), ("transformers", theirs)):
-                start = time.perf_counter()
+                start, before = time.perf_counter(), f.seconds()
                 f(texts)
+                used[name].append(round(f.seconds() - before, 2))
                 speeds[name].append(round(len(texts) / (time.perf_counter() - start), 1))
     finally:
         ours.process.terminate()
         ours.process.wait()
     ratio = statistics.median(speeds["lathe"]) / statistics.median(speeds["transformers"])
-    print(json.dumps(dict(texts=len(texts), words=o.words, threads=o.threads, **speeds, ratio=round(ratio, 2), difference=difference)))
+    of_processor = statistics.median(used["transformers"]) / statistics.median(used["lathe"])
+    print(json.dumps(dict(texts=len(texts), words=o.words, threads=o.threads, **speeds, ratio=round(ratio, 2), processor_seconds=used,
+                          ratio_of_processor_time=round(of_processor, 2), difference=difference)))
 
 
 if __name__ == "__main__":
