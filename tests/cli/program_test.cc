@@ -2,10 +2,13 @@
 
 #include <gtest/gtest.h>
 
+#include <cstdlib>
+#include <fstream>
 #include <new>
 #include <nlohmann/json.hpp>
 #include <sstream>
 
+#include "io/temp_folder.h"
 #include "lathe/base/error.h"
 #include "lathe/base/parallel.h"
 #include "lathe/base/strings.h"

@@ -5,6 +5,7 @@
 #include <filesystem>
 
 #include "lathe/base/error.h"
+#include "lathe/base/parallel.h"
 #include "lathe/chat/token_vocabulary.h"
 #include "lathe/io/json_file.h"
 #include "lathe/serve/api_error.h"
@@ -75,7 +76,11 @@ void ServedModel::start_engine() {
     return;
   }
   require_memory(*model_, o, "make --parallel, --context or --cache-mib smaller");
-  thread_ = std::thread([this] { engine_->serve(); });
+  // The number of threads belongs to the thread that sets it.
+  thread_ = std::thread([this, threads = thread_count()] {
+    set_thread_count(threads);
+    engine_->serve();
+  });
 }
 
 void ServedModel::load_adapters(const Log& log) {

@@ -9,19 +9,19 @@
 
 namespace lathe {
 
-constraint::Grammar answer_grammar(int64_t passages) {
+constraint::Grammar answer_grammar(int64_t passages, bool may_abstain) {
   std::string marks;
   for (int64_t k = 1; k <= passages; ++k) marks += fmt::format("{}\"{}\"", k > 1 ? " | " : "", k);
   // A stop within a sentence stands before a letter or a digit: 3.5, example.org.
   return constraint::gbnf_grammar(
-      fmt::format("root ::= \"{}\" | cited (\" \" cited){{0,3}}\n"
+      fmt::format("root ::= {}cited (\" \" cited){{0,3}}\n"
                   "cited ::= sentence \" [\" mark \"]\"\n"
                   "mark ::= {}\n"
                   "sentence ::= first rest{{4,300}} stop?\n"
-                  "first ::= [^][.!?。！？ \\n\\t\\r]\n"
-                  "rest ::= [^][.!?。！？\\n\\t\\r] | [.!?] [^][.!?。！？ \\n\\t\\r]\n"
+                  "first ::= [^\\[\\].!?。！？ \\n\\t\\r]\n"
+                  "rest ::= [^\\[\\].!?。！？\\n\\t\\r] | [.!?] [^\\[\\].!?。！？ \\n\\t\\r]\n"
                   "stop ::= [.!?。！？]\n",
-                  kNotInDocuments, marks));
+                  may_abstain ? fmt::format("\"{}\" | ", kNotInDocuments) : "", marks));
 }
 
 std::vector<AnswerSentence> sentences_of_answer(std::string_view answer) {

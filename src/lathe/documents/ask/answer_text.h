@@ -15,8 +15,8 @@ namespace lathe {
 inline constexpr std::string_view kNotInDocuments = "The documents do not say.";
 
 // Of answers that are one to four sentences, each with the number of one of `passages` behind it, from 1, or that are
-// kNotInDocuments. A sentence ends at a stop that a blank or the mark follows, and has at most 300 characters.
-constraint::Grammar answer_grammar(int64_t passages);
+// kNotInDocuments if it `may_abstain`. A sentence ends at a stop that a blank or the mark follows, and has at most 300 characters.
+constraint::Grammar answer_grammar(int64_t passages, bool may_abstain);
 
 struct AnswerSentence {
   std::string text;     // without its mark

@@ -88,14 +88,15 @@ size_t DocumentAsker::shown_of(const std::vector<FoundChunk>& found) const {
 std::string DocumentAsker::write(const DocumentAnswer& answer, size_t shown,
                                  const std::string& question, const Json& history,
                                  const std::function<void(std::string_view)>& on_text) {
-  const Json messages =
-      passage_messages(std::span(answer.retrieved).first(shown), question, history, disarmed_);
+  const bool may_abstain = answer.confidence < options_.certain;
+  const Json messages = passage_messages(std::span(answer.retrieved).first(shown), question,
+                                         history, may_abstain, disarmed_);
   const std::string prompt =
       template_.text({{"messages", messages}, {"tools", nullptr}, {"add_generation_prompt", true}});
   GenerateRequest request;
   request.prompts = {tokenizer_.encode(prompt)};
   request.constraint = std::make_shared<const Constraint>(
-      answer_grammar(static_cast<int64_t>(shown)),
+      answer_grammar(static_cast<int64_t>(shown), may_abstain),
       token_vocabulary(tokenizer_, ends_of(model_, generation_)));
   StreamDecoder decoder(tokenizer_, {.skip_special = true});
   std::string text;
@@ -112,15 +113,18 @@ std::string DocumentAsker::write(const DocumentAnswer& answer, size_t shown,
   return text + decoder.finish();
 }
 
-// What was cut before its mark has none, and is left out.
+// What was cut before its mark has none, and is left out; so is what was said before.
 void DocumentAsker::add_citations(DocumentAnswer& answer, const std::string& question) {
   std::set<int64_t> cited;
+  std::set<std::string> said;
   std::string kept;
   for (const AnswerSentence& sentence : sentences_of_answer(answer.text)) {
     if (sentence.passage < 1 || sentence.passage > std::ssize(answer.retrieved)) continue;
+    if (!said.insert(sentence.text).second) continue;
     const FoundChunk& chunk = answer.retrieved[static_cast<size_t>(sentence.passage - 1)];
     answer.sentences.push_back(
-        {sentence.text, sentence.passage, covered(sentence.text, chunk.text, weight_)});
+        {sentence.text, sentence.passage,
+         support_of(sentence.text, chunk.trail + "\n" + chunk.text, weight_)});
     kept += fmt::format("{}{} [{}]", kept.empty() ? "" : " ", sentence.text, sentence.passage);
     if (!cited.insert(sentence.passage).second) continue;
     Quote quote = quote_for(chunk, sentence.text, question, weight_);

@@ -26,6 +26,7 @@ struct AskOptions {
   int64_t passages = 5;           // that are shown, at most
   int64_t passage_tokens = 1200;  // of them together, at most; the best one is always shown
   int64_t new_tokens = 200;
+  double certain = 0.7;     // from this confidence on the model must answer
   double confidence = 0.3;  // below it the model is not asked (see confidence_of())
 };
 
@@ -42,7 +43,7 @@ struct DocumentAnswer {
   struct Sentence {
     std::string text;
     int64_t marker = 0;
-    double support = 0;  // the share of its words' weight that its passage has (covered())
+    double support = 0;  // by its passage (support_of())
   };
   std::vector<Sentence> sentences;
   std::vector<FoundChunk> retrieved;  // best first; the first ones were shown

@@ -7,6 +7,13 @@
 #include "lathe/documents/read/readers.h"
 
 namespace lathe {
+double support_of(std::string_view sentence, std::string_view passage, const WordWeight& weight) {
+  const auto there = different_words(passage);
+  for (const std::string& word : different_words(sentence))
+    if (word.find_first_of("0123456789") != std::string::npos && !there.contains(word)) return 0;
+  return covered(sentence, passage, weight);
+}
+
 Quote quote_for(const FoundChunk& chunk, std::string_view said, std::string_view question,
                 const WordWeight& weight) {
   const auto in_answer = different_words(said), in_question = different_words(question);

@@ -9,6 +9,10 @@
 
 namespace lathe {
 
+// covered(), but 0 where the sentence has a word with a digit that the passage lacks: a number, a date or a name of a thing
+// that it does not say.
+double support_of(std::string_view sentence, std::string_view passage, const WordWeight& weight);
+
 struct Quote {
   int64_t begin = 0, end = 0;  // bytes of the file
   std::string text;

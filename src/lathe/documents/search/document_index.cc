@@ -7,6 +7,7 @@
 #include <unordered_set>
 
 #include "lathe/base/error.h"
+#include "lathe/base/parallel.h"
 #include "lathe/documents/cut/words.h"
 #include "lathe/documents/index/postings.h"
 #include "lathe/documents/search/word_overlap.h"
@@ -132,8 +133,10 @@ double DocumentIndex::cosine(size_t piece, std::span<const float> vector) const 
 
 std::vector<DocumentIndex::Scored> DocumentIndex::by_vector(std::span<const float> vector) const {
   std::vector<Scored> out(pieces_.size());
-#pragma omp parallel for schedule(static)
-  for (size_t i = 0; i < pieces_.size(); ++i) out[i] = {i, cosine(i, vector)};
+  parallel_for(std::ssize(pieces_), 256, [&](int64_t i) {
+    const auto piece = static_cast<size_t>(i);
+    out[piece] = {piece, cosine(piece, vector)};
+  });
   return out;
 }
 

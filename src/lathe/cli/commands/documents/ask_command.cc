@@ -29,6 +29,7 @@ struct AskCommandOptions {
         "confidence", ask.confidence,
         "of the search, below which the answer is that the documents do not say; 0: the model always answers",
         between(0, 1));
+    v.field("certain", ask.certain, "from this on the model must answer", between(0, 1));
     v.choice("precision", precision, precision_names(), "arithmetic and weights in memory");
     visit_weights(v, weights);
   }

@@ -7,6 +7,7 @@
 #include <thread>
 
 #include "lathe/base/error.h"
+#include "lathe/base/parallel.h"
 #include "lathe/cli/commands/commands.h"
 #include "lathe/cli/commands/model/model_input.h"
 #include "lathe/cli/commands/model/speculation_options.h"
@@ -220,7 +221,9 @@ int run_serve(const ServeOptions& o, CommandContext& context) {
           context.log);
   HttpServer server(
       http_options(o),
-      [&](const HttpRequest& request, const std::shared_ptr<HttpReply>& reply) {
+      [&, threads = thread_count()](const HttpRequest& request,
+                                    const std::shared_ptr<HttpReply>& reply) {
+        set_thread_count(threads);  // of this thread of the pool
         api.handle(request, reply);
       },
       context.log);
