@@ -29,9 +29,8 @@ const EngineOptions& checked(const Transformer& model, const EngineOptions& o) {
   require(model.config().body_traits().causal, ErrorKind::kData, "generate",
           "body \"{}\" predicts hidden tokens in place and cannot continue a text",
           model.config().body);
-  require(model.config().lm_head && model.config().num_labels == 0, ErrorKind::kData, "generate",
-          "the model has {} and predicts no tokens; give the folder of a language model",
-          model.config().lm_head ? "scores in place of an output head" : "no output head");
+  require(model.config().lm_head, ErrorKind::kData, "generate",
+          "the model has no output head and predicts no tokens; give the folder of a language model");
   for (const auto& [key, value] : {std::pair{"block_size", o.block_size},
                                    {"cache_tokens", o.cache_tokens},
                                    {"token_budget", o.token_budget},

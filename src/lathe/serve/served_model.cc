@@ -57,6 +57,10 @@ ServedModel::~ServedModel() {
 }
 
 void ServedModel::start_engine() {
+  if (model_->config().num_labels > 0) {
+    why_no_engine_ = "it gives scores in place of tokens";
+    return;
+  }
   EngineOptions o{.max_sequences = options_.parallel,
                   .max_queue = options_.parallel + options_.max_queue};
   o.cache_tokens = std::max(context_, options_.parallel * std::min(context_, kCachedByDefault)) +
