@@ -134,7 +134,7 @@ class Update {
     if (is_known(file, nullptr)) return;
     const std::string extension = std::filesystem::path(file.path).extension().string();
     if (!can_read(extension))
-      return skip(file, "", fmt::format("files that end in '{}' are not read", extension));
+      return skip(file, "", fmt::format("ends in '{}', which is no kind that is read", extension));
     if (file.bytes > kLargest)
       return skip(file, "", fmt::format("has more than {} MiB", kLargest >> 20));
     std::string text;
