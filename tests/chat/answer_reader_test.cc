@@ -150,6 +150,16 @@ TEST(AnswerReader, WhatOnlyBeginsLikeACallIsText) {
   EXPECT_EQ(read(kCall.substr(0, kCall.size() - 12)).parts, read(kCall).parts);
 }
 
+// A stop string is compared with what is shown: bytes that are not UTF-8 are U+FFFD.
+TEST(AnswerReader, StopsAtWhatIsShown) {
+  const Read r = read(
+      "one \xFF"
+      "\xFF two",
+      kHermes, false, {"\xEF\xBF\xBD two"});
+  EXPECT_TRUE(r.stopped);
+  EXPECT_EQ(r.message.content, "one \xEF\xBF\xBD");
+}
+
 TEST(AnswerReader, EndsAtAStopString) {
   const Read r = read("one\n\ntwo", kHermes, false, {"\n\n"});
   EXPECT_TRUE(r.stopped);

@@ -86,7 +86,7 @@ bool AnswerReader::take_tag(int32_t token) {
     return true;
   }
   if (!trigger_ || trigger_->text.bytes != constraint::token_as_bytes(token)) return false;
-  waiting_ += decoder_.finish();
+  waiting_ += readable_utf8(decoder_.finish());
   waiting_.resize(waiting_.size() - blanks_at_end(waiting_));
   read_text(/*whole=*/true);
   if (phase_ != Phase::kText) return false;
@@ -107,7 +107,8 @@ bool AnswerReader::push(int32_t token, std::vector<AnswerPart>& out) {
       waiting_ += tokenizer_.token_bytes(token);
     read_calls(/*whole=*/false);
   } else {
-    waiting_ += decoder_.push(token);
+    // As it is shown, which is what stop strings are compared with.
+    waiting_ += readable_utf8(decoder_.push(token));
     phase_ == Phase::kThought ? read_thought(false) : read_text(false);
   }
   return phase_ != Phase::kStopped;
@@ -141,7 +142,7 @@ void AnswerReader::give(Kind kind, std::string_view text) {
 
 // `whole`: nothing follows in it.
 void AnswerReader::read_thought(bool whole) {
-  if (whole) waiting_ += decoder_.finish();
+  if (whole) waiting_ += readable_utf8(decoder_.finish());
   if (skips_blanks_) waiting_.erase(0, waiting_.find_first_not_of(kBlanks));
   if (!waiting_.empty()) skips_blanks_ = false;
   const size_t certain = waiting_.size() - blanks_at_end(waiting_);
@@ -163,7 +164,7 @@ size_t AnswerReader::uncertain() const {
 }
 
 void AnswerReader::read_text(bool whole) {
-  if (whole) waiting_ += decoder_.finish();
+  if (whole) waiting_ += readable_utf8(decoder_.finish());
   if (skips_blanks_) waiting_.erase(0, waiting_.find_first_not_of(kBlanks));
   if (!waiting_.empty()) skips_blanks_ = false;
   size_t stop = std::string::npos, call = std::string::npos;

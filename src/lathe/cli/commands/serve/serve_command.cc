@@ -167,6 +167,7 @@ HttpServerOptions http_options(const ServeOptions& o) {
   out.idle_timeout = milliseconds(o.idle_timeout);
   out.tls_certificate = o.tls_cert.value_or("");
   out.tls_key = o.tls_key.value_or("");
+  out.threads = 8;  // vectors and rankings are computed in them, which others need not wait for
   out.refusal = Api::refusal;
   return out;
 }
