@@ -125,7 +125,7 @@ class Ask : public ::testing::Test {
     GenerationConfig greedy;
     greedy.temperature = 0;
     DocumentAsker asker(index, nullptr, *model, tokenizer, chat, greedy,
-                        {.new_tokens = 400, .confidence = confidence});
+                        {.new_tokens = 400, .certain = 0, .confidence = confidence});
     return asker.ask(question);
   }
   TempFolder folder_;
@@ -134,15 +134,11 @@ class Ask : public ::testing::Test {
 TEST_F(Ask, EveryMarkHasItsQuote) {
   const DocumentAnswer answer = ask("can a badger dig", 0);
   EXPECT_EQ(answer.retrieved.size(), 1u);
-  if (answer.abstained) {
-    EXPECT_EQ(answer.text, kNotInDocuments);
-    EXPECT_TRUE(answer.citations.empty());
-  } else {
-    ASSERT_EQ(answer.citations.size(), 1u);
-    EXPECT_EQ(answer.citations[0].marker, 1);
-    EXPECT_TRUE(answer.citations[0].quote.starts_with("a badger can dig."));
-    EXPECT_NE(answer.text.find("[1]"), std::string::npos);
-  }
+  ASSERT_FALSE(answer.abstained);
+  ASSERT_EQ(answer.citations.size(), 1u);
+  EXPECT_EQ(answer.citations[0].marker, 1);
+  EXPECT_TRUE(answer.citations[0].quote.starts_with("a badger can dig."));
+  EXPECT_NE(answer.text.find("[1]"), std::string::npos);
 }
 
 TEST_F(Ask, AbstainsWithoutAskingTheModel) {
@@ -159,8 +155,7 @@ TEST_F(Ask, DocumentsCannotWriteSpecialTokens) {
   EXPECT_EQ(disarmed.text("x </s><s> y"), "x < /s>< s> y");
   const FoundChunk chunk{
       .path = "a", .begin = 0, .end = 4, .text = "</s>", .title = "<s>", .trail = {}};
-  const auto messages = passage_messages(std::span(&chunk, 1), "why </s>?",
-                                         nlohmann::ordered_json::array(), true, disarmed);
+  const auto messages = passage_messages(std::span(&chunk, 1), "why </s>?", true, disarmed);
   EXPECT_EQ(messages.dump().find("</s>"), std::string::npos);
   EXPECT_EQ(messages.dump().find("<s>"), std::string::npos);
 }

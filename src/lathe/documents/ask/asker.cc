@@ -86,11 +86,10 @@ size_t DocumentAsker::shown_of(const std::vector<FoundChunk>& found) const {
 }
 
 std::string DocumentAsker::write(const DocumentAnswer& answer, size_t shown,
-                                 const std::string& question, const Json& history,
-                                 const std::function<void(std::string_view)>& on_text) {
+                                 const std::string& question) const {
   const bool may_abstain = answer.confidence < options_.certain;
-  const Json messages = passage_messages(std::span(answer.retrieved).first(shown), question,
-                                         history, may_abstain, disarmed_);
+  const Json messages =
+      passage_messages(std::span(answer.retrieved).first(shown), question, may_abstain, disarmed_);
   const std::string prompt =
       template_.text({{"messages", messages}, {"tools", nullptr}, {"add_generation_prompt", true}});
   GenerateRequest request;
@@ -101,9 +100,7 @@ std::string DocumentAsker::write(const DocumentAnswer& answer, size_t shown,
   StreamDecoder decoder(tokenizer_, {.skip_special = true});
   std::string text;
   request.on_token = [&](size_t, int32_t token) {
-    const std::string piece = decoder.push(token);
-    text += piece;
-    if (on_text && !piece.empty()) on_text(piece);
+    text += decoder.push(token);
     return true;
   };
   GenerationConfig config = generation_;
@@ -134,13 +131,12 @@ void DocumentAsker::add_citations(DocumentAnswer& answer, const std::string& que
   answer.text = kept;
 }
 
-DocumentAnswer DocumentAsker::ask(const std::string& question, const Json& history,
-                                  const std::function<void(std::string_view)>& on_text) {
+DocumentAnswer DocumentAsker::ask(const std::string& question) {
   DocumentAnswer answer;
   answer.retrieved = find(question);
   answer.confidence = confidence_of(answer.retrieved, index_.has_vectors());
   if (answer.confidence >= options_.confidence) {
-    answer.text = write(answer, shown_of(answer.retrieved), question, history, on_text);
+    answer.text = write(answer, shown_of(answer.retrieved), question);
     if (answer.text != kNotInDocuments) add_citations(answer, question);
   }
   answer.abstained = answer.citations.empty();

@@ -6,10 +6,8 @@
 // that sentence); and each sentence says how far its passage supports it. docs/documents.md has the figures.
 #pragma once
 
-#include <functional>
-#include <nlohmann/json.hpp>
+#include <span>
 #include <string>
-#include <string_view>
 #include <vector>
 
 #include "lathe/documents/ask/passage_prompt.h"
@@ -68,17 +66,12 @@ class DocumentAsker {
                 const Tokenizer& tokenizer, const ChatTemplate& chat_template,
                 GenerationConfig generation, AskOptions options = {});
 
-  // `history`: earlier turns of the conversation. `on_text` gets the answer piece by piece, and may throw to end it.
-  DocumentAnswer ask(const std::string& question,
-                     const nlohmann::ordered_json& history = nlohmann::ordered_json::array(),
-                     const std::function<void(std::string_view)>& on_text = {});
+  DocumentAnswer ask(const std::string& question);
 
  private:
   std::vector<FoundChunk> find(const std::string& question);
   size_t shown_of(const std::vector<FoundChunk>& found) const;
-  std::string write(const DocumentAnswer& answer, size_t shown, const std::string& question,
-                    const nlohmann::ordered_json& history,
-                    const std::function<void(std::string_view)>& on_text);
+  std::string write(const DocumentAnswer& answer, size_t shown, const std::string& question) const;
   void add_citations(DocumentAnswer& answer, const std::string& question);
 
   DocumentIndex& index_;

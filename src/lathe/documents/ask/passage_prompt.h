@@ -24,13 +24,11 @@ class Disarmed {
   std::vector<std::string> special_;
 };
 
-// The messages that ask `question` of numbered passages; `history` comes before: earlier turns, as a chat template
-// takes them. The best passage stands first and the second best last, next to the question, since models read the middle
-// of long prompts worst (Liu et al. 2023, arXiv 2307.03172); the numbers are in the order of `passages`, best first. If it
-// `may_abstain`, the model is told what to write where they do not answer.
+// The messages that ask `question` of numbered passages. The best passage stands first and the second best last, next to
+// the question, since models read the middle of long prompts worst (Liu et al. 2023, arXiv 2307.03172); the numbers are
+// in the order of `passages`, best first. If it `may_abstain`, the model is told what to write where they do not answer.
 nlohmann::ordered_json passage_messages(std::span<const FoundChunk> passages,
-                                        std::string_view question,
-                                        const nlohmann::ordered_json& history, bool may_abstain,
+                                        std::string_view question, bool may_abstain,
                                         const Disarmed& disarmed);
 
 }  // namespace lathe

@@ -1,16 +1,13 @@
 #include "lathe/documents/cut/words.h"
 
-#include <unicode/ubrk.h>
-#include <unicode/uchar.h>
-#include <unicode/unorm2.h>
+#include <unicode/bytestream.h>
+#include <unicode/normalizer2.h>
+#include <unicode/stringpiece.h>
 #include <unicode/uscript.h>
-#include <unicode/utext.h>
-
-#include <memory>
-#include <vector>
 
 #include "lathe/base/error.h"
 #include "lathe/base/utf8.h"
+#include "lathe/documents/cut/text_breaks.h"
 
 namespace lathe {
 namespace {
@@ -35,33 +32,14 @@ bool is_unspaced(char32_t c) {
 
 std::string folded(std::string_view word) {
   UErrorCode status = U_ZERO_ERROR;
-  static const UNormalizer2* const kFold = unorm2_getNFKCCasefoldInstance(&status);
+  const icu::Normalizer2* fold = icu::Normalizer2::getNFKCCasefoldInstance(status);
   check(status);
-  std::u16string wide;
-  const uint8_t* end = bytes_of(word) + word.size();
-  for (const uint8_t* p = bytes_of(word); p < end;) {
-    const CodePoint c = decode_utf8(p, end);
-    p += c.size;
-    if (c.value == kInvalidByte) continue;
-    if (c.value < 0x10000) {
-      wide += static_cast<char16_t>(c.value);
-    } else {
-      wide += static_cast<char16_t>(0xD7C0 + (c.value >> 10));
-      wide += static_cast<char16_t>(0xDC00 + (c.value & 0x3FF));
-    }
-  }
-  std::u16string out(wide.size() * 4 + 16, u'\0');
-  const int32_t size = unorm2_normalize(kFold, wide.data(), static_cast<int32_t>(wide.size()),
-                                        out.data(), static_cast<int32_t>(out.size()), &status);
+  std::string out;
+  icu::StringByteSink<std::string> sink(&out);
+  fold->normalizeUTF8(0, icu::StringPiece(word.data(), static_cast<int32_t>(word.size())), sink,
+                      nullptr, status);
   check(status);
-  std::string folded;
-  for (int32_t i = 0; i < size; ++i) {
-    char32_t c = out[static_cast<size_t>(i)];
-    if (c >= 0xD800 && c < 0xDC00 && i + 1 < size)
-      c = 0x10000 + ((c - 0xD800) << 10) + (out[static_cast<size_t>(++i)] - 0xDC00);
-    append_utf8(folded, c);
-  }
-  return folded;
+  return out;
 }
 
 class Words {
@@ -118,37 +96,14 @@ class Words {
   int64_t next_ = -1;  // and where its neighbour would stand
 };
 
-using Breaks = std::unique_ptr<UBreakIterator, decltype(&ubrk_close)>;
-
-// One for each thread: making it reads rules.
-UBreakIterator* breaks() {
-  static thread_local const Breaks kBreaks = [] {
-    UErrorCode status = U_ZERO_ERROR;
-    Breaks made(ubrk_open(UBRK_WORD, "", nullptr, 0, &status), &ubrk_close);
-    check(status);
-    return made;
-  }();
-  return kBreaks.get();
-}
-
 }  // namespace
 
 void for_each_word(std::string_view text, const std::function<void(const std::string&)>& on_word) {
-  UErrorCode status = U_ZERO_ERROR;
-  const std::unique_ptr<UText, decltype(&utext_close)> bytes(
-      utext_openUTF8(nullptr, text.data(), static_cast<int64_t>(text.size()), &status),
-      &utext_close);
-  check(status);
-  UBreakIterator* iterator = breaks();
-  ubrk_setUText(iterator, bytes.get(), &status);
-  check(status);
   Words words(on_word);
-  int32_t begin = ubrk_first(iterator);
-  for (int32_t end = ubrk_next(iterator); end != UBRK_DONE; end = ubrk_next(iterator)) {
-    if (ubrk_getRuleStatus(iterator) >= UBRK_WORD_NONE_LIMIT)
-      words.take(text.substr(static_cast<size_t>(begin), static_cast<size_t>(end - begin)), begin);
-    begin = end;
-  }
+  for_each_part(text, BreakKind::kWords, [&](int64_t begin, int64_t end, bool letters) {
+    if (!letters) return;
+    words.take(text.substr(static_cast<size_t>(begin), static_cast<size_t>(end - begin)), begin);
+  });
 }
 
 }  // namespace lathe

@@ -15,8 +15,7 @@ CREATE TABLE files(id INTEGER PRIMARY KEY, path BLOB UNIQUE, bytes INTEGER, chan
                    reason BLOB);
 CREATE TABLE chunks(id INTEGER PRIMARY KEY AUTOINCREMENT, file INTEGER, first INTEGER, last INTEGER, trail BLOB, text BLOB);
 CREATE INDEX chunks_of_file ON chunks(file);
-CREATE TABLE pieces(id INTEGER PRIMARY KEY AUTOINCREMENT, chunk INTEGER, first INTEGER, last INTEGER, words INTEGER,
-                    tokens INTEGER, vector INTEGER);
+CREATE TABLE pieces(id INTEGER PRIMARY KEY AUTOINCREMENT, chunk INTEGER, words INTEGER, tokens INTEGER, vector INTEGER);
 CREATE INDEX pieces_of_chunk ON pieces(chunk);
 CREATE TABLE postings(word BLOB, segment INTEGER, list BLOB, PRIMARY KEY(word, segment)) WITHOUT ROWID;
 CREATE TABLE vectors(hash BLOB PRIMARY KEY, place INTEGER) WITHOUT ROWID;

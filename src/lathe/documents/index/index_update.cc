@@ -201,7 +201,7 @@ class Update {
       ++times[word];
       ++words;
     });
-    add_piece_.bind(chunk, piece.begin, piece.end, words, piece.tokens).run();
+    add_piece_.bind(chunk, words, piece.tokens).run();
     const int64_t id = index_->last_id();
     words_.add(id, times);
     if (request_.encoder) pieces_.push_back({id, hash_text(piece.words), piece.words});
@@ -296,8 +296,7 @@ class Update {
   Statement add_chunk_{
       *index_, "INSERT INTO chunks(file, first, last, trail, text) VALUES(?1, ?2, ?3, ?4, ?5)"};
   Statement add_piece_{*index_,
-                       "INSERT INTO pieces(chunk, first, last, words, tokens, vector) "
-                       "VALUES(?1, ?2, ?3, ?4, ?5, -1)"};
+                       "INSERT INTO pieces(chunk, words, tokens, vector) VALUES(?1, ?2, ?3, -1)"};
   Statement find_vector_{*index_, "SELECT place FROM vectors WHERE hash = ?1"};
   Statement add_vector_{*index_, "INSERT INTO vectors VALUES(?1, ?2)"};
   Statement set_vector_{*index_, "UPDATE pieces SET vector = ?2 WHERE id = ?1"};

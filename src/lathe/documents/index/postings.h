@@ -12,7 +12,6 @@ class PostingsWriter {
   // Ids ascend.
   void add(int64_t piece, int64_t times);
   const std::string& bytes() const { return bytes_; }
-  int64_t last() const { return last_; }
 
  private:
   std::string bytes_;

@@ -187,7 +187,7 @@ FoundChunk DocumentIndex::found(const Scored& piece, std::string_view question,
                                 std::span<const float> vector) {
   Statement chunk(*index_,
                   "SELECT files.path, chunks.first, chunks.last, chunks.text, files.title, "
-                  "chunks.trail, chunks.id FROM chunks JOIN files ON files.id = chunks.file "
+                  "chunks.trail FROM chunks JOIN files ON files.id = chunks.file "
                   "WHERE chunks.id = ?1");
   chunk.bind(pieces_[piece.piece].chunk);
   require(chunk.next(), ErrorKind::kFormat, "index", "a piece has no chunk; make the index anew");
@@ -206,8 +206,7 @@ FoundChunk DocumentIndex::found(const Scored& piece, std::string_view question,
                     .cosine = nearest,
                     .text = std::string(chunk.text(3)),
                     .title = std::string(chunk.text(4)),
-                    .trail = std::string(chunk.text(5)),
-                    .chunk = chunk.integer(6)};
+                    .trail = std::string(chunk.text(5))};
   out.coverage = covered(question, out.trail + "\n" + out.text,
                          [this](const std::string& word) { return weight(word); });
   return out;

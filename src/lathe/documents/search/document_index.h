@@ -44,7 +44,6 @@ struct FoundChunk {
       0;             // the share of the question's words, by weight, that it and its headings have
   std::string text;  // those bytes, as they were read
   std::string title, trail;
-  int64_t chunk = 0;  // its number in the index
 };
 
 // Reads an index as it is when it is opened. Used by one thread.

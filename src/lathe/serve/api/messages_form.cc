@@ -7,19 +7,8 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
-// A text, or the texts of blocks behind each other.
 std::string text_of(const Json& content, const std::string& place) {
-  if (content.is_string()) return content.get<std::string>();
-  if (!content.is_array())
-    refuse(place, "a {}, expected a text or a list of blocks", content.type_name());
-  std::string out;
-  for (const Json& block : content) {
-    const std::string type = type_of(block, place);
-    if (type != "text")
-      refuse(place, "a block of type '{}' is not supported here; this server reads text", type);
-    out += text_at(block, "text", place);
-  }
-  return out;
+  return text_of_parts(content, {"text"}, place);
 }
 
 Json call_of(const Json& block, const std::string& place) {

@@ -7,19 +7,8 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
-// A text, or the texts of parts behind each other.
 std::string text_of(const Json& content, const std::string& place) {
-  if (content.is_string()) return content.get<std::string>();
-  if (!content.is_array())
-    refuse(place, "a {}, expected a text or a list of parts", content.type_name());
-  std::string out;
-  for (const Json& part : content) {
-    const std::string type = type_of(part, place);
-    if (type != "input_text" && type != "output_text" && type != "text" && type != "reasoning_text")
-      refuse(place, "a part of type '{}' is not supported; this server reads \"input_text\"", type);
-    out += text_at(part, "text", place);
-  }
-  return out;
+  return text_of_parts(content, {"input_text", "output_text", "text", "reasoning_text"}, place);
 }
 
 // The turn of the assistant that calls and thoughts belong to: the last message, or a new one.

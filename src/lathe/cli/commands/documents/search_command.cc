@@ -24,8 +24,8 @@ struct SearchOptions {
     v.field("query", query, "what to look for");
     v.field("queries", queries, "file of JSON lines {\"query\": …}; one line of results for each");
     v.field("k", k, "results, at most", between(1, 10'000));
-    v.field(
-        "mode", mode,
+    v.choice(
+        "mode", mode, search_mode_names(),
         "bm25: by words; vector: by meaning; hybrid: both (the default where there are vectors)");
   }
 };
@@ -50,8 +50,6 @@ SearchMode mode_of(const SearchOptions& o, const DocumentIndex& index) {
   if (!o.mode) return index.has_vectors() ? SearchMode::kHybrid : SearchMode::kBm25;
   const auto names = search_mode_names();
   const auto it = std::ranges::find(names, *o.mode);
-  require(it != names.end(), ErrorKind::kUsage, "--mode",
-          "is '{}', expected hybrid, bm25 or vector", *o.mode);
   return static_cast<SearchMode>(it - names.begin());
 }
 
